@@ -1,0 +1,71 @@
+"""Structural masks as descriptions instead of matrices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Band"]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Which keys a query may see, told by their distance alone.
+
+    With ``centre = query + offset``, query sees key when
+
+    - ``causal=True``: ``key <= centre``, and with a window also ``key > centre - window``;
+    - ``causal=False``: always, or with a window when ``abs(key - centre) <= window``.
+
+    Attributes:
+        causal: Whether keys after the query are hidden.
+        offset: Number of keys before the first query, ``n_key - n_query`` with a key/value cache.
+        window: Size of the sliding window, or ``None`` for no window.
+    """
+
+    causal: bool
+    offset: int = 0
+    window: int | None = None
+
+    def visible(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Tell which of ``keys`` each of ``queries`` sees.
+
+        Args:
+            queries: Query positions, integer ``[query]``.
+            keys: Key positions, integer ``[key]``, on the same device.
+
+        Returns:
+            Boolean tensor ``[query, key]``, true where the key is seen.
+        """
+        distance = keys[None, :] - (queries[:, None] + self.offset)
+        seen = distance <= 0 if self.causal else distance == distance
+        if self.window is None:
+            return seen
+        if self.causal:
+            return seen & (distance > -self.window)
+        return distance.abs() <= self.window
+
+    def span(self, first: int, last: int, num_keys: int) -> range:
+        """Return the keys that at least one query in ``first..last`` (inclusive) may see.
+
+        Args:
+            first: Smallest query position.
+            last: Largest query position.
+            num_keys: Number of keys there are.
+
+        Returns:
+            A range within ``0..num_keys``; everything outside it is hidden from all these queries.
+        """
+        start, stop = 0, num_keys
+        if self.causal:
+            stop = last + self.offset + 1
+            if self.window is not None:
+                start = first + self.offset - self.window + 1
+        elif self.window is not None:
+            start = first + self.offset - self.window
+            stop = last + self.offset + self.window + 1
+        start = min(max(start, 0), num_keys)
+        return range(start, min(max(stop, start), num_keys))
