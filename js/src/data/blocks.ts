@@ -1,0 +1,48 @@
+import type { Request } from "../protocol/generated.js";
+
+/** A dense block of numbers, row by row. */
+export class Matrix {
+  constructor(
+    readonly rows: number,
+    readonly columns: number,
+    readonly data: Float32Array,
+  ) {}
+
+  row(index: number): Float32Array {
+    return this.data.subarray(index * this.columns, (index + 1) * this.columns);
+  }
+}
+
+export type What = Request["what"];
+
+/**
+ * One head's rows by query, fetched in bands so that a long input never moves whole.
+ * `row` is null until the band that holds it has come (asking is what requests it).
+ */
+export interface Rows {
+  readonly numQueries: number;
+  readonly numKeys: number;
+  row(query: number): Float32Array | null;
+  /** Why the rows cannot be had, for the reader; null when nothing went wrong. */
+  readonly error: string | null;
+}
+
+/** The blocks a view may read. Implemented over a live kernel, a snapshot, or a list of wants. */
+export interface Blocks {
+  /** [query, key] after softmax, exact float32. */
+  weights(layer: number, head: number): Rows;
+  /** [query, key] before softmax, masked entries are -Infinity. */
+  scores(layer: number, head: number): Rows;
+  /** [query, key] what was added to the scaled dot product: bias and mask (-Infinity). */
+  bias(layer: number, head: number): Rows;
+  /** [position, dim]; null until it has come. */
+  vectors(
+    what: "query_vectors" | "key_vectors" | "value_vectors" | "output",
+    layer: number,
+    head: number,
+  ): Matrix | null;
+  /** The head max-pooled to at most `size` rows and columns. */
+  pooled(layer: number, head: number, size: number): Matrix | null;
+  /** Why a vectors or pooled block cannot be had, or null. */
+  error(what: What, layer: number, head: number): string | null;
+}

@@ -1,0 +1,56 @@
+import type { StreamMeta } from "../protocol/generated.js";
+
+/** One head max-pooled, uint8 holding 255·√weight; row = query. */
+export interface Thumbnail {
+  readonly rows: number;
+  readonly columns: number;
+  readonly data: Uint8Array;
+}
+
+export interface Link {
+  readonly query: number;
+  readonly key: number;
+  readonly weight: number;
+}
+
+/** The overview bytes of one stream, read head by head without copying. */
+export class Thumbnails {
+  private readonly first = new Map<number, number>();
+
+  constructor(
+    private readonly stream: StreamMeta,
+    private readonly bytes: Uint8Array,
+  ) {
+    let index = 0;
+    for (const layer of stream.layers) {
+      this.first.set(layer.layer, index);
+      index += layer.num_heads;
+    }
+  }
+
+  get sampled(): boolean {
+    return this.stream.overview.sampled;
+  }
+
+  /** Index of a head among all heads of the stream. */
+  private index(layer: number, head: number): number {
+    const first = this.first.get(layer);
+    if (first === undefined)
+      throw new RangeError(`Stream ${this.stream.name} has no layer ${layer}.`);
+    return first + head;
+  }
+
+  get(layer: number, head: number): Thumbnail {
+    const { offset, rows, columns } = this.stream.overview;
+    const start = offset + this.index(layer, head) * rows * columns;
+    return { rows, columns, data: this.bytes.subarray(start, start + rows * columns) };
+  }
+
+  /** The head's strongest link, or null when the meta has none. */
+  top(layer: number, head: number): Link | null {
+    const start = 3 * this.index(layer, head);
+    const [query, key, weight] = this.stream.top?.slice(start, start + 3) ?? [];
+    if (query === undefined || key === undefined || weight === undefined) return null;
+    return { query, key, weight };
+  }
+}

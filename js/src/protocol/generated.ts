@@ -1,0 +1,196 @@
+/* Generated from attnwidget/protocol/schema.json by `npm run generate`. */
+
+/**
+ * [layer, head], both counted from 0 as the model counts them.
+ *
+ * @minItems 2
+ * @maxItems 2
+ */
+export type HeadRef = [number, number];
+export type Reply = Answer | Refusal;
+
+/**
+ * What travels between the Python side and the front end. TypeScript types are generated from this file, and Python's output is validated against it. Rows are queries, columns are keys, everywhere.
+ */
+export interface Protocol {
+  state: State;
+  meta: Meta;
+  request: Request;
+  reply: Reply;
+  snapshot: Snapshot;
+}
+/**
+ * The shared selection: one two-way trait per key.
+ */
+export interface State {
+  view: "all" | "model" | "head" | "neuron" | "compare";
+  stream: string;
+  layer: number;
+  /**
+   * @minItems 1
+   */
+  heads: [number, ...number[]];
+  /**
+   * The pinned query position, or null.
+   */
+  query: number | null;
+  /**
+   * The pinned key position, or null.
+   */
+  key: number | null;
+  /**
+   * How the head view draws.
+   */
+  form: "lines" | "matrix";
+  /**
+   * Pinned heads of this stream, side by side.
+   */
+  compare: HeadRef[];
+  theme: "auto" | "light" | "dark";
+}
+export interface Meta {
+  version: 1;
+  model: string;
+  positions: Position[][];
+  /**
+   * @minItems 1
+   */
+  streams: [StreamMeta, ...StreamMeta[]];
+}
+export interface Position {
+  label: string;
+  kind: "token" | "special" | "word" | "patch" | "frame" | "latent";
+  /**
+   * This piece continues the word before it.
+   */
+  continues?: boolean;
+  text?: string;
+  row?: number;
+  column?: number;
+  time?: number;
+  segment?: number;
+  role?: string;
+}
+export interface StreamMeta {
+  name: string;
+  /**
+   * @minItems 1
+   */
+  layers: [LayerMeta, ...LayerMeta[]];
+  /**
+   * Index into meta.positions.
+   */
+  query_positions: number;
+  /**
+   * Index into meta.positions.
+   */
+  key_positions: number;
+  overview: OverviewMeta;
+  /**
+   * Three numbers per head, [query, key, weight]: its strongest link, leaving out the first key when other keys exist.
+   */
+  top?: number[];
+}
+export interface LayerMeta {
+  layer: number;
+  module_path: string;
+  num_heads: number;
+  num_key_value_heads: number | null;
+  head_dim: number | null;
+  has_vectors: boolean;
+  /**
+   * Why has_vectors is false.
+   */
+  reason: string | null;
+  scaling: number | null;
+  softcap: number | null;
+  /**
+   * One extra logit per head whose share is dropped.
+   */
+  sinks: number[] | null;
+  causal: boolean;
+  window: number | null;
+  /**
+   * True when something is added to the scaled dot product beyond a structural mask.
+   */
+  bias: boolean;
+}
+/**
+ * Where this stream's thumbnails lie in the overview bytes: sum(num_heads) images of rows x columns, uint8 holding 255*sqrt(weight), max-pooled.
+ */
+export interface OverviewMeta {
+  offset: number;
+  rows: number;
+  columns: number;
+  /**
+   * True when only a sample of the query rows was pooled.
+   */
+  sampled: boolean;
+}
+/**
+ * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key. For vectors: [position, dim], the whole axis.
+ */
+export interface Request {
+  what:
+    | "weights"
+    | "scores"
+    | "bias"
+    | "query_vectors"
+    | "key_vectors"
+    | "value_vectors"
+    | "output"
+    | "pooled";
+  stream: string;
+  layer: number;
+  head: number;
+  /**
+   * @minItems 2
+   * @maxItems 2
+   */
+  queries?: [number, number];
+  /**
+   * For pooled: at most this many rows and columns.
+   */
+  size?: number;
+}
+export interface Answer {
+  ok: true;
+  block: Block;
+}
+/**
+ * C order, little-endian. The bytes travel beside it as a buffer, or in `data` as base64 inside a snapshot.
+ */
+export interface Block {
+  dtype: "uint8" | "float16" | "float32";
+  shape: number[];
+  data?: string;
+}
+export interface Refusal {
+  ok: false;
+  error: string;
+}
+/**
+ * A widget without its kernel: state, meta, thumbnails and the blocks that fit a budget.
+ */
+export interface Snapshot {
+  state: State;
+  meta: Meta;
+  screen?: Screen;
+  overview: string;
+  blocks: StoredBlock[];
+}
+/**
+ * What the reader's window looks like, so that a figure made without it matches.
+ */
+export interface Screen {
+  width: number;
+  dark: boolean;
+  /**
+   * First visible row of the head view, in rows.
+   */
+  scroll: number;
+}
+export interface StoredBlock {
+  request: Request;
+  block: Block;
+}

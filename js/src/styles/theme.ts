@@ -1,0 +1,112 @@
+import { entry, oklch, ramp, toHex } from "./colours.js";
+
+/** Colours for drawing, light and dark. The chrome's CSS variables are written from the same object. */
+export interface Theme {
+  readonly name: "light" | "dark";
+  /** The page behind the widget: what translucent things blend into. */
+  readonly background: string;
+  /** Panels, hover cards. */
+  readonly raised: string;
+  readonly text: string;
+  /** Labels, axes, secondary numbers. At least 4.5:1 on the background. */
+  readonly muted: string;
+  /** Hairlines between things. */
+  readonly rule: string;
+  /** Selection, focus and pins: the one accent. */
+  readonly accent: string;
+  readonly accentText: string;
+  /** A wash behind a hovered row. */
+  readonly wash: string;
+  readonly danger: string;
+  /** Special tokens. */
+  readonly special: string;
+  /** 256 RGB triples, 0 = nothing .. 255 = all. */
+  readonly sequential: Uint8Array;
+  /** 256 RGB triples, 0 = most negative, 128 = nothing, 255 = most positive. */
+  readonly diverging: Uint8Array;
+  readonly negative: string;
+  readonly positive: string;
+  /** A head's own colour: distinct for as many heads as there are, the same in every view. */
+  head(head: number, numHeads: number): string;
+}
+
+const GOLDEN_ANGLE = 137.508;
+
+/**
+ * Golden-angle hues keep neighbours far apart; beyond a dozen heads three lightnesses take turns, so
+ * that hues which come close differ in lightness.
+ */
+function headColours(lightnesses: readonly number[]): Theme["head"] {
+  const cache = new Map<string, string>();
+  return (head, numHeads) => {
+    const key = `${head}/${numHeads}`;
+    const known = cache.get(key);
+    if (known) return known;
+    const tier = numHeads <= 12 ? 1 : Math.floor((head % 9) / 3);
+    const lightness = lightnesses[tier] as number;
+    // Up to a dozen, evenly spaced hues taken five apart; they stay a full twelfth of the circle away.
+    const hue = numHeads <= 12 ? 255 + 30 * ((head * 5) % 12) : 255 + head * GOLDEN_ANGLE;
+    const colour = toHex(oklch(lightness, 0.17, hue % 360));
+    cache.set(key, colour);
+    return colour;
+  };
+}
+
+// Ends of the diverging map: blue and orange, apart for every common colour blindness.
+const lightDiverging = ramp([
+  "#0b4a8f",
+  "#3f8fcb",
+  "#a9cfe8",
+  "#ffffff",
+  "#f8c99b",
+  "#e2812c",
+  "#8f3f05",
+]);
+const darkDiverging = ramp([
+  "#9fd3ff",
+  "#3d8fd6",
+  "#1f4f7d",
+  "#15181d",
+  "#7a4215",
+  "#db7f2a",
+  "#ffd9a8",
+]);
+
+export const themes: Readonly<Record<Theme["name"], Theme>> = {
+  light: {
+    name: "light",
+    background: "#ffffff",
+    raised: "#f6f7f9",
+    text: "#1c2127",
+    muted: "#5c6670",
+    rule: "#dfe3e8",
+    accent: "#1f5fbf",
+    accentText: "#ffffff",
+    wash: "#eef2f8",
+    danger: "#b3261e",
+    special: "#7a5195",
+    sequential: ramp(["#ffffff", "#dbe7f4", "#a3c4e3", "#5a97cb", "#2467a8", "#10437a", "#062447"]),
+    diverging: lightDiverging,
+    negative: entry(lightDiverging, 40),
+    positive: entry(lightDiverging, 215),
+    head: headColours([0.5, 0.6, 0.7]),
+  },
+  dark: {
+    name: "dark",
+    background: "#111418",
+    raised: "#1b2026",
+    text: "#e6e9ed",
+    muted: "#9aa5b1",
+    rule: "#2e353d",
+    accent: "#7fb2ff",
+    accentText: "#0b1017",
+    wash: "#1d242d",
+    danger: "#ff8a80",
+    special: "#c9a3e0",
+    sequential: ramp(["#15181d", "#1b2f47", "#1f5280", "#2c7fb8", "#5fb3d9", "#b3e0ee", "#fbffff"]),
+    diverging: darkDiverging,
+    negative: entry(darkDiverging, 40),
+    positive: entry(darkDiverging, 215),
+    head: headColours([0.66, 0.74, 0.84]),
+  },
+};

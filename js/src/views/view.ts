@@ -1,0 +1,85 @@
+import type { Blocks } from "../data/blocks.js";
+import type { Thumbnails } from "../data/thumbnails.js";
+import type { LayerMeta, Meta, Position, State, StreamMeta } from "../protocol/generated.js";
+import type { Theme } from "../styles/theme.js";
+import type { Rect, Surface } from "../surface/surface.js";
+
+/** What the pointer (or the keyboard focus) is on. Never synchronised with Python. */
+export interface Hover {
+  /** The view the pointer is in: a view may ignore a hover that it published itself. */
+  readonly source: "model" | "head" | "neuron" | "compare" | "keyboard";
+  readonly layer?: number;
+  readonly head?: number;
+  readonly query?: number;
+  readonly key?: number;
+  /** Element of the query and key vectors. */
+  readonly dimension?: number;
+  /** Pointer in the view's frame, for a card that follows it. */
+  readonly x?: number;
+  readonly y?: number;
+}
+
+/** How the neuron view lists keys and dimensions. Front-end only. */
+export interface Options {
+  readonly keyOrder: "position" | "weight";
+  readonly dimensionOrder: "index" | "contribution";
+  /** Shading without the first position where that one takes most of the weight. Numbers stay. */
+  readonly setSinkAside: boolean;
+}
+
+/** Everything a view may look at: plain values, read at the moment of drawing. */
+export interface Scene {
+  readonly meta: Meta;
+  readonly stream: StreamMeta;
+  /** The selected layer's entry; `stream.layers` is in the model's order and numbers may have gaps. */
+  readonly layer: LayerMeta;
+  readonly queries: readonly Position[];
+  readonly keys: readonly Position[];
+  readonly state: State;
+  readonly hover: Hover | null;
+  readonly options: Options;
+  readonly blocks: Blocks;
+  readonly thumbnails: Thumbnails;
+  readonly theme: Theme;
+}
+
+export interface Frame {
+  readonly width: number;
+  readonly height: number;
+  /** Pixels of content above the top of the frame. */
+  readonly scroll: number;
+}
+
+/** What lies under a point; `cursor` and `title` follow from it. */
+export interface Hit {
+  readonly layer?: number;
+  readonly head?: number;
+  readonly query?: number;
+  readonly key?: number;
+  readonly dimension?: number;
+  /** A marker for something out of the frame: a click scrolls to this content offset in pixels. */
+  readonly scrollTo?: number;
+  /** Something that reacts to a click in a way of its own: "sort-keys", "sort-dimensions", … */
+  readonly action?: "sort-keys" | "sort-dimensions" | "make-first" | "unpin-head";
+}
+
+/** A focusable thing in a view, for keyboards and screen readers. */
+export interface Stop extends Hit {
+  readonly rect: Rect;
+  readonly name: string;
+}
+
+/**
+ * A view composes marks from a scene. It is pure: it holds no state and knows no DOM, so that the
+ * same code draws the screen, the figure and the headless export. Reading a block that has not come
+ * yet returns null and asks for it; the panel draws again when it is there.
+ */
+export interface View {
+  readonly name: "model" | "head" | "neuron" | "compare";
+  /** Height of all the content at this width; more than the frame's height means it scrolls. */
+  contentHeight(scene: Scene, width: number, height: number): number;
+  draw(surface: Surface, scene: Scene, frame: Frame): void;
+  hit(scene: Scene, frame: Frame, x: number, y: number): Hit | null;
+  /** At most about 80 stops: only what is in the frame. */
+  stops(scene: Scene, frame: Frame): readonly Stop[];
+}
