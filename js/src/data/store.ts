@@ -1,0 +1,230 @@
+import type { Decoded } from "../protocol/decode.js";
+import type { Request, StreamMeta } from "../protocol/generated.js";
+import { type Blocks, Matrix, type Rows, type What } from "./blocks.js";
+
+export type Result = Decoded | { readonly error: string };
+
+/** How blocks are had: from a live kernel, from a snapshot, or not at all (a list of wants). */
+export type Fetch = (
+  requests: readonly Request[],
+  signal: AbortSignal,
+) => Promise<readonly Result[]>;
+
+/** Weights per band of query rows: 4 MiB of float32, so that one message stays far below 8 MiB. */
+const BAND_WEIGHTS = 1 << 20;
+/** Batches under way at once: one being computed, one on the wire. */
+const IN_FLIGHT = 2;
+const BATCH_BYTES = 6 << 20;
+
+export function requestKey(request: Request): string {
+  const { what, stream, layer, head, queries, size } = request;
+  return `${what}/${stream}/${layer}/${head}/${queries?.join("-") ?? ""}/${size ?? ""}`;
+}
+
+export function bandRows(numKeys: number): number {
+  return Math.max(1, Math.floor(BAND_WEIGHTS / Math.max(1, numKeys)));
+}
+
+interface Want {
+  readonly request: Request;
+  /** About how large the answer will be. */
+  readonly bytes: number;
+}
+
+interface Sized {
+  readonly numQueries: number;
+  readonly numKeys: number;
+}
+
+/**
+ * Blocks by request: a cache with a byte budget, and the wants of the present frame. Whoever draws
+ * reads blocks; what is missing becomes a want; `flush` sends the wants of that frame and forgets
+ * them, so that a request nobody wants any more is never sent.
+ */
+export class BlockStore {
+  private readonly ready = new Map<string, Result>();
+  private readonly flying = new Set<string>();
+  private wants = new Map<string, Want>();
+  private bytes = 0;
+  private batches = 0;
+  private readonly abort = new AbortController();
+
+  constructor(
+    private readonly fetch: Fetch,
+    private readonly onArrival: () => void,
+    private readonly budget = 64 << 20,
+  ) {}
+
+  /** Wanted or on the way. */
+  get pending(): number {
+    return this.wants.size + this.flying.size;
+  }
+
+  /** What the frame drawn last could not be drawn without. */
+  get missing(): readonly Request[] {
+    return Array.from(this.wants.values(), ({ request }) => request);
+  }
+
+  put(request: Request, result: Result): void {
+    this.remember(requestKey(request), result);
+  }
+
+  /** The block, or null while it is not here; asking makes it wanted. */
+  get(request: Request, bytes = 1 << 16): Result | null {
+    const key = requestKey(request);
+    const known = this.ready.get(key);
+    if (known) {
+      // Reinserting keeps the map in order of use: the budget evicts from the front.
+      this.ready.delete(key);
+      this.ready.set(key, known);
+      return known;
+    }
+    if (!this.flying.has(key)) this.wants.set(key, { request, bytes });
+    return null;
+  }
+
+  /** Start a frame: only what it asks for stays wanted. */
+  begin(): void {
+    this.wants = new Map();
+  }
+
+  /** Send what this frame wanted and does not have, as few batches as fit. */
+  flush(): void {
+    while (this.wants.size > 0 && this.batches < IN_FLIGHT) {
+      const batch: [string, Request][] = [];
+      let total = 0;
+      for (const [key, { request, bytes }] of this.wants) {
+        total += bytes;
+        if (batch.length > 0 && total > BATCH_BYTES) break;
+        batch.push([key, request]);
+        this.wants.delete(key);
+      }
+      this.send(batch);
+    }
+  }
+
+  /** Fetch ahead, only when nothing else is going on. */
+  prefetch(requests: readonly Request[]): void {
+    if (this.pending > 0) return;
+    const batch = requests
+      .map((request) => [requestKey(request), request] as [string, Request])
+      .filter(([key]) => !this.ready.has(key));
+    if (batch.length > 0) this.send(batch);
+  }
+
+  /** Forget failures, so that the next frame asks again. */
+  retry(): void {
+    for (const [key, result] of this.ready) if ("error" in result) this.ready.delete(key);
+    this.onArrival();
+  }
+
+  dispose(): void {
+    this.abort.abort();
+    this.ready.clear();
+    this.wants.clear();
+  }
+
+  private send(batch: readonly [string, Request][]): void {
+    this.batches++;
+    for (const [key] of batch) this.flying.add(key);
+    this.fetch(
+      batch.map(([, request]) => request),
+      this.abort.signal,
+    )
+      .catch((error: unknown): readonly Result[] => {
+        const text = error instanceof Error ? error.message : String(error);
+        return batch.map(() => ({ error: text }));
+      })
+      .then((results) => {
+        this.batches--;
+        batch.forEach(([key], i) => {
+          this.flying.delete(key);
+          if (!this.abort.signal.aborted) {
+            this.remember(key, results[i] ?? { error: "The kernel's answer left this block out." });
+          }
+        });
+        if (!this.abort.signal.aborted) this.onArrival();
+      });
+  }
+
+  private remember(key: string, result: Result): void {
+    const size = (r: Result | undefined) => (r && "data" in r ? r.data.byteLength : 0);
+    this.bytes += size(result) - size(this.ready.get(key));
+    this.ready.delete(key);
+    this.ready.set(key, result);
+    for (const [old, value] of this.ready) {
+      if (this.bytes <= this.budget || old === key) break;
+      this.bytes -= size(value);
+      this.ready.delete(old);
+    }
+  }
+
+  /** The blocks of one stream, as the views read them. */
+  view(stream: StreamMeta, sizes: Sized): Blocks {
+    const name = stream.name;
+    const matrix = (request: Request): Matrix | null => {
+      const result = this.get(request);
+      if (!result || "error" in result) return null;
+      const [rows = 0, columns = 0] = result.shape.slice(-2);
+      return new Matrix(rows, columns, result.data);
+    };
+    const rows = (what: What) => (layer: number, head: number) =>
+      new BandedRows(this, { what, stream: name, layer, head }, sizes);
+    return {
+      weights: rows("weights"),
+      scores: rows("scores"),
+      bias: rows("bias"),
+      vectors: (what, layer, head) => matrix({ what, stream: name, layer, head }),
+      pooled: (layer, head, size) => matrix({ what: "pooled", stream: name, layer, head, size }),
+      error: (what, layer, head) => {
+        for (const [key, result] of this.ready) {
+          if ("error" in result && key.startsWith(`${what}/${name}/${layer}/${head}/`)) {
+            return result.error;
+          }
+        }
+        return null;
+      },
+    };
+  }
+}
+
+class BandedRows implements Rows {
+  readonly numQueries: number;
+  readonly numKeys: number;
+  private message: string | null = null;
+  private readonly bands = new Map<number, Float32Array>();
+
+  constructor(
+    private readonly store: BlockStore,
+    private readonly request: Request,
+    { numQueries, numKeys }: Sized,
+  ) {
+    this.numQueries = numQueries;
+    this.numKeys = numKeys;
+  }
+
+  get error(): string | null {
+    if (this.message === null) this.row(0);
+    return this.message;
+  }
+
+  row(query: number): Float32Array | null {
+    const perBand = bandRows(this.numKeys);
+    const start = Math.floor(query / perBand) * perBand;
+    let band = this.bands.get(start);
+    if (!band) {
+      const end = Math.min(this.numQueries, start + perBand);
+      const bytes = 4 * (end - start) * this.numKeys;
+      const result = this.store.get({ ...this.request, queries: [start, end] }, bytes);
+      if (!result) return null;
+      if ("error" in result) {
+        this.message = result.error;
+        return null;
+      }
+      band = result.data;
+      this.bands.set(start, band);
+    }
+    const from = (query - start) * this.numKeys;
+    return band.subarray(from, from + this.numKeys);
+  }
+}

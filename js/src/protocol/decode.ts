@@ -1,0 +1,81 @@
+import type { Block } from "./generated.js";
+
+const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const VALUES = new Uint8Array(128);
+for (let i = 0; i < BASE64.length; i++) VALUES[BASE64.charCodeAt(i)] = i;
+
+/** Written out because the headless engine has neither `atob` nor `TextDecoder`. */
+export function decodeBase64(text: string): Uint8Array {
+  const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
+  const bytes = new Uint8Array((text.length / 4) * 3 - padding);
+  let at = 0;
+  for (let i = 0; i < text.length; i += 4) {
+    let bits = 0;
+    for (let j = 0; j < 4; j++)
+      bits = (bits << 6) | (VALUES[text.charCodeAt(i + j) & 127] as number);
+    bytes[at++] = bits >> 16;
+    if (at < bytes.length) bytes[at++] = bits >> 8;
+    if (at < bytes.length) bytes[at++] = bits;
+  }
+  return bytes;
+}
+
+export function encodeBase64(bytes: Uint8Array): string {
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 3) {
+    const left = bytes.length - i;
+    const bits =
+      ((bytes[i] as number) << 16) |
+      ((bytes[i + 1] ?? 0) << 8) |
+      (left > 2 ? (bytes[i + 2] ?? 0) : 0);
+    text += BASE64[bits >> 18];
+    text += BASE64[(bits >> 12) & 63];
+    text += left > 1 ? BASE64[(bits >> 6) & 63] : "=";
+    text += left > 2 ? BASE64[bits & 63] : "=";
+  }
+  return text;
+}
+
+function float16(half: number): number {
+  const sign = half & 0x8000 ? -1 : 1;
+  const exponent = (half >> 10) & 31;
+  const fraction = half & 1023;
+  if (exponent === 0) return sign * 2 ** -14 * (fraction / 1024);
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * 2 ** (exponent - 15) * (1 + fraction / 1024);
+}
+
+export interface Decoded {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/**
+ * A block's numbers as float32. The bytes may start anywhere in a larger buffer (a comm message
+ * carries several), so `byteOffset` is honoured and unaligned data is copied. uint8 stands for
+ * 255·√weight.
+ *
+ * @throws RangeError when the bytes do not fit the shape.
+ */
+export function decodeBlock(block: Block, view: ArrayBufferView): Decoded {
+  const count = block.shape.reduce((product, size) => product * size, 1);
+  const width = { uint8: 1, float16: 2, float32: 4 }[block.dtype];
+  if (view.byteLength !== count * width) {
+    throw new RangeError(
+      `A ${block.dtype} block of shape [${block.shape.join(", ")}] needs ${count * width} bytes, got ${view.byteLength}.`,
+    );
+  }
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  if (block.dtype === "uint8") {
+    return { shape: block.shape, data: Float32Array.from(bytes, (v) => (v / 255) ** 2) };
+  }
+  const aligned = view.byteOffset % width === 0 ? bytes : bytes.slice();
+  if (block.dtype === "float32") {
+    return {
+      shape: block.shape,
+      data: new Float32Array(aligned.buffer, aligned.byteOffset, count),
+    };
+  }
+  const halves = new Uint16Array(aligned.buffer, aligned.byteOffset, count);
+  return { shape: block.shape, data: Float32Array.from(halves, float16) };
+}

@@ -1,0 +1,45 @@
+import type { BlockStore } from "../data/store.js";
+import { Thumbnails } from "../data/thumbnails.js";
+import type { Meta, State, StreamMeta } from "../protocol/generated.js";
+import { themes } from "../styles/theme.js";
+import type { Hover, Options, Scene } from "../views/view.js";
+import { clampTo, findStream } from "./state.js";
+
+/** Assembles the scene the views draw from; keeps what is costly to make (thumbnails by stream). */
+export class SceneMaker {
+  private readonly thumbnails = new Map<StreamMeta, Thumbnails>();
+
+  constructor(
+    readonly meta: Meta,
+    private readonly overview: Uint8Array,
+    readonly store: BlockStore,
+  ) {}
+
+  make(state: State, hover: Hover | null, options: Options, dark: boolean): Scene {
+    // Between two messages the traits may disagree for a moment; a drawing never should.
+    const valid = clampTo(this.meta, state);
+    const stream = findStream(this.meta, valid.stream);
+    const layer = stream.layers.find((l) => l.layer === valid.layer);
+    if (!layer) throw new Error(`Stream ${stream.name} has no layer ${valid.layer}.`);
+    const queries = this.meta.positions[stream.query_positions] ?? [];
+    const keys = this.meta.positions[stream.key_positions] ?? [];
+    let thumbnails = this.thumbnails.get(stream);
+    if (!thumbnails) {
+      thumbnails = new Thumbnails(stream, this.overview);
+      this.thumbnails.set(stream, thumbnails);
+    }
+    return {
+      meta: this.meta,
+      stream,
+      layer,
+      queries,
+      keys,
+      state: valid,
+      hover,
+      options,
+      blocks: this.store.view(stream, { numQueries: queries.length, numKeys: keys.length }),
+      thumbnails,
+      theme: themes[dark ? "dark" : "light"],
+    };
+  }
+}

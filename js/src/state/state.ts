@@ -1,0 +1,89 @@
+import { batch, type Signal, signal } from "@preact/signals-core";
+import type { Meta, State, StreamMeta } from "../protocol/generated.js";
+import type { Hover, Options } from "../views/view.js";
+
+export type Signals<T> = { readonly [K in keyof T]: Signal<T[K]> };
+
+/** Everything one widget knows besides its numbers. No DOM, nothing shared between widgets. */
+export interface WidgetState {
+  readonly shared: Signals<State>;
+  readonly hover: Signal<Hover | null>;
+  readonly options: Signal<Options>;
+  readonly meta: Meta;
+}
+
+export const STATE_KEYS = [
+  "view",
+  "stream",
+  "layer",
+  "heads",
+  "query",
+  "key",
+  "form",
+  "compare",
+  "theme",
+] as const satisfies readonly (keyof State)[];
+
+export function createState(meta: Meta, initial: State): WidgetState {
+  const shared = Object.fromEntries(
+    STATE_KEYS.map((key) => [key, signal(initial[key])]),
+  ) as unknown as Signals<State>;
+  return {
+    meta,
+    shared,
+    hover: signal(null),
+    options: signal({ keyOrder: "position", dimensionOrder: "index", setSinkAside: false }),
+  };
+}
+
+/** The shared selection as plain values; reading it subscribes the caller to every part. */
+export function readState(shared: Signals<State>): State {
+  return Object.fromEntries(STATE_KEYS.map((key) => [key, shared[key].value])) as unknown as State;
+}
+
+export function writeState(shared: Signals<State>, changes: Partial<State>): void {
+  batch(() => {
+    for (const key of STATE_KEYS) {
+      const value = changes[key];
+      if (value !== undefined && !same(value, shared[key].peek())) {
+        (shared[key] as Signal<unknown>).value = value;
+      }
+    }
+  });
+}
+
+/** Traits are numbers, strings, null and short lists of them. */
+export function same(a: unknown, b: unknown): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b);
+}
+
+export function findStream(meta: Meta, name: string): StreamMeta {
+  const stream = meta.streams.find((s) => s.name === name) ?? meta.streams[0];
+  if (!stream) throw new Error("The record has no attention to show.");
+  return stream;
+}
+
+/** The nearest valid selection in a stream: what changing the stream leaves selected. */
+export function clampTo(meta: Meta, state: State): State {
+  const stream = findStream(meta, state.stream);
+  const layer =
+    stream.layers.find((l) => l.layer === state.layer) ??
+    stream.layers.reduce((best, l) =>
+      Math.abs(l.layer - state.layer) < Math.abs(best.layer - state.layer) ? l : best,
+    );
+  const heads = state.heads.filter((head) => head < layer.num_heads);
+  const numQueries = meta.positions[stream.query_positions]?.length ?? 0;
+  const numKeys = meta.positions[stream.key_positions]?.length ?? 0;
+  return {
+    ...state,
+    stream: stream.name,
+    layer: layer.layer,
+    heads: heads.length > 0 ? heads : [0],
+    query: state.query !== null && state.query < numQueries ? state.query : null,
+    key: state.key !== null && state.key < numKeys ? state.key : null,
+    compare: state.compare.filter(([l, head]) => {
+      const found = stream.layers.find((candidate) => candidate.layer === l);
+      return found !== undefined && head < found.num_heads;
+    }),
+  };
+}
