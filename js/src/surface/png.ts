@@ -1,0 +1,100 @@
+import { zlibSync } from "fflate";
+import type { Pixels } from "./surface.js";
+
+/**
+ * One PNG encoder for every surface: an engine without a DOM has neither `toDataURL` nor `btoa`.
+ * Format: https://www.w3.org/TR/png-3/
+ */
+
+const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
+const RGB = 2;
+const RGBA = 6;
+
+const crcTable = new Uint32Array(256).map((_, n) => {
+  let c = n;
+  for (let k = 0; k < 8; k++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
+  return c;
+});
+
+function crc32(bytes: Uint8Array): number {
+  let c = 0xffffffff;
+  for (const byte of bytes) c = (crcTable[(c ^ byte) & 255] as number) ^ (c >>> 8);
+  return (c ^ 0xffffffff) >>> 0;
+}
+
+/** Length, type, data, checksum of type and data. */
+function chunk(type: string, data: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(12 + data.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, data.length);
+  for (let i = 0; i < 4; i++) bytes[4 + i] = type.charCodeAt(i);
+  bytes.set(data, 8);
+  view.setUint32(8 + data.length, crc32(bytes.subarray(4, 8 + data.length)));
+  return bytes;
+}
+
+function isOpaque(data: Uint8ClampedArray): boolean {
+  for (let i = 3; i < data.length; i += 4) if (data[i] !== 255) return false;
+  return true;
+}
+
+/** Rows with a leading filter byte each: "Sub", which halves smooth pictures and costs flat ones nothing. */
+function filtered({ width, height, data }: Pixels, channels: number): Uint8Array {
+  const stride = 1 + width * channels;
+  const rows = new Uint8Array(height * stride);
+  for (let y = 0; y < height; y++) {
+    rows[y * stride] = 1;
+    for (let x = 0; x < width; x++) {
+      const from = 4 * (y * width + x);
+      const to = y * stride + 1 + x * channels;
+      for (let c = 0; c < channels; c++) {
+        rows[to + c] = (data[from + c] as number) - (x > 0 ? (data[from + c - 4] as number) : 0);
+      }
+    }
+  }
+  return rows;
+}
+
+/** A PNG file, 8 bits a channel; without an alpha channel where every pixel is opaque. */
+export function encodePng(pixels: Pixels): Uint8Array {
+  const opaque = isOpaque(pixels.data);
+  const header = new Uint8Array(13);
+  const view = new DataView(header.buffer);
+  view.setUint32(0, pixels.width);
+  view.setUint32(4, pixels.height);
+  header.set([8, opaque ? RGB : RGBA], 8);
+  const parts = [
+    Uint8Array.from(SIGNATURE),
+    chunk("IHDR", header),
+    chunk("IDAT", zlibSync(filtered(pixels, opaque ? 3 : 4), { level: 6 })),
+    chunk("IEND", new Uint8Array(0)),
+  ];
+  const file = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    file.set(part, offset);
+    offset += part.length;
+  }
+  return file;
+}
+
+const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+export function base64(bytes: Uint8Array): string {
+  const parts: string[] = [];
+  for (let i = 0; i < bytes.length; i += 3) {
+    const left = bytes.length - i;
+    const n = ((bytes[i] as number) << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
+    parts.push(
+      ALPHABET.charAt(n >> 18) +
+        ALPHABET.charAt((n >> 12) & 63) +
+        (left > 1 ? ALPHABET.charAt((n >> 6) & 63) : "=") +
+        (left > 2 ? ALPHABET.charAt(n & 63) : "="),
+    );
+  }
+  return parts.join("");
+}
+
+export function pngDataUri(pixels: Pixels): string {
+  return `data:image/png;base64,${base64(encodePng(pixels))}`;
+}
