@@ -8,6 +8,7 @@ const schema = JSON.parse(
 );
 const text = await compile(schema, "Protocol", {
   additionalProperties: false,
+  ignoreMinAndMaxItems: true,
   bannerComment: "/* Generated from attnwidget/protocol/schema.json by `npm run generate`. */",
   style: { printWidth: 100 },
 });

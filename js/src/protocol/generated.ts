@@ -6,7 +6,7 @@
  * @minItems 2
  * @maxItems 2
  */
-export type HeadRef = [number, number];
+export type HeadRef = readonly [number, number];
 export type Reply = Answer | Refusal;
 
 /**
@@ -29,7 +29,7 @@ export interface State {
   /**
    * @minItems 1
    */
-  heads: [number, ...number[]];
+  heads: number[];
   /**
    * The pinned query position, or null.
    */
@@ -55,7 +55,7 @@ export interface Meta {
   /**
    * @minItems 1
    */
-  streams: [StreamMeta, ...StreamMeta[]];
+  streams: StreamMeta[];
 }
 export interface Position {
   label: string;
@@ -76,7 +76,7 @@ export interface StreamMeta {
   /**
    * @minItems 1
    */
-  layers: [LayerMeta, ...LayerMeta[]];
+  layers: LayerMeta[];
   /**
    * Index into meta.positions.
    */
@@ -147,7 +147,7 @@ export interface Request {
    * @minItems 2
    * @maxItems 2
    */
-  queries?: [number, number];
+  queries?: number[];
   /**
    * For pooled: at most this many rows and columns.
    */

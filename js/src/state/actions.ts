@@ -66,7 +66,7 @@ export function click(state: State, view: View["name"], hit: Hit, additive: bool
 }
 
 /** Escape lets go of one thing at a time: the pinned key, then the query, then the compared heads. */
-export function escape(state: State): Change {
+export function letGo(state: State): Change {
   if (state.key !== null) return { key: null };
   if (state.query !== null) return { query: null };
   if (state.compare.length > 0) return { compare: [] };
