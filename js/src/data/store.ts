@@ -55,6 +55,12 @@ export class BlockStore {
     private readonly budget = 64 << 20,
   ) {}
 
+  /** What went wrong last, for the reader; null once it was asked again. */
+  get failed(): string | null {
+    for (const result of this.ready.values()) if ("error" in result) return result.error;
+    return null;
+  }
+
   /** Wanted or on the way. */
   get pending(): number {
     return this.wants.size + this.flying.size;

@@ -20,22 +20,6 @@ export function decodeBase64(text: string): Uint8Array {
   return bytes;
 }
 
-export function encodeBase64(bytes: Uint8Array): string {
-  let text = "";
-  for (let i = 0; i < bytes.length; i += 3) {
-    const left = bytes.length - i;
-    const bits =
-      ((bytes[i] as number) << 16) |
-      ((bytes[i + 1] ?? 0) << 8) |
-      (left > 2 ? (bytes[i + 2] ?? 0) : 0);
-    text += BASE64[bits >> 18];
-    text += BASE64[(bits >> 12) & 63];
-    text += left > 1 ? BASE64[(bits >> 6) & 63] : "=";
-    text += left > 2 ? BASE64[bits & 63] : "=";
-  }
-  return text;
-}
-
 function float16(half: number): number {
   const sign = half & 0x8000 ? -1 : 1;
   const exponent = (half >> 10) & 31;

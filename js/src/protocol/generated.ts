@@ -86,6 +86,7 @@ export interface StreamMeta {
    */
   key_positions: number;
   overview: OverviewMeta;
+  sink?: Sink;
   /**
    * Three numbers per head, [query, key, weight]: its strongest link, leaving out the first key when other keys exist.
    */
@@ -126,6 +127,15 @@ export interface OverviewMeta {
    * True when only a sample of the query rows was pooled.
    */
   sampled: boolean;
+}
+/**
+ * Present when the first position takes a large part of all the weight.
+ */
+export interface Sink {
+  /**
+   * Mean weight on the first key, over all heads and all queries but the first.
+   */
+  share: number;
 }
 /**
  * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key. For vectors: [position, dim], the whole axis.
@@ -185,10 +195,15 @@ export interface Snapshot {
 export interface Screen {
   width: number;
   dark: boolean;
+  key_order?: "position" | "weight";
+  dimension_order?: "index" | "contribution";
+  set_sink_aside?: boolean;
   /**
-   * First visible row of the head view, in rows.
+   * Pixels scrolled, by view.
    */
-  scroll: number;
+  scroll: {
+    [k: string]: number;
+  };
 }
 export interface StoredBlock {
   request: Request;

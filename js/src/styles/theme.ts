@@ -110,3 +110,14 @@ export const themes: Readonly<Record<Theme["name"], Theme>> = {
     head: headColours([0.66, 0.74, 0.84]),
   },
 };
+
+/** The same colours for the chrome, as CSS variables. */
+export function cssVariables(theme: Theme): Readonly<Record<string, string>> {
+  const { background, raised, text, muted, rule, accent, accentText, wash, danger } = theme;
+  const colours = { background, raised, text, muted, rule, accent, wash, danger };
+  return Object.fromEntries([
+    ...Object.entries(colours).map(([name, value]) => [`--aw-${name}`, value]),
+    ["--aw-accent-text", accentText],
+    ["color-scheme", theme.name],
+  ]);
+}

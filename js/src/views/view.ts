@@ -7,7 +7,7 @@ import type { Rect, Surface } from "../surface/surface.js";
 /** What the pointer (or the keyboard focus) is on. Never synchronised with Python. */
 export interface Hover {
   /** The view the pointer is in: a view may ignore a hover that it published itself. */
-  readonly source: "model" | "head" | "neuron" | "compare" | "keyboard";
+  readonly source: "model" | "head" | "neuron" | "compare" | "keyboard" | "toolbar";
   readonly layer?: number;
   readonly head?: number;
   readonly query?: number;
@@ -80,6 +80,8 @@ export interface View {
   contentHeight(scene: Scene, width: number, height: number): number;
   draw(surface: Surface, scene: Scene, frame: Frame): void;
   hit(scene: Scene, frame: Frame, x: number, y: number): Hit | null;
+  /** The scroll that brings a position into the frame, or null when it is there already. */
+  reveal?(scene: Scene, frame: Frame, at: { query?: number; key?: number }): number | null;
   /** At most about 80 stops: only what is in the frame. */
   stops(scene: Scene, frame: Frame): readonly Stop[];
 }

@@ -1,0 +1,44 @@
+import { BlockStore } from "./data/store.js";
+import { composeSvg } from "./figure/compose.js";
+import { decodeBase64, decodeBlock } from "./protocol/decode.js";
+import type { Request, Screen, Snapshot } from "./protocol/generated.js";
+import { SceneMaker } from "./state/scene.js";
+
+/** What the headless engine hands back: the figure, and the blocks it could not be drawn without. */
+interface Rendered {
+  readonly svg: string;
+  readonly missing: readonly Request[];
+}
+
+interface Job {
+  readonly snapshot: Snapshot;
+  readonly transparent?: boolean;
+}
+
+const DEFAULT_SCREEN: Screen = { width: 1200, dark: false, scroll: {} };
+
+/**
+ * Draw a snapshot without a browser: plain TypeScript from here down, since a bare V8 has no DOM.
+ * The caller answers `missing` and calls again, so it never has to know which view needs what.
+ */
+export function render(job: string): string {
+  const { snapshot, transparent } = JSON.parse(job) as Job;
+  const nothing = async () => [];
+  const store = new BlockStore(nothing, () => {}, Number.POSITIVE_INFINITY);
+  for (const { request, block } of snapshot.blocks) {
+    if (block.data !== undefined) store.put(request, decodeBlock(block, decodeBase64(block.data)));
+  }
+  const maker = new SceneMaker(snapshot.meta, decodeBase64(snapshot.overview), store);
+  const screen = snapshot.screen ?? DEFAULT_SCREEN;
+  const options = {
+    keyOrder: screen.key_order ?? "position",
+    dimensionOrder: screen.dimension_order ?? "index",
+    setSinkAside: screen.set_sink_aside ?? false,
+  };
+  const { theme } = snapshot.state;
+  const dark = theme === "auto" ? screen.dark : theme === "dark";
+  const scene = maker.make(snapshot.state, null, options, dark);
+  const { width, scroll } = screen;
+  const svg = composeSvg(scene, { width, scroll, ...(transparent ? { transparent } : {}) });
+  return JSON.stringify({ svg, missing: store.missing } satisfies Rendered);
+}

@@ -1,0 +1,89 @@
+import type { Rect } from "../surface/surface.js";
+import { compareView } from "../views/compare.js";
+import { headView } from "../views/head.js";
+import { modelView } from "../views/model.js";
+import { neuronView } from "../views/neuron.js";
+import type { Scene, View } from "../views/view.js";
+
+/** A view's place: `rect` is its drawing, the title stands above it. */
+export interface Box {
+  readonly view: View;
+  readonly rect: Rect;
+}
+
+export interface Layout {
+  readonly width: number;
+  readonly height: number;
+  readonly boxes: readonly Box[];
+}
+
+export const TITLE_HEIGHT = 26;
+const GAP = 20;
+/** Under this width everything stands in one column. */
+const NARROW = 640;
+const WIDE = 1080;
+
+const clamp = (low: number, value: number, high: number) => Math.max(low, Math.min(high, value));
+
+interface Column {
+  readonly view: View;
+  readonly share: number;
+}
+
+/**
+ * Where each view goes at a width. Pure, and used by the screen, the figure and the headless export
+ * alike: this is what makes them agree.
+ */
+export function layoutViews(scene: Scene, width: number): Layout {
+  const boxes: Box[] = [];
+  let y = 0;
+  const row = (columns: readonly Column[], low: number, high: number) => {
+    const free = width - GAP * (columns.length - 1);
+    const widths = columns.map(({ share }) => Math.floor(free * share));
+    const natural = columns.map(({ view }, i) =>
+      view.contentHeight(scene, widths[i] as number, high),
+    );
+    const height = Math.round(clamp(low, Math.max(...natural), high));
+    let x = 0;
+    columns.forEach(({ view }, i) => {
+      const w = widths[i] as number;
+      boxes.push({ view, rect: { x, y: y + TITLE_HEIGHT, width: w, height } });
+      x += w + GAP;
+    });
+    y += TITLE_HEIGHT + height + GAP;
+  };
+
+  const only = { model: modelView, head: headView, neuron: neuronView, compare: compareView };
+  const { view, compare } = scene.state;
+  if (view !== "all") {
+    row([{ view: only[view], share: 1 }], 240, 620);
+  } else {
+    if (width >= WIDE) {
+      row(
+        [
+          { view: modelView, share: 0.31 },
+          { view: headView, share: 0.32 },
+          { view: neuronView, share: 0.37 },
+        ],
+        320,
+        500,
+      );
+    } else if (width >= NARROW) {
+      row(
+        [
+          { view: modelView, share: 0.46 },
+          { view: headView, share: 0.54 },
+        ],
+        240,
+        430,
+      );
+      row([{ view: neuronView, share: 1 }], 320, 460);
+    } else {
+      row([{ view: modelView, share: 1 }], 120, 380);
+      row([{ view: headView, share: 1 }], 200, 420);
+      row([{ view: neuronView, share: 1 }], 320, 480);
+    }
+    if (compare.length > 0) row([{ view: compareView, share: 1 }], 200, 460);
+  }
+  return { width, height: y - GAP, boxes };
+}

@@ -1,0 +1,191 @@
+import { html, nothing, render } from "lit-html";
+import { repeat } from "lit-html/directives/repeat.js";
+import { createCanvasSurface } from "../surface/canvas.js";
+import type { Rect } from "../surface/surface.js";
+import type { Frame, Hit, Scene, Stop, View } from "../views/view.js";
+
+export interface PanelEvents {
+  hover(view: View["name"], hit: Hit | null, x: number, y: number, keyboard: boolean): void;
+  click(view: View["name"], hit: Hit, additive: boolean): void;
+  scrolled(): void;
+}
+
+/** Reading the stops after every frame would cost more than drawing it; a reader's Tab is slower. */
+const STOPS_DELAY_MS = 120;
+
+/**
+ * The place of one view on the page: a canvas that stays put while a native scroll container moves
+ * over its content, and over it the focusable stops for keyboard and screen reader.
+ */
+export class Panel {
+  readonly element = document.createElement("section");
+  private readonly canvas = document.createElement("canvas");
+  private readonly scroller = document.createElement("div");
+  private readonly spacer = document.createElement("div");
+  private readonly sticky = document.createElement("div");
+  private readonly overlay = document.createElement("div");
+  private scene: Scene | null = null;
+  private timer = 0;
+  private readonly abort = new AbortController();
+
+  constructor(
+    readonly view: View,
+    title: string,
+    private readonly events: PanelEvents,
+  ) {
+    this.element.className = `aw-panel aw-panel-${view.name}`;
+    this.element.setAttribute("aria-label", title);
+    const heading = document.createElement("h3");
+    heading.className = "aw-title";
+    heading.textContent = title;
+    this.scroller.className = "aw-scroll";
+    this.spacer.className = "aw-spacer";
+    this.sticky.className = "aw-sticky";
+    this.overlay.className = "aw-stops";
+    this.canvas.setAttribute("role", "img");
+    this.canvas.setAttribute("aria-label", title);
+    this.sticky.append(this.canvas, this.overlay);
+    this.spacer.append(this.sticky);
+    this.scroller.append(this.spacer);
+    this.element.append(heading, this.scroller);
+    this.listen(this.abort.signal);
+  }
+
+  dispose(): void {
+    this.abort.abort();
+    clearTimeout(this.timer);
+    this.element.remove();
+  }
+
+  get scroll(): number {
+    return this.scroller.scrollTop;
+  }
+
+  private get frame(): Frame {
+    return {
+      width: this.scroller.clientWidth,
+      height: this.scroller.clientHeight,
+      scroll: this.scroller.scrollTop,
+    };
+  }
+
+  private listen(signal: AbortSignal): void {
+    const { canvas, scroller, view, events } = this;
+    const at = (event: MouseEvent) => {
+      const box = canvas.getBoundingClientRect();
+      return { x: event.clientX - box.left, y: event.clientY - box.top };
+    };
+    const hitAt = (event: MouseEvent) => {
+      const { x, y } = at(event);
+      return { x, y, hit: this.scene ? view.hit(this.scene, this.frame, x, y) : null };
+    };
+    canvas.addEventListener(
+      "pointermove",
+      (event) => {
+        const { x, y, hit } = hitAt(event);
+        canvas.style.cursor = hit ? "pointer" : "default";
+        events.hover(view.name, hit, x, y, false);
+      },
+      { signal },
+    );
+    canvas.addEventListener("pointerleave", () => events.hover(view.name, null, 0, 0, false), {
+      signal,
+    });
+    canvas.addEventListener(
+      "click",
+      (event) => {
+        const { hit } = hitAt(event);
+        if (hit) this.activate(hit, event.shiftKey || event.metaKey || event.ctrlKey);
+      },
+      { signal },
+    );
+    scroller.addEventListener("scroll", () => events.scrolled(), { signal, passive: true });
+  }
+
+  private activate(hit: Hit, additive: boolean): void {
+    if (hit.scrollTo !== undefined) this.scroller.scrollTop = hit.scrollTo;
+    else this.events.click(this.view.name, hit, additive);
+  }
+
+  /** Put the panel where the layout says; `rect` is the drawing, the title stands above it. */
+  place(rect: Rect, titleHeight: number): void {
+    const { style } = this.element;
+    style.left = `${rect.x}px`;
+    style.top = `${rect.y - titleHeight}px`;
+    style.width = `${rect.width}px`;
+    style.height = `${rect.height + titleHeight}px`;
+    this.scroller.style.height = `${rect.height}px`;
+    this.sticky.style.height = `${rect.height}px`;
+  }
+
+  /** Scroll so that a position set elsewhere (in Python, in another view) is in the frame. */
+  reveal(at: { query?: number; key?: number }): void {
+    if (!this.scene) return;
+    const scroll = this.view.reveal?.(this.scene, this.frame, at);
+    if (scroll !== null && scroll !== undefined) this.scroller.scrollTop = scroll;
+  }
+
+  paint(scene: Scene): void {
+    this.scene = scene;
+    const { clientHeight: height } = this.scroller;
+    const content = this.view.contentHeight(scene, this.scroller.clientWidth, height);
+    this.spacer.style.height = `${Math.max(height, content)}px`;
+    const frame = this.frame;
+    const scale = Math.max(1, window.devicePixelRatio || 1);
+    const [w, h] = [Math.round(frame.width * scale), Math.round(frame.height * scale)];
+    if (this.canvas.width !== w || this.canvas.height !== h) {
+      this.canvas.width = w;
+      this.canvas.height = h;
+      this.canvas.style.width = `${frame.width}px`;
+      this.canvas.style.height = `${frame.height}px`;
+    }
+    const context = this.canvas.getContext("2d");
+    if (!context || w === 0 || h === 0) return;
+    context.setTransform(scale, 0, 0, scale, 0, 0);
+    context.clearRect(0, 0, frame.width, frame.height);
+    this.view.draw(
+      createCanvasSurface(context, { width: frame.width, height: frame.height, scale }),
+      scene,
+      frame,
+    );
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => this.renderStops(scene, frame), STOPS_DELAY_MS);
+  }
+
+  private renderStops(scene: Scene, frame: Frame): void {
+    const stops = this.view.stops(scene, frame);
+    render(
+      repeat(
+        stops,
+        (stop) =>
+          `${stop.layer}.${stop.head}.${stop.query}.${stop.key}.${stop.action}.${stop.scrollTo}`,
+        (stop, index) => this.stop(stop, index === stops.length - 1, scene),
+      ),
+      this.overlay,
+    );
+  }
+
+  private stop(stop: Stop, last: boolean, scene: Scene) {
+    const { x, y, width, height } = stop.rect;
+    // Hundreds of heads would be hundreds of Tab presses: there the selected one is the stop and the
+    // arrow keys do the rest.
+    const selected =
+      stop.layer === scene.state.layer && scene.state.heads.includes(stop.head ?? -1);
+    const reachable = this.view.name !== "model" || selected;
+    return html`<button
+      type="button"
+      class="aw-stop"
+      tabindex=${reachable ? 0 : -1}
+      aria-label=${stop.name}
+      aria-pressed=${this.view.name === "model" ? String(selected) : nothing}
+      style="left:${x}px;top:${y}px;width:${width}px;height:${height}px"
+      @focus=${() => {
+        this.events.hover(this.view.name, stop, x + width, y + height, true);
+        if (last && stop.query !== undefined)
+          this.scroller.scrollTop += this.scroller.clientHeight / 3;
+      }}
+      @blur=${() => this.events.hover(this.view.name, null, 0, 0, true)}
+      @click=${(event: MouseEvent) => this.activate(stop, event.shiftKey)}
+    ></button>`;
+  }
+}

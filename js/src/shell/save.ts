@@ -1,0 +1,45 @@
+import { composeSvg, type FigureOptions } from "../figure/compose.js";
+import type { Scene } from "../views/view.js";
+
+/** Pixels per CSS pixel of a saved PNG: 192 dpi, sharp in print at column width. */
+const PNG_SCALE = 2;
+
+async function rasterise(svg: string): Promise<Blob> {
+  const url = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
+  try {
+    const image = new Image();
+    image.src = url;
+    await image.decode();
+    const canvas = document.createElement("canvas");
+    canvas.width = Math.round(image.naturalWidth * PNG_SCALE);
+    canvas.height = Math.round(image.naturalHeight * PNG_SCALE);
+    const context = canvas.getContext("2d");
+    if (!context) throw new Error("This browser gave no canvas to draw the PNG on.");
+    context.drawImage(image, 0, 0, canvas.width, canvas.height);
+    const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/png"));
+    if (!blob) throw new Error("This browser could not encode the PNG: save as SVG instead.");
+    return blob;
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+
+/** Exactly what is shown, as a file's content. */
+export async function exportFigure(
+  scene: Scene,
+  format: "svg" | "png",
+  options: FigureOptions,
+): Promise<Blob> {
+  const svg = composeSvg({ ...scene, hover: null }, options);
+  return format === "svg" ? new Blob([svg], { type: "image/svg+xml" }) : rasterise(svg);
+}
+
+export function download(blob: Blob, name: string): void {
+  const url = URL.createObjectURL(blob);
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  // The browser reads the blob after this task.
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

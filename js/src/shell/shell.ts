@@ -1,0 +1,313 @@
+import { effect, type ReadonlySignal } from "@preact/signals-core";
+import { html, nothing, render } from "lit-html";
+import type { BlockStore } from "../data/store.js";
+import { type FigureOptions, TITLES } from "../figure/compose.js";
+import type { Screen, State } from "../protocol/generated.js";
+import { addToCompare, click, letGo, stepHead, stepLayer } from "../state/actions.js";
+import type { SceneMaker } from "../state/scene.js";
+import { readState, same, type WidgetState, writeState } from "../state/state.js";
+import { cssVariables } from "../styles/theme.js";
+import type { Hit, Hover, Scene, View } from "../views/view.js";
+import { watchDark } from "./host.js";
+import { type Layout, layoutViews, TITLE_HEIGHT } from "./layout.js";
+import { Panel, type PanelEvents } from "./panel.js";
+import { neighbours } from "./prefetch.js";
+import { download, exportFigure } from "./save.js";
+import { statusText, strongestKeys } from "./status.js";
+import { help, type ToolbarEvents, toolbar } from "./toolbar.js";
+
+/** Screen state goes to Python when the reader has come to rest, not with every pixel of a scroll. */
+const SETTLE_MS = 300;
+
+/**
+ * One widget on the page: the toolbar, the panels and the line of words under them. Every change of
+ * state leads to one frame; a frame draws every view, then asks the kernel for what was missing.
+ */
+export class Shell {
+  private readonly bar = document.createElement("div");
+  private readonly stage = document.createElement("div");
+  private readonly foot = document.createElement("div");
+  private readonly panels = new Map<View["name"], Panel>();
+  private readonly dark: ReadonlySignal<boolean>;
+  private frame = 0;
+  private settle = 0;
+  private painted = 0;
+  private helpOpen = false;
+  private failure: string | null = null;
+  private revealed: Pick<State, "query" | "key" | "stream"> | null = null;
+  private scene: Scene | null = null;
+  private layout: Layout | null = null;
+
+  constructor(
+    private readonly root: HTMLElement,
+    private readonly state: WidgetState,
+    private readonly maker: SceneMaker,
+    private readonly onScreen: (screen: Screen) => void,
+    private readonly signal: AbortSignal,
+  ) {
+    this.bar.className = "aw-bar";
+    this.stage.className = "aw-stage";
+    this.foot.className = "aw-foot";
+    root.replaceChildren(this.bar, this.stage, this.foot);
+    this.dark = watchDark(root, signal);
+    const stop = effect(() => {
+      readState(state.shared);
+      state.hover.value;
+      state.options.value;
+      this.dark.value;
+      this.schedule();
+    });
+    const resize = new ResizeObserver(() => this.schedule());
+    resize.observe(root);
+    root.addEventListener("keydown", (event) => this.key(event), { signal });
+    signal.addEventListener("abort", () => {
+      stop();
+      resize.disconnect();
+      cancelAnimationFrame(this.frame);
+      clearTimeout(this.settle);
+      for (const [, panel] of this.panels) panel.dispose();
+      root.replaceChildren();
+    });
+  }
+
+  private get store(): BlockStore {
+    return this.maker.store;
+  }
+
+  /** Draw again at the next frame: numbers arrived, the page was resized, the state changed. */
+  schedule(): void {
+    if (this.frame !== 0 || this.signal.aborted) return;
+    this.frame = requestAnimationFrame(() => {
+      this.frame = 0;
+      try {
+        this.paint();
+      } catch (error) {
+        // What went wrong belongs where the reader looks, and the rest of the page goes on.
+        this.failure = error instanceof Error ? error.message : String(error);
+        this.renderFoot();
+        throw error;
+      }
+    });
+  }
+
+  private get isDark(): boolean {
+    const theme = this.state.shared.theme.peek();
+    return theme === "auto" ? this.dark.peek() : theme === "dark";
+  }
+
+  private paint(): void {
+    const width = Math.floor(this.stage.clientWidth);
+    if (width === 0) return;
+    const { shared, hover, options } = this.state;
+    const state = readState(shared);
+    this.store.begin();
+    const scene = this.maker.make(state, hover.peek(), options.peek(), this.isDark);
+    if (this.root.dataset.theme !== scene.theme.name) {
+      this.root.dataset.theme = scene.theme.name;
+      for (const [name, value] of Object.entries(cssVariables(scene.theme))) {
+        this.root.style.setProperty(name, value);
+      }
+    }
+    this.scene = scene;
+    this.failure = null;
+    render(toolbar(scene, this.toolbarEvents), this.bar);
+    this.arrange(layoutViews(scene, width));
+    for (const [, panel] of this.panels) panel.paint(scene);
+    this.reveal(scene);
+    this.renderFoot();
+    this.store.flush();
+    if (this.store.pending === 0) this.store.prefetch(neighbours(scene));
+    this.root.dataset.painted = String(++this.painted);
+    this.root.dataset.pending = String(this.store.pending);
+    this.reportScreen(width);
+  }
+
+  private arrange(layout: Layout): void {
+    const shown = new Set(layout.boxes.map(({ view }) => view.name));
+    for (const [name, panel] of this.panels) {
+      if (shown.has(name)) continue;
+      panel.dispose();
+      this.panels.delete(name);
+    }
+    for (const { view, rect } of layout.boxes) {
+      let panel = this.panels.get(view.name);
+      if (!panel) {
+        panel = new Panel(view, TITLES[view.name], this.panelEvents);
+        this.panels.set(view.name, panel);
+        this.stage.append(panel.element);
+      }
+      panel.place(rect, TITLE_HEIGHT);
+    }
+    this.stage.style.height = `${layout.height}px`;
+    this.layout = layout;
+  }
+
+  /** A pin set elsewhere may lie outside the frame; one that the reader just clicked never does. */
+  private reveal({ state }: Scene): void {
+    const { query, key, stream } = state;
+    const before = this.revealed;
+    this.revealed = { query, key, stream };
+    if (before && same(before, this.revealed)) return;
+    const at: { query?: number; key?: number } = {};
+    if (query !== null && query !== before?.query) at.query = query;
+    if (key !== null && key !== before?.key) at.key = key;
+    if (at.query === undefined && at.key === undefined) return;
+    for (const [, panel] of this.panels) panel.reveal(at);
+  }
+
+  private change(changes: Partial<State>): void {
+    writeState(this.state.shared, changes);
+  }
+
+  private readonly panelEvents: PanelEvents = {
+    hover: (view, hit, x, y, keyboard) => this.hover(view, hit, x, y, keyboard),
+    click: (view, hit, additive) => {
+      const { options, shared } = this.state;
+      const now = options.peek();
+      if (hit.action === "sort-keys") {
+        options.value = { ...now, keyOrder: now.keyOrder === "weight" ? "position" : "weight" };
+      } else if (hit.action === "sort-dimensions") {
+        const order = now.dimensionOrder === "index" ? "contribution" : "index";
+        options.value = { ...now, dimensionOrder: order };
+      } else {
+        this.change(click(readState(shared), view, hit, additive));
+      }
+    },
+    scrolled: () => this.schedule(),
+  };
+
+  private hover(
+    view: View["name"],
+    hit: Hit | null,
+    x: number,
+    y: number,
+    keyboard: boolean,
+  ): void {
+    if (!hit) {
+      this.state.hover.value = null;
+      return;
+    }
+    const { layer, head, query, key, dimension } = hit;
+    const at = { layer, head, query, key, dimension, x, y };
+    const known = Object.fromEntries(Object.entries(at).filter(([, value]) => value !== undefined));
+    this.state.hover.value = { source: keyboard ? "keyboard" : view, ...known } as Hover;
+  }
+
+  private readonly toolbarEvents: ToolbarEvents = {
+    change: (change) => this.change(change),
+    options: (change) => {
+      this.state.options.value = { ...this.state.options.peek(), ...change };
+    },
+    hoverHead: (head) => {
+      const layer = this.state.shared.layer.peek();
+      this.state.hover.value = head === null ? null : { source: "toolbar", layer, head };
+    },
+    save: (format) => {
+      this.save(format).catch((error: unknown) => {
+        this.failure = error instanceof Error ? error.message : String(error);
+        this.renderFoot();
+      });
+    },
+    help: () => {
+      this.helpOpen = !this.helpOpen;
+      this.renderFoot();
+    },
+  };
+
+  private key(event: KeyboardEvent): void {
+    const target = event.target as HTMLElement;
+    // A select answers to the same keys in its own way.
+    if (target.tagName === "SELECT" || event.altKey || event.ctrlKey || event.metaKey) return;
+    const { meta, shared } = this.state;
+    const state = readState(shared);
+    const changes: Record<string, () => Partial<State>> = {
+      ArrowUp: () => stepLayer(meta, state, -1),
+      ArrowDown: () => stepLayer(meta, state, 1),
+      ArrowLeft: () => stepHead(meta, state, -1),
+      ArrowRight: () => stepHead(meta, state, 1),
+      Escape: () => letGo(state),
+      c: () =>
+        addToCompare(
+          state,
+          state.heads.map((head) => [state.layer, head] as const),
+        ),
+    };
+    if (event.key === "?") this.toolbarEvents.help();
+    if (event.key === "Escape" && this.helpOpen) {
+      this.toolbarEvents.help();
+      return;
+    }
+    const change = changes[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (!change) return;
+    event.preventDefault();
+    this.change(change());
+  }
+
+  private figureOptions(): FigureOptions {
+    const scroll = Object.fromEntries(
+      Array.from(this.panels, ([name, panel]) => [name, panel.scroll]),
+    );
+    return { width: this.layout?.width ?? this.stage.clientWidth, scroll };
+  }
+
+  /** What is shown as a file's content; for the kernel's `save` as well as for the buttons. */
+  export(format: "svg" | "png"): Promise<Blob> {
+    if (!this.scene) throw new Error("Nothing has been drawn yet.");
+    return exportFigure(this.scene, format, this.figureOptions());
+  }
+
+  private async save(format: "svg" | "png"): Promise<void> {
+    const { stream, layer } = readState(this.state.shared);
+    download(await this.export(format), `attention-${stream}-layer${layer}.${format}`);
+  }
+
+  private reportScreen(width: number): void {
+    clearTimeout(this.settle);
+    this.settle = window.setTimeout(() => {
+      const scroll = Object.fromEntries(
+        Array.from(this.panels, ([name, panel]) => [name, Math.round(panel.scroll)]),
+      );
+      const { keyOrder, dimensionOrder, setSinkAside } = this.state.options.peek();
+      this.onScreen({
+        width,
+        dark: this.isDark,
+        scroll,
+        key_order: keyOrder,
+        dimension_order: dimensionOrder,
+        set_sink_aside: setSinkAside,
+      });
+    }, SETTLE_MS);
+  }
+
+  private renderFoot(): void {
+    const { scene } = this;
+    const rows = scene ? strongestKeys(scene) : [];
+    const spoken = scene?.hover?.source === "keyboard" || scene?.hover === null;
+    render(
+      html`<div class="aw-status" role="status" aria-live=${spoken ? "polite" : "off"}>
+          ${scene ? statusText(scene) : nothing}
+        </div>
+        ${
+          this.failure || this.store.failed
+            ? html`<div class="aw-failure" role="alert">
+              ${this.failure ?? this.store.failed}
+              <button type="button" @click=${() => this.store.retry()}>Try again</button>
+            </div>`
+            : nothing
+        }
+        ${this.helpOpen ? help(() => this.toolbarEvents.help()) : nothing}
+        ${
+          rows.length > 0
+            ? html`<table class="aw-hidden">
+              <caption>
+                Strongest keys of the pinned query
+              </caption>
+              <tr><th>head</th><th>key</th><th>weight</th></tr>
+              ${rows.map(({ head, key, weight }) => html`<tr><td>${head}</td><td>${key}</td><td>${weight}</td></tr>`)}
+            </table>`
+            : nothing
+        }`,
+      this.foot,
+    );
+  }
+}

@@ -1,0 +1,212 @@
+import { html, nothing, type TemplateResult } from "lit-html";
+import type { HeadRef, State } from "../protocol/generated.js";
+import { addToCompare, setLayer, setStream, stepLayer, toggleHead } from "../state/actions.js";
+import type { Options, Scene } from "../views/view.js";
+
+export interface ToolbarEvents {
+  change(change: Partial<State>): void;
+  options(change: Partial<Options>): void;
+  hoverHead(head: number | null): void;
+  save(format: "svg" | "png"): void;
+  help(): void;
+}
+
+const VIEWS = [
+  ["all", "All"],
+  ["model", "Model"],
+  ["head", "Head"],
+  ["neuron", "Neuron"],
+  ["compare", "Compare"],
+] as const;
+
+function tabs({ state }: Scene, { change }: ToolbarEvents): TemplateResult {
+  return html`<div class="aw-group aw-tabs" role="group" aria-label="View">
+    ${VIEWS.map(
+      ([view, name]) => html`<button
+        type="button"
+        aria-pressed=${String(state.view === view)}
+        data-view=${view}
+        @click=${() => change({ view })}
+      >
+        ${name}${
+          view === "compare" && state.compare.length > 0
+            ? html`<span class="aw-count">${state.compare.length}</span>`
+            : nothing
+        }
+      </button>`,
+    )}
+  </div>`;
+}
+
+function select(
+  name: string,
+  value: string,
+  options: readonly string[],
+  choose: (value: string) => void,
+): TemplateResult {
+  return html`<select
+    aria-label=${name}
+    title=${name}
+    .value=${value}
+    @change=${(event: Event) => choose((event.target as HTMLSelectElement).value)}
+  >
+    ${options.map((option) => html`<option value=${option} ?selected=${option === value}>${option}</option>`)}
+  </select>`;
+}
+
+function layers({ meta, stream, state }: Scene, { change }: ToolbarEvents): TemplateResult {
+  const numbers = stream.layers.map((l) => l.layer);
+  const step = (by: number) => () => change(stepLayer(meta, state, by));
+  return html`<div class="aw-group" role="group" aria-label="Layer">
+    <span class="aw-label">layer</span>
+    <button
+      type="button"
+      class="aw-previous"
+      aria-label="Previous layer"
+      ?disabled=${state.layer === numbers[0]}
+      @click=${step(-1)}
+    >
+      ◀
+    </button>
+    ${select("Layer", String(state.layer), numbers.map(String), (value) =>
+      change(setLayer(meta, state, Number(value))),
+    )}
+    <button
+      type="button"
+      class="aw-next"
+      aria-label="Next layer"
+      ?disabled=${state.layer === numbers.at(-1)}
+      @click=${step(1)}
+    >
+      ▶
+    </button>
+  </div>`;
+}
+
+function chips({ state, layer, theme }: Scene, events: ToolbarEvents): TemplateResult {
+  const all = Array.from({ length: layer.num_heads }, (_, head) => head);
+  const every = state.heads.length === layer.num_heads;
+  return html`<div class="aw-group aw-chips" role="group" aria-label="Heads">
+    <span class="aw-label">heads</span>
+    ${all.map((head) => {
+      const on = state.heads.includes(head);
+      return html`<button
+        type="button"
+        class="aw-chip"
+        data-head=${head}
+        aria-pressed=${String(on)}
+        aria-label="Head ${head}"
+        title="Head ${head}: click toggles, double-click shows only this one"
+        style="--aw-head:${theme.head(head, layer.num_heads)}"
+        @click=${() => events.change(toggleHead(state, head))}
+        @dblclick=${() => events.change({ heads: [head] })}
+        @pointerenter=${() => events.hoverHead(on ? head : null)}
+        @pointerleave=${() => events.hoverHead(null)}
+      >
+        ${head}
+      </button>`;
+    })}
+    <button
+      type="button"
+      class="aw-all"
+      title=${every ? "Show only the first head" : "Show every head of this layer"}
+      @click=${() => events.change({ heads: every ? [0] : all })}
+    >
+      ${every ? "one" : "all"}
+    </button>
+  </div>`;
+}
+
+function compareButton({ state }: Scene, { change }: ToolbarEvents): TemplateResult {
+  const heads = state.heads.map((head): HeadRef => [state.layer, head]);
+  return html`<button
+    type="button"
+    class="aw-compare"
+    title="Pin the selected heads side by side (C)"
+    @click=${() => change(addToCompare(state, heads))}
+  >
+    ⊕ compare
+  </button>`;
+}
+
+/** Everything above the views. The markup holds structure only: what it does is in `actions.ts`. */
+export function toolbar(scene: Scene, events: ToolbarEvents): TemplateResult {
+  const { meta, state, options } = scene;
+  const form = (value: State["form"], name: string) => html`<button
+    type="button"
+    data-form=${value}
+    aria-pressed=${String(state.form === value)}
+    @click=${() => events.change({ form: value })}
+  >
+    ${name}
+  </button>`;
+  const sink = scene.stream.sink;
+  return html`<div class="aw-toolbar" role="toolbar" aria-label="Attention">
+    ${tabs(scene, events)}
+    ${
+      meta.streams.length > 1
+        ? html`<div class="aw-group" role="group" aria-label="Stream">
+          ${select(
+            "Stream",
+            state.stream,
+            meta.streams.map((s) => s.name),
+            (name) => events.change(setStream(meta, state, name)),
+          )}
+        </div>`
+        : nothing
+    }
+    ${layers(scene, events)} ${chips(scene, events)}
+    <div class="aw-group aw-segments" role="group" aria-label="Drawing">
+      ${form("lines", "lines")} ${form("matrix", "matrix")}
+    </div>
+    ${compareButton(scene, events)}
+    ${
+      sink
+        ? html`<button
+          type="button"
+          class="aw-sink"
+          aria-pressed=${String(options.setSinkAside)}
+          title="The first position takes ${Math.round(100 * sink.share)} % of all weight: shade without it. Numbers stay as they are."
+          @click=${() => events.options({ setSinkAside: !options.setSinkAside })}
+        >
+          sink ${Math.round(100 * sink.share)} % ${options.setSinkAside ? "set aside" : ""}
+        </button>`
+        : nothing
+    }
+    <span class="aw-space"></span>
+    <div class="aw-group" role="group" aria-label="Save what is shown">
+      <button type="button" class="aw-save-svg" title="Save what is shown as a vector figure" @click=${() => events.save("svg")}>
+        ⤓ SVG
+      </button>
+      <button type="button" class="aw-save-png" title="Save what is shown as a picture" @click=${() => events.save("png")}>
+        PNG
+      </button>
+    </div>
+    <button type="button" class="aw-help-button" aria-label="Help" title="Keys and clicks" @click=${events.help}>?</button>
+  </div>`;
+}
+
+const HELP = [
+  ["Click a thumbnail", "select that head"],
+  [
+    "Shift-click a thumbnail",
+    "add a head of the same layer; pin heads of different layers side by side",
+  ],
+  ["Hover a token", "see what it attends to, or who attends to it"],
+  ["Click a token", "pin it; click again to let go"],
+  ["Double-click a head chip", "show only that head"],
+  ["↑ ↓", "layer"],
+  ["← →", "head"],
+  ["Tab, Enter", "walk through the tokens, pin one"],
+  ["C", "pin the selected heads for comparison"],
+  ["Esc", "let go: key, then query, then comparison"],
+] as const;
+
+export function help(close: () => void): TemplateResult {
+  return html`<div class="aw-help" role="dialog" aria-label="Keys and clicks">
+    <dl>
+      ${HELP.map(([what, does]) => html`<div><dt>${what}</dt><dd>${does}</dd></div>`)}
+    </dl>
+    <button type="button" @click=${close}>Close</button>
+  </div>`;
+}

@@ -1,0 +1,119 @@
+import { BlockStore, type Fetch } from "./data/store.js";
+import { type Invoke, kernelFetch, snapshotFetch } from "./protocol/client.js";
+import { decodeBase64 } from "./protocol/decode.js";
+import type { Meta, Screen, Snapshot } from "./protocol/generated.js";
+import { Shell } from "./shell/shell.js";
+import { SceneMaker } from "./state/scene.js";
+import { createState } from "./state/state.js";
+import { bindTraits, readTraits, type TraitModel } from "./state/traits.js";
+import css from "./styles/widget.css";
+
+/** A live widget model as anywidget hands it over. */
+interface Model extends TraitModel {
+  send(content: unknown, callbacks?: unknown, buffers?: ArrayBuffer[]): void;
+}
+
+interface RenderContext {
+  readonly model: Model;
+  readonly el: HTMLElement;
+  readonly signal?: AbortSignal;
+  readonly experimental: { readonly invoke: Invoke };
+}
+
+function bytesOf(value: unknown): Uint8Array {
+  if (!ArrayBuffer.isView(value)) throw new Error("The widget's thumbnails did not arrive.");
+  return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+}
+
+/** Draw into `el` until the signal aborts: the same for a live kernel and a saved copy. */
+function mount(el: HTMLElement, model: TraitModel, fetch: Fetch, signal: AbortSignal): Shell {
+  const style = document.createElement("style");
+  style.textContent = css;
+  const root = document.createElement("div");
+  root.className = "attnwidget";
+  // JupyterLab's shortcuts would otherwise take the arrows and C before they reach the widget.
+  root.dataset.lmSuppressShortcuts = "true";
+  el.replaceChildren(style, root);
+  signal.addEventListener("abort", () => el.replaceChildren());
+
+  const meta = model.get("meta") as Meta;
+  const store = new BlockStore(fetch, () => shell.schedule());
+  signal.addEventListener("abort", () => store.dispose());
+  const state = createState(meta, readTraits(model));
+  bindTraits(model, state.shared, signal);
+  const maker = new SceneMaker(meta, bytesOf(model.get("overview")), store);
+  const report = (screen: Screen) => {
+    if (JSON.stringify(model.get("_screen")) === JSON.stringify(screen)) return;
+    model.set("_screen", screen);
+    model.save_changes();
+  };
+  const shell = new Shell(root, state, maker, report, signal);
+  return shell;
+}
+
+/** Python asked for a figure of what is on screen. */
+async function answerSave(shell: Shell, message: SaveMessage, invoke: Invoke): Promise<void> {
+  const { token, format } = message;
+  try {
+    const bytes = await (await shell.export(format)).arrayBuffer();
+    await invoke("saved", { token }, { buffers: [new DataView(bytes)] });
+  } catch (error) {
+    await invoke("saved", { token, error: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+interface SaveMessage {
+  readonly kind: "save";
+  readonly token: string;
+  readonly format: "svg" | "png";
+}
+
+function render({ model, el, signal, experimental }: RenderContext): () => void {
+  const controller = new AbortController();
+  signal?.addEventListener("abort", () => controller.abort());
+  try {
+    const shell = mount(el, model, kernelFetch(experimental.invoke), controller.signal);
+    const onMessage = (message: SaveMessage) => {
+      if (message?.kind === "save") void answerSave(shell, message, experimental.invoke);
+    };
+    model.on("msg:custom", onMessage);
+    controller.signal.addEventListener("abort", () => model.off("msg:custom", onMessage));
+  } catch (error) {
+    el.textContent = `attnwidget could not draw: ${error instanceof Error ? error.message : String(error)}`;
+    throw error;
+  }
+  return () => controller.abort();
+}
+
+/** A stand-in for a widget model, over a snapshot: what a saved page draws from. */
+class SnapshotModel implements TraitModel {
+  private readonly values: Map<string, unknown>;
+
+  constructor(snapshot: Snapshot) {
+    const { state, meta, overview } = snapshot;
+    const rest = { meta, overview: decodeBase64(overview), _screen: null };
+    this.values = new Map<string, unknown>(Object.entries({ ...state, ...rest }));
+  }
+
+  get(name: string): unknown {
+    return this.values.get(name);
+  }
+
+  set(name: string, value: unknown): void {
+    this.values.set(name, value);
+  }
+
+  // Nothing but the widget itself ever changes a snapshot's traits: there is nobody to tell.
+  on(): void {}
+  off(): void {}
+  save_changes(): void {}
+}
+
+/** Draw a saved copy, with no kernel behind it. Returns what takes it off the page again. */
+export function mountSnapshot(el: HTMLElement, snapshot: Snapshot): () => void {
+  const controller = new AbortController();
+  mount(el, new SnapshotModel(snapshot), snapshotFetch(snapshot), controller.signal);
+  return () => controller.abort();
+}
+
+export default () => ({ render });
