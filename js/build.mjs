@@ -11,6 +11,7 @@ import * as esbuild from "esbuild";
 const here = dirname(fileURLToPath(import.meta.url));
 const root = dirname(here);
 const target = join(root, "attnwidget", "static");
+const stamp = join(here, ".build", "bundle.sha256");
 const watch = process.argv.includes("--watch");
 
 const bundles = [
@@ -125,6 +126,7 @@ if (watch) {
   if (complaints.length > 0) process.exitCode = 1;
   // Hashed before bundling: an edit made meanwhile leaves the stamp stale, so it is built again.
   if (!process.exitCode) {
-    writeWhole(join(target, "bundle.sha256"), `${before}\n`);
+    mkdirSync(dirname(stamp), { recursive: true });
+    writeWhole(stamp, `${before}\n`);
   }
 }

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 JS = ROOT / "js"
 STATIC = ROOT / "attnwidget" / "static"
 BUNDLES = (STATIC / "widget.js", STATIC / "figure.js")
-STAMP = STATIC / "bundle.sha256"
+STAMP = JS / ".build" / "bundle.sha256"
 
 
 class FrontEndHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -61,7 +61,7 @@ def build() -> None:
     installed = JS / "node_modules" / ".package-lock.json"
     lock = JS / "package-lock.json"
     if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
-        npm("ci", "--no-audit", "--no-fund")
+        npm("ci", "--loglevel=error")
     npm("run", "build")
 
 
