@@ -1,52 +1,162 @@
-"""The record: `Attention` holds `Stream`s, a `Stream` holds `Layer`s, a `Layer` does the maths on demand."""
+"""The record: an `Attention` holds `Stream`s, a `Stream` holds `Layer`s, a `Layer` does the maths when asked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Union
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from attnwidget.layer import Layer
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
+    from collections.abc import Iterator, Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-    from torch import Tensor
-
-    from attnwidget.masks import Band
     from attnwidget.positions import Positions
 
 __all__ = ["Attention", "Layer", "Stream"]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
-class Layer:
-    stream: str
-    layer: int
-    module_path: str
-    num_heads: int
-    query: Tensor | None = None
-    key: Tensor | None = None
-    value: Tensor | None = None
-    scaling: float | None = None
-    band: Band | None = None
-    bias: Tensor | None = None
-    softcap: float | None = None
-    sinks: Tensor | None = None
-    recorded: Tensor | None = None
-    reason: str | None = None
-
-
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Stream:
+    """The layers that attend between the same two sequences.
+
+    Iterating gives the layers in order; ``stream[3]`` is the layer the *model* calls 3, ``stream[-1]`` the last one.
+
+    Attributes:
+        name: ``"self"``, ``"encoder"``, ``"decoder"``, ``"cross"``, ``"vision"`` …
+        layers: The layers, in order.
+        query_positions: What each query position is.
+        key_positions: What each key position is.
+    """
+
     name: str
     layers: tuple[Layer, ...]
     query_positions: Positions
     key_positions: Positions
 
+    def __post_init__(self) -> None:
+        """Check the layers against the positions.
+
+        Raises:
+            ValueError: If there is no layer, a number comes twice, or a layer has another number of positions.
+        """
+        for name in ("layers", "query_positions", "key_positions"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        numbers = [layer.layer for layer in self.layers]
+        if not numbers or len(set(numbers)) < len(numbers):
+            message = f"stream {self.name!r} needs layers with numbers of their own, got {numbers}."
+            raise ValueError(message)
+        for layer in self.layers:
+            expected = (len(self.query_positions), len(self.key_positions))
+            if (layer.n_query, layer.n_key) != expected:
+                message = (
+                    f"layer {layer.layer} of stream {self.name!r} has {layer.n_query} queries × {layer.n_key} keys, but"
+                    f" there are {expected[0]} query positions × {expected[1]} key positions."
+                )
+                raise ValueError(message)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __getitem__(self, number: int) -> Layer:
+        """Return a layer by the model's own number, or from the end when negative.
+
+        Raises:
+            IndexError: If there is no such layer.
+        """
+        for layer in self.layers:
+            if layer.layer == number:
+                return layer
+        if -len(self.layers) <= number < 0:
+            return self.layers[number]
+        message = f"layer must be one of {_numbers(self)} in stream {self.name!r}, got {number!r}."
+        raise IndexError(message)
+
+    def __repr__(self) -> str:
+        return f"Stream({_summary(self)})"
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Attention:
+    """One forward pass: every attention layer of a model on one input.
+
+    Attributes:
+        model_name: Class of the model, or what the caller called it.
+        streams: Stream name to `Stream`, in order; read-only.
+        text: The text that went in, where there was one.
+    """
+
     model_name: str
     streams: Mapping[str, Stream]
     text: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check and freeze the streams.
+
+        Raises:
+            ValueError: If there is no stream, or if one stands under another name than its own.
+        """
+        wrong = [name for name, stream in self.streams.items() if name != stream.name]
+        if not self.streams or wrong:
+            message = f"streams must map each stream's own name to it, got {wrong or 'no stream'}."
+            raise ValueError(message)
+        object.__setattr__(self, "streams", MappingProxyType(dict(self.streams)))
+
+    def __reduce__(self) -> tuple[type[Attention], tuple[object, ...]]:
+        # The read-only mapping cannot be copied or pickled itself.
+        return Attention, (self.model_name, dict(self.streams), self.text)
+
+    def __len__(self) -> int:
+        return len(self.streams)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.streams)
+
+    def __getitem__(self, name: str) -> Stream:
+        """Return a stream by name.
+
+        Raises:
+            KeyError: If there is no such stream.
+        """
+        try:
+            return self.streams[name]
+        except (KeyError, TypeError):
+            message = f"no stream {name!r}; available: {list(self.streams)}"
+            raise KeyError(message) from None
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the record to one safetensors file; `attnwidget.load` reads it back exactly.
+
+        Args:
+            path: File to write; an existing one is replaced.
+        """
+        from attnwidget import storage  # noqa: PLC0415  (storage builds on this module)
+
+        storage.save(self, path)
+
+    def __repr__(self) -> str:
+        return f"Attention({self.model_name}, {'; '.join(map(_summary, self.streams.values()))})"
+
+
+def _numbers(stream: Stream) -> str:
+    numbers = [layer.layer for layer in stream.layers]
+    if numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"{numbers[0]}..{numbers[-1]}"
+    return str(numbers)
+
+
+def _summary(stream: Stream) -> str:
+    heads = sorted({layer.num_heads for layer in stream})
+    shown = str(heads[0]) if len(heads) == 1 else f"{heads[0]}–{heads[-1]}"
+    sizes = f"{len(stream.query_positions)}"
+    if stream.query_positions != stream.key_positions:
+        sizes += f" × {len(stream.key_positions)}"
+    textual = {"token", "special", "word"}
+    kinds = {position.kind for position in (*stream.query_positions, *stream.key_positions)}
+    noun = "tokens" if kinds <= textual else "positions"
+    layers = "layer" if len(stream) == 1 else "layers"
+    return f"{stream.name}: {len(stream)} {layers} × {shown} heads, {sizes} {noun}"

@@ -40,13 +40,14 @@ class Band:
         Returns:
             Boolean tensor ``[query, key]``, true where the key is seen.
         """
-        distance = keys[None, :] - (queries[:, None] + self.offset)
-        seen = distance <= 0 if self.causal else distance == distance
-        if self.window is None:
-            return seen
+        centre = queries[:, None] + self.offset
+        keys = keys[None, :]
         if self.causal:
-            return seen & (distance > -self.window)
-        return distance.abs() <= self.window
+            seen = keys <= centre
+            return seen if self.window is None else seen & (keys > centre - self.window)
+        if self.window is None:
+            return (keys >= 0).expand(len(queries), -1)
+        return (keys - centre).abs() <= self.window
 
     def span(self, first: int, last: int, num_keys: int) -> range:
         """Return the keys that at least one query in ``first..last`` (inclusive) may see.

@@ -1,0 +1,318 @@
+"""One attention layer: what its call used, and the exact maths on it, for the block asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import torch
+
+from attnwidget import pooling
+from attnwidget.rows import RowCache, output, weight_block
+from attnwidget.selection import Axis, head_axis, integer, position_axis
+from attnwidget.softmax import additive_block, exact, score_block
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from attnwidget.masks import Band
+    from attnwidget.selection import Heads, Index
+
+    Array = NDArray[np.float32]
+
+__all__ = ["Layer"]
+
+_ALL = slice(None)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
+class Layer:
+    """What one attention call used; scores, weights and the rest are computed for the block asked, in float32.
+
+    A layer holds vectors (``query``, ``key``, ``scaling``) or ``recorded`` weights. Methods take one head, several, or
+    ``None`` for all; queries and keys are an integer, a slice or several integers. As in numpy, an integer drops its
+    axis from the result.
+
+    Attributes:
+        stream: Name of the stream this layer belongs to.
+        layer: The model's own number of the layer; hybrids leave gaps.
+        module_path: Where the attention module sits in the model.
+        num_heads: Number of query heads.
+        query: ``[num_heads, n_query, head_dim]``, detached, in the model's dtype.
+        key: ``[num_key_value_heads, n_key, head_dim]``.
+        value: ``[num_key_value_heads, n_key, value_dim]``.
+        scaling: Factor on ``query . key``.
+        band: Structural mask, as a description.
+        bias: Additive ``[num_heads or 1, n_query or 1, n_key]``: position bias, or a mask that no band describes.
+            Entries at or below half of the dtype's lowest number mean "masked".
+        softcap: Scores become ``softcap * tanh(score / softcap)`` before bias and mask.
+        sinks: ``[num_heads]``, one extra logit per head whose share is dropped: rows then sum to less than 1.
+        recorded: ``[num_heads, n_query, n_key]`` weights as the model gave them, for layers without vectors.
+        reason: Why there are no vectors, in one sentence.
+    """
+
+    stream: str
+    layer: int
+    module_path: str
+    num_heads: int
+    query: Tensor | None = None
+    key: Tensor | None = None
+    value: Tensor | None = None
+    scaling: float | None = None
+    band: Band | None = None
+    bias: Tensor | None = None
+    softcap: float | None = None
+    sinks: Tensor | None = None
+    recorded: Tensor | None = None
+    reason: str | None = None
+    _rows: RowCache = field(default_factory=RowCache, init=False)
+
+    def __post_init__(self) -> None:
+        """Check that the tensors fit together.
+
+        Raises:
+            ValueError: If a shape or dtype does not fit, or if there are neither vectors nor recorded weights.
+        """
+        _check(self)
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether query and key are there, so that scores and the neuron view can be shown."""
+        return self.query is not None and self.key is not None
+
+    @property
+    def num_key_value_heads(self) -> int:
+        """Number of key and value heads; query head ``h`` uses ``h // (num_heads // num_key_value_heads)``."""
+        held = self.key if self.key is not None else self.value
+        return self.num_heads if held is None else held.shape[0]
+
+    @property
+    def head_dim(self) -> int | None:
+        """Length of a query vector, or ``None`` without vectors."""
+        return None if self.query is None else self.query.shape[2]
+
+    @property
+    def n_query(self) -> int:
+        """Number of query positions."""
+        return int(self._held.shape[1])
+
+    @property
+    def n_key(self) -> int:
+        """Number of key positions."""
+        return int(
+            self.key.shape[1]
+            if self.key is not None and self.recorded is None
+            else self._held.shape[2]
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are and where the maths runs."""
+        return self._held.device
+
+    @property
+    def mask_threshold(self) -> float:
+        """Bias entries at or below this mean "masked"."""
+        dtypes = [tensor.dtype for tensor in (self.bias, self.query) if tensor is not None]
+        return max((torch.finfo(dtype).min / 2 for dtype in dtypes), default=-torch.inf)
+
+    @property
+    def overview_is_sample(self) -> bool:
+        """Whether `overview` reads a sample of the query rows, as it does beyond 8,192 of them."""
+        return self.n_query > pooling.OVERVIEW_EXACT_ROWS
+
+    @property
+    def _held(self) -> Tensor:
+        return cast("Tensor", self.recorded if self.recorded is not None else self.query)
+
+    def weights(self, head: Heads = None, queries: Index = _ALL, keys: Index = _ALL) -> Array:
+        """Return attention weights, after softmax.
+
+        Rows sum to 1, or to 1 minus the share of the sink. A row in which every key is masked holds what the model's
+        eager softmax makes of it: even weights for an additive mask of lowest numbers, zeros for ``-inf`` or a band.
+
+        Args:
+            head: One head, several, or ``None`` for all.
+            queries: Query positions.
+            keys: Key positions.
+
+        Returns:
+            float32 ``[head, query, key]``, without the axes given as one integer.
+
+        Raises:
+            ValueError: If an index is not an integer or out of range.
+
+        Example:
+            >>> layer.weights(head=5, queries=slice(0, 4)).shape  # doctest: +SKIP
+            (4, 14)
+        """
+        axes = self._axes(head, queries, keys)
+        with exact(self):
+            return _array(weight_block(self, *axes, self._rows), *axes)
+
+    def scores(self, head: Heads = None, queries: Index = _ALL, keys: Index = _ALL) -> Array:
+        """Return scores before softmax: scaling, softcap, bias and mask included, ``-inf`` where masked.
+
+        Arguments and shape are those of `weights`.
+
+        Raises:
+            ValueError: If an index is wrong, or if the layer holds only weights.
+        """
+        self._need_vectors("scores")
+        axes = self._axes(head, queries, keys)
+        with exact(self):
+            return _array(score_block(self, *axes), *axes)
+
+    def bias_block(self, head: Heads = None, queries: Index = _ALL, keys: Index = _ALL) -> Array:
+        """Return what is added to the scaled, soft-capped product: 0 where nothing is, ``-inf`` where masked.
+
+        Arguments and shape are those of `weights`.
+
+        Raises:
+            ValueError: If an index is wrong, or if the layer holds only weights.
+        """
+        self._need_vectors("bias")
+        axes = self._axes(head, queries, keys)
+        with exact(self):
+            return _array(additive_block(self, *axes), *axes)
+
+    def query_vectors(self, head: Heads = None) -> Array:
+        """Return query vectors, float32 ``[head, query, head_dim]``, or ``[query, head_dim]`` for one head.
+
+        Raises:
+            ValueError: If a head is out of range, or if the layer holds only weights.
+        """
+        return self._vectors("query vectors", self.query, head, 1)
+
+    def key_vectors(self, head: Heads = None) -> Array:
+        """Return the key vectors that query heads use, float32 ``[head, key, head_dim]``.
+
+        Raises:
+            ValueError: If a head is out of range, or if the layer holds only weights.
+        """
+        return self._vectors(
+            "key vectors", self.key, head, self.num_heads // self.num_key_value_heads
+        )
+
+    def value_vectors(self, head: Heads = None) -> Array:
+        """Return the value vectors that query heads use, float32 ``[head, key, value_dim]``.
+
+        Raises:
+            ValueError: If a head is out of range, or if the layer holds no values.
+        """
+        return self._vectors(
+            "value vectors", self.value, head, self.num_heads // self.num_key_value_heads
+        )
+
+    def output(self, head: Heads = None) -> Array:
+        """Return weights times values, float32 ``[head, query, value_dim]``, before the output projection.
+
+        Raises:
+            ValueError: If a head is out of range, or if the layer holds no values.
+        """
+        heads = head_axis(head, self.num_heads)
+        if self.value is None:
+            raise ValueError(self._missing("value vectors"))
+        with exact(self):
+            return _array(output(self, heads, self.value), heads)
+
+    def overview(self, size: int) -> Array:
+        """Return every head as a thumbnail, max-pooled over adaptive bins.
+
+        Beyond 8,192 query rows an evenly spaced sample of about 2,048 of them is read (`overview_is_sample`). Weights
+        that are NaN stay NaN.
+
+        Args:
+            size: Largest number of rows and of columns.
+
+        Returns:
+            float32 ``[head, min(size, n_query), min(size, n_key)]``.
+
+        Raises:
+            ValueError: If ``size`` is not a positive integer.
+        """
+        number = integer(size)
+        if number is None or number < 1:
+            message = f"size must be a positive integer, got {size!r}."
+            raise ValueError(message)
+        with exact(self):
+            return _array(pooling.overview(self, number))
+
+    def __repr__(self) -> str:
+        heads = f"{self.num_heads} heads"
+        if self.num_key_value_heads != self.num_heads:
+            heads += f" ({self.num_key_value_heads} key-value)"
+        kind = f"head_dim {self.head_dim}" if self.has_vectors else "weights only"
+        return f"Layer({self.stream} {self.layer}: {heads}, {self.n_query} × {self.n_key}, {kind})"
+
+    def _axes(self, head: Heads, queries: Index, keys: Index) -> tuple[Axis, Axis, Axis]:
+        return (
+            head_axis(head, self.num_heads),
+            position_axis("queries", queries, self.n_query),
+            position_axis("keys", keys, self.n_key),
+        )
+
+    def _missing(self, what: str) -> str:
+        reason = self.reason or "only its weights were recorded."
+        return f"layer {self.layer} of stream {self.stream!r} has no {what}: {reason}"
+
+    def _need_vectors(self, what: str) -> None:
+        if not self.has_vectors:
+            raise ValueError(self._missing(what))
+
+    def _vectors(self, what: str, tensor: Tensor | None, head: Heads, share: int) -> Array:
+        heads = head_axis(head, self.num_heads)
+        if tensor is None:
+            raise ValueError(self._missing(what))
+        with exact(self):
+            chosen = Axis(tuple(number // share for number in heads.indices)).take(tensor, 0)
+            return _array(chosen.float(), heads)
+
+
+def _array(tensor: Tensor, *axes: Axis) -> Array:
+    index = tuple(0 if axis.dropped else _ALL for axis in axes)
+    array: Array = tensor.cpu().numpy()[index]
+    return array
+
+
+def _check(layer: Layer) -> None:
+    """Raise `ValueError` unless the tensors of ``layer`` fit together."""
+    where = f"layer {layer.layer} of stream {layer.stream!r} ({layer.module_path})"
+    if (layer.query is None) != (layer.key is None) or (
+        layer.query is None and layer.recorded is None
+    ):
+        message = f"{where} needs query and key, or recorded weights."
+        raise ValueError(message)
+    if layer.query is not None and layer.scaling is None:
+        message = f"{where} needs the scaling of its scores, got None: pass scaling=head_dim**-0.5, or 1.0 for none."
+        raise ValueError(message)
+    count, n_query, n_key = layer.num_heads, layer.n_query, layer.n_key
+    groups, head_dim = layer.num_key_value_heads, layer.head_dim
+    expected: dict[str, tuple[tuple[int | None, ...], ...]] = {
+        "query": ((count,), (n_query,), (head_dim,)),
+        "key": ((groups,), (n_key,), (head_dim,)),
+        "value": ((groups,), (n_key,), (None,)),
+        "bias": ((count, 1), (n_query, 1), (n_key, 1)),
+        "sinks": ((count,),),
+        "recorded": ((count,), (n_query,), (n_key,)),
+    }
+    for name, sizes in expected.items():
+        tensor: Tensor | None = getattr(layer, name)
+        if tensor is None:
+            continue
+        fits = len(tensor.shape) == len(sizes) and all(
+            size > 0 and (size in wanted or wanted == (None,))
+            for size, wanted in zip(tensor.shape, sizes, strict=True)
+        )
+        if not fits or not tensor.is_floating_point():
+            shown = ", ".join(
+                " or ".join("any" if size is None else str(size) for size in wanted)
+                for wanted in sizes
+            )
+            message = f"{name} of {where} must be floating point [{shown}], got {tensor.dtype} {list(tensor.shape)}."
+            raise ValueError(message)
+    if count < 1 or count % groups:
+        message = f"{where} has {groups} key heads, which do not divide its {count} query heads."
+        raise ValueError(message)

@@ -1,0 +1,191 @@
+"""One safetensors file per record: tensors as they are, everything else as JSON in the header, never pickle."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors
+from safetensors.torch import save_file
+
+from attnwidget.attention import Attention, Layer, Stream
+from attnwidget.masks import Band
+from attnwidget.positions import Position
+
+if TYPE_CHECKING:
+    import os
+
+    from torch import Tensor
+
+    from attnwidget.positions import Positions
+
+__all__ = ["FORMAT_VERSION", "load", "save"]
+
+FORMAT_VERSION = 1
+_HEADER = "attnwidget"
+_TENSORS = ("query", "key", "value", "bias", "sinks", "recorded")
+_PLAIN = ("layer", "module_path", "num_heads", "scaling", "softcap", "reason")
+
+
+def save(attention: Attention, path: str | os.PathLike[str]) -> None:
+    """Write a record to one safetensors file.
+
+    Values and dtypes are kept exactly; a tensor that several layers share, such as a position bias, is written once.
+    An existing file is replaced in one step, so that a record that was loaded from it stays valid.
+
+    Args:
+        attention: The record.
+        path: File to write.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        message = f"cannot write {path}: there is no folder {path.parent}."
+        raise FileNotFoundError(message)
+    pool = _Pool()
+    record = {
+        "version": FORMAT_VERSION,
+        "model_name": attention.model_name,
+        "text": attention.text,
+        "streams": [_stream_to_json(stream, pool) for stream in attention.streams.values()],
+    }
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        # ASCII: a lone surrogate from a tokenizer is no UTF-8, which the header must be.
+        save_file(pool.tensors, part, metadata={_HEADER: json.dumps(record)})
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str]) -> Attention:
+    """Read a record that `Attention.save` wrote; its tensors are mapped from the file where the system can.
+
+    Args:
+        path: File to read.
+
+    Returns:
+        The record, on the CPU, equal to what was saved.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no record, is damaged, or comes from a newer version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        message = f"there is no file {path}."
+        raise FileNotFoundError(message)
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(_HEADER)
+            if header is None:
+                message = f"{path} holds no attention record: write one with attention.save(path)."
+                raise ValueError(message)
+            record = json.loads(header)
+            version = record.get("version") if isinstance(record, dict) else None
+            if isinstance(version, int) and version > FORMAT_VERSION:
+                message = (
+                    f"{path} has format {version}, this attnwidget reads up to {FORMAT_VERSION}:"
+                    " pip install --upgrade attnwidget."
+                )
+                raise ValueError(message)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    except safetensors.SafetensorError as error:
+        message = f"{path} is no safetensors file, or only part of one: {error}."
+        raise ValueError(message) from error
+    except json.JSONDecodeError as error:
+        message = f"{path} is damaged: its header is no JSON ({error})."
+        raise ValueError(message) from error
+    try:
+        streams = [_stream_from_json(stream, tensors) for stream in record["streams"]]
+        named = {stream.name: stream for stream in streams}
+        return Attention(record["model_name"], named, text=record["text"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        message = f"{path} is damaged: {type(error).__name__}: {error}."
+        raise ValueError(message) from error
+
+
+class _Pool:
+    """Tensors to write, each once however many layers hold it."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, Tensor] = {}
+        self._names: dict[tuple[object, ...], str] = {}
+
+    def add(self, tensor: Tensor, name: str) -> str:
+        place = (
+            tensor.device,
+            tensor.data_ptr(),
+            tensor.dtype,
+            tuple(tensor.shape),
+            tensor.stride(),
+        )
+        if place not in self._names:
+            held = tensor.detach().cpu().contiguous()
+            # safetensors refuses two views of one storage, such as the parts of a fused query-key-value projection.
+            whole = held.untyped_storage().nbytes() == held.nbytes
+            self.tensors[name] = held if whole else held.clone()
+            self._names[place] = name
+        return self._names[place]
+
+
+def _stream_to_json(stream: Stream, pool: _Pool) -> dict[str, Any]:
+    same = stream.query_positions == stream.key_positions
+    return {
+        "name": stream.name,
+        "query_positions": _positions_to_json(stream.query_positions),
+        "key_positions": None if same else _positions_to_json(stream.key_positions),
+        "layers": [_layer_to_json(layer, pool) for layer in stream],
+    }
+
+
+def _stream_from_json(stream: dict[str, Any], tensors: dict[str, Tensor]) -> Stream:
+    queries = _positions_from_json(stream["query_positions"])
+    keys = (
+        queries
+        if stream["key_positions"] is None
+        else _positions_from_json(stream["key_positions"])
+    )
+    layers = tuple(_layer_from_json(layer, stream["name"], tensors) for layer in stream["layers"])
+    return Stream(stream["name"], layers, queries, keys)
+
+
+def _layer_to_json(layer: Layer, pool: _Pool) -> dict[str, Any]:
+    held = {name: getattr(layer, name) for name in _TENSORS}
+    return {
+        **{name: getattr(layer, name) for name in _PLAIN},
+        "band": None if layer.band is None else dataclasses.asdict(layer.band),
+        "tensors": {
+            name: pool.add(tensor, f"{layer.stream}.{layer.layer}.{name}")
+            for name, tensor in held.items()
+            if tensor is not None
+        },
+    }
+
+
+def _layer_from_json(layer: dict[str, Any], stream: str, tensors: dict[str, Tensor]) -> Layer:
+    fields: dict[str, Any] = {name: layer[name] for name in _PLAIN}
+    fields |= {name: tensors[key] for name, key in layer["tensors"].items()}
+    band = None if layer["band"] is None else Band(**layer["band"])
+    return Layer(stream=stream, band=band, **fields)
+
+
+def _positions_to_json(positions: Positions) -> list[dict[str, Any]]:
+    fields = dataclasses.fields(Position)
+    return [
+        {
+            field.name: getattr(position, field.name)
+            for field in fields
+            if getattr(position, field.name) != field.default
+        }
+        for position in positions
+    ]
+
+
+def _positions_from_json(positions: list[dict[str, Any]]) -> Positions:
+    return tuple(Position(**position) for position in positions)
