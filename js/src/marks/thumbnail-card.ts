@@ -1,0 +1,86 @@
+import type { Thumbnail } from "../data/thumbnails.js";
+import type { Rect, Surface } from "../surface/surface.js";
+import { textWidth } from "../surface/text.js";
+import { type Shading, thumbnailPixels } from "./thumbnails.js";
+
+export interface Card {
+  readonly title: string;
+  /** Lines under the picture: what matters, then what is only good to know. */
+  readonly lines: readonly { readonly text: string; readonly muted: boolean }[];
+  readonly thumbnail: Thumbnail;
+  readonly shading: Shading;
+}
+
+const PADDING = 10;
+const LINE = 16;
+const LENS = 96;
+const OFFSET = 14;
+const SIZE = 11;
+/** A frame smaller than this keeps its grid visible: the card comes without the picture. */
+const SMALL = 360;
+
+/** Whole pixels per thumbnail entry, about 96 pixels in all. */
+function lensSize({ rows, columns }: Thumbnail): { width: number; height: number } {
+  const longest = Math.max(rows, columns);
+  const pixel = longest > LENS ? LENS / longest : Math.round(LENS / longest);
+  return { width: columns * pixel, height: rows * pixel };
+}
+
+/** Right of and below the point where that fits, never outside the frame. */
+function place(
+  point: { x: number; y: number },
+  size: { width: number; height: number },
+  frame: { width: number; height: number },
+): Rect {
+  const start = (at: number, length: number, room: number) => {
+    const after = at + OFFSET;
+    const before = at - OFFSET - length;
+    const first = after + length <= room - 4 ? after : before;
+    return Math.round(Math.max(4, Math.min(first, room - 4 - length)));
+  };
+  return {
+    x: start(point.x, size.width, frame.width),
+    y: start(point.y, size.height, frame.height),
+    ...size,
+  };
+}
+
+/** A head's thumbnail enlarged, with what is known about it, near `point` inside the frame. */
+export function drawThumbnailCard(
+  surface: Surface,
+  card: Card,
+  point: { x: number; y: number },
+  frame: { width: number; height: number },
+): void {
+  const { theme } = card.shading;
+  const small = Math.min(frame.width, frame.height) < SMALL;
+  const lens = small ? { width: 0, height: 0 } : lensSize(card.thumbnail);
+  const widest = Math.max(
+    lens.width,
+    textWidth(card.title, 12, "sans", "bold"),
+    ...card.lines.map(({ text }) => textWidth(text, SIZE)),
+  );
+  const width = Math.ceil(Math.min(widest + 1, 260, frame.width - 8 - 2 * PADDING));
+  const picture = small ? 0 : lens.height + 8;
+  const height = 2 * PADDING + LINE + picture + card.lines.length * LINE - 4;
+  const box = place(point, { width: width + 2 * PADDING, height }, frame);
+  surface.group("card", () => {
+    surface.rect(box, { fill: theme.raised, stroke: theme.rule, radius: 4 });
+    const x = box.x + PADDING;
+    let y = box.y + PADDING + 6;
+    const text = { fill: theme.text, size: SIZE, maxWidth: width } as const;
+    surface.text(x, y, card.title, { ...text, size: 12, weight: "bold" });
+    y += LINE - 4;
+    if (!small) {
+      const rect = { x, y, ...lens };
+      surface.image(rect, thumbnailPixels(card.thumbnail, card.shading), false);
+      surface.rect(rect, { stroke: theme.rule });
+      y += picture;
+    }
+    y += 6;
+    for (const line of card.lines) {
+      surface.text(x, y, line.text, { ...text, fill: line.muted ? theme.muted : theme.text });
+      y += LINE;
+    }
+  });
+}

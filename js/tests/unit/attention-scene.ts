@@ -1,0 +1,236 @@
+import { type Blocks, Matrix, type Rows, type What } from "../../src/data/blocks.js";
+import { Thumbnails } from "../../src/data/thumbnails.js";
+import type { LayerMeta, Meta, Position, State, StreamMeta } from "../../src/protocol/generated.js";
+import { themes } from "../../src/styles/theme.js";
+import type { Hover, Options, Scene } from "../../src/views/view.js";
+
+/** Numbers in -1..1 that are the same on every run. */
+export function random(seed: number): () => number {
+  let state = seed >>> 0 || 1;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  };
+}
+
+export interface Given {
+  readonly numLayers?: number;
+  readonly numHeads?: number;
+  readonly queries?: readonly string[];
+  readonly keys?: readonly string[];
+  readonly headDim?: number;
+  /** Changes to every layer's entry; `layer` numbers included. */
+  readonly layer?: Partial<LayerMeta>;
+  readonly state?: Partial<State>;
+  readonly hover?: Hover | null;
+  readonly options?: Partial<Options>;
+  readonly dark?: boolean;
+  readonly sampled?: boolean;
+  /** What blocks answer: everything, nothing yet, or an error. */
+  readonly blocks?: "ready" | "pending" | "failed";
+}
+
+export const WORDS = "[CLS] the cat sat on the mat because it was tired".split(" ");
+
+function layerMeta(layer: number, numHeads: number, headDim: number): LayerMeta {
+  return {
+    layer,
+    module_path: `model.layers.${layer}.self_attn`,
+    num_heads: numHeads,
+    num_key_value_heads: numHeads,
+    head_dim: headDim,
+    has_vectors: true,
+    reason: null,
+    scaling: 1 / Math.sqrt(headDim),
+    softcap: null,
+    sinks: null,
+    causal: false,
+    window: null,
+    bias: false,
+  };
+}
+
+export interface Head {
+  readonly query: Matrix;
+  readonly key: Matrix;
+  readonly value: Matrix;
+  readonly output: Matrix;
+  readonly scores: Matrix;
+  readonly bias: Matrix;
+  readonly weights: Matrix;
+}
+
+function normal(rows: number, columns: number, size: number, next: () => number): Matrix {
+  const data = new Float32Array(rows * columns);
+  for (let i = 0; i < data.length; i++) data[i] = size * (next() + next() + next());
+  return new Matrix(rows, columns, data);
+}
+
+/** One head computed the way a model does: scaling, softcap, bias and mask, softmax with a sink. */
+export function computeHead(
+  meta: LayerMeta,
+  head: number,
+  sizes: { queries: number; keys: number; headDim: number },
+): Head {
+  const next = random(1 + 1000 * meta.layer + head);
+  const { queries, keys, headDim } = sizes;
+  const query = normal(queries, headDim, 1, next);
+  const key = normal(keys, headDim, 1, next);
+  const value = normal(keys, headDim, 0.5, next);
+  const bias = new Matrix(queries, keys, new Float32Array(queries * keys));
+  const scores = new Matrix(queries, keys, new Float32Array(queries * keys));
+  const weights = new Matrix(queries, keys, new Float32Array(queries * keys));
+  const output = new Matrix(queries, headDim, new Float32Array(queries * headDim));
+  for (let i = 0; i < queries; i++) {
+    for (let j = 0; j < keys; j++) {
+      let score = 0;
+      for (let d = 0; d < headDim; d++)
+        score += (query.row(i)[d] as number) * (key.row(j)[d] as number);
+      score *= meta.scaling ?? 1;
+      if (meta.softcap) score = meta.softcap * Math.tanh(score / meta.softcap);
+      const offset = keys - queries;
+      const masked =
+        (meta.causal && j > i + offset) ||
+        (meta.window !== null && j <= i + offset - meta.window);
+      bias.row(i)[j] = masked ? Number.NEGATIVE_INFINITY : meta.bias ? -0.05 * Math.abs(i - j) : 0;
+      scores.row(i)[j] = score + (bias.row(i)[j] as number);
+    }
+    const sink = meta.sinks?.[head];
+    let sum = sink === undefined ? 0 : Math.exp(sink);
+    for (const score of scores.row(i)) sum += Math.exp(score);
+    for (let j = 0; j < keys; j++) {
+      const weight = Math.exp(scores.row(i)[j] as number) / sum;
+      weights.row(i)[j] = weight;
+      for (let d = 0; d < headDim; d++)
+        output.row(i)[d] = (output.row(i)[d] as number) + weight * (value.row(j)[d] as number);
+    }
+  }
+  return { query, key, value, output, scores, bias, weights };
+}
+
+function rowsOf(matrix: Matrix | null, error: string | null, sizes: Given): Rows {
+  return {
+    numQueries: sizes.queries?.length ?? WORDS.length,
+    numKeys: sizes.keys?.length ?? WORDS.length,
+    row: (query) => matrix?.row(query) ?? null,
+    error,
+  };
+}
+
+function pool(weights: Matrix, size: number): { rows: number; columns: number; data: Uint8Array } {
+  const rows = Math.min(size, weights.rows);
+  const columns = Math.min(size, weights.columns);
+  const data = new Uint8Array(rows * columns);
+  for (let i = 0; i < weights.rows; i++) {
+    for (let j = 0; j < weights.columns; j++) {
+      const at =
+        Math.floor((i * rows) / weights.rows) * columns + Math.floor((j * columns) / weights.columns);
+      const shade = Math.round(255 * Math.sqrt(weights.row(i)[j] as number));
+      data[at] = Math.max(data[at] as number, shade);
+    }
+  }
+  return { rows, columns, data };
+}
+
+function topLink(weights: Matrix): number[] {
+  let best = [0, weights.columns > 1 ? 1 : 0, -1];
+  for (let i = 0; i < weights.rows; i++) {
+    for (let j = weights.columns > 1 ? 1 : 0; j < weights.columns; j++) {
+      const weight = weights.row(i)[j] as number;
+      if (weight > (best[2] as number)) best = [i, j, weight];
+    }
+  }
+  return best;
+}
+
+const asPositions = (labels: readonly string[]): Position[] =>
+  labels.map((label) => ({ label, kind: label.startsWith("[") ? "special" : "token" }));
+
+/** A scene over computed heads; `heads` gives the numbers it was made from. */
+export function attentionScene(given: Given = {}): Scene & { heads(l: number, h: number): Head } {
+  const { numLayers = 2, numHeads = 3, headDim = 8, blocks = "ready" } = given;
+  const queries = asPositions(given.queries ?? WORDS);
+  const keys = asPositions(given.keys ?? given.queries ?? WORDS);
+  const layers = Array.from({ length: numLayers }, (_, index) => ({
+    ...layerMeta(index, numHeads, headDim),
+    ...given.layer,
+    layer: (given.layer?.layer ?? 0) + index,
+  }));
+  const known = new Map<string, Head>();
+  const sizes = { queries: queries.length, keys: keys.length, headDim };
+  const heads = (layer: number, head: number): Head => {
+    const id = `${layer}/${head}`;
+    const meta = layers.find((l) => l.layer === layer) as LayerMeta;
+    const made = known.get(id) ?? computeHead(meta, head, sizes);
+    known.set(id, made);
+    return made;
+  };
+  const pooled = layers.flatMap((l) =>
+    Array.from({ length: l.num_heads }, (_, h) => pool(heads(l.layer, h).weights, 48)),
+  );
+  const bytes = new Uint8Array(pooled.reduce((sum, p) => sum + p.data.length, 0));
+  pooled.reduce((at, p) => (bytes.set(p.data, at), at + p.data.length), 0);
+  const stream: StreamMeta = {
+    name: "self",
+    layers: layers as [LayerMeta, ...LayerMeta[]],
+    query_positions: 0,
+    key_positions: 1,
+    overview: {
+      offset: 0,
+      rows: pooled[0]?.rows ?? 1,
+      columns: pooled[0]?.columns ?? 1,
+      sampled: given.sampled ?? false,
+    },
+    top: layers.flatMap((l) =>
+      Array.from({ length: l.num_heads }, (_, h) => topLink(heads(l.layer, h).weights)).flat(),
+    ),
+  };
+  const meta: Meta = { version: 1, model: "Test", positions: [queries, keys], streams: [stream] };
+  const error = blocks === "failed" ? "the kernel has gone away" : null;
+  const ready = blocks === "ready";
+  const lookUp: Blocks = {
+    weights: (l, h) => rowsOf(ready ? heads(l, h).weights : null, error, given),
+    scores: (l, h) => rowsOf(ready ? heads(l, h).scores : null, error, given),
+    bias: (l, h) => rowsOf(ready ? heads(l, h).bias : null, error, given),
+    vectors: (what, l, h) => {
+      if (!ready) return null;
+      const made = heads(l, h);
+      return what === "output" ? made.output : made[what.replace("_vectors", "") as "query"];
+    },
+    pooled: () => null,
+    error: (_what: What) => error,
+  };
+  const state: State = {
+    view: "all",
+    stream: "self",
+    layer: layers[0]?.layer ?? 0,
+    heads: [0],
+    query: null,
+    key: null,
+    form: "lines",
+    compare: [],
+    theme: "auto",
+    ...given.state,
+  };
+  const layer = layers.find((l) => l.layer === state.layer);
+  if (!layer) throw new RangeError(`no layer ${state.layer}`);
+  return {
+    meta,
+    stream,
+    layer,
+    queries,
+    keys,
+    state,
+    hover: given.hover ?? null,
+    options: {
+      keyOrder: "position",
+      dimensionOrder: "index",
+      setSinkAside: false,
+      ...given.options,
+    },
+    blocks: lookUp,
+    thumbnails: new Thumbnails(stream, bytes),
+    theme: themes[given.dark ? "dark" : "light"],
+    heads,
+  };
+}
