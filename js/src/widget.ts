@@ -72,7 +72,12 @@ function render({ model, el, signal, experimental }: RenderContext): () => void 
   const controller = new AbortController();
   signal?.addEventListener("abort", () => controller.abort());
   try {
-    const shell = mount(el, model, kernelFetch(experimental.invoke), controller.signal);
+    const shell = mount(
+      el,
+      model,
+      kernelFetch(experimental.invoke, controller.signal),
+      controller.signal,
+    );
     const onMessage = (message: SaveMessage) => {
       if (message?.kind === "save") void answerSave(shell, message, experimental.invoke);
     };

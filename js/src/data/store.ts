@@ -5,10 +5,7 @@ import { type Blocks, Matrix, type Rows, type What } from "./blocks.js";
 export type Result = Decoded | { readonly error: string };
 
 /** How blocks are had: from a live kernel, from a snapshot, or not at all (a list of wants). */
-export type Fetch = (
-  requests: readonly Request[],
-  signal: AbortSignal,
-) => Promise<readonly Result[]>;
+export type Fetch = (requests: readonly Request[]) => Promise<readonly Result[]>;
 
 /** Weights per band of query rows: 4 MiB of float32, so that one message stays far below 8 MiB. */
 const BAND_WEIGHTS = 1 << 20;
@@ -47,7 +44,7 @@ export class BlockStore {
   private wants = new Map<string, Want>();
   private bytes = 0;
   private batches = 0;
-  private readonly abort = new AbortController();
+  private disposed = false;
 
   constructor(
     private readonly fetch: Fetch,
@@ -125,7 +122,7 @@ export class BlockStore {
   }
 
   dispose(): void {
-    this.abort.abort();
+    this.disposed = true;
     this.ready.clear();
     this.wants.clear();
   }
@@ -133,10 +130,7 @@ export class BlockStore {
   private send(batch: readonly [string, Request][]): void {
     this.batches++;
     for (const [key] of batch) this.flying.add(key);
-    this.fetch(
-      batch.map(([, request]) => request),
-      this.abort.signal,
-    )
+    this.fetch(batch.map(([, request]) => request))
       .catch((error: unknown): readonly Result[] => {
         const text = error instanceof Error ? error.message : String(error);
         return batch.map(() => ({ error: text }));
@@ -145,11 +139,11 @@ export class BlockStore {
         this.batches--;
         batch.forEach(([key], i) => {
           this.flying.delete(key);
-          if (!this.abort.signal.aborted) {
+          if (!this.disposed) {
             this.remember(key, results[i] ?? { error: "The kernel's answer left this block out." });
           }
         });
-        if (!this.abort.signal.aborted) this.onArrival();
+        if (!this.disposed) this.onArrival();
       });
   }
 

@@ -20,8 +20,8 @@ function timed(signal: AbortSignal): AbortSignal {
 }
 
 /** Blocks from a live kernel. */
-export function kernelFetch(invoke: Invoke): Fetch {
-  return async (requests, signal) => {
+export function kernelFetch(invoke: Invoke, signal: AbortSignal): Fetch {
+  return async (requests) => {
     let answer: [{ replies?: Reply[]; error?: string }, DataView[]];
     try {
       answer = await invoke("blocks", { requests }, { signal: timed(signal) });

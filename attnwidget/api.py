@@ -1,0 +1,111 @@
+"""What a user calls: thin doors into the rooms behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attnwidget.attention import Attention
+from attnwidget.capture import capture, recording
+from attnwidget.pocket import pocket
+from attnwidget.storage import load
+from attnwidget.weights import from_weights
+from attnwidget.widget import STATE, AttentionWidget
+
+if TYPE_CHECKING:
+    from attnwidget.positions import Positions
+
+__all__ = [
+    "capture",
+    "from_weights",
+    "head_view",
+    "load",
+    "model_view",
+    "neuron_view",
+    "pocket",
+    "recording",
+    "view",
+]
+
+
+def view(model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any) -> AttentionWidget:  # noqa: ANN401
+    """Show a model's attention on an input: model view, head view and neuron view, linked.
+
+    Args:
+        model: A Hugging Face model, or a record (what `capture`, `recording`, `load` or `from_weights` gave).
+        inputs: What `capture` takes: text, a pair of texts, chat messages, a ``BatchEncoding``, a dict, tensors or
+            token ids. None for a record.
+        tokenizer: The model's tokenizer; found through the model's name when left out.
+        **options: The widget's traits to start with (``view``, ``stream``, ``layer``, ``heads``, ``query``, ``key``,
+            ``form``, ``compare``, ``theme``); ``query`` and ``key`` may also be a token's text. The rest goes to
+            `capture` (``target``, ``batch``, ``device`` …).
+
+    Returns:
+        The widget; as the last line of a cell it draws inline.
+
+    Raises:
+        TypeError: If ``model`` is neither a model nor a record, or an option does not exist.
+        ValueError: If the inputs cannot be understood, nothing could be recorded, or an option is out of range.
+
+    Example:
+        >>> model, tokenizer = pocket()
+        >>> view(model, "The cat sat on the mat because it was tired", tokenizer=tokenizer)  # doctest: +SKIP
+    """
+    state = {name: options.pop(name) for name in STATE if name in options}
+    if isinstance(model, Attention):
+        if inputs is not None or tokenizer is not None or options:
+            given = "inputs" if inputs is not None else "tokenizer" if tokenizer is not None else next(iter(options))
+            message = f"A record is shown as it is, got {given} besides: call view(attention, layer=0, heads=[0])."
+            raise TypeError(message)
+        attention = model
+    else:
+        if inputs is None:
+            message = _no_inputs(model)
+            raise TypeError(message)
+        attention = capture(model, inputs, tokenizer, **options)
+    return AttentionWidget(attention, **_placed(attention, state))
+
+
+def head_view(model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any) -> AttentionWidget:  # noqa: ANN401
+    """Show who attends to whom: `view`, opened on the head view."""
+    return view(model, inputs, tokenizer=tokenizer, **{"view": "head", **options})
+
+
+def model_view(model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any) -> AttentionWidget:  # noqa: ANN401
+    """Show every layer and head at a glance: `view`, opened on the model view."""
+    return view(model, inputs, tokenizer=tokenizer, **{"view": "model", **options})
+
+
+def neuron_view(model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any) -> AttentionWidget:  # noqa: ANN401
+    """Show why a weight is what it is: `view`, opened on the neuron view."""
+    return view(model, inputs, tokenizer=tokenizer, **{"view": "neuron", **options})
+
+
+def _no_inputs(model: object) -> str:
+    if isinstance(model, (tuple, list)):
+        return "view takes a model or a record, got a list: call view(from_weights(outputs.attentions, tokens))."
+    return f"view({type(model).__name__}) needs an input: call view(model, 'some text', tokenizer=tokenizer)."
+
+
+def _placed(attention: Attention, state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state with tokens given by their text replaced by their positions."""
+    name = state.get("stream", next(iter(attention.streams)))
+    if name not in attention.streams:
+        return state  # the widget says which streams there are
+    stream = attention[name]
+    axes = {"query": stream.query_positions, "key": stream.key_positions}
+    return {
+        option: _find(option, value, axes[option]) if option in axes and isinstance(value, str) else value
+        for option, value in state.items()
+    }
+
+
+def _find(option: str, text: str, positions: Positions) -> int:
+    found = [index for index, position in enumerate(positions) if text in (position.label, position.text)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        shown = ", ".join(position.label for position in positions[:20])
+        message = f"{option}={text!r} is no token of this input; there are {shown}{' …' if len(positions) > 20 else ''}."  # noqa: PLR2004
+        raise ValueError(message)
+    message = f"{option}={text!r} occurs at {found}: pass one of these positions, such as {option}={found[0]}."
+    raise ValueError(message)

@@ -1,0 +1,72 @@
+"""Answers to the front end's requests for numbers, read from a record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnwidget.protocol.codec import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from attnwidget.attention import Attention
+    from attnwidget.layer import Layer
+    from attnwidget.protocol.codec import Block
+
+__all__ = ["BAND_WEIGHTS", "answer", "requests_for_head"]
+
+# Weights per band of query rows; `bandRows` in js/src/data/store.ts asks in the same bands.
+BAND_WEIGHTS = 1 << 20
+
+_BY_QUERY = {"weights": "weights", "scores": "scores", "bias": "bias_block"}
+_BY_POSITION = ("query_vectors", "key_vectors", "value_vectors", "output")
+
+
+def answer(attention: Attention, request: Mapping[str, Any]) -> tuple[Block, bytes]:
+    """Return the block that a request (see ``Request`` in the schema) asks for, exact float32.
+
+    Raises:
+        KeyError: If there is no such stream.
+        ValueError: If the layer, the head or the range does not exist, if the layer cannot give what is asked, or if
+            the numbers are not numbers.
+    """
+    what = request["what"]
+    stream, number, head = request["stream"], request["layer"], request["head"]
+    layer = attention[stream][number]
+    array: NDArray[np.float32]
+    if what in _BY_QUERY:
+        start, stop = request["queries"]
+        array = getattr(layer, _BY_QUERY[what])(head=[head], queries=slice(start, stop))
+    elif what in _BY_POSITION:
+        array = getattr(layer, what)(head)
+    elif what == "pooled":
+        array = layer.overview(request["size"])[head]
+    else:
+        accepted = ", ".join([*_BY_QUERY, *_BY_POSITION, "pooled"])
+        message = f"what must be one of {accepted}, got {what!r}."
+        raise ValueError(message)
+    if np.isnan(array).any():
+        row = int(np.argwhere(np.isnan(array))[0][-2])
+        message = (
+            f"Layer {number} · head {head} of stream {stream!r} has {what.replace('_', ' ')} that are not numbers "
+            f"(NaN, first at position {row}): the model's own values overflowed, try it in float32."
+        )
+        raise ValueError(message)
+    return encode(array)
+
+
+def requests_for_head(layer: Layer, head: int) -> Iterator[dict[str, Any]]:
+    """Yield every request that the views make about one head, the weights first."""
+    base = {"stream": layer.stream, "layer": layer.layer, "head": head}
+    rows = max(1, BAND_WEIGHTS // layer.n_key)
+    by_query = tuple(_BY_QUERY) if layer.has_vectors else ("weights",)
+    by_position = _BY_POSITION if layer.has_vectors and layer.value is not None else ()
+    for what in by_query:
+        for start in range(0, layer.n_query, rows):
+            yield {"what": what, **base, "queries": [start, min(layer.n_query, start + rows)]}
+    for what in by_position:
+        yield {"what": what, **base}

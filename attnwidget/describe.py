@@ -1,0 +1,139 @@
+"""A record as the front end first sees it: names, sizes, thumbnails, and each head's strongest link."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnwidget.protocol.codec import shade
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from attnwidget.attention import Attention, Stream
+    from attnwidget.layer import Layer
+    from attnwidget.positions import Position
+
+__all__ = ["describe"]
+
+# All thumbnails together: small enough to come with the first message, large enough for 64 x 64 at 12 x 12 heads.
+OVERVIEW_BYTES = 1_300_000
+LARGEST_THUMBNAIL = 64
+SMALLEST_THUMBNAIL = 8
+# Float32 weights held at once while looking for the strongest links.
+BLOCK_BYTES = 64 << 20
+# Beyond this many query rows the strongest link is looked for in an even sample of them, as the thumbnails are.
+MOST_ROWS = 8192
+# A first position with more than this share of all weight is worth offering to set aside.
+SINK_SHARE = 0.25
+
+
+def describe(attention: Attention) -> tuple[dict[str, Any], bytes]:
+    """Return a record's meta (see ``Meta`` in the schema) and the bytes of its thumbnails.
+
+    Every head of a stream gets a thumbnail of the same size, uint8 holding ``255 * sqrt(weight)``, max-pooled.
+    """
+    positions: list[list[dict[str, Any]]] = []
+    seen: dict[int, int] = {}
+
+    def place(axis: tuple[Position, ...]) -> int:
+        # Cross attention shares its axes with the other streams: each list of labels travels once.
+        if id(axis) not in seen:
+            listed = [_position(position) for position in axis]
+            seen[id(axis)] = positions.index(listed) if listed in positions else len(positions)
+            if seen[id(axis)] == len(positions):
+                positions.append(listed)
+        return seen[id(axis)]
+
+    num_heads = sum(layer.num_heads for stream in attention.streams.values() for layer in stream)
+    size = max(SMALLEST_THUMBNAIL, min(LARGEST_THUMBNAIL, math.isqrt(OVERVIEW_BYTES // num_heads)))
+    streams, chunks, offset = [], [], 0
+    for stream in attention.streams.values():
+        thumbnails = np.concatenate([shade(layer.overview(size)) for layer in stream])
+        first = next(iter(stream))
+        links, share = _links(stream)
+        meta: dict[str, Any] = {
+            "name": stream.name,
+            "layers": [_layer(layer) for layer in stream],
+            "query_positions": place(stream.query_positions),
+            "key_positions": place(stream.key_positions),
+            "overview": {
+                "offset": offset,
+                "rows": thumbnails.shape[1],
+                "columns": thumbnails.shape[2],
+                "sampled": first.overview_is_sample,
+            },
+            "top": links,
+        }
+        if share > SINK_SHARE and first.n_key > 2:  # noqa: PLR2004 - with two keys either may take a quarter
+            meta["sink"] = {"share": round(share, 4)}
+        streams.append(meta)
+        chunks.append(thumbnails.tobytes())
+        offset += thumbnails.size
+    model = attention.model_name
+    return {"version": 1, "model": model, "positions": positions, "streams": streams}, b"".join(chunks)
+
+
+def _position(position: Position) -> dict[str, Any]:
+    return {name: value for name, value in asdict(position).items() if value is not None and value is not False}
+
+
+def _layer(layer: Layer) -> dict[str, Any]:
+    band = layer.band
+    return {
+        "layer": layer.layer,
+        "module_path": layer.module_path,
+        "num_heads": layer.num_heads,
+        "num_key_value_heads": layer.num_key_value_heads if layer.has_vectors else None,
+        "head_dim": layer.head_dim,
+        "has_vectors": layer.has_vectors,
+        "reason": layer.reason,
+        "scaling": layer.scaling,
+        "softcap": layer.softcap,
+        "sinks": None if layer.sinks is None else layer.sinks.float().tolist(),
+        "causal": band is not None and band.causal,
+        "window": None if band is None else band.window,
+        "bias": layer.bias is not None,
+    }
+
+
+def _links(stream: Stream) -> tuple[list[float], float]:
+    """Return ``[query, key, weight]`` of every head's strongest link, and the mean weight on the first key.
+
+    The first key is left out of the links (unless it is the only one): in most causal heads it is the sink, and every
+    head would name it.
+    """
+    links: list[float] = []
+    shares: list[float] = []
+    for layer in stream:
+        queries = np.arange(layer.n_query)
+        if layer.n_query > MOST_ROWS:
+            queries = np.linspace(0, layer.n_query - 1, MOST_ROWS // 4).astype(int)
+        best, share = _strongest(layer, queries)
+        links += best.ravel().tolist()
+        shares.append(share)
+    return links, float(np.mean(shares))
+
+
+def _strongest(layer: Layer, queries: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:
+    best = np.full((layer.num_heads, 3), (0.0, 0.0, -1.0))
+    heads = np.arange(layer.num_heads)
+    skip = min(1, layer.n_key - 1)
+    on_first = 0.0
+    rows = max(1, BLOCK_BYTES // (4 * layer.num_heads * layer.n_key))
+    for start in range(0, len(queries), rows):
+        block = queries[start : start + rows]
+        span = slice(int(block[0]), int(block[-1]) + 1) if len(queries) == layer.n_query else block.tolist()
+        weights = np.nan_to_num(layer.weights(queries=span), nan=0.0)
+        # The first query often has nothing but the first key to look at.
+        on_first += float(weights[:, 1 if start == 0 else 0 :, 0].sum())
+        flat = weights[:, :, skip:].reshape(layer.num_heads, -1)
+        at = flat.argmax(axis=1)
+        found = flat[heads, at]
+        query, key = np.divmod(at, layer.n_key - skip)
+        better = found > best[:, 2]
+        best[better] = np.stack([block[query], key + skip, found], axis=1)[better]
+    return best, on_first / (layer.num_heads * max(1, len(queries) - 1))

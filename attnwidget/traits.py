@@ -1,0 +1,112 @@
+"""Trait types that take what people write and say what they accept."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+import traitlets
+
+if TYPE_CHECKING:
+    from attnwidget.attention import Attention, Stream
+    from attnwidget.layer import Layer
+
+__all__ = ["HeadList", "HeadPairs", "Number", "check_heads", "check_layer", "check_pairs", "check_position"]
+
+
+def _integer(value: object) -> int | None:
+    """Return an integer of any library as int; None for everything else (True is not a number of a layer)."""
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:  # an array says that it can be an index until it has more than one element
+        return None
+
+
+class Number(traitlets.TraitType[Any, Any]):
+    """A layer or a position: any integer type, or None where allowed."""
+
+    def validate(self, obj: Any, value: Any) -> Any:  # noqa: ANN401, ARG002 - traitlets' own signature
+        """Return the value as int; what is no integer is left for the check that knows the range."""
+        number = _integer(value)
+        return value if number is None else number
+
+
+class HeadList(traitlets.TraitType[Any, Any]):
+    """Heads of a layer: one integer, or any iterable of them (list, range, array)."""
+
+    def validate(self, obj: Any, value: Any) -> Any:  # noqa: ANN401, ARG002 - traitlets' own signature
+        """Return a list of int; what is none is left for the check that knows how many heads there are."""
+        if _integer(value) is not None:
+            value = [value]
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            return value
+        return [head if (number := _integer(head)) is None else number for head in value]
+
+
+class HeadPairs(traitlets.TraitType[Any, Any]):
+    """Pairs of layer and head: any iterable of pairs."""
+
+    def validate(self, obj: Any, value: Any) -> Any:  # noqa: ANN401, ARG002 - traitlets' own signature
+        """Return a list of two-element lists; what is none is left for the check."""
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            return value
+        heads = HeadList()
+        return [heads.validate(obj, pair) for pair in value]
+
+
+def check_layer(stream: Stream, value: object) -> int:
+    """Return ``value`` if it is a layer of the stream, else raise `ValueError` saying which there are."""
+    numbers = [layer.layer for layer in stream]
+    if isinstance(value, int) and value in numbers:
+        return value
+    message = f"layer must be one of {_ranges(numbers)} in stream {stream.name!r}, got {value!r}."
+    raise ValueError(message)
+
+
+def check_heads(layer: Layer, value: object) -> list[int]:
+    """Return ``value`` without repeats if every entry is a head of the layer, else raise `ValueError`."""
+    accepted = f"heads must be integers in 0..{layer.num_heads - 1}"
+    if not isinstance(value, list):
+        message = f"{accepted}, got {value!r}: pass a list, such as heads=[0]."
+        raise ValueError(message)  # noqa: TRY004 - one kind of error for one kind of mistake
+    if not value:
+        message = f"{accepted}, got []: pass at least one, such as heads=[0]."
+        raise ValueError(message)
+    wrong = [head for head in value if not isinstance(head, int) or not 0 <= head < layer.num_heads]
+    if wrong:
+        message = f"{accepted}, got {wrong}."
+        raise ValueError(message)
+    return list(dict.fromkeys(value))
+
+
+def check_position(name: str, count: int, value: object) -> int | None:
+    """Return ``value`` if it is None or a position, else raise `ValueError`."""
+    if value is None or (isinstance(value, int) and 0 <= value < count):
+        return value
+    message = f"{name} must be an integer in 0..{count - 1}, or None for no pin, got {value!r}."
+    raise ValueError(message)
+
+
+def check_pairs(stream: Stream, value: object) -> list[list[int]]:
+    """Return ``value`` without repeats if every entry is a [layer, head] of the stream, else raise `ValueError`."""
+    pairs = value if isinstance(value, list) else [value]
+    for pair in pairs:
+        if not (isinstance(pair, list) and len(pair) == 2):  # noqa: PLR2004 - a pair
+            message = f"compare must be a list of (layer, head) pairs, got {value!r}: such as compare=[(0, 1), (2, 3)]."
+            raise ValueError(message)
+        check_heads(stream[check_layer(stream, pair[0])], [pair[1]])
+    return [list(pair) for pair in dict.fromkeys(tuple(pair) for pair in pairs)]
+
+
+def nearest(attention: Attention, stream: str, layer: int) -> int:
+    """Return the layer of ``stream`` whose number is nearest to ``layer``."""
+    return min((each.layer for each in attention[stream]), key=lambda number: abs(number - layer))
+
+
+def _ranges(numbers: list[int]) -> str:
+    if numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"{numbers[0]}..{numbers[-1]}"
+    return ", ".join(str(number) for number in numbers)

@@ -1,0 +1,353 @@
+"""The widget: traits for the shared selection, answers for the front end, files for the paper."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
+
+import anywidget
+import traitlets
+from anywidget.experimental import command
+
+from attnwidget import figures
+from attnwidget.blocks import answer, requests_for_head
+from attnwidget.describe import describe
+from attnwidget.page import page
+from attnwidget.protocol.codec import inline
+from attnwidget.static_files import static_text
+from attnwidget.traits import (
+    HeadList,
+    HeadPairs,
+    Number,
+    check_heads,
+    check_layer,
+    check_pairs,
+    check_position,
+    nearest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from attnwidget.attention import Attention, Stream
+    from attnwidget.protocol.codec import Block
+
+__all__ = ["AttentionWidget"]
+
+logger = logging.getLogger(__name__)
+
+VIEWS = ("all", "model", "head", "neuron", "compare")
+STATE = ("view", "stream", "layer", "heads", "query", "key", "form", "compare", "theme")
+# What a saved page may hold besides the bundle; about what a mail attachment may weigh.
+PAGE_BYTES = 4_000_000
+DEFAULT_WIDTH = 1200
+
+
+class AttentionWidget(anywidget.AnyWidget):
+    """Three linked views over one record of attention.
+
+    The reader sees a toolbar, the model view, the head view and the neuron view; below them, in words, what is
+    selected. Every trait in this list is two-way: read it, set it, observe it, or link it to another widget.
+
+    Example:
+        >>> view = AttentionWidget(attention)  # doctest: +SKIP
+        >>> view.layer, view.heads = 3, [5, 7]  # doctest: +SKIP
+    """
+
+    _esm = traitlets.Unicode().tag(sync=True)
+
+    view = traitlets.Enum(VIEWS, "all").tag(sync=True)
+    """Which view is open: all of them, or one.
+
+    - Type: ``"all" | "model" | "head" | "neuron" | "compare"``
+    - Default: ``"all"``
+    """
+
+    stream = traitlets.Unicode().tag(sync=True)
+    """Which attention is shown: one of the record's streams. Setting it keeps what still fits of the selection.
+
+    - Type: ``str``
+    - Default: the record's first stream
+    """
+
+    layer = Number(0).tag(sync=True)
+    """The layer, as the model counts it.
+
+    - Type: ``int``
+    - Default: the stream's first layer
+    """
+
+    heads = HeadList([0]).tag(sync=True)
+    """The heads of that layer that are drawn.
+
+    - Type: ``list[int]``, at least one
+    - Default: ``[0]``
+    """
+
+    query = Number(None, allow_none=True).tag(sync=True)
+    """The pinned query position.
+
+    - Type: ``int | None``
+    - Default: ``None``
+    """
+
+    key = Number(None, allow_none=True).tag(sync=True)
+    """The pinned key position.
+
+    - Type: ``int | None``
+    - Default: ``None``
+    """
+
+    form = traitlets.Enum(("lines", "matrix"), "lines").tag(sync=True)
+    """How heads are drawn.
+
+    - Type: ``"lines" | "matrix"``
+    - Default: ``"lines"``
+    """
+
+    compare = HeadPairs([]).tag(sync=True)
+    """Heads pinned side by side, from any layers of the stream; the first two also as their difference.
+
+    - Type: ``list[tuple[layer, head]]``
+    - Default: ``[]``
+    """
+
+    theme = traitlets.Enum(("auto", "light", "dark"), "auto").tag(sync=True)
+    """Colours: those of the notebook, or always light or dark.
+
+    - Type: ``"auto" | "light" | "dark"``
+    - Default: ``"auto"``
+    """
+
+    meta = traitlets.Dict(read_only=True).tag(sync=True)
+    overview = traitlets.Bytes(read_only=True).tag(sync=True)
+    _screen = traitlets.Dict(None, allow_none=True).tag(sync=True)
+
+    def __init__(self, attention: Attention, **state: Any) -> None:  # noqa: ANN401 - the traits say their types
+        """Make a widget over a record.
+
+        Args:
+            attention: What `capture`, `recording`, `load` or `from_weights` gave.
+            **state: Traits to start with, such as ``layer=3, heads=[5]``.
+
+        Raises:
+            ValueError: If the record has no such stream, layer, head or position.
+        """
+        self._attention = attention
+        self._saving: dict[str, Path] = {}
+        unknown = sorted(set(state) - set(STATE))
+        if unknown:
+            message = f"Unknown option {unknown[0]!r}; accepted are {', '.join(STATE)}."
+            raise TypeError(message)
+        first = next(iter(attention.streams))
+        stream = self._named(state.get("stream", first))
+        start = {"stream": stream.name, "layer": next(iter(stream)).layer}
+        super().__init__(_esm=static_text("widget.js"), **{**start, **state})
+        meta, overview = describe(attention)
+        with self.hold_sync():
+            self.set_trait("meta", meta)
+            self.set_trait("overview", overview)
+
+    @property
+    def attention(self) -> Attention:
+        """The record on show."""
+        return self._attention
+
+    def _named(self, name: str) -> Stream:
+        streams = self._attention.streams
+        if name not in streams:
+            message = f"stream must be one of {', '.join(map(repr, streams))}, got {name!r}."
+            raise ValueError(message)
+        return streams[name]
+
+    @traitlets.validate("stream")
+    def _check_stream(self, proposal: traitlets.Bunch) -> str:
+        return self._named(proposal.value).name
+
+    @traitlets.validate("layer")
+    def _check_layer(self, proposal: traitlets.Bunch) -> int:
+        return check_layer(self._named(self.stream), proposal.value)
+
+    @traitlets.validate("heads")
+    def _check_heads(self, proposal: traitlets.Bunch) -> list[int]:
+        stream = self._named(self.stream)
+        return check_heads(stream[check_layer(stream, self.layer)], proposal.value)
+
+    @traitlets.validate("query", "key")
+    def _check_position(self, proposal: traitlets.Bunch) -> int | None:
+        name: str = proposal.trait.name
+        stream = self._named(self.stream)
+        positions = stream.query_positions if name == "query" else stream.key_positions
+        return check_position(name, len(positions), proposal.value)
+
+    @traitlets.validate("compare")
+    def _check_compare(self, proposal: traitlets.Bunch) -> list[list[int]]:
+        return check_pairs(self._named(self.stream), proposal.value)
+
+    @traitlets.observe("stream", "layer")
+    def _keep_what_fits(self, _change: traitlets.Bunch) -> None:
+        """Bring the rest of the selection into what the new stream or layer has."""
+        if not self.trait_has_value("layer"):
+            return
+        stream = self._named(self.stream)
+        with self.hold_sync():
+            numbers = [layer.layer for layer in stream]
+            if self.layer not in numbers:
+                self.layer = nearest(self._attention, self.stream, self.layer)
+            count = stream[self.layer].num_heads
+            heads = [head for head in self.heads if head < count]
+            if heads != self.heads:
+                self.heads = heads or [0]
+            if self.query is not None and self.query >= len(stream.query_positions):
+                self.query = None
+            if self.key is not None and self.key >= len(stream.key_positions):
+                self.key = None
+            pairs = [[a, b] for a, b in self.compare if a in numbers and b < stream[a].num_heads]
+            if pairs != self.compare:
+                self.compare = pairs
+
+    @command
+    def blocks(self, message: dict[str, Any], _buffers: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+        """Answer the front end's requests; one that fails is answered with its reason, never with silence."""
+        replies: list[dict[str, Any]] = []
+        buffers: list[bytes] = []
+        for request in message.get("requests", []):
+            try:
+                block, data = answer(self._attention, request)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the reader is told in the cell
+                logger.debug("Request %s failed.", request, exc_info=True)
+                replies.append({"ok": False, "error": _text(error)})
+            else:
+                replies.append({"ok": True, "block": block})
+                buffers.append(data)
+        return {"replies": replies}, buffers
+
+    @command
+    def saved(self, message: dict[str, Any], buffers: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+        """Take the figure that `save` asked the browser for."""
+        path = self._saving.pop(message.get("token", ""), None)
+        if path is not None and buffers:
+            path.write_bytes(bytes(buffers[0]))
+            logger.info("Wrote %s.", path)
+        elif path is not None:
+            logger.error("%s was not written: %s", path, message.get("error"))
+        return {}, []
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        width: float | None = None,
+        scale: float = 2.0,
+        transparent: bool = False,
+        renderer: Literal["auto", "headless", "browser"] = "auto",
+    ) -> Path:
+        """Write what is shown, selection included, as a figure or as a page.
+
+        ``.svg`` and ``.pdf`` are vector figures with text as text, ``.png`` is a picture, ``.html`` is the widget itself
+        over a snapshot: one file, no kernel, no network.
+
+        Args:
+            path: Where to; the ending says what.
+            width: Width of the views in CSS pixels; what the reader's window has, or 1,200.
+            scale: PNG pixels per CSS pixel.
+            transparent: Leave the background out.
+            renderer: ``"headless"`` draws here and now, with the ``figures`` extra; ``"browser"`` asks the displayed
+                widget for an ``.svg`` or ``.png``, which is written as soon as the kernel is free to take it;
+                ``"auto"`` is headless where it is installed.
+
+        Returns:
+            The path.
+
+        Raises:
+            ValueError: If the ending is another one.
+            ImportError: If the ``figures`` extra is needed and not installed.
+            RuntimeError: If the browser is to draw and the widget is not displayed.
+        """
+        target = Path(path)
+        suffix = target.suffix.lower()
+        if suffix not in {".svg", ".png", ".pdf", ".html"}:
+            message = f"path must end in .svg, .png, .pdf or .html, got {os.fspath(path)!r}."
+            raise ValueError(message)
+        if suffix == ".html":
+            target.write_text(self._page(), encoding="utf-8")
+        elif renderer == "browser" or (
+            renderer == "auto" and suffix != ".pdf" and self._screen and not figures.available()
+        ):
+            self._ask_browser(target, suffix)
+        else:
+            self._draw(target, suffix, width=width, scale=scale, transparent=transparent)
+        return target
+
+    def _draw(self, target: Path, suffix: str, *, width: float | None, scale: float, transparent: bool) -> None:
+        snapshot = self._snapshot()
+        if width is not None:
+            # Another width is another layout, in which the reader's scroll means nothing.
+            snapshot["screen"] = {**snapshot["screen"], "width": width, "scroll": {}}
+        svg = figures.to_svg(snapshot, self._answer, transparent=transparent)
+        if suffix == ".svg":
+            target.write_text(svg, encoding="utf-8")
+        elif suffix == ".pdf":
+            target.write_bytes(figures.svg_to_pdf(svg))
+        else:
+            target.write_bytes(figures.svg_to_png(svg, scale=scale))
+
+    def _ask_browser(self, target: Path, suffix: str) -> None:
+        if suffix == ".pdf":
+            message = f"The browser draws .svg and .png; for .pdf: {figures.INSTALL}."
+            raise ValueError(message)
+        if not self._screen:
+            message = f"The widget is not displayed, so no browser can draw it: show it first, or {figures.INSTALL}."
+            raise RuntimeError(message)
+        token = uuid4().hex
+        self._saving[token] = target.absolute()
+        self.send({"kind": "save", "token": token, "format": suffix[1:]})
+
+    def _answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
+        return answer(self._attention, request)
+
+    def _snapshot(self) -> dict[str, Any]:
+        """Return what the front end needs to draw without a kernel, no blocks yet (see ``Snapshot`` in the schema)."""
+        screen = self._screen or {"width": DEFAULT_WIDTH, "dark": False, "scroll": {}}
+        overview, data = {"dtype": "uint8", "shape": [len(self.overview)]}, self.overview
+        return {
+            "state": {name: getattr(self, name) for name in STATE},
+            "meta": self.meta,
+            "screen": screen,
+            "overview": inline(overview, data)["data"],  # type: ignore[arg-type]
+            "blocks": [],
+        }
+
+    def _page(self) -> str:
+        snapshot = self._snapshot()
+        left = PAGE_BYTES
+        for request in self._by_nearness():
+            block, data = self._answer(request)
+            left -= len(data) * 4 // 3
+            if left < 0:
+                break
+            snapshot["blocks"].append({"request": request, "block": inline(block, data)})
+        return page(snapshot, self._esm, title=repr(self))
+
+    def _by_nearness(self) -> Iterator[dict[str, Any]]:
+        """Yield requests for all heads: the selected ones first, then their layer, then the layers around it."""
+        pinned = {tuple(pair) for pair in self.compare} | {(self.layer, head) for head in self.heads}
+        chosen = self._named(self.stream)
+        layers = sorted(chosen, key=lambda layer: abs(layer.layer - self.layer))
+        near = [(layer, head) for layer in layers for head in range(layer.num_heads)]
+        near.sort(key=lambda pair: (pair[0].layer, pair[1]) not in pinned)
+        others = [stream for stream in self._attention.streams.values() if stream is not chosen]
+        far = [(layer, head) for stream in others for layer in stream for head in range(layer.num_heads)]
+        for layer, head in near + far:
+            yield from requests_for_head(layer, head)
+
+    def __repr__(self) -> str:
+        return repr(self._attention).replace("Attention(", "AttentionWidget(", 1)
+
+
+def _text(error: Exception) -> str:
+    """Return an error's words (a KeyError's own text is quoted)."""
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
