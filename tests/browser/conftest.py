@@ -1,0 +1,60 @@
+"""Fixtures of the browser tests: one server and one browser for all, one page per test file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from browser import chromium as chromiums
+from browser.lab import BROWSER_ARGUMENTS, Lab
+from browser.server import LabServer, serve
+from playwright.sync_api import Browser, sync_playwright
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HERE = "tests/browser"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder, so that `-m "not browser"` leaves them out."""
+    for item in items:
+        if HERE in item.nodeid:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
+    """A running JupyterLab server with its own folders."""
+    folder: Path = tmp_path_factory.mktemp("lab")
+    with serve(folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium that reaches nothing but this machine."""
+    path = chromiums.find()
+    if path is None:
+        pytest.fail("no Chromium found: run `make test`, or `python tests/browser/chromium.py`")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(BROWSER_ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def lab(chromium: Browser, lab_server: LabServer) -> Iterator[Lab]:
+    """A JupyterLab page for one test file."""
+    page = Lab(chromium, lab_server)
+    yield page
+    page.close()
+
+
+@pytest.fixture(autouse=True)
+def clean_page(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test during which the page reported an error or reached for the network."""
+    yield
+    if "lab" in request.fixturenames:
+        request.getfixturevalue("lab").assert_clean()
