@@ -1,0 +1,7 @@
+"""Model and inputs in, `Attention` out; the only room that imports transformers."""
+
+from __future__ import annotations
+
+from attnwidget.capture.recording import Recording, capture, recording
+
+__all__ = ["Recording", "capture", "recording"]

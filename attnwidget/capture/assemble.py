@@ -1,0 +1,264 @@
+"""From recorded calls to the record: streams, layers, compact masks, no padding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from attnwidget.attention import Attention, Stream
+from attnwidget.capture.labels import index_positions
+from attnwidget.capture.naming import layer_numbers, split_stems, stem, stream_name
+from attnwidget.capture.stitch import read_bias, read_mask, sees_any
+from attnwidget.capture.towers import Axis, Hints, describe_axis, enclosing, real_positions
+from attnwidget.layer import Layer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from attnwidget.capture.calls import Call, Calls
+    from attnwidget.capture.recorder import Recorder
+    from attnwidget.masks import Band
+
+__all__ = ["assemble"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What one layer is made of.
+
+    Attributes:
+        number: Its layer number.
+        path: Path of the module.
+        cross: Whether it looks at another sequence.
+        calls: The calls that make it up.
+        key: All keys, ``[key_value_head, key, head_dim]``.
+        value: All values, ``[key_value_head, key, value_dim]``.
+    """
+
+    number: int
+    path: str
+    cross: bool
+    calls: list[Call]
+    key: Tensor
+    value: Tensor
+
+    @property
+    def num_queries(self) -> int:
+        return sum(call.query.shape[1] for call in self.calls)
+
+    @property
+    def num_keys(self) -> int:
+        return self.key.shape[1]
+
+
+def assemble(recorder: Recorder, tokenizer: Any, hints: Hints) -> tuple[Attention, dict[str, str]]:
+    """Make the record of everything ``recorder`` heard.
+
+    Args:
+        recorder: What was heard.
+        tokenizer: Labels tokens, or ``None``.
+        hints: What is known about the tokens beyond their ids.
+
+    Returns:
+        The record, and for each module that could not be made part of it the reason.
+    """
+    streams: dict[str, Stream] = {}
+    axes: dict[str, Axis] = {}
+    failed: dict[str, str] = {}
+    for name, group in _grouped(recorder).items():
+        sources = _sources(group, recorder.row, failed)
+        if sources:
+            builder = _StreamBuilder(recorder, name, sources)
+            streams[name] = builder.build(tokenizer, hints, axes)
+    attention = Attention(
+        model_name=type(recorder.model).__name__,
+        streams=MappingProxyType(streams),
+        text=hints.text,
+    )
+    return attention, failed
+
+
+def _grouped(recorder: Recorder) -> dict[str, list[Calls]]:
+    """Sort modules into streams, in calling order, cross-attention after what it reads."""
+    groups: dict[str, dict[str, list[Calls]]] = {}
+    for calls in recorder.calls.values():
+        tower = next(enclosing(recorder.towers, calls.path))
+        name = stream_name(calls.path, calls.module, recorder.model, tower.module)
+        groups.setdefault(name, {}).setdefault(stem(calls.path), []).append(calls)
+    apart: dict[str, list[Calls]] = {}
+    for name, stems in groups.items():
+        numbered = [set(_numbers(members)) for members in stems.values()]
+        collide = len(set[int]().union(*numbered)) < sum(len(numbers) for numbers in numbered)
+        names = split_stems(name, list(stems)) if collide else dict.fromkeys(stems, name)
+        for path, members in stems.items():
+            apart.setdefault(names[path], []).extend(members)
+    return dict(sorted(apart.items(), key=lambda item: item[0] == "cross"))
+
+
+def _numbers(group: list[Calls]) -> list[int]:
+    return layer_numbers([calls.path for calls in group], [calls.module for calls in group])
+
+
+def _sources(group: list[Calls], row: int, failed: dict[str, str]) -> list[_Source]:
+    """Put each module's calls together; ``failed`` takes the reasons where that cannot be done."""
+    found: list[_Source] = []
+    for number, calls in zip(_numbers(group), group, strict=True):
+        passes = {call.forward_pass for call in calls.calls}
+        shapes = {(call.query.shape, call.key.shape) for call in calls.calls}
+        if calls.trouble is None and len(passes) < len(calls.calls):
+            if (
+                len(group) == len(shapes) == len(passes) == 1
+            ):  # layers that share one module's weights (ALBERT)
+                found.extend(
+                    _Source(index, calls.path, calls.cross, [call], call.key, call.value)
+                    for index, call in enumerate(calls.calls)
+                )
+                continue
+            calls.trouble = f"was called {len(calls.calls)} times in one forward pass"
+        if calls.trouble is None:
+            parts = calls.calls[:1] if calls.cross else calls.calls
+            key = torch.cat([call.key for call in parts], dim=1)
+            value = torch.cat([call.value for call in parts], dim=1)
+            if calls.keys_agree(key, row):
+                found.append(_Source(number, calls.path, calls.cross, calls.calls, key, value))
+            else:
+                calls.trouble = (
+                    "had its key/value cache rewritten between forward passes (as beam search does)"
+                )
+        if calls.trouble is not None:
+            failed[calls.path] = calls.trouble
+    return _alike(found, failed)
+
+
+def _alike(sources: list[_Source], failed: dict[str, str]) -> list[_Source]:
+    """Keep the layers that attend over the same positions as the first: a stream has one set."""
+    kept = []
+    for source in sources:
+        if (source.num_queries, source.num_keys) == (sources[0].num_queries, sources[0].num_keys):
+            kept.append(source)
+        else:
+            failed[source.path] = (
+                f"attends {source.num_queries} queries to {source.num_keys} keys, "
+                "other layers of its stream do not"
+            )
+    return kept
+
+
+class _StreamBuilder:
+    """Builds one stream; layers share masks, so what was read for one is kept for the next."""
+
+    def __init__(self, recorder: Recorder, name: str, sources: list[_Source]) -> None:
+        self.recorder = recorder
+        self.name = name
+        self.sources = sources
+        # Keyed by the ids of tensors, which the calls in `sources` keep alive.
+        self._masks: dict[Any, tuple[Band | None, Tensor | None]] = {}
+        self._biases: dict[Any, Tensor | None] = {}
+
+    def build(self, tokenizer: Any, hints: Hints, axes: dict[str, Axis]) -> Stream:
+        """Build the stream; ``axes`` has the axes of the streams before it and takes its own."""
+        first = self.sources[0]
+        if first.cross:
+            query_axis, key_axis = self._cross_axes(tokenizer, axes)
+        else:
+            query_axis, key_axis = self._self_axes(tokenizer, hints)
+            axes[self.name] = key_axis
+        queries, keys = query_axis.real.nonzero()[:, 0], key_axis.real.nonzero()[:, 0]
+        padding = (~key_axis.real).nonzero()[:, 0]
+        if (
+            not len(queries)
+            or not len(keys)
+            or any(sees_any(source.calls, queries, padding) for source in self.sources)
+        ):
+            # The model does attend to padding; then it belongs in the record.
+            keys = torch.arange(first.num_keys)
+            if not first.cross or not len(queries):
+                queries = torch.arange(first.num_queries)
+        layers = [self._layer(source, queries, keys) for source in self.sources]
+        return Stream(
+            name=self.name,
+            layers=tuple(sorted(layers, key=lambda layer: layer.layer)),
+            query_positions=tuple(query_axis.positions[index] for index in queries.tolist()),
+            key_positions=tuple(key_axis.positions[index] for index in keys.tolist()),
+        )
+
+    def _self_axes(self, tokenizer: Any, hints: Hints) -> tuple[Axis, Axis]:
+        first = self.sources[0]
+        config = getattr(self.recorder.model, "config", None)
+        if getattr(config, "is_encoder_decoder", False) and self.name == "decoder":
+            hints = Hints()  # they speak of what the encoder reads
+        axis = describe_axis(
+            list(enclosing(self.recorder.towers, first.path)),
+            (first.num_queries, first.num_keys),
+            tokenizer,
+            hints,
+            side=self.name,
+        )
+        start = first.num_keys - first.num_queries
+        return Axis(axis.positions[start:], axis.real[start:]), axis
+
+    def _cross_axes(self, tokenizer: Any, axes: dict[str, Axis]) -> tuple[Axis, Axis]:
+        first = self.sources[0]
+        towers = list(enclosing(self.recorder.towers, first.path))
+        count = (first.num_queries, first.num_queries)
+        query_axis = describe_axis(towers, count, tokenizer, Hints(), side="decoder")
+        for name, axis in axes.items():
+            if name != "decoder" and len(axis.positions) == first.num_keys:
+                return query_axis, axis
+        real = real_positions(towers, "encoder_attention_mask", first.num_keys, side="encoder")
+        return query_axis, Axis(index_positions(first.num_keys), real)
+
+    def _layer(self, source: _Source, queries: Tensor, keys: Tensor) -> Layer:
+        query = torch.cat([call.query for call in source.calls], dim=1)
+        band, mask = self._mask(source.calls, queries, keys)
+        call = source.calls[0]
+        return Layer(
+            stream=self.name,
+            layer=source.number,
+            module_path=source.path,
+            num_heads=query.shape[0],
+            query=_take(query, queries),
+            key=_take(source.key, keys),
+            value=_take(source.value, keys),
+            scaling=call.scaling,
+            band=band,
+            bias=self._bias(source.calls, mask, queries, keys),
+            softcap=call.softcap,
+            sinks=call.sinks,
+        )
+
+    def _mask(
+        self, calls: list[Call], queries: Tensor, keys: Tensor
+    ) -> tuple[Band | None, Tensor | None]:
+        signature = tuple(
+            (id(view.mask), call.first_key, view.num_keys, view.causal, view.offset, view.window)
+            for call, view in ((call, call.view) for call in calls)
+        )
+        if signature not in self._masks:
+            band, mask = read_mask(calls, queries, keys)
+            self._masks[signature] = band, None if mask is None else mask.to(self.recorder.device)
+        return self._masks[signature]
+
+    def _bias(
+        self, calls: list[Call], mask: Tensor | None, queries: Tensor, keys: Tensor
+    ) -> Tensor | None:
+        """Add the position bias to the mask; layers that were passed one tensor share one."""
+        signature = (id(mask), *(id(call.position_bias) for call in calls))
+        if all(call.position_bias is None for call in calls):
+            return mask
+        if signature not in self._biases:
+            bias = read_bias(calls, queries, keys, self.recorder.device)
+            if bias is not None and mask is not None:
+                bias = bias + mask.to(bias.dtype)
+            self._biases[signature] = mask if bias is None else bias
+        return self._biases[signature]
+
+
+def _take(tensor: Tensor, positions: Tensor) -> Tensor:
+    """Keep ``positions`` of ``[head, position, dim]``."""
+    if len(positions) == tensor.shape[1]:
+        return tensor
+    return tensor[:, positions.to(tensor.device)].contiguous()

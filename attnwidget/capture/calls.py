@@ -1,0 +1,215 @@
+"""What is kept of one attention call, and how the calls of a generation are put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from attnwidget.capture.visibility import View
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from attnwidget.capture.interface import Arguments
+
+__all__ = ["Call", "Calls"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One attention call, one row of the batch, vectors copied.
+
+    Attributes:
+        query: ``[head, query, head_dim]``.
+        key: ``[key_value_head, key, head_dim]``; in later calls only the keys that are new.
+        value: ``[key_value_head, key, value_dim]``, as ``key``.
+        view: Its mask.
+        position_bias: ``[batch or 1, head or 1, query or 1, key]`` as passed, or ``None``.
+        forward_pass: Number of the model's forward pass it belongs to.
+        first_key: Index, counted over the whole recording, of the first key it looked at.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    view: View
+    scaling: float
+    softcap: float | None
+    sinks: Tensor | None
+    position_bias: Tensor | None
+    forward_pass: int = 0
+    first_key: int = 0
+
+
+@dataclass(slots=True)
+class Calls:
+    """All calls of one attention module.
+
+    Attributes:
+        path: The module's path in the model.
+        module: The module.
+        cross: Whether it looks at another sequence.
+        calls: Its calls in order.
+        trouble: Why they cannot be made into a record, or ``None``.
+    """
+
+    path: str
+    module: nn.Module
+    cross: bool
+    calls: list[Call] = field(default_factory=list)
+    trouble: str | None = None
+    _last_key: Tensor | None = None
+    _num_keys: int = 0
+
+    def add(
+        self, arguments: Arguments, forward_pass: int, batch: int, device: torch.device
+    ) -> None:
+        """Keep what is new in one call."""
+        self.trouble = self.trouble or _unsupported(arguments)
+        if self.trouble is not None:
+            self.calls.clear()
+            return
+        num_queries, num_keys = arguments.query.shape[2], arguments.key.shape[2]
+        first_key, new = 0, slice(None)
+        if self.calls and self.cross:
+            new = slice(0, 0)
+            if not self._same_keys(arguments.key, batch):
+                self.trouble = "looked at another sequence in each forward pass"
+        elif self.calls and forward_pass == self.calls[-1].forward_pass:
+            pass  # a module used several times within one pass: told apart when the streams are known
+        elif self.calls and num_keys <= num_queries:
+            self.trouble = "ran more than once from the start of its input"
+        elif self.calls:
+            seen = self._num_keys
+            # A sliding-window cache hands out the last keys only, a static one more than are used.
+            first_key = max(0, seen + num_queries - num_keys)
+            start = min(seen, num_keys - num_queries)
+            new = slice(start, start + num_queries)
+        if self.trouble is not None:
+            self.calls.clear()
+            return
+        call = replace(
+            _read(arguments, batch, device, new), forward_pass=forward_pass, first_key=first_key
+        )
+        if not self.calls:
+            self._num_keys = num_keys if self.cross else _used_keys(call)
+            call = _trimmed(call, self._num_keys)
+        elif not self.cross and forward_pass != self.calls[-1].forward_pass:
+            self._num_keys += num_queries
+        self.calls.append(call)
+        self._last_key = arguments.key
+
+    def keys_agree(self, key: Tensor, batch: int) -> bool:
+        """Tell whether the last call looked at the keys put together here.
+
+        Beam search and the like reorder the cache between the calls; then it did not.
+        """
+        if self._last_key is None or len(self.calls) == 1 or self.cross:
+            return True
+        last = self.calls[-1]
+        used = key[:, last.first_key :]
+        given = self._last_key[min(batch, len(self._last_key) - 1)][:, : used.shape[1]].detach()
+        return torch.equal(given.to(used.device), used)
+
+    def _same_keys(self, key: Tensor, batch: int) -> bool:
+        if key is self._last_key:
+            return True
+        first = self.calls[0].key
+        row = key[min(batch, len(key) - 1)].detach()
+        return row.shape == first.shape and torch.equal(row.to(first.device), first)
+
+
+def _read(arguments: Arguments, batch: int, device: torch.device, new: slice) -> Call:
+    """Copy one row of a call, as its implementation reads the arguments."""
+    options, implementation = arguments.options, arguments.implementation
+    scaling = options.get("scaling")
+    sinks = options.get("s_aux", options.get("sinks"))
+    if implementation.endswith("eager"):
+        # The models' own functions read the sinks off the module.
+        sinks = getattr(arguments.module, "sinks", sinks)
+    elif implementation == "sdpa":
+        sinks = None  # it has no notion of them
+    softcap = options.get("softcap")
+    return Call(
+        query=_row(arguments.query, batch, device),
+        key=_row(arguments.key[:, :, new], batch, device),
+        value=_row(arguments.value[:, :, new], batch, device),
+        view=_view(arguments, batch),
+        scaling=arguments.query.shape[-1] ** -0.5 if scaling is None else float(scaling),
+        softcap=None if softcap is None else float(softcap),
+        sinks=None if sinks is None else _copied(sinks.flatten(), device),
+        position_bias=options.get("position_bias"),
+    )
+
+
+def _unsupported(arguments: Arguments) -> str | None:
+    """Say what about a call the record has no words for, if anything."""
+    query, options = arguments.query, arguments.options
+    if any(tensor.ndim != 4 for tensor in (query, arguments.key, arguments.value)):
+        return f"attends with vectors of shape {tuple(query.shape)} instead of [batch, head, position, dim]"
+    if query.shape[1] % arguments.key.shape[1]:
+        return f"has {query.shape[1]} query heads for {arguments.key.shape[1]} key heads"
+    scaling, sinks = options.get("scaling"), options.get("s_aux", options.get("sinks"))
+    if isinstance(scaling, torch.Tensor) and scaling.numel() > 1:
+        return "scales each head differently"
+    if sinks is not None and sinks.numel() != query.shape[1]:
+        return f"has attention sinks of shape {tuple(sinks.shape)} for {query.shape[1]} heads"
+    if options.get("cache") is not None:
+        return "attends over a paged cache"
+    if (
+        "flash" in arguments.implementation
+        and options.get("cu_seq_lens_q", options.get("cu_seqlens_q")) is not None
+    ):
+        return "attends within packed sequences"
+    return None
+
+
+def _view(arguments: Arguments, batch: int) -> View:
+    """Read the mask the way the implementation does."""
+    mask: Any = arguments.attention_mask
+    num_queries, num_keys = arguments.query.shape[2], arguments.key.shape[2]
+    implementation, options = arguments.implementation, arguments.options
+    causal, offset, window = False, 0, None
+    flagged = options.get("is_causal")
+    if flagged is None:
+        flagged = getattr(arguments.module, "is_causal", True)
+    if "flash" in implementation:
+        # Lower-right alignment: the last query sees the last key.
+        causal, offset, window = (
+            bool(flagged),
+            num_keys - num_queries,
+            options.get("sliding_window"),
+        )
+        if window is not None and num_keys <= window:
+            window = None
+    elif not implementation.endswith("eager") and implementation != "flex_attention":
+        # sdpa hides later keys by itself only without a mask, aligned to the upper left. Functions that users
+        # register follow its convention. Eager and flex see everything when there is no mask.
+        causal = mask is None and bool(flagged) and num_queries > 1
+    return View(mask, num_queries, num_keys, batch, causal=causal, offset=offset, window=window)
+
+
+def _used_keys(call: Call) -> int:
+    """Number of keys in use: a static cache hands out its whole buffer, of which the tail was never written."""
+    num_queries, num_keys = call.query.shape[1], call.key.shape[1]
+    return num_keys if num_keys <= num_queries else max(num_queries, call.view.last_seen())
+
+
+def _trimmed(call: Call, num_keys: int) -> Call:
+    if call.key.shape[1] == num_keys:
+        return call
+    return replace(call, key=call.key[:, :num_keys].clone(), value=call.value[:, :num_keys].clone())
+
+
+def _row(tensor: Tensor, batch: int, device: torch.device) -> Tensor:
+    return _copied(tensor[min(batch, len(tensor) - 1)], device)
+
+
+def _copied(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy: caches write into the very tensors that models pass."""
+    tensor = tensor.detach()
+    if tensor.device != device:
+        return tensor.to(device).contiguous()
+    return tensor.clone(memory_format=torch.contiguous_format)

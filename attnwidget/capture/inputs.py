@@ -1,0 +1,253 @@
+"""What people have (text, pairs, chats, arrays, ids) made into what the model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from attnwidget.capture.texts import find_tokenizer, is_text, pick, sequence_ids, tokenized
+from attnwidget.capture.towers import Hints, batch_size
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["Prepared", "prepare"]
+
+_NEW_TOKENS = 32
+# Number of axes without the batch, for the inputs people cut out of a batch most.
+_UNBATCHED = {"pixel_values": 3, "input_features": 2, "input_values": 1, "inputs_embeds": 2}
+_ACCEPTED = (
+    "text, a pair of texts (tuple), a list of chat messages (dicts with role and content), a BatchEncoding, "
+    "a mapping of tensors, token ids, or an image or audio tensor"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Inputs ready for the model.
+
+    Attributes:
+        inputs: Keyword arguments of its forward, on its device.
+        tokenizer: The tokenizer that was found, or ``None``.
+        batch: Row to record, or ``None`` for the only one.
+        hints: What is known about the tokens beyond their ids.
+    """
+
+    inputs: dict[str, Any]
+    tokenizer: Any
+    batch: int | None
+    hints: Hints
+
+
+def prepare(
+    model: nn.Module, inputs: Any, tokenizer: Any = None, *, target: Any, batch: int | None
+) -> Prepared:
+    """Turn ``inputs`` into keyword arguments for ``model``.
+
+    Args:
+        model: The model.
+        inputs: See `attnwidget.capture`.
+        tokenizer: The tokenizer, looked up when text is given without one.
+        target: What the decoder of an encoder-decoder model reads.
+        batch: Row to record when there are several.
+
+    Returns:
+        The inputs with a batch axis, on the model's device, floating-point ones in its dtype.
+
+    Raises:
+        ValueError: If they are empty, ambiguous or do not fit together.
+        TypeError: If they are nothing that can be understood.
+    """
+    hints = Hints()
+    if isinstance(inputs, list) and inputs and all(isinstance(item, str) for item in inputs):
+        inputs, batch = pick(inputs, batch), None
+    if is_text(inputs):
+        tokenizer = tokenizer or find_tokenizer(model)
+        named, hints = tokenized(inputs, tokenizer)
+    else:
+        named = _named(model, inputs)
+        hints = Hints(segments=sequence_ids(inputs, batch))
+    arrays = {name: _tensor(name, value) for name, value in named.items()}
+    ready = _placed(model, _batched(arrays))
+    _check(model, ready, batch)
+    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        ready = _with_decoder(model, ready, tokenizer, target)
+    elif target is not None:
+        msg = f"target is for encoder-decoder models; {type(model).__name__} reads one sequence, give it all of it."
+        raise ValueError(msg)
+    return Prepared(ready, tokenizer, batch, hints)
+
+
+def _named(model: nn.Module, inputs: Any) -> Mapping[str, Any]:
+    """Name the inputs by what they look like."""
+    if isinstance(inputs, Mapping):
+        if "sequences" in inputs:
+            inputs = {"input_ids": inputs["sequences"]}  # what generate returns
+        if not inputs:
+            msg = f"inputs is empty; give {_ACCEPTED}."
+            raise ValueError(msg)
+        named: Mapping[str, Any] = inputs
+        return named
+    if inputs is None or isinstance(inputs, (bytes, str, set)):
+        msg = f"inputs must be {_ACCEPTED}, got {type(inputs).__name__}."
+        raise TypeError(msg)
+    values = _tensor("inputs", inputs)
+    name = getattr(model, "main_input_name", "input_ids")
+    if not values.is_floating_point():
+        name = "input_ids"
+    elif name == "input_ids":
+        msg = (
+            f"inputs are numbers of type {values.dtype}, but {type(model).__name__} reads token ids; "
+            "give integers, or name them: {'inputs_embeds': ...}."
+        )
+        raise ValueError(msg)
+    return {name: values}
+
+
+def _tensor(name: str, value: Any) -> Any:
+    """Make a tensor of arrays and lists; leave everything else (caches, flags, None) alone."""
+    if isinstance(value, torch.Tensor):
+        return value
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return torch.from_numpy(np.ascontiguousarray(value))
+    if name != "inputs" and not isinstance(value, (list, tuple)):
+        return value
+    try:
+        if isinstance(value, (list, tuple)) and any(
+            isinstance(item, (torch.Tensor, np.ndarray)) for item in value
+        ):
+            return torch.stack([torch.as_tensor(item) for item in value])
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        what = f"a {type(value).__name__}"
+        if isinstance(value, Sequence):
+            what += f" of {len(value)} rows that do not form a rectangle of numbers"
+        msg = f"{name} must be {_ACCEPTED if name == 'inputs' else 'a tensor, an array or a list'}, got {what}."
+        raise (ValueError if isinstance(value, Sequence) else TypeError)(msg) from error
+
+
+def _batched(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Give inputs without a batch axis one."""
+    return {
+        name: value[None]
+        if isinstance(value, torch.Tensor) and value.ndim == _UNBATCHED.get(name, 1)
+        else value
+        for name, value in arrays.items()
+    }
+
+
+def _placed(model: nn.Module, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Move tensors where the model is, and floating-point ones to its precision."""
+    parameter = next((p for p in model.parameters() if p.is_floating_point()), None)
+    if parameter is None:
+        return inputs
+    device = getattr(model, "device", parameter.device)
+    dtype = getattr(model, "dtype", parameter.dtype)
+
+    def place(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        return value.to(device, dtype) if value.is_floating_point() else value.to(device)
+
+    return {name: place(value) for name, value in inputs.items()}
+
+
+def _check(model: nn.Module, inputs: dict[str, Any], batch: int | None) -> None:
+    """Refuse what the model would fail on with a message about indices."""
+    rows = batch_size(inputs)
+    if rows is not None and rows > 1 and batch is None:
+        msg = f"inputs has a batch of {rows}; say which row to record with batch=0 .. batch={rows - 1}."
+        raise ValueError(msg)
+    if rows is not None and batch is not None and not 0 <= batch < rows:
+        msg = f"batch must be in 0..{rows - 1}, got {batch}."
+        raise ValueError(msg)
+    for side in ("", "decoder_"):
+        ids = inputs.get(f"{side}input_ids")
+        if not isinstance(ids, torch.Tensor):
+            continue
+        if ids.numel() == 0:
+            msg = f"{side}input_ids is empty; give at least one token id."
+            raise ValueError(msg)
+        if ids.is_floating_point() or ids.ndim != 2:
+            msg = f"{side}input_ids must be integers [batch, position], got {ids.dtype} {list(ids.shape)}."
+            raise ValueError(msg)
+        _check_vocabulary(model, f"{side}input_ids", ids)
+        for other in (f"{side}attention_mask", f"{side}token_type_ids", f"{side}position_ids"):
+            mask = inputs.get(other)
+            if (
+                isinstance(mask, torch.Tensor)
+                and mask.ndim == 2
+                and mask.shape[-1] != ids.shape[-1]
+            ):
+                msg = (
+                    f"{other} has {mask.shape[-1]} positions but {side}input_ids has {ids.shape[-1]}; "
+                    "they must come from the same call of the tokenizer."
+                )
+                raise ValueError(msg)
+
+
+def _check_vocabulary(model: Any, name: str, ids: Tensor) -> None:
+    try:
+        size = int(model.get_input_embeddings().weight.shape[0])
+    except (AttributeError, NotImplementedError):
+        return
+    low, high = int(ids.min()), int(ids.max())
+    if low < 0 or high >= size:
+        wrong = low if low < 0 else high
+        msg = (
+            f"{name} must be in 0..{size - 1}, got {wrong}; is the tokenizer the one of this model?"
+        )
+        raise ValueError(msg)
+
+
+def _with_decoder(
+    model: Any, inputs: dict[str, Any], tokenizer: Any, target: Any
+) -> dict[str, Any]:
+    """Give an encoder-decoder model something to decode."""
+    if inputs.keys() & {"decoder_input_ids", "decoder_inputs_embeds", "labels"}:
+        if target is not None:
+            msg = "both target and decoder inputs given; give one of them."
+            raise ValueError(msg)
+        return inputs
+    rows, device = batch_size(inputs) or 1, model.device
+    start = _start_token(model)
+    if target is None and "input_ids" in inputs and model.can_generate():
+        with torch.no_grad():
+            ids = model.generate(**inputs, max_new_tokens=_NEW_TOKENS, do_sample=False, num_beams=1)
+    elif target is None:
+        ids = torch.tensor([[start]], device=device).expand(rows, 1)
+    else:
+        ids = torch.cat([torch.tensor([[start]]), _target_ids(model, target, tokenizer)], dim=1)
+        ids = ids.to(device).expand(rows, -1)
+    return {**inputs, "decoder_input_ids": ids}
+
+
+def _target_ids(model: Any, target: Any, tokenizer: Any) -> Tensor:
+    if isinstance(target, str):
+        if not target:
+            msg = "target is an empty string; give at least one character of text, or leave it out."
+            raise ValueError(msg)
+        tokenizer = tokenizer or find_tokenizer(model)
+        words = getattr(tokenizer, "tokenizer", tokenizer)
+        ids: Tensor = words(text_target=target, return_tensors="pt")["input_ids"]
+    else:
+        ids = _tensor("target", target)
+    ids = ids.reshape(1, -1) if ids.ndim < 2 else ids
+    _check_vocabulary(model, "target", ids)
+    return ids.cpu()
+
+
+def _start_token(model: Any) -> int:
+    for config in (getattr(model, "generation_config", None), model.config):
+        for name in ("decoder_start_token_id", "bos_token_id", "pad_token_id"):
+            token = getattr(config, name, None)
+            if isinstance(token, list):
+                token = token[0]
+            if token is not None:
+                return int(token)
+    msg = f"{type(model).__name__} does not know its decoder's start token; give decoder_input_ids."
+    raise ValueError(msg)

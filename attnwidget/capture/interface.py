@@ -1,0 +1,135 @@
+"""Tap 1: listen to every call that goes through transformers' ``AttentionInterface``."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from transformers.modeling_utils import AttentionInterface
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor, nn
+
+__all__ = ["Arguments", "Listener", "is_listening", "listening"]
+
+_NAMES = ("module", "query", "key", "value", "attention_mask")
+# A few models name the tensors differently in their private functions.
+_ALIASES = {"query_states": "query", "key_states": "key", "value_states": "value"}
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What one attention function was called with.
+
+    Attributes:
+        implementation: ``"eager"`` for the model's own function, else the registered name (``"sdpa"`` ...).
+        module: The attention module that calls.
+        query: ``[batch, head, query, head_dim]``.
+        key: ``[batch, key_value_head, key, head_dim]``.
+        value: ``[batch, key_value_head, key, value_dim]``.
+        attention_mask: Whatever the implementation wants: nothing, a tensor, a flex ``BlockMask``.
+        options: The other keyword arguments (``scaling``, ``softcap``, ``position_bias`` ...).
+    """
+
+    implementation: str
+    module: nn.Module
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    attention_mask: Any
+    options: dict[str, Any]
+
+
+class Listener(Protocol):
+    """Somebody who wants to hear of attention calls. Listening must not change what the model computes."""
+
+    def heard(self, arguments: Arguments) -> None:
+        """Take note of one call, before it runs."""
+
+
+# Per context, hence per thread and per asyncio task: two recordings at once never hear each other's models.
+_listeners: ContextVar[tuple[Listener, ...]] = ContextVar("attnwidget_listeners", default=())
+
+
+class _Installation:
+    """Wraps ``AttentionInterface.get_interface`` while anybody listens.
+
+    Every modelling file looks the function up through this one method at every forward pass, and some hold their own
+    instance of the class: so the class is the one place that reaches them all. The wrapper is shared by all threads,
+    therefore counted and guarded by a lock.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._original: Callable[..., Any] | None = None
+
+    def acquire(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._original = AttentionInterface.__dict__["get_interface"]
+                # setattr: a plain assignment to a method is what mypy rightly distrusts.
+                setattr(AttentionInterface, "get_interface", _wrapped(self._original))  # noqa: B010
+            self._users += 1
+
+    def release(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                setattr(AttentionInterface, "get_interface", self._original)  # noqa: B010
+                self._original = None
+
+
+_installation = _Installation()
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Let ``listener`` hear the attention calls made in this context until the block ends, however it ends."""
+    _installation.acquire()
+    token = _listeners.set((*_listeners.get(), listener))
+    try:
+        yield
+    finally:
+        try:
+            _listeners.reset(token)
+        finally:
+            _installation.release()
+
+
+def is_listening(listener: Listener) -> bool:
+    """Tell whether ``listener`` listens in the current context."""
+    return any(other is listener for other in _listeners.get())
+
+
+def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def get_interface(
+        self: AttentionInterface, attn_implementation: str, default: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        function: Callable[..., Any] = original(self, attn_implementation, default)
+        if not _listeners.get():
+            return function
+        return _tapped(function, "eager" if function is default else attn_implementation)
+
+    return get_interface
+
+
+def _tapped(function: Callable[..., Any], implementation: str) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def attention(*args: Any, **kwargs: Any) -> Any:
+        given = dict(zip(_NAMES, args, strict=False))
+        given.update({_ALIASES.get(name, name): value for name, value in kwargs.items()})
+        if len(args) <= len(_NAMES) and given.keys() >= {"module", "query", "key", "value"}:
+            five = {name: given.pop(name, None) for name in _NAMES}
+            for listener in _listeners.get():
+                listener.heard(Arguments(implementation=implementation, options=given, **five))
+        return function(*args, **kwargs)
+
+    return attention

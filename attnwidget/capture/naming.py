@@ -1,0 +1,174 @@
+"""Module paths read as stream names and layer numbers."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from torch import nn
+
+__all__ = [
+    "attention_like",
+    "is_cross",
+    "layer_numbers",
+    "module_kinds",
+    "split_stems",
+    "stem",
+    "stream_name",
+]
+
+_ATTENTION = re.compile(r"attention|attn", re.IGNORECASE)
+_CROSS = re.compile(r"cross|encoder_attn|encdec|encoder_decoder|enc_attn", re.IGNORECASE)
+_TOWER = r"^({})(_(model|tower|encoder|transformer|backbone|module))?$"
+_VISION = re.compile(_TOWER.format("vision|visual|image|vit"))
+_AUDIO = re.compile(_TOWER.format("audio|speech|sound"))
+
+
+def attention_like(model: nn.Module) -> dict[str, nn.Module]:
+    """Find the modules whose class is called attention, innermost only.
+
+    A wrapper such as ``BertAttention`` around ``BertSelfAttention`` is not listed: the inner one does the work.
+    """
+    named = {
+        path: module
+        for path, module in model.named_modules()
+        if _ATTENTION.search(type(module).__name__)
+    }
+    outer = {parent for path in named for parent in _ancestors(path) if parent in named}
+    # The root may itself be called attention-something; its submodules are then what counts.
+    return {
+        path: module
+        for path, module in named.items()
+        if path not in outer and (path or len(named) == 1)
+    }
+
+
+def is_cross(path: str, module: nn.Module) -> bool:
+    """Tell whether an attention module looks at another sequence than its own."""
+    if getattr(module, "is_cross_attention", None) is True:
+        return True
+    # Only what follows the layer number names the attention; before it stand the towers.
+    _, _, within = _first_number(path)
+    return bool(_CROSS.search(within) or "Cross" in type(module).__name__)
+
+
+def stream_name(path: str, module: nn.Module, model: nn.Module, tower: nn.Module) -> str:
+    """Name the stream an attention module belongs to.
+
+    Args:
+        path: Its path in ``model``.
+        module: The module itself.
+        model: The whole model.
+        tower: The innermost pretrained model around the module, which knows its own main input.
+
+    Returns:
+        ``"cross"``, ``"encoder"``, ``"decoder"``, ``"vision"`` or ``"audio"``.
+    """
+    if is_cross(path, module):
+        return "cross"
+    segments = path.split(".")
+    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        side = _side(module, model)
+        if side is not None:
+            return side
+    main_input = getattr(tower, "main_input_name", "input_ids")
+    if any(_VISION.match(segment) for segment in segments) or main_input.startswith("pixel_values"):
+        return "vision"
+    if any(_AUDIO.match(segment) for segment in segments) or main_input in {
+        "input_features",
+        "input_values",
+    }:
+        return "audio"
+    causal = getattr(module, "is_causal", None)
+    if isinstance(causal, bool):
+        return "decoder" if causal else "encoder"
+    for segment in segments:
+        if "decoder" in segment or "encoder" in segment:
+            return "decoder" if "decoder" in segment else "encoder"
+    return "decoder" if getattr(getattr(tower, "config", None), "is_decoder", False) else "encoder"
+
+
+def layer_numbers(paths: Sequence[str], modules: Sequence[nn.Module]) -> list[int]:
+    """Number the attention modules of one stream, given in calling order.
+
+    The model's own ``layer_idx`` counts first (hybrids skip numbers), then the number in the path. Where neither
+    tells the modules apart (stages that each count from zero), they are numbered in the order of their calls.
+    """
+    numbers = [_number(path, module) for path, module in zip(paths, modules, strict=True)]
+    if None in numbers or len(set(numbers)) < len(numbers):
+        return list(range(len(paths)))
+    return [number for number in numbers if number is not None]
+
+
+def stem(path: str) -> str:
+    """Return the path with every number replaced by ``*``: what the layers of one stack share."""
+    return ".".join("*" if part.isdigit() else part for part in path.split("."))
+
+
+def split_stems(stream: str, stems: Sequence[str]) -> dict[str, str]:
+    """Name apart stacks that would share a stream although their layer numbers collide.
+
+    The first stack keeps the stream's name, each other takes the first part of its path that the first has not.
+    """
+    names = {stems[0]: stream}
+    taken = {stream}
+    for other in stems[1:]:
+        common = set(stems[0].split("."))
+        candidates = [
+            part
+            for part in other.split(".")
+            if part not in common and part != "*" and part not in taken
+        ]
+        names[other] = candidates[0] if candidates else other
+        taken.add(names[other])
+    return names
+
+
+def module_kinds(model: nn.Module, paths: Iterable[str]) -> str:
+    """List modules for a message: ``BloomAttention x 2 (transformer.h.0.self_attention, ...)``."""
+    kinds: dict[str, list[str]] = {}
+    for path in paths:
+        kinds.setdefault(type(model.get_submodule(path)).__name__, []).append(
+            path or "the model itself"
+        )
+    shown = []
+    for kind, where in kinds.items():
+        more = f", and {len(where) - 2} more" if len(where) > 2 else ""
+        shown.append(f"{kind} x {len(where)} ({', '.join(where[:2])}{more})")
+    return "; ".join(shown)
+
+
+def _ancestors(path: str) -> list[str]:
+    parts = path.split(".") if path else []
+    return [".".join(parts[:count]) for count in range(len(parts))]
+
+
+def _first_number(path: str) -> tuple[str, int | None, str]:
+    """Split a path at its first number: what stands before, the number, what stands after."""
+    parts = path.split(".")
+    for index, part in enumerate(parts):
+        if part.isdigit():
+            return ".".join(parts[:index]), int(part), ".".join(parts[index + 1 :])
+    return "", None, path
+
+
+def _number(path: str, module: nn.Module) -> int | None:
+    number = getattr(module, "layer_idx", None)
+    if isinstance(number, int) and not isinstance(number, bool):
+        return number
+    return _first_number(path)[1]
+
+
+def _side(module: nn.Module, model: Any) -> str | None:
+    """Tell encoder from decoder by the model's own accessors."""
+    for side in ("encoder", "decoder"):
+        getter = getattr(model, f"get_{side}", None)
+        part = getter() if callable(getter) else None
+        if part is None or part is model:
+            continue
+        if any(inner is module for inner in part.modules()):
+            return side
+    return None

@@ -1,0 +1,227 @@
+"""What went into the models inside a model: the inputs that say what each position is."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from attnwidget.capture.labels import (
+    frame_positions,
+    index_positions,
+    patch_positions,
+    token_positions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
+
+    from attnwidget.positions import Positions
+
+__all__ = ["Axis", "Hints", "Tower", "batch_size", "describe_axis", "enclosing", "real_positions"]
+
+_MAIN = (
+    "input_ids",
+    "inputs_embeds",
+    "pixel_values",
+    "input_features",
+    "input_values",
+    "decoder_input_ids",
+    "decoder_inputs_embeds",
+    "attention_mask",
+)
+_KEPT = ("input_ids", "decoder_input_ids", "token_type_ids", "attention_mask", "decoder_attention_mask",
+         "encoder_attention_mask")  # fmt: skip
+_SHAPES = ("pixel_values", "input_features", "input_values")
+_SAMPLING_RATE = 16_000  # of every speech model that reads raw samples
+_HOP_SECONDS = 0.01  # between two columns of Whisper's spectrogram
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What the caller knows about the tokens beyond their ids.
+
+    Attributes:
+        text: The source text.
+        segments: 0 or 1 per token for the first or second text of a pair.
+        roles: Chat role per token.
+    """
+
+    text: str | None = None
+    segments: tuple[int | None, ...] | None = None
+    roles: tuple[str | None, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Positions of one axis before padding is dropped.
+
+    Attributes:
+        positions: All of them.
+        real: Boolean ``[position]``, false for padding.
+    """
+
+    positions: Positions
+    real: Tensor
+
+
+@dataclass(slots=True)
+class Tower:
+    """One model inside the model (the whole, its encoder, its vision tower) and the inputs of its passes."""
+
+    path: str
+    module: nn.Module
+    passes: list[dict[str, Any]] = field(default_factory=list)
+    _names: frozenset[str] | None = None
+
+    def own(self, name: str, side: str) -> str:
+        """Name an input as this tower calls it: ``decoder_input_ids`` where one forward feeds both sides."""
+        both = "decoder_input_ids" in self._parameters()
+        return f"decoder_{name}" if both and side == "decoder" else name
+
+    def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Give the arguments of a forward call their names."""
+        if not args:
+            return kwargs
+        try:
+            bound = inspect.signature(self.module.forward).bind_partial(*args, **kwargs).arguments
+        except TypeError:  # the call itself is about to complain
+            return dict(kwargs)
+        return {**bound, **kwargs}
+
+    def _parameters(self) -> frozenset[str]:
+        if self._names is None:
+            self._names = frozenset(inspect.signature(self.module.forward).parameters)
+        return self._names
+
+    def keep(self, inputs: dict[str, Any], batch: int) -> None:
+        """Keep one row of what identifies positions."""
+        kept: dict[str, Any] = {}
+        for name in _KEPT:
+            tensor = inputs.get(name)
+            if isinstance(tensor, torch.Tensor) and tensor.ndim == 2:
+                kept[name] = tensor[min(batch, len(tensor) - 1)].detach().clone()
+        for name in _SHAPES:
+            if isinstance(inputs.get(name), torch.Tensor):
+                kept[name] = tuple(inputs[name].shape)
+        self.passes.append(kept)
+
+    def joined(self, name: str) -> Tensor | None:
+        """Join a kept input over all passes, on the CPU."""
+        parts = [kept[name] for kept in self.passes if name in kept]
+        return torch.cat(parts).cpu() if parts else None
+
+    def last(self, name: str) -> Any:
+        """Return a kept input of the last pass that had it."""
+        return next((kept[name] for kept in reversed(self.passes) if name in kept), None)
+
+
+def batch_size(inputs: dict[str, Any]) -> int | None:
+    """Number of rows in a forward call's inputs, or ``None`` when no input tells."""
+    for name in _MAIN:
+        if isinstance(inputs.get(name), torch.Tensor) and inputs[name].ndim > 1:
+            return int(inputs[name].shape[0])
+    return None
+
+
+def describe_axis(
+    towers: list[Tower], counts: tuple[int, int], tokenizer: Any, hints: Hints, *, side: str
+) -> Axis:
+    """Find out what the positions of an axis are.
+
+    Args:
+        towers: The towers around the attention module, innermost first.
+        counts: Number of queries and of keys; more keys than queries came out of a cache.
+        tokenizer: Labels tokens, or ``None``.
+        hints: What the caller knows.
+        side: Stream the axis belongs to; a decoder reads ``decoder_input_ids`` off the whole model.
+
+    Returns:
+        The positions and which of them are real. Positions nothing is known about are labelled by index.
+    """
+    num_queries, count = counts
+    positions: Positions | None = None
+    for tower in towers:
+        ids = tower.joined(tower.own("input_ids", side))
+        if ids is not None and len(ids) in {count, num_queries}:
+            positions = _tokens(tower, ids, tokenizer, hints)
+        else:
+            positions = _grid(tower, count) or _frames(tower, count)
+        if positions is not None:
+            break
+    positions = positions if positions is not None else index_positions(count)
+    if len(positions) < count:
+        positions = index_positions(count - len(positions)) + positions
+    return Axis(positions, real_positions(towers, "attention_mask", count, side=side))
+
+
+def real_positions(towers: list[Tower], name: str, count: int, *, side: str) -> Tensor:
+    """Read which of ``count`` positions are no padding off the attention mask called ``name``."""
+    for tower in towers:
+        mask = tower.last(tower.own(name, side))
+        if mask is not None and len(mask) == count:
+            real: Tensor = mask.bool().cpu()
+            return real
+    return torch.ones(count, dtype=torch.bool)
+
+
+def _tokens(tower: Tower, ids: Tensor, tokenizer: Any, hints: Hints) -> Positions:
+    types = tower.joined("token_type_ids")
+    segments = (
+        hints.segments if hints.segments is not None and len(hints.segments) == len(ids) else None
+    )
+    if types is not None and len(types) == len(ids) and len(set(types.tolist())) > 1:
+        segments = tuple(types.tolist())
+    roles = hints.roles if hints.roles is not None and len(hints.roles) == len(ids) else None
+    return token_positions(ids.tolist(), tokenizer, segments=segments, roles=roles)
+
+
+def _grid(tower: Tower, count: int) -> Positions | None:
+    """Lay patches out in rows and columns when the image size and the patch size explain their number."""
+    shape = tower.last("pixel_values")
+    patch = getattr(getattr(tower.module, "config", None), "patch_size", None)
+    if shape is None or patch is None or len(shape) < 3:
+        return None
+    height, width = patch if isinstance(patch, (tuple, list)) else (patch, patch)
+    rows, columns = shape[-2] // height, shape[-1] // width
+    names = _leading(tower, count - rows * columns)
+    return None if names is None else patch_positions(rows, columns, names)
+
+
+def _leading(tower: Tower, extra: int) -> list[str] | None:
+    registers = getattr(getattr(tower.module, "config", None), "num_register_tokens", 0) or 0
+    if extra < 0 or extra > registers + 2:
+        return None
+    names = (
+        ["[CLS]", "[DIST]"] if extra - registers == 2 else ["[CLS]"][: max(extra - registers, 0)]
+    )
+    return names + [f"[REG {index}]" for index in range(extra - len(names))]
+
+
+def _frames(tower: Tower, count: int) -> Positions | None:
+    """Time audio frames by how many of them the input became."""
+    features, samples = tower.last("input_features"), tower.last("input_values")
+    config = getattr(tower.module, "config", None)
+    if features is not None:
+        per_frame, rest = divmod(features[-1], count)
+        known = getattr(config, "model_type", "") == "whisper" and rest == 0
+        return frame_positions(count, per_frame * _HOP_SECONDS if known else None)
+    if samples is not None:
+        stride = 1
+        for step in getattr(config, "conv_stride", None) or ():
+            stride *= step
+        return frame_positions(count, stride / _SAMPLING_RATE if stride > 1 else None)
+    return None
+
+
+def enclosing(towers: dict[str, Tower], path: str) -> Iterator[Tower]:
+    """Yield the towers around a module, innermost first."""
+    parts = path.split(".") if path else []
+    for length in range(len(parts), -1, -1):
+        tower = towers.get(".".join(parts[:length]))
+        if tower is not None:
+            yield tower
