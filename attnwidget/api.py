@@ -58,7 +58,7 @@ def view(model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: An
             raise TypeError(message)
         attention = model
     else:
-        if inputs is None:
+        if inputs is None or isinstance(model, (tuple, list)):
             message = _no_inputs(model)
             raise TypeError(message)
         attention = capture(model, inputs, tokenizer, **options)

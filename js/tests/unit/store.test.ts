@@ -1,0 +1,135 @@
+import { describe, expect, it } from "vitest";
+import { BlockStore, bandRows, type Result, requestKey } from "../../src/data/store.js";
+import type { Request, StreamMeta } from "../../src/protocol/generated.js";
+
+const stream = { name: "decoder" } as StreamMeta;
+
+/** A kernel that answers when told to. */
+class Kernel {
+  readonly asked: Request[][] = [];
+  private readonly answers: ((results: Result[]) => void)[] = [];
+
+  readonly fetch = (requests: readonly Request[]) => {
+    this.asked.push([...requests]);
+    return new Promise<readonly Result[]>((resolve) => this.answers.push(resolve));
+  };
+
+  async answer(make: (request: Request) => Result = weights): Promise<void> {
+    const batch = this.asked[this.asked.length - this.answers.length] as Request[];
+    this.answers.shift()?.(batch.map(make));
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+}
+
+const weights = ({ queries }: Request): Result => {
+  const [from = 0, to = 0] = queries ?? [];
+  return {
+    shape: [1, to - from, 7],
+    data: Float32Array.from({ length: (to - from) * 7 }, (_, i) => from * 7 + i),
+  };
+};
+
+describe("the block store", () => {
+  it("asks once per frame for all that was missing and then has it", async () => {
+    const kernel = new Kernel();
+    let arrivals = 0;
+    const store = new BlockStore(kernel.fetch, () => arrivals++);
+    const blocks = store.view(stream, { numQueries: 5, numKeys: 7 });
+    expect(blocks.weights(0, 1).row(2)).toBeNull();
+    expect(blocks.weights(0, 1).row(3)).toBeNull();
+    expect(blocks.weights(0, 2).row(0)).toBeNull();
+    store.flush();
+    expect(kernel.asked.map((batch) => batch.map(requestKey))).toEqual([
+      ["weights/decoder/0/1/0-5/", "weights/decoder/0/2/0-5/"],
+    ]);
+    expect(store.pending).toBe(2);
+    await kernel.answer();
+    expect(arrivals).toBe(1);
+    expect(Array.from(blocks.weights(0, 1).row(2) ?? [])).toEqual([14, 15, 16, 17, 18, 19, 20]);
+    expect(store.pending).toBe(0);
+  });
+
+  it("never sends what the present frame no longer wants", async () => {
+    const kernel = new Kernel();
+    const store = new BlockStore(kernel.fetch, () => {});
+    const blocks = store.view(stream, { numQueries: 5, numKeys: 7 });
+    for (let layer = 0; layer < 6; layer++) {
+      store.begin();
+      blocks.weights(layer, 0).row(0);
+      store.flush();
+    }
+    await kernel.answer();
+    store.flush();
+    expect(kernel.asked.map(([request]) => request?.layer)).toEqual([0, 1, 5]);
+  });
+
+  it("fetches long inputs in bands of query rows", () => {
+    const kernel = new Kernel();
+    const store = new BlockStore(kernel.fetch, () => {});
+    const numKeys = 8000;
+    const blocks = store.view(stream, { numQueries: 8000, numKeys });
+    blocks.weights(0, 0).row(300);
+    store.flush();
+    const [from = -1, to = -1] = kernel.asked[0]?.[0]?.queries ?? [];
+    expect(from).toBeLessThanOrEqual(300);
+    expect(to).toBeGreaterThan(300);
+    expect((to - from) * numKeys * 4).toBeLessThanOrEqual(4 << 20);
+    expect(to - from).toBe(bandRows(numKeys));
+  });
+
+  it("keeps within its budget, oldest out first", () => {
+    const store = new BlockStore(
+      async () => [],
+      () => {},
+      3 * 28,
+    );
+    const request = (layer: number): Request => ({
+      what: "weights",
+      stream: "decoder",
+      layer,
+      head: 0,
+      queries: [0, 1],
+    });
+    for (let layer = 0; layer < 3; layer++) store.put(request(layer), weights(request(layer)));
+    expect(store.get(request(0))).not.toBeNull();
+    store.put(request(3), weights(request(3)));
+    expect(store.get(request(1))).toBeNull();
+    expect(store.get(request(0))).not.toBeNull();
+  });
+
+  it("keeps the reason of a failure, and asks again only when told to", async () => {
+    const kernel = new Kernel();
+    const store = new BlockStore(kernel.fetch, () => {});
+    const blocks = store.view(stream, { numQueries: 5, numKeys: 7 });
+    blocks.vectors("key_vectors", 0, 1);
+    store.flush();
+    await kernel.answer(() => ({ error: "no vectors here" }));
+    expect(blocks.vectors("key_vectors", 0, 1)).toBeNull();
+    expect(blocks.error("key_vectors", 0, 1)).toBe("no vectors here");
+    expect(store.failed).toBe("no vectors here");
+    expect(store.pending).toBe(0);
+    store.retry();
+    blocks.vectors("key_vectors", 0, 1);
+    store.flush();
+    expect(kernel.asked.length).toBe(2);
+  });
+
+  it("turns a rejected fetch into a reason, and is silent once disposed", async () => {
+    let arrivals = 0;
+    const store = new BlockStore(
+      () => Promise.reject(new Error("gone")),
+      () => arrivals++,
+    );
+    const rows = store.view(stream, { numQueries: 5, numKeys: 7 }).weights(0, 0);
+    rows.row(0);
+    store.flush();
+    await new Promise((resolve) => setTimeout(resolve));
+    expect(rows.error).toBe("gone");
+    store.dispose();
+    const before = arrivals;
+    store.view(stream, { numQueries: 5, numKeys: 7 }).weights(1, 0).row(0);
+    store.flush();
+    await new Promise((resolve) => setTimeout(resolve));
+    expect(arrivals).toBe(before);
+  });
+});
