@@ -41,7 +41,7 @@ def read_layers(name: str, attention: object) -> list[tuple[int, Tensor]]:
         ]
     stacked = _tensor(name, attention)
     # A lone [head, query, key] is a model of one layer.
-    return list(enumerate(stacked if stacked.ndim > 3 else stacked[None]))  # noqa: PLR2004
+    return list(enumerate(stacked if stacked.ndim > 3 else stacked[None]))
 
 
 def _tensor(name: str, entry: object) -> Tensor:
@@ -68,7 +68,7 @@ def choose_item(name: str, entry: Tensor, batch: int | None) -> Tensor:
     if entry.ndim not in (3, 4) or 0 in shape:
         message = f"{name} must hold [batch, head, query, key] or [head, query, key] per layer, got {shape}."
         raise ValueError(message)
-    size = shape[0] if len(shape) == 4 else 1  # noqa: PLR2004
+    size = shape[0] if len(shape) == 4 else 1
     if batch is None and size > 1:
         message = (
             f"{name} holds a batch of {size}: choose one item, for instance from_weights(..., batch=0) with"
@@ -81,7 +81,7 @@ def choose_item(name: str, entry: Tensor, batch: int | None) -> Tensor:
             f"batch must be an integer in 0..{size - 1} for {name} of shape {shape}, got {batch!r}."
         )
         raise ValueError(message)
-    return entry if len(shape) == 3 else entry[number]  # noqa: PLR2004
+    return entry if len(shape) == 3 else entry[number]
 
 
 def checked(name: str, weights: Tensor, number: int) -> Tensor:
@@ -98,7 +98,7 @@ def checked(name: str, weights: Tensor, number: int) -> Tensor:
             "A query whose keys are all masked comes out so: pass numpy.nan_to_num(weights), or leave the layer"
             " out with include_layers=[...]"
         )
-    elif value < 0 or highest > 2:  # noqa: PLR2004  (dropout at most doubles, scores go further)
+    elif value < 0 or highest > 2:
         fix = "These look like scores before softmax: pass torch.softmax(scores, -1)"
     else:
         fix = "Dropout scales weights up while a model trains: call model.eval() first"
@@ -111,9 +111,7 @@ def checked(name: str, weights: Tensor, number: int) -> Tensor:
 
 def _is_step(entry: object) -> bool:
     """Tell whether an entry is itself a tuple of layers, as ``generate`` returns them."""
-    return (
-        isinstance(entry, Sequence) and len(entry) > 0 and getattr(entry[0], "ndim", 0) == 4  # noqa: PLR2004
-    )
+    return isinstance(entry, Sequence) and len(entry) > 0 and getattr(entry[0], "ndim", 0) == 4
 
 
 def _from_numpy(array: np.ndarray[Any, Any]) -> Tensor:

@@ -59,7 +59,7 @@ _GLYPHS = {
 _JOINERS = "\u200c\u200d"
 _NAMES = "s|pad|unk|mask|cls|sep|bos|eos|start_of_turn|end_of_turn|extra_id_[0-9]+"
 _SPECIAL = re.compile(
-    rf"\[(?:CLS|SEP|PAD|UNK|MASK|BOS|EOS|unused[0-9]+)\]|</?(?:{_NAMES})>|<[|｜][^<>]*[|｜]>"
+    rf"\[(?:CLS|SEP|PAD|UNK|MASK|BOS|EOS|unused[0-9]+)\]|</?(?:{_NAMES})>|<[|｜][^<>]*[|｜]>"  # noqa: RUF001
 )
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 # GPT-2's byte alphabet: printable bytes stand for themselves, the others are shifted past 255 in order.
@@ -126,7 +126,7 @@ def position_from_token(token: str, *, byte_level: bool | None = None) -> Positi
         data = bytes(_ALPHABET[char] for char in token)
         if _is_byte_level(token, data) if byte_level is None else byte_level:
             return _from_bytes(data)
-    if len(token) > 2 and token.startswith("##") and token[2] != "#":  # noqa: PLR2004  (len("##"))
+    if len(token) > 2 and token.startswith("##") and token[2] != "#":
         return Position(label=visible_text(token[2:]), text=token[2:], continues=True)
     text = token.removesuffix("</w>") or token
     text = text.replace("▁", " ")
@@ -161,7 +161,7 @@ def positions_from_tokens(tokens: Sequence[object]) -> Positions:
             continue
         if not isinstance(token, str):
             message = f"tokens must be strings or Position, got {token!r} at {place}: {fix}."
-            raise ValueError(message)  # noqa: TRY004
+            raise ValueError(message)  # noqa: TRY004  (one error type for a wrong argument)
         position = position_from_token(token, byte_level=byte_level)
         before = tokens[place - 1] if place else ""
         if isinstance(before, str) and place and _joins(positions[-1], position):

@@ -136,10 +136,12 @@ class Mask:
         if self.bias is None:
             return torch.full_like(scores, _HIDDEN)
         added = scores.to(self.bias.dtype) + self.bias
-        lowest = torch.where(
-            added.isneginf(), _HIDDEN, added.clamp(min=torch.finfo(torch.float32).min).float()
-        )
-        return lowest if self.band is None else lowest.masked_fill_(self.band, _HIDDEN)
+        if added.dtype == torch.float64:
+            # Its lowest number would become -inf in float32, and stop being one that softmax spreads.
+            finite = added.clamp(min=torch.finfo(torch.float32).min)
+            added = torch.where(added.isneginf(), added, finite)
+        lowest = added.float()
+        return lowest if self.band is None else lowest.masked_fill(self.band, _HIDDEN)
 
 
 def exponentiate(

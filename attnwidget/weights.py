@@ -20,13 +20,13 @@ __all__ = ["from_weights"]
 _REASON = "the record was made from weights alone; attnwidget.capture(model, inputs) records query and key vectors too."
 
 
-def from_weights(  # noqa: PLR0913  (BertViz's own arguments, and all but two by name)
-    attention: Any = None,  # noqa: ANN401  (anything array-like; checked below)
+def from_weights(
+    attention: Any = None,
     tokens: Tokens | None = None,
     *,
-    encoder_attention: Any = None,  # noqa: ANN401
-    decoder_attention: Any = None,  # noqa: ANN401
-    cross_attention: Any = None,  # noqa: ANN401
+    encoder_attention: Any = None,
+    decoder_attention: Any = None,
+    cross_attention: Any = None,
     encoder_tokens: Tokens | None = None,
     decoder_tokens: Tokens | None = None,
     batch: int | None = None,
@@ -185,14 +185,21 @@ class _Source:
 def _read(tokens: Tokens | None, size: int, batch: int | None) -> Positions:
     if tokens is None:
         return tuple(Position(label=str(number)) for number in range(size))
+    if isinstance(tokens, str):
+        return positions_from_tokens(tokens)  # which refuses it
     tokens = list(tokens)
     if tokens and all(isinstance(item, (list, tuple)) for item in tokens):
         # A batch of token lists, as a tokenizer returns it for a batch of texts.
         nested: list[Any] = tokens
-        if batch is None and len(nested) > 1:
-            message = f"tokens hold a batch of {len(nested)}: choose one item with from_weights(..., batch=0)."
+        # One list serves whichever item of the attention is chosen.
+        item = 0 if len(nested) == 1 else integer(batch)
+        if item is None or not 0 <= item < len(nested):
+            message = (
+                f"tokens hold a batch of {len(nested)}: choose an item in 0..{len(nested) - 1}, for instance"
+                f" from_weights(..., batch=0), got batch={batch!r}."
+            )
             raise ValueError(message)
-        tokens = list(nested[min(batch or 0, len(nested) - 1)])
+        tokens = list(nested[item])
     return positions_from_tokens(tokens)
 
 
