@@ -10,7 +10,17 @@ from __future__ import annotations
 
 import logging
 
-from attnwidget.api import capture, from_weights, head_view, load, model_view, neuron_view, pocket, recording, view
+from attnwidget.api import (
+    capture,
+    from_weights,
+    head_view,
+    load,
+    model_view,
+    neuron_view,
+    pocket,
+    recording,
+    view,
+)
 from attnwidget.attention import Attention, Stream
 from attnwidget.layer import Layer
 from attnwidget.positions import Position

@@ -27,7 +27,9 @@ __all__ = [
 ]
 
 
-def view(model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any) -> AttentionWidget:  # noqa: ANN401
+def view(
+    model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any
+) -> AttentionWidget:
     """Show a model's attention on an input: model view, head view and neuron view, linked.
 
     Args:
@@ -53,7 +55,13 @@ def view(model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: An
     state = {name: options.pop(name) for name in STATE if name in options}
     if isinstance(model, Attention):
         if inputs is not None or tokenizer is not None or options:
-            given = "inputs" if inputs is not None else "tokenizer" if tokenizer is not None else next(iter(options))
+            given = (
+                "inputs"
+                if inputs is not None
+                else "tokenizer"
+                if tokenizer is not None
+                else next(iter(options))
+            )
             message = f"A record is shown as it is, got {given} besides: call view(attention, layer=0, heads=[0])."
             raise TypeError(message)
         attention = model
@@ -65,17 +73,23 @@ def view(model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: An
     return AttentionWidget(attention, **_placed(attention, state))
 
 
-def head_view(model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any) -> AttentionWidget:  # noqa: ANN401
+def head_view(
+    model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any
+) -> AttentionWidget:
     """Show who attends to whom: `view`, opened on the head view."""
     return view(model, inputs, tokenizer=tokenizer, **{"view": "head", **options})
 
 
-def model_view(model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any) -> AttentionWidget:  # noqa: ANN401
+def model_view(
+    model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any
+) -> AttentionWidget:
     """Show every layer and head at a glance: `view`, opened on the model view."""
     return view(model, inputs, tokenizer=tokenizer, **{"view": "model", **options})
 
 
-def neuron_view(model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any) -> AttentionWidget:  # noqa: ANN401
+def neuron_view(
+    model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any
+) -> AttentionWidget:
     """Show why a weight is what it is: `view`, opened on the neuron view."""
     return view(model, inputs, tokenizer=tokenizer, **{"view": "neuron", **options})
 
@@ -94,18 +108,22 @@ def _placed(attention: Attention, state: dict[str, Any]) -> dict[str, Any]:
     stream = attention[name]
     axes = {"query": stream.query_positions, "key": stream.key_positions}
     return {
-        option: _find(option, value, axes[option]) if option in axes and isinstance(value, str) else value
+        option: _find(option, value, axes[option])
+        if option in axes and isinstance(value, str)
+        else value
         for option, value in state.items()
     }
 
 
 def _find(option: str, text: str, positions: Positions) -> int:
-    found = [index for index, position in enumerate(positions) if text in (position.label, position.text)]
+    found = [
+        index for index, position in enumerate(positions) if text in (position.label, position.text)
+    ]
     if len(found) == 1:
         return found[0]
     if not found:
         shown = ", ".join(position.label for position in positions[:20])
-        message = f"{option}={text!r} is no token of this input; there are {shown}{' …' if len(positions) > 20 else ''}."  # noqa: PLR2004
+        message = f"{option}={text!r} is no token of this input; there are {shown}{' …' if len(positions) > 20 else ''}."
         raise ValueError(message)
     message = f"{option}={text!r} occurs at {found}: pass one of these positions, such as {option}={found[0]}."
     raise ValueError(message)

@@ -68,17 +68,23 @@ def describe(attention: Attention) -> tuple[dict[str, Any], bytes]:
             },
             "top": links,
         }
-        if share > SINK_SHARE and first.n_key > 2:  # noqa: PLR2004 - with two keys either may take a quarter
+        if share > SINK_SHARE and first.n_key > 2:
             meta["sink"] = {"share": round(share, 4)}
         streams.append(meta)
         chunks.append(thumbnails.tobytes())
         offset += thumbnails.size
     model = attention.model_name
-    return {"version": 1, "model": model, "positions": positions, "streams": streams}, b"".join(chunks)
+    return {"version": 1, "model": model, "positions": positions, "streams": streams}, b"".join(
+        chunks
+    )
 
 
 def _position(position: Position) -> dict[str, Any]:
-    return {name: value for name, value in asdict(position).items() if value is not None and value is not False}
+    return {
+        name: value
+        for name, value in asdict(position).items()
+        if value is not None and value is not False
+    }
 
 
 def _layer(layer: Layer) -> dict[str, Any]:
@@ -126,7 +132,11 @@ def _strongest(layer: Layer, queries: NDArray[np.int64]) -> tuple[NDArray[np.flo
     rows = max(1, BLOCK_BYTES // (4 * layer.num_heads * layer.n_key))
     for start in range(0, len(queries), rows):
         block = queries[start : start + rows]
-        span = slice(int(block[0]), int(block[-1]) + 1) if len(queries) == layer.n_query else block.tolist()
+        span = (
+            slice(int(block[0]), int(block[-1]) + 1)
+            if len(queries) == layer.n_query
+            else block.tolist()
+        )
         weights = np.nan_to_num(layer.weights(queries=span), nan=0.0)
         # The first query often has nothing but the first key to look at.
         on_first += float(weights[:, 1 if start == 0 else 0 :, 0].sum())

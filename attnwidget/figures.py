@@ -62,13 +62,15 @@ def to_svg(snapshot: Mapping[str, Any], answer: Answer, *, transparent: bool = F
             drawn = json.loads(engine.call("attnwidgetFigure.render", json.dumps(job)))
             if not drawn["missing"]:
                 return str(drawn["svg"])
-            for request in drawn["missing"]:
-                blocks.append({"request": request, "block": inline(*answer(request))})
+            blocks += [
+                {"request": request, "block": inline(*answer(request))}
+                for request in drawn["missing"]
+            ]
     message = f"The figure still lacked {drawn['missing']} after {MOST_ROUNDS} rounds."
     raise RuntimeError(message)
 
 
-def _converter() -> Any:  # noqa: ANN401 - an untyped extension module
+def _converter() -> Any:
     try:
         import vl_convert  # noqa: PLC0415 - optional extra
     except ImportError as error:
@@ -93,5 +95,3 @@ def svg_to_pdf(svg: str) -> bytes:
         ImportError: If the ``figures`` extra is not installed.
     """
     return bytes(_converter().svg_to_pdf(svg))
-
-

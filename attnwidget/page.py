@@ -44,7 +44,9 @@ try {{
 
 def _script_safe(value: object) -> str:
     """JSON that cannot end the script element it stands in, whatever a token says."""
-    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).replace(
+        "<", "\\u003c"
+    )
 
 
 def page(snapshot: Mapping[str, Any], bundle: str, *, title: str) -> str:
@@ -55,4 +57,6 @@ def page(snapshot: Mapping[str, Any], bundle: str, *, title: str) -> str:
         bundle: The text of ``static/widget.js``.
         title: The page's title, plain text.
     """
-    return _TEMPLATE.format(title=html.escape(title), snapshot=_script_safe(snapshot), bundle=_script_safe(bundle))
+    return _TEMPLATE.format(
+        title=html.escape(title), snapshot=_script_safe(snapshot), bundle=_script_safe(bundle)
+    )

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from attnwidget.attention import Attention, Stream
     from attnwidget.layer import Layer
 
-__all__ = ["HeadList", "HeadPairs", "Number", "check_heads", "check_layer", "check_pairs", "check_position"]
+__all__ = [
+    "HeadList",
+    "HeadPairs",
+    "Number",
+    "check_heads",
+    "check_layer",
+    "check_pairs",
+    "check_position",
+]
 
 
 def _integer(value: object) -> int | None:
@@ -28,7 +36,7 @@ def _integer(value: object) -> int | None:
 class Number(traitlets.TraitType[Any, Any]):
     """A layer or a position: any integer type, or None where allowed."""
 
-    def validate(self, obj: Any, value: Any) -> Any:  # noqa: ANN401, ARG002 - traitlets' own signature
+    def validate(self, obj: Any, value: Any) -> Any:  # noqa: ARG002 - traitlets' own signature
         """Return the value as int; what is no integer is left for the check that knows the range."""
         number = _integer(value)
         return value if number is None else number
@@ -37,7 +45,7 @@ class Number(traitlets.TraitType[Any, Any]):
 class HeadList(traitlets.TraitType[Any, Any]):
     """Heads of a layer: one integer, or any iterable of them (list, range, array)."""
 
-    def validate(self, obj: Any, value: Any) -> Any:  # noqa: ANN401, ARG002 - traitlets' own signature
+    def validate(self, obj: Any, value: Any) -> Any:  # noqa: ARG002 - traitlets' own signature
         """Return a list of int; what is none is left for the check that knows how many heads there are."""
         if _integer(value) is not None:
             value = [value]
@@ -49,7 +57,7 @@ class HeadList(traitlets.TraitType[Any, Any]):
 class HeadPairs(traitlets.TraitType[Any, Any]):
     """Pairs of layer and head: any iterable of pairs."""
 
-    def validate(self, obj: Any, value: Any) -> Any:  # noqa: ANN401, ARG002 - traitlets' own signature
+    def validate(self, obj: Any, value: Any) -> Any:
         """Return a list of two-element lists; what is none is left for the check."""
         if isinstance(value, str) or not isinstance(value, Iterable):
             return value
@@ -92,13 +100,16 @@ def check_position(name: str, count: int, value: object) -> int | None:
 
 def check_pairs(stream: Stream, value: object) -> list[list[int]]:
     """Return ``value`` without repeats if every entry is a [layer, head] of the stream, else raise `ValueError`."""
-    pairs = value if isinstance(value, list) else [value]
-    for pair in pairs:
-        if not (isinstance(pair, list) and len(pair) == 2):  # noqa: PLR2004 - a pair
+    checked: list[list[int]] = []
+    for pair in value if isinstance(value, list) else [value]:
+        if not (isinstance(pair, list) and len(pair) == 2):
             message = f"compare must be a list of (layer, head) pairs, got {value!r}: such as compare=[(0, 1), (2, 3)]."
             raise ValueError(message)
-        check_heads(stream[check_layer(stream, pair[0])], [pair[1]])
-    return [list(pair) for pair in dict.fromkeys(tuple(pair) for pair in pairs)]
+        layer = check_layer(stream, pair[0])
+        ref = [layer, *check_heads(stream[layer], [pair[1]])]
+        if ref not in checked:
+            checked.append(ref)
+    return checked
 
 
 def nearest(attention: Attention, stream: str, layer: int) -> int:

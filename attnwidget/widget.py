@@ -126,7 +126,7 @@ class AttentionWidget(anywidget.AnyWidget):
     overview = traitlets.Bytes(read_only=True).tag(sync=True)
     _screen = traitlets.Dict(None, allow_none=True).tag(sync=True)
 
-    def __init__(self, attention: Attention, **state: Any) -> None:  # noqa: ANN401 - the traits say their types
+    def __init__(self, attention: Attention, **state: Any) -> None:
         """Make a widget over a record.
 
         Args:
@@ -210,14 +210,16 @@ class AttentionWidget(anywidget.AnyWidget):
                 self.compare = pairs
 
     @command
-    def blocks(self, message: dict[str, Any], _buffers: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+    def blocks(
+        self, message: dict[str, Any], _buffers: list[bytes]
+    ) -> tuple[dict[str, Any], list[bytes]]:
         """Answer the front end's requests; one that fails is answered with its reason, never with silence."""
         replies: list[dict[str, Any]] = []
         buffers: list[bytes] = []
         for request in message.get("requests", []):
             try:
                 block, data = answer(self._attention, request)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the reader is told in the cell
+            except Exception as error:
                 logger.debug("Request %s failed.", request, exc_info=True)
                 replies.append({"ok": False, "error": _text(error)})
             else:
@@ -226,7 +228,9 @@ class AttentionWidget(anywidget.AnyWidget):
         return {"replies": replies}, buffers
 
     @command
-    def saved(self, message: dict[str, Any], buffers: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
+    def saved(
+        self, message: dict[str, Any], buffers: list[bytes]
+    ) -> tuple[dict[str, Any], list[bytes]]:
         """Take the figure that `save` asked the browser for."""
         path = self._saving.pop(message.get("token", ""), None)
         if path is not None and buffers:
@@ -282,7 +286,9 @@ class AttentionWidget(anywidget.AnyWidget):
             self._draw(target, suffix, width=width, scale=scale, transparent=transparent)
         return target
 
-    def _draw(self, target: Path, suffix: str, *, width: float | None, scale: float, transparent: bool) -> None:
+    def _draw(
+        self, target: Path, suffix: str, *, width: float | None, scale: float, transparent: bool
+    ) -> None:
         snapshot = self._snapshot()
         if width is not None:
             # Another width is another layout, in which the reader's scroll means nothing.
@@ -334,13 +340,20 @@ class AttentionWidget(anywidget.AnyWidget):
 
     def _by_nearness(self) -> Iterator[dict[str, Any]]:
         """Yield requests for all heads: the selected ones first, then their layer, then the layers around it."""
-        pinned = {tuple(pair) for pair in self.compare} | {(self.layer, head) for head in self.heads}
+        pinned = {tuple(pair) for pair in self.compare} | {
+            (self.layer, head) for head in self.heads
+        }
         chosen = self._named(self.stream)
         layers = sorted(chosen, key=lambda layer: abs(layer.layer - self.layer))
         near = [(layer, head) for layer in layers for head in range(layer.num_heads)]
         near.sort(key=lambda pair: (pair[0].layer, pair[1]) not in pinned)
         others = [stream for stream in self._attention.streams.values() if stream is not chosen]
-        far = [(layer, head) for stream in others for layer in stream for head in range(layer.num_heads)]
+        far = [
+            (layer, head)
+            for stream in others
+            for layer in stream
+            for head in range(layer.num_heads)
+        ]
         for layer, head in near + far:
             yield from requests_for_head(layer, head)
 

@@ -38,7 +38,9 @@ def encode(array: NDArray[np.generic]) -> tuple[Block, bytes]:
         message = f"A block holds uint8, float16 or float32, got {name}: convert with array.astype('float32')."
         raise ValueError(message)
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    return {"dtype": _DTYPES[name], "shape": list(array.shape)}, np.ascontiguousarray(little).tobytes()
+    return {"dtype": _DTYPES[name], "shape": list(array.shape)}, np.ascontiguousarray(
+        little
+    ).tobytes()
 
 
 def decode(block: Block, data: bytes) -> NDArray[np.generic]:

@@ -18,7 +18,9 @@ def tensor(seed: int, *shape: int) -> torch.Tensor:
     return (((torch.arange(count) * 7 + seed * 3) % 17) - 8).reshape(shape) / 4
 
 
-def layer(number: int, *, causal: bool = False, softcap: float | None = None, sinks: bool = False) -> Layer:
+def layer(
+    number: int, *, causal: bool = False, softcap: float | None = None, sinks: bool = False
+) -> Layer:
     """Return a layer with vectors; 5 queries continue a cache of 2 keys when causal."""
     return Layer(
         stream="decoder",
@@ -48,6 +50,8 @@ def record() -> Attention:
         recorded=weights,
         reason="the record was made from weights alone.",
     )
-    decoder = Stream("decoder", (layer(0, causal=True), layer(2, softcap=2.0, sinks=True)), queries, keys)
+    decoder = Stream(
+        "decoder", (layer(0, causal=True), layer(2, softcap=2.0, sinks=True)), queries, keys
+    )
     probe = Stream("probe", (alone,), tuple(Position(str(i)) for i in range(3)), keys)
     return Attention("FixtureModel", {"decoder": decoder, "probe": probe}, None)

@@ -54,7 +54,10 @@ def test_a_snapshot_fits_the_schema() -> None:
 
 def test_the_schema_refuses_what_is_not_in_it() -> None:
     with pytest.raises(jsonschema.ValidationError):
-        validate("Request", {"what": "weights", "stream": "decoder", "layer": 0, "head": 0, "nonsense": 1})
+        validate(
+            "Request",
+            {"what": "weights", "stream": "decoder", "layer": 0, "head": 0, "nonsense": 1},
+        )
     with pytest.raises(jsonschema.ValidationError):
         validate("State", {**snapshot()["state"], "heads": []})
 
@@ -78,11 +81,17 @@ def test_a_snapshot_is_the_committed_fixture() -> None:
     made = snapshot()
     if os.environ.get("ATTNWIDGET_WRITE_FIXTURES"):
         # What the front end must read out of each block, spelled as plain numbers.
-        expected = [[repr(float(value)) for value in numbers(entry).ravel()] for entry in made["blocks"]]
-        FIXTURE.write_text(json.dumps({"snapshot": made, "expected": expected}, indent=1) + "\n", encoding="utf-8")
+        expected = [
+            [repr(float(value)) for value in numbers(entry).ravel()] for entry in made["blocks"]
+        ]
+        FIXTURE.write_text(
+            json.dumps({"snapshot": made, "expected": expected}, indent=1) + "\n", encoding="utf-8"
+        )
     kept = json.loads(FIXTURE.read_text(encoding="utf-8"))["snapshot"]
     assert {**made, "blocks": [], "meta": {}} == {**kept, "blocks": [], "meta": {}}
-    assert [entry["request"] for entry in made["blocks"]] == [entry["request"] for entry in kept["blocks"]]
+    assert [entry["request"] for entry in made["blocks"]] == [
+        entry["request"] for entry in kept["blocks"]
+    ]
     for new, old in zip(made["blocks"], kept["blocks"], strict=True):
         # exp() differs by a rounding between machines; the numbers must not.
         np.testing.assert_allclose(numbers(new), numbers(old), rtol=1e-6, atol=1e-7)

@@ -293,7 +293,7 @@ def test_the_browsers_figure_is_written_when_it_arrives(
     view: aw.AttentionWidget, tmp_path: Path
 ) -> None:
     sent = []
-    view.send = lambda content, buffers=None: sent.append(content)
+    view.send = lambda content, **_: sent.append(content)
     view._screen = {"width": 700, "dark": False, "scroll": {}}
     target = view.save(tmp_path / "figure.svg", renderer="browser")
     assert sent[0]["format"] == "svg"
