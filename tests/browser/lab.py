@@ -15,10 +15,18 @@ from urllib.parse import urlsplit
 import nbformat
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from browser.server import LabServer
-    from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Request
+    from playwright.sync_api import (
+        Browser,
+        BrowserContext,
+        ConsoleMessage,
+        Error,
+        Locator,
+        Page,
+        Request,
+    )
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 
@@ -65,7 +73,7 @@ OUTPUTS = """([id, index]) => {
   return panel.content.widgets[index].model.outputs.toJSON();
 }"""
 
-APPEND = """([id, source]) => {
+ADD = """([id, source]) => {
   const panel = [...jupyterapp.shell.widgets("main")].find((widget) => widget.id === id);
   const shared = panel.content.model.sharedModel;
   shared.insertCell(shared.cells.length, { cell_type: "code", source });
@@ -98,10 +106,18 @@ class CellError(AssertionError):
 class Lab:
     """One JupyterLab page. It keeps count of everything a clean page would not do."""
 
-    def __init__(self, browser: Browser, server: LabServer) -> None:
-        """Open the page and wait until JupyterLab has started."""
+    def __init__(
+        self,
+        browser: Browser,
+        server: LabServer,
+        *,
+        prepare: Callable[[BrowserContext], object] | None = None,
+    ) -> None:
+        """Open the page and wait until JupyterLab has started; `prepare` may set it up before."""
         self.server = server
         self.context = browser.new_context(viewport={"width": 1400, "height": 1000})
+        if prepare is not None:
+            prepare(self.context)
         self.page: Page = self.context.new_page()
         #: Console errors, uncaught exceptions and requests that leave this machine.
         self.problems: list[str] = []
@@ -176,7 +192,7 @@ class Notebook:
         self.lab = lab
         self.page = lab.page
         self.path = path
-        self._id = identity
+        self.identity = identity
 
     def run(self, cell: int) -> list[dict[str, Any]]:
         """Run one cell to its end; return its outputs.
@@ -184,7 +200,7 @@ class Notebook:
         Raises:
             CellError: The cell raised.
         """
-        outputs: list[dict[str, Any]] = self.page.evaluate(RUN, [self._id, cell])
+        outputs: list[dict[str, Any]] = self.page.evaluate(RUN, [self.identity, cell])
         for output in outputs:
             if output["output_type"] == "error":
                 raise CellError("\n".join(output["traceback"]))
@@ -195,15 +211,20 @@ class Notebook:
         for cell in range(self.cells.count()):
             self.run(cell)
 
+    def add(self, source: str) -> int:
+        """Add a cell at the end without running it; return its number."""
+        cell: int = self.page.evaluate(ADD, [self.identity, source])
+        return cell
+
     def append(self, source: str) -> int:
         """Add a cell at the end and run it; return its number."""
-        cell: int = self.page.evaluate(APPEND, [self._id, source])
+        cell = self.add(source)
         self.run(cell)
         return cell
 
     def text(self, cell: int) -> str:
         """What the cell printed, and its result as plain text."""
-        outputs = self.page.evaluate(OUTPUTS, [self._id, cell])
+        outputs = self.page.evaluate(OUTPUTS, [self.identity, cell])
         parts = [
             output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs
         ]
@@ -242,7 +263,7 @@ class Notebook:
     @property
     def cells(self) -> Locator:
         """All cells of this notebook, in order."""
-        return self.page.locator(f"[id='{self._id}'] .jp-Notebook .jp-Cell")
+        return self.page.locator(f"[id='{self.identity}'] .jp-Notebook .jp-Cell")
 
     def output(self, cell: int) -> Locator:
         """The output area of one cell."""
@@ -268,10 +289,10 @@ class Notebook:
 
     def close(self) -> None:
         """Shut the kernel down, save, and close the tab."""
-        self.page.evaluate(CLOSE, self._id)
+        self.page.evaluate(CLOSE, self.identity)
 
     def _evaluate(self, code: str, expressions: dict[str, str]) -> dict[str, Any]:
-        content: dict[str, Any] = self.page.evaluate(EVALUATE, [self._id, code, expressions])
+        content: dict[str, Any] = self.page.evaluate(EVALUATE, [self.identity, code, expressions])
         if content["status"] != "ok":
             raise CellError("\n".join(content["traceback"]))
         return content
