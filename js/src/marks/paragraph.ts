@@ -1,20 +1,5 @@
 import type { Surface, TextStyle } from "../surface/surface.js";
-import { textWidth } from "../surface/text.js";
-
-/** Lines of at most `width` pixels, broken at spaces; a longer word stays whole on its own line. */
-export function wrapText(text: string, width: number, size: number): readonly string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(/\s+/)) {
-    const longer = line === "" ? word : `${line} ${word}`;
-    if (line !== "" && textWidth(longer, size) > width) {
-      lines.push(line);
-      line = word;
-    } else line = longer;
-  }
-  if (line !== "") lines.push(line);
-  return lines;
-}
+import { wrapText } from "../surface/text.js";
 
 /** Text over several lines from `y`, the first line's middle. Returns the height it took. */
 export function drawParagraph(

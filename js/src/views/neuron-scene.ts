@@ -1,6 +1,6 @@
 import { equationLines, equationTerms } from "../marks/equation.js";
-import { wrapText } from "../marks/paragraph.js";
 import { extent } from "../marks/strips.js";
+import { wrapText } from "../surface/text.js";
 import {
   dimensionOrder,
   largestIn,

@@ -102,7 +102,8 @@ function rowStops(neuron: Neuron): readonly Stop[] {
   for (let row = firstRow(neuron); row < data.listed.length; row++) {
     const y = rowTop(neuron, row);
     if (y + ROW > rowsBottom || stops.length >= MAX_ROW_STOPS) break;
-    if (y < headerHeight) continue;
+    // Cut off by the heading, or under the pinned key's row.
+    if (y < headerHeight || rowAt(neuron, y + ROW / 2) !== row) continue;
     const key = data.listed[row] as number;
     const rect = { x: 0, y, width: frame.width, height: ROW };
     stops.push({ key, rect, name: keyName(neuron, key) });

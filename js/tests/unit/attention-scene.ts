@@ -90,8 +90,7 @@ export function computeHead(
       if (meta.softcap) score = meta.softcap * Math.tanh(score / meta.softcap);
       const offset = keys - queries;
       const masked =
-        (meta.causal && j > i + offset) ||
-        (meta.window !== null && j <= i + offset - meta.window);
+        (meta.causal && j > i + offset) || (meta.window !== null && j <= i + offset - meta.window);
       bias.row(i)[j] = masked ? Number.NEGATIVE_INFINITY : meta.bias ? -0.05 * Math.abs(i - j) : 0;
       scores.row(i)[j] = score + (bias.row(i)[j] as number);
     }
@@ -124,7 +123,8 @@ function pool(weights: Matrix, size: number): { rows: number; columns: number; d
   for (let i = 0; i < weights.rows; i++) {
     for (let j = 0; j < weights.columns; j++) {
       const at =
-        Math.floor((i * rows) / weights.rows) * columns + Math.floor((j * columns) / weights.columns);
+        Math.floor((i * rows) / weights.rows) * columns +
+        Math.floor((j * columns) / weights.columns);
       const shade = Math.round(255 * Math.sqrt(weights.row(i)[j] as number));
       data[at] = Math.max(data[at] as number, shade);
     }
@@ -146,9 +146,50 @@ function topLink(weights: Matrix): number[] {
 const asPositions = (labels: readonly string[]): Position[] =>
   labels.map((label) => ({ label, kind: label.startsWith("[") ? "special" : "token" }));
 
+type HeadOf = (layer: number, head: number) => Head;
+
+const everyHead = <T>(
+  layers: readonly LayerMeta[],
+  make: (layer: number, head: number) => T,
+): T[] =>
+  layers.flatMap(({ layer, num_heads }) =>
+    Array.from({ length: num_heads }, (_, head) => make(layer, head)),
+  );
+
+function makeStream(layers: LayerMeta[], sampled: boolean, heads: HeadOf) {
+  const pooled = everyHead(layers, (layer, head) => pool(heads(layer, head).weights, 48));
+  const bytes = Uint8Array.from(pooled.flatMap(({ data }) => Array.from(data)));
+  const { rows, columns } = pooled[0] ?? { rows: 1, columns: 1 };
+  const stream: StreamMeta = {
+    name: "self",
+    layers: layers as StreamMeta["layers"],
+    query_positions: 0,
+    key_positions: 1,
+    overview: { offset: 0, rows, columns, sampled },
+    top: everyHead(layers, (layer, head) => topLink(heads(layer, head).weights)).flat(),
+  };
+  return { stream, thumbnails: new Thumbnails(stream, bytes) };
+}
+
+function makeBlocks(given: Given, heads: HeadOf): Blocks {
+  const error = given.blocks === "failed" ? "the kernel has gone away" : null;
+  const ready = (given.blocks ?? "ready") === "ready";
+  return {
+    weights: (l, h) => rowsOf(ready ? heads(l, h).weights : null, error, given),
+    scores: (l, h) => rowsOf(ready ? heads(l, h).scores : null, error, given),
+    bias: (l, h) => rowsOf(ready ? heads(l, h).bias : null, error, given),
+    vectors: (what, l, h) => {
+      if (!ready) return null;
+      return heads(l, h)[what.replace("_vectors", "") as "query" | "key" | "value" | "output"];
+    },
+    pooled: () => null,
+    error: (_what: What) => error,
+  };
+}
+
 /** A scene over computed heads; `heads` gives the numbers it was made from. */
-export function attentionScene(given: Given = {}): Scene & { heads(l: number, h: number): Head } {
-  const { numLayers = 2, numHeads = 3, headDim = 8, blocks = "ready" } = given;
+export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
+  const { numLayers = 2, numHeads = 3, headDim = 8 } = given;
   const queries = asPositions(given.queries ?? WORDS);
   const keys = asPositions(given.keys ?? given.queries ?? WORDS);
   const layers = Array.from({ length: numLayers }, (_, index) => ({
@@ -157,49 +198,15 @@ export function attentionScene(given: Given = {}): Scene & { heads(l: number, h:
     layer: (given.layer?.layer ?? 0) + index,
   }));
   const known = new Map<string, Head>();
-  const sizes = { queries: queries.length, keys: keys.length, headDim };
-  const heads = (layer: number, head: number): Head => {
+  const heads: HeadOf = (layer, head) => {
     const id = `${layer}/${head}`;
     const meta = layers.find((l) => l.layer === layer) as LayerMeta;
+    const sizes = { queries: queries.length, keys: keys.length, headDim };
     const made = known.get(id) ?? computeHead(meta, head, sizes);
     known.set(id, made);
     return made;
   };
-  const pooled = layers.flatMap((l) =>
-    Array.from({ length: l.num_heads }, (_, h) => pool(heads(l.layer, h).weights, 48)),
-  );
-  const bytes = new Uint8Array(pooled.reduce((sum, p) => sum + p.data.length, 0));
-  pooled.reduce((at, p) => (bytes.set(p.data, at), at + p.data.length), 0);
-  const stream: StreamMeta = {
-    name: "self",
-    layers: layers as [LayerMeta, ...LayerMeta[]],
-    query_positions: 0,
-    key_positions: 1,
-    overview: {
-      offset: 0,
-      rows: pooled[0]?.rows ?? 1,
-      columns: pooled[0]?.columns ?? 1,
-      sampled: given.sampled ?? false,
-    },
-    top: layers.flatMap((l) =>
-      Array.from({ length: l.num_heads }, (_, h) => topLink(heads(l.layer, h).weights)).flat(),
-    ),
-  };
-  const meta: Meta = { version: 1, model: "Test", positions: [queries, keys], streams: [stream] };
-  const error = blocks === "failed" ? "the kernel has gone away" : null;
-  const ready = blocks === "ready";
-  const lookUp: Blocks = {
-    weights: (l, h) => rowsOf(ready ? heads(l, h).weights : null, error, given),
-    scores: (l, h) => rowsOf(ready ? heads(l, h).scores : null, error, given),
-    bias: (l, h) => rowsOf(ready ? heads(l, h).bias : null, error, given),
-    vectors: (what, l, h) => {
-      if (!ready) return null;
-      const made = heads(l, h);
-      return what === "output" ? made.output : made[what.replace("_vectors", "") as "query"];
-    },
-    pooled: () => null,
-    error: (_what: What) => error,
-  };
+  const { stream, thumbnails } = makeStream(layers, given.sampled ?? false, heads);
   const state: State = {
     view: "all",
     stream: "self",
@@ -214,23 +221,16 @@ export function attentionScene(given: Given = {}): Scene & { heads(l: number, h:
   };
   const layer = layers.find((l) => l.layer === state.layer);
   if (!layer) throw new RangeError(`no layer ${state.layer}`);
-  return {
-    meta,
-    stream,
-    layer,
-    queries,
-    keys,
-    state,
-    hover: given.hover ?? null,
-    options: {
-      keyOrder: "position",
-      dimensionOrder: "index",
-      setSinkAside: false,
-      ...given.options,
-    },
-    blocks: lookUp,
-    thumbnails: new Thumbnails(stream, bytes),
-    theme: themes[given.dark ? "dark" : "light"],
-    heads,
+  const meta: Meta = { version: 1, model: "Test", positions: [queries, keys], streams: [stream] };
+  const options: Options = {
+    keyOrder: "position",
+    dimensionOrder: "index",
+    setSinkAside: false,
+    ...given.options,
   };
+  const hover = given.hover ?? null;
+  const theme = themes[given.dark ? "dark" : "light"];
+  const blocks = makeBlocks(given, heads);
+  const places = { queries, keys, thumbnails, layer, stream, meta };
+  return { ...places, state, hover, options, blocks, theme, heads };
 }
