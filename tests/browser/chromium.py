@@ -15,6 +15,12 @@ MAC = (
     Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"),
 )
 
+ASK_PLAYWRIGHT = """
+from playwright.sync_api import sync_playwright
+with sync_playwright() as playwright:
+    print(playwright.chromium.executable_path)
+"""
+
 log = logging.getLogger("chromium")
 
 
@@ -25,17 +31,18 @@ def find() -> str | None:
         return named
     candidates = [shutil.which(name) for name in NAMES]
     candidates += [str(path) for path in MAC if path.exists()]
-    candidates.append(playwrights_own())
-    return next((path for path in candidates if path and starts(path)), None)
+    usual = next((path for path in candidates if path and starts(path)), None)
+    return usual or playwrights_own()
 
 
 def playwrights_own() -> str | None:
     """Where ``playwright install chromium`` puts its browser, if it has."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        path = Path(playwright.chromium.executable_path)
-    return str(path) if path.exists() else None
+    # In a process of its own: Playwright refuses to start twice in one.
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_PLAYWRIGHT], capture_output=True, text=True, check=False
+    )
+    path = done.stdout.strip()
+    return path if path and starts(path) else None
 
 
 def starts(path: str) -> bool:
