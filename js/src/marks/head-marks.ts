@@ -40,8 +40,7 @@ export function drawBadge(surface: Surface, cell: Rect, index: number, theme: Th
   });
 }
 
-/** "A", "B", … for heads set side by side. */
+/** "A", "B", … for heads set side by side; then 27, 28, …. */
 export function badgeName(index: number): string {
-  const letter = String.fromCharCode(65 + (index % 26));
-  return index < 26 ? letter : `${letter}${Math.floor(index / 26) + 1}`;
+  return index < 26 ? String.fromCharCode(65 + index) : String(index + 1);
 }
