@@ -3,6 +3,7 @@ import { composeSvg } from "./figure/compose.js";
 import { decodeBase64, decodeBlock } from "./protocol/decode.js";
 import type { Request, Screen, Snapshot } from "./protocol/generated.js";
 import { SceneMaker } from "./state/scene.js";
+import { defaultOptions } from "./state/state.js";
 
 /** What the headless engine hands back: the figure, and the blocks it could not be drawn without. */
 interface Rendered {
@@ -30,10 +31,11 @@ export function render(job: string): string {
   }
   const maker = new SceneMaker(snapshot.meta, decodeBase64(snapshot.overview), store);
   const screen = snapshot.screen ?? DEFAULT_SCREEN;
+  const usual = defaultOptions(snapshot.meta);
   const options = {
-    keyOrder: screen.key_order ?? "position",
-    dimensionOrder: screen.dimension_order ?? "index",
-    setSinkAside: screen.set_sink_aside ?? false,
+    keyOrder: screen.key_order ?? usual.keyOrder,
+    dimensionOrder: screen.dimension_order ?? usual.dimensionOrder,
+    setSinkAside: screen.set_sink_aside ?? usual.setSinkAside,
   };
   const { theme } = snapshot.state;
   const dark = theme === "auto" ? screen.dark : theme === "dark";

@@ -24,6 +24,18 @@ export const STATE_KEYS = [
   "theme",
 ] as const satisfies readonly (keyof State)[];
 
+/** Up to this many keys all rows fit beside the head view's, in the same order; beyond, the strongest come first. */
+const KEYS_BY_POSITION = 24;
+
+export function defaultOptions(meta: Meta): Options {
+  const longest = Math.max(...meta.positions.map((positions) => positions.length));
+  return {
+    keyOrder: longest > KEYS_BY_POSITION ? "weight" : "position",
+    dimensionOrder: "index",
+    setSinkAside: false,
+  };
+}
+
 export function createState(meta: Meta, initial: State): WidgetState {
   const shared = Object.fromEntries(
     STATE_KEYS.map((key) => [key, signal(initial[key])]),
@@ -32,7 +44,7 @@ export function createState(meta: Meta, initial: State): WidgetState {
     meta,
     shared,
     hover: signal(null),
-    options: signal({ keyOrder: "position", dimensionOrder: "index", setSinkAside: false }),
+    options: signal(defaultOptions(meta)),
   };
 }
 
