@@ -55,7 +55,7 @@ export function gridLayout(
   const across = whole((frame.width - left - MARGIN - HAIRLINE) / columns);
   const count = layers.length * lines;
   const breaks = lines > 1 ? layers.length * BREAK : 0;
-  const down = whole((frame.height - top - MARGIN - breaks) / count);
+  const down = whole((frame.height - top - MARGIN - HAIRLINE - breaks) / count);
   const wanted = down >= Math.min(across, LEGIBLE) ? down : COMFORTABLE;
   const pitch = Math.max(1, Math.min(across, wanted, MAX_PITCH));
   const layerPitch = lines * pitch + (lines > 1 ? BREAK : 0);

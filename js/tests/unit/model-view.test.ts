@@ -62,6 +62,12 @@ test.each([
   expect(seen.size).toBe(l * h);
 });
 
+test("a grid that fits the frame does not scroll by a pixel", () => {
+  for (let height = 500; height < 530; height++) {
+    expect(modelView.contentHeight(large(24, 16), 1300, height)).toBeLessThanOrEqual(height);
+  }
+});
+
 test("the grid is one image, whatever the number of heads, and drawn from the same pixels again", () => {
   const scene = large(32, 32);
   const images = [draw(scene, 420, 560), draw({ ...scene }, 420, 560, 30)].map((surface) =>
