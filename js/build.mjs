@@ -1,6 +1,7 @@
 // Bundle the front end into ../attnwidget/static: `node build.mjs` once, `--watch` while editing.
 //
-// widget.js travels with every widget, so its size has a budget and going over it is an error.
+// widget.js travels with every widget, so its size has a budget. Going over it is always said; with
+// `--strict`, as `npm run check` calls it, it is an error. An installation must not fail over it.
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
@@ -13,6 +14,7 @@ const root = dirname(here);
 const target = join(root, "attnwidget", "static");
 const stamp = join(here, ".build", "bundle.sha256");
 const watch = process.argv.includes("--watch");
+const strict = process.argv.includes("--strict");
 
 const bundles = [
   {
@@ -70,7 +72,7 @@ const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
 function emit(outputs, budget) {
   const file = outputs.find((output) => output.path.endsWith(".js"));
   const minified = file.contents.byteLength;
-  const gzip = gzipSync(file.contents).byteLength;
+  const gzip = gzipSync(file.contents, { level: 9 }).byteLength;
   const name = basename(file.path);
   writeWhole(file.path, file.contents);
   console.log(`${name.padEnd(10)} ${kilobytes(minified)} minified, ${kilobytes(gzip)} gzip`);
@@ -123,7 +125,7 @@ if (watch) {
   }
   for (const context of contexts) await context.dispose();
   for (const complaint of complaints) console.error(complaint);
-  if (complaints.length > 0) process.exitCode = 1;
+  if (strict && complaints.length > 0) process.exitCode = 1;
   // Hashed before bundling: an edit made meanwhile leaves the stamp stale, so it is built again.
   if (!process.exitCode) {
     mkdirSync(dirname(stamp), { recursive: true });
