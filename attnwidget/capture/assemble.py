@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.attention import Attention, Stream
-from attnwidget.capture.labels import index_positions
+from attnwidget.attention import Stream
 from attnwidget.capture.naming import layer_numbers, split_stems, stem, stream_name
 from attnwidget.capture.stitch import read_bias, read_mask, sees_any
 from attnwidget.capture.towers import Axis, Hints, describe_axis, enclosing, real_positions
@@ -54,8 +52,10 @@ class _Source:
         return self.key.shape[1]
 
 
-def assemble(recorder: Recorder, tokenizer: Any, hints: Hints) -> tuple[Attention, dict[str, str]]:
-    """Make the record of everything ``recorder`` heard.
+def assemble(
+    recorder: Recorder, tokenizer: Any, hints: Hints
+) -> tuple[dict[str, Stream], dict[str, str]]:
+    """Make streams of everything ``recorder`` heard.
 
     Args:
         recorder: What was heard.
@@ -63,7 +63,7 @@ def assemble(recorder: Recorder, tokenizer: Any, hints: Hints) -> tuple[Attentio
         hints: What is known about the tokens beyond their ids.
 
     Returns:
-        The record, and for each module that could not be made part of it the reason.
+        The streams by name, and for each module that could not be made part of one the reason.
     """
     streams: dict[str, Stream] = {}
     axes: dict[str, Axis] = {}
@@ -73,12 +73,7 @@ def assemble(recorder: Recorder, tokenizer: Any, hints: Hints) -> tuple[Attentio
         if sources:
             builder = _StreamBuilder(recorder, name, sources)
             streams[name] = builder.build(tokenizer, hints, axes)
-    attention = Attention(
-        model_name=type(recorder.model).__name__,
-        streams=MappingProxyType(streams),
-        text=hints.text,
-    )
-    return attention, failed
+    return streams, failed
 
 
 def _grouped(recorder: Recorder) -> dict[str, list[Calls]]:
@@ -208,8 +203,12 @@ class _StreamBuilder:
         for name, axis in axes.items():
             if name != "decoder" and len(axis.positions) == first.num_keys:
                 return query_axis, axis
+        # What it reads was not recorded itself; the model that feeds both sides may tell.
+        both = [tower for tower in towers if tower.own("input_ids", "decoder") != "input_ids"]
+        count = (first.num_keys, first.num_keys)
+        axis = describe_axis(both, count, tokenizer, Hints(), side="encoder")
         real = real_positions(towers, "encoder_attention_mask", first.num_keys, side="encoder")
-        return query_axis, Axis(index_positions(first.num_keys), real)
+        return query_axis, Axis(axis.positions, axis.real & real)
 
     def _layer(self, source: _Source, queries: Tensor, keys: Tensor) -> Layer:
         query = torch.cat([call.query for call in source.calls], dim=1)

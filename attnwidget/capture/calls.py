@@ -80,7 +80,7 @@ class Calls:
         elif self.calls and forward_pass == self.calls[-1].forward_pass:
             pass  # a module used several times within one pass: told apart when the streams are known
         elif self.calls and num_keys <= num_queries:
-            self.trouble = "ran more than once from the start of its input"
+            self.trouble = "ran more than once from the start of its input (several forward passes)"
         elif self.calls:
             seen = self._num_keys
             # A sliding-window cache hands out the last keys only, a static one more than are used.

@@ -96,6 +96,9 @@ def _named(model: nn.Module, inputs: Any) -> Mapping[str, Any]:
         msg = f"inputs must be {_ACCEPTED}, got {type(inputs).__name__}."
         raise TypeError(msg)
     values = _tensor("inputs", inputs)
+    if not values.numel():
+        msg = f"inputs is empty; give {_ACCEPTED}."
+        raise ValueError(msg)
     name = getattr(model, "main_input_name", "input_ids")
     if not values.is_floating_point():
         name = "input_ids"
@@ -216,14 +219,25 @@ def _with_decoder(
     rows, device = batch_size(inputs) or 1, model.device
     start = _start_token(model)
     if target is None and "input_ids" in inputs and model.can_generate():
-        with torch.no_grad():
-            ids = model.generate(**inputs, max_new_tokens=_NEW_TOKENS, do_sample=False, num_beams=1)
+        ids = _greedy(model, inputs)
     elif target is None:
         ids = torch.tensor([[start]], device=device).expand(rows, 1)
     else:
         ids = torch.cat([torch.tensor([[start]]), _target_ids(model, target, tokenizer)], dim=1)
         ids = ids.to(device).expand(rows, -1)
     return {**inputs, "decoder_input_ids": ids}
+
+
+def _greedy(model: Any, inputs: dict[str, Any]) -> Tensor:
+    """Let the model write its own answer."""
+    options = {"max_new_tokens": _NEW_TOKENS, "do_sample": False, "num_beams": 1}
+    with torch.no_grad():
+        try:
+            ids: Tensor = model.generate(**inputs, **options)
+        except IndexError:
+            # Transformers sizes T5's cache by the encoder: too few layers for a deeper decoder.
+            ids = model.generate(**inputs, **options, use_cache=False)
+    return ids
 
 
 def _target_ids(model: Any, target: Any, tokenizer: Any) -> Tensor:
@@ -242,8 +256,8 @@ def _target_ids(model: Any, target: Any, tokenizer: Any) -> Tensor:
 
 
 def _start_token(model: Any) -> int:
-    for config in (getattr(model, "generation_config", None), model.config):
-        for name in ("decoder_start_token_id", "bos_token_id", "pad_token_id"):
+    for name in ("decoder_start_token_id", "bos_token_id", "pad_token_id"):
+        for config in (getattr(model, "generation_config", None), model.config):
             token = getattr(config, name, None)
             if isinstance(token, list):
                 token = token[0]

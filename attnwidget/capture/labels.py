@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
     from attnwidget.positions import Positions
 
-__all__ = ["frame_positions", "index_positions", "patch_positions", "token_positions"]
+__all__ = [
+    "frame_positions",
+    "index_positions",
+    "patch_positions",
+    "special_ids",
+    "token_positions",
+]
 
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 # Joiners and variation selectors live inside one emoji or one Indic syllable: showing them would tear it apart.
@@ -106,7 +112,7 @@ def frame_positions(count: int, seconds: float | None) -> Positions:
 
 def _decoded(ids: list[int], tokenizer: Any) -> list[Position]:
     tokens = [str(token) for token in tokenizer.convert_ids_to_tokens(ids)]
-    special = _special_ids(tokenizer)
+    special = special_ids(tokenizer)
     spelling = _spelling(tokenizer, tokens)
     characters = codecs.getincrementaldecoder("utf-8")()
     positions: list[Position] = []
@@ -130,7 +136,8 @@ def _decoded(ids: list[int], tokenizer: Any) -> list[Position]:
     return positions
 
 
-def _special_ids(tokenizer: Any) -> set[int]:
+def special_ids(tokenizer: Any) -> set[int]:
+    """Return the ids that stand for no text."""
     special = {int(token) for token in getattr(tokenizer, "all_special_ids", ())}
     added = getattr(tokenizer, "added_tokens_decoder", None) or {}
     return special | {

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Recording", "capture", "recording"]
 
+_ONCE = (
+    " Record one forward pass, or one generation with its key/value cache, at a time; attnwidget.capture(model, ids) "
+    "takes any sequence of token ids, such as the output of generate."
+)
 _log = logging.getLogger(__name__)
 _log.addHandler(logging.NullHandler())
 
@@ -192,9 +196,9 @@ def _recorded(
 def _finish(recorder: Recorder, tokenizer: Any, hints: Hints) -> Attention:
     if tokenizer is None:
         tokenizer = local_tokenizer(recorder.model)
-    attention, failed = assemble(recorder, getattr(tokenizer, "tokenizer", tokenizer), hints)
+    streams, failed = assemble(recorder, getattr(tokenizer, "tokenizer", tokenizer), hints)
     missed = recorder.missed()
-    if not attention.streams:
+    if not streams:
         raise ValueError(_nothing(recorder, missed, failed))
     if missed:
         warnings.warn(
@@ -207,6 +211,9 @@ def _finish(recorder: Recorder, tokenizer: Any, hints: Hints) -> Attention:
         warnings.warn(
             f"not recorded: {module_kinds(recorder.model, paths)} {reason}.", stacklevel=5
         )
+    attention = Attention(
+        model_name=type(recorder.model).__name__, streams=streams, text=hints.text
+    )
     _log.debug("recorded %s", attention)
     return attention
 
@@ -216,15 +223,15 @@ def _nothing(recorder: Recorder, missed: list[str], failed: dict[str, str]) -> s
     name = type(recorder.model).__name__
     if failed:
         path, reason = next(iter(failed.items()))
-        return (
-            f"the attention of {name} could not be recorded: {path} {reason}. Record one forward pass, or one "
-            "generation with its key/value cache, at a time: attnwidget.capture(model, ids) takes any sequence of "
-            "token ids, such as the output of generate."
+        again = any("forward pass" in why for why in failed.values())
+        return f"the attention of {name} could not be recorded: {path} {reason}." + (
+            _ONCE if again else ""
         )
     if missed:
         return (
             f"{name} computes attention without transformers' AttentionInterface, so it cannot be recorded: "
-            f"{module_kinds(recorder.model, missed)}. Load it with attn_implementation='eager', or give its weights: "
+            f"{module_kinds(recorder.model, missed)}. Its weights can be shown: load it with "
+            "attn_implementation='eager' and call "
             "attnwidget.from_weights(model(**inputs, output_attentions=True).attentions, tokens)."
         )
     if not recorder.towers[""].passes and not recorder.ran:

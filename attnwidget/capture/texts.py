@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import AutoTokenizer
 
+from attnwidget.capture.labels import special_ids
 from attnwidget.capture.towers import Hints
 
 if TYPE_CHECKING:
@@ -24,10 +25,14 @@ def find_tokenizer(model: nn.Module) -> Any:
         msg = f"no tokenizer given, and {type(model).__name__} does not know the name it was loaded from; {fix}."
         raise ValueError(msg)
     try:
-        return AutoTokenizer.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name)
     except Exception as error:
         msg = f"no tokenizer given and none found for {name!r} ({type(error).__name__}: {error}); {fix}."
         raise ValueError(msg) from error
+    if _is_blank(tokenizer):
+        msg = f"no tokenizer given and none found for {name!r} (it has no vocabulary); {fix}."
+        raise ValueError(msg)
+    return tokenizer
 
 
 def local_tokenizer(model: nn.Module) -> Any:
@@ -36,9 +41,15 @@ def local_tokenizer(model: nn.Module) -> Any:
     if not name or not Path(name).is_dir():
         return None
     try:
-        return AutoTokenizer.from_pretrained(name, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=True)
     except Exception:  # noqa: BLE001  whatever is wrong with it, token ids will do
         return None
+    return None if _is_blank(tokenizer) else tokenizer
+
+
+def _is_blank(tokenizer: Any) -> bool:
+    """Tell a tokenizer that transformers made up, for want of files, from one that knows words."""
+    return len(tokenizer) - len(special_ids(tokenizer)) <= 1
 
 
 def is_text(inputs: Any) -> bool:

@@ -6,6 +6,7 @@ Weights are drawn so that attention is far from uniform. With the models' own in
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -78,16 +79,21 @@ def wake(model: Any, seed: int = 0) -> Any:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1:
-                # 2-D weights are [out, in], or [in, out] in GPT-2: hidden sizes are alike enough for either.
-                spread = (
-                    1.0
-                    if "embed" in name or "shared" in name
-                    else 1.5 * parameter.shape[-1] ** -0.5
-                )
+                # [out, in], or [in, out] in GPT-2: the sizes are alike enough for either.
+                embeds = "embed" in name or "shared" in name
+                spread = 1.0 if embeds else _gain(name) * parameter.shape[-1] ** -0.5
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
             elif "norm" not in name.lower() and "ln_" not in name:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.5)
     return model.eval()
+
+
+def _gain(name: str) -> float:
+    if re.search(r"Attention\.[qk]\.", name):
+        return 1.0  # T5 does not scale its scores
+    if re.search(r"q_proj|k_proj|query|key|q_lin|k_lin|c_attn|Wqkv|relative_attention", name):
+        return 2.0
+    return 0.8  # mix less than is attended to, or all positions end up alike
 
 
 def _bert() -> Any:
@@ -107,7 +113,7 @@ def _distilbert() -> Any:
             n_layers=2,
             n_heads=3,
             max_position_embeddings=64,
-        )  # fmt: skip
+        )
     )
 
 
@@ -130,7 +136,7 @@ def _gpt2() -> Any:
             bos_token_id=1,
             eos_token_id=2,
             scale_attn_by_inverse_layer_idx=True,
-        )  # fmt: skip
+        )
     )
 
 
@@ -164,7 +170,9 @@ def _gemma2_without_softcap() -> Any:
 def _gemma3() -> Any:
     kinds = ["sliding_attention", "full_attention"]
     return hf.Gemma3ForCausalLM(
-        hf.Gemma3TextConfig(**_GROUPED, sliding_window=3, layer_types=kinds)
+        hf.Gemma3TextConfig(
+            **_GROUPED, sliding_window=3, layer_types=kinds, query_pre_attn_scalar=2
+        )
     )
 
 
@@ -191,7 +199,7 @@ def t5(encoder_layers: int, decoder_layers: int) -> Any:
             decoder_start_token_id=0,
             pad_token_id=0,
             eos_token_id=2,
-        )  # fmt: skip
+        )
     )
 
 
@@ -213,7 +221,7 @@ def bart(encoder_layers: int, decoder_layers: int) -> Any:
             eos_token_id=2,
             decoder_start_token_id=2,
             forced_eos_token_id=2,
-        )  # fmt: skip
+        )
     )
 
 
@@ -226,7 +234,7 @@ def _vit() -> Any:
             num_attention_heads=3,
             image_size=16,
             patch_size=4,
-        )  # fmt: skip
+        )
     )
 
 
@@ -248,7 +256,14 @@ def _whisper() -> Any:
             bos_token_id=1,
             eos_token_id=2,
             decoder_start_token_id=3,
-        )  # fmt: skip
+        )
+    )
+
+
+def with_vocabulary(size: int) -> Any:
+    """GPT-2 with ``size`` tokens."""
+    return hf.GPT2LMHeadModel(
+        hf.GPT2Config(vocab_size=size, n_embd=24, n_layer=2, n_head=3, n_positions=64)
     )
 
 
