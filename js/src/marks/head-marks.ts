@@ -5,16 +5,33 @@ import { textWidth } from "../surface/text.js";
 /** From this cell size on, a compared head's letter fits into its corner. */
 const BADGE_CELL = 24;
 
-/** Around a cell: the colour, and beyond it a hairline of the page, for contrast with neighbours. */
-export function drawHeadOutline(surface: Surface, cell: Rect, colour: string, theme: Theme): void {
-  const ring = (by: number) => ({
-    x: cell.x - by,
-    y: cell.y - by,
-    width: cell.width + 2 * by,
-    height: cell.height + 2 * by,
-  });
-  surface.rect(ring(2.5), { stroke: theme.background, strokeWidth: 1 });
-  surface.rect(ring(1), { stroke: colour, strokeWidth: 2 });
+export interface Outlined {
+  readonly cell: Rect;
+  readonly colour: string;
+}
+
+const grown = ({ x, y, width, height }: Rect, by: number): Rect => ({
+  x: x - by,
+  y: y - by,
+  width: width + 2 * by,
+  height: height + 2 * by,
+});
+
+/**
+ * Each cell's colour around it, outside, since a cell's first column may be all that it shows; and
+ * around that a hairline of the page. Hairlines first: they must not cut a neighbour's outline.
+ */
+export function drawHeadOutlines(
+  surface: Surface,
+  outlined: readonly Outlined[],
+  theme: Theme,
+): void {
+  for (const { cell } of outlined) {
+    surface.rect(grown(cell, 2.5), { stroke: theme.background, strokeWidth: 1 });
+  }
+  for (const { cell, colour } of outlined) {
+    surface.rect(grown(cell, 1), { stroke: colour, strokeWidth: 2 });
+  }
 }
 
 /** In the corner of a cell: the compared head's letter, or a dot where no letter fits. */

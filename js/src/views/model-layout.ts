@@ -15,8 +15,10 @@ export interface GridLayout {
   readonly columns: number;
   /** Lines per layer. */
   readonly lines: number;
-  /** From one cell to the next, hairline included. */
+  /** From one cell to the next. */
   readonly pitch: number;
+  /** Between two cells: one hairline for both or, in a roomy grid, one each and space between. */
+  readonly gap: number;
   readonly layerPitch: number;
   readonly width: number;
   readonly height: number;
@@ -36,6 +38,9 @@ const MAX_PITCH = 72;
 const LEGIBLE = 12;
 const COMFORTABLE = 16;
 const AXIS = 16;
+/** From this pitch on, cells stand apart, so that two outlines fit between neighbours. */
+const ROOMY = 24;
+const ROOMY_GAP = 4;
 
 export function gridLayout(
   layers: readonly LayerMeta[],
@@ -59,9 +64,10 @@ export function gridLayout(
   const wanted = down >= Math.min(across, LEGIBLE) ? down : COMFORTABLE;
   const pitch = Math.max(1, Math.min(across, wanted, MAX_PITCH));
   const layerPitch = lines * pitch + (lines > 1 ? BREAK : 0);
-  const width = columns * pitch + HAIRLINE;
-  const height = layers.length * layerPitch + HAIRLINE;
-  return { layers, left, top, columns, lines, pitch, layerPitch, width, height };
+  const gap = pitch >= ROOMY ? ROOMY_GAP : HAIRLINE;
+  const width = columns * pitch - gap + 2 * HAIRLINE;
+  const height = layers.length * layerPitch - gap + 2 * HAIRLINE;
+  return { layers, left, top, columns, lines, pitch, gap, layerPitch, width, height };
 }
 
 /** Between layers whose heads take several lines. */
@@ -74,12 +80,12 @@ function whole(pitch: number): number {
 
 /** The cell without its hairlines, from the grid's top left. `row` counts layers in their order. */
 export function cellRect(layout: GridLayout, row: number, head: number): Rect {
-  const { pitch, columns, layerPitch } = layout;
+  const { pitch, gap, columns, layerPitch } = layout;
   return {
     x: (head % columns) * pitch + HAIRLINE,
     y: row * layerPitch + Math.floor(head / columns) * pitch + HAIRLINE,
-    width: pitch - HAIRLINE,
-    height: pitch - HAIRLINE,
+    width: pitch - gap,
+    height: pitch - gap,
   };
 }
 

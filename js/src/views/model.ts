@@ -1,5 +1,5 @@
 import type { Thumbnails } from "../data/thumbnails.js";
-import { badgeName, drawBadge, drawHeadOutline } from "../marks/head-marks.js";
+import { badgeName, drawBadge, drawHeadOutlines } from "../marks/head-marks.js";
 import { drawRamp } from "../marks/ramps.js";
 import { drawThumbnailCard } from "../marks/thumbnail-card.js";
 import { composeThumbnails, type ThumbnailCell } from "../marks/thumbnails.js";
@@ -63,7 +63,7 @@ const pictures = new WeakMap<Thumbnails, readonly Picture[]>();
 /** The whole grid at `scale` device pixels per CSS pixel. */
 function gridPixels(scene: Scene, layout: GridLayout, scale: number): Pixels {
   const { thumbnails, theme, options } = scene;
-  const { pitch, columns, layerPitch, layers } = layout;
+  const { pitch, gap, columns, layerPitch, layers } = layout;
   const id = `${pitch}/${columns}/${layerPitch}/${scale}/${options.setSinkAside}`;
   const known = pictures.get(thumbnails) ?? [];
   const same = known.find((picture) => picture.id === id && picture.theme === theme);
@@ -76,13 +76,13 @@ function gridPixels(scene: Scene, layout: GridLayout, scale: number): Pixels {
       const top = row * layerPitch + Math.floor(head / columns) * pitch;
       const x = Math.round(left * scale) + hairline;
       const y = Math.round(top * scale) + hairline;
-      const width = Math.max(1, Math.round((left + pitch) * scale) - x);
-      const height = Math.max(1, Math.round((top + pitch) * scale) - y);
+      const width = Math.max(1, Math.round((left + pitch - gap + HAIRLINE) * scale) - x);
+      const height = Math.max(1, Math.round((top + pitch - gap + HAIRLINE) * scale) - y);
       cells.push({ layer, head, x, y, width, height });
     }
   });
-  const width = Math.round(columns * pitch * scale) + hairline;
-  const height = Math.round(layers.length * layerPitch * scale) + hairline;
+  const width = Math.round((layout.width - HAIRLINE) * scale) + hairline;
+  const height = Math.round((layout.height - HAIRLINE) * scale) + hairline;
   const shading = { theme, sinkAside: options.setSinkAside };
   const pixels = composeThumbnails(thumbnails, cells, { width, height, hairline }, shading);
   pictures.set(thumbnails, [{ id, theme, pixels }, ...known].slice(0, 2));
@@ -110,12 +110,17 @@ function drawHeader(surface: Surface, scene: Scene, layout: GridLayout, frame: F
   const room = textWidth(String(columns), LABEL_SIZE, "sans", "bold") + 5;
   for (const column of labelled(columns, pitch, room, always)) {
     const strong = always.includes(column);
-    surface.text(left + (column + 0.5) * pitch + HAIRLINE / 2, top - LABELS / 2, String(column), {
-      fill: strong ? theme.text : theme.muted,
-      size: LABEL_SIZE,
-      weight: strong ? "bold" : "normal",
-      anchor: "middle",
-    });
+    surface.text(
+      left + column * pitch + HAIRLINE + (pitch - layout.gap) / 2,
+      top - LABELS / 2,
+      String(column),
+      {
+        fill: strong ? theme.text : theme.muted,
+        size: LABEL_SIZE,
+        weight: strong ? "bold" : "normal",
+        anchor: "middle",
+      },
+    );
   }
 }
 
@@ -127,7 +132,7 @@ function drawLayerLabels(surface: Surface, scene: Scene, layout: GridLayout): vo
   const hovered = hoveredPlace(scene)?.row ?? -1;
   for (const row of labelled(layers.length, layerPitch, LABEL_SIZE + 2, [hovered, selected])) {
     const strong = row === selected || row === hovered;
-    const y = row * layerPitch + pitch / 2 + HAIRLINE / 2;
+    const y = row * layerPitch + HAIRLINE + (pitch - layout.gap) / 2;
     surface.text(-5, y, String(layers[row]?.layer), {
       fill: strong ? theme.text : theme.muted,
       size: LABEL_SIZE,
@@ -148,14 +153,11 @@ function drawMarks(surface: Surface, scene: Scene, layout: GridLayout): void {
   const { theme, state } = scene;
   const rowOf = (number: number) => layout.layers.findIndex((layer) => layer.layer === number);
   const row = rowOf(state.layer);
-  for (const head of state.heads) {
-    drawHeadOutline(
-      surface,
-      cellRect(layout, row, head),
-      theme.head(head, scene.layer.num_heads),
-      theme,
-    );
-  }
+  const outlined = state.heads.map((head) => ({
+    cell: cellRect(layout, row, head),
+    colour: theme.head(head, scene.layer.num_heads),
+  }));
+  drawHeadOutlines(surface, outlined, theme);
   const hovered = hoveredPlace(scene);
   if (hovered) {
     const { x, y, width, height } = cellRect(layout, hovered.row, hovered.head);
