@@ -132,3 +132,24 @@ export function printable(text: string): string {
     return `⟨${code.toString(16).padStart(4, "0")}⟩`;
   });
 }
+
+/** Lines of at most `maxWidth`, broken at spaces; a word that is longer is cut with an ellipsis. */
+export function wrapText(
+  text: string,
+  maxWidth: number,
+  size: number,
+  family: Family = "sans",
+): readonly string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(/\s+/).filter((part) => part !== "")) {
+    const longer = line === "" ? word : `${line} ${word}`;
+    if (line === "" || textWidth(longer, size, family) <= maxWidth) line = longer;
+    else {
+      lines.push(line);
+      line = word;
+    }
+  }
+  if (line !== "") lines.push(line);
+  return lines.map((full) => ellipsize(full, maxWidth, size, family));
+}

@@ -1,0 +1,283 @@
+import { parseHex } from "../styles/colours.js";
+import type { PathStep, Pixels, Rect, Surface } from "../surface/surface.js";
+
+/**
+ * Up to here links are vectors; beyond, they are summed up in one picture. A long translucent stroke
+ * takes a canvas without a graphics card up to a tenth of a millisecond.
+ */
+export const VECTOR_LIMIT = 1500;
+
+/** How far a link leans towards a straight line: 0 is an S with level ends, 1 is straight. */
+const LEAN = 0.3;
+
+const POWER = 0.75;
+/** Never quite opaque: what lies under a link still shows. */
+const STRONGEST = 0.95;
+
+/** Columns × links that are accumulated in one picture: more links get fewer, wider columns. */
+const COLUMN_BUDGET = 3_000_000;
+
+/**
+ * A weight's opacity. Between linear, in which a broad head's many small weights vanish, and the
+ * root, in which they bury everything: the three-quarters power. The legend shows what it does.
+ */
+export function linkOpacity(weight: number): number {
+  return weight > 0 ? STRONGEST * Math.min(1, weight) ** POWER : 0;
+}
+
+/** CSS pixels. */
+export function linkWidth(weight: number): number {
+  return 1 + 1.5 * Math.min(1, Math.max(0, weight));
+}
+
+/** Below this weight a link changes no pixel by a visible 1/255. */
+export const INVISIBLE = (1 / 255 / STRONGEST) ** (1 / POWER);
+
+/**
+ * Links between two columns as parallel arrays: tens of thousands of objects would cost more than
+ * drawing them. `group` picks the colour.
+ */
+export class LinkList {
+  length = 0;
+  from = new Float32Array(256);
+  to = new Float32Array(256);
+  weight = new Float32Array(256);
+  group = new Uint16Array(256);
+  query = new Int32Array(256);
+  key = new Int32Array(256);
+
+  /** `from` and `to` are heights in pixels, at the left and at the right edge. */
+  add(query: number, key: number, from: number, to: number, weight: number, group: number): void {
+    const i = this.length++;
+    if (i === this.from.length) this.grow();
+    this.from[i] = from;
+    this.to[i] = to;
+    this.weight[i] = weight;
+    this.group[i] = group;
+    this.query[i] = query;
+    this.key[i] = key;
+  }
+
+  private grow(): void {
+    const size = 2 * this.from.length;
+    const copy = <T extends Float32Array | Uint16Array | Int32Array>(old: T, fresh: T): T => {
+      fresh.set(old);
+      return fresh;
+    };
+    this.from = copy(this.from, new Float32Array(size));
+    this.to = copy(this.to, new Float32Array(size));
+    this.weight = copy(this.weight, new Float32Array(size));
+    this.group = copy(this.group, new Uint16Array(size));
+    this.query = copy(this.query, new Int32Array(size));
+    this.key = copy(this.key, new Int32Array(size));
+  }
+}
+
+/** Where between its two ends (0..1) a link is at `t` of the way across. */
+export function easing(t: number): number {
+  return LEAN * t + (1 - LEAN) * t * t * (3 - 2 * t);
+}
+
+function slope(t: number): number {
+  return LEAN + (1 - LEAN) * 6 * t * (1 - t);
+}
+
+/** The same curve as a Bézier: with its handles at the thirds, x runs evenly and y is `easing`. */
+export function linkPath({ x, width }: Rect, from: number, to: number): readonly PathStep[] {
+  const reach = ((to - from) * LEAN) / 3;
+  return [
+    ["M", x, from],
+    ["C", x + width / 3, from + reach, x + (2 * width) / 3, to - reach, x + width, to],
+  ];
+}
+
+function drawVectors(
+  surface: Surface,
+  area: Rect,
+  links: LinkList,
+  colours: readonly string[],
+): void {
+  const order = Uint32Array.from({ length: links.length }, (_, i) => i);
+  // The strongest come last, on top.
+  order.sort((a, b) => (links.weight[a] as number) - (links.weight[b] as number));
+  for (const i of order) {
+    const weight = links.weight[i] as number;
+    surface.path(linkPath(area, links.from[i] as number, links.to[i] as number), {
+      stroke: colours[links.group[i] as number] as string,
+      strokeWidth: linkWidth(weight),
+      opacity: linkOpacity(weight),
+    });
+  }
+}
+
+/** Links per group, as indices. */
+function byGroup(links: LinkList): Map<number, number[]> {
+  const groups = new Map<number, number[]>();
+  for (let i = 0; i < links.length; i++) {
+    const group = links.group[i] as number;
+    const members = groups.get(group);
+    if (members) members.push(i);
+    else groups.set(group, [i]);
+  }
+  return groups;
+}
+
+/** One group's links as flat arrays in device pixels, in the order the inner loop reads them. */
+interface Strokes {
+  readonly colour: readonly [number, number, number];
+  readonly from: Float64Array;
+  readonly rise: Float64Array;
+  readonly half: Float64Array;
+  /** Optical depth, -ln(1 - opacity): where links cross, depths add and opacities multiply. */
+  readonly depth: Float64Array;
+}
+
+function strokes(
+  links: LinkList,
+  colours: readonly string[],
+  top: number,
+  scale: number,
+): Strokes[] {
+  return Array.from(byGroup(links), ([group, members]) => {
+    const from = Float64Array.from(members, (i) => ((links.from[i] as number) - top) * scale);
+    return {
+      colour: parseHex(colours[group] as string),
+      from,
+      rise: Float64Array.from(
+        members,
+        (i, n) => ((links.to[i] as number) - top) * scale - (from[n] as number),
+      ),
+      half: Float64Array.from(members, (i) => (linkWidth(links.weight[i] as number) * scale) / 2),
+      depth: Float64Array.from(
+        members,
+        (i) => -Math.log(1 - linkOpacity(links.weight[i] as number)),
+      ),
+    };
+  });
+}
+
+/** One column of the picture: where it lies and how wide it is, in device pixels. */
+interface Slice {
+  /** 0..1 across, at its middle. */
+  readonly t: number;
+  readonly width: number;
+  /** Device pixels across all columns. */
+  readonly full: number;
+  readonly height: number;
+}
+
+/**
+ * Add one column's strokes to `change`, which holds differences from pixel to pixel: a stroke of any
+ * height costs its two ends, each spread over two pixels for a smooth edge.
+ */
+function addStrokes(change: Float64Array, slice: Slice, s: Strokes): void {
+  const { height } = slice;
+  const at = easing(slice.t);
+  const steepness = slope(slice.t) / slice.full;
+  const spread = Math.max(0, slice.width - 1) / 2;
+  const { from, rise, half, depth } = s;
+  for (let i = 0; i < from.length; i++) {
+    const dy = rise[i] as number;
+    const y = (from[i] as number) + dy * at;
+    const tangent = Math.abs(dy * steepness);
+    // Cut upright, a slanted stroke is taller than it is wide; over a wide column it also moves.
+    const cut = (half[i] as number) * Math.sqrt(1 + tangent * tangent);
+    const reach = cut + tangent * spread;
+    const low = Math.max(0, y - reach);
+    const high = Math.min(height, y + reach);
+    if (high <= low) continue;
+    const d = ((depth[i] as number) * cut) / reach;
+    const first = low | 0;
+    const last = high | 0;
+    const enter = d * (low - first);
+    const leave = d * (high - last);
+    change[first] = (change[first] as number) + d - enter;
+    change[first + 1] = (change[first + 1] as number) + enter;
+    change[last] = (change[last] as number) - d + leave;
+    change[last + 1] = (change[last + 1] as number) - leave;
+  }
+}
+
+/** Running sums of `change`, added to the column's depth and to its colours weighted by depth. */
+function gather(change: Float64Array, colour: Strokes["colour"], column: Float64Array): void {
+  const [r, g, b] = colour;
+  let depth = 0;
+  for (let y = 0, i = 0; i < column.length; y++, i += 4) {
+    depth += change[y] as number;
+    change[y] = 0;
+    if (depth < 1e-4) continue;
+    column[i] = (column[i] as number) + depth * r;
+    column[i + 1] = (column[i + 1] as number) + depth * g;
+    column[i + 2] = (column[i + 2] as number) + depth * b;
+    column[i + 3] = (column[i + 3] as number) + depth;
+  }
+}
+
+/**
+ * All links summed up in one picture, made for `scale` device pixels per CSS pixel: each group's
+ * depths add up and colours mix by depth, so that the picture does not depend on an order and blends
+ * into a light and a dark ground alike.
+ */
+export function linkPixels(
+  area: Rect,
+  links: LinkList,
+  colours: readonly string[],
+  scale: number,
+  fade = 1,
+): Pixels {
+  const height = Math.max(1, Math.round(area.height * scale));
+  const full = Math.max(1, Math.round(area.width * scale));
+  const width = Math.max(
+    Math.min(64, full),
+    Math.min(full, Math.floor(COLUMN_BUDGET / links.length)),
+  );
+  const groups = strokes(links, colours, area.y, height / area.height);
+  const data = new Uint8ClampedArray(4 * width * height);
+  const change = new Float64Array(height + 2);
+  const column = new Float64Array(4 * height);
+  for (let x = 0; x < width; x++) {
+    const slice = { t: (x + 0.5) / width, width: full / width, full, height };
+    column.fill(0);
+    for (const group of groups) {
+      addStrokes(change, slice, group);
+      gather(change, group.colour, column);
+      change.fill(0, height);
+    }
+    for (let y = 0, to = 4 * x; y < height; y++, to += 4 * width) {
+      const depth = column[4 * y + 3] as number;
+      if (depth === 0) continue;
+      const alpha = Math.round(255 * fade * (1 - Math.exp(-depth)));
+      if (alpha === 0) continue;
+      // No finer than it can be seen at this opacity: exact hues of faint pixels bloat a figure.
+      const step = 255 / alpha;
+      for (let c = 0; c < 3; c++) {
+        data[to + c] = Math.round((column[4 * y + c] as number) / depth / step) * step;
+      }
+      data[to + 3] = alpha;
+    }
+  }
+  return { width, height, data };
+}
+
+/**
+ * Links across `area`, clipped to it: vectors while they can be told apart, one picture beyond.
+ * `picture` makes that picture and may keep it.
+ */
+export function drawLinks(
+  surface: Surface,
+  area: Rect,
+  links: LinkList,
+  colours: readonly string[],
+  picture: () => Pixels = () => linkPixels(area, links, colours, surface.scale),
+  limit = VECTOR_LIMIT,
+): void {
+  if (links.length === 0 || area.width <= 0 || area.height <= 0) return;
+  surface.group(
+    "links",
+    () => {
+      if (links.length > limit) surface.image(area, picture(), true);
+      else drawVectors(surface, area, links, colours);
+    },
+    { clip: area },
+  );
+}

@@ -1,0 +1,30 @@
+/** Drawings kept per owner; a handful each, since a resize or a scroll makes new ones all the time. */
+const CAPACITY = 48;
+
+const kept = new WeakMap<object, Map<string, unknown>>();
+
+/**
+ * What `make` returned for this owner and key before, or makes it. Views are pure and are asked to
+ * draw again on every move of the pointer: what is costly and did not change is not made again. The
+ * key must name everything `make` depends on; the owner's end is the end of what is kept.
+ */
+export function memo<T>(owner: object, key: string, make: () => T): T {
+  let known = kept.get(owner);
+  if (!known) {
+    known = new Map();
+    kept.set(owner, known);
+  }
+  if (known.has(key)) {
+    const value = known.get(key) as T;
+    known.delete(key);
+    known.set(key, value);
+    return value;
+  }
+  const value = make();
+  known.set(key, value);
+  for (const oldest of known.keys()) {
+    if (known.size <= CAPACITY) break;
+    known.delete(oldest);
+  }
+  return value;
+}

@@ -1,0 +1,173 @@
+import type { Position } from "../protocol/generated.js";
+import type { Theme } from "../styles/theme.js";
+import type { Surface } from "../surface/surface.js";
+import { textWidth } from "../surface/text.js";
+import { labelStep, rowMiddle, side, type TokenAxis, visibleRows } from "./axis.js";
+import { memo } from "./memo.js";
+
+/** One head's share of the shade behind a label. */
+export interface Shade {
+  readonly colour: string;
+  /** 0..1. */
+  readonly opacity: number;
+}
+
+export interface TokenColumn {
+  readonly axis: TokenAxis;
+  readonly positions: readonly Position[];
+  /** The labels' space. */
+  readonly x: number;
+  readonly width: number;
+  /** Where labels stand: queries end at the links, keys start there. */
+  readonly align: "start" | "end";
+  readonly size: number;
+}
+
+export interface TokenMarks {
+  readonly hovered?: number | null;
+  readonly pinned?: number | null;
+  /** Segments side by side behind the label, one per head. */
+  readonly shades?: (index: number) => readonly Shade[] | null;
+}
+
+/** Between a label and the links. */
+export const LABEL_PAD = 6;
+
+export function labelOf(positions: readonly Position[], index: number): string {
+  return positions[index]?.label ?? String(index);
+}
+
+export function labelFill(position: Position | undefined, theme: Theme): string {
+  return position?.kind === "special" ? theme.special : theme.text;
+}
+
+/** Width of the widest label of a whole column, which must not change with the scroll. */
+export function widestLabel(positions: readonly Position[], size: number): number {
+  return memo(positions, `widest ${size}`, () =>
+    positions.reduce((widest, { label }) => Math.max(widest, textWidth(label, size)), 0),
+  );
+}
+
+function drawLabel(surface: Surface, column: TokenColumn, index: number, y: number, fill: string) {
+  const end = column.align === "end";
+  surface.text(
+    end ? column.x + column.width - LABEL_PAD : column.x + LABEL_PAD,
+    y,
+    labelOf(column.positions, index),
+    {
+      fill,
+      size: column.size,
+      anchor: end ? "end" : "start",
+      maxWidth: Math.max(0, column.width - LABEL_PAD - 4),
+    },
+  );
+}
+
+function drawShades(surface: Surface, column: TokenColumn, y: number, shades: readonly Shade[]) {
+  const width = column.width / shades.length;
+  const height = Math.max(1, column.axis.rowHeight - (column.axis.rowHeight > 10 ? 1 : 0));
+  shades.forEach(({ colour, opacity }, i) => {
+    if (opacity < 1 / 255) return;
+    const x = column.x + i * width;
+    surface.rect({ x, y: y - height / 2, width, height }, { fill: colour, opacity });
+  });
+}
+
+function drawPin(surface: Surface, column: TokenColumn, y: number, theme: Theme): void {
+  const height = Math.max(3, column.axis.rowHeight - 4);
+  // On the side that faces the links: there the eye already is.
+  const x = column.align === "end" ? column.x + column.width - 3 : column.x;
+  surface.rect({ x, y: y - height / 2, width: 3, height }, { fill: theme.accent });
+}
+
+function drawWash(surface: Surface, column: TokenColumn, y: number, theme: Theme): void {
+  const { rowHeight } = column.axis;
+  surface.rect(
+    { x: column.x, y: y - rowHeight / 2, width: column.width, height: rowHeight },
+    { fill: theme.wash },
+  );
+}
+
+/** A piece that continues a word is tied to the piece before it by a thin line at its side. */
+function drawTie(surface: Surface, column: TokenColumn, y: number, theme: Theme): void {
+  const x = column.align === "end" ? column.x + column.width - 2 : column.x + 2;
+  const { rowHeight } = column.axis;
+  surface.line(x, y - rowHeight + 3, x, y + Math.min(3, rowHeight / 4), {
+    stroke: theme.muted,
+    opacity: 0.55,
+  });
+}
+
+/**
+ * A column of token labels. Only rows in the window are drawn, whatever the number of tokens; rows
+ * too low for a label each show every second, fifth, tenth …, and always the marked ones.
+ */
+export function drawTokens(
+  surface: Surface,
+  column: TokenColumn,
+  marks: TokenMarks,
+  theme: Theme,
+): void {
+  const { axis, positions } = column;
+  const [first, last] = visibleRows(axis);
+  const step = labelStep(axis.rowHeight, column.size);
+  const roomy = step === 1;
+  const marked = [marks.pinned, marks.hovered].filter(
+    (index): index is number =>
+      index !== null && index !== undefined && index < axis.count && side(axis, index) === 0,
+  );
+  for (let index = first; index < last; index++) {
+    const y = rowMiddle(axis, index);
+    if (roomy && marked.includes(index)) drawWash(surface, column, y, theme);
+    const shades = marks.shades?.(index);
+    if (shades) drawShades(surface, column, y, shades);
+    if (roomy && positions[index]?.continues) drawTie(surface, column, y, theme);
+    if (index % step !== 0) continue;
+    if (!roomy && marked.some((m) => Math.abs(m - index) * axis.rowHeight < column.size)) continue;
+    const pinned = index === marks.pinned;
+    drawLabel(
+      surface,
+      column,
+      index,
+      y,
+      pinned ? theme.accent : labelFill(positions[index], theme),
+    );
+  }
+  for (const index of marked) {
+    const y = rowMiddle(axis, index);
+    const pinned = index === marks.pinned;
+    if (!roomy) {
+      drawLabel(
+        surface,
+        column,
+        index,
+        y,
+        pinned ? theme.accent : labelFill(positions[index], theme),
+      );
+    }
+    if (pinned) drawPin(surface, column, y, theme);
+  }
+}
+
+/** A row that was scrolled out of the window and stays at its edge, for a pinned token. */
+export function drawStickyToken(
+  surface: Surface,
+  column: TokenColumn,
+  index: number,
+  y: number,
+  theme: Theme,
+): void {
+  const { rowHeight, top, height } = column.axis;
+  const atTop = y < top + height / 2;
+  const edge = atTop ? y + rowHeight / 2 : y - rowHeight / 2;
+  surface.rect(
+    { x: column.x, y: y - rowHeight / 2, width: column.width, height: rowHeight },
+    { fill: theme.wash },
+  );
+  surface.line(column.x, edge, column.x + column.width, edge, {
+    stroke: theme.accent,
+    opacity: 0.5,
+  });
+  drawPin(surface, column, y, theme);
+  drawLabel(surface, column, index, y, theme.accent);
+}

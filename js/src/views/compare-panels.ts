@@ -1,0 +1,251 @@
+import { BADGE, drawBadge, drawClose, letterOf } from "../marks/badge.js";
+import {
+  colourKeyWidth,
+  drawColourKey,
+  drawDivergingLegend,
+  drawLinkLegend,
+  drawSequentialLegend,
+  LEGEND_BAR,
+  LEGEND_LINE,
+  LEGEND_SIZE,
+  linkLegendWidth,
+  signKey,
+} from "../marks/legend.js";
+import { divergingShade, drawMatrix, type Grid } from "../marks/matrix.js";
+import { memo } from "../marks/memo.js";
+import { labelOf } from "../marks/tokens.js";
+import type { Rect, Surface } from "../surface/surface.js";
+import {
+  type CompareLayout,
+  type ComparePanel,
+  comparedSeries,
+  compareNotes,
+  panelCount,
+  scalesOnOneLine,
+} from "./compare-layout.js";
+import { differenceGrid, largestDifference, signedSeries } from "./difference.js";
+import { formatSigned, formatWeight } from "./format.js";
+import {
+  drawHeat,
+  drawHeatLabels,
+  gridOf,
+  gridPixels,
+  heatMarks,
+  isPooled,
+  loadedIn,
+} from "./heat.js";
+import { drawLines } from "./lines.js";
+import { type LinesInput, loadedRows } from "./lines-data.js";
+import { linesLayout } from "./lines-layout.js";
+import { cellsOf } from "./matrix-layout.js";
+import { drawNotice } from "./notice.js";
+import { type Focus, focusOf, pairNumbers, pairTitle, type Series, seriesError } from "./series.js";
+import type { Scene } from "./view.js";
+
+const LABEL_SIZE = 11;
+
+export function badgeRect({ title }: ComparePanel): Rect {
+  return { x: title.x, y: title.y + 3, width: BADGE, height: BADGE };
+}
+
+export function closeRect({ title }: ComparePanel): Rect {
+  return { x: title.x + title.width - 18, y: title.y + 2, width: 18, height: 18 };
+}
+
+/** The first two, which the difference is of. */
+function firstTwo(scene: Scene): readonly [Series, Series] | null {
+  const [a, b] = comparedSeries(scene);
+  return a && b ? [a, b] : null;
+}
+
+/** The panel's links, in the colours of its head or of the two signs. */
+export function panelLines(
+  scene: Scene,
+  layout: CompareLayout,
+  panel: ComparePanel,
+  focus: Focus,
+): LinesInput {
+  const { queries, keys, state, options, theme } = scene;
+  const two = panel.kind === "difference" ? firstTwo(scene) : null;
+  const sinkAside = options.setSinkAside;
+  const own = panel.series ? [panel.series] : [];
+  return {
+    layout: linesLayout({
+      rect: panel.body,
+      queries,
+      keys,
+      rowHeight: layout.rowHeight,
+      scroll: layout.tokenScroll,
+      numbers: 0,
+      labelSize: LABEL_SIZE,
+    }),
+    series: two ? signedSeries(...two, sinkAside, theme) : own,
+    pinned: { query: state.query, key: state.key },
+    // A difference has the sink set aside in both its terms already.
+    sinkAside: sinkAside && two === null,
+    focus,
+    pictures: layout.panels.length,
+  };
+}
+
+/** What is read at a panel while something is in focus: the pair's number, or the strongest partner. */
+function reading(scene: Scene, panel: ComparePanel): string {
+  const { about, query, key } = focusOf(scene);
+  if (panel.kind === "difference") {
+    const [a, b] = (firstTwo(scene) ?? []).map((series) =>
+      query === null || key === null ? undefined : series.rows.row(query)?.[key],
+    );
+    if (query === null || key === null || a === undefined || b === undefined) return "";
+    return `${pairTitle(scene, query, key)}  ${formatSigned(a - b)}`;
+  }
+  const rows = panel.series?.rows;
+  if (!rows || query === null) return "";
+  const row = rows.row(query);
+  if (!row) return "";
+  if (key !== null) {
+    const { value, note } = pairNumbers(row, key);
+    return `${pairTitle(scene, query, key)}  ${value}${note ? `  (${note})` : ""}`;
+  }
+  if (about !== "query") return "";
+  const best = row.reduce((most, weight, i) => (weight > (row[most] as number) ? i : most), 0);
+  const name = labelOf(scene.queries, query);
+  return `“${name}” most to “${labelOf(scene.keys, best)}”  ${formatWeight(row[best] as number)}`;
+}
+
+function drawTitle(surface: Surface, scene: Scene, panel: ComparePanel): void {
+  const { theme } = scene;
+  const { title, kind, series } = panel;
+  const middle = title.y + 11;
+  const line = title.y + 30;
+  const bold = { fill: theme.text, size: 12, weight: "bold" } as const;
+  if (kind === "difference") {
+    surface.text(title.x, middle, "A − B", { ...bold, maxWidth: title.width });
+  } else {
+    const x = title.x + BADGE + 7;
+    drawBadge(surface, badgeRect(panel), letterOf(kind), kind < 2, theme);
+    const swatch = { x, y: middle - 4.5, width: 9, height: 9 };
+    surface.rect(swatch, { fill: series?.colour ?? theme.muted, radius: 1.5 });
+    const maxWidth = title.width - BADGE - 7 - 14 - 20;
+    surface.text(x + 14, middle, series?.name ?? "", { ...bold, maxWidth });
+    drawClose(surface, closeRect(panel), theme);
+  }
+  surface.text(title.x, line, reading(scene, panel), {
+    fill: theme.muted,
+    size: LEGEND_SIZE,
+    maxWidth: title.width,
+  });
+}
+
+function drawLinesBody(surface: Surface, scene: Scene, layout: CompareLayout, panel: ComparePanel) {
+  const input = panelLines(scene, layout, panel, focusOf(scene));
+  const { x, y, width } = panel.body;
+  surface.line(x, y, x + width, y, { stroke: scene.theme.rule });
+  drawLines(surface, scene, input);
+  const error = seriesError(scene, input.series);
+  if (error !== null) drawNotice(surface, panel.body, error, scene.theme.danger);
+  else if (loadedRows(input) === 0) {
+    drawNotice(surface, input.layout.links, "loading", scene.theme.muted);
+  }
+}
+
+/** A − B as a grid, and the end of its scale. */
+function differenceOf(scene: Scene): { grid: Grid; max: number; name: string } | null {
+  const two = firstTwo(scene);
+  if (!two) return null;
+  const pooled = isPooled(scene, scene.state.compare.length);
+  const [a, b] = two.map((series) => gridOf(scene, series, pooled)) as [Grid, Grid];
+  const grid = differenceGrid(a, b, scene.options.setSinkAside);
+  const name = JSON.stringify([scene.state.compare.slice(0, 2), scene.options.setSinkAside]);
+  const max = memo(scene.stream, `largest ${name} ${loadedIn(a)} ${loadedIn(b)}`, () =>
+    largestDifference(grid),
+  );
+  return { grid, max, name };
+}
+
+function drawMatrixBody(
+  surface: Surface,
+  scene: Scene,
+  layout: CompareLayout,
+  panel: ComparePanel,
+) {
+  const cells = cellsOf(panel.body, scene);
+  const { theme } = scene;
+  if (layout.matrices) drawHeatLabels(surface, scene, cells, layout.matrices, panel);
+  if (panel.series) {
+    drawHeat(surface, scene, panel.series, cells, scene.state.compare.length);
+    const error = seriesError(scene, [panel.series]);
+    if (error !== null) drawNotice(surface, panel.body, error, theme.danger);
+    return;
+  }
+  const difference = differenceOf(scene);
+  if (!difference) return;
+  const { grid, max, name } = difference;
+  const colouring = {
+    name: `difference ${name} ${max}`,
+    shade: divergingShade(max),
+    table: theme.diverging,
+    zero: 128,
+  };
+  const pixels = gridPixels(scene, grid, cells, surface.scale, colouring);
+  drawMatrix(surface, cells, pixels, heatMarks(scene), theme);
+}
+
+export function drawPanel(
+  surface: Surface,
+  scene: Scene,
+  layout: CompareLayout,
+  panel: ComparePanel,
+): void {
+  drawTitle(surface, scene, panel);
+  (layout.matrices ? drawMatrixBody : drawLinesBody)(surface, scene, layout, panel);
+}
+
+function drawMatrixScales(surface: Surface, scene: Scene, width: number, y: number): number {
+  const single = scalesOnOneLine(scene, width);
+  const both = panelCount(scene) > 1;
+  const bar = Math.min(320, single && both ? width / 2 - 12 : width - 8);
+  const left = Math.max(0, (width - (single && both ? 2 * bar + 24 : bar)) / 2);
+  drawSequentialLegend(surface, { x: left, y, width: bar, title: "weight" }, scene.theme);
+  const difference = differenceOf(scene);
+  if (difference) {
+    const x = single ? left + bar + 24 : left;
+    const top = single ? y : y + LEGEND_BAR + 4;
+    const title = { x, y: top, width: bar, title: "A − B" };
+    drawDivergingLegend(surface, title, difference.max, scene.theme);
+  }
+  return (LEGEND_BAR + 4) * (single ? 1 : 2);
+}
+
+function drawLinesScales(surface: Surface, scene: Scene, width: number, y: number): number {
+  const { theme } = scene;
+  const single = scalesOnOneLine(scene, width);
+  const signs = panelCount(scene) > 1 ? signKey("A > B", "B > A", theme) : [];
+  const title = signs.length > 0 ? "weight or difference" : "weight";
+  const scale = linkLegendWidth(title);
+  const key = signs.length > 0 ? colourKeyWidth(signs) : 0;
+  const middle = y + LEGEND_LINE / 2;
+  const used = single && key > 0 ? scale + 24 + key : Math.min(width, scale);
+  const left = Math.max(0, (width - used) / 2);
+  drawLinkLegend(surface, left, middle, title, theme.text, theme);
+  if (key > 0) {
+    const x = single ? left + scale + 24 : Math.max(0, (width - key) / 2);
+    drawColourKey(surface, x, single ? middle : middle + LEGEND_LINE, key + 1, signs, theme);
+  }
+  return LEGEND_LINE * (single ? 1 : 2);
+}
+
+export function drawCompareFooter(
+  surface: Surface,
+  scene: Scene,
+  width: number,
+  layout: CompareLayout,
+): void {
+  const scales = layout.matrices ? drawMatrixScales : drawLinesScales;
+  let y = layout.footerTop + 10;
+  y += scales(surface, scene, width, y) + LEGEND_LINE / 2;
+  for (const note of compareNotes(scene)) {
+    const style = { fill: scene.theme.muted, size: LEGEND_SIZE, anchor: "middle" } as const;
+    surface.text(width / 2, y, note, { ...style, maxWidth: width });
+    y += LEGEND_LINE;
+  }
+}

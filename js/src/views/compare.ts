@@ -1,0 +1,171 @@
+import { side } from "../marks/axis.js";
+import { cellAt, cellRect } from "../marks/matrix.js";
+import { labelOf } from "../marks/tokens.js";
+import type { Rect } from "../surface/surface.js";
+import {
+  type CompareLayout,
+  type ComparePanel,
+  comparedSeries,
+  compareLayout,
+} from "./compare-layout.js";
+import {
+  badgeRect,
+  closeRect,
+  drawCompareFooter,
+  drawPanel,
+  panelLines,
+} from "./compare-panels.js";
+import { hitLines, lineStops } from "./lines.js";
+import { scrollTo } from "./lines-layout.js";
+import { cellsOf } from "./matrix-layout.js";
+import { drawNotice } from "./notice.js";
+import { pinnedFocus } from "./series.js";
+import type { Frame, Hit, Scene, Stop, View } from "./view.js";
+
+const HOW_TO_PIN =
+  "No heads pinned yet: shift-click heads of different layers in the model view, or press C.";
+const EMPTY_HEIGHT = 120;
+
+const inside = ({ x, y, width, height }: Rect, px: number, py: number) =>
+  px >= x && px < x + width && py >= y && py < y + height;
+
+const inFrame = ({ y, height }: Rect, layout: CompareLayout) =>
+  y + height > 0 && y < layout.footerTop;
+
+function panelName({ kind, series }: ComparePanel): string {
+  return kind === "difference" ? "difference A − B" : (series?.name ?? "head");
+}
+
+function hitTitle(panel: ComparePanel, x: number, y: number): Hit | null {
+  if (!panel.series) return null;
+  const { layer, head } = panel.series;
+  if (inside(closeRect(panel), x, y)) return { layer, head, action: "unpin-head" };
+  // The first is first already: its badge does nothing.
+  if (panel.kind === 0 || !inside(badgeRect(panel), x, y)) return null;
+  return { layer, head, action: "make-first" };
+}
+
+function hitMatrix(scene: Scene, layout: CompareLayout, panel: ComparePanel, x: number, y: number) {
+  const { body, series } = panel;
+  const cells = cellsOf(body, scene);
+  const cell = cellAt(cells, x, y);
+  if (cell) {
+    const owner = series ? { layer: series.layer, head: series.head } : {};
+    return { ...owner, query: cell.row, key: cell.column };
+  }
+  const { rowRoom = 0, columnRoom = 0 } = layout.matrices ?? {};
+  if (panel.firstColumn && inside({ ...body, x: body.x - rowRoom, width: rowRoom }, x, y)) {
+    const row = cellAt(cells, body.x, y);
+    return row ? { query: row.row } : null;
+  }
+  if (panel.firstRow && inside({ ...body, y: body.y - columnRoom, height: columnRoom }, x, y)) {
+    const column = cellAt(cells, x, body.y);
+    return column ? { key: column.column } : null;
+  }
+  return null;
+}
+
+/** Badges and crosses of every panel in the frame, for the keyboard. */
+function titleStops(layout: CompareLayout): readonly Stop[] {
+  return layout.panels.flatMap((panel): readonly Stop[] => {
+    if (!panel.series || !inFrame(panel.title, layout)) return [];
+    const { layer, head, name } = panel.series;
+    const unpin = { layer, head, action: "unpin-head", rect: closeRect(panel) } as const;
+    const first = { layer, head, action: "make-first", rect: badgeRect(panel) } as const;
+    return [
+      ...(panel.kind === 0 ? [] : [{ ...first, name: `Make ${name} the first` }]),
+      { ...unpin, name: `Unpin ${name}` },
+    ];
+  });
+}
+
+/** Tokens once, at the first panel: the same token in another panel is the same stop. */
+const MOST_TOKENS = 24;
+
+function tokenStops(scene: Scene, layout: CompareLayout): readonly Stop[] {
+  const panel = layout.panels.find(({ body }) => inFrame(body, layout));
+  if (!panel) return [];
+  if (layout.matrices) {
+    const cells = cellsOf(panel.body, scene);
+    const { rowRoom } = layout.matrices;
+    return scene.queries.slice(0, MOST_TOKENS).map((_, query) => {
+      const { y, height } = cellRect(cells, query, 0);
+      const name = `query ${query} “${labelOf(scene.queries, query)}”`;
+      return { query, name, rect: { x: panel.body.x - rowRoom, y, width: rowRoom, height } };
+    });
+  }
+  const input = panelLines(scene, layout, panel, pinnedFocus(scene));
+  return lineStops(scene, { ...input, series: comparedSeries(scene) }, MOST_TOKENS);
+}
+
+/** Pinned heads of any layers side by side, on the same tokens and under the same pointer. */
+export const compareView: View = {
+  name: "compare",
+
+  contentHeight(scene, width, height) {
+    if (scene.state.compare.length === 0) return EMPTY_HEIGHT;
+    return compareLayout(scene, { width, height, scroll: 0 }).contentHeight;
+  },
+
+  draw(surface, scene, frame) {
+    const all = { x: 0, y: 0, width: frame.width, height: frame.height };
+    if (scene.state.compare.length === 0) {
+      drawNotice(surface, all, HOW_TO_PIN, scene.theme.muted);
+      return;
+    }
+    const layout = compareLayout(scene, frame);
+    const draw = () => {
+      for (const panel of layout.panels) {
+        const { title, body } = panel;
+        const whole = { ...title, height: body.y + body.height - title.y };
+        if (!inFrame(whole, layout)) continue;
+        surface.group(panelName(panel), () => drawPanel(surface, scene, layout, panel));
+      }
+    };
+    surface.group("panels", draw, { clip: { ...all, height: layout.footerTop } });
+    drawCompareFooter(surface, scene, frame.width, layout);
+  },
+
+  hit(scene, frame, x, y) {
+    if (scene.state.compare.length === 0) return null;
+    const layout = compareLayout(scene, frame);
+    if (y >= layout.footerTop) return null;
+    for (const panel of layout.panels) {
+      if (inside(panel.title, x, y)) {
+        const hit = hitTitle(panel, x, y);
+        if (hit) return hit;
+      }
+      const hit = layout.matrices
+        ? hitMatrix(scene, layout, panel, x, y)
+        : hitLines(scene, panelLines(scene, layout, panel, pinnedFocus(scene)), x, y);
+      if (hit) return hit;
+    }
+    return null;
+  },
+
+  reveal(scene, frame, at) {
+    if (scene.state.compare.length === 0 || scene.state.form === "matrix") return null;
+    return revealToken(scene, frame, at);
+  },
+
+  stops(scene, frame) {
+    if (scene.state.compare.length === 0) return [];
+    const layout = compareLayout(scene, frame);
+    return [...titleStops(layout), ...tokenStops(scene, layout)];
+  },
+};
+
+/** Only tokens that overflow their windows can be out of sight. */
+function revealToken(scene: Scene, frame: Frame, at: { query?: number; key?: number }) {
+  const layout = compareLayout(scene, frame);
+  const panel = layout.panels[0];
+  if (!panel || layout.tokenOverflow === 0) return null;
+  const { layout: lines } = panelLines(scene, layout, panel, pinnedFocus(scene));
+  if (at.query !== undefined && side(lines.queries.axis, at.query) !== 0) {
+    return scrollTo(lines, lines.queries, at.query);
+  }
+  if (at.key !== undefined && side(lines.keys.axis, at.key) !== 0) {
+    return scrollTo(lines, lines.keys, at.key);
+  }
+  return null;
+}

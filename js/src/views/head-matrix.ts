@@ -1,0 +1,222 @@
+import { drawSequentialLegend, LEGEND_BAR, LEGEND_LINE, LEGEND_SIZE } from "../marks/legend.js";
+import { cellAt, cellRect } from "../marks/matrix.js";
+import { labelOf } from "../marks/tokens.js";
+import type { Rect, Surface } from "../surface/surface.js";
+import { formatWeight } from "./format.js";
+import { drawHeat, drawHeatLabels, isPooled, POOLED_SIZE } from "./heat.js";
+import {
+  cellsOf,
+  type Multiples,
+  multiplesHeight,
+  multiplesLayout,
+  pictureAt,
+} from "./matrix-layout.js";
+import { drawNotice } from "./notice.js";
+import { drawPairCard } from "./pair-card.js";
+import { headSeries, isolatedHead, type Series, seriesError } from "./series.js";
+import type { Frame, Hit, Scene, Stop } from "./view.js";
+
+const TOP = 4;
+const TITLE = 22;
+const MIN_SIDE = 104;
+
+function notes(scene: Scene): readonly string[] {
+  const words: string[] = [];
+  const { options, keys, state } = scene;
+  if (isPooled(scene, state.heads.length)) {
+    words.push(
+      `max-pooled to ${POOLED_SIZE} × ${POOLED_SIZE}; numbers under the pointer are exact`,
+    );
+  }
+  if (options.setSinkAside && keys.length > 0) {
+    words.push(`“${labelOf(keys, 0)}” set aside: shading rescaled, numbers unchanged`);
+  }
+  return words;
+}
+
+function footerHeight(scene: Scene): number {
+  return 10 + LEGEND_BAR + LEGEND_LINE * notes(scene).length;
+}
+
+function layoutOf(scene: Scene, width: number, height: number): Multiples {
+  const { queries, keys, state } = scene;
+  const free = height - TOP - footerHeight(scene);
+  return multiplesLayout({
+    count: state.heads.length,
+    title: TITLE,
+    minSide: MIN_SIDE,
+    queries,
+    keys,
+    width,
+    height: free,
+  });
+}
+
+export function headMatrixHeight(scene: Scene, width: number, height: number): number {
+  const layout = layoutOf(scene, width, height);
+  return Math.ceil(TOP + multiplesHeight(layout, scene.state.heads.length) + footerHeight(scene));
+}
+
+interface Picture {
+  readonly series: Series;
+  readonly place: ReturnType<typeof pictureAt>;
+}
+
+function pictures(scene: Scene, frame: Frame): { layout: Multiples; all: readonly Picture[] } {
+  const layout = layoutOf(scene, frame.width, frame.height);
+  const top = TOP - frame.scroll;
+  const all = headSeries(scene, { isolate: false }).map((series, n) => ({
+    series,
+    place: pictureAt(layout, n, top),
+  }));
+  return { layout, all };
+}
+
+/** Below the pictures where they end early, at the frame's edge where they scroll. */
+function footerTop(scene: Scene, frame: Frame, layout: Multiples): number {
+  const end = TOP + multiplesHeight(layout, scene.state.heads.length);
+  return Math.min(end, frame.height - footerHeight(scene));
+}
+
+function drawTitle(surface: Surface, scene: Scene, { series, place }: Picture): void {
+  const { rect } = place;
+  const middle = place.titleTop + TITLE / 2;
+  const swatch = { x: rect.x, y: middle - 4.5, width: 9, height: 9 };
+  surface.rect(swatch, { fill: series.colour, radius: 1.5 });
+  surface.text(rect.x + 14, middle, series.name, {
+    fill: scene.theme.text,
+    size: 12,
+    weight: "bold",
+    maxWidth: rect.width - 14,
+  });
+}
+
+/** Which axis is which, in the corner between the labels. */
+function drawCorner(
+  surface: Surface,
+  scene: Scene,
+  layout: Multiples,
+  { rect, titleTop }: Picture["place"],
+) {
+  const style = { fill: scene.theme.muted, size: 10, anchor: "end" } as const;
+  const room = { maxWidth: layout.rowRoom - 6 };
+  surface.text(rect.x - 6, titleTop + TITLE / 2 + 1, "key →", { ...style, ...room });
+  if (layout.columnRoom > 20)
+    surface.text(rect.x - 6, rect.y - 9, "query ↓", { ...style, ...room });
+}
+
+function drawPicture(surface: Surface, scene: Scene, layout: Multiples, picture: Picture): void {
+  const { series, place } = picture;
+  const { rect } = place;
+  const cells = cellsOf(rect, scene);
+  drawTitle(surface, scene, picture);
+  if (place.firstColumn && place.firstRow) drawCorner(surface, scene, layout, place);
+  drawHeatLabels(surface, scene, cells, layout, place);
+  drawHeat(surface, scene, series, cells, scene.state.heads.length);
+  const alone = isolatedHead(scene);
+  if (alone !== null && alone !== series.head && scene.state.heads.includes(alone)) {
+    surface.rect(rect, { fill: scene.theme.background, opacity: 0.75 });
+  }
+}
+
+export function drawHeadMatrix(surface: Surface, scene: Scene, frame: Frame): void {
+  const { layout, all } = pictures(scene, frame);
+  const { theme } = scene;
+  const bottom = footerTop(scene, frame, layout);
+  const body: Rect = { x: 0, y: 0, width: frame.width, height: bottom };
+  const error = seriesError(
+    scene,
+    all.map(({ series }) => series),
+  );
+  const draw = () => {
+    for (const picture of all) {
+      const { rect } = picture.place;
+      // A title and the labels stand above the picture.
+      const above = rect.y - layout.columnRoom - 30;
+      if (above < bottom && rect.y + rect.height > 0) {
+        surface.group(picture.series.name, () => drawPicture(surface, scene, layout, picture));
+      }
+    }
+  };
+  surface.group("matrices", draw, { clip: body });
+  if (error !== null) drawNotice(surface, body, error, theme.danger);
+  const width = Math.min(frame.width - 8, 330);
+  const left = Math.max(4, (frame.width - width) / 2);
+  let y = bottom + 10;
+  drawSequentialLegend(surface, { x: left, y, width, title: "weight" }, theme);
+  y += LEGEND_BAR + LEGEND_LINE / 2 - 2;
+  for (const note of notes(scene)) {
+    const style = { fill: theme.muted, size: LEGEND_SIZE, anchor: "middle" } as const;
+    surface.text(frame.width / 2, y, note, { ...style, maxWidth: frame.width });
+    y += LEGEND_LINE;
+  }
+  const bounds = { x: 0, y: 0, width: frame.width, height: frame.height };
+  drawPairCard(
+    surface,
+    scene,
+    "head",
+    all.map(({ series }) => series),
+    bounds,
+  );
+}
+
+export function hitHeadMatrix(scene: Scene, frame: Frame, x: number, y: number): Hit | null {
+  const { layout, all } = pictures(scene, frame);
+  if (y < 0 || y >= footerTop(scene, frame, layout)) return null;
+  for (const { series, place } of all) {
+    const cells = cellsOf(place.rect, scene);
+    const cell = cellAt(cells, x, y);
+    if (cell) return { layer: series.layer, head: series.head, query: cell.row, key: cell.column };
+    const { rect } = place;
+    // Labels answer like the row or the column they name.
+    if (place.firstColumn && x >= rect.x - layout.rowRoom && x < rect.x) {
+      const row = cellAt(cells, rect.x, y);
+      if (row) return { query: row.row };
+    }
+    if (place.firstRow && y >= rect.y - layout.columnRoom && y < rect.y) {
+      const column = cellAt(cells, x, rect.y);
+      if (column) return { key: column.column };
+    }
+  }
+  return null;
+}
+
+/** Every query and key once, at the first picture; with more than these, arrows and pins are quicker. */
+const MOST_STOPS = 36;
+
+export function headMatrixStops(scene: Scene, frame: Frame): readonly Stop[] {
+  const { layout, all } = pictures(scene, frame);
+  const first = all[0];
+  if (!first) return [];
+  const { rect } = first.place;
+  const cells = cellsOf(rect, scene);
+  const queries = scene.queries.slice(0, MOST_STOPS).map((_, query) => {
+    const { y, height } = cellRect(cells, query, 0);
+    const row = first.series.rows.row(query);
+    const best = row?.reduce(
+      (most, weight, key) => (weight > (row[most] as number) ? key : most),
+      0,
+    );
+    const most =
+      row && best !== undefined
+        ? `, attends most to “${labelOf(scene.keys, best)}” ${formatWeight(row[best] as number)}`
+        : "";
+    return {
+      query,
+      name: `query ${query} “${labelOf(scene.queries, query)}”${most}`,
+      rect: { x: rect.x - layout.rowRoom, y, width: layout.rowRoom, height },
+    };
+  });
+  const keys = scene.keys.slice(0, MOST_STOPS).map((_, key) => {
+    const { x, width } = cellRect(cells, 0, key);
+    const name = `key ${key} “${labelOf(scene.keys, key)}”`;
+    return {
+      key,
+      name,
+      rect: { x, y: rect.y - layout.columnRoom, width, height: layout.columnRoom },
+    };
+  });
+  return [...queries, ...keys].filter(
+    ({ rect: { y, height } }) => y >= 0 && y + height <= frame.height,
+  );
+}

@@ -1,0 +1,172 @@
+import { visibleRows } from "../marks/axis.js";
+import { INVISIBLE, LinkList } from "../marks/links.js";
+import { type LinesLayout, linkEnd } from "./lines-layout.js";
+import { type Focus, type Series, shadingWeight } from "./series.js";
+
+/** What the links of one picture are made from. */
+export interface LinesInput {
+  readonly layout: LinesLayout;
+  readonly series: readonly Series[];
+  /** Pinned positions: they are there even when scrolled away. */
+  readonly pinned: { readonly query: number | null; readonly key: number | null };
+  readonly sinkAside: boolean;
+  readonly focus: Focus;
+  /** Pictures of this kind on the screen: together they draw as many vectors as one may. */
+  readonly pictures: number;
+}
+
+/** The key of a link that stands for several keys. */
+export const SEVERAL = -1;
+
+/** Heads next to each other in a row, so that the same link in two heads is two lines. */
+export function lane(input: LinesInput, group: number): number {
+  const { series, layout } = input;
+  const room = 0.5 * layout.queries.axis.rowHeight;
+  const pitch = Math.min(3, room / Math.max(1, series.length));
+  return (group - (series.length - 1) / 2) * pitch;
+}
+
+/**
+ * One query's links of one head. Keys outside the window end at its edge, all of a side in one place:
+ * there they are summed to one link of what they weigh together.
+ */
+function addFan(list: LinkList, input: LinesInput, group: number, query: number): void {
+  const { layout, series, pinned, sinkAside } = input;
+  const row = series[group]?.rows.row(query);
+  if (!row) return;
+  const [first, last] = visibleRows(layout.keys.axis);
+  const shift = lane(input, group);
+  const from = linkEnd(layout.queries, query, pinned.query) + shift;
+  const add = (key: number, weight: number, end = key) => {
+    // Also refuses NaN.
+    if (!(weight > INVISIBLE)) return;
+    list.add(query, key, from, linkEnd(layout.keys, end, pinned.key) + shift, weight, group);
+  };
+  const sum = (start: number, end: number) => {
+    let total = 0;
+    for (let key = start; key < end; key++) {
+      const weight = shadingWeight(row, key, sinkAside);
+      if (key === pinned.key) add(key, weight);
+      else total += weight;
+    }
+    // As an end, any position of that side will do which is not pinned to the edge.
+    const shown = start === pinned.key ? end - 1 : start;
+    if (shown !== pinned.key) add(SEVERAL, Math.min(1, total), shown);
+  };
+  if (first > 0) sum(0, first);
+  for (let key = first; key < last; key++) add(key, shadingWeight(row, key, sinkAside));
+  if (last < row.length) sum(last, row.length);
+}
+
+/** How many rows of the visible queries are here. */
+export function loadedRows({ layout, series }: LinesInput): number {
+  const [first, last] = visibleRows(layout.queries.axis);
+  let loaded = 0;
+  for (const { rows } of series) {
+    for (let query = first; query < last; query++) if (rows.row(query)) loaded++;
+  }
+  return loaded;
+}
+
+/** Everything that the links of all visible queries depend on, besides the record itself. */
+export function pictureKey(input: LinesInput): string {
+  const { layout, series, pinned, sinkAside } = input;
+  const { links, queries, keys } = layout;
+  const { rowHeight } = queries.axis;
+  return JSON.stringify([
+    series.map(({ layer, head, name, colour }) => [layer, head, name, colour]),
+    [links.x, links.y, links.width, links.height],
+    [rowHeight, queries.axis.offset, keys.axis.offset],
+    [pinned.query, pinned.key, sinkAside, loadedRows(input)],
+  ]);
+}
+
+/** Every link of the visible queries. */
+export function allLinks(input: LinesInput): LinkList {
+  const links = new LinkList();
+  const [first, last] = visibleRows(input.layout.queries.axis);
+  for (let group = 0; group < input.series.length; group++) {
+    for (let query = first; query < last; query++) addFan(links, input, group, query);
+  }
+  return links;
+}
+
+/** Under this many weights a head is in the browser as a whole, and far queries can be read too. */
+const WHOLE_HEAD = 1 << 20;
+
+/** The queries whose weights may be read without fetching what nobody looks at. */
+export function readableQueries(input: LinesInput): readonly [number, number] {
+  const { queries, keys } = input.layout;
+  const whole = queries.axis.count * keys.axis.count <= WHOLE_HEAD;
+  return whole ? [0, queries.axis.count] : visibleRows(queries.axis);
+}
+
+/** The links of the token in focus. */
+export function focusLinks(input: LinesInput): LinkList {
+  const list = new LinkList();
+  const { layout, series, pinned, sinkAside, focus } = input;
+  for (let group = 0; group < series.length; group++) {
+    if (focus.about === "query" && focus.query !== null) addFan(list, input, group, focus.query);
+    if (focus.about !== "key" || focus.key === null) continue;
+    const shift = lane(input, group);
+    const to = linkEnd(layout.keys, focus.key, pinned.key) + shift;
+    const [first, last] = readableQueries(input);
+    for (let query = first; query < last; query++) {
+      const row = series[group]?.rows.row(query);
+      if (!row) continue;
+      const weight = shadingWeight(row, focus.key, sinkAside);
+      if (!(weight > INVISIBLE)) continue;
+      const from = linkEnd(layout.queries, query, pinned.query) + shift;
+      list.add(query, focus.key, from, to, weight, group);
+    }
+  }
+  return list;
+}
+
+/** A strong link whose other end is outside the window. */
+export interface Beyond {
+  readonly index: number;
+  readonly weight: number;
+  readonly side: -1 | 1;
+}
+
+function strongest(found: Map<number, number>, side: -1 | 1, count: number): Beyond[] {
+  return Array.from(found, ([index, weight]) => ({ index, weight, side }))
+    .sort((a, b) => b.weight - a.weight || a.index - b.index)
+    .slice(0, count);
+}
+
+/**
+ * The strongest links that leave the window: at most `count` upwards and `count` downwards. Of keys
+ * for everything and for a query; of queries for a key. Weights are the true ones.
+ */
+export function beyondWindow(input: LinesInput, count: number, least: number): Beyond[] {
+  const { layout, series, sinkAside, focus } = input;
+  const aboutKey = focus.about === "key";
+  const axis = aboutKey ? layout.queries.axis : layout.keys.axis;
+  const [first, last] = visibleRows(axis);
+  if (first === 0 && last === axis.count) return [];
+  const found = { above: new Map<number, number>(), below: new Map<number, number>() };
+  const see = (index: number, weight: number) => {
+    if (!(weight >= least) || (index >= first && index < last)) return;
+    const map = index < first ? found.above : found.below;
+    if (weight > (map.get(index) ?? 0)) map.set(index, weight);
+  };
+  const visible = visibleRows(layout.queries.axis);
+  const [start, end] = aboutKey ? readableQueries(input) : visible;
+  for (const { rows } of series) {
+    if (focus.about === "query" && focus.query !== null) {
+      rows.row(focus.query)?.forEach((weight, key) => {
+        see(key, weight);
+      });
+      continue;
+    }
+    for (let query = start; query < end; query++) {
+      const row = rows.row(query);
+      if (!row) continue;
+      if (aboutKey && focus.key !== null) see(query, row[focus.key] as number);
+      else for (let key = sinkAside ? 1 : 0; key < row.length; key++) see(key, row[key] as number);
+    }
+  }
+  return [...strongest(found.above, -1, count), ...strongest(found.below, 1, count)];
+}

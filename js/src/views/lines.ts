@@ -1,0 +1,233 @@
+import { rowAt, side, visibleRows } from "../marks/axis.js";
+import {
+  drawLinks,
+  easing,
+  type LinkList,
+  linkOpacity,
+  linkPath,
+  linkPixels,
+  linkWidth,
+  VECTOR_LIMIT,
+} from "../marks/links.js";
+import { memo } from "../marks/memo.js";
+import { drawStickyToken, drawTokens, labelOf, type TokenColumn } from "../marks/tokens.js";
+import type { Surface } from "../surface/surface.js";
+import { formatWeight } from "./format.js";
+import {
+  allLinks,
+  focusLinks,
+  type LinesInput,
+  loadedRows,
+  pictureKey,
+  SEVERAL,
+} from "./lines-data.js";
+import { linkEnd, NUMBER_WIDTH } from "./lines-layout.js";
+import { drawMarkers, markersOf } from "./lines-markers.js";
+import { drawNumbers, shadesOf } from "./lines-numbers.js";
+import { hoveredPositions } from "./series.js";
+import type { Hit, Scene, Stop } from "./view.js";
+
+/** How much of everything else stays visible behind a fan. */
+const FADE = 0.13;
+
+function colours({ series }: LinesInput): readonly string[] {
+  return series.map(({ colour }) => colour);
+}
+
+function keptLinks(scene: Scene, input: LinesInput): LinkList {
+  return memo(scene.stream, `list ${pictureKey(input)}`, () => allLinks(input));
+}
+
+/** The links of every visible query; behind a fan only as a grey picture that is hardly there. */
+function drawAll(surface: Surface, scene: Scene, input: LinesInput): void {
+  if (loadedRows(input) === 0) return;
+  const links = keptLinks(scene, input);
+  const area = input.layout.links;
+  const key = pictureKey(input);
+  if (input.focus.about === "all") {
+    const picture = () =>
+      memo(scene.stream, `picture ${surface.scale} ${key}`, () =>
+        linkPixels(area, links, colours(input), surface.scale),
+      );
+    const limit = VECTOR_LIMIT / input.pictures;
+    drawLinks(surface, area, links, colours(input), picture, limit);
+  } else if (links.length > 0 && area.width > 0) {
+    const grey = input.series.map(() => scene.theme.muted);
+    const picture = memo(scene.stream, `behind ${key}`, () =>
+      linkPixels(area, links, grey, 1, FADE),
+    );
+    surface.group("links-behind", () => surface.image(area, picture, true), { clip: area });
+  }
+}
+
+/** The pair in focus once more, on top and wider, so that it is found in its fan. */
+function drawPair(surface: Surface, input: LinesInput, links: LinkList): void {
+  const { focus, layout, series } = input;
+  const other = focus.about === "query" ? focus.key : focus.query;
+  if (other === null) return;
+  const ends = focus.about === "query" ? links.key : links.query;
+  const draw = () => {
+    for (let i = 0; i < links.length; i++) {
+      if (ends[i] !== other) continue;
+      const weight = links.weight[i] as number;
+      const path = linkPath(layout.links, links.from[i] as number, links.to[i] as number);
+      const stroke = series[links.group[i] as number]?.colour;
+      if (!stroke) continue;
+      const opacity = Math.max(0.15, linkOpacity(weight));
+      surface.path(path, { stroke, strokeWidth: linkWidth(weight) + 1, opacity });
+    }
+  };
+  surface.group("pair", draw, { clip: layout.links });
+}
+
+/** The pinned token of a column, when it was scrolled out of the window. */
+function stickyRow(column: TokenColumn, pinned: number | null): number | null {
+  return pinned !== null && side(column.axis, pinned) !== 0 ? pinned : null;
+}
+
+function drawColumn(
+  surface: Surface,
+  scene: Scene,
+  input: LinesInput,
+  which: "query" | "key",
+): void {
+  const { focus, layout } = input;
+  const column = which === "query" ? layout.queries : layout.keys;
+  if (column.width === 0) return;
+  const pinned = input.pinned[which];
+  const hovered = hoveredPositions(scene)[which];
+  const shaded = focus.about === (which === "query" ? "key" : "query");
+  const marks = shaded ? { hovered, pinned, shades: shadesOf(input) } : { hovered, pinned };
+  drawTokens(surface, column, marks, scene.theme);
+  const sticky = stickyRow(column, pinned);
+  if (sticky === null) return;
+  drawStickyToken(surface, column, sticky, linkEnd(column, sticky, sticky), scene.theme);
+}
+
+/** Two token columns and the links between them: everything that moves with the scroll. */
+export function drawLines(surface: Surface, scene: Scene, input: LinesInput): void {
+  const { layout, focus } = input;
+  const columns = () => {
+    drawColumn(surface, scene, input, "query");
+    drawColumn(surface, scene, input, "key");
+    drawNumbers(surface, scene, input);
+  };
+  surface.group("tokens", columns, { clip: layout.body });
+  drawAll(surface, scene, input);
+  if (focus.about !== "all") {
+    const links = focusLinks(input);
+    drawLinks(surface, layout.links, links, colours(input));
+    drawPair(surface, input, links);
+  }
+  drawMarkers(surface, scene, input);
+}
+
+/** Pixels from a link within which the pointer is on it, and the least weight that can be pointed at. */
+const REACH = 4;
+const LEAST_HIT = 0.01;
+
+/**
+ * The link under a point. Looked up in what the pins show, never in what the hover shows: a hover
+ * that changed what can be hovered would flicker.
+ */
+function hitLink(scene: Scene, input: LinesInput, x: number, y: number): Hit | null {
+  const { links: area } = input.layout;
+  const links = input.focus.about === "all" ? keptLinks(scene, input) : focusLinks(input);
+  const at = easing((x - area.x) / area.width);
+  let best: Hit | null = null;
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < links.length; i++) {
+    const weight = links.weight[i] as number;
+    if (weight < LEAST_HIT || links.key[i] === SEVERAL) continue;
+    const from = links.from[i] as number;
+    const distance = Math.abs(y - from - ((links.to[i] as number) - from) * at);
+    // Of two links equally near, the stronger one is meant.
+    const cost = distance - REACH * weight;
+    if (distance > REACH || cost >= least) continue;
+    least = cost;
+    const { layer, head } = input.series[links.group[i] as number] ?? {};
+    if (layer === undefined || head === undefined) continue;
+    best = { layer, head, query: links.query[i] as number, key: links.key[i] as number };
+  }
+  return best;
+}
+
+/** What is under a point. `input.focus` must be that of the pins. */
+export function hitLines(scene: Scene, input: LinesInput, x: number, y: number): Hit | null {
+  const { layout } = input;
+  const { body, links, queries, keys } = layout;
+  if (x < body.x || x > body.x + body.width || y < body.y || y >= body.y + body.height) return null;
+  for (const { rect, hit } of markersOf(scene, input)) {
+    const inside =
+      x >= rect.x && x < rect.x + rect.width && y >= rect.y && y < rect.y + rect.height;
+    if (inside) return hit;
+  }
+  const token = (column: TokenColumn, pinned: number | null) => {
+    const sticky = stickyRow(column, pinned);
+    if (sticky === null) return rowAt(column.axis, y);
+    const middle = linkEnd(column, sticky, sticky);
+    return Math.abs(y - middle) < column.axis.rowHeight / 2 ? sticky : rowAt(column.axis, y);
+  };
+  if (x < links.x) {
+    const query = token(queries, input.pinned.query);
+    return query === null ? null : { query };
+  }
+  if (x >= links.x + links.width) {
+    const key = token(keys, input.pinned.key);
+    return key === null ? null : { key };
+  }
+  return hitLink(scene, input, x, y);
+}
+
+/** The strongest key of a query over the heads shown, for its spoken name. */
+function strongestKey(input: LinesInput, query: number): { key: number; weight: number } | null {
+  let best: { key: number; weight: number } | null = null;
+  for (const { rows } of input.series) {
+    rows.row(query)?.forEach((weight, key) => {
+      if (weight > (best?.weight ?? 0)) best = { key, weight };
+    });
+  }
+  return best;
+}
+
+/** Stops are cheap to count but not to read through; more than this many a side help nobody. */
+const MOST_STOPS = 36;
+
+function tokenStops(
+  input: LinesInput,
+  column: TokenColumn,
+  most: number,
+  make: (index: number) => Pick<Stop, "query" | "key" | "name">,
+): readonly Stop[] {
+  const { axis } = column;
+  const atQueries = column.align === "end";
+  const { numbers } = input.layout;
+  const gutter = (atQueries ? numbers.query : numbers.key) * NUMBER_WIDTH;
+  const x = atQueries ? column.x - gutter : column.x;
+  const width = column.width + gutter;
+  const [first, last] = visibleRows(axis);
+  return Array.from({ length: Math.max(0, last - first) }, (_, i) => first + i)
+    .filter((index) => side(axis, index) === 0)
+    .slice(0, most)
+    .map((index) => {
+      const y = axis.top - axis.offset + index * axis.rowHeight;
+      return { rect: { x, y, width, height: axis.rowHeight }, ...make(index) };
+    });
+}
+
+export function lineStops(scene: Scene, input: LinesInput, most = MOST_STOPS): readonly Stop[] {
+  const { layout } = input;
+  const queries = tokenStops(input, layout.queries, most, (query) => {
+    const best = strongestKey(input, query);
+    const strongest = best
+      ? `, attends most to “${labelOf(scene.keys, best.key)}” ${formatWeight(best.weight)}`
+      : "";
+    return { query, name: `query ${query} “${labelOf(scene.queries, query)}”${strongest}` };
+  });
+  const keys = tokenStops(input, layout.keys, most, (key) => ({
+    key,
+    name: `key ${key} “${labelOf(scene.keys, key)}”`,
+  }));
+  const jumps = markersOf(scene, input).map(({ rect, hit, name }) => ({ ...hit, rect, name }));
+  return [...queries, ...keys, ...jumps];
+}

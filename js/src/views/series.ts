@@ -1,0 +1,124 @@
+import type { Rows } from "../data/blocks.js";
+import { labelOf } from "../marks/tokens.js";
+import { formatWeight, ordinal } from "./format.js";
+import type { Hover, Scene, View } from "./view.js";
+
+/** One head as it is drawn: whose numbers, in which colour, under which name. */
+export interface Series {
+  readonly layer: number;
+  readonly head: number;
+  readonly name: string;
+  readonly colour: string;
+  readonly rows: Rows;
+}
+
+/** The selected head that a chip or a thumbnail points at. */
+export function isolatedHead(scene: Scene): number | null {
+  const { hover, layer, state } = scene;
+  // Only a selected head: its numbers are here, and a hover never asks the kernel for more.
+  if (hover?.head === undefined || !state.heads.includes(hover.head)) return null;
+  if (hover.layer !== undefined && hover.layer !== layer.layer) return null;
+  // A head under the pointer inside a token view comes with a token: there nothing is singled out.
+  const pointsAtHead = hover.source === "model" || (hover.query ?? hover.key) === undefined;
+  return pointsAtHead && hover.source !== "head" ? hover.head : null;
+}
+
+/** The selected heads of the selected layer; only the hovered one while a chip is hovered. */
+export function headSeries(scene: Scene, options: { isolate: boolean }): readonly Series[] {
+  const { layer, state, theme, blocks } = scene;
+  const alone = options.isolate ? isolatedHead(scene) : null;
+  const heads = alone === null ? state.heads : [alone];
+  return heads
+    .filter((head) => head < layer.num_heads)
+    .map((head) => ({
+      layer: layer.layer,
+      head,
+      name: `head ${head}`,
+      colour: theme.head(head, layer.num_heads),
+      rows: blocks.weights(layer.layer, head),
+    }));
+}
+
+/** Why nothing can be drawn, in the reader's words; null when numbers are there or on their way. */
+export function seriesError(scene: Scene, series: readonly Series[]): string | null {
+  for (const { layer, head } of series) {
+    const error = scene.blocks.error("weights", layer, head);
+    if (error !== null) return error;
+  }
+  return null;
+}
+
+/**
+ * What the picture is about at the moment: one query's fan, one key's, or everything. The other of
+ * the two, when known, is the emphasised end. A hover takes the place of pins while it lasts.
+ */
+export interface Focus {
+  readonly about: "all" | "query" | "key";
+  readonly query: number | null;
+  readonly key: number | null;
+}
+
+/** The hovered positions, when they are of this layer's picture and exist. */
+export function hoveredPositions(scene: Scene): { query: number | null; key: number | null } {
+  const { hover, state, queries, keys } = scene;
+  const elsewhere =
+    hover?.source === "model" && hover.layer !== undefined && hover.layer !== state.layer;
+  const valid = (index: number | undefined, count: number) =>
+    index !== undefined && index < count && !elsewhere ? index : null;
+  return { query: valid(hover?.query, queries.length), key: valid(hover?.key, keys.length) };
+}
+
+export function focusOf(scene: Scene): Focus {
+  const { query, key } = hoveredPositions(scene);
+  const { state } = scene;
+  if (query !== null) return { about: "query", query, key: key ?? state.key };
+  if (key !== null) return { about: "key", query: state.query, key };
+  if (state.query !== null) return { about: "query", query: state.query, key: state.key };
+  if (state.key !== null) return { about: "key", query: null, key: state.key };
+  return { about: "all", query: null, key: null };
+}
+
+/** What the pins alone would show: hits are looked up in this, or hovering would move them away. */
+export function pinnedFocus(scene: Scene): Focus {
+  return focusOf({ ...scene, hover: null });
+}
+
+/** The weight that shades: the weight itself, or what it is without the first key. */
+export function shadingWeight(row: Float32Array, key: number, sinkAside: boolean): number {
+  const weight = row[key] as number;
+  if (!sinkAside) return weight;
+  const left = 1 - (row[0] as number);
+  return key === 0 || left <= 0 ? 0 : Math.min(1, weight / left);
+}
+
+/** 1-based place of a key among the keys its query can see, and how many those are. */
+export function rankOf(row: Float32Array, key: number): { rank: number; of: number } {
+  const weight = row[key] as number;
+  let rank = 1;
+  let of = 0;
+  for (const other of row) {
+    if (other > weight) rank++;
+    if (other > 0) of++;
+  }
+  return { rank, of };
+}
+
+/** "0.634" and "2nd of 9", for one pair. */
+export function pairNumbers(row: Float32Array, key: number): { value: string; note: string } {
+  const weight = row[key] as number;
+  const { rank, of } = rankOf(row, key);
+  return {
+    value: formatWeight(weight),
+    note: weight > 0 ? `${ordinal(rank)} of ${of}` : "",
+  };
+}
+
+export function pairTitle(scene: Scene, query: number, key: number): string {
+  return `“${labelOf(scene.queries, query)}” → “${labelOf(scene.keys, key)}”`;
+}
+
+/** Where the pointer is in this view's frame, when it is this view's pointer. */
+export function pointer(hover: Hover | null, view: View["name"]): { x: number; y: number } | null {
+  if (hover?.source !== view || hover.x === undefined || hover.y === undefined) return null;
+  return { x: hover.x, y: hover.y };
+}
