@@ -91,6 +91,16 @@ EVALUATE = """async ([id, code, expressions]) => {
   return (await future.done).content;
 }"""
 
+# Two frames later everything that was due has been drawn.
+PICTURE = """async (canvas) => {
+  for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let hash = 0;
+  for (const word of new Uint32Array(data.buffer)) hash = (Math.imul(hash, 31) + word) | 0;
+  const colours = new Set(new Uint32Array(data.buffer)).size;
+  return `${canvas.width}x${canvas.height} ${colours} colours ${hash}`;
+}"""
+
 CLOSE = """async (id) => {
   const panel = [...jupyterapp.shell.widgets("main")].find((widget) => widget.id === id);
   await panel.sessionContext.shutdown();
@@ -121,6 +131,9 @@ class Lab:
         self.page: Page = self.context.new_page()
         #: Console errors, uncaught exceptions and requests that leave this machine.
         self.problems: list[str] = []
+        #: Messages that the page has sent to kernels.
+        self.sent = 0
+        self.page.on("websocket", lambda socket: socket.on("framesent", self._on_sent))
         self.page.on("console", self._on_console)
         self.page.on("pageerror", self._on_error)
         self.context.on("request", self._on_request)
@@ -169,6 +182,9 @@ class Lab:
     def _wait_for_splash(self) -> None:
         # JupyterLab covers the page while a theme loads; two at a time and it reports an error.
         self.page.locator("#jupyterlab-splash").wait_for(state="detached")
+
+    def _on_sent(self, _payload: object) -> None:
+        self.sent += 1
 
     def _on_console(self, message: ConsoleMessage) -> None:
         place = f"{message.text} ({message.location.get('url', '')})"
@@ -316,6 +332,55 @@ class Widget:
         self.painted()
         quiet = "xpath=self::*[@data-pending='0']"
         self.root.locator(quiet).wait_for(state="attached", timeout=1000 * seconds)
+
+    def panel(self, view: str) -> Locator:
+        """The panel of one view: ``"model"``, ``"head"``, ``"neuron"`` or ``"compare"``."""
+        return self.root.locator(f".aw-panel-{view}")
+
+    def stop(self, view: str, name: str) -> Locator:
+        """What a screen reader finds in a view under a name that starts like this."""
+        return self.panel(view).locator(f".aw-stop[aria-label^='{name}']").first
+
+    def point(self, view: str, name: str) -> tuple[float, float]:
+        """The middle of what has this name, in the page, scrolled into sight."""
+        stop = self.stop(view, name)
+        stop.wait_for(state="attached")
+        stop.scroll_into_view_if_needed()
+        box = stop.bounding_box()
+        assert box is not None
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def click(self, view: str, name: str, *, shift: bool = False) -> None:
+        """Click with the mouse on the picture, where the thing of this name is drawn."""
+        x, y = self.point(view, name)
+        keyboard = self.notebook.page.keyboard
+        if shift:
+            keyboard.down("Shift")
+        self.notebook.page.mouse.click(x, y)
+        if shift:
+            keyboard.up("Shift")
+
+    def hover(self, view: str, name: str) -> None:
+        """Move the mouse there."""
+        self.notebook.page.mouse.move(*self.point(view, name))
+
+    def leave(self) -> None:
+        """Move the mouse away from every widget."""
+        self.notebook.page.mouse.move(2, 2)
+
+    def picture(self, view: str) -> str:
+        """Fingerprint of the pixels of one view's canvas, once nothing is awaited."""
+        self.settle()
+        found: str = self.panel(view).locator("canvas").evaluate(PICTURE)
+        return found
+
+    def wait_for_another(self, view: str, picture: str) -> str:
+        """Wait until a view looks different from this picture; return how it looks then."""
+        give_up = time.monotonic() + 15
+        while (now := self.picture(view)) == picture and time.monotonic() < give_up:
+            self.notebook.page.wait_for_timeout(50)
+        assert now != picture, f"the {view} view still looks as before"
+        return now
 
     def screenshot(self, name: str) -> Path:
         """Save a picture of the widget as ``screenshots/<name>.png``; return its path."""
