@@ -1,4 +1,4 @@
-import { visibleRows } from "../marks/axis.js";
+import { side, visibleRows } from "../marks/axis.js";
 import { INVISIBLE, LinkList } from "../marks/links.js";
 import { type LinesLayout, linkEnd } from "./lines-layout.js";
 import { type Focus, type Series, shadingWeight } from "./series.js";
@@ -101,24 +101,42 @@ export function readableQueries(input: LinesInput): readonly [number, number] {
   return whole ? [0, queries.axis.count] : visibleRows(queries.axis);
 }
 
+/**
+ * One key's links of one head. Of queries outside the window only the strongest of each side is
+ * drawn: weights of different queries have no sum.
+ */
+function addSources(list: LinkList, input: LinesInput, group: number, key: number): void {
+  const { layout, series, pinned, sinkAside } = input;
+  const shift = lane(input, group);
+  const to = linkEnd(layout.keys, key, pinned.key) + shift;
+  const add = (query: number, weight: number) => {
+    if (!(weight > INVISIBLE)) return;
+    const from = linkEnd(layout.queries, query, pinned.query) + shift;
+    list.add(query, key, from, to, weight, group);
+  };
+  const strongest = { above: { query: 0, weight: 0 }, below: { query: 0, weight: 0 } };
+  const [first, last] = readableQueries(input);
+  for (let query = first; query < last; query++) {
+    const row = series[group]?.rows.row(query);
+    if (!row) continue;
+    const weight = shadingWeight(row, key, sinkAside);
+    const where = query === pinned.query ? 0 : side(layout.queries.axis, query);
+    if (where === 0) add(query, weight);
+    else {
+      const best = where < 0 ? strongest.above : strongest.below;
+      if (weight > best.weight) Object.assign(best, { query, weight });
+    }
+  }
+  for (const { query, weight } of Object.values(strongest)) add(query, weight);
+}
+
 /** The links of the token in focus. */
 export function focusLinks(input: LinesInput): LinkList {
   const list = new LinkList();
-  const { layout, series, pinned, sinkAside, focus } = input;
-  for (let group = 0; group < series.length; group++) {
-    if (focus.about === "query" && focus.query !== null) addFan(list, input, group, focus.query);
-    if (focus.about !== "key" || focus.key === null) continue;
-    const shift = lane(input, group);
-    const to = linkEnd(layout.keys, focus.key, pinned.key) + shift;
-    const [first, last] = readableQueries(input);
-    for (let query = first; query < last; query++) {
-      const row = series[group]?.rows.row(query);
-      if (!row) continue;
-      const weight = shadingWeight(row, focus.key, sinkAside);
-      if (!(weight > INVISIBLE)) continue;
-      const from = linkEnd(layout.queries, query, pinned.query) + shift;
-      list.add(query, focus.key, from, to, weight, group);
-    }
+  const { about, query, key } = input.focus;
+  for (let group = 0; group < input.series.length; group++) {
+    if (about === "query" && query !== null) addFan(list, input, group, query);
+    if (about === "key" && key !== null) addSources(list, input, group, key);
   }
   return list;
 }
