@@ -12,6 +12,7 @@ from models import zoo
 from transformers.modeling_utils import AttentionInterface
 
 from attnwidget.capture import capture, recording
+from attnwidget.capture.interface import _listeners
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,7 @@ def interface_as_before() -> Iterator[None]:
     before = AttentionInterface.__dict__["get_interface"]
     yield
     assert AttentionInterface.__dict__["get_interface"] is before
+    assert _listeners.get() == ()
 
 
 def tensors(output: Any) -> list[torch.Tensor]:
@@ -184,8 +186,8 @@ def test_two_threads_hear_their_own_model_only() -> None:
 def test_two_threads_may_share_a_model() -> None:
     model = zoo.build("gpt2", "sdpa")
     inputs = [{"input_ids": zoo.ids(length, seed=length)} for length in (5, 7)]
-    alone = [capture(model, given)["decoder"][1].query for given in inputs]
-    together: dict[int, torch.Tensor] = {}
+    alone = [capture(model, given)["decoder"] for given in inputs]
+    together: dict[int, Any] = {}
     gate = threading.Barrier(2, timeout=30)
 
     def run(index: int) -> None:
@@ -193,15 +195,16 @@ def test_two_threads_may_share_a_model() -> None:
             gate.wait()
             model(**inputs[index])
             gate.wait()
-        together[index] = attention["decoder"][1].query
+        together[index] = attention["decoder"]
 
     threads = [threading.Thread(target=run, args=(index,)) for index in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert torch.equal(together[0], alone[0])
-    assert torch.equal(together[1], alone[1])
+    for index, stream in enumerate(alone):
+        assert torch.equal(together[index][1].query, stream[1].query)
+        assert together[index].key_positions == stream.key_positions
     assert hooks(model) == []
 
 
