@@ -1,4 +1,3 @@
-import { entry } from "../styles/colours.js";
 import type { Theme } from "../styles/theme.js";
 import type { Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
@@ -76,7 +75,8 @@ export function drawDivergingLegend(surface: Surface, bar: Bar, max: number, the
 }
 
 const SAMPLE = 22;
-const samples = [0.01, 0.1, 0.5, 1] as const;
+/** The least of them is the least that shows as a line by itself. */
+const samples = [0.05, 0.2, 0.5, 1] as const;
 
 function sampleWidth(weight: number): number {
   return SAMPLE + 4 + textWidth(String(weight), LEGEND_SIZE) + 10;
@@ -173,9 +173,4 @@ export function signKey(positive: string, negative: string, theme: Theme): reado
     { label: positive, colour: theme.positive },
     { label: negative, colour: theme.negative },
   ];
-}
-
-/** A colour of the sequential map for a weight, as a mark that is not an image needs it. */
-export function sequentialColour(weight: number, theme: Theme): string {
-  return entry(theme.sequential, 255 * Math.sqrt(weight));
 }

@@ -1,12 +1,6 @@
 import { parseHex } from "../styles/colours.js";
 import type { PathStep, Pixels, Rect, Surface } from "../surface/surface.js";
 
-/**
- * Up to here links are vectors; beyond, they are summed up in one picture. A long translucent stroke
- * takes a canvas without a graphics card up to a tenth of a millisecond.
- */
-export const VECTOR_LIMIT = 1500;
-
 /** How far a link leans towards a straight line: 0 is an S with level ends, 1 is straight. */
 const LEAN = 0.3;
 
@@ -271,8 +265,8 @@ export function linkPixels(
 }
 
 /**
- * Links across `area`, clipped to it: vectors while they can be told apart, one picture beyond.
- * `picture` makes that picture and may keep it.
+ * Links across `area`, clipped to it: vectors up to `limit`, one picture beyond. `picture` makes that
+ * picture and may keep it.
  */
 export function drawLinks(
   surface: Surface,
@@ -280,7 +274,7 @@ export function drawLinks(
   links: LinkList,
   colours: readonly string[],
   picture: () => Pixels = () => linkPixels(area, links, colours, surface.scale),
-  limit = VECTOR_LIMIT,
+  limit = surface.maxStrokes,
 ): void {
   if (links.length === 0 || area.width <= 0 || area.height <= 0) return;
   surface.group(

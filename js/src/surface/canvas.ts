@@ -30,6 +30,8 @@ class CanvasSurface implements Surface {
   readonly width: number;
   readonly height: number;
   readonly scale: number;
+  /** Without a graphics card a long translucent stroke takes up to a tenth of a millisecond. */
+  readonly maxStrokes = 300;
   // Where the current group's origin is on the canvas, to know where device pixels lie.
   private originX = 0;
   private originY = 0;

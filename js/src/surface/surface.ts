@@ -64,6 +64,8 @@ export interface Surface {
   readonly height: number;
   /** Device pixels per CSS pixel that images should be made for. */
   readonly scale: number;
+  /** Translucent strokes that one picture may have here; more are summed up into an image. */
+  readonly maxStrokes: number;
   rect(rect: Rect, style: FillStyle): void;
   circle(x: number, y: number, radius: number, style: FillStyle): void;
   line(x1: number, y1: number, x2: number, y2: number, style: StrokeStyle): void;

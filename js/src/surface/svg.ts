@@ -50,6 +50,8 @@ export class SvgSurface implements Surface {
   readonly width: number;
   readonly height: number;
   readonly scale: number;
+  /** A figure is drawn once, and its lines are wanted as lines. */
+  readonly maxStrokes = 3000;
   private readonly parts: string[] = [];
   private readonly clips = new Map<string, string>();
   private readonly ids = new Set<string>();

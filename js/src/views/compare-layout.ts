@@ -44,13 +44,16 @@ export interface CompareLayout {
   readonly contentHeight: number;
 }
 
-/** The pinned heads, each in a colour of its own whatever layers they are from. */
+/**
+ * The pinned heads, each in a colour of its own whatever layers they are from. A and B have the two
+ * colours of their difference: what A attends to more is drawn in A's colour.
+ */
 export function comparedSeries({ state, theme, blocks }: Scene): readonly Series[] {
   return state.compare.map(([layer, head], i) => ({
     layer,
     head,
     name: `layer ${layer} · head ${head}`,
-    colour: theme.head(i, state.compare.length),
+    colour: [theme.positive, theme.negative][i] ?? theme.head(i, state.compare.length),
     rows: blocks.weights(layer, head),
   }));
 }
@@ -97,7 +100,7 @@ function matrixLayout(scene: Scene, frame: Frame): CompareLayout {
   const series = comparedSeries(scene);
   const footer = footerHeight(scene, frame.width);
   const height = Math.max(LEAST_BODY, frame.height - TOP - footer);
-  const request = { count, title: HEAD, minSide: 150, queries, keys, width: frame.width, height };
+  const request = { count, title: HEAD, minSide: 112, queries, keys, width: frame.width, height };
   const matrices = multiplesLayout(request);
   const end = TOP + multiplesHeight(matrices, count);
   const panels = Array.from({ length: count }, (_, n): ComparePanel => {

@@ -15,6 +15,7 @@ import { divergingShade, drawMatrix, type Grid } from "../marks/matrix.js";
 import { memo } from "../marks/memo.js";
 import { labelOf } from "../marks/tokens.js";
 import type { Rect, Surface } from "../surface/surface.js";
+import { textWidth } from "../surface/text.js";
 import {
   type CompareLayout,
   type ComparePanel,
@@ -88,35 +89,62 @@ export function panelLines(
   };
 }
 
-/** What is read at a panel while something is in focus: the pair's number, or the strongest partner. */
-function reading(scene: Scene, panel: ComparePanel): string {
+/** What is read at a panel while something is in focus: words, and the number they are about. */
+interface Reading {
+  readonly words: string;
+  readonly number: string;
+  /** Where it stands among others: said where there is room. */
+  readonly note?: string;
+}
+
+function readDifference(scene: Scene, query: number, key: number): Reading | null {
+  const [a, b] = (firstTwo(scene) ?? []).map(({ rows }) => rows.row(query)?.[key]);
+  if (a === undefined || b === undefined) return null;
+  return { words: pairTitle(scene, query, key), number: formatSigned(a - b) };
+}
+
+/** The pair's exact weight and rank, or the strongest partner of a query alone. */
+function reading(scene: Scene, panel: ComparePanel): Reading | null {
   const { about, query, key } = focusOf(scene);
+  if (query === null) return null;
   if (panel.kind === "difference") {
-    const [a, b] = (firstTwo(scene) ?? []).map((series) =>
-      query === null || key === null ? undefined : series.rows.row(query)?.[key],
-    );
-    if (query === null || key === null || a === undefined || b === undefined) return "";
-    return `${pairTitle(scene, query, key)}  ${formatSigned(a - b)}`;
+    return key === null ? null : readDifference(scene, query, key);
   }
-  const rows = panel.series?.rows;
-  if (!rows || query === null) return "";
-  const row = rows.row(query);
-  if (!row) return "";
+  const row = panel.series?.rows.row(query);
+  if (!row) return null;
   if (key !== null) {
     const { value, note } = pairNumbers(row, key);
-    return `${pairTitle(scene, query, key)}  ${value}${note ? `  (${note})` : ""}`;
+    const words = pairTitle(scene, query, key);
+    return note ? { words, number: value, note: `(${note})` } : { words, number: value };
   }
-  if (about !== "query") return "";
+  if (about !== "query") return null;
   const best = row.reduce((most, weight, i) => (weight > (row[most] as number) ? i : most), 0);
-  const name = labelOf(scene.queries, query);
-  return `“${name}” most to “${labelOf(scene.keys, best)}”  ${formatWeight(row[best] as number)}`;
+  const words = `“${labelOf(scene.queries, query)}” most to “${labelOf(scene.keys, best)}”`;
+  return { words, number: formatWeight(row[best] as number) };
+}
+
+/** The note gives way first, then the words, never the number. */
+function drawReading(surface: Surface, scene: Scene, { title }: ComparePanel, read: Reading): void {
+  const y = title.y + 30;
+  const wide = (part: string) => (part === "" ? 0 : textWidth(part, LEGEND_SIZE) + 7);
+  const { words, number, note = "" } = read;
+  const used = Math.min(wide(words), Math.max(0, title.width - wide(number)));
+  const { text, muted } = scene.theme;
+  const style = { fill: muted, size: LEGEND_SIZE };
+  surface.text(title.x, y, words, { ...style, maxWidth: Math.max(0, used - 6) });
+  surface.text(title.x + used, y, number, { ...style, fill: text });
+  const left = used + wide(number);
+  if (left + wide(note) <= title.width) surface.text(title.x + left, y, note, style);
+}
+
+function nameWithin({ name, layer, head }: Series, width: number): string {
+  return textWidth(name, 12, "sans", "bold") <= width ? name : `L${layer} · H${head}`;
 }
 
 function drawTitle(surface: Surface, scene: Scene, panel: ComparePanel): void {
   const { theme } = scene;
   const { title, kind, series } = panel;
   const middle = title.y + 11;
-  const line = title.y + 30;
   const bold = { fill: theme.text, size: 12, weight: "bold" } as const;
   if (kind === "difference") {
     surface.text(title.x, middle, "A − B", { ...bold, maxWidth: title.width });
@@ -126,19 +154,18 @@ function drawTitle(surface: Surface, scene: Scene, panel: ComparePanel): void {
     const swatch = { x, y: middle - 4.5, width: 9, height: 9 };
     surface.rect(swatch, { fill: series?.colour ?? theme.muted, radius: 1.5 });
     const maxWidth = title.width - BADGE - 7 - 14 - 20;
-    surface.text(x + 14, middle, series?.name ?? "", { ...bold, maxWidth });
+    surface.text(x + 14, middle, series ? nameWithin(series, maxWidth) : "", { ...bold, maxWidth });
     drawClose(surface, closeRect(panel), theme);
   }
-  surface.text(title.x, line, reading(scene, panel), {
-    fill: theme.muted,
-    size: LEGEND_SIZE,
-    maxWidth: title.width,
-  });
+  const read = reading(scene, panel);
+  if (read) drawReading(surface, scene, panel, read);
 }
 
 function drawLinesBody(surface: Surface, scene: Scene, layout: CompareLayout, panel: ComparePanel) {
   const input = panelLines(scene, layout, panel, focusOf(scene));
-  const { x, y, width } = panel.body;
+  const { x, width } = panel.body;
+  // Labels higher than their rows reach over the first row's edge.
+  const y = panel.body.y - Math.max(0, (LABEL_SIZE - layout.rowHeight) / 2);
   surface.line(x, y, x + width, y, { stroke: scene.theme.rule });
   drawLines(surface, scene, input);
   const error = seriesError(scene, input.series);

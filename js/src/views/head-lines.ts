@@ -102,7 +102,7 @@ function drawFooter(surface: Surface, scene: Scene, width: number, top: number):
   const colour = entries.length === 1 ? (entries[0]?.colour ?? theme.text) : theme.text;
   const used = single ? colourKeyWidth(entries) + 24 + scale : Math.min(width, scale);
   const left = Math.max(0, (width - used) / 2);
-  const keyLeft = single ? left : Math.max(0, (width - colourKeyWidth(entries)) / 2);
+  const keyLeft = single ? left : Math.max(4, (width - colourKeyWidth(entries)) / 2);
   drawColourKey(surface, keyLeft, y, width - keyLeft, entries, theme);
   if (!single) y += LEGEND_LINE;
   drawLinkLegend(surface, single ? left + used - scale : left, y, "weight", colour, theme);

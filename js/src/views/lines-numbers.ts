@@ -11,6 +11,7 @@ import type { Scene } from "./view.js";
 /** Numbers beside labels: that many of the largest, and none below this weight. */
 const SHOWN = 12;
 const LEAST = 0.005;
+const NOTHING = 0.0005;
 const SIZE = 11;
 
 /** The weight between the token in focus and a partner in one head; null until it is here. */
@@ -87,6 +88,8 @@ export function drawNumbers(surface: Surface, scene: Scene, input: LinesInput): 
     const shown = means ? [known.reduce((a, b) => a + b, 0) / known.length] : known;
     const y = rowMiddle(column.axis, index);
     shown.forEach((weight, i) => {
+      // Among numbers of other heads, next to nothing is an empty place.
+      if (shown.length > 1 && weight < NOTHING) return;
       const x = left + (i + 1) * NUMBER_WIDTH - 3;
       if (!means && series.length > 1) {
         const bar = { x: x - NUMBER_WIDTH + 4, y: y - 5, width: 2, height: 10 };

@@ -7,7 +7,6 @@ import {
   linkPath,
   linkPixels,
   linkWidth,
-  VECTOR_LIMIT,
 } from "../marks/links.js";
 import { memo } from "../marks/memo.js";
 import { drawStickyToken, drawTokens, labelOf, type TokenColumn } from "../marks/tokens.js";
@@ -28,7 +27,7 @@ import { hoveredPositions } from "./series.js";
 import type { Hit, Scene, Stop } from "./view.js";
 
 /** How much of everything else stays visible behind a fan. */
-const FADE = 0.13;
+const FADE = 0.11;
 
 function colours({ series }: LinesInput): readonly string[] {
   return series.map(({ colour }) => colour);
@@ -49,7 +48,7 @@ function drawAll(surface: Surface, scene: Scene, input: LinesInput): void {
       memo(scene.stream, `picture ${surface.scale} ${key}`, () =>
         linkPixels(area, links, colours(input), surface.scale),
       );
-    const limit = VECTOR_LIMIT / input.pictures;
+    const limit = surface.maxStrokes / input.pictures;
     drawLinks(surface, area, links, colours(input), picture, limit);
   } else if (links.length > 0 && area.width > 0) {
     const grey = input.series.map(() => scene.theme.muted);
@@ -112,7 +111,11 @@ export function drawLines(surface: Surface, scene: Scene, input: LinesInput): vo
     drawColumn(surface, scene, input, "key");
     drawNumbers(surface, scene, input);
   };
-  surface.group("tokens", columns, { clip: layout.body });
+  // A label may be higher than its row.
+  const over = Math.max(0, (layout.queries.size - layout.queries.axis.rowHeight) / 2);
+  const { y, height } = layout.body;
+  const clip = { ...layout.body, y: y - over, height: height + 2 * over };
+  surface.group("tokens", columns, { clip });
   drawAll(surface, scene, input);
   if (focus.about !== "all") {
     const links = focusLinks(input);

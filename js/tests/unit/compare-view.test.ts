@@ -28,6 +28,10 @@ function draw(scene: Scene, frame = FRAME): RecordingSurface {
   return surface;
 }
 
+/** What is written right after some words. */
+const after = (texts: readonly string[], words: string) =>
+  texts.filter((_, i) => texts[i - 1] === words);
+
 const at = (surface: RecordingSurface, text: string) =>
   (surface.calls.find((call) => call.text === text) as Call).numbers as [number, number];
 
@@ -79,11 +83,12 @@ test.each(["lines", "matrix"] as const)(
     const { texts } = draw(scene);
     const weights = PINNED.map(([l, h]) => scene.heads(l, h).weights.row(3)[5] as number);
     for (const weight of weights) {
-      const expected = `“because” → “sie”  ${formatWeight(weight)}`;
-      expect(texts.some((text) => text.startsWith(expected))).toBe(true);
+      expect(
+        after(texts, "“because” → “sie”").some((t) => t.startsWith(formatWeight(weight))),
+      ).toBe(true);
     }
     const difference = formatSigned((weights[0] as number) - (weights[1] as number));
-    expect(texts).toContain(`“because” → “sie”  ${difference}`);
+    expect(after(texts, "“because” → “sie”")).toContain(difference);
   },
 );
 
@@ -96,7 +101,8 @@ test("a query under the pointer names its strongest key in every panel", () => {
       (most, weight, key) => (weight > (row[most] as number) ? key : most),
       0,
     );
-    expect(texts).toContain(`“cat” most to “${KEYS[best]}”  ${formatWeight(row[best] as number)}`);
+    const numbers = after(texts, `“cat” most to “${KEYS[best]}”`);
+    expect(numbers).toContain(formatWeight(row[best] as number));
   }
 });
 
@@ -128,7 +134,7 @@ test("with the sink aside, the difference is of what is left, and the number sta
   expect(row?.[4]).toBeCloseTo(rest(rowA) - rest(rowB), 5);
   expect(row?.[0]).toBe(0);
   const exact = formatSigned((rowA[4] as number) - (rowB[4] as number));
-  expect(draw(scene).texts).toContain(`“sat” → “weil”  ${exact}`);
+  expect(after(draw(scene).texts, "“sat” → “weil”")).toContain(exact);
 });
 
 test("badges make a head the first, crosses unpin it", () => {

@@ -8,7 +8,6 @@ import {
   linkPath,
   linkPixels,
   linkWidth,
-  VECTOR_LIMIT,
 } from "../../src/marks/links.js";
 import type { Pixels } from "../../src/surface/surface.js";
 import { random } from "./attention-scene.js";
@@ -165,8 +164,8 @@ test("opacity and width grow with the weight and stay in their bounds", () => {
 });
 
 test.each([
-  [VECTOR_LIMIT, "path", VECTOR_LIMIT],
-  [VECTOR_LIMIT + 1, "image", 1],
+  [1500, "path", 1500],
+  [1501, "image", 1],
 ])("%d links are drawn as %s", (count, kind, calls) => {
   const surface = new RecordingSurface(90, 60);
   drawLinks(surface, AREA, someLinks(count), ["#000000"]);

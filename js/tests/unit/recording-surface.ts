@@ -15,6 +15,7 @@ export interface Call {
 export class RecordingSurface implements Surface {
   readonly calls: Call[] = [];
   readonly scale = 2;
+  readonly maxStrokes = 1500;
   private origin = { x: 0, y: 0 };
   private name = "";
 
