@@ -29,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from bench import cdn  # noqa: E402 - found through the line above
-from bench.subject import HEADS, LAYERS, OPEN, OPEN_MODEL, Result, Subject  # noqa: E402
+from bench.subject import HEADS, LAYERS, OPEN, OPEN_MODEL, OPEN_PLAIN, Result, Subject  # noqa: E402
 from browser import chromium as chromiums  # noqa: E402
 from browser.lab import BROWSER_ARGUMENTS, Lab  # noqa: E402
 from browser.server import serve  # noqa: E402
@@ -99,13 +99,17 @@ def written(value: float | None, unit: str) -> str:
 
 
 def table(columns: Sequence[Column]) -> str:
-    """Lay the results side by side; the last column is the first by the second."""
-    lines = [f"{'':30}" + "".join(f"{name:>22}" for name, _ in columns) + f"{'ratio':>10}"]
+    """Lay the results side by side; `ratio` is the first by the second."""
+    both = columns[0][0] == "bertviz" and len(columns) > 1
+    heads = [*(name for name, _ in columns[:2]), *["ratio"] * both, *(n for n, _ in columns[2:])]
+    lines = [f"{'':30}" + "".join(f"{head:>16}" for head in heads)]
     for name, read, unit in rows():
         values = [read(result) for _, result in columns]
-        cells = "".join(f"{written(value, unit):>22}" for value in values)
-        ratio = f"{values[0] / values[1]:,.0f} x" if values[0] and values[1] else ""
-        lines.append(f"{name:30}{cells}{ratio:>10}")
+        cells = [written(value, unit) for value in values]
+        if both:
+            ratio = f"{values[0] / values[1]:,.0f} x" if values[0] and values[1] else ""
+            cells.insert(2, ratio)
+        lines.append(f"{name:30}" + "".join(f"{cell:>16}" for cell in cells))
     return "\n".join(lines)
 
 
@@ -130,9 +134,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             (name, measure(browser, name, options.tokens, source=OPEN[name], **plan))
             for name in names
         ]
+        plain = measure(browser, "attnwidget", options.tokens, source=OPEN_PLAIN, **plan)
+        head.append(("one head", plain))
         if options.long:
             longer = measure(browser, "attnwidget", options.long, source=OPEN["attnwidget"], **plan)
-            head.append((f"attnwidget, {options.long}", longer))
+            head.append((f"12 heads, {options.long}", longer))
         log.info("\nHead view, %d heads at once, %d tokens\n%s", HEADS, options.tokens, table(head))
         if options.model_view:
             plan = {"times": 1, "layers": (), "hovers": 0}

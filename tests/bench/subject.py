@@ -34,6 +34,8 @@ OPEN = {
     "bertviz": "head_view(attention, tokens)",
     "attnwidget": f"aw.view(aw.from_weights(attention, tokens), heads=range({HEADS}))",
 }
+# As `aw.view` opens when nothing is said: three views, the first head of the first layer.
+OPEN_PLAIN = "aw.view(aw.from_weights(attention, tokens))"
 OPEN_MODEL = {
     "bertviz": "model_view(attention, tokens)",
     "attnwidget": "aw.model_view(aw.from_weights(attention, tokens))",
@@ -75,7 +77,7 @@ class Subject:
             self.page.wait_for_function("window.requirejs !== undefined")
             shown = self.notebook.append(LOADER)
             self.notebook.output(shown).locator("#vis svg").wait_for(state="attached")
-            lab.problems.clear()
+            lab.watch.problems.clear()
 
     def call(self, function: str, cell: int, *arguments: object) -> Any:
         """Call one of the functions of page.js for a cell."""

@@ -57,4 +57,4 @@ def clean_page(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test during which the page reported an error or reached for the network."""
     yield
     if "lab" in request.fixturenames:
-        request.getfixturevalue("lab").assert_clean()
+        request.getfixturevalue("lab").watch.assert_clean()

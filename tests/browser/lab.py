@@ -22,10 +22,10 @@ if TYPE_CHECKING:
         Browser,
         BrowserContext,
         ConsoleMessage,
-        Error,
         Locator,
         Page,
         Request,
+        WebError,
     )
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -113,8 +113,38 @@ class CellError(AssertionError):
     """A cell or an expression raised in the kernel; the message is its traceback."""
 
 
+class Watch:
+    """Keeps count of everything a clean page would not do, for all pages of a browser context."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        """Start watching."""
+        #: Console errors, uncaught exceptions and requests that leave this machine.
+        self.problems: list[str] = []
+        context.on("console", self._on_console)
+        context.on("weberror", self._on_error)
+        context.on("request", self._on_request)
+
+    def assert_clean(self) -> None:
+        """Fail when a page reported an error or asked for anything off this machine."""
+        problems, self.problems[:] = list(self.problems), []
+        assert not problems, "the page was not clean:\n" + "\n".join(problems)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        place = f"{message.text} ({message.location.get('url', '')})"
+        if message.type == "error" and not any(noise in place for noise in NOISE):
+            self.problems.append(f"console: {place}")
+
+    def _on_error(self, caught: WebError) -> None:
+        self.problems.append(f"uncaught: {caught.error.stack or caught.error.message}")
+
+    def _on_request(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in {"http", "https", "ws", "wss"} and parts.hostname != "127.0.0.1":
+            self.problems.append(f"request to {request.url}")
+
+
 class Lab:
-    """One JupyterLab page. It keeps count of everything a clean page would not do."""
+    """One JupyterLab page, watched."""
 
     def __init__(
         self,
@@ -129,14 +159,10 @@ class Lab:
         if prepare is not None:
             prepare(self.context)
         self.page: Page = self.context.new_page()
-        #: Console errors, uncaught exceptions and requests that leave this machine.
-        self.problems: list[str] = []
+        self.watch = Watch(self.context)
         #: Messages that the page has sent to kernels.
         self.sent = 0
         self.page.on("websocket", lambda socket: socket.on("framesent", self._on_sent))
-        self.page.on("console", self._on_console)
-        self.page.on("pageerror", self._on_error)
-        self.context.on("request", self._on_request)
         self.page.goto(f"{server.url}/lab?reset")
         self.page.wait_for_function("window.jupyterapp !== undefined")
         self.page.evaluate("() => jupyterapp.restored.then(() => null)")
@@ -170,11 +196,6 @@ class Lab:
         """Resize the browser window's content."""
         self.page.set_viewport_size({"width": width, "height": height})
 
-    def assert_clean(self) -> None:
-        """Fail when the page reported an error or asked for anything off this machine."""
-        problems, self.problems[:] = list(self.problems), []
-        assert not problems, "the page was not clean:\n" + "\n".join(problems)
-
     def close(self) -> None:
         """Close the page; kernels of notebooks left open are shut down with the server."""
         self.context.close()
@@ -185,19 +206,6 @@ class Lab:
 
     def _on_sent(self, _payload: object) -> None:
         self.sent += 1
-
-    def _on_console(self, message: ConsoleMessage) -> None:
-        place = f"{message.text} ({message.location.get('url', '')})"
-        if message.type == "error" and not any(noise in place for noise in NOISE):
-            self.problems.append(f"console: {place}")
-
-    def _on_error(self, error: Error) -> None:
-        self.problems.append(f"uncaught: {error.stack or error.message}")
-
-    def _on_request(self, request: Request) -> None:
-        parts = urlsplit(request.url)
-        if parts.scheme in {"http", "https", "ws", "wss"} and parts.hostname != "127.0.0.1":
-            self.problems.append(f"request to {request.url}")
 
 
 class Notebook:
@@ -292,14 +300,19 @@ class Notebook:
     def set_output_width(self, cell: int, width: int) -> None:
         """Resize the window until the cell's output area is ``width`` CSS pixels wide."""
         area = self.output(cell).locator(".jp-OutputArea-output").first
-        for _ in range(3):
-            size = self.page.viewport_size
-            box = area.bounding_box()
+        matches = 0
+        for _ in range(12):
+            size, box = self.page.viewport_size, area.bounding_box()
             assert size is not None
             assert box is not None
-            if round(box["width"]) == width:
+            lacking = width - round(box["width"])
+            # Twice, because JupyterLab lays itself out some time after the window has changed.
+            matches = matches + 1 if lacking == 0 else 0
+            if matches == 2:
                 return
-            self.lab.set_viewport(size["width"] + width - round(box["width"]), size["height"])
+            if lacking:
+                self.lab.set_viewport(size["width"] + lacking, size["height"])
+            self.page.wait_for_timeout(100)
         message = f"the output of cell {cell} cannot be made {width} px wide"
         raise AssertionError(message)
 
@@ -383,8 +396,16 @@ class Widget:
         return now
 
     def screenshot(self, name: str) -> Path:
-        """Save a picture of the widget as ``screenshots/<name>.png``; return its path."""
+        """Save a picture of all of the widget as ``screenshots/<name>.png``; return its path."""
+        page = self.notebook.page
+        before, box = page.viewport_size, self.root.bounding_box()
+        assert before is not None
+        assert box is not None
+        # The notebook scrolls inside the page, so only what fits into the window can be pictured.
+        self.notebook.lab.set_viewport(before["width"], max(1000, round(box["height"]) + 300))
+        self.settle()
         SCREENSHOTS.mkdir(exist_ok=True)
         path = SCREENSHOTS / f"{name}.png"
         self.root.screenshot(path=path, animations="disabled")
+        self.notebook.lab.set_viewport(before["width"], before["height"])
         return path

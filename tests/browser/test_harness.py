@@ -97,9 +97,11 @@ def test_screenshot_is_of_the_widget(notebook: Notebook) -> None:
 
 def test_what_a_clean_page_does_not_do_is_reported(lab: Lab) -> None:
     lab.page.evaluate("() => console.error('a complaint')")
+    lab.page.evaluate("() => { setTimeout(() => { throw new Error('a slip') }); }")
     # Reserved for documentation: nobody answers there, with or without a network.
     lab.page.evaluate("() => fetch('http://192.0.2.1/').catch(() => null)")
     with pytest.raises(AssertionError, match="a complaint") as caught:
-        lab.assert_clean()
+        lab.watch.assert_clean()
     assert "192.0.2.1" in str(caught.value)
-    lab.assert_clean()
+    assert "a slip" in str(caught.value)
+    lab.watch.assert_clean()

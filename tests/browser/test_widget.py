@@ -20,7 +20,7 @@ import ipywidgets
 model, tokenizer = aw.pocket()
 view = aw.view(model, {TEXT!r}, tokenizer=tokenizer)
 seen = []
-view.observe(lambda change: seen.append([change["name"], change["new"]]))
+view.observe(lambda change: seen.append([change["name"], change["new"]]), ["layer", "heads", "query"])
 view
 """
 START = {
@@ -70,7 +70,7 @@ def test_thumbnail_selects_its_head(notebook: Notebook, widget: Widget) -> None:
     head, neuron = widget.picture("head"), widget.picture("neuron")
     widget.click("model", "layer 2 head 1")
     notebook.wait_value("[view.layer, view.heads]", [2, [1]])
-    notebook.wait_value("sorted(name for name, _ in seen)", ["heads", "layer"])
+    notebook.wait_value("sorted(seen)", [["heads", [1]], ["layer", 2]])
     widget.wait_for_another("head", head)
     widget.wait_for_another("neuron", neuron)
 
@@ -145,6 +145,7 @@ def test_python_moves_every_view(notebook: Notebook, widget: Widget) -> None:
     widget.panel("head").wait_for(state="detached")
 
 
+@pytest.mark.usefixtures("widget")
 def test_linked_widgets_move_together_and_share_nothing_else(notebook: Notebook) -> None:
     cell = notebook.append(
         "other = aw.view(view.attention, layer=1)\n"

@@ -1,0 +1,166 @@
+"""What a reader relies on in the widget: the number on screen, the figure in the file, the keys, the errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from browser.lab import Lab, Notebook, Widget
+
+IT, CAT = 8, 2
+SHOW = """
+import attnwidget as aw
+import attnwidget.widget as module
+
+model, tokenizer = aw.pocket()
+view = aw.view(model, "The cat sat on the mat because it was tired", tokenizer=tokenizer)
+answer = module.answer
+view
+"""
+RESET = """
+module.answer = answer
+view.view, view.form, view.layer, view.heads, view.compare = "all", "lines", 0, [0], []
+view.query, view.key = None, None
+"""
+
+
+@pytest.fixture(scope="module")
+def notebook(lab: Lab) -> Iterator[Notebook]:
+    lab.set_viewport(1560, 1300)
+    notebook = lab.notebook([SHOW], name="details")
+    notebook.run(0)
+    yield notebook
+    notebook.close()
+
+
+@pytest.fixture
+def widget(notebook: Notebook) -> Widget:
+    widget = notebook.widget(0)
+    widget.leave()
+    notebook.execute(RESET)
+    widget.settle()
+    return widget
+
+
+def test_the_status_says_the_records_own_weight(notebook: Notebook, widget: Widget) -> None:
+    for layer, head in ((0, 3), (1, 2), (3, 0)):
+        notebook.execute(
+            f"view.layer, view.heads, view.query, view.key = {layer}, [{head}], {IT}, {CAT}"
+        )
+        weight = notebook.value(
+            f"float(view.attention['decoder'][{layer}].weights(head={head})[{IT}, {CAT}])"
+        )
+        shown = "<0.001" if weight < 0.0005 else f"{weight:.3f}"
+        widget.root.locator(
+            ".aw-status", has_text=f"layer {layer} · head {head} · “it” → “cat” {shown}"
+        ).wait_for()
+
+
+def test_a_row_of_numbers_for_who_cannot_see_the_lines(notebook: Notebook, widget: Widget) -> None:
+    notebook.execute(f"view.layer, view.heads, view.query = 1, [2], {IT}")
+    cells = widget.root.locator("table.aw-hidden td")
+    cells.first.wait_for(state="attached")
+    row = notebook.value(f"view.attention['decoder'][1].weights(head=2)[{IT}].tolist()")
+    best = max(range(len(row)), key=row.__getitem__)
+    assert cells.nth(1).inner_text().startswith(f"{best} ")
+    assert cells.nth(2).inner_text() == f"{row[best]:.3f}"
+
+
+def test_browser_and_headless_figures_are_one(
+    notebook: Notebook, widget: Widget, tmp_path: Path
+) -> None:
+    states = [
+        f"view.layer, view.heads, view.query = 2, [1, 3], {IT}",
+        "view.form, view.view = 'matrix', 'head'",
+        f"view.compare, view.view, view.key = [(0, 1), (3, 2)], 'compare', {CAT}",
+        "view.view, view.form = 'neuron', 'lines'",
+        "view.view = 'model'",
+    ]
+    for index, state in enumerate(states):
+        notebook.execute(state)
+        widget.settle()
+        # The reader's window reaches Python once it has come to rest.
+        notebook.page.wait_for_timeout(600)
+        headless, browser = tmp_path / f"headless{index}.svg", tmp_path / f"browser{index}.svg"
+        notebook.execute(f"view.save({str(headless)!r}, renderer='headless')")
+        notebook.execute(f"view.save({str(browser)!r}, renderer='browser')")
+        for _ in range(50):
+            if browser.exists():
+                break
+            notebook.page.wait_for_timeout(100)
+        with notebook.page.expect_download() as download:
+            widget.root.locator(".aw-save-svg").click()
+        button = Path(download.value.path()).read_text(encoding="utf-8")
+        assert browser.read_text(encoding="utf-8") == button, state
+        assert headless.read_text(encoding="utf-8") == button, state
+
+
+def test_an_error_is_shown_in_the_cell_and_can_be_tried_again(
+    notebook: Notebook, widget: Widget
+) -> None:
+    notebook.execute(
+        "def broken(*_):\n    raise RuntimeError('the disk is full')\nmodule.answer = broken\nview.view = 'compare'\n"
+        "view.compare = [(2, 0), (2, 1)]"
+    )
+    failure = widget.root.locator(".aw-failure")
+    failure.wait_for()
+    assert "the disk is full" in failure.inner_text()
+    notebook.execute("module.answer = answer")
+    failure.locator("button").click()
+    failure.wait_for(state="detached")
+    widget.settle()
+
+
+def test_the_keyboard_reaches_everything_and_the_notebook_keeps_out(
+    notebook: Notebook, widget: Widget
+) -> None:
+    page = notebook.page
+    widget.root.locator("[data-form=matrix]").focus()
+    page.keyboard.press("Enter")
+    notebook.wait_value("view.form", "matrix")
+    widget.root.locator("[data-form=lines]").click()
+    notebook.wait_value("view.form", "lines")
+    cells = notebook.cells.count()
+    for key in ("c", "x", "b"):
+        page.keyboard.press(key)
+    notebook.wait_value("view.compare", [[0, 0]])
+    assert notebook.cells.count() == cells, "the notebook took a key that was the widget's"
+    token = widget.stop("head", "query 0 ")
+    token.wait_for(state="attached")
+    token.focus()
+    page.keyboard.press("Tab")
+    page.wait_for_timeout(300)
+    assert "query 1 " in str(page.evaluate("document.activeElement.getAttribute('aria-label')"))
+    page.keyboard.press("Enter")
+    notebook.wait_value("view.query", 1)
+    page.keyboard.press("Escape")
+    notebook.wait_value("view.query", None)
+
+
+def test_everything_that_can_be_pressed_has_a_name(widget: Widget) -> None:
+    for button in widget.root.locator("button, select").all():
+        name = button.get_attribute("aria-label") or button.inner_text()
+        assert name.strip()
+
+
+def test_the_help_lists_the_keys(notebook: Notebook, widget: Widget) -> None:
+    widget.root.locator(".aw-help-button").click()
+    dialog = widget.root.get_by_role("dialog")
+    dialog.wait_for()
+    assert "Shift-click" in dialog.inner_text()
+    notebook.page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+
+
+def test_closing_a_widget_leaves_nothing_behind(notebook: Notebook, widget: Widget) -> None:
+    cell = notebook.append("other = aw.view(view.attention)\nother")
+    notebook.widget(cell).settle()
+    notebook.execute("other.close()")
+    notebook.widget(cell).root.wait_for(state="detached")
+    notebook.execute("view.layer = 1")
+    widget.settle()
