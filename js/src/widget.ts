@@ -25,14 +25,33 @@ function bytesOf(value: unknown): Uint8Array {
   return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
 }
 
+/**
+ * JupyterLab takes single keys (C copies a cell, X cuts it) before they reach an output, unless the
+ * focused element itself says otherwise. Shift-Enter and keys with Ctrl, Alt or Cmd stay its own.
+ */
+function keepShortcuts(root: HTMLElement, signal: AbortSignal): void {
+  const mark = (event: KeyboardEvent) => {
+    const { target } = event;
+    if (!(target instanceof HTMLElement) || !root.contains(target)) return;
+    const modified = event.ctrlKey || event.metaKey || event.altKey;
+    target.toggleAttribute(
+      "data-lm-suppress-shortcuts",
+      !modified && !(event.shiftKey && event.key === "Enter"),
+    );
+  };
+  // The window's capturing listeners come before the document's, where JupyterLab's stands.
+  window.addEventListener("keydown", mark, { signal, capture: true });
+}
+
 /** Draw into `el` until the signal aborts: the same for a live kernel and a saved copy. */
 function mount(el: HTMLElement, model: TraitModel, fetch: Fetch, signal: AbortSignal): Shell {
   const style = document.createElement("style");
   style.textContent = css;
   const root = document.createElement("div");
   root.className = "attnwidget";
-  // JupyterLab's shortcuts would otherwise take the arrows and C before they reach the widget.
-  root.dataset.lmSuppressShortcuts = "true";
+  // A click anywhere in the widget makes its keys work.
+  root.tabIndex = -1;
+  keepShortcuts(root, signal);
   el.replaceChildren(style, root);
   signal.addEventListener("abort", () => el.replaceChildren());
 

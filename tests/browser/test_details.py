@@ -100,20 +100,23 @@ def test_browser_and_headless_figures_are_one(
         assert headless.read_text(encoding="utf-8") == button, state
 
 
-def test_an_error_is_shown_in_the_cell_and_can_be_tried_again(
-    notebook: Notebook, widget: Widget
-) -> None:
-    notebook.execute(
-        "def broken(*_):\n    raise RuntimeError('the disk is full')\nmodule.answer = broken\nview.view = 'compare'\n"
-        "view.compare = [(2, 0), (2, 1)]"
+def test_an_error_is_shown_in_the_cell_and_can_be_tried_again(notebook: Notebook) -> None:
+    cell = notebook.append(
+        "def broken(*_):\n"
+        "    raise RuntimeError('the disk is full')\n"
+        "module.answer = broken\n"
+        "fresh = aw.view(view.attention)\n"
+        "fresh"
     )
-    failure = widget.root.locator(".aw-failure")
+    fresh = notebook.widget(cell)
+    failure = fresh.root.locator(".aw-failure")
     failure.wait_for()
     assert "the disk is full" in failure.inner_text()
     notebook.execute("module.answer = answer")
     failure.locator("button").click()
     failure.wait_for(state="detached")
-    widget.settle()
+    fresh.settle()
+    notebook.execute("fresh.close()")
 
 
 def test_the_keyboard_reaches_everything_and_the_notebook_keeps_out(

@@ -42,6 +42,8 @@ export class BlockStore {
   private readonly ready = new Map<string, Result>();
   private readonly flying = new Set<string>();
   private wants = new Map<string, Want>();
+  /** Read in this frame: never evicted, or a frame larger than the budget would fetch for ever. */
+  private used = new Set<string>();
   private bytes = 0;
   private batches = 0;
   private disposed = false;
@@ -75,6 +77,7 @@ export class BlockStore {
   /** The block, or null while it is not here; asking makes it wanted. */
   get(request: Request, bytes = 1 << 16): Result | null {
     const key = requestKey(request);
+    this.used.add(key);
     const known = this.ready.get(key);
     if (known) {
       // Reinserting keeps the map in order of use: the budget evicts from the front.
@@ -89,6 +92,7 @@ export class BlockStore {
   /** Start a frame: only what it asks for stays wanted. */
   begin(): void {
     this.wants = new Map();
+    this.used = new Set();
   }
 
   /** Send what this frame wanted and does not have, as few batches as fit. */
@@ -154,6 +158,7 @@ export class BlockStore {
     this.ready.set(key, result);
     for (const [old, value] of this.ready) {
       if (this.bytes <= this.budget || old === key) break;
+      if (this.used.has(old)) continue;
       this.bytes -= size(value);
       this.ready.delete(old);
     }

@@ -15,7 +15,8 @@ export function toggleHead(state: State, head: number): Change {
   // The last head stays: an empty selection would leave nothing to look at.
   if (without.length === 0) return {};
   if (without.length < state.heads.length) return { heads: without };
-  return { heads: [...state.heads, head].sort((a, b) => a - b) };
+  // The first one is the head that the neuron view takes apart: adding another leaves it first.
+  return { heads: [...state.heads, head] };
 }
 
 export function addToCompare(state: State, heads: readonly HeadRef[]): Change {
@@ -58,6 +59,9 @@ export function click(state: State, view: View["name"], hit: Hit, additive: bool
   if (hit.action === "make-first" && layer !== undefined && head !== undefined) {
     const rest = state.compare.filter((other) => !sameHead(other, [layer, head]));
     return { compare: [[layer, head], ...rest] };
+  }
+  if (hit.action === "choose-head" && head !== undefined) {
+    return { heads: [head, ...state.heads.filter((other) => other !== head)] };
   }
   if (view === "model" && layer !== undefined && head !== undefined) {
     return clickHead(state, layer, head, additive);

@@ -11,23 +11,6 @@ import { firstRow, type Neuron, rowTop } from "./neuron-scene.js";
 const SIZE = 11;
 const SMALL = 10;
 
-export function drawTitle(surface: Surface, neuron: Neuron): void {
-  const { scene, data, frame } = neuron;
-  const { theme, state, queries, layer } = scene;
-  const y = TITLE / 2 + 1;
-  const title = `query ${data.query} "${queries[data.query]?.label ?? ""}"`;
-  const room = frame.width - 2 * PAD;
-  const fill = theme.head(data.head, layer.num_heads);
-  surface.text(PAD, y, title, { fill, size: 13, weight: "bold", maxWidth: room });
-  const notes = [`layer ${layer.layer} · head ${data.head}`];
-  if (state.heads.length > 1) notes.push(`first of ${state.heads.length} selected heads`);
-  if (data.querySource === "last") notes.push("no query chosen: this is the last");
-  const x = PAD + textWidth(title, 13, "sans", "bold") + 12;
-  const maxWidth = PAD + room - x;
-  if (maxWidth < 40) return;
-  surface.text(x, y, notes.join(" · "), { fill: theme.muted, size: SIZE, maxWidth });
-}
-
 /** The query vector above the column that it multiplies, and what the colours mean. */
 export function drawQueryStrip(surface: Surface, neuron: Neuron): void {
   const { scene, data, layout, order, stripSpans } = neuron;

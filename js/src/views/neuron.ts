@@ -4,14 +4,9 @@ import type { Rect, Surface } from "../surface/surface.js";
 import { formatScore, formatWeight } from "./format.js";
 import { focusTerms } from "./neuron-data.js";
 import { drawDetail, sortDimensionsRect } from "./neuron-detail.js";
+import { drawTitle, otherHeads } from "./neuron-heads.js";
 import { CELL, HEADING, PAD, ROW, STRIP, TITLE } from "./neuron-layout.js";
-import {
-  drawDimensionMark,
-  drawHeadings,
-  drawQueryStrip,
-  drawRows,
-  drawTitle,
-} from "./neuron-rows.js";
+import { drawDimensionMark, drawHeadings, drawQueryStrip, drawRows } from "./neuron-rows.js";
 import {
   contentHeight,
   dimensionAt,
@@ -79,6 +74,8 @@ function hitDetail(neuron: Neuron, x: number, y: number): Hit | null {
 
 function hitHeader(neuron: Neuron, x: number, y: number): Hit | null {
   if (inside(sortKeysRect(neuron), x, y)) return { action: "sort-keys" };
+  const choice = otherHeads(neuron).find(({ rect }) => inside(rect, x, y));
+  if (choice) return { action: "choose-head", head: choice.head };
   const strip = queryStripRect(neuron);
   if (!strip || !inside(strip, x, y)) return null;
   const dimension = dimensionAt(neuron, strip, x);
@@ -164,6 +161,12 @@ export const neuronView: View = {
     const other = keyOrder === "weight" ? "position" : "weight";
     const stops: Stop[] = [
       { action: "sort-keys", rect: sortKeysRect(neuron), name: `sort keys by ${other}` },
+      ...otherHeads(neuron).map(({ head, rect }) => ({
+        action: "choose-head" as const,
+        head,
+        rect,
+        name: `take head ${head} apart instead`,
+      })),
       ...rowStops(neuron),
     ];
     const { detail } = layout;

@@ -60,7 +60,7 @@ export interface Hit {
   /** A marker for something out of the frame: a click scrolls to this content offset in pixels. */
   readonly scrollTo?: number;
   /** Something that reacts to a click in a way of its own: "sort-keys", "sort-dimensions", … */
-  readonly action?: "sort-keys" | "sort-dimensions" | "make-first" | "unpin-head";
+  readonly action?: "sort-keys" | "sort-dimensions" | "make-first" | "unpin-head" | "choose-head";
 }
 
 /** A focusable thing in a view, for keyboards and screen readers. */

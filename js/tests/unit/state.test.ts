@@ -40,14 +40,14 @@ const start: State = {
 
 describe("actions", () => {
   it("toggle heads but never leave none", () => {
-    expect(toggleHead(start, 2)).toEqual({ heads: [1, 2, 3] });
+    expect(toggleHead(start, 2)).toEqual({ heads: [1, 3, 2] });
     expect(toggleHead(start, 1)).toEqual({ heads: [3] });
     expect(toggleHead({ ...start, heads: [1] }, 1)).toEqual({});
   });
 
   it("click selects, shift-click adds within a layer and pins across layers", () => {
     expect(clickHead(start, 3, 1, false)).toEqual({ layer: 3, heads: [1] });
-    expect(clickHead(start, 0, 0, true)).toEqual({ heads: [0, 1, 3] });
+    expect(clickHead(start, 0, 0, true)).toEqual({ heads: [1, 3, 0] });
     const fresh = { ...start, compare: [] };
     expect(clickHead(fresh, 3, 1, true)).toEqual({ compare: [[0, 1], [0, 3], [3, 1]] }); // biome-ignore format: pairs
     expect(clickHead(start, 3, 1, true)).toEqual({ compare: [[0, 3], [3, 1]] }); // biome-ignore format: pairs
@@ -60,6 +60,11 @@ describe("actions", () => {
     expect(letGo(start)).toEqual({ key: null });
     expect(letGo({ ...start, key: null })).toEqual({ query: null });
     expect(letGo({ ...start, key: null, query: null })).toEqual({ compare: [] });
+  });
+
+  it("choose the head to take apart among the selected ones", () => {
+    const hit = { action: "choose-head", head: 3 } as const;
+    expect(click(start, "neuron", hit, false)).toEqual({ heads: [3, 1] });
   });
 
   it("reorder and unpin compared heads", () => {

@@ -91,10 +91,27 @@ describe("the block store", () => {
       queries: [0, 1],
     });
     for (let layer = 0; layer < 3; layer++) store.put(request(layer), weights(request(layer)));
+    store.begin();
     expect(store.get(request(0))).not.toBeNull();
     store.put(request(3), weights(request(3)));
     expect(store.get(request(1))).toBeNull();
     expect(store.get(request(0))).not.toBeNull();
+  });
+
+  it("never drops what the present frame reads, or it would fetch for ever", async () => {
+    const kernel = new Kernel();
+    const store = new BlockStore(kernel.fetch, () => {}, 10);
+    const blocks = store.view(stream, { numQueries: 5, numKeys: 7 });
+    const draw = () => {
+      store.begin();
+      return [0, 1, 2].map((head) => blocks.weights(0, head).row(0));
+    };
+    draw();
+    store.flush();
+    await kernel.answer();
+    expect(draw().every((row) => row !== null)).toBe(true);
+    store.flush();
+    expect(kernel.asked.length).toBe(1);
   });
 
   it("keeps the reason of a failure, and asks again only when told to", async () => {
