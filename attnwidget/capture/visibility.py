@@ -90,18 +90,18 @@ class View:
             first, last = self._limits(queries)
             # Ascending keys: a run of all keys stays a run when keys are left out.
             return Spans(torch.searchsorted(keys, first), torch.searchsorted(keys, last))
-        starts, stops = [], []
+        starts, stops = [queries[:0]], [queries[:0]]
         for block in self._blocks(queries, len(keys)):
             seen = self._seen(block, keys)
             one = seen[0]
-            start, count = one.to(torch.uint8).argmax(dim=1), one.sum(dim=1)
-            stop = len(keys) - one.flip(1).to(torch.uint8).argmax(dim=1)
-            regular = (
-                bool((count == stop - start).all())
-                and bool((seen == one).all())
-                and bool((count > 0).all())
-            )
-            if not regular or self._adds(block, keys):
+            start = one.view(torch.uint8).argmax(dim=1)
+            stop = len(keys) - one.flip(1).view(torch.uint8).argmax(dim=1)
+            rises = one[:, 1:] > one[:, :-1]
+            late = start.nonzero()[:, 0]
+            rises[late, start[late] - 1] = False
+            broken = bool(rises.any()) or not bool(one.any(dim=1).all())
+            apart = len(seen) > 1 and not bool((seen == one).all())
+            if broken or apart or self._adds(block, keys):
                 empty = torch.zeros(0, dtype=torch.long)
                 return Spans(empty, empty, self._dense(queries, keys))
             starts.append(start)
@@ -143,9 +143,11 @@ class View:
     def _block(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Cut ``[1 or head, query, key]`` out of a four-dimensional mask."""
         mask = self.mask[min(self.batch, len(self.mask) - 1)].detach()
-        rows = queries if mask.shape[1] > 1 else torch.zeros(1, dtype=torch.long)
-        columns = keys if mask.shape[2] > 1 else torch.zeros(1, dtype=torch.long)
-        block: Tensor = mask[:, rows.to(mask.device)][:, :, columns.to(mask.device)].cpu()
+        if mask.shape[1] > 1:
+            mask = _cut(mask, 1, queries)
+        if mask.shape[2] > 1:
+            mask = _cut(mask, 2, keys)
+        block: Tensor = mask.cpu()
         return block.expand(-1, len(queries), len(keys))
 
     def _flex(self, queries: Tensor) -> Tensor:
@@ -193,6 +195,14 @@ class View:
                     torch.zeros(seen.shape, dtype=torch.float16).masked_fill(~seen, float("-inf"))
                 )
         return torch.cat(parts, dim=1)
+
+
+def _cut(tensor: Tensor, axis: int, positions: Tensor) -> Tensor:
+    """Take ascending positions along an axis, without a copy where they follow each other."""
+    first, count = int(positions[0]), len(positions)
+    if int(positions[-1]) - first + 1 == count:
+        return tensor.narrow(axis, first, count)
+    return tensor.index_select(axis, positions.to(tensor.device))
 
 
 def fit_band(start: Tensor, stop: Tensor, num_keys: int) -> Band | None:

@@ -53,6 +53,17 @@ def test_nothing_hidden_is_no_band() -> None:
     assert fit_band(spans.start, spans.stop, 7) is None
 
 
+def test_no_queries_see_nothing() -> None:
+    view = View(torch.ones(1, 1, 5, 7, dtype=torch.bool), 5, 7, batch=0)
+    spans = view.spans(torch.arange(0), torch.arange(7))
+    assert (len(spans.start), len(spans.stop), spans.dense) == (0, 0, None)
+
+
+def test_many_runs_are_not_mistaken_for_one() -> None:
+    mask = (torch.arange(1026) % 2 == 0).expand(1, 1, 5, 1026)
+    assert View(mask, 5, 1026, batch=0).spans(torch.arange(5), torch.arange(1026)).dense is not None
+
+
 def test_dropped_keys_close_the_gap() -> None:
     mask = seen_by(Band(causal=True), 7, 7) & torch.tensor([1, 1, 0, 0, 1, 1, 1]).bool()
     view = View(mask[None, None], 7, 7, batch=0)
