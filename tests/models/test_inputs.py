@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from models import words, zoo
+from models import builders, words, zoo
 
 from attnwidget.capture import capture, recording
 
@@ -100,7 +100,7 @@ def test_several_texts(bert: Any, tokenizer: Any) -> None:
 
 def test_chat_messages(gpt2: Any) -> None:
     # GPT-2's vocabulary in the zoo is smaller than the bytes'.
-    gpt2 = zoo.wake(zoo.with_vocabulary(260))
+    gpt2 = zoo.wake(builders.with_vocabulary(260))
     chat = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
     tokenizer = words.byte_level(chat=True)
     attention = capture(gpt2, chat, tokenizer)
@@ -221,7 +221,7 @@ def test_what_is_no_model() -> None:
 
 def test_a_model_without_attention() -> None:
     with pytest.raises(ValueError, match="MambaForCausalLM has no attention layers"):
-        capture(zoo.mamba(), zoo.ids(7))
+        capture(builders.mamba(), zoo.ids(7))
 
 
 def test_a_model_that_attends_on_its_own() -> None:
@@ -229,7 +229,7 @@ def test_a_model_that_attends_on_its_own() -> None:
         ValueError,
         match=r"BloomForCausalLM computes attention without .*BloomAttention x 2 \(transf",
     ):
-        capture(zoo.bloom(), zoo.ids(7))
+        capture(builders.bloom(), zoo.ids(7))
 
 
 def test_what_is_missed_is_named(gpt2: Any) -> None:
