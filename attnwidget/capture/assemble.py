@@ -9,7 +9,7 @@ import torch
 
 from attnwidget.attention import Stream
 from attnwidget.capture.naming import layer_numbers, split_stems, stem, stream_name
-from attnwidget.capture.stitch import read_bias, read_mask, sees_any
+from attnwidget.capture.stitch import read_bias, read_mask, read_weights, sees_any
 from attnwidget.capture.towers import Axis, Hints, describe_axis, enclosing, real_positions
 from attnwidget.layer import Layer
 
@@ -81,7 +81,9 @@ def _grouped(recorder: Recorder) -> dict[str, list[Calls]]:
     groups: dict[str, dict[str, list[Calls]]] = {}
     for calls in recorder.calls.values():
         tower = next(enclosing(recorder.towers, calls.path))
-        name = stream_name(calls.path, calls.module, recorder.model, tower.module)
+        name = stream_name(
+            calls.path, calls.module, recorder.model, tower.module, looks_back=calls.looks_back()
+        )
         groups.setdefault(name, {}).setdefault(stem(calls.path), []).append(calls)
     apart: dict[str, list[Calls]] = {}
     for name, stems in groups.items():
@@ -214,6 +216,8 @@ class _StreamBuilder:
         query = torch.cat([call.query for call in source.calls], dim=1)
         band, mask = self._mask(source.calls, queries, keys)
         call = source.calls[0]
+        if call.recorded is not None:
+            return self._weights_only(source, queries, keys)
         return Layer(
             stream=self.name,
             layer=source.number,
@@ -227,6 +231,18 @@ class _StreamBuilder:
             bias=self._bias(source.calls, mask, queries, keys),
             softcap=call.softcap,
             sinks=call.sinks,
+        )
+
+    def _weights_only(self, source: _Source, queries: Tensor, keys: Tensor) -> Layer:
+        recorded = read_weights(source.calls, source.num_keys)
+        return Layer(
+            stream=self.name,
+            layer=source.number,
+            module_path=source.path,
+            num_heads=len(recorded),
+            value=_take(source.value, keys),
+            recorded=_take(_take(recorded, queries).mT, keys).mT.contiguous(),
+            reason=source.calls[0].reason,
         )
 
     def _mask(

@@ -29,6 +29,8 @@ class Call:
         position_bias: ``[batch or 1, head or 1, query or 1, key]`` as passed, or ``None``.
         forward_pass: Number of the model's forward pass it belongs to.
         first_key: Index, counted over the whole recording, of the first key it looked at.
+        recorded: ``[head, query, key]`` weights, where query and key are not known; those then have no dimensions.
+        reason: Why they are not.
     """
 
     query: Tensor
@@ -41,6 +43,8 @@ class Call:
     position_bias: Tensor | None
     forward_pass: int = 0
     first_key: int = 0
+    recorded: Tensor | None = None
+    reason: str | None = None
 
 
 @dataclass(slots=True)
@@ -101,6 +105,24 @@ class Calls:
         self.calls.append(call)
         self._last_key = arguments.key
 
+    def give_up(self, trouble: str) -> None:
+        """Say why there will be no record of this module."""
+        self.trouble = self.trouble or trouble
+        self.calls.clear()
+
+    def looks_back(self) -> bool:
+        """Tell whether queries are seen to look at no key after them."""
+        call = next((call for call in self.calls if call.view.num_queries > 1), None)
+        if call is None:
+            return False
+        start = call.view.num_keys - call.view.num_queries
+        return start >= 0 and not any(
+            call.view.sees_any(
+                torch.tensor([row]), torch.arange(start + row + 1, call.view.num_keys)
+            )
+            for row in (0, (call.view.num_queries - 1) // 2)
+        )
+
     def keys_agree(self, key: Tensor, batch: int) -> bool:
         """Tell whether the last call looked at the keys put together here.
 
@@ -141,6 +163,8 @@ def _read(arguments: Arguments, batch: int, device: torch.device, new: slice) ->
         softcap=None if softcap is None else float(softcap),
         sinks=None if sinks is None else _copied(sinks.flatten(), device),
         position_bias=options.get("position_bias"),
+        recorded=None if arguments.weights is None else _copied(arguments.weights, device),
+        reason=arguments.reason,
     )
 
 

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import logging
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import PreTrainedModel
 
 from attnwidget.capture.calls import Calls
+from attnwidget.capture.functional import FunctionTap
 from attnwidget.capture.interface import is_listening, listening
+from attnwidget.capture.modules import may_attend, watching
 from attnwidget.capture.naming import attention_like, is_cross
+from attnwidget.capture.solve import UnreadableError, solve
 from attnwidget.capture.towers import Tower, batch_size
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from torch import nn
 
+    from attnwidget.capture.functional import Frame, WeightedSum
     from attnwidget.capture.interface import Arguments
 
 __all__ = ["Recorder"]
+
+_log = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -44,39 +53,77 @@ class Recorder:
         self.calls: dict[str, Calls] = {}
         self.ran: set[str] = set()
         self.forward_passes = 0
+        self.broken: dict[str, str] = {}
         self._rows: int | None = None
+        self._tap = FunctionTap(self, frozenset(p.data_ptr() for p in model.parameters()))
         self._stack = ExitStack()
 
     def start(self) -> None:
         """Begin to listen."""
         with ExitStack() as stack:
             stack.enter_context(listening(self))
-            for tower in self.towers.values():
-                stack.callback(
-                    tower.module.register_forward_pre_hook(
-                        self._enter(tower), with_kwargs=True
-                    ).remove
+            stack.callback(self._tap.close)
+            stack.enter_context(
+                watching(
+                    [
+                        *(
+                            (tower.module, self._enter(tower), None)
+                            for tower in self.towers.values()
+                        ),
+                        *(
+                            (module, self._run(path, module), self._ran)
+                            for path, module in may_attend(self.model).items()
+                        ),
+                    ]
                 )
-            for path, module in self.candidates.items():
-                stack.callback(module.register_forward_pre_hook(self._run(path)).remove)
+            )
             self._stack = stack.pop_all()
 
     def stop(self) -> None:
         """Cease to listen and leave the model as it was."""
         self._stack.close()
 
-    def heard(self, arguments: Arguments) -> None:
-        """Keep one attention call if it is one of this model's."""
+    def heard(self, arguments: Arguments) -> AbstractContextManager[None]:
+        """Keep one call of the attention interface if it is one of this model's."""
         path = self.paths.get(id(arguments.module))
         if path is None:
+            return nullcontext()
+        self._keep(path, arguments, arguments.query.shape[0])
+        return self._tap.paused()
+
+    def called(self, frame: Frame, arguments: Arguments) -> None:
+        """Keep a call of one of PyTorch's own attention functions."""
+        self._keep(frame.path, arguments, arguments.query.shape[0])
+
+    def summed(self, frame: Frame, weighted_sum: WeightedSum) -> None:
+        """Keep a call that was recognised by its arithmetic."""
+        try:
+            arguments, rows = solve(weighted_sum, frame, self._rows, self.batch)
+        except UnreadableError as error:
+            self._calls(frame.path, frame.module).give_up(str(error))
             return
-        if path not in self.calls:
-            self.calls[path] = Calls(path, arguments.module, is_cross(path, arguments.module))
-        calls = self.calls[path]
-        rows = arguments.query.shape[0]
-        if self._rows is not None and rows != self._rows and calls.trouble is None:
-            calls.trouble = f"attends within {rows} pieces of {self._rows} inputs"
+        if arguments is not None:
+            self._keep(frame.path, arguments, rows)
+
+    def failed(self, frame: Frame, error: Exception) -> None:
+        """Remember that reading a module's operations failed."""
+        _log.debug("%s could not be read", frame.path, exc_info=error)
+        self.broken.setdefault(frame.path, f"could not be read ({type(error).__name__}: {error})")
+
+    def _keep(self, path: str, arguments: Arguments, rows: int) -> None:
+        calls = self._calls(path, arguments.module)
+        if self._rows is not None and rows != self._rows:
+            calls.give_up(f"attends within {rows} pieces of {self._rows} inputs")
+        elif self._rows is None and self.batch is None and rows > 1:
+            calls.give_up(
+                f"attends within {rows} inputs or pieces; say which to record with batch=0 .. {rows - 1}"
+            )
         calls.add(arguments, self.forward_passes, self.row, self.device)
+
+    def _calls(self, path: str, module: nn.Module) -> Calls:
+        if path not in self.calls:
+            self.calls[path] = Calls(path, module, is_cross(path, module))
+        return self.calls[path]
 
     @property
     def row(self) -> int:
@@ -97,7 +144,7 @@ class Recorder:
         ]
 
     def _enter(self, tower: Tower) -> Any:
-        def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if not is_listening(self):
                 return  # another thread runs the same model
             inputs = tower.named(args, kwargs)
@@ -109,12 +156,17 @@ class Recorder:
 
         return hook
 
-    def _run(self, path: str) -> Any:
-        def hook(_module: nn.Module, _args: tuple[Any, ...]) -> None:
+    def _run(self, path: str, module: nn.Module) -> Any:
+        def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if is_listening(self):
                 self.ran.add(path)
+                self._tap.enter(path, module, (*args, *kwargs.values()))
 
         return hook
+
+    def _ran(self) -> None:
+        if is_listening(self):
+            self._tap.leave()
 
     def _check_batch(self, rows: int | None) -> None:
         """Refuse to choose between the rows of a batch, before anything is computed."""

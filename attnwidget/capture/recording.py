@@ -202,7 +202,7 @@ def _finish(recorder: Recorder, tokenizer: Any, hints: Hints) -> Attention:
         raise ValueError(_nothing(recorder, missed, failed))
     if missed:
         warnings.warn(
-            f"not recorded, because they compute attention without transformers' AttentionInterface: "
+            f"not recorded, because their attention was not recognised: "
             f"{module_kinds(recorder.model, missed)}.",
             stacklevel=5,
         )
@@ -229,7 +229,7 @@ def _nothing(recorder: Recorder, missed: list[str], failed: dict[str, str]) -> s
         )
     if missed:
         return (
-            f"{name} computes attention without transformers' AttentionInterface, so it cannot be recorded: "
+            f"{name} computes attention in a way that was not recognised, so it cannot be recorded: "
             f"{module_kinds(recorder.model, missed)}. Its weights can be shown: load it with "
             "attn_implementation='eager' and call "
             "attnwidget.from_weights(model(**inputs, output_attentions=True).attentions, tokens)."
