@@ -69,10 +69,11 @@ def assemble(
     axes: dict[str, Axis] = {}
     failed: dict[str, str] = {}
     for name, group in _grouped(recorder).items():
-        sources = _sources(group, recorder.row, failed)
-        if sources:
-            builder = _StreamBuilder(recorder, name, sources)
-            streams[name] = builder.build(tokenizer, hints, axes)
+        for number, sources in enumerate(_alike(_sources(group, recorder.row, failed)), start=1):
+            # Stages that make the sequence shorter and shorter: each is a stream of its own.
+            own = name if number == 1 else f"{name} {number}"
+            builder = _StreamBuilder(recorder, own, name, sources)
+            streams[own] = builder.build(tokenizer, hints, axes)
     return streams, failed
 
 
@@ -127,29 +128,24 @@ def _sources(group: list[Calls], row: int, failed: dict[str, str]) -> list[_Sour
                 )
         if calls.trouble is not None:
             failed[calls.path] = calls.trouble
-    return _alike(found, failed)
+    return found
 
 
-def _alike(sources: list[_Source], failed: dict[str, str]) -> list[_Source]:
-    """Keep the layers that attend over the same positions as the first: a stream has one set."""
-    kept = []
+def _alike(sources: list[_Source]) -> list[list[_Source]]:
+    """Sort the layers by the number of positions they attend over: a stream has one set of them."""
+    groups: dict[tuple[int, int], list[_Source]] = {}
     for source in sources:
-        if (source.num_queries, source.num_keys) == (sources[0].num_queries, sources[0].num_keys):
-            kept.append(source)
-        else:
-            failed[source.path] = (
-                f"attends {source.num_queries} queries to {source.num_keys} keys, "
-                "other layers of its stream do not"
-            )
-    return kept
+        groups.setdefault((source.num_queries, source.num_keys), []).append(source)
+    return list(groups.values())
 
 
 class _StreamBuilder:
     """Builds one stream; layers share masks, so what was read for one is kept for the next."""
 
-    def __init__(self, recorder: Recorder, name: str, sources: list[_Source]) -> None:
+    def __init__(self, recorder: Recorder, name: str, side: str, sources: list[_Source]) -> None:
         self.recorder = recorder
         self.name = name
+        self.side = side
         self.sources = sources
         # Keyed by the ids of tensors, which the calls in `sources` keep alive.
         self._masks: dict[Any, tuple[Band | None, Tensor | None]] = {}
@@ -185,14 +181,14 @@ class _StreamBuilder:
     def _self_axes(self, tokenizer: Any, hints: Hints) -> tuple[Axis, Axis]:
         first = self.sources[0]
         config = getattr(self.recorder.model, "config", None)
-        if getattr(config, "is_encoder_decoder", False) and self.name == "decoder":
+        if getattr(config, "is_encoder_decoder", False) and self.side == "decoder":
             hints = Hints()  # they speak of what the encoder reads
         axis = describe_axis(
             list(enclosing(self.recorder.towers, first.path)),
             (first.num_queries, first.num_keys),
             tokenizer,
             hints,
-            side=self.name,
+            side=self.side,
         )
         start = first.num_keys - first.num_queries
         return Axis(axis.positions[start:], axis.real[start:]), axis

@@ -97,12 +97,20 @@ class Recorder:
 
     def summed(self, frame: Frame, weighted_sum: WeightedSum) -> None:
         """Keep a call that was recognised by its arithmetic."""
+        trouble = None
         try:
             arguments, rows = solve(weighted_sum, frame, self._rows, self.batch)
         except UnreadableError as error:
-            self._calls(frame.path, frame.module).give_up(str(error))
-            return
-        if arguments is not None:
+            arguments, trouble = None, str(error)
+        else:
+            if arguments is not None and self._rows not in {None, rows}:
+                trouble = f"attends within {rows} pieces of {self._rows} inputs"
+        if trouble is not None and weighted_sum.softmaxed.product is None:
+            # No scores of queries and keys: a convolution whose kernel is a softmax, say.
+            self.broken.setdefault(frame.path, trouble)
+        elif trouble is not None:
+            self._calls(frame.path, frame.module).give_up(trouble)
+        elif arguments is not None:
             self._keep(frame.path, arguments, rows)
 
     def failed(self, frame: Frame, error: Exception) -> None:

@@ -198,6 +198,8 @@ def _finish(recorder: Recorder, tokenizer: Any, hints: Hints) -> Attention:
         tokenizer = local_tokenizer(recorder.model)
     streams, failed = assemble(recorder, getattr(tokenizer, "tokenizer", tokenizer), hints)
     missed = recorder.missed()
+    failed |= {path: recorder.broken[path] for path in missed if path in recorder.broken}
+    missed = [path for path in missed if path not in failed]
     if not streams:
         raise ValueError(_nothing(recorder, missed, failed))
     if missed:
