@@ -118,7 +118,8 @@ class FunctionTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def enter(self, path: str, module: nn.Module, given: Iterable[Any]) -> None:
         """Begin to read: ``module`` starts to run on what is ``given``."""
         states = next((tensor for tensor in given if isinstance(tensor, torch.Tensor)), None)
-        sizes = frozenset(() if states is None else states.shape)
+        # Nested tensors, which encoders make of padded batches, have no shape.
+        sizes = frozenset(() if states is None or states.is_nested else states.shape)
         self._frames.append(Frame(path, module, sizes))
         self._push()
 
@@ -263,7 +264,9 @@ class FunctionTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._known[_key(result)] = _Known(result, node, probabilities)
 
     def _find(self, value: Any) -> _Known | None:
-        return self._known.get(_key(value)) if isinstance(value, torch.Tensor) else None
+        if not isinstance(value, torch.Tensor) or value.is_nested:
+            return None
+        return self._known.get(_key(value))
 
 
 def _key(tensor: Tensor) -> Any:

@@ -229,11 +229,17 @@ def _explained(
         return None
     rest = wanted - _scores(query, key, scaling, softcap)
     hidden = (wanted == -torch.inf) | ((chance == 0) & ((rest < _HIDES) | rest.isnan()))
+    # A row that is hidden altogether: the lowest numbers, of which softmax makes even weights.
+    lowest = torch.finfo(torch.float32).min
+    dead = (wanted <= torch.finfo(product.left.dtype).min / 2).all(dim=-1, keepdim=True)
+    dead &= ~hidden.all(dim=-1, keepdim=True)
+    hidden |= dead
     rest = rest.masked_fill(hidden, 0.0)
     mask = None
     if bool(hidden.any()):
-        one = hidden[:1] if bool((hidden == hidden[:1]).all()) else hidden
-        mask = torch.zeros(one.shape, device=one.device).masked_fill(one, -torch.inf)
+        mask = torch.zeros(hidden.shape, device=hidden.device).masked_fill(hidden, -torch.inf)
+        mask = torch.where(dead, lowest, mask)
+        mask = mask[:1] if bool((mask == mask[:1]).all()) else mask
     return mask, _compact(rest, hidden, wanted), options
 
 
