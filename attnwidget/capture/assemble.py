@@ -31,6 +31,7 @@ class _Source:
         number: Its layer number.
         path: Path of the module.
         cross: Whether it looks at another sequence.
+        part: Which of the attention calls it is that the module makes in one pass.
         calls: The calls that make it up.
         key: All keys, ``[key_value_head, key, head_dim]``.
         value: All values, ``[key_value_head, key, value_dim]``.
@@ -39,6 +40,7 @@ class _Source:
     number: int
     path: str
     cross: bool
+    part: int
     calls: list[Call]
     key: Tensor
     value: Tensor
@@ -111,8 +113,14 @@ def _sources(group: list[Calls], row: int, failed: dict[str, str]) -> list[_Sour
                 len(group) == len(shapes) == len(passes) == 1
             ):  # layers that share one module's weights (ALBERT)
                 found.extend(
-                    _Source(index, calls.path, calls.cross, [call], call.key, call.value)
+                    _Source(index, calls.path, calls.cross, 0, [call], call.key, call.value)
                     for index, call in enumerate(calls.calls)
+                )
+                continue
+            if len(passes) == 1:  # it attends in more ways than one: two texts to each other, say
+                found.extend(
+                    _Source(number, calls.path, calls.cross, part, [call], call.key, call.value)
+                    for part, call in enumerate(calls.calls)
                 )
                 continue
             calls.trouble = f"was called {len(calls.calls)} times in one forward pass"
@@ -121,7 +129,7 @@ def _sources(group: list[Calls], row: int, failed: dict[str, str]) -> list[_Sour
             key = torch.cat([call.key for call in parts], dim=1)
             value = torch.cat([call.value for call in parts], dim=1)
             if calls.keys_agree(key, row):
-                found.append(_Source(number, calls.path, calls.cross, calls.calls, key, value))
+                found.append(_Source(number, calls.path, calls.cross, 0, calls.calls, key, value))
             else:
                 calls.trouble = (
                     "had its key/value cache rewritten between forward passes (as beam search does)"
@@ -133,9 +141,10 @@ def _sources(group: list[Calls], row: int, failed: dict[str, str]) -> list[_Sour
 
 def _alike(sources: list[_Source]) -> list[list[_Source]]:
     """Sort the layers by the number of positions they attend over: a stream has one set of them."""
-    groups: dict[tuple[int, int], list[_Source]] = {}
+    groups: dict[tuple[int, int, int], list[_Source]] = {}
     for source in sources:
-        groups.setdefault((source.num_queries, source.num_keys), []).append(source)
+        kind = (source.part, source.num_queries, source.num_keys)
+        groups.setdefault(kind, []).append(source)
     return list(groups.values())
 
 

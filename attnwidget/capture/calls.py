@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from attnwidget.capture.interface import Arguments
 
-__all__ = ["Call", "Calls"]
+__all__ = ["Call", "Calls", "unsupported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,31 +66,24 @@ class Calls:
     trouble: str | None = None
     _last_key: Tensor | None = None
     _num_keys: int = 0
+    _new: slice = field(default_factory=lambda: slice(None))
 
     def add(
         self, arguments: Arguments, forward_pass: int, batch: int, device: torch.device
     ) -> None:
         """Keep what is new in one call."""
-        self.trouble = self.trouble or _unsupported(arguments)
+        self.trouble = self.trouble or unsupported(arguments)
         if self.trouble is not None:
             self.calls.clear()
             return
         num_queries, num_keys = arguments.query.shape[2], arguments.key.shape[2]
+        again = bool(self.calls) and forward_pass == self.calls[-1].forward_pass
+        if again and self._takes_values(arguments, batch, device):
+            return
+        # A module used several times within one pass: told apart when the streams are known.
         first_key, new = 0, slice(None)
-        if self.calls and self.cross:
-            new = slice(0, 0)
-            if not self._same_keys(arguments.key, batch):
-                self.trouble = "looked at another sequence in each forward pass"
-        elif self.calls and forward_pass == self.calls[-1].forward_pass:
-            pass  # a module used several times within one pass: told apart when the streams are known
-        elif self.calls and num_keys <= num_queries:
-            self.trouble = "ran more than once from the start of its input (several forward passes)"
-        elif self.calls:
-            seen = self._num_keys
-            # A sliding-window cache hands out the last keys only, a static one more than are used.
-            first_key = max(0, seen + num_queries - num_keys)
-            start = min(seen, num_keys - num_queries)
-            new = slice(start, start + num_queries)
+        if self.calls and not again:
+            first_key, new, self.trouble = self._what_is_new(arguments, batch)
         if self.trouble is not None:
             self.calls.clear()
             return
@@ -103,7 +96,7 @@ class Calls:
         elif not self.cross and forward_pass != self.calls[-1].forward_pass:
             self._num_keys += num_queries
         self.calls.append(call)
-        self._last_key = arguments.key
+        self._last_key, self._new = arguments.key, new
 
     def give_up(self, trouble: str) -> None:
         """Say why there will be no record of this module."""
@@ -134,6 +127,36 @@ class Calls:
         used = key[:, last.first_key :]
         given = self._last_key[min(batch, len(self._last_key) - 1)][:, : used.shape[1]].detach()
         return torch.equal(given.to(used.device), used)
+
+    def _what_is_new(self, arguments: Arguments, batch: int) -> tuple[int, slice, str | None]:
+        """In a later pass: the first key looked at, counted over the whole recording, which of them are new, trouble."""
+        num_queries, num_keys = arguments.query.shape[2], arguments.key.shape[2]
+        if self.cross:
+            same = self._same_keys(arguments.key, batch)
+            trouble = None if same else "looked at another sequence in each forward pass"
+            return 0, slice(0, 0), trouble
+        if num_keys <= num_queries:
+            trouble = "ran more than once from the start of its input (several forward passes)"
+            return 0, slice(0, 0), trouble
+        # A sliding-window cache hands out the last keys only, a static one more than are used.
+        start = min(self._num_keys, num_keys - num_queries)
+        first_key = max(0, self._num_keys + num_queries - num_keys)
+        return first_key, slice(start, start + num_queries), None
+
+    def _takes_values(self, arguments: Arguments, batch: int, device: torch.device) -> bool:
+        """Add to the last call if this one only applies the same weights to further values (differential attention)."""
+        last, key = self.calls[-1], self._last_key
+        query = _row(arguments.query, batch, device)
+        value = _row(arguments.value[:, :, self._new], batch, device)
+        if key is None or query.shape != last.query.shape or arguments.key.shape != key.shape:
+            return False
+        alike = torch.equal(query, last.query) and torch.equal(arguments.key, key)
+        if last.recorded is not None or arguments.weights is not None:
+            alike = alike and _equal(last.recorded, arguments.weights)
+        if not alike or value.shape[:2] != last.value.shape[:2]:
+            return False
+        self.calls[-1] = replace(last, value=torch.cat([last.value, value], dim=-1))
+        return True
 
     def _same_keys(self, key: Tensor, batch: int) -> bool:
         if key is self._last_key:
@@ -168,7 +191,7 @@ def _read(arguments: Arguments, batch: int, device: torch.device, new: slice) ->
     )
 
 
-def _unsupported(arguments: Arguments) -> str | None:
+def unsupported(arguments: Arguments) -> str | None:
     """Say what about a call the record has no words for, if anything."""
     query, options = arguments.query, arguments.options
     if any(tensor.ndim != 4 for tensor in (query, arguments.key, arguments.value)):
@@ -237,3 +260,7 @@ def _copied(tensor: Tensor, device: torch.device) -> Tensor:
     if tensor.device != device:
         return tensor.to(device).contiguous()
     return tensor.clone(memory_format=torch.contiguous_format)
+
+
+def _equal(one: Tensor | None, other: Tensor | None) -> bool:
+    return one is not None and other is not None and torch.equal(one, other.to(one.device))

@@ -136,6 +136,11 @@ class FunctionTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._frames.clear()
         self._known.clear()
 
+    @property
+    def reads(self) -> bool:
+        """Whether a module of the model is running and read."""
+        return self._active
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Read nothing inside the block."""

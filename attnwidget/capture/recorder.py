@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import PreTrainedModel
 
-from attnwidget.capture.calls import Calls
+from attnwidget.capture.calls import Calls, unsupported
 from attnwidget.capture.functional import FunctionTap
 from attnwidget.capture.interface import is_listening, listening
 from attnwidget.capture.modules import may_attend, watching
@@ -87,6 +87,11 @@ class Recorder:
         """Keep one call of the attention interface if it is one of this model's."""
         path = self.paths.get(id(arguments.module))
         if path is None:
+            return nullcontext()
+        trouble = unsupported(arguments)
+        if trouble is not None and self._tap.reads:
+            # What the arguments do not say, the arithmetic may.
+            self.broken.setdefault(path, trouble)
             return nullcontext()
         self._keep(path, arguments, arguments.query.shape[0])
         return self._tap.paused()

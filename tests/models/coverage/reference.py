@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 _PRODUCTS = ("matmul", "__matmul__", "bmm", "baddbmm", "__rmatmul__", "mm")
+_CUT = ("linear", "conv1d", "conv2d", "layer_norm", "group_norm", "rms_norm", "embedding")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Reference(TorchFunctionMode):
         super().__init__()
         self.seen: list[Seen] = []
         self._marked: dict[int, tuple[torch.Tensor, int]] = {}
+        self._scores: dict[int, torch.Tensor] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
@@ -52,11 +54,32 @@ class Reference(TorchFunctionMode):
         result = func(*args, **kwargs)
         if isinstance(result, torch.Tensor):
             self._mark(name, args, kwargs, result)
+        self._score(name, [*args, *kwargs.values()], result)
         return result
+
+    def _score(self, name: str, given: list[Any], result: Any) -> None:
+        """Follow what comes of products of two activations, loosely: a softmax of anything else is no attention."""
+        flat = [
+            item
+            for value in given
+            for item in (value if isinstance(value, (list, tuple)) else [value])
+        ]
+        tensors = [value for value in flat if isinstance(value, torch.Tensor)]
+        if name in _CUT:
+            return
+        if name in {"einsum", *_PRODUCTS}:
+            derived = not any(isinstance(value, torch.nn.Parameter) for value in tensors)
+        else:
+            derived = any(id(value) in self._scores for value in tensors)
+        for value in result if isinstance(result, (tuple, list)) else (result,):
+            if derived and isinstance(value, torch.Tensor):
+                self._scores[id(value)] = value
 
     def _mark(self, name: str, args: Any, kwargs: Any, result: torch.Tensor) -> None:
         if name in {"softmax", "_softmax"}:
             dim = kwargs.get("dim", args[1] if len(args) > 1 else -1)
+            if not any(id(value) in self._scores for value in (*args, *kwargs.values())):
+                return
             size = result.shape[dim]
             # Through nn.Softmax the axis is a keyword; a softmax over one number is none.
             if result.ndim > 1 and dim is not None:
@@ -107,7 +130,10 @@ class Reference(TorchFunctionMode):
             return
 
     def _take(self, weights: torch.Tensor) -> None:
-        self.seen.append(Seen(weights.detach().float().clone()))
+        taken = weights.detach().float().clone()
+        # Differential attention applies the same weights to one half of the values and then to the other.
+        if not self.seen or not _same(self.seen[-1].weights, taken):
+            self.seen.append(Seen(taken))
 
     def _scaled(self, *args: Any, **kwargs: Any) -> None:
         names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
@@ -133,3 +159,7 @@ class Reference(TorchFunctionMode):
         _, weights = functional.multi_head_attention_forward(*args, **asked)
         self._take(weights if weights.ndim == 4 else weights[None])
         return func(*args, **kwargs)
+
+
+def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return one.shape == other.shape and torch.equal(one.nan_to_num(), other.nan_to_num())
