@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.capture.calls import Call, Calls
+    from attnwidget.capture.pieces import Pieces
     from attnwidget.capture.recorder import Recorder
     from attnwidget.masks import Band
 
@@ -35,6 +36,7 @@ class _Source:
         calls: The calls that make it up.
         key: All keys, ``[key_value_head, key, head_dim]``.
         value: All values, ``[key_value_head, key, value_dim]``.
+        pieces: The pieces it attends within.
     """
 
     number: int
@@ -44,6 +46,7 @@ class _Source:
     calls: list[Call]
     key: Tensor
     value: Tensor
+    pieces: Pieces | None = None
 
     @property
     def num_queries(self) -> int:
@@ -113,13 +116,31 @@ def _sources(group: list[Calls], row: int, failed: dict[str, str]) -> list[_Sour
                 len(group) == len(shapes) == len(passes) == 1
             ):  # layers that share one module's weights (ALBERT)
                 found.extend(
-                    _Source(index, calls.path, calls.cross, 0, [call], call.key, call.value)
+                    _Source(
+                        index,
+                        calls.path,
+                        calls.cross,
+                        0,
+                        [call],
+                        call.key,
+                        call.value,
+                        calls.pieces,
+                    )
                     for index, call in enumerate(calls.calls)
                 )
                 continue
             if len(passes) == 1:  # it attends in more ways than one: two texts to each other, say
                 found.extend(
-                    _Source(number, calls.path, calls.cross, part, [call], call.key, call.value)
+                    _Source(
+                        number,
+                        calls.path,
+                        calls.cross,
+                        part,
+                        [call],
+                        call.key,
+                        call.value,
+                        calls.pieces,
+                    )
                     for part, call in enumerate(calls.calls)
                 )
                 continue
@@ -129,7 +150,11 @@ def _sources(group: list[Calls], row: int, failed: dict[str, str]) -> list[_Sour
             key = torch.cat([call.key for call in parts], dim=1)
             value = torch.cat([call.value for call in parts], dim=1)
             if calls.keys_agree(key, row):
-                found.append(_Source(number, calls.path, calls.cross, 0, calls.calls, key, value))
+                found.append(
+                    _Source(
+                        number, calls.path, calls.cross, 0, calls.calls, key, value, calls.pieces
+                    )
+                )
             else:
                 calls.trouble = (
                     "had its key/value cache rewritten between forward passes (as beam search does)"
@@ -141,9 +166,9 @@ def _sources(group: list[Calls], row: int, failed: dict[str, str]) -> list[_Sour
 
 def _alike(sources: list[_Source]) -> list[list[_Source]]:
     """Sort the layers by the number of positions they attend over: a stream has one set of them."""
-    groups: dict[tuple[int, int, int], list[_Source]] = {}
+    groups: dict[tuple[int, int, int, Pieces | None], list[_Source]] = {}
     for source in sources:
-        kind = (source.part, source.num_queries, source.num_keys)
+        kind = (source.part, source.num_queries, source.num_keys, source.pieces)
         groups.setdefault(kind, []).append(source)
     return list(groups.values())
 
@@ -163,7 +188,15 @@ class _StreamBuilder:
     def build(self, tokenizer: Any, hints: Hints, axes: dict[str, Axis]) -> Stream:
         """Build the stream; ``axes`` has the axes of the streams before it and takes its own."""
         first = self.sources[0]
-        if first.cross:
+        if first.pieces is not None:
+            query_axis, key_axis = (
+                Axis(first.pieces.positions(size), torch.ones(count, dtype=torch.bool))
+                for size, count in (
+                    (first.pieces.queries, first.num_queries),
+                    (first.pieces.keys, first.num_keys),
+                )
+            )
+        elif first.cross:
             query_axis, key_axis = self._cross_axes(tokenizer, axes)
         else:
             query_axis, key_axis = self._self_axes(tokenizer, hints)

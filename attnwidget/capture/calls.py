@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from attnwidget.capture.interface import Arguments
+    from attnwidget.capture.pieces import Pieces
 
 __all__ = ["Call", "Calls", "unsupported"]
 
@@ -57,6 +58,7 @@ class Calls:
         cross: Whether it looks at another sequence.
         calls: Its calls in order.
         trouble: Why they cannot be made into a record, or ``None``.
+        pieces: The pieces of its input it attends within, put behind each other, if it does.
     """
 
     path: str
@@ -64,6 +66,7 @@ class Calls:
     cross: bool
     calls: list[Call] = field(default_factory=list)
     trouble: str | None = None
+    pieces: Pieces | None = None
     _last_key: Tensor | None = None
     _num_keys: int = 0
     _new: slice = field(default_factory=lambda: slice(None))
@@ -186,7 +189,7 @@ def _read(arguments: Arguments, batch: int, device: torch.device, new: slice) ->
         softcap=None if softcap is None else float(softcap),
         sinks=None if sinks is None else _copied(sinks.flatten(), device),
         position_bias=options.get("position_bias"),
-        recorded=None if arguments.weights is None else _copied(arguments.weights, device),
+        recorded=None if arguments.weights is None else _copied(arguments.weights[0], device),
         reason=arguments.reason,
     )
 
@@ -263,4 +266,4 @@ def _copied(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def _equal(one: Tensor | None, other: Tensor | None) -> bool:
-    return one is not None and other is not None and torch.equal(one, other.to(one.device))
+    return one is not None and other is not None and torch.equal(one, other[0].to(one.device))

@@ -36,7 +36,7 @@ class Arguments:
         value: ``[batch, key_value_head, key, value_dim]``.
         attention_mask: Whatever the implementation wants: nothing, a tensor, a flex ``BlockMask``.
         options: The other keyword arguments (``scaling``, ``softcap``, ``position_bias`` ...).
-        weights: ``[head, query, key]`` of the row recorded, where query and key cannot be told; those then have no
+        weights: ``[1, head, query, key]`` of the row recorded, where query and key cannot be told; those then have no
             dimensions.
         reason: Why they cannot, in a sentence.
     """

@@ -69,6 +69,8 @@ _HIDING = frozenset({
     "triu", "fill", "index_put", "scatter", "index_fill", "masked_scatter", "threshold",
 })  # fmt: skip
 
+_SINK = "gives a share of each row to something that is no key (an attention sink)"
+
 
 def follow(name: str, args: Sequence[Any], find: Callable[[Any], Node | None]) -> Node | None:
     """Say what the result of an operation is.
@@ -93,6 +95,9 @@ def follow(name: str, args: Sequence[Any], find: Callable[[Any], Node | None]) -
         if left is None and right is None:
             return None
         return _ARITHMETIC[name](left, right, args)
+    if name == "cat":
+        node = find(args[0][0])
+        return replace(node, trouble=_SINK) if isinstance(node, Product) else None
     if name == "tanh":
         node = find(args[0])
         return _capped(node) if isinstance(node, Product) else None
@@ -166,4 +171,4 @@ _ARITHMETIC: dict[str, Callable[[Node | None, Node | None, Sequence[Any]], Node 
     "sub": _subtracted,
     "rsub": lambda left, right, args: _subtracted(right, left, args),
 }
-FOLLOWED = _SAME | _HIDING | _ARITHMETIC.keys() | {"tanh"}
+FOLLOWED = _SAME | _HIDING | _ARITHMETIC.keys() | {"tanh", "cat"}

@@ -14,6 +14,7 @@ from attnwidget.capture.functional import FunctionTap
 from attnwidget.capture.interface import is_listening, listening
 from attnwidget.capture.modules import may_attend, watching
 from attnwidget.capture.naming import attention_like, is_cross
+from attnwidget.capture.pieces import cut, join, join_trouble
 from attnwidget.capture.solve import UnreadableError, solve
 from attnwidget.capture.towers import Tower, batch_size
 
@@ -93,44 +94,65 @@ class Recorder:
             # What the arguments do not say, the arithmetic may.
             self.broken.setdefault(path, trouble)
             return nullcontext()
-        self._keep(path, arguments, arguments.query.shape[0])
+        self._keep(path, arguments)
         return self._tap.paused()
 
     def called(self, frame: Frame, arguments: Arguments) -> None:
         """Keep a call of one of PyTorch's own attention functions."""
-        self._keep(frame.path, arguments, arguments.query.shape[0])
+        self._keep(frame.path, arguments)
 
     def summed(self, frame: Frame, weighted_sum: WeightedSum) -> None:
         """Keep a call that was recognised by its arithmetic."""
-        trouble = None
         try:
-            arguments, rows = solve(weighted_sum, frame, self._rows, self.batch)
+            arguments, rows, piecewise = solve(weighted_sum, frame, self._rows, self.row)
         except UnreadableError as error:
-            arguments, trouble = None, str(error)
-        else:
-            if arguments is not None and self._rows not in {None, rows}:
-                trouble = f"attends within {rows} pieces of {self._rows} inputs"
-        if trouble is not None and weighted_sum.softmaxed.product is None:
-            # No scores of queries and keys: a convolution whose kernel is a softmax, say.
-            self.broken.setdefault(frame.path, trouble)
-        elif trouble is not None:
-            self._calls(frame.path, frame.module).give_up(trouble)
-        elif arguments is not None:
-            self._keep(frame.path, arguments, rows)
+            if weighted_sum.softmaxed.product is None:
+                # No scores of queries and keys: a convolution whose kernel is a softmax, say.
+                self.broken.setdefault(frame.path, str(error))
+            else:
+                self._calls(frame.path, frame.module).give_up(str(error))
+            return
+        if arguments is None:
+            return
+        if piecewise and weighted_sum.softmaxed.product is None:
+            self.broken.setdefault(frame.path, "mixes neighbours with a softmax of something else")
+            return
+        self._add(frame.path, arguments, rows if self._rows is None else None, piecewise=piecewise)
 
     def failed(self, frame: Frame, error: Exception) -> None:
         """Remember that reading a module's operations failed."""
         _log.debug("%s could not be read", frame.path, exc_info=error)
         self.broken.setdefault(frame.path, f"could not be read ({type(error).__name__}: {error})")
 
-    def _keep(self, path: str, arguments: Arguments, rows: int) -> None:
+    def _keep(self, path: str, arguments: Arguments) -> None:
+        """Keep a call of the whole batch."""
+        rows = arguments.query.shape[0]
+        known = self._rows
+        if known is None or rows in {1, known}:
+            self._add(path, arguments, rows if known is None else None)
+        elif rows % known:
+            self._calls(path, arguments.module).give_up(
+                f"attends within {rows} pieces of {known} inputs"
+            )
+        else:
+            count = rows // known
+            self._add(path, cut(arguments, self.row * count, count), None, piecewise=True)
+
+    def _add(
+        self, path: str, arguments: Arguments, rows: int | None, *, piecewise: bool = False
+    ) -> None:
+        """Keep a call; ``rows`` if it may be a batch nobody has chosen from, whether its batch is ``piecewise``."""
         calls = self._calls(path, arguments.module)
-        if self._rows is not None and rows != self._rows:
-            calls.give_up(f"attends within {rows} pieces of {self._rows} inputs")
-        elif self._rows is None and self.batch is None and rows > 1:
+        if rows is not None and rows > 1 and self.batch is None:
             calls.give_up(
                 f"attends within {rows} inputs or pieces; say which to record with batch=0 .. {rows - 1}"
             )
+        if piecewise:
+            trouble = unsupported(arguments) or join_trouble(arguments)
+            if trouble is None:
+                arguments, calls.pieces = join(arguments)
+            else:
+                calls.give_up(trouble)
         calls.add(arguments, self.forward_passes, self.row, self.device)
 
     def _calls(self, path: str, module: nn.Module) -> Calls:

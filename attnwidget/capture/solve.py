@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
 __all__ = ["UnreadableError", "solve"]
 
-_HEADS = ("num_heads", "num_attention_heads", "n_heads", "nhead", "n_head", "heads")
+_HEADS = (
+    "num_heads",
+    "num_attention_heads",
+    "n_heads",
+    "nhead",
+    "n_head",
+    "heads",
+    "num_attn_heads",
+)
 _FLOATS_APART = 5e-5  # weights worked out again against those seen, in float32
 _HALVES_APART = 3e-2  # the same where scores were rounded to half precision
 _NOTHING = (
@@ -39,19 +47,39 @@ class UnreadableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Sizes:
-    batch: int
-    heads: int
+    """What stands before query and key in the shape of the weights.
+
+    Attributes:
+        lead: Those sizes.
+        head_axis: Which of them counts the heads.
+        queries: Number of queries.
+        keys: Number of keys.
+    """
+
+    lead: tuple[int, ...]
+    head_axis: int
     queries: int
     keys: int
 
-    def take(self, tensor: Tensor, row: int) -> Tensor:
-        """Take one row of ``[batch and head in whatever form, x, y]``: ``[head, x, y]``."""
-        return tensor.detach().reshape(self.batch, self.heads, *tensor.shape[-2:])[row]
+    @property
+    def heads(self) -> int:
+        """Number of heads."""
+        return self.lead[self.head_axis]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of the batch, or of pieces of them."""
+        return prod(self.lead) // self.heads
+
+    def split(self, tensor: Tensor) -> Tensor:
+        """Make ``[row, head, x, y]`` of ``[row and head in whatever form, x, y]``."""
+        whole = tensor.detach().reshape(*self.lead, *tensor.shape[-2:])
+        return whole.movedim(self.head_axis, -3).reshape(-1, self.heads, *tensor.shape[-2:])
 
 
 def solve(
-    found: WeightedSum, frame: Frame, rows: int | None, batch: int | None
-) -> tuple[Arguments | None, int]:
+    found: WeightedSum, frame: Frame, rows: int | None, batch: int
+) -> tuple[Arguments | None, int, bool]:
     """Tell the attention call behind a weighted sum.
 
     Args:
@@ -61,153 +89,187 @@ def solve(
         batch: Row to keep.
 
     Returns:
-        The call of that one row, with its weights if query and key cannot be told, and the number of rows it has.
-        No call if the sum is over something else than keys (heads that are mixed).
+        The call of that row, its batch the pieces in which it attends (one: it is not cut up), with its weights if query
+        and key cannot be told; the number of rows there are; and whether it attends within pieces. No call if the sum is
+        over something else than keys (heads that are mixed).
 
     Raises:
         UnreadableError: If the weights are no matrix per head.
     """
-    module = frame.module
     if not _sums_keys(found):
-        return None, 0
+        return None, 0, False
     sizes = _sizes(found, frame, rows)
-    row = min(batch or 0, sizes.batch - 1)
-    weights = sizes.take(found.weights, row)
-    value = sizes.take(found.value.expand(*found.weights.shape[:-2], -1, -1), row)
-    vectors = _vectors(found, sizes, row, weights)
-    if not isinstance(vectors, str):
-        query, key, mask, options = vectors
-        key, value = _grouped(key, value)
-        arguments = Arguments(
-            implementation="functional",
-            module=module,
-            query=query[None],
-            key=key[None],
-            value=value[None],
-            attention_mask=mask,
-            options=options,
-        )
-        return arguments, sizes.batch
+    known = sizes.rows if rows is None else rows
+    if rows == 1 or sizes.rows == 1:
+        known = 1  # also several inputs packed into one row
+    if sizes.rows % known:
+        msg = f"attends within {sizes.rows} pieces of {known} inputs"
+        raise UnreadableError(msg)
+    count = sizes.rows // known
+    piecewise = count > 1 or len(sizes.lead) > 2
+    kept = slice(min(batch, known - 1) * count, (min(batch, known - 1) + 1) * count)
+    weights = sizes.split(found.weights)[kept]
+    value = sizes.split(found.value.expand(*found.weights.shape[:-2], -1, -1))[kept]
+    told: list[_Vectors] = []
+    reason = None
+    for row in range(kept.start, kept.stop):
+        vectors = _vectors(found, sizes, row)
+        if isinstance(vectors, str):
+            reason = vectors
+            break
+        told.append(vectors)
+    if reason is None:
+        return _with_vectors(frame.module, told, value), known, piecewise
     arguments = Arguments(
         implementation="functional",
-        module=module,
-        query=weights.new_zeros(1, sizes.heads, sizes.queries, 0),
-        key=weights.new_zeros(1, sizes.heads, sizes.keys, 0),
-        value=value[None],
-        attention_mask=(weights != 0).any(dim=0)[None, None],
+        module=frame.module,
+        query=weights.new_zeros(count, sizes.heads, sizes.queries, 0),
+        key=weights.new_zeros(count, sizes.heads, sizes.keys, 0),
+        value=value,
+        attention_mask=(weights != 0).any(dim=1, keepdim=True),
         options={"is_causal": False, "scaling": 1.0},
         weights=weights,
-        reason=vectors,
+        reason=reason,
     )
-    return arguments, sizes.batch
+    return arguments, known, piecewise
+
+
+def _with_vectors(module: nn.Module, told: list[_Vectors], value: Tensor) -> Arguments:
+    first = told[0]
+    key, value = _grouped(torch.stack([one.key for one in told]), value)
+    options: dict[str, Any] = {
+        "scaling": first.scaling,
+        "softcap": first.softcap,
+        "is_causal": False,
+    }
+    bias = _stacked([one.bias for one in told])
+    if bias is not None:
+        options["position_bias"] = bias
+    return Arguments(
+        implementation="functional",
+        module=module,
+        query=torch.stack([one.query for one in told]),
+        key=key,
+        value=value,
+        attention_mask=_stacked([one.mask for one in told]),
+        options=options,
+    )
+
+
+def _stacked(parts: list[Tensor | None]) -> Tensor | None:
+    """Stack ``[1 or head, 1 or query, key]`` of all pieces; where a piece has none, with zeros."""
+    some = [part for part in parts if part is not None]
+    if not some:
+        return None
+    shape = tuple(max(sizes) for sizes in zip(*(part.shape for part in some), strict=True))
+    zero = some[0].new_zeros(shape)
+    return torch.stack([zero if part is None else part.expand(shape) for part in parts])
+
+
+@dataclass(frozen=True, slots=True)
+class _Vectors:
+    """What one row's scores are made of: all ``[head, ...]``."""
+
+    query: Tensor
+    key: Tensor
+    scaling: float
+    softcap: float | None
+    mask: Tensor | None
+    bias: Tensor | None
 
 
 def _sums_keys(found: WeightedSum) -> bool:
     """Tell whether the axis that is summed over is the one of the softmax."""
     weights, chance = found.weights, found.probabilities
-    if weights.shape[-2:] == chance.shape[-2:]:
-        return True
+    if weights.shape[-2] == chance.shape[-2] and weights.shape[-1] <= chance.shape[-1]:
+        return True  # fewer where a sink's share was cut off
     sums = weights.float().sum(dim=-1)
     return weights.shape[-1] == chance.shape[-1] and torch.allclose(sums, torch.ones_like(sums))
 
 
 def _sizes(found: WeightedSum, frame: Frame, rows: int | None) -> _Sizes:
     """Tell batch and heads apart, by the shape that came out of the softmax."""
-    module = frame.module
     queries, keys = found.weights.shape[-2:]
-    lead = found.probabilities.shape[:-2]
-    if found.probabilities.shape[-2:] != (queries, keys) or prod(lead) != prod(
-        found.weights.shape[:-2]
-    ):
-        lead = found.weights.shape[:-2]
-    if len(lead) > 2 and rows in {None, lead[0]} and queries in frame.sizes:
-        lead = torch.Size([lead[0], _merged(lead[1:], module)])
-    if len(lead) > 2:
-        msg = f"attends within pieces of its input (weights {list(found.probabilities.shape)})"
-        raise UnreadableError(msg)
+    lead = tuple(found.probabilities.shape[:-2])
+    whole = prod(found.weights.shape[:-2])
+    if found.probabilities.shape[-2:] != (queries, keys) or prod(lead) != whole:
+        lead = tuple(found.weights.shape[:-2])
+    own = next(
+        (getattr(frame.module, name) for name in _HEADS if hasattr(frame.module, name)), None
+    )
     if len(lead) == 2:
-        return _Sizes(lead[0], lead[1], queries, keys)
+        return _Sizes(lead, 1, queries, keys)
     count = prod(lead)
-    own = next((getattr(module, name) for name in _HEADS if hasattr(module, name)), None)
-    if isinstance(own, int) and own > 0 and count % own == 0:
-        return _Sizes(count // own, own, queries, keys)
-    if rows is not None and count % rows == 0:
-        return _Sizes(rows, count // rows, queries, keys)
-    return _Sizes(count, 1, queries, keys)
-
-
-def _merged(lead: torch.Size, module: nn.Module) -> int:
-    """Merge what stands between batch and query if it is heads in groups, and not pieces of the input."""
-    count = prod(lead)
-    own = next((getattr(module, name) for name in _HEADS if hasattr(module, name)), None)
-    if own != count and sorted(lead)[:-1] != [1] * (len(lead) - 1):
-        msg = f"attends within pieces of its input ({list(lead)} of them)"
+    if len(lead) > 2:
+        if own == prod(lead[1:]) and queries in frame.sizes:  # heads in groups
+            return _Sizes((lead[0], own), 1, queries, keys)
+        if own in lead[1:]:
+            return _Sizes(lead, lead.index(own, 1), queries, keys)
+        msg = f"attends with weights of shape {list(found.probabilities.shape)}"
         raise UnreadableError(msg)
-    return count
+    if isinstance(own, int) and own > 0 and count % own == 0:
+        return _Sizes((count // own, own), 1, queries, keys)
+    if rows is not None and count % rows == 0:
+        return _Sizes((rows, count // rows), 1, queries, keys)
+    return _Sizes((count, 1), 1, queries, keys)
 
 
-def _vectors(
-    found: WeightedSum, sizes: _Sizes, row: int, weights: Tensor
-) -> tuple[Tensor, Tensor, Tensor | None, dict[str, Any]] | str:
+def _vectors(found: WeightedSum, sizes: _Sizes, row: int) -> _Vectors | str:
     """Tell query and key, or say why they cannot be told."""
     product = found.softmaxed.product
     if product is None:
         return "its scores are not a product of query and key that can be followed to the softmax."
     if product.trouble is not None:
         return f"it {product.trouble}."
-    probabilities = found.probabilities
     logits = found.softmaxed.logits.movedim(found.softmaxed.dim, -1)
     if (
-        prod(logits.shape[:-2]) != sizes.batch * sizes.heads
-        or logits.shape[-2:] != weights.shape[-2:]
+        found.probabilities.shape != logits.shape
+        or logits.shape[-2:] != found.weights.shape[-2:]
+        or prod(logits.shape[:-2]) != prod(sizes.lead)
     ):
         return "its weights are rearranged between the softmax and the values."
-    chance = sizes.take(probabilities, row).float()
+    weights = sizes.split(found.weights)[row].float().nan_to_num()
+    chance = sizes.split(found.probabilities)[row].float()
     exact = min(torch.finfo(logits.dtype).bits, torch.finfo(product.left.dtype).bits) >= 32
     apart = _FLOATS_APART if exact else _HALVES_APART
-    if not torch.allclose(chance.nan_to_num(), weights.float().nan_to_num(), rtol=0, atol=apart):
+    if not torch.allclose(chance.nan_to_num(), weights, rtol=0, atol=apart):
         return "its weights are changed after the softmax (by dropout or a mask)."
-    wanted = sizes.take(logits, row).float()
+    wanted = sizes.split(logits)[row].float()
     for query, key in _pairs(product, sizes, row):
-        told = _explained(product, query, key, wanted, chance)
-        if told is None:
-            continue
-        mask, bias, options = told
-        again = _again(query, key, mask, bias, options)
-        if torch.allclose(again, weights.float().nan_to_num(), rtol=0, atol=apart):
-            if bias is not None:
-                options["position_bias"] = bias[None]
-            return query, key, None if mask is None else mask[None], options
+        told = _explained(product, (query, key), wanted, chance)
+        if told is not None and torch.allclose(_again(told), weights, rtol=0, atol=apart):
+            return told
     return "query and key do not reproduce its weights."
 
 
 def _pairs(product: Product, sizes: _Sizes, row: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield what query and key may be: heads may stand after the batch or before it, the product may be turned."""
     left, right = _broadcast(product.left.detach(), product.right.detach().mT)
-    count = sizes.batch * sizes.heads
-    if prod(left.shape[:-2]) != count:
+    if prod(left.shape[:-2]) != prod(sizes.lead):
         return
+    turned = _Sizes((sizes.heads, sizes.rows), 0, sizes.queries, sizes.keys)
     for query, key in ((left, right), (right, left)):
         if (query.shape[-2], key.shape[-2]) != (sizes.queries, sizes.keys):
             continue
-        for batch_first in (True, False):
-            form = (sizes.batch, sizes.heads) if batch_first else (sizes.heads, sizes.batch)
-            pair = []
-            for tensor in (query, key):
-                split = tensor.reshape(*form, *tensor.shape[-2:])
-                pair.append(split[row] if batch_first else split[:, row])
+        for form in (sizes, turned):
+            own = form.split(query)[row]
             if product.factor is not None:
-                factor = product.factor
-                shape = (*form, sizes.queries, 1)
-                try:
-                    factor = factor.expand(shape) if factor.ndim != 3 else (
-                        factor.expand(count, sizes.queries, 1).reshape(shape)
-                        if len(factor) == count else factor.expand(shape)
-                    )  # fmt: skip
-                except RuntimeError:
-                    return
-                pair[0] = pair[0] * (factor[row] if batch_first else factor[:, row])
-            yield pair[0], pair[1]
+                factor = _factor(product.factor, form)
+                if factor is None:
+                    continue
+                own = own * factor[row]
+            yield own, form.split(key)[row]
+
+
+def _factor(factor: Tensor, form: _Sizes) -> Tensor | None:
+    """Make ``[row, head, query, 1]`` of a factor on the scores, if it fits."""
+    shape = (*form.lead, form.queries, 1)
+    try:
+        if factor.ndim == 3 and len(factor) == prod(form.lead):
+            return form.split(factor.expand(-1, form.queries, 1))
+        return form.split(factor.expand(shape))
+    except RuntimeError:
+        return None
 
 
 def _broadcast(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
@@ -216,16 +278,16 @@ def _broadcast(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _explained(
-    product: Product, query: Tensor, key: Tensor, wanted: Tensor, chance: Tensor
-) -> tuple[Tensor | None, Tensor | None, dict[str, Any]] | None:
-    """Say what else than the product of query and key is in the scores: mask ``[1 or head, query, key]`` and bias."""
+    product: Product, pair: tuple[Tensor, Tensor], wanted: Tensor, chance: Tensor
+) -> _Vectors | None:
+    """Say what else than the product of query and key is in the scores."""
+    query, key = pair
     scaling, softcap = product.scaling, None
     if product.inner is not None:
         scaling, softcap = product.inner * product.scaling, product.scaling
-    options = {"scaling": scaling, "softcap": softcap, "is_causal": False}
     if not product.added:
-        return None, None, options
-    if not (abs(scaling) < torch.inf):
+        return _Vectors(query, key, scaling, softcap, None, None)
+    if not abs(scaling) < torch.inf:
         return None
     rest = wanted - _scores(query, key, scaling, softcap)
     hidden = (wanted == -torch.inf) | ((chance == 0) & ((rest < _HIDES) | rest.isnan()))
@@ -240,7 +302,7 @@ def _explained(
         mask = torch.zeros(hidden.shape, device=hidden.device).masked_fill(hidden, -torch.inf)
         mask = torch.where(dead, lowest, mask)
         mask = mask[:1] if bool((mask == mask[:1]).all()) else mask
-    return mask, _compact(rest, hidden, wanted), options
+    return _Vectors(query, key, scaling, softcap, mask, _compact(rest, hidden, wanted))
 
 
 def _scores(query: Tensor, key: Tensor, scaling: float, softcap: float | None) -> Tensor:
@@ -248,11 +310,9 @@ def _scores(query: Tensor, key: Tensor, scaling: float, softcap: float | None) -
     return scores if softcap is None else softcap * torch.tanh(scores / softcap)
 
 
-def _again(
-    query: Tensor, key: Tensor, mask: Tensor | None, bias: Tensor | None, options: dict[str, Any]
-) -> Tensor:
-    scores = _scores(query, key, options["scaling"], options["softcap"])
-    for addend in (bias, mask):
+def _again(told: _Vectors) -> Tensor:
+    scores = _scores(told.query, told.key, told.scaling, told.softcap)
+    for addend in (told.bias, told.mask):
         scores = scores if addend is None else scores + addend
     return scores.softmax(dim=-1).nan_to_num()
 
@@ -285,14 +345,14 @@ def _first_seen(rest: Tensor, seen: Tensor) -> Tensor | None:
 
 
 def _grouped(key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-    """Keep once the keys and values that several heads share."""
-    heads = len(key)
+    """Keep once the keys and values ``[row, head, key, dim]`` that several heads share."""
+    heads = key.shape[1]
     for groups in (count for count in range(1, heads) if heads % count == 0):
-        first = slice(None, None, heads // groups)
         share = heads // groups
+        first = slice(None, None, share)
         if all(
-            torch.equal(tensor, tensor[first].repeat_interleave(share, dim=0))
+            torch.equal(tensor, tensor[:, first].repeat_interleave(share, dim=1))
             for tensor in (key, value)
         ):
-            return key[first], value[first]
+            return key[:, first], value[:, first]
     return key, value

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
+import numpy as np
 import torch
 import transformers as hf
 from models import zoo
+from models.coverage.reference import Reference
 
 from attnwidget.capture import capture
 
@@ -103,15 +104,34 @@ def test_cross_attention_to_something_given() -> None:
     assert {p.kind for p in capture(model, inputs)["cross"].key_positions} == {"latent"}
 
 
-def test_windows_of_an_image_are_refused() -> None:
-    config = hf.SwinConfig(
-        image_size=32, patch_size=2, embed_dim=8, depths=[2, 2], num_heads=[2, 2], window_size=4
+def test_windows_of_an_image_stand_behind_each_other() -> None:
+    """An 8 x 8 grid in four windows, then a 4 x 4 grid in one: two stages, two streams."""
+    config = hf.Swinv2Config(
+        image_size=16, patch_size=2, embed_dim=8, depths=[2, 1], num_heads=[2, 4], window_size=4
     )
-    with pytest.raises(ValueError, match=r"SwinModel .* attends within 16 pieces of 1 inputs"):
-        capture(hf.SwinModel(config).eval(), torch.randn(1, 3, 32, 32))
+    model = zoo.wake(hf.Swinv2Model(config))
+    inputs = {"pixel_values": torch.randn(1, 3, 16, 16)}
+    with torch.no_grad():
+        with Reference() as reference:
+            before = model(**inputs).last_hidden_state
+        attention = capture(model, inputs)
+        assert torch.equal(model(**inputs).last_hidden_state, before)
+    assert [(name, len(stream)) for name, stream in attention.streams.items()] == [
+        ("vision", 2),
+        ("vision 2", 1),
+    ]
+    for layer in attention["vision"]:
+        assert layer.has_vectors
+        weights = layer.weights().reshape(2, 4, 16, 4, 16)
+        for window in range(4):
+            expected = reference.seen[layer.layer].weights[window]
+            np.testing.assert_allclose(weights[:, window, :, window], expected, atol=1e-5)
+            others = [other for other in range(4) if other != window]
+            assert not weights[:, window][:, :, others].any()
+    assert [p.label for p in attention["vision"].key_positions[15:17]] == ["w0 15", "w1 0"]
 
 
-def test_half_a_model_may_go_its_own_way() -> None:
+def test_attention_in_blocks_of_the_text() -> None:
     model = hf.LongT5ForConditionalGeneration(
         hf.LongT5Config(
             vocab_size=zoo.VOCABULARY,
@@ -123,10 +143,11 @@ def test_half_a_model_may_go_its_own_way() -> None:
             decoder_start_token_id=0,
         )
     )
-    with pytest.warns(UserWarning, match="LongT5LocalAttention x 2 .* attends within pieces"):
-        attention = capture(zoo.wake(model), zoo.ids(7), target=[7, 8])
-    assert set(attention.streams) == {"decoder", "cross"}
-    # The encoder was not recorded, but what it read is known.
+    attention = capture(zoo.wake(model), zoo.ids(7), target=[7, 8])
+    assert set(attention.streams) == {"encoder", "decoder", "cross"}
+    # Blocks of 128, each looking at its neighbours too: they are named as blocks, not as the tokens they hold.
+    assert attention["encoder"][0].weights().shape == (3, 128, 384)
+    assert attention["encoder"].query_positions[7].label == "w0 7"
     assert [p.label for p in attention["cross"].key_positions] == [
         str(i) for i in zoo.ids(7)[0].tolist()
     ]

@@ -108,7 +108,13 @@ class Reference(TorchFunctionMode):
             operands = tuple(operands[0])
         if not isinstance(equation, str) or len(operands) != 2:
             return
-        terms, _, result = equation.replace(" ", "").partition("->")
+        # Letters for what "..." stands for: nobody uses capitals.
+        equation = equation.replace(" ", "")
+        if "..." in equation:
+            plain = equation.partition("->")[0].split(",")
+            count = operands[0].ndim - len(plain[0].replace("...", ""))
+            equation = equation.replace("...", "ABCDEF"[:count])
+        terms, _, result = equation.partition("->")
         sides = terms.split(",")
         for index in (0, 1):
             weights, other = operands[index], operands[1 - index]
@@ -132,7 +138,7 @@ class Reference(TorchFunctionMode):
     def _take(self, weights: torch.Tensor) -> None:
         taken = weights.detach().float().clone()
         # Differential attention applies the same weights to one half of the values and then to the other.
-        if not self.seen or not _same(self.seen[-1].weights, taken):
+        if taken.shape[-1] == 1 or not self.seen or not _same(self.seen[-1].weights, taken):
             self.seen.append(Seen(taken))
 
     def _scaled(self, *args: Any, **kwargs: Any) -> None:
