@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from attnwidget.capture.explain import Seen, Vectors, explained, plain
 from attnwidget.capture.interface import Arguments
 
 if TYPE_CHECKING:
@@ -35,10 +36,6 @@ _HEADS = (
 )
 _FLOATS_APART = 5e-5  # weights worked out again against those seen, in float32
 _HALVES_APART = 3e-2  # the same where scores were rounded to half precision
-_NOTHING = (
-    1e-5  # what is left of a score, relative to the largest, when all it is made of is taken away
-)
-_HIDES = -1e3  # what is added to a score that is meant to be hidden, at most
 
 
 class UnreadableError(ValueError):
@@ -110,7 +107,7 @@ def solve(
     kept = slice(min(batch, known - 1) * count, (min(batch, known - 1) + 1) * count)
     weights = sizes.split(found.weights)[kept]
     value = sizes.split(found.value.expand(*found.weights.shape[:-2], -1, -1))[kept]
-    told: list[_Vectors] = []
+    told: list[Vectors] = []
     reason = None
     for row in range(kept.start, kept.stop):
         vectors = _vectors(found, sizes, row)
@@ -134,7 +131,7 @@ def solve(
     return arguments, known, piecewise
 
 
-def _with_vectors(module: nn.Module, told: list[_Vectors], value: Tensor) -> Arguments:
+def _with_vectors(module: nn.Module, told: list[Vectors], value: Tensor) -> Arguments:
     first = told[0]
     key, value = _grouped(torch.stack([one.key for one in told]), value)
     options: dict[str, Any] = {
@@ -164,18 +161,6 @@ def _stacked(parts: list[Tensor | None]) -> Tensor | None:
     shape = tuple(max(sizes) for sizes in zip(*(part.shape for part in some), strict=True))
     zero = some[0].new_zeros(shape)
     return torch.stack([zero if part is None else part.expand(shape) for part in parts])
-
-
-@dataclass(frozen=True, slots=True)
-class _Vectors:
-    """What one row's scores are made of: all ``[head, ...]``."""
-
-    query: Tensor
-    key: Tensor
-    scaling: float
-    softcap: float | None
-    mask: Tensor | None
-    bias: Tensor | None
 
 
 def _sums_keys(found: WeightedSum) -> bool:
@@ -214,7 +199,7 @@ def _sizes(found: WeightedSum, frame: Frame, rows: int | None) -> _Sizes:
     return _Sizes((count, 1), 1, queries, keys)
 
 
-def _vectors(found: WeightedSum, sizes: _Sizes, row: int) -> _Vectors | str:
+def _vectors(found: WeightedSum, sizes: _Sizes, row: int) -> Vectors | str:
     """Tell query and key, or say why they cannot be told."""
     product = found.softmaxed.product
     if product is None:
@@ -228,16 +213,19 @@ def _vectors(found: WeightedSum, sizes: _Sizes, row: int) -> _Vectors | str:
         or prod(logits.shape[:-2]) != prod(sizes.lead)
     ):
         return "its weights are rearranged between the softmax and the values."
-    weights = sizes.split(found.weights)[row].float().nan_to_num()
-    chance = sizes.split(found.probabilities)[row].float()
+    seen = Seen(
+        sizes.split(logits)[row],
+        sizes.split(found.probabilities)[row],
+        sizes.split(found.weights)[row],
+    )
     exact = min(torch.finfo(logits.dtype).bits, torch.finfo(product.left.dtype).bits) >= 32
     apart = _FLOATS_APART if exact else _HALVES_APART
-    if not torch.allclose(chance.nan_to_num(), weights, rtol=0, atol=apart):
+    some = seen.sample()
+    if not torch.allclose(plain(some.chance), plain(some.weights), rtol=0, atol=apart):
         return "its weights are changed after the softmax (by dropout or a mask)."
-    wanted = sizes.split(logits)[row].float()
     for query, key in _pairs(product, sizes, row):
-        told = _explained(product, (query, key), wanted, chance)
-        if told is not None and torch.allclose(_again(told), weights, rtol=0, atol=apart):
+        told = explained(product, (query, key), seen, apart)
+        if told is not None:
             return told
     return "query and key do not reproduce its weights."
 
@@ -275,73 +263,6 @@ def _factor(factor: Tensor, form: _Sizes) -> Tensor | None:
 def _broadcast(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     lead = torch.broadcast_shapes(left.shape[:-2], right.shape[:-2])  # type: ignore[no-untyped-call]
     return left.expand(*lead, -1, -1), right.expand(*lead, -1, -1)
-
-
-def _explained(
-    product: Product, pair: tuple[Tensor, Tensor], wanted: Tensor, chance: Tensor
-) -> _Vectors | None:
-    """Say what else than the product of query and key is in the scores."""
-    query, key = pair
-    scaling, softcap = product.scaling, None
-    if product.inner is not None:
-        scaling, softcap = product.inner * product.scaling, product.scaling
-    if not product.added:
-        return _Vectors(query, key, scaling, softcap, None, None)
-    if not abs(scaling) < torch.inf:
-        return None
-    rest = wanted - _scores(query, key, scaling, softcap)
-    hidden = (wanted == -torch.inf) | ((chance == 0) & ((rest < _HIDES) | rest.isnan()))
-    # A row that is hidden altogether: the lowest numbers, of which softmax makes even weights.
-    lowest = torch.finfo(torch.float32).min
-    dead = (wanted <= torch.finfo(product.left.dtype).min / 2).all(dim=-1, keepdim=True)
-    dead &= ~hidden.all(dim=-1, keepdim=True)
-    hidden |= dead
-    rest = rest.masked_fill(hidden, 0.0)
-    mask = None
-    if bool(hidden.any()):
-        mask = torch.zeros(hidden.shape, device=hidden.device).masked_fill(hidden, -torch.inf)
-        mask = torch.where(dead, lowest, mask)
-        mask = mask[:1] if bool((mask == mask[:1]).all()) else mask
-    return _Vectors(query, key, scaling, softcap, mask, _compact(rest, hidden, wanted))
-
-
-def _scores(query: Tensor, key: Tensor, scaling: float, softcap: float | None) -> Tensor:
-    scores = query.float() @ key.float().mT * scaling
-    return scores if softcap is None else softcap * torch.tanh(scores / softcap)
-
-
-def _again(told: _Vectors) -> Tensor:
-    scores = _scores(told.query, told.key, told.scaling, told.softcap)
-    for addend in (told.bias, told.mask):
-        scores = scores if addend is None else scores + addend
-    return scores.softmax(dim=-1).nan_to_num()
-
-
-def _compact(rest: Tensor, hidden: Tensor, wanted: Tensor) -> Tensor | None:
-    """Leave out what a softmax does not feel and what is only rounding; keep once what is the same in all rows."""
-    seen = ~hidden
-    count = seen.sum(dim=-1, keepdim=True).clamp(min=1)
-    size = wanted.masked_fill(hidden, 0.0).abs()
-    # Rows hidden altogether are as large as numbers get; what they add stays as it is.
-    noise = _NOTHING * (1.0 + size.amax(dim=-1, keepdim=True))
-    centred = (rest - rest.sum(dim=-1, keepdim=True) / count).masked_fill(hidden, 0.0)
-    if bool((centred.abs() <= noise).all()):
-        return None
-    bias = rest
-    first = _first_seen(rest, seen)
-    if first is not None and bool((((rest - first).abs() <= noise) | hidden).all()):
-        bias = first
-    if len(bias) > 1 and bool(((bias - bias[:1]).abs() <= noise[:, : bias.shape[1]]).all()):
-        bias = bias[:1]
-    return bias
-
-
-def _first_seen(rest: Tensor, seen: Tensor) -> Tensor | None:
-    """For each key what the first query that sees it adds, ``[head, 1, key]``."""
-    if not bool(seen.any(dim=1).all()):
-        return None
-    first = seen.int().argmax(dim=1, keepdim=True)
-    return rest.gather(1, first)
 
 
 def _grouped(key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:

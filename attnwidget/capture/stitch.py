@@ -88,6 +88,12 @@ def read_bias(
     Returns:
         The bias ``[1 or head, query, key]``, or ``None`` if it is zero.
     """
+    single = calls[0].position_bias
+    if len(calls) == 1 and single is not None and single.shape[2] == 1:
+        # The same for every query: kept once.
+        row = single[min(calls[0].view.batch, len(single) - 1)].detach()
+        once = row.expand(-1, -1, calls[0].view.num_keys)[:, :, keys.to(row.device)].to(device)
+        return once if bool(once.any()) else None
     parts = []
     for piece in _pieces(calls, queries, keys):
         given = piece.call.position_bias

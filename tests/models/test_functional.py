@@ -13,7 +13,7 @@ from models.coverage.reference import Reference
 from models.test_untouched import hooks, tensors
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from attnwidget.capture import capture, recording
+from attnwidget.capture import capture, explain, recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +61,20 @@ def test_weights_are_what_values_were_multiplied_with(name: str) -> None:
         assert layer.recorded is None
         np.testing.assert_allclose(layer.weights(), expected, rtol=0, atol=1e-5)
         assert (expected.max(axis=-1) * (expected > 0).sum(axis=-1)).mean() > 1.3
+
+
+@pytest.mark.parametrize("name", others.MODELS)
+def test_long_inputs_are_read_from_some_of_their_rows(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explain, "_SAMPLED", 3)
+    model, inputs = build(name), {"input_ids": zoo.ids(13)}
+    own = multiplied(model, inputs)
+    attention = capture(model, inputs)
+    recorded = sorted(layers(attention), key=lambda layer: layer.stream.startswith("decoder"))
+    for layer, expected in zip(recorded, own, strict=True):
+        assert layer.has_vectors, layer.reason
+        np.testing.assert_allclose(layer.weights(), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", others.MODELS)
