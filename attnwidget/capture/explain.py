@@ -111,10 +111,12 @@ def _read(told: Vectors, seen: Seen) -> Vectors:
     wanted = seen.wanted.float()
     rest = wanted - _scores(told)
     hidden = (seen.chance == 0) & ~(rest >= _HIDES)
-    hidden |= wanted == -torch.inf
+    gone = wanted == -torch.inf
+    hidden |= gone
     # A row that is hidden altogether: the lowest numbers, of which softmax makes even weights.
     highest = wanted.amax(dim=-1, keepdim=True)
     dead = (highest <= torch.finfo(told.key.dtype).min / 2) & (highest != -torch.inf)
+    dead = dead & ~gone
     hidden |= dead
     rest = rest.masked_fill_(hidden, 0.0)
     mask = None

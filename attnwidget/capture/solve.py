@@ -166,10 +166,22 @@ def _stacked(parts: list[Tensor | None]) -> Tensor | None:
 def _sums_keys(found: WeightedSum) -> bool:
     """Tell whether the axis that is summed over is the one of the softmax."""
     weights, chance = found.weights, found.probabilities
+    if _over_queries(found):
+        return True
     if weights.shape[-2] == chance.shape[-2] and weights.shape[-1] <= chance.shape[-1]:
         return True  # fewer where a sink's share was cut off
     sums = weights.float().sum(dim=-1)
     return weights.shape[-1] == chance.shape[-1] and torch.allclose(sums, torch.ones_like(sums))
+
+
+def _over_queries(found: WeightedSum) -> bool:
+    """Tell whether the softmax was over the queries: each key then chooses among them."""
+    logits = found.softmaxed.logits
+    return (
+        logits.shape[-2:] == found.weights.shape[-2:]
+        and logits.shape[-2] != logits.shape[-1]
+        and found.softmaxed.dim == logits.ndim - 2
+    )
 
 
 def _sizes(found: WeightedSum, frame: Frame, rows: int | None) -> _Sizes:
@@ -204,6 +216,8 @@ def _vectors(found: WeightedSum, sizes: _Sizes, row: int) -> Vectors | str:
     product = found.softmaxed.product
     if product is None:
         return "its scores are not a product of query and key that can be followed to the softmax."
+    if _over_queries(found):
+        return "its softmax is over the queries, not over the keys."
     if product.trouble is not None:
         return f"it {product.trouble}."
     logits = found.softmaxed.logits.movedim(found.softmaxed.dim, -1)

@@ -85,6 +85,8 @@ _OVERRIDES: dict[str, dict[str, Any]] = {
     "qwen2_5_omni_text": _MROPE,
     "qwen2_5_omni_talker": _MROPE,
     "glm_image_text": _MROPE,
+    "bamba": {"attn_layer_indices": [1], "num_hidden_layers": 2},
+    "granitemoehybrid": {"layer_types": ["mamba", "attention"], "num_hidden_layers": 2},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]], "num_layers": 2},
 }  # fmt: skip
 _WIDTHS = re.compile(r"(hidden_sizes|embed_dims|dims|channels|widths|embed_dim|conv_dim)$")
@@ -179,6 +181,7 @@ def _configurations(cls: Any, model_type: str, variant: dict[str, int]) -> Itera
         for change in same
         if shrunk.keys() & change.keys()
     ]
+    others.append({name: _filled(name, value) for name, value in shrunk.items()})
     for attempt in [shrunk, *others] if not variant else [shrunk]:
         with contextlib.suppress(Exception):  # the next attempt may do
             yield cls(**copy.deepcopy(attempt))
@@ -227,6 +230,13 @@ def _small(name: str, value: Any, variant: dict[str, int]) -> Any:
     if isinstance(value, (list, tuple)) and value and all(type(item) is int for item in value):
         return _small_list(name, list(value))
     return value
+
+
+def _filled(name: str, value: Any) -> Any:
+    """Give an option without a default what its name asks for."""
+    if value is not None or name.endswith("token_id"):
+        return value
+    return next((number for pattern, number in _NUMBERS if re.search(pattern, name)), None)
 
 
 def _varied(pattern: str, number: int, variant: dict[str, int]) -> int:
