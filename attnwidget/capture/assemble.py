@@ -12,6 +12,7 @@ from attnwidget.capture.naming import layer_numbers, split_stems, stem, stream_n
 from attnwidget.capture.stitch import read_bias, read_mask, read_weights, sees_any
 from attnwidget.capture.towers import Axis, Hints, describe_axis, enclosing, real_positions
 from attnwidget.layer import Layer
+from attnwidget.positions import Position
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -188,7 +189,7 @@ class _StreamBuilder:
     def build(self, tokenizer: Any, hints: Hints, axes: dict[str, Axis]) -> Stream:
         """Build the stream; ``axes`` has the axes of the streams before it and takes its own."""
         first = self.sources[0]
-        if first.pieces is not None:
+        if first.pieces is not None and not first.pieces.placed:
             query_axis, key_axis = (
                 Axis(first.pieces.positions(size), torch.ones(count, dtype=torch.bool))
                 for size, count in (
@@ -225,13 +226,23 @@ class _StreamBuilder:
         config = getattr(self.recorder.model, "config", None)
         if getattr(config, "is_encoder_decoder", False) and self.side == "decoder":
             hints = Hints()  # they speak of what the encoder reads
+        placed = 0 if first.pieces is None else first.pieces.placed
         axis = describe_axis(
             list(enclosing(self.recorder.towers, first.path)),
-            (first.num_queries, first.num_keys),
+            (placed, placed) if placed else (first.num_queries, first.num_keys),
             tokenizer,
             hints,
             side=self.side,
         )
+        if (
+            placed and placed < first.num_keys
+        ):  # the image was made larger, to be cut into whole windows
+            edge = tuple(
+                Position(label=f"edge {index}", kind="latent")
+                for index in range(first.num_keys - placed)
+            )
+            real = torch.cat([axis.real, torch.ones(len(edge), dtype=torch.bool)])
+            axis = Axis(axis.positions + edge, real)
         start = first.num_keys - first.num_queries
         return Axis(axis.positions[start:], axis.real[start:]), axis
 

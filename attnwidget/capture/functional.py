@@ -41,11 +41,13 @@ class Frame:
         path: Its path in the model.
         module: The module.
         sizes: The sizes of the first tensor it was given, which are its hidden states.
+        states: That tensor.
     """
 
     path: str
     module: nn.Module
     sizes: frozenset[int] = frozenset()
+    states: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ class FunctionTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         states = next((tensor for tensor in given if isinstance(tensor, torch.Tensor)), None)
         # Nested tensors, which encoders make of padded batches, have no shape.
         sizes = frozenset(() if states is None or states.is_nested else states.shape)
-        self._frames.append(Frame(path, module, sizes))
+        self._frames.append(Frame(path, module, sizes, states))
         self._push()
 
     def leave(self) -> None:
@@ -135,6 +137,11 @@ class FunctionTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._pop()
         self._frames.clear()
         self._known.clear()
+
+    @property
+    def frame(self) -> Frame | None:
+        """The module that is running."""
+        return self._frames[-1] if self._frames else None
 
     @property
     def reads(self) -> bool:

@@ -15,13 +15,13 @@ from transformers import PreTrainedModel
 from attnwidget.capture.naming import is_attention
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import CodeType
 
     Enter = Callable[[tuple[Any, ...], dict[str, Any]], None]
     Leave = Callable[[], None]
 
-__all__ = ["may_attend", "watching"]
+__all__ = ["blocks_around", "may_attend", "watching"]
 
 _MARKS = frozenset(
     {"softmax", "Softmax", "scaled_dot_product_attention", "multi_head_attention_forward"}
@@ -38,6 +38,22 @@ def may_attend(model: nn.Module) -> dict[str, nn.Module]:
             known[kind] = is_attention(kind) or _mentions(kind)
         if known[kind]:
             found[path] = module
+    return found
+
+
+def blocks_around(model: nn.Module, paths: Iterable[str]) -> dict[str, nn.Module]:
+    """Find the blocks that attention stands in, up to two around each: there windows are cut."""
+    found: dict[str, nn.Module] = {}
+    for path in paths:
+        parts = path.split(".")
+        around = [".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1)]
+        blocks = [(parent, model.get_submodule(parent)) for parent in around]
+        blocks = [
+            (parent, module)
+            for parent, module in blocks
+            if not isinstance(module, (nn.ModuleList, nn.Sequential, nn.ModuleDict))
+        ]
+        found.update(blocks[:2])
     return found
 
 

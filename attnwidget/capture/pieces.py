@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.interface import Arguments
     from attnwidget.positions import Positions
 
-__all__ = ["Pieces", "cut", "join", "join_trouble"]
+__all__ = ["Pieces", "cut", "join", "join_trouble", "ordered"]
 
 _LARGEST = 1 << 27  # entries of a matrix of blocks
 
@@ -31,11 +31,13 @@ class Pieces:
         count: Number of pieces.
         queries: Queries in each.
         keys: Keys in each.
+        placed: How many of the positions stand in the order of the whole, first of all; 0 if their place is not known.
     """
 
     count: int
     queries: int
     keys: int
+    placed: int = 0
 
     def positions(self, size: int) -> Positions:
         """Name ``size`` positions of each piece: piece by piece, since where they lie in the whole is not known."""
@@ -109,6 +111,36 @@ def join(arguments: Arguments) -> tuple[Arguments, Pieces]:
         weights=None if weights is None else _blocks(weights, pieces, 0.0),
     )
     return joined, pieces
+
+
+def ordered(
+    arguments: Arguments, pieces: Pieces, order: Tensor, placed: int
+) -> tuple[Arguments, Pieces]:
+    """Bring the positions of a joined call into another order, queries and keys alike.
+
+    Args:
+        arguments: The joined call.
+        pieces: What the pieces are.
+        order: Index of the position to come first, second …
+        placed: How many of them are positions of the whole.
+    """
+
+    def moved(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor[:, :, order][..., order]
+
+    options = dict(arguments.options)
+    if options.get("position_bias") is not None:
+        options["position_bias"] = moved(options["position_bias"])
+    again = replace(
+        arguments,
+        query=arguments.query[:, :, order],
+        key=arguments.key[:, :, order],
+        value=arguments.value[:, :, order],
+        attention_mask=moved(arguments.attention_mask),
+        options=options,
+        weights=moved(arguments.weights),
+    )
+    return again, replace(pieces, placed=placed)
 
 
 def _mask(arguments: Arguments, pieces: Pieces) -> Tensor:

@@ -12,19 +12,21 @@ from transformers import PreTrainedModel
 from attnwidget.capture.calls import Calls, unsupported
 from attnwidget.capture.functional import FunctionTap
 from attnwidget.capture.interface import is_listening, listening
-from attnwidget.capture.modules import may_attend, watching
+from attnwidget.capture.modules import blocks_around, may_attend, watching
 from attnwidget.capture.naming import attention_like, is_cross
-from attnwidget.capture.pieces import cut, join, join_trouble
+from attnwidget.capture.pieces import cut, join, join_trouble, ordered
+from attnwidget.capture.places import places, wholes
 from attnwidget.capture.solve import UnreadableError, solve
 from attnwidget.capture.towers import Tower, batch_size
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from attnwidget.capture.functional import Frame, WeightedSum
     from attnwidget.capture.interface import Arguments
+    from attnwidget.capture.pieces import Pieces
 
 __all__ = ["Recorder"]
 
@@ -56,13 +58,16 @@ class Recorder:
         self.forward_passes = 0
         self.broken: dict[str, str] = {}
         self._rows: int | None = None
+        self._blocks: dict[str, tuple[nn.Module, Tensor]] = {}
         self._tap = FunctionTap(self, frozenset(p.data_ptr() for p in model.parameters()))
         self._stack = ExitStack()
 
     def start(self) -> None:
         """Begin to listen."""
+        attending = may_attend(self.model)
         with ExitStack() as stack:
             stack.enter_context(listening(self))
+            stack.callback(self._blocks.clear)
             stack.callback(self._tap.close)
             stack.enter_context(
                 watching(
@@ -73,7 +78,11 @@ class Recorder:
                         ),
                         *(
                             (module, self._run(path, module), self._ran)
-                            for path, module in may_attend(self.model).items()
+                            for path, module in attending.items()
+                        ),
+                        *(
+                            (module, self._begin(path, module), self._end(path))
+                            for path, module in blocks_around(self.model, attending).items()
                         ),
                     ]
                 )
@@ -94,7 +103,8 @@ class Recorder:
             # What the arguments do not say, the arithmetic may.
             self.broken.setdefault(path, trouble)
             return nullcontext()
-        self._keep(path, arguments)
+        with self._tap.paused():
+            self._keep(path, arguments)
         return self._tap.paused()
 
     def called(self, frame: Frame, arguments: Arguments) -> None:
@@ -150,10 +160,30 @@ class Recorder:
         if piecewise:
             trouble = unsupported(arguments) or join_trouble(arguments)
             if trouble is None:
-                arguments, calls.pieces = join(arguments)
+                arguments, calls.pieces = self._laid_out(path, *join(arguments))
             else:
                 calls.give_up(trouble)
         calls.add(arguments, self.forward_passes, self.row, self.device)
+
+    def _laid_out(
+        self, path: str, arguments: Arguments, pieces: Pieces
+    ) -> tuple[Arguments, Pieces]:
+        """Put windows where they lie in the whole, if that can be found out."""
+        frame = self._tap.frame
+        states = None if frame is None else frame.states
+        rows = self._rows or 1
+        if states is None or pieces.queries != pieces.keys or len(states) != pieces.count * rows:
+            return arguments, pieces
+        own = states[self.row * pieces.count : (self.row + 1) * pieces.count]
+        with torch.no_grad():
+            for parent, (block, given) in self._blocks.items():
+                if not path.startswith(f"{parent}."):
+                    continue
+                for whole in wholes(block, given, self.row):
+                    order = places(own, whole)
+                    if order is not None and len(order) == arguments.query.shape[2]:
+                        return ordered(arguments, pieces, order, len(whole))
+        return arguments, pieces
 
     def _calls(self, path: str, module: nn.Module) -> Calls:
         if path not in self.calls:
@@ -202,6 +232,23 @@ class Recorder:
     def _ran(self) -> None:
         if is_listening(self):
             self._tap.leave()
+
+    def _begin(self, path: str, module: nn.Module) -> Any:
+        def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            given = next(
+                (v for v in (*args, *kwargs.values()) if isinstance(v, torch.Tensor)), None
+            )
+            if given is not None and not given.is_nested and is_listening(self):
+                self._blocks[path] = module, given
+
+        return hook
+
+    def _end(self, path: str) -> Any:
+        def hook() -> None:
+            if is_listening(self):
+                self._blocks.pop(path, None)
+
+        return hook
 
     def _check_batch(self, rows: int | None) -> None:
         """Refuse to choose between the rows of a batch, before anything is computed."""
