@@ -186,6 +186,8 @@ class FunctionTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         handler = _handler(func)
         if handler is None:
             return func(*args, **kwargs)
+        if handler is FunctionTap._taken_apart:
+            return self._taken_apart(func, args, kwargs)
         if handler is FunctionTap._before:
             self._guarded(self._before, func, args, kwargs)
             return func(*args, **kwargs)
@@ -195,6 +197,15 @@ class FunctionTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if note is not None:
             self._guarded(self._keep, result, note)
         return result
+
+    def _taken_apart(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Run an operation that is made of others, and read those: in inference mode it arrives in one piece."""
+        _push_mode(self)
+        try:
+            result = func.decompose(*args, **kwargs)
+        finally:
+            _pop_mode()
+        return func(*args, **kwargs) if result is NotImplemented else result
 
     def _guarded(self, action: Callable[..., Any], *given: Any) -> Any:
         """Do something that must never be in the model's way."""
@@ -310,6 +321,8 @@ def _handler(func: Any) -> Any:
     name = _name(func)
     if name in fused.NAMES:
         return FunctionTap._before  # noqa: SLF001
+    if name == "einsum":
+        return FunctionTap._taken_apart  # noqa: SLF001
     if name in _PRODUCTS:
         return FunctionTap._product  # noqa: SLF001
     if name in _SOFTMAXES:

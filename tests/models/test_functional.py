@@ -93,6 +93,21 @@ def test_outputs_are_bit_identical(name: str) -> None:
     assert torch.equal(state, torch.get_rng_state())
 
 
+@pytest.mark.parametrize("name", others.MODELS)
+def test_inference_mode(name: str) -> None:
+    """There, operations that are made of others arrive in one piece."""
+    model, ids = build(name), zoo.ids(7)
+    expected = layers(capture(model, ids))
+    with torch.inference_mode():
+        off = model(ids)
+        with recording(model) as attention:
+            on = model(ids)
+    assert all(torch.equal(a, b) for a, b in zip(tensors(off), tensors(on), strict=True))
+    for layer, other in zip(layers(attention), expected, strict=True):
+        assert layer.has_vectors
+        np.testing.assert_allclose(layer.weights(), other.weights(), rtol=0, atol=1e-6)
+
+
 def test_gradients_are_bit_identical() -> None:
     model, ids = build("bloom"), zoo.ids(7)
     gradients = []
