@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from attnwidget.attention import Stream
-from attnwidget.capture.naming import layer_numbers, split_stems, stem, stream_name
+from attnwidget.capture.sources import Source, alike, grouped, sources_of
 from attnwidget.capture.stitch import read_bias, read_mask, read_weights, sees_any
 from attnwidget.capture.towers import Axis, Hints, describe_axis, enclosing, real_positions
 from attnwidget.layer import Layer
@@ -17,45 +16,11 @@ from attnwidget.positions import Position
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from attnwidget.capture.calls import Call, Calls
-    from attnwidget.capture.pieces import Pieces
+    from attnwidget.capture.calls import Call
     from attnwidget.capture.recorder import Recorder
     from attnwidget.masks import Band
 
 __all__ = ["assemble"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What one layer is made of.
-
-    Attributes:
-        number: Its layer number.
-        path: Path of the module.
-        cross: Whether it looks at another sequence.
-        part: Which of the attention calls it is that the module makes in one pass.
-        calls: The calls that make it up.
-        key: All keys, ``[key_value_head, key, head_dim]``.
-        value: All values, ``[key_value_head, key, value_dim]``.
-        pieces: The pieces it attends within.
-    """
-
-    number: int
-    path: str
-    cross: bool
-    part: int
-    calls: list[Call]
-    key: Tensor
-    value: Tensor
-    pieces: Pieces | None = None
-
-    @property
-    def num_queries(self) -> int:
-        return sum(call.query.shape[1] for call in self.calls)
-
-    @property
-    def num_keys(self) -> int:
-        return self.key.shape[1]
 
 
 def assemble(
@@ -74,8 +39,8 @@ def assemble(
     streams: dict[str, Stream] = {}
     axes: dict[str, Axis] = {}
     failed: dict[str, str] = {}
-    for name, group in _grouped(recorder).items():
-        for number, sources in enumerate(_alike(_sources(group, recorder.row, failed)), start=1):
+    for name, group in grouped(recorder).items():
+        for number, sources in enumerate(alike(sources_of(group, recorder.row, failed)), start=1):
             # Stages that make the sequence shorter and shorter: each is a stream of its own.
             own = name if number == 1 else f"{name} {number}"
             builder = _StreamBuilder(recorder, own, name, sources)
@@ -83,101 +48,10 @@ def assemble(
     return streams, failed
 
 
-def _grouped(recorder: Recorder) -> dict[str, list[Calls]]:
-    """Sort modules into streams, in calling order, cross-attention after what it reads."""
-    groups: dict[str, dict[str, list[Calls]]] = {}
-    for calls in recorder.calls.values():
-        tower = next(enclosing(recorder.towers, calls.path))
-        name = stream_name(
-            calls.path, calls.module, recorder.model, tower.module, looks_back=calls.looks_back()
-        )
-        groups.setdefault(name, {}).setdefault(stem(calls.path), []).append(calls)
-    apart: dict[str, list[Calls]] = {}
-    for name, stems in groups.items():
-        numbered = [set(_numbers(members)) for members in stems.values()]
-        collide = len(set[int]().union(*numbered)) < sum(len(numbers) for numbers in numbered)
-        names = split_stems(name, list(stems)) if collide else dict.fromkeys(stems, name)
-        for path, members in stems.items():
-            apart.setdefault(names[path], []).extend(members)
-    return dict(sorted(apart.items(), key=lambda item: item[0] == "cross"))
-
-
-def _numbers(group: list[Calls]) -> list[int]:
-    return layer_numbers([calls.path for calls in group], [calls.module for calls in group])
-
-
-def _sources(group: list[Calls], row: int, failed: dict[str, str]) -> list[_Source]:
-    """Put each module's calls together; ``failed`` takes the reasons where that cannot be done."""
-    found: list[_Source] = []
-    for number, calls in zip(_numbers(group), group, strict=True):
-        passes = {call.forward_pass for call in calls.calls}
-        shapes = {(call.query.shape, call.key.shape) for call in calls.calls}
-        if calls.trouble is None and len(passes) < len(calls.calls):
-            if (
-                len(group) == len(shapes) == len(passes) == 1
-            ):  # layers that share one module's weights (ALBERT)
-                found.extend(
-                    _Source(
-                        index,
-                        calls.path,
-                        calls.cross,
-                        0,
-                        [call],
-                        call.key,
-                        call.value,
-                        calls.pieces,
-                    )
-                    for index, call in enumerate(calls.calls)
-                )
-                continue
-            if len(passes) == 1:  # it attends in more ways than one: two texts to each other, say
-                found.extend(
-                    _Source(
-                        number,
-                        calls.path,
-                        calls.cross,
-                        part,
-                        [call],
-                        call.key,
-                        call.value,
-                        calls.pieces,
-                    )
-                    for part, call in enumerate(calls.calls)
-                )
-                continue
-            calls.trouble = f"was called {len(calls.calls)} times in one forward pass"
-        if calls.trouble is None:
-            parts = calls.calls[:1] if calls.cross else calls.calls
-            key = torch.cat([call.key for call in parts], dim=1)
-            value = torch.cat([call.value for call in parts], dim=1)
-            if calls.keys_agree(key, row):
-                found.append(
-                    _Source(
-                        number, calls.path, calls.cross, 0, calls.calls, key, value, calls.pieces
-                    )
-                )
-            else:
-                calls.trouble = (
-                    "had its key/value cache rewritten between forward passes (as beam search does)"
-                )
-        if calls.trouble is not None:
-            failed[calls.path] = calls.trouble
-    return found
-
-
-def _alike(sources: list[_Source]) -> list[list[_Source]]:
-    """Sort the layers by the number of positions they attend over: a stream has one set of them."""
-    groups: dict[tuple[int, int, int, Pieces | None], list[_Source]] = {}
-    for source in sources:
-        kind = (source.part, source.num_queries, source.num_keys, source.pieces)
-        groups.setdefault(kind, []).append(source)
-    return list(groups.values())
-
-
 class _StreamBuilder:
     """Builds one stream; layers share masks, so what was read for one is kept for the next."""
 
-    def __init__(self, recorder: Recorder, name: str, side: str, sources: list[_Source]) -> None:
+    def __init__(self, recorder: Recorder, name: str, side: str, sources: list[Source]) -> None:
         self.recorder = recorder
         self.name = name
         self.side = side
@@ -261,7 +135,7 @@ class _StreamBuilder:
         real = real_positions(towers, "encoder_attention_mask", first.num_keys, side="encoder")
         return query_axis, Axis(axis.positions, axis.real & real)
 
-    def _layer(self, source: _Source, queries: Tensor, keys: Tensor) -> Layer:
+    def _layer(self, source: Source, queries: Tensor, keys: Tensor) -> Layer:
         query = torch.cat([call.query for call in source.calls], dim=1)
         band, mask = self._mask(source.calls, queries, keys)
         call = source.calls[0]
@@ -282,7 +156,7 @@ class _StreamBuilder:
             sinks=call.sinks,
         )
 
-    def _weights_only(self, source: _Source, queries: Tensor, keys: Tensor) -> Layer:
+    def _weights_only(self, source: Source, queries: Tensor, keys: Tensor) -> Layer:
         recorded = read_weights(source.calls, source.num_keys)
         return Layer(
             stream=self.name,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils._python_dispatch import (
@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import (
 )
 
 from attnwidget.capture import fused
+from attnwidget.capture.frames import Frame, Sink, WeightedSum
 from attnwidget.capture.lineage import FOLLOWED, Product, Softmaxed, follow
 
 if TYPE_CHECKING:
@@ -28,56 +29,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from attnwidget.capture.interface import Arguments
-
-__all__ = ["Frame", "FunctionTap", "WeightedSum"]
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """An attention module that is running.
-
-    Attributes:
-        path: Its path in the model.
-        module: The module.
-        sizes: The sizes of the first tensor it was given, which are its hidden states.
-        states: That tensor.
-    """
-
-    path: str
-    module: nn.Module
-    sizes: frozenset[int] = frozenset()
-    states: Tensor | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WeightedSum:
-    """One product of attention weights and values.
-
-    Attributes:
-        weights: ``[..., query, key]`` as multiplied.
-        value: ``[..., key, dim]``.
-        softmaxed: Where the weights come from.
-        probabilities: What came out of the softmax, its last axis the keys.
-    """
-
-    weights: Tensor
-    value: Tensor
-    softmaxed: Softmaxed
-    probabilities: Tensor
-
-
-class Sink(Protocol):
-    """Somebody who takes what was recognised."""
-
-    def called(self, frame: Frame, arguments: Arguments) -> None:
-        """Take an attention call whose arguments are plain."""
-
-    def summed(self, frame: Frame, weighted_sum: WeightedSum) -> None:
-        """Take a weighted sum, from which the rest has to be told."""
-
-    def failed(self, frame: Frame, error: Exception) -> None:
-        """Hear that an operation could not be read."""
+__all__ = ["FunctionTap"]
 
 
 @dataclass(slots=True)

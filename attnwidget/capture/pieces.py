@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Pieces", "cut", "join", "join_trouble", "ordered"]
 
-_LARGEST = 1 << 27  # entries of a matrix of blocks
+_LARGEST = 1 << 26  # entries of a matrix of blocks
 
 
 @dataclass(frozen=True, slots=True)

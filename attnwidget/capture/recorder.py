@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from attnwidget.capture.functional import Frame, WeightedSum
+    from attnwidget.capture.frames import Frame, WeightedSum
     from attnwidget.capture.interface import Arguments
     from attnwidget.capture.pieces import Pieces
 

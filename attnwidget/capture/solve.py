@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from attnwidget.capture.functional import Frame, WeightedSum
+    from attnwidget.capture.frames import Frame, WeightedSum
     from attnwidget.capture.lineage import Product
 
 __all__ = ["UnreadableError", "solve"]
