@@ -171,8 +171,26 @@ def capture(
         _recorded(model, prepared.tokenizer, prepared.batch, device, prepared.hints) as handle,
         torch.no_grad(),
     ):
-        model(**{**prepared.inputs, **forward_kwargs})
+        try:
+            model(**{**prepared.inputs, **forward_kwargs})
+        except IndexError as error:
+            too_long = _too_long(model, prepared.inputs)
+            if too_long is None:
+                raise
+            raise too_long from error
     return handle.attention
+
+
+def _too_long(model: Any, inputs: Mapping[str, Any]) -> ValueError | None:
+    """Say so when a forward failed because there are more tokens than learned positions."""
+    ids = inputs.get("input_ids")
+    most = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    if ids is None or not isinstance(most, int) or ids.shape[-1] <= most:
+        return None
+    return ValueError(
+        f"inputs has {ids.shape[-1]} tokens, {type(model).__name__} takes at most {most}: shorten it, such as with "
+        f"tokenizer(text, truncation=True, max_length={most})."
+    )
 
 
 @contextmanager

@@ -221,6 +221,9 @@ def test_thumbnails_fit_their_budget_at_80_by_64() -> None:
 def test_options_are_checked_by_name(view: aw.AttentionWidget) -> None:
     with pytest.raises(TypeError, match="A record is shown as it is, got colour besides"):
         aw.view(view.attention, colour="red")
+    model, tokenizer = aw.pocket()
+    with pytest.raises(TypeError, match=r"Unknown option 'layers': did you mean 'layer'\?"):
+        aw.view(model, "the cat", tokenizer=tokenizer, layers=2)
     with pytest.raises(TypeError, match="from_weights"):
         aw.view([torch.zeros(1, 2, 3, 3)], ["a", "b", "c"])
 
