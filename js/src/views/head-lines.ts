@@ -84,6 +84,10 @@ function notes(scene: Scene, width: number): readonly string[] {
   return words;
 }
 
+function shownWith(note: string, about: Focus["about"]): boolean {
+  return about === "key" || (about === "query" && note.includes("tokens"));
+}
+
 /** Whether the colours and the links' scale stand on one line. */
 function oneLine(scene: Scene, width: number): boolean {
   return colourKeyWidth(keyEntries(scene)) + 24 + linkLegendWidth("weight") <= width;
@@ -106,7 +110,10 @@ function drawFooter(surface: Surface, scene: Scene, width: number, top: number):
   drawColourKey(surface, keyLeft, y, width - keyLeft, entries, theme);
   if (!single) y += LEGEND_LINE;
   drawLinkLegend(surface, single ? left + used - scale : left, y, "weight", colour, theme);
+  // The place of a note is kept while the numbers that it speaks of are not there: nothing moves.
+  const { about } = focusOf(scene);
   for (const note of notes(scene, width)) {
+    if (note.startsWith("numbers") && !shownWith(note, about)) continue;
     y += LEGEND_LINE;
     const style = { fill: theme.muted, size: LEGEND_SIZE, anchor: "middle" } as const;
     surface.text(width / 2, y, note, { ...style, maxWidth: width });
