@@ -53,7 +53,7 @@ class Recipe:
         width: Size of the residual stream.
     """
 
-    steps: int = 9_000
+    steps: int = 4_200
     seed: int = 0
     tokens: int = 3_072
     length: int = 128
