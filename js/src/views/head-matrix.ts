@@ -2,6 +2,7 @@ import { drawSequentialLegend, LEGEND_BAR, LEGEND_LINE, LEGEND_SIZE } from "../m
 import { cellAt, cellRect } from "../marks/matrix.js";
 import { labelOf } from "../marks/tokens.js";
 import type { Rect, Surface } from "../surface/surface.js";
+import { textWidth } from "../surface/text.js";
 import { formatWeight } from "./format.js";
 import { drawHeat, drawHeatLabels, isPooled, POOLED_SIZE } from "./heat.js";
 import {
@@ -99,10 +100,12 @@ function drawCorner(
   { rect, titleTop }: Picture["place"],
 ) {
   const style = { fill: scene.theme.muted, size: 10, anchor: "end" } as const;
-  const room = { maxWidth: layout.rowRoom - 6 };
-  surface.text(rect.x - 6, titleTop + TITLE / 2 + 1, "key →", { ...style, ...room });
-  if (layout.columnRoom > 20)
-    surface.text(rect.x - 6, rect.y - 9, "query ↓", { ...style, ...room });
+  // A cut word would say less than none: rows and columns are the same way round in every picture.
+  const say = (text: string, y: number) => {
+    if (textWidth(text, style.size) <= rect.x - 6) surface.text(rect.x - 6, y, text, style);
+  };
+  say("key →", titleTop + TITLE / 2 + 1);
+  if (layout.columnRoom > 20) say("query ↓", rect.y - 9);
 }
 
 function drawPicture(surface: Surface, scene: Scene, layout: Multiples, picture: Picture): void {
