@@ -122,8 +122,8 @@ class AttentionWidget(anywidget.AnyWidget):
     - Default: ``"auto"``
     """
 
-    meta = traitlets.Dict(read_only=True).tag(sync=True)
-    overview = traitlets.Bytes(read_only=True).tag(sync=True)
+    meta = traitlets.Dict().tag(sync=True)
+    overview = traitlets.Bytes().tag(sync=True)
     _screen = traitlets.Dict(None, allow_none=True).tag(sync=True)
 
     def __init__(self, attention: Attention, **state: Any) -> None:
@@ -145,11 +145,10 @@ class AttentionWidget(anywidget.AnyWidget):
         first = next(iter(attention.streams))
         stream = self._named(state.get("stream", first))
         start = {"stream": stream.name, "layer": next(iter(stream)).layer}
-        super().__init__(_esm=static_text("widget.js"), **{**start, **state})
         meta, overview = describe(attention)
-        with self.hold_sync():
-            self.set_trait("meta", meta)
-            self.set_trait("overview", overview)
+        # All at once, so that the first message to the browser is the only one it needs to draw.
+        first_message = {"_esm": static_text("widget.js"), "meta": meta, "overview": overview}
+        super().__init__(**first_message, **{**start, **state})
 
     @property
     def attention(self) -> Attention:
