@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from attnwidget.capture import capture
 from attnwidget.pocket import grammar, pocket, words
 from attnwidget.pocket import train as training
 from attnwidget.pocket.heads import head_scores, report
@@ -262,3 +263,11 @@ def test_command_line_writes_a_model_and_says_what_it_does(
     assert (tmp_path / "config.json").read_text() == (FOLDER / "config.json").read_text()
     assert "final loss" in caplog.text
     assert re.search(r"previous +0\.\d\d \(layer \d, head \d\)", caplog.text)
+
+
+def test_its_tokenizer_is_found_without_being_given() -> None:
+    model, tokenizer = pocket()
+    text = "The cat sat on the mat"
+    labels = [position.label for position in capture(model, text)["decoder"].query_positions]
+    given = capture(model, text, tokenizer)["decoder"].query_positions
+    assert labels == [position.label for position in given] == ["<bos>", *text.lower().split()]
