@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["describe"]
 
-# All thumbnails together: small enough to come with the first message, large enough for 64 x 64 at 12 x 12 heads.
+# All thumbnails together: small enough to come with the first message.
 OVERVIEW_BYTES = 1_300_000
-LARGEST_THUMBNAIL = 64
+# As many cells as the model view gives a head's thumbnail in a wide notebook, on a screen of one and a half pixels to
+# the CSS pixel.
+LARGEST_THUMBNAIL = 48
 SMALLEST_THUMBNAIL = 8
 # A first position with more than this share of all weight is worth offering to set aside.
 SINK_SHARE = 0.25
