@@ -106,7 +106,16 @@ def _survey_heads(
         others = weights[:, :, max(0, skip - keys.start) :]
         if others.shape[2]:
             strongest[some, rows] = others.amax(2)
-    return _pool_keys(tall, columns), _top(tall, strongest, queries, spans), _mean(on_first)
+    top, tied = _top(tall, strongest, queries, spans)
+    for place in tied:
+        ((_, _, keys, weights),) = _blocks(
+            layer, Axis((heads.indices[place],)), [int(top[place, 0])]
+        )
+        first = max(0, skip - keys.start)
+        best = weights[0, 0, first:].nan_to_num(nan=-1.0)
+        if len(best):
+            top[place, 1] = keys.start + first + best.argmax()
+    return _pool_keys(tall, columns), top, _mean(on_first)
 
 
 def _blocks(
@@ -126,17 +135,28 @@ def _blocks(
             yield slice(place, place + 1), rows_read, slice(0, layer.n_key), weights[None]
 
 
-def _top(tall: Tensor, strongest: Tensor, queries: list[int], spans: list[range]) -> Tensor:
-    """Return ``[query, key, weight]``: the strongest row, and in its bin the key that holds its weight."""
+def _top(
+    tall: Tensor, strongest: Tensor, queries: list[int], spans: list[range]
+) -> tuple[Tensor, list[int]]:
+    """Find the strongest row, and in its bin the key that holds its weight.
+
+    Returns:
+        ``[query, key, weight]`` per head, and the heads in which several keys of the bin hold that weight: rows of one
+        bin may tie, and the bin does not tell which of them looks at which key.
+    """
     skip = min(1, tall.shape[2] - 1)
     weight, row = strongest.nan_to_num(nan=-1.0).max(1)
     bin_of = torch.zeros(len(queries), dtype=torch.long, device=tall.device)
     for number, span in enumerate(spans):
         bin_of[span.start : span.stop] = number
     heads = torch.arange(len(tall), device=tall.device)
-    key = tall[heads, bin_of[row], skip:].nan_to_num(nan=-1.0).argmax(1) + skip
+    held = tall[heads, bin_of[row], skip:].nan_to_num(nan=-1.0)
     query = torch.tensor(queries, device=tall.device)[row]
-    return torch.stack([query.double(), key.double(), weight.clamp(min=0).double()], dim=1)
+    wide = torch.tensor([len(span) > 1 for span in spans], device=tall.device)[bin_of[row]]
+    tied = (wide & ((held == weight[:, None]).sum(1) > 1)).nonzero()[:, 0].tolist()
+    key = held.argmax(1) + skip
+    top = torch.stack([query.double(), key.double(), weight.clamp(min=0).double()], dim=1)
+    return top, tied
 
 
 def _mean(on_first: Tensor) -> Tensor:

@@ -50,3 +50,14 @@ def test_strongest_link_and_first_key_are_the_dense_ones(
         assert key >= skip
     rows = weights[:, 1:, 0] if n_query > 1 else weights[:, :, 0]
     np.testing.assert_allclose(first_key, rows.mean(1), atol=1e-6)
+
+
+@pytest.mark.parametrize("n_query", [40, 41])
+def test_the_strongest_link_is_one_row_even_where_rows_of_a_bin_tie(n_query: int) -> None:
+    """Rows that share a bin of the thumbnail hold the same weight under different keys."""
+    recorded = torch.full((2, n_query, 30), 0.01)
+    for query in range(n_query):
+        recorded[:, query, 29 - query % 25] = 0.75
+    made = Layer(stream="s", layer=0, module_path="m", num_heads=2, recorded=recorded, reason="r.")
+    for head, (query, key, weight) in enumerate(made.survey(8)[1]):
+        assert recorded[head, int(query), int(key)] == weight == 0.75
