@@ -330,7 +330,12 @@ class AttentionWidget(anywidget.AnyWidget):
         snapshot = self._snapshot()
         left = PAGE_BYTES
         for request in self._by_nearness():
-            block, data = self._answer(request)
+            try:
+                block, data = self._answer(request)
+            except ValueError:
+                # Numbers that are not numbers: the page says in place that they are not in it.
+                logger.debug("Left out of the page: %s.", request, exc_info=True)
+                continue
             left -= len(data) * 4 // 3
             if left < 0:
                 break

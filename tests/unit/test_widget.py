@@ -174,7 +174,7 @@ def test_a_request_that_fails_is_answered_with_its_reason(
     assert len(buffers) == 1
 
 
-def test_weights_that_are_not_numbers_are_named_not_drawn() -> None:
+def test_weights_that_are_not_numbers_are_named_not_drawn(tmp_path: Path) -> None:
     query = torch.zeros(2, 3, 4)
     query[1, 2] = torch.nan
     layer = Layer(
@@ -188,6 +188,14 @@ def test_weights_that_are_not_numbers_are_named_not_drawn() -> None:
     )
     assert "NaN, first at position 2" in replies[0]["error"]
     json.dumps(view.meta, allow_nan=False)
+    text = view.save(tmp_path / "page.html").read_text(encoding="utf-8")
+    snapshot = json.loads(text.split('id="snapshot">')[1].split("</script>")[0])
+    kept = [
+        block["request"]["head"]
+        for block in snapshot["blocks"]
+        if block["request"]["what"] == "weights"
+    ]
+    assert kept == [0]
 
 
 def test_the_strongest_link_leaves_the_first_key_aside(view: aw.AttentionWidget) -> None:
