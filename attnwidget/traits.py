@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any
 
 import traitlets
+
+from attnwidget.selection import integer
 
 if TYPE_CHECKING:
     from attnwidget.attention import Attention, Stream
@@ -23,22 +24,12 @@ __all__ = [
 ]
 
 
-def _integer(value: object) -> int | None:
-    """Return an integer of any library as int; None for everything else (True is not a number of a layer)."""
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-        return None
-    try:
-        return operator.index(value)
-    except TypeError:  # an array says that it can be an index until it has more than one element
-        return None
-
-
 class Number(traitlets.TraitType[Any, Any]):
     """A layer or a position: any integer type, or None where allowed."""
 
     def validate(self, obj: Any, value: Any) -> Any:  # noqa: ARG002 - traitlets' own signature
         """Return the value as int; what is no integer is left for the check that knows the range."""
-        number = _integer(value)
+        number = integer(value)
         return value if number is None else number
 
 
@@ -47,11 +38,11 @@ class HeadList(traitlets.TraitType[Any, Any]):
 
     def validate(self, obj: Any, value: Any) -> Any:  # noqa: ARG002 - traitlets' own signature
         """Return a list of int; what is none is left for the check that knows how many heads there are."""
-        if _integer(value) is not None:
+        if integer(value) is not None:
             value = [value]
         if isinstance(value, str) or not isinstance(value, Iterable):
             return value
-        return [head if (number := _integer(head)) is None else number for head in value]
+        return [head if (number := integer(head)) is None else number for head in value]
 
 
 class HeadPairs(traitlets.TraitType[Any, Any]):

@@ -41,7 +41,7 @@ def pocket() -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
         >>> model(**inputs).logits.shape
         torch.Size([1, 7, 442])
     """
-    # Imported here, so that importing attnwidget does not import transformers.
+    # Imported here, so that whoever brings a model of their own does not wait for GPT-2's classes.
     import torch  # noqa: PLC0415
     from safetensors.torch import load_file  # noqa: PLC0415
     from transformers import (  # noqa: PLC0415
