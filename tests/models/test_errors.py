@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from models import zoo
 
 from attnwidget.capture import capture
 
 
-def test_more_tokens_than_learned_positions_say_how_many_fit() -> None:
-    model = zoo.build("gpt2", "sdpa")
-    most = model.config.max_position_embeddings
-    ids = torch.zeros(1, most + 3, dtype=torch.long)
-    with pytest.raises(ValueError, match=f"has {most + 3} tokens, .* takes at most {most}"):
-        capture(model, ids)
+# RoBERTa counts its positions from the row after the padding's, which is row 0 here.
+@pytest.mark.parametrize(
+    ("name", "most"), [("gpt2", 64), ("bert", 64), ("distilbert", 64), ("roberta", 63)]
+)
+def test_more_tokens_than_learned_positions_say_how_many_fit(name: str, most: int) -> None:
+    model = zoo.build(name, "sdpa")
+    capture(model, zoo.ids(most))
+    for over in (1, 9):
+        with pytest.raises(ValueError, match=f"has {most + over} tokens, .* takes at most {most}"):
+            capture(model, zoo.ids(most + over))

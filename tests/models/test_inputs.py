@@ -47,6 +47,7 @@ def labels(attention: Any, stream: str = "encoder") -> list[str]:
         [IDS],
         np.array(IDS),
         np.array([IDS], dtype=np.int32),
+        np.array(IDS, dtype=np.uint16),
         torch.tensor(IDS),
         torch.tensor([IDS]),
         {"input_ids": IDS},
@@ -111,6 +112,8 @@ def test_chat_messages(gpt2: Any) -> None:
     )
     assert [p.role for p in positions if p.label in {"h", "y"}] == ["user", "assistant"]
     assert positions[0].kind == "special"
+    alone = capture(gpt2, chat[0], tokenizer)["decoder"].key_positions
+    assert alone == positions[: len(alone)]
     with pytest.raises(ValueError, match="no chat template"):
         capture(gpt2, chat, words.byte_level())
 
@@ -188,6 +191,50 @@ def test_bad_inputs(
 ) -> None:
     with pytest.raises(error, match=message):
         capture(bert, inputs, tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ([], r"target must be text or token ids, at least one, got .* \[0\]"),
+        ([0.5], "target must be text or token ids, at least one, got torch.float32"),
+        ([[5], [6]], "target has 2 rows, inputs has 1"),
+        (zoo.ids(65), "target has 66 tokens, BartForConditionalGeneration takes at most 64"),
+    ],
+)
+def test_bad_targets(target: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        capture(zoo.build("bart-2-4"), IDS, target=target)
+
+
+def test_a_target_for_each_row_of_a_batch() -> None:
+    both = capture(zoo.build("bart-2-4"), zoo.ids(7, rows=2), target=[[5, 6], [7, 8]], batch=1)
+    assert labels(both, "decoder")[1:] == ["7", "8"]
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "message"),
+    [
+        ("vit", "a cat", "ViTModel reads pixel_values, got str; give what its processor makes"),
+        ("vit", np.zeros((16, 16, 3), dtype=np.uint8), "got ndarray of uint8"),
+        ("vit", torch.zeros(3, 16, 16, dtype=torch.long), "got Tensor of int64"),
+        ("whisper", "a cat", "WhisperForConditionalGeneration reads input_features, got str"),
+    ],
+)
+def test_a_model_that_sees_or_hears_wants_its_processor(
+    name: str, inputs: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        capture(zoo.build(name), inputs)
+
+
+def test_the_name_of_a_tokenizer_is_none(bert: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"got a name; pass AutoTokenizer\.from_pretrained\('gpt2'\)"
+    ):
+        capture(bert, TEXT, "gpt2")
+    with pytest.raises(TypeError, match="got a name"), recording(bert, "gpt2"):
+        pass
 
 
 def test_text_that_becomes_no_token(gpt2: Any) -> None:
