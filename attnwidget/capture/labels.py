@@ -70,8 +70,8 @@ def token_positions(
         are split over several tokens is given to the token that completes it, the others show their bytes.
 
     Example:
-        >>> [position.label for position in token_positions([464, 3797], gpt2_tokenizer)]
-        ['The', 'cat']
+        >>> [position.label for position in token_positions(tokenizer("The cat")["input_ids"], tokenizer)]
+        ['<bos>', 'the', 'cat']
     """
     if tokenizer is None:
         positions = [Position(label=str(token)) for token in ids]
