@@ -29,6 +29,7 @@ export class Shell {
   private readonly foot = document.createElement("div");
   private readonly panels = new Map<View["name"], Panel>();
   private readonly dark: ReadonlySignal<boolean>;
+  private readonly resize = new ResizeObserver(() => this.schedule());
   private frame = 0;
   private settle = 0;
   private painted = 0;
@@ -57,12 +58,11 @@ export class Shell {
       this.dark.value;
       this.schedule();
     });
-    const resize = new ResizeObserver(() => this.schedule());
-    resize.observe(root);
+    this.resize.observe(root);
     root.addEventListener("keydown", (event) => this.key(event), { signal });
     signal.addEventListener("abort", () => {
       stop();
-      resize.disconnect();
+      this.resize.disconnect();
       cancelAnimationFrame(this.frame);
       clearTimeout(this.settle);
       for (const [, panel] of this.panels) panel.dispose();
@@ -97,7 +97,13 @@ export class Shell {
 
   private paint(): void {
     const width = Math.floor(this.stage.clientWidth);
-    if (width === 0) return;
+    if (width === 0) {
+      // Out of sight for this frame at least: JupyterLab lays nothing out while it changes its theme.
+      // Observed anew, the root is reported once it has a size, even if that is the size it had.
+      this.resize.unobserve(this.root);
+      this.resize.observe(this.root);
+      return;
+    }
     const { shared, hover, options } = this.state;
     const state = readState(shared);
     this.store.begin();
