@@ -54,9 +54,12 @@ export class BlockStore {
     private readonly budget = 64 << 20,
   ) {}
 
-  /** What went wrong last, for the reader; null once it was asked again. */
+  /** What went wrong in what the frame shows; what was only fetched ahead is nobody's loss yet. */
   get failed(): string | null {
-    for (const result of this.ready.values()) if ("error" in result) return result.error;
+    for (const key of this.used) {
+      const result = this.ready.get(key);
+      if (result && "error" in result) return result.error;
+    }
     return null;
   }
 
