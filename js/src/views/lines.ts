@@ -9,7 +9,13 @@ import {
   linkWidth,
 } from "../marks/links.js";
 import { memo } from "../marks/memo.js";
-import { drawStickyToken, drawTokens, labelOf, type TokenColumn } from "../marks/tokens.js";
+import {
+  drawStickyToken,
+  drawTokens,
+  labelOf,
+  stickyRect,
+  type TokenColumn,
+} from "../marks/tokens.js";
 import type { Surface } from "../surface/surface.js";
 import { formatWeight } from "./format.js";
 import {
@@ -168,8 +174,8 @@ export function hitLines(scene: Scene, input: LinesInput, x: number, y: number):
   const token = (column: TokenColumn, pinned: number | null) => {
     const sticky = stickyRow(column, pinned);
     if (sticky === null) return rowAt(column.axis, y);
-    const middle = linkEnd(column, sticky, sticky);
-    return Math.abs(y - middle) < column.axis.rowHeight / 2 ? sticky : rowAt(column.axis, y);
+    const kept = stickyRect(column, linkEnd(column, sticky, sticky));
+    return y >= kept.y && y < kept.y + kept.height ? sticky : rowAt(column.axis, y);
   };
   if (x < links.x) {
     const query = token(queries, input.pinned.query);

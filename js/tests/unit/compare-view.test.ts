@@ -217,6 +217,19 @@ test("long inputs are squeezed, then windowed, with the last token at the end of
   expect(end.calls.length).toBeLessThan(1500);
 });
 
+test("a pin scrolled out of low rows keeps a place as high as its label, and answers there", () => {
+  const tokens = Array.from({ length: 400 }, (_, i) => `t${i}`);
+  const scene = small(
+    { compare: PINNED.slice(0, 2), query: 390 },
+    { queries: tokens, keys: tokens, headDim: 2 },
+  );
+  const label = draw(scene).calls.find(({ text }) => text === "t390") as Call;
+  const [x = 0, y = 0] = label.numbers;
+  const pinned = { query: 390 };
+  for (const dy of [-6, 0, 6]) expect(compareView.hit(scene, FRAME, x - 2, y + dy)).toEqual(pinned);
+  expect(compareView.hit(scene, FRAME, x - 2, y - 12)).not.toEqual(pinned);
+});
+
 test("loading and errors are said in each panel", () => {
   const pending = draw(small({}, { blocks: "pending" }));
   expect(pending.texts.filter((text) => text === "loading").length).toBe(4);
