@@ -1,7 +1,7 @@
 import type { Position } from "../protocol/generated.js";
 import type { Theme } from "../styles/theme.js";
 import type { Rect, Surface } from "../surface/surface.js";
-import { textWidth } from "../surface/text.js";
+import { ellipsize, textWidth } from "../surface/text.js";
 import { labelStep, rowMiddle, side, type TokenAxis, visibleRows } from "./axis.js";
 import { memo } from "./memo.js";
 
@@ -35,6 +35,21 @@ export const LABEL_PAD = 6;
 
 export function labelOf(positions: readonly Position[], index: number): string {
   return positions[index]?.label ?? String(index);
+}
+
+/** A label in quotation marks, cut where it would crowd out what stands beside it. */
+export function quoted(positions: readonly Position[], index: number, room = 200): string {
+  return `“${ellipsize(labelOf(positions, index), room, 12)}”`;
+}
+
+/** Two labels and what stands between them within `room`: the longer one is cut first. */
+export function quotedPair(from: string, between: string, to: string, room: number): string {
+  const size = 12;
+  const say = (each: number) =>
+    `“${ellipsize(from, each, size)}”${between}“${ellipsize(to, each, size)}”`;
+  const free = Math.max(0, room - textWidth(`“”${between}“”`, size));
+  const shorter = Math.min(textWidth(from, size), textWidth(to, size));
+  return say(Math.max(free / 2, free - shorter));
 }
 
 export function labelFill(position: Position | undefined, theme: Theme): string {

@@ -1,5 +1,6 @@
+import { quoted } from "../marks/tokens.js";
 import { formatWeight } from "../views/format.js";
-import { pairNumbers } from "../views/series.js";
+import { pairNumbers, pairTitle } from "../views/series.js";
 import type { Scene } from "../views/view.js";
 
 /** The line under the views: what is selected or under the pointer, in words, with its number. */
@@ -15,11 +16,11 @@ export function statusText(scene: Scene): string {
   ];
   const query = hover?.query ?? state.query;
   const key = hover?.key ?? state.key;
-  const q = query === null ? null : (queries[query]?.label ?? null);
-  const k = key === null ? null : (keys[key]?.label ?? null);
+  const q = query !== null && query < queries.length ? quoted(queries, query) : null;
+  const k = key !== null && key < keys.length ? quoted(keys, key) : null;
   const head = heads[0];
   if (q !== null && k !== null && query !== null && key !== null && head !== undefined) {
-    let text = `“${q}” → “${k}”`;
+    let text = pairTitle(scene, query, key);
     // A hovered thumbnail belongs to a head that may not be loaded: say it only where numbers are.
     const row =
       layer === state.layer && state.heads.includes(head)
@@ -31,9 +32,9 @@ export function statusText(scene: Scene): string {
     }
     parts.push(text);
   } else if (q !== null) {
-    parts.push(`query ${query} “${q}”`);
+    parts.push(`query ${query} ${q}`);
   } else if (k !== null) {
-    parts.push(`key ${key} “${k}”`);
+    parts.push(`key ${key} ${k}`);
   }
   return parts.join(" · ");
 }

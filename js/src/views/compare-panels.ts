@@ -13,7 +13,7 @@ import {
 } from "../marks/legend.js";
 import { divergingShade, drawMatrix, type Grid } from "../marks/matrix.js";
 import { memo } from "../marks/memo.js";
-import { labelOf } from "../marks/tokens.js";
+import { labelOf, quotedPair } from "../marks/tokens.js";
 import type { Rect, Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
 import {
@@ -97,29 +97,34 @@ interface Reading {
   readonly note?: string;
 }
 
-function readDifference(scene: Scene, query: number, key: number): Reading | null {
+/** Room for the words beside a number. */
+const wordRoom = ({ title }: ComparePanel) => title.width - textWidth("+0.000", LEGEND_SIZE) - 14;
+
+function readDifference(scene: Scene, query: number, key: number, room: number): Reading | null {
   const [a, b] = (firstTwo(scene) ?? []).map(({ rows }) => rows.row(query)?.[key]);
   if (a === undefined || b === undefined) return null;
-  return { words: pairTitle(scene, query, key), number: formatSigned(a - b) };
+  return { words: pairTitle(scene, query, key, room), number: formatSigned(a - b) };
 }
 
 /** The pair's exact weight and rank, or the strongest partner of a query alone. */
 function reading(scene: Scene, panel: ComparePanel): Reading | null {
   const { about, query, key } = focusOf(scene);
   if (query === null) return null;
+  const room = wordRoom(panel);
   if (panel.kind === "difference") {
-    return key === null ? null : readDifference(scene, query, key);
+    return key === null ? null : readDifference(scene, query, key, room);
   }
   const row = panel.series?.rows.row(query);
   if (!row) return null;
   if (key !== null) {
     const { value, note } = pairNumbers(row, key);
-    const words = pairTitle(scene, query, key);
+    const words = pairTitle(scene, query, key, room);
     return note ? { words, number: value, note: `(${note})` } : { words, number: value };
   }
   if (about !== "query") return null;
   const best = row.reduce((most, weight, i) => (weight > (row[most] as number) ? i : most), 0);
-  const words = `“${labelOf(scene.queries, query)}” most to “${labelOf(scene.keys, best)}”`;
+  const [from, to] = [labelOf(scene.queries, query), labelOf(scene.keys, best)];
+  const words = quotedPair(from, " most to ", to, room);
   return { words, number: formatWeight(row[best] as number) };
 }
 

@@ -20,6 +20,7 @@ import {
   NOTE,
   TITLE,
 } from "./model-layout.js";
+import { pairTitle } from "./series.js";
 import type { Frame, Scene, Stop, View } from "./view.js";
 
 const MAX_STOPS = 80;
@@ -170,7 +171,7 @@ function drawMarks(surface: Surface, scene: Scene, layout: GridLayout): void {
 }
 
 function drawCard(surface: Surface, scene: Scene, layout: GridLayout, frame: Frame): void {
-  const { hover, thumbnails, theme, options, queries, keys } = scene;
+  const { hover, thumbnails, theme, options, keys } = scene;
   const place = hoveredPlace(scene);
   const meta = place && layout.layers[place.row];
   // A head hovered elsewhere is outlined; what it is, the other view says.
@@ -183,8 +184,9 @@ function drawCard(surface: Surface, scene: Scene, layout: GridLayout, frame: Fra
   const top = thumbnails.top(meta.layer, place.head);
   const lines = [];
   if (top) {
-    const [from, to] = [queries[top.query]?.label, keys[top.key]?.label];
-    lines.push({ text: `top: "${from}" → "${to}" ${formatWeight(top.weight)}`, muted: false });
+    // The labels leave room for the number, whatever they are.
+    const pair = pairTitle(scene, top.query, top.key, 185);
+    lines.push({ text: `top: ${pair} ${formatWeight(top.weight)}`, muted: false });
     if (keys.length > 1) lines.push({ text: "first position left aside", muted: true });
   }
   lines.push({ text: meta.module_path, muted: true });

@@ -1,5 +1,5 @@
 import type { Rows } from "../data/blocks.js";
-import { labelOf } from "../marks/tokens.js";
+import { labelOf, quotedPair } from "../marks/tokens.js";
 import { formatWeight, ordinal } from "./format.js";
 import type { Hover, Scene, View } from "./view.js";
 
@@ -113,8 +113,8 @@ export function pairNumbers(row: Float32Array, key: number): { value: string; no
   };
 }
 
-export function pairTitle(scene: Scene, query: number, key: number): string {
-  return `“${labelOf(scene.queries, query)}” → “${labelOf(scene.keys, key)}”`;
+export function pairTitle(scene: Scene, query: number, key: number, room = 320): string {
+  return quotedPair(labelOf(scene.queries, query), " → ", labelOf(scene.keys, key), room);
 }
 
 /** Where the pointer is in this view's frame, when it is this view's pointer. */
