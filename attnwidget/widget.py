@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,15 +14,16 @@ import traitlets
 from anywidget.experimental import command
 
 from attnwidget import figures
-from attnwidget.blocks import answer, requests_for_head
+from attnwidget.blocks import answer
 from attnwidget.describe import describe
-from attnwidget.page import page
+from attnwidget.page import blocks_that_fit, page
 from attnwidget.protocol.codec import inline
 from attnwidget.static_files import static_text
 from attnwidget.traits import (
     HeadList,
     HeadPairs,
     Number,
+    SelectionError,
     check_heads,
     check_layer,
     check_pairs,
@@ -30,7 +32,7 @@ from attnwidget.traits import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from attnwidget.attention import Attention, Stream
     from attnwidget.protocol.codec import Block
@@ -41,8 +43,6 @@ logger = logging.getLogger(__name__)
 
 VIEWS = ("all", "model", "head", "neuron", "compare")
 STATE = ("view", "stream", "layer", "heads", "query", "key", "form", "compare", "theme")
-# What a saved page may hold besides the bundle; about what a mail attachment may weigh.
-PAGE_BYTES = 4_000_000
 DEFAULT_WIDTH = 1200
 
 
@@ -159,7 +159,7 @@ class AttentionWidget(anywidget.AnyWidget):
         streams = self._attention.streams
         if name not in streams:
             message = f"stream must be one of {', '.join(map(repr, streams))}, got {name!r}."
-            raise ValueError(message)
+            raise SelectionError(message)
         return streams[name]
 
     @traitlets.validate("stream")
@@ -266,7 +266,7 @@ class AttentionWidget(anywidget.AnyWidget):
             The path.
 
         Raises:
-            ValueError: If the ending is another one.
+            ValueError: If the ending is another one, or an option is out of range.
             ImportError: If the ``figures`` extra is needed and not installed.
             RuntimeError: If the browser is to draw and the widget is not displayed.
         """
@@ -274,6 +274,11 @@ class AttentionWidget(anywidget.AnyWidget):
         suffix = target.suffix.lower()
         if suffix not in {".svg", ".png", ".pdf", ".html"}:
             message = f"path must end in .svg, .png, .pdf or .html, got {os.fspath(path)!r}."
+            raise ValueError(message)
+        _check_positive("width", width)
+        _check_positive("scale", scale)
+        if renderer not in {"auto", "headless", "browser"}:
+            message = f"renderer must be 'auto', 'headless' or 'browser', got {renderer!r}."
             raise ValueError(message)
         if suffix == ".html":
             target.write_text(self._page(), encoding="utf-8")
@@ -328,38 +333,8 @@ class AttentionWidget(anywidget.AnyWidget):
 
     def _page(self) -> str:
         snapshot = self._snapshot()
-        left = PAGE_BYTES
-        for request in self._by_nearness():
-            try:
-                block, data = self._answer(request)
-            except ValueError:
-                # Numbers that are not numbers: the page says in place that they are not in it.
-                logger.debug("Left out of the page: %s.", request, exc_info=True)
-                continue
-            left -= len(data) * 4 // 3
-            if left < 0:
-                break
-            snapshot["blocks"].append({"request": request, "block": inline(block, data)})
-        return page(snapshot, self._esm, title=repr(self))
-
-    def _by_nearness(self) -> Iterator[dict[str, Any]]:
-        """Yield requests for all heads: the selected ones first, then their layer, then the layers around it."""
-        pinned = {tuple(pair) for pair in self.compare} | {
-            (self.layer, head) for head in self.heads
-        }
-        chosen = self._named(self.stream)
-        layers = sorted(chosen, key=lambda layer: abs(layer.layer - self.layer))
-        near = [(layer, head) for layer in layers for head in range(layer.num_heads)]
-        near.sort(key=lambda pair: (pair[0].layer, pair[1]) not in pinned)
-        others = [stream for stream in self._attention.streams.values() if stream is not chosen]
-        far = [
-            (layer, head)
-            for stream in others
-            for layer in stream
-            for head in range(layer.num_heads)
-        ]
-        for layer, head in near + far:
-            yield from requests_for_head(layer, head)
+        blocks = blocks_that_fit(self._attention, snapshot["state"])
+        return page({**snapshot, "blocks": blocks}, self._esm, title=repr(self))
 
     def __repr__(self) -> str:
         return repr(self._attention).replace("Attention(", "AttentionWidget(", 1)
@@ -368,3 +343,9 @@ class AttentionWidget(anywidget.AnyWidget):
 def _text(error: Exception) -> str:
     """Return an error's words (a KeyError's own text is quoted)."""
     return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+
+
+def _check_positive(name: str, size: object) -> None:
+    if size is not None and not (isinstance(size, (int, float)) and 0 < size < math.inf):
+        message = f"{name} must be a positive number, got {size!r}."
+        raise ValueError(message)

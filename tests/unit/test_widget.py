@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 import numpy as np
@@ -15,6 +15,7 @@ from contract.record import record
 import attnwidget as aw
 from attnwidget import figures
 from attnwidget.layer import Layer
+from attnwidget.page import blocks_that_fit
 from attnwidget.protocol import codec
 
 if TYPE_CHECKING:
@@ -105,6 +106,21 @@ def test_another_stream_keeps_what_fits(view: aw.AttentionWidget) -> None:
 def test_a_message_from_the_browser_may_change_everything_at_once(view: aw.AttentionWidget) -> None:
     view.set_state({"stream": "probe", "layer": 0, "heads": [1], "query": 2, "key": None})
     assert (view.stream, view.layer, view.heads, view.query) == ("probe", 0, [1], 2)
+
+
+def test_several_changes_are_taken_back_together(view: aw.AttentionWidget) -> None:
+    view.layer, view.heads = 2, [3]
+    seen: list[str] = []
+    view.observe(lambda change: seen.append(change.name), ["stream", "layer", "heads"])
+    with pytest.raises(ValueError, match="heads must be integers"):
+        view.set_state({"layer": 0, "heads": [12]})
+    with (
+        pytest.raises(ValueError, match="stream must be one of"),
+        view.hold_trait_notifications(),
+    ):
+        view.heads, view.stream = [1], "encoder"
+    assert (view.stream, view.layer, view.heads) == ("decoder", 2, [3])
+    assert seen == []
 
 
 def test_two_widgets_can_be_linked(view: aw.AttentionWidget) -> None:
@@ -274,6 +290,19 @@ def test_a_page_holds_everything_and_nothing_that_ends_its_script(
     assert (first["what"], first["layer"], first["head"]) == ("weights", 2, 3)
 
 
+def test_a_page_keeps_what_is_nearest_when_not_all_fits(view: aw.AttentionWidget) -> None:
+    view.layer, view.heads, view.compare = 2, [3], [(0, 1)]
+    state = view._snapshot()["state"]
+    everything = blocks_that_fit(view.attention, state)
+    sizes = [len(kept["block"]["data"]) for kept in everything]
+    some = blocks_that_fit(view.attention, state, sum(sizes[:9]))
+    assert 0 < len(some) <= 9
+    assert some == everything[: len(some)]
+    heads = [(kept["request"]["layer"], kept["request"]["head"]) for kept in everything]
+    order = list(dict.fromkeys(heads[: heads.index((2, 0))]))
+    assert sorted(order) == [(0, 1), (2, 3)]
+
+
 @pytest.mark.parametrize("name", ["figure.svg", "figure.png", "figure.pdf"])
 def test_figures_need_no_browser(view: aw.AttentionWidget, tmp_path: Path, name: str) -> None:
     view.query = 2
@@ -298,6 +327,23 @@ def test_an_unknown_ending_and_a_missing_browser_say_what_to_do(
         view.save(tmp_path / "figure.gif")
     with pytest.raises(RuntimeError, match="not displayed"):
         view.save(tmp_path / "figure.svg", renderer="browser")
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"width": 0}, "width must be a positive number, got 0"),
+        ({"width": float("nan")}, "width must be a positive number, got nan"),
+        ({"width": "wide"}, "width must be a positive number, got 'wide'"),
+        ({"scale": -1}, "scale must be a positive number, got -1"),
+        ({"renderer": "chrome"}, "renderer must be 'auto', 'headless' or 'browser', got 'chrome'"),
+    ],
+)
+def test_options_of_a_figure_are_checked(
+    view: aw.AttentionWidget, tmp_path: Path, option: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        view.save(tmp_path / "figure.png", **option)
 
 
 def test_the_browsers_figure_is_written_when_it_arrives(
