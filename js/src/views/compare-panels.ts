@@ -4,6 +4,7 @@ import {
   drawColourKey,
   drawDivergingLegend,
   drawLinkLegend,
+  drawNotes,
   drawSequentialLegend,
   LEGEND_BAR,
   LEGEND_LINE,
@@ -273,11 +274,7 @@ export function drawCompareFooter(
   layout: CompareLayout,
 ): void {
   const scales = layout.matrices ? drawMatrixScales : drawLinesScales;
-  let y = layout.footerTop + 10;
-  y += scales(surface, scene, width, y) + LEGEND_LINE / 2;
-  for (const note of compareNotes(scene)) {
-    const style = { fill: scene.theme.muted, size: LEGEND_SIZE, anchor: "middle" } as const;
-    surface.text(width / 2, y, note, { ...style, maxWidth: width });
-    y += LEGEND_LINE;
-  }
+  const top = layout.footerTop + 10;
+  const y = top + scales(surface, scene, width, top) + LEGEND_LINE / 2;
+  drawNotes(surface, compareNotes(scene), width, y, scene.theme);
 }

@@ -1,8 +1,9 @@
-import { side, visibleRows } from "../marks/axis.js";
+import { visibleRows } from "../marks/axis.js";
 import {
   colourKeyWidth,
   drawColourKey,
   drawLinkLegend,
+  drawNotes,
   LEGEND_LINE,
   LEGEND_SIZE,
   linkLegendWidth,
@@ -11,7 +12,7 @@ import { labelOf, type TokenColumn } from "../marks/tokens.js";
 import type { Surface } from "../surface/surface.js";
 import { drawLines, hitLines, lineStops } from "./lines.js";
 import { type LinesInput, loadedRows } from "./lines-data.js";
-import { columnWidths, linesLayout, linesOverflow, scrollTo } from "./lines-layout.js";
+import { columnWidths, linesLayout, linesOverflow, revealScroll } from "./lines-layout.js";
 import { meansBeside } from "./lines-numbers.js";
 import { drawNotice } from "./notice.js";
 import { drawPairCard } from "./pair-card.js";
@@ -112,12 +113,10 @@ function drawFooter(surface: Surface, scene: Scene, width: number, top: number):
   drawLinkLegend(surface, single ? left + used - scale : left, y, "weight", colour, theme);
   // The place of a note is kept while the numbers that it speaks of are not there: nothing moves.
   const { about } = focusOf(scene);
-  for (const note of notes(scene, width)) {
-    if (note.startsWith("numbers") && !shownWith(note, about)) continue;
-    y += LEGEND_LINE;
-    const style = { fill: theme.muted, size: LEGEND_SIZE, anchor: "middle" } as const;
-    surface.text(width / 2, y, note, { ...style, maxWidth: width });
-  }
+  const shown = notes(scene, width).filter(
+    (note) => !note.startsWith("numbers") || shownWith(note, about),
+  );
+  drawNotes(surface, shown, width, y + LEGEND_LINE, theme);
 }
 
 function titleOf(scene: Scene, { axis }: TokenColumn, name: string): string {
@@ -186,12 +185,5 @@ export function revealInHeadLines(
   frame: Frame,
   at: { query?: number; key?: number },
 ): number | null {
-  const { layout } = inputFor(scene, frame, pinnedFocus(scene), false);
-  if (at.query !== undefined && side(layout.queries.axis, at.query) !== 0) {
-    return scrollTo(layout, layout.queries, at.query);
-  }
-  if (at.key !== undefined && side(layout.keys.axis, at.key) !== 0) {
-    return scrollTo(layout, layout.keys, at.key);
-  }
-  return null;
+  return revealScroll(inputFor(scene, frame, pinnedFocus(scene), false).layout, at);
 }

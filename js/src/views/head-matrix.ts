@@ -1,10 +1,10 @@
-import { drawSequentialLegend, LEGEND_BAR, LEGEND_LINE, LEGEND_SIZE } from "../marks/legend.js";
+import { drawNotes, drawSequentialLegend, LEGEND_BAR, LEGEND_LINE } from "../marks/legend.js";
 import { cellAt, cellRect } from "../marks/matrix.js";
 import { labelOf } from "../marks/tokens.js";
 import type { Rect, Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
 import { formatWeight } from "./format.js";
-import { drawHeat, drawHeatLabels, isPooled, POOLED_SIZE } from "./heat.js";
+import { drawHeat, drawHeatLabels, shadeNotes } from "./heat.js";
 import {
   cellsOf,
   type Multiples,
@@ -21,19 +21,7 @@ const TOP = 4;
 const TITLE = 22;
 const MIN_SIDE = 104;
 
-function notes(scene: Scene): readonly string[] {
-  const words: string[] = [];
-  const { options, keys, state } = scene;
-  if (isPooled(scene, state.heads.length)) {
-    words.push(
-      `max-pooled to ${POOLED_SIZE} × ${POOLED_SIZE}; numbers under the pointer are exact`,
-    );
-  }
-  if (options.setSinkAside && keys.length > 0) {
-    words.push(`“${labelOf(keys, 0)}” set aside: shading rescaled, numbers unchanged`);
-  }
-  return words;
-}
+const notes = (scene: Scene) => shadeNotes(scene, scene.state.heads.length, "under the pointer");
 
 function footerHeight(scene: Scene): number {
   return 10 + LEGEND_BAR + LEGEND_LINE * notes(scene).length;
@@ -145,14 +133,10 @@ export function drawHeadMatrix(surface: Surface, scene: Scene, frame: Frame): vo
   if (error !== null) drawNotice(surface, body, error, theme.danger);
   const width = Math.min(frame.width - 8, 330);
   const left = Math.max(4, (frame.width - width) / 2);
-  let y = bottom + 10;
+  const y = bottom + 10;
   drawSequentialLegend(surface, { x: left, y, width, title: "weight" }, theme);
-  y += LEGEND_BAR + LEGEND_LINE / 2 - 2;
-  for (const note of notes(scene)) {
-    const style = { fill: theme.muted, size: LEGEND_SIZE, anchor: "middle" } as const;
-    surface.text(frame.width / 2, y, note, { ...style, maxWidth: frame.width });
-    y += LEGEND_LINE;
-  }
+  const below = y + LEGEND_BAR + LEGEND_LINE / 2 - 2;
+  drawNotes(surface, notes(scene), frame.width, below, theme);
   const bounds = { x: 0, y: 0, width: frame.width, height: frame.height };
   drawPairCard(
     surface,

@@ -16,7 +16,7 @@ import {
   stickyRect,
   type TokenColumn,
 } from "../marks/tokens.js";
-import type { Surface } from "../surface/surface.js";
+import { contains, type Surface } from "../surface/surface.js";
 import { formatWeight } from "./format.js";
 import {
   allLinks,
@@ -167,9 +167,7 @@ export function hitLines(scene: Scene, input: LinesInput, x: number, y: number):
   const { body, links, queries, keys } = layout;
   if (x < body.x || x > body.x + body.width || y < body.y || y >= body.y + body.height) return null;
   for (const { rect, hit } of markersOf(scene, input)) {
-    const inside =
-      x >= rect.x && x < rect.x + rect.width && y >= rect.y && y < rect.y + rect.height;
-    if (inside) return hit;
+    if (contains(rect, x, y)) return hit;
   }
   const token = (column: TokenColumn, pinned: number | null) => {
     const sticky = stickyRow(column, pinned);

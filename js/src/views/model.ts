@@ -1,5 +1,6 @@
 import type { Thumbnails } from "../data/thumbnails.js";
-import { badgeName, drawBadge, drawHeadOutlines } from "../marks/head-marks.js";
+import { letterOf } from "../marks/badge.js";
+import { drawBadge, drawHeadOutlines } from "../marks/head-marks.js";
 import { drawRamp } from "../marks/ramps.js";
 import { drawThumbnailCard } from "../marks/thumbnail-card.js";
 import { composeThumbnails, type ThumbnailCell } from "../marks/thumbnails.js";
@@ -206,7 +207,7 @@ function stopName(scene: Scene, layer: number, head: number): string {
   }
   if (layer === state.layer && state.heads.includes(head)) parts.push("selected");
   const index = state.compare.findIndex(([l, h]) => l === layer && h === head);
-  if (index >= 0) parts.push(`compared as ${badgeName(index)}`);
+  if (index >= 0) parts.push(`compared as ${letterOf(index)}`);
   return parts.join(", ");
 }
 

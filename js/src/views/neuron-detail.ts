@@ -4,7 +4,7 @@ import { drawEquation } from "../marks/equation.js";
 import { drawParagraph } from "../marks/paragraph.js";
 import { drawStrip, extent, largest } from "../marks/strips.js";
 import { quoted } from "../marks/tokens.js";
-import type { Rect, Surface } from "../surface/surface.js";
+import { contains, type Rect, type Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
 import { formatScore, formatWeight } from "./format.js";
 import { focusTerms, sortingKey } from "./neuron-data.js";
@@ -142,10 +142,9 @@ function resultReadout(neuron: Neuron, { value, output }: { value: Rect; output:
   const { hover } = neuron.scene;
   const { x, y } = hover ?? {};
   if (hover?.source !== "neuron" || x === undefined || y === undefined) return null;
-  const inside = (r: Rect) => x >= r.x && x < r.x + r.width && y >= r.y && y < r.y + r.height;
-  return inside(value)
+  return contains(value, x, y)
     ? { x, strip: "value" as const }
-    : inside(output)
+    : contains(output, x, y)
       ? { x, strip: "output" as const }
       : null;
 }
