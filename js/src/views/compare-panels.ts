@@ -36,12 +36,20 @@ import {
   isPooled,
   loadedIn,
 } from "./heat.js";
-import { drawLines } from "./lines.js";
-import { type LinesInput, loadedRows } from "./lines-data.js";
+import { drawLines, drawLinesState } from "./lines.js";
+import type { LinesInput } from "./lines-data.js";
 import { linesLayout } from "./lines-layout.js";
 import { cellsOf } from "./matrix-layout.js";
 import { drawNotice } from "./notice.js";
-import { type Focus, focusOf, pairNumbers, pairTitle, type Series, seriesError } from "./series.js";
+import {
+  type Focus,
+  focusOf,
+  pairNumbers,
+  pairTitle,
+  type Series,
+  seriesError,
+  strongestKey,
+} from "./series.js";
 import type { Scene } from "./view.js";
 
 const LABEL_SIZE = 11;
@@ -123,7 +131,7 @@ function reading(scene: Scene, panel: ComparePanel): Reading | null {
     return note ? { words, number: value, note: `(${note})` } : { words, number: value };
   }
   if (about !== "query") return null;
-  const best = row.reduce((most, weight, i) => (weight > (row[most] as number) ? i : most), 0);
+  const best = strongestKey(row);
   const [from, to] = [labelOf(scene.queries, query), labelOf(scene.keys, best)];
   const words = quotedPair(from, " most to ", to, room);
   return { words, number: formatWeight(row[best] as number) };
@@ -174,11 +182,7 @@ function drawLinesBody(surface: Surface, scene: Scene, layout: CompareLayout, pa
   const y = panel.body.y - Math.max(0, (LABEL_SIZE - layout.rowHeight) / 2);
   surface.line(x, y, x + width, y, { stroke: scene.theme.rule });
   drawLines(surface, scene, input);
-  const error = seriesError(scene, input.series);
-  if (error !== null) drawNotice(surface, panel.body, error, scene.theme.danger);
-  else if (loadedRows(input) === 0) {
-    drawNotice(surface, input.layout.links, "loading", scene.theme.muted);
-  }
+  drawLinesState(surface, scene, input, panel.body);
 }
 
 /** A − B as a grid, and the end of its scale. */

@@ -1,5 +1,4 @@
 import { cellAt, cellRect } from "../marks/matrix.js";
-import { labelOf } from "../marks/tokens.js";
 import { contains, type Rect } from "../surface/surface.js";
 import {
   type CompareLayout,
@@ -18,7 +17,7 @@ import { hitLines, lineStops } from "./lines.js";
 import { revealScroll } from "./lines-layout.js";
 import { cellsOf } from "./matrix-layout.js";
 import { drawNotice } from "./notice.js";
-import { pinnedFocus } from "./series.js";
+import { pinnedFocus, queryName } from "./series.js";
 import type { Frame, Hit, Scene, Stop, View } from "./view.js";
 
 const HOW_TO_PIN =
@@ -86,7 +85,7 @@ function tokenStops(scene: Scene, layout: CompareLayout): readonly Stop[] {
     const { rowRoom } = layout.matrices;
     return scene.queries.slice(0, MOST_TOKENS).map((_, query) => {
       const { y, height } = cellRect(cells, query, 0);
-      const name = `query ${query} “${labelOf(scene.queries, query)}”`;
+      const name = queryName(scene, [], query);
       return { query, name, rect: { x: panel.body.x - rowRoom, y, width: rowRoom, height } };
     });
   }

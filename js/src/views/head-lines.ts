@@ -10,13 +10,12 @@ import {
 } from "../marks/legend.js";
 import { labelOf, type TokenColumn } from "../marks/tokens.js";
 import type { Surface } from "../surface/surface.js";
-import { drawLines, hitLines, lineStops } from "./lines.js";
-import { type LinesInput, loadedRows } from "./lines-data.js";
+import { drawLines, drawLinesState, hitLines, lineStops } from "./lines.js";
+import type { LinesInput } from "./lines-data.js";
 import { columnWidths, linesLayout, linesOverflow, revealScroll } from "./lines-layout.js";
 import { meansBeside } from "./lines-numbers.js";
-import { drawNotice } from "./notice.js";
 import { drawPairCard } from "./pair-card.js";
-import { type Focus, focusOf, headSeries, pinnedFocus, seriesError } from "./series.js";
+import { type Focus, focusOf, headSeries, pinnedFocus } from "./series.js";
 import type { Frame, Hit, Scene, Stop } from "./view.js";
 
 const HEADER = 24;
@@ -147,12 +146,8 @@ export function drawHeadLines(surface: Surface, scene: Scene, frame: Frame): voi
   const { body } = input.layout;
   const { theme } = scene;
   drawHeader(surface, scene, input);
-  const error = seriesError(scene, input.series);
   drawLines(surface, scene, input);
-  if (error !== null) drawNotice(surface, input.layout.links, error, theme.danger);
-  else if (loadedRows(input) === 0) {
-    drawNotice(surface, input.layout.links, "loading", theme.muted);
-  }
+  drawLinesState(surface, scene, input, input.layout.links);
   const bottom = body.y + body.height;
   const clipped = linesOverflow(
     Math.max(scene.queries.length, scene.keys.length),

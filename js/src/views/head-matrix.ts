@@ -1,9 +1,7 @@
 import { drawNotes, drawSequentialLegend, LEGEND_BAR, LEGEND_LINE } from "../marks/legend.js";
 import { cellAt, cellRect } from "../marks/matrix.js";
-import { labelOf } from "../marks/tokens.js";
 import type { Rect, Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
-import { formatWeight } from "./format.js";
 import { drawHeat, drawHeatLabels, shadeNotes } from "./heat.js";
 import {
   cellsOf,
@@ -14,7 +12,14 @@ import {
 } from "./matrix-layout.js";
 import { drawNotice } from "./notice.js";
 import { drawPairCard } from "./pair-card.js";
-import { headSeries, isolatedHead, type Series, seriesError } from "./series.js";
+import {
+  headSeries,
+  isolatedHead,
+  keyName,
+  queryName,
+  type Series,
+  seriesError,
+} from "./series.js";
 import type { Frame, Hit, Scene, Stop } from "./view.js";
 
 const TOP = 4;
@@ -179,24 +184,19 @@ export function headMatrixStops(scene: Scene, frame: Frame): readonly Stop[] {
   const cells = cellsOf(rect, scene);
   const queries = scene.queries.slice(0, MOST_STOPS).map((_, query) => {
     const { y, height } = cellRect(cells, query, 0);
-    const row = first.series.rows.row(query);
-    const best = row?.reduce(
-      (most, weight, key) => (weight > (row[most] as number) ? key : most),
-      0,
-    );
-    const most =
-      row && best !== undefined
-        ? `, attends most to “${labelOf(scene.keys, best)}” ${formatWeight(row[best] as number)}`
-        : "";
     return {
       query,
-      name: `query ${query} “${labelOf(scene.queries, query)}”${most}`,
+      name: queryName(
+        scene,
+        all.map(({ series }) => series),
+        query,
+      ),
       rect: { x: rect.x - layout.rowRoom, y, width: layout.rowRoom, height },
     };
   });
   const keys = scene.keys.slice(0, MOST_STOPS).map((_, key) => {
     const { x, width } = cellRect(cells, 0, key);
-    const name = `key ${key} “${labelOf(scene.keys, key)}”`;
+    const name = keyName(scene, key);
     return {
       key,
       name,
