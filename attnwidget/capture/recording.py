@@ -178,7 +178,7 @@ def capture(
     ):
         try:
             model(**{**prepared.inputs, **forward_kwargs})
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             raise
         except (IndexError, RuntimeError) as error:  # a table looked up, or sliced and added
             too_long = _too_long(model, prepared.inputs)

@@ -92,6 +92,16 @@ def test_a_pair_without_token_types(tokenizer: Any) -> None:
         assert [p.segment for p in stream.key_positions] == [None, 0, 0, None, 1, 1, None]
 
 
+def test_the_segments_of_a_pair_stay_with_the_encoder(tokenizer: Any) -> None:
+    """Also where what is decoded happens to be as long."""
+    ids = [7, 8, 9, 10, 11, 12]
+    attention = capture(zoo.build("bart-2-4"), ("the cat", "the mat"), tokenizer, target=ids)
+    encoder, decoder = attention["encoder"].key_positions, attention["decoder"].key_positions
+    assert len(encoder) == len(decoder) == 7
+    assert {p.segment for p in encoder} == {None, 0, 1}
+    assert {p.segment for p in decoder} == {None}
+
+
 def test_several_texts(bert: Any, tokenizer: Any) -> None:
     with pytest.raises(ValueError, match=r"2 texts; say which with batch=0 \.\. batch=1"):
         capture(bert, ["the cat", "the mat"], tokenizer)

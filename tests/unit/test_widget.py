@@ -103,6 +103,16 @@ def test_another_stream_keeps_what_fits(view: aw.AttentionWidget) -> None:
     )
 
 
+def test_a_pin_that_another_stream_has_not_is_let_go() -> None:
+    def even(rows: int, columns: int) -> np.ndarray:
+        return np.full((1, 2, rows, columns), 1 / columns, dtype=np.float32)
+
+    record = aw.from_weights(cross_attention=even(3, 7), decoder_attention=even(3, 3))
+    view = aw.view(record, stream="cross", query=2, key=6)
+    view.stream = "decoder"
+    assert (view.query, view.key) == (2, None)
+
+
 def test_a_message_from_the_browser_may_change_everything_at_once(view: aw.AttentionWidget) -> None:
     view.set_state({"stream": "probe", "layer": 0, "heads": [1], "query": 2, "key": None})
     assert (view.stream, view.layer, view.heads, view.query) == ("probe", 0, [1], 2)
