@@ -43,7 +43,7 @@ export function shadeNotes(scene: Scene, count: number, where: string): readonly
 /** How many rows are here: a picture is made again when more have come. */
 export function loadedIn(grid: Grid): number {
   let count = 0;
-  for (let row = 0; row < grid.rows; row++) if (grid.row(row)) count++;
+  for (let row = 0; row < grid.rows; row++) if (grid.has?.(row) ?? grid.row(row)) count++;
   return count;
 }
 

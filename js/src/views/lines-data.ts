@@ -63,7 +63,9 @@ export function loadedRows({ layout, series }: LinesInput): number {
   const [first, last] = visibleRows(layout.queries.axis);
   let loaded = 0;
   for (const { rows } of series) {
-    for (let query = first; query < last; query++) if (rows.row(query)) loaded++;
+    for (let query = first; query < last; query++) {
+      if (rows.has?.(query) ?? rows.row(query)) loaded++;
+    }
   }
   return loaded;
 }

@@ -236,3 +236,16 @@ test("loading and errors are said in each panel", () => {
   const failed = draw(small({ form: "matrix" }, { blocks: "failed" }));
   expect(failed.texts.filter((text) => text === "the kernel has gone away").length).toBe(3);
 });
+
+test("a difference is here where both its terms are", () => {
+  const rows = (here: readonly number[]) => ({
+    numQueries: 5,
+    numKeys: 7,
+    error: null,
+    row: (query: number) => (here.includes(query) ? new Float32Array(7).fill(0.1) : null),
+  });
+  const difference = differenceRows(rows([0, 1, 3]), rows([1, 3, 4]), false);
+  const queries = [0, 1, 2, 3, 4];
+  expect(queries.filter((query) => difference.has?.(query))).toEqual([1, 3]);
+  expect(queries.filter((query) => difference.row(query) !== null)).toEqual([1, 3]);
+});
