@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
@@ -236,7 +237,8 @@ class AttentionWidget(anywidget.AnyWidget):
             path.write_bytes(bytes(buffers[0]))
             logger.info("Wrote %s.", path)
         elif path is not None:
-            logger.error("%s was not written: %s", path, message.get("error"))
+            # A warning and no log entry: the call that asked has long returned, and this is all the reader gets.
+            warnings.warn(f"{path} was not written: {message.get('error')}", stacklevel=2)
         return {}, []
 
     def save(
