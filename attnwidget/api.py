@@ -31,9 +31,7 @@ __all__ = [
 CAPTURE = ("target", "batch", "device")
 
 
-def view(
-    model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any
-) -> AttentionWidget:
+def view(model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any) -> AttentionWidget:
     """Show a model's attention on an input: model view, head view and neuron view, linked.
 
     Args:
@@ -79,21 +77,21 @@ def view(
 
 
 def head_view(
-    model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any
+    model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any
 ) -> AttentionWidget:
     """Show who attends to whom: `view`, opened on the head view."""
     return view(model, inputs, tokenizer=tokenizer, **{"view": "head", **options})
 
 
 def model_view(
-    model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any
+    model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any
 ) -> AttentionWidget:
     """Show every layer and head at a glance: `view`, opened on the model view."""
     return view(model, inputs, tokenizer=tokenizer, **{"view": "model", **options})
 
 
 def neuron_view(
-    model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any
+    model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any
 ) -> AttentionWidget:
     """Show why a weight is what it is: `view`, opened on the neuron view."""
     return view(model, inputs, tokenizer=tokenizer, **{"view": "neuron", **options})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -171,6 +173,7 @@ def capture(
     """
     _check_model(model)
     _check_tokenizer(tokenizer)
+    _check_names(model, forward_kwargs)
     prepared = prepare(model, inputs, tokenizer, target=target, batch=batch)
     with (
         _recorded(model, prepared.tokenizer, prepared.batch, device, prepared.hints) as handle,
@@ -277,6 +280,18 @@ def _nothing(recorder: Recorder, missed: list[str], failed: dict[str, str]) -> s
     if recorder.candidates:
         return f"no attention of {name} ran, although it has {module_kinds(recorder.model, recorder.candidates)}."
     return f"{name} has no attention layers: none of its modules is an attention module."
+
+
+def _check_names(model: Any, forward_kwargs: Mapping[str, Any]) -> None:
+    """Refuse a misspelt option of `capture`: most models' forward takes any name and says nothing."""
+    known = inspect.signature(model.forward).parameters
+    for name in forward_kwargs:
+        close = get_close_matches(
+            name, ("tokenizer", "target", "batch", "device"), n=1, cutoff=0.75
+        )
+        if close and name not in known:
+            msg = f"Unknown option {name!r}: did you mean {close[0]!r}?"
+            raise TypeError(msg)
 
 
 def _check_model(model: Any) -> None:
