@@ -29,7 +29,10 @@ export class Shell {
   private readonly foot = document.createElement("div");
   private readonly panels = new Map<View["name"], Panel>();
   private readonly dark: ReadonlySignal<boolean>;
-  private readonly resize = new ResizeObserver(() => this.schedule());
+  private readonly resize = new ResizeObserver(([entry]) => {
+    // Out of sight there is nothing to draw, and a frame would only observe again.
+    if (entry && entry.contentRect.width >= 1) this.schedule();
+  });
   private frame = 0;
   private settle = 0;
   private painted = 0;
