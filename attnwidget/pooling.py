@@ -128,11 +128,14 @@ def _blocks(
             yield rows.heads, rows.queries, rows.keys, rows.exponentials.div_(rows.total)
         return
     count = max(1, BLOCK_BYTES // (4 * layer.n_key))
-    for place, head in enumerate(heads.indices):
+    group = max(1, count // len(queries))
+    for first in range(0, len(heads), group):
+        some = heads.part(first, first + group)
+        recorded = some.take(layer.recorded, 0)
         for start in range(0, len(queries), count):
-            weights = axis.part(start, start + count).take(layer.recorded[head], 0).float()
-            rows_read = slice(start, start + len(weights))
-            yield slice(place, place + 1), rows_read, slice(0, layer.n_key), weights[None]
+            weights = axis.part(start, start + count).take(recorded, 1).float()
+            rows_read = slice(start, start + weights.shape[1])
+            yield slice(first, first + len(some)), rows_read, slice(0, layer.n_key), weights
 
 
 def _top(
