@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.attention import Attention
@@ -26,10 +28,10 @@ __all__ = [
     "view",
 ]
 
+CAPTURE = ("target", "batch", "device")
 
-def view(
-    model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any
-) -> AttentionWidget:
+
+def view(model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any) -> AttentionWidget:
     """Show a model's attention on an input: model view, head view and neuron view, linked.
 
     Args:
@@ -69,29 +71,48 @@ def view(
         if inputs is None or isinstance(model, (tuple, list)):
             message = _no_inputs(model)
             raise TypeError(message)
+        _check_options(model, options)
         attention = capture(model, inputs, tokenizer, **options)
     return AttentionWidget(attention, **_placed(attention, state))
 
 
 def head_view(
-    model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any
+    model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any
 ) -> AttentionWidget:
     """Show who attends to whom: `view`, opened on the head view."""
     return view(model, inputs, tokenizer=tokenizer, **{"view": "head", **options})
 
 
 def model_view(
-    model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any
+    model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any
 ) -> AttentionWidget:
     """Show every layer and head at a glance: `view`, opened on the model view."""
     return view(model, inputs, tokenizer=tokenizer, **{"view": "model", **options})
 
 
 def neuron_view(
-    model: Any, inputs: Any = None, *, tokenizer: Any = None, **options: Any
+    model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any
 ) -> AttentionWidget:
     """Show why a weight is what it is: `view`, opened on the neuron view."""
     return view(model, inputs, tokenizer=tokenizer, **{"view": "neuron", **options})
+
+
+def _check_options(model: Any, options: dict[str, Any]) -> None:
+    """Refuse what neither the widget nor `capture` nor the model's forward names: it would go unheard."""
+    named = (
+        inspect.signature(getattr(model, "forward", model)).parameters if callable(model) else {}
+    )
+    accepted = [*STATE, *CAPTURE, *named]
+    for name in options:
+        if name not in accepted:
+            close = get_close_matches(name, accepted, n=1)
+            hint = (
+                f"did you mean {close[0]!r}?"
+                if close
+                else f"accepted are {', '.join((*STATE, *CAPTURE))}."
+            )
+            message = f"Unknown option {name!r}: {hint}"
+            raise TypeError(message)
 
 
 def _no_inputs(model: object) -> str:

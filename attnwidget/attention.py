@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from attnwidget.layer import Layer
+from attnwidget.selection import integer
 
 if TYPE_CHECKING:
     import os
@@ -66,13 +67,14 @@ class Stream:
         """Return a layer by the model's own number, or from the end when negative.
 
         Raises:
-            IndexError: If there is no such layer.
+            IndexError: If there is no such layer. A slice is none: it could mean numbers or places.
         """
+        wanted = integer(number)
         for layer in self.layers:
-            if layer.layer == number:
+            if layer.layer == wanted:
                 return layer
-        if -len(self.layers) <= number < 0:
-            return self.layers[number]
+        if wanted is not None and -len(self.layers) <= wanted < 0:
+            return self.layers[wanted]
         message = f"layer must be one of {_numbers(self)} in stream {self.name!r}, got {number!r}."
         raise IndexError(message)
 

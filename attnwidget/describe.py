@@ -11,22 +11,18 @@ import numpy as np
 from attnwidget.protocol.codec import shade
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from attnwidget.attention import Attention, Stream
+    from attnwidget.attention import Attention
     from attnwidget.layer import Layer
     from attnwidget.positions import Position
 
 __all__ = ["describe"]
 
-# All thumbnails together: small enough to come with the first message, large enough for 64 x 64 at 12 x 12 heads.
+# All thumbnails together: small enough to come with the first message.
 OVERVIEW_BYTES = 1_300_000
-LARGEST_THUMBNAIL = 64
+# As many cells as the model view gives a head's thumbnail in a wide notebook, on a screen of one and a half pixels to
+# the CSS pixel.
+LARGEST_THUMBNAIL = 48
 SMALLEST_THUMBNAIL = 8
-# Float32 weights held at once while looking for the strongest links.
-BLOCK_BYTES = 64 << 20
-# Beyond this many query rows the strongest link is looked for in an even sample of them, as the thumbnails are.
-MOST_ROWS = 8192
 # A first position with more than this share of all weight is worth offering to set aside.
 SINK_SHARE = 0.25
 
@@ -52,9 +48,10 @@ def describe(attention: Attention) -> tuple[dict[str, Any], bytes]:
     size = max(SMALLEST_THUMBNAIL, min(LARGEST_THUMBNAIL, math.isqrt(OVERVIEW_BYTES // num_heads)))
     streams, chunks, offset = [], [], 0
     for stream in attention.streams.values():
-        thumbnails = np.concatenate([shade(layer.overview(size)) for layer in stream])
+        surveys = [layer.survey(size) for layer in stream]
+        thumbnails = np.concatenate([shade(pooled) for pooled, _, _ in surveys])
+        share = float(np.mean(np.concatenate([first_key for _, _, first_key in surveys])))
         first = next(iter(stream))
-        links, share = _links(stream)
         meta: dict[str, Any] = {
             "name": stream.name,
             "layers": [_layer(layer) for layer in stream],
@@ -66,7 +63,7 @@ def describe(attention: Attention) -> tuple[dict[str, Any], bytes]:
                 "columns": thumbnails.shape[2],
                 "sampled": first.overview_is_sample,
             },
-            "top": links,
+            "top": np.concatenate([top for _, top, _ in surveys]).ravel().tolist(),
         }
         if share > SINK_SHARE and first.n_key > 2:
             meta["sink"] = {"share": round(share, 4)}
@@ -104,46 +101,3 @@ def _layer(layer: Layer) -> dict[str, Any]:
         "window": None if band is None else band.window,
         "bias": layer.bias is not None,
     }
-
-
-def _links(stream: Stream) -> tuple[list[float], float]:
-    """Return ``[query, key, weight]`` of every head's strongest link, and the mean weight on the first key.
-
-    The first key is left out of the links (unless it is the only one): in most causal heads it is the sink, and every
-    head would name it.
-    """
-    links: list[float] = []
-    shares: list[float] = []
-    for layer in stream:
-        queries = np.arange(layer.n_query)
-        if layer.n_query > MOST_ROWS:
-            queries = np.linspace(0, layer.n_query - 1, MOST_ROWS // 4).astype(int)
-        best, share = _strongest(layer, queries)
-        links += best.ravel().tolist()
-        shares.append(share)
-    return links, float(np.mean(shares))
-
-
-def _strongest(layer: Layer, queries: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:
-    best = np.full((layer.num_heads, 3), (0.0, 0.0, -1.0))
-    heads = np.arange(layer.num_heads)
-    skip = min(1, layer.n_key - 1)
-    on_first = 0.0
-    rows = max(1, BLOCK_BYTES // (4 * layer.num_heads * layer.n_key))
-    for start in range(0, len(queries), rows):
-        block = queries[start : start + rows]
-        span = (
-            slice(int(block[0]), int(block[-1]) + 1)
-            if len(queries) == layer.n_query
-            else block.tolist()
-        )
-        weights = np.nan_to_num(layer.weights(queries=span), nan=0.0)
-        # The first query often has nothing but the first key to look at.
-        on_first += float(weights[:, 1 if start == 0 else 0 :, 0].sum())
-        flat = weights[:, :, skip:].reshape(layer.num_heads, -1)
-        at = flat.argmax(axis=1)
-        found = flat[heads, at]
-        query, key = np.divmod(at, layer.n_key - skip)
-        better = found > best[:, 2]
-        best[better] = np.stack([block[query], key + skip, found], axis=1)[better]
-    return best, on_first / (layer.num_heads * max(1, len(queries) - 1))

@@ -240,6 +240,20 @@ class Layer:
         with exact(self):
             return _array(pooling.overview(self, number))
 
+    def survey(self, size: int) -> tuple[Array, NDArray[np.float64], Array]:
+        """Return what one pass over the weights says about every head.
+
+        Args:
+            size: As for `overview`.
+
+        Returns:
+            The overview; ``[query, key, weight]`` of each head's strongest link, float64 ``[head, 3]``, the first key
+            left out when there are others; and each head's mean weight on the first key, float32 ``[head]``.
+        """
+        with exact(self):
+            found = pooling.survey(self, size)
+        return _array(found.pooled), found.top.cpu().numpy(), _array(found.first_key)
+
     def __repr__(self) -> str:
         heads = f"{self.num_heads} heads"
         if self.num_key_value_heads != self.num_heads:

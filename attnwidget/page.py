@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import html
 import json
+import logging
+import warnings
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from attnwidget.blocks import answer, requests_for_head
+from attnwidget.protocol.codec import inline
 
-__all__ = ["page"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from attnwidget.attention import Attention
+
+__all__ = ["blocks_that_fit", "page"]
+
+logger = logging.getLogger(__name__)
+
+# What a saved page may hold besides the bundle; about what a mail attachment may weigh.
+PAGE_BYTES = 4_000_000
+# What it may hold when the selected head alone is larger: about 1,500 tokens, and what a browser opens in seconds.
+LARGEST_PAGE = 32_000_000
 
 _TEMPLATE = """<!doctype html>
 <html lang="en">
@@ -60,3 +74,59 @@ def page(snapshot: Mapping[str, Any], bundle: str, *, title: str) -> str:
     return _TEMPLATE.format(
         title=html.escape(title), snapshot=_script_safe(snapshot), bundle=_script_safe(bundle)
     )
+
+
+def blocks_that_fit(
+    attention: Attention, state: Mapping[str, Any], budget: int = PAGE_BYTES
+) -> list[dict[str, Any]]:
+    """Return the blocks of a snapshot, the ones nearest to the selection, up to ``budget`` characters of base64.
+
+    The first selected head comes whole, up to ``LARGEST_PAGE``, whatever the budget: a page without it shows nothing.
+
+    Warns:
+        UserWarning: If not even that head fits.
+    """
+    blocks: list[dict[str, Any]] = []
+    first = (state["stream"], state["layer"], state["heads"][0])
+    used = 0
+    for request in _by_nearness(attention, state):
+        try:
+            block, data = answer(attention, request)
+        except ValueError:
+            # Numbers that are not numbers: the page says in place that they are not in it.
+            logger.debug("Left out of the page: %s.", request, exc_info=True)
+            continue
+        used += len(data) * 4 // 3
+        selected = (request["stream"], request["layer"], request["head"]) == first
+        if used > (LARGEST_PAGE if selected else budget):
+            if selected:
+                message = (
+                    f"The page holds the thumbnails but not all of layer {first[1]} · head {first[2]}: it is too "
+                    "large for one file. Save a .svg of what is shown, or the record with attention.save(path)."
+                )
+                warnings.warn(message, stacklevel=4)
+            break
+        blocks.append({"request": request, "block": inline(block, data)})
+    return blocks
+
+
+def _by_nearness(attention: Attention, state: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield requests for all heads: the selected ones first, then their layer, then the layers around it."""
+    at = state["layer"]
+    pinned = {tuple(pair) for pair in state["compare"]} | {(at, head) for head in state["heads"]}
+    chosen = attention[state["stream"]]
+    layers = sorted(chosen, key=lambda layer: abs(layer.layer - at))
+    near = [(layer, head) for layer in layers for head in range(layer.num_heads)]
+    first = (at, state["heads"][0])
+    near.sort(
+        key=lambda pair: (
+            (pair[0].layer, pair[1]) != first,
+            (pair[0].layer, pair[1]) not in pinned,
+        )
+    )
+    others = [stream for stream in attention.streams.values() if stream is not chosen]
+    far = [
+        (layer, head) for stream in others for layer in stream for head in range(layer.num_heads)
+    ]
+    for layer, head in near + far:
+        yield from requests_for_head(layer, head)

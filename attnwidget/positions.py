@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Position", "Positions", "position_from_token", "positions_from_tokens", "visible_text"]
+__all__ = [
+    "BYTE_ALPHABET",
+    "Position",
+    "Positions",
+    "position_from_token",
+    "positions_from_tokens",
+    "visible_text",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
 _SHIFTED = [byte for byte in range(256) if byte not in set(_PRINTABLE)]
 _FIRST_SHIFTED = chr(256)
-_ALPHABET = {chr(byte): byte for byte in _PRINTABLE} | {
+BYTE_ALPHABET = {chr(byte): byte for byte in _PRINTABLE} | {
     chr(256 + place): byte for place, byte in enumerate(_SHIFTED)
 }
 
@@ -75,7 +82,7 @@ def visible_text(text: str) -> str:
     r"""Return ``text`` as one line in which nothing is invisible.
 
     One ordinary leading space is dropped; other outer spaces, newlines and tabs become ``␣ ↵ ⇥``; control and format
-    characters and lone surrogates become ``⟨202e⟩``; nothing at all becomes ``∅``.
+    characters and lone surrogates become ``⟨U+202E⟩``; nothing at all becomes ``∅``.
 
     Example:
         >>> visible_text(" the"), visible_text(" "), visible_text("a\n"), visible_text("")
@@ -95,8 +102,8 @@ def _visible(char: str, *, outer: bool) -> str:
     if char in _GLYPHS and (outer or char != " "):
         return _GLYPHS[char]
     category = unicodedata.category(char)
-    if category in {"Cc", "Cs"} or (category == "Cf" and char not in _JOINERS):
-        return f"⟨{ord(char):02x}⟩"
+    if category in {"Cc", "Co", "Cs"} or (category == "Cf" and char not in _JOINERS):
+        return f"⟨U+{ord(char):04X}⟩"
     if category == "Zs":
         return "␣" if outer else " "
     return char
@@ -122,8 +129,8 @@ def position_from_token(token: str, *, byte_level: bool | None = None) -> Positi
     piece = _BYTE_PIECE.fullmatch(token)
     if piece:
         return _from_bytes(bytes([int(piece[1], 16)]))
-    if token and set(token) <= _ALPHABET.keys():
-        data = bytes(_ALPHABET[char] for char in token)
+    if token and set(token) <= BYTE_ALPHABET.keys():
+        data = bytes(BYTE_ALPHABET[char] for char in token)
         if _is_byte_level(token, data) if byte_level is None else byte_level:
             return _from_bytes(data)
     if len(token) > 2 and token.startswith("##") and token[2] != "#":
@@ -150,7 +157,7 @@ def positions_from_tokens(tokens: Sequence[object]) -> Positions:
         raise ValueError(message)  # noqa: TRY004  (one error type for a wrong argument)
     strings = [token for token in tokens if isinstance(token, str)]
     plain = [token for token in strings if token and not _SPECIAL.fullmatch(token)]
-    spelled = all(set(token) <= _ALPHABET.keys() for token in plain)
+    spelled = all(set(token) <= BYTE_ALPHABET.keys() for token in plain)
     byte_level = True if spelled and any(_tells_bytes(token) for token in plain) else None
     marked = byte_level is True or any(token.startswith(("▁", "Ġ")) for token in plain)
     ended = any(token.endswith("</w>") for token in plain)
@@ -179,7 +186,7 @@ def _joins(before: Position, position: Position) -> bool:
 
 
 def _tells_bytes(token: str) -> bool:
-    return _is_byte_level(token, bytes(_ALPHABET[char] for char in token))
+    return _is_byte_level(token, bytes(BYTE_ALPHABET[char] for char in token))
 
 
 def _is_byte_level(token: str, data: bytes) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any
 
 import traitlets
+
+from attnwidget.selection import integer
 
 if TYPE_CHECKING:
     from attnwidget.attention import Attention, Stream
@@ -16,6 +17,7 @@ __all__ = [
     "HeadList",
     "HeadPairs",
     "Number",
+    "SelectionError",
     "check_heads",
     "check_layer",
     "check_pairs",
@@ -23,14 +25,11 @@ __all__ = [
 ]
 
 
-def _integer(value: object) -> int | None:
-    """Return an integer of any library as int; None for everything else (True is not a number of a layer)."""
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-        return None
-    try:
-        return operator.index(value)
-    except TypeError:  # an array says that it can be an index until it has more than one element
-        return None
+class SelectionError(ValueError, traitlets.TraitError):
+    """A value that is no part of the record.
+
+    It is both, because traitlets takes a change of several traits back only for an error of its own.
+    """
 
 
 class Number(traitlets.TraitType[Any, Any]):
@@ -38,7 +37,7 @@ class Number(traitlets.TraitType[Any, Any]):
 
     def validate(self, obj: Any, value: Any) -> Any:  # noqa: ARG002 - traitlets' own signature
         """Return the value as int; what is no integer is left for the check that knows the range."""
-        number = _integer(value)
+        number = integer(value)
         return value if number is None else number
 
 
@@ -47,11 +46,11 @@ class HeadList(traitlets.TraitType[Any, Any]):
 
     def validate(self, obj: Any, value: Any) -> Any:  # noqa: ARG002 - traitlets' own signature
         """Return a list of int; what is none is left for the check that knows how many heads there are."""
-        if _integer(value) is not None:
+        if integer(value) is not None:
             value = [value]
         if isinstance(value, str) or not isinstance(value, Iterable):
             return value
-        return [head if (number := _integer(head)) is None else number for head in value]
+        return [head if (number := integer(head)) is None else number for head in value]
 
 
 class HeadPairs(traitlets.TraitType[Any, Any]):
@@ -66,45 +65,45 @@ class HeadPairs(traitlets.TraitType[Any, Any]):
 
 
 def check_layer(stream: Stream, value: object) -> int:
-    """Return ``value`` if it is a layer of the stream, else raise `ValueError` saying which there are."""
+    """Return ``value`` if it is a layer of the stream, else raise `SelectionError` saying which there are."""
     numbers = [layer.layer for layer in stream]
     if isinstance(value, int) and value in numbers:
         return value
     message = f"layer must be one of {_ranges(numbers)} in stream {stream.name!r}, got {value!r}."
-    raise ValueError(message)
+    raise SelectionError(message)
 
 
 def check_heads(layer: Layer, value: object) -> list[int]:
-    """Return ``value`` without repeats if every entry is a head of the layer, else raise `ValueError`."""
+    """Return ``value`` without repeats if every entry is a head of the layer, else raise `SelectionError`."""
     accepted = f"heads must be integers in 0..{layer.num_heads - 1}"
     if not isinstance(value, list):
         message = f"{accepted}, got {value!r}: pass a list, such as heads=[0]."
-        raise ValueError(message)  # noqa: TRY004 - one kind of error for one kind of mistake
+        raise SelectionError(message)
     if not value:
         message = f"{accepted}, got []: pass at least one, such as heads=[0]."
-        raise ValueError(message)
+        raise SelectionError(message)
     wrong = [head for head in value if not isinstance(head, int) or not 0 <= head < layer.num_heads]
     if wrong:
         message = f"{accepted}, got {wrong}."
-        raise ValueError(message)
+        raise SelectionError(message)
     return list(dict.fromkeys(value))
 
 
 def check_position(name: str, count: int, value: object) -> int | None:
-    """Return ``value`` if it is None or a position, else raise `ValueError`."""
+    """Return ``value`` if it is None or a position, else raise `SelectionError`."""
     if value is None or (isinstance(value, int) and 0 <= value < count):
         return value
     message = f"{name} must be an integer in 0..{count - 1}, or None for no pin, got {value!r}."
-    raise ValueError(message)
+    raise SelectionError(message)
 
 
 def check_pairs(stream: Stream, value: object) -> list[list[int]]:
-    """Return ``value`` without repeats if every entry is a [layer, head] of the stream, else raise `ValueError`."""
+    """Return ``value`` without repeats if every entry is a [layer, head] of the stream, else raise `SelectionError`."""
     checked: list[list[int]] = []
     for pair in value if isinstance(value, list) else [value]:
         if not (isinstance(pair, list) and len(pair) == 2):
             message = f"compare must be a list of (layer, head) pairs, got {value!r}: such as compare=[(0, 1), (2, 3)]."
-            raise ValueError(message)
+            raise SelectionError(message)
         layer = check_layer(stream, pair[0])
         ref = [layer, *check_heads(stream[layer], [pair[1]])]
         if ref not in checked:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
@@ -13,15 +15,16 @@ import traitlets
 from anywidget.experimental import command
 
 from attnwidget import figures
-from attnwidget.blocks import answer, requests_for_head
+from attnwidget.blocks import answer
 from attnwidget.describe import describe
-from attnwidget.page import page
+from attnwidget.page import blocks_that_fit, page
 from attnwidget.protocol.codec import inline
 from attnwidget.static_files import static_text
 from attnwidget.traits import (
     HeadList,
     HeadPairs,
     Number,
+    SelectionError,
     check_heads,
     check_layer,
     check_pairs,
@@ -30,7 +33,7 @@ from attnwidget.traits import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from attnwidget.attention import Attention, Stream
     from attnwidget.protocol.codec import Block
@@ -41,8 +44,6 @@ logger = logging.getLogger(__name__)
 
 VIEWS = ("all", "model", "head", "neuron", "compare")
 STATE = ("view", "stream", "layer", "heads", "query", "key", "form", "compare", "theme")
-# What a saved page may hold besides the bundle; about what a mail attachment may weigh.
-PAGE_BYTES = 4_000_000
 DEFAULT_WIDTH = 1200
 
 
@@ -122,8 +123,8 @@ class AttentionWidget(anywidget.AnyWidget):
     - Default: ``"auto"``
     """
 
-    meta = traitlets.Dict(read_only=True).tag(sync=True)
-    overview = traitlets.Bytes(read_only=True).tag(sync=True)
+    meta = traitlets.Dict().tag(sync=True)
+    overview = traitlets.Bytes().tag(sync=True)
     _screen = traitlets.Dict(None, allow_none=True).tag(sync=True)
 
     def __init__(self, attention: Attention, **state: Any) -> None:
@@ -145,11 +146,10 @@ class AttentionWidget(anywidget.AnyWidget):
         first = next(iter(attention.streams))
         stream = self._named(state.get("stream", first))
         start = {"stream": stream.name, "layer": next(iter(stream)).layer}
-        super().__init__(_esm=static_text("widget.js"), **{**start, **state})
         meta, overview = describe(attention)
-        with self.hold_sync():
-            self.set_trait("meta", meta)
-            self.set_trait("overview", overview)
+        # All at once, so that the first message to the browser is the only one it needs to draw.
+        first_message = {"_esm": static_text("widget.js"), "meta": meta, "overview": overview}
+        super().__init__(**first_message, **{**start, **state})
 
     @property
     def attention(self) -> Attention:
@@ -160,7 +160,7 @@ class AttentionWidget(anywidget.AnyWidget):
         streams = self._attention.streams
         if name not in streams:
             message = f"stream must be one of {', '.join(map(repr, streams))}, got {name!r}."
-            raise ValueError(message)
+            raise SelectionError(message)
         return streams[name]
 
     @traitlets.validate("stream")
@@ -237,7 +237,8 @@ class AttentionWidget(anywidget.AnyWidget):
             path.write_bytes(bytes(buffers[0]))
             logger.info("Wrote %s.", path)
         elif path is not None:
-            logger.error("%s was not written: %s", path, message.get("error"))
+            # A warning and no log entry: the call that asked has long returned, and this is all the reader gets.
+            warnings.warn(f"{path} was not written: {message.get('error')}", stacklevel=2)
         return {}, []
 
     def save(
@@ -267,7 +268,7 @@ class AttentionWidget(anywidget.AnyWidget):
             The path.
 
         Raises:
-            ValueError: If the ending is another one.
+            ValueError: If the ending is another one, or an option is out of range.
             ImportError: If the ``figures`` extra is needed and not installed.
             RuntimeError: If the browser is to draw and the widget is not displayed.
         """
@@ -275,6 +276,11 @@ class AttentionWidget(anywidget.AnyWidget):
         suffix = target.suffix.lower()
         if suffix not in {".svg", ".png", ".pdf", ".html"}:
             message = f"path must end in .svg, .png, .pdf or .html, got {os.fspath(path)!r}."
+            raise ValueError(message)
+        _check_positive("width", width)
+        _check_positive("scale", scale)
+        if renderer not in {"auto", "headless", "browser"}:
+            message = f"renderer must be 'auto', 'headless' or 'browser', got {renderer!r}."
             raise ValueError(message)
         if suffix == ".html":
             target.write_text(self._page(), encoding="utf-8")
@@ -329,33 +335,8 @@ class AttentionWidget(anywidget.AnyWidget):
 
     def _page(self) -> str:
         snapshot = self._snapshot()
-        left = PAGE_BYTES
-        for request in self._by_nearness():
-            block, data = self._answer(request)
-            left -= len(data) * 4 // 3
-            if left < 0:
-                break
-            snapshot["blocks"].append({"request": request, "block": inline(block, data)})
-        return page(snapshot, self._esm, title=repr(self))
-
-    def _by_nearness(self) -> Iterator[dict[str, Any]]:
-        """Yield requests for all heads: the selected ones first, then their layer, then the layers around it."""
-        pinned = {tuple(pair) for pair in self.compare} | {
-            (self.layer, head) for head in self.heads
-        }
-        chosen = self._named(self.stream)
-        layers = sorted(chosen, key=lambda layer: abs(layer.layer - self.layer))
-        near = [(layer, head) for layer in layers for head in range(layer.num_heads)]
-        near.sort(key=lambda pair: (pair[0].layer, pair[1]) not in pinned)
-        others = [stream for stream in self._attention.streams.values() if stream is not chosen]
-        far = [
-            (layer, head)
-            for stream in others
-            for layer in stream
-            for head in range(layer.num_heads)
-        ]
-        for layer, head in near + far:
-            yield from requests_for_head(layer, head)
+        blocks = blocks_that_fit(self._attention, snapshot["state"])
+        return page({**snapshot, "blocks": blocks}, self._esm, title=repr(self))
 
     def __repr__(self) -> str:
         return repr(self._attention).replace("Attention(", "AttentionWidget(", 1)
@@ -364,3 +345,9 @@ class AttentionWidget(anywidget.AnyWidget):
 def _text(error: Exception) -> str:
     """Return an error's words (a KeyError's own text is quoted)."""
     return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+
+
+def _check_positive(name: str, size: object) -> None:
+    if size is not None and not (isinstance(size, (int, float)) and 0 < size < math.inf):
+        message = f"{name} must be a positive number, got {size!r}."
+        raise ValueError(message)

@@ -97,10 +97,19 @@ for (const { budget, ...options } of bundles) {
       sourcemap: watch ? "inline" : false,
       charset: "utf8",
       legalComments: "eof",
-      loader: { ".css": "text" },
       logLevel: "warning",
       write: false,
       plugins: [
+        {
+          name: "stylesheet as text",
+          setup(build) {
+            build.onLoad({ filter: /\.css$/ }, async ({ path }) => {
+              const source = readFileSync(path, "utf8");
+              const { code } = await esbuild.transform(source, { loader: "css", minify: !watch });
+              return { contents: code, loader: "text", watchFiles: [path] };
+            });
+          },
+        },
         {
           name: "emit",
           setup(build) {

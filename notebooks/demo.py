@@ -20,7 +20,7 @@ TEXT = "The cat sat on the mat because it was tired"
 def figures() -> list[Path]:
     """Save the widget over the pocket model as a page without a kernel, and as figures."""
     model, tokenizer = aw.pocket()
-    view = aw.view(model, TEXT, tokenizer=tokenizer, layer=1, heads=[0], query="it")
+    view = aw.view(model, TEXT, tokenizer=tokenizer, layer=3, heads=[3, 1], query="it")
     names = ("attention.html", "attention.svg", "attention.pdf", "attention.png")
     return [view.save(TARGET / name) for name in names]
 

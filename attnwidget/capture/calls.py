@@ -232,8 +232,6 @@ def _view(arguments: Arguments, batch: int) -> View:
             num_keys - num_queries,
             options.get("sliding_window"),
         )
-        if window is not None and num_keys <= window:
-            window = None
     elif not implementation.endswith("eager") and implementation != "flex_attention":
         # sdpa hides later keys by itself only without a mask, aligned to the upper left. Functions that users
         # register follow its convention. Eager and flex see everything when there is no mask.

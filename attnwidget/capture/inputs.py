@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
+from attnwidget.capture.tensors import ACCEPTED, UNBATCHED, as_tensor, batched, placed
 from attnwidget.capture.texts import find_tokenizer, is_text, pick, sequence_ids, tokenized
 from attnwidget.capture.towers import Hints, batch_size
 
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Prepared", "prepare"]
 
 _NEW_TOKENS = 32
-# Number of axes without the batch, for the inputs people cut out of a batch most.
-_UNBATCHED = {"pixel_values": 3, "input_features": 2, "input_values": 1, "inputs_embeds": 2}
-_ACCEPTED = (
-    "text, a pair of texts (tuple), a list of chat messages (dicts with role and content), a BatchEncoding, "
-    "a mapping of tensors, token ids, or an image or audio tensor"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +58,9 @@ def prepare(
         TypeError: If they are nothing that can be understood.
     """
     hints = Hints()
+    if isinstance(inputs, Mapping) and inputs.keys() >= {"role", "content"}:
+        inputs = [inputs]
+    _check_sense(model, inputs)
     if isinstance(inputs, list) and inputs and all(isinstance(item, str) for item in inputs):
         inputs, batch = pick(inputs, batch), None
     if is_text(inputs):
@@ -71,8 +69,8 @@ def prepare(
     else:
         named = _named(model, inputs)
         hints = Hints(segments=sequence_ids(inputs, batch))
-    arrays = {name: _tensor(name, value) for name, value in named.items()}
-    ready = _placed(model, _batched(arrays))
+    arrays = {name: as_tensor(name, value) for name, value in named.items()}
+    ready = placed(model, batched(arrays))
     _check(model, ready, batch)
     if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
         ready = _with_decoder(model, ready, tokenizer, target)
@@ -82,22 +80,42 @@ def prepare(
     return Prepared(ready, tokenizer, batch, hints)
 
 
+def _check_sense(model: nn.Module, inputs: Any) -> None:
+    """Refuse text, ids and raw pictures for a model that only sees or hears: a processor has to come before it."""
+    main = getattr(model, "main_input_name", "input_ids")
+    if main not in UNBATCHED or "input_ids" in inspect.signature(model.forward).parameters:
+        return
+    entry = inputs
+    while isinstance(entry, (list, tuple)) and len(entry):
+        entry = entry[0]
+    if isinstance(inputs, Mapping) or isinstance(entry, float):
+        return
+    kind = str(getattr(entry, "dtype", "")).removeprefix("torch.")
+    if kind.startswith(("float", "bfloat")):
+        return
+    msg = (
+        f"{type(model).__name__} reads {main}, got {type(entry).__name__}{kind and f' of {kind}'}; give what its"
+        " processor makes of it: capture(model, processor(..., return_tensors='pt'))."
+    )
+    raise ValueError(msg)
+
+
 def _named(model: nn.Module, inputs: Any) -> Mapping[str, Any]:
     """Name the inputs by what they look like."""
     if isinstance(inputs, Mapping):
         if "sequences" in inputs:
             inputs = {"input_ids": inputs["sequences"]}  # what generate returns
         if not inputs:
-            msg = f"inputs is empty; give {_ACCEPTED}."
+            msg = f"inputs is empty; give {ACCEPTED}."
             raise ValueError(msg)
         named: Mapping[str, Any] = inputs
         return named
     if inputs is None or isinstance(inputs, (bytes, str, set)):
-        msg = f"inputs must be {_ACCEPTED}, got {type(inputs).__name__}."
+        msg = f"inputs must be {ACCEPTED}, got {type(inputs).__name__}."
         raise TypeError(msg)
-    values = _tensor("inputs", inputs)
+    values = as_tensor("inputs", inputs)
     if not values.numel():
-        msg = f"inputs is empty; give {_ACCEPTED}."
+        msg = f"inputs is empty; give {ACCEPTED}."
         raise ValueError(msg)
     name = getattr(model, "main_input_name", "input_ids")
     if not values.is_floating_point():
@@ -109,54 +127,6 @@ def _named(model: nn.Module, inputs: Any) -> Mapping[str, Any]:
         )
         raise ValueError(msg)
     return {name: values}
-
-
-def _tensor(name: str, value: Any) -> Any:
-    """Make a tensor of arrays and lists; leave everything else (caches, flags, None) alone."""
-    if isinstance(value, torch.Tensor):
-        return value
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        return torch.from_numpy(np.ascontiguousarray(value))
-    if name != "inputs" and not isinstance(value, (list, tuple)):
-        return value
-    try:
-        if isinstance(value, (list, tuple)) and any(
-            isinstance(item, (torch.Tensor, np.ndarray)) for item in value
-        ):
-            return torch.stack([torch.as_tensor(item) for item in value])
-        return torch.as_tensor(value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        what = f"a {type(value).__name__}"
-        if isinstance(value, Sequence):
-            what += f" of {len(value)} rows that do not form a rectangle of numbers"
-        msg = f"{name} must be {_ACCEPTED if name == 'inputs' else 'a tensor, an array or a list'}, got {what}."
-        raise (ValueError if isinstance(value, Sequence) else TypeError)(msg) from error
-
-
-def _batched(arrays: dict[str, Any]) -> dict[str, Any]:
-    """Give inputs without a batch axis one."""
-    return {
-        name: value[None]
-        if isinstance(value, torch.Tensor) and value.ndim == _UNBATCHED.get(name, 1)
-        else value
-        for name, value in arrays.items()
-    }
-
-
-def _placed(model: nn.Module, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Move tensors where the model is, and floating-point ones to its precision."""
-    parameter = next((p for p in model.parameters() if p.is_floating_point()), None)
-    if parameter is None:
-        return inputs
-    device = getattr(model, "device", parameter.device)
-    dtype = getattr(model, "dtype", parameter.dtype)
-
-    def place(value: Any) -> Any:
-        if not isinstance(value, torch.Tensor):
-            return value
-        return value.to(device, dtype) if value.is_floating_point() else value.to(device)
-
-    return {name: place(value) for name, value in inputs.items()}
 
 
 def _check(model: nn.Module, inputs: dict[str, Any], batch: int | None) -> None:
@@ -223,8 +193,11 @@ def _with_decoder(
     elif target is None:
         ids = torch.tensor([[start]], device=device).expand(rows, 1)
     else:
-        ids = torch.cat([torch.tensor([[start]]), _target_ids(model, target, tokenizer)], dim=1)
-        ids = ids.to(device).expand(rows, -1)
+        ids = _target_ids(model, target, tokenizer)
+        if len(ids) not in {1, rows}:
+            msg = f"target has {len(ids)} rows, inputs has {rows}; give one for all of them or one for each."
+            raise ValueError(msg)
+        ids = torch.cat([torch.full((len(ids), 1), start), ids], dim=1).to(device).expand(rows, -1)
     return {**inputs, "decoder_input_ids": ids}
 
 
@@ -247,10 +220,17 @@ def _target_ids(model: Any, target: Any, tokenizer: Any) -> Tensor:
             raise ValueError(msg)
         tokenizer = tokenizer or find_tokenizer(model)
         words = getattr(tokenizer, "tokenizer", tokenizer)
-        ids: Tensor = words(text_target=target, return_tensors="pt")["input_ids"]
+        given = words(text_target=target, return_tensors="pt")["input_ids"]
     else:
-        ids = _tensor("target", target)
-    ids = ids.reshape(1, -1) if ids.ndim < 2 else ids
+        given = as_tensor("target", target)
+    if not isinstance(given, torch.Tensor):
+        msg = f"target must be text or token ids, got {type(given).__name__}."
+        raise TypeError(msg)
+    if given.ndim > 2 or not given.numel() or given.is_floating_point():
+        shown = f"{given.dtype} {list(given.shape)}"
+        msg = f"target must be text or token ids, at least one, got {shown}."
+        raise ValueError(msg)
+    ids = given.reshape(1, -1) if given.ndim < 2 else given
     _check_vocabulary(model, "target", ids)
     return ids.cpu()
 

@@ -7,10 +7,9 @@ import json
 import re
 import unicodedata
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.positions import Position
+from attnwidget.positions import BYTE_ALPHABET, Position, visible_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,8 +25,6 @@ __all__ = [
 ]
 
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-# Joiners and variation selectors live inside one emoji or one Indic syllable: showing them would tear it apart.
-_JOINERS = frozenset("\u200c\u200d\ufe0e\ufe0f")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +67,8 @@ def token_positions(
         are split over several tokens is given to the token that completes it, the others show their bytes.
 
     Example:
-        >>> [position.label for position in token_positions([464, 3797], gpt2_tokenizer)]
-        ['The', 'cat']
+        >>> [position.label for position in token_positions(tokenizer("The cat")["input_ids"], tokenizer)]
+        ['<bos>', 'the', 'cat']
     """
     if tokenizer is None:
         positions = [Position(label=str(token)) for token in ids]
@@ -120,7 +117,7 @@ def _decoded(ids: list[int], tokenizer: Any) -> list[Position]:
     for token_id, token in zip(ids, tokens, strict=True):
         if token_id in special:
             characters.reset()
-            positions.append(Position(label=_one_line(token), kind="special", text=token))
+            positions.append(Position(label=visible_text(token), kind="special", text=token))
             before = ""
             continue
         piece = _piece(token, spelling)
@@ -131,7 +128,7 @@ def _decoded(ids: list[int], tokenizer: Any) -> list[Position]:
         continues = piece.continues
         if continues is None:
             continues = amid or _continues(before, text or label)
-        positions.append(Position(label=_visible(label), text=text, continues=continues))
+        positions.append(Position(label=visible_text(label), text=text, continues=continues))
         before = text or before
     return positions
 
@@ -206,19 +203,9 @@ def _piece(token: str, spelling: _Spelling) -> _Piece:
     return _Piece(token.encode())
 
 
-@cache
-def _byte_of() -> dict[str, int]:
-    """Map the characters byte-level BPE writes bytes with back to those bytes (GPT-2's ``bytes_to_unicode``)."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    shifted = [byte for byte in range(256) if byte not in printable]
-    table = {chr(byte): byte for byte in printable}
-    return table | {chr(256 + index): byte for index, byte in enumerate(shifted)}
-
-
 def _bytes(token: str) -> bytes:
-    table = _byte_of()
-    if all(character in table for character in token):
-        return bytes(table[character] for character in token)
+    if set(token) <= BYTE_ALPHABET.keys():
+        return bytes(BYTE_ALPHABET[character] for character in token)
     return token.encode()  # an added token, spelled in plain text
 
 
@@ -250,29 +237,3 @@ def _continues(before: str, text: str) -> bool:
     return before[-1:].isalnum() and (
         first.isalnum() or first == "⟨" or unicodedata.category(first or " ")[0] == "M"
     )
-
-
-def _visible(text: str) -> str:
-    """Drop the ordinary space before a word; show every other whitespace and control character."""
-    if text.strip(" "):
-        text = text.removeprefix(" ")
-    stripped = text.strip(" ")
-    if not stripped:
-        return "␣" * len(text)
-    start = text.index(stripped)
-    left, right = start, len(text) - start - len(stripped)
-    return "␣" * left + _one_line(stripped) + "␣" * right
-
-
-def _one_line(text: str) -> str:
-    return "".join(_glyph(character) for character in text)
-
-
-def _glyph(character: str) -> str:
-    known = {"\n": "↵", "\t": "⇥", "\r": "␍", "\u00a0": "␣"}.get(character)
-    if known is not None:
-        return known
-    category = unicodedata.category(character)
-    if category in {"Cc", "Cf", "Zl", "Zp", "Cs", "Co"} and character not in _JOINERS:
-        return f"⟨U+{ord(character):04X}⟩"
-    return character

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -117,12 +119,15 @@ def recording(
         UserWarning: If some of the model's attention could not be recorded; it names the modules.
 
     Example:
+        >>> model, tokenizer = pocket()
+        >>> inputs = tokenizer("The cat sat on the mat", return_tensors="pt")
         >>> with recording(model, tokenizer) as attention:
-        ...     output = model.generate(**inputs)
+        ...     output = model.generate(**inputs, max_new_tokens=5)
         >>> attention["decoder"][0].weights(head=3).shape
-        (21, 21)
+        (11, 11)
     """
     _check_model(model)
+    _check_tokenizer(tokenizer)
     with _recorded(model, tokenizer, batch, device, Hints()) as handle:
         yield handle
 
@@ -161,18 +166,54 @@ def capture(
         TypeError: If ``model`` is no module or ``inputs`` is nothing that can be understood.
 
     Example:
+        >>> model, tokenizer = pocket()
         >>> attention = capture(model, "The cat sat on the mat", tokenizer)
-        >>> attention["decoder"][3].weights(head=5).shape
-        (6, 6)
+        >>> attention["decoder"][3].weights(head=1).shape
+        (7, 7)
     """
     _check_model(model)
+    _check_tokenizer(tokenizer)
+    _check_names(model, forward_kwargs)
     prepared = prepare(model, inputs, tokenizer, target=target, batch=batch)
     with (
         _recorded(model, prepared.tokenizer, prepared.batch, device, prepared.hints) as handle,
         torch.no_grad(),
     ):
-        model(**{**prepared.inputs, **forward_kwargs})
+        try:
+            model(**{**prepared.inputs, **forward_kwargs})
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except (IndexError, RuntimeError) as error:  # a table looked up, or sliced and added
+            too_long = _too_long(model, prepared.inputs)
+            if too_long is None:
+                raise
+            raise too_long from error
     return handle.attention
+
+
+def _too_long(model: nn.Module, inputs: Mapping[str, Any]) -> ValueError | None:
+    """Say so when a forward failed because there are more tokens than learned positions."""
+    most = _learned_positions(model)
+    for name, called in (("input_ids", "inputs"), ("decoder_input_ids", "target")):
+        ids = inputs.get(name)
+        if isinstance(ids, torch.Tensor) and most is not None and ids.shape[-1] > most:
+            return ValueError(
+                f"{called} has {ids.shape[-1]} tokens, {type(model).__name__} takes at most {most}: shorten it, such as "
+                f"with tokenizer(text, truncation=True, max_length={most})."
+            )
+    return None
+
+
+def _learned_positions(model: nn.Module) -> int | None:
+    """Return how many positions a table of position embeddings leaves for tokens, or ``None`` without a table."""
+    most = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    for path, module in model.named_modules():
+        name = path.rpartition(".")[2]
+        if isinstance(module, nn.Embedding) and ("position" in name or name == "wpe"):
+            # RoBERTa and its kin count from the row after the padding's.
+            lost = 0 if module.padding_idx is None else module.padding_idx + 1
+            return most - lost if isinstance(most, int) else None
+    return None
 
 
 @contextmanager
@@ -243,6 +284,18 @@ def _nothing(recorder: Recorder, missed: list[str], failed: dict[str, str]) -> s
     return f"{name} has no attention layers: none of its modules is an attention module."
 
 
+def _check_names(model: Any, forward_kwargs: Mapping[str, Any]) -> None:
+    """Refuse a misspelt option of `capture`: most models' forward takes any name and says nothing."""
+    known = inspect.signature(model.forward).parameters
+    for name in forward_kwargs:
+        close = get_close_matches(
+            name, ("tokenizer", "target", "batch", "device"), n=1, cutoff=0.75
+        )
+        if close and name not in known:
+            msg = f"Unknown option {name!r}: did you mean {close[0]!r}?"
+            raise TypeError(msg)
+
+
 def _check_model(model: Any) -> None:
     if isinstance(model, nn.Module):
         return
@@ -254,3 +307,9 @@ def _check_model(model: Any) -> None:
     )
     msg = f"model must be a torch module, got {type(model).__name__}; {fix}."
     raise TypeError(msg)
+
+
+def _check_tokenizer(tokenizer: Any) -> None:
+    if isinstance(tokenizer, str):
+        msg = f"tokenizer must be a tokenizer, got a name; pass AutoTokenizer.from_pretrained({tokenizer!r})."
+        raise TypeError(msg)

@@ -10,6 +10,7 @@ from transformers import AutoTokenizer
 
 from attnwidget.capture.labels import special_ids
 from attnwidget.capture.towers import Hints
+from attnwidget.pocket import NAME, pocket_tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +22,8 @@ def find_tokenizer(model: nn.Module) -> Any:
     """Load the tokenizer that goes with ``model``, by the name the model was loaded from."""
     name = getattr(model, "name_or_path", "") or ""
     fix = f"pass it: capture(model, inputs, tokenizer=AutoTokenizer.from_pretrained({name or '...'!r}))"
+    if _is_bundled(model, name):
+        return pocket_tokenizer()
     if not name:
         msg = f"no tokenizer given, and {type(model).__name__} does not know the name it was loaded from; {fix}."
         raise ValueError(msg)
@@ -38,6 +41,8 @@ def find_tokenizer(model: nn.Module) -> Any:
 def local_tokenizer(model: nn.Module) -> Any:
     """Load the tokenizer saved beside a local model, or return ``None``: labels are not worth a download."""
     name = getattr(model, "name_or_path", "") or ""
+    if _is_bundled(model, name):
+        return pocket_tokenizer()
     if not name or not Path(name).is_dir():
         return None
     try:
@@ -45,6 +50,11 @@ def local_tokenizer(model: nn.Module) -> Any:
     except Exception:  # noqa: BLE001  whatever is wrong with it, token ids will do
         return None
     return None if _is_blank(tokenizer) else tokenizer
+
+
+def _is_bundled(model: Any, name: str) -> bool:
+    """Tell the package's own model from one that somebody saved under the same name."""
+    return name == NAME and type(model).__name__ == "GPT2LMHeadModel" and not Path(name).exists()
 
 
 def _is_blank(tokenizer: Any) -> bool:

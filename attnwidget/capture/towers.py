@@ -93,6 +93,11 @@ class Tower:
             return dict(kwargs)
         return {**bound, **kwargs}
 
+    def segments(self, side: str) -> Tensor | None:
+        """Join the token types over all passes, where this tower reads them: others hand on those of the encoder."""
+        name = self.own("token_type_ids", side)
+        return self.joined(name) if name in self._parameters() else None
+
     def _parameters(self) -> frozenset[str]:
         if self._names is None:
             self._names = frozenset(inspect.signature(self.module.forward).parameters)
@@ -148,7 +153,7 @@ def describe_axis(
     for tower in towers:
         ids = tower.joined(tower.own("input_ids", side))
         if ids is not None and len(ids) in {count, num_queries}:
-            positions = _tokens(tower, ids, tokenizer, hints)
+            positions = _tokens(ids, tower.segments(side), tokenizer, hints)
         else:
             positions = _grid(tower, count) or _frames(tower, count)
         if positions is not None:
@@ -169,8 +174,7 @@ def real_positions(towers: list[Tower], name: str, count: int, *, side: str) -> 
     return torch.ones(count, dtype=torch.bool)
 
 
-def _tokens(tower: Tower, ids: Tensor, tokenizer: Any, hints: Hints) -> Positions:
-    types = tower.joined("token_type_ids")
+def _tokens(ids: Tensor, types: Tensor | None, tokenizer: Any, hints: Hints) -> Positions:
     segments = (
         hints.segments if hints.segments is not None and len(hints.segments) == len(ids) else None
     )

@@ -7,13 +7,17 @@ what the model is and what it is not.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
-__all__ = ["pocket"]
+__all__ = ["NAME", "pocket", "pocket_tokenizer"]
+
+# What the model calls itself: no path of the machine it was loaded on, and no hub id.
+NAME = "pocket"
 
 _FOLDER = Path(__file__).parent
 
@@ -37,17 +41,16 @@ def pocket() -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
         >>> model(**inputs).logits.shape
         torch.Size([1, 7, 442])
     """
-    # Imported here, so that importing attnwidget does not import transformers.
+    # Imported here, so that whoever brings a model of their own does not wait for GPT-2's classes.
     import torch  # noqa: PLC0415
     from safetensors.torch import load_file  # noqa: PLC0415
     from transformers import (  # noqa: PLC0415
         GPT2Config,
         GPT2LMHeadModel,
-        PreTrainedTokenizerFast,
     )
 
     config = GPT2Config.from_json_file(_FOLDER / "config.json")
-    config.name_or_path = "pocket"
+    config.name_or_path = NAME
     with torch.random.fork_rng(devices=[]):
         model = GPT2LMHeadModel(config)
     weights = load_file(_FOLDER / "model.safetensors")
@@ -58,14 +61,22 @@ def pocket() -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
             f"unexpected {unexpected}; reinstall attnwidget."
         )
         raise ValueError(message)
-    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    model.train(mode=False)
+    return model, pocket_tokenizer()
+
+
+def pocket_tokenizer() -> PreTrainedTokenizerFast:
+    """Load the bundled model's tokenizer alone."""
+    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
+
+    config = json.loads((_FOLDER / "config.json").read_text(encoding="utf-8"))
+    tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_file=str(_FOLDER / "tokenizer.json"),
-        name_or_path="pocket",
+        name_or_path=NAME,
         bos_token="<bos>",  # noqa: S106 - a token, no secret
         eos_token="<eos>",  # noqa: S106
         unk_token="<unk>",  # noqa: S106
         pad_token="<pad>",  # noqa: S106
-        model_max_length=config.n_positions,
+        model_max_length=config["n_positions"],
     )
-    model.train(mode=False)
-    return model, tokenizer
+    return tokenizer

@@ -53,7 +53,7 @@ class Recipe:
         width: Size of the residual stream.
     """
 
-    steps: int = 9_000
+    steps: int = 4_200
     seed: int = 0
     tokens: int = 3_072
     length: int = 128
@@ -159,8 +159,8 @@ def new_model(recipe: Recipe) -> GPT2LMHeadModel:
 def _optimizers(model: GPT2LMHeadModel) -> tuple[torch.optim.Optimizer, ...]:
     """Muon for the matrices of the layers, AdamW for everything else.
 
-    At equal time Muon came out well ahead of AdamW alone: 2.4 against 2.6
-    after 400 steps.
+    Tried on this task, Muon was ahead of AdamW alone: a loss of 2.4 against 2.6
+    after 400 steps, which take about as long.
     """
     if not hasattr(torch.optim, "Muon"):
         message = f"training needs torch 2.9 or later, got {torch.__version__}."

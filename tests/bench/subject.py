@@ -53,7 +53,8 @@ class Result:
 
     opening: list[float] = field(default_factory=list)
     opening_bytes: int = 0
-    layer: list[float] = field(default_factory=list)
+    next_layer: list[float] = field(default_factory=list)
+    far_layer: list[float] = field(default_factory=list)
     layer_bytes: list[int] = field(default_factory=list)
     hover: list[float] = field(default_factory=list)
     hover_messages: int = 0
@@ -104,9 +105,12 @@ class Subject:
         """Open it, switch layers, hover tokens, weigh what is on the page."""
         cell, result = self.open(source, times)
         result.nodes = self.call("weigh", cell)["nodes"]
+        before = 0
         for layer in layers:
             switched = self.call("layer", cell, self.name, layer)
-            result.layer.append(switched["milliseconds"])
+            kind = result.next_layer if abs(layer - before) == 1 else result.far_layer
+            kind.append(switched["milliseconds"])
+            before = layer
             result.layer_bytes.append(switched["bytes"])
             self.page.wait_for_timeout(500)
         if hovers:

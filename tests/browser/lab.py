@@ -47,6 +47,8 @@ NOISE = (
     # Asked of every server; ours has no language servers and no terminals.
     "/lsp/status",
     "/api/terminals",
+    # JupyterLab asks for a notebook's pictures beside the page first, then where they are.
+    "/images/",
 )
 
 OPEN = """async (path) => {
@@ -65,12 +67,12 @@ RUN = """async ([id, index]) => {
   panel.content.activeCellIndex = index;
   panel.content.deselectAll();
   await jupyterapp.commands.execute("notebook:run-cell");
-  return panel.content.widgets[index].model.outputs.toJSON();
+  return panel.content.widgets[index].model.outputs?.toJSON() ?? [];
 }"""
 
 OUTPUTS = """([id, index]) => {
   const panel = [...jupyterapp.shell.widgets("main")].find((widget) => widget.id === id);
-  return panel.content.widgets[index].model.outputs.toJSON();
+  return panel.content.widgets[index].model.outputs?.toJSON() ?? [];
 }"""
 
 ADD = """([id, source]) => {

@@ -167,3 +167,12 @@ def test_closing_a_widget_leaves_nothing_behind(notebook: Notebook, widget: Widg
     notebook.widget(cell).root.wait_for(state="detached")
     notebook.execute("view.layer = 1")
     widget.settle()
+
+
+def test_the_theme_is_followed_though_nothing_changes_its_size(lab: Lab, widget: Widget) -> None:
+    # The notebook lays nothing out in the frame in which it changes its theme.
+    for theme in ("dark", "light", "dark", "light"):
+        before = widget.picture("head")
+        lab.set_theme(theme)
+        widget.root.locator(f"xpath=self::*[@data-theme='{theme}']").wait_for()
+        widget.wait_for_another("head", before)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser.lab import PICTURE, Watch
+from playwright.sync_api import expect
 
 import attnwidget as aw
 
@@ -56,6 +57,6 @@ def test_selection_moves_the_views_without_a_kernel(page: Page) -> None:
     head = root.locator(".aw-panel-head canvas")
     before = head.evaluate(PICTURE)
     root.locator(".aw-next").click()
-    assert root.locator("select[aria-label='Layer']").input_value() == "2"
+    expect(root.locator("select[aria-label='Layer']")).to_have_value("2")
     page.wait_for_timeout(300)
     assert head.evaluate(PICTURE) != before

@@ -9,6 +9,11 @@ from transformers import PreTrainedTokenizerFast
 
 _TEMPLATE = "{% for message in messages %}<|start|>{{ message['role'] }}\n{{ message['content'] }}<|end|>\n{% endfor %}"
 
+# A small vocabulary for `word_piece`, a text of it, and the ids of that text with [CLS] and [SEP].
+WORDS = ["the", "cat", "sat", "on", "mat", "un", "##able", "tired"]
+TEXT = "the cat sat unable"
+IDS = [1, 4, 5, 6, 9, 10, 2]
+
 
 def byte_level(
     merges: tuple[tuple[str, str], ...] = (), *, chat: bool = False

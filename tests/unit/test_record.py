@@ -40,6 +40,9 @@ def test_streams_are_reached_by_name_and_layers_by_the_models_number() -> None:
         attention["encoder"]
     with pytest.raises(IndexError, match=r"layer must be one of \[0, 3\] in stream 'cross', got 1"):
         stream[1]
+    for number in (slice(0, 2), "0", 0.0, True):
+        with pytest.raises(IndexError, match=r"layer must be one of"):
+            stream[number]
     with pytest.raises(IndexError, match=r"one of 0\.\.1 in"):
         record((0, 1))["cross"][-3]
 

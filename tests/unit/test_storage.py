@@ -28,7 +28,7 @@ POSITIONS = (
     Position(label="[SEP]", kind="special"),
     Position(label="r2 c1", kind="patch", row=2, column=1),
     Position(label="0.24 s", kind="frame", time=0.24),
-    Position(label="⟨d83d⟩", text="\ud83d"),
+    Position(label="⟨U+D83D⟩", text="\ud83d"),
     Position(label="</script>", text='"\\\n\u2028'),
     Position(label="∅", text=""),
 )

@@ -1,4 +1,4 @@
-"""The widget without a browser: traits, their checks, commands, files."""
+"""The widget without a browser: traits, their checks, commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from contract.record import record
 
 import attnwidget as aw
-from attnwidget import figures
+from attnwidget import page
 from attnwidget.layer import Layer
 from attnwidget.protocol import codec
 
@@ -102,9 +102,34 @@ def test_another_stream_keeps_what_fits(view: aw.AttentionWidget) -> None:
     )
 
 
+def test_a_pin_that_another_stream_has_not_is_let_go() -> None:
+    def even(rows: int, columns: int) -> np.ndarray:
+        return np.full((1, 2, rows, columns), 1 / columns, dtype=np.float32)
+
+    record = aw.from_weights(cross_attention=even(3, 7), decoder_attention=even(3, 3))
+    view = aw.view(record, stream="cross", query=2, key=6)
+    view.stream = "decoder"
+    assert (view.query, view.key) == (2, None)
+
+
 def test_a_message_from_the_browser_may_change_everything_at_once(view: aw.AttentionWidget) -> None:
     view.set_state({"stream": "probe", "layer": 0, "heads": [1], "query": 2, "key": None})
     assert (view.stream, view.layer, view.heads, view.query) == ("probe", 0, [1], 2)
+
+
+def test_several_changes_are_taken_back_together(view: aw.AttentionWidget) -> None:
+    view.layer, view.heads = 2, [3]
+    seen: list[str] = []
+    view.observe(lambda change: seen.append(change.name), ["stream", "layer", "heads"])
+    with pytest.raises(ValueError, match="heads must be integers"):
+        view.set_state({"layer": 0, "heads": [12]})
+    with (
+        pytest.raises(ValueError, match="stream must be one of"),
+        view.hold_trait_notifications(),
+    ):
+        view.heads, view.stream = [1], "encoder"
+    assert (view.stream, view.layer, view.heads) == ("decoder", 2, [3])
+    assert seen == []
 
 
 def test_two_widgets_can_be_linked(view: aw.AttentionWidget) -> None:
@@ -174,7 +199,7 @@ def test_a_request_that_fails_is_answered_with_its_reason(
     assert len(buffers) == 1
 
 
-def test_weights_that_are_not_numbers_are_named_not_drawn() -> None:
+def test_weights_that_are_not_numbers_are_named_not_drawn(tmp_path: Path) -> None:
     query = torch.zeros(2, 3, 4)
     query[1, 2] = torch.nan
     layer = Layer(
@@ -188,6 +213,14 @@ def test_weights_that_are_not_numbers_are_named_not_drawn() -> None:
     )
     assert "NaN, first at position 2" in replies[0]["error"]
     json.dumps(view.meta, allow_nan=False)
+    text = view.save(tmp_path / "page.html").read_text(encoding="utf-8")
+    snapshot = json.loads(text.split('id="snapshot">')[1].split("</script>")[0])
+    kept = [
+        block["request"]["head"]
+        for block in snapshot["blocks"]
+        if block["request"]["what"] == "weights"
+    ]
+    assert kept == [0]
 
 
 def test_the_strongest_link_leaves_the_first_key_aside(view: aw.AttentionWidget) -> None:
@@ -221,6 +254,9 @@ def test_thumbnails_fit_their_budget_at_80_by_64() -> None:
 def test_options_are_checked_by_name(view: aw.AttentionWidget) -> None:
     with pytest.raises(TypeError, match="A record is shown as it is, got colour besides"):
         aw.view(view.attention, colour="red")
+    model, tokenizer = aw.pocket()
+    with pytest.raises(TypeError, match=r"Unknown option 'layers': did you mean 'layer'\?"):
+        aw.view(model, "the cat", tokenizer=tokenizer, layers=2)
     with pytest.raises(TypeError, match="from_weights"):
         aw.view([torch.zeros(1, 2, 3, 3)], ["a", "b", "c"])
 
@@ -249,63 +285,23 @@ def test_doors_open_on_their_view() -> None:
     ]
 
 
-def test_a_page_holds_everything_and_nothing_that_ends_its_script(
-    view: aw.AttentionWidget, tmp_path: Path
+def test_a_page_holds_the_selected_head_however_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    view.layer, view.heads = 2, [3]
+    weights = np.full((2, 2, 1100, 1100), 1 / 1100, dtype=np.float32)
+    view = aw.view(aw.from_weights(weights, [str(i) for i in range(1100)]), layer=1, heads=[1, 0])
     text = view.save(tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "</script><b>" not in text
-    assert text.count("</script>") == 3
-    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", text)
     snapshot = json.loads(text.split('id="snapshot">')[1].split("</script>")[0])
-    assert snapshot["state"]["layer"] == 2
-    first = snapshot["blocks"][0]["request"]
-    assert (first["what"], first["layer"], first["head"]) == ("weights", 2, 3)
+    stored = [entry["request"] for entry in snapshot["blocks"]]
+    assert {(request["layer"], request["head"]) for request in stored} == {(1, 1)}
+    assert [request["queries"] for request in stored] == [[0, 953], [953, 1100]]
+    monkeypatch.setattr(page, "LARGEST_PAGE", 1_000_000)
+    with pytest.warns(UserWarning, match=r"not all of layer 1 · head 1: .* attention.save"):
+        view.save(tmp_path / "page.html")
 
 
-@pytest.mark.parametrize("name", ["figure.svg", "figure.png", "figure.pdf"])
-def test_figures_need_no_browser(view: aw.AttentionWidget, tmp_path: Path, name: str) -> None:
-    view.query = 2
-    data = view.save(tmp_path / name, width=700).read_bytes()
-    start = {"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF"}[name[-3:]]
-    assert data.startswith(start)
-    assert data == view.save(tmp_path / name, width=700).read_bytes() or name.endswith("pdf")
-
-
-def test_a_figure_follows_the_selection(view: aw.AttentionWidget, tmp_path: Path) -> None:
-    first = view.save(tmp_path / "a.svg").read_text(encoding="utf-8")
-    view.layer, view.heads = 2, [1]
-    second = view.save(tmp_path / "b.svg").read_text(encoding="utf-8")
-    assert "layer 2, heads 1" in second
-    assert first != second
-
-
-def test_an_unknown_ending_and_a_missing_browser_say_what_to_do(
-    view: aw.AttentionWidget, tmp_path: Path
-) -> None:
-    with pytest.raises(ValueError, match=r"path must end in .svg, .png, .pdf or .html"):
-        view.save(tmp_path / "figure.gif")
-    with pytest.raises(RuntimeError, match="not displayed"):
-        view.save(tmp_path / "figure.svg", renderer="browser")
-
-
-def test_the_browsers_figure_is_written_when_it_arrives(
-    view: aw.AttentionWidget, tmp_path: Path
-) -> None:
-    sent = []
-    view.send = lambda content, **_: sent.append(content)
-    view._screen = {"width": 700, "dark": False, "scroll": {}}
-    target = view.save(tmp_path / "figure.svg", renderer="browser")
-    assert sent[0]["format"] == "svg"
-    assert not target.exists()
-    view.saved({"token": sent[0]["token"]}, [memoryview(b"<svg/>")])
-    assert target.read_bytes() == b"<svg/>"
-
-
-def test_without_the_extra_a_figure_says_how_to_get_it(
-    view: aw.AttentionWidget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "py_mini_racer", None)
-    assert not figures.available()
-    with pytest.raises(ImportError, match=re.escape('pip install "attnwidget[figures]"')):
-        view.save(tmp_path / "figure.svg")
+def test_a_misspelt_option_of_capture_is_named() -> None:
+    model, tokenizer = aw.pocket()
+    with pytest.raises(TypeError, match=r"Unknown option 'bach': did you mean 'batch'\?"):
+        aw.capture(model, "the cat", tokenizer, bach=1)
+    assert repr(aw.view(model, "the cat", tokenizer)).startswith("AttentionWidget(")

@@ -23,6 +23,8 @@ export interface Rows {
   readonly numQueries: number;
   readonly numKeys: number;
   row(query: number): Float32Array | null;
+  /** Whether a row is here, for rows that have to be made first. */
+  has?(query: number): boolean;
   /** Why the rows cannot be had, for the reader; null when nothing went wrong. */
   readonly error: string | null;
 }

@@ -54,15 +54,20 @@ export class BlockStore {
     private readonly budget = 64 << 20,
   ) {}
 
-  /** What went wrong last, for the reader; null once it was asked again. */
+  /** What went wrong in what the frame shows; what was only fetched ahead is nobody's loss yet. */
   get failed(): string | null {
-    for (const result of this.ready.values()) if ("error" in result) return result.error;
+    for (const key of this.used) {
+      const result = this.ready.get(key);
+      if (result && "error" in result) return result.error;
+    }
     return null;
   }
 
-  /** Wanted or on the way. */
+  /** How many blocks the present frame still waits for; what is fetched ahead does not count. */
   get pending(): number {
-    return this.wants.size + this.flying.size;
+    let count = 0;
+    for (const key of this.used) if (!this.ready.has(key)) count++;
+    return count;
   }
 
   /** What the frame drawn last could not be drawn without. */
@@ -112,7 +117,7 @@ export class BlockStore {
 
   /** Fetch ahead, only when nothing else is going on. */
   prefetch(requests: readonly Request[]): void {
-    if (this.pending > 0) return;
+    if (this.wants.size + this.flying.size > 0) return;
     const batch = requests
       .map((request) => [requestKey(request), request] as [string, Request])
       .filter(([key]) => !this.ready.has(key));

@@ -26,14 +26,19 @@ export const TITLES: Readonly<Record<View["name"], string>> = {
 function drawCaption(surface: Surface, scene: Scene): void {
   const { theme, state, layer } = scene;
   const size = 12;
+  const gap = 7;
   let x = 0;
   const say = (text: string, fill: string, weight: "normal" | "bold" = "normal") => {
     surface.text(x, 8, text, { fill, size, weight });
-    x += textWidth(text, size, "sans", weight);
+    x += textWidth(text, size, "sans", weight) + gap;
   };
   say(scene.meta.model, theme.text, "bold");
-  say(`  ·  ${scene.stream.name}  ·  layer ${state.layer}  ·  `, theme.muted);
-  say(state.heads.length === 1 ? "head " : "heads ", theme.muted);
+  for (const part of [scene.stream.name, `layer ${state.layer}`]) {
+    say("·", theme.muted);
+    say(part, theme.muted);
+  }
+  say("·", theme.muted);
+  say(state.heads.length === 1 ? "head" : "heads", theme.muted);
   const shown = state.heads.slice(0, 16);
   for (const head of shown) {
     surface.rect(
@@ -41,7 +46,7 @@ function drawCaption(surface: Surface, scene: Scene): void {
       { fill: theme.head(head, layer.num_heads), radius: 1 },
     );
     x += 11;
-    say(`${head}  `, theme.text);
+    say(String(head), theme.text);
   }
   if (shown.length < state.heads.length)
     say(`and ${state.heads.length - shown.length} more`, theme.muted);

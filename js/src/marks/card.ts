@@ -26,7 +26,7 @@ function widest(rows: readonly CardRow[], part: "label" | "value" | "note"): num
 }
 
 /** Beside the pointer where there is room, on its other side where there is not. */
-function beside(at: number, size: number, low: number, high: number): number {
+export function beside(at: number, size: number, low: number, high: number): number {
   const after = at + 14;
   const start = after + size <= high ? after : at - 14 - size;
   return Math.max(low, Math.min(start, high - size));

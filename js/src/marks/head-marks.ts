@@ -1,6 +1,7 @@
 import type { Theme } from "../styles/theme.js";
 import type { Rect, Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
+import { letterOf } from "./badge.js";
 
 /** From this cell size on, a compared head's letter fits into its corner. */
 const BADGE_CELL = 24;
@@ -36,7 +37,7 @@ export function drawHeadOutlines(
 
 /** In the corner of a cell: the compared head's letter, or a dot where no letter fits. */
 export function drawBadge(surface: Surface, cell: Rect, index: number, theme: Theme): void {
-  const name = badgeName(index);
+  const name = letterOf(index);
   if (cell.width < BADGE_CELL) {
     const radius = Math.max(1.5, Math.min(3, cell.width / 4));
     surface.circle(cell.x + cell.width - radius, cell.y + radius, radius, {
@@ -55,9 +56,4 @@ export function drawBadge(surface: Surface, cell: Rect, index: number, theme: Th
     weight: "bold",
     anchor: "middle",
   });
-}
-
-/** "A", "B", … for heads set side by side; then 27, 28, …. */
-export function badgeName(index: number): string {
-  return index < 26 ? String.fromCharCode(65 + index) : String(index + 1);
 }

@@ -3,6 +3,7 @@ import type { Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
 import { formatSigned } from "../views/format.js";
 import { linkOpacity, linkPath, linkWidth } from "./links.js";
+import { drawRamp } from "./ramps.js";
 
 /** Font size of every legend. */
 export const LEGEND_SIZE = 11;
@@ -10,6 +11,25 @@ export const LEGEND_SIZE = 11;
 export const LEGEND_LINE = 20;
 /** Height of a colour bar with its ticks below. */
 export const LEGEND_BAR = 30;
+
+/** Lines of words under a picture, each on a line of legend; the first one's middle is at `y`. */
+export function drawNotes(
+  surface: Surface,
+  notes: readonly string[],
+  width: number,
+  y: number,
+  theme: Theme,
+): void {
+  const style = {
+    fill: theme.muted,
+    size: LEGEND_SIZE,
+    anchor: "middle",
+    maxWidth: width,
+  } as const;
+  notes.forEach((note, line) => {
+    surface.text(width / 2, y + line * LEGEND_LINE, note, style);
+  });
+}
 
 export interface Tick {
   /** 0..1 along the legend. */
@@ -49,11 +69,7 @@ function drawBar(
   const left = x + titleWidth;
   const length = Math.max(40, width - titleWidth - 10);
   surface.text(x, y + 4, title, label);
-  const data = new Uint8ClampedArray(4 * 256);
-  for (let i = 0; i < 256; i++) data.set([...table.subarray(3 * i, 3 * i + 3), 255], 4 * i);
-  const rect = { x: left, y, width: length, height: 8 };
-  surface.image(rect, { width: 256, height: 1, data }, true);
-  surface.rect(rect, { stroke: theme.rule });
+  drawRamp(surface, { x: left, y, width: length, height: 8 }, table, theme.rule);
   let free = Number.NEGATIVE_INFINITY;
   for (const tick of ticks) {
     const at = left + tick.at * length;

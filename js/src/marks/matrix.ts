@@ -10,6 +10,8 @@ export interface Grid {
   readonly rows: number;
   readonly columns: number;
   row(index: number): Float32Array | null;
+  /** Whether a row is here, for rows that have to be made first. */
+  has?(index: number): boolean;
 }
 
 /** Value to 0..255 of a 256-entry colour table. */

@@ -1,5 +1,12 @@
 /** Drawings kept per owner; a handful each, since a resize or a scroll makes new ones all the time. */
 const CAPACITY = 48;
+/** A screen of pictures at two device pixels is about 15 MB, and the canvas keeps a copy of each. */
+const CAPACITY_BYTES = 48 << 20;
+
+/** What a value holds in pixels; anything else is small beside them. */
+function bytesOf(value: unknown): number {
+  return (value as { data?: Partial<ArrayBufferView> } | null)?.data?.byteLength ?? 0;
+}
 
 const kept = new WeakMap<object, Map<string, unknown>>();
 
@@ -22,9 +29,12 @@ export function memo<T>(owner: object, key: string, make: () => T): T {
   }
   const value = make();
   known.set(key, value);
-  for (const oldest of known.keys()) {
-    if (known.size <= CAPACITY) break;
+  let bytes = 0;
+  for (const each of known.values()) bytes += bytesOf(each);
+  for (const [oldest, each] of known) {
+    if (oldest === key || (known.size <= CAPACITY && bytes <= CAPACITY_BYTES)) break;
     known.delete(oldest);
+    bytes -= bytesOf(each);
   }
   return value;
 }

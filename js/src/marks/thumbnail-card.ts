@@ -1,6 +1,7 @@
 import type { Thumbnail } from "../data/thumbnails.js";
-import type { Rect, Surface } from "../surface/surface.js";
+import type { Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
+import { beside } from "./card.js";
 import { type Shading, thumbnailPixels } from "./thumbnails.js";
 
 export interface Card {
@@ -14,7 +15,6 @@ export interface Card {
 const PADDING = 10;
 const LINE = 16;
 const LENS = 96;
-const OFFSET = 14;
 const SIZE = 11;
 /** A frame smaller than this keeps its grid visible: the card comes without the picture. */
 const SMALL = 360;
@@ -24,25 +24,6 @@ function lensSize({ rows, columns }: Thumbnail): { width: number; height: number
   const longest = Math.max(rows, columns);
   const pixel = longest > LENS ? LENS / longest : Math.round(LENS / longest);
   return { width: columns * pixel, height: rows * pixel };
-}
-
-/** Right of and below the point where that fits, never outside the frame. */
-function place(
-  point: { x: number; y: number },
-  size: { width: number; height: number },
-  frame: { width: number; height: number },
-): Rect {
-  const start = (at: number, length: number, room: number) => {
-    const after = at + OFFSET;
-    const before = at - OFFSET - length;
-    const first = after + length <= room - 4 ? after : before;
-    return Math.round(Math.max(4, Math.min(first, room - 4 - length)));
-  };
-  return {
-    x: start(point.x, size.width, frame.width),
-    y: start(point.y, size.height, frame.height),
-    ...size,
-  };
 }
 
 /** A head's thumbnail enlarged, with what is known about it, near `point` inside the frame. */
@@ -63,7 +44,13 @@ export function drawThumbnailCard(
   const width = Math.ceil(Math.min(widest + 1, 260, frame.width - 8 - 2 * PADDING));
   const picture = small ? 0 : lens.height + 8;
   const height = 2 * PADDING + LINE + picture + card.lines.length * LINE - 4;
-  const box = place(point, { width: width + 2 * PADDING, height }, frame);
+  const wide = width + 2 * PADDING;
+  const box = {
+    x: Math.round(beside(point.x, wide, 4, frame.width - 4)),
+    y: Math.round(beside(point.y, height, 4, frame.height - 4)),
+    width: wide,
+    height,
+  };
   surface.group("card", () => {
     surface.rect(box, { fill: theme.raised, stroke: theme.rule, radius: 4 });
     const x = box.x + PADDING;

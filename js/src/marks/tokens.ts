@@ -1,7 +1,7 @@
 import type { Position } from "../protocol/generated.js";
 import type { Theme } from "../styles/theme.js";
-import type { Surface } from "../surface/surface.js";
-import { textWidth } from "../surface/text.js";
+import type { Rect, Surface } from "../surface/surface.js";
+import { ellipsize, textWidth } from "../surface/text.js";
 import { labelStep, rowMiddle, side, type TokenAxis, visibleRows } from "./axis.js";
 import { memo } from "./memo.js";
 
@@ -35,6 +35,21 @@ export const LABEL_PAD = 6;
 
 export function labelOf(positions: readonly Position[], index: number): string {
   return positions[index]?.label ?? String(index);
+}
+
+/** A label in quotation marks, cut where it would crowd out what stands beside it. */
+export function quoted(positions: readonly Position[], index: number, room = 200): string {
+  return `“${ellipsize(labelOf(positions, index), room, 12)}”`;
+}
+
+/** Two labels and what stands between them within `room`: the longer one is cut first. */
+export function quotedPair(from: string, between: string, to: string, room: number): string {
+  const size = 12;
+  const say = (each: number) =>
+    `“${ellipsize(from, each, size)}”${between}“${ellipsize(to, each, size)}”`;
+  const free = Math.max(0, room - textWidth(`“”${between}“”`, size));
+  const shorter = Math.min(textWidth(from, size), textWidth(to, size));
+  return say(Math.max(free / 2, free - shorter));
 }
 
 export function labelFill(position: Position | undefined, theme: Theme): string {
@@ -149,6 +164,13 @@ export function drawTokens(
   }
 }
 
+/** The place of a token kept at the window's edge: high enough for its label, however low rows are. */
+export function stickyRect({ axis, x, width, size }: TokenColumn, y: number): Rect {
+  const height = Math.max(axis.rowHeight, size + 4);
+  const atTop = y < axis.top + axis.height / 2;
+  return { x, y: atTop ? axis.top : axis.top + axis.height - height, width, height };
+}
+
 /** A row that was scrolled out of the window and stays at its edge, for a pinned token. */
 export function drawStickyToken(
   surface: Surface,
@@ -157,17 +179,10 @@ export function drawStickyToken(
   y: number,
   theme: Theme,
 ): void {
-  const { rowHeight, top, height } = column.axis;
-  const atTop = y < top + height / 2;
-  const edge = atTop ? y + rowHeight / 2 : y - rowHeight / 2;
-  surface.rect(
-    { x: column.x, y: y - rowHeight / 2, width: column.width, height: rowHeight },
-    { fill: theme.wash },
-  );
-  surface.line(column.x, edge, column.x + column.width, edge, {
-    stroke: theme.accent,
-    opacity: 0.5,
-  });
+  const rect = stickyRect(column, y);
+  const edge = rect.y === column.axis.top ? rect.y + rect.height : rect.y;
+  surface.rect(rect, { fill: theme.wash });
+  surface.line(rect.x, edge, rect.x + rect.width, edge, { stroke: theme.accent, opacity: 0.5 });
   drawPin(surface, column, y, theme);
-  drawLabel(surface, column, index, y, theme.accent);
+  drawLabel(surface, column, index, rect.y + rect.height / 2, theme.accent);
 }

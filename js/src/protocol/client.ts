@@ -11,7 +11,7 @@ export type Invoke = <T>(
 ) => Promise<[T, DataView[]]>;
 
 const NO_KERNEL =
-  "The kernel did not answer. If it was restarted or the notebook was just opened, run this cell again.";
+  "The kernel did not answer. It may be busy with another cell; if it was restarted, or the notebook was just opened, run this cell again.";
 /** anywidget gives up after three seconds by default; a large head on a busy kernel takes longer. */
 const PATIENCE_MS = 60_000;
 

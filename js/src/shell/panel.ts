@@ -3,6 +3,7 @@ import { repeat } from "lit-html/directives/repeat.js";
 import { createCanvasSurface } from "../surface/canvas.js";
 import type { Rect } from "../surface/surface.js";
 import type { Frame, Hit, Scene, Stop, View } from "../views/view.js";
+import { scrollOn } from "./stops.js";
 
 export interface PanelEvents {
   hover(view: View["name"], hit: Hit | null, x: number, y: number, keyboard: boolean): void;
@@ -26,6 +27,8 @@ export class Panel {
   private readonly overlay = document.createElement("div");
   private scene: Scene | null = null;
   private timer = 0;
+  /** Where the pointer is on the canvas, while it is. */
+  private pointer: { readonly x: number; readonly y: number } | null = null;
   private readonly abort = new AbortController();
 
   constructor(
@@ -53,6 +56,8 @@ export class Panel {
 
   dispose(): void {
     this.abort.abort();
+    // An element that is taken away is never left by the pointer, nor by the focus.
+    this.events.hover(this.view.name, null, 0, 0, false);
     clearTimeout(this.timer);
     this.element.remove();
   }
@@ -70,36 +75,45 @@ export class Panel {
   }
 
   private listen(signal: AbortSignal): void {
-    const { canvas, scroller, view, events } = this;
+    const { canvas, scroller, events } = this;
     const at = (event: MouseEvent) => {
       const box = canvas.getBoundingClientRect();
       return { x: event.clientX - box.left, y: event.clientY - box.top };
     };
-    const hitAt = (event: MouseEvent) => {
-      const { x, y } = at(event);
-      return { x, y, hit: this.scene ? view.hit(this.scene, this.frame, x, y) : null };
+    const point = (event: MouseEvent | null) => {
+      this.pointer = event && at(event);
+      this.hover();
     };
-    canvas.addEventListener(
-      "pointermove",
-      (event) => {
-        const { x, y, hit } = hitAt(event);
-        canvas.style.cursor = hit ? "pointer" : "default";
-        events.hover(view.name, hit, x, y, false);
-      },
-      { signal },
-    );
-    canvas.addEventListener("pointerleave", () => events.hover(view.name, null, 0, 0, false), {
-      signal,
-    });
+    canvas.addEventListener("pointermove", point, { signal });
+    canvas.addEventListener("pointerleave", () => point(null), { signal });
     canvas.addEventListener(
       "click",
       (event) => {
-        const { hit } = hitAt(event);
+        const { x, y } = at(event);
+        const hit = this.hitAt(x, y);
         if (hit) this.activate(hit, event.shiftKey || event.metaKey || event.ctrlKey);
       },
       { signal },
     );
-    scroller.addEventListener("scroll", () => events.scrolled(), { signal, passive: true });
+    const scrolled = () => {
+      // What was under the pointer has moved away from it.
+      if (this.pointer) this.hover();
+      events.scrolled();
+    };
+    scroller.addEventListener("scroll", scrolled, { signal, passive: true });
+  }
+
+  private hitAt(x: number, y: number): Hit | null {
+    return this.scene ? this.view.hit(this.scene, this.frame, x, y) : null;
+  }
+
+  private hover(): void {
+    const { x, y } = this.pointer ?? { x: 0, y: 0 };
+    const hit = this.pointer && this.hitAt(x, y);
+    // A dimension alone is only looked at.
+    const { dimension: _, ...clickable } = hit ?? {};
+    this.canvas.style.cursor = Object.keys(clickable).length > 0 ? "pointer" : "default";
+    this.events.hover(this.view.name, hit, x, y, false);
   }
 
   private activate(hit: Hit, additive: boolean): void {
@@ -154,18 +168,19 @@ export class Panel {
 
   private renderStops(scene: Scene, frame: Frame): void {
     const stops = this.view.stops(scene, frame);
-    render(
-      repeat(
-        stops,
-        (stop) =>
-          `${stop.layer}.${stop.head}.${stop.query}.${stop.key}.${stop.action}.${stop.scrollTo}`,
-        (stop, index) => this.stop(stop, index === stops.length - 1, scene),
-      ),
-      this.overlay,
-    );
+    const seen = new Set<string>();
+    const keyOf = ({ layer, head, query, key, action, scrollTo }: Stop) => {
+      let id = `${layer}.${head}.${query}.${key}.${action}.${scrollTo}`;
+      // The neuron view's equation is about a key that has a row of its own.
+      while (seen.has(id)) id += "+";
+      seen.add(id);
+      return id;
+    };
+    const draw = (stop: Stop, index: number) => this.stop(stop, scrollOn(stops, index), scene);
+    render(repeat(stops, keyOf, draw), this.overlay);
   }
 
-  private stop(stop: Stop, last: boolean, scene: Scene) {
+  private stop(stop: Stop, onwards: number, scene: Scene) {
     const { x, y, width, height } = stop.rect;
     // Hundreds of heads would be hundreds of Tab presses: there the selected one is the stop and the
     // arrow keys do the rest.
@@ -181,8 +196,9 @@ export class Panel {
       style="left:${x}px;top:${y}px;width:${width}px;height:${height}px"
       @focus=${() => {
         this.events.hover(this.view.name, stop, x + width, y + height, true);
-        if (last && stop.query !== undefined)
-          this.scroller.scrollTop += this.scroller.clientHeight / 3;
+        // Pictures side by side scroll by pictures, not by tokens.
+        if (this.view.name === "neuron" || scene.state.form === "lines")
+          this.scroller.scrollTop += onwards;
       }}
       @blur=${() => this.events.hover(this.view.name, null, 0, 0, true)}
       @click=${(event: MouseEvent) => this.activate(stop, event.shiftKey)}

@@ -2,12 +2,13 @@ import { bandRows } from "../data/store.js";
 import type { Request } from "../protocol/generated.js";
 import type { Scene } from "../views/view.js";
 
-/** More heads than this at once are not a reader's next step but a survey: left to be asked for. */
-const MOST_HEADS = 4;
+/** Fetching ahead moves at most this much: what is asked for next should not wait behind it. */
+const MOST_BYTES = 4 << 20;
 
 /** What the next press of an arrow key will need: the same heads one layer up and down. */
 export function neighbours({ stream, state, layer, queries, keys }: Scene): readonly Request[] {
-  if (queries.length > bandRows(keys.length) || state.heads.length > MOST_HEADS) return [];
+  const bytes = 2 * 4 * queries.length * keys.length * state.heads.length;
+  if (queries.length > bandRows(keys.length) || bytes > MOST_BYTES) return [];
   const at = stream.layers.indexOf(layer);
   return [stream.layers[at + 1], stream.layers[at - 1]].flatMap((other) =>
     other

@@ -1,5 +1,5 @@
 import { effect, type ReadonlySignal } from "@preact/signals-core";
-import { html, nothing, render } from "lit-html";
+import { render } from "lit-html";
 import type { BlockStore } from "../data/store.js";
 import { type FigureOptions, TITLES } from "../figure/compose.js";
 import type { Screen, State } from "../protocol/generated.js";
@@ -8,13 +8,13 @@ import type { SceneMaker } from "../state/scene.js";
 import { readState, same, type WidgetState, writeState } from "../state/state.js";
 import { cssVariables } from "../styles/theme.js";
 import type { Hit, Hover, Scene, View } from "../views/view.js";
+import { foot } from "./foot.js";
 import { watchDark } from "./host.js";
 import { type Layout, layoutViews, TITLE_HEIGHT } from "./layout.js";
 import { Panel, type PanelEvents } from "./panel.js";
 import { neighbours } from "./prefetch.js";
 import { download, exportFigure } from "./save.js";
-import { statusText, strongestKeys } from "./status.js";
-import { help, type ToolbarEvents, toolbar } from "./toolbar.js";
+import { type ToolbarEvents, toolbar } from "./toolbar.js";
 
 /** Screen state goes to Python when the reader has come to rest, not with every pixel of a scroll. */
 const SETTLE_MS = 300;
@@ -29,6 +29,10 @@ export class Shell {
   private readonly foot = document.createElement("div");
   private readonly panels = new Map<View["name"], Panel>();
   private readonly dark: ReadonlySignal<boolean>;
+  private readonly resize = new ResizeObserver(([entry]) => {
+    // Out of sight there is nothing to draw, and a frame would only observe again.
+    if (entry && entry.contentRect.width >= 1) this.schedule();
+  });
   private frame = 0;
   private settle = 0;
   private painted = 0;
@@ -57,12 +61,11 @@ export class Shell {
       this.dark.value;
       this.schedule();
     });
-    const resize = new ResizeObserver(() => this.schedule());
-    resize.observe(root);
+    this.resize.observe(root);
     root.addEventListener("keydown", (event) => this.key(event), { signal });
     signal.addEventListener("abort", () => {
       stop();
-      resize.disconnect();
+      this.resize.disconnect();
       cancelAnimationFrame(this.frame);
       clearTimeout(this.settle);
       for (const [, panel] of this.panels) panel.dispose();
@@ -97,7 +100,13 @@ export class Shell {
 
   private paint(): void {
     const width = Math.floor(this.stage.clientWidth);
-    if (width === 0) return;
+    if (width === 0) {
+      // Out of sight for this frame at least: JupyterLab lays nothing out while it changes its theme.
+      // Observed anew, the root is reported once it has a size, even if that is the size it had.
+      this.resize.unobserve(this.root);
+      this.resize.observe(this.root);
+      return;
+    }
     const { shared, hover, options } = this.state;
     const state = readState(shared);
     this.store.begin();
@@ -110,7 +119,7 @@ export class Shell {
     }
     this.scene = scene;
     this.failure = null;
-    render(toolbar(scene, this.toolbarEvents), this.bar);
+    render(toolbar(scene, this.helpOpen, this.toolbarEvents), this.bar);
     this.arrange(layoutViews(scene, width));
     for (const [, panel] of this.panels) panel.paint(scene);
     this.reveal(scene);
@@ -210,7 +219,7 @@ export class Shell {
     },
     help: () => {
       this.helpOpen = !this.helpOpen;
-      this.renderFoot();
+      this.schedule();
     },
   };
 
@@ -280,33 +289,9 @@ export class Shell {
   }
 
   private renderFoot(): void {
-    const { scene } = this;
-    const rows = scene ? strongestKeys(scene) : [];
-    const spoken = scene?.hover?.source === "keyboard" || scene?.hover === null;
+    const failure = this.failure ?? this.store.failed;
     render(
-      html`<div class="aw-status" role="status" aria-live=${spoken ? "polite" : "off"}>
-          ${scene ? statusText(scene) : nothing}
-        </div>
-        ${
-          this.failure || this.store.failed
-            ? html`<div class="aw-failure" role="alert">
-              ${this.failure ?? this.store.failed}
-              <button type="button" @click=${() => this.store.retry()}>Try again</button>
-            </div>`
-            : nothing
-        }
-        ${this.helpOpen ? help(() => this.toolbarEvents.help()) : nothing}
-        ${
-          rows.length > 0
-            ? html`<table class="aw-hidden">
-              <caption>
-                Strongest keys of the pinned query
-              </caption>
-              <tr><th>head</th><th>key</th><th>weight</th></tr>
-              ${rows.map(({ head, key, weight }) => html`<tr><td>${head}</td><td>${key}</td><td>${weight}</td></tr>`)}
-            </table>`
-            : nothing
-        }`,
+      foot(this.scene, failure, () => this.store.retry()),
       this.foot,
     );
   }

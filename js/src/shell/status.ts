@@ -1,13 +1,7 @@
-import { formatWeight, ordinal } from "../views/format.js";
+import { quoted } from "../marks/tokens.js";
+import { formatWeight } from "../views/format.js";
+import { pairNumbers, pairTitle } from "../views/series.js";
 import type { Scene } from "../views/view.js";
-
-/** 1-based place of a key among a row's keys by weight. */
-function rank(row: Float32Array, key: number): number {
-  const weight = row[key] as number;
-  let above = 0;
-  for (const other of row) if (other > weight) above++;
-  return above + 1;
-}
 
 /** The line under the views: what is selected or under the pointer, in words, with its number. */
 export function statusText(scene: Scene): string {
@@ -22,23 +16,25 @@ export function statusText(scene: Scene): string {
   ];
   const query = hover?.query ?? state.query;
   const key = hover?.key ?? state.key;
-  const q = query === null ? null : (queries[query]?.label ?? null);
-  const k = key === null ? null : (keys[key]?.label ?? null);
+  const q = query !== null && query < queries.length ? quoted(queries, query) : null;
+  const k = key !== null && key < keys.length ? quoted(keys, key) : null;
   const head = heads[0];
   if (q !== null && k !== null && query !== null && key !== null && head !== undefined) {
-    let text = `“${q}” → “${k}”`;
+    let text = pairTitle(scene, query, key);
     // A hovered thumbnail belongs to a head that may not be loaded: say it only where numbers are.
     const row =
       layer === state.layer && state.heads.includes(head)
         ? scene.blocks.weights(layer, head).row(query)
         : null;
-    if (row)
-      text += ` ${formatWeight(row[key] as number)} (${ordinal(rank(row, key))} of ${row.length})`;
+    if (row) {
+      const { value, note } = pairNumbers(row, key);
+      text += note ? ` ${value} (${note})` : ` ${value}`;
+    }
     parts.push(text);
   } else if (q !== null) {
-    parts.push(`query ${query} “${q}”`);
+    parts.push(`query ${query} ${q}`);
   } else if (k !== null) {
-    parts.push(`key ${key} “${k}”`);
+    parts.push(`key ${key} ${k}`);
   }
   return parts.join(" · ");
 }
@@ -49,6 +45,18 @@ export interface TableRow {
   readonly weight: string;
 }
 
+/** The largest few of a row; told again at every move of the pointer, so without sorting it all. */
+function strongest(row: Float32Array, count: number): readonly number[] {
+  const best: number[] = [];
+  row.forEach((weight, key) => {
+    const at = best.findIndex((other) => (row[other] as number) < weight);
+    if (at >= 0) best.splice(at, 0, key);
+    else if (best.length < count) best.push(key);
+    if (best.length > count) best.pop();
+  });
+  return best;
+}
+
 /** The pinned query's strongest keys: the same picture as rows, for who cannot see it. */
 export function strongestKeys(scene: Scene, count = 5): readonly TableRow[] {
   const { state, keys } = scene;
@@ -57,8 +65,7 @@ export function strongestKeys(scene: Scene, count = 5): readonly TableRow[] {
   return state.heads.slice(0, 8).flatMap((head) => {
     const row = scene.blocks.weights(state.layer, head).row(query);
     if (!row) return [];
-    const order = Array.from(row.keys()).sort((a, b) => (row[b] as number) - (row[a] as number));
-    return order.slice(0, count).map((key) => ({
+    return strongest(row, count).map((key) => ({
       head,
       key: `${key} ${keys[key]?.label ?? ""}`,
       weight: formatWeight(row[key] as number),

@@ -130,7 +130,7 @@ function compareButton({ state }: Scene, { change }: ToolbarEvents): TemplateRes
 }
 
 /** Everything above the views. The markup holds structure only: what it does is in `actions.ts`. */
-export function toolbar(scene: Scene, events: ToolbarEvents): TemplateResult {
+export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents): TemplateResult {
   const { meta, state, options } = scene;
   const form = (value: State["form"], name: string) => html`<button
     type="button"
@@ -173,8 +173,7 @@ export function toolbar(scene: Scene, events: ToolbarEvents): TemplateResult {
         </button>`
         : nothing
     }
-    <span class="aw-space"></span>
-    <div class="aw-group" role="group" aria-label="Save what is shown">
+    <div class="aw-group aw-save" role="group" aria-label="Save what is shown">
       <button type="button" class="aw-save-svg" title="Save what is shown as a vector figure" @click=${() => events.save("svg")}>
         ⤓ SVG
       </button>
@@ -182,7 +181,8 @@ export function toolbar(scene: Scene, events: ToolbarEvents): TemplateResult {
         PNG
       </button>
     </div>
-    <button type="button" class="aw-help-button" aria-label="Help" title="Keys and clicks" @click=${events.help}>?</button>
+    <button type="button" class="aw-help-button" aria-label="Help" aria-expanded=${String(helpOpen)} title="Keys and clicks" @click=${events.help}>?</button>
+    ${helpOpen ? help(events.help) : nothing}
   </div>`;
 }
 
@@ -202,7 +202,7 @@ const HELP = [
   ["Esc", "let go: key, then query, then comparison"],
 ] as const;
 
-export function help(close: () => void): TemplateResult {
+function help(close: () => void): TemplateResult {
   return html`<div class="aw-help" role="dialog" aria-label="Keys and clicks">
     <dl>
       ${HELP.map(([what, does]) => html`<div><dt>${what}</dt><dd>${does}</dd></div>`)}

@@ -12,6 +12,10 @@ export interface Rect {
   readonly height: number;
 }
 
+export function contains({ x, y, width, height }: Rect, px: number, py: number): boolean {
+  return px >= x && px < x + width && py >= y && py < y + height;
+}
+
 export interface FillStyle {
   readonly fill?: string;
   readonly stroke?: string;

@@ -129,7 +129,7 @@ export function printable(text: string): string {
     if (code < 0x20) return String.fromCharCode(0x2400 + code);
     if (code === 0x7f) return "␡";
     if ((code >= 0xd800 && code <= 0xdfff) || code >= 0xfffe) return "\ufffd";
-    return `⟨${code.toString(16).padStart(4, "0")}⟩`;
+    return `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
   });
 }
 

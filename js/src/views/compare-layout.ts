@@ -1,7 +1,6 @@
 import { LEGEND_BAR, LEGEND_LINE } from "../marks/legend.js";
-import { labelOf } from "../marks/tokens.js";
 import type { Rect } from "../surface/surface.js";
-import { isPooled, POOLED_SIZE } from "./heat.js";
+import { shadeNotes } from "./heat.js";
 import { linesOverflow } from "./lines-layout.js";
 import { type Multiples, multiplesHeight, multiplesLayout, pictureAt } from "./matrix-layout.js";
 import type { Series } from "./series.js";
@@ -63,18 +62,10 @@ export function panelCount({ state }: Scene): number {
 }
 
 export function compareNotes(scene: Scene): readonly string[] {
-  const { state, options, keys } = scene;
-  const words: string[] = [];
-  if (state.compare.length === 1) {
-    words.push("Pin another head to compare: shift-click one in the model view, or press C.");
-  }
-  if (state.form === "matrix" && isPooled(scene, state.compare.length)) {
-    words.push(`max-pooled to ${POOLED_SIZE} × ${POOLED_SIZE}; numbers above are exact`);
-  }
-  if (options.setSinkAside && keys.length > 0) {
-    words.push(`“${labelOf(keys, 0)}” set aside: shading rescaled, numbers unchanged`);
-  }
-  return words;
+  const { length } = scene.state.compare;
+  const notes = shadeNotes(scene, length, "above");
+  if (length > 1) return notes;
+  return ["Pin another head to compare: shift-click one in the model view, or press C.", ...notes];
 }
 
 /** Two scales stand side by side where there is room. */

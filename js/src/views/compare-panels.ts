@@ -4,6 +4,7 @@ import {
   drawColourKey,
   drawDivergingLegend,
   drawLinkLegend,
+  drawNotes,
   drawSequentialLegend,
   LEGEND_BAR,
   LEGEND_LINE,
@@ -13,7 +14,7 @@ import {
 } from "../marks/legend.js";
 import { divergingShade, drawMatrix, type Grid } from "../marks/matrix.js";
 import { memo } from "../marks/memo.js";
-import { labelOf } from "../marks/tokens.js";
+import { labelOf, quotedPair } from "../marks/tokens.js";
 import type { Rect, Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
 import {
@@ -35,12 +36,20 @@ import {
   isPooled,
   loadedIn,
 } from "./heat.js";
-import { drawLines } from "./lines.js";
-import { type LinesInput, loadedRows } from "./lines-data.js";
+import { drawLines, drawLinesState } from "./lines.js";
+import type { LinesInput } from "./lines-data.js";
 import { linesLayout } from "./lines-layout.js";
 import { cellsOf } from "./matrix-layout.js";
 import { drawNotice } from "./notice.js";
-import { type Focus, focusOf, pairNumbers, pairTitle, type Series, seriesError } from "./series.js";
+import {
+  type Focus,
+  focusOf,
+  pairNumbers,
+  pairTitle,
+  type Series,
+  seriesError,
+  strongestKey,
+} from "./series.js";
 import type { Scene } from "./view.js";
 
 const LABEL_SIZE = 11;
@@ -97,29 +106,34 @@ interface Reading {
   readonly note?: string;
 }
 
-function readDifference(scene: Scene, query: number, key: number): Reading | null {
+/** Room for the words beside a number. */
+const wordRoom = ({ title }: ComparePanel) => title.width - textWidth("+0.000", LEGEND_SIZE) - 14;
+
+function readDifference(scene: Scene, query: number, key: number, room: number): Reading | null {
   const [a, b] = (firstTwo(scene) ?? []).map(({ rows }) => rows.row(query)?.[key]);
   if (a === undefined || b === undefined) return null;
-  return { words: pairTitle(scene, query, key), number: formatSigned(a - b) };
+  return { words: pairTitle(scene, query, key, room), number: formatSigned(a - b) };
 }
 
 /** The pair's exact weight and rank, or the strongest partner of a query alone. */
 function reading(scene: Scene, panel: ComparePanel): Reading | null {
   const { about, query, key } = focusOf(scene);
   if (query === null) return null;
+  const room = wordRoom(panel);
   if (panel.kind === "difference") {
-    return key === null ? null : readDifference(scene, query, key);
+    return key === null ? null : readDifference(scene, query, key, room);
   }
   const row = panel.series?.rows.row(query);
   if (!row) return null;
   if (key !== null) {
     const { value, note } = pairNumbers(row, key);
-    const words = pairTitle(scene, query, key);
+    const words = pairTitle(scene, query, key, room);
     return note ? { words, number: value, note: `(${note})` } : { words, number: value };
   }
   if (about !== "query") return null;
-  const best = row.reduce((most, weight, i) => (weight > (row[most] as number) ? i : most), 0);
-  const words = `“${labelOf(scene.queries, query)}” most to “${labelOf(scene.keys, best)}”`;
+  const best = strongestKey(row);
+  const [from, to] = [labelOf(scene.queries, query), labelOf(scene.keys, best)];
+  const words = quotedPair(from, " most to ", to, room);
   return { words, number: formatWeight(row[best] as number) };
 }
 
@@ -168,11 +182,7 @@ function drawLinesBody(surface: Surface, scene: Scene, layout: CompareLayout, pa
   const y = panel.body.y - Math.max(0, (LABEL_SIZE - layout.rowHeight) / 2);
   surface.line(x, y, x + width, y, { stroke: scene.theme.rule });
   drawLines(surface, scene, input);
-  const error = seriesError(scene, input.series);
-  if (error !== null) drawNotice(surface, panel.body, error, scene.theme.danger);
-  else if (loadedRows(input) === 0) {
-    drawNotice(surface, input.layout.links, "loading", scene.theme.muted);
-  }
+  drawLinesState(surface, scene, input, panel.body);
 }
 
 /** A − B as a grid, and the end of its scale. */
@@ -268,11 +278,7 @@ export function drawCompareFooter(
   layout: CompareLayout,
 ): void {
   const scales = layout.matrices ? drawMatrixScales : drawLinesScales;
-  let y = layout.footerTop + 10;
-  y += scales(surface, scene, width, y) + LEGEND_LINE / 2;
-  for (const note of compareNotes(scene)) {
-    const style = { fill: scene.theme.muted, size: LEGEND_SIZE, anchor: "middle" } as const;
-    surface.text(width / 2, y, note, { ...style, maxWidth: width });
-    y += LEGEND_LINE;
-  }
+  const top = layout.footerTop + 10;
+  const y = top + scales(surface, scene, width, top) + LEGEND_LINE / 2;
+  drawNotes(surface, compareNotes(scene), width, y, scene.theme);
 }

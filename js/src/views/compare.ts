@@ -1,7 +1,5 @@
-import { side } from "../marks/axis.js";
 import { cellAt, cellRect } from "../marks/matrix.js";
-import { labelOf } from "../marks/tokens.js";
-import type { Rect } from "../surface/surface.js";
+import { contains, type Rect } from "../surface/surface.js";
 import {
   type CompareLayout,
   type ComparePanel,
@@ -16,18 +14,15 @@ import {
   panelLines,
 } from "./compare-panels.js";
 import { hitLines, lineStops } from "./lines.js";
-import { scrollTo } from "./lines-layout.js";
+import { revealScroll } from "./lines-layout.js";
 import { cellsOf } from "./matrix-layout.js";
 import { drawNotice } from "./notice.js";
-import { pinnedFocus } from "./series.js";
+import { pinnedFocus, queryName } from "./series.js";
 import type { Frame, Hit, Scene, Stop, View } from "./view.js";
 
 const HOW_TO_PIN =
   "No heads pinned yet: shift-click heads of different layers in the model view, or press C.";
 const EMPTY_HEIGHT = 120;
-
-const inside = ({ x, y, width, height }: Rect, px: number, py: number) =>
-  px >= x && px < x + width && py >= y && py < y + height;
 
 const inFrame = ({ y, height }: Rect, layout: CompareLayout) =>
   y + height > 0 && y < layout.footerTop;
@@ -39,9 +34,9 @@ function panelName({ kind, series }: ComparePanel): string {
 function hitTitle(panel: ComparePanel, x: number, y: number): Hit | null {
   if (!panel.series) return null;
   const { layer, head } = panel.series;
-  if (inside(closeRect(panel), x, y)) return { layer, head, action: "unpin-head" };
+  if (contains(closeRect(panel), x, y)) return { layer, head, action: "unpin-head" };
   // The first is first already: its badge does nothing.
-  if (panel.kind === 0 || !inside(badgeRect(panel), x, y)) return null;
+  if (panel.kind === 0 || !contains(badgeRect(panel), x, y)) return null;
   return { layer, head, action: "make-first" };
 }
 
@@ -54,11 +49,11 @@ function hitMatrix(scene: Scene, layout: CompareLayout, panel: ComparePanel, x: 
     return { ...owner, query: cell.row, key: cell.column };
   }
   const { rowRoom = 0, columnRoom = 0 } = layout.matrices ?? {};
-  if (panel.firstColumn && inside({ ...body, x: body.x - rowRoom, width: rowRoom }, x, y)) {
+  if (panel.firstColumn && contains({ ...body, x: body.x - rowRoom, width: rowRoom }, x, y)) {
     const row = cellAt(cells, body.x, y);
     return row ? { query: row.row } : null;
   }
-  if (panel.firstRow && inside({ ...body, y: body.y - columnRoom, height: columnRoom }, x, y)) {
+  if (panel.firstRow && contains({ ...body, y: body.y - columnRoom, height: columnRoom }, x, y)) {
     const column = cellAt(cells, x, body.y);
     return column ? { key: column.column } : null;
   }
@@ -90,7 +85,7 @@ function tokenStops(scene: Scene, layout: CompareLayout): readonly Stop[] {
     const { rowRoom } = layout.matrices;
     return scene.queries.slice(0, MOST_TOKENS).map((_, query) => {
       const { y, height } = cellRect(cells, query, 0);
-      const name = `query ${query} “${labelOf(scene.queries, query)}”`;
+      const name = queryName(scene, [], query);
       return { query, name, rect: { x: panel.body.x - rowRoom, y, width: rowRoom, height } };
     });
   }
@@ -131,7 +126,7 @@ export const compareView: View = {
     const layout = compareLayout(scene, frame);
     if (y >= layout.footerTop) return null;
     for (const panel of layout.panels) {
-      if (inside(panel.title, x, y)) {
+      if (contains(panel.title, x, y)) {
         const hit = hitTitle(panel, x, y);
         if (hit) return hit;
       }
@@ -160,12 +155,5 @@ function revealToken(scene: Scene, frame: Frame, at: { query?: number; key?: num
   const layout = compareLayout(scene, frame);
   const panel = layout.panels[0];
   if (!panel || layout.tokenOverflow === 0) return null;
-  const { layout: lines } = panelLines(scene, layout, panel, pinnedFocus(scene));
-  if (at.query !== undefined && side(lines.queries.axis, at.query) !== 0) {
-    return scrollTo(lines, lines.queries, at.query);
-  }
-  if (at.key !== undefined && side(lines.keys.axis, at.key) !== 0) {
-    return scrollTo(lines, lines.keys, at.key);
-  }
-  return null;
+  return revealScroll(panelLines(scene, layout, panel, pinnedFocus(scene)).layout, at);
 }

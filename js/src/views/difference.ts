@@ -18,6 +18,7 @@ export function differenceRows(a: Rows, b: Rows, sinkAside: boolean): Rows {
     numQueries: a.numQueries,
     numKeys: a.numKeys,
     error: null,
+    has: (query) => a.row(query) !== null && b.row(query) !== null,
     row(query) {
       const known = made.get(query);
       if (known) return known;
@@ -35,6 +36,7 @@ export function differenceGrid(a: Grid, b: Grid, sinkAside: boolean): Grid {
   return {
     rows: Math.min(a.rows, b.rows),
     columns: Math.min(a.columns, b.columns),
+    has: (index) => a.row(index) !== null && b.row(index) !== null,
     row(index) {
       const [first, second] = [a.row(index), b.row(index)];
       return first && second ? subtract(first, second, sinkAside) : null;

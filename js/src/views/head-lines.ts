@@ -1,21 +1,21 @@
-import { side, visibleRows } from "../marks/axis.js";
+import { visibleRows } from "../marks/axis.js";
 import {
   colourKeyWidth,
   drawColourKey,
   drawLinkLegend,
+  drawNotes,
   LEGEND_LINE,
   LEGEND_SIZE,
   linkLegendWidth,
 } from "../marks/legend.js";
 import { labelOf, type TokenColumn } from "../marks/tokens.js";
 import type { Surface } from "../surface/surface.js";
-import { drawLines, hitLines, lineStops } from "./lines.js";
-import { type LinesInput, loadedRows } from "./lines-data.js";
-import { columnWidths, linesLayout, linesOverflow, scrollTo } from "./lines-layout.js";
+import { drawLines, drawLinesState, hitLines, lineStops } from "./lines.js";
+import type { LinesInput } from "./lines-data.js";
+import { columnWidths, linesLayout, linesOverflow, revealScroll } from "./lines-layout.js";
 import { meansBeside } from "./lines-numbers.js";
-import { drawNotice } from "./notice.js";
 import { drawPairCard } from "./pair-card.js";
-import { type Focus, focusOf, headSeries, pinnedFocus, seriesError } from "./series.js";
+import { type Focus, focusOf, headSeries, pinnedFocus } from "./series.js";
 import type { Frame, Hit, Scene, Stop } from "./view.js";
 
 const HEADER = 24;
@@ -84,6 +84,10 @@ function notes(scene: Scene, width: number): readonly string[] {
   return words;
 }
 
+function shownWith(note: string, about: Focus["about"]): boolean {
+  return about === "key" || (about === "query" && note.includes("tokens"));
+}
+
 /** Whether the colours and the links' scale stand on one line. */
 function oneLine(scene: Scene, width: number): boolean {
   return colourKeyWidth(keyEntries(scene)) + 24 + linkLegendWidth("weight") <= width;
@@ -106,11 +110,12 @@ function drawFooter(surface: Surface, scene: Scene, width: number, top: number):
   drawColourKey(surface, keyLeft, y, width - keyLeft, entries, theme);
   if (!single) y += LEGEND_LINE;
   drawLinkLegend(surface, single ? left + used - scale : left, y, "weight", colour, theme);
-  for (const note of notes(scene, width)) {
-    y += LEGEND_LINE;
-    const style = { fill: theme.muted, size: LEGEND_SIZE, anchor: "middle" } as const;
-    surface.text(width / 2, y, note, { ...style, maxWidth: width });
-  }
+  // The place of a note is kept while the numbers that it speaks of are not there: nothing moves.
+  const { about } = focusOf(scene);
+  const shown = notes(scene, width).filter(
+    (note) => !note.startsWith("numbers") || shownWith(note, about),
+  );
+  drawNotes(surface, shown, width, y + LEGEND_LINE, theme);
 }
 
 function titleOf(scene: Scene, { axis }: TokenColumn, name: string): string {
@@ -141,12 +146,8 @@ export function drawHeadLines(surface: Surface, scene: Scene, frame: Frame): voi
   const { body } = input.layout;
   const { theme } = scene;
   drawHeader(surface, scene, input);
-  const error = seriesError(scene, input.series);
   drawLines(surface, scene, input);
-  if (error !== null) drawNotice(surface, input.layout.links, error, theme.danger);
-  else if (loadedRows(input) === 0) {
-    drawNotice(surface, input.layout.links, "loading", theme.muted);
-  }
+  drawLinesState(surface, scene, input, input.layout.links);
   const bottom = body.y + body.height;
   const clipped = linesOverflow(
     Math.max(scene.queries.length, scene.keys.length),
@@ -179,12 +180,5 @@ export function revealInHeadLines(
   frame: Frame,
   at: { query?: number; key?: number },
 ): number | null {
-  const { layout } = inputFor(scene, frame, pinnedFocus(scene), false);
-  if (at.query !== undefined && side(layout.queries.axis, at.query) !== 0) {
-    return scrollTo(layout, layout.queries, at.query);
-  }
-  if (at.key !== undefined && side(layout.keys.axis, at.key) !== 0) {
-    return scrollTo(layout, layout.keys, at.key);
-  }
-  return null;
+  return revealScroll(inputFor(scene, frame, pinnedFocus(scene), false).layout, at);
 }

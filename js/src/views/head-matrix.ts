@@ -1,9 +1,8 @@
-import { drawSequentialLegend, LEGEND_BAR, LEGEND_LINE, LEGEND_SIZE } from "../marks/legend.js";
+import { drawNotes, drawSequentialLegend, LEGEND_BAR, LEGEND_LINE } from "../marks/legend.js";
 import { cellAt, cellRect } from "../marks/matrix.js";
-import { labelOf } from "../marks/tokens.js";
 import type { Rect, Surface } from "../surface/surface.js";
-import { formatWeight } from "./format.js";
-import { drawHeat, drawHeatLabels, isPooled, POOLED_SIZE } from "./heat.js";
+import { textWidth } from "../surface/text.js";
+import { drawHeat, drawHeatLabels, shadeNotes } from "./heat.js";
 import {
   cellsOf,
   type Multiples,
@@ -13,26 +12,21 @@ import {
 } from "./matrix-layout.js";
 import { drawNotice } from "./notice.js";
 import { drawPairCard } from "./pair-card.js";
-import { headSeries, isolatedHead, type Series, seriesError } from "./series.js";
+import {
+  headSeries,
+  isolatedHead,
+  keyName,
+  queryName,
+  type Series,
+  seriesError,
+} from "./series.js";
 import type { Frame, Hit, Scene, Stop } from "./view.js";
 
 const TOP = 4;
 const TITLE = 22;
 const MIN_SIDE = 104;
 
-function notes(scene: Scene): readonly string[] {
-  const words: string[] = [];
-  const { options, keys, state } = scene;
-  if (isPooled(scene, state.heads.length)) {
-    words.push(
-      `max-pooled to ${POOLED_SIZE} × ${POOLED_SIZE}; numbers under the pointer are exact`,
-    );
-  }
-  if (options.setSinkAside && keys.length > 0) {
-    words.push(`“${labelOf(keys, 0)}” set aside: shading rescaled, numbers unchanged`);
-  }
-  return words;
-}
+const notes = (scene: Scene) => shadeNotes(scene, scene.state.heads.length, "under the pointer");
 
 function footerHeight(scene: Scene): number {
   return 10 + LEGEND_BAR + LEGEND_LINE * notes(scene).length;
@@ -99,10 +93,12 @@ function drawCorner(
   { rect, titleTop }: Picture["place"],
 ) {
   const style = { fill: scene.theme.muted, size: 10, anchor: "end" } as const;
-  const room = { maxWidth: layout.rowRoom - 6 };
-  surface.text(rect.x - 6, titleTop + TITLE / 2 + 1, "key →", { ...style, ...room });
-  if (layout.columnRoom > 20)
-    surface.text(rect.x - 6, rect.y - 9, "query ↓", { ...style, ...room });
+  // A cut word would say less than none: rows and columns are the same way round in every picture.
+  const say = (text: string, y: number) => {
+    if (textWidth(text, style.size) <= rect.x - 6) surface.text(rect.x - 6, y, text, style);
+  };
+  say("key →", titleTop + TITLE / 2 + 1);
+  if (layout.columnRoom > 20) say("query ↓", rect.y - 9);
 }
 
 function drawPicture(surface: Surface, scene: Scene, layout: Multiples, picture: Picture): void {
@@ -142,14 +138,10 @@ export function drawHeadMatrix(surface: Surface, scene: Scene, frame: Frame): vo
   if (error !== null) drawNotice(surface, body, error, theme.danger);
   const width = Math.min(frame.width - 8, 330);
   const left = Math.max(4, (frame.width - width) / 2);
-  let y = bottom + 10;
+  const y = bottom + 10;
   drawSequentialLegend(surface, { x: left, y, width, title: "weight" }, theme);
-  y += LEGEND_BAR + LEGEND_LINE / 2 - 2;
-  for (const note of notes(scene)) {
-    const style = { fill: theme.muted, size: LEGEND_SIZE, anchor: "middle" } as const;
-    surface.text(frame.width / 2, y, note, { ...style, maxWidth: frame.width });
-    y += LEGEND_LINE;
-  }
+  const below = y + LEGEND_BAR + LEGEND_LINE / 2 - 2;
+  drawNotes(surface, notes(scene), frame.width, below, theme);
   const bounds = { x: 0, y: 0, width: frame.width, height: frame.height };
   drawPairCard(
     surface,
@@ -192,24 +184,19 @@ export function headMatrixStops(scene: Scene, frame: Frame): readonly Stop[] {
   const cells = cellsOf(rect, scene);
   const queries = scene.queries.slice(0, MOST_STOPS).map((_, query) => {
     const { y, height } = cellRect(cells, query, 0);
-    const row = first.series.rows.row(query);
-    const best = row?.reduce(
-      (most, weight, key) => (weight > (row[most] as number) ? key : most),
-      0,
-    );
-    const most =
-      row && best !== undefined
-        ? `, attends most to “${labelOf(scene.keys, best)}” ${formatWeight(row[best] as number)}`
-        : "";
     return {
       query,
-      name: `query ${query} “${labelOf(scene.queries, query)}”${most}`,
+      name: queryName(
+        scene,
+        all.map(({ series }) => series),
+        query,
+      ),
       rect: { x: rect.x - layout.rowRoom, y, width: layout.rowRoom, height },
     };
   });
   const keys = scene.keys.slice(0, MOST_STOPS).map((_, key) => {
     const { x, width } = cellRect(cells, 0, key);
-    const name = `key ${key} “${labelOf(scene.keys, key)}”`;
+    const name = keyName(scene, key);
     return {
       key,
       name,

@@ -11,6 +11,7 @@ import {
 } from "../marks/matrix.js";
 import { memo } from "../marks/memo.js";
 import { thumbnailPixels } from "../marks/thumbnails.js";
+import { quoted } from "../marks/tokens.js";
 import type { Pixels, Surface } from "../surface/surface.js";
 import { MATRIX_LABEL, type Multiples } from "./matrix-layout.js";
 import { hoveredPositions, type Series } from "./series.js";
@@ -19,17 +20,30 @@ import type { Scene } from "./view.js";
 /** Heads larger than this are shown max-pooled; so are many heads that are larger together. */
 const WHOLE = 1 << 20;
 const WHOLE_TOGETHER = 1 << 23;
-export const POOLED_SIZE = 512;
+const POOLED_SIZE = 512;
 
 export function isPooled({ queries, keys }: Scene, count: number): boolean {
   const size = queries.length * keys.length;
   return size > WHOLE || size * count > WHOLE_TOGETHER;
 }
 
+/** What is to be known about shades: pooled ones, and those that leave the sink aside. */
+export function shadeNotes(scene: Scene, count: number, where: string): readonly string[] {
+  const { state, options, keys } = scene;
+  const words: string[] = [];
+  if (state.form === "matrix" && isPooled(scene, count)) {
+    words.push(`max-pooled to ${POOLED_SIZE} × ${POOLED_SIZE}; numbers ${where} are exact`);
+  }
+  if (options.setSinkAside && keys.length > 0) {
+    words.push(`${quoted(keys, 0)} set aside: shading rescaled, numbers unchanged`);
+  }
+  return words;
+}
+
 /** How many rows are here: a picture is made again when more have come. */
 export function loadedIn(grid: Grid): number {
   let count = 0;
-  for (let row = 0; row < grid.rows; row++) if (grid.row(row)) count++;
+  for (let row = 0; row < grid.rows; row++) if (grid.has?.(row) ?? grid.row(row)) count++;
   return count;
 }
 

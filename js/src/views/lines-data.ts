@@ -63,7 +63,9 @@ export function loadedRows({ layout, series }: LinesInput): number {
   const [first, last] = visibleRows(layout.queries.axis);
   let loaded = 0;
   for (const { rows } of series) {
-    for (let query = first; query < last; query++) if (rows.row(query)) loaded++;
+    for (let query = first; query < last; query++) {
+      if (rows.has?.(query) ?? rows.row(query)) loaded++;
+    }
   }
   return loaded;
 }
@@ -187,4 +189,30 @@ export function beyondWindow(input: LinesInput, count: number, least: number): B
     }
   }
   return [...strongest(found.above, -1, count), ...strongest(found.below, 1, count)];
+}
+
+/**
+ * The most that any shown query spends on the keys above the window, and on those below: what the
+ * summed links at its edge stand for.
+ */
+export function hiddenShare(input: LinesInput): { readonly above: number; readonly below: number } {
+  const { layout, series, focus } = input;
+  const [first, last] = visibleRows(layout.keys.axis);
+  const [start, end] =
+    focus.query === null ? visibleRows(layout.queries.axis) : [focus.query, focus.query + 1];
+  let [above, below] = [0, 0];
+  for (const { rows } of series) {
+    for (let query = start; query < end; query++) {
+      const row = rows.row(query);
+      if (!row) continue;
+      const sum = (from: number, to: number) => {
+        let total = 0;
+        for (let key = from; key < to; key++) total += row[key] as number;
+        return total;
+      };
+      above = Math.max(above, sum(0, first));
+      below = Math.max(below, sum(last, row.length));
+    }
+  }
+  return { above, below };
 }

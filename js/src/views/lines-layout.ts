@@ -119,6 +119,20 @@ export function linkEnd({ axis }: TokenColumn, index: number, pinned: number | n
   return where < 0 ? axis.top + inset : axis.top + axis.height - inset;
 }
 
+/** The scroll that shows a position set elsewhere; null when it is in the window already. */
+export function revealScroll(
+  layout: LinesLayout,
+  at: { query?: number; key?: number },
+): number | null {
+  const { queries, keys } = layout;
+  for (const [column, index] of [[queries, at.query] as const, [keys, at.key] as const]) {
+    if (index !== undefined && side(column.axis, index) !== 0) {
+      return scrollTo(layout, column, index);
+    }
+  }
+  return null;
+}
+
 /** The scroll that brings row `index` of a column to the middle of the window. */
 export function scrollTo(layout: LinesLayout, column: TokenColumn, index: number): number {
   const { axis } = column;

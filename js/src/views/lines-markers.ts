@@ -1,9 +1,16 @@
+import { visibleRows } from "../marks/axis.js";
 import { memo } from "../marks/memo.js";
 import { labelOf } from "../marks/tokens.js";
 import type { Rect, Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
 import { formatWeight } from "./format.js";
-import { type Beyond, beyondWindow, type LinesInput, pictureKey } from "./lines-data.js";
+import {
+  type Beyond,
+  beyondWindow,
+  hiddenShare,
+  type LinesInput,
+  pictureKey,
+} from "./lines-data.js";
 import { scrollTo } from "./lines-layout.js";
 import type { Hit, Scene } from "./view.js";
 
@@ -21,6 +28,8 @@ const SIZE = 11;
 const FOCUSED = { count: 3, least: 0.02 };
 /** With nothing in focus only the strongest of all, or the edge would be all markers. */
 const IDLE = { count: 1, least: 0.1 };
+/** A query that spends less than this outside the window needs no word about it. */
+const REMAINDER = 0.1;
 
 function strongestBeyond(scene: Scene, input: LinesInput): readonly Beyond[] {
   const { focus } = input;
@@ -31,16 +40,58 @@ function strongestBeyond(scene: Scene, input: LinesInput): readonly Beyond[] {
   );
 }
 
+const arrow = (side: -1 | 1) => (side < 0 ? "▲" : "▼");
+
+/** What stands at an edge where no single link is strong enough for a marker, yet weight leaves. */
+function remainders(scene: Scene, input: LinesInput, marked: ReadonlySet<number>): Marker[] {
+  const { layout, focus } = input;
+  const [first, last] = visibleRows(layout.keys.axis);
+  const count = layout.keys.axis.count;
+  if (focus.about === "key" || (first === 0 && last === count)) return [];
+  const share = memo(scene.stream, `hidden ${focus.query} ${pictureKey(input)}`, () =>
+    hiddenShare(input),
+  );
+  const { x, y, width, height } = layout.links;
+  const make = (side: -1 | 1, hidden: number, weight: number): Marker[] => {
+    if (marked.has(side) || !(weight >= REMAINDER)) return [];
+    const most = focus.query === null ? "up to " : "";
+    const where = side < 0 ? "above" : "below";
+    const words = `${hidden} keys ${where}: ${most}${formatWeight(weight)} together`;
+    const text = `${arrow(side)} ${words}`;
+    const wide = Math.min(width, Math.ceil(textWidth(text, SIZE)) + 10);
+    return [
+      {
+        rect: {
+          x: x + width - wide,
+          y: side < 0 ? y : y + height - HEIGHT,
+          width: wide,
+          height: HEIGHT,
+        },
+        text,
+        hit: { scrollTo: scrollTo(layout, layout.keys, side < 0 ? first - 1 : last) },
+        name: words,
+      },
+    ];
+  };
+  return [...make(-1, first, share.above), ...make(1, count - last, share.below)];
+}
+
 export function markersOf(scene: Scene, input: LinesInput): readonly Marker[] {
+  const strongest = strongestBeyond(scene, input);
+  const marked = new Set(strongest.map(({ side }) => side));
+  return [...jumps(input, strongest), ...remainders(scene, input, marked)];
+}
+
+function jumps(input: LinesInput, strongest: readonly Beyond[]): readonly Marker[] {
   const { layout, focus } = input;
   const aboutKey = focus.about === "key";
   const column = aboutKey ? layout.queries : layout.keys;
   const { x, y, width, height } = layout.links;
   const placed = { above: 0, below: 0 };
-  return strongestBeyond(scene, input).map(({ index, weight, side }) => {
+  return strongest.map(({ index, weight, side }) => {
     const label = labelOf(column.positions, index);
     const number = formatWeight(weight);
-    const text = `${side < 0 ? "▲" : "▼"} ${index} · ${label} ${number}`;
+    const text = `${arrow(side)} ${index} · ${label} ${number}`;
     const wide = Math.min(width, Math.ceil(textWidth(text, SIZE)) + 10);
     const nth = side < 0 ? placed.above++ : placed.below++;
     const top = side < 0 ? y + nth * HEIGHT : y + height - (nth + 1) * HEIGHT;

@@ -9,9 +9,8 @@ import {
   linkWidth,
 } from "../marks/links.js";
 import { memo } from "../marks/memo.js";
-import { drawStickyToken, drawTokens, labelOf, type TokenColumn } from "../marks/tokens.js";
-import type { Surface } from "../surface/surface.js";
-import { formatWeight } from "./format.js";
+import { drawStickyToken, drawTokens, stickyRect, type TokenColumn } from "../marks/tokens.js";
+import { contains, type Rect, type Surface } from "../surface/surface.js";
 import {
   allLinks,
   focusLinks,
@@ -23,7 +22,8 @@ import {
 import { linkEnd, NUMBER_WIDTH } from "./lines-layout.js";
 import { drawMarkers, markersOf } from "./lines-markers.js";
 import { drawNumbers, shadesOf } from "./lines-numbers.js";
-import { hoveredPositions } from "./series.js";
+import { drawNotice } from "./notice.js";
+import { hoveredPositions, keyName, queryName, seriesError } from "./series.js";
 import type { Hit, Scene, Stop } from "./view.js";
 
 /** How much of everything else stays visible behind a fan. */
@@ -125,6 +125,14 @@ export function drawLines(surface: Surface, scene: Scene, input: LinesInput): vo
   drawMarkers(surface, scene, input);
 }
 
+/** Why there are no lines: what went wrong, or that they are on their way. */
+export function drawLinesState(surface: Surface, scene: Scene, input: LinesInput, area: Rect) {
+  const { theme } = scene;
+  const error = seriesError(scene, input.series);
+  if (error !== null) drawNotice(surface, area, error, theme.danger);
+  else if (loadedRows(input) === 0) drawNotice(surface, input.layout.links, "loading", theme.muted);
+}
+
 /** Pixels from a link within which the pointer is on it, and the least weight that can be pointed at. */
 const REACH = 4;
 const LEAST_HIT = 0.01;
@@ -161,15 +169,13 @@ export function hitLines(scene: Scene, input: LinesInput, x: number, y: number):
   const { body, links, queries, keys } = layout;
   if (x < body.x || x > body.x + body.width || y < body.y || y >= body.y + body.height) return null;
   for (const { rect, hit } of markersOf(scene, input)) {
-    const inside =
-      x >= rect.x && x < rect.x + rect.width && y >= rect.y && y < rect.y + rect.height;
-    if (inside) return hit;
+    if (contains(rect, x, y)) return hit;
   }
   const token = (column: TokenColumn, pinned: number | null) => {
     const sticky = stickyRow(column, pinned);
     if (sticky === null) return rowAt(column.axis, y);
-    const middle = linkEnd(column, sticky, sticky);
-    return Math.abs(y - middle) < column.axis.rowHeight / 2 ? sticky : rowAt(column.axis, y);
+    const kept = stickyRect(column, linkEnd(column, sticky, sticky));
+    return y >= kept.y && y < kept.y + kept.height ? sticky : rowAt(column.axis, y);
   };
   if (x < links.x) {
     const query = token(queries, input.pinned.query);
@@ -180,17 +186,6 @@ export function hitLines(scene: Scene, input: LinesInput, x: number, y: number):
     return key === null ? null : { key };
   }
   return hitLink(scene, input, x, y);
-}
-
-/** The strongest key of a query over the heads shown, for its spoken name. */
-function strongestKey(input: LinesInput, query: number): { key: number; weight: number } | null {
-  let best: { key: number; weight: number } | null = null;
-  for (const { rows } of input.series) {
-    rows.row(query)?.forEach((weight, key) => {
-      if (weight > (best?.weight ?? 0)) best = { key, weight };
-    });
-  }
-  return best;
 }
 
 /** Stops are cheap to count but not to read through; more than this many a side help nobody. */
@@ -220,17 +215,11 @@ function tokenStops(
 
 export function lineStops(scene: Scene, input: LinesInput, most = MOST_STOPS): readonly Stop[] {
   const { layout } = input;
-  const queries = tokenStops(input, layout.queries, most, (query) => {
-    const best = strongestKey(input, query);
-    const strongest = best
-      ? `, attends most to “${labelOf(scene.keys, best.key)}” ${formatWeight(best.weight)}`
-      : "";
-    return { query, name: `query ${query} “${labelOf(scene.queries, query)}”${strongest}` };
-  });
-  const keys = tokenStops(input, layout.keys, most, (key) => ({
-    key,
-    name: `key ${key} “${labelOf(scene.keys, key)}”`,
+  const queries = tokenStops(input, layout.queries, most, (query) => ({
+    query,
+    name: queryName(scene, input.series, query),
   }));
+  const keys = tokenStops(input, layout.keys, most, (key) => ({ key, name: keyName(scene, key) }));
   const jumps = markersOf(scene, input).map(({ rect, hit, name }) => ({ ...hit, rect, name }));
   return [...queries, ...keys, ...jumps];
 }

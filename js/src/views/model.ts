@@ -1,5 +1,6 @@
 import type { Thumbnails } from "../data/thumbnails.js";
-import { badgeName, drawBadge, drawHeadOutlines } from "../marks/head-marks.js";
+import { letterOf } from "../marks/badge.js";
+import { drawBadge, drawHeadOutlines } from "../marks/head-marks.js";
 import { drawRamp } from "../marks/ramps.js";
 import { drawThumbnailCard } from "../marks/thumbnail-card.js";
 import { composeThumbnails, type ThumbnailCell } from "../marks/thumbnails.js";
@@ -20,6 +21,7 @@ import {
   NOTE,
   TITLE,
 } from "./model-layout.js";
+import { pairTitle } from "./series.js";
 import type { Frame, Scene, Stop, View } from "./view.js";
 
 const MAX_STOPS = 80;
@@ -170,7 +172,7 @@ function drawMarks(surface: Surface, scene: Scene, layout: GridLayout): void {
 }
 
 function drawCard(surface: Surface, scene: Scene, layout: GridLayout, frame: Frame): void {
-  const { hover, thumbnails, theme, options, queries, keys } = scene;
+  const { hover, thumbnails, theme, options, keys } = scene;
   const place = hoveredPlace(scene);
   const meta = place && layout.layers[place.row];
   // A head hovered elsewhere is outlined; what it is, the other view says.
@@ -183,8 +185,9 @@ function drawCard(surface: Surface, scene: Scene, layout: GridLayout, frame: Fra
   const top = thumbnails.top(meta.layer, place.head);
   const lines = [];
   if (top) {
-    const [from, to] = [queries[top.query]?.label, keys[top.key]?.label];
-    lines.push({ text: `top: "${from}" → "${to}" ${formatWeight(top.weight)}`, muted: false });
+    // The labels leave room for the number, whatever they are.
+    const pair = pairTitle(scene, top.query, top.key, 185);
+    lines.push({ text: `top: ${pair} ${formatWeight(top.weight)}`, muted: false });
     if (keys.length > 1) lines.push({ text: "first position left aside", muted: true });
   }
   lines.push({ text: meta.module_path, muted: true });
@@ -204,7 +207,7 @@ function stopName(scene: Scene, layer: number, head: number): string {
   }
   if (layer === state.layer && state.heads.includes(head)) parts.push("selected");
   const index = state.compare.findIndex(([l, h]) => l === layer && h === head);
-  if (index >= 0) parts.push(`compared as ${badgeName(index)}`);
+  if (index >= 0) parts.push(`compared as ${letterOf(index)}`);
   return parts.join(", ");
 }
 

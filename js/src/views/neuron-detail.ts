@@ -3,7 +3,8 @@ import { drawSignedBars } from "../marks/bars.js";
 import { drawEquation } from "../marks/equation.js";
 import { drawParagraph } from "../marks/paragraph.js";
 import { drawStrip, extent, largest } from "../marks/strips.js";
-import type { Rect, Surface } from "../surface/surface.js";
+import { quoted } from "../marks/tokens.js";
+import { contains, type Rect, type Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
 import { formatScore, formatWeight } from "./format.js";
 import { focusTerms, sortingKey } from "./neuron-data.js";
@@ -25,7 +26,7 @@ export function sortDimensionsRect(head: Rect): Rect {
 }
 
 function focusLabel({ scene, data }: Neuron): string {
-  return `"${scene.keys[data.focus]?.label ?? ""}"`;
+  return quoted(scene.keys, data.focus);
 }
 
 function drawEquationPart(surface: Surface, neuron: Neuron, rect: Rect): void {
@@ -77,7 +78,7 @@ function dimensionText({ scene, data, dims }: Neuron): string | null {
 /** What the bars are; while another key's contributions decide on their order, whose. */
 function contributionsText({ scene, data, order }: Neuron, range: readonly [number, number]) {
   const sorting = sortingKey(scene, data);
-  if (order && sorting !== data.focus) return `in the order of "${scene.keys[sorting]?.label}"`;
+  if (order && sorting !== data.focus) return `in the order of ${quoted(scene.keys, sorting)}`;
   const what = scene.layer.scaling === null ? "q × k" : "q × k × scaling";
   return `${what}, ${formatScore(range[0])} to ${formatScore(range[1])}`;
 }
@@ -141,10 +142,9 @@ function resultReadout(neuron: Neuron, { value, output }: { value: Rect; output:
   const { hover } = neuron.scene;
   const { x, y } = hover ?? {};
   if (hover?.source !== "neuron" || x === undefined || y === undefined) return null;
-  const inside = (r: Rect) => x >= r.x && x < r.x + r.width && y >= r.y && y < r.y + r.height;
-  return inside(value)
+  return contains(value, x, y)
     ? { x, strip: "value" as const }
-    : inside(output)
+    : contains(output, x, y)
       ? { x, strip: "output" as const }
       : null;
 }

@@ -1,3 +1,4 @@
+import { quoted } from "../marks/tokens.js";
 import type { Rect, Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
 import { PAD, TITLE } from "./neuron-layout.js";
@@ -24,9 +25,10 @@ export interface TitleLine {
 }
 
 /** The neuron view's first line: the query, the layer, and the selected heads to choose one from. */
-export function titleLine({ scene, data }: Neuron): TitleLine {
+export function titleLine({ scene, data, frame }: Neuron): TitleLine {
   const { state, queries, layer } = scene;
-  const title = `query ${data.query} "${queries[data.query]?.label ?? ""}"`;
+  // A long label leaves room for the heads to choose from.
+  const title = `query ${data.query} ${quoted(queries, data.query, 0.3 * frame.width)}`;
   const whereLeft = PAD + textWidth(title, 13, "sans", "bold") + 12;
   const where = `layer ${layer.layer} · head`;
   let x = whereLeft + textWidth(where, SIZE, "sans") + GAP;
@@ -65,9 +67,10 @@ export function drawTitle(surface: Surface, neuron: Neuron): void {
   const notes: string[] = [];
   if (choices.length < state.heads.length) notes.push(`of ${state.heads.length} selected`);
   if (data.querySource === "last") notes.push("no query chosen: this is the last");
-  if (notes.length === 0 || right - end < 60) return;
-  const maxWidth = right - end - 6;
-  surface.text(end + 6, y, notes.join(" · "), { fill: theme.muted, size: SIZE, maxWidth });
+  const room = right - end - 6;
+  // Half a note says nothing: the last gives way as a whole.
+  while (notes.length > 0 && textWidth(notes.join(" · "), SIZE) > room) notes.pop();
+  surface.text(end + 6, y, notes.join(" · "), { fill: theme.muted, size: SIZE });
 }
 
 /** The other selected heads of the first line that fit the frame. */

@@ -1,6 +1,6 @@
 import { equationText } from "../marks/equation.js";
 import { drawParagraph } from "../marks/paragraph.js";
-import type { Rect, Surface } from "../surface/surface.js";
+import { contains, type Rect, type Surface } from "../surface/surface.js";
 import { formatScore, formatWeight } from "./format.js";
 import { focusTerms } from "./neuron-data.js";
 import { drawDetail, sortDimensionsRect } from "./neuron-detail.js";
@@ -21,9 +21,6 @@ import {
 import type { Frame, Hit, Stop, View } from "./view.js";
 
 const MAX_ROW_STOPS = 75;
-
-const inside = (rect: Rect, x: number, y: number) =>
-  x >= rect.x && x < rect.x + rect.width && y >= rect.y && y < rect.y + rect.height;
 
 /** Of the two headings that keys can be sorted by, the one not in use: clicking it changes over. */
 function sortKeysRect({ scene, layout, frame }: Neuron): Rect {
@@ -61,23 +58,24 @@ function hitDetail(neuron: Neuron, x: number, y: number): Hit | null {
   const { layout, data } = neuron;
   const { contributions, result } = layout.detail ?? {};
   if (contributions) {
-    if (inside(sortDimensionsRect(contributions.head), x, y)) return { action: "sort-dimensions" };
-    if (inside(contributions.bars, x, y)) {
+    if (contains(sortDimensionsRect(contributions.head), x, y))
+      return { action: "sort-dimensions" };
+    if (contains(contributions.bars, x, y)) {
       const dimension = dimensionAt(neuron, contributions.bars, x);
       return dimension === null ? null : { dimension };
     }
   }
-  if (result && inside(result.output, x, y)) return { query: data.query };
-  if (result && inside(result.value, x, y) && data.focus >= 0) return { key: data.focus };
+  if (result && contains(result.output, x, y)) return { query: data.query };
+  if (result && contains(result.value, x, y) && data.focus >= 0) return { key: data.focus };
   return null;
 }
 
 function hitHeader(neuron: Neuron, x: number, y: number): Hit | null {
-  if (inside(sortKeysRect(neuron), x, y)) return { action: "sort-keys" };
-  const choice = otherHeads(neuron).find(({ rect }) => inside(rect, x, y));
+  if (contains(sortKeysRect(neuron), x, y)) return { action: "sort-keys" };
+  const choice = otherHeads(neuron).find(({ rect }) => contains(rect, x, y));
   if (choice) return { action: "choose-head", head: choice.head };
   const strip = queryStripRect(neuron);
-  if (!strip || !inside(strip, x, y)) return null;
+  if (!strip || !contains(strip, x, y)) return null;
   const dimension = dimensionAt(neuron, strip, x);
   return { query: neuron.data.query, ...(dimension === null ? {} : { dimension }) };
 }

@@ -1,5 +1,5 @@
 import type { Rows } from "../data/blocks.js";
-import { labelOf } from "../marks/tokens.js";
+import { labelOf, quotedPair } from "../marks/tokens.js";
 import { formatWeight, ordinal } from "./format.js";
 import type { Hover, Scene, View } from "./view.js";
 
@@ -113,8 +113,32 @@ export function pairNumbers(row: Float32Array, key: number): { value: string; no
   };
 }
 
-export function pairTitle(scene: Scene, query: number, key: number): string {
-  return `“${labelOf(scene.queries, query)}” → “${labelOf(scene.keys, key)}”`;
+export function pairTitle(scene: Scene, query: number, key: number, room = 320): string {
+  return quotedPair(labelOf(scene.queries, query), " → ", labelOf(scene.keys, key), room);
+}
+
+/** The key of a row's largest weight, the first of equals. */
+export function strongestKey(row: Float32Array): number {
+  return row.reduce((most, weight, key) => (weight > (row[most] as number) ? key : most), 0);
+}
+
+/** What a query's stop is called: the query, and where it looks most in the heads shown. */
+export function queryName(scene: Scene, series: readonly Series[], query: number): string {
+  let best = { key: 0, weight: 0 };
+  for (const { rows } of series) {
+    const row = rows.row(query);
+    const key = row ? strongestKey(row) : 0;
+    const weight = row?.[key] ?? 0;
+    if (weight > best.weight) best = { key, weight };
+  }
+  const name = `query ${query} “${labelOf(scene.queries, query)}”`;
+  if (best.weight === 0) return name;
+  const { key, weight } = best;
+  return `${name}, attends most to “${labelOf(scene.keys, key)}” ${formatWeight(weight)}`;
+}
+
+export function keyName(scene: Scene, key: number): string {
+  return `key ${key} “${labelOf(scene.keys, key)}”`;
 }
 
 /** Where the pointer is in this view's frame, when it is this view's pointer. */

@@ -217,9 +217,35 @@ test("long inputs are squeezed, then windowed, with the last token at the end of
   expect(end.calls.length).toBeLessThan(1500);
 });
 
+test("a pin scrolled out of low rows keeps a place as high as its label, and answers there", () => {
+  const tokens = Array.from({ length: 400 }, (_, i) => `t${i}`);
+  const scene = small(
+    { compare: PINNED.slice(0, 2), query: 390 },
+    { queries: tokens, keys: tokens, headDim: 2 },
+  );
+  const label = draw(scene).calls.find(({ text }) => text === "t390") as Call;
+  const [x = 0, y = 0] = label.numbers;
+  const pinned = { query: 390 };
+  for (const dy of [-6, 0, 6]) expect(compareView.hit(scene, FRAME, x - 2, y + dy)).toEqual(pinned);
+  expect(compareView.hit(scene, FRAME, x - 2, y - 12)).not.toEqual(pinned);
+});
+
 test("loading and errors are said in each panel", () => {
   const pending = draw(small({}, { blocks: "pending" }));
   expect(pending.texts.filter((text) => text === "loading").length).toBe(4);
   const failed = draw(small({ form: "matrix" }, { blocks: "failed" }));
   expect(failed.texts.filter((text) => text === "the kernel has gone away").length).toBe(3);
+});
+
+test("a difference is here where both its terms are", () => {
+  const rows = (here: readonly number[]) => ({
+    numQueries: 5,
+    numKeys: 7,
+    error: null,
+    row: (query: number) => (here.includes(query) ? new Float32Array(7).fill(0.1) : null),
+  });
+  const difference = differenceRows(rows([0, 1, 3]), rows([1, 3, 4]), false);
+  const queries = [0, 1, 2, 3, 4];
+  expect(queries.filter((query) => difference.has?.(query))).toEqual([1, 3]);
+  expect(queries.filter((query) => difference.row(query) !== null)).toEqual([1, 3]);
 });

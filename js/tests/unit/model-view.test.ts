@@ -151,7 +151,7 @@ test("the card names the head, its top link without the first position, and its 
   const card = surface.calls.filter(({ group }) => group === "card");
   const texts = card.flatMap(({ text }) => text ?? []);
   expect(texts[0]).toBe("layer 1 · head 2");
-  expect(texts[1]).toMatch(/^top: ".+" → ".+" 0\.\d{3}$/);
+  expect(texts[1]).toMatch(/^top: “.+” → “.+” 0\.\d{3}$/);
   expect(texts.slice(2)).toEqual(["first position left aside", "model.layers.1.self_attn"]);
   expect(card.filter(({ kind }) => kind === "image")).toHaveLength(1);
   for (const { numbers, kind } of card) {

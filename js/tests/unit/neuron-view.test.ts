@@ -52,7 +52,7 @@ test("the query: pinned, else hovered anywhere, else the last, which it says", (
   expect(readNeuron(pinned)).toMatchObject({ query: 6, querySource: "pinned" });
   expect(readNeuron(attentionScene({ hover }))).toMatchObject({ query: 3, querySource: "hovered" });
   const texts = draw(attentionScene()).texts;
-  expect(texts).toContain('query 10 "tired"');
+  expect(texts).toContain("query 10 “tired”");
   expect(texts.some((text) => note.test(text))).toBe(true);
   expect(draw(pinned).texts.some((text) => note.test(text))).toBe(false);
 });

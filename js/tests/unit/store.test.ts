@@ -131,6 +131,25 @@ describe("the block store", () => {
     expect(kernel.asked.length).toBe(2);
   });
 
+  it("blames a frame only for what the frame shows", async () => {
+    const kernel = new Kernel();
+    const store = new BlockStore(kernel.fetch, () => {});
+    const blocks = store.view(stream, { numQueries: 5, numKeys: 7 });
+    store.begin();
+    blocks.weights(0, 1).row(2);
+    store.flush();
+    await kernel.answer();
+    store.prefetch([{ what: "weights", stream: "decoder", layer: 1, head: 1, queries: [0, 5] }]);
+    await kernel.answer(() => ({ error: "not in this saved copy" }));
+    expect(store.failed).toBeNull();
+    store.begin();
+    expect(blocks.weights(1, 1).row(2)).toBeNull();
+    expect(store.failed).toBe("not in this saved copy");
+    store.begin();
+    blocks.weights(0, 1).row(2);
+    expect(store.failed).toBeNull();
+  });
+
   it("turns a rejected fetch into a reason, and is silent once disposed", async () => {
     let arrivals = 0;
     const store = new BlockStore(

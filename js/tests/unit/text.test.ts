@@ -41,7 +41,7 @@ test("text that fits stays as it is, also when it is as wide as the room", () =>
 test("what has no glyph or turns its surroundings round is spelled out", () => {
   expect(printable("a\nb\tc")).toBe("a↵b⇥c");
   expect(printable("\u0000\u001b")).toBe("␀␛");
-  expect(printable("x\u202ey")).toBe("x⟨202e⟩y");
+  expect(printable("x\u202ey")).toBe("x⟨U+202E⟩y");
   expect(printable("\ud800z\uffff")).toBe("\ufffdz\ufffd");
   expect(printable("Ünïcödé 猫 🐱 العربية")).toBe("Ünïcödé 猫 🐱 العربية");
 });

@@ -1,0 +1,35 @@
+import { html, nothing, type TemplateResult } from "lit-html";
+import type { Scene } from "../views/view.js";
+import { statusText, strongestKeys } from "./status.js";
+
+/** Under the views: the line of words, what went wrong, and the table for who only listens. */
+export function foot(
+  scene: Scene | null,
+  failure: string | null,
+  retry: () => void,
+): TemplateResult {
+  const rows = scene ? strongestKeys(scene) : [];
+  const spoken = scene?.hover?.source === "keyboard" || scene?.hover === null;
+  return html`<div class="aw-status" role="status" aria-live=${spoken ? "polite" : "off"}>
+      ${scene ? statusText(scene) : nothing}
+    </div>
+    ${
+      failure
+        ? html`<div class="aw-failure" role="alert">
+          ${failure}
+          <button type="button" @click=${retry}>Try again</button>
+        </div>`
+        : nothing
+    }
+    ${
+      rows.length > 0
+        ? html`<table class="aw-hidden">
+          <caption>
+            Strongest keys of the pinned query
+          </caption>
+          <tr><th>head</th><th>key</th><th>weight</th></tr>
+          ${rows.map(({ head, key, weight }) => html`<tr><td>${head}</td><td>${key}</td><td>${weight}</td></tr>`)}
+        </table>`
+        : nothing
+    }`;
+}
