@@ -69,7 +69,7 @@ _HIDING = frozenset({
     "triu", "fill", "index_put", "scatter", "index_fill", "masked_scatter", "threshold",
 })  # fmt: skip
 
-_SINK = "gives a share of each row to something that is no key (an attention sink)"
+_SINK = "takes its softmax over more than these keys (an attention sink, or keys of another kind)"
 
 
 def follow(name: str, args: Sequence[Any], find: Callable[[Any], Node | None]) -> Node | None:

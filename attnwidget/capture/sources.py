@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Source", "alike", "grouped", "sources_of"]
 
+_SHARED = 128  # layers that may share one module
+_PARTS = 8  # a module called more often in one pass is a loop over positions
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -86,7 +89,7 @@ def sources_of(group: list[Calls], row: int, failed: dict[str, str]) -> list[Sou
         shapes = {(call.query.shape, call.key.shape) for call in calls.calls}
         if calls.trouble is None and len(passes) < len(calls.calls):
             if (
-                len(group) == len(shapes) == len(passes) == 1
+                len(group) == len(shapes) == len(passes) == 1 and len(calls.calls) <= _SHARED
             ):  # layers that share one module's weights (ALBERT)
                 found.extend(
                     Source(
@@ -102,7 +105,9 @@ def sources_of(group: list[Calls], row: int, failed: dict[str, str]) -> list[Sou
                     for index, call in enumerate(calls.calls)
                 )
                 continue
-            if len(passes) == 1:  # it attends in more ways than one: two texts to each other, say
+            if (
+                len(passes) == 1 and len(calls.calls) <= _PARTS
+            ):  # it attends in more ways than one: two texts to each other, say
                 found.extend(
                     Source(
                         number,
