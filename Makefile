@@ -3,6 +3,7 @@
 #   make lab      open the notebooks in JupyterLab
 #   make test     all tests, in Python, in Node and in a real browser
 #   make check    lint, types, formats, generated code
+#   make coverage record every architecture in transformers, write tests/models/coverage.md
 #   make bench    this against BertViz on the same attention, in the same browser
 #   make clean    remove everything that was built
 
@@ -32,7 +33,7 @@ install = @echo "Installing .[$(1)] into $(VENV); the first time it takes minute
 		| awk '/^(Collecting|  Building|Successfully)/ { print "  " substr($$0, 1, 100); fflush() }' \
 	&& touch $@
 
-.PHONY: help demo lab test check bench clean chromium
+.PHONY: help demo lab test check coverage bench clean chromium
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -58,6 +59,9 @@ check: $(VENV)/.dev js/node_modules/.package-lock.json
 	@mypy
 	@echo "== generated code, TypeScript, Biome"
 	@cd js && npm run --silent check
+
+coverage: $(VENV)/.dev
+	@cd tests && OMP_NUM_THREADS=1 $(BIN)/python -m models.coverage $(COVERAGE)
 
 bench: $(VENV)/.bench attnwidget/static/widget.js chromium
 	@$(BIN)/python tests/bench/bench_bertviz.py $(BENCH)

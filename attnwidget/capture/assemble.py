@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from attnwidget.attention import Stream
-from attnwidget.capture.naming import layer_numbers, split_stems, stem, stream_name
-from attnwidget.capture.stitch import read_bias, read_mask, sees_any
+from attnwidget.capture.sources import Source, alike, grouped, sources_of
+from attnwidget.capture.stitch import read_bias, read_mask, read_weights, sees_any
 from attnwidget.capture.towers import Axis, Hints, describe_axis, enclosing, real_positions
 from attnwidget.layer import Layer
+from attnwidget.positions import Position
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from attnwidget.capture.calls import Call, Calls
+    from attnwidget.capture.calls import Call
     from attnwidget.capture.recorder import Recorder
     from attnwidget.masks import Band
 
 __all__ = ["assemble"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What one layer is made of.
-
-    Attributes:
-        number: Its layer number.
-        path: Path of the module.
-        cross: Whether it looks at another sequence.
-        calls: The calls that make it up.
-        key: All keys, ``[key_value_head, key, head_dim]``.
-        value: All values, ``[key_value_head, key, value_dim]``.
-    """
-
-    number: int
-    path: str
-    cross: bool
-    calls: list[Call]
-    key: Tensor
-    value: Tensor
-
-    @property
-    def num_queries(self) -> int:
-        return sum(call.query.shape[1] for call in self.calls)
-
-    @property
-    def num_keys(self) -> int:
-        return self.key.shape[1]
 
 
 def assemble(
@@ -68,86 +39,22 @@ def assemble(
     streams: dict[str, Stream] = {}
     axes: dict[str, Axis] = {}
     failed: dict[str, str] = {}
-    for name, group in _grouped(recorder).items():
-        sources = _sources(group, recorder.row, failed)
-        if sources:
-            builder = _StreamBuilder(recorder, name, sources)
-            streams[name] = builder.build(tokenizer, hints, axes)
+    for name, group in grouped(recorder).items():
+        for number, sources in enumerate(alike(sources_of(group, recorder.row, failed)), start=1):
+            # Stages that make the sequence shorter and shorter: each is a stream of its own.
+            own = name if number == 1 else f"{name} {number}"
+            builder = _StreamBuilder(recorder, own, name, sources)
+            streams[own] = builder.build(tokenizer, hints, axes)
     return streams, failed
-
-
-def _grouped(recorder: Recorder) -> dict[str, list[Calls]]:
-    """Sort modules into streams, in calling order, cross-attention after what it reads."""
-    groups: dict[str, dict[str, list[Calls]]] = {}
-    for calls in recorder.calls.values():
-        tower = next(enclosing(recorder.towers, calls.path))
-        name = stream_name(calls.path, calls.module, recorder.model, tower.module)
-        groups.setdefault(name, {}).setdefault(stem(calls.path), []).append(calls)
-    apart: dict[str, list[Calls]] = {}
-    for name, stems in groups.items():
-        numbered = [set(_numbers(members)) for members in stems.values()]
-        collide = len(set[int]().union(*numbered)) < sum(len(numbers) for numbers in numbered)
-        names = split_stems(name, list(stems)) if collide else dict.fromkeys(stems, name)
-        for path, members in stems.items():
-            apart.setdefault(names[path], []).extend(members)
-    return dict(sorted(apart.items(), key=lambda item: item[0] == "cross"))
-
-
-def _numbers(group: list[Calls]) -> list[int]:
-    return layer_numbers([calls.path for calls in group], [calls.module for calls in group])
-
-
-def _sources(group: list[Calls], row: int, failed: dict[str, str]) -> list[_Source]:
-    """Put each module's calls together; ``failed`` takes the reasons where that cannot be done."""
-    found: list[_Source] = []
-    for number, calls in zip(_numbers(group), group, strict=True):
-        passes = {call.forward_pass for call in calls.calls}
-        shapes = {(call.query.shape, call.key.shape) for call in calls.calls}
-        if calls.trouble is None and len(passes) < len(calls.calls):
-            if (
-                len(group) == len(shapes) == len(passes) == 1
-            ):  # layers that share one module's weights (ALBERT)
-                found.extend(
-                    _Source(index, calls.path, calls.cross, [call], call.key, call.value)
-                    for index, call in enumerate(calls.calls)
-                )
-                continue
-            calls.trouble = f"was called {len(calls.calls)} times in one forward pass"
-        if calls.trouble is None:
-            parts = calls.calls[:1] if calls.cross else calls.calls
-            key = torch.cat([call.key for call in parts], dim=1)
-            value = torch.cat([call.value for call in parts], dim=1)
-            if calls.keys_agree(key, row):
-                found.append(_Source(number, calls.path, calls.cross, calls.calls, key, value))
-            else:
-                calls.trouble = (
-                    "had its key/value cache rewritten between forward passes (as beam search does)"
-                )
-        if calls.trouble is not None:
-            failed[calls.path] = calls.trouble
-    return _alike(found, failed)
-
-
-def _alike(sources: list[_Source], failed: dict[str, str]) -> list[_Source]:
-    """Keep the layers that attend over the same positions as the first: a stream has one set."""
-    kept = []
-    for source in sources:
-        if (source.num_queries, source.num_keys) == (sources[0].num_queries, sources[0].num_keys):
-            kept.append(source)
-        else:
-            failed[source.path] = (
-                f"attends {source.num_queries} queries to {source.num_keys} keys, "
-                "other layers of its stream do not"
-            )
-    return kept
 
 
 class _StreamBuilder:
     """Builds one stream; layers share masks, so what was read for one is kept for the next."""
 
-    def __init__(self, recorder: Recorder, name: str, sources: list[_Source]) -> None:
+    def __init__(self, recorder: Recorder, name: str, side: str, sources: list[Source]) -> None:
         self.recorder = recorder
         self.name = name
+        self.side = side
         self.sources = sources
         # Keyed by the ids of tensors, which the calls in `sources` keep alive.
         self._masks: dict[Any, tuple[Band | None, Tensor | None]] = {}
@@ -156,7 +63,15 @@ class _StreamBuilder:
     def build(self, tokenizer: Any, hints: Hints, axes: dict[str, Axis]) -> Stream:
         """Build the stream; ``axes`` has the axes of the streams before it and takes its own."""
         first = self.sources[0]
-        if first.cross:
+        if first.pieces is not None and not first.pieces.placed:
+            query_axis, key_axis = (
+                Axis(first.pieces.positions(size), torch.ones(count, dtype=torch.bool))
+                for size, count in (
+                    (first.pieces.queries, first.num_queries),
+                    (first.pieces.keys, first.num_keys),
+                )
+            )
+        elif first.cross:
             query_axis, key_axis = self._cross_axes(tokenizer, axes)
         else:
             query_axis, key_axis = self._self_axes(tokenizer, hints)
@@ -183,15 +98,25 @@ class _StreamBuilder:
     def _self_axes(self, tokenizer: Any, hints: Hints) -> tuple[Axis, Axis]:
         first = self.sources[0]
         config = getattr(self.recorder.model, "config", None)
-        if getattr(config, "is_encoder_decoder", False) and self.name == "decoder":
+        if getattr(config, "is_encoder_decoder", False) and self.side == "decoder":
             hints = Hints()  # they speak of what the encoder reads
+        placed = 0 if first.pieces is None else first.pieces.placed
         axis = describe_axis(
             list(enclosing(self.recorder.towers, first.path)),
-            (first.num_queries, first.num_keys),
+            (placed, placed) if placed else (first.num_queries, first.num_keys),
             tokenizer,
             hints,
-            side=self.name,
+            side=self.side,
         )
+        if (
+            placed and placed < first.num_keys
+        ):  # the image was made larger, to be cut into whole windows
+            edge = tuple(
+                Position(label=f"edge {index}", kind="latent")
+                for index in range(first.num_keys - placed)
+            )
+            real = torch.cat([axis.real, torch.ones(len(edge), dtype=torch.bool)])
+            axis = Axis(axis.positions + edge, real)
         start = first.num_keys - first.num_queries
         return Axis(axis.positions[start:], axis.real[start:]), axis
 
@@ -210,10 +135,12 @@ class _StreamBuilder:
         real = real_positions(towers, "encoder_attention_mask", first.num_keys, side="encoder")
         return query_axis, Axis(axis.positions, axis.real & real)
 
-    def _layer(self, source: _Source, queries: Tensor, keys: Tensor) -> Layer:
+    def _layer(self, source: Source, queries: Tensor, keys: Tensor) -> Layer:
         query = torch.cat([call.query for call in source.calls], dim=1)
         band, mask = self._mask(source.calls, queries, keys)
         call = source.calls[0]
+        if call.recorded is not None:
+            return self._weights_only(source, queries, keys)
         return Layer(
             stream=self.name,
             layer=source.number,
@@ -227,6 +154,18 @@ class _StreamBuilder:
             bias=self._bias(source.calls, mask, queries, keys),
             softcap=call.softcap,
             sinks=call.sinks,
+        )
+
+    def _weights_only(self, source: Source, queries: Tensor, keys: Tensor) -> Layer:
+        recorded = read_weights(source.calls, source.num_keys)
+        return Layer(
+            stream=self.name,
+            layer=source.number,
+            module_path=source.path,
+            num_heads=len(recorded),
+            value=_take(source.value, keys),
+            recorded=_take(_take(recorded, queries).mT, keys).mT.contiguous(),
+            reason=source.calls[0].reason,
         )
 
     def _mask(

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from attnwidget.capture.interface import Arguments
+    from attnwidget.capture.pieces import Pieces
 
-__all__ = ["Call", "Calls"]
+__all__ = ["Call", "Calls", "unsupported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Call:
         position_bias: ``[batch or 1, head or 1, query or 1, key]`` as passed, or ``None``.
         forward_pass: Number of the model's forward pass it belongs to.
         first_key: Index, counted over the whole recording, of the first key it looked at.
+        recorded: ``[head, query, key]`` weights, where query and key are not known; those then have no dimensions.
+        reason: Why they are not.
     """
 
     query: Tensor
@@ -41,6 +44,8 @@ class Call:
     position_bias: Tensor | None
     forward_pass: int = 0
     first_key: int = 0
+    recorded: Tensor | None = None
+    reason: str | None = None
 
 
 @dataclass(slots=True)
@@ -53,6 +58,7 @@ class Calls:
         cross: Whether it looks at another sequence.
         calls: Its calls in order.
         trouble: Why they cannot be made into a record, or ``None``.
+        pieces: The pieces of its input it attends within, put behind each other, if it does.
     """
 
     path: str
@@ -60,33 +66,27 @@ class Calls:
     cross: bool
     calls: list[Call] = field(default_factory=list)
     trouble: str | None = None
+    pieces: Pieces | None = None
     _last_key: Tensor | None = None
     _num_keys: int = 0
+    _new: slice = field(default_factory=lambda: slice(None))
 
     def add(
         self, arguments: Arguments, forward_pass: int, batch: int, device: torch.device
     ) -> None:
         """Keep what is new in one call."""
-        self.trouble = self.trouble or _unsupported(arguments)
+        self.trouble = self.trouble or unsupported(arguments)
         if self.trouble is not None:
             self.calls.clear()
             return
         num_queries, num_keys = arguments.query.shape[2], arguments.key.shape[2]
+        again = bool(self.calls) and forward_pass == self.calls[-1].forward_pass
+        if again and self._takes_values(arguments, batch, device):
+            return
+        # A module used several times within one pass: told apart when the streams are known.
         first_key, new = 0, slice(None)
-        if self.calls and self.cross:
-            new = slice(0, 0)
-            if not self._same_keys(arguments.key, batch):
-                self.trouble = "looked at another sequence in each forward pass"
-        elif self.calls and forward_pass == self.calls[-1].forward_pass:
-            pass  # a module used several times within one pass: told apart when the streams are known
-        elif self.calls and num_keys <= num_queries:
-            self.trouble = "ran more than once from the start of its input (several forward passes)"
-        elif self.calls:
-            seen = self._num_keys
-            # A sliding-window cache hands out the last keys only, a static one more than are used.
-            first_key = max(0, seen + num_queries - num_keys)
-            start = min(seen, num_keys - num_queries)
-            new = slice(start, start + num_queries)
+        if self.calls and not again:
+            first_key, new, self.trouble = self._what_is_new(arguments, batch)
         if self.trouble is not None:
             self.calls.clear()
             return
@@ -99,7 +99,25 @@ class Calls:
         elif not self.cross and forward_pass != self.calls[-1].forward_pass:
             self._num_keys += num_queries
         self.calls.append(call)
-        self._last_key = arguments.key
+        self._last_key, self._new = arguments.key, new
+
+    def give_up(self, trouble: str) -> None:
+        """Say why there will be no record of this module."""
+        self.trouble = self.trouble or trouble
+        self.calls.clear()
+
+    def looks_back(self) -> bool:
+        """Tell whether queries are seen to look at no key after them."""
+        call = next((call for call in self.calls if call.view.num_queries > 1), None)
+        if call is None:
+            return False
+        start = call.view.num_keys - call.view.num_queries
+        return start >= 0 and not any(
+            call.view.sees_any(
+                torch.tensor([row]), torch.arange(start + row + 1, call.view.num_keys)
+            )
+            for row in (0, (call.view.num_queries - 1) // 2)
+        )
 
     def keys_agree(self, key: Tensor, batch: int) -> bool:
         """Tell whether the last call looked at the keys put together here.
@@ -112,6 +130,36 @@ class Calls:
         used = key[:, last.first_key :]
         given = self._last_key[min(batch, len(self._last_key) - 1)][:, : used.shape[1]].detach()
         return torch.equal(given.to(used.device), used)
+
+    def _what_is_new(self, arguments: Arguments, batch: int) -> tuple[int, slice, str | None]:
+        """In a later pass: the first key looked at, counted over the whole recording, which of them are new, trouble."""
+        num_queries, num_keys = arguments.query.shape[2], arguments.key.shape[2]
+        if self.cross:
+            same = self._same_keys(arguments.key, batch)
+            trouble = None if same else "looked at another sequence in each forward pass"
+            return 0, slice(0, 0), trouble
+        if num_keys <= num_queries:
+            trouble = "ran more than once from the start of its input (several forward passes)"
+            return 0, slice(0, 0), trouble
+        # A sliding-window cache hands out the last keys only, a static one more than are used.
+        start = min(self._num_keys, num_keys - num_queries)
+        first_key = max(0, self._num_keys + num_queries - num_keys)
+        return first_key, slice(start, start + num_queries), None
+
+    def _takes_values(self, arguments: Arguments, batch: int, device: torch.device) -> bool:
+        """Add to the last call if this one only applies the same weights to further values (differential attention)."""
+        last, key = self.calls[-1], self._last_key
+        query = _row(arguments.query, batch, device)
+        value = _row(arguments.value[:, :, self._new], batch, device)
+        if key is None or query.shape != last.query.shape or arguments.key.shape != key.shape:
+            return False
+        alike = torch.equal(query, last.query) and torch.equal(arguments.key, key)
+        if last.recorded is not None or arguments.weights is not None:
+            alike = alike and _equal(last.recorded, arguments.weights)
+        if not alike or value.shape[:2] != last.value.shape[:2]:
+            return False
+        self.calls[-1] = replace(last, value=torch.cat([last.value, value], dim=-1))
+        return True
 
     def _same_keys(self, key: Tensor, batch: int) -> bool:
         if key is self._last_key:
@@ -141,10 +189,12 @@ def _read(arguments: Arguments, batch: int, device: torch.device, new: slice) ->
         softcap=None if softcap is None else float(softcap),
         sinks=None if sinks is None else _copied(sinks.flatten(), device),
         position_bias=options.get("position_bias"),
+        recorded=None if arguments.weights is None else _copied(arguments.weights[0], device),
+        reason=arguments.reason,
     )
 
 
-def _unsupported(arguments: Arguments) -> str | None:
+def unsupported(arguments: Arguments) -> str | None:
     """Say what about a call the record has no words for, if anything."""
     query, options = arguments.query, arguments.options
     if any(tensor.ndim != 4 for tensor in (query, arguments.key, arguments.value)):
@@ -211,3 +261,7 @@ def _copied(tensor: Tensor, device: torch.device) -> Tensor:
     if tensor.device != device:
         return tensor.to(device).contiguous()
     return tensor.clone(memory_format=torch.contiguous_format)
+
+
+def _equal(one: Tensor | None, other: Tensor | None) -> bool:
+    return one is not None and other is not None and torch.equal(one, other[0].to(one.device))

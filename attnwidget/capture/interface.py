@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,6 +13,7 @@ from transformers.modeling_utils import AttentionInterface
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
 
@@ -35,6 +36,9 @@ class Arguments:
         value: ``[batch, key_value_head, key, value_dim]``.
         attention_mask: Whatever the implementation wants: nothing, a tensor, a flex ``BlockMask``.
         options: The other keyword arguments (``scaling``, ``softcap``, ``position_bias`` ...).
+        weights: ``[1, head, query, key]`` of the row recorded, where query and key cannot be told; those then have no
+            dimensions.
+        reason: Why they cannot, in a sentence.
     """
 
     implementation: str
@@ -44,13 +48,15 @@ class Arguments:
     value: Tensor
     attention_mask: Any
     options: dict[str, Any]
+    weights: Tensor | None = None
+    reason: str | None = None
 
 
 class Listener(Protocol):
     """Somebody who wants to hear of attention calls. Listening must not change what the model computes."""
 
-    def heard(self, arguments: Arguments) -> None:
-        """Take note of one call, before it runs."""
+    def heard(self, arguments: Arguments) -> AbstractContextManager[None]:
+        """Take note of one call, before it runs; it runs inside of what is returned."""
 
 
 # Per context, hence per thread and per asyncio task: two recordings at once never hear each other's models.
@@ -128,8 +134,11 @@ def _tapped(function: Callable[..., Any], implementation: str) -> Callable[..., 
         given.update({_ALIASES.get(name, name): value for name, value in kwargs.items()})
         if len(args) <= len(_NAMES) and given.keys() >= {"module", "query", "key", "value"}:
             five = {name: given.pop(name, None) for name in _NAMES}
-            for listener in _listeners.get():
-                listener.heard(Arguments(implementation=implementation, options=given, **five))
+            arguments = Arguments(implementation=implementation, options=given, **five)
+            with ExitStack() as stack:
+                for listener in _listeners.get():
+                    stack.enter_context(listener.heard(arguments))
+                return function(*args, **kwargs)
         return function(*args, **kwargs)
 
     return attention

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "attention_like",
+    "is_attention",
     "is_cross",
     "layer_numbers",
     "module_kinds",
@@ -21,10 +22,17 @@ __all__ = [
 ]
 
 _ATTENTION = re.compile(r"attention|attn", re.IGNORECASE)
-_CROSS = re.compile(r"cross|encoder_attn|encdec|encoder_decoder|enc_attn", re.IGNORECASE)
+_CROSS = re.compile(
+    r"cross|encoder_attn|encdec|encoder_decoder|enc_attn|^multihead_attn$", re.IGNORECASE
+)
 _TOWER = r"^({})(_(model|tower|encoder|transformer|backbone|module))?$"
 _VISION = re.compile(_TOWER.format("vision|visual|image|vit"))
 _AUDIO = re.compile(_TOWER.format("audio|speech|sound"))
+
+
+def is_attention(kind: type) -> bool:
+    """Tell whether a class is called attention."""
+    return bool(_ATTENTION.search(kind.__name__))
 
 
 def attention_like(model: nn.Module) -> dict[str, nn.Module]:
@@ -32,11 +40,7 @@ def attention_like(model: nn.Module) -> dict[str, nn.Module]:
 
     A wrapper such as ``BertAttention`` around ``BertSelfAttention`` is not listed: the inner one does the work.
     """
-    named = {
-        path: module
-        for path, module in model.named_modules()
-        if _ATTENTION.search(type(module).__name__)
-    }
+    named = {path: module for path, module in model.named_modules() if is_attention(type(module))}
     outer = {parent for path in named for parent in _ancestors(path) if parent in named}
     # The root may itself be called attention-something; its submodules are then what counts.
     return {
@@ -55,7 +59,14 @@ def is_cross(path: str, module: nn.Module) -> bool:
     return bool(_CROSS.search(within) or "Cross" in type(module).__name__)
 
 
-def stream_name(path: str, module: nn.Module, model: nn.Module, tower: nn.Module) -> str:
+def stream_name(
+    path: str,
+    module: nn.Module,
+    model: nn.Module,
+    tower: nn.Module,
+    *,
+    looks_back: bool = False,
+) -> str:
     """Name the stream an attention module belongs to.
 
     Args:
@@ -63,6 +74,7 @@ def stream_name(path: str, module: nn.Module, model: nn.Module, tower: nn.Module
         module: The module itself.
         model: The whole model.
         tower: The innermost pretrained model around the module, which knows its own main input.
+        looks_back: Whether no query was seen to look at a later key; read where the module does not say.
 
     Returns:
         ``"cross"``, ``"encoder"``, ``"decoder"``, ``"vision"`` or ``"audio"``.
@@ -88,7 +100,8 @@ def stream_name(path: str, module: nn.Module, model: nn.Module, tower: nn.Module
     for segment in segments:
         if "decoder" in segment or "encoder" in segment:
             return "decoder" if "decoder" in segment else "encoder"
-    return "decoder" if getattr(getattr(tower, "config", None), "is_decoder", False) else "encoder"
+    is_decoder = looks_back or getattr(getattr(tower, "config", None), "is_decoder", False)
+    return "decoder" if is_decoder else "encoder"
 
 
 def layer_numbers(paths: Sequence[str], modules: Sequence[nn.Module]) -> list[int]:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import logging
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import PreTrainedModel
 
-from attnwidget.capture.calls import Calls
+from attnwidget.capture.calls import Calls, unsupported
+from attnwidget.capture.functional import FunctionTap
 from attnwidget.capture.interface import is_listening, listening
+from attnwidget.capture.modules import blocks_around, may_attend, watching
 from attnwidget.capture.naming import attention_like, is_cross
+from attnwidget.capture.pieces import cut, join, join_trouble, ordered
+from attnwidget.capture.places import places, wholes
+from attnwidget.capture.solve import UnreadableError, solve
 from attnwidget.capture.towers import Tower, batch_size
 
 if TYPE_CHECKING:
-    from torch import nn
+    from contextlib import AbstractContextManager
 
+    from torch import Tensor, nn
+
+    from attnwidget.capture.frames import Frame, WeightedSum
     from attnwidget.capture.interface import Arguments
+    from attnwidget.capture.pieces import Pieces
 
 __all__ = ["Recorder"]
+
+_log = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -44,39 +56,139 @@ class Recorder:
         self.calls: dict[str, Calls] = {}
         self.ran: set[str] = set()
         self.forward_passes = 0
+        self.broken: dict[str, str] = {}
         self._rows: int | None = None
+        self._blocks: dict[str, tuple[nn.Module, Tensor]] = {}
+        self._tap = FunctionTap(self, frozenset(p.data_ptr() for p in model.parameters()))
         self._stack = ExitStack()
 
     def start(self) -> None:
         """Begin to listen."""
+        attending = may_attend(self.model)
         with ExitStack() as stack:
             stack.enter_context(listening(self))
-            for tower in self.towers.values():
-                stack.callback(
-                    tower.module.register_forward_pre_hook(
-                        self._enter(tower), with_kwargs=True
-                    ).remove
+            stack.callback(self._blocks.clear)
+            stack.callback(self._tap.close)
+            stack.enter_context(
+                watching(
+                    [
+                        *(
+                            (tower.module, self._enter(tower), None)
+                            for tower in self.towers.values()
+                        ),
+                        *(
+                            (module, self._run(path, module), self._ran)
+                            for path, module in attending.items()
+                        ),
+                        *(
+                            (module, self._begin(path, module), self._end(path))
+                            for path, module in blocks_around(self.model, attending).items()
+                        ),
+                    ]
                 )
-            for path, module in self.candidates.items():
-                stack.callback(module.register_forward_pre_hook(self._run(path)).remove)
+            )
             self._stack = stack.pop_all()
 
     def stop(self) -> None:
         """Cease to listen and leave the model as it was."""
         self._stack.close()
 
-    def heard(self, arguments: Arguments) -> None:
-        """Keep one attention call if it is one of this model's."""
+    def heard(self, arguments: Arguments) -> AbstractContextManager[None]:
+        """Keep one call of the attention interface if it is one of this model's."""
         path = self.paths.get(id(arguments.module))
         if path is None:
+            return nullcontext()
+        trouble = unsupported(arguments)
+        if trouble is not None and self._tap.reads:
+            # What the arguments do not say, the arithmetic may.
+            self.broken.setdefault(path, trouble)
+            return nullcontext()
+        with self._tap.paused():
+            self._keep(path, arguments)
+        return self._tap.paused()
+
+    def called(self, frame: Frame, arguments: Arguments) -> None:
+        """Keep a call of one of PyTorch's own attention functions."""
+        self._keep(frame.path, arguments)
+
+    def summed(self, frame: Frame, weighted_sum: WeightedSum) -> None:
+        """Keep a call that was recognised by its arithmetic."""
+        try:
+            arguments, rows, piecewise = solve(weighted_sum, frame, self._rows, self.row)
+        except UnreadableError as error:
+            if weighted_sum.softmaxed.product is None:
+                # No scores of queries and keys: a convolution whose kernel is a softmax, say.
+                self.broken.setdefault(frame.path, str(error))
+            else:
+                self._calls(frame.path, frame.module).give_up(str(error))
             return
-        if path not in self.calls:
-            self.calls[path] = Calls(path, arguments.module, is_cross(path, arguments.module))
-        calls = self.calls[path]
+        if arguments is None:
+            return
+        if piecewise and weighted_sum.softmaxed.product is None:
+            self.broken.setdefault(frame.path, "mixes neighbours with a softmax of something else")
+            return
+        self._add(frame.path, arguments, rows if self._rows is None else None, piecewise=piecewise)
+
+    def failed(self, frame: Frame, error: Exception) -> None:
+        """Remember that reading a module's operations failed."""
+        _log.debug("%s could not be read", frame.path, exc_info=error)
+        self.broken.setdefault(frame.path, f"could not be read ({type(error).__name__}: {error})")
+
+    def _keep(self, path: str, arguments: Arguments) -> None:
+        """Keep a call of the whole batch."""
         rows = arguments.query.shape[0]
-        if self._rows is not None and rows != self._rows and calls.trouble is None:
-            calls.trouble = f"attends within {rows} pieces of {self._rows} inputs"
+        known = self._rows
+        if known is None or rows in {1, known}:
+            self._add(path, arguments, rows if known is None else None)
+        elif rows % known:
+            self._calls(path, arguments.module).give_up(
+                f"attends within {rows} pieces of {known} inputs"
+            )
+        else:
+            count = rows // known
+            self._add(path, cut(arguments, self.row * count, count), None, piecewise=True)
+
+    def _add(
+        self, path: str, arguments: Arguments, rows: int | None, *, piecewise: bool = False
+    ) -> None:
+        """Keep a call; ``rows`` if it may be a batch nobody has chosen from, whether its batch is ``piecewise``."""
+        calls = self._calls(path, arguments.module)
+        if rows is not None and rows > 1 and self.batch is None:
+            calls.give_up(
+                f"attends within {rows} inputs or pieces; say which to record with batch=0 .. {rows - 1}"
+            )
+        if piecewise:
+            trouble = unsupported(arguments) or join_trouble(arguments)
+            if trouble is None:
+                arguments, calls.pieces = self._laid_out(path, *join(arguments))
+            else:
+                calls.give_up(trouble)
         calls.add(arguments, self.forward_passes, self.row, self.device)
+
+    def _laid_out(
+        self, path: str, arguments: Arguments, pieces: Pieces
+    ) -> tuple[Arguments, Pieces]:
+        """Put windows where they lie in the whole, if that can be found out."""
+        frame = self._tap.frame
+        states = None if frame is None else frame.states
+        rows = self._rows or 1
+        if states is None or pieces.queries != pieces.keys or len(states) != pieces.count * rows:
+            return arguments, pieces
+        own = states[self.row * pieces.count : (self.row + 1) * pieces.count]
+        with torch.no_grad():
+            for parent, (block, given) in self._blocks.items():
+                if not path.startswith(f"{parent}."):
+                    continue
+                for whole in wholes(block, given, self.row):
+                    order = places(own, whole)
+                    if order is not None and len(order) == arguments.query.shape[2]:
+                        return ordered(arguments, pieces, order, len(whole))
+        return arguments, pieces
+
+    def _calls(self, path: str, module: nn.Module) -> Calls:
+        if path not in self.calls:
+            self.calls[path] = Calls(path, module, is_cross(path, module))
+        return self.calls[path]
 
     @property
     def row(self) -> int:
@@ -97,7 +209,7 @@ class Recorder:
         ]
 
     def _enter(self, tower: Tower) -> Any:
-        def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if not is_listening(self):
                 return  # another thread runs the same model
             inputs = tower.named(args, kwargs)
@@ -109,10 +221,32 @@ class Recorder:
 
         return hook
 
-    def _run(self, path: str) -> Any:
-        def hook(_module: nn.Module, _args: tuple[Any, ...]) -> None:
+    def _run(self, path: str, module: nn.Module) -> Any:
+        def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if is_listening(self):
                 self.ran.add(path)
+                self._tap.enter(path, module, (*args, *kwargs.values()))
+
+        return hook
+
+    def _ran(self) -> None:
+        if is_listening(self):
+            self._tap.leave()
+
+    def _begin(self, path: str, module: nn.Module) -> Any:
+        def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            given = next(
+                (v for v in (*args, *kwargs.values()) if isinstance(v, torch.Tensor)), None
+            )
+            if given is not None and not given.is_nested and is_listening(self):
+                self._blocks[path] = module, given
+
+        return hook
+
+    def _end(self, path: str) -> Any:
+        def hook() -> None:
+            if is_listening(self):
+                self._blocks.pop(path, None)
 
         return hook
 

@@ -239,11 +239,13 @@ def _finish(recorder: Recorder, tokenizer: Any, hints: Hints) -> Attention:
         tokenizer = local_tokenizer(recorder.model)
     streams, failed = assemble(recorder, getattr(tokenizer, "tokenizer", tokenizer), hints)
     missed = recorder.missed()
+    failed |= {path: recorder.broken[path] for path in missed if path in recorder.broken}
+    missed = [path for path in missed if path not in failed]
     if not streams:
         raise ValueError(_nothing(recorder, missed, failed))
     if missed:
         warnings.warn(
-            f"not recorded, because they compute attention without transformers' AttentionInterface: "
+            f"not recorded, because their attention was not recognised: "
             f"{module_kinds(recorder.model, missed)}.",
             stacklevel=5,
         )
@@ -270,7 +272,7 @@ def _nothing(recorder: Recorder, missed: list[str], failed: dict[str, str]) -> s
         )
     if missed:
         return (
-            f"{name} computes attention without transformers' AttentionInterface, so it cannot be recorded: "
+            f"{name} computes attention in a way that was not recognised, so it cannot be recorded: "
             f"{module_kinds(recorder.model, missed)}. Its weights can be shown: load it with "
             "attn_implementation='eager' and call "
             "attnwidget.from_weights(model(**inputs, output_attentions=True).attentions, tokens)."

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.visibility import Spans
     from attnwidget.masks import Band
 
-__all__ = ["read_bias", "read_mask", "sees_any"]
+__all__ = ["read_bias", "read_mask", "read_weights", "sees_any"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,12 @@ def read_bias(
     Returns:
         The bias ``[1 or head, query, key]``, or ``None`` if it is zero.
     """
+    single = calls[0].position_bias
+    if len(calls) == 1 and single is not None and single.shape[2] == 1:
+        # The same for every query: kept once.
+        row = single[min(calls[0].view.batch, len(single) - 1)].detach()
+        once = row.expand(-1, -1, calls[0].view.num_keys)[:, :, keys.to(row.device)].to(device)
+        return once if bool(once.any()) else None
     parts = []
     for piece in _pieces(calls, queries, keys):
         given = piece.call.position_bias
@@ -102,6 +108,18 @@ def read_bias(
         parts.append(_widened(block, piece.before, len(keys), 0.0))
     bias = _stacked(parts)
     return bias if bool(bias.any()) else None
+
+
+def read_weights(calls: Sequence[Call], num_keys: int) -> Tensor:
+    """Put the recorded weights of one module's calls together, ``[head, query, key]`` over the whole recording."""
+    parts = []
+    for call in calls:
+        if call.recorded is None:
+            msg = "a call without weights"
+            raise ValueError(msg)
+        seen = call.recorded[:, :, : num_keys - call.first_key]
+        parts.append(_widened(seen, call.first_key, num_keys, 0.0))
+    return torch.cat(parts, dim=1)
 
 
 def _pieces(calls: Sequence[Call], queries: Tensor, keys: Tensor) -> Iterator[_Piece]:

@@ -28,6 +28,9 @@ _MAIN = (
     "input_ids",
     "inputs_embeds",
     "pixel_values",
+    "pixel_values_videos",
+    "flattened_patches",
+    "past_values",
     "input_features",
     "input_values",
     "decoder_input_ids",
@@ -193,7 +196,14 @@ def _grid(tower: Tower, count: int) -> Positions | None:
     height, width = patch if isinstance(patch, (tuple, list)) else (patch, patch)
     rows, columns = shape[-2] // height, shape[-1] // width
     names = _leading(tower, count - rows * columns)
-    return None if names is None else patch_positions(rows, columns, names)
+    if names is not None:
+        return patch_positions(rows, columns, names)
+    while rows > 1 and columns > 1 and rows * columns > count:
+        # Later stages merge patches two by two.
+        rows, columns = (rows + 1) // 2, (columns + 1) // 2
+        if rows * columns == count:
+            return patch_positions(rows, columns)
+    return None
 
 
 def _leading(tower: Tower, extra: int) -> list[str] | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers as hf
 from models import zoo
+from models.coverage.reference import Reference
 
 from attnwidget.capture import capture
 
@@ -103,15 +105,53 @@ def test_cross_attention_to_something_given() -> None:
     assert {p.kind for p in capture(model, inputs)["cross"].key_positions} == {"latent"}
 
 
-def test_windows_of_an_image_are_refused() -> None:
-    config = hf.SwinConfig(
-        image_size=32, patch_size=2, embed_dim=8, depths=[2, 2], num_heads=[2, 2], window_size=4
+def windows(size: int, shift: int) -> torch.Tensor:
+    """Indices of an 8 x 8 image's patches in each of its windows, ``[window, patch]``."""
+    image = torch.arange(64).view(8, 8).roll((-shift, -shift), (0, 1))
+    return image.unfold(0, size, size).unfold(1, size, size).reshape(-1, size * size)
+
+
+@pytest.mark.parametrize("kind", ["Swin", "Swinv2"])
+def test_windows_stand_where_they_lie_in_the_image(kind: str) -> None:
+    """An 8 x 8 grid in four windows, in the second layer shifted by two; then a 4 x 4 grid in one window."""
+    config = getattr(hf, f"{kind}Config")(
+        image_size=16, patch_size=2, embed_dim=8, depths=[2, 1], num_heads=[2, 4], window_size=4
     )
-    with pytest.raises(ValueError, match=r"SwinModel .* attends within 16 pieces of 1 inputs"):
-        capture(hf.SwinModel(config).eval(), torch.randn(1, 3, 32, 32))
+    model = zoo.wake(getattr(hf, f"{kind}Model")(config))
+    inputs = {"pixel_values": torch.randn(2, 3, 16, 16)}
+    with torch.no_grad():
+        with Reference() as reference:
+            before = model(**inputs).last_hidden_state
+        attention = capture(model, inputs, batch=1)
+        assert torch.equal(model(**inputs).last_hidden_state, before)
+    assert [(name, len(stream)) for name, stream in attention.streams.items()] == [
+        ("vision", 2),
+        ("vision 2", 1),
+    ]
+    for layer, shift in zip(attention["vision"], (0, 2), strict=True):
+        assert layer.has_vectors
+        weights = torch.from_numpy(layer.weights())
+        expected = torch.zeros(2, 64, 64)
+        for window, patches in enumerate(windows(4, shift)):
+            own = reference.seen[layer.layer].weights[4 + window]
+            expected[:, patches[:, None], patches] = own
+        torch.testing.assert_close(weights, expected, rtol=0, atol=1e-5)
+    assert attention["vision"].key_positions[9].label == "r1 c1"
+    assert attention["vision 2"].key_positions[-1].label == "r3 c3"
 
 
-def test_half_a_model_may_go_its_own_way() -> None:
+def test_windows_over_the_edge_of_an_image() -> None:
+    """A 9 x 9 grid does not fill windows of 4 x 4: the model makes it 12 x 12."""
+    config = hf.SwinConfig(
+        image_size=18, patch_size=2, embed_dim=8, depths=[1], num_heads=[2], window_size=4
+    )
+    stream = capture(zoo.wake(hf.SwinModel(config)), torch.randn(1, 3, 18, 18))["vision"]
+    labels = [position.label for position in stream.key_positions]
+    assert (len(labels), labels[80], labels[81]) == (144, "r8 c8", "edge 0")
+    np.testing.assert_allclose(stream[0].weights().sum(axis=-1), 1, atol=1e-5)
+
+
+def test_attention_in_blocks_of_the_text() -> None:
     model = hf.LongT5ForConditionalGeneration(
         hf.LongT5Config(
             vocab_size=zoo.VOCABULARY,
@@ -123,10 +163,11 @@ def test_half_a_model_may_go_its_own_way() -> None:
             decoder_start_token_id=0,
         )
     )
-    with pytest.warns(UserWarning, match="LongT5LocalAttention x 2"):
-        attention = capture(zoo.wake(model), zoo.ids(7), target=[7, 8])
-    assert set(attention.streams) == {"decoder", "cross"}
-    # The encoder was not recorded, but what it read is known.
+    attention = capture(zoo.wake(model), zoo.ids(7), target=[7, 8])
+    assert set(attention.streams) == {"encoder", "decoder", "cross"}
+    # Blocks of 128, each looking at its neighbours too: they are named as blocks, not as the tokens they hold.
+    assert attention["encoder"][0].weights().shape == (3, 128, 384)
+    assert attention["encoder"].query_positions[7].label == "w0 7"
     assert [p.label for p in attention["cross"].key_positions] == [
         str(i) for i in zoo.ids(7)[0].tolist()
     ]

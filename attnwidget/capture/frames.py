@@ -1,0 +1,61 @@
+"""What passes from the tap on operations to those who listen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from attnwidget.capture.interface import Arguments
+    from attnwidget.capture.lineage import Softmaxed
+
+__all__ = ["Frame", "Sink", "WeightedSum"]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An attention module that is running.
+
+    Attributes:
+        path: Its path in the model.
+        module: The module.
+        sizes: The sizes of the first tensor it was given, which are its hidden states.
+        states: That tensor.
+    """
+
+    path: str
+    module: nn.Module
+    sizes: frozenset[int] = frozenset()
+    states: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedSum:
+    """One product of attention weights and values.
+
+    Attributes:
+        weights: ``[..., query, key]`` as multiplied.
+        value: ``[..., key, dim]``.
+        softmaxed: Where the weights come from.
+        probabilities: What came out of the softmax, its last axis the keys.
+    """
+
+    weights: Tensor
+    value: Tensor
+    softmaxed: Softmaxed
+    probabilities: Tensor
+
+
+class Sink(Protocol):
+    """Somebody who takes what was recognised."""
+
+    def called(self, frame: Frame, arguments: Arguments) -> None:
+        """Take an attention call whose arguments are plain."""
+
+    def summed(self, frame: Frame, weighted_sum: WeightedSum) -> None:
+        """Take a weighted sum, from which the rest has to be told."""
+
+    def failed(self, frame: Frame, error: Exception) -> None:
+        """Hear that an operation could not be read."""

@@ -1,0 +1,70 @@
+"""Where windows lie in the image they were cut from, told by their content.
+
+A window is cut by copying: what a windowed attention module is given are the rows of what its block was given, or of what
+one of the block's norms makes of that, in another order. So each row of a window is looked for among those.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor, nn
+
+__all__ = ["places", "wholes"]
+
+_APART = 1e-5  # relative to the largest number: a norm may round differently over other shapes
+
+
+def wholes(block: nn.Module, given: Tensor, row: int) -> Iterable[Tensor]:
+    """Yield what windows may have been cut from, ``[position, dim]``: a block's input, and that through its norms."""
+    if given.ndim < 3 or row >= len(given):
+        return
+    whole = given[row].detach().flatten(0, -2)
+    yield whole
+    for child in block.children():
+        weight = getattr(child, "weight", None)
+        fits = weight is not None and weight.shape == whole.shape[-1:]
+        if fits and "norm" in type(child).__name__.lower():
+            yield child.forward(whole)
+
+
+def places(pieces: Tensor, whole: Tensor) -> Tensor | None:
+    """Find the rows of ``pieces`` among those of ``whole``.
+
+    Args:
+        pieces: ``[piece, ..., dim]``.
+        whole: ``[position, dim]``.
+
+    Returns:
+        An order of the rows of ``pieces`` in which they are those of ``whole``, one after the other; rows that are none
+        of them, as at the edge of an image that had to be made larger, come last. ``None`` if some position is missing
+        or there twice.
+    """
+    rows = pieces.detach().flatten(0, -2).double()
+    whole = whole.double()
+    if rows.shape[-1] != whole.shape[-1] or len(rows) < len(whole):
+        return None
+    # One number for each row, by which to sort and search; the rows found are then compared in full.
+    generator = torch.Generator().manual_seed(0)
+    direction = torch.randn(whole.shape[-1], generator=generator, dtype=torch.float64)
+    direction = direction.to(whole.device)
+    sorted_rows, order = (rows @ direction).sort()
+    wanted = whole @ direction
+    after = torch.searchsorted(sorted_rows, wanted).clamp(max=len(rows) - 1)
+    before = (after - 1).clamp(min=0)
+    nearer = (sorted_rows[before] - wanted).abs() < (sorted_rows[after] - wanted).abs()
+    found = order[torch.where(nearer, before, after)]
+    apart = (rows[found] - whole).abs().amax()
+    if (
+        not bool(apart <= _APART * (1 + whole.abs().amax()))
+        or int(torch.bincount(found).amax()) > 1
+    ):
+        return None
+    left = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
+    left[found] = False
+    return torch.cat([found, left.nonzero()[:, 0]])

@@ -1,0 +1,202 @@
+"""Measures one model type: which of its attention calls a recording has, how exactly, and whether with vectors."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from models.coverage.factory import ROWS
+from models.coverage.inputs import NotBuiltError, ready
+from models.coverage.reference import Reference
+
+from attnwidget.capture import recording
+
+if TYPE_CHECKING:
+    from attnwidget import Attention
+
+CLOSE = 1e-5
+ROW = 1  # the padded one
+
+
+@dataclass
+class Result:
+    """What came out for one type.
+
+    Attributes:
+        model_type: The type.
+        outcome: "measured", "no attention", "not built", "not run" or "too slow".
+        model: Name of the model class.
+        streams: Stream name to number of layers.
+        calls: Attention calls the model makes.
+        exact: How many of them the record has, to ``CLOSE``.
+        error: Largest difference among those.
+        vectors: How many of them have query and key.
+        same: Whether outputs are bit-identical with and without recording.
+        clean: Whether nothing is left on the model.
+        reason: What went wrong, or is missing.
+    """
+
+    model_type: str
+    outcome: str = "measured"
+    model: str = ""
+    streams: dict[str, int] = field(default_factory=dict)
+    calls: int = 0
+    exact: int = 0
+    error: float = 0.0
+    vectors: int = 0
+    same: bool = True
+    clean: bool = True
+    reason: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Turn into plain values."""
+        return asdict(self)
+
+
+def measure(model_type: str) -> Result:
+    """Build, run, record and compare one type."""
+    result = Result(model_type)
+    try:
+        model, inputs, off = ready(model_type)
+    except NotBuiltError as error:
+        result.outcome, result.reason = "not built", str(error).splitlines()[0][:300]
+        return result
+    except Exception as error:  # noqa: BLE001  every type gets its line
+        result.outcome, result.reason = "not run", _said(error)
+        return result
+    result.model = type(model).__name__
+    with torch.no_grad(), Reference() as reference:
+        torch.manual_seed(7)
+        model(**inputs)
+    seen = [taken.weights for taken in reference.seen if taken.weights.shape[-1] > 0]
+    result.calls = len(seen)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            attention = _recorded(model, inputs, off, result)
+        except ValueError as error:
+            attention = None
+            result.reason = _said(error)
+    if attention is not None:
+        result.streams = {name: len(stream) for name, stream in attention.streams.items()}
+        compare(attention, seen, result)
+    said = [str(warning.message) for warning in caught if "not recorded" in str(warning.message)]
+    result.reason = " ".join([result.reason, *said]).strip()
+    if not seen and attention is None:
+        result.outcome = "no attention"
+    return result
+
+
+def _recorded(model: Any, inputs: Any, off: Any, result: Result) -> Attention:
+    before = _hooks(model)
+    torch.manual_seed(7)
+    try:
+        with torch.no_grad(), recording(model, batch=ROW) as attention:
+            on = model(**inputs)
+            result.same = all(
+                torch.equal(a.nan_to_num(), b.nan_to_num())
+                for a, b in zip(_tensors(off), _tensors(on), strict=True)
+            )
+    finally:
+        result.clean = _hooks(model) == before
+    return attention.attention
+
+
+def compare(attention: Attention, seen: list[torch.Tensor], result: Result) -> None:
+    """Match layers to calls: each call is taken by the layer that comes closest."""
+    left = [layer for stream in attention.streams.values() for layer in stream]
+    reasons = set()
+    for weights in seen:
+        best, found = math.inf, None
+        for layer in left:
+            for own in _rows(weights, layer.num_heads):
+                cut_up = math.prod(weights.shape[:-2]) > ROWS * layer.num_heads
+                square = layer.n_query == layer.n_key and own.shape[1:] == (layer.n_query,) * 2
+                distance = _distance(layer.weights(), own, windows=cut_up and square)
+                if distance < best:
+                    best, found = distance, layer
+            if best == 0:
+                break
+        if found is None or best > CLOSE:
+            continue
+        left.remove(found)
+        result.exact += 1
+        result.error = max(result.error, best)
+        result.vectors += found.has_vectors
+        if found.reason:
+            reasons.add(found.reason)
+    if left:
+        reasons.add(f"{len(left)} recorded layers match no call")
+    result.reason = " ".join([result.reason, *sorted(reasons)]).strip()
+
+
+def _rows(weights: torch.Tensor, heads: int) -> list[np.ndarray]:
+    """Yield what may be the recorded row of a call."""
+    *lead, queries, keys = weights.shape
+    count, rows = math.prod(lead), ROWS
+    if count == heads:
+        return [weights.reshape(heads, queries, keys).numpy()]
+    if count % rows or count // rows % heads:
+        return []
+    pieces = count // rows // heads
+    if pieces == 1:
+        return [weights.reshape(rows, heads, queries, keys)[ROW].numpy()]
+    found = []
+    for turned in (False, True):  # heads stand after the pieces or before them
+        form = (heads, pieces) if turned else (pieces, heads)
+        parts = weights.reshape(rows, *form, queries, keys)[ROW]
+        parts = parts.transpose(0, 1) if turned else parts
+        blocks = [torch.block_diag(*parts[:, head]) for head in range(heads)]
+        found.append(torch.stack(blocks).numpy())
+    return found
+
+
+def _distance(recorded: np.ndarray, own: np.ndarray, *, windows: bool) -> float:
+    """Compare after leaving out what the record leaves out: padding, at either end."""
+    if recorded.shape[0] != own.shape[0]:
+        return math.inf
+    queries, keys = recorded.shape[1:]
+    if queries > own.shape[1] or keys > own.shape[2]:
+        return math.inf
+    own = np.nan_to_num(own[:, :queries, :keys])
+    recorded = np.nan_to_num(recorded)
+    apart = float(np.abs(recorded - own).max())
+    if apart > CLOSE and windows:
+        # Windows are put where they lie in the image: the same numbers, rows and columns in another order.
+        mine, theirs = _by_content(recorded), _by_content(own)
+        recorded, own = recorded[:, mine][:, :, mine], own[:, theirs][:, :, theirs]
+        apart = float(np.abs(recorded - own).max())
+    return apart
+
+
+def _by_content(weights: np.ndarray) -> np.ndarray:
+    """Order the positions by what their rows hold, whatever the order of the columns."""
+    heads = np.arange(1, len(weights) + 1)[:, None]
+    return np.argsort(((weights.astype(np.float64) ** 3).sum(axis=2) * heads).sum(axis=0))
+
+
+def _tensors(output: Any) -> list[torch.Tensor]:
+    if isinstance(output, torch.Tensor):
+        return [output] if not output.is_nested else []
+    if isinstance(output, dict):
+        return [tensor for value in output.values() for tensor in _tensors(value)]
+    if isinstance(output, (list, tuple)):
+        return [tensor for value in output for tensor in _tensors(value)]
+    return []
+
+
+def _hooks(model: torch.nn.Module) -> list[tuple[str, int]]:
+    return [
+        (f"{path}.{name}", len(value))
+        for path, module in model.named_modules()
+        for name, value in vars(module).items()
+        if "hooks" in name and hasattr(value, "keys") and value
+    ]
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:300]
