@@ -119,7 +119,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tokens", type=int, default=128, help="length both are measured at")
     parser.add_argument("--long", type=int, default=512, help="length ours is also measured at")
-    parser.add_argument("--times", type=int, default=3, help="how often each is opened")
+    parser.add_argument(
+        "--times",
+        type=int,
+        default=2,
+        help="how often each is opened; BertViz can end its page at the third",
+    )
     parser.add_argument("--model-view", action="store_true", help="also model views; minutes, 6 GB")
     parser.add_argument("--ours", action="store_true", help="leave BertViz out")
     options = parser.parse_args(arguments)
