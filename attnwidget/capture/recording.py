@@ -112,7 +112,7 @@ def recording(
 
     Raises:
         ValueError: At the end of the block if nothing could be recorded: no forward pass ran, the model has no
-            attention, it computes attention on its own, or it ran several times. Inside the block if the model is
+            attention, its attention was not recognised, or it ran several times. Inside the block if the model is
             given several rows and ``batch`` does not say which.
 
     Warns:
