@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.attention import Attention
-from attnwidget.capture import capture, recording
+from attnwidget.capture import OPTIONS, capture, recording
 from attnwidget.pocket import pocket
 from attnwidget.storage import load
 from attnwidget.weights import from_weights
@@ -27,8 +27,6 @@ __all__ = [
     "recording",
     "view",
 ]
-
-CAPTURE = ("target", "batch", "device")
 
 
 def view(model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any) -> AttentionWidget:
@@ -102,14 +100,14 @@ def _check_options(model: Any, options: dict[str, Any]) -> None:
     named = (
         inspect.signature(getattr(model, "forward", model)).parameters if callable(model) else {}
     )
-    accepted = [*STATE, *CAPTURE, *named]
+    accepted = [*STATE, *OPTIONS, *named]
     for name in options:
         if name not in accepted:
             close = get_close_matches(name, accepted, n=1)
             hint = (
                 f"did you mean {close[0]!r}?"
                 if close
-                else f"accepted are {', '.join((*STATE, *CAPTURE))}."
+                else f"accepted are {', '.join((*STATE, *OPTIONS))}."
             )
             message = f"Unknown option {name!r}: {hint}"
             raise TypeError(message)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from attnwidget.capture.recording import Recording, capture, recording
+from attnwidget.capture.recording import OPTIONS, Recording, capture, recording
 
-__all__ = ["Recording", "capture", "recording"]
+__all__ = ["OPTIONS", "Recording", "capture", "recording"]

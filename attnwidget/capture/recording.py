@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
     from attnwidget.attention import Stream
 
-__all__ = ["Recording", "capture", "recording"]
+__all__ = ["OPTIONS", "Recording", "capture", "recording"]
+
+# What `capture` takes by name, besides what it passes on to the model.
+OPTIONS = ("target", "batch", "device")
 
 _ONCE = (
     " Record one forward pass, or one generation with its key/value cache, at a time; attnwidget.capture(model, ids) "
@@ -288,9 +291,7 @@ def _check_names(model: Any, forward_kwargs: Mapping[str, Any]) -> None:
     """Refuse a misspelt option of `capture`: most models' forward takes any name and says nothing."""
     known = inspect.signature(model.forward).parameters
     for name in forward_kwargs:
-        close = get_close_matches(
-            name, ("tokenizer", "target", "batch", "device"), n=1, cutoff=0.75
-        )
+        close = get_close_matches(name, ("tokenizer", *OPTIONS), n=1, cutoff=0.75)
         if close and name not in known:
             msg = f"Unknown option {name!r}: did you mean {close[0]!r}?"
             raise TypeError(msg)
