@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
+from models.coverage.sizes import CLASSES, resized
 from transformers.models.auto import configuration_auto, modeling_auto
 
 if TYPE_CHECKING:
@@ -150,7 +151,8 @@ def _kinds(cls: type, model_type: str) -> Iterator[type]:
         )
         if model_type in mapping
     ]
-    for found in names:
+    first = CLASSES.get(model_type)
+    for found in [*([first] if first else []), *names]:
         for name in found if isinstance(found, (list, tuple)) else (found,):
             kind = getattr(transformers, name, None)
             if kind is not None:
@@ -175,6 +177,7 @@ def _kinds(cls: type, model_type: str) -> Iterator[type]:
 def _configurations(cls: Any, model_type: str, variant: dict[str, int]) -> Iterator[Any]:
     default = cls(**copy.deepcopy(_OVERRIDES.get(model_type, {})))
     shrunk = _shrunk(default.to_dict(), variant) | _OVERRIDES.get(model_type, {})
+    shrunk = resized(shrunk, model_type)
     same = [{"num_key_value_heads": shrunk.get("num_attention_heads", HEADS)}, {"head_dim": None}]
     others = [
         {**shrunk, **{name: value for name, value in change.items() if name in shrunk}}
@@ -214,7 +217,8 @@ def _shrunk(given: dict[str, Any], variant: dict[str, int]) -> dict[str, Any]:
 def _small(name: str, value: Any, variant: dict[str, int]) -> Any:
     if isinstance(value, dict):
         if "model_type" in value:
-            return {"model_type": value["model_type"], **_shrunk(value, variant)}
+            kind = value["model_type"]
+            return {"model_type": kind, **resized(_shrunk(value, variant), kind)}
         if "mrope_section" in value:
             # Its parts add up to half of what is rotated of a head.
             width = variant.get("hidden", HIDDEN) // variant.get("heads", HEADS)

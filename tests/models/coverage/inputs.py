@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from models.coverage.factory import HIDDEN, IMAGE, LENGTH, PATCH, REAL, ROWS, attempts
+from models.coverage.given import GIVEN
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +35,7 @@ def ready(model_type: str) -> tuple[Any, dict[str, Any], Any]:
     try:
         for model in attempts(model_type):
             try:
-                return model, *_run(model)
+                return model, *_run(model, model_type)
             except Exception as error:  # noqa: BLE001  the next attempt may do
                 first = first or error
     except Exception as error:
@@ -49,12 +50,14 @@ _EXTRAS = (
 )  # fmt: skip
 
 
-def _run(model: Any) -> tuple[dict[str, Any], Any]:
-    """Find inputs the model runs on: with what it names as its main input first, then with more and more."""
+def _run(model: Any, model_type: str) -> tuple[dict[str, Any], Any]:
+    """Find inputs the model runs on: those given for its type, or what it names as its main input, then more and more."""
     errors: list[Exception] = []
-    for extra in _EXTRAS:
+    own = (model_type,) if model_type in GIVEN else ()
+    for extra in (*own, *_EXTRAS):
         try:
-            inputs = _Inputs(model).make(extra)
+            make = Inputs(model)
+            inputs = make.given(extra) if isinstance(extra, str) else make.guessed(extra)
             if not inputs:
                 continue
             with torch.no_grad():
@@ -65,7 +68,7 @@ def _run(model: Any) -> tuple[dict[str, Any], Any]:
     raise errors[0] if errors else LookupError("no inputs known for this model")
 
 
-class _Inputs:
+class Inputs:
     """Makes the inputs of one model: ``ROWS`` rows, the second padded where there is an attention mask."""
 
     def __init__(self, model: Any) -> None:
@@ -74,7 +77,12 @@ class _Inputs:
         self.main = getattr(model, "main_input_name", "input_ids")
         self._generator = torch.Generator().manual_seed(1)
 
-    def make(self, extra: tuple[str, ...]) -> dict[str, Tensor]:
+    def given(self, model_type: str) -> dict[str, Any]:
+        """Make what is given for ``model_type``."""
+        made = GIVEN[model_type](self)
+        return {name: value for name, value in made.items() if name in self.names}
+
+    def guessed(self, extra: tuple[str, ...]) -> dict[str, Tensor]:
         """Make what the model asks for, and ``extra``."""
         alone = {
             "grid": self._grid,
@@ -92,26 +100,37 @@ class _Inputs:
             if "bbox" in self.names:
                 inputs["bbox"] = torch.zeros(ROWS, LENGTH, 4, dtype=torch.long)
         if "decoder_input_ids" in self.names and extra[:1] != ("series",):
-            inputs["decoder_input_ids"] = self._ids(5)
+            inputs["decoder_input_ids"] = self.ids(5)
         return {name: value for name, value in inputs.items() if name in self.names}
 
-    def _normal(self, *shape: int) -> Tensor:
+    def normal(self, *shape: int) -> Tensor:
+        """Draw numbers around 0."""
         return torch.randn(*shape, generator=self._generator)
 
-    def _ids(self, length: int) -> Tensor:
-        size = min(60, self._option("vocab_size") or 60)
+    def ids(self, length: int) -> Tensor:
+        """Draw tokens, none of them special."""
+        size = min(60, self.option("vocab_size") or 60)
         return torch.randint(5, max(6, size), (ROWS, length), generator=self._generator)
 
-    def _option(self, *names: str) -> Any:
+    def mask(self, length: int = LENGTH, real: int = REAL) -> Tensor:
+        """Say which positions are real: all of the first row, ``real`` of the second."""
+        mask = torch.ones(ROWS, length, dtype=torch.long)
+        mask[1, real:] = 0
+        return mask
+
+    def text(self) -> dict[str, Tensor]:
+        """Make a text, its second row padded."""
+        return {"input_ids": self.ids(LENGTH), "attention_mask": self.mask()}
+
+    def option(self, *names: str) -> Any:
+        """Read the first option of the configuration that has a value."""
         return next((value for name in names if (value := getattr(self.config, name, None))), None)
 
     def _text(self, extra: tuple[str, ...]) -> dict[str, Tensor]:
         other = self.main in {"pixel_values", "input_features", "input_values"}
         if "input_ids" not in self.names or (other and "ids" not in extra):
             return {}
-        mask = torch.ones(ROWS, LENGTH, dtype=torch.long)
-        mask[1, REAL:] = 0
-        return {"input_ids": self._ids(LENGTH), "attention_mask": mask}
+        return self.text()
 
     def _image(self, extra: tuple[str, ...]) -> dict[str, Tensor]:
         visual = self.main.startswith("pixel")
@@ -125,38 +144,38 @@ class _Inputs:
         channels = next((value for name in names if (value := getattr(vision, name, None))), 3)
         frames = getattr(vision, "num_frames", None) or getattr(vision, "frames_per_clip", None)
         if self.main == "pixel_values_videos" or frames:
-            return {self.main: self._normal(ROWS, frames or 4, channels, height, width)}
+            return {self.main: self.normal(ROWS, frames or 4, channels, height, width)}
         name = self.main if visual else "pixel_values"
-        return {name: self._normal(ROWS, channels, height, width)}
+        return {name: self.normal(ROWS, channels, height, width)}
 
     def _sound(self, extra: tuple[str, ...]) -> dict[str, Tensor]:
         inputs = {}
         if (self.main == "input_features" and not extra) or "features" in extra:
             names = ("num_mel_bins", "feature_size", "input_feat_per_channel", "input_dim")
-            bins, count = self._option(*names) or 16, self._option("max_source_positions")
+            bins, count = self.option(*names) or 16, self.option("max_source_positions")
             frames = 2 * count if count else 64
             shape = (frames, bins) if "features" in extra else (bins, frames)
-            inputs["input_features"] = self._normal(ROWS, *shape)
+            inputs["input_features"] = self.normal(ROWS, *shape)
         if self.main == "input_values" and "frames" in extra:
-            frames, bins = self._option("max_length") or 64, self._option("num_mel_bins") or 16
-            inputs["input_values"] = self._normal(ROWS, frames, bins)
+            frames, bins = self.option("max_length") or 64, self.option("num_mel_bins") or 16
+            inputs["input_values"] = self.normal(ROWS, frames, bins)
         elif self.main == "input_values":
-            inputs["input_values"] = self._normal(ROWS, 1600)
+            inputs["input_values"] = self.normal(ROWS, 1600)
         return inputs
 
     def _states(self) -> dict[str, Tensor]:
-        width = self._option("hidden_size", "d_model", "embed_dim", "encoder_hidden_size") or HIDDEN
-        inputs = {name: self._normal(ROWS, LENGTH, width) for name in _STATES if name in self.names}
-        return inputs | {"encoder_hidden_states": self._normal(ROWS, 5, width)}
+        width = self.option("hidden_size", "d_model", "embed_dim", "encoder_hidden_size") or HIDDEN
+        inputs = {name: self.normal(ROWS, LENGTH, width) for name in _STATES if name in self.names}
+        return inputs | {"encoder_hidden_states": self.normal(ROWS, 5, width)}
 
     def _grid(self) -> dict[str, Tensor]:
         """Packed patches of two images of 4 x 4, as Qwen-VL and its kin take them."""
-        patch = self._option("patch_size") or PATCH
-        channels = self._option("in_channels", "in_chans", "num_channels") or 3
-        width = channels * (self._option("temporal_patch_size") or 1) * patch * patch
+        patch = self.option("patch_size") or PATCH
+        channels = self.option("in_channels", "in_chans", "num_channels") or 3
+        width = channels * (self.option("temporal_patch_size") or 1) * patch * patch
         grid = torch.tensor([[1, 4, 4]] * ROWS)
         return {
-            **{name: self._normal(16 * ROWS, width) for name in ("hidden_states", "pixel_values")},
+            **{name: self.normal(16 * ROWS, width) for name in ("hidden_states", "pixel_values")},
             **dict.fromkeys(("grid_thw", "image_grid_thw"), grid),
             "merge_sizes": torch.ones(ROWS, dtype=torch.long),
         }
@@ -165,29 +184,29 @@ class _Inputs:
         """A time series, its past long enough for the lags."""
         lags = max(getattr(self.config, "lags_sequence", None) or [0])
         past, ahead = (
-            (self._option("context_length") or 32) + lags,
-            self._option("prediction_length") or 4,
+            (self.option("context_length") or 32) + lags,
+            self.option("prediction_length") or 4,
         )
-        features = self._option("num_time_features") or 0
+        features = self.option("num_time_features") or 0
         known = {
-            "past_time_features": self._normal(ROWS, past, features),
-            "future_values": self._normal(ROWS, ahead),
-            "future_time_features": self._normal(ROWS, ahead, features),
+            "past_time_features": self.normal(ROWS, past, features),
+            "future_values": self.normal(ROWS, ahead),
+            "future_time_features": self.normal(ROWS, ahead, features),
         }
-        channels = self._option("num_input_channels")
+        channels = self.option("num_input_channels")
         if channels and "past_time_features" not in self.names:
-            return {"past_values": self._normal(ROWS, past, channels)}
+            return {"past_values": self.normal(ROWS, past, channels)}
         return {
             **known,
-            "past_values": self._normal(ROWS, past),
+            "past_values": self.normal(ROWS, past),
             "past_observed_mask": torch.ones(ROWS, past),
         }
 
     def _video(self) -> dict[str, Tensor]:
-        return {"pixel_values": self._normal(ROWS, 2, 3, IMAGE, IMAGE)}
+        return {"pixel_values": self.normal(ROWS, 2, 3, IMAGE, IMAGE)}
 
     def _audio(self) -> dict[str, Tensor]:
         return {
-            "input_values": self._normal(ROWS, 1, 1600),
-            "input_features": self._normal(ROWS, 16, 200),
+            "input_values": self.normal(ROWS, 1, 1600),
+            "input_features": self.normal(ROWS, 16, 200),
         }
