@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from attnwidget.layer import Layer
 
 __all__ = [
+    "STATE",
     "HeadList",
     "HeadPairs",
     "Number",
@@ -23,6 +24,9 @@ __all__ = [
     "check_pairs",
     "check_position",
 ]
+
+# The shared selection, one two-way trait each: `State` in the schema.
+STATE = ("view", "stream", "layer", "heads", "query", "key", "form", "compare", "theme")
 
 
 class SelectionError(ValueError, traitlets.TraitError):
