@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from models.coverage.factory import ROWS
 from models.coverage.inputs import NotBuiltError, ready
+from models.coverage.recipes import ROWS
 from models.coverage.reference import Reference
 
 from attnwidget.capture import recording

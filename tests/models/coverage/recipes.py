@@ -1,0 +1,92 @@
+"""What no rule about names finds out: per type, the options that a tiny model of it needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+VOCABULARY, HIDDEN, HEADS, DEPTH, IMAGE, PATCH = 101, 32, 4, 2, 64, 16
+ROWS = 2
+
+_RESNET = {
+    "use_timm_backbone": False,
+    "use_pretrained_backbone": False,
+    "backbone": None,
+    "backbone_config": {
+        "model_type": "resnet",
+        "embedding_size": 8,
+        "hidden_sizes": [8, 8, 8, 8],
+        "depths": [1, 1, 1, 1],
+        "layer_type": "basic",
+        "out_features": ["stage4"],
+    },
+}
+_STAGES = _RESNET | {
+    "backbone_config": _RESNET["backbone_config"] | {"out_features": ["stage2", "stage3", "stage4"]}  # type: ignore[operator]
+}
+_MROPE = {
+    "rope_parameters": {
+        "rope_type": "default",
+        "rope_theta": 10000.0,
+        "mrope_section": [2, 1, 1],
+    }
+}
+_ROPES = {
+    kind: {"rope_type": "default", "rope_theta": 10000.0}
+    for kind in ("sliding_attention", "full_attention")
+}
+_VQ = {
+    "num_embeddings": 10,
+    "base_channels": 32,
+    "channel_multiplier": [1, 1],
+    "resolution": IMAGE,
+    "latent_channels": 16,
+}
+# By model type, also where the type is a part of another. A dict is merged into the part of that name.
+RECIPES: dict[str, dict[str, Any]] = {
+    "detr": _RESNET,
+    "conditional_detr": _RESNET,
+    "table-transformer": _RESNET,
+    "dab-detr": _RESNET,
+    "deformable_detr": _STAGES,
+    "tvp": {"visual_prompt_size": 8, "max_img_size": IMAGE, "num_frames": 2, "backbone_config": {"hidden_sizes": [16, 16, 16, 32], "layer_type": "basic"}},
+    "lw_detr": {"projector_scale_factors": [1.0], "backbone_config": {"num_hidden_layers": 2, "window_block_indices": [0], "num_windows": 4, "num_windows_side": 2, "out_features": None, "out_indices": [1, 2]}},
+    "chameleon": {"vocabulary_map": {"<image>": 90, **{f"IMGIMG{letter}Z": 60 + index for index, letter in enumerate("ABCDEFGHIJ")}}, "vq_config": _VQ},
+    "chameleon_vqgan": _VQ,
+    "emu3": {"vocabulary_map": {"<image>": 90, "<|extra_200|>": 91, **{f"<|visual token {index:06d}|>": 60 + index for index in range(10)}}},
+    "cohere_compass_text": {"layer_types": ["sliding_attention", "full_attention"], "num_hidden_layers": 2, "rope_parameters": _ROPES, "sliding_window": 5},
+    "dbrx": {"attn_config": {"rope_theta": 10000.0}},
+    "deepseek_ocr2_text": {"num_hidden_layers": 2, "mlp_layer_types": ["dense", "sparse"], "n_group": 1, "topk_group": 1, "num_experts_per_tok": 2},
+    "diffusion_gemma_text": {"num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 48},
+    "ernie4_5_vl_moe_text": {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}},
+    "gemma3n_text": {"num_hidden_layers": 4, "layer_types": ["sliding_attention", "full_attention"] * 2, "intermediate_size": [48] * 4, "activation_sparsity_pattern": [0.5, 0.5, 0.0, 0.0], "num_kv_shared_layers": 2, "laurel_rank": 8},
+    "gemma4_assistant": {"text_config": {"hidden_size_per_layer_input": 0, "num_kv_shared_layers": 2}},
+    "gemma4_unified_assistant": {"text_config": {"num_kv_shared_layers": 2}},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_hidden_layers": 2, "num_dense_layers": 1},
+    "mobilebert": {"embedding_size": HIDDEN, "intra_bottleneck_size": HIDDEN, "true_hidden_size": HIDDEN},
+    "moonshine_streaming": {"num_key_value_heads": 4, "encoder_config": {"sliding_windows": [[4, 2], [4, 0]]}},
+    "mimi": {"upsample_groups": HIDDEN, "num_filters": 4, "upsampling_ratios": [4, 2], "codebook_dim": 16},
+    "pix2struct_text_model": {"initializer_range": 0.02},
+    "qwen3_omni_moe_talker_text": {"shared_expert_intermediate_size": 48},
+    "qwen4_exp_text": {"indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 8, "indexer_budget": 4, "indexer_compress_ratio": 2, "ngram_vocab_size_base": 100, "hc_lowrank": 8},
+    "step3p5": {"sliding_window": 5},
+    "t5gemma2_text": {"dropout_rate": 0.0},
+    "t5gemma2_encoder": {"text_config": {"dropout_rate": 0.0}},
+    "t5gemma2_decoder": {"dropout_rate": 0.0},
+    "swin2sr": {"depths": [2, 1], "num_heads": [2, 2], "window_size": 4},
+    "granite4_vision": {"deepstack_layer_map": [[0, 0]], "downsample_rate": "1/2"},
+    "vibevoice_acoustic_tokenizer": {"num_filters": 4},
+    "hunyuan_vl_text": {"head_dim": 8, **_MROPE},
+    "autoformer": {"prediction_length": 4, "context_length": 8, "lags_sequence": [1, 2]},
+    "informer": {"prediction_length": 4, "context_length": 8, "lags_sequence": [1, 2]},
+    "time_series_transformer": {"prediction_length": 4, "context_length": 8, "lags_sequence": [1, 2]},
+    "reformer": {"axial_pos_shape": [4, 3], "axial_pos_embds_dim": [16, 16], "hidden_size": 32,
+                 "attn_layers": ["local", "lsh"], "local_attn_chunk_length": 4, "lsh_attn_chunk_length": 4},
+    "qwen2_vl_text": _MROPE,
+    "qwen2_5_vl_text": _MROPE,
+    "qwen2_5_omni_text": _MROPE,
+    "qwen2_5_omni_talker": _MROPE,
+    "glm_image_text": _MROPE,
+    "bamba": {"attn_layer_indices": [1], "num_hidden_layers": 2},
+    "granitemoehybrid": {"layer_types": ["mamba", "attention"], "num_hidden_layers": 2},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]], "num_layers": 2},
+}  # fmt: skip
