@@ -22,15 +22,18 @@ from attnwidget.api import (
     view,
 )
 from attnwidget.attention import Attention, Stream
+from attnwidget.finding.kinds import SCORES, Score
 from attnwidget.layer import Layer
 from attnwidget.positions import Position
 from attnwidget.widget import AttentionWidget
 
 __all__ = [
+    "SCORES",
     "Attention",
     "AttentionWidget",
     "Layer",
     "Position",
+    "Score",
     "Stream",
     "capture",
     "from_weights",

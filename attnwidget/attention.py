@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attnwidget.layer import Layer
 from attnwidget.selection import integer
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from attnwidget.finding.find import Pattern
+    from attnwidget.finding.places import Place
     from attnwidget.positions import Positions
 
 __all__ = ["Attention", "Layer", "Stream"]
@@ -139,6 +141,82 @@ class Attention:
         from attnwidget import storage  # noqa: PLC0415  (storage builds on this module)
 
         storage.save(self, path)
+
+    def head_scores(
+        self,
+        scores: str | Sequence[str] | None = None,
+        *,
+        stream: str | None = None,
+        sink: int | Sequence[int] | None = None,
+        measure: str = "weights",
+    ) -> Any:
+        """Score every head: previous token, induction, delimiters, how broad … `attnwidget.SCORES` has the formulas.
+
+        A score is a mean over the queries that see at least two keys, one of which the score is about; padding is left
+        out. Memory is bounded by a block of queries.
+
+        Args:
+            scores: Names of `attnwidget.SCORES`; ``None`` for all.
+            stream: Name of a stream; ``None`` for all.
+            sink: Key positions to set aside in the column ``without_sink``; ``None`` for the first position and all
+                special tokens. Each row is then divided by what remains; a row with less than 1e-6 left is left out.
+            measure: ``"weights"``, or ``"value"`` or ``"norm"`` (see `Layer.measure`), each row divided by its sum.
+
+        Returns:
+            One row per stream, layer, head and score: a pandas ``DataFrame`` with the columns ``stream``, ``layer``,
+            ``head``, ``score``, ``value`` and ``without_sink``, or a list of dicts where pandas is not installed.
+            ``None`` stands where only one of the two values is defined; scores that make no sense in a stream (the
+            token before, in cross-attention) have no rows.
+
+        Raises:
+            KeyError: If there is no such stream.
+            ValueError: If a score, position or measure does not exist, or cannot be given here, with the reason.
+
+        Example:
+            >>> attention.head_scores("previous")[0]  # doctest: +SKIP
+            {'stream': 'decoder', 'layer': 0, 'head': 0, 'score': 'previous', 'value': 0.12, 'without_sink': 0.16}
+        """
+        from attnwidget.finding import tables  # noqa: PLC0415  (it builds on this module)
+
+        return tables.head_scores(self, scores, stream, sink, measure)
+
+    def find(
+        self,
+        query: Place | None = None,
+        key: Place | None = None,
+        *,
+        pattern: Pattern | None = None,
+        top: int | None = 10,
+        stream: str | None = None,
+        measure: str = "weights",
+    ) -> Any:
+        """Rank all heads by the weight of some links: the mean over the queries of the weight summed over their keys.
+
+        Args:
+            query: A query's position, a slice, a token's text, or several of either; ``None`` for all queries.
+            key: Keys, in the same way. The text of a word stands for all its pieces.
+            pattern: Instead of both, a 0/1 mask ``[query, key]``, or a function from query positions and key positions
+                to one. The mean is over the queries that have a key.
+            top: How many heads to return; ``None`` for all.
+            stream: Name of the stream; needed when there are several.
+            measure: As for `head_scores`.
+
+        Returns:
+            The best heads with ``rank``, ``stream``, ``layer``, ``head`` and ``weight``: a pandas ``DataFrame``, or a
+            list of dicts where pandas is not installed.
+
+        Raises:
+            KeyError: If there is no such stream.
+            ValueError: If a token is not there, or is there several times (the message has the places), a position does
+                not exist, the pattern is no mask, or the model's mask hides all of the links.
+
+        Example:
+            >>> attention.find(query="it", key="cat", top=1)  # doctest: +SKIP
+            [{'rank': 1, 'stream': 'decoder', 'layer': 3, 'head': 3, 'weight': 0.999}]
+        """
+        from attnwidget.finding import find  # noqa: PLC0415  (it builds on this module)
+
+        return find.find(self, query, key, pattern=pattern, top=top, stream=stream, measure=measure)
 
     def __repr__(self) -> str:
         return f"Attention({self.model_name}, {'; '.join(map(_summary, self.streams.values()))})"

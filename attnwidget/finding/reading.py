@@ -1,0 +1,97 @@
+"""Whole rows of weights for all heads of a layer, a block of queries at a time; which keys those queries see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from attnwidget.rows import BLOCK_BYTES, weight_rows
+from attnwidget.selection import Axis
+from attnwidget.softmax import Mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from attnwidget.layer import Layer
+
+__all__ = ["Sight", "blocks", "query_blocks"]
+
+# Fewer rows would make the products of queries and keys slow; more hold more of a long input than needed.
+_LEAST_ROWS = 16
+
+
+def query_blocks(num_heads: int, n_query: int, n_key: int) -> Iterator[Axis]:
+    """Cut the queries so that a block of all heads stays within a core's cache, for short inputs."""
+    count = max(_LEAST_ROWS, BLOCK_BYTES // (4 * max(1, num_heads) * n_key))
+    for start in range(0, n_query, count):
+        yield Axis(range(start, min(start + count, n_query)))
+
+
+def blocks(layer: Layer, queries: Axis) -> Iterator[tuple[slice, slice, slice, Tensor]]:
+    """Yield weights of all heads and these queries, with their place among heads, ``queries`` and keys.
+
+    The weights are float32 ``[head, query, key]`` and free to be overwritten; keys that a band hides from all the
+    queries of a block are left out of it.
+    """
+    everything = Axis(range(layer.num_heads))
+    if layer.recorded is None:
+        for rows in weight_rows(layer, everything, queries):
+            yield rows.heads, rows.queries, rows.keys, rows.exponentials.div_(rows.total)
+        return
+    weights = queries.take(layer.recorded, 1).to(torch.float32, copy=True)
+    yield slice(0, layer.num_heads), slice(0, len(queries)), slice(0, layer.n_key), weights
+
+
+def looks_ahead(layer: Layer) -> bool:
+    """Tell whether a head of recorded weights looks past its query, counted from the end as with a cache."""
+    if layer.recorded is None:
+        return True
+    ahead = torch.ones((layer.n_query, layer.n_key), dtype=torch.bool, device=layer.device)
+    ahead = ahead.triu(layer.n_key - layer.n_query + 1)
+    return any(bool(head[ahead].any()) for head in layer.recorded)
+
+
+class Sight:
+    """Which keys the queries of a layer see.
+
+    A layer with vectors has its mask. Recorded weights have none: they are taken as causal when no head of the layer
+    looks ahead of its query, and as seeing everything otherwise.
+
+    Attributes:
+        key: Equal for layers that see the same, as far as can be told cheaply.
+    """
+
+    def __init__(self, layer: Layer, *, one_sequence: bool) -> None:
+        self._layer = layer
+        self._causal = False
+        if layer.recorded is not None:
+            self._causal = one_sequence and not looks_ahead(layer)
+            self.key: tuple[object, ...] = ("recorded", self._causal, layer.n_query, layer.n_key)
+            self._masked = False
+        else:
+            bias = layer.bias
+            # A position bias hides nothing; it need not be read again for every block.
+            self._masked = bias is not None and bool((bias <= layer.mask_threshold).any())
+            self.key = (layer.band, id(bias) if self._masked else None)
+
+    def of(self, queries: Axis) -> Tensor:
+        """Return what is seen, boolean ``[head or 1, query, key]``."""
+        layer, keys = self._layer, Axis(range(self._layer.n_key))
+        shape = (1, len(queries), layer.n_key)
+        if layer.recorded is not None:
+            seen = torch.ones(shape, dtype=torch.bool, device=layer.device)
+            first = queries.indices[0] if len(queries) else 0
+            return seen.tril(first + layer.n_key - layer.n_query) if self._causal else seen
+        if not self._masked:
+            if layer.band is None:
+                return torch.ones(shape, dtype=torch.bool, device=layer.device)
+            return layer.band.visible(queries.tensor(layer.device), keys.tensor(layer.device))[None]
+        addend = Mask.of(layer, Axis(range(layer.num_heads)), queries, keys).addend
+        seen = torch.ones(shape, dtype=torch.bool) if addend is None else addend != -torch.inf
+        # Most masks are the same for all heads.
+        if len(seen) > 1 and bool((seen == seen[:1]).all()):
+            seen = seen[:1]
+        return seen.expand(len(seen), len(queries), layer.n_key)

@@ -1,0 +1,254 @@
+"""Scores of all heads of a stream, in one pass over its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from attnwidget.finding.facts import Facts
+from attnwidget.finding.kinds import PAIRS, SCORES, SHARES
+from attnwidget.finding.labels import Label, labels
+from attnwidget.finding.measures import lengths
+from attnwidget.finding.reading import Sight, blocks, query_blocks
+from attnwidget.finding.sums import Patterns, Sums
+from attnwidget.softmax import exact
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from attnwidget.attention import Stream
+
+    Numbers = NDArray[np.float64]
+
+__all__ = ["LayerScores", "StreamScores", "score_stream"]
+
+# A row with less than this left outside of the sink has nothing there that could be shared out.
+FLOOR = 1e-6
+_NAMES = tuple(SCORES)
+_NOBODY = "no query sees such a key in any layer."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerScores:
+    """The scores of one layer's heads; NaN where a score has no row to be read from.
+
+    Attributes:
+        layer: The model's number of the layer.
+        values: Scores, float64 ``[head, score]`` in the order of `kinds.SCORES`.
+        without: The same with the sink set aside: its weight left out, each row divided by what remains.
+        expected: What even attention over the visible keys would score, ``[head, score]``.
+        expected_without: The same with the sink set aside.
+        rows: From how many queries each score is the mean, ``[head, score]``.
+        rows_without: The same with the sink set aside.
+    """
+
+    layer: int
+    values: Numbers
+    without: Numbers
+    expected: Numbers
+    expected_without: Numbers
+    rows: Numbers
+    rows_without: Numbers
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class StreamScores:
+    """The scores of all heads of a stream.
+
+    Attributes:
+        stream: Its name.
+        layers: The scores of each layer, in order.
+        sink: Key positions that were set aside.
+        measure: What was scored: ``"weights"``, ``"value"`` or ``"norm"``.
+        absent: Scores that cannot be given here, with the reason.
+    """
+
+    stream: str
+    layers: tuple[LayerScores, ...]
+    sink: tuple[int, ...]
+    measure: str
+    absent: dict[str, str]
+
+    @property
+    def labels(self) -> tuple[tuple[Label | None, ...], ...]:
+        """The label of each head of each layer; see `labels.labels` for the rule."""
+        return tuple(labels(layer) for layer in self.layers)
+
+    def __repr__(self) -> str:
+        heads = sum(len(layer.values) for layer in self.layers)
+        given = len(SCORES) - len(self.absent)
+        return f"StreamScores({self.stream}: {heads} heads, {given} scores of {self.measure})"
+
+
+def score_stream(
+    stream: Stream, sink: Sequence[int] | None = None, measure: str = "weights"
+) -> StreamScores:
+    """Score every head of a stream.
+
+    The queries are read block by block, every layer's weights once, so that memory is bounded by the block. Rows that
+    see fewer than two keys and queries that are padding are left out.
+
+    Args:
+        stream: The stream.
+        sink: Key positions of the sink; ``None`` for the first one and all special tokens.
+        measure: What to score; `Layer.measure` explains. For other measures than ``"weights"`` each row is divided by
+            its sum.
+
+    Returns:
+        The scores; see `kinds.SCORES` for what they mean.
+
+    Raises:
+        ValueError: If a layer cannot give the measure.
+    """
+    facts = Facts.of(stream, sink)
+    scales = [lengths(layer, measure) for layer in stream]
+    sights = [Sight(layer, one_sequence=facts.offset is not None) for layer in stream]
+    gathered = [_Gathered(layer.num_heads) for layer in stream]
+    num_heads = max(layer.num_heads for layer in stream)
+    for queries in query_blocks(num_heads, facts.n_query, facts.n_key):
+        patterns: dict[torch.device, Patterns] = {}
+        grounds: dict[tuple[object, ...], _Ground] = {}
+        for layer, sight, scale, sums in zip(stream, sights, scales, gathered, strict=True):
+            with exact(layer):
+                device = layer.device
+                if device not in patterns:
+                    patterns[device] = Patterns(facts, queries, device)
+                key = (device, *sight.key)
+                if key not in grounds:
+                    grounds[key] = _Ground.of(patterns[device], sight.of(queries))
+                ground = grounds[key]
+                for some, rows, keys, weights in blocks(layer, queries):
+                    if scale is not None:
+                        weights.mul_(scale[some, None, keys])
+                        weights.div_(weights.sum(-1, keepdim=True).clamp(min=1e-30))
+                    sums.add(some, patterns[device].sums(weights, rows, keys), ground, rows)
+    layers = tuple(
+        sums.finish(layer.layer, facts) for layer, sums in zip(stream, gathered, strict=True)
+    )
+    absent = dict(facts.absent)
+    for place, name in enumerate(_NAMES):
+        if name not in absent and all(np.isnan(layer.values[:, place]).all() for layer in layers):
+            absent[name] = _NOBODY
+    return StreamScores(stream.name, layers, facts.sink, measure, absent)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ground:
+    """What the visible keys alone say of a block of queries, first with, then without the sink.
+
+    Attributes:
+        counts: How many keys each query sees, ``[2, head or 1, query]``.
+        far: Distance of the farthest of them, the same shape, or ``None`` where there is no distance.
+        valid: Which rows a score is read from, boolean ``[2, head or 1, query, score]``.
+        expected: What even weights would score in them, float64, the same shape.
+    """
+
+    counts: Tensor
+    far: Tensor | None
+    valid: Tensor
+    expected: Tensor
+
+    @classmethod
+    def of(cls, patterns: Patterns, seen: Tensor) -> _Ground:
+        sums = patterns.sums(seen.float(), slice(None), slice(None))
+        counts = sums.total.double()
+        far = None
+        if patterns.distance is not None:
+            outside = ~patterns.facts.keys["sink"].to(seen.device)
+            both = torch.stack([seen, seen & outside])
+            far = (both * patterns.distance).amax(-1).double()
+        even = Sums(sums.total, sums.shares, sums.pairs, torch.zeros_like(sums.total))
+        expected = _values(even, counts.clamp(min=1), counts, far)
+        expected[..., _NAMES.index("broad")] = 1.0
+        readable = patterns.queries.take(patterns.facts.counts, 0).to(seen.device) & (counts >= 2)
+        found = dict(zip(SHARES, sums.shares.unbind(1), strict=True))
+        if far is not None:
+            found |= dict(zip(PAIRS, sums.pairs.unbind(1), strict=False))
+            found["local"] = far
+        found["broad"] = counts
+        nothing = torch.zeros_like(counts)
+        valid = torch.stack([found.get(name, nothing) > 0 for name in _NAMES], -1)
+        return cls(counts, far, valid & readable[..., None], expected)
+
+    def part(self, heads: slice, rows: slice) -> _Ground:
+        some = heads if self.counts.shape[1] > 1 else slice(None)
+        far = None if self.far is None else self.far[:, some, rows]
+        return _Ground(
+            self.counts[:, some, rows],
+            far,
+            self.valid[:, some, rows],
+            self.expected[:, some, rows],
+        )
+
+
+def _values(sums: Sums, over: Tensor, counts: Tensor, far: Tensor | None) -> Tensor:
+    """Return the score of every row, float64 ``[2, head, query, score]``, undefined where it is not valid.
+
+    Args:
+        sums: What was added up.
+        over: What shares are shares of, broadcasting to ``[2, head, query]``.
+        counts: How many keys are seen.
+        far: How far they are.
+    """
+    total = sums.total.double().clamp(min=1e-30)
+    found = dict(zip(SHARES, (sums.shares.double() / over[:, None]).unbind(1), strict=True))
+    if far is not None:
+        pairs = sums.pairs.double()
+        shares = pairs[:, : len(PAIRS)] / over[:, None]
+        found |= dict(zip(PAIRS, shares.unbind(1), strict=True))
+        found["local"] = 1 - pairs[:, len(PAIRS)] / total / far.clamp(min=1)
+    found["broad"] = (sums.entropy.double() / total + total.log()) / counts.clamp(min=2).log()
+    nothing = torch.zeros_like(total)
+    return torch.stack([found.get(name, nothing) for name in _NAMES], -1)
+
+
+class _Gathered:
+    """Running sums of one layer: scores over the rows they are read from, and how many rows those are."""
+
+    def __init__(self, num_heads: int) -> None:
+        shape = (2, num_heads, len(_NAMES))
+        self._values = np.zeros(shape)
+        self._expected = np.zeros(shape)
+        self._rows = np.zeros(shape)
+        self._expected_rows = np.zeros(shape)
+
+    def add(self, heads: slice, sums: Sums, ground: _Ground, rows: slice) -> None:
+        """Add the rows of a block."""
+        ground = ground.part(heads, rows)
+        total = sums.total.double()
+        over = torch.stack([torch.ones_like(total[0]), total[1].clamp(min=1e-30)])
+        values = _values(sums, over, ground.counts, ground.far)
+        enough = (total > FLOOR)[..., None].expand_as(values).clone()
+        # Shares of all the weight are defined even where there is none.
+        enough[0, :, :, : _NAMES.index("local")] = True
+        valid = ground.valid & enough
+        self._values[:, heads] += _summed(values, valid)
+        self._rows[:, heads] += valid.sum(2).cpu().numpy()
+        self._expected[:, heads] += _summed(ground.expected, ground.valid)
+        self._expected_rows[:, heads] += ground.valid.sum(2).cpu().numpy()
+
+    def finish(self, layer: int, facts: Facts) -> LayerScores:
+        """Return the means."""
+        for place, name in enumerate(_NAMES):
+            if name in facts.absent:
+                self._rows[:, :, place] = self._expected_rows[:, :, place] = 0
+        values = _mean(self._values, self._rows)
+        expected = _mean(self._expected, self._expected_rows)
+        return LayerScores(
+            layer, values[0], values[1], expected[0], expected[1], self._rows[0], self._rows[1]
+        )
+
+
+def _summed(values: Tensor, valid: Tensor) -> Numbers:
+    summed: Numbers = torch.where(valid, values, 0.0).sum(2).cpu().numpy()
+    return summed
+
+
+def _mean(sums: Numbers, rows: Numbers) -> Numbers:
+    return np.divide(sums, rows, out=np.full_like(sums, np.nan), where=rows > 0)
