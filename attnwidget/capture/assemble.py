@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnwidget.attention import Stream
+from attnwidget.capture.labels import index_positions
 from attnwidget.capture.sources import Source, alike, grouped, sources_of
 from attnwidget.capture.stitch import read_bias, read_mask, read_weights, sees_any
 from attnwidget.capture.towers import Axis, Hints, describe_axis, enclosing, real_positions
@@ -65,7 +66,7 @@ class _StreamBuilder:
         first = self.sources[0]
         if first.pieces is not None and not first.pieces.placed:
             query_axis, key_axis = (
-                Axis(first.pieces.positions(size), torch.ones(count, dtype=torch.bool))
+                Axis(first.pieces.positions(size), _all(count))
                 for size, count in (
                     (first.pieces.queries, first.num_queries),
                     (first.pieces.keys, first.num_keys),
@@ -110,14 +111,20 @@ class _StreamBuilder:
         )
         if (
             placed and placed < first.num_keys
-        ):  # the image was made larger, to be cut into whole windows
+        ):  # an image made larger, to be cut into whole windows; tokens that everybody sees
+            extra = "edge" if first.pieces is None else first.pieces.extra
             edge = tuple(
-                Position(label=f"edge {index}", kind="latent")
+                Position(label=f"{extra} {index}", kind="latent")
                 for index in range(first.num_keys - placed)
             )
             real = torch.cat([axis.real, torch.ones(len(edge), dtype=torch.bool)])
             axis = Axis(axis.positions + edge, real)
+        if placed == first.num_queries:
+            return Axis(axis.positions[:placed], axis.real[:placed]), axis
         start = first.num_keys - first.num_queries
+        if start and first.has_own_queries(self.side):
+            # No tokens of which the first are in a cache: queries that were learned, or stand for groups.
+            return Axis(index_positions(first.num_queries), _all(first.num_queries)), axis
         return Axis(axis.positions[start:], axis.real[start:]), axis
 
     def _cross_axes(self, tokenizer: Any, axes: dict[str, Axis]) -> tuple[Axis, Axis]:
@@ -148,7 +155,8 @@ class _StreamBuilder:
             num_heads=query.shape[0],
             query=_take(query, queries),
             key=_take(source.key, keys),
-            value=_take(source.value, keys),
+            value=_take(source.value, keys) if source.value.shape[-1] else None,
+            reason=call.reason,
             scaling=call.scaling,
             band=band,
             bias=self._bias(source.calls, mask, queries, keys),
@@ -163,7 +171,7 @@ class _StreamBuilder:
             layer=source.number,
             module_path=source.path,
             num_heads=len(recorded),
-            value=_take(source.value, keys),
+            value=_take(source.value, keys) if source.value.shape[-1] else None,
             recorded=_take(_take(recorded, queries).mT, keys).mT.contiguous(),
             reason=source.calls[0].reason,
         )
@@ -193,6 +201,10 @@ class _StreamBuilder:
                 bias = bias + mask.to(bias.dtype)
             self._biases[signature] = mask if bias is None else bias
         return self._biases[signature]
+
+
+def _all(count: int) -> Tensor:
+    return torch.ones(count, dtype=torch.bool)
 
 
 def _take(tensor: Tensor, positions: Tensor) -> Tensor:

@@ -10,12 +10,14 @@ import torch
 from attnwidget.capture.visibility import View
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor, nn
 
     from attnwidget.capture.interface import Arguments
     from attnwidget.capture.pieces import Pieces
 
-__all__ = ["Call", "Calls", "unsupported"]
+__all__ = ["Call", "Calls", "looks_back", "unsupported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +108,6 @@ class Calls:
         self.trouble = self.trouble or trouble
         self.calls.clear()
 
-    def looks_back(self) -> bool:
-        """Tell whether queries are seen to look at no key after them."""
-        call = next((call for call in self.calls if call.view.num_queries > 1), None)
-        if call is None:
-            return False
-        start = call.view.num_keys - call.view.num_queries
-        return start >= 0 and not any(
-            call.view.sees_any(
-                torch.tensor([row]), torch.arange(start + row + 1, call.view.num_keys)
-            )
-            for row in (0, (call.view.num_queries - 1) // 2)
-        )
-
     def keys_agree(self, key: Tensor, batch: int) -> bool:
         """Tell whether the last call looked at the keys put together here.
 
@@ -169,6 +158,18 @@ class Calls:
         return row.shape == first.shape and torch.equal(row.to(first.device), first)
 
 
+def looks_back(calls: Sequence[Call]) -> bool:
+    """Tell whether queries are seen to look at no key after them."""
+    call = next((call for call in calls if call.view.num_queries > 1), None)
+    if call is None:
+        return False
+    start = call.view.num_keys - call.view.num_queries
+    return start >= 0 and not any(
+        call.view.sees_any(torch.tensor([row]), torch.arange(start + row + 1, call.view.num_keys))
+        for row in (0, (call.view.num_queries - 1) // 2)
+    )
+
+
 def _read(arguments: Arguments, batch: int, device: torch.device, new: slice) -> Call:
     """Copy one row of a call, as its implementation reads the arguments."""
     options, implementation = arguments.options, arguments.implementation
@@ -177,8 +178,11 @@ def _read(arguments: Arguments, batch: int, device: torch.device, new: slice) ->
     if implementation.endswith("eager"):
         # The models' own functions read the sinks off the module.
         sinks = getattr(arguments.module, "sinks", sinks)
-    elif implementation == "sdpa":
-        sinks = None  # it has no notion of them
+    if implementation == "sdpa" or not arguments.folds_sinks:
+        sinks = None  # it has no notion of them, or its weights have not
+    bias = options.get("position_bias")
+    if sinks is not None and sinks.shape == (*arguments.query.shape[:3], 1):
+        sinks, bias = _sinks_of_queries(sinks.detach(), bias)
     softcap = options.get("softcap")
     return Call(
         query=_row(arguments.query, batch, device),
@@ -188,10 +192,18 @@ def _read(arguments: Arguments, batch: int, device: torch.device, new: slice) ->
         scaling=arguments.query.shape[-1] ** -0.5 if scaling is None else float(scaling),
         softcap=None if softcap is None else float(softcap),
         sinks=None if sinks is None else _copied(sinks.flatten(), device),
-        position_bias=options.get("position_bias"),
+        position_bias=bias,
         recorded=None if arguments.weights is None else _copied(arguments.weights[0], device),
         reason=arguments.reason,
     )
+
+
+def _sinks_of_queries(sinks: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Turn sinks ``[batch, head, query, 1]`` that differ from query to query into a bias and sinks that are all 0.
+
+    A softmax does not feel what is taken off all its scores; taken off the scores of one query, its sink is 0.
+    """
+    return sinks.new_zeros(sinks.shape[1]), -sinks if bias is None else bias - sinks
 
 
 def unsupported(arguments: Arguments) -> str | None:
@@ -204,7 +216,11 @@ def unsupported(arguments: Arguments) -> str | None:
     scaling, sinks = options.get("scaling"), options.get("s_aux", options.get("sinks"))
     if isinstance(scaling, torch.Tensor) and scaling.numel() > 1:
         return "scales each head differently"
-    if sinks is not None and sinks.numel() != query.shape[1]:
+    if (
+        sinks is not None
+        and sinks.numel() != query.shape[1]
+        and sinks.shape != (*query.shape[:3], 1)
+    ):
         return f"has attention sinks of shape {tuple(sinks.shape)} for {query.shape[1]} heads"
     if options.get("cache") is not None:
         return "attends over a paged cache"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from attnwidget.capture.adapters.strips import Notes
     from attnwidget.capture.interface import Arguments
     from attnwidget.capture.lineage import Softmaxed
 
@@ -23,12 +24,14 @@ class Frame:
         module: The module.
         sizes: The sizes of the first tensor it was given, which are its hidden states.
         states: That tensor.
+        notes: What is noted while it runs, where an adapter reads it afterwards; nothing is recognised then.
     """
 
     path: str
     module: nn.Module
     sizes: frozenset[int] = frozenset()
     states: Tensor | None = None
+    notes: Notes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import (
 )
 
 from attnwidget.capture import fused
+from attnwidget.capture.adapters.strips import Noted
 from attnwidget.capture.frames import Frame, Sink, WeightedSum
 from attnwidget.capture.lineage import FOLLOWED, Product, Softmaxed, follow
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from torch import Tensor, nn
+
+    from attnwidget.capture.adapters.strips import Notes
 
 __all__ = ["FunctionTap"]
 
@@ -69,20 +72,22 @@ class FunctionTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
     # The mode itself is pushed and popped without the flags that `with` also sets: those are shared by all threads, and
     # two recordings that end in another order than they began would leave them set.
 
-    def enter(self, path: str, module: nn.Module, given: Iterable[Any]) -> None:
-        """Begin to read: ``module`` starts to run on what is ``given``."""
+    def enter(
+        self, path: str, module: nn.Module, given: Iterable[Any], notes: Notes | None = None
+    ) -> None:
+        """Begin to read: ``module`` starts to run on what is ``given``; with ``notes``, only note what passes by."""
         states = next((tensor for tensor in given if isinstance(tensor, torch.Tensor)), None)
         # Nested tensors, which encoders make of padded batches, have no shape.
         sizes = frozenset(() if states is None or states.is_nested else states.shape)
-        self._frames.append(Frame(path, module, sizes, states))
+        self._frames.append(Frame(path, module, sizes, states, notes))
         self._push()
 
-    def leave(self) -> None:
+    def leave(self) -> Frame | None:
         """Cease to read: the module entered last has run."""
-        if self._frames:
-            self._frames.pop()
+        left = self._frames.pop() if self._frames else None
         if not self._frames:
             self.close()
+        return left
 
     def close(self) -> None:
         """Cease to read, and forget everything."""
@@ -172,6 +177,8 @@ class FunctionTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _before(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         """Read an operation that is a whole attention call."""
         frame = self._frames[-1]
+        if frame.notes is not None:
+            return
         arguments = fused.read(_name(func), frame.module, args, kwargs)
         if arguments is not None:
             path = fused.inner_path(_name(func), frame.path, frame.module)
@@ -193,6 +200,8 @@ class FunctionTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
             (right.mT, left.mT, self._find(right)),
         ):
             if known is not None and isinstance(known.node, Softmaxed):
+                if self._frames[-1].notes is not None:
+                    return None
                 chance = _some(known.probabilities).movedim(known.node.dim, -1)
                 found = WeightedSum(weights, values, known.node, chance)
                 self._sink.summed(self._frames[-1], found)
@@ -210,6 +219,13 @@ class FunctionTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         known = self._find(logits)
         product = known.node if known is not None and isinstance(known.node, Product) else None
         return Softmaxed(logits, dim % logits.ndim, product)
+
+    def _gathered(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        """Note what something is looked up by, for an adapter."""
+        del func, kwargs
+        notes = self._frames[-1].notes
+        if notes is not None:
+            notes.gathered.append(args[2])
 
     def _follow(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Read an operation that may be on the way from scores to softmax, or from there to the weighted sum."""
@@ -234,14 +250,28 @@ class FunctionTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if isinstance(result, (tuple, list)):
             result = result[0]
         if isinstance(result, torch.Tensor):
-            if isinstance(node, Softmaxed) and probabilities is None:
-                probabilities = result
+            notes = self._frames[-1].notes
+            if isinstance(node, Softmaxed):
+                if notes is not None:
+                    _note(notes, node, result, first=probabilities is None)
+                if probabilities is None:
+                    probabilities = result
             self._known[_key(result)] = _Known(result, node, probabilities)
 
     def _find(self, value: Any) -> _Known | None:
         if not isinstance(value, torch.Tensor) or value.is_nested:
             return None
         return self._known.get(_key(value))
+
+
+def _note(notes: Notes, node: Softmaxed, result: Tensor, *, first: bool) -> None:
+    """Note a softmax, or what its weights became on the way to the values."""
+    if first:
+        notes.softmaxes.append(Noted(node.logits, result))
+        return
+    for noted in notes.softmaxes:
+        if noted.logits is node.logits and noted.weights.shape == result.shape:
+            noted.weights = result
 
 
 def _key(tensor: Tensor) -> Any:
@@ -275,6 +305,8 @@ def _handler(func: Any) -> Any:
         return FunctionTap._before  # noqa: SLF001
     if name == "einsum":
         return FunctionTap._taken_apart  # noqa: SLF001
+    if name == "gather":
+        return FunctionTap._gathered  # noqa: SLF001
     if name in _PRODUCTS:
         return FunctionTap._product  # noqa: SLF001
     if name in _SOFTMAXES:

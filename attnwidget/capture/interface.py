@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
@@ -39,6 +40,8 @@ class Arguments:
         weights: ``[1, head, query, key]`` of the row recorded, where query and key cannot be told; those then have no
             dimensions.
         reason: Why they cannot, in a sentence.
+        folds_sinks: Whether the function counts attention sinks among the keys of its softmax, as all do but the own
+            functions of a few models, which scale their output afterwards.
     """
 
     implementation: str
@@ -50,6 +53,7 @@ class Arguments:
     options: dict[str, Any]
     weights: Tensor | None = None
     reason: str | None = None
+    folds_sinks: bool = True
 
 
 class Listener(Protocol):
@@ -128,13 +132,17 @@ def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _tapped(function: Callable[..., Any], implementation: str) -> Callable[..., Any]:
+    folds = implementation != "eager" or not _scales_afterwards(function)
+
     @functools.wraps(function)
     def attention(*args: Any, **kwargs: Any) -> Any:
         given = dict(zip(_NAMES, args, strict=False))
         given.update({_ALIASES.get(name, name): value for name, value in kwargs.items()})
         if len(args) <= len(_NAMES) and given.keys() >= {"module", "query", "key", "value"}:
             five = {name: given.pop(name, None) for name in _NAMES}
-            arguments = Arguments(implementation=implementation, options=given, **five)
+            arguments = Arguments(
+                implementation=implementation, options=given, folds_sinks=folds, **five
+            )
             with ExitStack() as stack:
                 for listener in _listeners.get():
                     stack.enter_context(listener.heard(arguments))
@@ -142,3 +150,9 @@ def _tapped(function: Callable[..., Any], implementation: str) -> Callable[..., 
         return function(*args, **kwargs)
 
     return attention
+
+
+def _scales_afterwards(function: Callable[..., Any]) -> bool:
+    """Tell whether a model's own function leaves sinks out of its softmax: its code then works out their share."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code is not None and "logsumexp" in code.co_names

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
     Enter = Callable[[tuple[Any, ...], dict[str, Any]], None]
-    Leave = Callable[[], None]
+    Leave = Callable[[Any], None]
 
 __all__ = ["blocks_around", "may_attend", "watching"]
 
@@ -61,7 +61,7 @@ def blocks_around(model: nn.Module, paths: Iterable[str]) -> dict[str, nn.Module
 def watching(
     watched: Sequence[tuple[nn.Module, Enter | None, Leave | None]],
 ) -> Iterator[None]:
-    """Call ``enter`` before and ``leave`` after each of the modules, also after one that raises.
+    """Call ``enter`` before and ``leave`` after each of the modules, also after one that raises: without its output then.
 
     A hook on an ``nn.TransformerEncoderLayer``, or on anything inside, makes PyTorch leave the fast path, whose
     numbers differ in the last bits. Those modules are watched through the hooks of all modules instead.
@@ -100,8 +100,8 @@ def _before(enter: Enter) -> Any:
 
 
 def _after(leave: Leave) -> Any:
-    def hook(_module: nn.Module, _args: tuple[Any, ...], _output: Any) -> None:
-        leave()
+    def hook(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
+        leave(output)
 
     return hook
 
@@ -116,10 +116,10 @@ def _quiet_before(quiet: dict[int, list[tuple[Enter | None, Leave | None]]]) -> 
 
 
 def _quiet_after(quiet: dict[int, list[tuple[Enter | None, Leave | None]]]) -> Any:
-    def hook(module: nn.Module, _args: tuple[Any, ...], _output: Any) -> None:
+    def hook(module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
         for _, leave in reversed(quiet.get(id(module), ())):
             if leave is not None:
-                leave()
+                leave(output)
 
     return hook
 

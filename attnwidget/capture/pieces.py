@@ -32,12 +32,14 @@ class Pieces:
         queries: Queries in each.
         keys: Keys in each.
         placed: How many of the positions stand in the order of the whole, first of all; 0 if their place is not known.
+        extra: What the others are called: positions that made an image larger, say, or tokens that everybody sees.
     """
 
     count: int
     queries: int
     keys: int
     placed: int = 0
+    extra: str = "edge"
 
     def positions(self, size: int) -> Positions:
         """Name ``size`` positions of each piece: piece by piece, since where they lie in the whole is not known."""

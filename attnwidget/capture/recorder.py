@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import PreTrainedModel
 
+from attnwidget.capture.adapters import adapter_of
+from attnwidget.capture.adapters.scatter import Shared, scattered
+from attnwidget.capture.adapters.strips import Notes
 from attnwidget.capture.calls import Calls, unsupported
 from attnwidget.capture.functional import FunctionTap
 from attnwidget.capture.interface import is_listening, listening
@@ -17,9 +20,16 @@ from attnwidget.capture.naming import attention_like, is_cross
 from attnwidget.capture.pieces import cut, join, join_trouble, ordered
 from attnwidget.capture.places import places, wholes
 from attnwidget.capture.solve import UnreadableError, solve
-from attnwidget.capture.towers import Tower, batch_size
+from attnwidget.capture.towers import (
+    Tower,
+    batch_size,
+    enclosing,
+    named,
+    sequence_length,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
@@ -60,6 +70,7 @@ class Recorder:
         self._rows: int | None = None
         self._blocks: dict[str, tuple[nn.Module, Tensor]] = {}
         self._tap = FunctionTap(self, frozenset(p.data_ptr() for p in model.parameters()))
+        self._shared = Shared()
         self._stack = ExitStack()
 
     def start(self) -> None:
@@ -80,6 +91,7 @@ class Recorder:
                             (module, self._run(path, module), self._ran)
                             for path, module in attending.items()
                         ),
+                        *self._projections(attending),
                         *(
                             (module, self._begin(path, module), self._end(path))
                             for path, module in blocks_around(self.model, attending).items()
@@ -212,7 +224,7 @@ class Recorder:
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if not is_listening(self):
                 return  # another thread runs the same model
-            inputs = tower.named(args, kwargs)
+            inputs = named(tower.module, args, kwargs)
             if tower.path == "" or self._rows is None:
                 self._check_batch(batch_size(inputs))
             if tower.path == "":
@@ -222,16 +234,62 @@ class Recorder:
         return hook
 
     def _run(self, path: str, module: nn.Module) -> Any:
+        adapted = adapter_of(module) is not None
+
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if is_listening(self):
                 self.ran.add(path)
-                self._tap.enter(path, module, (*args, *kwargs.values()))
+                notes = Notes(named(module, args, kwargs)) if adapted else None
+                self._tap.enter(path, module, (*args, *kwargs.values()), notes)
 
         return hook
 
-    def _ran(self) -> None:
-        if is_listening(self):
-            self._tap.leave()
+    def _ran(self, output: Any) -> None:
+        if not is_listening(self):
+            return
+        frame = self._tap.leave()
+        if frame is not None and frame.notes is not None and output is not None:
+            frame.notes.result = output
+            with self._tap.paused(), torch.no_grad():
+                try:
+                    self._adapted(frame, frame.notes)
+                except Exception as error:  # noqa: BLE001  whatever it is, the model goes on
+                    self.failed(frame, error)
+
+    def _projections(self, attending: dict[str, nn.Module]) -> Iterator[tuple[Any, None, Any]]:
+        """Children whose outputs an adapter wants to see."""
+        for module in attending.values():
+            adapter = adapter_of(module)
+            for name in () if adapter is None else adapter.children:
+                child = getattr(module, name, None)
+                if child is not None:
+                    yield child, None, self._gave(module, name)
+
+    def _gave(self, module: nn.Module, name: str) -> Any:
+        def hook(output: Any) -> None:
+            frame = self._tap.frame if is_listening(self) else None
+            if frame is None or frame.module is not module or frame.notes is None:
+                return
+            if isinstance(output, torch.Tensor):
+                frame.notes.outputs.setdefault(name, []).append(output)
+
+        return hook
+
+    def _adapted(self, frame: Frame, notes: Notes) -> None:
+        """Keep a call that an adapter puts together."""
+        adapter = adapter_of(frame.module)
+        if adapter is None:
+            return
+        towers = enclosing(self.towers, frame.path)
+        length = sequence_length(towers, "encoder")
+        sparse = adapter.read(frame.module, notes, self.row)
+        calls = self._calls(frame.path, frame.module)
+        found = scattered(frame.module, sparse, length, self._shared)
+        if isinstance(found, str):
+            calls.give_up(found)
+            return
+        arguments, calls.pieces = found
+        self._add(frame.path, arguments, None)
 
     def _begin(self, path: str, module: nn.Module) -> Any:
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -244,7 +302,7 @@ class Recorder:
         return hook
 
     def _end(self, path: str) -> Any:
-        def hook() -> None:
+        def hook(_output: Any) -> None:
             if is_listening(self):
                 self._blocks.pop(path, None)
 

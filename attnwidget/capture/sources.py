@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from attnwidget.capture.calls import looks_back
 from attnwidget.capture.naming import layer_numbers, split_stems, stem, stream_name
 from attnwidget.capture.towers import enclosing
 
@@ -57,6 +58,17 @@ class Source:
         """Number of keys over all calls."""
         return self.key.shape[1]
 
+    def has_own_queries(self, side: str) -> bool:
+        """Tell whether its queries are none of its keys' positions: they were learned, or stand for groups.
+
+        Fewer queries than keys may also be those of a generation whose first keys come out of a cache.
+        """
+        if self.num_queries >= self.num_keys:
+            return self.num_queries > self.num_keys
+        if self.num_queries == 1:
+            return side in {"vision", "audio"}
+        return not looks_back(self.calls)
+
 
 def grouped(recorder: Recorder) -> dict[str, list[Calls]]:
     """Sort modules into streams, in calling order, cross-attention after what it reads."""
@@ -64,7 +76,11 @@ def grouped(recorder: Recorder) -> dict[str, list[Calls]]:
     for calls in recorder.calls.values():
         tower = next(enclosing(recorder.towers, calls.path))
         name = stream_name(
-            calls.path, calls.module, recorder.model, tower.module, looks_back=calls.looks_back()
+            calls.path,
+            calls.module,
+            recorder.model,
+            tower.module,
+            looks_back=looks_back(calls.calls),
         )
         groups.setdefault(name, {}).setdefault(stem(calls.path), []).append(calls)
     apart: dict[str, list[Calls]] = {}

@@ -16,13 +16,23 @@ from attnwidget.capture.labels import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from torch import Tensor, nn
 
     from attnwidget.positions import Positions
 
-__all__ = ["Axis", "Hints", "Tower", "batch_size", "describe_axis", "enclosing", "real_positions"]
+__all__ = [
+    "Axis",
+    "Hints",
+    "Tower",
+    "batch_size",
+    "describe_axis",
+    "enclosing",
+    "named",
+    "real_positions",
+    "sequence_length",
+]
 
 _MAIN = (
     "input_ids",
@@ -39,7 +49,7 @@ _MAIN = (
 )
 _KEPT = ("input_ids", "decoder_input_ids", "token_type_ids", "attention_mask", "decoder_attention_mask",
          "encoder_attention_mask")  # fmt: skip
-_SHAPES = ("pixel_values", "input_features", "input_values")
+_SHAPES = ("pixel_values", "input_features", "input_values", "inputs_embeds")
 _SAMPLING_RATE = 16_000  # of every speech model that reads raw samples
 _HOP_SECONDS = 0.01  # between two columns of Whisper's spectrogram
 
@@ -86,16 +96,6 @@ class Tower:
         both = "decoder_input_ids" in self._parameters()
         return f"decoder_{name}" if both and side == "decoder" else name
 
-    def named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Give the arguments of a forward call their names."""
-        if not args:
-            return kwargs
-        try:
-            bound = inspect.signature(self.module.forward).bind_partial(*args, **kwargs).arguments
-        except TypeError:  # the call itself is about to complain
-            return dict(kwargs)
-        return {**bound, **kwargs}
-
     def segments(self, side: str) -> Tensor | None:
         """Join the token types over all passes, where this tower reads them: others hand on those of the encoder."""
         name = self.own("token_type_ids", side)
@@ -126,6 +126,17 @@ class Tower:
     def last(self, name: str) -> Any:
         """Return a kept input of the last pass that had it."""
         return next((kept[name] for kept in reversed(self.passes) if name in kept), None)
+
+
+def named(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Give the arguments of a forward call their names."""
+    if not args:
+        return kwargs
+    try:
+        bound = inspect.signature(module.forward).bind_partial(*args, **kwargs).arguments
+    except TypeError:  # the call itself is about to complain
+        return dict(kwargs)
+    return {**bound, **kwargs}
 
 
 def batch_size(inputs: dict[str, Any]) -> int | None:
@@ -165,6 +176,18 @@ def describe_axis(
     if len(positions) < count:
         positions = index_positions(count - len(positions)) + positions
     return Axis(positions, real_positions(towers, "attention_mask", count, side=side))
+
+
+def sequence_length(towers: Iterable[Tower], side: str) -> int | None:
+    """Return how many positions the innermost tower that says so was given."""
+    for tower in towers:
+        ids = tower.last(tower.own("input_ids", side))
+        if ids is not None:
+            return len(ids)
+        embeds = tower.last(tower.own("inputs_embeds", side))
+        if embeds is not None:
+            return int(embeds[1])
+    return None
 
 
 def real_positions(towers: list[Tower], name: str, count: int, *, side: str) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from models import others, zoo
 from models.coverage.factory import model_types
 from models.coverage.measure import Result, compare, measure
-from models.coverage.reference import Reference
+from models.coverage.reference import Reference, Seen
 from models.coverage.table import write
 
 from attnwidget.capture import capture, recording
@@ -61,7 +61,7 @@ def test_the_measure_can_fail() -> None:
         model(hidden)
     seen = [taken.weights for taken in reference.seen]
     counted = Result("own")
-    compare(attention.attention, seen, counted)
+    compare(attention.attention, reference.seen, counted)
     assert (counted.exact, counted.vectors) == (2, 2)
     for wrong in (
         [weights.flip(1) for weights in seen],
@@ -69,7 +69,7 @@ def test_the_measure_can_fail() -> None:
         [weights.flip(0) for weights in seen],
     ):
         counted = Result("own")
-        compare(attention.attention, wrong, counted)
+        compare(attention.attention, [Seen(weights) for weights in wrong], counted)
         assert counted.exact == 0
         assert counted.reason == "2 recorded layers match no call"
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+import transformers as hf
 from models import zoo
 
 from attnwidget.capture import capture
@@ -155,3 +156,42 @@ def test_positions_say_what_they_are() -> None:
     assert [p.time for p in frames[:3]] == [0.0, 0.02, 0.04]
     assert whisper["cross"].query_positions == whisper["decoder"].key_positions
     assert len(whisper["cross"].query_positions) == 5
+
+
+def test_a_sink_that_scales_the_output_is_no_part_of_the_weights() -> None:
+    """Granite multiplies its values with a plain softmax, and its output with what the sink leaves."""
+    config = hf.GraniteSWAConfig(
+        vocab_size=zoo.VOCABULARY,
+        hidden_size=24,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        num_key_value_heads=1,
+        pad_token_id=0,
+    )
+    model = zoo.wake(hf.GraniteSWAForCausalLM(config))
+    with torch.no_grad():
+        own = model(zoo.ids(7), output_attentions=True).attentions
+    for layer, expected in zip(capture(model, zoo.ids(7))["decoder"], own, strict=True):
+        np.testing.assert_allclose(layer.weights(), expected[0].numpy(), rtol=0, atol=1e-5)
+
+
+def test_each_query_may_have_a_sink_of_its_own() -> None:
+    config = hf.Inkling2TextConfig(
+        vocab_size=zoo.VOCABULARY,
+        hidden_size=24,
+        intermediate_size=32,
+        moe_intermediate_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        num_key_value_heads=1,
+        head_dim=8,
+        pad_token_id=0,
+    )
+    model = zoo.wake(hf.Inkling2TextModel(config))
+    with torch.no_grad():
+        own = model(zoo.ids(7), output_attentions=True).attentions
+    for layer, expected in zip(capture(model, zoo.ids(7))["decoder"], own, strict=True):
+        assert layer.has_vectors
+        assert float(expected.sum(-1).max()) < 1
+        np.testing.assert_allclose(layer.weights(), expected[0].numpy(), rtol=0, atol=1e-5)

@@ -16,7 +16,11 @@ from models.coverage.reference import Reference
 from attnwidget.capture import recording
 
 if TYPE_CHECKING:
-    from attnwidget import Attention
+    from collections.abc import Sequence
+
+    from models.coverage.reference import Seen
+
+    from attnwidget import Attention, Layer
 
 CLOSE = 1e-5
 ROW = 1  # the padded one
@@ -72,7 +76,7 @@ def measure(model_type: str) -> Result:
     with torch.no_grad(), Reference() as reference:
         torch.manual_seed(7)
         model(**inputs)
-    seen = [taken.weights for taken in reference.seen if taken.weights.shape[-1] > 0]
+    seen = [taken for taken in reference.seen if taken.weights.shape[-1] > 0]
     result.calls = len(seen)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -83,7 +87,7 @@ def measure(model_type: str) -> Result:
             result.reason = _said(error)
     if attention is not None:
         result.streams = {name: len(stream) for name, stream in attention.streams.items()}
-        compare(attention, seen, result)
+        compare(attention, seen, result, aside=reference.aside)
     said = [str(warning.message) for warning in caught if "not recorded" in str(warning.message)]
     result.reason = " ".join([result.reason, *said]).strip()
     if not seen and attention is None:
@@ -106,24 +110,21 @@ def _recorded(model: Any, inputs: Any, off: Any, result: Result) -> Attention:
     return attention.attention
 
 
-def compare(attention: Attention, seen: list[torch.Tensor], result: Result) -> None:
-    """Match layers to calls: each call is taken by the layer that comes closest."""
+def compare(
+    attention: Attention, seen: list[Seen], result: Result, aside: Sequence[Seen] = ()
+) -> None:
+    """Match layers to calls: each call is taken by the layer that comes closest.
+
+    A product with a softmax of something else than scores, found ``aside``, counts as a call if it was recorded.
+    """
     left = [layer for stream in attention.streams.values() for layer in stream]
     reasons = set()
-    for weights in seen:
-        best, found = math.inf, None
-        for layer in left:
-            for own in _rows(weights, layer.num_heads):
-                cut_up = math.prod(weights.shape[:-2]) > ROWS * layer.num_heads
-                square = layer.n_query == layer.n_key and own.shape[1:] == (layer.n_query,) * 2
-                distance = _distance(layer.weights(), own, windows=cut_up and square)
-                if distance < best:
-                    best, found = distance, layer
-            if best == 0:
-                break
+    for taken, certain in [*((one, True) for one in seen), *((one, False) for one in aside)]:
+        found, best = _closest(taken, left)
         if found is None or best > CLOSE:
             continue
         left.remove(found)
+        result.calls += not certain
         result.exact += 1
         result.error = max(result.error, best)
         result.vectors += found.has_vectors
@@ -132,6 +133,40 @@ def compare(attention: Attention, seen: list[torch.Tensor], result: Result) -> N
     if left:
         reasons.add(f"{len(left)} recorded layers match no call")
     result.reason = " ".join([result.reason, *sorted(reasons)]).strip()
+
+
+def _closest(taken: Seen, layers: list[Layer]) -> tuple[Layer | None, float]:
+    """Find the layer that comes closest to a call."""
+    best, found = math.inf, None
+    for layer in layers:
+        for rows in _rows(taken.weights, layer.num_heads):
+            own = _without_padding(rows, taken, layer)
+            if own is None:
+                continue
+            cut_up = math.prod(taken.weights.shape[:-2]) > ROWS * layer.num_heads
+            square = layer.n_query == layer.n_key and own.shape[1:] == (layer.n_query,) * 2
+            distance = _distance(layer.weights(), own, windows=cut_up and square)
+            if distance < best:
+                best, found = distance, layer
+        if best == 0:
+            break
+    return found, best
+
+
+def _without_padding(own: np.ndarray, taken: Seen, layer: Layer) -> np.ndarray | None:
+    """Leave out what the record leaves out: padding after the sequence, and what was put before it."""
+    for axis, size, extra in (
+        (1, layer.n_query, taken.extra_queries),
+        (2, layer.n_key, taken.extra_keys),
+    ):
+        count = own.shape[axis]
+        if size > count:
+            return None
+        if not extra and not taken.before:
+            continue
+        real = np.arange(taken.before, taken.before + size - extra)
+        own = own.take(np.concatenate([real, np.arange(count - extra, count)]), axis)
+    return own
 
 
 def _rows(weights: torch.Tensor, heads: int) -> list[np.ndarray]:

@@ -1,0 +1,112 @@
+"""Rows of an attention of which each has its own few keys, put together to query × key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ["Adapter", "Noted", "Notes", "Sparse", "Strip", "heads_of", "number"]
+
+
+@dataclass(slots=True)
+class Noted:
+    """One softmax that passed by.
+
+    Attributes:
+        logits: What went in.
+        weights: What came out, after dropout and the like as long as the shape stayed.
+    """
+
+    logits: Tensor
+    weights: Tensor
+
+
+@dataclass(slots=True)
+class Notes:
+    """What passed by while a module ran.
+
+    Attributes:
+        inputs: What it was given, by name.
+        outputs: What its children gave, by their name, call by call.
+        softmaxes: Its softmaxes, in order.
+        gathered: The indices by which it looked things up, in order.
+        result: What it returned.
+    """
+
+    inputs: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, list[Tensor]] = field(default_factory=dict)
+    softmaxes: list[Noted] = field(default_factory=list)
+    gathered: list[Tensor] = field(default_factory=list)
+    result: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Some rows, with a slot for each number that went into their softmax.
+
+    Attributes:
+        queries: Which rows, ``[row]``.
+        keys: Which key each slot is for, ``[head or 1, row, slot]``; -1 where there is none, twice where one is repeated.
+        logits: What went into the softmax, ``[head, row, slot]``.
+        weights: What the values were multiplied with, ``[head, row, slot]``.
+        added: What the model added to the scaled product, ``[head or 1, row, slot]``, if the adapter knows.
+    """
+
+    queries: Tensor
+    keys: Tensor
+    logits: Tensor
+    weights: Tensor
+    added: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sparse:
+    """One attention call in one row of the batch, as an adapter read it.
+
+    Attributes:
+        query: ``[head, query, head_dim]``.
+        key: ``[head, key, head_dim]``.
+        value: ``[head, key, value_dim]``, or ``None`` where rows take values of different kinds.
+        scaling: Factor on ``query . key``.
+        strips: The rows.
+        extra_queries: How many of the queries, the last ones, are none of the sequence.
+        extra_keys: How many of the keys, the last ones, are none of the sequence.
+        padded: How many positions the module put before the sequence, which belong to nobody.
+        remark: Why there are no values, if there are none.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor | None
+    scaling: float
+    strips: tuple[Strip, ...]
+    extra_queries: int = 0
+    extra_keys: int = 0
+    padded: int = 0
+    remark: str | None = None
+
+
+class Adapter(Protocol):
+    """Knows how one kind of module lays out its attention. Has no state."""
+
+    @property
+    def children(self) -> tuple[str, ...]:
+        """Names of the children whose outputs it wants to see."""
+
+    def read(self, module: nn.Module, notes: Notes, row: int) -> Sparse:
+        """Put together what passed by, for one row of the batch."""
+
+
+def heads_of(tensor: Tensor, num_heads: int, row: int) -> Tensor:
+    """Cut ``[batch, position, head * dim]`` up, ``[head, position, dim]`` of one row of the batch."""
+    one = tensor[min(row, len(tensor) - 1)].detach()
+    return one.reshape(len(one), num_heads, -1).transpose(0, 1)
+
+
+def number(module: nn.Module, name: str) -> int:
+    """Read a size off a module."""
+    size: Any = getattr(module, name)
+    return int(size)
