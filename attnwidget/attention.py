@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from attnwidget.finding.find import Pattern
     from attnwidget.finding.places import Place
     from attnwidget.positions import Positions
@@ -217,6 +220,54 @@ class Attention:
         from attnwidget.finding import find  # noqa: PLC0415  (it builds on this module)
 
         return find.find(self, query, key, pattern=pattern, top=top, stream=stream, measure=measure)
+
+    def words(self) -> Attention:
+        """Merge the pieces of words: the same record with one position for each word.
+
+        The weight from one word to another is summed over the pieces of the key and averaged over the pieces of the
+        query, so rows still sum to what they did. Pieces belong to a word by `Position.continues`; positions that are
+        no text, and special tokens, stay as they are.
+
+        Returns:
+            A record of weights alone, held in float32; a stream without any word of several pieces is the same stream,
+            vectors included.
+
+        Raises:
+            ValueError: If the weights would take more than 4 GB.
+
+        Example:
+            >>> attention.words()["encoder"].key_positions[2].label  # doctest: +SKIP
+            'unbelievable'
+        """
+        from attnwidget.finding import words  # noqa: PLC0415  (it builds on this module)
+
+        return words.words(self)
+
+    def rollout(self, stream: str | None = None) -> NDArray[np.float32]:
+        """Follow attention through the layers of a stream (Abnar & Zuidema 2020, Quantifying Attention Flow).
+
+        With ``A`` a layer's mean weights over its heads and ``I`` the residual stream, each layer mixes by
+        ``(A + I) / 2``, rows divided by their sum; the rollout at a layer is the product of the layers up to it.
+
+        Args:
+            stream: Name of the stream; needed when there are several.
+
+        Returns:
+            float32 ``[layer, query, key]``: how much of each position below the first layer is in each position above
+            that layer. Rows sum to 1.
+
+        Raises:
+            KeyError: If there is no such stream.
+            ValueError: If the stream attends between different sequences, which cannot be chained.
+
+        Example:
+            >>> attention.rollout()[-1].sum(-1)  # doctest: +SKIP
+            array([1., 1., 1., 1.], dtype=float32)
+        """
+        from attnwidget.finding import rollout  # noqa: PLC0415  (it builds on this module)
+        from attnwidget.finding.find import the_stream  # noqa: PLC0415
+
+        return rollout.rollout(the_stream(self, stream))
 
     def __repr__(self) -> str:
         return f"Attention({self.model_name}, {'; '.join(map(_summary, self.streams.values()))})"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from attnwidget import pooling
+from attnwidget.fits import check
 from attnwidget.rows import RowCache, output, weight_block
 from attnwidget.selection import Axis, head_axis, integer, position_axis
 from attnwidget.softmax import additive_block, exact, score_block
@@ -51,6 +52,8 @@ class Layer:
         sinks: ``[num_heads]``, one extra logit per head whose share is dropped: rows then sum to less than 1.
         recorded: ``[num_heads, n_query, n_key]`` weights as the model gave them, for layers without vectors.
         reason: Why there are no vectors, in one sentence.
+        value_norms: ``[num_heads, n_key]`` lengths of the values behind the head's part of the output projection.
+        norm_reason: Why there are none, in one sentence.
     """
 
     stream: str
@@ -67,6 +70,8 @@ class Layer:
     sinks: Tensor | None = None
     recorded: Tensor | None = None
     reason: str | None = None
+    value_norms: Tensor | None = None
+    norm_reason: str | None = None
     _rows: RowCache = field(default_factory=RowCache, init=False)
 
     def __post_init__(self) -> None:
@@ -75,7 +80,7 @@ class Layer:
         Raises:
             ValueError: If a shape or dtype does not fit, or if there are neither vectors nor recorded weights.
         """
-        _check(self)
+        check(self)
 
     @property
     def has_vectors(self) -> bool:
@@ -151,6 +156,46 @@ class Layer:
         axes = self._axes(head, queries, keys)
         with exact(self):
             return _array(weight_block(self, *axes, self._rows), *axes)
+
+    def measure(
+        self, name: str, head: Heads = None, queries: Index = _ALL, keys: Index = _ALL
+    ) -> Array:
+        """Return the weights, or the weights times the length of what each key brings along.
+
+        - ``"weights"``: ``w``, as `weights`.
+        - ``"value"``: ``w ‖v‖``, the weight times the length of the key's value vector.
+        - ``"norm"``: ``w ‖f(x)‖``, ``f(x) = v W_O`` the value behind the head's part of the output projection
+          (Kobayashi, Kuribayashi, Yokoi & Inui 2020, Attention is Not Only a Weight). The projection is the model's
+          own; it is believed if, while recording, it was given the very output that the record yields.
+
+        The last two are lengths, not shares: they have no upper bound, and rows do not sum to 1.
+
+        Args:
+            name: One of the three.
+            head: One head, several, or ``None`` for all.
+            queries: Query positions.
+            keys: Key positions.
+
+        Returns:
+            float32 ``[head, query, key]``, without the axes given as one integer.
+
+        Raises:
+            ValueError: If there is no such measure, the layer cannot give it (the message says why), or an index is
+                wrong.
+
+        Example:
+            >>> layer.measure("norm", head=5).shape  # doctest: +SKIP
+            (14, 14)
+        """
+        from attnwidget.finding.measures import lengths  # noqa: PLC0415  (it builds on this module)
+
+        scale = lengths(self, name)
+        axes = self._axes(head, queries, keys)
+        with exact(self):
+            block = weight_block(self, *axes, self._rows)
+            if scale is not None:
+                block.mul_(axes[2].take(axes[0].take(scale, 0), 1)[:, None])
+            return _array(block, *axes)
 
     def scores(self, head: Heads = None, queries: Index = _ALL, keys: Index = _ALL) -> Array:
         """Return scores before softmax: scaling, softcap, bias and mask included, ``-inf`` where masked.
@@ -289,44 +334,3 @@ def _array(tensor: Tensor, *axes: Axis) -> Array:
     index = tuple(0 if axis.dropped else _ALL for axis in axes)
     array: Array = tensor.cpu().numpy()[index]
     return array
-
-
-def _check(layer: Layer) -> None:
-    """Raise `ValueError` unless the tensors of ``layer`` fit together."""
-    where = f"layer {layer.layer} of stream {layer.stream!r} ({layer.module_path})"
-    if (layer.query is None) != (layer.key is None) or (
-        layer.query is None and layer.recorded is None
-    ):
-        message = f"{where} needs query and key, or recorded weights."
-        raise ValueError(message)
-    if layer.query is not None and layer.scaling is None:
-        message = f"{where} needs the scaling of its scores, got None: pass scaling=head_dim**-0.5, or 1.0 for none."
-        raise ValueError(message)
-    count, n_query, n_key = layer.num_heads, layer.n_query, layer.n_key
-    groups, head_dim = layer.num_key_value_heads, layer.head_dim
-    expected: dict[str, tuple[tuple[int | None, ...], ...]] = {
-        "query": ((count,), (n_query,), (head_dim,)),
-        "key": ((groups,), (n_key,), (head_dim,)),
-        "value": ((groups,), (n_key,), (None,)),
-        "bias": ((count, 1), (n_query, 1), (n_key, 1)),
-        "sinks": ((count,),),
-        "recorded": ((count,), (n_query,), (n_key,)),
-    }
-    for name, sizes in expected.items():
-        tensor: Tensor | None = getattr(layer, name)
-        if tensor is None:
-            continue
-        fits = len(tensor.shape) == len(sizes) and all(
-            size > 0 and (size in wanted or wanted == (None,))
-            for size, wanted in zip(tensor.shape, sizes, strict=True)
-        )
-        if not fits or not tensor.is_floating_point():
-            shown = ", ".join(
-                " or ".join("any" if size is None else str(size) for size in wanted)
-                for wanted in sizes
-            )
-            message = f"{name} of {where} must be floating point [{shown}], got {tensor.dtype} {list(tensor.shape)}."
-            raise ValueError(message)
-    if count < 1 or count % groups:
-        message = f"{where} has {groups} key heads, which do not divide its {count} query heads."
-        raise ValueError(message)

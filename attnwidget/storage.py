@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT_VERSION", "load", "save"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _HEADER = "attnwidget"
-_TENSORS = ("query", "key", "value", "bias", "sinks", "recorded")
-_PLAIN = ("layer", "module_path", "num_heads", "scaling", "softcap", "reason")
+_TENSORS = ("query", "key", "value", "bias", "sinks", "recorded", "value_norms")
+_PLAIN = ("layer", "module_path", "num_heads", "scaling", "softcap", "reason", "norm_reason")
 
 
 def save(attention: Attention, path: str | os.PathLike[str]) -> None:
@@ -169,7 +169,10 @@ def _layer_to_json(layer: Layer, pool: _Pool) -> dict[str, Any]:
 
 
 def _layer_from_json(layer: dict[str, Any], stream: str, tensors: dict[str, Tensor]) -> Layer:
-    fields: dict[str, Any] = {name: layer[name] for name in _PLAIN}
+    # Version 1 knew nothing of norms.
+    fields: dict[str, Any] = {"norm_reason": None} | {
+        name: layer[name] for name in _PLAIN if name in layer or name != "norm_reason"
+    }
     fields |= {name: tensors[key] for name, key in layer["tensors"].items()}
     band = None if layer["band"] is None else Band(**layer["band"])
     return Layer(stream=stream, band=band, **fields)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from attnwidget.attention import Stream
 from attnwidget.capture.labels import index_positions
+from attnwidget.capture.projections import value_norms
 from attnwidget.capture.sources import Source, alike, grouped, sources_of
 from attnwidget.capture.stitch import read_bias, read_mask, read_weights, sees_any
 from attnwidget.capture.towers import Axis, Hints, describe_axis, enclosing, real_positions
@@ -147,8 +149,8 @@ class _StreamBuilder:
         band, mask = self._mask(source.calls, queries, keys)
         call = source.calls[0]
         if call.recorded is not None:
-            return self._weights_only(source, queries, keys)
-        return Layer(
+            return self._normed(self._weights_only(source, queries, keys), source, queries)
+        layer = Layer(
             stream=self.name,
             layer=source.number,
             module_path=source.path,
@@ -163,6 +165,17 @@ class _StreamBuilder:
             softcap=call.softcap,
             sinks=call.sinks,
         )
+        return self._normed(layer, source, queries)
+
+    def _normed(self, layer: Layer, source: Source, queries: Tensor) -> Layer:
+        """Add the lengths of the values behind the output projection."""
+        norms, reason = value_norms(
+            self.recorder.projections.of(source.path),
+            layer,
+            queries,
+            windows=source.pieces is not None,
+        )
+        return replace(layer, value_norms=norms, norm_reason=reason)
 
     def _weights_only(self, source: Source, queries: Tensor, keys: Tensor) -> Layer:
         recorded = read_weights(source.calls, source.num_keys)

@@ -19,6 +19,7 @@ from attnwidget.capture.modules import blocks_around, may_attend, watching
 from attnwidget.capture.naming import attention_like, is_cross
 from attnwidget.capture.pieces import cut, join, join_trouble, ordered
 from attnwidget.capture.places import places, wholes
+from attnwidget.capture.projections import Projections
 from attnwidget.capture.solve import UnreadableError, solve
 from attnwidget.capture.towers import (
     Tower,
@@ -71,11 +72,13 @@ class Recorder:
         self._blocks: dict[str, tuple[nn.Module, Tensor]] = {}
         self._tap = FunctionTap(self, frozenset(p.data_ptr() for p in model.parameters()))
         self._shared = Shared()
+        self._attending = may_attend(model)
+        self.projections = Projections(model, self._attending)
         self._stack = ExitStack()
 
     def start(self) -> None:
         """Begin to listen."""
-        attending = may_attend(self.model)
+        attending = self._attending
         with ExitStack() as stack:
             stack.enter_context(listening(self))
             stack.callback(self._blocks.clear)
@@ -96,6 +99,7 @@ class Recorder:
                             (module, self._begin(path, module), self._end(path))
                             for path, module in blocks_around(self.model, attending).items()
                         ),
+                        *self.projections.watched(lambda: is_listening(self)),
                     ]
                 )
             )
@@ -176,6 +180,7 @@ class Recorder:
             else:
                 calls.give_up(trouble)
         calls.add(arguments, self.forward_passes, self.row, self.device)
+        self.projections.after(path, arguments, self.row)
 
     def _laid_out(
         self, path: str, arguments: Arguments, pieces: Pieces

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Pattern = Callable[[Positions, Positions], Any] | Any
 
-__all__ = ["Links", "find", "link_weights", "links"]
+__all__ = ["Links", "find", "link_weights", "links", "the_stream"]
 
 
 def find(
@@ -46,7 +46,7 @@ def find(
     if top is not None and (count is None or count < 1):
         message = f"top must be a positive integer or None for all heads, got {top!r}."
         raise ValueError(message)
-    chosen = _stream(attention, stream)
+    chosen = the_stream(attention, stream)
     found: list[dict[str, Any]] = [
         {"stream": chosen.name, "layer": layer.layer, "head": head, "weight": float(weight)}
         for layer, weights in zip(
@@ -64,7 +64,13 @@ def find(
     return table({"rank": place, **row} for place, row in enumerate(found[:count], start=1))
 
 
-def _stream(attention: Attention, name: str | None) -> Stream:
+def the_stream(attention: Attention, name: str | None) -> Stream:
+    """Return a stream by name, or the only one there is.
+
+    Raises:
+        KeyError: If there is no such stream.
+        ValueError: If there are several and none is named.
+    """
     if name is None and len(attention) > 1:
         message = f"there are several streams, {list(attention)}: choose one, such as stream={next(iter(attention))!r}."
         raise ValueError(message)

@@ -28,9 +28,13 @@ def missing(layer: Layer, measure: str) -> str | None:
         raise ValueError(message)
     if measure == "weights":
         return None
+    if measure == "norm" and layer.value_norms is not None:
+        return None
     if layer.value is None:
         return layer.reason or "only its weights were recorded."
-    return "its output projection was not recorded." if measure == "norm" else None
+    if measure == "norm":
+        return layer.norm_reason or "its output projection was not recorded."
+    return None
 
 
 def lengths(layer: Layer, measure: str) -> Tensor | None:
@@ -44,6 +48,8 @@ def lengths(layer: Layer, measure: str) -> Tensor | None:
         where = f"layer {layer.layer} of stream {layer.stream!r}"
         message = f"{where} has no measure {measure!r}: {reason}"
         raise ValueError(message)
+    if measure == "norm":
+        return layer.value_norms
     if measure == "weights" or layer.value is None:
         return None
     norms: Tensor = torch.linalg.vector_norm(layer.value.float(), dim=-1)

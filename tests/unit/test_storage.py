@@ -135,8 +135,8 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(2, 3)}, path)
     with pytest.raises(ValueError, match=r"no attention record: write one with attention\.save"):
         storage.load(path)
-    with pytest.raises(ValueError, match=r"has format 2, this attnwidget reads up to 1.*upgrade"):
-        storage.load(write(path, {"version": 2}))
+    with pytest.raises(ValueError, match=r"has format 3, this attnwidget reads up to 2.*upgrade"):
+        storage.load(write(path, {"version": 3}))
     with pytest.raises(ValueError, match="is damaged: its header is no JSON"):
         storage.load(write(path, "{"))
     for header in ({"version": 1}, [], {"version": 1, "streams": [{}], "model_name": ""}):
@@ -161,3 +161,21 @@ def test_a_tensor_that_is_missing_is_told(tmp_path: Path) -> None:
     del tensors["cross.4.key"]
     with pytest.raises(ValueError, match=r"is damaged: KeyError: 'cross\.4\.key'"):
         storage.load(write(path, header, {name: held.clone() for name, held in tensors.items()}))
+
+
+def test_a_file_from_before_there_were_norms_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    record().save(path)
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["attnwidget"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    header["version"] = 1
+    for stream in header["streams"]:
+        for layer in stream["layers"]:
+            del layer["norm_reason"]
+            layer["tensors"].pop("value_norms", None)
+    save_file(tensors, path, metadata={"attnwidget": json.dumps(header)})
+    for stream in storage.load(path).streams.values():
+        for layer in stream:
+            assert layer.value_norms is None
+            assert layer.norm_reason is None

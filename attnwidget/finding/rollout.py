@@ -1,0 +1,63 @@
+"""`Attention.rollout`: attention followed through the layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from attnwidget.finding.reading import blocks, query_blocks
+from attnwidget.softmax import exact
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from attnwidget.attention import Stream
+    from attnwidget.layer import Layer
+
+__all__ = ["rollout", "rollout_missing"]
+
+
+def rollout_missing(stream: Stream) -> str | None:
+    """Return why a stream has no rollout, in a sentence, or ``None`` if it has one."""
+    if stream.name.startswith("cross"):
+        return "queries and keys are positions of different sequences, so layers cannot be chained."
+    if stream.query_positions != stream.key_positions:
+        return (
+            f"{len(stream.query_positions)} queries look at {len(stream.key_positions)} keys; to chain layers each "
+            "position must be both."
+        )
+    return None
+
+
+def rollout(stream: Stream) -> NDArray[np.float32]:
+    """Return `Attention.rollout` of a stream, where it is described."""
+    reason = rollout_missing(stream)
+    if reason is not None:
+        message = f"stream {stream.name!r} has no rollout: {reason}"
+        raise ValueError(message)
+    count = len(stream.query_positions)
+    found = torch.empty((len(stream), count, count), dtype=torch.float32)
+    before: Tensor | None = None
+    for place, layer in enumerate(stream):
+        mixed = _mixed(layer).cpu()
+        with torch.no_grad():
+            before = mixed if before is None else torch.matmul(mixed, before, out=found[place])
+            found[place] = before
+    rolled: NDArray[np.float32] = found.numpy()
+    return rolled
+
+
+def _mixed(layer: Layer) -> Tensor:
+    """Return the mean over heads, half of it replaced by the residual stream, rows summing to 1."""
+    mean = torch.zeros((layer.n_query, layer.n_key), dtype=torch.float32, device=layer.device)
+    with exact(layer):
+        for queries in query_blocks(layer.num_heads, layer.n_query, layer.n_key):
+            start = queries.indices[0]
+            for _, rows, keys, weights in blocks(layer, queries):
+                mean[start + rows.start : start + rows.stop, keys] += weights.sum(0)
+        mean /= 2 * layer.num_heads
+        mean.diagonal().add_(0.5)
+        return mean.div_(mean.sum(1, keepdim=True))
