@@ -81,7 +81,7 @@ class Projections:
 
     def watched(
         self, listening: Callable[[], bool]
-    ) -> list[tuple[nn.Module, Enter | None, Callable[[], None] | None]]:
+    ) -> list[tuple[nn.Module, Enter, None]]:
         """Return what to watch; ``listening`` tells whether a call is one to hear."""
         return [
             (module, self._enter(path, module, listening), None)
