@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from models.coverage.factory import HIDDEN, IMAGE, LENGTH, PATCH, REAL, ROWS, attempts
 from models.coverage.given import GIVEN
+from models.coverage.together import together
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from torch import Tensor
 
 _STATES = (
@@ -53,11 +57,9 @@ _EXTRAS = (
 def _run(model: Any, model_type: str) -> tuple[dict[str, Any], Any]:
     """Find inputs the model runs on: those given for its type, or what it names as its main input, then more and more."""
     errors: list[Exception] = []
-    own = (model_type,) if model_type in GIVEN else ()
-    for extra in (*own, *_EXTRAS):
+    for make in _makers(model, model_type):
         try:
-            make = Inputs(model)
-            inputs = make.given(extra) if isinstance(extra, str) else make.guessed(extra)
+            inputs = make()
             if not inputs:
                 continue
             with torch.no_grad():
@@ -66,6 +68,15 @@ def _run(model: Any, model_type: str) -> tuple[dict[str, Any], Any]:
         except Exception as error:  # noqa: BLE001  the next attempt may do
             errors.append(error)
     raise errors[0] if errors else LookupError("no inputs known for this model")
+
+
+def _makers(model: Any, model_type: str) -> Iterator[Callable[[], dict[str, Any]]]:
+    if model_type in GIVEN:
+        yield lambda: Inputs(model).given(model_type)
+    for inputs in together(Inputs(model), model):
+        yield partial(dict, inputs)
+    for extra in _EXTRAS:
+        yield partial(Inputs(model).guessed, extra)
 
 
 class Inputs:

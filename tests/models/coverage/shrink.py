@@ -38,11 +38,24 @@ _NUMBERS: tuple[tuple[str, int], ...] = (
     (r"(conv_dim|conv_channels)$", 16),
     (r"base_channels$", 32),
     (r"^(num_groups|norm_num_groups)$", 4),
+    (r"^mm_tokens_per_image$", 4),
     (r"^num_self_attends_per_block$", DEPTH),
     (r"(^d_latents|upsample_initial_channel)$", HIDDEN),
 )  # fmt: skip
 _WIDTHS = re.compile(r"(hidden_sizes|embed_dims|dims|channels|widths|embed_dim|conv_dim)$")
 _HEADS = re.compile(r"heads")
+_TOKEN = re.compile(r"token_(id|index|idx)$")
+# What stands for a picture or a sound in a text must not be drawn as a word: these are the last of the vocabulary.
+_PLACES = (
+    "image",
+    "video",
+    "audio",
+    "vision_start",
+    "vision_end",
+    "image_start",
+    "image_end",
+    "audio_start",
+)
 _LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
 _DEPTHS = re.compile(r"(depths|num_layers|layers|num_blocks|stage_repeats|layer_repeats)$")
 
@@ -83,9 +96,7 @@ def _shrunk(config: Any, variant: dict[str, int]) -> dict[str, Any]:
     shrunk |= _layerwise(given, shrunk, variant.get("depth", DEPTH))
     _stages(given, shrunk)
     _groups(given, shrunk)
-    for name, value in shrunk.items():
-        if name.endswith("token_id") and isinstance(value, int) and value >= VOCABULARY:
-            shrunk[name] = VOCABULARY - 1 - sum(map(ord, name)) % 20
+    shrunk |= {name: _token(name, value) for name, value in shrunk.items() if _TOKEN.search(name)}
     return resized(_merged(shrunk, RECIPES.get(config.model_type, {})), config.model_type)
 
 
@@ -142,6 +153,16 @@ def _apart(small: Any, value: Any, shrunk: Any, given: Any) -> Any:
     if type(value) is int and small == shrunk and given and value % given == 0:
         return small * (value // given)
     return small
+
+
+def _token(name: str, value: Any) -> Any:
+    """Give a special token an id that the vocabulary has, and that no other has and no text."""
+    stem = _TOKEN.sub("", name).rstrip("_")
+    if not isinstance(value, int) or isinstance(value, bool):
+        return value
+    if stem in _PLACES:
+        return VOCABULARY - 1 - _PLACES.index(stem)
+    return VOCABULARY - 11 - sum(map(ord, name)) % 20 if value >= VOCABULARY else value
 
 
 def _merged(into: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
@@ -211,6 +232,8 @@ def _small(name: str, value: Any, variant: dict[str, int]) -> Any:
         return value
     if isinstance(value, bool) or value is None:
         return value
+    if name == "image_grid_pinpoints":
+        return [[IMAGE, IMAGE]]
     if isinstance(value, int):
         for pattern, number in _NUMBERS:
             if re.search(pattern, name):
