@@ -29,7 +29,9 @@ __all__ = [
 ]
 
 
-def view(model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any) -> AttentionWidget:
+def view(
+    model: Any, inputs: Any = None, tokenizer: Any = None, *, frozen: bool = False, **options: Any
+) -> AttentionWidget:
     """Show a model's attention on an input: model view, head view and neuron view, linked.
 
     Args:
@@ -37,6 +39,8 @@ def view(model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any) 
         inputs: What `capture` takes: text, a pair of texts, chat messages, a ``BatchEncoding``, a dict, tensors or
             token ids. None for a record.
         tokenizer: The model's tokenizer; found through the model's name when left out.
+        frozen: Show a copy that needs no kernel from the start, as `AttentionWidget.freeze` makes it: for notebooks
+            that ``nbconvert --execute``, papermill or a documentation build runs.
         **options: The widget's traits to start with (``view``, ``stream``, ``layer``, ``heads``, ``query``, ``key``,
             ``form``, ``compare``, ``theme``); ``query`` and ``key`` may also be a token's text. The rest goes to
             `capture` (``target``, ``batch``, ``device`` …).
@@ -71,7 +75,7 @@ def view(model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any) 
             raise TypeError(message)
         _check_options(model, options)
         attention = capture(model, inputs, tokenizer, **options)
-    return AttentionWidget(attention, **_placed(attention, state))
+    return AttentionWidget(attention, frozen=frozen, **_placed(attention, state))
 
 
 def head_view(

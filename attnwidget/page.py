@@ -1,29 +1,36 @@
-"""A widget as one file: the bundle, a snapshot, and nothing from the network."""
+"""A widget as one page: the bundle, a snapshot, and nothing from the network."""
 
 from __future__ import annotations
 
+import base64
 import html
 import json
-import logging
+import re
 import warnings
+import zlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.blocks import answer, requests_for_head
 from attnwidget.protocol.codec import inline
+from attnwidget.snapshot import fill, shrink, whole_head
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from attnwidget.attention import Attention
 
-__all__ = ["blocks_that_fit", "page"]
+__all__ = ["FROZEN_BYTES", "frame", "page", "page_within", "parse_bytes"]
 
-logger = logging.getLogger(__name__)
-
-# What a saved page may hold besides the bundle; about what a mail attachment may weigh.
-PAGE_BYTES = 4_000_000
+# What a saved page holds unless told otherwise; about what a mail attachment may weigh.
+PAGE_BYTES = 5_000_000
 # What it may hold when the selected head alone is larger: about 1,500 tokens, and what a browser opens in seconds.
 LARGEST_PAGE = 32_000_000
+# What freezing adds to a notebook: below 1 MB with what the notebook says around it.
+FROZEN_BYTES = 950_000
+# Of what the bundle leaves of a budget, the thumbnails may take this share.
+THUMBNAIL_SHARE = 1 / 3
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}  # fmt: skip
 
 _TEMPLATE = """<!doctype html>
 <html lang="en">
@@ -32,101 +39,164 @@ _TEMPLATE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-:root {{ color-scheme: light dark; }}
-body {{ margin: 16px; background: #ffffff; }}
-@media (prefers-color-scheme: dark) {{ body {{ background: #111418; }} }}
+{style}
 </style>
 </head>
 <body>
-<div id="attnwidget"></div>
-<script type="application/json" id="snapshot">{snapshot}</script>
+<div id="attnwidget"><noscript>{title}: this page draws with JavaScript, which is switched off here.</noscript></div>
+<script type="text/plain" id="snapshot">{snapshot}</script>
 <script type="text/plain" id="bundle">{bundle}</script>
 <script type="module">
-const text = (id) => document.getElementById(id).textContent;
-const url = URL.createObjectURL(new Blob([JSON.parse(text("bundle"))], {{ type: "text/javascript" }}));
+const place = document.getElementById("attnwidget");
+const unpack = async (id) => {{
+  const text = atob(document.getElementById(id).textContent);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).text();
+}};
 try {{
+  const bundle = new Blob([await unpack("bundle")], {{ type: "text/javascript" }});
+  const url = URL.createObjectURL(bundle);
   const {{ mountSnapshot }} = await import(url);
-  mountSnapshot(document.getElementById("attnwidget"), JSON.parse(text("snapshot")));
-}} finally {{
   URL.revokeObjectURL(url);
+  mountSnapshot(place, JSON.parse(await unpack("snapshot")));
+}} catch (error) {{
+  place.textContent = `This saved copy could not be drawn: ${{error.message}}`;
+  throw error;
 }}
 </script>
 </body>
 </html>
 """
 
+_STANDALONE = """:root { color-scheme: light dark; }
+body { margin: 16px; background: #ffffff; }
+@media (prefers-color-scheme: dark) { body { background: #111418; } }"""
+# Inside another page its background shows through; `frame.ts` in the bundle makes the frame as high as this body.
+_FRAMED = "body { margin: 0; background: transparent; }"
 
-def _script_safe(value: object) -> str:
-    """JSON that cannot end the script element it stands in, whatever a token says."""
-    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).replace(
-        "<", "\\u003c"
-    )
 
-
-def page(snapshot: Mapping[str, Any], bundle: str, *, title: str) -> str:
+def page(snapshot: Mapping[str, Any], bundle: str, *, title: str, framed: bool = False) -> str:
     """Return a self-contained HTML page that draws ``snapshot`` with the front end's own bundle.
+
+    Snapshot and bundle stand in it compressed, in base64: no token can say anything that a browser would read as markup.
 
     Args:
         snapshot: See ``Snapshot`` in the schema.
         bundle: The text of ``static/widget.js``.
         title: The page's title, plain text.
+        framed: Whether it is to stand in another page, by `frame`.
     """
+    text = json.dumps(snapshot, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return _TEMPLATE.format(
-        title=html.escape(title), snapshot=_script_safe(snapshot), bundle=_script_safe(bundle)
+        title=html.escape(title),
+        style=_FRAMED if framed else _STANDALONE,
+        snapshot=_packed(text),
+        bundle=_packed_bundle(bundle),
     )
 
 
-def blocks_that_fit(
-    attention: Attention, state: Mapping[str, Any], budget: int = PAGE_BYTES
-) -> list[dict[str, Any]]:
-    """Return the blocks of a snapshot, the ones nearest to the selection, up to ``budget`` characters of base64.
+def frame(document: str, *, title: str, height: float) -> str:
+    """Return a framed `page` as one element that stands anywhere in another page.
 
-    The first selected head comes whole, up to ``LARGEST_PAGE``, whatever the budget: a page without it shows nothing.
+    Args:
+        document: What `page` returned.
+        title: What a screen reader calls it, plain text.
+        height: CSS pixels, until the page inside has found its own.
+    """
+    return (
+        f'<iframe class="attnwidget-frozen" title="{html.escape(title)}" '
+        f'style="display:block;width:100%;height:{round(height)}px;border:0" '
+        f'srcdoc="{html.escape(document)}"></iframe>'
+    )
+
+
+def page_within(
+    attention: Attention,
+    snapshot: Mapping[str, Any],
+    overview: bytes,
+    bundle: str,
+    *,
+    title: str,
+    budget: int | None = None,
+    framed: bool = False,
+) -> str:
+    """Return the page of a snapshot with as many heads as fit.
+
+    Args:
+        attention: The record, for the blocks.
+        snapshot: State, meta and screen; thumbnails and blocks are put in here.
+        overview: The thumbnails.
+        bundle: The text of ``static/widget.js``.
+        title: The page's title.
+        budget: Bytes of the page. None takes ``PAGE_BYTES``, or more where the selected head needs them.
+        framed: See `page`.
+
+    Raises:
+        ValueError: If not even a page without any head fits.
 
     Warns:
-        UserWarning: If not even that head fits.
+        UserWarning: If not even the weights of the selected head are in it.
     """
-    blocks: list[dict[str, Any]] = []
-    first = (state["stream"], state["layer"], state["heads"][0])
-    used = 0
-    for request in _by_nearness(attention, state):
-        try:
-            block, data = answer(attention, request)
-        except ValueError:
-            # Numbers that are not numbers: the page says in place that they are not in it.
-            logger.debug("Left out of the page: %s.", request, exc_info=True)
-            continue
-        used += len(data) * 4 // 3
-        selected = (request["stream"], request["layer"], request["head"]) == first
-        if used > (LARGEST_PAGE if selected else budget):
-            if selected:
-                message = (
-                    f"The page holds the thumbnails but not all of layer {first[1]} · head {first[2]}: it is too "
-                    "large for one file. Save a .svg of what is shown, or the record with attention.save(path)."
-                )
-                warnings.warn(message, stacklevel=4)
-            break
-        blocks.append({"request": request, "block": inline(block, data)})
-    return blocks
-
-
-def _by_nearness(attention: Attention, state: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield requests for all heads: the selected ones first, then their layer, then the layers around it."""
-    at = state["layer"]
-    pinned = {tuple(pair) for pair in state["compare"]} | {(at, head) for head in state["heads"]}
-    chosen = attention[state["stream"]]
-    layers = sorted(chosen, key=lambda layer: abs(layer.layer - at))
-    near = [(layer, head) for layer in layers for head in range(layer.num_heads)]
-    first = (at, state["heads"][0])
-    near.sort(
-        key=lambda pair: (
-            (pair[0].layer, pair[1]) != first,
-            (pair[0].layer, pair[1]) not in pinned,
+    state = snapshot["state"]
+    bare = len(page({}, bundle, title=title, framed=framed))
+    limit = PAGE_BYTES if budget is None else budget
+    meta, thumbnails = shrink(snapshot["meta"], overview, (limit - bare) * THUMBNAIL_SHARE)
+    stored = inline({"dtype": "uint8", "shape": [len(thumbnails)]}, thumbnails)["data"]
+    base = {**snapshot, "meta": meta, "overview": stored, "blocks": []}
+    fixed = len(page(base, bundle, title=title, framed=framed).encode())
+    if fixed > limit:
+        message = (
+            f"budget={budget:,} bytes is less than the page takes without any head: pass budget={_shown(fixed)!r} or"
+            " more; each head comes on top."
         )
+        raise ValueError(message)
+    if budget is None:
+        limit = max(limit, min(LARGEST_PAGE, round(fixed + whole_head(attention, state)) + 1_000))
+    filling = fill(attention, state, snapshot["meta"], limit - fixed)
+    while True:
+        text = page({**base, "blocks": filling.blocks}, bundle, title=title, framed=framed)
+        if len(text.encode()) <= limit or not filling.heads:
+            break
+        filling.heads.popitem()
+    first = (state["stream"], state["layer"], state["heads"][0])
+    if not any(stored["request"]["what"] == "weights" for stored in filling.heads.get(first, [])):
+        message = (
+            f"The copy of {_shown(limit)} does not hold the weights of layer {first[1]} · head {first[2]}, which is"
+            " selected: pass a larger budget, save a .svg of what is shown, or the record with attention.save(path)."
+        )
+        warnings.warn(message, stacklevel=4)
+    return text
+
+
+def parse_bytes(budget: object) -> int:
+    """Return a number of bytes given as ``5_000_000``, ``"5 MB"`` or ``"800 kB"``.
+
+    Raises:
+        ValueError: If it is none of these, or not positive.
+    """
+    if isinstance(budget, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", budget, re.IGNORECASE)
+        if found and found[2].lower() in _UNITS and float(found[1]) > 0:
+            return round(float(found[1]) * _UNITS[found[2].lower()])
+    elif isinstance(budget, int) and not isinstance(budget, bool) and budget > 0:
+        return budget
+    message = (
+        f"budget must be a number of bytes, or text such as '5 MB' or '800 kB', got {budget!r}."
     )
-    others = [stream for stream in attention.streams.values() if stream is not chosen]
-    far = [
-        (layer, head) for stream in others for layer in stream for head in range(layer.num_heads)
-    ]
-    for layer, head in near + far:
-        yield from requests_for_head(layer, head)
+    raise ValueError(message)
+
+
+def _shown(size: float) -> str:
+    """Return a size as one would write it, rounded up so that what it stands for fits."""
+    return f"{-(-int(size) // 1000)} kB" if size < 1e6 else f"{-(-int(size) // 10_000) / 100:g} MB"
+
+
+def _packed(text: str) -> str:
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode("ascii")
+
+
+@lru_cache(maxsize=2)
+def _packed_bundle(bundle: str) -> str:
+    return _packed(bundle)

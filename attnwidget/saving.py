@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from attnwidget import figures
 from attnwidget.blocks import answer
-from attnwidget.page import blocks_that_fit, page
+from attnwidget.page import page_within, parse_bytes
 from attnwidget.protocol.codec import inline
 from attnwidget.traits import STATE
 
@@ -47,6 +47,7 @@ class Saving:
         scale: float = 2.0,
         transparent: bool = False,
         renderer: Literal["auto", "headless", "browser"] = "auto",
+        budget: int | str | None = None,
     ) -> Path:
         """Write what is shown, selection included, as a figure or as a page.
 
@@ -61,6 +62,10 @@ class Saving:
             renderer: ``"headless"`` draws here and now, with the ``figures`` extra; ``"browser"`` asks the displayed
                 widget for an ``.svg`` or ``.png``, which is written as soon as the kernel is free to take it;
                 ``"auto"`` is headless where it is installed.
+            budget: What an ``.html`` may weigh: bytes, or text such as ``"5 MB"``. The selected head comes first, then
+                every head's weights in 256 shades, the ones with the strongest links first, then the same in full;
+                the page says in place what is in shades and what is not in it. None is 5 MB, or as much as the
+                selected head takes, up to 32 MB.
 
         Returns:
             The path.
@@ -80,8 +85,12 @@ class Saving:
         if renderer not in {"auto", "headless", "browser"}:
             message = f"renderer must be 'auto', 'headless' or 'browser', got {renderer!r}."
             raise ValueError(message)
+        if budget is not None and suffix != ".html":
+            message = f"budget is what an .html page may weigh, got it for {os.fspath(path)!r}."
+            raise ValueError(message)
         if suffix == ".html":
-            target.write_text(self._page(), encoding="utf-8")
+            room = None if budget is None else parse_bytes(budget)
+            target.write_text(self._page(room), encoding="utf-8")
         elif renderer == "browser" or (
             renderer == "auto" and suffix != ".pdf" and self._screen and not figures.available()
         ):
@@ -131,10 +140,17 @@ class Saving:
             "blocks": [],
         }
 
-    def _page(self) -> str:
-        snapshot = self._snapshot()
-        blocks = blocks_that_fit(self._attention, snapshot["state"])
-        return page({**snapshot, "blocks": blocks}, self._esm, title=repr(self))
+    def _page(self, budget: int | None = None, *, framed: bool = False) -> str:
+        """Return the widget as one page that needs no kernel, of at most ``budget`` bytes."""
+        return page_within(
+            self._attention,
+            self._snapshot(),
+            self.overview,
+            self._esm,
+            title=repr(self),
+            budget=budget,
+            framed=framed,
+        )
 
 
 def _check_positive(name: str, size: object) -> None:

@@ -12,6 +12,7 @@ from anywidget.experimental import command
 
 from attnwidget.blocks import answer
 from attnwidget.describe import describe
+from attnwidget.freezing import Freezing
 from attnwidget.saving import Saving
 from attnwidget.static_files import static_text
 from attnwidget.traits import (
@@ -39,7 +40,7 @@ logger = logging.getLogger(__name__)
 VIEWS = ("all", "model", "head", "neuron", "compare")
 
 
-class AttentionWidget(Saving, anywidget.AnyWidget):
+class AttentionWidget(Freezing, Saving, anywidget.AnyWidget):
     """Three linked views over one record of attention.
 
     The reader sees a toolbar, the model view, the head view and the neuron view; below them, in words, what is
@@ -119,17 +120,19 @@ class AttentionWidget(Saving, anywidget.AnyWidget):
     overview = traitlets.Bytes().tag(sync=True)
     _screen = traitlets.Dict(None, allow_none=True).tag(sync=True)
 
-    def __init__(self, attention: Attention, **state: Any) -> None:
+    def __init__(self, attention: Attention, *, frozen: bool = False, **state: Any) -> None:
         """Make a widget over a record.
 
         Args:
             attention: What `capture`, `recording`, `load` or `from_weights` gave.
+            frozen: Show a copy that needs no kernel (see `freeze`) wherever the view is shown.
             **state: Traits to start with, such as ``layer=3, heads=[5]``.
 
         Raises:
             ValueError: If the record has no such stream, layer, head or position.
         """
         self._attention = attention
+        self._always_frozen = frozen
         self._saving: dict[str, Path] = {}
         unknown = sorted(set(state) - set(STATE))
         if unknown:
@@ -142,6 +145,11 @@ class AttentionWidget(Saving, anywidget.AnyWidget):
         # All at once, so that the first message to the browser is the only one it needs to draw.
         first_message = {"_esm": static_text("widget.js"), "meta": meta, "overview": overview}
         super().__init__(**first_message, **{**start, **state})
+
+    def open(self) -> None:
+        """Connect to the browser; a frozen view never does, so that nothing of it stays in the notebook's metadata."""
+        if not self._always_frozen:
+            super().open()
 
     @property
     def attention(self) -> Attention:
@@ -231,6 +239,18 @@ class AttentionWidget(Saving, anywidget.AnyWidget):
         elif path is not None:
             # A warning and no log entry: the call that asked has long returned, and this is all the reader gets.
             warnings.warn(f"{path} was not written: {message.get('error')}", stacklevel=2)
+        return {}, []
+
+    @command
+    def freeze_shown(
+        self, message: dict[str, Any], _buffers: list[bytes]
+    ) -> tuple[dict[str, Any], list[bytes]]:
+        """Freeze the widget for the button in its toolbar, or say why not."""
+        try:
+            self._freeze_shown(message["height"])
+        except Exception as error:
+            logger.debug("Freezing failed.", exc_info=True)
+            return {"error": _text(error)}, []
         return {}, []
 
     def __repr__(self) -> str:

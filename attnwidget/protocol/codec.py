@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import zlib
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Block", "decode", "encode", "inline", "shade"]
+__all__ = ["Block", "decode", "deflate", "encode", "inline", "shade"]
 
 Dtype = Literal["uint8", "float16", "float32"]
 _DTYPES: dict[str, Dtype] = {"uint8": "uint8", "float16": "float16", "float32": "float32"}
@@ -22,6 +23,7 @@ class Block(TypedDict, total=False):
     dtype: Dtype
     shape: list[int]
     data: str
+    deflated: Literal[True]
 
 
 def encode(array: NDArray[np.generic]) -> tuple[Block, bytes]:
@@ -56,6 +58,11 @@ def decode(block: Block, data: bytes) -> NDArray[np.generic]:
 def inline(block: Block, data: bytes) -> Block:
     """Return the block with its bytes inside, as a snapshot holds it."""
     return {**block, "data": base64.b64encode(data).decode("ascii")}
+
+
+def deflate(block: Block, data: bytes) -> Block:
+    """Return the block with its bytes inside, compressed: what a page without a kernel holds."""
+    return {**inline(block, zlib.compress(data, 9)), "deflated": True}
 
 
 def shade(weights: NDArray[np.float32]) -> NDArray[np.uint8]:

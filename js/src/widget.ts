@@ -1,7 +1,8 @@
 import { BlockStore, type Fetch } from "./data/store.js";
-import { type Invoke, kernelFetch, snapshotFetch } from "./protocol/client.js";
+import { askToFreeze, type Invoke, kernelFetch, snapshotFetch } from "./protocol/client.js";
 import { decodeBase64 } from "./protocol/decode.js";
 import type { Meta, Screen, Snapshot } from "./protocol/generated.js";
+import { fitFrame } from "./shell/frame.js";
 import { Shell } from "./shell/shell.js";
 import { SceneMaker } from "./state/scene.js";
 import { createState } from "./state/state.js";
@@ -44,7 +45,13 @@ function keepShortcuts(root: HTMLElement, signal: AbortSignal): void {
 }
 
 /** Draw into `el` until the signal aborts: the same for a live kernel and a saved copy. */
-function mount(el: HTMLElement, model: TraitModel, fetch: Fetch, signal: AbortSignal): Shell {
+function mount(
+  el: HTMLElement,
+  model: TraitModel,
+  fetch: Fetch,
+  freeze: ((height: number) => Promise<void>) | null,
+  signal: AbortSignal,
+): Shell {
   const style = document.createElement("style");
   style.textContent = css;
   const root = document.createElement("div");
@@ -66,7 +73,7 @@ function mount(el: HTMLElement, model: TraitModel, fetch: Fetch, signal: AbortSi
     model.set("_screen", screen);
     model.save_changes();
   };
-  const shell = new Shell(root, state, maker, report, signal);
+  const shell = new Shell(root, state, maker, report, freeze, signal);
   return shell;
 }
 
@@ -95,6 +102,7 @@ function render({ model, el, signal, experimental }: RenderContext): () => void 
       el,
       model,
       kernelFetch(experimental.invoke, controller.signal),
+      (height) => askToFreeze(experimental.invoke, height, controller.signal),
       controller.signal,
     );
     const onMessage = (message: SaveMessage) => {
@@ -136,7 +144,8 @@ class SnapshotModel implements TraitModel {
 /** Draw a saved copy, with no kernel behind it. Returns what takes it off the page again. */
 export function mountSnapshot(el: HTMLElement, snapshot: Snapshot): () => void {
   const controller = new AbortController();
-  mount(el, new SnapshotModel(snapshot), snapshotFetch(snapshot), controller.signal);
+  mount(el, new SnapshotModel(snapshot), snapshotFetch(snapshot), null, controller.signal);
+  fitFrame(controller.signal);
   return () => controller.abort();
 }
 

@@ -1,8 +1,7 @@
-"""What is saved: pages without a kernel, figures, and what the browser draws on request."""
+"""Figures: drawn here, and what the browser draws on request."""
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,6 @@ from contract.record import record
 
 import attnwidget as aw
 from attnwidget import figures
-from attnwidget.page import blocks_that_fit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,33 +18,6 @@ if TYPE_CHECKING:
 @pytest.fixture
 def view() -> aw.AttentionWidget:
     return aw.view(record())
-
-
-def test_a_page_holds_everything_and_nothing_that_ends_its_script(
-    view: aw.AttentionWidget, tmp_path: Path
-) -> None:
-    view.layer, view.heads = 2, [3]
-    text = view.save(tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "</script><b>" not in text
-    assert text.count("</script>") == 3
-    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", text)
-    snapshot = json.loads(text.split('id="snapshot">')[1].split("</script>")[0])
-    assert snapshot["state"]["layer"] == 2
-    first = snapshot["blocks"][0]["request"]
-    assert (first["what"], first["layer"], first["head"]) == ("weights", 2, 3)
-
-
-def test_a_page_keeps_what_is_nearest_when_not_all_fits(view: aw.AttentionWidget) -> None:
-    view.layer, view.heads, view.compare = 2, [3], [(0, 1)]
-    state = view._snapshot()["state"]
-    everything = blocks_that_fit(view.attention, state)
-    sizes = [len(kept["block"]["data"]) for kept in everything]
-    some = blocks_that_fit(view.attention, state, sum(sizes[:9]))
-    assert 0 < len(some) <= 9
-    assert some == everything[: len(some)]
-    heads = [(kept["request"]["layer"], kept["request"]["head"]) for kept in everything]
-    order = list(dict.fromkeys(heads[: heads.index((2, 0))]))
-    assert sorted(order) == [(0, 1), (2, 3)]
 
 
 @pytest.mark.parametrize("name", ["figure.svg", "figure.png", "figure.pdf"])

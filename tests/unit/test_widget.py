@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from contract.record import record
+from unit.copies import snapshot_of
 
 import attnwidget as aw
-from attnwidget import page
 from attnwidget.layer import Layer
 from attnwidget.protocol import codec
 
@@ -213,8 +213,7 @@ def test_weights_that_are_not_numbers_are_named_not_drawn(tmp_path: Path) -> Non
     )
     assert "NaN, first at position 2" in replies[0]["error"]
     json.dumps(view.meta, allow_nan=False)
-    text = view.save(tmp_path / "page.html").read_text(encoding="utf-8")
-    snapshot = json.loads(text.split('id="snapshot">')[1].split("</script>")[0])
+    snapshot = snapshot_of(view.save(tmp_path / "page.html").read_text(encoding="utf-8"))
     kept = [
         block["request"]["head"]
         for block in snapshot["blocks"]
@@ -283,21 +282,6 @@ def test_doors_open_on_their_view() -> None:
         "head",
         "neuron",
     ]
-
-
-def test_a_page_holds_the_selected_head_however_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    weights = np.full((2, 2, 1100, 1100), 1 / 1100, dtype=np.float32)
-    view = aw.view(aw.from_weights(weights, [str(i) for i in range(1100)]), layer=1, heads=[1, 0])
-    text = view.save(tmp_path / "page.html").read_text(encoding="utf-8")
-    snapshot = json.loads(text.split('id="snapshot">')[1].split("</script>")[0])
-    stored = [entry["request"] for entry in snapshot["blocks"]]
-    assert {(request["layer"], request["head"]) for request in stored} == {(1, 1)}
-    assert [request["queries"] for request in stored] == [[0, 953], [953, 1100]]
-    monkeypatch.setattr(page, "LARGEST_PAGE", 1_000_000)
-    with pytest.warns(UserWarning, match=r"not all of layer 1 · head 1: .* attention.save"):
-        view.save(tmp_path / "page.html")
 
 
 def test_a_misspelt_option_of_capture_is_named() -> None:

@@ -63,6 +63,15 @@ export class BlockStore {
     return null;
   }
 
+  /** Whether weights that the frame shows came in shades: the numbers beside them are rounded. */
+  get rounded(): boolean {
+    for (const key of this.used) {
+      const result = this.ready.get(key);
+      if (key.startsWith("weights/") && result && "rounded" in result) return true;
+    }
+    return false;
+  }
+
   /** How many blocks the present frame still waits for; what is fetched ahead does not count. */
   get pending(): number {
     let count = 0;

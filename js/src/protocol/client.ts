@@ -41,20 +41,53 @@ export function kernelFetch(invoke: Invoke, signal: AbortSignal): Fetch {
   };
 }
 
+const NOT_REPLACED =
+  "The notebook did not put the copy in this widget's place, as happens after the page was loaded again: run this cell once more, then freeze.";
+/** How long a notebook may take to replace an output of a megabyte. */
+const REPLACED_MS = 10_000;
+
+/** Have the kernel replace this widget's output by a copy; returns when the widget is gone from the page. */
+export async function askToFreeze(
+  invoke: Invoke,
+  height: number,
+  signal: AbortSignal,
+): Promise<void> {
+  let reply: { error?: string };
+  try {
+    [reply] = await invoke<{ error?: string }>(
+      "freeze_shown",
+      { height },
+      { signal: timed(signal) },
+    );
+  } catch (error) {
+    if (signal.aborted) return;
+    throw error instanceof Error && error.name !== "TimeoutError" ? error : new Error(NO_KERNEL);
+  }
+  if (reply.error) throw new Error(reply.error);
+  await new Promise((resolve) => setTimeout(resolve, REPLACED_MS));
+  if (!signal.aborted) throw new Error(NOT_REPLACED);
+}
+
 /** Blocks from a snapshot: there, or not in it. */
 export function snapshotFetch(snapshot: Snapshot): Fetch {
   const stored = new Map(snapshot.blocks.map(({ request, block }) => [requestKey(request), block]));
-  return async (requests) =>
-    requests.map((request): Result => {
-      const block = stored.get(requestKey(request));
-      if (block?.data === undefined) return { error: notStored(request) };
-      return decodeBlock(block, decodeBase64(block.data));
-    });
+  const answer = async (request: Request): Promise<Result> => {
+    const block = stored.get(requestKey(request));
+    if (block?.data === undefined) return { error: notStored(request) };
+    const bytes = decodeBase64(block.data);
+    return decodeBlock(block, block.deflated ? await inflate(bytes) : bytes);
+  };
+  return (requests) => Promise.all(requests.map(answer));
+}
+
+async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 function notStored(request: Request): string {
   return (
-    `Layer ${request.layer} · head ${request.head} is not in this saved copy. ` +
+    `Layer ${request.layer} · head ${request.head} is not ${request.what === "weights" ? "" : "whole "}in this saved copy. ` +
     "Run the notebook, or save the copy with a larger budget, to see it."
   );
 }

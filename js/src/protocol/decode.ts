@@ -5,7 +5,7 @@ const VALUES = new Uint8Array(128);
 for (let i = 0; i < BASE64.length; i++) VALUES[BASE64.charCodeAt(i)] = i;
 
 /** Written out because the headless engine has neither `atob` nor `TextDecoder`. */
-export function decodeBase64(text: string): Uint8Array {
+export function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
   const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
   const bytes = new Uint8Array((text.length / 4) * 3 - padding);
   let at = 0;
@@ -32,6 +32,8 @@ function float16(half: number): number {
 export interface Decoded {
   readonly shape: readonly number[];
   readonly data: Float32Array;
+  /** The numbers came in 256 shades. */
+  readonly rounded?: true;
 }
 
 /**
@@ -51,7 +53,8 @@ export function decodeBlock(block: Block, view: ArrayBufferView): Decoded {
   }
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   if (block.dtype === "uint8") {
-    return { shape: block.shape, data: Float32Array.from(bytes, (v) => (v / 255) ** 2) };
+    const data = Float32Array.from(bytes, (v) => (v / 255) ** 2);
+    return { shape: block.shape, data, rounded: true };
   }
   const aligned = view.byteOffset % width === 0 ? bytes : bytes.slice();
   if (block.dtype === "float32") {

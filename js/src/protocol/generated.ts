@@ -174,6 +174,10 @@ export interface Block {
   dtype: "uint8" | "float16" | "float32";
   shape: number[];
   data?: string;
+  /**
+   * The bytes in `data` are compressed (zlib, RFC 1950).
+   */
+  deflated?: true;
 }
 export interface Refusal {
   ok: false;

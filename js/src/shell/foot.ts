@@ -6,7 +6,8 @@ import { statusText, strongestKeys } from "./status.js";
 export function foot(
   scene: Scene | null,
   failure: string | null,
-  retry: () => void,
+  rounded: boolean,
+  retry: (() => void) | null,
 ): TemplateResult {
   const rows = scene ? strongestKeys(scene) : [];
   const spoken = scene?.hover?.source === "keyboard" || scene?.hover === null;
@@ -17,7 +18,14 @@ export function foot(
       failure
         ? html`<div class="aw-failure" role="alert">
           ${failure}
-          <button type="button" @click=${retry}>Try again</button>
+          ${retry ? html`<button type="button" @click=${retry}>Try again</button>` : nothing}
+        </div>`
+        : nothing
+    }
+    ${
+      rounded
+        ? html`<div class="aw-rounded">
+          Rounded numbers: this saved copy holds weights shown here in 256 shades.
         </div>`
         : nothing
     }

@@ -1,8 +1,9 @@
 import { type ReadonlySignal, signal } from "@preact/signals-core";
+import { outerFrame } from "./frame.js";
 
-/** What the page around the widget looks like. Every host says "dark" in its own way. */
-function hostIsDark(element: Element): boolean {
-  const { body, documentElement } = document;
+/** What a page says of itself, or what is painted behind the element; null when it shows what is behind the page. */
+function pageIsDark(element: Element): boolean | null {
+  const { body, documentElement } = element.ownerDocument;
   const lab = body.dataset.jpThemeLight;
   if (lab !== undefined) return lab === "false";
   if (body.classList.contains("vscode-dark") || body.classList.contains("vscode-high-contrast")) {
@@ -18,10 +19,15 @@ function hostIsDark(element: Element): boolean {
       return 0.2126 * r + 0.7152 * g + 0.0722 * b < 110;
     }
   }
-  return (
-    documentElement.getAttribute("theme") === "dark" ||
-    matchMedia("(prefers-color-scheme: dark)").matches
-  );
+  return documentElement.getAttribute("theme") === "dark" ? true : null;
+}
+
+/** What the page around the widget looks like. Every host says "dark" in its own way. */
+function hostIsDark(element: Element): boolean {
+  const own = pageIsDark(element);
+  if (own !== null) return own;
+  const frame = outerFrame();
+  return (frame && pageIsDark(frame)) ?? matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
 /** Follows the host's theme until the signal aborts. */
@@ -39,8 +45,11 @@ export function watchDark(element: Element, abort: AbortSignal): ReadonlySignal<
     "data-jp-theme-light",
     "data-jp-theme-name",
   ];
-  for (const target of [document.body, document.documentElement]) {
-    observer.observe(target, { attributes: true, attributeFilter: attributes });
+  const around = outerFrame()?.ownerDocument;
+  for (const page of around ? [document, around] : [document]) {
+    for (const target of [page.body, page.documentElement]) {
+      observer.observe(target, { attributes: true, attributeFilter: attributes });
+    }
   }
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   scheme.addEventListener("change", update, { signal: abort });

@@ -47,8 +47,14 @@ export class Shell {
     private readonly state: WidgetState,
     private readonly maker: SceneMaker,
     private readonly onScreen: (screen: Screen) => void,
+    /** Asks the kernel to put a copy that needs none in this widget's place; null in such a copy. */
+    private readonly freeze: ((height: number) => Promise<void>) | null,
     private readonly signal: AbortSignal,
   ) {
+    if (freeze) {
+      this.toolbarEvents.freeze = () =>
+        this.attempt(() => freeze(root.getBoundingClientRect().height));
+    }
     this.bar.className = "aw-bar";
     this.stage.className = "aw-stage";
     this.foot.className = "aw-foot";
@@ -211,12 +217,8 @@ export class Shell {
       const layer = this.state.shared.layer.peek();
       this.state.hover.value = head === null ? null : { source: "toolbar", layer, head };
     },
-    save: (format) => {
-      this.save(format).catch((error: unknown) => {
-        this.failure = error instanceof Error ? error.message : String(error);
-        this.renderFoot();
-      });
-    },
+    save: (format) => this.attempt(() => this.save(format)),
+    freeze: null,
     help: () => {
       this.helpOpen = !this.helpOpen;
       this.schedule();
@@ -288,11 +290,19 @@ export class Shell {
     }, SETTLE_MS);
   }
 
+  /** What a button does that may fail; why it did is said under the views. */
+  private attempt(action: () => Promise<void>): void {
+    action().catch((error: unknown) => {
+      if (this.signal.aborted) return;
+      this.failure = error instanceof Error ? error.message : String(error);
+      this.renderFoot();
+    });
+  }
+
   private renderFoot(): void {
     const failure = this.failure ?? this.store.failed;
-    render(
-      foot(this.scene, failure, () => this.store.retry()),
-      this.foot,
-    );
+    // A saved copy will not hold more the next time.
+    const retry = this.freeze && (() => this.store.retry());
+    render(foot(this.scene, failure, this.store.rounded, retry), this.foot);
   }
 }

@@ -8,6 +8,8 @@ export interface ToolbarEvents {
   options(change: Partial<Options>): void;
   hoverHead(head: number | null): void;
   save(format: "svg" | "png"): void;
+  /** Put a copy that needs no kernel in the widget's place; null where there is no kernel to make it. */
+  freeze: (() => void) | null;
   help(): void;
 }
 
@@ -180,6 +182,13 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
       <button type="button" class="aw-save-png" title="Save what is shown as a picture" @click=${() => events.save("png")}>
         PNG
       </button>
+      ${
+        events.freeze
+          ? html`<button type="button" class="aw-freeze" title="Keep it in the notebook: a copy that draws and answers clicks without a kernel takes its place. Run the cell again for the live widget." @click=${events.freeze}>
+            freeze
+          </button>`
+          : nothing
+      }
     </div>
     <button type="button" class="aw-help-button" aria-label="Help" aria-expanded=${String(helpOpen)} title="Keys and clicks" @click=${events.help}>?</button>
     ${helpOpen ? help(events.help) : nothing}

@@ -1,0 +1,213 @@
+"""What a copy without a kernel holds: everything small, and of the heads as many as its budget takes.
+
+The rule, in the order in which the budget is spent:
+
+1. the front end, the labels and every head's thumbnail (made smaller where they would take more than a third);
+2. the first selected head whole: weights, scores, bias and vectors, float32;
+3. the weights of every head in 256 shades (uint8, ``255 * sqrt(weight)``): the selected heads, the pinned ones, then
+   by the weight of their strongest link, the stream on show before the others;
+4. the heads in the same order again, whole and float32.
+
+The first head that does not fit ends a step. The front end says in place what is in shades and what is not there.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnwidget.blocks import answer, requests_for_head
+from attnwidget.protocol.codec import decode, deflate, encode, shade
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from attnwidget.attention import Attention
+    from attnwidget.layer import Layer
+
+__all__ = ["Filling", "fill", "shrink", "whole_head"]
+
+logger = logging.getLogger(__name__)
+
+# A stored block's request and header, once they are compressed with all the others.
+OVERHEAD = 60
+# What a second compression adds to base64 of bytes that are compressed already, in base64 again.
+TWICE = 1.01
+# Beyond this many weights a heat map is drawn from a pooled block; `isPooled` and `POOLED_SIZE` in js/src/views/heat.ts.
+LARGEST_MAP = 1 << 20
+POOLED_SIZE = 512
+THUMBNAIL_SIZES = (48, 32, 24, 16, 12, 8)
+
+
+@dataclass(slots=True)
+class Filling:
+    """The blocks chosen so far, and what they weigh.
+
+    Attributes:
+        budget: Characters that all blocks together may take in the page.
+        spent: Characters they take.
+        heads: Blocks of each head, in the order in which they were taken; the last version of each.
+    """
+
+    budget: float
+    spent: float = 0.0
+    heads: dict[tuple[str, int, int], list[dict[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def blocks(self) -> list[dict[str, Any]]:
+        """All blocks, as ``Snapshot`` in the schema holds them."""
+        return [block for blocks in self.heads.values() for block in blocks]
+
+    def take(self, where: tuple[str, int, int], blocks: list[dict[str, Any]]) -> bool:
+        """Hold these blocks of a head instead of the ones it had, if they fit; tell whether they did."""
+        more = _weight(blocks) - _weight(self.heads.get(where, []))
+        if self.spent + more > self.budget:
+            return False
+        self.heads[where] = blocks
+        self.spent += more
+        return True
+
+
+def fill(
+    attention: Attention, state: Mapping[str, Any], meta: Mapping[str, Any], budget: float
+) -> Filling:
+    """Choose the blocks of a snapshot by the rule above.
+
+    Args:
+        attention: The record.
+        state: The selection on show.
+        meta: What `describe` says of the record; heads are ranked by its ``top``.
+        budget: Characters that the blocks may take in the page.
+    """
+    filling = Filling(budget)
+    order = _order(attention, state, meta)
+    first = _where(*order[0])
+    filling.take(first, _whole(attention, *order[0]))
+    for layer, head in order:
+        if _where(layer, head) in filling.heads:
+            continue  # shades never take the place of numbers
+        if not filling.take(_where(layer, head), _shades(attention, layer, head)):
+            # Of a long head at least its map.
+            filling.take(_where(layer, head), _map(attention, layer, head))
+            break
+    for layer, head in order:
+        if _where(layer, head) != first and not filling.take(
+            _where(layer, head), _whole(attention, layer, head)
+        ):
+            break
+    return filling
+
+
+def whole_head(attention: Attention, state: Mapping[str, Any]) -> float:
+    """Return the characters that the first selected head takes, whole and float32."""
+    layer = attention[state["stream"]][state["layer"]]
+    return _weight(_whole(attention, layer, state["heads"][0]))
+
+
+def shrink(meta: Mapping[str, Any], overview: bytes, limit: float) -> tuple[dict[str, Any], bytes]:
+    """Return meta and thumbnails that compress to ``limit`` characters, pooled further where they do not yet.
+
+    The smallest thumbnails are 8 × 8, whatever the limit: without them there is nothing to click.
+    """
+    for size in THUMBNAIL_SIZES:
+        smaller, data = _pooled(meta, overview, size)
+        # Base64, compressed, and base64 once more: a fifth longer than compressed alone.
+        if len(zlib.compress(data)) * 4 / 3 * 1.2 <= limit:
+            break
+    return smaller, data
+
+
+def _pooled(meta: Mapping[str, Any], overview: bytes, size: int) -> tuple[dict[str, Any], bytes]:
+    streams, chunks, offset = [], [], 0
+    for stream in meta["streams"]:
+        place = stream["overview"]
+        heads = sum(layer["num_heads"] for layer in stream["layers"])
+        rows, columns = place["rows"], place["columns"]
+        images = np.frombuffer(overview, np.uint8, heads * rows * columns, place["offset"]).reshape(
+            heads, rows, columns
+        )
+        for axis in (1, 2):
+            length = images.shape[axis]
+            starts = np.arange(min(size, length)) * length // min(size, length)
+            images = np.maximum.reduceat(images, starts, axis=axis)
+        shape = {"offset": offset, "rows": images.shape[1], "columns": images.shape[2]}
+        streams.append({**stream, "overview": {**place, **shape}})
+        chunks.append(images.tobytes())
+        offset += images.size
+    return {**meta, "streams": streams}, b"".join(chunks)
+
+
+def _weight(blocks: list[dict[str, Any]]) -> float:
+    return sum(len(stored["block"]["data"]) * TWICE + OVERHEAD for stored in blocks)
+
+
+def _where(layer: Layer, head: int) -> tuple[str, int, int]:
+    return layer.stream, layer.layer, head
+
+
+def _whole(attention: Attention, layer: Layer, head: int) -> list[dict[str, Any]]:
+    """Return every block the views ask for about a head, float32; what cannot be had is left out."""
+    exact = [_stored(attention, request) for request in requests_for_head(layer, head)]
+    return _map(attention, layer, head) + [stored for stored in exact if stored is not None]
+
+
+def _shades(attention: Attention, layer: Layer, head: int) -> list[dict[str, Any]]:
+    """Return a head's weights in 256 shades."""
+    requests = requests_for_head(layer, head)
+    weights = [request for request in requests if request["what"] == "weights"]
+    shaded = [_stored(attention, request, shaded=True) for request in weights]
+    return _map(attention, layer, head) + [stored for stored in shaded if stored is not None]
+
+
+def _map(attention: Attention, layer: Layer, head: int) -> list[dict[str, Any]]:
+    """Return what a long head's heat map is drawn from: the head pooled, in shades. Nothing for a short one."""
+    if layer.n_query * layer.n_key <= LARGEST_MAP:
+        return []
+    where = {"stream": layer.stream, "layer": layer.layer, "head": head}
+    stored = _stored(attention, {"what": "pooled", **where, "size": POOLED_SIZE}, shaded=True)
+    return [] if stored is None else [stored]
+
+
+def _stored(
+    attention: Attention, request: dict[str, Any], *, shaded: bool = False
+) -> dict[str, Any] | None:
+    """Return a request with its answer, or None where there is none: the copy then says so in place."""
+    try:
+        block, data = answer(attention, request)
+    except ValueError:
+        # Numbers that are not numbers.
+        logger.debug("Left out of the copy: %s.", request, exc_info=True)
+        return None
+    if shaded:
+        block, data = encode(shade(decode(block, data).astype(np.float32)))
+    return {"request": request, "block": deflate(block, data)}
+
+
+def _order(
+    attention: Attention, state: Mapping[str, Any], meta: Mapping[str, Any]
+) -> list[tuple[Layer, int]]:
+    """Return all heads, the selected one first."""
+    at = state["layer"]
+    selected = [(at, head) for head in state["heads"]]
+    pinned = [tuple(pair) for pair in state["compare"]]
+    ranked = []
+    for described in meta["streams"]:
+        stream = attention[described["name"]]
+        shown = stream.name == state["stream"]
+        heads = [(layer, head) for layer in stream for head in range(layer.num_heads)]
+        for (layer, head), strongest in zip(heads, described["top"][2::3], strict=True):
+            pair = (layer.layer, head)
+            nearness = (
+                (0, selected.index(pair))
+                if shown and pair in selected
+                else (1, pinned.index(pair))
+                if shown and pair in pinned
+                else (2 if shown else 3, -strongest)
+            )
+            ranked.append((nearness, layer, head))
+    ranked.sort(key=lambda entry: entry[0])
+    return [(layer, head) for _, layer, head in ranked]
