@@ -21,7 +21,7 @@ FRAME_HEIGHT = 640
 AROUND = 2_000
 
 GONE = (
-    "This widget is drawn by its kernel, which is not there. Run this cell again to bring it back: the call that made it"
+    "This widget needs its kernel, in a notebook. Run this cell again to bring it back: the call that made it"
     " was attnwidget.view(…). To keep it in the notebook, call view.freeze() or press “freeze” in its toolbar."
 )
 # JupyterLab shows nothing of an output that holds a widget but "Loading widget…" when the kernel is gone, whatever else
