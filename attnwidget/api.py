@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.attention import Attention
-from attnwidget.capture import OPTIONS, capture, recording
+from attnwidget.capture import capture, check_options, recording
 from attnwidget.pocket import pocket
 from attnwidget.storage import load
 from attnwidget.weights import from_weights
@@ -73,7 +71,7 @@ def view(
         if inputs is None or isinstance(model, (tuple, list)):
             message = _no_inputs(model)
             raise TypeError(message)
-        _check_options(model, options)
+        check_options(model, options, STATE)
         attention = capture(model, inputs, tokenizer, **options)
     return AttentionWidget(attention, frozen=frozen, **_placed(attention, state))
 
@@ -97,24 +95,6 @@ def neuron_view(
 ) -> AttentionWidget:
     """Show why a weight is what it is: `view`, opened on the neuron view."""
     return view(model, inputs, tokenizer=tokenizer, **{"view": "neuron", **options})
-
-
-def _check_options(model: Any, options: dict[str, Any]) -> None:
-    """Refuse what neither the widget nor `capture` nor the model's forward names: it would go unheard."""
-    named = (
-        inspect.signature(getattr(model, "forward", model)).parameters if callable(model) else {}
-    )
-    accepted = [*STATE, *OPTIONS, *named]
-    for name in options:
-        if name not in accepted:
-            close = get_close_matches(name, accepted, n=1)
-            hint = (
-                f"did you mean {close[0]!r}?"
-                if close
-                else f"accepted are {', '.join((*STATE, *OPTIONS))}."
-            )
-            message = f"Unknown option {name!r}: {hint}"
-            raise TypeError(message)
 
 
 def _no_inputs(model: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from attnwidget.capture.recording import OPTIONS, Recording, capture, recording
+from attnwidget.capture.options import check_options
+from attnwidget.capture.recording import Recording, capture, recording
 
-__all__ = ["OPTIONS", "Recording", "capture", "recording"]
+__all__ = ["Recording", "capture", "check_options", "recording"]

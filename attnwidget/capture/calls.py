@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.interface import Arguments
     from attnwidget.capture.pieces import Pieces
 
-__all__ = ["Call", "Calls", "looks_back", "unsupported"]
+__all__ = ["Call", "Calls", "drops", "looks_back", "unsupported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +204,13 @@ def _sinks_of_queries(sinks: Tensor, bias: Tensor | None) -> tuple[Tensor, Tenso
     A softmax does not feel what is taken off all its scores; taken off the scores of one query, its sink is 0.
     """
     return sinks.new_zeros(sinks.shape[1]), -sinks if bias is None else bias - sinks
+
+
+def drops(arguments: Arguments) -> bool:
+    """Tell whether a call drops some of its weights at random."""
+    # Eager functions ask the module whether it trains, the others do as they are told.
+    training = arguments.module.training or not arguments.implementation.endswith("eager")
+    return bool(arguments.options.get("dropout")) and training
 
 
 def unsupported(arguments: Arguments) -> str | None:

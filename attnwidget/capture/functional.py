@@ -145,6 +145,8 @@ class FunctionTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return func(*args, **kwargs)
         if handler is FunctionTap._taken_apart:
             return self._taken_apart(func, args, kwargs)
+        if handler is FunctionTap._before and fused.draws(_name(func), args, kwargs):
+            return self._taken_apart(func, args, kwargs)
         if handler is FunctionTap._before:
             self._guarded(self._before, func, args, kwargs)
             return func(*args, **kwargs)
@@ -303,7 +305,7 @@ def _handler(func: Any) -> Any:
     name = _name(func)
     if name in fused.NAMES:
         return FunctionTap._before  # noqa: SLF001
-    if name == "einsum":
+    if name in {"einsum", fused.MATHS}:
         return FunctionTap._taken_apart  # noqa: SLF001
     if name == "gather":
         return FunctionTap._gathered  # noqa: SLF001

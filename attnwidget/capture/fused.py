@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["NAMES", "inner_path", "read"]
+__all__ = ["MATHS", "NAMES", "draws", "inner_path", "read"]
 
 _ATTENTION = "scaled_dot_product_attention"
+MATHS = (
+    "_scaled_dot_product_attention_math"  # what the above is made of where no kernel does it all
+)
 _EFFICIENT = "_scaled_dot_product_efficient_attention"
 _LAYER = "_transformer_encoder_layer_fwd"
 _NATIVE = "_native_multi_head_attention"
@@ -53,6 +56,11 @@ def inner_path(name: str, path: str, module: nn.Module) -> str:
     """Name the module that attends: the fast path of a whole encoder layer does not call it."""
     inside = name == _LAYER and isinstance(getattr(module, "self_attn", None), nn.Module)
     return (f"{path}.self_attn" if path else "self_attn") if inside else path
+
+
+def draws(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+    """Tell whether an operation that is made of others drops weights at random: those others show which."""
+    return name == _ATTENTION and bool(_dropout(name, args, kwargs))
 
 
 def read(
@@ -95,8 +103,18 @@ def read(
         key=key,
         value=value,
         attention_mask=mask,
-        options={"scaling": kwargs.get("scale"), "is_causal": causal},
+        options={
+            "scaling": kwargs.get("scale"),
+            "is_causal": causal,
+            "dropout": _dropout(name, args, kwargs),
+        },
     )
+
+
+def _dropout(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    # Right before the flag that says whether later keys are hidden, in all of them.
+    position = _CAUSAL_POSITION.get(name, 4) - 1
+    return kwargs.get("dropout_p", args[position] if len(args) > position else 0.0)
 
 
 def _four(tensor: Tensor) -> Tensor:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.capture.tensors import ACCEPTED, UNBATCHED, as_tensor, batched, placed
+from attnwidget.capture.tensors import (
+    ACCEPTED,
+    UNBATCHED,
+    as_tensor,
+    batched,
+    device_of,
+    placed,
+)
 from attnwidget.capture.texts import find_tokenizer, is_text, pick, sequence_ids, tokenized
 from attnwidget.capture.towers import Hints, batch_size
 
@@ -186,7 +193,7 @@ def _with_decoder(
             msg = "both target and decoder inputs given; give one of them."
             raise ValueError(msg)
         return inputs
-    rows, device = batch_size(inputs) or 1, model.device
+    rows, device = batch_size(inputs) or 1, device_of(model)
     start = _start_token(model)
     if target is None and "input_ids" in inputs and model.can_generate():
         ids = _greedy(model, inputs)

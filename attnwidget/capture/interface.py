@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import torch
 from transformers.modeling_utils import AttentionInterface
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["Arguments", "Listener", "is_listening", "listening"]
+__all__ = ["Arguments", "Listener", "is_listening", "listeners", "listening"]
 
 _NAMES = ("module", "query", "key", "value", "attention_mask")
 # A few models name the tensors differently in their private functions.
@@ -61,6 +62,9 @@ class Listener(Protocol):
 
     def heard(self, arguments: Arguments) -> AbstractContextManager[None]:
         """Take note of one call, before it runs; it runs inside of what is returned."""
+
+    def flexed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AbstractContextManager[None]:
+        """Take note of one call of PyTorch's ``flex_attention``; it runs inside of what is returned."""
 
 
 # Per context, hence per thread and per asyncio task: two recordings at once never hear each other's models.
@@ -115,7 +119,17 @@ def listening(listener: Listener) -> Iterator[None]:
 
 def is_listening(listener: Listener) -> bool:
     """Tell whether ``listener`` listens in the current context."""
-    return any(other is listener for other in _listeners.get())
+    return any(other is listener for other in listeners())
+
+
+def listeners() -> tuple[Listener, ...]:
+    """Return who listens in the current context; nobody does while gradients are computed."""
+    return () if in_backward() else _listeners.get()
+
+
+def in_backward() -> bool:
+    """Tell whether gradients are being computed: what then runs (gradient checkpointing) has run and been heard before."""
+    return torch._C._current_graph_task_id() != -1  # noqa: SLF001  as torch's own ModuleTracker asks
 
 
 def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -144,7 +158,7 @@ def _tapped(function: Callable[..., Any], implementation: str) -> Callable[..., 
                 implementation=implementation, options=given, folds_sinks=folds, **five
             )
             with ExitStack() as stack:
-                for listener in _listeners.get():
+                for listener in listeners():
                     stack.enter_context(listener.heard(arguments))
                 return function(*args, **kwargs)
         return function(*args, **kwargs)

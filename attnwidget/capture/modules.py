@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["blocks_around", "may_attend", "watching"]
 
 _MARKS = frozenset(
-    {"softmax", "Softmax", "scaled_dot_product_attention", "multi_head_attention_forward"}
+    {
+        "softmax",
+        "Softmax",
+        "scaled_dot_product_attention",
+        "multi_head_attention_forward",
+        "flex_attention",
+    }
 )
 
 

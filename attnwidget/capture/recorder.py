@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +12,8 @@ from transformers import PreTrainedModel
 from attnwidget.capture.adapters import adapter_of
 from attnwidget.capture.adapters.scatter import Shared, scattered
 from attnwidget.capture.adapters.strips import Notes
-from attnwidget.capture.calls import Calls, unsupported
+from attnwidget.capture.calls import Calls, drops, unsupported
+from attnwidget.capture.flex import flexed, heard_at
 from attnwidget.capture.functional import FunctionTap
 from attnwidget.capture.interface import is_listening, listening
 from attnwidget.capture.modules import blocks_around, may_attend, watching
@@ -68,6 +69,7 @@ class Recorder:
         self.ran: set[str] = set()
         self.forward_passes = 0
         self.broken: dict[str, str] = {}
+        self.undropped: dict[str, None] = {}
         self._rows: int | None = None
         self._blocks: dict[str, tuple[nn.Module, Tensor]] = {}
         self._tap = FunctionTap(self, frozenset(p.data_ptr() for p in model.parameters()))
@@ -81,6 +83,7 @@ class Recorder:
         attending = self._attending
         with ExitStack() as stack:
             stack.enter_context(listening(self))
+            stack.enter_context(heard_at(attending.values()))
             stack.callback(self._blocks.clear)
             stack.callback(self._tap.close)
             stack.enter_context(
@@ -119,13 +122,45 @@ class Recorder:
             # What the arguments do not say, the arithmetic may.
             self.broken.setdefault(path, trouble)
             return nullcontext()
+        if drops(arguments):
+            return self._dropping(path, arguments)
         with self._tap.paused():
             self._keep(path, arguments)
         return self._tap.paused()
 
+    @contextmanager
+    def _dropping(self, path: str, arguments: Arguments) -> Iterator[None]:
+        """Read a call with dropout from its arithmetic, as its arguments do not say which weights are dropped.
+
+        A fused kernel draws them inside and shows nobody; then the weights before dropout have to do.
+        """
+        before = self._count(path)
+        yield
+        if self._count(path) == before:
+            with self._tap.paused():
+                self._keep(path, arguments)
+            self.undropped[path] = None
+
+    def _count(self, path: str) -> int:
+        return len(self.calls[path].calls) if path in self.calls else 0
+
+    def flexed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AbstractContextManager[None]:
+        """Keep one call of ``flex_attention`` that the running module makes."""
+        frame = self._tap.frame
+        if frame is None or not self._tap.reads:
+            return nullcontext()
+        with self._tap.paused():
+            try:
+                self._keep(frame.path, flexed(frame.module, args, kwargs, self.row))
+            except Exception as error:  # noqa: BLE001  the model is about to run all the same
+                self.failed(frame, error)
+        return self._tap.paused()  # compiled code must not meet the tap
+
     def called(self, frame: Frame, arguments: Arguments) -> None:
         """Keep a call of one of PyTorch's own attention functions."""
         self._keep(frame.path, arguments)
+        if drops(arguments):
+            self.undropped[frame.path] = None
 
     def summed(self, frame: Frame, weighted_sum: WeightedSum) -> None:
         """Keep a call that was recognised by its arithmetic."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import warnings
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,19 +14,18 @@ from attnwidget.attention import Attention
 from attnwidget.capture.assemble import assemble
 from attnwidget.capture.inputs import prepare
 from attnwidget.capture.naming import module_kinds
+from attnwidget.capture.options import check_options
 from attnwidget.capture.recorder import Recorder
 from attnwidget.capture.texts import local_tokenizer
 from attnwidget.capture.towers import Hints
+from attnwidget.capture.wrappers import entrance, most_tokens, own_tokenizer, plainly, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from attnwidget.attention import Stream
 
-__all__ = ["OPTIONS", "Recording", "capture", "recording"]
-
-# What `capture` takes by name, besides what it passes on to the model.
-OPTIONS = ("target", "batch", "device")
+__all__ = ["Recording", "capture", "recording"]
 
 _ONCE = (
     " Record one forward pass, or one generation with its key/value cache, at a time; attnwidget.capture(model, ids) "
@@ -131,7 +128,11 @@ def recording(
     """
     _check_model(model)
     _check_tokenizer(tokenizer)
-    with _recorded(model, tokenizer, batch, device, Hints()) as handle:
+    tokenizer = tokenizer or own_tokenizer(model)
+    with (
+        plainly(model),
+        _recorded(model, tokenizer, batch, device, Hints()) as handle,
+    ):
         yield handle
 
 
@@ -176,18 +177,22 @@ def capture(
     """
     _check_model(model)
     _check_tokenizer(tokenizer)
-    _check_names(model, forward_kwargs)
-    prepared = prepare(model, inputs, tokenizer, target=target, batch=batch)
+    tokenizer, most = tokenizer or own_tokenizer(model), most_tokens(model)
+    inner = unwrapped(model)
+    check_options(inner, forward_kwargs)
+    prepared = prepare(inner, inputs, tokenizer, target=target, batch=batch)
+    _check_length(model, prepared.inputs, most)
     with (
-        _recorded(model, prepared.tokenizer, prepared.batch, device, prepared.hints) as handle,
+        plainly(model),
+        _recorded(inner, prepared.tokenizer, prepared.batch, device, prepared.hints) as handle,
         torch.no_grad(),
     ):
         try:
-            model(**{**prepared.inputs, **forward_kwargs})
+            inner(**{**prepared.inputs, **forward_kwargs})
         except torch.cuda.OutOfMemoryError:
             raise
         except (IndexError, RuntimeError) as error:  # a table looked up, or sliced and added
-            too_long = _too_long(model, prepared.inputs)
+            too_long = _too_long(inner, prepared.inputs)
             if too_long is None:
                 raise
             raise too_long from error
@@ -224,7 +229,7 @@ def _recorded(
     model: nn.Module, tokenizer: Any, batch: int | None, device: torch.device | str, hints: Hints
 ) -> Iterator[Recording]:
     handle = Recording()
-    recorder = Recorder(model, batch=batch, device=device)
+    recorder = Recorder(entrance(model), batch=batch, device=device)
     recorder.start()
     try:
         yield handle
@@ -234,12 +239,12 @@ def _recorded(
     finally:
         recorder.stop()
     object.__setattr__(handle, "_state", "the model's attention could not be recorded")
-    object.__setattr__(handle, "_finished", _finish(recorder, tokenizer, hints))
+    object.__setattr__(handle, "_finished", _finish(recorder, unwrapped(model), tokenizer, hints))
 
 
-def _finish(recorder: Recorder, tokenizer: Any, hints: Hints) -> Attention:
+def _finish(recorder: Recorder, model: nn.Module, tokenizer: Any, hints: Hints) -> Attention:
     if tokenizer is None:
-        tokenizer = local_tokenizer(recorder.model)
+        tokenizer = local_tokenizer(model)
     streams, failed = assemble(recorder, getattr(tokenizer, "tokenizer", tokenizer), hints)
     missed = recorder.missed()
     failed |= {path: recorder.broken[path] for path in missed if path in recorder.broken}
@@ -257,9 +262,14 @@ def _finish(recorder: Recorder, tokenizer: Any, hints: Hints) -> Attention:
         warnings.warn(
             f"not recorded: {module_kinds(recorder.model, paths)} {reason}.", stacklevel=5
         )
-    attention = Attention(
-        model_name=type(recorder.model).__name__, streams=streams, text=hints.text
-    )
+    if recorder.undropped:
+        warnings.warn(
+            f"shown before dropout, which was drawn inside of a fused kernel: "
+            f"{module_kinds(recorder.model, recorder.undropped)}. attn_implementation='eager' shows the weights that "
+            "were used, model.eval() has no dropout.",
+            stacklevel=5,
+        )
+    attention = Attention(model_name=type(model).__name__, streams=streams, text=hints.text)
     _log.debug("recorded %s", attention)
     return attention
 
@@ -287,14 +297,15 @@ def _nothing(recorder: Recorder, missed: list[str], failed: dict[str, str]) -> s
     return f"{name} has no attention layers: none of its modules is an attention module."
 
 
-def _check_names(model: Any, forward_kwargs: Mapping[str, Any]) -> None:
-    """Refuse a misspelt option of `capture`: most models' forward takes any name and says nothing."""
-    known = inspect.signature(model.forward).parameters
-    for name in forward_kwargs:
-        close = get_close_matches(name, ("tokenizer", *OPTIONS), n=1, cutoff=0.75)
-        if close and name not in known:
-            msg = f"Unknown option {name!r}: did you mean {close[0]!r}?"
-            raise TypeError(msg)
+def _check_length(model: nn.Module, inputs: Mapping[str, Any], most: int | None) -> None:
+    """Refuse more tokens than a sentence encoder reads: it would cut them off, and the record would show them."""
+    ids = inputs.get("input_ids")
+    if most is not None and isinstance(ids, torch.Tensor) and ids.shape[-1] > most:
+        msg = (
+            f"inputs has {ids.shape[-1]} tokens, {type(model).__name__} cuts its texts off after {most}: shorten it, or "
+            "give the model inside, model[0].auto_model."
+        )
+        raise ValueError(msg)
 
 
 def _check_model(model: Any) -> None:

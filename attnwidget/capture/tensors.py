@@ -11,7 +11,7 @@ import torch
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ACCEPTED", "UNBATCHED", "as_tensor", "batched", "placed"]
+__all__ = ["ACCEPTED", "UNBATCHED", "as_tensor", "batched", "device_of", "placed"]
 
 # Number of axes without the batch, for the inputs people cut out of a batch most.
 UNBATCHED = {"pixel_values": 3, "input_features": 2, "input_values": 1, "inputs_embeds": 2}
@@ -65,7 +65,7 @@ def placed(model: nn.Module, inputs: dict[str, Any]) -> dict[str, Any]:
     parameter = next((p for p in model.parameters() if p.is_floating_point()), None)
     if parameter is None:
         return inputs
-    device = getattr(model, "device", parameter.device)
+    device = device_of(model)
     dtype = getattr(model, "dtype", parameter.dtype)
 
     def place(value: Any) -> Any:
@@ -74,3 +74,17 @@ def placed(model: nn.Module, inputs: dict[str, Any]) -> dict[str, Any]:
         return value.to(device, dtype) if value.is_floating_point() else value.to(device)
 
     return {name: place(value) for name, value in inputs.items()}
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Say where the model wants its inputs."""
+    devices = [getattr(model, "device", None), *(p.device for p in model.parameters())]
+    for device in devices:
+        if isinstance(device, torch.device) and device.type != "meta":
+            return device
+    # Every weight waits elsewhere until it is needed; accelerate knows where it will be.
+    for module in model.modules():
+        device = getattr(getattr(module, "_hf_hook", None), "execution_device", None)
+        if device is not None:
+            return torch.device(device)
+    return torch.device("cpu")

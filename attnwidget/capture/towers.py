@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,8 @@ def named(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> d
     """Give the arguments of a forward call their names."""
     if not args:
         return kwargs
+    if len(args) == 1 and isinstance(args[0], Mapping):  # as sentence encoders hand them on
+        return {**args[0], **kwargs}
     try:
         bound = inspect.signature(module.forward).bind_partial(*args, **kwargs).arguments
     except TypeError:  # the call itself is about to complain
@@ -166,7 +169,8 @@ def describe_axis(
     positions: Positions | None = None
     for tower in towers:
         ids = tower.joined(tower.own("input_ids", side))
-        if ids is not None and len(ids) in {count, num_queries}:
+        learned = _learned_prompt(tower)
+        if ids is not None and {len(ids), len(ids) + learned} & {count, num_queries}:
             positions = _tokens(ids, tower.segments(side), tokenizer, hints)
         else:
             positions = _grid(tower, count) or _frames(tower, count)
@@ -188,6 +192,14 @@ def sequence_length(towers: Iterable[Tower], side: str) -> int | None:
         if embeds is not None:
             return int(embeds[1])
     return None
+
+
+def _learned_prompt(tower: Tower) -> int:
+    """Return how many learned vectors an adapter (prompt tuning) puts before the tokens."""
+    config = getattr(tower.module, "active_peft_config", None)
+    if not getattr(config, "is_prompt_learning", False):
+        return 0
+    return int(getattr(config, "num_virtual_tokens", 0) or 0)
 
 
 def real_positions(towers: list[Tower], name: str, count: int, *, side: str) -> Tensor:

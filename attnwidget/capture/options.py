@@ -1,0 +1,69 @@
+"""The names that may be given besides model and inputs: one rule for every door."""
+
+from __future__ import annotations
+
+import inspect
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.utils.generic import TransformersKwargs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["OPTIONS", "check_options"]
+
+# What `capture` takes by name, besides what it passes on to the model.
+OPTIONS = ("target", "batch", "device")
+
+
+def check_options(model: Any, given: Iterable[str], accepted: Iterable[str] = ()) -> None:
+    """Refuse names that nobody would hear of: most models' forward takes any name and says nothing.
+
+    Args:
+        model: The model; what its forward names is accepted. Where that takes any name, to hand it on, also what the
+            modules inside name.
+        given: The names to check.
+        accepted: Names accepted besides, and offered in the message.
+
+    Raises:
+        TypeError: If a name is none of these.
+    """
+    offered = (*accepted, *OPTIONS)
+    unknown = [name for name in given if name not in offered]
+    if not unknown:
+        return
+    heard = _heard(model)
+    for name in unknown:
+        if name in heard:
+            continue
+        close = get_close_matches(name, ("inputs", "tokenizer", *offered, *sorted(heard)), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"accepted are {', '.join(offered)}"
+        if not close:
+            hint += f", and what {type(model).__name__}.forward names."
+        message = f"Unknown option {name!r}: {hint}"
+        raise TypeError(message)
+
+
+def _heard(model: Any) -> set[str]:
+    """Names that the model's forward, or anything it may hand them on to, has a parameter for."""
+    if not isinstance(model, nn.Module):
+        return set()
+    own = inspect.signature(model.forward).parameters
+    names = _named(own)
+    if any(one.kind is one.VAR_KEYWORD for one in own.values()):
+        for kind in {type(module): module for module in model.modules()}.values():
+            names |= _named(inspect.signature(kind.forward).parameters)
+            if isinstance(kind, PreTrainedModel):
+                names |= set(TransformersKwargs.__annotations__)
+    return names - {"self", "input", "inputs", "args"}
+
+
+def _named(parameters: Any) -> set[str]:
+    return {
+        name
+        for name, one in parameters.items()
+        if one.kind in {one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY}
+    }
