@@ -15,6 +15,7 @@ import torch
 from models.coverage.probe import PROBED, probe
 from torch.nn import functional
 from torch.nn.modules.module import (
+    _global_forward_hooks_with_kwargs,
     register_module_forward_hook,
     register_module_forward_pre_hook,
 )
@@ -83,6 +84,8 @@ class Reference(TorchFunctionMode):
         """Cease to look on."""
         for hook in self._hooks:
             hook.remove()
+            # PyTorch's own handle forgets this entry, which then reads as a hook of every module.
+            _global_forward_hooks_with_kwargs.pop(hook.id, None)
         super().__exit__(*error)
 
     def _before_module(self, module: Any, args: Any) -> None:
