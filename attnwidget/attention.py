@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from attnwidget.finding.find import Pattern
     from attnwidget.finding.places import Place
+    from attnwidget.next_tokens import NextTokens
     from attnwidget.positions import Positions
 
 __all__ = ["Attention", "Layer", "Stream"]
@@ -95,11 +96,13 @@ class Attention:
         model_name: Class of the model, or what the caller called it.
         streams: Stream name to `Stream`, in order; read-only.
         text: The text that went in, where there was one.
+        next_tokens: Query position to the most probable next tokens there, where the model gave logits of them.
     """
 
     model_name: str
     streams: Mapping[str, Stream]
     text: str | None = None
+    next_tokens: NextTokens | None = None
 
     def __post_init__(self) -> None:
         """Check and freeze the streams.
@@ -115,7 +118,7 @@ class Attention:
 
     def __reduce__(self) -> tuple[type[Attention], tuple[object, ...]]:
         # The read-only mapping cannot be copied or pickled itself.
-        return Attention, (self.model_name, dict(self.streams), self.text)
+        return Attention, (self.model_name, dict(self.streams), self.text, self.next_tokens)
 
     def __len__(self) -> int:
         return len(self.streams)

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import safetensors
+import torch
 from safetensors.torch import save_file
 
 from attnwidget.attention import Attention, Layer, Stream
 from attnwidget.masks import Band
+from attnwidget.next_tokens import NextTokens
 from attnwidget.positions import Position
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ __all__ = ["FORMAT_VERSION", "load", "save"]
 FORMAT_VERSION = 2
 _HEADER = "attnwidget"
 _TENSORS = ("query", "key", "value", "bias", "sinks", "recorded", "value_norms")
+_ARRAYS = ("ids", "probabilities", "chosen", "chosen_probabilities")
 _PLAIN = ("layer", "module_path", "num_heads", "scaling", "softcap", "reason", "norm_reason")
 
 
@@ -53,6 +56,7 @@ def save(attention: Attention, path: str | os.PathLike[str]) -> None:
         "model_name": attention.model_name,
         "text": attention.text,
         "streams": [_stream_to_json(stream, pool) for stream in attention.streams.values()],
+        "next_tokens": _next_tokens_to_json(attention.next_tokens, pool),
     }
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
@@ -104,7 +108,8 @@ def load(path: str | os.PathLike[str]) -> Attention:
     try:
         streams = [_stream_from_json(stream, tensors) for stream in record["streams"]]
         named = {stream.name: stream for stream in streams}
-        return Attention(record["model_name"], named, text=record["text"])
+        expected = _next_tokens_from_json(record.get("next_tokens"), tensors)
+        return Attention(record["model_name"], named, text=record["text"], next_tokens=expected)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         message = f"{path} is damaged: {type(error).__name__}: {error}."
         raise ValueError(message) from error
@@ -176,6 +181,33 @@ def _layer_from_json(layer: dict[str, Any], stream: str, tensors: dict[str, Tens
     fields |= {name: tensors[key] for name, key in layer["tensors"].items()}
     band = None if layer["band"] is None else Band(**layer["band"])
     return Layer(stream=stream, band=band, **fields)
+
+
+def _next_tokens_to_json(expected: NextTokens | None, pool: _Pool) -> dict[str, Any] | None:
+    if expected is None:
+        return None
+    held = {name: torch.from_numpy(getattr(expected, name).copy()) for name in _ARRAYS}
+    return {
+        "stream": expected.stream,
+        "prompt": expected.prompt,
+        "first": expected.first,
+        "labels": {str(token): label for token, label in expected.labels.items()},
+        "tensors": {name: pool.add(array, f"next_tokens.{name}") for name, array in held.items()},
+    }
+
+
+def _next_tokens_from_json(
+    expected: dict[str, Any] | None, tensors: dict[str, Tensor]
+) -> NextTokens | None:
+    if expected is None:  # also files that were written before there was such a thing
+        return None
+    return NextTokens(
+        stream=expected["stream"],
+        prompt=expected["prompt"],
+        first=expected["first"],
+        labels={int(token): label for token, label in expected["labels"].items()},
+        **{name: tensors[key].numpy() for name, key in expected["tensors"].items()},
+    )
 
 
 def _positions_to_json(positions: Positions) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ __all__ = ["assemble"]
 
 def assemble(
     recorder: Recorder, tokenizer: Any, hints: Hints
-) -> tuple[dict[str, Stream], dict[str, str]]:
+) -> tuple[dict[str, Stream], dict[str, str], dict[str, Tensor]]:
     """Make streams of everything ``recorder`` heard.
 
     Args:
@@ -37,9 +37,11 @@ def assemble(
         hints: What is known about the tokens beyond their ids.
 
     Returns:
-        The streams by name, and for each module that could not be made part of one the reason.
+        The streams by name; for each module that could not be made part of one the reason; and for each stream the
+        indices of its queries that are no padding.
     """
     streams: dict[str, Stream] = {}
+    kept: dict[str, Tensor] = {}
     axes: dict[str, Axis] = {}
     failed: dict[str, str] = {}
     for name, group in grouped(recorder).items():
@@ -48,7 +50,8 @@ def assemble(
             own = name if number == 1 else f"{name} {number}"
             builder = _StreamBuilder(recorder, own, name, sources)
             streams[own] = builder.build(tokenizer, hints, axes)
-    return streams, failed
+            kept[own] = builder.queries
+    return streams, failed, kept
 
 
 class _StreamBuilder:
@@ -59,6 +62,7 @@ class _StreamBuilder:
         self.name = name
         self.side = side
         self.sources = sources
+        self.queries = torch.empty(0, dtype=torch.long)
         # Keyed by the ids of tensors, which the calls in `sources` keep alive.
         self._masks: dict[Any, tuple[Band | None, Tensor | None]] = {}
         self._biases: dict[Any, Tensor | None] = {}
@@ -90,6 +94,7 @@ class _StreamBuilder:
             keys = torch.arange(first.num_keys)
             if not first.cross or not len(queries):
                 queries = torch.arange(first.num_queries)
+        self.queries = queries
         layers = [self._layer(source, queries, keys) for source in self.sources]
         return Stream(
             name=self.name,
@@ -169,10 +174,12 @@ class _StreamBuilder:
 
     def _normed(self, layer: Layer, source: Source, queries: Tensor) -> Layer:
         """Add the lengths of the values behind the output projection."""
+        # It was looked at in the first pass; queries that were drafted there and refused are gone.
+        first = queries[queries < source.calls[0].query.shape[1]]
         norms, reason = value_norms(
             self.recorder.projections.of(source.path),
             layer,
-            queries,
+            first,
             windows=source.pieces is not None,
         )
         return replace(layer, value_norms=norms, norm_reason=reason)

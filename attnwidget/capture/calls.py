@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from attnwidget.capture.passes import CAPTURE
 from attnwidget.capture.visibility import View
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Calls:
         calls: Its calls in order.
         trouble: Why they cannot be made into a record, or ``None``.
         pieces: The pieces of its input it attends within, put behind each other, if it does.
+        last_key: The keys that the last call looked at, of all rows, as passed.
+        last_first: Index, counted over the whole recording, of the first of them.
     """
 
     path: str
@@ -69,14 +72,16 @@ class Calls:
     calls: list[Call] = field(default_factory=list)
     trouble: str | None = None
     pieces: Pieces | None = None
-    _last_key: Tensor | None = None
+    last_key: Tensor | None = None
+    last_first: int = 0
     _num_keys: int = 0
     _new: slice = field(default_factory=lambda: slice(None))
+    _anew: bool = False
 
     def add(
         self, arguments: Arguments, forward_pass: int, batch: int, device: torch.device
     ) -> None:
-        """Keep what is new in one call."""
+        """Keep what is new in one call; a pass that goes back on others is to be announced first (`go_back`)."""
         self.trouble = self.trouble or unsupported(arguments)
         if self.trouble is not None:
             self.calls.clear()
@@ -101,28 +106,53 @@ class Calls:
         elif not self.cross and forward_pass != self.calls[-1].forward_pass:
             self._num_keys += num_queries
         self.calls.append(call)
-        self._last_key, self._new = arguments.key, new
+        self.last_key, self.last_first, self._new = arguments.key, first_key, new
+
+    def go_back(self, count: int | None, *, keep: bool) -> None:
+        """Hear, before a pass, that its cache no longer holds the last ``count`` positions, or any (``None``).
+
+        Args:
+            count: Their number.
+            keep: Whether calls that read everything from the beginning are kept beside those before.
+        """
+        if count is not None:
+            self._num_keys -= 0 if self.cross else count
+        elif keep:
+            self._anew = True
+        else:
+            self.calls.clear()
 
     def give_up(self, trouble: str) -> None:
         """Say why there will be no record of this module."""
         self.trouble = self.trouble or trouble
         self.calls.clear()
 
-    def keys_agree(self, key: Tensor, batch: int) -> bool:
-        """Tell whether the last call looked at the keys put together here.
-
-        Beam search and the like reorder the cache between the calls; then it did not.
-        """
-        if self._last_key is None or len(self.calls) == 1 or self.cross:
-            return True
-        last = self.calls[-1]
-        used = key[:, last.first_key :]
-        given = self._last_key[min(batch, len(self._last_key) - 1)][:, : used.shape[1]].detach()
-        return torch.equal(given.to(used.device), used)
+    def disagreement(self, key: Tensor, batch: int) -> str | None:
+        """Say what is wrong if the last call did not look at the keys put together here."""
+        if self.last_key is None or len(self.calls) == 1 or self.cross:
+            return None
+        used = key[:, self.last_first :]
+        given = self.last_key[min(batch, len(self.last_key) - 1)][:, : used.shape[1]].detach()
+        given = given.to(used.device)
+        if torch.equal(given, used):
+            return None
+        if given.shape == used.shape and torch.allclose(given, used, rtol=0.1, atol=0.1):
+            return (
+                "was handed other keys than it had put into its cache (is the cache quantised?); generate with "
+                f"cache_implementation='dynamic', or {CAPTURE}"
+            )
+        return (
+            "had its key/value cache rewritten between forward passes, rows in another order or other keys; generate with "
+            f"num_beams=1, or {CAPTURE}"
+        )
 
     def _what_is_new(self, arguments: Arguments, batch: int) -> tuple[int, slice, str | None]:
         """In a later pass: the first key looked at, counted over the whole recording, which of them are new, trouble."""
         num_queries, num_keys = arguments.query.shape[2], arguments.key.shape[2]
+        if self._anew:
+            self._anew = False
+            self._num_keys = num_keys if self.cross else num_keys - num_queries
+            return 0, slice(None), None
         if self.cross:
             same = self._same_keys(arguments.key, batch)
             trouble = None if same else "looked at another sequence in each forward pass"
@@ -137,7 +167,7 @@ class Calls:
 
     def _takes_values(self, arguments: Arguments, batch: int, device: torch.device) -> bool:
         """Add to the last call if this one only applies the same weights to further values (differential attention)."""
-        last, key = self.calls[-1], self._last_key
+        last, key = self.calls[-1], self.last_key
         query = _row(arguments.query, batch, device)
         value = _row(arguments.value[:, :, self._new], batch, device)
         if key is None or query.shape != last.query.shape or arguments.key.shape != key.shape:
@@ -151,11 +181,15 @@ class Calls:
         return True
 
     def _same_keys(self, key: Tensor, batch: int) -> bool:
-        if key is self._last_key:
+        if key is self.last_key:
             return True
         first = self.calls[0].key
         row = key[min(batch, len(key) - 1)].detach()
-        return row.shape == first.shape and torch.equal(row.to(first.device), first)
+        if row.shape != first.shape:
+            return False
+        # Rows of a batch that hold the same may differ in their last bits, and beams change places.
+        apart = 16 * torch.finfo(first.dtype).eps * float(first.abs().max())
+        return bool(((row.to(first.device) - first).abs() <= apart).all())
 
 
 def looks_back(calls: Sequence[Call]) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["Arguments", "Listener", "is_listening", "listeners", "listening"]
+__all__ = ["Arguments", "Listener", "is_listening", "listeners", "listening", "silenced"]
 
 _NAMES = ("module", "query", "key", "value", "attention_mask")
 # A few models name the tensors differently in their private functions.
@@ -115,6 +115,16 @@ def listening(listener: Listener) -> Iterator[None]:
             _listeners.reset(token)
         finally:
             _installation.release()
+
+
+@contextmanager
+def silenced(listener: Listener) -> Iterator[None]:
+    """Let ``listener`` hear nothing of this context until the block ends."""
+    token = _listeners.set(tuple(other for other in _listeners.get() if other is not listener))
+    try:
+        yield
+    finally:
+        _listeners.reset(token)
 
 
 def is_listening(listener: Listener) -> bool:

@@ -21,6 +21,7 @@ __all__ = [
     "index_positions",
     "patch_positions",
     "special_ids",
+    "token_labels",
     "token_positions",
 ]
 
@@ -79,6 +80,24 @@ def token_positions(
     if roles is not None:
         positions = [replace(p, role=r) for p, r in zip(positions, roles, strict=True)]
     return tuple(positions)
+
+
+def token_labels(ids: Sequence[int], tokenizer: Any = None) -> list[str]:
+    """Label token ids that do not stand behind each other: each as if it were alone."""
+    if tokenizer is None:
+        return [str(token) for token in ids]
+    tokens = [str(token) for token in tokenizer.convert_ids_to_tokens(list(ids))]
+    special = special_ids(tokenizer)
+    spelling = _spelling(tokenizer, tokens)
+    labels = []
+    for token_id, token in zip(ids, tokens, strict=True):
+        if token_id in special:
+            labels.append(visible_text(token))
+            continue
+        characters = codecs.getincrementaldecoder("utf-8")()
+        _, label = _complete(_piece(token, spelling).data, characters)
+        labels.append(visible_text(label.removesuffix(" ") if spelling.word_end else label))
+    return labels
 
 
 def index_positions(count: int) -> Positions:

@@ -79,9 +79,7 @@ class Projections:
             if _is_linear(module) and any(_inside(path, parent) for parent in around)
         }
 
-    def watched(
-        self, listening: Callable[[], bool]
-    ) -> list[tuple[nn.Module, Enter, None]]:
+    def watched(self, listening: Callable[[], bool]) -> list[tuple[nn.Module, Enter, None]]:
         """Return what to watch; ``listening`` tells whether a call is one to hear."""
         return [
             (module, self._enter(path, module, listening), None)

@@ -15,12 +15,16 @@ from attnwidget.capture.adapters.strips import Notes
 from attnwidget.capture.calls import Calls, drops, unsupported
 from attnwidget.capture.flex import flexed, heard_at
 from attnwidget.capture.functional import FunctionTap
-from attnwidget.capture.interface import is_listening, listening
+from attnwidget.capture.generating import Search, following
+from attnwidget.capture.interface import is_listening, listening, silenced
 from attnwidget.capture.modules import blocks_around, may_attend, watching
 from attnwidget.capture.naming import attention_like, is_cross
+from attnwidget.capture.passes import Passes
 from attnwidget.capture.pieces import cut, join, join_trouble, ordered
 from attnwidget.capture.places import places, wholes
+from attnwidget.capture.predictions import Predictions, can_predict
 from attnwidget.capture.projections import Projections
+from attnwidget.capture.settle import settled
 from attnwidget.capture.solve import UnreadableError, solve
 from attnwidget.capture.towers import (
     Tower,
@@ -31,13 +35,14 @@ from attnwidget.capture.towers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
 
     from attnwidget.capture.frames import Frame, WeightedSum
     from attnwidget.capture.interface import Arguments
+    from attnwidget.capture.passes import Plan
     from attnwidget.capture.pieces import Pieces
 
 __all__ = ["Recorder"]
@@ -66,11 +71,17 @@ class Recorder:
         }
         self.candidates = attention_like(model)
         self.calls: dict[str, Calls] = {}
+        self.passes = Passes()
+        self.predictions = Predictions(self.passes)
+        self.rows: tuple[int, ...] = (batch or 0,)
+        self.row = batch or 0
         self.ran: set[str] = set()
         self.forward_passes = 0
         self.broken: dict[str, str] = {}
         self.undropped: dict[str, None] = {}
         self._rows: int | None = None
+        self._beams: dict[int, dict[str, Calls]] = {}
+        self._preparing = False
         self._blocks: dict[str, tuple[nn.Module, Tensor]] = {}
         self._tap = FunctionTap(self, frozenset(p.data_ptr() for p in model.parameters()))
         self._shared = Shared()
@@ -84,13 +95,14 @@ class Recorder:
         with ExitStack() as stack:
             stack.enter_context(listening(self))
             stack.enter_context(heard_at(attending.values()))
+            stack.enter_context(following(self, self.model))
             stack.callback(self._blocks.clear)
             stack.callback(self._tap.close)
             stack.enter_context(
                 watching(
                     [
                         *(
-                            (tower.module, self._enter(tower), None)
+                            (tower.module, self._enter(tower), self._leave(tower))
                             for tower in self.towers.values()
                         ),
                         *(
@@ -125,7 +137,8 @@ class Recorder:
         if drops(arguments):
             return self._dropping(path, arguments)
         with self._tap.paused():
-            self._keep(path, arguments)
+            for _ in self._each_row():
+                self._keep(path, arguments)
         return self._tap.paused()
 
     @contextmanager
@@ -138,7 +151,8 @@ class Recorder:
         yield
         if self._count(path) == before:
             with self._tap.paused():
-                self._keep(path, arguments)
+                for _ in self._each_row():
+                    self._keep(path, arguments)
             self.undropped[path] = None
 
     def _count(self, path: str) -> int:
@@ -151,19 +165,33 @@ class Recorder:
             return nullcontext()
         with self._tap.paused():
             try:
-                self._keep(frame.path, flexed(frame.module, args, kwargs, self.row))
+                for _ in self._each_row():
+                    self._keep(frame.path, flexed(frame.module, args, kwargs, self.row))
             except Exception as error:  # noqa: BLE001  the model is about to run all the same
                 self.failed(frame, error)
         return self._tap.paused()  # compiled code must not meet the tap
 
     def called(self, frame: Frame, arguments: Arguments) -> None:
         """Keep a call of one of PyTorch's own attention functions."""
-        self._keep(frame.path, arguments)
+        for _ in self._each_row():
+            self._keep(frame.path, arguments)
         if drops(arguments):
             self.undropped[frame.path] = None
 
     def summed(self, frame: Frame, weighted_sum: WeightedSum) -> None:
         """Keep a call that was recognised by its arithmetic."""
+        for _ in self._each_row():
+            self._read(frame, weighted_sum)
+
+    def _each_row(self) -> Iterator[None]:
+        """Turn to each row that is recorded, and back to the first."""
+        for row in self.rows:
+            self.row = row
+            yield
+        self.row = self.rows[0]
+
+    def _read(self, frame: Frame, weighted_sum: WeightedSum) -> None:
+        """Read one row of such a call."""
         try:
             arguments, rows, piecewise = solve(weighted_sum, frame, self._rows, self.row)
         except UnreadableError as error:
@@ -214,8 +242,17 @@ class Recorder:
                 arguments, calls.pieces = self._laid_out(path, *join(arguments))
             else:
                 calls.give_up(trouble)
+        passes = self.passes
+        if calls.calls and calls.calls[-1].forward_pass != self.forward_passes:
+            if passes.restarted and passes.search is None:
+                calls.give_up("ran more than once from the start of its input")
+            elif passes.restarted:
+                calls.go_back(None, keep=len(self.rows) > 1)
+            else:
+                calls.go_back(passes.back, keep=True)
         calls.add(arguments, self.forward_passes, self.row, self.device)
-        self.projections.after(path, arguments, self.row)
+        if self.row == self.rows[0]:
+            self.projections.after(path, arguments, self.row)
 
     def _laid_out(
         self, path: str, arguments: Arguments, pieces: Pieces
@@ -238,14 +275,29 @@ class Recorder:
         return arguments, pieces
 
     def _calls(self, path: str, module: nn.Module) -> Calls:
-        if path not in self.calls:
-            self.calls[path] = Calls(path, module, is_cross(path, module))
-        return self.calls[path]
+        first = self.row == self.rows[0]
+        own = self.calls if first else self._beams.setdefault(self.row, {})
+        if path not in own:
+            own[path] = Calls(path, module, is_cross(path, module))
+        return own[path]
 
-    @property
-    def row(self) -> int:
-        """Row of the batch that is kept."""
-        return self.batch or 0
+    def settle(self) -> Plan | None:
+        """Keep what makes up the record of a generation; nothing is to be done after a single forward pass.
+
+        Raises:
+            ValueError: If it cannot be told.
+        """
+        plan = self.passes.plan(self.batch or 0)
+        if plan is None:
+            return None
+        for tower in self.towers.values():
+            tower.settle(plan)
+        whole = self.passes.whole()
+        for path, calls in self.calls.items():
+            beams = {row: own[path] for row, own in self._beams.items() if path in own}
+            self.calls[path] = settled(calls, {self.rows[0]: calls} | beams, plan, whole)
+        self.row = plan.rows[max(plan.rows)]
+        return plan
 
     def missed(self) -> list[str]:
         """Paths of modules that ran and look like attention, yet made no call that was heard."""
@@ -265,11 +317,14 @@ class Recorder:
             if not is_listening(self):
                 return  # another thread runs the same model
             inputs = named(tower.module, args, kwargs)
-            if tower.path == "" or self._rows is None:
-                self._check_batch(batch_size(inputs))
-            if tower.path == "":
+            root = tower.path == self.passes.root
+            if root or self._rows is None:
+                self._check_batch(batch_size(inputs), root=root)
+            if root:
                 self.forward_passes += 1
-            tower.keep(inputs, self.row)
+                names = tower.own("input_ids", "decoder"), tower.own("inputs_embeds", "decoder")
+                self.passes.enter(self.forward_passes, inputs, names, self.rows)
+            tower.keep(inputs, self.rows, self.forward_passes)
 
         return hook
 
@@ -348,17 +403,67 @@ class Recorder:
 
         return hook
 
-    def _check_batch(self, rows: int | None) -> None:
+    def _leave(self, tower: Tower) -> Any:
+        if not can_predict(tower.module, self.model):
+            return None
+
+        def hook(output: Any) -> None:
+            if tower.path == self.passes.root and is_listening(self):
+                self.predictions.take(output)
+
+        return hook
+
+    @contextmanager
+    def generating(
+        self, module: nn.Module, search: Search, *, inner: bool
+    ) -> Iterator[Callable[[Any], None]]:
+        """Follow a generation of this model; one within another drafts for it, and is none of ours."""
+        path = self.paths.get(id(module))
+        if path is None or not is_listening(self):
+            yield lambda _: None
+        elif not inner:
+            self._preparing = not self.forward_passes
+            try:
+                yield lambda _: None
+            finally:
+                self._preparing = False
+        elif self.passes.search is not None:
+            self.passes.generations += not self.passes.running
+            with silenced(self):
+                yield lambda _: None
+        else:
+            if self._preparing:
+                self._forget()
+            self.passes.begin(path, search)
+            try:
+                yield self.passes.end
+            finally:
+                self.passes.running = False
+
+    def reordered(self, cache: Any, rows: Tensor) -> None:
+        """Hear that the rows of a cache changed places."""
+        if is_listening(self):
+            self.passes.reorder(cache, rows)
+
+    def _forget(self) -> None:
+        """Leave out what ``generate`` ran to prepare, such as to find out the language."""
+        self.passes.forget()
+        self.predictions.forget()
+        self.calls = {
+            path: calls
+            for path, calls in self.calls.items()
+            if all(call.forward_pass == 0 for call in calls.calls)
+        }
+        for tower in self.towers.values():
+            tower.forget()
+        self.forward_passes = 0
+        self._rows = None
+
+    def _check_batch(self, rows: int | None, *, root: bool) -> None:
         """Refuse to choose between the rows of a batch, before anything is computed."""
         if rows is None:
             return
         self._rows = rows
-        if self.batch is None and rows > 1:
-            msg = (
-                f"the model was given a batch of {rows}; say which row to record with batch=0 .. batch={rows - 1} "
-                "(beam search makes batches too: generate with num_beams=1)."
-            )
-            raise ValueError(msg)
-        if self.batch is not None and not 0 <= self.batch < rows:
-            msg = f"batch must be in 0..{rows - 1}, got {self.batch}."
-            raise ValueError(msg)
+        search = self.passes.search or Search()
+        self.rows = search.rows(rows, self.batch, expanded=root)
+        self.row = self.rows[0]

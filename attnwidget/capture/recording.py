@@ -15,6 +15,7 @@ from attnwidget.capture.assemble import assemble
 from attnwidget.capture.inputs import prepare
 from attnwidget.capture.naming import module_kinds
 from attnwidget.capture.options import check_options
+from attnwidget.capture.predictions import next_tokens
 from attnwidget.capture.recorder import Recorder
 from attnwidget.capture.texts import local_tokenizer
 from attnwidget.capture.towers import Hints
@@ -23,7 +24,11 @@ from attnwidget.capture.wrappers import entrance, most_tokens, own_tokenizer, pl
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from torch import Tensor
+
     from attnwidget.attention import Stream
+    from attnwidget.capture.passes import Plan
+    from attnwidget.next_tokens import NextTokens
 
 __all__ = ["Recording", "capture", "recording"]
 
@@ -73,6 +78,11 @@ class Recording(Attention):
         return self.attention.streams
 
     @property
+    def next_tokens(self) -> NextTokens | None:
+        """The most probable next tokens, where the model returned logits."""
+        return self.attention.next_tokens
+
+    @property
     def text(self) -> str | None:
         """The source text, where it is known."""
         return self.attention.text
@@ -97,14 +107,15 @@ def recording(
     """Record the attention of whatever calls ``model`` inside the block.
 
     The model keeps its attention implementation, its configuration and its mode, and what it computes is the same to
-    the last bit. One forward pass may run in the block, or one generation with a key/value cache: its passes are put
-    together into one record over prompt and output. The last token that is generated is not in it, as the model was
-    never asked what follows it.
+    the last bit. One forward pass may run in the block, or one call of ``generate``, whatever its way of decoding: its
+    passes are put together into one record over prompt and output, that of the sequence which is returned (in a beam
+    search the beam's, in assisted decoding without the drafts that were refused). The last token that is generated is
+    not in it, as the model was never asked what follows it.
 
     Args:
         model: A Hugging Face model, or a module that holds one.
         tokenizer: Labels the tokens. Without one, the tokenizer saved beside a local model is used, else token ids.
-        batch: Row to record when the model is given several.
+        batch: Row to record when the model is given several, or ``generate`` returns several.
         device: Where the recorded vectors are kept.
 
     Yields:
@@ -112,8 +123,8 @@ def recording(
 
     Raises:
         ValueError: At the end of the block if nothing could be recorded: no forward pass ran, the model has no
-            attention, its attention was not recognised, or it ran several times. Inside the block if the model is
-            given several rows and ``batch`` does not say which.
+            attention, its attention was not recognised, it ran several times, or it cannot be told which passes led to
+            what ``generate`` returned. Inside the block if there are several rows and ``batch`` does not say which.
 
     Warns:
         UserWarning: If some of the model's attention could not be recorded; it names the modules.
@@ -125,6 +136,8 @@ def recording(
         ...     output = model.generate(**inputs, max_new_tokens=5)
         >>> attention["decoder"][0].weights(head=3).shape
         (11, 11)
+        >>> [token.label for position in attention.next_tokens.values() for token in position if token.chosen]
+        ['because', 'it', 'was', 'sleepy', '.']
     """
     _check_model(model)
     _check_tokenizer(tokenizer)
@@ -245,7 +258,9 @@ def _recorded(
 def _finish(recorder: Recorder, model: nn.Module, tokenizer: Any, hints: Hints) -> Attention:
     if tokenizer is None:
         tokenizer = local_tokenizer(model)
-    streams, failed = assemble(recorder, getattr(tokenizer, "tokenizer", tokenizer), hints)
+    tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
+    plan = recorder.settle()
+    streams, failed, kept = assemble(recorder, tokenizer, hints)
     missed = recorder.missed()
     failed |= {path: recorder.broken[path] for path in missed if path in recorder.broken}
     missed = [path for path in missed if path not in failed]
@@ -269,9 +284,28 @@ def _finish(recorder: Recorder, model: nn.Module, tokenizer: Any, hints: Hints) 
             "were used, model.eval() has no dropout.",
             stacklevel=5,
         )
-    attention = Attention(model_name=type(model).__name__, streams=streams, text=hints.text)
+    attention = Attention(
+        model_name=type(model).__name__,
+        streams=streams,
+        text=hints.text,
+        next_tokens=_expected(recorder, plan, streams, kept, tokenizer),
+    )
     _log.debug("recorded %s", attention)
     return attention
+
+
+def _expected(
+    recorder: Recorder,
+    plan: Plan | None,
+    streams: Mapping[str, Stream],
+    kept: Mapping[str, Tensor],
+    tokenizer: Any,
+) -> NextTokens | None:
+    """Make what is known of next tokens; only a decoder reads up to a token and says what follows it."""
+    if not recorder.passes.all or "decoder" not in streams:
+        return None
+    plan = plan or recorder.passes.whole()
+    return next_tokens(recorder.predictions, plan, "decoder", kept["decoder"], tokenizer)
 
 
 def _nothing(recorder: Recorder, missed: list[str], failed: dict[str, str]) -> str:

@@ -143,15 +143,12 @@ def sources_of(group: list[Calls], row: int, failed: dict[str, str]) -> list[Sou
             parts = calls.calls[:1] if calls.cross else calls.calls
             key = torch.cat([call.key for call in parts], dim=1)
             value = torch.cat([call.value for call in parts], dim=1)
-            if calls.keys_agree(key, row):
+            calls.trouble = calls.disagreement(key, row)
+            if calls.trouble is None:
                 found.append(
                     Source(
                         number, calls.path, calls.cross, 0, calls.calls, key, value, calls.pieces
                     )
-                )
-            else:
-                calls.trouble = (
-                    "had its key/value cache rewritten between forward passes (as beam search does)"
                 )
         if calls.trouble is not None:
             failed[calls.path] = calls.trouble

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from attnwidget.capture.passes import Plan
     from attnwidget.positions import Positions
 
 __all__ = [
@@ -90,6 +91,7 @@ class Tower:
     path: str
     module: nn.Module
     passes: list[dict[str, Any]] = field(default_factory=list)
+    _rows: list[tuple[int, dict[int, dict[str, Any]]]] = field(default_factory=list)
     _names: frozenset[str] | None = None
 
     def own(self, name: str, side: str) -> str:
@@ -107,17 +109,46 @@ class Tower:
             self._names = frozenset(inspect.signature(self.module.forward).parameters)
         return self._names
 
-    def keep(self, inputs: dict[str, Any], batch: int) -> None:
-        """Keep one row of what identifies positions."""
-        kept: dict[str, Any] = {}
+    def keep(self, inputs: dict[str, Any], rows: tuple[int, ...], number: int) -> None:
+        """Keep what identifies positions of ``rows`` in forward pass ``number``."""
+        shapes = {
+            name: tuple(inputs[name].shape)
+            for name in _SHAPES
+            if isinstance(inputs.get(name), torch.Tensor)
+        }
+        kept: dict[int, dict[str, Any]] = {row: dict(shapes) for row in rows}
         for name in _KEPT:
             tensor = inputs.get(name)
             if isinstance(tensor, torch.Tensor) and tensor.ndim == 2:
-                kept[name] = tensor[min(batch, len(tensor) - 1)].detach().clone()
-        for name in _SHAPES:
-            if isinstance(inputs.get(name), torch.Tensor):
-                kept[name] = tuple(inputs[name].shape)
-        self.passes.append(kept)
+                for row in rows:
+                    kept[row][name] = tensor[min(row, len(tensor) - 1)].detach().clone()
+        self._rows.append((number, kept))
+        self.passes.append(kept[rows[0]])
+
+    def forget(self) -> None:
+        """Leave out all numbered passes so far."""
+        self._rows = [(number, kept) for number, kept in self._rows if number == 0]
+        self.passes = [next(iter(kept.values())) for _, kept in self._rows]
+
+    def settle(self, plan: Plan) -> None:
+        """Keep the passes, rows and positions that make up the record."""
+        self.passes = []
+        ids, types, mask = (
+            self.own(name, "decoder") for name in ("input_ids", "token_type_ids", "attention_mask")
+        )
+        for number, rows in self._rows:
+            first = next(iter(rows.values()))
+            if number not in plan.rows:
+                self.passes += [first] if number == 0 else []
+                continue
+            kept = rows.get(plan.rows[number], first)
+            if number not in plan.cut:
+                self.passes.append(kept)
+                continue
+            ends = {ids: plan.counts[number], types: plan.counts[number], mask: plan.total}
+            self.passes.append(
+                kept | {name: kept[name][:end] for name, end in ends.items() if name in kept}
+            )
 
     def joined(self, name: str) -> Tensor | None:
         """Join a kept input over all passes, on the CPU."""

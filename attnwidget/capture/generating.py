@@ -1,0 +1,205 @@
+"""Hear of ``generate``, and of key/value caches that it reorders, while anybody follows."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from transformers import Cache, EncoderDecoderCache, GenerationMixin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor, nn
+
+__all__ = ["Follower", "Search", "following", "is_cache", "own_cache", "search_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How a generation goes about the rows of its batch.
+
+    Attributes:
+        beams: Rows that are tried for each input.
+        returned: Sequences that are returned for each input.
+        ends: Tokens that end a sequence.
+        prompt: Number of token ids that were given, or ``None`` if none were.
+    """
+
+    beams: int = 1
+    returned: int = 1
+    ends: frozenset[int] = frozenset()
+    prompt: int | None = None
+
+    @property
+    def expand(self) -> int:
+        """Rows of a forward pass for each input."""
+        return max(self.beams, self.returned)
+
+    def rows(self, count: int, batch: int | None, *, expanded: bool) -> tuple[int, ...]:
+        """Choose the rows to record of a batch: one, or all beams of one input.
+
+        Args:
+            count: Rows of the batch.
+            batch: Which of the sequences that come out is wanted, ``None`` for the only one.
+            expanded: Whether inputs are repeated for beams and for the sequences that are returned: encoders run before.
+
+        Raises:
+            ValueError: If there are several to choose from, or not as many.
+        """
+        expand = self.expand if expanded and count % self.expand == 0 else 1
+        results = count // expand * self.returned
+        if batch is None and results > 1:
+            given = (
+                f"the model was given a batch of {count // expand}"
+                if self.returned == 1
+                else f"generate returns {results} sequences"
+            )
+            msg = f"{given}; say which row to record with batch=0 .. batch={results - 1}."
+            raise ValueError(msg)
+        if batch is not None and not 0 <= batch < results:
+            msg = f"batch must be in 0..{results - 1}, got {batch}."
+            raise ValueError(msg)
+        item, number = divmod(batch or 0, self.returned)
+        first = item * expand
+        if self.beams > 1 and expand > 1:
+            return tuple(range(first, first + expand))
+        return (first + min(number, expand - 1),)
+
+
+class Follower(Protocol):
+    """Somebody who wants to know which forward passes belong to a generation, and what came of them."""
+
+    def generating(
+        self, module: nn.Module, search: Search, *, inner: bool
+    ) -> AbstractContextManager[Callable[[Any], None]]:
+        """Run a generation inside of what is returned, and hand over its result.
+
+        ``inner`` is false for a model's own ``generate``, which prepares and then calls that of all models.
+        """
+
+    def reordered(self, cache: Any, rows: Tensor) -> None:
+        """Hear that each row of a cache now holds what ``rows`` says."""
+
+
+_followers: ContextVar[tuple[Follower, ...]] = ContextVar("attnwidget_followers", default=())
+
+
+class _Patches:
+    """Methods of classes, replaced as long as anybody needs it; shared by all threads, therefore counted."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[tuple[type, str], tuple[int, Any]] = {}
+
+    def acquire(self, owner: type, name: str, wrap: Callable[[Any], Any]) -> None:
+        with self._lock:
+            users, original = self._held.get((owner, name), (0, None))
+            if users == 0:
+                original = owner.__dict__[name]
+                setattr(owner, name, wrap(original))
+            self._held[owner, name] = users + 1, original
+
+    def release(self, owner: type, name: str) -> None:
+        with self._lock:
+            users, original = self._held[owner, name]
+            if users > 1:
+                self._held[owner, name] = users - 1, original
+                return
+            setattr(owner, name, original)
+            del self._held[owner, name]
+
+
+_patches = _Patches()
+
+
+@contextmanager
+def following(follower: Follower, model: nn.Module) -> Iterator[None]:
+    """Let ``follower`` hear of generations by ``model`` or a part of it until the block ends."""
+    owners = {
+        base
+        for module in model.modules()
+        if isinstance(module, GenerationMixin)
+        for base in type(module).__mro__
+        if "generate" in vars(base)
+    }
+    with ExitStack() as stack:
+        if owners:
+            for owner in owners:
+                _patches.acquire(owner, "generate", _wrapped(inner=owner is GenerationMixin))
+                stack.callback(_patches.release, owner, "generate")
+            _patches.acquire(Cache, "reorder_cache", _reordering)
+            stack.callback(_patches.release, Cache, "reorder_cache")
+        token = _followers.set((*_followers.get(), follower))
+        stack.callback(_followers.reset, token)
+        yield
+
+
+def _wrapped(*, inner: bool) -> Callable[[Any], Any]:
+    def wrap(original: Any) -> Any:
+        @functools.wraps(original)
+        def generate(self: Any, *args: Any, **kwargs: Any) -> Any:
+            with ExitStack() as stack:
+                followers = _followers.get()
+                search = search_of(self, args, kwargs) if followers else Search()
+                done = [
+                    stack.enter_context(each.generating(self, search, inner=inner))
+                    for each in followers
+                ]
+                result = original(self, *args, **kwargs)
+                for tell in done:
+                    tell(result)
+                return result
+
+        return generate
+
+    return wrap
+
+
+def _reordering(original: Any) -> Any:
+    @functools.wraps(original)
+    def reorder_cache(self: Any, beam_idx: Tensor, *args: Any, **kwargs: Any) -> Any:
+        for each in _followers.get():
+            each.reordered(self, beam_idx)
+        return original(self, beam_idx, *args, **kwargs)
+
+    return reorder_cache
+
+
+def search_of(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Search:
+    """Read off the arguments of ``generate`` how it will go about its rows."""
+    given = dict(zip(("inputs", "generation_config"), args, strict=False)) | kwargs
+    configs = (given.get("generation_config"), getattr(model, "generation_config", None))
+
+    def option(name: str) -> Any:
+        places = (given.get(name), *(getattr(config, name, None) for config in configs))
+        return next((value for value in places if value is not None), None)
+
+    ends = option("eos_token_id")
+    ends = ends.tolist() if hasattr(ends, "tolist") else ends
+    ends = [] if ends is None else ends if isinstance(ends, (list, tuple)) else [ends]
+    ids: Any = given.get("inputs", given.get("input_ids"))
+    both = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
+    is_ids = isinstance(ids, torch.Tensor) and ids.ndim == 2 and not ids.is_floating_point()
+    return Search(
+        beams=int(option("num_beams") or 1),
+        returned=int(option("num_return_sequences") or 1),
+        ends=frozenset(int(end) for end in ends),
+        prompt=ids.shape[1] if is_ids and not both else None,
+    )
+
+
+def is_cache(value: Any) -> bool:
+    """Tell whether ``value`` is one of transformers' key/value caches."""
+    return isinstance(value, Cache)
+
+
+def own_cache(cache: Any) -> Any:
+    """Return the part of a cache that holds the keys of earlier positions, without those of another sequence."""
+    return cache.self_attention_cache if isinstance(cache, EncoderDecoderCache) else cache
