@@ -97,7 +97,9 @@ class Projections:
             self._found[path].append(_Candidate(f"{path}.out_proj", weight.detach(), None, ()))
         elif arguments.query.ndim == arguments.value.ndim == 4:
             _, heads, queries, _ = arguments.query.shape
-            self._waiting = _Waiting(path, heads * arguments.value.shape[-1], queries, row)
+            width = heads * arguments.value.shape[-1]
+            if width and queries:  # a model may attend with no query at all, to no global token say
+                self._waiting = _Waiting(path, width, queries, row)
 
     def of(self, path: str) -> list[_Candidate]:
         """Return the candidates for a module."""
