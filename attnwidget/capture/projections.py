@@ -95,7 +95,7 @@ class Projections:
         if isinstance(arguments.module, nn.MultiheadAttention):
             weight = arguments.module.out_proj.weight
             self._found[path].append(_Candidate(f"{path}.out_proj", weight.detach(), None, ()))
-        elif arguments.query.ndim == arguments.value.ndim == 4:
+        elif arguments.query.ndim == arguments.value.ndim == 4 and arguments.value.shape[-1]:
             _, heads, queries, _ = arguments.query.shape
             width = heads * arguments.value.shape[-1]
             if width and queries:  # a model may attend with no query at all, to no global token say
