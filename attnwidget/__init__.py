@@ -12,6 +12,7 @@ import logging
 
 from attnwidget.api import (
     capture,
+    compare,
     from_weights,
     head_view,
     load,
@@ -19,9 +20,12 @@ from attnwidget.api import (
     neuron_view,
     pocket,
     recording,
+    survey,
     view,
 )
 from attnwidget.attention import Attention, Stream
+from attnwidget.finding.comparing import Comparison
+from attnwidget.finding.corpus import Survey
 from attnwidget.finding.kinds import SCORES, Score
 from attnwidget.layer import Layer
 from attnwidget.positions import Position
@@ -31,11 +35,14 @@ __all__ = [
     "SCORES",
     "Attention",
     "AttentionWidget",
+    "Comparison",
     "Layer",
     "Position",
     "Score",
     "Stream",
+    "Survey",
     "capture",
+    "compare",
     "from_weights",
     "head_view",
     "load",
@@ -43,6 +50,7 @@ __all__ = [
     "neuron_view",
     "pocket",
     "recording",
+    "survey",
     "view",
 ]
 __version__ = "0.1.0"

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.attention import Attention
 from attnwidget.capture import capture, check_options, recording
+from attnwidget.finding.comparing import compare
 from attnwidget.pocket import pocket
 from attnwidget.storage import load
+from attnwidget.surveying import survey
 from attnwidget.weights import from_weights
 from attnwidget.widget import STATE, AttentionWidget
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "capture",
+    "compare",
     "from_weights",
     "head_view",
     "load",
@@ -23,6 +26,7 @@ __all__ = [
     "neuron_view",
     "pocket",
     "recording",
+    "survey",
     "view",
 ]
 

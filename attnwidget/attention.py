@@ -179,8 +179,10 @@ class Attention:
             ValueError: If a score, position or measure does not exist, or cannot be given here, with the reason.
 
         Example:
-            >>> attention.head_scores("previous")[0]  # doctest: +SKIP
-            {'stream': 'decoder', 'layer': 0, 'head': 0, 'score': 'previous', 'value': 0.12, 'without_sink': 0.16}
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat on the mat", tokenizer)
+            >>> len(attention.head_scores(["previous", "broad"]))  # of 4 × 4 heads
+            32
         """
         from attnwidget.finding import tables  # noqa: PLC0415  (it builds on this module)
 
@@ -217,8 +219,10 @@ class Attention:
                 not exist, the pattern is no mask, or the model's mask hides all of the links.
 
         Example:
-            >>> attention.find(query="it", key="cat", top=1)  # doctest: +SKIP
-            [{'rank': 1, 'stream': 'decoder', 'layer': 3, 'head': 3, 'weight': 0.999}]
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat on the mat because it was tired", tokenizer)
+            >>> len(attention.find(query="it", key="cat", top=3))
+            3
         """
         from attnwidget.finding import find  # noqa: PLC0415  (it builds on this module)
 
@@ -239,8 +243,11 @@ class Attention:
             ValueError: If the weights would take more than 4 GB.
 
         Example:
-            >>> attention.words()["encoder"].key_positions[2].label  # doctest: +SKIP
-            'unbelievable'
+            >>> import attnwidget as aw
+            >>> weights = [[[[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.2, 0.3, 0.5]]]]
+            >>> words = aw.from_weights(weights, ["the", "cat", "##s"]).words()
+            >>> words["self"][0].weights(0).round(2).tolist()
+            [[1.0, 0.0], [0.3499999940395355, 0.6499999761581421]]
         """
         from attnwidget.finding import words  # noqa: PLC0415  (it builds on this module)
 
@@ -264,8 +271,9 @@ class Attention:
             ValueError: If the stream attends between different sequences, which cannot be chained.
 
         Example:
-            >>> attention.rollout()[-1].sum(-1)  # doctest: +SKIP
-            array([1., 1., 1., 1.], dtype=float32)
+            >>> import attnwidget as aw
+            >>> aw.capture(model, "the cat sat", tokenizer).rollout().shape
+            (4, 4, 4)
         """
         from attnwidget.finding import rollout  # noqa: PLC0415  (it builds on this module)
         from attnwidget.finding.find import the_stream  # noqa: PLC0415

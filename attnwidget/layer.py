@@ -184,8 +184,10 @@ class Layer:
                 wrong.
 
         Example:
-            >>> layer.measure("norm", head=5).shape  # doctest: +SKIP
-            (14, 14)
+            >>> import attnwidget as aw
+            >>> layer = aw.capture(model, "the cat sat", tokenizer)["decoder"][0]
+            >>> layer.measure("norm", head=3).shape
+            (4, 4)
         """
         from attnwidget.finding.measures import lengths  # noqa: PLC0415  (it builds on this module)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float64]
 
-__all__ = ["Label", "labels"]
+__all__ = ["LEAST_ROWS", "Label", "labels", "lift"]
 
 # How far a score must stand above even attention, as a share of the way from there to 1.
 SPECIFIC = 0.4
@@ -79,12 +79,17 @@ def labels(scores: LayerScores) -> tuple[Label | None, ...]:
     return tuple(_label(head, scores, tables) for head in range(len(scores.values)))
 
 
-def _by_name(values: Numbers, expected: Numbers, rows: Numbers) -> Mapping[str, Numbers]:
+def lift(values: Numbers, expected: Numbers, rows: Numbers) -> Numbers:
+    """Return how far scores stand above even attention, ``[head, score]``, ``-inf`` where there is nothing to tell."""
     room = 1 - expected
-    lift = np.divide(values - expected, room, out=np.full_like(values, -np.inf), where=room > 1e-9)
-    read = (rows >= LEAST_ROWS) & np.isfinite(lift)
-    lift = np.multiply(lift, rows / (rows + 1), out=np.full_like(lift, -np.inf), where=read)
-    return {name: lift[:, place] for place, name in enumerate(SCORES)}
+    found = np.divide(values - expected, room, out=np.full_like(values, -np.inf), where=room > 1e-9)
+    read = (rows >= LEAST_ROWS) & np.isfinite(found)
+    return np.multiply(found, rows / (rows + 1), out=np.full_like(found, -np.inf), where=read)
+
+
+def _by_name(values: Numbers, expected: Numbers, rows: Numbers) -> Mapping[str, Numbers]:
+    found = lift(values, expected, rows)
+    return {name: found[:, place] for place, name in enumerate(SCORES)}
 
 
 def _label(

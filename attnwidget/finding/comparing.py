@@ -1,0 +1,292 @@
+"""`compare`: two records side by side, and the heads that changed most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnwidget.attention import Attention
+from attnwidget.finding.align import Pair, align
+from attnwidget.finding.reading import query_blocks
+from attnwidget.finding.table import table
+from attnwidget.selection import head_axis, integer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from attnwidget.layer import Layer
+
+    Numbers = NDArray[np.float64]
+
+__all__ = ["Compared", "Comparison", "compare"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """One stream that both records have.
+
+    Attributes:
+        stream: Its name.
+        queries: The common query axis.
+        keys: The common key axis.
+        layers: Numbers of the layers that both have with as many heads.
+        divergence: For each of them, float64 ``[head]``: see `Comparison`.
+        left_out: Numbers of the other layers, with the reason.
+    """
+
+    stream: str
+    queries: tuple[Pair, ...]
+    keys: tuple[Pair, ...]
+    layers: tuple[int, ...]
+    divergence: tuple[Numbers, ...]
+    left_out: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Comparison:
+    """Two records side by side: two inputs to one model, or two models on one input.
+
+    The divergence of a head is the Jensen–Shannon divergence (Lin 1991) between its rows in the two records, to base 2
+    and averaged over the queries that both have: 0 where both look at the same, 1 where nothing is in common. A row is
+    a distribution over the common key axis; a key that only one record has is one the other never looks at, and what a
+    row lacks to 1 (the share of a learned sink) is one more place to look.
+
+    Attributes:
+        a: The first record.
+        b: The second record.
+        streams: What was compared, by the stream's name.
+    """
+
+    a: Attention
+    b: Attention
+    streams: Mapping[str, Compared]
+
+    def difference(
+        self, layer: int, head: int | Sequence[int] | None = None, *, stream: str | None = None
+    ) -> NDArray[np.float32]:
+        """Return how much more weight the second record gives, ``b − a``.
+
+        Args:
+            layer: The model's number of the layer.
+            head: One head, several, or ``None`` for all.
+            stream: Name of the stream; needed when there are several.
+
+        Returns:
+            float32 ``[head, query, key]`` on the common axes, without the head axis for one head; NaN where the query or
+            the key is missing from one of the records.
+
+        Raises:
+            KeyError: If the stream was not compared.
+            ValueError: If the layer was not compared or a head does not exist.
+        """
+        found = self._compared(stream)
+        self._check(found, layer)
+        first, second = self.a[found.stream][layer], self.b[found.stream][layer]
+        heads = head_axis(head, first.num_heads)
+        indices = list(heads.indices)
+        shape = (len(indices), len(found.queries), len(found.keys))
+        difference = np.full(shape, np.nan, dtype=np.float32)
+        rows, columns = _both(found.queries), _both(found.keys)
+        if len(rows[0]) and len(columns[0]):
+            block = second.weights(indices, rows[2], columns[2]) - first.weights(
+                indices, rows[1], columns[1]
+            )
+            difference[:, np.array(rows[0])[:, None], np.array(columns[0])] = block
+        return difference[0] if heads.dropped else difference
+
+    def changed(self, top: int | None = 10, *, stream: str | None = None) -> Any:
+        """Return the heads whose attention changed most.
+
+        Args:
+            top: How many; ``None`` for all.
+            stream: Name of a stream; ``None`` for all.
+
+        Returns:
+            ``rank``, ``stream``, ``layer``, ``head`` and ``divergence``, the largest first: a pandas ``DataFrame``, or a
+            list of dicts where pandas is not installed.
+
+        Raises:
+            KeyError: If the stream was not compared.
+            ValueError: If ``top`` is no positive integer.
+        """
+        count = integer(top)
+        if top is not None and (count is None or count < 1):
+            message = f"top must be a positive integer or None for all heads, got {top!r}."
+            raise ValueError(message)
+        chosen = list(self.streams.values()) if stream is None else [self._compared(stream)]
+        rows: list[dict[str, Any]] = [
+            {"stream": one.stream, "layer": layer, "head": head, "divergence": float(value)}
+            for one in chosen
+            for layer, values in zip(one.layers, one.divergence, strict=True)
+            for head, value in enumerate(values)
+        ]
+        rows.sort(key=lambda row: -row["divergence"])
+        return table({"rank": place, **row} for place, row in enumerate(rows[:count], start=1))
+
+    def __repr__(self) -> str:
+        parts = []
+        for one in self.streams.values():
+            heads = sum(len(values) for values in one.divergence)
+            queries = sum(pair.aligned for pair in one.queries)
+            keys = sum(pair.aligned for pair in one.keys)
+            parts.append(
+                f"{one.stream}: {heads} heads, {queries} of {len(one.queries)} queries and {keys} of {len(one.keys)} "
+                "keys in both"
+            )
+        names = self.a.model_name
+        if self.b.model_name != names:
+            names += f" and {self.b.model_name}"
+        return f"Comparison({names}, {'; '.join(parts)})"
+
+    def _compared(self, stream: str | None) -> Compared:
+        names = list(self.streams)
+        if stream is None and len(names) > 1:
+            message = (
+                f"there are several streams, {names}: choose one, such as stream={names[0]!r}."
+            )
+            raise ValueError(message)
+        name = names[0] if stream is None else stream
+        if name not in self.streams:
+            message = f"no stream {name!r} in both records; compared: {names}"
+            raise KeyError(message)
+        return self.streams[name]
+
+    def _check(self, found: Compared, layer: int) -> None:
+        if integer(layer) in found.layers:
+            return
+        reason = found.left_out.get(layer, "there is no such layer in either")
+        message = f"layer must be one of {list(found.layers)} in stream {found.stream!r}, got {layer!r}: {reason}."
+        raise ValueError(message)
+
+
+def compare(a: Attention, b: Attention, *, replaced: bool = True) -> Comparison:
+    """Put two records side by side: two inputs to one model, or two models on one input.
+
+    Positions are aligned by their tokens with ``difflib.SequenceMatcher`` of the standard library; what only one record
+    has is kept and marked.
+
+    Args:
+        a: The first record.
+        b: The second record.
+        replaced: Whether tokens that stand in the place of as many others ("nurse" for "doctor") are aligned with
+            them. If not, each is one that only one record has.
+
+    Returns:
+        The comparison: `Comparison.changed` ranks the heads, `Comparison.difference` has the signed difference of one.
+
+    Raises:
+        TypeError: If one of them is no record.
+        ValueError: If they have no stream, or no layer, in common that could be compared.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> texts = "the cat sat on the mat", "the dog sat on the mat ."
+        >>> compare(*(aw.capture(model, text, tokenizer) for text in texts))
+        Comparison(GPT2LMHeadModel, decoder: 16 heads, 7 of 8 queries and 7 of 8 keys in both)
+    """
+    given: tuple[object, ...] = (a, b)
+    wrong = [type(record).__name__ for record in given if not isinstance(record, Attention)]
+    if wrong:
+        message = f"compare takes two records, got {wrong[0]}: call compare(capture(model, first), capture(model, second))."
+        raise TypeError(message)
+    names = [name for name in a if name in b.streams]
+    if not names:
+        message = f"the records have no stream in common: {list(a)} and {list(b)}."
+        raise ValueError(message)
+    streams = {name: _compare_streams(name, a, b, replaced=replaced) for name in names}
+    if not any(one.layers for one in streams.values()):
+        message = (
+            "the records have no layer in common with as many heads, so no head can be compared."
+        )
+        raise ValueError(message)
+    return Comparison(a, b, streams)
+
+
+def _compare_streams(name: str, a: Attention, b: Attention, *, replaced: bool) -> Compared:
+    first, second = a[name], b[name]
+    keys = align(first.key_positions, second.key_positions, replaced=replaced)
+    queries = align(first.query_positions, second.query_positions, replaced=replaced)
+    if not any(pair.aligned for pair in queries):
+        message = (
+            f"the records have no query of stream {name!r} in common, so nothing can be compared."
+        )
+        raise ValueError(message)
+    others = {layer.layer: layer for layer in second}
+    left_out = {layer.layer: "only the first record has it" for layer in first}
+    left_out = dict.fromkeys(others, "only the second record has it") | left_out
+    layers, divergences = [], []
+    for layer in first:
+        other = others.get(layer.layer)
+        if other is None:
+            continue
+        if other.num_heads != layer.num_heads:
+            left_out[layer.layer] = (
+                f"it has {layer.num_heads} heads in one and {other.num_heads} in the other"
+            )
+            continue
+        del left_out[layer.layer]
+        layers.append(layer.layer)
+        divergences.append(_divergence(layer, other, queries, keys))
+    return Compared(name, queries, keys, tuple(layers), tuple(divergences), left_out)
+
+
+def _both(pairs: tuple[Pair, ...]) -> tuple[list[int], list[int], list[int]]:
+    """Return the places on the common axis that both have, and the positions there in either."""
+    found = [
+        (place, pair.a, pair.b)
+        for place, pair in enumerate(pairs)
+        if pair.a is not None and pair.b is not None
+    ]
+    return (
+        [place for place, _, _ in found],
+        [first for _, first, _ in found],
+        [second for _, _, second in found],
+    )
+
+
+def _divergence(a: Layer, b: Layer, queries: tuple[Pair, ...], keys: tuple[Pair, ...]) -> Numbers:
+    """Return the mean Jensen–Shannon divergence of each head, a block of queries at a time."""
+    columns = [
+        (
+            [place for place, pair in enumerate(keys) if getattr(pair, side) is not None],
+            [getattr(pair, side) for pair in keys if getattr(pair, side) is not None],
+        )
+        for side in ("a", "b")
+    ]
+    _, first, second = _both(queries)
+    total = np.zeros(a.num_heads)
+    for block in query_blocks(a.num_heads, len(first), len(keys)):
+        rows = slice(block.indices[0], block.indices[-1] + 1)
+        spread = [
+            _spread(layer.weights(None, chosen[rows]), places, taken, len(keys))
+            for layer, chosen, (places, taken) in ((a, first, columns[0]), (b, second, columns[1]))
+        ]
+        total += _jensen_shannon(*spread).sum(-1)
+    mean: Numbers = np.clip(total / len(first), 0.0, 1.0)
+    return mean
+
+
+def _spread(
+    weights: NDArray[np.float32], places: list[int], taken: list[int], size: int
+) -> Numbers:
+    """Put weights on the common key axis, and what a row lacks to 1 behind it."""
+    spread = np.zeros((*weights.shape[:2], size + 1))
+    spread[:, :, places] = weights[:, :, taken]
+    spread[:, :, size] = np.maximum(0.0, 1 - spread.sum(-1))
+    # Rounding, and dropout, leave rows a little above 1.
+    spread /= spread.sum(-1, keepdims=True)
+    return spread
+
+
+def _jensen_shannon(first: Numbers, second: Numbers) -> Numbers:
+    """Return the divergence of each row, to base 2."""
+    middle = (first + second) / 2
+    found = np.zeros(first.shape[:-1])
+    for one in (first, second):
+        ratio = np.divide(one, middle, out=np.ones_like(one), where=one > 0)
+        found += (one * np.log2(ratio)).sum(-1) / 2
+    return found

