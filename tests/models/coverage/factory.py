@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import re
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from models.coverage.recipes import DEPTH, HEADS, HIDDEN, IMAGE, PATCH, ROWS, VOCABULARY
+from models.coverage.parts import default_of
+from models.coverage.recipes import DEPTH, HEADS, HIDDEN, IMAGE, PATCH, RECIPES, ROWS, VOCABULARY
 from models.coverage.shrink import configurations
 from models.coverage.sizes import CLASSES
 from transformers.models.auto import configuration_auto, modeling_auto
@@ -57,6 +59,28 @@ def attempts(model_type: str) -> Iterator[nn.Module]:
                 yield _wake(model).eval()
     if not made:
         raise first or LookupError(f"no model belongs to {model_type}")
+
+
+def part_of(model_type: str) -> str | None:
+    """Say which type has this one as a part, when no model of its own belongs to it."""
+    cls = transformers.CONFIG_MAPPING[model_type]
+    if any(True for _ in _kinds(cls, model_type)):
+        return None
+    for other, name in sorted(configuration_auto.CONFIG_MAPPING_NAMES.items()):
+        kind = getattr(transformers, name, None)
+        if (
+            kind is None
+            or kind is cls
+            or kind.__module__.split(".")[:3] != cls.__module__.split(".")[:3]
+        ):
+            continue
+        if not any(True for _ in _kinds(kind, other)):
+            continue
+        with contextlib.suppress(Exception):  # one that has no defaults says nothing
+            parts = vars(default_of(kind, copy.deepcopy(RECIPES.get(other, {})))).values()
+            if any(isinstance(part, cls) for part in parts):
+                return other
+    return None
 
 
 def _size(kind: Any, config: Any) -> int:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from models.coverage.factory import part_of
 from models.coverage.inputs import NotBuiltError, ready
-from models.coverage.recipes import ROWS
+from models.coverage.recipes import REMARKS, ROWS
 from models.coverage.reference import Reference
 
 from attnwidget.capture import recording
@@ -32,7 +34,7 @@ class Result:
 
     Attributes:
         model_type: The type.
-        outcome: "measured", "no attention", "not built", "not run" or "too slow".
+        outcome: "measured", "no attention", "part of another", "not built", "not run" or "too slow".
         model: Name of the model class.
         streams: Stream name to number of layers.
         calls: Attention calls the model makes.
@@ -67,7 +69,14 @@ def measure(model_type: str) -> Result:
     try:
         model, inputs, off = ready(model_type)
     except NotBuiltError as error:
-        result.outcome, result.reason = "not built", str(error).splitlines()[0][:300]
+        whole = part_of(model_type)
+        if whole is not None:
+            result.outcome, result.reason = "part of another", whole
+        else:
+            result.outcome = "not built"
+            needed = re.search(r"requires the (\w+) library", str(error))
+            said = f"needs {needed[1]}" if needed else " ".join(str(error).split())[:300]
+            result.reason = REMARKS.get(model_type, said)
         return result
     except Exception as error:  # noqa: BLE001  every type gets its line
         result.outcome, result.reason = "not run", _said(error)
@@ -89,7 +98,8 @@ def measure(model_type: str) -> Result:
         result.streams = {name: len(stream) for name, stream in attention.streams.items()}
         compare(attention, seen, result, aside=reference.aside)
     said = [str(warning.message) for warning in caught if "not recorded" in str(warning.message)]
-    result.reason = " ".join([result.reason, *said]).strip()
+    remark = [REMARKS[model_type]] if model_type in REMARKS else []
+    result.reason = " ".join([*remark, result.reason, *said]).strip()
     if not seen and attention is None:
         result.outcome = "no attention"
     return result

@@ -50,6 +50,14 @@ _CODEC = {
     "vector_quantization_hidden_dimension": HIDDEN,
 }
 _BLOCKS = {"num_filters": 4, "downsampling_ratios": [2, 2], "depths": [1, 1, 1]}
+_VIT = {
+    "model_type": "vit", "hidden_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
+    "image_size": IMAGE, "patch_size": PATCH, "num_labels": 8,
+}  # fmt: skip
+_TOWER = {
+    "model_type": "siglip_vision_model", "hidden_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "intermediate_size": 48, "image_size": IMAGE, "patch_size": PATCH, "model_args": {"embed_dim": HIDDEN},
+}  # fmt: skip
 # By model type, also where the type is a part of another. A dict is merged into the part of that name.
 RECIPES: dict[str, dict[str, Any]] = {
     "detr": _RESNET,
@@ -95,6 +103,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     "glm_ocr_text": _MROPE,
     "musicflamingo_encoder": {"hidden_size": HIDDEN, "intermediate_size": 4 * HIDDEN},
     "voxtral": {"audio_token_id": 98},
+    "pe_video_encoder": {"vision_config": _VIT},
+    "fast_vlm": {"vision_config": {"model_type": "siglip_vision_model"}},
+    "perception_lm": {"vision_config": _TOWER},
     "aria": {"projector_patch_to_query_dict": {16: 4}},
     "emu3_vqgan": {"base_channels": 32, "channel_multiplier": [1, 1], "embed_dim": 32, "codebook_size": 10},
     "gemma4": {"vision_config": {"model_type": "gemma4_vision"}, "audio_config": {"model_type": "gemma4_audio"}},
@@ -120,3 +131,21 @@ RECIPES: dict[str, dict[str, Any]] = {
     "granitemoehybrid": {"layer_types": ["mamba", "attention"], "num_hidden_layers": 2},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]], "num_layers": 2},
 }  # fmt: skip
+
+# What the table says of a type besides what is measured.
+REMARKS: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "pe_video",
+            "pe_video_encoder",
+            "pe_audio_video",
+            "pe_audio_video_encoder",
+            "perception_lm",
+        ),
+        "a ViT in place of its tower, which needs timm",
+    ),
+    "fast_vlm": "text alone: its tower needs timm",
+    "layoutxlm": "the model of layoutlmv2, which needs detectron2",
+    "gemma4_assistant": "every layer shares keys with another model: transformers refuses to build it",
+    "gemma4_unified_assistant": "every layer shares keys with another model: transformers refuses to build it",
+}

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import transformers
+from models.coverage.parts import default_of, everywhere, merged_with, parts_made, set_each
 from models.coverage.recipes import DEPTH, HEADS, HIDDEN, IMAGE, PATCH, RECIPES, VOCABULARY
 from models.coverage.sizes import resized
 
@@ -68,14 +69,15 @@ def configurations(model_type: str, variant: dict[str, int]) -> Iterator[Any]:
         variant: Sizes other than the usual ones: "depth", "hidden", "heads".
     """
     cls = transformers.CONFIG_MAPPING[model_type]
-    default = cls(**copy.deepcopy(RECIPES.get(model_type, {})))
+    default = default_of(cls, copy.deepcopy(RECIPES.get(model_type, {})))
     shrunk = _shrunk(default, variant)
     for change in _CHANGES if not variant else _CHANGES[:1]:
         with contextlib.suppress(Exception):  # the next attempt may do
-            yield cls(**copy.deepcopy(_everywhere(shrunk, change)))
+            options = copy.deepcopy(everywhere(shrunk, change))
+            yield cls(**parts_made(default, options))
     if variant:
         return
-    _set(default, shrunk)
+    set_each(default, shrunk)
     yield default
 
 
@@ -97,7 +99,7 @@ def _shrunk(config: Any, variant: dict[str, int]) -> dict[str, Any]:
     _stages(given, shrunk)
     _groups(given, shrunk)
     shrunk |= {name: _token(name, value) for name, value in shrunk.items() if _TOKEN.search(name)}
-    return resized(_merged(shrunk, RECIPES.get(config.model_type, {})), config.model_type)
+    return resized(merged_with(shrunk, RECIPES.get(config.model_type, {})), config.model_type)
 
 
 def _stages(given: dict[str, Any], shrunk: dict[str, Any]) -> None:
@@ -165,30 +167,6 @@ def _token(name: str, value: Any) -> Any:
     return VOCABULARY - 11 - sum(map(ord, name)) % 20 if value >= VOCABULARY else value
 
 
-def _merged(into: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
-    """Put what a recipe asks for into options; a dict is merged into the part of that name."""
-    merged = dict(into)
-    for name, value in asked.items():
-        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
-        part = both and "model_type" in merged[name]
-        merged[name] = _merged(merged[name], value) if part else value
-    return merged
-
-
-def _everywhere(
-    options: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]
-) -> dict[str, Any]:
-    """Apply a change to options and to those of every part."""
-    return change(
-        {
-            name: _everywhere(value, change)
-            if isinstance(value, dict) and "model_type" in value
-            else value
-            for name, value in options.items()
-        }
-    )
-
-
 def _one_group(options: dict[str, Any]) -> dict[str, Any]:
     if "num_key_value_heads" not in options:
         return options
@@ -209,17 +187,6 @@ _CHANGES: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (
     _no_head_dim,
     _all_filled,
 )
-
-
-def _set(config: Any, options: dict[str, Any]) -> None:
-    """Set options one by one, where the configuration would refuse them together."""
-    for name, value in options.items():
-        with contextlib.suppress(Exception):  # what cannot be set stays
-            part = getattr(config, name, None)
-            if isinstance(part, transformers.PretrainedConfig):
-                _set(part, value)
-            else:
-                setattr(config, name, value)
 
 
 def _small(name: str, value: Any, variant: dict[str, int]) -> Any:

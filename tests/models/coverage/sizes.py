@@ -9,7 +9,7 @@ from typing import Any
 
 SIZES: dict[str, dict[str, Any]] = {}
 # The class to measure, where the first one that can be made is only a part.
-CLASSES: dict[str, str] = {}
+CLASSES: dict[str, str] = {"nougat": "VisionEncoderDecoderModel"}
 
 
 def resized(options: dict[str, Any], model_type: str) -> dict[str, Any]:

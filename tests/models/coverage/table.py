@@ -59,7 +59,7 @@ def write(results: Sequence[Result], path: Path) -> None:
         lines.append(
             f"| {result.model_type} | {streams} | {result.calls} | {result.exact} | {error} | {result.vectors} | {said} |\n"
         )
-    for outcome in ("no attention", "not built", "not run", "too slow"):
+    for outcome in ("no attention", "part of another", "not built", "not run", "too slow"):
         others = [result for result in results if result.outcome == outcome]
         if others:
             lines.append(f"\n## {outcome.capitalize()}: {len(others)}\n\n")
