@@ -10,7 +10,8 @@ import torch
 from attnwidget.attention import Stream
 from attnwidget.capture.labels import index_positions
 from attnwidget.capture.projections import value_norms
-from attnwidget.capture.sources import Source, alike, grouped, sources_of
+from attnwidget.capture.sources import Source, grouped, sources_of
+from attnwidget.capture.stages import labelled
 from attnwidget.capture.stitch import read_bias, read_mask, read_weights, sees_any
 from attnwidget.capture.towers import Axis, Hints, describe_axis, enclosing, real_positions
 from attnwidget.layer import Layer
@@ -44,13 +45,12 @@ def assemble(
     kept: dict[str, Tensor] = {}
     axes: dict[str, Axis] = {}
     failed: dict[str, str] = {}
-    for name, group in grouped(recorder).items():
-        for number, sources in enumerate(alike(sources_of(group, recorder.row, failed)), start=1):
-            # Stages that make the sequence shorter and shorter: each is a stream of its own.
-            own = name if number == 1 else f"{name} {number}"
-            builder = _StreamBuilder(recorder, own, name, sources)
-            streams[own] = builder.build(tokenizer, hints, axes)
-            kept[own] = builder.queries
+    for stack in grouped(recorder):
+        for label, sources in labelled(sources_of(stack.members, recorder.row, failed)):
+            name = f"{stack.name} {label}".strip()
+            builder = _StreamBuilder(recorder, name, stack.side, sources)
+            streams[name] = builder.build(tokenizer, hints, axes)
+            kept[name] = builder.queries
     return streams, failed, kept
 
 
@@ -109,9 +109,11 @@ class _StreamBuilder:
         if getattr(config, "is_encoder_decoder", False) and self.side == "decoder":
             hints = Hints()  # they speak of what the encoder reads
         placed = 0 if first.pieces is None else first.pieces.placed
+        own = first.num_queries != first.num_keys and first.has_own_queries(self.side)
+        known = placed or (first.num_keys if own else 0)
         axis = describe_axis(
             list(enclosing(self.recorder.towers, first.path)),
-            (placed, placed) if placed else (first.num_queries, first.num_keys),
+            (known, known) if known else (first.num_queries, first.num_keys),
             tokenizer,
             hints,
             side=self.side,
@@ -129,7 +131,7 @@ class _StreamBuilder:
         if placed == first.num_queries:
             return Axis(axis.positions[:placed], axis.real[:placed]), axis
         start = first.num_keys - first.num_queries
-        if start and first.has_own_queries(self.side):
+        if own:
             # No tokens of which the first are in a cache: queries that were learned, or stand for groups.
             return Axis(index_positions(first.num_queries), _all(first.num_queries)), axis
         return Axis(axis.positions[start:], axis.real[start:]), axis

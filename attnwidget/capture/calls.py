@@ -35,6 +35,7 @@ class Call:
         first_key: Index, counted over the whole recording, of the first key it looked at.
         recorded: ``[head, query, key]`` weights, where query and key are not known; those then have no dimensions.
         reason: Why they are not.
+        pieces: The pieces of the input it attends within, put behind each other, if it does.
     """
 
     query: Tensor
@@ -49,6 +50,7 @@ class Call:
     first_key: int = 0
     recorded: Tensor | None = None
     reason: str | None = None
+    pieces: Pieces | None = None
 
 
 @dataclass(slots=True)
@@ -61,7 +63,6 @@ class Calls:
         cross: Whether it looks at another sequence.
         calls: Its calls in order.
         trouble: Why they cannot be made into a record, or ``None``.
-        pieces: The pieces of its input it attends within, put behind each other, if it does.
         last_key: The keys that the last call looked at, of all rows, as passed.
         last_first: Index, counted over the whole recording, of the first of them.
     """
@@ -71,7 +72,6 @@ class Calls:
     cross: bool
     calls: list[Call] = field(default_factory=list)
     trouble: str | None = None
-    pieces: Pieces | None = None
     last_key: Tensor | None = None
     last_first: int = 0
     _num_keys: int = 0
@@ -79,7 +79,12 @@ class Calls:
     _anew: bool = False
 
     def add(
-        self, arguments: Arguments, forward_pass: int, batch: int, device: torch.device
+        self,
+        arguments: Arguments,
+        forward_pass: int,
+        batch: int,
+        device: torch.device,
+        pieces: Pieces | None = None,
     ) -> None:
         """Keep what is new in one call; a pass that goes back on others is to be announced first (`go_back`)."""
         self.trouble = self.trouble or unsupported(arguments)
@@ -98,7 +103,10 @@ class Calls:
             self.calls.clear()
             return
         call = replace(
-            _read(arguments, batch, device, new), forward_pass=forward_pass, first_key=first_key
+            _read(arguments, batch, device, new),
+            forward_pass=forward_pass,
+            first_key=first_key,
+            pieces=pieces,
         )
         if not self.calls:
             self._num_keys = num_keys if self.cross else _used_keys(call)

@@ -8,25 +8,20 @@ something else is the weighted sum. Its left side is what the model multiplies i
 from __future__ import annotations
 
 import functools
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils._python_dispatch import (
-    TorchDispatchMode,
-    _get_current_dispatch_mode,
-    _pop_mode,
-    _push_mode,
-)
+from torch.utils._python_dispatch import _pop_mode, _push_mode
 
 from attnwidget.capture import fused
 from attnwidget.capture.adapters.strips import Noted
 from attnwidget.capture.frames import Frame, Sink, WeightedSum
 from attnwidget.capture.lineage import FOLLOWED, Product, Softmaxed, follow
+from attnwidget.capture.reading import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from torch import Tensor, nn
 
@@ -44,7 +39,7 @@ class _Known:
     probabilities: Tensor | None = None
 
 
-class FunctionTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class FunctionTap(Reading):  # type: ignore[no-untyped-call]
     """Reads the operations of attention modules while they run.
 
     A dispatch mode, since that sees the same few operations behind ``@``, ``einsum`` and PyTorch's own layers, and leaves
@@ -55,22 +50,12 @@ class FunctionTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         parameters: Addresses of the model's parameters: a product with one of them is no score.
     """
 
-    supports_higher_order_operators = True
-
     def __init__(self, sink: Sink, parameters: frozenset[int]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._sink = sink
         self._parameters = parameters
         self._frames: list[Frame] = []
         self._known: dict[Any, _Known] = {}
-        self._active = False
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # the wrapper that this asks for imports the compiler, which takes seconds
-
-    # The mode itself is pushed and popped without the flags that `with` also sets: those are shared by all threads, and
-    # two recordings that end in another order than they began would leave them set.
 
     def enter(
         self, path: str, module: nn.Module, given: Iterable[Any], notes: Notes | None = None
@@ -99,40 +84,6 @@ class FunctionTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def frame(self) -> Frame | None:
         """The module that is running."""
         return self._frames[-1] if self._frames else None
-
-    @property
-    def reads(self) -> bool:
-        """Whether a module of the model is running and read."""
-        return self._active
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Read nothing inside the block."""
-        was = self._active
-        self._pop()
-        try:
-            yield
-        finally:
-            if was:
-                self._push()
-
-    def _push(self) -> None:
-        if not self._active:
-            _push_mode(self)
-            self._active = True
-
-    def _pop(self) -> None:
-        if not self._active:
-            return
-        self._active = False
-        above = []
-        while _get_current_dispatch_mode() is not None:
-            mode = _pop_mode()
-            if mode is self:
-                break
-            above.append(mode)
-        for mode in reversed(above):
-            _push_mode(mode)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
@@ -229,6 +180,13 @@ class FunctionTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if notes is not None:
             notes.gathered.append(args[2])
 
+    def _exponential(
+        self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> Softmaxed | None:
+        """Note an exponential, for an adapter whose module writes its softmax down as one."""
+        del func, kwargs
+        return None if self._frames[-1].notes is None else Softmaxed(args[0], -1, None)
+
     def _follow(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Read an operation that may be on the way from scores to softmax, or from there to the weighted sum."""
         del kwargs
@@ -309,6 +267,8 @@ def _handler(func: Any) -> Any:
         return FunctionTap._taken_apart  # noqa: SLF001
     if name == "gather":
         return FunctionTap._gathered  # noqa: SLF001
+    if name == "exp":
+        return FunctionTap._exponential  # noqa: SLF001
     if name in _PRODUCTS:
         return FunctionTap._product  # noqa: SLF001
     if name in _SOFTMAXES:

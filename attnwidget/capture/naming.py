@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch import nn
 
@@ -25,8 +25,15 @@ _ATTENTION = re.compile(r"attention|attn", re.IGNORECASE)
 _CROSS = re.compile(
     r"cross|encoder_attn|encdec|encoder_decoder|enc_attn|^multihead_attn$", re.IGNORECASE
 )
+# Parts of a path that name no stack.
+_PLAIN = re.compile(
+    r"^(\*|self|module|model|backbone|layers?|blocks?|stages?|transformer|(self_|mha_?)?(attn|attention)|mha)$"
+)
+_TAIL = re.compile(r"(_(module|model|layers?|blocks?|attn|attention|self_attn))+$")
 _TOWER = r"^({})(_(model|tower|encoder|transformer|backbone|module))?$"
 _VISION = re.compile(_TOWER.format("vision|visual|image|vit"))
+_SOUND = frozenset({"input_features", "input_values"})
+_SEEING = re.compile(r"Vision|Visual|ViT(?![a-z])|Image")
 _AUDIO = re.compile(_TOWER.format("audio|speech|sound"))
 
 
@@ -66,6 +73,7 @@ def stream_name(
     tower: nn.Module,
     *,
     looks_back: bool = False,
+    reads: frozenset[str] = frozenset(),
 ) -> str:
     """Name the stream an attention module belongs to.
 
@@ -75,45 +83,56 @@ def stream_name(
         model: The whole model.
         tower: The innermost pretrained model around the module, which knows its own main input.
         looks_back: Whether no query was seen to look at a later key; read where the module does not say.
+        reads: What the tower was given.
 
     Returns:
-        ``"cross"``, ``"encoder"``, ``"decoder"``, ``"vision"`` or ``"audio"``.
+        ``"cross"``, ``"encoder"``, ``"decoder"``, ``"vision"``, ``"audio"`` or ``"depth"``.
     """
     if is_cross(path, module):
         return "cross"
+    if "AttentionResidual" in type(module).__name__:
+        return "depth"  # each position attends to its own states in the blocks before
     segments = path.split(".")
     if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
         side = _side(module, model)
         if side is not None:
             return side
-    main_input = getattr(tower, "main_input_name", "input_ids")
-    if any(_VISION.match(segment) for segment in segments) or main_input.startswith("pixel_values"):
+    if any(_VISION.match(segment) for segment in segments) or _sees(tower, reads):
         return "vision"
-    if any(_AUDIO.match(segment) for segment in segments) or main_input in {
-        "input_features",
-        "input_values",
-    }:
+    main_input = getattr(tower, "main_input_name", "input_ids")
+    if any(_AUDIO.match(segment) for segment in segments) or main_input in _SOUND:
         return "audio"
     causal = getattr(module, "is_causal", None)
     if isinstance(causal, bool):
         return "decoder" if causal else "encoder"
-    for segment in segments:
-        if "decoder" in segment or "encoder" in segment:
-            return "decoder" if "decoder" in segment else "encoder"
-    is_decoder = looks_back or getattr(getattr(tower, "config", None), "is_decoder", False)
-    return "decoder" if is_decoder else "encoder"
+    is_decoder = getattr(getattr(tower, "config", None), "is_decoder", False)
+    told = next((s for s in segments if "decoder" in s or "encoder" in s), None)
+    if told is None or (is_decoder and looks_back):  # Reformer's decoder stands in an "encoder"
+        return "decoder" if looks_back or is_decoder else "encoder"
+    return "decoder" if "decoder" in told else "encoder"
 
 
-def layer_numbers(paths: Sequence[str], modules: Sequence[nn.Module]) -> list[int]:
+def _sees(tower: nn.Module, reads: frozenset[str]) -> bool:
+    """Tell whether a tower is about an image: by what it says, by what it was given, or by its name."""
+    if getattr(tower, "main_input_name", "").startswith("pixel_values"):
+        return True
+    named = bool(_SEEING.search(type(tower).__name__))
+    return "input_ids" not in reads and ("pixel_values" in reads or named)
+
+
+def layer_numbers(paths: Sequence[str], modules: Sequence[nn.Module]) -> tuple[list[int], bool]:
     """Number the attention modules of one stream, given in calling order.
 
     The model's own ``layer_idx`` counts first (hybrids skip numbers), then the number in the path. Where neither
     tells the modules apart (stages that each count from zero), they are numbered in the order of their calls.
+
+    Returns:
+        The numbers, and whether they only tell the order.
     """
     numbers = [_number(path, module) for path, module in zip(paths, modules, strict=True)]
     if None in numbers or len(set(numbers)) < len(numbers):
-        return list(range(len(paths)))
-    return [number for number in numbers if number is not None]
+        return list(range(len(paths))), True
+    return [number for number in numbers if number is not None], False
 
 
 def stem(path: str) -> str:
@@ -121,23 +140,56 @@ def stem(path: str) -> str:
     return ".".join("*" if part.isdigit() else part for part in path.split("."))
 
 
-def split_stems(stream: str, stems: Sequence[str]) -> dict[str, str]:
+def split_stems(stream: str, sizes: Mapping[str, int], kinds: Mapping[str, str]) -> dict[str, str]:
     """Name apart stacks that would share a stream although their layer numbers collide.
 
-    The first stack keeps the stream's name, each other takes the first part of its path that the first has not.
+    The largest stack keeps the stream's name; of equals the one whose path has nothing particular, else the first. Each
+    other adds what is particular to its own path, in words: ``vision temporal``, ``encoder fusion``. What is called an
+    encoder or a decoder, or has the stream's name in it, goes by that alone: ``final char encoder``.
+
+    Args:
+        stream: The stream's name.
+        sizes: Number of layers of each stack, by the stem of its path, in calling order.
+        kinds: Name of the modules' class, by the stem.
+
+    Returns:
+        A name for each stem.
     """
-    names = {stems[0]: stream}
-    taken = {stream}
-    for other in stems[1:]:
-        common = set(stems[0].split("."))
-        candidates = [
-            part
-            for part in other.split(".")
-            if part not in common and part != "*" and part not in taken
-        ]
-        names[other] = candidates[0] if candidates else other
-        taken.add(names[other])
+    most = [path for path, size in sizes.items() if size == max(sizes.values())]
+    plain = [path for path in most if not _particular(path, [p for p in sizes if p != path])]
+    main = (plain or most)[0]
+    names = {main: stream}
+    for other in sizes:
+        if other == main:
+            continue
+        words = [_words(part) for part in _particular(other, [main])]
+        if not words:
+            known = set(_capitals(kinds[main]))
+            words = [" ".join(part for part in _capitals(kinds[other]) if part not in known)]
+        sided = [word for word in words if re.search(f"encoder|decoder|{stream}", word)]
+        ways = [*sided, *(f"{stream} {word}" for word in reversed(words) if word), stream]
+        free = next((way for way in ways if way not in names.values()), ways[-1])
+        number = 2
+        while free in names.values():
+            free, number = f"{ways[0]} {number}", number + 1
+        names[other] = free
     return names
+
+
+def _particular(path: str, others: Iterable[str]) -> list[str]:
+    """Parts of a path that say something and are in none of the others."""
+    common = {part for other in others for part in other.split(".")}
+    return [part for part in path.split(".") if part not in common and not _PLAIN.match(part)]
+
+
+def _words(part: str) -> str:
+    """``temporal_layers`` as ``temporal``; a head that attends is one that pools."""
+    words = _TAIL.sub("", part)
+    return "pooling" if words == "head" else words.replace("_", " ")
+
+
+def _capitals(name: str) -> list[str]:
+    return [word.lower() for word in re.findall(r"[A-Z][a-z0-9]*", name)]
 
 
 def module_kinds(model: nn.Module, paths: Iterable[str]) -> str:

@@ -15,9 +15,31 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["places", "wholes"]
+__all__ = ["lie", "places", "wholes"]
 
 _APART = 1e-5  # relative to the largest number: a norm may round differently over other shapes
+
+
+def lie(
+    pieces: Tensor, around: Iterable[tuple[nn.Module, Tensor]], row: int
+) -> tuple[Tensor, int] | None:
+    """Find out where windows lie in what one of the blocks around them was given.
+
+    Args:
+        pieces: The windows of one row of the batch, ``[piece, ..., dim]``.
+        around: The blocks, and what each of them was given.
+        row: Row of the batch.
+
+    Returns:
+        The order of `places`, and how many of the positions are those of the whole; ``None`` if it cannot be told.
+    """
+    with torch.no_grad():
+        for block, given in around:
+            for whole in wholes(block, given, row):
+                order = places(pieces, whole)
+                if order is not None:
+                    return order, len(whole)
+    return None
 
 
 def wholes(block: nn.Module, given: Tensor, row: int) -> Iterable[Tensor]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import PreTrainedModel
 
-from attnwidget.capture.adapters import adapter_of
+from attnwidget.capture.adapters import adapter_of, children_of
 from attnwidget.capture.adapters.scatter import Shared, scattered
-from attnwidget.capture.adapters.strips import Notes
+from attnwidget.capture.adapters.strips import Notes, NotLaidOutError
 from attnwidget.capture.calls import Calls, drops, unsupported
 from attnwidget.capture.flex import flexed, heard_at
 from attnwidget.capture.functional import FunctionTap
@@ -21,7 +21,7 @@ from attnwidget.capture.modules import blocks_around, may_attend, watching
 from attnwidget.capture.naming import attention_like, is_cross
 from attnwidget.capture.passes import Passes
 from attnwidget.capture.pieces import cut, join, join_trouble, ordered
-from attnwidget.capture.places import places, wholes
+from attnwidget.capture.places import lie
 from attnwidget.capture.predictions import Predictions, can_predict
 from attnwidget.capture.projections import Projections
 from attnwidget.capture.settle import settled
@@ -35,7 +35,7 @@ from attnwidget.capture.towers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
@@ -109,7 +109,10 @@ class Recorder:
                             (module, self._run(path, module), self._ran)
                             for path, module in attending.items()
                         ),
-                        *self._projections(attending),
+                        *children_of(
+                            attending.values(),
+                            lambda: self._tap.frame if is_listening(self) else None,
+                        ),
                         *(
                             (module, self._begin(path, module), self._end(path))
                             for path, module in blocks_around(self.model, attending).items()
@@ -228,7 +231,13 @@ class Recorder:
             self._add(path, cut(arguments, self.row * count, count), None, piecewise=True)
 
     def _add(
-        self, path: str, arguments: Arguments, rows: int | None, *, piecewise: bool = False
+        self,
+        path: str,
+        arguments: Arguments,
+        rows: int | None,
+        *,
+        piecewise: bool = False,
+        pieces: Pieces | None = None,
     ) -> None:
         """Keep a call; ``rows`` if it may be a batch nobody has chosen from, whether its batch is ``piecewise``."""
         calls = self._calls(path, arguments.module)
@@ -239,7 +248,7 @@ class Recorder:
         if piecewise:
             trouble = unsupported(arguments) or join_trouble(arguments)
             if trouble is None:
-                arguments, calls.pieces = self._laid_out(path, *join(arguments))
+                arguments, pieces = self._laid_out(path, *join(arguments))
             else:
                 calls.give_up(trouble)
         passes = self.passes
@@ -250,7 +259,7 @@ class Recorder:
                 calls.go_back(None, keep=len(self.rows) > 1)
             else:
                 calls.go_back(passes.back, keep=True)
-        calls.add(arguments, self.forward_passes, self.row, self.device)
+        calls.add(arguments, self.forward_passes, self.row, self.device, pieces)
         if self.row == self.rows[0]:
             self.projections.after(path, arguments, self.row)
 
@@ -258,21 +267,16 @@ class Recorder:
         self, path: str, arguments: Arguments, pieces: Pieces
     ) -> tuple[Arguments, Pieces]:
         """Put windows where they lie in the whole, if that can be found out."""
-        frame = self._tap.frame
+        frame, rows = self._tap.frame, self._rows or 1
         states = None if frame is None else frame.states
-        rows = self._rows or 1
         if states is None or pieces.queries != pieces.keys or len(states) != pieces.count * rows:
             return arguments, pieces
         own = states[self.row * pieces.count : (self.row + 1) * pieces.count]
-        with torch.no_grad():
-            for parent, (block, given) in self._blocks.items():
-                if not path.startswith(f"{parent}."):
-                    continue
-                for whole in wholes(block, given, self.row):
-                    order = places(own, whole)
-                    if order is not None and len(order) == arguments.query.shape[2]:
-                        return ordered(arguments, pieces, order, len(whole))
-        return arguments, pieces
+        around = [block for parent, block in self._blocks.items() if path.startswith(f"{parent}.")]
+        found = lie(own, around, self.row)
+        if found is None or len(found[0]) != arguments.query.shape[2]:
+            return arguments, pieces
+        return ordered(arguments, pieces, *found)
 
     def _calls(self, path: str, module: nn.Module) -> Calls:
         first = self.row == self.rows[0]
@@ -347,28 +351,10 @@ class Recorder:
             frame.notes.result = output
             with self._tap.paused(), torch.no_grad():
                 try:
-                    self._adapted(frame, frame.notes)
+                    for _ in self._each_row():
+                        self._adapted(frame, frame.notes)
                 except Exception as error:  # noqa: BLE001  whatever it is, the model goes on
                     self.failed(frame, error)
-
-    def _projections(self, attending: dict[str, nn.Module]) -> Iterator[tuple[Any, None, Any]]:
-        """Children whose outputs an adapter wants to see."""
-        for module in attending.values():
-            adapter = adapter_of(module)
-            for name in () if adapter is None else adapter.children:
-                child = getattr(module, name, None)
-                if child is not None:
-                    yield child, None, self._gave(module, name)
-
-    def _gave(self, module: nn.Module, name: str) -> Any:
-        def hook(output: Any) -> None:
-            frame = self._tap.frame if is_listening(self) else None
-            if frame is None or frame.module is not module or frame.notes is None:
-                return
-            if isinstance(output, torch.Tensor):
-                frame.notes.outputs.setdefault(name, []).append(output)
-
-        return hook
 
     def _adapted(self, frame: Frame, notes: Notes) -> None:
         """Keep a call that an adapter puts together."""
@@ -377,14 +363,19 @@ class Recorder:
             return
         towers = enclosing(self.towers, frame.path)
         length = sequence_length(towers, "encoder")
-        sparse = adapter.read(frame.module, notes, self.row)
         calls = self._calls(frame.path, frame.module)
+        try:
+            # An encoder runs once for all rows of a search.
+            sparse = adapter.read(frame.module, notes, min(self.row, notes.rows - 1))
+        except NotLaidOutError as error:
+            calls.give_up(str(error))
+            return
         found = scattered(frame.module, sparse, length, self._shared)
         if isinstance(found, str):
             calls.give_up(found)
             return
-        arguments, calls.pieces = found
-        self._add(frame.path, arguments, None)
+        arguments, pieces = found
+        self._add(frame.path, arguments, None, pieces=pieces)
 
     def _begin(self, path: str, module: nn.Module) -> Any:
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from attnwidget.capture.predictions import next_tokens
 from attnwidget.capture.recorder import Recorder
 from attnwidget.capture.texts import local_tokenizer
 from attnwidget.capture.towers import Hints
+from attnwidget.capture.unlike import why_not
 from attnwidget.capture.wrappers import entrance, most_tokens, own_tokenizer, plainly, unwrapped
 
 if TYPE_CHECKING:
@@ -262,6 +263,8 @@ def _finish(recorder: Recorder, model: nn.Module, tokenizer: Any, hints: Hints) 
     plan = recorder.settle()
     streams, failed, kept = assemble(recorder, tokenizer, hints)
     missed = recorder.missed()
+    known = {path: why_not(recorder.candidates[path]) for path in missed}
+    failed |= {path: reason for path, reason in known.items() if reason is not None}
     failed |= {path: recorder.broken[path] for path in missed if path in recorder.broken}
     missed = [path for path in missed if path not in failed]
     if not streams:

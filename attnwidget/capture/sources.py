@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 import torch
 
 from attnwidget.capture.calls import looks_back
+from attnwidget.capture.chunks import attends_in_chunks, behind_each_other
 from attnwidget.capture.naming import layer_numbers, split_stems, stem, stream_name
 from attnwidget.capture.towers import enclosing
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from attnwidget.capture.calls import Call, Calls
     from attnwidget.capture.pieces import Pieces
     from attnwidget.capture.recorder import Recorder
 
-__all__ = ["Source", "alike", "grouped", "sources_of"]
+__all__ = ["Source", "Stack", "grouped", "sources_of"]
 
 _SHARED = 128  # layers that may share one module
 _PARTS = 8  # a module called more often in one pass is a loop over positions
@@ -31,22 +32,26 @@ class Source:
     Attributes:
         number: Its layer number.
         path: Path of the module.
+        module: The module.
         cross: Whether it looks at another sequence.
         part: Which of the attention calls it is that the module makes in one pass.
         calls: The calls that make it up.
         key: All keys, ``[key_value_head, key, head_dim]``.
         value: All values, ``[key_value_head, key, value_dim]``.
         pieces: The pieces it attends within.
+        by_order: Whether its number only counts the modules of its stack, as they have none of their own.
     """
 
     number: int
     path: str
+    module: nn.Module
     cross: bool
     part: int
     calls: list[Call]
     key: Tensor
     value: Tensor
     pieces: Pieces | None = None
+    by_order: bool = False
 
     @property
     def num_queries(self) -> int:
@@ -70,95 +75,94 @@ class Source:
         return not looks_back(self.calls)
 
 
-def grouped(recorder: Recorder) -> dict[str, list[Calls]]:
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Attention modules that belong together.
+
+    Attributes:
+        name: Name of their stream.
+        side: What kind of stream it is: ``"encoder"``, ``"decoder"``, ``"cross"``, ``"vision"`` or ``"audio"``.
+        members: The calls of each, in calling order.
+    """
+
+    name: str
+    side: str
+    members: list[Calls]
+
+
+def grouped(recorder: Recorder) -> list[Stack]:
     """Sort modules into streams, in calling order, cross-attention after what it reads."""
     groups: dict[str, dict[str, list[Calls]]] = {}
     for calls in recorder.calls.values():
         tower = next(enclosing(recorder.towers, calls.path))
-        name = stream_name(
+        side = stream_name(
             calls.path,
             calls.module,
             recorder.model,
             tower.module,
             looks_back=looks_back(calls.calls),
+            reads=tower.reads(),
         )
-        groups.setdefault(name, {}).setdefault(stem(calls.path), []).append(calls)
-    apart: dict[str, list[Calls]] = {}
-    for name, stems in groups.items():
-        numbered = [set(_numbers(members)) for members in stems.values()]
+        groups.setdefault(side, {}).setdefault(stem(calls.path), []).append(calls)
+    stacks: dict[str, Stack] = {}
+    for side, stems in groups.items():
+        numbered = [set(_numbers(members)[0]) for members in stems.values()]
         collide = len(set[int]().union(*numbered)) < sum(len(numbers) for numbers in numbered)
-        names = split_stems(name, list(stems)) if collide else dict.fromkeys(stems, name)
+        kinds = {path: type(members[0].module).__name__ for path, members in stems.items()}
+        sizes = {path: len(members) for path, members in stems.items()}
+        names = split_stems(side, sizes, kinds) if collide else dict.fromkeys(stems, side)
         for path, members in stems.items():
-            apart.setdefault(names[path], []).extend(members)
-    return dict(sorted(apart.items(), key=lambda item: item[0] == "cross"))
+            name = names[path]
+            stacks.setdefault(name, Stack(name, side, [])).members.extend(members)
+    return sorted(stacks.values(), key=lambda stack: stack.side == "cross")
 
 
-def _numbers(group: list[Calls]) -> list[int]:
+def _numbers(group: list[Calls]) -> tuple[list[int], bool]:
     return layer_numbers([calls.path for calls in group], [calls.module for calls in group])
 
 
 def sources_of(group: list[Calls], row: int, failed: dict[str, str]) -> list[Source]:
     """Put each module's calls together; ``failed`` takes the reasons where that cannot be done."""
     found: list[Source] = []
-    for number, calls in zip(_numbers(group), group, strict=True):
+    numbers, by_order = _numbers(group)
+    for number, calls in zip(numbers, group, strict=True):
         passes = {call.forward_pass for call in calls.calls}
         shapes = {(call.query.shape, call.key.shape) for call in calls.calls}
+
+        def source(number: int, part: int, parts: list[Call], one: Calls = calls) -> Source:
+            first = parts[:1] if one.cross else parts
+            return Source(
+                number=number,
+                path=one.path,
+                module=one.module,
+                cross=one.cross,
+                part=part,
+                calls=parts,
+                key=torch.cat([call.key for call in first], dim=1),
+                value=torch.cat([call.value for call in first], dim=1),
+                pieces=parts[0].pieces,
+                by_order=by_order,
+            )
+
+        if len(passes) == 1 and attends_in_chunks(calls.module, calls.calls):
+            found.append(source(number, 0, [behind_each_other(calls.calls)]))
+            continue
         if calls.trouble is None and len(passes) < len(calls.calls):
-            if (
-                len(group) == len(shapes) == len(passes) == 1 and len(calls.calls) <= _SHARED
-            ):  # layers that share one module's weights (ALBERT)
-                found.extend(
-                    Source(
-                        index,
-                        calls.path,
-                        calls.cross,
-                        0,
-                        [call],
-                        call.key,
-                        call.value,
-                        calls.pieces,
-                    )
-                    for index, call in enumerate(calls.calls)
-                )
+            alike = len(group) == len(shapes) == len(passes) == 1
+            if alike and len(calls.calls) <= _SHARED:
+                # Layers that share one module's weights (ALBERT).
+                found.extend(source(index, 0, [call]) for index, call in enumerate(calls.calls))
                 continue
-            if (
-                len(passes) == 1 and len(calls.calls) <= _PARTS
-            ):  # it attends in more ways than one: two texts to each other, say
-                found.extend(
-                    Source(
-                        number,
-                        calls.path,
-                        calls.cross,
-                        part,
-                        [call],
-                        call.key,
-                        call.value,
-                        calls.pieces,
-                    )
-                    for part, call in enumerate(calls.calls)
-                )
+            if len(passes) == 1 and len(calls.calls) <= _PARTS:
+                # It attends in more ways than one: two texts to each other, say.
+                found.extend(source(number, part, [call]) for part, call in enumerate(calls.calls))
                 continue
             calls.trouble = f"was called {len(calls.calls)} times in one forward pass"
         if calls.trouble is None:
-            parts = calls.calls[:1] if calls.cross else calls.calls
-            key = torch.cat([call.key for call in parts], dim=1)
-            value = torch.cat([call.value for call in parts], dim=1)
-            calls.trouble = calls.disagreement(key, row)
+            whole = source(number, 0, calls.calls)
+            calls.trouble = calls.disagreement(whole.key, row)
             if calls.trouble is None:
-                found.append(
-                    Source(
-                        number, calls.path, calls.cross, 0, calls.calls, key, value, calls.pieces
-                    )
-                )
+                found.append(whole)
         if calls.trouble is not None:
             failed[calls.path] = calls.trouble
     return found
-
-
-def alike(sources: list[Source]) -> list[list[Source]]:
-    """Sort the layers by the number of positions they attend over: a stream has one set of them."""
-    groups: dict[tuple[int, int, int, Pieces | None], list[Source]] = {}
-    for source in sources:
-        kind = (source.part, source.num_queries, source.num_keys, source.pieces)
-        groups.setdefault(kind, []).append(source)
-    return list(groups.values())

@@ -155,6 +155,10 @@ class Tower:
         parts = [kept[name] for kept in self.passes if name in kept]
         return torch.cat(parts).cpu() if parts else None
 
+    def reads(self) -> frozenset[str]:
+        """Name what it was given that says what it is about: ids, pixels, sound."""
+        return frozenset(name for kept in self.passes for name in kept)
+
     def last(self, name: str) -> Any:
         """Return a kept input of the last pass that had it."""
         return next((kept[name] for kept in reversed(self.passes) if name in kept), None)

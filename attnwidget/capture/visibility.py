@@ -63,6 +63,11 @@ class View:
     offset: int = 0
     window: int | None = None
 
+    def seen(self) -> Tensor:
+        """Return which keys are seen, boolean ``[1 or head, query, key]`` on the CPU."""
+        seen = self._seen(torch.arange(self.num_queries), torch.arange(self.num_keys))
+        return seen.expand(-1, self.num_queries, self.num_keys)
+
     def last_seen(self) -> int:
         """Return one past the last key that any query sees: what follows is the unused tail of a static cache."""
         rows, columns = torch.arange(self.num_queries), torch.arange(self.num_keys)

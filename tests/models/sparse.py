@@ -98,6 +98,26 @@ def _pegasus_x() -> Any:
     return hf.PegasusXModel(config)
 
 
+def _reformer(**options: Any) -> Any:
+    config = hf.ReformerConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=24,
+        num_attention_heads=3,
+        attention_head_size=8,
+        feed_forward_size=32,
+        attn_layers=["local", "lsh"],
+        axial_pos_embds=False,
+        max_position_embeddings=96,
+        local_attn_chunk_length=4,
+        lsh_attn_chunk_length=4,
+        num_buckets=4,
+        hash_seed=3,
+        hidden_dropout_prob=0.0,
+        **options,
+    )
+    return hf.ReformerModel(config)
+
+
 MODELS: Mapping[str, Callable[[], Any]] = {
     "longformer": lambda: hf.LongformerModel(hf.LongformerConfig(**_BERT, attention_window=[4, 6])),
     "longformer-global": lambda: hf.LongformerModel(
@@ -108,6 +128,9 @@ MODELS: Mapping[str, Callable[[], Any]] = {
     "longt5-global": lambda: _longt5("transient-global"),
     "pegasus_x": _pegasus_x,
     "bigbird": _bigbird,
+    "reformer": lambda: _reformer(is_decoder=False),
+    "reformer-decoder": lambda: _reformer(is_decoder=True),
+    "reformer-hashes": lambda: _reformer(is_decoder=False, num_hashes=3, lsh_num_chunks_after=1),
     "bigbird-pegasus": _bigbird_pegasus,
 }
 
@@ -123,7 +146,7 @@ def inputs_of(name: str, length: int = LENGTH, real: int = REAL) -> dict[str, to
         inputs["global_attention_mask"] = torch.zeros_like(ids)
         inputs["global_attention_mask"][0, [0, 5, 9]] = 1
         inputs["global_attention_mask"][1, [0, 7]] = 1
-    if not name.startswith(("longformer", "bigbird")) or name == "bigbird-pegasus":
+    if not name.startswith(("longformer", "bigbird", "reformer")) or name == "bigbird-pegasus":
         inputs["decoder_input_ids"] = ids[:, :5]
     if name == "led":
         inputs["global_attention_mask"] = torch.zeros_like(ids)

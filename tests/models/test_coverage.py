@@ -22,11 +22,11 @@ SAMPLE = {
     "deberta-v2": {"encoder": 2},
     "detr": {"encoder": 2, "decoder": 2, "cross": 2},
     "diffllama": {"decoder": 2},
-    "hiera": {"vision 4": 1},
+    "hiera": {"vision stage 4": 1},
     "jamba": {"decoder": 1},
     "llama": {"decoder": 2},
     "pixtral": {"vision": 2},
-    "swin": {"vision": 2},
+    "swin": {"vision stage 1": 2},
     "t5": {"encoder": 2, "decoder": 2, "cross": 2},
     "xlnet": {"encoder": 2},
 }

@@ -125,10 +125,10 @@ def test_windows_stand_where_they_lie_in_the_image(kind: str) -> None:
         attention = capture(model, inputs, batch=1)
         assert torch.equal(model(**inputs).last_hidden_state, before)
     assert [(name, len(stream)) for name, stream in attention.streams.items()] == [
-        ("vision", 2),
-        ("vision 2", 1),
+        ("vision stage 1", 2),
+        ("vision stage 2", 1),
     ]
-    for layer, shift in zip(attention["vision"], (0, 2), strict=True):
+    for layer, shift in zip(attention["vision stage 1"], (0, 2), strict=True):
         assert layer.has_vectors
         weights = torch.from_numpy(layer.weights())
         expected = torch.zeros(2, 64, 64)
@@ -136,8 +136,8 @@ def test_windows_stand_where_they_lie_in_the_image(kind: str) -> None:
             own = reference.seen[layer.layer].weights[4 + window]
             expected[:, patches[:, None], patches] = own
         torch.testing.assert_close(weights, expected, rtol=0, atol=1e-5)
-    assert attention["vision"].key_positions[9].label == "r1 c1"
-    assert attention["vision 2"].key_positions[-1].label == "r3 c3"
+    assert attention["vision stage 1"].key_positions[9].label == "r1 c1"
+    assert attention["vision stage 2"].key_positions[-1].label == "r3 c3"
 
 
 def test_windows_over_the_edge_of_an_image() -> None:
@@ -171,3 +171,99 @@ def test_attention_in_blocks_of_the_text() -> None:
     assert [p.label for p in attention["cross"].key_positions] == [
         str(i) for i in zoo.ids(7)[0].tolist()
     ]
+
+
+def test_stages_count_their_own_layers() -> None:
+    """Funnel's second block halves the sequence in its first layer."""
+    config = hf.FunnelConfig(
+        vocab_size=zoo.VOCABULARY,
+        block_sizes=[2, 3],
+        d_model=24,
+        n_head=3,
+        d_head=8,
+        d_inner=32,
+        num_decoder_layers=1,
+    )
+    attention = capture(zoo.wake(hf.FunnelModel(config)), zoo.ids(7))
+    found = {name: [layer.layer for layer in stream] for name, stream in attention.streams.items()}
+    assert found == {
+        "encoder stage 1": [0, 1],
+        "encoder stage 2 entry": [0],
+        "encoder stage 2": [1, 2],
+        "decoder": [0],
+    }
+    entry = attention["encoder stage 2 entry"]
+    assert (len(entry.query_positions), len(entry.key_positions)) == (4, 7)
+    assert entry.key_positions == attention["encoder stage 1"].key_positions
+
+
+def test_stacks_beside_each_other() -> None:
+    config = hf.CanineConfig(
+        **SMALL, max_position_embeddings=64, local_transformer_stride=4, downsampling_rate=2
+    )
+    found = numbers(hf.CanineModel(config), zoo.ids(8))
+    assert found == {"initial char encoder": [0], "encoder": [0, 1], "final char encoder": [0]}
+    model = zoo.wake(hf.CanineModel(config))
+    with torch.no_grad(), Reference() as reference:
+        model(zoo.ids(8))
+    local = capture(model, zoo.ids(8))["initial char encoder"][0]
+    assert local.weights().shape == (3, 8, 8)  # two chunks of four characters
+    np.testing.assert_allclose(local.weights()[:, 4:, :4], 0)
+    for chunk, part in enumerate((slice(0, 4), slice(4, 8))):
+        own = reference.seen[chunk].weights[0]
+        np.testing.assert_allclose(local.weights()[:, part, part], own, rtol=0, atol=1e-5)
+    video = hf.TimesformerConfig(**IMAGE, num_frames=2)
+    pixels = {"pixel_values": torch.randn(1, 2, 3, 16, 16)}
+    found = numbers(hf.TimesformerModel(video), pixels)
+    assert found == {"vision temporal": [0, 1], "vision": [0, 1]}
+    siglip = hf.SiglipVisionModel(hf.SiglipVisionConfig(**IMAGE))
+    attention = capture(zoo.wake(siglip), zoo.pixels())
+    assert list(attention.streams) == ["vision", "vision pooling"]
+    pooling = attention["vision pooling"]
+    assert [position.label for position in pooling.query_positions] == ["0"]  # learned
+    assert pooling.key_positions == attention["vision"].key_positions
+
+
+def test_parts_of_one_module() -> None:
+    config = hf.ProphetNetConfig(
+        vocab_size=zoo.VOCABULARY,
+        hidden_size=24,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        num_encoder_layers=2,
+        num_decoder_layers=2,
+        num_encoder_attention_heads=3,
+        num_decoder_attention_heads=3,
+        ngram=2,
+        decoder_start_token_id=1,
+    )
+    inputs = {"input_ids": zoo.ids(7), "decoder_input_ids": zoo.ids(5)}
+    attention = capture(zoo.wake(hf.ProphetNetModel(config)), inputs)
+    shapes = {
+        name: (len(s), len(s.query_positions), len(s.key_positions))
+        for name, s in attention.streams.items()
+    }
+    assert shapes == {
+        "encoder": (2, 7, 7),
+        "decoder": (2, 5, 5),
+        "decoder prediction": (2, 10, 20),
+        "cross": (2, 15, 7),
+    }
+    assert [p.label for p in attention["decoder"].key_positions] == [str(i) for i in zoo.ids(5)[0].tolist()]  # fmt: skip
+
+
+def test_groups_have_queries_of_their_own() -> None:
+    config = hf.GroupViTVisionConfig(
+        hidden_size=24,
+        intermediate_size=32,
+        depths=[2, 1],
+        num_attention_heads=3,
+        image_size=16,
+        patch_size=4,
+        num_group_tokens=[8, 0],
+        num_output_groups=[6, 0],
+    )
+    attention = capture(zoo.wake(hf.GroupViTVisionModel(config)), zoo.pixels())
+    assign = attention["vision assign"]
+    assert (len(assign.query_positions), len(assign.key_positions)) == (6, 16)
+    assert assign[0].reason == "its softmax is over the queries, not over the keys."

@@ -7,21 +7,25 @@ query and key. It reads only what passed by while the module ran.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import torch
 
 from attnwidget.capture.adapters.bigbird import BigBird
 from attnwidget.capture.adapters.longformer import Longformer
 from attnwidget.capture.adapters.longt5 import LongT5
 from attnwidget.capture.adapters.pegasus_x import PegasusX
+from attnwidget.capture.adapters.reformer import Local, Sorted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from torch import nn
 
     from attnwidget.capture.adapters.strips import Adapter
+    from attnwidget.capture.frames import Frame
 
-__all__ = ["ADAPTERS", "adapter_of"]
+__all__ = ["ADAPTERS", "adapter_of", "children_of"]
 
 # By the name of the class, so that no modelling file is imported and copies of one are known too. What an adapter says is
 # checked against the weights of the model itself.
@@ -33,6 +37,8 @@ ADAPTERS: Mapping[str, Adapter] = {
     "LongT5LocalAttention": LongT5(),
     "LongT5TransientGlobalAttention": LongT5(),
     "PegasusXGlobalLocalAttention": PegasusX(),
+    "LocalSelfAttention": Local(),
+    "LSHSelfAttention": Sorted(),
 }
 
 
@@ -42,3 +48,36 @@ def adapter_of(module: nn.Module) -> Adapter | None:
         (ADAPTERS[kind.__name__] for kind in type(module).__mro__ if kind.__name__ in ADAPTERS),
         None,
     )
+
+
+def children_of(
+    modules: Iterable[nn.Module], running: Callable[[], Frame | None]
+) -> Iterator[tuple[nn.Module, None, Callable[[Any], None]]]:
+    """Find the children whose outputs adapters want to see.
+
+    Args:
+        modules: Modules that may need an adapter.
+        running: Says which module runs.
+
+    Yields:
+        What to watch: a child, and what to call with its output.
+    """
+    for module in modules:
+        adapter = adapter_of(module)
+        for name in () if adapter is None else adapter.children:
+            child = getattr(module, name, None)
+            if child is not None:
+                yield child, None, _gave(module, name, running)
+
+
+def _gave(
+    module: nn.Module, name: str, running: Callable[[], Frame | None]
+) -> Callable[[Any], None]:
+    def note(output: Any) -> None:
+        frame = running()
+        if frame is None or frame.module is not module or frame.notes is None:
+            return
+        if isinstance(output, torch.Tensor):
+            frame.notes.outputs.setdefault(name, []).append(output)
+
+    return note

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Adapter", "Noted", "Notes", "Sparse", "Strip", "heads_of", "number"]
+__all__ = ["Adapter", "NotLaidOutError", "Noted", "Notes", "Sparse", "Strip", "heads_of", "number"]
+
+
+class NotLaidOutError(ValueError):
+    """A call that an adapter has no place for; the message says why, in words that follow the name of a module."""
 
 
 @dataclass(slots=True)
 class Noted:
-    """One softmax that passed by.
+    """One softmax that passed by, or what is written down as an exponential.
 
     Attributes:
         logits: What went in.
@@ -41,6 +45,11 @@ class Notes:
     softmaxes: list[Noted] = field(default_factory=list)
     gathered: list[Tensor] = field(default_factory=list)
     result: Any = None
+
+    @property
+    def rows(self) -> int:
+        """Rows of the batch."""
+        return len(self.softmaxes[0].logits)
 
 
 @dataclass(frozen=True, slots=True)

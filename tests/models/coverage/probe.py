@@ -39,6 +39,8 @@ PROBED = {
     "BigBirdPegasusBlockSparseAttention": Probed(("value",), heads="num_attention_heads"),
     "LongT5LocalAttention": Probed(("v",), ("o",), heads="n_heads"),
     "LongT5TransientGlobalAttention": Probed(("v",), ("o",), heads="n_heads"),
+    "LocalSelfAttention": Probed(("value",), heads="num_attention_heads"),
+    "LSHSelfAttention": Probed(("value",), heads="num_attention_heads"),
     "PegasusXGlobalLocalAttention": Probed(("v_proj",), ("out_proj",), outputs=2),
 }
 
