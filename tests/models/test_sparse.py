@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+import transformers as hf
 from models import sparse, zoo
-from models.coverage.measure import Result, compare
+from models.coverage.measure import Result, compare, measure
 from models.coverage.reference import Reference
 from models.test_untouched import hooks, tensors
 from torch.utils._python_dispatch import _get_current_dispatch_mode
@@ -218,3 +219,34 @@ def test_two_threads_hear_their_own_model_only() -> None:
     for name in names:
         for one, other in zip(together[name], alone[name], strict=True):
             assert torch.equal(one.query, other.query)
+
+
+@pytest.mark.parametrize("name", ["led", "bigbird-pegasus"])
+def test_a_beam_search_reads_its_encoder_once(name: str) -> None:
+    kind = {"led": hf.LEDForConditionalGeneration}.get(name, hf.BigBirdPegasusForConditionalGeneration)  # fmt: skip
+    model = zoo.wake(kind(build(name).config))
+    inputs = {"input_ids": sparse.inputs_of(name)["input_ids"][:1]}
+    with recording(model) as attention:
+        model.generate(**inputs, num_beams=3, max_new_tokens=4, do_sample=False)
+    alone = capture(model, inputs, target=[1, 5])["encoder"]
+    for layer, other in zip(attention["encoder"], alone, strict=True):
+        assert layer.has_vectors
+        np.testing.assert_allclose(layer.weights(), other.weights(), atol=1e-5)
+
+
+WITHOUT = {
+    "deformable_detr": "takes its softmax over points that it samples between the pixels, not over keys",
+    "minimax": "is linear attention, which has no weights",
+    "mobilevitv2": "is linear attention, which has no weights",
+    "yoso": "weighs values by how likely query and key fall into the same bucket, not by a softmax",
+    "evolla": "attends only when a protein, its structure or its alignment is given",
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # of the models themselves
+@pytest.mark.parametrize("model_type", WITHOUT)
+def test_what_has_no_weights_says_why(model_type: str) -> None:
+    result = measure(model_type)
+    assert WITHOUT[model_type] in result.reason
+    assert "not recognised" not in result.reason
+    assert result.exact == result.calls
