@@ -11,11 +11,13 @@ import numpy as np
 from attnwidget.protocol.codec import shade
 
 if TYPE_CHECKING:
-    from attnwidget.attention import Attention
+    from numpy.typing import NDArray
+
+    from attnwidget.attention import Attention, Stream
     from attnwidget.layer import Layer
     from attnwidget.positions import Position
 
-__all__ = ["describe"]
+__all__ = ["describe", "num_steps"]
 
 # All thumbnails together: small enough to come with the first message.
 OVERVIEW_BYTES = 1_300_000
@@ -65,15 +67,72 @@ def describe(attention: Attention) -> tuple[dict[str, Any], bytes]:
             },
             "top": np.concatenate([top for _, top, _ in surveys]).ravel().tolist(),
         }
+        prompt = _prompt(attention, stream)
+        if prompt is not None:
+            meta["prompt"] = prompt
         if share > SINK_SHARE and first.n_key > 2:
             meta["sink"] = {"share": round(share, 4)}
         streams.append(meta)
         chunks.append(thumbnails.tobytes())
         offset += thumbnails.size
     model = attention.model_name
-    return {"version": 1, "model": model, "positions": positions, "streams": streams}, b"".join(
-        chunks
-    )
+    described = {"version": 1, "model": model, "positions": positions, "streams": streams}
+    generation = _generation(attention)
+    if generation is not None:
+        described["generation"] = generation
+    return described, b"".join(chunks)
+
+
+def num_steps(attention: Attention) -> int:
+    """Return how many tokens were generated after the prompt, the last one, which has no position, included."""
+    expected = attention.next_tokens
+    if expected is None or expected.stream not in attention.streams:
+        return 0
+    count = len(attention[expected.stream].query_positions)
+    return count - expected.prompt + 1 if expected.prompt < count else 0
+
+
+def _prompt(attention: Attention, stream: Stream) -> dict[str, int | None] | None:
+    """Return how many positions a stream had when the first token was generated, if it grew with the others."""
+    expected = attention.next_tokens
+    if expected is None or not num_steps(attention):
+        return None
+    queries, keys = len(stream.query_positions), len(stream.key_positions)
+    generated = len(attention[expected.stream].query_positions) - expected.prompt
+    if len(attention[expected.stream].query_positions) != queries or generated >= queries:
+        return None
+    if stream.name == expected.stream:
+        return {"queries": queries - generated, "keys": keys - generated}
+    return {"queries": queries - generated, "keys": None} if stream.name == "cross" else None
+
+
+def _generation(attention: Attention) -> dict[str, Any] | None:
+    """Return the next tokens of the generated positions, each label once."""
+    expected = attention.next_tokens
+    if expected is None or not num_steps(attention):
+        return None
+    first = max(expected.first, expected.prompt - 1)
+    skipped = first - expected.first
+    ids, chosen = expected.ids[skipped:], expected.chosen[skipped:]
+    used = sorted({*ids.ravel().tolist(), *chosen.tolist()} - {-1})
+    places = {token: place for place, token in enumerate(used)}
+    return {
+        "first": first,
+        "ranks": ids.shape[1],
+        "tokens": [expected.labels[token] for token in used],
+        "top": [places[token] for token in ids.ravel().tolist()],
+        "probabilities": _rounded(expected.probabilities[skipped:]),
+        "chosen": [places.get(token) for token in chosen.tolist()],
+        "chosen_probabilities": _rounded(expected.chosen_probabilities[skipped:]),
+    }
+
+
+def _rounded(probabilities: NDArray[np.float32]) -> list[float | None]:
+    """Return as many digits as are ever shown: the first message holds thousands of them."""
+    return [
+        float(f"{value:.4g}") if math.isfinite(value) else None
+        for value in probabilities.ravel().tolist()
+    ]
 
 
 def _position(position: Position) -> dict[str, Any]:

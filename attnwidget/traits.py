@@ -23,10 +23,11 @@ __all__ = [
     "check_layer",
     "check_pairs",
     "check_position",
+    "check_step",
 ]
 
 # The shared selection, one two-way trait each: `State` in the schema.
-STATE = ("view", "stream", "layer", "heads", "query", "key", "form", "compare", "theme")
+STATE = ("view", "stream", "layer", "heads", "query", "key", "form", "compare", "step", "theme")
 
 
 class SelectionError(ValueError, traitlets.TraitError):
@@ -98,6 +99,19 @@ def check_position(name: str, count: int, value: object) -> int | None:
     if value is None or (isinstance(value, int) and 0 <= value < count):
         return value
     message = f"{name} must be an integer in 0..{count - 1}, or None for no pin, got {value!r}."
+    raise SelectionError(message)
+
+
+def check_step(count: int, value: object) -> int | None:
+    """Return ``value`` if it is None or one of ``count`` steps of a generation, else raise `SelectionError`."""
+    if value is None or (isinstance(value, int) and 0 <= value < count):
+        return value
+    if not count:
+        message = (
+            f"step is for records of a generation, got {value!r}: record one with recording(model, tokenizer)."
+        )
+        raise SelectionError(message)
+    message = f"step must be an integer in 0..{count - 1}, or None for all of them, got {value!r}."
     raise SelectionError(message)
 
 

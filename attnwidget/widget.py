@@ -11,7 +11,7 @@ import traitlets
 from anywidget.experimental import command
 
 from attnwidget.blocks import answer
-from attnwidget.describe import describe
+from attnwidget.describe import describe, num_steps
 from attnwidget.freezing import Freezing
 from attnwidget.saving import Saving
 from attnwidget.static_files import static_text
@@ -25,6 +25,7 @@ from attnwidget.traits import (
     check_layer,
     check_pairs,
     check_position,
+    check_step,
     nearest,
 )
 
@@ -109,6 +110,13 @@ class AttentionWidget(Freezing, Saving, anywidget.AnyWidget):
     - Default: ``[]``
     """
 
+    step = Number(None, allow_none=True).tag(sync=True)
+    """Of a generation: the token that is about to be chosen, counted from 0. The views show what there was by then.
+
+    - Type: ``int | None``
+    - Default: ``None``, all of it
+    """
+
     theme = traitlets.Enum(("auto", "light", "dark"), "auto").tag(sync=True)
     """Colours: those of the notebook, or always light or dark.
 
@@ -182,6 +190,10 @@ class AttentionWidget(Freezing, Saving, anywidget.AnyWidget):
         stream = self._named(self.stream)
         positions = stream.query_positions if name == "query" else stream.key_positions
         return check_position(name, len(positions), proposal.value)
+
+    @traitlets.validate("step")
+    def _check_step(self, proposal: traitlets.Bunch) -> int | None:
+        return check_step(num_steps(self._attention), proposal.value)
 
     @traitlets.validate("compare")
     def _check_compare(self, proposal: traitlets.Bunch) -> list[list[int]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from attnwidget.attention import Attention, Stream
 from attnwidget.layer import Layer
 from attnwidget.masks import Band
+from attnwidget.next_tokens import NextTokens
 from attnwidget.positions import Position
 
 NUM_HEADS, NUM_KEY_VALUE_HEADS, N_QUERY, N_KEY, HEAD_DIM = 4, 2, 5, 7, 3
@@ -37,8 +39,23 @@ def layer(
     )
 
 
+def next_tokens() -> NextTokens:
+    """Return what was expected after the last of three given tokens and after two generated ones."""
+    return NextTokens(
+        stream="decoder",
+        prompt=3,
+        first=2,
+        ids=np.array([[4, 7], [9, 4], [7, 4]], dtype=np.int32),
+        probabilities=np.array([[0.5, 0.25], [0.75, 0.125], [0.625, 0.25]], dtype=np.float32),
+        # One that was not to be expected, and one whose probability nobody knows.
+        chosen=np.array([4, 11, 5], dtype=np.int32),
+        chosen_probabilities=np.array([0.5, 0.0625, np.nan], dtype=np.float32),
+        labels={4: "“it”", 5: "↵", 7: "</script>", 9: "was", 11: "tired"},
+    )
+
+
 def record() -> Attention:
-    """Return layers 0 and 2 of a hybrid decoder, and a layer of weights alone."""
+    """Return layers 0 and 2 of a hybrid decoder that wrote two tokens, and a layer of weights alone."""
     queries = tuple(Position(label) for label in ["the", "cat", "</script><b>", "“it”", "↵"])
     keys = (Position("<bos>", kind="special"), Position("ing", continues=True), *queries)
     weights = torch.softmax(tensor(1, 1, 2, 3, 7).squeeze(0), dim=-1)
@@ -54,4 +71,5 @@ def record() -> Attention:
         "decoder", (layer(0, causal=True), layer(2, softcap=2.0, sinks=True)), queries, keys
     )
     probe = Stream("probe", (alone,), tuple(Position(str(i)) for i in range(3)), keys)
-    return Attention("FixtureModel", {"decoder": decoder, "probe": probe}, None)
+    streams = {"decoder": decoder, "probe": probe}
+    return Attention("FixtureModel", streams, None, next_tokens())

@@ -29,7 +29,9 @@ def validate(name: str, value: object) -> None:
 
 
 def snapshot() -> dict[str, object]:
-    widget = AttentionWidget(record(), layer=2, heads=[1, 3], query=2, compare=[(0, 1), (2, 3)])
+    widget = AttentionWidget(
+        record(), layer=2, heads=[1, 3], query=2, step=1, compare=[(0, 1), (2, 3)]
+    )
     made = widget._snapshot()
     blocks = []
     for stream in widget.attention.streams.values():
@@ -95,6 +97,7 @@ def test_a_snapshot_is_the_committed_fixture() -> None:
     for new, old in zip(made["blocks"], kept["blocks"], strict=True):
         # exp() differs by a rounding between machines; the numbers must not.
         np.testing.assert_allclose(numbers(new), numbers(old), rtol=1e-6, atol=1e-7)
+    assert made["meta"]["generation"] == kept["meta"]["generation"]
     without_links = [{**stream, "top": []} for stream in made["meta"]["streams"]]
     assert without_links == [{**stream, "top": []} for stream in kept["meta"]["streams"]]
 

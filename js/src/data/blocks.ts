@@ -25,6 +25,8 @@ export interface Rows {
   row(query: number): Float32Array | null;
   /** Whether a row is here, for rows that have to be made first. */
   has?(query: number): boolean;
+  /** How many of them are shown, where a generation is shown as it came about. */
+  readonly stage?: number;
   /** Why the rows cannot be had, for the reader; null when nothing went wrong. */
   readonly error: string | null;
 }

@@ -20,12 +20,20 @@ export class Thumbnails {
   constructor(
     private readonly stream: StreamMeta,
     private readonly bytes: Uint8Array,
+    /** Queries that are shown, of so many: the first ones. */
+    readonly numQueries = 0,
+    private readonly ofQueries = numQueries,
   ) {
     let index = 0;
     for (const layer of stream.layers) {
       this.first.set(layer.layer, index);
       index += layer.num_heads;
     }
+  }
+
+  /** The share of the queries that is shown. */
+  get part(): number {
+    return this.numQueries < this.ofQueries ? this.numQueries / this.ofQueries : 1;
   }
 
   get sampled(): boolean {
@@ -43,7 +51,9 @@ export class Thumbnails {
   get(layer: number, head: number): Thumbnail {
     const { offset, rows, columns } = this.stream.overview;
     const start = offset + this.index(layer, head) * rows * columns;
-    return { rows, columns, data: this.bytes.subarray(start, start + rows * columns) };
+    const data = this.bytes.subarray(start, start + rows * columns);
+    if (this.part === 1) return { rows, columns, data };
+    return { rows, columns, data: data.slice().fill(0, Math.ceil(rows * this.part) * columns) };
   }
 
   /** The head's strongest link, or null when the meta has none. */
@@ -51,6 +61,7 @@ export class Thumbnails {
     const start = 3 * this.index(layer, head);
     const [query, key, weight] = this.stream.top?.slice(start, start + 3) ?? [];
     if (query === undefined || key === undefined || weight === undefined) return null;
+    if (this.part < 1 && query >= this.numQueries) return null;
     return { query, key, weight };
   }
 }

@@ -1,4 +1,5 @@
 import { type Layout, layoutViews } from "../shell/layout.js";
+import { numSteps } from "../state/stage.js";
 import type { Surface } from "../surface/surface.js";
 import { SvgSurface } from "../surface/svg.js";
 import { textWidth } from "../surface/text.js";
@@ -20,7 +21,14 @@ export const TITLES: Readonly<Record<View["name"], string>> = {
   head: "Head view",
   neuron: "Neuron view",
   compare: "Compare",
+  next: "Next token",
 };
+
+/** A view's name, and how far the generation has come that is shown. */
+export function titleOf({ state, meta }: Scene, view: View["name"]): string {
+  if (view !== "next" || state.step === null) return TITLES[view];
+  return `${TITLES[view]} · step ${state.step + 1} of ${numSteps(meta)}`;
+}
 
 /** The one line above a figure: which model, stream, layer and heads, each head in its colour. */
 function drawCaption(surface: Surface, scene: Scene): void {
@@ -63,7 +71,7 @@ export function drawFigure(
     const { x, y, width, height } = rect;
     const left = x + MARGIN;
     const top = y + MARGIN + CAPTION;
-    surface.text(left, top - 14, TITLES[view.name], {
+    surface.text(left, top - 14, titleOf(scene, view.name), {
       fill: scene.theme.text,
       size: 12,
       weight: "bold",

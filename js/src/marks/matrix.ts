@@ -3,7 +3,7 @@ import type { Theme } from "../styles/theme.js";
 import type { Pixels, Rect, Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
 import { labelStep } from "./axis.js";
-import { labelFill, labelOf } from "./tokens.js";
+import { ABSENT, labelFill, labelOf } from "./tokens.js";
 
 /** A cell grid as it is coloured: `row` gives values, or null while they are not here. */
 export interface Grid {
@@ -175,6 +175,9 @@ export interface AxisLabels {
   readonly room: number;
   /** Every position by its label; otherwise every so many by index, and the marked ones by label. */
   readonly byLabel: boolean;
+  /** Of a generation: how many positions are there already, and how many were given. */
+  readonly there?: number | null;
+  readonly prompt?: number | null;
 }
 
 /** Under this cell size in pixels labels give way to indices. */
@@ -189,6 +192,11 @@ function axisFill(axis: AxisLabels, index: number, byLabel: boolean, theme: Them
   return byLabel ? labelFill(axis.positions[index], theme) : theme.muted;
 }
 
+/** Labels of what is not there yet are faint. */
+function presence({ there }: AxisLabels, index: number): { readonly opacity?: number } {
+  return index < (there ?? index + 1) ? {} : { opacity: ABSENT };
+}
+
 /** Query labels at the left of the matrix. */
 export function drawRowLabels(
   surface: Surface,
@@ -201,9 +209,14 @@ export function drawRowLabels(
   const step = byLabel ? 1 : labelStep(cell, 16);
   const marked = marksOf(axis);
   const x = cells.rect.x - 5;
+  if (axis.prompt && axis.prompt < cells.rows) {
+    const y = cells.rect.y + axis.prompt * cell;
+    surface.line(x + 5 - axis.room, y, x + 5, y, { stroke: theme.accent, dash: [3, 2] });
+  }
   const say = (index: number, text: string, fill: string) => {
     const y = cells.rect.y + (index + 0.5) * cell;
-    surface.text(x, y, text, { fill, size: axis.size, anchor: "end", maxWidth: axis.room - 5 });
+    const style = { fill, size: axis.size, anchor: "end", maxWidth: axis.room - 5 } as const;
+    surface.text(x, y, text, { ...style, ...presence(axis, index) });
   };
   if (byLabel && axis.hovered !== null && axis.hovered < cells.rows) {
     const y = cells.rect.y + axis.hovered * cell;
@@ -231,6 +244,10 @@ export function drawColumnLabels(
   const y = cells.rect.y - 5;
   const { byLabel, size } = axis;
   const middle = (index: number) => cells.rect.x + (index + 0.5) * cell;
+  if (axis.prompt && axis.prompt < cells.columns) {
+    const x = cells.rect.x + axis.prompt * cell;
+    surface.line(x, y + 5 - axis.room, x, y + 5, { stroke: theme.accent, dash: [3, 2] });
+  }
   if (byLabel) {
     if (axis.hovered !== null && axis.hovered < cells.columns) {
       const x = cells.rect.x + axis.hovered * cell;
@@ -239,7 +256,7 @@ export function drawColumnLabels(
     }
     for (let index = 0; index < cells.columns; index++) {
       const fill = axisFill(axis, index, true, theme);
-      const style = { fill, size, rotate: -90, maxWidth: axis.room - 5 };
+      const style = { fill, size, rotate: -90, maxWidth: axis.room - 5, ...presence(axis, index) };
       surface.text(middle(index), y, labelOf(axis.positions, index), style);
     }
     return;

@@ -26,6 +26,9 @@ export interface TokenColumn {
 export interface TokenMarks {
   readonly hovered?: number | null;
   readonly pinned?: number | null;
+  /** Of a generation: how many tokens are there already, and how many were given. */
+  readonly there?: number | null;
+  readonly prompt?: number | null;
   /** Segments side by side behind the label, one per head. */
   readonly shades?: (index: number) => readonly Shade[] | null;
 }
@@ -63,7 +66,17 @@ export function widestLabel(positions: readonly Position[], size: number): numbe
   );
 }
 
-function drawLabel(surface: Surface, column: TokenColumn, index: number, y: number, fill: string) {
+/** Opacity of labels of what is not there yet. */
+export const ABSENT = 0.28;
+
+function drawLabel(
+  surface: Surface,
+  column: TokenColumn,
+  index: number,
+  y: number,
+  fill: string,
+  opacity = 1,
+) {
   const end = column.align === "end";
   surface.text(
     end ? column.x + column.width - LABEL_PAD : column.x + LABEL_PAD,
@@ -71,6 +84,7 @@ function drawLabel(surface: Surface, column: TokenColumn, index: number, y: numb
     labelOf(column.positions, index),
     {
       fill,
+      ...(opacity < 1 ? { opacity } : {}),
       size: column.size,
       anchor: end ? "end" : "start",
       maxWidth: Math.max(0, column.width - LABEL_PAD - 4),
@@ -113,6 +127,19 @@ function drawTie(surface: Surface, column: TokenColumn, y: number, theme: Theme)
   });
 }
 
+/** Where the prompt ends and what was generated begins. */
+function drawPromptEnd(
+  surface: Surface,
+  { axis, x, width }: TokenColumn,
+  prompt: number | null | undefined,
+  theme: Theme,
+): void {
+  if (!prompt || prompt >= axis.count) return;
+  const y = rowMiddle(axis, prompt) - axis.rowHeight / 2;
+  if (y <= axis.top || y >= axis.top + axis.height) return;
+  surface.line(x, y, x + width, y, { stroke: theme.accent, dash: [3, 2] });
+}
+
 /**
  * A column of token labels. Only rows in the window are drawn, whatever the number of tokens; rows
  * too low for a label each show every second, fifth, tenth …, and always the marked ones.
@@ -146,8 +173,10 @@ export function drawTokens(
       index,
       y,
       pinned ? theme.accent : labelFill(positions[index], theme),
+      index < (marks.there ?? axis.count) ? 1 : ABSENT,
     );
   }
+  drawPromptEnd(surface, column, marks.prompt, theme);
   for (const index of marked) {
     const y = rowMiddle(axis, index);
     const pinned = index === marks.pinned;

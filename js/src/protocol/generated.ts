@@ -46,6 +46,10 @@ export interface State {
    * Pinned heads of this stream, side by side.
    */
   compare: HeadRef[];
+  /**
+   * The generated token that is about to be chosen, counted from 0; null shows all of them.
+   */
+  step: number | null;
   theme: "auto" | "light" | "dark";
 }
 export interface Meta {
@@ -56,6 +60,7 @@ export interface Meta {
    * @minItems 1
    */
   streams: StreamMeta[];
+  generation?: Generation;
 }
 export interface Position {
   label: string;
@@ -86,6 +91,7 @@ export interface StreamMeta {
    */
   key_positions: number;
   overview: OverviewMeta;
+  prompt?: Prompt;
   sink?: Sink;
   /**
    * Three numbers per head, [query, key, weight]: its strongest link, leaving out the first key when other keys exist.
@@ -129,6 +135,16 @@ export interface OverviewMeta {
   sampled: boolean;
 }
 /**
+ * How many positions there were when the first token was generated; with each token there is one more. Absent where nothing was generated.
+ */
+export interface Prompt {
+  queries: number;
+  /**
+   * Null where the keys are those of another sequence, which does not grow.
+   */
+  keys: number | null;
+}
+/**
  * Present when the first position takes a large part of all the weight.
  */
 export interface Sink {
@@ -136,6 +152,39 @@ export interface Sink {
    * Mean weight on the first key, over all heads and all queries but the first.
    */
   share: number;
+}
+/**
+ * What the model expected next after each position from `first` on: the softmax of its own logits, the most probable first.
+ */
+export interface Generation {
+  /**
+   * Query position of the first row.
+   */
+  first: number;
+  /**
+   * Tokens in a row.
+   */
+  ranks: number;
+  /**
+   * Labels; the numbers below are places in this list.
+   */
+  tokens: string[];
+  /**
+   * Row after row.
+   */
+  top: number[];
+  /**
+   * Of `top`.
+   */
+  probabilities: (number | null)[];
+  /**
+   * The token that came next, one per row.
+   */
+  chosen: (number | null)[];
+  /**
+   * Null where it is not known.
+   */
+  chosen_probabilities: (number | null)[];
 }
 /**
  * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key. For vectors: [position, dim], the whole axis.

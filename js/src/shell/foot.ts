@@ -1,4 +1,6 @@
 import { html, nothing, type TemplateResult } from "lit-html";
+import { formatWeight } from "../views/format.js";
+import { expected } from "../views/next.js";
 import type { Scene } from "../views/view.js";
 import { statusText, strongestKeys } from "./status.js";
 
@@ -10,6 +12,7 @@ export function foot(
   retry: (() => void) | null,
 ): TemplateResult {
   const rows = scene ? strongestKeys(scene) : [];
+  const next = scene ? expected(scene) : null;
   const spoken = scene?.hover?.source === "keyboard" || scene?.hover === null;
   return html`<div class="aw-status" role="status" aria-live=${spoken ? "polite" : "off"}>
       ${scene ? statusText(scene) : nothing}
@@ -37,6 +40,22 @@ export function foot(
           </caption>
           <tr><th>head</th><th>key</th><th>weight</th></tr>
           ${rows.map(({ head, key, weight }) => html`<tr><td>${head}</td><td>${key}</td><td>${weight}</td></tr>`)}
+        </table>`
+        : nothing
+    }
+    ${
+      next && next.list.length > 0
+        ? html`<table class="aw-hidden aw-expected">
+          <caption>
+            Most probable tokens after ${next.label}
+          </caption>
+          ${next.list.map(
+            ({ label, probability, chosen }) => html`<tr>
+              <td>${label}</td>
+              <td>${probability === null ? "unknown" : formatWeight(probability)}</td>
+              <td>${chosen ? "chosen" : nothing}</td>
+            </tr>`,
+          )}
         </table>`
         : nothing
     }`;

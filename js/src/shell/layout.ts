@@ -3,6 +3,7 @@ import { compareView } from "../views/compare.js";
 import { headView } from "../views/head.js";
 import { modelView } from "../views/model.js";
 import { neuronView } from "../views/neuron.js";
+import { nextView } from "../views/next.js";
 import type { Scene, View } from "../views/view.js";
 
 /** A view's place: `rect` is its drawing, the title stands above it. */
@@ -55,6 +56,7 @@ export function layoutViews(scene: Scene, width: number): Layout {
 
   const only = { model: modelView, head: headView, neuron: neuronView, compare: compareView };
   const { view, compare } = scene.state;
+  if (scene.meta.generation) row([{ view: nextView, share: 1 }], 0, 200);
   if (view !== "all") {
     row([{ view: only[view], share: 1 }], 240, 620);
   } else {

@@ -1,5 +1,6 @@
 import { html, nothing, render } from "lit-html";
 import { repeat } from "lit-html/directives/repeat.js";
+import { isThere } from "../state/stage.js";
 import { createCanvasSurface } from "../surface/canvas.js";
 import type { Rect } from "../surface/surface.js";
 import type { Frame, Hit, Scene, Stop, View } from "../views/view.js";
@@ -20,6 +21,7 @@ const STOPS_DELAY_MS = 120;
  */
 export class Panel {
   readonly element = document.createElement("section");
+  private readonly heading = document.createElement("h3");
   private readonly canvas = document.createElement("canvas");
   private readonly scroller = document.createElement("div");
   private readonly spacer = document.createElement("div");
@@ -38,7 +40,7 @@ export class Panel {
   ) {
     this.element.className = `aw-panel aw-panel-${view.name}`;
     this.element.setAttribute("aria-label", title);
-    const heading = document.createElement("h3");
+    const { heading } = this;
     heading.className = "aw-title";
     heading.textContent = title;
     this.scroller.className = "aw-scroll";
@@ -60,6 +62,10 @@ export class Panel {
     this.events.hover(this.view.name, null, 0, 0, false);
     clearTimeout(this.timer);
     this.element.remove();
+  }
+
+  set title(text: string) {
+    if (this.heading.textContent !== text) this.heading.textContent = text;
   }
 
   get scroll(): number {
@@ -104,7 +110,8 @@ export class Panel {
   }
 
   private hitAt(x: number, y: number): Hit | null {
-    return this.scene ? this.view.hit(this.scene, this.frame, x, y) : null;
+    const hit = this.scene && this.view.hit(this.scene, this.frame, x, y);
+    return hit && isThere(this.scene?.stage ?? null, hit) ? hit : null;
   }
 
   private hover(): void {
@@ -167,7 +174,7 @@ export class Panel {
   }
 
   private renderStops(scene: Scene, frame: Frame): void {
-    const stops = this.view.stops(scene, frame);
+    const stops = this.view.stops(scene, frame).filter((stop) => isThere(scene.stage, stop));
     const seen = new Set<string>();
     const keyOf = ({ layer, head, query, key, action, scrollTo }: Stop) => {
       let id = `${layer}.${head}.${query}.${key}.${action}.${scrollTo}`;

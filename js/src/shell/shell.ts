@@ -1,10 +1,11 @@
 import { effect, type ReadonlySignal } from "@preact/signals-core";
 import { render } from "lit-html";
 import type { BlockStore } from "../data/store.js";
-import { type FigureOptions, TITLES } from "../figure/compose.js";
+import { type FigureOptions, TITLES, titleOf } from "../figure/compose.js";
 import type { Screen, State } from "../protocol/generated.js";
 import { addToCompare, click, letGo, stepHead, stepLayer } from "../state/actions.js";
 import type { SceneMaker } from "../state/scene.js";
+import { numSteps } from "../state/stage.js";
 import { readState, same, type WidgetState, writeState } from "../state/state.js";
 import { cssVariables } from "../styles/theme.js";
 import type { Hit, Hover, Scene, View } from "../views/view.js";
@@ -14,10 +15,13 @@ import { type Layout, layoutViews, TITLE_HEIGHT } from "./layout.js";
 import { Panel, type PanelEvents } from "./panel.js";
 import { neighbours } from "./prefetch.js";
 import { download, exportFigure } from "./save.js";
+import { following, type StepEvents, stepBar } from "./steps.js";
 import { type ToolbarEvents, toolbar } from "./toolbar.js";
 
 /** Screen state goes to Python when the reader has come to rest, not with every pixel of a scroll. */
 const SETTLE_MS = 300;
+/** A replay is for reading along. */
+const STEP_MS = 900;
 
 /**
  * One widget on the page: the toolbar, the panels and the line of words under them. Every change of
@@ -25,6 +29,7 @@ const SETTLE_MS = 300;
  */
 export class Shell {
   private readonly bar = document.createElement("div");
+  private readonly replay = document.createElement("div");
   private readonly stage = document.createElement("div");
   private readonly foot = document.createElement("div");
   private readonly panels = new Map<View["name"], Panel>();
@@ -35,6 +40,7 @@ export class Shell {
   });
   private frame = 0;
   private settle = 0;
+  private playing = 0;
   private painted = 0;
   private helpOpen = false;
   private failure: string | null = null;
@@ -58,7 +64,7 @@ export class Shell {
     this.bar.className = "aw-bar";
     this.stage.className = "aw-stage";
     this.foot.className = "aw-foot";
-    root.replaceChildren(this.bar, this.stage, this.foot);
+    root.replaceChildren(this.bar, this.replay, this.stage, this.foot);
     this.dark = watchDark(root, signal);
     const stop = effect(() => {
       readState(state.shared);
@@ -74,6 +80,7 @@ export class Shell {
       this.resize.disconnect();
       cancelAnimationFrame(this.frame);
       clearTimeout(this.settle);
+      clearInterval(this.playing);
       for (const [, panel] of this.panels) panel.dispose();
       root.replaceChildren();
     });
@@ -126,7 +133,8 @@ export class Shell {
     this.scene = scene;
     this.failure = null;
     render(toolbar(scene, this.helpOpen, this.toolbarEvents), this.bar);
-    this.arrange(layoutViews(scene, width));
+    render(stepBar(scene, this.playing !== 0, this.stepEvents), this.replay);
+    this.arrange(scene, layoutViews(scene, width));
     for (const [, panel] of this.panels) panel.paint(scene);
     this.reveal(scene);
     this.renderFoot();
@@ -137,7 +145,7 @@ export class Shell {
     this.reportScreen(width);
   }
 
-  private arrange(layout: Layout): void {
+  private arrange(scene: Scene, layout: Layout): void {
     const shown = new Set(layout.boxes.map(({ view }) => view.name));
     for (const [name, panel] of this.panels) {
       if (shown.has(name)) continue;
@@ -152,6 +160,7 @@ export class Shell {
         this.stage.append(panel.element);
       }
       panel.place(rect, TITLE_HEIGHT);
+      panel.title = titleOf(scene, view.name);
     }
     this.stage.style.height = `${layout.height}px`;
     this.layout = layout;
@@ -225,10 +234,40 @@ export class Shell {
     },
   };
 
+  private get stepEvents(): StepEvents {
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    return {
+      step: (step) => {
+        this.pause();
+        this.change({ step });
+      },
+      play: still ? null : () => (this.playing ? this.pause() : this.play()),
+    };
+  }
+
+  private play(): void {
+    const { meta, shared } = this.state;
+    const steps = numSteps(meta);
+    const next = () => {
+      const step = following(shared.step.peek(), steps);
+      this.change({ step });
+      if (step + 1 === steps) this.pause();
+    };
+    this.playing = window.setInterval(next, STEP_MS);
+    next();
+  }
+
+  private pause(): void {
+    clearInterval(this.playing);
+    this.playing = 0;
+    this.schedule();
+  }
+
   private key(event: KeyboardEvent): void {
     const target = event.target as HTMLElement;
-    // A select answers to the same keys in its own way.
-    if (target.tagName === "SELECT" || event.altKey || event.ctrlKey || event.metaKey) return;
+    // A select and a slider answer to the same keys in its own way.
+    if (/^(SELECT|INPUT)$/.test(target.tagName) || event.altKey || event.ctrlKey || event.metaKey)
+      return;
     const { meta, shared } = this.state;
     const state = readState(shared);
     const changes: Record<string, () => Partial<State>> = {

@@ -206,6 +206,7 @@ const HELP = [
   ["Double-click a head chip", "show only that head"],
   ["↑ ↓", "layer"],
   ["← →", "head"],
+  ["← → on the step slider", "token by token through a generation"],
   ["Tab, Enter", "walk through the tokens, pin one"],
   ["C", "pin the selected heads for comparison"],
   ["Esc", "let go: key, then query, then comparison"],

@@ -3,6 +3,7 @@ import { Thumbnails } from "../data/thumbnails.js";
 import type { Meta, State, StreamMeta } from "../protocol/generated.js";
 import { themes } from "../styles/theme.js";
 import type { Hover, Options, Scene } from "../views/view.js";
+import { isThere, stagedBlocks, stagedState, stageOf } from "./stage.js";
 import { clampTo, findStream } from "./state.js";
 
 /** Assembles the scene the views draw from; keeps what is costly to make (thumbnails by stream). */
@@ -23,21 +24,25 @@ export class SceneMaker {
     if (!layer) throw new Error(`Stream ${stream.name} has no layer ${valid.layer}.`);
     const queries = this.meta.positions[stream.query_positions] ?? [];
     const keys = this.meta.positions[stream.key_positions] ?? [];
+    const stage = stageOf(this.meta, stream, valid.step);
+    const shown = stage ? stage.numQueries : queries.length;
     let thumbnails = this.thumbnails.get(stream);
-    if (!thumbnails) {
-      thumbnails = new Thumbnails(stream, this.overview);
+    if (thumbnails?.numQueries !== shown) {
+      thumbnails = new Thumbnails(stream, this.overview, shown, queries.length);
       this.thumbnails.set(stream, thumbnails);
     }
+    const blocks = this.store.view(stream, { numQueries: queries.length, numKeys: keys.length });
     return {
       meta: this.meta,
       stream,
       layer,
       queries,
       keys,
-      state: valid,
-      hover,
+      state: stagedState(valid, stage),
+      stage,
+      hover: hover && isThere(stage, hover) ? hover : null,
       options,
-      blocks: this.store.view(stream, { numQueries: queries.length, numKeys: keys.length }),
+      blocks: stagedBlocks(blocks, queries.length, stage),
       thumbnails,
       theme: themes[dark ? "dark" : "light"],
     };

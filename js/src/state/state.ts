@@ -1,6 +1,7 @@
 import { batch, type Signal, signal } from "@preact/signals-core";
 import type { Meta, State, StreamMeta } from "../protocol/generated.js";
 import type { Hover, Options } from "../views/view.js";
+import { numSteps } from "./stage.js";
 
 export type Signals<T> = { readonly [K in keyof T]: Signal<T[K]> };
 
@@ -21,6 +22,7 @@ export const STATE_KEYS = [
   "key",
   "form",
   "compare",
+  "step",
   "theme",
 ] as const satisfies readonly (keyof State)[];
 
@@ -93,6 +95,7 @@ export function clampTo(meta: Meta, state: State): State {
     heads: heads.length > 0 ? heads : [0],
     query: state.query !== null && state.query < numQueries ? state.query : null,
     key: state.key !== null && state.key < numKeys ? state.key : null,
+    step: state.step !== null && state.step < numSteps(meta) ? state.step : null,
     compare: state.compare.filter(([l, head]) => {
       const found = stream.layers.find((candidate) => candidate.layer === l);
       return found !== undefined && head < found.num_heads;

@@ -76,7 +76,10 @@ export function gridPixels(
   const maxWidth = Math.max(1, Math.floor(rect.width * scale));
   const maxHeight = Math.max(1, Math.floor(rect.height * scale));
   const size = [Math.min(grid.columns, maxWidth), Math.min(grid.rows, maxHeight), grid.rows];
-  const key = JSON.stringify(["heat", name, loadedIn(grid), size, scene.theme.name]);
+  const key = JSON.stringify([
+    ["heat", name, loadedIn(grid), size, scene.theme.name],
+    scene.stage?.numQueries,
+  ]);
   return memo(scene.stream, key, () =>
     matrixPixels(grid, shade, table, { maxWidth, maxHeight, zero }),
   );
@@ -93,7 +96,7 @@ function heatPixels(scene: Scene, series: Series, cells: Cells, scale: number, c
       const { layer, head } = series;
       return thumbnailPixels(scene.thumbnails.get(layer, head), { theme, sinkAside });
     };
-    const pixels = memo(scene.stream, `thumbnail ${name} ${theme.name}`, thumbnail);
+    const pixels = memo(scene.thumbnails, `thumbnail ${name} ${theme.name}`, thumbnail);
     return { pixels, exact: false };
   }
   const shade = sinkAside ? sinkAsideShade : sequentialShade;
@@ -118,16 +121,30 @@ export function drawHeatLabels(
   layout: Multiples,
   at: { readonly firstColumn: boolean; readonly firstRow: boolean },
 ): void {
-  const { queries, keys, state, theme } = scene;
+  const { queries, keys, state, theme, stage, stream } = scene;
   const hovered = hoveredPositions(scene);
   const size = MATRIX_LABEL;
   if (at.firstColumn) {
-    const axis = { positions: queries, hovered: hovered.query, pinned: state.query, size };
+    const axis = {
+      positions: queries,
+      hovered: hovered.query,
+      pinned: state.query,
+      size,
+      there: stage?.numQueries ?? null,
+      prompt: stream.prompt?.queries ?? null,
+    };
     const labels = { ...axis, room: layout.rowRoom, byLabel: layout.rowsNamed };
     drawRowLabels(surface, cells, labels, theme);
   }
   if (at.firstRow) {
-    const axis = { positions: keys, hovered: hovered.key, pinned: state.key, size };
+    const axis = {
+      positions: keys,
+      hovered: hovered.key,
+      pinned: state.key,
+      size,
+      there: stage?.numKeys ?? null,
+      prompt: stream.prompt?.keys ?? null,
+    };
     const labels = { ...axis, room: layout.columnRoom, byLabel: layout.columnsNamed };
     drawColumnLabels(surface, cells, labels, theme);
   }

@@ -79,7 +79,7 @@ export function pictureKey(input: LinesInput): string {
     series.map(({ layer, head, name, colour }) => [layer, head, name, colour]),
     [links.x, links.y, links.width, links.height],
     [rowHeight, queries.axis.offset, keys.axis.offset],
-    [pinned.query, pinned.key, sinkAside, loadedRows(input)],
+    [pinned.query, pinned.key, sinkAside, loadedRows(input), series[0]?.rows.stage],
   ]);
 }
 

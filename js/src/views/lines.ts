@@ -96,7 +96,14 @@ function drawColumn(
   const pinned = input.pinned[which];
   const hovered = hoveredPositions(scene)[which];
   const shaded = focus.about === (which === "query" ? "key" : "query");
-  const marks = shaded ? { hovered, pinned, shades: shadesOf(input) } : { hovered, pinned };
+  const { stage, stream } = scene;
+  const marks = {
+    hovered,
+    pinned,
+    there: (which === "query" ? stage?.numQueries : stage?.numKeys) ?? null,
+    prompt: (which === "query" ? stream.prompt?.queries : stream.prompt?.keys) ?? null,
+    ...(shaded ? { shades: shadesOf(input) } : {}),
+  };
   drawTokens(surface, column, marks, scene.theme);
   const sticky = stickyRow(column, pinned);
   if (sticky === null) return;

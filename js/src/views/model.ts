@@ -171,6 +171,25 @@ function drawMarks(surface: Surface, scene: Scene, layout: GridLayout): void {
   });
 }
 
+/** Cells lower than this have no row that could be pointed at. */
+const LEAST_ROW_MARK = 12;
+
+/** In each thumbnail a line under the newest row of a generation: what is below is not there yet. */
+function drawFrontier(
+  surface: Surface,
+  { stage, queries, theme }: Scene,
+  layout: GridLayout,
+): void {
+  if (!stage || layout.pitch < LEAST_ROW_MARK || stage.numQueries >= queries.length) return;
+  layout.layers.forEach(({ num_heads }, row) => {
+    for (let head = 0; head < num_heads; head++) {
+      const { x, y, width, height } = cellRect(layout, row, head);
+      const at = y + (height * stage.numQueries) / queries.length;
+      surface.line(x, at, x + width, at, { stroke: theme.accent, opacity: 0.6 });
+    }
+  });
+}
+
 function drawCard(surface: Surface, scene: Scene, layout: GridLayout, frame: Frame): void {
   const { hover, thumbnails, theme, options, keys } = scene;
   const place = hoveredPlace(scene);
@@ -266,6 +285,7 @@ export const modelView: View = {
         const size = { width: pixels.width / scale, height: pixels.height / scale };
         surface.image({ x: 0, y: 0, ...size }, pixels, false);
         drawLayerLabels(surface, scene, layout);
+        drawFrontier(surface, scene, layout);
         drawMarks(surface, scene, layout);
       },
       { clip, x: left, y: top - frame.scroll },

@@ -7,7 +7,7 @@ import type { Rect, Surface } from "../surface/surface.js";
 /** What the pointer (or the keyboard focus) is on. Never synchronised with Python. */
 export interface Hover {
   /** The view the pointer is in: a view may ignore a hover that it published itself. */
-  readonly source: "model" | "head" | "neuron" | "compare" | "keyboard" | "toolbar";
+  readonly source: "model" | "head" | "neuron" | "compare" | "next" | "keyboard" | "toolbar";
   readonly layer?: number;
   readonly head?: number;
   readonly query?: number;
@@ -27,6 +27,13 @@ export interface Options {
   readonly setSinkAside: boolean;
 }
 
+/** How far a generation has come: what there is of a stream when the token of `step` is about to be chosen. */
+export interface Stage {
+  readonly step: number;
+  readonly numQueries: number;
+  readonly numKeys: number;
+}
+
 /** Everything a view may look at: plain values, read at the moment of drawing. */
 export interface Scene {
   readonly meta: Meta;
@@ -36,6 +43,8 @@ export interface Scene {
   readonly queries: readonly Position[];
   readonly keys: readonly Position[];
   readonly state: State;
+  /** Null where everything is shown. */
+  readonly stage: Stage | null;
   readonly hover: Hover | null;
   readonly options: Options;
   readonly blocks: Blocks;
@@ -75,7 +84,7 @@ export interface Stop extends Hit {
  * yet returns null and asks for it; the panel draws again when it is there.
  */
 export interface View {
-  readonly name: "model" | "head" | "neuron" | "compare";
+  readonly name: "model" | "head" | "neuron" | "compare" | "next";
   /** Height of all the content at this width; more than the frame's height means it scrolls. */
   contentHeight(scene: Scene, width: number, height: number): number;
   draw(surface: Surface, scene: Scene, frame: Frame): void;

@@ -216,6 +216,7 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     key: null,
     form: "lines",
     compare: [],
+    step: null,
     theme: "auto",
     ...given.state,
   };
@@ -232,5 +233,5 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
   const theme = themes[given.dark ? "dark" : "light"];
   const blocks = makeBlocks(given, heads);
   const places = { queries, keys, thumbnails, layer, stream, meta };
-  return { ...places, state, hover, options, blocks, theme, heads };
+  return { ...places, state, stage: null, hover, options, blocks, theme, heads };
 }

@@ -8,7 +8,12 @@ export interface Call {
   /** Where the group stands that the call was made in. */
   readonly origin: { readonly x: number; readonly y: number };
   readonly group: string;
-  readonly style?: { readonly fill?: string; readonly stroke?: string; readonly weight?: string };
+  readonly style?: {
+    readonly fill?: string;
+    readonly stroke?: string;
+    readonly weight?: string;
+    readonly opacity?: number;
+  };
 }
 
 /** Keeps every call, with the group's place, for tests to look at. */

@@ -35,6 +35,7 @@ const start: State = {
   key: 6,
   form: "lines",
   compare: [[0, 3]],
+  step: null,
   theme: "auto",
 };
 

@@ -1,0 +1,76 @@
+import { type Blocks, Matrix, type Rows } from "../data/blocks.js";
+import type { Meta, State, StreamMeta } from "../protocol/generated.js";
+import type { Hit, Stage } from "../views/view.js";
+
+/** How many tokens a generation made: the last one has no position of its own, yet is a step. */
+export function numSteps(meta: Meta): number {
+  const grown = meta.streams.find(({ prompt }) => prompt && prompt.keys !== null);
+  if (!grown?.prompt) return 0;
+  return (meta.positions[grown.query_positions]?.length ?? 0) - grown.prompt.queries + 1;
+}
+
+/** What of a stream there was at a step; null where all of it is shown. */
+export function stageOf(meta: Meta, stream: StreamMeta, step: number | null): Stage | null {
+  const { prompt } = stream;
+  if (step === null || !prompt) return null;
+  const at = Math.max(0, Math.min(numSteps(meta) - 1, step));
+  const numKeys = meta.positions[stream.key_positions]?.length ?? 0;
+  return {
+    step: at,
+    numQueries: prompt.queries + at,
+    numKeys: prompt.keys === null ? numKeys : prompt.keys + at,
+  };
+}
+
+/** Whether something under the pointer was there at the stage. */
+export function isThere(stage: Stage | null, { query, key }: Pick<Hit, "query" | "key">): boolean {
+  if (!stage) return true;
+  return !((query ?? 0) >= stage.numQueries || (key ?? 0) >= stage.numKeys);
+}
+
+/** The selection at a stage: pins of what is not there yet rest, and the newest query is in question. */
+export function stagedState(state: State, stage: Stage | null): State {
+  if (!stage) return state;
+  const { query, key } = state;
+  return {
+    ...state,
+    query: query !== null && query < stage.numQueries ? query : stage.numQueries - 1,
+    key: key !== null && key < stage.numKeys ? key : null,
+  };
+}
+
+/** Rows that are not there yet are empty as soon as their place has been read. */
+function stagedRows(rows: Rows, { numQueries }: Stage): Rows {
+  const empty = new Float32Array(rows.numKeys);
+  return {
+    numQueries: rows.numQueries,
+    numKeys: rows.numKeys,
+    stage: numQueries,
+    row: (query) => rows.row(query) && (query < numQueries ? rows.row(query) : empty),
+    get error() {
+      return rows.error;
+    },
+  };
+}
+
+const cuts = new WeakMap<Float32Array, { readonly first: number; readonly matrix: Matrix }>();
+
+function stagedPool(matrix: Matrix | null, rows: number, { numQueries }: Stage): Matrix | null {
+  if (!matrix) return null;
+  const first = Math.ceil((numQueries * matrix.rows) / rows) * matrix.columns;
+  const known = cuts.get(matrix.data);
+  if (known?.first === first) return known.matrix;
+  const cut = new Matrix(matrix.rows, matrix.columns, matrix.data.slice().fill(0, first));
+  cuts.set(matrix.data, { first, matrix: cut });
+  return cut;
+}
+
+/** The weights at a stage. Scores and vectors are only read of a query that is there. */
+export function stagedBlocks(blocks: Blocks, numQueries: number, stage: Stage | null): Blocks {
+  if (!stage) return blocks;
+  return {
+    ...blocks,
+    weights: (layer, head) => stagedRows(blocks.weights(layer, head), stage),
+    pooled: (layer, head, size) => stagedPool(blocks.pooled(layer, head, size), numQueries, stage),
+  };
+}
