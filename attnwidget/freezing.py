@@ -8,7 +8,8 @@ from uuid import uuid4
 
 from IPython.display import display
 
-from attnwidget.page import FROZEN_BYTES, frame, parse_bytes
+from attnwidget.page import FROZEN_BYTES, frame
+from attnwidget.sizes import parse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

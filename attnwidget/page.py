@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import html
 import json
-import re
 import warnings
 import zlib
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.protocol.codec import inline
+from attnwidget.sizes import shown_bytes
 from attnwidget.snapshot import fill, shrink, whole_head
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from attnwidget.attention import Attention
 
-__all__ = ["FROZEN_BYTES", "frame", "page", "page_within", "parse_bytes"]
+__all__ = ["FROZEN_BYTES", "frame", "page", "page_within"]
 
 # What a saved page holds unless told otherwise; about what a mail attachment may weigh.
 PAGE_BYTES = 5_000_000
@@ -29,8 +29,6 @@ LARGEST_PAGE = 32_000_000
 FROZEN_BYTES = 950_000
 # Of what the bundle leaves of a budget, the thumbnails may take this share.
 THUMBNAIL_SHARE = 1 / 3
-
-_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}  # fmt: skip
 
 _TEMPLATE = """<!doctype html>
 <html lang="en">
@@ -148,7 +146,7 @@ def page_within(
     fixed = len(page(base, bundle, title=title, framed=framed).encode())
     if fixed > limit:
         message = (
-            f"budget={budget:,} bytes is less than the page takes without any head: pass budget={_shown(fixed)!r} or"
+            f"budget={budget:,} bytes is less than the page takes without any head: pass budget={shown_bytes(fixed)!r} or"
             " more; each head comes on top."
         )
         raise ValueError(message)
@@ -163,34 +161,11 @@ def page_within(
     first = (state["stream"], state["layer"], state["heads"][0])
     if not any(stored["request"]["what"] == "weights" for stored in filling.heads.get(first, [])):
         message = (
-            f"The copy of {_shown(limit)} does not hold the weights of layer {first[1]} · head {first[2]}, which is"
+            f"The copy of {shown_bytes(limit)} does not hold the weights of layer {first[1]} · head {first[2]}, which is"
             " selected: pass a larger budget, save a .svg of what is shown, or the record with attention.save(path)."
         )
         warnings.warn(message, stacklevel=4)
     return text
-
-
-def parse_bytes(budget: object) -> int:
-    """Return a number of bytes given as ``5_000_000``, ``"5 MB"`` or ``"800 kB"``.
-
-    Raises:
-        ValueError: If it is none of these, or not positive.
-    """
-    if isinstance(budget, str):
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", budget, re.IGNORECASE)
-        if found and found[2].lower() in _UNITS and float(found[1]) > 0:
-            return round(float(found[1]) * _UNITS[found[2].lower()])
-    elif isinstance(budget, int) and not isinstance(budget, bool) and budget > 0:
-        return budget
-    message = (
-        f"budget must be a number of bytes, or text such as '5 MB' or '800 kB', got {budget!r}."
-    )
-    raise ValueError(message)
-
-
-def _shown(size: float) -> str:
-    """Return a size as one would write it, rounded up so that what it stands for fits."""
-    return f"{-(-int(size) // 1000)} kB" if size < 1e6 else f"{-(-int(size) // 10_000) / 100:g} MB"
 
 
 def _packed(text: str) -> str:

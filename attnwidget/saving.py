@@ -10,8 +10,9 @@ from uuid import uuid4
 
 from attnwidget import figures
 from attnwidget.blocks import answer
-from attnwidget.page import page_within, parse_bytes
+from attnwidget.page import page_within
 from attnwidget.protocol.codec import inline
+from attnwidget.sizes import parse_bytes
 from attnwidget.traits import STATE
 
 if TYPE_CHECKING:

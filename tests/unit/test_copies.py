@@ -13,8 +13,8 @@ from unit.copies import array_of, snapshot_of, unframed
 
 import attnwidget as aw
 from attnwidget import page
-from attnwidget.page import parse_bytes
 from attnwidget.protocol import codec
+from attnwidget.sizes import parse_bytes
 from attnwidget.snapshot import fill, shrink
 
 if TYPE_CHECKING:
