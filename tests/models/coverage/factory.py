@@ -62,9 +62,9 @@ def attempts(model_type: str) -> Iterator[nn.Module]:
 
 
 def part_of(model_type: str) -> str | None:
-    """Say which type has this one as a part, when no model of its own belongs to it."""
+    """Say which type has this one as a part, when it has no model of its own that can be called."""
     cls = transformers.CONFIG_MAPPING[model_type]
-    if any(True for _ in _kinds(cls, model_type)):
+    if any(_callable(kind) for kind in _kinds(cls, model_type)):
         return None
     for other, name in sorted(configuration_auto.CONFIG_MAPPING_NAMES.items()):
         kind = getattr(transformers, name, None)
@@ -74,13 +74,18 @@ def part_of(model_type: str) -> str | None:
             or kind.__module__.split(".")[:3] != cls.__module__.split(".")[:3]
         ):
             continue
-        if not any(True for _ in _kinds(kind, other)):
+        if not any(_callable(each) for each in _kinds(kind, other)):
             continue
         with contextlib.suppress(Exception):  # one that has no defaults says nothing
             parts = vars(default_of(kind, copy.deepcopy(RECIPES.get(other, {})))).values()
             if any(isinstance(part, cls) for part in parts):
                 return other
     return None
+
+
+def _callable(kind: type) -> bool:
+    """Whether a class has a forward pass: some are there for what else they do."""
+    return kind.forward is not torch.nn.Module.forward  # type: ignore[attr-defined]
 
 
 def _size(kind: Any, config: Any) -> int:
@@ -119,7 +124,7 @@ def _kinds(cls: type, model_type: str) -> Iterator[type]:
         modeling = __import__(source, fromlist=["x"])
     except ImportError:
         return
-    for kind in vars(modeling).values():
+    for kind in list(vars(modeling).values()):
         if (
             inspect.isclass(kind)
             and issubclass(kind, transformers.PreTrainedModel)

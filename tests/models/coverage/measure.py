@@ -68,18 +68,8 @@ def measure(model_type: str) -> Result:
     result = Result(model_type)
     try:
         model, inputs, off = ready(model_type)
-    except NotBuiltError as error:
-        whole = part_of(model_type)
-        if whole is not None:
-            result.outcome, result.reason = "part of another", whole
-        else:
-            result.outcome = "not built"
-            needed = re.search(r"requires the (\w+) library", str(error))
-            said = f"needs {needed[1]}" if needed else " ".join(str(error).split())[:300]
-            result.reason = REMARKS.get(model_type, said)
-        return result
     except Exception as error:  # noqa: BLE001  every type gets its line
-        result.outcome, result.reason = "not run", _said(error)
+        _not_ready(result, error)
         return result
     result.model = type(model).__name__
     with torch.no_grad(), Reference() as reference:
@@ -103,6 +93,19 @@ def measure(model_type: str) -> Result:
     if not seen and attention is None:
         result.outcome = "no attention"
     return result
+
+
+def _not_ready(result: Result, error: Exception) -> None:
+    """Say why a type cannot be measured."""
+    whole = part_of(result.model_type)
+    needed = re.search(r"requires the (\w+) library", str(error))
+    said = f"needs {needed[1]}" if needed else _said(error)
+    if whole is not None:
+        result.outcome, result.reason = "part of another", whole
+    elif isinstance(error, NotBuiltError):
+        result.outcome, result.reason = "not built", REMARKS.get(result.model_type, said)
+    else:
+        result.outcome, result.reason = "not run", REMARKS.get(result.model_type, said)
 
 
 def _recorded(model: Any, inputs: Any, off: Any, result: Result) -> Attention:

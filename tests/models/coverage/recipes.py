@@ -58,6 +58,14 @@ _TOWER = {
     "model_type": "siglip_vision_model", "hidden_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": 4,
     "intermediate_size": 48, "image_size": IMAGE, "patch_size": PATCH, "model_args": {"embed_dim": HIDDEN},
 }  # fmt: skip
+_WAYS = ("vertical_long_to_small_conv", "horizontal_small_to_long_conv", "symmetric_conv_long")
+_BLOCK = {
+    "intraclass_block_config": {
+        "reduce_channel": [1, 1, 0],
+        "return_channel": [1, 1, 0],
+        **{f"{way}_{ratio}ratio": [3, 1, 1] for way in _WAYS for ratio in ("long", "mid", "short")},
+    }
+}
 # By model type, also where the type is a part of another. A dict is merged into the part of that name.
 RECIPES: dict[str, dict[str, Any]] = {
     "detr": _RESNET,
@@ -82,7 +90,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "t5gemma2_text": {"dropout_rate": 0.0},
     "t5gemma2_encoder": {"text_config": {"dropout_rate": 0.0}},
     "t5gemma2_decoder": {"dropout_rate": 0.0},
-    "swin2sr": {"depths": [2, 1], "num_heads": [2, 2], "window_size": 4},
+    "swin2sr": {"image_size": 16, "depths": [2, 1], "num_heads": [2, 2], "window_size": 4},
     "granite4_vision": {"deepstack_layer_map": [[0, 0]], "downsample_rate": "1/2"},
     "hunyuan_vl_text": {"head_dim": 8, **_MROPE},
     "tvp": {"visual_prompt_size": 8, "max_img_size": IMAGE, "num_frames": 2, "backbone_config": {"model_type": "resnet", "hidden_sizes": [16, 16, 16, 32], "depths": [1, 1, 1, 1], "embedding_size": 8, "layer_type": "basic", "out_features": ["stage4"]}},
@@ -98,7 +106,6 @@ RECIPES: dict[str, dict[str, Any]] = {
     "nougat": {"encoder": {"model_type": "donut-swin"}, "decoder": {"model_type": "mbart"}},
     "depth_pro": {"intermediate_hook_ids": [1, 0]},
     "janus_vqgan": {"num_patches": 4},
-    "pp_ocrv5_server_det": {"intraclass_block_config": {}},
     "glm4v_text": _MROPE,
     "glm_ocr_text": _MROPE,
     "musicflamingo_encoder": {"hidden_size": HIDDEN, "intermediate_size": 4 * HIDDEN},
@@ -106,6 +113,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "pe_video_encoder": {"vision_config": _VIT},
     "fast_vlm": {"vision_config": {"model_type": "siglip_vision_model"}},
     "perception_lm": {"vision_config": _TOWER},
+    "pp_ocrv5_server_det": _BLOCK,
+    "pp_ocrv6_medium_det": _BLOCK,
     "aria": {"projector_patch_to_query_dict": {16: 4}},
     "emu3_vqgan": {"base_channels": 32, "channel_multiplier": [1, 1], "embed_dim": 32, "codebook_size": 10},
     "gemma4": {"vision_config": {"model_type": "gemma4_vision"}, "audio_config": {"model_type": "gemma4_audio"}},
@@ -146,6 +155,8 @@ REMARKS: dict[str, str] = {
     ),
     "fast_vlm": "text alone: its tower needs timm",
     "layoutxlm": "the model of layoutlmv2, which needs detectron2",
+    "tvp": "takes one row only",
+    "nougat": "transformers names its encoder donut_swin, which it does not know; it is a vision-encoder-decoder",
     "gemma4_assistant": "every layer shares keys with another model: transformers refuses to build it",
     "gemma4_unified_assistant": "every layer shares keys with another model: transformers refuses to build it",
 }

@@ -40,6 +40,7 @@ _NUMBERS: tuple[tuple[str, int], ...] = (
     (r"base_channels$", 32),
     (r"^(num_groups|norm_num_groups)$", 4),
     (r"^mm_tokens_per_image$", 4),
+    (r"^hidden_size_global$", HIDDEN),
     (r"^num_self_attends_per_block$", DEPTH),
     (r"(^d_latents|upsample_initial_channel)$", HIDDEN),
 )  # fmt: skip

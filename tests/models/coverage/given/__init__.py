@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from models.coverage.given import wholes
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-GIVEN: dict[str, Callable[[Any], dict[str, Any]]] = {}
+GIVEN: dict[str, Callable[[Any], dict[str, Any]]] = {**wholes.GIVEN}
