@@ -13,6 +13,7 @@ from models import sparse, zoo
 from models.coverage.measure import Result, compare, measure
 from models.coverage.reference import Reference
 from models.test_untouched import hooks, tensors
+from torch import nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from attnwidget.capture import capture, recording
@@ -250,3 +251,38 @@ def test_what_has_no_weights_says_why(model_type: str) -> None:
     assert WITHOUT[model_type] in result.reason
     assert "not recognised" not in result.reason
     assert result.exact == result.calls
+
+
+class Landmarks(nn.Module):
+    """Nyströmformer's attention alone: the whole model cannot be given a mask that fits its landmarks."""
+
+    def __init__(self, landmarks: int) -> None:
+        super().__init__()
+        config = hf.NystromformerConfig(
+            hidden_size=24,
+            num_attention_heads=3,
+            num_hidden_layers=1,
+            intermediate_size=32,
+            segment_means_seq_len=12,
+            num_landmarks=landmarks,
+            conv_kernel_size=3,
+        )
+        self.layer = hf.NystromformerModel(config).encoder.layer[0]
+
+    def forward(self, hidden_states: torch.Tensor) -> Any:
+        """Attend once."""
+        return self.layer(hidden_states)
+
+
+@pytest.mark.parametrize("landmarks", [4, 12])
+def test_weights_over_landmarks(landmarks: int) -> None:
+    model = zoo.wake(Landmarks(landmarks))
+    states = torch.randn(2, 12, 24, generator=torch.Generator().manual_seed(0))
+    attention, result = measured(model, {"hidden_states": states})
+    assert (result.calls, result.exact, result.vectors) == (1, 1, landmarks == 12)
+    layer = attention["encoder"][0]
+    assert layer.weights().shape == (3, 12, 12)
+    if landmarks < 12:
+        assert layer.reason is not None
+        assert "landmarks" in layer.reason
+        assert float(layer.weights().min()) < 0

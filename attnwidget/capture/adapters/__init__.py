@@ -14,6 +14,7 @@ import torch
 from attnwidget.capture.adapters.bigbird import BigBird
 from attnwidget.capture.adapters.longformer import Longformer
 from attnwidget.capture.adapters.longt5 import LongT5
+from attnwidget.capture.adapters.nystrom import Nystrom
 from attnwidget.capture.adapters.pegasus_x import PegasusX
 from attnwidget.capture.adapters.reformer import Local, Sorted
 
@@ -37,6 +38,7 @@ ADAPTERS: Mapping[str, Adapter] = {
     "LongT5LocalAttention": LongT5(),
     "LongT5TransientGlobalAttention": LongT5(),
     "PegasusXGlobalLocalAttention": PegasusX(),
+    "NystromformerSelfAttention": Nystrom(),
     "LocalSelfAttention": Local(),
     "LSHSelfAttention": Sorted(),
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from attnwidget.capture.adapters.strips import Whole
 from attnwidget.capture.interface import Arguments
 from attnwidget.capture.pieces import Pieces
 
@@ -49,7 +50,7 @@ class Shared:
 
 
 def scattered(
-    module: nn.Module, sparse: Sparse, length: int | None, shared: Shared
+    module: nn.Module, sparse: Sparse | Whole, length: int | None, shared: Shared
 ) -> tuple[Arguments, Pieces | None] | str:
     """Put an attention call together.
 
@@ -62,6 +63,8 @@ def scattered(
     Returns:
         The call of one row of the batch and the positions that are none of the sequence; or why it cannot be laid out.
     """
+    if isinstance(sparse, Whole):
+        return _without_vectors(module, sparse), None
     num_queries, num_keys = sparse.query.shape[1], sparse.key.shape[1]
     if num_queries * num_keys > _LARGEST:
         return f"attends over {num_queries} × {num_keys} positions in blocks, too many to be laid out in one matrix"
@@ -103,6 +106,21 @@ def scattered(
         placed = len(keys) - sparse.extra_keys
         pieces = Pieces(1, len(queries), len(keys), placed, extra="global")
     return arguments, pieces
+
+
+def _without_vectors(module: nn.Module, whole: Whole) -> Arguments:
+    weights = whole.weights[None]
+    return Arguments(
+        implementation="functional",
+        module=module,
+        query=weights.new_zeros(*weights.shape[:3], 0),
+        key=whole.value[None, ..., :0],
+        value=whole.value[None],
+        attention_mask=(weights != 0).any(dim=1, keepdim=True),
+        options={"is_causal": False, "scaling": 1.0},
+        weights=weights,
+        reason=whole.reason,
+    )
 
 
 def _visible(strip: Strip) -> Tensor:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Adapter", "NotLaidOutError", "Noted", "Notes", "Sparse", "Strip", "heads_of", "number"]
+__all__ = [
+    "Adapter",
+    "NotLaidOutError",
+    "Noted",
+    "Notes",
+    "Sparse",
+    "Strip",
+    "Whole",
+    "heads_of",
+    "number",
+]
 
 
 class NotLaidOutError(ValueError):
@@ -98,6 +108,21 @@ class Sparse:
     remark: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """One attention call whose weights no query and key make.
+
+    Attributes:
+        weights: ``[head, query, key]``.
+        value: ``[head, key, value_dim]``.
+        reason: Why there are no vectors.
+    """
+
+    weights: Tensor
+    value: Tensor
+    reason: str
+
+
 class Adapter(Protocol):
     """Knows how one kind of module lays out its attention. Has no state."""
 
@@ -105,7 +130,7 @@ class Adapter(Protocol):
     def children(self) -> tuple[str, ...]:
         """Names of the children whose outputs it wants to see."""
 
-    def read(self, module: nn.Module, notes: Notes, row: int) -> Sparse:
+    def read(self, module: nn.Module, notes: Notes, row: int) -> Sparse | Whole:
         """Put together what passed by, for one row of the batch."""
 
 

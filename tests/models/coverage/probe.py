@@ -23,6 +23,7 @@ class Probed:
         heads: Its attribute that counts the heads.
         axis: Which axis of what it projects counts the positions.
         outputs: How many of its outputs, behind each other, are attention.
+        beside: What else takes the values and adds to the output.
     """
 
     values: tuple[str, ...]
@@ -30,6 +31,7 @@ class Probed:
     heads: str = "num_heads"
     axis: int = 1
     outputs: int = 1
+    beside: tuple[str, ...] = ()
 
 
 PROBED = {
@@ -39,6 +41,7 @@ PROBED = {
     "BigBirdPegasusBlockSparseAttention": Probed(("value",), heads="num_attention_heads"),
     "LongT5LocalAttention": Probed(("v",), ("o",), heads="n_heads"),
     "LongT5TransientGlobalAttention": Probed(("v",), ("o",), heads="n_heads"),
+    "NystromformerSelfAttention": Probed(("value",), heads="num_attention_heads", beside=("conv",)),
     "LocalSelfAttention": Probed(("value",), heads="num_attention_heads"),
     "LSHSelfAttention": Probed(("value",), heads="num_attention_heads"),
     "PegasusXGlobalLocalAttention": Probed(("v_proj",), ("out_proj",), outputs=2),
@@ -91,6 +94,7 @@ def probe(module: Any, args: Any, kwargs: Any, random: torch.Tensor) -> Found | 
     projections = [getattr(module, name) for name in asked.values]
     stand_ins = [_Values(part.out_features, heads, asked.axis) for part in projections]
     after = [getattr(module, name) for name in asked.after]
+    beside = [getattr(module, name) for name in asked.beside if hasattr(module, name)]
     state = np.random.get_state()  # noqa: NPY002  BigBird draws its blocks from it
     columns: list[torch.Tensor] = []
     try:
@@ -98,6 +102,8 @@ def probe(module: Any, args: Any, kwargs: Any, random: torch.Tensor) -> Found | 
             part.forward = values
         for part in after:
             part.forward = lambda states: states
+        for part in beside:
+            part.forward = torch.zeros_like
         start, total = 0, 1
         while start < total:
             for values in stand_ins:
@@ -112,7 +118,7 @@ def probe(module: Any, args: Any, kwargs: Any, random: torch.Tensor) -> Found | 
             columns.append(out.view(*out.shape[:2], heads, -1).permute(0, 2, 1, 3))
             start += stand_ins[0].width
     finally:
-        for part in (*projections, *after):
+        for part in (*projections, *after, *beside):
             del part.forward
         np.random.set_state(state)  # noqa: NPY002
     weights = torch.cat(columns, dim=-1)[..., :total].detach().float()
