@@ -164,8 +164,7 @@ class _StreamBuilder:
             num_heads=query.shape[0],
             query=_take(query, queries),
             key=_take(source.key, keys),
-            value=_take(source.value, keys) if source.value.shape[-1] else None,
-            reason=call.reason,
+            value=_take(source.value, keys),
             scaling=call.scaling,
             band=band,
             bias=self._bias(source.calls, mask, queries, keys),
@@ -193,7 +192,7 @@ class _StreamBuilder:
             layer=source.number,
             module_path=source.path,
             num_heads=len(recorded),
-            value=_take(source.value, keys) if source.value.shape[-1] else None,
+            value=_take(source.value, keys),
             recorded=_take(_take(recorded, queries).mT, keys).mT.contiguous(),
             reason=source.calls[0].reason,
         )

@@ -120,8 +120,20 @@ def test_longformer_against_its_own_attentions() -> None:
                 expected[:, keys[inside]] += local[0, :, query, 3:].numpy()[:, inside]
             np.testing.assert_allclose(weights[:, query], expected, atol=1e-5)
     assert stream[0].head_dim == 16  # both kinds of projections
-    with pytest.raises(ValueError, match="global attention take values of their own"):
-        stream[0].value_vectors(0)
+
+
+def test_outputs_of_both_kinds_of_tokens() -> None:
+    model, inputs = build("longformer-global"), sparse.inputs_of("longformer-global")
+    given = []
+    module = model.encoder.layer[1].attention.self
+    hook = module.register_forward_hook(lambda _m, _a, output: given.append(output[0][0]))
+    layer = capture(model, inputs, batch=0)["encoder"][1]
+    hook.remove()
+    own = given[0][: sparse.LENGTH].reshape(sparse.LENGTH, 3, 8).transpose(0, 1)
+    is_global = inputs["global_attention_mask"][0].bool().numpy()
+    output = layer.output()
+    np.testing.assert_allclose(output[:, ~is_global, :8], own[:, ~is_global], atol=1e-5)
+    np.testing.assert_allclose(output[:, is_global, 8:], own[:, is_global], atol=1e-5)
 
 
 def test_a_window_is_a_band() -> None:
@@ -169,7 +181,7 @@ def test_dropout_is_what_was_used() -> None:
     for layer in attention["encoder"]:
         assert layer.reason is not None
         assert "dropout" in layer.reason
-        assert layer.value is None
+        assert layer.value_vectors(0).shape == (sparse.REAL, 16)
         np.testing.assert_allclose(layer.weights().sum(axis=-1).mean(), 1, atol=0.3)
 
 

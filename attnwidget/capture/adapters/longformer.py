@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Longformer"]
 
-_OWN_VALUES = (
-    "its tokens with global attention take values of their own, so there is no one set of values."
-)
-
 
 class Longformer:
-    """Reads ``LongformerSelfAttention`` and its copy in LED."""
+    """Reads ``LongformerSelfAttention`` and its copy in LED.
 
-    children = ("query", "key", "value", "query_global", "key_global")
+    Tokens with global attention have projections of their own. Where there are such tokens, vectors are twice as long:
+    first what the other tokens use, then what these use. A query is 0 in the half that it does not use, so that each
+    product meets its kind; of an output, the half of its query's kind is what the model goes on with.
+    """
+
+    children = ("query", "key", "value", "query_global", "key_global", "value_global")
 
     def read(self, module: nn.Module, notes: Notes, row: int) -> Sparse:
         """Put together the windows and the rows of the global tokens."""
@@ -60,8 +61,8 @@ class Longformer:
                 *(_turned(part[row])[:, others] for part in (local.logits, local.weights)),
             )
         ]
-        # Global rows have projections of their own: behind those of the others, so that each product meets its kind.
         wide_key = torch.cat([key, vectors("key_global")], dim=-1)
+        wide_value = torch.cat([value, vectors("value_global")], dim=-1)
         wide_query = torch.cat([query, torch.zeros_like(query)], dim=-1)
         if len(chosen):
             own = vectors("query_global")[:, : len(chosen)]
@@ -72,7 +73,7 @@ class Longformer:
                 for part in (notes.softmaxes[1].logits, notes.softmaxes[1].weights)
             )
             strips.append(Strip(chosen, everyone.expand(1, len(chosen), -1), *rows))
-        return Sparse(wide_query, wide_key, None, 1.0, tuple(strips), remark=_OWN_VALUES)
+        return Sparse(wide_query, wide_key, wide_value, 1.0, tuple(strips))
 
 
 def _turned(tensor: Tensor) -> Tensor:

@@ -79,17 +79,14 @@ def scattered(
     options: dict[str, object] = {"is_causal": False, "scaling": sparse.scaling}
     if fits and bias is not None:
         options["position_bias"] = shared.once("bias", bias[:, queries][..., keys][None])
-    value = sparse.value
-    value = sparse.key[..., :0] if value is None else value
     arguments = Arguments(
         implementation="functional",
         module=module,
         query=sparse.query[:, queries][None],
         key=sparse.key[:, keys][None],
-        value=value[:, keys][None],
+        value=sparse.value[:, keys][None],
         attention_mask=shared.once("mask", mask[None]),
         options=options,
-        reason=sparse.remark,
     )
     if not fits:
         weights = _weights(sparse)[:, queries][..., keys]

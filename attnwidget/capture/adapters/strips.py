@@ -88,24 +88,22 @@ class Sparse:
     Attributes:
         query: ``[head, query, head_dim]``.
         key: ``[head, key, head_dim]``.
-        value: ``[head, key, value_dim]``, or ``None`` where rows take values of different kinds.
+        value: ``[head, key, value_dim]``.
         scaling: Factor on ``query . key``.
         strips: The rows.
         extra_queries: How many of the queries, the last ones, are none of the sequence.
         extra_keys: How many of the keys, the last ones, are none of the sequence.
         padded: How many positions the module put before the sequence, which belong to nobody.
-        remark: Why there are no values, if there are none.
     """
 
     query: Tensor
     key: Tensor
-    value: Tensor | None
+    value: Tensor
     scaling: float
     strips: tuple[Strip, ...]
     extra_queries: int = 0
     extra_keys: int = 0
     padded: int = 0
-    remark: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
