@@ -189,6 +189,39 @@ class Attention(Exchange):
 
         return tables.head_scores(self, scores, stream, sink, measure)
 
+    def head_labels(
+        self,
+        *,
+        stream: str | None = None,
+        sink: int | Sequence[int] | None = None,
+        measure: str = "weights",
+    ) -> Any:
+        """Give each head at most one short label: the score that stands out, read with the sink set aside.
+
+        The rule is in `attnwidget.finding.labels.labels`; even attention has no label.
+
+        Args:
+            stream: Name of a stream; ``None`` for all.
+            sink: As for `head_scores`.
+            measure: As for `head_scores`.
+
+        Returns:
+            ``stream``, ``layer``, ``head``, ``label``, the name of its ``score`` and the ``value`` of that, for the heads
+            that have one: a pandas ``DataFrame``, or a list of dicts where pandas is not installed.
+
+        Raises:
+            KeyError: If there is no such stream.
+            ValueError: If a position or measure does not exist, or cannot be given here.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> len(aw.capture(model, "the cat sat on the mat because it was tired", tokenizer).head_labels())
+            7
+        """
+        from attnwidget.finding import tables  # noqa: PLC0415  (it builds on this module)
+
+        return tables.head_labels(self, stream, sink, measure)
+
     def find(
         self,
         query: Place | None = None,

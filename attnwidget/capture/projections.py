@@ -183,17 +183,17 @@ def _norms(layer: Layer, weight: Tensor) -> Tensor:
     """Return ``‖value · W_h‖`` for each head and key."""
     value = layer.value
     assert value is not None  # noqa: S101  (the caller has looked)
-    share = layer.num_heads // len(value)
     width = value.shape[2]
+    heads = torch.arange(layer.num_heads) // (layer.num_heads // len(value))
     norms = torch.empty((layer.num_heads, value.shape[1]))
-    count = max(1, _BYTES // (4 * weight.shape[0]))
+    count = max(1, _BYTES // (4 * weight.shape[0] * layer.num_heads))
     device = weight.device.type
     with torch.no_grad(), torch.autocast(device, enabled=False):
-        for head in range(layer.num_heads):
-            part = weight[:, head * width : (head + 1) * width].float()
-            for start in range(0, value.shape[1], count):
-                some = value[head // share, start : start + count].to(part)
-                norms[head, start : start + count] = torch.linalg.vector_norm(some @ part.T, dim=-1)
+        # One matrix for each head: head x value_dim x hidden.
+        parts = weight.float().unflatten(1, (layer.num_heads, width)).permute(1, 2, 0)
+        for start in range(0, value.shape[1], count):
+            some = value[:, start : start + count][heads.to(value.device)].to(parts)
+            norms[:, start : start + count] = torch.linalg.vector_norm(some @ parts, dim=-1)
     return norms.to(layer.device)
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnwidget.finding.kinds import SCORES, chosen
-from attnwidget.finding.labels import Label, labels
+from attnwidget.finding.labels import labels
 from attnwidget.finding.moments import Moments, Typical
 from attnwidget.finding.table import table
+from attnwidget.finding.tables import label_rows
 from attnwidget.selection import integer
 
 if TYPE_CHECKING:
@@ -114,19 +115,19 @@ class Survey:
         streams = list(self.streams) if stream is None else [self._known(stream)]
         return table(row for one in streams for row in _rows(one, self.streams[one].moments, names))
 
-    def labels(self, stream: str | None = None) -> Mapping[tuple[int, int], Label]:
-        """Return the labels that the means give, by layer and head; heads without one are left out.
+    def head_labels(self, *, stream: str | None = None) -> Any:
+        """Return the labels that the means give, as `Attention.head_labels`.
 
         Args:
-            stream: Name of the stream; needed when there are several.
+            stream: Name of a stream; ``None`` for all.
+
+        Raises:
+            KeyError: If there is no such stream.
         """
-        found = self.streams[self._one(stream)].moments.scores()
-        return {
-            (layer.layer, head): label
-            for layer in found
-            for head, label in enumerate(labels(layer))
-            if label is not None
-        }
+        streams = list(self.streams) if stream is None else [self._known(stream)]
+        return table(
+            row for one in streams for row in label_rows(one, self.streams[one].moments.scores())
+        )
 
     def examples(
         self, layer: int, head: int, score: str | None = None, *, stream: str | None = None
@@ -159,7 +160,8 @@ class Survey:
             message = f"there is no head {head!r} in layer {layer!r}; layers and heads: {list(found.moments.layers)}."
             raise ValueError(message)
         if score is None:
-            label = self.labels(stream).get((layer, head))
+            (own,) = (scores for scores in found.moments.scores() if scores.layer == layer)
+            label = labels(own)[head]
             if label is None:
                 message = f"layer {layer} head {head} has no label: pass score=, one of {', '.join(SCORES)}."
                 raise ValueError(message)

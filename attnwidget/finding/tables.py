@@ -6,17 +6,18 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.finding.kinds import SCORES, chosen
+from attnwidget.finding.labels import labels
 from attnwidget.finding.scores import score_stream
 from attnwidget.finding.table import table
 from attnwidget.selection import position_axis
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from attnwidget.attention import Attention, Stream
-    from attnwidget.finding.scores import StreamScores
+    from attnwidget.finding.scores import LayerScores, StreamScores
 
-__all__ = ["head_scores", "score_streams"]
+__all__ = ["head_labels", "head_scores", "label_rows", "score_streams"]
 
 
 def head_scores(
@@ -37,6 +38,32 @@ def head_scores(
         message = f"none of these scores can be given here: {reasons}"
         raise ValueError(message)
     return table(row for one in found for row in _rows(one, names))
+
+
+def head_labels(
+    attention: Attention,
+    stream: str | None = None,
+    sink: int | Sequence[int] | None = None,
+    measure: str = "weights",
+) -> Any:
+    """Return `Attention.head_labels`, where it is described."""
+    found = score_streams(attention, stream, sink, measure)
+    return table(row for one in found for row in label_rows(one.stream, one.layers))
+
+
+def label_rows(stream: str, layers: Iterable[LayerScores]) -> Iterator[dict[str, Any]]:
+    """Yield one row for each head that has a label."""
+    for layer in layers:
+        for head, label in enumerate(labels(layer)):
+            if label is not None:
+                yield {
+                    "stream": stream,
+                    "layer": layer.layer,
+                    "head": head,
+                    "label": label.text,
+                    "score": label.name,
+                    "value": label.value,
+                }
 
 
 def score_streams(

@@ -51,13 +51,8 @@ def test_the_pocket_model_s_heads_are_found_by_score() -> None:
 
 def test_the_pocket_model_s_heads_carry_their_labels() -> None:
     model, tokenizer = aw.pocket()
-    found = score_stream(aw.capture(model, " ".join([SPAN] * 3), tokenizer)["decoder"])
-    names = {
-        (layer, head): label.name
-        for layer, labels in enumerate(found.labels)
-        for head, label in enumerate(labels)
-        if label is not None
-    }
+    rows = aw.capture(model, " ".join([SPAN] * 3), tokenizer).head_labels()
+    names = {(row["layer"], row["head"]): row["score"] for row in rows}
     expected = {(0, 2): "previous", (2, 1): "induction", (2, 3): "induction", (3, 0): "duplicate"}
     assert {place: names.get(place) for place in expected} == expected
 

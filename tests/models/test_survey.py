@@ -116,7 +116,7 @@ def test_parts_come_back_from_a_file(whole: Survey, tmp_path: Path) -> None:
     same(loaded, whole)
     assert repr(loaded) == repr(whole)
     same(pickle.loads(pickle.dumps(whole)), whole)  # noqa: S301  (its own)
-    assert loaded.labels() == whole.labels()
+    assert loaded.head_labels() == whole.head_labels()
     same(loaded + whole, whole + loaded)
     with pytest.raises(FileNotFoundError, match="there is no file"):
         Survey.load(tmp_path / "t.safetensors")
@@ -139,8 +139,10 @@ def test_typical_inputs_are_those_where_the_head_does_it(pocket: Any, whole: Sur
     assert rows[0]["value"] == pytest.approx(values[3, 2 * 4 + 1, NAMES.index("induction")])
     assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
     assert len({row["index"] for row in rows}) == len(rows) <= 5
-    label = whole.labels()[0, 2]
-    assert (label.name, label.text) == ("previous", "previous")
+    (label,) = (row for row in whole.head_labels() if (row["layer"], row["head"]) == (0, 2))
+    assert (label["score"], label["label"]) == ("previous", "previous")
+    with pytest.raises(ValueError, match=r"layer 1 head 0 has no label: pass score=, one of"):
+        whole.examples(1, 0)
     assert whole.examples(0, 2) == whole.examples(0, 2, "previous")
     # A text of three tokens is no example of anything.
     everything = whole.streams["decoder"].typical.index[:, NAMES.index("duplicate")]
