@@ -190,7 +190,7 @@ def _norms(layer: Layer, weight: Tensor) -> Tensor:
     device = weight.device.type
     with torch.no_grad(), torch.autocast(device, enabled=False):
         # One matrix for each head: head x value_dim x hidden.
-        parts = weight.float().unflatten(1, (layer.num_heads, width)).permute(1, 2, 0)
+        parts = weight.float().reshape(len(weight), layer.num_heads, width).permute(1, 2, 0)
         for start in range(0, value.shape[1], count):
             some = value[:, start : start + count][heads.to(value.device)].to(parts)
             norms[:, start : start + count] = torch.linalg.vector_norm(some @ parts, dim=-1)

@@ -90,7 +90,8 @@ class Sight:
                 return torch.ones(shape, dtype=torch.bool, device=layer.device)
             return layer.band.visible(queries.tensor(layer.device), keys.tensor(layer.device))[None]
         addend = Mask.of(layer, Axis(range(layer.num_heads)), queries, keys).addend
-        seen = torch.ones(shape, dtype=torch.bool) if addend is None else addend != -torch.inf
+        everything = torch.ones(shape, dtype=torch.bool, device=layer.device)
+        seen = everything if addend is None else addend != -torch.inf
         # Most masks are the same for all heads.
         if len(seen) > 1 and bool((seen == seen[:1]).all()):
             seen = seen[:1]
