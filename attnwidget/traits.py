@@ -107,9 +107,7 @@ def check_step(count: int, value: object) -> int | None:
     if value is None or (isinstance(value, int) and 0 <= value < count):
         return value
     if not count:
-        message = (
-            f"step is for records of a generation, got {value!r}: record one with recording(model, tokenizer)."
-        )
+        message = f"step is for records of a generation, got {value!r}: record one with recording(model, tokenizer)."
         raise SelectionError(message)
     message = f"step must be an integer in 0..{count - 1}, or None for all of them, got {value!r}."
     raise SelectionError(message)
