@@ -118,7 +118,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 @contextmanager
-def silenced(listener: Listener) -> Iterator[None]:
+def silenced(listener: object) -> Iterator[None]:
     """Let ``listener`` hear nothing of this context until the block ends."""
     token = _listeners.set(tuple(other for other in _listeners.get() if other is not listener))
     try:
@@ -127,7 +127,7 @@ def silenced(listener: Listener) -> Iterator[None]:
         _listeners.reset(token)
 
 
-def is_listening(listener: Listener) -> bool:
+def is_listening(listener: object) -> bool:
     """Tell whether ``listener`` listens in the current context."""
     return any(other is listener for other in listeners())
 
