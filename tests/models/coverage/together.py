@@ -102,6 +102,8 @@ def _counted(
     except Exception:  # noqa: BLE001  the next candidate may do
         return None
     pooled = getattr(made, "pooler_output", made)
+    if hasattr(made, "deepstack_features") and not isinstance(pooled, torch.Tensor | list | tuple):
+        pooled = made.deepstack_features[0][1]  # the same places are filled for each layer
     tensors = list(_tensors(pooled))
     return (taken, sum(tensor.shape[:-1].numel() for tensor in tensors)) if tensors else None
 
@@ -247,6 +249,7 @@ def _spectrogram(turned: bool) -> Callable[[Any, Any], dict[str, Any]]:  # noqa:
         )
         names = ("num_mel_bins", "feature_size", "input_feat_size", "input_dim", "n_mels")
         bins = next((value for name in names if (value := getattr(audio, name, None))), 16)
+        bins *= getattr(audio, "num_stacked_frames", 1)
         count = getattr(audio, "max_source_positions", None)
         frames = 2 * count if count else 64
         shape = (frames, bins) if turned else (bins, frames)
@@ -269,6 +272,16 @@ def _waves(make: Any, model: Any) -> dict[str, Any]:
     return {"input_values": make.normal(ROWS, 1, 1920), "padding_mask": torch.ones(ROWS, 1920)}
 
 
+def _flat_waves(make: Any, model: Any) -> dict[str, Any]:
+    del model
+    mask = torch.ones(ROWS, 4 * 1920, dtype=torch.long)
+    return {
+        "input_values": make.normal(*mask.shape),
+        "input_values_mask": mask,
+        "padding_mask": mask,
+    }
+
+
 _CANDIDATES: dict[str, tuple[Callable[[Any, Any], dict[str, Any]], ...]] = {
     "image": (
         _packed,
@@ -283,5 +296,5 @@ _CANDIDATES: dict[str, tuple[Callable[[Any, Any], dict[str, Any]], ...]] = {
         _channels_last,
     ),
     "video": (_packed, _film, _sized),
-    "audio": (_spectrogram(False), _spectrogram(True), _waves),  # noqa: FBT003
+    "audio": (_spectrogram(False), _spectrogram(True), _waves, _flat_waves),  # noqa: FBT003
 }
