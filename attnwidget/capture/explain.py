@@ -95,15 +95,28 @@ def explained(
         return None
     if len(picks) == query.shape[1]:
         return few
-    whole = replace(few, query=query)
-    if few.bias is not None and few.bias.shape[1] > 1:
-        return _read(replace(whole, mask=None, bias=None), seen)
-    if few.mask is None:
+    mask = None if few.mask is None else _mask_of_all(few, query, seen)
+    whole = replace(few, query=query, mask=mask)
+    if few.bias is None or few.bias.shape[1] == 1:
         return whole
-    if len(few.mask) > 1:
-        return replace(_read(replace(whole, mask=None, bias=None), seen), bias=few.bias)
-    first = Vectors(query[:1], key[:1], scaling, softcap, None, None)
-    return replace(whole, mask=_read(first, seen.head()).mask)
+    return replace(whole, bias=_bias_of_all(whole, len(few.bias), seen))
+
+
+def _mask_of_all(few: Vectors, query: Tensor, seen: Seen) -> Tensor | None:
+    """Read the mask of all rows; one head tells it where the rows picked are hidden alike in all heads."""
+    if few.mask is not None and len(few.mask) == 1:
+        first = Vectors(query[:1], few.key[:1], few.scaling, few.softcap, None, None)
+        return _read(first, seen.head()).mask
+    return _read(replace(few, query=query, mask=None, bias=None), seen).mask
+
+
+def _bias_of_all(whole: Vectors, heads: int, seen: Seen) -> Tensor:
+    """Read a bias that the rows picked have shown to differ from row to row."""
+    some = replace(whole, query=whole.query[:heads], key=whole.key[:heads])
+    rest = _scores(some).neg_().add_(seen.wanted[:heads])
+    if whole.mask is not None:
+        rest.masked_fill_(whole.mask[:heads] != 0, 0.0)
+    return rest
 
 
 def _read(told: Vectors, seen: Seen) -> Vectors:

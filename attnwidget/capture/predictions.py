@@ -21,7 +21,9 @@ __all__ = ["TOP", "Predictions", "can_predict", "next_tokens"]
 
 TOP = 8  # tokens that are kept of each position
 _TAIL = 64  # last positions of a pass whose successor may come with the next pass: as many as are drafted
-_ELEMENTS = 1 << 23  # logits that are in float32 at a time
+_ELEMENTS = (
+    1 << 20
+)  # logits that are in float32 at a time; what fits a processor's cache is twice as fast
 
 
 def can_predict(module: nn.Module, model: nn.Module) -> bool:
@@ -80,7 +82,10 @@ class Predictions:
             return
         with torch.no_grad():
             rows = [min(row, len(logits) - 1) for row in made_by.rows]
-            own = logits.detach()[rows]
+            first_row = slice(
+                rows[0], rows[0] + 1
+            )  # a view: of a long input, logits are the largest of all
+            own = logits.detach()[first_row if len(rows) == 1 else rows]
             ids, probabilities, came = _ranked(own, self._following(made_by, count))
             first = made_by.start + made_by.count - count
             last, last_came = self._last_came(made_by)
@@ -163,16 +168,15 @@ def _ranked(logits: Tensor, following: Tensor | None) -> tuple[Tensor, Tensor, T
     step = max(1, _ELEMENTS // (rows * size))
     ids, probabilities, came = [], [], []
     for start in range(0, count, step):
-        part = logits[:, start : start + step].float()
+        part = logits[:, start : start + step].float().log_softmax(dim=-1)
         top = part.topk(min(TOP, size), dim=-1)
-        total = part.logsumexp(dim=-1, keepdim=True)
         ids.append(top.indices.cpu())
-        probabilities.append((top.values - total).exp().cpu())
+        probabilities.append(top.values.exp().cpu())
         if following is not None:
             next_ids = following[:, start : start + step].to(part.device)
             held = next_ids.shape[1]
             if held:
-                values = part[:, :held].gather(-1, next_ids[..., None]) - total[:, :held]
+                values = part[:, :held].gather(-1, next_ids[..., None])
                 came.append(values.exp()[..., 0].cpu())
     empty = torch.zeros(rows, 0)
     return (

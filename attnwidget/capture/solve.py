@@ -133,7 +133,7 @@ def solve(
 
 def _with_vectors(module: nn.Module, told: list[Vectors], value: Tensor) -> Arguments:
     first = told[0]
-    key, value = _grouped(torch.stack([one.key for one in told]), value)
+    key, value = _grouped(_together([one.key for one in told]), value)
     options: dict[str, Any] = {
         "scaling": first.scaling,
         "softcap": first.softcap,
@@ -145,7 +145,7 @@ def _with_vectors(module: nn.Module, told: list[Vectors], value: Tensor) -> Argu
     return Arguments(
         implementation="functional",
         module=module,
-        query=torch.stack([one.query for one in told]),
+        query=_together([one.query for one in told]),
         key=key,
         value=value,
         attention_mask=_stacked([one.mask for one in told]),
@@ -153,11 +153,17 @@ def _with_vectors(module: nn.Module, told: list[Vectors], value: Tensor) -> Argu
     )
 
 
+def _together(parts: list[Tensor]) -> Tensor:
+    return parts[0][None] if len(parts) == 1 else torch.stack(parts)
+
+
 def _stacked(parts: list[Tensor | None]) -> Tensor | None:
     """Stack ``[1 or head, 1 or query, key]`` of all pieces; where a piece has none, with zeros."""
     some = [part for part in parts if part is not None]
     if not some:
         return None
+    if len(parts) == 1:
+        return some[0][None]
     shape = tuple(max(sizes) for sizes in zip(*(part.shape for part in some), strict=True))
     zero = some[0].new_zeros(shape)
     return torch.stack([zero if part is None else part.expand(shape) for part in parts])
