@@ -44,6 +44,8 @@ export class Shell {
   private painted = 0;
   private helpOpen = false;
   private failure: string | null = null;
+  /** Why a button did nothing: said until the reader does something else. */
+  private refused: string | null = null;
   private revealed: Pick<State, "query" | "key" | "stream"> | null = null;
   private scene: Scene | null = null;
   private layout: Layout | null = null;
@@ -180,6 +182,7 @@ export class Shell {
   }
 
   private change(changes: Partial<State>): void {
+    this.refused = null;
     writeState(this.state.shared, changes);
   }
 
@@ -331,15 +334,16 @@ export class Shell {
 
   /** What a button does that may fail; why it did is said under the views. */
   private attempt(action: () => Promise<void>): void {
+    this.refused = null;
     action().catch((error: unknown) => {
       if (this.signal.aborted) return;
-      this.failure = error instanceof Error ? error.message : String(error);
+      this.refused = error instanceof Error ? error.message : String(error);
       this.renderFoot();
     });
   }
 
   private renderFoot(): void {
-    const failure = this.failure ?? this.store.failed;
+    const failure = this.failure ?? this.refused ?? this.store.failed;
     // A saved copy will not hold more the next time.
     const retry = this.freeze && (() => this.store.retry());
     render(foot(this.scene, failure, this.store.rounded, retry), this.foot);
