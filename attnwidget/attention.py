@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from attnwidget.finding.find import Pattern
     from attnwidget.finding.places import Place
+    from attnwidget.media import Medium
     from attnwidget.next_tokens import NextTokens
     from attnwidget.positions import Positions
 
@@ -64,6 +65,12 @@ class Stream:
                 )
                 raise ValueError(message)
 
+    @property
+    def lies_in_media(self) -> bool:
+        """Whether any query or key is a patch of a picture or a frame of a sound that is in the record."""
+        positions = (*self.query_positions, *self.key_positions)
+        return any(position.medium is not None for position in positions)
+
     def __len__(self) -> int:
         return len(self.layers)
 
@@ -98,28 +105,41 @@ class Attention(Exchange):
         streams: Stream name to `Stream`, in order; read-only.
         text: The text that went in, where there was one.
         next_tokens: Query position to the most probable next tokens there, where the model gave logits of them.
+        media: The pictures and sounds that went in; positions name theirs by its index.
     """
 
     model_name: str
     streams: Mapping[str, Stream]
     text: str | None = None
     next_tokens: NextTokens | None = None
+    media: tuple[Medium, ...] = ()
 
     def __post_init__(self) -> None:
         """Check and freeze the streams.
 
         Raises:
-            ValueError: If there is no stream, or if one stands under another name than its own.
+            ValueError: If there is no stream, if one stands under another name than its own, or if a position lies in
+                a medium that is not there.
         """
         wrong = [name for name, stream in self.streams.items() if name != stream.name]
         if not self.streams or wrong:
             message = f"streams must map each stream's own name to it, got {wrong or 'no stream'}."
             raise ValueError(message)
         object.__setattr__(self, "streams", MappingProxyType(dict(self.streams)))
+        object.__setattr__(self, "media", tuple(self.media))
+        for stream in self.streams.values():
+            for position in (*stream.query_positions, *stream.key_positions):
+                if position.medium is not None and not 0 <= position.medium < len(self.media):
+                    message = (
+                        f"position {position.label!r} of stream {stream.name!r} lies in medium {position.medium}, but"
+                        f" there are {len(self.media)} media: pass media=(...)."
+                    )
+                    raise ValueError(message)
 
     def __reduce__(self) -> tuple[type[Attention], tuple[object, ...]]:
         # The read-only mapping cannot be copied or pickled itself.
-        return Attention, (self.model_name, dict(self.streams), self.text, self.next_tokens)
+        parts = (self.model_name, dict(self.streams), self.text, self.next_tokens, self.media)
+        return Attention, parts
 
     def __len__(self) -> int:
         return len(self.streams)

@@ -45,8 +45,10 @@ def answer(attention: Attention, request: Mapping[str, Any]) -> tuple[Block, byt
         array = getattr(layer, what)(head)
     elif what == "pooled":
         array = layer.overview(request["size"])[head]
+    elif what == "mean":
+        array = _mean(layer, head)
     else:
-        accepted = ", ".join([*_BY_QUERY, *_BY_POSITION, "pooled"])
+        accepted = ", ".join([*_BY_QUERY, *_BY_POSITION, "pooled", "mean"])
         message = f"what must be one of {accepted}, got {what!r}."
         raise ValueError(message)
     if np.isnan(array).any():
@@ -57,6 +59,16 @@ def answer(attention: Attention, request: Mapping[str, Any]) -> tuple[Block, byt
         )
         raise ValueError(message)
     return encode(array)
+
+
+def _mean(layer: Layer, head: int) -> NDArray[np.float32]:
+    """Return the mean weight of each key over all queries, ``[1, key]``, without the whole matrix at once."""
+    total = np.zeros((1, layer.n_key))
+    rows = max(1, BAND_WEIGHTS // layer.n_key)
+    for start in range(0, layer.n_query, rows):
+        band = layer.weights(head=head, queries=slice(start, start + rows))
+        total += band.sum(axis=0, dtype=np.float64)
+    return (total / layer.n_query).astype(np.float32)
 
 
 def requests_for_head(layer: Layer, head: int) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from attnwidget.layer import Layer
     from attnwidget.positions import Position
 
-__all__ = ["describe", "num_steps"]
+__all__ = ["describe", "media_bytes", "num_steps"]
 
 # All thumbnails together: small enough to come with the first message.
 OVERVIEW_BYTES = 1_300_000
@@ -77,6 +77,7 @@ def describe(attention: Attention) -> tuple[dict[str, Any], bytes]:
         offset += thumbnails.size
     model = attention.model_name
     described = {"version": 1, "model": model, "positions": positions, "streams": streams}
+    described["media"] = _media(attention)
     generation = _generation(attention)
     if generation is not None:
         described["generation"] = generation
@@ -135,9 +136,25 @@ def _rounded(probabilities: NDArray[np.float32]) -> list[float | None]:
     ]
 
 
+def media_bytes(attention: Attention) -> bytes:
+    """Return the pixels of a record's media one after the other, where ``Meta.media`` says they lie."""
+    return b"".join(medium.pixels.tobytes() for medium in attention.media)
+
+
+def _media(attention: Attention) -> list[dict[str, Any]]:
+    found, offset = [], 0
+    for medium in attention.media:
+        entry = {"kind": medium.kind, "width": medium.width, "height": medium.height}
+        optional = {"seconds": medium.seconds, "note": medium.note}
+        known = {name: value for name, value in optional.items() if value is not None}
+        found.append({**entry, **known, "offset": offset})
+        offset += medium.pixels.nbytes
+    return found
+
+
 def _position(position: Position) -> dict[str, Any]:
     return {
-        name: value
+        name: list(value) if isinstance(value, tuple) else value
         for name, value in asdict(position).items()
         if value is not None and value is not False
     }

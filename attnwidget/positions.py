@@ -32,6 +32,8 @@ class Position:
         row: Row of an image patch.
         column: Column of an image patch.
         time: Start of an audio frame in seconds.
+        grid: Rows and columns of the grid that ``row`` and ``column`` count in; it covers the image evenly.
+        medium: Which of the record's ``media`` a patch or a frame lies in.
         segment: 0 or 1 for the first or second text of a pair.
         role: Chat role, such as ``"user"``.
         continues: Whether this piece continues the word before it.
@@ -43,6 +45,8 @@ class Position:
     row: int | None = None
     column: int | None = None
     time: float | None = None
+    grid: tuple[int, int] | None = None
+    medium: int | None = None
     segment: int | None = None
     role: str | None = None
     continues: bool = False

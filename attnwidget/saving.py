@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
@@ -11,7 +12,6 @@ from uuid import uuid4
 from attnwidget import figures
 from attnwidget.blocks import answer
 from attnwidget.page import page_within
-from attnwidget.protocol.codec import inline
 from attnwidget.sizes import parse_bytes
 from attnwidget.traits import STATE
 
@@ -36,6 +36,7 @@ class Saving:
         _screen: dict[str, Any] | None
         meta: dict[str, Any]
         overview: bytes
+        media: bytes
 
         def send(self, content: Any, buffers: Any = None) -> None:
             """Send a custom message to the browser, as ipywidgets does."""
@@ -132,12 +133,13 @@ class Saving:
     def _snapshot(self) -> dict[str, Any]:
         """Return what the front end needs to draw without a kernel, no blocks yet (see ``Snapshot`` in the schema)."""
         screen = self._screen or {"width": DEFAULT_WIDTH, "dark": False, "scroll": {}}
-        overview, data = {"dtype": "uint8", "shape": [len(self.overview)]}, self.overview
+        media = {"media": b64encode(self.media).decode("ascii")} if self.media else {}
         return {
             "state": {name: getattr(self, name) for name in STATE},
             "meta": self.meta,
             "screen": screen,
-            "overview": inline(overview, data)["data"],  # type: ignore[arg-type]
+            "overview": b64encode(self.overview).decode("ascii"),
+            **media,
             "blocks": [],
         }
 

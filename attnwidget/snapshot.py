@@ -164,12 +164,18 @@ def _shades(attention: Attention, layer: Layer, head: int) -> list[dict[str, Any
 
 
 def _map(attention: Attention, layer: Layer, head: int) -> list[dict[str, Any]]:
-    """Return what a long head's heat map is drawn from: the head pooled, in shades. Nothing for a short one."""
-    if layer.n_query * layer.n_key <= LARGEST_MAP:
-        return []
+    """Return what pictures are drawn from besides weights.
+
+    Of a long head its heat map, pooled, in shades; over a picture or a sound the mean over all queries.
+    """
     where = {"stream": layer.stream, "layer": layer.layer, "head": head}
-    stored = _stored(attention, {"what": "pooled", **where, "size": POOLED_SIZE}, shaded=True)
-    return [] if stored is None else [stored]
+    found: list[dict[str, Any] | None] = []
+    if layer.n_query * layer.n_key > LARGEST_MAP:
+        pooled = {"what": "pooled", **where, "size": POOLED_SIZE}
+        found.append(_stored(attention, pooled, shaded=True))
+    if attention[layer.stream].lies_in_media:
+        found.append(_stored(attention, {"what": "mean", **where}))
+    return [stored for stored in found if stored is not None]
 
 
 def _stored(

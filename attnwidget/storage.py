@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from attnwidget.attention import Attention, Layer, Stream
 from attnwidget.masks import Band
+from attnwidget.media import Medium
 from attnwidget.next_tokens import NextTokens
 from attnwidget.positions import Position
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT_VERSION", "load", "save"]
 
+# 2: pictures and sounds, and the positions that lie in them. Files of version 1 are read as before.
 FORMAT_VERSION = 2
 _HEADER = "attnwidget"
 _TENSORS = ("query", "key", "value", "bias", "sinks", "recorded", "value_norms")
@@ -57,6 +59,7 @@ def save(attention: Attention, path: str | os.PathLike[str]) -> None:
         "text": attention.text,
         "streams": [_stream_to_json(stream, pool) for stream in attention.streams.values()],
         "next_tokens": _next_tokens_to_json(attention.next_tokens, pool),
+        "media": [_medium_to_json(medium, pool) for medium in attention.media],
     }
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
@@ -109,7 +112,8 @@ def load(path: str | os.PathLike[str]) -> Attention:
         streams = [_stream_from_json(stream, tensors) for stream in record["streams"]]
         named = {stream.name: stream for stream in streams}
         expected = _next_tokens_from_json(record.get("next_tokens"), tensors)
-        return Attention(record["model_name"], named, text=record["text"], next_tokens=expected)
+        media = tuple(_medium_from_json(medium, tensors) for medium in record.get("media", ()))
+        return Attention(record["model_name"], named, record["text"], expected, media)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         message = f"{path} is damaged: {type(error).__name__}: {error}."
         raise ValueError(message) from error
@@ -158,6 +162,20 @@ def _stream_from_json(stream: dict[str, Any], tensors: dict[str, Tensor]) -> Str
     )
     layers = tuple(_layer_from_json(layer, stream["name"], tensors) for layer in stream["layers"])
     return Stream(stream["name"], layers, queries, keys)
+
+
+def _medium_to_json(medium: Medium, pool: _Pool) -> dict[str, Any]:
+    pixels = torch.from_numpy(medium.pixels.copy())
+    return {
+        "kind": medium.kind,
+        "seconds": medium.seconds,
+        "note": medium.note,
+        "pixels": pool.add(pixels, f"media.{len(pool.tensors)}"),
+    }
+
+
+def _medium_from_json(medium: dict[str, Any], tensors: dict[str, Tensor]) -> Medium:
+    return Medium(**{**medium, "pixels": tensors[medium["pixels"]].numpy()})
 
 
 def _layer_to_json(layer: Layer, pool: _Pool) -> dict[str, Any]:
@@ -223,4 +241,9 @@ def _positions_to_json(positions: Positions) -> list[dict[str, Any]]:
 
 
 def _positions_from_json(positions: list[dict[str, Any]]) -> Positions:
-    return tuple(Position(**position) for position in positions)
+    return tuple(
+        Position(
+            **{**position, "grid": tuple(position["grid"])} if "grid" in position else position
+        )
+        for position in positions
+    )

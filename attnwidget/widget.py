@@ -11,7 +11,7 @@ import traitlets
 from anywidget.experimental import command
 
 from attnwidget.blocks import answer
-from attnwidget.describe import describe, num_steps
+from attnwidget.describe import describe, media_bytes, num_steps
 from attnwidget.freezing import Freezing
 from attnwidget.saving import Saving
 from attnwidget.static_files import static_text
@@ -96,11 +96,13 @@ class AttentionWidget(Freezing, Saving, anywidget.AnyWidget):
     - Default: ``None``
     """
 
-    form = traitlets.Enum(("lines", "matrix"), "lines").tag(sync=True)
-    """How heads are drawn.
+    form = traitlets.Enum(("lines", "matrix", "image"), "lines").tag(sync=True)
+    """How heads are drawn: lines between tokens, a matrix, or over the picture or the sound that went in.
 
-    - Type: ``"lines" | "matrix"``
-    - Default: ``"lines"``
+    A stream without picture or sound is drawn as lines when the form is ``"image"``.
+
+    - Type: ``"lines" | "matrix" | "image"``
+    - Default: ``"image"`` for a record with a picture or a sound, else ``"lines"``
     """
 
     compare = HeadPairs([]).tag(sync=True)
@@ -126,6 +128,7 @@ class AttentionWidget(Freezing, Saving, anywidget.AnyWidget):
 
     meta = traitlets.Dict().tag(sync=True)
     overview = traitlets.Bytes().tag(sync=True)
+    media = traitlets.Bytes().tag(sync=True)
     _screen = traitlets.Dict(None, allow_none=True).tag(sync=True)
 
     def __init__(self, attention: Attention, *, frozen: bool = False, **state: Any) -> None:
@@ -149,9 +152,12 @@ class AttentionWidget(Freezing, Saving, anywidget.AnyWidget):
         first = next(iter(attention.streams))
         stream = self._named(state.get("stream", first))
         start = {"stream": stream.name, "layer": next(iter(stream)).layer}
+        if any(each.lies_in_media for each in attention.streams.values()):
+            start["form"] = "image"  # lines between hundreds of patches say nothing
         meta, overview = describe(attention)
         # All at once, so that the first message to the browser is the only one it needs to draw.
         first_message = {"_esm": static_text("widget.js"), "meta": meta, "overview": overview}
+        first_message["media"] = media_bytes(attention)
         super().__init__(**first_message, **{**start, **state})
 
     def open(self) -> None:
@@ -194,6 +200,16 @@ class AttentionWidget(Freezing, Saving, anywidget.AnyWidget):
     @traitlets.validate("step")
     def _check_step(self, proposal: traitlets.Bunch) -> int | None:
         return check_step(num_steps(self._attention), proposal.value)
+
+    @traitlets.validate("form")
+    def _check_form(self, proposal: traitlets.Bunch) -> str:
+        if proposal.value == "image" and not any(
+            stream.lies_in_media for stream in self._attention.streams.values()
+        ):
+            message = "form must be 'lines' or 'matrix', got 'image': no picture and no sound is in this record."
+            raise SelectionError(message)
+        form: str = proposal.value
+        return form
 
     @traitlets.validate("compare")
     def _check_compare(self, proposal: traitlets.Bunch) -> list[list[int]]:

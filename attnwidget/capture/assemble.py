@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.capture.calls import Call
+    from attnwidget.capture.pieces import Pieces
     from attnwidget.capture.recorder import Recorder
     from attnwidget.masks import Band
+    from attnwidget.positions import Positions
 
 __all__ = ["assemble"]
 
@@ -72,12 +74,13 @@ class _StreamBuilder:
         first = self.sources[0]
         if first.pieces is not None and not first.pieces.placed:
             query_axis, key_axis = (
-                Axis(first.pieces.positions(size), _all(count))
+                Axis(self._pieces(first.pieces, size), _all(count))
                 for size, count in (
                     (first.pieces.queries, first.num_queries),
                     (first.pieces.keys, first.num_keys),
                 )
             )
+            axes[self.name] = key_axis
         elif first.cross:
             query_axis, key_axis = self._cross_axes(tokenizer, axes)
         else:
@@ -135,6 +138,18 @@ class _StreamBuilder:
             # No tokens of which the first are in a cache: queries that were learned, or stand for groups.
             return Axis(index_positions(first.num_queries), _all(first.num_queries)), axis
         return Axis(axis.positions[start:], axis.real[start:]), axis
+
+    def _pieces(self, pieces: Pieces, size: int) -> Positions:
+        """Name the positions of pieces whose place is not known: patches where each piece is an image of its own."""
+        towers = list(enclosing(self.recorder.towers, self.sources[0].path))[:1]
+        axis = describe_axis(towers, (size, size), None, Hints(), side=self.side)
+        if not any(position.kind == "patch" for position in axis.positions):
+            return pieces.positions(size)
+        return tuple(
+            replace(position, medium=image if position.kind == "patch" else None)
+            for image in range(pieces.count)
+            for position in axis.positions
+        )
 
     def _cross_axes(self, tokenizer: Any, axes: dict[str, Axis]) -> tuple[Axis, Axis]:
         first = self.sources[0]

@@ -1,7 +1,8 @@
-"""Modules that are called once for each stretch of the text: the calls put together."""
+"""Modules that attend within one stretch of their input after the other: the calls put together."""
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from attnwidget.capture.visibility import View
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from attnwidget.capture.calls import Call
 
@@ -22,25 +23,37 @@ _IN_CHUNKS = frozenset({"CanineSelfAttention"})
 
 
 def attends_in_chunks(module: nn.Module, calls: Sequence[Call]) -> bool:
-    """Tell whether the calls of one pass are for one stretch of the text each: as many queries as keys in all of them."""
+    """Tell whether the calls of one pass are for one stretch of the input each: as many queries as keys in all of them."""
+    packed = "cu_seqlens" in inspect.signature(module.forward).parameters  # images, or windows
     return (
-        type(module).__name__ in _IN_CHUNKS
+        (packed or type(module).__name__ in _IN_CHUNKS)
         and len(calls) > 1
         and all(call.query.shape[1] == call.key.shape[1] for call in calls)
         and all(call.recorded is None and call.position_bias is None for call in calls)
     )
 
 
-def behind_each_other(calls: Sequence[Call]) -> Call:
-    """Make one call of several, in which no stretch sees another."""
+def behind_each_other(calls: Sequence[Call], known: dict[tuple[int, ...], Tensor]) -> Call:
+    """Make one call of several, in which no stretch sees another.
+
+    Args:
+        calls: The calls.
+        known: Masks of layers before this one, by the lengths of their stretches; layers with the same share one.
+    """
     first = calls[0]
-    count = sum(call.query.shape[1] for call in calls)
-    seen = torch.zeros(1, 1, count, count, dtype=torch.bool)
-    start = 0
-    for call in calls:
-        stop = start + call.query.shape[1]
-        seen[0, :, start:stop, start:stop] = call.view.seen()[:1]
-        start = stop
+    lengths = tuple(call.query.shape[1] for call in calls)
+    count = sum(lengths)
+    plain = all(call.view.mask is None and not call.view.causal for call in calls)
+    seen = known.get(lengths) if plain else None
+    if seen is None:
+        seen = torch.zeros(1, 1, count, count, dtype=torch.bool)
+        start = 0
+        for call in calls:
+            stop = start + call.query.shape[1]
+            seen[0, :, start:stop, start:stop] = call.view.seen()[:1]
+            start = stop
+        if plain:
+            known[lengths] = seen
     return replace(
         first,
         query=torch.cat([call.query for call in calls], dim=1),

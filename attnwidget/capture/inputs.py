@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from attnwidget.capture.raw import is_raw, processed
 from attnwidget.capture.tensors import (
     ACCEPTED,
     UNBATCHED,
@@ -67,7 +68,11 @@ def prepare(
     hints = Hints()
     if isinstance(inputs, Mapping) and inputs.keys() >= {"role", "content"}:
         inputs = [inputs]
-    _check_sense(model, inputs)
+    if is_raw(inputs):
+        named, tokenizer, hints = processed(model, inputs, tokenizer)
+        inputs = named
+    else:
+        _check_sense(model, inputs)
     if isinstance(inputs, list) and inputs and all(isinstance(item, str) for item in inputs):
         inputs, batch = pick(inputs, batch), None
     if is_text(inputs):
@@ -75,7 +80,7 @@ def prepare(
         named, hints = tokenized(inputs, tokenizer)
     else:
         named = _named(model, inputs)
-        hints = Hints(segments=sequence_ids(inputs, batch))
+        hints = replace(hints, segments=sequence_ids(inputs, batch))
     arrays = {name: as_tensor(name, value) for name, value in named.items()}
     ready = placed(model, batched(arrays))
     _check(model, ready, batch)

@@ -20,6 +20,7 @@ __all__ = [
     "frame_positions",
     "index_positions",
     "patch_positions",
+    "place_patch",
     "special_ids",
     "token_labels",
     "token_positions",
@@ -105,17 +106,35 @@ def index_positions(count: int) -> Positions:
     return tuple(Position(label=str(index), kind="latent") for index in range(count))
 
 
-def patch_positions(rows: int, columns: int, leading: Iterable[str] = ()) -> Positions:
-    """Label image patches ``r0 c0`` in reading order, after the special positions named in ``leading``."""
+def patch_positions(
+    rows: int, columns: int, leading: Iterable[str] = (), *, images: int = 1
+) -> Positions:
+    """Label image patches ``r0 c0`` in reading order, after the special positions named in ``leading``.
+
+    Args:
+        rows: Rows of patches of an image.
+        columns: Columns of patches.
+        leading: Names of the special positions.
+        images: How many images of that size there are one after the other.
+    """
     special = [Position(label=name, kind="special") for name in leading]
     return tuple(
         special
         + [
-            Position(label=f"r{row} c{column}", kind="patch", row=row, column=column)
+            place_patch(image if images > 1 else None, row, column, (rows, columns))
+            for image in range(images)
             for row in range(rows)
             for column in range(columns)
         ]
     )
+
+
+def place_patch(image: int | None, row: int, column: int, grid: tuple[int, int]) -> Position:
+    """Label one patch, of the image (or frame of a video) that is counted ``image`` among those of its input."""
+    if row < 0:
+        return Position(label="[PAD]", kind="special")
+    label = f"r{row} c{column}"
+    return Position(label=label, kind="patch", row=row, column=column, grid=grid, medium=image)
 
 
 def frame_positions(count: int, seconds: float | None) -> Positions:

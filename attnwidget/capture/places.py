@@ -6,6 +6,7 @@ one of the block's norms makes of that, in another order. So each row of a windo
 
 from __future__ import annotations
 
+from math import isqrt
 from typing import TYPE_CHECKING
 
 import torch
@@ -64,8 +65,8 @@ def places(pieces: Tensor, whole: Tensor) -> Tensor | None:
 
     Returns:
         An order of the rows of ``pieces`` in which they are those of ``whole``, one after the other; rows that are none
-        of them, as at the edge of an image that had to be made larger, come last. ``None`` if some position is missing
-        or there twice.
+        of them, as at the edge of an image that had to be made larger, come last. ``None`` if some position is missing,
+        or if rows are alike and no usual way of cutting windows explains them.
     """
     rows = pieces.detach().flatten(0, -2).double()
     whole = whole.double()
@@ -82,11 +83,47 @@ def places(pieces: Tensor, whole: Tensor) -> Tensor | None:
     nearer = (sorted_rows[before] - wanted).abs() < (sorted_rows[after] - wanted).abs()
     found = order[torch.where(nearer, before, after)]
     apart = (rows[found] - whole).abs().amax()
-    if (
-        not bool(apart <= _APART * (1 + whole.abs().amax()))
-        or int(torch.bincount(found).amax()) > 1
-    ):
+    if not bool(apart <= _APART * (1 + whole.abs().amax())):
         return None
+    if int(torch.bincount(found).amax()) > 1:
+        # Patches of one colour are alike before anything has mixed them: then the way of cutting has to tell.
+        cut = _cut(rows, whole, len(pieces))
+        if cut is None:
+            return None
+        found = cut
     left = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
     left[found] = False
     return torch.cat([found, left.nonzero()[:, 0]])
+
+
+def _cut(rows: Tensor, whole: Tensor, count: int) -> Tensor | None:
+    """Try square windows, shifted by half of their size or not, over every shape the whole may have.
+
+    Args:
+        rows: Rows of all windows, ``[row, dim]``.
+        whole: Rows of the whole, ``[position, dim]``.
+        count: Number of windows.
+
+    Returns:
+        For each position of the whole the row that is it, or ``None``.
+    """
+    side = isqrt(len(rows) // count)
+    if side * side * count != len(rows):
+        return None
+    limit = _APART * (1 + whole.abs().amax())
+    for height in range(1, len(whole) + 1):
+        width, rest = divmod(len(whole), height)
+        down, across = -(-height // side), -(-width // side)
+        if rest or down * across != count:
+            continue
+        places = torch.full((down * side, across * side), -1, device=rows.device)
+        places[:height, :width] = torch.arange(len(whole), device=rows.device).view(height, width)
+        for shift in (0, side // 2):
+            moved = places.roll((-shift, -shift), (0, 1)).view(down, side, across, side)
+            order = moved.transpose(1, 2).flatten()
+            real = order >= 0
+            if bool(((rows[real] - whole[order[real]]).abs() <= limit).all()):
+                found = torch.empty(len(whole), dtype=torch.long, device=rows.device)
+                found[order[real]] = real.nonzero()[:, 0]
+                return found
+    return None

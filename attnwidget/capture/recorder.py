@@ -15,6 +15,7 @@ from attnwidget.capture.calls import drops, unsupported
 from attnwidget.capture.course import Course
 from attnwidget.capture.flex import flexed, heard_at
 from attnwidget.capture.functional import FunctionTap
+from attnwidget.capture.gallery import GIVEN
 from attnwidget.capture.generating import following
 from attnwidget.capture.interface import is_listening, listening
 from attnwidget.capture.modules import blocks_around, may_attend, watching
@@ -60,6 +61,7 @@ class Recorder(Course):
         self.device = torch.empty(0, device=device).device  # "cuda" becomes "cuda:0"
         self.candidates = attention_like(model)
         self.ran: set[str] = set()
+        self.given: dict[str, Tensor] = {}
         self.broken: dict[str, str] = {}
         self.undropped: dict[str, None] = {}
         self._blocks: dict[str, tuple[nn.Module, Tensor]] = {}
@@ -240,7 +242,12 @@ class Recorder(Course):
         if states is None or pieces.queries != pieces.keys or len(states) != pieces.count * rows:
             return arguments, pieces
         own = states[self.row * pieces.count : (self.row + 1) * pieces.count]
-        around = [block for parent, block in self._blocks.items() if path.startswith(f"{parent}.")]
+        around = [
+            block
+            for parent, block in self._blocks.items()
+            # What was given more rows than went in reads images of their own, not windows of one.
+            if path.startswith(f"{parent}.") and len(block[1]) == rows
+        ]
         found = lie(own, around, self.row)
         if found is None or len(found[0]) != arguments.query.shape[2]:
             return arguments, pieces
@@ -272,6 +279,9 @@ class Recorder(Course):
                 names = tower.own("input_ids", "decoder"), tower.own("inputs_embeds", "decoder")
                 self.passes.enter(self.forward_passes, inputs, names, self.rows)
             tower.keep(inputs, self.rows, self.forward_passes)
+            for name in GIVEN:  # the whole model is entered first, and has them as they were given
+                if isinstance(inputs.get(name), torch.Tensor):
+                    self.given.setdefault(name, inputs[name])
 
         return hook
 

@@ -15,6 +15,7 @@ from attnwidget.capture.assemble import assemble
 from attnwidget.capture.inputs import prepare
 from attnwidget.capture.naming import module_kinds
 from attnwidget.capture.options import check_options
+from attnwidget.capture.placing import with_media
 from attnwidget.capture.predictions import next_tokens
 from attnwidget.capture.recorder import Recorder
 from attnwidget.capture.texts import local_tokenizer
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from attnwidget.attention import Stream
     from attnwidget.capture.passes import Plan
+    from attnwidget.media import Medium
     from attnwidget.next_tokens import NextTokens
 
 __all__ = ["Recording", "capture", "recording"]
@@ -87,6 +89,11 @@ class Recording(Attention):
     def text(self) -> str | None:
         """The source text, where it is known."""
         return self.attention.text
+
+    @property
+    def media(self) -> tuple[Medium, ...]:
+        """The pictures and sounds that went in."""
+        return self.attention.media
 
     def __repr__(self) -> str:
         """Show the record, or that there is none yet."""
@@ -167,8 +174,11 @@ def capture(
     Args:
         model: A Hugging Face model.
         inputs: Text, a pair of texts, a list of chat messages, a ``BatchEncoding``, a mapping of tensors, arrays or
-            lists (with or without a batch axis), token ids, or an image or audio tensor.
-        tokenizer: The model's tokenizer (or processor). Found through the model's name when left out.
+            lists (with or without a batch axis), token ids, or an image or audio tensor. With a processor also a
+            picture (or a list of them), a sound as ``{"array": ..., "sampling_rate": ...}``, chat messages with
+            pictures in them, or what the processor takes by name, such as ``{"text": ..., "images": ...}``.
+        tokenizer: The model's tokenizer (or processor, which also knows a picture's true colours). Found through the
+            model's name when left out.
         target: For encoder-decoder models: text or token ids for the decoder. When left out and ``inputs`` has no
             ``decoder_input_ids``, text models write up to 32 tokens of their own (greedily); others, and models that
             cannot generate, are given their start token.
@@ -259,9 +269,12 @@ def _recorded(
 def _finish(recorder: Recorder, model: nn.Module, tokenizer: Any, hints: Hints) -> Attention:
     if tokenizer is None:
         tokenizer = local_tokenizer(model)
-    tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
+    words = getattr(tokenizer, "tokenizer", tokenizer)
+    if not hasattr(words, "convert_ids_to_tokens"):  # an image processor has no words
+        words = None
     plan = recorder.settle()
-    streams, failed, kept = assemble(recorder, tokenizer, hints)
+    streams, failed, kept = assemble(recorder, words, hints)
+    streams, media = with_media(recorder, streams, tokenizer, hints.pictures)
     missed = recorder.missed()
     known = {path: why_not(recorder.candidates[path]) for path in missed}
     failed |= {path: reason for path, reason in known.items() if reason is not None}
@@ -291,7 +304,8 @@ def _finish(recorder: Recorder, model: nn.Module, tokenizer: Any, hints: Hints) 
         model_name=type(model).__name__,
         streams=streams,
         text=hints.text,
-        next_tokens=_expected(recorder, plan, streams, kept, tokenizer),
+        next_tokens=_expected(recorder, plan, streams, kept, words),
+        media=media,
     )
     _log.debug("recorded %s", attention)
     return attention

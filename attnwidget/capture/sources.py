@@ -124,6 +124,7 @@ def _numbers(group: list[Calls]) -> tuple[list[int], bool]:
 def sources_of(group: list[Calls], row: int, failed: dict[str, str]) -> list[Source]:
     """Put each module's calls together; ``failed`` takes the reasons where that cannot be done."""
     found: list[Source] = []
+    masks: dict[tuple[int, ...], Tensor] = {}
     numbers, by_order = _numbers(group)
     for number, calls in zip(numbers, group, strict=True):
         passes = {call.forward_pass for call in calls.calls}
@@ -145,7 +146,7 @@ def sources_of(group: list[Calls], row: int, failed: dict[str, str]) -> list[Sou
             )
 
         if len(passes) == 1 and attends_in_chunks(calls.module, calls.calls):
-            found.append(source(number, 0, [behind_each_other(calls.calls)]))
+            found.append(source(number, 0, [behind_each_other(calls.calls, masks)]))
             continue
         if calls.trouble is None and len(passes) < len(calls.calls):
             alike = len(group) == len(shapes) == len(passes) == 1

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.capture.labels import (
-    frame_positions,
-    index_positions,
-    patch_positions,
-    token_positions,
-)
+from attnwidget.capture.grids import frames, patches
+from attnwidget.capture.labels import index_positions, token_positions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,9 +47,8 @@ _MAIN = (
 )
 _KEPT = ("input_ids", "decoder_input_ids", "token_type_ids", "attention_mask", "decoder_attention_mask",
          "encoder_attention_mask")  # fmt: skip
+_STAND_INS = (("image", "patch"), ("video", "patch"), ("audio", "frame"))
 _SHAPES = ("pixel_values", "input_features", "input_values", "inputs_embeds")
-_SAMPLING_RATE = 16_000  # of every speech model that reads raw samples
-_HOP_SECONDS = 0.01  # between two columns of Whisper's spectrogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +59,13 @@ class Hints:
         text: The source text.
         segments: 0 or 1 per token for the first or second text of a pair.
         roles: Chat role per token.
+        pictures: The pictures themselves, of Pillow's, in the order of the inputs.
     """
 
     text: str | None = None
     segments: tuple[int | None, ...] | None = None
     roles: tuple[str | None, ...] | None = None
+    pictures: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +114,13 @@ class Tower:
             if isinstance(inputs.get(name), torch.Tensor)
         }
         kept: dict[int, dict[str, Any]] = {row: dict(shapes) for row in rows}
+        if isinstance(inputs.get("grid_thw"), torch.Tensor):
+            for each in kept.values():
+                each["grid_thw"] = inputs["grid_thw"].detach().cpu()
+        flat = inputs.get("flattened_patches")
+        if isinstance(flat, torch.Tensor) and flat.ndim == 3:  # row and column come first
+            for row, each in kept.items():
+                each["flattened_patches"] = flat[min(row, len(flat) - 1), :, :2].detach().cpu()
         for name in _KEPT:
             tensor = inputs.get(name)
             if isinstance(tensor, torch.Tensor) and tensor.ndim == 2:
@@ -186,7 +190,12 @@ def batch_size(inputs: dict[str, Any]) -> int | None:
 
 
 def describe_axis(
-    towers: list[Tower], counts: tuple[int, int], tokenizer: Any, hints: Hints, *, side: str
+    towers: list[Tower],
+    counts: tuple[int, int],
+    tokenizer: Any,
+    hints: Hints,
+    *,
+    side: str,
 ) -> Axis:
     """Find out what the positions of an axis are.
 
@@ -207,8 +216,9 @@ def describe_axis(
         learned = _learned_prompt(tower)
         if ids is not None and {len(ids), len(ids) + learned} & {count, num_queries}:
             positions = _tokens(ids, tower.segments(side), tokenizer, hints)
+            positions = _stand_ins(ids, positions, getattr(tower.module, "config", None))
         else:
-            positions = _grid(tower, count) or _frames(tower, count)
+            positions = patches(tower, count) or frames(tower, count)
         if positions is not None:
             break
     positions = positions if positions is not None else index_positions(count)
@@ -257,49 +267,17 @@ def _tokens(ids: Tensor, types: Tensor | None, tokenizer: Any, hints: Hints) -> 
     return token_positions(ids.tolist(), tokenizer, segments=segments, roles=roles)
 
 
-def _grid(tower: Tower, count: int) -> Positions | None:
-    """Lay patches out in rows and columns when the image size and the patch size explain their number."""
-    shape = tower.last("pixel_values")
-    patch = getattr(getattr(tower.module, "config", None), "patch_size", None)
-    if shape is None or patch is None or len(shape) < 3:
-        return None
-    height, width = patch if isinstance(patch, (tuple, list)) else (patch, patch)
-    rows, columns = shape[-2] // height, shape[-1] // width
-    names = _leading(tower, count - rows * columns)
-    if names is not None:
-        return patch_positions(rows, columns, names)
-    while rows > 1 and columns > 1 and rows * columns > count:
-        # Later stages merge patches two by two.
-        rows, columns = (rows + 1) // 2, (columns + 1) // 2
-        if rows * columns == count:
-            return patch_positions(rows, columns)
-    return None
-
-
-def _leading(tower: Tower, extra: int) -> list[str] | None:
-    registers = getattr(getattr(tower.module, "config", None), "num_register_tokens", 0) or 0
-    if extra < 0 or extra > registers + 2:
-        return None
-    names = (
-        ["[CLS]", "[DIST]"] if extra - registers == 2 else ["[CLS]"][: max(extra - registers, 0)]
+def _stand_ins(ids: Tensor, positions: Positions, config: Any) -> Positions:
+    """Mark the tokens in whose place the model puts patches of an image or frames of a sound."""
+    kinds = {
+        getattr(config, f"{name}_token_{suffix}", None): kind
+        for name, kind in _STAND_INS
+        for suffix in ("index", "id")
+    }
+    return tuple(
+        replace(position, kind=kinds[token]) if token in kinds else position
+        for token, position in zip(ids.tolist(), positions, strict=True)
     )
-    return names + [f"[REG {index}]" for index in range(extra - len(names))]
-
-
-def _frames(tower: Tower, count: int) -> Positions | None:
-    """Time audio frames by how many of them the input became."""
-    features, samples = tower.last("input_features"), tower.last("input_values")
-    config = getattr(tower.module, "config", None)
-    if features is not None:
-        per_frame, rest = divmod(features[-1], count)
-        known = getattr(config, "model_type", "") == "whisper" and rest == 0
-        return frame_positions(count, per_frame * _HOP_SECONDS if known else None)
-    if samples is not None:
-        stride = 1
-        for step in getattr(config, "conv_stride", None) or ():
-            stride *= step
-        return frame_positions(count, stride / _SAMPLING_RATE if stride > 1 else None)
-    return None
 
 
 def enclosing(towers: dict[str, Tower], path: str) -> Iterator[Tower]:

@@ -29,7 +29,8 @@ export function render(job: string): string {
   for (const { request, block } of snapshot.blocks) {
     if (block.data !== undefined) store.put(request, decodeBlock(block, decodeBase64(block.data)));
   }
-  const maker = new SceneMaker(snapshot.meta, decodeBase64(snapshot.overview), store);
+  const media = decodeBase64(snapshot.media ?? "");
+  const maker = new SceneMaker(snapshot.meta, decodeBase64(snapshot.overview), store, media);
   const screen = snapshot.screen ?? DEFAULT_SCREEN;
   const usual = defaultOptions(snapshot.meta);
   const options = {

@@ -22,7 +22,7 @@ interface RenderContext {
 }
 
 function bytesOf(value: unknown): Uint8Array {
-  if (!ArrayBuffer.isView(value)) throw new Error("The widget's thumbnails did not arrive.");
+  if (!ArrayBuffer.isView(value)) throw new Error("The widget's pictures did not arrive.");
   return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
 }
 
@@ -67,7 +67,8 @@ function mount(
   signal.addEventListener("abort", () => store.dispose());
   const state = createState(meta, readTraits(model));
   bindTraits(model, state.shared, signal);
-  const maker = new SceneMaker(meta, bytesOf(model.get("overview")), store);
+  const media = bytesOf(model.get("media"));
+  const maker = new SceneMaker(meta, bytesOf(model.get("overview")), store, media);
   const report = (screen: Screen) => {
     if (JSON.stringify(model.get("_screen")) === JSON.stringify(screen)) return;
     model.set("_screen", screen);
@@ -122,8 +123,9 @@ class SnapshotModel implements TraitModel {
   private readonly values: Map<string, unknown>;
 
   constructor(snapshot: Snapshot) {
-    const { state, meta, overview } = snapshot;
-    const rest = { meta, overview: decodeBase64(overview), _screen: null };
+    const { state, meta, overview, media = "" } = snapshot;
+    const bytes = { overview: decodeBase64(overview), media: decodeBase64(media) };
+    const rest = { meta, ...bytes, _screen: null };
     this.values = new Map<string, unknown>(Object.entries({ ...state, ...rest }));
   }
 

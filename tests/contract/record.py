@@ -8,6 +8,7 @@ import torch
 from attnwidget.attention import Attention, Stream
 from attnwidget.layer import Layer
 from attnwidget.masks import Band
+from attnwidget.media import Medium
 from attnwidget.next_tokens import NextTokens
 from attnwidget.positions import Position
 
@@ -55,7 +56,7 @@ def next_tokens() -> NextTokens:
 
 
 def record() -> Attention:
-    """Return layers 0 and 2 of a hybrid decoder that wrote two tokens, and a layer of weights alone."""
+    """Return layers 0 and 2 of a hybrid decoder that wrote two tokens, and a layer of weights alone, from a picture."""
     queries = tuple(Position(label) for label in ["the", "cat", "</script><b>", "“it”", "↵"])
     keys = (Position("<bos>", kind="special"), Position("ing", continues=True), *queries)
     weights = torch.softmax(tensor(1, 1, 2, 3, 7).squeeze(0), dim=-1)
@@ -70,6 +71,15 @@ def record() -> Attention:
     decoder = Stream(
         "decoder", (layer(0, causal=True), layer(2, softcap=2.0, sinks=True)), queries, keys
     )
-    probe = Stream("probe", (alone,), tuple(Position(str(i)) for i in range(3)), keys)
+    patches = tuple(
+        Position(f"r0 c{column}", kind="patch", row=0, column=column, grid=(1, 3), medium=1)
+        for column in range(3)
+    )
+    probe = Stream("probe", (alone,), patches, keys)
+    pixels = (np.arange(2 * 6 * 3) * 7).astype(np.uint8).reshape(2, 6, 3)
+    media = (
+        Medium("spectrogram", pixels[:, :, 0], seconds=1.5),
+        Medium("image", pixels, note="colours are made up"),
+    )
     streams = {"decoder": decoder, "probe": probe}
-    return Attention("FixtureModel", streams, None, next_tokens())
+    return Attention("FixtureModel", streams, None, next_tokens(), media)

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jsonschema
 import numpy as np
@@ -15,6 +16,9 @@ from contract.record import record
 from attnwidget.blocks import answer, requests_for_head
 from attnwidget.protocol import codec
 from attnwidget.widget import STATE, AttentionWidget
+
+if TYPE_CHECKING:
+    from attnwidget.layer import Layer
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "attnwidget/protocol/schema.json").read_text(encoding="utf-8"))
@@ -28,6 +32,10 @@ def validate(name: str, value: object) -> None:
     jsonschema.validate(value, schema, cls=jsonschema.Draft202012Validator)
 
 
+def mean(layer: Layer, head: int) -> dict[str, object]:
+    return {"what": "mean", "stream": layer.stream, "layer": layer.layer, "head": head}
+
+
 def snapshot() -> dict[str, object]:
     widget = AttentionWidget(
         record(), layer=2, heads=[1, 3], query=2, step=1, compare=[(0, 1), (2, 3)]
@@ -36,7 +44,7 @@ def snapshot() -> dict[str, object]:
     blocks = []
     for stream in widget.attention.streams.values():
         for layer in stream:
-            for request in requests_for_head(layer, 1):
+            for request in (*requests_for_head(layer, 1), mean(layer, 1)):
                 block, data = answer(widget.attention, request)
                 blocks.append({"request": request, "block": codec.inline(block, data)})
     return {**made, "blocks": blocks}
@@ -74,7 +82,7 @@ def test_every_request_for_a_head_fits_the_schema_and_is_answered() -> None:
     for stream in attention.streams.values():
         for layer in stream:
             for head in range(layer.num_heads):
-                for request in requests_for_head(layer, head):
+                for request in (*requests_for_head(layer, head), mean(layer, head)):
                     validate("Request", request)
                     validate("Reply", {"ok": True, "block": answer(attention, request)[0]})
 
@@ -98,6 +106,7 @@ def test_a_snapshot_is_the_committed_fixture() -> None:
         # exp() differs by a rounding between machines; the numbers must not.
         np.testing.assert_allclose(numbers(new), numbers(old), rtol=1e-6, atol=1e-7)
     assert made["meta"]["generation"] == kept["meta"]["generation"]
+    assert made["meta"]["media"] == kept["meta"]["media"]
     without_links = [{**stream, "top": []} for stream in made["meta"]["streams"]]
     assert without_links == [{**stream, "top": []} for stream in kept["meta"]["streams"]]
 

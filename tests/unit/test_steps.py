@@ -34,7 +34,7 @@ def test_others_are_refused(step: object) -> None:
 
 def test_a_record_of_one_pass_has_none() -> None:
     made = record()
-    plain = Attention(made.model_name, made.streams)
+    plain = Attention(made.model_name, made.streams, media=made.media)
     assert num_steps(plain) == 0
     view = aw.view(plain, step=None)
     with pytest.raises(ValueError, match="step is for records of a generation"):

@@ -47,6 +47,8 @@ export interface Blocks {
   ): Matrix | null;
   /** The head max-pooled to at most `size` rows and columns. */
   pooled(layer: number, head: number, size: number): Matrix | null;
+  /** Mean weight of each key over all queries; null until it has come. */
+  mean(layer: number, head: number): Float32Array | null;
   /** Why a vectors or pooled block cannot be had, or null. */
   error(what: What, layer: number, head: number): string | null;
 }

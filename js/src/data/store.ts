@@ -195,6 +195,7 @@ export class BlockStore {
       bias: rows("bias"),
       vectors: (what, layer, head) => matrix({ what, stream: name, layer, head }),
       pooled: (layer, head, size) => matrix({ what: "pooled", stream: name, layer, head, size }),
+      mean: (layer, head) => matrix({ what: "mean", stream: name, layer, head })?.row(0) ?? null,
       error: (what, layer, head) => {
         for (const [key, result] of this.ready) {
           if ("error" in result && key.startsWith(`${what}/${name}/${layer}/${head}/`)) {

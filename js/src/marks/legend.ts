@@ -57,7 +57,7 @@ interface Bar {
   readonly title: string;
 }
 
-function drawBar(
+export function drawBar(
   surface: Surface,
   { x, y, width, title }: Bar,
   table: Uint8Array,

@@ -39,9 +39,9 @@ export interface State {
    */
   key: number | null;
   /**
-   * How the head view draws.
+   * How the head view draws; image: over the picture or the sound, where the stream has one, else lines.
    */
-  form: "lines" | "matrix";
+  form: "lines" | "matrix" | "image";
   /**
    * Pinned heads of this stream, side by side.
    */
@@ -60,6 +60,10 @@ export interface Meta {
    * @minItems 1
    */
   streams: StreamMeta[];
+  /**
+   * The pictures and sounds that positions lie in.
+   */
+  media: MediumMeta[];
   generation?: Generation;
 }
 export interface Position {
@@ -72,7 +76,21 @@ export interface Position {
   text?: string;
   row?: number;
   column?: number;
+  /**
+   * Start of an audio frame in seconds; it lasts until the next one.
+   */
   time?: number;
+  /**
+   * Rows and columns of the grid that row and column count in; it covers the medium evenly.
+   *
+   * @minItems 2
+   * @maxItems 2
+   */
+  grid?: readonly [number, number];
+  /**
+   * Index into meta.media of the picture or the sound that this position lies in.
+   */
+  medium?: number;
   segment?: number;
   role?: string;
 }
@@ -154,6 +172,23 @@ export interface Sink {
   share: number;
 }
 /**
+ * A picture, or the spectrogram of a sound. Its pixels lie at `offset` in the media bytes, uint8, row by row: RGB of an image, one grey of a spectrogram with the lowest band first.
+ */
+export interface MediumMeta {
+  kind: "image" | "spectrogram";
+  width: number;
+  height: number;
+  offset: number;
+  /**
+   * Length of the sound.
+   */
+  seconds?: number;
+  /**
+   * What the reader should know about it.
+   */
+  note?: string;
+}
+/**
  * What the model expected next after each position from `first` on: the softmax of its own logits, the most probable first.
  */
 export interface Generation {
@@ -187,7 +222,7 @@ export interface Generation {
   chosen_probabilities: (number | null)[];
 }
 /**
- * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key. For vectors: [position, dim], the whole axis.
+ * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key. For vectors: [position, dim], the whole axis. For mean: [1, key], the mean weight over all queries.
  */
 export interface Request {
   what:
@@ -198,7 +233,8 @@ export interface Request {
     | "key_vectors"
     | "value_vectors"
     | "output"
-    | "pooled";
+    | "pooled"
+    | "mean";
   stream: string;
   layer: number;
   head: number;
@@ -240,6 +276,7 @@ export interface Snapshot {
   meta: Meta;
   screen?: Screen;
   overview: string;
+  media?: string;
   blocks: StoredBlock[];
 }
 /**

@@ -1,6 +1,7 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { HeadRef, State } from "../protocol/generated.js";
 import { addToCompare, setLayer, setStream, stepLayer, toggleHead } from "../state/actions.js";
+import { overMedia } from "../views/places.js";
 import type { Options, Scene } from "../views/view.js";
 
 export interface ToolbarEvents {
@@ -143,6 +144,7 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
     ${name}
   </button>`;
   const sink = scene.stream.sink;
+  const over = overMedia(scene);
   return html`<div class="aw-toolbar" role="toolbar" aria-label="Attention">
     ${tabs(scene, events)}
     ${
@@ -160,6 +162,7 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
     ${layers(scene, events)} ${chips(scene, events)}
     <div class="aw-group aw-segments" role="group" aria-label="Drawing">
       ${form("lines", "lines")} ${form("matrix", "matrix")}
+      ${over === null ? nothing : form("image", over)}
     </div>
     ${compareButton(scene, events)}
     ${

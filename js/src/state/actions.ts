@@ -66,7 +66,7 @@ export function click(state: State, view: View["name"], hit: Hit, additive: bool
   if (view === "model" && layer !== undefined && head !== undefined) {
     return clickHead(state, layer, head, additive);
   }
-  return clickPosition(state, hit);
+  return clickPosition(state, hit.pin ?? hit);
 }
 
 /** Escape lets go of one thing at a time: the pinned key, then the query, then the compared heads. */

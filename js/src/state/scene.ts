@@ -1,20 +1,31 @@
+import { type Medium, readMedia } from "../data/media.js";
 import type { BlockStore } from "../data/store.js";
 import { Thumbnails } from "../data/thumbnails.js";
-import type { Meta, State, StreamMeta } from "../protocol/generated.js";
+import type { Meta, Position, State, StreamMeta } from "../protocol/generated.js";
 import { themes } from "../styles/theme.js";
 import type { Hover, Options, Scene } from "../views/view.js";
 import { isThere, stagedBlocks, stagedState, stageOf } from "./stage.js";
 import { clampTo, findStream } from "./state.js";
 
+/** What is drawn in a stream: lines, where there is no picture or sound to draw over. */
+function formFor(form: State["form"], ...axes: readonly (readonly Position[])[]): State["form"] {
+  const over = axes.some((positions) => positions.some(({ medium }) => medium !== undefined));
+  return form === "image" && !over ? "lines" : form;
+}
+
 /** Assembles the scene the views draw from; keeps what is costly to make (thumbnails by stream). */
 export class SceneMaker {
   private readonly thumbnails = new Map<StreamMeta, Thumbnails>();
+  private readonly media: readonly Medium[];
 
   constructor(
     readonly meta: Meta,
     private readonly overview: Uint8Array,
     readonly store: BlockStore,
-  ) {}
+    media: Uint8Array,
+  ) {
+    this.media = readMedia(meta.media, media);
+  }
 
   make(state: State, hover: Hover | null, options: Options, dark: boolean): Scene {
     // Between two messages the traits may disagree for a moment; a drawing never should.
@@ -38,12 +49,13 @@ export class SceneMaker {
       layer,
       queries,
       keys,
-      state: stagedState(valid, stage),
+      state: { ...stagedState(valid, stage), form: formFor(valid.form, queries, keys) },
       stage,
       hover: hover && isThere(stage, hover) ? hover : null,
       options,
       blocks: stagedBlocks(blocks, queries.length, stage),
       thumbnails,
+      media: this.media,
       theme: themes[dark ? "dark" : "light"],
     };
   }

@@ -65,12 +65,25 @@ function stagedPool(matrix: Matrix | null, rows: number, { numQueries }: Stage):
   return cut;
 }
 
+/** The mean over the queries that there are; it is no part of the mean over all. */
+function stagedMean(rows: Rows, { numQueries }: Stage): Float32Array | null {
+  const mean = new Float32Array(rows.numKeys);
+  for (let query = 0; query < numQueries; query++) {
+    const row = rows.row(query);
+    if (!row) return null;
+    for (const [key, weight] of row.entries())
+      mean[key] = (mean[key] as number) + weight / numQueries;
+  }
+  return mean;
+}
+
 /** The weights at a stage. Scores and vectors are only read of a query that is there. */
 export function stagedBlocks(blocks: Blocks, numQueries: number, stage: Stage | null): Blocks {
   if (!stage) return blocks;
   return {
     ...blocks,
     weights: (layer, head) => stagedRows(blocks.weights(layer, head), stage),
+    mean: (layer, head) => stagedMean(blocks.weights(layer, head), stage),
     pooled: (layer, head, size) => stagedPool(blocks.pooled(layer, head, size), numQueries, stage),
   };
 }

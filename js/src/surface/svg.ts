@@ -45,6 +45,9 @@ function opacity(value: number | undefined): number | undefined {
 const finite = (...values: readonly (number | undefined)[]) =>
   values.every((value) => value === undefined || Number.isFinite(value));
 
+/** Pixels with at least this many bytes are referred to when they are drawn again. */
+const SHARED = 1 << 14;
+
 /** Draws into a string: one standalone SVG document, text as text, no script, no reference outside. */
 export class SvgSurface implements Surface {
   readonly width: number;
@@ -55,6 +58,7 @@ export class SvgSurface implements Surface {
   private readonly parts: string[] = [];
   private readonly clips = new Map<string, string>();
   private readonly ids = new Set<string>();
+  private readonly images = new Map<Pixels, Rect & { readonly id: string }>();
 
   constructor(size: { width: number; height: number; scale?: number }) {
     this.width = size.width;
@@ -127,7 +131,16 @@ export class SvgSurface implements Surface {
     const { x, y, width, height } = rect;
     if (!finite(x, y, width, height) || width <= 0 || height <= 0) return;
     if (pixels.width === 0 || pixels.height === 0) return;
+    const known = this.images.get(pixels);
+    if (known && known.width === width && known.height === height) {
+      // The same picture under several heads is embedded once.
+      this.element("use", { "xlink:href": `#${known.id}`, x: x - known.x, y: y - known.y });
+      return;
+    }
+    const id = known || pixels.data.length < SHARED ? undefined : this.id("picture");
+    if (id !== undefined) this.images.set(pixels, { id, x, y, width, height });
     this.element("image", {
+      id,
       x,
       y,
       width,

@@ -1,4 +1,5 @@
 import type { Blocks } from "../data/blocks.js";
+import type { Medium } from "../data/media.js";
 import type { Thumbnails } from "../data/thumbnails.js";
 import type { LayerMeta, Meta, Position, State, StreamMeta } from "../protocol/generated.js";
 import type { Theme } from "../styles/theme.js";
@@ -49,6 +50,8 @@ export interface Scene {
   readonly options: Options;
   readonly blocks: Blocks;
   readonly thumbnails: Thumbnails;
+  /** The pictures and sounds that positions lie in. */
+  readonly media: readonly Medium[];
   readonly theme: Theme;
 }
 
@@ -66,6 +69,8 @@ export interface Hit {
   readonly query?: number;
   readonly key?: number;
   readonly dimension?: number;
+  /** What a click pins, where that is not what is under the pointer. */
+  readonly pin?: { readonly query: number };
   /** A marker for something out of the frame: a click scrolls to this content offset in pixels. */
   readonly scrollTo?: number;
   /** Something that reacts to a click in a way of its own: "sort-keys", "sort-dimensions", … */

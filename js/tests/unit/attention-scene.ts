@@ -183,6 +183,15 @@ function makeBlocks(given: Given, heads: HeadOf): Blocks {
       return heads(l, h)[what.replace("_vectors", "") as "query" | "key" | "value" | "output"];
     },
     pooled: () => null,
+    mean: (l, h) => {
+      const { rows, columns, data } = heads(l, h).weights;
+      if (!ready) return null;
+      return Float32Array.from({ length: columns }, (_, key) => {
+        let sum = 0;
+        for (let query = 0; query < rows; query++) sum += data[query * columns + key] as number;
+        return sum / rows;
+      });
+    },
     error: (_what: What) => error,
   };
 }
@@ -222,7 +231,13 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
   };
   const layer = layers.find((l) => l.layer === state.layer);
   if (!layer) throw new RangeError(`no layer ${state.layer}`);
-  const meta: Meta = { version: 1, model: "Test", positions: [queries, keys], streams: [stream] };
+  const meta: Meta = {
+    version: 1,
+    model: "Test",
+    positions: [queries, keys],
+    streams: [stream],
+    media: [],
+  };
   const options: Options = {
     keyOrder: "position",
     dimensionOrder: "index",
@@ -232,6 +247,6 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
   const hover = given.hover ?? null;
   const theme = themes[given.dark ? "dark" : "light"];
   const blocks = makeBlocks(given, heads);
-  const places = { queries, keys, thumbnails, layer, stream, meta };
+  const places = { queries, keys, thumbnails, layer, stream, meta, media: [] };
   return { ...places, state, stage: null, hover, options, blocks, theme, heads };
 }
