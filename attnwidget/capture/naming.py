@@ -143,8 +143,8 @@ def stem(path: str) -> str:
 def split_stems(stream: str, sizes: Mapping[str, int], kinds: Mapping[str, str]) -> dict[str, str]:
     """Name apart stacks that would share a stream although their layer numbers collide.
 
-    The largest stack keeps the stream's name; of equals the one whose path has nothing particular, else the first. Each
-    other adds what is particular to its own path, in words: ``vision temporal``, ``encoder fusion``. What is called an
+    The largest stack keeps the stream's name; of equals the one whose path has nothing particular, or that goes by the
+    stream's name, else the first. Each other adds what is particular to its own path, in words: ``vision temporal``, ``encoder fusion``. What is called an
     encoder or a decoder, or has the stream's name in it, goes by that alone: ``final char encoder``.
 
     Args:
@@ -157,7 +157,8 @@ def split_stems(stream: str, sizes: Mapping[str, int], kinds: Mapping[str, str])
     """
     most = [path for path, size in sizes.items() if size == max(sizes.values())]
     plain = [path for path in most if not _particular(path, [p for p in sizes if p != path])]
-    main = (plain or most)[0]
+    towers = [path for path in most if any(part.startswith(stream) for part in path.split("."))]
+    main = (plain or towers or most)[0]
     names = {main: stream}
     for other in sizes:
         if other == main:

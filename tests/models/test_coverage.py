@@ -18,14 +18,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SAMPLE = {
+    "big_bird": {"encoder": 2},
     "bloom": {"decoder": 2},
     "deberta-v2": {"encoder": 2},
     "detr": {"encoder": 2, "decoder": 2, "cross": 2},
     "diffllama": {"decoder": 2},
     "hiera": {"vision stage 4": 1},
     "jamba": {"decoder": 1},
+    "led": {"encoder": 2, "decoder": 2, "cross": 2},
     "llama": {"decoder": 2},
+    "longt5": {"encoder": 2, "decoder": 2, "cross": 2},
     "pixtral": {"vision": 2},
+    "reformer": {"encoder": 2},
     "swin": {"vision stage 1": 2},
     "t5": {"encoder": 2, "decoder": 2, "cross": 2},
     "xlnet": {"encoder": 2},

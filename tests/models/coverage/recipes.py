@@ -132,6 +132,13 @@ RECIPES: dict[str, dict[str, Any]] = {
     "autoformer": {"prediction_length": 4, "context_length": 8, "lags_sequence": [1, 2]},
     "informer": {"prediction_length": 4, "context_length": 8, "lags_sequence": [1, 2]},
     "time_series_transformer": {"prediction_length": 4, "context_length": 8, "lags_sequence": [1, 2]},
+    # Windows and blocks smaller than the text.
+    "big_bird": {"block_size": 1, "num_random_blocks": 1},
+    "bigbird_pegasus": {"block_size": 1, "num_random_blocks": 1},
+    "led": {"attention_window": [4, 6]},
+    "longformer": {"attention_window": [4, 6]},
+    "longt5": {"local_radius": 3, "global_block_size": 4, "encoder_attention_type": "transient-global"},
+    "pegasus_x": {"block_size": 4, "num_global_tokens": 3},
     "reformer": {"axial_pos_shape": [4, 3], "axial_pos_embds_dim": [16, 16], "hidden_size": 32,
                  "attn_layers": ["local", "lsh"], "local_attn_chunk_length": 4, "lsh_attn_chunk_length": 4},
     "qwen2_vl_text": _MROPE,
