@@ -287,20 +287,17 @@ def _view(arguments: Arguments, batch: int) -> View:
     num_queries, num_keys = arguments.query.shape[2], arguments.key.shape[2]
     implementation, options = arguments.implementation, arguments.options
     causal, offset, window = False, 0, None
-    flagged = options.get("is_causal")
-    if flagged is None:
-        flagged = getattr(arguments.module, "is_causal", True)
     if "flash" in implementation:
         # Lower-right alignment: the last query sees the last key.
         causal, offset, window = (
-            bool(flagged),
+            arguments.is_causal,
             num_keys - num_queries,
             options.get("sliding_window"),
         )
     elif not implementation.endswith("eager") and implementation != "flex_attention":
         # sdpa hides later keys by itself only without a mask, aligned to the upper left. Functions that users
         # register follow its convention. Eager and flex see everything when there is no mask.
-        causal = mask is None and bool(flagged) and num_queries > 1
+        causal = mask is None and arguments.is_causal and num_queries > 1
     return View(mask, num_queries, num_keys, batch, causal=causal, offset=offset, window=window)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from attnwidget.capture.naming import main_input_name
 from attnwidget.capture.raw import is_raw, processed
 from attnwidget.capture.tensors import (
     ACCEPTED,
@@ -94,7 +95,7 @@ def prepare(
 
 def _check_sense(model: nn.Module, inputs: Any) -> None:
     """Refuse text, ids and raw pictures for a model that only sees or hears: a processor has to come before it."""
-    main = getattr(model, "main_input_name", "input_ids")
+    main = main_input_name(model)
     if main not in UNBATCHED or "input_ids" in inspect.signature(model.forward).parameters:
         return
     entry = inputs
@@ -129,7 +130,7 @@ def _named(model: nn.Module, inputs: Any) -> Mapping[str, Any]:
     if not values.numel():
         msg = f"inputs is empty; give {ACCEPTED}."
         raise ValueError(msg)
-    name = getattr(model, "main_input_name", "input_ids")
+    name = main_input_name(model)
     if not values.is_floating_point():
         name = "input_ids"
     elif name == "input_ids":

@@ -56,6 +56,12 @@ class Arguments:
     reason: str | None = None
     folds_sinks: bool = True
 
+    @property
+    def is_causal(self) -> bool:
+        """Whether the call hides later keys by itself; if it does not say, its module does, as transformers reads it."""
+        flagged = self.options.get("is_causal")
+        return bool(getattr(self.module, "is_causal", True) if flagged is None else flagged)
+
 
 class Listener(Protocol):
     """Somebody who wants to hear of attention calls. Listening must not change what the model computes."""

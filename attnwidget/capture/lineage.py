@@ -145,13 +145,22 @@ def _scaled(node: Any, other: Any, *, invert: bool) -> Node:
     return replace(known, trouble="multiplies its scores with numbers that differ from key to key")
 
 
-def _added(left: Node | None, right: Node | None, _args: Sequence[Any]) -> Node:
+def _added(left: Node | None, right: Node | None, args: Sequence[Any]) -> Node:
     for node in (left, right):
         if isinstance(node, Softmaxed):
             return node
-    products = [node for node in (left, right) if isinstance(node, Product)]
-    # Of two products the plainer one is content with content; the other one is a bias that depends on the query.
-    return replace(min(products, key=lambda node: node.added), added=True)
+    # Of two products the one for every key is content with content, and of two such ones the plainer: the other one is
+    # a bias that depends on the query (by row and column, say).
+    products = [
+        (-_size(value), node.added, index, node)
+        for index, (node, value) in enumerate(zip((left, right), args, strict=False))
+        if isinstance(node, Product)
+    ]
+    return replace(min(products)[-1], added=True)
+
+
+def _size(value: Any) -> int:
+    return value.numel() if isinstance(value, torch.Tensor) else 0
 
 
 def _subtracted(left: Node | None, right: Node | None, args: Sequence[Any]) -> Node | None:

@@ -15,6 +15,7 @@ __all__ = [
     "is_attention",
     "is_cross",
     "layer_numbers",
+    "main_input_name",
     "module_kinds",
     "split_stems",
     "stem",
@@ -22,6 +23,9 @@ __all__ = [
 ]
 
 _ATTENTION = re.compile(r"attention|attn", re.IGNORECASE)
+_ACCESSORY = re.compile(
+    r"(Output|Bias|Mask|Norm)$"
+)  # what stands beside an attention, called after it
 _CROSS = re.compile(
     r"cross|encoder_attn|encdec|encoder_decoder|enc_attn|^multihead_attn$", re.IGNORECASE
 )
@@ -47,7 +51,11 @@ def attention_like(model: nn.Module) -> dict[str, nn.Module]:
 
     A wrapper such as ``BertAttention`` around ``BertSelfAttention`` is not listed: the inner one does the work.
     """
-    named = {path: module for path, module in model.named_modules() if is_attention(type(module))}
+    named = {
+        path: module
+        for path, module in model.named_modules()
+        if is_attention(type(module)) and not _ACCESSORY.search(type(module).__name__)
+    }
     outer = {parent for path in named for parent in _ancestors(path) if parent in named}
     # The root may itself be called attention-something; its submodules are then what counts.
     return {
@@ -64,6 +72,12 @@ def is_cross(path: str, module: nn.Module) -> bool:
     # Only what follows the layer number names the attention; before it stand the towers.
     _, _, within = _first_number(path)
     return bool(_CROSS.search(within) or "Cross" in type(module).__name__)
+
+
+def main_input_name(model: nn.Module) -> str:
+    """Name the main input of a model: the first of them where it names several (OneFormer)."""
+    named = getattr(model, "main_input_name", "input_ids")
+    return named if isinstance(named, str) else str(next(iter(named), "input_ids"))
 
 
 def stream_name(
@@ -99,7 +113,7 @@ def stream_name(
             return side
     if any(_VISION.match(segment) for segment in segments) or _sees(tower, reads):
         return "vision"
-    main_input = getattr(tower, "main_input_name", "input_ids")
+    main_input = main_input_name(tower)
     if any(_AUDIO.match(segment) for segment in segments) or main_input in _SOUND:
         return "audio"
     causal = getattr(module, "is_causal", None)
@@ -114,7 +128,7 @@ def stream_name(
 
 def _sees(tower: nn.Module, reads: frozenset[str]) -> bool:
     """Tell whether a tower is about an image: by what it says, by what it was given, or by its name."""
-    if getattr(tower, "main_input_name", "").startswith("pixel_values"):
+    if main_input_name(tower).startswith("pixel_values"):
         return True
     named = bool(_SEEING.search(type(tower).__name__))
     return "input_ids" not in reads and ("pixel_values" in reads or named)

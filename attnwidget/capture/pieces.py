@@ -151,8 +151,9 @@ def _mask(arguments: Arguments, pieces: Pieces) -> Tensor:
         shape = (1, 1, pieces.queries, pieces.keys)
         mask = torch.ones(shape, dtype=torch.bool, device=arguments.query.device)
         fused = not arguments.implementation.endswith("eager")
-        if fused and arguments.options.get("is_causal") and pieces.queries > 1:
-            mask = mask.tril()
+        if fused and arguments.is_causal and pieces.queries > 1:
+            last = pieces.keys - pieces.queries if "flash" in arguments.implementation else 0
+            mask = mask.tril(last)
     outside = False if mask.dtype == torch.bool else -torch.inf
     return _blocks(mask, pieces, outside)
 

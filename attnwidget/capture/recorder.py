@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import PreTrainedModel
 
 from attnwidget.capture.adapters import adapter_of, children_of
 from attnwidget.capture.adapters.scatter import Shared, scattered
@@ -199,6 +200,9 @@ class Recorder(Course):
         known = self.num_rows
         if known is None or rows in {1, known}:
             self._add(path, arguments, rows if known is None else None)
+        elif known % rows == 0:
+            # Several inputs make one: the frames of a video.
+            self._add(path, cut(arguments, self.row * rows // known, 1), None)
         elif rows % known:
             self.calls_of(path, arguments.module).give_up(
                 f"attends within {rows} pieces of {known} inputs"
@@ -273,7 +277,9 @@ class Recorder(Course):
             inputs = named(tower.module, args, kwargs)
             root = tower.path == self.passes.root
             if root or self.num_rows is None:
-                self.choose(batch_size(inputs), root=root)
+                # The inputs of modules of another kind may have the sequence first.
+                guess = isinstance(tower.module, PreTrainedModel)
+                self.choose(batch_size(inputs, guess=guess), root=root)
             if root:
                 self.forward_passes += 1
                 names = tower.own("input_ids", "decoder"), tower.own("inputs_embeds", "decoder")

@@ -99,6 +99,11 @@ def solve(
     known = sizes.rows if rows is None else rows
     if rows == 1 or sizes.rows == 1:
         known = 1  # also several inputs packed into one row
+    elif known % sizes.rows == 0 and known > sizes.rows:
+        batch, known = (
+            batch * sizes.rows // known,
+            sizes.rows,
+        )  # several inputs make one: frames of a video
     if sizes.rows % known:
         msg = f"attends within {sizes.rows} pieces of {known} inputs"
         raise UnreadableError(msg)

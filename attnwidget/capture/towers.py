@@ -181,11 +181,21 @@ def named(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> d
     return {**bound, **kwargs}
 
 
-def batch_size(inputs: dict[str, Any]) -> int | None:
-    """Number of rows in a forward call's inputs, or ``None`` when no input tells."""
-    for name in _MAIN:
-        if isinstance(inputs.get(name), torch.Tensor) and inputs[name].ndim > 1:
-            return int(inputs[name].shape[0])
+def batch_size(inputs: dict[str, Any], *, guess: bool = False) -> int | None:
+    """Number of rows in a forward call's inputs, or ``None`` when no input tells.
+
+    Args:
+        inputs: The inputs by their names.
+        guess: Whether inputs of unknown names say so too, by their first axis.
+    """
+    named = [inputs[name] for name in _MAIN if name in inputs]
+    for tensor in named:
+        if isinstance(tensor, torch.Tensor) and tensor.ndim > 1:
+            return int(tensor.shape[0])
+    # Under another name: states or a spectrogram. With two axes it may be patches of several images, all in one row.
+    for tensor in inputs.values() if guess else ():
+        if isinstance(tensor, torch.Tensor) and tensor.ndim > 2 and tensor.is_floating_point():
+            return int(tensor.shape[0])
     return None
 
 

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 SAMPLE = {
     "big_bird": {"encoder": 2},
+    "florence_vision": {"vision": 1, "channel_block": 1},
+    "oneformer": {},
+    "qwen2_5_omni_audio_encoder": {"audio": 2},
+    "rag": {"encoder": 2, "decoder": 2, "cross": 2},
+    "seggpt": {"vision": 2},
+    "xclip_vision_model": {"vision": 2},
     "bloom": {"decoder": 2},
     "deberta-v2": {"encoder": 2},
     "detr": {"encoder": 2, "decoder": 2, "cross": 2},

@@ -13,7 +13,7 @@ import transformers
 from models.coverage.parts import default_of
 from models.coverage.recipes import DEPTH, HEADS, HIDDEN, IMAGE, PATCH, RECIPES, ROWS, VOCABULARY
 from models.coverage.shrink import configurations
-from models.coverage.sizes import CLASSES
+from models.coverage.sizes import CLASSES, PARTS
 from transformers.models.auto import configuration_auto, modeling_auto
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def attempts(model_type: str) -> Iterator[nn.Module]:
                     first = first or error
                     continue
                 made += 1
-                yield _wake(model).eval()
+                yield _wake(model).eval().get_submodule(PARTS.get(model_type, ""))
     if not made:
         raise first or LookupError(f"no model belongs to {model_type}")
 
@@ -139,10 +139,12 @@ def _wake(model: nn.Module) -> nn.Module:
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if not parameter.is_floating_point() or not parameter.numel():
+            # A snake's alpha is divided by.
+            if not parameter.is_floating_point() or not parameter.numel() or name.endswith("alpha"):
                 continue
             if parameter.ndim > 1:
-                spread = 1.0 if "embed" in name else 1.2 * parameter[0].numel() ** -0.5
+                table = any("embed" in part for part in name.split(".")[-2:])
+                spread = 1.0 if table else 1.2 * parameter[0].numel() ** -0.5
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
             elif not re.search(
                 "norm|ln_|scale|gamma|lambda|A_log|dt_|temperature", name, re.IGNORECASE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,8 @@ def _run(model: Any, model_type: str) -> tuple[dict[str, Any], Any]:
                 continue
             with torch.no_grad():
                 torch.manual_seed(7)
-                return inputs, model(**inputs)
+                # Copied, since the session of a video keeps what it has seen.
+                return inputs, model(**copy.deepcopy(inputs))
         except Exception as error:  # noqa: BLE001  the next attempt may do
             errors.append(error)
     raise errors[0] if errors else LookupError("no inputs known for this model")
@@ -91,7 +93,10 @@ class Inputs:
     def given(self, model_type: str) -> dict[str, Any]:
         """Make what is given for ``model_type``."""
         made = GIVEN[model_type](self)
-        return {name: value for name, value in made.items() if name in self.names}
+        passed_on = made.pop(
+            "passed_on", {}
+        )  # what no signature names, since a layer further in takes it
+        return {name: value for name, value in made.items() if name in self.names} | passed_on
 
     def guessed(self, extra: tuple[str, ...]) -> dict[str, Tensor]:
         """Make what the model asks for, and ``extra``."""

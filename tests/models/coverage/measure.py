@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 import warnings
@@ -74,19 +75,19 @@ def measure(model_type: str) -> Result:
     result.model = type(model).__name__
     with torch.no_grad(), Reference() as reference:
         torch.manual_seed(7)
-        model(**inputs)
+        model(**copy.deepcopy(inputs))
     seen = [taken for taken in reference.seen if taken.weights.shape[-1] > 0]
     result.calls = len(seen)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            attention = _recorded(model, inputs, off, result)
+            attention, rows = _recorded(model, inputs, off, result)
         except ValueError as error:
-            attention = None
+            attention, rows = None, 0
             result.reason = _said(error)
     if attention is not None:
         result.streams = {name: len(stream) for name, stream in attention.streams.items()}
-        compare(attention, seen, result, aside=reference.aside)
+        compare(attention, seen, result, aside=reference.aside, rows=rows)
     said = [str(warning.message) for warning in caught if "not recorded" in str(warning.message)]
     remark = [REMARKS[model_type]] if model_type in REMARKS else []
     result.reason = " ".join([*remark, result.reason, *said]).strip()
@@ -108,12 +109,22 @@ def _not_ready(result: Result, error: Exception) -> None:
         result.outcome, result.reason = "not run", REMARKS.get(result.model_type, said)
 
 
-def _recorded(model: Any, inputs: Any, off: Any, result: Result) -> Attention:
+def _recorded(model: Any, inputs: Any, off: Any, result: Result) -> tuple[Attention, int]:
+    """Record, and say how many rows there are: one where several images stand in it."""
+    try:
+        return _recorded_row(model, inputs, off, result, ROW), ROWS
+    except ValueError as error:
+        if "batch must be in 0..0" not in str(error):
+            raise
+        return _recorded_row(model, inputs, off, result, 0), 1
+
+
+def _recorded_row(model: Any, inputs: Any, off: Any, result: Result, row: int) -> Attention:
     before = _hooks(model)
     torch.manual_seed(7)
     try:
-        with torch.no_grad(), recording(model, batch=ROW) as attention:
-            on = model(**inputs)
+        with torch.no_grad(), recording(model, batch=row) as attention:
+            on = model(**copy.deepcopy(inputs))
             result.same = all(
                 torch.equal(a.nan_to_num(), b.nan_to_num())
                 for a, b in zip(_tensors(off), _tensors(on), strict=True)
@@ -124,7 +135,11 @@ def _recorded(model: Any, inputs: Any, off: Any, result: Result) -> Attention:
 
 
 def compare(
-    attention: Attention, seen: list[Seen], result: Result, aside: Sequence[Seen] = ()
+    attention: Attention,
+    seen: list[Seen],
+    result: Result,
+    aside: Sequence[Seen] = (),
+    rows: int = ROWS,
 ) -> None:
     """Match layers to calls: each call is taken by the layer that comes closest.
 
@@ -132,11 +147,20 @@ def compare(
     """
     left = [layer for stream in attention.streams.values() for layer in stream]
     reasons = set()
+    begun: dict[int, int] = {}
     for taken, certain in [*((one, True) for one in seen), *((one, False) for one in aside)]:
-        found, best = _closest(taken, left)
-        if found is None or best > CLOSE:
+        if taken.weights.isnan().all():
+            reasons.add("weights of no numbers")
             continue
-        left.remove(found)
+        found, best = _closest(taken, left, rows)
+        if found is not None and best <= CLOSE:
+            left.remove(found)
+        else:
+            found, best = _next_block(taken, left, rows, begun)
+            if found is None:
+                continue
+            if begun[id(found)] == found.n_query:
+                left.remove(found)
         result.calls += not certain
         result.exact += 1
         result.error = max(result.error, best)
@@ -148,15 +172,15 @@ def compare(
     result.reason = " ".join([result.reason, *sorted(reasons)]).strip()
 
 
-def _closest(taken: Seen, layers: list[Layer]) -> tuple[Layer | None, float]:
+def _closest(taken: Seen, layers: list[Layer], rows: int) -> tuple[Layer | None, float]:
     """Find the layer that comes closest to a call."""
     best, found = math.inf, None
     for layer in layers:
-        for rows in _rows(taken.weights, layer.num_heads):
-            own = _without_padding(rows, taken, layer)
+        for row in _rows(taken.weights, layer.num_heads, rows):
+            own = _without_padding(row, taken, layer)
             if own is None:
                 continue
-            cut_up = math.prod(taken.weights.shape[:-2]) > ROWS * layer.num_heads
+            cut_up = math.prod(taken.weights.shape[:-2]) > rows * layer.num_heads
             square = layer.n_query == layer.n_key and own.shape[1:] == (layer.n_query,) * 2
             distance = _distance(layer.weights(), own, windows=cut_up and square)
             if distance < best:
@@ -164,6 +188,31 @@ def _closest(taken: Seen, layers: list[Layer]) -> tuple[Layer | None, float]:
         if best == 0:
             break
     return found, best
+
+
+def _next_block(
+    taken: Seen, layers: list[Layer], rows: int, begun: dict[int, int]
+) -> tuple[Layer | None, float]:
+    """Find the layer of which a call is the next block: pieces one after another make one matrix.
+
+    Args:
+        taken: The call.
+        layers: The layers.
+        rows: Number of rows of the batch.
+        begun: By the id of a layer, how many of its positions have been found; the call's are added.
+    """
+    for layer in layers:
+        start = begun.get(id(layer), 0)
+        for own in _rows(taken.weights, layer.num_heads, rows):
+            stop = start + own.shape[1]
+            if own.shape[1] != own.shape[2] or stop > layer.n_query:
+                continue
+            block = layer.weights(queries=slice(start, stop), keys=slice(start, stop))
+            distance = _distance(block, own, windows=False)
+            if distance <= CLOSE:
+                begun[id(layer)] = stop
+                return layer, distance
+    return None, math.inf
 
 
 def _without_padding(own: np.ndarray, taken: Seen, layer: Layer) -> np.ndarray | None:
@@ -182,21 +231,21 @@ def _without_padding(own: np.ndarray, taken: Seen, layer: Layer) -> np.ndarray |
     return own
 
 
-def _rows(weights: torch.Tensor, heads: int) -> list[np.ndarray]:
+def _rows(weights: torch.Tensor, heads: int, rows: int) -> list[np.ndarray]:
     """Yield what may be the recorded row of a call."""
     *lead, queries, keys = weights.shape
-    count, rows = math.prod(lead), ROWS
+    count, row = math.prod(lead), min(ROW, rows - 1)
     if count == heads:
         return [weights.reshape(heads, queries, keys).numpy()]
     if count % rows or count // rows % heads:
         return []
     pieces = count // rows // heads
     if pieces == 1:
-        return [weights.reshape(rows, heads, queries, keys)[ROW].numpy()]
+        return [weights.reshape(rows, heads, queries, keys)[row].numpy()]
     found = []
     for turned in (False, True):  # heads stand after the pieces or before them
         form = (heads, pieces) if turned else (pieces, heads)
-        parts = weights.reshape(rows, *form, queries, keys)[ROW]
+        parts = weights.reshape(rows, *form, queries, keys)[row]
         parts = parts.transpose(0, 1) if turned else parts
         blocks = [torch.block_diag(*parts[:, head]) for head in range(heads)]
         found.append(torch.stack(blocks).numpy())

@@ -99,6 +99,8 @@ def _shrunk(config: Any, variant: dict[str, int]) -> dict[str, Any]:
     shrunk |= _layerwise(given, shrunk, variant.get("depth", DEPTH))
     _stages(given, shrunk)
     _groups(given, shrunk)
+    if {"qk_head_dim", "qk_nope_head_dim", "qk_rope_head_dim"} <= shrunk.keys():
+        shrunk["qk_head_dim"] = shrunk["qk_nope_head_dim"] + shrunk["qk_rope_head_dim"]
     shrunk |= {name: _token(name, value) for name, value in shrunk.items() if _TOKEN.search(name)}
     return resized(merged_with(shrunk, RECIPES.get(config.model_type, {})), config.model_type)
 

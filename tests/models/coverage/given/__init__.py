@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from models.coverage.given import wholes
+from models.coverage.given import images, masks, mixed, sounds, texts, wholes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-GIVEN: dict[str, Callable[[Any], dict[str, Any]]] = {**wholes.GIVEN}
+GIVEN: dict[str, Callable[[Any], dict[str, Any]]] = {
+    **texts.GIVEN,
+    **images.GIVEN,
+    **sounds.GIVEN,
+    **mixed.GIVEN,
+    **masks.GIVEN,
+    **wholes.GIVEN,
+}
