@@ -105,8 +105,11 @@ def follow(name: str, args: Sequence[Any], find: Callable[[Any], Node | None]) -
 
 
 def _capped(node: Product) -> Product:
-    if node.added or node.inner is not None or node.factor is not None:
-        return replace(node, trouble="bends its scores by a tanh after adding to them")
+    if node.inner is not None or node.factor is not None:
+        return replace(
+            node, trouble="bends its scores by a tanh more than once, or each head by another one"
+        )
+    # What was added before is a bias all the same: the difference that it makes to the bent product.
     return replace(node, inner=node.scaling, scaling=1.0)
 
 

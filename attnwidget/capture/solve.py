@@ -100,22 +100,21 @@ def solve(
     if rows == 1 or sizes.rows == 1:
         known = 1  # also several inputs packed into one row
     elif known % sizes.rows == 0 and known > sizes.rows:
-        batch, known = (
-            batch * sizes.rows // known,
-            sizes.rows,
-        )  # several inputs make one: frames of a video
+        # Several inputs make one: the frames of a video.
+        batch, known = batch * sizes.rows // known, sizes.rows
     if sizes.rows % known:
         msg = f"attends within {sizes.rows} pieces of {known} inputs"
         raise UnreadableError(msg)
     count = sizes.rows // known
     piecewise = count > 1 or len(sizes.lead) > 2
     kept = slice(min(batch, known - 1) * count, (min(batch, known - 1) + 1) * count)
-    weights = sizes.split(found.weights)[kept]
-    value = sizes.split(found.value.expand(*found.weights.shape[:-2], -1, -1))[kept]
+    multiplied = _as_multiplied(found, sizes)
+    weights = multiplied.split(found.weights)[kept]
+    value = multiplied.split(found.value.expand(*found.weights.shape[:-2], -1, -1))[kept]
     told: list[Vectors] = []
     reason = None
     for row in range(kept.start, kept.stop):
-        vectors = _vectors(found, sizes, row)
+        vectors = _vectors(found, sizes, multiplied, row)
         if isinstance(vectors, str):
             reason = vectors
             break
@@ -222,7 +221,25 @@ def _sizes(found: WeightedSum, frame: Frame, rows: int | None) -> _Sizes:
     return _Sizes((count, 1), 1, queries, keys)
 
 
-def _vectors(found: WeightedSum, sizes: _Sizes, row: int) -> Vectors | str:
+def _as_multiplied(found: WeightedSum, sizes: _Sizes) -> _Sizes:
+    """Tell whether heads and pieces have changed places between the softmax and the values, as for a product of three axes.
+
+    What comes first in either order is compared: one query of each head and piece.
+    """
+    if len(sizes.lead) != 3 or sizes.queries * sizes.keys == 0:
+        return sizes
+    turned = _Sizes(
+        (sizes.lead[0], *sizes.lead[:0:-1]), 3 - sizes.head_axis, sizes.queries, sizes.keys
+    )
+    seen = found.weights.reshape(-1, *found.weights.shape[-2:])[:, 0]
+    chance = found.probabilities.reshape(*sizes.lead, *found.probabilities.shape[-2:])[..., 0, :]
+    chance = chance.to(seen.dtype)
+    plain_order, other = chance.flatten(0, 2), chance.transpose(1, 2).flatten(0, 2)
+    changed = torch.equal(seen, other) and not torch.equal(seen, plain_order)
+    return turned if changed else sizes
+
+
+def _vectors(found: WeightedSum, sizes: _Sizes, multiplied: _Sizes, row: int) -> Vectors | str:
     """Tell query and key, or say why they cannot be told."""
     product = found.softmaxed.product
     if product is None:
@@ -241,7 +258,7 @@ def _vectors(found: WeightedSum, sizes: _Sizes, row: int) -> Vectors | str:
     seen = Seen(
         sizes.split(logits)[row],
         sizes.split(found.probabilities)[row],
-        sizes.split(found.weights)[row],
+        multiplied.split(found.weights)[row],
     )
     exact = min(torch.finfo(logits.dtype).bits, torch.finfo(product.left.dtype).bits) >= 32
     apart = _FLOATS_APART if exact else _HALVES_APART

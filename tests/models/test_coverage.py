@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 SAMPLE = {
     "big_bird": {"encoder": 2},
-    "florence_vision": {"vision": 1, "channel_block": 1},
+    "florence_vision": {},
+    "gemma3n_audio": {"audio": 2},
     "oneformer": {},
     "qwen2_5_omni_audio_encoder": {"audio": 2},
     "rag": {"encoder": 2, "decoder": 2, "cross": 2},
