@@ -36,7 +36,7 @@ _PLAIN = re.compile(
 _TAIL = re.compile(r"(_(module|model|layers?|blocks?|attn|attention|self_attn))+$")
 _TOWER = r"^({})(_(model|tower|encoder|transformer|backbone|module))?$"
 _VISION = re.compile(_TOWER.format("vision|visual|image|vit"))
-_SOUND = frozenset({"input_features", "input_values"})
+_SOUND = frozenset({"audio_mel", "input_features", "input_values"})
 _SEEING = re.compile(r"Vision|Visual|ViT(?![a-z])|Image")
 _AUDIO = re.compile(_TOWER.format("audio|speech|sound"))
 
