@@ -4,7 +4,7 @@
 #   make test     all tests, in Python, in Node and in a real browser
 #   make check    lint, types, formats, generated code
 #   make coverage record every architecture in transformers, write tests/models/coverage.md
-#   make bench    this against BertViz on the same attention, in the same browser; scoring heads against a forward pass
+#   make bench    what recording costs; this against BertViz on the same attention, in the same browser; scoring heads against a forward pass
 #   make clean    remove everything that was built
 
 SHELL := /bin/bash
@@ -64,6 +64,7 @@ coverage: $(VENV)/.dev
 	@cd tests && OMP_NUM_THREADS=1 $(BIN)/python -m models.coverage $(COVERAGE)
 
 bench: $(VENV)/.bench attnwidget/static/widget.js chromium
+	@$(BIN)/python tests/bench/bench_recording.py $(RECORDING)
 	@$(BIN)/python tests/bench/bench_bertviz.py $(BENCH)
 	@$(BIN)/python tests/bench/bench_scores.py
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.attention import Attention
-from attnwidget.capture import capture, check_options, recording
+from attnwidget.capture import capture, check_options, inspect, recording
 from attnwidget.finding.comparing import compare
 from attnwidget.pocket import pocket
 from attnwidget.storage import load
@@ -21,6 +21,7 @@ __all__ = [
     "compare",
     "from_weights",
     "head_view",
+    "inspect",
     "load",
     "model_view",
     "neuron_view",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Enter = Callable[[tuple[Any, ...], dict[str, Any]], None]
     Leave = Callable[[Any], None]
 
-__all__ = ["blocks_around", "may_attend", "watching"]
+__all__ = ["attends", "blocks_around", "may_attend", "mentions", "watching"]
 
 _MARKS = frozenset(
     {
@@ -32,6 +32,7 @@ _MARKS = frozenset(
         "flex_attention",
     }
 )
+_ASKS = frozenset({"ALL_ATTENTION_FUNCTIONS", "get_interface"})
 
 
 def may_attend(model: nn.Module) -> dict[str, nn.Module]:
@@ -41,7 +42,7 @@ def may_attend(model: nn.Module) -> dict[str, nn.Module]:
     for path, module in model.named_modules():
         kind = type(module)
         if kind not in known:
-            known[kind] = is_attention(kind) or _mentions(kind)
+            known[kind] = is_attention(kind) or mentions(kind, _MARKS)
         if known[kind]:
             found[path] = module
     return found
@@ -130,21 +131,27 @@ def _quiet_after(quiet: dict[int, list[tuple[Enter | None, Leave | None]]]) -> A
     return hook
 
 
-def _mentions(kind: type) -> bool:
-    """Tell whether a module's own code speaks of softmax."""
+def attends(kind: type) -> bool:
+    """Tell whether a class's own code takes a softmax, or asks for transformers' attention functions."""
+    return mentions(kind, _MARKS | _ASKS)
+
+
+def mentions(kind: type, names: frozenset[str]) -> bool:
+    """Tell whether a class's own code speaks of any of ``names``."""
     for base in kind.__mro__:
         if base in {nn.Module, PreTrainedModel}:
             return False
         if base.__module__.startswith("torch.nn.modules"):
-            return base in {nn.MultiheadAttention, nn.TransformerEncoderLayer}
+            attending = base in {nn.MultiheadAttention, nn.TransformerEncoderLayer}
+            return attending and not names.isdisjoint(_MARKS)
         for member in vars(base).values():
             code = getattr(getattr(member, "__wrapped__", member), "__code__", None)
-            if code is not None and _code_mentions(code):
+            if code is not None and _code_mentions(code, names):
                 return True
     return False
 
 
-def _code_mentions(code: CodeType) -> bool:
-    return not _MARKS.isdisjoint(code.co_names) or any(
-        _code_mentions(inner) for inner in code.co_consts if hasattr(inner, "co_names")
+def _code_mentions(code: CodeType, names: frozenset[str]) -> bool:
+    return not names.isdisjoint(code.co_names) or any(
+        _code_mentions(inner, names) for inner in code.co_consts if hasattr(inner, "co_names")
     )

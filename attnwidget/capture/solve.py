@@ -14,6 +14,7 @@ import torch
 
 from attnwidget.capture.explain import Seen, Vectors, explained, plain
 from attnwidget.capture.interface import Arguments
+from attnwidget.capture.sizes import HEADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,15 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["UnreadableError", "solve"]
 
-_HEADS = (
-    "num_heads",
-    "num_attention_heads",
-    "n_heads",
-    "nhead",
-    "n_head",
-    "heads",
-    "num_attn_heads",
-)
 _FLOATS_APART = 5e-5  # weights worked out again against those seen, in float32
 _HALVES_APART = 3e-2  # the same where scores were rounded to half precision
 
@@ -201,9 +193,7 @@ def _sizes(found: WeightedSum, frame: Frame, rows: int | None) -> _Sizes:
     whole = prod(found.weights.shape[:-2])
     if found.probabilities.shape[-2:] != (queries, keys) or prod(lead) != whole:
         lead = tuple(found.weights.shape[:-2])
-    own = next(
-        (getattr(frame.module, name) for name in _HEADS if hasattr(frame.module, name)), None
-    )
+    own = next((getattr(frame.module, name) for name in HEADS if hasattr(frame.module, name)), None)
     if len(lead) == 2:
         return _Sizes(lead, 1, queries, keys)
     count = prod(lead)

@@ -13,13 +13,15 @@ from attnwidget.capture.naming import layer_numbers, split_stems, stem, stream_n
 from attnwidget.capture.towers import enclosing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor, nn
 
     from attnwidget.capture.calls import Call, Calls
     from attnwidget.capture.pieces import Pieces
     from attnwidget.capture.recorder import Recorder
 
-__all__ = ["Source", "Stack", "grouped", "sources_of"]
+__all__ = ["Source", "Stack", "grouped", "numbers_of", "sources_of", "stacked"]
 
 _SHARED = 128  # layers that may share one module
 _PARTS = 8  # a module called more often in one pass is a loop over positions
@@ -92,7 +94,7 @@ class Stack:
 
 def grouped(recorder: Recorder) -> list[Stack]:
     """Sort modules into streams, in calling order, cross-attention after what it reads."""
-    groups: dict[str, dict[str, list[Calls]]] = {}
+    sides = []
     for calls in recorder.calls.values():
         tower = next(enclosing(recorder.towers, calls.path))
         side = stream_name(
@@ -103,10 +105,18 @@ def grouped(recorder: Recorder) -> list[Stack]:
             looks_back=looks_back(calls.calls),
             reads=tower.reads(),
         )
+        sides.append((side, calls))
+    return stacked(sides)
+
+
+def stacked(sides: Iterable[tuple[str, Calls]]) -> list[Stack]:
+    """Sort modules into streams by the kind of stream each belongs to, and give those names."""
+    groups: dict[str, dict[str, list[Calls]]] = {}
+    for side, calls in sides:
         groups.setdefault(side, {}).setdefault(stem(calls.path), []).append(calls)
     stacks: dict[str, Stack] = {}
     for side, stems in groups.items():
-        numbered = [set(_numbers(members)[0]) for members in stems.values()]
+        numbered = [set(numbers_of(members)[0]) for members in stems.values()]
         collide = len(set[int]().union(*numbered)) < sum(len(numbers) for numbers in numbered)
         kinds = {path: type(members[0].module).__name__ for path, members in stems.items()}
         sizes = {path: len(members) for path, members in stems.items()}
@@ -117,7 +127,8 @@ def grouped(recorder: Recorder) -> list[Stack]:
     return sorted(stacks.values(), key=lambda stack: stack.side == "cross")
 
 
-def _numbers(group: list[Calls]) -> tuple[list[int], bool]:
+def numbers_of(group: list[Calls]) -> tuple[list[int], bool]:
+    """Number the modules of one stack, and say whether the numbers only tell the order."""
     return layer_numbers([calls.path for calls in group], [calls.module for calls in group])
 
 
@@ -125,7 +136,7 @@ def sources_of(group: list[Calls], row: int, failed: dict[str, str]) -> list[Sou
     """Put each module's calls together; ``failed`` takes the reasons where that cannot be done."""
     found: list[Source] = []
     masks: dict[tuple[int, ...], Tensor] = {}
-    numbers, by_order = _numbers(group)
+    numbers, by_order = numbers_of(group)
     for number, calls in zip(numbers, group, strict=True):
         passes = {call.forward_pass for call in calls.calls}
         shapes = {(call.query.shape, call.key.shape) for call in calls.calls}
