@@ -134,7 +134,9 @@ def inspect(model: Any) -> Inspection:
     """Say which streams, layers and heads a recording of ``model`` would have, without running it.
 
     What is read are the configuration and the modules. Modules that attend through transformers' interface hand over
-    their vectors; for those that do their own attention, whether query and key can be told shows when they run.
+    their vectors; for those that do their own attention, whether query and key can be told shows when they run. What depends
+    on the input is not in it: a tower that is given nothing leaves no stream behind, and a module that attends to several
+    sequences in one pass leaves several.
 
     Args:
         model: A Hugging Face model, or a module that holds one.

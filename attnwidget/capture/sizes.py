@@ -19,7 +19,15 @@ HEADS = (
     "num_attn_heads",
 )
 _SHARED = ("num_key_value_heads", "num_kv_heads", "n_kv_heads")
-_SIZES = ("qk_head_dim", "head_dim", "attention_head_size", "d_head", "key_value_proj_dim", "d_kv")
+_SIZES = (
+    "qk_head_dim",
+    "head_dim",
+    "head_size",
+    "attention_head_size",
+    "d_head",
+    "key_value_proj_dim",
+    "d_kv",
+)
 _QUERIES = ("q_proj", "query", "q_lin", "q")
 _KEYS = ("k_proj", "key", "k_lin", "k")
 
@@ -37,10 +45,10 @@ def head_sizes(module: nn.Module, config: Any) -> tuple[int | None, int | None, 
     own = getattr(module, "config", None)
     head_dim = _first(module, _SIZES)
     width = _width(module, _QUERIES)
-    heads = _first(module, HEADS)
+    heads = _first(module, HEADS) or _first(own, HEADS)  # a projection may make gates as well
     if heads is None and head_dim and width and width % head_dim == 0:
         heads = width // head_dim
-    heads = heads or _first(own, HEADS) or _first(config, HEADS)
+    heads = heads or _first(config, HEADS)
     if head_dim is None and heads and width and width % heads == 0:
         head_dim = width // heads
     return heads, _shared(module, own, heads, head_dim), head_dim
