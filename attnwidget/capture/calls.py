@@ -36,6 +36,7 @@ class Call:
         recorded: ``[head, query, key]`` weights, where query and key are not known; those then have no dimensions.
         reason: Why they are not.
         pieces: The pieces of the input it attends within, put behind each other, if it does.
+        owns_bias: Whether ``position_bias`` was worked out here, so that nobody else writes into it.
     """
 
     query: Tensor
@@ -51,6 +52,7 @@ class Call:
     recorded: Tensor | None = None
     reason: str | None = None
     pieces: Pieces | None = None
+    owns_bias: bool = False
 
 
 @dataclass(slots=True)
@@ -235,6 +237,7 @@ def _read(arguments: Arguments, batch: int, device: torch.device, new: slice) ->
         softcap=None if softcap is None else float(softcap),
         sinks=None if sinks is None else _copied(sinks.flatten(), device),
         position_bias=bias,
+        owns_bias=implementation == "functional",  # worked out here, no tensor of the model's
         recorded=None if arguments.weights is None else _copied(arguments.weights[0], device),
         reason=arguments.reason,
     )

@@ -103,8 +103,11 @@ def read_bias(
         view = piece.call.view
         bias = given[min(view.batch, len(given) - 1)].detach()
         bias = bias.expand(-1, view.num_queries, view.num_keys)
-        rows, columns = piece.rows.to(bias.device), piece.columns.to(bias.device)
-        block = bias[:, rows][:, :, columns].to(device)
+        if bias.shape[1:] == (len(piece.rows), len(piece.columns)):
+            block = bias.to(device) if piece.call.owns_bias else bias.to(device, copy=True)
+        else:
+            rows, columns = piece.rows.to(bias.device), piece.columns.to(bias.device)
+            block = bias[:, rows][:, :, columns].to(device)
         parts.append(_widened(block, piece.before, len(keys), 0.0))
     bias = _stacked(parts)
     return bias if bool(bias.any()) else None
@@ -157,6 +160,8 @@ def _widened(block: Tensor, before: int, num_keys: int, fill: float) -> Tensor:
 
 def _stacked(parts: list[Tensor]) -> Tensor:
     """Join ``[1 or head, query, key]`` along the queries, in the most exact of their types."""
+    if len(parts) == 1:
+        return parts[0]
     heads = max(len(part) for part in parts)
     dtype = max((part.dtype for part in parts), key=lambda kind: torch.finfo(kind).bits)
     return torch.cat([part.to(dtype).expand(heads, -1, -1) for part in parts], dim=1)
