@@ -11,7 +11,7 @@ from models import zoo
 from PIL import Image, ImageDraw
 
 IMAGE_TOKEN, VIDEO_TOKEN = 98, 97
-_TEXT = {
+TEXT = {
     "vocab_size": 99,
     "hidden_size": 24,
     "intermediate_size": 32,
@@ -88,7 +88,7 @@ def swin() -> Any:
 def clip() -> Any:
     """CLIP: a vision tower and a text tower."""
     vision = {**_VISION, "image_size": 32, "patch_size": 8}
-    text = {key: value for key, value in _TEXT.items() if key != "num_key_value_heads"}
+    text = {key: value for key, value in TEXT.items() if key != "num_key_value_heads"}
     return zoo.wake(
         hf.CLIPModel(hf.CLIPConfig(vision_config=vision, text_config=text, projection_dim=12))
     )
@@ -104,7 +104,7 @@ def llava() -> Any:
             "patch_size": 8,
             "projection_dim": 12,
         },
-        text_config={**_TEXT, "model_type": "llama"},
+        text_config={**TEXT, "model_type": "llama"},
         image_token_index=IMAGE_TOKEN,
     )
     return zoo.wake(hf.LlavaForConditionalGeneration(config))
@@ -130,7 +130,7 @@ def qwen(family: str) -> Any:
     rope = {"rope_type": "default", "mrope_section": [2, 1, 1], "rope_theta": 10000.0}
     config = getattr(hf, f"{family}Config")(
         vision_config=vision,
-        text_config={**_TEXT, "rope_parameters": rope},
+        text_config={**TEXT, "rope_parameters": rope},
         image_token_id=IMAGE_TOKEN,
         video_token_id=VIDEO_TOKEN,
         vision_start_token_id=96,

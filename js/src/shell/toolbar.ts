@@ -206,6 +206,7 @@ const HELP = [
   ],
   ["Hover a token", "see what it attends to, or who attends to it"],
   ["Click a token", "pin it; click again to let go"],
+  ["Point at a patch", "see what it attends to, or who attends to it; click pins it"],
   ["Double-click a head chip", "show only that head"],
   ["↑ ↓", "layer"],
   ["← →", "head"],

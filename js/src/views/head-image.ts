@@ -31,27 +31,24 @@ import type { Frame, Hit, Scene, Stop } from "./view.js";
 /** Heads whose curves are filled: more would hide each other. */
 const FILLED = 2;
 
-function drawHeader(
-  surface: Surface,
-  scene: Scene,
-  { lens }: ImagePlan,
-  { aim }: Shown,
-  width: number,
-) {
+function drawHeader(surface: Surface, scene: Scene, plan: ImagePlan, { aim }: Shown) {
   const { queries, keys, theme, stream } = scene;
   const { about } = aim;
-  const words =
-    lens.over === "key"
-      ? about === null
-        ? `mean over ${queries.length} queries`
-        : `query ${quoted(queries, about, width - 150)}`
-      : about === null
+  const { lens, left, width } = plan;
+  const room = width - 150;
+  let words = `mean over ${queries.length} queries`;
+  if (lens.over === "key" && about !== null) words = `query ${quoted(queries, about, room)}`;
+  if (lens.over === "query") {
+    words =
+      about === null
         ? "point at a key to see who attends to it"
-        : `key ${quoted(keys, about, width - 150)}`;
+        : `key ${quoted(keys, about, room)}`;
+  }
+  const y = HEADER / 2 - 2;
   const fill = about === null ? theme.muted : theme.text;
-  surface.text(8, HEADER / 2 - 2, words, { fill, size: LEGEND_SIZE, maxWidth: width - 100 });
+  surface.text(left + 8, y, words, { fill, size: LEGEND_SIZE, maxWidth: width - 100 });
   const end = { fill: theme.muted, size: LEGEND_SIZE, anchor: "end", maxWidth: 90 } as const;
-  surface.text(width - 8, HEADER / 2 - 2, stream.name, end);
+  surface.text(left + width - 8, y, stream.name, end);
 }
 
 /** The tiles that show one head; where heads share a tile, all of it. */
@@ -169,7 +166,7 @@ export function drawHeadImage(surface: Surface, scene: Scene, frame: Frame): voi
   const shown = shownIn(scene, plan);
   const { theme } = scene;
   const { width, height } = frame;
-  drawHeader(surface, scene, plan, shown, width);
+  drawHeader(surface, scene, plan, shown);
   const alone = isolatedHead(scene);
   drawTitles(surface, scene, plan);
   for (const tile of plan.tiles) {

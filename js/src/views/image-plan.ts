@@ -32,6 +32,9 @@ export interface ImagePlan {
   readonly series: readonly Series[];
   readonly tiles: readonly Tile[];
   readonly strips: StripsLayout;
+  /** Header, tokens and legend stand under and over the picture, however wide the frame is. */
+  readonly left: number;
+  readonly width: number;
   /** The window over the tokens. */
   readonly stripTop: number;
   readonly stripHeight: number;
@@ -71,21 +74,34 @@ function footerHeight(scene: Scene, lens: Lens): number {
   return 8 + scale + LEGEND_LINE * imageNotes(scene, lens, none, 0).length;
 }
 
+/** What stands around a picture is at least this wide. */
+const LEAST_WIDTH = 420;
+
+/** How wide the picture will be, and what stands around it: all of the frame, but for a narrow picture. */
+function contentWidth(scene: Scene, lens: Lens, width: number, free: number): number {
+  const { tiles } = arrange(scene, lens, { x: 0, y: 0, width, height: free });
+  const left = Math.min(...tiles.map(({ rect }) => rect.x));
+  const right = Math.max(...tiles.map(({ rect }) => rect.x + rect.width));
+  return Math.min(width, Math.max(LEAST_WIDTH, right - left));
+}
+
 function stripsOf(scene: Scene, lens: Lens, width: number): StripsLayout {
   return memo(scene.stream, `strips ${width}`, () => stripsLayout(scene, lens.strips, width));
 }
 
 export function imagePlan(scene: Scene, frame: Frame): ImagePlan {
   const lens = lensOf(scene);
-  const { width, height, scroll } = frame;
-  const strips = stripsOf(scene, lens, width);
+  const { height, scroll } = frame;
   const free = Math.max(120, height - HEADER - GAP - footerHeight(scene, lens));
-  const wished = wishedHeight(scene, lens, width);
+  const width = contentWidth(scene, lens, frame.width, free);
+  const left = (frame.width - width) / 2;
+  const strips = stripsOf(scene, lens, width);
+  const wished = wishedHeight(scene, lens, frame.width);
   const room = Math.min(strips.height, Math.max(CHIP, free * STRIP_SHARE, free - wished));
   const { tiles, height: used } = arrange(scene, lens, {
     x: 0,
     y: HEADER,
-    width,
+    width: frame.width,
     height: free - room,
   });
   const stripTop = HEADER + used + GAP;
@@ -97,6 +113,8 @@ export function imagePlan(scene: Scene, frame: Frame): ImagePlan {
     series,
     tiles,
     strips,
+    left,
+    width,
     stripTop,
     stripHeight,
     stripScroll,
@@ -107,9 +125,9 @@ export function imagePlan(scene: Scene, frame: Frame): ImagePlan {
 /** What all would take; where that is more than there is, the frame and what the tokens scroll. */
 export function headImageHeight(scene: Scene, width: number, height: number): number {
   const lens = lensOf(scene);
-  const strips = stripsOf(scene, lens, width);
-  const natural =
-    HEADER + wishedHeight(scene, lens, width) + GAP + strips.height + footerHeight(scene, lens);
+  const wished = wishedHeight(scene, lens, width);
+  const { strips } = imagePlan(scene, { width, height, scroll: 0 });
+  const natural = HEADER + wished + GAP + strips.height + footerHeight(scene, lens);
   if (natural <= height) return Math.ceil(natural);
   const { stripHeight, footerTop } = imagePlan(scene, { width, height, scroll: 0 });
   if (strips.height > stripHeight) return Math.ceil(height + strips.height - stripHeight);

@@ -11,7 +11,7 @@ import type { Frame, Hit, Scene, Stop } from "./view.js";
 const STRONGEST = 0.6;
 
 function rectOf(plan: ImagePlan, { rect }: Chip): Rect {
-  return { ...rect, y: rect.y + plan.stripTop - plan.stripScroll };
+  return { ...rect, x: rect.x + plan.left, y: rect.y + plan.stripTop - plan.stripScroll };
 }
 
 const inWindow = ({ stripTop, stripHeight }: ImagePlan, { y, height }: Rect) =>
@@ -62,7 +62,7 @@ export function drawStrips(
   const draw = () => {
     for (const { text, x, y } of strips.names) {
       const middle = y + CHIP / 2 - 1 + stripTop - stripScroll;
-      surface.text(x, middle, text, { fill: theme.muted, size: LEGEND_SIZE });
+      surface.text(x + plan.left, middle, text, { fill: theme.muted, size: LEGEND_SIZE });
     }
     for (const chip of strips.chips) {
       if (inWindow(plan, rectOf(plan, chip))) drawChip(surface, scene, plan, shown, chip);
@@ -71,7 +71,7 @@ export function drawStrips(
   surface.group("tokens", draw, { clip });
   if (strips.height > stripHeight) {
     for (const y of [stripTop - 1, stripTop + stripHeight]) {
-      surface.line(4, y, frame.width - 4, y, { stroke: theme.rule });
+      surface.line(plan.left + 4, y, plan.left + plan.width - 4, y, { stroke: theme.rule });
     }
   }
 }
