@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from math import isqrt
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["placed", "with_media"]
 
+_log = logging.getLogger(__name__)
+
 
 def with_media(
     recorder: Recorder,
@@ -37,10 +40,18 @@ def with_media(
     """
     config = getattr(recorder.model, "config", None)
     row, rows = recorder.row, recorder.num_rows or 1
-    found = stills(recorder.given, config, row, rows)
     folder = getattr(recorder.model, "name_or_path", "") or ""
-    media = developed(found, processor, folder, originals)
-    sound = spectrogram(recorder.given, config, processor, row, rows)
+    found: list[Still] = []
+    media: list[Medium] = []
+    sound: Medium | None = None
+    try:
+        shown = stills(recorder.given, config, row, rows)
+        media = developed(shown, processor, folder, originals)
+        found = shown
+        sound = spectrogram(recorder.given, config, processor, row, rows)
+    except Exception:
+        # Inputs of a kind nobody thought of: the attention is recorded all the same.
+        _log.debug("what went in could not be shown", exc_info=True)
     length = None
     if sound is not None and sound.seconds is not None:
         length = len(media), sound.seconds
