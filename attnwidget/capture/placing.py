@@ -49,8 +49,7 @@ def with_media(
         media = developed(shown, processor, folder, originals)
         found = shown
         sound = spectrogram(recorder.given, config, processor, row, rows)
-    except Exception:
-        # Inputs of a kind nobody thought of: the attention is recorded all the same.
+    except Exception:  # noqa: BLE001  inputs of a kind nobody thought of: the attention is recorded all the same
         _log.debug("what went in could not be shown", exc_info=True)
     length = None
     if sound is not None and sound.seconds is not None:
