@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.interface import Arguments
     from attnwidget.positions import Positions
 
-__all__ = ["Pieces", "cut", "join", "join_trouble", "ordered"]
+__all__ = ["Pieces", "alike", "cut", "join", "join_trouble", "ordered"]
 
 _LARGEST = 1 << 26  # entries of a matrix of blocks
 
@@ -48,6 +48,16 @@ class Pieces:
             for piece in range(self.count)
             for index in range(size)
         )
+
+
+def alike(arguments: Arguments) -> Arguments:
+    """Give queries, keys and values as many rows as the longest of them: one row may be meant for all the others'."""
+    vectors = (arguments.query, arguments.key, arguments.value)
+    rows = max(map(len, vectors))
+    if all(len(tensor) == rows for tensor in vectors):
+        return arguments
+    query, key, value = (tensor.expand(rows, -1, -1, -1) for tensor in vectors)
+    return replace(arguments, query=query, key=key, value=value)
 
 
 def cut(arguments: Arguments, start: int, count: int) -> Arguments:

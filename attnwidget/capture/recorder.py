@@ -21,7 +21,7 @@ from attnwidget.capture.generating import following
 from attnwidget.capture.interface import is_listening, listening
 from attnwidget.capture.modules import blocks_around, may_attend, watching
 from attnwidget.capture.naming import attention_like
-from attnwidget.capture.pieces import cut, join, join_trouble, ordered
+from attnwidget.capture.pieces import alike, cut, join, join_trouble, ordered
 from attnwidget.capture.places import lie
 from attnwidget.capture.projections import Projections
 from attnwidget.capture.solve import UnreadableError, solve
@@ -196,6 +196,7 @@ class Recorder(Course):
 
     def _keep(self, path: str, arguments: Arguments) -> None:
         """Keep a call of the whole batch."""
+        arguments = alike(arguments)
         rows = arguments.query.shape[0]
         known = self.num_rows
         if known is None or rows in {1, known}:

@@ -146,6 +146,7 @@ def _spectrogram(turned: bool) -> Callable[[Any, Any], dict[str, Any]]:  # noqa:
         bins = next((value for name in names if (value := getattr(audio, name, None))), 16)
         bins *= getattr(audio, "num_stacked_frames", 1)
         count = getattr(audio, "max_source_positions", None)
+        count = count or getattr(audio, "n_window", None)
         frames = 2 * count if count else 64
         shape = (frames, bins) if turned else (bins, frames)
         mask = torch.ones(ROWS, frames, dtype=torch.long)

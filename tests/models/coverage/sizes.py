@@ -48,6 +48,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "clap_audio_model": {"spec_size": 64, "num_mel_bins": 32, "enable_fusion": False, "patch_embeds_hidden_size": 16},
     "clvp_decoder": {"feature_size": 16, "num_mel_attn_blocks": 2, "decoder_fixing_codes": [83, 45, 45, 24]},
     "d_fine": _DETR,
+    "deimv2": _DETR,
     "depth_anything": {"backbone_config": _DINOV2, "patch_size": 16, "reassemble_hidden_size": 32},
     "dots3_note_audio_encoder": {"feature_size": 16, "conv_output_size": 64, "adapter_input_size": 32},
     "efficientloftr": {
@@ -108,6 +109,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "pp_doclayout_v4": _DETR,
     "prompt_depth_anything": {"backbone_config": _DINOV2, "patch_size": 16, "reassemble_hidden_size": 32},
     "qwen2_5_omni": {"enable_audio_output": False},
+    "qwen3_omni_moe": {"enable_audio_output": False},
     "qwen2_5_omni_audio_encoder": {"n_window": 16},
     "qwen2_5_omni_dit": {"enc_channels": [32, 32, 32, 32, 96]},
     "qwen2_5_omni_thinker": {"vision_start_token_id": 98, "vision_end_token_id": 97},
@@ -156,6 +158,7 @@ SIZES: dict[str, dict[str, Any]] = {
 PARTS: dict[str, str] = {
     "bark": "semantic",
     "qwen2_5_omni": "thinker",
+    "qwen3_omni_moe": "thinker",
 }
 # Positions of three axes share the width of a head.
 _THREE_AXES = {
@@ -169,6 +172,7 @@ CLASSES: dict[str, str] = {
     "omdet-turbo": "OmDetTurboForObjectDetection",
     "pp_doclayout_v2": "PPDocLayoutV2ForObjectDetection",
     "qwen2_5_omni": "Qwen2_5OmniForConditionalGeneration",
+    "qwen3_omni_moe": "Qwen3OmniMoeForConditionalGeneration",
 }
 
 

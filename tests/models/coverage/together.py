@@ -103,6 +103,7 @@ def _counted(
     except Exception:  # noqa: BLE001  the next candidate may do
         return None
     pooled = getattr(made, "pooler_output", made)
+    pooled = getattr(made, "last_hidden_state", None) if pooled is None else pooled
     if hasattr(made, "deepstack_features") and not isinstance(pooled, torch.Tensor | list | tuple):
         pooled = made.deepstack_features[0][1]  # the same places are filled for each layer
     tensors = list(_tensors(pooled))

@@ -38,6 +38,15 @@ def _film(make: Any) -> dict[str, Any]:
     return {"input_ids": make.ids(12), "pixel_values_videos": make.normal(2, 4, 3, 64, 64)}
 
 
+def _question_of_a_film(make: Any) -> dict[str, Any]:
+    """One row: the model lays its places out for no more."""
+    return {
+        "input_ids": make.ids(12)[:1],
+        "attention_mask": torch.ones(1, 12, dtype=torch.long),
+        "pixel_values": make.normal(1, 2, 3, 64, 64),
+    }
+
+
 def _film_and_sound(make: Any) -> dict[str, Any]:
     return {**_film(make), "input_values": make.normal(2, 1, 1920 * 4)}
 
@@ -50,6 +59,7 @@ GIVEN: dict[str, Callable[[Any], dict[str, Any]]] = {
     "pe_video": _film,
     "pocket_tts_audio_tokenizer_decoder": _latents,
     "timesfm": _series,
+    "tvp": _question_of_a_film,
     "vibevoice_acoustic_tokenizer_decoder": lambda make: {
         "hidden_states": make.normal(2, make.config.hidden_size, 12)
     },
