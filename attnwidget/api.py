@@ -45,8 +45,8 @@ def view(
         frozen: Show a copy that needs no kernel from the start, as `AttentionWidget.freeze` makes it: for notebooks
             that ``nbconvert --execute``, papermill or a documentation build runs.
         **options: The widget's traits to start with (``view``, ``stream``, ``layer``, ``heads``, ``query``, ``key``,
-            ``form``, ``compare``, ``theme``); ``query`` and ``key`` may also be a token's text. The rest goes to
-            `capture` (``target``, ``batch``, ``device`` …).
+            ``form``, ``compare``, ``theme``); ``query`` and ``key`` may also be a token's text, or several. The
+            rest goes to `capture` (``target``, ``batch``, ``device`` …).
 
     Returns:
         The widget; as the last line of a cell it draws inline.
@@ -116,11 +116,18 @@ def _placed(attention: Attention, state: dict[str, Any]) -> dict[str, Any]:
     stream = attention[name]
     axes = {"query": stream.query_positions, "key": stream.key_positions}
     return {
-        option: _find(option, value, axes[option])
-        if option in axes and isinstance(value, str)
-        else value
+        option: _places(option, value, axes[option]) if option in axes else value
         for option, value in state.items()
     }
+
+
+def _places(option: str, value: Any, positions: Positions) -> Any:
+    """Return the positions of what is given by its text; what is no text the widget checks."""
+    if isinstance(value, str):
+        return _find(option, value, positions)
+    if isinstance(value, (list, tuple)):
+        return [_find(option, one, positions) if isinstance(one, str) else one for one in value]
+    return value
 
 
 def _find(option: str, text: str, positions: Positions) -> int:

@@ -18,12 +18,15 @@ __all__ = [
     "HeadList",
     "HeadPairs",
     "Number",
+    "Pins",
     "SelectionError",
     "check_heads",
     "check_layer",
     "check_pairs",
-    "check_position",
+    "check_pins",
     "check_step",
+    "fitting_pins",
+    "nearest",
 ]
 
 # The shared selection, one two-way trait each: `State` in the schema.
@@ -38,7 +41,7 @@ class SelectionError(ValueError, traitlets.TraitError):
 
 
 class Number(traitlets.TraitType[Any, Any]):
-    """A layer or a position: any integer type, or None where allowed."""
+    """A layer or a step: any integer type, or None where allowed."""
 
     def validate(self, obj: Any, value: Any) -> Any:  # noqa: ARG002 - traitlets' own signature
         """Return the value as int; what is no integer is left for the check that knows the range."""
@@ -56,6 +59,17 @@ class HeadList(traitlets.TraitType[Any, Any]):
         if isinstance(value, str) or not isinstance(value, Iterable):
             return value
         return [head if (number := integer(head)) is None else number for head in value]
+
+
+class Pins(traitlets.TraitType[Any, Any]):
+    """Positions of an axis: one integer, any iterable of them (list, range, array), or None for none."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        """Return an int, a list of two or more, or None; what is none is left for the check that knows the range."""
+        if value is None or isinstance(value, str) or not isinstance(value, Iterable):
+            return Number().validate(obj, value)
+        pins = list(dict.fromkeys(HeadList().validate(obj, value)))
+        return pins if len(pins) > 1 else pins[0] if pins else None
 
 
 class HeadPairs(traitlets.TraitType[Any, Any]):
@@ -94,12 +108,22 @@ def check_heads(layer: Layer, value: object) -> list[int]:
     return list(dict.fromkeys(value))
 
 
-def check_position(name: str, count: int, value: object) -> int | None:
-    """Return ``value`` if it is None or a position, else raise `SelectionError`."""
-    if value is None or (isinstance(value, int) and 0 <= value < count):
-        return value
-    message = f"{name} must be an integer in 0..{count - 1}, or None for no pin, got {value!r}."
+def check_pins(name: str, count: int, value: object) -> int | list[int] | None:
+    """Return ``value`` if it is None, a position or several, else raise `SelectionError`."""
+    pins = value if isinstance(value, list) else [] if value is None else [value]
+    # True is an int to Python, but no position.
+    if all(type(pin) is int and 0 <= pin < count for pin in pins):
+        kept: int | list[int] | None = value if isinstance(value, (int, list)) else None
+        return kept
+    message = f"{name} must be an integer in 0..{count - 1}, a list of them, or None for no pin, got {value!r}."
     raise SelectionError(message)
+
+
+def fitting_pins(value: int | list[int] | None, count: int) -> int | list[int] | None:
+    """Return what of the pins is a position of an axis of ``count``."""
+    pins = value if isinstance(value, list) else [] if value is None else [value]
+    kept = [pin for pin in pins if pin < count]
+    return kept if len(kept) > 1 else kept[0] if kept else None
 
 
 def check_step(count: int, value: object) -> int | None:

@@ -20,12 +20,14 @@ from attnwidget.traits import (
     HeadList,
     HeadPairs,
     Number,
+    Pins,
     SelectionError,
     check_heads,
     check_layer,
     check_pairs,
-    check_position,
+    check_pins,
     check_step,
+    fitting_pins,
     nearest,
 )
 
@@ -82,17 +84,17 @@ class AttentionWidget(Freezing, Saving, anywidget.AnyWidget):
     - Default: ``[0]``
     """
 
-    query = Number(None, allow_none=True).tag(sync=True)
-    """The pinned query position.
+    query = Pins(None, allow_none=True).tag(sync=True)
+    """The pinned query position, or several. What is read of several is the mean of their weights.
 
-    - Type: ``int | None``
+    - Type: ``int | list[int] | None``; the first of a list leads
     - Default: ``None``
     """
 
-    key = Number(None, allow_none=True).tag(sync=True)
-    """The pinned key position.
+    key = Pins(None, allow_none=True).tag(sync=True)
+    """The pinned key position, or several. What is read of several is the sum of their weights.
 
-    - Type: ``int | None``
+    - Type: ``int | list[int] | None``; the first of a list leads
     - Default: ``None``
     """
 
@@ -191,11 +193,11 @@ class AttentionWidget(Freezing, Saving, anywidget.AnyWidget):
         return check_heads(stream[check_layer(stream, self.layer)], proposal.value)
 
     @traitlets.validate("query", "key")
-    def _check_position(self, proposal: traitlets.Bunch) -> int | None:
+    def _check_pins(self, proposal: traitlets.Bunch) -> int | list[int] | None:
         name: str = proposal.trait.name
         stream = self._named(self.stream)
         positions = stream.query_positions if name == "query" else stream.key_positions
-        return check_position(name, len(positions), proposal.value)
+        return check_pins(name, len(positions), proposal.value)
 
     @traitlets.validate("step")
     def _check_step(self, proposal: traitlets.Bunch) -> int | None:
@@ -229,10 +231,12 @@ class AttentionWidget(Freezing, Saving, anywidget.AnyWidget):
             heads = [head for head in self.heads if head < count]
             if heads != self.heads:
                 self.heads = heads or [0]
-            if self.query is not None and self.query >= len(stream.query_positions):
-                self.query = None
-            if self.key is not None and self.key >= len(stream.key_positions):
-                self.key = None
+            query = fitting_pins(self.query, len(stream.query_positions))
+            if query != self.query:
+                self.query = query
+            key = fitting_pins(self.key, len(stream.key_positions))
+            if key != self.key:
+                self.key = key
             pairs = [[a, b] for a, b in self.compare if a in numbers and b < stream[a].num_heads]
             if pairs != self.compare:
                 self.compare = pairs

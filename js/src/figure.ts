@@ -3,6 +3,7 @@ import { composeSvg } from "./figure/compose.js";
 import { decodeBase64, decodeBlock } from "./protocol/decode.js";
 import type { Request, Screen, Snapshot } from "./protocol/generated.js";
 import { SceneMaker } from "./state/scene.js";
+import { fromTraits } from "./state/selection.js";
 import { defaultOptions } from "./state/state.js";
 
 /** What the headless engine hands back: the figure, and the blocks it could not be drawn without. */
@@ -40,7 +41,7 @@ export function render(job: string): string {
   };
   const { theme } = snapshot.state;
   const dark = theme === "auto" ? screen.dark : theme === "dark";
-  const scene = maker.make(snapshot.state, null, options, dark);
+  const scene = maker.make(fromTraits(snapshot.state), null, options, dark);
   const { width, scroll } = screen;
   const svg = composeSvg(scene, { width, scroll, ...(transparent ? { transparent } : {}) });
   return JSON.stringify({ svg, missing: store.missing } satisfies Rendered);

@@ -100,6 +100,12 @@ export interface CellMarks {
   readonly column: number | null;
 }
 
+/** Pinned rows and columns. */
+export interface PinnedCells {
+  readonly rows: readonly number[];
+  readonly columns: readonly number[];
+}
+
 /** Two hairlines along a row or a column; thin cells get a single line through them. */
 function drawBand(surface: Surface, rect: Rect, across: boolean, stroke: string, opacity: number) {
   const { x, y, width, height } = rect;
@@ -137,18 +143,44 @@ function drawMarks(
   }
 }
 
+/** First and last of each run of neighbours. */
+function runs(indices: readonly number[]): readonly (readonly [number, number])[] {
+  const found: [number, number][] = [];
+  for (const index of [...indices].sort((a, b) => a - b)) {
+    const run = found.at(-1);
+    if (run && index <= run[1] + 1) run[1] = index;
+    else found.push([index, index]);
+  }
+  return found;
+}
+
+/** Two lines along each run of pinned rows or columns. */
+function drawPins(surface: Surface, cells: Cells, pinned: PinnedCells, stroke: string): void {
+  const { x, y, width, height } = cells.rect;
+  for (const [first, last] of runs(pinned.rows.filter((row) => row < cells.rows))) {
+    const top = cellRect(cells, first, 0).y;
+    const deep = cellRect(cells, last + 1, 0).y - top;
+    drawBand(surface, { x, y: top, width, height: deep }, true, stroke, 0.9);
+  }
+  for (const [first, last] of runs(pinned.columns.filter((column) => column < cells.columns))) {
+    const left = cellRect(cells, 0, first).x;
+    const wide = cellRect(cells, 0, last + 1).x - left;
+    drawBand(surface, { x: left, y, width: wide, height }, false, stroke, 0.9);
+  }
+}
+
 /** Heat map, its hairline frame, the pinned row and column, and the crosshair of the hovered cell. */
 export function drawMatrix(
   surface: Surface,
   cells: Cells,
   pixels: Pixels,
-  marks: { readonly pinned: CellMarks; readonly hovered: CellMarks; readonly smooth?: boolean },
+  marks: { readonly pinned: PinnedCells; readonly hovered: CellMarks; readonly smooth?: boolean },
   theme: Theme,
 ): void {
   const { rect } = cells;
   surface.image(rect, pixels, marks.smooth);
   surface.rect(rect, { stroke: theme.rule });
-  drawMarks(surface, cells, marks.pinned, theme.accent, 0.9);
+  drawPins(surface, cells, marks.pinned, theme.accent);
   drawMarks(surface, cells, marks.hovered, theme.text, 0.55);
   const { row, column } = marks.hovered;
   if (row !== null && column !== null && row < cells.rows && column < cells.columns) {
@@ -169,7 +201,7 @@ export function drawMatrix(
 export interface AxisLabels {
   readonly positions: readonly Position[];
   readonly hovered: number | null;
-  readonly pinned: number | null;
+  readonly pinned: readonly number[];
   readonly size: number;
   /** Room for a label, in pixels. */
   readonly room: number;
@@ -184,11 +216,12 @@ export interface AxisLabels {
 export const LABEL_PITCH = 10;
 
 function marksOf({ positions, hovered, pinned }: AxisLabels): readonly number[] {
-  return [pinned, hovered].filter((i): i is number => i !== null && i < positions.length);
+  const all = hovered === null || pinned.includes(hovered) ? pinned : [...pinned, hovered];
+  return all.filter((index) => index < positions.length);
 }
 
 function axisFill(axis: AxisLabels, index: number, byLabel: boolean, theme: Theme): string {
-  if (index === axis.pinned) return theme.accent;
+  if (axis.pinned.includes(index)) return theme.accent;
   return byLabel ? labelFill(axis.positions[index], theme) : theme.muted;
 }
 

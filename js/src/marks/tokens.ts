@@ -25,7 +25,7 @@ export interface TokenColumn {
 
 export interface TokenMarks {
   readonly hovered?: number | null;
-  readonly pinned?: number | null;
+  readonly pinned?: readonly number[];
   /** Of a generation: how many tokens are there already, and how many were given. */
   readonly there?: number | null;
   readonly prompt?: number | null;
@@ -154,10 +154,10 @@ export function drawTokens(
   const [first, last] = visibleRows(axis);
   const step = labelStep(axis.rowHeight, column.size);
   const roomy = step === 1;
-  const marked = [marks.pinned, marks.hovered].filter(
-    (index): index is number =>
-      index !== null && index !== undefined && index < axis.count && side(axis, index) === 0,
-  );
+  const { pinned: pins = [], hovered } = marks;
+  const inSight = (index: number) => index < axis.count && side(axis, index) === 0;
+  const lone = hovered === null || hovered === undefined || pins.includes(hovered);
+  const marked = (lone ? pins : [...pins, hovered]).filter(inSight);
   for (let index = first; index < last; index++) {
     const y = rowMiddle(axis, index);
     if (roomy && marked.includes(index)) drawWash(surface, column, y, theme);
@@ -166,7 +166,7 @@ export function drawTokens(
     if (roomy && positions[index]?.continues) drawTie(surface, column, y, theme);
     if (index % step !== 0) continue;
     if (!roomy && marked.some((m) => Math.abs(m - index) * axis.rowHeight < column.size)) continue;
-    const pinned = index === marks.pinned;
+    const pinned = pins.includes(index);
     drawLabel(
       surface,
       column,
@@ -179,7 +179,7 @@ export function drawTokens(
   drawPromptEnd(surface, column, marks.prompt, theme);
   for (const index of marked) {
     const y = rowMiddle(axis, index);
-    const pinned = index === marks.pinned;
+    const pinned = pins.includes(index);
     if (!roomy) {
       drawLabel(
         surface,

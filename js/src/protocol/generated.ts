@@ -1,6 +1,10 @@
 /* Generated from attnwidget/protocol/schema.json by `npm run generate`. */
 
 /**
+ * Pinned positions: one; two or more, the first one leading; or null. Weights of several queries are averaged, of several keys summed.
+ */
+export type Pins = number | readonly number[] | null;
+/**
  * [layer, head], both counted from 0 as the model counts them.
  *
  * @minItems 2
@@ -30,14 +34,8 @@ export interface State {
    * @minItems 1
    */
   heads: number[];
-  /**
-   * The pinned query position, or null.
-   */
-  query: number | null;
-  /**
-   * The pinned key position, or null.
-   */
-  key: number | null;
+  query: Pins;
+  key: Pins;
   /**
    * How the head view draws; image: over the picture or the sound, where the stream has one, else lines.
    */

@@ -36,7 +36,11 @@ export function foot(
       rows.length > 0
         ? html`<table class="aw-hidden">
           <caption>
-            Strongest keys of the pinned query
+            ${
+              scene && scene.state.queries.length > 1
+                ? `Strongest keys of the ${scene.state.queries.length} pinned queries, on average`
+                : "Strongest keys of the pinned query"
+            }
           </caption>
           <tr><th>head</th><th>key</th><th>weight</th></tr>
           ${rows.map(({ head, key, weight }) => html`<tr><td>${head}</td><td>${key}</td><td>${weight}</td></tr>`)}

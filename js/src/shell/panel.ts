@@ -9,8 +9,20 @@ import { scrollOn } from "./stops.js";
 export interface PanelEvents {
   hover(view: View["name"], hit: Hit | null, x: number, y: number, keyboard: boolean): void;
   click(view: View["name"], hit: Hit, additive: boolean): void;
+  /** From where a drag began to where it is. */
+  drag(view: View["name"], from: Hit, to: Hit): void;
   scrolled(): void;
 }
+
+/** A press on a token, and the last one it was moved to. */
+interface Drag {
+  readonly from: Hit;
+  readonly to?: Hit;
+  readonly x: number;
+  readonly y: number;
+}
+
+const modified = ({ shiftKey, metaKey, ctrlKey }: MouseEvent) => shiftKey || metaKey || ctrlKey;
 
 /** Reading the stops after every frame would cost more than drawing it; a reader's Tab is slower. */
 const STOPS_DELAY_MS = 120;
@@ -31,6 +43,7 @@ export class Panel {
   private timer = 0;
   /** Where the pointer is on the canvas, while it is. */
   private pointer: { readonly x: number; readonly y: number } | null = null;
+  private dragging: Drag | null = null;
   private readonly abort = new AbortController();
 
   constructor(
@@ -90,14 +103,22 @@ export class Panel {
       this.pointer = event && at(event);
       this.hover();
     };
-    canvas.addEventListener("pointermove", point, { signal });
+    const move = (event: PointerEvent) => {
+      point(event);
+      this.drag(event);
+    };
+    canvas.addEventListener("pointermove", move, { signal });
+    canvas.addEventListener("pointerdown", (event) => this.grab(event, at(event)), { signal });
     canvas.addEventListener("pointerleave", () => point(null), { signal });
     canvas.addEventListener(
       "click",
       (event) => {
         const { x, y } = at(event);
         const hit = this.hitAt(x, y);
-        if (hit) this.activate(hit, event.shiftKey || event.metaKey || event.ctrlKey);
+        const dragged = this.dragging?.to !== undefined;
+        this.dragging = null;
+        if (dragged) return;
+        if (hit) this.activate(hit, modified(event));
       },
       { signal },
     );
@@ -112,6 +133,32 @@ export class Panel {
   private hitAt(x: number, y: number): Hit | null {
     const hit = this.scene && this.view.hit(this.scene, this.frame, x, y);
     return hit && isThere(this.scene?.stage ?? null, hit) ? hit : null;
+  }
+
+  /** A finger scrolls; a mouse or pen that is pressed on a token may select a range. */
+  private grab(event: PointerEvent, at: { x: number; y: number }): void {
+    const from =
+      event.pointerType === "touch" || event.button !== 0 ? null : this.hitAt(at.x, at.y);
+    const position = from?.query !== undefined || from?.key !== undefined;
+    const ranges = this.view.name === "head" || this.view.name === "compare";
+    const plain = from && position && ranges && !from.action && !modified(event);
+    this.dragging = plain ? { from, ...at } : null;
+  }
+
+  private drag(event: PointerEvent): void {
+    const { dragging } = this;
+    if (!dragging || (event.buttons & 1) === 0 || !this.pointer) return;
+    const { from, x, y } = dragging;
+    const both = from.query !== undefined && from.key !== undefined;
+    // Along an axis the pointer may stray from its labels.
+    const across = from.key !== undefined && this.scene?.state.form === "matrix";
+    const to = both
+      ? this.hitAt(this.pointer.x, this.pointer.y)
+      : this.hitAt(across ? this.pointer.x : x, across ? y : this.pointer.y);
+    const last = dragging.to ?? from;
+    if (!to || (to.query === last.query && to.key === last.key)) return;
+    this.dragging = { ...dragging, to };
+    this.events.drag(this.view.name, from, to);
   }
 
   private hover(): void {
@@ -208,7 +255,7 @@ export class Panel {
           this.scroller.scrollTop += onwards;
       }}
       @blur=${() => this.events.hover(this.view.name, null, 0, 0, true)}
-      @click=${(event: MouseEvent) => this.activate(stop, event.shiftKey)}
+      @click=${(event: MouseEvent) => this.activate(stop, modified(event))}
     ></button>`;
   }
 }

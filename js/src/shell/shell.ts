@@ -2,9 +2,10 @@ import { effect, type ReadonlySignal } from "@preact/signals-core";
 import { render } from "lit-html";
 import type { BlockStore } from "../data/store.js";
 import { type FigureOptions, TITLES, titleOf } from "../figure/compose.js";
-import type { Screen, State } from "../protocol/generated.js";
-import { addToCompare, click, letGo, stepHead, stepLayer } from "../state/actions.js";
+import type { Screen } from "../protocol/generated.js";
+import { addToCompare, click, drag, letGo, stepHead, stepLayer } from "../state/actions.js";
 import type { SceneMaker } from "../state/scene.js";
+import type { State } from "../state/selection.js";
 import { numSteps } from "../state/stage.js";
 import { readState, same, type WidgetState, writeState } from "../state/state.js";
 import { cssVariables } from "../styles/theme.js";
@@ -200,6 +201,7 @@ export class Shell {
         this.change(click(readState(shared), view, hit, additive));
       }
     },
+    drag: (_view, from, to) => this.change(drag(from, to)),
     scrolled: () => this.schedule(),
   };
 

@@ -1,7 +1,20 @@
 import { quoted } from "../marks/tokens.js";
+import type { Position } from "../protocol/generated.js";
 import { formatWeight } from "../views/format.js";
-import { pairNumbers, pairTitle } from "../views/series.js";
+import { groupLabel, meanRow, pairNumbers, pairTitle, poolNote } from "../views/series.js";
 import type { Scene } from "../views/view.js";
+
+/** "query 8 “it”", or "3 queries “the cat sat”". */
+function named(
+  one: string,
+  several: string,
+  positions: readonly Position[],
+  pins: readonly number[],
+): string {
+  const [first = 0] = pins;
+  if (pins.length === 1) return `${one} ${first} ${quoted(positions, first)}`;
+  return `${pins.length} ${several} “${groupLabel(positions, pins)}”`;
+}
 
 /** The line under the views: what is selected or under the pointer, in words, with its number. */
 export function statusText(scene: Scene): string {
@@ -14,27 +27,30 @@ export function statusText(scene: Scene): string {
     `layer ${layer}`,
     `${heads.length === 1 ? "head" : "heads"} ${shown}`,
   ];
-  const query = hover?.query ?? state.query;
-  const key = hover?.key ?? state.key;
-  const q = query !== null && query < queries.length ? quoted(queries, query) : null;
-  const k = key !== null && key < keys.length ? quoted(keys, key) : null;
+  const pinned = (hovered: number | undefined, pins: readonly number[], count: number) =>
+    (hovered === undefined ? pins : [hovered]).filter((index) => index < count);
+  const [q, k] = [
+    pinned(hover?.query, state.queries, queries.length),
+    pinned(hover?.key, state.keys, keys.length),
+  ];
   const head = heads[0];
-  if (q !== null && k !== null && query !== null && key !== null && head !== undefined) {
-    let text = pairTitle(scene, query, key);
+  if (q.length > 0 && k.length > 0 && head !== undefined) {
+    let text = pairTitle(scene, q, k);
     // A hovered thumbnail belongs to a head that may not be loaded: say it only where numbers are.
     const row =
       layer === state.layer && state.heads.includes(head)
-        ? scene.blocks.weights(layer, head).row(query)
+        ? meanRow(scene.blocks.weights(layer, head), q)
         : null;
     if (row) {
-      const { value, note } = pairNumbers(row, key);
-      text += note ? ` ${value} (${note})` : ` ${value}`;
+      const { value, note } = pairNumbers(row, k);
+      const more = note || poolNote({ queries: q, keys: k });
+      text += more ? ` ${value} (${more})` : ` ${value}`;
     }
     parts.push(text);
-  } else if (q !== null) {
-    parts.push(`query ${query} ${q}`);
-  } else if (k !== null) {
-    parts.push(`key ${key} ${k}`);
+  } else if (q.length > 0) {
+    parts.push(named("query", "queries", queries, q));
+  } else if (k.length > 0) {
+    parts.push(named("key", "keys", keys, k));
   }
   return parts.join(" · ");
 }
@@ -60,10 +76,10 @@ function strongest(row: Float32Array, count: number): readonly number[] {
 /** The pinned query's strongest keys: the same picture as rows, for who cannot see it. */
 export function strongestKeys(scene: Scene, count = 5): readonly TableRow[] {
   const { state, keys } = scene;
-  const { query } = state;
-  if (query === null) return [];
+  const { queries } = state;
+  if (queries.length === 0) return [];
   return state.heads.slice(0, 8).flatMap((head) => {
-    const row = scene.blocks.weights(state.layer, head).row(query);
+    const row = meanRow(scene.blocks.weights(state.layer, head), queries);
     if (!row) return [];
     return strongest(row, count).map((key) => ({
       head,

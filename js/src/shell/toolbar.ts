@@ -1,6 +1,7 @@
 import { html, nothing, type TemplateResult } from "lit-html";
-import type { HeadRef, State } from "../protocol/generated.js";
+import type { HeadRef } from "../protocol/generated.js";
 import { addToCompare, setLayer, setStream, stepLayer, toggleHead } from "../state/actions.js";
+import type { State } from "../state/selection.js";
 import { overMedia } from "../views/places.js";
 import type { Options, Scene } from "../views/view.js";
 
@@ -207,6 +208,8 @@ const HELP = [
   ["Hover a token", "see what it attends to, or who attends to it"],
   ["Click a token", "pin it; click again to let go"],
   ["Point at a patch", "see what it attends to, or who attends to it; click pins it"],
+  ["Shift-click a token", "pin several: queries are averaged, keys summed"],
+  ["Drag over tokens", "pin a range; in a matrix, a block"],
   ["Double-click a head chip", "show only that head"],
   ["↑ ↓", "layer"],
   ["← →", "head"],

@@ -1,5 +1,6 @@
-import type { HeadRef, Meta, State } from "../protocol/generated.js";
+import type { HeadRef, Meta } from "../protocol/generated.js";
 import type { Hit, View } from "../views/view.js";
+import type { State } from "./selection.js";
 import { clampTo, findStream } from "./state.js";
 
 /**
@@ -39,16 +40,49 @@ export function clickHead(state: State, layer: number, head: number, additive: b
   );
 }
 
-/** A click on a token pins it; a click on the pinned one lets it go. */
-export function clickPosition(state: State, hit: Hit): Change {
-  const change: Change = {};
-  if (hit.query !== undefined && hit.key !== undefined) {
-    const pinned = state.query === hit.query && state.key === hit.key;
-    return pinned ? { query: null, key: null } : { query: hit.query, key: hit.key };
+const isAlone = (pins: readonly number[], pin: number) => pins.length === 1 && pins[0] === pin;
+const without = (pins: readonly number[], pin: number) => pins.filter((other) => other !== pin);
+const withPin = (pins: readonly number[], pin: number) => [...without(pins, pin), pin];
+
+/**
+ * A click on a token pins it; a click on the one that is pinned alone lets it go. An additive click
+ * adds a token to the pinned ones of its axis, or takes it away.
+ */
+export function clickPosition(state: State, { query, key }: Hit, additive: boolean): Change {
+  const { queries, keys } = state;
+  if (query !== undefined && key !== undefined) {
+    const there = additive
+      ? queries.includes(query) && keys.includes(key)
+      : isAlone(queries, query) && isAlone(keys, key);
+    if (there) return { queries: without(queries, query), keys: without(keys, key) };
+    if (!additive) return { queries: [query], keys: [key] };
+    return { queries: withPin(queries, query), keys: withPin(keys, key) };
   }
-  if (hit.query !== undefined) change.query = state.query === hit.query ? null : hit.query;
-  if (hit.key !== undefined) change.key = state.key === hit.key ? null : hit.key;
-  return change;
+  const clicked = (pins: readonly number[], pin: number) => {
+    if (additive ? pins.includes(pin) : isAlone(pins, pin)) return without(pins, pin);
+    return additive ? withPin(pins, pin) : [pin];
+  };
+  return {
+    ...(query === undefined ? {} : { queries: clicked(queries, query) }),
+    ...(key === undefined ? {} : { keys: clicked(keys, key) }),
+  };
+}
+
+/** From one position to another, both included; where it began leads. */
+function range(from: number, to: number): number[] {
+  const step = from <= to ? 1 : -1;
+  return Array.from({ length: Math.abs(to - from) + 1 }, (_, i) => from + i * step);
+}
+
+/** A drag pins all positions from where it began to where it is: tokens of one axis, or a block of a matrix. */
+export function drag(from: Hit, to: Hit): Change {
+  const [q, k] = [from.query !== undefined, from.key !== undefined];
+  // On the way it may cross what is of another kind.
+  if (q !== (to.query !== undefined) || k !== (to.key !== undefined)) return {};
+  return {
+    ...(q ? { queries: range(from.query as number, to.query as number) } : {}),
+    ...(k ? { keys: range(from.key as number, to.key as number) } : {}),
+  };
 }
 
 export function click(state: State, view: View["name"], hit: Hit, additive: boolean): Change {
@@ -66,7 +100,7 @@ export function click(state: State, view: View["name"], hit: Hit, additive: bool
   if (view === "model" && layer !== undefined && head !== undefined) {
     return clickHead(state, layer, head, additive);
   }
-  return clickPosition(state, hit.pin ?? hit);
+  return clickPosition(state, hit.pin ?? hit, additive);
 }
 
 /** Escape lets go of one thing at a time: the pinned key, then the query, then the compared heads. */
@@ -98,5 +132,5 @@ export function stepHead(meta: Meta, state: State, step: number): Change {
 
 export function setStream(meta: Meta, state: State, stream: string): Change {
   // A pin means another token in another stream, and heads of two streams are not comparable.
-  return clampTo(meta, { ...state, stream, query: null, key: null, compare: [] });
+  return clampTo(meta, { ...state, stream, queries: [], keys: [], compare: [] });
 }

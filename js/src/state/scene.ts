@@ -1,9 +1,10 @@
 import { type Medium, readMedia } from "../data/media.js";
 import type { BlockStore } from "../data/store.js";
 import { Thumbnails } from "../data/thumbnails.js";
-import type { Meta, Position, State, StreamMeta } from "../protocol/generated.js";
+import type { Meta, Position, StreamMeta } from "../protocol/generated.js";
 import { themes } from "../styles/theme.js";
 import type { Hover, Options, Scene } from "../views/view.js";
+import type { State } from "./selection.js";
 import { isThere, stagedBlocks, stagedState, stageOf } from "./stage.js";
 import { clampTo, findStream } from "./state.js";
 

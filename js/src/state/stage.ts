@@ -1,6 +1,7 @@
 import { type Blocks, Matrix, type Rows } from "../data/blocks.js";
-import type { Meta, State, StreamMeta } from "../protocol/generated.js";
+import type { Meta, StreamMeta } from "../protocol/generated.js";
 import type { Hit, Stage } from "../views/view.js";
+import { type State, withPins } from "./selection.js";
 
 /** How many tokens a generation made: the last one has no position of its own, yet is a step. */
 export function numSteps(meta: Meta): number {
@@ -31,12 +32,10 @@ export function isThere(stage: Stage | null, { query, key }: Pick<Hit, "query" |
 /** The selection at a stage: pins of what is not there yet rest, and the newest query is in question. */
 export function stagedState(state: State, stage: Stage | null): State {
   if (!stage) return state;
-  const { query, key } = state;
-  return {
-    ...state,
-    query: query !== null && query < stage.numQueries ? query : stage.numQueries - 1,
-    key: key !== null && key < stage.numKeys ? key : null,
-  };
+  const there = state.queries.filter((query) => query < stage.numQueries);
+  const queries = there.length > 0 ? there : [stage.numQueries - 1];
+  const keys = state.keys.filter((key) => key < stage.numKeys);
+  return { ...state, ...withPins({ queries, keys }) };
 }
 
 /** Rows that are not there yet are empty as soon as their place has been read. */

@@ -1,6 +1,7 @@
 import { batch, type Signal, signal } from "@preact/signals-core";
-import type { Meta, State, StreamMeta } from "../protocol/generated.js";
+import type { Meta, StreamMeta } from "../protocol/generated.js";
 import type { Hover, Options } from "../views/view.js";
+import { type State, withPins } from "./selection.js";
 import { numSteps } from "./stage.js";
 
 export type Signals<T> = { readonly [K in keyof T]: Signal<T[K]> };
@@ -20,6 +21,8 @@ export const STATE_KEYS = [
   "heads",
   "query",
   "key",
+  "queries",
+  "keys",
   "form",
   "compare",
   "step",
@@ -55,7 +58,8 @@ export function readState(shared: Signals<State>): State {
   return Object.fromEntries(STATE_KEYS.map((key) => [key, shared[key].value])) as unknown as State;
 }
 
-export function writeState(shared: Signals<State>, changes: Partial<State>): void {
+export function writeState(shared: Signals<State>, given: Partial<State>): void {
+  const changes = withPins(given);
   batch(() => {
     for (const key of STATE_KEYS) {
       const value = changes[key];
@@ -93,8 +97,10 @@ export function clampTo(meta: Meta, state: State): State {
     stream: stream.name,
     layer: layer.layer,
     heads: heads.length > 0 ? heads : [0],
-    query: state.query !== null && state.query < numQueries ? state.query : null,
-    key: state.key !== null && state.key < numKeys ? state.key : null,
+    ...withPins({
+      queries: state.queries.filter((query) => query < numQueries),
+      keys: state.keys.filter((key) => key < numKeys),
+    }),
     step: state.step !== null && state.step < numSteps(meta) ? state.step : null,
     compare: state.compare.filter(([l, head]) => {
       const found = stream.layers.find((candidate) => candidate.layer === l);

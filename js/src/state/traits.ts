@@ -1,6 +1,10 @@
 import { effect } from "@preact/signals-core";
-import type { State } from "../protocol/generated.js";
+import type { State as Traits } from "../protocol/generated.js";
+import { fromTraits, type State, toTraits } from "./selection.js";
 import { readState, type Signals, STATE_KEYS, same, writeState } from "./state.js";
+
+/** What travels: several pins of an axis are one trait. */
+const TRAITS = STATE_KEYS.filter((key) => key !== "queries" && key !== "keys") as (keyof Traits)[];
 
 /** The part of a widget model that is used here: a live comm, or the shim of a saved page. */
 export interface TraitModel {
@@ -12,7 +16,9 @@ export interface TraitModel {
 }
 
 export function readTraits(model: TraitModel): State {
-  return Object.fromEntries(STATE_KEYS.map((key) => [key, model.get(key)])) as unknown as State;
+  return fromTraits(
+    Object.fromEntries(TRAITS.map((key) => [key, model.get(key)])) as unknown as Traits,
+  );
 }
 
 /** Keep signals and traits equal, both ways, until the signal aborts. */
@@ -25,17 +31,17 @@ export function bindTraits(model: TraitModel, shared: Signals<State>, signal: Ab
     writeState(shared, readTraits(model));
     fromModel = false;
   };
-  for (const key of STATE_KEYS) model.on(`change:${key}`, pull);
+  for (const key of TRAITS) model.on(`change:${key}`, pull);
   const stop = effect(() => {
-    const state = readState(shared);
+    const state = toTraits(readState(shared));
     if (fromModel) return;
-    const changed = STATE_KEYS.filter((key) => !same(model.get(key), state[key]));
+    const changed = TRAITS.filter((key) => !same(model.get(key), state[key]));
     if (changed.length === 0) return;
     for (const key of changed) model.set(key, state[key]);
     model.save_changes();
   });
   signal.addEventListener("abort", () => {
     stop();
-    for (const key of STATE_KEYS) model.off(`change:${key}`, pull);
+    for (const key of TRAITS) model.off(`change:${key}`, pull);
   });
 }

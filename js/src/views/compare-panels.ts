@@ -44,11 +44,14 @@ import { drawNotice } from "./notice.js";
 import {
   type Focus,
   focusOf,
+  groupLabel,
+  meanRow,
   pairNumbers,
   pairTitle,
   type Series,
   seriesError,
   strongestKey,
+  sumOf,
 } from "./series.js";
 import type { Scene } from "./view.js";
 
@@ -109,30 +112,33 @@ interface Reading {
 /** Room for the words beside a number. */
 const wordRoom = ({ title }: ComparePanel) => title.width - textWidth("+0.000", LEGEND_SIZE) - 14;
 
-function readDifference(scene: Scene, query: number, key: number, room: number): Reading | null {
-  const [a, b] = (firstTwo(scene) ?? []).map(({ rows }) => rows.row(query)?.[key]);
-  if (a === undefined || b === undefined) return null;
-  return { words: pairTitle(scene, query, key, room), number: formatSigned(a - b) };
+function readDifference(scene: Scene, { queries, keys }: Focus, room: number): Reading | null {
+  const two = firstTwo(scene);
+  const [a, b] = two?.map(({ rows }) => meanRow(rows, queries)) ?? [];
+  if (!a || !b) return null;
+  const number = formatSigned(sumOf(a, keys) - sumOf(b, keys));
+  return { words: pairTitle(scene, queries, keys, room), number };
 }
 
 /** The pair's exact weight and rank, or the strongest partner of a query alone. */
 function reading(scene: Scene, panel: ComparePanel): Reading | null {
-  const { about, query, key } = focusOf(scene);
-  if (query === null) return null;
+  const focus = focusOf(scene);
+  const { about, queries, keys } = focus;
+  if (queries.length === 0) return null;
   const room = wordRoom(panel);
   if (panel.kind === "difference") {
-    return key === null ? null : readDifference(scene, query, key, room);
+    return keys.length === 0 ? null : readDifference(scene, focus, room);
   }
-  const row = panel.series?.rows.row(query);
+  const row = panel.series && meanRow(panel.series.rows, queries);
   if (!row) return null;
-  if (key !== null) {
-    const { value, note } = pairNumbers(row, key);
-    const words = pairTitle(scene, query, key, room);
+  if (keys.length > 0) {
+    const { value, note } = pairNumbers(row, keys);
+    const words = pairTitle(scene, queries, keys, room);
     return note ? { words, number: value, note: `(${note})` } : { words, number: value };
   }
   if (about !== "query") return null;
   const best = strongestKey(row);
-  const [from, to] = [labelOf(scene.queries, query), labelOf(scene.keys, best)];
+  const [from, to] = [groupLabel(scene.queries, queries), labelOf(scene.keys, best)];
   const words = quotedPair(from, " most to ", to, room);
   return { words, number: formatWeight(row[best] as number) };
 }

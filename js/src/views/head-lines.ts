@@ -15,7 +15,7 @@ import type { LinesInput } from "./lines-data.js";
 import { columnWidths, linesLayout, linesOverflow, revealScroll } from "./lines-layout.js";
 import { meansBeside } from "./lines-numbers.js";
 import { drawPairCard } from "./pair-card.js";
-import { type Focus, focusOf, headSeries, pinnedFocus } from "./series.js";
+import { type Focus, focusOf, headSeries, pinnedFocus, poolNote } from "./series.js";
 import type { Frame, Hit, Scene, Stop } from "./view.js";
 
 const HEADER = 24;
@@ -74,6 +74,8 @@ function keyEntries(scene: Scene) {
 function notes(scene: Scene, width: number): readonly string[] {
   const words: string[] = [];
   const { state, options, keys } = scene;
+  const pool = poolNote(state);
+  if (pool) words.push(`pinned: ${pool}`);
   if (options.setSinkAside && keys.length > 0) {
     words.push(`“${labelOf(keys, 0)}” set aside: links rescaled, numbers unchanged`);
   }

@@ -14,7 +14,7 @@ import { thumbnailPixels } from "../marks/thumbnails.js";
 import { quoted } from "../marks/tokens.js";
 import type { Pixels, Surface } from "../surface/surface.js";
 import { MATRIX_LABEL, type Multiples } from "./matrix-layout.js";
-import { hoveredPositions, type Series } from "./series.js";
+import { hoveredPositions, poolNote, type Series } from "./series.js";
 import type { Scene } from "./view.js";
 
 /** Heads larger than this are shown max-pooled; so are many heads that are larger together. */
@@ -31,6 +31,8 @@ export function isPooled({ queries, keys }: Scene, count: number): boolean {
 export function shadeNotes(scene: Scene, count: number, where: string): readonly string[] {
   const { state, options, keys } = scene;
   const words: string[] = [];
+  const pool = poolNote(state);
+  if (pool) words.push(`pinned: ${pool}`);
   if (state.form === "matrix" && isPooled(scene, count)) {
     words.push(`max-pooled to ${POOLED_SIZE} × ${POOLED_SIZE}; numbers ${where} are exact`);
   }
@@ -109,7 +111,7 @@ export function heatMarks(scene: Scene) {
   const hovered = hoveredPositions(scene);
   return {
     hovered: { row: hovered.query, column: hovered.key },
-    pinned: { row: scene.state.query, column: scene.state.key },
+    pinned: { rows: scene.state.queries, columns: scene.state.keys },
   };
 }
 
@@ -128,7 +130,7 @@ export function drawHeatLabels(
     const axis = {
       positions: queries,
       hovered: hovered.query,
-      pinned: state.query,
+      pinned: state.queries,
       size,
       there: stage?.numQueries ?? null,
       prompt: stream.prompt?.queries ?? null,
@@ -140,7 +142,7 @@ export function drawHeatLabels(
     const axis = {
       positions: keys,
       hovered: hovered.key,
-      pinned: state.key,
+      pinned: state.keys,
       size,
       there: stage?.numKeys ?? null,
       prompt: stream.prompt?.keys ?? null,

@@ -1,13 +1,13 @@
 import { side, visibleRows } from "../marks/axis.js";
 import { INVISIBLE, LinkList } from "../marks/links.js";
 import { type LinesLayout, linkEnd } from "./lines-layout.js";
-import { type Focus, type Series, shadingWeight } from "./series.js";
+import { type Focus, meanRow, type Series, shadingWeight, sumOf } from "./series.js";
 
 /** What the links of one picture are made from. */
 export interface LinesInput {
   readonly layout: LinesLayout;
   readonly series: readonly Series[];
-  /** Pinned positions: they are there even when scrolled away. */
+  /** The leading pins: they are there even when scrolled away. */
   readonly pinned: { readonly query: number | null; readonly key: number | null };
   readonly sinkAside: boolean;
   readonly focus: Focus;
@@ -135,10 +135,10 @@ function addSources(list: LinkList, input: LinesInput, group: number, key: numbe
 /** The links of the token in focus. */
 export function focusLinks(input: LinesInput): LinkList {
   const list = new LinkList();
-  const { about, query, key } = input.focus;
+  const { about, queries, keys } = input.focus;
   for (let group = 0; group < input.series.length; group++) {
-    if (about === "query" && query !== null) addFan(list, input, group, query);
-    if (about === "key" && key !== null) addSources(list, input, group, key);
+    if (about === "query") for (const query of queries) addFan(list, input, group, query);
+    if (about === "key") for (const key of keys) addSources(list, input, group, key);
   }
   return list;
 }
@@ -175,8 +175,8 @@ export function beyondWindow(input: LinesInput, count: number, least: number): B
   const visible = visibleRows(layout.queries.axis);
   const [start, end] = aboutKey ? readableQueries(input) : visible;
   for (const { rows } of series) {
-    if (focus.about === "query" && focus.query !== null) {
-      rows.row(focus.query)?.forEach((weight, key) => {
+    if (focus.about === "query") {
+      meanRow(rows, focus.queries)?.forEach((weight, key) => {
         see(key, weight);
       });
       continue;
@@ -184,7 +184,7 @@ export function beyondWindow(input: LinesInput, count: number, least: number): B
     for (let query = start; query < end; query++) {
       const row = rows.row(query);
       if (!row) continue;
-      if (aboutKey && focus.key !== null) see(query, row[focus.key] as number);
+      if (aboutKey) see(query, sumOf(row, focus.keys));
       else for (let key = sinkAside ? 1 : 0; key < row.length; key++) see(key, row[key] as number);
     }
   }
@@ -198,12 +198,12 @@ export function beyondWindow(input: LinesInput, count: number, least: number): B
 export function hiddenShare(input: LinesInput): { readonly above: number; readonly below: number } {
   const { layout, series, focus } = input;
   const [first, last] = visibleRows(layout.keys.axis);
-  const [start, end] =
-    focus.query === null ? visibleRows(layout.queries.axis) : [focus.query, focus.query + 1];
+  const [start, end] = visibleRows(layout.queries.axis);
+  const visible = Array.from({ length: end - start }, (_, i) => [start + i]);
   let [above, below] = [0, 0];
   for (const { rows } of series) {
-    for (let query = start; query < end; query++) {
-      const row = rows.row(query);
+    for (const queries of focus.queries.length > 0 ? [focus.queries] : visible) {
+      const row = meanRow(rows, queries);
       if (!row) continue;
       const sum = (from: number, to: number) => {
         let total = 0;

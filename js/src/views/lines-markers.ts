@@ -48,7 +48,7 @@ function remainders(scene: Scene, input: LinesInput, marked: ReadonlySet<number>
   const [first, last] = visibleRows(layout.keys.axis);
   const count = layout.keys.axis.count;
   if (focus.about === "key" || (first === 0 && last === count)) return [];
-  const share = memo(scene.stream, `hidden ${focus.query} ${pictureKey(input)}`, () =>
+  const share = memo(scene.stream, `hidden ${focus.queries} ${pictureKey(input)}`, () =>
     hiddenShare(input),
   );
   const { x, y, width, height } = layout.links;

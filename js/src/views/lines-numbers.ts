@@ -5,7 +5,7 @@ import type { Surface } from "../surface/surface.js";
 import { formatWeight } from "./format.js";
 import type { LinesInput } from "./lines-data.js";
 import { NUMBER_WIDTH } from "./lines-layout.js";
-import { shadingWeight } from "./series.js";
+import { meanRow, shadingWeight, sumOf } from "./series.js";
 import type { Scene } from "./view.js";
 
 /** Numbers beside labels: that many of the largest, and none below this weight. */
@@ -18,14 +18,16 @@ const SIZE = 11;
 type Partners = (group: number, index: number) => number | null;
 
 function partners({ series, sinkAside, focus }: LinesInput, shaded: boolean): Partners {
-  const read = (query: number | null, key: number | null, group: number) => {
-    const row = query === null ? null : series[group]?.rows.row(query);
-    if (!row || key === null) return null;
-    return shaded ? shadingWeight(row, key, sinkAside) : (row[key] as number);
+  const read = (queries: readonly number[], keys: readonly number[], group: number) => {
+    const rows = series[group]?.rows;
+    const row = rows ? meanRow(rows, queries) : null;
+    if (!row || keys.length === 0) return null;
+    if (!shaded) return sumOf(row, keys);
+    return keys.reduce((sum, key) => sum + shadingWeight(row, key, sinkAside), 0);
   };
   return focus.about === "query"
-    ? (group, index) => read(focus.query, index, group)
-    : (group, index) => read(index, focus.key, group);
+    ? (group, index) => read(focus.queries, [index], group)
+    : (group, index) => read([index], focus.keys, group);
 }
 
 /** The shade behind a partner's label, a segment per head. */
@@ -46,7 +48,7 @@ function numberedRows(
   weights: Partners,
 ): readonly number[] {
   const { focus } = input;
-  const pair = focus.about === "query" ? focus.key : focus.query;
+  const pair = focus.about === "query" ? focus.keys : focus.queries;
   const [first, last] = visibleRows(column.axis);
   const strengths: { index: number; weight: number }[] = [];
   for (let index = first; index < last; index++) {
@@ -55,11 +57,11 @@ function numberedRows(
     for (let group = 0; group < input.series.length; group++) {
       weight = Math.max(weight, weights(group, index) ?? 0);
     }
-    if (weight >= LEAST || index === pair) strengths.push({ index, weight });
+    if (weight >= LEAST || pair.includes(index)) strengths.push({ index, weight });
   }
   strengths.sort((a, b) => b.weight - a.weight);
   return strengths
-    .filter(({ index }, rank) => rank < SHOWN || index === pair)
+    .filter(({ index }, rank) => rank < SHOWN || pair.includes(index))
     .map(({ index }) => index);
 }
 

@@ -62,12 +62,12 @@ function drawAll(surface: Surface, scene: Scene, input: LinesInput): void {
 /** The pair in focus once more, on top and wider, so that it is found in its fan. */
 function drawPair(surface: Surface, input: LinesInput, links: LinkList): void {
   const { focus, layout, series } = input;
-  const other = focus.about === "query" ? focus.key : focus.query;
-  if (other === null) return;
+  const others = focus.about === "query" ? focus.keys : focus.queries;
+  if (others.length === 0) return;
   const ends = focus.about === "query" ? links.key : links.query;
   const draw = () => {
     for (let i = 0; i < links.length; i++) {
-      if (ends[i] !== other) continue;
+      if (!others.includes(ends[i] as number)) continue;
       const weight = links.weight[i] as number;
       const path = linkPath(layout.links, links.from[i] as number, links.to[i] as number);
       const stroke = series[links.group[i] as number]?.colour;
@@ -94,12 +94,13 @@ function drawColumn(
   const column = which === "query" ? layout.queries : layout.keys;
   if (column.width === 0) return;
   const pinned = input.pinned[which];
+  const pins = which === "query" ? scene.state.queries : scene.state.keys;
   const hovered = hoveredPositions(scene)[which];
   const shaded = focus.about === (which === "query" ? "key" : "query");
   const { stage, stream } = scene;
   const marks = {
     hovered,
-    pinned,
+    pinned: pins,
     there: (which === "query" ? stage?.numQueries : stage?.numKeys) ?? null,
     prompt: (which === "query" ? stream.prompt?.queries : stream.prompt?.keys) ?? null,
     ...(shaded ? { shades: shadesOf(input) } : {}),

@@ -66,6 +66,9 @@ export function drawTitle(surface: Surface, neuron: Neuron): void {
   }
   const notes: string[] = [];
   if (choices.length < state.heads.length) notes.push(`of ${state.heads.length} selected`);
+  if (data.querySource === "pinned" && state.queries.length > 1) {
+    notes.push(`the first of ${state.queries.length} pinned`);
+  }
   if (data.querySource === "last") notes.push("no query chosen: this is the last");
   const room = right - end - 6;
   // Half a note says nothing: the last gives way as a whole.

@@ -1,6 +1,15 @@
 import { drawCard } from "../marks/card.js";
 import type { Rect, Surface } from "../surface/surface.js";
-import { focusOf, pairNumbers, pairTitle, pointer, type Series } from "./series.js";
+import {
+  focusOf,
+  meanRow,
+  pairNumbers,
+  pairTitle,
+  pointer,
+  poolNote,
+  type Series,
+  sumOf,
+} from "./series.js";
 import type { Scene, View } from "./view.js";
 
 /** Rows a card shows before it becomes a table. */
@@ -15,19 +24,21 @@ export function drawPairCard(
   bounds: Rect,
 ): void {
   const at = pointer(scene.hover, view);
-  const { query, key } = focusOf(scene);
-  if (!at || query === null || key === null) return;
+  const focus = focusOf(scene);
+  const { queries, keys } = focus;
+  if (!at || queries.length === 0 || keys.length === 0) return;
   const known = series.flatMap(({ name, colour, rows }) => {
-    const row = rows.row(query);
+    const row = meanRow(rows, queries);
     return row
-      ? [{ label: name, colour, weight: row[key] as number, ...pairNumbers(row, key) }]
+      ? [{ label: name, colour, weight: sumOf(row, keys), ...pairNumbers(row, keys) }]
       : [];
   });
   if (known.length > MOST) known.sort((a, b) => b.weight - a.weight);
   const left = known.length - MOST;
-  const footnote = left > 0 ? `and ${left} weaker ${left === 1 ? "head" : "heads"}` : undefined;
+  const weaker = left > 0 ? `and ${left} weaker ${left === 1 ? "head" : "heads"}` : "";
+  const footnote = [weaker, poolNote(focus)].filter(Boolean).join(" · ") || undefined;
   const card = {
-    title: pairTitle(scene, query, key),
+    title: pairTitle(scene, queries, keys),
     rows: known.slice(0, MOST).map(({ label, colour, value, note }) => ({
       label,
       colour,

@@ -1,5 +1,6 @@
 import type { Rows } from "../data/blocks.js";
 import { labelOf, quotedPair } from "../marks/tokens.js";
+import type { Position } from "../protocol/generated.js";
 import { formatWeight, ordinal } from "./format.js";
 import type { Hover, Scene, View } from "./view.js";
 
@@ -56,6 +57,9 @@ export interface Focus {
   readonly about: "all" | "query" | "key";
   readonly query: number | null;
   readonly key: number | null;
+  /** All of them where several are pinned: weights of queries are averaged, of keys summed. */
+  readonly queries: readonly number[];
+  readonly keys: readonly number[];
 }
 
 /** The hovered positions, when they are of this layer's picture and exist. */
@@ -69,13 +73,13 @@ export function hoveredPositions(scene: Scene): { query: number | null; key: num
 }
 
 export function focusOf(scene: Scene): Focus {
-  const { query, key } = hoveredPositions(scene);
-  const { state } = scene;
-  if (query !== null) return { about: "query", query, key: key ?? state.key };
-  if (key !== null) return { about: "key", query: state.query, key };
-  if (state.query !== null) return { about: "query", query: state.query, key: state.key };
-  if (state.key !== null) return { about: "key", query: null, key: state.key };
-  return { about: "all", query: null, key: null };
+  const hovered = hoveredPositions(scene);
+  const queries = hovered.query === null ? scene.state.queries : [hovered.query];
+  const keys = hovered.key === null ? scene.state.keys : [hovered.key];
+  const [query = null, key = null] = [queries[0], keys[0]];
+  const byKey = query === null || (hovered.query === null && hovered.key !== null);
+  const about = key !== null && byKey ? "key" : query === null ? "all" : "query";
+  return { about, query, key, queries, keys };
 }
 
 /** What the pins alone would show: hits are looked up in this, or hovering would move them away. */
@@ -103,18 +107,75 @@ export function rankOf(row: Float32Array, key: number): { rank: number; of: numb
   return { rank, of };
 }
 
-/** "0.634" and "2nd of 9", for one pair. */
-export function pairNumbers(row: Float32Array, key: number): { value: string; note: string } {
-  const weight = row[key] as number;
-  const { rank, of } = rankOf(row, key);
-  return {
-    value: formatWeight(weight),
-    note: weight > 0 ? `${ordinal(rank)} of ${of}` : "",
-  };
+const means = new WeakMap<Rows, Map<string, Float32Array>>();
+
+/** The row of a query, or the mean of several queries' rows; null until all of them are here. */
+export function meanRow(rows: Rows, queries: readonly number[]): Float32Array | null {
+  const [first] = queries;
+  if (first === undefined) return null;
+  const leading = rows.row(first);
+  if (queries.length === 1 || !leading) return leading;
+  const known = means.get(rows) ?? new Map<string, Float32Array>();
+  const of = queries.join();
+  const made = known.get(of);
+  if (made) return made;
+  const row = new Float32Array(leading.length);
+  for (const query of queries) {
+    const one = rows.row(query);
+    if (!one) return null;
+    for (let key = 0; key < row.length; key++) {
+      row[key] = (row[key] as number) + (one[key] as number) / queries.length;
+    }
+  }
+  means.set(rows, known.set(of, row));
+  return row;
 }
 
-export function pairTitle(scene: Scene, query: number, key: number, room = 320): string {
-  return quotedPair(labelOf(scene.queries, query), " → ", labelOf(scene.keys, key), room);
+export function sumOf(row: Float32Array, keys: readonly number[]): number {
+  return keys.reduce((sum, key) => sum + (row[key] as number), 0);
+}
+
+/** "0.634" and "2nd of 9", for one pair; of several keys the sum, which has no rank. */
+export function pairNumbers(
+  row: Float32Array,
+  keys: readonly number[],
+): { value: string; note: string } {
+  const weight = sumOf(row, keys);
+  const [key] = keys;
+  const ranked = keys.length === 1 && key !== undefined && weight > 0;
+  const { rank, of } = ranked ? rankOf(row, key) : { rank: 0, of: 0 };
+  return { value: formatWeight(weight), note: ranked ? `${ordinal(rank)} of ${of}` : "" };
+}
+
+/** "mean of 2 queries, sum of 3 keys", or nothing where there is one of each. */
+export function poolNote({ queries, keys }: Pick<Focus, "queries" | "keys">): string {
+  const parts: string[] = [];
+  if (queries.length > 1) parts.push(`mean of ${queries.length} queries`);
+  if (keys.length > 1) parts.push(`sum of ${keys.length} keys`);
+  return parts.join(", ");
+}
+
+/** One label, those of a run, or the first of several and how many there are besides. */
+export function groupLabel(positions: readonly Position[], group: readonly number[]): string {
+  const sorted = [...group].sort((a, b) => a - b);
+  const [first = 0, last = 0] = [sorted[0], sorted.at(-1)];
+  const run = last - first + 1 === sorted.length;
+  if (run && sorted.length > 3) return `${labelOf(positions, first)} … ${labelOf(positions, last)}`;
+  if (run || sorted.length < 4) {
+    return sorted.map((index) => labelOf(positions, index)).join(run ? " " : ", ");
+  }
+  return `${labelOf(positions, group[0] as number)} +${group.length - 1}`;
+}
+
+export function pairTitle(
+  { queries, keys }: Pick<Scene, "queries" | "keys">,
+  query: number | readonly number[],
+  key: number | readonly number[],
+  room = 320,
+): string {
+  const label = (positions: readonly Position[], of: number | readonly number[]) =>
+    groupLabel(positions, typeof of === "number" ? [of] : of);
+  return quotedPair(label(queries, query), " → ", label(keys, key), room);
 }
 
 /** The key of a row's largest weight, the first of equals. */

@@ -1,7 +1,8 @@
 import type { Blocks } from "../data/blocks.js";
 import type { Medium } from "../data/media.js";
 import type { Thumbnails } from "../data/thumbnails.js";
-import type { LayerMeta, Meta, Position, State, StreamMeta } from "../protocol/generated.js";
+import type { LayerMeta, Meta, Position, StreamMeta } from "../protocol/generated.js";
+import type { State } from "../state/selection.js";
 import type { Theme } from "../styles/theme.js";
 import type { Rect, Surface } from "../surface/surface.js";
 

@@ -1,6 +1,7 @@
 import { type Blocks, Matrix, type Rows, type What } from "../../src/data/blocks.js";
 import { Thumbnails } from "../../src/data/thumbnails.js";
-import type { LayerMeta, Meta, Position, State, StreamMeta } from "../../src/protocol/generated.js";
+import type { LayerMeta, Meta, Position, StreamMeta } from "../../src/protocol/generated.js";
+import { type State, withPins } from "../../src/state/selection.js";
 import { themes } from "../../src/styles/theme.js";
 import type { Hover, Options, Scene } from "../../src/views/view.js";
 
@@ -216,6 +217,7 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     return made;
   };
   const { stream, thumbnails } = makeStream(layers, given.sampled ?? false, heads);
+  const pins = withPins(given.state ?? {});
   const state: State = {
     view: "all",
     stream: "self",
@@ -223,11 +225,13 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     heads: [0],
     query: null,
     key: null,
+    queries: [],
+    keys: [],
     form: "lines",
     compare: [],
     step: null,
     theme: "auto",
-    ...given.state,
+    ...pins,
   };
   const layer = layers.find((l) => l.layer === state.layer);
   if (!layer) throw new RangeError(`no layer ${state.layer}`);

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { Matrix } from "../../src/data/blocks.js";
 import { drawFigure, titleOf } from "../../src/figure/compose.js";
-import type { Generation, Meta, Prompt, State } from "../../src/protocol/generated.js";
+import type { Generation, Meta, Prompt } from "../../src/protocol/generated.js";
 import { layoutViews } from "../../src/shell/layout.js";
 import { following, stepText } from "../../src/shell/steps.js";
+import type { State } from "../../src/state/selection.js";
 import { isThere, numSteps, stagedBlocks, stagedState, stageOf } from "../../src/state/stage.js";
 import { clampTo } from "../../src/state/state.js";
 import { headView } from "../../src/views/head.js";

@@ -1,15 +1,17 @@
 import { describe, expect, it } from "vitest";
-import type { Meta, State } from "../../src/protocol/generated.js";
+import type { Meta } from "../../src/protocol/generated.js";
 import {
   addToCompare,
   click,
   clickHead,
+  drag,
   letGo,
   setStream,
   stepHead,
   stepLayer,
   toggleHead,
 } from "../../src/state/actions.js";
+import { type State, toTraits } from "../../src/state/selection.js";
 import { clampTo, createState, readState, writeState } from "../../src/state/state.js";
 import { bindTraits, readTraits, type TraitModel } from "../../src/state/traits.js";
 
@@ -33,6 +35,8 @@ const start: State = {
   heads: [1, 3],
   query: 4,
   key: 6,
+  queries: [4],
+  keys: [6],
   form: "lines",
   compare: [[0, 3]],
   step: null,
@@ -55,12 +59,30 @@ describe("actions", () => {
   });
 
   it("pin and let go of tokens, one thing at a time", () => {
-    expect(click(start, "head", { query: 2 }, false)).toEqual({ query: 2 });
-    expect(click(start, "head", { query: 4 }, false)).toEqual({ query: null });
-    expect(click(start, "head", { query: 4, key: 6 }, false)).toEqual({ query: null, key: null });
+    expect(click(start, "head", { query: 2 }, false)).toEqual({ queries: [2] });
+    expect(click(start, "head", { query: 4 }, false)).toEqual({ queries: [] });
+    expect(click(start, "head", { query: 4, key: 6 }, false)).toEqual({ queries: [], keys: [] });
     expect(letGo(start)).toEqual({ key: null });
     expect(letGo({ ...start, key: null })).toEqual({ query: null });
     expect(letGo({ ...start, key: null, query: null })).toEqual({ compare: [] });
+  });
+
+  it("pin several tokens, one by one or by a drag", () => {
+    const two = { ...start, queries: [4, 1] };
+    expect(click(start, "head", { query: 1 }, true)).toEqual({ queries: [4, 1] });
+    expect(click(two, "head", { query: 4 }, true)).toEqual({ queries: [1] });
+    // Of several, a plain click keeps the one that was clicked.
+    expect(click(two, "head", { query: 4 }, false)).toEqual({ queries: [4] });
+    expect(click(two, "head", { query: 0, key: 2 }, true)).toEqual({
+      queries: [4, 1, 0],
+      keys: [6, 2],
+    });
+    expect(drag({ query: 3 }, { query: 1 })).toEqual({ queries: [3, 2, 1] });
+    expect(drag({ query: 0, key: 5 }, { query: 1, key: 5 })).toEqual({
+      queries: [0, 1],
+      keys: [5],
+    });
+    expect(drag({ query: 3 }, { query: 1, key: 2 })).toEqual({});
   });
 
   it("choose the head to take apart among the selected ones", () => {
@@ -97,11 +119,12 @@ describe("actions", () => {
   });
 
   it("clamp anything to what exists", () => {
-    const wild = { ...start, layer: 9, heads: [7], query: 50, key: 6, compare: [[3, 1], [3, 2]] } as State; // biome-ignore format: pairs
+    const wild = { ...start, layer: 9, heads: [7], queries: [50, 2], keys: [6], compare: [[3, 1], [3, 2]] } as State; // biome-ignore format: pairs
     expect(clampTo(meta, wild)).toMatchObject({
       layer: 3,
       heads: [0],
-      query: null,
+      query: 2,
+      queries: [2],
       key: 6,
       compare: [[3, 1]],
     });
@@ -109,7 +132,7 @@ describe("actions", () => {
 });
 
 class FakeModel implements TraitModel {
-  readonly values = new Map<string, unknown>(Object.entries(start));
+  readonly values = new Map<string, unknown>(Object.entries(toTraits(start)));
   readonly listeners = new Map<string, Set<() => void>>();
   saves = 0;
   get(name: string) {
@@ -140,8 +163,14 @@ describe("traits", () => {
     writeState(shared, { layer: 3, heads: [0] });
     expect([model.get("layer"), model.get("heads"), model.saves]).toEqual([3, [0], 1]);
     model.set("query", 2);
-    expect(readState(shared).query).toBe(2);
+    expect(readState(shared)).toMatchObject({ query: 2, queries: [2] });
+    model.set("key", [3, 5]);
+    expect(readState(shared)).toMatchObject({ key: 3, keys: [3, 5] });
     expect(model.saves).toBe(1);
+    writeState(shared, { queries: [1, 4], keys: [] });
+    expect([model.get("query"), model.get("key"), model.saves]).toEqual([[1, 4], null, 2]);
+    writeState(shared, { query: 0 });
+    expect(readTraits(model)).toMatchObject({ queries: [0], query: 0 });
     abort.abort();
     const left = Array.from(model.listeners.values()).reduce((sum, set) => sum + set.size, 0);
     expect(left).toBe(0);

@@ -10,7 +10,7 @@ test("a pair's rank counts the keys that its query can see, as the cards do", ()
     state: { query: 3, key: 1, heads: [2] },
   });
   const row = scene.blocks.weights(0, 2).row(3) as Float32Array;
-  const { value, note } = pairNumbers(row, 1);
+  const { value, note } = pairNumbers(row, [1]);
   expect(note).toMatch(/ of 4$/);
   expect(statusText(scene)).toContain(`${value} (${note})`);
   const masked = attentionScene({

@@ -69,7 +69,7 @@ function inputOf(scene: Scene, scroll: number, height = 160): LinesInput {
     series,
     pinned: { query: null, key: null },
     sinkAside: options.setSinkAside,
-    focus: { about: "all", query: null, key: null },
+    focus: { about: "all", query: null, key: null, queries: [], keys: [] },
     pictures: 1,
   };
 }
