@@ -54,7 +54,7 @@ def test_repr_is_short_and_stable(view: aw.AttentionWidget) -> None:
         ("heads", [], "pass at least one, such as heads=[0]"),
         ("heads", "all", "got 'all': pass a list"),
         ("heads", None, "got None: pass a list"),
-        ("query", 5, "query must be an integer in 0..4, or None for no pin, got 5"),
+        ("query", 5, "query must be an integer in 0..4, a list of them, or None for no pin, got 5"),
         ("key", -1, "key must be an integer in 0..6"),
         ("stream", "encoder", "stream must be one of 'decoder', 'probe', got 'encoder'"),
         ("compare", [(0, 9)], "heads must be integers in 0..3, got [9]"),

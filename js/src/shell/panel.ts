@@ -141,7 +141,9 @@ export class Panel {
       event.pointerType === "touch" || event.button !== 0 ? null : this.hitAt(at.x, at.y);
     const position = from?.query !== undefined || from?.key !== undefined;
     const ranges = this.view.name === "head" || this.view.name === "compare";
-    const plain = from && position && ranges && !from.action && !modified(event);
+    // What lies between two patches of a picture is no range.
+    const inRow = this.scene?.state.form !== "image";
+    const plain = from && position && ranges && inRow && !from.action && !modified(event);
     this.dragging = plain ? { from, ...at } : null;
   }
 

@@ -33,7 +33,7 @@ const FILLED = 2;
 
 function drawHeader(surface: Surface, scene: Scene, plan: ImagePlan, { aim }: Shown) {
   const { queries, keys, theme, stream } = scene;
-  const { about } = aim;
+  const { about, group } = aim;
   const { lens, left, width } = plan;
   const room = width - 150;
   let words = `mean over ${queries.length} queries`;
@@ -43,6 +43,9 @@ function drawHeader(surface: Surface, scene: Scene, plan: ImagePlan, { aim }: Sh
       about === null
         ? "point at a key to see who attends to it"
         : `key ${quoted(keys, about, room)}`;
+  }
+  if (group.length > 1) {
+    words = lens.over === "key" ? `mean of ${group.length} queries` : `sum of ${group.length} keys`;
   }
   const y = HEADER / 2 - 2;
   const fill = about === null ? theme.muted : theme.text;
@@ -97,7 +100,7 @@ function drawMarks(
   const pinned = state[lens.over];
   if (pinned !== aim.pointed) mark(lens.places, pinned, theme.muted);
   mark(lens.places, aim.pointed, lens.kind === "image" ? "#ffffff" : theme.text);
-  mark(ownPlaces(scene, lens), aim.about, ASKING);
+  for (const asking of aim.group) mark(ownPlaces(scene, lens), asking, ASKING);
 }
 
 /** Cyan: the one colour that the heat has not. */

@@ -1,11 +1,13 @@
 import { type Lens, placesOf, type Strip } from "./places.js";
-import { hoveredPositions, type Series, shadingWeight } from "./series.js";
+import { hoveredPositions, meanRow, type Series, shadingWeight, sumOf } from "./series.js";
 import type { Scene } from "./view.js";
 
 /** What the picture is about: one position of the other axis, and the one that is pointed at. */
 export interface Aim {
   /** The query whose weights are drawn over the keys (or the key, over queries); null for all queries. */
   readonly about: number | null;
+  /** All of them where several are pinned: queries are averaged, keys summed. */
+  readonly group: readonly number[];
   /** The position over the medium that is looked at. */
   readonly pointed: number | null;
   /** Whether the tokens beside are shaded by what they have to do with the position pointed at. */
@@ -17,11 +19,14 @@ export function aimOf(scene: Scene, lens: Lens): Aim {
   const { state } = scene;
   const [other, own] =
     lens.over === "key" ? (["query", "key"] as const) : (["key", "query"] as const);
-  const about = hovered[other] ?? state[other];
+  const pins = other === "query" ? state.queries : state.keys;
+  const at = hovered[other];
+  const group = at === null ? pins : [at];
+  const about = group[0] ?? null;
   const pointed = hovered[own] ?? state[own];
   const backwards =
     pointed !== null && (hovered[own] !== null ? hovered[other] === null : about === null);
-  return { about, pointed, backwards };
+  return { about, group, pointed, backwards };
 }
 
 /** A head's weights over the axis that lies in the media, as they are shaded; null until they have come. */
@@ -29,14 +34,17 @@ export function weightsOver(
   scene: Scene,
   lens: Lens,
   { layer, head, rows }: Series,
-  about: number | null,
+  group: readonly number[],
 ): ArrayLike<number> | null {
   if (lens.over === "query") {
-    if (about === null) return null;
+    if (group.length === 0) return null;
     // Only what is here: a row that is missing leaves its patch without a shade.
-    return scene.queries.map((_, query) => rows.row(query)?.[about] ?? Number.NaN);
+    return scene.queries.map((_, query) => {
+      const row = rows.row(query);
+      return row ? sumOf(row, group) : Number.NaN;
+    });
   }
-  const row = about === null ? scene.blocks.mean(layer, head) : rows.row(about);
+  const row = group.length === 0 ? scene.blocks.mean(layer, head) : meanRow(rows, group);
   if (!row || !scene.options.setSinkAside) return row;
   return row.map((_, key) => shadingWeight(row, key, true));
 }
@@ -49,9 +57,9 @@ export function stripWeights(
   series: Series,
   aim: Aim,
 ): ArrayLike<number> | null {
-  const { about, pointed, backwards } = aim;
+  const { group, pointed, backwards } = aim;
   if (strip.axis === lens.over || (lens.same && !backwards)) {
-    const weights = weightsOver(scene, lens, series, about);
+    const weights = weightsOver(scene, lens, series, group);
     return weights && strip.indices.map((index) => weights[index] as number);
   }
   if (!backwards || pointed === null) return null;

@@ -69,7 +69,7 @@ export function imageNotes(scene: Scene, lens: Lens, aim: Aim, most: number): re
 }
 
 function footerHeight(scene: Scene, lens: Lens): number {
-  const none: Aim = { about: null, pointed: null, backwards: false };
+  const none: Aim = { about: null, group: [], pointed: null, backwards: false };
   const scale = lens.kind === "image" ? LEGEND_BAR : LEGEND_LINE;
   return 8 + scale + LEGEND_LINE * imageNotes(scene, lens, none, 0).length;
 }
@@ -146,7 +146,7 @@ export interface Shown {
 
 export function shownIn(scene: Scene, { lens, series }: ImagePlan): Shown {
   const aim = aimOf(scene, lens);
-  const over = series.map((each) => weightsOver(scene, lens, each, aim.about));
+  const over = series.map((each) => weightsOver(scene, lens, each, aim.group));
   const beside = lens.strips.map((strip) =>
     series.map((each) => stripWeights(scene, lens, strip, each, aim)),
   );

@@ -24,7 +24,7 @@ function drawChip(surface: Surface, scene: Scene, plan: ImagePlan, shown: Shown,
   const rect = rectOf(plan, chip);
   const at = strip.indices.indexOf(chip.index);
   const hovered = hoveredPositions(scene);
-  const pinned = state[strip.axis] === chip.index;
+  const pinned = (strip.axis === "query" ? state.queries : state.keys).includes(chip.index);
   const pointed = hovered[strip.axis] === chip.index;
   surface.rect(rect, { fill: theme.wash, radius: 2 });
   plan.series.forEach(({ colour }, n) => {

@@ -117,9 +117,9 @@ test("in a vision model a patch asks; once one is pinned, pointing reads and cli
   const pinned = vit({ state: { query: 2 } });
   const hit = headView.hit(pinned, FRAME, ...at);
   expect(hit).toEqual({ key: 4, pin: { query: 4 } });
-  expect(click(pinned.state, "head", hit ?? {}, false)).toEqual({ query: 4 });
+  expect(click(pinned.state, "head", hit ?? {}, false)).toEqual({ queries: [4] });
   const own = headView.hit(pinned, FRAME, ...middle(picture, 0, 1));
-  expect(click(pinned.state, "head", own ?? {}, false)).toEqual({ query: null });
+  expect(click(pinned.state, "head", own ?? {}, false)).toEqual({ queries: [] });
 });
 
 test("beside text a patch is what tokens look at: they are shaded by that", () => {
