@@ -26,6 +26,7 @@ GIVEN = (
     "pixel_values_videos",
     "image_grid_thw",
     "video_grid_thw",
+    "grid_thw",
     "flattened_patches",
     "input_features",
     "input_values",
@@ -45,10 +46,12 @@ class Still:
     Attributes:
         pixels: As the model was given it, ``[channel, height, width]``.
         grid: Rows and columns of the tokens that stand for it in a text, where the inputs tell.
+        own: Whether it belongs to the row that is recorded; packed pictures of all rows are seen together.
     """
 
     pixels: Tensor
     grid: tuple[int, int] | None = None
+    own: bool = True
 
 
 def of_row(tensor: Tensor, row: int, rows: int) -> Tensor | None:
@@ -76,15 +79,19 @@ def stills(given: Mapping[str, Tensor], config: Any, row: int, rows: int) -> lis
         pixels = given.get(name)
         if pixels is None or not pixels.is_floating_point():
             continue
-        if grids in given and pixels.ndim == 2:
-            found += _unpacked(pixels, given[grids], config) if rows == 1 else []
+        sizes = given.get(grids, given.get("grid_thw"))
+        if sizes is not None and pixels.ndim == 2:
+            packed = _unpacked(pixels, sizes, config)
+            share = len(packed) // rows if len(packed) % rows == 0 else 0
+            own_ones = range(row * share, (row + 1) * share)
+            found += [replace(still, own=n in own_ones) for n, still in enumerate(packed)]
             continue
         own = of_row(pixels, row, rows)
-        if own is None or own.ndim not in {4, 5} or own.shape[-3] not in range(1, 17):
+        if own is None or own.ndim < 4 or own.shape[-3] not in range(1, 17):
             continue
         tube = vision_setting(config, "tubelet_size") or 1
         every = tube[0] if isinstance(tube, (tuple, list)) else tube
-        frames = own if own.ndim == 4 else own[:, ::every].flatten(0, 1)
+        frames = (own if own.ndim == 4 else own[:, ::every]).flatten(0, -4)
         found += [_whole_patches(Still(frame), config) for frame in frames]
     flat = given.get("flattened_patches")
     if flat is not None and flat.ndim == 3 and row < len(flat):

@@ -67,7 +67,9 @@ def _packed(tower: Tower, count: int) -> Positions | None:
     merge = getattr(config, "spatial_merge_size", None)
     if grids is None or not isinstance(merge, int):
         return None
-    order = packed_order(grids, merge)
+    if int(grids.prod(-1).sum()) != count:  # pictures and films in one pass each
+        grids = tower.joined("grid_thw")
+    order = packed_order(grids, merge) if grids is not None else []
     windows = _window_order(grids, config, merge)
     if windows is not None and len(windows) * merge**2 == len(order):
         unit = merge**2
@@ -115,7 +117,8 @@ def _grid(tower: Tower, count: int) -> Positions | None:
     height, width = patch if isinstance(patch, (tuple, list)) else (patch, patch)
     rows, columns = shape[-2] // height, shape[-1] // width
     times = shape[-4] // (tube or 1) if len(shape) == 5 else 1
-    for images in {times, 1}:
+    batch = shape[0] if len(shape) == 4 else 1  # several may stand in one sequence (Pixtral)
+    for images in dict.fromkeys((times, 1, batch)):
         names = _leading(tower, count - images * rows * columns)
         if names is not None:
             return patch_positions(rows, columns, names, images=images)

@@ -115,19 +115,23 @@ def _counted(patches: list[Position], count: int) -> list[Position]:
 
 def _stand_ins(tokens: list[Position], stills: Sequence[Still]) -> list[Position]:
     """Give the tokens that stand for patches in a text their place; as they are where it is not known."""
-    grids = [still.grid for still in stills]
-    if None in grids and stills and len(tokens) % len(stills) == 0:
-        share = len(tokens) // len(stills)
-        grids = [_even(share, *still.pixels.shape[1:]) for still in stills]
+    own = {number: still for number, still in enumerate(stills) if still.own}
+    grids = {number: still.grid for number, still in own.items()}
+    if None in grids.values() and len(tokens) % len(own) == 0:
+        share = len(tokens) // len(own)
+        grids = {number: _even(share, *still.pixels.shape[1:]) for number, still in own.items()}
     cells = [
         (number, row, column, grid)
-        for number, grid in enumerate(grids)
+        for number, grid in grids.items()
         if grid is not None
         for row in range(grid[0])
         for column in range(grid[1])
     ]
     if len(cells) != len(tokens):
-        return [replace(token, kind="special") for token in tokens]
+        return [replace(token, kind="special", medium=None) for token in tokens]
+    # Films come after pictures among the media, wherever they stand in the text.
+    order = sorted(range(len(tokens)), key=lambda place: tokens[place].medium or 0)
+    found = dict(zip(order, cells, strict=True))
     several = len(stills) > 1
     return [
         replace(
@@ -138,7 +142,9 @@ def _stand_ins(tokens: list[Position], stills: Sequence[Still]) -> list[Position
             grid=grid,
             medium=number,
         )
-        for token, (number, row, column, grid) in zip(tokens, cells, strict=True)
+        for token, (number, row, column, grid) in (
+            (token, found[place]) for place, token in enumerate(tokens)
+        )
     ]
 
 

@@ -47,7 +47,8 @@ _MAIN = (
 )
 _KEPT = ("input_ids", "decoder_input_ids", "token_type_ids", "attention_mask", "decoder_attention_mask",
          "encoder_attention_mask")  # fmt: skip
-_STAND_INS = (("image", "patch"), ("video", "patch"), ("audio", "frame"))
+# The kind of position that each stands for, and which come first among the media.
+_STAND_INS = (("image", "patch", 0), ("video", "patch", 1), ("audio", "frame", None))
 _SHAPES = ("pixel_values", "input_features", "input_values", "inputs_embeds")
 
 
@@ -280,12 +281,14 @@ def _tokens(ids: Tensor, types: Tensor | None, tokenizer: Any, hints: Hints) -> 
 def _stand_ins(ids: Tensor, positions: Positions, config: Any) -> Positions:
     """Mark the tokens in whose place the model puts patches of an image or frames of a sound."""
     kinds = {
-        getattr(config, f"{name}_token_{suffix}", None): kind
-        for name, kind in _STAND_INS
+        getattr(config, f"{name}_token_{suffix}", None): (kind, first)
+        for name, kind, first in _STAND_INS
         for suffix in ("index", "id")
     }
     return tuple(
-        replace(position, kind=kinds[token]) if token in kinds else position
+        replace(position, kind=kinds[token][0], medium=kinds[token][1])
+        if token in kinds
+        else position
         for token, position in zip(ids.tolist(), positions, strict=True)
     )
 

@@ -200,6 +200,35 @@ def test_several_packed_pictures_attend_to_themselves_only() -> None:
     np.testing.assert_array_equal(whole[1].weights().sum(0) > 0, own[:, None] == own)
 
 
+def test_packed_pictures_of_a_batch_are_told_apart_by_its_rows() -> None:
+    both = [picture(24, 16), picture(16, 16).rotate(90)]
+    made = [seeing.packed(image, patch=4, merge=2, depth=2) for image in both]
+    first = [1, *[IMAGE_TOKEN] * 6, 5, 6, 7]
+    second = [1, *[IMAGE_TOKEN] * 4, 5, 6, 7, 8, 9]
+    inputs = {"input_ids": torch.tensor([first, second])}
+    inputs["pixel_values"] = torch.cat([pixels for pixels, _ in made])
+    inputs["image_grid_thw"] = torch.cat([sizes for _, sizes in made])
+    inputs["mm_token_type_ids"] = (inputs["input_ids"] == IMAGE_TOKEN).int()
+    model = seeing.qwen("Qwen2VL")
+    for row, expected in enumerate((grid(2, 3), grid(2, 2, 1))):
+        attention = capture(model, inputs, Processor(), batch=row)
+        assert cells(attention["decoder"].key_positions) == expected
+        assert differ(attention.media[row], both[row]) < 0.6
+
+
+def test_pictures_and_a_film_in_one_prompt() -> None:
+    still, sizes = seeing.packed(picture(24, 16), patch=4, merge=2, depth=2)
+    film, length = seeing.packed(picture(16, 16), patch=4, merge=2, depth=2)
+    ids = [[1, *[seeing.VIDEO_TOKEN] * 4, 5, *[IMAGE_TOKEN] * 6, 6]]
+    inputs = {"input_ids": torch.tensor(ids), "pixel_values": still, "image_grid_thw": sizes}
+    inputs |= {"pixel_values_videos": film, "video_grid_thw": length}
+    kinds = (inputs["input_ids"] == IMAGE_TOKEN).int()
+    inputs["mm_token_type_ids"] = kinds + 2 * (inputs["input_ids"] == seeing.VIDEO_TOKEN).int()
+    attention = capture(seeing.qwen("Qwen2VL"), inputs, Processor())
+    assert [(medium.width, medium.height) for medium in attention.media] == [(24, 16), (16, 16)]
+    assert cells(attention["decoder"].key_positions) == grid(2, 2, 1) + grid(2, 3)
+
+
 def test_patches_that_carry_their_place() -> None:
     image = picture(24, 16)
     values = pixel_values(image)[0]
