@@ -115,6 +115,11 @@ def _paddleocr_vision(make: Any) -> dict[str, Any]:
     }
 
 
+def _text_line(make: Any) -> dict[str, Any]:
+    """Two lines of text, wider than high."""
+    return {"pixel_values": make.normal(2, 3, 96, 160)}
+
+
 def _seggpt(make: Any) -> dict[str, Any]:
     return {
         name: make.normal(2, 3, 64, 64)
@@ -174,6 +179,7 @@ GIVEN: dict[str, Callable[[Any], dict[str, Any]]] = {
     "paddleocr_vl_vision": _paddleocr_vision,
     "pix2struct": _flattened_patches,
     "pix2struct_vision_model": _flattened_patches,
+    "pp_ocrv5_mobile_rec": _text_line,
     "seggpt": _seggpt,
     "siglip2": _siglip2,
     "siglip2_vision_model": _siglip2,

@@ -40,6 +40,17 @@ def _session(name: str) -> Callable[[Any], dict[str, Any]]:
     return made
 
 
+def _words(make: Any) -> dict[str, Any]:
+    """A video of two frames, and words for what is to be found in it."""
+    session = transformers.models.sam3_video.modeling_sam3_video.Sam3VideoInferenceSession(
+        video=make.normal(2, 3, 64, 64), video_height=64, video_width=64, dtype=torch.float32
+    )
+    prompt = session.add_prompt("a dog")
+    session.prompt_input_ids[prompt] = make.ids(5)[:1]
+    session.prompt_attention_masks[prompt] = torch.ones(1, 5, dtype=torch.long)
+    return {"inference_session": session, "frame_idx": 0}
+
+
 def _detr_encoder(make: Any) -> dict[str, Any]:
     width = make.config.hidden_size
     return {
@@ -93,6 +104,7 @@ GIVEN: dict[str, Callable[[Any], dict[str, Any]]] = {
     "sam3_lite_text_mask_decoder": _mask_decoder,
     "sam3_mask_decoder": _mask_decoder,
     "sam3_tracker": _points,
+    "sam3_video": _words,
     "sam3_tracker_video": _session("Sam3TrackerVideo"),
     "sam_hq": _points,
 }

@@ -172,6 +172,11 @@ def _voxtral_realtime_text(make: Any) -> dict[str, Any]:
     return {**make.text(), "passed_on": {"t_cond": make.normal(1, 1, make.config.hidden_size)}}
 
 
+def _spoken(make: Any) -> dict[str, Any]:
+    """A spectrogram for a vocoder."""
+    return {"spectrogram": make.normal(2, 20, make.config.model_in_dim)}
+
+
 def _fun_asr(make: Any) -> dict[str, Any]:
     width = make.config.num_mel_bins * make.config.num_stacked_frames
     return {"input_features": make.normal(2, 20, width), "input_features_mask": make.mask(20, 14)}
@@ -190,6 +195,7 @@ GIVEN: dict[str, Callable[[Any], dict[str, Any]]] = {
     "dia": _dia,
     "dia_decoder": _dia_decoder,
     "dots3_note_audio_encoder": _dots3_audio,
+    "fastspeech2_conformer_hifigan": _spoken,
     "fun_asr_nano_encoder": _fun_asr,
     "gemma3n_audio": _gemma3n_audio,
     "gemma4_audio": _gemma4_audio,
@@ -211,6 +217,7 @@ GIVEN: dict[str, Callable[[Any], dict[str, Any]]] = {
     "speech-encoder-decoder": _waveform(4000, channel=False),
     "voxtral_realtime": _voxtral_realtime,
     "voxtral_realtime_text": _voxtral_realtime_text,
+    "speecht5_hifigan": _spoken,
     "wav2vec2-bert": _conformer_frames,
     "xcodec": _waveform(6400),
     "xcodec2": _codec_frames,
