@@ -166,7 +166,7 @@ PARTS: dict[str, str] = {
 }
 # Positions of three axes share the width of a head.
 _THREE_AXES = {
-    "cohere_compass_text", "glm4v_moe_text", "hunyuan_vl_text", "paddleocr_vl_text", "qwen2_5_omni_talker",
+    "glm4v_moe_text", "hunyuan_vl_text", "paddleocr_vl_text", "qwen2_5_omni_talker",
     "qwen2_5_omni_text", "qwen2_5_vl_text", "qwen2_vl_text",
 }  # fmt: skip
 # The class to measure, where the first one that can be made is only a part.
