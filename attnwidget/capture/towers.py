@@ -193,6 +193,14 @@ def batch_size(inputs: dict[str, Any], *, guess: bool = False) -> int | None:
     for tensor in named:
         if isinstance(tensor, torch.Tensor) and tensor.ndim > 1:
             return int(tensor.shape[0])
+    # Code that is not in transformers has names of its own: token ids and images are known by their axes.
+    first = next((value for value in inputs.values() if isinstance(value, torch.Tensor)), None)
+    if (
+        first is not None
+        and not first.is_nested
+        and first.ndim == 2 + 2 * first.is_floating_point()
+    ):
+        return int(first.shape[0])
     # Under another name: states or a spectrogram. With two axes it may be patches of several images, all in one row.
     for tensor in inputs.values() if guess else ():
         if isinstance(tensor, torch.Tensor) and tensor.ndim > 2 and tensor.is_floating_point():

@@ -85,6 +85,39 @@ def test_capture_takes_ids_for_a_model_by_hand() -> None:
     assert len(attention["decoder"].key_positions) == 7
 
 
+def test_rows_are_counted_whatever_the_input_is_called() -> None:
+    model = build(gpts.CausalSelfAttention)
+    with pytest.raises(ValueError, match="a batch of 3; say which row"), recording(model):
+        model(zoo.ids(7, rows=3))
+    with (
+        pytest.raises(ValueError, match=r"batch must be in 0\.\.2, got 3"),
+        recording(model, batch=3),
+    ):
+        model(zoo.ids(7, rows=3))
+
+
+class Windows(nn.Module):
+    """An image cut into four windows that attend within themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attn = gpts.TimmAttention(fused=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        cut = x.unflatten(3, (2, -1)).unflatten(2, (2, -1)).permute(0, 2, 4, 3, 5, 1)
+        return self.attn(cut.flatten(3, 4).flatten(0, 2))
+
+
+def test_windows_are_no_rows() -> None:
+    model = wake(Windows())
+    image = torch.randn(1, gpts.WIDTH, 4, 4, generator=torch.Generator().manual_seed(0)) * 2
+    with torch.no_grad(), recording(model) as attention:
+        model(image)
+    (layer,) = layers(attention.attention)
+    assert layer.weights().shape == (gpts.HEADS, 16, 16)
+    assert (layer.weights() > 0).sum() == gpts.HEADS * 4 * 4 * 4
+
+
 def test_timm_itself() -> None:
     try:
         from timm.layers import Attention
