@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnwidget.attention import Stream
+from attnwidget.capture.grids import reduced
 from attnwidget.capture.labels import index_positions
 from attnwidget.capture.projections import value_norms
 from attnwidget.capture.sources import Source, grouped, sources_of
@@ -135,8 +136,11 @@ class _StreamBuilder:
             return Axis(axis.positions[:placed], axis.real[:placed]), axis
         start = first.num_keys - first.num_queries
         if own:
-            # No tokens of which the first are in a cache: queries that were learned, or stand for groups.
-            return Axis(index_positions(first.num_queries), _all(first.num_queries)), axis
+            # No tokens of which the first are in a cache: patches whose keys were merged, queries that were learned, or
+            # stand for groups.
+            tower = next(enclosing(self.recorder.towers, first.path))
+            count = first.num_queries
+            return Axis(reduced(tower, count) or index_positions(count), _all(count)), axis
         return Axis(axis.positions[start:], axis.real[start:]), axis
 
     def _pieces(self, pieces: Pieces, size: int) -> Positions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.capture.labels import frame_positions, patch_positions, place_patch
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.towers import Tower
     from attnwidget.positions import Positions
 
-__all__ = ["frames", "packed_order", "patches", "vision_setting"]
+__all__ = ["even", "frames", "packed_order", "patches", "reduced", "vision_setting"]
 
 _SAMPLING_RATE = 16_000  # of every speech model that reads raw samples
 _HOP_SECONDS = 0.01  # between two columns of Whisper's spectrogram
@@ -34,7 +35,12 @@ def patches(tower: Tower, count: int) -> Positions | None:
         tower: The model they belong to.
         count: How many positions there are.
     """
-    return _packed(tower, count) or _flattened(tower, count) or _grid(tower, count)
+    return (
+        _packed(tower, count)
+        or _flattened(tower, count)
+        or _grid(tower, count)
+        or reduced(tower, count)
+    )
 
 
 def packed_order(grids: Tensor, merge: int) -> list[tuple[int, int, int, tuple[int, int]]]:
@@ -128,6 +134,25 @@ def _grid(tower: Tower, count: int) -> Positions | None:
         if rows * columns == count:
             return patch_positions(rows, columns)
     return None
+
+
+def even(count: int, height: int, width: int) -> tuple[int, int] | None:
+    """Return the rows and columns of ``count`` square cells that fill a picture."""
+    rows = isqrt(count * height // width) if width else 0
+    for guess in (rows, rows + 1):
+        if guess and count % guess == 0 and guess * width == (count // guess) * height:
+            return guess, count // guess
+    return None
+
+
+def reduced(tower: Tower, count: int) -> Positions | None:
+    """Lay out a stage whose keys are fewer than its queries, each on a grid of their own (SegFormer, PVT)."""
+    shape, config = tower.last("pixel_values"), getattr(tower.module, "config", None)
+    names = ("sr_ratios", "sequence_reduction_ratios")
+    if shape is None or len(shape) != 4 or not any(hasattr(config, name) for name in names):
+        return None
+    grid = even(count, *shape[-2:])
+    return None if grid is None else patch_positions(*grid)
 
 
 def _leading(tower: Tower, extra: int) -> list[str] | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.attention import Stream
 from attnwidget.capture.gallery import developed, stills
+from attnwidget.capture.grids import even
 from attnwidget.capture.sound import spectrogram
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _stand_ins(tokens: list[Position], stills: Sequence[Still]) -> list[Position
     grids = {number: still.grid for number, still in own.items()}
     if None in grids.values() and len(tokens) % len(own) == 0:
         share = len(tokens) // len(own)
-        grids = {number: _even(share, *still.pixels.shape[1:]) for number, still in own.items()}
+        grids = {number: even(share, *still.pixels.shape[1:]) for number, still in own.items()}
     cells = [
         (number, row, column, grid)
         for number, grid in grids.items()
@@ -146,15 +146,6 @@ def _stand_ins(tokens: list[Position], stills: Sequence[Still]) -> list[Position
             (token, found[place]) for place, token in enumerate(tokens)
         )
     ]
-
-
-def _even(count: int, height: int, width: int) -> tuple[int, int] | None:
-    """Return the rows and columns of ``count`` square cells that fill a picture."""
-    rows = isqrt(count * height // width) if width else 0
-    for guess in (rows, rows + 1):
-        if guess and count % guess == 0 and guess * width == (count // guess) * height:
-            return guess, count // guess
-    return None
 
 
 def _label(row: int, column: int, image: int, several: bool) -> str:  # noqa: FBT001  (private, and read with its name)

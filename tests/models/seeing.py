@@ -85,6 +85,22 @@ def swin() -> Any:
     return zoo.wake(hf.SwinModel(config))
 
 
+def segformer() -> Any:
+    """SegFormer with two stages, of 8 x 12 and 4 x 6 patches, whose keys are merged 4 x 4 and 2 x 2."""
+    config = hf.SegformerConfig(
+        num_encoder_blocks=2,
+        depths=[1, 1],
+        sr_ratios=[4, 2],
+        hidden_sizes=[12, 24],
+        num_attention_heads=[2, 3],
+        patch_sizes=[7, 3],
+        strides=[4, 2],
+        mlp_ratios=[2, 2],
+        decoder_hidden_size=12,
+    )
+    return zoo.wake(hf.SegformerModel(config))
+
+
 def clip() -> Any:
     """CLIP: a vision tower and a text tower."""
     vision = {**_VISION, "image_size": 32, "patch_size": 8}

@@ -93,6 +93,16 @@ def test_windows_and_stages_stand_on_grids_of_their_own() -> None:
         assert {p.grid for p in stream.key_positions} == {side}
 
 
+def test_merged_keys_lie_on_a_coarser_grid_than_their_queries() -> None:
+    attention = capture(seeing.segformer(), {"pixel_values": pixel_values(picture(48, 32))})
+    first, second = attention.streams.values()
+    assert cells(first.query_positions) == grid(8, 12)
+    assert cells(second.query_positions) == grid(4, 6)
+    for stream in (first, second):
+        assert cells(stream.key_positions) == grid(2, 3)
+        assert {position.grid for position in stream.key_positions} == {(2, 3)}
+
+
 def test_windows_of_one_colour_are_told_apart() -> None:
     """On a white page most patches are alike until the first windows have mixed them."""
     image = Image.new("RGB", (32, 32), "white")
