@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from models.coverage.factory import HIDDEN, IMAGE, LENGTH, PATCH, REAL, ROWS, attempts
 from models.coverage.given import GIVEN
+from models.coverage.reference import Reference
 from models.coverage.together import together
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class NotBuiltError(LookupError):
 
 
 def ready(model_type: str) -> tuple[Any, dict[str, Any], Any]:
-    """Make a model of a type and inputs it runs on.
+    """Make a model of a type and inputs it runs on; one that attends, if any of the first few does.
 
     Returns:
         The model, its inputs, its output.
@@ -37,16 +38,36 @@ def ready(model_type: str) -> tuple[Any, dict[str, Any], Any]:
         Exception: What the first model that could be made raised when it ran.
     """
     first: Exception | None = None
+    without: list[tuple[Any, dict[str, Any], Any]] = []
     try:
         for model in attempts(model_type):
             try:
-                return model, *_run(model, model_type)
+                found = (model, *_run(model, model_type))
             except Exception as error:  # noqa: BLE001  the next attempt may do
                 first = first or error
+                continue
+            if _attends(model, found[1]):
+                return found
+            without.append(found)
+            if len(without) == _ENOUGH:
+                break
     except Exception as error:
-        msg = f"{type(error).__name__}: {error}"
-        raise NotBuiltError(msg) from error
+        if not without:
+            msg = f"{type(error).__name__}: {error}"
+            raise NotBuiltError(msg) from error
+    if without:
+        return without[0]
     raise first or NotBuiltError
+
+
+_ENOUGH = 6  # models without attention, of which a type has none
+
+
+def _attends(model: Any, inputs: dict[str, Any]) -> bool:
+    with torch.no_grad(), Reference() as reference:
+        torch.manual_seed(7)
+        model(**copy.deepcopy(inputs))
+    return bool(reference.seen)
 
 
 _EXTRAS = (

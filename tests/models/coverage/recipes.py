@@ -60,10 +60,17 @@ _TOWER = {
 }  # fmt: skip
 _WAYS = ("vertical_long_to_small_conv", "horizontal_small_to_long_conv", "symmetric_conv_long")
 _BLOCK = {
+    "scale_factor_list": [1, 2, 4, 8],
     "intraclass_block_config": {
         "reduce_channel": [1, 1, 0],
         "return_channel": [1, 1, 0],
         **{f"{way}_{ratio}ratio": [3, 1, 1] for way in _WAYS for ratio in ("long", "mid", "short")},
+    },
+}
+_LCNET = {
+    "backbone_config": {
+        "model_type": "pp_lcnet_v4",
+        "out_features": ["stage1", "stage2", "stage3", "stage4"],
     }
 }
 # By model type, also where the type is a part of another. A dict is merged into the part of that name.
@@ -115,7 +122,10 @@ RECIPES: dict[str, dict[str, Any]] = {
     "fast_vlm": {"vision_config": {"model_type": "siglip_vision_model"}},
     "perception_lm": {"vision_config": _TOWER},
     "pp_ocrv5_server_det": _BLOCK,
-    "pp_ocrv6_medium_det": _BLOCK,
+    "pp_ocrv6_medium_det": {**_BLOCK, **_LCNET},
+    "pp_ocrv6_small_det": _LCNET,
+    "patchtsmixer": {"self_attn": True, "self_attn_heads": 2},
+    "pp_ocrv6_tiny_det": _LCNET,
     "muse_glimmer": {"out_hidden_size": 4 * HIDDEN},
     "muse_spark": {"out_hidden_size": 4 * HIDDEN},
     "vipllava": {"vision_feature_layers": [-1, -2]},
@@ -123,6 +133,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "granite_speech_plus": {"window_size": 4, "downsample_rate": 2},
     "granite_speech_encoder": {"hidden_dim": HIDDEN},
     "granite_speech_plus_encoder": {"hidden_dim": HIDDEN},
+    "pp_lcnet_v4": {"stem_channels": [3, 48, 96], "stage_out_channels": [96, 96, 192, 384], "depths": [1, 2, 7, 3]},
     "aria": {"projector_patch_to_query_dict": {16: 4}},
     "emu3_vqgan": {"base_channels": 32, "channel_multiplier": [1, 1], "embed_dim": 32, "codebook_size": 10},
     "gemma4": {"vision_config": {"model_type": "gemma4_vision"}, "audio_config": {"model_type": "gemma4_audio"}},
@@ -170,6 +181,10 @@ REMARKS: dict[str, str] = {
     ),
     "fast_vlm": "text alone: its tower needs timm",
     "layoutxlm": "the model of layoutlmv2, which needs detectron2",
+    "pp_ocrv6_small_det": "convolutions only; its sizes do not fit each other when made tiny",
+    "pp_ocrv6_medium_det": "convolutions only; its sizes do not fit each other when made tiny",
+    "qwen2_5_omni_bigvgan": "convolutions only",
+    "qwen2_5_omni_token2wav": "solves an equation with many passes of qwen2_5_omni_dit, which is measured",
     "nougat": "transformers names its encoder donut_swin, which it does not know; it is a vision-encoder-decoder",
     "gemma4_assistant": "every layer shares keys with another model: transformers refuses to build it",
     "gemma4_unified_assistant": "every layer shares keys with another model: transformers refuses to build it",

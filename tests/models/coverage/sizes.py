@@ -189,12 +189,18 @@ def resized(options: dict[str, Any], model_type: str) -> dict[str, Any]:
     if model_type in _THREE_AXES:
         rope = both.get("rope_parameters") or {"rope_type": "default", "rope_theta": 10000.0}
         width = both.get("head_dim") or both["hidden_size"] // both["num_attention_heads"]
-        half = int(width * rope.get("partial_rotary_factor", 1.0)) // 2
-        both["rope_parameters"] = {
-            **rope,
-            "mrope_section": [half - 2 * (half // 3), half // 3, half // 3],
-        }
+        by_kind = {name: value for name, value in rope.items() if isinstance(value, dict)}
+        both["rope_parameters"] = (
+            {name: _sectioned(value, width) for name, value in by_kind.items()}
+            if by_kind
+            else _sectioned(rope, width)
+        )
     return both
+
+
+def _sectioned(rope: dict[str, Any], width: int) -> dict[str, Any]:
+    half = int(width * rope.get("partial_rotary_factor", 1.0)) // 2
+    return {**rope, "mrope_section": [half - 2 * (half // 3), half // 3, half // 3]}
 
 
 def _laid_over(options: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
