@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnwidget.finding.facts import Facts
+from attnwidget.finding.kinds import SCORES
 from attnwidget.protocol.codec import shade
 
 if TYPE_CHECKING:
@@ -70,6 +72,9 @@ def describe(attention: Attention) -> tuple[dict[str, Any], bytes]:
         prompt = _prompt(attention, stream)
         if prompt is not None:
             meta["prompt"] = prompt
+        absent = Facts.of(stream).absent
+        if absent:
+            meta["absent"] = absent
         if share > SINK_SHARE and first.n_key > 2:
             meta["sink"] = {"share": round(share, 4)}
         streams.append(meta)
@@ -78,6 +83,7 @@ def describe(attention: Attention) -> tuple[dict[str, Any], bytes]:
     model = attention.model_name
     described = {"version": 1, "model": model, "positions": positions, "streams": streams}
     described["media"] = _media(attention)
+    described["scores"] = [asdict(score) for score in SCORES.values()]
     generation = _generation(attention)
     if generation is not None:
         described["generation"] = generation

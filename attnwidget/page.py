@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from attnwidget.attention import Attention
+    from attnwidget.heads import HeadNumbers
 
 __all__ = ["FROZEN_BYTES", "frame", "page", "page_within"]
 
@@ -112,6 +113,7 @@ def frame(document: str, *, title: str, height: float) -> str:
 
 def page_within(
     attention: Attention,
+    heads: HeadNumbers,
     snapshot: Mapping[str, Any],
     overview: bytes,
     bundle: str,
@@ -124,6 +126,7 @@ def page_within(
 
     Args:
         attention: The record, for the blocks.
+        heads: Its scores.
         snapshot: State, meta and screen; thumbnails and blocks are put in here.
         overview: The thumbnails.
         bundle: The text of ``static/widget.js``.
@@ -152,7 +155,7 @@ def page_within(
         raise ValueError(message)
     if budget is None:
         limit = max(limit, min(LARGEST_PAGE, round(fixed + whole_head(attention, state)) + 1_000))
-    filling = fill(attention, state, snapshot["meta"], limit - fixed)
+    filling = fill(attention, heads, state, snapshot["meta"], limit - fixed)
     while True:
         text = page({**base, "blocks": filling.blocks}, bundle, title=title, framed=framed)
         if len(text.encode()) <= limit or not filling.heads:

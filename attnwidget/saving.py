@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from attnwidget import figures
 from attnwidget.blocks import answer
+from attnwidget.heads import HEAD_KINDS
 from attnwidget.page import page_within
 from attnwidget.sizes import parse_bytes
 from attnwidget.traits import STATE
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from attnwidget.attention import Attention
+    from attnwidget.heads import HeadNumbers
     from attnwidget.protocol.codec import Block
 
 __all__ = ["Saving"]
@@ -32,6 +34,7 @@ class Saving:
     if TYPE_CHECKING:
         _esm: str
         _attention: Attention
+        _heads: HeadNumbers
         _saving: dict[str, Path]
         _screen: dict[str, Any] | None
         meta: dict[str, Any]
@@ -128,6 +131,8 @@ class Saving:
         self.send({"kind": "save", "token": token, "format": suffix[1:]})
 
     def _answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
+        if request["what"] in HEAD_KINDS:
+            return self._heads.answer(request)
         return answer(self._attention, request)
 
     def _snapshot(self) -> dict[str, Any]:
@@ -147,6 +152,7 @@ class Saving:
         """Return the widget as one page that needs no kernel, of at most ``budget`` bytes."""
         return page_within(
             self._attention,
+            self._heads,
             self._snapshot(),
             self.overview,
             self._esm,

@@ -3,7 +3,8 @@
 The rule, in the order in which the budget is spent:
 
 1. the front end, the labels and every head's thumbnail (made smaller where they would take more than a third);
-2. the first selected head whole: weights, scores, bias and vectors, float32;
+2. the first selected head whole: weights, scores, bias and vectors, float32; then what heads are ranked by, and their
+   scores, where they are known or soon computed;
 3. the weights of every head in 256 shades (uint8, ``255 * sqrt(weight)``): the selected heads, the pinned ones, then
    by the weight of their strongest link, the stream on show before the others;
 4. the heads in the same order again, whole and float32.
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from attnwidget.attention import Attention
+    from attnwidget.heads import HeadNumbers
     from attnwidget.layer import Layer
 
 __all__ = ["Filling", "fill", "shrink", "whole_head"]
@@ -51,16 +53,24 @@ class Filling:
         budget: Characters that all blocks together may take in the page.
         spent: Characters they take.
         heads: Blocks of each head, in the order in which they were taken; the last version of each.
+        shared: Blocks about all heads.
     """
 
     budget: float
     spent: float = 0.0
     heads: dict[tuple[str, int, int], list[dict[str, Any]]] = field(default_factory=dict)
+    shared: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def blocks(self) -> list[dict[str, Any]]:
         """All blocks, as ``Snapshot`` in the schema holds them."""
-        return [block for blocks in self.heads.values() for block in blocks]
+        return [block for blocks in self.heads.values() for block in blocks] + self.shared
+
+    def share(self, block: dict[str, Any]) -> None:
+        """Hold a block about all heads, if it fits."""
+        if self.spent + _weight([block]) <= self.budget:
+            self.shared.append(block)
+            self.spent += _weight([block])
 
     def take(self, where: tuple[str, int, int], blocks: list[dict[str, Any]]) -> bool:
         """Hold these blocks of a head instead of the ones it had, if they fit; tell whether they did."""
@@ -73,12 +83,17 @@ class Filling:
 
 
 def fill(
-    attention: Attention, state: Mapping[str, Any], meta: Mapping[str, Any], budget: float
+    attention: Attention,
+    numbers: HeadNumbers,
+    state: Mapping[str, Any],
+    meta: Mapping[str, Any],
+    budget: float,
 ) -> Filling:
     """Choose the blocks of a snapshot by the rule above.
 
     Args:
         attention: The record.
+        numbers: Its heads' scores.
         state: The selection on show.
         meta: What `describe` says of the record; heads are ranked by its ``top``.
         budget: Characters that the blocks may take in the page.
@@ -87,6 +102,8 @@ def fill(
     order = _order(attention, state, meta)
     first = _where(*order[0])
     filling.take(first, _whole(attention, *order[0]))
+    for request in numbers.for_a_copy(state):
+        filling.share({"request": request, "block": deflate(*numbers.answer(request))})
     for layer, head in order:
         if _where(layer, head) in filling.heads:
             continue  # shades never take the place of numbers

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STATE",
+    "Anything",
     "HeadList",
     "HeadPairs",
     "Number",
@@ -30,7 +31,24 @@ __all__ = [
 ]
 
 # The shared selection, one two-way trait each: `State` in the schema.
-STATE = ("view", "stream", "layer", "heads", "query", "key", "form", "compare", "step", "theme")
+STATE = (
+    "view",
+    "stream",
+    "layer",
+    "heads",
+    "query",
+    "key",
+    "form",
+    "compare",
+    "step",
+    "theme",
+    "score",
+    "other_score",
+    "without_sink",
+    "arrange",
+    "threshold",
+    "ranking",
+)
 
 
 class SelectionError(ValueError, traitlets.TraitError):
@@ -38,6 +56,16 @@ class SelectionError(ValueError, traitlets.TraitError):
 
     It is both, because traitlets takes a change of several traits back only for an error of its own.
     """
+
+
+class Anything(traitlets.TraitType[Any, Any]):
+    """Any value, None among them: what is accepted, a check of the widget says."""
+
+    allow_none = True
+
+    def validate(self, obj: Any, value: Any) -> Any:  # noqa: ARG002 - traitlets' own signature
+        """Return the value as it is."""
+        return value
 
 
 class Number(traitlets.TraitType[Any, Any]):

@@ -10,10 +10,11 @@ import anywidget
 import traitlets
 from anywidget.experimental import command
 
-from attnwidget.blocks import answer
 from attnwidget.describe import describe, media_bytes, num_steps
 from attnwidget.freezing import Freezing
+from attnwidget.heads import HeadNumbers
 from attnwidget.saving import Saving
+from attnwidget.scoring import Scoring
 from attnwidget.static_files import static_text
 from attnwidget.traits import (
     STATE,
@@ -43,7 +44,7 @@ logger = logging.getLogger(__name__)
 VIEWS = ("all", "model", "head", "neuron", "compare")
 
 
-class AttentionWidget(Freezing, Saving, anywidget.AnyWidget):
+class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
     """Three linked views over one record of attention.
 
     The reader sees a toolbar, the model view, the head view and the neuron view; below them, in words, what is
@@ -145,6 +146,7 @@ class AttentionWidget(Freezing, Saving, anywidget.AnyWidget):
             ValueError: If the record has no such stream, layer, head or position.
         """
         self._attention = attention
+        self._heads = HeadNumbers(attention, self._tell_progress)
         self._always_frozen = frozen
         self._saving: dict[str, Path] = {}
         unknown = sorted(set(state) - set(STATE))
@@ -250,7 +252,7 @@ class AttentionWidget(Freezing, Saving, anywidget.AnyWidget):
         buffers: list[bytes] = []
         for request in message.get("requests", []):
             try:
-                block, data = answer(self._attention, request)
+                block, data = self._answer(request)
             except Exception as error:
                 logger.debug("Request %s failed.", request, exc_info=True)
                 replies.append({"ok": False, "error": _text(error)})

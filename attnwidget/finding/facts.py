@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,9 +72,10 @@ class Facts:
             if sink is not None
             else tuple(place for place, marked in enumerate(special) if marked or place == 0)
         )
+        aside = set(positions)
         masks = {
             "first": [place == 0 for place in range(len(keys))],
-            "sink": [place in set(positions) for place in range(len(keys))],
+            "sink": [place in aside for place in range(len(keys))],
             "sentence": [ends_sentence(key) for key in keys],
             "punctuation": [is_punctuation(key) for key in keys],
             "special": special,
@@ -84,8 +86,8 @@ class Facts:
         ]
         numbers = _Numbers((*queries, *keys))
         words = word_numbers(keys)
-        pieces = [words.count(word) if word >= 0 else 0 for word in words]
-        key_words = [word if count > 1 else -2 for word, count in zip(words, pieces, strict=True)]
+        pieces = Counter(words)
+        key_words = [word if pieces[word] > 1 else -2 for word in words]
         tail = key_words[len(keys) - len(queries) :]
         return cls(
             n_query=len(queries),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Pattern = Callable[[Positions, Positions], Any] | Any
 
-__all__ = ["Links", "find", "link_weights", "links", "the_stream"]
+__all__ = ["Links", "find", "link_weights", "links", "stream_weights", "the_stream"]
 
 
 def find(
@@ -47,21 +47,32 @@ def find(
         message = f"top must be a positive integer or None for all heads, got {top!r}."
         raise ValueError(message)
     chosen = the_stream(attention, stream)
+    weighed = stream_weights(chosen, links(chosen, query, key, pattern), measure)
     found: list[dict[str, Any]] = [
         {"stream": chosen.name, "layer": layer.layer, "head": head, "weight": float(weight)}
-        for layer, weights in zip(
-            chosen, link_weights(chosen, links(chosen, query, key, pattern), measure), strict=True
-        )
+        for layer, weights in zip(chosen, weighed, strict=True)
         for head, weight in enumerate(weights)
     ]
-    if not any(row["weight"] for row in found):
+    found.sort(key=lambda row: -row["weight"])  # stable: equal heads stay in the model's order
+    return table({"rank": place, **row} for place, row in enumerate(found[:count], start=1))
+
+
+def stream_weights(
+    stream: Stream, asked: Links, measure: str = "weights"
+) -> list[NDArray[np.float64]]:
+    """Return `link_weights` where there are any.
+
+    Raises:
+        ValueError: If the model's mask hides all of the links.
+    """
+    found = link_weights(stream, asked, measure)
+    if not any(weights.any() for weights in found):
         message = (
-            f"no head of stream {chosen.name!r} can give these links any weight: the mask hides the keys from the "
+            f"no head of stream {stream.name!r} can give these links any weight: the mask hides the keys from the "
             "queries (a causal model never looks ahead); swap query and key, or choose other positions."
         )
         raise ValueError(message)
-    found.sort(key=lambda row: -row["weight"])  # stable: equal heads stay in the model's order
-    return table({"rank": place, **row} for place, row in enumerate(found[:count], start=1))
+    return found
 
 
 def the_stream(attention: Attention, name: str | None) -> Stream:
@@ -84,10 +95,12 @@ class Links:
     Attributes:
         queries: The queries that have any.
         mask: Their keys, boolean ``[query, key]`` on the CPU.
+        of: How many queries there are in all.
     """
 
     queries: Axis
     mask: Tensor
+    of: int
 
 
 def links(
@@ -112,13 +125,13 @@ def links(
         keys = resolve("key", key, stream.key_positions)  # type: ignore[arg-type]  # not None without a pattern
         mask = torch.zeros((len(queries), n_key), dtype=torch.bool)
         mask[:, list(keys)] = True
-        return Links(Axis(queries), mask)
+        return Links(Axis(queries), mask, n_query)
     whole = _mask(stream, pattern)
     rows = whole.any(1).nonzero()[:, 0].tolist()
     if not rows:
         message = f"the pattern marks no link of these {n_query} queries × {n_key} keys."
         raise ValueError(message)
-    return Links(Axis(tuple(rows)), whole[rows])
+    return Links(Axis(tuple(rows)), whole[rows], n_query)
 
 
 def _mask(stream: Stream, pattern: Pattern) -> Tensor:

@@ -17,7 +17,7 @@ from attnwidget.finding.sums import Patterns, Sums
 from attnwidget.softmax import exact
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -87,7 +87,11 @@ class StreamScores:
 
 
 def score_stream(
-    stream: Stream, sink: Sequence[int] | None = None, measure: str = "weights"
+    stream: Stream,
+    sink: Sequence[int] | None = None,
+    measure: str = "weights",
+    *,
+    progress: Callable[[float], None] | None = None,
 ) -> StreamScores:
     """Score every head of a stream.
 
@@ -99,6 +103,7 @@ def score_stream(
         sink: Key positions of the sink; ``None`` for the first one and all special tokens.
         measure: What to score; `Layer.measure` explains. For other measures than ``"weights"`` each row is divided by
             its sum.
+        progress: Told the share of the weights that has been read, as it grows to 1.
 
     Returns:
         The scores; see `kinds.SCORES` for what they mean.
@@ -128,6 +133,8 @@ def score_stream(
                         weights.mul_(scale[some, None, keys])
                         weights.div_(weights.sum(-1, keepdim=True).clamp(min=1e-30))
                     sums.add(some, patterns[device].sums(weights, rows, keys), ground, rows)
+        if progress is not None:
+            progress((queries.indices[-1] + 1) / facts.n_query)
     layers = tuple(
         sums.finish(layer.layer, facts) for layer, sums in zip(stream, gathered, strict=True)
     )

@@ -44,7 +44,11 @@ def words(attention: Attention) -> Attention:
     streams = {name: _stream(stream) for name, stream in attention.streams.items()}
     # A recording is made by its block alone; its finished record is a record like any other.
     plain: Attention = getattr(attention, "attention", attention)
-    return replace(plain, streams=streams)
+    expected = plain.next_tokens
+    if expected is not None and streams[expected.stream] is not plain[expected.stream]:
+        # They follow pieces; of a word half given and half generated there would be no telling which it is.
+        expected = None
+    return replace(plain, streams=streams, next_tokens=expected)
 
 
 def _count(positions: Positions) -> int:

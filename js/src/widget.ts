@@ -95,6 +95,12 @@ interface SaveMessage {
   readonly format: "svg" | "png";
 }
 
+/** How far the kernel has come with scoring heads. */
+interface ProgressMessage {
+  readonly kind: "progress";
+  readonly part: number;
+}
+
 function render({ model, el, signal, experimental }: RenderContext): () => void {
   const controller = new AbortController();
   signal?.addEventListener("abort", () => controller.abort());
@@ -106,8 +112,9 @@ function render({ model, el, signal, experimental }: RenderContext): () => void 
       (height) => askToFreeze(experimental.invoke, height, controller.signal),
       controller.signal,
     );
-    const onMessage = (message: SaveMessage) => {
+    const onMessage = (message: SaveMessage | ProgressMessage) => {
       if (message?.kind === "save") void answerSave(shell, message, experimental.invoke);
+      if (message?.kind === "progress") shell.scoring(message.part);
     };
     model.on("msg:custom", onMessage);
     controller.signal.addEventListener("abort", () => model.off("msg:custom", onMessage));

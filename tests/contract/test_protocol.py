@@ -40,6 +40,8 @@ def snapshot() -> dict[str, object]:
     widget = AttentionWidget(
         record(), layer=2, heads=[1, 3], query=2, step=1, compare=[(0, 1), (2, 3)]
     )
+    widget.rank(query=[2, 3], key=3)
+    widget.other_score, widget.without_sink, widget.threshold = "broad", True, 0.25
     made = widget._snapshot()
     blocks = []
     for stream in widget.attention.streams.values():
@@ -47,6 +49,10 @@ def snapshot() -> dict[str, object]:
             for request in (*requests_for_head(layer, 1), mean(layer, 1)):
                 block, data = answer(widget.attention, request)
                 blocks.append({"request": request, "block": codec.inline(block, data)})
+    blocks += [
+        {"request": request, "block": codec.inline(*widget._answer(request))}
+        for request in widget._heads.for_a_copy(made["state"])
+    ]
     return {**made, "blocks": blocks}
 
 
@@ -60,6 +66,8 @@ def test_a_snapshot_fits_the_schema() -> None:
     validate("Snapshot", made)
     validate("Meta", made["meta"])
     validate("State", made["state"])
+    for entry in made["blocks"]:
+        validate("Request", entry["request"])
 
 
 def test_the_schema_refuses_what_is_not_in_it() -> None:

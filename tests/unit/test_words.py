@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from contract.record import record
 from unit.records import dense_weights, random_layer
 
 import attnwidget as aw
@@ -145,3 +147,16 @@ def test_words_that_would_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -
     attention = Attention("model", {"self": Stream("self", (layer,), POSITIONS, POSITIONS)})
     with pytest.raises(ValueError, match=r"would take 0\.0 GB of weights"):
         attention.words()
+
+
+def test_next_tokens_follow_pieces_and_so_do_not_follow_words() -> None:
+    whole = record()
+    assert whole.words().next_tokens is whole.next_tokens is not None
+    decoder = whole["decoder"]
+    first, second, *rest = decoder.query_positions
+    queries = (first, replace(second, continues=True), *rest)
+    keys = (*decoder.key_positions[:2], *queries)
+    pieces = replace(whole, streams={"decoder": Stream("decoder", decoder.layers, queries, keys)})
+    merged = pieces.words()
+    assert len(merged["decoder"].query_positions) == len(queries) - 1
+    assert merged.next_tokens is None

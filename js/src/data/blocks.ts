@@ -1,4 +1,8 @@
-import type { Request } from "../protocol/generated.js";
+import type { Decoded } from "../protocol/decode.js";
+import type { BlockRequest, HeadsRequest } from "../protocol/generated.js";
+
+/** A block, or why it cannot be had. */
+export type Result = Decoded | { readonly error: string };
 
 /** A dense block of numbers, row by row. */
 export class Matrix {
@@ -13,7 +17,7 @@ export class Matrix {
   }
 }
 
-export type What = Request["what"];
+export type What = BlockRequest["what"];
 
 /**
  * One head's rows by query, fetched in bands so that a long input never moves whole.
@@ -49,6 +53,8 @@ export interface Blocks {
   pooled(layer: number, head: number, size: number): Matrix | null;
   /** Mean weight of each key over all queries; null until it has come. */
   mean(layer: number, head: number): Float32Array | null;
+  /** Numbers about all heads of the stream; null until they have come. */
+  heads(request: Omit<HeadsRequest, "stream">): Result | null;
   /** Why a vectors or pooled block cannot be had, or null. */
   error(what: What, layer: number, head: number): string | null;
 }

@@ -1,8 +1,7 @@
-import type { Decoded } from "../protocol/decode.js";
-import type { Request, StreamMeta } from "../protocol/generated.js";
-import { type Blocks, Matrix, type Rows, type What } from "./blocks.js";
+import type { BlockRequest, Request, StreamMeta } from "../protocol/generated.js";
+import { type Blocks, Matrix, type Result, type Rows } from "./blocks.js";
 
-export type Result = Decoded | { readonly error: string };
+export type { Result } from "./blocks.js";
 
 /** How blocks are had: from a live kernel, from a snapshot, or not at all (a list of wants). */
 export type Fetch = (requests: readonly Request[]) => Promise<readonly Result[]>;
@@ -14,6 +13,10 @@ const IN_FLIGHT = 2;
 const BATCH_BYTES = 6 << 20;
 
 export function requestKey(request: Request): string {
+  if (!("layer" in request)) {
+    const { what, stream, ranking } = request;
+    return `${what}/${stream}/${ranking ? JSON.stringify(ranking) : ""}`;
+  }
   const { what, stream, layer, head, queries, size } = request;
   return `${what}/${stream}/${layer}/${head}/${queries?.join("-") ?? ""}/${size ?? ""}`;
 }
@@ -187,7 +190,7 @@ export class BlockStore {
       const [rows = 0, columns = 0] = result.shape.slice(-2);
       return new Matrix(rows, columns, result.data);
     };
-    const rows = (what: What) => (layer: number, head: number) =>
+    const rows = (what: BlockRequest["what"]) => (layer: number, head: number) =>
       new BandedRows(this, { what, stream: name, layer, head }, sizes);
     return {
       weights: rows("weights"),
@@ -196,6 +199,12 @@ export class BlockStore {
       vectors: (what, layer, head) => matrix({ what, stream: name, layer, head }),
       pooled: (layer, head, size) => matrix({ what: "pooled", stream: name, layer, head, size }),
       mean: (layer, head) => matrix({ what: "mean", stream: name, layer, head })?.row(0) ?? null,
+      heads: (request) => {
+        // Numbers that take long to make come in a batch of their own, and hold up nothing else.
+        const scores = this.wants.has(requestKey({ what: "head_scores", stream: name }));
+        const bytes = request.what === "head_labels" && scores ? 0 : BATCH_BYTES;
+        return this.get({ ...request, stream: name }, bytes);
+      },
       error: (what, layer, head) => {
         for (const [key, result] of this.ready) {
           if ("error" in result && key.startsWith(`${what}/${name}/${layer}/${head}/`)) {
@@ -216,7 +225,7 @@ class BandedRows implements Rows {
 
   constructor(
     private readonly store: BlockStore,
-    private readonly request: Request,
+    private readonly request: BlockRequest,
     { numQueries, numKeys }: Sized,
   ) {
     this.numQueries = numQueries;

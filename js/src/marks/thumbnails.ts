@@ -11,6 +11,17 @@ export interface ThumbnailCell {
   readonly y: number;
   readonly width: number;
   readonly height: number;
+  readonly score?: CellScore;
+}
+
+/** A head's score around its thumbnail or, where a thumbnail would be a speck, in its place. */
+export interface CellScore {
+  /** 0..255 along the scores' colours; null where there is no score. */
+  readonly shade: number | null;
+  /** Device pixels on each side; 0 fills the cell. */
+  readonly frame: number;
+  /** Below the threshold: hardly there. */
+  readonly out: boolean;
 }
 
 export interface Shading {
@@ -113,6 +124,50 @@ function packedHex(colour: string): number {
   return new Uint32Array(new Uint8Array([...parseHex(colour), 255]).buffer)[0] as number;
 }
 
+/** How much of the page shows through a head that is out. */
+const FAINT = 0.82;
+
+/** A table of colours blended into the page. */
+function faded(table: Uint8Array, page: string): Uint8Array {
+  const ground = parseHex(page);
+  return table.map((value, i) => value + FAINT * ((ground[i % 3] as number) - value));
+}
+
+/** Fill a rectangle of a picture that is `across` pixels wide. */
+function fillRect(
+  pixels: Uint32Array,
+  across: number,
+  { x, y, width, height }: { x: number; y: number; width: number; height: number },
+  colour: number,
+): void {
+  for (let row = y; row < y + height; row++) {
+    pixels.fill(colour, row * across + x, row * across + x + width);
+  }
+}
+
+/** Paint a cell's score; returns what is left for its thumbnail, or null. */
+function paintScore(
+  pixels: Uint32Array,
+  across: number,
+  cell: ThumbnailCell,
+  colours: Uint32Array,
+  none: number,
+): ThumbnailCell | null {
+  const { score } = cell;
+  if (!score) return cell;
+  const { shade, frame } = score;
+  fillRect(pixels, across, cell, shade === null ? none : (colours[shade] as number));
+  if (frame === 0) return null;
+  const { x, y, width, height } = cell;
+  const inner = {
+    x: x + frame,
+    y: y + frame,
+    width: width - 2 * frame,
+    height: height - 2 * frame,
+  };
+  return inner.width > 0 && inner.height > 0 ? { ...cell, ...inner } : null;
+}
+
 /**
  * All cells in one picture of `width` × `height` device pixels. Cells stand one hairline apart on a
  * ground of the theme's rule colour, which reaches `hairline` pixels beyond each of them.
@@ -125,9 +180,14 @@ export function composeThumbnails(
 ): Pixels {
   const { width, height, hairline } = size;
   const pixels = new Uint32Array(width * height);
-  const colours = packed(theme.sequential);
+  const strong = { weights: packed(theme.sequential), scores: packed(theme.score) };
+  const faint = {
+    weights: packed(faded(theme.sequential, theme.background)),
+    scores: packed(faded(theme.score, theme.background)),
+  };
   const ground = packedHex(theme.rule);
   const aside = packedHex(theme.wash);
+  const none = packedHex(theme.raised);
   let scratch = new Uint8Array(0);
   let rest = new Uint8ClampedArray(0);
   for (const cell of cells) {
@@ -138,7 +198,11 @@ export function composeThumbnails(
       pixels.fill(ground, y * width + left, y * width + right);
     }
   }
-  for (const cell of cells) {
+  for (const whole of cells) {
+    const table = whole.score?.out ? faint : strong;
+    const cell = paintScore(pixels, width, whole, table.scores, none);
+    if (!cell) continue;
+    const colours = table.weights;
     const area = cell.width * cell.height;
     if (scratch.length < area) scratch = new Uint8Array(area);
     const head = thumbnails.get(cell.layer, cell.head);

@@ -14,9 +14,11 @@ const NO_KERNEL =
   "The kernel did not answer. It may be busy with another cell; if it was restarted, or the notebook was just opened, run this cell again.";
 /** anywidget gives up after three seconds by default; a large head on a busy kernel takes longer. */
 const PATIENCE_MS = 60_000;
+/** Scoring every head of a very long input; how far it has come is shown meanwhile. */
+const SCORING_MS = 3_600_000;
 
-function timed(signal: AbortSignal): AbortSignal {
-  return AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]);
+function timed(signal: AbortSignal, patience = PATIENCE_MS): AbortSignal {
+  return AbortSignal.any([signal, AbortSignal.timeout(patience)]);
 }
 
 /** Blocks from a live kernel. */
@@ -24,7 +26,8 @@ export function kernelFetch(invoke: Invoke, signal: AbortSignal): Fetch {
   return async (requests) => {
     let answer: [{ replies?: Reply[]; error?: string }, DataView[]];
     try {
-      answer = await invoke("blocks", { requests }, { signal: timed(signal) });
+      const patience = requests.every((request) => "layer" in request) ? PATIENCE_MS : SCORING_MS;
+      answer = await invoke("blocks", { requests }, { signal: timed(signal, patience) });
     } catch (error) {
       if (signal.aborted) throw error;
       throw new Error(NO_KERNEL);
@@ -86,6 +89,10 @@ async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
 }
 
 function notStored(request: Request): string {
+  if (!("layer" in request)) {
+    const what = request.what === "ranking" ? "This ranking is" : "Scores of heads are";
+    return `${what} not in this saved copy. Run the notebook, or save the copy with a larger budget, to see it.`;
+  }
   return (
     `Layer ${request.layer} · head ${request.head} is not ${request.what === "weights" ? "" : "whole "}in this saved copy. ` +
     "Run the notebook, or save the copy with a larger budget, to see it."

@@ -11,6 +11,11 @@ export type Pins = number | readonly number[] | null;
  * @maxItems 2
  */
 export type HeadRef = readonly [number, number];
+/**
+ * Links whose weight ranks all heads: from queries to keys, or a pattern that the kernel knows by its number.
+ */
+export type Ranking = LinkRanking | PatternRanking;
+export type Request = BlockRequest | HeadsRequest;
 export type Reply = Answer | Refusal;
 
 /**
@@ -49,6 +54,49 @@ export interface State {
    */
   step: number | null;
   theme: "auto" | "light" | "dark";
+  /**
+   * What the model view's heads are coloured by: a name in meta.scores, "ranking" for the weight of the links in `ranking`, or null for thumbnails alone.
+   */
+  score: string | null;
+  /**
+   * The scatter's vertical score; null chooses one.
+   */
+  other_score: string | null;
+  /**
+   * Scores with the sink set aside. Rankings are of all weight.
+   */
+  without_sink: boolean;
+  /**
+   * How the model view stands: as the model has its heads, all in one ranking by the score, each layer's in a ranking, or as dots over two scores.
+   */
+  arrange: "layers" | "rank" | "rank_by_layer" | "scatter";
+  /**
+   * Heads with a lower score are faint.
+   */
+  threshold: number | null;
+  /**
+   * The links that heads are ranked by.
+   */
+  ranking: Ranking | null;
+}
+export interface LinkRanking {
+  /**
+   * Null for all of them.
+   *
+   * @minItems 1
+   */
+  queries: number[] | null;
+  /**
+   * @minItems 1
+   */
+  keys: number[];
+}
+export interface PatternRanking {
+  /**
+   * What it is called.
+   */
+  pattern: string;
+  number: number;
 }
 export interface Meta {
   version: 1;
@@ -62,6 +110,10 @@ export interface Meta {
    * The pictures and sounds that positions lie in.
    */
   media: MediumMeta[];
+  /**
+   * In the order of blocks of scores.
+   */
+  scores: ScoreMeta[];
   generation?: Generation;
 }
 export interface Position {
@@ -109,6 +161,12 @@ export interface StreamMeta {
   overview: OverviewMeta;
   prompt?: Prompt;
   sink?: Sink;
+  /**
+   * Scores that make no sense here, with the reason.
+   */
+  absent?: {
+    [k: string]: string;
+  };
   /**
    * Three numbers per head, [query, key, weight]: its strongest link, leaving out the first key when other keys exist.
    */
@@ -187,6 +245,19 @@ export interface MediumMeta {
   note?: string;
 }
 /**
+ * A score that heads can have, between 0 and 1.
+ */
+export interface ScoreMeta {
+  name: string;
+  /**
+   * The short word a head carries.
+   */
+  label: string;
+  question: string;
+  formula: string;
+  source: string;
+}
+/**
  * What the model expected next after each position from `first` on: the softmax of its own logits, the most probable first.
  */
 export interface Generation {
@@ -222,7 +293,7 @@ export interface Generation {
 /**
  * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key. For vectors: [position, dim], the whole axis. For mean: [1, key], the mean weight over all queries.
  */
-export interface Request {
+export interface BlockRequest {
   what:
     | "weights"
     | "scores"
@@ -245,6 +316,14 @@ export interface Request {
    * For pooled: at most this many rows and columns.
    */
   size?: number;
+}
+/**
+ * Numbers about all heads of a stream, float32, layer after layer. head_scores: [2, head, score] with and without the sink, NaN where a score is not defined. head_labels: [head, 2], the place of the score that a head's label comes from (-1 for none) and its value. ranking: [head], the weight of the links.
+ */
+export interface HeadsRequest {
+  what: "head_scores" | "head_labels" | "ranking";
+  stream: string;
+  ranking?: Ranking;
 }
 export interface Answer {
   ok: true;

@@ -3,12 +3,21 @@ import { render } from "lit-html";
 import type { BlockStore } from "../data/store.js";
 import { type FigureOptions, TITLES, titleOf } from "../figure/compose.js";
 import type { Screen } from "../protocol/generated.js";
-import { addToCompare, click, drag, letGo, stepHead, stepLayer } from "../state/actions.js";
+import {
+  addToCompare,
+  click,
+  drag,
+  letGo,
+  stepHead,
+  stepLayer,
+  stepRank,
+} from "../state/actions.js";
 import type { SceneMaker } from "../state/scene.js";
 import type { State } from "../state/selection.js";
 import { numSteps } from "../state/stage.js";
 import { readState, same, type WidgetState, writeState } from "../state/state.js";
 import { cssVariables } from "../styles/theme.js";
+import { boardOf, rankedRefs } from "../views/scoring.js";
 import type { Hit, Hover, Scene, View } from "../views/view.js";
 import { foot } from "./foot.js";
 import { watchDark } from "./host.js";
@@ -16,6 +25,7 @@ import { type Layout, layoutViews, TITLE_HEIGHT } from "./layout.js";
 import { Panel, type PanelEvents } from "./panel.js";
 import { neighbours } from "./prefetch.js";
 import { download, exportFigure } from "./save.js";
+import { type ScoreEvents, scoreBar } from "./scores.js";
 import { following, type StepEvents, stepBar } from "./steps.js";
 import { type ToolbarEvents, toolbar } from "./toolbar.js";
 
@@ -31,6 +41,7 @@ const STEP_MS = 900;
 export class Shell {
   private readonly bar = document.createElement("div");
   private readonly replay = document.createElement("div");
+  private readonly scores = document.createElement("div");
   private readonly stage = document.createElement("div");
   private readonly foot = document.createElement("div");
   private readonly panels = new Map<View["name"], Panel>();
@@ -43,6 +54,7 @@ export class Shell {
   private settle = 0;
   private playing = 0;
   private painted = 0;
+  private progress: number | null = null;
   private helpOpen = false;
   private failure: string | null = null;
   /** Why a button did nothing: said until the reader does something else. */
@@ -67,7 +79,7 @@ export class Shell {
     this.bar.className = "aw-bar";
     this.stage.className = "aw-stage";
     this.foot.className = "aw-foot";
-    root.replaceChildren(this.bar, this.replay, this.stage, this.foot);
+    root.replaceChildren(this.bar, this.replay, this.scores, this.stage, this.foot);
     this.dark = watchDark(root, signal);
     const stop = effect(() => {
       readState(state.shared);
@@ -109,6 +121,12 @@ export class Shell {
     });
   }
 
+  /** Share of the weights that the kernel has read while it scores heads. */
+  scoring(part: number): void {
+    this.progress = part < 1 ? part : null;
+    this.schedule();
+  }
+
   private get isDark(): boolean {
     const theme = this.state.shared.theme.peek();
     return theme === "auto" ? this.dark.peek() : theme === "dark";
@@ -137,6 +155,7 @@ export class Shell {
     this.failure = null;
     render(toolbar(scene, this.helpOpen, this.toolbarEvents), this.bar);
     render(stepBar(scene, this.playing !== 0, this.stepEvents), this.replay);
+    render(scoreBar(scene, this.scoreEvents), this.scores);
     this.arrange(scene, layoutViews(scene, width));
     for (const [, panel] of this.panels) panel.paint(scene);
     this.reveal(scene);
@@ -239,6 +258,11 @@ export class Shell {
     },
   };
 
+  private get scoreEvents(): ScoreEvents {
+    const { progress, freeze } = this;
+    return { progress, canRank: freeze !== null, change: (change) => this.change(change) };
+  }
+
   private get stepEvents(): StepEvents {
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     return {
@@ -278,8 +302,8 @@ export class Shell {
     const changes: Record<string, () => Partial<State>> = {
       ArrowUp: () => stepLayer(meta, state, -1),
       ArrowDown: () => stepLayer(meta, state, 1),
-      ArrowLeft: () => stepHead(meta, state, -1),
-      ArrowRight: () => stepHead(meta, state, 1),
+      ArrowLeft: () => this.sideways(state, -1),
+      ArrowRight: () => this.sideways(state, 1),
       Escape: () => letGo(state),
       c: () =>
         addToCompare(
@@ -296,6 +320,13 @@ export class Shell {
     if (!change) return;
     event.preventDefault();
     this.change(change());
+  }
+
+  /** The head beside the selected one, as they stand. */
+  private sideways(state: State, step: number): Partial<State> {
+    const board = state.arrange === "rank" && this.scene ? boardOf(this.scene) : null;
+    if (board) return stepRank(state, rankedRefs(board), step);
+    return stepHead(this.state.meta, state, step);
   }
 
   private figureOptions(): FigureOptions {

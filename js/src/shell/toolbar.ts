@@ -4,6 +4,7 @@ import { addToCompare, setLayer, setStream, stepLayer, toggleHead } from "../sta
 import type { State } from "../state/selection.js";
 import { overMedia } from "../views/places.js";
 import type { Options, Scene } from "../views/view.js";
+import { scoreHelp } from "./scores.js";
 
 export interface ToolbarEvents {
   change(change: Partial<State>): void;
@@ -195,7 +196,7 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
       }
     </div>
     <button type="button" class="aw-help-button" aria-label="Help" aria-expanded=${String(helpOpen)} title="Keys and clicks" @click=${events.help}>?</button>
-    ${helpOpen ? help(events.help) : nothing}
+    ${helpOpen ? help(scene, events.help) : nothing}
   </div>`;
 }
 
@@ -205,6 +206,8 @@ const HELP = [
     "Shift-click a thumbnail",
     "add a head of the same layer; pin heads of different layers side by side",
   ],
+  ["Heads by …", "colour, order and filter all heads by a score"],
+  ["Pin a query and a key, rank heads", "which heads look from one to the other?"],
   ["Hover a token", "see what it attends to, or who attends to it"],
   ["Click a token", "pin it; click again to let go"],
   ["Point at a patch", "see what it attends to, or who attends to it; click pins it"],
@@ -212,18 +215,19 @@ const HELP = [
   ["Drag over tokens", "pin a range; in a matrix, a block"],
   ["Double-click a head chip", "show only that head"],
   ["↑ ↓", "layer"],
-  ["← →", "head"],
+  ["← →", "head; in one ranking the next one of it"],
   ["← → on the step slider", "token by token through a generation"],
   ["Tab, Enter", "walk through the tokens, pin one"],
   ["C", "pin the selected heads for comparison"],
   ["Esc", "let go: key, then query, then comparison"],
 ] as const;
 
-function help(close: () => void): TemplateResult {
+function help(scene: Scene, close: () => void): TemplateResult {
   return html`<div class="aw-help" role="dialog" aria-label="Keys and clicks">
     <dl>
       ${HELP.map(([what, does]) => html`<div><dt>${what}</dt><dd>${does}</dd></div>`)}
     </dl>
+    ${scoreHelp(scene)}
     <button type="button" @click=${close}>Close</button>
   </div>`;
 }

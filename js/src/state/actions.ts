@@ -1,7 +1,7 @@
-import type { HeadRef, Meta } from "../protocol/generated.js";
+import type { HeadRef, Meta, Ranking } from "../protocol/generated.js";
 import type { Hit, View } from "../views/view.js";
 import type { State } from "./selection.js";
-import { clampTo, findStream } from "./state.js";
+import { clampTo, findStream, RANKING } from "./state.js";
 
 /**
  * What a click or a key means: pure functions from the selection to what changes in it. They know
@@ -132,5 +132,33 @@ export function stepHead(meta: Meta, state: State, step: number): Change {
 
 export function setStream(meta: Meta, state: State, stream: string): Change {
   // A pin means another token in another stream, and heads of two streams are not comparable.
-  return clampTo(meta, { ...state, stream, queries: [], keys: [], compare: [] });
+  return clampTo(meta, { ...state, stream, queries: [], keys: [], compare: [], ranking: null });
+}
+
+/** The links that the pins name; null without a pinned key. Keys alone are ranked over all queries. */
+export function pinnedLinks({ queries, keys }: State): Ranking | null {
+  if (keys.length === 0) return null;
+  // In their order on the page, as Python names them, whatever the order of the clicks.
+  const sorted = (positions: readonly number[]) => [...positions].sort((a, b) => a - b);
+  return { queries: queries.length === 0 ? null : sorted(queries), keys: sorted(keys) };
+}
+
+/** Rank all heads by the weight of the pinned links. */
+export function rankByPins(state: State): Change {
+  const ranking = pinnedLinks(state);
+  if (!ranking) return {};
+  const loose = state.arrange === "layers" || state.arrange === "rank_by_layer";
+  return { ranking, score: RANKING, ...(loose ? { arrange: "rank" } : {}) };
+}
+
+/** Choose what heads are coloured by; without a score there is nothing to order them by. */
+export function setScore(score: string | null): Change {
+  return score === null ? { score, arrange: "layers", threshold: null } : { score };
+}
+
+/** The head before or after the selected one in a ranking. */
+export function stepRank(state: State, order: readonly HeadRef[], step: number): Change {
+  const at = order.findIndex((ref) => sameHead(ref, [state.layer, state.heads[0] ?? 0]));
+  const [layer, head] = order[Math.max(0, Math.min(order.length - 1, at + step))] ?? [];
+  return layer === undefined || head === undefined ? {} : { layer, heads: [head] };
 }

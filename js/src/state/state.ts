@@ -1,5 +1,5 @@
 import { batch, type Signal, signal } from "@preact/signals-core";
-import type { Meta, StreamMeta } from "../protocol/generated.js";
+import type { Meta, Ranking, StreamMeta } from "../protocol/generated.js";
 import type { Hover, Options } from "../views/view.js";
 import { type State, withPins } from "./selection.js";
 import { numSteps } from "./stage.js";
@@ -27,6 +27,12 @@ export const STATE_KEYS = [
   "compare",
   "step",
   "theme",
+  "score",
+  "other_score",
+  "without_sink",
+  "arrange",
+  "threshold",
+  "ranking",
 ] as const satisfies readonly (keyof State)[];
 
 /** Up to this many keys all rows fit beside the head view's, in the same order; beyond, the strongest come first. */
@@ -81,6 +87,15 @@ export function findStream(meta: Meta, name: string): StreamMeta {
   return stream;
 }
 
+/** The score that is the weight of the links in `ranking`. */
+export const RANKING = "ranking";
+
+function fits(ranking: Ranking, numQueries: number, numKeys: number): boolean {
+  if (!("keys" in ranking)) return true;
+  const { queries, keys } = ranking;
+  return keys.every((key) => key < numKeys) && (queries ?? []).every((q) => q < numQueries);
+}
+
 /** The nearest valid selection in a stream: what changing the stream leaves selected. */
 export function clampTo(meta: Meta, state: State): State {
   const stream = findStream(meta, state.stream);
@@ -92,8 +107,13 @@ export function clampTo(meta: Meta, state: State): State {
   const heads = state.heads.filter((head) => head < layer.num_heads);
   const numQueries = meta.positions[stream.query_positions]?.length ?? 0;
   const numKeys = meta.positions[stream.key_positions]?.length ?? 0;
+  const ranking = state.ranking && fits(state.ranking, numQueries, numKeys) ? state.ranking : null;
+  const scored = (score: string | null) => (score === RANKING && !ranking ? null : score);
   return {
     ...state,
+    ranking,
+    score: scored(state.score),
+    other_score: scored(state.other_score),
     stream: stream.name,
     layer: layer.layer,
     heads: heads.length > 0 ? heads : [0],

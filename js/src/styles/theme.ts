@@ -22,6 +22,8 @@ export interface Theme {
   readonly special: string;
   /** 256 RGB triples, 0 = nothing .. 255 = all. */
   readonly sequential: Uint8Array;
+  /** 256 RGB triples, a head's score: no colour that a weight has. */
+  readonly score: Uint8Array;
   /** 256 RGB triples, 0 = most negative, 128 = nothing, 255 = most positive. */
   readonly diverging: Uint8Array;
   readonly negative: string;
@@ -86,6 +88,7 @@ export const themes: Readonly<Record<Theme["name"], Theme>> = {
     danger: "#b3261e",
     special: "#7a5195",
     sequential: ramp(["#ffffff", "#dbe7f4", "#a3c4e3", "#5a97cb", "#2467a8", "#10437a", "#062447"]),
+    score: ramp(["#faf5ea", "#f7e0ae", "#efb95c", "#dc8730", "#b15a12", "#7c3705", "#4a1e02"]),
     diverging: lightDiverging,
     negative: entry(lightDiverging, 40),
     positive: entry(lightDiverging, 215),
@@ -104,6 +107,7 @@ export const themes: Readonly<Record<Theme["name"], Theme>> = {
     danger: "#ff8a80",
     special: "#c9a3e0",
     sequential: ramp(["#15181d", "#1b2f47", "#1f5280", "#2c7fb8", "#5fb3d9", "#b3e0ee", "#fbffff"]),
+    score: ramp(["#201c14", "#3d2d13", "#6b4915", "#a46f18", "#d79a30", "#f5c66c", "#fff0c4"]),
     diverging: darkDiverging,
     negative: entry(darkDiverging, 40),
     positive: entry(darkDiverging, 215),

@@ -1,6 +1,7 @@
 import type { LayerMeta } from "../protocol/generated.js";
 import type { Rect } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
+import { NOTE } from "./model-legend.js";
 
 /**
  * Where the model view's cells are. Rows are the stream's layers in its order; a layer with more
@@ -22,6 +23,10 @@ export interface GridLayout {
   readonly layerPitch: number;
   readonly width: number;
   readonly height: number;
+  /** By layer the heads as they stand from left to right; as the model counts them when undefined. */
+  readonly order?: readonly (readonly number[])[] | undefined;
+  /** By layer the place of each head. */
+  readonly places?: readonly (readonly number[])[] | undefined;
 }
 
 export const HAIRLINE = 1;
@@ -29,7 +34,6 @@ export const HAIRLINE = 1;
 export const MARGIN = 6;
 export const TITLE = 18;
 export const LABELS = 16;
-export const NOTE = 15;
 export const LABEL_SIZE = 11;
 
 const MIN_PITCH = 5;
@@ -46,6 +50,7 @@ export function gridLayout(
   layers: readonly LayerMeta[],
   frame: { width: number; height: number },
   notes: number,
+  order?: GridLayout["order"],
 ): GridLayout {
   const numHeads = Math.max(1, ...layers.map((layer) => layer.num_heads));
   const number = Math.max(0, ...layers.map((layer) => layer.layer));
@@ -67,7 +72,20 @@ export function gridLayout(
   const gap = pitch >= ROOMY ? ROOMY_GAP : HAIRLINE;
   const width = columns * pitch - gap + 2 * HAIRLINE;
   const height = layers.length * layerPitch - gap + 2 * HAIRLINE;
-  return { layers, left, top, columns, lines, pitch, gap, layerPitch, width, height };
+  const places = order?.map((heads) => {
+    const place: number[] = [];
+    heads.forEach((head, at) => {
+      place[head] = at;
+    });
+    return place;
+  });
+  const sizes = { left, top, columns, lines, pitch, gap, layerPitch, width, height };
+  return { layers, ...sizes, order, places };
+}
+
+/** Where a head stands in its layer. */
+export function placeOf({ places }: GridLayout, row: number, head: number): number {
+  return places?.[row]?.[head] ?? head;
 }
 
 /** Between layers whose heads take several lines. */
@@ -81,9 +99,10 @@ function whole(pitch: number): number {
 /** The cell without its hairlines, from the grid's top left. `row` counts layers in their order. */
 export function cellRect(layout: GridLayout, row: number, head: number): Rect {
   const { pitch, gap, columns, layerPitch } = layout;
+  const place = placeOf(layout, row, head);
   return {
-    x: (head % columns) * pitch + HAIRLINE,
-    y: row * layerPitch + Math.floor(head / columns) * pitch + HAIRLINE,
+    x: (place % columns) * pitch + HAIRLINE,
+    y: row * layerPitch + Math.floor(place / columns) * pitch + HAIRLINE,
     width: pitch - gap,
     height: pitch - gap,
   };
@@ -101,8 +120,8 @@ export function cellAt(
   const column = Math.floor(x / pitch);
   const layer = layers[row];
   if (!layer || column < 0 || column >= columns || line >= layout.lines) return null;
-  const head = line * columns + column;
-  return head < layer.num_heads ? { row, head } : null;
+  const place = line * columns + column;
+  return place < layer.num_heads ? { row, head: layout.order?.[row]?.[place] ?? place } : null;
 }
 
 /** Every how many cells a label of `room` pixels fits. */

@@ -27,9 +27,20 @@ export interface Given {
   readonly options?: Partial<Options>;
   readonly dark?: boolean;
   readonly sampled?: boolean;
+  /** What blocks answer about all heads. */
+  readonly headNumbers?: Blocks["heads"];
   /** What blocks answer: everything, nothing yet, or an error. */
   readonly blocks?: "ready" | "pending" | "failed";
 }
+
+const score = (name: string, label = name) => ({
+  name,
+  label,
+  question: `Is it ${label}?`,
+  formula: "w[q, k]",
+  source: "Nobody 2020",
+});
+export const SCORES = [score("previous"), score("sentence", "sentence end"), score("broad")];
 
 export const WORDS = "[CLS] the cat sat on the mat because it was tired".split(" ");
 
@@ -184,6 +195,7 @@ function makeBlocks(given: Given, heads: HeadOf): Blocks {
       return heads(l, h)[what.replace("_vectors", "") as "query" | "key" | "value" | "output"];
     },
     pooled: () => null,
+    heads: (request) => given.headNumbers?.(request) ?? null,
     mean: (l, h) => {
       const { rows, columns, data } = heads(l, h).weights;
       if (!ready) return null;
@@ -231,6 +243,12 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     compare: [],
     step: null,
     theme: "auto",
+    score: null,
+    other_score: null,
+    without_sink: false,
+    arrange: "layers",
+    threshold: null,
+    ranking: null,
     ...pins,
   };
   const layer = layers.find((l) => l.layer === state.layer);
@@ -241,6 +259,7 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     positions: [queries, keys],
     streams: [stream],
     media: [],
+    scores: SCORES,
   };
   const options: Options = {
     keyOrder: "position",

@@ -12,7 +12,8 @@ interface Fixture {
 }
 const path = new URL("../../../tests/contract/fixtures/snapshot.json", import.meta.url);
 const { snapshot, expected } = JSON.parse(readFileSync(path, "utf8")) as Fixture;
-const python = (text: string) => ({ inf: Infinity, "-inf": -Infinity })[text] ?? Number(text);
+const python = (text: string) =>
+  ({ inf: Infinity, "-inf": -Infinity, nan: Number.NaN })[text] ?? Number(text);
 
 describe("blocks", () => {
   it("read the numbers that Python wrote", async () => {

@@ -41,6 +41,12 @@ const start: State = {
   compare: [[0, 3]],
   step: null,
   theme: "auto",
+  score: null,
+  other_score: null,
+  without_sink: false,
+  arrange: "layers",
+  threshold: null,
+  ranking: null,
 };
 
 describe("actions", () => {

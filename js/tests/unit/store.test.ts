@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { BlockStore, bandRows, type Result, requestKey } from "../../src/data/store.js";
-import type { Request, StreamMeta } from "../../src/protocol/generated.js";
+import type { BlockRequest, Request, StreamMeta } from "../../src/protocol/generated.js";
 
 const stream = { name: "decoder" } as StreamMeta;
 
@@ -21,8 +21,8 @@ class Kernel {
   }
 }
 
-const weights = ({ queries }: Request): Result => {
-  const [from = 0, to = 0] = queries ?? [];
+const weights = (request: Request): Result => {
+  const [from = 0, to = 0] = ("layer" in request && request.queries) || [];
   return {
     shape: [1, to - from, 7],
     data: Float32Array.from({ length: (to - from) * 7 }, (_, i) => from * 7 + i),
@@ -60,7 +60,9 @@ describe("the block store", () => {
     }
     await kernel.answer();
     store.flush();
-    expect(kernel.asked.map(([request]) => request?.layer)).toEqual([0, 1, 5]);
+    expect(kernel.asked.map(([request]) => request && "layer" in request && request.layer)).toEqual(
+      [0, 1, 5],
+    );
   });
 
   it("fetches long inputs in bands of query rows", () => {
@@ -70,7 +72,8 @@ describe("the block store", () => {
     const blocks = store.view(stream, { numQueries: 8000, numKeys });
     blocks.weights(0, 0).row(300);
     store.flush();
-    const [from = -1, to = -1] = kernel.asked[0]?.[0]?.queries ?? [];
+    const asked = kernel.asked[0]?.[0] as BlockRequest;
+    const [from = -1, to = -1] = asked.queries ?? [];
     expect(from).toBeLessThanOrEqual(300);
     expect(to).toBeGreaterThan(300);
     expect((to - from) * numKeys * 4).toBeLessThanOrEqual(4 << 20);

@@ -1,0 +1,215 @@
+"""Which head is it: scores on the model view, sorted, filtered, as a scatter, and heads ranked by an example."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from browser.lab import Lab, Notebook, Widget
+
+SHOW = """
+import attnwidget as aw
+
+model, tokenizer = aw.pocket()
+view = aw.view(model, "The cat sat on the mat because it was tired", tokenizer=tokenizer)
+view
+"""
+START = {
+    "score": None,
+    "ranking": None,
+    "other_score": None,
+    "without_sink": False,
+    "threshold": None,
+    "arrange": "layers",
+    "view": "all",
+    "layer": 0,
+    "heads": [0],
+    "query": None,
+    "key": None,
+    "compare": [],
+}
+
+
+@pytest.fixture(scope="module")
+def notebook(lab: Lab) -> Iterator[Notebook]:
+    notebook = lab.notebook([SHOW])
+    notebook.run(0)
+    yield notebook
+    notebook.close()
+
+
+@pytest.fixture
+def widget(notebook: Notebook) -> Widget:
+    widget = notebook.widget(0)
+    widget.leave()
+    for name, value in START.items():
+        notebook.execute(f"view.{name} = {value!r}")
+    widget.settle()
+    return widget
+
+
+def choose(widget: Widget, what: str, value: str) -> None:
+    widget.root.locator(f"select[aria-label='{what}']").select_option(value)
+    widget.settle()
+
+
+def names(widget: Widget) -> list[str]:
+    """The heads that a screen reader finds in the model view, in their order on the page."""
+    expect(widget.panel("model").locator(".aw-stop").first).to_be_attached()
+    widget.notebook.page.wait_for_timeout(300)  # stops are read a moment after the picture
+    stops = widget.panel("model").locator(".aw-stop").all()
+    return [(stop.get_attribute("aria-label") or "").split(",")[0] for stop in stops]
+
+
+def test_a_score_colours_the_heads(notebook: Notebook, widget: Widget) -> None:
+    plain = widget.picture("model")
+    choose(widget, "Score", "previous")
+    notebook.wait_value("view.score", "previous")
+    coloured = widget.wait_for_another("model", plain)
+    assert widget.stop("model", "layer 0 head 2, previous 0.863, label previous 0.891").count() == 1
+    widget.root.locator(".aw-without-sink").click()
+    notebook.wait_value("view.without_sink", expected=True)
+    widget.wait_for_another("model", coloured)
+    choose(widget, "Score", "")
+    notebook.wait_value("view.score", None)
+    widget.leave()
+    assert widget.picture("model") == plain
+
+
+def test_heads_are_sorted_and_the_arrow_keys_follow(notebook: Notebook, widget: Widget) -> None:
+    choose(widget, "Score", "previous")
+    choose(widget, "Arrangement", "rank")
+    notebook.wait_value("view.arrange", "rank")
+    ranked = names(widget)
+    scores = notebook.value(
+        "sorted((-row['value'], row['layer'], row['head']) "
+        "for row in view.attention.head_scores('previous').to_dict('records'))"
+    )
+    assert ranked[:5] == [f"layer {layer} head {head}" for _, layer, head in scores[:5]]
+    widget.click("model", "layer 0 head 2")
+    notebook.wait_value("[view.layer, view.heads]", [0, [2]])
+    notebook.page.keyboard.press("ArrowRight")
+    notebook.wait_value("[view.layer, view.heads]", [scores[1][1], [scores[1][2]]])
+    choose(widget, "Arrangement", "rank_by_layer")
+    assert names(widget) != ranked
+    widget.screenshot("finding-rank-by-layer")
+
+
+def test_a_threshold_leaves_few(notebook: Notebook, widget: Widget) -> None:
+    choose(widget, "Score", "previous")
+    choose(widget, "Arrangement", "rank")
+    slider = widget.root.locator("input.aw-threshold")
+    slider.focus()
+    slider.press("End")
+    notebook.wait_value("view.threshold", 1.0)
+    notebook.execute("view.threshold = 0.8")
+    expect(widget.root.locator(".aw-remaining")).to_have_text("1 of 16 heads reach 0.80")
+    widget.settle()
+    assert names(widget) == ["layer 0 head 2"]
+    choose(widget, "Arrangement", "layers")
+    assert len(names(widget)) == 16
+    assert widget.stop("model", "layer 1 head 1, previous").get_attribute("aria-label")
+    widget.screenshot("finding-threshold")
+
+
+def test_a_scatter_selects_by_click(notebook: Notebook, widget: Widget) -> None:
+    choose(widget, "Score", "previous")
+    choose(widget, "Arrangement", "scatter")
+    choose(widget, "Other score", "self")
+    notebook.wait_value("[view.arrange, view.other_score]", ["scatter", "self"])
+    widget.click("model", "layer 0 head 2")
+    notebook.wait_value("[view.layer, view.heads]", [0, [2]])
+    widget.click("model", "layer 3 head 0", shift=True)
+    notebook.wait_value("view.compare", [[0, 2], [3, 0]])
+    widget.hover("model", "layer 3 head 0")
+    expect(widget.root.locator(".aw-status")).to_contain_text("layer 3 · head 0")
+    widget.screenshot("finding-scatter")
+
+
+def test_heads_are_ranked_by_an_example(notebook: Notebook, widget: Widget) -> None:
+    rank = widget.root.locator(".aw-rank")
+    expect(rank).to_have_count(0)
+    widget.click("head", "query 8 ")
+    widget.click("head", "key 2 ")
+    expect(rank).to_have_text("rank heads by “it” → “cat”")
+    rank.click()
+    notebook.wait_value(
+        "[view.score, view.arrange, view.ranking]",
+        ["ranking", "rank", {"queries": [8], "keys": [2]}],
+    )
+    widget.settle()
+    assert names(widget)[:2] == ["layer 3 head 3", "layer 3 head 2"]
+    expect(rank).to_have_attribute("aria-pressed", "true")
+    widget.screenshot("finding-example")
+    rank.click()
+    notebook.wait_value("[view.score, view.arrange]", [None, "layers"])
+
+
+def test_python_ranks_and_sorts(notebook: Notebook, widget: Widget) -> None:
+    before = widget.picture("model")
+    notebook.execute("view.rank(query='it', key='cat')")
+    picture = widget.wait_for_another("model", before)
+    score = widget.root.locator("select[aria-label='Score']")
+    expect(score).to_have_value("ranking")
+    notebook.execute(
+        "view.rank(pattern=lambda q, k: [[a.text == b.text and i != j for j, b in enumerate(k)] "
+        "for i, a in enumerate(q)], name='copies')"
+    )
+    widget.wait_for_another("model", picture)
+    expect(score.locator("option:checked")).to_contain_text("weight of copies")
+
+
+def test_what_hides_the_link_is_said(widget: Widget) -> None:
+    widget.click("head", "query 2 ")
+    widget.click("head", "key 8 ")
+    widget.root.locator(".aw-rank").click()
+    expect(widget.root.locator(".aw-failure")).to_contain_text("the mask hides the keys")
+    widget.click("model", "layer 1 head 1")  # the heads are still there
+
+
+def test_the_figure_from_the_button_is_the_headless_one(
+    lab: Lab, notebook: Notebook, widget: Widget, tmp_path: Path
+) -> None:
+    target = tmp_path / "headless.svg"
+    for arrange in ("layers", "rank", "rank_by_layer", "scatter"):
+        notebook.execute(f"view.view, view.score, view.arrange = 'model', 'previous', {arrange!r}")
+        widget.settle()
+        lab.page.wait_for_timeout(
+            600
+        )  # the reader's window is told when the reader has come to rest
+        with lab.page.expect_download() as download:
+            widget.root.locator(".aw-save-svg").click()
+        notebook.execute(f"view.save({str(target)!r}, renderer='headless')")
+        assert download.value.path().read_text("utf-8") == target.read_text("utf-8"), arrange
+
+
+def test_the_help_lists_the_scores(widget: Widget) -> None:
+    widget.root.locator(".aw-help-button").click()
+    widget.root.locator(".aw-score-help summary").click()
+    scores = widget.root.locator(".aw-score-help dt")
+    assert scores.count() == 14
+    expect(widget.root.locator(".aw-score-help")).to_contain_text("Olsson et al. 2022")
+    widget.screenshot("finding-help")
+    widget.root.locator(".aw-help-button").click()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_fits_every_width_in_both_themes(
+    lab: Lab, notebook: Notebook, widget: Widget, theme: str
+) -> None:
+    lab.set_theme(theme)
+    notebook.execute("view.rank(query='it', key='cat'); view.query, view.key = 8, 2")
+    for width in (420, 700, 1400):
+        notebook.set_output_width(0, width)
+        widget.settle()
+        widget.screenshot(f"finding-{width}-{theme}")
+        overflow = widget.root.evaluate("(root) => root.scrollWidth - root.clientWidth")
+        assert overflow <= 0
+    lab.set_theme("light")
+    lab.set_viewport(1400)
