@@ -275,9 +275,9 @@ def test_hostile_tokens_are_inert_and_legible(lab: Lab) -> None:
     inside = frozen(notebook.output(1))
     root = inside.locator(".attnwidget")
     assert root.locator("img, script").count() == 0
-    names = root.locator(".aw-panel-head .aw-stop").evaluate_all(
-        "(stops) => stops.map((stop) => stop.getAttribute('aria-label'))"
-    )
+    stops = root.locator(".aw-panel-head .aw-stop")
+    stops.first.wait_for(state="attached")  # a moment after the picture
+    names = stops.evaluate_all("(stops) => stops.map((stop) => stop.getAttribute('aria-label'))")
     said = " ".join(names)
     for shown in (*tokens[:4], "⟨U+202E⟩evil", "👩‍👩‍👧"):
         assert shown in said
