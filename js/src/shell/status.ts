@@ -4,7 +4,7 @@ import { formatWeight } from "../views/format.js";
 import { groupLabel, meanRow, pairNumbers, pairTitle, poolNote } from "../views/series.js";
 import type { Scene } from "../views/view.js";
 
-/** "query 8 “it”", or "3 queries “the cat sat”". */
+/** "query 8 “it”", "query 8 “it” (user)" in a chat, or "3 queries “the cat sat”". */
 function named(
   one: string,
   several: string,
@@ -12,7 +12,10 @@ function named(
   pins: readonly number[],
 ): string {
   const [first = 0] = pins;
-  if (pins.length === 1) return `${one} ${first} ${quoted(positions, first)}`;
+  if (pins.length === 1) {
+    const role = positions[first]?.role;
+    return `${one} ${first} ${quoted(positions, first)}${role ? ` (${role})` : ""}`;
+  }
   return `${pins.length} ${several} “${groupLabel(positions, pins)}”`;
 }
 
@@ -27,6 +30,11 @@ export function statusText(scene: Scene): string {
     `layer ${layer}`,
     `${heads.length === 1 ? "head" : "heads"} ${shown}`,
   ];
+  // A head under the pointer says where in the model it is, as `model.get_submodule` would find it.
+  const thumbnail =
+    hover?.query === undefined && hover?.key === undefined ? hover?.layer : undefined;
+  const path = stream.layers.find((each) => each.layer === thumbnail)?.module_path;
+  if (path) parts.push(path);
   const pinned = (hovered: number | undefined, pins: readonly number[], count: number) =>
     (hovered === undefined ? pins : [hovered]).filter((index) => index < count);
   const [q, k] = [

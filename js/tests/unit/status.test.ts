@@ -20,6 +20,22 @@ test("a pair's rank counts the keys that its query can see, as the cards do", ()
   expect(statusText(masked)).toMatch(/ 0$/);
 });
 
+test("a head under the pointer says where in the model it is, a link of it does not", () => {
+  const scene = attentionScene({ state: { query: null, heads: [1] } });
+  const path = scene.stream.layers[1]?.module_path as string;
+  expect(path).not.toBe("");
+  expect(statusText({ ...scene, hover: { source: "model", layer: 1, head: 2 } })).toContain(path);
+  expect(
+    statusText({ ...scene, hover: { source: "model", layer: 1, head: 2, query: 0, key: 1 } }),
+  ).not.toContain(path);
+});
+
+test("a token of a chat is told with who said it", () => {
+  const scene = attentionScene({ state: { query: 2, heads: [1] } });
+  const queries = scene.queries.map((each) => ({ ...each, role: "user" }));
+  expect(statusText({ ...scene, queries })).toMatch(/query 2 .*\(user\)$/);
+});
+
 test("the table names a row's strongest keys, the first of equals first", () => {
   const scene = attentionScene({ state: { query: 2, heads: [1] } });
   const row = scene.blocks.weights(0, 1).row(2) as Float32Array;
