@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnwidget.drawn import Rollouts, key_lengths, layer_overview, pooled_head
+from attnwidget.finding.measures import missing
 from attnwidget.protocol.codec import encode
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attnwidget.attention import Attention
+    from attnwidget.attention import Attention, Stream
     from attnwidget.layer import Layer
     from attnwidget.protocol.codec import Block
 
@@ -26,8 +28,15 @@ _BY_QUERY = {"weights": "weights", "scores": "scores", "bias": "bias_block"}
 _BY_POSITION = ("query_vectors", "key_vectors", "value_vectors", "output")
 
 
-def answer(attention: Attention, request: Mapping[str, Any]) -> tuple[Block, bytes]:
+def answer(
+    attention: Attention, request: Mapping[str, Any], rollouts: Rollouts | None = None
+) -> tuple[Block, bytes]:
     """Return the block that a request (see ``Request`` in the schema) asks for, exact float32.
+
+    Args:
+        attention: The record.
+        request: What is asked for.
+        rollouts: Where the record's rollouts are kept from one request to the next.
 
     Raises:
         KeyError: If there is no such stream.
@@ -43,14 +52,12 @@ def answer(attention: Attention, request: Mapping[str, Any]) -> tuple[Block, byt
         array = getattr(layer, _BY_QUERY[what])(head=[head], queries=slice(start, stop))
     elif what in _BY_POSITION:
         array = getattr(layer, what)(head)
-    elif what == "pooled":
-        array = layer.overview(request["size"])[head]
     elif what == "mean":
         array = _mean(layer, head)
+    elif what == "lengths":
+        array = key_lengths(layer, head, request["measure"])
     else:
-        accepted = ", ".join([*_BY_QUERY, *_BY_POSITION, "pooled", "mean"])
-        message = f"what must be one of {accepted}, got {what!r}."
-        raise ValueError(message)
+        array = _drawn(attention[stream], layer, request, rollouts or Rollouts())
     if np.isnan(array).any():
         row = int(np.argwhere(np.isnan(array))[0][-2])
         message = (
@@ -59,6 +66,23 @@ def answer(attention: Attention, request: Mapping[str, Any]) -> tuple[Block, byt
         )
         raise ValueError(message)
     return encode(array)
+
+
+def _drawn(
+    stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
+) -> NDArray[np.float32]:
+    """Return what is made from more than one head's weights, or pooled before it travels."""
+    what = request["what"]
+    if what == "pooled":
+        return pooled_head(stream, layer, request, rollouts)
+    if what == "overview":
+        return layer_overview(stream, layer, request["measure"], request["size"], rollouts)
+    if what == "rollout":
+        start, stop = request["queries"]
+        return rollouts.of(stream, layer.layer)[None, start:stop]
+    kinds = [*_BY_QUERY, *_BY_POSITION, "mean", "lengths", "pooled", "overview", "rollout"]
+    message = f"what must be one of {', '.join(kinds)}, got {what!r}."
+    raise ValueError(message)
 
 
 def _mean(layer: Layer, head: int) -> NDArray[np.float32]:
@@ -82,3 +106,6 @@ def requests_for_head(layer: Layer, head: int) -> Iterator[dict[str, Any]]:
             yield {"what": what, **base, "queries": [start, min(layer.n_query, start + rows)]}
     for what in by_position:
         yield {"what": what, **base}
+    for measure in ("value", "norm"):
+        if missing(layer, measure) is None:
+            yield {"what": "lengths", **base, "measure": measure}

@@ -10,6 +10,8 @@ import numpy as np
 
 from attnwidget.finding.facts import Facts
 from attnwidget.finding.kinds import SCORES
+from attnwidget.finding.measures import missing
+from attnwidget.finding.rollout import rollout_missing
 from attnwidget.protocol.codec import shade
 
 if TYPE_CHECKING:
@@ -69,6 +71,9 @@ def describe(attention: Attention) -> tuple[dict[str, Any], bytes]:
             },
             "top": np.concatenate([top for _, top, _ in surveys]).ravel().tolist(),
         }
+        unrolled = rollout_missing(stream)
+        if unrolled is not None:
+            meta["no_rollout"] = unrolled
         prompt = _prompt(attention, stream)
         if prompt is not None:
             meta["prompt"] = prompt
@@ -168,7 +173,10 @@ def _position(position: Position) -> dict[str, Any]:
 
 def _layer(layer: Layer) -> dict[str, Any]:
     band = layer.band
+    reasons = {measure: missing(layer, measure) for measure in ("value", "norm")}
+    lacking = {measure: reason for measure, reason in reasons.items() if reason is not None}
     return {
+        **({"missing": lacking} if lacking else {}),
         "layer": layer.layer,
         "module_path": layer.module_path,
         "num_heads": layer.num_heads,

@@ -155,7 +155,7 @@ def page_within(
         raise ValueError(message)
     if budget is None:
         limit = max(limit, min(LARGEST_PAGE, round(fixed + whole_head(attention, state)) + 1_000))
-    filling = fill(attention, heads, state, snapshot["meta"], limit - fixed)
+    filling = fill(attention, heads, state, meta, limit - fixed)
     while True:
         text = page({**base, "blocks": filling.blocks}, bundle, title=title, framed=framed)
         if len(text.encode()) <= limit or not filling.heads:

@@ -63,12 +63,18 @@ class Survey:
     first_key: Tensor
 
 
-def overview(layer: Layer, size: int) -> Tensor:
-    """Return every head max-pooled, float32 ``[head, min(size, n_query), min(size, n_key)]``."""
-    return survey(layer, size).pooled
+def overview(layer: Layer, size: int, lengths: Tensor | None = None) -> Tensor:
+    """Return every head max-pooled, float32 ``[head, min(size, n_query), min(size, n_key)]``.
+
+    Args:
+        layer: The layer.
+        size: Largest number of rows and of columns.
+        lengths: ``[head, key]``, by which weights are multiplied first.
+    """
+    return survey(layer, size, lengths).pooled
 
 
-def survey(layer: Layer, size: int) -> Survey:
+def survey(layer: Layer, size: int, lengths: Tensor | None = None) -> Survey:
     """Read every head once; beyond ``OVERVIEW_EXACT_ROWS`` query rows, an even sample of them."""
     parts = overview_rows(layer.n_query, size)
     columns = bins(layer.n_key, min(size, layer.n_key))
@@ -81,13 +87,19 @@ def survey(layer: Layer, size: int) -> Survey:
     found = []
     for first in range(0, layer.num_heads, group):
         heads = Axis(range(first, min(first + group, layer.num_heads)))
-        found.append(_survey_heads(layer, heads, queries, spans, columns))
+        found.append(_survey_heads(layer, heads, queries, spans, columns, lengths=lengths))
     pooled, top, first_key = (torch.cat(tensors) for tensors in zip(*found, strict=True))
     return Survey(pooled, top, first_key)
 
 
 def _survey_heads(
-    layer: Layer, heads: Axis, queries: list[int], spans: list[range], columns: list[range]
+    layer: Layer,
+    heads: Axis,
+    queries: list[int],
+    spans: list[range],
+    columns: list[range],
+    *,
+    lengths: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     device = layer.device
     skip = min(1, layer.n_key - 1)
@@ -95,6 +107,8 @@ def _survey_heads(
     strongest = torch.zeros((len(heads), len(queries)), device=device)
     on_first = torch.zeros((len(heads), len(queries)), device=device)
     for some, rows, keys, weights in _blocks(layer, heads, queries):
+        if lengths is not None:
+            weights.mul_(heads.take(lengths, 0)[some, None, keys])
         for row, span in enumerate(spans):
             start = max(span.start, rows.start) - rows.start
             stop = min(span.stop, rows.stop) - rows.start
@@ -133,7 +147,7 @@ def _blocks(
         some = heads.part(first, first + group)
         recorded = some.take(layer.recorded, 0)
         for start in range(0, len(queries), count):
-            weights = axis.part(start, start + count).take(recorded, 1).float()
+            weights = axis.part(start, start + count).take(recorded, 1).to(torch.float32, copy=True)
             rows_read = slice(start, start + weights.shape[1])
             yield slice(first, first + len(some)), rows_read, slice(0, layer.n_key), weights
 

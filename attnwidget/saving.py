@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from attnwidget.attention import Attention
+    from attnwidget.drawn import Rollouts
     from attnwidget.heads import HeadNumbers
     from attnwidget.protocol.codec import Block
 
@@ -35,6 +36,7 @@ class Saving:
         _esm: str
         _attention: Attention
         _heads: HeadNumbers
+        _rollouts: Rollouts
         _saving: dict[str, Path]
         _screen: dict[str, Any] | None
         meta: dict[str, Any]
@@ -133,7 +135,7 @@ class Saving:
     def _answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
         if request["what"] in HEAD_KINDS:
             return self._heads.answer(request)
-        return answer(self._attention, request)
+        return answer(self._attention, request, self._rollouts)
 
     def _snapshot(self) -> dict[str, Any]:
         """Return what the front end needs to draw without a kernel, no blocks yet (see ``Snapshot`` in the schema)."""

@@ -2,7 +2,8 @@
 
 The rule, in the order in which the budget is spent:
 
-1. the front end, the labels and every head's thumbnail (made smaller where they would take more than a third);
+1. the front end, the labels and every head's thumbnail (made smaller where they would take more than a third), and
+   those of the measure on show;
 2. the first selected head whole: weights, scores, bias and vectors, float32; then what heads are ranked by, and their
    scores, where they are known or soon computed;
 3. the weights of every head in 256 shades (uint8, ``255 * sqrt(weight)``): the selected heads, the pinned ones, then
@@ -21,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnwidget.blocks import answer, requests_for_head
+from attnwidget.blocks import BAND_WEIGHTS, answer, requests_for_head
+from attnwidget.drawn import Rollouts
 from attnwidget.protocol.codec import decode, deflate, encode, shade
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from attnwidget.attention import Attention
     from attnwidget.heads import HeadNumbers
@@ -99,6 +101,8 @@ def fill(
         budget: Characters that the blocks may take in the page.
     """
     filling = Filling(budget)
+    for number, blocks in enumerate(_of_measure(attention, state, meta)):
+        filling.take((state["stream"], -1, number), blocks)
     order = _order(attention, state, meta)
     first = _where(*order[0])
     filling.take(first, _whole(attention, *order[0]))
@@ -158,6 +162,45 @@ def _pooled(meta: Mapping[str, Any], overview: bytes, size: int) -> tuple[dict[s
     return {**meta, "streams": streams}, b"".join(chunks)
 
 
+def _of_measure(
+    attention: Attention, state: Mapping[str, Any], meta: Mapping[str, Any]
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield what the measure on show takes besides weights: its thumbnails, and rollouts, the layer's own first."""
+    measure, stream = state["measure"], attention[state["stream"]]
+    if measure == "weights":
+        return
+    rollouts = Rollouts()
+    place = next(one for one in meta["streams"] if one["name"] == stream.name)["overview"]
+    size = max(place["rows"], place["columns"])
+    base = {"stream": stream.name, "head": 0}
+    numbers = sorted((layer.layer for layer in stream), key=lambda number: number != state["layer"])
+    asked = [
+        {"what": "overview", **base, "layer": number, "size": size, "measure": measure}
+        for number in numbers
+    ]
+    pictures = [_stored(attention, request, rollouts=rollouts) for request in asked]
+    yield [stored for stored in pictures if stored is not None]
+    if measure != "rollout":
+        return
+    count, n_key = len(stream.query_positions), len(stream.key_positions)
+    rows = max(1, BAND_WEIGHTS // n_key)
+    for number in numbers:
+        bands = [
+            _stored(
+                attention,
+                {
+                    "what": "rollout",
+                    **base,
+                    "layer": number,
+                    "queries": [start, min(count, start + rows)],
+                },
+                rollouts=rollouts,
+            )
+            for start in range(0, count, rows)
+        ]
+        yield [stored for stored in bands if stored is not None]
+
+
 def _weight(blocks: list[dict[str, Any]]) -> float:
     return sum(len(stored["block"]["data"]) * TWICE + OVERHEAD for stored in blocks)
 
@@ -196,11 +239,15 @@ def _map(attention: Attention, layer: Layer, head: int) -> list[dict[str, Any]]:
 
 
 def _stored(
-    attention: Attention, request: dict[str, Any], *, shaded: bool = False
+    attention: Attention,
+    request: dict[str, Any],
+    *,
+    shaded: bool = False,
+    rollouts: Rollouts | None = None,
 ) -> dict[str, Any] | None:
     """Return a request with its answer, or None where there is none: the copy then says so in place."""
     try:
-        block, data = answer(attention, request)
+        block, data = answer(attention, request, rollouts)
     except ValueError:
         # Numbers that are not numbers.
         logger.debug("Left out of the copy: %s.", request, exc_info=True)

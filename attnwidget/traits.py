@@ -38,6 +38,8 @@ STATE = (
     "heads",
     "query",
     "key",
+    "measure",
+    "positions",
     "form",
     "compare",
     "step",

@@ -11,6 +11,7 @@ import traitlets
 from anywidget.experimental import command
 
 from attnwidget.describe import describe, media_bytes, num_steps
+from attnwidget.drawn import Rollouts
 from attnwidget.freezing import Freezing
 from attnwidget.heads import HeadNumbers
 from attnwidget.saving import Saving
@@ -41,6 +42,7 @@ __all__ = ["STATE", "AttentionWidget"]
 
 logger = logging.getLogger(__name__)
 
+MEASURES = ("weights", "value", "norm", "rollout")
 VIEWS = ("all", "model", "head", "neuron", "compare")
 
 
@@ -99,6 +101,22 @@ class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
     - Default: ``None``
     """
 
+    measure = traitlets.Enum(MEASURES, "weights").tag(sync=True)
+    """What is drawn of a head; the legend names it. `Layer.measure` and `Attention.rollout` have the formulas. Where a
+    layer cannot give it, the view says why. The neuron view keeps to weights.
+
+    - Type: ``"weights" | "value" | "norm" | "rollout"``
+    - Default: ``"weights"``
+    """
+
+    positions = traitlets.Enum(("pieces", "words"), "pieces").tag(sync=True)
+    """Whether the pieces of a word stand as one: summed over the pieces of a key, averaged over the pieces of a query,
+    as `Attention.words` does. Pins stay positions of the record: a word that is clicked pins all its pieces.
+
+    - Type: ``"pieces" | "words"``
+    - Default: ``"pieces"``
+    """
+
     form = traitlets.Enum(("lines", "matrix", "image"), "lines").tag(sync=True)
     """How heads are drawn: lines between tokens, a matrix, or over the picture or the sound that went in.
 
@@ -147,6 +165,7 @@ class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
         """
         self._attention = attention
         self._heads = HeadNumbers(attention, self._tell_progress)
+        self._rollouts = Rollouts()
         self._always_frozen = frozen
         self._saving: dict[str, Path] = {}
         unknown = sorted(set(state) - set(STATE))

@@ -1,5 +1,5 @@
 import type { Decoded } from "../protocol/decode.js";
-import type { BlockRequest, HeadsRequest } from "../protocol/generated.js";
+import type { BlockRequest, HeadsRequest, Measure } from "../protocol/generated.js";
 
 /** A block, or why it cannot be had. */
 export type Result = Decoded | { readonly error: string };
@@ -17,6 +17,19 @@ export class Matrix {
   }
 }
 
+/** What is pooled: not weights, or not between pieces. */
+export interface Drawn {
+  readonly measure?: Measure;
+  readonly positions?: "words";
+}
+
+/** Pictures of equal size, one after another. */
+export interface Pictures {
+  readonly rows: number;
+  readonly columns: number;
+  readonly data: Float32Array;
+}
+
 export type What = BlockRequest["what"];
 
 /**
@@ -31,6 +44,8 @@ export interface Rows {
   has?(query: number): boolean;
   /** How many of them are shown, where a generation is shown as it came about. */
   readonly stage?: number;
+  /** The end of their scale; undefined for weights, which end at 1. */
+  readonly scale?: number | undefined;
   /** Why the rows cannot be had, for the reader; null when nothing went wrong. */
   readonly error: string | null;
 }
@@ -50,7 +65,13 @@ export interface Blocks {
     head: number,
   ): Matrix | null;
   /** The head max-pooled to at most `size` rows and columns. */
-  pooled(layer: number, head: number, size: number): Matrix | null;
+  pooled(layer: number, head: number, size: number, as?: Drawn): Matrix | null;
+  /** What the weights of each key are multiplied by in a measure. */
+  lengths(measure: Measure, layer: number, head: number): Float32Array | null;
+  /** [query, key] from the first layer up to this one, all heads together. */
+  rollout(layer: number): Rows;
+  /** A layer's heads max-pooled under a measure, one after another. */
+  overview(measure: Measure, layer: number, size: number): Pictures | { error: string } | null;
   /** Mean weight of each key over all queries; null until it has come. */
   mean(layer: number, head: number): Float32Array | null;
   /** Numbers about all heads of the stream; null until they have come. */

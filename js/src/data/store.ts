@@ -17,8 +17,9 @@ export function requestKey(request: Request): string {
     const { what, stream, ranking } = request;
     return `${what}/${stream}/${ranking ? JSON.stringify(ranking) : ""}`;
   }
-  const { what, stream, layer, head, queries, size } = request;
-  return `${what}/${stream}/${layer}/${head}/${queries?.join("-") ?? ""}/${size ?? ""}`;
+  const { what, stream, layer, head, queries, size, measure, positions } = request;
+  const as = `${measure ? `/${measure}` : ""}${positions ? `/${positions}` : ""}`;
+  return `${what}/${stream}/${layer}/${head}/${queries?.join("-") ?? ""}/${size ?? ""}${as}`;
 }
 
 export function bandRows(numKeys: number): number {
@@ -197,7 +198,17 @@ export class BlockStore {
       scores: rows("scores"),
       bias: rows("bias"),
       vectors: (what, layer, head) => matrix({ what, stream: name, layer, head }),
-      pooled: (layer, head, size) => matrix({ what: "pooled", stream: name, layer, head, size }),
+      pooled: (layer, head, size, as) =>
+        matrix({ what: "pooled", stream: name, layer, head, size, ...as }),
+      lengths: (measure, layer, head) =>
+        matrix({ what: "lengths", stream: name, layer, head, measure })?.row(0) ?? null,
+      rollout: (layer) => rows("rollout")(layer, 0),
+      overview: (measure, layer, size) => {
+        const result = this.get({ what: "overview", stream: name, layer, head: 0, size, measure });
+        if (!result || "error" in result) return result;
+        const [, rows = 0, columns = 0] = result.shape;
+        return { rows, columns, data: result.data };
+      },
       mean: (layer, head) => matrix({ what: "mean", stream: name, layer, head })?.row(0) ?? null,
       heads: (request) => {
         // Numbers that take long to make come in a batch of their own, and hold up nothing else.

@@ -13,6 +13,8 @@ export interface Link {
   readonly weight: number;
 }
 
+const PLAIN = { scale: 1, notes: [] };
+
 /** The overview bytes of one stream, read head by head without copying. */
 export class Thumbnails {
   private readonly first = new Map<number, number>();
@@ -23,6 +25,8 @@ export class Thumbnails {
     /** Queries that are shown, of so many: the first ones. */
     readonly numQueries = 0,
     private readonly ofQueries = numQueries,
+    /** The value of the darkest shade, and what is to be said about them. */
+    readonly about: { readonly scale: number; readonly notes: readonly string[] } = PLAIN,
   ) {
     let index = 0;
     for (const layer of stream.layers) {

@@ -3,6 +3,7 @@ import { numSteps } from "../state/stage.js";
 import type { Surface } from "../surface/surface.js";
 import { SvgSurface } from "../surface/svg.js";
 import { textWidth } from "../surface/text.js";
+import { measureTitle, showsWords } from "../views/measure.js";
 import type { Scene, View } from "../views/view.js";
 
 export interface FigureOptions {
@@ -46,6 +47,18 @@ function drawCaption(surface: Surface, scene: Scene): void {
     say(part, theme.muted);
   }
   say("·", theme.muted);
+  if (state.measure !== "weights") {
+    say(measureTitle(scene), theme.muted);
+    say("·", theme.muted);
+  }
+  if (showsWords(scene)) {
+    say("words", theme.muted);
+    say("·", theme.muted);
+  }
+  if (state.measure === "rollout") {
+    say("all heads together", theme.muted);
+    return;
+  }
   say(state.heads.length === 1 ? "head" : "heads", theme.muted);
   const shown = state.heads.slice(0, 16);
   for (const head of shown) {

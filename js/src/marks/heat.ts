@@ -56,16 +56,14 @@ export function heatPixels(
 export function drawHeatLegend(
   surface: Surface,
   { x, y, width }: { x: number; y: number; width: number },
-  most: number,
+  { most, title }: { readonly most: number; readonly title: string },
   theme: Theme,
 ): void {
   const ticks = [0, 1 / 16, 1 / 4, 1].map((part) => ({
     at: Math.sqrt(part),
     label: formatWeight(part * most),
   }));
-  surface.group("legend", () =>
-    drawBar(surface, { x, y, width, title: "weight" }, HEAT, ticks, theme),
-  );
+  surface.group("legend", () => drawBar(surface, { x, y, width, title }, HEAT, ticks, theme));
 }
 
 /** Around a cell that is small or lies on anything: a bright line in a dark one. */

@@ -1,7 +1,7 @@
 import type { Theme } from "../styles/theme.js";
 import type { Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
-import { formatSigned } from "../views/format.js";
+import { formatSigned, rounded } from "../views/format.js";
 import { linkOpacity, linkPath, linkWidth } from "./links.js";
 import { drawRamp } from "./ramps.js";
 
@@ -38,8 +38,11 @@ export interface Tick {
 }
 
 /** Weights are shaded by their square root, and the ticks stand where that puts them. */
-export function sequentialTicks(): readonly Tick[] {
-  return [0, 0.01, 0.1, 0.5, 1].map((weight) => ({ at: Math.sqrt(weight), label: String(weight) }));
+export function sequentialTicks(end = 1): readonly Tick[] {
+  return [0, 0.01, 0.1, 0.5, 1].map((part) => ({
+    at: Math.sqrt(part),
+    label: rounded(part * end, part === 1 ? 3 : 2),
+  }));
 }
 
 /** −max, a quarter of it (half way, by the root), 0, and the same above. */
@@ -82,8 +85,10 @@ export function drawBar(
   }
 }
 
-export function drawSequentialLegend(surface: Surface, bar: Bar, theme: Theme): void {
-  surface.group("legend", () => drawBar(surface, bar, theme.sequential, sequentialTicks(), theme));
+/** Of weights, or of what ends at another number than 1. */
+export function drawSequentialLegend(surface: Surface, bar: Bar, theme: Theme, end = 1): void {
+  const ticks = sequentialTicks(end);
+  surface.group("legend", () => drawBar(surface, bar, theme.sequential, ticks, theme));
 }
 
 export function drawDivergingLegend(surface: Surface, bar: Bar, max: number, theme: Theme): void {
@@ -94,16 +99,25 @@ const SAMPLE = 22;
 /** The least of them is the least that shows as a line by itself. */
 const samples = [0.05, 0.2, 0.5, 1] as const;
 
-function sampleWidth(weight: number): number {
-  return SAMPLE + 4 + textWidth(String(weight), LEGEND_SIZE) + 10;
+/** What links are called, and where their scale ends when it is not at 1. */
+export interface LinkScale {
+  readonly title: string;
+  readonly end?: number | undefined;
+}
+
+const sampleLabel = (part: number, { end }: LinkScale) =>
+  end === undefined ? String(part) : rounded(part * end, part === 1 ? 3 : 2);
+
+function sampleWidth(part: number, scale: LinkScale): number {
+  return SAMPLE + 4 + textWidth(sampleLabel(part, scale), LEGEND_SIZE) + 10;
 }
 
 /** Width of the key to links. */
-export function linkLegendWidth(title: string): number {
+export function linkLegendWidth(scale: LinkScale): number {
   return (
-    textWidth(title, LEGEND_SIZE) +
+    textWidth(scale.title, LEGEND_SIZE) +
     10 +
-    samples.reduce((sum, weight) => sum + sampleWidth(weight), 0)
+    samples.reduce((sum, part) => sum + sampleWidth(part, scale), 0)
   );
 }
 
@@ -112,22 +126,22 @@ export function drawLinkLegend(
   surface: Surface,
   x: number,
   y: number,
-  title: string,
+  scale: LinkScale,
   colour: string,
   theme: Theme,
 ): void {
   surface.group("legend", () => {
     const label = { fill: theme.muted, size: LEGEND_SIZE };
-    surface.text(x, y, title, label);
-    let left = x + textWidth(title, LEGEND_SIZE) + 10;
+    surface.text(x, y, scale.title, label);
+    let left = x + textWidth(scale.title, LEGEND_SIZE) + 10;
     for (const weight of samples) {
       surface.path(linkPath({ x: left, y, width: SAMPLE, height: 0 }, y, y), {
         stroke: colour,
         strokeWidth: linkWidth(weight),
         opacity: linkOpacity(weight),
       });
-      surface.text(left + SAMPLE + 4, y, String(weight), label);
-      left += sampleWidth(weight);
+      surface.text(left + SAMPLE + 4, y, sampleLabel(weight, scale), label);
+      left += sampleWidth(weight, scale);
     }
   });
 }

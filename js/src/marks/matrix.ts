@@ -26,6 +26,12 @@ export const sinkAsideShade: Shader = (value, row, column) => {
   return column === 0 || left <= 0 ? 0 : 255 * Math.sqrt(Math.min(1, Math.max(0, value / left)));
 };
 
+/** 0..end by its square root, the first column left out where it is set aside. */
+export function scaledShade(end: number, sinkAside: boolean): Shader {
+  return (value, _row, column) =>
+    sinkAside && column === 0 ? 0 : 255 * Math.sqrt(Math.min(1, Math.max(0, value / end)));
+}
+
 /** −max..max, by the square root of the size: 128 is nothing. */
 export function divergingShade(max: number): Shader {
   return (value) => {

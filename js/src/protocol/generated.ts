@@ -5,6 +5,10 @@
  */
 export type Pins = number | readonly number[] | null;
 /**
+ * What is drawn of a head: weights; weights times the length of each key's value, or of that value behind the output projection; or the rollout of a stream, which has no heads.
+ */
+export type Measure = "weights" | "value" | "norm" | "rollout";
+/**
  * [layer, head], both counted from 0 as the model counts them.
  *
  * @minItems 2
@@ -41,6 +45,11 @@ export interface State {
   heads: number[];
   query: Pins;
   key: Pins;
+  measure: Measure;
+  /**
+   * Positions as the record has them, or pieces of a word as one: summed over the pieces of a key, averaged over those of a query.
+   */
+  positions: "pieces" | "words";
   /**
    * How the head view draws; image: over the picture or the sound, where the stream has one, else lines.
    */
@@ -168,6 +177,10 @@ export interface StreamMeta {
     [k: string]: string;
   };
   /**
+   * Why there is no rollout, where there is none.
+   */
+  no_rollout?: string;
+  /**
    * Three numbers per head, [query, key, weight]: its strongest link, leaving out the first key when other keys exist.
    */
   top?: number[];
@@ -183,6 +196,7 @@ export interface LayerMeta {
    * Why has_vectors is false.
    */
   reason: string | null;
+  missing?: Missing;
   scaling: number | null;
   softcap: number | null;
   /**
@@ -195,6 +209,13 @@ export interface LayerMeta {
    * True when something is added to the scaled dot product beyond a structural mask.
    */
   bias: boolean;
+}
+/**
+ * Why there is no such measure, where there is none.
+ */
+export interface Missing {
+  value?: string;
+  norm?: string;
 }
 /**
  * Where this stream's thumbnails lie in the overview bytes: sum(num_heads) images of rows x columns, uint8 holding 255*sqrt(weight), max-pooled.
@@ -291,7 +312,7 @@ export interface Generation {
   chosen_probabilities: (number | null)[];
 }
 /**
- * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key. For vectors: [position, dim], the whole axis. For mean: [1, key], the mean weight over all queries.
+ * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key. For vectors: [position, dim], the whole axis. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one.
  */
 export interface BlockRequest {
   what:
@@ -303,7 +324,10 @@ export interface BlockRequest {
     | "value_vectors"
     | "output"
     | "pooled"
-    | "mean";
+    | "mean"
+    | "lengths"
+    | "overview"
+    | "rollout";
   stream: string;
   layer: number;
   head: number;
@@ -313,9 +337,14 @@ export interface BlockRequest {
    */
   queries?: number[];
   /**
-   * For pooled: at most this many rows and columns.
+   * For pooled and overview: at most this many rows and columns.
    */
   size?: number;
+  measure?: Measure;
+  /**
+   * For pooled: between words.
+   */
+  positions?: "words";
 }
 /**
  * Numbers about all heads of a stream, float32, layer after layer. head_scores: [2, head, score] with and without the sink, NaN where a score is not defined. head_labels: [head, 2], the place of the score that a head's label comes from (-1 for none) and its value. ranking: [head], the weight of the links.

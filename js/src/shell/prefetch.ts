@@ -6,7 +6,9 @@ import type { Scene } from "../views/view.js";
 const MOST_BYTES = 4 << 20;
 
 /** What the next press of an arrow key will need: the same heads one layer up and down. */
-export function neighbours({ stream, state, layer, queries, keys }: Scene): readonly Request[] {
+export function neighbours(scene: Scene): readonly Request[] {
+  const { stream, state, layer, queries, keys } = scene.plain ?? scene;
+  if (state.measure === "rollout") return [];
   const bytes = 2 * 4 * queries.length * keys.length * state.heads.length;
   if (queries.length > bandRows(keys.length) || bytes > MOST_BYTES) return [];
   const at = stream.layers.indexOf(layer);

@@ -111,7 +111,8 @@ function state(scene: Scene, progress: number | null) {
 
 /** What the model view's heads are coloured and ordered by. */
 export function scoreBar(scene: Scene, events: ScoreEvents): TemplateResult | typeof nothing {
-  const { view, score, arrange, without_sink } = scene.state;
+  const { view, score, arrange, without_sink, measure } = scene.state;
+  if (measure === "rollout") return nothing;
   if (view !== "all" && view !== "model") return nothing;
   const { change } = events;
   const { x, y } = chosenScores(scene);

@@ -12,6 +12,7 @@ import {
   stepLayer,
   stepRank,
 } from "../state/actions.js";
+import { recordChange, shownState } from "../state/lens.js";
 import type { SceneMaker } from "../state/scene.js";
 import type { State } from "../state/selection.js";
 import { numSteps } from "../state/stage.js";
@@ -155,7 +156,7 @@ export class Shell {
     this.failure = null;
     render(toolbar(scene, this.helpOpen, this.toolbarEvents), this.bar);
     render(stepBar(scene, this.playing !== 0, this.stepEvents), this.replay);
-    render(scoreBar(scene, this.scoreEvents), this.scores);
+    render(scoreBar(scene.plain ?? scene, this.scoreEvents), this.scores);
     this.arrange(scene, layoutViews(scene, width));
     for (const [, panel] of this.panels) panel.paint(scene);
     this.reveal(scene);
@@ -209,7 +210,7 @@ export class Shell {
   private readonly panelEvents: PanelEvents = {
     hover: (view, hit, x, y, keyboard) => this.hover(view, hit, x, y, keyboard),
     click: (view, hit, additive) => {
-      const { options, shared } = this.state;
+      const { options } = this.state;
       const now = options.peek();
       if (hit.action === "sort-keys") {
         options.value = { ...now, keyOrder: now.keyOrder === "weight" ? "position" : "weight" };
@@ -217,12 +218,21 @@ export class Shell {
         const order = now.dimensionOrder === "index" ? "contribution" : "index";
         options.value = { ...now, dimensionOrder: order };
       } else {
-        this.change(click(readState(shared), view, hit, additive));
+        this.click(view, hit, additive);
       }
     },
-    drag: (_view, from, to) => this.change(drag(from, to)),
+    drag: (_view, from, to) =>
+      this.change(recordChange(this.maker.lens(readState(this.state.shared)), drag(from, to))),
     scrolled: () => this.schedule(),
   };
+
+  /** What a click in a view means for the record, whatever of it the view shows. */
+  private click(view: View["name"], hit: Hit, additive: boolean): void {
+    const state = readState(this.state.shared);
+    // The neuron view always shows the record as it is.
+    const lens = view === "neuron" ? null : this.maker.lens(state);
+    this.change(recordChange(lens, click(shownState(lens, state), view, hit, additive)));
+  }
 
   private hover(
     view: View["name"],

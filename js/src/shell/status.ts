@@ -1,6 +1,7 @@
 import { quoted } from "../marks/tokens.js";
 import type { Position } from "../protocol/generated.js";
 import { formatWeight } from "../views/format.js";
+import { isRollout, MEASURES } from "../views/measure.js";
 import { groupLabel, meanRow, pairNumbers, pairTitle, poolNote } from "../views/series.js";
 import type { Scene } from "../views/view.js";
 
@@ -28,7 +29,8 @@ export function statusText(scene: Scene): string {
   const parts = [
     stream.name,
     `layer ${layer}`,
-    `${heads.length === 1 ? "head" : "heads"} ${shown}`,
+    ...(state.measure === "weights" ? [] : [MEASURES[state.measure].choice]),
+    ...(isRollout(scene) ? ["all heads"] : [`${heads.length === 1 ? "head" : "heads"} ${shown}`]),
   ];
   // A head under the pointer says where in the model it is, as `model.get_submodule` would find it.
   const thumbnail =

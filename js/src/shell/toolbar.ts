@@ -1,7 +1,11 @@
 import { html, nothing, type TemplateResult } from "lit-html";
-import type { HeadRef } from "../protocol/generated.js";
+import { whyMissing } from "../data/measured.js";
+import { wordsOf } from "../data/words.js";
+import type { HeadRef, Measure } from "../protocol/generated.js";
 import { addToCompare, setLayer, setStream, stepLayer, toggleHead } from "../state/actions.js";
 import type { State } from "../state/selection.js";
+import { findStream } from "../state/state.js";
+import { MEASURES } from "../views/measure.js";
 import { overMedia } from "../views/places.js";
 import type { Options, Scene } from "../views/view.js";
 import { scoreHelp } from "./scores.js";
@@ -89,6 +93,9 @@ function layers({ meta, stream, state }: Scene, { change }: ToolbarEvents): Temp
 }
 
 function chips({ state, layer, theme }: Scene, events: ToolbarEvents): TemplateResult {
+  if (state.measure === "rollout") {
+    return html`<span class="aw-label">all heads together</span>`;
+  }
   const all = Array.from({ length: layer.num_heads }, (_, head) => head);
   const every = state.heads.length === layer.num_heads;
   return html`<div class="aw-group aw-chips" role="group" aria-label="Heads">
@@ -119,6 +126,62 @@ function chips({ state, layer, theme }: Scene, events: ToolbarEvents): TemplateR
     >
       ${every ? "one" : "all"}
     </button>
+  </div>`;
+}
+
+/** What is drawn of a head; what the record cannot give anywhere says why and cannot be chosen. */
+function measures({ meta, state }: Scene, { change }: ToolbarEvents): TemplateResult {
+  const stream = findStream(meta, state.stream);
+  const why = (measure: Measure) => {
+    const reasons = stream.layers.map((layer) => whyMissing(stream, layer, measure));
+    return reasons.every((reason) => reason !== null) ? (reasons[0] ?? null) : null;
+  };
+  const choose = (event: Event) =>
+    change({ measure: (event.target as HTMLSelectElement).value as Measure });
+  return html`<select
+    class="aw-measure"
+    aria-label="Measure"
+    title="What is drawn of a head"
+    .value=${state.measure}
+    @change=${choose}
+  >
+    ${(Object.keys(MEASURES) as Measure[]).map((measure) => {
+      const reason = why(measure);
+      return html`<option
+        value=${measure}
+        ?selected=${measure === state.measure}
+        ?disabled=${reason !== null}
+        title=${reason ?? nothing}
+      >
+        ${MEASURES[measure].choice}
+      </option>`;
+    })}
+  </select>`;
+}
+
+/** Pieces or words, where any word has several pieces. */
+function pieces(
+  { meta, state }: Scene,
+  { change }: ToolbarEvents,
+): TemplateResult | typeof nothing {
+  const stream = findStream(meta, state.stream);
+  const axes = [stream.query_positions, stream.key_positions].map((at) => meta.positions[at] ?? []);
+  if (axes.every((positions) => wordsOf(positions) === null)) return nothing;
+  const choice = (positions: State["positions"]) => html`<button
+    type="button"
+    data-positions=${positions}
+    aria-pressed=${String(state.positions === positions)}
+    title=${
+      positions === "words"
+        ? "Pieces of a word as one: summed over a key’s, averaged over a query’s"
+        : "Positions as the model has them"
+    }
+    @click=${() => change({ positions })}
+  >
+    ${positions}
+  </button>`;
+  return html`<div class="aw-group aw-segments" role="group" aria-label="Positions">
+    ${choice("pieces")} ${choice("words")}
   </div>`;
 }
 
@@ -166,7 +229,7 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
       ${form("lines", "lines")} ${form("matrix", "matrix")}
       ${over === null ? nothing : form("image", over)}
     </div>
-    ${compareButton(scene, events)}
+    ${measures(scene, events)} ${pieces(scene, events)} ${compareButton(scene, events)}
     ${
       sink
         ? html`<button

@@ -1,9 +1,20 @@
+import type { Blocks } from "../data/blocks.js";
 import { type Medium, readMedia } from "../data/media.js";
+import { drawnThumbnails } from "../data/pictures.js";
 import type { BlockStore } from "../data/store.js";
 import { Thumbnails } from "../data/thumbnails.js";
 import type { Meta, Position, StreamMeta } from "../protocol/generated.js";
 import { themes } from "../styles/theme.js";
 import type { Hover, Options, Scene } from "../views/view.js";
+import {
+  type Lens,
+  lensBlocks,
+  lensOf,
+  recordHover,
+  shownStage,
+  shownState,
+  wordBlocks,
+} from "./lens.js";
 import type { State } from "./selection.js";
 import { isThere, stagedBlocks, stagedState, stageOf } from "./stage.js";
 import { clampTo, findStream } from "./state.js";
@@ -18,6 +29,8 @@ function formFor(form: State["form"], ...axes: readonly (readonly Position[])[])
 export class SceneMaker {
   private readonly thumbnails = new Map<StreamMeta, Thumbnails>();
   private readonly media: readonly Medium[];
+  private readonly lenses = new Map<string, Lens | null>();
+  private readonly pictures = new Map<Lens, ReturnType<typeof drawnThumbnails>>();
 
   constructor(
     readonly meta: Meta,
@@ -37,6 +50,7 @@ export class SceneMaker {
     const queries = this.meta.positions[stream.query_positions] ?? [];
     const keys = this.meta.positions[stream.key_positions] ?? [];
     const stage = stageOf(this.meta, stream, valid.step);
+    const lens = this.lens(valid);
     const shown = stage ? stage.numQueries : queries.length;
     let thumbnails = this.thumbnails.get(stream);
     if (thumbnails?.numQueries !== shown) {
@@ -44,7 +58,7 @@ export class SceneMaker {
       this.thumbnails.set(stream, thumbnails);
     }
     const blocks = this.store.view(stream, { numQueries: queries.length, numKeys: keys.length });
-    return {
+    const plain: Scene = {
       meta: this.meta,
       stream,
       layer,
@@ -52,12 +66,73 @@ export class SceneMaker {
       keys,
       state: { ...stagedState(valid, stage), form: formFor(valid.form, queries, keys) },
       stage,
-      hover: hover && isThere(stage, hover) ? hover : null,
+      hover: hover && isThere(stage, recordHover(lens, hover)) ? hover : null,
       options,
       blocks: stagedBlocks(blocks, queries.length, stage),
       thumbnails,
       media: this.media,
       theme: themes[dark ? "dark" : "light"],
+      plain: null,
     };
+    return lens ? this.through(lens, plain, blocks) : plain;
+  }
+
+  /** How a selection looks at the record; null where it shows it as it is. */
+  lens(state: State): Lens | null {
+    const stream = findStream(this.meta, state.stream);
+    const { positions, measure } = state;
+    const id = `${stream.name} ${positions} ${measure}`;
+    let lens = this.lenses.get(id);
+    if (lens === undefined) {
+      const queries = this.meta.positions[stream.query_positions] ?? [];
+      const keys = this.meta.positions[stream.key_positions] ?? [];
+      lens = lensOf(stream, { queries, keys }, state);
+      this.lenses.set(id, lens);
+    }
+    return lens;
+  }
+
+  private through(lens: Lens, plain: Scene, recorded: Blocks): Scene {
+    const { stream } = lens;
+    const layer = stream.layers.find((each) => each.layer === plain.layer.layer) ?? plain.layer;
+    const queries = lens.queries?.positions ?? plain.queries;
+    const keys = lens.keys?.positions ?? plain.keys;
+    const stage = shownStage(lens, plain.stage);
+    const count = stage?.numQueries ?? queries.length;
+    const there = plain.stage?.numQueries ?? plain.queries.length;
+    const measured = lensBlocks(lens, recorded, there);
+    const staged = stagedBlocks(measured, plain.queries.length, plain.stage);
+    const sizes = { queries: queries.length, keys: keys.length, shown: count };
+    return {
+      ...plain,
+      stream,
+      layer,
+      queries,
+      keys,
+      stage,
+      state: shownState(lens, plain.state),
+      hover: plain.hover,
+      blocks: wordBlocks(lens, staged, count),
+      thumbnails: this.drawn(lens, plain.thumbnails, recorded, sizes),
+      plain: { ...plain, hover: recordHover(lens, plain.hover) },
+    };
+  }
+
+  /** Thumbnails through a lens, made anew when more of them have come. */
+  private drawn(
+    lens: Lens,
+    recorded: Thumbnails,
+    blocks: Blocks,
+    sizes: { readonly queries: number; readonly keys: number; readonly shown: number },
+  ): Thumbnails {
+    const known = this.pictures.get(lens);
+    if (known?.waiting === 0 && known.thumbnails.numQueries === sizes.shown)
+      return known.thumbnails;
+    const made = drawnThumbnails(recorded, lens, blocks, sizes);
+    if (known?.waiting === made.waiting && known.thumbnails.numQueries === sizes.shown) {
+      return known.thumbnails;
+    }
+    this.pictures.set(lens, made);
+    return made.thumbnails;
   }
 }

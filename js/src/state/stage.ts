@@ -45,6 +45,9 @@ function stagedRows(rows: Rows, { numQueries }: Stage): Rows {
     numQueries: rows.numQueries,
     numKeys: rows.numKeys,
     stage: numQueries,
+    get scale() {
+      return rows.scale;
+    },
     row: (query) => rows.row(query) && (query < numQueries ? rows.row(query) : empty),
     get error() {
       return rows.error;
@@ -83,6 +86,7 @@ export function stagedBlocks(blocks: Blocks, numQueries: number, stage: Stage | 
     ...blocks,
     weights: (layer, head) => stagedRows(blocks.weights(layer, head), stage),
     mean: (layer, head) => stagedMean(blocks.weights(layer, head), stage),
-    pooled: (layer, head, size) => stagedPool(blocks.pooled(layer, head, size), numQueries, stage),
+    pooled: (layer, head, size, as) =>
+      stagedPool(blocks.pooled(layer, head, size, as), numQueries, stage),
   };
 }

@@ -23,6 +23,8 @@ export const STATE_KEYS = [
   "key",
   "queries",
   "keys",
+  "measure",
+  "positions",
   "form",
   "compare",
   "step",

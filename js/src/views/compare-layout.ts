@@ -3,7 +3,8 @@ import type { Rect } from "../surface/surface.js";
 import { shadeNotes } from "./heat.js";
 import { linesOverflow } from "./lines-layout.js";
 import { type Multiples, multiplesHeight, multiplesLayout, pictureAt } from "./matrix-layout.js";
-import type { Series } from "./series.js";
+import { isRollout, measureNotes } from "./measure.js";
+import { type Series, scaleOf } from "./series.js";
 import type { Frame, Scene } from "./view.js";
 
 /** Title and, under it, the number of the pair or token in focus. */
@@ -47,11 +48,12 @@ export interface CompareLayout {
  * The pinned heads, each in a colour of its own whatever layers they are from. A and B have the two
  * colours of their difference: what A attends to more is drawn in A's colour.
  */
-export function comparedSeries({ state, theme, blocks }: Scene): readonly Series[] {
+export function comparedSeries(scene: Scene): readonly Series[] {
+  const { state, theme, blocks } = scene;
   return state.compare.map(([layer, head], i) => ({
     layer,
     head,
-    name: `layer ${layer} · head ${head}`,
+    name: isRollout(scene) ? `layer ${layer} · rollout` : `layer ${layer} · head ${head}`,
     colour: [theme.positive, theme.negative][i] ?? theme.head(i, state.compare.length),
     rows: blocks.weights(layer, head),
   }));
@@ -63,7 +65,10 @@ export function panelCount({ state }: Scene): number {
 
 export function compareNotes(scene: Scene): readonly string[] {
   const { length } = scene.state.compare;
-  const notes = shadeNotes(scene, length, "above");
+  const notes = [
+    ...shadeNotes(scene, length, "above"),
+    ...measureNotes(scene, scaleOf(comparedSeries(scene))),
+  ];
   if (length > 1) return notes;
   return ["Pin another head to compare: shift-click one in the model view, or press C.", ...notes];
 }

@@ -40,6 +40,7 @@ import { drawLines, drawLinesState } from "./lines.js";
 import type { LinesInput } from "./lines-data.js";
 import { linesLayout } from "./lines-layout.js";
 import { cellsOf } from "./matrix-layout.js";
+import { measureTitle } from "./measure.js";
 import { drawNotice } from "./notice.js";
 import {
   type Focus,
@@ -49,6 +50,7 @@ import {
   pairNumbers,
   pairTitle,
   type Series,
+  scaleOf,
   seriesError,
   strongestKey,
   sumOf,
@@ -96,6 +98,7 @@ export function panelLines(
     pinned: { query: state.query, key: state.key },
     // A difference has the sink set aside in both its terms already.
     sinkAside: sinkAside && two === null,
+    scale: scaleOf(comparedSeries(scene)),
     focus,
     pictures: layout.panels.length,
   };
@@ -197,7 +200,8 @@ function differenceOf(scene: Scene): { grid: Grid; max: number; name: string } |
   if (!two) return null;
   const pooled = isPooled(scene, scene.state.compare.length);
   const [a, b] = two.map((series) => gridOf(scene, series, pooled)) as [Grid, Grid];
-  const grid = differenceGrid(a, b, scene.options.setSinkAside);
+  const shares = two[0].rows.scale === undefined;
+  const grid = differenceGrid(a, b, scene.options.setSinkAside, shares);
   const name = JSON.stringify([scene.state.compare.slice(0, 2), scene.options.setSinkAside]);
   const max = memo(scene.stream, `largest ${name} ${loadedIn(a)} ${loadedIn(b)}`, () =>
     largestDifference(grid),
@@ -215,7 +219,8 @@ function drawMatrixBody(
   const { theme } = scene;
   if (layout.matrices) drawHeatLabels(surface, scene, cells, layout.matrices, panel);
   if (panel.series) {
-    drawHeat(surface, scene, panel.series, cells, scene.state.compare.length);
+    const of = { count: scene.state.compare.length, scale: scaleOf(comparedSeries(scene)) };
+    drawHeat(surface, scene, panel.series, cells, of);
     const error = seriesError(scene, [panel.series]);
     if (error !== null) drawNotice(surface, panel.body, error, theme.danger);
     return;
@@ -248,7 +253,8 @@ function drawMatrixScales(surface: Surface, scene: Scene, width: number, y: numb
   const both = panelCount(scene) > 1;
   const bar = Math.min(320, single && both ? width / 2 - 12 : width - 8);
   const left = Math.max(0, (width - (single && both ? 2 * bar + 24 : bar)) / 2);
-  drawSequentialLegend(surface, { x: left, y, width: bar, title: "weight" }, scene.theme);
+  const weights = { x: left, y, width: bar, title: measureTitle(scene) };
+  drawSequentialLegend(surface, weights, scene.theme, scaleOf(comparedSeries(scene)));
   const difference = differenceOf(scene);
   if (difference) {
     const x = single ? left + bar + 24 : left;
@@ -263,13 +269,15 @@ function drawLinesScales(surface: Surface, scene: Scene, width: number, y: numbe
   const { theme } = scene;
   const single = scalesOnOneLine(scene, width);
   const signs = panelCount(scene) > 1 ? signKey("A > B", "B > A", theme) : [];
-  const title = signs.length > 0 ? "weight or difference" : "weight";
-  const scale = linkLegendWidth(title);
+  const name = measureTitle(scene);
+  const title = signs.length > 0 ? `${name} or difference` : name;
+  const end = scaleOf(comparedSeries(scene));
+  const scale = linkLegendWidth({ title, end });
   const key = signs.length > 0 ? colourKeyWidth(signs) : 0;
   const middle = y + LEGEND_LINE / 2;
   const used = single && key > 0 ? scale + 24 + key : Math.min(width, scale);
   const left = Math.max(0, (width - used) / 2);
-  drawLinkLegend(surface, left, middle, title, theme.text, theme);
+  drawLinkLegend(surface, left, middle, { title, end }, theme.text, theme);
   if (key > 0) {
     const x = single ? left + scale + 24 : Math.max(0, (width - key) / 2);
     drawColourKey(surface, x, single ? middle : middle + LEGEND_LINE, key + 1, signs, theme);

@@ -3,11 +3,19 @@ import type { Grid } from "../marks/matrix.js";
 import { type Series, shadingWeight } from "./series.js";
 
 /** How a difference of two rows is made for drawing; numbers that are read are made elsewhere. */
-function subtract(a: Float32Array, b: Float32Array, sinkAside: boolean): Float32Array {
+function subtract(
+  a: Float32Array,
+  b: Float32Array,
+  sinkAside: boolean,
+  shares: boolean,
+): Float32Array {
   const row = new Float32Array(a.length);
   for (let key = 0; key < row.length; key++) {
-    row[key] = shadingWeight(a, key, sinkAside) - shadingWeight(b, key, sinkAside);
+    row[key] = shares
+      ? shadingWeight(a, key, sinkAside) - shadingWeight(b, key, sinkAside)
+      : (a[key] as number) - (b[key] as number);
   }
+  if (sinkAside) row[0] = 0;
   return row;
 }
 
@@ -24,7 +32,7 @@ export function differenceRows(a: Rows, b: Rows, sinkAside: boolean): Rows {
       if (known) return known;
       const [first, second] = [a.row(query), b.row(query)];
       if (!first || !second) return null;
-      const row = subtract(first, second, sinkAside);
+      const row = subtract(first, second, sinkAside, a.scale === undefined);
       made.set(query, row);
       return row;
     },
@@ -32,14 +40,14 @@ export function differenceRows(a: Rows, b: Rows, sinkAside: boolean): Rows {
 }
 
 /** The same for two pooled pictures. */
-export function differenceGrid(a: Grid, b: Grid, sinkAside: boolean): Grid {
+export function differenceGrid(a: Grid, b: Grid, sinkAside: boolean, shares: boolean): Grid {
   return {
     rows: Math.min(a.rows, b.rows),
     columns: Math.min(a.columns, b.columns),
     has: (index) => a.row(index) !== null && b.row(index) !== null,
     row(index) {
       const [first, second] = [a.row(index), b.row(index)];
-      return first && second ? subtract(first, second, sinkAside) : null;
+      return first && second ? subtract(first, second, sinkAside, shares) : null;
     },
   };
 }

@@ -11,6 +11,8 @@ export function formatWeight(weight: number): string {
   if (!Number.isFinite(weight)) return formatScore(weight);
   if (weight === 0) return "0";
   if (weight < 0) return MINUS + formatWeight(-weight);
+  // Measures other than weights may be large: then three digits say as much.
+  if (weight >= 9.9995) return String(Number(weight.toPrecision(3)));
   return weight < 0.0005 ? "<0.001" : weight.toFixed(3);
 }
 
@@ -38,4 +40,9 @@ export function ordinal(n: number): string {
   const tens = Math.floor((n % 100) / 10);
   const suffix = tens === 1 ? "th" : (["th", "st", "nd", "rd"][n % 10] ?? "th");
   return `${n}${suffix}`;
+}
+
+/** A number of the scale to so many digits, without zeros behind them. */
+export function rounded(value: number, digits = 2): string {
+  return String(Number(value.toPrecision(digits)));
 }

@@ -22,6 +22,7 @@ import { ownPlaces } from "./image-data.js";
 import { HEADER, TITLE } from "./image-layout.js";
 import { type ImagePlan, imageNotes, imagePlan, type Shown, shownIn } from "./image-plan.js";
 import { drawStrips, stripHit, stripReveal, stripStops } from "./image-strips.js";
+import { measureTitle } from "./measure.js";
 import { drawNotice } from "./notice.js";
 import { drawPairCard } from "./pair-card.js";
 import { indexIn, rectIn, type Tile } from "./places.js";
@@ -127,8 +128,8 @@ function drawFooter(surface: Surface, scene: Scene, plan: ImagePlan, shown: Show
   if (lens.kind === "image") {
     const length = Math.min(width - 8, 330);
     const left = Math.max(4, (width - length) / 2);
-    if (shown.most > 0)
-      drawHeatLegend(surface, { x: left, y: top, width: length }, shown.most, theme);
+    const scale = { most: shown.most, title: measureTitle(scene) };
+    if (shown.most > 0) drawHeatLegend(surface, { x: left, y: top, width: length }, scale, theme);
     below = top + LEGEND_BAR;
   } else {
     const entries = plan.series.map(({ name, head, colour }, n) => ({

@@ -6,6 +6,7 @@ import {
   drawNotes,
   LEGEND_LINE,
   LEGEND_SIZE,
+  type LinkScale,
   linkLegendWidth,
 } from "../marks/legend.js";
 import { labelOf, type TokenColumn } from "../marks/tokens.js";
@@ -14,8 +15,9 @@ import { drawLines, drawLinesState, hitLines, lineStops } from "./lines.js";
 import type { LinesInput } from "./lines-data.js";
 import { columnWidths, linesLayout, linesOverflow, revealScroll } from "./lines-layout.js";
 import { meansBeside } from "./lines-numbers.js";
+import { measureNotes, measureTitle } from "./measure.js";
 import { drawPairCard } from "./pair-card.js";
-import { type Focus, focusOf, headSeries, pinnedFocus, poolNote } from "./series.js";
+import { type Focus, focusOf, headSeries, pinnedFocus, poolNote, scaleOf } from "./series.js";
 import type { Frame, Hit, Scene, Stop } from "./view.js";
 
 const HEADER = 24;
@@ -52,6 +54,8 @@ function inputFor(scene: Scene, frame: Frame, focus: Focus, isolate: boolean): L
     series: headSeries(scene, { isolate }),
     pinned: { query: state.query, key: state.key },
     sinkAside: scene.options.setSinkAside,
+    // Of all heads that are selected: pointing at one of them rescales nothing.
+    scale: scaleOf(headSeries(scene, { isolate: false })),
     focus,
     pictures: 1,
   };
@@ -79,6 +83,7 @@ function notes(scene: Scene, width: number): readonly string[] {
   if (options.setSinkAside && keys.length > 0) {
     words.push(`“${labelOf(keys, 0)}” set aside: links rescaled, numbers unchanged`);
   }
+  words.push(...measureNotes(scene, scaleOf(headSeries(scene, { isolate: false }))));
   const { numbers } = columnWidths(widthRequest(scene, width));
   const means = meansBeside(numbers, state.heads.length);
   if (means !== null)
@@ -90,9 +95,16 @@ function shownWith(note: string, about: Focus["about"]): boolean {
   return about === "key" || (about === "query" && note.includes("tokens"));
 }
 
+const linkScale = (scene: Scene): LinkScale => ({
+  title: measureTitle(scene),
+  end: scaleOf(headSeries(scene, { isolate: false })),
+});
+
+const scaleWidth = (scene: Scene) => linkLegendWidth(linkScale(scene));
+
 /** Whether the colours and the links' scale stand on one line. */
 function oneLine(scene: Scene, width: number): boolean {
-  return colourKeyWidth(keyEntries(scene)) + 24 + linkLegendWidth("weight") <= width;
+  return colourKeyWidth(keyEntries(scene)) + 24 + scaleWidth(scene) <= width;
 }
 
 function footerHeight(scene: Scene, width: number): number {
@@ -104,14 +116,15 @@ function drawFooter(surface: Surface, scene: Scene, width: number, top: number):
   const entries = keyEntries(scene);
   let y = top + 8 + LEGEND_LINE / 2;
   const single = oneLine(scene, width);
-  const scale = linkLegendWidth("weight");
+  const scale = scaleWidth(scene);
   const colour = entries.length === 1 ? (entries[0]?.colour ?? theme.text) : theme.text;
   const used = single ? colourKeyWidth(entries) + 24 + scale : Math.min(width, scale);
   const left = Math.max(0, (width - used) / 2);
   const keyLeft = single ? left : Math.max(4, (width - colourKeyWidth(entries)) / 2);
   drawColourKey(surface, keyLeft, y, width - keyLeft, entries, theme);
   if (!single) y += LEGEND_LINE;
-  drawLinkLegend(surface, single ? left + used - scale : left, y, "weight", colour, theme);
+  const at = single ? left + used - scale : left;
+  drawLinkLegend(surface, at, y, linkScale(scene), colour, theme);
   // The place of a note is kept while the numbers that it speaks of are not there: nothing moves.
   const { about } = focusOf(scene);
   const shown = notes(scene, width).filter(

@@ -1,4 +1,10 @@
-import { drawNotes, drawSequentialLegend, LEGEND_BAR, LEGEND_LINE } from "../marks/legend.js";
+import {
+  drawNotes,
+  drawSequentialLegend,
+  LEGEND_BAR,
+  LEGEND_LINE,
+  LEGEND_SIZE,
+} from "../marks/legend.js";
 import { cellAt, cellRect } from "../marks/matrix.js";
 import type { Rect, Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
@@ -10,6 +16,7 @@ import {
   multiplesLayout,
   pictureAt,
 } from "./matrix-layout.js";
+import { measureNotes, measureTitle } from "./measure.js";
 import { drawNotice } from "./notice.js";
 import { drawPairCard } from "./pair-card.js";
 import {
@@ -18,6 +25,7 @@ import {
   keyName,
   queryName,
   type Series,
+  scaleOf,
   seriesError,
 } from "./series.js";
 import type { Frame, Hit, Scene, Stop } from "./view.js";
@@ -26,7 +34,10 @@ const TOP = 4;
 const TITLE = 22;
 const MIN_SIDE = 104;
 
-const notes = (scene: Scene) => shadeNotes(scene, scene.state.heads.length, "under the pointer");
+const notes = (scene: Scene) => [
+  ...shadeNotes(scene, scene.state.heads.length, "under the pointer"),
+  ...measureNotes(scene, scaleOf(headSeries(scene, { isolate: false }))),
+];
 
 function footerHeight(scene: Scene): number {
   return 10 + LEGEND_BAR + LEGEND_LINE * notes(scene).length;
@@ -108,7 +119,8 @@ function drawPicture(surface: Surface, scene: Scene, layout: Multiples, picture:
   drawTitle(surface, scene, picture);
   if (place.firstColumn && place.firstRow) drawCorner(surface, scene, layout, place);
   drawHeatLabels(surface, scene, cells, layout, place);
-  drawHeat(surface, scene, series, cells, scene.state.heads.length);
+  const scale = scaleOf(headSeries(scene, { isolate: false }));
+  drawHeat(surface, scene, series, cells, { count: scene.state.heads.length, scale });
   const alone = isolatedHead(scene);
   if (alone !== null && alone !== series.head && scene.state.heads.includes(alone)) {
     surface.rect(rect, { fill: scene.theme.background, opacity: 0.75 });
@@ -136,10 +148,12 @@ export function drawHeadMatrix(surface: Surface, scene: Scene, frame: Frame): vo
   };
   surface.group("matrices", draw, { clip: body });
   if (error !== null) drawNotice(surface, body, error, theme.danger);
-  const width = Math.min(frame.width - 8, 330);
+  const title = measureTitle(scene);
+  const width = Math.min(frame.width - 8, 290 + textWidth(title, LEGEND_SIZE));
   const left = Math.max(4, (frame.width - width) / 2);
   const y = bottom + 10;
-  drawSequentialLegend(surface, { x: left, y, width, title: "weight" }, theme);
+  const scale = scaleOf(headSeries(scene, { isolate: false }));
+  drawSequentialLegend(surface, { x: left, y, width, title }, theme, scale);
   const below = y + LEGEND_BAR + LEGEND_LINE / 2 - 2;
   drawNotes(surface, notes(scene), frame.width, below, theme);
   const bounds = { x: 0, y: 0, width: frame.width, height: frame.height };

@@ -6,6 +6,7 @@ import {
   type Grid,
   matrixPixels,
   type Shader,
+  scaledShade,
   sequentialShade,
   sinkAsideShade,
 } from "../marks/matrix.js";
@@ -87,9 +88,16 @@ export function gridPixels(
   );
 }
 
+/** How many pictures there are, and where their scale ends when it is not at 1. */
+export interface HeatScale {
+  readonly count: number;
+  readonly scale: number | undefined;
+}
+
 /** One head's heat map; its thumbnail, blurred, stands in until the numbers are here. */
-function heatPixels(scene: Scene, series: Series, cells: Cells, scale: number, count: number) {
+function heatPixels(scene: Scene, series: Series, cells: Cells, scale: number, of: HeatScale) {
   const { theme, options } = scene;
+  const { count, scale: end } = of;
   const sinkAside = options.setSinkAside;
   const grid = gridOf(scene, series, isPooled(scene, count));
   const name = `${series.layer}.${series.head} ${sinkAside}`;
@@ -101,8 +109,13 @@ function heatPixels(scene: Scene, series: Series, cells: Cells, scale: number, c
     const pixels = memo(scene.thumbnails, `thumbnail ${name} ${theme.name}`, thumbnail);
     return { pixels, exact: false };
   }
-  const shade = sinkAside ? sinkAsideShade : sequentialShade;
-  const colouring = { name, shade, table: theme.sequential, zero: 0 };
+  const shade =
+    end === undefined
+      ? sinkAside
+        ? sinkAsideShade
+        : sequentialShade
+      : scaledShade(end, sinkAside);
+  const colouring = { name: `${name} ${end}`, shade, table: theme.sequential, zero: 0 };
   return { pixels: gridPixels(scene, grid, cells, scale, colouring), exact: true };
 }
 
@@ -157,8 +170,8 @@ export function drawHeat(
   scene: Scene,
   series: Series,
   cells: Cells,
-  count: number,
+  of: HeatScale,
 ): void {
-  const { pixels, exact } = heatPixels(scene, series, cells, surface.scale, count);
+  const { pixels, exact } = heatPixels(scene, series, cells, surface.scale, of);
   drawMatrix(surface, cells, pixels, { ...heatMarks(scene), smooth: !exact }, scene.theme);
 }

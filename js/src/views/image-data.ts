@@ -46,6 +46,7 @@ export function weightsOver(
   }
   const row = group.length === 0 ? scene.blocks.mean(layer, head) : meanRow(rows, group);
   if (!row || !scene.options.setSinkAside) return row;
+  if (rows.scale !== undefined) return row.map((value, key) => (key === 0 ? 0 : value));
   return row.map((_, key) => shadingWeight(row, key, true));
 }
 

@@ -18,6 +18,7 @@ import {
   stripsLayout,
   wishedHeight,
 } from "./image-layout.js";
+import { MEASURES, measureNotes } from "./measure.js";
 import { type Lens, lensOf, type Tile } from "./places.js";
 import { headSeries, type Series } from "./series.js";
 import type { Frame, Scene } from "./view.js";
@@ -43,15 +44,16 @@ export interface ImagePlan {
 }
 
 /** What the shade of a token beside the picture means. */
-function shadeOf({ queries, keys }: Scene, { over }: Lens, aim: Aim): string {
+function shadeOf({ queries, keys, state }: Scene, { over }: Lens, aim: Aim): string {
+  const weight = MEASURES[state.measure].short;
   const { about, pointed, backwards } = aim;
   const name = (list: typeof keys, index: number) => quoted(list, index, 90);
   if (backwards && pointed !== null) {
     return over === "key"
-      ? `their weight on ${name(keys, pointed)}`
-      : `weight of ${name(queries, pointed)} on them`;
+      ? `their ${weight} on ${name(keys, pointed)}`
+      : `${weight} of ${name(queries, pointed)} on them`;
   }
-  return about === null ? "mean weight on them" : `weight of ${name(queries, about)} on them`;
+  return about === null ? `mean ${weight} on them` : `${weight} of ${name(queries, about)} on them`;
 }
 
 /** What is to be known about the picture, a line each; how many there are depends on no hover. */
@@ -64,6 +66,7 @@ export function imageNotes(scene: Scene, lens: Lens, aim: Aim, most: number): re
   if (options.setSinkAside && keys.length > 0) {
     words.push(`${quoted(keys, 0)} set aside: shading rescaled, numbers unchanged`);
   }
+  words.push(...measureNotes(scene, undefined));
   const drawn = [...lens.places.media.keys()].flatMap((medium) => media[medium]?.note ?? []);
   return [...words, ...new Set(drawn)];
 }

@@ -10,6 +10,8 @@ export interface LinesInput {
   /** The leading pins: they are there even when scrolled away. */
   readonly pinned: { readonly query: number | null; readonly key: number | null };
   readonly sinkAside: boolean;
+  /** The end of the scale, where it is not 1. */
+  readonly scale?: number | undefined;
   readonly focus: Focus;
   /** Pictures of this kind on the screen: together they draw as many vectors as one may. */
   readonly pictures: number;
@@ -31,7 +33,7 @@ export function lane(input: LinesInput, group: number): number {
  * there they are summed to one link of what they weigh together.
  */
 function addFan(list: LinkList, input: LinesInput, group: number, query: number): void {
-  const { layout, series, pinned, sinkAside } = input;
+  const { layout, series, pinned, sinkAside, scale } = input;
   const row = series[group]?.rows.row(query);
   if (!row) return;
   const [first, last] = visibleRows(layout.keys.axis);
@@ -45,7 +47,7 @@ function addFan(list: LinkList, input: LinesInput, group: number, query: number)
   const sum = (start: number, end: number) => {
     let total = 0;
     for (let key = start; key < end; key++) {
-      const weight = shadingWeight(row, key, sinkAside);
+      const weight = shadingWeight(row, key, sinkAside, scale);
       if (key === pinned.key) add(key, weight);
       else total += weight;
     }
@@ -54,7 +56,7 @@ function addFan(list: LinkList, input: LinesInput, group: number, query: number)
     if (shown !== pinned.key) add(SEVERAL, Math.min(1, total), shown);
   };
   if (first > 0) sum(0, first);
-  for (let key = first; key < last; key++) add(key, shadingWeight(row, key, sinkAside));
+  for (let key = first; key < last; key++) add(key, shadingWeight(row, key, sinkAside, scale));
   if (last < row.length) sum(last, row.length);
 }
 
@@ -72,14 +74,14 @@ export function loadedRows({ layout, series }: LinesInput): number {
 
 /** Everything that the links of all visible queries depend on, besides the record itself. */
 export function pictureKey(input: LinesInput): string {
-  const { layout, series, pinned, sinkAside } = input;
+  const { layout, series, pinned, sinkAside, scale } = input;
   const { links, queries, keys } = layout;
   const { rowHeight } = queries.axis;
   return JSON.stringify([
     series.map(({ layer, head, name, colour }) => [layer, head, name, colour]),
     [links.x, links.y, links.width, links.height],
     [rowHeight, queries.axis.offset, keys.axis.offset],
-    [pinned.query, pinned.key, sinkAside, loadedRows(input), series[0]?.rows.stage],
+    [pinned.query, pinned.key, sinkAside, scale, loadedRows(input), series[0]?.rows.stage],
   ]);
 }
 
@@ -108,7 +110,7 @@ export function readableQueries(input: LinesInput): readonly [number, number] {
  * drawn: weights of different queries have no sum.
  */
 function addSources(list: LinkList, input: LinesInput, group: number, key: number): void {
-  const { layout, series, pinned, sinkAside } = input;
+  const { layout, series, pinned, sinkAside, scale } = input;
   const shift = lane(input, group);
   const to = linkEnd(layout.keys, key, pinned.key) + shift;
   const add = (query: number, weight: number) => {
@@ -121,7 +123,7 @@ function addSources(list: LinkList, input: LinesInput, group: number, key: numbe
   for (let query = first; query < last; query++) {
     const row = series[group]?.rows.row(query);
     if (!row) continue;
-    const weight = shadingWeight(row, key, sinkAside);
+    const weight = shadingWeight(row, key, sinkAside, scale);
     const where = query === pinned.query ? 0 : side(layout.queries.axis, query);
     if (where === 0) add(query, weight);
     else {
@@ -168,7 +170,7 @@ export function beyondWindow(input: LinesInput, count: number, least: number): B
   if (first === 0 && last === axis.count) return [];
   const found = { above: new Map<number, number>(), below: new Map<number, number>() };
   const see = (index: number, weight: number) => {
-    if (!(weight >= least) || (index >= first && index < last)) return;
+    if (!(weight >= least * (input.scale ?? 1)) || (index >= first && index < last)) return;
     const map = index < first ? found.above : found.below;
     if (weight > (map.get(index) ?? 0)) map.set(index, weight);
   };

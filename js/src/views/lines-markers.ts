@@ -53,7 +53,7 @@ function remainders(scene: Scene, input: LinesInput, marked: ReadonlySet<number>
   );
   const { x, y, width, height } = layout.links;
   const make = (side: -1 | 1, hidden: number, weight: number): Marker[] => {
-    if (marked.has(side) || !(weight >= REMAINDER)) return [];
+    if (marked.has(side) || !(weight >= REMAINDER * (input.scale ?? 1))) return [];
     const most = focus.query === null ? "up to " : "";
     const where = side < 0 ? "above" : "below";
     const words = `${hidden} keys ${where}: ${most}${formatWeight(weight)} together`;

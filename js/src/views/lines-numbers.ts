@@ -17,13 +17,13 @@ const SIZE = 11;
 /** The weight between the token in focus and a partner in one head; null until it is here. */
 type Partners = (group: number, index: number) => number | null;
 
-function partners({ series, sinkAside, focus }: LinesInput, shaded: boolean): Partners {
+function partners({ series, sinkAside, focus, scale }: LinesInput, shaded: boolean): Partners {
   const read = (queries: readonly number[], keys: readonly number[], group: number) => {
     const rows = series[group]?.rows;
     const row = rows ? meanRow(rows, queries) : null;
     if (!row || keys.length === 0) return null;
     if (!shaded) return sumOf(row, keys);
-    return keys.reduce((sum, key) => sum + shadingWeight(row, key, sinkAside), 0);
+    return keys.reduce((sum, key) => sum + shadingWeight(row, key, sinkAside, scale), 0);
   };
   return focus.about === "query"
     ? (group, index) => read(focus.queries, [index], group)
@@ -57,7 +57,8 @@ function numberedRows(
     for (let group = 0; group < input.series.length; group++) {
       weight = Math.max(weight, weights(group, index) ?? 0);
     }
-    if (weight >= LEAST || pair.includes(index)) strengths.push({ index, weight });
+    if (weight >= LEAST * (input.scale ?? 1) || pair.includes(index))
+      strengths.push({ index, weight });
   }
   strengths.sort((a, b) => b.weight - a.weight);
   return strengths
@@ -91,13 +92,13 @@ export function drawNumbers(surface: Surface, scene: Scene, input: LinesInput): 
     const y = rowMiddle(column.axis, index);
     shown.forEach((weight, i) => {
       // Among numbers of other heads, next to nothing is an empty place.
-      if (shown.length > 1 && weight < NOTHING) return;
+      if (shown.length > 1 && weight < NOTHING * (input.scale ?? 1)) return;
       const x = left + (i + 1) * NUMBER_WIDTH - 3;
       if (!means && series.length > 1) {
         const bar = { x: x - NUMBER_WIDTH + 4, y: y - 5, width: 2, height: 10 };
         surface.rect(bar, { fill: series[i]?.colour ?? theme.text });
       }
-      const fill = weight >= 0.1 ? theme.text : theme.muted;
+      const fill = weight >= 0.1 * (input.scale ?? 1) ? theme.text : theme.muted;
       surface.text(x, y, formatWeight(weight), { fill, size: SIZE, anchor: "end" });
     });
   }

@@ -5,6 +5,8 @@ import { type CellScore, composeThumbnails, type ThumbnailCell } from "../marks/
 import type { Theme } from "../styles/theme.js";
 import type { Pixels, Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
+import { rounded } from "./format.js";
+import { MEASURES } from "./measure.js";
 import { drawHeadCard, headName, hoveredHead } from "./model-card.js";
 import {
   cellAt,
@@ -30,7 +32,7 @@ const AXIS_X = 7;
 
 function notes(scene: Scene, board: Board | null): readonly string[] {
   const { thumbnails, options } = scene;
-  const list = [...scoreNotes(scene, board)];
+  const list = [...scoreNotes(scene, board), ...thumbnails.about.notes];
   if (thumbnails.sampled) list.push("pooled from a sample of the query rows");
   if (options.setSinkAside) list.push("first key set aside, the rest of each row rescaled to 1");
   return list;
@@ -110,15 +112,18 @@ function gridPixels(scene: Scene, layout: Grid, scale: number): Pixels {
 }
 
 /** The thumbnails' own colours. */
-function drawWeightRamp(surface: Surface, theme: Theme, frame: Frame, layout: Grid): void {
+function drawWeightRamp(surface: Surface, scene: Scene, frame: Frame, layout: Grid): void {
+  const { theme, thumbnails, state } = scene;
   const { left } = layout;
+  const end = rounded(thumbnails.about.scale, 3);
   const label = { fill: theme.muted, size: 10, anchor: "end" } as const;
   const right = Math.min(frame.width - MARGIN, Math.max(left + layout.width, left + 180));
-  const ramp = { x: right - 12 - 64, y: TITLE / 2 - 4, width: 64, height: 8 };
-  surface.text(right, TITLE / 2, "1", label);
+  const x = right - textWidth(end, label.size) - 6 - 64;
+  const ramp = { x, y: TITLE / 2 - 4, width: 64, height: 8 };
+  surface.text(right, TITLE / 2, end, label);
   drawRamp(surface, ramp, theme.sequential, theme.rule);
   surface.text(ramp.x - 5, TITLE / 2, "0", label);
-  surface.text(ramp.x - 16, TITLE / 2, "√weight", label);
+  surface.text(ramp.x - 16, TITLE / 2, `√${MEASURES[state.measure].short}`, label);
 }
 
 function drawHeader(surface: Surface, scene: Scene, layout: Grid, frame: Frame): void {
@@ -127,7 +132,7 @@ function drawHeader(surface: Surface, scene: Scene, layout: Grid, frame: Frame):
   const muted = { fill: theme.muted, size: LABEL_SIZE } as const;
   const { board, order } = layout;
   surface.text(left, TITLE / 2, order ? "rank in the layer" : "head", muted);
-  if (!board || pitch >= FRAMED) drawWeightRamp(surface, theme, frame, layout);
+  if (!board || pitch >= FRAMED) drawWeightRamp(surface, scene, frame, layout);
   if (board) {
     const line = { x: left, y: TITLE + 0.5 * NOTE, width: frame.width - left - MARGIN };
     drawScoreLegend(surface, scene, board, line);

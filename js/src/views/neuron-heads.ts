@@ -66,6 +66,7 @@ export function drawTitle(surface: Surface, neuron: Neuron): void {
   }
   const notes: string[] = [];
   if (choices.length < state.heads.length) notes.push(`of ${state.heads.length} selected`);
+  if (state.measure !== "weights") notes.push("weights, whatever the measure");
   if (data.querySource === "pinned" && state.queries.length > 1) {
     notes.push(`the first of ${state.queries.length} pinned`);
   }

@@ -2,6 +2,7 @@ import { equationText } from "../marks/equation.js";
 import { drawParagraph } from "../marks/paragraph.js";
 import { contains, type Rect, type Surface } from "../surface/surface.js";
 import { formatScore, formatWeight } from "./format.js";
+import { showsWords } from "./measure.js";
 import { focusTerms } from "./neuron-data.js";
 import { drawDetail, sortDimensionsRect } from "./neuron-detail.js";
 import { drawTitle, otherHeads } from "./neuron-heads.js";
@@ -18,7 +19,8 @@ import {
   rowAt,
   rowTop,
 } from "./neuron-scene.js";
-import type { Frame, Hit, Stop, View } from "./view.js";
+import { drawNotice } from "./notice.js";
+import type { Frame, Hit, Scene, Stop, View } from "./view.js";
 
 const MAX_ROW_STOPS = 75;
 
@@ -112,7 +114,7 @@ function rowStops(neuron: Neuron): readonly Stop[] {
 }
 
 /** Query × key, element by element, to score, mask, softmax and value: why is this weight what it is? */
-export const neuronView: View = {
+const apart: View = {
   name: "neuron",
   contentHeight,
 
@@ -179,4 +181,25 @@ export const neuronView: View = {
     }
     return stops;
   },
+};
+
+const NO_WORDS =
+  "Words are merged from pieces: they have weights but no query, key or value vectors. Show pieces to see why a weight is what it is.";
+const NOTICE_HEIGHT = 120;
+
+/** The record as it is: a measure of another kind is nothing that softmax gave. */
+const plain = (scene: Scene) => scene.plain ?? scene;
+
+/** What takes a weight apart, or says why it cannot. */
+export const neuronView: View = {
+  name: "neuron",
+  contentHeight: (scene, width, height) =>
+    showsWords(scene) ? NOTICE_HEIGHT : apart.contentHeight(plain(scene), width, height),
+  draw(surface, scene, frame) {
+    if (!showsWords(scene)) return apart.draw(surface, plain(scene), frame);
+    const all = { x: 0, y: 0, width: frame.width, height: frame.height };
+    drawNotice(surface, all, NO_WORDS, scene.theme.muted);
+  },
+  hit: (scene, frame, x, y) => (showsWords(scene) ? null : apart.hit(plain(scene), frame, x, y)),
+  stops: (scene, frame) => (showsWords(scene) ? [] : apart.stops(plain(scene), frame)),
 };

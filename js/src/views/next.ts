@@ -44,10 +44,12 @@ export function candidates(generation: Generation, query: number): readonly Cand
  * What was expected at the step that is shown. Without one, after the query in question, and where
  * that is none of the generation's, after the last.
  */
-export function expected(scene: Scene): {
+export function expected(shown: Scene): {
   readonly label: string;
   readonly list: readonly Candidate[];
 } {
+  // Tokens are what is generated, whatever stands for a word.
+  const scene = shown.plain ?? shown;
   const { meta, stream, state } = scene;
   const grown = meta.streams.find(({ prompt }) => prompt);
   if (!meta.generation || !grown?.prompt) return { label: "", list: [] };

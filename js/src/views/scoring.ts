@@ -78,7 +78,8 @@ export function rankingTitle(
 /** The words for a score, whatever its numbers. */
 export function scoreTitle(scene: Scene, name: string): string {
   const { meta, state } = scene;
-  if (name === RANKING && state.ranking) return `weight of ${rankingTitle(scene, state.ranking)}`;
+  if (name === RANKING && state.ranking)
+    return `weight of ${rankingTitle(scene.plain ?? scene, state.ranking)}`;
   return meta.scores.find((score) => score.name === name)?.label ?? name;
 }
 

@@ -2,6 +2,7 @@ import type { Rows } from "../data/blocks.js";
 import { labelOf, quotedPair } from "../marks/tokens.js";
 import type { Position } from "../protocol/generated.js";
 import { formatWeight, ordinal } from "./format.js";
+import { isRollout } from "./measure.js";
 import type { Hover, Scene, View } from "./view.js";
 
 /** One head as it is drawn: whose numbers, in which colour, under which name. */
@@ -34,7 +35,7 @@ export function headSeries(scene: Scene, options: { isolate: boolean }): readonl
     .map((head) => ({
       layer: layer.layer,
       head,
-      name: `head ${head}`,
+      name: isRollout(scene) ? "rollout" : `head ${head}`,
       colour: theme.head(head, layer.num_heads),
       rows: blocks.weights(layer.layer, head),
     }));
@@ -87,9 +88,24 @@ export function pinnedFocus(scene: Scene): Focus {
   return focusOf({ ...scene, hover: null });
 }
 
-/** The weight that shades: the weight itself, or what it is without the first key. */
-export function shadingWeight(row: Float32Array, key: number, sinkAside: boolean): number {
+/** The end of the scale that series share; undefined for weights, which end at 1. */
+export function scaleOf(series: readonly Series[]): number | undefined {
+  const ends = series.flatMap(({ rows }) => rows.scale ?? []);
+  return ends.length > 0 ? Math.max(...ends) : undefined;
+}
+
+/**
+ * What shades, 0 to 1: the weight itself, or what it is without the first key. A measure with a scale
+ * of its own has no shares that could be dealt out: without the first key the others stay as they are.
+ */
+export function shadingWeight(
+  row: Float32Array,
+  key: number,
+  sinkAside: boolean,
+  scale?: number,
+): number {
   const weight = row[key] as number;
+  if (scale !== undefined) return sinkAside && key === 0 ? 0 : Math.min(1, weight / scale);
   if (!sinkAside) return weight;
   const left = 1 - (row[0] as number);
   return key === 0 || left <= 0 ? 0 : Math.min(1, weight / left);

@@ -54,6 +54,11 @@ export interface Scene {
   /** The pictures and sounds that positions lie in. */
   readonly media: readonly Medium[];
   readonly theme: Theme;
+  /**
+   * The record as it is, where this shows words instead of pieces or another measure than weights;
+   * null where this is the record as it is.
+   */
+  readonly plain: Scene | null;
 }
 
 export interface Frame {

@@ -187,6 +187,9 @@ function makeBlocks(given: Given, heads: HeadOf): Blocks {
   const error = given.blocks === "failed" ? "the kernel has gone away" : null;
   const ready = (given.blocks ?? "ready") === "ready";
   return {
+    lengths: () => null,
+    rollout: () => rowsOf(null, error, given),
+    overview: () => null,
     weights: (l, h) => rowsOf(ready ? heads(l, h).weights : null, error, given),
     scores: (l, h) => rowsOf(ready ? heads(l, h).scores : null, error, given),
     bias: (l, h) => rowsOf(ready ? heads(l, h).bias : null, error, given),
@@ -239,6 +242,8 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     key: null,
     queries: [],
     keys: [],
+    measure: "weights",
+    positions: "pieces",
     form: "lines",
     compare: [],
     step: null,
@@ -271,5 +276,5 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
   const theme = themes[given.dark ? "dark" : "light"];
   const blocks = makeBlocks(given, heads);
   const places = { queries, keys, thumbnails, layer, stream, meta, media: [] };
-  return { ...places, state, stage: null, hover, options, blocks, theme, heads };
+  return { ...places, state, stage: null, plain: null, hover, options, blocks, theme, heads };
 }

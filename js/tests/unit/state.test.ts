@@ -37,6 +37,8 @@ const start: State = {
   key: 6,
   queries: [4],
   keys: [6],
+  measure: "weights",
+  positions: "pieces",
   form: "lines",
   compare: [[0, 3]],
   step: null,

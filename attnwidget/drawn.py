@@ -1,0 +1,126 @@
+"""What is drawn in place of weights between pieces, where the browser cannot make it from those: rollouts, pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnwidget import pooling
+from attnwidget.finding.measures import lengths
+from attnwidget.finding.rollout import rollout, rollout_missing
+from attnwidget.finding.words import merged_positions
+from attnwidget.softmax import exact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from attnwidget.attention import Stream
+    from attnwidget.layer import Layer
+
+    Numbers = NDArray[np.float32]
+
+__all__ = ["Rollouts", "key_lengths", "layer_overview", "pooled_head"]
+
+# A rollout is [layer, position, position]; more than this many bytes of it are not made for a picture.
+MOST = 4 << 30
+# Rows of a head that are read at a time.
+_ROWS = 256
+
+
+class Rollouts:
+    """The rollouts of one record's streams, each made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Numbers] = {}
+
+    def of(self, stream: Stream, layer: int) -> Numbers:
+        """Return the rollout up to a layer, float32 ``[query, key]``.
+
+        Raises:
+            ValueError: If the stream has none, or it would take more than 4 GB.
+        """
+        reason = rollout_missing(stream)
+        size = 4 * len(stream) * len(stream.query_positions) ** 2
+        if reason is None and size > MOST:
+            reason = f"that of {len(stream)} layers would take {size / 2**30:.0f} GB."
+        if reason is not None:
+            message = f"stream {stream.name!r} has no rollout: {reason}"
+            raise ValueError(message)
+        if stream.name not in self._made:
+            self._made[stream.name] = rollout(stream)
+        numbers = [each.layer for each in stream]
+        found: Numbers = self._made[stream.name][numbers.index(layer)]
+        return found
+
+
+def key_lengths(layer: Layer, head: int, measure: str) -> Numbers:
+    """Return what a head's weights are multiplied by, float32 ``[1, key]``.
+
+    Raises:
+        ValueError: If there is no such measure, or the layer cannot give it.
+    """
+    scale = lengths(layer, measure)
+    if scale is None:
+        return np.ones((1, layer.n_key), np.float32)
+    array: Numbers = scale[head : head + 1].float().cpu().numpy()
+    return array
+
+
+def layer_overview(
+    stream: Stream, layer: Layer, measure: str, size: int, rollouts: Rollouts
+) -> Numbers:
+    """Return a layer's heads max-pooled under a measure, float32 ``[head, row, column]``; a rollout is one head.
+
+    Raises:
+        ValueError: If the layer cannot give the measure.
+    """
+    if measure == "rollout":
+        return _pool(rollouts.of(stream, layer.layer), size)[None]
+    scale = lengths(layer, measure)
+    with exact(layer):
+        pooled: Numbers = pooling.overview(layer, size, scale).cpu().numpy()
+        return pooled
+
+
+def pooled_head(
+    stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
+) -> Numbers:
+    """Return one head max-pooled, float32 ``[row, column]``: of the measure and the positions asked for.
+
+    Raises:
+        ValueError: If the layer cannot give the measure.
+    """
+    size, head = request["size"], request["head"]
+    measure = request.get("measure", "weights")
+    if request.get("positions") != "words":
+        heads = layer_overview(stream, layer, measure, size, rollouts)
+        one: Numbers = heads[0 if measure == "rollout" else head]
+        return one
+    return _pool(_merged(stream, layer, head, measure, rollouts), size)
+
+
+def _merged(stream: Stream, layer: Layer, head: int, measure: str, rollouts: Rollouts) -> Numbers:
+    """Return one head between words, float32 ``[word, word]``: summed over a key's pieces, averaged over a query's."""
+    _, rows = merged_positions(stream.query_positions)
+    _, columns = merged_positions(stream.key_positions)
+    whole = rollouts.of(stream, layer.layer) if measure == "rollout" else None
+    starts = np.flatnonzero(np.diff(columns, prepend=-1))
+    merged = np.zeros((rows[-1] + 1, columns[-1] + 1))
+    for first in range(0, len(rows), _ROWS):
+        some = slice(first, min(len(rows), first + _ROWS))
+        block = layer.measure(measure, head, some) if whole is None else whole[some]
+        np.add.at(merged, rows[some], np.add.reduceat(block, starts, axis=1))
+    merged /= np.bincount(rows)[:, None]
+    single: Numbers = merged.astype(np.float32)
+    return single
+
+
+def _pool(matrix: Numbers, size: int) -> Numbers:
+    """Return a matrix max-pooled to at most ``size`` rows and columns."""
+    down = pooling.bins(matrix.shape[0], min(size, matrix.shape[0]))
+    across = pooling.bins(matrix.shape[1], min(size, matrix.shape[1]))
+    tall = np.stack([matrix[part.start : part.stop].max(0) for part in down])
+    return np.stack([tall[:, part.start : part.stop].max(1) for part in across], axis=1)
