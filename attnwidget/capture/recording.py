@@ -13,6 +13,7 @@ from torch import nn
 from attnwidget.attention import Attention
 from attnwidget.capture.assemble import assemble
 from attnwidget.capture.inputs import prepare
+from attnwidget.capture.lengths import check_length, too_long
 from attnwidget.capture.naming import module_kinds
 from attnwidget.capture.options import check_options
 from attnwidget.capture.placing import with_media
@@ -205,7 +206,7 @@ def capture(
     inner = unwrapped(model)
     check_options(inner, forward_kwargs)
     prepared = prepare(inner, inputs, tokenizer, target=target, batch=batch)
-    _check_length(model, prepared.inputs, most)
+    check_length(model, prepared.inputs, most)
     with (
         plainly(model),
         _recorded(inner, prepared.tokenizer, prepared.batch, device, prepared.hints) as handle,
@@ -216,36 +217,11 @@ def capture(
         except torch.cuda.OutOfMemoryError:
             raise
         except (IndexError, RuntimeError) as error:  # a table looked up, or sliced and added
-            too_long = _too_long(inner, prepared.inputs)
-            if too_long is None:
+            over = too_long(inner, prepared.inputs)
+            if over is None:
                 raise
-            raise too_long from error
+            raise over from error
     return handle.attention
-
-
-def _too_long(model: nn.Module, inputs: Mapping[str, Any]) -> ValueError | None:
-    """Say so when a forward failed because there are more tokens than learned positions."""
-    most = _learned_positions(model)
-    for name, called in (("input_ids", "inputs"), ("decoder_input_ids", "target")):
-        ids = inputs.get(name)
-        if isinstance(ids, torch.Tensor) and most is not None and ids.shape[-1] > most:
-            return ValueError(
-                f"{called} has {ids.shape[-1]} tokens, {type(model).__name__} takes at most {most}: shorten it, such as "
-                f"with tokenizer(text, truncation=True, max_length={most})."
-            )
-    return None
-
-
-def _learned_positions(model: nn.Module) -> int | None:
-    """Return how many positions a table of position embeddings leaves for tokens, or ``None`` without a table."""
-    most = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-    for path, module in model.named_modules():
-        name = path.rpartition(".")[2]
-        if isinstance(module, nn.Embedding) and ("position" in name or name == "wpe"):
-            # RoBERTa and its kin count from the row after the padding's.
-            lost = 0 if module.padding_idx is None else module.padding_idx + 1
-            return most - lost if isinstance(most, int) else None
-    return None
 
 
 @contextmanager
@@ -346,17 +322,6 @@ def _nothing(recorder: Recorder, missed: list[str], failed: dict[str, str]) -> s
     if recorder.candidates:
         return f"no attention of {name} ran, although it has {module_kinds(recorder.model, recorder.candidates)}."
     return f"{name} has no attention layers: none of its modules is an attention module."
-
-
-def _check_length(model: nn.Module, inputs: Mapping[str, Any], most: int | None) -> None:
-    """Refuse more tokens than a sentence encoder reads: it would cut them off, and the record would show them."""
-    ids = inputs.get("input_ids")
-    if most is not None and isinstance(ids, torch.Tensor) and ids.shape[-1] > most:
-        msg = (
-            f"inputs has {ids.shape[-1]} tokens, {type(model).__name__} cuts its texts off after {most}: shorten it, or "
-            "give the model inside, model[0].auto_model."
-        )
-        raise ValueError(msg)
 
 
 def _check_model(model: Any) -> None:

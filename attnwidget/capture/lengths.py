@@ -1,0 +1,49 @@
+"""Inputs with more tokens than a model reads, said in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["check_length", "too_long"]
+
+
+def check_length(model: nn.Module, inputs: Mapping[str, Any], most: int | None) -> None:
+    """Refuse more tokens than a sentence encoder reads: it would cut them off, and the record would show them."""
+    ids = inputs.get("input_ids")
+    if most is not None and isinstance(ids, torch.Tensor) and ids.shape[-1] > most:
+        msg = (
+            f"inputs has {ids.shape[-1]} tokens, {type(model).__name__} cuts its texts off after {most}: shorten it, or "
+            "give the model inside, model[0].auto_model."
+        )
+        raise ValueError(msg)
+
+
+def too_long(model: nn.Module, inputs: Mapping[str, Any]) -> ValueError | None:
+    """Say so when a forward failed because there are more tokens than learned positions."""
+    most = _learned_positions(model)
+    for name, called in (("input_ids", "inputs"), ("decoder_input_ids", "target")):
+        ids = inputs.get(name)
+        if isinstance(ids, torch.Tensor) and most is not None and ids.shape[-1] > most:
+            return ValueError(
+                f"{called} has {ids.shape[-1]} tokens, {type(model).__name__} takes at most {most}: shorten it, such as "
+                f"with tokenizer(text, truncation=True, max_length={most})."
+            )
+    return None
+
+
+def _learned_positions(model: nn.Module) -> int | None:
+    """Return how many positions a table of position embeddings leaves for tokens, or ``None`` without a table."""
+    most = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    for path, module in model.named_modules():
+        name = path.rpartition(".")[2]
+        if isinstance(module, nn.Embedding) and ("position" in name or name == "wpe"):
+            # RoBERTa and its kin count from the row after the padding's.
+            lost = 0 if module.padding_idx is None else module.padding_idx + 1
+            return most - lost if isinstance(most, int) else None
+    return None
