@@ -65,7 +65,7 @@ class Calls:
         cross: Whether it looks at another sequence.
         calls: Its calls in order.
         trouble: Why they cannot be made into a record, or ``None``.
-        last_key: The keys that the last call looked at, of all rows, as passed.
+        last_key: The keys that the last call looked at, of all rows, as passed; nothing after the first call.
         last_first: Index, counted over the whole recording, of the first of them.
     """
 
@@ -116,7 +116,9 @@ class Calls:
         elif not self.cross and forward_pass != self.calls[-1].forward_pass:
             self._num_keys += num_queries
         self.calls.append(call)
-        self.last_key, self.last_first, self._new = arguments.key, first_key, new
+        # The first call's own copy says it all; what a model passes may be part of something larger (one projection).
+        self.last_key = arguments.key if len(self.calls) > 1 else None
+        self.last_first, self._new = first_key, new
 
     def go_back(self, count: int | None, *, keep: bool) -> None:
         """Hear, before a pass, that its cache no longer holds the last ``count`` positions, or any (``None``).
@@ -177,12 +179,16 @@ class Calls:
 
     def _takes_values(self, arguments: Arguments, batch: int, device: torch.device) -> bool:
         """Add to the last call if this one only applies the same weights to further values (differential attention)."""
-        last, key = self.calls[-1], self.last_key
+        last = self.calls[-1]
         query = _row(arguments.query, batch, device)
-        value = _row(arguments.value[:, :, self._new], batch, device)
-        if key is None or query.shape != last.query.shape or arguments.key.shape != key.shape:
+        if query.shape != last.query.shape or arguments.key.shape[2] != last.view.num_keys:
             return False
-        alike = torch.equal(query, last.query) and torch.equal(arguments.key, key)
+        kept = last.key.shape[1]  # without the unused end of a static cache
+        key, value = (
+            _row(tensor[:, :, self._new][:, :, :kept], batch, device)
+            for tensor in (arguments.key, arguments.value)
+        )
+        alike = torch.equal(query, last.query) and torch.equal(key, last.key)
         if last.recorded is not None or arguments.weights is not None:
             alike = alike and _equal(last.recorded, arguments.weights)
         if not alike or value.shape[:2] != last.value.shape[:2]:

@@ -64,6 +64,7 @@ def _bloom(layers: int) -> Any:
 def _deberta(layers: int) -> Any:
     sizes = {"intermediate_size": 3072, "num_hidden_layers": layers, "position_buckets": 256}
     bias = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "share_att_key": True}
+    sizes["max_position_embeddings"] = 4096
     return hf.DebertaV2Model(
         hf.DebertaV2Config(**_WIDE | sizes | bias, norm_rel_ebd="layer_norm", max_relative_positions=-1)
     )  # fmt: skip
@@ -191,6 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("models", nargs="*", help=f"some of {', '.join(MODELS)}; all when left out")
     parser.add_argument("--tokens", type=int, default=512)
+    parser.add_argument("--long", type=int, default=1024, help="tokens when memory is measured")
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--peak", nargs=2, metavar=("MODEL", "HOW"), help=argparse.SUPPRESS)
@@ -204,19 +206,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wrong = [name for name in names if name not in MODELS]
     if wrong:
         parser.error(f"models must be some of {', '.join(MODELS)}, got {', '.join(wrong)}")
-    log.info("Recording, %d layers of 768, %d tokens, one thread", options.layers, options.tokens)
+    log.info(
+        "Recording, %d layers of 768, one thread; time at %d tokens, memory at %d",
+        *(options.layers, options.tokens, options.long),
+    )
     heads = ("off", "on", "ratio", "aim", "peak on", "peak eager", "record", "n x n of all heads")
     log.info("%s", f"{'':12}" + "".join(f"{head:>12}" for head in heads[:-1]) + f"{heads[-1]:>20}")
     for name in names:
         off, on, ratio = times(name, options.layers, options.tokens, options.turns)
-        memory = peaks(name, options.layers, options.tokens)
+        memory = peaks(name, options.layers, options.long)
         above = [(memory[how][0] - memory["plain"][0]) / 1e6 for how in ("recorded", "eager")]
         cells = [
             *(f"{off:,.0f} ms", f"{on:,.0f} ms", f"{ratio:.2f} x", f"{MODELS[name][1]:.2f} x"),
             *(f"{number:+,.0f} MB" for number in above),
             f"{memory['recorded'][1] / 1e6:,.0f} MB",
         ]
-        matrices = options.layers * 12 * options.tokens**2 * 4 / 1e6
+        matrices = options.layers * 12 * options.long**2 * 4 / 1e6
         log.info("%s", f"{name:12}" + "".join(f"{cell:>12}" for cell in cells) + f"{matrices:>17,.0f} MB")  # fmt: skip
 
 
