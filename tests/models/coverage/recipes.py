@@ -124,6 +124,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "pp_ocrv5_server_det": _BLOCK,
     "pp_ocrv6_medium_det": {**_BLOCK, **_LCNET},
     "pp_ocrv6_small_det": _LCNET,
+    "superglue": {"gnn_layers_types": ["self", "cross"] * 2},
     "patchtsmixer": {"self_attn": True, "self_attn_heads": 2},
     "pp_ocrv6_tiny_det": _LCNET,
     "muse_glimmer": {"out_hidden_size": 4 * HIDDEN},
