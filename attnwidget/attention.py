@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from attnwidget.drawing.draws import Draws
 from attnwidget.exchange import Exchange
 from attnwidget.layer import Layer
 from attnwidget.selection import integer
@@ -97,7 +98,7 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Attention(Exchange):
+class Attention(Exchange, Draws):
     """One forward pass: every attention layer of a model on one input.
 
     Attributes:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from attnwidget.protocol.codec import Block
 
-__all__ = ["available", "svg_to_pdf", "svg_to_png", "to_svg"]
+__all__ = ["INSTALL", "available", "to_svg"]
 
 INSTALL = 'pip install "attnwidget[figures]"'
 # Each round brings what the round before found missing; a view that asks for more than this is broken.
@@ -37,13 +37,15 @@ def available() -> bool:
     return True
 
 
-def to_svg(snapshot: Mapping[str, Any], answer: Answer, *, transparent: bool = False) -> str:
+def to_svg(
+    snapshot: Mapping[str, Any], answer: Answer, figure: Mapping[str, Any] | None = None
+) -> str:
     """Return the picture of a snapshot as a standalone SVG document.
 
     Args:
         snapshot: State, meta, overview and screen; its blocks may be empty.
         answer: Called for every block that the picture needs.
-        transparent: Leave the background out.
+        figure: What is not as on the screen (see ``Figure`` in the schema).
 
     Raises:
         ImportError: If the ``figures`` extra is not installed.
@@ -58,7 +60,7 @@ def to_svg(snapshot: Mapping[str, Any], answer: Answer, *, transparent: bool = F
         engine.eval(static_text("figure.js"))
         blocks = list(snapshot["blocks"])
         for _ in range(MOST_ROUNDS):
-            job = {"snapshot": {**snapshot, "blocks": blocks}, "transparent": transparent}
+            job = {"snapshot": {**snapshot, "blocks": blocks}, "figure": figure or {}}
             drawn = json.loads(engine.call("attnwidgetFigure.render", json.dumps(job)))
             if not drawn["missing"]:
                 return str(drawn["svg"])
@@ -68,30 +70,3 @@ def to_svg(snapshot: Mapping[str, Any], answer: Answer, *, transparent: bool = F
             ]
     message = f"The figure still lacked {drawn['missing']} after {MOST_ROUNDS} rounds."
     raise RuntimeError(message)
-
-
-def _converter() -> Any:
-    try:
-        import vl_convert  # noqa: PLC0415 - optional extra
-    except ImportError as error:
-        message = f"PNG and PDF are made from the SVG by vl-convert-python: {INSTALL}."
-        raise ImportError(message) from error
-    return vl_convert
-
-
-def svg_to_png(svg: str, *, scale: float = 2.0) -> bytes:
-    """Return a PNG of an SVG document, ``scale`` pixels per CSS pixel.
-
-    Raises:
-        ImportError: If the ``figures`` extra is not installed.
-    """
-    return bytes(_converter().svg_to_png(svg, scale=scale))
-
-
-def svg_to_pdf(svg: str) -> bytes:
-    """Return a PDF of an SVG document.
-
-    Raises:
-        ImportError: If the ``figures`` extra is not installed.
-    """
-    return bytes(_converter().svg_to_pdf(svg))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from base64 import b64encode
 from pathlib import Path
@@ -19,7 +18,11 @@ from attnwidget.traits import STATE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from typing_extensions import Unpack
+
     from attnwidget.attention import Attention
+    from attnwidget.drawing.figure import Figure
+    from attnwidget.drawing.options import FigureOptions
     from attnwidget.drawn import Rollouts
     from attnwidget.heads import HeadNumbers
     from attnwidget.protocol.codec import Block
@@ -46,15 +49,34 @@ class Saving:
         def send(self, content: Any, buffers: Any = None) -> None:
             """Send a custom message to the browser, as ipywidgets does."""
 
+    def figure(self, **options: Unpack[FigureOptions]) -> Figure:
+        """Return what is shown, selection included, as a figure.
+
+        Args:
+            **options: How it is drawn; `Attention.figure` says what there is. What is left out is as on the screen.
+
+        Raises:
+            TypeError, ValueError: If an option does not exist, or is none of what is accepted.
+
+        Example:
+            >>> view.figure(width="85mm", theme="print").save("figure.pdf")  # doctest: +SKIP
+        """
+        return self._figure(options)
+
+    def _figure(self, options: FigureOptions, panels: list[list[int]] | None = None) -> Figure:
+        from attnwidget.drawing.figure import Figure  # noqa: PLC0415  (a widget needs none to be shown)
+
+        return Figure(self._attention, self._snapshot(), self._answer, options, panels)
+
     def save(
         self,
         path: str | os.PathLike[str],
         *,
-        width: float | None = None,
-        scale: float = 2.0,
-        transparent: bool = False,
+        scale: float | None = None,
+        dpi: float | None = None,
         renderer: Literal["auto", "headless", "browser"] = "auto",
         budget: int | str | None = None,
+        **options: Unpack[FigureOptions],
     ) -> Path:
         """Write what is shown, selection included, as a figure or as a page.
 
@@ -63,9 +85,8 @@ class Saving:
 
         Args:
             path: Where to; the ending says what.
-            width: Width of the views in CSS pixels; what the reader's window has, or 1,200.
-            scale: PNG pixels per CSS pixel.
-            transparent: Leave the background out.
+            scale: PNG pixels per CSS pixel; 2 when neither is given.
+            dpi: PNG pixels per printed inch.
             renderer: ``"headless"`` draws here and now, with the ``figures`` extra; ``"browser"`` asks the displayed
                 widget for an ``.svg`` or ``.png``, which is written as soon as the kernel is free to take it;
                 ``"auto"`` is headless where it is installed.
@@ -73,22 +94,29 @@ class Saving:
                 every head's weights in 256 shades, the ones with the strongest links first, then the same in full;
                 the page says in place what is in shades and what is not in it. None is 5 MB, or as much as the
                 selected head takes, up to 32 MB.
+            **options: How a figure is drawn; `Attention.figure` says what there is. What is left out is as on the
+                screen; a ``width`` in pixels is that of the views, without the margin.
 
         Returns:
             The path.
 
         Raises:
+            TypeError: If an option does not exist.
             ValueError: If the ending is another one, or an option is out of range.
             ImportError: If the ``figures`` extra is needed and not installed.
             RuntimeError: If the browser is to draw and the widget is not displayed.
+
+        Warns:
+            UserWarning: If no font of this machine has some of the characters of a ``.pdf`` or ``.png``.
         """
+        from attnwidget.drawing.figure import check_resolution  # noqa: PLC0415  (as for `figure`)
+
         target = Path(path)
         suffix = target.suffix.lower()
         if suffix not in {".svg", ".png", ".pdf", ".html"}:
             message = f"path must end in .svg, .png, .pdf or .html, got {os.fspath(path)!r}."
             raise ValueError(message)
-        _check_positive("width", width)
-        _check_positive("scale", scale)
+        factor = check_resolution(scale, dpi)
         if renderer not in {"auto", "headless", "browser"}:
             message = f"renderer must be 'auto', 'headless' or 'browser', got {renderer!r}."
             raise ValueError(message)
@@ -96,41 +124,36 @@ class Saving:
             message = f"budget is what an .html page may weigh, got it for {os.fspath(path)!r}."
             raise ValueError(message)
         if suffix == ".html":
+            if options:
+                message = f"{next(iter(options))} is for figures, got it for {os.fspath(path)!r}."
+                raise ValueError(message)
             room = None if budget is None else parse_bytes(budget)
             target.write_text(self._page(room), encoding="utf-8")
-        elif renderer == "browser" or (
+            return target
+        figure = self.figure(**options)
+        if renderer == "browser" or (
             renderer == "auto" and suffix != ".pdf" and self._screen and not figures.available()
         ):
-            self._ask_browser(target, suffix)
+            self._ask_browser(target, suffix, figure, factor)
         else:
-            self._draw(target, suffix, width=width, scale=scale, transparent=transparent)
+            figure.save(target, scale=factor)
         return target
 
-    def _draw(
-        self, target: Path, suffix: str, *, width: float | None, scale: float, transparent: bool
-    ) -> None:
-        snapshot = self._snapshot()
-        if width is not None:
-            # Another width is another layout, in which the reader's scroll means nothing.
-            snapshot["screen"] = {**snapshot["screen"], "width": width, "scroll": {}}
-        svg = figures.to_svg(snapshot, self._answer, transparent=transparent)
-        if suffix == ".svg":
-            target.write_text(svg, encoding="utf-8")
-        elif suffix == ".pdf":
-            target.write_bytes(figures.svg_to_pdf(svg))
-        else:
-            target.write_bytes(figures.svg_to_png(svg, scale=scale))
-
-    def _ask_browser(self, target: Path, suffix: str) -> None:
+    def _ask_browser(self, target: Path, suffix: str, figure: Figure, scale: float) -> None:
         if suffix == ".pdf":
             message = f"The browser draws .svg and .png; for .pdf: {figures.INSTALL}."
             raise ValueError(message)
         if not self._screen:
             message = f"The widget is not displayed, so no browser can draw it: show it first, or {figures.INSTALL}."
             raise RuntimeError(message)
+        if figure.cropped:
+            message = f"The browser draws all positions; for some of them: {figures.INSTALL}."
+            raise ValueError(message)
         token = uuid4().hex
         self._saving[token] = target.absolute()
-        self.send({"kind": "save", "token": token, "format": suffix[1:]})
+        asked = {"token": token, "format": suffix[1:], "scale": scale, "figure": figure.spec}
+        width = {} if figure.width is None else {"width": figure.width}
+        self.send({"kind": "save", **asked, **width})
 
     def _answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
         if request["what"] in HEAD_KINDS:
@@ -162,9 +185,3 @@ class Saving:
             budget=budget,
             framed=framed,
         )
-
-
-def _check_positive(name: str, size: object) -> None:
-    if size is not None and not (isinstance(size, (int, float)) and 0 < size < math.inf):
-        message = f"{name} must be a positive number, got {size!r}."
-        raise ValueError(message)

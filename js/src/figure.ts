@@ -1,7 +1,7 @@
 import { BlockStore } from "./data/store.js";
 import { composeSvg } from "./figure/compose.js";
 import { decodeBase64, decodeBlock } from "./protocol/decode.js";
-import type { Request, Screen, Snapshot } from "./protocol/generated.js";
+import type { Figure, Request, Screen, Snapshot } from "./protocol/generated.js";
 import { SceneMaker } from "./state/scene.js";
 import { fromTraits } from "./state/selection.js";
 import { defaultOptions } from "./state/state.js";
@@ -14,7 +14,7 @@ interface Rendered {
 
 interface Job {
   readonly snapshot: Snapshot;
-  readonly transparent?: boolean;
+  readonly figure?: Figure;
 }
 
 const DEFAULT_SCREEN: Screen = { width: 1200, dark: false, scroll: {} };
@@ -24,7 +24,7 @@ const DEFAULT_SCREEN: Screen = { width: 1200, dark: false, scroll: {} };
  * The caller answers `missing` and calls again, so it never has to know which view needs what.
  */
 export function render(job: string): string {
-  const { snapshot, transparent } = JSON.parse(job) as Job;
+  const { snapshot, figure } = JSON.parse(job) as Job;
   const nothing = async () => [];
   const store = new BlockStore(nothing, () => {}, Number.POSITIVE_INFINITY);
   for (const { request, block } of snapshot.blocks) {
@@ -43,6 +43,6 @@ export function render(job: string): string {
   const dark = theme === "auto" ? screen.dark : theme === "dark";
   const scene = maker.make(fromTraits(snapshot.state), null, options, dark);
   const { width, scroll } = screen;
-  const svg = composeSvg(scene, { width, scroll, ...(transparent ? { transparent } : {}) });
+  const svg = composeSvg(scene, { width, scroll, ...(figure ? { figure } : {}) });
   return JSON.stringify({ svg, missing: store.missing } satisfies Rendered);
 }

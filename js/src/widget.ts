@@ -3,6 +3,7 @@ import { askToFreeze, type Invoke, kernelFetch, snapshotFetch } from "./protocol
 import { decodeBase64 } from "./protocol/decode.js";
 import type { Meta, Screen, Snapshot } from "./protocol/generated.js";
 import { fitFrame } from "./shell/frame.js";
+import type { SaveRequest } from "./shell/save.js";
 import { Shell } from "./shell/shell.js";
 import { SceneMaker } from "./state/scene.js";
 import { createState } from "./state/state.js";
@@ -80,19 +81,18 @@ function mount(
 
 /** Python asked for a figure of what is on screen. */
 async function answerSave(shell: Shell, message: SaveMessage, invoke: Invoke): Promise<void> {
-  const { token, format } = message;
+  const { token } = message;
   try {
-    const bytes = await (await shell.export(format)).arrayBuffer();
+    const bytes = await (await shell.export(message)).arrayBuffer();
     await invoke("saved", { token }, { buffers: [new DataView(bytes)] });
   } catch (error) {
     await invoke("saved", { token, error: error instanceof Error ? error.message : String(error) });
   }
 }
 
-interface SaveMessage {
+interface SaveMessage extends SaveRequest {
   readonly kind: "save";
   readonly token: string;
-  readonly format: "svg" | "png";
 }
 
 /** How far the kernel has come with scoring heads. */

@@ -1,21 +1,27 @@
-import { type Layout, layoutViews } from "../shell/layout.js";
+import { drawNotes, LEGEND_LINE, LEGEND_SIZE } from "../marks/legend.js";
+import type { Figure } from "../protocol/generated.js";
+import { layoutViews, TITLE_HEIGHT } from "../shell/layout.js";
 import { numSteps } from "../state/stage.js";
+import { figureTheme } from "../styles/print.js";
 import type { Surface } from "../surface/surface.js";
 import { SvgSurface } from "../surface/svg.js";
-import { textWidth } from "../surface/text.js";
-import { measureTitle, showsWords } from "../views/measure.js";
+import { wrapText } from "../surface/text.js";
 import type { Scene, View } from "../views/view.js";
+import { type Box, TITLE_MIDDLE } from "./boxes.js";
+import { type Caption, captionHeight, captionOf, drawCaption } from "./caption.js";
+import { drawGridLegend, gridBoxes, gridLegendHeight } from "./grid.js";
 
 export interface FigureOptions {
-  /** CSS pixels, without the margin. */
+  /** CSS pixels, without the margin; a figure with a size of its own has its own. */
   readonly width: number;
   /** Scroll of each view in pixels, so that the figure shows the same rows. */
   readonly scroll?: Partial<Record<View["name"], number>>;
-  readonly transparent?: boolean;
+  readonly figure?: Figure;
 }
 
 const MARGIN = 12;
-const CAPTION = 24;
+/** A figure that is as wide as a column fills it. */
+const SIZED_MARGIN = 2;
 
 export const TITLES: Readonly<Record<View["name"], string>> = {
   model: "Model view",
@@ -31,85 +37,161 @@ export function titleOf({ state, meta }: Scene, view: View["name"]): string {
   return `${TITLES[view]} · step ${state.step + 1} of ${numSteps(meta)}`;
 }
 
-/** The one line above a figure: which model, stream, layer and heads, each head in its colour. */
-function drawCaption(surface: Surface, scene: Scene): void {
-  const { theme, state, layer } = scene;
-  const size = 12;
-  const gap = 7;
-  let x = 0;
-  const say = (text: string, fill: string, weight: "normal" | "bold" = "normal") => {
-    surface.text(x, 8, text, { fill, size, weight });
-    x += textWidth(text, size, "sans", weight) + gap;
-  };
-  say(scene.meta.model, theme.text, "bold");
-  for (const part of [scene.stream.name, `layer ${state.layer}`]) {
-    say("·", theme.muted);
-    say(part, theme.muted);
-  }
-  say("·", theme.muted);
-  if (state.measure !== "weights") {
-    say(measureTitle(scene), theme.muted);
-    say("·", theme.muted);
-  }
-  if (showsWords(scene)) {
-    say("words", theme.muted);
-    say("·", theme.muted);
-  }
-  if (state.measure === "rollout") {
-    say("all heads together", theme.muted);
-    return;
-  }
-  say(state.heads.length === 1 ? "head" : "heads", theme.muted);
-  const shown = state.heads.slice(0, 16);
-  for (const head of shown) {
-    surface.rect(
-      { x, y: 4, width: 8, height: 8 },
-      { fill: theme.head(head, layer.num_heads), radius: 1 },
-    );
-    x += 11;
-    say(String(head), theme.text);
-  }
-  if (shown.length < state.heads.length)
-    say(`and ${state.heads.length - shown.length} more`, theme.muted);
+/** Everything of a figure in its place, before it is drawn. */
+interface Plan {
+  readonly scene: Scene;
+  readonly figure: Figure;
+  readonly width: number;
+  readonly margin: number;
+  readonly caption: Caption;
+  /** Where the views begin and end, and what is below them. */
+  readonly top: number;
+  readonly bottom: number;
+  readonly notes: readonly string[];
+  readonly boxes: readonly Box[];
 }
 
-export function drawFigure(
-  surface: Surface,
-  scene: Scene,
-  layout: Layout,
-  options: FigureOptions,
-): void {
-  surface.group("caption", () => drawCaption(surface, scene), { x: MARGIN, y: MARGIN });
-  for (const { view, rect } of layout.boxes) {
-    const { x, y, width, height } = rect;
-    const left = x + MARGIN;
-    const top = y + MARGIN + CAPTION;
-    surface.text(left, top - 14, titleOf(scene, view.name), {
-      fill: scene.theme.text,
-      size: 12,
-      weight: "bold",
-    });
-    const scroll = options.scroll?.[view.name] ?? 0;
-    surface.group(`${view.name}-view`, () => view.draw(surface, scene, { width, height, scroll }), {
-      clip: { x: left, y: top, width, height },
-      x: left,
-      y: top,
-    });
+const PER_INCH = { px: 96, pt: 72, in: 1, cm: 2.54, mm: 25.4 } as const;
+
+/** Pixels of the layout for each unit of the print. */
+function pixelsPer({ unit, zoom }: NonNullable<Figure["size"]>): number {
+  return PER_INCH.px / PER_INCH[unit] / zoom;
+}
+
+/** The scene as the figure wants it: its colours, and what only figures choose. */
+function sceneFor(scene: Scene, figure: Figure): Scene {
+  const heads = figure.grid?.heads.map(([, head]) => head) ?? scene.state.heads;
+  const { state } = scene;
+  // What stands out is what is selected: in a figure of all heads there may be nothing.
+  const unmarked = figure.marked === false && state.view === "model";
+  return {
+    ...scene,
+    state: unmarked ? { ...state, layer: -1, heads: [] } : state,
+    plain: scene.plain && sceneFor(scene.plain, figure),
+    theme: figureTheme(scene.theme, figure, [...new Set(heads)]),
+    drawing: {
+      paper: figure.whole ?? false,
+      panel: false,
+      legend: figure.legend ?? true,
+      topK: figure.top_k ?? null,
+      threshold: figure.threshold ?? 0,
+      horizontal: figure.layout === "horizontal",
+      rightToLeft: figure.direction === "rtl",
+    },
+  };
+}
+
+/** Whether what is drawn is of the selected layer and heads alone. */
+function hasOneLayer({ state }: Scene, { grid, marked = true }: Figure): boolean {
+  return !grid && state.view !== "compare" && (state.view !== "model" || marked);
+}
+
+function boxesOf(scene: Scene, figure: Figure, width: number) {
+  const { grid, title: shown } = figure;
+  if (grid && scene.drawing) return gridBoxes(scene, scene.drawing, grid, width, shown !== false);
+  const { boxes, height } = layoutViews(scene, width, figure.whole);
+  // Without their titles, a row of views moves up by as many as stand above it.
+  const tops = [...new Set(boxes.map(({ rect }) => rect.y))].sort((a, b) => a - b);
+  // A view that is all there is needs no name, except as on the screen.
+  const alone = boxes.length === 1 && (figure.whole === true || typeof shown === "string");
+  const bare = shown === false || alone;
+  const up = (y: number) => (bare ? TITLE_HEIGHT * (tops.indexOf(y) + 1) : 0);
+  return {
+    height: height - (bare ? TITLE_HEIGHT * tops.length : 0),
+    boxes: boxes.map(
+      ({ view, rect }): Box => ({
+        id: `${view.name}-view`,
+        view,
+        scene,
+        rect: { ...rect, y: rect.y - up(rect.y) },
+        title: bare ? null : { text: titleOf(scene, view.name) },
+      }),
+    ),
+  };
+}
+
+function planOf(shown: Scene, options: FigureOptions): Plan {
+  const { figure = {} } = options;
+  const { size, title, legend = true } = figure;
+  const margin = size ? SIZED_MARGIN : MARGIN;
+  const width = size ? size.width * pixelsPer(size) - 2 * margin : options.width;
+  const scene = sceneFor(shown, figure);
+  const caption = captionOf(scene, title ?? true, !hasOneLayer(scene, figure), width);
+  const top = margin + captionHeight(caption);
+  const { boxes, height } = boxesOf(scene, figure, width);
+  const notes = legend
+    ? (figure.notes ?? []).flatMap((note) => wrapText(note, width, LEGEND_SIZE))
+    : [];
+  return { scene, figure, width, margin, caption, top, bottom: top + height, notes, boxes };
+}
+
+function heightOf({ figure, scene, bottom, notes, margin }: Plan): number {
+  const legend = figure.grid && figure.legend !== false ? gridLegendHeight(scene) : 0;
+  return bottom + legend + LEGEND_LINE * notes.length + margin;
+}
+
+function drawBox(surface: Surface, plan: Plan, box: Box, scroll: number): void {
+  const { view, rect, scene, title, id } = box;
+  const { width, height } = rect;
+  const x = rect.x + plan.margin;
+  const y = rect.y + plan.top;
+  if (title) {
+    const { colour, text } = title;
+    const middle = y - (colour ? 10 : TITLE_MIDDLE);
+    const style = { fill: scene.theme.text, size: 12, weight: "bold" } as const;
+    if (colour) {
+      surface.rect({ x, y: middle - 4.5, width: 9, height: 9 }, { fill: colour, radius: 1.5 });
+    }
+    surface.text(x + (colour ? 14 : 0), middle, text, style);
   }
+  surface.group(id, () => view.draw(surface, scene, { width, height, scroll }), {
+    clip: { x, y, width, height },
+    x,
+    y,
+  });
+}
+
+function drawFigure(surface: Surface, plan: Plan, scroll: FigureOptions["scroll"]): void {
+  const { boxes, caption, scene, figure, width, margin, bottom, notes } = plan;
+  if (caption.length > 0) {
+    surface.group("caption", () => drawCaption(surface, caption), { x: margin, y: margin });
+  }
+  for (const box of boxes) {
+    drawBox(surface, plan, box, figure.whole ? 0 : (scroll?.[box.view.name] ?? 0));
+  }
+  let y = bottom;
+  if (figure.grid && figure.legend !== false) {
+    surface.group("legends", () => drawGridLegend(surface, scene, width, bottom), { x: margin });
+    y += gridLegendHeight(scene);
+  }
+  if (notes.length > 0) {
+    const draw = () => drawNotes(surface, notes, width, y + LEGEND_LINE / 2, scene.theme);
+    surface.group("notes", draw, { x: margin });
+  }
+}
+
+/** The printed size, as SVG and what reads it understand it. */
+function printedSize({ size }: Figure, width: number, height: number) {
+  if (!size) return {};
+  const per = pixelsPer(size);
+  const said = (pixels: number) => `${Math.round((pixels / per) * 1000) / 1000}${size.unit}`;
+  return { printed: { width: said(width), height: said(height) } };
 }
 
 /** What is shown, as a standalone SVG document. */
-export function composeSvg(scene: Scene, options: FigureOptions): string {
-  const layout = layoutViews(scene, options.width);
-  const surface = new SvgSurface({
-    width: layout.width + 2 * MARGIN,
-    height: layout.height + 2 * MARGIN + CAPTION,
-    scale: 2,
+export function composeSvg(shown: Scene, options: FigureOptions): string {
+  const plan = planOf(shown, options);
+  const { scene, figure, margin } = plan;
+  const width = plan.width + 2 * margin;
+  const height = heightOf(plan);
+  const surface = new SvgSurface({ width, height, scale: 2 });
+  drawFigure(surface, plan, options.scroll);
+  const { state, stream, meta } = shown;
+  const usual = `${meta.model}, ${stream.name}, layer ${state.layer}, heads ${state.heads.join(", ")}`;
+  return surface.finish({
+    title: typeof figure.title === "string" ? figure.title : usual,
+    ...(figure.transparent ? {} : { background: scene.theme.background }),
+    ...(figure.font === undefined ? {} : { font: figure.font }),
+    ...printedSize(figure, width, height),
   });
-  drawFigure(surface, scene, layout, options);
-  const { state, stream, meta } = scene;
-  const title = `${meta.model}, ${stream.name}, layer ${state.layer}, heads ${state.heads.join(", ")}`;
-  return surface.finish(
-    options.transparent ? { title } : { title, background: scene.theme.background },
-  );
 }

@@ -85,21 +85,31 @@ export function linkPath({ x, width }: Rect, from: number, to: number): readonly
   ];
 }
 
+/** How the links of one group are drawn: a head's own group in a figure is edited as one. */
+export interface LinkStyle {
+  readonly name: string;
+  readonly colour: string;
+}
+
 function drawVectors(
   surface: Surface,
   area: Rect,
   links: LinkList,
-  colours: readonly string[],
+  styles: readonly LinkStyle[],
 ): void {
-  const order = Uint32Array.from({ length: links.length }, (_, i) => i);
-  // The strongest come last, on top.
-  order.sort((a, b) => (links.weight[a] as number) - (links.weight[b] as number));
-  for (const i of order) {
-    const weight = links.weight[i] as number;
-    surface.path(linkPath(area, links.from[i] as number, links.to[i] as number), {
-      stroke: colours[links.group[i] as number] as string,
-      strokeWidth: linkWidth(weight),
-      opacity: linkOpacity(weight),
+  for (const [group, members] of byGroup(links)) {
+    const { name, colour } = styles[group] as LinkStyle;
+    // The strongest come last, on top.
+    members.sort((a, b) => (links.weight[a] as number) - (links.weight[b] as number));
+    surface.group(name, () => {
+      for (const i of members) {
+        const weight = links.weight[i] as number;
+        surface.path(linkPath(area, links.from[i] as number, links.to[i] as number), {
+          stroke: colour,
+          strokeWidth: linkWidth(weight),
+          opacity: linkOpacity(weight),
+        });
+      }
     });
   }
 }
@@ -272,8 +282,11 @@ export function drawLinks(
   surface: Surface,
   area: Rect,
   links: LinkList,
-  colours: readonly string[],
-  picture: () => Pixels = () => linkPixels(area, links, colours, surface.scale),
+  styles: readonly LinkStyle[],
+  picture: () => Pixels = () => {
+    const colours = styles.map(({ colour }) => colour);
+    return linkPixels(area, links, colours, surface.scale);
+  },
   limit = surface.maxStrokes,
 ): void {
   if (links.length === 0 || area.width <= 0 || area.height <= 0) return;
@@ -281,7 +294,7 @@ export function drawLinks(
     "links",
     () => {
       if (links.length > limit) surface.image(area, picture(), true);
-      else drawVectors(surface, area, links, colours);
+      else drawVectors(surface, area, links, styles);
     },
     { clip: area },
   );

@@ -3,7 +3,7 @@ import type { Theme } from "../styles/theme.js";
 import type { Pixels, Rect, Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
 import { labelStep } from "./axis.js";
-import { ABSENT, labelFill, labelOf } from "./tokens.js";
+import { ABSENT, indexOf, labelFill, labelOf } from "./tokens.js";
 
 /** A cell grid as it is coloured: `row` gives values, or null while they are not here. */
 export interface Grid {
@@ -264,7 +264,7 @@ export function drawRowLabels(
   }
   for (let index = 0; index < cells.rows; index += step) {
     if (!byLabel && marked.some((m) => Math.abs(m - index) * cell < axis.size)) continue;
-    const text = byLabel ? labelOf(axis.positions, index) : String(index);
+    const text = byLabel ? labelOf(axis.positions, index) : indexOf(axis.positions, index);
     say(index, text, axisFill(axis, index, byLabel, theme));
   }
   if (!byLabel) {
@@ -315,6 +315,6 @@ export function drawColumnLabels(
   for (let index = 0; index < cells.columns; index += step) {
     const x = middle(index);
     if (taken.some(({ at, half }) => Math.abs(at - x) < half + 16)) continue;
-    surface.text(x, y - size / 2, String(index), { ...level, fill: theme.muted });
+    surface.text(x, y - size / 2, indexOf(axis.positions, index), { ...level, fill: theme.muted });
   }
 }

@@ -40,6 +40,11 @@ export function labelOf(positions: readonly Position[], index: number): string {
   return positions[index]?.label ?? String(index);
 }
 
+/** Which position it is in the record: where others are left out, that is not its place here. */
+export function indexOf(positions: readonly Position[], index: number): string {
+  return String(positions[index]?.index ?? index);
+}
+
 /** A label in quotation marks, cut where it would crowd out what stands beside it. */
 export function quoted(positions: readonly Position[], index: number, room = 200): string {
   return `“${ellipsize(labelOf(positions, index), room, 12)}”`;

@@ -31,6 +31,7 @@ export interface Protocol {
   request: Request;
   reply: Reply;
   snapshot: Snapshot;
+  figure: Figure;
 }
 /**
  * The shared selection: one two-way trait per key.
@@ -146,6 +147,10 @@ export interface Position {
    * @maxItems 2
    */
   grid?: readonly [number, number];
+  /**
+   * Which position it is, where others before it are left out.
+   */
+  index?: number;
   /**
    * Index into meta.media of the picture or the sound that this position lies in.
    */
@@ -404,4 +409,78 @@ export interface Screen {
 export interface StoredBlock {
   request: Request;
   block: Block;
+}
+/**
+ * How a figure is drawn where that is not as on the screen.
+ */
+export interface Figure {
+  theme?: "light" | "dark" | "print";
+  /**
+   * Of weights; the theme has its own.
+   */
+  colour_map?: "blue" | "cividis" | "viridis" | "magma" | "grey";
+  /**
+   * In place of the line that says model, stream, layer and heads; false also leaves the views' names out.
+   */
+  title?: boolean | string;
+  legend?: boolean;
+  /**
+   * Whether the selected heads stand out in the model view.
+   */
+  marked?: boolean;
+  /**
+   * For paper: each view is as high as all of its content, without what only the pointer needs.
+   */
+  whole?: boolean;
+  /**
+   * Lines of words below everything, part of the legend.
+   */
+  notes?: string[];
+  /**
+   * Leave the background out.
+   */
+  transparent?: boolean;
+  /**
+   * A family that comes before the usual ones.
+   */
+  font?: string;
+  size?: FigureSize;
+  /**
+   * Of each query, only this many of its strongest links are drawn as lines.
+   */
+  top_k?: number;
+  /**
+   * Links of less weight are not drawn as lines.
+   */
+  threshold?: number;
+  /**
+   * Whether the tokens of lines stand below one another or side by side.
+   */
+  layout?: "vertical" | "horizontal";
+  /**
+   * Which way the tokens run, or where they stand below one another, the links from queries to keys.
+   */
+  direction?: "ltr" | "rtl";
+  grid?: FigureGrid;
+}
+/**
+ * The width of all of the figure as it is printed, margins included.
+ */
+export interface FigureSize {
+  width: number;
+  unit: "mm" | "cm" | "in" | "pt" | "px";
+  /**
+   * CSS pixels of the print for each pixel of the layout, in which labels are 12 high.
+   */
+  zoom: number;
+}
+/**
+ * The head view once for each of these heads, in place of the selected ones together.
+ */
+export interface FigureGrid {
+  /**
+   * @minItems 1
+   */
+  heads: HeadRef[];
+  columns: number | null;
 }

@@ -33,9 +33,9 @@ interface Column {
 
 /**
  * Where each view goes at a width. Pure, and used by the screen, the figure and the headless export
- * alike: this is what makes them agree.
+ * alike: this is what makes them agree. With `whole`, each is as high as all of its content.
  */
-export function layoutViews(scene: Scene, width: number): Layout {
+export function layoutViews(scene: Scene, width: number, whole = false): Layout {
   const boxes: Box[] = [];
   let y = 0;
   const row = (columns: readonly Column[], low: number, high: number) => {
@@ -44,7 +44,8 @@ export function layoutViews(scene: Scene, width: number): Layout {
     const natural = columns.map(({ view }, i) =>
       view.contentHeight(scene, widths[i] as number, high),
     );
-    const height = Math.round(clamp(low, Math.max(...natural), high));
+    const most = Math.max(...natural);
+    const height = Math.round(whole ? most : clamp(low, most, high));
     let x = 0;
     columns.forEach(({ view }, i) => {
       const w = widths[i] as number;

@@ -1,18 +1,19 @@
 import { composeSvg, type FigureOptions } from "../figure/compose.js";
+import type { Figure } from "../protocol/generated.js";
 import type { Scene } from "../views/view.js";
 
 /** Pixels per CSS pixel of a saved PNG: 192 dpi, sharp in print at column width. */
 const PNG_SCALE = 2;
 
-async function rasterise(svg: string): Promise<Blob> {
+async function rasterise(svg: string, scale: number): Promise<Blob> {
   const url = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
   try {
     const image = new Image();
     image.src = url;
     await image.decode();
     const canvas = document.createElement("canvas");
-    canvas.width = Math.round(image.naturalWidth * PNG_SCALE);
-    canvas.height = Math.round(image.naturalHeight * PNG_SCALE);
+    canvas.width = Math.round(image.naturalWidth * scale);
+    canvas.height = Math.round(image.naturalHeight * scale);
     const context = canvas.getContext("2d");
     if (!context) throw new Error("This browser gave no canvas to draw the PNG on.");
     context.drawImage(image, 0, 0, canvas.width, canvas.height);
@@ -24,14 +25,25 @@ async function rasterise(svg: string): Promise<Blob> {
   }
 }
 
+/** A figure that Python asked for, or a button. */
+export interface SaveRequest {
+  readonly format: "svg" | "png";
+  readonly figure?: Figure;
+  /** Of the views, in CSS pixels; that of the page where there is none. */
+  readonly width?: number;
+  /** PNG pixels per CSS pixel. */
+  readonly scale?: number;
+}
+
 /** Exactly what is shown, as a file's content. */
 export async function exportFigure(
   scene: Scene,
   format: "svg" | "png",
   options: FigureOptions,
+  scale = PNG_SCALE,
 ): Promise<Blob> {
   const svg = composeSvg({ ...scene, hover: null }, options);
-  return format === "svg" ? new Blob([svg], { type: "image/svg+xml" }) : rasterise(svg);
+  return format === "svg" ? new Blob([svg], { type: "image/svg+xml" }) : rasterise(svg, scale);
 }
 
 export function download(blob: Blob, name: string): void {

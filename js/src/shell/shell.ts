@@ -25,7 +25,7 @@ import { watchDark } from "./host.js";
 import { type Layout, layoutViews, TITLE_HEIGHT } from "./layout.js";
 import { Panel, type PanelEvents } from "./panel.js";
 import { neighbours } from "./prefetch.js";
-import { download, exportFigure } from "./save.js";
+import { download, exportFigure, type SaveRequest } from "./save.js";
 import { type ScoreEvents, scoreBar } from "./scores.js";
 import { following, type StepEvents, stepBar } from "./steps.js";
 import { type ToolbarEvents, toolbar } from "./toolbar.js";
@@ -347,14 +347,18 @@ export class Shell {
   }
 
   /** What is shown as a file's content; for the kernel's `save` as well as for the buttons. */
-  export(format: "svg" | "png"): Promise<Blob> {
+  export({ format, width, figure, scale }: SaveRequest): Promise<Blob> {
     if (!this.scene) throw new Error("Nothing has been drawn yet.");
-    return exportFigure(this.scene, format, this.figureOptions());
+    const shown = this.figureOptions();
+    // Another width is another layout, in which the reader's scroll means nothing.
+    const placed = width === undefined ? shown : { width };
+    const options = figure ? { ...placed, figure } : placed;
+    return exportFigure(this.scene, format, options, scale);
   }
 
   private async save(format: "svg" | "png"): Promise<void> {
     const { stream, layer } = readState(this.state.shared);
-    download(await this.export(format), `attention-${stream}-layer${layer}.${format}`);
+    download(await this.export({ format }), `attention-${stream}-layer${layer}.${format}`);
   }
 
   private reportScreen(width: number): void {

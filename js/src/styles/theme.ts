@@ -3,6 +3,8 @@ import { entry, oklch, ramp, toHex } from "./colours.js";
 /** Colours for drawing, light and dark. The chrome's CSS variables are written from the same object. */
 export interface Theme {
   readonly name: "light" | "dark";
+  /** Told apart where pictures are kept: a figure may have colours of its own. */
+  readonly id: string;
   /** The page behind the widget: what translucent things blend into. */
   readonly background: string;
   /** Panels, hover cards. */
@@ -77,6 +79,7 @@ const darkDiverging = ramp([
 export const themes: Readonly<Record<Theme["name"], Theme>> = {
   light: {
     name: "light",
+    id: "light",
     background: "#ffffff",
     raised: "#f6f7f9",
     text: "#1c2127",
@@ -96,6 +99,7 @@ export const themes: Readonly<Record<Theme["name"], Theme>> = {
   },
   dark: {
     name: "dark",
+    id: "dark",
     background: "#111418",
     raised: "#1b2026",
     text: "#e6e9ed",

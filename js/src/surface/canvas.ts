@@ -7,7 +7,7 @@ import type {
   Surface,
   TextStyle,
 } from "./surface.js";
-import { ellipsize, fontStacks, MIDDLE, printable, TOP } from "./text.js";
+import { ellipsize, fontStacks, isRightToLeft, MIDDLE, printable, TOP } from "./text.js";
 
 // Bitmaps of images drawn before: a scene redrawn on hover keeps its pixels.
 const bitmaps = new WeakMap<Pixels, CanvasImageSource>();
@@ -133,7 +133,10 @@ class CanvasSurface implements Surface {
       context.font = font;
       this.font = font;
     }
-    context.textAlign = style.anchor === "middle" ? "center" : (style.anchor ?? "start");
+    const { anchor = "start" } = style;
+    const direction = isRightToLeft(shown) ? "rtl" : "ltr";
+    if (context.direction !== direction) context.direction = direction;
+    context.textAlign = ({ start: "left", middle: "center", end: "right" } as const)[anchor];
     context.fillStyle = style.fill;
     context.globalAlpha = style.opacity ?? 1;
     if (style.rotate) {

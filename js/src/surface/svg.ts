@@ -8,7 +8,7 @@ import type {
   Surface,
   TextStyle,
 } from "./surface.js";
-import { ellipsize, fontStacks, MIDDLE, printable, TOP } from "./text.js";
+import { ellipsize, fontStacks, isRightToLeft, MIDDLE, printable, TOP } from "./text.js";
 
 type Attributes = Readonly<Record<string, string | number | undefined>>;
 
@@ -44,6 +44,17 @@ function opacity(value: number | undefined): number | undefined {
 /** Beside a number that is not one, a browser drops the element or the whole path: leave it out. */
 const finite = (...values: readonly (number | undefined)[]) =>
   values.every((value) => value === undefined || Number.isFinite(value));
+
+/** What is said of a document as a whole. */
+export interface Finish {
+  /** Names it for readers who cannot see it. */
+  readonly title?: string;
+  readonly background?: string;
+  /** A family without quotes in it, before the usual ones. */
+  readonly font?: string;
+  /** With units; otherwise a pixel of the drawing is a CSS pixel. */
+  readonly printed?: { readonly width: string; readonly height: string };
+}
 
 /** Pixels with at least this many bytes are referred to when they are drawn again. */
 const SHARED = 1 << 14;
@@ -110,6 +121,10 @@ export class SvgSurface implements Surface {
     if (shown === "") return;
     const drop = { middle: MIDDLE, top: TOP, alphabetic: 0 }[style.baseline ?? "middle"] * size;
     const turned = style.rotate !== undefined && style.rotate !== 0;
+    const backwards = isRightToLeft(shown);
+    // An anchor is a side here, and in SVG an end of the text: where it runs to the left, the other one.
+    const sides = { start: "end", middle: "middle", end: "start" } as const;
+    const anchor = backwards ? sides[style.anchor ?? "start"] : style.anchor;
     const values = {
       x,
       y: y + drop,
@@ -118,7 +133,8 @@ export class SvgSurface implements Surface {
       "font-family": family === "sans" ? undefined : fontStacks[family],
       "font-weight": weight === "bold" ? "bold" : undefined,
       "font-style": style.italic ? "italic" : undefined,
-      "text-anchor": style.anchor === "start" ? undefined : style.anchor,
+      direction: backwards ? "rtl" : undefined,
+      "text-anchor": anchor === "start" ? undefined : anchor,
       "fill-opacity": opacity(style.opacity),
       transform: turned ? `rotate(${number(style.rotate)} ${number(x)} ${number(y)})` : undefined,
       "xml:space": /^ | {2}| $/.test(shown) ? "preserve" : undefined,
@@ -171,17 +187,18 @@ export class SvgSurface implements Surface {
     this.parts.push("</g>");
   }
 
-  /** The whole document. `title` names it for readers who cannot see it. */
-  finish(options: { title?: string; background?: string } = {}): string {
+  /** The whole document. */
+  finish(options: Finish = {}): string {
     const { width, height } = this;
+    const { font, printed } = options;
     const root = attributes({
       xmlns: "http://www.w3.org/2000/svg",
       "xmlns:xlink": "http://www.w3.org/1999/xlink",
-      width,
-      height,
+      width: printed?.width ?? width,
+      height: printed?.height ?? height,
       viewBox: `0 0 ${number(width)} ${number(height)}`,
       role: "img",
-      "font-family": fontStacks.sans,
+      "font-family": font === undefined ? fontStacks.sans : `'${font}', ${fontStacks.sans}`,
     });
     const title = options.title ? `<title>${escaped(options.title)}</title>\n` : "";
     const defs = this.clips.size > 0 ? `<defs>${[...this.clips.values()].join("")}</defs>\n` : "";

@@ -133,23 +133,34 @@ export function printable(text: string): string {
   });
 }
 
+const firstLetter = /\p{L}/u;
+/** Hebrew, Arabic, Syriac, Thaana, NKo and their presentation forms. */
+const backwards =
+  /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
+/** Whether a text runs from right to left: its first letter does. */
+export function isRightToLeft(text: string): boolean {
+  return backwards.test(firstLetter.exec(text)?.[0] ?? "");
+}
+
 /** Lines of at most `maxWidth`, broken at spaces; a word that is longer is cut with an ellipsis. */
 export function wrapText(
   text: string,
   maxWidth: number,
   size: number,
   family: Family = "sans",
+  weight: Weight = "normal",
 ): readonly string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(/\s+/).filter((part) => part !== "")) {
     const longer = line === "" ? word : `${line} ${word}`;
-    if (line === "" || textWidth(longer, size, family) <= maxWidth) line = longer;
+    if (line === "" || textWidth(longer, size, family, weight) <= maxWidth) line = longer;
     else {
       lines.push(line);
       line = word;
     }
   }
   if (line !== "") lines.push(line);
-  return lines.map((full) => ellipsize(full, maxWidth, size, family));
+  return lines.map((full) => ellipsize(full, maxWidth, size, family, weight));
 }

@@ -5,7 +5,7 @@ import { linesOverflow } from "./lines-layout.js";
 import { type Multiples, multiplesHeight, multiplesLayout, pictureAt } from "./matrix-layout.js";
 import { isRollout, measureNotes } from "./measure.js";
 import { type Series, scaleOf } from "./series.js";
-import type { Frame, Scene } from "./view.js";
+import { type Frame, hasLegend, onPaper, type Scene } from "./view.js";
 
 /** Title and, under it, the number of the pair or token in focus. */
 export const HEAD = 42;
@@ -69,7 +69,7 @@ export function compareNotes(scene: Scene): readonly string[] {
     ...shadeNotes(scene, length, "above"),
     ...measureNotes(scene, scaleOf(comparedSeries(scene))),
   ];
-  if (length > 1) return notes;
+  if (length > 1 || onPaper(scene)) return notes;
   return ["Pin another head to compare: shift-click one in the model view, or press C.", ...notes];
 }
 
@@ -79,6 +79,7 @@ export function scalesOnOneLine(scene: Scene, width: number): boolean {
 }
 
 function footerHeight(scene: Scene, width: number): number {
+  if (!hasLegend(scene)) return 0;
   const one = scene.state.form === "matrix" ? LEGEND_BAR + 4 : LEGEND_LINE;
   const scales = scalesOnOneLine(scene, width) ? one : 2 * one;
   return 10 + scales + LEGEND_LINE * compareNotes(scene).length;

@@ -55,7 +55,7 @@ import {
   strongestKey,
   sumOf,
 } from "./series.js";
-import type { Scene } from "./view.js";
+import { onPaper, type Scene } from "./view.js";
 
 const LABEL_SIZE = 11;
 
@@ -101,6 +101,7 @@ export function panelLines(
     scale: scaleOf(comparedSeries(scene)),
     focus,
     pictures: layout.panels.length,
+    drawing: scene.drawing,
   };
 }
 
@@ -178,7 +179,7 @@ function drawTitle(surface: Surface, scene: Scene, panel: ComparePanel): void {
     surface.rect(swatch, { fill: series?.colour ?? theme.muted, radius: 1.5 });
     const maxWidth = title.width - BADGE - 7 - 14 - 20;
     surface.text(x + 14, middle, series ? nameWithin(series, maxWidth) : "", { ...bold, maxWidth });
-    drawClose(surface, closeRect(panel), theme);
+    if (!onPaper(scene)) drawClose(surface, closeRect(panel), theme);
   }
   const read = reading(scene, panel);
   if (read) drawReading(surface, scene, panel, read);

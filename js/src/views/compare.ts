@@ -18,7 +18,7 @@ import { revealScroll } from "./lines-layout.js";
 import { cellsOf } from "./matrix-layout.js";
 import { drawNotice } from "./notice.js";
 import { pinnedFocus, queryName } from "./series.js";
-import type { Frame, Hit, Scene, Stop, View } from "./view.js";
+import { type Frame, type Hit, hasLegend, type Scene, type Stop, type View } from "./view.js";
 
 const HOW_TO_PIN =
   "No heads pinned yet: shift-click heads of different layers in the model view, or press C.";
@@ -118,7 +118,7 @@ export const compareView: View = {
       }
     };
     surface.group("panels", draw, { clip: { ...all, height: layout.footerTop } });
-    drawCompareFooter(surface, scene, frame.width, layout);
+    if (hasLegend(scene)) drawCompareFooter(surface, scene, frame.width, layout);
   },
 
   hit(scene, frame, x, y) {

@@ -27,7 +27,7 @@ import { drawNotice } from "./notice.js";
 import { drawPairCard } from "./pair-card.js";
 import { indexIn, rectIn, type Tile } from "./places.js";
 import { isolatedHead, keyName, pointer, queryName, seriesError } from "./series.js";
-import type { Frame, Hit, Scene, Stop } from "./view.js";
+import { type Frame, type Hit, hasLegend, type Scene, type Stop } from "./view.js";
 
 /** Heads whose curves are filled: more would hide each other. */
 const FILLED = 2;
@@ -181,7 +181,7 @@ export function drawHeadImage(surface: Surface, scene: Scene, frame: Frame): voi
     }
   }
   drawStrips(surface, scene, frame, plan, shown);
-  drawFooter(surface, scene, plan, shown, width);
+  if (hasLegend(scene)) drawFooter(surface, scene, plan, shown, width);
   const error = seriesError(scene, plan.series) ?? meanError(scene, plan, shown);
   const body = { x: 0, y: HEADER, width, height: plan.stripTop - HEADER };
   if (error !== null) {

@@ -11,25 +11,27 @@ import {
 } from "../marks/legend.js";
 import { labelOf, type TokenColumn } from "../marks/tokens.js";
 import type { Surface } from "../surface/surface.js";
-import { drawLines, drawLinesState, hitLines, lineStops } from "./lines.js";
+import { drawLines, drawLinesState, hitLines, lineStops, readingSurface } from "./lines.js";
 import type { LinesInput } from "./lines-data.js";
 import { columnWidths, linesLayout, linesOverflow, revealScroll } from "./lines-layout.js";
 import { meansBeside } from "./lines-numbers.js";
 import { measureNotes, measureTitle } from "./measure.js";
 import { drawPairCard } from "./pair-card.js";
 import { type Focus, focusOf, headSeries, pinnedFocus, poolNote, scaleOf } from "./series.js";
-import type { Frame, Hit, Scene, Stop } from "./view.js";
+import { type Frame, type Hit, hasLegend, onPaper, type Scene, type Stop } from "./view.js";
 
 const HEADER = 24;
 const LOW_ROW = 16;
 const HIGH_ROW = 24;
-const LABEL_SIZE = 12;
+export const LABEL_SIZE = 12;
 /** More heads than this share one column of means. */
-const NUMBERED_HEADS = 3;
+export const NUMBERED_HEADS = 3;
 
 /** What a layout at this width needs besides its height. */
-function widthRequest({ queries, keys, state }: Scene, width: number) {
-  const numbers = state.heads.length <= NUMBERED_HEADS ? state.heads.length : 1;
+function widthRequest(scene: Scene, width: number) {
+  const { queries, keys, state } = scene;
+  const wish = state.heads.length <= NUMBERED_HEADS ? state.heads.length : 1;
+  const numbers = onPaper(scene) && focusOf(scene).about === "all" ? 0 : wish;
   return {
     queries,
     keys,
@@ -58,6 +60,7 @@ function inputFor(scene: Scene, frame: Frame, focus: Focus, isolate: boolean): L
     scale: scaleOf(headSeries(scene, { isolate: false })),
     focus,
     pictures: 1,
+    drawing: scene.drawing,
   };
 }
 
@@ -84,15 +87,22 @@ function notes(scene: Scene, width: number): readonly string[] {
     words.push(`“${labelOf(keys, 0)}” set aside: links rescaled, numbers unchanged`);
   }
   words.push(...measureNotes(scene, scaleOf(headSeries(scene, { isolate: false }))));
+  const count = state.heads.length;
+  if (scene.drawing?.horizontal) {
+    return count > NUMBERED_HEADS ? [...words, `numbers: mean of the ${count} heads`] : words;
+  }
   const { numbers } = columnWidths(widthRequest(scene, width));
-  const means = meansBeside(numbers, state.heads.length);
-  if (means !== null)
-    words.push(`numbers beside ${means}: mean of the ${state.heads.length} heads`);
-  return words;
+  const means = meansBeside(numbers, count);
+  if (means !== null) words.push(`numbers beside ${means}: mean of the ${count} heads`);
+  // Nothing moves in a figure: it needs no place for what is not said.
+  const { about } = focusOf(scene);
+  return onPaper(scene) ? words.filter((note) => isShown(note, about)) : words;
 }
 
-function shownWith(note: string, about: Focus["about"]): boolean {
-  return about === "key" || (about === "query" && note.includes("tokens"));
+/** What is said of numbers, while there are any. */
+function isShown(note: string, about: Focus["about"]): boolean {
+  if (!note.startsWith("numbers")) return true;
+  return about === "key" || (about === "query" && !note.includes("queries"));
 }
 
 const linkScale = (scene: Scene): LinkScale => ({
@@ -107,11 +117,13 @@ function oneLine(scene: Scene, width: number): boolean {
   return colourKeyWidth(keyEntries(scene)) + 24 + scaleWidth(scene) <= width;
 }
 
-function footerHeight(scene: Scene, width: number): number {
+export function footerHeight(scene: Scene, width: number): number {
+  if (!hasLegend(scene)) return 0;
   return 8 + LEGEND_LINE * ((oneLine(scene, width) ? 1 : 2) + notes(scene, width).length);
 }
 
-function drawFooter(surface: Surface, scene: Scene, width: number, top: number): void {
+export function drawFooter(surface: Surface, scene: Scene, width: number, top: number): void {
+  if (!hasLegend(scene)) return;
   const { theme } = scene;
   const entries = keyEntries(scene);
   let y = top + 8 + LEGEND_LINE / 2;
@@ -127,13 +139,11 @@ function drawFooter(surface: Surface, scene: Scene, width: number, top: number):
   drawLinkLegend(surface, at, y, linkScale(scene), colour, theme);
   // The place of a note is kept while the numbers that it speaks of are not there: nothing moves.
   const { about } = focusOf(scene);
-  const shown = notes(scene, width).filter(
-    (note) => !note.startsWith("numbers") || shownWith(note, about),
-  );
+  const shown = notes(scene, width).filter((note) => isShown(note, about));
   drawNotes(surface, shown, width, y + LEGEND_LINE, theme);
 }
 
-function titleOf(scene: Scene, { axis }: TokenColumn, name: string): string {
+export function titleOf(scene: Scene, { axis }: TokenColumn, name: string): string {
   const [first, last] = visibleRows(axis);
   const range = last - first < axis.count ? ` · ${first}–${last - 1} of ${axis.count}` : "";
   return `${scene.stream.name} ${name}${range}`;
@@ -160,7 +170,7 @@ export function drawHeadLines(surface: Surface, scene: Scene, frame: Frame): voi
   const input = inputFor(scene, frame, focusOf(scene), true);
   const { body } = input.layout;
   const { theme } = scene;
-  drawHeader(surface, scene, input);
+  drawHeader(readingSurface(surface, scene, input), scene, input);
   drawLines(surface, scene, input);
   drawLinesState(surface, scene, input, input.layout.links);
   const bottom = body.y + body.height;

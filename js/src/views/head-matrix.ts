@@ -28,7 +28,7 @@ import {
   scaleOf,
   seriesError,
 } from "./series.js";
-import type { Frame, Hit, Scene, Stop } from "./view.js";
+import { type Frame, type Hit, hasLegend, type Scene, type Stop } from "./view.js";
 
 const TOP = 4;
 const TITLE = 22;
@@ -40,6 +40,7 @@ const notes = (scene: Scene) => [
 ];
 
 function footerHeight(scene: Scene): number {
+  if (!hasLegend(scene)) return 4;
   return 10 + LEGEND_BAR + LEGEND_LINE * notes(scene).length;
 }
 
@@ -84,6 +85,7 @@ function footerTop(scene: Scene, frame: Frame, layout: Multiples): number {
 }
 
 function drawTitle(surface: Surface, scene: Scene, { series, place }: Picture): void {
+  if (scene.drawing?.panel) return;
   const { rect } = place;
   const middle = place.titleTop + TITLE / 2;
   const swatch = { x: rect.x, y: middle - 4.5, width: 9, height: 9 };
@@ -127,6 +129,17 @@ function drawPicture(surface: Surface, scene: Scene, layout: Multiples, picture:
   }
 }
 
+function drawFooter(surface: Surface, scene: Scene, available: number, bottom: number): void {
+  const title = measureTitle(scene);
+  const width = Math.min(available - 8, 290 + textWidth(title, LEGEND_SIZE));
+  const left = Math.max(4, (available - width) / 2);
+  const y = bottom + 10;
+  const scale = scaleOf(headSeries(scene, { isolate: false }));
+  drawSequentialLegend(surface, { x: left, y, width, title }, scene.theme, scale);
+  const below = y + LEGEND_BAR + LEGEND_LINE / 2 - 2;
+  drawNotes(surface, notes(scene), available, below, scene.theme);
+}
+
 export function drawHeadMatrix(surface: Surface, scene: Scene, frame: Frame): void {
   const { layout, all } = pictures(scene, frame);
   const { theme } = scene;
@@ -148,14 +161,7 @@ export function drawHeadMatrix(surface: Surface, scene: Scene, frame: Frame): vo
   };
   surface.group("matrices", draw, { clip: body });
   if (error !== null) drawNotice(surface, body, error, theme.danger);
-  const title = measureTitle(scene);
-  const width = Math.min(frame.width - 8, 290 + textWidth(title, LEGEND_SIZE));
-  const left = Math.max(4, (frame.width - width) / 2);
-  const y = bottom + 10;
-  const scale = scaleOf(headSeries(scene, { isolate: false }));
-  drawSequentialLegend(surface, { x: left, y, width, title }, theme, scale);
-  const below = y + LEGEND_BAR + LEGEND_LINE / 2 - 2;
-  drawNotes(surface, notes(scene), frame.width, below, theme);
+  if (hasLegend(scene)) drawFooter(surface, scene, frame.width, bottom);
   const bounds = { x: 0, y: 0, width: frame.width, height: frame.height };
   drawPairCard(
     surface,

@@ -1,3 +1,4 @@
+import { drawHorizontal, horizontalHeight } from "./head-horizontal.js";
 import { drawHeadImage, headImageStops, hitHeadImage, revealInHeadImage } from "./head-image.js";
 import {
   drawHeadLines,
@@ -35,13 +36,24 @@ const FORMS: Readonly<Record<Scene["state"]["form"], Form>> = {
   },
 };
 
+/** Side by side: in figures only, where nothing is pointed at. */
+const HORIZONTAL: Form = {
+  contentHeight: horizontalHeight,
+  draw: drawHorizontal,
+  hit: () => null,
+  stops: () => [],
+};
+
+function formOf({ state, drawing }: Scene): Form {
+  return state.form === "lines" && drawing?.horizontal ? HORIZONTAL : FORMS[state.form];
+}
+
 /** Who attends to whom in the selected heads: links between two columns, heat maps, or over what went in. */
 export const headView: View = {
   name: "head",
-  contentHeight: (scene, width, height) =>
-    FORMS[scene.state.form].contentHeight(scene, width, height),
-  draw: (surface, scene, frame) => FORMS[scene.state.form].draw(surface, scene, frame),
-  hit: (scene, frame, x, y) => FORMS[scene.state.form].hit(scene, frame, x, y),
-  reveal: (scene, frame, at) => FORMS[scene.state.form].reveal?.(scene, frame, at) ?? null,
-  stops: (scene, frame) => FORMS[scene.state.form].stops(scene, frame),
+  contentHeight: (scene, width, height) => formOf(scene).contentHeight(scene, width, height),
+  draw: (surface, scene, frame) => formOf(scene).draw(surface, scene, frame),
+  hit: (scene, frame, x, y) => formOf(scene).hit(scene, frame, x, y),
+  reveal: (scene, frame, at) => formOf(scene).reveal?.(scene, frame, at) ?? null,
+  stops: (scene, frame) => formOf(scene).stops(scene, frame),
 };

@@ -80,7 +80,7 @@ export function gridPixels(
   const maxHeight = Math.max(1, Math.floor(rect.height * scale));
   const size = [Math.min(grid.columns, maxWidth), Math.min(grid.rows, maxHeight), grid.rows];
   const key = JSON.stringify([
-    ["heat", name, loadedIn(grid), size, scene.theme.name],
+    ["heat", name, loadedIn(grid), size, scene.theme.id],
     scene.stage?.numQueries,
   ]);
   return memo(scene.stream, key, () =>
@@ -106,7 +106,7 @@ function heatPixels(scene: Scene, series: Series, cells: Cells, scale: number, o
       const { layer, head } = series;
       return thumbnailPixels(scene.thumbnails.get(layer, head), { theme, sinkAside });
     };
-    const pixels = memo(scene.thumbnails, `thumbnail ${name} ${theme.name}`, thumbnail);
+    const pixels = memo(scene.thumbnails, `thumbnail ${name} ${theme.id}`, thumbnail);
     return { pixels, exact: false };
   }
   const shade =

@@ -21,7 +21,7 @@ import {
 import { MEASURES, measureNotes } from "./measure.js";
 import { type Lens, lensOf, type Tile } from "./places.js";
 import { headSeries, type Series } from "./series.js";
-import type { Frame, Scene } from "./view.js";
+import { type Frame, hasLegend, type Scene } from "./view.js";
 
 const GAP = 8;
 /** Of the room between header and legend, this much goes to the tokens when there are many. */
@@ -72,6 +72,7 @@ export function imageNotes(scene: Scene, lens: Lens, aim: Aim, most: number): re
 }
 
 function footerHeight(scene: Scene, lens: Lens): number {
+  if (!hasLegend(scene)) return 0;
   const none: Aim = { about: null, group: [], pointed: null, backwards: false };
   const scale = lens.kind === "image" ? LEGEND_BAR : LEGEND_LINE;
   return 8 + scale + LEGEND_LINE * imageNotes(scene, lens, none, 0).length;

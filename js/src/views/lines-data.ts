@@ -2,6 +2,7 @@ import { side, visibleRows } from "../marks/axis.js";
 import { INVISIBLE, LinkList } from "../marks/links.js";
 import { type LinesLayout, linkEnd } from "./lines-layout.js";
 import { type Focus, meanRow, type Series, shadingWeight, sumOf } from "./series.js";
+import type { Drawing } from "./view.js";
 
 /** What the links of one picture are made from. */
 export interface LinesInput {
@@ -15,6 +16,16 @@ export interface LinesInput {
   readonly focus: Focus;
   /** Pictures of this kind on the screen: together they draw as many vectors as one may. */
   readonly pictures: number;
+  readonly drawing?: Drawing | undefined;
+}
+
+/** The least weight of a row that is drawn as a line: that of its k-th strongest, or the threshold. */
+function leastDrawn(row: Float32Array, { drawing, sinkAside, scale }: LinesInput): number {
+  const { topK = null, threshold = 0 } = drawing ?? {};
+  const least = threshold / (scale ?? 1);
+  if (topK === null || topK >= row.length) return least;
+  const shades = Float32Array.from(row, (_, key) => shadingWeight(row, key, sinkAside, scale));
+  return Math.max(least, shades.sort()[row.length - topK] as number);
 }
 
 /** The key of a link that stands for several keys. */
@@ -37,11 +48,12 @@ function addFan(list: LinkList, input: LinesInput, group: number, query: number)
   const row = series[group]?.rows.row(query);
   if (!row) return;
   const [first, last] = visibleRows(layout.keys.axis);
+  const least = leastDrawn(row, input);
   const shift = lane(input, group);
   const from = linkEnd(layout.queries, query, pinned.query) + shift;
   const add = (key: number, weight: number, end = key) => {
     // Also refuses NaN.
-    if (!(weight > INVISIBLE)) return;
+    if (!(weight > INVISIBLE && weight >= least)) return;
     list.add(query, key, from, linkEnd(layout.keys, end, pinned.key) + shift, weight, group);
   };
   const sum = (start: number, end: number) => {
@@ -49,7 +61,7 @@ function addFan(list: LinkList, input: LinesInput, group: number, query: number)
     for (let key = start; key < end; key++) {
       const weight = shadingWeight(row, key, sinkAside, scale);
       if (key === pinned.key) add(key, weight);
-      else total += weight;
+      else if (weight >= least) total += weight;
     }
     // As an end, any position of that side will do which is not pinned to the edge.
     const shown = start === pinned.key ? end - 1 : start;
@@ -82,6 +94,7 @@ export function pictureKey(input: LinesInput): string {
     [links.x, links.y, links.width, links.height],
     [rowHeight, queries.axis.offset, keys.axis.offset],
     [pinned.query, pinned.key, sinkAside, scale, loadedRows(input), series[0]?.rows.stage],
+    input.drawing,
   ]);
 }
 
@@ -124,6 +137,7 @@ function addSources(list: LinkList, input: LinesInput, group: number, key: numbe
     const row = series[group]?.rows.row(query);
     if (!row) continue;
     const weight = shadingWeight(row, key, sinkAside, scale);
+    if (weight < leastDrawn(row, input)) continue;
     const where = query === pinned.query ? 0 : side(layout.queries.axis, query);
     if (where === 0) add(query, weight);
     else {

@@ -27,11 +27,13 @@ export interface LinesRequest {
   /** Columns of numbers wished for on either side. */
   readonly numbers: number;
   readonly labelSize: number;
+  /** What the labels and numbers take where that is settled already. */
+  readonly widths?: ReturnType<typeof columnWidths>;
 }
 
 /** Wider than this, a link is harder to follow, not easier. */
 const MAX_LINKS = 560;
-const MAX_LABEL = 190;
+export const MAX_LABEL = 190;
 /** Labels narrower than this are not worth their room. */
 const MIN_LABEL = 14;
 
@@ -74,7 +76,7 @@ export function columnWidths(
 
 export function linesLayout(request: LinesRequest): LinesLayout {
   const { rect, queries, keys, labelSize } = request;
-  const { numbers, query, key } = columnWidths(request);
+  const { numbers, query, key } = request.widths ?? columnWidths(request);
   const gutter = numbers.query * NUMBER_WIDTH;
   const outer = query + key + gutter + numbers.key * NUMBER_WIDTH;
   const width = Math.max(0, Math.min(MAX_LINKS, rect.width - outer));

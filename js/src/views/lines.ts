@@ -3,6 +3,7 @@ import {
   drawLinks,
   easing,
   type LinkList,
+  type LinkStyle,
   linkOpacity,
   linkPath,
   linkPixels,
@@ -11,6 +12,7 @@ import {
 import { memo } from "../marks/memo.js";
 import { drawStickyToken, drawTokens, stickyRect, type TokenColumn } from "../marks/tokens.js";
 import { contains, type Rect, type Surface } from "../surface/surface.js";
+import { TurnedSurface } from "../surface/turned.js";
 import {
   allLinks,
   focusLinks,
@@ -29,8 +31,11 @@ import type { Hit, Scene, Stop } from "./view.js";
 /** How much of everything else stays visible behind a fan. */
 const FADE = 0.11;
 
-function colours({ series }: LinesInput): readonly string[] {
-  return series.map(({ colour }) => colour);
+function styles(scene: Scene, { series }: LinesInput): readonly LinkStyle[] {
+  return series.map(({ layer, head, colour }) => {
+    const where = layer === scene.state.layer ? "" : `layer ${layer} `;
+    return { colour, name: `links ${where}head ${head}` };
+  });
 }
 
 function keptLinks(scene: Scene, input: LinesInput): LinkList {
@@ -46,10 +51,15 @@ function drawAll(surface: Surface, scene: Scene, input: LinesInput): void {
   if (input.focus.about === "all") {
     const picture = () =>
       memo(scene.stream, `picture ${surface.scale} ${key}`, () =>
-        linkPixels(area, links, colours(input), surface.scale),
+        linkPixels(
+          area,
+          links,
+          input.series.map(({ colour }) => colour),
+          surface.scale,
+        ),
       );
     const limit = surface.maxStrokes / input.pictures;
-    drawLinks(surface, area, links, colours(input), picture, limit);
+    drawLinks(surface, area, links, styles(scene, input), picture, limit);
   } else if (links.length > 0 && area.width > 0) {
     const grey = input.series.map(() => scene.theme.muted);
     const picture = memo(scene.stream, `behind ${key}`, () =>
@@ -111,13 +121,27 @@ function drawColumn(
   drawStickyToken(surface, column, sticky, linkEnd(column, sticky, sticky), scene.theme);
 }
 
+/** What runs from right to left has its queries at the right. */
+export function readingSurface(
+  surface: Surface,
+  { drawing }: Scene,
+  { layout: { body } }: LinesInput,
+): Surface {
+  if (!drawing?.rightToLeft) return surface;
+  const mirrorAt = body.x + body.width / 2;
+  return new TurnedSurface(surface, { transposed: false, mirrorAt, level: null });
+}
+
 /** Two token columns and the links between them: everything that moves with the scroll. */
-export function drawLines(surface: Surface, scene: Scene, input: LinesInput): void {
+export function drawLines(target: Surface, scene: Scene, input: LinesInput): void {
+  const surface = readingSurface(target, scene, input);
   const { layout, focus } = input;
   const columns = () => {
-    drawColumn(surface, scene, input, "query");
-    drawColumn(surface, scene, input, "key");
-    drawNumbers(surface, scene, input);
+    surface.group("tokens query", () => drawColumn(surface, scene, input, "query"));
+    surface.group("tokens key", () => drawColumn(surface, scene, input, "key"));
+    if (focus.about !== "all") {
+      surface.group("numbers", () => drawNumbers(surface, scene, input));
+    }
   };
   // A label may be higher than its row.
   const over = Math.max(0, (layout.queries.size - layout.queries.axis.rowHeight) / 2);
@@ -127,7 +151,7 @@ export function drawLines(surface: Surface, scene: Scene, input: LinesInput): vo
   drawAll(surface, scene, input);
   if (focus.about !== "all") {
     const links = focusLinks(input);
-    drawLinks(surface, layout.links, links, colours(input));
+    drawLinks(surface, layout.links, links, styles(scene, input));
     drawPair(surface, input, links);
   }
   drawMarkers(surface, scene, input);

@@ -24,7 +24,7 @@ import {
 import { drawScoreLegend, NOTE, scoreNotes } from "./model-legend.js";
 import { drawTag, labelText } from "./model-tags.js";
 import { type Board, boardOf, type Placed, placedHeads } from "./scoring.js";
-import type { Frame, Scene, Stop, View } from "./view.js";
+import { type Frame, hasLegend, type Scene, type Stop, type View } from "./view.js";
 
 export const MAX_STOPS = 80;
 /** Middle of the vertical axis title. */
@@ -132,7 +132,8 @@ function drawHeader(surface: Surface, scene: Scene, layout: Grid, frame: Frame):
   const muted = { fill: theme.muted, size: LABEL_SIZE } as const;
   const { board, order } = layout;
   surface.text(left, TITLE / 2, order ? "rank in the layer" : "head", muted);
-  if (!board || pitch >= FRAMED) drawWeightRamp(surface, scene, frame, layout);
+  if (hasLegend(scene) && (!board || pitch >= FRAMED))
+    drawWeightRamp(surface, scene, frame, layout);
   if (board) {
     const line = { x: left, y: TITLE + 0.5 * NOTE, width: frame.width - left - MARGIN };
     drawScoreLegend(surface, scene, board, line);

@@ -3,7 +3,7 @@ import { drawSignedBars } from "../marks/bars.js";
 import { drawEquation } from "../marks/equation.js";
 import { drawParagraph } from "../marks/paragraph.js";
 import { drawStrip, extent, largest } from "../marks/strips.js";
-import { quoted } from "../marks/tokens.js";
+import { indexOf, quoted } from "../marks/tokens.js";
 import { contains, type Rect, type Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
 import { formatScore, formatWeight } from "./format.js";
@@ -11,7 +11,7 @@ import { focusTerms, sortingKey } from "./neuron-data.js";
 import { type Detail, PAD } from "./neuron-layout.js";
 import { drawSortHeading } from "./neuron-rows.js";
 import type { Neuron } from "./neuron-scene.js";
-import type { Options } from "./view.js";
+import { type Options, onPaper } from "./view.js";
 
 const SIZE = 11;
 const SMALL = 10;
@@ -33,14 +33,14 @@ function drawEquationPart(surface: Surface, neuron: Neuron, rect: Rect): void {
   const { scene, data } = neuron;
   const { theme, layer } = scene;
   const y = rect.y + 8;
-  const title = `key ${data.focus} ${focusLabel(neuron)}`;
+  const title = `key ${indexOf(scene.keys, data.focus)} ${focusLabel(neuron)}`;
   const room = { maxWidth: rect.width };
   surface.text(rect.x, y, title, { fill: theme.text, size: SIZE + 1, weight: "bold", ...room });
   const x = rect.x + textWidth(title, SIZE + 1, "sans", "bold") + 8;
   const why = {
     hovered: "under the pointer",
     pinned: "pinned",
-    strongest: "the strongest; point at another, or pin it",
+    strongest: onPaper(scene) ? "the strongest" : "the strongest; point at another, or pin it",
   }[data.focusSource];
   const maxWidth = rect.x + rect.width - x;
   if (maxWidth > 40) surface.text(x, y, why, { fill: theme.muted, size: SIZE, maxWidth });

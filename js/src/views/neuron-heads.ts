@@ -1,4 +1,4 @@
-import { quoted } from "../marks/tokens.js";
+import { indexOf, quoted } from "../marks/tokens.js";
 import type { Rect, Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
 import { PAD, TITLE } from "./neuron-layout.js";
@@ -28,7 +28,7 @@ export interface TitleLine {
 export function titleLine({ scene, data, frame }: Neuron): TitleLine {
   const { state, queries, layer } = scene;
   // A long label leaves room for the heads to choose from.
-  const title = `query ${data.query} ${quoted(queries, data.query, 0.3 * frame.width)}`;
+  const title = `query ${indexOf(queries, data.query)} ${quoted(queries, data.query, 0.3 * frame.width)}`;
   const whereLeft = PAD + textWidth(title, 13, "sans", "bold") + 12;
   const where = `layer ${layer.layer} · head`;
   let x = whereLeft + textWidth(where, SIZE, "sans") + GAP;

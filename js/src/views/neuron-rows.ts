@@ -1,12 +1,14 @@
 import { drawBar, drawSignedBar } from "../marks/bars.js";
 import { drawRamp } from "../marks/ramps.js";
 import { drawStrip, largest, stripPixels } from "../marks/strips.js";
+import { indexOf } from "../marks/tokens.js";
 import type { Rect, Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
 import { formatScore, formatWeight } from "./format.js";
 import { products } from "./neuron-data.js";
 import { CELL, HEADING, NUMBER, PAD, ROW, type Span, STRIP, TITLE } from "./neuron-layout.js";
 import { firstRow, type Neuron, rowTop } from "./neuron-scene.js";
+import { onPaper } from "./view.js";
 
 const SIZE = 11;
 const SMALL = 10;
@@ -67,8 +69,10 @@ export function drawSortHeading(
   { scene }: Neuron,
 ): void {
   const { theme } = scene;
-  const fill = active ? theme.text : theme.accent;
+  const paper = onPaper(scene);
+  const fill = active ? theme.text : paper ? theme.muted : theme.accent;
   surface.text(at.x, at.y, text, { fill, size: SIZE });
+  if (paper) return;
   sortMark(surface, at.x + textWidth(text, SIZE) + 4, at.y, active, fill);
 }
 
@@ -125,8 +129,8 @@ function drawLabel(surface: Surface, neuron: Neuron, key: number, y: number): vo
   const { scene, layout, data } = neuron;
   const { theme, keys, state } = scene;
   const { x, width } = layout.columns.label;
-  const index = String(key);
-  const digits = textWidth(String(Math.max(1, keys.length - 1)), SMALL);
+  const index = indexOf(keys, key);
+  const digits = textWidth(indexOf(keys, Math.max(1, keys.length - 1)), SMALL);
   surface.text(x + digits, y, index, { fill: theme.muted, size: SMALL, anchor: "end" });
   const strong = key === state.key || key === data.focus;
   surface.text(x + digits + 6, y, keys[key]?.label ?? "", {

@@ -36,6 +36,21 @@ export interface Stage {
   readonly numKeys: number;
 }
 
+/** What only a figure chooses; on the screen there is none of it. */
+export interface Drawing {
+  /** For paper, not of a screen: nothing is there to be clicked, and no room is kept for what may come. */
+  readonly paper: boolean;
+  /** One of several panels, named and explained by what is around it. */
+  readonly panel: boolean;
+  readonly legend: boolean;
+  /** Of each query, only this many of its strongest links are drawn. */
+  readonly topK: number | null;
+  /** Links of less weight are not drawn. */
+  readonly threshold: number;
+  readonly horizontal: boolean;
+  readonly rightToLeft: boolean;
+}
+
 /** Everything a view may look at: plain values, read at the moment of drawing. */
 export interface Scene {
   readonly meta: Meta;
@@ -59,6 +74,15 @@ export interface Scene {
    * null where this is the record as it is.
    */
   readonly plain: Scene | null;
+  readonly drawing?: Drawing;
+}
+
+export function onPaper({ drawing }: Scene): boolean {
+  return drawing?.paper ?? false;
+}
+
+export function hasLegend({ drawing }: Scene): boolean {
+  return drawing?.legend ?? true;
 }
 
 export interface Frame {

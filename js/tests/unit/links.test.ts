@@ -168,7 +168,7 @@ test.each([
   [1501, "image", 1],
 ])("%d links are drawn as %s", (count, kind, calls) => {
   const surface = new RecordingSurface(90, 60);
-  drawLinks(surface, AREA, someLinks(count), ["#000000"]);
+  drawLinks(surface, AREA, someLinks(count), [{ name: "links", colour: "#000000" }]);
   const drawn = surface.calls.filter((call) => ["path", "image"].includes(call.kind));
   expect(drawn.map((call) => call.kind)).toEqual(Array(calls).fill(kind));
 });

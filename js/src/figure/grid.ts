@@ -1,0 +1,85 @@
+import {
+  drawLinkLegend,
+  drawSequentialLegend,
+  LEGEND_BAR,
+  LEGEND_LINE,
+  linkLegendWidth,
+} from "../marks/legend.js";
+import type { FigureGrid } from "../protocol/generated.js";
+import type { Surface } from "../surface/surface.js";
+import { headView } from "../views/head.js";
+import { measureTitle } from "../views/measure.js";
+import { headSeries, scaleOf } from "../views/series.js";
+import type { Drawing, Scene } from "../views/view.js";
+import type { Box } from "./boxes.js";
+
+const GAP = 18;
+const TITLE = 22;
+/** Panels narrower than this show more of labels than of links. */
+const NARROWEST = 170;
+/** Rows get closer, as far as they can, rather than make a panel higher than this. */
+const HIGH = 420;
+
+/** The scene of one panel: one head alone, its legend shared with the others. */
+function sceneOf(scene: Scene, drawing: Drawing, [number, head]: readonly [number, number]): Scene {
+  const layer = scene.stream.layers.find((each) => each.layer === number) ?? scene.layer;
+  const state = { ...scene.state, layer: layer.layer, heads: [head] };
+  // What a picture's heat means differs from head to head.
+  const legend = drawing.legend && state.form === "image";
+  return { ...scene, layer, state, drawing: { ...drawing, legend, panel: true } };
+}
+
+/** Small multiples of the head view, as many in a row as there is room for and evenly filled. */
+export function gridBoxes(
+  scene: Scene,
+  drawing: Drawing,
+  { heads, columns: wished }: FigureGrid,
+  width: number,
+  titled: boolean,
+): { readonly boxes: readonly Box[]; readonly height: number } {
+  const most = Math.max(1, Math.floor((width + GAP) / (NARROWEST + GAP)));
+  const rows = Math.ceil(heads.length / Math.min(most, heads.length));
+  const columns = Math.min(heads.length, wished ?? Math.ceil(heads.length / rows));
+  const each = Math.floor((width - (columns - 1) * GAP) / columns);
+  const layers = new Set(heads.map(([layer]) => layer));
+  const top = titled ? TITLE : 0;
+  const boxes: Box[] = [];
+  let y = 0;
+  for (let first = 0; first < heads.length; first += columns) {
+    const scenes = heads.slice(first, first + columns).map((ref) => sceneOf(scene, drawing, ref));
+    const height = Math.max(...scenes.map((one) => headView.contentHeight(one, each, HIGH)));
+    scenes.forEach((one, column) => {
+      const {
+        layer,
+        heads: [head = 0],
+      } = one.state;
+      const name = layers.size > 1 ? `layer ${layer} head ${head}` : `head ${head}`;
+      const rect = { x: column * (each + GAP), y: y + top, width: each, height };
+      const colour = one.theme.head(head, one.layer.num_heads);
+      const title = titled ? { text: name.replace(" head", " · head"), colour } : null;
+      boxes.push({ id: name, view: headView, scene: one, rect, title });
+    });
+    y += top + height + GAP;
+  }
+  return { boxes, height: y - GAP };
+}
+
+/** Height of the legend that the panels share. */
+export function gridLegendHeight({ state }: Scene): number {
+  if (state.form === "image") return 0;
+  return 6 + (state.form === "matrix" ? LEGEND_BAR : LEGEND_LINE);
+}
+
+export function drawGridLegend(surface: Surface, scene: Scene, width: number, y: number): void {
+  const { theme, state } = scene;
+  const matrix = state.form === "matrix";
+  const title = measureTitle(scene);
+  const end = scaleOf(headSeries(scene, { isolate: false }));
+  const links = { title, end };
+  const wide = Math.min(width, matrix ? 330 : linkLegendWidth(links));
+  const x = (width - wide) / 2;
+  if (matrix) drawSequentialLegend(surface, { x, y: y + 6, width: wide, title }, theme, end);
+  else if (state.form === "lines") {
+    drawLinkLegend(surface, x, y + 6 + LEGEND_LINE / 2, links, theme.text, theme);
+  }
+}
