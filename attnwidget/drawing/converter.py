@@ -45,7 +45,7 @@ _FAMILIES = (
     (r"[\u0900-\u097f]", ("Noto Sans Devanagari", "Kohinoor Devanagari", "Nirmala UI")),
     (r"[\u0e00-\u0e7f]", ("Noto Sans Thai", "Thonburi", "Leelawadee UI")),
     # Not the arrows and signs that Helvetica's kin have: a number is written in one font.
-    (r"[\u2196-\u21ff\u2300-\u245f\u2600-\u2bff]", ("DejaVu Sans", "Segoe UI Symbol", "Apple Symbols")),
+    (r"[\u2016\u2196-\u21ff\u2300-\u245f\u2600-\u2bff]", ("DejaVu Sans", "Segoe UI Symbol", "Apple Symbols")),
     (r"[\U0001f000-\U0001faff]", ("Noto Emoji", "Segoe UI Emoji", "Apple Color Emoji", "Noto Color Emoji", "DejaVu Sans")),
 )  # fmt: skip
 
@@ -161,7 +161,8 @@ def _missing(words: Iterable[str]) -> list[str]:
 @lru_cache(maxsize=4096)
 def _has_glyph(char: str) -> bool:
     # Marks and joiners are drawn with what they belong to; an emoji's variation needs no glyph.
-    if unicodedata.category(char)[0] in "MCZ" or unicodedata.category(char) == "Sk":
+    kind = unicodedata.category(char)
+    if kind[0] in "MZ" or kind in {"Cc", "Cf", "Sk"}:
         return True
     # One of a private plane, which nobody has: what is drawn for it is what stands for the missing.
     return _picture(char) != _picture("\U000f1234", _families(char))

@@ -21,7 +21,7 @@ _WIDTHS = {"model": 420, "head": 460, "neuron": 560, "compare": 760, "all": 1200
 _WIDEST_GRID, _PANEL = 900, 230
 _HORIZONTAL = 640
 _FORMS = ("lines", "matrix", "image")
-_KINDS = ("head", "lines", "matrix", "image", "model", "neuron", "compare", "all")
+_KINDS = ("head", "lines", "matrix", "image", "model", "scatter", "neuron", "compare", "all")
 
 
 class Draws:
@@ -32,7 +32,7 @@ class Draws:
     def figure(
         self,
         kind: Literal[
-            "head", "lines", "matrix", "image", "model", "neuron", "compare", "all"
+            "head", "lines", "matrix", "image", "model", "scatter", "neuron", "compare", "all"
         ] = "head",
         *,
         layer: int | None = None,
@@ -40,6 +40,9 @@ class Draws:
         query: int | str | list[int | str] | None = None,
         key: int | str | list[int | str] | None = None,
         stream: str | None = None,
+        measure: str | None = None,
+        score: str | None = None,
+        other_score: str | None = None,
         selection: dict[str, Any] | None = None,
         **options: Unpack[FigureOptions],
     ) -> Figure:
@@ -54,6 +57,9 @@ class Draws:
             query: Pin a query: its position or its token's text, or several of either.
             key: Pin a key, in the same way.
             stream: Name of the stream; the first when left out.
+            measure: What is drawn of a head: ``"weights"``, ``"value"``, ``"norm"`` or ``"rollout"``.
+            score: What heads are coloured by in the model view, and the x of a ``"scatter"``: one of `SCORES`.
+            other_score: The y of a ``"scatter"``.
             selection: Further traits of the widget, such as ``{"step": 3}``.
             **options: How it is drawn:
 
@@ -64,6 +70,7 @@ class Draws:
                 - ``title``: text, or False for none. ``legend``: False for none. ``transparent``: no background.
                 - ``grid``: each head in a panel of its own: True, or how many panels side by side.
                 - ``positions``, or ``queries`` and ``keys``: which to draw, as for `find`; weights stay those over all.
+                  ``positions="words"`` merges the pieces of words.
                 - ``top_k``, ``threshold``: draw only each query's strongest lines, only those of this weight or more;
                   weights equal to the last are drawn too. The legend says so.
                 - ``layout``: lines between tokens below one another (``"vertical"``) or side by side
@@ -93,12 +100,13 @@ class Draws:
         if kind not in _KINDS:
             message = f"figure draws {', '.join(map(repr, _KINDS))}, got {kind!r}."
             raise ValueError(message)
-        state = dict(selection or {})
-        given = {"layer": layer, "query": query, "key": key, "stream": stream}
-        state.update({name: value for name, value in given.items() if value is not None})
-        state["view"] = "head" if kind in _FORMS else kind
-        if kind in _FORMS:
-            state["form"] = kind
+        given = {
+            "layer": layer, "query": query, "key": key, "stream": stream, "measure": measure, "score": score,
+            "other_score": other_score,
+        }  # fmt: skip
+        state = _state(kind, {**(selection or {}), **given})
+        if options.get("positions") in ("pieces", "words"):
+            state["positions"] = options.pop("positions")
         pairs = split_heads(heads, layer if layer is not None else _first(attention, state))
         if kind == "compare" and heads is not None:
             state["compare"] = pairs or [[_first(attention, state), head] for head in _list(heads)]
@@ -111,11 +119,25 @@ class Draws:
         if pairs and kind != "compare":
             options.setdefault("grid", True)
         options.setdefault("whole", True)
-        if kind == "model":
+        if widget.view == "model":
             options.setdefault("marked", layer is not None or heads is not None)
         panels = pairs if pairs and kind != "compare" else [[widget.layer, h] for h in widget.heads]
         options.setdefault("width", _width(kind, widget.view, len(panels), options))
         return widget._figure(options, panels)  # noqa: SLF001 - the other half of this
+
+
+def _state(kind: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the widget's traits: what is given, and what the kind of figure says."""
+    state = {name: value for name, value in given.items() if value is not None}
+    state["view"] = {**dict.fromkeys(_FORMS, "head"), "scatter": "model"}.get(kind, kind)
+    if kind in _FORMS:
+        state["form"] = kind
+    if kind == "scatter":
+        state.setdefault("arrange", "scatter")
+        if "score" not in state or "other_score" not in state:
+            message = "a scatter has two scores: pass score='previous', other_score='induction', for example."
+            raise ValueError(message)
+    return state
 
 
 def _width(kind: str, view: str, panels: int, options: FigureOptions) -> int:

@@ -103,6 +103,9 @@ class Figure:
         differences of the first two. The model view has a row for each cell of its thumbnails, which is the largest
         weight from there to the next. The neuron view has a row for each key, with its ``score``.
         """
+        if self._state["measure"] != "weights" or self._state["positions"] == "words":
+            message = "data holds weights between pieces, and this figure draws others: see Layer.measure, words() and rollout()."
+            raise ValueError(message)
         return numbers.numbers(self._attention, self._state, self.spec, self._crop)
 
     def save(
@@ -227,7 +230,7 @@ def _notes(
     if lines and top:
         which.append("each query’s strongest" if top == 1 else f"each query’s {top} strongest")
     if lines and least:
-        which.append(f"weight {least:g} or more")
+        which.append(f"{'weight ' * (state['measure'] == 'weights')}{least:g} or more")
     if which:
         notes.append(f"links drawn: {', '.join(which)}")
     if crop:
