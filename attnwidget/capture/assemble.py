@@ -21,7 +21,7 @@ from attnwidget.positions import Position
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from attnwidget.capture.calls import Call
+    from attnwidget.capture.call import Call
     from attnwidget.capture.pieces import Pieces
     from attnwidget.capture.recorder import Recorder
     from attnwidget.masks import Band

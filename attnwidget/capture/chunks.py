@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from attnwidget.capture.calls import Call
+    from attnwidget.capture.call import Call
 
 __all__ = ["attends_in_chunks", "behind_each_other"]
 

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from attnwidget.capture.adapters import adapter_of, children_of
 from attnwidget.capture.adapters.scatter import Shared, scattered
 from attnwidget.capture.adapters.strips import Notes, NotLaidOutError
-from attnwidget.capture.calls import drops, unsupported
+from attnwidget.capture.call import drops, unsupported
 from attnwidget.capture.course import Course
 from attnwidget.capture.flex import flexed, heard_at
 from attnwidget.capture.functional import FunctionTap

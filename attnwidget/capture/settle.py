@@ -10,7 +10,8 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from attnwidget.capture.calls import Call, Calls
+    from attnwidget.capture.call import Call
+    from attnwidget.capture.calls import Calls
     from attnwidget.capture.passes import Plan
 
 __all__ = ["settled"]

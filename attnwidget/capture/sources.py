@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from attnwidget.capture.calls import Call, Calls
+    from attnwidget.capture.call import Call
+    from attnwidget.capture.calls import Calls
     from attnwidget.capture.pieces import Pieces
     from attnwidget.capture.recorder import Recorder
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from attnwidget.capture.calls import Call
+    from attnwidget.capture.call import Call
     from attnwidget.capture.visibility import Spans
     from attnwidget.masks import Band
 
