@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attnwidget.attention import Attention
 from attnwidget.capture import capture, check_options, inspect, recording
 from attnwidget.finding.comparing import compare
+from attnwidget.finding.corpus import Survey
 from attnwidget.pocket import pocket
 from attnwidget.storage import load
 from attnwidget.surveying import survey
@@ -38,21 +39,21 @@ def view(
     """Show a model's attention on an input: model view, head view and neuron view, linked.
 
     Args:
-        model: A Hugging Face model, or a record (what `capture`, `recording`, `load` or `from_weights` gave).
+        model: A Hugging Face model, a record (what `capture`, `recording`, `load` or `from_weights` gave), or a survey.
         inputs: What `capture` takes: text, a pair of texts, chat messages, a ``BatchEncoding``, a dict, tensors or
             token ids. None for a record.
         tokenizer: The model's tokenizer; found through the model's name when left out.
         frozen: Show a copy that needs no kernel from the start, as `AttentionWidget.freeze` makes it: for notebooks
             that ``nbconvert --execute``, papermill or a documentation build runs.
         **options: The widget's traits to start with (``view``, ``stream``, ``layer``, ``heads``, ``query``, ``key``,
-            ``form``, ``compare``, ``theme``); ``query`` and ``key`` may also be a token's text, or several. The
+            ``form``, ``compare``, ``theme``, ``score``, ``arrange``, ``threshold`` …); ``query`` and ``key`` may also be a token's text, or several. The
             rest goes to `capture` (``target``, ``batch``, ``device`` …).
 
     Returns:
         The widget; as the last line of a cell it draws inline.
 
     Raises:
-        TypeError: If ``model`` is neither a model nor a record, or an option does not exist.
+        TypeError: If ``model`` is no model, record or survey, or an option does not exist.
         ValueError: If the inputs cannot be understood, nothing could be recorded, or an option is out of range.
 
     Example:
@@ -60,6 +61,11 @@ def view(
         >>> view(model, "The cat sat on the mat because it was tired", tokenizer=tokenizer)  # doctest: +SKIP
     """
     state = {name: options.pop(name) for name in STATE if name in options}
+    if isinstance(model, Survey):
+        if inputs is not None or tokenizer is not None:
+            message = "A survey is shown as it is; for opening its examples call survey.view(model, tokenizer)."
+            raise TypeError(message)
+        return model.view(frozen=frozen, **state, **options)
     if isinstance(model, Attention):
         if inputs is not None or tokenizer is not None or options:
             given = (

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from attnwidget.layer import Layer
     from attnwidget.positions import Position
 
-__all__ = ["describe", "media_bytes", "num_steps"]
+__all__ = ["describe", "described_layer", "described_scores", "media_bytes", "num_steps"]
 
 # All thumbnails together: small enough to come with the first message.
 OVERVIEW_BYTES = 1_300_000
@@ -60,7 +60,7 @@ def describe(attention: Attention) -> tuple[dict[str, Any], bytes]:
         first = next(iter(stream))
         meta: dict[str, Any] = {
             "name": stream.name,
-            "layers": [_layer(layer) for layer in stream],
+            "layers": [described_layer(layer) for layer in stream],
             "query_positions": place(stream.query_positions),
             "key_positions": place(stream.key_positions),
             "overview": {
@@ -88,11 +88,16 @@ def describe(attention: Attention) -> tuple[dict[str, Any], bytes]:
     model = attention.model_name
     described = {"version": 1, "model": model, "positions": positions, "streams": streams}
     described["media"] = _media(attention)
-    described["scores"] = [asdict(score) for score in SCORES.values()]
+    described["scores"] = described_scores()
     generation = _generation(attention)
     if generation is not None:
         described["generation"] = generation
     return described, b"".join(chunks)
+
+
+def described_scores() -> list[dict[str, str]]:
+    """Return every score with its words; see ``ScoreMeta`` in the schema."""
+    return [asdict(score) for score in SCORES.values()]
 
 
 def num_steps(attention: Attention) -> int:
@@ -171,7 +176,8 @@ def _position(position: Position) -> dict[str, Any]:
     }
 
 
-def _layer(layer: Layer) -> dict[str, Any]:
+def described_layer(layer: Layer) -> dict[str, Any]:
+    """Return a layer's entry; see ``LayerMeta`` in the schema."""
     band = layer.band
     reasons = {measure: missing(layer, measure) for measure in ("value", "norm")}
     lacking = {measure: reason for measure, reason in reasons.items() if reason is not None}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD_KINDS", "HeadNumbers"]
 
-HEAD_KINDS = ("head_scores", "head_labels", "ranking")
+HEAD_KINDS = ("head_scores", "head_labels", "ranking", "head_spreads", "typical")
 # A copy without a kernel brings the scores of a record along where they are had at once: up to so many weights.
 CHEAP = 1 << 26
 _PLACES = {name: place for place, name in enumerate(SCORES)}
@@ -45,7 +45,7 @@ class HeadNumbers:
         """
         self._attention = attention
         self._progress = progress
-        self._scores: dict[str, Sequence[LayerScores]] = {}
+        self._scores: dict[tuple[str, str], Sequence[LayerScores]] = {}
         self._patterns: dict[int, Links] = {}
 
     def answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
@@ -55,31 +55,37 @@ class HeadNumbers:
         - ``head_labels``: ``[head, 2]``, the score that a head's label comes from (-1 for none) and its value;
         - ``ranking``: ``[head]``, the weight of the links in ``ranking``.
 
+        All of another ``measure`` than weights where the request names one.
+
         Raises:
             KeyError: If there is no such stream.
             ValueError: If a position does not exist, or no head can give the links any weight.
         """
         stream, what = self._attention[request["stream"]], request["what"]
+        measure = request.get("measure", "weights")
         if what == "ranking":
-            return encode(self.ranking(stream, request["ranking"]))
-        scores = self.scores(stream)
+            return encode(self.ranking(stream, request["ranking"], measure))
+        scores = self.scores(stream, measure)
         if what == "head_labels":
             return encode(_labels(scores))
         both = [np.concatenate([layer.values for layer in scores])]
         both.append(np.concatenate([layer.without for layer in scores]))
         return encode(np.stack(both).astype(np.float32))
 
-    def scores(self, stream: Stream) -> Sequence[LayerScores]:
+    def scores(self, stream: Stream, measure: str = "weights") -> Sequence[LayerScores]:
         """Return the scores of a stream's layers."""
-        if stream.name not in self._scores:
+        key = stream.name, measure
+        if key not in self._scores:
             tell = self._progress
             heard = None if tell is None else lambda part: tell(stream.name, part)
-            self._scores[stream.name] = score_stream(stream, progress=heard).layers
-        return self._scores[stream.name]
+            self._scores[key] = score_stream(stream, None, measure, progress=heard).layers
+        return self._scores[key]
 
-    def ranking(self, stream: Stream, ranking: Mapping[str, Any]) -> Numbers:
+    def ranking(
+        self, stream: Stream, ranking: Mapping[str, Any], measure: str = "weights"
+    ) -> Numbers:
         """Return the weight of some links in every head, float32 ``[head]``; `Attention.find` describes it."""
-        found = stream_weights(stream, self.links(stream, ranking))
+        found = stream_weights(stream, self.links(stream, ranking), measure)
         return np.concatenate(found).astype(np.float32)
 
     def add_pattern(self, asked: Links) -> int:
@@ -114,10 +120,15 @@ class HeadNumbers:
         requests: list[dict[str, Any]] = []
         for name, stream in self._attention.streams.items():
             size = sum(layer.num_heads * layer.n_query * layer.n_key for layer in stream)
-            if name in self._scores or size <= CHEAP:
+            if (name, "weights") in self._scores or size <= CHEAP:
                 requests += [{"what": what, "stream": name} for what in HEAD_KINDS[:2]]
+        shown = state["measure"] if state["measure"] in {"value", "norm"} else None
+        measure = {} if shown is None else {"measure": shown}
+        if shown is not None and (state["stream"], shown) in self._scores:
+            where = {"stream": state["stream"], **measure}
+            requests += [{"what": what, **where} for what in HEAD_KINDS[:2]]
         if state["ranking"] is not None:
-            ranking = {"ranking": state["ranking"]}
+            ranking = {"ranking": state["ranking"], **measure}
             requests.append({"what": "ranking", "stream": state["stream"], **ranking})
         return requests
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.protocol.codec import inline
 from attnwidget.sizes import shown_bytes
-from attnwidget.snapshot import fill, shrink, whole_head
+from attnwidget.snapshot import fill, shrink, whole_head, without_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,6 +162,8 @@ def page_within(
             break
         filling.heads.popitem()
     first = (state["stream"], state["layer"], state["heads"][0])
+    if without_record(meta):
+        return text
     if not any(stored["request"]["what"] == "weights" for stored in filling.heads.get(first, [])):
         message = (
             f"The copy of {shown_bytes(limit)} does not hold the weights of layer {first[1]} · head {first[2]}, which is"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from attnwidget.heads import HeadNumbers
     from attnwidget.layer import Layer
 
-__all__ = ["Filling", "fill", "shrink", "whole_head"]
+__all__ = ["Filling", "fill", "shrink", "whole_head", "without_record"]
 
 logger = logging.getLogger(__name__)
 
@@ -101,13 +101,21 @@ def fill(
         budget: Characters that the blocks may take in the page.
     """
     filling = Filling(budget)
+    shared = (
+        {"request": request, "block": deflate(*numbers.answer(request))}
+        for request in numbers.for_a_copy(state)
+    )
+    if without_record(meta):
+        for block in shared:
+            filling.share(block)
+        return filling
     for number, blocks in enumerate(_of_measure(attention, state, meta)):
         filling.take((state["stream"], -1, number), blocks)
     order = _order(attention, state, meta)
     first = _where(*order[0])
     filling.take(first, _whole(attention, *order[0]))
-    for request in numbers.for_a_copy(state):
-        filling.share({"request": request, "block": deflate(*numbers.answer(request))})
+    for block in shared:
+        filling.share(block)
     for layer, head in order:
         if _where(layer, head) in filling.heads:
             continue  # shades never take the place of numbers
@@ -121,6 +129,11 @@ def fill(
         ):
             break
     return filling
+
+
+def without_record(meta: Mapping[str, Any]) -> bool:
+    """Tell whether this is a survey with none of its inputs open: there are scores, and no weights."""
+    return "survey" in meta and "example" not in meta["survey"]
 
 
 def whole_head(attention: Attention, state: Mapping[str, Any]) -> float:

@@ -164,7 +164,7 @@ class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
             ValueError: If the record has no such stream, layer, head or position.
         """
         self._attention = attention
-        self._heads = HeadNumbers(attention, self._tell_progress)
+        self._heads = self._numbers(attention)
         self._rollouts = Rollouts()
         self._always_frozen = frozen
         self._saving: dict[str, Path] = {}
@@ -177,11 +177,17 @@ class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
         start = {"stream": stream.name, "layer": next(iter(stream)).layer}
         if any(each.lies_in_media for each in attention.streams.values()):
             start["form"] = "image"  # lines between hundreds of patches say nothing
-        meta, overview = describe(attention)
+        meta, overview = self._described(attention)
         # All at once, so that the first message to the browser is the only one it needs to draw.
         first_message = {"_esm": static_text("widget.js"), "meta": meta, "overview": overview}
         first_message["media"] = media_bytes(attention)
         super().__init__(**first_message, **{**start, **state})
+
+    def _numbers(self, attention: Attention) -> HeadNumbers:
+        return HeadNumbers(attention, self._tell_progress)
+
+    def _described(self, attention: Attention) -> tuple[dict[str, Any], bytes]:
+        return describe(attention)
 
     def open(self) -> None:
         """Connect to the browser; a frozen view never does, so that nothing of it stays in the notebook's metadata."""

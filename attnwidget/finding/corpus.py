@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from attnwidget.finding.scores import StreamScores
+    from attnwidget.survey_view import SurveyWidget
 
 __all__ = ["Survey", "Surveyed"]
 
@@ -175,6 +176,27 @@ class Survey:
             )
             if index >= 0
         )
+
+    def view(self, model: Any = None, tokenizer: Any = None, **options: Any) -> SurveyWidget:
+        """Show the survey in the widget: heads by their mean scores, and the inputs that are most typical of each.
+
+        Args:
+            model: The model, so that a click on an example records it and shows its attention; None for the survey
+                alone.
+            tokenizer: The model's tokenizer; found through the model's name when left out.
+            **options: The widget's traits to start with (``score``, ``without_sink``, ``arrange``, ``threshold`` …), or
+                ``frozen=True`` as for `attnwidget.view`.
+
+        Returns:
+            The widget; as the last line of a cell it draws inline.
+
+        Raises:
+            TypeError: If an option does not exist.
+            ValueError: If an option is out of range.
+        """
+        from attnwidget.survey_view import SurveyWidget  # noqa: PLC0415  (it builds on this module)
+
+        return SurveyWidget(self, model, tokenizer, **options)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the survey to one safetensors file; `Survey.load` reads it back exactly.

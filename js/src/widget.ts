@@ -1,10 +1,16 @@
 import { BlockStore, type Fetch } from "./data/store.js";
-import { askToFreeze, type Invoke, kernelFetch, snapshotFetch } from "./protocol/client.js";
+import {
+  askToFreeze,
+  askToOpen,
+  type Invoke,
+  kernelFetch,
+  snapshotFetch,
+} from "./protocol/client.js";
 import { decodeBase64 } from "./protocol/decode.js";
 import type { Meta, Screen, Snapshot } from "./protocol/generated.js";
 import { fitFrame } from "./shell/frame.js";
 import type { SaveRequest } from "./shell/save.js";
-import { Shell } from "./shell/shell.js";
+import { type Kernel, Shell } from "./shell/shell.js";
 import { SceneMaker } from "./state/scene.js";
 import { createState } from "./state/state.js";
 import { bindTraits, readTraits, type TraitModel } from "./state/traits.js";
@@ -50,7 +56,7 @@ function mount(
   el: HTMLElement,
   model: TraitModel,
   fetch: Fetch,
-  freeze: ((height: number) => Promise<void>) | null,
+  kernel: Kernel | null,
   signal: AbortSignal,
 ): Shell {
   const style = document.createElement("style");
@@ -75,7 +81,7 @@ function mount(
     model.set("_screen", screen);
     model.save_changes();
   };
-  const shell = new Shell(root, state, maker, report, freeze, signal);
+  const shell = new Shell(root, state, maker, report, kernel, signal);
   return shell;
 }
 
@@ -101,27 +107,49 @@ interface ProgressMessage {
   readonly part: number;
 }
 
+/** Keep a place as high as it is while what stands in it is replaced, so that the page does not jump. */
+function holdHeight(el: HTMLElement): void {
+  el.style.minHeight = `${el.getBoundingClientRect().height}px`;
+  setTimeout(() => {
+    el.style.minHeight = "";
+  }, 300);
+}
+
 function render({ model, el, signal, experimental }: RenderContext): () => void {
-  const controller = new AbortController();
+  const { invoke } = experimental;
+  let controller = new AbortController();
   signal?.addEventListener("abort", () => controller.abort());
-  try {
-    const shell = mount(
-      el,
-      model,
-      kernelFetch(experimental.invoke, controller.signal),
-      (height) => askToFreeze(experimental.invoke, height, controller.signal),
-      controller.signal,
-    );
-    const onMessage = (message: SaveMessage | ProgressMessage) => {
-      if (message?.kind === "save") void answerSave(shell, message, experimental.invoke);
-      if (message?.kind === "progress") shell.scoring(message.part);
+  const start = () => {
+    controller.abort();
+    controller = new AbortController();
+    const { signal: inner } = controller;
+    const kernel: Kernel = {
+      freeze: (height) => askToFreeze(invoke, height, inner),
+      open: (example) => askToOpen(invoke, example, inner),
     };
-    model.on("msg:custom", onMessage);
-    controller.signal.addEventListener("abort", () => model.off("msg:custom", onMessage));
-  } catch (error) {
-    el.textContent = `attnwidget could not draw: ${error instanceof Error ? error.message : String(error)}`;
-    throw error;
-  }
+    try {
+      const shell = mount(el, model, kernelFetch(invoke, inner), kernel, inner);
+      const onMessage = (message: SaveMessage | ProgressMessage) => {
+        if (message?.kind === "save") void answerSave(shell, message, invoke);
+        if (message?.kind === "progress") shell.scoring(message.part);
+      };
+      const onRecord = () => {
+        holdHeight(el);
+        start();
+      };
+      model.on("msg:custom", onMessage);
+      // Another record: everything read from the one before is gone with it.
+      model.on("change:meta", onRecord);
+      inner.addEventListener("abort", () => {
+        model.off("msg:custom", onMessage);
+        model.off("change:meta", onRecord);
+      });
+    } catch (error) {
+      el.textContent = `attnwidget could not draw: ${error instanceof Error ? error.message : String(error)}`;
+      throw error;
+    }
+  };
+  start();
   return () => controller.abort();
 }
 

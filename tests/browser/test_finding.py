@@ -72,7 +72,8 @@ def test_a_score_colours_the_heads(notebook: Notebook, widget: Widget) -> None:
     choose(widget, "Score", "previous")
     notebook.wait_value("view.score", "previous")
     coloured = widget.wait_for_another("model", plain)
-    assert widget.stop("model", "layer 0 head 2, previous 0.863, label previous 0.891").count() == 1
+    named = "layer 0 head 2, previous 0.863, label previous 0.891"
+    expect(widget.stop("model", named)).to_have_count(1)
     widget.root.locator(".aw-without-sink").click()
     notebook.wait_value("view.without_sink", expected=True)
     widget.wait_for_another("model", coloured)
@@ -213,3 +214,57 @@ def test_fits_every_width_in_both_themes(
         assert overflow <= 0
     lab.set_theme("light")
     lab.set_viewport(1400)
+
+
+SURVEY = """
+texts = [
+    "tom bought tea , rice and milk . he loved tea , rice and milk .",
+    "the keys near the box are small .",
+    "the cat sat on the mat because it was tired .",
+    "rice deep he two tea milk cat dog rice deep he two tea milk cat dog",
+]
+found = aw.survey(model, texts, tokenizer=tokenizer, progress=False)
+over = found.view(model, tokenizer)
+over
+"""
+
+
+@pytest.mark.usefixtures("widget")
+def test_a_survey_shows_mean_scores_and_opens_examples(
+    lab: Lab, notebook: Notebook, tmp_path: Path
+) -> None:
+    survey = notebook.widget(notebook.append(SURVEY))
+    survey.settle()
+    assert survey.panel("head").count() == 0
+    survey.click("model", "layer 2 head 1")
+    notebook.wait_value("[over.layer, over.heads]", [2, [1]])
+    survey.settle()
+    survey.screenshot("finding-survey")
+    survey.click("examples", "example 3, ")
+    notebook.wait_value("over.example", 3)
+    survey.panel("head").wait_for()
+    survey.settle()
+    expect(survey.stop("head", "query 9 “rice”")).to_have_count(1)
+    assert notebook.value("over.attention.text").startswith("rice deep")
+    # Whatever was drawn before is gone, and another example takes its place.
+    survey.click("examples", "example 0, ")
+    notebook.wait_value("over.example", 0)
+    survey.settle()
+    expect(survey.stop("head", "query 1 “tom”")).to_have_count(1)
+    survey.screenshot("finding-survey-open")
+    target = tmp_path / "survey.svg"
+    lab.page.wait_for_timeout(600)
+    with lab.page.expect_download() as download:
+        survey.root.locator(".aw-save-svg").click()
+    notebook.execute(f"over.save({str(target)!r}, renderer='headless')")
+    assert download.value.path().read_text("utf-8") == target.read_text("utf-8")
+
+
+@pytest.mark.usefixtures("widget")
+def test_a_survey_without_its_model_says_how_to_open_an_example(notebook: Notebook) -> None:
+    alone = notebook.widget(notebook.append("aw.view(found, layer=2, heads=[1])"))
+    alone.settle()
+    alone.click("examples", "example 3, ")
+    notebook.page.wait_for_timeout(300)
+    expect(alone.root.locator(".aw-failure")).to_have_count(0)
+    assert alone.panel("head").count() == 0

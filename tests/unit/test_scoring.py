@@ -11,7 +11,7 @@ from contract.record import record
 from unit.copies import array_of, snapshot_of
 
 import attnwidget as aw
-from attnwidget.finding.find import find
+from attnwidget.finding.find import find, stream_weights
 from attnwidget.finding.scores import score_stream
 from attnwidget.protocol import codec
 
@@ -72,6 +72,24 @@ def test_numbers_are_those_of_the_record(view: aw.AttentionWidget) -> None:
     assert sent[:, 0].tolist() == [-1 if one is None else NAMES.index(one.name) for one in labels]
     values = [0 if one is None else one.value for one in labels]
     np.testing.assert_allclose(sent[:, 1], values, rtol=1e-6)
+
+
+def test_numbers_are_those_of_the_measure_on_show(view: aw.AttentionWidget) -> None:
+    view.measure = "value"
+    found = score_stream(view.attention["decoder"], measure="value")
+    scores = block(view, what="head_scores", measure="value")
+    np.testing.assert_allclose(
+        scores[0], np.concatenate([layer.values for layer in found.layers]), rtol=1e-6
+    )
+    view.rank(query=4, key=3)
+    weights = block(view, what="ranking", measure="value", ranking=view.ranking)
+    asked = view._heads.links(view.attention["decoder"], view.ranking)
+    expected = np.concatenate(stream_weights(view.attention["decoder"], asked, "value"))
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)
+    stored = [entry["request"] for entry in snapshot_of(view._page())["blocks"]]
+    where = {"stream": "decoder", "measure": "value"}
+    for request in ({"what": "head_scores"}, {"what": "ranking", "ranking": view.ranking}):
+        assert {**request, **where} in stored
 
 
 def test_heads_are_scored_once_and_progress_is_told(

@@ -14,8 +14,8 @@ const BATCH_BYTES = 6 << 20;
 
 export function requestKey(request: Request): string {
   if (!("layer" in request)) {
-    const { what, stream, ranking } = request;
-    return `${what}/${stream}/${ranking ? JSON.stringify(ranking) : ""}`;
+    const { what, stream, ranking, score = "", measure = "" } = request;
+    return `${what}/${stream}/${measure}/${ranking ? JSON.stringify(ranking) : score}`;
   }
   const { what, stream, layer, head, queries, size, measure, positions } = request;
   const as = `${measure ? `/${measure}` : ""}${positions ? `/${positions}` : ""}`;
@@ -212,7 +212,8 @@ export class BlockStore {
       mean: (layer, head) => matrix({ what: "mean", stream: name, layer, head })?.row(0) ?? null,
       heads: (request) => {
         // Numbers that take long to make come in a batch of their own, and hold up nothing else.
-        const scores = this.wants.has(requestKey({ what: "head_scores", stream: name }));
+        const key = requestKey({ ...request, what: "head_scores", stream: name });
+        const scores = this.wants.has(key);
         const bytes = request.what === "head_labels" && scores ? 0 : BATCH_BYTES;
         return this.get({ ...request, stream: name }, bytes);
       },

@@ -29,6 +29,7 @@ export const TITLES: Readonly<Record<View["name"], string>> = {
   neuron: "Neuron view",
   compare: "Compare",
   next: "Next token",
+  examples: "Most typical inputs",
 };
 
 /** A view's name, and how far the generation has come that is shown. */

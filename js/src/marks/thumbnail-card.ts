@@ -8,7 +8,8 @@ export interface Card {
   readonly title: string;
   /** Lines under the picture: what matters, then what is only good to know. */
   readonly lines: readonly { readonly text: string; readonly muted: boolean }[];
-  readonly thumbnail: Thumbnail;
+  /** Null where there is none to enlarge. */
+  readonly thumbnail: Thumbnail | null;
   readonly shading: Shading;
 }
 
@@ -34,15 +35,15 @@ export function drawThumbnailCard(
   frame: { width: number; height: number },
 ): void {
   const { theme } = card.shading;
-  const small = Math.min(frame.width, frame.height) < SMALL;
-  const lens = small ? { width: 0, height: 0 } : lensSize(card.thumbnail);
+  const thumbnail = Math.min(frame.width, frame.height) < SMALL ? null : card.thumbnail;
+  const lens = thumbnail ? lensSize(thumbnail) : { width: 0, height: 0 };
   const widest = Math.max(
     lens.width,
     textWidth(card.title, 12, "sans", "bold"),
     ...card.lines.map(({ text }) => textWidth(text, SIZE)),
   );
   const width = Math.ceil(Math.min(widest + 1, 260, frame.width - 8 - 2 * PADDING));
-  const picture = small ? 0 : lens.height + 8;
+  const picture = thumbnail ? lens.height + 8 : 0;
   const height = 2 * PADDING + LINE + picture + card.lines.length * LINE - 4;
   const wide = width + 2 * PADDING;
   const box = {
@@ -58,9 +59,9 @@ export function drawThumbnailCard(
     const text = { fill: theme.text, size: SIZE, maxWidth: width } as const;
     surface.text(x, y, card.title, { ...text, size: 12, weight: "bold" });
     y += LINE - 4;
-    if (!small) {
+    if (thumbnail) {
       const rect = { x, y, ...lens };
-      surface.image(rect, thumbnailPixels(card.thumbnail, card.shading), false);
+      surface.image(rect, thumbnailPixels(thumbnail, card.shading), false);
       surface.rect(rect, { stroke: theme.rule });
       y += picture;
     }

@@ -71,6 +71,17 @@ export async function askToFreeze(
   if (!signal.aborted) throw new Error(NOT_REPLACED);
 }
 
+/** Have the kernel record an input of a survey and show it. */
+export async function askToOpen(
+  invoke: Invoke,
+  example: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const limit = { signal: timed(signal, SCORING_MS) };
+  const [reply] = await invoke<{ error?: string }>("open_example", { example }, limit);
+  if (reply.error) throw new Error(reply.error);
+}
+
 /** Blocks from a snapshot: there, or not in it. */
 export function snapshotFetch(snapshot: Snapshot): Fetch {
   const stored = new Map(snapshot.blocks.map(({ request, block }) => [requestKey(request), block]));

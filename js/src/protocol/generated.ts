@@ -125,6 +125,7 @@ export interface Meta {
    */
   scores: ScoreMeta[];
   generation?: Generation;
+  survey?: SurveyMeta;
 }
 export interface Position {
   label: string;
@@ -317,6 +318,26 @@ export interface Generation {
   chosen_probabilities: (number | null)[];
 }
 /**
+ * Scores are means over many inputs; the record is one of them, or of no position.
+ */
+export interface SurveyMeta {
+  inputs: number;
+  /**
+   * There is a model to record an example with.
+   */
+  can_open: boolean;
+  /**
+   * The input that the record is of.
+   */
+  example?: number;
+  /**
+   * Beginnings of examples by index.
+   */
+  texts: {
+    [k: string]: string;
+  };
+}
+/**
  * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key. For vectors: [position, dim], the whole axis. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one.
  */
 export interface BlockRequest {
@@ -352,12 +373,17 @@ export interface BlockRequest {
   positions?: "words";
 }
 /**
- * Numbers about all heads of a stream, float32, layer after layer. head_scores: [2, head, score] with and without the sink, NaN where a score is not defined. head_labels: [head, 2], the place of the score that a head's label comes from (-1 for none) and its value. ranking: [head], the weight of the links.
+ * Numbers about all heads of a stream, float32, layer after layer. head_scores: [2, head, score] with and without the sink, NaN where a score is not defined. head_labels: [head, 2], the place of the score that a head's label comes from (-1 for none) and its value. ranking: [head], the weight of the links. All under a measure other than weights where one is named. Of a survey besides, head_spreads: [2, head, score], standard deviations; typical: [2, head, place], index and score of the most typical inputs, -1 for none.
  */
 export interface HeadsRequest {
-  what: "head_scores" | "head_labels" | "ranking";
+  what: "head_scores" | "head_labels" | "ranking" | "head_spreads" | "typical";
   stream: string;
   ranking?: Ranking;
+  measure?: Measure;
+  /**
+   * What examples are typical of.
+   */
+  score?: string;
 }
 export interface Answer {
   ok: true;

@@ -1,5 +1,7 @@
+import { bare } from "../state/scene.js";
 import type { Rect } from "../surface/surface.js";
 import { compareView } from "../views/compare.js";
+import { examplesView } from "../views/examples.js";
 import { headView } from "../views/head.js";
 import { modelView } from "../views/model.js";
 import { neuronView } from "../views/neuron.js";
@@ -58,10 +60,29 @@ export function layoutViews(scene: Scene, width: number, whole = false): Layout 
   const only = { model: modelView, head: headView, neuron: neuronView, compare: compareView };
   const { view, compare } = scene.state;
   if (scene.meta.generation) row([{ view: nextView, share: 1 }], 0, 200);
+  if (scene.meta.survey) {
+    const heads = [
+      { view: modelView, share: 0.46 },
+      { view: examplesView, share: 0.54 },
+    ];
+    if (width >= NARROW) row(heads, 240, 460);
+    else for (const { view: one } of heads) row([{ view: one, share: 1 }], 120, 420);
+    if (bare(scene)) return { width, height: y - GAP, boxes };
+  }
+  if (view === "model" && scene.meta.survey) return { width, height: y - GAP, boxes };
   if (view !== "all") {
     row([{ view: only[view], share: 1 }], 240, 620);
   } else {
-    if (width >= WIDE) {
+    if (scene.meta.survey && width >= NARROW) {
+      row(
+        [
+          { view: headView, share: 0.46 },
+          { view: neuronView, share: 0.54 },
+        ],
+        320,
+        500,
+      );
+    } else if (width >= WIDE) {
       row(
         [
           { view: modelView, share: 0.31 },
@@ -82,7 +103,7 @@ export function layoutViews(scene: Scene, width: number, whole = false): Layout 
       );
       row([{ view: neuronView, share: 1 }], 320, 460);
     } else {
-      row([{ view: modelView, share: 1 }], 120, 380);
+      if (!scene.meta.survey) row([{ view: modelView, share: 1 }], 120, 380);
       row([{ view: headView, share: 1 }], 200, 420);
       row([{ view: neuronView, share: 1 }], 320, 480);
     }

@@ -1,9 +1,17 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import { pinnedLinks, rankByPins, setScore } from "../state/actions.js";
+import { bare } from "../state/scene.js";
 import type { State } from "../state/selection.js";
 import { RANKING, same } from "../state/state.js";
 import { remainingText } from "../views/model-legend.js";
-import { boardOf, chosenScores, rankingTitle, scoreTitle, whyNoScore } from "../views/scoring.js";
+import {
+  boardOf,
+  chosenScores,
+  isScored,
+  rankingTitle,
+  scoreTitle,
+  whyNoScore,
+} from "../views/scoring.js";
 import type { Scene } from "../views/view.js";
 
 export interface ScoreEvents {
@@ -111,14 +119,15 @@ function state(scene: Scene, progress: number | null) {
 
 /** What the model view's heads are coloured and ordered by. */
 export function scoreBar(scene: Scene, events: ScoreEvents): TemplateResult | typeof nothing {
-  const { view, score, arrange, without_sink, measure } = scene.state;
+  const { view, arrange, without_sink, measure } = scene.state;
   if (measure === "rollout") return nothing;
   if (view !== "all" && view !== "model") return nothing;
   const { change } = events;
   const { x, y } = chosenScores(scene);
-  const scored = score !== null || arrange !== "layers";
+  const scored = isScored(scene);
   const options = scoreOptions(scene);
-  const shown = [{ value: "", text: "thumbnails only" }, ...options];
+  const plain = bare(scene) ? [] : [{ value: "", text: "thumbnails only" }];
+  const shown = [...plain, ...options];
   return html`<div class="aw-scores" role="group" aria-label="Scores of heads">
     <span class="aw-label">heads by</span>
     ${choice("Score", scored ? x : "", shown, (name) => change(setScore(name || null)))}
@@ -147,7 +156,7 @@ export function scoreBar(scene: Scene, events: ScoreEvents): TemplateResult | ty
             without sink
           </button>
           ${threshold(scene, events)} ${state(scene, events.progress)}
-          <button type="button" class="aw-no-score" title="Thumbnails only" aria-label="Thumbnails only" @click=${() => change(setScore(null))}>
+          <button type="button" class="aw-no-score" ?disabled=${bare(scene)} title="Thumbnails only" aria-label="Thumbnails only" @click=${() => change(setScore(null))}>
             ✕
           </button>`
         : nothing

@@ -13,7 +13,7 @@ import {
   stepRank,
 } from "../state/actions.js";
 import { recordChange, shownState } from "../state/lens.js";
-import type { SceneMaker } from "../state/scene.js";
+import { bare, type SceneMaker } from "../state/scene.js";
 import type { State } from "../state/selection.js";
 import { numSteps } from "../state/stage.js";
 import { readState, same, type WidgetState, writeState } from "../state/state.js";
@@ -34,6 +34,14 @@ import { type ToolbarEvents, toolbar } from "./toolbar.js";
 const SETTLE_MS = 300;
 /** A replay is for reading along. */
 const STEP_MS = 900;
+
+/** What only a kernel can do; a saved copy has none. */
+export interface Kernel {
+  /** Put a copy that needs no kernel in this widget's place. */
+  freeze(height: number): Promise<void>;
+  /** Record an input of a survey. */
+  open(example: number): Promise<void>;
+}
 
 /**
  * One widget on the page: the toolbar, the panels and the line of words under them. Every change of
@@ -69,13 +77,12 @@ export class Shell {
     private readonly state: WidgetState,
     private readonly maker: SceneMaker,
     private readonly onScreen: (screen: Screen) => void,
-    /** Asks the kernel to put a copy that needs none in this widget's place; null in such a copy. */
-    private readonly freeze: ((height: number) => Promise<void>) | null,
+    private readonly kernel: Kernel | null,
     private readonly signal: AbortSignal,
   ) {
-    if (freeze) {
+    if (kernel) {
       this.toolbarEvents.freeze = () =>
-        this.attempt(() => freeze(root.getBoundingClientRect().height));
+        this.attempt(() => kernel.freeze(root.getBoundingClientRect().height));
     }
     this.bar.className = "aw-bar";
     this.stage.className = "aw-stage";
@@ -217,6 +224,8 @@ export class Shell {
       } else if (hit.action === "sort-dimensions") {
         const order = now.dimensionOrder === "index" ? "contribution" : "index";
         options.value = { ...now, dimensionOrder: order };
+      } else if (hit.action === "open-example" && hit.example !== undefined) {
+        this.open(hit.example);
       } else {
         this.click(view, hit, additive);
       }
@@ -245,8 +254,8 @@ export class Shell {
       this.state.hover.value = null;
       return;
     }
-    const { layer, head, query, key, dimension } = hit;
-    const at = { layer, head, query, key, dimension, x, y };
+    const { layer, head, query, key, dimension, example } = hit;
+    const at = { layer, head, query, key, dimension, example, x, y };
     const known = Object.fromEntries(Object.entries(at).filter(([, value]) => value !== undefined));
     this.state.hover.value = { source: keyboard ? "keyboard" : view, ...known } as Hover;
   }
@@ -269,8 +278,12 @@ export class Shell {
   };
 
   private get scoreEvents(): ScoreEvents {
-    const { progress, freeze } = this;
-    return { progress, canRank: freeze !== null, change: (change) => this.change(change) };
+    const { progress, kernel } = this;
+    return {
+      progress,
+      canRank: kernel !== null && !bare(this.maker),
+      change: (change) => this.change(change),
+    };
   }
 
   private get stepEvents(): StepEvents {
@@ -379,6 +392,14 @@ export class Shell {
     }, SETTLE_MS);
   }
 
+  /** Have the kernel record an input of the survey; its attention then takes this widget's place. */
+  private open(example: number): void {
+    const { kernel, maker } = this;
+    if (!kernel || !maker.meta.survey?.can_open || maker.meta.survey.example === example) return;
+    this.root.dataset.opening = "";
+    this.attempt(() => kernel.open(example).finally(() => delete this.root.dataset.opening));
+  }
+
   /** What a button does that may fail; why it did is said under the views. */
   private attempt(action: () => Promise<void>): void {
     this.refused = null;
@@ -392,7 +413,7 @@ export class Shell {
   private renderFoot(): void {
     const failure = this.failure ?? this.refused ?? this.store.failed;
     // A saved copy will not hold more the next time.
-    const retry = this.freeze && (() => this.store.retry());
+    const retry = this.kernel && (() => this.store.retry());
     render(foot(this.scene, failure, this.store.rounded, retry), this.foot);
   }
 }

@@ -3,6 +3,7 @@ import { whyMissing } from "../data/measured.js";
 import { wordsOf } from "../data/words.js";
 import type { HeadRef, Measure } from "../protocol/generated.js";
 import { addToCompare, setLayer, setStream, stepLayer, toggleHead } from "../state/actions.js";
+import { bare } from "../state/scene.js";
 import type { State } from "../state/selection.js";
 import { findStream } from "../state/state.js";
 import { MEASURES } from "../views/measure.js";
@@ -211,7 +212,7 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
   const sink = scene.stream.sink;
   const over = overMedia(scene);
   return html`<div class="aw-toolbar" role="toolbar" aria-label="Attention">
-    ${tabs(scene, events)}
+    ${bare(scene) ? nothing : tabs(scene, events)}
     ${
       meta.streams.length > 1
         ? html`<div class="aw-group" role="group" aria-label="Stream">
@@ -225,11 +226,19 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
         : nothing
     }
     ${layers(scene, events)} ${chips(scene, events)}
-    <div class="aw-group aw-segments" role="group" aria-label="Drawing">
+    ${
+      bare(scene)
+        ? nothing
+        : html`<div class="aw-group aw-segments" role="group" aria-label="Drawing">
       ${form("lines", "lines")} ${form("matrix", "matrix")}
       ${over === null ? nothing : form("image", over)}
-    </div>
-    ${measures(scene, events)} ${pieces(scene, events)} ${compareButton(scene, events)}
+    </div>`
+    }
+    ${
+      bare(scene)
+        ? nothing
+        : html`${measures(scene, events)} ${pieces(scene, events)} ${compareButton(scene, events)}`
+    }
     ${
       sink
         ? html`<button

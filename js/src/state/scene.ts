@@ -25,6 +25,11 @@ function formFor(form: State["form"], ...axes: readonly (readonly Position[])[])
   return form === "image" && !over ? "lines" : form;
 }
 
+/** A survey with none of its inputs open: there are heads and scores, and no weights to draw. */
+export function bare({ meta }: Pick<Scene, "meta">): boolean {
+  return meta.survey !== undefined && meta.survey.example === undefined;
+}
+
 /** Assembles the scene the views draw from; keeps what is costly to make (thumbnails by stream). */
 export class SceneMaker {
   private readonly thumbnails = new Map<StreamMeta, Thumbnails>();

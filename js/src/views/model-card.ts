@@ -1,6 +1,7 @@
 import { letterOf } from "../marks/badge.js";
 import { drawThumbnailCard } from "../marks/thumbnail-card.js";
 import type { LayerMeta } from "../protocol/generated.js";
+import { bare } from "../state/scene.js";
 import type { Surface } from "../surface/surface.js";
 import { formatWeight } from "./format.js";
 import {
@@ -10,6 +11,7 @@ import {
   type Placed,
   placedHeads,
   readScore,
+  spreadOf,
 } from "./scoring.js";
 import { pairTitle } from "./series.js";
 import type { Frame, Scene } from "./view.js";
@@ -31,7 +33,9 @@ function scoreLines(scene: Scene, board: Board, head: Placed): readonly string[]
     const { title, values } = readScore(scene, name);
     const value = values?.[head.index];
     const known = value !== undefined && !Number.isNaN(value);
-    return `${title} ${known ? formatWeight(value) : "not defined"}`;
+    const spread = spreadOf(scene, name, head.index);
+    const around = spread === null ? "" : ` ± ${formatWeight(spread)}`;
+    return `${title} ${known ? formatWeight(value) + around : "not defined"}`;
   });
   const rank = board.order.findIndex(({ index }) => index === head.index) + 1;
   if (lines[0]) lines[0] += ` · ${rank} of ${board.heads.length}`;
@@ -62,10 +66,10 @@ export function drawHeadCard(
     lines.push({ text: `top: ${pair} ${formatWeight(top.weight)}`, muted: false });
     if (keys.length > 1) lines.push({ text: "first position left aside", muted: true });
   }
-  lines.push({ text: module_path, muted: true });
+  if (module_path) lines.push({ text: module_path, muted: true });
   const title = `layer ${head.layer} · head ${head.head}`;
   const shading = { theme, sinkAside: options.setSinkAside };
-  const thumbnail = thumbnails.get(head.layer, head.head);
+  const thumbnail = bare(scene) ? null : thumbnails.get(head.layer, head.head);
   drawThumbnailCard(surface, { title, lines, thumbnail, shading }, point, frame);
 }
 

@@ -2,6 +2,7 @@ import type { Thumbnails } from "../data/thumbnails.js";
 import { drawBadge, drawHeadOutlines } from "../marks/head-marks.js";
 import { drawRamp } from "../marks/ramps.js";
 import { type CellScore, composeThumbnails, type ThumbnailCell } from "../marks/thumbnails.js";
+import { bare } from "../state/scene.js";
 import type { Theme } from "../styles/theme.js";
 import type { Pixels, Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
@@ -71,8 +72,14 @@ const pictures = new WeakMap<Thumbnails, readonly Picture[]>();
 const FRAMED = 28;
 
 /** How a head's score is shown in a cell: around the thumbnail, or instead of it. */
-export function cellScore(board: Board, index: number, pitch: number, scale: number): CellScore {
-  const frame = pitch < FRAMED ? 0 : Math.round(Math.max(3, pitch / 10) * scale);
+export function cellScore(
+  scene: Scene,
+  board: Board,
+  index: number,
+  pitch: number,
+  scale: number,
+): CellScore {
+  const frame = pitch < FRAMED || bare(scene) ? 0 : Math.round(Math.max(3, pitch / 10) * scale);
   return { shade: board.shade(index), frame, out: board.isOut(index) };
 }
 
@@ -98,7 +105,7 @@ function gridPixels(scene: Scene, layout: Grid, scale: number): Pixels {
       const y = Math.round(top * scale) + hairline;
       const width = Math.max(1, Math.round((left + pitch - gap + HAIRLINE) * scale) - x);
       const height = Math.max(1, Math.round((top + pitch - gap + HAIRLINE) * scale) - y);
-      const score = board && { score: cellScore(board, index, pitch, scale) };
+      const score = board && { score: cellScore(scene, board, index, pitch, scale) };
       cells.push({ layer, head, x, y, width, height, ...score });
     }
   });
@@ -132,7 +139,7 @@ function drawHeader(surface: Surface, scene: Scene, layout: Grid, frame: Frame):
   const muted = { fill: theme.muted, size: LABEL_SIZE } as const;
   const { board, order } = layout;
   surface.text(left, TITLE / 2, order ? "rank in the layer" : "head", muted);
-  if (hasLegend(scene) && (!board || pitch >= FRAMED))
+  if (hasLegend(scene) && !bare(scene) && (!board || pitch >= FRAMED))
     drawWeightRamp(surface, scene, frame, layout);
   if (board) {
     const line = { x: left, y: TITLE + 0.5 * NOTE, width: frame.width - left - MARGIN };

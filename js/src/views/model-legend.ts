@@ -1,4 +1,5 @@
 import { drawRamp } from "../marks/ramps.js";
+import { RANKING } from "../state/state.js";
 import type { Rect, Surface } from "../surface/surface.js";
 import { ellipsize, textWidth } from "../surface/text.js";
 import { type Board, sinkNote, whyNoScore } from "./scoring.js";
@@ -23,6 +24,10 @@ export function scoreNotes(scene: Scene, board: Board | null): readonly string[]
   }
   const { threshold } = scene.state;
   const parts = [sinkNote(scene, board.score.name)];
+  const { survey } = scene.meta;
+  if (survey && board.score.name !== RANKING) {
+    parts.unshift(`mean over ${survey.inputs} ${survey.inputs === 1 ? "input" : "inputs"}`);
+  }
   if (scene.stage) parts.push("of the whole generation");
   if (threshold !== null) parts.push(remainingText(board, threshold));
   return [parts.join(" · ")];

@@ -63,7 +63,7 @@ function drawTiles(surface: Surface, scene: Scene, ranked: Ranked, frame: Frame)
       const { x, y } = tileRect(ranked, first + at);
       const place = { x: Math.round((x - LEFT) * scale), y: Math.round((y - top) * scale) };
       const side = Math.round(TILE * scale);
-      const score = cellScore(board, index, PITCH, scale);
+      const score = cellScore(scene, board, index, PITCH, scale);
       return { layer, head, ...place, width: side, height: side, score };
     });
     const lines = Math.ceil((last - first) / columns);

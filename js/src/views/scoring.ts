@@ -1,7 +1,16 @@
 import { memo } from "../marks/memo.js";
 import { quoted } from "../marks/tokens.js";
-import type { HeadRef, Position, Ranking, ScoreMeta, StreamMeta } from "../protocol/generated.js";
+import type {
+  HeadRef,
+  Measure,
+  Position,
+  Ranking,
+  ScoreMeta,
+  StreamMeta,
+} from "../protocol/generated.js";
+import { bare } from "../state/scene.js";
 import { RANKING } from "../state/state.js";
+import { MEASURES } from "./measure.js";
 import type { Scene } from "./view.js";
 
 /** A head and its place among all heads of the stream. */
@@ -79,7 +88,7 @@ export function rankingTitle(
 export function scoreTitle(scene: Scene, name: string): string {
   const { meta, state } = scene;
   if (name === RANKING && state.ranking)
-    return `weight of ${rankingTitle(scene.plain ?? scene, state.ranking)}`;
+    return `${MEASURES[state.measure].short} of ${rankingTitle(scene.plain ?? scene, state.ranking)}`;
   return meta.scores.find((score) => score.name === name)?.label ?? name;
 }
 
@@ -102,6 +111,13 @@ function column(all: Float32Array, scores: readonly ScoreMeta[], name: string, w
   );
 }
 
+/** What is scored where that is not weights. A survey has measured what it has measured. */
+function measured({ state, meta }: Scene, name: string): { measure?: Measure } {
+  const { measure } = state;
+  if (measure === "weights" || (meta.survey && name !== RANKING)) return {};
+  return { measure };
+}
+
 /** Read a score; asking is what has it computed. */
 export function readScore(scene: Scene, name: string): Score {
   const { meta, stream, state, blocks } = scene;
@@ -110,8 +126,8 @@ export function readScore(scene: Scene, name: string): Score {
   if (absent !== undefined) return { name, title, values: null, why: absent };
   const found =
     name === RANKING && state.ranking
-      ? blocks.heads({ what: "ranking", ranking: state.ranking })
-      : blocks.heads({ what: "head_scores" });
+      ? blocks.heads({ what: "ranking", ranking: state.ranking, ...measured(scene, name) })
+      : blocks.heads({ what: "head_scores", ...measured(scene, name) });
   if (!found) {
     const why = `scoring ${placedHeads(stream).length} heads …`;
     return { name, title, values: null, why };
@@ -128,6 +144,19 @@ export function readScore(scene: Scene, name: string): Score {
   return { name, title, values, why: null };
 }
 
+/** Standard deviation of a mean score over a survey's inputs; null outside of one. */
+export function spreadOf(scene: Scene, name: string, index: number): number | null {
+  const { meta, state, blocks } = scene;
+  if (!meta.survey || name === RANKING) return null;
+  const found = blocks.heads({ what: "head_spreads" });
+  if (!found || "error" in found) return null;
+  const [, heads = 0, scores = 0] = found.shape;
+  const place = meta.scores.findIndex((score) => score.name === name);
+  const row = index + (state.without_sink ? heads : 0);
+  const spread = found.data[row * scores + place];
+  return spread === undefined || Number.isNaN(spread) ? null : spread;
+}
+
 /** Ends of a colour scale: round numbers, so that one head more or less does not move it. */
 const ENDS = [0.02, 0.05, 0.1, 0.2, 0.5, 1];
 
@@ -136,8 +165,9 @@ export function scaleEnd(values: Float32Array): number {
   return ENDS.find((end) => most <= end) ?? 1;
 }
 
-function labelsOf({ blocks, meta }: Scene): (index: number) => Label | null {
-  const found = blocks.heads({ what: "head_labels" });
+function labelsOf(scene: Scene): (index: number) => Label | null {
+  const { blocks, meta } = scene;
+  const found = blocks.heads({ what: "head_labels", ...measured(scene, "") });
   if (!found || "error" in found) return () => null;
   return (index) => {
     const [place = -1, value = 0] = found.data.subarray(2 * index, 2 * index + 2);
@@ -146,10 +176,16 @@ function labelsOf({ blocks, meta }: Scene): (index: number) => Label | null {
   };
 }
 
+/** Whether heads have colours: a score is chosen, or there is nothing else to see of them. */
+export function isScored(scene: Scene): boolean {
+  const { score, arrange } = scene.state;
+  return score !== null || arrange !== "layers" || bare(scene);
+}
+
 /** What the score says about every head; null where none is asked for or none is here. */
 export function boardOf(scene: Scene): Board | null {
   const { state, stream } = scene;
-  if (state.score === null && state.arrange === "layers") return null;
+  if (!isScored(scene)) return null;
   const score = readScore(scene, chosenScores(scene).x);
   const { values } = score;
   // Asked for together, so that one message brings both.
@@ -172,7 +208,7 @@ export function boardOf(scene: Scene): Board | null {
   return {
     score,
     values,
-    id: `${score.name}/${state.without_sink}/${ranking}/${state.threshold}`,
+    id: `${score.name}/${state.measure}/${state.without_sink}/${ranking}/${state.threshold}`,
     most,
     heads,
     order,
@@ -189,7 +225,7 @@ export function boardOf(scene: Scene): Board | null {
 /** Why heads have no colours though a score is chosen; null where they have, or none is. */
 export function whyNoScore(scene: Scene): string | null {
   const { state } = scene;
-  if (state.score === null && state.arrange === "layers") return null;
+  if (!isScored(scene)) return null;
   const { x, y } = chosenScores(scene);
   const names = state.arrange === "scatter" ? [x, y] : [x];
   for (const name of names) {
@@ -201,8 +237,11 @@ export function whyNoScore(scene: Scene): string | null {
 
 /** "sink set aside", in words; rankings are of all weight. */
 export function sinkNote(scene: Scene, name: string): string {
-  if (name === RANKING) return "of all weight";
-  return scene.state.without_sink ? "sink set aside" : "of all weight, sink included";
+  const { measure } = measured(scene, name);
+  const what = measure ? MEASURES[measure].short : "weight";
+  if (name === RANKING) return `of all ${what}`;
+  if (!scene.state.without_sink) return `of all ${what}, sink included`;
+  return measure ? `of ${what}, sink set aside` : "sink set aside";
 }
 
 /** The heads of a ranking as layer and head, those that are out left out. */

@@ -9,13 +9,23 @@ import type { Rect, Surface } from "../surface/surface.js";
 /** What the pointer (or the keyboard focus) is on. Never synchronised with Python. */
 export interface Hover {
   /** The view the pointer is in: a view may ignore a hover that it published itself. */
-  readonly source: "model" | "head" | "neuron" | "compare" | "next" | "keyboard" | "toolbar";
+  readonly source:
+    | "model"
+    | "head"
+    | "neuron"
+    | "compare"
+    | "next"
+    | "examples"
+    | "keyboard"
+    | "toolbar";
   readonly layer?: number;
   readonly head?: number;
   readonly query?: number;
   readonly key?: number;
   /** Element of the query and key vectors. */
   readonly dimension?: number;
+  /** An input of a survey, by its index. */
+  readonly example?: number;
   /** Pointer in the view's frame, for a card that follows it. */
   readonly x?: number;
   readonly y?: number;
@@ -99,12 +109,19 @@ export interface Hit {
   readonly query?: number;
   readonly key?: number;
   readonly dimension?: number;
+  readonly example?: number;
   /** What a click pins, where that is not what is under the pointer. */
   readonly pin?: { readonly query: number };
   /** A marker for something out of the frame: a click scrolls to this content offset in pixels. */
   readonly scrollTo?: number;
   /** Something that reacts to a click in a way of its own: "sort-keys", "sort-dimensions", … */
-  readonly action?: "sort-keys" | "sort-dimensions" | "make-first" | "unpin-head" | "choose-head";
+  readonly action?:
+    | "sort-keys"
+    | "sort-dimensions"
+    | "make-first"
+    | "unpin-head"
+    | "choose-head"
+    | "open-example";
 }
 
 /** A focusable thing in a view, for keyboards and screen readers. */
@@ -119,7 +136,7 @@ export interface Stop extends Hit {
  * yet returns null and asks for it; the panel draws again when it is there.
  */
 export interface View {
-  readonly name: "model" | "head" | "neuron" | "compare" | "next";
+  readonly name: "model" | "head" | "neuron" | "compare" | "next" | "examples";
   /** Height of all the content at this width; more than the frame's height means it scrolls. */
   contentHeight(scene: Scene, width: number, height: number): number;
   draw(surface: Surface, scene: Scene, frame: Frame): void;

@@ -2,9 +2,11 @@ import { describe, expect, it } from "vitest";
 import type { Result } from "../../src/data/blocks.js";
 import { BlockStore, requestKey } from "../../src/data/store.js";
 import type { HeadsRequest, Request } from "../../src/protocol/generated.js";
+import { layoutViews } from "../../src/shell/layout.js";
 import { rankByPins, setScore, setStream, stepRank } from "../../src/state/actions.js";
 import type { State } from "../../src/state/selection.js";
 import { clampTo } from "../../src/state/state.js";
+import { examplesView } from "../../src/views/examples.js";
 import { modelView } from "../../src/views/model.js";
 import {
   boardOf,
@@ -38,11 +40,22 @@ const scores = block(
 );
 // The third head is a "sentence end" head.
 const labels = block([6, 2], [-1, 0, -1, 0, 1, 0.75, -1, 0, 0, 0.9, -1, 0]);
+const spreads = block(
+  [2, 6, 3],
+  Array.from({ length: 36 }, () => 0.125),
+);
+/** Two places for each head: its own number and the next one; the last head has only one. */
+const typical = block(
+  [2, 6, 2],
+  [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, -1, ...Array.from({ length: 12 }, (_, i) => 1 - i / 20)],
+);
 const ranking = block([6], [0, 0.2, 0.1, 0, 0, 0.99]);
 const answers: Record<HeadsRequest["what"], Result> = {
   head_scores: scores,
   head_labels: labels,
   ranking,
+  head_spreads: spreads,
+  typical,
 };
 
 function scene(
@@ -160,6 +173,22 @@ describe("a ranking by links", () => {
     const far = { ...state, ...change, ranking: { queries: [99], keys: [2] } };
     expect(clampTo(meta, far).score).toBeNull();
   });
+});
+
+it("scores and ranks what is drawn, and says what that is", () => {
+  const asked: unknown[] = [];
+  const ranking = { queries: [9], keys: [2] };
+  const state: Partial<State> = { score: "previous", measure: "norm", ranking };
+  const given = scene(state, {}, (request) => {
+    asked.push(request);
+    return answers[request.what];
+  });
+  expect(draw(given).texts.join(" ")).toContain("of all ‖αf(x)‖, sink included");
+  expect(asked).toContainEqual({ what: "head_scores", measure: "norm" });
+  expect(asked).toContainEqual({ what: "head_labels", measure: "norm" });
+  const ranked = { ...given, state: { ...given.state, score: "ranking" } };
+  expect(boardOf(ranked)?.score.title).toBe("‖αf(x)‖ of “was” → “cat”");
+  expect(asked).toContainEqual({ what: "ranking", measure: "norm", ranking });
 });
 
 describe("actions on scores", () => {
@@ -289,9 +318,73 @@ describe("the store", () => {
     store.flush();
     expect(asked.map((batch) => batch.map(requestKey))).toEqual([
       ["weights/self/0/1/0-5/"],
-      ["head_scores/self/", "head_labels/self/"],
+      ["head_scores/self//", "head_labels/self//"],
     ]);
     blocks.heads({ what: "ranking", ranking: { queries: [1], keys: [2] } });
-    expect(store.missing.map(requestKey)).toEqual(['ranking/self/{"queries":[1],"keys":[2]}']);
+    expect(store.missing.map(requestKey)).toEqual(['ranking/self//{"queries":[1],"keys":[2]}']);
+  });
+});
+
+describe("a survey", () => {
+  const survey = { inputs: 12, can_open: true, texts: { "4": "the cat sat", "5": "<b>a dog</b>" } };
+  /** As the kernel describes one without a record: no positions. */
+  function bareScene(state: Partial<State> = {}, more: object = {}): Scene {
+    const base = scene({ score: "previous", ...state });
+    const meta = { ...base.meta, positions: [[]], survey: { ...survey, ...more } };
+    const thumbnails = Object.assign(Object.create(base.thumbnails), { top: () => null });
+    return { ...base, meta, queries: [], keys: [], thumbnails };
+  }
+
+  it("shows its heads and examples, and no view of weights", () => {
+    const names = layoutViews(bareScene(), 1200).boxes.map(({ view }) => view.name);
+    expect(names).toEqual(["model", "examples"]);
+    const open = layoutViews(bareScene({}, { example: 4 }), 1200).boxes;
+    expect(open.map(({ view }) => view.name)).toEqual(["model", "examples", "head", "neuron"]);
+  });
+
+  it("says that scores are means, and their spread", () => {
+    const hover = { source: "model", layer: 1, head: 1, x: 100, y: 100 } as const;
+    const surface = draw({ ...bareScene(), hover });
+    expect(surface.texts.join(" ")).toContain("mean over 12 inputs · of all weight, sink included");
+    expect(surface.texts).toContain("previous 0.900 ± 0.125 · 1 of 6");
+    expect(surface.calls.some(({ kind, group }) => kind === "image" && group === "card")).toBe(
+      false,
+    );
+    expect(surface.broken).toEqual([]);
+  });
+
+  it("is coloured even without a choice: there is nothing else to see", () => {
+    expect(boardOf(bareScene({ score: null }))?.score.name).toBe("previous");
+  });
+
+  it("lists a head's examples, to be opened by a click", () => {
+    const given = bareScene({ layer: 1, heads: [1] });
+    const surface = new RecordingSurface(500, 300);
+    examplesView.draw(surface, given, { width: 500, height: 300, scroll: 0 });
+    expect(surface.texts).toEqual([
+      "layer 1 · head 1 · previous",
+      "0.600",
+      "the cat sat",
+      "0.550",
+      "<b>a dog</b>",
+    ]);
+    const stops = examplesView.stops(given, { width: 500, height: 300, scroll: 0 });
+    expect(stops.map(({ example, name }) => [example, name])).toEqual([
+      [4, "example 4, 0.600, the cat sat"],
+      [5, "example 5, 0.550, <b>a dog</b>"],
+    ]);
+    for (const { rect, example } of stops) {
+      const at = { width: 500, height: 300, scroll: 0 };
+      const hit = examplesView.hit(given, at, rect.x + 20, rect.y + rect.height / 2);
+      expect(hit).toEqual({ action: "open-example", example });
+    }
+  });
+
+  it("says how to open one where it cannot, and which text it does not hold", () => {
+    const given = bareScene({ layer: 1, heads: [2] }, { can_open: false, texts: {} });
+    const surface = new RecordingSurface(500, 300);
+    examplesView.draw(surface, given, { width: 500, height: 300, scroll: 0 });
+    expect(surface.texts).toContain("input 5: survey.texts[5]");
+    expect(surface.texts).toContain("to open one: survey.view(model, tokenizer)");
   });
 });
