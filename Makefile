@@ -67,6 +67,7 @@ bench: $(VENV)/.bench attnwidget/static/widget.js chromium
 	@$(BIN)/python tests/bench/bench_recording.py $(RECORDING)
 	@$(BIN)/python tests/bench/bench_bertviz.py $(BENCH)
 	@$(BIN)/python tests/bench/bench_scores.py
+	@$(BIN)/python tests/bench/bench_files.py
 
 clean:
 	rm -rf $(VENV) attnwidget/static js/node_modules js/.build demo build dist *.egg-info \

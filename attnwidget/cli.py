@@ -65,7 +65,9 @@ def _run(options: argparse.Namespace) -> None:
             else {
                 "width": options.width,
                 "scale": options.scale,
+                "dpi": options.dpi,
                 "transparent": options.transparent,
+                "theme": "print" if options.theme == "print" else None,
             }
         )
         view.save(path, **extra)
@@ -110,6 +112,8 @@ def _view(options: argparse.Namespace, model: Any, tokenizer: Any) -> AttentionW
     attention = capture(model, inputs, tokenizer, **asked)
     names = ("view", "form", "stream", "layer", "theme", "query", "key")
     state = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if state.get("theme") == "print":
+        del state["theme"]
     for name in ("query", "key"):
         # A number is a position; a token that is a number is given by its position.
         if name in state and state[name].lstrip("-").isdigit():
@@ -148,9 +152,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--heads", type=_heads, metavar="N,N", help="counted from 0, or all")
     add("--query", metavar="TOKEN", help="pin a query: its text or its position")
     add("--key", metavar="TOKEN", help="pin a key: its text or its position")
-    add("--theme", choices=["auto", "light", "dark"])
-    add("--width", type=float, metavar="PX", help="width of a figure in CSS pixels")
-    add("--scale", type=float, default=2.0, metavar="X", help="pixels of a .png per CSS pixel (2)")
+    add("--theme", choices=["auto", "light", "dark", "print"], help="print: figures for paper")
+    add("--width", type=_width, metavar="W", help="width of a figure: 85mm, 3.3in, or CSS pixels")
+    add("--scale", type=float, metavar="X", help="pixels of a .png per CSS pixel (2)")
+    add("--dpi", type=float, metavar="N", help="pixels of a .png per printed inch")
     add("--transparent", action="store_true", help="figures without a background")
     add("--budget", type=_budget, metavar="SIZE", help="what an .html may weigh, such as '5 MB'")
     add("--device", default="cpu", help="where the model runs (cpu)")
@@ -169,6 +174,13 @@ def _heads(text: str) -> list[int] | str:
     except ValueError:
         message = f"heads are numbers with commas between them, such as 0,5, or all; got {text!r}"
         raise argparse.ArgumentTypeError(message) from None
+
+
+def _width(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _budget(text: str) -> int:

@@ -153,6 +153,11 @@ class Figure:
     def __repr__(self) -> str:
         state = self._state
         view = state["form"] if state["view"] == "head" else state["view"]
+        if "grid" in self.spec or view == "compare":
+            pairs = self.spec["grid"]["heads"] if "grid" in self.spec else state["compare"]
+            return f"Figure({view}, {state['stream']}, {', '.join(f'{a}·{b}' for a, b in pairs)})"
+        if view == "model":
+            return f"Figure(model, {state['stream']})"
         heads = ", ".join(map(str, state["heads"]))
         return f"Figure({view}, {state['stream']}, layer {state['layer']}, heads {heads})"
 
