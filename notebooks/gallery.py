@@ -13,7 +13,7 @@ import attnwidget as aw
 TARGET = Path(__file__).resolve().parent / "images"
 TEXT = "The cat sat on the mat because it was tired"
 DPI = 144
-COLOURS = 64
+COLOURS = 255
 
 FIGURES: dict[str, tuple[str, dict[str, Any]]] = {
     "gallery-fan": ("head", {"layer": 3, "heads": [1, 3], "query": "it", "width": "85mm"}),
@@ -47,7 +47,9 @@ def main() -> None:
     for name, (kind, options) in FIGURES.items():
         path = attention.figure(kind, **options, title=False).save(TARGET / f"{name}.png", dpi=DPI)
         with Image.open(io.BytesIO(path.read_bytes())) as picture:
-            small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+            small = picture.convert("RGB").quantize(
+                COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+            )
         small.save(path, optimize=True)
         print(f"{path.name}: {path.stat().st_size:,} bytes")
 

@@ -89,7 +89,7 @@ function hasOneLayer({ state }: Scene, { grid, marked = true }: Figure): boolean
 
 function boxesOf(scene: Scene, figure: Figure, width: number) {
   const { grid, title: shown } = figure;
-  if (grid && scene.drawing) return gridBoxes(scene, scene.drawing, grid, width, shown !== false);
+  if (grid && scene.drawing) return gridBoxes(scene, scene.drawing, grid, width);
   const { boxes, height } = layoutViews(scene, width, figure.whole);
   // Without their titles, a row of views moves up by as many as stand above it.
   const tops = [...new Set(boxes.map(({ rect }) => rect.y))].sort((a, b) => a - b);

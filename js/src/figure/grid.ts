@@ -35,14 +35,12 @@ export function gridBoxes(
   drawing: Drawing,
   { heads, columns: wished }: FigureGrid,
   width: number,
-  titled: boolean,
 ): { readonly boxes: readonly Box[]; readonly height: number } {
   const most = Math.max(1, Math.floor((width + GAP) / (NARROWEST + GAP)));
   const rows = Math.ceil(heads.length / Math.min(most, heads.length));
   const columns = Math.min(heads.length, wished ?? Math.ceil(heads.length / rows));
   const each = Math.floor((width - (columns - 1) * GAP) / columns);
   const layers = new Set(heads.map(([layer]) => layer));
-  const top = titled ? TITLE : 0;
   const boxes: Box[] = [];
   let y = 0;
   for (let first = 0; first < heads.length; first += columns) {
@@ -54,12 +52,13 @@ export function gridBoxes(
         heads: [head = 0],
       } = one.state;
       const name = layers.size > 1 ? `layer ${layer} head ${head}` : `head ${head}`;
-      const rect = { x: column * (each + GAP), y: y + top, width: each, height };
+      const rect = { x: column * (each + GAP), y: y + TITLE, width: each, height };
       const colour = one.theme.head(head, one.layer.num_heads);
-      const title = titled ? { text: name.replace(" head", " · head"), colour } : null;
+      // Also without a title of its own, a figure says which panel is which.
+      const title = { text: name.replace(" head", " · head"), colour };
       boxes.push({ id: name, view: headView, scene: one, rect, title });
     });
-    y += top + height + GAP;
+    y += TITLE + height + GAP;
   }
   return { boxes, height: y - GAP };
 }

@@ -64,8 +64,8 @@ export class SvgSurface implements Surface {
   readonly width: number;
   readonly height: number;
   readonly scale: number;
-  /** A figure is drawn once, and its lines are wanted as lines. */
-  readonly maxStrokes = 3000;
+  /** A figure is drawn once, and its lines are wanted as lines; a picture of as many is no smaller. */
+  readonly maxStrokes = 20_000;
   private readonly parts: string[] = [];
   private readonly clips = new Map<string, string>();
   private readonly ids = new Set<string>();
