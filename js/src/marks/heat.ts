@@ -1,3 +1,4 @@
+import { UNDER } from "../data/media.js";
 import { ramp } from "../styles/colours.js";
 import type { Theme } from "../styles/theme.js";
 import type { Pixels, Rect, Surface } from "../surface/surface.js";
@@ -18,8 +19,21 @@ export const HEAT = ramp([
   "#f3c566",
   "#f7ecb5",
 ]);
-/** Where nothing is attended to, the picture is dimmed; where most is, the heat covers it half. */
-const ALPHA = { none: 0.45, most: 0.68 } as const;
+/** Where nothing is attended to, the picture shows; the more is, the more of it the heat covers. */
+const ALPHA = { none: 0.1, most: 0.8 } as const;
+
+const alpha = (shade: number) => ALPHA.none + (ALPHA.most - ALPHA.none) * shade;
+
+/** What the heat looks like on a grey of this level: the legend shows what is on the picture. */
+function heatOn(level: number): Uint8Array {
+  return HEAT.map((value, i) => {
+    const cover = alpha(Math.floor(i / 3) / 255);
+    return Math.round(cover * value + (1 - cover) * level);
+  });
+}
+
+const ON_WHITE = heatOn(UNDER.white);
+const ON_BLACK = heatOn(UNDER.black);
 
 /** 0..1 of the scale by the square root, so that small weights are told apart. */
 export function heatShade(weight: number, most: number): number {
@@ -47,12 +61,15 @@ export function heatPixels(
     const shade = heatShade(weight, most);
     const from = 3 * Math.round(255 * shade);
     data.set(HEAT.subarray(from, from + 3), 4 * cell);
-    data[4 * cell + 3] = Math.round(255 * (ALPHA.none + (ALPHA.most - ALPHA.none) * shade));
+    data[4 * cell + 3] = Math.round(255 * alpha(shade));
   }
   return { width: columns, height: rows, data };
 }
 
-/** The scale from nothing to the largest weight in the picture. */
+/**
+ * The scale from nothing to the largest weight in the picture, as it looks on the picture's white
+ * (above) and on its black (below).
+ */
 export function drawHeatLegend(
   surface: Surface,
   { x, y, width }: { x: number; y: number; width: number },
@@ -63,7 +80,9 @@ export function drawHeatLegend(
     at: Math.sqrt(part),
     label: formatWeight(part * most),
   }));
-  surface.group("legend", () => drawBar(surface, { x, y, width, title }, HEAT, ticks, theme));
+  surface.group("legend", () =>
+    drawBar(surface, { x, y, width, title }, [ON_WHITE, ON_BLACK], ticks, theme),
+  );
 }
 
 /** Around a cell that is small or lies on anything: a bright line in a dark one. */

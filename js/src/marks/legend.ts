@@ -60,10 +60,11 @@ interface Bar {
   readonly title: string;
 }
 
+/** Several tables share the bar's height, one above the other. */
 export function drawBar(
   surface: Surface,
   { x, y, width, title }: Bar,
-  table: Uint8Array,
+  tables: readonly Uint8Array[],
   ticks: readonly Tick[],
   theme: Theme,
 ): void {
@@ -72,7 +73,11 @@ export function drawBar(
   const left = x + titleWidth;
   const length = Math.max(40, width - titleWidth - 10);
   surface.text(x, y + 4, title, label);
-  drawRamp(surface, { x: left, y, width: length, height: 8 }, table, theme.rule);
+  const height = 8 / tables.length;
+  tables.forEach((table, n) => {
+    drawRamp(surface, { x: left, y: y + n * height, width: length, height }, table);
+  });
+  surface.rect({ x: left, y, width: length, height: 8 }, { stroke: theme.rule });
   let free = Number.NEGATIVE_INFINITY;
   for (const tick of ticks) {
     const at = left + tick.at * length;
@@ -88,11 +93,13 @@ export function drawBar(
 /** Of weights, or of what ends at another number than 1. */
 export function drawSequentialLegend(surface: Surface, bar: Bar, theme: Theme, end = 1): void {
   const ticks = sequentialTicks(end);
-  surface.group("legend", () => drawBar(surface, bar, theme.sequential, ticks, theme));
+  surface.group("legend", () => drawBar(surface, bar, [theme.sequential], ticks, theme));
 }
 
 export function drawDivergingLegend(surface: Surface, bar: Bar, max: number, theme: Theme): void {
-  surface.group("legend", () => drawBar(surface, bar, theme.diverging, divergingTicks(max), theme));
+  surface.group("legend", () =>
+    drawBar(surface, bar, [theme.diverging], divergingTicks(max), theme),
+  );
 }
 
 const SAMPLE = 22;
@@ -163,7 +170,9 @@ function fitting(entries: readonly KeyEntry[], width: number): number {
   const more = textWidth("+00", LEGEND_SIZE);
   for (const [i, { label }] of entries.entries()) {
     used += entryWidth(label);
-    if (used - 10 + (i < entries.length - 1 ? more + 10 : 0) > width) return i;
+    const needed = used - 10 + (i < entries.length - 1 ? more + 10 : 0);
+    // Sums of widths differ in their last bit with the order they are added up in.
+    if (needed > width + 0.01) return i;
   }
   return entries.length;
 }

@@ -13,8 +13,8 @@ function rampPixels(table: Uint8Array): Pixels {
   return pixels;
 }
 
-/** A colour table as a bar, lowest value left, with a hairline frame. */
-export function drawRamp(surface: Surface, rect: Rect, table: Uint8Array, frame: string): void {
+/** A colour table as a bar, lowest value left, with a hairline frame if it has a colour. */
+export function drawRamp(surface: Surface, rect: Rect, table: Uint8Array, frame?: string): void {
   surface.image(rect, rampPixels(table), true);
-  surface.rect(rect, { stroke: frame });
+  if (frame) surface.rect(rect, { stroke: frame });
 }

@@ -252,22 +252,24 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
         </button>`
         : nothing
     }
-    <div class="aw-group aw-save" role="group" aria-label="Save what is shown">
-      <button type="button" class="aw-save-svg" title="Save what is shown as a vector figure" @click=${() => events.save("svg")}>
-        ⤓ SVG
-      </button>
-      <button type="button" class="aw-save-png" title="Save what is shown as a picture" @click=${() => events.save("png")}>
-        PNG
-      </button>
-      ${
-        events.freeze
-          ? html`<button type="button" class="aw-freeze" title="Keep it in the notebook: a copy that draws and answers clicks without a kernel takes its place. Run the cell again for the live widget." @click=${events.freeze}>
-            freeze
-          </button>`
-          : nothing
-      }
+    <div class="aw-group aw-ends">
+      <div class="aw-group aw-save" role="group" aria-label="Save what is shown">
+        <button type="button" class="aw-save-svg" title="Save what is shown as a vector figure" @click=${() => events.save("svg")}>
+          ⤓ SVG
+        </button>
+        <button type="button" class="aw-save-png" title="Save what is shown as a picture" @click=${() => events.save("png")}>
+          PNG
+        </button>
+        ${
+          events.freeze
+            ? html`<button type="button" class="aw-freeze" title="Keep it in the notebook: a copy that draws and answers clicks without a kernel takes its place. Run the cell again for the live widget." @click=${events.freeze}>
+              freeze
+            </button>`
+            : nothing
+        }
+      </div>
+      <button type="button" class="aw-help-button" aria-label="Help" aria-expanded=${String(helpOpen)} title="Keys and clicks" @click=${events.help}>?</button>
     </div>
-    <button type="button" class="aw-help-button" aria-label="Help" aria-expanded=${String(helpOpen)} title="Keys and clicks" @click=${events.help}>?</button>
     ${helpOpen ? help(scene, events.help) : nothing}
   </div>`;
 }

@@ -57,7 +57,9 @@ function remainders(scene: Scene, input: LinesInput, marked: ReadonlySet<number>
     const most = focus.query === null ? "up to " : "";
     const where = side < 0 ? "above" : "below";
     const words = `${hidden} keys ${where}: ${most}${formatWeight(weight)} together`;
-    const text = `${arrow(side)} ${words}`;
+    const fits = (text: string) => Math.ceil(textWidth(text, SIZE)) + 10 <= width;
+    const long = `${arrow(side)} ${words}`;
+    const text = fits(long) ? long : `${arrow(side)} ${hidden} keys: ${formatWeight(weight)}`;
     const wide = Math.min(width, Math.ceil(textWidth(text, SIZE)) + 10);
     return [
       {

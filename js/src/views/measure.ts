@@ -31,8 +31,8 @@ export function measureNotes(scene: Scene, scale: number | undefined): readonly 
   const notes: string[] = [];
   if (isRollout(scene)) notes.push("all heads together, half of each layer the residual stream");
   else if (scale !== undefined) {
-    const of = state.measure === "value" ? "value" : "value behind the output projection";
-    notes.push(`scale: up to the length of the longest ${of}, ${rounded(scale, 3)}`);
+    const of = state.measure === "value" ? "value" : "value behind the projection";
+    notes.push(`scale: up to ${rounded(scale, 3)}, the longest ${of}`);
   }
   if (showsWords(scene)) {
     notes.push("words: summed over a key’s pieces, averaged over a query’s");

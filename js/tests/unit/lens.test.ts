@@ -154,7 +154,7 @@ describe("a scene through a lens", () => {
     expect(rows.row(2)?.[4]).toBeCloseTo(3 * (WEIGHTS.row(2)[4] as number), 6);
     const texts = textsOf(scene);
     expect(texts).toContain("value-weighted α‖v‖");
-    expect(texts).toContain("scale: up to the length of the longest value, 4");
+    expect(texts).toContain("scale: up to 4, the longest value");
     expect(texts).toContain("0.8");
     const largest = Math.max(...WEIGHTS.data) * 8;
     expect(scene.thumbnails.about.scale).toBeCloseTo(largest, 5);
