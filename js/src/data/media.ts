@@ -10,9 +10,9 @@ export interface Medium extends MediumMeta {
 }
 
 /** Share of the colour that goes. */
-const PALE = 0.85;
+const PALE = 0.8;
 /** Black and white of a picture that lies under a heat map: neither as dark nor as bright as heat. */
-export const UNDER = { black: 36, white: 176 } as const;
+export const UNDER = { black: 20, white: 205 } as const;
 
 function paled({ width, height, data }: Pixels): Pixels {
   const pale = data.slice();

@@ -16,11 +16,11 @@ export const HEAT = ramp([
   "#8a2014",
   "#cf4d16",
   "#ee962e",
-  "#f3c566",
-  "#f7ecb5",
+  "#f6c244",
+  "#fde96b",
 ]);
 /** Where nothing is attended to, the picture shows; the more is, the more of it the heat covers. */
-const ALPHA = { none: 0.1, most: 0.8 } as const;
+const ALPHA = { none: 0, most: 0.82 } as const;
 
 const alpha = (shade: number) => ALPHA.none + (ALPHA.most - ALPHA.none) * shade;
 

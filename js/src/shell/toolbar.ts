@@ -9,7 +9,7 @@ import { findStream } from "../state/state.js";
 import { MEASURES } from "../views/measure.js";
 import { overMedia } from "../views/places.js";
 import type { Options, Scene } from "../views/view.js";
-import { scoreHelp } from "./scores.js";
+import { help } from "./help.js";
 
 export interface ToolbarEvents {
   change(change: Partial<State>): void;
@@ -271,37 +271,5 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
       <button type="button" class="aw-help-button" aria-label="Help" aria-expanded=${String(helpOpen)} title="Keys and clicks" @click=${events.help}>?</button>
     </div>
     ${helpOpen ? help(scene, events.help) : nothing}
-  </div>`;
-}
-
-const HELP = [
-  ["Click a thumbnail", "select that head"],
-  [
-    "Shift-click a thumbnail",
-    "add a head of the same layer; pin heads of different layers side by side",
-  ],
-  ["Heads by …", "colour, order and filter all heads by a score"],
-  ["Pin a query and a key, rank heads", "which heads look from one to the other?"],
-  ["Hover a token", "see what it attends to, or who attends to it"],
-  ["Click a token", "pin it; click again to let go"],
-  ["Point at a patch", "see what it attends to, or who attends to it; click pins it"],
-  ["Shift-click a token", "pin several: queries are averaged, keys summed"],
-  ["Drag over tokens", "pin a range; in a matrix, a block"],
-  ["Double-click a head chip", "show only that head"],
-  ["↑ ↓", "layer"],
-  ["← →", "head; in one ranking the next one of it"],
-  ["← → on the step slider", "token by token through a generation"],
-  ["Tab, Enter", "walk through the tokens, pin one"],
-  ["C", "pin the selected heads for comparison"],
-  ["Esc", "let go: key, then query, then comparison"],
-] as const;
-
-function help(scene: Scene, close: () => void): TemplateResult {
-  return html`<div class="aw-help" role="dialog" aria-label="Keys and clicks">
-    <dl>
-      ${HELP.map(([what, does]) => html`<div><dt>${what}</dt><dd>${does}</dd></div>`)}
-    </dl>
-    ${scoreHelp(scene)}
-    <button type="button" @click=${close}>Close</button>
   </div>`;
 }
