@@ -5,12 +5,10 @@ import type { Pixels } from "../surface/surface.js";
 export interface Medium extends MediumMeta {
   /** As it stands on a light page and on a dark one: a loud band stands out from either. */
   readonly pixels: Readonly<Record<"light" | "dark", Pixels>>;
-  /** Nearly grey and of less contrast, to lie under colours that mean something. */
+  /** Grey and of less contrast, to lie under colours that mean something. */
   readonly pale: Readonly<Record<"light" | "dark", Pixels>>;
 }
 
-/** Share of the colour that goes. */
-const PALE = 0.8;
 /** Black and white of a picture that lies under a heat map: neither as dark nor as bright as heat. */
 export const UNDER = { black: 20, white: 205 } as const;
 
@@ -19,10 +17,7 @@ function paled({ width, height, data }: Pixels): Pixels {
   for (let i = 0; i < pale.length; i += 4) {
     const [r = 0, g = 0, b = 0] = data.subarray(i, i + 3);
     const luma = 0.299 * r + 0.587 * g + 0.114 * b;
-    for (let c = 0; c < 3; c++) {
-      const level = PALE * luma + (1 - PALE) * (data[i + c] as number);
-      pale[i + c] = UNDER.black + ((UNDER.white - UNDER.black) * level) / 255;
-    }
+    pale.fill(UNDER.black + ((UNDER.white - UNDER.black) * luma) / 255, i, i + 3);
   }
   return { width, height, data: pale };
 }
