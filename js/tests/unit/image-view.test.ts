@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { readMedia } from "../../src/data/media.js";
 import { HEAT, heatPixels } from "../../src/marks/heat.js";
 import { click } from "../../src/state/actions.js";
 import { toOklab } from "../../src/styles/colours.js";
@@ -277,4 +278,34 @@ test("frames without a time share the sound evenly", () => {
   expect(Array.from(inside?.edges ?? [])).toEqual(
     [0, 0.2, 0.4, 0.6, 0.8, 1].map((v) => expect.closeTo(v)),
   );
+});
+
+test("the legend has the colours that heat makes of a picture's white and of its black", () => {
+  const scene = vit({ state: { query: 3, heads: [1] } });
+  const { calls } = draw(scene, FRAME);
+  const bars = calls.filter(({ kind, group }) => kind === "image" && group === "legend");
+  const levels = [255, 0].map((level) => {
+    const bytes = new Uint8Array(3 * 6 * 4).fill(level);
+    const [medium] = readMedia([{ kind: "image", width: 6, height: 4, offset: 0 }], bytes);
+    return medium?.pale.light.data[0] as number;
+  });
+  expect(bars.length).toBe(2);
+  for (const weight of [0, 0.09, 0.36, 1]) {
+    const { data } = heatPixels({ rows: 1, columns: 1, at: [0] }, [weight], 1);
+    const cover = (data[3] as number) / 255;
+    const place = 4 * Math.round(255 * Math.sqrt(weight));
+    bars.forEach(({ pixels }, n) => {
+      for (let c = 0; c < 3; c++) {
+        const seen = cover * (data[c] as number) + (1 - cover) * (levels[n] as number);
+        expect(Math.abs((pixels?.data[place + c] as number) - seen)).toBeLessThan(1.5);
+      }
+    });
+  }
+});
+
+test("the one head of a sound is named, whatever the frame's width", () => {
+  for (let width = 300; width < 700; width += 7) {
+    const { texts } = draw(whisper({ state: { heads: [0] } }), { ...FRAME, width });
+    expect(texts).toContain("head 0");
+  }
 });
