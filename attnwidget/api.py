@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.attention import Attention
 from attnwidget.capture import capture, check_options, inspect, recording
-from attnwidget.finding.comparing import compare
+from attnwidget.finding.comparing import Comparison, compare
 from attnwidget.finding.corpus import Survey
+from attnwidget.pairing import paired
 from attnwidget.pocket import pocket
 from attnwidget.storage import load
 from attnwidget.surveying import survey
@@ -39,7 +40,8 @@ def view(
     """Show a model's attention on an input: model view, head view and neuron view, linked.
 
     Args:
-        model: A Hugging Face model, a record (what `capture`, `recording`, `load` or `from_weights` gave), or a survey.
+        model: A Hugging Face model, a record (what `capture`, `recording`, `load` or `from_weights` gave), a survey, or
+            what `compare` gave.
         inputs: What `capture` takes: text, a pair of texts, chat messages, a ``BatchEncoding``, a dict, tensors or
             token ids. None for a record.
         tokenizer: The model's tokenizer; found through the model's name when left out.
@@ -66,7 +68,7 @@ def view(
             message = "A survey is shown as it is; for opening its examples call survey.view(model, tokenizer)."
             raise TypeError(message)
         return model.view(frozen=frozen, **state, **options)
-    if isinstance(model, Attention):
+    if isinstance(model, (Attention, Comparison)):
         if inputs is not None or tokenizer is not None or options:
             given = (
                 "inputs"
@@ -77,6 +79,8 @@ def view(
             )
             message = f"A record is shown as it is, got {given} besides: call view(attention, layer=0, heads=[0])."
             raise TypeError(message)
+        if isinstance(model, Comparison):
+            return model.view(frozen=frozen, **_placed(paired(model), state))
         attention = model
     else:
         if inputs is None or isinstance(model, (tuple, list)):

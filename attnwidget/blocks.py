@@ -8,6 +8,7 @@ import numpy as np
 
 from attnwidget.drawn import Rollouts, key_lengths, layer_overview, pooled_head
 from attnwidget.finding.measures import missing
+from attnwidget.pairing import PairedLayer
 from attnwidget.protocol.codec import encode
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ def answer(
     stream, number, head = request["stream"], request["layer"], request["head"]
     layer = attention[stream][number]
     array: NDArray[np.float32]
-    if what in _BY_QUERY:
+    two: object = layer
+    if isinstance(two, PairedLayer):
+        array = two.block(request, rollouts or Rollouts())
+    elif what in _BY_QUERY:
         start, stop = request["queries"]
         array = getattr(layer, _BY_QUERY[what])(head=[head], queries=slice(start, stop))
     elif what in _BY_POSITION:
@@ -97,8 +101,12 @@ def _mean(layer: Layer, head: int) -> NDArray[np.float32]:
 
 def requests_for_head(layer: Layer, head: int) -> Iterator[dict[str, Any]]:
     """Yield every request that the views make about one head, the weights first."""
-    base = {"stream": layer.stream, "layer": layer.layer, "head": head}
     rows = max(1, BAND_WEIGHTS // layer.n_key)
+    two: object = layer
+    if isinstance(two, PairedLayer):
+        yield from two.requests(head, rows)
+        return
+    base = {"stream": layer.stream, "layer": layer.layer, "head": head}
     by_query = tuple(_BY_QUERY) if layer.has_vectors else ("weights",)
     by_position = _BY_POSITION if layer.has_vectors and layer.value is not None else ()
     for what in by_query:

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from attnwidget.layer import Layer
     from attnwidget.positions import Position
 
-__all__ = ["describe", "described_layer", "described_scores", "media_bytes", "num_steps"]
+__all__ = [
+    "describe",
+    "described_layer",
+    "described_position",
+    "described_scores",
+    "media_bytes",
+    "num_steps",
+]
 
 # All thumbnails together: small enough to come with the first message.
 OVERVIEW_BYTES = 1_300_000
@@ -44,7 +51,7 @@ def describe(attention: Attention) -> tuple[dict[str, Any], bytes]:
     def place(axis: tuple[Position, ...]) -> int:
         # Cross attention shares its axes with the other streams: each list of labels travels once.
         if id(axis) not in seen:
-            listed = [_position(position) for position in axis]
+            listed = [described_position(position) for position in axis]
             seen[id(axis)] = positions.index(listed) if listed in positions else len(positions)
             if seen[id(axis)] == len(positions):
                 positions.append(listed)
@@ -168,7 +175,8 @@ def _media(attention: Attention) -> list[dict[str, Any]]:
     return found
 
 
-def _position(position: Position) -> dict[str, Any]:
+def described_position(position: Position) -> dict[str, Any]:
+    """Return what a position is (see ``Position`` in the schema)."""
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in asdict(position).items()

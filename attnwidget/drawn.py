@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float32]
 
-__all__ = ["Rollouts", "key_lengths", "layer_overview", "pooled_head"]
+__all__ = ["Rollouts", "key_lengths", "layer_overview", "pool", "pooled_head"]
 
 # A rollout is [layer, position, position]; more than this many bytes of it are not made for a picture.
 MOST = 4 << 30
@@ -31,10 +31,11 @@ _ROWS = 256
 
 
 class Rollouts:
-    """The rollouts of one record's streams, each made when it is first asked for."""
+    """The rollouts of streams, each made when it is first asked for."""
 
     def __init__(self) -> None:
-        self._made: dict[str, Numbers] = {}
+        # By the stream itself: of two compared records both have one of the same name.
+        self._made: dict[Stream, Numbers] = {}
 
     def of(self, stream: Stream, layer: int) -> Numbers:
         """Return the rollout up to a layer, float32 ``[query, key]``.
@@ -49,10 +50,10 @@ class Rollouts:
         if reason is not None:
             message = f"stream {stream.name!r} has no rollout: {reason}"
             raise ValueError(message)
-        if stream.name not in self._made:
-            self._made[stream.name] = rollout(stream)
+        if stream not in self._made:
+            self._made[stream] = rollout(stream)
         numbers = [each.layer for each in stream]
-        found: Numbers = self._made[stream.name][numbers.index(layer)]
+        found: Numbers = self._made[stream][numbers.index(layer)]
         return found
 
 
@@ -78,7 +79,7 @@ def layer_overview(
         ValueError: If the layer cannot give the measure.
     """
     if measure == "rollout":
-        return _pool(rollouts.of(stream, layer.layer), size)[None]
+        return pool(rollouts.of(stream, layer.layer), size)[None]
     scale = lengths(layer, measure)
     with exact(layer):
         pooled: Numbers = pooling.overview(layer, size, scale).cpu().numpy()
@@ -99,7 +100,7 @@ def pooled_head(
         heads = layer_overview(stream, layer, measure, size, rollouts)
         one: Numbers = heads[0 if measure == "rollout" else head]
         return one
-    return _pool(_merged(stream, layer, head, measure, rollouts), size)
+    return pool(_merged(stream, layer, head, measure, rollouts), size)
 
 
 def _merged(stream: Stream, layer: Layer, head: int, measure: str, rollouts: Rollouts) -> Numbers:
@@ -118,7 +119,7 @@ def _merged(stream: Stream, layer: Layer, head: int, measure: str, rollouts: Rol
     return single
 
 
-def _pool(matrix: Numbers, size: int) -> Numbers:
+def pool(matrix: Numbers, size: int) -> Numbers:
     """Return a matrix max-pooled to at most ``size`` rows and columns."""
     down = pooling.bins(matrix.shape[0], min(size, matrix.shape[0]))
     across = pooling.bins(matrix.shape[1], min(size, matrix.shape[1]))

@@ -44,6 +44,8 @@ class Scoring(traitlets.HasTraits):  # type: ignore[misc,unused-ignore]  # trait
         def send(self, content: Any, buffers: Any = None) -> None:
             """Send a custom message to the browser, as ipywidgets does."""
 
+    _score_names: tuple[str, ...] = tuple(SCORES)
+
     score = Anything(None).tag(sync=True)
     """What heads are coloured by in the model view; computed when first asked for.
 
@@ -136,11 +138,11 @@ class Scoring(traitlets.HasTraits):  # type: ignore[misc,unused-ignore]  # trait
     @traitlets.validate("score", "other_score")
     def _check_score(self, proposal: traitlets.Bunch) -> str | None:
         name, value = proposal.trait.name, proposal.value
-        if value is None or (isinstance(value, str) and value in SCORES):
+        if value is None or (isinstance(value, str) and value in self._score_names):
             return value
         if value == RANKING and self.ranking is not None:
             return RANKING
-        accepted = f"{name} must be one of {', '.join(SCORES)}, or None"
+        accepted = f"{name} must be one of {', '.join(self._score_names)}, or None"
         if value == RANKING:
             message = f"{accepted}; 'ranking' needs links to rank by: call view.rank(query='it', key='cat')."
         else:

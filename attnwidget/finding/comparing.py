@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from attnwidget.comparison_view import ComparisonWidget
     from attnwidget.layer import Layer
 
     Numbers = NDArray[np.float64]
@@ -59,11 +60,40 @@ class Comparison:
         a: The first record.
         b: The second record.
         streams: What was compared, by the stream's name.
+        names: What they are called.
     """
 
     a: Attention
     b: Attention
     streams: Mapping[str, Compared]
+    names: tuple[str, str] = ("first", "second")
+
+    def view(self, *, frozen: bool = False, **options: Any) -> ComparisonWidget:
+        """Show both records: the heads that changed most, ranked, and one head of both side by side.
+
+        As the last line of a cell a comparison shows itself in the same way.
+
+        Args:
+            frozen: As for `attnwidget.view`.
+            **options: The widget's traits to start with, such as ``layer=3, heads=[5]``.
+
+        Returns:
+            The widget. Its positions are places on the common axes, ``streams[name].queries`` and ``.keys``.
+
+        Raises:
+            TypeError: If there is no such trait.
+            ValueError: If a trait is out of range.
+
+        Example:
+            >>> texts = "the cat sat on the mat", "the dog sat on the mat"
+            >>> compare(*(aw.capture(model, text, tokenizer) for text in texts)).view()  # doctest: +SKIP
+        """
+        from attnwidget.comparison_view import ComparisonWidget  # noqa: PLC0415  (it builds on this module)
+
+        return ComparisonWidget(self, frozen=frozen, **options)
+
+    def _ipython_display_(self) -> None:
+        self.view()._ipython_display_()
 
     def difference(
         self, layer: int, head: int | Sequence[int] | None = None, *, stream: str | None = None
@@ -163,8 +193,13 @@ class Comparison:
         raise ValueError(message)
 
 
-def compare(a: Attention, b: Attention, *, replaced: bool = True) -> Comparison:
+def compare(
+    a: Attention, b: Attention, *, names: tuple[str, str] | None = None, replaced: bool = True
+) -> Comparison:
     """Put two records side by side: two inputs to one model, or two models on one input.
+
+    As the last line of a cell it shows a widget; two heads of one record are compared by
+    ``view(attention, view="compare", compare=[(3, 5), (4, 1)])``.
 
     Positions are aligned by their tokens with ``difflib.SequenceMatcher`` of the standard library; what only one record
     has is kept and marked.
@@ -172,6 +207,8 @@ def compare(a: Attention, b: Attention, *, replaced: bool = True) -> Comparison:
     Args:
         a: The first record.
         b: The second record.
+        names: What to call them, such as ``("base", "fine-tuned")``; their texts, or their models' names, where those
+            differ.
         replaced: Whether tokens that stand in the place of as many others ("nurse" for "doctor") are aligned with
             them. If not, each is one that only one record has.
 
@@ -191,19 +228,34 @@ def compare(a: Attention, b: Attention, *, replaced: bool = True) -> Comparison:
     given: tuple[object, ...] = (a, b)
     wrong = [type(record).__name__ for record in given if not isinstance(record, Attention)]
     if wrong:
-        message = f"compare takes two records, got {wrong[0]}: call compare(capture(model, first), capture(model, second))."
+        message = (
+            f"compare takes two records, got {wrong[0]}: call compare(capture(model, first), capture(model, second)); for "
+            'two heads of one record, view(attention, view="compare", compare=[(3, 5), (4, 1)]).'
+        )
         raise TypeError(message)
-    names = [name for name in a if name in b.streams]
-    if not names:
+    called = _names(a, b) if names is None else tuple(map(str, names))
+    if len(called) != len(given):
+        message = f"names must be two, such as ('base', 'fine-tuned'), got {names!r}."
+        raise ValueError(message)
+    shared = [name for name in a if name in b.streams]
+    if not shared:
         message = f"the records have no stream in common: {list(a)} and {list(b)}."
         raise ValueError(message)
-    streams = {name: _compare_streams(name, a, b, replaced=replaced) for name in names}
+    streams = {name: _compare_streams(name, a, b, replaced=replaced) for name in shared}
     if not any(one.layers for one in streams.values()):
         message = (
             "the records have no layer in common with as many heads, so no head can be compared."
         )
         raise ValueError(message)
-    return Comparison(a, b, streams)
+    return Comparison(a, b, streams, (called[0], called[1]))
+
+
+def _names(a: Attention, b: Attention) -> tuple[str, str]:
+    """Return what tells the records apart."""
+    for first, second in ((a.text, b.text), (a.model_name, b.model_name)):
+        if first and second and first != second:
+            return first, second
+    return "first", "second"
 
 
 def _compare_streams(name: str, a: Attention, b: Attention, *, replaced: bool) -> Compared:

@@ -17,8 +17,8 @@ export function requestKey(request: Request): string {
     const { what, stream, ranking, score = "", measure = "" } = request;
     return `${what}/${stream}/${measure}/${ranking ? JSON.stringify(ranking) : score}`;
   }
-  const { what, stream, layer, head, queries, size, measure, positions } = request;
-  const as = `${measure ? `/${measure}` : ""}${positions ? `/${positions}` : ""}`;
+  const { what, stream, layer, head, queries, size, measure, positions, side } = request;
+  const as = [measure, positions, side].map((part) => (part ? `/${part}` : "")).join("");
   return `${what}/${stream}/${layer}/${head}/${queries?.join("-") ?? ""}/${size ?? ""}${as}`;
 }
 
@@ -183,8 +183,9 @@ export class BlockStore {
   }
 
   /** The blocks of one stream, as the views read them. */
-  view(stream: StreamMeta, sizes: Sized): Blocks {
+  view(stream: StreamMeta, sizes: Sized, side?: "a" | "b"): Blocks {
     const name = stream.name;
+    const of = side ? { side } : {};
     const matrix = (request: Request): Matrix | null => {
       const result = this.get(request);
       if (!result || "error" in result) return null;
@@ -192,16 +193,16 @@ export class BlockStore {
       return new Matrix(rows, columns, result.data);
     };
     const rows = (what: BlockRequest["what"]) => (layer: number, head: number) =>
-      new BandedRows(this, { what, stream: name, layer, head }, sizes);
+      new BandedRows(this, { what, stream: name, layer, head, ...of }, sizes);
     return {
       weights: rows("weights"),
       scores: rows("scores"),
       bias: rows("bias"),
       vectors: (what, layer, head) => matrix({ what, stream: name, layer, head }),
       pooled: (layer, head, size, as) =>
-        matrix({ what: "pooled", stream: name, layer, head, size, ...as }),
+        matrix({ what: "pooled", stream: name, layer, head, size, ...as, ...of }),
       lengths: (measure, layer, head) =>
-        matrix({ what: "lengths", stream: name, layer, head, measure })?.row(0) ?? null,
+        matrix({ what: "lengths", stream: name, layer, head, measure, ...of })?.row(0) ?? null,
       rollout: (layer) => rows("rollout")(layer, 0),
       overview: (measure, layer, size) => {
         const result = this.get({ what: "overview", stream: name, layer, head: 0, size, measure });

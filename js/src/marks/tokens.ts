@@ -30,6 +30,8 @@ export interface TokenMarks {
   readonly there?: number | null;
   readonly prompt?: number | null;
   /** Segments side by side behind the label, one per head. */
+  /** What is not there for another reason. */
+  readonly absent?: (position: Position) => boolean;
   readonly shades?: (index: number) => readonly Shade[] | null;
 }
 
@@ -61,6 +63,8 @@ export function quotedPair(from: string, between: string, to: string, room: numb
 }
 
 export function labelFill(position: Position | undefined, theme: Theme): string {
+  // In the colour of the one of two records that has it.
+  if (position?.only) return position.only === "a" ? theme.negative : theme.positive;
   return position?.kind === "special" ? theme.special : theme.text;
 }
 
@@ -145,6 +149,12 @@ function drawPromptEnd(
   surface.line(x, y, x + width, y, { stroke: theme.accent, dash: [3, 2] });
 }
 
+function isThere({ there, absent }: TokenMarks, index: number, positions: readonly Position[]) {
+  const position = positions[index];
+  if (position && absent?.(position)) return false;
+  return index < (there ?? positions.length);
+}
+
 /**
  * A column of token labels. Only rows in the window are drawn, whatever the number of tokens; rows
  * too low for a label each show every second, fifth, tenth …, and always the marked ones.
@@ -178,7 +188,7 @@ export function drawTokens(
       index,
       y,
       pinned ? theme.accent : labelFill(positions[index], theme),
-      index < (marks.there ?? axis.count) ? 1 : ABSENT,
+      isThere(marks, index, positions) ? 1 : ABSENT,
     );
   }
   drawPromptEnd(surface, column, marks.prompt, theme);

@@ -126,10 +126,15 @@ export interface Meta {
   scores: ScoreMeta[];
   generation?: Generation;
   survey?: SurveyMeta;
+  comparison?: ComparisonMeta;
 }
 export interface Position {
   label: string;
   kind: "token" | "special" | "word" | "patch" | "frame" | "latent";
+  /**
+   * Of two compared records, the one that has it, when the other has not.
+   */
+  only?: "a" | "b";
   /**
    * This piece continues the word before it.
    */
@@ -338,6 +343,13 @@ export interface SurveyMeta {
   };
 }
 /**
+ * Present when two records are compared: what each is called.
+ */
+export interface ComparisonMeta {
+  a: string;
+  b: string;
+}
+/**
  * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key. For vectors: [position, dim], the whole axis. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one.
  */
 export interface BlockRequest {
@@ -371,6 +383,10 @@ export interface BlockRequest {
    * For pooled: between words.
    */
   positions?: "words";
+  /**
+   * Of two compared records: which one, on the common axes. An overview is of their difference, |b - a|, and has no side.
+   */
+  side?: "a" | "b";
 }
 /**
  * Numbers about all heads of a stream, float32, layer after layer. head_scores: [2, head, score] with and without the sink, NaN where a score is not defined. head_labels: [head, 2], the place of the score that a head's label comes from (-1 for none) and its value. ranking: [head], the weight of the links. All under a measure other than weights where one is named. Of a survey besides, head_spreads: [2, head, score], standard deviations; typical: [2, head, place], index and score of the most typical inputs, -1 for none.

@@ -33,6 +33,22 @@ interface Column {
   readonly share: number;
 }
 
+type Row = (columns: readonly Column[], low: number, high: number) => void;
+
+/** Two records: which heads changed, and one of them in both. */
+function compared(row: Row, width: number): void {
+  if (width >= WIDE) {
+    const columns = [
+      { view: modelView, share: 0.34 },
+      { view: compareView, share: 0.66 },
+    ];
+    row(columns, 320, 500);
+    return;
+  }
+  row([{ view: modelView, share: 1 }], 120, 300);
+  row([{ view: compareView, share: 1 }], 240, 620);
+}
+
 /**
  * Where each view goes at a width. Pure, and used by the screen, the figure and the headless export
  * alike: this is what makes them agree. With `whole`, each is as high as all of its content.
@@ -72,6 +88,8 @@ export function layoutViews(scene: Scene, width: number, whole = false): Layout 
   if (view === "model" && scene.meta.survey) return { width, height: y - GAP, boxes };
   if (view !== "all") {
     row([{ view: only[view], share: 1 }], 240, 620);
+  } else if (scene.sides) {
+    compared(row, width);
   } else {
     if (scene.meta.survey && width >= NARROW) {
       row(

@@ -8,7 +8,7 @@ const MOST_BYTES = 4 << 20;
 /** What the next press of an arrow key will need: the same heads one layer up and down. */
 export function neighbours(scene: Scene): readonly Request[] {
   const { stream, state, layer, queries, keys } = scene.plain ?? scene;
-  if (state.measure === "rollout") return [];
+  if (state.measure === "rollout" || scene.sides) return [];
   const bytes = 2 * 4 * queries.length * keys.length * state.heads.length;
   if (queries.length > bandRows(keys.length) || bytes > MOST_BYTES) return [];
   const at = stream.layers.indexOf(layer);

@@ -148,6 +148,7 @@ export function scoreBar(scene: Scene, events: ScoreEvents): TemplateResult | ty
           <button
             type="button"
             class="aw-without-sink"
+            ?hidden=${scene.sides !== null}
             aria-pressed=${String(without_sink)}
             ?disabled=${x === RANKING && arrange !== "scatter"}
             title="Scores with the sink set aside: without the first position and all special tokens, each row divided by what remains"

@@ -240,7 +240,9 @@ export class Shell {
     const state = readState(this.state.shared);
     // The neuron view always shows the record as it is.
     const lens = view === "neuron" ? null : this.maker.lens(state);
-    this.change(recordChange(lens, click(shownState(lens, state), view, hit, additive)));
+    // Of two records one head is shown: another takes its place.
+    const adds = additive && !(view === "model" && this.state.meta.comparison);
+    this.change(recordChange(lens, click(shownState(lens, state), view, hit, adds)));
   }
 
   private hover(
@@ -279,9 +281,10 @@ export class Shell {
 
   private get scoreEvents(): ScoreEvents {
     const { progress, kernel } = this;
+    const { comparison } = this.state.meta;
     return {
       progress,
-      canRank: kernel !== null && !bare(this.maker),
+      canRank: kernel !== null && !bare(this.maker) && comparison === undefined,
       change: (change) => this.change(change),
     };
   }
@@ -329,10 +332,12 @@ export class Shell {
       ArrowRight: () => this.sideways(state, 1),
       Escape: () => letGo(state),
       c: () =>
-        addToCompare(
-          state,
-          state.heads.map((head) => [state.layer, head] as const),
-        ),
+        meta.comparison
+          ? {}
+          : addToCompare(
+              state,
+              state.heads.map((head) => [state.layer, head] as const),
+            ),
     };
     if (event.key === "?") this.toolbarEvents.help();
     if (event.key === "Escape" && this.helpOpen) {

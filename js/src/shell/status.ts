@@ -1,8 +1,9 @@
+import type { Blocks } from "../data/blocks.js";
 import { quoted } from "../marks/tokens.js";
 import type { Position } from "../protocol/generated.js";
-import { formatWeight } from "../views/format.js";
+import { formatSigned, formatWeight } from "../views/format.js";
 import { isRollout, MEASURES } from "../views/measure.js";
-import { groupLabel, meanRow, pairNumbers, pairTitle, poolNote } from "../views/series.js";
+import { groupLabel, meanRow, pairNumbers, pairTitle, poolNote, sumOf } from "../views/series.js";
 import type { Scene } from "../views/view.js";
 
 /** "query 8 “it”", "query 8 “it” (user)" in a chat, or "3 queries “the cat sat”". */
@@ -47,6 +48,8 @@ export function statusText(scene: Scene): string {
   if (q.length > 0 && k.length > 0 && head !== undefined) {
     let text = pairTitle(scene, q, k);
     // A hovered thumbnail belongs to a head that may not be loaded: say it only where numbers are.
+    const two = comparedPair(scene, q, k);
+    if (two) return [...parts, `${text} ${two}`].join(" · ");
     const row =
       layer === state.layer && state.heads.includes(head)
         ? meanRow(scene.blocks.weights(layer, head), q)
@@ -63,6 +66,29 @@ export function statusText(scene: Scene): string {
     parts.push(named("key", "keys", keys, k));
   }
   return parts.join(" · ");
+}
+
+/** Of two records: a pair's weight in both, and how much it changed. */
+function comparedPair(
+  scene: Scene,
+  queries: readonly number[],
+  keys: readonly number[],
+): string | null {
+  const { sides, state } = scene;
+  if (!sides) return null;
+  const of = (blocks: Blocks) => meanRow(blocks.weights(state.layer, state.heads[0] ?? 0), queries);
+  const [a, b] = [of(sides.a), of(sides.b)];
+  if (!a || !b) return "";
+  const only = [
+    ...queries.map((query) => scene.queries[query]?.only),
+    ...keys.map((key) => scene.keys[key]?.only),
+  ].find((side) => side !== undefined);
+  if (only) return `only in ${only.toUpperCase()}`;
+  const [first, second] = [sumOf(a, keys), sumOf(b, keys)];
+  const change = formatSigned(second - first);
+  const note = poolNote({ queries, keys });
+  const numbers = `A ${formatWeight(first)}, B ${formatWeight(second)}, B − A ${change}`;
+  return note ? `${numbers} (${note})` : numbers;
 }
 
 export interface TableRow {
@@ -87,7 +113,8 @@ function strongest(row: Float32Array, count: number): readonly number[] {
 export function strongestKeys(scene: Scene, count = 5): readonly TableRow[] {
   const { state, keys } = scene;
   const { queries } = state;
-  if (queries.length === 0) return [];
+  // Of two records the difference is what counts: it stands in the line of words.
+  if (queries.length === 0 || scene.sides) return [];
   return state.heads.slice(0, 8).flatMap((head) => {
     const row = meanRow(scene.blocks.weights(state.layer, head), queries);
     if (!row) return [];

@@ -29,9 +29,11 @@ const VIEWS = [
   ["compare", "Compare"],
 ] as const;
 
-function tabs({ state }: Scene, { change }: ToolbarEvents): TemplateResult {
+function tabs({ state, sides }: Scene, { change }: ToolbarEvents): TemplateResult {
+  // Of two records there is nothing to draw as one.
+  const views = VIEWS.filter(([view]) => !sides || (view !== "head" && view !== "neuron"));
   return html`<div class="aw-group aw-tabs" role="group" aria-label="View">
-    ${VIEWS.map(
+    ${views.map(
       ([view, name]) => html`<button
         type="button"
         aria-pressed=${String(state.view === view)}
@@ -93,7 +95,7 @@ function layers({ meta, stream, state }: Scene, { change }: ToolbarEvents): Temp
   </div>`;
 }
 
-function chips({ state, layer, theme }: Scene, events: ToolbarEvents): TemplateResult {
+function chips({ state, layer, theme, sides }: Scene, events: ToolbarEvents): TemplateResult {
   if (state.measure === "rollout") {
     return html`<span class="aw-label">all heads together</span>`;
   }
@@ -111,7 +113,7 @@ function chips({ state, layer, theme }: Scene, events: ToolbarEvents): TemplateR
         aria-label="Head ${head}"
         title="Head ${head}: click toggles, double-click shows only this one"
         style="--aw-head:${theme.head(head, layer.num_heads)}"
-        @click=${() => events.change(toggleHead(state, head))}
+        @click=${() => events.change(sides ? { heads: [head] } : toggleHead(state, head))}
         @dblclick=${() => events.change({ heads: [head] })}
         @pointerenter=${() => events.hoverHead(on ? head : null)}
         @pointerleave=${() => events.hoverHead(null)}
@@ -119,14 +121,18 @@ function chips({ state, layer, theme }: Scene, events: ToolbarEvents): TemplateR
         ${head}
       </button>`;
     })}
-    <button
+    ${
+      sides
+        ? nothing
+        : html`<button
       type="button"
       class="aw-all"
       title=${every ? "Show only the first head" : "Show every head of this layer"}
       @click=${() => events.change({ heads: every ? [0] : all })}
     >
       ${every ? "one" : "all"}
-    </button>
+    </button>`
+    }
   </div>`;
 }
 
@@ -237,7 +243,9 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
     ${
       bare(scene)
         ? nothing
-        : html`${measures(scene, events)} ${pieces(scene, events)} ${compareButton(scene, events)}`
+        : html`${measures(scene, events)} ${pieces(scene, events)} ${
+            scene.sides ? nothing : compareButton(scene, events)
+          }`
     }
     ${
       sink

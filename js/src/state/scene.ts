@@ -62,7 +62,11 @@ export class SceneMaker {
       thumbnails = new Thumbnails(stream, this.overview, shown, queries.length);
       this.thumbnails.set(stream, thumbnails);
     }
-    const blocks = this.store.view(stream, { numQueries: queries.length, numKeys: keys.length });
+    const sizes = { numQueries: queries.length, numKeys: keys.length };
+    const two = this.meta.comparison !== undefined;
+    const of = (side: "a" | "b") => this.store.view(stream, sizes, side);
+    const sides = two ? { a: of("a"), b: of("b") } : null;
+    const blocks = sides ? sides.b : this.store.view(stream, sizes);
     const plain: Scene = {
       meta: this.meta,
       stream,
@@ -78,6 +82,7 @@ export class SceneMaker {
       media: this.media,
       theme: themes[dark ? "dark" : "light"],
       plain: null,
+      sides,
     };
     return lens ? this.through(lens, plain, blocks) : plain;
   }
@@ -118,6 +123,10 @@ export class SceneMaker {
       state: shownState(lens, plain.state),
       hover: plain.hover,
       blocks: wordBlocks(lens, staged, count),
+      sides: plain.sides && {
+        a: lensBlocks(lens, plain.sides.a, there),
+        b: lensBlocks(lens, plain.sides.b, there),
+      },
       thumbnails: this.drawn(lens, plain.thumbnails, recorded, sizes),
       plain: { ...plain, hover: recordHover(lens, plain.hover) },
     };

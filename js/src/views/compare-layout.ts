@@ -49,7 +49,16 @@ export interface CompareLayout {
  * colours of their difference: what A attends to more is drawn in A's colour.
  */
 export function comparedSeries(scene: Scene): readonly Series[] {
-  const { state, theme, blocks } = scene;
+  const { state, theme, blocks, sides, meta } = scene;
+  if (sides && meta.comparison) {
+    const { layer } = state;
+    const head = state.heads[0] ?? 0;
+    const { a, b } = meta.comparison;
+    return [
+      { layer, head, name: a, colour: theme.negative, rows: sides.a.weights(layer, head) },
+      { layer, head, name: b, colour: theme.positive, rows: sides.b.weights(layer, head) },
+    ];
+  }
   return state.compare.map(([layer, head], i) => ({
     layer,
     head,
@@ -59,16 +68,39 @@ export function comparedSeries(scene: Scene): readonly Series[] {
   }));
 }
 
-export function panelCount({ state }: Scene): number {
-  return state.compare.length + (state.compare.length > 1 ? 1 : 0);
+/** How many attentions stand side by side: pinned heads, or one head of two records. */
+export function comparedCount({ state, sides }: Scene): number {
+  return sides ? 2 : state.compare.length;
+}
+
+/**
+ * What the difference is of, the first minus the second. Of two heads, what A has more of; of two
+ * records, what is new in the second. Either way it is drawn in the colour of what has more.
+ */
+export function differenceTerms(scene: Scene): readonly [Series, Series] | null {
+  const [a, b] = comparedSeries(scene);
+  if (!a || !b) return null;
+  return scene.sides ? [b, a] : [a, b];
+}
+
+export const differenceName = ({ sides }: Scene) => (sides ? "B − A" : "A − B");
+
+export function panelCount(scene: Scene): number {
+  const count = comparedCount(scene);
+  return count + (count > 1 ? 1 : 0);
 }
 
 export function compareNotes(scene: Scene): readonly string[] {
-  const { length } = scene.state.compare;
+  const length = comparedCount(scene);
   const notes = [
     ...shadeNotes(scene, length, "above"),
     ...measureNotes(scene, scaleOf(comparedSeries(scene))),
   ];
+  if (scene.sides) {
+    const only = [...scene.queries, ...scene.keys].some((position) => position.only);
+    if (only)
+      notes.push("labels in a colour: only that record has them; the difference leaves them out");
+  }
   if (length > 1 || onPaper(scene)) return notes;
   return ["Pin another head to compare: shift-click one in the model view, or press C.", ...notes];
 }
@@ -87,7 +119,7 @@ function footerHeight(scene: Scene, width: number): number {
 
 function kindOf(scene: Scene, n: number): number | "difference" {
   // The difference stands right after the two it is of.
-  if (scene.state.compare.length < 2) return n;
+  if (comparedCount(scene) < 2) return n;
   return n === 2 ? "difference" : n < 2 ? n : n - 1;
 }
 

@@ -20,12 +20,15 @@ import { textWidth } from "../surface/text.js";
 import {
   type CompareLayout,
   type ComparePanel,
+  comparedCount,
   comparedSeries,
   compareNotes,
+  differenceName,
+  differenceTerms,
   panelCount,
   scalesOnOneLine,
 } from "./compare-layout.js";
-import { differenceGrid, largestDifference, signedSeries } from "./difference.js";
+import { type Common, differenceGrid, largestDifference, signedSeries } from "./difference.js";
 import { formatSigned, formatWeight } from "./format.js";
 import {
   drawHeat,
@@ -40,7 +43,7 @@ import { drawLines, drawLinesState } from "./lines.js";
 import type { LinesInput } from "./lines-data.js";
 import { linesLayout } from "./lines-layout.js";
 import { cellsOf } from "./matrix-layout.js";
-import { measureTitle } from "./measure.js";
+import { isRollout, measureTitle } from "./measure.js";
 import { drawNotice } from "./notice.js";
 import {
   type Focus,
@@ -67,11 +70,39 @@ export function closeRect({ title }: ComparePanel): Rect {
   return { x: title.x + title.width - 18, y: title.y + 2, width: 18, height: 18 };
 }
 
-/** The first two, which the difference is of. */
-function firstTwo(scene: Scene): readonly [Series, Series] | null {
-  const [a, b] = comparedSeries(scene);
-  return a && b ? [a, b] : null;
+/** Of two records: whether a place of the common axes is one that both have. */
+function inBoth({ queries, keys, sides }: Scene): Common | undefined {
+  if (!sides) return undefined;
+  return {
+    query: (query) => queries[query]?.only === undefined,
+    key: (key) => keys[key]?.only === undefined,
+  };
 }
+
+const LETTERS = { a: "A", b: "B" } as const;
+
+/** Of what is read, a place that the panel's record has not: said instead of a number. */
+function missingHere(scene: Scene, { kind }: ComparePanel, focus: Focus): string | null {
+  const { queries, keys, sides } = scene;
+  if (!sides) return null;
+  const all = [
+    ...focus.queries.map((query) => queries[query]?.only),
+    ...focus.keys.map((key) => keys[key]?.only),
+  ];
+  const own = kind === "difference" ? undefined : kind === 0 ? "a" : "b";
+  const only = all.find((side) => side !== undefined && side !== own);
+  return only === undefined ? null : `only in ${LETTERS[only]}`;
+}
+
+/** Positions that only the other record has are faint. */
+function absentIn({ sides }: Scene, { kind }: ComparePanel): LinesInput["absent"] {
+  if (!sides || kind === "difference") return undefined;
+  const other = kind === 0 ? "b" : "a";
+  return (position) => position.only === other;
+}
+
+const signNames = ({ sides }: Scene): readonly [string, string] =>
+  sides ? ["B > A", "A > B"] : ["A > B", "B > A"];
 
 /** The panel's links, in the colours of its head or of the two signs. */
 export function panelLines(
@@ -81,7 +112,7 @@ export function panelLines(
   focus: Focus,
 ): LinesInput {
   const { queries, keys, state, options, theme } = scene;
-  const two = panel.kind === "difference" ? firstTwo(scene) : null;
+  const two = panel.kind === "difference" ? differenceTerms(scene) : null;
   const sinkAside = options.setSinkAside;
   const own = panel.series ? [panel.series] : [];
   return {
@@ -94,7 +125,8 @@ export function panelLines(
       numbers: 0,
       labelSize: LABEL_SIZE,
     }),
-    series: two ? signedSeries(...two, sinkAside, theme) : own,
+    series: two ? signedSeries(...two, sinkAside, theme, signNames(scene), inBoth(scene)) : own,
+    absent: absentIn(scene, panel),
     pinned: { query: state.query, key: state.key },
     // A difference has the sink set aside in both its terms already.
     sinkAside: sinkAside && two === null,
@@ -117,7 +149,7 @@ interface Reading {
 const wordRoom = ({ title }: ComparePanel) => title.width - textWidth("+0.000", LEGEND_SIZE) - 14;
 
 function readDifference(scene: Scene, { queries, keys }: Focus, room: number): Reading | null {
-  const two = firstTwo(scene);
+  const two = differenceTerms(scene);
   const [a, b] = two?.map(({ rows }) => meanRow(rows, queries)) ?? [];
   if (!a || !b) return null;
   const number = formatSigned(sumOf(a, keys) - sumOf(b, keys));
@@ -130,6 +162,8 @@ function reading(scene: Scene, panel: ComparePanel): Reading | null {
   const { about, queries, keys } = focus;
   if (queries.length === 0) return null;
   const room = wordRoom(panel);
+  const missing = missingHere(scene, panel, focus);
+  if (missing) return { words: missing, number: "" };
   if (panel.kind === "difference") {
     return keys.length === 0 ? null : readDifference(scene, focus, room);
   }
@@ -171,15 +205,22 @@ function drawTitle(surface: Surface, scene: Scene, panel: ComparePanel): void {
   const middle = title.y + 11;
   const bold = { fill: theme.text, size: 12, weight: "bold" } as const;
   if (kind === "difference") {
-    surface.text(title.x, middle, "A − B", { ...bold, maxWidth: title.width });
+    const { layer, heads } = scene.state;
+    const of = scene.sides
+      ? ` · layer ${layer}${isRollout(scene) ? "" : ` · head ${heads[0]}`}`
+      : "";
+    const words = differenceName(scene) + of;
+    surface.text(title.x, middle, words, { ...bold, maxWidth: title.width });
   } else {
     const x = title.x + BADGE + 7;
     drawBadge(surface, badgeRect(panel), letterOf(kind), kind < 2, theme);
     const swatch = { x, y: middle - 4.5, width: 9, height: 9 };
     surface.rect(swatch, { fill: series?.colour ?? theme.muted, radius: 1.5 });
-    const maxWidth = title.width - BADGE - 7 - 14 - 20;
-    surface.text(x + 14, middle, series ? nameWithin(series, maxWidth) : "", { ...bold, maxWidth });
-    if (!onPaper(scene)) drawClose(surface, closeRect(panel), theme);
+    const closes = !scene.sides && !onPaper(scene);
+    const maxWidth = title.width - BADGE - 7 - 14 - (closes ? 20 : 0);
+    const name = scene.sides ? series?.name : series && nameWithin(series, maxWidth);
+    surface.text(x + 14, middle, name ?? "", { ...bold, maxWidth });
+    if (closes) drawClose(surface, closeRect(panel), theme);
   }
   const read = reading(scene, panel);
   if (read) drawReading(surface, scene, panel, read);
@@ -197,13 +238,15 @@ function drawLinesBody(surface: Surface, scene: Scene, layout: CompareLayout, pa
 
 /** A − B as a grid, and the end of its scale. */
 function differenceOf(scene: Scene): { grid: Grid; max: number; name: string } | null {
-  const two = firstTwo(scene);
+  const two = differenceTerms(scene);
   if (!two) return null;
-  const pooled = isPooled(scene, scene.state.compare.length);
+  const pooled = isPooled(scene, comparedCount(scene));
   const [a, b] = two.map((series) => gridOf(scene, series, pooled)) as [Grid, Grid];
   const shares = two[0].rows.scale === undefined;
-  const grid = differenceGrid(a, b, scene.options.setSinkAside, shares);
-  const name = JSON.stringify([scene.state.compare.slice(0, 2), scene.options.setSinkAside]);
+  const common = pooled ? undefined : inBoth(scene);
+  const grid = differenceGrid(a, b, { sinkAside: scene.options.setSinkAside, shares, common });
+  const of = two.map(({ layer, head, name }) => [layer, head, name]);
+  const name = JSON.stringify([of, scene.options.setSinkAside]);
   const max = memo(scene.stream, `largest ${name} ${loadedIn(a)} ${loadedIn(b)}`, () =>
     largestDifference(grid),
   );
@@ -220,7 +263,7 @@ function drawMatrixBody(
   const { theme } = scene;
   if (layout.matrices) drawHeatLabels(surface, scene, cells, layout.matrices, panel);
   if (panel.series) {
-    const of = { count: scene.state.compare.length, scale: scaleOf(comparedSeries(scene)) };
+    const of = { count: comparedCount(scene), scale: scaleOf(comparedSeries(scene)) };
     drawHeat(surface, scene, panel.series, cells, of);
     const error = seriesError(scene, [panel.series]);
     if (error !== null) drawNotice(surface, panel.body, error, theme.danger);
@@ -260,7 +303,7 @@ function drawMatrixScales(surface: Surface, scene: Scene, width: number, y: numb
   if (difference) {
     const x = single ? left + bar + 24 : left;
     const top = single ? y : y + LEGEND_BAR + 4;
-    const title = { x, y: top, width: bar, title: "A − B" };
+    const title = { x, y: top, width: bar, title: differenceName(scene) };
     drawDivergingLegend(surface, title, difference.max, scene.theme);
   }
   return (LEGEND_BAR + 4) * (single ? 1 : 2);
@@ -269,7 +312,7 @@ function drawMatrixScales(surface: Surface, scene: Scene, width: number, y: numb
 function drawLinesScales(surface: Surface, scene: Scene, width: number, y: number): number {
   const { theme } = scene;
   const single = scalesOnOneLine(scene, width);
-  const signs = panelCount(scene) > 1 ? signKey("A > B", "B > A", theme) : [];
+  const signs = panelCount(scene) > 1 ? signKey(...signNames(scene), theme) : [];
   const name = measureTitle(scene);
   const title = signs.length > 0 ? `${name} or difference` : name;
   const end = scaleOf(comparedSeries(scene));

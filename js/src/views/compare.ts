@@ -3,8 +3,10 @@ import { contains, type Rect } from "../surface/surface.js";
 import {
   type CompareLayout,
   type ComparePanel,
+  comparedCount,
   comparedSeries,
   compareLayout,
+  differenceName,
 } from "./compare-layout.js";
 import {
   badgeRect,
@@ -27,8 +29,8 @@ const EMPTY_HEIGHT = 120;
 const inFrame = ({ y, height }: Rect, layout: CompareLayout) =>
   y + height > 0 && y < layout.footerTop;
 
-function panelName({ kind, series }: ComparePanel): string {
-  return kind === "difference" ? "difference A − B" : (series?.name ?? "head");
+function panelName(scene: Scene, { kind, series }: ComparePanel): string {
+  return kind === "difference" ? `difference ${differenceName(scene)}` : (series?.name ?? "head");
 }
 
 function hitTitle(panel: ComparePanel, x: number, y: number): Hit | null {
@@ -98,13 +100,13 @@ export const compareView: View = {
   name: "compare",
 
   contentHeight(scene, width, height) {
-    if (scene.state.compare.length === 0) return EMPTY_HEIGHT;
+    if (comparedCount(scene) === 0) return EMPTY_HEIGHT;
     return compareLayout(scene, { width, height, scroll: 0 }).contentHeight;
   },
 
   draw(surface, scene, frame) {
     const all = { x: 0, y: 0, width: frame.width, height: frame.height };
-    if (scene.state.compare.length === 0) {
+    if (comparedCount(scene) === 0) {
       drawNotice(surface, all, HOW_TO_PIN, scene.theme.muted);
       return;
     }
@@ -114,7 +116,7 @@ export const compareView: View = {
         const { title, body } = panel;
         const whole = { ...title, height: body.y + body.height - title.y };
         if (!inFrame(whole, layout)) continue;
-        surface.group(panelName(panel), () => drawPanel(surface, scene, layout, panel));
+        surface.group(panelName(scene, panel), () => drawPanel(surface, scene, layout, panel));
       }
     };
     surface.group("panels", draw, { clip: { ...all, height: layout.footerTop } });
@@ -122,11 +124,11 @@ export const compareView: View = {
   },
 
   hit(scene, frame, x, y) {
-    if (scene.state.compare.length === 0) return null;
+    if (comparedCount(scene) === 0) return null;
     const layout = compareLayout(scene, frame);
     if (y >= layout.footerTop) return null;
     for (const panel of layout.panels) {
-      if (contains(panel.title, x, y)) {
+      if (!scene.sides && contains(panel.title, x, y)) {
         const hit = hitTitle(panel, x, y);
         if (hit) return hit;
       }
@@ -139,14 +141,14 @@ export const compareView: View = {
   },
 
   reveal(scene, frame, at) {
-    if (scene.state.compare.length === 0 || scene.state.form === "matrix") return null;
+    if (comparedCount(scene) === 0 || scene.state.form === "matrix") return null;
     return revealToken(scene, frame, at);
   },
 
   stops(scene, frame) {
-    if (scene.state.compare.length === 0) return [];
+    if (comparedCount(scene) === 0) return [];
     const layout = compareLayout(scene, frame);
-    return [...titleStops(layout), ...tokenStops(scene, layout)];
+    return [...(scene.sides ? [] : titleStops(layout)), ...tokenStops(scene, layout)];
   },
 };
 

@@ -19,8 +19,21 @@ function subtract(
   return row;
 }
 
+/** Which places of two records' common axes both have. */
+export interface Common {
+  query(index: number): boolean;
+  key(index: number): boolean;
+}
+
+/** Where only one has anything there is nothing to compare. */
+function leaveOut(row: Float32Array, query: number, common: Common | undefined): void {
+  if (!common) return;
+  if (!common.query(query)) row.fill(0);
+  for (let key = 0; key < row.length; key++) if (!common.key(key)) row[key] = 0;
+}
+
 /** A − B row by row, each made once per frame. */
-export function differenceRows(a: Rows, b: Rows, sinkAside: boolean): Rows {
+export function differenceRows(a: Rows, b: Rows, sinkAside: boolean, common?: Common): Rows {
   const made = new Map<number, Float32Array>();
   return {
     numQueries: a.numQueries,
@@ -33,6 +46,7 @@ export function differenceRows(a: Rows, b: Rows, sinkAside: boolean): Rows {
       const [first, second] = [a.row(query), b.row(query)];
       if (!first || !second) return null;
       const row = subtract(first, second, sinkAside, a.scale === undefined);
+      leaveOut(row, query, common);
       made.set(query, row);
       return row;
     },
@@ -40,14 +54,25 @@ export function differenceRows(a: Rows, b: Rows, sinkAside: boolean): Rows {
 }
 
 /** The same for two pooled pictures. */
-export function differenceGrid(a: Grid, b: Grid, sinkAside: boolean, shares: boolean): Grid {
+export function differenceGrid(
+  a: Grid,
+  b: Grid,
+  how: {
+    readonly sinkAside: boolean;
+    readonly shares: boolean;
+    readonly common?: Common | undefined;
+  },
+): Grid {
   return {
     rows: Math.min(a.rows, b.rows),
     columns: Math.min(a.columns, b.columns),
     has: (index) => a.row(index) !== null && b.row(index) !== null,
     row(index) {
       const [first, second] = [a.row(index), b.row(index)];
-      return first && second ? subtract(first, second, sinkAside, shares) : null;
+      if (!first || !second) return null;
+      const row = subtract(first, second, how.sinkAside, how.shares);
+      leaveOut(row, index, how.common);
+      return row;
     },
   };
 }
@@ -67,17 +92,19 @@ function part(difference: Rows, sign: 1 | -1): Rows {
   };
 }
 
-/** A − B as two series: what A has more of, and what B has. */
+/** a − b as two series: what the first has more of, and what the second has. */
 export function signedSeries(
   a: Series,
   b: Series,
   sinkAside: boolean,
   colours: { readonly positive: string; readonly negative: string },
+  names: readonly [string, string] = ["A > B", "B > A"],
+  common?: Common,
 ): readonly Series[] {
-  const difference = differenceRows(a.rows, b.rows, sinkAside);
+  const difference = differenceRows(a.rows, b.rows, sinkAside, common);
   return [
-    { ...a, name: "A > B", colour: colours.positive, rows: part(difference, 1) },
-    { ...b, name: "B > A", colour: colours.negative, rows: part(difference, -1) },
+    { ...a, name: names[0], colour: colours.positive, rows: part(difference, 1) },
+    { ...b, name: names[1], colour: colours.negative, rows: part(difference, -1) },
   ];
 }
 

@@ -100,7 +100,8 @@ function heatPixels(scene: Scene, series: Series, cells: Cells, scale: number, o
   const { count, scale: end } = of;
   const sinkAside = options.setSinkAside;
   const grid = gridOf(scene, series, isPooled(scene, count));
-  const name = `${series.layer}.${series.head} ${sinkAside}`;
+  // Of two records the same head of both stands side by side, told apart by its colour.
+  const name = `${series.layer}.${series.head} ${series.colour} ${sinkAside}`;
   if (loadedIn(grid) === 0) {
     const thumbnail = () => {
       const { layer, head } = series;

@@ -1,5 +1,6 @@
 import { side, visibleRows } from "../marks/axis.js";
 import { INVISIBLE, LinkList } from "../marks/links.js";
+import type { Position } from "../protocol/generated.js";
 import { type LinesLayout, linkEnd } from "./lines-layout.js";
 import { type Focus, meanRow, type Series, shadingWeight, sumOf } from "./series.js";
 import type { Drawing } from "./view.js";
@@ -11,6 +12,8 @@ export interface LinesInput {
   /** The leading pins: they are there even when scrolled away. */
   readonly pinned: { readonly query: number | null; readonly key: number | null };
   readonly sinkAside: boolean;
+  /** Positions that are not there in this picture, though they are on its axes. */
+  readonly absent?: ((position: Position) => boolean) | undefined;
   /** The end of the scale, where it is not 1. */
   readonly scale?: number | undefined;
   readonly focus: Focus;

@@ -114,6 +114,7 @@ function drawColumn(
     there: (which === "query" ? stage?.numQueries : stage?.numKeys) ?? null,
     prompt: (which === "query" ? stream.prompt?.queries : stream.prompt?.keys) ?? null,
     ...(shaded ? { shades: shadesOf(input) } : {}),
+    ...(input.absent ? { absent: input.absent } : {}),
   };
   drawTokens(surface, column, marks, scene.theme);
   const sticky = stickyRow(column, pinned);

@@ -63,7 +63,10 @@ export function drawHeadCard(
   if (top) {
     // The labels leave room for the number, whatever they are.
     const pair = pairTitle(scene, top.query, top.key, 185);
-    lines.push({ text: `top: ${pair} ${formatWeight(top.weight)}`, muted: false });
+    lines.push({
+      text: `${scene.sides ? "largest change" : "top"}: ${pair} ${formatWeight(top.weight)}`,
+      muted: false,
+    });
     if (keys.length > 1) lines.push({ text: "first position left aside", muted: true });
   }
   if (module_path) lines.push({ text: module_path, muted: true });
@@ -91,7 +94,9 @@ export function headName(
   const top = thumbnails.top(layer, head);
   if (top) {
     const [from, to] = [queries[top.query]?.label, keys[top.key]?.label];
-    parts.push(`top link ${from} to ${to} ${formatWeight(top.weight)}`);
+    parts.push(
+      `${scene.sides ? "largest change" : "top link"} ${from} to ${to} ${formatWeight(top.weight)}`,
+    );
   }
   if (layer === state.layer && state.heads.includes(head)) parts.push("selected");
   const at = state.compare.findIndex(([l, h]) => l === layer && h === head);

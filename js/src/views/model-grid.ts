@@ -123,6 +123,7 @@ function drawWeightRamp(surface: Surface, scene: Scene, frame: Frame, layout: Gr
   const { theme, thumbnails, state } = scene;
   const { left } = layout;
   const end = rounded(thumbnails.about.scale, 3);
+  const { short } = MEASURES[state.measure];
   const label = { fill: theme.muted, size: 10, anchor: "end" } as const;
   const right = Math.min(frame.width - MARGIN, Math.max(left + layout.width, left + 180));
   const x = right - textWidth(end, label.size) - 6 - 64;
@@ -130,7 +131,7 @@ function drawWeightRamp(surface: Surface, scene: Scene, frame: Frame, layout: Gr
   surface.text(right, TITLE / 2, end, label);
   drawRamp(surface, ramp, theme.sequential, theme.rule);
   surface.text(ramp.x - 5, TITLE / 2, "0", label);
-  surface.text(ramp.x - 16, TITLE / 2, `√${MEASURES[state.measure].short}`, label);
+  surface.text(ramp.x - 16, TITLE / 2, `√${scene.sides ? `|Δ ${short}|` : short}`, label);
 }
 
 function drawHeader(surface: Surface, scene: Scene, layout: Grid, frame: Frame): void {

@@ -188,7 +188,10 @@ const NO_WORDS =
 const NOTICE_HEIGHT = 120;
 
 /** The record as it is: a measure of another kind is nothing that softmax gave. */
-const plain = (scene: Scene) => scene.plain ?? scene;
+const plain = ({ plain: record, ...scene }: Scene): Scene =>
+  record
+    ? { ...record, ...(scene.drawing ? { drawing: scene.drawing } : {}) }
+    : { ...scene, plain: null };
 
 /** What takes a weight apart, or says why it cannot. */
 export const neuronView: View = {

@@ -111,10 +111,11 @@ function column(all: Float32Array, scores: readonly ScoreMeta[], name: string, w
   );
 }
 
-/** What is scored where that is not weights. A survey has measured what it has measured. */
+/** What is scored where that is not weights. A survey and a comparison have measured what they have measured. */
 function measured({ state, meta }: Scene, name: string): { measure?: Measure } {
   const { measure } = state;
-  if (measure === "weights" || (meta.survey && name !== RANKING)) return {};
+  const fixed = meta.survey !== undefined || meta.comparison !== undefined;
+  if (measure === "weights" || (fixed && name !== RANKING)) return {};
   return { measure };
 }
 

@@ -84,6 +84,8 @@ export interface Scene {
    * null where this is the record as it is.
    */
   readonly plain: Scene | null;
+  /** The numbers of either record where two are compared; null where one is shown. */
+  readonly sides: { readonly a: Blocks; readonly b: Blocks } | null;
   readonly drawing?: Drawing;
 }
 

@@ -276,5 +276,16 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
   const theme = themes[given.dark ? "dark" : "light"];
   const blocks = makeBlocks(given, heads);
   const places = { queries, keys, thumbnails, layer, stream, meta, media: [] };
-  return { ...places, state, stage: null, plain: null, hover, options, blocks, theme, heads };
+  return {
+    ...places,
+    state,
+    stage: null,
+    plain: null,
+    sides: null,
+    hover,
+    options,
+    blocks,
+    theme,
+    heads,
+  };
 }
