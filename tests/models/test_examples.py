@@ -76,7 +76,8 @@ def test_every_command_of_the_readme_exists(
 
 def test_the_readme_lists_every_notebook() -> None:
     listed = re.findall(r"\(notebooks/(\w+\.ipynb)\)", (ROOT / "README.md").read_text("utf-8"))
-    assert sorted(listed) == sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+    there = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+    assert listed == there, "the README has a table of notebooks, in their order"
 
 
 def test_the_readme_counts_what_the_table_of_architectures_counts() -> None:
