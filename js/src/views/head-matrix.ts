@@ -159,7 +159,8 @@ export function drawHeadMatrix(surface: Surface, scene: Scene, frame: Frame): vo
       }
     }
   };
-  surface.group("matrices", draw, { clip: body });
+  // A pixel more: half of the last frame's line lies beyond its edge.
+  surface.group("matrices", draw, { clip: { ...body, height: bottom + 1 } });
   if (error !== null) drawNotice(surface, body, error, theme.danger);
   if (hasLegend(scene)) drawFooter(surface, scene, frame.width, bottom);
   const bounds = { x: 0, y: 0, width: frame.width, height: frame.height };
