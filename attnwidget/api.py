@@ -94,21 +94,42 @@ def view(
 def head_view(
     model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any
 ) -> AttentionWidget:
-    """Show who attends to whom: `view`, opened on the head view."""
+    """Show who attends to whom: `view`, opened on the head view.
+
+    Arguments, result and errors are those of `view`.
+
+    Example:
+        >>> head_view(model, "The cat sat on the mat", tokenizer).view
+        'head'
+    """
     return view(model, inputs, tokenizer=tokenizer, **{"view": "head", **options})
 
 
 def model_view(
     model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any
 ) -> AttentionWidget:
-    """Show every layer and head at a glance: `view`, opened on the model view."""
+    """Show every layer and head at a glance: `view`, opened on the model view.
+
+    Arguments, result and errors are those of `view`.
+
+    Example:
+        >>> model_view(model, "The cat sat on the mat", tokenizer).view
+        'model'
+    """
     return view(model, inputs, tokenizer=tokenizer, **{"view": "model", **options})
 
 
 def neuron_view(
     model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any
 ) -> AttentionWidget:
-    """Show why a weight is what it is: `view`, opened on the neuron view."""
+    """Show why a weight is what it is: `view`, opened on the neuron view.
+
+    Arguments, result and errors are those of `view`.
+
+    Example:
+        >>> neuron_view(model, "The cat sat on the mat", tokenizer).view
+        'neuron'
+    """
     return view(model, inputs, tokenizer=tokenizer, **{"view": "neuron", **options})
 
 

@@ -161,6 +161,10 @@ class Attention(Finds, Exchange, Draws):
 
         Args:
             path: File to write; an existing one is replaced.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> aw.capture(model, "the cat sat", tokenizer).save("run.safetensors")  # doctest: +SKIP
         """
         from attnwidget import storage  # noqa: PLC0415  (storage builds on this module)
 

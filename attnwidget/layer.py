@@ -206,6 +206,12 @@ class Layer:
 
         Raises:
             ValueError: If an index is wrong, or if the layer holds only weights.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> layer = aw.capture(model, "the cat sat", tokenizer)["decoder"][0]
+            >>> layer.scores(head=1, queries=0).tolist()[1:]  # a decoder's first token sees itself only
+            [-inf, -inf, -inf]
         """
         self._need_vectors("scores")
         axes = self._axes(head, queries, keys)
@@ -230,6 +236,12 @@ class Layer:
 
         Raises:
             ValueError: If a head is out of range, or if the layer holds only weights.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> layer = aw.capture(model, "the cat sat", tokenizer)["decoder"][0]
+            >>> layer.query_vectors(head=1).shape
+            (4, 32)
         """
         return self._vectors("query vectors", self.query, head, 1)
 
@@ -258,6 +270,12 @@ class Layer:
 
         Raises:
             ValueError: If a head is out of range, or if the layer holds no values.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> layer = aw.capture(model, "the cat sat", tokenizer)["decoder"][0]
+            >>> layer.output().shape
+            (4, 4, 32)
         """
         heads = head_axis(head, self.num_heads)
         if self.value is None:
@@ -279,6 +297,12 @@ class Layer:
 
         Raises:
             ValueError: If ``size`` is not a positive integer.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> layer = aw.capture(model, "the cat sat", tokenizer)["decoder"][0]
+            >>> layer.overview(2).shape
+            (4, 2, 2)
         """
         number = integer(size)
         if number is None or number < 1:

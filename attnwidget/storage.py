@@ -82,6 +82,9 @@ def load(path: str | os.PathLike[str]) -> Attention:
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is no record, is damaged, or comes from a newer version.
+
+    Example:
+        >>> attention = load("run.safetensors")  # doctest: +SKIP
     """
     path = Path(path)
     if not path.is_file():

@@ -112,6 +112,12 @@ class Comparison:
         Raises:
             KeyError: If the stream was not compared.
             ValueError: If the layer was not compared or a head does not exist.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> first, second = (aw.capture(model, f"the {who} sat", tokenizer) for who in ("cat", "dog"))
+            >>> aw.compare(first, second).difference(layer=3, head=1).shape
+            (4, 4)
         """
         found = self._compared(stream)
         self._check(found, layer)
@@ -142,6 +148,12 @@ class Comparison:
         Raises:
             KeyError: If the stream was not compared.
             ValueError: If ``top`` is no positive integer.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> first, second = (aw.capture(model, f"the {who} sat", tokenizer) for who in ("cat", "dog"))
+            >>> len(aw.compare(first, second).changed(top=5))
+            5
         """
         count = integer(top)
         if top is not None and (count is None or count < 1):

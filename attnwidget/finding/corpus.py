@@ -111,6 +111,12 @@ class Survey:
         Raises:
             KeyError: If there is no such stream.
             ValueError: If there is no such score.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> found = aw.survey(model, ["the cat sat", "the dog sat ."], tokenizer, progress=False)
+            >>> len(found.head_scores("previous"))  # of 4 × 4 heads
+            16
         """
         names = chosen(scores)
         streams = list(self.streams) if stream is None else [self._known(stream)]
@@ -147,6 +153,12 @@ class Survey:
 
         Raises:
             ValueError: If there is no such head or score, or the head has no label.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> found = aw.survey(model, ["the cat sat", "the dog sat ."], tokenizer, progress=False)
+            >>> len(found.examples(layer=0, head=2, score="previous"))
+            2
         """
         found = self.streams[self._one(stream)]
         places = {
