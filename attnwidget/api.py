@@ -48,8 +48,8 @@ def view(
         frozen: Show a copy that needs no kernel from the start, as `AttentionWidget.freeze` makes it: for notebooks
             that ``nbconvert --execute``, papermill or a documentation build runs.
         **options: The widget's traits to start with (``view``, ``stream``, ``layer``, ``heads``, ``query``, ``key``,
-            ``form``, ``compare``, ``theme``, ``score``, ``arrange``, ``threshold`` …); ``query`` and ``key`` may also be a token's text, or several. The
-            rest goes to `capture` (``target``, ``batch``, ``device`` …).
+            ``form``, ``compare``, ``theme``, ``score``, ``arrange``, ``threshold`` …); ``query`` and ``key`` may also
+            be a token's text, or several. The rest goes to `capture` (``target``, ``batch``, ``device`` …).
 
     Returns:
         The widget; as the last line of a cell it draws inline.
@@ -83,8 +83,9 @@ def view(
             return model.view(frozen=frozen, **_placed(paired(model), state))
         attention = model
     else:
-        if inputs is None or isinstance(model, (tuple, list)):
-            message = _no_inputs(model)
+        records = (Attention, Comparison, Survey)
+        if inputs is None or isinstance(model, (tuple, list)) or isinstance(inputs, records):
+            message = _no_inputs(model, inputs)
             raise TypeError(message)
         check_options(model, options, STATE)
         attention = capture(model, inputs, tokenizer, **options)
@@ -133,9 +134,11 @@ def neuron_view(
     return view(model, inputs, tokenizer=tokenizer, **{"view": "neuron", **options})
 
 
-def _no_inputs(model: object) -> str:
+def _no_inputs(model: object, inputs: object) -> str:
     if isinstance(model, (tuple, list)):
         return "view takes a model or a record, got a list: call view(from_weights(outputs.attentions, tokens))."
+    if inputs is not None:
+        return f"{type(inputs).__name__} is shown without a model: call view of it alone."
     return f"view({type(model).__name__}) needs an input: call view(model, 'some text', tokenizer=tokenizer)."
 
 

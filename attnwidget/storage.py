@@ -94,7 +94,7 @@ def load(path: str | os.PathLike[str]) -> Attention:
         with safetensors.safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(_HEADER)
             if header is None:
-                message = f"{path} holds no attention record: write one with attention.save(path)."
+                message = f"{path} holds no attention record: write one with attention.save(path); a survey is read by Survey.load(path)."
                 raise ValueError(message)
             record = json.loads(header)
             version = record.get("version") if isinstance(record, dict) else None

@@ -246,7 +246,7 @@ def compare(
         )
         raise TypeError(message)
     called = _names(a, b) if names is None else tuple(map(str, names))
-    if len(called) != len(given):
+    if len(called) != len(given) or isinstance(names, str):
         message = f"names must be two, such as ('base', 'fine-tuned'), got {names!r}."
         raise ValueError(message)
     shared = [name for name in a if name in b.streams]

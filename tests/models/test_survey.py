@@ -113,6 +113,8 @@ def test_two_parts_merged_are_the_whole(pocket: Any, whole: Survey, cut: int) ->
 def test_parts_come_back_from_a_file(whole: Survey, tmp_path: Path) -> None:
     whole.save(tmp_path / "s.safetensors")
     loaded = Survey.load(tmp_path / "s.safetensors")
+    with pytest.raises(ValueError, match=r"a survey is read by Survey\.load"):
+        aw.load(tmp_path / "s.safetensors")
     same(loaded, whole)
     assert repr(loaded) == repr(whole)
     same(pickle.loads(pickle.dumps(whole)), whole)  # noqa: S301  (its own)

@@ -162,8 +162,9 @@ def test_names_tell_the_records_apart(comparison: aw.Comparison) -> None:
     a, b = comparison.a, comparison.b
     assert aw.compare(a, a).names == ("first", "second")
     assert aw.compare(a, b, names=("base", "tuned")).names == ("base", "tuned")
-    with pytest.raises(ValueError, match="names must be two"):
-        aw.compare(a, b, names=cast("Any", ("base",)))
+    for names in (("base",), "ab"):
+        with pytest.raises(ValueError, match="names must be two"):
+            aw.compare(a, b, names=cast("Any", names))
 
 
 def test_two_heads_of_one_record_are_another_call(comparison: aw.Comparison) -> None:

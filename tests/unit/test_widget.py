@@ -254,6 +254,10 @@ def test_options_are_checked_by_name(view: aw.AttentionWidget) -> None:
     with pytest.raises(TypeError, match="A record is shown as it is, got colour besides"):
         aw.view(view.attention, colour="red")
     model, tokenizer = aw.pocket()
+    with pytest.raises(
+        TypeError, match="Attention is shown without a model: call view of it alone"
+    ):
+        aw.view(model, view.attention)
     with pytest.raises(TypeError, match=r"Unknown option 'layers': did you mean 'layer'\?"):
         aw.view(model, "the cat", tokenizer=tokenizer, layers=2)
     with pytest.raises(TypeError, match="from_weights"):
