@@ -226,6 +226,15 @@ class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
         positions = stream.query_positions if name == "query" else stream.key_positions
         return check_pins(name, len(positions), proposal.value)
 
+    @traitlets.validate("keys")
+    def _check_keys(self, proposal: traitlets.Bunch) -> list[str]:
+        # ipywidgets' list of the traits that travel: with pins in it nothing would travel any more, without a word.
+        names: list[str] = proposal.value
+        if all(isinstance(name, str) for name in names):
+            return names
+        message = f"keys are ipywidgets' names of synced traits, got {names}: pin key positions with key={names}."
+        raise SelectionError(message)
+
     @traitlets.validate("step")
     def _check_step(self, proposal: traitlets.Bunch) -> int | None:
         return check_step(num_steps(self._attention), proposal.value)

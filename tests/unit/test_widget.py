@@ -73,6 +73,12 @@ def test_a_wrong_value_is_refused_and_changes_nothing(
         aw.view(record(), **{trait: value})
 
 
+def test_pins_under_the_name_of_synced_traits_are_refused(view: aw.AttentionWidget) -> None:
+    with pytest.raises(ValueError, match=re.escape("pin key positions with key=[1, 2]")):
+        view.keys = [1, 2]
+    assert "key" in view.keys
+
+
 @pytest.mark.parametrize(
     "value", [2, np.int64(2), [2], (2,), range(2, 3), np.array([2]), torch.tensor([2]), {2}]
 )
