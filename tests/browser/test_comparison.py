@@ -1,0 +1,142 @@
+"""Two prompts in one widget: which heads changed, and one of them in both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from browser.lab import Lab, Notebook, Widget
+
+IT = 10
+RECORDS = """
+import attnwidget as aw
+
+model, tokenizer = aw.pocket()
+texts = "the cat sat on the mat because it was tired", "the old dog sat on the mat because it was tired ."
+comparison = aw.compare(*(aw.capture(model, text, tokenizer) for text in texts))
+comparison
+"""
+SHOW = "view = comparison.view()\nview"
+
+
+@pytest.fixture(scope="module")
+def notebook(lab: Lab) -> Iterator[Notebook]:
+    lab.set_viewport(1560, 1300)
+    notebook = lab.notebook([RECORDS, SHOW], name="comparison")
+    notebook.run_all()
+    yield notebook
+    notebook.close()
+
+
+@pytest.fixture
+def widget(notebook: Notebook) -> Widget:
+    widget = notebook.widget(1)
+    widget.leave()
+    notebook.execute(
+        "view.view, view.form, view.layer, view.heads, view.arrange = 'all', 'lines', 2, [1], 'rank'\n"
+        "view.query, view.key, view.measure = None, None, 'weights'"
+    )
+    widget.settle()
+    return widget
+
+
+def test_a_comparison_shows_itself_as_the_last_line_of_a_cell(notebook: Notebook) -> None:
+    shown = notebook.widget(0)
+    shown.settle()
+    assert shown.panel("compare").is_visible()
+    assert shown.panel("model").is_visible()
+    assert shown.root.locator("[data-view=neuron], [data-view=head]").count() == 0
+    assert notebook.text(0).startswith("ComparisonWidget(GPT2LMHeadModel, decoder: 16 heads")
+
+
+def test_the_heads_that_changed_most_come_first_and_a_click_shows_one(
+    notebook: Notebook, widget: Widget
+) -> None:
+    order = notebook.value(
+        "[[int(row['layer']), int(row['head'])] for row in "
+        "(lambda rows: rows.to_dict('records') if hasattr(rows, 'to_dict') else rows)(comparison.changed(3))]"
+    )
+    stops = widget.panel("model").locator(".aw-stop")
+    stops.first.wait_for(state="attached")
+    names = [stops.nth(place).get_attribute("aria-label") or "" for place in range(3)]
+    for (layer, head), name in zip(order, names, strict=True):
+        assert name.startswith(f"layer {layer} head {head}, changed ")
+    before = widget.picture("compare")
+    layer, head = order[0]
+    widget.click("model", f"layer {layer} head {head}")
+    notebook.wait_value("[view.layer, view.heads]", [layer, [head]])
+    widget.wait_for_another("compare", before)
+
+
+def test_a_pair_has_its_weight_in_both_and_its_change(notebook: Notebook, widget: Widget) -> None:
+    widget.click("compare", f"query {IT}")
+    notebook.wait_value("view.query", IT)
+    notebook.execute("view.key = 1")
+    first, second, change = notebook.value(
+        "[float(comparison.a['decoder'][2].weights(1)[8, 1]), float(comparison.b['decoder'][2].weights(1)[9, 1]), "
+        f"float(comparison.difference(2, 1)[{IT}, 1])]"
+    )
+
+    def shown(weight: float) -> str:
+        return "<0.001" if weight < 0.0005 else f"{weight:.3f}"
+
+    text = f"“it” → “the” A {shown(first)}, B {shown(second)}, B − A "
+    widget.root.locator(".aw-status", has_text=text).wait_for()
+    status = widget.root.locator(".aw-status").inner_text()
+    assert status.endswith(f"{'+' if change > 0 else '−'}{abs(change):.3f}"), status
+    notebook.execute("view.key = 3")
+    widget.root.locator(".aw-status", has_text="only in B").wait_for()
+
+
+def test_an_aligned_place_is_the_same_token_in_both(notebook: Notebook, widget: Widget) -> None:
+    pairs = notebook.value("[[p.a, p.b, p.label] for p in comparison.streams['decoder'].queries]")
+    assert pairs[IT] == [8, 9, "it"]
+    widget.stop("compare", f"query {IT} “it”").wait_for(state="attached")
+
+
+def test_browser_and_headless_figures_are_one(
+    notebook: Notebook, widget: Widget, tmp_path: Path
+) -> None:
+    states = [
+        f"view.query = {IT}",
+        "view.form, view.arrange = 'matrix', 'layers'",
+        "view.measure = 'value'",
+        "view.measure, view.view, view.form = 'rollout', 'compare', 'lines'",
+    ]
+    for index, state in enumerate(states):
+        notebook.execute(state)
+        widget.settle()
+        # The reader's window reaches Python once it has come to rest.
+        notebook.page.wait_for_timeout(600)
+        headless = tmp_path / f"{index}.svg"
+        notebook.execute(f"view.save({str(headless)!r}, renderer='headless')")
+        with notebook.page.expect_download() as download:
+            widget.root.locator(".aw-save-svg").click()
+        button = Path(download.value.path()).read_text(encoding="utf-8")
+        assert headless.read_text(encoding="utf-8") == button, state
+
+
+def test_a_frozen_comparison_answers_without_its_kernel(notebook: Notebook) -> None:
+    cell = notebook.append("comparison.view(frozen=True)")
+    frame = notebook.output(cell).frame_locator("iframe.attnwidget-frozen")
+    frame.locator(".attnwidget[data-pending='0']").wait_for(state="attached")
+    frame.locator(f".aw-panel-compare .aw-stop[aria-label^='query {IT}']").first.click(force=True)
+    frame.locator(".aw-status", has_text=f"query {IT} “it”").wait_for()
+    assert frame.locator(".aw-failure").count() == 0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [420, 700, 1400])
+def test_pictures(lab: Lab, notebook: Notebook, widget: Widget, theme: str, width: int) -> None:
+    lab.set_theme(theme)
+    notebook.execute(f"view.query, view.form = {IT}, 'matrix' if {width} == 700 else 'lines'")
+    notebook.set_output_width(1, width)
+    widget.settle()
+    widget.screenshot(f"comparison-{width}-{theme}")
+    lab.set_viewport(1560, 1300)
+    lab.set_theme("light")
