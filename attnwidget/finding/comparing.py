@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float64]
 
+# Words that two texts may share at their beginning before a title leaves them out.
+_SHARED = 3
+
 __all__ = ["Compared", "Comparison", "compare"]
 
 
@@ -263,10 +266,18 @@ def compare(
 
 
 def _names(a: Attention, b: Attention) -> tuple[str, str]:
-    """Return what tells the records apart."""
-    for first, second in ((a.text, b.text), (a.model_name, b.model_name)):
-        if first and second and first != second:
-            return first, second
+    """Return what tells the records apart: their texts from about where these part, or their models' names."""
+    if a.text and b.text and a.text != b.text:
+        words = a.text.split(), b.text.split()
+        same = 0
+        while same < min(map(len, words)) and words[0][same] == words[1][same]:
+            same += 1
+        # One word of what they share says where one is; of a long beginning all else would be cut off in a title.
+        start = same - 1 if same > _SHARED else 0
+        first, second = ("… " * (start > 0) + " ".join(each[start:]) for each in words)
+        return first, second
+    if a.model_name != b.model_name:
+        return a.model_name, b.model_name
     return "first", "second"
 
 

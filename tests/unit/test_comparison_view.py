@@ -160,6 +160,9 @@ def test_what_two_records_have_not_is_refused(
 
 def test_names_tell_the_records_apart(comparison: aw.Comparison) -> None:
     a, b = comparison.a, comparison.b
+    model, tokenizer = aw.pocket()
+    other = aw.capture(model, "the cat sat on the rug", tokenizer)
+    assert aw.compare(a, other).names == ("… the mat", "… the rug")
     assert aw.compare(a, a).names == ("first", "second")
     assert aw.compare(a, b, names=("base", "tuned")).names == ("base", "tuned")
     for names in (("base",), "ab"):
