@@ -11,6 +11,7 @@ from attnwidget import figures
 from attnwidget.drawing import converter, numbers
 from attnwidget.drawing.cropping import Crop, crop_of, crop_snapshot, cropped_answer
 from attnwidget.drawing.options import check_names, columns_of, figure_spec, pixels_of
+from attnwidget.pairing import PairedLayer
 from attnwidget.selection import integer
 from attnwidget.traits import check_heads, check_layer
 
@@ -103,6 +104,10 @@ class Figure:
         differences of the first two. The model view has a row for each cell of its thumbnails, which is the largest
         weight from there to the next. The neuron view has a row for each key, with its ``score``.
         """
+        two: object = next(iter(next(iter(self._attention.streams.values()))))
+        if isinstance(two, PairedLayer):
+            message = "data holds weights of one record, and this figure compares two: see Comparison.difference() and .changed()."
+            raise ValueError(message)  # noqa: TRY004  (what the figure is of, not what was passed)
         if self._state["measure"] != "weights" or self._state["positions"] == "words":
             message = "data holds weights between pieces, and this figure draws others: see Layer.measure, words() and rollout()."
             raise ValueError(message)
