@@ -15,6 +15,7 @@ import pytest
 from contract.record import record
 from PIL import Image
 from scipy.ndimage import uniform_filter
+from unit.vectors import ELEMENTS, SVG
 
 import attnwidget as aw
 from attnwidget.drawing import converter
@@ -22,7 +23,6 @@ from attnwidget.drawing import converter
 if TYPE_CHECKING:
     from pathlib import Path
 
-SVG = "{http://www.w3.org/2000/svg}"
 XLINK = "{http://www.w3.org/1999/xlink}href"
 TEXT = "The cat sat on the mat because it was tired"
 
@@ -97,21 +97,7 @@ def rasterised(pdf: bytes, width: int) -> np.ndarray:
 def test_svgs_are_well_formed_and_alone(attention: aw.Attention, name: str) -> None:
     svg = make(attention, name).svg
     found = elements(svg)
-    allowed = [
-        "svg",
-        "title",
-        "defs",
-        "clipPath",
-        "rect",
-        "g",
-        "text",
-        "line",
-        "path",
-        "circle",
-        "image",
-        "use",
-    ]
-    assert {element.tag.removeprefix(SVG) for element in found} <= set(allowed)
+    assert {element.tag.removeprefix(SVG) for element in found} <= ELEMENTS
     ids = [element.get("id") for element in found if element.get("id")]
     assert len(ids) == len(set(ids))
     for element in found:

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pypdfium2
 import pytest
+from unit.vectors import ELEMENTS, SVG
 
 import attnwidget as aw
 from attnwidget.drawing import converter
@@ -16,7 +17,6 @@ from attnwidget.drawing import converter
 if TYPE_CHECKING:
     from pathlib import Path
 
-SVG = "{http://www.w3.org/2000/svg}"
 LONG = "x" * 10_000
 TOKENS = [
     "</script><script>alert(1)</script>",
@@ -69,20 +69,7 @@ def test_nothing_of_a_token_is_markup(attention: aw.Attention, kind: str) -> Non
     svg = attention.figure(kind, **KINDS[kind], title="</title><script>alert(2)</script>").svg
     found = list(ET.fromstring(svg).iter())  # noqa: S314 - made a moment ago
     names = {element.tag.removeprefix(SVG) for element in found}
-    assert names <= {
-        "svg",
-        "title",
-        "defs",
-        "clipPath",
-        "rect",
-        "g",
-        "text",
-        "line",
-        "path",
-        "circle",
-        "image",
-        "use",
-    }
+    assert names <= ELEMENTS
     for element in found:
         for name, value in element.attrib.items():
             assert not name.startswith("on")
