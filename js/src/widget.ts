@@ -1,13 +1,8 @@
 import { BlockStore, type Fetch } from "./data/store.js";
-import {
-  askToFreeze,
-  askToOpen,
-  type Invoke,
-  kernelFetch,
-  snapshotFetch,
-} from "./protocol/client.js";
+import { askToFreeze, askToOpen, kernelFetch, snapshotFetch } from "./protocol/client.js";
 import { decodeBase64 } from "./protocol/decode.js";
 import type { Meta, Screen, Snapshot } from "./protocol/generated.js";
+import { type Invoke, invokeThrough, type Messenger } from "./protocol/invoke.js";
 import { fitFrame } from "./shell/frame.js";
 import type { SaveRequest } from "./shell/save.js";
 import { type Kernel, Shell } from "./shell/shell.js";
@@ -16,16 +11,10 @@ import { createState } from "./state/state.js";
 import { bindTraits, readTraits, type TraitModel } from "./state/traits.js";
 import css from "./styles/widget.css";
 
-/** A live widget model as anywidget hands it over. */
-interface Model extends TraitModel {
-  send(content: unknown, callbacks?: unknown, buffers?: ArrayBuffer[]): void;
-}
-
 interface RenderContext {
-  readonly model: Model;
+  readonly model: Messenger;
   readonly el: HTMLElement;
   readonly signal?: AbortSignal;
-  readonly experimental: { readonly invoke: Invoke };
 }
 
 function bytesOf(value: unknown): Uint8Array {
@@ -86,13 +75,20 @@ function mount(
 }
 
 /** Python asked for a figure of what is on screen. */
-async function answerSave(shell: Shell, message: SaveMessage, invoke: Invoke): Promise<void> {
+async function answerSave(
+  shell: Shell,
+  message: SaveMessage,
+  invoke: Invoke,
+  signal: AbortSignal,
+): Promise<void> {
   const { token } = message;
   try {
     const bytes = await (await shell.export(message)).arrayBuffer();
-    await invoke("saved", { token }, { buffers: [new DataView(bytes)] });
+    await invoke("saved", { token }, { buffers: [new DataView(bytes)], signal });
   } catch (error) {
-    await invoke("saved", { token, error: error instanceof Error ? error.message : String(error) });
+    if (signal.aborted) return;
+    const text = error instanceof Error ? error.message : String(error);
+    await invoke("saved", { token, error: text }, { signal });
   }
 }
 
@@ -115,8 +111,8 @@ function holdHeight(el: HTMLElement): void {
   }, 300);
 }
 
-function render({ model, el, signal, experimental }: RenderContext): () => void {
-  const { invoke } = experimental;
+function render({ model, el, signal }: RenderContext): () => void {
+  const invoke = invokeThrough(model);
   let controller = new AbortController();
   signal?.addEventListener("abort", () => controller.abort());
   const start = () => {
@@ -130,7 +126,7 @@ function render({ model, el, signal, experimental }: RenderContext): () => void 
     try {
       const shell = mount(el, model, kernelFetch(invoke, inner), kernel, inner);
       const onMessage = (message: SaveMessage | ProgressMessage) => {
-        if (message?.kind === "save") void answerSave(shell, message, invoke);
+        if (message?.kind === "save") void answerSave(shell, message, invoke, inner);
         if (message?.kind === "progress") shell.scoring(message.part);
       };
       const onRecord = () => {

@@ -2,17 +2,11 @@ import type { Fetch, Result } from "../data/store.js";
 import { requestKey } from "../data/store.js";
 import { decodeBase64, decodeBlock } from "./decode.js";
 import type { Reply, Request, Snapshot } from "./generated.js";
-
-/** `experimental.invoke` of anywidget: one message there, one back. */
-export type Invoke = <T>(
-  name: string,
-  message: unknown,
-  options?: { buffers?: DataView[]; signal?: AbortSignal },
-) => Promise<[T, DataView[]]>;
+import type { Invoke } from "./invoke.js";
 
 const NO_KERNEL =
   "The kernel did not answer. It may be busy with another cell; if it was restarted, or the notebook was just opened, run this cell again.";
-/** anywidget gives up after three seconds by default; a large head on a busy kernel takes longer. */
+/** A large head on a busy kernel takes its time. */
 const PATIENCE_MS = 60_000;
 /** Scoring every head of a very long input; how far it has come is shown meanwhile. */
 const SCORING_MS = 3_600_000;

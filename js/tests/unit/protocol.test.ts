@@ -2,9 +2,10 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { requestKey } from "../../src/data/store.js";
 import { Thumbnails } from "../../src/data/thumbnails.js";
-import { type Invoke, kernelFetch, snapshotFetch } from "../../src/protocol/client.js";
+import { kernelFetch, snapshotFetch } from "../../src/protocol/client.js";
 import { decodeBase64, decodeBlock } from "../../src/protocol/decode.js";
 import type { Snapshot } from "../../src/protocol/generated.js";
+import type { Invoke } from "../../src/protocol/invoke.js";
 
 interface Fixture {
   snapshot: Snapshot;
