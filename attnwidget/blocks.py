@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnwidget.drawn import Rollouts, key_lengths, layer_overview, pooled_head
+from attnwidget.drawn import Rollouts, drawn_tile, key_lengths, layer_overview, pooled_head
 from attnwidget.finding.measures import missing
 from attnwidget.pairing import PairedLayer
-from attnwidget.protocol.codec import encode
+from attnwidget.protocol.codec import encode, shade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,6 +26,8 @@ __all__ = ["BAND_WEIGHTS", "answer", "requests_for_head"]
 BAND_WEIGHTS = 1 << 20
 
 _BY_QUERY = {"weights": "weights", "scores": "scores", "bias": "bias_block"}
+# Measures that are no shares: they have no upper bound.
+_LENGTHS = ("value", "norm")
 _BY_POSITION = ("query_vectors", "key_vectors", "value_vectors", "output")
 
 
@@ -60,6 +62,9 @@ def answer(
         array = _mean(layer, head)
     elif what == "lengths":
         array = key_lengths(layer, head, request["measure"])
+    elif what == "column":
+        start, stop = request["keys"]
+        array = layer.weights(head, keys=slice(start, stop))
     else:
         array = _drawn(attention[stream], layer, request, rollouts or Rollouts())
     if np.isnan(array).any():
@@ -69,6 +74,8 @@ def answer(
             f"(NaN, first at position {row}): the model's own values overflowed, try it in float32."
         )
         raise ValueError(message)
+    if what == "tile" and request["level"] > 0 and request.get("measure") not in _LENGTHS:
+        return encode(shade(array))
     return encode(array)
 
 
@@ -79,12 +86,24 @@ def _drawn(
     what = request["what"]
     if what == "pooled":
         return pooled_head(stream, layer, request, rollouts)
+    if what == "tile":
+        return drawn_tile(stream, layer, request, rollouts)
     if what == "overview":
         return layer_overview(stream, layer, request["measure"], request["size"], rollouts)
     if what == "rollout":
         start, stop = request["queries"]
         return rollouts.of(stream, layer.layer)[None, start:stop]
-    kinds = [*_BY_QUERY, *_BY_POSITION, "mean", "lengths", "pooled", "overview", "rollout"]
+    kinds = [
+        *_BY_QUERY,
+        *_BY_POSITION,
+        "mean",
+        "lengths",
+        "pooled",
+        "overview",
+        "rollout",
+        "tile",
+        "column",
+    ]
     message = f"what must be one of {', '.join(kinds)}, got {what!r}."
     raise ValueError(message)
 

@@ -11,6 +11,7 @@ from attnwidget.finding.measures import lengths
 from attnwidget.finding.rollout import rollout, rollout_missing
 from attnwidget.finding.words import merged_positions
 from attnwidget.softmax import exact
+from attnwidget.tiles import tile, tile_span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float32]
 
-__all__ = ["Rollouts", "key_lengths", "layer_overview", "pool", "pooled_head"]
+__all__ = ["Rollouts", "drawn_tile", "key_lengths", "layer_overview", "pool", "pooled_head"]
 
 # A rollout is [layer, position, position]; more than this many bytes of it are not made for a picture.
 MOST = 4 << 30
@@ -101,6 +102,36 @@ def pooled_head(
         one: Numbers = heads[0 if measure == "rollout" else head]
         return one
     return pool(_merged(stream, layer, head, measure, rollouts), size)
+
+
+def drawn_tile(
+    stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
+) -> Numbers:
+    """Return one tile of a head, float32 ``[row, column]``: of the measure and the positions asked for.
+
+    Raises:
+        ValueError: If there is no such tile, or the layer cannot give the measure.
+    """
+    head, level, place = request["head"], request["level"], request["tile"]
+    measure = request.get("measure", "weights")
+    if request.get("positions") == "words":
+        whole = _merged(stream, layer, head, measure, rollouts)
+    elif measure == "rollout":
+        whole = rollouts.of(stream, layer.layer)
+    else:
+        return tile(layer, head, level, place, measure)
+    rows, columns = (
+        tile_span(at, level, length) for at, length in zip(place, whole.shape, strict=True)
+    )
+    part = whole[rows.start : rows.stop, columns.start : columns.stop]
+    return pool_cells(part, 1 << level)
+
+
+def pool_cells(matrix: Numbers, side: int) -> Numbers:
+    """Return the largest of each cell of ``side`` rows and columns; the last ones may be smaller."""
+    tall = np.maximum.reduceat(matrix, np.arange(0, matrix.shape[0], side), axis=0)
+    pooled: Numbers = np.maximum.reduceat(tall, np.arange(0, matrix.shape[1], side), axis=1)
+    return pooled
 
 
 def _merged(stream: Stream, layer: Layer, head: int, measure: str, rollouts: Rollouts) -> Numbers:

@@ -4,6 +4,11 @@ import type { BlockRequest, HeadsRequest, Measure } from "../protocol/generated.
 /** A block, or why it cannot be had. */
 export type Result = Decoded | { readonly error: string };
 
+/** What takes long comes in slices: so much of it is done, and asking again goes on with it. */
+export interface Unfinished {
+  readonly part: number;
+}
+
 /** A dense block of numbers, row by row. */
 export class Matrix {
   constructor(
@@ -66,6 +71,16 @@ export interface Blocks {
   ): Matrix | null;
   /** The head max-pooled to at most `size` rows and columns. */
   pooled(layer: number, head: number, size: number, as?: Drawn): Matrix | null;
+  /** One tile of the head's map: the largest of each cell, single weights at level 0; see `TILE`. */
+  tile(
+    layer: number,
+    head: number,
+    level: number,
+    tile: readonly [number, number],
+    as?: Drawn,
+  ): Matrix | null;
+  /** What every query gives one key. */
+  column(layer: number, head: number, key: number): Float32Array | null;
   /** What the weights of each key are multiplied by in a measure. */
   lengths(measure: Measure, layer: number, head: number): Float32Array | null;
   /** [query, key] from the first layer up to this one, all heads together. */

@@ -1,10 +1,10 @@
 import type { BlockRequest, Request, StreamMeta } from "../protocol/generated.js";
-import { type Blocks, Matrix, type Result, type Rows } from "./blocks.js";
+import { type Blocks, Matrix, type Result, type Rows, type Unfinished } from "./blocks.js";
 
-export type { Result } from "./blocks.js";
+export type { Result, Unfinished } from "./blocks.js";
 
 /** How blocks are had: from a live kernel, from a snapshot, or not at all (a list of wants). */
-export type Fetch = (requests: readonly Request[]) => Promise<readonly Result[]>;
+export type Fetch = (requests: readonly Request[]) => Promise<readonly (Result | Unfinished)[]>;
 
 /** Weights per band of query rows: 4 MiB of float32, so that one message stays far below 8 MiB. */
 const BAND_WEIGHTS = 1 << 20;
@@ -18,8 +18,11 @@ export function requestKey(request: Request): string {
     return `${what}/${stream}/${measure}/${ranking ? JSON.stringify(ranking) : score}`;
   }
   const { what, stream, layer, head, queries, size, measure, positions, side } = request;
+  const { level, tile, keys } = request;
   const as = [measure, positions, side].map((part) => (part ? `/${part}` : "")).join("");
-  return `${what}/${stream}/${layer}/${head}/${queries?.join("-") ?? ""}/${size ?? ""}${as}`;
+  const place = tile ? `${level}:` : "";
+  const span = (tile ?? keys ?? queries)?.join("-") ?? "";
+  return `${what}/${stream}/${layer}/${head}/${place}${span}/${size ?? ""}${as}`;
 }
 
 export function bandRows(numKeys: number): number {
@@ -153,7 +156,7 @@ export class BlockStore {
     this.batches++;
     for (const [key] of batch) this.flying.add(key);
     this.fetch(batch.map(([, request]) => request))
-      .catch((error: unknown): readonly Result[] => {
+      .catch((error: unknown): readonly (Result | Unfinished)[] => {
         const text = error instanceof Error ? error.message : String(error);
         return batch.map(() => ({ error: text }));
       })
@@ -161,9 +164,9 @@ export class BlockStore {
         this.batches--;
         batch.forEach(([key], i) => {
           this.flying.delete(key);
-          if (!this.disposed) {
-            this.remember(key, results[i] ?? { error: "The kernel's answer left this block out." });
-          }
+          const result = results[i] ?? { error: "The kernel's answer left this block out." };
+          // What is not finished is wanted again by the next frame, if anyone still looks at it.
+          if (!this.disposed && !("part" in result)) this.remember(key, result);
         });
         if (!this.disposed) this.onArrival();
       });
@@ -201,6 +204,20 @@ export class BlockStore {
       vectors: (what, layer, head) => matrix({ what, stream: name, layer, head }),
       pooled: (layer, head, size, as) =>
         matrix({ what: "pooled", stream: name, layer, head, size, ...as, ...of }),
+      tile: (layer, head, level, [row, column], as) =>
+        matrix({
+          what: "tile",
+          stream: name,
+          layer,
+          head,
+          level,
+          tile: [row, column],
+          ...as,
+          ...of,
+        }),
+      column: (layer, head, key) =>
+        matrix({ what: "column", stream: name, layer, head, keys: [key, key + 1], ...of })?.data ??
+        null,
       lengths: (measure, layer, head) =>
         matrix({ what: "lengths", stream: name, layer, head, measure, ...of })?.row(0) ?? null,
       rollout: (layer) => rows("rollout")(layer, 0),

@@ -1,4 +1,4 @@
-import type { Fetch, Result } from "../data/store.js";
+import type { Fetch, Result, Unfinished } from "../data/store.js";
 import { requestKey } from "../data/store.js";
 import { decodeBase64, decodeBlock } from "./decode.js";
 import type { Reply, Request, Snapshot } from "./generated.js";
@@ -29,8 +29,8 @@ export function kernelFetch(invoke: Invoke, signal: AbortSignal): Fetch {
     const [{ replies, error }, buffers] = answer;
     if (!replies) throw new Error(error ?? NO_KERNEL);
     let next = 0;
-    return replies.map((reply): Result => {
-      if (!reply.ok) return { error: reply.error };
+    return replies.map((reply): Result | Unfinished => {
+      if (!reply.ok) return "part" in reply ? { part: reply.part } : { error: reply.error };
       const bytes = buffers[next++];
       if (!bytes) return { error: "The kernel's answer came without its numbers." };
       return decodeBlock(reply.block, bytes);

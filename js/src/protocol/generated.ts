@@ -20,7 +20,7 @@ export type HeadRef = readonly [number, number];
  */
 export type Ranking = LinkRanking | PatternRanking;
 export type Request = BlockRequest | HeadsRequest;
-export type Reply = Answer | Refusal;
+export type Reply = Answer | Refusal | Unfinished;
 
 /**
  * What travels between the Python side and the front end. TypeScript types are generated from this file, and Python's output is validated against it. Rows are queries, columns are keys, everywhere.
@@ -239,6 +239,10 @@ export interface OverviewMeta {
    * True when only a sample of the query rows was pooled.
    */
   sampled: boolean;
+  /**
+   * They are not among the bytes: they are asked for, layer by layer.
+   */
+  later?: true;
 }
 /**
  * How many positions there were when the first token was generated; with each token there is one more. Absent where nothing was generated.
@@ -350,7 +354,7 @@ export interface ComparisonMeta {
   b: string;
 }
 /**
- * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key. For vectors: [position, dim], the whole axis. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one.
+ * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key. For vectors: [position, dim], the whole axis. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one. For tile: [row, column], the largest in each cell; level 0 is float32 and exact, above it weights and rollout are uint8 holding 255*sqrt(w) and other measures float32. For column: [query, key], what every query gives some keys. Of a stream whose thumbnails come later, thumbnails: uint8 [head, row, column], those of a layer; links: [head, 4], query, key and weight of each head's strongest link (see top) and its mean weight on the first key.
  */
 export interface BlockRequest {
   what:
@@ -365,7 +369,11 @@ export interface BlockRequest {
     | "mean"
     | "lengths"
     | "overview"
-    | "rollout";
+    | "rollout"
+    | "tile"
+    | "column"
+    | "thumbnails"
+    | "links";
   stream: string;
   layer: number;
   head: number;
@@ -378,9 +386,27 @@ export interface BlockRequest {
    * For pooled and overview: at most this many rows and columns.
    */
   size?: number;
+  /**
+   * For tile: a cell is 2^level queries by as many keys.
+   */
+  level?: number;
+  /**
+   * For tile: row and column among the tiles of the level, each 256 cells high and wide but for the last.
+   *
+   * @minItems 2
+   * @maxItems 2
+   */
+  tile?: number[];
+  /**
+   * For column: a half-open range of keys.
+   *
+   * @minItems 2
+   * @maxItems 2
+   */
+  keys?: number[];
   measure?: Measure;
   /**
-   * For pooled: between words.
+   * For pooled and tile: between words.
    */
   positions?: "words";
   /**
@@ -420,6 +446,13 @@ export interface Block {
 export interface Refusal {
   ok: false;
   error: string;
+}
+/**
+ * What takes long is computed in slices: so much of it is done, and it goes on when it is asked for again.
+ */
+export interface Unfinished {
+  ok: false;
+  part: number;
 }
 /**
  * A widget without its kernel: state, meta, thumbnails and the blocks that fit a budget.

@@ -198,6 +198,8 @@ function makeBlocks(given: Given, heads: HeadOf): Blocks {
       return heads(l, h)[what.replace("_vectors", "") as "query" | "key" | "value" | "output"];
     },
     pooled: () => null,
+    tile: () => null,
+    column: () => null,
     heads: (request) => given.headNumbers?.(request) ?? null,
     mean: (l, h) => {
       const { rows, columns, data } = heads(l, h).weights;

@@ -22,7 +22,7 @@ describe("blocks", () => {
     const results = await fetch(snapshot.blocks.map(({ request }) => request));
     expect(results.length).toBeGreaterThan(10);
     results.forEach((result, i) => {
-      if ("error" in result) throw new Error(result.error);
+      if (!("data" in result)) throw new Error(JSON.stringify(result));
       expect(result.shape).toEqual(snapshot.blocks[i]?.block.shape);
       expect(Array.from(result.data)).toEqual(expected[i]?.map(python));
     });

@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { BlockStore, bandRows, type Result, requestKey } from "../../src/data/store.js";
+import {
+  BlockStore,
+  bandRows,
+  type Result,
+  requestKey,
+  type Unfinished,
+} from "../../src/data/store.js";
 import type { BlockRequest, Request, StreamMeta } from "../../src/protocol/generated.js";
 
 const stream = { name: "decoder" } as StreamMeta;
@@ -7,14 +13,14 @@ const stream = { name: "decoder" } as StreamMeta;
 /** A kernel that answers when told to. */
 class Kernel {
   readonly asked: Request[][] = [];
-  private readonly answers: ((results: Result[]) => void)[] = [];
+  private readonly answers: ((results: (Result | Unfinished)[]) => void)[] = [];
 
   readonly fetch = (requests: readonly Request[]) => {
     this.asked.push([...requests]);
-    return new Promise<readonly Result[]>((resolve) => this.answers.push(resolve));
+    return new Promise<readonly (Result | Unfinished)[]>((resolve) => this.answers.push(resolve));
   };
 
-  async answer(make: (request: Request) => Result = weights): Promise<void> {
+  async answer(make: (request: Request) => Result | Unfinished = weights): Promise<void> {
     const batch = this.asked[this.asked.length - this.answers.length] as Request[];
     this.answers.shift()?.(batch.map(make));
     await new Promise((resolve) => setTimeout(resolve));
@@ -151,6 +157,30 @@ describe("the block store", () => {
     store.begin();
     blocks.weights(0, 1).row(2);
     expect(store.failed).toBeNull();
+  });
+
+  it("asks again for what is not finished, as long as a frame wants it", async () => {
+    const kernel = new Kernel();
+    let arrivals = 0;
+    const store = new BlockStore(kernel.fetch, () => arrivals++);
+    const blocks = store.view(stream, { numQueries: 900, numKeys: 900 });
+    const frame = (wanted: boolean) => {
+      store.begin();
+      const tile = wanted ? blocks.tile(0, 1, 2, [0, 0]) : null;
+      store.flush();
+      return tile;
+    };
+    frame(true);
+    await kernel.answer(() => ({ part: 0.4 }));
+    expect(arrivals).toBe(1);
+    expect(frame(true)).toBeNull();
+    expect(kernel.asked.length).toBe(2);
+    await kernel.answer(() => ({ part: 0.8 }));
+    frame(false);
+    expect(kernel.asked.length).toBe(2);
+    frame(true);
+    await kernel.answer(() => ({ shape: [1, 2], data: new Float32Array([0.25, 0.5]) }));
+    expect(Array.from(frame(true)?.data ?? [])).toEqual([0.25, 0.5]);
   });
 
   it("turns a rejected fetch into a reason, and is silent once disposed", async () => {
