@@ -41,8 +41,8 @@ function read(recorded: Thumbnails, drawing: Drawing, blocks: Blocks) {
       else waiting++;
     }
     for (let n = 0; n < layer.num_heads; n++) {
-      if (measure === "weights") heads.push(weightsOf(recorded.get(layer.layer, n)));
-      else heads.push(found && head(found, n));
+      const thumbnail = measure === "weights" ? recorded.get(layer.layer, n) : null;
+      heads.push(thumbnail ? weightsOf(thumbnail) : found && head(found, n));
     }
   }
   const shown = [...notes].slice(0, 2);

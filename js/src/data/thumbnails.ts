@@ -52,7 +52,8 @@ export class Thumbnails {
     return first + head;
   }
 
-  get(layer: number, head: number): Thumbnail {
+  /** Null while it has not come. Once more have come these are other thumbnails: pictures are kept by them. */
+  get(layer: number, head: number): Thumbnail | null {
     const { offset, rows, columns } = this.stream.overview;
     const start = offset + this.index(layer, head) * rows * columns;
     const data = this.bytes.subarray(start, start + rows * columns);

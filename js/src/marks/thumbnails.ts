@@ -206,6 +206,11 @@ export function composeThumbnails(
     const area = cell.width * cell.height;
     if (scratch.length < area) scratch = new Uint8Array(area);
     const head = thumbnails.get(cell.layer, cell.head);
+    if (!head) {
+      // Its place is kept, so that nothing moves when it comes.
+      fillRect(pixels, width, cell, none);
+      continue;
+    }
     if (sinkAside && rest.length !== head.data.length) {
       rest = new Uint8ClampedArray(head.data.length);
     }
@@ -224,8 +229,15 @@ export function composeThumbnails(
   return { width, height, data: new Uint8ClampedArray(pixels.buffer) };
 }
 
-/** One thumbnail as pixels of its own size, for enlarging. */
-export function thumbnailPixels(thumbnail: Thumbnail, { theme, sinkAside }: Shading): Pixels {
+/** One thumbnail as pixels of its own size, for enlarging; one that has not come is a blank. */
+export function thumbnailPixels(
+  thumbnail: Thumbnail | null,
+  { theme, sinkAside }: Shading,
+): Pixels {
+  if (!thumbnail) {
+    const blank = new Uint8ClampedArray([...parseHex(theme.raised), 255]);
+    return { width: 1, height: 1, data: blank };
+  }
   const { rows, columns, data } = sinkAside ? withoutFirstKey(thumbnail) : thumbnail;
   const colours = packed(theme.sequential);
   const pixels = new Uint32Array(rows * columns);

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { requestKey } from "../../src/data/store.js";
-import { Thumbnails } from "../../src/data/thumbnails.js";
+import { type Thumbnail, Thumbnails } from "../../src/data/thumbnails.js";
 import { kernelFetch, snapshotFetch } from "../../src/protocol/client.js";
 import { decodeBase64, decodeBlock } from "../../src/protocol/decode.js";
 import type { Snapshot } from "../../src/protocol/generated.js";
@@ -79,7 +79,7 @@ describe("thumbnails", () => {
       const thumbnails = new Thumbnails(stream, overview);
       for (const { layer, num_heads } of stream.layers) {
         for (let head = 0; head < num_heads; head++) {
-          const { data, rows, columns } = thumbnails.get(layer, head);
+          const { data, rows, columns } = thumbnails.get(layer, head) as Thumbnail;
           expect(data.length).toBe(rows * columns);
           const top = thumbnails.top(layer, head);
           if (!top) throw new Error("the fixture has links");

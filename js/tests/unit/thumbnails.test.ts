@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { Thumbnail } from "../../src/data/thumbnails.js";
 import { composeThumbnails, resample, withoutFirstKey } from "../../src/marks/thumbnails.js";
 import { themes } from "../../src/styles/theme.js";
 import { attentionScene } from "./attention-scene.js";
@@ -56,7 +57,7 @@ test("a composed cell shows its own head's colours and leaves the rest transpare
   const size = { width: 40, height: 20, hairline: 1 };
   const shading = { theme: themes.light, sinkAside: false };
   const { data } = composeThumbnails(thumbnails, [cell], size, shading);
-  const shades = resample(thumbnails.get(1, 2), 11, 9);
+  const shades = resample(thumbnails.get(1, 2) as Thumbnail, 11, 9);
   const at = (x: number, y: number) =>
     Array.from(data.slice(4 * (y * 40 + x), 4 * (y * 40 + x) + 4));
   for (const [x, y] of [
@@ -71,4 +72,21 @@ test("a composed cell shows its own head's colours and leaves the rest transpare
   expect(at(3, 3)[3]).toBe(255);
   expect(at(2, 3)[3]).toBe(0);
   expect(at(16, 3)[3]).toBe(0);
+});
+
+test("a head whose thumbnail has not come keeps its place", () => {
+  const { thumbnails } = attentionScene({ numHeads: 3 });
+  const cell = { layer: 1, head: 2, x: 4, y: 3, width: 11, height: 9 };
+  const later = Object.assign(Object.create(thumbnails), { get: () => null });
+  const size = { width: 40, height: 20, hairline: 1 };
+  const { data } = composeThumbnails(later, [cell], size, {
+    theme: themes.light,
+    sinkAside: false,
+  });
+  const inside = new Set<string>();
+  for (let y = 3; y < 12; y++) {
+    for (let x = 4; x < 15; x++)
+      inside.add(data.slice(4 * (y * 40 + x), 4 * (y * 40 + x + 1)).join());
+  }
+  expect([...inside]).toEqual(["246,247,249,255"]);
 });
