@@ -9,6 +9,7 @@ import torch
 
 from attnwidget.rows import BLOCK_BYTES, weight_rows
 from attnwidget.selection import Axis
+from attnwidget.slices import finish, share_of, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,8 +17,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.layer import Layer
+    from attnwidget.slices import Slices
 
-__all__ = ["OVERVIEW_EXACT_ROWS", "OVERVIEW_SAMPLE_ROWS", "overview", "overview_rows", "survey"]
+__all__ = [
+    "OVERVIEW_EXACT_ROWS",
+    "OVERVIEW_SAMPLE_ROWS",
+    "overview",
+    "overview_rows",
+    "survey",
+    "survey_slices",
+]
 
 # Up to this many query rows an overview reads every row; beyond it, about OVERVIEW_SAMPLE_ROWS evenly spaced ones, so
 # that a thumbnail of a very long input costs no more than that of an 8,192-token one. A lone bright query can be
@@ -76,6 +85,15 @@ def overview(layer: Layer, size: int, lengths: Tensor | None = None) -> Tensor:
 
 def survey(layer: Layer, size: int, lengths: Tensor | None = None) -> Survey:
     """Read every head once; beyond ``OVERVIEW_EXACT_ROWS`` query rows, an even sample of them."""
+    return finish(survey_slices(layer, size, lengths))
+
+
+def survey_slices(layer: Layer, size: int, lengths: Tensor | None = None) -> Slices[Survey]:
+    """Return `survey` as a computation in slices."""
+    return within(layer, _survey(layer, size, lengths))
+
+
+def _survey(layer: Layer, size: int, lengths: Tensor | None) -> Slices[Survey]:
     parts = overview_rows(layer.n_query, size)
     columns = bins(layer.n_key, min(size, layer.n_key))
     # Where each row of the overview stands among the rows that are read; neighbouring bins may share a row.
@@ -87,7 +105,14 @@ def survey(layer: Layer, size: int, lengths: Tensor | None = None) -> Survey:
     found = []
     for first in range(0, layer.num_heads, group):
         heads = Axis(range(first, min(first + group, layer.num_heads)))
-        found.append(_survey_heads(layer, heads, queries, spans, columns, lengths=lengths))
+        work = _survey_heads(layer, heads, queries, spans, columns, lengths=lengths)
+        found.append(
+            (
+                yield from share_of(
+                    work, first / layer.num_heads, (first + len(heads)) / layer.num_heads
+                )
+            )
+        )
     pooled, top, first_key = (torch.cat(tensors) for tensors in zip(*found, strict=True))
     return Survey(pooled, top, first_key)
 
@@ -100,7 +125,7 @@ def _survey_heads(
     columns: list[range],
     *,
     lengths: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> Slices[tuple[Tensor, Tensor, Tensor]]:
     device = layer.device
     skip = min(1, layer.n_key - 1)
     tall = torch.zeros((len(heads), len(spans), layer.n_key), device=device)
@@ -120,6 +145,7 @@ def _survey_heads(
         others = weights[:, :, max(0, skip - keys.start) :]
         if others.shape[2]:
             strongest[some, rows] = others.amax(2)
+        yield (some.start + (some.stop - some.start) * rows.stop / len(queries)) / len(heads)
     top, tied = _top(tall, strongest, queries, spans)
     for place in tied:
         ((_, _, keys, weights),) = _blocks(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.layer import Layer
+    from attnwidget.slices import Slices
 
 __all__ = ["BLOCK_BYTES", "RowCache", "WeightRows", "output", "weight_block", "weight_rows"]
 
@@ -173,6 +174,16 @@ class RowCache:
             held = (self._maximum, self._total, self._uniform)
             found = [queries.take(heads.take(tensor, 0), 1) for tensor in held]
         return found[0], found[1], found[2]
+
+    def slices(self, layer: Layer, heads: Axis, queries: Axis) -> Slices[None]:
+        """Read the rows that are not known yet, block by block, so that `rows` finds them."""
+        rows_a_slice = max(1, BLOCK_BYTES // (4 * layer.n_key))
+        for place in range(len(heads)):
+            head = heads.part(place, place + 1)
+            for start in range(0, len(queries), rows_a_slice):
+                self.rows(layer, head, queries.part(start, start + rows_a_slice))
+                done = min(len(queries), start + rows_a_slice) / len(queries)
+                yield (place + done) / len(heads)
 
     def _read(self, layer: Layer, heads: Axis, queries: Axis) -> None:
         for rows in weight_rows(layer, heads, queries):

@@ -14,7 +14,7 @@ from attnwidget.finding.labels import Label, labels
 from attnwidget.finding.measures import lengths
 from attnwidget.finding.reading import Sight, blocks, query_blocks
 from attnwidget.finding.sums import Patterns, Sums
-from attnwidget.softmax import exact
+from attnwidget.slices import finish, share_of, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.attention import Stream
+    from attnwidget.layer import Layer
+    from attnwidget.selection import Axis
+    from attnwidget.slices import Slices
 
     Numbers = NDArray[np.float64]
 
-__all__ = ["LayerScores", "StreamScores", "score_stream"]
+__all__ = ["LayerScores", "StreamScores", "score_slices", "score_stream"]
 
 # A row with less than this left outside of the sink has nothing there that could be shared out.
 FLOOR = 1e-6
@@ -111,30 +114,47 @@ def score_stream(
     Raises:
         ValueError: If a layer cannot give the measure.
     """
+    work = score_slices(stream, sink, measure)
+    if progress is None:
+        return finish(work)
+    return finish(_told(work, progress))
+
+
+def _told(work: Slices[StreamScores], progress: Callable[[float], None]) -> Slices[StreamScores]:
+    while True:
+        try:
+            part = next(work)
+        except StopIteration as end:
+            progress(1.0)
+            found: StreamScores = end.value
+            return found
+        progress(part)
+        yield part
+
+
+def score_slices(
+    stream: Stream, sink: Sequence[int] | None = None, measure: str = "weights"
+) -> Slices[StreamScores]:
+    """Return `score_stream` as a computation in slices; arguments and errors are the same, the latter come first."""
     facts = Facts.of(stream, sink)
-    scales = [lengths(layer, measure) for layer in stream]
+    return _score(stream, facts, [lengths(layer, measure) for layer in stream], measure)
+
+
+def _score(
+    stream: Stream, facts: Facts, scales: Sequence[Tensor | None], measure: str
+) -> Slices[StreamScores]:
     sights = [Sight(layer, one_sequence=facts.offset is not None) for layer in stream]
     gathered = [_Gathered(layer.num_heads) for layer in stream]
     num_heads = max(layer.num_heads for layer in stream)
     for queries in query_blocks(num_heads, facts.n_query, facts.n_key):
-        patterns: dict[torch.device, Patterns] = {}
-        grounds: dict[tuple[object, ...], _Ground] = {}
-        for layer, sight, scale, sums in zip(stream, sights, scales, gathered, strict=True):
-            with exact(layer):
-                device = layer.device
-                if device not in patterns:
-                    patterns[device] = Patterns(facts, queries, device)
-                key = (device, *sight.key)
-                if key not in grounds:
-                    grounds[key] = _Ground.of(patterns[device], sight.of(queries))
-                ground = grounds[key]
-                for some, rows, keys, weights in blocks(layer, queries):
-                    if scale is not None:
-                        weights.mul_(scale[some, None, keys])
-                        weights.div_(weights.sum(-1, keepdim=True).clamp(min=1e-30))
-                    sums.add(some, patterns[device].sums(weights, rows, keys), ground, rows)
-        if progress is not None:
-            progress((queries.indices[-1] + 1) / facts.n_query)
+        start, count = queries.indices[0], len(queries)
+        shared = _Shared(facts, queries)
+        for place, layer in enumerate(stream):
+            work = _add(gathered[place], layer, sights[place], scales[place], shared)
+            done = start + place * count / len(stream), start + (place + 1) * count / len(stream)
+            yield from share_of(
+                within(layer, work), done[0] / facts.n_query, done[1] / facts.n_query
+            )
     layers = tuple(
         sums.finish(layer.layer, facts) for layer, sums in zip(stream, gathered, strict=True)
     )
@@ -143,6 +163,43 @@ def score_stream(
         if name not in absent and all(np.isnan(layer.values[:, place]).all() for layer in layers):
             absent[name] = _NOBODY
     return StreamScores(stream.name, layers, facts.sink, measure, absent)
+
+
+def _add(
+    gathered: _Gathered, layer: Layer, sight: Sight, scale: Tensor | None, shared: _Shared
+) -> Slices[None]:
+    """Add a block of queries of one layer."""
+    patterns = shared.patterns(layer.device)
+    ground = shared.ground(layer.device, sight)
+    for some, rows, keys, weights in blocks(layer, shared.queries):
+        if scale is not None:
+            weights.mul_(scale[some, None, keys])
+            weights.div_(weights.sum(-1, keepdim=True).clamp(min=1e-30))
+        gathered.add(some, patterns.sums(weights, rows, keys), ground, rows)
+        yield some.stop / layer.num_heads
+
+
+class _Shared:
+    """What layers have in common for a block of queries: the patterns, and what there is to see."""
+
+    def __init__(self, facts: Facts, queries: Axis) -> None:
+        self.queries = queries
+        self._facts = facts
+        self._patterns: dict[torch.device, Patterns] = {}
+        self._grounds: dict[tuple[object, ...], _Ground] = {}
+
+    def patterns(self, device: torch.device) -> Patterns:
+        """Return the patterns on a device."""
+        if device not in self._patterns:
+            self._patterns[device] = Patterns(self._facts, self.queries, device)
+        return self._patterns[device]
+
+    def ground(self, device: torch.device, sight: Sight) -> _Ground:
+        """Return what layers that see the same see."""
+        key = (device, *sight.key)
+        if key not in self._grounds:
+            self._grounds[key] = _Ground.of(self.patterns(device), sight.of(self.queries))
+        return self._grounds[key]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
