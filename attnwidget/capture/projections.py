@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
+from attnwidget.capture.tensors import local_part
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -33,6 +35,7 @@ _UNSEEN = (
     "projection could not be told."
 )
 _ADAPTER = "its output projection is wrapped by an adapter: merge it first, for instance with model.merge_and_unload()."
+_HALVES = "its output projection is split within a head among the processes that share the model."
 _WINDOWS = "it attends within windows, whose output projection is not told."
 
 
@@ -46,12 +49,14 @@ class _Candidate:
         given: Some rows of what it was given, ``[row, num_heads * value_dim]``; none for one that belongs to the
             attention by contract.
         rows: Which queries of the call they are.
+        first: The first column of the map that ``weight`` has; another process may hold those before it.
     """
 
     path: str
     weight: Tensor
     given: Tensor | None
     rows: tuple[int, ...]
+    first: int = 0
 
 
 @dataclass(slots=True)
@@ -130,7 +135,8 @@ class Projections:
                 start = waiting.row * waiting.queries if waiting.row < batch else 0
                 picked = [start + row for row in rows]
                 vectors = given.detach().reshape(-1, waiting.width)[picked].clone()
-                found.append(_Candidate(path, _weight(module), vectors, rows))
+                weight, first = _weight(module)
+                found.append(_Candidate(path, weight, vectors, rows, first))
 
         return hook
 
@@ -163,7 +169,7 @@ def value_norms(
                 return None, _ADAPTER
             if not candidate.weight.is_floating_point() or candidate.weight.is_meta:
                 return None, _UNSEEN
-            return _norms(layer, candidate.weight), None
+            return _norms(layer, candidate)
     return None, _UNSEEN
 
 
@@ -177,20 +183,29 @@ def _is_output(given: Tensor, layer: Layer, rows: list[tuple[int, int]]) -> bool
     return bool((output - seen).norm() <= tolerance * seen.norm().clamp(min=1e-12))
 
 
-def _norms(layer: Layer, weight: Tensor) -> Tensor:
-    """Return ``‖value · W_h‖`` for each head and key.
+def _norms(layer: Layer, candidate: _Candidate) -> tuple[Tensor | None, str | None]:
+    """Return ``‖value · W_h‖`` for each head and key, NaN where another process holds ``W_h``.
 
     With ``W_hᵀ = Q R`` that is ``‖R · value‖``, a quarter of the work of the products themselves.
     """
-    value = layer.value
+    value, weight = layer.value, candidate.weight
     assert value is not None  # noqa: S101  (the caller has looked)
+    width = value.shape[-1]
+    count = weight.shape[1] // width
+    # What is split along with the heads has just theirs; what is given all of them, a slice of its own.
+    first = 0 if count == layer.num_heads else candidate.first // width
+    if weight.shape[1] % width or candidate.first % width:
+        return None, _HALVES
     share = layer.num_heads // len(value)
     with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
-        parts = weight.float().reshape(len(weight), layer.num_heads, -1).movedim(1, 0)
+        parts = weight.float().reshape(len(weight), count, -1).movedim(1, 0)
         small = torch.linalg.qr(parts.contiguous(), mode="r").R
-        own = value.to(small).repeat_interleave(share, dim=0)
-        norms: Tensor = torch.linalg.vector_norm(own @ small.mT, dim=-1)
-    return norms.to(layer.device)
+        own = value.to(small).repeat_interleave(share, dim=0)[first : first + count]
+        norms = torch.full(
+            (layer.num_heads, value.shape[1]), torch.nan, device=small.device, dtype=small.dtype
+        )
+        norms[first : first + count] = torch.linalg.vector_norm(own @ small.mT, dim=-1)
+    return norms.to(layer.device), None
 
 
 def _is_linear(module: nn.Module) -> bool:
@@ -198,9 +213,10 @@ def _is_linear(module: nn.Module) -> bool:
     return type(module).forward in {nn.Linear.forward, Conv1D.forward}
 
 
-def _weight(module: nn.Module) -> Tensor:
+def _weight(module: nn.Module) -> tuple[Tensor, int]:
+    """Return the map's ``[hidden, column]`` that this process holds, and which is its first column."""
     weight: Tensor = module.weight.detach()  # type: ignore[operator]
-    return weight.T if isinstance(module, Conv1D) else weight
+    return local_part(weight.T if isinstance(module, Conv1D) else weight, 1)
 
 
 def _inside(path: str, parent: str) -> bool:

@@ -25,6 +25,7 @@ from attnwidget.capture.pieces import alike, cut, join, join_trouble, ordered
 from attnwidget.capture.places import lie
 from attnwidget.capture.projections import Projections
 from attnwidget.capture.solve import UnreadableError, solve
+from attnwidget.capture.tensors import addresses
 from attnwidget.capture.towers import (
     Tower,
     batch_size,
@@ -66,7 +67,7 @@ class Recorder(Course):
         self.broken: dict[str, str] = {}
         self.undropped: dict[str, None] = {}
         self._blocks: dict[str, tuple[nn.Module, Tensor]] = {}
-        self._tap = FunctionTap(self, frozenset(p.data_ptr() for p in model.parameters()))
+        self._tap = FunctionTap(self, frozenset(addresses(model)))
         self._shared = Shared()
         self._attending = may_attend(model)
         self.projections = Projections(model, self._attending)

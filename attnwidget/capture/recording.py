@@ -13,6 +13,7 @@ from attnwidget.capture.finish import finished
 from attnwidget.capture.inputs import prepare
 from attnwidget.capture.lengths import check_length, too_long
 from attnwidget.capture.options import check_options
+from attnwidget.capture.ranks import sharing
 from attnwidget.capture.recorder import Recorder
 from attnwidget.capture.towers import Hints
 from attnwidget.capture.wrappers import entrance, most_tokens, own_tokenizer, plainly, unwrapped
@@ -104,6 +105,9 @@ def recording(
     search the beam's, in assisted decoding without the drafts that were refused). The last token that is generated is
     not in it, as the model was never asked what follows it.
 
+    Of a model that several processes share by tensor parallelism (``tp_plan``), each records its own heads. Run the same
+    block on all of them: at its end they put their heads together, and each gets the record of all.
+
     Args:
         model: A Hugging Face model, or a module that holds one.
         tokenizer: Labels the tokens. Without one, the tokenizer saved beside a local model is used, else token ids.
@@ -117,6 +121,7 @@ def recording(
         ValueError: At the end of the block if nothing could be recorded: no forward pass ran, the model has no
             attention, its attention was not recognised, it ran several times, or it cannot be told which passes led to
             what ``generate`` returned. Inside the block if there are several rows and ``batch`` does not say which.
+        RuntimeError: At the end of the block if another process that shares the model has no record of its heads.
 
     Warns:
         UserWarning: If some of the model's attention could not be recorded; it names the modules.
@@ -175,6 +180,7 @@ def capture(
 
     Raises:
         ValueError: If the inputs are empty, ambiguous or do not fit together, or if nothing could be recorded.
+        RuntimeError: If another process that shares the model (see `recording`) has no record of its heads.
         TypeError: If ``model`` is no module or ``inputs`` is nothing that can be understood.
 
     Example:
@@ -213,16 +219,18 @@ def _recorded(
 ) -> Iterator[Recording]:
     handle = Recording()
     recorder = Recorder(entrance(model), batch=batch, device=device)
-    recorder.start()
-    try:
-        yield handle
-    except BaseException as error:
-        object.__setattr__(handle, "_state", f"the block raised {type(error).__name__}")
-        raise
-    finally:
-        recorder.stop()
-    object.__setattr__(handle, "_state", "the model's attention could not be recorded")
-    object.__setattr__(handle, "_finished", finished(recorder, unwrapped(model), tokenizer, hints))
+    with sharing(recorder.model) as whole:
+        recorder.start()
+        try:
+            yield handle
+        except BaseException as error:
+            object.__setattr__(handle, "_state", f"the block raised {type(error).__name__}")
+            raise
+        finally:
+            recorder.stop()
+        object.__setattr__(handle, "_state", "the model's attention could not be recorded")
+        record = finished(recorder, unwrapped(model), tokenizer, hints)
+        object.__setattr__(handle, "_finished", whole(record))
 
 
 def _check_model(model: Any) -> None:

@@ -9,9 +9,20 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from torch import nn
+    from collections.abc import Iterator
 
-__all__ = ["ACCEPTED", "UNBATCHED", "as_tensor", "batched", "device_of", "placed"]
+    from torch import Tensor, nn
+
+__all__ = [
+    "ACCEPTED",
+    "UNBATCHED",
+    "addresses",
+    "as_tensor",
+    "batched",
+    "device_of",
+    "local_part",
+    "placed",
+]
 
 # Number of axes without the batch, for the inputs people cut out of a batch most.
 UNBATCHED = {"pixel_values": 3, "input_features": 2, "input_values": 1, "inputs_embeds": 2}
@@ -88,3 +99,21 @@ def device_of(model: nn.Module) -> torch.device:
         if device is not None:
             return torch.device(device)
     return torch.device("cpu")
+
+
+def local_part(tensor: Any, axis: int) -> tuple[Tensor, int]:
+    """Return the part that this process holds of a tensor which several share, and where along ``axis`` it begins."""
+    if not hasattr(tensor, "to_local"):
+        return tensor, 0
+    first = 0
+    for place, placement in enumerate(tensor.placements):
+        if placement.is_shard(axis):
+            mesh = tensor.device_mesh
+            first += mesh.get_local_rank(place) * -(-tensor.shape[axis] // mesh.size(place))
+    return tensor.to_local(), first
+
+
+def addresses(model: nn.Module) -> Iterator[int]:
+    """Say where the parameters of a model lie in memory, of one that several processes share the part that is here."""
+    for parameter in model.parameters():
+        yield local_part(parameter.detach(), 0)[0].data_ptr()
