@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import sys
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from attnwidget.page import FROZEN_BYTES, frame
 from attnwidget.sizes import parse_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Freezing"]
 
@@ -84,7 +85,12 @@ class Freezing:
             RuntimeError: If it stands in another widget, whose output is not ours to replace.
         """
         if self._display_id is None:
-            message = "This widget stands inside another one, so it has no output of its own to replace: call view.freeze() in a cell."
+            where = (
+                "In marimo a widget"
+                if _in_marimo()
+                else "This widget stands inside another one, so it"
+            )
+            message = f"{where} has no output of its own to replace: call view.freeze() in a cell, which shows the copy there."
             raise RuntimeError(message)
         bundle = self._frozen_bundle(FROZEN_BYTES, height)
         _show(bundle, display_id=self._display_id, update=True)
@@ -95,10 +101,20 @@ class Freezing:
         document = self._page(budget - AROUND, framed=True)
         return {"text/plain": title, "text/html": frame(document, title=title, height=height)}
 
-    def _live_bundle(self) -> Mapping[str, Any]:
+    def _live_bundle(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         bundle = self._repr_mimebundle_()
-        data: dict[str, Any] = bundle[0] if isinstance(bundle, tuple) else bundle
-        return {**data, "text/plain": f"{self!r}\n{GONE}"}
+        # Colab finds in the metadata which widget manager to load.
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return {**data, "text/plain": f"{self!r}\n{GONE}"}, metadata
+
+    @property
+    def _display_(self) -> Callable[[], Any] | None:
+        """What marimo asks first, and calls where it finds a method; else it shows the live widget."""
+        return self._marimo_copy if self._always_frozen else None
+
+    def _marimo_copy(self) -> Any:
+        """Return the frozen copy as marimo shows HTML: it reads neither display ids nor what IPython would call."""
+        return sys.modules["marimo"].Html(self._frozen_bundle(FROZEN_BYTES)["text/html"])
 
     def _ipython_display_(self) -> None:
         """Show the widget under a display id; what a cell's last line gives is shown without one."""
@@ -109,10 +125,16 @@ class Freezing:
         if self._display_id is None or self._is_frozen:
             # An output under the same id would bring the frozen one back to life.
             self._display_id, self._is_frozen = uuid4().hex, False
-        _show(self._live_bundle(), display_id=self._display_id)
+        data, metadata = self._live_bundle()
+        _show(data, metadata=metadata, display_id=self._display_id)
         note = _NOTE.format(words=html.escape(f"{self!r}: {GONE}"))
         _show({"text/html": note, "text/plain": ""})
 
 
 def _show(bundle: Mapping[str, Any], **options: Any) -> None:
     display(bundle, raw=True, **options)  # type: ignore[no-untyped-call]
+
+
+def _in_marimo() -> bool:
+    marimo = sys.modules.get("marimo")
+    return marimo is not None and bool(marimo.running_in_notebook())

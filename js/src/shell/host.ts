@@ -1,6 +1,22 @@
 import { type ReadonlySignal, signal } from "@preact/signals-core";
 import { outerFrame } from "./frame.js";
 
+/** What an element stands in; marimo has each output in a shadow tree. It may be of the page around this one. */
+function around(element: Element): Element | null {
+  return element.parentElement ?? (element.getRootNode() as Partial<ShadowRoot>).host ?? null;
+}
+
+/** How light a CSS colour is, 0 to 255; null when what is behind it shows through. */
+function luminance(colour: string): number | null {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d");
+  if (!canvas) return null;
+  // The browser reads every notation there is: rgb(), color(), oklch() …
+  canvas.fillStyle = colour;
+  canvas.fillRect(0, 0, 1, 1);
+  const [r = 0, g = 0, b = 0, alpha = 0] = canvas.getImageData(0, 0, 1, 1).data;
+  return alpha > 127 ? 0.2126 * r + 0.7152 * g + 0.0722 * b : null;
+}
+
 /** What a page says of itself, or what is painted behind the element; null when it shows what is behind the page. */
 function pageIsDark(element: Element): boolean | null {
   const { body, documentElement } = element.ownerDocument;
@@ -11,13 +27,9 @@ function pageIsDark(element: Element): boolean | null {
   }
   if (body.classList.contains("vscode-light")) return false;
   // Colab, marimo and plain pages: what is really painted behind the widget decides.
-  for (let at: Element | null = element; at; at = at.parentElement) {
-    const [r = 0, g = 0, b = 0, alpha = 1] = (
-      getComputedStyle(at).backgroundColor.match(/[\d.]+/g) ?? []
-    ).map(Number);
-    if (getComputedStyle(at).backgroundColor.startsWith("rgb") && alpha > 0.5) {
-      return 0.2126 * r + 0.7152 * g + 0.0722 * b < 110;
-    }
+  for (let at: Element | null = element; at; at = around(at)) {
+    const painted = luminance(getComputedStyle(at).backgroundColor);
+    if (painted !== null) return painted < 110;
   }
   return documentElement.getAttribute("theme") === "dark" ? true : null;
 }
