@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from browser.lab import Notebook, Widget
+
 HERE = "tests/browser"
 
 
@@ -50,6 +52,27 @@ def lab(chromium: Browser, lab_server: LabServer) -> Iterator[Lab]:
     page = Lab(chromium, lab_server)
     yield page
     page.close()
+
+
+@pytest.fixture(scope="module")
+def notebook(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Notebook]:
+    """The notebook of a test file's ``CELLS``, all of them run, in a window of its ``WINDOW``."""
+    lab.set_viewport(*getattr(request.module, "WINDOW", (1400, 1000)))
+    notebook = lab.notebook(request.module.CELLS)
+    notebook.run_all()
+    yield notebook
+    notebook.close()
+
+
+@pytest.fixture
+def widget(request: pytest.FixtureRequest, notebook: Notebook) -> Widget:
+    """What the cell that ends in ``view`` shows, with the selection that the file's ``RESET`` brings back."""
+    ends = [cell.strip().splitlines()[-1] for cell in request.module.CELLS]
+    widget = notebook.widget(ends.index("view"))
+    widget.leave()
+    notebook.execute(request.module.RESET)
+    widget.settle()
+    return widget
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from browser.lab import Lab, Notebook, Widget
 
 IT = 10
@@ -21,28 +19,12 @@ texts = "the cat sat on the mat because it was tired", "the old dog sat on the m
 comparison = aw.compare(*(aw.capture(model, text, tokenizer) for text in texts))
 comparison
 """
-SHOW = "view = comparison.view()\nview"
-
-
-@pytest.fixture(scope="module")
-def notebook(lab: Lab) -> Iterator[Notebook]:
-    lab.set_viewport(1560, 1300)
-    notebook = lab.notebook([RECORDS, SHOW], name="comparison")
-    notebook.run_all()
-    yield notebook
-    notebook.close()
-
-
-@pytest.fixture
-def widget(notebook: Notebook) -> Widget:
-    widget = notebook.widget(1)
-    widget.leave()
-    notebook.execute(
-        "view.view, view.form, view.layer, view.heads, view.arrange = 'all', 'lines', 2, [1], 'rank'\n"
-        "view.query, view.key, view.measure = None, None, 'weights'"
-    )
-    widget.settle()
-    return widget
+CELLS = [RECORDS, "view = comparison.view()\nview"]
+RESET = """
+view.view, view.form, view.layer, view.heads, view.arrange = "all", "lines", 2, [1], "rank"
+view.query, view.key, view.measure = None, None, "weights"
+"""
+WINDOW = (1560, 1300)
 
 
 def test_a_comparison_shows_itself_as_the_last_line_of_a_cell(notebook: Notebook) -> None:

@@ -5,11 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from browser.lab import Lab, Notebook, Widget
 
 IT, CAT = 8, 2
@@ -22,29 +18,13 @@ view = aw.view(model, "The cat sat on the mat because it was tired", tokenizer=t
 answer = module.answer
 view
 """
+CELLS = [SHOW]
+WINDOW = (1560, 1300)
 RESET = """
 module.answer = answer
 view.view, view.form, view.layer, view.heads, view.compare = "all", "lines", 0, [0], []
 view.query, view.key = None, None
 """
-
-
-@pytest.fixture(scope="module")
-def notebook(lab: Lab) -> Iterator[Notebook]:
-    lab.set_viewport(1560, 1300)
-    notebook = lab.notebook([SHOW], name="details")
-    notebook.run(0)
-    yield notebook
-    notebook.close()
-
-
-@pytest.fixture
-def widget(notebook: Notebook) -> Widget:
-    widget = notebook.widget(0)
-    widget.leave()
-    notebook.execute(RESET)
-    widget.settle()
-    return widget
 
 
 def test_the_status_says_the_records_own_weight(notebook: Notebook, widget: Widget) -> None:

@@ -8,7 +8,6 @@ import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from browser.lab import Lab, Notebook, Widget
@@ -20,38 +19,12 @@ model, tokenizer = aw.pocket()
 view = aw.view(model, "The cat sat on the mat because it was tired", tokenizer=tokenizer)
 view
 """
-START = {
-    "score": None,
-    "ranking": None,
-    "other_score": None,
-    "without_sink": False,
-    "threshold": None,
-    "arrange": "layers",
-    "view": "all",
-    "layer": 0,
-    "heads": [0],
-    "query": None,
-    "key": None,
-    "compare": [],
-}
-
-
-@pytest.fixture(scope="module")
-def notebook(lab: Lab) -> Iterator[Notebook]:
-    notebook = lab.notebook([SHOW])
-    notebook.run(0)
-    yield notebook
-    notebook.close()
-
-
-@pytest.fixture
-def widget(notebook: Notebook) -> Widget:
-    widget = notebook.widget(0)
-    widget.leave()
-    for name, value in START.items():
-        notebook.execute(f"view.{name} = {value!r}")
-    widget.settle()
-    return widget
+CELLS = [SHOW]
+RESET = """
+view.score, view.ranking, view.other_score, view.without_sink = None, None, None, False
+view.threshold, view.arrange, view.view, view.layer, view.heads = None, "layers", "all", 0, [0]
+view.query, view.key, view.compare = None, None, []
+"""
 
 
 def choose(widget: Widget, what: str, value: str) -> None:
@@ -62,7 +35,7 @@ def choose(widget: Widget, what: str, value: str) -> None:
 def names(widget: Widget) -> list[str]:
     """The heads that a screen reader finds in the model view, in their order on the page."""
     expect(widget.panel("model").locator(".aw-stop").first).to_be_attached()
-    widget.notebook.page.wait_for_timeout(300)  # stops are read a moment after the picture
+    widget.page.wait_for_timeout(300)  # stops are read a moment after the picture
     stops = widget.panel("model").locator(".aw-stop").all()
     return [(stop.get_attribute("aria-label") or "").split(",")[0] for stop in stops]
 

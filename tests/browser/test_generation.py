@@ -8,7 +8,6 @@ import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from browser.lab import Lab, Notebook, Widget
@@ -24,23 +23,8 @@ with aw.recording(model, tokenizer) as attention:
 view = aw.view(attention, layer=1, heads=[0, 2])
 view
 """
-
-
-@pytest.fixture(scope="module")
-def notebook(lab: Lab) -> Iterator[Notebook]:
-    notebook = lab.notebook([SHOW])
-    notebook.run(0)
-    yield notebook
-    notebook.close()
-
-
-@pytest.fixture
-def widget(notebook: Notebook) -> Widget:
-    widget = notebook.widget(0)
-    widget.leave()
-    notebook.execute("view.step, view.query, view.view, view.form = None, None, 'all', 'lines'")
-    widget.settle()
-    return widget
+CELLS = [SHOW]
+RESET = "view.step, view.query, view.view, view.form = None, None, 'all', 'lines'"
 
 
 def rows(widget: Widget) -> list[list[str]]:

@@ -5,11 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from browser.lab import Lab, Notebook, Widget
 
 TESTS = Path(__file__).parents[1]
@@ -33,6 +29,8 @@ def see(processor=seeing.Processor):
     vit = alike(seeing.vit(image_size=(160, 240), patch_size=20))
     return aw.view(vit, seeing.pixel_values(seeing.picture(240, 160)), processor())
 """
+CELLS = [SETUP]
+WINDOW = (1400, 1300)
 SEE = "view = see()\nview"
 HEAR = """
 whisper = zoo.wake(hf.WhisperForConditionalGeneration(hf.WhisperConfig(
@@ -69,15 +67,6 @@ COLOUR = """([canvas, x, y]) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def notebook(lab: Lab) -> Iterator[Notebook]:
-    lab.set_viewport(1400, 1300)
-    notebook = lab.notebook([SETUP], name="media")
-    notebook.run(0)
-    yield notebook
-    notebook.close()
-
-
 def show(notebook: Notebook, source: str) -> Widget:
     widget = notebook.widget(notebook.append(source))
     widget.settle()
@@ -99,7 +88,7 @@ def pictures(lab: Lab, widget: Widget, name: str) -> None:
 def colour(widget: Widget, name: str) -> list[int]:
     x, y = widget.point("head", name)
     canvas = widget.panel("head").locator("canvas").element_handle()
-    found: list[int] = widget.notebook.page.evaluate(COLOUR, [canvas, x, y])
+    found: list[int] = widget.page.evaluate(COLOUR, [canvas, x, y])
     return found
 
 

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from browser.lab import Lab, Notebook, Widget
 
 SAT, ON, IT, CAT, THE = 3, 4, 8, 2, 5
@@ -29,28 +27,12 @@ raw = np.random.default_rng(0).random((2, 1, 3, 9, 9))
 pieces = aw.view(aw.from_weights(raw / raw.sum(-1, keepdims=True), tokens), heads=[1])
 pieces
 """
+CELLS = [SHOW, PIECES]
+WINDOW = (1560, 1300)
 RESET = """
 view.view, view.form, view.layer, view.heads, view.compare = "all", "lines", 1, [2], []
 view.query, view.key, view.measure = None, None, "weights"
 """
-
-
-@pytest.fixture(scope="module")
-def notebook(lab: Lab) -> Iterator[Notebook]:
-    lab.set_viewport(1560, 1300)
-    notebook = lab.notebook([SHOW, PIECES], name="positions")
-    notebook.run_all()
-    yield notebook
-    notebook.close()
-
-
-@pytest.fixture
-def widget(notebook: Notebook) -> Widget:
-    widget = notebook.widget(0)
-    widget.leave()
-    notebook.execute(RESET)
-    widget.settle()
-    return widget
 
 
 def says(widget: Widget, text: str) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from browser.lab import Lab, Notebook, Widget
@@ -23,35 +22,12 @@ seen = []
 view.observe(lambda change: seen.append([change["name"], change["new"]]), ["layer", "heads", "query"])
 view
 """
-START = {
-    "view": "all",
-    "layer": 0,
-    "heads": [0],
-    "query": None,
-    "key": None,
-    "form": "lines",
-    "compare": [],
-}
-
-
-@pytest.fixture(scope="module")
-def notebook(lab: Lab) -> Iterator[Notebook]:
-    notebook = lab.notebook([SHOW])
-    notebook.run(0)
-    yield notebook
-    notebook.close()
-
-
-@pytest.fixture
-def widget(notebook: Notebook) -> Widget:
-    widget = notebook.widget(0)
-    widget.leave()
-    # One after the other: whether heads fit depends on the layer.
-    for name, value in START.items():
-        notebook.execute(f"view.{name} = {value!r}")
-    notebook.execute("seen.clear()")
-    widget.settle()
-    return widget
+CELLS = [SHOW]
+RESET = """
+view.view, view.layer, view.heads, view.query, view.key = "all", 0, [0], None, None
+view.form, view.compare = "lines", []
+seen.clear()
+"""
 
 
 def pressed(widget: Widget) -> list[int]:

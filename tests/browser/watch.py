@@ -1,0 +1,60 @@
+"""What a clean page does not do: report errors, or reach for anything but this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, ConsoleMessage, Request, WebError
+
+BROWSER_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # A proxy nobody listens on; Chromium never sends what is for this machine to a proxy.
+    "--proxy-server=http://127.0.0.1:9",
+)
+
+# What JupyterLab itself complains about, none of it ours.
+NOISE = (
+    # Asked of every server; ours has no language servers and no terminals.
+    "/lsp/status",
+    "/api/terminals",
+    # JupyterLab asks for a notebook's pictures beside the page first, then where they are.
+    "/images/",
+)
+
+
+class Watch:
+    """Keeps count of everything a clean page would not do, for all pages of a browser context."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        """Start watching."""
+        #: Console errors, uncaught exceptions and requests that leave this machine.
+        self.problems: list[str] = []
+        context.on("console", self._on_console)
+        context.on("weberror", self._on_error)
+        context.on("request", self._on_request)
+
+    def assert_clean(self) -> None:
+        """Fail when a page reported an error or asked for anything off this machine."""
+        problems, self.problems[:] = list(self.problems), []
+        assert not problems, "the page was not clean:\n" + "\n".join(problems)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        place = f"{message.text} ({message.location.get('url', '')})"
+        if message.type == "error" and not any(noise in place for noise in NOISE):
+            self.problems.append(f"console: {place}")
+
+    def _on_error(self, caught: WebError) -> None:
+        self.problems.append(f"uncaught: {caught.error.stack or caught.error.message}")
+
+    def _on_request(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in {"http", "https", "ws", "wss"} and parts.hostname != "127.0.0.1":
+            self.problems.append(f"request to {request.url}")

@@ -1,0 +1,107 @@
+"""One attention widget on a page, used as a reader does: with the mouse, and by what a screen reader finds."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+
+# Two frames later everything that was due has been drawn.
+PICTURE = """async (canvas) => {
+  for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let hash = 0;
+  for (const word of new Uint32Array(data.buffer)) hash = (Math.imul(hash, 31) + word) | 0;
+  const colours = new Set(new Uint32Array(data.buffer)).size;
+  return `${canvas.width}x${canvas.height} ${colours} colours ${hash}`;
+}"""
+
+
+class Widget:
+    """One attention widget on the page, told apart by its root element."""
+
+    def __init__(self, page: Page, root: Locator) -> None:
+        """In a notebook use :meth:`Notebook.widget` instead."""
+        self.page = page
+        self.root = root
+
+    def painted(self) -> int:
+        """How many times the front end has finished drawing; waits for the first."""
+        self.root.locator("xpath=self::*[@data-painted]").wait_for(state="attached")
+        return int(self.root.get_attribute("data-painted") or 0)
+
+    def settle(self, *, seconds: float = 30) -> None:
+        """Wait until it has drawn and waits for no block."""
+        self.painted()
+        quiet = "xpath=self::*[@data-pending='0']"
+        self.root.locator(quiet).wait_for(state="attached", timeout=1000 * seconds)
+
+    def panel(self, view: str) -> Locator:
+        """The panel of one view: ``"model"``, ``"head"``, ``"neuron"`` or ``"compare"``."""
+        return self.root.locator(f".aw-panel-{view}")
+
+    def stop(self, view: str, name: str) -> Locator:
+        """What a screen reader finds in a view under a name that starts like this."""
+        return self.panel(view).locator(f".aw-stop[aria-label^='{name}']").first
+
+    def point(self, view: str, name: str) -> tuple[float, float]:
+        """The middle of what has this name, in the page, scrolled into sight."""
+        stop = self.stop(view, name)
+        stop.wait_for(state="attached")
+        stop.scroll_into_view_if_needed()
+        box = stop.bounding_box()
+        assert box is not None
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def click(self, view: str, name: str, *, shift: bool = False) -> None:
+        """Click with the mouse on the picture, where the thing of this name is drawn."""
+        x, y = self.point(view, name)
+        keyboard = self.page.keyboard
+        if shift:
+            keyboard.down("Shift")
+        self.page.mouse.click(x, y)
+        if shift:
+            keyboard.up("Shift")
+
+    def hover(self, view: str, name: str) -> None:
+        """Move the mouse there."""
+        self.page.mouse.move(*self.point(view, name))
+
+    def leave(self) -> None:
+        """Move the mouse away from every widget."""
+        self.page.mouse.move(2, 2)
+
+    def picture(self, view: str) -> str:
+        """Fingerprint of the pixels of one view's canvas, once nothing is awaited."""
+        self.settle()
+        found: str = self.panel(view).locator("canvas").evaluate(PICTURE)
+        return found
+
+    def wait_for_another(self, view: str, picture: str) -> str:
+        """Wait until a view looks different from this picture; return how it looks then."""
+        give_up = time.monotonic() + 15
+        while (now := self.picture(view)) == picture and time.monotonic() < give_up:
+            self.page.wait_for_timeout(50)
+        assert now != picture, f"the {view} view still looks as before"
+        return now
+
+    def screenshot(self, name: str) -> Path:
+        """Save a picture of all of the widget as ``screenshots/<name>.png``; return its path."""
+        before, box = self.page.viewport_size, self.root.bounding_box()
+        assert before is not None
+        assert box is not None
+        # The notebook scrolls inside the page, so only what fits into the window can be pictured.
+        self.page.set_viewport_size(
+            {"width": before["width"], "height": max(1000, round(box["height"]) + 300)}
+        )
+        self.settle()
+        SCREENSHOTS.mkdir(exist_ok=True)
+        path = SCREENSHOTS / f"{name}.png"
+        self.root.screenshot(path=path, animations="disabled")
+        self.page.set_viewport_size(before)
+        return path
