@@ -6,10 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnwidget.drawn import Rollouts, drawn_tile, key_lengths, layer_overview, pooled_head
+from attnwidget.drawn import (
+    Rollouts,
+    columns,
+    drawn_tile,
+    key_lengths,
+    layer_overview,
+    mean_row,
+    pooled_head,
+)
 from attnwidget.finding.measures import missing
 from attnwidget.pairing import PairedLayer
 from attnwidget.protocol.codec import encode, shade
+from attnwidget.slices import finish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,8 +28,9 @@ if TYPE_CHECKING:
     from attnwidget.attention import Attention, Stream
     from attnwidget.layer import Layer
     from attnwidget.protocol.codec import Block
+    from attnwidget.slices import Slices
 
-__all__ = ["BAND_WEIGHTS", "answer", "requests_for_head"]
+__all__ = ["BAND_WEIGHTS", "answer", "requests_for_head", "work"]
 
 # Weights per band of query rows; `bandRows` in js/src/data/store.ts asks in the same bands.
 BAND_WEIGHTS = 1 << 20
@@ -34,7 +44,14 @@ _BY_POSITION = ("query_vectors", "key_vectors", "value_vectors", "output")
 def answer(
     attention: Attention, request: Mapping[str, Any], rollouts: Rollouts | None = None
 ) -> tuple[Block, bytes]:
-    """Return the block that a request (see ``Request`` in the schema) asks for, exact float32.
+    """Return the block that a request asks for, however long it takes; arguments and errors are those of `work`."""
+    return finish(work(attention, request, rollouts))
+
+
+def work(
+    attention: Attention, request: Mapping[str, Any], rollouts: Rollouts | None = None
+) -> Slices[tuple[Block, bytes]]:
+    """Compute the block that a request (see ``Request`` in the schema) asks for, in slices.
 
     Args:
         attention: The record.
@@ -58,15 +75,10 @@ def answer(
         array = getattr(layer, _BY_QUERY[what])(head=[head], queries=slice(start, stop))
     elif what in _BY_POSITION:
         array = getattr(layer, what)(head)
-    elif what == "mean":
-        array = _mean(layer, head)
     elif what == "lengths":
         array = key_lengths(layer, head, request["measure"])
-    elif what == "column":
-        start, stop = request["keys"]
-        array = layer.weights(head, keys=slice(start, stop))
     else:
-        array = _drawn(attention[stream], layer, request, rollouts or Rollouts())
+        array = yield from _drawn(attention[stream], layer, request, rollouts or Rollouts())
     if np.isnan(array).any():
         row = int(np.argwhere(np.isnan(array))[0][-2])
         message = (
@@ -81,18 +93,24 @@ def answer(
 
 def _drawn(
     stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
-) -> NDArray[np.float32]:
-    """Return what is made from more than one head's weights, or pooled before it travels."""
+) -> Slices[NDArray[np.float32]]:
+    """Compute what is made from more than some rows of one head, or pooled before it travels."""
     what = request["what"]
     if what == "pooled":
-        return pooled_head(stream, layer, request, rollouts)
+        return (yield from pooled_head(stream, layer, request, rollouts))
     if what == "tile":
-        return drawn_tile(stream, layer, request, rollouts)
+        return (yield from drawn_tile(stream, layer, request, rollouts))
+    if what == "mean":
+        return (yield from mean_row(stream, layer, request, rollouts))
+    if what == "column":
+        return (yield from columns(stream, layer, request, rollouts))
     if what == "overview":
-        return layer_overview(stream, layer, request["measure"], request["size"], rollouts)
+        measure, size = request["measure"], request["size"]
+        return (yield from layer_overview(stream, layer, measure, size, rollouts))
     if what == "rollout":
         start, stop = request["queries"]
-        return rollouts.of(stream, layer.layer)[None, start:stop]
+        whole = yield from rollouts.work(stream, layer.layer)
+        return whole[None, start:stop]
     kinds = [
         *_BY_QUERY,
         *_BY_POSITION,
@@ -106,16 +124,6 @@ def _drawn(
     ]
     message = f"what must be one of {', '.join(kinds)}, got {what!r}."
     raise ValueError(message)
-
-
-def _mean(layer: Layer, head: int) -> NDArray[np.float32]:
-    """Return the mean weight of each key over all queries, ``[1, key]``, without the whole matrix at once."""
-    total = np.zeros((1, layer.n_key))
-    rows = max(1, BAND_WEIGHTS // layer.n_key)
-    for start in range(0, layer.n_query, rows):
-        band = layer.weights(head=head, queries=slice(start, start + rows))
-        total += band.sum(axis=0, dtype=np.float64)
-    return (total / layer.n_query).astype(np.float32)
 
 
 def requests_for_head(layer: Layer, head: int) -> Iterator[dict[str, Any]]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from attnwidget.attention import Attention, Stream
     from attnwidget.finding.comparing import Comparison
     from attnwidget.protocol.codec import Block
+    from attnwidget.slices import Slices
 
 __all__ = ["DIVERGENCE", "ComparisonWidget"]
 
@@ -54,8 +55,9 @@ class Divergences(HeadNumbers):
         super().__init__(attention)
         self._comparison = comparison
 
-    def answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
+    def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
         """Return the divergences of a stream's heads; they carry no labels."""
+        yield from ()
         compared = self._comparison.streams[request["stream"]]
         values = np.concatenate(compared.divergence).astype(np.float32)
         if request["what"] == "head_scores":

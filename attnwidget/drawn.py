@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attnwidget import pooling
+from attnwidget.columns import column_slices
 from attnwidget.finding.measures import lengths
-from attnwidget.finding.rollout import rollout, rollout_missing
+from attnwidget.finding.rollout import rollout_missing, rollout_slices
 from attnwidget.finding.words import merged_positions
-from attnwidget.softmax import exact
-from attnwidget.tiles import tile, tile_span
+from attnwidget.jobs import Shared
+from attnwidget.slices import finish, share_of
+from attnwidget.tiles import Maps, tile_slices, tile_span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,10 +23,20 @@ if TYPE_CHECKING:
 
     from attnwidget.attention import Stream
     from attnwidget.layer import Layer
+    from attnwidget.slices import Slices
 
     Numbers = NDArray[np.float32]
 
-__all__ = ["Rollouts", "drawn_tile", "key_lengths", "layer_overview", "pool", "pooled_head"]
+__all__ = [
+    "Rollouts",
+    "columns",
+    "drawn_tile",
+    "key_lengths",
+    "layer_overview",
+    "mean_row",
+    "pool",
+    "pooled_head",
+]
 
 # A rollout is [layer, position, position]; more than this many bytes of it are not made for a picture.
 MOST = 4 << 30
@@ -32,14 +45,19 @@ _ROWS = 256
 
 
 class Rollouts:
-    """The rollouts of streams, each made when it is first asked for."""
+    """What is kept from one request to the next: rollouts, each made when it is first asked for, and maps of heads."""
 
     def __init__(self) -> None:
+        self.maps = Maps()
         # By the stream itself: of two compared records both have one of the same name.
-        self._made: dict[Stream, Numbers] = {}
+        self._made = Shared()
 
     def of(self, stream: Stream, layer: int) -> Numbers:
-        """Return the rollout up to a layer, float32 ``[query, key]``.
+        """Return the rollout up to a layer, float32 ``[query, key]``; errors are those of `work`."""
+        return finish(self.work(stream, layer))
+
+    def work(self, stream: Stream, layer: int) -> Slices[Numbers]:
+        """Compute the rollout up to a layer, float32 ``[query, key]``, in slices.
 
         Raises:
             ValueError: If the stream has none, or it would take more than 4 GB.
@@ -51,10 +69,9 @@ class Rollouts:
         if reason is not None:
             message = f"stream {stream.name!r} has no rollout: {reason}"
             raise ValueError(message)
-        if stream not in self._made:
-            self._made[stream] = rollout(stream)
+        made: Numbers = yield from self._made.wait(stream, lambda: rollout_slices(stream))
         numbers = [each.layer for each in stream]
-        found: Numbers = self._made[stream][numbers.index(layer)]
+        found: Numbers = made[numbers.index(layer)]
         return found
 
 
@@ -73,24 +90,24 @@ def key_lengths(layer: Layer, head: int, measure: str) -> Numbers:
 
 def layer_overview(
     stream: Stream, layer: Layer, measure: str, size: int, rollouts: Rollouts
-) -> Numbers:
-    """Return a layer's heads max-pooled under a measure, float32 ``[head, row, column]``; a rollout is one head.
+) -> Slices[Numbers]:
+    """Compute a layer's heads max-pooled under a measure, float32 ``[head, row, column]``; a rollout is one head.
 
     Raises:
         ValueError: If the layer cannot give the measure.
     """
     if measure == "rollout":
-        return pool(rollouts.of(stream, layer.layer), size)[None]
-    scale = lengths(layer, measure)
-    with exact(layer):
-        pooled: Numbers = pooling.overview(layer, size, scale).cpu().numpy()
-        return pooled
+        whole = yield from rollouts.work(stream, layer.layer)
+        return pool(whole, size)[None]
+    surveyed = yield from pooling.survey_slices(layer, size, lengths(layer, measure))
+    pooled: Numbers = surveyed.pooled.cpu().numpy()
+    return pooled
 
 
 def pooled_head(
     stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
-) -> Numbers:
-    """Return one head max-pooled, float32 ``[row, column]``: of the measure and the positions asked for.
+) -> Slices[Numbers]:
+    """Compute one head max-pooled, float32 ``[row, column]``: of the measure and the positions asked for.
 
     Raises:
         ValueError: If the layer cannot give the measure.
@@ -98,33 +115,41 @@ def pooled_head(
     size, head = request["size"], request["head"]
     measure = request.get("measure", "weights")
     if request.get("positions") != "words":
-        heads = layer_overview(stream, layer, measure, size, rollouts)
+        heads = yield from layer_overview(stream, layer, measure, size, rollouts)
         one: Numbers = heads[0 if measure == "rollout" else head]
         return one
-    return pool(_merged(stream, layer, head, measure, rollouts), size)
+    words = Words.of(stream)
+    merged = yield from words.block(layer, request, rollouts, *words.all)
+    return pool(merged, size)
 
 
 def drawn_tile(
     stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
-) -> Numbers:
-    """Return one tile of a head, float32 ``[row, column]``: of the measure and the positions asked for.
+) -> Slices[Numbers]:
+    """Compute one tile of a head, float32 ``[row, column]``: of the measure and the positions asked for.
 
     Raises:
         ValueError: If there is no such tile, or the layer cannot give the measure.
     """
     head, level, place = request["head"], request["level"], request["tile"]
     measure = request.get("measure", "weights")
-    if request.get("positions") == "words":
-        whole = _merged(stream, layer, head, measure, rollouts)
-    elif measure == "rollout":
-        whole = rollouts.of(stream, layer.layer)
-    else:
-        return tile(layer, head, level, place, measure)
-    rows, columns = (
-        tile_span(at, level, length) for at, length in zip(place, whole.shape, strict=True)
-    )
-    part = whole[rows.start : rows.stop, columns.start : columns.stop]
-    return pool_cells(part, 1 << level)
+    words = Words.of(stream) if request.get("positions") == "words" else None
+    if words is None and measure != "rollout":
+        return (yield from tile_slices(layer, head, level, place, measure, maps=rollouts.maps))
+    sizes = [len(axis) for axis in words.all] if words else [layer.n_query, layer.n_key]
+    rows, keys = (tile_span(at, level, size) for at, size in zip(place, sizes, strict=True))
+    if words is None:
+        whole = yield from rollouts.work(stream, layer.layer)
+        return pool_cells(whole[rows.start : rows.stop, keys.start : keys.stop], 1 << level)
+    # Some rows of cells at a time: all words of a long head would not fit into memory.
+    step = max(_ROWS, 1 << level)
+    cells = []
+    for start in range(rows.start, rows.stop, step):
+        some = range(start, min(rows.stop, start + step))
+        part = words.block(layer, request, rollouts, some, keys)
+        first, last = ((at - rows.start) / len(rows) for at in (some.start, some.stop))
+        cells.append(pool_cells((yield from share_of(part, first, last)), 1 << level))
+    return np.concatenate(cells)
 
 
 def pool_cells(matrix: Numbers, side: int) -> Numbers:
@@ -134,20 +159,109 @@ def pool_cells(matrix: Numbers, side: int) -> Numbers:
     return pooled
 
 
-def _merged(stream: Stream, layer: Layer, head: int, measure: str, rollouts: Rollouts) -> Numbers:
-    """Return one head between words, float32 ``[word, word]``: summed over a key's pieces, averaged over a query's."""
-    _, rows = merged_positions(stream.query_positions)
-    _, columns = merged_positions(stream.key_positions)
-    whole = rollouts.of(stream, layer.layer) if measure == "rollout" else None
-    starts = np.flatnonzero(np.diff(columns, prepend=-1))
-    merged = np.zeros((rows[-1] + 1, columns[-1] + 1))
-    for first in range(0, len(rows), _ROWS):
-        some = slice(first, min(len(rows), first + _ROWS))
-        block = layer.measure(measure, head, some) if whole is None else whole[some]
-        np.add.at(merged, rows[some], np.add.reduceat(block, starts, axis=1))
-    merged /= np.bincount(rows)[:, None]
-    single: Numbers = merged.astype(np.float32)
-    return single
+def columns(
+    stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
+) -> Slices[Numbers]:
+    """Compute what every query gives some keys, float32 ``[query, key]``, of weights or of the rollout."""
+    start, stop = request["keys"]
+    if request.get("measure") == "rollout":
+        whole = yield from rollouts.work(stream, layer.layer)
+        return np.ascontiguousarray(whole[:, start:stop])
+    return (yield from column_slices(layer, request["head"], slice(start, stop)))
+
+
+def mean_row(
+    stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
+) -> Slices[Numbers]:
+    """Compute the mean over queries, all or those asked for, float32 ``[1, key]``.
+
+    Of the measure and the positions asked for; a mean over words takes each word once.
+    """
+    words = Words.of(stream) if request.get("positions") == "words" else None
+    axes = words.all if words else (range(layer.n_query), range(layer.n_key))
+    start, stop = request.get("queries", (0, len(axes[0])))
+    total = np.zeros((1, len(axes[1])))
+    for first in range(start, stop, _ROWS):
+        some = range(first, min(stop, first + _ROWS))
+        part = (
+            words.block(layer, request, rollouts, some, axes[1])
+            if words
+            else _rows(stream, layer, request, rollouts, (some, axes[1]))
+        )
+        done, next_done = ((at - start) / (stop - start) for at in (some.start, some.stop))
+        block = yield from share_of(part, done, next_done)
+        total += block.sum(axis=0, dtype=np.float64)
+        yield next_done
+    mean: Numbers = (total / (stop - start)).astype(np.float32)
+    return mean
+
+
+def _rows(
+    stream: Stream,
+    layer: Layer,
+    request: Mapping[str, Any],
+    rollouts: Rollouts,
+    block: tuple[range, range],
+) -> Slices[Numbers]:
+    """Compute a block of one head between pieces, float32 ``[query, key]``, of the measure asked for."""
+    down, across = (slice(axis.start, axis.stop) for axis in block)
+    measure = request.get("measure", "weights")
+    if measure == "rollout":
+        whole = yield from rollouts.work(stream, layer.layer)
+        some: Numbers = whole[down, across]
+        return some
+    return layer.measure(measure, request["head"], down, across)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a stream's axes.
+
+    Attributes:
+        stream: The stream.
+        rows: Of each query piece the number of its word, in order.
+        columns: The same of each key piece.
+    """
+
+    stream: Stream
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, stream: Stream) -> Words:
+        """Put the pieces of both axes together."""
+        _, rows = merged_positions(stream.query_positions)
+        _, across = merged_positions(stream.key_positions)
+        return cls(stream, np.asarray(rows), np.asarray(across))
+
+    @property
+    def all(self) -> tuple[range, range]:
+        """Every word of the queries, and of the keys."""
+        return range(int(self.rows[-1]) + 1), range(int(self.columns[-1]) + 1)
+
+    def block(
+        self,
+        layer: Layer,
+        request: Mapping[str, Any],
+        rollouts: Rollouts,
+        queries: range,
+        keys: range,
+    ) -> Slices[Numbers]:
+        """Compute one head between words, float32: summed over a key's pieces, averaged over a query's."""
+        first, last = np.searchsorted(self.rows, (queries.start, queries.stop)).tolist()
+        left, right = np.searchsorted(self.columns, (keys.start, keys.stop)).tolist()
+        starts = np.flatnonzero(np.diff(self.columns[left:right], prepend=-1))
+        of_word = self.rows[first:last] - queries.start
+        merged = np.zeros((len(queries), len(keys)))
+        for start in range(first, last, _ROWS):
+            some, across = range(start, min(last, start + _ROWS)), range(left, right)
+            block = yield from _rows(self.stream, layer, request, rollouts, (some, across))
+            at = of_word[some.start - first : some.stop - first]
+            np.add.at(merged, at, np.add.reduceat(block, starts, axis=1))
+            yield (some.stop - first) / (last - first)
+        merged /= np.bincount(of_word)[:, None]
+        single: Numbers = merged.astype(np.float32)
+        return single
 
 
 def pool(matrix: Numbers, size: int) -> Numbers:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnwidget.finding.find import Links, links, stream_weights
+from attnwidget.finding.find import Links, links, stream_weights_slices
 from attnwidget.finding.kinds import SCORES
 from attnwidget.finding.labels import labels
-from attnwidget.finding.scores import score_stream
+from attnwidget.finding.scores import score_slices
+from attnwidget.jobs import Shared
 from attnwidget.protocol.codec import encode
+from attnwidget.slices import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from attnwidget.attention import Attention, Stream
     from attnwidget.finding.scores import LayerScores
     from attnwidget.protocol.codec import Block
+    from attnwidget.slices import Slices
 
     Numbers = NDArray[np.float32]
 
@@ -28,24 +32,23 @@ __all__ = ["HEAD_KINDS", "HeadNumbers"]
 HEAD_KINDS = ("head_scores", "head_labels", "ranking", "head_spreads", "typical")
 # A copy without a kernel brings the scores of a record along where they are had at once: up to so many weights.
 CHEAP = 1 << 26
+# Rankings that are kept: the one on show, and those a reader comes back to.
+RANKINGS = 16
 _PLACES = {name: place for place, name in enumerate(SCORES)}
 
 
 class HeadNumbers:
     """Scores, labels and rankings of the heads of one record."""
 
-    def __init__(
-        self, attention: Attention, progress: Callable[[str, float], None] | None = None
-    ) -> None:
+    def __init__(self, attention: Attention) -> None:
         """Start with nothing computed.
 
         Args:
             attention: The record.
-            progress: Told the stream and the share of its weights that is read while it is scored.
         """
         self._attention = attention
-        self._progress = progress
-        self._scores: dict[tuple[str, str], Sequence[LayerScores]] = {}
+        self._scores = Shared()
+        self._rankings = Shared(RANKINGS)
         self._patterns: dict[int, Links] = {}
 
     def answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
@@ -61,32 +64,34 @@ class HeadNumbers:
             KeyError: If there is no such stream.
             ValueError: If a position does not exist, or no head can give the links any weight.
         """
+        return finish(self.work(request))
+
+    def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
+        """Return `answer` as a computation in slices."""
         stream, what = self._attention[request["stream"]], request["what"]
         measure = request.get("measure", "weights")
         if what == "ranking":
-            return encode(self.ranking(stream, request["ranking"], measure))
-        scores = self.scores(stream, measure)
+            ranking = request["ranking"]
+            asked = self.links(stream, ranking)
+            found = yield from self._rankings.wait(
+                (stream.name, measure, json.dumps(ranking, sort_keys=True)),
+                lambda: stream_weights_slices(stream, asked, measure),
+            )
+            return encode(np.concatenate(found).astype(np.float32))
+        scores = yield from self.scores(stream, measure)
         if what == "head_labels":
             return encode(_labels(scores))
         both = [np.concatenate([layer.values for layer in scores])]
         both.append(np.concatenate([layer.without for layer in scores]))
         return encode(np.stack(both).astype(np.float32))
 
-    def scores(self, stream: Stream, measure: str = "weights") -> Sequence[LayerScores]:
-        """Return the scores of a stream's layers."""
-        key = stream.name, measure
-        if key not in self._scores:
-            tell = self._progress
-            heard = None if tell is None else lambda part: tell(stream.name, part)
-            self._scores[key] = score_stream(stream, None, measure, progress=heard).layers
-        return self._scores[key]
+    def scores(self, stream: Stream, measure: str = "weights") -> Slices[Sequence[LayerScores]]:
+        """Compute the scores of a stream's layers, in slices, or return those that are known."""
 
-    def ranking(
-        self, stream: Stream, ranking: Mapping[str, Any], measure: str = "weights"
-    ) -> Numbers:
-        """Return the weight of some links in every head, float32 ``[head]``; `Attention.find` describes it."""
-        found = stream_weights(stream, self.links(stream, ranking), measure)
-        return np.concatenate(found).astype(np.float32)
+        def begin() -> Slices[Sequence[LayerScores]]:
+            return (yield from score_slices(stream, None, measure)).layers
+
+        return (yield from self._scores.wait((stream.name, measure), begin))
 
     def add_pattern(self, asked: Links) -> int:
         """Keep a pattern for `links`; return its number."""
@@ -120,11 +125,11 @@ class HeadNumbers:
         requests: list[dict[str, Any]] = []
         for name, stream in self._attention.streams.items():
             size = sum(layer.num_heads * layer.n_query * layer.n_key for layer in stream)
-            if (name, "weights") in self._scores or size <= CHEAP:
+            if (name, "weights") in self._scores.done or size <= CHEAP:
                 requests += [{"what": what, "stream": name} for what in HEAD_KINDS[:2]]
         shown = state["measure"] if state["measure"] in {"value", "norm"} else None
         measure = {} if shown is None else {"measure": shown}
-        if shown is not None and (state["stream"], shown) in self._scores:
+        if shown is not None and (state["stream"], shown) in self._scores.done:
             where = {"stream": state["stream"], **measure}
             requests += [{"what": what, **where} for what in HEAD_KINDS[:2]]
         if state["ranking"] is not None:

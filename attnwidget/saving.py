@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from attnwidget import figures
-from attnwidget.blocks import answer
-from attnwidget.heads import HEAD_KINDS
 from attnwidget.page import page_within
 from attnwidget.sizes import parse_bytes
 from attnwidget.traits import STATE
@@ -23,9 +21,10 @@ if TYPE_CHECKING:
     from attnwidget.attention import Attention
     from attnwidget.drawing.figure import Figure
     from attnwidget.drawing.options import FigureOptions
-    from attnwidget.drawn import Rollouts
     from attnwidget.heads import HeadNumbers
+    from attnwidget.jobs import Jobs
     from attnwidget.protocol.codec import Block
+    from attnwidget.slices import Slices
 
 __all__ = ["Saving"]
 
@@ -39,12 +38,15 @@ class Saving:
         _esm: str
         _attention: Attention
         _heads: HeadNumbers
-        _rollouts: Rollouts
+        _jobs: Jobs
         _saving: dict[str, Path]
         _screen: dict[str, Any] | None
         meta: dict[str, Any]
         overview: bytes
         media: bytes
+
+        def _work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
+            """Begin the work that answers a request."""
 
         def send(self, content: Any, buffers: Any = None) -> None:
             """Send a custom message to the browser, as ipywidgets does."""
@@ -156,9 +158,7 @@ class Saving:
         self.send({"kind": "save", **asked, **width})
 
     def _answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
-        if request["what"] in HEAD_KINDS:
-            return self._heads.answer(request)
-        return answer(self._attention, request, self._rollouts)
+        return self._jobs.run(self._work(request))
 
     def _snapshot(self) -> dict[str, Any]:
         """Return what the front end needs to draw without a kernel, no blocks yet (see ``Snapshot`` in the schema)."""

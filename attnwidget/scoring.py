@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import traitlets
@@ -19,13 +18,12 @@ if TYPE_CHECKING:
     from attnwidget.finding.find import Pattern
     from attnwidget.finding.places import Place
     from attnwidget.heads import HeadNumbers
+    from attnwidget.jobs import Jobs
 
 __all__ = ["RANKING", "Scoring"]
 
 RANKING = "ranking"
 ARRANGEMENTS = ("layers", "rank", "rank_by_layer", "scatter")
-# How often the reader hears how far the scoring of a long record has come.
-_TELL_SECONDS = 0.2
 
 
 class Scoring(traitlets.HasTraits):  # type: ignore[misc,unused-ignore]  # traitlets' own base, untyped in old versions
@@ -34,15 +32,13 @@ class Scoring(traitlets.HasTraits):  # type: ignore[misc,unused-ignore]  # trait
     if TYPE_CHECKING:
         _attention: Attention
         _heads: HeadNumbers
+        _jobs: Jobs
         stream: str
         query: int | list[int] | None
         key: int | list[int] | None
 
         def _named(self, name: str) -> Stream:
             """Return a stream."""
-
-        def send(self, content: Any, buffers: Any = None) -> None:
-            """Send a custom message to the browser, as ipywidgets does."""
 
     _score_names: tuple[str, ...] = tuple(SCORES)
 
@@ -129,7 +125,9 @@ class Scoring(traitlets.HasTraits):  # type: ignore[misc,unused-ignore]  # trait
             )
             keys = asked.mask[0].nonzero()[:, 0].tolist()
             ranking = {"queries": queries, "keys": keys}
-        self._heads.ranking(stream, ranking)  # says now what the browser would be told
+        request = {"what": "ranking", "stream": stream.name, "ranking": ranking}
+        # Says now what the browser would be told, and has it ready for the browser.
+        self._jobs.run(self._heads.work(request))
         with self.hold_trait_notifications():
             self.ranking, self.score = ranking, RANKING
             if self.arrange in {"layers", "rank_by_layer"}:
@@ -203,11 +201,3 @@ class Scoring(traitlets.HasTraits):  # type: ignore[misc,unused-ignore]  # trait
         except ValueError:
             return False
         return True
-
-    def _tell_progress(self, stream: str, part: float) -> None:
-        """Tell the browser how far scoring has come, not too often."""
-        now = time.monotonic()
-        if part < 1 and now - getattr(self, "_told", 0.0) < _TELL_SECONDS:
-            return
-        self._told = now
-        self.send({"kind": "progress", "stream": stream, "part": part})

@@ -15,6 +15,7 @@ from attnwidget.capture import capture
 from attnwidget.describe import described_layer, described_scores, media_bytes
 from attnwidget.finding.kinds import SCORES
 from attnwidget.heads import HeadNumbers
+from attnwidget.jobs import Jobs
 from attnwidget.layer import Layer
 from attnwidget.positions import Position
 from attnwidget.protocol.codec import encode
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from attnwidget.finding.corpus import Survey
     from attnwidget.finding.scores import LayerScores
     from attnwidget.protocol.codec import Block
+    from attnwidget.slices import Slices
 
 __all__ = ["SurveyWidget"]
 
@@ -48,12 +50,13 @@ class SurveyNumbers(HeadNumbers):
         super().__init__(attention)
         self._survey = survey
 
-    def scores(self, stream: Stream, measure: str = "weights") -> Sequence[LayerScores]:  # noqa: ARG002
+    def scores(self, stream: Stream, measure: str = "weights") -> Slices[Sequence[LayerScores]]:  # noqa: ARG002
         """Return the mean scores of a stream's layers, of whatever the survey measured."""
+        yield from ()
         return self._survey.streams[stream.name].moments.scores()
 
-    def answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
-        """Return the block that a request asks for, those of `HeadNumbers` and besides, float32.
+    def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
+        """Compute the block that a request asks for, those of `HeadNumbers` and besides, float32.
 
         - ``head_spreads``: ``[2, head, score]``, standard deviations of ``head_scores``;
         - ``typical``: ``[2, head, place]``, index and score of each head's examples for ``score``, -1 for none.
@@ -69,7 +72,7 @@ class SurveyNumbers(HeadNumbers):
             return encode(both.astype(np.float32))
         if what == "ranking" and self._attention[request["stream"]].query_positions is _NOWHERE:
             raise ValueError(_NO_RECORD)
-        return super().answer(request)
+        return (yield from super().work(request))
 
     def for_a_copy(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the requests whose answers a copy without a kernel brings along: all, those on show first."""
@@ -151,7 +154,7 @@ class SurveyWidget(AttentionWidget):
         attention = capture(self._model, text, self._tokenizer)
         self._example = index
         self._attention = attention
-        self._heads = SurveyNumbers(self._survey, attention)
+        self._heads, self._jobs = SurveyNumbers(self._survey, attention), Jobs()
         meta, overview = self._described(attention)
         with self.hold_trait_notifications(), self.hold_sync():
             self.query = self.key = self.step = self.ranking = None

@@ -10,10 +10,12 @@ import anywidget
 import traitlets
 from anywidget.experimental import command
 
+from attnwidget.blocks import work
 from attnwidget.describe import describe, media_bytes, num_steps
 from attnwidget.drawn import Rollouts
 from attnwidget.freezing import Freezing
-from attnwidget.heads import HeadNumbers
+from attnwidget.heads import HEAD_KINDS, HeadNumbers
+from attnwidget.jobs import Jobs, text_of
 from attnwidget.saving import Saving
 from attnwidget.scoring import Scoring
 from attnwidget.static_files import static_text
@@ -34,9 +36,12 @@ from attnwidget.traits import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from attnwidget.attention import Attention, Stream
+    from attnwidget.protocol.codec import Block
+    from attnwidget.slices import Slices
 
 __all__ = ["STATE", "AttentionWidget"]
 
@@ -166,6 +171,7 @@ class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
         self._attention = attention
         self._heads = self._numbers(attention)
         self._rollouts = Rollouts()
+        self._jobs = Jobs()
         self._always_frozen = frozen
         self._saving: dict[str, Path] = {}
         unknown = sorted(set(state) - set(STATE))
@@ -184,7 +190,7 @@ class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
         super().__init__(**first_message, **{**start, **state})
 
     def _numbers(self, attention: Attention) -> HeadNumbers:
-        return HeadNumbers(attention, self._tell_progress)
+        return HeadNumbers(attention)
 
     def _described(self, attention: Attention) -> tuple[dict[str, Any], bytes]:
         return describe(attention)
@@ -281,19 +287,14 @@ class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
     def blocks(
         self, message: dict[str, Any], _buffers: list[bytes]
     ) -> tuple[dict[str, Any], list[bytes]]:
-        """Answer the front end's requests; one that fails is answered with its reason, never with silence."""
-        replies: list[dict[str, Any]] = []
-        buffers: list[bytes] = []
-        for request in message.get("requests", []):
-            try:
-                block, data = self._answer(request)
-            except Exception as error:
-                logger.debug("Request %s failed.", request, exc_info=True)
-                replies.append({"ok": False, "error": _text(error)})
-            else:
-                replies.append({"ok": True, "block": block})
-                buffers.append(data)
+        """Answer the front end's requests, within a time slice; one that fails is answered with its reason."""
+        replies, buffers = self._jobs.reply(message.get("requests", []), self._work)
         return {"replies": replies}, buffers
+
+    def _work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
+        if request["what"] in HEAD_KINDS:
+            return self._heads.work(request)
+        return work(self._attention, request, self._rollouts)
 
     @command
     def saved(
@@ -318,13 +319,8 @@ class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
             self._freeze_shown(message["height"])
         except Exception as error:
             logger.debug("Freezing failed.", exc_info=True)
-            return {"error": _text(error)}, []
+            return {"error": text_of(error)}, []
         return {}, []
 
     def __repr__(self) -> str:
         return repr(self._attention).replace("Attention(", "AttentionWidget(", 1)
-
-
-def _text(error: Exception) -> str:
-    """Return an error's words (a KeyError's own text is quoted)."""
-    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)

@@ -23,7 +23,7 @@ const bundles = [
     format: "esm",
     target: "es2022",
     // Nearly nine tenths are our own drawing code, dense enough that it compresses to 38 %.
-    budget: { minified: 235_000, gzip: 90_000 },
+    budget: { minified: 242_000, gzip: 92_500 },
   },
   {
     // Runs in a bare V8: no modules, no DOM, no TextDecoder.

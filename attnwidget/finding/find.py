@@ -13,6 +13,7 @@ from attnwidget.finding.places import resolve
 from attnwidget.finding.reading import blocks, query_blocks
 from attnwidget.finding.table import table
 from attnwidget.selection import Axis, integer
+from attnwidget.slices import finish, share_of
 from attnwidget.softmax import exact
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from attnwidget.finding.places import Place
     from attnwidget.layer import Layer
     from attnwidget.positions import Positions
+    from attnwidget.slices import Slices
 
     Pattern = Callable[[Positions, Positions], Any] | Any
 
@@ -65,7 +67,14 @@ def stream_weights(
     Raises:
         ValueError: If the model's mask hides all of the links.
     """
-    found = link_weights(stream, asked, measure)
+    return finish(stream_weights_slices(stream, asked, measure))
+
+
+def stream_weights_slices(
+    stream: Stream, asked: Links, measure: str = "weights"
+) -> Slices[list[NDArray[np.float64]]]:
+    """Return `stream_weights` as a computation in slices."""
+    found = yield from link_weights_slices(stream, asked, measure)
     if not any(weights.any() for weights in found):
         message = (
             f"no head of stream {stream.name!r} can give these links any weight: the mask hides the keys from the "
@@ -162,13 +171,24 @@ def link_weights(
 
     For other measures than ``"weights"`` each row is divided by its sum first.
     """
-    return [_of_layer(layer, asked, lengths(layer, measure)) for layer in stream]
+    return finish(link_weights_slices(stream, asked, measure))
 
 
-def _of_layer(layer: Layer, asked: Links, scale: Tensor | None) -> NDArray[np.float64]:
+def link_weights_slices(
+    stream: Stream, asked: Links, measure: str = "weights"
+) -> Slices[list[NDArray[np.float64]]]:
+    """Return `link_weights` as a computation in slices."""
+    found = []
+    for place, layer in enumerate(stream):
+        work = _of_layer(layer, asked, lengths(layer, measure))
+        found.append((yield from share_of(work, place / len(stream), (place + 1) / len(stream))))
+    return found
+
+
+def _of_layer(layer: Layer, asked: Links, scale: Tensor | None) -> Slices[NDArray[np.float64]]:
     found = torch.zeros(layer.num_heads, dtype=torch.float64)
-    with exact(layer):
-        for block in query_blocks(layer.num_heads, len(asked.queries), layer.n_key):
+    for block in query_blocks(layer.num_heads, len(asked.queries), layer.n_key):
+        with exact(layer):
             mask = block.take(asked.mask, 0).to(layer.device)
             queries = Axis(tuple(asked.queries.indices[place] for place in block.indices))
             for some, rows, keys, weights in blocks(layer, queries):
@@ -177,5 +197,6 @@ def _of_layer(layer: Layer, asked: Links, scale: Tensor | None) -> NDArray[np.fl
                     weights.div_(weights.sum(-1, keepdim=True).clamp(min=1e-30))
                 marked = (weights * mask[rows, keys]).sum(-1)
                 found[some] += marked.double().sum(-1).cpu()
+        yield (block.indices[-1] + 1) / len(asked.queries)
     mean: NDArray[np.float64] = found.numpy() / len(asked.queries)
     return mean

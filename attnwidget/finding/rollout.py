@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from attnwidget.finding.reading import blocks, query_blocks
+from attnwidget.slices import finish, share_of
 from attnwidget.softmax import exact
 
 if TYPE_CHECKING:
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 
     from attnwidget.attention import Stream
     from attnwidget.layer import Layer
+    from attnwidget.slices import Slices
 
-__all__ = ["rollout", "rollout_missing"]
+__all__ = ["rollout", "rollout_missing", "rollout_slices"]
 
 
 def rollout_missing(stream: Stream) -> str | None:
@@ -34,6 +36,11 @@ def rollout_missing(stream: Stream) -> str | None:
 
 def rollout(stream: Stream) -> NDArray[np.float32]:
     """Return `Attention.rollout` of a stream, where it is described."""
+    return finish(rollout_slices(stream))
+
+
+def rollout_slices(stream: Stream) -> Slices[NDArray[np.float32]]:
+    """Return `rollout` as a computation in slices."""
     reason = rollout_missing(stream)
     if reason is not None:
         message = f"stream {stream.name!r} has no rollout: {reason}"
@@ -42,7 +49,8 @@ def rollout(stream: Stream) -> NDArray[np.float32]:
     found = torch.empty((len(stream), count, count), dtype=torch.float32)
     before: Tensor | None = None
     for place, layer in enumerate(stream):
-        mixed = _mixed(layer).cpu()
+        work = share_of(_mixed(layer), place / len(stream), (place + 1) / len(stream))
+        mixed = (yield from work).cpu()
         with torch.no_grad():
             before = mixed if before is None else torch.matmul(mixed, before, out=found[place])
             found[place] = before
@@ -50,14 +58,16 @@ def rollout(stream: Stream) -> NDArray[np.float32]:
     return rolled
 
 
-def _mixed(layer: Layer) -> Tensor:
+def _mixed(layer: Layer) -> Slices[Tensor]:
     """Return the mean over heads, half of it replaced by the residual stream, rows summing to 1."""
     mean = torch.zeros((layer.n_query, layer.n_key), dtype=torch.float32, device=layer.device)
-    with exact(layer):
-        for queries in query_blocks(layer.num_heads, layer.n_query, layer.n_key):
-            start = queries.indices[0]
+    for queries in query_blocks(layer.num_heads, layer.n_query, layer.n_key):
+        start = queries.indices[0]
+        with exact(layer):
             for _, rows, keys, weights in blocks(layer, queries):
                 mean[start + rows.start : start + rows.stop, keys] += weights.sum(0)
+        yield (queries.indices[-1] + 1) / layer.n_query
+    with exact(layer):
         mean /= 2 * layer.num_heads
         mean.diagonal().add_(0.5)
         return mean.div_(mean.sum(1, keepdim=True))

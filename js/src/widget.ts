@@ -97,12 +97,6 @@ interface SaveMessage extends SaveRequest {
   readonly token: string;
 }
 
-/** How far the kernel has come with scoring heads. */
-interface ProgressMessage {
-  readonly kind: "progress";
-  readonly part: number;
-}
-
 /** Keep a place as high as it is while what stands in it is replaced, so that the page does not jump. */
 function holdHeight(el: HTMLElement): void {
   el.style.minHeight = `${el.getBoundingClientRect().height}px`;
@@ -125,9 +119,8 @@ function render({ model, el, signal }: RenderContext): () => void {
     };
     try {
       const shell = mount(el, model, kernelFetch(invoke, inner), kernel, inner);
-      const onMessage = (message: SaveMessage | ProgressMessage) => {
+      const onMessage = (message: SaveMessage) => {
         if (message?.kind === "save") void answerSave(shell, message, invoke, inner);
-        if (message?.kind === "progress") shell.scoring(message.part);
       };
       const onRecord = () => {
         holdHeight(el);

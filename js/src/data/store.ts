@@ -40,17 +40,39 @@ interface Sized {
   readonly numKeys: number;
 }
 
+/** What is waited for, told apart for the reader. */
+export type Kind = "blocks" | "heads" | "thumbnails";
+
+/** How far what takes long has come. */
+export interface Progress {
+  readonly part: number;
+  /** Nobody asks for the rest until the reader does. */
+  readonly stopped: boolean;
+}
+
+function kindOf(request: Request): Kind {
+  if (!("layer" in request)) return "heads";
+  return request.what === "thumbnails" || request.what === "links" ? "thumbnails" : "blocks";
+}
+
 /**
  * Blocks by request: a cache with a byte budget, and the wants of the present frame. Whoever draws
  * reads blocks; what is missing becomes a want; `flush` sends the wants of that frame and forgets
- * them, so that a request nobody wants any more is never sent.
+ * them, so that a request nobody wants any more is never sent. What takes the kernel long comes in
+ * slices, and is asked for again as long as the last frame wanted it.
  */
 export class BlockStore {
   private readonly ready = new Map<string, Result>();
-  private readonly flying = new Set<string>();
+  private readonly flying = new Map<string, Want>();
   private wants = new Map<string, Want>();
   /** Read in this frame: never evicted, or a frame larger than the budget would fetch for ever. */
   private used = new Set<string>();
+  /** What came in slices, and how much of it has. */
+  private readonly slow = new Map<string, { readonly kind: Kind; part: number }>();
+  /** What the reader wanted no more of. */
+  private readonly stopped = new Set<string>();
+  /** What was fetched ahead: once, since it may have come to nothing. */
+  private readonly tried = new Set<string>();
   private bytes = 0;
   private batches = 0;
   private disposed = false;
@@ -82,13 +104,42 @@ export class BlockStore {
   /** How many blocks the present frame still waits for; what is fetched ahead does not count. */
   get pending(): number {
     let count = 0;
-    for (const key of this.used) if (!this.ready.has(key)) count++;
+    for (const key of this.used) if (!this.ready.has(key) && !this.stopped.has(key)) count++;
     return count;
   }
 
   /** What the frame drawn last could not be drawn without. */
   get missing(): readonly Request[] {
     return Array.from(this.wants.values(), ({ request }) => request);
+  }
+
+  /** How far the frame's slow blocks have come together; null where there are none, or all are here. */
+  progress(...kinds: readonly Kind[]): Progress | null {
+    let [count, sum, open, stopped] = [0, 0, false, false];
+    for (const [key, { kind, part }] of this.slow) {
+      if (!this.used.has(key) || !kinds.includes(kind)) continue;
+      count++;
+      sum += part;
+      if (!this.ready.has(key)) open = true;
+      if (this.stopped.has(key)) stopped = true;
+    }
+    return open ? { part: sum / count, stopped } : null;
+  }
+
+  /** Ask no further for what the frame waits for; whether there was anything slow in it. */
+  stop(): boolean {
+    const progress = this.progress("blocks", "heads", "thumbnails");
+    if (!progress || progress.stopped) return false;
+    for (const key of this.used) if (!this.ready.has(key)) this.stopped.add(key);
+    for (const key of this.stopped) this.wants.delete(key);
+    this.onArrival();
+    return true;
+  }
+
+  /** Go on with what was stopped. */
+  resume(): void {
+    this.stopped.clear();
+    this.onArrival();
   }
 
   put(request: Request, result: Result): void {
@@ -106,7 +157,7 @@ export class BlockStore {
       this.ready.set(key, known);
       return known;
     }
-    if (!this.flying.has(key)) this.wants.set(key, { request, bytes });
+    if (!this.flying.has(key) && !this.stopped.has(key)) this.wants.set(key, { request, bytes });
     return null;
   }
 
@@ -116,27 +167,35 @@ export class BlockStore {
     this.used = new Set();
   }
 
-  /** Send what this frame wanted and does not have, as few batches as fit. */
+  /** End a frame: send what it wanted and does not have, as few batches as fit. */
   flush(): void {
+    // What is looked at again later is wanted again.
+    for (const key of this.stopped) if (!this.used.has(key)) this.stopped.delete(key);
+    for (const key of this.slow.keys()) if (!this.used.has(key)) this.slow.delete(key);
+    this.sendWants();
+  }
+
+  private sendWants(): void {
     while (this.wants.size > 0 && this.batches < IN_FLIGHT) {
-      const batch: [string, Request][] = [];
+      const batch: [string, Want][] = [];
       let total = 0;
-      for (const [key, { request, bytes }] of this.wants) {
-        total += bytes;
+      for (const [key, want] of this.wants) {
+        total += want.bytes;
         if (batch.length > 0 && total > BATCH_BYTES) break;
-        batch.push([key, request]);
+        batch.push([key, want]);
         this.wants.delete(key);
       }
       this.send(batch);
     }
   }
 
-  /** Fetch ahead, only when nothing else is going on. */
+  /** Fetch ahead, only when nothing else is going on, and no more than one slice of what is slow. */
   prefetch(requests: readonly Request[]): void {
     if (this.wants.size + this.flying.size > 0) return;
     const batch = requests
-      .map((request) => [requestKey(request), request] as [string, Request])
-      .filter(([key]) => !this.ready.has(key));
+      .map((request) => [requestKey(request), { request, bytes: 0 }] as [string, Want])
+      .filter(([key]) => !this.ready.has(key) && !this.tried.has(key));
+    for (const [key] of batch) this.tried.add(key);
     if (batch.length > 0) this.send(batch);
   }
 
@@ -152,24 +211,42 @@ export class BlockStore {
     this.wants.clear();
   }
 
-  private send(batch: readonly [string, Request][]): void {
+  private send(batch: readonly [string, Want][]): void {
     this.batches++;
-    for (const [key] of batch) this.flying.add(key);
-    this.fetch(batch.map(([, request]) => request))
+    for (const [key, want] of batch) this.flying.set(key, want);
+    this.fetch(batch.map(([, { request }]) => request))
       .catch((error: unknown): readonly (Result | Unfinished)[] => {
         const text = error instanceof Error ? error.message : String(error);
         return batch.map(() => ({ error: text }));
       })
       .then((results) => {
         this.batches--;
-        batch.forEach(([key], i) => {
+        batch.forEach(([key, want], i) => {
           this.flying.delete(key);
           const result = results[i] ?? { error: "The kernel's answer left this block out." };
-          // What is not finished is wanted again by the next frame, if anyone still looks at it.
-          if (!this.disposed && !("part" in result)) this.remember(key, result);
+          if (!this.disposed) this.arrived(key, want, result);
         });
-        if (!this.disposed) this.onArrival();
+        if (this.disposed) return;
+        // Not with the next frame: a page out of sight has none, and the kernel should go on.
+        this.sendWants();
+        this.onArrival();
       });
+  }
+
+  private arrived(key: string, want: Want, result: Result | Unfinished): void {
+    const slow = this.slow.get(key);
+    if (!("part" in result)) {
+      if (slow) slow.part = 1;
+      this.stopped.delete(key);
+      this.remember(key, result);
+      return;
+    }
+    if (!this.used.has(key)) return;
+    this.slow.set(key, {
+      kind: kindOf(want.request),
+      part: Math.max(slow?.part ?? 0, result.part),
+    });
+    if (!this.stopped.has(key)) this.wants.set(key, want);
   }
 
   private remember(key: string, result: Result): void {
@@ -182,6 +259,7 @@ export class BlockStore {
       if (this.used.has(old)) continue;
       this.bytes -= size(value);
       this.ready.delete(old);
+      this.tried.delete(old);
     }
   }
 

@@ -6,10 +6,10 @@ import type { Invoke } from "./invoke.js";
 
 const NO_KERNEL =
   "The kernel did not answer. It may be busy with another cell; if it was restarted, or the notebook was just opened, run this cell again.";
-/** A large head on a busy kernel takes its time. */
+/** Answers come in slices of less than a second, but a busy kernel takes its time. */
 const PATIENCE_MS = 60_000;
-/** Scoring every head of a very long input; how far it has come is shown meanwhile. */
-const SCORING_MS = 3_600_000;
+/** Recording an input of a survey. */
+const RECORDING_MS = 3_600_000;
 
 function timed(signal: AbortSignal, patience = PATIENCE_MS): AbortSignal {
   return AbortSignal.any([signal, AbortSignal.timeout(patience)]);
@@ -20,8 +20,7 @@ export function kernelFetch(invoke: Invoke, signal: AbortSignal): Fetch {
   return async (requests) => {
     let answer: [{ replies?: Reply[]; error?: string }, DataView[]];
     try {
-      const patience = requests.every((request) => "layer" in request) ? PATIENCE_MS : SCORING_MS;
-      answer = await invoke("blocks", { requests }, { signal: timed(signal, patience) });
+      answer = await invoke("blocks", { requests }, { signal: timed(signal) });
     } catch (error) {
       if (signal.aborted) throw error;
       throw new Error(NO_KERNEL);
@@ -71,7 +70,7 @@ export async function askToOpen(
   example: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const limit = { signal: timed(signal, SCORING_MS) };
+  const limit = { signal: timed(signal, RECORDING_MS) };
   const [reply] = await invoke<{ error?: string }>("open_example", { example }, limit);
   if (reply.error) throw new Error(reply.error);
 }

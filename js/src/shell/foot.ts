@@ -1,21 +1,52 @@
 import { html, nothing, type TemplateResult } from "lit-html";
+import type { Progress } from "../data/store.js";
 import { formatWeight } from "../views/format.js";
 import { expected } from "../views/next.js";
 import type { Scene } from "../views/view.js";
 import { statusText, strongestKeys } from "./status.js";
 
+/** What is said and offered under the views. */
+export interface FootGiven {
+  readonly failure: string | null;
+  readonly rounded: boolean;
+  readonly progress: Progress | null;
+  /** Null where there is no kernel to ask again. */
+  readonly retry: (() => void) | null;
+  readonly stop: () => void;
+  readonly resume: () => void;
+}
+
+/** How far the kernel has come with what is waited for. It stands in the line of words: nothing moves. */
+function waiting({ progress, stop, resume }: FootGiven): TemplateResult | typeof nothing {
+  if (!progress) return nothing;
+  const percent = `${Math.round(100 * progress.part)} %`;
+  return progress.stopped
+    ? html`<span class="aw-progress"
+        >stopped at ${percent}<button type="button" @click=${resume}>go on</button></span
+      >`
+    : html`<span class="aw-progress"
+        >computing ${percent}<button
+          type="button"
+          title="Stop computing (Esc)"
+          aria-label="Stop computing"
+          @click=${stop}
+        >
+          ✕
+        </button></span
+      >`;
+}
+
 /** Under the views: the line of words, what went wrong, and the table for who only listens. */
-export function foot(
-  scene: Scene | null,
-  failure: string | null,
-  rounded: boolean,
-  retry: (() => void) | null,
-): TemplateResult {
+export function foot(scene: Scene | null, given: FootGiven): TemplateResult {
+  const { failure, rounded, retry } = given;
   const rows = scene ? strongestKeys(scene) : [];
   const next = scene ? expected(scene) : null;
   const spoken = scene?.hover?.source === "keyboard" || scene?.hover === null;
-  return html`<div class="aw-status" role="status" aria-live=${spoken ? "polite" : "off"}>
-      ${scene ? statusText(scene) : nothing}
+  return html`<div class="aw-line">
+      <div class="aw-status" role="status" aria-live=${spoken ? "polite" : "off"}>
+        ${scene ? statusText(scene) : nothing}
+      </div>
+      ${waiting(given)}
     </div>
     ${
       failure

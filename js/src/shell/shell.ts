@@ -1,6 +1,6 @@
 import { effect, type ReadonlySignal } from "@preact/signals-core";
 import { render } from "lit-html";
-import type { BlockStore } from "../data/store.js";
+import type { BlockStore, Progress } from "../data/store.js";
 import { type FigureOptions, TITLES, titleOf } from "../figure/compose.js";
 import type { Screen } from "../protocol/generated.js";
 import {
@@ -63,7 +63,6 @@ export class Shell {
   private settle = 0;
   private playing = 0;
   private painted = 0;
-  private progress: number | null = null;
   private helpOpen = false;
   private failure: string | null = null;
   /** Why a button did nothing: said until the reader does something else. */
@@ -127,12 +126,6 @@ export class Shell {
         throw error;
       }
     });
-  }
-
-  /** Share of the weights that the kernel has read while it scores heads. */
-  scoring(part: number): void {
-    this.progress = part < 1 ? part : null;
-    this.schedule();
   }
 
   private get isDark(): boolean {
@@ -280,10 +273,10 @@ export class Shell {
   };
 
   private get scoreEvents(): ScoreEvents {
-    const { progress, kernel } = this;
+    const { kernel } = this;
     const { comparison } = this.state.meta;
     return {
-      progress,
+      progress: this.store.progress("heads")?.part ?? null,
       canRank: kernel !== null && !bare(this.maker) && comparison === undefined,
       change: (change) => this.change(change),
     };
@@ -344,6 +337,8 @@ export class Shell {
       this.toolbarEvents.help();
       return;
     }
+    // What takes long stops first: pins are let go by the next press.
+    if (event.key === "Escape" && this.store.stop()) return;
     const change = changes[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!change) return;
     event.preventDefault();
@@ -415,10 +410,24 @@ export class Shell {
     });
   }
 
+  /** How far scores are is said beside their name, until they are stopped. */
+  private get stoppedScores(): Progress | null {
+    const scores = this.store.progress("heads");
+    return scores?.stopped ? scores : null;
+  }
+
   private renderFoot(): void {
     const failure = this.failure ?? this.refused ?? this.store.failed;
     // A saved copy will not hold more the next time.
     const retry = this.kernel && (() => this.store.retry());
-    render(foot(this.scene, failure, this.store.rounded, retry), this.foot);
+    const given = {
+      failure,
+      rounded: this.store.rounded,
+      progress: this.store.progress("blocks", "thumbnails") ?? this.stoppedScores,
+      retry,
+      stop: () => this.store.stop(),
+      resume: () => this.store.resume(),
+    };
+    render(foot(this.scene, given), this.foot);
   }
 }

@@ -159,28 +159,75 @@ describe("the block store", () => {
     expect(store.failed).toBeNull();
   });
 
-  it("asks again for what is not finished, as long as a frame wants it", async () => {
-    const kernel = new Kernel();
-    let arrivals = 0;
-    const store = new BlockStore(kernel.fetch, () => arrivals++);
+  const half = { shape: [1, 2], data: new Float32Array([0.25, 0.5]) };
+
+  /** Draws or leaves out some tiles, as a view does. */
+  const tiles = (kernel: Kernel) => {
+    const store = new BlockStore(kernel.fetch, () => {});
     const blocks = store.view(stream, { numQueries: 900, numKeys: 900 });
-    const frame = (wanted: boolean) => {
+    const frame = (...layers: readonly number[]) => {
       store.begin();
-      const tile = wanted ? blocks.tile(0, 1, 2, [0, 0]) : null;
+      const [first = null] = layers.map((layer) => blocks.tile(layer, 1, 2, [0, 0]));
       store.flush();
-      return tile;
+      return first;
     };
-    frame(true);
+    return { store, frame };
+  };
+
+  it("asks again for what is not finished, without a frame, as long as the last one wanted it", async () => {
+    const kernel = new Kernel();
+    const { store, frame } = tiles(kernel);
+    frame(0);
+    expect(store.progress("blocks")).toBeNull();
     await kernel.answer(() => ({ part: 0.4 }));
-    expect(arrivals).toBe(1);
-    expect(frame(true)).toBeNull();
     expect(kernel.asked.length).toBe(2);
+    expect(store.progress("blocks")).toEqual({ part: 0.4, stopped: false });
+    expect(store.progress("heads", "thumbnails")).toBeNull();
+    // Another layer was chosen: nobody asks for the rest of this one.
+    frame(1);
+    expect(kernel.asked.length).toBe(3);
     await kernel.answer(() => ({ part: 0.8 }));
-    frame(false);
+    expect(kernel.asked.length).toBe(3);
+    expect(store.progress("blocks")).toBeNull();
+    await kernel.answer(() => half);
+    expect(Array.from(frame(1)?.data ?? [])).toEqual([0.25, 0.5]);
+    frame(0);
+    await kernel.answer(() => ({ part: 0.9 }));
+    await kernel.answer(() => half);
+    expect(Array.from(frame(0)?.data ?? [])).toEqual([0.25, 0.5]);
+    expect(store.progress("blocks")).toBeNull();
+  });
+
+  it("stops when the reader says so, and goes on when the reader does", async () => {
+    const kernel = new Kernel();
+    const { store, frame } = tiles(kernel);
+    frame(0);
+    expect(store.stop()).toBe(false);
+    await kernel.answer(() => ({ part: 0.3 }));
+    expect(store.stop()).toBe(true);
+    expect(store.stop()).toBe(false);
+    await kernel.answer(() => ({ part: 0.6 }));
+    expect(frame(0)).toBeNull();
     expect(kernel.asked.length).toBe(2);
-    frame(true);
-    await kernel.answer(() => ({ shape: [1, 2], data: new Float32Array([0.25, 0.5]) }));
-    expect(Array.from(frame(true)?.data ?? [])).toEqual([0.25, 0.5]);
+    expect(store.progress("blocks")).toEqual({ part: 0.6, stopped: true });
+    expect(store.pending).toBe(0);
+    store.resume();
+    frame(0);
+    expect(kernel.asked.length).toBe(3);
+    await kernel.answer(() => half);
+    expect(frame(0)).not.toBeNull();
+  });
+
+  it("takes up again what was stopped once it is looked at anew", async () => {
+    const kernel = new Kernel();
+    const { store, frame } = tiles(kernel);
+    frame(0);
+    await kernel.answer(() => ({ part: 0.3 }));
+    store.stop();
+    await kernel.answer(() => ({ part: 0.6 }));
+    frame(1);
+    frame(0);
+    expect(kernel.asked.length).toBe(4);
   });
 
   it("turns a rejected fetch into a reason, and is silent once disposed", async () => {
