@@ -52,10 +52,7 @@ class Lab:
         #: Messages that the page has sent to kernels.
         self.sent = 0
         self.page.on("websocket", lambda socket: socket.on("framesent", self._on_sent))
-        self.page.goto(f"{server.url}/lab?reset")
-        self.page.wait_for_function("window.jupyterapp !== undefined")
-        self.page.evaluate("() => jupyterapp.restored.then(() => null)")
-        self._wait_for_splash()
+        self._start()
 
     def notebook(self, cells: Sequence[str], *, name: str = "test") -> Notebook:
         """Open a fresh notebook of these code cells, with a kernel of its own; run nothing yet."""
@@ -88,6 +85,12 @@ class Lab:
     def close(self) -> None:
         """Close the page; kernels of notebooks left open are shut down with the server."""
         self.context.close()
+
+    def _start(self) -> None:
+        self.page.goto(f"{self.server.url}/lab?reset")
+        self.page.wait_for_function("window.jupyterapp !== undefined")
+        self.page.evaluate("() => jupyterapp.restored.then(() => null)")
+        self._wait_for_splash()
 
     def _wait_for_splash(self) -> None:
         # JupyterLab covers the page while a theme loads; two at a time and it reports an error.

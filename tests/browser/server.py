@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 # A proxy nobody listens on: whatever is not on this machine fails at once.
@@ -43,6 +43,8 @@ OPTIONS = (
     "--IdentityProvider.token=",
     "--PasswordIdentityProvider.hashed_password=",
     "--LabApp.expose_app_in_browser=True",
+    # The same server has Notebook 7, under /notebooks.
+    "--JupyterNotebookApp.expose_app_in_browser=True",
     "--LabApp.extension_manager=readonly",
     "--LabApp.news_url=None",
     "--LanguageServerManager.autodetect=False",
@@ -72,24 +74,36 @@ def serve(folder: Path) -> Iterator[LabServer]:
     settings.mkdir(parents=True)
     (settings / "default_setting_overrides.json").write_text(json.dumps(SETTINGS), "utf-8")
     port = free_port()
+    command = (
+        *("jupyterlab", *OPTIONS),
+        f"--ServerApp.port={port}",
+        f"--ServerApp.root_dir={root}",
+    )
+    url = f"http://127.0.0.1:{port}"
+    with running(command, folder, f"{url}/api/status", directory=root):
+        yield LabServer(url, root)
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], folder: Path, probe: str, *, directory: Path) -> Iterator[None]:
+    """Run a module of this interpreter as a server, from when it answers at ``probe`` to the end of the block.
+
+    Raises:
+        RuntimeError: It ended or did not answer within two minutes. The message ends with its log.
+    """
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "jupyterlab", *OPTIONS),
-                f"--ServerApp.port={port}",
-                f"--ServerApp.root_dir={root}",
-            ],
-            cwd=root,
+            [sys.executable, "-m", *command],
+            cwd=directory,
             env=environment(folder),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    server = LabServer(f"http://127.0.0.1:{port}", root)
     try:
-        wait_until_up(server, process, log)
-        yield server
+        wait_until_up(probe, process, log)
+        yield
     finally:
         # The server shuts its kernels down; one that hangs is killed, and its kernels notice.
         process.terminate()
@@ -109,6 +123,8 @@ def environment(folder: Path) -> dict[str, str]:
         "JUPYTER_RUNTIME_DIR": folder / "runtime",
         "JUPYTERLAB_SETTINGS_DIR": folder / "settings",
         "JUPYTERLAB_WORKSPACES_DIR": folder / "workspaces",
+        "XDG_CONFIG_HOME": folder / "config",
+        "XDG_STATE_HOME": folder / "state",
     }
     return {
         **os.environ,
@@ -123,8 +139,8 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def wait_until_up(server: LabServer, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return when the server answers.
+def wait_until_up(probe: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when something answers at this address.
 
     Raises:
         RuntimeError: It ended, or two minutes have passed. The message ends with its log.
@@ -133,11 +149,11 @@ def wait_until_up(server: LabServer, process: subprocess.Popen[bytes], log: Path
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() < give_up and process.poll() is None:
         with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-            direct.open(f"{server.url}/api/status", timeout=5).close()
+            direct.open(probe, timeout=5).close()
             return
         time.sleep(0.1)
     tail = log.read_text("utf-8", "replace")[-3000:]
-    message = f"JupyterLab did not start (exit status {process.poll()}). Its log ends:\n{tail}"
+    message = f"The server did not start (exit status {process.poll()}). Its log ends:\n{tail}"
     raise RuntimeError(message)
 
 
