@@ -11,6 +11,7 @@ from uuid import uuid4
 from attnwidget import figures
 from attnwidget.page import page_within
 from attnwidget.sizes import parse_bytes
+from attnwidget.static_files import static_text
 from attnwidget.traits import STATE
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ class Saving:
     """The half of the widget that writes; the traits it reads are the widget's."""
 
     if TYPE_CHECKING:
-        _esm: str
         _attention: Attention
         _heads: HeadNumbers
         _jobs: Jobs
@@ -180,7 +180,7 @@ class Saving:
             self._heads,
             self._snapshot(),
             self.overview,
-            self._esm,
+            static_text("widget.js"),
             title=repr(self),
             budget=budget,
             framed=framed,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import zlib
+from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["STATIC", "static_text"]
+__all__ = ["STATIC", "front_end", "static_text"]
 
 STATIC = Path(__file__).parent / "static"
 
@@ -20,3 +23,15 @@ def static_text(name: str) -> str:
         message = f"The front end has not been built ({name} is missing): run `pip install -e .` in the checkout."
         raise FileNotFoundError(message)
     return path.read_text(encoding="utf-8")
+
+
+def front_end() -> dict[str, str | bytes]:
+    """Return the traits that bring the front end to a page: the module anywidget loads, and the bundle it unpacks."""
+    digest, packed = _packed(static_text("widget.js"))
+    return {"_esm": f'const BUNDLE = "{digest}";\n{static_text("loader.js")}', "_bundle": packed}
+
+
+@lru_cache(maxsize=2)
+def _packed(bundle: str) -> tuple[str, bytes]:
+    data = bundle.encode()
+    return hashlib.sha256(data).hexdigest()[:16], zlib.compress(data, 9)

@@ -18,7 +18,7 @@ from attnwidget.heads import HEAD_KINDS, HeadNumbers
 from attnwidget.jobs import Jobs, text_of
 from attnwidget.saving import Saving
 from attnwidget.scoring import Scoring
-from attnwidget.static_files import static_text
+from attnwidget.static_files import front_end
 from attnwidget.traits import (
     STATE,
     HeadList,
@@ -63,6 +63,7 @@ class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
     """
 
     _esm = traitlets.Unicode().tag(sync=True)
+    _bundle = traitlets.Bytes().tag(sync=True)
 
     view = traitlets.Enum(VIEWS, "all").tag(sync=True)
     """Which view is open: all of them, or one.
@@ -156,6 +157,7 @@ class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
     overview = traitlets.Bytes().tag(sync=True)
     media = traitlets.Bytes().tag(sync=True)
     _screen = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    _own_layout: Any = None
 
     def __init__(self, attention: Attention, *, frozen: bool = False, **state: Any) -> None:
         """Make a widget over a record.
@@ -185,7 +187,7 @@ class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
             start["form"] = "image"  # lines between hundreds of patches say nothing
         meta, overview = self._described(attention)
         # All at once, so that the first message to the browser is the only one it needs to draw.
-        first_message = {"_esm": static_text("widget.js"), "meta": meta, "overview": overview}
+        first_message = {**front_end(), "meta": meta, "overview": overview}
         first_message["media"] = media_bytes(attention)
         super().__init__(**first_message, **{**start, **state})
 
@@ -199,6 +201,16 @@ class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
         """Connect to the browser; a frozen view never does, so that nothing of it stays in the notebook's metadata."""
         if not self._always_frozen:
             super().open()
+            self._own_layout = self.layout
+
+    def close(self) -> None:
+        """Take the widget off every page and disconnect it from the browser; the record stays.
+
+        ipywidgets leaves the layout behind that it made for a widget: a hundred closed widgets would leave a hundred.
+        """
+        super().close()
+        if self._own_layout is not None and self.layout is self._own_layout:
+            self._own_layout.close()
 
     @property
     def attention(self) -> Attention:

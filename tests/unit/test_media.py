@@ -168,7 +168,7 @@ def test_figures_and_pages_hold_the_picture(tmp_path: Path) -> None:
     snapshot = widget._snapshot()
     assert base64.b64decode(snapshot["media"]) == media_bytes(seen())
     page = widget.save(tmp_path / "a.html").read_text(encoding="utf-8")
-    assert len(page) > len(widget._esm) // 4
+    assert len(page) > len(widget._bundle)
 
 
 def test_a_stream_in_no_picture_is_drawn_as_lines(tmp_path: Path) -> None:
