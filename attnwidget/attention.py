@@ -68,6 +68,12 @@ class Stream:
         positions = (*self.query_positions, *self.key_positions)
         return any(position.medium is not None for position in positions)
 
+    @property
+    def has_text(self) -> bool:
+        """Whether any query or key is text, and no place in a picture or a sound."""
+        positions = (*self.query_positions, *self.key_positions)
+        return any(position.kind in {"token", "special", "word"} for position in positions)
+
     def __len__(self) -> int:
         return len(self.layers)
 

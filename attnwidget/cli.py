@@ -146,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--pair", metavar="TEXT", help="a second text, for models that read pairs")
     add("--target", metavar="TEXT", help="what an encoder-decoder's decoder reads")
     add("--view", choices=["all", "model", "head", "neuron", "compare"])
-    add("--form", metavar="FORM", help="how heads are drawn: lines or matrix")
+    add("--form", metavar="FORM", help="how heads are drawn: lines, matrix or text")
     add("--stream", help="which attention: encoder, decoder, cross …")
     add("--layer", type=int, metavar="N", help="counted from 0, as the model does")
     add("--heads", type=_heads, metavar="N,N", help="counted from 0, or all")

@@ -47,6 +47,7 @@ __all__ = ["STATE", "AttentionWidget"]
 
 logger = logging.getLogger(__name__)
 
+FORMS = ("lines", "matrix", "image", "text")
 MEASURES = ("weights", "value", "norm", "rollout")
 VIEWS = ("all", "model", "head", "neuron", "compare")
 
@@ -123,12 +124,14 @@ class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
     - Default: ``"pieces"``
     """
 
-    form = traitlets.Enum(("lines", "matrix", "image"), "lines").tag(sync=True)
-    """How heads are drawn: lines between tokens, a matrix, or over the picture or the sound that went in.
+    form = traitlets.Enum(FORMS, "lines").tag(sync=True)
+    """How heads are drawn: lines between tokens, a matrix, over the picture or the sound that went in, or as the
+    running text, shaded by what the pinned query attends to, or by what attends to the pinned key.
 
-    A stream without picture or sound is drawn as lines when the form is ``"image"``.
+    A stream without picture or sound is drawn as lines when the form is ``"image"``, one without text when it is
+    ``"text"``. Compared heads stay lines then: a difference is between pairs.
 
-    - Type: ``"lines" | "matrix" | "image"``
+    - Type: ``"lines" | "matrix" | "image" | "text"``
     - Default: ``"image"`` for a record with a picture or a sound, else ``"lines"``
     """
 
@@ -259,12 +262,17 @@ class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
 
     @traitlets.validate("form")
     def _check_form(self, proposal: traitlets.Bunch) -> str:
-        if proposal.value == "image" and not any(
-            stream.lies_in_media for stream in self._attention.streams.values()
-        ):
-            message = "form must be 'lines' or 'matrix', got 'image': no picture and no sound is in this record."
-            raise SelectionError(message)
         form: str = proposal.value
+        streams = self._attention.streams.values()
+        missing = {
+            "image": ("no picture and no sound", any(stream.lies_in_media for stream in streams)),
+            "text": ("no text", any(stream.has_text for stream in streams)),
+        }
+        if form in missing and not missing[form][1]:
+            others = [repr(name) for name in FORMS if missing.get(name, ("", True))[1]]
+            accepted = f"{', '.join(others[:-1])} or {others[-1]}"
+            message = f"form must be {accepted}, got {form!r}: {missing[form][0]} is in this record."
+            raise SelectionError(message)
         return form
 
     @traitlets.validate("compare")

@@ -147,6 +147,12 @@ def cropped_answer(
     # Of whole heads, whichever positions are drawn; a ranking is by positions, and counts them all.
     if what in HEAD_KINDS and what != "ranking":
         return whole(request)
+    if what == "column":
+        first, stop = request["keys"]
+        weights = attention[request["stream"]][request["layer"]].weights(
+            head=request["head"], queries=crop.queries, keys=crop.keys[first:stop]
+        )
+        return encode(weights)
     if what in {"mean", "pooled"}:
         layer = attention[request["stream"]][request["layer"]]
         weights = layer.weights(head=request["head"], queries=crop.queries, keys=crop.keys)

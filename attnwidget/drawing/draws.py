@@ -20,8 +20,8 @@ __all__ = ["Draws"]
 _WIDTHS = {"model": 420, "head": 460, "neuron": 560, "compare": 760, "all": 1200}
 _WIDEST_GRID, _PANEL = 900, 230
 _HORIZONTAL = 640
-_FORMS = ("lines", "matrix", "image")
-_KINDS = ("head", "lines", "matrix", "image", "model", "scatter", "neuron", "compare", "all")
+_FORMS = ("lines", "matrix", "image", "text")
+_KINDS = ("head", "lines", "matrix", "image", "text", "model", "scatter", "neuron", "compare", "all")
 
 
 class Draws:
@@ -32,7 +32,7 @@ class Draws:
     def figure(
         self,
         kind: Literal[
-            "head", "lines", "matrix", "image", "model", "scatter", "neuron", "compare", "all"
+            "head", "lines", "matrix", "image", "text", "model", "scatter", "neuron", "compare", "all"
         ] = "head",
         *,
         layer: int | None = None,
@@ -49,8 +49,10 @@ class Draws:
         """Return a figure of a view, drawn by the widget's own renderer; needs no browser and no display.
 
         Args:
-            kind: A view, or a form of the head view: ``"lines"``, ``"matrix"`` or ``"image"`` (over the picture or the
-                sound that went in). ``"head"`` is lines, or the image where there is one.
+            kind: A view, or a form of the head view: ``"lines"``, ``"matrix"``, ``"image"`` (over the picture or the
+                sound that went in) or ``"text"`` (the running text, shaded by what the pinned query attends to, what
+                attends to the pinned key, or the mean over all queries). ``"head"`` is lines, or the image where
+                there is one.
             layer: The layer, as the model counts it; the stream's first when left out.
             heads: The heads drawn; the first when left out. ``(layer, head)`` pairs are drawn as a grid, and for
                 ``"compare"`` they are the heads compared.

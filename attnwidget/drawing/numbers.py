@@ -22,6 +22,8 @@ __all__ = ["numbers"]
 
 # As many cells as the largest thumbnail has.
 _THUMBNAIL = 48
+# Rows of a head that are read at a time.
+_ROWS = 256
 
 Columns = dict[str, "NDArray[Any]"]
 
@@ -55,9 +57,34 @@ def _heads(
 ) -> Iterator[Columns]:
     grid = spec.get("grid")
     refs = grid["heads"] if grid else [[state["layer"], head] for head in state["heads"]]
+    if state["form"] == "text":
+        yield from _text(stream, axes, state, refs)
+        return
     for layer, head in refs:
         weights = _weights(stream, axes, layer, head)
         yield _links(stream, axes, (layer, head), weights, _drawn(weights, axes, state, spec))
+
+
+def _text(
+    stream: Stream, axes: Axes, state: Mapping[str, Any], refs: list[list[int]]
+) -> Iterator[Columns]:
+    queries, keys = pinned(state["query"]), pinned(state["key"])
+    whole = (axes[0], np.arange(len(stream.key_positions)))
+    for layer, head in refs:
+        if queries or keys:
+            part = (np.array(queries), axes[1]) if queries else (axes[0], np.array(keys))
+            weights = _weights(stream, part, layer, head)
+            yield _links(stream, part, (layer, head), weights, weights > 0)
+            continue
+        total = np.zeros(len(whole[1]))
+        for first in range(0, len(axes[0]), _ROWS):
+            some = (axes[0][first : first + _ROWS], whole[1])
+            total += _weights(stream, some, layer, head).sum(axis=0, dtype=np.float64)
+        mean = (total / len(axes[0])).astype(np.float32)[axes[1]][None]
+        rows = _links(stream, (axes[0][:1], axes[1]), (layer, head), mean, mean >= 0)
+        count = len(rows["weight"])
+        unnamed = np.full(count, "", dtype=object)
+        yield {**rows, "query": np.full(count, -1), "query_label": unnamed}
 
 
 def _compared(

@@ -38,6 +38,7 @@ export function render(job: string): string {
     keyOrder: screen.key_order ?? usual.keyOrder,
     dimensionOrder: screen.dimension_order ?? usual.dimensionOrder,
     setSinkAside: screen.set_sink_aside ?? usual.setSinkAside,
+    attendedBy: screen.attended_by ?? usual.attendedBy,
   };
   const { theme } = snapshot.state;
   const dark = theme === "auto" ? screen.dark : theme === "dark";

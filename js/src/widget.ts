@@ -30,7 +30,9 @@ function keepShortcuts(root: HTMLElement, signal: AbortSignal): void {
   const mark = (event: KeyboardEvent) => {
     const { target } = event;
     if (!(target instanceof HTMLElement) || !root.contains(target)) return;
-    const modified = event.ctrlKey || event.metaKey || event.altKey;
+    // Looking for text is the widget's own, too.
+    const finds = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "f";
+    const modified = (event.ctrlKey || event.metaKey || event.altKey) && !finds;
     target.toggleAttribute(
       "data-lm-suppress-shortcuts",
       !modified && !(event.shiftKey && event.key === "Enter"),

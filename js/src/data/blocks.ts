@@ -9,6 +9,9 @@ export interface Unfinished {
   readonly part: number;
 }
 
+/** Up to this many weights a head is in the browser as a whole, and far queries can be read too. */
+export const WHOLE_HEAD = 1 << 20;
+
 /** A dense block of numbers, row by row. */
 export class Matrix {
   constructor(

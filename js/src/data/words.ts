@@ -43,7 +43,9 @@ function wordOf(positions: readonly Position[], group: readonly number[]): Posit
   if (group.length === 1) return first;
   const join = (part: (position: Position) => string) =>
     group.map((index) => part(positions[index] as Position)).join("");
-  return { ...first, kind: "word", label: join(({ label }) => label) };
+  const { text, ...rest } = first;
+  const read = text === undefined ? {} : { text: join((each) => each.text ?? each.label) };
+  return { ...rest, ...read, kind: "word", label: join(({ label }) => label) };
 }
 
 /** Add up over the pieces of a key. */

@@ -20,12 +20,14 @@ const NARROWEST = 170;
 /** Rows get closer, as far as they can, rather than make a panel higher than this. */
 const HIGH = 420;
 
+const ownLegend = ({ form }: Scene["state"]) => form === "image" || form === "text";
+
 /** The scene of one panel: one head alone, its legend shared with the others. */
 function sceneOf(scene: Scene, drawing: Drawing, [number, head]: readonly [number, number]): Scene {
   const layer = scene.stream.layers.find((each) => each.layer === number) ?? scene.layer;
   const state = { ...scene.state, layer: layer.layer, heads: [head] };
-  // What a picture's heat means differs from head to head.
-  const legend = drawing.legend && state.form === "image";
+  // What a picture's heat means, or the shade of a text, differs from head to head.
+  const legend = drawing.legend && ownLegend(state);
   return { ...scene, layer, state, drawing: { ...drawing, legend, panel: true } };
 }
 
@@ -65,7 +67,7 @@ export function gridBoxes(
 
 /** Height of the legend that the panels share. */
 export function gridLegendHeight({ state }: Scene): number {
-  if (state.form === "image") return 0;
+  if (ownLegend(state)) return 0;
   return 6 + (state.form === "matrix" ? LEGEND_BAR : LEGEND_LINE);
 }
 

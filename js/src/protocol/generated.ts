@@ -52,9 +52,9 @@ export interface State {
    */
   positions: "pieces" | "words";
   /**
-   * How the head view draws; image: over the picture or the sound, where the stream has one, else lines.
+   * How the head view draws; image: over the picture or the sound, where the stream has one, else lines; text: the running text, shaded, where there is any, else lines.
    */
-  form: "lines" | "matrix" | "image";
+  form: "lines" | "matrix" | "image" | "text";
   /**
    * Pinned heads of this stream, side by side.
    */
@@ -474,6 +474,10 @@ export interface Screen {
   key_order?: "position" | "weight";
   dimension_order?: "index" | "contribution";
   set_sink_aside?: boolean;
+  /**
+   * Running text is shaded by what attends to a token.
+   */
+  attended_by?: boolean;
   /**
    * Pixels scrolled, by view.
    */

@@ -15,6 +15,8 @@ const HELP = [
   ["Point at a patch", "see what it attends to, or who attends to it; click pins it"],
   ["Shift-click a token", "pin several: queries are averaged, keys summed"],
   ["Drag over tokens", "pin a range; in a matrix, a block"],
+  ["text", "the input as it reads, shaded; the strip at its right is all of it: click jumps"],
+  ["⌕, / or Ctrl F", "search; Enter and Shift Enter go on, “pin” pins what was found"],
   ["Double-click a head chip", "show only that head"],
   ["weights …", "another measure: value-weighted, norm-based, rollout"],
   ["pieces, words", "each position, or the pieces of a word as one"],

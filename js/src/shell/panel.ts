@@ -144,18 +144,20 @@ export class Panel {
     // What lies between two patches of a picture is no range.
     const inRow = this.scene?.state.form !== "image";
     const plain = from && position && ranges && inRow && !from.action && !modified(event);
-    this.dragging = plain ? { from, ...at } : null;
+    this.dragging = plain ? { from: from.pin ?? from, ...at } : null;
   }
 
   private drag(event: PointerEvent): void {
     const { dragging } = this;
     if (!dragging || (event.buttons & 1) === 0 || !this.pointer) return;
     const { from, x, y } = dragging;
-    const both = from.query !== undefined && from.key !== undefined;
+    const text = this.scene?.state.form === "text" && this.view.name === "head";
+    const both = text || (from.query !== undefined && from.key !== undefined);
     // Along an axis the pointer may stray from its labels.
     const across = from.key !== undefined && this.scene?.state.form === "matrix";
+    const under = this.hitAt(this.pointer.x, this.pointer.y);
     const to = both
-      ? this.hitAt(this.pointer.x, this.pointer.y)
+      ? (under?.pin ?? under)
       : this.hitAt(across ? this.pointer.x : x, across ? y : this.pointer.y);
     const last = dragging.to ?? from;
     if (!to || (to.query === last.query && to.key === last.key)) return;
@@ -253,7 +255,8 @@ export class Panel {
       @focus=${() => {
         this.events.hover(this.view.name, stop, x + width, y + height, true);
         // Pictures side by side scroll by pictures, not by tokens.
-        if (this.view.name === "neuron" || scene.state.form === "lines")
+        const { form } = scene.state;
+        if (this.view.name === "neuron" || form === "lines" || form === "text")
           this.scroller.scrollTop += onwards;
       }}
       @blur=${() => this.events.hover(this.view.name, null, 0, 0, true)}

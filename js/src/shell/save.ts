@@ -42,7 +42,7 @@ export async function exportFigure(
   options: FigureOptions,
   scale = PNG_SCALE,
 ): Promise<Blob> {
-  const svg = composeSvg({ ...scene, hover: null }, options);
+  const svg = composeSvg({ ...scene, hover: null, found: null }, options);
   return format === "svg" ? new Blob([svg], { type: "image/svg+xml" }) : rasterise(svg, scale);
 }
 

@@ -11,9 +11,11 @@ import {
   stepHead,
   stepLayer,
   stepRank,
+  turnText,
 } from "../state/actions.js";
 import { recordChange, shownState } from "../state/lens.js";
 import { bare, type SceneMaker } from "../state/scene.js";
+import { found } from "../state/search.js";
 import type { State } from "../state/selection.js";
 import { numSteps } from "../state/stage.js";
 import { readState, same, type WidgetState, writeState } from "../state/state.js";
@@ -27,6 +29,7 @@ import { Panel, type PanelEvents } from "./panel.js";
 import { neighbours } from "./prefetch.js";
 import { download, exportFigure, type SaveRequest } from "./save.js";
 import { type ScoreEvents, scoreBar } from "./scores.js";
+import { Finder } from "./search.js";
 import { following, type StepEvents, stepBar } from "./steps.js";
 import { type ToolbarEvents, toolbar } from "./toolbar.js";
 
@@ -52,6 +55,7 @@ export class Shell {
   private readonly replay = document.createElement("div");
   private readonly scores = document.createElement("div");
   private readonly stage = document.createElement("div");
+  private readonly finder: Finder;
   private readonly foot = document.createElement("div");
   private readonly panels = new Map<View["name"], Panel>();
   private readonly dark: ReadonlySignal<boolean>;
@@ -86,12 +90,23 @@ export class Shell {
     this.bar.className = "aw-bar";
     this.stage.className = "aw-stage";
     this.foot.className = "aw-foot";
-    root.replaceChildren(this.bar, this.replay, this.scores, this.stage, this.foot);
+    this.finder = new Finder(state, {
+      scene: () => this.scene,
+      jump: (at) => {
+        for (const [, panel] of this.panels) panel.reveal(at);
+      },
+      pin: (queries) =>
+        this.change(recordChange(this.maker.lens(readState(state.shared)), queries)),
+      leave: () => root.focus(),
+    });
+    const { element } = this.finder;
+    root.replaceChildren(this.bar, element, this.replay, this.scores, this.stage, this.foot);
     this.dark = watchDark(root, signal);
     const stop = effect(() => {
       readState(state.shared);
       state.hover.value;
       state.options.value;
+      state.search.value;
       this.dark.value;
       this.schedule();
     });
@@ -142,10 +157,11 @@ export class Shell {
       this.resize.observe(this.root);
       return;
     }
-    const { shared, hover, options } = this.state;
+    const { shared, hover, options, search } = this.state;
     const state = readState(shared);
     this.store.begin();
-    const scene = this.maker.make(state, hover.peek(), options.peek(), this.isDark);
+    const made = this.maker.make(state, hover.peek(), options.peek(), this.isDark);
+    const scene = { ...made, found: found(search.peek(), made) };
     if (this.root.dataset.theme !== scene.theme.name) {
       this.root.dataset.theme = scene.theme.name;
       for (const [name, value] of Object.entries(cssVariables(scene.theme))) {
@@ -155,6 +171,7 @@ export class Shell {
     this.scene = scene;
     this.failure = null;
     render(toolbar(scene, this.helpOpen, this.toolbarEvents), this.bar);
+    this.finder.render(scene);
     render(stepBar(scene, this.playing !== 0, this.stepEvents), this.replay);
     render(scoreBar(scene.plain ?? scene, this.scoreEvents), this.scores);
     this.arrange(scene, layoutViews(scene, width));
@@ -217,6 +234,10 @@ export class Shell {
       } else if (hit.action === "sort-dimensions") {
         const order = now.dimensionOrder === "index" ? "contribution" : "index";
         options.value = { ...now, dimensionOrder: order };
+      } else if (hit.action === "attends-to" || hit.action === "attended-by") {
+        const attendedBy = hit.action === "attended-by";
+        options.value = { ...now, attendedBy };
+        this.change(turnText(readState(this.state.shared), attendedBy));
       } else if (hit.action === "open-example" && hit.example !== undefined) {
         this.open(hit.example);
       } else {
@@ -266,6 +287,7 @@ export class Shell {
     },
     save: (format) => this.attempt(() => this.save(format)),
     freeze: null,
+    search: () => this.finder.toggle(),
     help: () => {
       this.helpOpen = !this.helpOpen;
       this.schedule();
@@ -313,6 +335,12 @@ export class Shell {
 
   private key(event: KeyboardEvent): void {
     const target = event.target as HTMLElement;
+    const control = (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey;
+    if (control && event.key.toLowerCase() === "f" && !bare(this.maker)) {
+      event.preventDefault();
+      this.finder.open();
+      return;
+    }
     // A select and a slider answer to the same keys in its own way.
     if (/^(SELECT|INPUT)$/.test(target.tagName) || event.altKey || event.ctrlKey || event.metaKey)
       return;
@@ -333,6 +361,11 @@ export class Shell {
             ),
     };
     if (event.key === "?") this.toolbarEvents.help();
+    if (event.key === "/" && !bare(this.maker)) {
+      event.preventDefault();
+      this.finder.open();
+      return;
+    }
     if (event.key === "Escape" && this.helpOpen) {
       this.toolbarEvents.help();
       return;
@@ -380,7 +413,7 @@ export class Shell {
       const scroll = Object.fromEntries(
         Array.from(this.panels, ([name, panel]) => [name, Math.round(panel.scroll)]),
       );
-      const { keyOrder, dimensionOrder, setSinkAside } = this.state.options.peek();
+      const { keyOrder, dimensionOrder, setSinkAside, attendedBy } = this.state.options.peek();
       this.onScreen({
         width,
         dark: this.isDark,
@@ -388,6 +421,7 @@ export class Shell {
         key_order: keyOrder,
         dimension_order: dimensionOrder,
         set_sink_aside: setSinkAside,
+        attended_by: attendedBy,
       });
     }, SETTLE_MS);
   }

@@ -1,5 +1,6 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import { whyMissing } from "../data/measured.js";
+import { isText } from "../data/reading.js";
 import { wordsOf } from "../data/words.js";
 import type { HeadRef, Measure } from "../protocol/generated.js";
 import { addToCompare, setLayer, setStream, stepLayer, toggleHead } from "../state/actions.js";
@@ -18,6 +19,7 @@ export interface ToolbarEvents {
   save(format: "svg" | "png"): void;
   /** Put a copy that needs no kernel in the widget's place; null where there is no kernel to make it. */
   freeze: (() => void) | null;
+  search(): void;
   help(): void;
 }
 
@@ -204,6 +206,31 @@ function compareButton({ state }: Scene, { change }: ToolbarEvents): TemplateRes
   </button>`;
 }
 
+/** Running text, where there is any: a stream of patches says why not. */
+function textForm({ queries, keys, state, sides }: Scene, { change }: ToolbarEvents) {
+  const none = !isText(queries) && !isText(keys);
+  if (sides) return nothing;
+  return html`<button
+    type="button"
+    data-form="text"
+    aria-pressed=${String(state.form === "text")}
+    ?disabled=${none}
+    title=${none ? "No text is in this stream" : "The running text, shaded by attention"}
+    @click=${() => change({ form: "text" })}
+  >
+    text
+  </button>`;
+}
+
+function searchButton({ search }: ToolbarEvents): TemplateResult {
+  return html`<button type="button" class="aw-search-button" aria-label="Search" title="Search the text ( / )" @click=${search}>
+    <svg viewBox="0 0 16 16" width="12" height="12" aria-hidden="true">
+      <circle cx="6.5" cy="6.5" r="4.5" fill="none" stroke="currentColor" stroke-width="1.6" />
+      <path d="M10 10l4.5 4.5" stroke="currentColor" stroke-width="1.8" />
+    </svg>
+  </button>`;
+}
+
 /** Everything above the views. The markup holds structure only: what it does is in `actions.ts`. */
 export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents): TemplateResult {
   const { meta, state, options } = scene;
@@ -237,7 +264,7 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
         ? nothing
         : html`<div class="aw-group aw-segments" role="group" aria-label="Drawing">
       ${form("lines", "lines")} ${form("matrix", "matrix")}
-      ${over === null ? nothing : form("image", over)}
+      ${over === null ? nothing : form("image", over)} ${textForm(scene, events)}
     </div>`
     }
     ${
@@ -261,6 +288,7 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
         : nothing
     }
     <div class="aw-group aw-ends">
+      ${bare(scene) ? nothing : searchButton(events)}
       <div class="aw-group aw-save" role="group" aria-label="Save what is shown">
         <button type="button" class="aw-save-svg" title="Save what is shown as a vector figure" @click=${() => events.save("svg")}>
           ⤓ SVG

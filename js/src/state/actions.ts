@@ -111,6 +111,13 @@ export function letGo(state: State): Change {
   return {};
 }
 
+/** Read a text the other way: what is pinned stays in question, as the key of others or as a query. */
+export function turnText({ queries, keys }: State, attendedBy: boolean): Change {
+  const [from, to] = attendedBy ? [queries, keys] : [keys, queries];
+  if (from.length === 0 || to.length > 0) return {};
+  return attendedBy ? { queries: [], keys: from } : { queries: from, keys: [] };
+}
+
 export function stepLayer(meta: Meta, state: State, step: number): Change {
   const { layers } = findStream(meta, state.stream);
   const at = layers.findIndex((l) => l.layer === state.layer);

@@ -1,6 +1,7 @@
 import type { Blocks } from "../data/blocks.js";
 import { type Medium, readMedia } from "../data/media.js";
 import { drawnThumbnails } from "../data/pictures.js";
+import { isText } from "../data/reading.js";
 import type { BlockStore } from "../data/store.js";
 import { Thumbnails } from "../data/thumbnails.js";
 import type { Meta, Position, StreamMeta } from "../protocol/generated.js";
@@ -19,9 +20,10 @@ import type { State } from "./selection.js";
 import { isThere, stagedBlocks, stagedState, stageOf } from "./stage.js";
 import { clampTo, findStream } from "./state.js";
 
-/** What is drawn in a stream: lines, where there is no picture or sound to draw over. */
+/** What is drawn in a stream: lines, where there is no picture or sound to draw over, or no text to read. */
 function formFor(form: State["form"], ...axes: readonly (readonly Position[])[]): State["form"] {
   const over = axes.some((positions) => positions.some(({ medium }) => medium !== undefined));
+  if (form === "text" && !axes.some(isText)) return "lines";
   return form === "image" && !over ? "lines" : form;
 }
 

@@ -1,6 +1,7 @@
 import { batch, type Signal, signal } from "@preact/signals-core";
 import type { Meta, Ranking, StreamMeta } from "../protocol/generated.js";
 import type { Hover, Options } from "../views/view.js";
+import type { SearchState } from "./search.js";
 import { type State, withPins } from "./selection.js";
 import { numSteps } from "./stage.js";
 
@@ -11,6 +12,7 @@ export interface WidgetState {
   readonly shared: Signals<State>;
   readonly hover: Signal<Hover | null>;
   readonly options: Signal<Options>;
+  readonly search: Signal<SearchState | null>;
   readonly meta: Meta;
 }
 
@@ -46,6 +48,7 @@ export function defaultOptions(meta: Meta): Options {
     keyOrder: longest > KEYS_BY_POSITION ? "weight" : "position",
     dimensionOrder: "index",
     setSinkAside: false,
+    attendedBy: false,
   };
 }
 
@@ -58,6 +61,7 @@ export function createState(meta: Meta, initial: State): WidgetState {
     shared,
     hover: signal(null),
     options: signal(defaultOptions(meta)),
+    search: signal(null),
   };
 }
 

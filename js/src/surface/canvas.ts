@@ -145,6 +145,13 @@ class CanvasSurface implements Surface {
       context.fillText(shown, 0, drop);
       context.rotate((-style.rotate * Math.PI) / 180);
       context.translate(-x, -y);
+    } else if (style.fit !== undefined) {
+      const own = context.measureText(shown).width;
+      context.translate(x, y + drop);
+      context.scale(own > 0 ? style.fit / own : 1, 1);
+      context.fillText(shown, 0, 0);
+      context.scale(own > 0 ? own / style.fit : 1, 1);
+      context.translate(-x, -y - drop);
     } else context.fillText(shown, x, y + drop);
     context.globalAlpha = 1;
   }

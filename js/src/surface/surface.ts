@@ -46,6 +46,8 @@ export interface TextStyle {
   readonly opacity?: number;
   /** Longer text is cut with an ellipsis. The full text stays as the SVG element's title. */
   readonly maxWidth?: number;
+  /** Drawn exactly this wide, whatever font there is: parts of a word that stand apart stay together. */
+  readonly fit?: number;
   /** Degrees clockwise about (x, y). */
   readonly rotate?: number;
 }

@@ -136,6 +136,8 @@ export class SvgSurface implements Surface {
       direction: backwards ? "rtl" : undefined,
       "text-anchor": anchor === "start" ? undefined : anchor,
       "fill-opacity": opacity(style.opacity),
+      textLength: style.fit,
+      lengthAdjust: style.fit === undefined ? undefined : "spacingAndGlyphs",
       transform: turned ? `rotate(${number(style.rotate)} ${number(x)} ${number(y)})` : undefined,
       "xml:space": /^ | {2}| $/.test(shown) ? "preserve" : undefined,
     };

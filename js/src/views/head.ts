@@ -8,7 +8,10 @@ import {
   revealInHeadLines,
 } from "./head-lines.js";
 import { drawHeadMatrix, headMatrixHeight, headMatrixStops, hitHeadMatrix } from "./head-matrix.js";
+import { drawHeadText } from "./head-text.js";
 import { headImageHeight } from "./image-plan.js";
+import { headTextStops, hitHeadText, revealInHeadText } from "./text-hits.js";
+import { textContentHeight } from "./text-plan.js";
 import type { Scene, View } from "./view.js";
 
 type Form = Pick<View, "contentHeight" | "draw" | "hit" | "stops" | "reveal">;
@@ -34,6 +37,13 @@ const FORMS: Readonly<Record<Scene["state"]["form"], Form>> = {
     reveal: revealInHeadImage,
     stops: headImageStops,
   },
+  text: {
+    contentHeight: textContentHeight,
+    draw: drawHeadText,
+    hit: hitHeadText,
+    reveal: revealInHeadText,
+    stops: headTextStops,
+  },
 };
 
 /** Side by side: in figures only, where nothing is pointed at. */
@@ -48,7 +58,7 @@ function formOf({ state, drawing }: Scene): Form {
   return state.form === "lines" && drawing?.horizontal ? HORIZONTAL : FORMS[state.form];
 }
 
-/** Who attends to whom in the selected heads: links between two columns, heat maps, or over what went in. */
+/** Who attends to whom in the selected heads: links between two columns, heat maps, running text, or over what went in. */
 export const headView: View = {
   name: "head",
   contentHeight: (scene, width, height) => formOf(scene).contentHeight(scene, width, height),

@@ -1,3 +1,4 @@
+import { WHOLE_HEAD } from "../data/blocks.js";
 import { side, visibleRows } from "../marks/axis.js";
 import { INVISIBLE, LinkList } from "../marks/links.js";
 import type { Position } from "../protocol/generated.js";
@@ -110,9 +111,6 @@ export function allLinks(input: LinesInput): LinkList {
   }
   return links;
 }
-
-/** Under this many weights a head is in the browser as a whole, and far queries can be read too. */
-const WHOLE_HEAD = 1 << 20;
 
 /** The queries whose weights may be read without fetching what nobody looks at. */
 export function readableQueries(input: LinesInput): readonly [number, number] {

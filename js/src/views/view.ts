@@ -2,6 +2,7 @@ import type { Blocks } from "../data/blocks.js";
 import type { Medium } from "../data/media.js";
 import type { Thumbnails } from "../data/thumbnails.js";
 import type { LayerMeta, Meta, Position, StreamMeta } from "../protocol/generated.js";
+import type { Found } from "../state/search.js";
 import type { State } from "../state/selection.js";
 import type { Theme } from "../styles/theme.js";
 import type { Rect, Surface } from "../surface/surface.js";
@@ -37,6 +38,8 @@ export interface Options {
   readonly dimensionOrder: "index" | "contribution";
   /** Shading without the first position where that one takes most of the weight. Numbers stay. */
   readonly setSinkAside: boolean;
+  /** Running text is shaded by what attends to a token, where the pins leave that open. */
+  readonly attendedBy: boolean;
 }
 
 /** How far a generation has come: what there is of a stream when the token of `step` is about to be chosen. */
@@ -87,6 +90,8 @@ export interface Scene {
   /** The numbers of either record where two are compared; null where one is shown. */
   readonly sides: { readonly a: Blocks; readonly b: Blocks } | null;
   readonly drawing?: Drawing;
+  /** What the reader looks for, and where it is. Not in figures. */
+  readonly found?: Found | null;
 }
 
 export function onPaper({ drawing }: Scene): boolean {
@@ -113,7 +118,7 @@ export interface Hit {
   readonly dimension?: number;
   readonly example?: number;
   /** What a click pins, where that is not what is under the pointer. */
-  readonly pin?: { readonly query: number };
+  readonly pin?: { readonly query?: number; readonly key?: number };
   /** A marker for something out of the frame: a click scrolls to this content offset in pixels. */
   readonly scrollTo?: number;
   /** Something that reacts to a click in a way of its own: "sort-keys", "sort-dimensions", … */
@@ -123,6 +128,8 @@ export interface Hit {
     | "make-first"
     | "unpin-head"
     | "choose-head"
+    | "attends-to"
+    | "attended-by"
     | "open-example";
 }
 

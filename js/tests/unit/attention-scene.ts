@@ -272,6 +272,7 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     keyOrder: "position",
     dimensionOrder: "index",
     setSinkAside: false,
+    attendedBy: false,
     ...given.options,
   };
   const hover = given.hover ?? null;
