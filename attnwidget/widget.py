@@ -271,7 +271,9 @@ class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
         if form in missing and not missing[form][1]:
             others = [repr(name) for name in FORMS if missing.get(name, ("", True))[1]]
             accepted = f"{', '.join(others[:-1])} or {others[-1]}"
-            message = f"form must be {accepted}, got {form!r}: {missing[form][0]} is in this record."
+            message = (
+                f"form must be {accepted}, got {form!r}: {missing[form][0]} is in this record."
+            )
             raise SelectionError(message)
         return form
 

@@ -21,7 +21,18 @@ _WIDTHS = {"model": 420, "head": 460, "neuron": 560, "compare": 760, "all": 1200
 _WIDEST_GRID, _PANEL = 900, 230
 _HORIZONTAL = 640
 _FORMS = ("lines", "matrix", "image", "text")
-_KINDS = ("head", "lines", "matrix", "image", "text", "model", "scatter", "neuron", "compare", "all")
+_KINDS = (
+    "head",
+    "lines",
+    "matrix",
+    "image",
+    "text",
+    "model",
+    "scatter",
+    "neuron",
+    "compare",
+    "all",
+)
 
 
 class Draws:
@@ -32,7 +43,16 @@ class Draws:
     def figure(
         self,
         kind: Literal[
-            "head", "lines", "matrix", "image", "text", "model", "scatter", "neuron", "compare", "all"
+            "head",
+            "lines",
+            "matrix",
+            "image",
+            "text",
+            "model",
+            "scatter",
+            "neuron",
+            "compare",
+            "all",
         ] = "head",
         *,
         layer: int | None = None,

@@ -153,7 +153,7 @@ def test_a_record_with_a_picture_is_drawn_over_it_first() -> None:
     plain = aw.from_weights([attention["vision"][0].weights()], [p.label for p in PATCHES] + ["x"])
     assert AttentionWidget(plain).form == "lines"
     with pytest.raises(
-        ValueError, match="form must be 'lines' or 'matrix', got 'image': no picture"
+        ValueError, match="form must be 'lines', 'matrix' or 'text', got 'image': no picture"
     ):
         AttentionWidget(plain, form="image")
 

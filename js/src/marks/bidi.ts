@@ -36,7 +36,7 @@ function levelOf(text: string, backwards: boolean, before: Level): Level | null 
   return null;
 }
 
-function levelsOf(boxes: readonly Box[], backwards: boolean): Level[] {
+function levelsOf(boxes: readonly Pick<Box, "text">[], backwards: boolean): Level[] {
   const base: Level = backwards ? 1 : 0;
   let last: Level = base;
   const found = boxes.map(({ text }) => {
@@ -75,20 +75,18 @@ function visualOrder(levels: readonly Level[]): number[] {
 
 /** Where each box of a line stands; a line of a text that runs from right to left ends at `room`. */
 export function placeLine(boxes: readonly Box[], room: number, backwards: boolean): number[] {
-  const order = visualOrder(levelsOf(boxes, backwards));
-  const rank = new Array<number>(boxes.length);
-  order.forEach((index, at) => {
-    rank[index] = at;
-  });
-  const total = boxes.reduce((sum, { gap, width }) => sum + gap + width, 0);
+  // A space has a place of its own: between two directions it is of neither.
+  const items = boxes.flatMap(({ text, gap, width }, index) => [
+    { text: "", width: gap, index: -1 },
+    { text, width, index },
+  ]);
+  const total = items.reduce((sum, { width }) => sum + width, 0);
   let x = backwards ? room - total : 0;
   const places = new Array<number>(boxes.length);
-  for (const index of order) {
-    const { gap, width } = boxes[index] as Box;
-    // The space stands towards the box that is read before.
-    const after = (rank[index - 1] ?? -1) > (rank[index] as number);
-    places[index] = after ? x : x + gap;
-    x += gap + width;
+  for (const at of visualOrder(levelsOf(items, backwards))) {
+    const { index, width } = items[at] as (typeof items)[number];
+    if (index >= 0) places[index] = x;
+    x += width;
   }
   return places;
 }

@@ -2,8 +2,8 @@ import type { ReadingPiece } from "../data/reading.js";
 import { isRightToLeft, textWidth } from "../surface/text.js";
 import { type Box, hasRightToLeft, joined, joins, placeLine } from "./bidi.js";
 
-export const FLOW_SIZE = 13;
-export const SMALL_SIZE = 10;
+export const FLOW_SIZE = 14;
+export const SMALL_SIZE = 11;
 /** A patch of a picture or a frame of a sound in running text. */
 const CELL = 8;
 const TAB = "    ";
@@ -61,6 +61,8 @@ export function lineOf({ starts }: Flow, fragment: number): number {
 export function lineFragments({ fragments, starts }: Flow, line: number): readonly Fragment[] {
   return fragments.slice(starts[line], starts[line + 1]);
 }
+
+type Content = Pick<Fragment, "index" | "text" | "kind">;
 
 class Writer {
   readonly fragments: Fragment[] = [];
@@ -129,33 +131,28 @@ class Writer {
     this.x = this.fragments.slice(from).reduce((sum, { gap, width }) => sum + gap + width, 0);
   }
 
-  put(
-    fragment: Omit<Fragment, "x" | "gap" | "width">,
-    given: number,
-    width: number,
-    breaks: boolean,
-  ) {
+  put({ index, text, kind }: Content, given: number, width: number, breaks: boolean): void {
     const full = () => this.x + given + width > this.width && !this.isFresh;
     // The sign for the end of a line may stand in the margin.
-    if (full() && fragment.kind !== "return") {
+    if (kind !== "return" && full()) {
       if (breaks) this.endLine();
       else this.carry();
       if (full()) this.endLine();
     }
     // Only what is indented on purpose begins with space.
-    const indents = this.isParagraph && given > 1.5 * this.space;
+    const indents = given > 1.5 * this.space && this.isParagraph;
     const gap = this.isFresh && !indents ? 0 : given;
-    if (width > this.width && fragment.text.length > 1) {
-      this.split(fragment);
+    if (width > this.width && text.length > 1) {
+      this.split({ index, text, kind });
       return;
     }
-    this.fragments.push({ ...fragment, x: 0, gap, width });
+    this.fragments.push({ index, text, kind, x: 0, gap, width });
     this.breaks.push(breaks);
     this.x += gap + width;
   }
 
   /** What is longer than a line, character by character. */
-  private split(fragment: Omit<Fragment, "x" | "gap" | "width">): void {
+  private split(fragment: Content): void {
     const size = fragment.kind === "small" ? SMALL_SIZE : FLOW_SIZE;
     let [text, width, tied] = ["", 0, false];
     const flush = () => {
@@ -184,6 +181,7 @@ class Writer {
 
 /** Spaces at the beginning of a line of a piece, as they stand in code, and what follows them. */
 function indented(text: string): readonly [number, string] {
+  if (/^\S/.test(text)) return [0, text];
   const body = text.replace(/^[ \t\u00a0]+/, "");
   return [text.length - body.length, body];
 }
@@ -196,7 +194,7 @@ function writeText(
   breaks: boolean,
 ) {
   const size = piece.kind === "small" ? SMALL_SIZE : FLOW_SIZE;
-  const text = line.replaceAll("\t", TAB);
+  const text = line.includes("\t") ? line.replaceAll("\t", TAB) : line;
   const [spaces, body] = indented(text);
   const { space } = writer;
   const lead = (breaks ? piece.gap.length : 0) * space;
@@ -218,10 +216,14 @@ function writePiece(writer: Writer, piece: ReadingPiece, index: number): void {
     writer.put({ index, text: "", kind }, gap, CELL, true);
     return;
   }
+  if (!text.includes("\n")) {
+    writeText(writer, index, text, piece, !glued);
+    return;
+  }
   const lines = text.split("\n");
   lines.forEach((line, n) => {
     const last = n === lines.length - 1;
-    if (line !== "" || text === "") writeText(writer, index, line, piece, n > 0 || !glued);
+    if (line !== "") writeText(writer, index, line, piece, n > 0 || !glued);
     if (last) return;
     if (n === 0 || line !== "") {
       const width = writer.widthOf(RETURN, SMALL_SIZE);
@@ -234,11 +236,12 @@ function writePiece(writer: Writer, piece: ReadingPiece, index: number): void {
 /** Texts that are not all of one direction, line by line: who is read first does not always stand first. */
 function place(writer: Writer, rightToLeft: boolean): void {
   const { fragments, starts, ends, width } = writer;
+  const mixed = fragments.some(({ text }) => hasRightToLeft(text));
   let backwards: boolean | null = null;
   for (let line = 0; line + 1 < starts.length; line++) {
     const row = fragments.slice(starts[line], starts[line + 1]);
-    backwards ??= rightToLeft || paragraphRuns(writer, line);
-    if (backwards || row.some(({ text }) => hasRightToLeft(text))) {
+    backwards ??= rightToLeft || (mixed && paragraphRuns(writer, line));
+    if (backwards || (mixed && row.some(({ text }) => hasRightToLeft(text)))) {
       const places = placeLine(row, width, backwards);
       row.forEach((fragment, at) => {
         fragment.x = places[at] as number;
@@ -273,6 +276,7 @@ function join(fragments: Fragment[], pieces: readonly ReadingPiece[]): void {
     const after =
       next !== undefined &&
       next.gap === 0 &&
+      next.text.charCodeAt(0) > 0x600 &&
       (next.index === fragment.index || pieces[next.index]?.glued === true) &&
       joins(fragment.text, next.text);
     if (before || after) {

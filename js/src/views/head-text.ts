@@ -124,12 +124,16 @@ function drawBars(surface: Surface, { each, series, end }: Shading, index: numbe
 /** One sign of several characters: its width is not theirs, and it is never pulled apart. */
 const composed = /\p{Extended_Pictographic}|\u200d|\p{M}/u;
 
+/** A token's place on its line, above the bars. */
+function inner({ plan }: Look, rect: Rect): Rect {
+  return { ...rect, y: rect.y + 2, height: plan.line - plan.bars - 4 };
+}
+
 function drawFragment(surface: Surface, look: Look, fragment: Fragment, rect: Rect): void {
   const { scene, block, shading } = look;
   const { theme } = scene;
   const { index, text, kind } = fragment;
-  const bars = shading && shading.each.length > 0 ? shading.each.length * BAR + 2 : 0;
-  const box = { ...rect, y: rect.y + 2, height: rect.height - 4 - bars };
+  const box = inner(look, rect);
   const isThere = index < look.there;
   const shade = shading && isThere ? shadeOf(shading.shades[index] as number, shading.end) : 0;
   const tight = kind === "cell" ? box : { ...box, x: box.x - 0.5, width: box.width + 1 };
@@ -150,7 +154,8 @@ function drawFragment(surface: Surface, look: Look, fragment: Fragment, rect: Re
 /** Frames: around what is pinned, what is pointed at and what was found. */
 function drawFrames(surface: Surface, look: Look, { index }: Fragment, rect: Rect): void {
   const { theme } = look.scene;
-  const box = { x: rect.x - 1, y: rect.y + 1, width: rect.width + 2, height: rect.height - 2 };
+  const { x, y, width, height } = inner(look, rect);
+  const box = { x: x - 1, y: y - 1, width: width + 2, height: height + 2 };
   const hit = look.hits.get(index);
   if (hit !== undefined) {
     surface.rect(box, { stroke: theme.positive, strokeWidth: hit ? 2.5 : 1.25 });

@@ -1,7 +1,5 @@
 import {
-  colourKeyWidth,
   drawColourKey,
-  drawNotes,
   drawSequentialLegend,
   LEGEND_BAR,
   LEGEND_LINE,
@@ -38,6 +36,8 @@ const MOST_CHIPS = 5;
 const PAD = 6;
 const GAP = 6;
 const LABEL = 110;
+/** What is less is said to be "<0.001", and so is worth no chip. */
+const LEAST = 0.0005;
 
 /** What the shades are, in words. */
 export function shadeTitle(scene: Scene, { aim }: Pick<Shading, "aim">, room = 90): string {
@@ -64,7 +64,9 @@ function chipsOf(plan: TextPlan, shading: Shading, width: number): readonly Chip
     const away = plan.strip !== null && !isInSight(plan, block, index);
     const above = positionTop(plan, block, index) < plan.scroll;
     const label = quoted(block.positions, index, LABEL);
-    const number = formatWeight(weightAt(shading, index));
+    const weight = weightAt(shading, index);
+    if (weight < LEAST) continue;
+    const number = formatWeight(weight);
     const where = away ? (above ? "▲ " : "▼ ") : "";
     const text = `${where}${label} ${indexOf(block.positions, index)}: ${number}`;
     const own = Math.ceil(textWidth(text, LEGEND_SIZE)) + 2 * PAD;
@@ -109,11 +111,13 @@ export function drawTextFooter(
       label: n === 0 ? name : String(head),
       colour,
     }));
-    const left = Math.max(8, (width - colourKeyWidth(entries)) / 2);
-    drawColourKey(surface, left, y + LEGEND_LINE / 2, width - left - 8, entries, theme);
+    drawColourKey(surface, 8, y + LEGEND_LINE / 2, width - 16, entries, theme);
     y += LEGEND_LINE;
   }
-  drawNotes(surface, textNotes(scene), width, y + LEGEND_LINE / 2 - 2, theme);
+  const note = { fill: theme.muted, size: LEGEND_SIZE, maxWidth: width - 16 };
+  textNotes(scene).forEach((text, n) => {
+    surface.text(8, y + (n + 0.5) * LEGEND_LINE - 2, text, note);
+  });
 }
 
 export function hitTextFooter(

@@ -18,7 +18,7 @@ import { type Frame, hasLegend, onPaper, type Scene } from "./view.js";
 
 export const HEADER = 26;
 export const CHIPS = 24;
-const LINE = 21;
+const LINE = 22;
 /** A bar below a token for each of a few heads. */
 export const BAR = 3;
 const SIDE = 8;
@@ -42,6 +42,8 @@ export interface TextBlock {
 export interface TextPlan {
   readonly blocks: readonly TextBlock[];
   readonly line: number;
+  /** How much of a line is below its tokens. */
+  readonly bars: number;
   /** The window over the text. */
   readonly body: Rect;
   readonly scroll: number;
@@ -177,6 +179,7 @@ export function textPlan(scene: Scene, { width, height, scroll }: Frame): TextPl
   return {
     blocks,
     line: lineHeight(scene),
+    bars: lineHeight(scene) - LINE,
     body,
     scroll: Math.max(0, Math.min(scroll, full - body.height)),
     height: full,
