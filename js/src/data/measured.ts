@@ -72,6 +72,7 @@ export function measuredBlocks(
       pooled: (layer, _head, size, as) =>
         missing(layer) === null ? blocks.pooled(layer, 0, size, { ...as, measure }) : null,
       mean: (layer) => meanOf(rows(layer), count),
+      column: (layer, _head, key) => columnOf(rows(layer), key),
       error: (what, layer) =>
         missing(layer) ?? blocks.error(what === "weights" ? "rollout" : what, layer, 0),
     };
@@ -93,9 +94,27 @@ export function measuredBlocks(
       const [mean, factors] = [blocks.mean(layer, head), lengths(layer, head)];
       return mean && factors && mean.map((weight, key) => weight * (factors[key] as number));
     },
+    column: (layer, head, key) => {
+      if (missing(layer) !== null) return null;
+      const [column, factors] = [blocks.column(layer, head, key), lengths(layer, head)];
+      return column && factors && column.map((weight) => weight * (factors[key] as number));
+    },
     error: (what, layer, head) =>
       missing(layer) ?? blocks.error("lengths", layer, head) ?? blocks.error(what, layer, head),
   };
+}
+
+/** What every query gives one key, once all rows are here. */
+export function columnOf(rows: Rows, key: number): Float32Array | null {
+  const column = new Float32Array(rows.numQueries);
+  let whole = true;
+  for (let query = 0; query < column.length; query++) {
+    // Every row is read, whatever is missing: reading is what asks for it.
+    const row = rows.row(query);
+    if (row) column[query] = row[key] as number;
+    else whole = false;
+  }
+  return whole ? column : null;
 }
 
 /** Mean of all rows, once they are here. */

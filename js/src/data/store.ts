@@ -12,6 +12,9 @@ const BAND_WEIGHTS = 1 << 20;
 const IN_FLIGHT = 2;
 const BATCH_BYTES = 6 << 20;
 
+/** Whether weights stand beside what is drawn as numbers. */
+const READ = /^(weights|column|mean)\//;
+
 export function requestKey(request: Request): string {
   if (!("layer" in request)) {
     const { what, stream, ranking, score = "", measure = "" } = request;
@@ -25,8 +28,12 @@ export function requestKey(request: Request): string {
   return `${what}/${stream}/${layer}/${head}/${place}${span}/${size ?? ""}${as}`;
 }
 
-export function bandRows(numKeys: number): number {
-  return Math.max(1, Math.floor(BAND_WEIGHTS / Math.max(1, numKeys)));
+/** Of a long input, of which a few rows are read here and there: 256 KiB. */
+const FEW_WEIGHTS = 1 << 16;
+
+export function bandRows(numKeys: number, numQueries = 0): number {
+  const most = numQueries * numKeys > BAND_WEIGHTS ? FEW_WEIGHTS : BAND_WEIGHTS;
+  return Math.max(1, Math.floor(most / Math.max(1, numKeys)));
 }
 
 interface Want {
@@ -96,7 +103,7 @@ export class BlockStore {
   get rounded(): boolean {
     for (const key of this.used) {
       const result = this.ready.get(key);
-      if (key.startsWith("weights/") && result && "rounded" in result) return true;
+      if (READ.test(key) && result && "rounded" in result) return true;
     }
     return false;
   }
@@ -346,7 +353,7 @@ class BandedRows implements Rows {
   }
 
   row(query: number): Float32Array | null {
-    const perBand = bandRows(this.numKeys);
+    const perBand = bandRows(this.numKeys, this.numQueries);
     const start = Math.floor(query / perBand) * perBand;
     let band = this.bands.get(start);
     if (!band) {

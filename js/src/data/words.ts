@@ -102,6 +102,27 @@ export function wordRows(rows: Rows, queries: Words | null, keys: Words | null):
   };
 }
 
+/**
+ * What every word gives one key: the sum of the columns of its pieces, the mean over those of a query;
+ * null while one is missing. Of a word that is half generated, the pieces among the first `there`.
+ */
+export function wordColumn(
+  columns: readonly (Float32Array | null)[],
+  queries: Words | null,
+  there: number,
+): Float32Array | null {
+  const [first] = columns;
+  if (!first || columns.includes(null)) return null;
+  const of = (piece: number) =>
+    columns.reduce((sum, column) => sum + (column?.[piece] as number), 0);
+  if (!queries) return first.map((_, piece) => of(piece));
+  return Float32Array.from(queries.pieces, (group) => {
+    const shown = group.filter((piece) => piece < there);
+    const counted = shown.length > 0 ? shown : group;
+    return counted.reduce((sum, piece) => sum + of(piece), 0) / counted.length;
+  });
+}
+
 /** How many words have a piece among the first `count`. */
 export function wordsThere({ numbers }: Words, count: number): number {
   return count === 0 ? 0 : (numbers[Math.min(count, numbers.length) - 1] ?? -1) + 1;

@@ -1,8 +1,8 @@
 import type { Fetch, Result, Unfinished } from "../data/store.js";
-import { requestKey } from "../data/store.js";
-import { decodeBase64, decodeBlock } from "./decode.js";
+import { decodeBlock } from "./decode.js";
 import type { Reply, Request, Snapshot } from "./generated.js";
 import type { Invoke } from "./invoke.js";
+import { StoredBlocks } from "./stored.js";
 
 const NO_KERNEL =
   "The kernel did not answer. It may be busy with another cell; if it was restarted, or the notebook was just opened, run this cell again.";
@@ -77,19 +77,10 @@ export async function askToOpen(
 
 /** Blocks from a snapshot: there, or not in it. */
 export function snapshotFetch(snapshot: Snapshot): Fetch {
-  const stored = new Map(snapshot.blocks.map(({ request, block }) => [requestKey(request), block]));
-  const answer = async (request: Request): Promise<Result> => {
-    const block = stored.get(requestKey(request));
-    if (block?.data === undefined) return { error: notStored(request) };
-    const bytes = decodeBase64(block.data);
-    return decodeBlock(block, block.deflated ? await inflate(bytes) : bytes);
-  };
+  const stored = new StoredBlocks(snapshot);
+  const answer = async (request: Request): Promise<Result> =>
+    (await stored.get(request)) ?? { error: notStored(request) };
   return (requests) => Promise.all(requests.map(answer));
-}
-
-async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 function notStored(request: Request): string {

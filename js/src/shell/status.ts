@@ -3,7 +3,16 @@ import { quoted } from "../marks/tokens.js";
 import type { Position } from "../protocol/generated.js";
 import { formatSigned, formatWeight } from "../views/format.js";
 import { isRollout, MEASURES } from "../views/measure.js";
-import { groupLabel, meanRow, pairNumbers, pairTitle, poolNote, sumOf } from "../views/series.js";
+import {
+  groupLabel,
+  headSeries,
+  meanRow,
+  pairNumbers,
+  pairTitle,
+  poolNote,
+  sumOf,
+} from "../views/series.js";
+import { columnWeight, readsColumns } from "../views/text-data.js";
 import type { Scene } from "../views/view.js";
 
 /** "query 8 “it”", "query 8 “it” (user)" in a chat, or "3 queries “the cat sat”". */
@@ -50,10 +59,14 @@ export function statusText(scene: Scene): string {
     // A hovered thumbnail belongs to a head that may not be loaded: say it only where numbers are.
     const two = comparedPair(scene, q, k);
     if (two) return [...parts, `${text} ${two}`].join(" · ");
-    const row =
-      layer === state.layer && state.heads.includes(head)
-        ? meanRow(scene.blocks.weights(layer, head), q)
-        : null;
+    const known = layer === state.layer;
+    const series = known
+      ? headSeries(scene, { isolate: false }).find((e) => e.head === head)
+      : null;
+    const columns = readsColumns(scene);
+    const weight = series && columns ? columnWeight(scene, series, q, k) : null;
+    if (weight !== null) text += ` ${formatWeight(weight)}`;
+    const row = series && !columns ? meanRow(series.rows, q) : null;
     if (row) {
       const { value, note } = pairNumbers(row, k);
       const more = note || poolNote({ queries: q, keys: k });

@@ -1,6 +1,6 @@
 import type { Blocks } from "../data/blocks.js";
 import { meanOf, measuredBlocks } from "../data/measured.js";
-import { type Words, wordRows, wordsOf, wordsThere } from "../data/words.js";
+import { type Words, wordColumn, wordRows, wordsOf, wordsThere } from "../data/words.js";
 import type { Position, StreamMeta } from "../protocol/generated.js";
 import type { Hover, Stage } from "../views/view.js";
 import { type State, withPins } from "./selection.js";
@@ -131,5 +131,12 @@ export function wordBlocks(lens: Lens | null, blocks: Blocks, count: number): Bl
     pooled: (layer, head, size, as) =>
       blocks.pooled(layer, head, size, { ...as, positions: "words" }),
     mean: (layer, head) => meanOf(weights(layer, head), count),
+    column: (layer, head, key) => {
+      const columns = (keys?.pieces[key] ?? [key]).map((piece) =>
+        blocks.column(layer, head, piece),
+      );
+      const { stage = Number.POSITIVE_INFINITY } = blocks.weights(layer, head);
+      return wordColumn(columns, queries, stage);
+    },
   };
 }

@@ -86,6 +86,8 @@ export function stagedBlocks(blocks: Blocks, numQueries: number, stage: Stage | 
     ...blocks,
     weights: (layer, head) => stagedRows(blocks.weights(layer, head), stage),
     mean: (layer, head) => stagedMean(blocks.weights(layer, head), stage),
+    column: (layer, head, key) =>
+      blocks.column(layer, head, key)?.slice().fill(0, stage.numQueries) ?? null,
     pooled: (layer, head, size, as) =>
       stagedPool(blocks.pooled(layer, head, size, as), numQueries, stage),
   };

@@ -102,6 +102,23 @@ function columnOf(scene: Scene, { layer, head, rows }: Series, keys: readonly nu
   return sum;
 }
 
+/** Whether columns are read: a row of every query that the pointer passes would be fetched for nothing. */
+export function readsColumns(scene: Scene): boolean {
+  const { form, queries } = scene.state;
+  return form === "text" && queries.length === 0 && !isWhole(scene);
+}
+
+/** What some queries give some keys, on average, from columns alone. */
+export function columnWeight(
+  scene: Scene,
+  series: Series,
+  queries: readonly number[],
+  keys: readonly number[],
+): number | null {
+  const column = columnOf(scene, series, keys);
+  return column && sumOf(column, queries) / queries.length;
+}
+
 function weightsOf(scene: Scene, series: Series, { about, queries, keys }: Aim) {
   if (about === "query") return meanRow(series.rows, queries);
   if (about === "key") return columnOf(scene, series, keys);
