@@ -52,12 +52,14 @@ def source(cells: Sequence[str]) -> str:
 class Marimo:
     """One page of marimo, watched."""
 
-    def __init__(self, browser: Browser, url: str) -> None:
-        """Open the notebook, which runs it."""
+    def __init__(self, browser: Browser, url: str, *, shows: int) -> None:
+        """Open the notebook, which runs it, and wait until this cell shows a widget."""
         self.context = browser.new_context(viewport={"width": 1400, "height": 1000})
         self.watch = Watch(self.context)
         self.page = self.context.new_page()
         self.page.goto(url)
+        # The kernel starts and imports first.
+        self.widget(shows).root.wait_for(timeout=120_000)
 
     def widget(self, cell: int) -> Widget:
         """The attention widget that a cell shows."""

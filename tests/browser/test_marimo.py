@@ -58,8 +58,7 @@ def app(
 ) -> Iterator[Marimo]:
     """The notebook as ``marimo run`` serves it."""
     with marimo(cells(figure), tmp_path_factory.mktemp("marimo"), "run") as url:
-        page = Marimo(chromium, url)
-        page.widget(WRAPPED).settle(seconds=120)
+        page = Marimo(chromium, url, shows=WRAPPED)
         yield page
         page.close()
 
@@ -157,9 +156,9 @@ def test_in_the_editor_too(
     chromium: Browser, tmp_path_factory: pytest.TempPathFactory, figure: Path
 ) -> None:
     with marimo(cells(figure)[:4], tmp_path_factory.mktemp("editor"), "edit") as url:
-        page = Marimo(chromium, url)
+        page = Marimo(chromium, url, shows=WRAPPED)
         widget = page.widget(WRAPPED)
-        widget.settle(seconds=120)
+        widget.settle()
         widget.click("model", "layer 3 head 1")
         expect(page.output(SAYS)).to_contain_text("layer 3, heads [1], query None")
         page.watch.assert_clean()
