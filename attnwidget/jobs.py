@@ -30,6 +30,9 @@ T = TypeVar("T")
 SLICE_SECONDS = 0.2
 # The same where some answers are finished: they should not wait for those that take long.
 WAIT_SECONDS = 0.04
+# Bytes in one message after which the rest has to wait for the next: with blocks of 4 MiB at most, no message is larger
+# than 8 MiB. Hosts that hand messages on as text (VS Code, marimo, Colab) take several times that in memory.
+MESSAGE_BYTES = 4 << 20
 # Unfinished works that are kept. A reader looks at a few pictures at a time; what nobody asks for again is let go when
 # others take its place.
 KEPT = 8
@@ -71,7 +74,7 @@ class Jobs:
         requests: Sequence[Mapping[str, Any]],
         begin: Callable[[Mapping[str, Any]], Work],
     ) -> tuple[list[dict[str, Any]], list[bytes]]:
-        """Answer requests for about a slice's time; see ``Reply`` in the schema.
+        """Answer requests for about a slice's time, or a message's worth; see ``Reply`` in the schema.
 
         What was not begun yet gets its turn first, since it may be short; then what was kept goes on, the first as far
         as it gets.
@@ -88,7 +91,7 @@ class Jobs:
         replies: dict[str, dict[str, Any]] = {}
         found: dict[str, bytes] = {}
         with self._lock:
-            for key in self._turns(list(asked), replies):
+            for key in self._turns(list(asked), replies, found):
                 try:
                     answered = self._step(key, partial(begin, asked[key]))
                 except Exception as error:
@@ -103,26 +106,27 @@ class Jobs:
         return [replies[key] for key in keys], [found[key] for key in keys if key in found]
 
     def _turns(
-        self, asked: Sequence[str], replies: Mapping[str, object]
+        self, asked: Sequence[str], replies: Mapping[str, object], found: Mapping[str, bytes]
     ) -> Generator[str, None, None]:
-        """Yield whose turn it is, at least one, until the time is up."""
+        """Yield whose turn it is, at least one, until the time is up or the message full."""
         start = self._clock()
         waiting = [key for key in asked if key in self._works]
         steps = 0
 
-        def in_time() -> bool:
+        def goes_on() -> bool:
             length = WAIT_SECONDS if replies else SLICE_SECONDS
-            return steps == 0 or self._clock() - start < length
+            full = sum(map(len, found.values())) >= MESSAGE_BYTES
+            return steps == 0 or (self._clock() - start < length and not full)
 
         for key in [key for key in asked if key not in self._works]:
-            if not in_time() or len(waiting) >= self._most:
+            if not goes_on() or len(waiting) >= self._most:
                 break
             yield key
             steps += 1
             if key not in replies:
                 waiting.append(key)
         for key in waiting:
-            while key not in replies and in_time():
+            while key not in replies and goes_on():
                 yield key
                 steps += 1
 

@@ -54,15 +54,26 @@ const unpack = async (id) => {{
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Response(stream).text();
 }};
-try {{
-  const bundle = new Blob([await unpack("bundle")], {{ type: "text/javascript" }});
-  const url = URL.createObjectURL(bundle);
-  const {{ mountSnapshot }} = await import(url);
-  URL.revokeObjectURL(url);
-  mountSnapshot(place, JSON.parse(await unpack("snapshot")));
-}} catch (error) {{
+const fail = (error) => {{
   place.textContent = `This saved copy could not be drawn: ${{error.message}}`;
   throw error;
+}};
+try {{
+  const snapshot = JSON.parse(await unpack("snapshot"));
+  // Run inline, and not imported from a blob's address, which some hosts do not allow (VS Code with its strict policy).
+  const script = document.createElement("script");
+  script.type = "module";
+  script.textContent = await unpack("bundle");
+  addEventListener("attnwidget", ({{ detail }}) => {{
+    try {{
+      detail.mountSnapshot(place, snapshot);
+    }} catch (error) {{
+      fail(error);
+    }}
+  }}, {{ once: true }});
+  document.head.append(script);
+}} catch (error) {{
+  fail(error);
 }}
 </script>
 </body>

@@ -170,11 +170,14 @@ class SnapshotModel implements TraitModel {
 }
 
 /** Draw a saved copy, with no kernel behind it. Returns what takes it off the page again. */
-export function mountSnapshot(el: HTMLElement, snapshot: Snapshot): () => void {
+function mountSnapshot(el: HTMLElement, snapshot: Snapshot): () => void {
   const controller = new AbortController();
   mount(el, new SnapshotModel(snapshot), snapshotFetch(snapshot), null, controller.signal);
   fitFrame(controller.signal);
   return () => controller.abort();
 }
+
+// A saved page runs this module inline, where nobody can import from it.
+dispatchEvent(new CustomEvent("attnwidget", { detail: { mountSnapshot } }));
 
 export default () => ({ render });

@@ -11,7 +11,7 @@ from unit.records import random_layer
 
 import attnwidget as aw
 from attnwidget.attention import Attention, Stream
-from attnwidget.jobs import KEPT, SLICE_SECONDS, Jobs, Shared
+from attnwidget.jobs import KEPT, MESSAGE_BYTES, SLICE_SECONDS, Jobs, Shared
 from attnwidget.positions import Position
 from attnwidget.protocol.codec import decode, encode
 from attnwidget.slices import finish
@@ -89,6 +89,27 @@ def test_of_several_long_works_the_first_comes_first() -> None:
     works = [work("first", 6), work("second", 6)]
     assert kernel.ask(*works) == ["0.50", "0.17"]
     assert kernel.ask(*works) == [6.0, "0.17"]
+
+
+def test_a_message_that_is_full_leaves_the_rest_for_the_next() -> None:
+    jobs = Jobs()
+    block = np.zeros(MESSAGE_BYTES // 4 * 3 // 4, np.float32)  # three quarters of it
+
+    def begin(_request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
+        yield from ()
+        return encode(block)
+
+    left = [{"name": name} for name in "abcde"]
+    messages = []
+    while left:
+        replies, buffers = jobs.reply(left, begin)
+        messages.append(len(buffers))
+        assert sum(map(len, buffers)) <= 2 * MESSAGE_BYTES
+        assert [reply.get("part") for reply in replies if not reply["ok"]] == [0.0] * (
+            len(left) - len(buffers)
+        )
+        left = [each for each, reply in zip(left, replies, strict=True) if not reply["ok"]]
+    assert messages == [2, 2, 1]
 
 
 def test_no_more_is_kept_than_stated() -> None:

@@ -6,23 +6,19 @@ import type { Scene } from "../views/view.js";
 const PNG_SCALE = 2;
 
 async function rasterise(svg: string, scale: number): Promise<Blob> {
-  const url = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
-  try {
-    const image = new Image();
-    image.src = url;
-    await image.decode();
-    const canvas = document.createElement("canvas");
-    canvas.width = Math.round(image.naturalWidth * scale);
-    canvas.height = Math.round(image.naturalHeight * scale);
-    const context = canvas.getContext("2d");
-    if (!context) throw new Error("This browser gave no canvas to draw the PNG on.");
-    context.drawImage(image, 0, 0, canvas.width, canvas.height);
-    const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/png"));
-    if (!blob) throw new Error("This browser could not encode the PNG: save as SVG instead.");
-    return blob;
-  } finally {
-    URL.revokeObjectURL(url);
-  }
+  const image = new Image();
+  // No blob's address: some hosts do not allow pictures from there.
+  image.src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.round(image.naturalWidth * scale);
+  canvas.height = Math.round(image.naturalHeight * scale);
+  const context = canvas.getContext("2d");
+  if (!context) throw new Error("This browser gave no canvas to draw the PNG on.");
+  context.drawImage(image, 0, 0, canvas.width, canvas.height);
+  const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/png"));
+  if (!blob) throw new Error("This browser could not encode the PNG: save as SVG instead.");
+  return blob;
 }
 
 /** A figure that Python asked for, or a button. */

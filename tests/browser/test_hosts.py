@@ -1,0 +1,148 @@
+"""What hosts that cannot run here ask of the widget: VS Code's themes, styles and policy, Colab's frames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from browser.host_page import COLAB, VSCODE, VSCODE_POLICY, mount
+from browser.lab import PICTURE, Watch, Widget
+from playwright.sync_api import expect
+
+import attnwidget as aw
+from attnwidget.jobs import MESSAGE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, FrameLocator, Page
+
+TEXT = "The cat sat on the mat because it was tired"
+OUTER, INNER = "http://127.0.0.1:8801/", "http://127.0.0.1:8802/"
+THEMES = {
+    "vscode-light": ("#ffffff", "light"),
+    "vscode-dark": ("#1f1f1f", "dark"),
+    "vscode-high-contrast": ("#000000", "dark"),
+    "vscode-high-contrast vscode-high-contrast-light": ("#ffffff", "light"),
+}
+
+
+@pytest.fixture
+def view() -> aw.AttentionWidget:
+    model, tokenizer = aw.pocket()
+    return aw.view(model, TEXT, tokenizer=tokenizer, layer=1, query="it")
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    context = chromium.new_context(viewport={"width": 900, "height": 1200})
+    watch = Watch(context)
+    yield context.new_page()
+    watch.assert_clean()
+    context.close()
+
+
+def answers(frame: FrameLocator) -> None:
+    """A frozen copy draws, and a click moves it."""
+    root = frame.locator(".attnwidget[data-pending='0']")
+    root.wait_for()
+    assert int(root.locator(".aw-panel-head canvas").evaluate(PICTURE).split()[1]) > 10
+    root.locator(".aw-next").click()
+    expect(root.locator("select[aria-label='Layer']")).to_have_value("2")
+    expect(root.locator(".aw-failure")).to_have_count(0)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_vscode_live(page: Page, view: aw.AttentionWidget, theme: str) -> None:
+    background, expected = THEMES[theme]
+    page.set_content(VSCODE.format(theme=theme, background=background, policy="", output=""))
+    mount(page, view)
+    widget = Widget(page, page.locator(".attnwidget"))
+    widget.settle()
+    expect(widget.root).to_have_attribute("data-theme", expected)
+    for name in ("model", "head", "neuron"):
+        assert int(widget.picture(name).split()[1]) > 10, f"the {name} view is nearly empty"
+    widget.click("model", "layer 2 head 1")
+    expect(widget.root.locator("select[aria-label='Layer']")).to_have_value("2")
+    page.wait_for_timeout(200)
+    assert [view.layer, view.heads] == [2, [1]]
+    before = widget.picture("head")
+    page.evaluate("window.update({ layer: 3, heads: [1, 3] })")
+    widget.wait_for_another("head", before)
+    assert page.evaluate("window.require === undefined && window.define === undefined")
+    overflow = widget.root.evaluate("(root) => root.parentElement.scrollWidth - root.clientWidth")
+    assert overflow <= 16  # the output's own padding
+    expect(widget.root.locator(".aw-failure")).to_have_count(0)
+    widget.screenshot(f"hosts-{theme.rsplit(maxsplit=1)[-1]}")
+
+
+@pytest.mark.parametrize("policy", ["", VSCODE_POLICY], ids=["usual", "strict"])
+def test_vscode_frozen(page: Page, view: aw.AttentionWidget, policy: str) -> None:
+    output = view._frozen_bundle(900_000)["text/html"]
+    html = VSCODE.format(theme="vscode-dark", background="#1f1f1f", policy=policy, output=output)
+    page.set_content(html)
+    frame = page.frame_locator("iframe.attnwidget-frozen")
+    answers(frame)
+    expect(frame.locator(".attnwidget")).to_have_attribute("data-theme", "dark")
+    with page.expect_download() as download:
+        frame.locator(".aw-save-png").click()
+    assert download.value.path().read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "sandbox",
+    [
+        "allow-scripts allow-same-origin allow-downloads allow-forms allow-popups allow-modals",
+        "allow-scripts",
+    ],
+    ids=["its own origin", "no origin"],
+)
+def test_colab_frozen(page: Page, view: aw.AttentionWidget, sandbox: str) -> None:
+    output = view._frozen_bundle(900_000)["text/html"]
+    dark = "<!doctype html><html theme='dark'><body>"
+    page.context.route(
+        f"{OUTER}**",
+        lambda route: route.fulfill(
+            body=COLAB.format(theme="theme='dark'", output=INNER, sandbox=sandbox),
+            content_type="text/html",
+        ),
+    )
+    page.context.route(
+        f"{INNER}**", lambda route: route.fulfill(body=f"{dark}{output}", content_type="text/html")
+    )
+    page.goto(OUTER)
+    page.locator("#output").evaluate("(frame) => { frame.width = 880; frame.height = 1000; }")
+    outputs = page.frame_locator("#output")
+    frame = outputs.frame_locator("iframe.attnwidget-frozen")
+    answers(frame)
+    inside = frame.locator("html").evaluate(
+        "(root) => [root.scrollHeight, root.clientHeight, getComputedStyle(root).overflow]"
+    )
+    if "same-origin" in sandbox:
+        # As high as what is in it, so that nothing scrolls inside something that scrolls.
+        assert inside[0] <= inside[1]
+        assert inside[2] == "hidden"
+        expect(frame.locator(".attnwidget")).to_have_attribute("data-theme", "dark")
+    else:
+        # Its frame cannot be reached: it keeps its first height, and all of it can be scrolled to.
+        assert inside[1] == 640
+        assert inside[0] > 640
+        assert inside[2] != "hidden"
+
+
+def test_no_message_is_larger_than_stated(page: Page) -> None:
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    weights = rng.random((2, 6, 1024, 1024), np.float32)
+    weights /= weights.sum(-1, keepdims=True)
+    view = aw.view(aw.from_weights(weights, [f"w{i}" for i in range(1024)]), heads=list(range(6)))
+    page.set_content(VSCODE.format(theme="vscode-light", background="#fff", policy="", output=""))
+    kernel = mount(page, view)
+    widget = Widget(page, page.locator(".attnwidget"))
+    widget.settle(seconds=120)
+    page.evaluate("window.update({ form: 'matrix', layer: 1 })")
+    page.wait_for_timeout(500)
+    widget.settle(seconds=120)
+    assert 1 << 20 < kernel.largest <= 2 * MESSAGE_BYTES
+    expect(widget.root.locator(".aw-failure")).to_have_count(0)
