@@ -10,8 +10,6 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.static_files import static_text
-
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
@@ -45,7 +43,7 @@ VSCODE_POLICY = (
 # Each output of Colab is a frame of another origin.
 COLAB = '<!doctype html><html {theme}><body><iframe id="output" src="{output}" sandbox="{sandbox}"></iframe></body></html>'
 
-MOUNT = """async ([bundle, state]) => {
+MOUNT = """async ([module, state]) => {
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   for (const [name, text] of Object.entries(state.buffers)) {
     state.state[name] = new DataView(bytes(text).buffer);
@@ -72,9 +70,10 @@ MOUNT = """async ([bundle, state]) => {
     },
   };
   window.update = (state) => Object.entries(state).forEach(([name, value]) => model.set(name, value));
-  const url = URL.createObjectURL(new Blob([bundle], { type: "text/javascript" }));
-  const widget = await (await import(url)).default();
-  widget.render({ model, el: document.getElementById("output") });
+  const url = URL.createObjectURL(new Blob([module], { type: "text/javascript" }));
+  const { default: widget } = await import(url);
+  widget.initialize({ model });
+  await widget.render({ model, el: document.getElementById("output") });
 }"""
 
 
@@ -111,14 +110,14 @@ def mount(page: Page, view: aw.AttentionWidget) -> Kernel:
     page.expose_function("kernel", kernel.answer)
     state = view.get_state()
     buffers = {name: value for name, value in state.items() if isinstance(value, bytes)}
-    self_made = {
+    plain = {
         name: value
         for name, value in state.items()
         if name in view.trait_names(sync=True) and name not in buffers and _is_plain(value)
     }
-    self_made.pop("_esm")
+    module = plain.pop("_esm")
     encoded = {name: base64.b64encode(value).decode("ascii") for name, value in buffers.items()}
-    page.evaluate(MOUNT, [static_text("widget.js"), {"state": self_made, "buffers": encoded}])
+    page.evaluate(MOUNT, [module, {"state": plain, "buffers": encoded}])
     return kernel
 
 
