@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
+import torch
 
-from attnwidget.rows import BLOCK_BYTES
-from attnwidget.selection import head_axis, position_axis
-from attnwidget.slices import finish
+from attnwidget.means import weight_strips
+from attnwidget.selection import Axis, head_axis
+from attnwidget.slices import finish, within
+from attnwidget.strips import STRIP
+from attnwidget.tiles import read_cells
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from attnwidget.layer import Layer
@@ -31,20 +34,10 @@ def column(layer: Layer, head: int, keys: slice) -> Numbers:
 
 
 def column_slices(layer: Layer, head: int, keys: slice) -> Slices[Numbers]:
-    """Return `column` as a computation in slices."""
-    head_axis(head, layer.num_heads)
-    count = len(position_axis("keys", keys, layer.n_key))
-    return _column(layer, head, keys, count)
-
-
-def _column(layer: Layer, head: int, keys: slice, count: int) -> Slices[Numbers]:
-    found = np.zeros((layer.n_query, count), np.float32)
-    rows = max(1, BLOCK_BYTES // (4 * layer.n_key))
-    for start in range(0, layer.n_query, rows):
-        some = slice(start, min(layer.n_query, start + rows))
-        found[some] = layer.weights(head, some, keys)
-        yield some.stop / layer.n_query
-    return found
+    """Return `column` as a computation in slices; queries that see none of the keys are not read."""
+    heads = Axis(head_axis(head, layer.num_heads).indices)
+    spans = range(layer.n_query), range(layer.n_key)[keys]
+    return within(layer, read_cells(layer, heads, 0, spans, None))
 
 
 def mean(layer: Layer, head: int) -> Numbers:
@@ -58,15 +51,16 @@ def mean(layer: Layer, head: int) -> Numbers:
 
 def mean_slices(layer: Layer, head: int) -> Slices[Numbers]:
     """Return `mean` as a computation in slices."""
-    head_axis(head, layer.num_heads)
-    return _mean(layer, head)
+    heads = Axis(head_axis(head, layer.num_heads).indices)
+    return within(layer, _mean(layer, heads))
 
 
-def _mean(layer: Layer, head: int) -> Slices[Numbers]:
-    total = np.zeros((1, layer.n_key))
-    rows = max(1, BLOCK_BYTES // (4 * layer.n_key))
-    for start in range(0, layer.n_query, rows):
-        some = slice(start, min(layer.n_query, start + rows))
-        total += layer.weights(head=head, queries=some).sum(axis=0, dtype=np.float64)
-        yield some.stop / layer.n_query
-    return (total / layer.n_query).astype(np.float32)
+def _mean(layer: Layer, heads: Axis) -> Slices[Numbers]:
+    summed = torch.zeros(layer.n_key, dtype=torch.float64, device=layer.device)
+    for start in range(0, layer.n_query, STRIP):
+        queries = Axis(range(start, min(layer.n_query, start + STRIP)))
+        for _, _, keys, block in weight_strips(layer, heads, queries):
+            summed[keys.start : keys.stop] += block[0].sum(1)
+        yield (start + len(queries)) / layer.n_query
+    array: Numbers = (summed / layer.n_query).float()[None].cpu().numpy()
+    return array

@@ -9,9 +9,10 @@ import torch
 
 from attnwidget import pooling
 from attnwidget.fits import check
-from attnwidget.rows import RowCache, output, weight_block
+from attnwidget.rows import output, weight_block
 from attnwidget.selection import Axis, head_axis, integer, position_axis
 from attnwidget.softmax import additive_block, exact, score_block
+from attnwidget.totals import RowCache
 
 if TYPE_CHECKING:
     import numpy as np

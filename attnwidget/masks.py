@@ -70,3 +70,22 @@ class Band:
             stop = last + self.offset + self.window + 1
         start = min(max(start, 0), num_keys)
         return range(start, min(max(stop, start), num_keys))
+
+    def common(self, first: int, last: int, num_keys: int) -> range:
+        """Return the keys that every query in ``first..last`` (inclusive) sees; an empty range when there is none.
+
+        Args:
+            first: Smallest query position.
+            last: Largest query position.
+            num_keys: Number of keys there are.
+        """
+        start, stop = 0, num_keys
+        if self.causal:
+            stop = first + self.offset + 1
+            if self.window is not None:
+                start = last + self.offset - self.window + 1
+        elif self.window is not None:
+            start = last + self.offset - self.window
+            stop = first + self.offset + self.window + 1
+        start = min(max(start, 0), num_keys)
+        return range(start, min(max(stop, start), num_keys))

@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from attnwidget.rows import BLOCK_BYTES, weight_rows
+from attnwidget.cells import Bins, Even
+from attnwidget.means import mean_cells
 from attnwidget.selection import Axis
 from attnwidget.slices import finish, share_of, within
+from attnwidget.softmax import score_rows
+from attnwidget.strips import STRIP, head_groups
+from attnwidget.totals import pooled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from typing import Literal, TypeAlias
 
     from torch import Tensor
 
+    from attnwidget.cells import Cells
     from attnwidget.layer import Layer
     from attnwidget.slices import Slices
+
+    Pool: TypeAlias = Literal["max", "mean"]
 
 __all__ = [
     "OVERVIEW_EXACT_ROWS",
@@ -72,15 +79,30 @@ class Survey:
     first_key: Tensor
 
 
-def overview(layer: Layer, size: int, lengths: Tensor | None = None) -> Tensor:
-    """Return every head max-pooled, float32 ``[head, min(size, n_query), min(size, n_key)]``.
+def overview(layer: Layer, size: int, lengths: Tensor | None = None, pool: Pool = "max") -> Tensor:
+    """Return every head pooled, float32 ``[head, min(size, n_query), min(size, n_key)]``.
 
     Args:
         layer: The layer.
         size: Largest number of rows and of columns.
         lengths: ``[head, key]``, by which weights are multiplied first.
+        pool: What a cell holds: the largest of its weights, or their mean.
     """
-    return survey(layer, size, lengths).pooled
+    return finish(overview_slices(layer, size, lengths, pool))
+
+
+def overview_slices(
+    layer: Layer, size: int, lengths: Tensor | None = None, pool: Pool = "max"
+) -> Slices[Tensor]:
+    """Return `overview` as a computation in slices."""
+    if pool == "mean":
+        plan = Plan.of(layer, size)
+        return mean_cells(layer, plan.queries, plan.spans, plan.columns, lengths)
+    return _overview(layer, size, lengths)
+
+
+def _overview(layer: Layer, size: int, lengths: Tensor | None) -> Slices[Tensor]:
+    return (yield from survey_slices(layer, size, lengths)).pooled
 
 
 def survey(layer: Layer, size: int, lengths: Tensor | None = None) -> Survey:
@@ -94,121 +116,97 @@ def survey_slices(layer: Layer, size: int, lengths: Tensor | None = None) -> Sli
 
 
 def _survey(layer: Layer, size: int, lengths: Tensor | None) -> Slices[Survey]:
-    parts = overview_rows(layer.n_query, size)
-    columns = bins(layer.n_key, min(size, layer.n_key))
-    # Where each row of the overview stands among the rows that are read; neighbouring bins may share a row.
-    queries = sorted({query for part in parts for query in part})
-    place = {query: at for at, query in enumerate(queries)}
-    spans = [range(place[part[0]], place[part[-1]] + 1) for part in parts]
-    share = layer.num_heads // layer.num_key_value_heads
-    group = max(1, BLOCK_BYTES // (4 * len(parts) * layer.n_key) // share) * share
+    plan = Plan.of(layer, size)
+    every = Axis(range(layer.num_heads))
     found = []
-    for first in range(0, layer.num_heads, group):
-        heads = Axis(range(first, min(first + group, layer.num_heads)))
-        work = _survey_heads(layer, heads, queries, spans, columns, lengths=lengths)
-        found.append(
-            (
-                yield from share_of(
-                    work, first / layer.num_heads, (first + len(heads)) / layer.num_heads
-                )
-            )
-        )
+    for some in head_groups(layer, every, len(plan.queries)):
+        work = _survey_heads(layer, every.part(some.start, some.stop), plan, lengths)
+        share = some.start / layer.num_heads, some.stop / layer.num_heads
+        found.append((yield from share_of(work, *share)))
     pooled, top, first_key = (torch.cat(tensors) for tensors in zip(*found, strict=True))
     return Survey(pooled, top, first_key)
 
 
-def _survey_heads(
-    layer: Layer,
-    heads: Axis,
-    queries: list[int],
-    spans: list[range],
-    columns: list[range],
-    *,
-    lengths: Tensor | None,
-) -> Slices[tuple[Tensor, Tensor, Tensor]]:
-    device = layer.device
-    skip = min(1, layer.n_key - 1)
-    tall = torch.zeros((len(heads), len(spans), layer.n_key), device=device)
-    strongest = torch.zeros((len(heads), len(queries)), device=device)
-    on_first = torch.zeros((len(heads), len(queries)), device=device)
-    for some, rows, keys, weights in _blocks(layer, heads, queries):
-        if lengths is not None:
-            weights.mul_(heads.take(lengths, 0)[some, None, keys])
-        for row, span in enumerate(spans):
-            start = max(span.start, rows.start) - rows.start
-            stop = min(span.stop, rows.stop) - rows.start
-            if start < stop:
-                cell = tall[some, row, keys]
-                torch.maximum(cell, weights[:, start:stop].amax(1), out=cell)
-        if keys.start == 0:
-            on_first[some, rows] = weights[:, :, 0]
-        others = weights[:, :, max(0, skip - keys.start) :]
-        if others.shape[2]:
-            strongest[some, rows] = others.amax(2)
-        yield (some.start + (some.stop - some.start) * rows.stop / len(queries)) / len(heads)
-    top, tied = _top(tall, strongest, queries, spans)
-    for place in tied:
-        ((_, _, keys, weights),) = _blocks(
-            layer, Axis((heads.indices[place],)), [int(top[place, 0])]
-        )
-        first = max(0, skip - keys.start)
-        best = weights[0, 0, first:].nan_to_num(nan=-1.0)
-        if len(best):
-            top[place, 1] = keys.start + first + best.argmax()
-    return _pool_keys(tall, columns), top, _mean(on_first)
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What is read of a layer, and how it is put together.
 
-
-def _blocks(
-    layer: Layer, heads: Axis, queries: list[int]
-) -> Iterator[tuple[slice, slice, slice, Tensor]]:
-    """Yield weights block by block, with their place among ``heads``, ``queries`` and all keys."""
-    axis = Axis(range(layer.n_query)) if len(queries) == layer.n_query else Axis(tuple(queries))
-    if layer.recorded is None:
-        for rows in weight_rows(layer, heads, axis):
-            yield rows.heads, rows.queries, rows.keys, rows.exponentials.div_(rows.total)
-        return
-    count = max(1, BLOCK_BYTES // (4 * layer.n_key))
-    group = max(1, count // len(queries))
-    for first in range(0, len(heads), group):
-        some = heads.part(first, first + group)
-        recorded = some.take(layer.recorded, 0)
-        for start in range(0, len(queries), count):
-            weights = axis.part(start, start + count).take(recorded, 1).to(torch.float32, copy=True)
-            rows_read = slice(start, start + weights.shape[1])
-            yield slice(first, first + len(some)), rows_read, slice(0, layer.n_key), weights
-
-
-def _top(
-    tall: Tensor, strongest: Tensor, queries: list[int], spans: list[range]
-) -> tuple[Tensor, list[int]]:
-    """Find the strongest row, and in its bin the key that holds its weight.
-
-    Returns:
-        ``[query, key, weight]`` per head, and the heads in which several keys of the bin hold that weight: rows of one
-        bin may tie, and the bin does not tell which of them looks at which key.
+    Attributes:
+        queries: The queries that are read.
+        spans: Where those of each row of the overview stand among them; neighbouring rows may share one.
+        cells: The keys of each column; the first key has a cell of its own, before the others.
+        alone: Whether every key has a cell of its own.
+        columns: The keys of each column.
     """
-    skip = min(1, tall.shape[2] - 1)
-    weight, row = strongest.nan_to_num(nan=-1.0).max(1)
-    bin_of = torch.zeros(len(queries), dtype=torch.long, device=tall.device)
-    for number, span in enumerate(spans):
-        bin_of[span.start : span.stop] = number
-    heads = torch.arange(len(tall), device=tall.device)
-    held = tall[heads, bin_of[row], skip:].nan_to_num(nan=-1.0)
-    query = torch.tensor(queries, device=tall.device)[row]
-    wide = torch.tensor([len(span) > 1 for span in spans], device=tall.device)[bin_of[row]]
-    tied = (wide & ((held == weight[:, None]).sum(1) > 1)).nonzero()[:, 0].tolist()
-    key = held.argmax(1) + skip
-    top = torch.stack([query.double(), key.double(), weight.clamp(min=0).double()], dim=1)
-    return top, tied
+
+    queries: Axis
+    spans: list[range]
+    cells: Cells
+    alone: bool
+    columns: list[range]
+
+    @classmethod
+    def of(cls, layer: Layer, size: int) -> Plan:
+        """Plan an overview of ``size``."""
+        parts = overview_rows(layer.n_query, size)
+        queries = sorted({query for part in parts for query in part})
+        place = {query: at for at, query in enumerate(queries)}
+        spans = [range(place[part[0]], place[part[-1]] + 1) for part in parts]
+        exact = len(queries) == layer.n_query
+        axis = Axis(range(layer.n_query)) if exact else Axis(tuple(queries))
+        columns = bins(layer.n_key, min(size, layer.n_key))
+        if layer.n_key <= size:
+            return cls(axis, spans, Even(range(layer.n_key), 1), alone=True, columns=columns)
+        split = [range(1), range(1, columns[0].stop)]
+        return cls(axis, spans, Bins([*split, *columns[1:]]), alone=False, columns=columns)
+
+    def highest(self, cells: Tensor) -> Tensor:
+        """Bring ``[head, row, cell]`` to the columns of the overview."""
+        if self.alone:
+            return cells
+        cells[..., 1] = torch.maximum(cells[..., 0], cells[..., 1])
+        return cells[..., 1:]
 
 
-def _mean(on_first: Tensor) -> Tensor:
+def _survey_heads(
+    layer: Layer, heads: Axis, plan: Plan, lengths: Tensor | None
+) -> Slices[tuple[Tensor, Tensor, Tensor]]:
+    count = len(plan.queries)
+    held = torch.empty((len(heads), len(plan.cells), count), device=layer.device)
+    for start in range(0, count, STRIP):
+        queries = plan.queries.part(start, start + STRIP)
+        # Totals of a sample are of no use to anyone else.
+        strip = pooled(
+            layer, heads, queries, plan.cells, lengths=lengths, keep=count == layer.n_query
+        )
+        held[:, :, start : start + len(queries)] = strip
+        yield min(1.0, (start + STRIP) / count)
+    rows = torch.stack([held[..., span.start : span.stop].amax(2) for span in plan.spans], 1)
+    skip = min(1, layer.n_key - 1)
+    weight, cell = held[:, skip:].nan_to_num(nan=-1.0).max(1)
+    highest, row = weight.max(1)
+    query = plan.queries.tensor(layer.device)[row]
+    if plan.alone:
+        key = cell.gather(1, row[:, None])[:, 0] + skip
+    else:
+        key = _strongest_keys(layer, heads, query, skip, lengths)
+    top = torch.stack([query.double(), key.double(), highest.clamp(min=0).double()], 1)
     # The first query often has nothing but the first key to look at.
-    rows = on_first[:, 1:] if on_first.shape[1] > 1 else on_first
-    return rows.nan_to_num().mean(1)
+    on_first = held[:, 0, 1:] if count > 1 else held[:, 0]
+    return plan.highest(rows), top, on_first.nan_to_num().mean(1)
 
 
-def _pool_keys(tall: Tensor, columns: list[range]) -> Tensor:
-    if len(columns) == tall.shape[-1]:
-        return tall
-    return torch.stack([tall[..., keys.start : keys.stop].amax(-1) for keys in columns], dim=-1)
+def _strongest_keys(
+    layer: Layer, heads: Axis, queries: Tensor, skip: int, lengths: Tensor | None
+) -> Tensor:
+    """Return the key that each head gives most in a query of its own, int64 ``[head]``; ``skip`` keys do not count."""
+    if layer.recorded is not None:
+        places = torch.arange(len(heads), device=layer.device)
+        found = heads.take(layer.recorded, 0)[places, queries].float()
+        found = found if lengths is None else found * heads.take(lengths, 0)
+    else:
+        found = score_rows(layer, heads, queries)
+        # Rows in which all is masked are spread evenly.
+        found = torch.where((found == -torch.inf).all(1, keepdim=True), 0.0, found)
+        found = found if lengths is None else found + heads.take(lengths, 0).log()
+    return found[:, skip:].nan_to_num(nan=-torch.inf, neginf=-torch.inf).argmax(1) + skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,13 +16,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.layer import Layer
-    from attnwidget.slices import Slices
+    from attnwidget.totals import RowCache
 
-__all__ = ["BLOCK_BYTES", "RowCache", "WeightRows", "output", "weight_block", "weight_rows"]
+__all__ = ["BLOCK_BYTES", "WeightRows", "output", "row_blocks", "weight_block", "weight_rows"]
 
 # Scores held at a time while whole rows are read: they stay in a core's cache, and little of a causal mask's hidden
 # half is computed. The temporaries beside them are a few times as large at most.
 BLOCK_BYTES = 2 << 20
+# Keys held in float32 beside them where the record's are of another dtype, one key head at the least.
+KEY_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ def weight_rows(layer: Layer, heads: Axis, queries: Axis) -> Iterator[WeightRows
     share = layer.num_heads // layer.num_key_value_heads
     row_bytes = 4 * layer.n_key
     group = max(1, BLOCK_BYTES // max(1, len(queries) * row_bytes) // share) * share
+    if layer.key is not None and layer.key.dtype != torch.float32:
+        key_heads = max(1, KEY_BYTES // max(1, row_bytes * layer.key.shape[2]))
+        group = min(group, key_heads * share)
     for first in range(0, len(heads), group):
         some = heads.part(first, first + group)
         vectors = Vectors.of(layer, some, Axis(range(layer.n_key)))
@@ -85,6 +89,31 @@ def _visible_keys(layer: Layer, queries: Axis) -> range:
     return keys if len(keys) else range(1)
 
 
+def row_blocks(
+    layer: Layer, heads: Axis, queries: Axis
+) -> Iterator[tuple[slice, slice, slice, Tensor]]:
+    """Yield the weights of whole rows block by block, recorded ones too.
+
+    Yields:
+        Where the heads and queries of a block stand among those asked for, its keys, and its weights, float32 ``[head,
+        query, key]``, free to be overwritten. Keys that a band hides from all its queries are left out of a block.
+    """
+    if layer.recorded is None:
+        for rows in weight_rows(layer, heads, queries):
+            yield rows.heads, rows.queries, rows.keys, rows.exponentials.div_(rows.total)
+        return
+    count = max(1, BLOCK_BYTES // (4 * layer.n_key))
+    group = max(1, count // max(1, len(queries)))
+    for first in range(0, len(heads), group):
+        some = heads.part(first, first + group)
+        recorded = some.take(layer.recorded, 0)
+        for start in range(0, len(queries), count):
+            rows_read = queries.part(start, start + count)
+            weights = rows_read.take(recorded, 1).to(torch.float32, copy=True)
+            where = slice(start, start + len(rows_read))
+            yield slice(first, first + len(some)), where, slice(0, layer.n_key), weights
+
+
 def weight_block(layer: Layer, heads: Axis, queries: Axis, keys: Axis, cache: RowCache) -> Tensor:
     """Return weights, float32 ``[head, query, key]``, in memory of their own."""
     if layer.recorded is not None:
@@ -92,15 +121,16 @@ def weight_block(layer: Layer, heads: Axis, queries: Axis, keys: Axis, cache: Ro
         return block.to(torch.float32, copy=True)
     if keys.covers(layer.n_key):
         return _whole_rows(layer, heads, queries)
-    maximum, total, uniform = cache.rows(layer, heads, queries)
+    totals = cache.rows(layer, heads, queries)
     vectors = Vectors.of(layer, heads, keys)
     scaled = scale(layer, vectors.dot(queries, slice(None)))
     mask = Mask.of(layer, heads, queries, keys)
-    bare = mask.add_as_model(scaled) if bool(uniform.any()) else None
+    bare = None if totals.uniform is None else mask.add_as_model(scaled)
     scores = mask.add(scaled)
-    if bare is not None:
-        scores = torch.where(uniform, bare, scores)
-    return scores.sub_(maximum).exp_().div_(total)
+    if bare is not None and totals.uniform is not None:
+        scores = torch.where(totals.uniform[..., None], bare, scores)
+    scores.sub_(totals.maximum[..., None])
+    return scores.exp_().div_(totals.total[..., None])
 
 
 def _whole_rows(layer: Layer, heads: Axis, queries: Axis) -> Tensor:
@@ -133,72 +163,3 @@ def output(layer: Layer, heads: Axis, value: Tensor) -> Tensor:
         used = Axis(tuple(head // share for head in heads.indices[rows.heads])).take(value, 0)
         result[rows.heads, rows.queries] = torch.matmul(weights, used[:, rows.keys].float())
     return result
-
-
-class RowCache:
-    """The softmax denominators of a layer: each row is read once, when a block first asks for it.
-
-    Holds a maximum and a total per head and query instead of their log-sum-exp: subtracting the maximum first keeps
-    the last bits. Safe to use from several threads.
-    """
-
-    __slots__ = ("_known", "_lock", "_maximum", "_total", "_uniform")
-
-    def __init__(self) -> None:
-        """Start without any row."""
-        self._lock = threading.Lock()
-        self._known = torch.empty(0, dtype=torch.bool)
-        self._maximum = self._total = self._uniform = torch.empty(0)
-
-    def __reduce__(self) -> tuple[type[RowCache], tuple[()]]:
-        # A copy starts empty: a lock can be neither copied nor pickled, and what is missing is read again.
-        return RowCache, ()
-
-    def rows(self, layer: Layer, heads: Axis, queries: Axis) -> tuple[Tensor, Tensor, Tensor]:
-        """Return maximum, total and uniform of some rows, each ``[head, query, 1]``."""
-        with self._lock:
-            if not len(self._known):
-                shape = (layer.num_heads, layer.n_query, 1)
-                device = layer.device
-                self._maximum = torch.zeros(shape, dtype=torch.float32, device=device)
-                self._total = torch.ones(shape, dtype=torch.float32, device=device)
-                self._uniform = torch.zeros(shape, dtype=torch.bool, device=device)
-                self._known = torch.zeros(shape, dtype=torch.bool)
-            missing = ~queries.take(heads.take(self._known, 0), 1)
-            if bool(missing.any()):
-                self._read(
-                    layer,
-                    _chosen(heads, missing.any(1)[:, 0]),
-                    _chosen(queries, missing.any(0)[:, 0]),
-                )
-            held = (self._maximum, self._total, self._uniform)
-            found = [queries.take(heads.take(tensor, 0), 1) for tensor in held]
-        return found[0], found[1], found[2]
-
-    def slices(self, layer: Layer, heads: Axis, queries: Axis) -> Slices[None]:
-        """Read the rows that are not known yet, block by block, so that `rows` finds them."""
-        rows_a_slice = max(1, BLOCK_BYTES // (4 * layer.n_key))
-        for place in range(len(heads)):
-            head = heads.part(place, place + 1)
-            for start in range(0, len(queries), rows_a_slice):
-                self.rows(layer, head, queries.part(start, start + rows_a_slice))
-                done = min(len(queries), start + rows_a_slice) / len(queries)
-                yield (place + done) / len(heads)
-
-    def _read(self, layer: Layer, heads: Axis, queries: Axis) -> None:
-        for rows in weight_rows(layer, heads, queries):
-            some = heads.part(rows.heads.start, rows.heads.stop).tensor(self._maximum.device)[
-                :, None
-            ]
-            at = queries.part(rows.queries.start, rows.queries.stop).tensor(self._maximum.device)[
-                None, :
-            ]
-            self._maximum[some, at] = rows.maximum
-            self._total[some, at] = rows.total
-            self._uniform[some, at] = rows.uniform
-            self._known[some.cpu(), at.cpu()] = True
-
-
-def _chosen(axis: Axis, wanted: Tensor) -> Axis:
-    chosen = [axis.indices[position] for position in wanted.nonzero()[:, 0].tolist()]
-    return Axis(tuple(dict.fromkeys(chosen)))

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
     from attnwidget.layer import Layer
 
-__all__ = ["Mask", "Vectors", "additive_block", "exact", "exponentiate", "scale", "score_block"]
+__all__ = [
+    "Mask",
+    "Vectors",
+    "additive_block",
+    "exact",
+    "exponentiate",
+    "grouped",
+    "scale",
+    "score_block",
+]
 
 _HIDDEN = -torch.inf
 
@@ -52,18 +61,10 @@ class Vectors:
     def of(cls, layer: Layer, heads: Axis, keys: Axis) -> Vectors:
         """Take the vectors of some heads and keys out of a layer."""
         if layer.query is None or layer.key is None:
-            message = f"layer {layer.layer} of {layer.stream!r} has no query and key vectors"
-            raise ValueError(message)
-        share = layer.num_heads // layer.num_key_value_heads
-        chosen = heads.indices
-        aligned = (
-            isinstance(chosen, range) and chosen.start % share == 0 and len(chosen) % share == 0
-        )
-        # Heads picked at random repeat their key head; whole groups, the common case, do not.
-        groups = chosen[::share] if aligned else chosen
-        key_heads = Axis(tuple(head // share for head in groups))
+            raise ValueError(_no_vectors(layer))
+        key_heads, share = grouped(layer, heads)
         key = key_heads.take(keys.take(layer.key, 1), 0)
-        return cls(heads.take(layer.query, 0), key.float(), share if aligned else 1)
+        return cls(heads.take(layer.query, 0), key.float(), share)
 
     def dot(self, queries: Axis, keys: slice) -> Tensor:
         """Return ``query . key`` as float32 ``[head, query, key]``."""
@@ -74,10 +75,58 @@ class Vectors:
         return torch.matmul(grouped, key.mT).view(num_heads, num_queries, key.shape[1])
 
 
+def grouped(layer: Layer, heads: Axis) -> tuple[Axis, int]:
+    """Return the key heads that some heads use, and how many of these heads stand to each in turn.
+
+    Heads picked at random repeat their key head; whole groups, the common case, do not.
+    """
+    share = layer.num_heads // layer.num_key_value_heads
+    chosen = heads.indices
+    if isinstance(chosen, range) and chosen.step == 1:
+        first, last = chosen.start // share, (chosen.stop - 1) // share
+        if chosen.start % share == 0 and len(chosen) % share == 0:
+            return Axis(range(first, last + 1)), share
+        if first == last:
+            return Axis(range(first, first + 1)), len(chosen)
+    return Axis(tuple(head // share for head in chosen)), 1
+
+
 def score_block(layer: Layer, heads: Axis, queries: Axis, keys: Axis) -> Tensor:
     """Return scores before softmax, float32 ``[head, query, key]``, ``-inf`` where masked."""
     dots = Vectors.of(layer, heads, keys).dot(queries, slice(None))
     return Mask.of(layer, heads, queries, keys).add(scale(layer, dots))
+
+
+def score_rows(layer: Layer, heads: Axis, queries: Tensor) -> Tensor:
+    """Return one row of scores for each head, float32 ``[head, key]``, ``-inf`` where masked.
+
+    Args:
+        layer: A layer with vectors.
+        heads: The heads.
+        queries: The query of each, int64 ``[head]``.
+    """
+    if layer.query is None or layer.key is None:
+        raise ValueError(_no_vectors(layer))
+    key_heads, share = grouped(layer, heads)
+    places = torch.arange(len(heads), device=layer.device)
+    query = heads.take(layer.query, 0)[places, queries].float()
+    rows = [
+        query[place * share : (place + 1) * share] @ layer.key[key_head].float().mT
+        for place, key_head in enumerate(key_heads.indices)
+    ]
+    scores = scale(layer, torch.cat(rows))
+    if layer.band is not None:
+        keys = torch.arange(layer.n_key, device=layer.device)
+        scores.masked_fill_(~layer.band.visible(queries, keys), _HIDDEN)
+    if layer.bias is not None:
+        own = heads.tensor(layer.device) if len(layer.bias) > 1 else torch.zeros_like(queries)
+        bias = layer.bias[own, queries if layer.bias.shape[1] > 1 else torch.zeros_like(queries)]
+        scores.add_(torch.where(bias <= layer.mask_threshold, _HIDDEN, bias.float()))
+    return scores
+
+
+def _no_vectors(layer: Layer) -> str:
+    return f"layer {layer.layer} of {layer.stream!r} has no query and key vectors"
 
 
 def additive_block(layer: Layer, heads: Axis, queries: Axis, keys: Axis) -> Tensor:

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
+import torch
 
+from attnwidget.cells import Even
 from attnwidget.finding.measures import lengths
-from attnwidget.selection import head_axis, integer
-from attnwidget.slices import finish
+from attnwidget.maps import Maps, kept_level, pool_down
+from attnwidget.selection import Axis, head_axis, integer
+from attnwidget.slices import finish, within
+from attnwidget.strips import STRIP
+from attnwidget.totals import pooled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from attnwidget.layer import Layer
     from attnwidget.slices import Slices
 
     Numbers = NDArray[np.float32]
 
-__all__ = ["TILE", "Maps", "tile", "tile_slices", "tile_span"]
+__all__ = ["TILE", "Maps", "read_cells", "tile", "tile_slices", "tile_span"]
 
 # Cells along a side of a tile; `TILE` in js/src/data/tiles.ts.
 TILE = 256
@@ -42,21 +48,6 @@ def tile_span(place: int, level: int, length: int) -> range:
         message = f"there is no tile {place} at level {level}: {length} positions make {-(-length // side)}."
         raise ValueError(message)
     return range(place * side, min(length, (place + 1) * side))
-
-
-class Maps:
-    """The maps of heads that are kept from one tile to the next, up to a number of bytes.
-
-    One for a record is enough; tiles asked for with it share what they have read.
-    """
-
-    def __init__(self, budget: int = 64 << 20) -> None:
-        """Start without any.
-
-        Args:
-            budget: Bytes that are kept; those used longest ago go first.
-        """
-        self._budget = budget
 
 
 def tile(
@@ -94,30 +85,52 @@ def tile_slices(
     maps: Maps | None = None,
 ) -> Slices[Numbers]:
     """Return `tile` as a computation in slices; arguments and errors are the same, the latter come first."""
-    if integer(level) is None or level < 0:
+    number = integer(level)
+    if number is None or number < 0:
         message = f"level must be an integer, 0 or more, got {level!r}."
         raise ValueError(message)
-    queries = tile_span(place[0], level, layer.n_query)
-    keys = tile_span(place[1], level, layer.n_key)
-    head_axis(head, layer.num_heads)
-    lengths(layer, measure)
-    del maps
-    return _tile(layer, head, 1 << level, (queries, keys), measure)
+    queries = tile_span(place[0], number, layer.n_query)
+    keys = tile_span(place[1], number, layer.n_key)
+    heads = Axis(head_axis(head, layer.num_heads).indices)
+    if number < kept_level(layer):
+        spans = queries, keys
+        return within(layer, read_cells(layer, heads, number, spans, lengths(layer, measure)))
+    kept = (maps or Maps()).of(layer, heads.indices[0], measure)
+    return within(layer, kept.tile(number, queries, keys))
 
 
-def _tile(
-    layer: Layer, head: int, cell: int, spans: tuple[range, range], measure: str
+def read_cells(
+    layer: Layer, heads: Axis, level: int, spans: tuple[range, range], scale: Tensor | None
 ) -> Slices[Numbers]:
+    """Read cells of some queries and keys of one head from query and key; queries that see no key are not read.
+
+    Args:
+        layer: The layer.
+        heads: The head.
+        level: A cell is ``2 ** level`` queries by as many keys.
+        spans: The queries and the keys.
+        scale: ``[head, key]``, by which weights are multiplied first.
+    """
     queries, keys = spans
-    columns = np.arange(0, len(keys), cell)
-    rows = []
-    for start in range(queries.start, queries.stop, cell):
-        block = layer.measure(
-            measure,
-            head,
-            slice(start, min(queries.stop, start + cell)),
-            slice(keys.start, keys.stop),
-        )
-        rows.append(np.maximum.reduceat(block.max(0), columns))
-        yield len(rows) * cell / len(queries)
-    return np.stack(rows)
+    cell = 1 << level
+    cells = Even(keys, cell)
+    found = torch.zeros((-(-len(queries) // cell), len(cells)), device=layer.device)
+    count = max(STRIP, cell)
+    for start in range(queries.start, queries.stop, count):
+        strip = range(start, min(queries.stop, start + count))
+        if _sees(layer, strip, keys):
+            columns = pooled(layer, heads, Axis(strip), cells, lengths=scale)[0]
+            row = (strip.start - queries.start) // cell
+            rows = pool_down(columns.T, cell)
+            found[row : row + len(rows)] = rows
+        yield (strip.stop - queries.start) / len(queries)
+    array: Numbers = found.cpu().numpy()
+    return array
+
+
+def _sees(layer: Layer, queries: range, keys: range) -> bool:
+    """Tell whether the band lets any of the queries see any of the keys."""
+    if layer.band is None or layer.recorded is not None:
+        return True
+    span = layer.band.span(queries.start, queries.stop - 1, layer.n_key)
+    return max(span.start, keys.start) < min(span.stop, keys.stop)

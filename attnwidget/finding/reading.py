@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from attnwidget.rows import BLOCK_BYTES, weight_rows
+from attnwidget.rows import BLOCK_BYTES, row_blocks
 from attnwidget.selection import Axis
 from attnwidget.softmax import Mask
 
@@ -36,13 +36,7 @@ def blocks(layer: Layer, queries: Axis) -> Iterator[tuple[slice, slice, slice, T
     The weights are float32 ``[head, query, key]`` and free to be overwritten; keys that a band hides from all the
     queries of a block are left out of it.
     """
-    everything = Axis(range(layer.num_heads))
-    if layer.recorded is None:
-        for rows in weight_rows(layer, everything, queries):
-            yield rows.heads, rows.queries, rows.keys, rows.exponentials.div_(rows.total)
-        return
-    weights = queries.take(layer.recorded, 1).to(torch.float32, copy=True)
-    yield slice(0, layer.num_heads), slice(0, len(queries)), slice(0, layer.n_key), weights
+    yield from row_blocks(layer, Axis(range(layer.num_heads)), queries)
 
 
 def looks_ahead(layer: Layer) -> bool:

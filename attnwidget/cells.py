@@ -1,0 +1,91 @@
+"""Keys in cells: the largest, or the sum, of what a block holds for the keys of each."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+__all__ = ["Bins", "Cells", "Even"]
+
+
+class Cells:
+    """How keys are put together.
+
+    Attributes:
+        keys: The keys that are in any cell.
+        grain: Blocks must begin at a multiple of so many keys after the first one.
+    """
+
+    def __init__(self, keys: range, grain: int) -> None:
+        self.keys, self.grain = keys, grain
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def gather(self, block: Tensor, keys: range, into: Tensor, *, add: bool = False) -> slice:
+        """Take a block ``[group, key, query]`` of these keys into ``[group, cell, query]``.
+
+        Args:
+            block: What the keys hold.
+            keys: Which keys they are; each is given once.
+            into: Holds ``-inf`` at first, or 0 if things are added.
+            add: Whether what a cell holds is added up, instead of the largest being kept.
+
+        Returns:
+            The cells that any of the keys is in.
+        """
+        raise NotImplementedError
+
+
+class Even(Cells):
+    """Cells of ``grain`` keys each; the last one may have fewer."""
+
+    def __len__(self) -> int:
+        return (len(self.keys) + self.grain - 1) // self.grain
+
+    def gather(self, block: Tensor, keys: range, into: Tensor, *, add: bool = False) -> slice:
+        """Take a block; see `Cells`."""
+        cell = self.grain
+        first = (keys.start - self.keys.start) // cell
+        whole, left = divmod(len(keys), cell)
+        take = torch.sum if add else torch.amax
+        if cell == 1:
+            into[:, first : first + whole] = block
+        elif whole:
+            cells = block[:, : whole * cell].view(len(block), whole, cell, -1)
+            into[:, first : first + whole] = take(cells, 2)
+        if left:
+            into[:, first + whole] = take(block[:, whole * cell :], 1)
+        return slice(first, first + whole + (left > 0))
+
+
+class Bins(Cells):
+    """Cells of as many keys as each wants, ascending; neighbours may share keys."""
+
+    def __init__(self, bins: Sequence[range]) -> None:
+        super().__init__(range(bins[0].start, bins[-1].stop), 1)
+        self._bins = bins
+        self._stops = [each.stop for each in bins]
+
+    def __len__(self) -> int:
+        return len(self._bins)
+
+    def gather(self, block: Tensor, keys: range, into: Tensor, *, add: bool = False) -> slice:
+        """Take a block; see `Cells`."""
+        first = place = bisect_right(self._stops, keys.start)
+        while place < len(self._bins) and self._bins[place].start < keys.stop:
+            start = max(self._bins[place].start, keys.start) - keys.start
+            part = block[:, start : min(self._stops[place], keys.stop) - keys.start]
+            if add:
+                into[:, place] += part.sum(1)
+            else:
+                torch.maximum(into[:, place], part.amax(1), out=into[:, place])
+            place += 1
+        return slice(first, place)
