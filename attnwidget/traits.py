@@ -25,6 +25,7 @@ __all__ = [
     "check_layer",
     "check_pairs",
     "check_pins",
+    "check_shown_layers",
     "check_step",
     "fitting_pins",
     "nearest",
@@ -49,6 +50,8 @@ STATE = (
     "without_sink",
     "arrange",
     "threshold",
+    "below_threshold",
+    "show_layers",
     "ranking",
 )
 
@@ -136,6 +139,22 @@ def check_heads(layer: Layer, value: object) -> list[int]:
         message = f"{accepted}, got {wrong}."
         raise SelectionError(message)
     return list(dict.fromkeys(value))
+
+
+def check_shown_layers(stream: Stream, value: object) -> list[int] | None:
+    """Return ``value`` in order and without repeats if it is None or layers of the stream, else raise `SelectionError`."""
+    if value is None:
+        return None
+    accepted = f"show_layers must be layers of stream {stream.name!r}"
+    if not isinstance(value, list) or not value:
+        message = f"{accepted}, such as range(0, 4), or None for all of them, got {value!r}."
+        raise SelectionError(message)
+    numbers = [layer.layer for layer in stream]
+    wrong = [layer for layer in value if layer not in numbers]
+    if wrong:
+        message = f"{accepted}, which are {_ranges(numbers)}, got {wrong}."
+        raise SelectionError(message)
+    return sorted(set(value))
 
 
 def check_pins(name: str, count: int, value: object) -> int | list[int] | None:

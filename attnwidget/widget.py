@@ -13,6 +13,7 @@ from anywidget.experimental import command
 from attnwidget.blocks import work
 from attnwidget.describe import describe, media_bytes, num_steps
 from attnwidget.drawn import Rollouts
+from attnwidget.filters import Filters
 from attnwidget.freezing import Freezing
 from attnwidget.heads import HEAD_KINDS, HeadNumbers
 from attnwidget.jobs import Jobs, text_of
@@ -52,7 +53,7 @@ MEASURES = ("weights", "value", "norm", "rollout")
 VIEWS = ("all", "model", "head", "neuron", "compare")
 
 
-class AttentionWidget(Freezing, Saving, Scoring, anywidget.AnyWidget):
+class AttentionWidget(Freezing, Saving, Scoring, Filters, anywidget.AnyWidget):
     """Three linked views over one record of attention.
 
     The reader sees a toolbar, the model view, the head view and the neuron view; below them, in words, what is

@@ -44,6 +44,9 @@ def block(view: aw.AttentionWidget, **request: Any) -> np.ndarray:
         ),
         ("threshold", "half", "got 'half'"),
         ("threshold", float("nan"), "got nan"),
+        ("show_layers", [0, 1], "are 0, 2, got [1]"),
+        ("show_layers", [], "such as range(0, 4), or None for all of them, got []"),
+        ("show_layers", "all", "got 'all'"),
         ("ranking", {"keys": [0]}, "ranking must be {'queries': [6], 'keys': [2]} or None"),
         ("ranking", {"queries": None, "keys": [99]}, "key must be integers in 0..6"),
         ("ranking", {"queries": [], "keys": [1]}, "query names no position"),
@@ -202,3 +205,20 @@ def test_a_figure_shows_the_scores(view: aw.AttentionWidget, tmp_path: Any, arra
     count = int((values >= 0.5).sum())
     svg = view.save(tmp_path / "heads.svg").read_text("utf-8")
     assert f"sink set aside · {count} of 8 heads reach 0.50" in svg
+
+
+def test_the_model_view_shows_the_layers_that_are_chosen_and_keeps_those_a_stream_has() -> None:
+    view = aw.view(record(), show_layers=[2, 0, 2])
+    assert view.show_layers == [0, 2]
+    view.show_layers = 2
+    assert view.show_layers == [2]
+    view.show_layers = np.array([0, 2])
+    assert view.show_layers == [0, 2]
+    view.stream = "probe"
+    assert view.show_layers == [0]  # a layer that this stream has too
+    view.show_layers = range(1)
+    view.stream = "decoder"
+    view.show_layers = [2]
+    view.stream = "probe"
+    assert view.show_layers is None
+    assert view.below_threshold == "faint"

@@ -12,6 +12,8 @@ export interface ThumbnailCell {
   readonly width: number;
   readonly height: number;
   readonly score?: CellScore;
+  /** Too small for a picture: one of 255 shades all over; null where there is none yet. */
+  readonly flat?: number | null;
 }
 
 /** A head's score around its thumbnail or, where a thumbnail would be a speck, in its place. */
@@ -111,6 +113,13 @@ export function withoutFirstKey(
   return { rows, columns, data: new Uint8Array(out.buffer) };
 }
 
+/** The mean shade of a thumbnail: little for one that looks at a few keys, much for one that spreads. */
+export function meanShade({ data }: Thumbnail): number {
+  let sum = 0;
+  for (const shade of data) sum += shade;
+  return sum / Math.max(1, data.length);
+}
+
 /** The colours of `table` as whole pixels in this machine's byte order. */
 function packed(table: Uint8Array): Uint32Array {
   const bytes = new Uint8Array(4 * 256);
@@ -203,8 +212,10 @@ export function composeThumbnails(
     const cell = paintScore(pixels, width, whole, table.scores, none);
     if (!cell) continue;
     const colours = table.weights;
-    const area = cell.width * cell.height;
-    if (scratch.length < area) scratch = new Uint8Array(area);
+    if (cell.flat !== undefined) {
+      fillRect(pixels, width, cell, cell.flat === null ? none : (colours[cell.flat] as number));
+      continue;
+    }
     const head = thumbnails.get(cell.layer, cell.head);
     if (!head) {
       // Its place is kept, so that nothing moves when it comes.
@@ -215,6 +226,8 @@ export function composeThumbnails(
       rest = new Uint8ClampedArray(head.data.length);
     }
     const shown = sinkAside ? withoutFirstKey(head, rest) : head;
+    const area = cell.width * cell.height;
+    if (scratch.length < area) scratch = new Uint8Array(area);
     const shades = resample(shown, cell.width, cell.height, scratch);
     // Where a pixel holds several keys, blanking the first one's would hide its neighbours.
     const blank = sinkAside && head.columns <= cell.width ? cell.width / head.columns : 0;

@@ -81,9 +81,19 @@ export interface State {
    */
   arrange: "layers" | "rank" | "rank_by_layer" | "scatter";
   /**
-   * Heads with a lower score are faint.
+   * Heads with a lower score are faint, or hidden.
    */
   threshold: number | null;
+  /**
+   * What the model view makes of heads below the threshold.
+   */
+  below_threshold: "faint" | "hidden";
+  /**
+   * The layers that the model view shows; null shows all of the stream.
+   *
+   * @minItems 1
+   */
+  show_layers: number[] | null;
   /**
    * The links that heads are ranked by.
    */

@@ -25,6 +25,9 @@ const GAP = 20;
 /** Under this width everything stands in one column. */
 const NARROW = 640;
 const WIDE = 1080;
+/** From so many layers on the model view needs this height at least. */
+const DEEP = 48;
+const DEEP_HEIGHT = 580;
 
 const clamp = (low: number, value: number, high: number) => Math.max(low, Math.min(high, value));
 
@@ -73,6 +76,9 @@ export function layoutViews(scene: Scene, width: number, whole = false): Layout 
     y += TITLE_HEIGHT + height + GAP;
   };
 
+  // The layers of a deep model are lower than words, and still there are many of them.
+  const { state, stream } = scene;
+  const deep = (state.show_layers ?? stream.layers).length > DEEP ? DEEP_HEIGHT : 0;
   const only = { model: modelView, head: headView, neuron: neuronView, compare: compareView };
   const { view, compare } = scene.state;
   if (scene.meta.generation) row([{ view: nextView, share: 1 }], 0, 200);
@@ -108,7 +114,7 @@ export function layoutViews(scene: Scene, width: number, whole = false): Layout 
           { view: neuronView, share: 0.37 },
         ],
         320,
-        500,
+        Math.max(500, deep),
       );
     } else if (width >= NARROW) {
       row(
@@ -117,11 +123,11 @@ export function layoutViews(scene: Scene, width: number, whole = false): Layout 
           { view: headView, share: 0.54 },
         ],
         240,
-        430,
+        Math.max(430, deep),
       );
       row([{ view: neuronView, share: 1 }], 320, 460);
     } else {
-      if (!scene.meta.survey) row([{ view: modelView, share: 1 }], 120, 380);
+      if (!scene.meta.survey) row([{ view: modelView, share: 1 }], 120, Math.max(380, deep));
       row([{ view: headView, share: 1 }], 200, 420);
       row([{ view: neuronView, share: 1 }], 320, 480);
     }

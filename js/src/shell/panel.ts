@@ -3,7 +3,7 @@ import { repeat } from "lit-html/directives/repeat.js";
 import { isThere } from "../state/stage.js";
 import { createCanvasSurface } from "../surface/canvas.js";
 import type { Rect } from "../surface/surface.js";
-import type { Frame, Hit, Scene, Stop, View } from "../views/view.js";
+import type { Frame, Hit, Place, Scene, Stop, View } from "../views/view.js";
 import { scrollOn } from "./stops.js";
 
 export interface PanelEvents {
@@ -190,8 +190,8 @@ export class Panel {
     this.sticky.style.height = `${rect.height}px`;
   }
 
-  /** Scroll so that a position set elsewhere (in Python, in another view) is in the frame. */
-  reveal(at: { query?: number; key?: number }): void {
+  /** Scroll so that a position or a head set elsewhere (in Python, in another view) is in the frame. */
+  reveal(at: Place): void {
     if (!this.scene) return;
     const scroll = this.view.reveal?.(this.scene, this.frame, at);
     if (scroll !== null && scroll !== undefined) this.scroller.scrollTop = scroll;

@@ -1,5 +1,6 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import { pinnedLinks, rankByPins, setScore } from "../state/actions.js";
+import { parseRanges, rangesText } from "../state/ranges.js";
 import { bare } from "../state/scene.js";
 import type { State } from "../state/selection.js";
 import { RANKING, same } from "../state/state.js";
@@ -93,6 +94,51 @@ function threshold(scene: Scene, { change }: ScoreEvents): TemplateResult | type
   </span>`;
 }
 
+/** What becomes of heads below the threshold. A ranking leaves them out anyway. */
+function hideButton({ state }: Scene, { change }: ScoreEvents) {
+  if (state.threshold === null || state.arrange === "rank") return nothing;
+  const hidden = state.below_threshold === "hidden";
+  return html`<button
+    type="button"
+    class="aw-hide"
+    aria-pressed=${String(hidden)}
+    title="Leave heads below the threshold out, and close the gaps"
+    @click=${() => change({ below_threshold: hidden ? "faint" : "hidden" })}
+  >
+    hide the rest
+  </button>`;
+}
+
+/** From so many layers on one may want to see some of them. */
+const MANY_LAYERS = 12;
+
+/** Which layers the model view shows, as ranges. */
+function layerField({ stream, state }: Scene, { change }: ScoreEvents) {
+  const known = stream.layers.map(({ layer }) => layer);
+  if (known.length <= MANY_LAYERS && !state.show_layers) return nothing;
+  const text = state.show_layers ? rangesText(state.show_layers) : "";
+  const set = (event: Event) => {
+    const input = event.target as HTMLInputElement;
+    const layers = parseRanges(input.value, known);
+    input.setAttribute("aria-invalid", String(layers === undefined));
+    if (layers !== undefined) change({ show_layers: layers as State["show_layers"] });
+  };
+  return html`<label class="aw-from">
+    <span class="aw-label">layers</span>
+    <input
+      type="text"
+      class="aw-show-layers"
+      placeholder="all"
+      size="9"
+      aria-label="Layers of the model view"
+      title="Layers of the model view, such as 0–20, 40; empty for all (${rangesText(known)})"
+      .value=${text}
+      @change=${set}
+      @keydown=${(event: KeyboardEvent) => event.key === "Enter" && set(event)}
+    />
+  </label>`;
+}
+
 function rankButton(scene: Scene, { change, canRank }: ScoreEvents) {
   const { state } = scene;
   const links = pinnedLinks(state);
@@ -156,13 +202,13 @@ export function scoreBar(scene: Scene, events: ScoreEvents): TemplateResult | ty
           >
             without sink
           </button>
-          ${threshold(scene, events)} ${state(scene, events.progress)}
+          ${threshold(scene, events)} ${hideButton(scene, events)} ${state(scene, events.progress)}
           <button type="button" class="aw-no-score" ?disabled=${bare(scene)} title="Thumbnails only" aria-label="Thumbnails only" @click=${() => change(setScore(null))}>
             ✕
           </button>`
         : nothing
     }
-    ${rankButton(scene, events)}
+    ${layerField(scene, events)} ${rankButton(scene, events)}
   </div>`;
 }
 

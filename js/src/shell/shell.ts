@@ -71,7 +71,7 @@ export class Shell {
   private failure: string | null = null;
   /** Why a button did nothing: said until the reader does something else. */
   private refused: string | null = null;
-  private revealed: Pick<State, "query" | "key" | "stream"> | null = null;
+  private revealed: Pick<State, "query" | "key" | "stream" | "layer" | "heads"> | null = null;
   private scene: Scene | null = null;
   private layout: Layout | null = null;
 
@@ -206,12 +206,16 @@ export class Shell {
     this.layout = layout;
   }
 
-  /** A pin set elsewhere may lie outside the frame; one that the reader just clicked never does. */
+  /** What was chosen elsewhere may lie outside the frame; what the reader just clicked never does. */
   private reveal({ state }: Scene): void {
-    const { query, key, stream } = state;
+    const { query, key, stream, layer, heads } = state;
     const before = this.revealed;
-    this.revealed = { query, key, stream };
+    this.revealed = { query, key, stream, layer, heads };
     if (before && same(before, this.revealed)) return;
+    const [head = 0] = heads;
+    if (layer !== before?.layer || head !== before.heads[0]) {
+      this.panels.get("model")?.reveal({ layer, head });
+    }
     const at: { query?: number; key?: number } = {};
     if (query !== null && query !== before?.query) at.query = query;
     if (key !== null && key !== before?.key) at.key = key;

@@ -121,7 +121,12 @@ export function turnText({ queries, keys }: State, attendedBy: boolean): Change 
 export function stepLayer(meta: Meta, state: State, step: number): Change {
   const { layers } = findStream(meta, state.stream);
   const at = layers.findIndex((l) => l.layer === state.layer);
-  const next = layers[Math.max(0, Math.min(layers.length - 1, at + step))];
+  // Those that the model view leaves out are passed over.
+  const beyond = layers.filter(({ layer }, place) => {
+    const shown = state.show_layers?.includes(layer) ?? true;
+    return shown && (step > 0 ? place > at : place < at);
+  });
+  const next = (step > 0 ? beyond[step - 1] : beyond.at(step)) ?? layers[at];
   return next ? setLayer(meta, state, next.layer) : {};
 }
 

@@ -36,6 +36,8 @@ export const STATE_KEYS = [
   "without_sink",
   "arrange",
   "threshold",
+  "below_threshold",
+  "show_layers",
   "ranking",
 ] as const satisfies readonly (keyof State)[];
 
@@ -102,6 +104,12 @@ function fits(ranking: Ranking, numQueries: number, numKeys: number): boolean {
   return keys.every((key) => key < numKeys) && (queries ?? []).every((q) => q < numQueries);
 }
 
+/** Which of these layers the stream has; null, all of them, where it has none. */
+function layersIn(stream: StreamMeta, layers: readonly number[] | null): State["show_layers"] {
+  const known = stream.layers.map(({ layer }) => layer).filter((layer) => layers?.includes(layer));
+  return known.length > 0 ? known : null;
+}
+
 /** The nearest valid selection in a stream: what changing the stream leaves selected. */
 export function clampTo(meta: Meta, state: State): State {
   const stream = findStream(meta, state.stream);
@@ -122,6 +130,7 @@ export function clampTo(meta: Meta, state: State): State {
     other_score: scored(state.other_score),
     stream: stream.name,
     layer: layer.layer,
+    show_layers: layersIn(stream, state.show_layers),
     heads: heads.length > 0 ? heads : [0],
     ...withPins({
       queries: state.queries.filter((query) => query < numQueries),

@@ -2,7 +2,8 @@ import type { Rect, Surface } from "../surface/surface.js";
 import { ellipsize, textWidth, wrapText } from "../surface/text.js";
 import { formatWeight } from "./format.js";
 import { drawNotice } from "./notice.js";
-import { chosenScores, placedHeads, scoreTitle } from "./scoring.js";
+import { chosenScores, scoreTitle } from "./scoring.js";
+import { placedHeads } from "./shown.js";
 import type { Scene, Stop, View } from "./view.js";
 
 const LEFT = 6;

@@ -4,16 +4,9 @@ import type { LayerMeta } from "../protocol/generated.js";
 import { bare } from "../state/scene.js";
 import type { Surface } from "../surface/surface.js";
 import { formatWeight } from "./format.js";
-import {
-  type Board,
-  boardOf,
-  chosenScores,
-  type Placed,
-  placedHeads,
-  readScore,
-  spreadOf,
-} from "./scoring.js";
+import { type Board, boardOf, chosenScores, readScore, spreadOf } from "./scoring.js";
 import { pairTitle } from "./series.js";
+import { type Placed, placedHeads } from "./shown.js";
 import type { Frame, Scene } from "./view.js";
 
 /** The head under the pointer, in whichever view. */

@@ -5,9 +5,11 @@ import type { LayerMeta } from "../protocol/generated.js";
 import type { Rect, Surface } from "../surface/surface.js";
 import { ellipsize } from "../surface/text.js";
 import { drawHeadCard, headName, hoveredHead } from "./model-card.js";
-import { cellScore, MAX_STOPS } from "./model-grid.js";
+import { MAX_STOPS } from "./model-grid.js";
 import { drawScoreLegend, NOTE, scoreNotes } from "./model-legend.js";
-import { type Board, boardOf, type Placed } from "./scoring.js";
+import { cellScore } from "./model-picture.js";
+import { type Board, boardOf } from "./scoring.js";
+import type { Placed } from "./shown.js";
 import type { Frame, Scene, Stop, View } from "./view.js";
 
 const LEFT = 6;
@@ -185,6 +187,16 @@ export const rankForm: Omit<View, "name"> = {
     if (place === null) return null;
     const { layer, head } = ranked.heads[place] as Placed;
     return { layer, head };
+  },
+
+  reveal(scene, frame, { layer, head }) {
+    const ranked = rankedOf(scene, frame.width);
+    const place = ranked?.heads.findIndex((one) => one.layer === layer && one.head === head) ?? -1;
+    if (!ranked || place < 0) return null;
+    const room = frame.height - ranked.top;
+    const { y } = tileRect(ranked, place);
+    if (y >= frame.scroll && y + LINE_PITCH <= frame.scroll + room) return null;
+    return Math.max(0, Math.round(y + LINE_PITCH / 2 - room / 2));
   },
 
   stops(scene, frame) {

@@ -4,7 +4,8 @@ import { textWidth } from "../surface/text.js";
 import { drawHeadCard, headName, hoveredHead } from "./model-card.js";
 import { MAX_STOPS } from "./model-grid.js";
 import { NOTE, scoreNotes } from "./model-legend.js";
-import { type Board, boardOf, chosenScores, type Placed, readScore, scaleEnd } from "./scoring.js";
+import { type Board, boardOf, chosenScores, readScore, scaleEnd } from "./scoring.js";
+import { hidesHeads, type Placed } from "./shown.js";
 import type { Frame, Scene, Stop, View } from "./view.js";
 
 const LEFT = 44;
@@ -50,7 +51,9 @@ function plotOf(scene: Scene, frame: { width: number; height: number }): Plot | 
     height: Math.max(40, Math.min(frame.height, 620) - top - BOTTOM),
   };
   const ends = [board.most, scaleEnd(down)] as const;
+  const hidden = hidesHeads(scene);
   const dots = board.heads.flatMap((head): Dot[] => {
+    if (hidden && board.isOut(head.index)) return [];
     const [a, b] = [board.values[head.index] as number, down[head.index] as number];
     if (Number.isNaN(a) || Number.isNaN(b)) return [];
     const x = area.x + (a / ends[0]) * area.width;

@@ -18,5 +18,6 @@ export const modelView: View = {
   contentHeight: (scene, width, height) => formOf(scene).contentHeight(scene, width, height),
   draw: (surface, scene, frame) => formOf(scene).draw(surface, scene, frame),
   hit: (scene, frame, x, y) => formOf(scene).hit(scene, frame, x, y),
+  reveal: (scene, frame, at) => formOf(scene).reveal?.(scene, frame, at) ?? null,
   stops: (scene, frame) => formOf(scene).stops(scene, frame),
 };

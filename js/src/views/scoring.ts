@@ -1,26 +1,11 @@
 import { memo } from "../marks/memo.js";
 import { quoted } from "../marks/tokens.js";
-import type {
-  HeadRef,
-  Measure,
-  Position,
-  Ranking,
-  ScoreMeta,
-  StreamMeta,
-} from "../protocol/generated.js";
+import type { HeadRef, Measure, Position, Ranking, ScoreMeta } from "../protocol/generated.js";
 import { bare } from "../state/scene.js";
 import { RANKING } from "../state/state.js";
 import { MEASURES } from "./measure.js";
+import { type Placed, placedHeads, shownHeads } from "./shown.js";
 import type { Scene } from "./view.js";
-
-/** A head and its place among all heads of the stream. */
-export interface Placed {
-  readonly index: number;
-  /** Place of its layer among the stream's layers. */
-  readonly row: number;
-  readonly layer: number;
-  readonly head: number;
-}
 
 /** One number for each head, or why there is none. */
 export interface Score {
@@ -55,15 +40,6 @@ export interface Board {
   /** 0..255 along the colour scale; null where the score is not defined. */
   shade(index: number): number | null;
   isOut(index: number): boolean;
-}
-
-export function placedHeads(stream: StreamMeta): readonly Placed[] {
-  return memo(stream, "heads", () => {
-    let index = 0;
-    return stream.layers.flatMap(({ layer, num_heads }, row) =>
-      Array.from({ length: num_heads }, (_, head) => ({ index: index++, row, layer, head })),
-    );
-  });
 }
 
 const MOST_NAMED = 2;
@@ -185,18 +161,18 @@ export function isScored(scene: Scene): boolean {
 
 /** What the score says about every head; null where none is asked for or none is here. */
 export function boardOf(scene: Scene): Board | null {
-  const { state, stream } = scene;
+  const { state } = scene;
   if (!isScored(scene)) return null;
   const score = readScore(scene, chosenScores(scene).x);
   const { values } = score;
   // Asked for together, so that one message brings both.
   const label = labelsOf(scene);
   if (!values) return null;
-  const heads = placedHeads(stream);
+  const heads = shownHeads(scene);
   const least = state.threshold ?? Number.NEGATIVE_INFINITY;
   const isOut = (index: number) =>
     state.threshold !== null && !((values[index] as number) >= least);
-  const order = memo(values, "order", () => {
+  const order = memo(values, `order ${state.show_layers}`, () => {
     const at = (head: Placed) => {
       const value = values[head.index] as number;
       return Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value;
@@ -209,7 +185,7 @@ export function boardOf(scene: Scene): Board | null {
   return {
     score,
     values,
-    id: `${score.name}/${state.measure}/${state.without_sink}/${ranking}/${state.threshold}`,
+    id: `${score.name}/${state.measure}/${state.without_sink}/${ranking}/${state.threshold}/${state.show_layers}`,
     most,
     heads,
     order,

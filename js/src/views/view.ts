@@ -133,6 +133,9 @@ export interface Hit {
     | "open-example";
 }
 
+/** What is to be brought into the frame. */
+export type Place = Pick<Hit, "query" | "key" | "layer" | "head">;
+
 /** A focusable thing in a view, for keyboards and screen readers. */
 export interface Stop extends Hit {
   readonly rect: Rect;
@@ -150,8 +153,8 @@ export interface View {
   contentHeight(scene: Scene, width: number, height: number): number;
   draw(surface: Surface, scene: Scene, frame: Frame): void;
   hit(scene: Scene, frame: Frame, x: number, y: number): Hit | null;
-  /** The scroll that brings a position into the frame, or null when it is there already. */
-  reveal?(scene: Scene, frame: Frame, at: { query?: number; key?: number }): number | null;
+  /** The scroll that brings a position or a head into the frame, or null when it is there already. */
+  reveal?(scene: Scene, frame: Frame, at: Place): number | null;
   /** At most about 80 stops: only what is in the frame. */
   stops(scene: Scene, frame: Frame): readonly Stop[];
 }

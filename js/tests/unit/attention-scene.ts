@@ -255,6 +255,8 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     without_sink: false,
     arrange: "layers",
     threshold: null,
+    below_threshold: "faint",
+    show_layers: null,
     ranking: null,
     ...pins,
   };

@@ -1,10 +1,19 @@
 import { expect, test } from "vitest";
 import { Thumbnails } from "../../src/data/thumbnails.js";
-import type { LayerMeta } from "../../src/protocol/generated.js";
+import type { LayerMeta, StreamMeta } from "../../src/protocol/generated.js";
+import type { Rect } from "../../src/surface/surface.js";
 import { modelView } from "../../src/views/model.js";
-import { cellAt, cellRect, gridLayout, labelled } from "../../src/views/model-layout.js";
+import {
+  cellAt,
+  cellRect,
+  type GridLayout,
+  gridLayout,
+  labelled,
+  labelStep,
+} from "../../src/views/model-layout.js";
+import type { ShownRow } from "../../src/views/shown.js";
 import type { Scene } from "../../src/views/view.js";
-import { attentionScene } from "./attention-scene.js";
+import { attentionScene, type Given } from "./attention-scene.js";
 import { RecordingSurface } from "./recording-surface.js";
 
 function layersOf(numLayers: number, heads: number | readonly number[]): LayerMeta[] {
@@ -18,16 +27,20 @@ function layersOf(numLayers: number, heads: number | readonly number[]): LayerMe
 }
 
 /** A scene of any size over blank thumbnails. */
-function large(numLayers: number, heads: number | readonly number[], rest: object = {}): Scene {
+function large(
+  numLayers: number,
+  heads: number | readonly number[],
+  { state = {}, ...rest }: Given = {},
+): Scene {
   const scene = attentionScene(rest);
   const layers = layersOf(numLayers, heads);
   const total = layers.reduce((sum, layer) => sum + layer.num_heads, 0);
   const top = Array.from({ length: total }, () => [8, 2, 0.634]).flat();
   const overview = { offset: 0, rows: 7, columns: 5, sampled: false };
-  const stream = { ...scene.stream, layers, top, overview };
-  const layer = layers.find((l) => l.layer === scene.state.layer) as LayerMeta;
+  const stream = { ...scene.stream, layers: layers as StreamMeta["layers"], top, overview };
+  const layer = layers.find((l) => l.layer === (state.layer ?? 0)) as LayerMeta;
   const thumbnails = new Thumbnails(stream, new Uint8Array(total * 35));
-  return { ...scene, stream, layer, thumbnails };
+  return { ...scene, state: { ...scene.state, ...state }, stream, layer, thumbnails };
 }
 
 const draw = (scene: Scene, width: number, height: number, scroll = 0) => {
@@ -36,7 +49,15 @@ const draw = (scene: Scene, width: number, height: number, scroll = 0) => {
   return surface;
 };
 
-test.each([
+const rowsOf = (layers: readonly LayerMeta[]): ShownRow[] =>
+  layers.map((layer, row) => ({
+    row,
+    first: 0,
+    layer,
+    heads: Array.from({ length: layer.num_heads }, (_, head) => head),
+  }));
+
+const SIZES = [
   [6, 12, 420],
   [12, 12, 300],
   [32, 32, 400],
@@ -44,22 +65,74 @@ test.each([
   [80, 64, 300],
   [61, 128, 400],
   [6, 12, 1300],
-])("%i × %i heads at %i px: cells of 5 to 72 px, inside the frame, none shared", (l, h, width) => {
-  const layout = gridLayout(layersOf(l, h), { width, height: 560 }, 0);
-  expect(layout.pitch).toBeGreaterThanOrEqual(5);
-  expect(layout.pitch).toBeLessThanOrEqual(72);
-  expect(layout.left + layout.width).toBeLessThanOrEqual(width);
-  const seen = new Set<string>();
+  [80, 64, 1300],
+  [2, 64, 400],
+] as const;
+
+function everyCell(layout: GridLayout, l: number, h: number): Rect[] {
+  const cells: Rect[] = [];
   for (let row = 0; row < l; row++) {
     for (let head = 0; head < h; head++) {
-      const { x, y, width: w, height } = cellRect(layout, row, head);
-      expect(x + w).toBeLessThanOrEqual(layout.width);
+      const cell = cellRect(layout, row, head);
+      if (!cell) throw new Error(`no cell for ${row}, ${head}`);
+      const { x, y, width, height } = cell;
+      expect(Math.min(width, height)).toBeGreaterThan(0);
+      expect(x + width).toBeLessThanOrEqual(layout.width);
       expect(y + height).toBeLessThanOrEqual(layout.height);
-      seen.add(`${x},${y}`);
-      expect(cellAt(layout, x + w / 2, y + height / 2)).toEqual({ row, head });
+      expect(cellAt(layout, x + width / 2, y + height / 2)).toEqual({ row, head });
+      cells.push(cell);
     }
   }
-  expect(seen.size).toBe(l * h);
+  expect(new Set(cells.map(({ x, y }) => `${x},${y}`)).size).toBe(l * h);
+  return cells;
+}
+
+test.each(SIZES)("%i × %i heads at %i px, drawn whole: cells of 4 to 96 px", (l, h, width) => {
+  const layout = gridLayout(rowsOf(layersOf(l, h)), { width, height: 560 }, { notes: 0 });
+  expect(layout.bent).toBe(false);
+  expect(layout.left + layout.width).toBeLessThanOrEqual(width);
+  for (const cell of everyCell(layout, l, h)) {
+    expect(cell.width).toBeGreaterThanOrEqual(4);
+    expect(cell.width).toBeLessThanOrEqual(96);
+  }
+});
+
+test.each(SIZES)(
+  "%i × %i heads at %i px: whichever layer is selected can be read",
+  (l, h, width) => {
+    for (const at of [0, Math.floor(l / 2), l - 1]) {
+      const layout = gridLayout(rowsOf(layersOf(l, h)), { width, height: 560 }, { notes: 0, at });
+      expect(layout.left + layout.width).toBeLessThanOrEqual(width);
+      everyCell(layout, l, h);
+      const { width: side, height } = cellRect(layout, at, h - 1) as Rect;
+      expect(Math.min(side, height)).toBeGreaterThanOrEqual(11);
+      // Unless there are too many heads for that, the whole model is in sight.
+      if (l * h <= 80 * 64) expect(layout.top + layout.height).toBeLessThanOrEqual(560);
+    }
+  },
+);
+
+test("going from layer to layer within a page of opened ones moves nothing", () => {
+  const pages = Array.from({ length: 80 }, (_, layer) =>
+    gridLayout(rowsOf(layersOf(80, 64)), { width: 1300, height: 620 }, { notes: 1, at: layer })
+      .rows.filter(({ opened }) => opened)
+      .map(({ row }) => row),
+  );
+  const different = new Set(pages.map(String));
+  expect(different.size).toBeLessThan(20);
+  pages.forEach((page, layer) => {
+    expect(page).toContain(layer);
+  });
+  const scene = large(80, 64);
+  const [first, last] = [pages[40]?.[0], pages[40]?.at(-1)];
+  expect(first).not.toBe(last);
+  const [one, other] = [first, last].map((layer) => {
+    const here = { ...scene, state: { ...scene.state, layer: layer as number } };
+    return draw(here, 1300, 620).calls.find(
+      ({ kind, group }) => kind === "image" && group === "heads",
+    );
+  });
+  expect(one?.pixels).toBe(other?.pixels);
 });
 
 test("a grid that fits the frame does not scroll by a pixel", () => {
@@ -112,17 +185,39 @@ test("layers with gaps in their numbers and different numbers of heads: a hit is
   expect(draw(scene, 460, 400).texts).toEqual(expect.arrayContaining(["3", "7", "11"]));
 });
 
-test("scrolled: hits follow the rows, the header stays", () => {
+test("scrolled: hits follow the rows, the header stays, and a head chosen elsewhere is revealed", () => {
   const scene = large(80, 64, { state: { heads: [40] } });
-  const height = modelView.contentHeight(scene, 1300, 500);
-  expect(height).toBeGreaterThan(500);
-  const frame = { width: 1300, height: 500, scroll: height - 500 };
-  expect(modelView.hit(scene, frame, 300, 489)?.layer).toBe(79);
+  // Half a frame has no room for all layers.
+  const size = { width: 1300, height: 260 };
+  const height = modelView.contentHeight(scene, size.width, size.height);
+  expect(height).toBeGreaterThan(260);
+  const frame = { ...size, scroll: height - 260 };
+  expect(modelView.hit(scene, frame, 300, 249)?.layer).toBe(79);
   expect(modelView.hit(scene, frame, 300, 10)).toBeNull();
   for (const { rect } of modelView.stops(scene, frame)) {
     expect(rect.y).toBeGreaterThanOrEqual(30);
-    expect(rect.y + rect.height).toBeLessThanOrEqual(500);
+    expect(rect.y + rect.height).toBeLessThanOrEqual(260);
   }
+  const at = { layer: 79, head: 63 };
+  const scroll = modelView.reveal?.(scene, { ...size, scroll: 0 }, at) ?? 0;
+  expect(scroll).toBeGreaterThan(0);
+  expect(modelView.reveal?.(scene, { ...size, scroll }, at)).toBeNull();
+});
+
+test("only the layers that are chosen are on show, as large as there is room for", () => {
+  const scene = large(80, 64, { state: { layer: 40, show_layers: [40, 79] } });
+  const frame = { width: 420, height: 560, scroll: 0 };
+  const stops = modelView.stops(scene, frame);
+  expect(new Set(stops.map(({ layer }) => layer))).toEqual(new Set([40, 79]));
+  expect(Math.min(...stops.map(({ rect }) => rect.width))).toBeGreaterThanOrEqual(20);
+  const elsewhere = large(80, 64, { state: { layer: 7, show_layers: [40] } });
+  expect(modelView.stops(elsewhere, frame).length).toBe(64);
+});
+
+test("a head too small for a picture has one shade, and what it means is said", () => {
+  const texts = (scene: Scene, height: number) => draw(scene, 420, height).texts.join(" ");
+  expect(texts(large(80, 64), 560)).toMatch(/small cells: a head’s mean √weight/);
+  expect(texts(large(12, 12), 560)).not.toMatch(/small cells/);
 });
 
 test("at most 80 stops, the selected head's row and column among them", () => {
@@ -181,7 +276,8 @@ test("says when rows were sampled and when the first key is set aside", () => {
 });
 
 test("labels never stand closer than they need, and the first asked for always stand", () => {
-  const shown = labelled(64, 6, 17, [12, 13, 40]);
+  const at = Array.from({ length: 64 }, (_, column) => 6 * column);
+  const shown = labelled(at, labelStep(6, 17), 17, [12, 13, 40]);
   expect(shown).toContain(12);
   expect(shown).toContain(40);
   expect(shown).not.toContain(13);

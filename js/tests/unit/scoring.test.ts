@@ -388,3 +388,58 @@ describe("a survey", () => {
     expect(surface.texts).toContain("to open one: survey.view(model, tokenizer)");
   });
 });
+
+describe("filters", () => {
+  it.each(["layers", "rank_by_layer", "rank", "scatter"] as const)(
+    "%s: heads below the threshold are gone, and the gaps closed",
+    (arrange) => {
+      const state = { score: "previous", other_score: "broad", arrange, threshold: 0.3 };
+      const faint = scene(state);
+      const hidden = scene({ ...state, below_threshold: "hidden" });
+      const heads = (given: Scene) =>
+        modelView.stops(given, frame).map(({ layer, head }) => [layer, head]);
+      const remain = [
+        [0, 2],
+        [1, 0],
+        [1, 1],
+        [1, 2],
+      ];
+      expect(heads(hidden).sort()).toEqual(remain);
+      // Five have the score; only a ranking ever leaves some of them out.
+      expect(heads(faint)).toHaveLength(
+        { layers: 6, rank_by_layer: 6, rank: 4, scatter: 5 }[arrange],
+      );
+      expect(draw(hidden).texts.join(" ")).toContain("4 of 6 heads reach 0.30");
+      expect(draw(hidden).broken).toEqual([]);
+    },
+  );
+
+  it("closes gaps from the left, and says which head is which", () => {
+    const given = scene({ score: "previous", threshold: 0.3, below_threshold: "hidden" });
+    const [first] = modelView.stops(given, frame);
+    const left = modelView.stops(scene({ score: "previous" }), frame)[0];
+    expect(first).toMatchObject({ layer: 0, head: 2 });
+    expect(first?.rect.x).toBe(left?.rect.x);
+    const { texts } = draw(given);
+    expect(texts).toContain("heads that remain");
+    expect(texts).toContain("2");
+  });
+
+  it("of some layers: the others count for nothing, in whatever order heads stand", () => {
+    for (const arrange of ["layers", "rank_by_layer", "rank", "scatter"] as const) {
+      const given = scene({ score: "broad", arrange, show_layers: [1] });
+      const stops = modelView.stops(given, frame);
+      expect(stops.map(({ layer }) => layer)).toEqual([1, 1, 1]);
+      expect(boardOf(given)?.heads).toHaveLength(3);
+    }
+  });
+
+  it("leaves nothing but words where no head remains", () => {
+    const given = scene({ score: "previous", threshold: 1, below_threshold: "hidden" });
+    expect(modelView.stops(given, frame)).toEqual([]);
+    expect(modelView.hit(given, frame, 200, 200)).toBeNull();
+    const surface = draw(given);
+    expect(surface.broken).toEqual([]);
+    expect(surface.texts.join(" ")).toContain("0 of 6 heads reach 1.00");
+  });
+});

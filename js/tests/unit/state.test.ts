@@ -48,6 +48,8 @@ const start: State = {
   without_sink: false,
   arrange: "layers",
   threshold: null,
+  below_threshold: "faint",
+  show_layers: null,
   ranking: null,
 };
 
