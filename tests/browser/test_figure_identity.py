@@ -34,6 +34,9 @@ STATES: dict[str, dict[str, Any]] = {
     "lines": {"view": "head", "layer": 3, "heads": [1, 3]},
     "fan": {"view": "head", "layer": 3, "heads": [1, 3], "query": 8},
     "matrix": {"view": "head", "layer": 3, "heads": [0, 1, 3], "form": "matrix", "key": 2},
+    "text": {"view": "head", "layer": 3, "heads": [1, 3], "form": "text", "query": 8},
+    "text of a key": {"view": "head", "layer": 3, "heads": [1], "form": "text", "key": 2},
+    "text of the mean": {"view": "all", "heads": [0, 1, 2, 3], "form": "text"},
     "neuron": {"view": "neuron", "layer": 3, "heads": [1], "query": 8},
     "compare": {"view": "compare", "compare": [(0, 1), (3, 1)]},
     "compared matrices": {"view": "compare", "compare": [(0, 1), (3, 1)], "form": "matrix"},
@@ -117,7 +120,8 @@ def test_the_button_saves_what_the_engine_draws(
 def test_over_a_picture_and_with_hostile_tokens(notebook: Notebook, tmp_path: Path) -> None:
     notebook.run(1)
     widget = notebook.widget(1)
-    for stream, form in (("decoder", "lines"), ("probe", "image")):
+    shown = [("decoder", "lines"), ("decoder", "text"), ("probe", "text"), ("probe", "image")]
+    for stream, form in shown:
         notebook.execute(f"view.stream, view.form = {stream!r}, {form!r}")
         settled(notebook, widget)
         assert saved_by_button(notebook, widget) == headless(notebook, tmp_path / "figure.svg")

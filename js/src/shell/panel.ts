@@ -227,7 +227,9 @@ export class Panel {
   private renderStops(scene: Scene, frame: Frame): void {
     const stops = this.view.stops(scene, frame).filter((stop) => isThere(scene.stage, stop));
     const seen = new Set<string>();
-    const keyOf = ({ layer, head, query, key, action, scrollTo }: Stop) => {
+    const keyOf = ({ layer, head, action, scrollTo, ...stop }: Stop) => {
+      // What a press pins: what pointing there means may change with that, and the focus stays.
+      const { query, key } = stop.pin ?? stop;
       let id = `${layer}.${head}.${query}.${key}.${action}.${scrollTo}`;
       // The neuron view's equation is about a key that has a row of its own.
       while (seen.has(id)) id += "+";

@@ -113,13 +113,15 @@ function tokensInSight(scene: Scene, plan: TextPlan): readonly Omit<Stop, "name"
   return stops;
 }
 
-/** Those around what has the focus: with it the window moves on. */
-function around<T extends Hit>(stops: readonly T[], { hover }: Scene): readonly T[] {
+/** Those around what has the focus, or is pinned: with it the window moves on. */
+function around<T extends Hit>(stops: readonly T[], { hover, state }: Scene): readonly T[] {
   if (stops.length <= MOST_STOPS) return stops;
-  const focused =
-    hover?.source === "keyboard"
-      ? stops.findIndex((stop) => stop.query === hover.query && stop.key === hover.key)
-      : 0;
+  const at = hover?.source === "keyboard" ? hover : null;
+  const focused = stops.findIndex((stop) => {
+    if (at) return stop.query === at.query && stop.key === at.key;
+    const { query, key } = stop.pin ?? stop;
+    return (query ?? state.query) === state.query && (key ?? state.key) === state.key;
+  });
   const start = Math.max(0, Math.min(focused - MOST_STOPS / 2, stops.length - MOST_STOPS));
   return stops.slice(start, start + MOST_STOPS);
 }
