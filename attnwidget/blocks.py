@@ -13,7 +13,6 @@ from attnwidget.drawn import (
     key_lengths,
     layer_overview,
     mean_row,
-    pooled_head,
 )
 from attnwidget.finding.measures import missing
 from attnwidget.pairing import PairedLayer
@@ -96,8 +95,6 @@ def _drawn(
 ) -> Slices[NDArray[np.float32]]:
     """Compute what is made from more than some rows of one head, or pooled before it travels."""
     what = request["what"]
-    if what == "pooled":
-        return (yield from pooled_head(stream, layer, request, rollouts))
     if what == "tile":
         return (yield from drawn_tile(stream, layer, request, rollouts))
     if what == "mean":
@@ -116,7 +113,6 @@ def _drawn(
         *_BY_POSITION,
         "mean",
         "lengths",
-        "pooled",
         "overview",
         "rollout",
         "tile",

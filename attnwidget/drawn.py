@@ -35,7 +35,6 @@ __all__ = [
     "layer_overview",
     "mean_row",
     "pool",
-    "pooled_head",
 ]
 
 # A rollout is [layer, position, position]; more than this many bytes of it are not made for a picture.
@@ -102,25 +101,6 @@ def layer_overview(
     surveyed = yield from pooling.survey_slices(layer, size, lengths(layer, measure))
     pooled: Numbers = surveyed.pooled.cpu().numpy()
     return pooled
-
-
-def pooled_head(
-    stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
-) -> Slices[Numbers]:
-    """Compute one head max-pooled, float32 ``[row, column]``: of the measure and the positions asked for.
-
-    Raises:
-        ValueError: If the layer cannot give the measure.
-    """
-    size, head = request["size"], request["head"]
-    measure = request.get("measure", "weights")
-    if request.get("positions") != "words":
-        heads = yield from layer_overview(stream, layer, measure, size, rollouts)
-        one: Numbers = heads[0 if measure == "rollout" else head]
-        return one
-    words = Words.of(stream)
-    merged = yield from words.block(layer, request, rollouts, *words.all)
-    return pool(merged, size)
 
 
 def drawn_tile(

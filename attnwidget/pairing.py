@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from attnwidget.attention import Attention, Stream
-from attnwidget.drawn import key_lengths, pool
+from attnwidget.drawn import key_lengths, pool, pool_cells
 from attnwidget.finding.measures import missing
 from attnwidget.pooling import overview_rows
+from attnwidget.tiles import tile_span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -111,23 +112,15 @@ class PairedLayer:
         side = {"a": self.a, "b": self.b}[request["side"]]
         if what == "lengths":
             return side.lengths(head, measure)
-        if what == "pooled":
-            parts = overview_rows(self.n_query, request["size"])
-            tall = [
-                np.maximum.reduce(
-                    [
-                        rows[0].max(0)
-                        for _, rows in self._read(side, [head], part, measure, rollouts)
-                    ]
-                )
-                for part in parts
-            ]
-            return pool(np.stack(tall), request["size"])
+        if what == "tile":
+            return self._tile(side, request, measure, rollouts)
         if what in {"weights", "rollout"}:
             start, stop = request["queries"]
             kind = "rollout" if what == "rollout" else "weights"
             return side.rows([head], range(start, stop), kind, rollouts)
-        message = f"of two records there are weights, rollout, lengths, pooled and overview, got {what!r}."
+        message = (
+            f"of two records there are weights, rollout, lengths, tile and overview, got {what!r}."
+        )
         raise ValueError(message)
 
     def requests(self, head: int, rows: int) -> Iterator[dict[str, Any]]:
@@ -172,6 +165,22 @@ class PairedLayer:
             pictures.append(best)
         tall = np.stack(pictures, axis=1)
         return np.stack([pool(one, size) for one in tall]), top, float(np.mean(sink))
+
+    def _tile(
+        self, side: Side, request: Mapping[str, Any], measure: str, rollouts: Rollouts
+    ) -> Numbers:
+        """Return one tile of a head's map on the common axes, float32 ``[row, column]``."""
+        level, (row, column) = request["level"], request["tile"]
+        queries, keys = tile_span(row, level, self.n_query), tile_span(column, level, self.n_key)
+        cell = 1 << level
+        # Whole cells at a time.
+        step = max(1, _BLOCK // self.n_key // cell) * cell
+        parts = []
+        for start in range(queries.start, queries.stop, step):
+            chosen = range(start, min(queries.stop, start + step))
+            rows = side.rows([request["head"]], chosen, measure, rollouts)[0]
+            parts.append(pool_cells(rows[:, keys.start : keys.stop], cell))
+        return np.concatenate(parts)
 
     def _read(
         self, side: Side, heads: list[int], part: Sequence[int], measure: str, rollouts: Rollouts

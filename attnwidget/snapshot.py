@@ -24,7 +24,9 @@ import numpy as np
 
 from attnwidget.blocks import BAND_WEIGHTS, answer, requests_for_head
 from attnwidget.drawn import Rollouts
+from attnwidget.pairing import PairedLayer
 from attnwidget.protocol.codec import decode, deflate, encode, shade
+from attnwidget.tiles import top_level
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,9 +43,8 @@ logger = logging.getLogger(__name__)
 OVERHEAD = 60
 # What a second compression adds to base64 of bytes that are compressed already, in base64 again.
 TWICE = 1.01
-# Beyond this many weights a heat map is drawn from a pooled block; `isPooled` and `POOLED_SIZE` in js/src/views/heat.ts.
+# Up to this many weights a heat map is drawn from a head's rows, beyond from tiles; `WHOLE` in js/src/views/map-source.ts.
 LARGEST_MAP = 1 << 20
-POOLED_SIZE = 512
 THUMBNAIL_SIZES = (48, 32, 24, 16, 12, 8)
 
 
@@ -239,13 +240,20 @@ def _shades(attention: Attention, layer: Layer, head: int) -> list[dict[str, Any
 def _map(attention: Attention, layer: Layer, head: int) -> list[dict[str, Any]]:
     """Return what pictures are drawn from besides weights.
 
-    Of a long head its heat map, pooled, in shades; over a picture or a sound the mean over all queries.
+    Of a long head the tile that holds all of its map, in shades (finer ones are made of the rows, where those are in the
+    copy); over a picture or a sound the mean over all queries.
     """
     where = {"stream": layer.stream, "layer": layer.layer, "head": head}
     found: list[dict[str, Any] | None] = []
     if layer.n_query * layer.n_key > LARGEST_MAP:
-        pooled = {"what": "pooled", **where, "size": POOLED_SIZE}
-        found.append(_stored(attention, pooled, shaded=True))
+        level = top_level(layer.n_query, layer.n_key)
+        two: object = layer
+        sides: list[dict[str, str]] = (
+            [{"side": "a"}, {"side": "b"}] if isinstance(two, PairedLayer) else [{}]
+        )
+        for side in sides:
+            tile = {"what": "tile", **where, "level": level, "tile": [0, 0], **side}
+            found.append(_stored(attention, tile))
     if attention[layer.stream].lies_in_media:
         found.append(_stored(attention, {"what": "mean", **where}))
     return [stored for stored in found if stored is not None]

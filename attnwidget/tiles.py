@@ -50,6 +50,14 @@ def tile_span(place: int, level: int, length: int) -> range:
     return range(place * side, min(length, (place + 1) * side))
 
 
+def top_level(n_query: int, n_key: int) -> int:
+    """Return the level at which one tile holds a whole head."""
+    level = 0
+    while TILE << level < max(n_query, n_key):
+        level += 1
+    return level
+
+
 def tile(
     layer: Layer,
     head: int,

@@ -23,7 +23,7 @@ const bundles = [
     format: "esm",
     target: "es2022",
     // Nearly nine tenths are our own drawing code, dense enough that it compresses to 38 %.
-    budget: { minified: 280_000, gzip: 106_500 },
+    budget: { minified: 298_000, gzip: 114_000 },
   },
   {
     entryPoints: [join(here, "src", "loader.ts")],

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnwidget.drawn import pool_cells
 from attnwidget.finding.places import resolve
 from attnwidget.heads import HEAD_KINDS
 from attnwidget.protocol.codec import decode, encode, shade
+from attnwidget.tiles import tile_span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,7 +118,9 @@ def crop_snapshot(
     axes = [kept["query"], kept["key"]][: 1 + stream["key_positions"]]
     rest = {name: value for name, value in meta.items() if name != "generation"}
     pins = {name: _place(name, state[name], crop) for name in ("query", "key")}
-    screen = {name: value for name, value in snapshot["screen"].items() if name != "scroll"}
+    screen = {
+        name: value for name, value in snapshot["screen"].items() if name not in {"scroll", "map"}
+    }
     if crop.keys[0] != 0:
         # The first of the kept keys is no sink.
         screen.pop("set_sink_aside", None)
@@ -153,12 +157,12 @@ def cropped_answer(
             head=request["head"], queries=crop.queries, keys=crop.keys[first:stop]
         )
         return encode(weights)
-    if what in {"mean", "pooled"}:
+    if what == "mean":
         layer = attention[request["stream"]][request["layer"]]
         weights = layer.weights(head=request["head"], queries=crop.queries, keys=crop.keys)
-        if what == "mean":
-            return encode(weights.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32))
-        return encode(_pooled(weights, request["size"]))
+        return encode(weights.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32))
+    if what == "tile" and not request.keys() & {"measure", "positions", "side"}:
+        return _tile(attention, crop, request)
     if "queries" in request:
         start, stop = request["queries"]
         rows = crop.queries[start:stop]
@@ -171,6 +175,22 @@ def cropped_answer(
         message = f"{what} cannot be drawn at some positions alone: leave positions, queries and keys out."
         raise ValueError(message)
     return encode(kept)
+
+
+def _tile(attention: Attention, crop: Crop, request: Mapping[str, Any]) -> tuple[Block, bytes]:
+    level, (row, column) = request["level"], request["tile"]
+    rows, columns = (
+        tile_span(row, level, len(crop.queries)),
+        tile_span(column, level, len(crop.keys)),
+    )
+    layer = attention[request["stream"]][request["layer"]]
+    weights = layer.weights(
+        head=request["head"],
+        queries=crop.queries[rows.start : rows.stop],
+        keys=crop.keys[columns.start : columns.stop],
+    )
+    cells = pool_cells(weights, 1 << level)
+    return encode(shade(cells) if level > 0 else cells)
 
 
 def pinned(pins: int | list[int] | None) -> list[int]:

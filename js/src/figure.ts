@@ -39,6 +39,7 @@ export function render(job: string): string {
     dimensionOrder: screen.dimension_order ?? usual.dimensionOrder,
     setSinkAside: screen.set_sink_aside ?? usual.setSinkAside,
     attendedBy: screen.attended_by ?? usual.attendedBy,
+    map: screen.map ?? null,
   };
   const { theme } = snapshot.state;
   const dark = theme === "auto" ? screen.dark : theme === "dark";

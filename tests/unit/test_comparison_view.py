@@ -114,9 +114,13 @@ def test_pictures_hold_the_largest_changes(
     small = asked(view, what="overview", head=0, measure="weights", size=2)
     assert small.shape == (4, 2, 2)
     np.testing.assert_allclose(small.max((1, 2)), dense.max((1, 2)), atol=1e-6)
-    pooled = asked(view, what="pooled", side="a", size=n)
+    tile = asked(view, what="tile", side="a", level=0, tile=[0, 0])
     rows = asked(view, what="weights", side="a", queries=[0, n])[0]
-    np.testing.assert_allclose(pooled, rows, atol=1e-6)
+    np.testing.assert_allclose(tile, rows, atol=1e-6)
+    coarse = asked(view, what="tile", side="b", level=2, tile=[0, 0])
+    rows = asked(view, what="weights", side="b", queries=[0, n])[0]
+    expected = [[rows[i : i + 4, j : j + 4].max() for j in range(0, n, 4)] for i in range(0, n, 4)]
+    np.testing.assert_array_equal(coarse, codec.shade(np.array(expected)))
     top = np.array(view.meta["streams"][0]["top"]).reshape(-1, 3)[4 + 2]
     query, key = int(top[0]), int(top[1])
     assert top[2] == pytest.approx(dense[2][:, 1:].max(), abs=1e-6)

@@ -173,13 +173,15 @@ def test_without_a_budget_the_selected_head_is_held_however_long(
         [0, 953], [953, 1100],
     ]  # fmt: skip
     assert stored[0] == {
-        "what": "pooled",
+        "what": "tile",
         "stream": view.stream,
         "layer": 0,
         "head": 1,
-        "size": 512,
+        "level": 3,
+        "tile": [0, 0],
     }
-    monkeypatch.setattr(page, "LARGEST_PAGE", 1_000_000)
+    for limit in ("PAGE_BYTES", "LARGEST_PAGE"):
+        monkeypatch.setattr(page, limit, 500_000)
     with pytest.warns(UserWarning, match=r"weights of layer 0 · head 1.* attention.save"):
         view.save(tmp_path / "page.html")
 

@@ -92,14 +92,13 @@ def test_an_overview_leaves_recorded_weights_as_they_are() -> None:
     np.testing.assert_array_equal(attention["self"][0].weights(), before)
 
 
-def test_a_rollout_comes_in_bands_and_pooled(square: Attention) -> None:
+def test_a_rollout_comes_in_bands_and_tiles(square: Attention) -> None:
     expected = square.rollout()
     where = {"stream": "self", "layer": 1, "head": 0}
     found = asked(square, what="rollout", **where, queries=[2, 6])
     np.testing.assert_allclose(found, expected[1:2, 2:6], rtol=1e-6)
-    tile = asked(square, what="pooled", **where, size=4, measure="rollout")
-    pooled = torch.nn.functional.adaptive_max_pool2d(torch.from_numpy(expected[1:2]), 4)
-    np.testing.assert_allclose(tile, pooled[0].numpy(), rtol=1e-6)
+    tile = asked(square, what="tile", **where, level=0, tile=[0, 0], measure="rollout")
+    np.testing.assert_allclose(tile, expected[1], rtol=1e-6)
 
 
 def test_a_rollout_that_there_is_none_of_says_why() -> None:
@@ -109,9 +108,11 @@ def test_a_rollout_that_there_is_none_of_says_why() -> None:
 
 
 @pytest.mark.parametrize("measure", ["weights", "value", "rollout"])
-def test_a_long_head_is_pooled_between_words(square: Attention, measure: str) -> None:
+def test_a_tile_between_words(square: Attention, measure: str) -> None:
     where = {"stream": "self", "layer": 2, "head": 1}
-    found = asked(square, what="pooled", **where, size=512, measure=measure, positions="words")
+    found = asked(
+        square, what="tile", **where, level=0, tile=[0, 0], measure=measure, positions="words"
+    )
     dense = square.rollout()[2] if measure == "rollout" else square["self"][2].measure(measure, 1)
     words = [[0, 1], [2], [3, 4, 5], [6]]
     expected = [[dense[np.ix_(query, key)].sum(1).mean() for key in words] for query in words]

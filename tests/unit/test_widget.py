@@ -162,14 +162,16 @@ def test_blocks_are_the_records_own_numbers(view: aw.AttentionWidget) -> None:
         view,
         {"what": "weights", **base, "queries": [1, 4]},
         {"what": "key_vectors", **base},
-        {"what": "pooled", **base, "size": 2},
+        {"what": "tile", **base, "level": 1, "tile": [0, 0]},
     )
-    weights, keys, pooled = (
+    weights, keys, tile = (
         codec.decode(r["block"], b) for r, b in zip(replies, buffers, strict=True)
     )
     np.testing.assert_array_equal(weights, layer.weights(head=[3], queries=slice(1, 4)))
     np.testing.assert_array_equal(keys, layer.key_vectors(3))
-    np.testing.assert_array_equal(pooled, layer.overview(2)[3])
+    dense = layer.weights(head=3)
+    cells = [[dense[i : i + 2, j : j + 2].max() for j in range(0, 7, 2)] for i in range(0, 5, 2)]
+    np.testing.assert_array_equal(tile, codec.shade(np.array(cells)))
 
 
 @pytest.mark.parametrize(

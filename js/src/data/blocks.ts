@@ -40,6 +40,9 @@ export interface Pictures {
 
 export type What = BlockRequest["what"];
 
+/** Whether a block is wanted at once, after all else that is wanted, or only if it is here already. */
+export type When = "now" | "later" | "here";
+
 /**
  * One head's rows by query, fetched in bands so that a long input never moves whole.
  * `row` is null until the band that holds it has come (asking is what requests it).
@@ -72,8 +75,6 @@ export interface Blocks {
     layer: number,
     head: number,
   ): Matrix | null;
-  /** The head max-pooled to at most `size` rows and columns. */
-  pooled(layer: number, head: number, size: number, as?: Drawn): Matrix | null;
   /** One tile of the head's map: the largest of each cell, single weights at level 0; see `TILE`. */
   tile(
     layer: number,
@@ -81,6 +82,7 @@ export interface Blocks {
     level: number,
     tile: readonly [number, number],
     as?: Drawn,
+    when?: When,
   ): Matrix | null;
   /** What every query gives one key. */
   column(layer: number, head: number, key: number): Float32Array | null;

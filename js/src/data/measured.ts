@@ -69,8 +69,10 @@ export function measuredBlocks(
     return {
       ...blocks,
       weights: rows,
-      pooled: (layer, _head, size, as) =>
-        missing(layer) === null ? blocks.pooled(layer, 0, size, { ...as, measure }) : null,
+      tile: (layer, _head, level, place, as, when) =>
+        missing(layer) === null
+          ? blocks.tile(layer, 0, level, place, { ...as, measure }, when)
+          : null,
       mean: (layer) => meanOf(rows(layer), count),
       column: (layer, _head, key) => columnOf(rows(layer), key),
       error: (what, layer) =>
@@ -87,8 +89,10 @@ export function measuredBlocks(
       const failed = () => blocks.error("lengths", layer, head);
       return scaledRows(rows, () => lengths(layer, head), failed);
     },
-    pooled: (layer, head, size, as) =>
-      missing(layer) === null ? blocks.pooled(layer, head, size, { ...as, measure }) : null,
+    tile: (layer, head, level, place, as, when) =>
+      missing(layer) === null
+        ? blocks.tile(layer, head, level, place, { ...as, measure }, when)
+        : null,
     mean: (layer, head) => {
       if (missing(layer) !== null) return null;
       const [mean, factors] = [blocks.mean(layer, head), lengths(layer, head)];

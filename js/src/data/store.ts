@@ -1,5 +1,12 @@
 import type { BlockRequest, Request, StreamMeta } from "../protocol/generated.js";
-import { type Blocks, Matrix, type Result, type Rows, type Unfinished } from "./blocks.js";
+import {
+  type Blocks,
+  Matrix,
+  type Result,
+  type Rows,
+  type Unfinished,
+  type When,
+} from "./blocks.js";
 
 export type { Result, Unfinished } from "./blocks.js";
 
@@ -11,6 +18,8 @@ const BAND_WEIGHTS = 1 << 20;
 /** Batches under way at once: one being computed, one on the wire. */
 const IN_FLIGHT = 2;
 const BATCH_BYTES = 6 << 20;
+/** Tiles around a window that are fetched ahead at a time: what is wanted next should not wait long. */
+const MOST_AHEAD = 8;
 
 /** Whether weights stand beside what is drawn as numbers. */
 const READ = /^(weights|column|mean)\//;
@@ -72,6 +81,8 @@ export class BlockStore {
   private readonly ready = new Map<string, Result>();
   private readonly flying = new Map<string, Want>();
   private wants = new Map<string, Want>();
+  /** What this frame would have once all it wants is here. */
+  private later = new Map<string, Request>();
   /** Read in this frame: never evicted, or a frame larger than the budget would fetch for ever. */
   private used = new Set<string>();
   /** What came in slices, and how much of it has. */
@@ -168,9 +179,19 @@ export class BlockStore {
     return null;
   }
 
+  /** The block if it is here: nothing waits for it. */
+  peek(request: Request, when: When): Result | null {
+    const key = requestKey(request);
+    const known = this.ready.get(key);
+    if (known) this.used.add(key);
+    else if (when === "later" && !this.flying.has(key)) this.later.set(key, request);
+    return known ?? null;
+  }
+
   /** Start a frame: only what it asks for stays wanted. */
   begin(): void {
     this.wants = new Map();
+    this.later = new Map();
     this.used = new Set();
   }
 
@@ -199,9 +220,15 @@ export class BlockStore {
   /** Fetch ahead, only when nothing else is going on, and no more than one slice of what is slow. */
   prefetch(requests: readonly Request[]): void {
     if (this.wants.size + this.flying.size > 0) return;
-    const batch = requests
-      .map((request) => [requestKey(request), { request, bytes: 0 }] as [string, Want])
-      .filter(([key]) => !this.ready.has(key) && !this.tried.has(key));
+    const open = (request: Request) => {
+      const key = requestKey(request);
+      return !this.ready.has(key) && !this.tried.has(key);
+    };
+    const around = [...this.later.values()].filter(open).slice(0, MOST_AHEAD);
+    const batch = [...around, ...requests.filter(open)].map((request): [string, Want] => [
+      requestKey(request),
+      { request, bytes: 0 },
+    ]);
     for (const [key] of batch) this.tried.add(key);
     if (batch.length > 0) this.send(batch);
   }
@@ -274,8 +301,9 @@ export class BlockStore {
   view(stream: StreamMeta, sizes: Sized, side?: "a" | "b"): Blocks {
     const name = stream.name;
     const of = side ? { side } : {};
-    const matrix = (request: Request): Matrix | null => {
-      const result = this.get(request);
+    const matrix = (request: Request, when: When = "now"): Matrix | null => {
+      const bytes = request.what === "tile" && request.level === 0 ? 1 << 18 : 1 << 16;
+      const result = when === "now" ? this.get(request, bytes) : this.peek(request, when);
       if (!result || "error" in result) return null;
       const [rows = 0, columns = 0] = result.shape.slice(-2);
       return new Matrix(rows, columns, result.data);
@@ -287,19 +315,20 @@ export class BlockStore {
       scores: rows("scores"),
       bias: rows("bias"),
       vectors: (what, layer, head) => matrix({ what, stream: name, layer, head }),
-      pooled: (layer, head, size, as) =>
-        matrix({ what: "pooled", stream: name, layer, head, size, ...as, ...of }),
-      tile: (layer, head, level, [row, column], as) =>
-        matrix({
-          what: "tile",
-          stream: name,
-          layer,
-          head,
-          level,
-          tile: [row, column],
-          ...as,
-          ...of,
-        }),
+      tile: (layer, head, level, [row, column], as, when) =>
+        matrix(
+          {
+            what: "tile",
+            stream: name,
+            layer,
+            head,
+            level,
+            tile: [row, column],
+            ...as,
+            ...of,
+          },
+          when,
+        ),
       column: (layer, head, key) =>
         matrix({ what: "column", stream: name, layer, head, keys: [key, key + 1], ...of })?.data ??
         null,

@@ -1,5 +1,5 @@
-/** Drawings kept per owner; a handful each, since a resize or a scroll makes new ones all the time. */
-const CAPACITY = 48;
+/** Drawings kept per owner: a screen of tiles, since a resize or a scroll makes new ones all the time. */
+const CAPACITY = 192;
 /** A screen of pictures at two device pixels is about 15 MB, and the canvas keeps a copy of each. */
 const CAPACITY_BYTES = 48 << 20;
 
@@ -9,6 +9,13 @@ function bytesOf(value: unknown): number {
 }
 
 const kept = new WeakMap<object, Map<string, unknown>>();
+
+/** As `memo`, but null stands for what is not here yet: it is made again until it is. */
+export function memoReady<T>(owner: object, key: string, make: () => T | null): T | null {
+  if (kept.get(owner)?.has(key)) return memo<T | null>(owner, key, make);
+  const value = make();
+  return value === null ? null : memo(owner, key, () => value);
+}
 
 /**
  * What `make` returned for this owner and key before, or makes it. Views are pure and are asked to

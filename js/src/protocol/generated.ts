@@ -375,7 +375,6 @@ export interface BlockRequest {
     | "key_vectors"
     | "value_vectors"
     | "output"
-    | "pooled"
     | "mean"
     | "lengths"
     | "overview"
@@ -393,7 +392,7 @@ export interface BlockRequest {
    */
   queries?: number[];
   /**
-   * For pooled and overview: at most this many rows and columns.
+   * For overview: at most this many rows and columns.
    */
   size?: number;
   /**
@@ -416,7 +415,7 @@ export interface BlockRequest {
   keys?: number[];
   measure?: Measure;
   /**
-   * For pooled and tile: between words.
+   * For tile: between words.
    */
   positions?: "words";
   /**
@@ -494,6 +493,24 @@ export interface Screen {
   scroll: {
     [k: string]: number;
   };
+  map?: MapWindow;
+}
+/**
+ * What is in sight of matrices, where that is not all: from and to, in positions and parts of one, of a stream's pieces or words.
+ */
+export interface MapWindow {
+  stream: string;
+  words: boolean;
+  /**
+   * @minItems 2
+   * @maxItems 2
+   */
+  queries: readonly [number, number];
+  /**
+   * @minItems 2
+   * @maxItems 2
+   */
+  keys: readonly [number, number];
 }
 export interface StoredBlock {
   request: Request;

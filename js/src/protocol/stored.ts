@@ -1,5 +1,6 @@
 import type { Result } from "../data/blocks.js";
 import { requestKey } from "../data/store.js";
+import { poolTile, type Span, tileSpan } from "../data/tiles.js";
 import { type Decoded, decodeBase64, decodeBlock } from "./decode.js";
 import type { Block, BlockRequest, Request, Snapshot } from "./generated.js";
 
@@ -49,6 +50,7 @@ export class StoredBlocks {
     if (block) return this.decode(block);
     if (!("layer" in request)) return null;
     if (request.queries) return this.rows(request);
+    if (request.what === "tile") return this.tile(request);
     if (request.what === "column" || request.what === "mean") return this.summed(request);
     return null;
   }
@@ -78,22 +80,53 @@ export class StoredBlocks {
       : null;
   }
 
+  /** A head's bands in the order of their rows, or some of them; null where one is missing. */
+  private async rowsOf(request: BlockRequest, [top, bottom]: Span = [0, Number.POSITIVE_INFINITY]) {
+    const all = [...(this.bands.get(rowsKey(request)) ?? [])].sort((a, b) => a.start - b.start);
+    const rows = all.at(-1)?.stop ?? 0;
+    if (all.some(({ start }, n) => start !== (all[n - 1]?.stop ?? 0))) return null;
+    const parts: (Decoded & { readonly start: number; readonly stop: number })[] = [];
+    for (const { start, stop, block } of all) {
+      if (stop > top && start < bottom) parts.push({ ...(await this.decode(block)), start, stop });
+    }
+    const [one] = parts;
+    return one ? { parts, rows, columns: one.shape.at(-1) ?? 0, one } : null;
+  }
+
+  /** A tile of a head's map, as the kernel would make it of these rows. */
+  private async tile(request: BlockRequest): Promise<Result | null> {
+    const { what: _, level = 0, tile: place, measure, positions, ...head } = request;
+    // Pieces are put together to words by the kernel, or where all rows are here.
+    if (!place || positions) return null;
+    const [down = 0, across = 0] = place;
+    const asked = { ...head, what: measure === "rollout" ? measure : ("weights" as const) };
+    const found = await this.rowsOf(asked, tileSpan(down, level, Number.POSITIVE_INFINITY));
+    if (!found) return null;
+    const { parts, rows, columns, one } = found;
+    const scaled = measure === "value" || measure === "norm";
+    const lengths = scaled ? await this.get({ ...head, what: "lengths", measure }) : null;
+    if (scaled && (!lengths || "error" in lengths)) return null;
+    const row = (query: number) => {
+      const part = parts.find(({ start, stop }) => start <= query && query < stop);
+      const from = (query - (part?.start ?? 0)) * columns;
+      const weights = part?.data.subarray(from, from + columns) ?? null;
+      if (!weights || !lengths || "error" in lengths) return weights;
+      return weights.map((weight, key) => weight * (lengths.data[key] as number));
+    };
+    const made = poolTile({ rows, columns, row }, level, [down, across]);
+    if (!made) return null;
+    const shape = [made.rows, made.columns];
+    return { shape, data: made.data, ...(one.rounded ? { rounded: true } : {}) };
+  }
+
   /** A column of a head, or the mean of its rows: both are read from all rows. */
   private async summed(request: BlockRequest): Promise<Result | null> {
     const { what, stream, layer, head, side, keys: [first = 0, last = 0] = [] } = request;
     const of = side ? { side } : {};
     const asked = { what: "weights", stream, layer, head, ...of } as const;
-    const bands = [...(this.bands.get(rowsKey(asked)) ?? [])].sort((a, b) => a.start - b.start);
-    const parts: Decoded[] = [];
-    let queries = 0;
-    for (const { start, stop, block } of bands) {
-      if (start !== queries) return null;
-      queries = stop;
-      parts.push(await this.decode(block));
-    }
-    const [one] = parts;
-    if (!one) return null;
-    const numKeys = one.shape.at(-1) ?? 0;
+    const found = await this.rowsOf(asked);
+    if (!found) return null;
+    const { parts, one, rows: queries, columns: numKeys } = found;
     const wide = what === "mean" ? numKeys : last - first;
     const data = new Float32Array(what === "mean" ? wide : queries * wide);
     let query = 0;

@@ -1,9 +1,12 @@
 import { html, nothing, render } from "lit-html";
 import { repeat } from "lit-html/directives/repeat.js";
+import type { MapWindow } from "../protocol/generated.js";
 import { isThere } from "../state/stage.js";
 import { createCanvasSurface } from "../surface/canvas.js";
 import type { Rect } from "../surface/surface.js";
+import type { Gesture } from "../views/map-window.js";
 import type { Frame, Hit, Place, Scene, Stop, View } from "../views/view.js";
+import { type MapPanel, PanelMap } from "./panel-map.js";
 import { scrollOn } from "./stops.js";
 
 export interface PanelEvents {
@@ -12,6 +15,10 @@ export interface PanelEvents {
   /** From where a drag began to where it is. */
   drag(view: View["name"], from: Hit, to: Hit): void;
   scrolled(): void;
+  /** Bring a part of matrices into sight. */
+  map(window: MapWindow | null): void;
+  /** Two clicks that were one gesture: they are taken back. */
+  doubleClicked(): void;
 }
 
 /** A press on a token, and the last one it was moved to. */
@@ -31,13 +38,13 @@ const STOPS_DELAY_MS = 120;
  * The place of one view on the page: a canvas that stays put while a native scroll container moves
  * over its content, and over it the focusable stops for keyboard and screen reader.
  */
-export class Panel {
+export class Panel implements MapPanel {
   readonly element = document.createElement("section");
   private readonly heading = document.createElement("h3");
   private readonly canvas = document.createElement("canvas");
   private readonly scroller = document.createElement("div");
   private readonly spacer = document.createElement("div");
-  private readonly sticky = document.createElement("div");
+  readonly sticky = document.createElement("div");
   private readonly overlay = document.createElement("div");
   private scene: Scene | null = null;
   private timer = 0;
@@ -45,6 +52,7 @@ export class Panel {
   private pointer: { readonly x: number; readonly y: number } | null = null;
   private dragging: Drag | null = null;
   private readonly abort = new AbortController();
+  private readonly map: PanelMap;
 
   constructor(
     readonly view: View,
@@ -66,6 +74,7 @@ export class Panel {
     this.spacer.append(this.sticky);
     this.scroller.append(this.spacer);
     this.element.append(heading, this.scroller);
+    this.map = new PanelMap(this, this.canvas, this.abort.signal);
     this.listen(this.abort.signal);
   }
 
@@ -85,7 +94,7 @@ export class Panel {
     return this.scroller.scrollTop;
   }
 
-  private get frame(): Frame {
+  get frame(): Frame {
     return {
       width: this.scroller.clientWidth,
       height: this.scroller.clientHeight,
@@ -115,13 +124,14 @@ export class Panel {
       (event) => {
         const { x, y } = at(event);
         const hit = this.hitAt(x, y);
-        const dragged = this.dragging?.to !== undefined;
+        const dragged = this.dragging?.to !== undefined || this.map.gestures.moved;
         this.dragging = null;
         if (dragged) return;
         if (hit) this.activate(hit, modified(event));
       },
       { signal },
     );
+    canvas.addEventListener("dblclick", () => events.doubleClicked(), { signal });
     const scrolled = () => {
       // What was under the pointer has moved away from it.
       if (this.pointer) this.hover();
@@ -130,7 +140,12 @@ export class Panel {
     scroller.addEventListener("scroll", scrolled, { signal, passive: true });
   }
 
-  private hitAt(x: number, y: number): Hit | null {
+  /** What a key does to the map; where the pointer is, or in the middle of it. */
+  gesture(gesture: Gesture, middle = false): boolean {
+    return this.map.gesture(middle ? null : this.pointer, gesture);
+  }
+
+  hitAt(x: number, y: number): Hit | null {
     const hit = this.scene && this.view.hit(this.scene, this.frame, x, y);
     return hit && isThere(this.scene?.stage ?? null, hit) ? hit : null;
   }
@@ -139,12 +154,14 @@ export class Panel {
   private grab(event: PointerEvent, at: { x: number; y: number }): void {
     const from =
       event.pointerType === "touch" || event.button !== 0 ? null : this.hitAt(at.x, at.y);
+    const free = event.shiftKey || !modified(event);
     const position = from?.query !== undefined || from?.key !== undefined;
     const ranges = this.view.name === "head" || this.view.name === "compare";
     // What lies between two patches of a picture is no range.
     const inRow = this.scene?.state.form !== "image";
-    const plain = from && position && ranges && inRow && !from.action && !modified(event);
-    this.dragging = plain ? { from: from.pin ?? from, ...at } : null;
+    const plain = from && position && ranges && inRow && !from.action && free;
+    // Pressed on a map that is zoomed in, the map moves; with Shift, a block is pinned as ever.
+    this.dragging = plain && !this.map.gestures.holds ? { from: from.pin ?? from, ...at } : null;
   }
 
   private drag(event: PointerEvent): void {
@@ -165,17 +182,23 @@ export class Panel {
     this.events.drag(this.view.name, from, to);
   }
 
+  show(window: MapWindow | null): void {
+    this.events.map(window);
+  }
+
   private hover(): void {
     const { x, y } = this.pointer ?? { x: 0, y: 0 };
     const hit = this.pointer && this.hitAt(x, y);
     // A dimension alone is only looked at.
     const { dimension: _, ...clickable } = hit ?? {};
     this.canvas.style.cursor = Object.keys(clickable).length > 0 ? "pointer" : "default";
+    if (this.map.gestures.panning) this.canvas.style.cursor = "grabbing";
     this.events.hover(this.view.name, hit, x, y, false);
   }
 
   private activate(hit: Hit, additive: boolean): void {
     if (hit.scrollTo !== undefined) this.scroller.scrollTop = hit.scrollTo;
+    else if (hit.map !== undefined) this.events.map(hit.map);
     else this.events.click(this.view.name, hit, additive);
   }
 
@@ -195,6 +218,7 @@ export class Panel {
     if (!this.scene) return;
     const scroll = this.view.reveal?.(this.scene, this.frame, at);
     if (scroll !== null && scroll !== undefined) this.scroller.scrollTop = scroll;
+    this.map.reveal(at);
   }
 
   paint(scene: Scene): void {
@@ -220,6 +244,7 @@ export class Panel {
       scene,
       frame,
     );
+    this.map.painted(scene);
     clearTimeout(this.timer);
     this.timer = window.setTimeout(() => this.renderStops(scene, frame), STOPS_DELAY_MS);
   }

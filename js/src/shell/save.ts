@@ -31,14 +31,17 @@ export interface SaveRequest {
   readonly scale?: number;
 }
 
-/** Exactly what is shown, as a file's content. */
+/** Exactly what is shown. */
+export function figureSvg(scene: Scene, options: FigureOptions): string {
+  return composeSvg({ ...scene, hover: null, found: null }, options);
+}
+
+/** A figure as a file's content. */
 export async function exportFigure(
-  scene: Scene,
+  svg: string,
   format: "svg" | "png",
-  options: FigureOptions,
   scale = PNG_SCALE,
 ): Promise<Blob> {
-  const svg = composeSvg({ ...scene, hover: null, found: null }, options);
   return format === "svg" ? new Blob([svg], { type: "image/svg+xml" }) : rasterise(svg, scale);
 }
 

@@ -20,6 +20,7 @@ import type { State } from "../state/selection.js";
 import { numSteps } from "../state/stage.js";
 import { readState, same, type WidgetState, writeState } from "../state/state.js";
 import { cssVariables } from "../styles/theme.js";
+import type { Gesture } from "../views/map-window.js";
 import { boardOf, rankedRefs } from "../views/scoring.js";
 import type { Hit, Hover, Scene, View } from "../views/view.js";
 import { foot } from "./foot.js";
@@ -27,7 +28,7 @@ import { watchDark } from "./host.js";
 import { type Layout, layoutViews, TITLE_HEIGHT } from "./layout.js";
 import { Panel, type PanelEvents } from "./panel.js";
 import { neighbours } from "./prefetch.js";
-import { download, exportFigure, type SaveRequest } from "./save.js";
+import { download, exportFigure, figureSvg, type SaveRequest } from "./save.js";
 import { type ScoreEvents, scoreBar } from "./scores.js";
 import { Finder } from "./search.js";
 import { following, type StepEvents, stepBar } from "./steps.js";
@@ -37,6 +38,21 @@ import { type ToolbarEvents, toolbar } from "./toolbar.js";
 const SETTLE_MS = 300;
 /** A replay is for reading along. */
 const STEP_MS = 900;
+/** Two clicks within this time may be one double click. */
+const DOUBLE_MS = 600;
+/** How long a figure waits for numbers that the screen did not need, and how often it looks. */
+const FIGURE_MS = 30_000;
+const LOOK_MS = 30;
+
+const NOT_READY =
+  "The numbers of this figure have not come: the kernel may be busy. Try again when it is free.";
+
+const GESTURES: Readonly<Record<string, Gesture>> = {
+  "+": { kind: "zoom", factor: 2 },
+  "=": { kind: "zoom", factor: 2 },
+  "-": { kind: "zoom", factor: 0.5 },
+  "0": { kind: "fit" },
+};
 
 /** What only a kernel can do; a saved copy has none. */
 export interface Kernel {
@@ -71,6 +87,9 @@ export class Shell {
   private failure: string | null = null;
   /** Why a button did nothing: said until the reader does something else. */
   private refused: string | null = null;
+  /** The pins before the latest click, or the latest two in short succession; and when that was. */
+  private pinsBefore: Pick<State, "queries" | "keys"> | null = null;
+  private clicked = Number.NEGATIVE_INFINITY;
   private revealed: Pick<State, "query" | "key" | "stream" | "layer" | "heads"> | null = null;
   private scene: Scene | null = null;
   private layout: Layout | null = null;
@@ -251,6 +270,12 @@ export class Shell {
     drag: (_view, from, to) =>
       this.change(recordChange(this.maker.lens(readState(this.state.shared)), drag(from, to))),
     scrolled: () => this.schedule(),
+    map: (map) => {
+      this.state.options.value = { ...this.state.options.peek(), map };
+    },
+    doubleClicked: () => {
+      if (this.pinsBefore) this.change(this.pinsBefore);
+    },
   };
 
   /** What a click in a view means for the record, whatever of it the view shows. */
@@ -260,6 +285,11 @@ export class Shell {
     const lens = view === "neuron" ? null : this.maker.lens(state);
     // Of two records one head is shown: another takes its place.
     const adds = additive && !(view === "model" && this.state.meta.comparison);
+    const now = performance.now();
+    // The second click of two takes back what the first one did, and leaves what was before both.
+    if (now - this.clicked > DOUBLE_MS)
+      this.pinsBefore = { queries: state.queries, keys: state.keys };
+    this.clicked = now;
     this.change(recordChange(lens, click(shownState(lens, state), view, hit, adds)));
   }
 
@@ -370,6 +400,8 @@ export class Shell {
       this.finder.open();
       return;
     }
+    const gesture = GESTURES[event.key];
+    if (gesture && this.onMap(gesture)) event.preventDefault();
     if (event.key === "Escape" && this.helpOpen) {
       this.toolbarEvents.help();
       return;
@@ -380,6 +412,15 @@ export class Shell {
     if (!change) return;
     event.preventDefault();
     this.change(change());
+  }
+
+  /** Where the pointer is, else in the first view that has a map. */
+  private onMap(gesture: Gesture): boolean {
+    const panels = [...this.panels.values()];
+    return (
+      panels.some((panel) => panel.gesture(gesture)) ||
+      panels.some((panel) => panel.gesture(gesture, true))
+    );
   }
 
   /** The head beside the selected one, as they stand. */
@@ -397,13 +438,24 @@ export class Shell {
   }
 
   /** What is shown as a file's content; for the kernel's `save` as well as for the buttons. */
-  export({ format, width, figure, scale }: SaveRequest): Promise<Blob> {
-    if (!this.scene) throw new Error("Nothing has been drawn yet.");
+  async export({ format, width, figure, scale }: SaveRequest): Promise<Blob> {
+    const { scene } = this;
+    if (!scene) throw new Error("Nothing has been drawn yet.");
     const shown = this.figureOptions();
     // Another width is another layout, in which the reader's scroll means nothing.
     const placed = width === undefined ? shown : { width };
     const options = figure ? { ...placed, figure } : placed;
-    return exportFigure(this.scene, format, options, scale);
+    // A figure is finer than most screens, and may need numbers that this one did not.
+    for (const end = performance.now() + FIGURE_MS; ; ) {
+      this.store.begin();
+      const svg = figureSvg(scene, options);
+      const waits = this.store.pending > 0;
+      this.store.flush();
+      this.schedule();
+      if (!waits) return exportFigure(svg, format, scale);
+      if (performance.now() > end) throw new Error(NOT_READY);
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
   }
 
   private async save(format: "svg" | "png"): Promise<void> {
@@ -417,7 +469,7 @@ export class Shell {
       const scroll = Object.fromEntries(
         Array.from(this.panels, ([name, panel]) => [name, Math.round(panel.scroll)]),
       );
-      const { keyOrder, dimensionOrder, setSinkAside, attendedBy } = this.state.options.peek();
+      const { keyOrder, dimensionOrder, setSinkAside, attendedBy, map } = this.state.options.peek();
       this.onScreen({
         width,
         dark: this.isDark,
@@ -426,6 +478,7 @@ export class Shell {
         dimension_order: dimensionOrder,
         set_sink_aside: setSinkAside,
         attended_by: attendedBy,
+        ...(map ? { map } : {}),
       });
     }, SETTLE_MS);
   }

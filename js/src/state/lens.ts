@@ -128,8 +128,8 @@ export function wordBlocks(lens: Lens | null, blocks: Blocks, count: number): Bl
   return {
     ...blocks,
     weights,
-    pooled: (layer, head, size, as) =>
-      blocks.pooled(layer, head, size, { ...as, positions: "words" }),
+    tile: (layer, head, level, place, as, when) =>
+      blocks.tile(layer, head, level, place, { ...as, positions: "words" }, when),
     mean: (layer, head) => meanOf(weights(layer, head), count),
     column: (layer, head, key) => {
       const columns = (keys?.pieces[key] ?? [key]).map((piece) =>

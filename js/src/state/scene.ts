@@ -79,7 +79,7 @@ export class SceneMaker {
       stage,
       hover: hover && isThere(stage, recordHover(lens, hover)) ? hover : null,
       options,
-      blocks: stagedBlocks(blocks, queries.length, stage),
+      blocks: stagedBlocks(blocks, stage),
       thumbnails,
       media: this.media,
       theme: themes[dark ? "dark" : "light"],
@@ -113,7 +113,7 @@ export class SceneMaker {
     const count = stage?.numQueries ?? queries.length;
     const there = plain.stage?.numQueries ?? plain.queries.length;
     const measured = lensBlocks(lens, recorded, there);
-    const staged = stagedBlocks(measured, plain.queries.length, plain.stage);
+    const staged = stagedBlocks(measured, plain.stage);
     const sizes = { queries: queries.length, keys: keys.length, shown: count };
     return {
       ...plain,

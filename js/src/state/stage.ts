@@ -1,4 +1,5 @@
 import { type Blocks, Matrix, type Rows } from "../data/blocks.js";
+import { tileSpan } from "../data/tiles.js";
 import type { Meta, StreamMeta } from "../protocol/generated.js";
 import type { Hit, Stage } from "../views/view.js";
 import { type State, withPins } from "./selection.js";
@@ -57,9 +58,12 @@ function stagedRows(rows: Rows, { numQueries }: Stage): Rows {
 
 const cuts = new WeakMap<Float32Array, { readonly first: number; readonly matrix: Matrix }>();
 
-function stagedPool(matrix: Matrix | null, rows: number, { numQueries }: Stage): Matrix | null {
+/** A tile without the queries that are not there yet; a cell of both is shown. */
+function stagedTile(matrix: Matrix | null, top: number, cell: number, { numQueries }: Stage) {
   if (!matrix) return null;
-  const first = Math.ceil((numQueries * matrix.rows) / rows) * matrix.columns;
+  const rows = Math.max(0, Math.ceil((numQueries - top) / cell));
+  if (rows >= matrix.rows) return matrix;
+  const first = rows * matrix.columns;
   const known = cuts.get(matrix.data);
   if (known?.first === first) return known.matrix;
   const cut = new Matrix(matrix.rows, matrix.columns, matrix.data.slice().fill(0, first));
@@ -80,7 +84,7 @@ function stagedMean(rows: Rows, { numQueries }: Stage): Float32Array | null {
 }
 
 /** The weights at a stage. Scores and vectors are only read of a query that is there. */
-export function stagedBlocks(blocks: Blocks, numQueries: number, stage: Stage | null): Blocks {
+export function stagedBlocks(blocks: Blocks, stage: Stage | null): Blocks {
   if (!stage) return blocks;
   return {
     ...blocks,
@@ -88,7 +92,9 @@ export function stagedBlocks(blocks: Blocks, numQueries: number, stage: Stage | 
     mean: (layer, head) => stagedMean(blocks.weights(layer, head), stage),
     column: (layer, head, key) =>
       blocks.column(layer, head, key)?.slice().fill(0, stage.numQueries) ?? null,
-    pooled: (layer, head, size, as) =>
-      stagedPool(blocks.pooled(layer, head, size, as), numQueries, stage),
+    tile: (layer, head, level, place, as, when) => {
+      const tile = blocks.tile(layer, head, level, place, as, when);
+      return stagedTile(tile, tileSpan(place[0], level, stage.numQueries)[0], 2 ** level, stage);
+    },
   };
 }

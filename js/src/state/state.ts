@@ -51,6 +51,7 @@ export function defaultOptions(meta: Meta): Options {
     dimensionOrder: "index",
     setSinkAside: false,
     attendedBy: false,
+    map: null,
   };
 }
 

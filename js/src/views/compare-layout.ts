@@ -1,7 +1,10 @@
+import type { Blocks } from "../data/blocks.js";
 import { LEGEND_BAR, LEGEND_LINE } from "../marks/legend.js";
 import type { Rect } from "../surface/surface.js";
 import { shadeNotes } from "./heat.js";
 import { linesOverflow } from "./lines-layout.js";
+import { comeWhole } from "./map-source.js";
+import { isZoomed } from "./map-window.js";
 import { type Multiples, multiplesHeight, multiplesLayout, pictureAt } from "./matrix-layout.js";
 import { isRollout, measureNotes } from "./measure.js";
 import { type Series, scaleOf } from "./series.js";
@@ -54,10 +57,15 @@ export function comparedSeries(scene: Scene): readonly Series[] {
     const { layer } = state;
     const head = state.heads[0] ?? 0;
     const { a, b } = meta.comparison;
-    return [
-      { layer, head, name: a, colour: theme.negative, rows: sides.a.weights(layer, head) },
-      { layer, head, name: b, colour: theme.positive, rows: sides.b.weights(layer, head) },
-    ];
+    const of = (name: string, colour: string, from: Blocks): Series => ({
+      layer,
+      head,
+      name,
+      colour,
+      rows: from.weights(layer, head),
+      blocks: from,
+    });
+    return [of(a, theme.negative, sides.a), of(b, theme.positive, sides.b)];
   }
   return state.compare.map(([layer, head], i) => ({
     layer,
@@ -65,6 +73,7 @@ export function comparedSeries(scene: Scene): readonly Series[] {
     name: isRollout(scene) ? `layer ${layer} · rollout` : `layer ${layer} · head ${head}`,
     colour: [theme.positive, theme.negative][i] ?? theme.head(i, state.compare.length),
     rows: blocks.weights(layer, head),
+    blocks,
   }));
 }
 
@@ -90,10 +99,10 @@ export function panelCount(scene: Scene): number {
   return count + (count > 1 ? 1 : 0);
 }
 
-export function compareNotes(scene: Scene): readonly string[] {
+export function compareNotes(scene: Scene, level = 0): readonly string[] {
   const length = comparedCount(scene);
   const notes = [
-    ...shadeNotes(scene, length, "above"),
+    ...shadeNotes(scene, level, differsInCells(scene)),
     ...measureNotes(scene, scaleOf(comparedSeries(scene))),
   ];
   if (scene.sides) {
@@ -103,6 +112,12 @@ export function compareNotes(scene: Scene): readonly string[] {
   }
   if (length > 1 || onPaper(scene)) return notes;
   return ["Pin another head to compare: shift-click one in the model view, or press C.", ...notes];
+}
+
+/** Whether the difference of two long heads is made of what each shows in a cell, not pair by pair. */
+function differsInCells(scene: Scene): boolean {
+  const count = comparedCount(scene);
+  return count > 1 && !comeWhole(scene, count);
 }
 
 /** Two scales stand side by side where there is room. */
@@ -129,7 +144,9 @@ function matrixLayout(scene: Scene, frame: Frame): CompareLayout {
   const series = comparedSeries(scene);
   const footer = footerHeight(scene, frame.width);
   const height = Math.max(LEAST_BODY, frame.height - TOP - footer);
-  const request = { count, title: HEAD, minSide: 112, queries, keys, width: frame.width, height };
+  const still = onPaper(scene) && !isZoomed(scene);
+  const size = { width: frame.width, height };
+  const request = { count, title: HEAD, minSide: 112, queries, keys, ...size, still };
   const matrices = multiplesLayout(request);
   const end = TOP + multiplesHeight(matrices, count);
   const panels = Array.from({ length: count }, (_, n): ComparePanel => {

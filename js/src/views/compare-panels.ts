@@ -11,8 +11,6 @@ import {
   linkLegendWidth,
   signKey,
 } from "../marks/legend.js";
-import { divergingShade, drawMatrix, type Grid } from "../marks/matrix.js";
-import { memo } from "../marks/memo.js";
 import type { Rect, Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
 import {
@@ -27,20 +25,13 @@ import {
   scalesOnOneLine,
 } from "./compare-layout.js";
 import { drawReading, reading } from "./compare-reading.js";
-import { type Common, differenceGrid, largestDifference, signedSeries } from "./difference.js";
-import {
-  drawHeat,
-  drawHeatLabels,
-  gridOf,
-  gridPixels,
-  heatMarks,
-  isPooled,
-  loadedIn,
-} from "./heat.js";
+import { type Common, signedSeries } from "./difference.js";
+import { drawDifference, drawHeat, drawHeatLabels, levelOf } from "./heat.js";
 import { drawLines, drawLinesState } from "./lines.js";
 import type { LinesInput } from "./lines-data.js";
 import { linesLayout } from "./lines-layout.js";
-import { cellsOf } from "./matrix-layout.js";
+import { differenceSource, largestOf, type TileSource } from "./map-source.js";
+import { cellsOf } from "./map-window.js";
 import { isRollout, measureTitle } from "./measure.js";
 import { drawNotice } from "./notice.js";
 import { type Focus, focusOf, type Series, scaleOf, seriesError } from "./series.js";
@@ -149,21 +140,13 @@ function drawLinesBody(surface: Surface, scene: Scene, layout: CompareLayout, pa
   drawLinesState(surface, scene, input, panel.body);
 }
 
-/** A − B as a grid, and the end of its scale. */
-function differenceOf(scene: Scene): { grid: Grid; max: number; name: string } | null {
+/** A − B as a map, and the end of its scale. */
+function differenceOf(scene: Scene): { source: TileSource; max: number } | null {
   const two = differenceTerms(scene);
   if (!two) return null;
-  const pooled = isPooled(scene, comparedCount(scene));
-  const [a, b] = two.map((series) => gridOf(scene, series, pooled)) as [Grid, Grid];
-  const shares = two[0].rows.scale === undefined;
-  const common = pooled ? undefined : inBoth(scene);
-  const grid = differenceGrid(a, b, { sinkAside: scene.options.setSinkAside, shares, common });
-  const of = two.map(({ layer, head, name }) => [layer, head, name]);
-  const name = JSON.stringify([of, scene.options.setSinkAside]);
-  const max = memo(scene.stream, `largest ${name} ${loadedIn(a)} ${loadedIn(b)}`, () =>
-    largestDifference(grid),
-  );
-  return { grid, max, name };
+  const source = differenceSource(scene, two, comparedCount(scene), inBoth(scene));
+  const max = largestOf(source);
+  return max === null ? null : { source, max };
 }
 
 function drawMatrixBody(
@@ -183,16 +166,11 @@ function drawMatrixBody(
     return;
   }
   const difference = differenceOf(scene);
-  if (!difference) return;
-  const { grid, max, name } = difference;
-  const colouring = {
-    name: `difference ${name} ${max}`,
-    shade: divergingShade(max),
-    table: theme.diverging,
-    zero: 128,
-  };
-  const pixels = gridPixels(scene, grid, cells, surface.scale, colouring);
-  drawMatrix(surface, cells, pixels, heatMarks(scene), theme);
+  if (!difference) {
+    surface.rect(panel.body, { stroke: theme.rule });
+    return;
+  }
+  drawDifference(surface, scene, difference.source, cells, difference.max);
 }
 
 export function drawPanel(
@@ -251,5 +229,7 @@ export function drawCompareFooter(
   const scales = layout.matrices ? drawMatrixScales : drawLinesScales;
   const top = layout.footerTop + 10;
   const y = top + scales(surface, scene, width, top) + LEGEND_LINE / 2;
-  drawNotes(surface, compareNotes(scene), width, y, scene.theme);
+  const body = layout.matrices && layout.panels[0]?.body;
+  const level = body ? levelOf(scene, cellsOf(body, scene), surface.scale) : 0;
+  drawNotes(surface, compareNotes(scene, level), width, y, scene.theme);
 }

@@ -1,4 +1,4 @@
-import { cellAt, cellRect } from "../marks/matrix.js";
+import { cellAt, cellRect, indicesIn } from "../marks/cells.js";
 import { contains, type Rect } from "../surface/surface.js";
 import {
   type CompareLayout,
@@ -17,7 +17,15 @@ import {
 } from "./compare-panels.js";
 import { hitLines, lineStops } from "./lines.js";
 import { revealScroll } from "./lines-layout.js";
-import { cellsOf } from "./matrix-layout.js";
+import {
+  drawMapChrome,
+  hitMapChrome,
+  type MapPlace,
+  mapAfter,
+  mapRevealing,
+  mapStops,
+} from "./map-chrome.js";
+import { cellsOf } from "./map-window.js";
 import { drawNotice } from "./notice.js";
 import { pinnedFocus, queryName } from "./series.js";
 import { type Frame, type Hit, hasLegend, type Scene, type Stop, type View } from "./view.js";
@@ -62,6 +70,22 @@ function hitMatrix(scene: Scene, layout: CompareLayout, panel: ComparePanel, x: 
   return null;
 }
 
+/** Where the map's buttons, minimap and markers stand; null where links are drawn. */
+function mapPlace(scene: Scene, frame: Frame, layout: CompareLayout): MapPlace | null {
+  const { matrices, panels } = layout;
+  const [first] = panels;
+  const last = panels[Math.min(panels.length, matrices?.columns ?? 1) - 1];
+  if (!matrices || !first || !last) return null;
+  return {
+    first: cellsOf(first.body, scene),
+    last: cellsOf(last.body, scene),
+    rowRoom: matrices.rowRoom,
+    columnRoom: matrices.columnRoom,
+    width: frame.width,
+    head: first.series,
+  };
+}
+
 /** Badges and crosses of every panel in the frame, for the keyboard. */
 function titleStops(layout: CompareLayout): readonly Stop[] {
   return layout.panels.flatMap((panel): readonly Stop[] => {
@@ -85,7 +109,10 @@ function tokenStops(scene: Scene, layout: CompareLayout): readonly Stop[] {
   if (layout.matrices) {
     const cells = cellsOf(panel.body, scene);
     const { rowRoom } = layout.matrices;
-    return scene.queries.slice(0, MOST_TOKENS).map((_, query) => {
+    const [start, stop] = indicesIn(cells.down);
+    const count = Math.min(MOST_TOKENS, stop - start);
+    return Array.from({ length: count }, (_, n) => {
+      const query = start + n;
       const { y, height } = cellRect(cells, query, 0);
       const name = queryName(scene, [], query);
       return { query, name, rect: { x: panel.body.x - rowRoom, y, width: rowRoom, height } };
@@ -118,6 +145,8 @@ export const compareView: View = {
         if (!inFrame(whole, layout)) continue;
         surface.group(panelName(scene, panel), () => drawPanel(surface, scene, layout, panel));
       }
+      const place = mapPlace(scene, frame, layout);
+      if (place) drawMapChrome(surface, scene, place);
     };
     surface.group("panels", draw, { clip: { ...all, height: layout.footerTop } });
     if (hasLegend(scene)) drawCompareFooter(surface, scene, frame.width, layout);
@@ -127,6 +156,9 @@ export const compareView: View = {
     if (comparedCount(scene) === 0) return null;
     const layout = compareLayout(scene, frame);
     if (y >= layout.footerTop) return null;
+    const place = mapPlace(scene, frame, layout);
+    const own = place && hitMapChrome(scene, place, x, y);
+    if (own) return own;
     for (const panel of layout.panels) {
       if (!scene.sides && contains(panel.title, x, y)) {
         const hit = hitTitle(panel, x, y);
@@ -145,10 +177,31 @@ export const compareView: View = {
     return revealToken(scene, frame, at);
   },
 
+  revealOnMap(scene, frame, at) {
+    if (comparedCount(scene) === 0) return undefined;
+    const place = mapPlace(scene, frame, compareLayout(scene, frame));
+    return place ? mapRevealing(scene, place.first, at) : undefined;
+  },
+
+  gesture(scene, frame, at, gesture) {
+    if (comparedCount(scene) === 0) return undefined;
+    const layout = compareLayout(scene, frame);
+    if (!layout.matrices || (at && at.y >= layout.footerTop)) return undefined;
+    const under = at
+      ? layout.panels.find(({ body }) => contains(body, at.x, at.y))
+      : layout.panels[0];
+    return under && mapAfter(scene, cellsOf(under.body, scene), gesture, at);
+  },
+
   stops(scene, frame) {
     if (comparedCount(scene) === 0) return [];
     const layout = compareLayout(scene, frame);
-    return [...(scene.sides ? [] : titleStops(layout)), ...tokenStops(scene, layout)];
+    const place = mapPlace(scene, frame, layout);
+    return [
+      ...(scene.sides ? [] : titleStops(layout)),
+      ...(place ? mapStops(scene, place) : []),
+      ...tokenStops(scene, layout),
+    ];
   },
 };
 

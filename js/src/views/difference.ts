@@ -1,5 +1,5 @@
-import type { Rows } from "../data/blocks.js";
-import type { Grid } from "../marks/matrix.js";
+import { Matrix, type Rows } from "../data/blocks.js";
+import { type Span, TILE } from "../data/tiles.js";
 import { type Series, shadingWeight } from "./series.js";
 
 /** How a difference of two rows is made for drawing; numbers that are read are made elsewhere. */
@@ -53,28 +53,20 @@ export function differenceRows(a: Rows, b: Rows, sinkAside: boolean, common?: Co
   };
 }
 
-/** The same for two pooled pictures. */
-export function differenceGrid(
-  a: Grid,
-  b: Grid,
-  how: {
-    readonly sinkAside: boolean;
-    readonly shares: boolean;
-    readonly common?: Common | undefined;
-  },
-): Grid {
-  return {
-    rows: Math.min(a.rows, b.rows),
-    columns: Math.min(a.columns, b.columns),
-    has: (index) => a.row(index) !== null && b.row(index) !== null,
-    row(index) {
-      const [first, second] = [a.row(index), b.row(index)];
-      if (!first || !second) return null;
-      const row = subtract(first, second, how.sinkAside, how.shares);
-      leaveOut(row, index, how.common);
-      return row;
-    },
-  };
+/** One tile minus another; where common positions are given, without all others. */
+export function minus(a: Matrix, b: Matrix, common: Common | undefined, place: Span): Matrix {
+  const data = a.data.map((value, i) => value - (b.data[i] as number));
+  const found = new Matrix(a.rows, a.columns, data);
+  if (!common) return found;
+  const [top, left] = [TILE * place[0], TILE * place[1]];
+  for (let row = 0; row < a.rows; row++) {
+    const values = found.row(row);
+    if (!common.query(top + row)) values.fill(0);
+    for (let column = 0; column < a.columns; column++) {
+      if (!common.key(left + column)) values[column] = 0;
+    }
+  }
+  return found;
 }
 
 /** One sign of a difference, so that links can be drawn by size and coloured by sign. */
@@ -106,15 +98,4 @@ export function signedSeries(
     { ...a, name: names[0], colour: colours.positive, rows: part(difference, 1) },
     { ...b, name: names[1], colour: colours.negative, rows: part(difference, -1) },
   ];
-}
-
-/** The largest difference either way: the end of the diverging scale. */
-export function largestDifference(grid: Grid): number {
-  let most = 0;
-  for (let index = 0; index < grid.rows; index++) {
-    grid.row(index)?.forEach((value) => {
-      if (Math.abs(value) > most) most = Math.abs(value);
-    });
-  }
-  return most;
 }

@@ -1,3 +1,4 @@
+import { type Cells, cellAt, cellRect, indicesIn } from "../marks/cells.js";
 import {
   drawNotes,
   drawSequentialLegend,
@@ -5,17 +6,20 @@ import {
   LEGEND_LINE,
   LEGEND_SIZE,
 } from "../marks/legend.js";
-import { cellAt, cellRect } from "../marks/matrix.js";
-import type { Rect, Surface } from "../surface/surface.js";
+import type { MapWindow } from "../protocol/generated.js";
+import { contains, type Rect, type Surface } from "../surface/surface.js";
 import { textWidth } from "../surface/text.js";
-import { drawHeat, drawHeatLabels, shadeNotes } from "./heat.js";
+import { cellValue, drawHeat, drawHeatLabels, levelOf, shadeNotes } from "./heat.js";
 import {
-  cellsOf,
-  type Multiples,
-  multiplesHeight,
-  multiplesLayout,
-  pictureAt,
-} from "./matrix-layout.js";
+  drawMapChrome,
+  hitMapChrome,
+  type MapPlace,
+  mapAfter,
+  mapRevealing,
+  mapStops,
+} from "./map-chrome.js";
+import { cellsOf, type Gesture, isZoomed, type Point } from "./map-window.js";
+import { type Multiples, multiplesHeight, multiplesLayout, pictureAt } from "./matrix-layout.js";
 import { measureNotes, measureTitle } from "./measure.js";
 import { drawNotice } from "./notice.js";
 import { drawPairCard } from "./pair-card.js";
@@ -28,14 +32,14 @@ import {
   scaleOf,
   seriesError,
 } from "./series.js";
-import { type Frame, type Hit, hasLegend, type Scene, type Stop } from "./view.js";
+import { type Frame, type Hit, hasLegend, onPaper, type Scene, type Stop } from "./view.js";
 
 const TOP = 4;
 const TITLE = 22;
 const MIN_SIDE = 104;
 
-const notes = (scene: Scene) => [
-  ...shadeNotes(scene, scene.state.heads.length, "under the pointer"),
+const notes = (scene: Scene, level = 0) => [
+  ...shadeNotes(scene, level),
   ...measureNotes(scene, scaleOf(headSeries(scene, { isolate: false }))),
 ];
 
@@ -55,6 +59,7 @@ function layoutOf(scene: Scene, width: number, height: number): Multiples {
     keys,
     width,
     height: free,
+    still: onPaper(scene) && !isZoomed(scene),
   });
 }
 
@@ -111,7 +116,8 @@ function drawCorner(
     if (textWidth(text, style.size) <= rect.x - 6) surface.text(rect.x - 6, y, text, style);
   };
   say("key →", titleTop + TITLE / 2 + 1);
-  if (layout.columnRoom > 20) say("query ↓", rect.y - 9);
+  // Indices stand level, and the first of them reaches over the corner.
+  if (layout.columnRoom > 20) say("query ↓", rect.y - (layout.columnsNamed ? 9 : 26));
 }
 
 function drawPicture(surface: Surface, scene: Scene, layout: Multiples, picture: Picture): void {
@@ -129,7 +135,32 @@ function drawPicture(surface: Surface, scene: Scene, layout: Multiples, picture:
   }
 }
 
-function drawFooter(surface: Surface, scene: Scene, available: number, bottom: number): void {
+/** What the pictures share of the map: its buttons, minimap and markers. */
+function mapPlace(
+  scene: Scene,
+  frame: Frame,
+  { layout, all }: ReturnType<typeof pictures>,
+): MapPlace | null {
+  const first = all[0];
+  const last = all[Math.min(all.length, layout.columns) - 1];
+  if (!first || !last) return null;
+  return {
+    first: cellsOf(first.place.rect, scene),
+    last: cellsOf(last.place.rect, scene),
+    rowRoom: layout.rowRoom,
+    columnRoom: layout.columnRoom,
+    width: frame.width,
+    head: first.series,
+  };
+}
+
+function drawFooter(
+  surface: Surface,
+  scene: Scene,
+  available: number,
+  bottom: number,
+  level: number,
+): void {
   const title = measureTitle(scene);
   const width = Math.min(available - 8, 290 + textWidth(title, LEGEND_SIZE));
   const left = Math.max(4, (available - width) / 2);
@@ -137,14 +168,17 @@ function drawFooter(surface: Surface, scene: Scene, available: number, bottom: n
   const scale = scaleOf(headSeries(scene, { isolate: false }));
   drawSequentialLegend(surface, { x: left, y, width, title }, scene.theme, scale);
   const below = y + LEGEND_BAR + LEGEND_LINE / 2 - 2;
-  drawNotes(surface, notes(scene), available, below, scene.theme);
+  drawNotes(surface, notes(scene, level), available, below, scene.theme);
 }
 
 export function drawHeadMatrix(surface: Surface, scene: Scene, frame: Frame): void {
-  const { layout, all } = pictures(scene, frame);
+  const found = pictures(scene, frame);
+  const { layout, all } = found;
   const { theme } = scene;
   const bottom = footerTop(scene, frame, layout);
   const body: Rect = { x: 0, y: 0, width: frame.width, height: bottom };
+  const place = mapPlace(scene, frame, found);
+  const level = place ? levelOf(scene, place.first, surface.scale) : 0;
   const error = seriesError(
     scene,
     all.map(({ series }) => series),
@@ -158,11 +192,12 @@ export function drawHeadMatrix(surface: Surface, scene: Scene, frame: Frame): vo
         surface.group(picture.series.name, () => drawPicture(surface, scene, layout, picture));
       }
     }
+    if (place) drawMapChrome(surface, scene, place);
   };
   // A pixel more: half of the last frame's line lies beyond its edge.
   surface.group("matrices", draw, { clip: { ...body, height: bottom + 1 } });
   if (error !== null) drawNotice(surface, body, error, theme.danger);
-  if (hasLegend(scene)) drawFooter(surface, scene, frame.width, bottom);
+  if (hasLegend(scene)) drawFooter(surface, scene, frame.width, bottom, level);
   const bounds = { x: 0, y: 0, width: frame.width, height: frame.height };
   drawPairCard(
     surface,
@@ -170,12 +205,21 @@ export function drawHeadMatrix(surface: Surface, scene: Scene, frame: Frame): vo
     "head",
     all.map(({ series }) => series),
     bounds,
+    {
+      level,
+      value: (series, query, key) =>
+        cellValue(scene, series, level, { query, key, count: scene.state.heads.length }),
+    },
   );
 }
 
 export function hitHeadMatrix(scene: Scene, frame: Frame, x: number, y: number): Hit | null {
-  const { layout, all } = pictures(scene, frame);
+  const found = pictures(scene, frame);
+  const { layout, all } = found;
   if (y < 0 || y >= footerTop(scene, frame, layout)) return null;
+  const own = mapPlace(scene, frame, found);
+  const hit = own && hitMapChrome(scene, own, x, y);
+  if (hit) return hit;
   for (const { series, place } of all) {
     const cells = cellsOf(place.rect, scene);
     const cell = cellAt(cells, x, y);
@@ -194,28 +238,58 @@ export function hitHeadMatrix(scene: Scene, frame: Frame, x: number, y: number):
   return null;
 }
 
-/** Every query and key once, at the first picture; with more than these, arrows and pins are quicker. */
+/** The first picture's cells, of which all the others are as many and as large. */
+function firstCells(scene: Scene, frame: Frame): Cells | null {
+  return mapPlace(scene, frame, pictures(scene, frame))?.first ?? null;
+}
+
+export function gestureOnHeadMatrix(
+  scene: Scene,
+  frame: Frame,
+  at: Point | null,
+  gesture: Gesture,
+): MapWindow | null | undefined {
+  const { layout, all } = pictures(scene, frame);
+  if (at && at.y >= footerTop(scene, frame, layout)) return undefined;
+  const under = at ? all.find(({ place }) => contains(place.rect, at.x, at.y)) : all[0];
+  return under && mapAfter(scene, cellsOf(under.place.rect, scene), gesture, at);
+}
+
+export function revealOnHeadMatrix(
+  scene: Scene,
+  frame: Frame,
+  at: { query?: number; key?: number },
+): MapWindow | null | undefined {
+  const cells = firstCells(scene, frame);
+  return cells ? mapRevealing(scene, cells, at) : undefined;
+}
+
+/** So many queries and keys in sight once, at the first picture; with more, arrows and pins are quicker. */
 const MOST_STOPS = 36;
+/** From this many pairs on a query's name says nothing of where it looks: its row may not be here. */
+const NAMED_PAIRS = 1 << 20;
 
 export function headMatrixStops(scene: Scene, frame: Frame): readonly Stop[] {
-  const { layout, all } = pictures(scene, frame);
-  const first = all[0];
-  if (!first) return [];
-  const { rect } = first.place;
-  const cells = cellsOf(rect, scene);
-  const queries = scene.queries.slice(0, MOST_STOPS).map((_, query) => {
+  const found = pictures(scene, frame);
+  const { layout, all } = found;
+  const place = mapPlace(scene, frame, found);
+  if (!place) return [];
+  const cells = place.first;
+  const { rect } = cells;
+  const named = scene.queries.length * scene.keys.length <= NAMED_PAIRS;
+  const inSight = (sight: readonly [number, number]) => {
+    const [start, stop] = indicesIn(sight);
+    return Array.from({ length: Math.min(MOST_STOPS, stop - start) }, (_, n) => start + n);
+  };
+  const queries = inSight(cells.down).map((query) => {
     const { y, height } = cellRect(cells, query, 0);
     return {
       query,
-      name: queryName(
-        scene,
-        all.map(({ series }) => series),
-        query,
-      ),
+      name: queryName(scene, named ? all.map(({ series }) => series) : [], query),
       rect: { x: rect.x - layout.rowRoom, y, width: layout.rowRoom, height },
     };
   });
-  const keys = scene.keys.slice(0, MOST_STOPS).map((_, key) => {
+  const keys = inSight(cells.across).map((key) => {
     const { x, width } = cellRect(cells, 0, key);
     const name = keyName(scene, key);
     return {
@@ -224,7 +298,10 @@ export function headMatrixStops(scene: Scene, frame: Frame): readonly Stop[] {
       rect: { x, y: rect.y - layout.columnRoom, width, height: layout.columnRoom },
     };
   });
-  return [...queries, ...keys].filter(
+  const tokens = [...queries, ...keys].filter(
+    ({ rect: { x, width } }) => x + width / 2 >= 0 && x + width / 2 <= rect.x + rect.width,
+  );
+  return [...mapStops(scene, place), ...tokens].filter(
     ({ rect: { y, height } }) => y >= 0 && y + height <= frame.height,
   );
 }

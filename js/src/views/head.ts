@@ -7,14 +7,21 @@ import {
   hitHeadLines,
   revealInHeadLines,
 } from "./head-lines.js";
-import { drawHeadMatrix, headMatrixHeight, headMatrixStops, hitHeadMatrix } from "./head-matrix.js";
+import {
+  drawHeadMatrix,
+  gestureOnHeadMatrix,
+  headMatrixHeight,
+  headMatrixStops,
+  hitHeadMatrix,
+  revealOnHeadMatrix,
+} from "./head-matrix.js";
 import { drawHeadText } from "./head-text.js";
 import { headImageHeight } from "./image-plan.js";
 import { headTextStops, hitHeadText, revealInHeadText } from "./text-hits.js";
 import { textContentHeight } from "./text-plan.js";
 import type { Scene, View } from "./view.js";
 
-type Form = Pick<View, "contentHeight" | "draw" | "hit" | "stops" | "reveal">;
+type Form = Omit<View, "name">;
 
 const FORMS: Readonly<Record<Scene["state"]["form"], Form>> = {
   lines: {
@@ -28,6 +35,8 @@ const FORMS: Readonly<Record<Scene["state"]["form"], Form>> = {
     contentHeight: headMatrixHeight,
     draw: drawHeadMatrix,
     hit: hitHeadMatrix,
+    gesture: gestureOnHeadMatrix,
+    revealOnMap: revealOnHeadMatrix,
     stops: headMatrixStops,
   },
   image: {
@@ -65,5 +74,7 @@ export const headView: View = {
   draw: (surface, scene, frame) => formOf(scene).draw(surface, scene, frame),
   hit: (scene, frame, x, y) => formOf(scene).hit(scene, frame, x, y),
   reveal: (scene, frame, at) => formOf(scene).reveal?.(scene, frame, at) ?? null,
+  gesture: (scene, frame, at, gesture) => formOf(scene).gesture?.(scene, frame, at, gesture),
+  revealOnMap: (scene, frame, at) => formOf(scene).revealOnMap?.(scene, frame, at),
   stops: (scene, frame) => formOf(scene).stops(scene, frame),
 };

@@ -1,127 +1,66 @@
-import {
-  type Cells,
-  drawColumnLabels,
-  drawMatrix,
-  drawRowLabels,
-  type Grid,
-  matrixPixels,
-  type Shader,
-  scaledShade,
-  sequentialShade,
-  sinkAsideShade,
-} from "../marks/matrix.js";
+import { TILE, topLevel } from "../data/tiles.js";
+import { blockRect, type Cells, cellHeight, cellWidth, wholeCells } from "../marks/cells.js";
+import { type CellNumbers, drawMatrix, hasNumbers, type MapImage } from "../marks/matrix.js";
+import { drawColumnLabels, drawRowLabels, LABEL_PITCH } from "../marks/matrix-labels.js";
 import { memo } from "../marks/memo.js";
+import { type Colouring, divergingShade, sequentialShade } from "../marks/shades.js";
 import { thumbnailPixels } from "../marks/thumbnails.js";
 import { quoted } from "../marks/tokens.js";
-import type { Pixels, Surface } from "../surface/surface.js";
+import type { Surface } from "../surface/surface.js";
+import { formatSigned, formatWeight } from "./format.js";
+import { choose, figureImage, screenImages } from "./map-images.js";
+import { comeWhole, headSource, type TileSource } from "./map-source.js";
+import { isZoomed, rangeText, sightOf } from "./map-window.js";
 import { MATRIX_LABEL, type Multiples } from "./matrix-layout.js";
 import { hoveredPositions, poolNote, type Series } from "./series.js";
 import type { Scene } from "./view.js";
 
-/** Heads larger than this are shown max-pooled; so are many heads that are larger together. */
-const WHOLE = 1 << 20;
-const WHOLE_TOGETHER = 1 << 23;
-const POOLED_SIZE = 512;
+/** With more positions than this along an axis, a legend says how many of them a cell stands for. */
+const LONG = 256;
 
-export function isPooled({ queries, keys }: Scene, count: number): boolean {
-  const size = queries.length * keys.length;
-  return size > WHOLE || size * count > WHOLE_TOGETHER;
+/** Whether there is a line about the map: it keeps its place, whatever part of the map is in sight. */
+function hasMapNote(scene: Scene): boolean {
+  const long = Math.max(scene.queries.length, scene.keys.length) > LONG;
+  return long || (scene.drawing !== undefined && isZoomed(scene));
 }
 
-/** What is to be known about shades: pooled ones, and those that leave the sink aside. */
-export function shadeNotes(scene: Scene, count: number, where: string): readonly string[] {
+/** What a cell is at the level on show, and in a figure, which part of the matrix is drawn. */
+function mapNote(scene: Scene, level: number, differs: boolean): string {
+  const cell = 2 ** level;
+  const words: string[] = [];
+  if (scene.drawing && isZoomed(scene)) {
+    const { down, across } = sightOf(scene);
+    words.push(
+      `queries ${rangeText(down, scene.queries.length)}, keys ${rangeText(across, scene.keys.length)}`,
+    );
+  }
+  const of = `each cell of ${cell} × ${cell}`;
+  if (level === 0) words.push("each cell is one weight");
+  else if (!differs) words.push(`${of} shows its largest weight; numbers are exact`);
+  else words.push(`${of} shows the difference of the two largest weights; zoom in for single ones`);
+  return words.join("; ");
+}
+
+/** What is to be known about shades: what a cell stands for, and that the sink is left aside. */
+export function shadeNotes(scene: Scene, level = 0, differs = false): readonly string[] {
   const { state, options, keys } = scene;
   const words: string[] = [];
   const pool = poolNote(state);
   if (pool) words.push(`pinned: ${pool}`);
-  if (state.form === "matrix" && isPooled(scene, count)) {
-    words.push(`max-pooled to ${POOLED_SIZE} × ${POOLED_SIZE}; numbers ${where} are exact`);
-  }
+  if (state.form === "matrix" && hasMapNote(scene)) words.push(mapNote(scene, level, differs));
   if (options.setSinkAside && keys.length > 0) {
     words.push(`${quoted(keys, 0)} set aside: shading rescaled, numbers unchanged`);
   }
   return words;
 }
 
-/** How many rows are here: a picture is made again when more have come. */
-export function loadedIn(grid: Grid): number {
-  let count = 0;
-  for (let row = 0; row < grid.rows; row++) if (grid.has?.(row) ?? grid.row(row)) count++;
-  return count;
-}
-
-export function gridOf(scene: Scene, series: Series, pooled: boolean): Grid {
-  if (!pooled) {
-    const { rows } = series;
-    return { rows: rows.numQueries, columns: rows.numKeys, row: (index) => rows.row(index) };
-  }
-  const matrix = scene.blocks.pooled(series.layer, series.head, POOLED_SIZE);
-  return matrix ?? { rows: 0, columns: 0, row: () => null };
-}
-
-/** How a grid becomes colours; `name` stands for the grid and the shade in what is kept. */
-export interface Colouring {
-  readonly name: string;
-  readonly shade: Shader;
-  readonly table: Uint8Array;
-  /** The table's entry for nothing. */
-  readonly zero: number;
-}
-
-/** A grid's pixels, kept while its rows, its size on the screen and its colours stay the same. */
-export function gridPixels(
-  scene: Scene,
-  grid: Grid,
-  { rect }: Cells,
-  scale: number,
-  { name, shade, table, zero }: Colouring,
-): Pixels {
-  const maxWidth = Math.max(1, Math.floor(rect.width * scale));
-  const maxHeight = Math.max(1, Math.floor(rect.height * scale));
-  const size = [Math.min(grid.columns, maxWidth), Math.min(grid.rows, maxHeight), grid.rows];
-  const key = JSON.stringify([
-    ["heat", name, loadedIn(grid), size, scene.theme.id],
-    scene.stage?.numQueries,
-  ]);
-  return memo(scene.stream, key, () =>
-    matrixPixels(grid, shade, table, { maxWidth, maxHeight, zero }),
-  );
-}
-
-/** How many pictures there are, and where their scale ends when it is not at 1. */
-export interface HeatScale {
-  readonly count: number;
-  readonly scale: number | undefined;
-}
-
-/** One head's heat map; its thumbnail, blurred, stands in until the numbers are here. */
-function heatPixels(scene: Scene, series: Series, cells: Cells, scale: number, of: HeatScale) {
-  const { theme, options } = scene;
-  const { count, scale: end } = of;
-  const sinkAside = options.setSinkAside;
-  const grid = gridOf(scene, series, isPooled(scene, count));
-  // Of two records the same head of both stands side by side, told apart by its colour.
-  const name = `${series.layer}.${series.head} ${series.colour} ${sinkAside}`;
-  if (loadedIn(grid) === 0) {
-    const thumbnail = () => {
-      const { layer, head } = series;
-      return thumbnailPixels(scene.thumbnails.get(layer, head), { theme, sinkAside });
-    };
-    const pixels = memo(scene.thumbnails, `thumbnail ${name} ${theme.id}`, thumbnail);
-    return { pixels, exact: false };
-  }
-  const shade =
-    end === undefined
-      ? sinkAside
-        ? sinkAsideShade
-        : sequentialShade
-      : scaledShade(end, sinkAside);
-  const colouring = { name: `${name} ${end}`, shade, table: theme.sequential, zero: 0 };
-  return { pixels: gridPixels(scene, grid, cells, scale, colouring), exact: true };
+/** The level that these cells are shown at. */
+export function levelOf({ queries, keys }: Scene, cells: Cells, scale: number): number {
+  return choose(cells, scale, topLevel(queries.length, keys.length)).level;
 }
 
 /** Crosshair and pins, the same in every picture of the same tokens. */
-export function heatMarks(scene: Scene) {
+function heatMarks(scene: Scene) {
   const hovered = hoveredPositions(scene);
   return {
     hovered: { row: hovered.query, column: hovered.key },
@@ -140,6 +79,7 @@ export function drawHeatLabels(
   const { queries, keys, state, theme, stage, stream } = scene;
   const hovered = hoveredPositions(scene);
   const size = MATRIX_LABEL;
+  const near = isZoomed(scene);
   if (at.firstColumn) {
     const axis = {
       positions: queries,
@@ -148,9 +88,10 @@ export function drawHeatLabels(
       size,
       there: stage?.numQueries ?? null,
       prompt: stream.prompt?.queries ?? null,
+      room: layout.rowRoom,
+      byLabel: layout.rowsNamed || (near && cellHeight(cells) >= LABEL_PITCH),
     };
-    const labels = { ...axis, room: layout.rowRoom, byLabel: layout.rowsNamed };
-    drawRowLabels(surface, cells, labels, theme);
+    drawRowLabels(surface, cells, axis, theme);
   }
   if (at.firstRow) {
     const axis = {
@@ -160,19 +101,123 @@ export function drawHeatLabels(
       size,
       there: stage?.numKeys ?? null,
       prompt: stream.prompt?.keys ?? null,
+      room: layout.columnRoom,
+      byLabel: layout.columnsNamed || (near && cellWidth(cells) >= LABEL_PITCH),
     };
-    const labels = { ...axis, room: layout.columnRoom, byLabel: layout.columnsNamed };
-    drawColumnLabels(surface, cells, labels, theme);
+    drawColumnLabels(surface, cells, axis, theme);
   }
 }
 
+/** A head's thumbnail over all of the matrix, while no tile of it is here. */
+function standIn(scene: Scene, cells: Cells, { layer, head }: Series): readonly MapImage[] {
+  const { theme, thumbnails } = scene;
+  const sinkAside = scene.options.setSinkAside;
+  const thumbnail = thumbnails.get(layer, head);
+  if (!thumbnail) return [];
+  const make = () => thumbnailPixels(thumbnail, { theme, sinkAside });
+  const pixels = memo(thumbnails, `thumbnail ${layer}.${head} ${sinkAside} ${theme.id}`, make);
+  const whole = wholeCells(cells.rect, cells.rows, cells.columns);
+  return [{ rect: blockRect(cells, whole.down, whole.across), pixels }];
+}
+
+/** Single weights, once they have room. */
+function numbersOf(
+  source: TileSource,
+  cells: Cells,
+  colouring: Colouring,
+  say: CellNumbers["say"],
+): CellNumbers | null {
+  if (!hasNumbers(cells)) return null;
+  const at = (index: number) => [Math.floor(index / TILE), index % TILE] as const;
+  return {
+    ...colouring,
+    say,
+    value(row, column) {
+      const [[down, y], [across, x]] = [at(row), at(column)];
+      return source.values(0, [down, across], "now")?.row(y)[x] ?? null;
+    },
+  };
+}
+
+interface Drawn {
+  readonly source: TileSource;
+  readonly colouring: Colouring;
+  readonly say: CellNumbers["say"];
+  /** What is drawn under tiles that are not here. */
+  readonly under: () => readonly MapImage[];
+}
+
+function drawMap(surface: Surface, scene: Scene, cells: Cells, of: Drawn): void {
+  const { source, colouring, say, under } = of;
+  const choice = choose(cells, surface.scale, source.top);
+  let images: readonly MapImage[];
+  if (scene.drawing) {
+    const image = figureImage(cells, source, choice, colouring);
+    images = image ? [image] : under();
+  } else {
+    const found = screenImages(cells, source, choice, colouring);
+    images = found.complete ? found.images : [...under(), ...found.images];
+  }
+  const numbers = numbersOf(source, cells, colouring, say);
+  drawMatrix(surface, cells, images, heatMarks(scene), scene.theme, numbers);
+}
+
+/** One of `count` heads that are drawn together; `scale` is where their scale ends when it is not at 1. */
 export function drawHeat(
   surface: Surface,
   scene: Scene,
   series: Series,
   cells: Cells,
-  of: HeatScale,
+  { count, scale }: { readonly count: number; readonly scale: number | undefined },
 ): void {
-  const { pixels, exact } = heatPixels(scene, series, cells, surface.scale, of);
-  drawMatrix(surface, cells, pixels, { ...heatMarks(scene), smooth: !exact }, scene.theme);
+  const { theme } = scene;
+  drawMap(surface, scene, cells, {
+    source: headSource(scene, series, count),
+    colouring: {
+      name: `${theme.id} ${scale}`,
+      shade: sequentialShade(scale),
+      table: theme.sequential,
+    },
+    say: formatWeight,
+    under: () => standIn(scene, cells, series),
+  });
+}
+
+/** A difference, its scale ending at `max` either way. */
+export function drawDifference(
+  surface: Surface,
+  scene: Scene,
+  source: TileSource,
+  cells: Cells,
+  max: number,
+): void {
+  const { theme } = scene;
+  drawMap(surface, scene, cells, {
+    source,
+    colouring: {
+      name: `${theme.id} ±${max}`,
+      shade: divergingShade(max),
+      table: theme.diverging,
+    },
+    say: (value) => formatSigned(value, 2),
+    under: () => [],
+  });
+}
+
+/** What a cell under the pointer shows of so many pairs together, once it is here; null of single ones. */
+export function cellValue(
+  scene: Scene,
+  series: Series,
+  level: number,
+  { query, key, count }: { readonly query: number; readonly key: number; readonly count: number },
+): number | null {
+  if (level === 0 && comeWhole(scene, count)) return null;
+  const source = headSource(scene, series, count);
+  const cell = 2 ** level;
+  const at = (index: number) => {
+    const place = Math.floor(index / cell);
+    return [Math.floor(place / TILE), place % TILE] as const;
+  };
+  const [[down, y], [across, x]] = [at(query), at(key)];
+  return source.values(level, [down, across], "here")?.row(y)[x] ?? null;
 }

@@ -1,4 +1,4 @@
-import { type Cells, LABEL_PITCH } from "../marks/matrix.js";
+import { LABEL_PITCH } from "../marks/matrix-labels.js";
 import { widestLabel } from "../marks/tokens.js";
 import type { Position } from "../protocol/generated.js";
 import type { Rect } from "../surface/surface.js";
@@ -11,6 +11,8 @@ const SQUARE_UP_TO = 2.5;
 const STRETCHED_CELL = 16;
 /** Height of a line of key indices. */
 const INDEX_ROOM = 20;
+/** Where one can zoom in: room for the buttons, and for the labels that there will be then. */
+const ZOOM_ROOM = { least: { row: 54, column: 40 }, most: { row: 64, column: 54 } } as const;
 
 export interface Multiples {
   readonly title: number;
@@ -37,6 +39,8 @@ export interface MultiplesRequest {
   readonly keys: readonly Position[];
   readonly width: number;
   readonly height: number;
+  /** For paper: there is nothing to zoom with. */
+  readonly still: boolean;
 }
 
 function room(positions: readonly Position[], limit: number): number {
@@ -85,17 +89,19 @@ function arrange(request: MultiplesRequest, { rowRoom, columnRoom }: Rooms) {
 
 export function multiplesLayout(request: MultiplesRequest): Multiples {
   const { queries, keys, width, height } = request;
+  const least = request.still ? { row: 0, column: 0 } : ZOOM_ROOM.least;
   const labels = {
-    rowRoom: room(queries, Math.min(110, 0.24 * width)),
-    columnRoom: room(keys, Math.min(90, 0.22 * height)),
+    rowRoom: Math.max(least.row, room(queries, Math.min(110, 0.24 * width))),
+    columnRoom: Math.max(least.column, room(keys, Math.min(90, 0.22 * height))),
   };
   const named = arrange(request, labels);
   const rowsNamed = named.height / queries.length >= LABEL_PITCH;
   const columnsNamed = named.width / keys.length >= LABEL_PITCH;
   // Indices take less room than labels; only a marked position still shows its label.
+  const most = request.still ? { row: 56, column: INDEX_ROOM } : ZOOM_ROOM.most;
   const rooms = {
-    rowRoom: rowsNamed ? labels.rowRoom : Math.min(labels.rowRoom, 56),
-    columnRoom: columnsNamed ? labels.columnRoom : INDEX_ROOM,
+    rowRoom: rowsNamed ? labels.rowRoom : Math.min(labels.rowRoom, most.row),
+    columnRoom: columnsNamed ? labels.columnRoom : Math.min(labels.columnRoom, most.column),
   };
   const best = rowsNamed && columnsNamed ? named : arrange(request, rooms);
   const used = rooms.rowRoom + best.columns * best.width + (best.columns - 1) * GAP;
@@ -120,11 +126,4 @@ export function pictureAt(layout: Multiples, n: number, top: number) {
   };
   const titleTop = rect.y - layout.title - (row === 0 ? layout.columnRoom : 0);
   return { rect, titleTop, firstColumn: column === 0, firstRow: row === 0 };
-}
-
-export function cellsOf(
-  rect: Rect,
-  { queries, keys }: Pick<MultiplesRequest, "queries" | "keys">,
-): Cells {
-  return { rect, rows: queries.length, columns: keys.length };
 }

@@ -1,4 +1,4 @@
-import type { Rows } from "../data/blocks.js";
+import type { Blocks, Rows } from "../data/blocks.js";
 import { labelOf, quotedPair } from "../marks/tokens.js";
 import type { Position } from "../protocol/generated.js";
 import { formatWeight, ordinal } from "./format.js";
@@ -12,6 +12,8 @@ export interface Series {
   readonly name: string;
   readonly colour: string;
   readonly rows: Rows;
+  /** Where its rows are from. */
+  readonly blocks: Blocks;
 }
 
 /** The selected head that a chip or a thumbnail points at. */
@@ -38,6 +40,7 @@ export function headSeries(scene: Scene, options: { isolate: boolean }): readonl
       name: isRollout(scene) ? "rollout" : `head ${head}`,
       colour: theme.head(head, layer.num_heads),
       rows: blocks.weights(layer.layer, head),
+      blocks,
     }));
 }
 

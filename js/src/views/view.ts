@@ -1,11 +1,12 @@
 import type { Blocks } from "../data/blocks.js";
 import type { Medium } from "../data/media.js";
 import type { Thumbnails } from "../data/thumbnails.js";
-import type { LayerMeta, Meta, Position, StreamMeta } from "../protocol/generated.js";
+import type { LayerMeta, MapWindow, Meta, Position, StreamMeta } from "../protocol/generated.js";
 import type { Found } from "../state/search.js";
 import type { State } from "../state/selection.js";
 import type { Theme } from "../styles/theme.js";
 import type { Rect, Surface } from "../surface/surface.js";
+import type { Gesture, Point } from "./map-window.js";
 
 /** What the pointer (or the keyboard focus) is on. Never synchronised with Python. */
 export interface Hover {
@@ -32,7 +33,7 @@ export interface Hover {
   readonly y?: number;
 }
 
-/** How the neuron view lists keys and dimensions. Front-end only. */
+/** How the neuron view lists keys and dimensions, and what of matrices is in sight. Front-end only. */
 export interface Options {
   readonly keyOrder: "position" | "weight";
   readonly dimensionOrder: "index" | "contribution";
@@ -40,6 +41,8 @@ export interface Options {
   readonly setSinkAside: boolean;
   /** Running text is shaded by what attends to a token, where the pins leave that open. */
   readonly attendedBy: boolean;
+  /** Null where matrices are shown whole. */
+  readonly map: MapWindow | null;
 }
 
 /** How far a generation has come: what there is of a stream when the token of `step` is about to be chosen. */
@@ -121,6 +124,10 @@ export interface Hit {
   readonly pin?: { readonly query?: number; readonly key?: number };
   /** A marker for something out of the frame: a click scrolls to this content offset in pixels. */
   readonly scrollTo?: number;
+  /** What of matrices a click brings into sight; null for all of them. */
+  readonly map?: MapWindow | null;
+  /** A press that moves on goes on bringing into sight what is under it. */
+  readonly drags?: true;
   /** Something that reacts to a click in a way of its own: "sort-keys", "sort-dimensions", … */
   readonly action?:
     | "sort-keys"
@@ -155,6 +162,18 @@ export interface View {
   hit(scene: Scene, frame: Frame, x: number, y: number): Hit | null;
   /** The scroll that brings a position or a head into the frame, or null when it is there already. */
   reveal?(scene: Scene, frame: Frame, at: Place): number | null;
+  /** The same of a map: its window; undefined when the position is in sight, or there is no map. */
+  revealOnMap?(scene: Scene, frame: Frame, at: Place): MapWindow | null | undefined;
+  /**
+   * What a gesture at a point, or in the middle of the map, brings into sight; undefined where there
+   * is no map, or nothing changes.
+   */
+  gesture?(
+    scene: Scene,
+    frame: Frame,
+    at: Point | null,
+    gesture: Gesture,
+  ): MapWindow | null | undefined;
   /** At most about 80 stops: only what is in the frame. */
   stops(scene: Scene, frame: Frame): readonly Stop[];
 }

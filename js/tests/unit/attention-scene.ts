@@ -197,7 +197,6 @@ function makeBlocks(given: Given, heads: HeadOf): Blocks {
       if (!ready) return null;
       return heads(l, h)[what.replace("_vectors", "") as "query" | "key" | "value" | "output"];
     },
-    pooled: () => null,
     tile: () => null,
     column: () => null,
     heads: (request) => given.headNumbers?.(request) ?? null,
@@ -275,6 +274,7 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     dimensionOrder: "index",
     setSinkAside: false,
     attendedBy: false,
+    map: null,
     ...given.options,
   };
   const hover = given.hover ?? null;

@@ -47,7 +47,7 @@ function at(step: number | null, given: Partial<State> = {}, more: Given = {}): 
     stream,
     stage,
     state: stagedState(scene.state, stage),
-    blocks: stagedBlocks(scene.blocks, TOKENS.length, stage),
+    blocks: stagedBlocks(scene.blocks, stage),
   };
 }
 
@@ -106,10 +106,14 @@ describe("at a step", () => {
       else expect(row?.every((weight) => weight === 0)).toBe(true);
     }
     const whole = new Matrix(7, 7, new Float32Array(49).fill(0.5));
-    const blocks = { ...all.blocks, pooled: () => whole };
-    const pooled = stagedBlocks(blocks, 7, some.stage).pooled(0, 0, 7);
-    expect(pooled?.row(4)).toEqual(whole.row(4));
-    expect(pooled?.row(5).every((weight) => weight === 0)).toBe(true);
+    const blocks = { ...all.blocks, tile: () => whole };
+    const tile = stagedBlocks(blocks, some.stage).tile(0, 0, 0, [0, 0]);
+    expect(tile?.row(4)).toEqual(whole.row(4));
+    expect(tile?.row(5).every((weight) => weight === 0)).toBe(true);
+    // Two queries to a cell: the third cell holds one that is there.
+    const coarse = stagedBlocks(blocks, some.stage).tile(0, 0, 1, [0, 0]);
+    expect(coarse?.row(2)).toEqual(whole.row(2));
+    expect(coarse?.row(3).every((weight) => weight === 0)).toBe(true);
     expect(whole.row(5).every((weight) => weight === 0.5)).toBe(true);
   });
 

@@ -121,7 +121,7 @@ test("a column between words is the column of their rows, at every step of a gen
   const words = wordsOf(positions);
   for (const there of [10, 6]) {
     const stage = there < 10 ? { step: 0, numQueries: there, numKeys: there } : null;
-    const staged = stagedBlocks(blocks(), 10, stage);
+    const staged = stagedBlocks(blocks(), stage);
     const rows = wordRows(staged.weights(0, 0), words, words);
     for (const key of [1, 3]) {
       const pieces = words?.pieces[key] ?? [];
@@ -134,4 +134,34 @@ test("a column between words is the column of their rows, at every step of a gen
     }
   }
   expect(wordColumn([null, new Float32Array(10)], words, 10)).toBeNull();
+});
+
+test("tiles are made of a copy's rows, and only where it has them", async () => {
+  const [tile, coarse] = await Promise.all(
+    [0, 1].map((level) => ask(copy(), { what: "tile", level, tile: [0, 0] })),
+  );
+  expect(tile?.shape).toEqual([QUERIES, KEYS]);
+  expect(tile?.data[3 * KEYS + 5]).toBeCloseTo(weight(3, 5));
+  // Weights grow with the query and shrink with the key; the last cells are cut at the edge.
+  expect(coarse?.shape).toEqual([3, 4]);
+  const cells = [1, 3, 4].flatMap((query) => [0, 2, 4, 6].map((key) => weight(query, key)));
+  coarse?.data.forEach((value, at) => {
+    expect(value).toBeCloseTo(cells[at] as number);
+  });
+  const gap = await ask(copy([0, 3], [4, 5]), { what: "tile", level: 0, tile: [0, 0] });
+  expect(gap.error).toContain("not whole in this saved copy");
+});
+
+test("tiles of a measure are scaled, and there are none between words", async () => {
+  const snapshot = copy();
+  const lengths = Float32Array.from({ length: KEYS }, (_, key) => 1 + key);
+  const data = Buffer.from(lengths.buffer).toString("base64");
+  const request = { what: "lengths", stream: "s", layer: 1, head: 2, measure: "norm" } as const;
+  snapshot.blocks.push({ request, block: { dtype: "float32", shape: [1, KEYS], data } });
+  const where = { what: "tile" as const, level: 0, tile: [0, 0] };
+  const scaled = await ask(snapshot, { ...where, measure: "norm" });
+  expect(scaled.data[2 * KEYS + 3]).toBeCloseTo(4 * weight(2, 3));
+  expect((await ask(snapshot, { ...where, measure: "value" })).error).toContain("saved copy");
+  expect((await ask(snapshot, { ...where, measure: "rollout" })).error).toContain("saved copy");
+  expect((await ask(snapshot, { ...where, positions: "words" })).error).toContain("saved copy");
 });

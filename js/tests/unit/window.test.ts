@@ -64,7 +64,7 @@ function inputOf(scene: Scene, scroll: number, height = 160): LinesInput {
   const rect = { x: 0, y: 20, width: 460, height };
   const rows = { rect, queries, keys, rowHeight: 16, scroll, numbers: 1, labelSize: 12 };
   const series = [
-    { layer: 0, head: 0, name: "head 0", colour: "#000000", rows: blocks.weights(0, 0) },
+    { layer: 0, head: 0, name: "head 0", colour: "#000000", rows: blocks.weights(0, 0), blocks },
   ];
   return {
     layout: linesLayout(rows),
