@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from attnwidget.finding.measures import lengths
 from attnwidget.means import weight_strips
 from attnwidget.selection import Axis, head_axis
 from attnwidget.slices import finish, within
@@ -15,6 +16,7 @@ from attnwidget.tiles import read_cells
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from attnwidget.layer import Layer
     from attnwidget.slices import Slices
@@ -40,27 +42,40 @@ def column_slices(layer: Layer, head: int, keys: slice) -> Slices[Numbers]:
     return within(layer, read_cells(layer, heads, 0, spans, None))
 
 
-def mean(layer: Layer, head: int) -> Numbers:
-    """Return the mean weight of each key over all queries, float32 ``[1, key]``.
+def mean(
+    layer: Layer, head: int, measure: str = "weights", queries: range | None = None
+) -> Numbers:
+    """Return the mean weight of each key over some queries, float32 ``[1, key]``.
+
+    Args:
+        layer: The layer.
+        head: The head.
+        measure: Of what, as for `Layer.measure`.
+        queries: The queries, one after the other; ``None`` for all.
 
     Raises:
-        ValueError: If there is no such head.
+        ValueError: If there is no such head, or the layer cannot give the measure.
     """
-    return finish(mean_slices(layer, head))
+    return finish(mean_slices(layer, head, measure, queries))
 
 
-def mean_slices(layer: Layer, head: int) -> Slices[Numbers]:
-    """Return `mean` as a computation in slices."""
+def mean_slices(
+    layer: Layer, head: int, measure: str = "weights", queries: range | None = None
+) -> Slices[Numbers]:
+    """Return `mean` as a computation in slices; arguments and errors are the same, the latter come first."""
     heads = Axis(head_axis(head, layer.num_heads).indices)
-    return within(layer, _mean(layer, heads))
+    scale = lengths(layer, measure)
+    some = range(layer.n_query) if queries is None else queries
+    return within(layer, _mean(layer, heads, some, None if scale is None else scale[head]))
 
 
-def _mean(layer: Layer, heads: Axis) -> Slices[Numbers]:
+def _mean(layer: Layer, heads: Axis, queries: range, scale: Tensor | None) -> Slices[Numbers]:
     summed = torch.zeros(layer.n_key, dtype=torch.float64, device=layer.device)
-    for start in range(0, layer.n_query, STRIP):
-        queries = Axis(range(start, min(layer.n_query, start + STRIP)))
-        for _, _, keys, block in weight_strips(layer, heads, queries):
+    for start in range(0, len(queries), STRIP):
+        strip = queries[start : start + STRIP]
+        for _, _, keys, block in weight_strips(layer, heads, Axis(strip)):
             summed[keys.start : keys.stop] += block[0].sum(1)
-        yield (start + len(queries)) / layer.n_query
-    array: Numbers = (summed / layer.n_query).float()[None].cpu().numpy()
+        yield (start + len(strip)) / len(queries)
+    means = (summed / max(1, len(queries))).float()
+    array: Numbers = (means if scale is None else means * scale)[None].cpu().numpy()
     return array

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnwidget import pooling
-from attnwidget.columns import column_slices
+from attnwidget.columns import column_slices, mean_slices
 from attnwidget.finding.measures import lengths
 from attnwidget.finding.rollout import rollout_missing, rollout_slices
 from attnwidget.finding.words import merged_positions
@@ -160,6 +160,9 @@ def mean_row(
     words = Words.of(stream) if request.get("positions") == "words" else None
     axes = words.all if words else (range(layer.n_query), range(layer.n_key))
     start, stop = request.get("queries", (0, len(axes[0])))
+    measure = request.get("measure", "weights")
+    if words is None and measure != "rollout":
+        return (yield from mean_slices(layer, request["head"], measure, range(start, stop)))
     total = np.zeros((1, len(axes[1])))
     for first in range(start, stop, _ROWS):
         some = range(first, min(stop, first + _ROWS))

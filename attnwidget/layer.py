@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
-from attnwidget import pooling
 from attnwidget.fits import check
-from attnwidget.rows import output, weight_block
-from attnwidget.selection import Axis, head_axis, integer, position_axis
+from attnwidget.held import HoldsVectors, to_array
+from attnwidget.overviews import Overviews
+from attnwidget.rows import weight_block
+from attnwidget.selection import head_axis, position_axis
 from attnwidget.softmax import additive_block, exact, score_block
 from attnwidget.totals import RowCache
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.masks import Band
-    from attnwidget.selection import Heads, Index
+    from attnwidget.selection import Axis, Heads, Index
 
     Array = NDArray[np.float32]
 
@@ -30,7 +31,7 @@ _ALL = slice(None)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
-class Layer:
+class Layer(HoldsVectors, Overviews):
     """What one attention call used; scores, weights and the rest are computed for the block asked, in float32.
 
     A layer holds vectors (``query``, ``key``, ``scaling``) or ``recorded`` weights. Methods take one head, several, or
@@ -125,11 +126,6 @@ class Layer:
         return max((torch.finfo(dtype).min / 2 for dtype in dtypes), default=-torch.inf)
 
     @property
-    def overview_is_sample(self) -> bool:
-        """Whether `overview` reads a sample of the query rows, as it does beyond 8,192 of them."""
-        return self.n_query > pooling.OVERVIEW_EXACT_ROWS
-
-    @property
     def _held(self) -> Tensor:
         return cast("Tensor", self.recorded if self.recorded is not None else self.query)
 
@@ -156,7 +152,7 @@ class Layer:
         """
         axes = self._axes(head, queries, keys)
         with exact(self):
-            return _array(weight_block(self, *axes, self._rows), *axes)
+            return to_array(weight_block(self, *axes, self._rows), *axes)
 
     def measure(
         self, name: str, head: Heads = None, queries: Index = _ALL, keys: Index = _ALL
@@ -198,7 +194,7 @@ class Layer:
             block = weight_block(self, *axes, self._rows)
             if scale is not None:
                 block.mul_(axes[2].take(axes[0].take(scale, 0), 1)[:, None])
-            return _array(block, *axes)
+            return to_array(block, *axes)
 
     def scores(self, head: Heads = None, queries: Index = _ALL, keys: Index = _ALL) -> Array:
         """Return scores before softmax: scaling, softcap, bias and mask included, ``-inf`` where masked.
@@ -217,7 +213,7 @@ class Layer:
         self._need_vectors("scores")
         axes = self._axes(head, queries, keys)
         with exact(self):
-            return _array(score_block(self, *axes), *axes)
+            return to_array(score_block(self, *axes), *axes)
 
     def bias_block(self, head: Heads = None, queries: Index = _ALL, keys: Index = _ALL) -> Array:
         """Return what is added to the scaled, soft-capped product: 0 where nothing is, ``-inf`` where masked.
@@ -230,101 +226,7 @@ class Layer:
         self._need_vectors("bias")
         axes = self._axes(head, queries, keys)
         with exact(self):
-            return _array(additive_block(self, *axes), *axes)
-
-    def query_vectors(self, head: Heads = None) -> Array:
-        """Return query vectors, float32 ``[head, query, head_dim]``, or ``[query, head_dim]`` for one head.
-
-        Raises:
-            ValueError: If a head is out of range, or if the layer holds only weights.
-
-        Example:
-            >>> import attnwidget as aw
-            >>> layer = aw.capture(model, "the cat sat", tokenizer)["decoder"][0]
-            >>> layer.query_vectors(head=1).shape
-            (4, 32)
-        """
-        return self._vectors("query vectors", self.query, head, 1)
-
-    def key_vectors(self, head: Heads = None) -> Array:
-        """Return the key vectors that query heads use, float32 ``[head, key, head_dim]``.
-
-        Raises:
-            ValueError: If a head is out of range, or if the layer holds only weights.
-        """
-        return self._vectors(
-            "key vectors", self.key, head, self.num_heads // self.num_key_value_heads
-        )
-
-    def value_vectors(self, head: Heads = None) -> Array:
-        """Return the value vectors that query heads use, float32 ``[head, key, value_dim]``.
-
-        Raises:
-            ValueError: If a head is out of range, or if the layer holds no values.
-        """
-        return self._vectors(
-            "value vectors", self.value, head, self.num_heads // self.num_key_value_heads
-        )
-
-    def output(self, head: Heads = None) -> Array:
-        """Return weights times values, float32 ``[head, query, value_dim]``, before the output projection.
-
-        Raises:
-            ValueError: If a head is out of range, or if the layer holds no values.
-
-        Example:
-            >>> import attnwidget as aw
-            >>> layer = aw.capture(model, "the cat sat", tokenizer)["decoder"][0]
-            >>> layer.output().shape
-            (4, 4, 32)
-        """
-        heads = head_axis(head, self.num_heads)
-        if self.value is None:
-            raise ValueError(self._missing("value vectors"))
-        with exact(self):
-            return _array(output(self, heads, self.value), heads)
-
-    def overview(self, size: int) -> Array:
-        """Return every head as a thumbnail, max-pooled over adaptive bins.
-
-        Beyond 8,192 query rows an evenly spaced sample of about 2,048 of them is read (`overview_is_sample`). Weights
-        that are NaN stay NaN.
-
-        Args:
-            size: Largest number of rows and of columns.
-
-        Returns:
-            float32 ``[head, min(size, n_query), min(size, n_key)]``.
-
-        Raises:
-            ValueError: If ``size`` is not a positive integer.
-
-        Example:
-            >>> import attnwidget as aw
-            >>> layer = aw.capture(model, "the cat sat", tokenizer)["decoder"][0]
-            >>> layer.overview(2).shape
-            (4, 2, 2)
-        """
-        number = integer(size)
-        if number is None or number < 1:
-            message = f"size must be a positive integer, got {size!r}."
-            raise ValueError(message)
-        with exact(self):
-            return _array(pooling.overview(self, number))
-
-    def survey(self, size: int) -> tuple[Array, NDArray[np.float64], Array]:
-        """Return what one pass over the weights says about every head.
-
-        Args:
-            size: As for `overview`.
-
-        Returns:
-            The overview; ``[query, key, weight]`` of each head's strongest link, float64 ``[head, 3]``, the first key
-            left out when there are others; and each head's mean weight on the first key, float32 ``[head]``.
-        """
-        with exact(self):
-            found = pooling.survey(self, size)
-        return _array(found.pooled), found.top.cpu().numpy(), _array(found.first_key)
+            return to_array(additive_block(self, *axes), *axes)
 
     def __repr__(self) -> str:
         heads = f"{self.num_heads} heads"
@@ -340,24 +242,6 @@ class Layer:
             position_axis("keys", keys, self.n_key),
         )
 
-    def _missing(self, what: str) -> str:
-        reason = self.reason or "only its weights were recorded."
-        return f"layer {self.layer} of stream {self.stream!r} has no {what}: {reason}"
-
     def _need_vectors(self, what: str) -> None:
         if not self.has_vectors:
             raise ValueError(self._missing(what))
-
-    def _vectors(self, what: str, tensor: Tensor | None, head: Heads, share: int) -> Array:
-        heads = head_axis(head, self.num_heads)
-        if tensor is None:
-            raise ValueError(self._missing(what))
-        with exact(self):
-            chosen = Axis(tuple(number // share for number in heads.indices)).take(tensor, 0)
-            return _array(chosen.float(), heads)
-
-
-def _array(tensor: Tensor, *axes: Axis) -> Array:
-    index = tuple(0 if axis.dropped else _ALL for axis in axes)
-    array: Array = tensor.cpu().numpy()[index]
-    return array

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -16,25 +16,22 @@ from attnwidget.strips import STRIP, head_groups
 from attnwidget.totals import pooled
 
 if TYPE_CHECKING:
-    from typing import Literal, TypeAlias
-
     from torch import Tensor
 
     from attnwidget.cells import Cells
     from attnwidget.layer import Layer
     from attnwidget.slices import Slices
 
-    Pool: TypeAlias = Literal["max", "mean"]
-
 __all__ = [
     "OVERVIEW_EXACT_ROWS",
     "OVERVIEW_SAMPLE_ROWS",
-    "overview",
+    "Pool",
     "overview_rows",
     "survey",
     "survey_slices",
 ]
 
+Pool = Literal["max", "mean"]
 # Up to this many query rows an overview reads every row; beyond it, about OVERVIEW_SAMPLE_ROWS evenly spaced ones, so
 # that a thumbnail of a very long input costs no more than that of an 8,192-token one. A lone bright query can be
 # missed there; keys never are.
@@ -79,8 +76,10 @@ class Survey:
     first_key: Tensor
 
 
-def overview(layer: Layer, size: int, lengths: Tensor | None = None, pool: Pool = "max") -> Tensor:
-    """Return every head pooled, float32 ``[head, min(size, n_query), min(size, n_key)]``.
+def overview_slices(
+    layer: Layer, size: int, lengths: Tensor | None = None, pool: Pool = "max"
+) -> Slices[Tensor]:
+    """Return every head pooled, float32 ``[head, min(size, n_query), min(size, n_key)]``, in slices.
 
     Args:
         layer: The layer.
@@ -88,13 +87,6 @@ def overview(layer: Layer, size: int, lengths: Tensor | None = None, pool: Pool 
         lengths: ``[head, key]``, by which weights are multiplied first.
         pool: What a cell holds: the largest of its weights, or their mean.
     """
-    return finish(overview_slices(layer, size, lengths, pool))
-
-
-def overview_slices(
-    layer: Layer, size: int, lengths: Tensor | None = None, pool: Pool = "max"
-) -> Slices[Tensor]:
-    """Return `overview` as a computation in slices."""
     if pool == "mean":
         plan = Plan.of(layer, size)
         return mean_cells(layer, plan.queries, plan.spans, plan.columns, lengths)
