@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -45,7 +46,8 @@ class _Candidate:
 
     Attributes:
         path: Its path in the model.
-        weight: ``[hidden, num_heads * value_dim]``, the model's own.
+        module: The map.
+        weight: ``[hidden, num_heads * value_dim]``, the model's own; without numbers where they are elsewhere.
         given: Some rows of what it was given, ``[row, num_heads * value_dim]``; none for one that belongs to the
             attention by contract.
         rows: Which queries of the call they are.
@@ -53,6 +55,7 @@ class _Candidate:
     """
 
     path: str
+    module: nn.Module
     weight: Tensor
     given: Tensor | None
     rows: tuple[int, ...]
@@ -96,8 +99,9 @@ class Projections:
             return
         self._found[path] = []
         if isinstance(arguments.module, nn.MultiheadAttention):
-            weight = arguments.module.out_proj.weight
-            self._found[path].append(_Candidate(f"{path}.out_proj", weight.detach(), None, ()))
+            own = arguments.module.out_proj
+            found = _Candidate(f"{path}.out_proj", own, own.weight.detach(), None, ())
+            self._found[path].append(found)
         elif arguments.query.ndim == arguments.value.ndim == 4 and arguments.value.shape[-1]:
             _, heads, queries, _ = arguments.query.shape
             width = heads * arguments.value.shape[-1]
@@ -136,7 +140,7 @@ class Projections:
                 picked = [start + row for row in rows]
                 vectors = given.detach().reshape(-1, waiting.width)[picked].clone()
                 weight, first = _weight(module)
-                found.append(_Candidate(path, weight, vectors, rows, first))
+                found.append(_Candidate(path, module, weight, vectors, rows, first))
 
         return hook
 
@@ -167,6 +171,8 @@ def value_norms(
         if candidate.given is None or (rows and _is_output(candidate.given, layer, rows)):
             if candidate.path.endswith(".base_layer"):
                 return None, _ADAPTER
+            if candidate.weight.is_meta:
+                candidate = replace(candidate, weight=_elsewhere(candidate.module))  # noqa: PLW2901
             if not candidate.weight.is_floating_point() or candidate.weight.is_meta:
                 return None, _UNSEEN
             return _norms(layer, candidate)
@@ -217,6 +223,18 @@ def _weight(module: nn.Module) -> tuple[Tensor, int]:
     """Return the map's ``[hidden, column]`` that this process holds, and which is its first column."""
     weight: Tensor = module.weight.detach()  # type: ignore[operator]
     return local_part(weight.T if isinstance(module, Conv1D) else weight, 1)
+
+
+def _elsewhere(module: nn.Module) -> Tensor:
+    """Return the map whose weight is on the disk or another device until it is needed: accelerate knows where."""
+    hook = getattr(module, "_hf_hook", None)
+    weight: Tensor = module.weight.detach()  # type: ignore[operator]
+    for each in getattr(hook, "hooks", [hook]):
+        held = getattr(each, "weights_map", None)
+        if held is not None:
+            with suppress(KeyError):
+                weight = held["weight"].detach()
+    return weight.T if isinstance(module, Conv1D) else weight
 
 
 def _inside(path: str, parent: str) -> bool:

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnwidget.finding.kinds import SCORES, chosen
-from attnwidget.finding.labels import labels
+from attnwidget.finding.corpus_tables import example_rows, score_rows
+from attnwidget.finding.kinds import chosen
 from attnwidget.finding.moments import Moments, Typical
 from attnwidget.finding.table import table
 from attnwidget.finding.tables import label_rows
-from attnwidget.selection import integer
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from attnwidget.finding.scores import StreamScores
     from attnwidget.survey_view import SurveyWidget
@@ -26,7 +25,6 @@ __all__ = ["Survey", "Surveyed"]
 
 # Of a text, so much is kept to be shown; its index tells which it was.
 TEXT_LENGTH = 2000
-_NAMES = tuple(SCORES)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +118,9 @@ class Survey:
         """
         names = chosen(scores)
         streams = list(self.streams) if stream is None else [self._known(stream)]
-        return table(row for one in streams for row in _rows(one, self.streams[one].moments, names))
+        return table(
+            row for one in streams for row in score_rows(one, self.streams[one].moments, names)
+        )
 
     def head_labels(self, *, stream: str | None = None) -> Any:
         """Return the labels that the means give, as `Attention.head_labels`.
@@ -161,33 +161,7 @@ class Survey:
             2
         """
         found = self.streams[self._one(stream)]
-        places = {
-            (number, place): start + place
-            for start, (number, heads) in zip(
-                _starts(found.moments.layers), found.moments.layers, strict=True
-            )
-            for place in range(heads)
-        }
-        wanted = (integer(layer), integer(head))
-        if wanted not in places:
-            message = f"there is no head {head!r} in layer {layer!r}; layers and heads: {list(found.moments.layers)}."
-            raise ValueError(message)
-        if score is None:
-            (own,) = (scores for scores in found.moments.scores() if scores.layer == layer)
-            label = labels(own)[head]
-            if label is None:
-                message = f"layer {layer} head {head} has no label: pass score=, one of {', '.join(SCORES)}."
-                raise ValueError(message)
-            score = label.name
-        at = places[layer, head], _NAMES.index(chosen(score)[0])
-        typical = found.typical
-        return table(
-            {"rank": rank, "index": index, "value": value, "text": self.texts.get(index)}
-            for rank, (index, value) in enumerate(
-                zip(typical.index[at].tolist(), typical.value[at].tolist(), strict=True), start=1
-            )
-            if index >= 0
-        )
+        return table(example_rows(found, self.texts, layer, head, score))
 
     def view(self, model: Any = None, tokenizer: Any = None, **options: Any) -> SurveyWidget:
         """Show the survey in the widget: heads by their mean scores, and the inputs that are most typical of each.
@@ -295,33 +269,3 @@ def _merged(first: Survey, second: Survey) -> Survey:
 
 def _arrays(typical: Typical) -> tuple[Any, Any, Any]:
     return typical.rank, typical.value, typical.index
-
-
-def _starts(layers: Sequence[tuple[int, int]]) -> list[int]:
-    return [sum(heads for _, heads in layers[:place]) for place in range(len(layers))]
-
-
-def _rows(stream: str, moments: Moments, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    spread = moments.spread
-    for start, (layer, heads) in zip(_starts(moments.layers), moments.layers, strict=True):
-        for head in range(heads):
-            for name in names:
-                at = start + head, _NAMES.index(name)
-                count = moments.count[:2, at[0], at[1]]
-                if not count.any():
-                    continue
-                yield {
-                    "stream": stream,
-                    "layer": layer,
-                    "head": head,
-                    "score": name,
-                    "mean": _number(moments.mean[0][at], count[0]),
-                    "spread": _number(spread[0][at], count[0]),
-                    "without_sink": _number(moments.mean[1][at], count[1]),
-                    "without_sink_spread": _number(spread[1][at], count[1]),
-                    "inputs": int(count[0]),
-                }
-
-
-def _number(value: float, count: float) -> float | None:
-    return float(value) if count else None

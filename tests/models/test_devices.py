@@ -41,23 +41,45 @@ def half_on_disk(model: Any, folder: Path) -> Any:
     )
 
 
-@pytest.mark.parametrize("elsewhere", [on_cpu, on_disk, half_on_disk])
+def loaded_in_parts(model: Any, folder: Path) -> Any:
+    model.save_pretrained(folder / "model")
+    parts = {"model.embed_tokens": "cpu", "model.layers.0": "disk", "model.layers.1": "cpu"}
+    parts |= {"model.norm": "cpu", "model.rotary_emb": "cpu", "lm_head": "disk"}
+    return type(model).from_pretrained(
+        folder / "model", device_map=parts, offload_folder=folder, attn_implementation="eager"
+    )
+
+
+def accelerates(model: Any) -> list[tuple[str, Any, Any]]:
+    """Accelerate's hooks, which stand around ``forward``."""
+    names = ("_hf_hook", "forward")
+    return [
+        (path, name, vars(module).get(name))
+        for path, module in model.named_modules()
+        for name in names
+    ]
+
+
+@pytest.mark.parametrize("elsewhere", [on_cpu, on_disk, half_on_disk, loaded_in_parts])
 def test_offloaded_weights(elsewhere: Any, tmp_path: Path) -> None:
     inputs = zoo.inputs_of("llama")
-    expected = own(zoo.build("llama"), inputs)
+    expected, plain = own(zoo.build("llama"), inputs), capture(zoo.build("llama"), inputs)
     model = elsewhere(zoo.build("llama"), tmp_path)
     assert any(parameter.is_meta for parameter in model.parameters())
-    before = hooks(model)
+    before, around = hooks(model), accelerates(model)
     with torch.no_grad():
         off = model(**inputs)
         with recording(model) as attention:
             on = model(**inputs)
+    assert accelerates(model) == around
     assert all(torch.equal(a, b) for a, b in zip(tensors(off), tensors(on), strict=True))
     assert hooks(model) == before
     for found in (attention.attention, capture(model, inputs)):
         compare(found, expected)
         assert {layer.device for layer in found["decoder"]} == {CPU}
         assert found["decoder"][1].value.shape == (2, 7, 8)
+        for layer, other in zip(found["decoder"], plain["decoder"], strict=True):
+            assert torch.equal(layer.value_norms, other.value_norms)
 
 
 @pytest.mark.parametrize("name", ["bloom", "falcon", "gptj"])

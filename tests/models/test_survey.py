@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from models.workers import TEXTS
 
 import attnwidget as aw
 from attnwidget.finding.corpus import Survey
@@ -22,16 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAMES = list(SCORES)
-TEXTS = [
-    "the cat sat on the mat because it was tired",
-    "anna bought apples , pears , bread and milk .",
-    "the dog ran",
-    "rice deep he two rice deep he two rice deep he two",
-    '" the fox sneaked , " said nina . nina said again : " the fox sneaked . "',
-    "the keys near the box are small .",
-    "go : rice deep he . come : he deep rice .",
-    "hello world !",
-]
 
 
 @pytest.fixture(autouse=True)
