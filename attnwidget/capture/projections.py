@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.amp import is_autocast_available
 from transformers.pytorch_utils import Conv1D
 
 from attnwidget.capture.tensors import local_part
@@ -203,7 +204,9 @@ def _norms(layer: Layer, candidate: _Candidate) -> tuple[Tensor | None, str | No
     if weight.shape[1] % width or candidate.first % width:
         return None, _HALVES
     share = layer.num_heads // len(value)
-    with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
+    kind = weight.device.type
+    full = torch.autocast(kind, enabled=False) if is_autocast_available(kind) else nullcontext()
+    with torch.no_grad(), full:
         parts = weight.float().reshape(len(weight), count, -1).movedim(1, 0)
         small = torch.linalg.qr(parts.contiguous(), mode="r").R
         own = value.to(small).repeat_interleave(share, dim=0)[first : first + count]

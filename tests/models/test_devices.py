@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import accelerate
 import numpy as np
 import pytest
 import torch
-from models import others, zoo
+from models import far, others, zoo
 from models.test_untouched import hooks, tensors
 from models.test_wrapped import compare, own
 
@@ -183,3 +184,48 @@ def test_another_thread_is_not_heard_and_that_is_said() -> None:
 
     with pytest.raises(ValueError, match="call the model in the block and in its thread"), recording(model):  # fmt: skip
         elsewhere()
+
+
+def alternating(model: Any) -> dict[str, Any]:
+    """Lay a model's blocks on two devices in turn, and all that is between them on the first."""
+    found: dict[str, Any] = {}
+    whole = set(model._no_split_modules)
+    places = itertools.cycle([far.FIRST, far.SECOND])
+
+    def walk(path: str, module: Any) -> None:
+        if type(module).__name__ in whole:
+            found[path] = next(places)
+        elif not list(module.children()) or list(module.parameters(recurse=False)):
+            found[path] = far.FIRST
+        else:
+            for name, child in module.named_children():
+                walk(f"{path}.{name}".strip("."), child)
+
+    walk("", model)
+    return found
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2", "gpt2", "bert", "vit", "t5-2-4", "whisper"])
+def test_layers_on_two_devices_end_on_the_device_of_the_record(name: str) -> None:
+    inputs = zoo.inputs_of(name)
+    plain = capture(zoo.build(name), inputs)
+    with far.pretending():
+        model = zoo.build(name)
+        accelerate.dispatch_model(
+            model, alternating(model), main_device=far.FIRST, force_hooks=True
+        )
+        before, around = hooks(model), accelerates(model)
+        with torch.no_grad():
+            off = model(**inputs)
+            with recording(model) as attention:
+                on = model(**inputs)
+        assert all(torch.equal(a, b) for a, b in zip(tensors(off), tensors(on), strict=True))
+    assert (hooks(model), accelerates(model)) == (before, around)
+    assert {parameter.device for parameter in model.parameters()} == {far.FIRST, far.SECOND}
+    assert repr(attention) == repr(plain)
+    for name_of, stream in plain.streams.items():
+        for layer, other in zip(attention[name_of], stream, strict=True):
+            assert type(layer.query) is torch.Tensor
+            assert layer.device == layer.value_norms.device == CPU
+            np.testing.assert_array_equal(layer.weights(), other.weights())
+            np.testing.assert_allclose(layer.value_norms, other.value_norms, rtol=1e-6)
