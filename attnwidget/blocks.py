@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BAND_WEIGHTS", "answer", "requests_for_head", "work"]
 
-# Weights per band of query rows; `bandRows` in js/src/data/store.ts asks in the same bands.
-BAND_WEIGHTS = 1 << 20
+# Weights per band of query rows; `bandRows` in js/src/data/store.ts asks in the same bands. 64 kB of float32: a window
+# onto a head takes a few, and what is not in it does not travel.
+BAND_WEIGHTS = 1 << 14
 
 _BY_QUERY = {"weights": "weights", "scores": "scores", "bias": "bias_block"}
 # Measures that are no shares: they have no upper bound.

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import numpy as np
 import traitlets
 
-from attnwidget.describe import (
-    LARGEST_THUMBNAIL,
-    OVERVIEW_BYTES,
-    SINK_SHARE,
-    SMALLEST_THUMBNAIL,
-    described_layer,
-    described_position,
-)
+from attnwidget.describe import described_layer, described_position
 from attnwidget.drawn import Rollouts
 from attnwidget.finding.kinds import Score
 from attnwidget.finding.measures import missing
@@ -25,6 +17,7 @@ from attnwidget.heads import HeadNumbers
 from attnwidget.pairing import REASON, PairedLayer, only_in, paired
 from attnwidget.pooling import OVERVIEW_EXACT_ROWS
 from attnwidget.protocol.codec import encode, shade
+from attnwidget.thumbnails import SINK_SHARE, thumbnail_size
 from attnwidget.traits import SelectionError
 from attnwidget.widget import AttentionWidget
 
@@ -153,9 +146,7 @@ class ComparisonWidget(AttentionWidget):
 
 def describe_pair(comparison: Comparison, attention: Attention) -> tuple[dict[str, Any], bytes]:
     """Return the meta of two records on common axes (see ``Meta`` in the schema), and thumbnails of ``|b − a|``."""
-    num_heads = sum(layer.num_heads for stream in attention.streams.values() for layer in stream)
-    size = math.isqrt(OVERVIEW_BYTES // num_heads)
-    size = max(SMALLEST_THUMBNAIL, min(LARGEST_THUMBNAIL, size))
+    size = thumbnail_size(attention)
     streams: list[dict[str, Any]] = []
     positions: list[list[dict[str, Any]]] = []
     chunks: list[bytes] = []

@@ -6,15 +6,14 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from attnwidget.finding.facts import Facts
 from attnwidget.finding.kinds import SCORES
 from attnwidget.finding.measures import missing
 from attnwidget.finding.rollout import rollout_missing
-from attnwidget.protocol.codec import shade
+from attnwidget.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from attnwidget.attention import Attention, Stream
@@ -30,21 +29,21 @@ __all__ = [
     "num_steps",
 ]
 
-# All thumbnails together: small enough to come with the first message.
-OVERVIEW_BYTES = 1_300_000
-# As many cells as the model view gives a head's thumbnail in a wide notebook, on a screen of one and a half pixels to
-# the CSS pixel.
-LARGEST_THUMBNAIL = 48
-SMALLEST_THUMBNAIL = 8
-# A first position with more than this share of all weight is worth offering to set aside.
-SINK_SHARE = 0.25
 
-
-def describe(attention: Attention) -> tuple[dict[str, Any], bytes]:
+def describe(
+    attention: Attention, thumbnails: Thumbnails | None = None
+) -> tuple[dict[str, Any], bytes]:
     """Return a record's meta (see ``Meta`` in the schema) and the bytes of its thumbnails.
 
-    Every head of a stream gets a thumbnail of the same size, uint8 holding ``255 * sqrt(weight)``, max-pooled.
+    Every head of a stream gets a thumbnail of the same size, uint8 holding ``255 * sqrt(weight)``, max-pooled. Where
+    they take long, none of them is among the bytes, and the meta says that they come later.
+
+    Args:
+        attention: The record.
+        thumbnails: Makes the thumbnails.
     """
+    thumbnails = thumbnails or Thumbnails(attention)
+    later = thumbnails.later
     positions: list[list[dict[str, Any]]] = []
     seen: dict[int, int] = {}
 
@@ -57,13 +56,10 @@ def describe(attention: Attention) -> tuple[dict[str, Any], bytes]:
                 positions.append(listed)
         return seen[id(axis)]
 
-    num_heads = sum(layer.num_heads for stream in attention.streams.values() for layer in stream)
-    size = max(SMALLEST_THUMBNAIL, min(LARGEST_THUMBNAIL, math.isqrt(OVERVIEW_BYTES // num_heads)))
     streams, chunks, offset = [], [], 0
     for stream in attention.streams.values():
-        surveys = [layer.survey(size) for layer in stream]
-        thumbnails = np.concatenate([shade(pooled) for pooled, _, _ in surveys])
-        share = float(np.mean(np.concatenate([first_key for _, _, first_key in surveys])))
+        pictures, data = ({}, b"") if later else thumbnails.stream(stream)
+        rows, columns = thumbnails.shape(stream)
         first = next(iter(stream))
         meta: dict[str, Any] = {
             "name": stream.name,
@@ -72,11 +68,12 @@ def describe(attention: Attention) -> tuple[dict[str, Any], bytes]:
             "key_positions": place(stream.key_positions),
             "overview": {
                 "offset": offset,
-                "rows": thumbnails.shape[1],
-                "columns": thumbnails.shape[2],
+                "rows": rows,
+                "columns": columns,
                 "sampled": first.overview_is_sample,
+                **({"later": True} if later else {}),
             },
-            "top": np.concatenate([top for _, top, _ in surveys]).ravel().tolist(),
+            **pictures,
         }
         unrolled = rollout_missing(stream)
         if unrolled is not None:
@@ -87,11 +84,9 @@ def describe(attention: Attention) -> tuple[dict[str, Any], bytes]:
         absent = Facts.of(stream).absent
         if absent:
             meta["absent"] = absent
-        if share > SINK_SHARE and first.n_key > 2:
-            meta["sink"] = {"share": round(share, 4)}
         streams.append(meta)
-        chunks.append(thumbnails.tobytes())
-        offset += thumbnails.size
+        chunks.append(data)
+        offset += len(data)
     model = attention.model_name
     described = {"version": 1, "model": model, "positions": positions, "streams": streams}
     described["media"] = _media(attention)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.protocol.codec import inline
 from attnwidget.sizes import shown_bytes
-from attnwidget.snapshot import fill, shrink, whole_head, without_record
+from attnwidget.snapshot import LARGEST_PAGE, fill, shrink, whole_head, without_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +24,6 @@ __all__ = ["FROZEN_BYTES", "frame", "page", "page_within"]
 
 # What a saved page holds unless told otherwise; about what a mail attachment may weigh.
 PAGE_BYTES = 5_000_000
-# What it may hold when the selected head alone is larger: about 1,500 tokens, and what a browser opens in seconds.
-LARGEST_PAGE = 32_000_000
 # What freezing adds to a notebook: below 1 MB with what the notebook says around it.
 FROZEN_BYTES = 950_000
 # Of what the bundle leaves of a budget, the thumbnails may take this share.

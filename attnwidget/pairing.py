@@ -116,11 +116,13 @@ class PairedLayer:
             return self._tile(side, request, measure, rollouts)
         if what in {"weights", "rollout"}:
             start, stop = request["queries"]
-            kind = "rollout" if what == "rollout" else "weights"
-            return side.rows([head], range(start, stop), kind, rollouts)
-        message = (
-            f"of two records there are weights, rollout, lengths, tile and overview, got {what!r}."
-        )
+            return side.rows([head], range(start, stop), what, rollouts)
+        if what == "column":
+            start, stop = request["keys"]
+            some = replace(side, keys=side.keys[start:stop])
+            column: Numbers = some.rows([head], range(self.n_query), measure, rollouts)[0]
+            return column
+        message = f"of two records there are weights, column, rollout, lengths, tile and overview, got {what!r}."
         raise ValueError(message)
 
     def requests(self, head: int, rows: int) -> Iterator[dict[str, Any]]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from attnwidget.jobs import Jobs
     from attnwidget.protocol.codec import Block
     from attnwidget.slices import Slices
+    from attnwidget.thumbnails import Thumbnails
 
 __all__ = ["Saving"]
 
@@ -39,6 +40,7 @@ class Saving:
         _attention: Attention
         _heads: HeadNumbers
         _jobs: Jobs
+        _thumbnails: Thumbnails | None
         _saving: dict[str, Path]
         _screen: dict[str, Any] | None
         meta: dict[str, Any]
@@ -175,11 +177,14 @@ class Saving:
 
     def _page(self, budget: int | None = None, *, framed: bool = False) -> str:
         """Return the widget as one page that needs no kernel, of at most ``budget`` bytes."""
+        snapshot, overview = self._snapshot(), self.overview
+        if self._thumbnails is not None:
+            snapshot["meta"], overview = self._thumbnails.complete(self.meta, overview)
         return page_within(
             self._attention,
             self._heads,
-            self._snapshot(),
-            self.overview,
+            snapshot,
+            overview,
             static_text("widget.js"),
             title=repr(self),
             budget=budget,

@@ -29,23 +29,29 @@ from attnwidget.protocol.codec import decode, deflate, encode, shade
 from attnwidget.tiles import top_level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from attnwidget.attention import Attention
     from attnwidget.heads import HeadNumbers
     from attnwidget.layer import Layer
 
-__all__ = ["Filling", "fill", "shrink", "whole_head", "without_record"]
+    Maker = Callable[[Attention, Layer, int], list[dict[str, Any]]]
+
+__all__ = ["LARGEST_PAGE", "Filling", "fill", "shrink", "whole_head", "without_record"]
 
 logger = logging.getLogger(__name__)
 
 # A stored block's request and header, once they are compressed with all the others.
-OVERHEAD = 60
+OVERHEAD = 80
 # What a second compression adds to base64 of bytes that are compressed already, in base64 again.
-TWICE = 1.01
+TWICE = 1.012
 # Up to this many weights a heat map is drawn from a head's rows, beyond from tiles; `WHOLE` in js/src/views/map-source.ts.
 LARGEST_MAP = 1 << 20
+# What a page may hold when the selected head alone is larger: about 1,500 tokens, and what a browser opens in seconds.
+LARGEST_PAGE = 32_000_000
 THUMBNAIL_SIZES = (48, 32, 24, 16, 12, 8)
+# Weights are not compressed to less than this, in characters each: what cannot fit is not made.
+LEAST_CHARACTERS = 1 / 16
 
 
 @dataclass(slots=True)
@@ -84,6 +90,12 @@ class Filling:
         self.spent += more
         return True
 
+    def offer(self, attention: Attention, layer: Layer, head: int, make: Maker) -> bool:
+        """Make the blocks of a head and take them, if they may fit; tell whether they did."""
+        return _may_fit(layer, self.budget) and self.take(
+            _where(layer, head), make(attention, layer, head)
+        )
+
 
 def fill(
     attention: Attention,
@@ -114,22 +126,25 @@ def fill(
         filling.take((state["stream"], -1, number), blocks)
     order = _order(attention, state, meta)
     first = _where(*order[0])
-    filling.take(first, _whole(attention, *order[0]))
+    filling.offer(attention, *order[0], _whole)
     for block in shared:
         filling.share(block)
     for layer, head in order:
         if _where(layer, head) in filling.heads:
             continue  # shades never take the place of numbers
-        if not filling.take(_where(layer, head), _shades(attention, layer, head)):
+        if not filling.offer(attention, layer, head, _shades):
             # Of a long head at least its map.
             filling.take(_where(layer, head), _map(attention, layer, head))
             break
     for layer, head in order:
-        if _where(layer, head) != first and not filling.take(
-            _where(layer, head), _whole(attention, layer, head)
-        ):
+        if _where(layer, head) != first and not filling.offer(attention, layer, head, _whole):
             break
     return filling
+
+
+def _may_fit(layer: Layer, budget: float) -> bool:
+    """Tell whether it is worth making a head's blocks to see whether they fit."""
+    return layer.n_query * layer.n_key * LEAST_CHARACTERS <= budget
 
 
 def without_record(meta: Mapping[str, Any]) -> bool:
@@ -138,8 +153,10 @@ def without_record(meta: Mapping[str, Any]) -> bool:
 
 
 def whole_head(attention: Attention, state: Mapping[str, Any]) -> float:
-    """Return the characters that the first selected head takes, whole and float32."""
+    """Return the characters that the first selected head takes, whole and float32, as far as a page may hold them."""
     layer = attention[state["stream"]][state["layer"]]
+    if not _may_fit(layer, LARGEST_PAGE):
+        return LARGEST_PAGE
     return _weight(_whole(attention, layer, state["heads"][0]))
 
 

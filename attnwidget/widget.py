@@ -20,6 +20,7 @@ from attnwidget.jobs import Jobs, text_of
 from attnwidget.saving import Saving
 from attnwidget.scoring import Scoring
 from attnwidget.static_files import front_end
+from attnwidget.thumbnails import OVERVIEW_KINDS, Thumbnails
 from attnwidget.traits import (
     STATE,
     HeadList,
@@ -160,6 +161,8 @@ class AttentionWidget(Freezing, Saving, Scoring, Filters, anywidget.AnyWidget):
     meta = traitlets.Dict().tag(sync=True)
     overview = traitlets.Bytes().tag(sync=True)
     media = traitlets.Bytes().tag(sync=True)
+    # None where there is no single record.
+    _thumbnails: Thumbnails | None = None
     _screen = traitlets.Dict(None, allow_none=True).tag(sync=True)
     _own_layout: Any = None
 
@@ -199,7 +202,8 @@ class AttentionWidget(Freezing, Saving, Scoring, Filters, anywidget.AnyWidget):
         return HeadNumbers(attention)
 
     def _described(self, attention: Attention) -> tuple[dict[str, Any], bytes]:
-        return describe(attention)
+        self._thumbnails = Thumbnails(attention)
+        return describe(attention, self._thumbnails)
 
     def open(self) -> None:
         """Connect to the browser; a frozen view never does, so that nothing of it stays in the notebook's metadata."""
@@ -317,6 +321,8 @@ class AttentionWidget(Freezing, Saving, Scoring, Filters, anywidget.AnyWidget):
     def _work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
         if request["what"] in HEAD_KINDS:
             return self._heads.work(request)
+        if request["what"] in OVERVIEW_KINDS and self._thumbnails is not None:
+            return self._thumbnails.work(request)
         return work(self._attention, request, self._rollouts)
 
     @command

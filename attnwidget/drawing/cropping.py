@@ -152,11 +152,12 @@ def cropped_answer(
     if what in HEAD_KINDS and what != "ranking":
         return whole(request)
     if what == "column":
-        first, stop = request["keys"]
-        weights = attention[request["stream"]][request["layer"]].weights(
-            head=request["head"], queries=crop.queries, keys=crop.keys[first:stop]
-        )
-        return encode(weights)
+        # One by one: between two of them may lie all the others.
+        found = [
+            decode(*whole({**request, "keys": [key, key + 1]}))[list(crop.queries)]
+            for key in keys[slice(*request["keys"])]
+        ]
+        return encode(np.concatenate(found, axis=1))
     if what == "mean":
         layer = attention[request["stream"]][request["layer"]]
         weights = layer.weights(head=request["head"], queries=crop.queries, keys=crop.keys)

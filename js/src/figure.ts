@@ -31,7 +31,8 @@ export function render(job: string): string {
     if (block.data !== undefined) store.put(request, decodeBlock(block, decodeBase64(block.data)));
   }
   const media = decodeBase64(snapshot.media ?? "");
-  const maker = new SceneMaker(snapshot.meta, decodeBase64(snapshot.overview), store, media);
+  const overview = decodeBase64(snapshot.overview);
+  const maker = new SceneMaker(snapshot.meta, overview, store, media, true);
   const screen = snapshot.screen ?? DEFAULT_SCREEN;
   const usual = defaultOptions(snapshot.meta);
   const options = {
@@ -46,5 +47,6 @@ export function render(job: string): string {
   const scene = maker.make(fromTraits(snapshot.state), null, options, dark);
   const { width, scroll } = screen;
   const svg = composeSvg(scene, { width, scroll, ...(figure ? { figure } : {}) });
+  maker.end(scene);
   return JSON.stringify({ svg, missing: store.missing } satisfies Rendered);
 }

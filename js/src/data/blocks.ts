@@ -51,6 +51,8 @@ export interface Rows {
   readonly numQueries: number;
   readonly numKeys: number;
   row(query: number): Float32Array | null;
+  /** What every query gives one key; null until it has come. Absent where only rows can be had. */
+  column?(key: number): Float32Array | null;
   /** Whether a row is here, for rows that have to be made first. */
   has?(query: number): boolean;
   /** How many of them are shown, where a generation is shown as it came about. */

@@ -1,5 +1,6 @@
 import type { LayerMeta, Measure, StreamMeta } from "../protocol/generated.js";
 import type { Blocks, Rows } from "./blocks.js";
+import { columnOf } from "./columns.js";
 
 /** Why a layer has no such measure; null where it has. */
 export function whyMissing(
@@ -17,7 +18,7 @@ export function whyMissing(
 }
 
 function refused({ numQueries, numKeys }: Rows, error: string): Rows {
-  return { numQueries, numKeys, error, row: () => null };
+  return { numQueries, numKeys, error, row: () => null, column: () => null };
 }
 
 /** Rows of weights, each weight times the length of what its key brings along. */
@@ -33,6 +34,10 @@ function scaledRows(rows: Rows, lengths: () => Float32Array | null, failed: () =
     },
     get error() {
       return failed() ?? rows.error;
+    },
+    column(key: number) {
+      const [weights, factors] = [rows.column?.(key), lengths()];
+      return weights && factors ? weights.map((weight) => weight * (factors[key] as number)) : null;
     },
     has: (query: number) => lengths() !== null && (rows.has?.(query) ?? rows.row(query) !== null),
     row(query: number) {
@@ -69,26 +74,28 @@ export function measuredBlocks(
     return {
       ...blocks,
       weights: rows,
+      column: columnOf(rows),
       tile: (layer, _head, level, place, as, when) =>
         missing(layer) === null
           ? blocks.tile(layer, 0, level, place, { ...as, measure }, when)
           : null,
       mean: (layer) => meanOf(rows(layer), count),
-      column: (layer, _head, key) => columnOf(rows(layer), key),
       error: (what, layer) =>
         missing(layer) ?? blocks.error(what === "weights" ? "rollout" : what, layer, 0),
     };
   }
   const lengths = (layer: number, head: number) => blocks.lengths(measure, layer, head);
+  const weights: Blocks["weights"] = (layer, head) => {
+    const why = missing(layer);
+    const rows = blocks.weights(layer, head);
+    if (why !== null) return refused(rows, why);
+    const failed = () => blocks.error("lengths", layer, head);
+    return scaledRows(rows, () => lengths(layer, head), failed);
+  };
   return {
     ...blocks,
-    weights: (layer, head) => {
-      const why = missing(layer);
-      const rows = blocks.weights(layer, head);
-      if (why !== null) return refused(rows, why);
-      const failed = () => blocks.error("lengths", layer, head);
-      return scaledRows(rows, () => lengths(layer, head), failed);
-    },
+    weights,
+    column: columnOf(weights),
     tile: (layer, head, level, place, as, when) =>
       missing(layer) === null
         ? blocks.tile(layer, head, level, place, { ...as, measure }, when)
@@ -98,27 +105,9 @@ export function measuredBlocks(
       const [mean, factors] = [blocks.mean(layer, head), lengths(layer, head)];
       return mean && factors && mean.map((weight, key) => weight * (factors[key] as number));
     },
-    column: (layer, head, key) => {
-      if (missing(layer) !== null) return null;
-      const [column, factors] = [blocks.column(layer, head, key), lengths(layer, head)];
-      return column && factors && column.map((weight) => weight * (factors[key] as number));
-    },
     error: (what, layer, head) =>
       missing(layer) ?? blocks.error("lengths", layer, head) ?? blocks.error(what, layer, head),
   };
-}
-
-/** What every query gives one key, once all rows are here. */
-export function columnOf(rows: Rows, key: number): Float32Array | null {
-  const column = new Float32Array(rows.numQueries);
-  let whole = true;
-  for (let query = 0; query < column.length; query++) {
-    // Every row is read, whatever is missing: reading is what asks for it.
-    const row = rows.row(query);
-    if (row) column[query] = row[key] as number;
-    else whole = false;
-  }
-  return whole ? column : null;
 }
 
 /** Mean of all rows, once they are here. */

@@ -42,6 +42,7 @@ function read(recorded: Thumbnails, drawing: Drawing, blocks: Blocks) {
     }
     for (let n = 0; n < layer.num_heads; n++) {
       const thumbnail = measure === "weights" ? recorded.get(layer.layer, n) : null;
+      if (measure === "weights" && !thumbnail) waiting++;
       heads.push(thumbnail ? weightsOf(thumbnail) : found && head(found, n));
     }
   }

@@ -13,8 +13,8 @@ export type { Result, Unfinished } from "./blocks.js";
 /** How blocks are had: from a live kernel, from a snapshot, or not at all (a list of wants). */
 export type Fetch = (requests: readonly Request[]) => Promise<readonly (Result | Unfinished)[]>;
 
-/** Weights per band of query rows: 4 MiB of float32, so that one message stays far below 8 MiB. */
-const BAND_WEIGHTS = 1 << 20;
+/** Weights per band of query rows, or of key columns; `BAND_WEIGHTS` in attnwidget/blocks.py. */
+const BAND_WEIGHTS = 1 << 14;
 /** Batches under way at once: one being computed, one on the wire. */
 const IN_FLIGHT = 2;
 const BATCH_BYTES = 6 << 20;
@@ -37,12 +37,9 @@ export function requestKey(request: Request): string {
   return `${what}/${stream}/${layer}/${head}/${place}${span}/${size ?? ""}${as}`;
 }
 
-/** Of a long input, of which a few rows are read here and there: 256 KiB. */
-const FEW_WEIGHTS = 1 << 16;
-
-export function bandRows(numKeys: number, numQueries = 0): number {
-  const most = numQueries * numKeys > BAND_WEIGHTS ? FEW_WEIGHTS : BAND_WEIGHTS;
-  return Math.max(1, Math.floor(most / Math.max(1, numKeys)));
+/** How many rows of so many weights travel together. */
+export function bandRows(length: number): number {
+  return Math.max(1, Math.floor(BAND_WEIGHTS / Math.max(1, length)));
 }
 
 interface Want {
@@ -84,7 +81,7 @@ export class BlockStore {
   /** What this frame would have once all it wants is here. */
   private later = new Map<string, Request>();
   /** Read in this frame: never evicted, or a frame larger than the budget would fetch for ever. */
-  private used = new Set<string>();
+  private used = new Map<string, Request>();
   /** What came in slices, and how much of it has. */
   private readonly slow = new Map<string, { readonly kind: Kind; part: number }>();
   /** What the reader wanted no more of. */
@@ -103,7 +100,7 @@ export class BlockStore {
 
   /** What went wrong in what the frame shows; what was only fetched ahead is nobody's loss yet. */
   get failed(): string | null {
-    for (const key of this.used) {
+    for (const key of this.used.keys()) {
       const result = this.ready.get(key);
       if (result && "error" in result) return result.error;
     }
@@ -112,7 +109,7 @@ export class BlockStore {
 
   /** Whether weights that the frame shows came in shades: the numbers beside them are rounded. */
   get rounded(): boolean {
-    for (const key of this.used) {
+    for (const key of this.used.keys()) {
       const result = this.ready.get(key);
       if (READ.test(key) && result && "rounded" in result) return true;
     }
@@ -122,8 +119,13 @@ export class BlockStore {
   /** How many blocks the present frame still waits for; what is fetched ahead does not count. */
   get pending(): number {
     let count = 0;
-    for (const key of this.used) if (!this.ready.has(key) && !this.stopped.has(key)) count++;
+    for (const key of this.used.keys()) if (!this.ready.has(key) && !this.stopped.has(key)) count++;
     return count;
+  }
+
+  /** What the frame drawn last was drawn from. */
+  get read(): readonly Request[] {
+    return [...this.used.values()];
   }
 
   /** What the frame drawn last could not be drawn without. */
@@ -148,7 +150,7 @@ export class BlockStore {
   stop(): boolean {
     const progress = this.progress("blocks", "heads", "thumbnails");
     if (!progress || progress.stopped) return false;
-    for (const key of this.used) if (!this.ready.has(key)) this.stopped.add(key);
+    for (const key of this.used.keys()) if (!this.ready.has(key)) this.stopped.add(key);
     for (const key of this.stopped) this.wants.delete(key);
     this.onArrival();
     return true;
@@ -167,7 +169,7 @@ export class BlockStore {
   /** The block, or null while it is not here; asking makes it wanted. */
   get(request: Request, bytes = 1 << 16): Result | null {
     const key = requestKey(request);
-    this.used.add(key);
+    this.used.set(key, request);
     const known = this.ready.get(key);
     if (known) {
       // Reinserting keeps the map in order of use: the budget evicts from the front.
@@ -180,10 +182,10 @@ export class BlockStore {
   }
 
   /** The block if it is here: nothing waits for it. */
-  peek(request: Request, when: When): Result | null {
+  peek(request: Request, when: When = "here"): Result | null {
     const key = requestKey(request);
     const known = this.ready.get(key);
-    if (known) this.used.add(key);
+    if (known) this.used.set(key, request);
     else if (when === "later" && !this.flying.has(key)) this.later.set(key, request);
     return known ?? null;
   }
@@ -192,7 +194,7 @@ export class BlockStore {
   begin(): void {
     this.wants = new Map();
     this.later = new Map();
-    this.used = new Set();
+    this.used = new Map();
   }
 
   /** End a frame: send what it wanted and does not have, as few batches as fit. */
@@ -310,8 +312,9 @@ export class BlockStore {
     };
     const rows = (what: BlockRequest["what"]) => (layer: number, head: number) =>
       new BandedRows(this, { what, stream: name, layer, head, ...of }, sizes);
+    const weights = rows("weights");
     return {
-      weights: rows("weights"),
+      weights,
       scores: rows("scores"),
       bias: rows("bias"),
       vectors: (what, layer, head) => matrix({ what, stream: name, layer, head }),
@@ -329,9 +332,7 @@ export class BlockStore {
           },
           when,
         ),
-      column: (layer, head, key) =>
-        matrix({ what: "column", stream: name, layer, head, keys: [key, key + 1], ...of })?.data ??
-        null,
+      column: (layer, head, key) => weights(layer, head).column(key),
       lengths: (measure, layer, head) =>
         matrix({ what: "lengths", stream: name, layer, head, measure, ...of })?.row(0) ?? null,
       rollout: (layer) => rows("rollout")(layer, 0),
@@ -361,10 +362,20 @@ export class BlockStore {
   }
 }
 
+/** One column of a matrix that lies row by row. */
+function every(data: Float32Array, column: number, columns: number): Float32Array {
+  const found = new Float32Array(data.length / columns);
+  for (let row = 0; row < found.length; row++) {
+    found[row] = data[row * columns + column] as number;
+  }
+  return found;
+}
+
 class BandedRows implements Rows {
   readonly numQueries: number;
   readonly numKeys: number;
   private message: string | null = null;
+  private asked = 0;
   private readonly bands = new Map<number, Float32Array>();
 
   constructor(
@@ -377,12 +388,34 @@ class BandedRows implements Rows {
   }
 
   get error(): string | null {
-    if (this.message === null) this.row(0);
+    if (this.message === null) this.row(this.asked);
     return this.message;
   }
 
+  column(key: number): Float32Array | null {
+    const { numQueries, numKeys, request } = this;
+    if (numQueries <= bandRows(numKeys)) return this.columnOfBand(key);
+    const perBand = bandRows(numQueries);
+    const start = Math.floor(key / perBand) * perBand;
+    const stop = Math.min(numKeys, start + perBand);
+    const { what, ...where } = request;
+    const as = what === "rollout" ? ({ measure: "rollout" } as const) : {};
+    const asked = { ...where, ...as, what: "column" as const, keys: [start, stop] };
+    const result = this.store.get(asked, 4 * (stop - start) * numQueries);
+    if (!result || "error" in result) return null;
+    return every(result.data, key - start, stop - start);
+  }
+
+  /** Of a head that came whole: hovering over a small head asks the kernel for nothing. */
+  private columnOfBand(key: number): Float32Array | null {
+    if (!this.row(0)) return null;
+    const band = this.bands.get(0);
+    return band ? every(band, key, this.numKeys) : null;
+  }
+
   row(query: number): Float32Array | null {
-    const perBand = bandRows(this.numKeys, this.numQueries);
+    this.asked = query;
+    const perBand = bandRows(this.numKeys);
     const start = Math.floor(query / perBand) * perBand;
     let band = this.bands.get(start);
     if (!band) {

@@ -1,4 +1,5 @@
 import type { StreamMeta } from "../protocol/generated.js";
+import type { LaterThumbnails } from "./later.js";
 
 /** One head max-pooled, uint8 holding 255·√weight; row = query. */
 export interface Thumbnail {
@@ -27,6 +28,8 @@ export class Thumbnails {
     private readonly ofQueries = numQueries,
     /** The value of the darkest shade, and what is to be said about them. */
     readonly about: { readonly scale: number; readonly notes: readonly string[] } = PLAIN,
+    /** Where they come from when they were not among the first things sent. */
+    private readonly later: LaterThumbnails | null = null,
   ) {
     let index = 0;
     for (const layer of stream.layers) {
@@ -54,6 +57,7 @@ export class Thumbnails {
 
   /** Null while it has not come. Once more have come these are other thumbnails: pictures are kept by them. */
   get(layer: number, head: number): Thumbnail | null {
+    if (this.later && !this.later.has(layer)) return null;
     const { offset, rows, columns } = this.stream.overview;
     const start = offset + this.index(layer, head) * rows * columns;
     const data = this.bytes.subarray(start, start + rows * columns);
@@ -63,10 +67,15 @@ export class Thumbnails {
 
   /** The head's strongest link, or null when the meta has none. */
   top(layer: number, head: number): Link | null {
-    const start = 3 * this.index(layer, head);
+    const link = this.later
+      ? this.later.link(layer, head)
+      : this.topOf(3 * this.index(layer, head));
+    return link && this.part < 1 && link.query >= this.numQueries ? null : link;
+  }
+
+  private topOf(start: number): Link | null {
     const [query, key, weight] = this.stream.top?.slice(start, start + 3) ?? [];
     if (query === undefined || key === undefined || weight === undefined) return null;
-    if (this.part < 1 && query >= this.numQueries) return null;
     return { query, key, weight };
   }
 }

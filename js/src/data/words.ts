@@ -1,5 +1,6 @@
 import type { Position } from "../protocol/generated.js";
 import type { Rows } from "./blocks.js";
+import { columnSum } from "./columns.js";
 
 /** The pieces of an axis put together to words; the same rule as `word_numbers` in Python. */
 export interface Words {
@@ -83,6 +84,14 @@ export function wordRows(rows: Rows, queries: Words | null, keys: Words | null):
       return rows.error;
     },
     has: (word) => piecesOf(word).every((piece) => rows.has?.(piece) ?? rows.row(piece) !== null),
+    column(word) {
+      const all = columnSum(rows, keys ? (keys.pieces[word] ?? []) : [word]);
+      if (!queries || !all) return all;
+      return Float32Array.from(queries.pieces, (_, query) => {
+        const group = piecesOf(query);
+        return group.reduce((total, piece) => total + (all[piece] as number), 0) / group.length;
+      });
+    },
     row(word) {
       const ready = made.get(word);
       if (ready) return ready;
@@ -100,27 +109,6 @@ export function wordRows(rows: Rows, queries: Words | null, keys: Words | null):
       return row;
     },
   };
-}
-
-/**
- * What every word gives one key: the sum of the columns of its pieces, the mean over those of a query;
- * null while one is missing. Of a word that is half generated, the pieces among the first `there`.
- */
-export function wordColumn(
-  columns: readonly (Float32Array | null)[],
-  queries: Words | null,
-  there: number,
-): Float32Array | null {
-  const [first] = columns;
-  if (!first || columns.includes(null)) return null;
-  const of = (piece: number) =>
-    columns.reduce((sum, column) => sum + (column?.[piece] as number), 0);
-  if (!queries) return first.map((_, piece) => of(piece));
-  return Float32Array.from(queries.pieces, (group) => {
-    const shown = group.filter((piece) => piece < there);
-    const counted = shown.length > 0 ? shown : group;
-    return counted.reduce((sum, piece) => sum + of(piece), 0) / counted.length;
-  });
 }
 
 /** How many words have a piece among the first `count`. */

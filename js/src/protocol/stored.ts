@@ -5,7 +5,7 @@ import { type Decoded, decodeBase64, decodeBlock } from "./decode.js";
 import type { Block, BlockRequest, Request, Snapshot } from "./generated.js";
 
 /** Blocks that were decoded last: several requests of a frame are answered from the same one. */
-const KEPT = 4;
+const KEPT = 64;
 
 interface Band {
   readonly start: number;
@@ -121,9 +121,10 @@ export class StoredBlocks {
 
   /** A column of a head, or the mean of its rows: both are read from all rows. */
   private async summed(request: BlockRequest): Promise<Result | null> {
-    const { what, stream, layer, head, side, keys: [first = 0, last = 0] = [] } = request;
+    const { what, stream, layer, head, side, measure, keys: [first = 0, last = 0] = [] } = request;
     const of = side ? { side } : {};
-    const asked = { what: "weights", stream, layer, head, ...of } as const;
+    const rows = measure === "rollout" ? measure : "weights";
+    const asked = { what: rows, stream, layer, head, ...of } as const;
     const found = await this.rowsOf(asked);
     if (!found) return null;
     const { parts, one, rows: queries, columns: numKeys } = found;

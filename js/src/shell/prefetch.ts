@@ -1,28 +1,36 @@
-import { bandRows } from "../data/store.js";
-import type { Request } from "../protocol/generated.js";
+import type { BlockRequest, Request } from "../protocol/generated.js";
 import type { Scene } from "../views/view.js";
 
-/** Fetching ahead moves at most this much: what is asked for next should not wait behind it. */
-const MOST_BYTES = 4 << 20;
+/** Fetching ahead moves at most so many blocks of 64 kB: what is asked for next should not wait behind it. */
+const MOST_BLOCKS = 48;
+/** Tiles above this level are pooled from so much of a head that making them ahead takes too long. */
+const MOST_LEVEL = 1;
+const AHEAD = ["weights", "rollout", "lengths", "tile"] as const;
 
-/** What the next press of an arrow key will need: the same heads one layer up and down. */
-export function neighbours(scene: Scene): readonly Request[] {
-  const { stream, state, layer, queries, keys } = scene.plain ?? scene;
-  if (state.measure === "rollout" || scene.sides) return [];
-  const bytes = 2 * 4 * queries.length * keys.length * state.heads.length;
-  if (queries.length > bandRows(keys.length) || bytes > MOST_BYTES) return [];
+function isAhead(request: Request): request is BlockRequest {
+  if (!("layer" in request) || (request.level ?? 0) > MOST_LEVEL) return false;
+  return AHEAD.some((what) => what === request.what);
+}
+
+/**
+ * What the next press of an arrow key will need: what the selected heads were drawn from, one layer up
+ * and down, and of a head alone those beside it.
+ */
+export function neighbours(scene: Scene, read: readonly Request[]): readonly Request[] {
+  const { stream, state, layer } = scene.plain ?? scene;
+  const shown = read.filter(isAhead).filter((request) => request.layer === layer.layer);
   const at = stream.layers.indexOf(layer);
-  return [stream.layers[at + 1], stream.layers[at - 1]].flatMap((other) =>
+  const layers = [stream.layers[at + 1], stream.layers[at - 1]].flatMap((other) =>
     other
-      ? state.heads
-          .filter((head) => head < other.num_heads)
-          .map((head) => ({
-            what: "weights" as const,
-            stream: stream.name,
-            layer: other.layer,
-            head,
-            queries: [0, queries.length],
-          }))
+      ? shown
+          .filter(({ head }) => head < other.num_heads)
+          .map((request) => ({ ...request, layer: other.layer }))
       : [],
   );
+  const [head = 0] = state.heads;
+  const alone = state.heads.length === 1 && state.measure !== "rollout";
+  const heads = (alone ? [head + 1, head - 1] : [])
+    .filter((other) => other >= 0 && other < layer.num_heads)
+    .flatMap((other) => shown.map((request) => ({ ...request, head: other })));
+  return [...layers, ...heads].slice(0, MOST_BLOCKS);
 }

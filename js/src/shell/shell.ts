@@ -196,9 +196,10 @@ export class Shell {
     this.arrange(scene, layoutViews(scene, width));
     for (const [, panel] of this.panels) panel.paint(scene);
     this.reveal(scene);
+    this.maker.end(scene);
     this.renderFoot();
     this.store.flush();
-    if (this.store.pending === 0) this.store.prefetch(neighbours(scene));
+    if (this.store.pending === 0) this.store.prefetch(neighbours(scene, this.store.read));
     this.root.dataset.painted = String(++this.painted);
     this.root.dataset.pending = String(this.store.pending);
     this.reportScreen(width);

@@ -64,7 +64,7 @@ export function statusText(scene: Scene): string {
       ? headSeries(scene, { isolate: false }).find((e) => e.head === head)
       : null;
     const columns = readsColumns(scene);
-    const weight = series && columns ? columnWeight(scene, series, q, k) : null;
+    const weight = series && columns ? columnWeight(series, q, k) : null;
     if (weight !== null) text += ` ${formatWeight(weight)}`;
     const row = series && !columns ? meanRow(series.rows, q) : null;
     if (row) {

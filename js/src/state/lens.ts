@@ -1,6 +1,7 @@
 import type { Blocks } from "../data/blocks.js";
+import { columnOf } from "../data/columns.js";
 import { meanOf, measuredBlocks } from "../data/measured.js";
-import { type Words, wordColumn, wordRows, wordsOf, wordsThere } from "../data/words.js";
+import { type Words, wordRows, wordsOf, wordsThere } from "../data/words.js";
 import type { Position, StreamMeta } from "../protocol/generated.js";
 import type { Hover, Stage } from "../views/view.js";
 import { type State, withPins } from "./selection.js";
@@ -128,15 +129,9 @@ export function wordBlocks(lens: Lens | null, blocks: Blocks, count: number): Bl
   return {
     ...blocks,
     weights,
+    column: columnOf(weights),
     tile: (layer, head, level, place, as, when) =>
       blocks.tile(layer, head, level, place, { ...as, positions: "words" }, when),
     mean: (layer, head) => meanOf(weights(layer, head), count),
-    column: (layer, head, key) => {
-      const columns = (keys?.pieces[key] ?? [key]).map((piece) =>
-        blocks.column(layer, head, piece),
-      );
-      const { stage = Number.POSITIVE_INFINITY } = blocks.weights(layer, head);
-      return wordColumn(columns, queries, stage);
-    },
   };
 }

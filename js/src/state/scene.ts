@@ -1,4 +1,5 @@
 import type { Blocks } from "../data/blocks.js";
+import { LaterThumbnails } from "../data/later.js";
 import { type Medium, readMedia } from "../data/media.js";
 import { drawnThumbnails } from "../data/pictures.js";
 import { isText } from "../data/reading.js";
@@ -35,6 +36,9 @@ export function bare({ meta }: Pick<Scene, "meta">): boolean {
 /** Assembles the scene the views draw from; keeps what is costly to make (thumbnails by stream). */
 export class SceneMaker {
   private readonly thumbnails = new Map<StreamMeta, Thumbnails>();
+  private readonly later = new Map<StreamMeta, LaterThumbnails>();
+  private readonly sinks = new Map<StreamMeta, StreamMeta>();
+  private readonly versions = new WeakMap<Thumbnails, number>();
   private readonly media: readonly Medium[];
   private readonly lenses = new Map<string, Lens | null>();
   private readonly pictures = new Map<Lens, ReturnType<typeof drawnThumbnails>>();
@@ -44,6 +48,8 @@ export class SceneMaker {
     private readonly overview: Uint8Array,
     readonly store: BlockStore,
     media: Uint8Array,
+    /** Whether one frame is all that is drawn: then it waits for all it looks at. */
+    private readonly once = false,
   ) {
     this.media = readMedia(meta.media, media);
   }
@@ -59,11 +65,8 @@ export class SceneMaker {
     const stage = stageOf(this.meta, stream, valid.step);
     const lens = this.lens(valid);
     const shown = stage ? stage.numQueries : queries.length;
-    let thumbnails = this.thumbnails.get(stream);
-    if (thumbnails?.numQueries !== shown) {
-      thumbnails = new Thumbnails(stream, this.overview, shown, queries.length);
-      this.thumbnails.set(stream, thumbnails);
-    }
+    const thumbnails = this.thumbnailsOf(stream, shown, queries.length);
+    const sink = this.later.get(stream)?.sink;
     const sizes = { numQueries: queries.length, numKeys: keys.length };
     const two = this.meta.comparison !== undefined;
     const of = (side: "a" | "b") => this.store.view(stream, sizes, side);
@@ -71,7 +74,7 @@ export class SceneMaker {
     const blocks = sides ? sides.b : this.store.view(stream, sizes);
     const plain: Scene = {
       meta: this.meta,
-      stream,
+      stream: sink ? this.withSink(stream, sink) : stream,
       layer,
       queries,
       keys,
@@ -87,6 +90,39 @@ export class SceneMaker {
       sides,
     };
     return lens ? this.through(lens, plain, blocks) : plain;
+  }
+
+  /** After a frame: ask for the thumbnails that it lacked. */
+  end({ stream, layer }: Scene): void {
+    const recorded = findStream(this.meta, stream.name);
+    this.later.get(recorded)?.end(layer.layer);
+  }
+
+  private thumbnailsOf(stream: StreamMeta, shown: number, of: number): Thumbnails {
+    let later = this.later.get(stream) ?? null;
+    if (stream.overview.later && !later) {
+      later = new LaterThumbnails(stream, this.store, this.once);
+      this.later.set(stream, later);
+    }
+    later?.begin();
+    const version = later?.version ?? 0;
+    const known = this.thumbnails.get(stream);
+    if (known?.numQueries === shown && this.versions.get(known) === version) return known;
+    const bytes = later?.bytes ?? this.overview;
+    const notes =
+      later && later.part < 1 && !this.once
+        ? [`thumbnails: ${Math.round(100 * later.part)} %`]
+        : [];
+    const made = new Thumbnails(stream, bytes, shown, of, { scale: 1, notes }, later);
+    this.thumbnails.set(stream, made);
+    this.versions.set(made, version);
+    return made;
+  }
+
+  private withSink(stream: StreamMeta, sink: { share: number }): StreamMeta {
+    const known = this.sinks.get(stream) ?? { ...stream, sink };
+    this.sinks.set(stream, known);
+    return known;
   }
 
   /** How a selection looks at the record; null where it shows it as it is. */
@@ -115,9 +151,10 @@ export class SceneMaker {
     const measured = lensBlocks(lens, recorded, there);
     const staged = stagedBlocks(measured, plain.stage);
     const sizes = { queries: queries.length, keys: keys.length, shown: count };
+    const { sink } = plain.stream;
     return {
       ...plain,
-      stream,
+      stream: sink ? this.withSink(stream, sink) : stream,
       layer,
       queries,
       keys,

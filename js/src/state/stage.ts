@@ -1,4 +1,5 @@
 import { type Blocks, Matrix, type Rows } from "../data/blocks.js";
+import { columnOf } from "../data/columns.js";
 import { tileSpan } from "../data/tiles.js";
 import type { Meta, StreamMeta } from "../protocol/generated.js";
 import type { Hit, Stage } from "../views/view.js";
@@ -50,6 +51,7 @@ function stagedRows(rows: Rows, { numQueries }: Stage): Rows {
       return rows.scale;
     },
     row: (query) => rows.row(query) && (query < numQueries ? rows.row(query) : empty),
+    column: (key) => rows.column?.(key)?.slice().fill(0, numQueries) ?? null,
     get error() {
       return rows.error;
     },
@@ -86,12 +88,13 @@ function stagedMean(rows: Rows, { numQueries }: Stage): Float32Array | null {
 /** The weights at a stage. Scores and vectors are only read of a query that is there. */
 export function stagedBlocks(blocks: Blocks, stage: Stage | null): Blocks {
   if (!stage) return blocks;
+  const weights: Blocks["weights"] = (layer, head) =>
+    stagedRows(blocks.weights(layer, head), stage);
   return {
     ...blocks,
-    weights: (layer, head) => stagedRows(blocks.weights(layer, head), stage),
+    weights,
+    column: columnOf(weights),
     mean: (layer, head) => stagedMean(blocks.weights(layer, head), stage),
-    column: (layer, head, key) =>
-      blocks.column(layer, head, key)?.slice().fill(0, stage.numQueries) ?? null,
     tile: (layer, head, level, place, as, when) => {
       const tile = blocks.tile(layer, head, level, place, as, when);
       return stagedTile(tile, tileSpan(place[0], level, stage.numQueries)[0], 2 ** level, stage);

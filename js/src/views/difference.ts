@@ -1,6 +1,6 @@
 import { Matrix, type Rows } from "../data/blocks.js";
 import { type Span, TILE } from "../data/tiles.js";
-import { type Series, shadingWeight } from "./series.js";
+import { type Series, shadingColumn, shadingWeight } from "./series.js";
 
 /** How a difference of two rows is made for drawing; numbers that are read are made elsewhere. */
 function subtract(
@@ -17,6 +17,12 @@ function subtract(
   }
   if (sinkAside) row[0] = 0;
   return row;
+}
+
+/** A column as `subtract` has its rows: lengths as they are, but for the sink. */
+function shadedColumn(rows: Rows, key: number, sinkAside: boolean, lengths: boolean) {
+  if (!sinkAside || (lengths && key > 0)) return rows.column?.(key) ?? null;
+  return shadingColumn(rows, key, true);
 }
 
 /** Which places of two records' common axes both have. */
@@ -40,6 +46,13 @@ export function differenceRows(a: Rows, b: Rows, sinkAside: boolean, common?: Co
     numKeys: a.numKeys,
     error: null,
     has: (query) => a.row(query) !== null && b.row(query) !== null,
+    column(key) {
+      const of = (rows: Rows) => shadedColumn(rows, key, sinkAside, a.scale !== undefined);
+      const [first, second] = [of(a), of(b)];
+      if (!first || !second) return null;
+      const there = common ? (query: number) => common.key(key) && common.query(query) : () => true;
+      return first.map((weight, query) => (there(query) ? weight - (second[query] as number) : 0));
+    },
     row(query) {
       const known = made.get(query);
       if (known) return known;
@@ -74,6 +87,7 @@ function part(difference: Rows, sign: 1 | -1): Rows {
   const made = new Map<number, Float32Array>();
   return {
     ...difference,
+    column: (key) => difference.column?.(key)?.map((value) => Math.max(0, sign * value)) ?? null,
     row(query) {
       const known = made.get(query);
       if (known) return known;

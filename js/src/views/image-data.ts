@@ -1,5 +1,6 @@
+import { columnSum } from "../data/columns.js";
 import { type Lens, placesOf, type Strip } from "./places.js";
-import { hoveredPositions, meanRow, type Series, shadingWeight, sumOf } from "./series.js";
+import { hoveredPositions, meanRow, type Series, shadingWeight } from "./series.js";
 import type { Scene } from "./view.js";
 
 /** What the picture is about: one position of the other axis, and the one that is pointed at. */
@@ -38,11 +39,7 @@ export function weightsOver(
 ): ArrayLike<number> | null {
   if (lens.over === "query") {
     if (group.length === 0) return null;
-    // Only what is here: a row that is missing leaves its patch without a shade.
-    return scene.queries.map((_, query) => {
-      const row = rows.row(query);
-      return row ? sumOf(row, group) : Number.NaN;
-    });
+    return columnSum(rows, group);
   }
   const row = group.length === 0 ? scene.blocks.mean(layer, head) : meanRow(rows, group);
   if (!row || !scene.options.setSinkAside) return row;
@@ -68,7 +65,8 @@ export function stripWeights(
     const row = series.rows.row(pointed);
     return row && strip.indices.map((index) => row[index] as number);
   }
-  return strip.indices.map((query) => series.rows.row(query)?.[pointed] ?? Number.NaN);
+  const column = columnSum(series.rows, [pointed]);
+  return column && strip.indices.map((query) => column[query] as number);
 }
 
 /** The largest of what lies in the media, over all heads: where the scale ends. */

@@ -1,9 +1,9 @@
-import { WHOLE_HEAD } from "../data/blocks.js";
+import { columnSum } from "../data/columns.js";
 import { side, visibleRows } from "../marks/axis.js";
 import { INVISIBLE, LinkList } from "../marks/links.js";
 import type { Position } from "../protocol/generated.js";
 import { type LinesLayout, linkEnd } from "./lines-layout.js";
-import { type Focus, meanRow, type Series, shadingWeight, sumOf } from "./series.js";
+import { type Focus, meanRow, type Series, shadingColumn, shadingWeight } from "./series.js";
 import type { Drawing } from "./view.js";
 
 /** What the links of one picture are made from. */
@@ -112,11 +112,35 @@ export function allLinks(input: LinesInput): LinkList {
   return links;
 }
 
-/** The queries whose weights may be read without fetching what nobody looks at. */
-export function readableQueries(input: LinesInput): readonly [number, number] {
-  const { queries, keys } = input.layout;
-  const whole = queries.axis.count * keys.axis.count <= WHOLE_HEAD;
-  return whole ? [0, queries.axis.count] : visibleRows(queries.axis);
+/**
+ * Whether a link is drawn depends on its whole row where only each query's strongest are, as in a
+ * figure: then rows are read, of longer heads those in the window.
+ */
+const MOST_ROWS = 1 << 20;
+
+/** Of every query that can be known without its row, how strongly it looks at a key. */
+function sources(input: LinesInput, group: number, key: number): [number, number][] {
+  const { layout, series, sinkAside, scale, drawing } = input;
+  const rows = series[group]?.rows;
+  if (!rows) return [];
+  const { queries, keys } = layout;
+  const topK = drawing?.topK ?? null;
+  if (topK === null && rows.column) {
+    const least = (drawing?.threshold ?? 0) / (scale ?? 1);
+    const column = shadingColumn(rows, key, sinkAside, scale) ?? [];
+    return Array.from(column, (weight, query): [number, number] => [query, weight]).filter(
+      ([, weight]) => weight >= least,
+    );
+  }
+  const every = topK !== null && queries.axis.count * keys.axis.count <= MOST_ROWS;
+  const [first, last] = every ? [0, queries.axis.count] : visibleRows(queries.axis);
+  const found: [number, number][] = [];
+  for (let query = first; query < last; query++) {
+    const row = rows.row(query);
+    const weight = row && shadingWeight(row, key, sinkAside, scale);
+    if (row && weight !== null && weight >= leastDrawn(row, input)) found.push([query, weight]);
+  }
+  return found;
 }
 
 /**
@@ -124,7 +148,7 @@ export function readableQueries(input: LinesInput): readonly [number, number] {
  * drawn: weights of different queries have no sum.
  */
 function addSources(list: LinkList, input: LinesInput, group: number, key: number): void {
-  const { layout, series, pinned, sinkAside, scale } = input;
+  const { layout, pinned } = input;
   const shift = lane(input, group);
   const to = linkEnd(layout.keys, key, pinned.key) + shift;
   const add = (query: number, weight: number) => {
@@ -133,12 +157,7 @@ function addSources(list: LinkList, input: LinesInput, group: number, key: numbe
     list.add(query, key, from, to, weight, group);
   };
   const strongest = { above: { query: 0, weight: 0 }, below: { query: 0, weight: 0 } };
-  const [first, last] = readableQueries(input);
-  for (let query = first; query < last; query++) {
-    const row = series[group]?.rows.row(query);
-    if (!row) continue;
-    const weight = shadingWeight(row, key, sinkAside, scale);
-    if (weight < leastDrawn(row, input)) continue;
+  for (const [query, weight] of sources(input, group, key)) {
     const where = query === pinned.query ? 0 : side(layout.queries.axis, query);
     if (where === 0) add(query, weight);
     else {
@@ -189,8 +208,7 @@ export function beyondWindow(input: LinesInput, count: number, least: number): B
     const map = index < first ? found.above : found.below;
     if (weight > (map.get(index) ?? 0)) map.set(index, weight);
   };
-  const visible = visibleRows(layout.queries.axis);
-  const [start, end] = aboutKey ? readableQueries(input) : visible;
+  const [start, end] = visibleRows(layout.queries.axis);
   for (const { rows } of series) {
     if (focus.about === "query") {
       meanRow(rows, focus.queries)?.forEach((weight, key) => {
@@ -198,11 +216,16 @@ export function beyondWindow(input: LinesInput, count: number, least: number): B
       });
       continue;
     }
+    if (aboutKey) {
+      columnSum(rows, focus.keys)?.forEach((weight, query) => {
+        see(query, weight);
+      });
+      continue;
+    }
     for (let query = start; query < end; query++) {
       const row = rows.row(query);
       if (!row) continue;
-      if (aboutKey) see(query, sumOf(row, focus.keys));
-      else for (let key = sinkAside ? 1 : 0; key < row.length; key++) see(key, row[key] as number);
+      for (let key = sinkAside ? 1 : 0; key < row.length; key++) see(key, row[key] as number);
     }
   }
   return [...strongest(found.above, -1, count), ...strongest(found.below, 1, count)];

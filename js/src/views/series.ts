@@ -107,11 +107,35 @@ export function shadingWeight(
   sinkAside: boolean,
   scale?: number,
 ): number {
-  const weight = row[key] as number;
+  return shaded(row[key] as number, row[0] as number, key, sinkAside, scale);
+}
+
+function shaded(
+  weight: number,
+  first: number,
+  key: number,
+  sinkAside: boolean,
+  scale?: number,
+): number {
   if (scale !== undefined) return sinkAside && key === 0 ? 0 : Math.min(1, weight / scale);
   if (!sinkAside) return weight;
-  const left = 1 - (row[0] as number);
+  const left = 1 - first;
   return key === 0 || left <= 0 ? 0 : Math.min(1, weight / left);
+}
+
+/** What `shadingWeight` is for every query and one key; null until it has come, or without columns. */
+export function shadingColumn(
+  rows: Rows,
+  key: number,
+  sinkAside: boolean,
+  scale?: number,
+): Float32Array | null {
+  const column = rows.column?.(key);
+  const first = sinkAside ? rows.column?.(0) : column;
+  if (!column || !first) return null;
+  return column.map((weight, query) =>
+    shaded(weight, first[query] as number, key, sinkAside, scale),
+  );
 }
 
 /** 1-based place of a key among the keys its query can see, and how many those are. */

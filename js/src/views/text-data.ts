@@ -1,4 +1,5 @@
 import { WHOLE_HEAD } from "../data/blocks.js";
+import { columnSum } from "../data/columns.js";
 import {
   type Focus,
   focusOf,
@@ -78,30 +79,6 @@ export function hasMean(scene: Scene): boolean {
   return isWhole(scene) || !(words || stage !== null || state.measure === "rollout");
 }
 
-/** What every query gives some keys together. */
-function columnOf(scene: Scene, { layer, head, rows }: Series, keys: readonly number[]) {
-  if (isWhole(scene)) {
-    const column = new Float32Array(rows.numQueries);
-    for (let query = 0; query < column.length; query++) {
-      const row = rows.row(query);
-      if (!row) return null;
-      column[query] = sumOf(row, keys);
-    }
-    return column;
-  }
-  const columns = keys.map((key) => scene.blocks.column(layer, head, key));
-  const [first] = columns;
-  if (!first || columns.length === 1) return first ?? null;
-  const sum = new Float32Array(first.length);
-  for (const column of columns) {
-    if (!column) return null;
-    for (let query = 0; query < sum.length; query++) {
-      sum[query] = (sum[query] as number) + (column[query] as number);
-    }
-  }
-  return sum;
-}
-
 /** Whether columns are read: a row of every query that the pointer passes would be fetched for nothing. */
 export function readsColumns(scene: Scene): boolean {
   const { form, queries } = scene.state;
@@ -110,18 +87,17 @@ export function readsColumns(scene: Scene): boolean {
 
 /** What some queries give some keys, on average, from columns alone. */
 export function columnWeight(
-  scene: Scene,
   series: Series,
   queries: readonly number[],
   keys: readonly number[],
 ): number | null {
-  const column = columnOf(scene, series, keys);
+  const column = columnSum(series.rows, keys);
   return column && sumOf(column, queries) / queries.length;
 }
 
 function weightsOf(scene: Scene, series: Series, { about, queries, keys }: Aim) {
   if (about === "query") return meanRow(series.rows, queries);
-  if (about === "key") return columnOf(scene, series, keys);
+  if (about === "key") return columnSum(series.rows, keys);
   return hasMean(scene) ? scene.blocks.mean(series.layer, series.head) : null;
 }
 
@@ -136,9 +112,9 @@ function shadesOf(scene: Scene, series: Series, aim: Aim, weights: Float32Array)
   }
   const keys = aim.keys.filter((key) => key !== 0);
   if (scale !== undefined || keys.length === 0) {
-    return keys.length === 0 ? weights.map(() => 0) : columnOf(scene, series, keys);
+    return keys.length === 0 ? weights.map(() => 0) : columnSum(series.rows, keys);
   }
-  const [own, sink] = [columnOf(scene, series, keys), columnOf(scene, series, [0])];
+  const [own, sink] = [columnSum(series.rows, keys), columnSum(series.rows, [0])];
   if (!own || !sink) return null;
   return own.map((weight, query) => {
     const left = 1 - (sink[query] as number);

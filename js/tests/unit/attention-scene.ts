@@ -124,6 +124,9 @@ function rowsOf(matrix: Matrix | null, error: string | null, sizes: Given): Rows
     numQueries: sizes.queries?.length ?? WORDS.length,
     numKeys: sizes.keys?.length ?? WORDS.length,
     row: (query) => matrix?.row(query) ?? null,
+    column: (key) =>
+      matrix &&
+      Float32Array.from({ length: matrix.rows }, (_, query) => matrix.row(query)[key] as number),
     error,
   };
 }

@@ -28,6 +28,26 @@ describe("blocks", () => {
     });
   });
 
+  it("read columns out of the stored rows", async () => {
+    const rows = snapshot.blocks.findIndex(({ request }) => request.what === "weights");
+    const { request, block } = snapshot.blocks[rows] as Snapshot["blocks"][number];
+    if (!("layer" in request)) throw new Error("weights are of a layer");
+    const { queries: _, ...where } = request;
+    const fetch = snapshotFetch(snapshot);
+    const [found] = await fetch([{ ...where, what: "column", keys: [1, 3] }]);
+    if (!found || !("data" in found)) throw new Error(JSON.stringify(found));
+    const [, count = 0, numKeys = 0] = block.shape;
+    expect(found.shape).toEqual([count, 2]);
+    const all = expected[rows]?.map(python) ?? [];
+    const wanted = Array.from(
+      { length: 2 * count },
+      (_, i) => all[(i >> 1) * numKeys + 1 + (i % 2)],
+    );
+    expect(Array.from(found.data)).toEqual(wanted);
+    const [missing] = await fetch([{ ...where, what: "column", head: 99, keys: [1, 3] }]);
+    expect(missing).toHaveProperty("error");
+  });
+
   it("honour byteOffset, aligned or not", () => {
     for (const offset of [0, 4, 5]) {
       const buffer = new Uint8Array(offset + 12);

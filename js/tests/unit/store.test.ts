@@ -82,10 +82,48 @@ describe("the block store", () => {
     const [from = -1, to = -1] = asked.queries ?? [];
     expect(from).toBeLessThanOrEqual(300);
     expect(to).toBeGreaterThan(300);
-    expect((to - from) * numKeys * 4).toBeLessThanOrEqual(256 << 10);
-    expect(to - from).toBe(bandRows(numKeys, 8000));
-    // A head that fits one message comes as a whole.
-    expect(bandRows(1000, 1000)).toBeGreaterThanOrEqual(1000);
+    expect((to - from) * numKeys * 4).toBeLessThanOrEqual(1 << 16);
+    expect(to - from).toBe(bandRows(numKeys));
+  });
+
+  it("fetches what every query gives a key with the keys beside it", async () => {
+    const kernel = new Kernel();
+    const store = new BlockStore(kernel.fetch, () => {});
+    const [numQueries, numKeys] = [300, 500];
+    const head = () => store.view(stream, { numQueries, numKeys }).weights(0, 1);
+    store.begin();
+    expect(head().column?.(130)).toBeNull();
+    store.flush();
+    const [asked] = kernel.asked[0] as BlockRequest[];
+    const { what, keys = [] } = asked as BlockRequest;
+    const [start = -1, stop = -1] = keys;
+    expect([what, stop - start]).toEqual(["column", bandRows(numQueries)]);
+    const width = stop - start;
+    const data = Float32Array.from({ length: numQueries * width }, (_, i) => i);
+    await kernel.answer(() => ({ shape: [numQueries, width], data }));
+    store.begin();
+    const column = head().column?.(130);
+    expect(column?.length).toBe(numQueries);
+    expect(column?.[7]).toBe(7 * width + 130 - start);
+    head().column?.(stop - 1);
+    head().column?.(start);
+    store.flush();
+    expect(kernel.asked.length).toBe(1);
+    store.begin();
+    store.view(stream, { numQueries, numKeys }).rollout(3).column?.(0);
+    store.flush();
+    expect(kernel.asked[1]?.[0]).toMatchObject({ what: "column", layer: 3, measure: "rollout" });
+  });
+
+  it("reads the columns of a small head out of its rows", async () => {
+    const kernel = new Kernel();
+    const store = new BlockStore(kernel.fetch, () => {});
+    const head = store.view(stream, { numQueries: 5, numKeys: 7 }).weights(0, 1);
+    head.column?.(2);
+    store.flush();
+    expect(kernel.asked).toMatchObject([[{ what: "weights", queries: [0, 5] }]]);
+    await kernel.answer();
+    expect(Array.from(head.column?.(2) ?? [])).toEqual([2, 9, 16, 23, 30]);
   });
 
   it("keeps within its budget, oldest out first", () => {

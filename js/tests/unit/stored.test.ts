@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { Blocks, Rows } from "../../src/data/blocks.js";
 import { measuredBlocks } from "../../src/data/measured.js";
 import { BlockStore } from "../../src/data/store.js";
-import { wordColumn, wordRows, wordsOf } from "../../src/data/words.js";
+import { wordRows, wordsOf } from "../../src/data/words.js";
 import { snapshotFetch } from "../../src/protocol/client.js";
 import type { Position, Request, Snapshot } from "../../src/protocol/generated.js";
 import { stagedBlocks } from "../../src/state/stage.js";
@@ -68,17 +68,17 @@ test("columns and means are read from a copy's rows, and only from all of them",
 
 test("a frame says that its numbers are rounded, also where these are columns", async () => {
   const { stream } = attentionScene();
-  const rounded = { shape: [2, 1], data: new Float32Array(2), rounded: true } as const;
+  const rounded = { shape: [400, 40], data: new Float32Array(400 * 40), rounded: true } as const;
   const store = new BlockStore(
     async (requests) => requests.map(() => rounded),
     () => {},
   );
-  const blocks = store.view(stream, { numQueries: 2, numKeys: 3 });
+  const blocks = store.view(stream, { numQueries: 400, numKeys: 300 });
   store.begin();
   blocks.column(0, 0, 1);
   store.flush();
   await new Promise((resolve) => setTimeout(resolve));
-  expect(blocks.column(0, 0, 1)).toEqual(new Float32Array(2));
+  expect(blocks.column(0, 0, 1)).toEqual(new Float32Array(400));
   expect(store.rounded).toBe(true);
 });
 
@@ -124,16 +124,15 @@ test("a column between words is the column of their rows, at every step of a gen
     const staged = stagedBlocks(blocks(), stage);
     const rows = wordRows(staged.weights(0, 0), words, words);
     for (const key of [1, 3]) {
-      const pieces = words?.pieces[key] ?? [];
-      const columns = pieces.map((piece) => staged.column(0, 0, piece));
-      const column = wordColumn(columns, words, there);
+      const column = rows.column?.(key);
       expect(column).toHaveLength(7);
       column?.forEach((found, query) => {
         expect(found).toBeCloseTo(rowOf(rows, query)[key] as number, 6);
       });
     }
   }
-  expect(wordColumn([null, new Float32Array(10)], words, 10)).toBeNull();
+  const missing = { ...blocks().weights(0, 0), column: () => null };
+  expect(wordRows(missing, words, words).column?.(1)).toBeNull();
 });
 
 test("tiles are made of a copy's rows, and only where it has them", async () => {
