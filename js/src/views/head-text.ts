@@ -160,11 +160,15 @@ function drawFrames(surface: Surface, look: Look, { index }: Fragment, rect: Rec
   if (hit !== undefined) {
     surface.rect(box, { stroke: theme.positive, strokeWidth: hit ? 2.5 : 1.25 });
   }
-  const pinned = look.pinned.has(index);
-  if (pinned) surface.rect(box, { stroke: theme.accent, strokeWidth: 2 });
-  else if (look.paired.has(index)) {
+  if (look.pinned.has(index)) {
+    // On a shade of its own colour the frame would not be seen.
+    surface.rect(box, { stroke: theme.background, strokeWidth: 5 });
+    surface.rect(box, { stroke: theme.accent, strokeWidth: 2 });
+  } else if (look.paired.has(index)) {
     surface.rect(box, { stroke: theme.accent, strokeWidth: 1.5, dash: [3, 2] });
-  } else if (look.pointed === index) surface.rect(box, { stroke: theme.text, strokeWidth: 1 });
+  } else if (look.pointed === index) {
+    surface.rect(box, { stroke: theme.text, strokeWidth: 1 });
+  }
 }
 
 function drawMark(surface: Surface, look: Look, line: number): void {
