@@ -12,6 +12,11 @@ import attnwidget as aw
 
 TARGET = Path(__file__).resolve().parent / "images"
 TEXT = "The cat sat on the mat because it was tired"
+STORY = (
+    "Anna opened the old box in the kitchen and found a letter. The letter was so long that she read it again. "
+    "The queen wanted to see the box, but the box was lost. On Monday Anna gave the letter to the king because "
+    "it was old."
+)
 DPI = 144
 COLOURS = 255
 
@@ -33,6 +38,10 @@ FIGURES: dict[str, tuple[str, dict[str, Any]]] = {
         "matrix",
         {"layer": 2, "heads": [1, 2], "width": "120mm", "colour_map": "cividis"},
     ),
+    "gallery-text": (
+        "text",
+        {"layer": 3, "heads": [1, 3], "query": 49, "width": "120mm"},
+    ),
     "gallery-scatter": (
         "scatter",
         {"score": "previous", "other_score": "induction", "width": "85mm", "theme": "print"},
@@ -43,8 +52,9 @@ FIGURES: dict[str, tuple[str, dict[str, Any]]] = {
 def main() -> None:
     """Draw all of them, in few enough colours to be small."""
     model, tokenizer = aw.pocket()
-    attention = aw.capture(model, TEXT, tokenizer=tokenizer)
+    records = {text: aw.capture(model, text, tokenizer=tokenizer) for text in (TEXT, STORY)}
     for name, (kind, options) in FIGURES.items():
+        attention = records[STORY if kind == "text" else TEXT]
         path = attention.figure(kind, **options, title=False).save(TARGET / f"{name}.png", dpi=DPI)
         with Image.open(io.BytesIO(path.read_bytes())) as picture:
             small = picture.convert("RGB").quantize(

@@ -178,6 +178,18 @@ def test_keys_open_the_search_in_lines_too(notebook: Notebook, widget: Widget, k
     expect(box).to_have_count(0)
 
 
+def test_a_search_moves_the_map_of_a_matrix(notebook: Notebook, widget: Widget) -> None:
+    notebook.execute("view.form = 'matrix'")
+    before = widget.picture("head")
+    box = search(widget, "paris")
+    box.press("Enter")
+    box.press("Enter")
+    expect(count(widget)).to_have_text("2 of 2")
+    expect(widget.root.locator(".aw-status")).to_contain_text("query 1500 “Paris”")
+    widget.wait_for_another("head", before)
+    box.press("Escape")
+
+
 def test_the_keyboard_walks_through_the_tokens(notebook: Notebook, widget: Widget) -> None:
     widget.stop("head", "query 3 ").wait_for(state="attached")
     widget.stop("head", "query 3 ").focus()

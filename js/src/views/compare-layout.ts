@@ -110,6 +110,9 @@ export function compareNotes(scene: Scene, level = 0): readonly string[] {
     if (only)
       notes.push("labels in a colour: only that record has them; the difference leaves them out");
   }
+  if (scene.state.form === "text" && !onPaper(scene)) {
+    notes.push("compared heads stand as lines: a difference is between pairs of tokens");
+  }
   if (length > 1 || onPaper(scene)) return notes;
   return ["Pin another head to compare: shift-click one in the model view, or press C.", ...notes];
 }

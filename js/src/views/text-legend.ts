@@ -33,8 +33,9 @@ interface Chip {
 }
 
 const MOST_CHIPS = 5;
-const PAD = 6;
-const GAP = 6;
+/** Around the words of a chip; on paper there is nothing to be clicked. */
+const padOf = (scene: Scene) => (onPaper(scene) ? 0 : 6);
+const GAP = { screen: 6, paper: 18 };
 const LABEL = 110;
 /** What is less is said to be "<0.001", and so is worth no chip. */
 const LEAST = 0.0005;
@@ -54,7 +55,8 @@ export function shadeTitle(scene: Scene, { aim }: Pick<Shading, "aim">, room = 9
 }
 
 /** The strongest of what is shaded, from the left as many as fit. */
-function chipsOf(plan: TextPlan, shading: Shading, width: number): readonly Chip[] {
+function chipsOf(scene: Scene, plan: TextPlan, shading: Shading, width: number): readonly Chip[] {
+  const pad = padOf(scene);
   const { over, about } = shading.aim;
   const block = blockOf(plan, over);
   const chips: Chip[] = [];
@@ -69,13 +71,13 @@ function chipsOf(plan: TextPlan, shading: Shading, width: number): readonly Chip
     const number = formatWeight(weight);
     const where = away ? (above ? "▲ " : "▼ ") : "";
     const text = `${where}${label} ${indexOf(block.positions, index)}: ${number}`;
-    const own = Math.ceil(textWidth(text, LEGEND_SIZE)) + 2 * PAD;
+    const own = Math.ceil(textWidth(text, LEGEND_SIZE)) + 2 * pad;
     if (x + own > width - 8) break;
     const rect = { x, y: plan.footerTop + 7, width: own, height: 18 };
     const at = { [over]: index };
     const hit = away ? { ...at, scrollTo: scrollFor(plan, block, index) } : at;
     chips.push({ rect, text, hit, name: `${away ? "Jump to " : ""}${arrow} ${text}` });
-    x += own + GAP;
+    x += own + (pad === 0 ? GAP.paper : GAP.screen);
   }
   return chips;
 }
@@ -92,10 +94,10 @@ export function drawTextFooter(
   let y = plan.footerTop + 6 + CHIPS;
   if (shading) {
     surface.group("strongest", () => {
-      for (const { rect, text } of chipsOf(plan, shading, width)) {
+      for (const { rect, text } of chipsOf(scene, plan, shading, width)) {
         if (!onPaper(scene)) surface.rect(rect, { fill: theme.wash, radius: 3 });
         const style = { fill: theme.text, size: LEGEND_SIZE };
-        surface.text(rect.x + PAD, rect.y + rect.height / 2, text, style);
+        surface.text(rect.x + padOf(scene), rect.y + rect.height / 2, text, style);
       }
     });
     const full = shadeTitle(scene, shading);
@@ -129,7 +131,7 @@ export function hitTextFooter(
   y: number,
 ): Hit | null {
   if (!hasLegend(scene)) return null;
-  return chipsOf(plan, shading, width).find(({ rect }) => contains(rect, x, y))?.hit ?? null;
+  return chipsOf(scene, plan, shading, width).find(({ rect }) => contains(rect, x, y))?.hit ?? null;
 }
 
 export function textChipStops(
@@ -139,7 +141,7 @@ export function textChipStops(
   { width }: Frame,
 ): readonly Stop[] {
   if (!hasLegend(scene)) return [];
-  return chipsOf(plan, shading, width).map(({ rect, hit, name }) => ({
+  return chipsOf(scene, plan, shading, width).map(({ rect, hit, name }) => ({
     ...hit,
     rect,
     name,
