@@ -28,7 +28,22 @@
       afterPaint(() => resolve(performance.now()));
     });
 
-  const GIVE_UP_MS = 240_000;
+  let giveUp = 240_000;
+
+  /** Whether something is painted on a canvas. */
+  const painted2d = (canvas) => {
+    if (canvas.width * canvas.height === 0) return false;
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return data.some((value) => value !== 0);
+  };
+
+  const everyFrame = async (done) => {
+    const stop = performance.now() + giveUp;
+    while (!done()) {
+      if (performance.now() > stop) throw new Error("nothing was drawn in time");
+      await frame();
+    }
+  };
 
   /**
    * Each subject: is the whole picture of a cell there, and when does that become true? Watching
@@ -39,14 +54,16 @@
     bertviz: {
       // Both of its views are drawn in one go, so the first line is there when all of them are.
       ready: (output) => output.querySelector("#vis svg line") !== null,
-      async until(done) {
-        const stop = performance.now() + GIVE_UP_MS;
-        while (!done()) {
-          if (performance.now() > stop) throw new Error("BertViz drew nothing");
-          await frame();
-        }
-      },
+      until: everyFrame,
       layers: (output) => output.querySelector("#layer"),
+    },
+    circuitsvis: {
+      // One canvas for each head and one for the head that is chosen, each filled when it can be.
+      ready: (output) => {
+        const canvases = [...output.querySelectorAll("[id^='circuits-vis'] canvas")];
+        return canvases.length > 1 && canvases.every(painted2d);
+      },
+      until: everyFrame,
     },
     attnwidget: {
       ready: (output) => {
@@ -63,7 +80,7 @@
           const observer = new MutationObserver(check);
           const attributeFilter = ["data-painted", "data-pending"];
           observer.observe(document.body, { attributeFilter, subtree: true });
-          setTimeout(() => reject(new Error("attnwidget drew nothing")), GIVE_UP_MS);
+          setTimeout(() => reject(new Error("nothing was drawn in time")), giveUp);
         }),
       layers: (output) => output.querySelector("select[aria-label='Layer']"),
     },
@@ -76,7 +93,8 @@
 
   window.bench = {
     /** Run a cell: milliseconds until its whole picture is painted, and the bytes it took. */
-    async open([id, index, name]) {
+    async open([id, index, name, limit]) {
+      giveUp = limit ?? giveUp;
       const { panel, widget } = cell(id, index);
       const { ready, until } = subjects[name];
       jupyterapp.shell.activateById(id);

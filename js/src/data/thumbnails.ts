@@ -14,7 +14,14 @@ export interface Link {
   readonly weight: number;
 }
 
-const PLAIN = { scale: 1, notes: [] };
+interface About {
+  readonly scale: number;
+  readonly notes: readonly string[];
+  /** How many have come, in words; null when all have. Said where nothing has to move for it. */
+  readonly progress?: string | null;
+}
+
+const PLAIN: About = { scale: 1, notes: [] };
 
 /** The overview bytes of one stream, read head by head without copying. */
 export class Thumbnails {
@@ -27,7 +34,7 @@ export class Thumbnails {
     readonly numQueries = 0,
     private readonly ofQueries = numQueries,
     /** The value of the darkest shade, and what is to be said about them. */
-    readonly about: { readonly scale: number; readonly notes: readonly string[] } = PLAIN,
+    readonly about: About = PLAIN,
     /** Where they come from when they were not among the first things sent. */
     private readonly later: LaterThumbnails | null = null,
   ) {

@@ -109,11 +109,12 @@ export class SceneMaker {
     const known = this.thumbnails.get(stream);
     if (known?.numQueries === shown && this.versions.get(known) === version) return known;
     const bytes = later?.bytes ?? this.overview;
-    const notes =
+    const progress =
       later && later.part < 1 && !this.once
-        ? [`thumbnails: ${Math.round(100 * later.part)} %`]
-        : [];
-    const made = new Thumbnails(stream, bytes, shown, of, { scale: 1, notes }, later);
+        ? `thumbnails: ${Math.round(100 * later.part)} %`
+        : null;
+    const about = { scale: 1, notes: [], progress };
+    const made = new Thumbnails(stream, bytes, shown, of, about, later);
     this.thumbnails.set(stream, made);
     this.versions.set(made, version);
     return made;

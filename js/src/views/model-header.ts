@@ -100,7 +100,9 @@ export function drawHeader(surface: Surface, scene: Scene, layout: Grid, frame: 
   const { theme } = scene;
   const { left, cells, board, bent } = layout;
   const muted = { fill: theme.muted, size: LABEL_SIZE } as const;
-  surface.text(left, TITLE / 2, axisTitle(layout), muted);
+  const { progress } = scene.thumbnails.about;
+  const title = [axisTitle(layout), ...(progress ? [progress] : [])].join(" · ");
+  surface.text(left, TITLE / 2, title, muted);
   if (hasLegend(scene) && !bare(scene) && (!board || bent || cells.across >= FRAMED))
     drawWeightRamp(surface, scene, frame, layout);
   if (board) {

@@ -296,3 +296,13 @@ test.each([
     expect(draw(attentionScene({ ...given, hover, state }), width, 400).broken).toEqual([]);
   }
 });
+
+test("while thumbnails are still coming nothing moves", () => {
+  const whole = large(12, 12);
+  const about = { scale: 1, notes: [], progress: "thumbnails: 40 %" };
+  const thumbnails = new Thumbnails(whole.stream, new Uint8Array(12 * 12 * 35), 7, 7, about);
+  const some = { ...whole, thumbnails };
+  const frame = { width: 420, height: 560, scroll: 0 };
+  expect(modelView.stops(some, frame)).toEqual(modelView.stops(whole, frame));
+  expect(draw(some, 420, 560).texts.join(" ")).toContain("head · thumbnails: 40 %");
+});
