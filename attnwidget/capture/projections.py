@@ -38,6 +38,7 @@ _UNSEEN = (
 )
 _ADAPTER = "its output projection is wrapped by an adapter: merge it first, for instance with model.merge_and_unload()."
 _HALVES = "its output projection is split within a head among the processes that share the model."
+_AWAY = "its output projection is put away after each pass, as fully sharded data parallelism does."
 _WINDOWS = "it attends within windows, whose output projection is not told."
 
 
@@ -176,6 +177,8 @@ def value_norms(
                 candidate = replace(candidate, weight=_elsewhere(candidate.module))  # noqa: PLW2901
             if not candidate.weight.is_floating_point() or candidate.weight.is_meta:
                 return None, _UNSEEN
+            if candidate.weight.untyped_storage().nbytes() == 0:
+                return None, _AWAY
             return _norms(layer, candidate)
     return None, _UNSEEN
 

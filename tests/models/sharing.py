@@ -13,6 +13,7 @@ import torch
 from models import zoo
 from models.test_untouched import hooks
 from torch import distributed
+from torch.distributed.fsdp import fully_shard
 from transformers import AutoModelForCausalLM
 from transformers.distributed import DistributedConfig
 
@@ -95,6 +96,11 @@ class Process:
         with recording(wrapped) as attention, torch.no_grad():
             wrapped(zoo.ids(5 + self.rank))
         attention.save(self.folder / f"wrapped-{self.rank}.safetensors")
+        model = AutoModelForCausalLM.from_pretrained(self.folder / "llama").eval()
+        for part in (*model.model.layers, model):
+            fully_shard(part)
+        found = capture(model, zoo.ids(5 + self.rank))
+        found.save(self.folder / f"put-away-{self.rank}.safetensors")
 
     @staticmethod
     def error(call: Any) -> str:

@@ -168,6 +168,11 @@ def test_replicas_have_records_of_their_own(shared: Any) -> None:
     for name in ("replica", "wrapped"):
         for rank, found in enumerate(loaded(shared, name)):
             same(found, capture(model, zoo.ids(5 + rank)))
+    for rank, found in enumerate(loaded(shared, "put-away")):
+        for layer, other in zip(found["decoder"], capture(model, zoo.ids(5 + rank))["decoder"], strict=True):  # fmt: skip
+            np.testing.assert_allclose(layer.weights(), other.weights(), rtol=0, atol=1e-6)
+            assert layer.num_heads == 8
+            assert layer.norm_reason.startswith("its output projection is put away after each pass")
 
 
 def test_who_fails_lets_nobody_wait(shared: Any) -> None:
