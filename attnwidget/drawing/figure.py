@@ -11,7 +11,6 @@ from attnwidget import figures
 from attnwidget.drawing import converter, numbers
 from attnwidget.drawing.cropping import Crop, crop_of, crop_snapshot, cropped_answer
 from attnwidget.drawing.options import check_names, columns_of, figure_spec, pixels_of
-from attnwidget.pairing import PairedLayer
 from attnwidget.selection import integer
 from attnwidget.traits import check_heads, check_layer
 
@@ -104,16 +103,14 @@ class Figure:
         differences of the first two. The model view has a row for each cell of its thumbnails, which is the largest
         weight from there to the next. The neuron view has a row for each key, with its ``score``. A text has a row for
         each token that a pinned query sees, or for each query that sees a pinned key; without pins one for each key,
-        with its mean ``weight`` over all queries and -1 as its ``query``.
+        with its mean ``weight`` over all queries and -1 as its ``query``. A scatter has a row for each head, with its two
+        scores; a model view that is coloured by a score has its column.
+
+        Under another measure its name is in the place of ``weight``; a rollout is of a layer, and has -1 as its
+        ``head``. Between words, ``query`` and ``key`` are numbers of words, as `Attention.words` counts them. Of two
+        records there are the panels ``"A"``, ``"B"`` and ``"B − A"``, and in the model view the size of the change.
         """
-        two: object = next(iter(next(iter(self._attention.streams.values()))))
-        if isinstance(two, PairedLayer):
-            message = "data holds weights of one record, and this figure compares two: see Comparison.difference() and .changed()."
-            raise ValueError(message)  # noqa: TRY004  (what the figure is of, not what was passed)
-        if self._state["measure"] != "weights" or self._state["positions"] == "words":
-            message = "data holds weights between pieces, and this figure draws others: see Layer.measure, words() and rollout()."
-            raise ValueError(message)
-        return numbers.numbers(self._attention, self._state, self.spec, self._crop)
+        return numbers.numbers(self._attention, self._state, self.spec, self._crop, self._whole)
 
     def save(
         self, path: str | os.PathLike[str], *, scale: float | None = None, dpi: float | None = None

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnwidget.drawing.cropping import pinned
+from attnwidget.drawing.shown import Shown
+from attnwidget.finding.kinds import SCORES
 from attnwidget.finding.table import Records, has_pandas
+from attnwidget.protocol.codec import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from attnwidget.attention import Attention, Stream
+    from attnwidget.attention import Attention
     from attnwidget.drawing.cropping import Crop
+    from attnwidget.drawing.shown import Indices, Numbers, Side
+    from attnwidget.figures import Answer
 
 __all__ = ["numbers"]
 
@@ -29,157 +33,193 @@ Columns = dict[str, "NDArray[Any]"]
 
 
 def numbers(
-    attention: Attention, state: Mapping[str, Any], spec: Mapping[str, Any], crop: Crop | None
+    attention: Attention,
+    state: Mapping[str, Any],
+    spec: Mapping[str, Any],
+    crop: Crop | None,
+    answer: Answer,
 ) -> Any:
     """Return the table of `Figure.data`.
 
     Args:
-        attention: The record.
+        attention: The record, or two that are compared.
         state: What is selected (``State`` in the schema), positions counted in the whole record.
         spec: ``Figure`` in the schema.
         crop: Which positions are drawn; None for all.
+        answer: Answers requests for scores.
     """
     stream = attention[state["stream"]]
-    axes = (
-        np.array(crop.queries if crop else range(len(stream.query_positions))),
-        np.array(crop.keys if crop else range(len(stream.key_positions))),
-    )
-    view = {"all": "head"}.get(state["view"], state["view"])
-    made = {"model": _model, "head": _heads, "compare": _compared, "neuron": _neuron}[view]
-    return _table(list(made(stream, axes, state, spec)))
+    view = state["view"]
+    shown = Shown(stream, state, crop, plain=view == "neuron")
+    if view == "all":
+        view = "compare" if shown.two else "head"
+    if view == "model":
+        scores = _scores(shown, state, answer)
+        scatter = state["arrange"] == "scatter" and len(scores) > 1
+        return _table([_scattered(shown, scores)] if scatter else list(_model(shown, scores)))
+    made = {"head": _heads, "compare": _compared, "neuron": _neuron}[view]
+    return _table(list(made(shown, state, spec)))
 
 
-Axes = tuple["NDArray[np.int64]", "NDArray[np.int64]"]
+def _refs(shown: Shown, pairs: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """Return ``(layer, head)`` of what is drawn; a rollout has no heads."""
+    drawn = [(layer, -1 if shown.rolled else head) for layer, head in pairs]
+    return list(dict.fromkeys(drawn))
 
 
-def _heads(
-    stream: Stream, axes: Axes, state: Mapping[str, Any], spec: Mapping[str, Any]
-) -> Iterator[Columns]:
+def _heads(shown: Shown, state: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[Columns]:
     grid = spec.get("grid")
-    refs = grid["heads"] if grid else [[state["layer"], head] for head in state["heads"]]
-    if state["form"] == "text":
-        yield from _text(stream, axes, state, refs)
-        return
-    for layer, head in refs:
-        weights = _weights(stream, axes, layer, head)
-        yield _links(stream, axes, (layer, head), weights, _drawn(weights, axes, state, spec))
+    pairs = grid["heads"] if grid else [[state["layer"], head] for head in state["heads"]]
+    for ref in _refs(shown, pairs):
+        if state["form"] == "text":
+            yield _text(shown, ref)
+        else:
+            block = shown.block(*ref)
+            yield _links(shown, ref, block, _drawn(shown, block, state, spec))
 
 
-def _text(
-    stream: Stream, axes: Axes, state: Mapping[str, Any], refs: list[list[int]]
-) -> Iterator[Columns]:
-    queries, keys = pinned(state["query"]), pinned(state["key"])
-    whole = (axes[0], np.arange(len(stream.key_positions)))
-    for layer, head in refs:
-        if queries or keys:
-            part = (np.array(queries), axes[1]) if queries else (axes[0], np.array(keys))
-            weights = _weights(stream, part, layer, head)
-            yield _links(stream, part, (layer, head), weights, weights > 0)
-            continue
-        total = np.zeros(len(whole[1]))
-        for first in range(0, len(axes[0]), _ROWS):
-            some = (axes[0][first : first + _ROWS], whole[1])
-            total += _weights(stream, some, layer, head).sum(axis=0, dtype=np.float64)
-        mean = (total / len(axes[0])).astype(np.float32)[axes[1]][None]
-        rows = _links(stream, (axes[0][:1], axes[1]), (layer, head), mean, mean >= 0)
-        count = len(rows["weight"])
-        unnamed = np.full(count, "", dtype=object)
-        yield {**rows, "query": np.full(count, -1), "query_label": unnamed}
+def _text(shown: Shown, ref: tuple[int, int]) -> Columns:
+    queries, keys = shown.pinned_queries, shown.pinned_keys
+    if len(queries) or len(keys):
+        axes = (queries, shown.keys.all) if len(queries) else (shown.queries.all, keys)
+        block = shown.block(*ref, *axes)
+        return _links(shown, ref, block, block > 0, axes)
+    every = shown.queries.all
+    total = np.zeros(len(shown.keys.all))
+    for first in range(0, len(every), _ROWS):
+        total += shown.block(*ref, every[first : first + _ROWS]).sum(axis=0, dtype=np.float64)
+    mean = (total / len(every)).astype(np.float32)[None]
+    rows = _links(shown, ref, mean, mean >= 0, (every[:1], shown.keys.all))
+    count = len(rows["key"])
+    unnamed = np.full(count, "", dtype=object)
+    return {**rows, "query": np.full(count, -1), "query_label": unnamed}
 
 
-def _compared(
-    stream: Stream, axes: Axes, state: Mapping[str, Any], spec: Mapping[str, Any]
-) -> Iterator[Columns]:
-    all_of = [_weights(stream, axes, layer, head) for layer, head in state["compare"]]
-    for place, ((layer, head), weights) in enumerate(zip(state["compare"], all_of, strict=True)):
-        rows = _links(stream, axes, (layer, head), weights, _drawn(weights, axes, state, spec))
+def _compared(shown: Shown, state: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[Columns]:
+    panels: list[tuple[tuple[int, int], Numbers]]
+    if shown.two:
+        (ref,) = _refs(shown, [[state["layer"], state["heads"][0]]])
+        sides: tuple[Side, ...] = ("a", "b")
+        panels = [(ref, shown.block(*ref, side=side)) for side in sides]
+    else:
+        panels = [(ref, shown.block(*ref)) for ref in _refs(shown, state["compare"])]
+    for place, (ref, block) in enumerate(panels):
+        rows = _links(shown, ref, block, _drawn(shown, block, state, spec))
         yield _panel(chr(ord("A") + place), rows)
-    if len(all_of) > 1:
-        difference = all_of[0] - all_of[1]
+    if len(panels) > 1:
+        first, second = panels[0][1], panels[1][1]
+        difference = second - first if shown.two else first - second
         # Either sign is drawn by itself.
-        drawn = [_drawn(np.maximum(0, sign * difference), axes, state, spec) for sign in (1, -1)]
-        rows = _links(stream, axes, (-1, -1), difference, drawn[0] | drawn[1])
-        yield _panel("A − B", rows)
+        signs = [
+            _drawn(shown, np.maximum(0, sign * difference), state, spec) & ~np.isnan(difference)
+            for sign in (1, -1)
+        ]
+        ref = panels[0][0] if shown.two else (-1, -1)
+        rows = _links(shown, ref, difference, signs[0] | signs[1])
+        yield _panel("B − A" if shown.two else "A − B", rows)
 
 
-def _model(
-    stream: Stream, axes: Axes, _state: Mapping[str, Any], _spec: Mapping[str, Any]
-) -> Iterator[Columns]:
-    for layer in stream:
-        for head in range(layer.num_heads):
-            weights = _weights(stream, axes, layer.layer, head)
-            starts = [_starts(len(axis)) for axis in axes]
-            for axis in (0, 1):
-                weights = np.maximum.reduceat(weights, starts[axis], axis=axis)
-            cells = (axes[0][starts[0]], axes[1][starts[1]])
-            everything = np.ones(weights.shape, dtype=bool)
-            yield _links(stream, cells, (layer.layer, head), weights, everything)
+def _scores(shown: Shown, state: Mapping[str, Any], answer: Answer) -> dict[str, Numbers]:
+    """Return the scores that are drawn, of every head in the record's order, by their names."""
+    found: dict[str, Numbers] = {}
+    about: dict[str, Any] = {"stream": shown.stream.name}
+    if shown.measure in {"value", "norm"}:
+        about["measure"] = shown.measure
+    for name in (state["score"], state["other_score"]):
+        if name is None or shown.rolled:
+            continue
+        if name == "ranking":
+            block = answer({"what": "ranking", **about, "ranking": state["ranking"]})
+            found[name] = decode(*block).astype(np.float32)
+        else:
+            both = decode(*answer({"what": "head_scores", **about}))
+            found[name] = both[int(state["without_sink"])][:, list(SCORES).index(name)].astype(
+                np.float32
+            )
+    return found
 
 
-def _neuron(
-    stream: Stream, axes: Axes, state: Mapping[str, Any], _spec: Mapping[str, Any]
-) -> Iterator[Columns]:
-    number, head = state["layer"], state["heads"][0]
-    layer = stream[number]
-    query = next(iter(pinned(state["query"])), int(axes[0][-1]))
-    row = (np.array([query]), axes[1])
-    weights = _weights(stream, row, number, head)
+def _scattered(shown: Shown, scores: Mapping[str, Numbers]) -> Columns:
+    heads = [(layer.layer, head) for layer in shown.stream for head in range(layer.num_heads)]
+    return {
+        "stream": np.full(len(heads), shown.stream.name, dtype=object),
+        "layer": np.array([layer for layer, _ in heads]),
+        "head": np.array([head for _, head in heads]),
+        **scores,
+    }
+
+
+def _model(shown: Shown, scores: Mapping[str, Numbers]) -> Iterator[Columns]:
+    axes = (shown.queries.all, shown.keys.all)
+    starts = [_starts(len(axis)) for axis in axes]
+    cells = (axes[0][starts[0]], axes[1][starts[1]])
+    pairs = [[layer.layer, head] for layer in shown.stream for head in range(layer.num_heads)]
+    for place, ref in enumerate(_refs(shown, pairs)):
+        block = shown.block(*ref)
+        if shown.two:
+            block = np.nan_to_num(np.abs(shown.block(*ref, side="b") - block))
+        for axis in (0, 1):
+            block = np.maximum.reduceat(block, starts[axis], axis=axis)
+        rows = _links(shown, ref, block, np.ones(block.shape, dtype=bool), cells)
+        count = block.size
+        yield {**rows, **{name: np.full(count, each[place]) for name, each in scores.items()}}
+
+
+def _neuron(shown: Shown, state: Mapping[str, Any], _spec: Mapping[str, Any]) -> Iterator[Columns]:
+    ref = state["layer"], state["heads"][0]
+    layer = shown.stream[ref[0]]
+    pins = shown.pinned_queries
+    row = (pins[:1] if len(pins) else shown.queries.all[-1:], shown.keys.all)
+    weights = shown.block(*ref, *row)
     scores = (
-        layer.scores(head=head, queries=[query], keys=axes[1].tolist())
+        layer.scores(head=ref[1], queries=row[0].tolist(), keys=row[1].tolist())
         if layer.has_vectors
         else np.full(weights.shape, np.nan, np.float32)
     )
     # Masked keys have no row on the page either.
     seen = np.isfinite(scores) if layer.has_vectors else weights > 0
-    yield {
-        **_links(stream, row, (number, head), weights, seen),
-        "score": scores[seen],
-    }
-
-
-def _weights(stream: Stream, axes: Axes, layer: int, head: int) -> NDArray[np.float32]:
-    return stream[layer].weights(head, queries=axes[0].tolist(), keys=axes[1].tolist())
+    yield {**_links(shown, ref, weights, seen, row), "score": scores[seen]}
 
 
 def _drawn(
-    weights: NDArray[np.float32], axes: Axes, state: Mapping[str, Any], spec: Mapping[str, Any]
+    shown: Shown, block: Numbers, state: Mapping[str, Any], spec: Mapping[str, Any]
 ) -> NDArray[np.bool_]:
-    """Return which cells of ``[query, key]`` are links of the figure: all of them in a matrix."""
-    shown = np.ones(weights.shape, dtype=bool)
+    """Return which cells of ``[query, key]`` are links of the figure: all that there are in a matrix."""
+    drawn = ~np.isnan(block)
     if state["form"] != "lines":
-        return shown
-    shown &= weights > 0
-    if spec.get("top_k", weights.shape[1]) < weights.shape[1]:
-        place = weights.shape[1] - spec["top_k"]
-        shown &= weights >= np.partition(weights, place, axis=1)[:, [place]]
-    shown &= weights >= spec.get("threshold", 0)
-    queries, keys = pinned(state["query"]), pinned(state["key"])
-    if queries:
-        shown &= np.isin(axes[0], queries)[:, None]
-    elif keys:
-        shown &= np.isin(axes[1], keys)
-    return shown
+        return drawn
+    drawn &= block > 0
+    if spec.get("top_k", block.shape[1]) < block.shape[1]:
+        place = block.shape[1] - spec["top_k"]
+        drawn &= block >= np.partition(np.nan_to_num(block), place, axis=1)[:, [place]]
+    drawn &= block >= spec.get("threshold", 0)
+    if len(shown.pinned_queries):
+        drawn &= np.isin(shown.queries.all, shown.pinned_queries)[:, None]
+    elif len(shown.pinned_keys):
+        drawn &= np.isin(shown.keys.all, shown.pinned_keys)
+    return drawn
 
 
 def _links(
-    stream: Stream,
-    axes: Axes,
+    shown: Shown,
     ref: tuple[int, int],
-    weights: NDArray[np.float32],
-    shown: NDArray[np.bool_],
+    block: Numbers,
+    drawn: NDArray[np.bool_],
+    axes: tuple[Indices, Indices] | None = None,
 ) -> Columns:
-    rows, columns = np.nonzero(shown)
-    query, key = axes[0][rows], axes[1][columns]
+    rows, columns = np.nonzero(drawn)
+    queries, keys = axes or (shown.queries.all, shown.keys.all)
+    query, key = queries[rows], keys[columns]
     count = len(rows)
     return {
-        "stream": np.full(count, stream.name, dtype=object),
+        "stream": np.full(count, shown.stream.name, dtype=object),
         "layer": np.full(count, ref[0]),
         "head": np.full(count, ref[1]),
         "query": query,
         "key": key,
-        "query_label": _labels(stream.query_positions, query),
-        "key_label": _labels(stream.key_positions, key),
-        "weight": weights[rows, columns],
+        "query_label": _labels(shown.queries.positions, query),
+        "key_label": _labels(shown.keys.positions, key),
+        "weight" if shown.measure == "weights" else shown.measure: block[rows, columns],
     }
 
 
@@ -188,7 +228,7 @@ def _labels(positions: Any, indices: NDArray[np.int64]) -> NDArray[np.object_]:
 
 
 def _panel(name: str, columns: Columns) -> Columns:
-    count = len(columns["weight"])
+    count = len(columns["key"])
     return {"panel": np.full(count, name, dtype=object), **columns}
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser import chromium as chromiums
-from browser.lab import BROWSER_ARGUMENTS, Lab
+from browser.lab import BROWSER_ARGUMENTS, Lab, Watch
 from browser.server import LabServer, serve
 from playwright.sync_api import Browser, sync_playwright
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from browser.lab import Notebook, Widget
+    from playwright.sync_api import Page
 
 HERE = "tests/browser"
 
@@ -73,6 +74,16 @@ def widget(request: pytest.FixtureRequest, notebook: Notebook) -> Widget:
     notebook.execute(request.module.RESET)
     widget.settle()
     return widget
+
+
+@pytest.fixture
+def offline(chromium: Browser) -> Iterator[Page]:
+    """A page of its own with the network cut."""
+    context = chromium.new_context(viewport={"width": 1300, "height": 900}, offline=True)
+    watch = Watch(context)
+    yield context.new_page()
+    watch.assert_clean()
+    context.close()
 
 
 @pytest.fixture(autouse=True)

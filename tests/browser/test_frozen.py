@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
-import nbformat
 import pytest
-from browser.lab import PICTURE, Lab, Notebook, Watch
-from browser.server import environment
-from playwright.sync_api import FrameLocator, expect
+from browser.copies import assert_answers, assert_fits, converted, frozen
+from browser.lab import Lab, Notebook
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Page
 
 TEXT = "The cat sat on the mat because it was tired"
 START = "import attnwidget as aw\nmodel, tokenizer = aw.pocket()"
 VIEW = f"view = aw.view(model, {TEXT!r}, tokenizer=tokenizer, layer=1, heads=[0], query='it')\nview"
-FROZEN = (
-    f"aw.view(model, {TEXT!r}, tokenizer=tokenizer, layer=1, heads=[0], query='it', frozen=True)"
-)
-
 OPEN_WITHOUT_KERNEL = """async (path) => {
   const panel = await jupyterapp.commands.execute("docmanager:open", {
     path, factory: "Notebook", kernelPreference: { shouldStart: false, canStart: false },
@@ -39,44 +32,6 @@ CLOSE_WITHOUT_KERNEL = (
 )
 # The widget manager asks every notebook for its kernel, and trips over one that has none.
 MANAGERS_OWN = "reading 'kernel'"
-
-
-def frozen(output: Locator) -> FrameLocator:
-    """The frame in an output, once what is in it has drawn all it has."""
-    inside = output.frame_locator("iframe.attnwidget-frozen")
-    inside.locator(".attnwidget[data-pending='0']").wait_for()
-    return inside
-
-
-def assert_answers(inside: FrameLocator, page: Page) -> None:
-    """Click through a copy: the layer, a head and a token move the views, and nothing was missing."""
-    root = inside.locator(".attnwidget")
-    head = root.locator(".aw-panel-head canvas")
-    assert int(head.evaluate(PICTURE).split()[1]) > 10
-    before = head.evaluate(PICTURE)
-    root.locator(".aw-next").click()
-    expect(root.locator("select[aria-label='Layer']")).to_have_value("2")
-    root.locator("[data-head='3']").click()
-    expect(root.locator("[data-head='3']")).to_have_attribute("aria-pressed", "true")
-    page.wait_for_timeout(300)
-    assert head.evaluate(PICTURE) != before
-    expect(root.locator(".aw-failure")).to_have_count(0)
-    expect(root.locator(".aw-freeze")).to_have_count(0)
-
-
-def assert_fits(output: Locator) -> None:
-    """The frame is as high as what is in it, without a scroll bar."""
-    frame = output.locator("iframe.attnwidget-frozen")
-    high, inside, scrolls = frame.evaluate(
-        """(frame) => {
-          const root = frame.contentDocument.documentElement;
-          const { height } = frame.contentDocument.body.getBoundingClientRect();
-          return [frame.clientHeight, height, root.scrollHeight > frame.clientHeight];
-        }"""
-    )
-    assert abs(high - inside) < 1
-    assert not scrolls
-    assert high > 300
 
 
 def stored(lab: Lab, notebook: Notebook) -> dict[str, Any]:
@@ -112,30 +67,6 @@ def reopened(lab: Lab, written: Notebook) -> Iterator[Notebook]:
     yield Notebook(lab, written.path, identity)
     lab.page.evaluate(CLOSE_WITHOUT_KERNEL, identity)
     lab.watch.problems[:] = [each for each in lab.watch.problems if MANAGERS_OWN not in each]
-
-
-def converted(notebook: Path, folder: Path, *options: str) -> Path:
-    """The page that nbconvert makes of a notebook, without the two scripts it would fetch for formulas."""
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "nbconvert", "--to", "html", "--log-level=ERROR"),
-            *("--HTMLExporter.mathjax_url=data:,", "--HTMLExporter.require_js_url=data:,"),
-            *(*options, "--output-dir", str(folder), str(notebook)),
-        ],
-        check=True,
-        env=environment(folder),
-    )
-    return folder / f"{notebook.stem}.html"
-
-
-@pytest.fixture
-def offline(chromium: Browser) -> Iterator[Page]:
-    """A page of its own with the network cut."""
-    context = chromium.new_context(viewport={"width": 1300, "height": 900}, offline=True)
-    watch = Watch(context)
-    yield context.new_page()
-    watch.assert_clean()
-    context.close()
 
 
 @pytest.mark.parametrize("cell", [1, 2])
@@ -205,25 +136,6 @@ def test_nbconvert_keeps_it_offline(
         assert_answers(frozen(output), offline)
         assert_fits(output)
         expect(output.locator(".attnwidget-note")).to_be_hidden()
-
-
-def test_frozen_from_the_start_an_executed_notebook_needs_nothing_else(
-    tmp_path: Path, offline: Page
-) -> None:
-    source = tmp_path / "executed.ipynb"
-    document = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(text) for text in (START, FROZEN)],
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
-    )
-    nbformat.write(document, source)
-    page = converted(source, tmp_path, "--execute")
-    text = page.read_text("utf-8")
-    assert "widget-state" not in text
-    assert "widget-view" not in text
-    offline.goto(page.as_uri())
-    output = offline.locator(".jp-CodeCell").nth(1)
-    assert_answers(frozen(output), offline)
-    assert_fits(output)
 
 
 def test_shown_again_after_freezing_it_is_live(lab: Lab) -> None:

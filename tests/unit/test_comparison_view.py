@@ -199,8 +199,3 @@ def test_a_figure_shows_both_records_and_their_difference(
     text = view.save(tmp_path / "figure.svg", width=1200).read_text(encoding="utf-8")
     for words in ("B − A", "B &gt; A", "changed", "only that record has them"):
         assert words in text
-
-
-def test_data_of_two_records_names_the_calls_that_have_it(view: ComparisonWidget) -> None:
-    with pytest.raises(ValueError, match=r"see Comparison.difference\(\) and .changed\(\)"):
-        _ = view.figure(width="170mm").data

@@ -1,0 +1,68 @@
+"""Frozen copies in outputs and in the pages that nbconvert makes: found, clicked through, measured."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from browser.lab import PICTURE
+from browser.server import environment
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import FrameLocator, Locator, Page
+
+
+def frozen(output: Locator) -> FrameLocator:
+    """The frame in an output, once what is in it has drawn all it has."""
+    inside = output.frame_locator("iframe.attnwidget-frozen")
+    inside.locator(".attnwidget[data-pending='0']").wait_for()
+    return inside
+
+
+def assert_answers(inside: FrameLocator, page: Page) -> None:
+    """Click through a copy: the layer, a head and a token move the views, and nothing was missing."""
+    root = inside.locator(".attnwidget")
+    head = root.locator(".aw-panel-head canvas")
+    assert int(head.evaluate(PICTURE).split()[1]) > 10
+    before = head.evaluate(PICTURE)
+    root.locator(".aw-next").click()
+    expect(root.locator("select[aria-label='Layer']")).to_have_value("2")
+    root.locator("[data-head='3']").click()
+    expect(root.locator("[data-head='3']")).to_have_attribute("aria-pressed", "true")
+    page.wait_for_timeout(300)
+    assert head.evaluate(PICTURE) != before
+    expect(root.locator(".aw-failure")).to_have_count(0)
+    expect(root.locator(".aw-freeze")).to_have_count(0)
+
+
+def assert_fits(output: Locator) -> None:
+    """The frame is as high as what is in it, without a scroll bar."""
+    frame = output.locator("iframe.attnwidget-frozen")
+    high, inside, scrolls = frame.evaluate(
+        """(frame) => {
+          const root = frame.contentDocument.documentElement;
+          const { height } = frame.contentDocument.body.getBoundingClientRect();
+          return [frame.clientHeight, height, root.scrollHeight > frame.clientHeight];
+        }"""
+    )
+    assert abs(high - inside) < 1
+    assert not scrolls
+    assert high > 300
+
+
+def converted(notebook: Path, folder: Path, *options: str) -> Path:
+    """The page that nbconvert makes of a notebook, without the two scripts it would fetch for formulas."""
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "nbconvert", "--to", "html", "--log-level=ERROR"),
+            *("--HTMLExporter.mathjax_url=data:,", "--HTMLExporter.require_js_url=data:,"),
+            *(*options, "--output-dir", str(folder), str(notebook)),
+        ],
+        check=True,
+        env=environment(folder),
+    )
+    return folder / f"{notebook.stem}.html"

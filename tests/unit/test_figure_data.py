@@ -1,0 +1,134 @@
+"""Every figure says its numbers: measures, words, scatters, and two records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import attnwidget as aw
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEXT = "the cat sat on the mat because it was tired"
+PIECES = ["[CLS]", "the", "un", "##believ", "##able", "cat", "##s", "sat", "[SEP]"]
+
+
+@pytest.fixture(scope="module")
+def attention() -> aw.Attention:
+    model, tokenizer = aw.pocket()
+    return aw.capture(model, TEXT, tokenizer)
+
+
+@pytest.fixture(scope="module")
+def pieces() -> aw.Attention:
+    raw = np.random.default_rng(0).random((2, 1, 3, 9, 9))
+    return aw.from_weights(raw / raw.sum(-1, keepdims=True), PIECES)
+
+
+def square(data: pd.DataFrame, column: str = "weight") -> np.ndarray:
+    return data.pivot_table(index="query", columns="key", values=column).to_numpy()
+
+
+@pytest.mark.parametrize("measure", ["value", "norm"])
+def test_a_measure_has_its_own_column(attention: aw.Attention, measure: str) -> None:
+    data = attention.figure("matrix", layer=2, heads=[1, 3], measure=measure).data
+    assert "weight" not in data
+    for head in (1, 3):
+        expected = attention["decoder"][2].measure(measure, head)
+        np.testing.assert_allclose(square(data[data["head"] == head], measure), expected)
+
+
+def test_a_rollout_is_of_a_layer(attention: aw.Attention) -> None:
+    data = attention.figure("matrix", layer=2, heads=[1, 3], measure="rollout").data
+    assert set(data["head"]) == {-1}
+    np.testing.assert_array_equal(square(data, "rollout"), attention.rollout()[2])
+    lines = attention.figure("head", layer=2, measure="rollout", query="it", top_k=2).data
+    assert lines["query"].tolist() == [8, 8]
+    thumbnails = attention.figure("model", measure="rollout").data
+    assert len(thumbnails) == 4 * 11 * 11
+
+
+def test_words_are_counted_and_named_as_in_a_record_of_words(pieces: aw.Attention) -> None:
+    merged = pieces.words()["self"]
+    for head in (0, 2):
+        data = pieces.figure("matrix", layer=1, heads=head, positions="words").data
+        np.testing.assert_allclose(square(data), merged[1].weights(head), rtol=1e-6)
+    labels = [position.label for position in merged.query_positions]
+    assert data["query_label"].unique().tolist() == labels
+    assert "unbelievable" in labels
+    # One piece of it is pinned.
+    fan = pieces.figure("head", layer=1, heads=1, positions="words", query=3).data
+    assert set(fan["query_label"]) == {"unbelievable"}
+    np.testing.assert_allclose(fan["weight"], merged[1].weights(1)[2], rtol=1e-6)
+
+
+def test_thumbnails_of_words_are_between_words(pieces: aw.Attention) -> None:
+    data = pieces.figure("model", positions="words").data
+    one = data[(data["layer"] == 1) & (data["head"] == 2)]
+    np.testing.assert_allclose(square(one), pieces.words()["self"][1].weights(2), rtol=1e-6)
+
+
+def test_a_comparison_of_heads_under_a_measure(attention: aw.Attention) -> None:
+    figure = attention.figure(
+        "compare", heads=[(1, 2), (3, 1)], measure="value", selection={"form": "matrix"}
+    )
+    data = figure.data
+    a, b = (attention["decoder"][layer].measure("value", head) for layer, head in ((1, 2), (3, 1)))
+    for name, expected in (("A", a), ("B", b), ("A − B", a - b)):
+        found = square(data[data["panel"] == name], "value")
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("without_sink", [False, True])
+def test_a_scatter_has_a_row_for_each_head(attention: aw.Attention, *, without_sink: bool) -> None:
+    selection = {"without_sink": without_sink}
+    figure = attention.figure("scatter", score="previous", other_score="self", selection=selection)
+    data = figure.data
+    assert list(data) == ["stream", "layer", "head", "previous", "self"]
+    table = attention.head_scores(["previous", "self"])
+    column = "without_sink" if without_sink else "value"
+    expected = table.pivot_table(index=["layer", "head"], columns="score", values=column)
+    for name in ("previous", "self"):
+        np.testing.assert_allclose(data[name], expected[name], rtol=1e-5)
+
+
+def test_a_coloured_model_view_has_the_score(attention: aw.Attention) -> None:
+    data = attention.figure("model", score="previous").data
+    scores = attention.head_scores("previous").set_index(["layer", "head"])["value"]
+    for (layer, head), rows in data.groupby(["layer", "head"]):
+        np.testing.assert_allclose(rows["previous"], scores[layer, head], rtol=1e-5)
+    ranked = aw.view(attention, view="model")
+    ranked.rank(query="it", key="cat")
+    rows = ranked.figure().data.drop_duplicates(["layer", "head"])
+    weights = [
+        attention["decoder"][layer].weights(head)[8, 2] for layer in range(4) for head in range(4)
+    ]
+    np.testing.assert_allclose(rows["ranking"], weights, rtol=1e-5)
+
+
+def test_two_records_have_both_and_their_difference(attention: aw.Attention) -> None:
+    model, tokenizer = aw.pocket()
+    other = aw.capture(model, "the old dog sat on the mat because it was tired .", tokenizer)
+    comparison = aw.compare(attention, other)
+    view = comparison.view(layer=2, heads=[1], form="matrix")
+    data = view.figure().data
+    difference = comparison.difference(layer=2, head=1)
+    rows = data[data["panel"] == "B − A"]
+    assert len(rows) == np.isfinite(difference).sum()
+    np.testing.assert_allclose(rows["weight"], difference[rows["query"], rows["key"]], atol=1e-5)
+    # Each record's own rows are those of its positions.
+    assert (data["panel"] == "A").sum() == attention["decoder"].query_positions.__len__() ** 2
+    assert set(data["layer"]) == {2}
+    view.view = "model"
+    changed = view.figure().data
+    assert changed["weight"].max() == pytest.approx(
+        max(
+            np.nanmax(np.abs(comparison.difference(layer, head)))
+            for layer in range(4)
+            for head in range(4)
+        ),
+        abs=1e-5,
+    )
