@@ -110,7 +110,14 @@ class Figure:
         ``head``. Between words, ``query`` and ``key`` are numbers of words, as `Attention.words` counts them. Of two
         records there are the panels ``"A"``, ``"B"`` and ``"B − A"``, and in the model view the size of the change.
         """
-        return numbers.numbers(self._attention, self._state, self.spec, self._crop, self._whole)
+        return numbers.numbers(
+            self._attention,
+            self._snapshot,
+            state=self._state,
+            spec=self.spec,
+            crop=self._crop,
+            answer=self._whole,
+        )
 
     def save(
         self, path: str | os.PathLike[str], *, scale: float | None = None, dpi: float | None = None

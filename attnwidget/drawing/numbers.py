@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnwidget.drawing.shown import Shown
-from attnwidget.finding.kinds import SCORES
 from attnwidget.finding.table import Records, has_pandas
 from attnwidget.protocol.codec import decode
+from attnwidget.snapshot import without_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +34,8 @@ Columns = dict[str, "NDArray[Any]"]
 
 def numbers(
     attention: Attention,
+    snapshot: Mapping[str, Any],
+    *,
     state: Mapping[str, Any],
     spec: Mapping[str, Any],
     crop: Crop | None,
@@ -43,6 +45,7 @@ def numbers(
 
     Args:
         attention: The record, or two that are compared.
+        snapshot: What is drawn; see ``Snapshot`` in the schema.
         state: What is selected (``State`` in the schema), positions counted in the whole record.
         spec: ``Figure`` in the schema.
         crop: Which positions are drawn; None for all.
@@ -54,9 +57,12 @@ def numbers(
     if view == "all":
         view = "compare" if shown.two else "head"
     if view == "model":
-        scores = _scores(shown, state, answer)
+        names = [score["name"] for score in snapshot["meta"]["scores"]]
+        scores = _scores(shown, state, names, answer)
         scatter = state["arrange"] == "scatter" and len(scores) > 1
-        return _table([_scattered(shown, scores)] if scatter else list(_model(shown, scores)))
+        # A survey has scores of heads, and no weights.
+        alone = scatter or without_record(snapshot["meta"])
+        return _table([_scattered(shown, scores)] if alone else list(_model(shown, scores)))
     made = {"head": _heads, "compare": _compared, "neuron": _neuron}[view]
     return _table(list(made(shown, state, spec)))
 
@@ -119,7 +125,9 @@ def _compared(shown: Shown, state: Mapping[str, Any], spec: Mapping[str, Any]) -
         yield _panel("B − A" if shown.two else "A − B", rows)
 
 
-def _scores(shown: Shown, state: Mapping[str, Any], answer: Answer) -> dict[str, Numbers]:
+def _scores(
+    shown: Shown, state: Mapping[str, Any], names: Sequence[str], answer: Answer
+) -> dict[str, Numbers]:
     """Return the scores that are drawn, of every head in the record's order, by their names."""
     found: dict[str, Numbers] = {}
     about: dict[str, Any] = {"stream": shown.stream.name}
@@ -133,9 +141,7 @@ def _scores(shown: Shown, state: Mapping[str, Any], answer: Answer) -> dict[str,
             found[name] = decode(*block).astype(np.float32)
         else:
             both = decode(*answer({"what": "head_scores", **about}))
-            found[name] = both[int(state["without_sink"])][:, list(SCORES).index(name)].astype(
-                np.float32
-            )
+            found[name] = both[int(state["without_sink"])][:, names.index(name)].astype(np.float32)
     return found
 
 

@@ -132,3 +132,12 @@ def test_two_records_have_both_and_their_difference(attention: aw.Attention) -> 
         ),
         abs=1e-5,
     )
+
+
+def test_a_survey_has_its_mean_scores() -> None:
+    model, tokenizer = aw.pocket()
+    found = aw.survey(model, ["the cat sat on the mat .", "the dog saw the cat ."], tokenizer)
+    data = aw.view(found, view="model", score="previous").figure().data
+    scores = found.head_scores("previous")
+    np.testing.assert_allclose(data["previous"], scores["mean"], rtol=1e-5)
+    assert list(data) == ["stream", "layer", "head", "previous"]
