@@ -41,7 +41,7 @@ export function drawMinimap(
   const around = { x: x - 3, y: y - 3, width: width + 6, height: height + 6 };
   surface.group("minimap", () => {
     surface.rect(around, { fill: theme.raised, stroke: theme.rule, radius: 2 });
-    if (pixels) surface.image(rect, pixels, true);
+    if (pixels) surface.image(rect, pixels);
     const grow = (size: number) => Math.max(0, 5 - size) / 2;
     const [wide, high] = [grow(sight.width), grow(sight.height)];
     const frame = {
@@ -57,8 +57,11 @@ export function drawMinimap(
 /** Which way something out of sight lies. */
 export type Way = "up" | "down" | "left" | "right";
 
-const MARKER_SIZE = 11;
+export const MARKER_SIZE = 11;
 const ARROW = 5;
+
+/** What a marker takes besides its label. */
+export const MARKER_ROOM = 2 * ARROW + 12;
 
 /** At the edge of the map: a pinned position that is out of sight, and where it is. */
 export function drawEdgeMarker(
@@ -88,7 +91,7 @@ export function drawEdgeMarker(
     { fill: theme.accent },
   );
   const at = end ? tip - ARROW - 4 : tip + ARROW + 4;
-  const room = rect.width - 2 * ARROW - 8;
+  const room = rect.width - MARKER_ROOM + 4;
   surface.text(at, middle, ellipsize(label, room, MARKER_SIZE), {
     fill: theme.accent,
     size: MARKER_SIZE,

@@ -135,7 +135,9 @@ function drawNumbers(surface: Surface, cells: Cells, numbers: CellNumbers, theme
   const [left, right] = indicesIn(cells.across);
   const { table, shade, value, say } = numbers;
   for (let row = top; row < bottom; row++) {
+    if (sideOf(cells.down, row) !== 0) continue;
     for (let column = left; column < right; column++) {
+      if (sideOf(cells.across, column) !== 0) continue;
       const number = value(row, column);
       if (number === null) continue;
       const { x, y, width, height } = cellRect(cells, row, column);

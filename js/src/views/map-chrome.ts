@@ -12,6 +12,8 @@ import {
   drawButton,
   drawEdgeMarker,
   drawMinimap,
+  MARKER_ROOM,
+  MARKER_SIZE,
   type Sign,
   type Way,
 } from "../marks/map.js";
@@ -20,6 +22,7 @@ import { thumbnailPixels } from "../marks/thumbnails.js";
 import { labelOf } from "../marks/tokens.js";
 import type { MapWindow } from "../protocol/generated.js";
 import { contains, type Rect, type Surface } from "../surface/surface.js";
+import { textWidth } from "../surface/text.js";
 import {
   afterGesture,
   centred,
@@ -147,15 +150,17 @@ function markers(scene: Scene, place: MapPlace): readonly Marker[] {
   row("up", rows.before, y);
   row("down", rows.behind, y + height - MARKER);
   const columns = outside(state.keys, first.across);
-  const wide = Math.min(MARKER_WIDTH, width / 2 - 2);
-  const column = (way: Way, key: number | null, left: number) => {
+  const most = Math.min(MARKER_WIDTH, width / 2 - 2);
+  const column = (way: Way, key: number | null) => {
     if (key === null) return;
+    const label = labelOf(keys, key);
+    const wide = Math.min(most, textWidth(label, MARKER_SIZE) + MARKER_ROOM);
+    const left = way === "left" ? x : x + width - wide;
     const rect = { x: left, y: y - MARKER - 2, width: wide, height: MARKER };
-    const to = windowOf(scene, centred(first, { key }));
-    found.push({ rect, way, label: labelOf(keys, key), to });
+    found.push({ rect, way, label, to: windowOf(scene, centred(first, { key })) });
   };
-  column("left", columns.before, x);
-  column("right", columns.behind, x + width - wide);
+  column("left", columns.before);
+  column("right", columns.behind);
   return found;
 }
 
