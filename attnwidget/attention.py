@@ -34,18 +34,22 @@ class Stream:
         layers: The layers, in order.
         query_positions: What each query position is.
         key_positions: What each key position is.
+        first_query: Where the first query stands among the keys, in a record of only some of the query positions;
+            ``None`` otherwise: queries of the same sequence as the keys are the last of them.
     """
 
     name: str
     layers: tuple[Layer, ...]
     query_positions: Positions
     key_positions: Positions
+    first_query: int | None = None
 
     def __post_init__(self) -> None:
         """Check the layers against the positions.
 
         Raises:
-            ValueError: If there is no layer, a number comes twice, or a layer has another number of positions.
+            ValueError: If there is no layer, a number comes twice, a layer has another number of positions, or the
+                queries do not stand where ``first_query`` says.
         """
         for name in ("layers", "query_positions", "key_positions"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
@@ -61,6 +65,17 @@ class Stream:
                     f" there are {expected[0]} query positions × {expected[1]} key positions."
                 )
                 raise ValueError(message)
+        room = len(self.key_positions) - len(self.query_positions)
+        if self.first_query is not None and not 0 <= self.first_query <= room:
+            message = f"first_query of stream {self.name!r} must be in 0..{room}, got {self.first_query!r}."
+            raise ValueError(message)
+
+    @property
+    def query_offset(self) -> int:
+        """Where the first query stands among the keys, if they are of one sequence."""
+        if self.first_query is not None:
+            return self.first_query
+        return len(self.key_positions) - len(self.query_positions)
 
     @property
     def lies_in_media(self) -> bool:

@@ -121,7 +121,8 @@ def _prompt(attention: Attention, stream: Stream) -> dict[str, int | None] | Non
     if len(attention[expected.stream].query_positions) != queries or generated >= queries:
         return None
     if stream.name == expected.stream:
-        return {"queries": queries - generated, "keys": keys - generated}
+        there = keys if stream.first_query is None else stream.first_query + queries
+        return {"queries": queries - generated, "keys": there - generated}
     return {"queries": queries - generated, "keys": None} if stream.name == "cross" else None
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import safetensors
 import torch
-from safetensors.torch import save_file
 
+from attnwidget import tensor_files
 from attnwidget.attention import Attention, Layer, Stream
 from attnwidget.masks import Band
 from attnwidget.media import Medium
@@ -63,8 +63,7 @@ def save(attention: Attention, path: str | os.PathLike[str]) -> None:
     }
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        # ASCII: a lone surrogate from a tokenizer is no UTF-8, which the header must be.
-        save_file(pool.tensors, part, metadata={_HEADER: json.dumps(record)})
+        tensor_files.write(part, pool.tensors, {_HEADER: json.dumps(record)})
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -138,10 +137,7 @@ class _Pool:
             tensor.stride(),
         )
         if place not in self._names:
-            held = tensor.detach().cpu().contiguous()
-            # safetensors refuses two views of one storage, such as the parts of a fused query-key-value projection.
-            whole = held.untyped_storage().nbytes() == held.nbytes
-            self.tensors[name] = held if whole else held.clone()
+            self.tensors[name] = tensor
             self._names[place] = name
         return self._names[place]
 
@@ -153,6 +149,8 @@ def _stream_to_json(stream: Stream, pool: _Pool) -> dict[str, Any]:
         "query_positions": _positions_to_json(stream.query_positions),
         "key_positions": None if same else _positions_to_json(stream.key_positions),
         "layers": [_layer_to_json(layer, pool) for layer in stream],
+        # Only in records of some of the query positions: other files are those of before.
+        **({} if stream.first_query is None else {"first_query": stream.first_query}),
     }
 
 
@@ -164,7 +162,7 @@ def _stream_from_json(stream: dict[str, Any], tensors: dict[str, Tensor]) -> Str
         else _positions_from_json(stream["key_positions"])
     )
     layers = tuple(_layer_from_json(layer, stream["name"], tensors) for layer in stream["layers"])
-    return Stream(stream["name"], layers, queries, keys)
+    return Stream(stream["name"], layers, queries, keys, stream.get("first_query"))
 
 
 def _medium_to_json(medium: Medium, pool: _Pool) -> dict[str, Any]:

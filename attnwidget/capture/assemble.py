@@ -13,7 +13,7 @@ from attnwidget.capture.labels import index_positions
 from attnwidget.capture.projections import value_norms
 from attnwidget.capture.sources import Source, grouped, sources_of
 from attnwidget.capture.stages import labelled
-from attnwidget.capture.stitch import read_bias, read_mask, read_weights, sees_any
+from attnwidget.capture.stitch import read_bias, read_mask, read_rows, sees_any
 from attnwidget.capture.towers import Axis, Hints, describe_axis, enclosing, real_positions
 from attnwidget.layer import Layer
 from attnwidget.positions import Position
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.capture.call import Call
+    from attnwidget.capture.limits import Limits
     from attnwidget.capture.pieces import Pieces
     from attnwidget.capture.recorder import Recorder
     from attnwidget.masks import Band
@@ -33,7 +34,7 @@ __all__ = ["assemble"]
 def assemble(
     recorder: Recorder, tokenizer: Any, hints: Hints
 ) -> tuple[dict[str, Stream], dict[str, str], dict[str, Tensor]]:
-    """Make streams of everything ``recorder`` heard.
+    """Make streams of everything ``recorder`` heard, within its limits.
 
     Args:
         recorder: What was heard.
@@ -42,19 +43,38 @@ def assemble(
 
     Returns:
         The streams by name; for each module that could not be made part of one the reason; and for each stream the
-        indices of its queries that are no padding.
+        indices of its queries that are in the record.
+
+    Raises:
+        ValueError: If the limits name something that is not there.
     """
-    streams: dict[str, Stream] = {}
-    kept: dict[str, Tensor] = {}
-    axes: dict[str, Axis] = {}
     failed: dict[str, str] = {}
+    builders = {}
     for stack in grouped(recorder):
         for label, sources in labelled(sources_of(stack.members, recorder.row, failed)):
             name = f"{stack.name} {label}".strip()
-            builder = _StreamBuilder(recorder, name, stack.side, sources)
-            streams[name] = builder.build(tokenizer, hints, axes)
+            builders[name] = _StreamBuilder(recorder, name, stack.side, sources)
+    wanted = _wanted(recorder.limits, builders) if builders else {}
+    streams: dict[str, Stream] = {}
+    kept: dict[str, Tensor] = {}
+    axes: dict[str, Axis] = {}
+    for name, builder in builders.items():
+        # Also of streams that are not wanted: others may look at their positions.
+        builder.look(tokenizer, hints, axes)
+        if wanted.get(name):
+            streams[name] = builder.build(wanted[name])
             kept[name] = builder.queries
+        for source in builder.sources:
+            source.let_go()
     return streams, failed, kept
+
+
+def _wanted(limits: Limits, builders: dict[str, _StreamBuilder]) -> dict[str, set[int]]:
+    """Return the numbers of the wanted layers of each wanted stream."""
+    names = limits.kept_streams(list(builders))
+    return limits.kept_layers(
+        {name: [source.number for source in builders[name].sources] for name in names}
+    )
 
 
 class _StreamBuilder:
@@ -65,13 +85,14 @@ class _StreamBuilder:
         self.name = name
         self.side = side
         self.sources = sources
-        self.queries = torch.empty(0, dtype=torch.long)
+        self.queries = self.keys = torch.empty(0, dtype=torch.long)
+        self._axes: tuple[Axis, Axis] | None = None
         # Keyed by the ids of tensors, which the calls in `sources` keep alive.
         self._masks: dict[Any, tuple[Band | None, Tensor | None]] = {}
         self._biases: dict[Any, Tensor | None] = {}
 
-    def build(self, tokenizer: Any, hints: Hints, axes: dict[str, Axis]) -> Stream:
-        """Build the stream; ``axes`` has the axes of the streams before it and takes its own."""
+    def look(self, tokenizer: Any, hints: Hints, axes: dict[str, Axis]) -> None:
+        """Find out what the positions are; ``axes`` has the axes of the streams before and takes this one's."""
         first = self.sources[0]
         if first.pieces is not None and not first.pieces.placed:
             query_axis, key_axis = (
@@ -87,6 +108,14 @@ class _StreamBuilder:
         else:
             query_axis, key_axis = self._self_axes(tokenizer, hints)
             axes[self.name] = key_axis
+        self._axes = query_axis, key_axis
+
+    def build(self, wanted: set[int]) -> Stream:
+        """Build the stream from the layers of these numbers."""
+        assert self._axes is not None  # noqa: S101  (the caller has looked)
+        query_axis, key_axis = self._axes
+        first = self.sources[0]
+        sources = [source for source in self.sources if source.number in wanted]
         queries, keys = query_axis.real.nonzero()[:, 0], key_axis.real.nonzero()[:, 0]
         padding = (~key_axis.real).nonzero()[:, 0]
         if (
@@ -98,13 +127,25 @@ class _StreamBuilder:
             keys = torch.arange(first.num_keys)
             if not first.cross or not len(queries):
                 queries = torch.arange(first.num_queries)
-        self.queries = queries
-        layers = [self._layer(source, queries, keys) for source in self.sources]
+        part = self.recorder.limits.kept_positions(self.name, len(queries))
+        first_query = None
+        if part is not None and len(part) < len(queries):
+            first_query = None if first.cross else len(keys) - len(queries) + part.start
+            queries = queries[part.start : part.stop]
+        self.queries, self.keys = queries, keys
+        layers = []
+        for source in sources:
+            try:
+                layers.append(self._layer(source))
+            except LookupError as error:
+                raise ValueError(_unforeseen(self.name, source)) from error
+            source.let_go()
         return Stream(
             name=self.name,
             layers=tuple(sorted(layers, key=lambda layer: layer.layer)),
             query_positions=tuple(query_axis.positions[index] for index in queries.tolist()),
             key_positions=tuple(key_axis.positions[index] for index in keys.tolist()),
+            first_query=first_query,
         )
 
     def _self_axes(self, tokenizer: Any, hints: Hints) -> tuple[Axis, Axis]:
@@ -170,32 +211,52 @@ class _StreamBuilder:
         real = real_positions(towers, "encoder_attention_mask", first.num_keys, side="encoder")
         return query_axis, Axis(axis.positions, axis.real & real)
 
-    def _layer(self, source: Source, queries: Tensor, keys: Tensor) -> Layer:
-        query = torch.cat([call.query for call in source.calls], dim=1)
-        band, mask = self._mask(source.calls, queries, keys)
+    def _layer(self, source: Source) -> Layer:
         call = source.calls[0]
+        rows = read_rows(source.calls, self.queries, source.num_keys)
+        tensors = {"value": _take(source.value, self.keys)}
         if call.recorded is not None:
-            return self._normed(self._weights_only(source, queries, keys), source, queries)
+            tensors["recorded"] = _take(rows.mT, self.keys).mT
+            held = self._kept(tensors)
+            layer = Layer(
+                stream=self.name,
+                layer=source.number,
+                module_path=source.path,
+                num_heads=len(rows),
+                value=held["value"],
+                recorded=held["recorded"],
+                reason=call.reason,
+            )
+            return self._normed(layer, source)
+        tensors |= {"query": rows, "key": _take(source.key, self.keys)}
+        if call.sinks is not None:
+            tensors["sinks"] = call.sinks
+        held = self._kept(tensors)
+        band, mask = self._mask(source.calls)
         layer = Layer(
             stream=self.name,
             layer=source.number,
             module_path=source.path,
-            num_heads=query.shape[0],
-            query=_take(query, queries),
-            key=_take(source.key, keys),
-            value=_take(source.value, keys),
+            num_heads=len(rows),
+            query=held["query"],
+            key=held["key"],
+            value=held["value"],
             scaling=call.scaling,
             band=band,
-            bias=self._bias(source.calls, mask, queries, keys),
+            bias=self._bias(source.calls, mask),
             softcap=call.softcap,
-            sinks=call.sinks,
+            sinks=held.get("sinks"),
         )
-        return self._normed(layer, source, queries)
+        return self._normed(layer, source)
 
-    def _normed(self, layer: Layer, source: Source, queries: Tensor) -> Layer:
+    def _kept(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        return self.recorder.store.settle(whole)
+
+    def _normed(self, layer: Layer, source: Source) -> Layer:
         """Add the lengths of the values behind the output projection."""
         # It was looked at in the first pass; queries that were drafted there and refused are gone.
-        first = queries[queries < source.calls[0].query.shape[1]]
+        first = self.queries[self.queries < source.calls[0].num_queries]
         norms, reason = value_norms(
             self.recorder.projections.of(source.path),
             layer,
@@ -204,42 +265,29 @@ class _StreamBuilder:
         )
         return replace(layer, value_norms=norms, norm_reason=reason)
 
-    def _weights_only(self, source: Source, queries: Tensor, keys: Tensor) -> Layer:
-        recorded = read_weights(source.calls, source.num_keys)
-        return Layer(
-            stream=self.name,
-            layer=source.number,
-            module_path=source.path,
-            num_heads=len(recorded),
-            value=_take(source.value, keys),
-            recorded=_take(_take(recorded, queries).mT, keys).mT.contiguous(),
-            reason=source.calls[0].reason,
-        )
-
-    def _mask(
-        self, calls: list[Call], queries: Tensor, keys: Tensor
-    ) -> tuple[Band | None, Tensor | None]:
+    def _mask(self, calls: list[Call]) -> tuple[Band | None, Tensor | None]:
         signature = tuple(
             (id(view.mask), call.first_key, view.num_keys, view.causal, view.offset, view.window)
             for call, view in ((call, call.view) for call in calls)
         )
         if signature not in self._masks:
-            band, mask = read_mask(calls, queries, keys)
-            self._masks[signature] = band, None if mask is None else mask.to(self.recorder.device)
+            band, mask = read_mask(calls, self.queries, self.keys)
+            self._masks[signature] = band, self._settled(mask)
         return self._masks[signature]
 
-    def _bias(
-        self, calls: list[Call], mask: Tensor | None, queries: Tensor, keys: Tensor
-    ) -> Tensor | None:
+    def _settled(self, tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else self.recorder.store.settle({"bias": tensor})["bias"]
+
+    def _bias(self, calls: list[Call], mask: Tensor | None) -> Tensor | None:
         """Add the position bias to the mask; layers that were passed one tensor share one."""
         signature = (id(mask), *(id(call.position_bias) for call in calls))
         if all(call.position_bias is None for call in calls):
             return mask
         if signature not in self._biases:
-            bias = read_bias(calls, queries, keys, self.recorder.device)
+            bias = read_bias(calls, self.queries, self.keys, self.recorder.store.device)
             if bias is not None and mask is not None:
                 bias = bias + mask.to(bias.dtype)
-            self._biases[signature] = mask if bias is None else bias
+            self._biases[signature] = mask if bias is None else self._settled(bias)
         return self._biases[signature]
 
 
@@ -251,4 +299,11 @@ def _take(tensor: Tensor, positions: Tensor) -> Tensor:
     """Keep ``positions`` of ``[head, position, dim]``."""
     if len(positions) == tensor.shape[1]:
         return tensor
-    return tensor[:, positions.to(tensor.device)].contiguous()
+    return tensor[:, positions.to(tensor.device)]
+
+
+def _unforeseen(stream: str, source: Source) -> str:
+    return (
+        f"layer {source.number} of stream {stream!r} ({source.path}) was let go of while the model ran, as it was taken for "
+        "another: record without layers=, streams= and positions=, and pick from the record."
+    )

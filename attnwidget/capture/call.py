@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,23 +14,53 @@ if TYPE_CHECKING:
 
     from attnwidget.capture.interface import Arguments
     from attnwidget.capture.pieces import Pieces
+    from attnwidget.capture.stores import Store
 
-__all__ = ["Call", "drops", "read", "row_of", "trimmed", "unsupported", "used_keys"]
+__all__ = [
+    "Call",
+    "Wanted",
+    "drops",
+    "emptied",
+    "read",
+    "row_of",
+    "unsupported",
+    "used_keys",
+    "view_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is kept of a call.
+
+    Attributes:
+        store: Where, or ``None`` if it is not wanted: then only the shapes of its vectors are.
+        rows: Which of its queries.
+    """
+
+    store: Store | None
+    rows: slice = field(default_factory=lambda: slice(None))
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One attention call, one row of the batch, vectors copied.
 
+    What is not recorded is a call like the others, for what it says of its stream; its vectors have shapes alone (they
+    are on the device ``meta``).
+
     Attributes:
-        query: ``[head, query, head_dim]``.
+        query: ``[head, query, head_dim]``, those of the queries that are wanted.
         key: ``[key_value_head, key, head_dim]``; in later calls only the keys that are new.
         value: ``[key_value_head, key, value_dim]``, as ``key``.
         view: Its mask.
+        num_queries: Number of its queries, wanted or not.
         position_bias: ``[batch or 1, head or 1, query or 1, key]`` as passed, or ``None``.
         forward_pass: Number of the model's forward pass it belongs to.
         first_key: Index, counted over the whole recording, of the first key it looked at.
-        recorded: ``[head, query, key]`` weights, where query and key are not known; those then have no dimensions.
+        first_row: The first of its queries that are wanted; they follow each other.
+        recorded: ``[head, query, key]`` weights of the wanted queries, where query and key are not known; those then have
+            no dimensions.
         reason: Why they are not.
         pieces: The pieces of the input it attends within, put behind each other, if it does.
         owns_bias: Whether ``position_bias`` was worked out here, so that nobody else writes into it.
@@ -40,20 +70,29 @@ class Call:
     key: Tensor
     value: Tensor
     view: View
+    num_queries: int
     scaling: float
     softcap: float | None
     sinks: Tensor | None
     position_bias: Tensor | None
     forward_pass: int = 0
     first_key: int = 0
+    first_row: int = 0
     recorded: Tensor | None = None
     reason: str | None = None
     pieces: Pieces | None = None
     owns_bias: bool = False
 
 
-def read(arguments: Arguments, batch: int, device: torch.device, new: slice) -> Call:
-    """Copy one row of a call, as its implementation reads the arguments."""
+def read(arguments: Arguments, view: View, wanted: Wanted, new: slice) -> Call:
+    """Copy one row of a call, as its implementation reads the arguments.
+
+    Args:
+        arguments: The call.
+        view: Its mask, and the row of the batch.
+        wanted: What is kept of it.
+        new: Its keys that are new.
+    """
     options, implementation = arguments.options, arguments.implementation
     scaling = options.get("scaling")
     sinks = options.get("s_aux", options.get("sinks"))
@@ -66,19 +105,37 @@ def read(arguments: Arguments, batch: int, device: torch.device, new: slice) -> 
     if sinks is not None and sinks.shape == (*arguments.query.shape[:3], 1):
         sinks, bias = _sinks_of_queries(sinks.detach(), bias)
     softcap = options.get("softcap")
+    kept = {
+        "query": row_of(arguments.query, view.batch)[:, wanted.rows],
+        "key": row_of(arguments.key, view.batch)[:, new],
+        "value": row_of(arguments.value, view.batch)[:, new],
+    }
+    if arguments.weights is not None:
+        kept["recorded"] = arguments.weights[0][:, wanted.rows]
+    if sinks is not None:
+        kept["sinks"] = sinks.flatten()
+    store = wanted.store
+    found = store.keep(kept) if store is not None else {n: emptied(t) for n, t in kept.items()}
     return Call(
-        query=row_of(arguments.query, batch, device),
-        key=row_of(arguments.key[:, :, new], batch, device),
-        value=row_of(arguments.value[:, :, new], batch, device),
-        view=_view(arguments, batch),
+        query=found["query"],
+        key=found["key"],
+        value=found["value"],
+        view=view,
+        num_queries=view.num_queries,
+        first_row=wanted.rows.indices(view.num_queries)[0],
         scaling=arguments.query.shape[-1] ** -0.5 if scaling is None else float(scaling),
         softcap=None if softcap is None else float(softcap),
-        sinks=None if sinks is None else _copied(sinks.flatten(), device),
-        position_bias=bias,
+        sinks=found.get("sinks"),
+        position_bias=bias if store is not None else None,
         owns_bias=implementation == "functional",  # worked out here, no tensor of the model's
-        recorded=None if arguments.weights is None else _copied(arguments.weights[0], device),
+        recorded=found.get("recorded"),
         reason=arguments.reason,
     )
+
+
+def emptied(tensor: Tensor) -> Tensor:
+    """Keep nothing of a tensor but its shape and dtype."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
 
 
 def _sinks_of_queries(sinks: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -122,7 +179,7 @@ def unsupported(arguments: Arguments) -> str | None:
     return None
 
 
-def _view(arguments: Arguments, batch: int) -> View:
+def view_of(arguments: Arguments, batch: int) -> View:
     """Read the mask the way the implementation does."""
     mask: Any = arguments.attention_mask
     num_queries, num_keys = arguments.query.shape[2], arguments.key.shape[2]
@@ -142,27 +199,13 @@ def _view(arguments: Arguments, batch: int) -> View:
     return View(mask, num_queries, num_keys, batch, causal=causal, offset=offset, window=window)
 
 
-def used_keys(call: Call) -> int:
+def used_keys(view: View) -> int:
     """Number of keys in use: a static cache hands out its whole buffer, of which the tail was never written."""
-    num_queries, num_keys = call.query.shape[1], call.key.shape[1]
-    return num_keys if num_keys <= num_queries else max(num_queries, call.view.last_seen())
+    if view.num_keys <= view.num_queries:
+        return view.num_keys
+    return max(view.num_queries, view.last_seen())
 
 
-def trimmed(call: Call, num_keys: int) -> Call:
-    """Keep the first keys only, as a copy: the rest of a static cache is not held by it."""
-    if call.key.shape[1] == num_keys:
-        return call
-    return replace(call, key=call.key[:, :num_keys].clone(), value=call.value[:, :num_keys].clone())
-
-
-def row_of(tensor: Tensor, batch: int, device: torch.device) -> Tensor:
-    """Copy one row of a batch; what has one row for all has it for each."""
-    return _copied(tensor[min(batch, len(tensor) - 1)], device)
-
-
-def _copied(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy: caches write into the very tensors that models pass."""
-    tensor = tensor.detach()
-    if tensor.device != device:
-        return tensor.to(device).contiguous()
-    return tensor.clone(memory_format=torch.contiguous_format)
+def row_of(tensor: Tensor, batch: int) -> Tensor:
+    """Return one row of a batch; what has one row for all has it for each."""
+    return tensor[min(batch, len(tensor) - 1)].detach()

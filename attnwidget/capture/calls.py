@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from attnwidget.capture.call import read, row_of, trimmed, unsupported, used_keys
+from attnwidget.capture.call import read, row_of, unsupported, used_keys, view_of
 from attnwidget.capture.passes import CAPTURE
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from attnwidget.capture.call import Call
+    from attnwidget.capture.call import Call, Wanted
     from attnwidget.capture.interface import Arguments
     from attnwidget.capture.pieces import Pieces
 
@@ -52,17 +52,20 @@ class Calls:
         arguments: Arguments,
         forward_pass: int,
         batch: int,
-        device: torch.device,
+        wanted: Wanted,
         pieces: Pieces | None = None,
     ) -> None:
-        """Keep what is new in one call; a pass that goes back on others is to be announced first (`go_back`)."""
+        """Keep what is new in one call, as far as it is wanted.
+
+        A pass that goes back on others is to be announced first (`go_back`).
+        """
         self.trouble = self.trouble or unsupported(arguments)
         if self.trouble is not None:
             self.calls.clear()
             return
         num_queries, num_keys = arguments.query.shape[2], arguments.key.shape[2]
         again = bool(self.calls) and forward_pass == self.calls[-1].forward_pass
-        if again and self._takes_values(arguments, batch, device):
+        if again and self._takes_values(arguments, batch, wanted):
             return
         # A module used several times within one pass: told apart when the streams are known.
         first_key, new = 0, slice(None)
@@ -71,20 +74,19 @@ class Calls:
         if self.trouble is not None:
             self.calls.clear()
             return
-        call = replace(
-            read(arguments, batch, device, new),
-            forward_pass=forward_pass,
-            first_key=first_key,
-            pieces=pieces,
-        )
+        view = view_of(arguments, batch)
         if not self.calls:
-            self._num_keys = num_keys if self.cross else used_keys(call)
-            call = trimmed(call, self._num_keys)
+            self._num_keys = num_keys if self.cross else used_keys(view)
+            new = slice(0, self._num_keys)
         elif not self.cross and forward_pass != self.calls[-1].forward_pass:
             self._num_keys += num_queries
-        self.calls.append(call)
+        call = read(arguments, view, wanted, new)
+        self.calls.append(
+            replace(call, forward_pass=forward_pass, first_key=first_key, pieces=pieces)
+        )
         # The first call's own copy says it all; what a model passes may be part of something larger (one projection).
-        self.last_key = arguments.key if len(self.calls) > 1 else None
+        compared = len(self.calls) > 1 and wanted.store is not None
+        self.last_key = arguments.key if compared else None
         self.last_first, self._new = first_key, new
 
     def go_back(self, count: int | None, *, keep: bool) -> None:
@@ -108,7 +110,7 @@ class Calls:
 
     def disagreement(self, key: Tensor, batch: int) -> str | None:
         """Say what is wrong if the last call did not look at the keys put together here."""
-        if self.last_key is None or len(self.calls) == 1 or self.cross:
+        if self.last_key is None or len(self.calls) == 1 or self.cross or key.is_meta:
             return None
         used = key[:, self.last_first :]
         given = self.last_key[min(batch, len(self.last_key) - 1)][:, : used.shape[1]].detach()
@@ -144,24 +146,33 @@ class Calls:
         first_key = max(0, self._num_keys + num_queries - num_keys)
         return first_key, slice(start, start + num_queries), None
 
-    def _takes_values(self, arguments: Arguments, batch: int, device: torch.device) -> bool:
+    def _takes_values(self, arguments: Arguments, batch: int, wanted: Wanted) -> bool:
         """Add to the last call if this one only applies the same weights to further values (differential attention)."""
         last = self.calls[-1]
-        query = row_of(arguments.query, batch, device)
-        if query.shape != last.query.shape or arguments.key.shape[2] != last.view.num_keys:
-            return False
+        rows = slice(last.first_row, last.first_row + last.query.shape[1])
         kept = last.key.shape[1]  # without the unused end of a static cache
+        query = row_of(arguments.query, batch)[:, rows]
         key, value = (
-            row_of(tensor[:, :, self._new][:, :, :kept], batch, device)
+            row_of(tensor, batch)[:, self._new][:, :kept]
             for tensor in (arguments.key, arguments.value)
         )
-        alike = torch.equal(query, last.query) and torch.equal(key, last.key)
-        if last.recorded is not None or arguments.weights is not None:
-            alike = alike and _equal(last.recorded, arguments.weights)
-        if not alike or value.shape[:2] != last.value.shape[:2]:
+        if (
+            query.shape != last.query.shape
+            or arguments.query.shape[2] != last.num_queries
+            or arguments.key.shape[2] != last.view.num_keys
+            or value.shape[:2] != last.value.shape[:2]
+        ):
             return False
-        self.calls[-1] = replace(last, value=torch.cat([last.value, value], dim=-1))
-        return True
+        if last.query.is_meta or wanted.store is None:
+            return len(last.value.shape) == 3 and last.query.is_meta  # nothing is made of either
+        alike = _equal(last.query, query) and _equal(last.key, key)
+        if last.recorded is not None or arguments.weights is not None:
+            weights = None if arguments.weights is None else arguments.weights[0][:, rows]
+            alike = alike and _equal(last.recorded, weights)
+        if alike:
+            more = torch.cat([last.value, value.to(last.value.device)], dim=-1)
+            self.calls[-1] = replace(last, value=wanted.store.settle({"value": more})["value"])
+        return alike
 
     def _same_keys(self, key: Tensor, batch: int) -> bool:
         if key is self.last_key:
@@ -170,6 +181,8 @@ class Calls:
         row = key[min(batch, len(key) - 1)].detach()
         if row.shape != first.shape:
             return False
+        if first.is_meta:
+            return True  # not recorded
         # Rows of a batch that hold the same may differ in their last bits, and beams change places.
         apart = 16 * torch.finfo(first.dtype).eps * float(first.abs().max())
         return bool(((row.to(first.device) - first).abs() <= apart).all())
@@ -188,4 +201,4 @@ def looks_back(calls: Sequence[Call]) -> bool:
 
 
 def _equal(one: Tensor | None, other: Tensor | None) -> bool:
-    return one is not None and other is not None and torch.equal(one, other[0].to(one.device))
+    return one is not None and other is not None and torch.equal(one, other.to(one.device))

@@ -17,20 +17,25 @@ if TYPE_CHECKING:
 
     from attnwidget.capture.call import Call
 
-__all__ = ["attends_in_chunks", "behind_each_other"]
+__all__ = ["attends_in_chunks", "behind_each_other", "may_be_in_chunks"]
 
 _IN_CHUNKS = frozenset({"CanineSelfAttention"})
 
 
 def attends_in_chunks(module: nn.Module, calls: Sequence[Call]) -> bool:
     """Tell whether the calls of one pass are for one stretch of the input each: as many queries as keys in all of them."""
-    packed = "cu_seqlens" in inspect.signature(module.forward).parameters  # images, or windows
     return (
-        (packed or type(module).__name__ in _IN_CHUNKS)
+        may_be_in_chunks(module)
         and len(calls) > 1
-        and all(call.query.shape[1] == call.key.shape[1] for call in calls)
+        and all(call.num_queries == call.key.shape[1] for call in calls)
         and all(call.recorded is None and call.position_bias is None for call in calls)
     )
+
+
+def may_be_in_chunks(module: nn.Module) -> bool:
+    """Tell whether a module may attend within one stretch of its input after the other."""
+    packed = "cu_seqlens" in inspect.signature(module.forward).parameters  # images, or windows
+    return packed or type(module).__name__ in _IN_CHUNKS
 
 
 def behind_each_other(calls: Sequence[Call], known: dict[tuple[int, ...], Tensor]) -> Call:
@@ -41,7 +46,7 @@ def behind_each_other(calls: Sequence[Call], known: dict[tuple[int, ...], Tensor
         known: Masks of layers before this one, by the lengths of their stretches; layers with the same share one.
     """
     first = calls[0]
-    lengths = tuple(call.query.shape[1] for call in calls)
+    lengths = tuple(call.num_queries for call in calls)
     count = sum(lengths)
     plain = all(call.view.mask is None and not call.view.causal for call in calls)
     seen = known.get(lengths) if plain else None
@@ -49,7 +54,7 @@ def behind_each_other(calls: Sequence[Call], known: dict[tuple[int, ...], Tensor
         seen = torch.zeros(1, 1, count, count, dtype=torch.bool)
         start = 0
         for call in calls:
-            stop = start + call.query.shape[1]
+            stop = start + call.num_queries
             seen[0, :, start:stop, start:stop] = call.view.seen()[:1]
             start = stop
         if plain:
@@ -60,4 +65,5 @@ def behind_each_other(calls: Sequence[Call], known: dict[tuple[int, ...], Tensor
         key=torch.cat([call.key for call in calls], dim=1),
         value=torch.cat([call.value for call in calls], dim=1),
         view=View(seen, count, count, 0),
+        num_queries=count,
     )

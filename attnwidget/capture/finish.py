@@ -52,6 +52,7 @@ def finished(recorder: Recorder, model: nn.Module, tokenizer: Any, hints: Hints)
     missed = recorder.missed()
     known = {path: why_not(recorder.candidates[path]) for path in missed}
     failed |= {path: reason for path, reason in known.items() if reason is not None}
+    failed = {path: reason for path, reason in failed.items() if recorder.ahead.wants(path)}
     failed |= {path: recorder.broken[path] for path in missed if path in recorder.broken}
     missed = [path for path in missed if path not in failed]
     if not streams:

@@ -7,30 +7,24 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from transformers import PreTrainedModel
 
-from attnwidget.capture.adapters import adapter_of
-from attnwidget.capture.calls import Calls
-from attnwidget.capture.modules import attends, may_attend, mentions
-from attnwidget.capture.naming import attention_like, is_cross, module_kinds, stem, stream_name
+from attnwidget.capture.foreseen import AHEAD, INTERFACE, looked_at, open_questions, stacks
+from attnwidget.capture.modules import mentions
+from attnwidget.capture.naming import module_kinds, stem
 from attnwidget.capture.sizes import head_sizes
-from attnwidget.capture.sources import numbers_of, stacked
-from attnwidget.capture.towers import Tower, enclosing
+from attnwidget.capture.sources import numbers_of
+from attnwidget.capture.towers import enclosing
 from attnwidget.capture.wrappers import entrance, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from attnwidget.capture.sources import Stack
+    from attnwidget.capture.towers import Tower
 
 __all__ = ["InspectedLayer", "InspectedStream", "Inspection", "inspect"]
 
 _WHEN_RUN = "when run"
-_INTERFACE = frozenset({"ALL_ATTENTION_FUNCTIONS", "get_interface"})
-_CAUSAL = frozenset({"create_causal_mask", "create_sliding_window_causal_mask"})
-_BIDIRECTIONAL = frozenset({"create_bidirectional_mask"})
-_TRIANGLES = frozenset({"tril", "triu"})
-_AHEAD = "whether it looks ahead, which makes it an encoder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,26 +150,8 @@ def inspect(model: Any) -> Inspection:
         msg = f"model must be a torch module, got {type(model).__name__}; pass AutoModel's result."
         raise TypeError(msg)
     whole, name = entrance(model), type(unwrapped(model)).__name__
-    towers = {
-        path: Tower(path, module)
-        for path, module in whole.named_modules()
-        if path == "" or isinstance(module, PreTrainedModel)
-    }
-    named = attention_like(whole)
-    sure = {path: one for path, one in named.items() if attends(type(one)) or adapter_of(one)}
-    others = [path for path in named if path not in sure]
-    if not sure:
-        others = [path for path in may_attend(whole) if path or not others]
-    sides = []
-    for path, module in sure.items():
-        tower = next(enclosing(towers, path)).module
-        side = stream_name(
-            path, module, whole, tower, looks_back=_looks_back(module, tower), reads=_reads(tower)
-        )
-        sides.append((side, Calls(path, module, is_cross(path, module))))
-    streams = {}
-    for stack in stacked(sides):
-        streams[stack.name] = _stream(stack, whole, towers)
+    towers, sure, others = looked_at(whole)
+    streams = {stack.name: _stream(stack, whole, towers) for stack in stacks(whole, towers, sure)}
     return Inspection(name, streams, module_kinds(whole, others))
 
 
@@ -185,7 +161,7 @@ def _stream(stack: Stack, model: nn.Module, towers: dict[str, Tower]) -> Inspect
     for number, member in zip(numbers, stack.members, strict=True):
         tower = next(enclosing(towers, member.path)).module
         heads, shared, head_dim = head_sizes(member.module, getattr(tower, "config", None))
-        through = mentions(type(member.module), _INTERFACE)
+        through = mentions(type(member.module), INTERFACE)
         layers.append(
             InspectedLayer(number, member.path, heads, shared, head_dim, True if through else None)
         )
@@ -194,57 +170,8 @@ def _stream(stack: Stack, model: nn.Module, towers: dict[str, Tower]) -> Inspect
         name=stack.name,
         layers=tuple(sorted(layers, key=lambda layer: layer.layer)),
         kind=", ".join(kinds),
-        open=tuple(_open(stack, model, towers)),
+        open=tuple(open_questions(stack, model, towers)),
     )
-
-
-def _open(stack: Stack, model: nn.Module, towers: dict[str, Tower]) -> Iterator[str]:
-    """Say what cannot be known before the model runs."""
-    first = stack.members[0]
-    tower = next(enclosing(towers, first.path)).module
-    config = getattr(tower, "config", None)
-    if _in_stages([member.path for member in stack.members]) or hasattr(config, "depths"):
-        yield "stages over sequences of different length become streams of their own"
-    depth = getattr(config, "num_hidden_layers", None)
-    own = any(hasattr(member.module, "layer_idx") for member in stack.members)
-    stems = {stem(member.path) for member in stack.members}
-    if isinstance(depth, int) and len(stack.members) < depth and not own and len(stems) == 1:
-        yield f"its modules may be used for several of {depth} layers"
-    sided = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
-    if (
-        not sided
-        and stack.side in {"encoder", "decoder"}
-        and _direction(first.module, tower) is None
-    ):
-        yield _AHEAD
-    if stack.side == "cross" and not sided:
-        yield "whether it is given another sequence to look at"
-
-
-def _in_stages(paths: list[str]) -> bool:
-    """Tell whether more than one number in the paths counts."""
-    numbers = [[part for part in path.split(".") if part.isdigit()] for path in paths]
-    most = max(map(len, numbers))
-    return sum(len({row[at] for row in numbers if at < len(row)}) > 1 for at in range(most)) > 1
-
-
-def _direction(module: nn.Module, tower: nn.Module) -> bool | None:
-    """Tell whether a module looks back only: it says so itself, or its tower makes but one kind of mask."""
-    causal = getattr(module, "is_causal", None)
-    if isinstance(causal, bool):
-        return causal
-    back, both = mentions(type(tower), _CAUSAL), mentions(type(tower), _BIDIRECTIONAL)
-    return back if back != both else None
-
-
-def _looks_back(module: nn.Module, tower: nn.Module) -> bool:
-    told = _direction(module, tower)
-    return mentions(type(tower), _TRIANGLES) if told is None else told
-
-
-def _reads(tower: nn.Module) -> frozenset[str]:
-    name = getattr(tower, "main_input_name", None)
-    return frozenset({name} if isinstance(name, str) else ())
 
 
 def _row(stream: InspectedStream) -> tuple[str, ...]:
@@ -255,7 +182,7 @@ def _row(stream: InspectedStream) -> tuple[str, ...]:
     vectors = {layer.has_vectors for layer in stream}
     told = "yes" if vectors == {True} else _WHEN_RUN
     return (
-        stream.name + "?" * (_AHEAD in stream.open),
+        stream.name + "?" * (AHEAD in stream.open),
         _numbered([layer.layer for layer in stream]),
         heads,
         _shown({layer.head_dim for layer in stream}),

@@ -6,7 +6,6 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.attention import Stream
 from attnwidget.capture.gallery import developed, stills
 from attnwidget.capture.grids import even
 from attnwidget.capture.sound import spectrogram
@@ -14,6 +13,7 @@ from attnwidget.capture.sound import spectrogram
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from attnwidget.attention import Stream
     from attnwidget.capture.gallery import Still
     from attnwidget.capture.recorder import Recorder
     from attnwidget.media import Medium
@@ -79,8 +79,10 @@ def placed(
         return known[id(positions)]
 
     return {
-        name: Stream(
-            name, stream.layers, again(stream.query_positions), again(stream.key_positions)
+        name: replace(
+            stream,
+            query_positions=again(stream.query_positions),
+            key_positions=again(stream.key_positions),
         )
         for name, stream in streams.items()
     }

@@ -66,12 +66,13 @@ class _Candidate:
 
 @dataclass(slots=True)
 class _Waiting:
-    """The attention call that ran last."""
+    """The attention call that ran last, and which of its queries are compared."""
 
     path: str
     width: int
     queries: int
     row: int
+    rows: tuple[int, ...]
 
 
 class Projections:
@@ -94,8 +95,8 @@ class Projections:
             for path, module in self._linear.items()
         ]
 
-    def after(self, path: str, arguments: Arguments, row: int) -> None:
-        """Take note that an attention call was made."""
+    def after(self, path: str, arguments: Arguments, row: int, kept: slice) -> None:
+        """Take note that an attention call was made, some of whose queries are ``kept``."""
         self._waiting = None
         if path in self._found:  # a later pass of a generation
             return
@@ -108,7 +109,9 @@ class Projections:
             _, heads, queries, _ = arguments.query.shape
             width = heads * arguments.value.shape[-1]
             if width and queries:  # a model may attend with no query at all, to no global token say
-                self._waiting = _Waiting(path, width, queries, row)
+                some = range(queries)[kept]
+                rows = tuple(sorted({some[0], some[len(some) // 2], some[-1]}))
+                self._waiting = _Waiting(path, width, queries, row, rows)
 
     def of(self, path: str) -> list[_Candidate]:
         """Return the candidates for a module."""
@@ -136,13 +139,12 @@ class Projections:
                 and _inside(path, waiting.path.rpartition(".")[0])
                 and len(found) < _CANDIDATES
             ):
-                rows = tuple(sorted({0, waiting.queries // 2, waiting.queries - 1}))
                 # An operation may have been read for the one row alone.
                 start = waiting.row * waiting.queries if waiting.row < batch else 0
-                picked = [start + row for row in rows]
+                picked = [start + row for row in waiting.rows]
                 vectors = given.detach().reshape(-1, waiting.width)[picked].clone()
                 weight, first = _weight(module)
-                found.append(_Candidate(path, module, weight, vectors, rows, first))
+                found.append(_Candidate(path, module, weight, vectors, waiting.rows, first))
 
         return hook
 

@@ -12,14 +12,16 @@ from attnwidget.attention import Attention
 from attnwidget.capture.finish import finished
 from attnwidget.capture.inputs import prepare
 from attnwidget.capture.lengths import check_length, too_long
+from attnwidget.capture.limits import Limits
 from attnwidget.capture.options import check_options
 from attnwidget.capture.ranks import sharing
 from attnwidget.capture.recorder import Recorder
+from attnwidget.capture.stores import store_of
 from attnwidget.capture.towers import Hints
 from attnwidget.capture.wrappers import entrance, most_tokens, own_tokenizer, plainly, unwrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from attnwidget.attention import Stream
     from attnwidget.media import Medium
@@ -95,7 +97,11 @@ def recording(
     tokenizer: Any = None,
     *,
     batch: int | None = None,
-    device: torch.device | str = "cpu",
+    streams: str | Sequence[str] | None = None,
+    layers: Any = None,
+    positions: Any = None,
+    store: Any = "auto",
+    device: torch.device | str | None = None,
 ) -> Iterator[Recording]:
     """Record the attention of whatever calls ``model`` inside the block.
 
@@ -112,7 +118,17 @@ def recording(
         model: A Hugging Face model, or a module that holds one.
         tokenizer: Labels the tokens. Without one, the tokenizer saved beside a local model is used, else token ids.
         batch: Row to record when the model is given several, or ``generate`` returns several.
-        device: Where the recorded vectors are kept.
+        streams: Names of the streams to record, as `inspect` lists them; all when left out.
+        layers: Layers to record, by the model's numbers: one, several, a slice or a range, or such for each stream by its
+            name, ``{"decoder": [0, 5]}``. Negative ones count from the end.
+        positions: *Query* positions to record, as the record would count them: a slice or range without steps, or one; or
+            such for each stream by its name. Keys and values stay whole, so that the weights of these queries are those
+            of the whole record. What these three leave out is neither copied nor kept.
+        store: Where the recorded vectors live. ``"auto"``: in memory, or on disk from where they would take more than half
+            of what is free; a warning says so. ``"cpu"``: in memory. ``"disk"``: in safetensors files that are written
+            layer by layer and mapped into memory; they are gone when the record is. A folder (a ``Path``, or text with a
+            separator): there. A device, such as ``"cuda"``: in its memory, or as for ``"auto"`` where that is short.
+        device: A device in place of ``store``.
 
     Yields:
         A `Recording`, to be used as the record once the block has ended.
@@ -139,9 +155,11 @@ def recording(
     _check_model(model)
     _check_tokenizer(tokenizer)
     tokenizer = tokenizer or own_tokenizer(model)
+    limits = Limits.of(streams, layers, positions)
+    place = store_of(store, device)
     with (
         plainly(model),
-        _recorded(model, tokenizer, batch, device, Hints()) as handle,
+        _recorded(model, tokenizer, Hints(), batch=batch, store=place, limits=limits) as handle,
     ):
         yield handle
 
@@ -153,7 +171,11 @@ def capture(
     *,
     target: Any = None,
     batch: int | None = None,
-    device: torch.device | str = "cpu",
+    streams: str | Sequence[str] | None = None,
+    layers: Any = None,
+    positions: Any = None,
+    store: Any = "auto",
+    device: torch.device | str | None = None,
     **forward_kwargs: Any,
 ) -> Attention:
     """Run the model once and record its attention.
@@ -172,7 +194,17 @@ def capture(
             ``decoder_input_ids``, text models write up to 32 tokens of their own (greedily); others, and models that
             cannot generate, are given their start token.
         batch: Row to record when the inputs have several.
-        device: Where the recorded vectors are kept.
+        streams: Names of the streams to record, as `inspect` lists them; all when left out.
+        layers: Layers to record, by the model's numbers: one, several, a slice or a range, or such for each stream by its
+            name, ``{"decoder": [0, 5]}``. Negative ones count from the end.
+        positions: *Query* positions to record, as the record would count them: a slice or range without steps, or one; or
+            such for each stream by its name. Keys and values stay whole, so that the weights of these queries are those
+            of the whole record. What these three leave out is neither copied nor kept.
+        store: Where the recorded vectors live. ``"auto"``: in memory, or on disk from where they would take more than half
+            of what is free; a warning says so. ``"cpu"``: in memory. ``"disk"``: in safetensors files that are written
+            layer by layer and mapped into memory; they are gone when the record is. A folder (a ``Path``, or text with a
+            separator): there. A device, such as ``"cuda"``: in its memory, or as for ``"auto"`` where that is short.
+        device: A device in place of ``store``.
         **forward_kwargs: Passed on to the model.
 
     Returns:
@@ -194,11 +226,20 @@ def capture(
     tokenizer, most = tokenizer or own_tokenizer(model), most_tokens(model)
     inner = unwrapped(model)
     check_options(inner, forward_kwargs)
+    limits = Limits.of(streams, layers, positions, single=True)
+    place = store_of(store, device)
     prepared = prepare(inner, inputs, tokenizer, target=target, batch=batch)
     check_length(model, prepared.inputs, most)
     with (
         plainly(model),
-        _recorded(inner, prepared.tokenizer, prepared.batch, device, prepared.hints) as handle,
+        _recorded(
+            inner,
+            prepared.tokenizer,
+            prepared.hints,
+            batch=prepared.batch,
+            store=place,
+            limits=limits,
+        ) as handle,
         torch.no_grad(),
     ):
         try:
@@ -215,10 +256,10 @@ def capture(
 
 @contextmanager
 def _recorded(
-    model: nn.Module, tokenizer: Any, batch: int | None, device: torch.device | str, hints: Hints
+    model: nn.Module, tokenizer: Any, hints: Hints, **options: Any
 ) -> Iterator[Recording]:
     handle = Recording()
-    recorder = Recorder(entrance(model), batch=batch, device=device)
+    recorder = Recorder(entrance(model), **options)
     with sharing(recorder.model) as whole:
         recorder.start()
         try:

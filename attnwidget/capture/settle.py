@@ -43,7 +43,7 @@ def _chosen(calls: Calls, rows: Mapping[int, Calls], plan: Plan) -> Calls:
         source = rows.get(plan.rows[number], calls) if number else calls
         for call in source.calls:
             if call.forward_pass == number:
-                cut = plan.cut.get(number) == call.query.shape[1]
+                cut = plan.cut.get(number) == call.num_queries
                 kept.append(_shortened(call, plan.counts[number], calls.cross) if cut else call)
     latest = max(plan.rows)
     last = rows.get(plan.rows[latest], calls)
@@ -56,13 +56,15 @@ def _chosen(calls: Calls, rows: Mapping[int, Calls], plan: Plan) -> Calls:
 
 def _shortened(call: Call, count: int, cross: bool) -> Call:  # noqa: FBT001 - private
     """Keep the first ``count`` queries of a call, and the keys that came with them."""
-    gone = call.query.shape[1] - count
+    gone = call.num_queries - count
+    kept = max(0, count - call.first_row)
     # Keys of another sequence came with none of the queries.
     num_keys = call.key.shape[1] if cross else max(0, call.key.shape[1] - gone)
     return replace(
         call,
-        query=call.query[:, :count],
+        num_queries=count,
+        query=call.query[:, :kept],
         key=call.key[:, :num_keys],
         value=call.value[:, :num_keys],
-        recorded=None if call.recorded is None else call.recorded[:, :count],
+        recorded=None if call.recorded is None else call.recorded[:, :kept],
     )

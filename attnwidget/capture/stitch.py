@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.visibility import Spans
     from attnwidget.masks import Band
 
-__all__ = ["read_bias", "read_mask", "read_weights", "sees_any"]
+__all__ = ["end_to_end", "read_bias", "read_mask", "read_rows", "sees_any"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,23 +113,48 @@ def read_bias(
     return bias if bool(bias.any()) else None
 
 
-def read_weights(calls: Sequence[Call], num_keys: int) -> Tensor:
-    """Put the recorded weights of one module's calls together, ``[head, query, key]`` over the whole recording."""
-    parts = []
+def read_rows(calls: Sequence[Call], queries: Tensor, num_keys: int) -> Tensor:
+    """Put the queries of one module's calls end to end, or its weights where it has no others.
+
+    Args:
+        calls: Its calls in order.
+        queries: Indices of the queries to keep, ascending, counted over all calls.
+        num_keys: Number of keys of the whole recording, for weights.
+
+    Returns:
+        ``[head, query, head_dim]`` or ``[head, query, key]``; the very tensor that was kept, where that is all of it.
+
+    Raises:
+        LookupError: If a query is asked for that was let go of.
+    """
+    parts, first = [], 0
     for call in calls:
-        if call.recorded is None:
-            msg = "a call without weights"
-            raise ValueError(msg)
-        seen = call.recorded[:, :, : num_keys - call.first_key]
-        parts.append(_widened(seen, call.first_key, num_keys, 0.0))
-    return torch.cat(parts, dim=1)
+        rows = queries[(queries >= first) & (queries < first + call.num_queries)] - first
+        first += call.num_queries
+        held = call.query
+        if call.recorded is not None:
+            seen = call.recorded[:, :, : num_keys - call.first_key]
+            held = _widened(seen, call.first_key, num_keys, 0.0)
+        if not len(rows):
+            continue
+        rows = rows - call.first_row
+        if held.is_meta or int(rows[0]) < 0 or int(rows[-1]) >= held.shape[1]:
+            msg = "these queries were let go of"
+            raise LookupError(msg)
+        parts.append(held if len(rows) == held.shape[1] else held[:, rows.to(held.device)])
+    return end_to_end(parts)
+
+
+def end_to_end(parts: Sequence[Tensor]) -> Tensor:
+    """Join ``[head, position, dim]`` along the positions, without a copy where there is nothing to join."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)
 
 
 def _pieces(calls: Sequence[Call], queries: Tensor, keys: Tensor) -> Iterator[_Piece]:
     """Cut indices over the whole recording into indices within each call."""
     first = 0
     for call in calls:
-        count = call.query.shape[1]
+        count = call.num_queries
         rows = queries[(queries >= first) & (queries < first + count)] - first
         first += count
         columns = keys - call.first_key

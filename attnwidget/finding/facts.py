@@ -65,7 +65,9 @@ class Facts:
             sink: Key positions to take as the sink; ``None`` for the first one and all special tokens.
         """
         queries, keys = stream.query_positions, stream.key_positions
-        apart = stream.name.startswith("cross") or keys[len(keys) - len(queries) :] != queries
+        offset = stream.query_offset
+        own = slice(max(0, offset), max(0, offset) + len(queries))
+        apart = stream.name.startswith("cross") or offset < 0 or keys[own] != queries
         special = [key.kind == "special" for key in keys]
         positions = (
             tuple(sink)
@@ -88,11 +90,11 @@ class Facts:
         words = word_numbers(keys)
         pieces = Counter(words)
         key_words = [word if pieces[word] > 1 else -2 for word in words]
-        tail = key_words[len(keys) - len(queries) :]
+        tail = key_words[own]
         return cls(
             n_query=len(queries),
             n_key=len(keys),
-            offset=None if apart else len(keys) - len(queries),
+            offset=None if apart else offset,
             query_tokens=torch.tensor([numbers.of(position, -1) for position in queries]),
             key_tokens=torch.tensor([numbers.of(position, -2) for position in keys]),
             query_words=torch.tensor(

@@ -39,12 +39,12 @@ def blocks(layer: Layer, queries: Axis) -> Iterator[tuple[slice, slice, slice, T
     yield from row_blocks(layer, Axis(range(layer.num_heads)), queries)
 
 
-def looks_ahead(layer: Layer) -> bool:
-    """Tell whether a head of recorded weights looks past its query, counted from the end as with a cache."""
+def looks_ahead(layer: Layer, offset: int) -> bool:
+    """Tell whether a head of recorded weights looks past its query, the first of which stands at key ``offset``."""
     if layer.recorded is None:
         return True
     ahead = torch.ones((layer.n_query, layer.n_key), dtype=torch.bool, device=layer.device)
-    ahead = ahead.triu(layer.n_key - layer.n_query + 1)
+    ahead = ahead.triu(offset + 1)
     return any(bool(head[ahead].any()) for head in layer.recorded)
 
 
@@ -58,11 +58,13 @@ class Sight:
         key: Equal for layers that see the same, as far as can be told cheaply.
     """
 
-    def __init__(self, layer: Layer, *, one_sequence: bool) -> None:
+    def __init__(self, layer: Layer, *, offset: int | None) -> None:
+        """Look at a layer whose query 0 stands at key ``offset``, or in another sequence (``None``)."""
         self._layer = layer
+        self._offset = offset or 0
         self._causal = False
         if layer.recorded is not None:
-            self._causal = one_sequence and not looks_ahead(layer)
+            self._causal = offset is not None and not looks_ahead(layer, offset)
             self.key: tuple[object, ...] = ("recorded", self._causal, layer.n_query, layer.n_key)
             self._masked = False
         else:
@@ -78,7 +80,7 @@ class Sight:
         if layer.recorded is not None:
             seen = torch.ones(shape, dtype=torch.bool, device=layer.device)
             first = queries.indices[0] if len(queries) else 0
-            return seen.tril(first + layer.n_key - layer.n_query) if self._causal else seen
+            return seen.tril(first + self._offset) if self._causal else seen
         if not self._masked:
             if layer.band is None:
                 return torch.ones(shape, dtype=torch.bool, device=layer.device)

@@ -143,7 +143,7 @@ def score_slices(
 def _score(
     stream: Stream, facts: Facts, scales: Sequence[Tensor | None], measure: str
 ) -> Slices[StreamScores]:
-    sights = [Sight(layer, one_sequence=facts.offset is not None) for layer in stream]
+    sights = [Sight(layer, offset=facts.offset) for layer in stream]
     gathered = [_Gathered(layer.num_heads) for layer in stream]
     num_heads = max(layer.num_heads for layer in stream)
     for queries in query_blocks(num_heads, facts.n_query, facts.n_key):

@@ -63,7 +63,8 @@ def _stream(stream: Stream) -> Stream:
     if len(keys) == len(stream.key_positions) and len(queries) == len(stream.query_positions):
         return stream
     layers = tuple(_layer(layer, query_words, key_words) for layer in stream)
-    return Stream(stream.name, layers, queries, keys)
+    first = None if stream.first_query is None else key_words[stream.first_query]
+    return Stream(stream.name, layers, queries, keys, first)
 
 
 def merged_positions(positions: Positions) -> tuple[Positions, list[int]]:

@@ -1,0 +1,93 @@
+"""Safetensors files written piece by piece and mapped into memory: a tensor is never held twice on its way."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import safetensors
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+__all__ = ["mapped", "write"]
+
+_NAMES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+_PIECE = 1 << 24  # bytes that are copied at a time
+
+
+def write(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors to one file, in any memory layout and from any device.
+
+    Args:
+        path: File to write; an existing one is overwritten.
+        tensors: The tensors by name.
+        metadata: Texts to put into the header.
+
+    Raises:
+        TypeError: If a tensor has a dtype that the format does not know.
+    """
+    wrong = [tensor.dtype for tensor in tensors.values() if tensor.dtype not in _NAMES]
+    if wrong:
+        message = (
+            f"a safetensors file holds no {wrong[0]}; convert it, such as with tensor.float()."
+        )
+        raise TypeError(message)
+    # The widest first: then each begins at a multiple of its own width, as the format wants it.
+    order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    header: dict[str, object] = {} if metadata is None else {"__metadata__": dict(metadata)}
+    end = 0
+    for name in order:
+        tensor = tensors[name]
+        start, end = end, end + tensor.numel() * tensor.dtype.itemsize
+        header[name] = {
+            "dtype": _NAMES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    # ASCII: a lone surrogate from a tokenizer is no UTF-8, which the header must be.
+    text = json.dumps(header).encode("ascii")
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        for name in order:
+            for piece in _pieces(tensors[name].detach()):
+                file.write(piece.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+
+
+def mapped(path: Path) -> dict[str, Tensor]:
+    """Map the tensors of a file into memory: their bytes are read when they are first looked at.
+
+    On systems that allow it the file may be unlinked at once; what is mapped stays readable as long as a tensor lives.
+    Nothing that is written into the tensors reaches the file.
+    """
+    with safetensors.safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+
+
+def _pieces(tensor: Tensor) -> list[Tensor]:
+    """Cut a tensor along its axes until each piece is small."""
+    if tensor.ndim == 0 or not tensor.numel():
+        return [tensor]
+    step = max(1, _PIECE * len(tensor) // (tensor.numel() * tensor.dtype.itemsize))
+    if step == 1 and tensor.ndim > 1 and tensor[0].numel() * tensor.dtype.itemsize > _PIECE:
+        return [piece for part in tensor for piece in _pieces(part)]
+    return [tensor[start : start + step] for start in range(0, len(tensor), step)]
