@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
+import mmap
 from typing import TYPE_CHECKING
 
 import safetensors
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
 
-__all__ = ["mapped", "write"]
+__all__ = ["mapped", "pages", "write"]
 
 _NAMES = {
     torch.float64: "F64",
@@ -68,9 +70,12 @@ def write(
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
+        scratch = pages([_PIECE], torch.uint8)
         for name in order:
             for piece in _pieces(tensors[name].detach()):
-                file.write(piece.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+                copy = scratch[: piece.numel() * piece.dtype.itemsize]
+                copy.view(piece.dtype).view(piece.shape).copy_(piece)
+                file.write(copy.numpy().data)
 
 
 def mapped(path: Path) -> dict[str, Tensor]:
@@ -81,6 +86,19 @@ def mapped(path: Path) -> dict[str, Tensor]:
     """
     with safetensors.safe_open(path, framework="pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+
+
+def pages(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Return a tensor on the CPU in memory pages of its own, which the system has back as soon as it is gone.
+
+    What stays between the things that a model takes and gives back would keep the memory of the usual allocator in
+    pieces, and the process much larger than what it holds.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if not size or not hasattr(mmap, "MAP_PRIVATE"):
+        return torch.empty(shape, dtype=dtype)
+    own = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return torch.frombuffer(own, dtype=dtype).view(*shape)
 
 
 def _pieces(tensor: Tensor) -> list[Tensor]:

@@ -76,7 +76,9 @@ class Memory(Store):
     def _copied(self, tensor: Tensor) -> Tensor:
         if tensor.device != self.device:
             return tensor.to(self.device).contiguous()
-        return tensor.clone(memory_format=torch.contiguous_format)
+        if tensor.device != _CPU or _bytes(tensor) < _SMALL:
+            return tensor.clone(memory_format=torch.contiguous_format)
+        return tensor_files.pages(tensor.shape, tensor.dtype).copy_(tensor)
 
 
 class Disk(Store):
