@@ -49,7 +49,9 @@ def view(
             that ``nbconvert --execute``, papermill or a documentation build runs.
         **options: The widget's traits to start with (``view``, ``stream``, ``layer``, ``heads``, ``query``, ``key``,
             ``form``, ``compare``, ``theme``, ``score``, ``arrange``, ``threshold`` …); ``query`` and ``key`` may also
-            be a token's text, or several. The rest goes to `capture` (``target``, ``batch``, ``device`` …).
+            be a token's text, or several. The rest goes to `capture` (``target``, ``batch``, ``layers``, ``store`` …).
+            ``positions`` is the trait if it is text (``"words"``), and what `capture` records if it is a slice, a range
+            or a mapping: no value can be meant for both.
 
     Returns:
         The widget; as the last line of a cell it draws inline.
@@ -62,7 +64,9 @@ def view(
         >>> model, tokenizer = pocket()
         >>> view(model, "The cat sat on the mat because it was tired", tokenizer=tokenizer)  # doctest: +SKIP
     """
-    state = {name: options.pop(name) for name in STATE if name in options}
+    # Words or pieces are asked for by text, query positions to record never are.
+    recorded = {"positions"} if not isinstance(options.get("positions"), str) else set()
+    state = {name: options.pop(name) for name in STATE if name in options and name not in recorded}
     if isinstance(model, Survey):
         if inputs is not None or tokenizer is not None:
             message = "A survey is shown as it is; for opening its examples call survey.view(model, tokenizer)."

@@ -39,6 +39,10 @@ _UNSEEN = (
 _ADAPTER = "its output projection is wrapped by an adapter: merge it first, for instance with model.merge_and_unload()."
 _HALVES = "its output projection is split within a head among the processes that share the model."
 _AWAY = "its output projection is put away after each pass, as fully sharded data parallelism does."
+_ELSEWHERE = (
+    "none of the recorded positions is one at which its output was compared with what its projection was given: record "
+    "some of the prompt too."
+)
 _WINDOWS = "it attends within windows, whose output projection is not told."
 
 
@@ -182,7 +186,8 @@ def value_norms(
             if candidate.weight.untyped_storage().nbytes() == 0:
                 return None, _AWAY
             return _norms(layer, candidate)
-    return None, _UNSEEN
+    compared = {row for candidate in candidates for row in candidate.rows}
+    return None, _ELSEWHERE if compared and not compared & kept.keys() else _UNSEEN
 
 
 def _is_output(given: Tensor, layer: Layer, rows: list[tuple[int, int]]) -> bool:

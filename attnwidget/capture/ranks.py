@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import distributed
 
-from attnwidget.attention import Attention, Stream
 from attnwidget.capture.shards import ADDED, joined, patched
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from attnwidget.attention import Attention
     from attnwidget.layer import Layer
 
 __all__ = ["sharing"]
@@ -172,11 +172,9 @@ class _Ranks:
         return replace(
             attention,
             streams={
-                name: Stream(
-                    name,
-                    tuple(self._layer(layer, next(parts), found) for layer in stream.layers),
-                    stream.query_positions,
-                    stream.key_positions,
+                name: replace(
+                    stream,
+                    layers=tuple(self._layer(layer, next(parts), found) for layer in stream.layers),
                 )
                 for name, stream in attention.streams.items()
             },

@@ -68,10 +68,18 @@ def read_mask(
         start = torch.cat([spans.start + piece.before for piece, spans in read])
         stop = torch.cat([spans.stop + piece.before for piece, spans in read])
         try:
-            return fit_band(start, stop, len(keys)), None
+            return fit_band(start, stop, len(keys), _offset(calls, queries, keys)), None
         except ValueError:
             pass  # runs, but no band: chunks, documents packed into one sequence
     return None, _stacked([_matrix(piece, spans, len(keys)) for piece, spans in read])
+
+
+def _offset(calls: Sequence[Call], queries: Tensor, keys: Tensor) -> int:
+    """Tell where the first of the kept queries stands among the kept keys, if the last query is the last key."""
+    last = calls[-1]
+    num_keys = last.first_key + last.view.num_keys
+    own = int(queries[0]) + num_keys - sum(call.num_queries for call in calls)
+    return int((keys < own).sum())
 
 
 def read_bias(

@@ -210,13 +210,15 @@ def _cut(tensor: Tensor, axis: int, positions: Tensor) -> Tensor:
     return tensor.index_select(axis, positions.to(tensor.device))
 
 
-def fit_band(start: Tensor, stop: Tensor, num_keys: int) -> Band | None:
+def fit_band(start: Tensor, stop: Tensor, num_keys: int, offset: int | None = None) -> Band | None:
     """Recognise runs of keys as a band.
 
     Args:
         start: First key each query sees, ``[query]``.
         stop: One past the last key each query sees, ``[query]``.
         num_keys: Number of keys.
+        offset: Where the first query stands among the keys, if they are of one sequence; when left out, the last query
+            is the last key.
 
     Returns:
         The band, or ``None`` when every query sees every key.
@@ -227,7 +229,8 @@ def fit_band(start: Tensor, stop: Tensor, num_keys: int) -> Band | None:
     if bool((start == 0).all()) and bool((stop == num_keys).all()):
         return None
     queries = torch.arange(len(start))
-    for band in _candidates(start, stop, num_keys):
+    expected = num_keys - len(start) if offset is None else offset
+    for band in _candidates(start, stop, num_keys, expected):
         centre = queries + band.offset
         width = band.window
         first = torch.zeros_like(centre)
@@ -243,7 +246,7 @@ def fit_band(start: Tensor, stop: Tensor, num_keys: int) -> Band | None:
     raise ValueError(msg)
 
 
-def _candidates(start: Tensor, stop: Tensor, num_keys: int) -> list[Band]:
+def _candidates(start: Tensor, stop: Tensor, num_keys: int, expected: int) -> list[Band]:
     """Bands that fit the first telling query at either edge; the caller checks them against all."""
     cut_left, cut_right = (start > 0).nonzero(), (stop < num_keys).nonzero()
     left = int(cut_left[0]) if len(cut_left) else None
@@ -259,5 +262,9 @@ def _candidates(start: Tensor, stop: Tensor, num_keys: int) -> list[Band]:
         if middle % 2 == 0:
             width = int(stop[right]) - 1 - right - middle // 2
             found.append(Band(causal=False, offset=middle // 2, window=width))
+    elif left is not None or right is not None:
+        # Only one edge is seen by these queries; where they stand tells how wide the window is.
+        edge = expected + left - int(start[left]) if left is not None else offset - expected
+        found += [Band(causal=False, offset=expected, window=edge)] if edge >= 0 else []
     # A symmetric window is also a wider causal one with an offset; what the offset ought to be tells them apart.
-    return found if offset == num_keys - len(start) else found[::-1]
+    return found if offset == expected else found[::-1]
