@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from attnwidget.parts import check_size, chosen, labels, layers_of, links, stream_of
 from attnwidget.selection import head_axis, integer
-from attnwidget.sizes import parse_bytes, shown_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from attnwidget.attention import Attention, Stream
-    from attnwidget.layer import Layer
+    from attnwidget.attention import Attention
     from attnwidget.plotting import Plot
-    from attnwidget.positions import Positions
     from attnwidget.selection import Heads
 
 __all__ = ["Exchange"]
@@ -65,12 +63,12 @@ class Exchange:
             >>> attention.numpy(layers=[0, 3], heads=1).shape  # doctest: +SKIP
             (2, 1, 11, 11)
         """
-        chosen, indices = _chosen(cast("Attention", self), stream, what, layers, heads)
-        first = chosen[0]
-        shape = (len(chosen), len(indices), first.n_query, first.n_key)
-        _check_size(shape, 4 * int(np.prod(shape, dtype=np.int64)), limit)
+        taken, indices = chosen(cast("Attention", self), stream, what, layers, heads)
+        first = taken[0]
+        shape = (len(taken), len(indices), first.n_query, first.n_key)
+        check_size(shape, 4 * int(np.prod(shape, dtype=np.int64)), limit)
         array = np.empty(shape, np.float32)
-        for place, layer in enumerate(chosen):
+        for place, layer in enumerate(taken):
             for row, head in enumerate(indices):
                 array[place, row] = getattr(layer, what)(head)
         return array
@@ -101,15 +99,15 @@ class Exchange:
         xarray = _library("xarray")
         attention = cast("Attention", self)
         array = self.numpy(stream, what=what, layers=layers, heads=heads, limit=limit)
-        chosen, indices = _chosen(attention, stream, what, layers, heads)
-        found = _stream(attention, stream)
+        taken, indices = chosen(attention, stream, what, layers, heads)
+        found = stream_of(attention, stream)
         coordinates = {
-            "layer": [layer.layer for layer in chosen],
+            "layer": [layer.layer for layer in taken],
             "head": list(indices),
             "query": np.arange(len(found.query_positions)),
             "key": np.arange(len(found.key_positions)),
-            "query_label": ("query", _labels(found.query_positions)),
-            "key_label": ("key", _labels(found.key_positions)),
+            "query_label": ("query", labels(found.query_positions)),
+            "key_label": ("key", labels(found.key_positions)),
         }
         attributes = {"model": attention.model_name, "stream": found.name}
         if attention.text is not None:
@@ -159,18 +157,18 @@ class Exchange:
         parts = [
             (attention[name], layer, head_axis(heads, layer.num_heads).indices)
             for name in names
-            for layer in _layers(attention[name], layers)
+            for layer in layers_of(attention[name], layers)
         ]
         rows = sum(
             len(indices) * layer.n_query * min(layer.n_key, top or layer.n_key)
             for _, layer, indices in parts
         )
-        _check_size((rows, "rows"), rows * ROW_BYTES, limit, top=top)
+        check_size((rows, "rows"), rows * ROW_BYTES, limit, top=top)
         columns = [
             part
             for found, layer, indices in parts
             for head in indices
-            for part in _links(found, layer, head, top)
+            for part in links(found, layer, head, top)
         ]
         return pandas.DataFrame(
             {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
@@ -185,6 +183,7 @@ class Exchange:
         stream: str | None = None,
         query: int | str | None = None,
         threshold: float = 0.0,
+        layout: Literal["vertical", "horizontal"] = "vertical",
         theme: Literal["light", "dark"] = "light",
         ax: Any = None,
     ) -> Plot:
@@ -194,12 +193,14 @@ class Exchange:
         bar made from the image says weights.
 
         Args:
-            kind: ``"head"`` for lines from queries on the left to keys on the right, ``"matrix"`` for a heat map.
+            kind: ``"head"`` for lines from queries to keys, ``"matrix"`` for a heat map.
             layer: The layer, as the model counts it.
             heads: One head, or for lines several.
             stream: Name of the stream; needed when there are several.
             query: Show only this query's lines, given as a position or a token's text.
             threshold: Leave out lines of less weight.
+            layout: Tokens below one another, queries at the left (``"vertical"``), or the sentence along x, queries above
+                (``"horizontal"``; ``ax.invert_xaxis()`` has it run from right to left).
             theme: Colours for a light or a dark background.
             ax: The axes to draw into; the current ones when left out.
 
@@ -220,7 +221,7 @@ class Exchange:
         _library("matplotlib")
         from attnwidget import plotting  # noqa: PLC0415  (matplotlib is optional)
 
-        found = _stream(cast("Attention", self), stream)
+        found = stream_of(cast("Attention", self), stream)
         return plotting.plot(
             found,
             kind,
@@ -228,6 +229,7 @@ class Exchange:
             heads=heads,
             query=query,
             threshold=threshold,
+            layout=layout,
             theme=theme,
             ax=ax,
         )
@@ -239,82 +241,3 @@ def _library(name: str) -> Any:
     except ImportError as error:
         message = f"This needs {name}, which is not installed: pip install {name}."
         raise ImportError(message) from error
-
-
-def _stream(attention: Attention, name: str | None) -> Stream:
-    from attnwidget.finding.find import the_stream  # noqa: PLC0415  (it builds on the record)
-
-    return the_stream(attention, name)
-
-
-def _layers(stream: Stream, layers: int | Sequence[int] | None) -> list[Layer]:
-    if layers is None:
-        return list(stream)
-    return [stream[layer] for layer in np.atleast_1d(np.asarray(layers)).tolist()]
-
-
-def _chosen(
-    attention: Attention,
-    stream: str | None,
-    what: str,
-    layers: int | Sequence[int] | None,
-    heads: Heads,
-) -> tuple[list[Layer], range | tuple[int, ...]]:
-    if what not in {"weights", "scores"}:
-        message = f"what must be 'weights' or 'scores', got {what!r}."
-        raise ValueError(message)
-    found = _stream(attention, stream)
-    chosen = _layers(found, layers)
-    counts = {layer.layer: layer.num_heads for layer in chosen}
-    if heads is None and len(set(counts.values())) > 1:
-        few = [number for number, count in counts.items() if count == min(counts.values())]
-        message = f"the layers of stream {found.name!r} have {sorted(set(counts.values()))} heads: choose layers={few}, or heads."
-        raise ValueError(message)
-    return chosen, head_axis(heads, min(counts.values())).indices
-
-
-def _check_size(
-    shape: Sequence[int | str], size: int, limit: int | str, *, top: int | None = None
-) -> None:
-    if size <= parse_bytes(limit, "limit"):
-        return
-    shown = " × ".join(f"{part:,}" if isinstance(part, int) else part for part in shape)
-    less = "choose layers and heads" + ("" if top is None else f", fewer than top={top}")
-    message = (
-        f"{shown} would take {shown_bytes(size)}, more than limit={limit!r}: {less}, or pass"
-        f" limit={shown_bytes(size)!r}."
-    )
-    raise ValueError(message)
-
-
-def _labels(positions: Positions) -> NDArray[np.object_]:
-    return np.array([position.label for position in positions], dtype=object)
-
-
-def _links(
-    stream: Stream, layer: Layer, head: int, top: int | None
-) -> Iterator[dict[str, NDArray[Any]]]:
-    """Yield the columns of one head's links."""
-    weights = layer.weights(head)
-    if top is None or top >= layer.n_key:
-        kept = np.broadcast_to(np.arange(layer.n_key), weights.shape)
-    else:
-        kept = np.argpartition(-weights, top - 1, axis=1)[:, :top]
-    if top is not None:
-        # Stable, so that equal weights keep the order of the keys.
-        kept = np.sort(kept, axis=1)
-        order = np.argsort(-np.take_along_axis(weights, kept, 1), axis=1, kind="stable")
-        kept = np.take_along_axis(kept, order, 1)
-    values = np.take_along_axis(weights, kept, 1)
-    query, place = np.nonzero(values > 0)
-    key = kept[query, place]
-    yield {
-        "stream": np.full(len(query), stream.name, dtype=object),
-        "layer": np.full(len(query), layer.layer),
-        "head": np.full(len(query), head),
-        "query": query,
-        "key": key,
-        "query_label": _labels(stream.query_positions)[query],
-        "key_label": _labels(stream.key_positions)[key],
-        "weight": values[query, place],
-    }

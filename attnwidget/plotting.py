@@ -58,6 +58,7 @@ def plot(
     heads: Heads,
     query: int | str | None,
     threshold: float,
+    layout: str,
     theme: str,
     ax: Axes | None,
 ) -> Plot:
@@ -72,6 +73,13 @@ def plot(
     if theme not in THEMES:
         message = f"theme must be 'light' or 'dark', got {theme!r}."
         raise ValueError(message)
+    if layout not in {"vertical", "horizontal"}:
+        message = f"layout must be 'vertical' or 'horizontal', got {layout!r}."
+        raise ValueError(message)
+    if kind == "matrix" and layout != "vertical":
+        message = "a matrix has queries below one another: layout='horizontal' is for plot('head')."
+        raise ValueError(message)
+    flat = layout == "horizontal"
     colours = THEMES["dark" if theme == "dark" else "light"]
     chosen = stream[layer]
     indices = head_axis(heads, chosen.num_heads).indices
@@ -93,10 +101,12 @@ def plot(
             head_colour(colours, head, chosen.num_heads),
             threshold,
             label=f"head {head}",
+            flat=flat,
         )
         for head in indices
     )
-    _columns(axes, stream, colours, queries if query is not None else ())
+    name = _rows if flat else _columns
+    name(axes, stream, colours, queries if query is not None else ())
     return Plot(axes, drawn)
 
 
@@ -115,6 +125,7 @@ def _lines(
     threshold: float,
     *,
     label: str,
+    flat: bool,
 ) -> PathCollection:
     rows, keys = np.nonzero(weights > max(threshold, INVISIBLE))
     strong = weights[rows, keys]
@@ -126,9 +137,8 @@ def _lines(
     for row, key in zip(rows[order], keys[order], strict=True):
         start, end = queries[row], int(key)
         bend = (end - start) * LEAN / 3
-        paths.append(
-            Path([(0, start), (1 / 3, start + bend), (2 / 3, end - bend), (1, end)], codes)
-        )
+        points = [(0, start), (1 / 3, start + bend), (2 / 3, end - bend), (1, end)]
+        paths.append(Path([point[::-1] for point in points] if flat else points, codes))
     strong = strong[order].astype(np.float64)
     edges = np.tile(to_rgba(colour), (len(strong), 1))
     edges[:, 3] = STRONGEST * np.minimum(strong, 1) ** POWER
@@ -155,6 +165,21 @@ def _columns(axes: Axes, stream: Stream, theme: Theme, pinned: Sequence[int]) ->
     right.spines["right"].set_visible(False)
     _name(axes.yaxis, queries, theme, pinned)
     _name(right.yaxis, keys, theme)
+
+
+def _rows(axes: Axes, stream: Stream, theme: Theme, pinned: Sequence[int]) -> None:
+    """Name the queries along the upper edge and the keys along the lower one, upright and equally spaced."""
+    queries, keys = stream.query_positions, stream.key_positions
+    axes.set_xlim(-0.5, max(len(queries), len(keys)) - 0.5)
+    axes.set_ylim(1.02, -0.02)
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_facecolor("none")
+    top = axes.secondary_xaxis("top")
+    top.spines["top"].set_visible(False)
+    _name(top.xaxis, queries, theme, pinned, rotation=90)
+    _name(axes.xaxis, keys, theme, rotation=90)
 
 
 def _matrix(axes: Axes, stream: Stream, weights: NDArray[np.float32], theme: Theme) -> Plot:

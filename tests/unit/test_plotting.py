@@ -63,6 +63,25 @@ def test_lines_lead_from_each_query_to_its_keys(axes: Axes, attention: aw.Attent
     assert axes.get_ylim() == (4.5, -0.5)
 
 
+def test_the_sentence_may_run_along_x(axes: Axes, attention: aw.Attention) -> None:
+    (lines,) = attention.plot(
+        "head", layer=0, heads=1, query=2, layout="horizontal", ax=axes
+    ).artists
+    ends = [path.vertices[[0, -1]].tolist() for path in lines.get_paths()]
+    # Queries above, keys below; the first token at the left.
+    assert sorted(ends) == [[[2, 0], [1, 1]], [[2, 0], [3, 1]]]
+    assert axes.get_ylim() == (1.02, -0.02)
+    assert axes.get_xlim() == (-0.5, 4.5)
+    keys = [label.get_text() for label in axes.get_xticklabels()]
+    assert keys[:3] == ["the", "$x$", "שלום"]
+    (top,) = axes.child_axes
+    assert top.get_xticklabels()[2].get_fontweight() == "bold"
+    with pytest.raises(ValueError, match="layout must be 'vertical' or 'horizontal', got 'flat'"):
+        attention.plot("head", layer=0, layout="flat", ax=axes)
+    with pytest.raises(ValueError, match=r"a matrix has queries below one another"):
+        attention.plot("matrix", layer=0, layout="horizontal", ax=axes)
+
+
 def test_one_query_is_given_by_its_text(axes: Axes, attention: aw.Attention) -> None:
     (lines,) = attention.plot("head", layer=0, heads=1, query="שלום", ax=axes).artists
     ends = {tuple(path.vertices[[0, -1], 1].tolist()) for path in lines.get_paths()}
