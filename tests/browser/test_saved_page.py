@@ -28,7 +28,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(chromium: Browser, saved: Path) -> Iterator[Page]:
-    context = chromium.new_context(viewport={"width": 1300, "height": 900})
+    context = chromium.new_context(viewport={"width": 1300, "height": 900}, offline=True)
     watch = Watch(context)
     page = context.new_page()
     page.goto(saved.as_uri())

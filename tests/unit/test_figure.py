@@ -38,6 +38,7 @@ FIGURES: dict[str, tuple[str, dict[str, Any]]] = {
     "lines": ("head", {"layer": 3, "heads": [1, 3]}),
     "fan": ("head", {"layer": 3, "heads": [1, 3], "query": "it"}),
     "matrix": ("matrix", {"layer": 3, "heads": [1, 3]}),
+    "text": ("text", {"layer": 3, "heads": [1, 3], "query": "it"}),
     "scatter": ("scatter", {"score": "previous", "other_score": "induction"}),
     "neuron": ("neuron", {"layer": 3, "heads": [1], "query": "it"}),
     "compare": ("compare", {"heads": [(0, 1), (3, 1)]}),
