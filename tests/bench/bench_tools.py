@@ -1,24 +1,26 @@
 """How long an input may be: BertViz, CircuitsVis, eager attention and attnwidget, each as far as it gets.
 
 Run by ``make bench``; ``python tests/bench/bench_tools.py --help`` lists the options. One random record of 12 layers of
-12 heads, in the same JupyterLab and Chromium, at 128, 256, 512 … tokens. What is measured:
+12 heads, in the same Chromium, at 128, 256, 512 ... tokens. What is measured:
 
-opening   from running the cell to the first task after the frame in which the whole picture was painted: BertViz's
-          head view of all layers, CircuitsVis's `attention_heads` of the twelve heads of one layer (it takes no more),
-          attnwidget's three views with those twelve heads, and as they open when nothing is said, with one. Weights
-          are computed before for the others.
-cpu       processor seconds that browser, server and kernel spent on it, which other work on the machine hardly changes.
-bytes     payload of the page's websockets.
-eager     a Llama of 8 layers of 8 heads of 64: a forward pass with `output_attentions`, and one inside of `recording`,
-          each in a process of its own that may take so much memory; the peak above the one before the pass.
+bertviz       the page that `head_view` of all layers makes, from its opening until all lines of a layer are painted.
+circuitsvis   the page that `attention_heads` makes of the twelve heads of one layer (it takes no more), likewise.
+attnwidget    a cell of a live JupyterLab, from running it until the three views are painted, with twelve heads; "one
+              head" is what it opens with when nothing is said.
+cpu           processor seconds of Python, server and browser until then, which other work on the machine hardly
+              changes; the clock's in brackets. Weights are computed before, for those that need them.
+bytes         of the page, or payload of JupyterLab's websockets.
+eager         a Llama of 8 layers of 8 heads of 64: a forward pass with `output_attentions`, and one inside of
+              `recording`, each in a process that may take so much memory; the peak above the one before the pass.
 
-A subject that fails, or takes longer or more bytes than the limits, is not asked for longer inputs.
+A subject that fails, or takes more seconds or bytes than the limits, is not asked for longer inputs.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import logging
 import os
 import resource
@@ -26,11 +28,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from playwright.sync_api import Error, sync_playwright
+from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -43,8 +45,7 @@ from browser.server import serve  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from browser.notebook import Notebook
-    from playwright.sync_api import Browser, BrowserContext
+    from playwright.sync_api import BrowserContext
 
 log = logging.getLogger("bench")
 
@@ -66,27 +67,21 @@ def layer(number):
 
 record = Attention("Random", {{"self": Stream("self", tuple(map(layer, range(12))), positions, positions)}})
 """
-# What each needs beforehand, and the cell that is timed.
-TOOLS = {
-    "bertviz": (
-        """
+# What makes the page of those that are pages; the namespace is that of RECORD.
+PAGES = {
+    "bertviz": """
 from bertviz import head_view
-weights = [torch.from_numpy(layer.weights())[None] for layer in record['self']]
+weights = [torch.from_numpy(layer.weights())[None] for layer in record["self"]]
+make = lambda: head_view(weights, tokens, html_action="return").data
 """,
-        "head_view(weights, tokens)",
-    ),
-    "circuitsvis": (
-        """
+    "circuitsvis": """
 from circuitsvis.attention import attention_heads
-weights = torch.from_numpy(record['self'][0].weights())
+weights = torch.from_numpy(record["self"][0].weights())
+make = lambda: attention_heads(attention=weights, tokens=tokens).local_src
 """,
-        "attention_heads(attention=weights, tokens=tokens)",
-    ),
-    "attnwidget": ("", "aw.view(record, heads=range(12))"),
-    "one head": ("", "aw.view(record)"),
 }
-# BertViz starts its script without waiting for the loader it needs: the first picture of a page may fail.
-WARM = {"bertviz": "head_view([torch.ones(1, 1, 2, 2) / 2], ['a', 'b'])"}
+PASSES = ("eager", "recording")
+CELLS = {"attnwidget": "aw.view(record, heads=range(12))", "one head": "aw.view(record)"}
 
 
 @dataclass(frozen=True)
@@ -126,62 +121,72 @@ def spent() -> float:
     return sum(ticks[pid] for pid in ours - {os.getpid()}) / os.sysconf("SC_CLK_TCK")
 
 
-def open_cell(notebook: Notebook, name: str, tokens: int, limit: float) -> Outcome:
-    """Run what the tool needs and time the cell that shows it."""
-    prepare, show = TOOLS[name]
-    notebook.append(RECORD.format(tokens=tokens) + prepare)
-    if name in WARM:
-        notebook.append(WARM[name])
-        notebook.page.wait_for_function("window.requirejs !== undefined")
-        notebook.append(WARM[name])
-        notebook.page.wait_for_timeout(1000)
-    cell = notebook.add(show)
-    subject = "attnwidget" if name == "one head" else name
-    given = [notebook.identity, cell, subject, 1000 * limit]
+def in_page(context: BrowserContext, name: str, tokens: int, limit: float) -> Outcome:
+    """Make a tool's page, open it and wait for its picture."""
+    space: dict[str, Any] = {}
+    exec(RECORD.format(tokens=tokens) + PAGES[name], space)  # noqa: S102 - the source above
+    start = time.process_time()
+    html = f"<!doctype html><meta charset='utf-8'><body>{space['make']()}</body>"
+    seconds = time.process_time() - start
+    page = context.new_page()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "page.html")
+        path.write_text(html, "utf-8")
+        before = spent()
+        page.goto(path.as_uri(), wait_until="commit", timeout=1000 * limit)
+        given = [name, 1000 * limit]
+        waited = page.evaluate("(arguments) => window.bench.drawn(arguments)", given)
+    return Outcome(seconds + spent() - before, len(html.encode()), waited / 1000)
+
+
+def in_cell(lab: Lab, name: str, tokens: int, limit: float) -> Outcome:
+    """Run the cell that shows the widget."""
+    notebook = lab.notebook([], name=f"tools-{tokens}")
+    notebook.append(RECORD.format(tokens=tokens))
+    cell = notebook.add(CELLS[name])
     before = spent()
+    given = [notebook.identity, cell, "attnwidget", 1000 * limit]
     opened = notebook.page.evaluate("(arguments) => window.bench.open(arguments)", given)
     return Outcome(spent() - before, opened["bytes"], opened["milliseconds"] / 1000)
 
 
-def drawn(browser: Browser, name: str, tokens: int, limit: float) -> Outcome:
-    """Measure one tool at one length in a server and a page of its own."""
+def run_drawn(name: str, tokens: int, limit: float) -> Outcome:
+    """Measure one tool at one length; this is the process of `drawn`."""
     script = (HERE / "page.js").read_text("utf-8")
     with contextlib.ExitStack() as stack:
         sources = stack.enter_context(cdn.libraries()) if name == "bertviz" else {}
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        playwright = stack.enter_context(sync_playwright())
+        browser = playwright.chromium.launch(
+            executable_path=chromiums.find(), args=list(BROWSER_ARGUMENTS)
+        )
 
         def prepare(context: BrowserContext) -> None:
             context.add_init_script(script)
             cdn.serve(context, sources)
 
+        if name in PAGES:
+            context = browser.new_context(viewport={"width": 1400, "height": 1000})
+            prepare(context)
+            return in_page(context, name, tokens, limit)
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         server = stack.enter_context(serve(Path(folder) / "lab"))
-        lab = Lab(browser, server, prepare=prepare)
-        stack.callback(lab.close)
-        try:
-            return open_cell(lab.notebook([], name=f"{name}-{tokens}"), name, tokens, limit)
-        except (Error, AssertionError) as error:
-            log.debug("%s at %d tokens", name, tokens, exc_info=True)
-            lines = str(error).strip().splitlines()
-            return Outcome(failed=f"failed: {lines[-1][:60] if lines else type(error).__name__}")
+        return in_cell(Lab(browser, server, prepare=prepare), name, tokens, limit)
 
 
-def forward(how: str, tokens: int, limit: float) -> Outcome:
-    """Time one forward pass in a process of its own."""
-    command = [sys.executable, __file__, "--forward", how, "--most", str(tokens)]
-    command += ["--memory", str(limit)]
+def apart(how: str, tokens: int, limit: float) -> Outcome:
+    """Measure in a process of its own: it may be ended for want of memory, and the browser with it."""
+    command = [sys.executable, __file__, "--one", how, "--most", str(tokens), "--limit", str(limit)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        memory = any("alloc" in line or "memory" in line.lower() for line in lines[-3:])
-        return Outcome(
-            failed="out of memory" if memory or not lines else f"failed: {lines[-1][:60]}"
-        )
-    seconds, size = map(float, done.stdout.split())
-    return Outcome(seconds, size)
+    if done.returncode == 0:
+        return Outcome(**json.loads(done.stdout.splitlines()[-1]))
+    log.debug("%s", done.stderr)
+    lines = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["killed"]
+    memory = any("alloc" in line or "memory" in line.lower() for line in lines)
+    return Outcome(failed="out of memory" if memory else f"failed: {lines[-1][:60]}")
 
 
-def run_forward(how: str, tokens: int, limit: float) -> None:
-    """Print the processor seconds and the memory of one pass; this is the process of `forward`."""
+def run_forward(how: str, tokens: int, limit: float) -> Outcome:
+    """Measure one forward pass; `limit` is the address space it may take."""
     import torch
     import transformers as hf
 
@@ -202,19 +207,19 @@ def run_forward(how: str, tokens: int, limit: float) -> None:
     seconds = time.process_time() - start
     del kept
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sys.stdout.write(f"{seconds} {1024 * (peak - before)}\n")
+    return Outcome(seconds, 1024 * (peak - before))
 
 
 def climb(
-    name: str, measure: object, sizes: Sequence[int], limits: tuple[float, float]
+    name: str, sizes: Sequence[int], limit: float, most: tuple[float, float]
 ) -> list[Outcome]:
-    """Measure at rising lengths until it fails or passes a limit of seconds or bytes."""
+    """Measure at rising lengths until it fails or takes more than so many seconds or bytes."""
     outcomes: list[Outcome] = []
     for tokens in sizes:
-        outcome: Outcome = measure(tokens)  # type: ignore[operator]
+        outcome = apart(name, tokens, limit)
         log.info("%s, %d tokens: %s (load %.1f)", name, tokens, outcome, os.getloadavg()[0])
         outcomes.append(outcome)
-        if outcome.failed or outcome.seconds > limits[0] or outcome.size > limits[1]:  # type: ignore[operator]
+        if outcome.failed or (outcome.seconds or 0) > most[0] or (outcome.size or 0) > most[1]:
             break
     return outcomes
 
@@ -243,39 +248,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--memory", type=float, default=12e9, help="address space of a forward pass"
     )
-    parser.add_argument("--only", nargs="*", default=[*TOOLS, "eager", "recording"])
-    parser.add_argument("--forward", choices=("eager", "recording"), help=argparse.SUPPRESS)
+    parser.add_argument("--only", nargs="*", default=[*PAGES, *CELLS, *PASSES])
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--limit", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if options.forward:
-        run_forward(options.forward, options.most, options.memory)
+    if options.one:
+        measure = run_forward if options.one in PASSES else run_drawn
+        sys.stdout.write(json.dumps(asdict(measure(options.one, options.most, options.limit))))
         return
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     sizes = [128 << step for step in range(16) if 128 << step <= options.most]
-    limits = (options.seconds, options.bytes)
-    columns: dict[str, list[Outcome]] = {}
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromiums.find(), args=list(BROWSER_ARGUMENTS)
-        )
-        for name in [name for name in options.only if name in TOOLS]:
-
-            def opened(tokens: int, name: str = name) -> Outcome:
-                return drawn(browser, name, tokens, 10 * options.seconds)
-
-            columns[name] = climb(name, opened, sizes, limits)
-        browser.close()
-    log.info("\nOpening in a page, 12 x 12 heads\n%s", table(sizes, columns))
-    passes = {
-        how: climb(
-            how,
-            lambda tokens, how=how: forward(how, tokens, options.memory),
-            sizes,
-            (options.seconds, options.memory),
-        )
-        for how in ("eager", "recording")
-        if how in options.only
-    }
-    log.info("\nA forward pass, and the memory above it\n%s", table(sizes, passes))
+    most = (options.seconds, options.bytes)
+    wait = 10 * options.seconds
+    opened = {name: climb(name, sizes, wait, most) for name in options.only if name not in PASSES}
+    if opened:
+        log.info("\nOpening, 12 x 12 heads\n%s", table(sizes, opened))
+    most = (options.seconds, options.memory)
+    passes = {how: climb(how, sizes, options.memory, most) for how in options.only if how in PASSES}
+    if passes:
+        log.info("\nA forward pass, and the memory it took\n%s", table(sizes, passes))
 
 
 if __name__ == "__main__":

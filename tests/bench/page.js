@@ -110,6 +110,14 @@
       return { milliseconds, bytes: count.received - before };
     },
 
+    /** Milliseconds from the page's beginning until the whole picture of a page without a notebook is painted. */
+    async drawn([name, limit]) {
+      giveUp = limit;
+      const { ready, until } = subjects[name];
+      await until(() => ready(document));
+      return painted();
+    },
+
     /** Choose a layer in the menu: milliseconds until all of it is painted, and the bytes. */
     async layer([id, index, name, layer]) {
       const output = cell(id, index).widget.node;
