@@ -50,6 +50,12 @@ test("cut text keeps the whole of it as its title", () => {
   expect(ownText(title as Element)).toBe("a label that is <far> too long");
 });
 
+test("text that has a width is drawn as wide, whatever font there is", () => {
+  const target = surface();
+  target.text(10, 20, "unbelievable", { ...style, fit: 71.25 });
+  expect(target.finish()).toContain('textLength="71.25" lengthAdjust="spacingAndGlyphs"');
+});
+
 test("group ids are readable and unique, whatever the names", () => {
   const target = surface();
   for (const name of ["head 3", "head 3", "head/3", "3", "", "猫"]) target.group(name, () => {});

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { Blocks } from "../../src/data/blocks.js";
 import type { Position } from "../../src/protocol/generated.js";
+import { statusText } from "../../src/shell/status.js";
 import { click, drag, turnText } from "../../src/state/actions.js";
 import { following, found } from "../../src/state/search.js";
 import { withPins } from "../../src/state/selection.js";
@@ -249,6 +250,32 @@ test("hits are framed, and go round at either end", () => {
   expect(frames).toHaveLength(2);
   expect(found({ text: " ", at: 0 }, scene)).toBeNull();
   expect(found({ text: "<img onerror=alert(1)>", at: 0 }, scene)?.hits).toEqual([]);
+});
+
+test("what attends to a token of a long text is read from columns, in the line of words too", () => {
+  const scene = long(3000, [7]);
+  const asked: number[] = [];
+  const rows = {
+    numQueries: 3000,
+    numKeys: 3000,
+    error: null,
+    column: (key: number) => {
+      asked.push(key);
+      return new Float32Array(3000).map((_, query) => (query === 2999 ? 0.25 : 0));
+    },
+    row: (query: number): Float32Array => {
+      throw new Error(`row ${query} is not wanted`);
+    },
+  };
+  const blocks = { ...scene.blocks, weights: () => rows };
+  const hover = { source: "head", query: 2999, x: 30, y: 60 } as const;
+  const shown = pinned({ ...scene, blocks, hover }, { key: 12 });
+  const words = draw(shown).calls.map((call) => call.text);
+  expect(new Set(asked)).toEqual(new Set([12]));
+  expect(words).toContain("“w2999” → “w12”");
+  expect(words).toContain("0.250");
+  expect(statusText(shown)).toContain("“w2999” → “w12” 0.250");
+  headView.stops(shown, FRAME);
 });
 
 test("scales end at round numbers, and the strongest come first", () => {
