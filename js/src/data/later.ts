@@ -22,6 +22,7 @@ export class LaterThumbnails {
   private readonly here = new Set<number>();
   private looked = new Set<number>();
   private asked: readonly number[] = [];
+  private views = "";
   /** Counts what has come: thumbnails of another version are other thumbnails. */
   version = 0;
 
@@ -65,14 +66,21 @@ export class LaterThumbnails {
     return sum / count > SINK_SHARE ? { share: sum / count } : null;
   }
 
-  /** Before a frame: take in what has come of what the last one asked for. */
-  begin(): void {
+  /**
+   * Before a frame: take in what has come of what the last one asked for. Views keep their pictures
+   * as long as the thumbnails are the same ones, and only look at other ones: so in other views, and
+   * with every layer that comes, these are others.
+   */
+  begin(views: string): void {
+    const version = this.version;
     // Who draws once has asked in an earlier round.
     const asked = this.atOnce
       ? this.stream.layers.map(({ layer }) => layer).filter((layer) => this.known(layer))
       : this.asked;
     for (const layer of asked) this.take(layer);
-    this.looked = new Set();
+    if (views !== this.views && this.part < 1) this.version++;
+    this.views = views;
+    if (this.version !== version) this.looked = new Set();
   }
 
   /** After a frame: ask for what it looked at and did not have, then for the layers around. */

@@ -83,6 +83,8 @@ export class Shell {
   private settle = 0;
   private playing = 0;
   private painted = 0;
+  /** How much of the scores the kernel has read, while it scores heads. */
+  private scored: number | null = null;
   private helpOpen = false;
   private failure: string | null = null;
   /** Why a button did nothing: said until the reader does something else. */
@@ -178,6 +180,8 @@ export class Shell {
     }
     const { shared, hover, options, search } = this.state;
     const state = readState(shared);
+    // Of the frame before: this one has asked for nothing yet.
+    this.scored = this.store.progress("heads")?.part ?? null;
     this.store.begin();
     const made = this.maker.make(state, hover.peek(), options.peek(), this.isDark);
     const scene = { ...made, found: found(search.peek(), made) };
@@ -333,7 +337,7 @@ export class Shell {
     const { kernel } = this;
     const { comparison } = this.state.meta;
     return {
-      progress: this.store.progress("heads")?.part ?? null,
+      progress: this.scored,
       canRank: kernel !== null && !bare(this.maker) && comparison === undefined,
       change: (change) => this.change(change),
     };

@@ -65,7 +65,7 @@ export class SceneMaker {
     const stage = stageOf(this.meta, stream, valid.step);
     const lens = this.lens(valid);
     const shown = stage ? stage.numQueries : queries.length;
-    const thumbnails = this.thumbnailsOf(stream, shown, queries.length);
+    const thumbnails = this.thumbnailsOf(stream, shown, queries.length, valid);
     const sink = this.later.get(stream)?.sink;
     const sizes = { numQueries: queries.length, numKeys: keys.length };
     const two = this.meta.comparison !== undefined;
@@ -98,13 +98,18 @@ export class SceneMaker {
     this.later.get(recorded)?.end(layer.layer);
   }
 
-  private thumbnailsOf(stream: StreamMeta, shown: number, of: number): Thumbnails {
+  private thumbnailsOf(
+    stream: StreamMeta,
+    shown: number,
+    of: number,
+    { view, form }: State,
+  ): Thumbnails {
     let later = this.later.get(stream) ?? null;
     if (stream.overview.later && !later) {
       later = new LaterThumbnails(stream, this.store, this.once);
       this.later.set(stream, later);
     }
-    later?.begin();
+    later?.begin(`${view}/${form}`);
     const version = later?.version ?? 0;
     const known = this.thumbnails.get(stream);
     if (known?.numQueries === shown && this.versions.get(known) === version) return known;
