@@ -16,6 +16,7 @@ from attnwidget.finding.rollout import rollout_missing
 from attnwidget.heads import HeadNumbers
 from attnwidget.pairing import REASON, PairedLayer, only_in, paired
 from attnwidget.pooling import OVERVIEW_EXACT_ROWS
+from attnwidget.protocol.axes import pack
 from attnwidget.protocol.codec import encode, shade
 from attnwidget.thumbnails import SINK_SHARE, thumbnail_size
 from attnwidget.traits import SelectionError
@@ -183,7 +184,7 @@ def describe_pair(comparison: Comparison, attention: Attention) -> tuple[dict[st
     described = {
         "version": 1,
         "model": attention.model_name,
-        "positions": positions,
+        "positions": list(map(pack, positions)),
         "streams": streams,
     }
     described |= {

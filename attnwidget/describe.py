@@ -10,6 +10,7 @@ from attnwidget.finding.facts import Facts
 from attnwidget.finding.kinds import SCORES
 from attnwidget.finding.measures import missing
 from attnwidget.finding.rollout import rollout_missing
+from attnwidget.protocol.axes import pack
 from attnwidget.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
@@ -88,7 +89,12 @@ def describe(
         chunks.append(data)
         offset += len(data)
     model = attention.model_name
-    described = {"version": 1, "model": model, "positions": positions, "streams": streams}
+    described = {
+        "version": 1,
+        "model": model,
+        "positions": list(map(pack, positions)),
+        "streams": streams,
+    }
     described["media"] = _media(attention)
     described["scores"] = described_scores()
     generation = _generation(attention)

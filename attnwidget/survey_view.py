@@ -18,6 +18,7 @@ from attnwidget.heads import HeadNumbers
 from attnwidget.jobs import Jobs
 from attnwidget.layer import Layer
 from attnwidget.positions import Position
+from attnwidget.protocol.axes import pack
 from attnwidget.protocol.codec import encode
 from attnwidget.widget import AttentionWidget
 
@@ -236,7 +237,7 @@ def _bare(survey: Survey) -> tuple[dict[str, Any], bytes]:
     described = {
         "version": 1,
         "model": survey.model_name,
-        "positions": [[]],
+        "positions": [pack([])],
         "streams": streams,
         "media": [],
         "scores": described_scores(),

@@ -10,6 +10,7 @@ import numpy as np
 from attnwidget.drawn import pool_cells
 from attnwidget.finding.places import resolve
 from attnwidget.heads import HEAD_KINDS
+from attnwidget.protocol.axes import pack, unpack
 from attnwidget.protocol.codec import decode, encode, shade
 from attnwidget.tiles import tile_span
 
@@ -91,7 +92,7 @@ def crop_snapshot(
         message = f"a step of a generation is drawn whole, got step={state['step']}: pass step=None, or no positions."
         raise ValueError(message)
     found = next(stream for stream in meta["streams"] if stream["name"] == crop.stream)
-    labels = meta["positions"]
+    labels = list(map(unpack, meta["positions"]))
     kept = {
         axis: [{**labels[found[f"{axis}_positions"]][index], "index": index} for index in indices]
         for axis, indices in (("query", crop.queries), ("key", crop.keys))
@@ -127,7 +128,7 @@ def crop_snapshot(
     return {
         **snapshot,
         "state": {**state, **pins},
-        "meta": {**rest, "positions": axes, "streams": [stream]},
+        "meta": {**rest, "positions": list(map(pack, axes)), "streams": [stream]},
         "screen": {**screen, "scroll": {}},
     }, data
 

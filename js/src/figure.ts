@@ -1,5 +1,6 @@
 import { BlockStore } from "./data/store.js";
 import { composeSvg } from "./figure/compose.js";
+import { readMeta } from "./protocol/axes.js";
 import { decodeBase64, decodeBlock } from "./protocol/decode.js";
 import type { Figure, Request, Screen, Snapshot } from "./protocol/generated.js";
 import { SceneMaker } from "./state/scene.js";
@@ -25,6 +26,7 @@ const DEFAULT_SCREEN: Screen = { width: 1200, dark: false, scroll: {} };
  */
 export function render(job: string): string {
   const { snapshot, figure } = JSON.parse(job) as Job;
+  const meta = readMeta(snapshot.meta);
   const nothing = async () => [];
   const store = new BlockStore(nothing, () => {}, Number.POSITIVE_INFINITY);
   for (const { request, block } of snapshot.blocks) {
@@ -32,9 +34,9 @@ export function render(job: string): string {
   }
   const media = decodeBase64(snapshot.media ?? "");
   const overview = decodeBase64(snapshot.overview);
-  const maker = new SceneMaker(snapshot.meta, overview, store, media, true);
+  const maker = new SceneMaker(meta, overview, store, media, true);
   const screen = snapshot.screen ?? DEFAULT_SCREEN;
-  const usual = defaultOptions(snapshot.meta);
+  const usual = defaultOptions(meta);
   const options = {
     keyOrder: screen.key_order ?? usual.keyOrder,
     dimensionOrder: screen.dimension_order ?? usual.dimensionOrder,

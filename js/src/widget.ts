@@ -1,4 +1,5 @@
 import { BlockStore, type Fetch } from "./data/store.js";
+import { readMeta } from "./protocol/axes.js";
 import { askToFreeze, askToOpen, kernelFetch, snapshotFetch } from "./protocol/client.js";
 import { decodeBase64 } from "./protocol/decode.js";
 import type { Meta, Screen, Snapshot } from "./protocol/generated.js";
@@ -60,7 +61,7 @@ function mount(
   el.replaceChildren(style, root);
   signal.addEventListener("abort", () => el.replaceChildren());
 
-  const meta = model.get("meta") as Meta;
+  const meta = readMeta(model.get("meta") as Meta);
   const store = new BlockStore(fetch, () => shell.schedule());
   signal.addEventListener("abort", () => store.dispose());
   const state = createState(meta, readTraits(model));

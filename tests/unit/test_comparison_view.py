@@ -12,6 +12,7 @@ from unit.copies import snapshot_of
 
 import attnwidget as aw
 from attnwidget.protocol import codec
+from attnwidget.protocol.axes import unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +56,7 @@ def test_meta_and_snapshot_fit_the_schema(view: ComparisonWidget) -> None:
     validate("Meta", view.meta)
     validate("Snapshot", view._snapshot())
     assert view.meta["comparison"] == {"a": TEXTS[0], "b": TEXTS[1]}
-    axis = [(place["label"], place.get("only")) for place in view.meta["positions"][0]]
+    axis = [(place["label"], place.get("only")) for place in unpack(view.meta["positions"][0])]
     assert axis == [
         ("<bos>", None),
         ("the", None),
@@ -73,7 +74,7 @@ def test_meta_and_snapshot_fit_the_schema(view: ComparisonWidget) -> None:
 def test_either_side_answers_on_the_common_axes(
     comparison: aw.Comparison, view: ComparisonWidget
 ) -> None:
-    n = len(view.meta["positions"][0])
+    n = len(view.meta["positions"][0]["labels"])
     a, b = (asked(view, what="weights", side=side, queries=[0, n])[0] for side in "ab")
     difference = comparison.difference(1, 2)
     known = ~np.isnan(difference)
@@ -94,7 +95,7 @@ def test_either_side_answers_on_the_common_axes(
 def test_measures_of_either_side(
     comparison: aw.Comparison, view: ComparisonWidget, measure: str
 ) -> None:
-    n = len(view.meta["positions"][0])
+    n = len(view.meta["positions"][0]["labels"])
     lengths = asked(view, what="lengths", side="b", measure=measure)
     weights = asked(view, what="weights", side="b", queries=[0, n])[0]
     pairs = comparison.streams["decoder"].queries
@@ -107,7 +108,7 @@ def test_measures_of_either_side(
 def test_pictures_hold_the_largest_changes(
     comparison: aw.Comparison, view: ComparisonWidget
 ) -> None:
-    n = len(view.meta["positions"][0])
+    n = len(view.meta["positions"][0]["labels"])
     pictures = asked(view, what="overview", head=0, measure="weights", size=n)
     dense = np.nan_to_num(np.abs(comparison.difference(1)))
     np.testing.assert_allclose(pictures, dense, atol=1e-6)
@@ -128,7 +129,7 @@ def test_pictures_hold_the_largest_changes(
 
 
 def test_a_rollout_of_either_side(comparison: aw.Comparison, view: ComparisonWidget) -> None:
-    n = len(view.meta["positions"][0])
+    n = len(view.meta["positions"][0]["labels"])
     found = asked(view, what="rollout", head=0, side="a", queries=[0, n])[0]
     pairs = comparison.streams["decoder"].queries
     there = [place for place, pair in enumerate(pairs) if pair.a is not None]

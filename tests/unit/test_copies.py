@@ -228,8 +228,8 @@ def test_no_token_adds_an_element_to_a_page() -> None:
     text = hostile._page()
     assert [tag for tag, _ in Elements(text).found] == expected
     assert text.isascii() or "×" in text
-    (labels,) = snapshot_of(text)["meta"]["positions"]
-    assert [label["label"] for label in labels][2:4] == HOSTILE[2:4]
+    (axis,) = snapshot_of(text)["meta"]["positions"]
+    assert axis["labels"][2:4] == HOSTILE[2:4]
     (tag, attributes), *rest = Elements(hostile._frozen_bundle(900_000)["text/html"]).found
     assert (tag, rest) == ("iframe", [])
     assert attributes["srcdoc"] == unframed(hostile._frozen_bundle(900_000)["text/html"])

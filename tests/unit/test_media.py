@@ -23,6 +23,7 @@ from attnwidget.describe import describe, media_bytes
 from attnwidget.layer import Layer
 from attnwidget.media import Medium
 from attnwidget.positions import Position
+from attnwidget.protocol.axes import unpack
 from attnwidget.protocol.codec import decode
 from attnwidget.widget import AttentionWidget
 
@@ -131,7 +132,7 @@ def test_what_is_sent() -> None:
     assert image == {"kind": "image", "width": 6, "height": 4, "note": IMAGE.note, "offset": 0}
     assert sound == {"kind": "spectrogram", "width": 6, "height": 4, "seconds": 0.75, "offset": 72}
     np.testing.assert_array_equal(np.frombuffer(sent[72:], np.uint8).reshape(4, 6), SOUND.pixels)
-    patch = meta["positions"][0][5]
+    patch = unpack(meta["positions"][0])[5]
     assert (patch["row"], patch["column"], patch["grid"], patch["medium"]) == (1, 1, [2, 3], 0)
 
 

@@ -45,7 +45,7 @@ def test_it_opens_on_the_mean_scores(found: Survey) -> None:
     assert repr(view) == "SurveyWidget(GPT2LMHeadModel, decoder: 16 heads, 4 inputs)"
     assert (view.score, view.layer, view.heads, view.example) == ("induction", 2, [1], None)
     validate("Meta", view.meta)
-    assert view.meta["positions"] == [[]]
+    assert [axis["labels"] for axis in view.meta["positions"]] == [[]]
     about = view.meta["survey"]
     assert (about["inputs"], about["can_open"]) == (4, False)
     assert about["texts"] == {str(index): TEXTS[index] for index in map(int, about["texts"])}
@@ -99,7 +99,7 @@ def test_an_example_is_recorded_and_shown(found: Survey) -> None:
     assert view.attention.text == TEXTS[3]
     validate("Meta", view.meta)
     assert view.meta["survey"]["example"] == 3
-    assert [position["label"] for position in view.meta["positions"][0]][1:3] == ["rice", "deep"]
+    assert view.meta["positions"][0]["labels"][1:3] == ["rice", "deep"]
     assert (view.layer, view.heads, view.score) == (2, [1], "induction")
     # The scores stay those of the survey; links are the example's.
     place = NAMES.index("induction")

@@ -32,6 +32,8 @@ export interface Protocol {
   reply: Reply;
   snapshot: Snapshot;
   figure: Figure;
+  position?: Position;
+  axis?: PackedPositions;
 }
 /**
  * The shared selection: one two-way trait per key.
@@ -121,6 +123,9 @@ export interface PatternRanking {
 export interface Meta {
   version: 1;
   model: string;
+  /**
+   * Each axis once. They travel packed; the front end unpacks them as they come.
+   */
   positions: Position[][];
   /**
    * @minItems 1
@@ -137,42 +142,6 @@ export interface Meta {
   generation?: Generation;
   survey?: SurveyMeta;
   comparison?: ComparisonMeta;
-}
-export interface Position {
-  label: string;
-  kind: "token" | "special" | "word" | "patch" | "frame" | "latent";
-  /**
-   * Of two compared records, the one that has it, when the other has not.
-   */
-  only?: "a" | "b";
-  /**
-   * This piece continues the word before it.
-   */
-  continues?: boolean;
-  text?: string;
-  row?: number;
-  column?: number;
-  /**
-   * Start of an audio frame in seconds; it lasts until the next one.
-   */
-  time?: number;
-  /**
-   * Rows and columns of the grid that row and column count in; it covers the medium evenly.
-   *
-   * @minItems 2
-   * @maxItems 2
-   */
-  grid?: readonly [number, number];
-  /**
-   * Which position it is, where others before it are left out.
-   */
-  index?: number;
-  /**
-   * Index into meta.media of the picture or the sound that this position lies in.
-   */
-  medium?: number;
-  segment?: number;
-  role?: string;
 }
 export interface StreamMeta {
   name: string;
@@ -589,4 +558,49 @@ export interface FigureGrid {
    */
   heads: HeadRef[];
   columns: number | null;
+}
+export interface Position {
+  label: string;
+  kind: "token" | "special" | "word" | "patch" | "frame" | "latent";
+  /**
+   * Of two compared records, the one that has it, when the other has not.
+   */
+  only?: "a" | "b";
+  /**
+   * This piece continues the word before it.
+   */
+  continues?: boolean;
+  text?: string;
+  row?: number;
+  column?: number;
+  /**
+   * Start of an audio frame in seconds; it lasts until the next one.
+   */
+  time?: number;
+  /**
+   * Rows and columns of the grid that row and column count in; it covers the medium evenly.
+   *
+   * @minItems 2
+   * @maxItems 2
+   */
+  grid?: readonly [number, number];
+  /**
+   * Which position it is, where others before it are left out.
+   */
+  index?: number;
+  /**
+   * Index into meta.media of the picture or the sound that this position lies in.
+   */
+  medium?: number;
+  segment?: number;
+  role?: string;
+}
+/**
+ * Positions column by column. `marks` has a digit for each: 1 when it continues the word before it, plus 2 when its text is its label, 4 when it is a space and the label, 6 when it is the next of `texts`. `runs` has, of every other field, values and how many positions in a row have it; null where they have none.
+ */
+export interface PackedPositions {
+  labels: string[];
+  marks: string;
+  texts: string[];
+  runs: Record<string, readonly (readonly [unknown, number])[]>;
 }

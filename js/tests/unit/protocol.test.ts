@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { requestKey } from "../../src/data/store.js";
 import { type Thumbnail, Thumbnails } from "../../src/data/thumbnails.js";
+import { readMeta, unpack } from "../../src/protocol/axes.js";
 import { kernelFetch, snapshotFetch } from "../../src/protocol/client.js";
 import { decodeBase64, decodeBlock } from "../../src/protocol/decode.js";
 import type { Snapshot } from "../../src/protocol/generated.js";
@@ -150,5 +151,36 @@ describe("the kernel", () => {
     const [result] = await snapshotFetch({ ...snapshot, blocks: [] })(requests);
     expect(result).toMatchObject({ error: expect.stringContaining("not in this saved copy") });
     expect(requestKey(requests[0] as never)).toBe("weights/decoder/0/1/0-5/");
+  });
+});
+
+describe("positions", () => {
+  it("come out of their columns as Python put them in", () => {
+    const [axis, other] = readMeta(snapshot.meta).positions;
+    expect(axis?.[0]).toHaveProperty("label");
+    const stream = snapshot.meta.streams[0];
+    expect(axis?.length).toBe(5);
+    expect(other?.length).toBe(7);
+    expect(stream?.query_positions).toBe(0);
+    expect(
+      unpack({
+        labels: ["the", "cat", "⟨U+202E⟩", "s", "bare"],
+        marks: "42630",
+        texts: ["\u202e"],
+        runs: {
+          kind: [["token", 5]],
+          role: [
+            ["user", 2],
+            [null, 3],
+          ],
+        },
+      }),
+    ).toEqual([
+      { label: "the", kind: "token", text: " the", role: "user" },
+      { label: "cat", kind: "token", text: "cat", role: "user" },
+      { label: "⟨U+202E⟩", kind: "token", text: "\u202e" },
+      { label: "s", kind: "token", text: "s", continues: true },
+      { label: "bare", kind: "token" },
+    ]);
   });
 });
