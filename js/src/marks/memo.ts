@@ -5,7 +5,9 @@ const CAPACITY_BYTES = 48 << 20;
 
 /** What a value holds in pixels; anything else is small beside them. */
 function bytesOf(value: unknown): number {
-  return (value as { data?: Partial<ArrayBufferView> } | null)?.data?.byteLength ?? 0;
+  // What is made when it is read takes no room.
+  if (typeof value !== "object" || value === null || !Object.hasOwn(value, "data")) return 0;
+  return (value as { data?: Partial<ArrayBufferView> }).data?.byteLength ?? 0;
 }
 
 const kept = new WeakMap<object, Map<string, unknown>>();

@@ -38,3 +38,19 @@ export function shadedPixels(matrix: Matrix, { shade, table }: Colouring): Pixel
   });
   return { width, height, data };
 }
+
+/**
+ * The same, made when they are read and not kept: a canvas has them as a bitmap of its own after it
+ * has drawn them once, and the numbers they are made of are kept anyway.
+ */
+export class PixelsOnDemand implements Pixels {
+  constructor(
+    readonly width: number,
+    readonly height: number,
+    private readonly make: () => Pixels,
+  ) {}
+
+  get data(): Uint8ClampedArray {
+    return this.make().data;
+  }
+}

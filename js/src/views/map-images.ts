@@ -3,7 +3,7 @@ import { levelFor, poolMatrix, type Span, TILE, tilesWithin } from "../data/tile
 import { blockRect, type Cells, cellHeight, cellWidth } from "../marks/cells.js";
 import type { MapImage } from "../marks/matrix.js";
 import { memo } from "../marks/memo.js";
-import { type Colouring, shadedPixels } from "../marks/shades.js";
+import { type Colouring, PixelsOnDemand, shadedPixels } from "../marks/shades.js";
 import type { TileSource } from "./map-source.js";
 
 /** Which tiles show a window, and how many of their cells a pixel has to hold along either axis. */
@@ -51,9 +51,11 @@ function imageOf(
   colouring: Colouring,
 ): MapImage {
   const { rows, columns } = fold;
-  const pixels = memo(tile.data, `pixels ${colouring.name} ${rows} ${columns}`, () =>
-    shadedPixels(poolMatrix(tile, fold), colouring),
-  );
+  const pixels = memo(tile.data, `pixels ${colouring.name} ${rows} ${columns}`, () => {
+    const [wide, high] = [Math.ceil(tile.columns / columns), Math.ceil(tile.rows / rows)];
+    const make = () => shadedPixels(poolMatrix(tile, fold), colouring);
+    return new PixelsOnDemand(wide, high, make);
+  });
   const cell = 2 ** level;
   const [top, left] = [place[0] * TILE * cell, place[1] * TILE * cell];
   // The last cells may reach over the edge of the matrix, where they are cut off.
