@@ -133,7 +133,8 @@ def main(folder: Path) -> None:
     found.save(folder / "dataset.safetensors")
 
     tqdm, surveying.tqdm = surveying.tqdm, Bar
-    found = aw.survey(model, MANY, tokenizer, workers=1)
+    half = {"num_cpus": 0.5}
+    found = aw.survey(model, MANY, tokenizer, workers=1, worker_options=half)
     surveying.tqdm = tqdm
     found.save(folder / "interrupted.safetensors")
 
