@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from attnwidget.attention import Attention
+    from attnwidget.capture.stores import Store
     from attnwidget.layer import Layer
 
 __all__ = ["sharing"]
@@ -35,12 +36,12 @@ _WIDTH = 64
 
 
 @contextmanager
-def sharing(model: nn.Module) -> Iterator[Callable[[Attention], Attention]]:
+def sharing(model: nn.Module, store: Store) -> Iterator[Callable[[Attention], Attention]]:
     """Yield what makes one record of those that all processes have that share ``model``, and of one alone that one.
 
-    If the block raises before that, the others hear of it when they come to it.
+    If the block raises before that, the others hear of it when they come to it. What is put together is kept in ``store``.
     """
-    ranks = _Ranks.of(model)
+    ranks = _Ranks.of(model, store)
     if ranks is None:
         yield lambda attention: attention
         return
@@ -79,9 +80,11 @@ class _Ranks:
         group: The processes.
         device: Where tensors have to be to travel between them.
         split: Paths of modules whose own parameters are split among them.
+        store: Where the record is kept.
     """
 
-    def __init__(self, group: Any, device: str, split: frozenset[str]) -> None:
+    def __init__(self, group: Any, device: str, split: frozenset[str], store: Store) -> None:
+        self._kept = store
         self._group = group
         self._device = torch.device(device)
         self._split = split
@@ -93,7 +96,7 @@ class _Ranks:
         self._number = self._store.add(f"{self._key}/{self._own}/count", 1)
 
     @classmethod
-    def of(cls, model: nn.Module) -> _Ranks | None:
+    def of(cls, model: nn.Module, store: Store) -> _Ranks | None:
         """Return the processes that share a model, or ``None`` if this one has all of it."""
         if not (distributed.is_available() and distributed.is_initialized()):
             return None
@@ -107,7 +110,7 @@ class _Ranks:
                 split.add(path.rpartition(".")[0])
         if group is None or distributed.get_world_size(group) == 1:
             return None
-        return cls(group, device, frozenset(split))
+        return cls(group, device, frozenset(split), store)
 
     def failed(self, error: BaseException) -> None:
         """Tell the others that there will be no record here, without waiting for them."""
@@ -153,8 +156,9 @@ class _Ranks:
             for layer in stream.layers
         ]
         labels = [
-            tuple(position.label for position in stream.key_positions)
+            tuple(position.label for position in positions)
             for stream in attention.streams.values()
+            for positions in (stream.query_positions, stream.key_positions)
         ]
         everyone = self._told((labels, own))
         if any(
@@ -199,7 +203,7 @@ class _Ranks:
 
         if any("value_norms" not in part.shapes for part in parts):
             own = replace(own, value_norms=None)
-        return joined(own, [part.layer[3] for part in parts], or_shared)
+        return joined(own, [part.layer[3] for part in parts], or_shared, self._kept.keep)
 
     def _bias(self, own: Layer, gather: Any) -> Tensor:
         """Make one bias of those of all processes; a mask is the same for all heads, and travels only if it may not be."""
@@ -209,7 +213,7 @@ class _Ranks:
         every = gather("bias")
         if len(own.bias) == 1 and all(torch.equal(every[0], one) for one in every):
             return own.bias
-        return torch.cat(list(every))
+        return self._kept.keep({"bias": torch.cat(list(every))})["bias"]
 
     def _part(self, layer: Layer, biases: Mapping[int, int]) -> _Part:
         held = {name: getattr(layer, name) for name in (*ADDED, "bias")}

@@ -260,7 +260,7 @@ def _recorded(
 ) -> Iterator[Recording]:
     handle = Recording()
     recorder = Recorder(entrance(model), **options)
-    with sharing(recorder.model) as whole:
+    with sharing(recorder.model, recorder.store) as whole:
         recorder.start()
         try:
             yield handle

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     # Takes the name of one of a layer's tensors, returns that of every process, in the order of the processes.
     Gather = Callable[[str], Sequence[Tensor]]
+    Keep = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
 __all__ = ["ADDED", "joined", "patched"]
 
@@ -24,25 +25,26 @@ ADDED = ("query", "key", "value", "sinks", "recorded", "value_norms")
 _UNSEEN = "no process knows all of its output projection."
 
 
-def joined(own: Layer, heads: Sequence[int], gather: Gather) -> Layer:
+def joined(own: Layer, heads: Sequence[int], gather: Gather, keep: Keep) -> Layer:
     """Put a layer together whose heads are spread over several processes, the first process's heads first.
 
     Args:
         own: What this process holds; the others hold the same tensors.
         heads: Number of query heads that each process holds.
         gather: Fetches one tensor from all of them.
+        keep: Puts tensors where the record is kept.
 
     Returns:
         The whole layer.
     """
-    made: dict[str, Any] = {
+    tensors = {
         name: torch.cat(list(gather(name)))
         for name in ("query", "sinks", "recorded", "value_norms")
         if getattr(own, name) is not None
     }
     held = [name for name in ("key", "value") if getattr(own, name) is not None]
     parts = {name: list(gather(name)) for name in held}
-    made |= _grouped(parts, heads)
+    made: dict[str, Any] = keep(tensors | _grouped(parts, heads))
     if own.bias is not None:
         biases = list(gather("bias"))
         made["bias"] = biases[0] if len(biases) == 1 else torch.cat(biases)

@@ -61,6 +61,9 @@ class Process:
         with recording(model) as attention:
             model.generate(zoo.ids(5), max_new_tokens=4, do_sample=False)
         attention.save(self.folder / f"generation-{self.rank}.safetensors")
+        for name, store in (("some", "cpu"), ("disk", "disk")):
+            found = capture(model, zoo.ids(9), layers=1, positions=slice(2, 5), store=store)
+            found.save(self.folder / f"{name}-{self.rank}.safetensors")
         found = capture(model, zoo.ids(9, rows=3), batch=1)
         found.save(self.folder / f"row-{self.rank}.safetensors")
         self.alone(model)

@@ -159,6 +159,11 @@ def test_gradients_generations_and_rows_of_a_batch(shared: Any) -> None:
         same(found, expected.attention)
         assert found.next_tokens is not None
         np.testing.assert_array_equal(found.next_tokens.chosen, expected.next_tokens.chosen)
+    some = {"layers": 1, "positions": slice(2, 5)}
+    for name in ("some", "disk"):
+        for found in loaded(shared, name):
+            same(found, capture(model, zoo.ids(9), **some))
+            assert (found["decoder"].first_query, len(found["decoder"])) == (2, 1)
     for found in loaded(shared, "row"):
         same(found, capture(model, zoo.ids(9, rows=3), batch=1))
 
@@ -194,7 +199,7 @@ def part(seed: int, heads: int, keys: int, **options: Any) -> Layer:
 
 def put_together(parts: Sequence[Layer]) -> Layer:
     heads = [one.num_heads for one in parts]
-    return joined(parts[0], heads, lambda name: [getattr(one, name) for one in parts])
+    return joined(parts[0], heads, lambda name: [getattr(one, name) for one in parts], dict)
 
 
 @pytest.mark.parametrize(
