@@ -1,19 +1,15 @@
-"""The processes that share one model by tensor parallelism: each records its own heads, together they have the record.
-
-Whether all of them have come to the end of the recording is told through the store by which they found each other, not
-by a collective: who failed says so and goes on, waits for nobody and mixes with none of the model's own collectives.
-"""
+"""The processes that share one model by tensor parallelism: each records its own heads, together they have the record."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributed
 
+from attnwidget.capture.rollcall import RollCall
 from attnwidget.capture.shards import ADDED, joined, patched
 
 if TYPE_CHECKING:
@@ -27,9 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["sharing"]
 
-# What a process may do on its own within the block, while the others wait for it.
-_PATIENCE = timedelta(minutes=5)
-_DONE = "done"
 # Of a tensor, so many positions and numbers of each are compared to tell whether two processes hold the same heads.
 _SAMPLE = 8
 _WIDTH = 64
@@ -48,7 +41,7 @@ def sharing(model: nn.Module, store: Store) -> Iterator[Callable[[Attention], At
     try:
         yield ranks.whole
     except BaseException as error:
-        ranks.failed(error)
+        ranks.call.failed(error)
         raise
 
 
@@ -90,10 +83,7 @@ class _Ranks:
         self._split = split
         self._ranks: list[int] = distributed.get_process_group_ranks(group)
         self._own = distributed.get_rank()
-        self._store = distributed.distributed_c10d._get_default_store()  # noqa: SLF001  there is no public name
-        self._key = f"attnwidget/{'-'.join(map(str, self._ranks))}"
-        self._done = False
-        self._number = self._store.add(f"{self._key}/{self._own}/count", 1)
+        self.call = RollCall(self._ranks)
 
     @classmethod
     def of(cls, model: nn.Module, store: Store) -> _Ranks | None:
@@ -112,12 +102,6 @@ class _Ranks:
             return None
         return cls(group, device, frozenset(split), store)
 
-    def failed(self, error: BaseException) -> None:
-        """Tell the others that there will be no record here, without waiting for them."""
-        if not self._done:
-            with suppress(RuntimeError):  # the others, and the store with them, may be gone
-                self._say(f"{type(error).__name__}: {error}")
-
     def whole(self, attention: Attention) -> Attention:
         """Wait until all have come to the end of the recording; make one record of theirs, which each of them gets.
 
@@ -125,28 +109,8 @@ class _Ranks:
             RuntimeError: If one of them failed, or does not come.
             ValueError: If they did not record the same input.
         """
-        self._done = True
-        self._say(_DONE)
-        for rank in self._ranks:
-            self._wait_for(rank)
-        # All have read what was said at the end of the recording before.
-        self._store.delete_key(self._name(self._own, self._number - 1))
+        self.call.wait()
         return self._merged(attention)
-
-    def _wait_for(self, rank: int) -> None:
-        name = self._name(rank, self._number)
-        try:
-            self._store.wait([name], _PATIENCE)
-        except RuntimeError as error:
-            message = (
-                f"rank {rank} did not come to the end of the recording within {_PATIENCE} (h:mm:ss): all ranks that share "
-                "a model record it together, so run the same recording(...) or capture(...) on each of them."
-            )
-            raise RuntimeError(message) from error
-        said = self._store.get(name).decode()
-        if said != _DONE:
-            message = f"rank {rank} has no record of its heads: {said}"
-            raise RuntimeError(message)
 
     def _merged(self, attention: Attention) -> Attention:
         biases = _biases(attention)
@@ -190,28 +154,30 @@ class _Ranks:
         def gather(name: str) -> Sequence[Tensor]:
             return self._gathered(getattr(own, name), [part.shapes[name] for part in parts])
 
+        normed = all("value_norms" in part.shapes for part in parts)
         if not parts[0].split or _same(parts):
-            return patched(own, gather) if parts[0].partial else own
+            return patched(own, gather) if normed and any(p.partial for p in parts) else own
         place = parts[0].bias
 
         def or_shared(name: str) -> Sequence[Tensor]:
             if name != "bias":
                 return gather(name)
             if place not in biases:
-                biases[place] = self._bias(own, gather)
+                biases[place] = self._bias(own, parts, gather)
             return [biases[place]]
 
-        if any("value_norms" not in part.shapes for part in parts):
+        if not normed:
             own = replace(own, value_norms=None)
         return joined(own, [part.layer[3] for part in parts], or_shared, self._kept.keep)
 
-    def _bias(self, own: Layer, gather: Any) -> Tensor:
+    def _bias(self, own: Layer, parts: Sequence[_Part], gather: Any) -> Tensor:
         """Make one bias of those of all processes; a mask is the same for all heads, and travels only if it may not be."""
         assert own.bias is not None  # noqa: S101  (the caller has looked)
-        if len(own.bias) == 1 and own.num_heads > 1:
+        ones = [part.layer[3] for part in parts if part.shapes["bias"][0][0] == 1]
+        if max(ones, default=0) > 1:  # what one process has for several heads is for all
             return own.bias
         every = gather("bias")
-        if len(own.bias) == 1 and all(torch.equal(every[0], one) for one in every):
+        if len(ones) == len(parts) and all(torch.equal(every[0], one) for one in every):
             return own.bias
         return self._kept.keep({"bias": torch.cat(list(every))})["bias"]
 
@@ -254,12 +220,6 @@ class _Ranks:
         found: list[Any] = [None] * len(self._ranks)
         distributed.all_gather_object(found, what, group=self._group)
         return found
-
-    def _say(self, what: str) -> None:
-        self._store.set(self._name(self._own, self._number), what)
-
-    def _name(self, rank: int, number: int) -> str:
-        return f"{self._key}/{rank}/{number}"
 
 
 def _axis(mesh: Any, model: nn.Module) -> int | None:

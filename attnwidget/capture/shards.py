@@ -58,10 +58,8 @@ def patched(own: Layer, gather: Gather) -> Layer:
         own: What this process holds; lengths of values that it cannot know are NaN.
         gather: Fetches one tensor from all of them.
     """
-    if own.value_norms is None or not own.value_norms.isnan().any():
-        return own
-    found = own.value_norms
-    for norms in gather("value_norms"):
+    found, *others = gather("value_norms")
+    for norms in others:
         found = torch.where(found.isnan(), norms, found)
     if found.isnan().any():
         return replace(own, value_norms=None, norm_reason=_UNSEEN)

@@ -17,7 +17,7 @@ from torch.distributed.fsdp import fully_shard
 from transformers import AutoModelForCausalLM
 from transformers.distributed import DistributedConfig
 
-from attnwidget.capture import capture, ranks, recording
+from attnwidget.capture import capture, recording, rollcall
 
 # Over the model's own plan: each process has the one key and value head that there is.
 ONE_KEY = {f"model.layers.*.self_attn.{name}": "replicate" for name in ("k_proj", "v_proj")}
@@ -72,14 +72,14 @@ class Process:
         """Let one process do what the others do not."""
         self.said["raised"] = self.error(lambda: self.raising(model))
         self.said["other input"] = self.error(lambda: capture(model, zoo.ids(9, seed=self.rank)))
-        patience, ranks._PATIENCE = ranks._PATIENCE, timedelta(seconds=0.5)
+        patience, rollcall._PATIENCE = rollcall._PATIENCE, timedelta(seconds=0.5)
         self.said["only the first"] = None
         with torch.no_grad():
             if self.rank:
                 model(zoo.ids(9))
             else:
                 self.said["only the first"] = self.error(lambda: capture(model, zoo.ids(9)))
-        ranks._PATIENCE = patience
+        rollcall._PATIENCE = patience
         distributed.barrier()
 
     def raising(self, model: Any) -> None:
