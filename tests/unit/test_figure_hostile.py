@@ -57,6 +57,7 @@ def attention() -> aw.Attention:
 KINDS: dict[str, dict[str, Any]] = {
     "lines": {"width": 900},
     "matrix": {"width": 900},
+    "text": {"width": 900, "query": 0},
     "model": {},
     "neuron": {"query": 0},
     "compare": {"heads": [(0, 0), (1, 1)]},
@@ -88,7 +89,7 @@ def test_every_token_is_there_to_be_read(attention: aw.Attention) -> None:
     assert whole == [*SHOWN, LONG]
 
 
-@pytest.mark.parametrize("kind", ["lines", "matrix", "neuron"])
+@pytest.mark.parametrize("kind", ["lines", "matrix", "text", "neuron"])
 def test_a_pdf_holds_the_text_and_no_script(
     attention: aw.Attention, kind: str, tmp_path: Path
 ) -> None:
@@ -109,7 +110,7 @@ def test_a_pdf_holds_the_text_and_no_script(
     assert path.stat().st_size < 400_000
 
 
-@pytest.mark.parametrize("kind", ["lines", "matrix", "neuron"])
+@pytest.mark.parametrize("kind", ["lines", "matrix", "text", "neuron"])
 def test_a_png_is_drawn(attention: aw.Attention, kind: str, tmp_path: Path) -> None:
     path = attention.figure(kind, **KINDS[kind]).save(tmp_path / "figure.png")
     assert path.read_bytes().startswith(b"\x89PNG")
