@@ -43,7 +43,7 @@ def test_a_page_is_within_its_budget_and_uses_it(
     options = {} if budget is None else {"budget": budget}
     # The selected head is in it: that it is not would be a warning, and warnings are errors here.
     size = view.save(tmp_path / "page.html", **options).stat().st_size
-    assert 0.8 * limit < size <= limit
+    assert 0.7 * limit < size <= limit
 
 
 def test_a_frozen_output_keeps_the_notebook_below_a_megabyte(view: aw.AttentionWidget) -> None:
@@ -53,7 +53,8 @@ def test_a_frozen_output_keeps_the_notebook_below_a_megabyte(view: aw.AttentionW
         "data": view._frozen_bundle(FROZEN_BYTES),
     }
     size = len(json.dumps(output, indent=1).encode())
-    assert 0.8e6 < size < 1e6
+    # What is left is less than the next head of 512 tokens would take.
+    assert 0.7e6 < size < 1e6
 
 
 def test_a_live_widget_starts_with_less_than_a_message(view: aw.AttentionWidget) -> None:
