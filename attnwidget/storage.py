@@ -63,6 +63,7 @@ def save(attention: Attention, path: str | os.PathLike[str]) -> None:
     }
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
+        # Twice JSON: a lone surrogate from a tokenizer is no UTF-8, which the header must be.
         tensor_files.write(part, pool.tensors, {_HEADER: json.dumps(record)})
         part.replace(path)
     finally:

@@ -64,7 +64,6 @@ def write(
             "shape": list(tensor.shape),
             "data_offsets": [start, end],
         }
-    # ASCII: a lone surrogate from a tokenizer is no UTF-8, which the header must be.
     text = json.dumps(header).encode("ascii")
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:

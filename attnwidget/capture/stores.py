@@ -215,7 +215,7 @@ def store_of(given: object, device: torch.device | str | None = None) -> Store:
         ValueError: If ``given`` is nothing that can be understood, or both are given.
     """
     if device is not None:
-        if given not in {"auto", None}:
+        if given is not None and given != "auto":
             message = f"device= and store= both say where the record is kept, got device={device!r} and store={given!r}: pass store= alone."
             raise ValueError(message)
         given = torch.device(device)
