@@ -65,6 +65,7 @@ coverage: $(VENV)/.dev
 
 bench: $(VENV)/.bench attnwidget/static/widget.js chromium
 	@$(BIN)/python tests/bench/bench_recording.py $(RECORDING)
+	@$(BIN)/python tests/bench/bench_long_recording.py $(LONG)
 	@$(BIN)/python tests/bench/bench_bertviz.py $(BENCH)
 	@$(BIN)/python tests/bench/bench_tools.py $(TOOLS)
 	@$(BIN)/python tests/bench/bench_scores.py
