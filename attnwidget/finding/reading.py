@@ -11,13 +11,13 @@ from attnwidget.selection import Axis
 from attnwidget.softmax import Mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from torch import Tensor
 
     from attnwidget.layer import Layer
 
-__all__ = ["Sight", "blocks", "query_blocks"]
+__all__ = ["Sight", "blocks", "query_blocks", "seen_keys"]
 
 # Fewer rows would make the products of queries and keys slow; more hold more of a long input than needed.
 _LEAST_ROWS = 16
@@ -28,6 +28,18 @@ def query_blocks(num_heads: int, n_query: int, n_key: int) -> Iterator[Axis]:
     count = max(_LEAST_ROWS, BLOCK_BYTES // (4 * max(1, num_heads) * n_key))
     for start in range(0, n_query, count):
         yield Axis(range(start, min(start + count, n_query)))
+
+
+def seen_keys(layers: Iterable[Layer], queries: Axis) -> range:
+    """Return the keys that queries may see in any of the layers, one at least."""
+    spans = []
+    for layer in layers:
+        if layer.band is None or layer.recorded is not None:
+            return range(layer.n_key)
+        first, last = queries.indices[0], queries.indices[-1]
+        # Rows that see nothing are read with the first key, as `rows.weight_rows` reads them.
+        spans.append(layer.band.span(first, last, layer.n_key) or range(1))
+    return range(min(span.start for span in spans), max(span.stop for span in spans))
 
 
 def blocks(layer: Layer, queries: Axis) -> Iterator[tuple[slice, slice, slice, Tensor]]:
@@ -73,13 +85,13 @@ class Sight:
             self._masked = bias is not None and bool((bias <= layer.mask_threshold).any())
             self.key = (layer.band, id(bias) if self._masked else None)
 
-    def of(self, queries: Axis) -> Tensor:
-        """Return what is seen, boolean ``[head or 1, query, key]``."""
-        layer, keys = self._layer, Axis(range(self._layer.n_key))
-        shape = (1, len(queries), layer.n_key)
+    def of(self, queries: Axis, some: range) -> Tensor:
+        """Return which of some keys are seen, boolean ``[head or 1, query, key]``."""
+        layer, keys = self._layer, Axis(some)
+        shape = (1, len(queries), len(keys))
         if layer.recorded is not None:
             seen = torch.ones(shape, dtype=torch.bool, device=layer.device)
-            first = queries.indices[0] if len(queries) else 0
+            first = (queries.indices[0] if len(queries) else 0) - some.start
             return seen.tril(first + self._offset) if self._causal else seen
         if not self._masked:
             if layer.band is None:
@@ -91,4 +103,4 @@ class Sight:
         # Most masks are the same for all heads.
         if len(seen) > 1 and bool((seen == seen[:1]).all()):
             seen = seen[:1]
-        return seen.expand(len(seen), len(queries), layer.n_key)
+        return seen.expand(len(seen), len(queries), len(keys))

@@ -12,7 +12,7 @@ from attnwidget.finding.facts import Facts
 from attnwidget.finding.kinds import PAIRS, SCORES, SHARES
 from attnwidget.finding.labels import Label, labels
 from attnwidget.finding.measures import lengths
-from attnwidget.finding.reading import Sight, blocks, query_blocks
+from attnwidget.finding.reading import Sight, blocks, query_blocks, seen_keys
 from attnwidget.finding.sums import Patterns, Sums
 from attnwidget.slices import finish, share_of, within
 
@@ -148,7 +148,7 @@ def _score(
     num_heads = max(layer.num_heads for layer in stream)
     for queries in query_blocks(num_heads, facts.n_query, facts.n_key):
         start, count = queries.indices[0], len(queries)
-        shared = _Shared(facts, queries)
+        shared = _Shared(facts, queries, seen_keys(stream, queries))
         for place, layer in enumerate(stream):
             work = _add(gathered[place], layer, sights[place], scales[place], shared)
             done = start + place * count / len(stream), start + (place + 1) * count / len(stream)
@@ -182,8 +182,8 @@ def _add(
 class _Shared:
     """What layers have in common for a block of queries: the patterns, and what there is to see."""
 
-    def __init__(self, facts: Facts, queries: Axis) -> None:
-        self.queries = queries
+    def __init__(self, facts: Facts, queries: Axis, keys: range) -> None:
+        self.queries, self._keys = queries, keys
         self._facts = facts
         self._patterns: dict[torch.device, Patterns] = {}
         self._grounds: dict[tuple[object, ...], _Ground] = {}
@@ -191,14 +191,16 @@ class _Shared:
     def patterns(self, device: torch.device) -> Patterns:
         """Return the patterns on a device."""
         if device not in self._patterns:
-            self._patterns[device] = Patterns(self._facts, self.queries, device)
+            self._patterns[device] = Patterns(self._facts, self.queries, self._keys, device)
         return self._patterns[device]
 
     def ground(self, device: torch.device, sight: Sight) -> _Ground:
         """Return what layers that see the same see."""
         key = (device, *sight.key)
         if key not in self._grounds:
-            self._grounds[key] = _Ground.of(self.patterns(device), sight.of(self.queries))
+            self._grounds[key] = _Ground.of(
+                self.patterns(device), sight.of(self.queries, self._keys)
+            )
         return self._grounds[key]
 
 
@@ -220,11 +222,12 @@ class _Ground:
 
     @classmethod
     def of(cls, patterns: Patterns, seen: Tensor) -> _Ground:
-        sums = patterns.sums(seen.float(), slice(None), slice(None))
+        keys = slice(patterns.keys.start, patterns.keys.stop)
+        sums = patterns.sums(seen.float(), slice(0, seen.shape[1]), keys)
         counts = sums.total.double()
         far = None
         if patterns.distance is not None:
-            outside = ~patterns.facts.keys["sink"].to(seen.device)
+            outside = ~patterns.facts.keys["sink"][keys].to(seen.device)
             both = torch.stack([seen, seen & outside])
             far = (both * patterns.distance).amax(-1).double()
         even = Sums(sums.total, sums.shares, sums.pairs, torch.zeros_like(sums.total))

@@ -48,44 +48,61 @@ class Sums:
 class Patterns:
     """The keys that each score is about, for a block of queries.
 
+    Of the pairs only those that there are are listed: a token has few equals in a long text, and a mask of all pairs
+    for each score would be what takes the most time and memory.
+
     Attributes:
         facts: What the positions tell.
         queries: The queries of the block.
+        keys: The keys that any of them sees.
+        distance: How far each key is from each query, float32 ``[query, key]``, or ``None`` where queries and keys are
+            different sequences.
     """
 
-    def __init__(self, facts: Facts, queries: Axis, device: torch.device) -> None:
-        self.facts = facts
-        self.queries = queries
-        outside = (~facts.keys["sink"]).to(device)
+    def __init__(self, facts: Facts, queries: Axis, keys: range, device: torch.device) -> None:
+        self.facts, self.queries, self.keys = facts, queries, keys
+        some = slice(keys.start, keys.stop)
+        outside = (~facts.keys["sink"][some]).to(device)
         self._outside = outside.float()
         ones = torch.ones_like(outside)
-        columns = torch.stack([ones, *(facts.keys[name].to(device) for name in SHARES)], 1)
+        columns = torch.stack([ones, *(facts.keys[name][some].to(device) for name in SHARES)], 1)
         self._columns = torch.cat([columns, columns & outside[:, None]], 1).float()
-        self._pairs = None if facts.offset is None else self._pair_masks(facts.offset, device)
-        self.distance = None if self._pairs is None else self._pairs[:, :, len(PAIRS)]
+        self._both = torch.stack([torch.ones_like(self._outside), self._outside], 1)
+        self.distance: Tensor | None = None
+        if facts.offset is not None:
+            own = queries.tensor(device)[:, None] + facts.offset
+            distance = torch.arange(keys.start, keys.stop, device=device) - own
+            self._list(distance)
+            self.distance = distance.abs_().float()
+            self._far = self.distance[..., None] * self._both
 
-    def _pair_masks(self, offset: int, device: torch.device) -> Tensor:
-        """Return the masks of `kinds.PAIRS` and the distance, with and without sink, float32 ``[query, key, mask]``."""
-        facts = self.facts
-        keys = torch.arange(facts.n_key, device=device)
-        own = self.queries.tensor(device)[:, None] + offset
-        distance = (keys - own).abs()
-        elsewhere = distance > 0
-        tokens = self.queries.take(facts.query_tokens, 0).to(device)[:, None]
-        key_tokens = facts.key_tokens.to(device)
+    def _list(self, ahead: Tensor) -> None:
+        """List the pairs of `kinds.PAIRS`: number of the score, query of the block, key.
+
+        Args:
+            ahead: How far each key is ahead of each query, int64 ``[query, key]``.
+        """
+        facts, device = self.facts, ahead.device
+        some = slice(self.keys.start, self.keys.stop)
+        elsewhere = ahead != 0
+        tokens = self.queries.take(facts.query_tokens, 0).to(device, torch.int32)[:, None]
+        key_tokens = facts.key_tokens.to(device, torch.int32)
         before = torch.roll(key_tokens, 1)
         before[:1] = -2
-        words = self.queries.take(facts.query_words, 0).to(device)[:, None]
+        words = self.queries.take(facts.query_words, 0).to(device, torch.int32)[:, None]
+        key_words = facts.key_words.to(device, torch.int32)
         masks = {
-            "previous": keys == own - 1,
-            "next": keys == own + 1,
+            "previous": ahead == -1,
+            "next": ahead == 1,
             "self": ~elsewhere,
-            "duplicate": (key_tokens == tokens) & elsewhere,
-            "induction": (before == tokens) & elsewhere & (keys - 1 != own),
-            "same_word": (facts.key_words.to(device) == words) & elsewhere,
+            "duplicate": (key_tokens[some] == tokens) & elsewhere,
+            "induction": (before[some] == tokens) & elsewhere & (ahead != 1),
+            "same_word": (key_words[some] == words) & elsewhere,
         }
-        stacked = torch.stack([*(masks[name] for name in PAIRS), distance], 2).float()
-        return torch.cat([stacked, stacked * self._outside[:, None]], 2)
+        found = [masks[name].nonzero() for name in PAIRS]
+        number = [torch.full_like(pairs[:, 0], place) for place, pairs in enumerate(found)]
+        pairs = torch.cat(found)
+        self._pairs = torch.cat(number), pairs[:, 0], pairs[:, 1]
 
     def sums(self, weights: Tensor, rows: slice, keys: slice) -> Sums:
         """Add up a block of weights.
@@ -93,19 +110,32 @@ class Patterns:
         Args:
             weights: float32 ``[head, query, key]``.
             rows: Which of the block's queries they are of.
-            keys: Which keys.
+            keys: Which keys, all of them among those of the block.
         """
         heads, queries, width = weights.shape
+        some = slice(keys.start - self.keys.start, keys.stop - self.keys.start)
         # One product of all rows with all masks reads the weights once.
         flat = weights.reshape(heads * queries, width)
-        shares = (flat @ self._columns[keys]).view(heads, queries, 2, -1).permute(2, 3, 0, 1)
+        shares = (flat @ self._columns[some]).view(heads, queries, 2, -1).permute(2, 3, 0, 1)
         entropies = torch.special.entr(flat)
-        both = torch.stack([torch.ones_like(self._outside[keys]), self._outside[keys]], 1)
-        entropy = (entropies @ both).view(heads, queries, 2).permute(2, 0, 1)
-        if self._pairs is None:
-            pairs = weights.new_zeros((2, 0, heads, queries))
-        else:
-            masks = self._pairs[rows, keys]
-            found = torch.bmm(weights.transpose(0, 1), masks)
-            pairs = found.view(queries, heads, 2, -1).permute(2, 3, 1, 0)
+        entropy = (entropies @ self._both[some]).view(heads, queries, 2).permute(2, 0, 1)
+        pairs = weights.new_zeros((2, 0, heads, queries))
+        if self.distance is not None:
+            far = torch.bmm(weights.transpose(0, 1), self._far[rows, some])
+            pairs = torch.cat([self._sums(weights, rows, some), far.permute(2, 1, 0)[:, None]], 1)
         return Sums(shares[:, 0], shares[:, 1:], pairs, entropy)
+
+    def _sums(self, weights: Tensor, rows: slice, keys: slice) -> Tensor:
+        """Add up the weights of the listed pairs, ``[with or without sink, pair, head, query]``."""
+        heads, queries, width = weights.shape
+        score, query, key = self._pairs
+        if queries < len(self.queries) or width < len(self.keys):
+            here = (query >= rows.start) & (query < rows.stop)
+            here &= (key >= keys.start) & (key < keys.stop)
+            score, query, key = score[here], query[here], key[here]
+        held = weights[:, query - rows.start, key - keys.start]
+        place = score * queries + query - rows.start
+        summed = weights.new_zeros((2, heads, len(PAIRS) * queries))
+        summed[0].index_add_(1, place, held)
+        summed[1].index_add_(1, place, held * self._outside[key])
+        return summed.view(2, heads, len(PAIRS), queries).transpose(1, 2)

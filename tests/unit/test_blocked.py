@@ -12,10 +12,14 @@ from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from attnwidget import maps, strips, totals
+from attnwidget.attention import Stream
 from attnwidget.columns import column, mean
+from attnwidget.finding.scores import score_stream
 from attnwidget.layer import Layer
 from attnwidget.maps import Maps, kept_level
 from attnwidget.masks import Band
+from attnwidget.positions import positions_from_tokens
+from attnwidget.rows import BLOCK_BYTES
 from attnwidget.slices import advance
 from attnwidget.tiles import TILE, tile, tile_slices
 
@@ -328,6 +332,15 @@ def test_no_tensor_is_larger_than_the_block(what: str, dtype: torch.dtype) -> No
             layer.overview(8, pool="mean" if what == "mean overview" else "max")
     assert largest.nbytes > 4 * 6000  # it was looking
     assert largest.nbytes <= 4 * strips.BLOCK_SCORES
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_scoring_heads_holds_a_block_of_queries(dtype: torch.dtype) -> None:
+    layer = made(3000, 3000, groups=2, dtype=dtype, band=Band(causal=True))
+    positions = positions_from_tokens([f"token{place % 40}" for place in range(3000)])
+    with Largest() as largest:
+        score_stream(Stream("s", (layer,), positions, positions))
+    assert largest.nbytes <= BLOCK_BYTES
 
 
 def test_a_computation_can_be_left_and_taken_up_again() -> None:
