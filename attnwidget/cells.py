@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["Bins", "Cells", "Even"]
+
+# Fewer bins than this in a block are taken one by one.
+_FEW = 8
 
 
 class Cells:
@@ -71,21 +74,35 @@ class Bins(Cells):
 
     def __init__(self, bins: Sequence[range]) -> None:
         super().__init__(range(bins[0].start, bins[-1].stop), 1)
-        self._bins = bins
+        self._starts = [each.start for each in bins]
         self._stops = [each.stop for each in bins]
 
     def __len__(self) -> int:
-        return len(self._bins)
+        return len(self._starts)
 
     def gather(self, block: Tensor, keys: range, into: Tensor, *, add: bool = False) -> slice:
         """Take a block; see `Cells`."""
-        first = place = bisect_right(self._stops, keys.start)
-        while place < len(self._bins) and self._bins[place].start < keys.stop:
-            start = max(self._bins[place].start, keys.start) - keys.start
-            part = block[:, start : min(self._stops[place], keys.stop) - keys.start]
-            if add:
-                into[:, place] += part.sum(1)
-            else:
-                torch.maximum(into[:, place], part.amax(1), out=into[:, place])
-            place += 1
-        return slice(first, place)
+        first = bisect_right(self._stops, keys.start)
+        last = bisect_left(self._starts, keys.stop)
+        if add or last - first < _FEW:
+            for place in range(first, last):
+                start = max(self._starts[place], keys.start) - keys.start
+                stop = min(self._stops[place], keys.stop) - keys.start
+                part, here = block[:, start:stop], into[:, place]
+                if add:
+                    here += part.sum(1)
+                else:
+                    torch.maximum(here, part.amax(1), out=here)
+            return slice(first, last)
+        # All bins at once: the keys of each side by side, the last one of the shorter ones again.
+        starts = torch.tensor(self._starts[first:last]).clamp_(min=keys.start).sub_(keys.start)
+        ends = torch.tensor(self._stops[first:last]).clamp_(max=keys.stop).sub_(keys.start + 1)
+        width = int((ends - starts).max()) + 1
+        index = torch.minimum(starts[:, None] + torch.arange(width), ends[:, None]).flatten()
+        index = index.to(block.device)
+        # Group by group, since whole rows of memory are copied faster so.
+        parted = (group.index_select(0, index).view(last - first, width, -1) for group in block)
+        highest = torch.stack([part.amax(1) for part in parted])
+        here = into[:, first:last]
+        torch.maximum(here, highest, out=here)
+        return slice(first, last)

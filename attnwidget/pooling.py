@@ -175,11 +175,12 @@ def _survey_heads(
         yield min(1.0, (start + STRIP) / count)
     rows = torch.stack([held[..., span.start : span.stop].amax(2) for span in plan.spans], 1)
     skip = min(1, layer.n_key - 1)
-    weight, cell = held[:, skip:].nan_to_num(nan=-1.0).max(1)
-    highest, row = weight.max(1)
+    strongest = held[:, skip:].nan_to_num(nan=-1.0)
+    highest, row = strongest.amax(1).max(1)
     query = plan.queries.tensor(layer.device)[row]
     if plan.alone:
-        key = cell.gather(1, row[:, None])[:, 0] + skip
+        places = torch.arange(len(heads), device=layer.device)
+        key = strongest[places, :, row].argmax(1) + skip
     else:
         key = _strongest_keys(layer, heads, query, skip, lengths)
     top = torch.stack([query.double(), key.double(), highest.clamp(min=0).double()], 1)

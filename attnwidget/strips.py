@@ -28,9 +28,10 @@ __all__ = ["STRIP", "Strip", "Totals", "block_scores", "exp_", "head_groups"]
 
 # Queries of a strip: enough for a product of matrices to be fast, few enough that a causal mask hides little of it.
 STRIP = 256
-# Scores of a block: where a processor computes them they stay in its cache, a graphics card needs more to do at a
-# time. Beside a block there are one or two temporaries of its size, and its keys in float32.
-BLOCK_SCORES = 1 << 19
+# Scores of a block: where processors compute them, the share of each stays in its own cache (1 MB); a graphics card
+# needs more to do at a time. Beside a block there are one or two temporaries of its size, and its keys in float32.
+BLOCK_SCORES = 1 << 18
+_MOST_THREADS = 4
 DEVICE_BLOCK_SCORES = 1 << 24
 # Keys of a block, at least, where several heads are read at a time.
 _LEAST_KEYS = 512
@@ -39,7 +40,9 @@ _LOG2E = math.log2(math.e)
 
 def block_scores(device: torch.device) -> int:
     """Return how many scores are held at a time on a device."""
-    return BLOCK_SCORES if device.type == "cpu" else DEVICE_BLOCK_SCORES
+    if device.type != "cpu":
+        return DEVICE_BLOCK_SCORES
+    return BLOCK_SCORES * min(_MOST_THREADS, torch.get_num_threads())
 
 
 def head_groups(layer: Layer, heads: Axis, num_queries: int) -> Iterator[slice]:
@@ -95,7 +98,7 @@ class Strip:
         queries: The queries, ascending.
     """
 
-    __slots__ = ("_key", "_query", "_share", "heads", "layer", "queries")
+    __slots__ = ("_folded", "_key", "_query", "_share", "heads", "layer", "queries")
 
     def __init__(self, layer: Layer, heads: Axis, queries: Axis) -> None:
         self.layer, self.heads, self.queries = layer, heads, queries
@@ -105,6 +108,12 @@ class Strip:
         key_heads, self._share = grouped(layer, heads)
         self._key = key_heads.take(layer.key, 0)
         query = queries.take(heads.take(layer.query, 0), 1).float()
+        # A power of two changes no digit of the product, wherever it is multiplied in. Other factors are left to the
+        # scores, so that what is read again block by block rounds as whole rows do.
+        factor = 1.0 if layer.scaling is None else layer.scaling
+        self._folded = layer.softcap is None and factor > 0 and math.frexp(factor)[0] == 0.5
+        if self._folded and factor != 1:
+            query = query * factor
         # A copy that lies as the product wants it.
         self._query = query.reshape(len(self._key), -1, query.shape[2]).mT.contiguous()
 
@@ -142,8 +151,8 @@ class Strip:
         """
         layer = self.layer
         block = torch.matmul(self._key[:, keys.start : keys.stop].float(), self._query)
-        # Not folded into the query: what is read again block by block should round as whole rows do.
-        scale(layer, block)
+        if not self._folded:
+            scale(layer, block)
         if layer.bias is None and not hidden:
             return block
         addend = Mask.of(layer, self.heads, self.queries, Axis(keys)).addend

@@ -331,7 +331,7 @@ def test_no_tensor_is_larger_than_the_block(what: str, dtype: torch.dtype) -> No
         else:
             layer.overview(8, pool="mean" if what == "mean overview" else "max")
     assert largest.nbytes > 4 * 6000  # it was looking
-    assert largest.nbytes <= 4 * strips.BLOCK_SCORES
+    assert largest.nbytes <= 4 * strips.block_scores(torch.device("cpu"))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
