@@ -67,6 +67,7 @@ bench: $(VENV)/.bench attnwidget/static/widget.js chromium
 	@$(BIN)/python tests/bench/bench_recording.py $(RECORDING)
 	@$(BIN)/python tests/bench/bench_long_recording.py $(LONG)
 	@$(BIN)/python tests/bench/bench_bertviz.py $(BENCH)
+	@$(BIN)/python tests/bench/bench_open.py $(OPEN)
 	@$(BIN)/python tests/bench/bench_tools.py $(TOOLS)
 	@$(BIN)/python tests/bench/bench_scores.py
 	@$(BIN)/python tests/bench/bench_blocks.py

@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 # How long one command works. Between two commands the kernel takes the next cell, and the browser another request.
 SLICE_SECONDS = 0.2
+# The same where nothing but thumbnails is asked for: a click should not wait for them.
+ASIDE_SECONDS = 0.06
 # The same where some answers are finished: they should not wait for those that take long.
 WAIT_SECONDS = 0.04
 # Bytes in one message after which the rest has to wait for the next: with blocks of 4 MiB at most, no message is larger
@@ -73,6 +75,8 @@ class Jobs:
         self,
         requests: Sequence[Mapping[str, Any]],
         begin: Callable[[Mapping[str, Any]], Work],
+        *,
+        aside: bool = False,
     ) -> tuple[list[dict[str, Any]], list[bytes]]:
         """Answer requests for about a slice's time, or a message's worth; see ``Reply`` in the schema.
 
@@ -82,16 +86,18 @@ class Jobs:
         Args:
             requests: See ``Request`` in the schema.
             begin: Begins the work that answers a request.
+            aside: Whether the reader waits for none of it: the slice is shorter then.
 
         Returns:
             A reply to each request, and the bytes of those with a block.
         """
+        seconds = ASIDE_SECONDS if aside else SLICE_SECONDS
         keys = [json.dumps(request, sort_keys=True) for request in requests]
         asked = dict(zip(keys, requests, strict=True))
         replies: dict[str, dict[str, Any]] = {}
         found: dict[str, bytes] = {}
         with self._lock:
-            for key in self._turns(list(asked), replies, found):
+            for key in self._turns(list(asked), replies, found, seconds):
                 try:
                     answered = self._step(key, partial(begin, asked[key]))
                 except Exception as error:
@@ -106,27 +112,32 @@ class Jobs:
         return [replies[key] for key in keys], [found[key] for key in keys if key in found]
 
     def _turns(
-        self, asked: Sequence[str], replies: Mapping[str, object], found: Mapping[str, bytes]
+        self,
+        asked: Sequence[str],
+        replies: Mapping[str, object],
+        found: Mapping[str, bytes],
+        seconds: float,
     ) -> Generator[str, None, None]:
         """Yield whose turn it is, at least one, until the time is up or the message full."""
         start = self._clock()
         waiting = [key for key in asked if key in self._works]
         steps = 0
 
-        def goes_on() -> bool:
-            length = WAIT_SECONDS if replies else SLICE_SECONDS
+        def goes_on(length: float) -> bool:
             full = sum(map(len, found.values())) >= MESSAGE_BYTES
             return steps == 0 or (self._clock() - start < length and not full)
 
         for key in [key for key in asked if key not in self._works]:
-            if not goes_on() or len(waiting) >= self._most:
+            if not goes_on(seconds) or len(waiting) >= self._most:
                 break
             yield key
             steps += 1
             if key not in replies:
                 waiting.append(key)
         for key in waiting:
-            while key not in replies and goes_on():
+            while key not in replies and goes_on(
+                min(WAIT_SECONDS, seconds) if replies else seconds
+            ):
                 yield key
                 steps += 1
 

@@ -11,7 +11,7 @@ import traitlets
 from anywidget.experimental import command
 
 from attnwidget.blocks import work
-from attnwidget.describe import describe, media_bytes, num_steps
+from attnwidget.describe import describe, media_bytes
 from attnwidget.drawn import Rollouts
 from attnwidget.filters import Filters
 from attnwidget.freezing import Freezing
@@ -19,6 +19,7 @@ from attnwidget.heads import HEAD_KINDS, HeadNumbers
 from attnwidget.jobs import Jobs, text_of
 from attnwidget.saving import Saving
 from attnwidget.scoring import Scoring
+from attnwidget.selecting import FORMS, Selecting
 from attnwidget.static_files import front_end
 from attnwidget.thumbnails import OVERVIEW_KINDS, Thumbnails
 from attnwidget.traits import (
@@ -27,21 +28,13 @@ from attnwidget.traits import (
     HeadPairs,
     Number,
     Pins,
-    SelectionError,
-    check_heads,
-    check_layer,
-    check_pairs,
-    check_pins,
-    check_step,
-    fitting_pins,
-    nearest,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from attnwidget.attention import Attention, Stream
+    from attnwidget.attention import Attention
     from attnwidget.protocol.codec import Block
     from attnwidget.slices import Slices
 
@@ -49,12 +42,11 @@ __all__ = ["STATE", "AttentionWidget"]
 
 logger = logging.getLogger(__name__)
 
-FORMS = ("lines", "matrix", "image", "text")
 MEASURES = ("weights", "value", "norm", "rollout")
 VIEWS = ("all", "model", "head", "neuron", "compare")
 
 
-class AttentionWidget(Freezing, Saving, Scoring, Filters, anywidget.AnyWidget):
+class AttentionWidget(Freezing, Saving, Scoring, Filters, Selecting, anywidget.AnyWidget):
     """Three linked views over one record of attention.
 
     The reader sees a toolbar, the model view, the head view and the neuron view; below them, in words, what is
@@ -225,97 +217,14 @@ class AttentionWidget(Freezing, Saving, Scoring, Filters, anywidget.AnyWidget):
         """The record on show."""
         return self._attention
 
-    def _named(self, name: str) -> Stream:
-        streams = self._attention.streams
-        if name not in streams:
-            message = f"stream must be one of {', '.join(map(repr, streams))}, got {name!r}."
-            raise SelectionError(message)
-        return streams[name]
-
-    @traitlets.validate("stream")
-    def _check_stream(self, proposal: traitlets.Bunch) -> str:
-        return self._named(proposal.value).name
-
-    @traitlets.validate("layer")
-    def _check_layer(self, proposal: traitlets.Bunch) -> int:
-        return check_layer(self._named(self.stream), proposal.value)
-
-    @traitlets.validate("heads")
-    def _check_heads(self, proposal: traitlets.Bunch) -> list[int]:
-        stream = self._named(self.stream)
-        return check_heads(stream[check_layer(stream, self.layer)], proposal.value)
-
-    @traitlets.validate("query", "key")
-    def _check_pins(self, proposal: traitlets.Bunch) -> int | list[int] | None:
-        name: str = proposal.trait.name
-        stream = self._named(self.stream)
-        positions = stream.query_positions if name == "query" else stream.key_positions
-        return check_pins(name, len(positions), proposal.value)
-
-    @traitlets.validate("keys")
-    def _check_keys(self, proposal: traitlets.Bunch) -> list[str]:
-        # ipywidgets' list of the traits that travel: with pins in it nothing would travel any more, without a word.
-        names: list[str] = proposal.value
-        if all(isinstance(name, str) for name in names):
-            return names
-        message = f"keys are ipywidgets' names of synced traits, got {names}: pin key positions with key={names}."
-        raise SelectionError(message)
-
-    @traitlets.validate("step")
-    def _check_step(self, proposal: traitlets.Bunch) -> int | None:
-        return check_step(num_steps(self._attention), proposal.value)
-
-    @traitlets.validate("form")
-    def _check_form(self, proposal: traitlets.Bunch) -> str:
-        form: str = proposal.value
-        streams = self._attention.streams.values()
-        missing = {
-            "image": ("no picture and no sound", any(stream.lies_in_media for stream in streams)),
-            "text": ("no text", any(stream.has_text for stream in streams)),
-        }
-        if form in missing and not missing[form][1]:
-            others = [repr(name) for name in FORMS if missing.get(name, ("", True))[1]]
-            accepted = f"{', '.join(others[:-1])} or {others[-1]}"
-            message = (
-                f"form must be {accepted}, got {form!r}: {missing[form][0]} is in this record."
-            )
-            raise SelectionError(message)
-        return form
-
-    @traitlets.validate("compare")
-    def _check_compare(self, proposal: traitlets.Bunch) -> list[list[int]]:
-        return check_pairs(self._named(self.stream), proposal.value)
-
-    @traitlets.observe("stream", "layer")
-    def _keep_what_fits(self, _change: traitlets.Bunch) -> None:
-        """Bring the rest of the selection into what the new stream or layer has."""
-        if not self.trait_has_value("layer"):
-            return
-        stream = self._named(self.stream)
-        with self.hold_sync():
-            numbers = [layer.layer for layer in stream]
-            if self.layer not in numbers:
-                self.layer = nearest(self._attention, self.stream, self.layer)
-            count = stream[self.layer].num_heads
-            heads = [head for head in self.heads if head < count]
-            if heads != self.heads:
-                self.heads = heads or [0]
-            query = fitting_pins(self.query, len(stream.query_positions))
-            if query != self.query:
-                self.query = query
-            key = fitting_pins(self.key, len(stream.key_positions))
-            if key != self.key:
-                self.key = key
-            pairs = [[a, b] for a, b in self.compare if a in numbers and b < stream[a].num_heads]
-            if pairs != self.compare:
-                self.compare = pairs
-
     @command
     def blocks(
         self, message: dict[str, Any], _buffers: list[bytes]
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Answer the front end's requests, within a time slice; one that fails is answered with its reason."""
-        replies, buffers = self._jobs.reply(message.get("requests", []), self._work)
+        requests = message.get("requests", [])
+        aside = all(request.get("what") in OVERVIEW_KINDS for request in requests)
+        replies, buffers = self._jobs.reply(requests, self._work, aside=aside)
         return {"replies": replies}, buffers
 
     def _work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:

@@ -91,7 +91,16 @@
     return { panel, widget: panel.content.widgets[index] };
   };
 
+  // The first frame it draws, whatever is still to come.
+  subjects.attnwidget_first = {
+    ...subjects.attnwidget,
+    ready: (output) => Number(output.querySelector(".attnwidget")?.dataset.painted ?? 0) > 0,
+  };
+
   window.bench = {
+    /** Payload of all messages to this page so far. */
+    received: () => count.received,
+
     /** Run a cell: milliseconds until its whole picture is painted, and the bytes it took. */
     async open([id, index, name, limit]) {
       giveUp = limit ?? giveUp;
@@ -106,8 +115,9 @@
       const run = jupyterapp.commands.execute("notebook:run-cell");
       await until(() => ready(widget.node));
       const milliseconds = (await painted()) - start;
+      const bytes = count.received - before;
       await run;
-      return { milliseconds, bytes: count.received - before };
+      return { milliseconds, bytes, before };
     },
 
     /** Milliseconds from the page's beginning until the whole picture of a page without a notebook is painted. */

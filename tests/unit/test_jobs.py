@@ -70,6 +70,12 @@ def test_a_long_work_is_answered_in_parts_and_goes_on() -> None:
     assert len(kernel.jobs) == 0
 
 
+def test_what_nobody_waits_for_takes_shorter_turns() -> None:
+    kernel = Kernel()
+    replies, _ = kernel.jobs.reply([work("long", 10)], kernel.begin, aside=True)
+    assert replies == [{"ok": False, "part": 0.1}]
+
+
 def test_a_step_is_made_however_long_it_takes() -> None:
     kernel = Kernel(seconds=5 * SLICE_SECONDS)
     assert [kernel.ask(work("slow", 2)) for _ in range(3)] == [["0.50"], ["1.00"], [2.0]]
@@ -208,13 +214,15 @@ def test_head_scores_come_in_parts_and_labels_share_them(monkeypatch: pytest.Mon
     parts = []
     scores, labels = ({"what": what, "stream": "self"} for what in ("head_scores", "head_labels"))
     while True:
-        replies, buffers = ask(view, scores, labels)
-        if all(reply["ok"] for reply in replies):
+        replies, buffers = ask(view, scores)
+        if replies[0]["ok"]:
             break
-        parts += [reply["part"] for reply in replies[:1] if "part" in reply]
+        parts.append(replies[0]["part"])
     assert len(parts) > 4
     assert parts == sorted(parts)
     assert 0 < parts[-1] <= 1
+    # They are read from the same scores: there is nothing left to compute.
+    assert ask(view, labels)[0][0]["ok"]
     expected = view.attention.head_scores(["previous"])
     found = decode(replies[0]["block"], buffers[0])
     values = (

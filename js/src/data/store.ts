@@ -123,6 +123,14 @@ export class BlockStore {
     return count;
   }
 
+  /** The same without what comes later anyway: how much of the heads on show is missing. */
+  get missingBlocks(): number {
+    let count = 0;
+    for (const [key, request] of this.used)
+      if (kindOf(request) === "blocks" && !this.ready.has(key) && !this.stopped.has(key)) count++;
+    return count;
+  }
+
   /** What the frame drawn last was drawn from. */
   get read(): readonly Request[] {
     return [...this.used.values()];
@@ -278,10 +286,12 @@ export class BlockStore {
       return;
     }
     if (!this.used.has(key)) return;
-    this.slow.set(key, {
-      kind: kindOf(want.request),
-      part: Math.max(slow?.part ?? 0, result.part),
-    });
+    // What was not even begun had no time in a full message: that says nothing of how long it takes.
+    if (result.part > 0 || slow)
+      this.slow.set(key, {
+        kind: kindOf(want.request),
+        part: Math.max(slow?.part ?? 0, result.part),
+      });
     if (!this.stopped.has(key)) this.wants.set(key, want);
   }
 

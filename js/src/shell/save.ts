@@ -1,3 +1,4 @@
+import type { BlockStore } from "../data/store.js";
 import { composeSvg, type FigureOptions } from "../figure/compose.js";
 import type { Figure } from "../protocol/generated.js";
 import type { Scene } from "../views/view.js";
@@ -31,9 +32,30 @@ export interface SaveRequest {
   readonly scale?: number;
 }
 
-/** Exactly what is shown. */
-export function figureSvg(scene: Scene, options: FigureOptions): string {
-  return composeSvg({ ...scene, hover: null, found: null }, options);
+/** How long a figure waits for numbers that the screen did not need, and how often it looks. */
+const FIGURE_MS = 30_000;
+const LOOK_MS = 30;
+
+const NOT_READY =
+  "The numbers of this figure have not come: the kernel may be busy. Try again when it is free.";
+
+/** Exactly what is shown. A figure is finer than most screens, and may need numbers that this one did not. */
+export async function wholeFigure(
+  scene: Scene,
+  options: FigureOptions,
+  store: BlockStore,
+  redraw: () => void,
+): Promise<string> {
+  for (const end = performance.now() + FIGURE_MS; ; ) {
+    store.begin();
+    const svg = composeSvg({ ...scene, hover: null, found: null }, options);
+    const waits = store.pending > 0;
+    store.flush();
+    redraw();
+    if (!waits) return svg;
+    if (performance.now() > end) throw new Error(NOT_READY);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
 }
 
 /** A figure as a file's content. */

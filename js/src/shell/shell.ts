@@ -3,57 +3,30 @@ import { render } from "lit-html";
 import type { BlockStore, Progress } from "../data/store.js";
 import { type FigureOptions, TITLES, titleOf } from "../figure/compose.js";
 import type { Screen } from "../protocol/generated.js";
-import {
-  addToCompare,
-  click,
-  drag,
-  letGo,
-  stepHead,
-  stepLayer,
-  stepRank,
-  turnText,
-} from "../state/actions.js";
-import { recordChange, shownState } from "../state/lens.js";
+import { recordChange } from "../state/lens.js";
 import { bare, type SceneMaker } from "../state/scene.js";
 import { found } from "../state/search.js";
 import type { State } from "../state/selection.js";
-import { numSteps } from "../state/stage.js";
 import { readState, same, type WidgetState, writeState } from "../state/state.js";
 import { cssVariables } from "../styles/theme.js";
 import type { Gesture } from "../views/map-window.js";
-import { boardOf, rankedRefs } from "../views/scoring.js";
-import type { Hit, Hover, Scene, View } from "../views/view.js";
+import type { Scene, View } from "../views/view.js";
 import { foot } from "./foot.js";
+import { Gestures } from "./gestures.js";
 import { watchDark } from "./host.js";
+import { type KeyTargets, pressed } from "./keys.js";
 import { type Layout, layoutViews, TITLE_HEIGHT } from "./layout.js";
-import { Panel, type PanelEvents } from "./panel.js";
+import { Panel } from "./panel.js";
 import { neighbours } from "./prefetch.js";
-import { download, exportFigure, figureSvg, type SaveRequest } from "./save.js";
+import { Replay } from "./replay.js";
+import { download, exportFigure, type SaveRequest, wholeFigure } from "./save.js";
 import { type ScoreEvents, scoreBar } from "./scores.js";
 import { Finder } from "./search.js";
-import { following, type StepEvents, stepBar } from "./steps.js";
+import { stepBar } from "./steps.js";
 import { type ToolbarEvents, toolbar } from "./toolbar.js";
 
 /** Screen state goes to Python when the reader has come to rest, not with every pixel of a scroll. */
 const SETTLE_MS = 300;
-/** A replay is for reading along. */
-const STEP_MS = 900;
-/** Two clicks within this time may be one double click. */
-const DOUBLE_MS = 600;
-/** How long a figure waits for numbers that the screen did not need, and how often it looks. */
-const FIGURE_MS = 30_000;
-const LOOK_MS = 30;
-
-const NOT_READY =
-  "The numbers of this figure have not come: the kernel may be busy. Try again when it is free.";
-
-const GESTURES: Readonly<Record<string, Gesture>> = {
-  "+": { kind: "zoom", factor: 2 },
-  "=": { kind: "zoom", factor: 2 },
-  "-": { kind: "zoom", factor: 0.5 },
-  "0": { kind: "fit" },
-};
-
 /** What only a kernel can do; a saved copy has none. */
 export interface Kernel {
   /** Put a copy that needs no kernel in this widget's place. */
@@ -72,6 +45,8 @@ export class Shell {
   private readonly scores = document.createElement("div");
   private readonly stage = document.createElement("div");
   private readonly finder: Finder;
+  private readonly steps: Replay;
+  private readonly gestures: Gestures;
   private readonly foot = document.createElement("div");
   private readonly panels = new Map<View["name"], Panel>();
   private readonly dark: ReadonlySignal<boolean>;
@@ -81,7 +56,6 @@ export class Shell {
   });
   private frame = 0;
   private settle = 0;
-  private playing = 0;
   private painted = 0;
   /** How much of the scores the kernel has read, while it scores heads. */
   private scored: number | null = null;
@@ -89,9 +63,6 @@ export class Shell {
   private failure: string | null = null;
   /** Why a button did nothing: said until the reader does something else. */
   private refused: string | null = null;
-  /** The pins before the latest click, or the latest two in short succession; and when that was. */
-  private pinsBefore: Pick<State, "queries" | "keys"> | null = null;
-  private clicked = Number.NEGATIVE_INFINITY;
   private revealed: Pick<State, "query" | "key" | "stream" | "layer" | "heads"> | null = null;
   private scene: Scene | null = null;
   private layout: Layout | null = null;
@@ -111,6 +82,13 @@ export class Shell {
     this.bar.className = "aw-bar";
     this.stage.className = "aw-stage";
     this.foot.className = "aw-foot";
+    const redraw = () => this.schedule();
+    this.steps = new Replay(state, (change) => this.change(change), redraw);
+    this.gestures = new Gestures(state, maker, {
+      change: (changes) => this.change(changes),
+      open: (example) => this.open(example),
+      redraw,
+    });
     this.finder = new Finder(state, {
       scene: () => this.scene,
       jump: (at) => {
@@ -132,13 +110,14 @@ export class Shell {
       this.schedule();
     });
     this.resize.observe(root);
-    root.addEventListener("keydown", (event) => this.key(event), { signal });
+    const onKey = (event: KeyboardEvent) => pressed(event, state, this.keyTargets);
+    root.addEventListener("keydown", onKey, { signal });
     signal.addEventListener("abort", () => {
       stop();
       this.resize.disconnect();
       cancelAnimationFrame(this.frame);
       clearTimeout(this.settle);
-      clearInterval(this.playing);
+      this.steps.dispose();
       for (const [, panel] of this.panels) panel.dispose();
       root.replaceChildren();
     });
@@ -195,7 +174,7 @@ export class Shell {
     this.failure = null;
     render(toolbar(scene, this.helpOpen, this.toolbarEvents), this.bar);
     this.finder.render(scene);
-    render(stepBar(scene, this.playing !== 0, this.stepEvents), this.replay);
+    render(stepBar(scene, this.steps.playing, this.steps.events), this.replay);
     render(scoreBar(scene.plain ?? scene, this.scoreEvents), this.scores);
     this.arrange(scene, layoutViews(scene, width));
     for (const [, panel] of this.panels) panel.paint(scene);
@@ -206,6 +185,7 @@ export class Shell {
     if (this.store.pending === 0) this.store.prefetch(neighbours(scene, this.store.read));
     this.root.dataset.painted = String(++this.painted);
     this.root.dataset.pending = String(this.store.pending);
+    this.root.dataset.missing = String(this.store.missingBlocks);
     this.reportScreen(width);
   }
 
@@ -219,7 +199,7 @@ export class Shell {
     for (const { view, rect } of layout.boxes) {
       let panel = this.panels.get(view.name);
       if (!panel) {
-        panel = new Panel(view, TITLES[view.name], this.panelEvents);
+        panel = new Panel(view, TITLES[view.name], this.gestures);
         this.panels.set(view.name, panel);
         this.stage.append(panel.element);
       }
@@ -252,69 +232,6 @@ export class Shell {
     writeState(this.state.shared, changes);
   }
 
-  private readonly panelEvents: PanelEvents = {
-    hover: (view, hit, x, y, keyboard) => this.hover(view, hit, x, y, keyboard),
-    click: (view, hit, additive) => {
-      const { options } = this.state;
-      const now = options.peek();
-      if (hit.action === "sort-keys") {
-        options.value = { ...now, keyOrder: now.keyOrder === "weight" ? "position" : "weight" };
-      } else if (hit.action === "sort-dimensions") {
-        const order = now.dimensionOrder === "index" ? "contribution" : "index";
-        options.value = { ...now, dimensionOrder: order };
-      } else if (hit.action === "attends-to" || hit.action === "attended-by") {
-        const attendedBy = hit.action === "attended-by";
-        options.value = { ...now, attendedBy };
-        this.change(turnText(readState(this.state.shared), attendedBy));
-      } else if (hit.action === "open-example" && hit.example !== undefined) {
-        this.open(hit.example);
-      } else {
-        this.click(view, hit, additive);
-      }
-    },
-    drag: (_view, from, to) =>
-      this.change(recordChange(this.maker.lens(readState(this.state.shared)), drag(from, to))),
-    scrolled: () => this.schedule(),
-    map: (map) => {
-      this.state.options.value = { ...this.state.options.peek(), map };
-    },
-    doubleClicked: () => {
-      if (this.pinsBefore) this.change(this.pinsBefore);
-    },
-  };
-
-  /** What a click in a view means for the record, whatever of it the view shows. */
-  private click(view: View["name"], hit: Hit, additive: boolean): void {
-    const state = readState(this.state.shared);
-    // The neuron view always shows the record as it is.
-    const lens = view === "neuron" ? null : this.maker.lens(state);
-    // Of two records one head is shown: another takes its place.
-    const adds = additive && !(view === "model" && this.state.meta.comparison);
-    const now = performance.now();
-    // The second click of two takes back what the first one did, and leaves what was before both.
-    if (now - this.clicked > DOUBLE_MS)
-      this.pinsBefore = { queries: state.queries, keys: state.keys };
-    this.clicked = now;
-    this.change(recordChange(lens, click(shownState(lens, state), view, hit, adds)));
-  }
-
-  private hover(
-    view: View["name"],
-    hit: Hit | null,
-    x: number,
-    y: number,
-    keyboard: boolean,
-  ): void {
-    if (!hit) {
-      this.state.hover.value = null;
-      return;
-    }
-    const { layer, head, query, key, dimension, example } = hit;
-    const at = { layer, head, query, key, dimension, example, x, y };
-    const known = Object.fromEntries(Object.entries(at).filter(([, value]) => value !== undefined));
-    this.state.hover.value = { source: keyboard ? "keyboard" : view, ...known } as Hover;
-  }
-
   private readonly toolbarEvents: ToolbarEvents = {
     change: (change) => this.change(change),
     options: (change) => {
@@ -343,82 +260,6 @@ export class Shell {
     };
   }
 
-  private get stepEvents(): StepEvents {
-    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    return {
-      step: (step) => {
-        this.pause();
-        this.change({ step });
-      },
-      play: still ? null : () => (this.playing ? this.pause() : this.play()),
-    };
-  }
-
-  private play(): void {
-    const { meta, shared } = this.state;
-    const steps = numSteps(meta);
-    const next = () => {
-      const step = following(shared.step.peek(), steps);
-      this.change({ step });
-      if (step + 1 === steps) this.pause();
-    };
-    this.playing = window.setInterval(next, STEP_MS);
-    next();
-  }
-
-  private pause(): void {
-    clearInterval(this.playing);
-    this.playing = 0;
-    this.schedule();
-  }
-
-  private key(event: KeyboardEvent): void {
-    const target = event.target as HTMLElement;
-    const control = (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey;
-    if (control && event.key.toLowerCase() === "f" && !bare(this.maker)) {
-      event.preventDefault();
-      this.finder.open();
-      return;
-    }
-    // A select and a slider answer to the same keys in its own way.
-    if (/^(SELECT|INPUT)$/.test(target.tagName) || event.altKey || event.ctrlKey || event.metaKey)
-      return;
-    const { meta, shared } = this.state;
-    const state = readState(shared);
-    const changes: Record<string, () => Partial<State>> = {
-      ArrowUp: () => stepLayer(meta, state, -1),
-      ArrowDown: () => stepLayer(meta, state, 1),
-      ArrowLeft: () => this.sideways(state, -1),
-      ArrowRight: () => this.sideways(state, 1),
-      Escape: () => letGo(state),
-      c: () =>
-        meta.comparison
-          ? {}
-          : addToCompare(
-              state,
-              state.heads.map((head) => [state.layer, head] as const),
-            ),
-    };
-    if (event.key === "?") this.toolbarEvents.help();
-    if (event.key === "/" && !bare(this.maker)) {
-      event.preventDefault();
-      this.finder.open();
-      return;
-    }
-    const gesture = GESTURES[event.key];
-    if (gesture && this.onMap(gesture)) event.preventDefault();
-    if (event.key === "Escape" && this.helpOpen) {
-      this.toolbarEvents.help();
-      return;
-    }
-    // What takes long stops first: pins are let go by the next press.
-    if (event.key === "Escape" && this.store.stop()) return;
-    const change = changes[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (!change) return;
-    event.preventDefault();
-    this.change(change());
-  }
-
   /** Where the pointer is, else in the first view that has a map. */
   private onMap(gesture: Gesture): boolean {
     const panels = [...this.panels.values()];
@@ -428,11 +269,16 @@ export class Shell {
     );
   }
 
-  /** The head beside the selected one, as they stand. */
-  private sideways(state: State, step: number): Partial<State> {
-    const board = state.arrange === "rank" && this.scene ? boardOf(this.scene) : null;
-    if (board) return stepRank(state, rankedRefs(board), step);
-    return stepHead(this.state.meta, state, step);
+  private get keyTargets(): KeyTargets {
+    return {
+      change: (changes) => this.change(changes),
+      help: () => this.toolbarEvents.help(),
+      helpOpen: this.helpOpen,
+      search: bare(this.maker) ? null : () => this.finder.open(),
+      onMap: (gesture) => this.onMap(gesture),
+      stop: () => this.store.stop(),
+      scene: this.scene,
+    };
   }
 
   private figureOptions(): FigureOptions {
@@ -450,17 +296,8 @@ export class Shell {
     // Another width is another layout, in which the reader's scroll means nothing.
     const placed = width === undefined ? shown : { width };
     const options = figure ? { ...placed, figure } : placed;
-    // A figure is finer than most screens, and may need numbers that this one did not.
-    for (const end = performance.now() + FIGURE_MS; ; ) {
-      this.store.begin();
-      const svg = figureSvg(scene, options);
-      const waits = this.store.pending > 0;
-      this.store.flush();
-      this.schedule();
-      if (!waits) return exportFigure(svg, format, scale);
-      if (performance.now() > end) throw new Error(NOT_READY);
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    }
+    const svg = await wholeFigure(scene, options, this.store, () => this.schedule());
+    return exportFigure(svg, format, scale);
   }
 
   private async save(format: "svg" | "png"): Promise<void> {
