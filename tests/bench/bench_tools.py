@@ -244,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default=60,
         help="of the processor; what takes more goes no further",
     )
-    parser.add_argument("--bytes", type=float, default=300e6, help="more than this goes no further")
+    parser.add_argument("--bytes", type=float, default=200e6, help="more than this goes no further")
     parser.add_argument(
         "--memory", type=float, default=12e9, help="address space of a forward pass"
     )
