@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import mmap
+import sys
 from typing import TYPE_CHECKING
 
 import safetensors
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["mapped", "pages", "write"]
+__all__ = ["give_back", "mapped", "pages", "write"]
 
 _NAMES = {
     torch.float64: "F64",
@@ -98,6 +100,14 @@ def pages(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         return torch.empty(shape, dtype=dtype)
     own = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     return torch.frombuffer(own, dtype=dtype).view(*shape)
+
+
+def give_back() -> None:
+    """Let the C library return to the system what it holds and nobody uses, where it knows how to (glibc)."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def _pieces(tensor: Tensor) -> list[Tensor]:

@@ -27,6 +27,8 @@ __all__ = ["Disk", "Memory", "Store", "Thrifty", "store_of"]
 
 # Less than this is kept in memory also by a store on disk: what a generation adds token by token, say.
 _SMALL = 1 << 18
+# A call of this size takes far longer than tidying up after it.
+_LARGE = 1 << 24
 # What the whole record may take of the memory that is free when its first layer is heard; the rest is the model's.
 _SHARE = 0.5
 # How much of it has to be left when another layer has been kept, should that have been reckoned wrong.
@@ -67,7 +69,11 @@ class Memory(Store):
 
     def keep(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Copy."""
-        return {name: self._copied(tensor.detach()) for name, tensor in tensors.items()}
+        found = {name: self._copied(tensor.detach()) for name, tensor in tensors.items()}
+        if self.device == _CPU and sum(map(_bytes, found.values())) >= _LARGE:
+            # Between two layers of a long input the allocator holds as much again as a layer's record.
+            tensor_files.give_back()
+        return found
 
     def settle(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Move what is elsewhere."""
