@@ -266,8 +266,8 @@ def test_options_are_checked_by_name(view: aw.AttentionWidget) -> None:
         TypeError, match="Attention is shown without a model: call view of it alone"
     ):
         aw.view(model, view.attention)
-    with pytest.raises(TypeError, match=r"Unknown option 'layers': did you mean 'layer'\?"):
-        aw.view(model, "the cat", tokenizer=tokenizer, layers=2)
+    with pytest.raises(TypeError, match=r"Unknown option 'layr': did you mean 'layer'\?"):
+        aw.view(model, "the cat", tokenizer=tokenizer, layr=2)
     with pytest.raises(TypeError, match="from_weights"):
         aw.view([torch.zeros(1, 2, 3, 3)], ["a", "b", "c"])
 
