@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 IT, CAT = 8, 2
 SHOW = """
 import attnwidget as aw
-import attnwidget.saving as module
+import attnwidget.widget as module
 
 model, tokenizer = aw.pocket()
 view = aw.view(model, "The cat sat on the mat because it was tired", tokenizer=tokenizer)
-answer = module.answer
+work = module.work
 view
 """
 CELLS = [SHOW]
 WINDOW = (1560, 1300)
 RESET = """
-module.answer = answer
+module.work = work
 view.view, view.form, view.layer, view.heads, view.compare = "all", "lines", 0, [0], []
 view.query, view.key = None, None
 """
@@ -84,7 +84,7 @@ def test_an_error_is_shown_in_the_cell_and_can_be_tried_again(notebook: Notebook
     cell = notebook.append(
         "def broken(*_):\n"
         "    raise RuntimeError('the disk is full')\n"
-        "module.answer = broken\n"
+        "module.work = broken\n"
         "fresh = aw.view(view.attention)\n"
         "fresh"
     )
@@ -92,7 +92,7 @@ def test_an_error_is_shown_in_the_cell_and_can_be_tried_again(notebook: Notebook
     failure = fresh.root.locator(".aw-failure")
     failure.wait_for()
     assert "the disk is full" in failure.inner_text()
-    notebook.execute("module.answer = answer")
+    notebook.execute("module.work = work")
     failure.locator("button").click()
     failure.wait_for(state="detached")
     fresh.settle()
