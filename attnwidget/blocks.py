@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BAND_WEIGHTS", "answer", "requests_for_head", "work"]
 
-# Weights per band of query rows; `bandRows` in js/src/data/store.ts asks in the same bands. 64 kB of float32: a window
-# onto a head takes a few, and what is not in it does not travel.
+# Weights per band of query rows; `bandRows` in js/src/data/requests.ts asks in the same bands. 64 kB of float32: a
+# window onto a head takes a few, and what is not in it does not travel.
 BAND_WEIGHTS = 1 << 14
 
 _BY_QUERY = {"weights": "weights", "scores": "scores", "bias": "bias_block"}

@@ -1,46 +1,19 @@
-import type { BlockRequest, Request, StreamMeta } from "../protocol/generated.js";
-import {
-  type Blocks,
-  Matrix,
-  type Result,
-  type Rows,
-  type Unfinished,
-  type When,
-} from "./blocks.js";
+import type { Request } from "../protocol/generated.js";
+import type { Result, Unfinished, When } from "./blocks.js";
+import { BlockCache } from "./cache.js";
+import { type Kind, kindOf, READ, requestKey } from "./requests.js";
 
 export type { Result, Unfinished } from "./blocks.js";
 
 /** How blocks are had: from a live kernel, from a snapshot, or not at all (a list of wants). */
 export type Fetch = (requests: readonly Request[]) => Promise<readonly (Result | Unfinished)[]>;
 
-/** Weights per band of query rows, or of key columns; `BAND_WEIGHTS` in attnwidget/blocks.py. */
-const BAND_WEIGHTS = 1 << 14;
 /** Batches under way at once: one being computed, one on the wire. */
 const IN_FLIGHT = 2;
-const BATCH_BYTES = 6 << 20;
+/** Answers of about so many bytes together travel in one batch. */
+export const BATCH_BYTES = 6 << 20;
 /** Tiles around a window that are fetched ahead at a time: what is wanted next should not wait long. */
 const MOST_AHEAD = 8;
-
-/** Whether weights stand beside what is drawn as numbers. */
-const READ = /^(weights|column|mean)\//;
-
-export function requestKey(request: Request): string {
-  if (!("layer" in request)) {
-    const { what, stream, ranking, score = "", measure = "" } = request;
-    return `${what}/${stream}/${measure}/${ranking ? JSON.stringify(ranking) : score}`;
-  }
-  const { what, stream, layer, head, queries, size, measure, positions, side } = request;
-  const { level, tile, keys } = request;
-  const as = [measure, positions, side].map((part) => (part ? `/${part}` : "")).join("");
-  const place = tile ? `${level}:` : "";
-  const span = (tile ?? keys ?? queries)?.join("-") ?? "";
-  return `${what}/${stream}/${layer}/${head}/${place}${span}/${size ?? ""}${as}`;
-}
-
-/** How many rows of so many weights travel together. */
-export function bandRows(length: number): number {
-  return Math.max(1, Math.floor(BAND_WEIGHTS / Math.max(1, length)));
-}
 
 interface Want {
   readonly request: Request;
@@ -48,24 +21,11 @@ interface Want {
   readonly bytes: number;
 }
 
-interface Sized {
-  readonly numQueries: number;
-  readonly numKeys: number;
-}
-
-/** What is waited for, told apart for the reader. */
-export type Kind = "blocks" | "heads" | "thumbnails";
-
 /** How far what takes long has come. */
 export interface Progress {
   readonly part: number;
   /** Nobody asks for the rest until the reader does. */
   readonly stopped: boolean;
-}
-
-function kindOf(request: Request): Kind {
-  if (!("layer" in request)) return "heads";
-  return request.what === "thumbnails" || request.what === "links" ? "thumbnails" : "blocks";
 }
 
 /**
@@ -75,7 +35,7 @@ function kindOf(request: Request): Kind {
  * slices, and is asked for again as long as the last frame wanted it.
  */
 export class BlockStore {
-  private readonly ready = new Map<string, Result>();
+  private readonly ready: BlockCache;
   private readonly flying = new Map<string, Want>();
   private wants = new Map<string, Want>();
   /** What this frame would have once all it wants is here. */
@@ -88,20 +48,21 @@ export class BlockStore {
   private readonly stopped = new Set<string>();
   /** What was fetched ahead: once, since it may have come to nothing. */
   private readonly tried = new Set<string>();
-  private bytes = 0;
   private batches = 0;
   private disposed = false;
 
   constructor(
     private readonly fetch: Fetch,
     private readonly onArrival: () => void,
-    private readonly budget = 64 << 20,
-  ) {}
+    budget = 64 << 20,
+  ) {
+    this.ready = new BlockCache(budget);
+  }
 
   /** What went wrong in what the frame shows; what was only fetched ahead is nobody's loss yet. */
   get failed(): string | null {
     for (const key of this.used.keys()) {
-      const result = this.ready.get(key);
+      const result = this.ready.peek(key);
       if (result && "error" in result) return result.error;
     }
     return null;
@@ -110,7 +71,7 @@ export class BlockStore {
   /** Whether weights that the frame shows came in shades: the numbers beside them are rounded. */
   get rounded(): boolean {
     for (const key of this.used.keys()) {
-      const result = this.ready.get(key);
+      const result = this.ready.peek(key);
       if (READ.test(key) && result && "rounded" in result) return true;
     }
     return false;
@@ -179,12 +140,7 @@ export class BlockStore {
     const key = requestKey(request);
     this.used.set(key, request);
     const known = this.ready.get(key);
-    if (known) {
-      // Reinserting keeps the map in order of use: the budget evicts from the front.
-      this.ready.delete(key);
-      this.ready.set(key, known);
-      return known;
-    }
+    if (known) return known;
     if (!this.flying.has(key) && !this.stopped.has(key)) this.wants.set(key, { request, bytes });
     return null;
   }
@@ -192,10 +148,20 @@ export class BlockStore {
   /** The block if it is here: nothing waits for it. */
   peek(request: Request, when: When = "here"): Result | null {
     const key = requestKey(request);
-    const known = this.ready.get(key);
+    const known = this.ready.peek(key);
     if (known) this.used.set(key, request);
     else if (when === "later" && !this.flying.has(key)) this.later.set(key, request);
-    return known ?? null;
+    return known;
+  }
+
+  /** Whether the present frame wants a block that is neither here nor on its way. */
+  wanted(request: Request): boolean {
+    return this.wants.has(requestKey(request));
+  }
+
+  /** Why one of the blocks whose keys begin so cannot be had; null when nothing went wrong. */
+  errorUnder(prefix: string): string | null {
+    return this.ready.errorUnder(prefix);
   }
 
   /** Start a frame: only what it asks for stays wanted. */
@@ -245,7 +211,7 @@ export class BlockStore {
 
   /** Forget failures, so that the next frame asks again. */
   retry(): void {
-    for (const [key, result] of this.ready) if ("error" in result) this.ready.delete(key);
+    this.ready.forgetErrors();
     this.onArrival();
   }
 
@@ -296,151 +262,6 @@ export class BlockStore {
   }
 
   private remember(key: string, result: Result): void {
-    const size = (r: Result | undefined) => (r && "data" in r ? r.data.byteLength : 0);
-    this.bytes += size(result) - size(this.ready.get(key));
-    this.ready.delete(key);
-    this.ready.set(key, result);
-    for (const [old, value] of this.ready) {
-      if (this.bytes <= this.budget || old === key) break;
-      if (this.used.has(old)) continue;
-      this.bytes -= size(value);
-      this.ready.delete(old);
-      this.tried.delete(old);
-    }
-  }
-
-  /** The blocks of one stream, as the views read them. */
-  view(stream: StreamMeta, sizes: Sized, side?: "a" | "b"): Blocks {
-    const name = stream.name;
-    const of = side ? { side } : {};
-    const matrix = (request: Request, when: When = "now"): Matrix | null => {
-      const bytes = request.what === "tile" && request.level === 0 ? 1 << 18 : 1 << 16;
-      const result = when === "now" ? this.get(request, bytes) : this.peek(request, when);
-      if (!result || "error" in result) return null;
-      const [rows = 0, columns = 0] = result.shape.slice(-2);
-      return new Matrix(rows, columns, result.data);
-    };
-    const rows = (what: BlockRequest["what"]) => (layer: number, head: number) =>
-      new BandedRows(this, { what, stream: name, layer, head, ...of }, sizes);
-    const weights = rows("weights");
-    return {
-      weights,
-      scores: rows("scores"),
-      bias: rows("bias"),
-      vectors: (what, layer, head) => matrix({ what, stream: name, layer, head }),
-      tile: (layer, head, level, [row, column], as, when) =>
-        matrix(
-          {
-            what: "tile",
-            stream: name,
-            layer,
-            head,
-            level,
-            tile: [row, column],
-            ...as,
-            ...of,
-          },
-          when,
-        ),
-      column: (layer, head, key) => weights(layer, head).column(key),
-      lengths: (measure, layer, head) =>
-        matrix({ what: "lengths", stream: name, layer, head, measure, ...of })?.row(0) ?? null,
-      rollout: (layer) => rows("rollout")(layer, 0),
-      overview: (measure, layer, size) => {
-        const result = this.get({ what: "overview", stream: name, layer, head: 0, size, measure });
-        if (!result || "error" in result) return result;
-        const [, rows = 0, columns = 0] = result.shape;
-        return { rows, columns, data: result.data };
-      },
-      mean: (layer, head) => matrix({ what: "mean", stream: name, layer, head })?.row(0) ?? null,
-      heads: (request) => {
-        // Numbers that take long to make come in a batch of their own, and hold up nothing else.
-        const key = requestKey({ ...request, what: "head_scores", stream: name });
-        const scores = this.wants.has(key);
-        const bytes = request.what === "head_labels" && scores ? 0 : BATCH_BYTES;
-        return this.get({ ...request, stream: name }, bytes);
-      },
-      error: (what, layer, head) => {
-        for (const [key, result] of this.ready) {
-          if ("error" in result && key.startsWith(`${what}/${name}/${layer}/${head}/`)) {
-            return result.error;
-          }
-        }
-        return null;
-      },
-    };
-  }
-}
-
-/** One column of a matrix that lies row by row. */
-function every(data: Float32Array, column: number, columns: number): Float32Array {
-  const found = new Float32Array(data.length / columns);
-  for (let row = 0; row < found.length; row++) {
-    found[row] = data[row * columns + column] as number;
-  }
-  return found;
-}
-
-class BandedRows implements Rows {
-  readonly numQueries: number;
-  readonly numKeys: number;
-  private message: string | null = null;
-  private asked = 0;
-  private readonly bands = new Map<number, Float32Array>();
-
-  constructor(
-    private readonly store: BlockStore,
-    private readonly request: BlockRequest,
-    { numQueries, numKeys }: Sized,
-  ) {
-    this.numQueries = numQueries;
-    this.numKeys = numKeys;
-  }
-
-  get error(): string | null {
-    if (this.message === null) this.row(this.asked);
-    return this.message;
-  }
-
-  column(key: number): Float32Array | null {
-    const { numQueries, numKeys, request } = this;
-    if (numQueries <= bandRows(numKeys)) return this.columnOfBand(key);
-    const perBand = bandRows(numQueries);
-    const start = Math.floor(key / perBand) * perBand;
-    const stop = Math.min(numKeys, start + perBand);
-    const { what, ...where } = request;
-    const as = what === "rollout" ? ({ measure: "rollout" } as const) : {};
-    const asked = { ...where, ...as, what: "column" as const, keys: [start, stop] };
-    const result = this.store.get(asked, 4 * (stop - start) * numQueries);
-    if (!result || "error" in result) return null;
-    return every(result.data, key - start, stop - start);
-  }
-
-  /** Of a head that came whole: hovering over a small head asks the kernel for nothing. */
-  private columnOfBand(key: number): Float32Array | null {
-    if (!this.row(0)) return null;
-    const band = this.bands.get(0);
-    return band ? every(band, key, this.numKeys) : null;
-  }
-
-  row(query: number): Float32Array | null {
-    this.asked = query;
-    const perBand = bandRows(this.numKeys);
-    const start = Math.floor(query / perBand) * perBand;
-    let band = this.bands.get(start);
-    if (!band) {
-      const end = Math.min(this.numQueries, start + perBand);
-      const bytes = 4 * (end - start) * this.numKeys;
-      const result = this.store.get({ ...this.request, queries: [start, end] }, bytes);
-      if (!result) return null;
-      if ("error" in result) {
-        this.message = result.error;
-        return null;
-      }
-      band = result.data;
-      this.bands.set(start, band);
-    }
-    const from = (query - start) * this.numKeys;
-    return band.subarray(from, from + this.numKeys);
+    for (const gone of this.ready.put(key, result, this.used)) this.tried.delete(gone);
   }
 }

@@ -1,5 +1,5 @@
 import type { Result } from "../data/blocks.js";
-import { requestKey } from "../data/store.js";
+import { requestKey } from "../data/requests.js";
 import { poolTile, type Span, tileSpan } from "../data/tiles.js";
 import { type Decoded, decodeBase64, decodeBlock } from "./decode.js";
 import type { Block, BlockRequest, Request, Snapshot } from "./generated.js";

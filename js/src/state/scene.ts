@@ -4,6 +4,7 @@ import { type Medium, readMedia } from "../data/media.js";
 import { drawnThumbnails } from "../data/pictures.js";
 import { isText } from "../data/reading.js";
 import type { BlockStore } from "../data/store.js";
+import { streamBlocks } from "../data/stream-blocks.js";
 import { Thumbnails } from "../data/thumbnails.js";
 import type { Meta, Position, StreamMeta } from "../protocol/generated.js";
 import { themes } from "../styles/theme.js";
@@ -69,9 +70,9 @@ export class SceneMaker {
     const sink = this.later.get(stream)?.sink;
     const sizes = { numQueries: queries.length, numKeys: keys.length };
     const two = this.meta.comparison !== undefined;
-    const of = (side: "a" | "b") => this.store.view(stream, sizes, side);
+    const of = (side: "a" | "b") => streamBlocks(this.store, stream, sizes, side);
     const sides = two ? { a: of("a"), b: of("b") } : null;
-    const blocks = sides ? sides.b : this.store.view(stream, sizes);
+    const blocks = sides ? sides.b : streamBlocks(this.store, stream, sizes);
     const plain: Scene = {
       meta: this.meta,
       stream: sink ? this.withSink(stream, sink) : stream,

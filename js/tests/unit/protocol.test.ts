@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { requestKey } from "../../src/data/store.js";
+import { requestKey } from "../../src/data/requests.js";
 import { type Thumbnail, Thumbnails } from "../../src/data/thumbnails.js";
 import { readMeta, unpack } from "../../src/protocol/axes.js";
 import { kernelFetch, snapshotFetch } from "../../src/protocol/client.js";

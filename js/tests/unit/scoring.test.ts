@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Result } from "../../src/data/blocks.js";
-import { BlockStore, requestKey } from "../../src/data/store.js";
+import { requestKey } from "../../src/data/requests.js";
+import { BlockStore } from "../../src/data/store.js";
+import { streamBlocks } from "../../src/data/stream-blocks.js";
 import type { HeadsRequest, Request } from "../../src/protocol/generated.js";
 import { layoutViews } from "../../src/shell/layout.js";
 import { rankByPins, setScore, setStream, stepRank } from "../../src/state/actions.js";
@@ -311,7 +313,7 @@ describe("the store", () => {
       () => {},
     );
     const { stream } = scene({});
-    const blocks = store.view(stream, { numQueries: 5, numKeys: 7 });
+    const blocks = streamBlocks(store, stream, { numQueries: 5, numKeys: 7 });
     blocks.weights(0, 1).row(2);
     blocks.heads({ what: "head_scores" });
     blocks.heads({ what: "head_labels" });

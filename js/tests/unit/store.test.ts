@@ -1,11 +1,7 @@
 import { describe, expect, it } from "vitest";
-import {
-  BlockStore,
-  bandRows,
-  type Result,
-  requestKey,
-  type Unfinished,
-} from "../../src/data/store.js";
+import { bandRows, requestKey } from "../../src/data/requests.js";
+import { BlockStore, type Result, type Unfinished } from "../../src/data/store.js";
+import { streamBlocks } from "../../src/data/stream-blocks.js";
 import type { BlockRequest, Request, StreamMeta } from "../../src/protocol/generated.js";
 
 const stream = { name: "decoder" } as StreamMeta;
@@ -40,7 +36,7 @@ describe("the block store", () => {
     const kernel = new Kernel();
     let arrivals = 0;
     const store = new BlockStore(kernel.fetch, () => arrivals++);
-    const blocks = store.view(stream, { numQueries: 5, numKeys: 7 });
+    const blocks = streamBlocks(store, stream, { numQueries: 5, numKeys: 7 });
     expect(blocks.weights(0, 1).row(2)).toBeNull();
     expect(blocks.weights(0, 1).row(3)).toBeNull();
     expect(blocks.weights(0, 2).row(0)).toBeNull();
@@ -58,7 +54,7 @@ describe("the block store", () => {
   it("never sends what the present frame no longer wants", async () => {
     const kernel = new Kernel();
     const store = new BlockStore(kernel.fetch, () => {});
-    const blocks = store.view(stream, { numQueries: 5, numKeys: 7 });
+    const blocks = streamBlocks(store, stream, { numQueries: 5, numKeys: 7 });
     for (let layer = 0; layer < 6; layer++) {
       store.begin();
       blocks.weights(layer, 0).row(0);
@@ -75,7 +71,7 @@ describe("the block store", () => {
     const kernel = new Kernel();
     const store = new BlockStore(kernel.fetch, () => {});
     const numKeys = 8000;
-    const blocks = store.view(stream, { numQueries: 8000, numKeys });
+    const blocks = streamBlocks(store, stream, { numQueries: 8000, numKeys });
     blocks.weights(0, 0).row(300);
     store.flush();
     const asked = kernel.asked[0]?.[0] as BlockRequest;
@@ -90,7 +86,7 @@ describe("the block store", () => {
     const kernel = new Kernel();
     const store = new BlockStore(kernel.fetch, () => {});
     const [numQueries, numKeys] = [300, 500];
-    const head = () => store.view(stream, { numQueries, numKeys }).weights(0, 1);
+    const head = () => streamBlocks(store, stream, { numQueries, numKeys }).weights(0, 1);
     store.begin();
     expect(head().column?.(130)).toBeNull();
     store.flush();
@@ -110,7 +106,7 @@ describe("the block store", () => {
     store.flush();
     expect(kernel.asked.length).toBe(1);
     store.begin();
-    store.view(stream, { numQueries, numKeys }).rollout(3).column?.(0);
+    streamBlocks(store, stream, { numQueries, numKeys }).rollout(3).column?.(0);
     store.flush();
     expect(kernel.asked[1]?.[0]).toMatchObject({ what: "column", layer: 3, measure: "rollout" });
   });
@@ -118,7 +114,7 @@ describe("the block store", () => {
   it("reads the columns of a small head out of its rows", async () => {
     const kernel = new Kernel();
     const store = new BlockStore(kernel.fetch, () => {});
-    const head = store.view(stream, { numQueries: 5, numKeys: 7 }).weights(0, 1);
+    const head = streamBlocks(store, stream, { numQueries: 5, numKeys: 7 }).weights(0, 1);
     head.column?.(2);
     store.flush();
     expect(kernel.asked).toMatchObject([[{ what: "weights", queries: [0, 5] }]]);
@@ -150,7 +146,7 @@ describe("the block store", () => {
   it("never drops what the present frame reads, or it would fetch for ever", async () => {
     const kernel = new Kernel();
     const store = new BlockStore(kernel.fetch, () => {}, 10);
-    const blocks = store.view(stream, { numQueries: 5, numKeys: 7 });
+    const blocks = streamBlocks(store, stream, { numQueries: 5, numKeys: 7 });
     const draw = () => {
       store.begin();
       return [0, 1, 2].map((head) => blocks.weights(0, head).row(0));
@@ -166,7 +162,7 @@ describe("the block store", () => {
   it("keeps the reason of a failure, and asks again only when told to", async () => {
     const kernel = new Kernel();
     const store = new BlockStore(kernel.fetch, () => {});
-    const blocks = store.view(stream, { numQueries: 5, numKeys: 7 });
+    const blocks = streamBlocks(store, stream, { numQueries: 5, numKeys: 7 });
     blocks.vectors("key_vectors", 0, 1);
     store.flush();
     await kernel.answer(() => ({ error: "no vectors here" }));
@@ -183,7 +179,7 @@ describe("the block store", () => {
   it("blames a frame only for what the frame shows", async () => {
     const kernel = new Kernel();
     const store = new BlockStore(kernel.fetch, () => {});
-    const blocks = store.view(stream, { numQueries: 5, numKeys: 7 });
+    const blocks = streamBlocks(store, stream, { numQueries: 5, numKeys: 7 });
     store.begin();
     blocks.weights(0, 1).row(2);
     store.flush();
@@ -204,7 +200,7 @@ describe("the block store", () => {
   /** Draws or leaves out some tiles, as a view does. */
   const tiles = (kernel: Kernel) => {
     const store = new BlockStore(kernel.fetch, () => {});
-    const blocks = store.view(stream, { numQueries: 900, numKeys: 900 });
+    const blocks = streamBlocks(store, stream, { numQueries: 900, numKeys: 900 });
     const frame = (...layers: readonly number[]) => {
       store.begin();
       const [first = null] = layers.map((layer) => blocks.tile(layer, 1, 2, [0, 0]));
@@ -276,14 +272,14 @@ describe("the block store", () => {
       () => Promise.reject(new Error("gone")),
       () => arrivals++,
     );
-    const rows = store.view(stream, { numQueries: 5, numKeys: 7 }).weights(0, 0);
+    const rows = streamBlocks(store, stream, { numQueries: 5, numKeys: 7 }).weights(0, 0);
     rows.row(0);
     store.flush();
     await new Promise((resolve) => setTimeout(resolve));
     expect(rows.error).toBe("gone");
     store.dispose();
     const before = arrivals;
-    store.view(stream, { numQueries: 5, numKeys: 7 }).weights(1, 0).row(0);
+    streamBlocks(store, stream, { numQueries: 5, numKeys: 7 }).weights(1, 0).row(0);
     store.flush();
     await new Promise((resolve) => setTimeout(resolve));
     expect(arrivals).toBe(before);

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import type { Blocks, Rows } from "../../src/data/blocks.js";
 import { measuredBlocks } from "../../src/data/measured.js";
 import { BlockStore } from "../../src/data/store.js";
+import { streamBlocks } from "../../src/data/stream-blocks.js";
 import { wordRows, wordsOf } from "../../src/data/words.js";
 import { snapshotFetch } from "../../src/protocol/client.js";
 import type { Position, Request, Snapshot } from "../../src/protocol/generated.js";
@@ -73,7 +74,7 @@ test("a frame says that its numbers are rounded, also where these are columns", 
     async (requests) => requests.map(() => rounded),
     () => {},
   );
-  const blocks = store.view(stream, { numQueries: 400, numKeys: 300 });
+  const blocks = streamBlocks(store, stream, { numQueries: 400, numKeys: 300 });
   store.begin();
   blocks.column(0, 0, 1);
   store.flush();

@@ -1,0 +1,34 @@
+import type { Request } from "../protocol/generated.js";
+
+/** Weights per band of query rows, or of key columns; `BAND_WEIGHTS` in attnwidget/blocks.py. */
+const BAND_WEIGHTS = 1 << 14;
+
+/** The same for the same block, whoever asks. */
+export function requestKey(request: Request): string {
+  if (!("layer" in request)) {
+    const { what, stream, ranking, score = "", measure = "" } = request;
+    return `${what}/${stream}/${measure}/${ranking ? JSON.stringify(ranking) : score}`;
+  }
+  const { what, stream, layer, head, queries, size, measure, positions, side } = request;
+  const { level, tile, keys } = request;
+  const as = [measure, positions, side].map((part) => (part ? `/${part}` : "")).join("");
+  const place = tile ? `${level}:` : "";
+  const span = (tile ?? keys ?? queries)?.join("-") ?? "";
+  return `${what}/${stream}/${layer}/${head}/${place}${span}/${size ?? ""}${as}`;
+}
+
+/** How many rows of so many weights travel together. */
+export function bandRows(length: number): number {
+  return Math.max(1, Math.floor(BAND_WEIGHTS / Math.max(1, length)));
+}
+
+/** Whether weights stand beside what is drawn as numbers. */
+export const READ = /^(weights|column|mean)\//;
+
+/** What is waited for, told apart for the reader. */
+export type Kind = "blocks" | "heads" | "thumbnails";
+
+export function kindOf(request: Request): Kind {
+  if (!("layer" in request)) return "heads";
+  return request.what === "thumbnails" || request.what === "links" ? "thumbnails" : "blocks";
+}

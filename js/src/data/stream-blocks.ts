@@ -1,0 +1,63 @@
+import type { BlockRequest, Request, StreamMeta } from "../protocol/generated.js";
+import { type Blocks, Matrix, type When } from "./blocks.js";
+import { BandedRows, type Sized } from "./rows.js";
+import { BATCH_BYTES, type BlockStore } from "./store.js";
+
+/** The blocks of one stream out of a store, as the views read them. */
+export function streamBlocks(
+  store: BlockStore,
+  stream: StreamMeta,
+  sizes: Sized,
+  side?: "a" | "b",
+): Blocks {
+  const name = stream.name;
+  const of = side ? { side } : {};
+  const matrix = (request: Request, when: When = "now"): Matrix | null => {
+    const bytes = request.what === "tile" && request.level === 0 ? 1 << 18 : 1 << 16;
+    const result = when === "now" ? store.get(request, bytes) : store.peek(request, when);
+    if (!result || "error" in result) return null;
+    const [rows = 0, columns = 0] = result.shape.slice(-2);
+    return new Matrix(rows, columns, result.data);
+  };
+  const rows = (what: BlockRequest["what"]) => (layer: number, head: number) =>
+    new BandedRows(store, { what, stream: name, layer, head, ...of }, sizes);
+  const weights = rows("weights");
+  return {
+    weights,
+    scores: rows("scores"),
+    bias: rows("bias"),
+    vectors: (what, layer, head) => matrix({ what, stream: name, layer, head }),
+    tile: (layer, head, level, [row, column], as, when) =>
+      matrix(
+        {
+          what: "tile",
+          stream: name,
+          layer,
+          head,
+          level,
+          tile: [row, column],
+          ...as,
+          ...of,
+        },
+        when,
+      ),
+    column: (layer, head, key) => weights(layer, head).column(key),
+    lengths: (measure, layer, head) =>
+      matrix({ what: "lengths", stream: name, layer, head, measure, ...of })?.row(0) ?? null,
+    rollout: (layer) => rows("rollout")(layer, 0),
+    overview: (measure, layer, size) => {
+      const result = store.get({ what: "overview", stream: name, layer, head: 0, size, measure });
+      if (!result || "error" in result) return result;
+      const [, rows = 0, columns = 0] = result.shape;
+      return { rows, columns, data: result.data };
+    },
+    mean: (layer, head) => matrix({ what: "mean", stream: name, layer, head })?.row(0) ?? null,
+    heads: (request) => {
+      // Numbers that take long to make come in a batch of their own, and hold up nothing else.
+      const scores = store.wanted({ ...request, what: "head_scores", stream: name });
+      const bytes = request.what === "head_labels" && scores ? 0 : BATCH_BYTES;
+      return store.get({ ...request, stream: name }, bytes);
+    },
+    error: (what, layer, head) => store.errorUnder(`${what}/${name}/${layer}/${head}/`),
+  };
+}
