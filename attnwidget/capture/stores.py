@@ -70,9 +70,8 @@ class Memory(Store):
     def keep(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Copy."""
         found = {name: self._copied(tensor.detach()) for name, tensor in tensors.items()}
-        if self.device == _CPU and sum(map(_bytes, found.values())) >= _LARGE:
-            # Between two layers of a long input the allocator holds as much again as a layer's record.
-            tensor_files.give_back()
+        if self.device == _CPU:
+            _tidy(sum(map(_bytes, found.values())))
         return found
 
     def settle(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -153,7 +152,14 @@ class Disk(Store):
             path.unlink()
         except OSError:  # a system that does not let go of a file in use
             atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+        _tidy(size)
         return found
+
+
+def _tidy(size: int) -> None:
+    """Give back what the allocator holds between two layers of a long input: as much again as a layer's record."""
+    if size >= _LARGE:
+        tensor_files.give_back()
 
 
 class Thrifty(Store):
