@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.protocol.codec import inline
 from attnwidget.sizes import shown_bytes
-from attnwidget.snapshot import LARGEST_PAGE, fill, shrink, whole_head, without_record
+from attnwidget.snapshot import LARGEST_PAGE, fill, first_head, shrink, weight, without_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,9 +162,11 @@ def page_within(
             " more; each head comes on top."
         )
         raise ValueError(message)
-    if budget is None:
-        limit = max(limit, min(LARGEST_PAGE, round(fixed + whole_head(attention, state)) + 1_000))
-    filling = fill(attention, heads, state, meta, limit - fixed)
+    selected = None
+    if budget is None and not without_record(meta):
+        selected = first_head(attention, state, LARGEST_PAGE - fixed)
+        limit = max(limit, min(LARGEST_PAGE, round(fixed + weight(selected or [])) + 1_000))
+    filling = fill(attention, heads, state, meta, limit - fixed, selected=selected)
     while True:
         text = page({**base, "blocks": filling.blocks}, bundle, title=title, framed=framed)
         if len(text.encode()) <= limit or not filling.heads:

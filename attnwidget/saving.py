@@ -97,7 +97,7 @@ class Saving:
             budget: What an ``.html`` may weigh: bytes, or text such as ``"5 MB"``. The selected head comes first, then
                 every head's weights in 256 shades, the ones with the strongest links first, then the same in full;
                 the page says in place what is in shades and what is not in it. None is 5 MB, or as much as the
-                selected head takes, up to 32 MB.
+                selected head takes, up to 32 MB: in shades where it takes more in full.
             **options: How a figure is drawn; `Attention.figure` says what there is. What is left out is as on the
                 screen; a ``width`` in pixels is that of the views, without the margin.
 

@@ -15,18 +15,14 @@ The first head that does not fit ends a step. The front end says in place what i
 
 from __future__ import annotations
 
-import logging
 import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnwidget.blocks import BAND_WEIGHTS, answer, requests_for_head
-from attnwidget.drawn import Rollouts
-from attnwidget.pairing import PairedLayer
-from attnwidget.protocol.codec import decode, deflate, encode, shade
-from attnwidget.tiles import top_level
+from attnwidget.protocol.codec import deflate
+from attnwidget.stored import map_of, of_measure, shades, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,18 +31,14 @@ if TYPE_CHECKING:
     from attnwidget.heads import HeadNumbers
     from attnwidget.layer import Layer
 
-    Maker = Callable[[Attention, Layer, int], list[dict[str, Any]]]
+    Maker = Callable[[Attention, Layer, int], Iterator[dict[str, Any]]]
 
-__all__ = ["LARGEST_PAGE", "Filling", "fill", "shrink", "whole_head", "without_record"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["LARGEST_PAGE", "Filling", "fill", "first_head", "shrink", "weight", "without_record"]
 
 # A stored block's request and header, once they are compressed with all the others.
 OVERHEAD = 80
 # What a second compression adds to base64 of bytes that are compressed already, in base64 again.
 TWICE = 1.012
-# Up to this many weights a heat map is drawn from a head's rows, beyond from tiles; `WHOLE` in js/src/views/map-source.ts.
-LARGEST_MAP = 1 << 20
 # What a page may hold when the selected head alone is larger: about 1,500 tokens, and what a browser opens in seconds.
 LARGEST_PAGE = 32_000_000
 THUMBNAIL_SIZES = (48, 32, 24, 16, 12, 8)
@@ -77,13 +69,13 @@ class Filling:
 
     def share(self, block: dict[str, Any]) -> None:
         """Hold a block about all heads, if it fits."""
-        if self.spent + _weight([block]) <= self.budget:
+        if self.spent + weight([block]) <= self.budget:
             self.shared.append(block)
-            self.spent += _weight([block])
+            self.spent += weight([block])
 
     def take(self, where: tuple[str, int, int], blocks: list[dict[str, Any]]) -> bool:
         """Hold these blocks of a head instead of the ones it had, if they fit; tell whether they did."""
-        more = _weight(blocks) - _weight(self.heads.get(where, []))
+        more = weight(blocks) - weight(self.heads.get(where, []))
         if self.spent + more > self.budget:
             return False
         self.heads[where] = blocks
@@ -91,10 +83,11 @@ class Filling:
         return True
 
     def offer(self, attention: Attention, layer: Layer, head: int, make: Maker) -> bool:
-        """Make the blocks of a head and take them, if they may fit; tell whether they did."""
-        return _may_fit(layer, self.budget) and self.take(
-            _where(layer, head), make(attention, layer, head)
-        )
+        """Make the blocks of a head and take them, if they fit; tell whether they did."""
+        where = _where(layer, head)
+        room = self.budget - self.spent + weight(self.heads.get(where, []))
+        blocks = _made(attention, layer, head, make, room)
+        return blocks is not None and self.take(where, blocks)
 
 
 def fill(
@@ -103,6 +96,8 @@ def fill(
     state: Mapping[str, Any],
     meta: Mapping[str, Any],
     budget: float,
+    *,
+    selected: list[dict[str, Any]] | None = None,
 ) -> Filling:
     """Choose the blocks of a snapshot by the rule above.
 
@@ -112,6 +107,7 @@ def fill(
         state: The selection on show.
         meta: What `describe` says of the record; heads are ranked by its ``top``.
         budget: Characters that the blocks may take in the page.
+        selected: What `first_head` returned, where it was asked.
     """
     filling = Filling(budget)
     shared = (
@@ -122,29 +118,48 @@ def fill(
         for block in shared:
             filling.share(block)
         return filling
-    for number, blocks in enumerate(_of_measure(attention, state, meta)):
+    for number, blocks in enumerate(of_measure(attention, state, meta)):
         filling.take((state["stream"], -1, number), blocks)
     order = _order(attention, state, meta)
-    first = _where(*order[0])
-    filling.offer(attention, *order[0], _whole)
+    if selected is None or not filling.take(_where(*order[0]), selected):
+        filling.offer(attention, *order[0], whole)
     for block in shared:
         filling.share(block)
-    for layer, head in order:
-        if _where(layer, head) in filling.heads:
-            continue  # shades never take the place of numbers
-        if not filling.offer(attention, layer, head, _shades):
-            # Of a long head at least its map.
-            filling.take(_where(layer, head), _map(attention, layer, head))
-            break
-    for layer, head in order:
-        if _where(layer, head) != first and not filling.offer(attention, layer, head, _whole):
-            break
+    _add_others(filling, attention, order)
     return filling
 
 
-def _may_fit(layer: Layer, budget: float) -> bool:
-    """Tell whether it is worth making a head's blocks to see whether they fit."""
-    return layer.n_query * layer.n_key * LEAST_CHARACTERS <= budget
+def _add_others(filling: Filling, attention: Attention, order: list[tuple[Layer, int]]) -> None:
+    """Take the heads after the first: as many as fit in shades, then whole."""
+    first = _where(*order[0])
+    for layer, head in order:
+        if _where(layer, head) in filling.heads:
+            continue  # shades never take the place of numbers
+        if not filling.offer(attention, layer, head, shades):
+            # Of a long head at least its map.
+            filling.take(_where(layer, head), map_of(attention, layer, head))
+            break
+    for layer, head in order:
+        if _where(layer, head) != first and not filling.offer(attention, layer, head, whole):
+            break
+
+
+def _made(
+    attention: Attention, layer: Layer, head: int, make: Maker, room: float
+) -> list[dict[str, Any]] | None:
+    """Return the blocks of a head, or None as soon as it shows that they take more than ``room``.
+
+    A head of thousands of tokens takes seconds to make: not more of it is made than might be kept.
+    """
+    if layer.n_query * layer.n_key * LEAST_CHARACTERS > room:
+        return None
+    blocks, taken = [], 0.0
+    for stored in make(attention, layer, head):
+        blocks.append(stored)
+        taken += weight([stored])
+        if taken > room:
+            return None
+    return blocks
 
 
 def without_record(meta: Mapping[str, Any]) -> bool:
@@ -152,12 +167,13 @@ def without_record(meta: Mapping[str, Any]) -> bool:
     return "survey" in meta and "example" not in meta["survey"]
 
 
-def whole_head(attention: Attention, state: Mapping[str, Any]) -> float:
-    """Return the characters that the first selected head takes, whole and float32, as far as a page may hold them."""
+def first_head(
+    attention: Attention, state: Mapping[str, Any], room: float
+) -> list[dict[str, Any]] | None:
+    """Return the blocks of the first selected head: whole, in shades where that takes more than ``room``, or none."""
     layer = attention[state["stream"]][state["layer"]]
-    if not _may_fit(layer, LARGEST_PAGE):
-        return LARGEST_PAGE
-    return _weight(_whole(attention, layer, state["heads"][0]))
+    made = (_made(attention, layer, state["heads"][0], make, room) for make in (whole, shades))
+    return next((blocks for blocks in made if blocks is not None), None)
 
 
 def shrink(meta: Mapping[str, Any], overview: bytes, limit: float) -> tuple[dict[str, Any], bytes]:
@@ -193,106 +209,13 @@ def _pooled(meta: Mapping[str, Any], overview: bytes, size: int) -> tuple[dict[s
     return {**meta, "streams": streams}, b"".join(chunks)
 
 
-def _of_measure(
-    attention: Attention, state: Mapping[str, Any], meta: Mapping[str, Any]
-) -> Iterator[list[dict[str, Any]]]:
-    """Yield what the measure on show takes besides weights: its thumbnails, and rollouts, the layer's own first."""
-    measure, stream = state["measure"], attention[state["stream"]]
-    if measure == "weights":
-        return
-    rollouts = Rollouts()
-    place = next(one for one in meta["streams"] if one["name"] == stream.name)["overview"]
-    size = max(place["rows"], place["columns"])
-    base = {"stream": stream.name, "head": 0}
-    numbers = sorted((layer.layer for layer in stream), key=lambda number: number != state["layer"])
-    asked = [
-        {"what": "overview", **base, "layer": number, "size": size, "measure": measure}
-        for number in numbers
-    ]
-    pictures = [_stored(attention, request, rollouts=rollouts) for request in asked]
-    yield [stored for stored in pictures if stored is not None]
-    if measure != "rollout":
-        return
-    count, n_key = len(stream.query_positions), len(stream.key_positions)
-    rows = max(1, BAND_WEIGHTS // n_key)
-    for number in numbers:
-        bands = [
-            _stored(
-                attention,
-                {
-                    "what": "rollout",
-                    **base,
-                    "layer": number,
-                    "queries": [start, min(count, start + rows)],
-                },
-                rollouts=rollouts,
-            )
-            for start in range(0, count, rows)
-        ]
-        yield [stored for stored in bands if stored is not None]
-
-
-def _weight(blocks: list[dict[str, Any]]) -> float:
+def weight(blocks: list[dict[str, Any]]) -> float:
+    """Return the characters that blocks take in a page."""
     return sum(len(stored["block"]["data"]) * TWICE + OVERHEAD for stored in blocks)
 
 
 def _where(layer: Layer, head: int) -> tuple[str, int, int]:
     return layer.stream, layer.layer, head
-
-
-def _whole(attention: Attention, layer: Layer, head: int) -> list[dict[str, Any]]:
-    """Return every block the views ask for about a head, float32; what cannot be had is left out."""
-    exact = [_stored(attention, request) for request in requests_for_head(layer, head)]
-    return _map(attention, layer, head) + [stored for stored in exact if stored is not None]
-
-
-def _shades(attention: Attention, layer: Layer, head: int) -> list[dict[str, Any]]:
-    """Return a head's weights in 256 shades."""
-    requests = requests_for_head(layer, head)
-    weights = [request for request in requests if request["what"] == "weights"]
-    shaded = [_stored(attention, request, shaded=True) for request in weights]
-    return _map(attention, layer, head) + [stored for stored in shaded if stored is not None]
-
-
-def _map(attention: Attention, layer: Layer, head: int) -> list[dict[str, Any]]:
-    """Return what pictures are drawn from besides weights.
-
-    Of a long head the tile that holds all of its map, in shades (finer ones are made of the rows, where those are in the
-    copy); over a picture or a sound the mean over all queries.
-    """
-    where = {"stream": layer.stream, "layer": layer.layer, "head": head}
-    found: list[dict[str, Any] | None] = []
-    if layer.n_query * layer.n_key > LARGEST_MAP:
-        level = top_level(layer.n_query, layer.n_key)
-        two: object = layer
-        sides: list[dict[str, str]] = (
-            [{"side": "a"}, {"side": "b"}] if isinstance(two, PairedLayer) else [{}]
-        )
-        for side in sides:
-            tile = {"what": "tile", **where, "level": level, "tile": [0, 0], **side}
-            found.append(_stored(attention, tile))
-    if attention[layer.stream].lies_in_media:
-        found.append(_stored(attention, {"what": "mean", **where}))
-    return [stored for stored in found if stored is not None]
-
-
-def _stored(
-    attention: Attention,
-    request: dict[str, Any],
-    *,
-    shaded: bool = False,
-    rollouts: Rollouts | None = None,
-) -> dict[str, Any] | None:
-    """Return a request with its answer, or None where there is none: the copy then says so in place."""
-    try:
-        block, data = answer(attention, request, rollouts)
-    except ValueError:
-        # Numbers that are not numbers.
-        logger.debug("Left out of the copy: %s.", request, exc_info=True)
-        return None
-    if shaded:
-        block, data = encode(shade(decode(block, data).astype(np.float32)))
-    return {"request": request, "block": deflate(block, data)}
 
 
 def _order(

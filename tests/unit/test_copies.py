@@ -13,12 +13,14 @@ from unit.copies import array_of, snapshot_of, unframed
 
 import attnwidget as aw
 from attnwidget import page
+from attnwidget import stored as stored_blocks
 from attnwidget.blocks import BAND_WEIGHTS
 from attnwidget.protocol import codec
 from attnwidget.sizes import parse_bytes
 from attnwidget.snapshot import fill, shrink
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 HOSTILE = [
@@ -48,6 +50,17 @@ def held(snapshot: dict[str, Any]) -> dict[tuple[str, int, int], set[str]]:
         where = (request["stream"], request["layer"], request["head"])
         found.setdefault(where, set()).add(stored["block"]["dtype"])
     return found
+
+
+def counted(deflate: Callable[..., codec.Block], sizes: list[int]) -> Callable[..., codec.Block]:
+    """Return ``deflate`` that notes how many characters it made."""
+
+    def noting(block: codec.Block, data: bytes) -> codec.Block:
+        made = deflate(block, data)
+        sizes.append(len(made["data"]))
+        return made
+
+    return noting
 
 
 def test_a_page_with_room_holds_every_number(view: aw.AttentionWidget, tmp_path: Path) -> None:
@@ -182,6 +195,14 @@ def test_without_a_budget_the_selected_head_is_held_however_long(
         "level": 3,
         "tile": [0, 0],
     }
+    # What is too much in full is there in shades, and of the full numbers no more are made than might be kept.
+    made: list[int] = []
+    monkeypatch.setattr(page, "LARGEST_PAGE", 2_500_000)
+    monkeypatch.setattr(stored_blocks, "deflate", counted(codec.deflate, made))
+    snapshot = snapshot_of(view.save(tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert held(snapshot)[view.stream, 0, 1] == {"uint8"}
+    assert {entry["request"]["what"] for entry in snapshot["blocks"]} >= {"tile", "weights"}
+    assert sum(made) < 2 * 2_500_000
     for limit in ("PAGE_BYTES", "LARGEST_PAGE"):
         monkeypatch.setattr(page, limit, 500_000)
     with pytest.warns(UserWarning, match=r"weights of layer 0 · head 1.* attention.save"):
