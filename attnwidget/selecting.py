@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import traitlets
 
 from attnwidget.describe import num_steps
 from attnwidget.traits import (
+    STATE,
     SelectionError,
     check_heads,
     check_layer,
@@ -40,6 +43,19 @@ class Selecting(traitlets.HasTraits):  # type: ignore[misc,unused-ignore]  # tra
 
         def hold_sync(self) -> Any:
             """Send what changes in one message, as ipywidgets does."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a trait, and refuse what is nearly one: Python would take ``view.queries = 3`` without a word.
+
+        Raises:
+            AttributeError: If the name is nearly that of a trait.
+        """
+        if not name.startswith("_") and not hasattr(type(self), name):
+            near = get_close_matches(re.sub("ies$", "y", name), STATE, n=1, cutoff=0.8)
+            if near:
+                message = f"The view has no {name!r}: set view.{near[0]} = {value!r}."
+                raise AttributeError(message)
+        super().__setattr__(name, value)
 
     def _named(self, name: str) -> Stream:
         streams = self._attention.streams

@@ -80,6 +80,25 @@ def test_pins_under_the_name_of_synced_traits_are_refused(view: aw.AttentionWidg
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "fix"),
+    [
+        ("queries", [1, 2], "set view.query = [1, 2]"),
+        ("head", 1, "set view.heads = 1"),
+        ("layers", 2, "set view.layer = 2"),
+        ("shown_layers", [0], "set view.show_layers = [0]"),
+    ],
+)
+def test_what_is_nearly_a_trait_is_refused(
+    view: aw.AttentionWidget, name: str, value: object, fix: str
+) -> None:
+    with pytest.raises(AttributeError, match=re.escape(f"no {name!r}: {fix}")):
+        setattr(view, name, value)
+    assert not hasattr(view, name)
+    view.caption = "one's own"
+    view._queries = value
+
+
+@pytest.mark.parametrize(
     "value", [2, np.int64(2), [2], (2,), range(2, 3), np.array([2]), torch.tensor([2]), {2}]
 )
 def test_heads_take_what_people_write(view: aw.AttentionWidget, value: object) -> None:
