@@ -56,7 +56,7 @@ def survey(
         workers: How many processes on Ray; ``None`` for this process alone.
         worker_options: What each of them is given, as ``ray.data.Dataset.map_batches`` takes it; by default a GPU
             (``{"num_gpus": 1}``) if the model is on one, else a processor.
-        **options: Passed on to `capture` (``target``, ``device`` …).
+        **options: Passed on to `capture` (``target``, ``layers``, ``store`` …).
 
     Returns:
         The survey. Surveys of parts of a corpus, run anywhere, add up: ``first + second``.

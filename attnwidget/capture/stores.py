@@ -64,8 +64,21 @@ class Memory(Store):
     """The memory of a device."""
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
-        """Take a device; ``"cuda"`` becomes ``"cuda:0"``."""
-        self.device = torch.empty(0, device=device).device
+        """Take a device; ``"cuda"`` becomes ``"cuda:0"``.
+
+        Raises:
+            ValueError: If this machine has none.
+        """
+        try:
+            self.device = torch.empty(0, device=device).device
+        except (
+            AssertionError,
+            NotImplementedError,
+            RuntimeError,
+        ) as error:  # as each backend likes
+            reason = str(error).strip().split("\n")[0]
+            message = f"there is no device {str(device)!r} here ({reason}): pass store='cpu' or store='disk'."
+            raise ValueError(message) from error
 
     def keep(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Copy."""
@@ -240,8 +253,11 @@ def store_of(given: object, device: torch.device | str | None = None) -> Store:
     if isinstance(given, torch.device):
         return _on(given)
     if isinstance(given, str):
+        named = None
         with contextlib.suppress(RuntimeError):
-            return _on(torch.device(given))
+            named = torch.device(given)
+        if named is not None:
+            return _on(named)
         if os.sep in given or "/" in given:
             return Disk(Path(given).expanduser())
     message = f"store must be {_WAYS}, got {given!r}."

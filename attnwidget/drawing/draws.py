@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from attnwidget.selection import integer
 
@@ -21,18 +21,9 @@ _WIDTHS = {"model": 420, "head": 460, "neuron": 560, "compare": 760, "all": 1200
 _WIDEST_GRID, _PANEL = 900, 230
 _HORIZONTAL = 640
 _FORMS = ("lines", "matrix", "image", "text")
-_KINDS = (
-    "head",
-    "lines",
-    "matrix",
-    "image",
-    "text",
-    "model",
-    "scatter",
-    "neuron",
-    "compare",
-    "all",
-)
+Kind = Literal[
+    "head", "lines", "matrix", "image", "text", "model", "scatter", "neuron", "compare", "all"
+]
 
 
 class Draws:
@@ -42,18 +33,7 @@ class Draws:
 
     def figure(
         self,
-        kind: Literal[
-            "head",
-            "lines",
-            "matrix",
-            "image",
-            "text",
-            "model",
-            "scatter",
-            "neuron",
-            "compare",
-            "all",
-        ] = "head",
+        kind: Kind = "head",
         *,
         layer: int | None = None,
         heads: Heads | list[tuple[int, int]] = None,
@@ -119,8 +99,8 @@ class Draws:
         from attnwidget.drawing.figure import split_heads  # noqa: PLC0415
 
         attention = cast("Attention", self)
-        if kind not in _KINDS:
-            message = f"figure draws {', '.join(map(repr, _KINDS))}, got {kind!r}."
+        if kind not in get_args(Kind):
+            message = f"figure draws {', '.join(map(repr, get_args(Kind)))}, got {kind!r}."
             raise ValueError(message)
         given = {
             "layer": layer, "query": query, "key": key, "stream": stream, "measure": measure, "score": score,

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from attnwidget.finding.facts import Facts
-from attnwidget.finding.kinds import PAIRS, SCORES, SHARES
+from attnwidget.finding.ground import NAMES, Ground, row_scores
+from attnwidget.finding.kinds import SCORES
 from attnwidget.finding.labels import Label, labels
 from attnwidget.finding.measures import lengths
 from attnwidget.finding.reading import Sight, blocks, query_blocks, seen_keys
@@ -33,7 +34,6 @@ __all__ = ["LayerScores", "StreamScores", "score_slices", "score_stream"]
 
 # A row with less than this left outside of the sink has nothing there that could be shared out.
 FLOOR = 1e-6
-_NAMES = tuple(SCORES)
 _NOBODY = "no query sees such a key in any layer."
 
 
@@ -159,7 +159,7 @@ def _score(
         sums.finish(layer.layer, facts) for layer, sums in zip(stream, gathered, strict=True)
     )
     absent = dict(facts.absent)
-    for place, name in enumerate(_NAMES):
+    for place, name in enumerate(NAMES):
         if name not in absent and all(np.isnan(layer.values[:, place]).all() for layer in layers):
             absent[name] = _NOBODY
     return StreamScores(stream.name, layers, facts.sink, measure, absent)
@@ -186,7 +186,7 @@ class _Shared:
         self.queries, self._keys = queries, keys
         self._facts = facts
         self._patterns: dict[torch.device, Patterns] = {}
-        self._grounds: dict[tuple[object, ...], _Ground] = {}
+        self._grounds: dict[tuple[object, ...], Ground] = {}
 
     def patterns(self, device: torch.device) -> Patterns:
         """Return the patterns on a device."""
@@ -194,106 +194,35 @@ class _Shared:
             self._patterns[device] = Patterns(self._facts, self.queries, self._keys, device)
         return self._patterns[device]
 
-    def ground(self, device: torch.device, sight: Sight) -> _Ground:
+    def ground(self, device: torch.device, sight: Sight) -> Ground:
         """Return what layers that see the same see."""
         key = (device, *sight.key)
         if key not in self._grounds:
-            self._grounds[key] = _Ground.of(
+            self._grounds[key] = Ground.of(
                 self.patterns(device), sight.of(self.queries, self._keys)
             )
         return self._grounds[key]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ground:
-    """What the visible keys alone say of a block of queries, first with, then without the sink.
-
-    Attributes:
-        counts: How many keys each query sees, ``[2, head or 1, query]``.
-        far: Distance of the farthest of them, the same shape, or ``None`` where there is no distance.
-        valid: Which rows a score is read from, boolean ``[2, head or 1, query, score]``.
-        expected: What even weights would score in them, float64, the same shape.
-    """
-
-    counts: Tensor
-    far: Tensor | None
-    valid: Tensor
-    expected: Tensor
-
-    @classmethod
-    def of(cls, patterns: Patterns, seen: Tensor) -> _Ground:
-        keys = slice(patterns.keys.start, patterns.keys.stop)
-        sums = patterns.sums(seen.float(), slice(0, seen.shape[1]), keys)
-        counts = sums.total.double()
-        far = None
-        if patterns.distance is not None:
-            outside = ~patterns.facts.keys["sink"][keys].to(seen.device)
-            both = torch.stack([seen, seen & outside])
-            far = (both * patterns.distance).amax(-1).double()
-        even = Sums(sums.total, sums.shares, sums.pairs, torch.zeros_like(sums.total))
-        expected = _values(even, counts.clamp(min=1), counts, far)
-        expected[..., _NAMES.index("broad")] = 1.0
-        readable = patterns.queries.take(patterns.facts.counts, 0).to(seen.device) & (counts >= 2)
-        found = dict(zip(SHARES, sums.shares.unbind(1), strict=True))
-        if far is not None:
-            found |= dict(zip(PAIRS, sums.pairs.unbind(1), strict=False))
-            found["local"] = far
-        found["broad"] = counts
-        nothing = torch.zeros_like(counts)
-        valid = torch.stack([found.get(name, nothing) > 0 for name in _NAMES], -1)
-        return cls(counts, far, valid & readable[..., None], expected)
-
-    def part(self, heads: slice, rows: slice) -> _Ground:
-        some = heads if self.counts.shape[1] > 1 else slice(None)
-        far = None if self.far is None else self.far[:, some, rows]
-        return _Ground(
-            self.counts[:, some, rows],
-            far,
-            self.valid[:, some, rows],
-            self.expected[:, some, rows],
-        )
-
-
-def _values(sums: Sums, over: Tensor, counts: Tensor, far: Tensor | None) -> Tensor:
-    """Return the score of every row, float64 ``[2, head, query, score]``, undefined where it is not valid.
-
-    Args:
-        sums: What was added up.
-        over: What shares are shares of, broadcasting to ``[2, head, query]``.
-        counts: How many keys are seen.
-        far: How far they are.
-    """
-    total = sums.total.double().clamp(min=1e-30)
-    found = dict(zip(SHARES, (sums.shares.double() / over[:, None]).unbind(1), strict=True))
-    if far is not None:
-        pairs = sums.pairs.double()
-        shares = pairs[:, : len(PAIRS)] / over[:, None]
-        found |= dict(zip(PAIRS, shares.unbind(1), strict=True))
-        found["local"] = 1 - pairs[:, len(PAIRS)] / total / far.clamp(min=1)
-    found["broad"] = (sums.entropy.double() / total + total.log()) / counts.clamp(min=2).log()
-    nothing = torch.zeros_like(total)
-    return torch.stack([found.get(name, nothing) for name in _NAMES], -1)
 
 
 class _Gathered:
     """Running sums of one layer: scores over the rows they are read from, and how many rows those are."""
 
     def __init__(self, num_heads: int) -> None:
-        shape = (2, num_heads, len(_NAMES))
+        shape = (2, num_heads, len(NAMES))
         self._values = np.zeros(shape)
         self._expected = np.zeros(shape)
         self._rows = np.zeros(shape)
         self._expected_rows = np.zeros(shape)
 
-    def add(self, heads: slice, sums: Sums, ground: _Ground, rows: slice) -> None:
+    def add(self, heads: slice, sums: Sums, ground: Ground, rows: slice) -> None:
         """Add the rows of a block."""
         ground = ground.part(heads, rows)
         total = sums.total.double()
         over = torch.stack([torch.ones_like(total[0]), total[1].clamp(min=1e-30)])
-        values = _values(sums, over, ground.counts, ground.far)
+        values = row_scores(sums, over, ground.counts, ground.far)
         enough = (total > FLOOR)[..., None].expand_as(values).clone()
         # Shares of all the weight are defined even where there is none.
-        enough[0, :, :, : _NAMES.index("local")] = True
+        enough[0, :, :, : NAMES.index("local")] = True
         valid = ground.valid & enough
         self._values[:, heads] += _summed(values, valid)
         self._rows[:, heads] += valid.sum(2).cpu().numpy()
@@ -302,7 +231,7 @@ class _Gathered:
 
     def finish(self, layer: int, facts: Facts) -> LayerScores:
         """Return the means."""
-        for place, name in enumerate(_NAMES):
+        for place, name in enumerate(NAMES):
             if name in facts.absent:
                 self._rows[:, :, place] = self._expected_rows[:, :, place] = 0
         values = _mean(self._values, self._rows)

@@ -199,6 +199,12 @@ def test_what_is_no_store_is_refused(given: Any) -> None:
         capture(zoo.build("llama"), zoo.tokens(), store=given)
 
 
+@pytest.mark.parametrize("given", [{"store": "cuda:99"}, {"device": "cuda:99"}])
+def test_a_device_that_is_not_there_is_said(given: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"no device 'cuda:99' here \(.+\): pass store='cpu' or"):
+        capture(zoo.build("llama"), zoo.tokens(), **given)
+
+
 def test_device_is_another_word_for_a_store() -> None:
     model, inputs = zoo.build("llama"), zoo.tokens()
     for options in ({"device": "cpu"}, {"store": "cpu"}, {"store": torch.device("cpu")}):
