@@ -76,10 +76,12 @@ def read_mask(
 
 def _offset(calls: Sequence[Call], queries: Tensor, keys: Tensor) -> int:
     """Tell where the first of the kept queries stands among the kept keys, if the last query is the last key."""
-    last = calls[-1]
-    num_keys = last.first_key + last.view.num_keys
-    own = int(queries[0]) + num_keys - sum(call.num_queries for call in calls)
-    return int((keys < own).sum())
+    # Keys of drafts that were refused come after the last query that counts, and make this too large.
+    before, first = int(keys[-1] - queries[-1]), 0
+    for call in calls:
+        first += call.num_queries
+        before = min(before, call.first_key + call.view.num_keys - first)
+    return int((keys < queries[0] + before).sum())
 
 
 def read_bias(
