@@ -4,7 +4,7 @@
 #   make test     all tests, in Python, in Node and in a real browser
 #   make check    lint, types, formats, generated code
 #   make coverage record every architecture in transformers, write tests/models/coverage.md
-#   make bench    what recording costs; this against BertViz on the same attention, in the same browser; scoring heads against a forward pass
+#   make bench    what recording, opening, scores, long inputs and files cost, beside BertViz, CircuitsVis and eager attention
 #   make clean    remove everything that was built
 
 SHELL := /bin/bash
