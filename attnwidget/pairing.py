@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -59,22 +60,36 @@ class Side:
         there = [
             (place, at) for place, row in enumerate(rows) if (at := self.queries[row]) is not None
         ]
-        columns = [(place, at) for place, at in enumerate(self.keys) if at is not None]
-        if not there or not columns:
+        wide, keys = _there(self.keys)
+        if not there or not keys:
             return found
-        (into, own), (wide, keys) = zip(*there, strict=True), zip(*columns, strict=True)
+        into, own = (list(part) for part in zip(*there, strict=True))
         if measure == "rollout":
             whole = rollouts.of(self.stream, self.layer.layer)
             block = whole[np.ix_(own, keys)][None]
         else:
-            block = self.layer.measure(measure, list(heads), list(own), list(keys))
-        found[:, np.array(into)[:, None], np.array(wide)] = block
+            block = self.layer.measure(measure, list(heads), _run(own), _run(keys))
+        found[:, np.array(into)[:, None], wide] = block
         return found
 
     def lengths(self, head: int, measure: str) -> Numbers:
         """Return what weights are multiplied by in a measure, float32 ``[1, key]``, 0 where a key is missing."""
         own = key_lengths(self.layer, head, measure)[0]
         return np.array([[0 if at is None else own[at] for at in self.keys]], np.float32)
+
+
+@lru_cache(maxsize=8)
+def _there(places: tuple[int | None, ...]) -> tuple[NDArray[np.intp], list[int]]:
+    """Return which places of a common axis a record has, and its own positions there."""
+    wide = np.array([place for place, at in enumerate(places) if at is not None], np.intp)
+    return wide, [at for at in places if at is not None]
+
+
+def _run(indices: list[int]) -> slice | list[int]:
+    """Return indices that follow each other as a slice: thousands of them are then not looked at one by one."""
+    first, last = indices[0], indices[-1]
+    follow = last - first == len(indices) - 1 and indices == list(range(first, last + 1))
+    return slice(first, last + 1) if follow else indices
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +171,9 @@ class PairedLayer:
             for chosen, a in self._read(self.a, heads, part, measure, rollouts):
                 b = self.b.rows(heads, chosen, measure, rollouts)
                 both = [None not in (self.a.queries[row], self.b.queries[row]) for row in chosen]
-                change = np.abs(b - a) * common * np.array(both)[:, None]
+                change = b - a
+                np.abs(change, out=change)
+                change *= common & np.array(both)[:, None]
                 sink.append(float((a[..., 0] + b[..., 0]).mean() / 2))
                 best = np.maximum(best, change.max(1))
                 others = change[..., skip:].reshape(len(heads), -1)
