@@ -37,9 +37,15 @@ def _vectors(length: int, heads: int, seed: int) -> tuple[torch.Tensor, torch.Te
 
 
 def structured(
-    length: int, heads: int = 2, layers: int = 2, *, causal: bool = True, name: str = "Structured"
+    length: int,
+    heads: int = 2,
+    layers: int = 2,
+    *,
+    causal: bool = True,
+    name: str = "Structured",
+    sharpness: float = 1.0,
 ) -> Attention:
-    """Return a record of ``layers`` layers of ``heads`` heads over ``length`` tokens."""
+    """Return a record of ``layers`` layers of ``heads`` heads over ``length`` tokens; less sharp, weights spread out."""
     made = []
     for number in range(layers):
         query, key = _vectors(length, heads, number)
@@ -52,7 +58,7 @@ def structured(
                 query=query,
                 key=key,
                 value=key[..., :8].contiguous(),
-                scaling=1.0,
+                scaling=sharpness,
                 band=Band(causal=True) if causal else None,
             )
         )

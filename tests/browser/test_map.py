@@ -339,3 +339,35 @@ def test_nothing_is_ever_blank_while_zooming_and_moving(shown: Map) -> None:
     )
     assert seen["frames"] > 20
     assert seen["blank"] == 0
+
+
+def test_faint_heads_share_a_scale_that_stays_wherever_the_map_is(
+    notebook: Notebook, tmp_path: Path
+) -> None:
+    cell = notebook.append(
+        f"faint = aw.view(structured({LENGTH}, 3, sharpness=0.15), view='head', heads=[1, 2], form='matrix')\n"
+        "faint"
+    )
+    shown = notebook.widget(cell)
+    shown.settle()
+    pooled = notebook.value(
+        "max(float(faint.attention['self'][0].weights(head)"
+        f"[{LENGTH // 16}:, {LENGTH // 256}:].max()) for head in (1, 2))"
+    )
+    assert 0.02 < pooled < 0.2
+    end = next(end for end in (0.05, 0.1, 0.2) if end >= pooled)
+    for zoom in range(3):
+        for _ in range(2 * zoom):
+            shown.root.focus()
+            notebook.page.keyboard.press("+")
+        shown.settle()
+        # What is in sight reaches Python once it has come to rest.
+        notebook.page.wait_for_timeout(600)
+        with notebook.page.expect_download() as download:
+            shown.root.locator(".aw-save-svg").click()
+        svg = Path(download.value.path()).read_bytes()
+        path = tmp_path / f"faint{zoom}.svg"
+        notebook.execute(f"faint.save({str(path)!r}, renderer='headless')")
+        assert path.read_bytes() == svg
+        assert f">≥ {end:g}</text>" in svg.decode()
+    notebook.execute("faint.close()")

@@ -161,8 +161,10 @@ function drawFigure(surface: Surface, plan: Plan, scroll: FigureOptions["scroll"
     drawBox(surface, plan, box, figure.whole ? 0 : (scroll?.[box.view.name] ?? 0));
   }
   let y = bottom;
-  if (figure.grid && figure.legend !== false) {
-    surface.group("legends", () => drawGridLegend(surface, scene, width, bottom), { x: margin });
+  const { grid } = figure;
+  if (grid && figure.legend !== false) {
+    const draw = () => drawGridLegend(surface, scene, grid, width, bottom);
+    surface.group("legends", draw, { x: margin });
     y += gridLegendHeight(scene);
   }
   if (notes.length > 0) {

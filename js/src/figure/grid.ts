@@ -8,6 +8,7 @@ import {
 import type { FigureGrid } from "../protocol/generated.js";
 import type { Surface } from "../surface/surface.js";
 import { headView } from "../views/head.js";
+import { type MapScale, mapScale } from "../views/map-scale.js";
 import { measureTitle } from "../views/measure.js";
 import { headSeries, scaleOf } from "../views/series.js";
 import type { Drawing, Scene } from "../views/view.js";
@@ -31,6 +32,16 @@ function sceneOf(scene: Scene, drawing: Drawing, [number, head]: readonly [numbe
   return { ...scene, layer, state, drawing: { ...drawing, legend, panel: true } };
 }
 
+/** The scale that the maps of all panels share. */
+function gridScale(scene: Scene, heads: FigureGrid["heads"]): MapScale {
+  const series = heads.flatMap(([number, head]) => {
+    const layer = scene.stream.layers.find((each) => each.layer === number) ?? scene.layer;
+    const state = { ...scene.state, layer: layer.layer, heads: [head] };
+    return headSeries({ ...scene, layer, state }, { isolate: false });
+  });
+  return mapScale(scene, series, 1);
+}
+
 /** Small multiples of the head view, as many in a row as there is room for and evenly filled. */
 export function gridBoxes(
   scene: Scene,
@@ -42,11 +53,13 @@ export function gridBoxes(
   const rows = Math.ceil(heads.length / Math.min(most, heads.length));
   const columns = Math.min(heads.length, wished ?? Math.ceil(heads.length / rows));
   const each = Math.floor((width - (columns - 1) * GAP) / columns);
+  const matrix = scene.state.form === "matrix";
+  const all = matrix ? { ...drawing, end: gridScale(scene, heads).end } : drawing;
   const layers = new Set(heads.map(([layer]) => layer));
   const boxes: Box[] = [];
   let y = 0;
   for (let first = 0; first < heads.length; first += columns) {
-    const scenes = heads.slice(first, first + columns).map((ref) => sceneOf(scene, drawing, ref));
+    const scenes = heads.slice(first, first + columns).map((ref) => sceneOf(scene, all, ref));
     const height = Math.max(...scenes.map((one) => headView.contentHeight(one, each, HIGH)));
     scenes.forEach((one, column) => {
       const {
@@ -71,7 +84,13 @@ export function gridLegendHeight({ state }: Scene): number {
   return 6 + (state.form === "matrix" ? LEGEND_BAR : LEGEND_LINE);
 }
 
-export function drawGridLegend(surface: Surface, scene: Scene, width: number, y: number): void {
+export function drawGridLegend(
+  surface: Surface,
+  scene: Scene,
+  { heads }: FigureGrid,
+  width: number,
+  y: number,
+): void {
   const { theme, state } = scene;
   const matrix = state.form === "matrix";
   const title = measureTitle(scene);
@@ -79,8 +98,10 @@ export function drawGridLegend(surface: Surface, scene: Scene, width: number, y:
   const links = { title, end };
   const wide = Math.min(width, matrix ? 330 : linkLegendWidth(links));
   const x = (width - wide) / 2;
-  if (matrix) drawSequentialLegend(surface, { x, y: y + 6, width: wide, title }, theme, end);
-  else if (state.form === "lines") {
+  if (matrix) {
+    const bar = { x, y: y + 6, width: wide, title };
+    drawSequentialLegend(surface, bar, theme, gridScale(scene, heads));
+  } else if (state.form === "lines") {
     drawLinkLegend(surface, x, y + 6 + LEGEND_LINE / 2, links, theme.text, theme);
   }
 }

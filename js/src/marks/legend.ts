@@ -38,10 +38,10 @@ export interface Tick {
 }
 
 /** Weights are shaded by their square root, and the ticks stand where that puts them. */
-export function sequentialTicks(end = 1): readonly Tick[] {
+export function sequentialTicks(end = 1, beyond = false): readonly Tick[] {
   return [0, 0.01, 0.1, 0.5, 1].map((part) => ({
     at: Math.sqrt(part),
-    label: rounded(part * end, part === 1 ? 3 : 2),
+    label: (beyond && part === 1 ? "≥ " : "") + rounded(part * end, part === 1 ? 3 : 2),
   }));
 }
 
@@ -90,9 +90,14 @@ export function drawBar(
   }
 }
 
-/** Of weights, or of what ends at another number than 1. */
-export function drawSequentialLegend(surface: Surface, bar: Bar, theme: Theme, end = 1): void {
-  const ticks = sequentialTicks(end);
+/** Of weights, or of what ends at another number than 1; `beyond` where larger ones have its last shade. */
+export function drawSequentialLegend(
+  surface: Surface,
+  bar: Bar,
+  theme: Theme,
+  { end, beyond = false }: { readonly end?: number | undefined; readonly beyond?: boolean } = {},
+): void {
+  const ticks = sequentialTicks(end, beyond);
   surface.group("legend", () => drawBar(surface, bar, [theme.sequential], ticks, theme));
 }
 

@@ -126,9 +126,11 @@ function drawLevel(surface: Surface, cells: Cells, axis: AxisLabels, theme: Them
     return { at, half };
   });
   for (const index of every(labelStep(cellWidth(cells), 34), across)) {
-    const x = middle(index);
+    const text = indexOf(axis.positions, index);
+    // The last one would reach over the picture's edge, and there over that of the frame.
+    const x = Math.min(middle(index), rect.x + rect.width - textWidth(text, size) / 2);
     if (taken.some(({ at, half }) => Math.abs(at - x) < half + 16)) continue;
-    surface.text(x, y, indexOf(axis.positions, index), { ...level, fill: theme.muted });
+    surface.text(x, y, text, { ...level, fill: theme.muted });
   }
 }
 

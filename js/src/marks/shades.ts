@@ -9,6 +9,14 @@ export function sequentialShade(end = 1): Shader {
   return (value) => 255 * Math.sqrt(Math.min(1, Math.max(0, value / end)));
 }
 
+/** 1, 2 or 5 times a power of ten: a scale that does not change with every token. */
+export function scaleEnd(most: number): number {
+  if (!(most > 0)) return 1;
+  const power = 10 ** Math.floor(Math.log10(most) + 1e-9);
+  const factor = [1, 2, 5, 10].find((one) => one * power >= most * (1 - 1e-6)) ?? 10;
+  return factor * power;
+}
+
 /** −max..max, by the square root of the size: 128 is nothing. */
 export function divergingShade(max: number): Shader {
   return (value) => {

@@ -30,6 +30,7 @@ import { drawDifference, drawHeat, drawHeatLabels, levelOf } from "./heat.js";
 import { drawLines, drawLinesState } from "./lines.js";
 import type { LinesInput } from "./lines-data.js";
 import { linesLayout } from "./lines-layout.js";
+import { mapScale } from "./map-scale.js";
 import { differenceSource, largestOf, type TileSource } from "./map-source.js";
 import { cellsOf } from "./map-window.js";
 import { isRollout, measureTitle } from "./measure.js";
@@ -149,6 +150,9 @@ function differenceOf(scene: Scene): { source: TileSource; max: number } | null 
   return max === null ? null : { source, max };
 }
 
+const comparedScale = (scene: Scene) =>
+  mapScale(scene, comparedSeries(scene), comparedCount(scene));
+
 function drawMatrixBody(
   surface: Surface,
   scene: Scene,
@@ -159,7 +163,7 @@ function drawMatrixBody(
   const { theme } = scene;
   if (layout.matrices) drawHeatLabels(surface, scene, cells, layout.matrices, panel);
   if (panel.series) {
-    const of = { count: comparedCount(scene), scale: scaleOf(comparedSeries(scene)) };
+    const of = { count: comparedCount(scene), scale: comparedScale(scene).end };
     drawHeat(surface, scene, panel.series, cells, of);
     const error = seriesError(scene, [panel.series]);
     if (error !== null) drawNotice(surface, panel.body, error, theme.danger);
@@ -189,7 +193,7 @@ function drawMatrixScales(surface: Surface, scene: Scene, width: number, y: numb
   const bar = Math.min(320, single && both ? width / 2 - 12 : width - 8);
   const left = Math.max(0, (width - (single && both ? 2 * bar + 24 : bar)) / 2);
   const weights = { x: left, y, width: bar, title: measureTitle(scene) };
-  drawSequentialLegend(surface, weights, scene.theme, scaleOf(comparedSeries(scene)));
+  drawSequentialLegend(surface, weights, scene.theme, comparedScale(scene));
   const difference = differenceOf(scene);
   if (difference) {
     const x = single ? left + bar + 24 : left;

@@ -18,6 +18,7 @@ import {
   mapRevealing,
   mapStops,
 } from "./map-chrome.js";
+import { type MapScale, mapScale } from "./map-scale.js";
 import { cellsOf, type Gesture, isZoomed, type Point } from "./map-window.js";
 import { type Multiples, multiplesHeight, multiplesLayout, pictureAt } from "./matrix-layout.js";
 import { measureNotes, measureTitle } from "./measure.js";
@@ -120,14 +121,19 @@ function drawCorner(
   if (layout.columnRoom > 20) say("query ↓", rect.y - (layout.columnsNamed ? 9 : 26));
 }
 
-function drawPicture(surface: Surface, scene: Scene, layout: Multiples, picture: Picture): void {
+function drawPicture(
+  surface: Surface,
+  scene: Scene,
+  layout: Multiples,
+  picture: Picture,
+  scale: number | undefined,
+): void {
   const { series, place } = picture;
   const { rect } = place;
   const cells = cellsOf(rect, scene);
   drawTitle(surface, scene, picture);
   if (place.firstColumn && place.firstRow) drawCorner(surface, scene, layout, place);
   drawHeatLabels(surface, scene, cells, layout, place);
-  const scale = scaleOf(headSeries(scene, { isolate: false }));
   drawHeat(surface, scene, series, cells, { count: scene.state.heads.length, scale });
   const alone = isolatedHead(scene);
   if (alone !== null && alone !== series.head && scene.state.heads.includes(alone)) {
@@ -160,12 +166,12 @@ function drawFooter(
   available: number,
   bottom: number,
   level: number,
+  scale: MapScale,
 ): void {
   const title = measureTitle(scene);
   const width = Math.min(available - 8, 290 + textWidth(title, LEGEND_SIZE));
   const left = Math.max(4, (available - width) / 2);
   const y = bottom + 10;
-  const scale = scaleOf(headSeries(scene, { isolate: false }));
   drawSequentialLegend(surface, { x: left, y, width, title }, scene.theme, scale);
   const below = y + LEGEND_BAR + LEGEND_LINE / 2 - 2;
   drawNotes(surface, notes(scene, level), available, below, scene.theme);
@@ -179,17 +185,18 @@ export function drawHeadMatrix(surface: Surface, scene: Scene, frame: Frame): vo
   const body: Rect = { x: 0, y: 0, width: frame.width, height: bottom };
   const place = mapPlace(scene, frame, found);
   const level = place ? levelOf(scene, place.first, surface.scale) : 0;
-  const error = seriesError(
-    scene,
-    all.map(({ series }) => series),
-  );
+  const heads = all.map(({ series }) => series);
+  const error = seriesError(scene, heads);
+  const scale = mapScale(scene, heads, scene.state.heads.length);
   const draw = () => {
     for (const picture of all) {
       const { rect } = picture.place;
       // A title and the labels stand above the picture.
       const above = rect.y - layout.columnRoom - 30;
       if (above < bottom && rect.y + rect.height > 0) {
-        surface.group(picture.series.name, () => drawPicture(surface, scene, layout, picture));
+        surface.group(picture.series.name, () =>
+          drawPicture(surface, scene, layout, picture, scale.end),
+        );
       }
     }
     if (place) drawMapChrome(surface, scene, place);
@@ -197,20 +204,13 @@ export function drawHeadMatrix(surface: Surface, scene: Scene, frame: Frame): vo
   // A pixel more: half of the last frame's line lies beyond its edge.
   surface.group("matrices", draw, { clip: { ...body, height: bottom + 1 } });
   if (error !== null) drawNotice(surface, body, error, theme.danger);
-  if (hasLegend(scene)) drawFooter(surface, scene, frame.width, bottom, level);
+  if (hasLegend(scene)) drawFooter(surface, scene, frame.width, bottom, level, scale);
   const bounds = { x: 0, y: 0, width: frame.width, height: frame.height };
-  drawPairCard(
-    surface,
-    scene,
-    "head",
-    all.map(({ series }) => series),
-    bounds,
-    {
-      level,
-      value: (series, query, key) =>
-        cellValue(scene, series, level, { query, key, count: scene.state.heads.length }),
-    },
-  );
+  drawPairCard(surface, scene, "head", heads, bounds, {
+    level,
+    value: (series, query, key) =>
+      cellValue(scene, series, level, { query, key, count: scene.state.heads.length }),
+  });
 }
 
 export function hitHeadMatrix(scene: Scene, frame: Frame, x: number, y: number): Hit | null {

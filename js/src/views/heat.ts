@@ -9,19 +9,15 @@ import { quoted } from "../marks/tokens.js";
 import type { Surface } from "../surface/surface.js";
 import { formatSigned, formatWeight } from "./format.js";
 import { choose, figureImage, screenImages } from "./map-images.js";
-import { comeWhole, headSource, type TileSource } from "./map-source.js";
+import { comeWhole, hasLongAxis, headSource, type TileSource } from "./map-source.js";
 import { isZoomed, rangeText, sightOf } from "./map-window.js";
 import { MATRIX_LABEL, type Multiples } from "./matrix-layout.js";
 import { hoveredPositions, poolNote, type Series } from "./series.js";
 import type { Scene } from "./view.js";
 
-/** With more positions than this along an axis, a legend says how many of them a cell stands for. */
-const LONG = 256;
-
 /** Whether there is a line about the map: it keeps its place, whatever part of the map is in sight. */
 function hasMapNote(scene: Scene): boolean {
-  const long = Math.max(scene.queries.length, scene.keys.length) > LONG;
-  return long || (scene.drawing !== undefined && isZoomed(scene));
+  return hasLongAxis(scene) || (scene.drawing !== undefined && isZoomed(scene));
 }
 
 /** What a cell is at the level on show, and in a figure, which part of the matrix is drawn. */

@@ -19,6 +19,13 @@ export function comeWhole({ queries, keys }: Scene, count: number): boolean {
   return size <= WHOLE && size * count <= WHOLE_TOGETHER;
 }
 
+/** With more positions than this along an axis, most weights are small and a cell stands for several. */
+const LONG = 256;
+
+export function hasLongAxis({ queries, keys }: Pick<Scene, "queries" | "keys">): boolean {
+  return Math.max(queries.length, keys.length) > LONG;
+}
+
 /** Where a map's tiles are from; see `TILE` for what a tile is. */
 export interface TileSource {
   /** Stands for all that its values depend on. */

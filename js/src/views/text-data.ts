@@ -1,5 +1,6 @@
 import { WHOLE_HEAD } from "../data/blocks.js";
 import { columnSum } from "../data/columns.js";
+import { scaleEnd } from "../marks/shades.js";
 import {
   type Focus,
   focusOf,
@@ -132,14 +133,6 @@ function meanOfAll(all: readonly Float32Array[]): Float32Array {
     }
   }
   return mean;
-}
-
-/** 1, 2 or 5 times a power of ten: a scale that does not change with every token. */
-export function scaleEnd(most: number): number {
-  if (!(most > 0)) return 1;
-  const power = 10 ** Math.floor(Math.log10(most) + 1e-9);
-  const factor = [1, 2, 5, 10].find((one) => one * power >= most * (1 - 1e-6)) ?? 10;
-  return factor * power;
 }
 
 export function largest(values: ArrayLike<number>): number {

@@ -105,7 +105,7 @@ export function drawTextFooter(
       textWidth(full, LEGEND_SIZE) + 130 > width ? shadeTitle(scene, shading, 40) : full;
     const wide = Math.min(width - 16, 220 + textWidth(title, LEGEND_SIZE));
     const bar = { x: 8, y: y + 4, width: wide, title };
-    drawSequentialLegend(surface, bar, theme, shading.end);
+    drawSequentialLegend(surface, bar, theme, shading);
   }
   y += LEGEND_BAR;
   if (barCount(scene) > 0) {

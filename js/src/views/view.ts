@@ -58,6 +58,8 @@ export interface Drawing {
   readonly paper: boolean;
   /** One of several panels, named and explained by what is around it. */
   readonly panel: boolean;
+  /** Where the scale of all panels ends when it is not at 1. */
+  readonly end?: number | undefined;
   readonly legend: boolean;
   /** Of each query, only this many of its strongest links are drawn. */
   readonly topK: number | null;

@@ -3,6 +3,7 @@ import { type Blocks, Matrix, type When } from "../../src/data/blocks.js";
 import { topLevel } from "../../src/data/tiles.js";
 import { type Cells, cellWidth, placeAt } from "../../src/marks/cells.js";
 import type { HeadRef, MapWindow } from "../../src/protocol/generated.js";
+import { themes } from "../../src/styles/theme.js";
 import { compareView } from "../../src/views/compare.js";
 import { formatWeight } from "../../src/views/format.js";
 import { headView } from "../../src/views/head.js";
@@ -215,6 +216,7 @@ function longScene(
   map: MapWindow | null,
   here: (level: number) => boolean = () => true,
   given: Given = {},
+  weight = (head: number, _column: number, _row: number): number => (head === 0 ? 0.25 : 0.75),
 ) {
   const asked: Asked[] = [];
   const labels = Array.from({ length }, (_, n) => String(n));
@@ -227,7 +229,9 @@ function longScene(
     tile(_layer, head, level, place, _as, when = "now") {
       asked.push({ head, level, place: place.join(), when });
       if (!here(level)) return null;
-      const data = new Float32Array(256 * 256).fill(head === 0 ? 0.25 : 0.75);
+      const data = Float32Array.from({ length: 256 * 256 }, (_, at) =>
+        weight(head, at % 256, Math.floor(at / 256)),
+      );
       return new Matrix(256, 256, data);
     },
   };
@@ -240,13 +244,12 @@ describe("a head too long to come whole", () => {
       asked.filter((one) => one.when === when).map(({ level, place }) => `${level}:${place}`),
     );
 
-  it("asks for the tiles in sight at the level of its pixels, later for those around", () => {
+  it("asks for the tiles in sight at the level of its pixels, for all of it, later for those around", () => {
     const { scene, asked } = longScene(4096, null);
     const surface = drawn(scene);
     expect(topLevel(4096, 4096)).toBe(4);
     // Two device pixels to a pixel: some 700 of them for 4,096 positions.
-    expect(now(asked, "now")).toEqual(new Set(["3:0,0", "3:0,1", "3:1,0", "3:1,1"]));
-    expect(now(asked, "later")).toContain("4:0,0");
+    expect(now(asked, "now")).toEqual(new Set(["4:0,0", "3:0,0", "3:0,1", "3:1,0", "3:1,1"]));
     expect(surface.texts).toContain(
       "each cell of 8 × 8 shows its largest weight; numbers are exact",
     );
@@ -255,7 +258,7 @@ describe("a head too long to come whole", () => {
   it("zoomed in asks for single weights, and for no rows", () => {
     const { scene, asked } = longScene(4096, windowAt([1000, 1100], [2000, 2100]));
     drawn(scene);
-    expect(now(asked, "now")).toEqual(new Set(["0:3,7", "0:3,8", "0:4,7", "0:4,8"]));
+    expect(now(asked, "now")).toEqual(new Set(["4:0,0", "0:3,7", "0:3,8", "0:4,7", "0:4,8"]));
     expect(now(asked, "later")).toContain("0:5,9");
     expect(now(asked, "later")).not.toContain("0:6,9");
   });
@@ -290,5 +293,69 @@ describe("a head too long to come whole", () => {
     const { texts } = drawn(scene, compareView);
     expect(texts.some((text) => text.includes("difference of the two largest weights"))).toBe(true);
     expect(texts).toContain("+0.50");
+  });
+});
+
+describe("the scale of long heads", () => {
+  /** All on the first key, and so much on the others. */
+  const faint =
+    (...most: readonly number[]) =>
+    (head: number, column: number) =>
+      column === 0 ? 1 : (most[head] ?? 0);
+  const long = (
+    weight: (head: number, column: number, row: number) => number,
+    given: Given = {},
+    map: MapWindow | null = null,
+    here: (level: number) => boolean = () => true,
+  ) => longScene(4096, map, here, { numHeads: 2, ...given }, weight).scene;
+  const both = { state: { heads: [0, 1] } };
+
+  it("ends above the largest weight that is not on the first keys, for all heads alike", () => {
+    expect(drawn(long(faint(0.015, 0.2))).texts).toContain("≥ 0.02");
+    const { texts, calls } = drawn(long(faint(0.015, 0.03), both));
+    expect(texts).toContain("≥ 0.05");
+    const colours = calls.flatMap(({ kind, pixels }) =>
+      kind === "image" && pixels?.height === 256 ? [[...pixels.data.slice(4, 7)]] : [],
+    );
+    const { sequential } = themes.light;
+    const shade = (weight: number) => {
+      const at = 3 * Math.round(255 * Math.sqrt(Math.fround(weight) / 0.05));
+      return [...sequential.subarray(at, at + 3)];
+    };
+    expect(new Set(colours.map(String))).toEqual(new Set([shade(0.015), shade(0.03)].map(String)));
+  });
+
+  it("leaves out early queries where keys that come later are not seen", () => {
+    const early = (_head: number, _column: number, row: number) => (row < 16 ? 0.3 : 0.004);
+    const causal = long(early, { layer: { causal: true } });
+    expect(drawn(causal).texts).toContain("≥ 0.005");
+    expect(drawn(long(early)).texts).toContain("≥ 0.5");
+  });
+
+  it("ends at 1 where a head gives half or more to one key, and for other measures", () => {
+    for (const scene of [
+      long(faint(0.015, 0.6), both),
+      long(faint(0.015), { state: { measure: "rollout" } }),
+    ]) {
+      const { texts } = drawn(scene);
+      expect(texts).toContain("1");
+      expect(texts.some((text) => text.startsWith("≥"))).toBe(false);
+    }
+  });
+
+  it("is the same wherever the map is, and does not wait for finer tiles", () => {
+    const near = windowAt([1000, 1100], [2000, 2100]);
+    for (const here of [() => true, (level: number) => level === 4]) {
+      expect(drawn(long(faint(0.015), {}, near, here)).texts).toContain("≥ 0.02");
+    }
+  });
+
+  it("is shared by the two of a comparison", () => {
+    const compare: HeadRef[] = [
+      [0, 0],
+      [0, 1],
+    ];
+    const given = { state: { compare, view: "compare" as const } };
+    expect(drawn(long(faint(0.015, 0.03), given), compareView).texts).toContain("≥ 0.05");
   });
 });

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { Blocks } from "../../src/data/blocks.js";
+import { scaleEnd } from "../../src/marks/shades.js";
 import type { Position } from "../../src/protocol/generated.js";
 import { statusText } from "../../src/shell/status.js";
 import { click, drag, turnText } from "../../src/state/actions.js";
@@ -9,7 +10,7 @@ import { parseHex, type Rgb } from "../../src/styles/colours.js";
 import { contrast, inkOn } from "../../src/styles/ink.js";
 import { themes } from "../../src/styles/theme.js";
 import { headView } from "../../src/views/head.js";
-import { scaleEnd, shadingOf, strongest } from "../../src/views/text-data.js";
+import { shadingOf, strongest } from "../../src/views/text-data.js";
 import { blockOf, textPlan } from "../../src/views/text-plan.js";
 import { stripShades } from "../../src/views/text-strip.js";
 import type { Frame, Hit, Scene } from "../../src/views/view.js";
