@@ -61,30 +61,19 @@ def describe(
     for stream in attention.streams.values():
         pictures, data = ({}, b"") if later else thumbnails.stream(stream)
         rows, columns = thumbnails.shape(stream)
-        first = next(iter(stream))
-        meta: dict[str, Any] = {
+        overview = {"offset": offset, "rows": rows, "columns": columns}
+        overview["sampled"] = next(iter(stream)).overview_is_sample
+        if later:
+            overview["later"] = True
+        meta = {
             "name": stream.name,
             "layers": [described_layer(layer) for layer in stream],
             "query_positions": place(stream.query_positions),
             "key_positions": place(stream.key_positions),
-            "overview": {
-                "offset": offset,
-                "rows": rows,
-                "columns": columns,
-                "sampled": first.overview_is_sample,
-                **({"later": True} if later else {}),
-            },
+            "overview": overview,
             **pictures,
+            **_optional(attention, stream),
         }
-        unrolled = rollout_missing(stream)
-        if unrolled is not None:
-            meta["no_rollout"] = unrolled
-        prompt = _prompt(attention, stream)
-        if prompt is not None:
-            meta["prompt"] = prompt
-        absent = Facts.of(stream).absent
-        if absent:
-            meta["absent"] = absent
         streams.append(meta)
         chunks.append(data)
         offset += len(data)
@@ -101,6 +90,16 @@ def describe(
     if generation is not None:
         described["generation"] = generation
     return described, b"".join(chunks)
+
+
+def _optional(attention: Attention, stream: Stream) -> dict[str, Any]:
+    """Return what is said only of some streams."""
+    found = {
+        "no_rollout": rollout_missing(stream),
+        "prompt": _prompt(attention, stream),
+        "absent": Facts.of(stream).absent or None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def described_scores() -> list[dict[str, str]]:
