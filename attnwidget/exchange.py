@@ -165,10 +165,7 @@ class Exchange:
         )
         check_size((rows, "rows"), rows * ROW_BYTES, limit, top=top)
         columns = [
-            part
-            for found, layer, indices in parts
-            for head in indices
-            for part in links(found, layer, head, top)
+            links(found, layer, head, top) for found, layer, indices in parts for head in indices
         ]
         return pandas.DataFrame(
             {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}

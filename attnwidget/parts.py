@@ -10,7 +10,7 @@ from attnwidget.selection import head_axis
 from attnwidget.sizes import parse_bytes, shown_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -96,10 +96,8 @@ def labels(positions: Positions) -> NDArray[np.object_]:
     return np.array([position.label for position in positions], dtype=object)
 
 
-def links(
-    stream: Stream, layer: Layer, head: int, top: int | None
-) -> Iterator[dict[str, NDArray[Any]]]:
-    """Yield the columns of one head's links."""
+def links(stream: Stream, layer: Layer, head: int, top: int | None) -> dict[str, NDArray[Any]]:
+    """Return the columns of one head's links."""
     weights = layer.weights(head)
     if top is None or top >= layer.n_key:
         kept = np.broadcast_to(np.arange(layer.n_key), weights.shape)
@@ -113,7 +111,7 @@ def links(
     values = np.take_along_axis(weights, kept, 1)
     query, place = np.nonzero(values > 0)
     key = kept[query, place]
-    yield {
+    return {
         "stream": np.full(len(query), stream.name, dtype=object),
         "layer": np.full(len(query), layer.layer),
         "head": np.full(len(query), head),
