@@ -8,7 +8,8 @@ first paint   from running ``aw.view(record)`` to the task after the first frame
 whole         until nothing is awaited any more: rows of the selected head, thumbnails that come later.
 layer, head   from the arrow key to the task after the frame that shows the layer or head whole, 95th percentile. Both
               ways: one step (fetched ahead when there was time) and far ones (asked for).
-hover, pan    from the mouse move or turn of the wheel over the head view to the task after its frame, 95th percentile.
+hover, pan    frames: from one frame to the next while the mouse moves or the wheel turns over the head view, 95th
+              percentile. Answer: from such an event to the task after the frame that shows what it did.
 heap          the page's JavaScript heap after a garbage collection, all of it and what the widget added.
 """
 
@@ -113,6 +114,24 @@ FRAMES = """([root, kind]) => {
 }"""
 
 
+# Collects the milliseconds between frames.
+INTERVALS = """() => {
+  const samples = [];
+  let going = true, last = performance.now();
+  const next = () => {
+    const now = performance.now();
+    samples.push(now - last);
+    last = now;
+    if (going) requestAnimationFrame(next);
+  };
+  requestAnimationFrame(next);
+  window.benchIntervals = () => {
+    going = false;
+    return samples.slice(2);
+  };
+}"""
+
+
 @dataclass
 class Opened:
     """What one size took; milliseconds and bytes."""
@@ -126,6 +145,8 @@ class Opened:
     head: list[float]
     hover: list[float]
     pan: list[float]
+    hover_frames: list[float]
+    pan_frames: list[float]
     heap: float
     more_heap: float
 
@@ -174,6 +195,8 @@ def opened(lab: Lab, notebook: Notebook, *, patience: float) -> tuple[int, Opene
         head=[],
         hover=[],
         pan=[],
+        hover_frames=[],
+        pan_frames=[],
         heap=held,
         more_heap=held - before,
     )
@@ -211,6 +234,15 @@ def used(lab: Lab, notebook: Notebook, cell: int, layers: int, found: Opened) ->
         page.wait_for_timeout(500)
         samples = page.evaluate("() => window.benchFrames()")
         (found.hover if kind == "mousemove" else found.pan).extend(samples)
+        page.evaluate(INTERVALS)
+        for step in range(60):
+            if kind == "wheel":
+                page.mouse.wheel(0, 60 if step < 40 else -60)
+            else:
+                page.mouse.move(box["x"] + 60 + 2 * (step % 30), box["y"] + 60 + 3 * (step % 40))
+            page.wait_for_timeout(16)
+        intervals = page.evaluate("() => window.benchIntervals()")
+        (found.hover_frames if kind == "mousemove" else found.pan_frames).extend(intervals)
 
 
 def measure(browser: Browser, size: tuple[int, int, int], patience: float) -> Opened:
@@ -254,8 +286,10 @@ def report(size: tuple[int, int, int], found: Opened) -> str:
         ("next layer, p95", found.next_layer, MOST_SWITCH),
         ("far layer, p95", found.far_layer, MOST_SWITCH),
         ("next head, p95", found.head, MOST_SWITCH),
-        ("hover frame, p95", found.hover, MOST_FRAME),
-        ("pan frame, p95", found.pan, MOST_FRAME),
+        ("hover frames, p95", found.hover_frames, MOST_FRAME),
+        ("pan frames, p95", found.pan_frames, MOST_FRAME),
+        ("hover answer, p95", found.hover, None),
+        ("pan answer, p95", found.pan, None),
     ):
         lines.append((name, f"{tail(values):,.0f} ms", ratio(tail(values), limit)))
     lines += [
