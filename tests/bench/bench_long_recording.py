@@ -127,7 +127,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     heads = ("tokens", "way", "time", "ratio", "peak", "ratio", "added", "ratio", "record")
     log.info("%s", "".join(f"{name:>10}" for name in heads))
-    records: dict[int, float] = {}
+    # What recording costs at each length: each is to grow as the tokens do.
+    costs: dict[str, dict[int, float]] = {
+        "bytes of the record": {},
+        "bytes at the peak above the plain pass": {},
+        "seconds above the plain pass": {},
+    }
     for tokens in options.tokens:
         plain: list[float] = []
         for way in WAYS:
@@ -144,9 +149,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )  # fmt: skip
             log.info("%s", "".join(f"{cell:>10}" for cell in cells))
             if way == "memory":
-                records[tokens] = held
-    if len(records) > 2:
-        log.info("bytes of the record: %s", linear(list(records), list(records.values())))
+                more = (held, peak - plain[2], seconds - plain[0])
+                for cost, value in zip(costs.values(), more, strict=True):
+                    cost[tokens] = value
+    for name, cost in costs.items():
+        if len(cost) > 2:
+            log.info("%s: %s", name, linear(list(cost), list(cost.values())))
     for tokens in options.eager:
         found = apart("eager", tokens, head=options.head)
         needs = 4 * _HEADS * _LAYERS * tokens**2
