@@ -76,8 +76,8 @@ def test_a_hundred_widgets_leave_nothing_behind(notebook: Notebook) -> None:
     assert after["widgets"] == 0, changes
     for name in ("pages", "heap", "nodes"):
         assert after[name] <= (1 + MARGIN) * before[name], changes
-    # JupyterLab's own come and go by the dozen.
-    assert after["listeners"] <= before["listeners"] + 50, changes
+    # JupyterLab's own come and go by the hundred; three of each widget would be more than this.
+    assert after["listeners"] <= before["listeners"] + 250, changes
 
 
 def test_widgets_of_a_page_share_one_front_end(notebook: Notebook) -> None:
