@@ -3,7 +3,7 @@
 #   make lab      open the notebooks in JupyterLab
 #   make test     all tests, in Python, in Node and in a real browser
 #   make check    lint, types, formats, generated code
-#   make coverage record every architecture in transformers, write tests/models/coverage.md
+#   make coverage record every architecture in transformers, write tests/capture/coverage.md
 #   make bench    what recording, opening, scores, long inputs and files cost, beside BertViz, CircuitsVis and eager attention
 #   make clean    remove everything that was built
 
@@ -61,7 +61,7 @@ check: $(VENV)/.dev js/node_modules/.package-lock.json
 	@cd js && npm run --silent check
 
 coverage: $(VENV)/.dev
-	@cd tests && OMP_NUM_THREADS=1 $(BIN)/python -m models.coverage $(COVERAGE)
+	@cd tests && OMP_NUM_THREADS=1 $(BIN)/python -m capture.coverage $(COVERAGE)
 
 bench: $(VENV)/.bench attnwidget/static/widget.js chromium
 	@$(BIN)/python tests/bench/bench_recording.py $(RECORDING)

@@ -10,27 +10,19 @@ from __future__ import annotations
 
 import logging
 
-from attnwidget.api import (
-    capture,
-    compare,
-    from_weights,
-    head_view,
-    inspect,
-    load,
-    model_view,
-    neuron_view,
-    pocket,
-    recording,
-    survey,
-    view,
-)
-from attnwidget.attention import Attention, Stream
-from attnwidget.finding.comparing import Comparison
-from attnwidget.finding.corpus import Survey
-from attnwidget.finding.kinds import SCORES, Score
-from attnwidget.layer import Layer
-from attnwidget.positions import Position
-from attnwidget.widget import AttentionWidget
+from attnwidget.analysis.score_definitions import SCORES, Score
+from attnwidget.api import head_view, model_view, neuron_view, view
+from attnwidget.attention import Attention
+from attnwidget.capture.inspect import inspect
+from attnwidget.comparison.comparison import Comparison, compare
+from attnwidget.pocket import pocket
+from attnwidget.record.layer import Layer
+from attnwidget.record.positions import Position
+from attnwidget.record.stream import Stream
+from attnwidget.recordings import capture, from_weights, load, recording
+from attnwidget.surveys.run import survey
+from attnwidget.surveys.survey import Survey
+from attnwidget.widget.widget import AttentionWidget
 
 __all__ = [
     "SCORES",

@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.attention import Attention
-from attnwidget.capture import capture, check_options, inspect, recording
-from attnwidget.finding.comparing import Comparison, compare
-from attnwidget.finding.corpus import Survey
-from attnwidget.pairing import paired
+from attnwidget.capture.inputs.options import check_options
+from attnwidget.capture.inspect import inspect
+from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.pocket import pocket
-from attnwidget.storage import load
-from attnwidget.surveying import survey
-from attnwidget.weights import from_weights
-from attnwidget.widget import STATE, AttentionWidget
+from attnwidget.recordings import capture, from_weights, load, recording
+from attnwidget.serve.comparison import paired
+from attnwidget.serve.selection import STATE
+from attnwidget.surveys.run import survey
+from attnwidget.surveys.survey import Survey
+from attnwidget.widget.widget import AttentionWidget
 
 if TYPE_CHECKING:
-    from attnwidget.positions import Positions
+    from attnwidget.record.positions import Positions
+    from attnwidget.record.record import Record
 
 __all__ = [
     "capture",
@@ -146,7 +148,7 @@ def _no_inputs(model: object, inputs: object) -> str:
     return f"view({type(model).__name__}) needs an input: call view(model, 'some text', tokenizer=tokenizer)."
 
 
-def _placed(attention: Attention, state: dict[str, Any]) -> dict[str, Any]:
+def _placed(attention: Record, state: dict[str, Any]) -> dict[str, Any]:
     """Return the state with tokens given by their text replaced by their positions."""
     name = state.get("stream", next(iter(attention.streams)))
     if name not in attention.streams:

@@ -1,121 +1,57 @@
-"""The record: an `Attention` holds `Stream`s, a `Stream` holds `Layer`s, a `Layer` does the maths when asked."""
+"""`Attention`, the public result: a `Record` with its methods (scores, find, words, rollout, arrays, plot, figure)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from attnwidget.drawing.draws import Draws
-from attnwidget.exchange import Exchange
-from attnwidget.finds import Finds
-from attnwidget.layer import Layer
-from attnwidget.selection import integer
+import numpy as np
+
+from attnwidget.analysis import find_heads, rollout, score_tables
+from attnwidget.compute.indexing import head_axis, integer
+from attnwidget.export.arrays import check_size, chosen, labels, layers_of, links, stream_of
+from attnwidget.record import storage, words
+from attnwidget.record.record import Record, the_stream
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Sequence
 
-    from attnwidget.media import Medium
-    from attnwidget.next_tokens import NextTokens
-    from attnwidget.positions import Positions
+    from numpy.typing import NDArray
+    from typing_extensions import Unpack
 
-__all__ = ["Attention", "Layer", "Stream"]
+    from attnwidget.analysis.find_heads import Pattern
+    from attnwidget.compute.indexing import Heads
+    from attnwidget.export.plot import Plot
+    from attnwidget.figures.figure import Figure
+    from attnwidget.figures.options import FigureOptions
+    from attnwidget.record.position_lookup import Place
 
+__all__ = ["Attention"]
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Stream:
-    """The layers that attend between the same two sequences.
+# What a caller who did not say how much wants at most: a laptop holds it several times over.
+LIMIT = "1 GB"
 
-    Iterating gives the layers in order; ``stream[3]`` is the layer the *model* calls 3, ``stream[-1]`` the last one.
+# One row of a table of links: five integers, a float, three references to names.
+ROW_BYTES = 72
 
-    Attributes:
-        name: ``"self"``, ``"encoder"``, ``"decoder"``, ``"cross"``, ``"vision"`` …
-        layers: The layers, in order.
-        query_positions: What each query position is.
-        key_positions: What each key position is.
-        first_query: Where the first query stands among the keys, in a record of only some of the query positions;
-            ``None`` otherwise: queries of the same sequence as the keys are the last of them.
-    """
+# Pixels of the layout: about what each view has in a wide notebook, and what a page has for all of them.
+_WIDTHS = {"model": 420, "head": 460, "neuron": 560, "compare": 760, "all": 1200}
 
-    name: str
-    layers: tuple[Layer, ...]
-    query_positions: Positions
-    key_positions: Positions
-    first_query: int | None = None
+_WIDEST_GRID, _PANEL = 900, 230
 
-    def __post_init__(self) -> None:
-        """Check the layers against the positions.
+_HORIZONTAL = 640
 
-        Raises:
-            ValueError: If there is no layer, a number comes twice, a layer has another number of positions, or the
-                queries do not stand where ``first_query`` says.
-        """
-        for name in ("layers", "query_positions", "key_positions"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        numbers = [layer.layer for layer in self.layers]
-        if not numbers or len(set(numbers)) < len(numbers):
-            message = f"stream {self.name!r} needs layers with numbers of their own, got {numbers}."
-            raise ValueError(message)
-        for layer in self.layers:
-            expected = (len(self.query_positions), len(self.key_positions))
-            if (layer.n_query, layer.n_key) != expected:
-                message = (
-                    f"layer {layer.layer} of stream {self.name!r} has {layer.n_query} queries × {layer.n_key} keys, but"
-                    f" there are {expected[0]} query positions × {expected[1]} key positions."
-                )
-                raise ValueError(message)
-        room = len(self.key_positions) - len(self.query_positions)
-        if self.first_query is not None and not 0 <= self.first_query <= room:
-            message = f"first_query of stream {self.name!r} must be in 0..{room}, got {self.first_query!r}."
-            raise ValueError(message)
+_FORMS = ("lines", "matrix", "image", "text")
 
-    @property
-    def query_offset(self) -> int:
-        """Where the first query stands among the keys, if they are of one sequence."""
-        if self.first_query is not None:
-            return self.first_query
-        return len(self.key_positions) - len(self.query_positions)
-
-    @property
-    def lies_in_media(self) -> bool:
-        """Whether any query or key is a patch of a picture or a frame of a sound that is in the record."""
-        positions = (*self.query_positions, *self.key_positions)
-        return any(position.medium is not None for position in positions)
-
-    @property
-    def has_text(self) -> bool:
-        """Whether any query or key is text, and no place in a picture or a sound."""
-        positions = (*self.query_positions, *self.key_positions)
-        return any(position.kind in {"token", "special", "word"} for position in positions)
-
-    def __len__(self) -> int:
-        return len(self.layers)
-
-    def __iter__(self) -> Iterator[Layer]:
-        return iter(self.layers)
-
-    def __getitem__(self, number: int) -> Layer:
-        """Return a layer by the model's own number, or from the end when negative.
-
-        Raises:
-            IndexError: If there is no such layer. A slice is none: it could mean numbers or places.
-        """
-        wanted = integer(number)
-        for layer in self.layers:
-            if layer.layer == wanted:
-                return layer
-        if wanted is not None and -len(self.layers) <= wanted < 0:
-            return self.layers[wanted]
-        message = f"layer must be one of {_numbers(self)} in stream {self.name!r}, got {number!r}."
-        raise IndexError(message)
-
-    def __repr__(self) -> str:
-        return f"Stream({_summary(self)})"
+Kind = Literal[
+    "head", "lines", "matrix", "image", "text", "model", "scatter", "neuron", "compare", "all"
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Attention(Finds, Exchange, Draws):
+class Attention(Record):
     """One forward pass: every attention layer of a model on one input.
 
     Attributes:
@@ -126,56 +62,470 @@ class Attention(Finds, Exchange, Draws):
         media: The pictures and sounds that went in; positions name theirs by its index.
     """
 
-    model_name: str
-    streams: Mapping[str, Stream]
-    text: str | None = None
-    next_tokens: NextTokens | None = None
-    media: tuple[Medium, ...] = ()
+    @classmethod
+    def of(cls, record: Record) -> Attention:
+        """Return a record as an `Attention`."""
+        if isinstance(record, Attention):
+            return record
+        parts = (record.model_name, record.streams, record.text, record.next_tokens, record.media)
+        return Attention(*parts)
 
-    def __post_init__(self) -> None:
-        """Check and freeze the streams.
+    def head_scores(
+        self,
+        scores: str | Sequence[str] | None = None,
+        *,
+        stream: str | None = None,
+        sink: int | Sequence[int] | None = None,
+        measure: str = "weights",
+    ) -> Any:
+        """Score every head: previous token, induction, delimiters, how broad … `attnwidget.SCORES` has the formulas.
 
-        Raises:
-            ValueError: If there is no stream, if one stands under another name than its own, or if a position lies in
-                a medium that is not there.
-        """
-        wrong = [name for name, stream in self.streams.items() if name != stream.name]
-        if not self.streams or wrong:
-            message = f"streams must map each stream's own name to it, got {wrong or 'no stream'}."
-            raise ValueError(message)
-        object.__setattr__(self, "streams", MappingProxyType(dict(self.streams)))
-        object.__setattr__(self, "media", tuple(self.media))
-        for stream in self.streams.values():
-            for position in (*stream.query_positions, *stream.key_positions):
-                if position.medium is not None and not 0 <= position.medium < len(self.media):
-                    message = (
-                        f"position {position.label!r} of stream {stream.name!r} lies in medium {position.medium}, but"
-                        f" there are {len(self.media)} media: pass media=(...)."
-                    )
-                    raise ValueError(message)
+        A score is a mean over the queries that see at least two keys, one of which the score is about; padding is left
+        out. Memory is bounded by a block of queries.
 
-    def __reduce__(self) -> tuple[type[Attention], tuple[object, ...]]:
-        # The read-only mapping cannot be copied or pickled itself.
-        parts = (self.model_name, dict(self.streams), self.text, self.next_tokens, self.media)
-        return Attention, parts
+        Args:
+            scores: Names of `attnwidget.SCORES`; ``None`` for all.
+            stream: Name of a stream; ``None`` for all.
+            sink: Key positions to set aside in the column ``without_sink``; ``None`` for the first position and all
+                special tokens. Each row is then divided by what remains; a row with less than 1e-6 left is left out.
+            measure: ``"weights"``, or ``"value"`` or ``"norm"`` (see `Layer.measure`), each row divided by its sum.
 
-    def __len__(self) -> int:
-        return len(self.streams)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.streams)
-
-    def __getitem__(self, name: str) -> Stream:
-        """Return a stream by name.
+        Returns:
+            One row per stream, layer, head and score: a pandas ``DataFrame`` with the columns ``stream``, ``layer``,
+            ``head``, ``score``, ``value`` and ``without_sink``, or a list of dicts where pandas is not installed.
+            ``None`` stands where only one of the two values is defined; scores that make no sense in a stream (the
+            token before, in cross-attention) have no rows.
 
         Raises:
             KeyError: If there is no such stream.
+            ValueError: If a score, position or measure does not exist, or cannot be given here, with the reason.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat on the mat", tokenizer)
+            >>> len(attention.head_scores(["previous", "broad"]))  # of 4 × 4 heads
+            32
         """
-        try:
-            return self.streams[name]
-        except (KeyError, TypeError):
-            message = f"no stream {name!r}; available: {list(self.streams)}"
-            raise KeyError(message) from None
+        return score_tables.head_scores(self, scores, stream, sink, measure)
+
+    def head_labels(
+        self,
+        *,
+        stream: str | None = None,
+        sink: int | Sequence[int] | None = None,
+        measure: str = "weights",
+    ) -> Any:
+        """Give each head at most one short label: the score that stands out, read with the sink set aside.
+
+        The rule is in `attnwidget.finding.labels.labels`; even attention has no label.
+
+        Args:
+            stream: Name of a stream; ``None`` for all.
+            sink: As for `head_scores`.
+            measure: As for `head_scores`.
+
+        Returns:
+            ``stream``, ``layer``, ``head``, ``label``, the name of its ``score`` and the ``value`` of that, for the heads
+            that have one: a pandas ``DataFrame``, or a list of dicts where pandas is not installed.
+
+        Raises:
+            KeyError: If there is no such stream.
+            ValueError: If a position or measure does not exist, or cannot be given here.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> len(aw.capture(model, "the cat sat on the mat because it was tired", tokenizer).head_labels())
+            7
+        """
+        return score_tables.head_labels(self, stream, sink, measure)
+
+    def find(
+        self,
+        query: Place | None = None,
+        key: Place | None = None,
+        *,
+        pattern: Pattern | None = None,
+        top: int | None = 10,
+        stream: str | None = None,
+        measure: str = "weights",
+    ) -> Any:
+        """Rank all heads by the weight of some links: the mean over the queries of the weight summed over their keys.
+
+        Args:
+            query: A query's position, a slice, a token's text, or several of either; ``None`` for all queries.
+            key: Keys, in the same way. The text of a word stands for all its pieces.
+            pattern: Instead of both, a 0/1 mask ``[query, key]``, or a function from query positions and key positions
+                to one. The mean is over the queries that have a key.
+            top: How many heads to return; ``None`` for all.
+            stream: Name of the stream; needed when there are several.
+            measure: As for `head_scores`.
+
+        Returns:
+            The best heads with ``rank``, ``stream``, ``layer``, ``head`` and ``weight``: a pandas ``DataFrame``, or a
+            list of dicts where pandas is not installed.
+
+        Raises:
+            KeyError: If there is no such stream.
+            ValueError: If a token is not there, or is there several times (the message has the places), a position does
+                not exist, the pattern is no mask, or the model's mask hides all of the links.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat on the mat because it was tired", tokenizer)
+            >>> len(attention.find(query="it", key="cat", top=3))
+            3
+        """
+        return find_heads.find(
+            self,
+            query,
+            key,
+            pattern=pattern,
+            top=top,
+            stream=stream,
+            measure=measure,
+        )
+
+    def words(self) -> Attention:
+        """Merge the pieces of words: the same record with one position for each word.
+
+        The weight from one word to another is summed over the pieces of the key and averaged over the pieces of the
+        query, so rows still sum to what they did. Pieces belong to a word by `Position.continues`; positions that are
+        no text, and special tokens, stay as they are.
+
+        Returns:
+            A record of weights alone, held in float32; a stream without any word of several pieces is the same stream,
+            vectors included.
+
+        Raises:
+            ValueError: If the weights would take more than 4 GB.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> weights = [[[[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.2, 0.3, 0.5]]]]
+            >>> words = aw.from_weights(weights, ["the", "cat", "##s"]).words()
+            >>> words["self"][0].weights(0).round(2).tolist()
+            [[1.0, 0.0], [0.3499999940395355, 0.6499999761581421]]
+        """
+        return words.words(self)
+
+    def rollout(self, stream: str | None = None) -> NDArray[np.float32]:
+        """Follow attention through the layers of a stream (Abnar & Zuidema 2020, Quantifying Attention Flow).
+
+        With ``A`` a layer's mean weights over its heads and ``I`` the residual stream, each layer mixes by
+        ``(A + I) / 2``, rows divided by their sum; the rollout at a layer is the product of the layers up to it.
+
+        Args:
+            stream: Name of the stream; needed when there are several.
+
+        Returns:
+            float32 ``[layer, query, key]``: how much of each position below the first layer is in each position above
+            that layer. Rows sum to 1.
+
+        Raises:
+            KeyError: If there is no such stream.
+            ValueError: If the stream attends between different sequences, which cannot be chained.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> aw.capture(model, "the cat sat", tokenizer).rollout().shape
+            (4, 4, 4)
+        """
+        return rollout.rollout(the_stream(self, stream))
+
+    def numpy(
+        self,
+        stream: str | None = None,
+        *,
+        what: Literal["weights", "scores"] = "weights",
+        layers: int | Sequence[int] | None = None,
+        heads: Heads = None,
+        limit: int | str = LIMIT,
+    ) -> NDArray[np.float32]:
+        """Return a stream's weights or scores as one array.
+
+        Args:
+            stream: Name of the stream; needed when there are several.
+            what: After softmax, or before it (``-inf`` where masked).
+            layers: Layers as the model counts them; ``None`` for all.
+            heads: Heads of each layer; ``None`` for all.
+            limit: What the array may take at most: bytes, or text such as ``"4 GB"``.
+
+        Returns:
+            float32 ``[layer, head, query, key]``, also when one layer or head was asked for.
+
+        Raises:
+            KeyError: If there is no such stream.
+            IndexError: If there is no such layer.
+            ValueError: If a stream must be named, a head does not exist, the layers have different numbers of heads, a
+                layer has no scores, or the array would take more than ``limit``.
+
+        Example:
+            >>> attention.numpy(layers=[0, 3], heads=1).shape  # doctest: +SKIP
+            (2, 1, 11, 11)
+        """
+        taken, indices = chosen(self, stream, what, layers, heads)
+        first = taken[0]
+        shape = (len(taken), len(indices), first.n_query, first.n_key)
+        check_size(shape, 4 * int(np.prod(shape, dtype=np.int64)), limit)
+        array = np.empty(shape, np.float32)
+        for place, layer in enumerate(taken):
+            for row, head in enumerate(indices):
+                array[place, row] = getattr(layer, what)(head)
+        return array
+
+    def to_xarray(
+        self,
+        stream: str | None = None,
+        *,
+        what: Literal["weights", "scores"] = "weights",
+        layers: int | Sequence[int] | None = None,
+        heads: Heads = None,
+        limit: int | str = LIMIT,
+    ) -> Any:
+        """Return what `numpy` returns, with its axes named; needs xarray.
+
+        Returns:
+            An ``xarray.DataArray``, float32, with the dimensions ``layer``, ``head``, ``query`` and ``key``, each with
+            its numbers as coordinate, and the tokens as ``query_label`` along ``query`` and ``key_label`` along
+            ``key``. Its name is ``what``; its ``attrs`` say ``model``, ``stream`` and, where there was one, ``text``.
+
+        Raises:
+            ImportError: If xarray is not installed.
+            KeyError, IndexError, ValueError: As for `numpy`.
+
+        Example:
+            >>> attention.to_xarray().sel(layer=3, head=1).sum("key")  # doctest: +SKIP
+        """
+        xarray = _library("xarray")
+        attention = self
+        array = self.numpy(stream, what=what, layers=layers, heads=heads, limit=limit)
+        taken, indices = chosen(attention, stream, what, layers, heads)
+        found = stream_of(attention, stream)
+        coordinates = {
+            "layer": [layer.layer for layer in taken],
+            "head": list(indices),
+            "query": np.arange(len(found.query_positions)),
+            "key": np.arange(len(found.key_positions)),
+            "query_label": ("query", labels(found.query_positions)),
+            "key_label": ("key", labels(found.key_positions)),
+        }
+        attributes = {"model": attention.model_name, "stream": found.name}
+        if attention.text is not None:
+            attributes["text"] = attention.text
+        dims = ("layer", "head", "query", "key")
+        return xarray.DataArray(array, coordinates, dims, name=what, attrs=attributes)
+
+    def to_dataframe(
+        self,
+        stream: str | None = None,
+        *,
+        top: int | None = 10,
+        layers: int | Sequence[int] | None = None,
+        heads: Heads = None,
+        limit: int | str = LIMIT,
+    ) -> Any:
+        """Return links as a table, one row for each; needs pandas.
+
+        Args:
+            stream: Name of a stream; ``None`` for all.
+            top: How many keys of each query, the strongest first; ``None`` for all, in their order.
+            layers: Layers as the model counts them; ``None`` for all.
+            heads: Heads of each layer; ``None`` for all.
+            limit: What the table may take at most, estimated before it is made: bytes, or text such as ``"4 GB"``.
+
+        Returns:
+            A ``pandas.DataFrame`` with the columns ``stream``, ``layer``, ``head``, ``query``, ``key``,
+            ``query_label``, ``key_label`` and ``weight`` (float32). Links of weight 0, such as masked ones, have no
+            row.
+
+        Raises:
+            ImportError: If pandas is not installed.
+            KeyError: If there is no such stream.
+            IndexError: If there is no such layer.
+            ValueError: If ``top`` is not a positive integer, a head does not exist, or the table would take more than
+                ``limit``.
+
+        Example:
+            >>> attention.to_dataframe(layers=3, top=1).query("query_label == 'it'")  # doctest: +SKIP
+        """
+        pandas = _library("pandas")
+        if top is not None and (integer(top) or 0) < 1:
+            message = f"top must be a positive integer, or None for all keys, got {top!r}."
+            raise ValueError(message)
+        attention = self
+        names = list(attention) if stream is None else [stream]
+        parts = [
+            (attention[name], layer, head_axis(heads, layer.num_heads).indices)
+            for name in names
+            for layer in layers_of(attention[name], layers)
+        ]
+        rows = sum(
+            len(indices) * layer.n_query * min(layer.n_key, top or layer.n_key)
+            for _, layer, indices in parts
+        )
+        check_size((rows, "rows"), rows * ROW_BYTES, limit, top=top)
+        columns = [
+            links(found, layer, head, top) for found, layer, indices in parts for head in indices
+        ]
+        return pandas.DataFrame(
+            {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
+        )
+
+    def plot(
+        self,
+        kind: Literal["head", "matrix"] = "head",
+        *,
+        layer: int,
+        heads: Heads = 0,
+        stream: str | None = None,
+        query: int | str | None = None,
+        threshold: float = 0.0,
+        layout: Literal["vertical", "horizontal"] = "vertical",
+        theme: Literal["light", "dark"] = "light",
+        ax: Any = None,
+    ) -> Plot:
+        """Draw heads into matplotlib axes, for a figure of several panels; needs matplotlib.
+
+        The colours are the widget's. Weights on a matrix are shaded by their square root, as in the widget; a colour
+        bar made from the image says weights.
+
+        Args:
+            kind: ``"head"`` for lines from queries to keys, ``"matrix"`` for a heat map.
+            layer: The layer, as the model counts it.
+            heads: One head, or for lines several.
+            stream: Name of the stream; needed when there are several.
+            query: Show only this query's lines, given as a position or a token's text.
+            threshold: Leave out lines of less weight.
+            layout: Tokens below one another, queries at the left (``"vertical"``), or the sentence along x, queries above
+                (``"horizontal"``; ``ax.invert_xaxis()`` has it run from right to left).
+            theme: Colours for a light or a dark background.
+            ax: The axes to draw into; the current ones when left out.
+
+        Returns:
+            The axes and what was drawn into them: one ``PathCollection`` per head, or one ``AxesImage``.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+            KeyError, IndexError, ValueError: If the stream, layer, head or token does not exist or is ambiguous, or a
+                matrix is asked of several heads.
+
+        Example:
+            >>> figure, (left, right) = plt.subplots(1, 2)  # doctest: +SKIP
+            >>> attention.plot("head", layer=3, heads=[1, 3], query="it", ax=left)  # doctest: +SKIP
+            >>> drawn = attention.plot("matrix", layer=3, heads=1, ax=right)  # doctest: +SKIP
+            >>> figure.colorbar(drawn.artists[0])  # doctest: +SKIP
+        """
+        _library("matplotlib")
+        from attnwidget.export import plot  # noqa: PLC0415  (matplotlib is optional)
+
+        found = stream_of(self, stream)
+        return plot.plot(
+            found,
+            kind,
+            layer=layer,
+            heads=heads,
+            query=query,
+            threshold=threshold,
+            layout=layout,
+            theme=theme,
+            ax=ax,
+        )
+
+    def figure(
+        self,
+        kind: Kind = "head",
+        *,
+        layer: int | None = None,
+        heads: Heads | list[tuple[int, int]] = None,
+        query: int | str | list[int | str] | None = None,
+        key: int | str | list[int | str] | None = None,
+        stream: str | None = None,
+        measure: str | None = None,
+        score: str | None = None,
+        other_score: str | None = None,
+        selection: dict[str, Any] | None = None,
+        **options: Unpack[FigureOptions],
+    ) -> Figure:
+        """Return a figure of a view, drawn by the widget's own renderer; needs no browser and no display.
+
+        Args:
+            kind: A view, or a form of the head view: ``"lines"``, ``"matrix"``, ``"image"`` (over the picture or the
+                sound that went in) or ``"text"`` (the running text, shaded by what the pinned query attends to, what
+                attends to the pinned key, or the mean over all queries). ``"head"`` is lines, or the image where
+                there is one.
+            layer: The layer, as the model counts it; the stream's first when left out.
+            heads: The heads drawn; the first when left out. ``(layer, head)`` pairs are drawn as a grid, and for
+                ``"compare"`` they are the heads compared.
+            query: Pin a query: its position or its token's text, or several of either.
+            key: Pin a key, in the same way.
+            stream: Name of the stream; the first when left out.
+            measure: What is drawn of a head: ``"weights"``, ``"value"``, ``"norm"`` or ``"rollout"``.
+            score: What heads are coloured by in the model view, and the x of a ``"scatter"``: one of `SCORES`.
+            other_score: The y of a ``"scatter"``.
+            selection: Further traits of the widget, such as ``{"step": 3}``.
+            **options: How it is drawn:
+
+                - ``width``: of all of it in print, such as ``"85mm"`` or ``"3.3in"``; or pixels, without the margin.
+                - ``font_size``: of the labels in points; 9 when left out. ``font``: a font family.
+                - ``theme``: ``"light"``, ``"dark"``, or ``"print"``: black on white, heads and signs told apart in grey.
+                - ``colour_map``: of weights, ``"blue"``, ``"cividis"``, ``"viridis"``, ``"magma"`` or ``"grey"``.
+                - ``title``: text, or False for none. ``legend``: False for none. ``transparent``: no background.
+                - ``grid``: each head in a panel of its own: True, or how many panels side by side.
+                - ``positions``, or ``queries`` and ``keys``: which to draw, as for `find`; weights stay those over all.
+                  ``positions="words"`` merges the pieces of words.
+                - ``top_k``, ``threshold``: draw only each query's strongest lines, only those of this weight or more;
+                  weights equal to the last are drawn too. The legend says so.
+                - ``layout``: lines between tokens below one another (``"vertical"``) or side by side
+                  (``"horizontal"``).
+                - ``direction``: ``"ltr"`` or ``"rtl"``: which way a sentence runs; below one another, ``"rtl"`` has the
+                  queries at the right. ``"auto"`` goes by the script where tokens stand side by side.
+                - ``whole``: as high as all of the content and without what a pointer needs (True here), or as on the
+                  screen. ``marked``: whether the model view outlines the selected heads (if any were given).
+
+        Returns:
+            A `Figure`: show it as the last line of a cell, ``save`` it as ``.svg``, ``.pdf`` or ``.png``, read its
+            numbers in ``data``.
+
+        Raises:
+            TypeError: If an option does not exist.
+            KeyError, ValueError: If a stream, layer, head, token or position does not exist or is ambiguous, or an
+                option is none of what is accepted; the message says what is.
+
+        Example:
+            >>> figure = attention.figure("head", layer=3, heads=[1, 3], query="it", width="85mm")  # doctest: +SKIP
+            >>> figure.save("it.pdf")  # doctest: +SKIP
+        """
+        from attnwidget.api import view  # noqa: PLC0415  (the widget builds on the record)
+        from attnwidget.figures.figure import split_heads  # noqa: PLC0415
+
+        attention = self
+        if kind not in get_args(Kind):
+            message = f"figure draws {', '.join(map(repr, get_args(Kind)))}, got {kind!r}."
+            raise ValueError(message)
+        given = {
+            "layer": layer, "query": query, "key": key, "stream": stream, "measure": measure, "score": score,
+            "other_score": other_score,
+        }  # fmt: skip
+        state = _state(kind, {**(selection or {}), **given})
+        if options.get("positions") in ("pieces", "words"):
+            state["positions"] = options.pop("positions")
+        pairs = split_heads(heads, layer if layer is not None else _first(attention, state))
+        if kind == "compare" and heads is not None:
+            state["compare"] = pairs or [[_first(attention, state), head] for head in _list(heads)]
+        elif pairs:
+            state["layer"], state["heads"] = pairs[0][0], [pairs[0][1]]
+        elif heads is not None:
+            state["heads"] = heads
+        # Never connected to a browser: it is made for its checks and its snapshot.
+        widget = view(attention, frozen=True, **state)
+        if pairs and kind != "compare":
+            options.setdefault("grid", True)
+        options.setdefault("whole", True)
+        if widget.view == "model":
+            options.setdefault("marked", layer is not None or heads is not None)
+        panels = pairs if pairs and kind != "compare" else [[widget.layer, h] for h in widget.heads]
+        options.setdefault("width", _width(kind, widget.view, len(panels), options))
+        return widget._figure(options, panels)  # noqa: SLF001 - the other half of this
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the record to one safetensors file; `attnwidget.load` reads it back exactly.
@@ -187,29 +537,49 @@ class Attention(Finds, Exchange, Draws):
             >>> import attnwidget as aw
             >>> aw.capture(model, "the cat sat", tokenizer).save("run.safetensors")  # doctest: +SKIP
         """
-        from attnwidget import storage  # noqa: PLC0415  (storage builds on this module)
-
         storage.save(self, path)
 
-    def __repr__(self) -> str:
-        return f"Attention({self.model_name}, {'; '.join(map(_summary, self.streams.values()))})"
+
+def _library(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        message = f"This needs {name}, which is not installed: pip install {name}."
+        raise ImportError(message) from error
 
 
-def _numbers(stream: Stream) -> str:
-    numbers = [layer.layer for layer in stream.layers]
-    if numbers == list(range(numbers[0], numbers[-1] + 1)):
-        return f"{numbers[0]}..{numbers[-1]}"
-    return str(numbers)
+def _state(kind: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the widget's traits: what is given, and what the kind of figure says."""
+    state = {name: value for name, value in given.items() if value is not None}
+    state["view"] = {**dict.fromkeys(_FORMS, "head"), "scatter": "model"}.get(kind, kind)
+    if kind in _FORMS:
+        state["form"] = kind
+    if kind == "scatter":
+        state.setdefault("arrange", "scatter")
+        if "score" not in state or "other_score" not in state:
+            message = "a scatter has two scores: pass score='previous', other_score='induction', for example."
+            raise ValueError(message)
+    return state
 
 
-def _summary(stream: Stream) -> str:
-    heads = sorted({layer.num_heads for layer in stream})
-    shown = str(heads[0]) if len(heads) == 1 else f"{heads[0]}–{heads[-1]}"
-    sizes = f"{len(stream.query_positions)}"
-    if stream.query_positions != stream.key_positions:
-        sizes += f" × {len(stream.key_positions)}"
-    textual = {"token", "special", "word"}
-    kinds = {position.kind for position in (*stream.query_positions, *stream.key_positions)}
-    noun = "tokens" if kinds <= textual else "positions"
-    layers = "layer" if len(stream) == 1 else "layers"
-    return f"{stream.name}: {len(stream)} {layers} × {shown} heads, {sizes} {noun}"
+def _width(kind: str, view: str, panels: int, options: FigureOptions) -> int:
+    if options.get("grid") and view == "head":
+        return min(_WIDEST_GRID, _PANEL * max(2, panels))
+    if options.get("layout") == "horizontal":
+        return _HORIZONTAL
+    if kind == "matrix":
+        return min(_WIDEST_GRID, _WIDTHS["head"] * min(2, panels))
+    return _WIDTHS[view]
+
+
+def _first(attention: Attention, state: dict[str, Any]) -> int:
+    """Return the layer that a selection without one has."""
+    if "layer" in state:
+        number = integer(state["layer"])
+        return -1 if number is None else number
+    name = state.get("stream", next(iter(attention.streams)))
+    return next(iter(attention[name])).layer
+
+
+def _list(heads: Any) -> list[int]:
+    return [heads] if integer(heads) is not None else list(heads)

@@ -8,12 +8,12 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.sizes import parse_bytes, shown_bytes
+from attnwidget.record.byte_sizes import parse_bytes, shown_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from attnwidget.widget import AttentionWidget
+    from attnwidget.widget.widget import AttentionWidget
 
 __all__ = ["main"]
 
@@ -105,7 +105,8 @@ def _load(options: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def _view(options: argparse.Namespace, model: Any, tokenizer: Any) -> AttentionWidget:
-    from attnwidget.api import capture, view  # noqa: PLC0415
+    from attnwidget.api import view  # noqa: PLC0415
+    from attnwidget.recordings import capture  # noqa: PLC0415
 
     inputs = options.text if options.pair is None else (options.text, options.pair)
     asked = {} if options.target is None else {"target": options.target}

@@ -6,24 +6,24 @@ import logging
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.attention import Attention
-from attnwidget.capture.assemble import assemble
-from attnwidget.capture.naming import module_kinds
-from attnwidget.capture.placing import with_media
-from attnwidget.capture.predictions import next_tokens
-from attnwidget.capture.texts import local_tokenizer
-from attnwidget.capture.unlike import why_not
+from attnwidget.capture.architecture.attention_modules import why_not
+from attnwidget.capture.architecture.stream_names import module_kinds
+from attnwidget.capture.assemble.streams import assemble
+from attnwidget.capture.generation.next_tokens import next_tokens
+from attnwidget.capture.inputs.text import local_tokenizer
+from attnwidget.capture.media.placement import with_media
+from attnwidget.record.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor, nn
 
-    from attnwidget.attention import Stream
-    from attnwidget.capture.passes import Plan
-    from attnwidget.capture.recorder import Recorder
-    from attnwidget.capture.towers import Hints
-    from attnwidget.next_tokens import NextTokens
+    from attnwidget.capture.hints import Hints
+    from attnwidget.capture.plan import Plan
+    from attnwidget.capture.recorder.recorder import Recorder
+    from attnwidget.record.next_tokens import NextTokens
+    from attnwidget.record.stream import Stream
 
 __all__ = ["finished"]
 
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 _log.addHandler(logging.NullHandler())
 
 
-def finished(recorder: Recorder, model: nn.Module, tokenizer: Any, hints: Hints) -> Attention:
+def finished(recorder: Recorder, model: nn.Module, tokenizer: Any, hints: Hints) -> Record:
     """Make the record of what a recorder heard, and say what is not in it.
 
     Raises:
@@ -75,7 +75,7 @@ def finished(recorder: Recorder, model: nn.Module, tokenizer: Any, hints: Hints)
             "were used, model.eval() has no dropout.",
             stacklevel=5,
         )
-    attention = Attention(
+    attention = Record(
         model_name=type(model).__name__,
         streams=streams,
         text=hints.text,

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from attnwidget.pocket import grammar, words
-from attnwidget.pocket.heads import IDS, head_scores, report
+from attnwidget.pocket.head_report import IDS, head_scores, report
 from attnwidget.pocket.tokens import build_tokenizer
 
 if TYPE_CHECKING:

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from attnwidget import pooling
-from attnwidget.layer import Layer
-from attnwidget.maps import Maps
-from attnwidget.masks import Band
-from attnwidget.selection import Axis
-from attnwidget.slices import finish
-from attnwidget.tiles import TILE, tile, tile_slices
-from attnwidget.totals import RowCache
+from attnwidget.compute import overview
+from attnwidget.compute.indexing import Axis
+from attnwidget.compute.masks import Band
+from attnwidget.compute.online_softmax import row_stats_slices
+from attnwidget.compute.resumable import finish
+from attnwidget.compute.softmax_stats import StatsCache
+from attnwidget.compute.tiles import TILE, Maps, tile, tile_slices
+from attnwidget.record.layer import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +98,7 @@ def taken(times: int, *works: Callable[[], object]) -> list[float]:
 
 def fresh(layer: Layer) -> Layer:
     """Return the layer without anything that was kept."""
-    object.__setattr__(layer, "_rows", RowCache())
+    object.__setattr__(layer, "_stats", StatsCache())
     return layer
 
 
@@ -120,7 +120,7 @@ def measure(tokens: int, times: int) -> dict[str, float]:
     found["forward"], found["totals"], found["map"] = taken(
         times,
         lambda: forward(layer, 1),
-        lambda: finish(fresh(layer)._rows.slices(layer, Axis(range(1)), last)),
+        lambda: finish(row_stats_slices(fresh(layer), Axis(range(1)), last)),
         lambda: tile(fresh(layer), 0, level, (0, 0), maps=Maps()),
     )
     kept = Maps()
@@ -133,7 +133,7 @@ def measure(tokens: int, times: int) -> dict[str, float]:
         lambda: tile(layer, 0, level, (0, 0), maps=kept),
     )
     found["layer forward"], found["survey"] = taken(
-        times, lambda: forward(layer, HEADS), lambda: pooling.survey(fresh(layer), THUMBNAIL)
+        times, lambda: forward(layer, HEADS), lambda: overview.survey(fresh(layer), THUMBNAIL)
     )
     found["longest slice"] = longest_slice(layer, level)
     if 4 * tokens**2 * 2 <= MOST_DENSE:
@@ -173,7 +173,7 @@ def report(tokens: int, found: dict[str, float]) -> None:
     log.info(
         "  thumbnails and strongest links of the layer: %.2f x its fused attention%s",
         found["survey"] / found["layer forward"],
-        "" if tokens <= pooling.OVERVIEW_EXACT_ROWS else " (a sample of the queries)",
+        "" if tokens <= overview.OVERVIEW_EXACT_ROWS else " (a sample of the queries)",
     )
 
 

@@ -33,7 +33,7 @@ import torch
 import transformers as hf
 from bench_recording import from_here, highest, size
 
-from attnwidget.capture import recording
+from attnwidget.recordings import recording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -51,9 +51,9 @@ MOST_HEAP = 150e6
 PREPARE = """
 import torch
 import attnwidget as aw
-from attnwidget.attention import Attention, Layer, Stream
-from attnwidget.masks import Band
-from attnwidget.positions import positions_from_tokens
+from attnwidget import Attention, Layer, Stream
+from attnwidget.compute.masks import Band
+from attnwidget.record.positions import positions_from_tokens
 
 torch.manual_seed(0)
 def layer(number, heads, tokens):

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers as hf
 
-from attnwidget.capture import recording
+from attnwidget.recordings import recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

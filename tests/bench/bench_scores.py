@@ -17,13 +17,13 @@ import torch
 from transformers import BertConfig, BertModel, GPT2Config, GPT2Model
 
 import attnwidget as aw
-from attnwidget.finding.scores import score_stream
-from attnwidget.positions import positions_from_tokens
+from attnwidget.analysis.head_scores import score_stream
+from attnwidget.record.positions import positions_from_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from attnwidget.attention import Stream
+    from attnwidget.record.stream import Stream
 
 log = logging.getLogger("bench")
 LAYERS, HEADS, HIDDEN = 12, 12, 768

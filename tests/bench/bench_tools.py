@@ -52,9 +52,9 @@ log = logging.getLogger("bench")
 RECORD = """
 import torch
 import attnwidget as aw
-from attnwidget.attention import Attention, Layer, Stream
-from attnwidget.masks import Band
-from attnwidget.positions import Position
+from attnwidget import Attention, Layer, Stream
+from attnwidget.compute.masks import Band
+from attnwidget.record.positions import Position
 
 generator = torch.Generator().manual_seed(0)
 tokens = ["word%d" % number for number in range({tokens})]

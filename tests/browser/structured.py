@@ -6,10 +6,11 @@ import math
 
 import torch
 
-from attnwidget.attention import Attention, Stream
-from attnwidget.layer import Layer
-from attnwidget.masks import Band
-from attnwidget.positions import Position
+from attnwidget.attention import Attention
+from attnwidget.compute.masks import Band
+from attnwidget.record.layer import Layer
+from attnwidget.record.positions import Position
+from attnwidget.record.stream import Stream
 
 _WAVES = 24
 _BLOCKS = 8

@@ -18,9 +18,9 @@ RECORD = f"""
 import torch
 
 import attnwidget as aw
-from attnwidget.attention import Attention, Layer, Stream
-from attnwidget.masks import Band
-from attnwidget.positions import Position
+from attnwidget import Attention, Layer, Stream
+from attnwidget.compute.masks import Band
+from attnwidget.record.positions import Position
 
 generator = torch.Generator().manual_seed(0)
 tokens = tuple(Position("word%d" % number) for number in range(12))

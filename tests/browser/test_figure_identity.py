@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from attnwidget.drawing import converter
+from attnwidget.figures import convert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +111,7 @@ def test_the_button_saves_what_the_engine_draws(
     button = saved_by_button(notebook, widget)
     engine = headless(notebook, tmp_path / "figure.svg")
     assert button == engine
-    assert converter.to_png(button.decode()) == converter.to_png(engine.decode())
+    assert convert.to_png(button.decode()) == convert.to_png(engine.decode())
     different, channels = differences(notebook, button, engine)
     assert different == 0
     assert channels > 100_000

@@ -10,7 +10,7 @@ from browser.lab import PICTURE, Watch, Widget
 from playwright.sync_api import expect
 
 import attnwidget as aw
-from attnwidget.jobs import MESSAGE_BYTES
+from attnwidget.serve.jobs import MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

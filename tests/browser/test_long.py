@@ -16,9 +16,9 @@ SHOW = f"""
 import threading, time
 import torch
 import attnwidget as aw
-import attnwidget.drawn, attnwidget.heads, attnwidget.thumbnails
-from attnwidget.attention import Attention, Layer, Stream
-from attnwidget.positions import Position
+import attnwidget.serve.blocks, attnwidget.serve.head_numbers, attnwidget.serve.thumbnails
+from attnwidget import Attention, Layer, Stream
+from attnwidget.record.positions import Position
 
 torch.manual_seed(0)
 def layer(number):
@@ -38,9 +38,9 @@ def slowly(what, make):
         return (yield from make(*given, **named))
     return steps
 
-attnwidget.thumbnails.survey_slices = slowly("thumbnails", attnwidget.thumbnails.survey_slices)
-attnwidget.heads.score_slices = slowly("scores", attnwidget.heads.score_slices)
-attnwidget.drawn.tile_slices = slowly("tile", attnwidget.drawn.tile_slices)
+attnwidget.serve.thumbnails.survey_slices = slowly("thumbnails", attnwidget.serve.thumbnails.survey_slices)
+attnwidget.serve.head_numbers.score_slices = slowly("scores", attnwidget.serve.head_numbers.score_slices)
+attnwidget.serve.blocks.tile_slices = slowly("tile", attnwidget.serve.blocks.tile_slices)
 
 positions = tuple(Position(f"t{{number}}") for number in range({TOKENS}))
 stream = Stream("self", tuple(layer(number) for number in range({LAYERS})), positions, positions)

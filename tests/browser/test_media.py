@@ -14,7 +14,7 @@ SETUP = f"""
 import sys
 sys.path.insert(0, {str(TESTS)!r})
 import torch, transformers as hf, attnwidget as aw
-from models import seeing, words, zoo
+from support import seeing, words, zoo
 
 def alike(model):
     weights = model.state_dict()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from attnwidget.attention import Attention, Stream
-from attnwidget.layer import Layer
-from attnwidget.masks import Band
-from attnwidget.media import Medium
-from attnwidget.next_tokens import NextTokens
-from attnwidget.positions import Position
+from attnwidget.attention import Attention
+from attnwidget.compute.masks import Band
+from attnwidget.record.layer import Layer
+from attnwidget.record.media import Medium
+from attnwidget.record.next_tokens import NextTokens
+from attnwidget.record.positions import Position
+from attnwidget.record.stream import Stream
 
 NUM_HEADS, NUM_KEY_VALUE_HEADS, N_QUERY, N_KEY, HEAD_DIM = 4, 2, 5, 7, 3
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from attnwidget.colours import THEMES, head_colour, ramp
+from attnwidget.export.colours import THEMES, head_colour, ramp
 
 COLOURS = json.loads((Path(__file__).parent / "fixtures" / "colours.json").read_text("utf-8"))
 

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from contract.record import record
 
-from attnwidget.blocks import answer, requests_for_head
 from attnwidget.protocol import codec
-from attnwidget.widget import STATE, AttentionWidget
+from attnwidget.serve.blocks import answer, requests_for_head
+from attnwidget.serve.selection import STATE
+from attnwidget.widget.widget import AttentionWidget
 
 if TYPE_CHECKING:
-    from attnwidget.layer import Layer
+    from attnwidget.record.layer import Layer
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "attnwidget/protocol/schema.json").read_text(encoding="utf-8"))

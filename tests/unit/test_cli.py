@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import huggingface_hub
 import pytest
-from unit.copies import snapshot_of
+from support.copies import snapshot_of
 
 import attnwidget as aw
 from attnwidget.cli import main

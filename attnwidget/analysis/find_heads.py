@@ -1,0 +1,191 @@
+"""`Attention.find`: rank all heads by the weight of some links."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from attnwidget.analysis.tables import table
+from attnwidget.compute.indexing import Axis, integer
+from attnwidget.compute.measures import lengths
+from attnwidget.compute.resumable import finish, share_of
+from attnwidget.compute.softmax import exact
+from attnwidget.compute.weight_rows import blocks, query_blocks
+from attnwidget.record.position_lookup import resolve
+from attnwidget.record.record import the_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from attnwidget.compute.resumable import Slices
+    from attnwidget.record.layer import Layer
+    from attnwidget.record.position_lookup import Place
+    from attnwidget.record.positions import Positions
+    from attnwidget.record.record import Record
+    from attnwidget.record.stream import Stream
+
+    Pattern = Callable[[Positions, Positions], Any] | Any
+
+__all__ = ["Links", "find", "link_weights", "links", "stream_weights"]
+
+
+def find(
+    attention: Record,
+    query: Place | None = None,
+    key: Place | None = None,
+    *,
+    pattern: Pattern = None,
+    top: int | None = 10,
+    stream: str | None = None,
+    measure: str = "weights",
+) -> Any:
+    """Return `Attention.find`, where it is described."""
+    count = integer(top)
+    if top is not None and (count is None or count < 1):
+        message = f"top must be a positive integer or None for all heads, got {top!r}."
+        raise ValueError(message)
+    chosen = the_stream(attention, stream)
+    weighed = stream_weights(chosen, links(chosen, query, key, pattern), measure)
+    found: list[dict[str, Any]] = [
+        {"stream": chosen.name, "layer": layer.layer, "head": head, "weight": float(weight)}
+        for layer, weights in zip(chosen, weighed, strict=True)
+        for head, weight in enumerate(weights)
+    ]
+    found.sort(key=lambda row: -row["weight"])  # stable: equal heads stay in the model's order
+    return table({"rank": place, **row} for place, row in enumerate(found[:count], start=1))
+
+
+def stream_weights(
+    stream: Stream, asked: Links, measure: str = "weights"
+) -> list[NDArray[np.float64]]:
+    """Return `link_weights` where there are any.
+
+    Raises:
+        ValueError: If the model's mask hides all of the links.
+    """
+    return finish(stream_weights_slices(stream, asked, measure))
+
+
+def stream_weights_slices(
+    stream: Stream, asked: Links, measure: str = "weights"
+) -> Slices[list[NDArray[np.float64]]]:
+    """Return `stream_weights` as a computation in slices."""
+    found = yield from link_weights_slices(stream, asked, measure)
+    if not any(weights.any() for weights in found):
+        message = (
+            f"no head of stream {stream.name!r} can give these links any weight: the mask hides the keys from the "
+            "queries (a causal model never looks ahead); swap query and key, or choose other positions."
+        )
+        raise ValueError(message)
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Links:
+    """Which links are asked for.
+
+    Attributes:
+        queries: The queries that have any.
+        mask: Their keys, boolean ``[query, key]`` on the CPU.
+        of: How many queries there are in all.
+    """
+
+    queries: Axis
+    mask: Tensor
+    of: int
+
+
+def links(
+    stream: Stream, query: Place | None = None, key: Place | None = None, pattern: Pattern = None
+) -> Links:
+    """Return the links that a caller named, as positions, as tokens or as a pattern.
+
+    Raises:
+        ValueError: If nothing is named, a token is not there or is there several times, a position does not exist, or
+            the pattern is no mask of this size.
+    """
+    if (pattern is None) == (key is None) or (pattern is not None and query is not None):
+        message = "find takes key (and query, all of them when left out), or pattern: for instance find(query='it', key='cat')."
+        raise ValueError(message)
+    n_query, n_key = len(stream.query_positions), len(stream.key_positions)
+    if pattern is None:
+        queries = (
+            tuple(range(n_query))
+            if query is None
+            else resolve("query", query, stream.query_positions)
+        )
+        keys = resolve("key", key, stream.key_positions)  # type: ignore[arg-type]  # not None without a pattern
+        mask = torch.zeros((len(queries), n_key), dtype=torch.bool)
+        mask[:, list(keys)] = True
+        return Links(Axis(queries), mask, n_query)
+    whole = _mask(stream, pattern)
+    rows = whole.any(1).nonzero()[:, 0].tolist()
+    if not rows:
+        message = f"the pattern marks no link of these {n_query} queries × {n_key} keys."
+        raise ValueError(message)
+    return Links(Axis(tuple(rows)), whole[rows], n_query)
+
+
+def _mask(stream: Stream, pattern: Pattern) -> Tensor:
+    """Return a pattern as a boolean mask ``[query, key]``."""
+    expected = (len(stream.query_positions), len(stream.key_positions))
+    if callable(pattern):
+        pattern = pattern(stream.query_positions, stream.key_positions)
+    if isinstance(pattern, torch.Tensor):
+        pattern = pattern.detach().cpu()
+    try:
+        mask = np.asarray(pattern)
+        correct = mask.shape == expected and bool(np.isin(mask, (0, 1)).all())
+        shown = f"shape {list(mask.shape)}, dtype {mask.dtype}"
+    except ValueError as error:  # rows of different lengths
+        correct, shown = False, str(error)
+    if not correct:
+        message = (
+            f"pattern must give 0 or 1 for each [query, key], shape {list(expected)}, got {shown}."
+        )
+        raise ValueError(message)
+    return torch.from_numpy(mask.astype(bool))
+
+
+def link_weights(
+    stream: Stream, asked: Links, measure: str = "weights"
+) -> list[NDArray[np.float64]]:
+    """Return for each layer the mean over queries of the weight on their keys, float64 ``[head]``.
+
+    For other measures than ``"weights"`` each row is divided by its sum first.
+    """
+    return finish(link_weights_slices(stream, asked, measure))
+
+
+def link_weights_slices(
+    stream: Stream, asked: Links, measure: str = "weights"
+) -> Slices[list[NDArray[np.float64]]]:
+    """Return `link_weights` as a computation in slices."""
+    found = []
+    for place, layer in enumerate(stream):
+        work = _of_layer(layer, asked, lengths(layer, measure))
+        found.append((yield from share_of(work, place / len(stream), (place + 1) / len(stream))))
+    return found
+
+
+def _of_layer(layer: Layer, asked: Links, scale: Tensor | None) -> Slices[NDArray[np.float64]]:
+    found = torch.zeros(layer.num_heads, dtype=torch.float64)
+    for block in query_blocks(layer.num_heads, len(asked.queries), layer.n_key):
+        with exact(layer):
+            mask = block.take(asked.mask, 0).to(layer.device)
+            queries = Axis(tuple(asked.queries.indices[place] for place in block.indices))
+            for some, rows, keys, weights in blocks(layer, queries):
+                if scale is not None:
+                    weights.mul_(scale[some, None, keys])
+                    weights.div_(weights.sum(-1, keepdim=True).clamp(min=1e-30))
+                marked = (weights * mask[rows, keys]).sum(-1)
+                found[some] += marked.double().sum(-1).cpu()
+        yield (block.indices[-1] + 1) / len(asked.queries)
+    mean: NDArray[np.float64] = found.numpy() / len(asked.queries)
+    return mean

@@ -1,0 +1,359 @@
+"""Scores of all heads of a stream, in one pass over its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from attnwidget.analysis.score_definitions import SCORES
+from attnwidget.analysis.score_sums import NAMES, Ground, Patterns, Sums, row_scores
+from attnwidget.analysis.token_features import Facts
+from attnwidget.compute.measures import lengths
+from attnwidget.compute.resumable import finish, share_of, within
+from attnwidget.compute.visible_keys import Sight, seen_keys
+from attnwidget.compute.weight_rows import blocks, query_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from attnwidget.compute.indexing import Axis
+    from attnwidget.compute.resumable import Slices
+    from attnwidget.record.layer import Layer
+    from attnwidget.record.stream import Stream
+
+    Numbers = NDArray[np.float64]
+
+__all__ = [
+    "LEAST_ROWS",
+    "Label",
+    "LayerScores",
+    "StreamScores",
+    "labels",
+    "lift",
+    "score_slices",
+    "score_stream",
+]
+
+# How far a score must stand above even attention, as a share of the way from there to 1.
+SPECIFIC = 0.4
+
+NEAR = 0.6
+
+# With less than this left outside of the sink, what happens there says little about the head.
+LEFT = 0.05
+
+# A mean of fewer rows is an anecdote.
+LEAST_ROWS = 3
+
+# Narrow before wide: of scores that are equal, the one that says more.
+_KINDS = (
+    "previous",
+    "next",
+    "self",
+    "duplicate",
+    "induction",
+    "same_word",
+    "sentence",
+    "punctuation",
+    "delimiter",
+)
+
+_ON_SINK = ("first", "special", "sink")
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A head's label.
+
+    Attributes:
+        name: Name of the score it comes from.
+        text: The short word.
+        value: The score: with the sink set aside, or of all weight where the label speaks of the sink itself.
+    """
+
+    name: str
+    text: str
+    value: float
+
+
+def labels(scores: LayerScores) -> tuple[Label | None, ...]:
+    """Label the heads of a layer, ``None`` for those that fit no word.
+
+    The lift of a score is ``(score − even) / (1 − even) · n / (n + 1)``: how far it stands above even attention over
+    the visible keys, on the way to 1, weighed by the number n of rows it was read from (none below 3 rows). The label is
+
+    1. the score with the largest lift, if at least 0.4, among previous, next, self, duplicate, induction, same word,
+       sentence end, punctuation and delimiter, read with the sink set aside;
+    2. else "local", if its lift is at least 0.6 with the sink set aside;
+    3. else "first", "special" or "sink" by the largest lift of the share of all weight, if at least 0.4.
+
+    A head with less than 0.05 of its weight outside of the sink goes to 3 at once. Even attention has lift 0 in every
+    score, and so no label. Being broad is no label either: even attention is the broadest there is.
+    """
+    tables = {
+        "with": _by_name(scores.values, scores.expected, scores.rows),
+        "without": _by_name(scores.without, scores.expected_without, scores.rows_without),
+    }
+    return tuple(_label(head, scores, tables) for head in range(len(scores.values)))
+
+
+def lift(values: Numbers, expected: Numbers, rows: Numbers) -> Numbers:
+    """Return how far scores stand above even attention, ``[head, score]``, ``-inf`` where there is nothing to tell."""
+    room = 1 - expected
+    found = np.divide(values - expected, room, out=np.full_like(values, -np.inf), where=room > 1e-9)
+    read = (rows >= LEAST_ROWS) & np.isfinite(found)
+    return np.multiply(found, rows / (rows + 1), out=np.full_like(found, -np.inf), where=read)
+
+
+def _by_name(values: Numbers, expected: Numbers, rows: Numbers) -> Mapping[str, Numbers]:
+    found = lift(values, expected, rows)
+    return {name: found[:, place] for place, name in enumerate(SCORES)}
+
+
+def _label(
+    head: int, scores: LayerScores, tables: Mapping[str, Mapping[str, Numbers]]
+) -> Label | None:
+    places = {name: place for place, name in enumerate(SCORES)}
+    on_sink = scores.values[head, places["sink"]]
+    if not on_sink > 1 - LEFT:
+        for names, least in ((_KINDS, SPECIFIC), (("local",), NEAR)):
+            best = _best(head, names, tables["without"])
+            if tables["without"][best][head] >= least:
+                return _made(best, scores.without[head, places[best]])
+    best = _best(head, _ON_SINK, tables["with"])
+    if tables["with"][best][head] >= SPECIFIC:
+        return _made(best, scores.values[head, places[best]])
+    return None
+
+
+def _best(head: int, names: Sequence[str], lifts: Mapping[str, Numbers]) -> str:
+    return max(names, key=lambda name: lifts[name][head])  # the first of equal ones
+
+
+def _made(name: str, value: float) -> Label:
+    return Label(name, SCORES[name].label, float(value))
+
+
+# A row with less than this left outside of the sink has nothing there that could be shared out.
+FLOOR = 1e-6
+
+_NOBODY = "no query sees such a key in any layer."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerScores:
+    """The scores of one layer's heads; NaN where a score has no row to be read from.
+
+    Attributes:
+        layer: The model's number of the layer.
+        values: Scores, float64 ``[head, score]`` in the order of `kinds.SCORES`.
+        without: The same with the sink set aside: its weight left out, each row divided by what remains.
+        expected: What even attention over the visible keys would score, ``[head, score]``.
+        expected_without: The same with the sink set aside.
+        rows: From how many queries each score is the mean, ``[head, score]``.
+        rows_without: The same with the sink set aside.
+    """
+
+    layer: int
+    values: Numbers
+    without: Numbers
+    expected: Numbers
+    expected_without: Numbers
+    rows: Numbers
+    rows_without: Numbers
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class StreamScores:
+    """The scores of all heads of a stream.
+
+    Attributes:
+        stream: Its name.
+        layers: The scores of each layer, in order.
+        sink: Key positions that were set aside.
+        measure: What was scored: ``"weights"``, ``"value"`` or ``"norm"``.
+        absent: Scores that cannot be given here, with the reason.
+    """
+
+    stream: str
+    layers: tuple[LayerScores, ...]
+    sink: tuple[int, ...]
+    measure: str
+    absent: dict[str, str]
+
+    @property
+    def labels(self) -> tuple[tuple[Label | None, ...], ...]:
+        """The label of each head of each layer; see `labels.labels` for the rule."""
+        return tuple(labels(layer) for layer in self.layers)
+
+    def __repr__(self) -> str:
+        heads = sum(len(layer.values) for layer in self.layers)
+        given = len(SCORES) - len(self.absent)
+        return f"StreamScores({self.stream}: {heads} heads, {given} scores of {self.measure})"
+
+
+def score_stream(
+    stream: Stream,
+    sink: Sequence[int] | None = None,
+    measure: str = "weights",
+    *,
+    progress: Callable[[float], None] | None = None,
+) -> StreamScores:
+    """Score every head of a stream.
+
+    The queries are read block by block, every layer's weights once, so that memory is bounded by the block. Rows that
+    see fewer than two keys and queries that are padding are left out.
+
+    Args:
+        stream: The stream.
+        sink: Key positions of the sink; ``None`` for the first one and all special tokens.
+        measure: What to score; `Layer.measure` explains. For other measures than ``"weights"`` each row is divided by
+            its sum.
+        progress: Told the share of the weights that has been read, as it grows to 1.
+
+    Returns:
+        The scores; see `kinds.SCORES` for what they mean.
+
+    Raises:
+        ValueError: If a layer cannot give the measure.
+    """
+    work = score_slices(stream, sink, measure)
+    if progress is None:
+        return finish(work)
+    return finish(_told(work, progress))
+
+
+def _told(work: Slices[StreamScores], progress: Callable[[float], None]) -> Slices[StreamScores]:
+    while True:
+        try:
+            part = next(work)
+        except StopIteration as end:
+            progress(1.0)
+            found: StreamScores = end.value
+            return found
+        progress(part)
+        yield part
+
+
+def score_slices(
+    stream: Stream, sink: Sequence[int] | None = None, measure: str = "weights"
+) -> Slices[StreamScores]:
+    """Return `score_stream` as a computation in slices; arguments and errors are the same, the latter come first."""
+    facts = Facts.of(stream, sink)
+    return _score(stream, facts, [lengths(layer, measure) for layer in stream], measure)
+
+
+def _score(
+    stream: Stream, facts: Facts, scales: Sequence[Tensor | None], measure: str
+) -> Slices[StreamScores]:
+    sights = [Sight(layer, offset=facts.offset) for layer in stream]
+    gathered = [_Gathered(layer.num_heads) for layer in stream]
+    num_heads = max(layer.num_heads for layer in stream)
+    for queries in query_blocks(num_heads, facts.n_query, facts.n_key):
+        start, count = queries.indices[0], len(queries)
+        shared = _Shared(facts, queries, seen_keys(stream, queries))
+        for place, layer in enumerate(stream):
+            work = _add(gathered[place], layer, sights[place], scales[place], shared)
+            done = start + place * count / len(stream), start + (place + 1) * count / len(stream)
+            yield from share_of(
+                within(layer, work), done[0] / facts.n_query, done[1] / facts.n_query
+            )
+    layers = tuple(
+        sums.finish(layer.layer, facts) for layer, sums in zip(stream, gathered, strict=True)
+    )
+    absent = dict(facts.absent)
+    for place, name in enumerate(NAMES):
+        if name not in absent and all(np.isnan(layer.values[:, place]).all() for layer in layers):
+            absent[name] = _NOBODY
+    return StreamScores(stream.name, layers, facts.sink, measure, absent)
+
+
+def _add(
+    gathered: _Gathered, layer: Layer, sight: Sight, scale: Tensor | None, shared: _Shared
+) -> Slices[None]:
+    """Add a block of queries of one layer."""
+    patterns = shared.patterns(layer.device)
+    ground = shared.ground(layer.device, sight)
+    for some, rows, keys, weights in blocks(layer, shared.queries):
+        if scale is not None:
+            weights.mul_(scale[some, None, keys])
+            weights.div_(weights.sum(-1, keepdim=True).clamp(min=1e-30))
+        gathered.add(some, patterns.sums(weights, rows, keys), ground, rows)
+        yield some.stop / layer.num_heads
+
+
+class _Shared:
+    """What layers have in common for a block of queries: the patterns, and what there is to see."""
+
+    def __init__(self, facts: Facts, queries: Axis, keys: range) -> None:
+        self.queries, self._keys = queries, keys
+        self._facts = facts
+        self._patterns: dict[torch.device, Patterns] = {}
+        self._grounds: dict[tuple[object, ...], Ground] = {}
+
+    def patterns(self, device: torch.device) -> Patterns:
+        """Return the patterns on a device."""
+        if device not in self._patterns:
+            self._patterns[device] = Patterns(self._facts, self.queries, self._keys, device)
+        return self._patterns[device]
+
+    def ground(self, device: torch.device, sight: Sight) -> Ground:
+        """Return what layers that see the same see."""
+        key = (device, *sight.key)
+        if key not in self._grounds:
+            self._grounds[key] = Ground.of(
+                self.patterns(device), sight.of(self.queries, self._keys)
+            )
+        return self._grounds[key]
+
+
+class _Gathered:
+    """Running sums of one layer: scores over the rows they are read from, and how many rows those are."""
+
+    def __init__(self, num_heads: int) -> None:
+        shape = (2, num_heads, len(NAMES))
+        self._values = np.zeros(shape)
+        self._expected = np.zeros(shape)
+        self._rows = np.zeros(shape)
+        self._expected_rows = np.zeros(shape)
+
+    def add(self, heads: slice, sums: Sums, ground: Ground, rows: slice) -> None:
+        """Add the rows of a block."""
+        ground = ground.part(heads, rows)
+        total = sums.total.double()
+        over = torch.stack([torch.ones_like(total[0]), total[1].clamp(min=1e-30)])
+        values = row_scores(sums, over, ground.counts, ground.far)
+        enough = (total > FLOOR)[..., None].expand_as(values).clone()
+        # Shares of all the weight are defined even where there is none.
+        enough[0, :, :, : NAMES.index("local")] = True
+        valid = ground.valid & enough
+        self._values[:, heads] += _summed(values, valid)
+        self._rows[:, heads] += valid.sum(2).cpu().numpy()
+        self._expected[:, heads] += _summed(ground.expected, ground.valid)
+        self._expected_rows[:, heads] += ground.valid.sum(2).cpu().numpy()
+
+    def finish(self, layer: int, facts: Facts) -> LayerScores:
+        """Return the means."""
+        for place, name in enumerate(NAMES):
+            if name in facts.absent:
+                self._rows[:, :, place] = self._expected_rows[:, :, place] = 0
+        values = _mean(self._values, self._rows)
+        expected = _mean(self._expected, self._expected_rows)
+        return LayerScores(
+            layer, values[0], values[1], expected[0], expected[1], self._rows[0], self._rows[1]
+        )
+
+
+def _summed(values: Tensor, valid: Tensor) -> Numbers:
+    summed: Numbers = torch.where(valid, values, 0.0).sum(2).cpu().numpy()
+    return summed
+
+
+def _mean(sums: Numbers, rows: Numbers) -> Numbers:
+    return np.divide(sums, rows, out=np.full_like(sums, np.nan), where=rows > 0)

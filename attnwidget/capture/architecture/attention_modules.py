@@ -1,0 +1,178 @@
+"""Which modules to watch, and how to watch them without making them compute anything differently."""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
+from transformers import PreTrainedModel
+
+from attnwidget.capture.architecture.stream_names import is_attention
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from types import CodeType
+
+    Enter = Callable[[tuple[Any, ...], dict[str, Any]], None]
+    Leave = Callable[[Any], None]
+
+__all__ = ["attends", "blocks_around", "may_attend", "mentions", "watching", "why_not"]
+
+_MARKS = frozenset(
+    {
+        "softmax",
+        "Softmax",
+        "scaled_dot_product_attention",
+        "multi_head_attention_forward",
+        "flex_attention",
+    }
+)
+
+_ASKS = frozenset({"ALL_ATTENTION_FUNCTIONS", "get_interface"})
+
+
+def may_attend(model: nn.Module) -> dict[str, nn.Module]:
+    """Find every module in which attention may be computed, by its class's name or by what its code mentions."""
+    known: dict[type, bool] = {}
+    found = {}
+    for path, module in model.named_modules():
+        kind = type(module)
+        if kind not in known:
+            known[kind] = is_attention(kind) or mentions(kind, _MARKS)
+        if known[kind]:
+            found[path] = module
+    return found
+
+
+def blocks_around(model: nn.Module, paths: Iterable[str]) -> dict[str, nn.Module]:
+    """Find the blocks that attention stands in, up to two around each: there windows are cut."""
+    found: dict[str, nn.Module] = {}
+    for path in paths:
+        parts = path.split(".")
+        around = [".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1)]
+        blocks = [(parent, model.get_submodule(parent)) for parent in around]
+        blocks = [
+            (parent, module)
+            for parent, module in blocks
+            if not isinstance(module, (nn.ModuleList, nn.Sequential, nn.ModuleDict))
+        ]
+        found.update(blocks[:2])
+    return found
+
+
+@contextmanager
+def watching(
+    watched: Sequence[tuple[nn.Module, Enter | None, Leave | None]],
+) -> Iterator[None]:
+    """Call ``enter`` before and ``leave`` after each of the modules, also after one that raises: without its output then.
+
+    A hook on an ``nn.TransformerEncoderLayer``, or on anything inside, makes PyTorch leave the fast path, whose
+    numbers differ in the last bits. Those modules are watched through the hooks of all modules instead.
+    """
+    shy = {
+        id(part)
+        for module, _, _ in watched
+        for layer in module.modules()
+        if isinstance(layer, nn.TransformerEncoderLayer)
+        for part in layer.modules()
+    }
+    quiet: dict[int, list[tuple[Enter | None, Leave | None]]] = {}
+    with ExitStack() as stack:
+        for module, enter, leave in watched:
+            if id(module) in shy:
+                quiet.setdefault(id(module), []).append((enter, leave))
+                continue
+            if enter is not None:
+                hook = module.register_forward_pre_hook(_before(enter), with_kwargs=True)
+                stack.callback(hook.remove)
+            if leave is not None:
+                stack.callback(module.register_forward_hook(_after(leave), always_call=True).remove)
+        if quiet:
+            stack.callback(register_module_forward_pre_hook(_quiet_before(quiet)).remove)
+            stack.callback(
+                register_module_forward_hook(_quiet_after(quiet), always_call=True).remove
+            )
+        yield
+
+
+def _before(enter: Enter) -> Any:
+    def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        enter(args, kwargs)
+
+    return hook
+
+
+def _after(leave: Leave) -> Any:
+    def hook(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
+        leave(output)
+
+    return hook
+
+
+def _quiet_before(quiet: dict[int, list[tuple[Enter | None, Leave | None]]]) -> Any:
+    def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
+        for enter, _ in quiet.get(id(module), ()):
+            if enter is not None:
+                enter(args, {})
+
+    return hook
+
+
+def _quiet_after(quiet: dict[int, list[tuple[Enter | None, Leave | None]]]) -> Any:
+    def hook(module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
+        for _, leave in reversed(quiet.get(id(module), ())):
+            if leave is not None:
+                leave(output)
+
+    return hook
+
+
+def attends(kind: type) -> bool:
+    """Tell whether a class's own code takes a softmax, or asks for transformers' attention functions."""
+    return mentions(kind, _MARKS | _ASKS)
+
+
+def mentions(kind: type, names: frozenset[str]) -> bool:
+    """Tell whether a class's own code speaks of any of ``names``."""
+    for base in kind.__mro__:
+        if base in {nn.Module, PreTrainedModel}:
+            return False
+        if base.__module__.startswith("torch.nn.modules"):
+            attending = base in {nn.MultiheadAttention, nn.TransformerEncoderLayer}
+            return attending and not names.isdisjoint(_MARKS)
+        for member in vars(base).values():
+            code = getattr(getattr(member, "__wrapped__", member), "__code__", None)
+            if code is not None and _code_mentions(code, names):
+                return True
+    return False
+
+
+def _code_mentions(code: CodeType, names: frozenset[str]) -> bool:
+    return not names.isdisjoint(code.co_names) or any(
+        _code_mentions(inner, names) for inner in code.co_consts if hasattr(inner, "co_names")
+    )
+
+
+# By the name of the class; each reason continues a sentence that begins with the module.
+_REASONS = tuple(
+    (re.compile(pattern), reason)
+    for pattern, reason in (
+        (r"Linear(Self)?Attention(?!Projection)|Lightning|Delta|^Rwkv", "is linear attention, which has no weights"),
+        (r"Deformable", "takes its softmax over points that it samples between the pixels, not over keys"),
+        (r"^Yoso", "weighs values by how likely query and key fall into the same bucket, not by a softmax"),
+        (r"^Mra", "approximates its softmax in a CUDA kernel of its own, which shows no weights"),
+        (r"^EvollaSequenceAligner", "attends only when a protein, its structure or its alignment is given"),
+    )
+)  # fmt: skip
+
+
+def why_not(module: nn.Module) -> str | None:
+    """Say why a module that ran has no weights, if that is in its nature."""
+    name = type(module).__name__
+    return next((reason for pattern, reason in _REASONS if pattern.search(name)), None)

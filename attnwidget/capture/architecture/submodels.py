@@ -1,0 +1,174 @@
+"""What went into the models inside a model: the inputs that say what each position is."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
+
+    from attnwidget.capture.plan import Plan
+
+
+__all__ = ["Tower", "batch_size", "enclosing", "named"]
+
+_MAIN = (
+    "input_ids",
+    "inputs_embeds",
+    "pixel_values",
+    "pixel_values_videos",
+    "flattened_patches",
+    "past_values",
+    "input_features",
+    "input_values",
+    "decoder_input_ids",
+    "decoder_inputs_embeds",
+    "attention_mask",
+)
+
+_KEPT = ("input_ids", "decoder_input_ids", "token_type_ids", "attention_mask", "decoder_attention_mask",
+         "encoder_attention_mask")  # fmt: skip
+
+_SHAPES = ("pixel_values", "input_features", "input_values", "inputs_embeds")
+
+
+@dataclass(slots=True)
+class Tower:
+    """One model inside the model (the whole, its encoder, its vision tower) and the inputs of its passes."""
+
+    path: str
+    module: nn.Module
+    passes: list[dict[str, Any]] = field(default_factory=list)
+    _rows: list[tuple[int, dict[int, dict[str, Any]]]] = field(default_factory=list)
+    _names: frozenset[str] | None = None
+
+    def own(self, name: str, side: str) -> str:
+        """Name an input as this tower calls it: ``decoder_input_ids`` where one forward feeds both sides."""
+        both = "decoder_input_ids" in self._parameters()
+        return f"decoder_{name}" if both and side == "decoder" else name
+
+    def segments(self, side: str) -> Tensor | None:
+        """Join the token types over all passes, where this tower reads them: others hand on those of the encoder."""
+        name = self.own("token_type_ids", side)
+        return self.joined(name) if name in self._parameters() else None
+
+    def _parameters(self) -> frozenset[str]:
+        if self._names is None:
+            self._names = frozenset(inspect.signature(self.module.forward).parameters)
+        return self._names
+
+    def keep(self, inputs: dict[str, Any], rows: tuple[int, ...], number: int) -> None:
+        """Keep what identifies positions of ``rows`` in forward pass ``number``."""
+        shapes = {
+            name: tuple(inputs[name].shape)
+            for name in _SHAPES
+            if isinstance(inputs.get(name), torch.Tensor)
+        }
+        kept: dict[int, dict[str, Any]] = {row: dict(shapes) for row in rows}
+        if isinstance(inputs.get("grid_thw"), torch.Tensor):
+            for each in kept.values():
+                each["grid_thw"] = inputs["grid_thw"].detach().cpu()
+        flat = inputs.get("flattened_patches")
+        if isinstance(flat, torch.Tensor) and flat.ndim == 3:  # row and column come first
+            for row, each in kept.items():
+                each["flattened_patches"] = flat[min(row, len(flat) - 1), :, :2].detach().cpu()
+        for name in _KEPT:
+            tensor = inputs.get(name)
+            if isinstance(tensor, torch.Tensor) and tensor.ndim == 2:
+                for row in rows:
+                    kept[row][name] = tensor[min(row, len(tensor) - 1)].detach().clone()
+        self._rows.append((number, kept))
+        self.passes.append(kept[rows[0]])
+
+    def forget(self) -> None:
+        """Leave out all numbered passes so far."""
+        self._rows = [(number, kept) for number, kept in self._rows if number == 0]
+        self.passes = [next(iter(kept.values())) for _, kept in self._rows]
+
+    def settle(self, plan: Plan) -> None:
+        """Keep the passes, rows and positions that make up the record."""
+        self.passes = []
+        ids, types, mask = (
+            self.own(name, "decoder") for name in ("input_ids", "token_type_ids", "attention_mask")
+        )
+        for number, rows in self._rows:
+            first = next(iter(rows.values()))
+            if number not in plan.rows:
+                self.passes += [first] if number == 0 else []
+                continue
+            kept = rows.get(plan.rows[number], first)
+            if number not in plan.cut:
+                self.passes.append(kept)
+                continue
+            ends = {ids: plan.counts[number], types: plan.counts[number], mask: plan.total}
+            self.passes.append(
+                kept | {name: kept[name][:end] for name, end in ends.items() if name in kept}
+            )
+
+    def joined(self, name: str) -> Tensor | None:
+        """Join a kept input over all passes, on the CPU."""
+        parts = [kept[name] for kept in self.passes if name in kept]
+        return torch.cat(parts).cpu() if parts else None
+
+    def reads(self) -> frozenset[str]:
+        """Name what it was given that says what it is about: ids, pixels, sound."""
+        return frozenset(name for kept in self.passes for name in kept)
+
+    def last(self, name: str) -> Any:
+        """Return a kept input of the last pass that had it."""
+        return next((kept[name] for kept in reversed(self.passes) if name in kept), None)
+
+
+def named(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Give the arguments of a forward call their names."""
+    if not args:
+        return kwargs
+    if len(args) == 1 and isinstance(args[0], Mapping):  # as sentence encoders hand them on
+        return {**args[0], **kwargs}
+    try:
+        bound = inspect.signature(module.forward).bind_partial(*args, **kwargs).arguments
+    except TypeError:  # the call itself is about to complain
+        return dict(kwargs)
+    return {**bound, **kwargs}
+
+
+def batch_size(inputs: dict[str, Any], *, guess: bool = False) -> int | None:
+    """Number of rows in a forward call's inputs, or ``None`` when no input tells.
+
+    Args:
+        inputs: The inputs by their names.
+        guess: Whether inputs of unknown names say so too, by their first axis.
+    """
+    named = [inputs[name] for name in _MAIN if name in inputs]
+    for tensor in named:
+        if isinstance(tensor, torch.Tensor) and tensor.ndim > 1:
+            return int(tensor.shape[0])
+    # Code that is not in transformers has names of its own: token ids and images are known by their axes.
+    first = next((value for value in inputs.values() if isinstance(value, torch.Tensor)), None)
+    if (
+        first is not None
+        and not first.is_nested
+        and first.ndim == 2 + 2 * first.is_floating_point()
+    ):
+        return int(first.shape[0])
+    # Under another name: states or a spectrogram. With two axes it may be patches of several images, all in one row.
+    for tensor in inputs.values() if guess else ():
+        if isinstance(tensor, torch.Tensor) and tensor.ndim > 2 and tensor.is_floating_point():
+            return int(tensor.shape[0])
+    return None
+
+
+def enclosing(towers: dict[str, Tower], path: str) -> Iterator[Tower]:
+    """Yield the towers around a module, innermost first."""
+    parts = path.split(".") if path else []
+    for length in range(len(parts), -1, -1):
+        tower = towers.get(".".join(parts[:length]))
+        if tower is not None:
+            yield tower

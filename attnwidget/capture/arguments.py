@@ -1,0 +1,54 @@
+"""Tap 1: listen to every call that goes through transformers' ``AttentionInterface``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+__all__ = ["Arguments"]
+
+_NAMES = ("module", "query", "key", "value", "attention_mask")
+
+# A few models name the tensors differently in their private functions.
+_ALIASES = {"query_states": "query", "key_states": "key", "value_states": "value"}
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What one attention function was called with.
+
+    Attributes:
+        implementation: ``"eager"`` for the model's own function, else the registered name (``"sdpa"`` ...).
+        module: The attention module that calls.
+        query: ``[batch, head, query, head_dim]``.
+        key: ``[batch, key_value_head, key, head_dim]``.
+        value: ``[batch, key_value_head, key, value_dim]``.
+        attention_mask: Whatever the implementation wants: nothing, a tensor, a flex ``BlockMask``.
+        options: The other keyword arguments (``scaling``, ``softcap``, ``position_bias`` ...).
+        weights: ``[1, head, query, key]`` of the row recorded, where query and key cannot be told; those then have no
+            dimensions.
+        reason: Why they cannot, in a sentence.
+        folds_sinks: Whether the function counts attention sinks among the keys of its softmax, as all do but the own
+            functions of a few models, which scale their output afterwards.
+    """
+
+    implementation: str
+    module: nn.Module
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    attention_mask: Any
+    options: dict[str, Any]
+    weights: Tensor | None = None
+    reason: str | None = None
+    folds_sinks: bool = True
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether the call hides later keys by itself; if it does not say, its module does, as transformers reads it."""
+        flagged = self.options.get("is_causal")
+        return bool(getattr(self.module, "is_causal", True) if flagged is None else flagged)

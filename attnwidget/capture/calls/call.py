@@ -1,0 +1,211 @@
+"""What is kept of one attention call, read from the arguments as its implementation reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from attnwidget.capture.calls.mask_reader import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from attnwidget.capture.arguments import Arguments
+    from attnwidget.capture.calls.windows import Pieces
+    from attnwidget.capture.store import Store
+
+__all__ = [
+    "Call",
+    "Wanted",
+    "drops",
+    "emptied",
+    "read",
+    "row_of",
+    "unsupported",
+    "used_keys",
+    "view_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is kept of a call.
+
+    Attributes:
+        store: Where, or ``None`` if it is not wanted: then only the shapes of its vectors are.
+        rows: Which of its queries.
+    """
+
+    store: Store | None
+    rows: slice = field(default_factory=lambda: slice(None))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One attention call, one row of the batch, vectors copied.
+
+    What is not recorded is a call like the others, for what it says of its stream; its vectors have shapes alone (they
+    are on the device ``meta``).
+
+    Attributes:
+        query: ``[head, query, head_dim]``, those of the queries that are wanted.
+        key: ``[key_value_head, key, head_dim]``; in later calls only the keys that are new.
+        value: ``[key_value_head, key, value_dim]``, as ``key``.
+        view: Its mask.
+        num_queries: Number of its queries, wanted or not.
+        position_bias: ``[batch or 1, head or 1, query or 1, key]`` as passed, or ``None``.
+        forward_pass: Number of the model's forward pass it belongs to.
+        first_key: Index, counted over the whole recording, of the first key it looked at.
+        first_row: The first of its queries that are wanted; they follow each other.
+        recorded: ``[head, query, key]`` weights of the wanted queries, where query and key are not known; those then have
+            no dimensions.
+        reason: Why they are not.
+        pieces: The pieces of the input it attends within, put behind each other, if it does.
+        owns_bias: Whether ``position_bias`` was worked out here, so that nobody else writes into it.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    view: View
+    num_queries: int
+    scaling: float
+    softcap: float | None
+    sinks: Tensor | None
+    position_bias: Tensor | None
+    forward_pass: int = 0
+    first_key: int = 0
+    first_row: int = 0
+    recorded: Tensor | None = None
+    reason: str | None = None
+    pieces: Pieces | None = None
+    owns_bias: bool = False
+
+
+def read(arguments: Arguments, view: View, wanted: Wanted, new: slice) -> Call:
+    """Copy one row of a call, as its implementation reads the arguments.
+
+    Args:
+        arguments: The call.
+        view: Its mask, and the row of the batch.
+        wanted: What is kept of it.
+        new: Its keys that are new.
+    """
+    options, implementation = arguments.options, arguments.implementation
+    scaling = options.get("scaling")
+    sinks = options.get("s_aux", options.get("sinks"))
+    if implementation.endswith("eager"):
+        # The models' own functions read the sinks off the module.
+        sinks = getattr(arguments.module, "sinks", sinks)
+    if implementation == "sdpa" or not arguments.folds_sinks:
+        sinks = None  # it has no notion of them, or its weights have not
+    bias = options.get("position_bias")
+    if sinks is not None and sinks.shape == (*arguments.query.shape[:3], 1):
+        sinks, bias = _sinks_of_queries(sinks.detach(), bias)
+    softcap = options.get("softcap")
+    kept = {
+        "query": row_of(arguments.query, view.batch)[:, wanted.rows],
+        "key": row_of(arguments.key, view.batch)[:, new],
+        "value": row_of(arguments.value, view.batch)[:, new],
+    }
+    if arguments.weights is not None:
+        kept["recorded"] = arguments.weights[0][:, wanted.rows]
+    if sinks is not None:
+        kept["sinks"] = sinks.flatten()
+    store = wanted.store
+    found = store.keep(kept) if store is not None else {n: emptied(t) for n, t in kept.items()}
+    return Call(
+        query=found["query"],
+        key=found["key"],
+        value=found["value"],
+        view=view,
+        num_queries=view.num_queries,
+        first_row=wanted.rows.indices(view.num_queries)[0],
+        scaling=arguments.query.shape[-1] ** -0.5 if scaling is None else float(scaling),
+        softcap=None if softcap is None else float(softcap),
+        sinks=found.get("sinks"),
+        position_bias=bias if store is not None else None,
+        owns_bias=implementation == "functional",  # worked out here, no tensor of the model's
+        recorded=found.get("recorded"),
+        reason=arguments.reason,
+    )
+
+
+def emptied(tensor: Tensor) -> Tensor:
+    """Keep nothing of a tensor but its shape and dtype."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+
+
+def _sinks_of_queries(sinks: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Turn sinks ``[batch, head, query, 1]`` that differ from query to query into a bias and sinks that are all 0.
+
+    A softmax does not feel what is taken off all its scores; taken off the scores of one query, its sink is 0.
+    """
+    return sinks.new_zeros(sinks.shape[1]), -sinks if bias is None else bias - sinks
+
+
+def drops(arguments: Arguments) -> bool:
+    """Tell whether a call drops some of its weights at random."""
+    # Eager functions ask the module whether it trains, the others do as they are told.
+    training = arguments.module.training or not arguments.implementation.endswith("eager")
+    return bool(arguments.options.get("dropout")) and training
+
+
+def unsupported(arguments: Arguments) -> str | None:
+    """Say what about a call the record has no words for, if anything."""
+    query, options = arguments.query, arguments.options
+    if any(tensor.ndim != 4 for tensor in (query, arguments.key, arguments.value)):
+        return f"attends with vectors of shape {tuple(query.shape)} instead of [batch, head, position, dim]"
+    if query.shape[1] % arguments.key.shape[1]:
+        return f"has {query.shape[1]} query heads for {arguments.key.shape[1]} key heads"
+    scaling, sinks = options.get("scaling"), options.get("s_aux", options.get("sinks"))
+    if isinstance(scaling, torch.Tensor) and scaling.numel() > 1:
+        return "scales each head differently"
+    if (
+        sinks is not None
+        and sinks.numel() != query.shape[1]
+        and sinks.shape != (*query.shape[:3], 1)
+    ):
+        return f"has attention sinks of shape {tuple(sinks.shape)} for {query.shape[1]} heads"
+    if options.get("cache") is not None:
+        return "attends over a paged cache"
+    if (
+        "flash" in arguments.implementation
+        and options.get("cu_seq_lens_q", options.get("cu_seqlens_q")) is not None
+    ):
+        return "attends within packed sequences"
+    return None
+
+
+def view_of(arguments: Arguments, batch: int) -> View:
+    """Read the mask the way the implementation does."""
+    mask: Any = arguments.attention_mask
+    num_queries, num_keys = arguments.query.shape[2], arguments.key.shape[2]
+    implementation, options = arguments.implementation, arguments.options
+    causal, offset, window = False, 0, None
+    if "flash" in implementation:
+        # Lower-right alignment: the last query sees the last key.
+        causal, offset, window = (
+            arguments.is_causal,
+            num_keys - num_queries,
+            options.get("sliding_window"),
+        )
+    elif not implementation.endswith("eager") and implementation != "flex_attention":
+        # sdpa hides later keys by itself only without a mask, aligned to the upper left. Functions that users
+        # register follow its convention. Eager and flex see everything when there is no mask.
+        causal = mask is None and arguments.is_causal and num_queries > 1
+    return View(mask, num_queries, num_keys, batch, causal=causal, offset=offset, window=window)
+
+
+def used_keys(view: View) -> int:
+    """Number of keys in use: a static cache hands out its whole buffer, of which the tail was never written."""
+    if view.num_keys <= view.num_queries:
+        return view.num_keys
+    return max(view.num_queries, view.last_seen())
+
+
+def row_of(tensor: Tensor, batch: int) -> Tensor:
+    """Return one row of a batch; what has one row for all has it for each."""
+    return tensor[min(batch, len(tensor) - 1)].detach()

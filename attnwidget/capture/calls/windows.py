@@ -1,0 +1,299 @@
+"""Attention within pieces of an input (windows of an image, blocks of a text) as attention over the whole of it.
+
+A piece attends only to itself, so over all pieces put end to end the attention is a matrix of blocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import isqrt
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from attnwidget.record.positions import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor, nn
+
+    from attnwidget.capture.arguments import Arguments
+    from attnwidget.record.positions import Positions
+
+
+__all__ = ["Pieces", "alike", "cut", "join", "join_trouble", "lie", "ordered", "places", "wholes"]
+
+_LARGEST = 1 << 26  # entries of a matrix of blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """How many pieces one input was cut into, and their sizes.
+
+    Attributes:
+        count: Number of pieces.
+        queries: Queries in each.
+        keys: Keys in each.
+        placed: How many of the positions stand in the order of the whole, first of all; 0 if their place is not known.
+        extra: What the others are called: positions that made an image larger, say, or tokens that everybody sees.
+    """
+
+    count: int
+    queries: int
+    keys: int
+    placed: int = 0
+    extra: str = "edge"
+
+    def positions(self, size: int) -> Positions:
+        """Name ``size`` positions of each piece: piece by piece, since where they lie in the whole is not known."""
+        return tuple(
+            Position(label=f"w{piece} {index}", kind="latent")
+            for piece in range(self.count)
+            for index in range(size)
+        )
+
+
+def alike(arguments: Arguments) -> Arguments:
+    """Give queries, keys and values as many rows as the longest of them: one row may be meant for all the others'."""
+    vectors = (arguments.query, arguments.key, arguments.value)
+    rows = max(map(len, vectors))
+    if all(len(tensor) == rows for tensor in vectors):
+        return arguments
+    query, key, value = (tensor.expand(rows, -1, -1, -1) for tensor in vectors)
+    return replace(arguments, query=query, key=key, value=value)
+
+
+def cut(arguments: Arguments, start: int, count: int) -> Arguments:
+    """Keep ``count`` rows of a call's batch."""
+    rows = len(arguments.query)
+
+    def part(tensor: Any) -> Any:
+        whole = isinstance(tensor, torch.Tensor) and tensor.ndim == 4 and len(tensor) == rows
+        return tensor[start : start + count] if whole else tensor
+
+    bias = arguments.options.get("position_bias")
+    options = (
+        arguments.options if bias is None else {**arguments.options, "position_bias": part(bias)}
+    )
+    return replace(
+        arguments,
+        query=part(arguments.query),
+        key=part(arguments.key),
+        value=part(arguments.value),
+        attention_mask=part(arguments.attention_mask),
+        options=options,
+    )
+
+
+def join_trouble(arguments: Arguments) -> str | None:
+    """Say why a call whose batch is the pieces of one input cannot be made into one, if so."""
+    count, _, queries, _ = arguments.query.shape
+    keys = arguments.key.shape[2]
+    where = f"attends within {count} pieces of its input"
+    mask, bias = arguments.attention_mask, arguments.options.get("position_bias")
+    if mask is not None and (not isinstance(mask, torch.Tensor) or mask.ndim != 4):
+        return f"{where} with a mask that is no tensor of four axes"
+    heads = max([1, *(tensor.shape[1] for tensor in (mask, bias) if tensor is not None)])
+    heads = heads if arguments.weights is None else arguments.weights.shape[1]
+    if heads * count**2 * queries * keys > _LARGEST:
+        return f"{where}, too many to be laid out in one matrix ({count * queries} positions)"
+    return None
+
+
+def join(arguments: Arguments) -> tuple[Arguments, Pieces]:
+    """Make one call of a call whose batch is the pieces of one input.
+
+    Args:
+        arguments: The call, ``[piece, head, position, dim]``; its weights, if any, ``[piece, head, query, key]``.
+
+    Returns:
+        The call with a batch of one and all pieces behind each other, and what the pieces are.
+    """
+    count, _, queries, _ = arguments.query.shape
+    pieces = Pieces(count, queries, arguments.key.shape[2])
+    options = dict(arguments.options)
+    bias = options.get("position_bias")
+    if bias is not None:
+        options["position_bias"] = _blocks(bias, pieces, 0.0)
+    weights = arguments.weights
+    joined = replace(
+        arguments,
+        query=_behind(arguments.query),
+        key=_behind(arguments.key),
+        value=_behind(arguments.value),
+        attention_mask=_mask(arguments, pieces),
+        options=options,
+        weights=None if weights is None else _blocks(weights, pieces, 0.0),
+    )
+    return joined, pieces
+
+
+def ordered(
+    arguments: Arguments, pieces: Pieces, order: Tensor, placed: int
+) -> tuple[Arguments, Pieces]:
+    """Bring the positions of a joined call into another order, queries and keys alike.
+
+    Args:
+        arguments: The joined call.
+        pieces: What the pieces are.
+        order: Index of the position to come first, second …
+        placed: How many of them are positions of the whole.
+    """
+
+    def moved(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor[:, :, order][..., order]
+
+    options = dict(arguments.options)
+    if options.get("position_bias") is not None:
+        options["position_bias"] = moved(options["position_bias"])
+    again = replace(
+        arguments,
+        query=arguments.query[:, :, order],
+        key=arguments.key[:, :, order],
+        value=arguments.value[:, :, order],
+        attention_mask=moved(arguments.attention_mask),
+        options=options,
+        weights=moved(arguments.weights),
+    )
+    return again, replace(pieces, placed=placed)
+
+
+def _mask(arguments: Arguments, pieces: Pieces) -> Tensor:
+    mask = arguments.attention_mask
+    if mask is None:
+        shape = (1, 1, pieces.queries, pieces.keys)
+        mask = torch.ones(shape, dtype=torch.bool, device=arguments.query.device)
+        fused = not arguments.implementation.endswith("eager")
+        if fused and arguments.is_causal and pieces.queries > 1:
+            last = pieces.keys - pieces.queries if "flash" in arguments.implementation else 0
+            mask = mask.tril(last)
+    outside = False if mask.dtype == torch.bool else -torch.inf
+    return _blocks(mask, pieces, outside)
+
+
+def _behind(tensor: Tensor) -> Tensor:
+    """``[piece, head, position, dim]`` to ``[1, head, all positions, dim]``."""
+    return tensor.transpose(0, 1).flatten(1, 2)[None]
+
+
+def _blocks(tensor: Tensor, pieces: Pieces, outside: float) -> Tensor:
+    """``[piece or 1, head or 1, query or 1, key or 1]`` to ``[1, head or 1, all queries, all keys]``."""
+    count, queries, keys = pieces.count, pieces.queries, pieces.keys
+    tensor = tensor.detach().expand(count, -1, queries, keys)
+    heads = tensor.shape[1]
+    whole = tensor.new_full((heads, count, queries, count, keys), outside)
+    every = torch.arange(count, device=tensor.device)
+    whole[:, every, :, every] = tensor
+    return whole.view(1, heads, count * queries, count * keys)
+
+
+_APART = 1e-5  # relative to the largest number: a norm may round differently over other shapes
+
+
+def lie(
+    pieces: Tensor, around: Iterable[tuple[nn.Module, Tensor]], row: int
+) -> tuple[Tensor, int] | None:
+    """Find out where windows lie in what one of the blocks around them was given.
+
+    Args:
+        pieces: The windows of one row of the batch, ``[piece, ..., dim]``.
+        around: The blocks, and what each of them was given.
+        row: Row of the batch.
+
+    Returns:
+        The order of `places`, and how many of the positions are those of the whole; ``None`` if it cannot be told.
+    """
+    with torch.no_grad():
+        for block, given in around:
+            for whole in wholes(block, given, row):
+                order = places(pieces, whole)
+                if order is not None:
+                    return order, len(whole)
+    return None
+
+
+def wholes(block: nn.Module, given: Tensor, row: int) -> Iterable[Tensor]:
+    """Yield what windows may have been cut from, ``[position, dim]``: a block's input, and that through its norms."""
+    if given.ndim < 3 or row >= len(given):
+        return
+    whole = given[row].detach().flatten(0, -2)
+    yield whole
+    for child in block.children():
+        weight = getattr(child, "weight", None)
+        fits = weight is not None and weight.shape == whole.shape[-1:]
+        if fits and "norm" in type(child).__name__.lower():
+            yield child.forward(whole)
+
+
+def places(pieces: Tensor, whole: Tensor) -> Tensor | None:
+    """Find the rows of ``pieces`` among those of ``whole``.
+
+    Args:
+        pieces: ``[piece, ..., dim]``.
+        whole: ``[position, dim]``.
+
+    Returns:
+        An order of the rows of ``pieces`` in which they are those of ``whole``, one after the other; rows that are none
+        of them, as at the edge of an image that had to be made larger, come last. ``None`` if some position is missing,
+        or if rows are alike and no usual way of cutting windows explains them.
+    """
+    rows = pieces.detach().flatten(0, -2).double()
+    whole = whole.double()
+    if rows.shape[-1] != whole.shape[-1] or len(rows) < len(whole):
+        return None
+    # One number for each row, by which to sort and search; the rows found are then compared in full.
+    generator = torch.Generator().manual_seed(0)
+    direction = torch.randn(whole.shape[-1], generator=generator, dtype=torch.float64)
+    direction = direction.to(whole.device)
+    sorted_rows, order = (rows @ direction).sort()
+    wanted = whole @ direction
+    after = torch.searchsorted(sorted_rows, wanted).clamp(max=len(rows) - 1)
+    before = (after - 1).clamp(min=0)
+    nearer = (sorted_rows[before] - wanted).abs() < (sorted_rows[after] - wanted).abs()
+    found = order[torch.where(nearer, before, after)]
+    apart = (rows[found] - whole).abs().amax()
+    if not bool(apart <= _APART * (1 + whole.abs().amax())):
+        return None
+    if int(torch.bincount(found).amax()) > 1:
+        # Patches of one colour are alike before anything has mixed them: then the way of cutting has to tell.
+        cut = _cut(rows, whole, len(pieces))
+        if cut is None:
+            return None
+        found = cut
+    left = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
+    left[found] = False
+    return torch.cat([found, left.nonzero()[:, 0]])
+
+
+def _cut(rows: Tensor, whole: Tensor, count: int) -> Tensor | None:
+    """Try square windows, shifted by half of their size or not, over every shape the whole may have.
+
+    Args:
+        rows: Rows of all windows, ``[row, dim]``.
+        whole: Rows of the whole, ``[position, dim]``.
+        count: Number of windows.
+
+    Returns:
+        For each position of the whole the row that is it, or ``None``.
+    """
+    side = isqrt(len(rows) // count)
+    if side * side * count != len(rows):
+        return None
+    limit = _APART * (1 + whole.abs().amax())
+    for height in range(1, len(whole) + 1):
+        width, rest = divmod(len(whole), height)
+        down, across = -(-height // side), -(-width // side)
+        if rest or down * across != count:
+            continue
+        places = torch.full((down * side, across * side), -1, device=rows.device)
+        places[:height, :width] = torch.arange(len(whole), device=rows.device).view(height, width)
+        for shift in (0, side // 2):
+            moved = places.roll((-shift, -shift), (0, 1)).view(down, side, across, side)
+            order = moved.transpose(1, 2).flatten()
+            real = order >= 0
+            if bool(((rows[real] - whole[order[real]]).abs() <= limit).all()):
+                found = torch.empty(len(whole), dtype=torch.long, device=rows.device)
+                found[order[real]] = real.nonzero()[:, 0]
+                return found
+    return None

@@ -1,0 +1,25 @@
+"""What went into the models inside a model: the inputs that say what each position is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Hints"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What the caller knows about the tokens beyond their ids.
+
+    Attributes:
+        text: The source text.
+        segments: 0 or 1 per token for the first or second text of a pair.
+        roles: Chat role per token.
+        pictures: The pictures themselves, of Pillow's, in the order of the inputs.
+    """
+
+    text: str | None = None
+    segments: tuple[int | None, ...] | None = None
+    roles: tuple[str | None, ...] | None = None
+    pictures: tuple[Any, ...] = ()

@@ -1,0 +1,144 @@
+"""Pictures, sounds and chats about them, made into what the model takes by the model's own processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from attnwidget.capture.hints import Hints
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["is_raw", "processed"]
+
+_MATERIAL = {"images", "audio", "videos"}
+
+
+def _is_picture(value: Any) -> bool:
+    """Tell a picture of Pillow's, which is no dependency, from anything else."""
+    return callable(getattr(value, "getbands", None)) and callable(getattr(value, "convert", None))
+
+
+def _pictures_in(value: Any) -> list[Any]:
+    """Return the pictures in nested lists and mappings, in order."""
+    if _is_picture(value):
+        return [value]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [picture for item in value for picture in _pictures_in(item)]
+    return []
+
+
+def _is_chat_about(inputs: Any) -> bool:
+    """Tell a chat some of whose messages have parts that are not text."""
+    return isinstance(inputs, (list, tuple)) and any(
+        isinstance(part, Mapping) and part.get("type", "text") != "text"
+        for message in inputs
+        if isinstance(message, Mapping) and isinstance(message.get("content"), list)
+        for part in message["content"]
+    )
+
+
+def _is_sound(inputs: Any) -> bool:
+    return isinstance(inputs, Mapping) and inputs.keys() >= {"array", "sampling_rate"}
+
+
+def is_raw(inputs: Any) -> bool:
+    """Tell whether ``inputs`` is a picture, several, a sound, or text and pictures together."""
+    if _is_sound(inputs) or _is_chat_about(inputs) or _is_picture(inputs):
+        return True
+    if isinstance(inputs, Mapping):
+        return bool(inputs.keys() & _MATERIAL)
+    return (
+        isinstance(inputs, (list, tuple))
+        and len(inputs) > 0
+        and all(_is_picture(item) for item in inputs)
+    )
+
+
+def processed(
+    model: nn.Module, inputs: Any, processor: Any
+) -> tuple[Mapping[str, Any], Any, Hints]:
+    """Let the processor make a model's inputs.
+
+    Args:
+        model: The model.
+        inputs: What `is_raw` accepts.
+        processor: The processor the caller gave, or ``None`` to find it by the name the model was loaded from.
+
+    Returns:
+        The model's inputs, the processor, and the original pictures with what else is known.
+
+    Raises:
+        ValueError: If there is no processor.
+    """
+    processor = processor if processor is not None else _found(model)
+    pictures = tuple(_pictures_in(inputs))
+    if _is_chat_about(inputs):
+        encoding = _chat(processor, inputs)
+        roles = _roles(processor, inputs, encoding)
+        return encoding, processor, Hints(roles=roles, pictures=pictures)
+    if _is_sound(inputs):
+        rate = inputs["sampling_rate"]
+        encoding = processor(inputs["array"], sampling_rate=rate, return_tensors="pt")
+    elif isinstance(inputs, Mapping):
+        encoding = processor(**inputs, return_tensors="pt")
+    else:
+        images = inputs if _is_picture(inputs) else list(inputs)
+        encoding = processor(images=images, return_tensors="pt")
+    text = inputs.get("text") if isinstance(inputs, Mapping) else None
+    return (
+        encoding,
+        processor,
+        Hints(text=text if isinstance(text, str) else None, pictures=pictures),
+    )
+
+
+def _found(model: nn.Module) -> Any:
+    from transformers import AutoProcessor  # noqa: PLC0415  (slow to import, seldom needed)
+
+    name = getattr(model, "name_or_path", "") or ""
+    fix = f"pass it: capture(model, inputs, AutoProcessor.from_pretrained({name or '...'!r}))"
+    if not name:
+        msg = (
+            "pictures and sounds need the model's processor; none was given, and "
+            f"{type(model).__name__} does not know the name it was loaded from; {fix}."
+        )
+        raise ValueError(msg)
+    try:
+        return AutoProcessor.from_pretrained(name)  # type: ignore[no-untyped-call]
+    except Exception as error:
+        msg = f"no processor given and none found for {name!r} ({type(error).__name__}: {error}); {fix}."
+        raise ValueError(msg) from error
+
+
+def _chat(processor: Any, messages: Any) -> Mapping[str, Any]:
+    if not hasattr(processor, "apply_chat_template"):
+        msg = (
+            f"a chat with pictures needs the model's processor, got {type(processor).__name__}; "
+            "pass AutoProcessor.from_pretrained(...)."
+        )
+        raise ValueError(msg)
+    encoding: Mapping[str, Any] = processor.apply_chat_template(
+        list(messages), tokenize=True, return_dict=True, return_tensors="pt"
+    )
+    return encoding
+
+
+def _roles(
+    processor: Any, messages: Any, encoding: Mapping[str, Any]
+) -> tuple[str | None, ...] | None:
+    """Find out which tokens each message became, by encoding the chat message by message."""
+    ids = encoding["input_ids"][0].tolist()
+    roles: list[str | None] = []
+    for count, message in enumerate(messages, start=1):
+        try:
+            part = _chat(processor, messages[:count])["input_ids"][0].tolist()
+        except Exception:  # noqa: BLE001  some templates refuse a chat that ends here
+            return None
+        if part != ids[: len(part)]:
+            return None
+        roles += [str(message["role"])] * (len(part) - len(roles))
+    return tuple(roles + [None] * (len(ids) - len(roles)))

@@ -1,0 +1,134 @@
+"""What went into the models inside a model: the inputs that say what each position is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from attnwidget.capture.positions.grids import frames, patches
+from attnwidget.capture.positions.labels import index_positions, token_positions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
+    from attnwidget.capture.architecture.submodels import (
+        Tower,
+    )
+    from attnwidget.capture.hints import Hints
+    from attnwidget.record.positions import Positions
+
+
+__all__ = ["Axis", "describe_axis", "real_positions", "sequence_length"]
+
+# The kind of position that each stands for, and which come first among the media.
+_STAND_INS = (("image", "patch", 0), ("video", "patch", 1), ("audio", "frame", None))
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Positions of one axis before padding is dropped.
+
+    Attributes:
+        positions: All of them.
+        real: Boolean ``[position]``, false for padding.
+    """
+
+    positions: Positions
+    real: Tensor
+
+
+def describe_axis(
+    towers: list[Tower],
+    counts: tuple[int, int],
+    tokenizer: Any,
+    hints: Hints,
+    *,
+    side: str,
+) -> Axis:
+    """Find out what the positions of an axis are.
+
+    Args:
+        towers: The towers around the attention module, innermost first.
+        counts: Number of queries and of keys; more keys than queries came out of a cache.
+        tokenizer: Labels tokens, or ``None``.
+        hints: What the caller knows.
+        side: Stream the axis belongs to; a decoder reads ``decoder_input_ids`` off the whole model.
+
+    Returns:
+        The positions and which of them are real. Positions nothing is known about are labelled by index.
+    """
+    num_queries, count = counts
+    positions: Positions | None = None
+    for tower in towers:
+        ids = tower.joined(tower.own("input_ids", side))
+        learned = _learned_prompt(tower)
+        if ids is not None and {len(ids), len(ids) + learned} & {count, num_queries}:
+            positions = _tokens(ids, tower.segments(side), tokenizer, hints)
+            positions = stand_ins(ids, positions, getattr(tower.module, "config", None))
+        else:
+            positions = patches(tower, count) or frames(tower, count)
+        if positions is not None:
+            break
+    positions = positions if positions is not None else index_positions(count)
+    if len(positions) < count:
+        positions = index_positions(count - len(positions)) + positions
+    return Axis(positions, real_positions(towers, "attention_mask", count, side=side))
+
+
+def sequence_length(towers: Iterable[Tower], side: str) -> int | None:
+    """Return how many positions the innermost tower that says so was given."""
+    for tower in towers:
+        ids = tower.last(tower.own("input_ids", side))
+        if ids is not None:
+            return len(ids)
+        embeds = tower.last(tower.own("inputs_embeds", side))
+        if embeds is not None:
+            return int(embeds[1])
+    return None
+
+
+def _learned_prompt(tower: Tower) -> int:
+    """Return how many learned vectors an adapter (prompt tuning) puts before the tokens."""
+    config = getattr(tower.module, "active_peft_config", None)
+    if not getattr(config, "is_prompt_learning", False):
+        return 0
+    return int(getattr(config, "num_virtual_tokens", 0) or 0)
+
+
+def real_positions(towers: list[Tower], name: str, count: int, *, side: str) -> Tensor:
+    """Read which of ``count`` positions are no padding off the attention mask called ``name``."""
+    for tower in towers:
+        mask = tower.last(tower.own(name, side))
+        if mask is not None and len(mask) == count:
+            real: Tensor = mask.bool().cpu()
+            return real
+    return torch.ones(count, dtype=torch.bool)
+
+
+def _tokens(ids: Tensor, types: Tensor | None, tokenizer: Any, hints: Hints) -> Positions:
+    segments = (
+        hints.segments if hints.segments is not None and len(hints.segments) == len(ids) else None
+    )
+    if types is not None and len(types) == len(ids) and len(set(types.tolist())) > 1:
+        segments = tuple(types.tolist())
+    roles = hints.roles if hints.roles is not None and len(hints.roles) == len(ids) else None
+    return token_positions(ids.tolist(), tokenizer, segments=segments, roles=roles)
+
+
+def stand_ins(ids: Tensor, positions: Positions, config: Any) -> Positions:
+    """Mark the tokens in whose place the model puts patches of an image or frames of a sound."""
+    kinds = {
+        getattr(config, f"{name}_token_{suffix}", None): (kind, first)
+        for name, kind, first in _STAND_INS
+        for suffix in ("index", "id")
+    }
+    return tuple(
+        replace(position, kind=kinds[token][0], medium=kinds[token][1])
+        if token in kinds
+        else position
+        for token, position in zip(ids.tolist(), positions, strict=True)
+    )

@@ -1,0 +1,277 @@
+"""Token ids, image patches and audio frames turned into positions a person can read."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+import unicodedata
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from attnwidget.record.positions import BYTE_ALPHABET, Position, visible_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from attnwidget.record.positions import Positions
+
+__all__ = [
+    "frame_positions",
+    "index_positions",
+    "patch_positions",
+    "place_patch",
+    "special_ids",
+    "token_labels",
+    "token_positions",
+]
+
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One token as bytes of text: what it adds, before any character is completed."""
+
+    data: bytes
+    continues: bool | None = None  # None: to be told from the text around it
+
+
+@dataclass(frozen=True, slots=True)
+class _Spelling:
+    """How a tokenizer writes text in its vocabulary."""
+
+    byte_level: bool = False
+    metaspace: bool = False
+    byte_fallback: bool = False
+    continuation: str = ""  # WordPiece's "##"
+    word_end: str = ""  # CLIP's "</w>"
+    words: bool = False  # every token is a whole word
+
+
+def token_positions(
+    ids: Sequence[int],
+    tokenizer: Any = None,
+    *,
+    segments: Sequence[int | None] | None = None,
+    roles: Sequence[str | None] | None = None,
+) -> Positions:
+    """Label token ids.
+
+    Args:
+        ids: Token ids, ``[position]``.
+        tokenizer: The Hugging Face tokenizer they come from. Without one the ids themselves are the labels.
+        segments: 0 or 1 per position for the first or second text of a pair.
+        roles: Chat role per position.
+
+    Returns:
+        One position per id. Byte-level, WordPiece and SentencePiece spellings are decoded; a character whose bytes
+        are split over several tokens is given to the token that completes it, the others show their bytes.
+
+    Example:
+        >>> [position.label for position in token_positions(tokenizer("The cat")["input_ids"], tokenizer)]
+        ['<bos>', 'the', 'cat']
+    """
+    if tokenizer is None:
+        positions = [Position(label=str(token)) for token in ids]
+    else:
+        positions = _decoded([int(token) for token in ids], tokenizer)
+    if segments is not None:
+        positions = [replace(p, segment=s) for p, s in zip(positions, segments, strict=True)]
+    if roles is not None:
+        positions = [replace(p, role=r) for p, r in zip(positions, roles, strict=True)]
+    return tuple(positions)
+
+
+def token_labels(ids: Sequence[int], tokenizer: Any = None) -> list[str]:
+    """Label token ids that do not stand behind each other: each as if it were alone."""
+    if tokenizer is None:
+        return [str(token) for token in ids]
+    tokens = [str(token) for token in tokenizer.convert_ids_to_tokens(list(ids))]
+    special = special_ids(tokenizer)
+    spelling = _spelling(tokenizer, tokens)
+    labels = []
+    for token_id, token in zip(ids, tokens, strict=True):
+        if token_id in special:
+            labels.append(visible_text(token))
+            continue
+        characters = codecs.getincrementaldecoder("utf-8")()
+        _, label = _complete(_piece(token, spelling).data, characters)
+        labels.append(visible_text(label.removesuffix(" ") if spelling.word_end else label))
+    return labels
+
+
+def index_positions(count: int) -> Positions:
+    """Label positions nothing is known about (embeddings, learned queries) by their index."""
+    return tuple(Position(label=str(index), kind="latent") for index in range(count))
+
+
+def patch_positions(
+    rows: int, columns: int, leading: Iterable[str] = (), *, images: int = 1
+) -> Positions:
+    """Label image patches ``r0 c0`` in reading order, after the special positions named in ``leading``.
+
+    Args:
+        rows: Rows of patches of an image.
+        columns: Columns of patches.
+        leading: Names of the special positions.
+        images: How many images of that size there are one after the other.
+    """
+    special = [Position(label=name, kind="special") for name in leading]
+    return tuple(
+        special
+        + [
+            place_patch(image if images > 1 else None, row, column, (rows, columns))
+            for image in range(images)
+            for row in range(rows)
+            for column in range(columns)
+        ]
+    )
+
+
+def place_patch(image: int | None, row: int, column: int, grid: tuple[int, int]) -> Position:
+    """Label one patch, of the image (or frame of a video) that is counted ``image`` among those of its input."""
+    if row < 0:
+        return Position(label="[PAD]", kind="special")
+    label = f"r{row} c{column}"
+    return Position(label=label, kind="patch", row=row, column=column, grid=grid, medium=image)
+
+
+def frame_positions(count: int, seconds: float | None) -> Positions:
+    """Label audio frames by their start, ``seconds`` apart, or by their index when that is not known."""
+    if seconds is None:
+        return tuple(Position(label=str(index), kind="frame") for index in range(count))
+    starts = [round(index * seconds, 6) for index in range(count)]
+    return tuple(Position(label=f"{start:.2f} s", kind="frame", time=start) for start in starts)
+
+
+def _decoded(ids: list[int], tokenizer: Any) -> list[Position]:
+    tokens = [str(token) for token in tokenizer.convert_ids_to_tokens(ids)]
+    special = special_ids(tokenizer)
+    spelling = _spelling(tokenizer, tokens)
+    characters = codecs.getincrementaldecoder("utf-8")()
+    positions: list[Position] = []
+    before = ""  # the text so far that a following piece may continue; empty after a special token
+    for token_id, token in zip(ids, tokens, strict=True):
+        if token_id in special:
+            characters.reset()
+            positions.append(Position(label=visible_text(token), kind="special", text=token))
+            before = ""
+            continue
+        piece = _piece(token, spelling)
+        amid = bool(characters.getstate()[0])  # in the middle of a character
+        text, label = _complete(piece.data, characters)
+        if spelling.word_end:
+            label = label.removesuffix(" ")
+        continues = piece.continues
+        if continues is None:
+            continues = amid or _continues(before, text or label)
+        positions.append(Position(label=visible_text(label), text=text, continues=continues))
+        before = text or before
+    return positions
+
+
+def special_ids(tokenizer: Any) -> set[int]:
+    """Return the ids that stand for no text."""
+    special = {int(token) for token in getattr(tokenizer, "all_special_ids", ())}
+    added = getattr(tokenizer, "added_tokens_decoder", None) or {}
+    return special | {
+        int(token) for token, entry in added.items() if getattr(entry, "special", False)
+    }
+
+
+def _spelling(tokenizer: Any, tokens: list[str]) -> _Spelling:
+    decoder = getattr(getattr(tokenizer, "backend_tokenizer", None), "decoder", None)
+    if decoder is not None:
+        return _spelling_of(json.loads(decoder.__getstate__()))
+    if hasattr(tokenizer, "byte_decoder") or any("Ġ" in token or "Ċ" in token for token in tokens):
+        return _Spelling(byte_level=True)
+    if any("▁" in token for token in tokens):
+        return _Spelling(metaspace=True, byte_fallback=True)
+    if any(token.startswith("##") for token in tokens):
+        return _Spelling(continuation="##")
+    if any(token.endswith("</w>") for token in tokens):
+        return _Spelling(word_end="</w>")
+    return _Spelling(words=True)
+
+
+def _spelling_of(decoder: dict[str, Any]) -> _Spelling:
+    """Read the spelling off a ``tokenizers`` decoder, which is the authority on how its pieces join."""
+    spelling = _Spelling()
+    for step in decoder.get("decoders", [decoder]):
+        match step.get("type"):
+            case "ByteLevel":
+                spelling = replace(spelling, byte_level=True)
+            case "Metaspace":
+                spelling = replace(spelling, metaspace=True)
+            case "ByteFallback":
+                spelling = replace(spelling, byte_fallback=True)
+            case "WordPiece":
+                spelling = replace(spelling, continuation=step.get("prefix", "##"))
+            case "BPEDecoder":
+                spelling = replace(spelling, word_end=step.get("suffix", "</w>"))
+            case "Replace" if step.get("content") == " ":
+                pattern = step.get("pattern", {}).get("String", "")
+                if pattern == "▁":
+                    spelling = replace(spelling, metaspace=True)
+                elif pattern:
+                    spelling = replace(spelling, word_end=pattern)
+    return spelling
+
+
+def _piece(token: str, spelling: _Spelling) -> _Piece:
+    if spelling.words:
+        return _Piece(token.encode(), continues=False)
+    if spelling.byte_fallback and (match := _BYTE_TOKEN.fullmatch(token)):
+        return _Piece(bytes([int(match[1], 16)]))
+    if spelling.continuation:
+        if token.startswith(spelling.continuation) and token != spelling.continuation:
+            return _Piece(token.removeprefix(spelling.continuation).encode(), continues=True)
+        return _Piece(token.encode(), continues=False)
+    if spelling.word_end:
+        ends = token.endswith(spelling.word_end)
+        token = token.removesuffix(spelling.word_end)
+        return _Piece(
+            (_bytes(token) if spelling.byte_level else token.encode()) + (b" " if ends else b"")
+        )
+    if spelling.byte_level:
+        return _Piece(_bytes(token))
+    if spelling.metaspace:
+        return _Piece(token.replace("▁", " ").encode())
+    return _Piece(token.encode())
+
+
+def _bytes(token: str) -> bytes:
+    if set(token) <= BYTE_ALPHABET.keys():
+        return bytes(BYTE_ALPHABET[character] for character in token)
+    return token.encode()  # an added token, spelled in plain text
+
+
+def _complete(data: bytes, characters: codecs.IncrementalDecoder) -> tuple[str, str]:
+    """Decode a piece in the light of the bytes before it.
+
+    Returns:
+        The characters this piece completes, and the same followed by any bytes left waiting, as ``⟨e2 80⟩``.
+    """
+    try:
+        text = characters.decode(data)
+    except UnicodeDecodeError:
+        characters.reset()
+        try:  # the bytes waiting were broken, this piece may be sound on its own
+            text = characters.decode(data)
+        except UnicodeDecodeError:
+            characters.reset()
+            return "", _hex(data)
+    waiting = characters.getstate()[0]
+    return text, text + (_hex(waiting[-len(data) :]) if waiting and data else "")
+
+
+def _hex(data: bytes) -> str:
+    return f"⟨{data.hex(' ')}⟩"
+
+
+def _continues(before: str, text: str) -> bool:
+    first = text[:1]
+    return before[-1:].isalnum() and (
+        first.isalnum() or first == "⟨" or unicodedata.category(first or " ")[0] == "M"
+    )

@@ -1,0 +1,311 @@
+"""From a weighted sum to the attention call behind it: heads, query and key, scaling, mask and bias.
+
+Nothing is trusted: query and key are kept only if what they give, worked out again, is what the model multiplied its
+values with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from attnwidget.capture.architecture.head_sizes import HEADS
+from attnwidget.capture.arguments import Arguments
+from attnwidget.capture.reconstruct.scores import Seen, Vectors, explained, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
+
+    from attnwidget.capture.taps.dataflow import Product
+    from attnwidget.capture.taps.events import Frame, WeightedSum
+
+__all__ = ["UnreadableError", "solve"]
+
+_FLOATS_APART = 5e-5  # weights worked out again against those seen, in float32
+_HALVES_APART = 3e-2  # the same where scores were rounded to half precision
+
+
+class UnreadableError(ValueError):
+    """A weighted sum that cannot be made into one head times query times key."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """What stands before query and key in the shape of the weights.
+
+    Attributes:
+        lead: Those sizes.
+        head_axis: Which of them counts the heads.
+        queries: Number of queries.
+        keys: Number of keys.
+    """
+
+    lead: tuple[int, ...]
+    head_axis: int
+    queries: int
+    keys: int
+
+    @property
+    def heads(self) -> int:
+        """Number of heads."""
+        return self.lead[self.head_axis]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of the batch, or of pieces of them."""
+        return prod(self.lead) // self.heads
+
+    def split(self, tensor: Tensor) -> Tensor:
+        """Make ``[row, head, x, y]`` of ``[row and head in whatever form, x, y]``."""
+        whole = tensor.detach().reshape(*self.lead, *tensor.shape[-2:])
+        return whole.movedim(self.head_axis, -3).reshape(-1, self.heads, *tensor.shape[-2:])
+
+
+def solve(
+    found: WeightedSum, frame: Frame, rows: int | None, batch: int
+) -> tuple[Arguments | None, int, bool]:
+    """Tell the attention call behind a weighted sum.
+
+    Args:
+        found: The weighted sum.
+        frame: Module that makes it.
+        rows: Rows of the model's inputs, where they are known.
+        batch: Row to keep.
+
+    Returns:
+        The call of that row, its batch the pieces in which it attends (one: it is not cut up), with its weights if query
+        and key cannot be told; the number of rows there are; and whether it attends within pieces. No call if the sum is
+        over something else than keys (heads that are mixed).
+
+    Raises:
+        UnreadableError: If the weights are no matrix per head.
+    """
+    if not _sums_keys(found):
+        return None, 0, False
+    sizes = _sizes(found, frame, rows)
+    known = sizes.rows if rows is None else rows
+    if rows == 1 or sizes.rows == 1:
+        known = 1  # also several inputs packed into one row
+    elif known % sizes.rows == 0 and known > sizes.rows:
+        # Several inputs make one: the frames of a video.
+        batch, known = batch * sizes.rows // known, sizes.rows
+    if sizes.rows % known:
+        msg = f"attends within {sizes.rows} pieces of {known} inputs"
+        raise UnreadableError(msg)
+    count = sizes.rows // known
+    piecewise = count > 1 or len(sizes.lead) > 2
+    kept = slice(min(batch, known - 1) * count, (min(batch, known - 1) + 1) * count)
+    multiplied = _as_multiplied(found, sizes)
+    weights = multiplied.split(found.weights)[kept]
+    value = multiplied.split(found.value.expand(*found.weights.shape[:-2], -1, -1))[kept]
+    told: list[Vectors] = []
+    reason = None
+    for row in range(kept.start, kept.stop):
+        vectors = _vectors(found, sizes, multiplied, row)
+        if isinstance(vectors, str):
+            reason = vectors
+            break
+        told.append(vectors)
+    if reason is None:
+        return _with_vectors(frame.module, told, value), known, piecewise
+    arguments = Arguments(
+        implementation="functional",
+        module=frame.module,
+        query=weights.new_zeros(count, sizes.heads, sizes.queries, 0),
+        key=weights.new_zeros(count, sizes.heads, sizes.keys, 0),
+        value=value,
+        attention_mask=(weights != 0).any(dim=1, keepdim=True),
+        options={"is_causal": False, "scaling": 1.0},
+        weights=weights,
+        reason=reason,
+    )
+    return arguments, known, piecewise
+
+
+def _with_vectors(module: nn.Module, told: list[Vectors], value: Tensor) -> Arguments:
+    first = told[0]
+    key, value = _grouped(_together([one.key for one in told]), value)
+    options: dict[str, Any] = {
+        "scaling": first.scaling,
+        "softcap": first.softcap,
+        "is_causal": False,
+    }
+    bias = _stacked([one.bias for one in told])
+    if bias is not None:
+        options["position_bias"] = bias
+    return Arguments(
+        implementation="functional",
+        module=module,
+        query=_together([one.query for one in told]),
+        key=key,
+        value=value,
+        attention_mask=_stacked([one.mask for one in told]),
+        options=options,
+    )
+
+
+def _together(parts: list[Tensor]) -> Tensor:
+    return parts[0][None] if len(parts) == 1 else torch.stack(parts)
+
+
+def _stacked(parts: list[Tensor | None]) -> Tensor | None:
+    """Stack ``[1 or head, 1 or query, key]`` of all pieces; where a piece has none, with zeros."""
+    some = [part for part in parts if part is not None]
+    if not some:
+        return None
+    if len(parts) == 1:
+        return some[0][None]
+    shape = tuple(max(sizes) for sizes in zip(*(part.shape for part in some), strict=True))
+    zero = some[0].new_zeros(shape)
+    return torch.stack([zero if part is None else part.expand(shape) for part in parts])
+
+
+def _sums_keys(found: WeightedSum) -> bool:
+    """Tell whether the axis that is summed over is the one of the softmax."""
+    weights, chance = found.weights, found.probabilities
+    if _over_queries(found):
+        return True
+    if weights.shape[-2] == chance.shape[-2] and weights.shape[-1] <= chance.shape[-1]:
+        return True  # fewer where a sink's share was cut off
+    sums = weights.float().sum(dim=-1)
+    return weights.shape[-1] == chance.shape[-1] and torch.allclose(sums, torch.ones_like(sums))
+
+
+def _over_queries(found: WeightedSum) -> bool:
+    """Tell whether the softmax was over the queries: each key then chooses among them."""
+    logits = found.softmaxed.logits
+    return (
+        logits.shape[-2:] == found.weights.shape[-2:]
+        and logits.shape[-2] != logits.shape[-1]
+        and found.softmaxed.dim == logits.ndim - 2
+    )
+
+
+def _sizes(found: WeightedSum, frame: Frame, rows: int | None) -> _Sizes:
+    """Tell batch and heads apart, by the shape that came out of the softmax."""
+    queries, keys = found.weights.shape[-2:]
+    lead = tuple(found.probabilities.shape[:-2])
+    whole = prod(found.weights.shape[:-2])
+    if found.probabilities.shape[-2:] != (queries, keys) or prod(lead) != whole:
+        lead = tuple(found.weights.shape[:-2])
+    own = next((getattr(frame.module, name) for name in HEADS if hasattr(frame.module, name)), None)
+    if len(lead) == 2:
+        return _Sizes(lead, 1, queries, keys)
+    count = prod(lead)
+    if len(lead) > 2:
+        if own == prod(lead[1:]) and queries in frame.sizes:  # heads in groups
+            return _Sizes((lead[0], own), 1, queries, keys)
+        if own in lead[1:]:
+            return _Sizes(lead, lead.index(own, 1), queries, keys)
+        msg = f"attends with weights of shape {list(found.probabilities.shape)}"
+        raise UnreadableError(msg)
+    if isinstance(own, int) and own > 0 and count % own == 0:
+        return _Sizes((count // own, own), 1, queries, keys)
+    if rows is not None and count % rows == 0:
+        return _Sizes((rows, count // rows), 1, queries, keys)
+    return _Sizes((count, 1), 1, queries, keys)
+
+
+def _as_multiplied(found: WeightedSum, sizes: _Sizes) -> _Sizes:
+    """Tell whether heads and pieces have changed places between the softmax and the values, as for a product of three axes.
+
+    What comes first in either order is compared: one query of each head and piece.
+    """
+    if len(sizes.lead) != 3 or sizes.queries * sizes.keys == 0:
+        return sizes
+    turned = _Sizes(
+        (sizes.lead[0], *sizes.lead[:0:-1]), 3 - sizes.head_axis, sizes.queries, sizes.keys
+    )
+    seen = found.weights.reshape(-1, *found.weights.shape[-2:])[:, 0]
+    chance = found.probabilities.reshape(*sizes.lead, *found.probabilities.shape[-2:])[..., 0, :]
+    chance = chance.to(seen.dtype)
+    plain_order, other = chance.flatten(0, 2), chance.transpose(1, 2).flatten(0, 2)
+    changed = torch.equal(seen, other) and not torch.equal(seen, plain_order)
+    return turned if changed else sizes
+
+
+def _vectors(found: WeightedSum, sizes: _Sizes, multiplied: _Sizes, row: int) -> Vectors | str:
+    """Tell query and key, or say why they cannot be told."""
+    product = found.softmaxed.product
+    if product is None:
+        return "its scores are not a product of query and key that can be followed to the softmax."
+    if _over_queries(found):
+        return "its softmax is over the queries, not over the keys."
+    if product.trouble is not None:
+        return f"it {product.trouble}."
+    logits = found.softmaxed.logits.movedim(found.softmaxed.dim, -1)
+    if (
+        found.probabilities.shape != logits.shape
+        or logits.shape[-2:] != found.weights.shape[-2:]
+        or prod(logits.shape[:-2]) != prod(sizes.lead)
+    ):
+        return "its weights are rearranged between the softmax and the values."
+    seen = Seen(
+        sizes.split(logits)[row],
+        sizes.split(found.probabilities)[row],
+        multiplied.split(found.weights)[row],
+    )
+    exact = min(torch.finfo(logits.dtype).bits, torch.finfo(product.left.dtype).bits) >= 32
+    apart = _FLOATS_APART if exact else _HALVES_APART
+    some = seen.sample()
+    if not torch.allclose(plain(some.chance), plain(some.weights), rtol=0, atol=apart):
+        return "its weights are changed after the softmax (by dropout or a mask)."
+    for query, key in _pairs(product, sizes, row):
+        told = explained(product, (query, key), seen, apart)
+        if told is not None:
+            return told
+    return "query and key do not reproduce its weights."
+
+
+def _pairs(product: Product, sizes: _Sizes, row: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield what query and key may be: heads may stand after the batch or before it, the product may be turned."""
+    left, right = _broadcast(product.left.detach(), product.right.detach().mT)
+    if prod(left.shape[:-2]) != prod(sizes.lead):
+        return
+    turned = _Sizes((sizes.heads, sizes.rows), 0, sizes.queries, sizes.keys)
+    for query, key in ((left, right), (right, left)):
+        if (query.shape[-2], key.shape[-2]) != (sizes.queries, sizes.keys):
+            continue
+        for form in (sizes, turned):
+            own = form.split(query)[row]
+            if product.factor is not None:
+                factor = _factor(product.factor, form)
+                if factor is None:
+                    continue
+                own = own * factor[row]
+            yield own, form.split(key)[row]
+
+
+def _factor(factor: Tensor, form: _Sizes) -> Tensor | None:
+    """Make ``[row, head, query, 1]`` of a factor on the scores, if it fits."""
+    shape = (*form.lead, form.queries, 1)
+    try:
+        if factor.ndim == 3 and len(factor) == prod(form.lead):
+            return form.split(factor.expand(-1, form.queries, 1))
+        return form.split(factor.expand(shape))
+    except RuntimeError:
+        return None
+
+
+def _broadcast(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    lead = torch.broadcast_shapes(left.shape[:-2], right.shape[:-2])  # type: ignore[no-untyped-call]
+    return left.expand(*lead, -1, -1), right.expand(*lead, -1, -1)
+
+
+def _grouped(key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Keep once the keys and values ``[row, head, key, dim]`` that several heads share."""
+    heads = key.shape[1]
+    for groups in (count for count in range(1, heads) if heads % count == 0):
+        share = heads // groups
+        first = slice(None, None, share)
+        if all(
+            torch.equal(tensor, tensor[:, first].repeat_interleave(share, dim=1))
+            for tensor in (key, value)
+        ):
+            return key[:, first], value[:, first]
+    return key, value

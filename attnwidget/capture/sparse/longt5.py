@@ -1,0 +1,54 @@
+"""LongT5: blocks that see their neighbours, and in its transient-global form a sum of each stretch of the text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from attnwidget.capture.sparse.rows import Sparse, Strip, heads_of, number
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from attnwidget.capture.taps.events import Notes
+
+__all__ = ["LongT5"]
+
+
+class LongT5:
+    """Reads ``LongT5LocalAttention`` and ``LongT5TransientGlobalAttention``."""
+
+    children = ("q", "k", "v")
+
+    def read(self, module: nn.Module, notes: Notes, row: int) -> Sparse:
+        """Put the blocks behind each other, and the side keys behind the text's."""
+        heads, length = number(module, "n_heads"), number(module, "block_len")
+        parts = {
+            name: torch.cat([heads_of(part, heads, row) for part in notes.outputs[name]], dim=1)
+            for name in self.children
+        }
+        query = parts["q"]
+        count = query.shape[1]
+        sides = parts["k"].shape[1] - count
+        noted = notes.softmaxes[0]
+        blocks = noted.logits.shape[1]
+        everyone = torch.arange(blocks * length, device=query.device)
+        start = (everyone // length - 1) * length
+        slots = start[:, None] + torch.arange(3 * length, device=query.device)
+        slots = slots.masked_fill((slots < 0) | (slots >= count), -1)
+        side = torch.arange(count, count + sides, device=query.device)
+        slots = torch.cat([slots, side.expand(len(slots), -1)], dim=1)[:count]
+        added = notes.result[1]
+        added = added[min(row, len(added) - 1)].expand(blocks, -1, -1, -1)
+        strip = Strip(
+            everyone[:count],
+            slots[None],
+            *(_flat(part)[:, :count] for part in (noted.logits[row], noted.weights[row], added)),
+        )
+        return Sparse(query, parts["k"], parts["v"], 1.0, (strip,), extra_keys=sides)
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    """``[block, head, query, slot]`` to ``[head, position, slot]``."""
+    return tensor.detach().transpose(0, 1).flatten(1, 2)

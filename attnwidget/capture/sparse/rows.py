@@ -1,0 +1,100 @@
+"""Rows of an attention of which each has its own few keys, put together to query × key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from attnwidget.capture.taps.events import Notes
+
+
+__all__ = ["Adapter", "NotLaidOutError", "Sparse", "Strip", "Whole", "heads_of", "number"]
+
+
+class NotLaidOutError(ValueError):
+    """A call that an adapter has no place for; the message says why, in words that follow the name of a module."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Some rows, with a slot for each number that went into their softmax.
+
+    Attributes:
+        queries: Which rows, ``[row]``.
+        keys: Which key each slot is for, ``[head or 1, row, slot]``; -1 where there is none, twice where one is repeated.
+        logits: What went into the softmax, ``[head, row, slot]``.
+        weights: What the values were multiplied with, ``[head, row, slot]``.
+        added: What the model added to the scaled product, ``[head or 1, row, slot]``, if the adapter knows.
+    """
+
+    queries: Tensor
+    keys: Tensor
+    logits: Tensor
+    weights: Tensor
+    added: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sparse:
+    """One attention call in one row of the batch, as an adapter read it.
+
+    Attributes:
+        query: ``[head, query, head_dim]``.
+        key: ``[head, key, head_dim]``.
+        value: ``[head, key, value_dim]``.
+        scaling: Factor on ``query . key``.
+        strips: The rows.
+        extra_queries: How many of the queries, the last ones, are none of the sequence.
+        extra_keys: How many of the keys, the last ones, are none of the sequence.
+        padded: How many positions the module put before the sequence, which belong to nobody.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    scaling: float
+    strips: tuple[Strip, ...]
+    extra_queries: int = 0
+    extra_keys: int = 0
+    padded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """One attention call whose weights no query and key make.
+
+    Attributes:
+        weights: ``[head, query, key]``.
+        value: ``[head, key, value_dim]``.
+        reason: Why there are no vectors.
+    """
+
+    weights: Tensor
+    value: Tensor
+    reason: str
+
+
+class Adapter(Protocol):
+    """Knows how one kind of module lays out its attention. Has no state."""
+
+    @property
+    def children(self) -> tuple[str, ...]:
+        """Names of the children whose outputs it wants to see."""
+
+    def read(self, module: nn.Module, notes: Notes, row: int) -> Sparse | Whole:
+        """Put together what passed by, for one row of the batch."""
+
+
+def heads_of(tensor: Tensor, num_heads: int, row: int) -> Tensor:
+    """Cut ``[batch, position, head * dim]`` up, ``[head, position, dim]`` of one row of the batch."""
+    one = tensor[min(row, len(tensor) - 1)].detach()
+    return one.reshape(len(one), num_heads, -1).transpose(0, 1)
+
+
+def number(module: nn.Module, name: str) -> int:
+    """Read a size off a module."""
+    size: Any = getattr(module, name)
+    return int(size)

@@ -1,0 +1,147 @@
+"""Tap 1: listen to every call that goes through transformers' ``AttentionInterface``."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from transformers.modeling_utils import AttentionInterface
+
+from attnwidget.capture.arguments import _ALIASES, _NAMES, Arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+
+__all__ = ["Listener", "is_listening", "listeners", "listening", "silenced"]
+
+
+class Listener(Protocol):
+    """Somebody who wants to hear of attention calls. Listening must not change what the model computes."""
+
+    def heard(self, arguments: Arguments) -> AbstractContextManager[None]:
+        """Take note of one call, before it runs; it runs inside of what is returned."""
+
+    def flexed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AbstractContextManager[None]:
+        """Take note of one call of PyTorch's ``flex_attention``; it runs inside of what is returned."""
+
+
+# Per context, hence per thread and per asyncio task: two recordings at once never hear each other's models.
+_listeners: ContextVar[tuple[Listener, ...]] = ContextVar("attnwidget_listeners", default=())
+
+
+class _Installation:
+    """Wraps ``AttentionInterface.get_interface`` while anybody listens.
+
+    Every modelling file looks the function up through this one method at every forward pass, and some hold their own
+    instance of the class: so the class is the one place that reaches them all. The wrapper is shared by all threads,
+    therefore counted and guarded by a lock.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._original: Callable[..., Any] | None = None
+
+    def acquire(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._original = AttentionInterface.__dict__["get_interface"]
+                # setattr: a plain assignment to a method is what mypy rightly distrusts.
+                setattr(AttentionInterface, "get_interface", _wrapped(self._original))  # noqa: B010
+            self._users += 1
+
+    def release(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                setattr(AttentionInterface, "get_interface", self._original)  # noqa: B010
+                self._original = None
+
+
+_installation = _Installation()
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Let ``listener`` hear the attention calls made in this context until the block ends, however it ends."""
+    _installation.acquire()
+    token = _listeners.set((*_listeners.get(), listener))
+    try:
+        yield
+    finally:
+        try:
+            _listeners.reset(token)
+        finally:
+            _installation.release()
+
+
+@contextmanager
+def silenced(listener: object) -> Iterator[None]:
+    """Let ``listener`` hear nothing of this context until the block ends."""
+    token = _listeners.set(tuple(other for other in _listeners.get() if other is not listener))
+    try:
+        yield
+    finally:
+        _listeners.reset(token)
+
+
+def is_listening(listener: object) -> bool:
+    """Tell whether ``listener`` listens in the current context."""
+    return any(other is listener for other in listeners())
+
+
+def listeners() -> tuple[Listener, ...]:
+    """Return who listens in the current context; nobody does while gradients are computed."""
+    return () if in_backward() else _listeners.get()
+
+
+def in_backward() -> bool:
+    """Tell whether gradients are being computed: what then runs (gradient checkpointing) has run and been heard before."""
+    return torch._C._current_graph_task_id() != -1  # noqa: SLF001  as torch's own ModuleTracker asks
+
+
+def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def get_interface(
+        self: AttentionInterface, attn_implementation: str, default: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        function: Callable[..., Any] = original(self, attn_implementation, default)
+        if not _listeners.get():
+            return function
+        return _tapped(function, "eager" if function is default else attn_implementation)
+
+    return get_interface
+
+
+def _tapped(function: Callable[..., Any], implementation: str) -> Callable[..., Any]:
+    folds = implementation != "eager" or not _scales_afterwards(function)
+
+    @functools.wraps(function)
+    def attention(*args: Any, **kwargs: Any) -> Any:
+        given = dict(zip(_NAMES, args, strict=False))
+        given.update({_ALIASES.get(name, name): value for name, value in kwargs.items()})
+        if len(args) <= len(_NAMES) and given.keys() >= {"module", "query", "key", "value"}:
+            five = {name: given.pop(name, None) for name in _NAMES}
+            arguments = Arguments(
+                implementation=implementation, options=given, folds_sinks=folds, **five
+            )
+            with ExitStack() as stack:
+                for listener in listeners():
+                    stack.enter_context(listener.heard(arguments))
+                return function(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return attention
+
+
+def _scales_afterwards(function: Callable[..., Any]) -> bool:
+    """Tell whether a model's own function leaves sinks out of its softmax: its code then works out their share."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code is not None and "logsumexp" in code.co_names

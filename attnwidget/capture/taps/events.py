@@ -1,0 +1,101 @@
+"""What passes from the tap on operations to those who listen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from attnwidget.capture.arguments import Arguments
+    from attnwidget.capture.taps.dataflow import Softmaxed
+
+
+__all__ = ["Frame", "Noted", "Notes", "Sink", "WeightedSum"]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An attention module that is running.
+
+    Attributes:
+        path: Its path in the model.
+        module: The module.
+        sizes: The sizes of the first tensor it was given, which are its hidden states.
+        states: That tensor.
+        notes: What is noted while it runs, where an adapter reads it afterwards; nothing is recognised then.
+    """
+
+    path: str
+    module: nn.Module
+    sizes: frozenset[int] = frozenset()
+    states: Tensor | None = None
+    notes: Notes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedSum:
+    """One product of attention weights and values.
+
+    Attributes:
+        weights: ``[..., query, key]`` as multiplied.
+        value: ``[..., key, dim]``.
+        softmaxed: Where the weights come from.
+        probabilities: What came out of the softmax, its last axis the keys.
+    """
+
+    weights: Tensor
+    value: Tensor
+    softmaxed: Softmaxed
+    probabilities: Tensor
+
+
+class Sink(Protocol):
+    """Somebody who takes what was recognised."""
+
+    def called(self, frame: Frame, arguments: Arguments) -> None:
+        """Take an attention call whose arguments are plain."""
+
+    def summed(self, frame: Frame, weighted_sum: WeightedSum) -> None:
+        """Take a weighted sum, from which the rest has to be told."""
+
+    def failed(self, frame: Frame, error: Exception) -> None:
+        """Hear that an operation could not be read."""
+
+
+@dataclass(slots=True)
+class Noted:
+    """One softmax that passed by, or what is written down as an exponential.
+
+    Attributes:
+        logits: What went in.
+        weights: What came out, after dropout and the like as long as the shape stayed.
+    """
+
+    logits: Tensor
+    weights: Tensor
+
+
+@dataclass(slots=True)
+class Notes:
+    """What passed by while a module ran.
+
+    Attributes:
+        inputs: What it was given, by name.
+        outputs: What its children gave, by their name, call by call.
+        softmaxes: Its softmaxes, in order.
+        gathered: The indices by which it looked things up, in order.
+        result: What it returned.
+    """
+
+    inputs: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, list[Tensor]] = field(default_factory=dict)
+    softmaxes: list[Noted] = field(default_factory=list)
+    gathered: list[Tensor] = field(default_factory=list)
+    result: Any = None
+
+    @property
+    def rows(self) -> int:
+        """Rows of the batch."""
+        return len(self.softmaxes[0].logits)

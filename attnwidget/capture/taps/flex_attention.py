@@ -1,0 +1,206 @@
+"""``flex_attention``, where a model calls it by itself.
+
+PyTorch compiles it on the spot, mask and all, and no operation of it passes by. So the name by which a model's code calls
+it leads, for the length of a recording, to a function that listens first.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import threading
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from attnwidget.capture.arguments import Arguments
+from attnwidget.capture.taps.attention_interface import listeners
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import CodeType
+
+    from torch import Tensor, nn
+
+__all__ = ["flexed", "heard_at"]
+
+_MODULE = "torch.nn.attention.flex_attention"
+_SAME = 1e-5  # what a function of scores adds, at scores and at zero
+_CHANGED = "its scores are changed by a function that does more than add to them."
+
+
+@contextmanager
+def heard_at(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Listen wherever one of the modules, or its code, names ``flex_attention``."""
+    if _MODULE not in sys.modules:
+        yield
+        return
+    modules = list(modules)
+    spots = [
+        (vars(one), name) for one in modules for name in vars(one) if _is_flex(vars(one)[name])
+    ]
+    for kind in {type(module) for module in modules}:
+        spots.extend(_spots(kind))
+    with ExitStack() as stack:
+        for names, name in {(id(names), name): (names, name) for names, name in spots}.values():
+            _installed.acquire(names, name)
+            stack.callback(_installed.release, names, name)
+        yield
+
+
+def flexed(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], row: int) -> Arguments:
+    """Read one call of ``flex_attention`` that ``module`` makes.
+
+    Args:
+        module: The module.
+        args: What it gives.
+        kwargs: What it gives by name.
+        row: Row of the batch, for which a function of the scores is worked out.
+    """
+    given = inspect.signature(_flex()).bind(*args, **kwargs).arguments
+    query, key, value = (given[name] for name in ("query", "key", "value"))
+    scaling, change = given.get("scale"), given.get("score_mod")
+    arguments = Arguments(
+        implementation="flex_attention",
+        module=module,
+        query=query,
+        key=key,
+        value=value,
+        attention_mask=given.get("block_mask"),
+        options={"scaling": scaling},
+    )
+    if change is None:
+        return arguments
+    row = min(row, len(query) - 1)
+    scores = _scores(query[row], key[row], scaling)
+    changed = _applied(change, scores, row)
+    added = _applied(change, torch.zeros_like(scores), row)
+    hidden = added == -torch.inf
+    apart = (changed - scores - added).masked_fill(hidden, 0.0).abs().max()
+    if float(apart) <= _SAME * (1 + float(scores.abs().max())):
+        arguments.options["position_bias"] = added[None]
+        return arguments
+    return _weights_only(arguments, changed, row)
+
+
+def _weights_only(arguments: Arguments, scores: Tensor, row: int) -> Arguments:
+    from torch.nn.attention.flex_attention import create_mask  # noqa: PLC0415  imported by the model itself
+
+    block, heads = arguments.attention_mask, scores.shape[0]
+    if block is not None:
+
+        def seen(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Any:
+            return block.mask_mod(batch + row, head, query, key)
+
+        queries, keys = scores.shape[1:]
+        visible = create_mask(seen, 1, heads, queries, keys, device=str(scores.device))
+        scores = scores.masked_fill(~visible[0], -torch.inf)
+    weights = scores.softmax(dim=-1).nan_to_num()
+    return Arguments(
+        implementation="functional",
+        module=arguments.module,
+        query=weights.new_zeros(1, heads, scores.shape[1], 0),
+        key=weights.new_zeros(1, heads, scores.shape[2], 0),
+        value=arguments.value[row][None].repeat_interleave(heads // arguments.value.shape[1], 1),
+        attention_mask=(weights != 0).any(dim=0)[None, None],
+        options={"is_causal": False, "scaling": 1.0},
+        weights=weights[None],
+        reason=_CHANGED,
+    )
+
+
+def _scores(query: Tensor, key: Tensor, scaling: float | None) -> Tensor:
+    """Score one row in float32, ``[head, query, key]``; several heads may share a key."""
+    key = key.repeat_interleave(len(query) // len(key), dim=0)
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    return query.detach().float() @ key.detach().float().mT * scaling
+
+
+def _applied(change: Callable[..., Tensor], scores: Tensor, row: int) -> Tensor:
+    """Apply a function of (score, batch, head, query, key) to all scores of a row."""
+    apply: Any = change
+    for score, axes in ((0, (None, None, 0)), (0, (None, 0, None)), (0, (0, None, None))):
+        head, query, key = axes
+        apply = torch.vmap(apply, in_dims=(score, None, head, query, key))
+    numbers = [torch.arange(size, device=scores.device) for size in scores.shape]
+    batch = torch.tensor(row, device=scores.device)
+    from torch._dynamo._trace_wrapped_higher_order_op import (  # noqa: PLC0415  the model imported the compiler
+        TransformGetItemToIndex,
+    )
+
+    with TransformGetItemToIndex():  # lets such functions look up tensors by their arguments
+        changed: Tensor = apply(scores, batch, *numbers)
+    return changed.float()
+
+
+def _flex() -> Any:
+    return sys.modules[_MODULE].flex_attention
+
+
+def _is_flex(value: Any) -> bool:
+    return value is _flex() or getattr(value, "_torchdynamo_orig_callable", None) is _flex()
+
+
+def _spots(kind: type) -> Iterator[tuple[dict[str, Any], str]]:
+    """Find where a class's code takes the function from: its globals, or a module among those."""
+    for base in kind.__mro__:
+        if base.__module__.startswith("torch.nn.modules"):
+            return
+        for member in vars(base).values():
+            function = inspect.unwrap(member) if callable(member) else None
+            code = getattr(function, "__code__", None)
+            if code is not None:
+                yield from _spots_in(code, getattr(function, "__globals__", {}))
+
+
+def _spots_in(code: CodeType, names: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    for name in code.co_names:
+        value = names.get(name)
+        if _is_flex(value):
+            yield names, name
+        elif value is sys.modules[_MODULE]:
+            yield vars(value), "flex_attention"
+    for inner in code.co_consts:
+        if hasattr(inner, "co_names"):
+            yield from _spots_in(inner, names)
+
+
+class _Installed:
+    """Puts listening functions where names lead, and takes them away again when the last recording ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users: dict[tuple[int, str], int] = {}
+        self._saved: dict[tuple[int, str], Any] = {}
+
+    def acquire(self, names: dict[str, Any], name: str) -> None:
+        key = (id(names), name)
+        with self._lock:
+            if key not in self._users:
+                self._saved[key] = names[name]
+                names[name] = _listening(names[name])
+            self._users[key] = self._users.get(key, 0) + 1
+
+    def release(self, names: dict[str, Any], name: str) -> None:
+        key = (id(names), name)
+        with self._lock:
+            self._users[key] -= 1
+            if not self._users[key]:
+                del self._users[key]
+                names[name] = self._saved.pop(key)
+
+
+_installed = _Installed()
+
+
+def _listening(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def flex_attention(*args: Any, **kwargs: Any) -> Any:
+        with ExitStack() as stack:
+            for listener in listeners():
+                stack.enter_context(listener.flexed(args, kwargs))
+            return original(*args, **kwargs)
+
+    return flex_attention

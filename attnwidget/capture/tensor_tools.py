@@ -1,0 +1,31 @@
+"""What people have as numbers (arrays, lists, any width) made into tensors a model takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
+
+
+__all__ = ["addresses", "local_part"]
+
+
+def local_part(tensor: Any, axis: int) -> tuple[Tensor, int]:
+    """Return the part that this process holds of a tensor which several share, and where along ``axis`` it begins."""
+    if not hasattr(tensor, "to_local"):
+        return tensor, 0
+    first = 0
+    for place, placement in enumerate(tensor.placements):
+        if placement.is_shard(axis):
+            mesh = tensor.device_mesh
+            first += mesh.get_local_rank(place) * -(-tensor.shape[axis] // mesh.size(place))
+    return tensor.to_local(), first
+
+
+def addresses(model: nn.Module) -> Iterator[int]:
+    """Say where the parameters of a model lie in memory, of one that several processes share the part that is here."""
+    for parameter in model.parameters():
+        yield local_part(parameter.detach(), 0)[0].data_ptr()

@@ -1,0 +1,308 @@
+"""`compare`: two records side by side, and the heads that changed most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnwidget.analysis.tables import table
+from attnwidget.comparison.alignment import Pair, align
+from attnwidget.comparison.divergence import both, divergence
+from attnwidget.compute.indexing import head_axis, integer
+from attnwidget.record.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from attnwidget.widget.comparison import ComparisonWidget
+
+    Numbers = NDArray[np.float64]
+
+# Words that two texts may share at their beginning before a title leaves them out.
+_SHARED = 3
+
+__all__ = ["Compared", "Comparison", "compare"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """One stream that both records have.
+
+    Attributes:
+        stream: Its name.
+        queries: The common query axis.
+        keys: The common key axis.
+        layers: Numbers of the layers that both have with as many heads.
+        divergence: For each of them, float64 ``[head]``: see `Comparison`.
+        left_out: Numbers of the other layers, with the reason.
+    """
+
+    stream: str
+    queries: tuple[Pair, ...]
+    keys: tuple[Pair, ...]
+    layers: tuple[int, ...]
+    divergence: tuple[Numbers, ...]
+    left_out: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Comparison:
+    """Two records side by side: two inputs to one model, or two models on one input.
+
+    The divergence of a head is the Jensen–Shannon divergence (Lin 1991) between its rows in the two records, to base 2
+    and averaged over the queries that both have: 0 where both look at the same, 1 where nothing is in common. A row is
+    a distribution over the common key axis; a key that only one record has is one the other never looks at, and what a
+    row lacks to 1 (the share of a learned sink) is one more place to look.
+
+    Attributes:
+        a: The first record.
+        b: The second record.
+        streams: What was compared, by the stream's name.
+        names: What they are called.
+    """
+
+    a: Record
+    b: Record
+    streams: Mapping[str, Compared]
+    names: tuple[str, str] = ("first", "second")
+
+    def view(self, *, frozen: bool = False, **options: Any) -> ComparisonWidget:
+        """Show both records: the heads that changed most, ranked, and one head of both side by side.
+
+        As the last line of a cell a comparison shows itself in the same way.
+
+        Args:
+            frozen: As for `attnwidget.view`.
+            **options: The widget's traits to start with, such as ``layer=3, heads=[5]``.
+
+        Returns:
+            The widget. Its positions are places on the common axes, ``streams[name].queries`` and ``.keys``.
+
+        Raises:
+            TypeError: If there is no such trait.
+            ValueError: If a trait is out of range.
+
+        Example:
+            >>> texts = "the cat sat on the mat", "the dog sat on the mat"
+            >>> compare(*(aw.capture(model, text, tokenizer) for text in texts)).view()  # doctest: +SKIP
+        """
+        from attnwidget.widget.comparison import ComparisonWidget  # noqa: PLC0415  (it builds on this module)
+
+        return ComparisonWidget(self, frozen=frozen, **options)
+
+    def _ipython_display_(self) -> None:
+        self.view()._ipython_display_()
+
+    def difference(
+        self, layer: int, head: int | Sequence[int] | None = None, *, stream: str | None = None
+    ) -> NDArray[np.float32]:
+        """Return how much more weight the second record gives, ``b − a``.
+
+        Args:
+            layer: The model's number of the layer.
+            head: One head, several, or ``None`` for all.
+            stream: Name of the stream; needed when there are several.
+
+        Returns:
+            float32 ``[head, query, key]`` on the common axes, without the head axis for one head; NaN where the query or
+            the key is missing from one of the records.
+
+        Raises:
+            KeyError: If the stream was not compared.
+            ValueError: If the layer was not compared or a head does not exist.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> first, second = (aw.capture(model, f"the {who} sat", tokenizer) for who in ("cat", "dog"))
+            >>> aw.compare(first, second).difference(layer=3, head=1).shape
+            (4, 4)
+        """
+        found = self._compared(stream)
+        self._check(found, layer)
+        first, second = self.a[found.stream][layer], self.b[found.stream][layer]
+        heads = head_axis(head, first.num_heads)
+        indices = list(heads.indices)
+        shape = (len(indices), len(found.queries), len(found.keys))
+        difference = np.full(shape, np.nan, dtype=np.float32)
+        rows, columns = both(found.queries), both(found.keys)
+        if len(rows[0]) and len(columns[0]):
+            block = second.weights(indices, rows[2], columns[2]) - first.weights(
+                indices, rows[1], columns[1]
+            )
+            difference[:, np.array(rows[0])[:, None], np.array(columns[0])] = block
+        return difference[0] if heads.dropped else difference
+
+    def changed(self, top: int | None = 10, *, stream: str | None = None) -> Any:
+        """Return the heads whose attention changed most.
+
+        Args:
+            top: How many; ``None`` for all.
+            stream: Name of a stream; ``None`` for all.
+
+        Returns:
+            ``rank``, ``stream``, ``layer``, ``head`` and ``divergence``, the largest first: a pandas ``DataFrame``, or a
+            list of dicts where pandas is not installed.
+
+        Raises:
+            KeyError: If the stream was not compared.
+            ValueError: If ``top`` is no positive integer.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> first, second = (aw.capture(model, f"the {who} sat", tokenizer) for who in ("cat", "dog"))
+            >>> len(aw.compare(first, second).changed(top=5))
+            5
+        """
+        count = integer(top)
+        if top is not None and (count is None or count < 1):
+            message = f"top must be a positive integer or None for all heads, got {top!r}."
+            raise ValueError(message)
+        chosen = list(self.streams.values()) if stream is None else [self._compared(stream)]
+        rows: list[dict[str, Any]] = [
+            {"stream": one.stream, "layer": layer, "head": head, "divergence": float(value)}
+            for one in chosen
+            for layer, values in zip(one.layers, one.divergence, strict=True)
+            for head, value in enumerate(values)
+        ]
+        rows.sort(key=lambda row: -row["divergence"])
+        return table({"rank": place, **row} for place, row in enumerate(rows[:count], start=1))
+
+    def __repr__(self) -> str:
+        parts = []
+        for one in self.streams.values():
+            heads = sum(len(values) for values in one.divergence)
+            queries = sum(pair.aligned for pair in one.queries)
+            keys = sum(pair.aligned for pair in one.keys)
+            parts.append(
+                f"{one.stream}: {heads} heads, {queries} of {len(one.queries)} queries and {keys} of {len(one.keys)} "
+                "keys in both"
+            )
+        names = self.a.model_name
+        if self.b.model_name != names:
+            names += f" and {self.b.model_name}"
+        return f"Comparison({names}, {'; '.join(parts)})"
+
+    def _compared(self, stream: str | None) -> Compared:
+        names = list(self.streams)
+        if stream is None and len(names) > 1:
+            message = (
+                f"there are several streams, {names}: choose one, such as stream={names[0]!r}."
+            )
+            raise ValueError(message)
+        name = names[0] if stream is None else stream
+        if name not in self.streams:
+            message = f"no stream {name!r} in both records; compared: {names}"
+            raise KeyError(message)
+        return self.streams[name]
+
+    def _check(self, found: Compared, layer: int) -> None:
+        if integer(layer) in found.layers:
+            return
+        reason = found.left_out.get(layer, "there is no such layer in either")
+        message = f"layer must be one of {list(found.layers)} in stream {found.stream!r}, got {layer!r}: {reason}."
+        raise ValueError(message)
+
+
+def compare(
+    a: Record, b: Record, *, names: tuple[str, str] | None = None, replaced: bool = True
+) -> Comparison:
+    """Put two records side by side: two inputs to one model, or two models on one input.
+
+    As the last line of a cell it shows a widget; two heads of one record are compared by
+    ``view(attention, view="compare", compare=[(3, 5), (4, 1)])``.
+
+    Positions are aligned by their tokens with ``difflib.SequenceMatcher`` of the standard library; what only one record
+    has is kept and marked.
+
+    Args:
+        a: The first record.
+        b: The second record.
+        names: What to call them, such as ``("base", "fine-tuned")``; their texts, or their models' names, where those
+            differ.
+        replaced: Whether tokens that stand in the place of as many others ("nurse" for "doctor") are aligned with
+            them. If not, each is one that only one record has.
+
+    Returns:
+        The comparison: `Comparison.changed` ranks the heads, `Comparison.difference` has the signed difference of one.
+
+    Raises:
+        TypeError: If one of them is no record.
+        ValueError: If they have no stream, or no layer, in common that could be compared.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> texts = "the cat sat on the mat", "the dog sat on the mat ."
+        >>> compare(*(aw.capture(model, text, tokenizer) for text in texts))
+        Comparison(GPT2LMHeadModel, decoder: 16 heads, 7 of 8 queries and 7 of 8 keys in both)
+    """
+    given: tuple[object, ...] = (a, b)
+    wrong = [type(record).__name__ for record in given if not isinstance(record, Record)]
+    if wrong:
+        message = (
+            f"compare takes two records, got {wrong[0]}: call compare(capture(model, first), capture(model, second)); for "
+            'two heads of one record, view(attention, view="compare", compare=[(3, 5), (4, 1)]).'
+        )
+        raise TypeError(message)
+    called = _names(a, b) if names is None else tuple(map(str, names))
+    if len(called) != len(given) or isinstance(names, str):
+        message = f"names must be two, such as ('base', 'fine-tuned'), got {names!r}."
+        raise ValueError(message)
+    shared = [name for name in a if name in b.streams]
+    if not shared:
+        message = f"the records have no stream in common: {list(a)} and {list(b)}."
+        raise ValueError(message)
+    streams = {name: _compare_streams(name, a, b, replaced=replaced) for name in shared}
+    if not any(one.layers for one in streams.values()):
+        message = (
+            "the records have no layer in common with as many heads, so no head can be compared."
+        )
+        raise ValueError(message)
+    return Comparison(a, b, streams, (called[0], called[1]))
+
+
+def _names(a: Record, b: Record) -> tuple[str, str]:
+    """Return what tells the records apart: their texts from about where these part, or their models' names."""
+    if a.text and b.text and a.text != b.text:
+        words = a.text.split(), b.text.split()
+        same = 0
+        while same < min(map(len, words)) and words[0][same] == words[1][same]:
+            same += 1
+        # One word of what they share says where one is; of a long beginning all else would be cut off in a title.
+        start = same - 1 if same > _SHARED else 0
+        first, second = ("… " * (start > 0) + " ".join(each[start:]) for each in words)
+        return first, second
+    if a.model_name != b.model_name:
+        return a.model_name, b.model_name
+    return "first", "second"
+
+
+def _compare_streams(name: str, a: Record, b: Record, *, replaced: bool) -> Compared:
+    first, second = a[name], b[name]
+    keys = align(first.key_positions, second.key_positions, replaced=replaced)
+    queries = align(first.query_positions, second.query_positions, replaced=replaced)
+    if not any(pair.aligned for pair in queries):
+        message = (
+            f"the records have no query of stream {name!r} in common, so nothing can be compared."
+        )
+        raise ValueError(message)
+    others = {layer.layer: layer for layer in second}
+    left_out = {layer.layer: "only the first record has it" for layer in first}
+    left_out = dict.fromkeys(others, "only the second record has it") | left_out
+    layers, divergences = [], []
+    for layer in first:
+        other = others.get(layer.layer)
+        if other is None:
+            continue
+        if other.num_heads != layer.num_heads:
+            left_out[layer.layer] = (
+                f"it has {layer.num_heads} heads in one and {other.num_heads} in the other"
+            )
+            continue
+        del left_out[layer.layer]
+        layers.append(layer.layer)
+        divergences.append(divergence(layer, other, queries, keys))
+    return Compared(name, queries, keys, tuple(layers), tuple(divergences), left_out)

@@ -1,0 +1,83 @@
+"""A head by its keys: what every query gives some of them, and what each of them gets on average."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from attnwidget.compute.blockwise_scores import STRIP
+from attnwidget.compute.indexing import Axis, head_axis
+from attnwidget.compute.measures import lengths
+from attnwidget.compute.overview import weight_strips
+from attnwidget.compute.resumable import finish, within
+from attnwidget.compute.tiles import read_cells
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from attnwidget.compute.layer_tensors import LayerTensors
+    from attnwidget.compute.resumable import Slices
+
+    Numbers = NDArray[np.float32]
+
+__all__ = ["column", "column_slices", "mean", "mean_slices"]
+
+
+def column(layer: LayerTensors, head: int, keys: slice) -> Numbers:
+    """Return what every query gives some keys, float32 ``[query, key]``.
+
+    Raises:
+        ValueError: If there is no such head.
+    """
+    return finish(column_slices(layer, head, keys))
+
+
+def column_slices(layer: LayerTensors, head: int, keys: slice) -> Slices[Numbers]:
+    """Return `column` as a computation in slices; queries that see none of the keys are not read."""
+    heads = Axis(head_axis(head, layer.num_heads).indices)
+    spans = range(layer.n_query), range(layer.n_key)[keys]
+    return within(layer, read_cells(layer, heads, 0, spans, None))
+
+
+def mean(
+    layer: LayerTensors, head: int, measure: str = "weights", queries: range | None = None
+) -> Numbers:
+    """Return the mean weight of each key over some queries, float32 ``[1, key]``.
+
+    Args:
+        layer: The layer.
+        head: The head.
+        measure: Of what, as for `Layer.measure`.
+        queries: The queries, one after the other; ``None`` for all.
+
+    Raises:
+        ValueError: If there is no such head, or the layer cannot give the measure.
+    """
+    return finish(mean_slices(layer, head, measure, queries))
+
+
+def mean_slices(
+    layer: LayerTensors, head: int, measure: str = "weights", queries: range | None = None
+) -> Slices[Numbers]:
+    """Return `mean` as a computation in slices; arguments and errors are the same, the latter come first."""
+    heads = Axis(head_axis(head, layer.num_heads).indices)
+    scale = lengths(layer, measure)
+    some = range(layer.n_query) if queries is None else queries
+    return within(layer, _mean(layer, heads, some, None if scale is None else scale[head]))
+
+
+def _mean(
+    layer: LayerTensors, heads: Axis, queries: range, scale: Tensor | None
+) -> Slices[Numbers]:
+    summed = torch.zeros(layer.n_key, dtype=torch.float64, device=layer.device)
+    for start in range(0, len(queries), STRIP):
+        strip = queries[start : start + STRIP]
+        for _, _, keys, block in weight_strips(layer, heads, Axis(strip)):
+            summed[keys.start : keys.stop] += block[0].sum(1)
+        yield (start + len(strip)) / len(queries)
+    means = (summed / max(1, len(queries))).float()
+    array: Numbers = (means if scale is None else means * scale)[None].cpu().numpy()
+    return array

@@ -1,0 +1,157 @@
+"""`LayerTensors`: query, key, value, scaling, mask, bias, sinks or recorded weights of one attention call, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import torch
+
+from attnwidget.compute.softmax_stats import StatsCache
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from attnwidget.compute.masks import Band
+
+__all__ = ["LayerTensors"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
+class LayerTensors:
+    """The tensors and numbers of one attention call: all that its weights are computed from.
+
+    Either vectors (``query``, ``key``, ``scaling``) or ``recorded`` weights. Nothing is computed here.
+
+    Attributes:
+        stream: Name of the stream this layer belongs to.
+        layer: The model's own number of the layer; hybrids leave gaps.
+        module_path: Where the attention module sits in the model.
+        num_heads: Number of query heads.
+        query: ``[num_heads, n_query, head_dim]``, detached, in the model's dtype.
+        key: ``[num_key_value_heads, n_key, head_dim]``.
+        value: ``[num_key_value_heads, n_key, value_dim]``.
+        scaling: Factor on ``query . key``.
+        band: Structural mask, as a description.
+        bias: Additive ``[num_heads or 1, n_query or 1, n_key]``: position bias, or a mask that no band describes.
+            Entries at or below half of the dtype's lowest number mean "masked".
+        softcap: Scores become ``softcap * tanh(score / softcap)`` before bias and mask.
+        sinks: ``[num_heads]``, one extra logit per head whose share is dropped: rows then sum to less than 1.
+        recorded: ``[num_heads, n_query, n_key]`` weights as the model gave them, for layers without vectors.
+        reason: Why there are no vectors, in one sentence.
+        value_norms: ``[num_heads, n_key]`` lengths of the values behind the head's part of the output projection.
+        norm_reason: Why there are none, in one sentence.
+    """
+
+    stream: str
+    layer: int
+    module_path: str
+    num_heads: int
+    query: Tensor | None = None
+    key: Tensor | None = None
+    value: Tensor | None = None
+    scaling: float | None = None
+    band: Band | None = None
+    bias: Tensor | None = None
+    softcap: float | None = None
+    sinks: Tensor | None = None
+    recorded: Tensor | None = None
+    reason: str | None = None
+    value_norms: Tensor | None = None
+    norm_reason: str | None = None
+    _stats: StatsCache = field(default_factory=StatsCache, init=False)
+
+    def __post_init__(self) -> None:
+        """Check that the tensors fit together.
+
+        Raises:
+            ValueError: If a shape or dtype does not fit, or if there are neither vectors nor recorded weights.
+        """
+        _check(self)
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether query and key are there, so that scores and the neuron view can be shown."""
+        return self.query is not None and self.key is not None
+
+    @property
+    def num_key_value_heads(self) -> int:
+        """Number of key and value heads; query head ``h`` uses ``h // (num_heads // num_key_value_heads)``."""
+        held = self.key if self.key is not None else self.value
+        return self.num_heads if held is None else held.shape[0]
+
+    @property
+    def head_dim(self) -> int | None:
+        """Length of a query vector, or ``None`` without vectors."""
+        return None if self.query is None else self.query.shape[2]
+
+    @property
+    def n_query(self) -> int:
+        """Number of query positions."""
+        return int(self._main.shape[1])
+
+    @property
+    def n_key(self) -> int:
+        """Number of key positions."""
+        return int(
+            self.key.shape[1]
+            if self.key is not None and self.recorded is None
+            else self._main.shape[2]
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are and where the maths runs."""
+        return self._main.device
+
+    @property
+    def mask_threshold(self) -> float:
+        """Bias entries at or below this mean "masked"."""
+        dtypes = [tensor.dtype for tensor in (self.bias, self.query) if tensor is not None]
+        return max((torch.finfo(dtype).min / 2 for dtype in dtypes), default=-torch.inf)
+
+    @property
+    def _main(self) -> Tensor:
+        return cast("Tensor", self.recorded if self.recorded is not None else self.query)
+
+
+def _check(layer: LayerTensors) -> None:
+    """Raise `ValueError` unless the tensors of ``layer`` fit together."""
+    where = f"layer {layer.layer} of stream {layer.stream!r} ({layer.module_path})"
+    if (layer.query is None) != (layer.key is None) or (
+        layer.query is None and layer.recorded is None
+    ):
+        message = f"{where} needs query and key, or recorded weights."
+        raise ValueError(message)
+    if layer.query is not None and layer.scaling is None:
+        message = f"{where} needs the scaling of its scores, got None: pass scaling=head_dim**-0.5, or 1.0 for none."
+        raise ValueError(message)
+    count, n_query, n_key = layer.num_heads, layer.n_query, layer.n_key
+    groups, head_dim = layer.num_key_value_heads, layer.head_dim
+    expected: dict[str, tuple[tuple[int | None, ...], ...]] = {
+        "query": ((count,), (n_query,), (head_dim,)),
+        "key": ((groups,), (n_key,), (head_dim,)),
+        "value": ((groups,), (n_key,), (None,)),
+        "bias": ((count, 1), (n_query, 1), (n_key, 1)),
+        "sinks": ((count,),),
+        "recorded": ((count,), (n_query,), (n_key,)),
+        "value_norms": ((count,), (n_key,)),
+    }
+    for name, sizes in expected.items():
+        tensor: Tensor | None = getattr(layer, name)
+        if tensor is None:
+            continue
+        fits = len(tensor.shape) == len(sizes) and all(
+            size > 0 and (size in wanted or wanted == (None,))
+            for size, wanted in zip(tensor.shape, sizes, strict=True)
+        )
+        if not fits or not tensor.is_floating_point():
+            shown = ", ".join(
+                " or ".join("any" if size is None else str(size) for size in wanted)
+                for wanted in sizes
+            )
+            message = f"{name} of {where} must be floating point [{shown}], got {tensor.dtype} {list(tensor.shape)}."
+            raise ValueError(message)
+    if count < 1 or count % groups:
+        message = f"{where} has {groups} key heads, which do not divide its {count} query heads."
+        raise ValueError(message)

@@ -1,0 +1,275 @@
+"""Thumbnails: a head max-pooled to a few cells without ever holding it whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from attnwidget.compute.blockwise_scores import STRIP, Strip, head_groups
+from attnwidget.compute.indexing import Axis
+from attnwidget.compute.key_bins import Bins, Even
+from attnwidget.compute.online_softmax import pooled, row_stats
+from attnwidget.compute.resumable import finish, share_of, within
+from attnwidget.compute.softmax import score_rows
+from attnwidget.compute.weight_rows import row_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+    from attnwidget.compute.key_bins import Cells
+    from attnwidget.compute.layer_tensors import LayerTensors
+    from attnwidget.compute.resumable import Slices
+
+
+__all__ = [
+    "OVERVIEW_EXACT_ROWS",
+    "OVERVIEW_SAMPLE_ROWS",
+    "Pool",
+    "mean_cells",
+    "overview_rows",
+    "survey",
+    "survey_slices",
+    "weight_strips",
+]
+
+
+def mean_cells(
+    layer: LayerTensors,
+    queries: Axis,
+    spans: Sequence[range],
+    columns: Sequence[range],
+    lengths: Tensor | None = None,
+) -> Slices[Tensor]:
+    """Return the mean weight of cells for every head, float32 ``[head, row, column]``, in slices.
+
+    Args:
+        layer: The layer.
+        queries: The queries that are read.
+        spans: Where those of each row of cells stand among them.
+        columns: The keys of each column of cells.
+        lengths: ``[head, key]``, by which weights are multiplied first.
+    """
+    return within(layer, _mean_cells(layer, queries, spans, columns, lengths))
+
+
+def _mean_cells(
+    layer: LayerTensors,
+    queries: Axis,
+    spans: Sequence[range],
+    columns: Sequence[range],
+    lengths: Tensor | None,
+) -> Slices[Tensor]:
+    every, count, cells = Axis(range(layer.num_heads)), len(queries), Bins(columns)
+    sizes = torch.tensor([len(keys) for keys in columns], device=layer.device)
+    found = []
+    for some in head_groups(layer, every, count):
+        heads = every.part(some.start, some.stop)
+        summed = torch.zeros((len(heads), len(cells), count), device=layer.device)
+        for start in range(0, count, STRIP):
+            strip = queries.part(start, start + STRIP)
+            into = summed[..., start : start + len(strip)]
+            for own, rows, keys, block in weight_strips(layer, heads, strip):
+                if lengths is not None:
+                    scale = heads.take(lengths, 0)[own, keys.start : keys.stop]
+                    block.mul_(scale[..., None])
+                cells.gather(block, keys, into[own, :, rows], add=True)
+            done = min(1.0, (start + STRIP) / count)
+            yield (some.start + (some.stop - some.start) * done) / layer.num_heads
+        tall = [summed[..., span.start : span.stop].mean(2) for span in spans]
+        found.append(torch.stack(tall, 1) / sizes)
+    return torch.cat(found)
+
+
+def weight_strips(
+    layer: LayerTensors, heads: Axis, queries: Axis
+) -> Iterator[tuple[slice, slice, range, Tensor]]:
+    """Yield the weights of a strip block by block: of which heads, queries and keys, float32 ``[head, key, query]``."""
+    totals = None if layer.recorded is not None else row_stats(layer, heads, queries)
+    if totals is None or totals.uniform is not None:
+        for some, rows, keys, weights in row_blocks(layer, heads, queries):
+            yield some, rows, range(keys.start, keys.stop), weights.mT
+        return
+    strip = Strip(layer, heads, queries)
+    for part, hidden in strip.blocks(range(layer.n_key)):
+        block = strip.weights(part, totals, hidden=hidden)
+        yield slice(None), slice(None), part, strip.by_head(block)
+
+
+Pool = Literal["max", "mean"]
+
+# Up to this many query rows an overview reads every row; beyond it, about OVERVIEW_SAMPLE_ROWS evenly spaced ones, so
+# that a thumbnail of a very long input costs no more than that of an 8,192-token one. A lone bright query can be
+# missed there; keys never are.
+OVERVIEW_EXACT_ROWS = 8192
+
+OVERVIEW_SAMPLE_ROWS = 2048
+
+
+def bins(length: int, count: int) -> list[range]:
+    """Split ``length`` positions into ``count`` bins as ``torch.nn.functional.adaptive_max_pool2d`` does."""
+    return [
+        range(place * length // count, -(-(place + 1) * length // count)) for place in range(count)
+    ]
+
+
+def overview_rows(num_queries: int, size: int) -> list[range | tuple[int, ...]]:
+    """Return the query rows that each row of an overview of ``size`` looks at."""
+    height = min(size, num_queries)
+    if num_queries <= OVERVIEW_EXACT_ROWS:
+        return list(bins(num_queries, height))
+    share = max(1, OVERVIEW_SAMPLE_ROWS // height)
+    return [_spaced(rows, share) for rows in bins(num_queries, height)]
+
+
+def _spaced(rows: range, count: int) -> tuple[int, ...]:
+    count = min(count, len(rows))
+    return tuple(rows[(2 * place + 1) * len(rows) // (2 * count)] for place in range(count))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Survey:
+    """What one pass over a layer's weights says about every head.
+
+    Attributes:
+        pooled: Max-pooled, float32 ``[head, min(size, n_query), min(size, n_key)]``.
+        top: ``[query, key, weight]`` of the strongest link, float64 ``[head, 3]``. The first key is left out when there
+            are others: in most causal heads it is the sink, and every head would name it.
+        first_key: Mean weight on the first key over all queries but the first, float32 ``[head]``.
+    """
+
+    pooled: Tensor
+    top: Tensor
+    first_key: Tensor
+
+
+def overview_slices(
+    layer: LayerTensors, size: int, lengths: Tensor | None = None, pool: Pool = "max"
+) -> Slices[Tensor]:
+    """Return every head pooled, float32 ``[head, min(size, n_query), min(size, n_key)]``, in slices.
+
+    Args:
+        layer: The layer.
+        size: Largest number of rows and of columns.
+        lengths: ``[head, key]``, by which weights are multiplied first.
+        pool: What a cell holds: the largest of its weights, or their mean.
+    """
+    if pool == "mean":
+        plan = Plan.of(layer, size)
+        return mean_cells(layer, plan.queries, plan.spans, plan.columns, lengths)
+    return _overview(layer, size, lengths)
+
+
+def _overview(layer: LayerTensors, size: int, lengths: Tensor | None) -> Slices[Tensor]:
+    return (yield from survey_slices(layer, size, lengths)).pooled
+
+
+def survey(layer: LayerTensors, size: int, lengths: Tensor | None = None) -> Survey:
+    """Read every head once; beyond ``OVERVIEW_EXACT_ROWS`` query rows, an even sample of them."""
+    return finish(survey_slices(layer, size, lengths))
+
+
+def survey_slices(layer: LayerTensors, size: int, lengths: Tensor | None = None) -> Slices[Survey]:
+    """Return `survey` as a computation in slices."""
+    return within(layer, _survey(layer, size, lengths))
+
+
+def _survey(layer: LayerTensors, size: int, lengths: Tensor | None) -> Slices[Survey]:
+    plan = Plan.of(layer, size)
+    every = Axis(range(layer.num_heads))
+    found = []
+    for some in head_groups(layer, every, len(plan.queries)):
+        work = _survey_heads(layer, every.part(some.start, some.stop), plan, lengths)
+        share = some.start / layer.num_heads, some.stop / layer.num_heads
+        found.append((yield from share_of(work, *share)))
+    pooled, top, first_key = (torch.cat(tensors) for tensors in zip(*found, strict=True))
+    return Survey(pooled, top, first_key)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What is read of a layer, and how it is put together.
+
+    Attributes:
+        queries: The queries that are read.
+        spans: Where those of each row of the overview stand among them; neighbouring rows may share one.
+        cells: The keys of each column; the first key has a cell of its own, before the others.
+        alone: Whether every key has a cell of its own.
+        columns: The keys of each column.
+    """
+
+    queries: Axis
+    spans: list[range]
+    cells: Cells
+    alone: bool
+    columns: list[range]
+
+    @classmethod
+    def of(cls, layer: LayerTensors, size: int) -> Plan:
+        """Plan an overview of ``size``."""
+        parts = overview_rows(layer.n_query, size)
+        queries = sorted({query for part in parts for query in part})
+        place = {query: at for at, query in enumerate(queries)}
+        spans = [range(place[part[0]], place[part[-1]] + 1) for part in parts]
+        exact = len(queries) == layer.n_query
+        axis = Axis(range(layer.n_query)) if exact else Axis(tuple(queries))
+        columns = bins(layer.n_key, min(size, layer.n_key))
+        if layer.n_key <= size:
+            return cls(axis, spans, Even(range(layer.n_key), 1), alone=True, columns=columns)
+        split = [range(1), range(1, columns[0].stop)]
+        return cls(axis, spans, Bins([*split, *columns[1:]]), alone=False, columns=columns)
+
+    def highest(self, cells: Tensor) -> Tensor:
+        """Bring ``[head, row, cell]`` to the columns of the overview."""
+        if self.alone:
+            return cells
+        cells[..., 1] = torch.maximum(cells[..., 0], cells[..., 1])
+        return cells[..., 1:]
+
+
+def _survey_heads(
+    layer: LayerTensors, heads: Axis, plan: Plan, lengths: Tensor | None
+) -> Slices[tuple[Tensor, Tensor, Tensor]]:
+    count = len(plan.queries)
+    held = torch.empty((len(heads), len(plan.cells), count), device=layer.device)
+    for start in range(0, count, STRIP):
+        queries = plan.queries.part(start, start + STRIP)
+        # Totals of a sample are of no use to anyone else.
+        strip = pooled(
+            layer, heads, queries, plan.cells, lengths=lengths, keep=count == layer.n_query
+        )
+        held[:, :, start : start + len(queries)] = strip
+        yield min(1.0, (start + STRIP) / count)
+    rows = torch.stack([held[..., span.start : span.stop].amax(2) for span in plan.spans], 1)
+    skip = min(1, layer.n_key - 1)
+    strongest = held[:, skip:].nan_to_num(nan=-1.0)
+    highest, row = strongest.amax(1).max(1)
+    query = plan.queries.tensor(layer.device)[row]
+    if plan.alone:
+        places = torch.arange(len(heads), device=layer.device)
+        key = strongest[places, :, row].argmax(1) + skip
+    else:
+        key = _strongest_keys(layer, heads, query, skip, lengths)
+    top = torch.stack([query.double(), key.double(), highest.clamp(min=0).double()], 1)
+    # The first query often has nothing but the first key to look at.
+    on_first = held[:, 0, 1:] if count > 1 else held[:, 0]
+    return plan.highest(rows), top, on_first.nan_to_num().mean(1)
+
+
+def _strongest_keys(
+    layer: LayerTensors, heads: Axis, queries: Tensor, skip: int, lengths: Tensor | None
+) -> Tensor:
+    """Return the key that each head gives most in a query of its own, int64 ``[head]``; ``skip`` keys do not count."""
+    if layer.recorded is not None:
+        places = torch.arange(len(heads), device=layer.device)
+        found = heads.take(layer.recorded, 0)[places, queries].float()
+        found = found if lengths is None else found * heads.take(lengths, 0)
+    else:
+        found = score_rows(layer, heads, queries)
+        # Rows in which all is masked are spread evenly.
+        found = torch.where((found == -torch.inf).all(1, keepdim=True), 0.0, found)
+        found = found if lengths is None else found + heads.take(lengths, 0).log()
+    return found[:, skip:].nan_to_num(nan=-torch.inf, neginf=-torch.inf).argmax(1) + skip

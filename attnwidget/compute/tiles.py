@@ -1,0 +1,265 @@
+"""A head as a map: tiles of cells that each hold the largest weight of so many queries and keys."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import torch
+
+from attnwidget.compute.blockwise_scores import STRIP
+from attnwidget.compute.indexing import Axis, head_axis, integer
+from attnwidget.compute.key_bins import Even
+from attnwidget.compute.measures import lengths
+from attnwidget.compute.online_softmax import pooled
+from attnwidget.compute.resumable import finish, within
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from attnwidget.compute.layer_tensors import LayerTensors
+    from attnwidget.compute.resumable import Slices
+
+    Numbers = NDArray[np.float32]
+
+__all__ = [
+    "TILE",
+    "Map",
+    "Maps",
+    "kept_level",
+    "pool_down",
+    "read_cells",
+    "tile",
+    "tile_slices",
+    "tile_span",
+]
+
+# Cells of a map: 16 MB in float32.
+_MOST_CELLS = 1 << 22
+
+# Finer than this no map is kept: such tiles are read fast enough from query and key.
+_FINEST = 4
+
+
+def kept_level(layer: LayerTensors) -> int:
+    """Return the level of which a map is kept; a cell is ``2 ** level`` queries by as many keys."""
+    level = _FINEST
+    while -(-layer.n_query >> level) * -(-layer.n_key >> level) > _MOST_CELLS:
+        level += 1
+    return level
+
+
+class Map:
+    """A whole head in cells of `kept_level`, as far as it was read.
+
+    Attributes:
+        cells: float32 ``[row, column]``.
+    """
+
+    def __init__(self, layer: LayerTensors, head: int, measure: str) -> None:
+        """Start without any row.
+
+        Raises:
+            ValueError: If the layer cannot give the measure.
+        """
+        self._layer, self._head = layer, Axis(range(head, head + 1))
+        self._lengths = lengths(layer, measure)
+        self._level = kept_level(layer)
+        self._keys = Even(range(layer.n_key), 1 << self._level)
+        shape = (-(-layer.n_query >> self._level), len(self._keys))
+        self.cells = torch.zeros(shape, dtype=torch.float32, device=layer.device)
+        self._known = [False] * shape[0]
+
+    def tile(self, level: int, queries: range, keys: range) -> Slices[Numbers]:
+        """Return the largest of cells of a level that is not below the map's, float32 ``[row, column]``."""
+        rows = range(queries.start >> self._level, -(-queries.stop >> self._level))
+        yield from self._read(rows)
+        part = self.cells[rows.start : rows.stop]
+        part = part[:, keys.start >> self._level : -(-keys.stop >> self._level)]
+        count = 1 << (level - self._level)
+        array: Numbers = pool_down(pool_down(part, count).T, count).T.cpu().numpy()
+        return array
+
+    def _read(self, rows: range) -> Slices[None]:
+        """Read those of the rows that were not read, strip by strip."""
+        cell = 1 << self._level
+        count = max(1, STRIP // cell)
+        for start in range(rows.start, rows.stop, count):
+            some = range(start, min(rows.stop, start + count))
+            if not all(self._known[row] for row in some):
+                queries = range(some.start * cell, min(self._layer.n_query, some.stop * cell))
+                found = pooled(
+                    self._layer, self._head, Axis(queries), self._keys, lengths=self._lengths
+                )
+                self.cells[some.start : some.stop] = pool_down(found[0].T, cell)
+                self._known[some.start : some.stop] = [True] * len(some)
+                yield (some.stop - rows.start) / len(rows)
+
+
+class Maps:
+    """The maps of heads that are kept, up to a number of bytes.
+
+    One for a record is enough; tiles asked for with it share what they have read. Safe to use from several threads.
+    """
+
+    def __init__(self, budget: int = 64 << 20) -> None:
+        """Start without any.
+
+        Args:
+            budget: Bytes that are kept; the maps used longest ago go first, the last one stays however large.
+        """
+        self._budget = budget
+        self._lock = threading.Lock()
+        self._held: OrderedDict[tuple[LayerTensors, int, str], Map] = OrderedDict()
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes are held."""
+        return sum(kept.cells.nbytes for kept in self._held.values())
+
+    def of(self, layer: LayerTensors, head: int, measure: str) -> Map:
+        """Return the map of a head, which may have no row yet.
+
+        Raises:
+            ValueError: If the layer cannot give the measure.
+        """
+        key = layer, head, measure
+        with self._lock:
+            if key not in self._held:
+                self._held[key] = Map(layer, head, measure)
+            self._held.move_to_end(key)
+            while len(self._held) > 1 and self.nbytes > self._budget:
+                self._held.popitem(last=False)
+            return self._held[key]
+
+
+def pool_down(rows: Tensor, count: int) -> Tensor:
+    """Return the largest of every ``count`` rows; the last ones may be fewer."""
+    if count == 1:
+        return rows
+    whole = len(rows) // count * count
+    parts = [rows[:whole].reshape(-1, count, rows.shape[1]).amax(1)]
+    if whole < len(rows):
+        parts.append(rows[whole:].amax(0, keepdim=True))
+    return torch.cat(parts)
+
+
+# Cells along a side of a tile; `TILE` in js/src/data/tiles.ts.
+TILE = 256
+
+
+def tile_span(place: int, level: int, length: int) -> range:
+    """Return the positions along an axis of ``length`` that a row or column of tiles covers.
+
+    Args:
+        place: Which row or column of tiles.
+        level: A cell is ``2 ** level`` positions.
+        length: Positions on the axis.
+
+    Raises:
+        ValueError: If there is no such tile.
+    """
+    side = TILE << level
+    if not 0 <= place * side < max(1, length):
+        message = f"there is no tile {place} at level {level}: {length} positions make {-(-length // side)}."
+        raise ValueError(message)
+    return range(place * side, min(length, (place + 1) * side))
+
+
+def top_level(n_query: int, n_key: int) -> int:
+    """Return the level at which one tile holds a whole head."""
+    level = 0
+    while TILE << level < max(n_query, n_key):
+        level += 1
+    return level
+
+
+def tile(
+    layer: LayerTensors,
+    head: int,
+    level: int,
+    place: Sequence[int],
+    measure: str = "weights",
+    *,
+    maps: Maps | None = None,
+) -> Numbers:
+    """Return one tile of a head, float32 ``[row, column]``: the largest of each cell, exact at level 0.
+
+    Args:
+        layer: The layer.
+        head: The head.
+        level: A cell is ``2 ** level`` queries by as many keys.
+        place: Row and column of the tile among those of the level.
+        measure: What is pooled, as for `Layer.measure`.
+        maps: Where what was read is kept for other tiles.
+
+    Raises:
+        ValueError: If there is no such tile, or the layer cannot give the measure.
+    """
+    return finish(tile_slices(layer, head, level, place, measure, maps=maps))
+
+
+def tile_slices(
+    layer: LayerTensors,
+    head: int,
+    level: int,
+    place: Sequence[int],
+    measure: str = "weights",
+    *,
+    maps: Maps | None = None,
+) -> Slices[Numbers]:
+    """Return `tile` as a computation in slices; arguments and errors are the same, the latter come first."""
+    number = integer(level)
+    if number is None or number < 0:
+        message = f"level must be an integer, 0 or more, got {level!r}."
+        raise ValueError(message)
+    queries = tile_span(place[0], number, layer.n_query)
+    keys = tile_span(place[1], number, layer.n_key)
+    heads = Axis(head_axis(head, layer.num_heads).indices)
+    if number < kept_level(layer):
+        spans = queries, keys
+        return within(layer, read_cells(layer, heads, number, spans, lengths(layer, measure)))
+    kept = (maps or Maps()).of(layer, heads.indices[0], measure)
+    return within(layer, kept.tile(number, queries, keys))
+
+
+def read_cells(
+    layer: LayerTensors, heads: Axis, level: int, spans: tuple[range, range], scale: Tensor | None
+) -> Slices[Numbers]:
+    """Read cells of some queries and keys of one head from query and key; queries that see no key are not read.
+
+    Args:
+        layer: The layer.
+        heads: The head.
+        level: A cell is ``2 ** level`` queries by as many keys.
+        spans: The queries and the keys.
+        scale: ``[head, key]``, by which weights are multiplied first.
+    """
+    queries, keys = spans
+    cell = 1 << level
+    cells = Even(keys, cell)
+    found = torch.zeros((-(-len(queries) // cell), len(cells)), device=layer.device)
+    count = max(STRIP, cell)
+    for start in range(queries.start, queries.stop, count):
+        strip = range(start, min(queries.stop, start + count))
+        if _sees(layer, strip, keys):
+            columns = pooled(layer, heads, Axis(strip), cells, lengths=scale)[0]
+            row = (strip.start - queries.start) // cell
+            rows = pool_down(columns.T, cell)
+            found[row : row + len(rows)] = rows
+        yield (strip.stop - queries.start) / len(queries)
+    array: Numbers = found.cpu().numpy()
+    return array
+
+
+def _sees(layer: LayerTensors, queries: range, keys: range) -> bool:
+    """Tell whether the band lets any of the queries see any of the keys."""
+    if layer.band is None or layer.recorded is not None:
+        return True
+    span = layer.band.span(queries.start, queries.stop - 1, layer.n_key)
+    return max(span.start, keys.start) < min(span.stop, keys.stop)

@@ -1,0 +1,135 @@
+"""Whole rows of weights, read block by block, and what is kept of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from attnwidget.compute.indexing import Axis
+from attnwidget.compute.softmax import Vectors, exponentiate, scale
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from attnwidget.compute.layer_tensors import LayerTensors
+
+
+__all__ = ["BLOCK_BYTES", "WeightRows", "blocks", "query_blocks", "row_blocks", "weight_rows"]
+
+# Scores held at a time while whole rows are read: they stay in a core's cache, and little of a causal mask's hidden
+# half is computed. The temporaries beside them are a few times as large at most.
+BLOCK_BYTES = 2 << 20
+
+# Keys held in float32 beside them where the record's are of another dtype, one key head at the least.
+KEY_BYTES = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class WeightRows:
+    """Some whole rows of some heads: ``weights = exponentials / total``.
+
+    Attributes:
+        heads: Where these rows stand on the head axis that was asked for.
+        queries: Where they stand on the query axis that was asked for.
+        keys: The keys these rows may see; the weight of every other key is 0.
+        exponentials: ``exp(score - maximum)``, float32 ``[head, query, key]``, free to be overwritten.
+        maximum: Largest score, sink included, float32 ``[head, query, 1]``.
+        total: Sum of the exponentials, sink included, float32 ``[head, query, 1]``.
+        uniform: Rows in which every key is masked and which the model's softmax spreads all the same, boolean
+            ``[head, query, 1]``.
+    """
+
+    heads: slice
+    queries: slice
+    keys: slice
+    exponentials: Tensor
+    maximum: Tensor
+    total: Tensor
+    uniform: Tensor
+
+
+def weight_rows(layer: LayerTensors, heads: Axis, queries: Axis) -> Iterator[WeightRows]:
+    """Read whole rows block by block, in memory bounded by ``BLOCK_BYTES`` and without the keys a band hides."""
+    share = layer.num_heads // layer.num_key_value_heads
+    row_bytes = 4 * layer.n_key
+    group = max(1, BLOCK_BYTES // max(1, len(queries) * row_bytes) // share) * share
+    if layer.key is not None and layer.key.dtype != torch.float32:
+        key_heads = max(1, KEY_BYTES // max(1, row_bytes * layer.key.shape[2]))
+        group = min(group, key_heads * share)
+    for first in range(0, len(heads), group):
+        some = heads.part(first, first + group)
+        vectors = Vectors.of(layer, some, Axis(range(layer.n_key)))
+        count = max(1, BLOCK_BYTES // (len(some) * row_bytes))
+        for start in range(0, len(queries), count):
+            rows = queries.part(start, start + count)
+            keys = _visible_keys(layer, rows)
+            scaled = scale(layer, vectors.dot(rows, slice(keys.start, keys.stop)))
+            exponentials, maximum, total, uniform = exponentiate(
+                layer, scaled, some, rows, Axis(keys)
+            )
+            yield WeightRows(
+                heads=slice(first, first + len(some)),
+                queries=slice(start, start + len(rows)),
+                keys=slice(keys.start, keys.stop),
+                exponentials=exponentials,
+                maximum=maximum,
+                total=total,
+                uniform=uniform,
+            )
+
+
+def _visible_keys(layer: LayerTensors, queries: Axis) -> range:
+    if layer.band is None:
+        return range(layer.n_key)
+    keys = layer.band.span(min(queries.indices), max(queries.indices), layer.n_key)
+    # Rows that see nothing keep one masked key, so that the maximum below has something to look at.
+    return keys if len(keys) else range(1)
+
+
+def row_blocks(
+    layer: LayerTensors, heads: Axis, queries: Axis
+) -> Iterator[tuple[slice, slice, slice, Tensor]]:
+    """Yield the weights of whole rows block by block, recorded ones too.
+
+    Yields:
+        Where the heads and queries of a block stand among those asked for, its keys, and its weights, float32 ``[head,
+        query, key]``, free to be overwritten. Keys that a band hides from all its queries are left out of a block.
+    """
+    if layer.recorded is None:
+        for rows in weight_rows(layer, heads, queries):
+            yield rows.heads, rows.queries, rows.keys, rows.exponentials.div_(rows.total)
+        return
+    count = max(1, BLOCK_BYTES // (4 * layer.n_key))
+    group = max(1, count // max(1, len(queries)))
+    for first in range(0, len(heads), group):
+        some = heads.part(first, first + group)
+        recorded = some.take(layer.recorded, 0)
+        for start in range(0, len(queries), count):
+            rows_read = queries.part(start, start + count)
+            weights = rows_read.take(recorded, 1).to(torch.float32, copy=True)
+            where = slice(start, start + len(rows_read))
+            yield slice(first, first + len(some)), where, slice(0, layer.n_key), weights
+
+
+# Fewer rows would make the products of queries and keys slow; more hold more of a long input than needed.
+_LEAST_ROWS = 16
+
+
+def query_blocks(num_heads: int, n_query: int, n_key: int) -> Iterator[Axis]:
+    """Cut the queries so that a block of all heads stays within a core's cache, for short inputs."""
+    count = max(_LEAST_ROWS, BLOCK_BYTES // (4 * max(1, num_heads) * n_key))
+    for start in range(0, n_query, count):
+        yield Axis(range(start, min(start + count, n_query)))
+
+
+def blocks(layer: LayerTensors, queries: Axis) -> Iterator[tuple[slice, slice, slice, Tensor]]:
+    """Yield weights of all heads and these queries, with their place among heads, ``queries`` and keys.
+
+    The weights are float32 ``[head, query, key]`` and free to be overwritten; keys that a band hides from all the
+    queries of a block are left out of it.
+    """
+    yield from row_blocks(layer, Axis(range(layer.num_heads)), queries)

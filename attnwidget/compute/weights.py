@@ -1,0 +1,90 @@
+"""Any block of weights, scores, bias or output of a layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from attnwidget.compute.indexing import Axis
+from attnwidget.compute.online_softmax import row_stats
+from attnwidget.compute.softmax import (
+    Mask,
+    Vectors,
+    scale,
+)
+from attnwidget.compute.weight_rows import (
+    weight_rows,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from attnwidget.compute.layer_tensors import LayerTensors
+
+
+__all__ = ["additive_block", "output", "score_block", "weight_block"]
+
+
+def score_block(layer: LayerTensors, heads: Axis, queries: Axis, keys: Axis) -> Tensor:
+    """Return scores before softmax, float32 ``[head, query, key]``, ``-inf`` where masked."""
+    dots = Vectors.of(layer, heads, keys).dot(queries, slice(None))
+    return Mask.of(layer, heads, queries, keys).add(scale(layer, dots))
+
+
+def additive_block(layer: LayerTensors, heads: Axis, queries: Axis, keys: Axis) -> Tensor:
+    """Return what is added to the scaled product, float32 ``[head, query, key]``, ``-inf`` where masked."""
+    shape = (len(heads), len(queries), len(keys))
+    nothing = torch.zeros(shape, dtype=torch.float32, device=layer.device)
+    return Mask.of(layer, heads, queries, keys).add(nothing)
+
+
+def weight_block(layer: LayerTensors, heads: Axis, queries: Axis, keys: Axis) -> Tensor:
+    """Return weights, float32 ``[head, query, key]``, in memory of their own."""
+    if layer.recorded is not None:
+        block = keys.take(queries.take(heads.take(layer.recorded, 0), 1), 2)
+        return block.to(torch.float32, copy=True)
+    if keys.covers(layer.n_key):
+        return _whole_rows(layer, heads, queries)
+    totals = row_stats(layer, heads, queries)
+    vectors = Vectors.of(layer, heads, keys)
+    scaled = scale(layer, vectors.dot(queries, slice(None)))
+    mask = Mask.of(layer, heads, queries, keys)
+    bare = None if totals.uniform is None else mask.add_as_model(scaled)
+    scores = mask.add(scaled)
+    if bare is not None and totals.uniform is not None:
+        scores = torch.where(totals.uniform[..., None], bare, scores)
+    scores.sub_(totals.maximum[..., None])
+    return scores.exp_().div_(totals.total[..., None])
+
+
+def _whole_rows(layer: LayerTensors, heads: Axis, queries: Axis) -> Tensor:
+    shape = (len(heads), len(queries), layer.n_key)
+    weights: Tensor | None = None
+    for rows in weight_rows(layer, heads, queries):
+        block = rows.exponentials.div_(rows.total)
+        if block.shape == shape:
+            return block
+        if weights is None:
+            weights = torch.zeros(shape, dtype=torch.float32, device=layer.device)
+        weights[rows.heads, rows.queries, rows.keys] = block
+    return (
+        torch.zeros(shape, dtype=torch.float32, device=layer.device) if weights is None else weights
+    )
+
+
+def output(layer: LayerTensors, heads: Axis, value: Tensor) -> Tensor:
+    """Return weights times values, float32 ``[head, query, value_dim]``."""
+    share = layer.num_heads // len(value)
+    shape = (len(heads), layer.n_query, value.shape[2])
+    result = torch.zeros(shape, dtype=torch.float32, device=value.device)
+    queries = Axis(range(layer.n_query))
+    if layer.recorded is not None:
+        for at, head in enumerate(heads.indices):
+            torch.matmul(layer.recorded[head].float(), value[head // share].float(), out=result[at])
+        return result
+    for rows in weight_rows(layer, heads, queries):
+        weights = rows.exponentials.div_(rows.total)
+        used = Axis(tuple(head // share for head in heads.indices[rows.heads])).take(value, 0)
+        result[rows.heads, rows.queries] = torch.matmul(weights, used[:, rows.keys].float())
+    return result

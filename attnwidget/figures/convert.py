@@ -1,0 +1,287 @@
+"""PNG and PDF from the renderer's SVG: with the fonts of this machine, at the printed size, the same bytes each time."""
+
+from __future__ import annotations
+
+import re
+import struct
+import unicodedata
+import warnings
+import zlib
+from functools import lru_cache
+from html import unescape
+from typing import TYPE_CHECKING, Any
+
+from attnwidget.figures.renderer import INSTALL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+__all__ = ["PER_INCH", "settled", "to_pdf", "to_png"]
+
+_XREF = re.compile(rb"startxref\s+(\d+)\s+%%EOF\s*$")
+
+_ENTRY = re.compile(rb"(\d{10}) \d{5} n")
+
+_REFERENCE = re.compile(rb"\b(\d+) 0 R\b")
+
+_STREAM = re.compile(rb">>\s*stream\r?\n")
+
+_LENGTH = re.compile(rb"/Length (\d+)\b(?! 0 R)")
+
+# A dictionary of names alone, as fonts, pictures and graphics states are listed in: "/Font <<\n /fo0 1 0 R\n >>".
+_NAMES = re.compile(rb"<<\n((?:[ \t]*/[A-Za-z]+\d+ [^\n<>]*\n){2,})([ \t]*)>>")
+
+_NAME = re.compile(rb"/([A-Za-z]+)(\d+)")
+
+
+def settled(data: bytes) -> bytes:
+    """Return the same document with names sorted and objects numbered in the order in which they are referred to.
+
+    Args:
+        data: A PDF with a plain cross-reference table, as svg2pdf writes it; any other is returned as it is.
+    """
+    objects = _objects(data)
+    trailer = data.rpartition(b"trailer")[2].partition(b"startxref")[0]
+    if not objects:
+        return data
+    heads = {number: _NAMES.sub(_sorted, head) for number, (head, _) in objects.items()}
+    order = _reached(trailer, heads)
+    if set(order) != set(objects):
+        return data
+    new = {number: place for place, number in enumerate(order, start=1)}
+
+    def renumbered(text: bytes) -> bytes:
+        return _REFERENCE.sub(lambda found: b"%d 0 R" % new[int(found[1])], text)
+
+    parts = [data[: data.index(b"\n\n") + 2]]
+    offsets, at = [], len(parts[0])
+    for number in order:
+        written = b"%d 0 obj\n%s%s\nendobj\n\n" % (
+            new[number], renumbered(heads[number]), objects[number][1],
+        )  # fmt: skip
+        offsets.append(at)
+        parts.append(written)
+        at += len(written)
+    entries = b"".join(b"%010d 00000 n\r\n" % offset for offset in offsets)
+    table = b"xref\n0 %d\n0000000000 65535 f\r\n%s" % (len(order) + 1, entries)
+    parts.append(b"%strailer%sstartxref\n%d\n%%%%EOF" % (table, renumbered(trailer), at))
+    return b"".join(parts)
+
+
+def _objects(data: bytes) -> dict[int, tuple[bytes, bytes]]:
+    """Return each object's text up to its stream, and the stream with the words around it; none if it is not plain."""
+    start = _XREF.search(data)
+    if not start or not data[int(start[1]) :].startswith(b"xref"):
+        return {}
+    found: dict[int, tuple[bytes, bytes]] = {}
+    for entry in _ENTRY.finditer(data, int(start[1])):
+        offset = int(entry[1])
+        head = re.compile(rb"(\d+) 0 obj\n").match(data, offset)
+        end = data.find(b"\nendobj", offset)
+        if not head or end < 0:
+            return {}
+        stream = _STREAM.search(data, head.end(), end)
+        if not stream:
+            found[int(head[1])] = (data[head.end() : end], b"")
+            continue
+        length = _LENGTH.search(data, head.end(), stream.start())
+        if not length:
+            return {}
+        end = data.find(b"\nendobj", stream.end() + int(length[1]))
+        cut = stream.start() + 2
+        found[int(head[1])] = (data[head.end() : cut], data[cut:end])
+    return found
+
+
+def _sorted(found: re.Match[bytes]) -> bytes:
+    def place(line: bytes) -> tuple[bytes, int]:
+        name = _NAME.search(line)
+        return (name[1], int(name[2])) if name else (line, 0)
+
+    lines = sorted(found[1].splitlines(keepends=True), key=place)
+    return b"<<\n%s%s>>" % (b"".join(lines), found[2])
+
+
+def _reached(trailer: bytes, heads: dict[int, bytes]) -> list[int]:
+    """Return the objects in the order in which reading from the trailer meets them first."""
+    order: list[int] = []
+    waiting = [int(number) for number in reversed(_REFERENCE.findall(trailer))]
+    seen = set()
+    while waiting:
+        number = waiting.pop()
+        if number in seen or number not in heads:
+            continue
+        seen.add(number)
+        order.append(number)
+        waiting.extend(int(other) for other in reversed(_REFERENCE.findall(heads[number])))
+    return order
+
+
+PER_INCH = {"px": 96.0, "pt": 72.0, "in": 1.0, "cm": 2.54, "mm": 25.4}
+
+_POINTS_PER_PIXEL = 72 / 96
+
+_TEXT = re.compile(r"<text( [^>]*)>((?:<title>[^<]*</title>)?)([^<]*)</text>")
+
+_ROOT = re.compile(r'<svg([^>]*?) width="([\d.]+)(\w*)" height="([\d.]+)(\w*)"')
+
+_STACK = re.compile(r'<svg[^>]* font-family="([^"]*)"')
+
+_SIDES = {"start": "end", "middle": "middle", "end": "start"}
+
+# What every font of the usual stacks has: Latin, and signs that need no letter of their own.
+_LATIN = 0x24F
+
+_EMBEDDED = "\u202b{}\u202c"
+
+# The converter looks no further than the first family that is installed, and takes any other that has a glyph after it,
+# bold or not: so families that have a script come first where it is written.
+_FAMILIES = (
+    (r"[\u0590-\u05ff\ufb1d-\ufb4f]", ("Noto Sans Hebrew", "Arial Hebrew", "DejaVu Sans")),
+    (r"[\u0600-\u06ff\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc]",
+     ("Noto Sans Arabic", "Geeza Pro", "DejaVu Sans")),
+    (r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7af]",
+     ("Noto Sans CJK KR", "Noto Sans KR", "Apple SD Gothic Neo", "Malgun Gothic")),
+    (r"[\u3040-\u30ff]",
+     ("Noto Sans CJK JP", "Noto Sans JP", "Hiragino Sans", "Yu Gothic", "IPAGothic")),
+    (r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]",
+     ("Noto Sans CJK SC", "Noto Sans SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei", "Droid Sans Fallback")),
+    (r"[\u0900-\u097f]", ("Noto Sans Devanagari", "Kohinoor Devanagari", "Nirmala UI")),
+    (r"[\u0e00-\u0e7f]", ("Noto Sans Thai", "Thonburi", "Leelawadee UI")),
+    # Not the arrows and signs that Helvetica's kin have: a number is written in one font.
+    (r"[\u2016\u2196-\u21ff\u2300-\u245f\u2600-\u2bff]", ("DejaVu Sans", "Segoe UI Symbol", "Apple Symbols")),
+    (r"[\U0001f000-\U0001faff]", ("Noto Emoji", "Segoe UI Emoji", "Apple Color Emoji", "Noto Color Emoji", "DejaVu Sans")),
+)  # fmt: skip
+
+
+def to_png(svg: str, *, scale: float = 2.0) -> bytes:
+    """Return a PNG of an SVG document, ``scale`` pixels per CSS pixel, that says how large it is in print.
+
+    Raises:
+        ImportError: If the ``figures`` extra is not installed.
+
+    Warns:
+        UserWarning: If no font has some of the characters.
+    """
+    converter = _converter()
+    _warn_of_missing(svg)
+    data = bytes(converter.svg_to_png(_prepared(svg), scale=scale))
+    per_metre = round(scale * 96 / 0.0254)
+    chunk = b"pHYs" + struct.pack(">IIB", per_metre, per_metre, 1)
+    size = struct.pack(">I", len(chunk) - 4)
+    checked = size + chunk + struct.pack(">I", zlib.crc32(chunk))
+    # The header is the first chunk and always as long; a size of the converter's own would come after it.
+    head, rest = data[:33], data[33:]
+    if rest[4:8] == b"pHYs":
+        rest = rest[21:]
+    return head + checked + rest
+
+
+def to_pdf(svg: str) -> bytes:
+    """Return a PDF of an SVG document, fonts embedded, one CSS pixel three quarters of a point.
+
+    Raises:
+        ImportError: If the ``figures`` extra is not installed.
+
+    Warns:
+        UserWarning: If no font has some of the characters.
+    """
+    converter = _converter()
+    _warn_of_missing(svg)
+    return settled(bytes(converter.svg_to_pdf(_in_points(_prepared(svg)))))
+
+
+def _converter() -> Any:
+    try:
+        import vl_convert  # noqa: PLC0415 - optional extra
+    except ImportError as error:
+        message = f"PNG and PDF are made from the SVG by vl-convert-python: {INSTALL}."
+        raise ImportError(message) from error
+    return vl_convert
+
+
+def _in_points(svg: str) -> str:
+    """Return the document with its size in points: the converter takes a pixel of the SVG for a point of the page."""
+
+    def sized(found: re.Match[str]) -> str:
+        width, height = (
+            float(number) / PER_INCH[unit or "px"] * 72
+            for number, unit in ((found[2], found[3]), (found[4], found[5]))
+        )
+        return f'<svg{found[1]} width="{width:.6g}" height="{height:.6g}"'
+
+    return _ROOT.sub(sized, svg, count=1)
+
+
+def _prepared(svg: str) -> str:
+    """Return the document as the converter understands it: it knows neither directions nor second choices of a font."""
+    found = _STACK.search(svg)
+    stack = found[1] if found else "sans-serif"
+
+    def written(text: re.Match[str]) -> str:
+        attributes, title, words = text[1], text[2], text[3]
+        families = _families(unescape(words))
+        if families:
+            own = re.search(r' font-family="([^"]*)"', attributes)
+            attributes = re.sub(r' font-family="[^"]*"', "", attributes)
+            quoted = ", ".join(f"&#39;{family}&#39;" for family in families)
+            attributes += f' font-family="{quoted}, {own[1] if own else stack}"'
+        if ' direction="rtl"' in attributes:
+            anchor = re.search(r' text-anchor="(\w+)"', attributes)
+            side = _SIDES[anchor[1] if anchor else "start"]
+            attributes = re.sub(r' (?:direction|text-anchor)="\w+"', "", attributes)
+            attributes += f' text-anchor="{side}"'
+            words = _EMBEDDED.format(words)
+        return f"<text{attributes}>{title}{words}</text>"
+
+    return _TEXT.sub(written, svg)
+
+
+def _families(words: str) -> list[str]:
+    if all(ord(char) <= _LATIN for char in words):
+        return []
+    known = [families for pattern, families in _FAMILIES if re.search(pattern, words)]
+    return list(dict.fromkeys(family for families in known for family in families))
+
+
+def _warn_of_missing(svg: str) -> None:
+    words = "".join(unescape(found[3]) for found in _TEXT.finditer(svg))
+    absent = _missing(words)
+    if absent:
+        shown = " ".join(absent[:12]) + (" …" if len(absent) > 12 else "")
+        message = (
+            f"No font on this machine has {shown}: PDF and PNG show boxes in their place, the SVG has the text and takes"
+            " the fonts of whoever opens it. Install one that has them, such as Noto Sans CJK or Noto Emoji."
+        )
+        warnings.warn(message, stacklevel=5)
+
+
+def _missing(words: Iterable[str]) -> list[str]:
+    """Return the characters for which there is no glyph, each once, in their order."""
+    seen = dict.fromkeys(char for char in words if ord(char) > _LATIN)
+    return [char for char in seen if not _has_glyph(char)]
+
+
+@lru_cache(maxsize=4096)
+def _has_glyph(char: str) -> bool:
+    # Marks and joiners are drawn with what they belong to; an emoji's variation needs no glyph.
+    kind = unicodedata.category(char)
+    if kind[0] in "MZ" or kind in {"Cc", "Cf", "Sk"}:
+        return True
+    # One of a private plane, which nobody has: what is drawn for it is what stands for the missing.
+    return _picture(char) != _picture("\U000f1234", _families(char))
+
+
+@lru_cache(maxsize=4096)
+def _drawn(char: str, families: tuple[str, ...]) -> bytes:
+    stack = ", ".join([*(f"'{family}'" for family in families), "Helvetica, Arial, sans-serif"])
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24">'
+        f'<text x="2" y="18" font-size="16" font-family="{stack}">{char}</text></svg>'
+    )
+    return bytes(_converter().svg_to_png(svg, scale=1.0))
+
+
+def _picture(char: str, families: list[str] | None = None) -> bytes:
+    return _drawn(char, tuple(_families(char) if families is None else families))

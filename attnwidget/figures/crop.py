@@ -1,0 +1,237 @@
+"""A stream at some of its positions: weights stay what they are in the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnwidget.compute.tiles import tile_span
+from attnwidget.protocol.codec import decode, encode, shade
+from attnwidget.protocol.positions import pack, unpack
+from attnwidget.record.position_lookup import resolve
+from attnwidget.serve.blocks import pool_cells
+from attnwidget.serve.head_numbers import HEAD_KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from attnwidget.figures.renderer import Answer
+    from attnwidget.protocol.codec import Block
+    from attnwidget.record.position_lookup import Place
+    from attnwidget.record.record import Record
+    from attnwidget.record.stream import Stream
+
+__all__ = ["Crop", "crop_of", "crop_snapshot", "cropped_answer", "pinned"]
+
+# As many cells as the largest thumbnail has.
+_THUMBNAIL = 48
+_BY_QUERY = ("query_vectors", "output")
+_BY_KEY = ("key_vectors", "value_vectors")
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """Which queries and keys of a stream are kept, in order."""
+
+    stream: str
+    queries: tuple[int, ...]
+    keys: tuple[int, ...]
+
+
+def crop_of(
+    stream: Stream,
+    positions: Place | None = None,
+    queries: Place | None = None,
+    keys: Place | None = None,
+) -> Crop | None:
+    """Return what of a stream is kept; None where all of it is.
+
+    Args:
+        stream: The stream.
+        positions: Both queries and keys.
+        queries: Queries alone.
+        keys: Keys alone.
+
+    Raises:
+        ValueError: If a position does not exist, or ``positions`` is asked of queries and keys that differ.
+    """
+    if positions is None and queries is None and keys is None:
+        return None
+    if positions is not None:
+        if queries is not None or keys is not None:
+            message = (
+                "positions are queries and keys alike: pass either positions, or queries and keys."
+            )
+            raise ValueError(message)
+        if stream.query_positions != stream.key_positions:
+            message = f"queries and keys of stream {stream.name!r} differ: pass queries=, keys= or both in place of positions=."
+            raise ValueError(message)
+        queries = keys = positions
+    axes = (("queries", queries, stream.query_positions), ("keys", keys, stream.key_positions))
+    kept = [
+        tuple(range(len(all_of))) if place is None else resolve(name, place, all_of)
+        for name, place, all_of in axes
+    ]
+    whole = [len(found) == len(all_of) for found, (_, _, all_of) in zip(kept, axes, strict=True)]
+    return None if all(whole) else Crop(stream.name, kept[0], kept[1])
+
+
+def crop_snapshot(
+    snapshot: Mapping[str, Any], attention: Record, crop: Crop
+) -> tuple[dict[str, Any], bytes]:
+    """Return a snapshot of the crop's stream alone, at its positions, and the thumbnails.
+
+    Raises:
+        ValueError: If a pinned position is not among those that are kept, or a step of a generation is shown.
+    """
+    state, meta = snapshot["state"], snapshot["meta"]
+    if state["step"] is not None:
+        message = f"a step of a generation is drawn whole, got step={state['step']}: pass step=None, or no positions."
+        raise ValueError(message)
+    found = next(stream for stream in meta["streams"] if stream["name"] == crop.stream)
+    labels = list(map(unpack, meta["positions"]))
+    kept = {
+        axis: [{**labels[found[f"{axis}_positions"]][index], "index": index} for index in indices]
+        for axis, indices in (("query", crop.queries), ("key", crop.keys))
+    }
+    drawn = state["view"] in {"model", "all"}
+    thumbnails = _thumbnails(attention[crop.stream], crop) if drawn else None
+    stream = {
+        **{name: value for name, value in found.items() if name not in {"prompt", "sink", "top"}},
+        # Which keys a query sees is read from its scores; positions no longer say it.
+        "layers": [{**layer, "causal": False, "window": None} for layer in found["layers"]],
+        "query_positions": 0,
+        "key_positions": 1,
+        "overview": {
+            "offset": 0,
+            "rows": thumbnails.shape[1] if thumbnails is not None else 1,
+            "columns": thumbnails.shape[2] if thumbnails is not None else 1,
+            "sampled": False,
+        },
+    }
+    heads = sum(layer["num_heads"] for layer in found["layers"])
+    data = thumbnails.tobytes() if thumbnails is not None else bytes(heads)
+    if kept["query"] == kept["key"]:
+        stream["key_positions"] = 0
+    axes = [kept["query"], kept["key"]][: 1 + stream["key_positions"]]
+    rest = {name: value for name, value in meta.items() if name != "generation"}
+    pins = {name: _place(name, state[name], crop) for name in ("query", "key")}
+    screen = {
+        name: value for name, value in snapshot["screen"].items() if name not in {"scroll", "map"}
+    }
+    if crop.keys[0] != 0:
+        # The first of the kept keys is no sink.
+        screen.pop("set_sink_aside", None)
+    return {
+        **snapshot,
+        "state": {**state, **pins},
+        "meta": {**rest, "positions": list(map(pack, axes)), "streams": [stream]},
+        "screen": {**screen, "scroll": {}},
+    }, data
+
+
+def cropped_answer(
+    attention: Record, crop: Crop, request: Mapping[str, Any], whole: Answer
+) -> tuple[Block, bytes]:
+    """Answer a request that counts the crop's positions.
+
+    Args:
+        attention: The record.
+        crop: What is kept.
+        request: See ``Request`` in the schema.
+        whole: Answers requests that count all positions.
+
+    Raises:
+        KeyError, ValueError: As for `whole`, or if what is asked cannot be cropped.
+    """
+    what = request["what"]
+    keys = list(crop.keys)
+    # Of whole heads, whichever positions are drawn; a ranking is by positions, and counts them all.
+    if what in HEAD_KINDS and what != "ranking":
+        return whole(request)
+    if what == "column":
+        # One by one: between two of them may lie all the others.
+        found = [
+            decode(*whole({**request, "keys": [key, key + 1]}))[list(crop.queries)]
+            for key in keys[slice(*request["keys"])]
+        ]
+        return encode(np.concatenate(found, axis=1))
+    if what == "mean":
+        layer = attention[request["stream"]][request["layer"]]
+        weights = layer.weights(head=request["head"], queries=crop.queries, keys=crop.keys)
+        return encode(weights.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32))
+    if what == "tile" and not request.keys() & {"measure", "positions", "side"}:
+        return _tile(attention, crop, request)
+    if "queries" in request:
+        start, stop = request["queries"]
+        rows = crop.queries[start:stop]
+        block, data = whole({**request, "queries": [rows[0], rows[-1] + 1]})
+        kept = decode(block, data)[:, [row - rows[0] for row in rows]][:, :, keys]
+    elif what in _BY_QUERY or what in _BY_KEY:
+        block, data = whole(request)
+        kept = decode(block, data)[list(crop.queries) if what in _BY_QUERY else keys]
+    else:
+        message = f"{what} cannot be drawn at some positions alone: leave positions, queries and keys out."
+        raise ValueError(message)
+    return encode(kept)
+
+
+def _tile(attention: Record, crop: Crop, request: Mapping[str, Any]) -> tuple[Block, bytes]:
+    level, (row, column) = request["level"], request["tile"]
+    rows, columns = (
+        tile_span(row, level, len(crop.queries)),
+        tile_span(column, level, len(crop.keys)),
+    )
+    layer = attention[request["stream"]][request["layer"]]
+    weights = layer.weights(
+        head=request["head"],
+        queries=crop.queries[rows.start : rows.stop],
+        keys=crop.keys[columns.start : columns.stop],
+    )
+    cells = pool_cells(weights, 1 << level)
+    return encode(shade(cells) if level > 0 else cells)
+
+
+def pinned(pins: int | list[int] | None) -> list[int]:
+    """Return the positions that a trait pins: none, one or several."""
+    return [] if pins is None else [pins] if isinstance(pins, int) else pins
+
+
+def _place(name: str, pins: int | list[int] | None, crop: Crop) -> int | list[int] | None:
+    kept = crop.queries if name == "query" else crop.keys
+    for index in pinned(pins):
+        if index not in kept:
+            message = f"{name}={index} is pinned and not among the positions drawn: pass {name}=None, or positions with {index} among them."
+            raise ValueError(message)
+    if pins is None or isinstance(pins, int):
+        return None if pins is None else kept.index(pins)
+    return [kept.index(index) for index in pins]
+
+
+def _thumbnails(stream: Stream, crop: Crop) -> NDArray[np.uint8]:
+    """Return every head's weights at the crop as thumbnails ``[head, row, column]``, one head at a time."""
+    return np.stack(
+        [
+            shade(_pooled(layer.weights(head, crop.queries, crop.keys), _THUMBNAIL))
+            for layer in stream
+            for head in range(layer.num_heads)
+        ]
+    )
+
+
+def _pooled(weights: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Return ``[query, key]`` max-pooled to at most ``size`` rows and columns."""
+    for axis in (0, 1):
+        count = weights.shape[axis]
+        if count > size:
+            starts = _starts(count, size)
+            weights = np.maximum.reduceat(weights, starts, axis=axis)
+    return weights
+
+
+def _starts(count: int, size: int) -> Sequence[int]:
+    return [place * count // size for place in range(size)]

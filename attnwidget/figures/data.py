@@ -1,0 +1,384 @@
+"""The numbers of a figure as a tidy table."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from attnwidget.analysis.tables import Records, has_pandas
+from attnwidget.figures.crop import pinned
+from attnwidget.protocol.codec import decode
+from attnwidget.record.words import merged_positions
+from attnwidget.serve.blocks import Rollouts
+from attnwidget.serve.comparison import PairedLayer
+from attnwidget.serve.snapshot import without_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from attnwidget.figures.crop import Crop
+    from attnwidget.figures.renderer import Answer
+    from attnwidget.record.positions import Positions
+    from attnwidget.record.record import Record
+    from attnwidget.record.stream import Stream
+
+    Indices = NDArray[np.int64]
+    Numbers = NDArray[np.float32]
+
+__all__ = ["Shown", "Side", "numbers"]
+
+Side = Literal["a", "b"]
+
+
+class Axis:
+    """Positions along one side of a figure, as pieces or as words."""
+
+    def __init__(self, positions: Positions, kept: Indices, *, words: bool) -> None:
+        """Take the pieces that are kept together.
+
+        Args:
+            positions: Those of the record.
+            kept: The pieces that are drawn, in order.
+            words: Whether pieces of a word stand as one.
+        """
+        self.positions, numbers = (
+            merged_positions(positions) if words else (positions, range(len(positions)))
+        )
+        self._numbers = np.array(numbers)
+        self._kept = kept
+        self._words = words
+        #: What is counted along this side: positions of the record, or numbers of words as `Attention.words` has them.
+        self.all: Indices = np.unique(self._numbers[kept]) if words else kept
+
+    def pinned(self, pins: int | list[int] | None) -> Indices:
+        """Return what is pinned: a word is when one of its pieces is."""
+        return np.array(list(dict.fromkeys(self._numbers[pinned(pins)].tolist())), np.int64)
+
+    def pieces(self, of: Indices) -> tuple[Indices, Indices]:
+        """Return the pieces of these words or positions, and of each its place among them."""
+        if not self._words:
+            return of, np.arange(len(of))
+        place = {number: at for at, number in enumerate(of.tolist())}
+        found = [piece for piece in self._kept.tolist() if self._numbers[piece] in place]
+        return np.array(found), np.array([place[self._numbers[piece]] for piece in found])
+
+
+class Shown:
+    """The numbers of a stream as a figure shows them."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        state: Mapping[str, Any],
+        crop: Crop | None,
+        *,
+        plain: bool = False,
+    ) -> None:
+        """Settle what is shown.
+
+        Args:
+            stream: The stream.
+            state: ``State`` in the schema, pins counted in the whole record.
+            crop: Which positions are drawn; None for all.
+            plain: Weights between pieces, whatever the state says: the neuron view keeps to them.
+        """
+        words = state["positions"] == "words" and not plain
+        self.stream = stream
+        self.measure: str = "weights" if plain else state["measure"]
+        kept = (
+            np.array(crop.queries if crop else range(len(stream.query_positions))),
+            np.array(crop.keys if crop else range(len(stream.key_positions))),
+        )
+        self.queries = Axis(stream.query_positions, kept[0], words=words)
+        self.keys = Axis(stream.key_positions, kept[1], words=words)
+        self.pinned_queries = self.queries.pinned(state["query"])
+        self.pinned_keys = self.keys.pinned(state["key"])
+        self._words = words
+        self._rollouts = Rollouts()
+
+    @property
+    def rolled(self) -> bool:
+        """Whether heads are mixed: what is drawn is of a layer."""
+        return self.measure == "rollout"
+
+    @property
+    def two(self) -> bool:
+        """Whether there are two records behind it."""
+        first: object = next(iter(self.stream))
+        return isinstance(first, PairedLayer)
+
+    def block(
+        self,
+        layer: int,
+        head: int,
+        queries: Indices | None = None,
+        keys: Indices | None = None,
+        *,
+        side: Side = "a",
+    ) -> Numbers:
+        """Return what is drawn between these queries and keys, or all; float32 ``[query, key]``.
+
+        NaN where the record of this side has no such position.
+        """
+        queries = self.queries.all if queries is None else queries
+        keys = self.keys.all if keys is None else keys
+        rows, into = self.queries.pieces(queries)
+        columns, wide = self.keys.pieces(keys)
+        pieces = self._pieces(layer, head, rows, columns, side)
+        if not self._words:
+            return pieces
+        merged = np.zeros((len(queries), len(keys)))
+        np.add.at(merged, (into[:, None], wide[None]), pieces)
+        found: Numbers = (merged / np.bincount(into)[:, None]).astype(np.float32)
+        return found
+
+    def _pieces(
+        self, layer: int, head: int, rows: Indices, columns: Indices, side: Side
+    ) -> Numbers:
+        of: object = self.stream[layer]
+        if isinstance(of, PairedLayer):
+            one = of.a if side == "a" else of.b
+            heads = [0 if self.rolled else head]
+            found: Numbers = one.rows(heads, rows.tolist(), self.measure, self._rollouts)[0]
+            found = found[:, columns]
+            found[[one.queries[row] is None for row in rows]] = np.nan
+            found[:, [one.keys[column] is None for column in columns]] = np.nan
+            return found
+        if self.rolled:
+            return self._rollouts.of(self.stream, layer)[np.ix_(rows, columns)]
+        return self.stream[layer].measure(self.measure, head, rows.tolist(), columns.tolist())
+
+
+# As many cells as the largest thumbnail has.
+_THUMBNAIL = 48
+
+# Rows of a head that are read at a time.
+_ROWS = 256
+
+Columns = dict[str, "NDArray[Any]"]
+
+
+def numbers(
+    attention: Record,
+    snapshot: Mapping[str, Any],
+    *,
+    state: Mapping[str, Any],
+    spec: Mapping[str, Any],
+    crop: Crop | None,
+    answer: Answer,
+) -> Any:
+    """Return the table of `Figure.data`.
+
+    Args:
+        attention: The record, or two that are compared.
+        snapshot: What is drawn; see ``Snapshot`` in the schema.
+        state: What is selected (``State`` in the schema), positions counted in the whole record.
+        spec: ``Figure`` in the schema.
+        crop: Which positions are drawn; None for all.
+        answer: Answers requests for scores.
+    """
+    stream = attention[state["stream"]]
+    view = state["view"]
+    shown = Shown(stream, state, crop, plain=view == "neuron")
+    if view == "all":
+        view = "compare" if shown.two else "head"
+    if view == "model":
+        names = [score["name"] for score in snapshot["meta"]["scores"]]
+        scores = _scores(shown, state, names, answer)
+        scatter = state["arrange"] == "scatter" and len(scores) > 1
+        # A survey has scores of heads, and no weights.
+        alone = scatter or without_record(snapshot["meta"])
+        return _table([_scattered(shown, scores)] if alone else list(_model(shown, scores)))
+    made = {"head": _heads, "compare": _compared, "neuron": _neuron}[view]
+    return _table(list(made(shown, state, spec)))
+
+
+def _refs(shown: Shown, pairs: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """Return ``(layer, head)`` of what is drawn; a rollout has no heads."""
+    drawn = [(layer, -1 if shown.rolled else head) for layer, head in pairs]
+    return list(dict.fromkeys(drawn))
+
+
+def _heads(shown: Shown, state: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[Columns]:
+    grid = spec.get("grid")
+    pairs = grid["heads"] if grid else [[state["layer"], head] for head in state["heads"]]
+    for ref in _refs(shown, pairs):
+        if state["form"] == "text":
+            yield _text(shown, ref)
+        else:
+            block = shown.block(*ref)
+            yield _links(shown, ref, block, _drawn(shown, block, state, spec))
+
+
+def _text(shown: Shown, ref: tuple[int, int]) -> Columns:
+    queries, keys = shown.pinned_queries, shown.pinned_keys
+    if len(queries) or len(keys):
+        axes = (queries, shown.keys.all) if len(queries) else (shown.queries.all, keys)
+        block = shown.block(*ref, *axes)
+        return _links(shown, ref, block, block > 0, axes)
+    every = shown.queries.all
+    total = np.zeros(len(shown.keys.all))
+    for first in range(0, len(every), _ROWS):
+        total += shown.block(*ref, every[first : first + _ROWS]).sum(axis=0, dtype=np.float64)
+    mean = (total / len(every)).astype(np.float32)[None]
+    rows = _links(shown, ref, mean, mean >= 0, (every[:1], shown.keys.all))
+    count = len(rows["key"])
+    unnamed = np.full(count, "", dtype=object)
+    return {**rows, "query": np.full(count, -1), "query_label": unnamed}
+
+
+def _compared(shown: Shown, state: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[Columns]:
+    panels: list[tuple[tuple[int, int], Numbers]]
+    if shown.two:
+        (ref,) = _refs(shown, [[state["layer"], state["heads"][0]]])
+        sides: tuple[Side, ...] = ("a", "b")
+        panels = [(ref, shown.block(*ref, side=side)) for side in sides]
+    else:
+        panels = [(ref, shown.block(*ref)) for ref in _refs(shown, state["compare"])]
+    for place, (ref, block) in enumerate(panels):
+        rows = _links(shown, ref, block, _drawn(shown, block, state, spec))
+        yield _panel(chr(ord("A") + place), rows)
+    if len(panels) > 1:
+        first, second = panels[0][1], panels[1][1]
+        difference = second - first if shown.two else first - second
+        # Either sign is drawn by itself.
+        signs = [
+            _drawn(shown, np.maximum(0, sign * difference), state, spec) & ~np.isnan(difference)
+            for sign in (1, -1)
+        ]
+        ref = panels[0][0] if shown.two else (-1, -1)
+        rows = _links(shown, ref, difference, signs[0] | signs[1])
+        yield _panel("B − A" if shown.two else "A − B", rows)
+
+
+def _scores(
+    shown: Shown, state: Mapping[str, Any], names: Sequence[str], answer: Answer
+) -> dict[str, Numbers]:
+    """Return the scores that are drawn, of every head in the record's order, by their names."""
+    found: dict[str, Numbers] = {}
+    about: dict[str, Any] = {"stream": shown.stream.name}
+    if shown.measure in {"value", "norm"}:
+        about["measure"] = shown.measure
+    for name in (state["score"], state["other_score"]):
+        if name is None or shown.rolled:
+            continue
+        if name == "ranking":
+            block = answer({"what": "ranking", **about, "ranking": state["ranking"]})
+            found[name] = decode(*block).astype(np.float32)
+        else:
+            both = decode(*answer({"what": "head_scores", **about}))
+            found[name] = both[int(state["without_sink"])][:, names.index(name)].astype(np.float32)
+    return found
+
+
+def _scattered(shown: Shown, scores: Mapping[str, Numbers]) -> Columns:
+    heads = [(layer.layer, head) for layer in shown.stream for head in range(layer.num_heads)]
+    return {
+        "stream": np.full(len(heads), shown.stream.name, dtype=object),
+        "layer": np.array([layer for layer, _ in heads]),
+        "head": np.array([head for _, head in heads]),
+        **scores,
+    }
+
+
+def _model(shown: Shown, scores: Mapping[str, Numbers]) -> Iterator[Columns]:
+    axes = (shown.queries.all, shown.keys.all)
+    starts = [_starts(len(axis)) for axis in axes]
+    cells = (axes[0][starts[0]], axes[1][starts[1]])
+    pairs = [[layer.layer, head] for layer in shown.stream for head in range(layer.num_heads)]
+    for place, ref in enumerate(_refs(shown, pairs)):
+        block = shown.block(*ref)
+        if shown.two:
+            block = np.nan_to_num(np.abs(shown.block(*ref, side="b") - block))
+        for axis in (0, 1):
+            block = np.maximum.reduceat(block, starts[axis], axis=axis)
+        rows = _links(shown, ref, block, np.ones(block.shape, dtype=bool), cells)
+        count = block.size
+        yield {**rows, **{name: np.full(count, each[place]) for name, each in scores.items()}}
+
+
+def _neuron(shown: Shown, state: Mapping[str, Any], _spec: Mapping[str, Any]) -> Iterator[Columns]:
+    ref = state["layer"], state["heads"][0]
+    layer = shown.stream[ref[0]]
+    pins = shown.pinned_queries
+    row = (pins[:1] if len(pins) else shown.queries.all[-1:], shown.keys.all)
+    weights = shown.block(*ref, *row)
+    scores = (
+        layer.scores(head=ref[1], queries=row[0].tolist(), keys=row[1].tolist())
+        if layer.has_vectors
+        else np.full(weights.shape, np.nan, np.float32)
+    )
+    # Masked keys have no row on the page either.
+    seen = np.isfinite(scores) if layer.has_vectors else weights > 0
+    yield {**_links(shown, ref, weights, seen, row), "score": scores[seen]}
+
+
+def _drawn(
+    shown: Shown, block: Numbers, state: Mapping[str, Any], spec: Mapping[str, Any]
+) -> NDArray[np.bool_]:
+    """Return which cells of ``[query, key]`` are links of the figure: all that there are in a matrix."""
+    drawn = ~np.isnan(block)
+    if state["form"] != "lines":
+        return drawn
+    drawn &= block > 0
+    if spec.get("top_k", block.shape[1]) < block.shape[1]:
+        place = block.shape[1] - spec["top_k"]
+        drawn &= block >= np.partition(np.nan_to_num(block), place, axis=1)[:, [place]]
+    drawn &= block >= spec.get("threshold", 0)
+    if len(shown.pinned_queries):
+        drawn &= np.isin(shown.queries.all, shown.pinned_queries)[:, None]
+    elif len(shown.pinned_keys):
+        drawn &= np.isin(shown.keys.all, shown.pinned_keys)
+    return drawn
+
+
+def _links(
+    shown: Shown,
+    ref: tuple[int, int],
+    block: Numbers,
+    drawn: NDArray[np.bool_],
+    axes: tuple[Indices, Indices] | None = None,
+) -> Columns:
+    rows, columns = np.nonzero(drawn)
+    queries, keys = axes or (shown.queries.all, shown.keys.all)
+    query, key = queries[rows], keys[columns]
+    count = len(rows)
+    return {
+        "stream": np.full(count, shown.stream.name, dtype=object),
+        "layer": np.full(count, ref[0]),
+        "head": np.full(count, ref[1]),
+        "query": query,
+        "key": key,
+        "query_label": _labels(shown.queries.positions, query),
+        "key_label": _labels(shown.keys.positions, key),
+        "weight" if shown.measure == "weights" else shown.measure: block[rows, columns],
+    }
+
+
+def _labels(positions: Any, indices: NDArray[np.int64]) -> NDArray[np.object_]:
+    return np.array([positions[index].label for index in indices], dtype=object)
+
+
+def _panel(name: str, columns: Columns) -> Columns:
+    count = len(columns["key"])
+    return {"panel": np.full(count, name, dtype=object), **columns}
+
+
+def _starts(count: int) -> list[int]:
+    size = min(count, _THUMBNAIL)
+    return [place * count // size for place in range(size)]
+
+
+def _table(parts: list[Columns]) -> Any:
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if has_pandas():
+        return import_module("pandas").DataFrame(columns)
+    listed = {name: column.tolist() for name, column in columns.items()}
+    names = list(listed)
+    return Records(
+        [dict(zip(names, row, strict=True)) for row in zip(*listed.values(), strict=True)]
+    )

@@ -1,0 +1,273 @@
+"""A figure: what it shows is settled when it is made, and it is drawn when it is looked at or saved."""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attnwidget.compute.indexing import integer
+from attnwidget.figures import convert, data, renderer
+from attnwidget.figures.crop import Crop, crop_of, crop_snapshot, cropped_answer
+from attnwidget.figures.options import check_names, columns_of, figure_spec, pixels_of
+from attnwidget.serve.selection import check_heads, check_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from attnwidget.figures.options import FigureOptions
+    from attnwidget.figures.renderer import Answer
+    from attnwidget.protocol.codec import Block
+    from attnwidget.record.positions import Positions
+    from attnwidget.record.record import Record
+    from attnwidget.record.stream import Stream
+
+__all__ = ["Figure", "check_resolution", "split_heads"]
+
+ENDINGS = (".svg", ".pdf", ".png")
+_DPI = 96
+
+
+class Figure:
+    """A figure of attention. The last line of a cell shows it; `save` writes it.
+
+    Made by `Attention.figure` and `AttentionWidget.figure`, and a value: what is selected later changes nothing.
+    """
+
+    def __init__(
+        self,
+        attention: Record,
+        snapshot: Mapping[str, Any],
+        answer: Answer,
+        options: FigureOptions,
+        panels: list[list[int]] | None = None,
+    ) -> None:
+        """Settle what is drawn.
+
+        Args:
+            attention: The record.
+            snapshot: State, meta, thumbnails and screen; see ``Snapshot`` in the schema.
+            answer: Answers the renderer's requests, positions counted in the whole record.
+            options: See `Attention.figure`.
+            panels: ``[layer, head]`` of each panel of a grid; the selected heads when left out.
+
+        Raises:
+            TypeError, ValueError: If an option does not exist, or is none of what is accepted.
+        """
+        check_names(options)
+        state = snapshot["state"]
+        stream = attention[state["stream"]]
+        self._attention = attention
+        self._crop = crop_of(
+            stream, options.get("positions"), options.get("queries"), options.get("keys")
+        )
+        heads = panels or [[state["layer"], head] for head in state["heads"]]
+        self.spec = _spec(stream, state, options, self._crop, heads)
+        self.width = pixels_of(options.get("width"))
+        screen = snapshot["screen"]
+        if self.width is not None or "size" in self.spec:
+            # Another width is another layout, in which the reader's scroll means nothing.
+            screen = {**screen, "width": self.width or screen["width"], "scroll": {}}
+        self._snapshot = {**snapshot, "screen": screen}
+        if self._crop:
+            self._snapshot, thumbnails = crop_snapshot(self._snapshot, attention, self._crop)
+            self._snapshot["overview"] = b64encode(thumbnails).decode("ascii")
+        self._state = state
+        self._whole = answer
+        self._svg: str | None = None
+
+    @property
+    def cropped(self) -> bool:
+        """Whether some positions are left out."""
+        return self._crop is not None
+
+    @property
+    def svg(self) -> str:
+        """The figure as a standalone SVG document, text as text.
+
+        Raises:
+            ImportError: If the ``figures`` extra is not installed.
+            ValueError: If a layer cannot give what is drawn.
+        """
+        if self._svg is None:
+            self._svg = renderer.to_svg(self._snapshot, self._answer, self.spec)
+        return self._svg
+
+    @property
+    def data(self) -> Any:
+        """The numbers that are drawn, one row for each: a pandas ``DataFrame``, or a list of dicts without pandas.
+
+        Lines and matrices have a row for each link or cell, with ``stream``, ``layer``, ``head``, ``query``, ``key``,
+        ``query_label``, ``key_label`` and ``weight``; a comparison also has ``panel``, in which ``"A − B"`` holds the
+        differences of the first two. The model view has a row for each cell of its thumbnails, which is the largest
+        weight from there to the next. The neuron view has a row for each key, with its ``score``. A text has a row for
+        each token that a pinned query sees, or for each query that sees a pinned key; without pins one for each key,
+        with its mean ``weight`` over all queries and -1 as its ``query``. A scatter has a row for each head, with its two
+        scores; a model view that is coloured by a score has its column.
+
+        Under another measure its name is in the place of ``weight``; a rollout is of a layer, and has -1 as its
+        ``head``. Between words, ``query`` and ``key`` are numbers of words, as `Attention.words` counts them. Of two
+        records there are the panels ``"A"``, ``"B"`` and ``"B − A"``, and in the model view the size of the change.
+        """
+        return data.numbers(
+            self._attention,
+            self._snapshot,
+            state=self._state,
+            spec=self.spec,
+            crop=self._crop,
+            answer=self._whole,
+        )
+
+    def save(
+        self, path: str | os.PathLike[str], *, scale: float | None = None, dpi: float | None = None
+    ) -> Path:
+        """Write the figure.
+
+        Args:
+            path: Where to; ``.svg``, ``.pdf`` or ``.png``.
+            scale: PNG pixels per CSS pixel; 2 when neither is given.
+            dpi: PNG pixels per printed inch.
+
+        Returns:
+            The path.
+
+        Raises:
+            ValueError: If the ending is another one, or a number is not positive.
+            ImportError: If the ``figures`` extra is not installed.
+
+        Warns:
+            UserWarning: If no font of this machine has some of the characters of a ``.pdf`` or ``.png``.
+        """
+        target = Path(path)
+        suffix = target.suffix.lower()
+        if suffix not in ENDINGS:
+            message = f"path must end in .svg, .pdf or .png, got {os.fspath(path)!r}."
+            raise ValueError(message)
+        factor = check_resolution(scale, dpi)
+        if suffix == ".svg":
+            target.write_text(self.svg, encoding="utf-8", newline="\n")
+        elif suffix == ".pdf":
+            target.write_bytes(convert.to_pdf(self.svg))
+        else:
+            target.write_bytes(convert.to_png(self.svg, scale=factor))
+        return target
+
+    def _answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
+        if self._crop:
+            return cropped_answer(self._attention, self._crop, request, self._whole)
+        return self._whole(request)
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+    def __repr__(self) -> str:
+        state = self._state
+        view = state["form"] if state["view"] == "head" else state["view"]
+        if "grid" in self.spec or view == "compare":
+            pairs = self.spec["grid"]["heads"] if "grid" in self.spec else state["compare"]
+            return f"Figure({view}, {state['stream']}, {', '.join(f'{a}·{b}' for a, b in pairs)})"
+        if view == "model":
+            return f"Figure(model, {state['stream']})"
+        heads = ", ".join(map(str, state["heads"]))
+        return f"Figure({view}, {state['stream']}, layer {state['layer']}, heads {heads})"
+
+
+def check_resolution(scale: object, dpi: object) -> float:
+    """Return PNG pixels per CSS pixel.
+
+    Raises:
+        ValueError: If both are given, or one is not a positive number.
+    """
+    if scale is not None and dpi is not None:
+        message = (
+            f"pass scale or dpi, got both scale={scale!r} and dpi={dpi!r}: dpi=192 is scale=2."
+        )
+        raise ValueError(message)
+    for name, value in (("scale", scale), ("dpi", dpi)):
+        if value is not None and not (
+            isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e6
+        ):
+            message = f"{name} must be a positive number, got {value!r}."
+            raise ValueError(message)
+    if dpi is not None:
+        return float(dpi) / _DPI  # type: ignore[arg-type]
+    return 2.0 if scale is None else float(scale)  # type: ignore[arg-type]
+
+
+def split_heads(heads: Any, layer: int) -> list[list[int]] | None:
+    """Return heads given as ``(layer, head)`` pairs, or one by one in any layer; None where none is a pair."""
+    if integer(heads) is not None or isinstance(heads, str) or not hasattr(heads, "__iter__"):
+        return None
+    listed = list(heads)
+    if not any(hasattr(head, "__len__") and len(head) == 2 for head in listed):
+        return None
+    return [list(head) if hasattr(head, "__len__") else [layer, head] for head in listed]
+
+
+def _spec(
+    stream: Stream,
+    state: Mapping[str, Any],
+    options: FigureOptions,
+    crop: Crop | None,
+    panels: list[list[int]],
+) -> dict[str, Any]:
+    spec = figure_spec(options)
+    if options.get("direction", "auto") == "auto":
+        spec.pop("direction", None)
+        if spec.get("layout") == "horizontal" and _runs_backwards(stream.query_positions):
+            spec["direction"] = "rtl"
+    grid = options.get("grid", False)
+    if grid is not False:
+        _check_panels(stream, state, panels)
+        spec["grid"] = {"heads": panels, "columns": columns_of(grid)}
+    notes = _notes(stream, state, spec, crop)
+    if notes and spec.get("legend", True):
+        spec["notes"] = notes
+    return spec
+
+
+def _check_panels(stream: Stream, state: Mapping[str, Any], panels: list[list[int]]) -> None:
+    if state["view"] != "head":
+        message = f"a grid is of the head view's panels, got view={state['view']!r}: figure('head', grid=True)."
+        raise ValueError(message)
+    for layer, head in panels:
+        check_heads(stream[check_layer(stream, layer)], [head])
+
+
+def _notes(
+    stream: Stream, state: Mapping[str, Any], spec: Mapping[str, Any], crop: Crop | None
+) -> list[str]:
+    """Return what a reader has to know: which links are drawn, and which positions."""
+    notes = []
+    lines = state["form"] == "lines" and state["view"] in {"head", "compare", "all"}
+    top, least = spec.get("top_k"), spec.get("threshold")
+    which = []
+    if lines and top:
+        which.append("each query’s strongest" if top == 1 else f"each query’s {top} strongest")
+    if lines and least:
+        which.append(f"{'weight ' * (state['measure'] == 'weights')}{least:g} or more")
+    if which:
+        notes.append(f"links drawn: {', '.join(which)}")
+    if crop:
+        parts = [
+            f"{len(kept)} of {len(whole)} {name}"
+            for name, kept, whole in (
+                ("queries", crop.queries, stream.query_positions),
+                ("keys", crop.keys, stream.key_positions),
+            )
+            if len(kept) < len(whole)
+        ]
+        if crop.queries == crop.keys and stream.query_positions == stream.key_positions:
+            parts = [f"{len(crop.keys)} of {len(stream.key_positions)} positions"]
+        notes.append(f"{' and '.join(parts)} shown; weights are over all keys")
+    return notes
+
+
+def _runs_backwards(positions: Positions) -> bool:
+    """Tell whether most letters are of scripts that run from right to left."""
+    import unicodedata  # noqa: PLC0415 - for this alone
+
+    kinds = [unicodedata.bidirectional(char) for one in positions for char in one.label]
+    backwards = sum(kind in {"R", "AL"} for kind in kinds)
+    return backwards > sum(kind == "L" for kind in kinds)

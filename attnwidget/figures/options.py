@@ -1,0 +1,212 @@
+"""What a figure may be asked for, checked, and as the renderer is told it."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from attnwidget.compute.indexing import integer
+from attnwidget.figures.convert import PER_INCH
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from attnwidget.record.position_lookup import Place
+
+__all__ = ["COLOUR_MAPS", "FigureOptions", "check_names", "figure_spec", "pixels_of"]
+
+COLOUR_MAPS = ("blue", "cividis", "viridis", "magma", "grey")
+_CHOICES = {
+    "theme": ("light", "dark", "print"),
+    "colour_map": COLOUR_MAPS,
+    "layout": ("vertical", "horizontal"),
+    "direction": ("auto", "ltr", "rtl"),
+}
+_FLAGS = ("legend", "transparent", "whole", "marked")
+_LENGTH = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(mm|cm|in|pt|px)\s*")
+# Of labels, in the layout and in points at a zoom of 1.
+_LABEL_POINTS = 12 * 72 / 96
+# Narrower than this, in pixels of the layout, not even two short tokens and a line between them have room.
+_LEAST_LAYOUT = 120
+
+
+class FigureOptions(TypedDict, total=False):
+    """How a figure is drawn; `Attention.figure` says what each option means."""
+
+    width: float | str | None
+    font: str | None
+    font_size: float | None
+    theme: Literal["light", "dark", "print"] | None
+    colour_map: Literal["blue", "cividis", "viridis", "magma", "grey"] | None
+    title: bool | str
+    legend: bool
+    transparent: bool
+    whole: bool
+    marked: bool
+    grid: bool | int
+    positions: Place | None
+    queries: Place | None
+    keys: Place | None
+    top_k: int | None
+    threshold: float
+    layout: Literal["vertical", "horizontal"]
+    direction: Literal["auto", "ltr", "rtl"]
+
+
+def check_names(options: Mapping[str, Any], besides: Sequence[str] = ()) -> None:
+    """Refuse an option that does not exist.
+
+    Raises:
+        TypeError: If there is one; the message lists those that exist.
+    """
+    accepted = [*besides, *FigureOptions.__annotations__]
+    for name in options:
+        if name not in accepted:
+            message = f"Unknown option {name!r}; accepted are {', '.join(accepted)}."
+            raise TypeError(message)
+
+
+def figure_spec(options: FigureOptions) -> dict[str, Any]:
+    """Return what ``Figure`` in the schema says of a figure with these options; size, grid and notes come later.
+
+    Raises:
+        ValueError: If an option is none of those accepted.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    spec: dict[str, Any] = {}
+    for name, accepted in _CHOICES.items():
+        if name in given:
+            spec[name] = _choice(name, given[name], accepted)
+    for name in _FLAGS:
+        if name in given:
+            spec[name] = _flag(name, given[name])
+    if "title" in given:
+        spec["title"] = _title(given["title"])
+    if "font" in given:
+        spec["font"] = _font(given["font"])
+    if "top_k" in given:
+        spec["top_k"] = _count("top_k", given["top_k"], "such as top_k=3")
+    if "threshold" in given:
+        spec["threshold"] = _share(given["threshold"])
+    size = _size(given.get("width"), given.get("font_size"))
+    if size:
+        spec["size"] = size
+    # What is as on the screen is not said, so that a figure without options is the button's, byte for byte.
+    usual = {"legend": True, "transparent": False, "whole": False, "marked": True, "title": True, "threshold": 0,
+             "layout": "vertical", "direction": "ltr"}  # fmt: skip
+    return {name: value for name, value in spec.items() if value != usual.get(name, ...)}
+
+
+def pixels_of(width: object) -> float | None:
+    """Return a width given in pixels of the layout; None where it has a unit, or is left out."""
+    return None if width is None or isinstance(width, str) else _pixels(width)
+
+
+def columns_of(grid: object) -> int | None:
+    """Return how many panels stand side by side; None where that follows from the width.
+
+    Raises:
+        ValueError: If ``grid`` is neither a bool nor a positive integer.
+    """
+    if isinstance(grid, bool):
+        return None
+    return _count("grid", grid, "True, or the number of columns")
+
+
+def _size(width: object, font_size: object) -> dict[str, Any] | None:
+    zoom = 1.0
+    if font_size is not None:
+        points = _number(font_size)
+        if points is None or not 0 < points < math.inf:
+            message = (
+                f"font_size must be a positive number of points, such as 8, got {font_size!r}."
+            )
+            raise ValueError(message)
+        zoom = points / _LABEL_POINTS
+    if isinstance(width, str):
+        found = _LENGTH.fullmatch(width)
+        number = float(found[1]) if found else 0.0
+        if not found or number <= 0:
+            raise ValueError(_not_a_width(width))
+        unit = found[2]
+    else:
+        pixels = None if width is None else _pixels(width)
+        if font_size is None:
+            return None
+        if pixels is None:
+            message = f"font_size={font_size!r} needs a width to be measured against: pass width='85mm', for example."
+            raise ValueError(message)
+        number, unit = pixels, "px"
+    if number / PER_INCH[unit] * PER_INCH["px"] / zoom < _LEAST_LAYOUT:
+        message = f"width={width!r} has no room for {'labels' if zoom == 1 else 'labels of this font_size'}: pass a larger one, or a smaller font_size."
+        raise ValueError(message)
+    return {"width": number, "unit": unit, "zoom": round(zoom, 6)}
+
+
+def _pixels(width: object) -> float:
+    number = _number(width)
+    if number is None or not 0 < number < math.inf:
+        raise ValueError(_not_a_width(width))
+    return number
+
+
+def _not_a_width(width: object) -> str:
+    return (
+        f"width must be a positive number of pixels, or text such as '85mm', '3.3in', '8.5cm', '240pt' or '320px',"
+        f" got {width!r}."
+    )
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, (bool, str)):
+        return None
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+
+
+def _choice(name: str, value: object, accepted: Sequence[str]) -> str:
+    if isinstance(value, str) and value in accepted:
+        return value
+    message = f"{name} must be one of {', '.join(map(repr, accepted))}, got {value!r}."
+    raise ValueError(message)
+
+
+def _flag(name: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    message = f"{name} must be True or False, got {value!r}."
+    raise ValueError(message)
+
+
+def _title(value: object) -> bool | str:
+    if isinstance(value, (bool, str)):
+        return value or False
+    message = f"title must be True, False or text, got {value!r}."
+    raise ValueError(message)
+
+
+def _font(value: object) -> str:
+    # Quotes and commas would make it several, or another thing.
+    if isinstance(value, str) and re.fullmatch(r"\w[\w .+-]{0,80}", value):
+        return value
+    message = f"font must be the name of one font family, such as 'Source Sans 3', got {value!r}."
+    raise ValueError(message)
+
+
+def _count(name: str, value: object, such: str) -> int:
+    number = integer(value)
+    if number is not None and number >= 1:
+        return number
+    message = f"{name} must be a positive integer, {such}, got {value!r}."
+    raise ValueError(message)
+
+
+def _share(value: object) -> float:
+    number = _number(value)
+    if number is not None and 0 <= number <= 1:
+        return number
+    message = f"threshold must be a weight in 0..1, got {value!r}."
+    raise ValueError(message)

@@ -1,0 +1,292 @@
+"""`Layer`: weights, scores, vectors, output and overview of one attention layer as numpy arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
+
+from attnwidget.compute import overview
+from attnwidget.compute.indexing import Axis, head_axis, integer, position_axis
+from attnwidget.compute.layer_tensors import LayerTensors
+from attnwidget.compute.measures import lengths
+from attnwidget.compute.resumable import finish
+from attnwidget.compute.softmax import exact
+from attnwidget.compute.weights import additive_block, output, score_block, weight_block
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from attnwidget.compute.indexing import Heads, Index
+    from attnwidget.compute.overview import Pool
+
+    Array = NDArray[np.float32]
+
+__all__ = ["Layer", "to_array"]
+
+_ALL = slice(None)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
+class Layer(LayerTensors):
+    """What one attention call used; scores, weights and the rest are computed for the block asked, in float32.
+
+    A layer holds vectors (``query``, ``key``, ``scaling``) or ``recorded`` weights. Methods take one head, several, or
+    ``None`` for all; queries and keys are an integer, a slice or several integers. As in numpy, an integer drops its
+    axis from the result.
+
+    Attributes:
+        stream: Name of the stream this layer belongs to.
+        layer: The model's own number of the layer; hybrids leave gaps.
+        module_path: Where the attention module sits in the model.
+        num_heads: Number of query heads.
+        query: ``[num_heads, n_query, head_dim]``, detached, in the model's dtype.
+        key: ``[num_key_value_heads, n_key, head_dim]``.
+        value: ``[num_key_value_heads, n_key, value_dim]``.
+        scaling: Factor on ``query . key``.
+        band: Structural mask, as a description.
+        bias: Additive ``[num_heads or 1, n_query or 1, n_key]``: position bias, or a mask that no band describes.
+            Entries at or below half of the dtype's lowest number mean "masked".
+        softcap: Scores become ``softcap * tanh(score / softcap)`` before bias and mask.
+        sinks: ``[num_heads]``, one extra logit per head whose share is dropped: rows then sum to less than 1.
+        recorded: ``[num_heads, n_query, n_key]`` weights as the model gave them, for layers without vectors.
+        reason: Why there are no vectors, in one sentence.
+        value_norms: ``[num_heads, n_key]`` lengths of the values behind the head's part of the output projection.
+        norm_reason: Why there are none, in one sentence.
+    """
+
+    def weights(self, head: Heads = None, queries: Index = _ALL, keys: Index = _ALL) -> Array:
+        """Return attention weights, after softmax.
+
+        Rows sum to 1, or to 1 minus the share of the sink. A row in which every key is masked holds what the model's
+        eager softmax makes of it: even weights for an additive mask of lowest numbers, zeros for ``-inf`` or a band.
+
+        Args:
+            head: One head, several, or ``None`` for all.
+            queries: Query positions.
+            keys: Key positions.
+
+        Returns:
+            float32 ``[head, query, key]``, without the axes given as one integer.
+
+        Raises:
+            ValueError: If an index is not an integer or out of range.
+
+        Example:
+            >>> layer.weights(head=5, queries=slice(0, 4)).shape  # doctest: +SKIP
+            (4, 14)
+        """
+        axes = self._axes(head, queries, keys)
+        with exact(self):
+            return to_array(weight_block(self, *axes), *axes)
+
+    def measure(
+        self, name: str, head: Heads = None, queries: Index = _ALL, keys: Index = _ALL
+    ) -> Array:
+        """Return the weights, or the weights times the length of what each key brings along.
+
+        - ``"weights"``: ``w``, as `weights`.
+        - ``"value"``: ``w ‖v‖``, the weight times the length of the key's value vector.
+        - ``"norm"``: ``w ‖f(x)‖``, ``f(x) = v W_O`` the value behind the head's part of the output projection
+          (Kobayashi, Kuribayashi, Yokoi & Inui 2020, Attention is Not Only a Weight). The projection is the model's
+          own; it is believed if, while recording, it was given the very output that the record yields.
+
+        The last two are lengths, not shares: they have no upper bound, and rows do not sum to 1.
+
+        Args:
+            name: One of the three.
+            head: One head, several, or ``None`` for all.
+            queries: Query positions.
+            keys: Key positions.
+
+        Returns:
+            float32 ``[head, query, key]``, without the axes given as one integer.
+
+        Raises:
+            ValueError: If there is no such measure, the layer cannot give it (the message says why), or an index is
+                wrong.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> layer = aw.capture(model, "the cat sat", tokenizer)["decoder"][0]
+            >>> layer.measure("norm", head=3).shape
+            (4, 4)
+        """
+        scale = lengths(self, name)
+        axes = self._axes(head, queries, keys)
+        with exact(self):
+            block = weight_block(self, *axes)
+            if scale is not None:
+                block.mul_(axes[2].take(axes[0].take(scale, 0), 1)[:, None])
+            return to_array(block, *axes)
+
+    def scores(self, head: Heads = None, queries: Index = _ALL, keys: Index = _ALL) -> Array:
+        """Return scores before softmax: scaling, softcap, bias and mask included, ``-inf`` where masked.
+
+        Arguments and shape are those of `weights`.
+
+        Raises:
+            ValueError: If an index is wrong, or if the layer holds only weights.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> layer = aw.capture(model, "the cat sat", tokenizer)["decoder"][0]
+            >>> layer.scores(head=1, queries=0).tolist()[1:]  # a decoder's first token sees itself only
+            [-inf, -inf, -inf]
+        """
+        self._need_vectors("scores")
+        axes = self._axes(head, queries, keys)
+        with exact(self):
+            return to_array(score_block(self, *axes), *axes)
+
+    def bias_block(self, head: Heads = None, queries: Index = _ALL, keys: Index = _ALL) -> Array:
+        """Return what is added to the scaled, soft-capped product: 0 where nothing is, ``-inf`` where masked.
+
+        Arguments and shape are those of `weights`.
+
+        Raises:
+            ValueError: If an index is wrong, or if the layer holds only weights.
+        """
+        self._need_vectors("bias")
+        axes = self._axes(head, queries, keys)
+        with exact(self):
+            return to_array(additive_block(self, *axes), *axes)
+
+    def query_vectors(self, head: Heads = None) -> Array:
+        """Return query vectors, float32 ``[head, query, head_dim]``, or ``[query, head_dim]`` for one head.
+
+        Raises:
+            ValueError: If a head is out of range, or if the layer holds only weights.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> layer = aw.capture(model, "the cat sat", tokenizer)["decoder"][0]
+            >>> layer.query_vectors(head=1).shape
+            (4, 32)
+        """
+        return self._vectors("query vectors", self.query, head, 1)
+
+    def key_vectors(self, head: Heads = None) -> Array:
+        """Return the key vectors that query heads use, float32 ``[head, key, head_dim]``.
+
+        Raises:
+            ValueError: If a head is out of range, or if the layer holds only weights.
+        """
+        return self._vectors(
+            "key vectors", self.key, head, self.num_heads // self.num_key_value_heads
+        )
+
+    def value_vectors(self, head: Heads = None) -> Array:
+        """Return the value vectors that query heads use, float32 ``[head, key, value_dim]``.
+
+        Raises:
+            ValueError: If a head is out of range, or if the layer holds no values.
+        """
+        return self._vectors(
+            "value vectors", self.value, head, self.num_heads // self.num_key_value_heads
+        )
+
+    def output(self, head: Heads = None) -> Array:
+        """Return weights times values, float32 ``[head, query, value_dim]``, before the output projection.
+
+        Raises:
+            ValueError: If a head is out of range, or if the layer holds no values.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> layer = aw.capture(model, "the cat sat", tokenizer)["decoder"][0]
+            >>> layer.output().shape
+            (4, 4, 32)
+        """
+        heads = head_axis(head, self.num_heads)
+        if self.value is None:
+            raise ValueError(self._missing("value vectors"))
+        with exact(self):
+            return to_array(output(self, heads, self.value), heads)
+
+    @property
+    def overview_is_sample(self) -> bool:
+        """Whether `overview` reads a sample of the query rows, as it does beyond 8,192 of them."""
+        return self.n_query > overview.OVERVIEW_EXACT_ROWS
+
+    def overview(self, size: int, pool: Pool = "max") -> Array:
+        """Return every head as a thumbnail, pooled over adaptive bins.
+
+        Beyond 8,192 query rows an evenly spaced sample of about 2,048 of them is read (`overview_is_sample`). Weights
+        that are NaN stay NaN.
+
+        Args:
+            size: Largest number of rows and of columns.
+            pool: What a cell holds: ``"max"``, the largest of its weights, or ``"mean"``.
+
+        Returns:
+            float32 ``[head, min(size, n_query), min(size, n_key)]``.
+
+        Raises:
+            ValueError: If ``size`` is not a positive integer, or ``pool`` is neither.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> layer = aw.capture(model, "the cat sat", tokenizer)["decoder"][0]
+            >>> layer.overview(2).shape
+            (4, 2, 2)
+        """
+        number = integer(size)
+        if number is None or number < 1:
+            message = f"size must be a positive integer, got {size!r}."
+            raise ValueError(message)
+        if pool not in get_args(overview.Pool):
+            message = f"pool must be 'max' or 'mean', got {pool!r}."
+            raise ValueError(message)
+        return to_array(finish(overview.overview_slices(self, number, pool=pool)))
+
+    def survey(self, size: int) -> tuple[Array, NDArray[np.float64], Array]:
+        """Return what one pass over the weights says about every head.
+
+        Args:
+            size: As for `overview`.
+
+        Returns:
+            The overview; ``[query, key, weight]`` of each head's strongest link, float64 ``[head, 3]``, the first key
+            left out when there are others; and each head's mean weight on the first key, float32 ``[head]``.
+        """
+        found = overview.survey(self, size)
+        return to_array(found.pooled), found.top.cpu().numpy(), to_array(found.first_key)
+
+    def __repr__(self) -> str:
+        heads = f"{self.num_heads} heads"
+        if self.num_key_value_heads != self.num_heads:
+            heads += f" ({self.num_key_value_heads} key-value)"
+        kind = f"head_dim {self.head_dim}" if self.has_vectors else "weights only"
+        return f"Layer({self.stream} {self.layer}: {heads}, {self.n_query} × {self.n_key}, {kind})"
+
+    def _axes(self, head: Heads, queries: Index, keys: Index) -> tuple[Axis, Axis, Axis]:
+        return (
+            head_axis(head, self.num_heads),
+            position_axis("queries", queries, self.n_query),
+            position_axis("keys", keys, self.n_key),
+        )
+
+    def _need_vectors(self, what: str) -> None:
+        if not self.has_vectors:
+            raise ValueError(self._missing(what))
+
+    def _missing(self, what: str) -> str:
+        reason = self.reason or "only its weights were recorded."
+        return f"layer {self.layer} of stream {self.stream!r} has no {what}: {reason}"
+
+    def _vectors(self, what: str, tensor: Tensor | None, head: Heads, share: int) -> Array:
+        heads = head_axis(head, self.num_heads)
+        if tensor is None:
+            raise ValueError(self._missing(what))
+        with exact(self):
+            chosen = Axis(tuple(number // share for number in heads.indices)).take(tensor, 0)
+            return to_array(chosen.float(), heads)
+
+
+def to_array(tensor: Tensor, *axes: Axis) -> Array:
+    """Return a tensor as numpy, without the axes that the caller gave one integer for."""
+    index = tuple(0 if axis.dropped else slice(None) for axis in axes)
+    array: Array = tensor.cpu().numpy()[index]
+    return array

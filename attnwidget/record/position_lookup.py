@@ -1,0 +1,72 @@
+"""Positions as people name them: by number, by token, several of either."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from attnwidget.compute.indexing import position_axis
+from attnwidget.record.positions import word_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
+    from attnwidget.record.positions import Positions
+
+    Place: TypeAlias = int | str | slice | Sequence[int] | Sequence[str]
+
+__all__ = ["resolve"]
+
+
+def resolve(name: str, place: Place, positions: Positions) -> tuple[int, ...]:
+    """Return the positions that ``place`` names, in order and once each.
+
+    Args:
+        name: What the caller calls it, for the message.
+        place: A position, a slice, a token's or word's text, or several of either.
+        positions: What there is.
+
+    Raises:
+        ValueError: If a position or token does not exist, or a token stands in several places.
+    """
+    alone = isinstance(place, (str, slice)) or getattr(place, "ndim", 1) == 0
+    several = [place] if alone or not hasattr(place, "__iter__") else list(place)
+    found: list[int] = []
+    for one in several:
+        if isinstance(one, str):
+            found.extend(_token(name, one, positions))
+        else:
+            found.extend(position_axis(name, cast("int", one), len(positions)).indices)
+    if not found:
+        message = f"{name} names no position, got {place!r}: pass a position, such as {name}=0, or a token's text."
+        raise ValueError(message)
+    return tuple(sorted(set(found)))
+
+
+def _token(name: str, text: str, positions: Positions) -> Sequence[int]:
+    """Return the one place where a token stands, or all pieces of the one word that reads so."""
+    tokens = [
+        (place,)
+        for place, position in enumerate(positions)
+        if text in (position.label, position.text)
+    ]
+    words: dict[int, list[int]] = {}
+    for place, number in enumerate(word_numbers(positions)):
+        words.setdefault(number, []).append(place)
+    whole = [
+        tuple(places)
+        for places in words.values()
+        if len(places) > 1
+        and text.strip() == "".join(positions[place].text or "" for place in places).strip()
+    ]
+    found = tokens + whole
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        shown = ", ".join(position.label for position in positions[:20])
+        more = " …" if len(positions) > 20 else ""
+        message = f"{name}={text!r} is no token of this input; there are {shown}{more}."
+        raise ValueError(message)
+    places = [list(one) if len(one) > 1 else one[0] for one in found]
+    message = f"{name}={text!r} occurs at {places}: pass one of these, such as {name}={places[0]}."
+    raise ValueError(message)

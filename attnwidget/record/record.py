@@ -1,0 +1,99 @@
+"""`Record`: streams, text, next tokens and media of one forward pass or generation; plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from attnwidget.record.stream import Stream, stream_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from attnwidget.record.media import Medium
+    from attnwidget.record.next_tokens import NextTokens
+
+__all__ = ["Record", "the_stream"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Record:
+    """One forward pass: every attention layer of a model on one input.
+
+    Attributes:
+        model_name: Class of the model, or what the caller called it.
+        streams: Stream name to `Stream`, in order; read-only.
+        text: The text that went in, where there was one.
+        next_tokens: Query position to the most probable next tokens there, where the model gave logits of them.
+        media: The pictures and sounds that went in; positions name theirs by its index.
+    """
+
+    model_name: str
+    streams: Mapping[str, Stream]
+    text: str | None = None
+    next_tokens: NextTokens | None = None
+    media: tuple[Medium, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check and freeze the streams.
+
+        Raises:
+            ValueError: If there is no stream, if one stands under another name than its own, or if a position lies in
+                a medium that is not there.
+        """
+        wrong = [name for name, stream in self.streams.items() if name != stream.name]
+        if not self.streams or wrong:
+            message = f"streams must map each stream's own name to it, got {wrong or 'no stream'}."
+            raise ValueError(message)
+        object.__setattr__(self, "streams", MappingProxyType(dict(self.streams)))
+        object.__setattr__(self, "media", tuple(self.media))
+        for stream in self.streams.values():
+            for position in (*stream.query_positions, *stream.key_positions):
+                if position.medium is not None and not 0 <= position.medium < len(self.media):
+                    message = (
+                        f"position {position.label!r} of stream {stream.name!r} lies in medium {position.medium}, but"
+                        f" there are {len(self.media)} media: pass media=(...)."
+                    )
+                    raise ValueError(message)
+
+    def __reduce__(self) -> tuple[type[Record], tuple[object, ...]]:
+        # The read-only mapping cannot be copied or pickled itself.
+        parts = (self.model_name, dict(self.streams), self.text, self.next_tokens, self.media)
+        return type(self), parts
+
+    def __len__(self) -> int:
+        return len(self.streams)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.streams)
+
+    def __getitem__(self, name: str) -> Stream:
+        """Return a stream by name.
+
+        Raises:
+            KeyError: If there is no such stream.
+        """
+        try:
+            return self.streams[name]
+        except (KeyError, TypeError):
+            message = f"no stream {name!r}; available: {list(self.streams)}"
+            raise KeyError(message) from None
+
+    def __repr__(self) -> str:
+        return (
+            f"Attention({self.model_name}, {'; '.join(map(stream_summary, self.streams.values()))})"
+        )
+
+
+def the_stream(record: Record, name: str | None) -> Stream:
+    """Return a stream by name, or the only one there is.
+
+    Raises:
+        KeyError: If there is no such stream.
+        ValueError: If there are several and none is named.
+    """
+    if name is None and len(record) > 1:
+        message = f"there are several streams, {list(record)}: choose one, such as stream={next(iter(record))!r}."
+        raise ValueError(message)
+    return record[next(iter(record)) if name is None else name]

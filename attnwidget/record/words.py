@@ -1,0 +1,112 @@
+"""`Attention.words`: pieces merged to words, exactly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+
+from attnwidget.compute.softmax import exact
+from attnwidget.compute.weight_rows import blocks, query_blocks
+from attnwidget.record.layer import Layer
+from attnwidget.record.positions import visible_text, word_numbers
+from attnwidget.record.stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from attnwidget.record.positions import Position, Positions
+    from attnwidget.record.record import Record
+
+__all__ = ["REASON", "merged_positions", "words"]
+
+AnyRecord = TypeVar("AnyRecord", bound="Record")
+
+REASON = (
+    "pieces were merged to words, which have weights but no vectors; the record of pieces has both."
+)
+# Merged weights are kept, [head, word, word] for each layer; this much of them, in bytes.
+MOST = 4 << 30
+
+
+def words(attention: AnyRecord) -> AnyRecord:
+    """Return `Attention.words`, where it is described."""
+    size = sum(
+        4 * layer.num_heads * _count(stream.query_positions) * _count(stream.key_positions)
+        for stream in attention.streams.values()
+        for layer in stream
+    )
+    if size > MOST:
+        message = (
+            f"the words of this record would take {size / 2**30:.1f} GB of weights, at most {MOST / 2**30:.0f} are "
+            "made: record a shorter input, or fewer layers."
+        )
+        raise ValueError(message)
+    streams = {name: _stream(stream) for name, stream in attention.streams.items()}
+    # A recording is made by its block alone; its finished record is a record like any other.
+    plain: AnyRecord = getattr(attention, "attention", attention)
+    expected = plain.next_tokens
+    if expected is not None and streams[expected.stream] is not plain[expected.stream]:
+        # They follow pieces; of a word half given and half generated there would be no telling which it is.
+        expected = None
+    return replace(plain, streams=streams, next_tokens=expected)
+
+
+def _count(positions: Positions) -> int:
+    return len(set(word_numbers(positions)))
+
+
+def _stream(stream: Stream) -> Stream:
+    """Merge the pieces of one stream; one whose positions are words already is returned as it is."""
+    same = stream.query_positions == stream.key_positions
+    keys, key_words = merged_positions(stream.key_positions)
+    queries, query_words = (keys, key_words) if same else merged_positions(stream.query_positions)
+    if len(keys) == len(stream.key_positions) and len(queries) == len(stream.query_positions):
+        return stream
+    layers = tuple(_layer(layer, query_words, key_words) for layer in stream)
+    first = None if stream.first_query is None else key_words[stream.first_query]
+    return Stream(stream.name, layers, queries, keys, first)
+
+
+def merged_positions(positions: Positions) -> tuple[Positions, list[int]]:
+    """Return the words, and for each piece the number of its word."""
+    numbers = word_numbers(positions)
+    pieces: dict[int, list[Position]] = {}
+    for number, position in zip(numbers, positions, strict=True):
+        pieces.setdefault(number, []).append(position)
+    return tuple(_word(parts) for parts in pieces.values()), numbers
+
+
+def _word(pieces: Sequence[Position]) -> Position:
+    first = pieces[0]
+    if len(pieces) == 1:
+        # A cache may begin in the middle of a word.
+        return replace(first, continues=False)
+    text = "".join(piece.text or "" for piece in pieces)
+    label = visible_text(text) if text else "".join(piece.label for piece in pieces)
+    return replace(first, label=label, text=text, kind="word", continues=False)
+
+
+def _layer(layer: Layer, queries: list[int], keys: list[int]) -> Layer:
+    """Add up over the pieces of a key, take the mean over the pieces of a query."""
+    device = layer.device
+    into = torch.zeros((len(keys), keys[-1] + 1), device=device)
+    into[range(len(keys)), keys] = 1
+    numbers = torch.tensor(queries, device=device)
+    merged = torch.zeros((layer.num_heads, queries[-1] + 1, keys[-1] + 1), device=device)
+    with exact(layer):
+        for block in query_blocks(layer.num_heads, layer.n_query, layer.n_key):
+            for some, rows, columns, weights in blocks(layer, block):
+                at = block.take(numbers, 0)[rows]
+                merged[some].index_add_(1, at, torch.matmul(weights, into[columns]))
+        merged /= torch.bincount(numbers)[:, None]
+    return Layer(
+        stream=layer.stream,
+        layer=layer.layer,
+        module_path=layer.module_path,
+        num_heads=layer.num_heads,
+        recorded=merged,
+        reason=REASON,
+        norm_reason=REASON,
+    )

@@ -1,0 +1,350 @@
+"""The public ways to an `Attention`: `capture`, `recording`, `from_weights` and `load`."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import nn
+
+from attnwidget.attention import Attention
+from attnwidget.capture.architecture.wrappers import (
+    most_tokens,
+    own_tokenizer,
+    plainly,
+    unwrapped,
+)
+from attnwidget.capture.forward import check_model, check_tokenizer, record_forward
+from attnwidget.capture.hints import Hints
+from attnwidget.capture.inputs.length_limit import check_length, too_long
+from attnwidget.capture.inputs.options import check_options
+from attnwidget.capture.inputs.prepare import prepare
+from attnwidget.capture.recorder.limits import Limits
+from attnwidget.capture.store import store_of
+from attnwidget.record import storage
+from attnwidget.record.from_weights import record_from_weights
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from attnwidget.capture.forward import Outcome
+    from attnwidget.record.from_weights import Tokens
+    from attnwidget.record.media import Medium
+    from attnwidget.record.next_tokens import NextTokens
+    from attnwidget.record.record import Record
+    from attnwidget.record.stream import Stream
+
+
+__all__ = ["Recording", "capture", "from_weights", "load", "recording"]
+
+
+class Recording(Attention):
+    """What `recording` yields: an `Attention` that is there once its ``with`` block has ended.
+
+    It can be used like any other record (``recording["decoder"]``, ``recording.save(...)``, ``view(recording)``).
+    Before the end of the block everything but its ``repr`` raises ``RuntimeError``.
+
+    Attributes:
+        attention: The finished record as a plain `Attention`, which refers to nothing else.
+    """
+
+    __slots__ = ("_finished", "_outcome")
+    _outcome: Outcome
+    _finished: Attention | None
+
+    def __init__(self, outcome: Outcome) -> None:
+        # A record is frozen for its users; what is still to come arrives through these two alone.
+        object.__setattr__(self, "_outcome", outcome)
+        object.__setattr__(self, "_finished", None)
+
+    @property
+    def attention(self) -> Attention:
+        """The finished record."""
+        if self._outcome.record is None:
+            msg = f"nothing to read yet: {self._outcome.state}."
+            raise RuntimeError(msg)
+        if self._finished is None:
+            object.__setattr__(self, "_finished", Attention.of(self._outcome.record))
+        return cast("Attention", self._finished)
+
+    @property
+    def model_name(self) -> str:
+        """Class name of the model."""
+        return self.attention.model_name
+
+    @property
+    def streams(self) -> Mapping[str, Stream]:
+        """The streams by name."""
+        return self.attention.streams
+
+    @property
+    def next_tokens(self) -> NextTokens | None:
+        """The most probable next tokens, where the model returned logits."""
+        return self.attention.next_tokens
+
+    @property
+    def text(self) -> str | None:
+        """The source text, where it is known."""
+        return self.attention.text
+
+    @property
+    def media(self) -> tuple[Medium, ...]:
+        """The pictures and sounds that went in."""
+        return self.attention.media
+
+    def __repr__(self) -> str:
+        """Show the record, or that there is none yet."""
+        record = self._outcome.record
+        return f"Recording({self._outcome.state})" if record is None else repr(record)
+
+    def __reduce__(self) -> Any:
+        """Pickle and copy as the finished record."""
+        return self.attention.__reduce_ex__(2)
+
+
+@contextmanager
+def recording(
+    model: nn.Module,
+    tokenizer: Any = None,
+    *,
+    batch: int | None = None,
+    streams: str | Sequence[str] | None = None,
+    layers: Any = None,
+    positions: Any = None,
+    store: Any = "auto",
+    device: torch.device | str | None = None,
+) -> Iterator[Recording]:
+    """Record the attention of whatever calls ``model`` inside the block.
+
+    The model keeps its attention implementation, its configuration and its mode, and what it computes is the same to
+    the last bit. One forward pass may run in the block, or one call of ``generate``, whatever its way of decoding: its
+    passes are put together into one record over prompt and output, that of the sequence which is returned (in a beam
+    search the beam's, in assisted decoding without the drafts that were refused). The last token that is generated is
+    not in it, as the model was never asked what follows it.
+
+    Of a model that several processes share by tensor parallelism (``tp_plan``), each records its own heads. Run the same
+    block on all of them: at its end they put their heads together, and each gets the record of all.
+
+    Args:
+        model: A Hugging Face model, or a module that holds one.
+        tokenizer: Labels the tokens. Without one, the tokenizer saved beside a local model is used, else token ids.
+        batch: Row to record when the model is given several, or ``generate`` returns several.
+        streams: Names of the streams to record, as `inspect` lists them; all when left out.
+        layers: Layers to record, by the model's numbers: one, several, a slice or a range, or such for each stream by its
+            name, ``{"decoder": [0, 5]}``. Negative ones count from the end.
+        positions: *Query* positions to record, as the record would count them: a slice or range without steps, or one; or
+            such for each stream by its name. Keys and values stay whole, so that the weights of these queries are those
+            of the whole record. What these three leave out is neither copied nor kept.
+        store: Where the recorded vectors live. ``"auto"``: in memory, or on disk from where they would take more than half
+            of what is free; a warning says so. ``"cpu"``: in memory. ``"disk"``: in safetensors files that are written
+            layer by layer and mapped into memory; they are gone when the record is. A folder (a ``Path``, or text with a
+            separator): there. A device, such as ``"cuda"``: in its memory, or as for ``"auto"`` where that is short.
+        device: A device in place of ``store``.
+
+    Yields:
+        A `Recording`, to be used as the record once the block has ended.
+
+    Raises:
+        ValueError: At the end of the block if nothing could be recorded: no forward pass ran, the model has no
+            attention, its attention was not recognised, it ran several times, or it cannot be told which passes led to
+            what ``generate`` returned. Inside the block if there are several rows and ``batch`` does not say which.
+        RuntimeError: At the end of the block if another process that shares the model has no record of its heads.
+
+    Warns:
+        UserWarning: If some of the model's attention could not be recorded; it names the modules.
+
+    Example:
+        >>> model, tokenizer = pocket()
+        >>> inputs = tokenizer("The cat sat on the mat", return_tensors="pt")
+        >>> with recording(model, tokenizer) as attention:
+        ...     output = model.generate(**inputs, max_new_tokens=5)
+        >>> attention["decoder"][0].weights(head=3).shape
+        (11, 11)
+        >>> [token.label for position in attention.next_tokens.values() for token in position if token.chosen]
+        ['because', 'it', 'was', 'sleepy', '.']
+    """
+    check_model(model)
+    check_tokenizer(tokenizer)
+    tokenizer = tokenizer or own_tokenizer(model)
+    limits = Limits.of(streams, layers, positions)
+    place = store_of(store, device)
+    with (
+        plainly(model),
+        record_forward(
+            model, tokenizer, Hints(), batch=batch, store=place, limits=limits
+        ) as outcome,
+    ):
+        yield Recording(outcome)
+
+
+def capture(
+    model: nn.Module,
+    inputs: Any,
+    tokenizer: Any = None,
+    *,
+    target: Any = None,
+    batch: int | None = None,
+    streams: str | Sequence[str] | None = None,
+    layers: Any = None,
+    positions: Any = None,
+    store: Any = "auto",
+    device: torch.device | str | None = None,
+    **forward_kwargs: Any,
+) -> Attention:
+    """Run the model once and record its attention.
+
+    Runs without gradients, in the mode (training or evaluation) the model is in.
+
+    Args:
+        model: A Hugging Face model.
+        inputs: Text, a pair of texts, a list of chat messages, a ``BatchEncoding``, a mapping of tensors, arrays or
+            lists (with or without a batch axis), token ids, or an image or audio tensor. With a processor also a
+            picture (or a list of them), a sound as ``{"array": ..., "sampling_rate": ...}``, chat messages with
+            pictures in them, or what the processor takes by name, such as ``{"text": ..., "images": ...}``.
+        tokenizer: The model's tokenizer (or processor, which also knows a picture's true colours). Found through the
+            model's name when left out.
+        target: For encoder-decoder models: text or token ids for the decoder. When left out and ``inputs`` has no
+            ``decoder_input_ids``, text models write up to 32 tokens of their own (greedily); others, and models that
+            cannot generate, are given their start token.
+        batch: Row to record when the inputs have several.
+        streams: Names of the streams to record, as `inspect` lists them; all when left out.
+        layers: Layers to record, by the model's numbers: one, several, a slice or a range, or such for each stream by its
+            name, ``{"decoder": [0, 5]}``. Negative ones count from the end.
+        positions: *Query* positions to record, as the record would count them: a slice or range without steps, or one; or
+            such for each stream by its name. Keys and values stay whole, so that the weights of these queries are those
+            of the whole record. What these three leave out is neither copied nor kept.
+        store: Where the recorded vectors live. ``"auto"``: in memory, or on disk from where they would take more than half
+            of what is free; a warning says so. ``"cpu"``: in memory. ``"disk"``: in safetensors files that are written
+            layer by layer and mapped into memory; they are gone when the record is. A folder (a ``Path``, or text with a
+            separator): there. A device, such as ``"cuda"``: in its memory, or as for ``"auto"`` where that is short.
+        device: A device in place of ``store``.
+        **forward_kwargs: Passed on to the model.
+
+    Returns:
+        The record.
+
+    Raises:
+        ValueError: If the inputs are empty, ambiguous or do not fit together, or if nothing could be recorded.
+        RuntimeError: If another process that shares the model (see `recording`) has no record of its heads.
+        TypeError: If ``model`` is no module or ``inputs`` is nothing that can be understood.
+
+    Example:
+        >>> model, tokenizer = pocket()
+        >>> attention = capture(model, "The cat sat on the mat", tokenizer)
+        >>> attention["decoder"][3].weights(head=1).shape
+        (7, 7)
+    """
+    check_model(model)
+    check_tokenizer(tokenizer)
+    tokenizer, most = tokenizer or own_tokenizer(model), most_tokens(model)
+    inner = unwrapped(model)
+    check_options(inner, forward_kwargs)
+    limits = Limits.of(streams, layers, positions, single=True)
+    place = store_of(store, device)
+    prepared = prepare(inner, inputs, tokenizer, target=target, batch=batch)
+    check_length(model, prepared.inputs, most)
+    with (
+        plainly(model),
+        record_forward(
+            inner,
+            prepared.tokenizer,
+            prepared.hints,
+            batch=prepared.batch,
+            store=place,
+            limits=limits,
+        ) as outcome,
+        torch.no_grad(),
+    ):
+        try:
+            inner(**{**prepared.inputs, **forward_kwargs})
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except (IndexError, RuntimeError) as error:  # a table looked up, or sliced and added
+            over = too_long(inner, prepared.inputs)
+            if over is None:
+                raise
+            raise over from error
+    return Attention.of(cast("Record", outcome.record))
+
+
+def from_weights(
+    attention: Any = None,
+    tokens: Tokens | None = None,
+    *,
+    encoder_attention: Any = None,
+    decoder_attention: Any = None,
+    cross_attention: Any = None,
+    encoder_tokens: Tokens | None = None,
+    decoder_tokens: Tokens | None = None,
+    batch: int | None = None,
+    sentence_b_start: int | None = None,
+    include_layers: Sequence[int] | None = None,
+    model_name: str = "weights",
+) -> Record:
+    """Make a record of weights that were computed elsewhere.
+
+    Each attention is a sequence with one entry per layer, ``[batch, head, query, key]`` or ``[head, query, key]``, or
+    one array of them all, ``[layer, batch, head, query, key]`` or ``[layer, head, query, key]``: torch of any device
+    and dtype, numpy, or nested lists. ``None`` in place of a layer leaves it out and the others keep their numbers.
+    Floating-point CPU arrays are not copied.
+
+    Args:
+        attention: Self-attention; the stream is called ``"self"``.
+        tokens: Its tokens, as the tokenizer spells them, or `Position` values; numbered when left out.
+        encoder_attention: Encoder self-attention, stream ``"encoder"``.
+        decoder_attention: Decoder self-attention, stream ``"decoder"``.
+        cross_attention: Attention of decoder queries to encoder keys, stream ``"cross"``.
+        encoder_tokens: Tokens of the encoder.
+        decoder_tokens: Tokens of the decoder.
+        batch: Which item of a batch; needed when there is more than one.
+        sentence_b_start: Index of the first token of the second text of a pair.
+        include_layers: Numbers of the layers to keep.
+        model_name: What to call the model.
+
+    Returns:
+        A record whose layers have weights but no vectors.
+
+    Raises:
+        ValueError: If there is no attention, a shape or token count does not fit, the batch is ambiguous, or a weight
+            is not a number in 0..1.
+
+    Example:
+        >>> import torch
+        >>> from_weights(torch.full((2, 3, 5, 5), 0.2), ["[CLS]", "the", "cat", "##s", "[SEP]"])
+        Attention(weights, self: 2 layers × 3 heads, 5 tokens)
+    """
+    record = record_from_weights(
+        attention,
+        tokens,
+        encoder_attention=encoder_attention,
+        decoder_attention=decoder_attention,
+        cross_attention=cross_attention,
+        encoder_tokens=encoder_tokens,
+        decoder_tokens=decoder_tokens,
+        batch=batch,
+        sentence_b_start=sentence_b_start,
+        include_layers=include_layers,
+        model_name=model_name,
+    )
+    return Attention.of(record)
+
+
+def load(path: str | os.PathLike[str]) -> Attention:
+    """Read a record that `Attention.save` wrote; its tensors are mapped from the file where the system can.
+
+    Args:
+        path: File to read.
+
+    Returns:
+        The record, on the CPU, equal to what was saved.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no record, is damaged, or comes from a newer version.
+
+    Example:
+        >>> attention = load("run.safetensors")  # doctest: +SKIP
+    """
+    return Attention.of(storage.load(path))

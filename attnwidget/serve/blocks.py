@@ -1,0 +1,381 @@
+"""Answers to the front end's requests for numbers, read from a record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnwidget.analysis.rollout import rollout_missing, rollout_slices
+from attnwidget.compute import overview
+from attnwidget.compute.key_columns import column_slices, mean_slices
+from attnwidget.compute.measures import lengths, missing
+from attnwidget.compute.resumable import finish, share_of
+from attnwidget.compute.tiles import Maps, tile_slices, tile_span
+from attnwidget.protocol.codec import encode, shade
+from attnwidget.record.words import merged_positions
+from attnwidget.serve.jobs import Shared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from attnwidget.compute.resumable import Slices
+    from attnwidget.protocol.codec import Block
+    from attnwidget.record.layer import Layer
+    from attnwidget.record.record import Record
+    from attnwidget.record.stream import Stream
+
+    Numbers = NDArray[np.float32]
+
+__all__ = [
+    "BAND_WEIGHTS",
+    "Rollouts",
+    "answer",
+    "columns",
+    "drawn_tile",
+    "key_lengths",
+    "layer_overview",
+    "mean_row",
+    "pool",
+    "requests_for_head",
+    "work",
+]
+
+# A rollout is [layer, position, position]; more than this many bytes of it are not made for a picture.
+MOST = 4 << 30
+
+# Rows of a head that are read at a time.
+_ROWS = 256
+
+
+class Rollouts:
+    """What is kept from one request to the next: rollouts, each made when it is first asked for, and maps of heads."""
+
+    def __init__(self) -> None:
+        self.maps = Maps()
+        # By the stream itself: of two compared records both have one of the same name.
+        self._made = Shared()
+
+    def of(self, stream: Stream, layer: int) -> Numbers:
+        """Return the rollout up to a layer, float32 ``[query, key]``; errors are those of `work`."""
+        return finish(self.work(stream, layer))
+
+    def work(self, stream: Stream, layer: int) -> Slices[Numbers]:
+        """Compute the rollout up to a layer, float32 ``[query, key]``, in slices.
+
+        Raises:
+            ValueError: If the stream has none, or it would take more than 4 GB.
+        """
+        reason = rollout_missing(stream)
+        size = 4 * len(stream) * len(stream.query_positions) ** 2
+        if reason is None and size > MOST:
+            reason = f"that of {len(stream)} layers would take {size / 2**30:.0f} GB."
+        if reason is not None:
+            message = f"stream {stream.name!r} has no rollout: {reason}"
+            raise ValueError(message)
+        made: Numbers = yield from self._made.wait(stream, lambda: rollout_slices(stream))
+        numbers = [each.layer for each in stream]
+        found: Numbers = made[numbers.index(layer)]
+        return found
+
+
+def key_lengths(layer: Layer, head: int, measure: str) -> Numbers:
+    """Return what a head's weights are multiplied by, float32 ``[1, key]``.
+
+    Raises:
+        ValueError: If there is no such measure, or the layer cannot give it.
+    """
+    scale = lengths(layer, measure)
+    if scale is None:
+        return np.ones((1, layer.n_key), np.float32)
+    array: Numbers = scale[head : head + 1].float().cpu().numpy()
+    return array
+
+
+def layer_overview(
+    stream: Stream, layer: Layer, measure: str, size: int, rollouts: Rollouts
+) -> Slices[Numbers]:
+    """Compute a layer's heads max-pooled under a measure, float32 ``[head, row, column]``; a rollout is one head.
+
+    Raises:
+        ValueError: If the layer cannot give the measure.
+    """
+    if measure == "rollout":
+        whole = yield from rollouts.work(stream, layer.layer)
+        return pool(whole, size)[None]
+    surveyed = yield from overview.survey_slices(layer, size, lengths(layer, measure))
+    pooled: Numbers = surveyed.pooled.cpu().numpy()
+    return pooled
+
+
+def drawn_tile(
+    stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
+) -> Slices[Numbers]:
+    """Compute one tile of a head, float32 ``[row, column]``: of the measure and the positions asked for.
+
+    Raises:
+        ValueError: If there is no such tile, or the layer cannot give the measure.
+    """
+    head, level, place = request["head"], request["level"], request["tile"]
+    measure = request.get("measure", "weights")
+    words = Words.of(stream) if request.get("positions") == "words" else None
+    if words is None and measure != "rollout":
+        return (yield from tile_slices(layer, head, level, place, measure, maps=rollouts.maps))
+    sizes = [len(axis) for axis in words.all] if words else [layer.n_query, layer.n_key]
+    rows, keys = (tile_span(at, level, size) for at, size in zip(place, sizes, strict=True))
+    if words is None:
+        whole = yield from rollouts.work(stream, layer.layer)
+        return pool_cells(whole[rows.start : rows.stop, keys.start : keys.stop], 1 << level)
+    # Some rows of cells at a time: all words of a long head would not fit into memory.
+    step = max(_ROWS, 1 << level)
+    cells = []
+    for start in range(rows.start, rows.stop, step):
+        some = range(start, min(rows.stop, start + step))
+        part = words.block(layer, request, rollouts, some, keys)
+        first, last = ((at - rows.start) / len(rows) for at in (some.start, some.stop))
+        cells.append(pool_cells((yield from share_of(part, first, last)), 1 << level))
+    return np.concatenate(cells)
+
+
+def pool_cells(matrix: Numbers, side: int) -> Numbers:
+    """Return the largest of each cell of ``side`` rows and columns; the last ones may be smaller."""
+    tall = np.maximum.reduceat(matrix, np.arange(0, matrix.shape[0], side), axis=0)
+    pooled: Numbers = np.maximum.reduceat(tall, np.arange(0, matrix.shape[1], side), axis=1)
+    return pooled
+
+
+def columns(
+    stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
+) -> Slices[Numbers]:
+    """Compute what every query gives some keys, float32 ``[query, key]``, of weights or of the rollout."""
+    start, stop = request["keys"]
+    if request.get("measure") == "rollout":
+        whole = yield from rollouts.work(stream, layer.layer)
+        return np.ascontiguousarray(whole[:, start:stop])
+    return (yield from column_slices(layer, request["head"], slice(start, stop)))
+
+
+def mean_row(
+    stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
+) -> Slices[Numbers]:
+    """Compute the mean over queries, all or those asked for, float32 ``[1, key]``.
+
+    Of the measure and the positions asked for; a mean over words takes each word once.
+    """
+    words = Words.of(stream) if request.get("positions") == "words" else None
+    axes = words.all if words else (range(layer.n_query), range(layer.n_key))
+    start, stop = request.get("queries", (0, len(axes[0])))
+    measure = request.get("measure", "weights")
+    if words is None and measure != "rollout":
+        return (yield from mean_slices(layer, request["head"], measure, range(start, stop)))
+    total = np.zeros((1, len(axes[1])))
+    for first in range(start, stop, _ROWS):
+        some = range(first, min(stop, first + _ROWS))
+        part = (
+            words.block(layer, request, rollouts, some, axes[1])
+            if words
+            else _rows(stream, layer, request, rollouts, (some, axes[1]))
+        )
+        done, next_done = ((at - start) / (stop - start) for at in (some.start, some.stop))
+        block = yield from share_of(part, done, next_done)
+        total += block.sum(axis=0, dtype=np.float64)
+        yield next_done
+    mean: Numbers = (total / (stop - start)).astype(np.float32)
+    return mean
+
+
+def _rows(
+    stream: Stream,
+    layer: Layer,
+    request: Mapping[str, Any],
+    rollouts: Rollouts,
+    block: tuple[range, range],
+) -> Slices[Numbers]:
+    """Compute a block of one head between pieces, float32 ``[query, key]``, of the measure asked for."""
+    down, across = (slice(axis.start, axis.stop) for axis in block)
+    measure = request.get("measure", "weights")
+    if measure == "rollout":
+        whole = yield from rollouts.work(stream, layer.layer)
+        some: Numbers = whole[down, across]
+        return some
+    return layer.measure(measure, request["head"], down, across)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a stream's axes.
+
+    Attributes:
+        stream: The stream.
+        rows: Of each query piece the number of its word, in order.
+        columns: The same of each key piece.
+    """
+
+    stream: Stream
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, stream: Stream) -> Words:
+        """Put the pieces of both axes together."""
+        _, rows = merged_positions(stream.query_positions)
+        _, across = merged_positions(stream.key_positions)
+        return cls(stream, np.asarray(rows), np.asarray(across))
+
+    @property
+    def all(self) -> tuple[range, range]:
+        """Every word of the queries, and of the keys."""
+        return range(int(self.rows[-1]) + 1), range(int(self.columns[-1]) + 1)
+
+    def block(
+        self,
+        layer: Layer,
+        request: Mapping[str, Any],
+        rollouts: Rollouts,
+        queries: range,
+        keys: range,
+    ) -> Slices[Numbers]:
+        """Compute one head between words, float32: summed over a key's pieces, averaged over a query's."""
+        first, last = np.searchsorted(self.rows, (queries.start, queries.stop)).tolist()
+        left, right = np.searchsorted(self.columns, (keys.start, keys.stop)).tolist()
+        starts = np.flatnonzero(np.diff(self.columns[left:right], prepend=-1))
+        of_word = self.rows[first:last] - queries.start
+        merged = np.zeros((len(queries), len(keys)))
+        for start in range(first, last, _ROWS):
+            some, across = range(start, min(last, start + _ROWS)), range(left, right)
+            block = yield from _rows(self.stream, layer, request, rollouts, (some, across))
+            at = of_word[some.start - first : some.stop - first]
+            np.add.at(merged, at, np.add.reduceat(block, starts, axis=1))
+            yield (some.stop - first) / (last - first)
+        merged /= np.bincount(of_word)[:, None]
+        single: Numbers = merged.astype(np.float32)
+        return single
+
+
+def pool(matrix: Numbers, size: int) -> Numbers:
+    """Return a matrix max-pooled to at most ``size`` rows and columns."""
+    down = overview.bins(matrix.shape[0], min(size, matrix.shape[0]))
+    across = overview.bins(matrix.shape[1], min(size, matrix.shape[1]))
+    tall = np.stack([matrix[part.start : part.stop].max(0) for part in down])
+    return np.stack([tall[:, part.start : part.stop].max(1) for part in across], axis=1)
+
+
+# Weights per band of query rows; `bandRows` in js/src/data/requests.ts asks in the same bands. 64 kB of float32: a
+# window onto a head takes a few, and what is not in it does not travel.
+BAND_WEIGHTS = 1 << 14
+
+_BY_QUERY = {"weights": "weights", "scores": "scores", "bias": "bias_block"}
+
+# Measures that are no shares: they have no upper bound.
+_LENGTHS = ("value", "norm")
+
+_BY_POSITION = ("query_vectors", "key_vectors", "value_vectors", "output")
+
+
+def answer(
+    attention: Record, request: Mapping[str, Any], rollouts: Rollouts | None = None
+) -> tuple[Block, bytes]:
+    """Return the block that a request asks for, however long it takes; arguments and errors are those of `work`."""
+    return finish(work(attention, request, rollouts))
+
+
+def work(
+    attention: Record, request: Mapping[str, Any], rollouts: Rollouts | None = None
+) -> Slices[tuple[Block, bytes]]:
+    """Compute the block that a request (see ``Request`` in the schema) asks for, in slices.
+
+    Args:
+        attention: The record.
+        request: What is asked for.
+        rollouts: Where the record's rollouts are kept from one request to the next.
+
+    Raises:
+        KeyError: If there is no such stream.
+        ValueError: If the layer, the head or the range does not exist, if the layer cannot give what is asked, or if
+            the numbers are not numbers.
+    """
+    what = request["what"]
+    stream, number, head = request["stream"], request["layer"], request["head"]
+    layer = attention[stream][number]
+    array: NDArray[np.float32]
+    two: object = layer
+    from attnwidget.serve.comparison import PairedLayer  # noqa: PLC0415  (it builds on this module)
+
+    if isinstance(two, PairedLayer):
+        array = two.block(request, rollouts or Rollouts())
+    elif what in _BY_QUERY:
+        start, stop = request["queries"]
+        array = getattr(layer, _BY_QUERY[what])(head=[head], queries=slice(start, stop))
+    elif what in _BY_POSITION:
+        array = getattr(layer, what)(head)
+    elif what == "lengths":
+        array = key_lengths(layer, head, request["measure"])
+    else:
+        array = yield from _drawn(attention[stream], layer, request, rollouts or Rollouts())
+    if np.isnan(array).any():
+        row = int(np.argwhere(np.isnan(array))[0][-2])
+        message = (
+            f"Layer {number} · head {head} of stream {stream!r} has {what.replace('_', ' ')} that are not numbers "
+            f"(NaN, first at position {row}): the model's own values overflowed, try it in float32."
+        )
+        raise ValueError(message)
+    if what == "tile" and request["level"] > 0 and request.get("measure") not in _LENGTHS:
+        return encode(shade(array))
+    return encode(array)
+
+
+def _drawn(
+    stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
+) -> Slices[NDArray[np.float32]]:
+    """Compute what is made from more than some rows of one head, or pooled before it travels."""
+    what = request["what"]
+    if what == "tile":
+        return (yield from drawn_tile(stream, layer, request, rollouts))
+    if what == "mean":
+        return (yield from mean_row(stream, layer, request, rollouts))
+    if what == "column":
+        return (yield from columns(stream, layer, request, rollouts))
+    if what == "overview":
+        measure, size = request["measure"], request["size"]
+        return (yield from layer_overview(stream, layer, measure, size, rollouts))
+    if what == "rollout":
+        start, stop = request["queries"]
+        whole = yield from rollouts.work(stream, layer.layer)
+        return whole[None, start:stop]
+    kinds = [
+        *_BY_QUERY,
+        *_BY_POSITION,
+        "mean",
+        "lengths",
+        "overview",
+        "rollout",
+        "tile",
+        "column",
+    ]
+    message = f"what must be one of {', '.join(kinds)}, got {what!r}."
+    raise ValueError(message)
+
+
+def requests_for_head(layer: Layer, head: int) -> Iterator[dict[str, Any]]:
+    """Yield every request that the views make about one head, the weights first."""
+    rows = max(1, BAND_WEIGHTS // layer.n_key)
+    two: object = layer
+    from attnwidget.serve.comparison import PairedLayer  # noqa: PLC0415  (it builds on this module)
+
+    if isinstance(two, PairedLayer):
+        yield from two.requests(head, rows)
+        return
+    base = {"stream": layer.stream, "layer": layer.layer, "head": head}
+    by_query = tuple(_BY_QUERY) if layer.has_vectors else ("weights",)
+    by_position = _BY_POSITION if layer.has_vectors and layer.value is not None else ()
+    for what in by_query:
+        for start in range(0, layer.n_query, rows):
+            yield {"what": what, **base, "queries": [start, min(layer.n_query, start + rows)]}
+    for what in by_position:
+        yield {"what": what, **base}
+    for measure in ("value", "norm"):
+        if missing(layer, measure) is None:
+            yield {"what": "lengths", **base, "measure": measure}

@@ -1,0 +1,209 @@
+"""A record as the front end first sees it: names, sizes, thumbnails, and each head's strongest link."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from attnwidget.analysis.rollout import rollout_missing
+from attnwidget.analysis.score_definitions import SCORES
+from attnwidget.analysis.token_features import Facts
+from attnwidget.compute.measures import missing
+from attnwidget.protocol.positions import pack
+from attnwidget.serve.thumbnails import Thumbnails
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from attnwidget.record.layer import Layer
+    from attnwidget.record.positions import Position
+    from attnwidget.record.record import Record
+    from attnwidget.record.stream import Stream
+
+__all__ = [
+    "describe",
+    "described_layer",
+    "described_position",
+    "described_scores",
+    "media_bytes",
+    "num_steps",
+]
+
+
+def describe(
+    attention: Record, thumbnails: Thumbnails | None = None
+) -> tuple[dict[str, Any], bytes]:
+    """Return a record's meta (see ``Meta`` in the schema) and the bytes of its thumbnails.
+
+    Every head of a stream gets a thumbnail of the same size, uint8 holding ``255 * sqrt(weight)``, max-pooled. Where
+    they take long, none of them is among the bytes, and the meta says that they come later.
+
+    Args:
+        attention: The record.
+        thumbnails: Makes the thumbnails.
+    """
+    thumbnails = thumbnails or Thumbnails(attention)
+    later = thumbnails.later
+    positions: list[list[dict[str, Any]]] = []
+    seen: dict[int, int] = {}
+
+    def place(axis: tuple[Position, ...]) -> int:
+        # Cross attention shares its axes with the other streams: each list of labels travels once.
+        if id(axis) not in seen:
+            listed = [described_position(position) for position in axis]
+            seen[id(axis)] = positions.index(listed) if listed in positions else len(positions)
+            if seen[id(axis)] == len(positions):
+                positions.append(listed)
+        return seen[id(axis)]
+
+    streams, chunks, offset = [], [], 0
+    for stream in attention.streams.values():
+        pictures, data = ({}, b"") if later else thumbnails.stream(stream)
+        rows, columns = thumbnails.shape(stream)
+        overview = {"offset": offset, "rows": rows, "columns": columns}
+        overview["sampled"] = next(iter(stream)).overview_is_sample
+        if later:
+            overview["later"] = True
+        meta = {
+            "name": stream.name,
+            "layers": [described_layer(layer) for layer in stream],
+            "query_positions": place(stream.query_positions),
+            "key_positions": place(stream.key_positions),
+            "overview": overview,
+            **pictures,
+            **_optional(attention, stream),
+        }
+        streams.append(meta)
+        chunks.append(data)
+        offset += len(data)
+    model = attention.model_name
+    described = {
+        "version": 1,
+        "model": model,
+        "positions": list(map(pack, positions)),
+        "streams": streams,
+    }
+    described["media"] = _media(attention)
+    described["scores"] = described_scores()
+    generation = _generation(attention)
+    if generation is not None:
+        described["generation"] = generation
+    return described, b"".join(chunks)
+
+
+def _optional(attention: Record, stream: Stream) -> dict[str, Any]:
+    """Return what is said only of some streams."""
+    found = {
+        "no_rollout": rollout_missing(stream),
+        "prompt": _prompt(attention, stream),
+        "absent": Facts.of(stream).absent or None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def described_scores() -> list[dict[str, str]]:
+    """Return every score with its words; see ``ScoreMeta`` in the schema."""
+    return [asdict(score) for score in SCORES.values()]
+
+
+def num_steps(attention: Record) -> int:
+    """Return how many tokens were generated after the prompt, the last one, which has no position, included."""
+    expected = attention.next_tokens
+    if expected is None or expected.stream not in attention.streams:
+        return 0
+    count = len(attention[expected.stream].query_positions)
+    return count - expected.prompt + 1 if expected.prompt < count else 0
+
+
+def _prompt(attention: Record, stream: Stream) -> dict[str, int | None] | None:
+    """Return how many positions a stream had when the first token was generated, if it grew with the others."""
+    expected = attention.next_tokens
+    if expected is None or not num_steps(attention):
+        return None
+    queries, keys = len(stream.query_positions), len(stream.key_positions)
+    generated = len(attention[expected.stream].query_positions) - expected.prompt
+    if len(attention[expected.stream].query_positions) != queries or generated >= queries:
+        return None
+    if stream.name == expected.stream:
+        there = keys if stream.first_query is None else stream.first_query + queries
+        return {"queries": queries - generated, "keys": there - generated}
+    return {"queries": queries - generated, "keys": None} if stream.name == "cross" else None
+
+
+def _generation(attention: Record) -> dict[str, Any] | None:
+    """Return the next tokens of the generated positions, each label once."""
+    expected = attention.next_tokens
+    if expected is None or not num_steps(attention):
+        return None
+    first = max(expected.first, expected.prompt - 1)
+    skipped = first - expected.first
+    ids, chosen = expected.ids[skipped:], expected.chosen[skipped:]
+    used = sorted({*ids.ravel().tolist(), *chosen.tolist()} - {-1})
+    places = {token: place for place, token in enumerate(used)}
+    return {
+        "first": first,
+        "ranks": ids.shape[1],
+        "tokens": [expected.labels[token] for token in used],
+        "top": [places[token] for token in ids.ravel().tolist()],
+        "probabilities": _rounded(expected.probabilities[skipped:]),
+        "chosen": [places.get(token) for token in chosen.tolist()],
+        "chosen_probabilities": _rounded(expected.chosen_probabilities[skipped:]),
+    }
+
+
+def _rounded(probabilities: NDArray[np.float32]) -> list[float | None]:
+    """Return as many digits as are ever shown: the first message holds thousands of them."""
+    return [
+        float(f"{value:.4g}") if math.isfinite(value) else None
+        for value in probabilities.ravel().tolist()
+    ]
+
+
+def media_bytes(attention: Record) -> bytes:
+    """Return the pixels of a record's media one after the other, where ``Meta.media`` says they lie."""
+    return b"".join(medium.pixels.tobytes() for medium in attention.media)
+
+
+def _media(attention: Record) -> list[dict[str, Any]]:
+    found, offset = [], 0
+    for medium in attention.media:
+        entry = {"kind": medium.kind, "width": medium.width, "height": medium.height}
+        optional = {"seconds": medium.seconds, "note": medium.note}
+        known = {name: value for name, value in optional.items() if value is not None}
+        found.append({**entry, **known, "offset": offset})
+        offset += medium.pixels.nbytes
+    return found
+
+
+def described_position(position: Position) -> dict[str, Any]:
+    """Return what a position is (see ``Position`` in the schema)."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(position).items()
+        if value is not None and value is not False
+    }
+
+
+def described_layer(layer: Layer) -> dict[str, Any]:
+    """Return a layer's entry; see ``LayerMeta`` in the schema."""
+    band = layer.band
+    reasons = {measure: missing(layer, measure) for measure in ("value", "norm")}
+    lacking = {measure: reason for measure, reason in reasons.items() if reason is not None}
+    return {
+        **({"missing": lacking} if lacking else {}),
+        "layer": layer.layer,
+        "module_path": layer.module_path,
+        "num_heads": layer.num_heads,
+        "num_key_value_heads": layer.num_key_value_heads if layer.has_vectors else None,
+        "head_dim": layer.head_dim,
+        "has_vectors": layer.has_vectors,
+        "reason": layer.reason,
+        "scaling": layer.scaling,
+        "softcap": layer.softcap,
+        "sinks": None if layer.sinks is None else layer.sinks.float().tolist(),
+        "causal": band is not None and band.causal,
+        "window": None if band is None else band.window,
+        "bias": layer.bias is not None,
+    }

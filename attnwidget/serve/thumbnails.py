@@ -1,0 +1,136 @@
+"""Thumbnails and strongest links: at once where they are soon made, later and layer by layer where they are not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnwidget.compute.overview import overview_rows, survey_slices
+from attnwidget.compute.resumable import finish
+from attnwidget.protocol.codec import encode, shade
+from attnwidget.serve.jobs import Shared
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from attnwidget.compute.resumable import Slices
+    from attnwidget.protocol.codec import Block
+    from attnwidget.record.layer import Layer
+    from attnwidget.record.record import Record
+    from attnwidget.record.stream import Stream
+
+__all__ = ["OVERVIEW_KINDS", "SINK_SHARE", "Thumbnails", "thumbnail_size"]
+
+OVERVIEW_KINDS = ("thumbnails", "links")
+# All thumbnails together: small enough to come with the first message.
+OVERVIEW_BYTES = 1_300_000
+# As many cells as the model view gives a head's thumbnail in a wide notebook, on a screen of one and a half pixels to
+# the CSS pixel.
+LARGEST_THUMBNAIL = 48
+SMALLEST_THUMBNAIL = 8
+# Thumbnails that are made of more weights than this come after the first message: so many take about a fifth of a
+# second on one core.
+AT_ONCE = 1 << 26
+# A first position with more than this share of all weight is worth offering to set aside; also in js/src/data/later.ts.
+SINK_SHARE = 0.25
+
+
+def thumbnail_size(attention: Record) -> int:
+    """Return how many rows and columns a head's thumbnail has at most."""
+    num_heads = sum(layer.num_heads for stream in attention.streams.values() for layer in stream)
+    size = math.isqrt(OVERVIEW_BYTES // num_heads)
+    return max(SMALLEST_THUMBNAIL, min(LARGEST_THUMBNAIL, size))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pictures:
+    """What one pass over a layer's weights says about its heads.
+
+    Attributes:
+        thumbnails: uint8 ``[head, row, column]`` holding ``255 * sqrt(weight)``, max-pooled.
+        top: ``[query, key, weight]`` of each head's strongest link, float64 ``[head, 3]``; see `pooling.Survey`.
+        first_key: Mean weight on the first key, float32 ``[head]``.
+    """
+
+    thumbnails: NDArray[np.uint8]
+    top: NDArray[np.float64]
+    first_key: NDArray[np.float32]
+
+
+class Thumbnails:
+    """The thumbnails of one record, each layer's made when they are first asked for, and kept."""
+
+    def __init__(self, attention: Record) -> None:
+        """Start without any."""
+        self._attention = attention
+        self._made = Shared()
+        self.size = thumbnail_size(attention)
+
+    @property
+    def later(self) -> bool:
+        """Whether making all of them would hold up the first message."""
+        weights = 0
+        for stream in self._attention.streams.values():
+            for layer in stream:
+                rows = sum(len(part) for part in overview_rows(layer.n_query, self.size))
+                weights += layer.num_heads * rows * layer.n_key
+        return weights > AT_ONCE
+
+    def shape(self, stream: Stream) -> tuple[int, int]:
+        """Return rows and columns of a stream's thumbnails."""
+        queries, keys = len(stream.query_positions), len(stream.key_positions)
+        return min(self.size, queries), min(self.size, keys)
+
+    def layer(self, layer: Layer) -> Slices[Pictures]:
+        """Make the pictures of a layer's heads, in slices, or return those that are made."""
+
+        def begin() -> Slices[Pictures]:
+            found = yield from survey_slices(layer, self.size)
+            thumbnails = shade(found.pooled.cpu().numpy())
+            return Pictures(thumbnails, found.top.cpu().numpy(), found.first_key.cpu().numpy())
+
+        return (yield from self._made.wait((layer.stream, layer.layer), begin))
+
+    def stream(self, stream: Stream) -> tuple[dict[str, Any], bytes]:
+        """Return what ``StreamMeta`` in the schema says of all pictures of a stream, but where they lie, and their bytes."""
+        found = [finish(self.layer(layer)) for layer in stream]
+        thumbnails = np.concatenate([pictures.thumbnails for pictures in found])
+        share = float(np.mean(np.concatenate([pictures.first_key for pictures in found])))
+        top = np.concatenate([pictures.top for pictures in found])
+        meta: dict[str, Any] = {"top": top.ravel().tolist()}
+        if share > SINK_SHARE and next(iter(stream)).n_key > 2:
+            meta["sink"] = {"share": round(share, 4)}
+        return meta, thumbnails.tobytes()
+
+    def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
+        """Compute what a request for ``thumbnails`` or ``links`` asks for, in slices.
+
+        Raises:
+            KeyError: If there is no such stream.
+            ValueError: If there is no such layer.
+        """
+        pictures = yield from self.layer(self._attention[request["stream"]][request["layer"]])
+        if request["what"] == "thumbnails":
+            return encode(pictures.thumbnails)
+        links = np.concatenate([pictures.top, pictures.first_key[:, None]], axis=1)
+        return encode(links.astype(np.float32))
+
+    def complete(self, meta: Mapping[str, Any], overview: bytes) -> tuple[dict[str, Any], bytes]:
+        """Return meta and bytes with the pictures that were to come later: for a copy without a kernel."""
+        if not any("later" in stream["overview"] for stream in meta["streams"]):
+            return dict(meta), overview
+        streams, chunks, offset = [], [], 0
+        for described in meta["streams"]:
+            more, data = self.stream(self._attention[described["name"]])
+            place = {
+                name: value for name, value in described["overview"].items() if name != "later"
+            }
+            streams.append({**described, **more, "overview": {**place, "offset": offset}})
+            chunks.append(data)
+            offset += len(data)
+        return {**meta, "streams": streams}, b"".join(chunks)

@@ -1,0 +1,344 @@
+"""A survey: the scores of all heads over many inputs."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import safetensors
+from safetensors.numpy import save_file
+
+from attnwidget.analysis.score_definitions import SCORES, chosen
+from attnwidget.analysis.score_tables import label_rows
+from attnwidget.analysis.tables import table
+from attnwidget.surveys.statistics import Moments, Surveyed, Typical
+from attnwidget.surveys.tables import example_rows, score_rows
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from attnwidget.analysis.head_scores import StreamScores
+    from attnwidget.widget.survey import SurveyWidget
+
+
+__all__ = ["FORMAT_VERSION", "Survey", "read_survey", "write_survey"]
+
+# Of a text, so much is kept to be shown; its index tells which it was.
+TEXT_LENGTH = 2000
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Survey:
+    """Head scores over many inputs: mean and spread, and each head's most typical inputs.
+
+    Surveys of parts add up: ``first + second`` is the survey of both one after the other, equal to a survey of all but
+    for rounding. Every input counts the same, however long.
+
+    Attributes:
+        model_name: Class of the model.
+        streams: What was found, by the stream's name; read-only.
+        count: Number of inputs that were scored.
+        skipped: The inputs that could not be, ``(index, reason)``; they have an index, but no scores.
+        examples_kept: How many typical inputs are kept for each head and score.
+        texts: The texts of these, by index, at most 2,000 characters of each.
+        interrupted: Whether it was interrupted before the last input.
+    """
+
+    model_name: str
+    streams: Mapping[str, Surveyed]
+    count: int
+    skipped: tuple[tuple[int, str], ...] = ()
+    examples_kept: int = 5
+    texts: Mapping[int, str] = field(default_factory=dict)
+    interrupted: bool = False
+
+    @classmethod
+    def of(
+        cls, model_name: str, scores: Sequence[StreamScores], text: str | None, *, keep: int = 5
+    ) -> Survey:
+        """Return the survey of one input."""
+        streams = {one.stream: Surveyed(Moments.of(one), Typical.of(one, 0)) for one in scores}
+        texts = {} if text is None else {0: text[:TEXT_LENGTH]}
+        return cls(model_name, streams, 1, (), keep, texts)
+
+    @property
+    def read(self) -> int:
+        """Number of inputs that were read, scored or skipped."""
+        return self.count + len(self.skipped)
+
+    def merge(self, *others: Survey) -> Survey:
+        """Return the survey of these inputs and those of the others, one after the other.
+
+        Indices of the others move up by the number of inputs before them.
+
+        Raises:
+            ValueError: If they are of different models, or keep different numbers of examples.
+        """
+        return functools.reduce(_merged, others, self)
+
+    def __add__(self, other: object) -> Survey:
+        return self.merge(other) if isinstance(other, Survey) else NotImplemented
+
+    def head_scores(
+        self, scores: str | Sequence[str] | None = None, *, stream: str | None = None
+    ) -> Any:
+        """Return mean and spread of every score of every head.
+
+        Args:
+            scores: Names of `attnwidget.SCORES`; ``None`` for all.
+            stream: Name of a stream; ``None`` for all.
+
+        Returns:
+            ``stream``, ``layer``, ``head``, ``score``, ``mean``, ``spread`` (standard deviation over the inputs),
+            ``without_sink``, ``without_sink_spread`` and ``inputs`` (in how many it was defined): a pandas
+            ``DataFrame``, or a list of dicts where pandas is not installed.
+
+        Raises:
+            KeyError: If there is no such stream.
+            ValueError: If there is no such score.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> found = aw.survey(model, ["the cat sat", "the dog sat ."], tokenizer, progress=False)
+            >>> len(found.head_scores("previous"))  # of 4 × 4 heads
+            16
+        """
+        names = chosen(scores)
+        streams = list(self.streams) if stream is None else [self._known(stream)]
+        return table(
+            row for one in streams for row in score_rows(one, self.streams[one].moments, names)
+        )
+
+    def head_labels(self, *, stream: str | None = None) -> Any:
+        """Return the labels that the means give, as `Attention.head_labels`.
+
+        Args:
+            stream: Name of a stream; ``None`` for all.
+
+        Raises:
+            KeyError: If there is no such stream.
+        """
+        streams = list(self.streams) if stream is None else [self._known(stream)]
+        return table(
+            row for one in streams for row in label_rows(one, self.streams[one].moments.scores())
+        )
+
+    def examples(
+        self, layer: int, head: int, score: str | None = None, *, stream: str | None = None
+    ) -> Any:
+        """Return the inputs that are most typical of a head; `moments.Typical` says how they are ranked.
+
+        Args:
+            layer: The model's number of the layer.
+            head: The head.
+            score: What it is typical of; ``None`` for the head's label.
+            stream: Name of the stream; needed when there are several.
+
+        Returns:
+            ``rank``, ``index`` of the input, ``value`` of the score there and ``text``: a pandas ``DataFrame``, or a list
+            of dicts where pandas is not installed.
+
+        Raises:
+            ValueError: If there is no such head or score, or the head has no label.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> found = aw.survey(model, ["the cat sat", "the dog sat ."], tokenizer, progress=False)
+            >>> len(found.examples(layer=0, head=2, score="previous"))
+            2
+        """
+        found = self.streams[self._one(stream)]
+        return table(example_rows(found, self.texts, layer, head, score))
+
+    def view(self, model: Any = None, tokenizer: Any = None, **options: Any) -> SurveyWidget:
+        """Show the survey in the widget: heads by their mean scores, and the inputs that are most typical of each.
+
+        Args:
+            model: The model, so that a click on an example records it and shows its attention; None for the survey
+                alone.
+            tokenizer: The model's tokenizer; found through the model's name when left out.
+            **options: The widget's traits to start with (``score``, ``without_sink``, ``arrange``, ``threshold`` …), or
+                ``frozen=True`` as for `attnwidget.view`.
+
+        Returns:
+            The widget; as the last line of a cell it draws inline.
+
+        Raises:
+            TypeError: If an option does not exist.
+            ValueError: If an option is out of range.
+        """
+        from attnwidget.widget.survey import SurveyWidget  # noqa: PLC0415  (it builds on this module)
+
+        return SurveyWidget(self, model, tokenizer, **options)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the survey to one safetensors file; `Survey.load` reads it back exactly.
+
+        Raises:
+            FileNotFoundError: If the folder does not exist.
+        """
+        write_survey(self, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Survey:
+        """Read a survey that `Survey.save` wrote.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is no survey, is damaged, or comes from a newer version.
+        """
+        return read_survey(path)
+
+    def __repr__(self) -> str:
+        parts = "; ".join(
+            f"{name}: {sum(heads for _, heads in found.moments.layers)} heads"
+            for name, found in self.streams.items()
+        )
+        more = f", {len(self.skipped)} skipped" if self.skipped else ""
+        ended = ", interrupted" if self.interrupted else ""
+        return f"Survey({self.model_name}, {parts}, {self.count} inputs{more}{ended})"
+
+    def _known(self, stream: str) -> str:
+        if stream not in self.streams:
+            message = f"no stream {stream!r}; available: {list(self.streams)}"
+            raise KeyError(message)
+        return stream
+
+    def _one(self, stream: str | None) -> str:
+        if stream is not None:
+            return self._known(stream)
+        if len(self.streams) > 1:
+            names = list(self.streams)
+            message = (
+                f"there are several streams, {names}: choose one, such as stream={names[0]!r}."
+            )
+            raise ValueError(message)
+        return next(iter(self.streams))
+
+
+def _merged(first: Survey, second: Survey) -> Survey:
+    for name, what in (
+        ("model_name", "of different models"),
+        ("examples_kept", "of different size"),
+    ):
+        if getattr(first, name) != getattr(second, name):
+            message = f"surveys {what} do not add up: {name} is {getattr(first, name)!r} and {getattr(second, name)!r}."
+            raise ValueError(message)
+    keep, shift = first.examples_kept, first.read
+    streams = dict(first.streams)
+    for name, found in second.streams.items():
+        if name in streams:
+            streams[name] = Surveyed(
+                streams[name].moments.merge(found.moments),
+                streams[name].typical.merge(found.typical, keep, shift=shift),
+            )
+        else:
+            nothing = Typical(*(array[..., :0] for array in _arrays(found.typical)))
+            streams[name] = Surveyed(found.moments, nothing.merge(found.typical, keep, shift=shift))
+    texts = {**first.texts, **{index + shift: text for index, text in second.texts.items()}}
+    used = {
+        index for found in streams.values() for index in np.unique(found.typical.index).tolist()
+    }
+    return Survey(
+        first.model_name,
+        streams,
+        first.count + second.count,
+        first.skipped + tuple((index + shift, reason) for index, reason in second.skipped),
+        keep,
+        {index: text for index, text in texts.items() if index in used},
+        first.interrupted or second.interrupted,
+    )
+
+
+def _arrays(typical: Typical) -> tuple[Any, Any, Any]:
+    return typical.rank, typical.value, typical.index
+
+
+FORMAT_VERSION = 1
+
+_HEADER = "attnwidget-survey"
+
+_ARRAYS = {
+    "moments": ("count", "mean", "squares", "rows"),
+    "typical": ("rank", "value", "index"),
+}
+
+
+def write_survey(survey: Survey, path: str | os.PathLike[str]) -> None:
+    """Write a survey; see `Survey.save`."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        message = f"cannot write {path}: there is no folder {path.parent}."
+        raise FileNotFoundError(message)
+    arrays: dict[str, NDArray[Any]] = {}
+    streams = []
+    for number, (name, found) in enumerate(survey.streams.items()):
+        streams.append({"name": name, "layers": found.moments.layers})
+        for part, names in _ARRAYS.items():
+            for name_ in names:
+                array = getattr(getattr(found, part), name_)
+                arrays[f"{number}.{part}.{name_}"] = array.copy(order="C")
+    header = {
+        "version": FORMAT_VERSION,
+        "model_name": survey.model_name,
+        "scores": list(SCORES),
+        "streams": streams,
+        "count": survey.count,
+        "skipped": survey.skipped,
+        "examples_kept": survey.examples_kept,
+        "texts": list(survey.texts.items()),
+        "interrupted": survey.interrupted,
+    }
+    # ASCII: a lone surrogate is no UTF-8, which the header must be.
+    save_file(arrays, path, metadata={_HEADER: json.dumps(header)})
+
+
+def read_survey(path: str | os.PathLike[str]) -> Survey:
+    """Read a survey; see `Survey.load`."""
+    path = Path(path)
+    if not path.is_file():
+        message = f"there is no file {path}."
+        raise FileNotFoundError(message)
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get(_HEADER)
+            if text is None:
+                message = f"{path} holds no survey: write one with survey.save(path)."
+                raise ValueError(message)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    except safetensors.SafetensorError as error:
+        message = f"{path} is no safetensors file, or only part of one: {error}."
+        raise ValueError(message) from error
+    header = json.loads(text)
+    if header["version"] > FORMAT_VERSION or header["scores"] != list(SCORES):
+        message = (
+            f"{path} has format {header['version']} with the scores {', '.join(header['scores'])}; this attnwidget reads "
+            f"format {FORMAT_VERSION} with {', '.join(SCORES)}: use the version that wrote it."
+        )
+        raise ValueError(message)
+    streams = {}
+    for number, one in enumerate(header["streams"]):
+        held = {
+            part: {field: arrays[f"{number}.{part}.{field}"] for field in names}
+            for part, names in _ARRAYS.items()
+        }
+        layers = tuple((layer, heads) for layer, heads in one["layers"])
+        streams[one["name"]] = Surveyed(
+            Moments(layers, **held["moments"]), Typical(**held["typical"])
+        )
+    return Survey(
+        header["model_name"],
+        streams,
+        header["count"],
+        tuple((index, reason) for index, reason in header["skipped"]),
+        header["examples_kept"],
+        dict(header["texts"]),
+        header["interrupted"],
+    )

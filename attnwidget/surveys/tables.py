@@ -1,0 +1,89 @@
+"""What a survey found, as rows of tables: the scores of its heads, and the inputs that are most typical of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attnwidget.analysis.head_scores import labels
+from attnwidget.analysis.score_definitions import SCORES, chosen
+from attnwidget.compute.indexing import integer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from attnwidget.surveys.statistics import Moments, Surveyed
+
+__all__ = ["example_rows", "score_rows"]
+
+_NAMES = tuple(SCORES)
+
+
+def score_rows(stream: str, moments: Moments, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Make the rows of `Survey.head_scores` for one stream."""
+    spread = moments.spread
+    for start, (layer, heads) in zip(_starts(moments.layers), moments.layers, strict=True):
+        for head in range(heads):
+            for name in names:
+                at = start + head, _NAMES.index(name)
+                count = moments.count[:2, at[0], at[1]]
+                if not count.any():
+                    continue
+                yield {
+                    "stream": stream,
+                    "layer": layer,
+                    "head": head,
+                    "score": name,
+                    "mean": _number(moments.mean[0][at], count[0]),
+                    "spread": _number(spread[0][at], count[0]),
+                    "without_sink": _number(moments.mean[1][at], count[1]),
+                    "without_sink_spread": _number(spread[1][at], count[1]),
+                    "inputs": int(count[0]),
+                }
+
+
+def example_rows(
+    found: Surveyed, texts: Mapping[int, str], layer: int, head: int, score: str | None
+) -> Iterator[dict[str, Any]]:
+    """Make the rows of `Survey.examples` for one stream.
+
+    Raises:
+        ValueError: If there is no such head or score, or the head has no label.
+    """
+    at, typical = _place(found.moments, layer, head, score), found.typical
+    ranked = zip(typical.index[at].tolist(), typical.value[at].tolist(), strict=True)
+    return (
+        {"rank": rank, "index": index, "value": value, "text": texts.get(index)}
+        for rank, (index, value) in enumerate(ranked, start=1)
+        if index >= 0
+    )
+
+
+def _place(moments: Moments, layer: int, head: int, score: str | None) -> tuple[int, int]:
+    """Find a head among those of all layers, and a score, the head's label if ``None``, among all scores."""
+    places = {
+        (number, place): start + place
+        for start, (number, heads) in zip(_starts(moments.layers), moments.layers, strict=True)
+        for place in range(heads)
+    }
+    wanted = (integer(layer), integer(head))
+    if wanted not in places:
+        message = f"there is no head {head!r} in layer {layer!r}; layers and heads: {list(moments.layers)}."
+        raise ValueError(message)
+    if score is None:
+        (own,) = (scores for scores in moments.scores() if scores.layer == layer)
+        label = labels(own)[head]
+        if label is None:
+            message = (
+                f"layer {layer} head {head} has no label: pass score=, one of {', '.join(SCORES)}."
+            )
+            raise ValueError(message)
+        score = label.name
+    return places[layer, head], _NAMES.index(chosen(score)[0])
+
+
+def _starts(layers: Sequence[tuple[int, int]]) -> list[int]:
+    return [sum(heads for _, heads in layers[:place]) for place in range(len(layers))]
+
+
+def _number(value: float, count: float) -> float | None:
+    return float(value) if count else None

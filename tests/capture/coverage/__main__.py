@@ -1,0 +1,81 @@
+"""Measures every model type of the installed transformers, each in its own process, and writes the table.
+
+python -m capture.coverage [--out coverage.md] [--limit SECONDS] [type ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import multiprocessing
+import os
+import queue
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from capture.coverage import factory
+from capture.coverage.measure import Result, measure
+from capture.coverage.table import write
+
+
+def _work(model_type: str, answers: Any) -> None:
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    answers.put(measure(model_type).as_dict())
+
+
+def measured(model_type: str, limit: float) -> Result:
+    """Measure one type in a process of its own."""
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+    process = context.Process(target=_work, args=(model_type, answers))
+    process.start()
+    try:
+        while True:
+            try:
+                return Result(**answers.get(timeout=min(limit, 1.0)))
+            except queue.Empty:
+                limit -= 1.0
+                if limit <= 0:
+                    return Result(model_type, outcome="too slow")
+                if not process.is_alive() and answers.empty():
+                    return Result(
+                        model_type, outcome="not run", reason=f"exit code {process.exitcode}"
+                    )
+    finally:
+        process.kill()
+        process.join()
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(prog="capture.coverage", description=__doc__.splitlines()[0])
+    parser.add_argument("types", nargs="*", help="model types; all of them when left out")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "coverage.md")
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds for each type")
+    parser.add_argument("--lines", type=Path, help="also append each result to this file, as JSON")
+    options = parser.parse_args()
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    results = []
+    for model_type in options.types or factory.model_types():
+        result = measured(model_type, options.limit)
+        results.append(result)
+        line = f"{result.model_type}: {result.outcome}, {result.exact} of {result.calls} calls, {result.vectors} with vectors"
+        sys.stdout.write(f"{line} {result.reason}\n")
+        sys.stdout.flush()
+        if options.lines is not None:
+            with options.lines.open("a") as lines:
+                lines.write(json.dumps(result.as_dict()) + "\n")
+    if not options.types:
+        write(results, options.out)
+
+
+if __name__ == "__main__":
+    main()

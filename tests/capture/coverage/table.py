@@ -1,0 +1,70 @@
+"""Writes the support table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import transformers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from capture.coverage.measure import Result
+
+_HEAD = """\
+# What is recorded of every architecture
+
+Written by `make coverage` with transformers {transformers} and torch {torch}: every model type, built tiny with random
+weights, run on a batch of two (one row padded where the model takes a mask) and recorded. Each attention call is compared
+with the weights that the model itself multiplied its values with; it counts when the largest difference is at most 1e-5.
+*Vectors* counts the calls whose query and key are in the record.
+
+| | types |
+|---|---|
+"""
+
+
+def write(results: Sequence[Result], path: Path) -> None:
+    """Write the table to ``path``."""
+    attending = [result for result in results if result.outcome == "measured" and result.calls]
+    whole = [result for result in attending if result.exact == result.calls]
+    vectors = [result for result in whole if result.vectors == result.calls]
+    counts = {
+        "asked for": len(results),
+        "built and run": sum(r.outcome in {"measured", "no attention"} for r in results),
+        "with attention": len(attending),
+        "every call exact": len(whole),
+        "every call with vectors": len(vectors),
+        "output bit-identical, nothing left behind": sum(r.same and r.clean for r in attending),
+    }
+    lines = [_HEAD.format(transformers=transformers.__version__, torch=torch.__version__)]
+    lines += [f"| {name} | {count} |\n" for name, count in counts.items()]
+    lines.append(
+        f"\nAttention calls: {sum(r.calls for r in attending)}, exact: {sum(r.exact for r in attending)}, "
+        f"with vectors: {sum(r.vectors for r in attending)}; "
+        f"largest error {max((r.error for r in attending), default=0):.0e}.\n"
+    )
+    lines.append(
+        "\n| type | streams | calls | exact | max error | vectors | remarks |\n|---|---|---|---|---|---|---|\n"
+    )
+    for result in sorted(attending, key=lambda r: r.model_type):
+        streams = ", ".join(f"{name} {count}" for name, count in result.streams.items())
+        remarks = [result.reason] if result.reason else []
+        remarks += [] if result.same else ["output differs"]
+        remarks += [] if result.clean else ["hooks left behind"]
+        said = "; ".join(remarks).replace("|", "/")
+        error = f"{result.error:.0e}" if result.exact else "–"
+        lines.append(
+            f"| {result.model_type} | {streams} | {result.calls} | {result.exact} | {error} | {result.vectors} | {said} |\n"
+        )
+    for outcome in ("no attention", "part of another", "not built", "not run", "too slow"):
+        others = [result for result in results if result.outcome == outcome]
+        if others:
+            lines.append(f"\n## {outcome.capitalize()}: {len(others)}\n\n")
+            lines += [
+                f"- {r.model_type}{f': {r.reason}' if outcome != 'no attention' and r.reason else ''}\n"
+                for r in others
+            ]
+    path.write_text("".join(lines))

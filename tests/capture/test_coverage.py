@@ -1,0 +1,113 @@
+"""A sample of what `make coverage` measures, and that its measure can fail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from capture.coverage.factory import model_types
+from capture.coverage.measure import Result, compare, measure
+from capture.coverage.reference import Reference, Seen
+from capture.coverage.table import write
+from support import others, zoo
+
+from attnwidget.recordings import capture, recording
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SAMPLE = {
+    "big_bird": {"encoder": 2},
+    "florence_vision": {},
+    "gemma3n_audio": {"audio": 2},
+    "oneformer": {},
+    "qwen2_5_omni_audio_encoder": {"audio": 2},
+    "rag": {"encoder": 2, "decoder": 2, "cross": 2},
+    "seggpt": {"vision": 2},
+    "xclip_vision_model": {"vision": 2},
+    "bloom": {"decoder": 2},
+    "deberta-v2": {"encoder": 2},
+    "detr": {"encoder": 2, "decoder": 2, "cross": 2},
+    "diffllama": {"decoder": 2},
+    "gemma4": {"vision": 2, "decoder": 2},
+    "granite_speech": {"decoder": 2, "cross": 1},
+    "qwen3_vl": {"vision": 2, "decoder": 2},
+    "hiera": {"vision stage 4": 1},
+    "jamba": {"decoder": 1},
+    "led": {"encoder": 2, "decoder": 2, "cross": 2},
+    "llama": {"decoder": 2},
+    "longt5": {"encoder": 2, "decoder": 2, "cross": 2},
+    "pixtral": {"vision": 2},
+    "reformer": {"encoder": 2},
+    "swin": {"vision stage 1": 2},
+    "t5": {"encoder": 2, "decoder": 2, "cross": 2},
+    "xlnet": {"encoder": 2},
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # of the models themselves
+@pytest.mark.parametrize("model_type", SAMPLE)
+def test_every_call_is_exact_and_has_its_vectors(model_type: str) -> None:
+    result = measure(model_type)
+    assert result.outcome == "measured", result.reason
+    assert result.calls > 0
+    assert (result.exact, result.vectors) == (result.calls, result.calls), result.reason
+    assert result.error <= 1e-5
+    assert result.same
+    assert result.clean
+    assert result.streams.items() >= SAMPLE[model_type].items()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("model_type", ["mamba", "fnet"])
+def test_types_without_attention(model_type: str) -> None:
+    assert measure(model_type).outcome == "no attention"
+
+
+def test_the_measure_can_fail() -> None:
+    """Weights of another head, of another layer, or of no layer are not counted."""
+    model = others.Own().eval()
+    hidden = others.hidden_states(rows=2)
+    with torch.no_grad(), Reference() as reference:
+        model(hidden)
+    with recording(model, batch=1) as attention:
+        model(hidden)
+    seen = [taken.weights for taken in reference.seen]
+    counted = Result("own")
+    compare(attention.attention, reference.seen, counted)
+    assert (counted.exact, counted.vectors) == (2, 2)
+    for wrong in (
+        [weights.flip(1) for weights in seen],
+        [weights + 2e-5 for weights in seen],
+        [weights.flip(0) for weights in seen],
+    ):
+        counted = Result("own")
+        compare(attention.attention, [Seen(weights) for weights in wrong], counted)
+        assert counted.exact == 0
+        assert counted.reason == "2 recorded layers match no call"
+
+
+def test_the_reference_sees_what_eager_attention_returns() -> None:
+    model, inputs = zoo.build("bart-2-4"), zoo.inputs_of("bart-2-4")
+    with torch.no_grad(), Reference() as reference:
+        own = model(**inputs, output_attentions=True)
+    assert len(reference.seen) == 2 + 4 + 4
+    torch.testing.assert_close(reference.seen[1].weights, own.encoder_attentions[1])
+    torch.testing.assert_close(reference.seen[-1].weights, own.cross_attentions[-1])
+    assert len(capture(model, inputs)["cross"]) == 4
+
+
+def test_the_table(tmp_path: Path) -> None:
+    results = [
+        Result("alpha", model="A", streams={"encoder": 2}, calls=2, exact=2, vectors=1, error=1e-7),
+        Result("beta", model="B", streams={}, calls=3, same=False, reason="a | b"),
+        Result("gamma", outcome="not built", reason="ImportError: timm"),
+    ]
+    write(results, tmp_path / "coverage.md")
+    text = (tmp_path / "coverage.md").read_text()
+    assert "| alpha | encoder 2 | 2 | 2 | 1e-07 | 1 |  |" in text
+    assert "| beta |  | 3 | 0 | – | 0 | a / b; output differs |" in text
+    assert "- gamma: ImportError: timm" in text
+    assert "| with attention | 2 |" in text
+    assert {"bert", "gpt2", "whisper"} <= set(model_types())

@@ -1,0 +1,103 @@
+"""The examples in docstrings and READMEs run, on the pocket model; what the README counts is so."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import itertools
+import pkgutil
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import attnwidget as aw
+from attnwidget.cli import main
+
+ROOT = Path(__file__).parents[2]
+# Training is a script; its examples would train.
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(aw.__path__, "attnwidget.")
+    if not module.name.endswith(".train")
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name: str) -> None:
+    module = importlib.import_module(name)
+    model, tokenizer = aw.pocket()
+    given = {"model": model, "tokenizer": tokenizer, "pocket": aw.pocket}
+    failed, _ = doctest.testmod(module, extraglobs=given)
+    assert failed == 0
+
+
+def blocks_of(name: str, language: str) -> list[str]:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("name", ["README.md", "attnwidget/pocket/README.md"])
+def test_readmes(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Block after block, as somebody would paste them into one notebook."""
+    blocks = blocks_of(name, "python")
+    assert len(blocks) > 1
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, name, "exec"), names)  # noqa: S102  (our own words)
+
+
+def test_every_command_of_the_readme_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package's own commands run; a target of make is one in the Makefile."""
+    lines = [
+        shlex.split(line, comments=True)
+        for block in blocks_of("README.md", "bash")
+        for line in block.splitlines()
+    ]
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    asked: dict[str, list[str]] = {}
+    for command, *arguments in lines:
+        asked.setdefault(command, []).extend(arguments)
+        if command == "attnwidget":
+            assert main(arguments) == 0
+    assert set(asked) == {"pip", "attnwidget", "make"}
+    assert set(asked["make"]) <= set(targets)
+    written = [
+        Path(name) for option, name in itertools.pairwise(asked["attnwidget"]) if option == "-o"
+    ]
+    assert written
+    assert all(path.stat().st_size > 1000 for path in written)
+
+
+def test_the_readme_lists_every_notebook() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[\w+\]\(notebooks/(\w+\.ipynb)\)", readme, re.MULTILINE)
+    there = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+    assert listed == there, "the README has a table of notebooks, in their order"
+
+
+def test_the_readme_counts_what_the_table_of_architectures_counts() -> None:
+    table = (ROOT / "tests/capture/coverage.md").read_text(encoding="utf-8")
+    counted = dict(re.findall(r"^\| ([a-z ,]+) \| (\d+) \|$", table, re.MULTILINE))
+    assert counted["with attention"] == counted["every call exact"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    types = re.search(r"^\| types \|.*\n(?:\|.*\n)+", readme, re.MULTILINE)
+    assert types is not None
+    rows = re.findall(r"^\| (\d+) \| \w", types[0], re.MULTILINE)
+    names = ("asked for", "built and run", "with attention", "every call with vectors")
+    assert rows == [counted[name] for name in names]
+    heads = dict(re.findall(r"^## (.+): (\d+)$", table, re.MULTILINE))
+    for said in (
+        "{Part of another} more are parts",
+        "{Not built} types were not built",
+        "{Not run} could not",
+    ):
+        assert said.format_map(heads) in " ".join(readme.split())
+    worst = re.search(r"largest error (\S+)\.$", table, re.MULTILINE)
+    assert worst is not None
+    assert f"(worst {float(worst[1]):.0e})".replace("e-0", "e-") in readme

@@ -1,0 +1,161 @@
+"""Surveys by several processes: the same as by one, also when one of them is killed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from support import workers, zoo
+from support.workers import MANY, TEXTS
+from surveys.test_survey import same
+
+import attnwidget as aw
+from attnwidget.surveys.reader import Reader
+from attnwidget.surveys.survey import Survey
+from attnwidget.surveys.workers import pack, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="Ray has no package for this Python"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """As many threads as the workers have: with more, sums are rounded otherwise, and equal ranks change places."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """The folder with the surveys that workers made, and what was said."""
+    folder = tmp_path_factory.mktemp("workers")
+    paths = os.pathsep.join(path for path in sys.path if path)
+    run = subprocess.run(
+        [sys.executable, workers.__file__, str(folder)],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
+        capture_output=True, text=True, timeout=900, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-4000:]
+    return folder, json.loads((folder / "said.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def one_process() -> Survey:
+    model, tokenizer = aw.pocket()
+    with pytest.warns(UserWarning, match="1 of 81 inputs could not be recorded"):
+        return aw.survey(model, MANY, tokenizer, progress=False)
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.timeout(960)
+def test_four_workers_of_which_one_is_killed_find_what_one_process_finds(
+    made: tuple[Path, Any], one_process: Survey
+) -> None:
+    folder, _ = made
+    processes = {int(path.name.partition("-")[2]) for path in folder.glob("made-*")}
+    # It had the model and had read some; another took its place.
+    assert {int((folder / "killed").read_text())} < processes
+    found = Survey.load(folder / "killed.safetensors")
+    assert repr(found) == repr(one_process)
+    assert [index for index, _ in found.skipped] == [8]
+    same(found, one_process)
+    assert list(found.head_labels()["label"]) == list(one_process.head_labels()["label"])
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.timeout(960)
+def test_a_dataset_is_read_in_its_order(made: tuple[Path, Any], one_process: Survey) -> None:
+    folder, said = made
+    found = Survey.load(folder / "dataset.safetensors")
+    assert repr(found) == repr(one_process)
+    same(found, one_process)
+    assert said["dataset alone"].startswith("TypeError: texts that are a Ray Dataset need workers: say how many")  # fmt: skip
+    assert said["two columns"] == (
+        "ValueError: the rows of texts have the columns ['text', 'label']: say which of them is the input, such as "
+        "texts.select_columns(['text'])."
+    )
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.timeout(960)
+def test_an_interrupt_keeps_what_was_done_in_order(made: tuple[Path, Any]) -> None:
+    model, tokenizer = aw.pocket()
+    found = Survey.load(made[0] / "interrupted.safetensors")
+    assert found.interrupted
+    assert 9 < found.read < len(MANY)
+    with pytest.warns(UserWarning, match="could not be recorded"):
+        same(found, aw.survey(model, MANY[: found.read], tokenizer, progress=False))
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.timeout(960)
+def test_what_is_wrong_in_a_worker_is_said_here(made: tuple[Path, Any]) -> None:
+    _, said = made
+    assert said["hopeless"].startswith("ValueError: ")
+    assert "takes at most 512" in said["hopeless"]
+    assert said["wrong"].startswith("TypeError: tokenizer must be a tokenizer, got a name")
+    assert said["still running"] is False
+
+
+def test_workers_and_options_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer = aw.pocket()
+    wrong: Any
+    for wrong in (0, -1, 1.5, "two", True):
+        with pytest.raises(ValueError, match="workers must be an integer, 1 or more, got"):
+            aw.survey(model, TEXTS, tokenizer, workers=wrong)
+    with pytest.raises(TypeError, match="worker_options are for workers: say how many"):
+        aw.survey(model, TEXTS, tokenizer, worker_options={"num_cpus": 2})
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ImportError, match=r'not installed: pip install "attnwidget\[ray\]"'):
+        aw.survey(model, TEXTS, tokenizer, workers=2)
+
+
+def test_a_model_that_cannot_be_sent_is_to_be_loaded_by_a_function() -> None:
+    model, tokenizer = aw.pocket()
+    message = r"a GPT2LMHeadModel cannot be sent to workers \(.*\): pass a function that loads it"
+    with pytest.raises(TypeError, match=message):
+        pack(Reader(model.to("meta"), tokenizer, 5, "weights", {}), pickle.Pickler)
+    model, _ = aw.pocket()
+    model.lock = threading.Lock()
+    with pytest.raises(TypeError, match=message):
+        pack(Reader(model, tokenizer, 5, "weights", {}), pickle.Pickler)
+
+
+def test_a_function_that_makes_the_model_will_do_in_one_process_too() -> None:
+    model, tokenizer = aw.pocket()
+    expected = aw.survey(model, TEXTS, tokenizer, progress=False)
+    same(aw.survey(aw.pocket, TEXTS, progress=False), expected)
+    same(aw.survey(lambda: model, TEXTS, tokenizer, progress=False), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_model_is_unpacked_around_the_same_numbers(dtype: torch.dtype) -> None:
+    model = zoo.build("llama", "sdpa", dtype)
+    model.lm_head.weight = model.model.embed_tokens.weight
+    parcel = pack(Reader(model, None, 5, "weights", {}), pickle.Pickler)
+    assert len(parcel.numbers) == len(list(model.parameters()))
+    copy = unpack(parcel).model
+    with torch.no_grad():
+        assert torch.equal(model(zoo.ids(7)).logits, copy(zoo.ids(7)).logits)
+    assert copy.lm_head.weight is copy.model.embed_tokens.weight
+    places = {numbers.ctypes.data for numbers in parcel.numbers}
+    assert {parameter.data_ptr() for parameter in copy.parameters()} == places

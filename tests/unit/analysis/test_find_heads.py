@@ -1,0 +1,171 @@
+"""Heads found by the weight of links: named by position, by token, by word, by a mask or a function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support.records import HEADS, dense_weights, random_layer
+
+from attnwidget.analysis.find_heads import link_weights, links
+from attnwidget.attention import Attention
+from attnwidget.compute import weight_rows
+from attnwidget.compute.masks import Band
+from attnwidget.record.positions import positions_from_tokens
+from attnwidget.record.stream import Stream
+from attnwidget.recordings import from_weights
+
+TOKENS = ["[CLS]", "the", "cat", "un", "##able", "the", "it"]
+POSITIONS = positions_from_tokens(TOKENS)
+SIZE = len(TOKENS)
+
+
+@pytest.fixture(autouse=True)
+def without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attnwidget.analysis.tables.has_pandas", lambda: False)
+
+
+@pytest.fixture(
+    params=[weight_rows.BLOCK_BYTES, 64], ids=["one block", "many blocks"], autouse=True
+)
+def block_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weight_rows, "BLOCK_BYTES", request.param)
+    monkeypatch.setattr(weight_rows, "_LEAST_ROWS", 1)
+
+
+@pytest.fixture(params=[None, Band(causal=True), Band(causal=True, window=5)], ids=str)
+def stream(request: pytest.FixtureRequest) -> Stream:
+    layers = [
+        random_layer(
+            queries=SIZE,
+            keys=SIZE,
+            layer=number,
+            seed=number,
+            key_value_heads=2,
+            band=request.param,
+        )
+        for number in (0, 2)
+    ]
+    return Stream("self", tuple(layers), POSITIONS, POSITIONS)
+
+
+def everything(stream: Stream) -> Any:
+    return np.stack([dense_weights(layer).numpy() for layer in stream])
+
+
+@pytest.mark.parametrize(
+    ("query", "key", "queries", "keys"),
+    [
+        (6, 2, [6], [2]),
+        (-1, [2, 4, 2], [6], [2, 4]),
+        ("it", "cat", [6], [2]),
+        ("it", "unable", [6], [3, 4]),
+        (["it", "cat", 5], ["unable", 0], [2, 5, 6], [0, 3, 4]),
+        (slice(3, None), [1, 5], [3, 4, 5, 6], [1, 5]),
+        (None, "able", range(SIZE), [4]),
+        (np.array([4, 6]), torch.tensor(3), [4, 6], [3]),
+    ],
+)
+def test_links_are_weighed_as_told(
+    stream: Stream, query: Any, key: Any, queries: Any, keys: Any
+) -> None:
+    rows = Attention("model", {"self": stream}).find(query, key, top=None)
+    dense = everything(stream)[:, :, list(queries)][..., list(keys)].sum(-1).mean(-1)
+    assert len(rows) == 2 * HEADS
+    assert [row["rank"] for row in rows] == list(range(1, 2 * HEADS + 1))
+    for row in rows:
+        expected = dense[0 if row["layer"] == 0 else 1, row["head"]]
+        assert row["weight"] == pytest.approx(expected, abs=1e-6)
+    weights = [row["weight"] for row in rows]
+    assert weights == sorted(weights, reverse=True)
+
+
+def test_a_pattern_is_a_mask_or_makes_one(stream: Stream) -> None:
+    mask = torch.zeros(SIZE, SIZE)
+    mask[2:, 1:3] = 1
+    mask[4, 4] = 1
+    expected = (everything(stream)[:, :, 2:] * mask[2:].numpy()).sum(-1).mean(-1)
+    for pattern in (mask, mask.bool(), mask.int().numpy(), mask.tolist(), lambda *_: mask):
+        found = link_weights(stream, links(stream, pattern=pattern))
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    same = link_weights(
+        stream,
+        links(stream, pattern=lambda q, k: [[key.text == "cat" for key in k] for _ in q]),
+    )
+    np.testing.assert_allclose(same, everything(stream)[:, :, :, 2].mean(-1), atol=1e-6)
+
+
+def test_the_head_that_was_built_for_it_comes_first() -> None:
+    weights = torch.full((3, 4, SIZE, SIZE), 1 / SIZE)
+    weights[1, 2, 6] = torch.eye(SIZE)[2]
+    attention = from_weights(weights, TOKENS)
+    rows = attention.find(query="it", key="cat", top=2)
+    assert rows[0] == {"rank": 1, "stream": "self", "layer": 1, "head": 2, "weight": 1.0}
+    assert (rows[1]["layer"], rows[1]["head"]) == (0, 0)
+    assert repr(rows).splitlines() == [
+        "rank  stream  layer  head  weight",
+        "1       self      1     2   1.000",
+        "2       self      0     0   0.143",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"query": "it", "key": "dog"}, r"key='dog' is no token .* there are \[CLS\], the, cat"),
+        ({"query": "the", "key": 2}, r"query='the' occurs at \[1, 5\]: pass one .* query=1\."),
+        ({"query": 7, "key": 2}, r"query must be integers in 0\.\.6 .* got \[7\]"),
+        ({"query": 6, "key": []}, r"key names no position, got \[\]"),
+        ({"query": 6}, "find takes key"),
+        ({}, "find takes key"),
+        ({"key": 2, "pattern": np.eye(SIZE)}, "find takes key"),
+        ({"query": 2, "pattern": np.eye(SIZE)}, "find takes key"),
+        ({"pattern": np.eye(SIZE - 1)}, r"shape \[7, 7\], got shape \[6, 6\]"),
+        ({"pattern": np.full((SIZE, SIZE), 0.5)}, "pattern must give 0 or 1"),
+        ({"pattern": [[0], [0, 1]]}, "pattern must give 0 or 1"),
+        ({"pattern": np.zeros((SIZE, SIZE))}, "marks no link of these 7 queries × 7 keys"),
+        ({"query": 6, "key": 2, "top": 0}, "top must be a positive integer or None"),
+        ({"query": 6, "key": 2, "measure": "size"}, "measure must be one of"),
+    ],
+)
+def test_what_cannot_be_found_is_said(
+    stream: Stream, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Attention("model", {"self": stream}).find(**arguments)
+
+
+def test_links_that_a_mask_hides_are_no_ranking() -> None:
+    layer = random_layer(queries=SIZE, keys=SIZE, band=Band(causal=True))
+    attention = Attention("model", {"self": Stream("self", (layer,), POSITIONS, POSITIONS)})
+    with pytest.raises(ValueError, match=r"the mask hides the keys .* swap query and key"):
+        attention.find(query="cat", key="it")
+
+
+def test_several_streams_need_a_name() -> None:
+    weights = torch.full((1, 2, SIZE, SIZE), 1 / SIZE)
+    attention = from_weights(
+        encoder_attention=weights,
+        decoder_attention=weights,
+        encoder_tokens=TOKENS,
+        decoder_tokens=TOKENS,
+    )
+    with pytest.raises(
+        ValueError, match=r"\['encoder', 'decoder'\]: choose one, .*stream='encoder'"
+    ):
+        attention.find(query="it", key="cat")
+    assert len(attention.find(query="it", key="cat", stream="decoder")) == 2
+
+
+def test_value_weighted_links_are_shares_of_their_row(stream: Stream) -> None:
+    asked = links(stream, [4, 6], [0, 2])
+    for layer, found in zip(stream, link_weights(stream, asked, "value"), strict=True):
+        assert layer.value is not None
+        norms = layer.value.double().norm(dim=-1).repeat_interleave(3, 0).numpy()
+        weighted = dense_weights(layer).numpy() * norms[:, None]
+        weighted /= weighted.sum(-1, keepdims=True)
+        np.testing.assert_allclose(
+            found, weighted[:, [4, 6]][..., [0, 2]].sum(-1).mean(-1), atol=1e-6
+        )

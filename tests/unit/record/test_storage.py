@@ -1,0 +1,183 @@
+"""What is saved comes back exactly, shared tensors are written once, and other files are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from support.records import HEADS, KEYS, QUERIES, random_layer
+
+import attnwidget as aw
+from attnwidget.attention import Attention
+from attnwidget.compute.masks import Band
+from attnwidget.record import storage
+from attnwidget.record.positions import Position
+from attnwidget.record.stream import Stream
+from attnwidget.recordings import from_weights
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TENSORS = ("query", "key", "value", "bias", "sinks", "recorded")
+POSITIONS = (
+    Position(label="the", text=" the", segment=1, role="user", continues=True),
+    Position(label="[SEP]", kind="special"),
+    Position(label="r2 c1", kind="patch", row=2, column=1),
+    Position(label="0.24 s", kind="frame", time=0.24),
+    Position(label="⟨U+D83D⟩", text="\ud83d"),
+    Position(label="</script>", text='"\\\n\u2028'),
+    Position(label="∅", text=""),
+)
+
+
+def record(dtype: torch.dtype = torch.float32) -> Attention:
+    shared = torch.randn(HEADS, QUERIES, KEYS).to(dtype)
+    layers = (
+        random_layer(stream="cross", layer=1, bias=shared, softcap=30.0, dtype=dtype),
+        random_layer(stream="cross", layer=4, bias=shared, sinks=torch.randn(HEADS), seed=1),
+        random_layer(
+            stream="cross",
+            layer=5,
+            key_value_heads=2,
+            scaling=1 / 3,
+            band=Band(causal=True, offset=2, window=3),
+            reason="a reason",
+        ),
+    )
+    cross = Stream("cross", layers, POSITIONS[:QUERIES], POSITIONS)
+    weights = torch.softmax(torch.randn(2, 3, KEYS, KEYS), -1).to(dtype)
+    alone = from_weights(encoder_attention=weights, encoder_tokens=POSITIONS)["encoder"]
+    return Attention("TinyModel", {"encoder": alone, "cross": cross}, text='a "text" \ud83d')
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+def test_a_round_trip_is_exact(tmp_path: Path, dtype: torch.dtype) -> None:
+    attention = record(dtype)
+    attention.save(tmp_path / "run.safetensors")
+    loaded = storage.load(str(tmp_path / "run.safetensors"))
+    assert repr(loaded) == repr(attention)
+    assert list(loaded) == list(attention)
+    assert loaded.text == attention.text
+    for name in attention:
+        assert loaded[name].query_positions == attention[name].query_positions
+        assert loaded[name].key_positions == attention[name].key_positions
+        for layer, before in zip(loaded[name], attention[name], strict=True):
+            for field in dataclasses.fields(layer):
+                if field.name in TENSORS:
+                    held, expected = getattr(layer, field.name), getattr(before, field.name)
+                    assert (held is None) == (expected is None)
+                    if expected is not None:
+                        assert held.dtype == expected.dtype
+                        assert torch.equal(held, expected)
+                elif field.init:
+                    assert getattr(layer, field.name) == getattr(before, field.name)
+            # A product's last bit depends on where in memory its operands stand.
+            np.testing.assert_allclose(layer.weights(), before.weights(), rtol=1e-6, atol=1e-7)
+
+
+def test_a_shared_tensor_is_written_once_and_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    record().save(path)
+    with safe_open(path, framework="pt") as file:
+        assert [name for name in file.keys() if name.endswith("bias")] == ["cross.1.bias"]  # noqa: SIM118  (not a dict)
+    stream = storage.load(path)["cross"]
+    assert stream[1].bias is stream[4].bias
+
+
+def test_views_of_one_tensor_are_kept_apart(tmp_path: Path) -> None:
+    fused = torch.randn(QUERIES, 3, HEADS, 4)
+    query, key, value = fused.permute(1, 2, 0, 3)
+    layer = dataclasses.replace(random_layer(queries=QUERIES, keys=QUERIES), query=query, key=key)
+    layer = dataclasses.replace(layer, value=value)
+    positions = POSITIONS[:QUERIES]
+    Attention("TinyModel", {"self": Stream("self", (layer,), positions, positions)}).save(
+        tmp_path / "run.safetensors"
+    )
+    loaded = storage.load(tmp_path / "run.safetensors")["self"][0]
+    for name, tensor in (("query", query), ("key", key), ("value", value)):
+        assert torch.equal(getattr(loaded, name), tensor)
+    assert (tmp_path / "run.safetensors").stat().st_size < fused.nbytes + 4000
+
+
+def test_a_loaded_record_may_be_saved_over_its_own_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    attention = record()
+    attention.save(path)
+    loaded = aw.load(path)
+    loaded.save(path)
+    for name in attention:
+        for layer, before in zip(storage.load(path)[name], attention[name], strict=True):
+            np.testing.assert_allclose(layer.weights(), before.weights(), rtol=1e-6, atol=1e-7)
+    for layer, before in zip(loaded["cross"], attention["cross"], strict=True):
+        np.testing.assert_array_equal(layer.query_vectors(), before.query_vectors())
+    assert [file.name for file in tmp_path.iterdir()] == ["run.safetensors"]
+
+
+def write(path: Path, header: Any, tensors: dict[str, torch.Tensor] | None = None) -> Path:
+    text = header if isinstance(header, str) else json.dumps(header)
+    save_file(tensors or {"x": torch.zeros(2, 3)}, path, metadata={"attnwidget": text})
+    return path
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*run\.safetensors"):
+        storage.load(path)
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        record().save(tmp_path / "missing" / "run.safetensors")
+    path.write_bytes(b"not safetensors at all")
+    with pytest.raises(ValueError, match="is no safetensors file"):
+        storage.load(path)
+    save_file({"weight": torch.zeros(2, 3)}, path)
+    with pytest.raises(ValueError, match=r"no attention record: write one with attention\.save"):
+        storage.load(path)
+    with pytest.raises(ValueError, match=r"has format 3, this attnwidget reads up to 2.*upgrade"):
+        storage.load(write(path, {"version": 3}))
+    with pytest.raises(ValueError, match="is damaged: its header is no JSON"):
+        storage.load(write(path, "{"))
+    for header in ({"version": 1}, [], {"version": 1, "streams": [{}], "model_name": ""}):
+        with pytest.raises(ValueError, match="is damaged"):
+            storage.load(write(path, header))
+
+
+def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    record().save(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="or only part of one"):
+        storage.load(path)
+
+
+def test_a_tensor_that_is_missing_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    record().save(path)
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()["attnwidget"]
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    del tensors["cross.4.key"]
+    with pytest.raises(ValueError, match=r"is damaged: KeyError: 'cross\.4\.key'"):
+        storage.load(write(path, header, {name: held.clone() for name, held in tensors.items()}))
+
+
+def test_a_file_from_before_there_were_norms_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    record().save(path)
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["attnwidget"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    header["version"] = 1
+    for stream in header["streams"]:
+        for layer in stream["layers"]:
+            del layer["norm_reason"]
+            layer["tensors"].pop("value_norms", None)
+    save_file(tensors, path, metadata={"attnwidget": json.dumps(header)})
+    for stream in storage.load(path).streams.values():
+        for layer in stream:
+            assert layer.value_norms is None
+            assert layer.norm_reason is None

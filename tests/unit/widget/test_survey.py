@@ -1,0 +1,167 @@
+"""A survey in the widget: what it describes, its blocks, its examples, its page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from contract.test_protocol import validate
+from support.copies import array_of, snapshot_of
+
+import attnwidget as aw
+from attnwidget.protocol import codec
+from attnwidget.serve.survey import example_texts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from attnwidget.surveys.survey import Survey
+    from attnwidget.widget.survey import SurveyWidget
+
+NAMES = list(aw.SCORES)
+TEXTS = [
+    "tom bought tea , rice and milk . he loved tea , rice and milk .",
+    "the keys near the box are small .",
+    "the cat sat on the mat because it was tired .",
+    "rice deep he two tea milk cat dog rice deep he two tea milk cat dog",
+]
+
+
+@pytest.fixture(scope="module")
+def found() -> Survey:
+    model, tokenizer = aw.pocket()
+    return aw.survey(model, TEXTS, tokenizer, progress=False, examples=2)
+
+
+def block(view: SurveyWidget, **request: Any) -> np.ndarray:
+    reply, buffers = view.blocks({"requests": [{"stream": "decoder", **request}]}, [])
+    (answer,) = reply["replies"]
+    assert answer["ok"], answer
+    return codec.decode(answer["block"], buffers[0])
+
+
+def test_it_opens_on_the_mean_scores(found: Survey) -> None:
+    view = aw.view(found, layer=2, heads=[1])
+    assert repr(view) == "SurveyWidget(GPT2LMHeadModel, decoder: 16 heads, 4 inputs)"
+    assert (view.score, view.layer, view.heads, view.example) == ("induction", 2, [1], None)
+    validate("Meta", view.meta)
+    assert [axis["labels"] for axis in view.meta["positions"]] == [[]]
+    about = view.meta["survey"]
+    assert (about["inputs"], about["can_open"]) == (4, False)
+    assert about["texts"] == {str(index): TEXTS[index] for index in map(int, about["texts"])}
+    with pytest.raises(ValueError, match="layer must be one of"):
+        view.layer = 4
+
+
+def test_a_survey_takes_no_inputs(found: Survey) -> None:
+    with pytest.raises(TypeError, match=r"call survey.view\(model, tokenizer\)"):
+        aw.view(found, "some text")
+    with pytest.raises(TypeError, match="Unknown option 'target'"):
+        aw.view(found, target="model")
+
+
+def test_numbers_are_those_of_the_survey(found: Survey) -> None:
+    view = found.view()
+    moments = found.streams["decoder"].moments
+    place = NAMES.index("induction")
+    rows = _records(found.head_scores("induction"))
+    scores, spreads = block(view, what="head_scores"), block(view, what="head_spreads")
+    assert scores.shape == spreads.shape == (2, 16, len(NAMES))
+    np.testing.assert_allclose(scores[0, :, place], [row["mean"] for row in rows], rtol=1e-6)
+    np.testing.assert_allclose(spreads[1, :, place], moments.spread[1, :, place], rtol=1e-6)
+    index, value = block(view, what="typical", score="induction")
+    examples = _records(found.examples(2, 1, "induction"))
+    assert index[9].tolist() == [row["index"] for row in examples]
+    np.testing.assert_allclose(value[9], [row["value"] for row in examples], rtol=1e-6)
+    reply, _ = view.blocks(
+        {
+            "requests": [
+                {
+                    "what": "ranking",
+                    "stream": "decoder",
+                    "ranking": {"queries": None, "keys": [0]},
+                }
+            ]
+        },
+        [],
+    )
+    assert "open one of its examples" in reply["replies"][0]["error"]
+
+
+def _records(table: Any) -> list[dict[str, Any]]:
+    return table if isinstance(table, list) else table.to_dict("records")
+
+
+def test_an_example_is_recorded_and_shown(found: Survey) -> None:
+    view = found.view(*aw.pocket(), layer=2, heads=[1])
+    assert view.open_example({"example": 3}, []) == ({}, [])
+    assert view.example == 3
+    assert view.attention.text == TEXTS[3]
+    validate("Meta", view.meta)
+    assert view.meta["survey"]["example"] == 3
+    assert view.meta["positions"][0]["labels"][1:3] == ["rice", "deep"]
+    assert (view.layer, view.heads, view.score) == (2, [1], "induction")
+    # The scores stay those of the survey; links are the example's.
+    place = NAMES.index("induction")
+    moments = found.streams["decoder"].moments
+    scores = block(view, what="head_scores")
+    np.testing.assert_allclose(scores[0, :, place], moments.mean[0, :, place], rtol=1e-6)
+    view.rank(query=9, key=2)
+    model, tokenizer = aw.pocket()
+    own = aw.capture(model, TEXTS[3], tokenizer)
+    weights = block(view, what="ranking", ranking=view.ranking)
+    np.testing.assert_allclose(weights[9], own["decoder"][2].weights(1)[9, 2], rtol=1e-6)
+    view.query = 12
+    view.show_example(1)
+    assert (view.query, view.ranking, view.score) == (None, None, None)
+
+
+def test_what_cannot_be_opened_says_why(found: Survey) -> None:
+    alone = found.view()
+    with pytest.raises(ValueError, match=r"no model .* call survey.view\(model, tokenizer\)"):
+        alone.show_example(3)
+    assert "there is no model" in alone.open_example({"example": 3}, [])[0]["error"]
+    view = found.view(*aw.pocket())
+    with pytest.raises(ValueError, match="keeps no text of input 99"):
+        view.show_example(99)
+    assert view.example is None
+
+
+def test_texts_are_kept_within_a_budget(found: Survey, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attnwidget.serve.survey.TEXT_LENGTH", 10)
+    monkeypatch.setattr("attnwidget.serve.survey.ALL_TEXTS", 25)
+    kept = example_texts(found)
+    assert len(kept) == 2
+    assert all(len(text) == 11 and text.endswith("…") for text in kept.values())
+
+
+def test_a_page_holds_the_scores_and_the_examples(found: Survey, tmp_path: Path) -> None:
+    view = found.view(score="duplicate")
+    snapshot = snapshot_of(view.save(tmp_path / "survey.html").read_text("utf-8"))
+    validate("Snapshot", snapshot)
+    requests = [entry["request"] for entry in snapshot["blocks"]]
+    assert {request["what"] for request in requests} == {
+        "head_scores",
+        "head_labels",
+        "head_spreads",
+        "typical",
+    }
+    typical = [one for one in requests if one["what"] == "typical"]
+    assert typical[0]["score"] == "duplicate"
+    assert {one["score"] for one in typical} == set(NAMES)
+    np.testing.assert_array_equal(
+        array_of(snapshot["blocks"][requests.index(typical[0])]),
+        block(view, what="typical", score="duplicate"),
+    )
+
+
+def test_a_figure_shows_heads_and_examples(found: Survey, tmp_path: Path) -> None:
+    view = found.view(layer=2, heads=[1])
+    svg = view.save(tmp_path / "survey.svg").read_text("utf-8")
+    assert "mean over 4 inputs" in svg
+    assert TEXTS[3] in svg
+    assert "Head view" not in svg
+    opened = found.view(*aw.pocket(), layer=2, heads=[1])
+    opened.show_example(3)
+    assert "Head view" in opened.save(tmp_path / "open.svg").read_text("utf-8")
