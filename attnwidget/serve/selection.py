@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 import traitlets
 
+from attnwidget.record.position_lookup import replace_text
+
 if TYPE_CHECKING:
     from attnwidget.record.layer import Layer
+    from attnwidget.record.positions import Positions
     from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream
 
@@ -98,15 +101,25 @@ def check_shown_layers(stream: Stream, value: object) -> list[int] | None:
     return sorted(set(value))
 
 
-def check_pins(name: str, count: int, value: object) -> int | list[int] | None:
-    """Return ``value`` if it is None, a position or several, else raise `SelectionError`."""
-    pins = value if isinstance(value, list) else [] if value is None else [value]
+def check_pins(name: str, positions: Positions, value: object) -> int | list[int] | None:
+    """Return the positions that ``value`` names: None, a position, a token's text, or several of either.
+
+    Raises:
+        SelectionError: If it names none of the positions, or a text stands in several places.
+    """
+    given = value if isinstance(value, list) else [] if value is None else [value]
+    accepted = f"{name} must be an integer in 0..{len(positions) - 1}, a list of them, or None for no pin, got {value!r}"
+    try:
+        pins = replace_text(name, given, positions)
+    except ValueError as error:
+        texts = all(isinstance(pin, str) for pin in given)
+        raise SelectionError(str(error) if texts else f"{accepted}: {error}") from error
     # True is an int to Python, but no position.
-    if all(type(pin) is int and 0 <= pin < count for pin in pins):
-        kept: int | list[int] | None = value if isinstance(value, (int, list)) else None
-        return kept
-    message = f"{name} must be an integer in 0..{count - 1}, a list of them, or None for no pin, got {value!r}."
-    raise SelectionError(message)
+    if not all(type(pin) is int and 0 <= pin < len(positions) for pin in pins):
+        message = f"{accepted}."
+        raise SelectionError(message)
+    kept = list(dict.fromkeys(pins))
+    return kept if len(kept) > 1 else kept[0] if kept else None
 
 
 def fitting_pins(value: int | list[int] | None, count: int) -> int | list[int] | None:

@@ -277,7 +277,7 @@ class Selecting(traitlets.HasTraits):  # type: ignore[misc,unused-ignore]  # tra
         name: str = proposal.trait.name
         stream = self._named(self.stream)
         positions = stream.query_positions if name == "query" else stream.key_positions
-        return check_pins(name, len(positions), proposal.value)
+        return check_pins(name, positions, proposal.value)
 
     @traitlets.validate("keys")
     def _check_keys(self, proposal: traitlets.Bunch) -> list[str]:

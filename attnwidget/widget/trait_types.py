@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import traitlets
@@ -44,11 +44,11 @@ class HeadList(traitlets.TraitType[Any, Any]):
 
 
 class Pins(traitlets.TraitType[Any, Any]):
-    """Positions of an axis: one integer, any iterable of them (list, range, array), or None for none."""
+    """Positions of an axis: an integer, a token's text, any iterable of them (list, range, array), or None for none."""
 
     def validate(self, obj: Any, value: Any) -> Any:
-        """Return an int, a list of two or more, or None; what is none is left for the check that knows the range."""
-        if value is None or isinstance(value, str) or not isinstance(value, Iterable):
+        """Return an int, a list of two or more, or None; text and what is none are left for the check that knows the axis."""
+        if value is None or isinstance(value, (str, Mapping)) or not isinstance(value, Iterable):
             return Number().validate(obj, value)
         pins = list(dict.fromkeys(HeadList().validate(obj, value)))
         return pins if len(pins) > 1 else pins[0] if pins else None
