@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnwidget.compute.pooling import max_pool, max_pool_cells
 from attnwidget.compute.tiles import tile_span
 from attnwidget.protocol.codec import decode, encode, shade
 from attnwidget.protocol.positions import pack, unpack
 from attnwidget.record.position_lookup import resolve
-from attnwidget.serve.blocks import pool_cells
 from attnwidget.serve.head_numbers import HEAD_KINDS
+from attnwidget.serve.thumbnails import LARGEST_THUMBNAIL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Crop", "crop_of", "crop_snapshot", "cropped_answer", "pinned"]
 
-# As many cells as the largest thumbnail has.
-_THUMBNAIL = 48
 _BY_QUERY = ("query_vectors", "output")
 _BY_KEY = ("key_vectors", "value_vectors")
 
@@ -192,7 +191,7 @@ def _tile(attention: Record, crop: Crop, request: Mapping[str, Any]) -> tuple[Bl
         queries=crop.queries[rows.start : rows.stop],
         keys=crop.keys[columns.start : columns.stop],
     )
-    cells = pool_cells(weights, 1 << level)
+    cells = max_pool_cells(weights, 1 << level)
     return encode(shade(cells) if level > 0 else cells)
 
 
@@ -216,22 +215,8 @@ def _thumbnails(stream: Stream, crop: Crop) -> NDArray[np.uint8]:
     """Return every head's weights at the crop as thumbnails ``[head, row, column]``, one head at a time."""
     return np.stack(
         [
-            shade(_pooled(layer.weights(head, crop.queries, crop.keys), _THUMBNAIL))
+            shade(max_pool(layer.weights(head, crop.queries, crop.keys), LARGEST_THUMBNAIL))
             for layer in stream
             for head in range(layer.num_heads)
         ]
     )
-
-
-def _pooled(weights: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Return ``[query, key]`` max-pooled to at most ``size`` rows and columns."""
-    for axis in (0, 1):
-        count = weights.shape[axis]
-        if count > size:
-            starts = _starts(count, size)
-            weights = np.maximum.reduceat(weights, starts, axis=axis)
-    return weights
-
-
-def _starts(count: int, size: int) -> Sequence[int]:
-    return [place * count // size for place in range(size)]

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from attnwidget.analysis.tables import Records, has_pandas
+from attnwidget.compute.pooling import adaptive_bins, max_pool
 from attnwidget.figures.crop import pinned
 from attnwidget.protocol.codec import decode
 from attnwidget.record.words import merged_positions
 from attnwidget.serve.blocks import Rollouts
 from attnwidget.serve.comparison import PairedLayer
 from attnwidget.serve.snapshot import without_record
+from attnwidget.serve.thumbnails import LARGEST_THUMBNAIL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -153,9 +155,6 @@ class Shown:
         return self.stream[layer].measure(self.measure, head, rows.tolist(), columns.tolist())
 
 
-# As many cells as the largest thumbnail has.
-_THUMBNAIL = 48
-
 # Rows of a head that are read at a time.
 _ROWS = 256
 
@@ -287,15 +286,16 @@ def _scattered(shown: Shown, scores: Mapping[str, Numbers]) -> Columns:
 
 def _model(shown: Shown, scores: Mapping[str, Numbers]) -> Iterator[Columns]:
     axes = (shown.queries.all, shown.keys.all)
-    starts = [_starts(len(axis)) for axis in axes]
-    cells = (axes[0][starts[0]], axes[1][starts[1]])
+    # A cell is named by its first position.
+    bins = [adaptive_bins(len(axis), min(len(axis), LARGEST_THUMBNAIL)) for axis in axes]
+    firsts = [[cell.start for cell in cells] for cells in bins]
+    cells = (axes[0][firsts[0]], axes[1][firsts[1]])
     pairs = [[layer.layer, head] for layer in shown.stream for head in range(layer.num_heads)]
     for place, ref in enumerate(_refs(shown, pairs)):
         block = shown.block(*ref)
         if shown.two:
             block = np.nan_to_num(np.abs(shown.block(*ref, side="b") - block))
-        for axis in (0, 1):
-            block = np.maximum.reduceat(block, starts[axis], axis=axis)
+        block = max_pool(block, LARGEST_THUMBNAIL)
         rows = _links(shown, ref, block, np.ones(block.shape, dtype=bool), cells)
         count = block.size
         yield {**rows, **{name: np.full(count, each[place]) for name, each in scores.items()}}
@@ -366,11 +366,6 @@ def _labels(positions: Any, indices: NDArray[np.int64]) -> NDArray[np.object_]:
 def _panel(name: str, columns: Columns) -> Columns:
     count = len(columns["key"])
     return {"panel": np.full(count, name, dtype=object), **columns}
-
-
-def _starts(count: int) -> list[int]:
-    size = min(count, _THUMBNAIL)
-    return [place * count // size for place in range(size)]
 
 
 def _table(parts: list[Columns]) -> Any:

@@ -11,6 +11,7 @@ from attnwidget.analysis.rollout import rollout_missing, rollout_slices
 from attnwidget.compute import overview
 from attnwidget.compute.key_columns import column_slices, mean_slices
 from attnwidget.compute.measures import lengths, missing
+from attnwidget.compute.pooling import max_pool, max_pool_cells
 from attnwidget.compute.resumable import finish, share_of
 from attnwidget.compute.tiles import Maps, tile_slices, tile_span
 from attnwidget.protocol.codec import encode, shade
@@ -39,7 +40,6 @@ __all__ = [
     "key_lengths",
     "layer_overview",
     "mean_row",
-    "pool",
     "requests_for_head",
     "work",
 ]
@@ -105,7 +105,7 @@ def layer_overview(
     """
     if measure == "rollout":
         whole = yield from rollouts.work(stream, layer.layer)
-        return pool(whole, size)[None]
+        return max_pool(whole, size)[None]
     surveyed = yield from overview.survey_slices(layer, size, lengths(layer, measure))
     pooled: Numbers = surveyed.pooled.cpu().numpy()
     return pooled
@@ -128,7 +128,7 @@ def drawn_tile(
     rows, keys = (tile_span(at, level, size) for at, size in zip(place, sizes, strict=True))
     if words is None:
         whole = yield from rollouts.work(stream, layer.layer)
-        return pool_cells(whole[rows.start : rows.stop, keys.start : keys.stop], 1 << level)
+        return max_pool_cells(whole[rows.start : rows.stop, keys.start : keys.stop], 1 << level)
     # Some rows of cells at a time: all words of a long head would not fit into memory.
     step = max(_ROWS, 1 << level)
     cells = []
@@ -136,15 +136,8 @@ def drawn_tile(
         some = range(start, min(rows.stop, start + step))
         part = words.block(layer, request, rollouts, some, keys)
         first, last = ((at - rows.start) / len(rows) for at in (some.start, some.stop))
-        cells.append(pool_cells((yield from share_of(part, first, last)), 1 << level))
+        cells.append(max_pool_cells((yield from share_of(part, first, last)), 1 << level))
     return np.concatenate(cells)
-
-
-def pool_cells(matrix: Numbers, side: int) -> Numbers:
-    """Return the largest of each cell of ``side`` rows and columns; the last ones may be smaller."""
-    tall = np.maximum.reduceat(matrix, np.arange(0, matrix.shape[0], side), axis=0)
-    pooled: Numbers = np.maximum.reduceat(tall, np.arange(0, matrix.shape[1], side), axis=1)
-    return pooled
 
 
 def columns(
@@ -253,14 +246,6 @@ class Words:
         merged /= np.bincount(of_word)[:, None]
         single: Numbers = merged.astype(np.float32)
         return single
-
-
-def pool(matrix: Numbers, size: int) -> Numbers:
-    """Return a matrix max-pooled to at most ``size`` rows and columns."""
-    down = overview.bins(matrix.shape[0], min(size, matrix.shape[0]))
-    across = overview.bins(matrix.shape[1], min(size, matrix.shape[1]))
-    tall = np.stack([matrix[part.start : part.stop].max(0) for part in down])
-    return np.stack([tall[:, part.start : part.stop].max(1) for part in across], axis=1)
 
 
 # Weights per band of query rows; `bandRows` in js/src/data/requests.ts asks in the same bands. 64 kB of float32: a

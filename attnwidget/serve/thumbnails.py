@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream
 
-__all__ = ["OVERVIEW_KINDS", "SINK_SHARE", "Thumbnails", "thumbnail_size"]
+__all__ = ["LARGEST_THUMBNAIL", "OVERVIEW_KINDS", "SINK_SHARE", "Thumbnails", "thumbnail_size"]
 
 OVERVIEW_KINDS = ("thumbnails", "links")
 # All thumbnails together: small enough to come with the first message.
