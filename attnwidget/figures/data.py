@@ -9,9 +9,10 @@ import numpy as np
 
 from attnwidget.analysis.tables import Records, has_pandas
 from attnwidget.compute.pooling import adaptive_bins, max_pool
+from attnwidget.compute.resumable import finish
 from attnwidget.figures.crop import pinned
 from attnwidget.protocol.codec import decode
-from attnwidget.record.words import merged_positions
+from attnwidget.record.words import Words, merged_positions
 from attnwidget.serve.blocks import Rollouts
 from attnwidget.serve.comparison import PairedLayer
 from attnwidget.serve.snapshot import without_record
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from attnwidget.compute.resumable import Slices
     from attnwidget.figures.crop import Crop
     from attnwidget.figures.renderer import Answer
     from attnwidget.record.positions import Positions
@@ -51,22 +53,15 @@ class Axis:
             merged_positions(positions) if words else (positions, range(len(positions)))
         )
         self._numbers = np.array(numbers)
-        self._kept = kept
-        self._words = words
+        self.kept = kept
+        #: Of each piece that is kept the number of its word.
+        self.words = self._numbers[kept]
         #: What is counted along this side: positions of the record, or numbers of words as `Attention.words` has them.
-        self.all: Indices = np.unique(self._numbers[kept]) if words else kept
+        self.all: Indices = np.unique(self.words) if words else kept
 
     def pinned(self, pins: int | list[int] | None) -> Indices:
         """Return what is pinned: a word is when one of its pieces is."""
         return np.array(list(dict.fromkeys(self._numbers[pinned(pins)].tolist())), np.int64)
-
-    def pieces(self, of: Indices) -> tuple[Indices, Indices]:
-        """Return the pieces of these words or positions, and of each its place among them."""
-        if not self._words:
-            return of, np.arange(len(of))
-        place = {number: at for at, number in enumerate(of.tolist())}
-        found = [piece for piece in self._kept.tolist() if self._numbers[piece] in place]
-        return np.array(found), np.array([place[self._numbers[piece]] for piece in found])
 
 
 class Shown:
@@ -128,15 +123,15 @@ class Shown:
         """
         queries = self.queries.all if queries is None else queries
         keys = self.keys.all if keys is None else keys
-        rows, into = self.queries.pieces(queries)
-        columns, wide = self.keys.pieces(keys)
-        pieces = self._pieces(layer, head, rows, columns, side)
         if not self._words:
-            return pieces
-        merged = np.zeros((len(queries), len(keys)))
-        np.add.at(merged, (into[:, None], wide[None]), pieces)
-        found: Numbers = (merged / np.bincount(into)[:, None]).astype(np.float32)
-        return found
+            return self._pieces(layer, head, queries, keys, side)
+
+        def read(rows: Any, columns: Any) -> Slices[Numbers]:
+            yield from ()
+            pieces = self.queries.kept[rows], self.keys.kept[columns]
+            return self._pieces(layer, head, *pieces, side)
+
+        return finish(Words(self.queries.words, self.keys.words).block(read, queries, keys))
 
     def _pieces(
         self, layer: int, head: int, rows: Indices, columns: Indices, side: Side

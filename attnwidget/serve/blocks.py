@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +14,11 @@ from attnwidget.compute.pooling import max_pool, max_pool_cells
 from attnwidget.compute.resumable import finish, share_of
 from attnwidget.compute.tiles import Maps, tile_slices, tile_span
 from attnwidget.protocol.codec import encode, shade
-from attnwidget.record.words import merged_positions
+from attnwidget.record.words import Words
 from attnwidget.serve.jobs import Shared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -121,7 +120,7 @@ def drawn_tile(
     """
     head, level, place = request["head"], request["level"], request["tile"]
     measure = request.get("measure", "weights")
-    words = Words.of(stream) if request.get("positions") == "words" else None
+    words = _words(stream, request)
     if words is None and measure != "rollout":
         return (yield from tile_slices(layer, head, level, place, measure, maps=rollouts.maps))
     sizes = [len(axis) for axis in words.all] if words else [layer.n_query, layer.n_key]
@@ -134,7 +133,7 @@ def drawn_tile(
     cells = []
     for start in range(rows.start, rows.stop, step):
         some = range(start, min(rows.stop, start + step))
-        part = words.block(layer, request, rollouts, some, keys)
+        part = words.block(_reader(stream, layer, request, rollouts), some, keys)
         first, last = ((at - rows.start) / len(rows) for at in (some.start, some.stop))
         cells.append(max_pool_cells((yield from share_of(part, first, last)), 1 << level))
     return np.concatenate(cells)
@@ -158,20 +157,17 @@ def mean_row(
 
     Of the measure and the positions asked for; a mean over words takes each word once.
     """
-    words = Words.of(stream) if request.get("positions") == "words" else None
+    words = _words(stream, request)
     axes = words.all if words else (range(layer.n_query), range(layer.n_key))
     start, stop = request.get("queries", (0, len(axes[0])))
     measure = request.get("measure", "weights")
     if words is None and measure != "rollout":
         return (yield from mean_slices(layer, request["head"], measure, range(start, stop)))
     total = np.zeros((1, len(axes[1])))
+    read = _reader(stream, layer, request, rollouts)
     for first in range(start, stop, _ROWS):
         some = range(first, min(stop, first + _ROWS))
-        part = (
-            words.block(layer, request, rollouts, some, axes[1])
-            if words
-            else _rows(stream, layer, request, rollouts, (some, axes[1]))
-        )
+        part = words.block(read, some, axes[1]) if words else read(some, axes[1])
         done, next_done = ((at - start) / (stop - start) for at in (some.start, some.stop))
         block = yield from share_of(part, done, next_done)
         total += block.sum(axis=0, dtype=np.float64)
@@ -180,72 +176,26 @@ def mean_row(
     return mean
 
 
-def _rows(
-    stream: Stream,
-    layer: Layer,
-    request: Mapping[str, Any],
-    rollouts: Rollouts,
-    block: tuple[range, range],
-) -> Slices[Numbers]:
-    """Compute a block of one head between pieces, float32 ``[query, key]``, of the measure asked for."""
-    down, across = (slice(axis.start, axis.stop) for axis in block)
+def _words(stream: Stream, request: Mapping[str, Any]) -> Words | None:
+    """Return the words of a stream if the request is for words."""
+    return Words.of(stream) if request.get("positions") == "words" else None
+
+
+def _reader(
+    stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
+) -> Callable[[range, range], Slices[Numbers]]:
+    """Return a function that computes a block of one head between pieces, of the measure asked for."""
     measure = request.get("measure", "weights")
-    if measure == "rollout":
-        whole = yield from rollouts.work(stream, layer.layer)
-        some: Numbers = whole[down, across]
-        return some
-    return layer.measure(measure, request["head"], down, across)
 
+    def read(queries: range, keys: range) -> Slices[Numbers]:
+        down, across = (slice(axis.start, axis.stop) for axis in (queries, keys))
+        if measure == "rollout":
+            whole = yield from rollouts.work(stream, layer.layer)
+            some: Numbers = whole[down, across]
+            return some
+        return layer.measure(measure, request["head"], down, across)
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """The words of a stream's axes.
-
-    Attributes:
-        stream: The stream.
-        rows: Of each query piece the number of its word, in order.
-        columns: The same of each key piece.
-    """
-
-    stream: Stream
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
-
-    @classmethod
-    def of(cls, stream: Stream) -> Words:
-        """Put the pieces of both axes together."""
-        _, rows = merged_positions(stream.query_positions)
-        _, across = merged_positions(stream.key_positions)
-        return cls(stream, np.asarray(rows), np.asarray(across))
-
-    @property
-    def all(self) -> tuple[range, range]:
-        """Every word of the queries, and of the keys."""
-        return range(int(self.rows[-1]) + 1), range(int(self.columns[-1]) + 1)
-
-    def block(
-        self,
-        layer: Layer,
-        request: Mapping[str, Any],
-        rollouts: Rollouts,
-        queries: range,
-        keys: range,
-    ) -> Slices[Numbers]:
-        """Compute one head between words, float32: summed over a key's pieces, averaged over a query's."""
-        first, last = np.searchsorted(self.rows, (queries.start, queries.stop)).tolist()
-        left, right = np.searchsorted(self.columns, (keys.start, keys.stop)).tolist()
-        starts = np.flatnonzero(np.diff(self.columns[left:right], prepend=-1))
-        of_word = self.rows[first:last] - queries.start
-        merged = np.zeros((len(queries), len(keys)))
-        for start in range(first, last, _ROWS):
-            some, across = range(start, min(last, start + _ROWS)), range(left, right)
-            block = yield from _rows(self.stream, layer, request, rollouts, (some, across))
-            at = of_word[some.start - first : some.stop - first]
-            np.add.at(merged, at, np.add.reduceat(block, starts, axis=1))
-            yield (some.stop - first) / (last - first)
-        merged /= np.bincount(of_word)[:, None]
-        single: Numbers = merged.astype(np.float32)
-        return single
+    return read
 
 
 # Weights per band of query rows; `bandRows` in js/src/data/requests.ts asks in the same bands. 64 kB of float32: a

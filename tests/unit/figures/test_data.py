@@ -10,7 +10,8 @@ import pytest
 import attnwidget as aw
 from attnwidget.compute.pooling import max_pool
 from attnwidget.figures.crop import crop_of, crop_snapshot
-from attnwidget.protocol.codec import shade
+from attnwidget.protocol.codec import decode, shade
+from attnwidget.serve.blocks import answer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,6 +145,15 @@ def test_a_survey_has_its_mean_scores() -> None:
     scores = found.head_scores("previous")
     np.testing.assert_allclose(data["previous"], scores["mean"], rtol=1e-5)
     assert list(data) == ["stream", "layer", "head", "previous"]
+
+
+@pytest.mark.parametrize("measure", ["weights", "rollout"])
+def test_numbers_between_words_are_those_that_are_drawn(pieces: aw.Attention, measure: str) -> None:
+    column = "weight" if measure == "weights" else measure
+    data = pieces.figure("matrix", layer=1, heads=2, positions="words", measure=measure).data
+    where = {"stream": "self", "layer": 1, "head": 2, "level": 0, "tile": [0, 0]}
+    drawn = answer(pieces, {"what": "tile", **where, "positions": "words", "measure": measure})
+    np.testing.assert_array_equal(square(data, column), decode(*drawn))
 
 
 def test_thumbnails_are_pooled_as_the_overview_is_whole_or_cropped() -> None:
