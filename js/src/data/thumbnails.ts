@@ -1,5 +1,5 @@
 import type { StreamMeta } from "../protocol/generated.js";
-import type { LaterThumbnails } from "./later.js";
+import type { LaterThumbnails } from "./lazy-thumbnails.js";
 
 /** One head max-pooled, uint8 holding 255·√weight; row = query. */
 export interface Thumbnail {

@@ -1,5 +1,5 @@
-import { TITLE_HEIGHT } from "../shell/layout.js";
 import type { Rect } from "../surface/surface.js";
+import { TITLE_HEIGHT } from "../views/layout.js";
 import type { Scene, View } from "../views/view.js";
 
 /** One drawing of a figure and what stands above it. */

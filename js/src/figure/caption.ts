@@ -1,6 +1,6 @@
 import type { Surface } from "../surface/surface.js";
 import { textWidth, wrapText } from "../surface/text.js";
-import { measureTitle, showsWords } from "../views/measure.js";
+import { measureTitle, showsWords } from "../views/shared/measure.js";
 import type { Scene } from "../views/view.js";
 
 const SIZE = 12;

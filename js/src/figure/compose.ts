@@ -1,11 +1,11 @@
-import { drawNotes, LEGEND_LINE, LEGEND_SIZE } from "../marks/legend.js";
+import { drawNotes, LEGEND_LINE, LEGEND_SIZE } from "../marks/legends/legend.js";
 import type { Figure } from "../protocol/generated.js";
-import { layoutViews, TITLE_HEIGHT } from "../shell/layout.js";
-import { numSteps } from "../state/stage.js";
+import { numSteps } from "../scene/generation-step.js";
 import { figureTheme } from "../styles/print.js";
 import type { Surface } from "../surface/surface.js";
 import { SvgSurface } from "../surface/svg.js";
 import { wrapText } from "../surface/text.js";
+import { layoutViews, TITLE_HEIGHT } from "../views/layout.js";
 import type { Scene, View } from "../views/view.js";
 import { type Box, TITLE_MIDDLE } from "./boxes.js";
 import { type Caption, captionHeight, captionOf, drawCaption } from "./caption.js";

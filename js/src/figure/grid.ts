@@ -4,13 +4,13 @@ import {
   LEGEND_BAR,
   LEGEND_LINE,
   linkLegendWidth,
-} from "../marks/legend.js";
+} from "../marks/legends/legend.js";
 import type { FigureGrid } from "../protocol/generated.js";
 import type { Surface } from "../surface/surface.js";
-import { headView } from "../views/head.js";
-import { type MapScale, mapScale } from "../views/map-scale.js";
-import { measureTitle } from "../views/measure.js";
-import { headSeries, scaleOf } from "../views/series.js";
+import { headView } from "../views/head/view.js";
+import { type MapScale, mapScale } from "../views/map/scale.js";
+import { measureTitle } from "../views/shared/measure.js";
+import { headSeries, scaleOf } from "../views/shared/series.js";
 import type { Drawing, Scene } from "../views/view.js";
 import type { Box } from "./boxes.js";
 

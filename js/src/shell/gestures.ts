@@ -1,8 +1,8 @@
+import { recordChange, shownState } from "../scene/lens.js";
+import type { SceneMaker } from "../scene/scene-maker.js";
 import { click, drag, turnText } from "../state/actions.js";
-import { recordChange, shownState } from "../state/lens.js";
-import type { SceneMaker } from "../state/scene.js";
 import type { State } from "../state/selection.js";
-import { readState, type WidgetState } from "../state/state.js";
+import { readState, type WidgetState } from "../state/signals.js";
 import type { Hit, Hover, View } from "../views/view.js";
 import type { PanelEvents } from "./panel.js";
 

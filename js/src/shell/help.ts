@@ -1,6 +1,6 @@
 import { html, type TemplateResult } from "lit-html";
 import type { Scene } from "../views/view.js";
-import { scoreHelp } from "./scores.js";
+import { scoreHelp } from "./score-bar.js";
 
 const HELP = [
   ["Click a thumbnail", "select that head"],

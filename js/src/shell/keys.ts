@@ -1,8 +1,8 @@
 import { addToCompare, letGo, stepHead, stepLayer, stepRank } from "../state/actions.js";
 import type { State } from "../state/selection.js";
-import { readState, type WidgetState } from "../state/state.js";
-import type { Gesture } from "../views/map-window.js";
-import { boardOf, rankedRefs } from "../views/scoring.js";
+import { readState, type WidgetState } from "../state/signals.js";
+import type { Gesture } from "../views/map/window.js";
+import { boardOf, rankedRefs } from "../views/model/head-scores.js";
 import type { Scene } from "../views/view.js";
 
 const GESTURES: Readonly<Record<string, Gesture>> = {

@@ -1,4 +1,4 @@
-import type { Gesture, Point } from "../views/map-window.js";
+import type { Gesture, Point } from "../views/map/window.js";
 import type { Hit } from "../views/view.js";
 
 /** What of a view the gestures are about. */

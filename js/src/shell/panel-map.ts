@@ -1,5 +1,5 @@
 import type { MapWindow } from "../protocol/generated.js";
-import { type Gesture, isZoomed, type Point } from "../views/map-window.js";
+import { type Gesture, isZoomed, type Point } from "../views/map/window.js";
 import type { Frame, Hit, Scene, View } from "../views/view.js";
 import { MapGestures, type MapTarget } from "./map-gestures.js";
 

@@ -1,13 +1,13 @@
 import { html, nothing, render } from "lit-html";
 import { repeat } from "lit-html/directives/repeat.js";
 import type { MapWindow } from "../protocol/generated.js";
-import { isThere } from "../state/stage.js";
+import { isThere } from "../scene/generation-step.js";
 import { createCanvasSurface } from "../surface/canvas.js";
 import type { Rect } from "../surface/surface.js";
-import type { Gesture } from "../views/map-window.js";
+import type { Gesture } from "../views/map/window.js";
 import type { Frame, Hit, Place, Scene, Stop, View } from "../views/view.js";
+import { scrollOn } from "./focus-stops.js";
 import { type MapPanel, PanelMap } from "./panel-map.js";
-import { scrollOn } from "./stops.js";
 
 export interface PanelEvents {
   hover(view: View["name"], hit: Hit | null, x: number, y: number, keyboard: boolean): void;

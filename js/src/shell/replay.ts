@@ -1,6 +1,6 @@
-import { numSteps } from "../state/stage.js";
-import type { WidgetState } from "../state/state.js";
-import { following, type StepEvents } from "./steps.js";
+import { numSteps } from "../scene/generation-step.js";
+import type { WidgetState } from "../state/signals.js";
+import { following, type StepEvents } from "./step-bar.js";
 
 /** A replay is for reading along. */
 const STEP_MS = 900;

@@ -1,14 +1,14 @@
 import { html, nothing, type TemplateResult } from "lit-html";
-import { whyMissing } from "../data/measured.js";
-import { isText } from "../data/reading.js";
+import { whyMissing } from "../data/measures.js";
+import { isText } from "../data/text-pieces.js";
 import { wordsOf } from "../data/words.js";
 import type { HeadRef, Measure } from "../protocol/generated.js";
+import { bare } from "../scene/scene-maker.js";
 import { addToCompare, setLayer, setStream, stepLayer, toggleHead } from "../state/actions.js";
-import { bare } from "../state/scene.js";
 import type { State } from "../state/selection.js";
-import { findStream } from "../state/state.js";
-import { MEASURES } from "../views/measure.js";
-import { overMedia } from "../views/places.js";
+import { findStream } from "../state/signals.js";
+import { overMedia } from "../views/image/media-positions.js";
+import { MEASURES } from "../views/shared/measure.js";
 import type { Options, Scene } from "../views/view.js";
 import { help } from "./help.js";
 

@@ -1,7 +1,7 @@
 import type { HeadRef, Meta, Ranking } from "../protocol/generated.js";
 import type { Hit, View } from "../views/view.js";
 import type { State } from "./selection.js";
-import { clampTo, findStream, RANKING } from "./state.js";
+import { clampTo, findStream, RANKING } from "./signals.js";
 
 /**
  * What a click or a key means: pure functions from the selection to what changes in it. They know

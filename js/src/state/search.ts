@@ -1,4 +1,4 @@
-import { readingPieces } from "../data/reading.js";
+import { readingPieces } from "../data/text-pieces.js";
 import type { Position } from "../protocol/generated.js";
 
 /** What the reader looks for. Front-end only. */

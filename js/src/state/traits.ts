@@ -1,7 +1,7 @@
 import { effect } from "@preact/signals-core";
 import type { State as Traits } from "../protocol/generated.js";
 import { fromTraits, type State, toTraits } from "./selection.js";
-import { readState, type Signals, STATE_KEYS, same, writeState } from "./state.js";
+import { readState, type Signals, STATE_KEYS, same, writeState } from "./signals.js";
 
 /** What travels: several pins of an axis are one trait. */
 const TRAITS = STATE_KEYS.filter((key) => key !== "queries" && key !== "keys") as (keyof Traits)[];

@@ -6,7 +6,7 @@ import type { Found } from "../state/search.js";
 import type { State } from "../state/selection.js";
 import type { Theme } from "../styles/theme.js";
 import type { Rect, Surface } from "../surface/surface.js";
-import type { Gesture, Point } from "./map-window.js";
+import type { Gesture, Point } from "./map/window.js";
 
 /** What the pointer (or the keyboard focus) is on. Never synchronised with Python. */
 export interface Hover {
