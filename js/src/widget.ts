@@ -1,13 +1,14 @@
 import { BlockStore, type Fetch } from "./data/store.js";
 import { decodeBase64 } from "./protocol/decode.js";
 import type { Meta, Screen, Snapshot } from "./protocol/generated.js";
+import type { TraitModel } from "./protocol/model.js";
 import { readMeta } from "./protocol/positions.js";
 import { SceneMaker } from "./scene/scene-maker.js";
 import { fitFrame } from "./shell/iframe.js";
 import type { SaveRequest } from "./shell/save.js";
 import { type Kernel, Shell } from "./shell/shell.js";
 import { createState } from "./state/signals.js";
-import { bindTraits, readTraits, type TraitModel } from "./state/traits.js";
+import { bindTraits, readTraits } from "./state/traits.js";
 import css from "./styles/widget.css";
 import { type Invoke, invokeThrough, type Messenger } from "./transport/invoke.js";
 import { askToFreeze, askToOpen, kernelFetch, snapshotFetch } from "./transport/kernel.js";

@@ -1,6 +1,12 @@
 import type { Decoded } from "../protocol/decode.js";
 import type { BlockRequest, HeadsRequest, Measure } from "../protocol/generated.js";
 
+export interface Link {
+  readonly query: number;
+  readonly key: number;
+  readonly weight: number;
+}
+
 /** A block, or why it cannot be had. */
 export type Result = Decoded | { readonly error: string };
 

@@ -1,6 +1,6 @@
 import type { BlockRequest, StreamMeta } from "../protocol/generated.js";
+import type { Link } from "./blocks.js";
 import type { BlockStore } from "./store.js";
-import type { Link } from "./thumbnails.js";
 
 /** Layers whose pictures are asked for at a time: the reader scrolls on, and then others come first. */
 const AT_A_TIME = 3;

@@ -1,4 +1,5 @@
 import type { StreamMeta } from "../protocol/generated.js";
+import type { Link } from "./blocks.js";
 import type { LaterThumbnails } from "./lazy-thumbnails.js";
 
 /** One head max-pooled, uint8 holding 255·√weight; row = query. */
@@ -6,12 +7,6 @@ export interface Thumbnail {
   readonly rows: number;
   readonly columns: number;
   readonly data: Uint8Array;
-}
-
-export interface Link {
-  readonly query: number;
-  readonly key: number;
-  readonly weight: number;
 }
 
 interface About {

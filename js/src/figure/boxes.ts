@@ -1,6 +1,7 @@
+import type { Scene } from "../scene/scene.js";
 import type { Rect } from "../surface/surface.js";
 import { TITLE_HEIGHT } from "../views/layout.js";
-import type { Scene, View } from "../views/view.js";
+import type { View } from "../views/view.js";
 
 /** One drawing of a figure and what stands above it. */
 export interface Box {

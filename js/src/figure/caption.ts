@@ -1,7 +1,7 @@
+import type { Scene } from "../scene/scene.js";
 import type { Surface } from "../surface/surface.js";
 import { textWidth, wrapText } from "../surface/text.js";
 import { measureTitle, showsWords } from "../views/shared/measure.js";
-import type { Scene } from "../views/view.js";
 
 const SIZE = 12;
 const LEADING = 16;

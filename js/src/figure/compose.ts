@@ -1,12 +1,13 @@
 import { drawNotes, LEGEND_LINE, LEGEND_SIZE } from "../marks/legends/legend.js";
 import type { Figure } from "../protocol/generated.js";
-import { numSteps } from "../scene/generation-step.js";
+import type { Scene } from "../scene/scene.js";
+import type { ViewName } from "../state/interaction.js";
 import { figureTheme } from "../styles/print.js";
 import type { Surface } from "../surface/surface.js";
 import { SvgSurface } from "../surface/svg.js";
 import { wrapText } from "../surface/text.js";
 import { layoutViews, TITLE_HEIGHT } from "../views/layout.js";
-import type { Scene, View } from "../views/view.js";
+import { titleOf } from "../views/titles.js";
 import { type Box, TITLE_MIDDLE } from "./boxes.js";
 import { type Caption, captionHeight, captionOf, drawCaption } from "./caption.js";
 import { drawGridLegend, gridBoxes, gridLegendHeight } from "./grid.js";
@@ -15,28 +16,13 @@ export interface FigureOptions {
   /** CSS pixels, without the margin; a figure with a size of its own has its own. */
   readonly width: number;
   /** Scroll of each view in pixels, so that the figure shows the same rows. */
-  readonly scroll?: Partial<Record<View["name"], number>>;
+  readonly scroll?: Partial<Record<ViewName, number>>;
   readonly figure?: Figure;
 }
 
 const MARGIN = 12;
 /** A figure that is as wide as a column fills it. */
 const SIZED_MARGIN = 2;
-
-export const TITLES: Readonly<Record<View["name"], string>> = {
-  model: "Model view",
-  head: "Head view",
-  neuron: "Neuron view",
-  compare: "Compare",
-  next: "Next token",
-  examples: "Most typical inputs",
-};
-
-/** A view's name, and how far the generation has come that is shown. */
-export function titleOf({ state, meta }: Scene, view: View["name"]): string {
-  if (view !== "next" || state.step === null) return TITLES[view];
-  return `${TITLES[view]} · step ${state.step + 1} of ${numSteps(meta)}`;
-}
 
 /** Everything of a figure in its place, before it is drawn. */
 interface Plan {

@@ -6,12 +6,12 @@ import {
   linkLegendWidth,
 } from "../marks/legends/legend.js";
 import type { FigureGrid } from "../protocol/generated.js";
+import type { Drawing, Scene } from "../scene/scene.js";
 import type { Surface } from "../surface/surface.js";
 import { headView } from "../views/head/view.js";
 import { type MapScale, mapScale } from "../views/map/scale.js";
 import { measureTitle } from "../views/shared/measure.js";
 import { headSeries, scaleOf } from "../views/shared/series.js";
-import type { Drawing, Scene } from "../views/view.js";
 import type { Box } from "./boxes.js";
 
 const GAP = 18;

@@ -1,15 +1,16 @@
 import { type Blocks, Matrix, type Rows } from "../data/blocks.js";
 import { columnOf } from "../data/columns.js";
+import { numSteps } from "../data/meta.js";
 import { tileSpan } from "../data/tiles.js";
 import type { Meta, StreamMeta } from "../protocol/generated.js";
+import type { Hit } from "../state/interaction.js";
 import { type State, withPins } from "../state/selection.js";
-import type { Hit, Stage } from "../views/view.js";
 
-/** How many tokens a generation made: the last one has no position of its own, yet is a step. */
-export function numSteps(meta: Meta): number {
-  const grown = meta.streams.find(({ prompt }) => prompt && prompt.keys !== null);
-  if (!grown?.prompt) return 0;
-  return (meta.positions[grown.query_positions]?.length ?? 0) - grown.prompt.queries + 1;
+/** How far a generation has come: what there is of a stream when the token of `step` is about to be chosen. */
+export interface Stage {
+  readonly step: number;
+  readonly numQueries: number;
+  readonly numKeys: number;
 }
 
 /** What of a stream there was at a step; null where all of it is shown. */

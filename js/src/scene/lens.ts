@@ -3,8 +3,9 @@ import { columnOf } from "../data/columns.js";
 import { meanOf, measuredBlocks } from "../data/measures.js";
 import { type Words, wordRows, wordsOf, wordsThere } from "../data/words.js";
 import type { Position, StreamMeta } from "../protocol/generated.js";
+import type { Hover } from "../state/interaction.js";
 import { type State, withPins } from "../state/selection.js";
-import type { Hover, Stage } from "../views/view.js";
+import type { Stage } from "./generation-step.js";
 
 /**
  * How the record is looked at: as words instead of pieces, or by another measure than weights. The

@@ -2,15 +2,16 @@ import type { Blocks } from "../data/blocks.js";
 import { drawnThumbnails } from "../data/derived-thumbnails.js";
 import { LaterThumbnails } from "../data/lazy-thumbnails.js";
 import { type Medium, readMedia } from "../data/media.js";
+import { findStream } from "../data/meta.js";
 import type { BlockStore } from "../data/store.js";
 import { streamBlocks } from "../data/stream-blocks.js";
 import { isText } from "../data/text-pieces.js";
 import { Thumbnails } from "../data/thumbnails.js";
 import type { Meta, Position, StreamMeta } from "../protocol/generated.js";
+import type { Hover, Options } from "../state/interaction.js";
 import type { State } from "../state/selection.js";
-import { clampTo, findStream } from "../state/signals.js";
+import { clampTo } from "../state/signals.js";
 import { themes } from "../styles/theme.js";
-import type { Hover, Options, Scene } from "../views/view.js";
 import { isThere, stagedBlocks, stagedState, stageOf } from "./generation-step.js";
 import {
   type Lens,
@@ -21,17 +22,13 @@ import {
   shownState,
   wordBlocks,
 } from "./lens.js";
+import type { Scene } from "./scene.js";
 
 /** What is drawn in a stream: lines, where there is no picture or sound to draw over, or no text to read. */
 function formFor(form: State["form"], ...axes: readonly (readonly Position[])[]): State["form"] {
   const over = axes.some((positions) => positions.some(({ medium }) => medium !== undefined));
   if (form === "text" && !axes.some(isText)) return "lines";
   return form === "image" && !over ? "lines" : form;
-}
-
-/** A survey with none of its inputs open: there are heads and scores, and no weights to draw. */
-export function bare({ meta }: Pick<Scene, "meta">): boolean {
-  return meta.survey !== undefined && meta.survey.example === undefined;
 }
 
 /** Assembles the scene the views draw from; keeps what is costly to make (thumbnails by stream). */

@@ -1,5 +1,5 @@
 import { html, type TemplateResult } from "lit-html";
-import type { Scene } from "../views/view.js";
+import type { Scene } from "../scene/scene.js";
 import { scoreHelp } from "./score-bar.js";
 
 const HELP = [

@@ -1,6 +1,8 @@
 import type { MapWindow } from "../protocol/generated.js";
-import { type Gesture, isZoomed, type Point } from "../views/map/window.js";
-import type { Frame, Hit, Scene, View } from "../views/view.js";
+import type { Scene } from "../scene/scene.js";
+import type { Gesture, Hit, Point } from "../state/interaction.js";
+import { isZoomed } from "../views/map/window.js";
+import type { Frame, View } from "../views/view.js";
 import { MapGestures, type MapTarget } from "./map-gestures.js";
 
 /** Long enough to read. */

@@ -2,18 +2,19 @@ import { html, nothing, render } from "lit-html";
 import { repeat } from "lit-html/directives/repeat.js";
 import type { MapWindow } from "../protocol/generated.js";
 import { isThere } from "../scene/generation-step.js";
+import type { Scene } from "../scene/scene.js";
+import type { Gesture, Hit, Place, ViewName } from "../state/interaction.js";
 import { createCanvasSurface } from "../surface/canvas.js";
 import type { Rect } from "../surface/surface.js";
-import type { Gesture } from "../views/map/window.js";
-import type { Frame, Hit, Place, Scene, Stop, View } from "../views/view.js";
+import type { Frame, Stop, View } from "../views/view.js";
 import { scrollOn } from "./focus-stops.js";
 import { type MapPanel, PanelMap } from "./panel-map.js";
 
 export interface PanelEvents {
-  hover(view: View["name"], hit: Hit | null, x: number, y: number, keyboard: boolean): void;
-  click(view: View["name"], hit: Hit, additive: boolean): void;
+  hover(view: ViewName, hit: Hit | null, x: number, y: number, keyboard: boolean): void;
+  click(view: ViewName, hit: Hit, additive: boolean): void;
   /** From where a drag began to where it is. */
-  drag(view: View["name"], from: Hit, to: Hit): void;
+  drag(view: ViewName, from: Hit, to: Hit): void;
   scrolled(): void;
   /** Bring a part of matrices into sight. */
   map(window: MapWindow | null): void;

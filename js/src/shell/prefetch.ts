@@ -1,5 +1,5 @@
 import type { BlockRequest, Request } from "../protocol/generated.js";
-import type { Scene } from "../views/view.js";
+import type { Scene } from "../scene/scene.js";
 
 /** Fetching ahead moves at most so many blocks of 64 kB: what is asked for next should not wait behind it. */
 const MOST_BLOCKS = 48;

@@ -1,4 +1,4 @@
-import { numSteps } from "../scene/generation-step.js";
+import { numSteps } from "../data/meta.js";
 import type { WidgetState } from "../state/signals.js";
 import { following, type StepEvents } from "./step-bar.js";
 

@@ -1,9 +1,10 @@
 import { html, nothing, type TemplateResult } from "lit-html";
-import { bare } from "../scene/scene-maker.js";
+import { bare, RANKING } from "../data/meta.js";
+import type { Scene } from "../scene/scene.js";
 import { pinnedLinks, rankByPins, setScore } from "../state/actions.js";
 import { parseRanges, rangesText } from "../state/ranges.js";
 import type { State } from "../state/selection.js";
-import { RANKING, same } from "../state/signals.js";
+import { same } from "../state/signals.js";
 import {
   boardOf,
   chosenScores,
@@ -13,7 +14,6 @@ import {
   whyNoScore,
 } from "../views/model/head-scores.js";
 import { remainingText } from "../views/model/legend.js";
-import type { Scene } from "../views/view.js";
 
 export interface ScoreEvents {
   change(change: Partial<State>): void;

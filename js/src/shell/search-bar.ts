@@ -1,8 +1,8 @@
 import { html, nothing, render } from "lit-html";
+import type { Scene } from "../scene/scene.js";
 import { following, found, type SearchHit } from "../state/search.js";
 import type { WidgetState } from "../state/signals.js";
 import { readsBackwards } from "../views/text/shading.js";
-import type { Scene } from "../views/view.js";
 
 export interface FinderEvents {
   /** What is shown; null before the first frame. */

@@ -1,17 +1,19 @@
 import { effect, type ReadonlySignal } from "@preact/signals-core";
 import { render } from "lit-html";
+import { bare } from "../data/meta.js";
 import type { BlockStore, Progress } from "../data/store.js";
-import { type FigureOptions, TITLES, titleOf } from "../figure/compose.js";
+import type { FigureOptions } from "../figure/compose.js";
 import type { Screen } from "../protocol/generated.js";
 import { recordChange } from "../scene/lens.js";
-import { bare, type SceneMaker } from "../scene/scene-maker.js";
+import type { Scene } from "../scene/scene.js";
+import type { SceneMaker } from "../scene/scene-maker.js";
+import type { Gesture, ViewName } from "../state/interaction.js";
 import { found } from "../state/search.js";
 import type { State } from "../state/selection.js";
 import { readState, same, type WidgetState, writeState } from "../state/signals.js";
 import { cssVariables } from "../styles/theme.js";
 import { type Layout, layoutViews, TITLE_HEIGHT } from "../views/layout.js";
-import type { Gesture } from "../views/map/window.js";
-import type { Scene, View } from "../views/view.js";
+import { TITLES, titleOf } from "../views/titles.js";
 import { Gestures } from "./gestures.js";
 import { watchDark } from "./host-theme.js";
 import { type KeyTargets, pressed } from "./keys.js";
@@ -48,7 +50,7 @@ export class Shell {
   private readonly steps: Replay;
   private readonly gestures: Gestures;
   private readonly foot = document.createElement("div");
-  private readonly panels = new Map<View["name"], Panel>();
+  private readonly panels = new Map<ViewName, Panel>();
   private readonly dark: ReadonlySignal<boolean>;
   private readonly resize = new ResizeObserver(([entry]) => {
     // Out of sight there is nothing to draw, and a frame would only observe again.

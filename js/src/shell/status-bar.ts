@@ -1,8 +1,8 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { Progress } from "../data/store.js";
 import { formatWeight } from "../marks/format.js";
+import type { Scene } from "../scene/scene.js";
 import { expected } from "../views/next-token/view.js";
-import type { Scene } from "../views/view.js";
 import { statusText, strongestKeys } from "./status-text.js";
 
 /** What is said and offered under the views. */

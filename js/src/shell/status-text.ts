@@ -2,6 +2,7 @@ import type { Blocks } from "../data/blocks.js";
 import { formatSigned, formatWeight } from "../marks/format.js";
 import { quoted } from "../marks/text/tokens.js";
 import type { Position } from "../protocol/generated.js";
+import type { Scene } from "../scene/scene.js";
 import { isRollout, MEASURES } from "../views/shared/measure.js";
 import {
   groupLabel,
@@ -13,7 +14,6 @@ import {
   sumOf,
 } from "../views/shared/series.js";
 import { columnWeight, readsColumns } from "../views/text/shading.js";
-import type { Scene } from "../views/view.js";
 
 /** "query 8 “it”", "query 8 “it” (user)" in a chat, or "3 queries “the cat sat”". */
 function named(

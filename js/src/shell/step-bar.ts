@@ -1,7 +1,7 @@
 import { html, nothing, type TemplateResult } from "lit-html";
-import { numSteps } from "../scene/generation-step.js";
+import { numSteps } from "../data/meta.js";
+import type { Scene } from "../scene/scene.js";
 import { expected } from "../views/next-token/view.js";
-import type { Scene } from "../views/view.js";
 
 export interface StepEvents {
   step(step: number | null): void;

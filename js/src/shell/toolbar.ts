@@ -1,15 +1,15 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import { whyMissing } from "../data/measures.js";
+import { bare, findStream } from "../data/meta.js";
 import { isText } from "../data/text-pieces.js";
 import { wordsOf } from "../data/words.js";
 import type { HeadRef, Measure } from "../protocol/generated.js";
-import { bare } from "../scene/scene-maker.js";
+import type { Scene } from "../scene/scene.js";
 import { addToCompare, setLayer, setStream, stepLayer, toggleHead } from "../state/actions.js";
+import type { Options } from "../state/interaction.js";
 import type { State } from "../state/selection.js";
-import { findStream } from "../state/signals.js";
 import { overMedia } from "../views/image/media-positions.js";
 import { MEASURES } from "../views/shared/measure.js";
-import type { Options, Scene } from "../views/view.js";
 import { help } from "./help.js";
 
 export interface ToolbarEvents {

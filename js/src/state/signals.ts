@@ -1,7 +1,7 @@
 import { batch, type Signal, signal } from "@preact/signals-core";
+import { findStream, numSteps, RANKING } from "../data/meta.js";
 import type { Meta, Ranking, StreamMeta } from "../protocol/generated.js";
-import { numSteps } from "../scene/generation-step.js";
-import type { Hover, Options } from "../views/view.js";
+import type { Hover, Options } from "./interaction.js";
 import type { SearchState } from "./search.js";
 import { type State, withPins } from "./selection.js";
 
@@ -89,15 +89,6 @@ export function writeState(shared: Signals<State>, given: Partial<State>): void 
 export function same(a: unknown, b: unknown): boolean {
   return a === b || JSON.stringify(a) === JSON.stringify(b);
 }
-
-export function findStream(meta: Meta, name: string): StreamMeta {
-  const stream = meta.streams.find((s) => s.name === name) ?? meta.streams[0];
-  if (!stream) throw new Error("The record has no attention to show.");
-  return stream;
-}
-
-/** The score that is the weight of the links in `ranking`. */
-export const RANKING = "ranking";
 
 function fits(ranking: Ranking, numQueries: number, numKeys: number): boolean {
   if (!("keys" in ranking)) return true;

@@ -1,19 +1,11 @@
 import { effect } from "@preact/signals-core";
 import type { State as Traits } from "../protocol/generated.js";
+import type { TraitModel } from "../protocol/model.js";
 import { fromTraits, type State, toTraits } from "./selection.js";
 import { readState, type Signals, STATE_KEYS, same, writeState } from "./signals.js";
 
 /** What travels: several pins of an axis are one trait. */
 const TRAITS = STATE_KEYS.filter((key) => key !== "queries" && key !== "keys") as (keyof Traits)[];
-
-/** The part of a widget model that is used here: a live comm, or the shim of a saved page. */
-export interface TraitModel {
-  get(name: string): unknown;
-  set(name: string, value: unknown): void;
-  on(event: string, callback: (...args: never[]) => void): void;
-  off(event: string, callback: (...args: never[]) => void): void;
-  save_changes(): void;
-}
 
 export function readTraits(model: TraitModel): State {
   return fromTraits(

@@ -1,4 +1,4 @@
-import type { TraitModel } from "../state/traits.js";
+import type { TraitModel } from "../protocol/model.js";
 
 /** One message there, one back. */
 export type Invoke = <T>(

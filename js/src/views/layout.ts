@@ -1,4 +1,5 @@
-import { bare } from "../scene/scene-maker.js";
+import { bare } from "../data/meta.js";
+import type { Scene } from "../scene/scene.js";
 import type { Rect } from "../surface/surface.js";
 import { compareView } from "./compare/view.js";
 import { headView } from "./head/view.js";
@@ -6,7 +7,7 @@ import { modelView } from "./model/view.js";
 import { neuronView } from "./neuron/view.js";
 import { nextView } from "./next-token/view.js";
 import { examplesView } from "./survey/view.js";
-import type { Scene, View } from "./view.js";
+import type { View } from "./view.js";
 
 /** A view's place: `rect` is its drawing, the title stands above it. */
 export interface Box {

@@ -1,9 +1,10 @@
 import { type Blocks, Matrix, type Rows, type What } from "../../src/data/blocks.js";
 import { Thumbnails } from "../../src/data/thumbnails.js";
 import type { LayerMeta, Meta, Position, StreamMeta } from "../../src/protocol/generated.js";
+import type { Scene } from "../../src/scene/scene.js";
+import type { Hover, Options } from "../../src/state/interaction.js";
 import { type State, withPins } from "../../src/state/selection.js";
 import { themes } from "../../src/styles/theme.js";
-import type { Hover, Options, Scene } from "../../src/views/view.js";
 
 /** Numbers in -1..1 that are the same on every run. */
 export function random(seed: number): () => number {

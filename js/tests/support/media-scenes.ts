@@ -1,6 +1,6 @@
 import { type Medium, readMedia } from "../../src/data/media.js";
 import type { Position } from "../../src/protocol/generated.js";
-import type { Scene } from "../../src/views/view.js";
+import type { Scene } from "../../src/scene/scene.js";
 import { attentionScene } from "./attention-scene.js";
 
 type Given = Parameters<typeof attentionScene>[0];

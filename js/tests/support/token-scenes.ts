@@ -1,7 +1,8 @@
 import { expect } from "vitest";
 import type { Rows } from "../../src/data/blocks.js";
+import type { Scene } from "../../src/scene/scene.js";
 import { headView } from "../../src/views/head/view.js";
-import type { Frame, Scene } from "../../src/views/view.js";
+import type { Frame } from "../../src/views/view.js";
 import { attentionScene } from "./attention-scene.js";
 import { type Call, RecordingSurface } from "./recording-surface.js";
 

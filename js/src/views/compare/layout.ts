@@ -1,5 +1,6 @@
 import type { Blocks } from "../../data/blocks.js";
 import { LEGEND_BAR, LEGEND_LINE } from "../../marks/legends/legend.js";
+import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect } from "../../surface/surface.js";
 import { linesOverflow } from "../lines/layout.js";
 import { comeWhole } from "../map/tile-source.js";
@@ -8,7 +9,7 @@ import { type Multiples, multiplesHeight, multiplesLayout, pictureAt } from "../
 import { shadeNotes } from "../matrix/matrix.js";
 import { isRollout, measureNotes } from "../shared/measure.js";
 import { type Series, scaleOf } from "../shared/series.js";
-import { type Frame, hasLegend, onPaper, type Scene } from "../view.js";
+import type { Frame } from "../view.js";
 
 /** Title and, under it, the number of the pair or token in focus. */
 export const HEAD = 42;

@@ -12,6 +12,7 @@ import {
   signKey,
 } from "../../marks/legends/legend.js";
 import { drawNotice } from "../../marks/notice.js";
+import { onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { linesLayout } from "../lines/layout.js";
@@ -24,7 +25,6 @@ import { drawDifference, drawHeat, drawHeatLabels, levelOf } from "../matrix/mat
 import { type Common, signedSeries } from "../shared/difference.js";
 import { isRollout, measureTitle } from "../shared/measure.js";
 import { type Focus, focusOf, type Series, scaleOf, seriesError } from "../shared/series.js";
-import { onPaper, type Scene } from "../view.js";
 import {
   type CompareLayout,
   type ComparePanel,

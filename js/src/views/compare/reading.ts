@@ -1,6 +1,7 @@
 import { formatSigned, formatWeight } from "../../marks/format.js";
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";
 import { labelOf, quotedPair } from "../../marks/text/tokens.js";
+import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import {
@@ -13,7 +14,6 @@ import {
   strongestKey,
   sumOf,
 } from "../shared/series.js";
-import type { Scene } from "../view.js";
 import { type ComparePanel, differenceTerms } from "./layout.js";
 
 const LETTERS = { a: "A", b: "B" } as const;

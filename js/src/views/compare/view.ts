@@ -1,5 +1,7 @@
 import { cellAt, cellRect, indicesIn } from "../../marks/matrix/cells.js";
 import { drawNotice } from "../../marks/notice.js";
+import { hasLegend, type Scene } from "../../scene/scene.js";
+import type { Hit } from "../../state/interaction.js";
 import { contains, type Rect } from "../../surface/surface.js";
 import { revealScroll } from "../lines/layout.js";
 import { hitLines, lineStops } from "../lines/lines.js";
@@ -13,7 +15,7 @@ import {
 } from "../map/controls.js";
 import { cellsOf } from "../map/window.js";
 import { pinnedFocus, queryName } from "../shared/series.js";
-import { type Frame, type Hit, hasLegend, type Scene, type Stop, type View } from "../view.js";
+import type { Frame, Stop, View } from "../view.js";
 import {
   type CompareLayout,
   type ComparePanel,

@@ -1,13 +1,14 @@
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";
 import { LABEL_PAD, widestLabel } from "../../marks/text/tokens.js";
 import type { Position } from "../../protocol/generated.js";
+import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { TurnedSurface } from "../../surface/turned.js";
 import { linesLayout, MAX_LABEL, NUMBER_WIDTH } from "../lines/layout.js";
 import { drawLines, drawLinesState } from "../lines/lines.js";
 import type { LinesInput } from "../lines/links.js";
 import { focusOf, headSeries } from "../shared/series.js";
-import type { Frame, Scene } from "../view.js";
+import type { Frame } from "../view.js";
 import { drawFooter, footerHeight, LABEL_SIZE, NUMBERED_HEADS, titleOf } from "./lines.js";
 
 /** Room for the name above the queries and the one below the keys. */

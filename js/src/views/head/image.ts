@@ -17,6 +17,8 @@ import {
 } from "../../marks/matrix/image-heat.js";
 import { drawNotice } from "../../marks/notice.js";
 import { labelOf, quoted } from "../../marks/text/tokens.js";
+import { hasLegend, type Scene } from "../../scene/scene.js";
+import type { Hit } from "../../state/interaction.js";
 import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { ownPlaces } from "../image/heat.js";
@@ -27,7 +29,7 @@ import { drawStrips, stripHit, stripReveal, stripStops } from "../image/token-st
 import { measureTitle } from "../shared/measure.js";
 import { drawPairCard } from "../shared/pair-card.js";
 import { isolatedHead, keyName, pointer, queryName, seriesError } from "../shared/series.js";
-import { type Frame, type Hit, hasLegend, type Scene, type Stop } from "../view.js";
+import type { Frame, Stop } from "../view.js";
 
 /** Heads whose curves are filled: more would hide each other. */
 const FILLED = 2;

@@ -10,6 +10,8 @@ import {
 } from "../../marks/legends/legend.js";
 import { visibleRows } from "../../marks/text/token-axis.js";
 import { labelOf, type TokenColumn } from "../../marks/text/tokens.js";
+import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
+import type { Hit } from "../../state/interaction.js";
 import type { Surface } from "../../surface/surface.js";
 import { columnWidths, linesLayout, linesOverflow, revealScroll } from "../lines/layout.js";
 import { drawLines, drawLinesState, hitLines, lineStops, readingSurface } from "../lines/lines.js";
@@ -25,7 +27,7 @@ import {
   poolNote,
   scaleOf,
 } from "../shared/series.js";
-import { type Frame, type Hit, hasLegend, onPaper, type Scene, type Stop } from "../view.js";
+import type { Frame, Stop } from "../view.js";
 
 const HEADER = 24;
 const LOW_ROW = 16;

@@ -8,6 +8,8 @@ import {
 import { type Cells, cellAt, cellRect, indicesIn } from "../../marks/matrix/cells.js";
 import { drawNotice } from "../../marks/notice.js";
 import type { MapWindow } from "../../protocol/generated.js";
+import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
+import type { Gesture, Hit, Point } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import {
@@ -19,7 +21,7 @@ import {
   mapStops,
 } from "../map/controls.js";
 import { type MapScale, mapScale } from "../map/scale.js";
-import { cellsOf, type Gesture, isZoomed, type Point } from "../map/window.js";
+import { cellsOf, isZoomed } from "../map/window.js";
 import { type Multiples, multiplesHeight, multiplesLayout, pictureAt } from "../matrix/layout.js";
 import { cellValue, drawHeat, drawHeatLabels, levelOf, shadeNotes } from "../matrix/matrix.js";
 import { measureNotes, measureTitle } from "../shared/measure.js";
@@ -33,7 +35,7 @@ import {
   scaleOf,
   seriesError,
 } from "../shared/series.js";
-import { type Frame, type Hit, hasLegend, onPaper, type Scene, type Stop } from "../view.js";
+import type { Frame, Stop } from "../view.js";
 
 const TOP = 4;
 const TITLE = 22;

@@ -4,6 +4,7 @@ import { LEGEND_SIZE } from "../../marks/legends/legend.js";
 import { drawNotice } from "../../marks/notice.js";
 import { FLOW_SIZE, type Fragment, lineFragments, SMALL_SIZE } from "../../marks/text/text-flow.js";
 import { ABSENT, indexOf, labelFill, quoted } from "../../marks/text/tokens.js";
+import type { Scene } from "../../scene/scene.js";
 import { entry } from "../../styles/colours.js";
 import { inkOn } from "../../styles/ink.js";
 import type { Rect, Surface } from "../../surface/surface.js";
@@ -36,7 +37,7 @@ import {
   type Shading,
   shadingOf,
 } from "../text/shading.js";
-import type { Frame, Scene } from "../view.js";
+import type { Frame } from "../view.js";
 
 /** Which positions are in the window: "812–1190 of 8000". */
 function rangeOf(plan: TextPlan, block: TextBlock): string {

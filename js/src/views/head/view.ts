@@ -1,7 +1,8 @@
+import type { Scene } from "../../scene/scene.js";
 import { headImageHeight } from "../image/plan.js";
 import { headTextStops, hitHeadText, revealInHeadText } from "../text/hits.js";
 import { textContentHeight } from "../text/layout.js";
-import type { Scene, View } from "../view.js";
+import type { View } from "../view.js";
 import { drawHorizontal, horizontalHeight } from "./horizontal.js";
 import { drawHeadImage, headImageStops, hitHeadImage, revealInHeadImage } from "./image.js";
 import {

@@ -1,6 +1,6 @@
 import { columnSum } from "../../data/columns.js";
+import type { Scene } from "../../scene/scene.js";
 import { hoveredPositions, meanRow, type Series, shadingWeight } from "../shared/series.js";
-import type { Scene } from "../view.js";
 import { type Lens, placesOf, type Strip } from "./media-positions.js";
 
 /** What the picture is about: one position of the other axis, and the one that is pointed at. */

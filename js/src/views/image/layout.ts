@@ -1,6 +1,6 @@
+import type { Scene } from "../../scene/scene.js";
 import type { Rect } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
-import type { Scene } from "../view.js";
 import type { Lens, Strip, Tile } from "./media-positions.js";
 
 export const HEADER = 24;

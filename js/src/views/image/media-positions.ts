@@ -1,8 +1,8 @@
 import { memo } from "../../marks/memo.js";
 import type { Position } from "../../protocol/generated.js";
+import type { Scene } from "../../scene/scene.js";
 import type { Rect } from "../../surface/surface.js";
 import { contains } from "../../surface/surface.js";
-import type { Scene } from "../view.js";
 
 /** The positions of one axis that lie in one medium: patches by row and column, or frames by time. */
 export interface Inside {

@@ -1,9 +1,11 @@
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";
 import { heatShade } from "../../marks/matrix/image-heat.js";
 import { labelFill, labelOf } from "../../marks/text/tokens.js";
+import type { Scene } from "../../scene/scene.js";
+import type { Hit } from "../../state/interaction.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { hoveredPositions, keyName, queryName } from "../shared/series.js";
-import type { Frame, Hit, Scene, Stop } from "../view.js";
+import type { Frame, Stop } from "../view.js";
 import { CHIP, CHIP_SIZE, type Chip } from "./layout.js";
 import type { ImagePlan, Shown } from "./plan.js";
 

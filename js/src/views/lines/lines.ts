@@ -17,10 +17,12 @@ import {
   stickyRect,
   type TokenColumn,
 } from "../../marks/text/tokens.js";
+import type { Scene } from "../../scene/scene.js";
+import type { Hit } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import { TurnedSurface } from "../../surface/turned.js";
 import { hoveredPositions, keyName, queryName, seriesError } from "../shared/series.js";
-import type { Hit, Scene, Stop } from "../view.js";
+import type { Stop } from "../view.js";
 import { linkEnd, NUMBER_WIDTH } from "./layout.js";
 import { allLinks, focusLinks, type LinesInput, loadedRows, pictureKey, SEVERAL } from "./links.js";
 import { drawMarkers, markersOf } from "./markers.js";

@@ -2,6 +2,7 @@ import { columnSum } from "../../data/columns.js";
 import { INVISIBLE, LinkList } from "../../marks/links.js";
 import { side, visibleRows } from "../../marks/text/token-axis.js";
 import type { Position } from "../../protocol/generated.js";
+import type { Drawing } from "../../scene/scene.js";
 import {
   type Focus,
   meanRow,
@@ -9,7 +10,6 @@ import {
   shadingColumn,
   shadingWeight,
 } from "../shared/series.js";
-import type { Drawing } from "../view.js";
 import { type LinesLayout, linkEnd } from "./layout.js";
 
 /** What the links of one picture are made from. */

@@ -2,9 +2,10 @@ import { formatWeight } from "../../marks/format.js";
 import { memo } from "../../marks/memo.js";
 import { visibleRows } from "../../marks/text/token-axis.js";
 import { labelOf } from "../../marks/text/tokens.js";
+import type { Scene } from "../../scene/scene.js";
+import type { Hit } from "../../state/interaction.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
-import type { Hit, Scene } from "../view.js";
 import { scrollTo } from "./layout.js";
 import { type Beyond, beyondWindow, hiddenShare, type LinesInput, pictureKey } from "./links.js";
 

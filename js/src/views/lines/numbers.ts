@@ -2,9 +2,9 @@ import { formatWeight } from "../../marks/format.js";
 import { linkOpacity } from "../../marks/links.js";
 import { rowMiddle, side, visibleRows } from "../../marks/text/token-axis.js";
 import type { Shade, TokenColumn } from "../../marks/text/tokens.js";
+import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { meanRow, shadingWeight, sumOf } from "../shared/series.js";
-import type { Scene } from "../view.js";
 import { NUMBER_WIDTH } from "./layout.js";
 import type { LinesInput } from "./links.js";
 

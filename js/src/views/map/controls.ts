@@ -21,19 +21,12 @@ import {
 import { memo } from "../../marks/memo.js";
 import { labelOf } from "../../marks/text/tokens.js";
 import type { MapWindow } from "../../protocol/generated.js";
+import type { Scene } from "../../scene/scene.js";
+import type { Gesture, Hit, Point } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
-import type { Hit, Scene, Stop } from "../view.js";
-import {
-  afterGesture,
-  centred,
-  type Gesture,
-  isZoomed,
-  LARGEST_CELL,
-  type Point,
-  sameSight,
-  windowOf,
-} from "./window.js";
+import type { Stop } from "../view.js";
+import { afterGesture, centred, isZoomed, LARGEST_CELL, sameSight, windowOf } from "./window.js";
 
 /** A step of a button or a key. */
 export const STEP = 2;

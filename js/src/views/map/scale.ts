@@ -1,7 +1,7 @@
 import { scaleEnd } from "../../marks/matrix/shading.js";
 import { memo } from "../../marks/memo.js";
+import type { Scene } from "../../scene/scene.js";
 import { type Series, scaleOf } from "../shared/series.js";
-import type { Scene } from "../view.js";
 import { hasLongAxis, headSource, type TileSource } from "./tile-source.js";
 
 /** Heads with a larger weight than this are told apart on a scale that ends at 1. */

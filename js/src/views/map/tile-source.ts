@@ -1,10 +1,10 @@
 import { type Blocks, Matrix, type Rows, type When } from "../../data/blocks.js";
 import { poolTile, type Source, type Span, tileSpan, topLevel } from "../../data/tiles.js";
 import { memo, memoReady } from "../../marks/memo.js";
+import type { Scene } from "../../scene/scene.js";
 import { type Common, differenceRows, minus } from "../shared/difference.js";
 import { isRollout } from "../shared/measure.js";
 import { type Series, shadingWeight } from "../shared/series.js";
-import type { Scene } from "../view.js";
 
 /** Heads up to this size come as rows, whole; so do several that are no larger together. */
 const WHOLE = 1 << 20;

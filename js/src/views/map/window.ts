@@ -1,9 +1,10 @@
 import type { Span } from "../../data/tiles.js";
 import { type Cells, cellHeight, cellWidth, placeAt } from "../../marks/matrix/cells.js";
 import type { MapWindow } from "../../protocol/generated.js";
+import type { Scene } from "../../scene/scene.js";
+import type { Gesture, Point } from "../../state/interaction.js";
 import type { Rect } from "../../surface/surface.js";
 import { showsWords } from "../shared/measure.js";
-import type { Scene } from "../view.js";
 
 /** Cells grow up to this many pixels: a number with three decimals has room in one. */
 export const LARGEST_CELL = 56;
@@ -13,17 +14,6 @@ export interface Sight {
   readonly down: Span;
   readonly across: Span;
 }
-
-export interface Point {
-  readonly x: number;
-  readonly y: number;
-}
-
-/** What is done to a map with a wheel, fingers or keys. */
-export type Gesture =
-  | { readonly kind: "zoom"; readonly factor: number }
-  | { readonly kind: "pan"; readonly dx: number; readonly dy: number }
-  | { readonly kind: "fit" };
 
 /** A window of so many positions, moved into an axis. */
 function clampSpan(start: number, length: number, count: number): Span {

@@ -18,12 +18,12 @@ import { drawColumnLabels, drawRowLabels, LABEL_PITCH } from "../../marks/matrix
 import { type Colouring, divergingShade, sequentialShade } from "../../marks/matrix/shading.js";
 import { memo } from "../../marks/memo.js";
 import { quoted } from "../../marks/text/tokens.js";
+import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { choose, figureImage, screenImages } from "../map/tile-images.js";
 import { comeWhole, hasLongAxis, headSource, type TileSource } from "../map/tile-source.js";
 import { isZoomed, rangeText, sightOf } from "../map/window.js";
 import { hoveredPositions, poolNote, type Series } from "../shared/series.js";
-import type { Scene } from "../view.js";
 import { MATRIX_LABEL, type Multiples } from "./layout.js";
 
 /** Whether there is a line about the map: it keeps its place, whatever part of the map is in sight. */

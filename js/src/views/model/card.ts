@@ -1,11 +1,12 @@
+import { bare } from "../../data/meta.js";
 import { formatWeight } from "../../marks/format.js";
 import { letterOf } from "../../marks/heads/badge.js";
 import { drawThumbnailCard } from "../../marks/heads/thumbnail-card.js";
 import type { LayerMeta } from "../../protocol/generated.js";
-import { bare } from "../../scene/scene-maker.js";
+import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { pairTitle } from "../shared/series.js";
-import type { Frame, Scene } from "../view.js";
+import type { Frame } from "../view.js";
 import { type Board, boardOf, chosenScores, readScore, spreadOf } from "./head-scores.js";
 import { type Placed, placedHeads } from "./heads.js";
 

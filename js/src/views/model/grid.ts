@@ -1,8 +1,9 @@
 import { drawBadge, drawHeadOutlines } from "../../marks/heads/head-outlines.js";
+import { onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
-import { type Frame, onPaper, type Scene, type Stop, type View } from "../view.js";
+import type { Frame, Stop, View } from "../view.js";
 import { drawHeadCard, headName, hoveredHead } from "./card.js";
-import { type Board, boardOf } from "./head-scores.js";
+import { boardOf } from "./head-scores.js";
 import {
   drawHeader,
   drawHeadNumbers,
@@ -11,26 +12,15 @@ import {
   flatNote,
   gridNotes,
 } from "./header.js";
-import { type Placed, shownHeads, shownRows } from "./heads.js";
-import { cellAt, cellRect, type GridLayout, gridLayout, MARGIN, placeRect } from "./layout.js";
+import { type Placed, shownHeads } from "./heads.js";
+import { cellAt, cellRect, type Grid, gridLayout, MARGIN, placeRect } from "./layout.js";
 import { gridPixels, PICTURED } from "./picture.js";
+import { shownRows } from "./rows.js";
 import { drawTag, labelText } from "./tags.js";
 
 export const MAX_STOPS = 80;
 /** Of them, at least so many for other layers. */
 const COLUMN_STOPS = 16;
-
-/** The grid, and what stands in it. */
-export interface Grid extends GridLayout {
-  readonly board: Board | null;
-  readonly notes: readonly string[];
-  /** Whether the columns are the heads' numbers. */
-  readonly numbered: boolean;
-  /** Whether the columns are ranks. */
-  readonly ranked: boolean;
-  /** All that the layout depends on. */
-  readonly id: string;
-}
 
 /** Place of the selected layer among those on show, or of the one that would be next to it. */
 function placeAt(rows: readonly { layer: { layer: number } }[], number: number): number {

@@ -1,10 +1,9 @@
+import { bare, RANKING } from "../../data/meta.js";
 import { memo } from "../../marks/memo.js";
 import { quoted } from "../../marks/text/tokens.js";
 import type { HeadRef, Measure, Position, Ranking, ScoreMeta } from "../../protocol/generated.js";
-import { bare } from "../../scene/scene-maker.js";
-import { RANKING } from "../../state/signals.js";
+import type { Scene } from "../../scene/scene.js";
 import { MEASURES } from "../shared/measure.js";
-import type { Scene } from "../view.js";
 import { type Placed, placedHeads, shownHeads } from "./heads.js";
 
 /** One number for each head, or why there is none. */

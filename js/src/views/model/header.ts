@@ -1,14 +1,15 @@
+import { bare } from "../../data/meta.js";
 import { formatWeight, rounded } from "../../marks/format.js";
 import { drawRamp } from "../../marks/legends/colour-ramp.js";
-import { bare } from "../../scene/scene-maker.js";
+import { hasLegend, type Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { MEASURES } from "../shared/measure.js";
-import { type Frame, hasLegend, type Scene } from "../view.js";
+import type { Frame } from "../view.js";
 import { hoveredHead } from "./card.js";
 import { HAIRLINE } from "./cells.js";
-import type { Grid } from "./grid.js";
 import type { Board } from "./head-scores.js";
+import type { Grid } from "./layout.js";
 import {
   LABEL_SIZE,
   LABELS,

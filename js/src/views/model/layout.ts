@@ -11,8 +11,21 @@ import {
   LEGIBLE,
   whole,
 } from "./cells.js";
-import type { ShownRow } from "./heads.js";
+import type { Board } from "./head-scores.js";
 import { NOTE } from "./legend.js";
+import type { ShownRow } from "./rows.js";
+
+/** The grid, and what stands in it. */
+export interface Grid extends GridLayout {
+  readonly board: Board | null;
+  readonly notes: readonly string[];
+  /** Whether the columns are the heads' numbers. */
+  readonly numbered: boolean;
+  /** Whether the columns are ranks. */
+  readonly ranked: boolean;
+  /** All that the layout depends on. */
+  readonly id: string;
+}
 
 /** A layer in its place. */
 export interface Row extends ShownRow {

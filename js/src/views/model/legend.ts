@@ -1,8 +1,8 @@
+import { RANKING } from "../../data/meta.js";
 import { drawRamp } from "../../marks/legends/colour-ramp.js";
-import { RANKING } from "../../state/signals.js";
+import type { Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { ellipsize, textWidth } from "../../surface/text.js";
-import type { Scene } from "../view.js";
 import { type Board, sinkNote, whyNoScore } from "./head-scores.js";
 
 /** Height of one line above the heads. */

@@ -1,3 +1,4 @@
+import { bare } from "../../data/meta.js";
 import type { Thumbnails } from "../../data/thumbnails.js";
 import {
   type CellScore,
@@ -7,10 +8,9 @@ import {
   withoutFirstKey,
 } from "../../marks/heads/thumbnails.js";
 import { memo } from "../../marks/memo.js";
-import { bare } from "../../scene/scene-maker.js";
+import type { Scene } from "../../scene/scene.js";
 import type { Theme } from "../../styles/theme.js";
 import type { Pixels } from "../../surface/surface.js";
-import type { Scene } from "../view.js";
 import { HAIRLINE } from "./cells.js";
 import type { Board } from "./head-scores.js";
 import { placedHeads } from "./heads.js";

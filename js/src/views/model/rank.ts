@@ -2,9 +2,10 @@ import { drawBadge, drawHeadOutlines } from "../../marks/heads/head-outlines.js"
 import { composeThumbnails, type ThumbnailCell } from "../../marks/heads/thumbnails.js";
 import { memo } from "../../marks/memo.js";
 import type { LayerMeta } from "../../protocol/generated.js";
+import type { Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { ellipsize } from "../../surface/text.js";
-import type { Frame, Scene, Stop, View } from "../view.js";
+import type { Frame, Stop, View } from "../view.js";
 import { drawHeadCard, headName, hoveredHead } from "./card.js";
 import { MAX_STOPS } from "./grid.js";
 import { type Board, boardOf } from "./head-scores.js";

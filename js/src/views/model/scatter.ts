@@ -1,7 +1,8 @@
 import type { LayerMeta } from "../../protocol/generated.js";
+import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
-import type { Frame, Scene, Stop, View } from "../view.js";
+import type { Frame, Stop, View } from "../view.js";
 import { drawHeadCard, headName, hoveredHead } from "./card.js";
 import { MAX_STOPS } from "./grid.js";
 import { type Board, boardOf, chosenScores, readScore, scaleEnd } from "./head-scores.js";

@@ -1,4 +1,5 @@
-import type { Scene, View } from "../view.js";
+import type { Scene } from "../../scene/scene.js";
+import type { View } from "../view.js";
 import { gridForm } from "./grid.js";
 import { whyNoScore } from "./head-scores.js";
 import { rankForm } from "./rank.js";

@@ -2,7 +2,7 @@ import type { Matrix } from "../../data/blocks.js";
 import { largest } from "../../marks/matrix/vector-strip.js";
 import { equationTerms, type Ingredients, type Term } from "../../marks/text/equation.js";
 import type { LayerMeta } from "../../protocol/generated.js";
-import type { Scene } from "../view.js";
+import type { Scene } from "../../scene/scene.js";
 
 /** What the neuron view shows, read from a scene. Null: not here yet. */
 export interface NeuronData {

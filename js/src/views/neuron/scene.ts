@@ -1,7 +1,8 @@
 import { extent } from "../../marks/matrix/vector-strip.js";
 import { equationLines, equationTerms } from "../../marks/text/equation.js";
+import type { Scene } from "../../scene/scene.js";
 import { wrapText } from "../../surface/text.js";
-import type { Frame, Scene } from "../view.js";
+import type { Frame } from "../view.js";
 import { dimensionOrder, largestIn, largestProduct, type NeuronData, readNeuron } from "./data.js";
 import { type NeuronLayout, neuronLayout, PAD, ROW, type Span } from "./layout.js";
 

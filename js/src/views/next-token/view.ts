@@ -1,10 +1,11 @@
 import { formatWeight } from "../../marks/format.js";
 import { labelOf } from "../../marks/text/tokens.js";
 import type { Generation } from "../../protocol/generated.js";
+import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { ellipsize } from "../../surface/text.js";
 import { activeQuery } from "../neuron/data.js";
-import type { Scene, View } from "../view.js";
+import type { View } from "../view.js";
 
 /** One token that may come next. */
 export interface Candidate {

@@ -1,6 +1,6 @@
 import { rounded } from "../../marks/format.js";
 import type { Measure } from "../../protocol/generated.js";
-import type { Scene } from "../view.js";
+import type { Scene } from "../../scene/scene.js";
 
 /** What each measure is called: in a choice, in a legend, and over a thumbnail. */
 export const MEASURES: Readonly<

@@ -1,7 +1,8 @@
 import { drawCard } from "../../marks/card.js";
 import { formatWeight } from "../../marks/format.js";
+import type { Scene } from "../../scene/scene.js";
+import type { ViewName } from "../../state/interaction.js";
 import type { Rect, Surface } from "../../surface/surface.js";
-import type { Scene, View } from "../view.js";
 import {
   type Focus,
   focusOf,
@@ -48,7 +49,7 @@ function fromCells(
 export function drawPairCard(
   surface: Surface,
   scene: Scene,
-  view: View["name"],
+  view: ViewName,
   series: readonly Series[],
   bounds: Rect,
   cells?: CellReading,

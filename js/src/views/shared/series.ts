@@ -2,7 +2,8 @@ import type { Blocks, Rows } from "../../data/blocks.js";
 import { formatWeight, ordinal } from "../../marks/format.js";
 import { labelOf, quotedPair } from "../../marks/text/tokens.js";
 import type { Position } from "../../protocol/generated.js";
-import type { Hover, Scene, View } from "../view.js";
+import type { Scene } from "../../scene/scene.js";
+import type { Hover, ViewName } from "../../state/interaction.js";
 import { isRollout } from "./measure.js";
 
 /** One head as it is drawn: whose numbers, in which colour, under which name. */
@@ -246,7 +247,7 @@ export function keyName(scene: Scene, key: number): string {
 }
 
 /** Where the pointer is in this view's frame, when it is this view's pointer. */
-export function pointer(hover: Hover | null, view: View["name"]): { x: number; y: number } | null {
+export function pointer(hover: Hover | null, view: ViewName): { x: number; y: number } | null {
   if (hover?.source !== view || hover.x === undefined || hover.y === undefined) return null;
   return { x: hover.x, y: hover.y };
 }

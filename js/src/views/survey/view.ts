@@ -1,10 +1,11 @@
 import { formatWeight } from "../../marks/format.js";
 import { drawNotice } from "../../marks/notice.js";
+import type { Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { ellipsize, textWidth, wrapText } from "../../surface/text.js";
 import { chosenScores, scoreTitle } from "../model/head-scores.js";
 import { placedHeads } from "../model/heads.js";
-import type { Scene, Stop, View } from "../view.js";
+import type { Stop, View } from "../view.js";
 
 const LEFT = 6;
 const TOP = 26;

@@ -1,7 +1,8 @@
+import type { Scene } from "../../scene/scene.js";
+import type { Hit } from "../../state/interaction.js";
 import { entry } from "../../styles/colours.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { contains } from "../../surface/surface.js";
-import type { Hit, Scene } from "../view.js";
 import { blockOf, positionTop, type TextBlock, type TextPlan } from "./layout.js";
 import type { Shading } from "./shading.js";
 

@@ -1,9 +1,11 @@
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";
 import { type Fragment, lineFragments } from "../../marks/text/text-flow.js";
+import { onPaper, type Scene } from "../../scene/scene.js";
+import type { Hit } from "../../state/interaction.js";
 import { contains, type Rect } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { headSeries, keyName, queryName } from "../shared/series.js";
-import { type Frame, type Hit, onPaper, type Scene, type Stop } from "../view.js";
+import type { Frame, Stop } from "../view.js";
 import { hitTextStrip } from "./bar-strip.js";
 import {
   blockOf,

@@ -10,10 +10,11 @@ import {
 } from "../../marks/text/text-flow.js";
 import { quoted } from "../../marks/text/tokens.js";
 import type { Position } from "../../protocol/generated.js";
+import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect } from "../../surface/surface.js";
 import { measureNotes } from "../shared/measure.js";
 import { poolNote } from "../shared/series.js";
-import { type Frame, hasLegend, onPaper, type Scene } from "../view.js";
+import type { Frame } from "../view.js";
 import { hasMean, isOneText, MOST_BARS } from "./shading.js";
 
 export const HEADER = 26;

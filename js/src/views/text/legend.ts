@@ -7,11 +7,13 @@ import {
   LEGEND_SIZE,
 } from "../../marks/legends/legend.js";
 import { indexOf, quoted } from "../../marks/text/tokens.js";
+import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
+import type { Hit } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { MEASURES } from "../shared/measure.js";
 import { headSeries } from "../shared/series.js";
-import { type Frame, type Hit, hasLegend, onPaper, type Scene, type Stop } from "../view.js";
+import type { Frame, Stop } from "../view.js";
 import {
   barCount,
   blockOf,

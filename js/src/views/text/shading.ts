@@ -1,6 +1,7 @@
 import { WHOLE_HEAD } from "../../data/blocks.js";
 import { columnSum } from "../../data/columns.js";
 import { scaleEnd } from "../../marks/matrix/shading.js";
+import type { Scene } from "../../scene/scene.js";
 import {
   type Focus,
   focusOf,
@@ -12,7 +13,6 @@ import {
   shadingWeight,
   sumOf,
 } from "../shared/series.js";
-import type { Scene } from "../view.js";
 
 /** Whether queries and keys are one text. */
 export const isOneText = ({ queries, keys }: Scene): boolean => queries === keys;

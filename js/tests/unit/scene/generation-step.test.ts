@@ -1,14 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { Matrix } from "../../../src/data/blocks.js";
-import { composeSvg, titleOf } from "../../../src/figure/compose.js";
+import { numSteps } from "../../../src/data/meta.js";
+import { composeSvg } from "../../../src/figure/compose.js";
 import type { Generation, Meta, Prompt } from "../../../src/protocol/generated.js";
-import {
-  isThere,
-  numSteps,
-  stagedBlocks,
-  stagedState,
-  stageOf,
-} from "../../../src/scene/generation-step.js";
+import { isThere, stagedBlocks, stagedState, stageOf } from "../../../src/scene/generation-step.js";
+import type { Scene } from "../../../src/scene/scene.js";
 import { following, stepText } from "../../../src/shell/step-bar.js";
 import type { State } from "../../../src/state/selection.js";
 import { clampTo } from "../../../src/state/signals.js";
@@ -18,7 +14,7 @@ import { modelView } from "../../../src/views/model/view.js";
 import { activeQuery } from "../../../src/views/neuron/data.js";
 import { neuronView } from "../../../src/views/neuron/view.js";
 import { candidates, expected, nextView } from "../../../src/views/next-token/view.js";
-import type { Scene } from "../../../src/views/view.js";
+import { titleOf } from "../../../src/views/titles.js";
 import { attentionScene, type Given } from "../../support/attention-scene.js";
 import { RecordingSurface } from "../../support/recording-surface.js";
 

@@ -5,12 +5,12 @@ import { BlockStore } from "../../../src/data/store.js";
 import { wordPicture, wordRows, wordsOf } from "../../../src/data/words.js";
 import type { Meta, Position, Request } from "../../../src/protocol/generated.js";
 import { lensOf, recordChange, recordHover, shownState } from "../../../src/scene/lens.js";
+import type { Scene } from "../../../src/scene/scene.js";
 import { SceneMaker } from "../../../src/scene/scene-maker.js";
 import type { State } from "../../../src/state/selection.js";
 import { defaultOptions } from "../../../src/state/signals.js";
 import { headView } from "../../../src/views/head/view.js";
 import { neuronView } from "../../../src/views/neuron/view.js";
-import type { Scene } from "../../../src/views/view.js";
 import { attentionScene } from "../../support/attention-scene.js";
 import { RecordingSurface } from "../../support/recording-surface.js";
 

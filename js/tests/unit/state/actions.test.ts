@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Meta } from "../../../src/protocol/generated.js";
+import type { TraitModel } from "../../../src/protocol/model.js";
 import {
   addToCompare,
   click,
@@ -13,7 +14,7 @@ import {
 } from "../../../src/state/actions.js";
 import { type State, toTraits } from "../../../src/state/selection.js";
 import { clampTo, createState, readState, writeState } from "../../../src/state/signals.js";
-import { bindTraits, readTraits, type TraitModel } from "../../../src/state/traits.js";
+import { bindTraits, readTraits } from "../../../src/state/traits.js";
 
 const layer = (number: number, num_heads: number) =>
   ({ layer: number, num_heads }) as Meta["streams"][0]["layers"][0];

@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
+import type { Scene } from "../../../src/scene/scene.js";
 import { SvgSurface } from "../../../src/surface/svg.js";
 import { printable } from "../../../src/surface/text.js";
 import { compareView } from "../../../src/views/compare/view.js";
 import { headView } from "../../../src/views/head/view.js";
-import type { Scene, View } from "../../../src/views/view.js";
+import type { View } from "../../../src/views/view.js";
 import { attentionScene } from "../../support/attention-scene.js";
 import { type Element, elementsOf, ownText, parseXml } from "../../support/xml.js";
 

@@ -1,15 +1,16 @@
 import { expect, test } from "vitest";
 import { BlockStore } from "../../../../src/data/store.js";
 import type { Meta, Position, Request } from "../../../../src/protocol/generated.js";
+import type { Scene } from "../../../../src/scene/scene.js";
 import { SceneMaker } from "../../../../src/scene/scene-maker.js";
 import { statusText } from "../../../../src/shell/status-text.js";
+import type { Hover } from "../../../../src/state/interaction.js";
 import type { State } from "../../../../src/state/selection.js";
 import { defaultOptions } from "../../../../src/state/signals.js";
 import { comparedSeries, differenceTerms } from "../../../../src/views/compare/layout.js";
 import { compareView } from "../../../../src/views/compare/view.js";
 import { layoutViews } from "../../../../src/views/layout.js";
 import { differenceRows } from "../../../../src/views/shared/difference.js";
-import type { Hover, Scene } from "../../../../src/views/view.js";
 import { attentionScene } from "../../../support/attention-scene.js";
 import { RecordingSurface } from "../../../support/recording-surface.js";
 

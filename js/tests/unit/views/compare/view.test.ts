@@ -1,9 +1,11 @@
 import { expect, test } from "vitest";
 import { formatSigned, formatWeight } from "../../../../src/marks/format.js";
+import type { Scene } from "../../../../src/scene/scene.js";
+import type { Hit } from "../../../../src/state/interaction.js";
 import { comparedSeries } from "../../../../src/views/compare/layout.js";
 import { compareView } from "../../../../src/views/compare/view.js";
 import { differenceRows, signedSeries } from "../../../../src/views/shared/difference.js";
-import type { Frame, Hit, Scene } from "../../../../src/views/view.js";
+import type { Frame } from "../../../../src/views/view.js";
 import { attentionScene } from "../../../support/attention-scene.js";
 import { type Call, RecordingSurface } from "../../../support/recording-surface.js";
 

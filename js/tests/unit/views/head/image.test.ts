@@ -1,12 +1,13 @@
 import { expect, test } from "vitest";
 import { readMedia } from "../../../../src/data/media.js";
 import { HEAT, heatPixels } from "../../../../src/marks/matrix/image-heat.js";
+import type { Scene } from "../../../../src/scene/scene.js";
 import { click } from "../../../../src/state/actions.js";
 import { toOklab } from "../../../../src/styles/colours.js";
 import { SvgSurface } from "../../../../src/surface/svg.js";
 import { headView } from "../../../../src/views/head/view.js";
 import { lensOf, overMedia, placesOf } from "../../../../src/views/image/media-positions.js";
-import type { Frame, Scene } from "../../../../src/views/view.js";
+import type { Frame } from "../../../../src/views/view.js";
 import {
   chat,
   frames,

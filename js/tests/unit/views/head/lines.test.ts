@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { formatWeight } from "../../../../src/marks/format.js";
+import type { Scene } from "../../../../src/scene/scene.js";
+import type { Hit } from "../../../../src/state/interaction.js";
 import { headView } from "../../../../src/views/head/view.js";
-import type { Hit, Scene } from "../../../../src/views/view.js";
 import { random } from "../../../support/attention-scene.js";
 import type { Call } from "../../../support/recording-surface.js";
 import {

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 import { formatWeight } from "../../../../src/marks/format.js";
 import { rowMiddle, visibleRows } from "../../../../src/marks/text/token-axis.js";
+import type { Scene } from "../../../../src/scene/scene.js";
 import { headView } from "../../../../src/views/head/view.js";
 import { linesLayout, linesOverflow, scrollTo } from "../../../../src/views/lines/layout.js";
 import { allLinks, type LinesInput, SEVERAL } from "../../../../src/views/lines/links.js";
-import type { Scene } from "../../../../src/views/view.js";
 import type { Call } from "../../../support/recording-surface.js";
 import { draw, FRAME, long, place, small, textsOf } from "../../../support/token-scenes.js";
 

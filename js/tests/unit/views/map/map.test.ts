@@ -4,11 +4,11 @@ import { topLevel } from "../../../../src/data/tiles.js";
 import { formatWeight } from "../../../../src/marks/format.js";
 import { type Cells, cellWidth, placeAt } from "../../../../src/marks/matrix/cells.js";
 import type { HeadRef, MapWindow } from "../../../../src/protocol/generated.js";
+import type { Scene } from "../../../../src/scene/scene.js";
 import { themes } from "../../../../src/styles/theme.js";
 import { compareView } from "../../../../src/views/compare/view.js";
 import { headView } from "../../../../src/views/head/view.js";
 import { LARGEST_CELL, panned, windowOf, zoomed } from "../../../../src/views/map/window.js";
-import type { Scene } from "../../../../src/views/view.js";
 import { attentionScene, type Given } from "../../../support/attention-scene.js";
 import { RecordingSurface } from "../../../support/recording-surface.js";
 

@@ -4,6 +4,7 @@ import { requestKey } from "../../../../src/data/requests.js";
 import { BlockStore } from "../../../../src/data/store.js";
 import { streamBlocks } from "../../../../src/data/stream-blocks.js";
 import type { HeadsRequest, Request } from "../../../../src/protocol/generated.js";
+import type { Scene } from "../../../../src/scene/scene.js";
 import { rankByPins, setScore, setStream, stepRank } from "../../../../src/state/actions.js";
 import type { State } from "../../../../src/state/selection.js";
 import { clampTo } from "../../../../src/state/signals.js";
@@ -17,7 +18,6 @@ import {
 } from "../../../../src/views/model/head-scores.js";
 import { modelView } from "../../../../src/views/model/view.js";
 import { examplesView } from "../../../../src/views/survey/view.js";
-import type { Scene } from "../../../../src/views/view.js";
 import { attentionScene, SCORES } from "../../../support/attention-scene.js";
 import { RecordingSurface } from "../../../support/recording-surface.js";
 

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { Thumbnails } from "../../../../src/data/thumbnails.js";
 import type { LayerMeta, StreamMeta } from "../../../../src/protocol/generated.js";
+import type { Scene } from "../../../../src/scene/scene.js";
 import type { Rect } from "../../../../src/surface/surface.js";
-import type { ShownRow } from "../../../../src/views/model/heads.js";
 import {
   cellAt,
   cellRect,
@@ -11,8 +11,8 @@ import {
   labelled,
   labelStep,
 } from "../../../../src/views/model/layout.js";
+import type { ShownRow } from "../../../../src/views/model/rows.js";
 import { modelView } from "../../../../src/views/model/view.js";
-import type { Scene } from "../../../../src/views/view.js";
 import { attentionScene, type Given } from "../../../support/attention-scene.js";
 import { RecordingSurface } from "../../../support/recording-surface.js";
 

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
+import type { Scene } from "../../../../src/scene/scene.js";
 import { themes } from "../../../../src/styles/theme.js";
 import { dimensionOrder, readNeuron } from "../../../../src/views/neuron/data.js";
 import { columnsOf } from "../../../../src/views/neuron/layout.js";
 import { neuronView } from "../../../../src/views/neuron/view.js";
-import type { Scene } from "../../../../src/views/view.js";
 import { attentionScene, type Given } from "../../../support/attention-scene.js";
 import { RecordingSurface } from "../../../support/recording-surface.js";
 
