@@ -62,7 +62,7 @@ export interface Rows {
   /** Whether a row is here, for rows that have to be made first. */
   has?(query: number): boolean;
   /** How many of them are shown, where a generation is shown as it came about. */
-  readonly stage?: number;
+  readonly numShown?: number;
   /** The end of their scale; undefined for weights, which end at 1. */
   readonly scale?: number | undefined;
   /** Why the rows cannot be had, for the reader; null when nothing went wrong. */

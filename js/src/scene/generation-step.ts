@@ -7,14 +7,18 @@ import type { Hit } from "../state/interaction.js";
 import { type State, withPins } from "../state/selection.js";
 
 /** How far a generation has come: what there is of a stream when the token of `step` is about to be chosen. */
-export interface Stage {
+export interface GenerationStep {
   readonly step: number;
   readonly numQueries: number;
   readonly numKeys: number;
 }
 
 /** What of a stream there was at a step; null where all of it is shown. */
-export function stageOf(meta: Meta, stream: StreamMeta, step: number | null): Stage | null {
+export function generationStepOf(
+  meta: Meta,
+  stream: StreamMeta,
+  step: number | null,
+): GenerationStep | null {
   const { prompt } = stream;
   if (step === null || !prompt) return null;
   const at = Math.max(0, Math.min(numSteps(meta) - 1, step));
@@ -26,28 +30,31 @@ export function stageOf(meta: Meta, stream: StreamMeta, step: number | null): St
   };
 }
 
-/** Whether something under the pointer was there at the stage. */
-export function isThere(stage: Stage | null, { query, key }: Pick<Hit, "query" | "key">): boolean {
-  if (!stage) return true;
-  return !((query ?? 0) >= stage.numQueries || (key ?? 0) >= stage.numKeys);
+/** Whether something under the pointer was there at a step of a generation. */
+export function isThere(
+  generationStep: GenerationStep | null,
+  { query, key }: Pick<Hit, "query" | "key">,
+): boolean {
+  if (!generationStep) return true;
+  return !((query ?? 0) >= generationStep.numQueries || (key ?? 0) >= generationStep.numKeys);
 }
 
-/** The selection at a stage: pins of what is not there yet rest, and the newest query is in question. */
-export function stagedState(state: State, stage: Stage | null): State {
-  if (!stage) return state;
-  const there = state.queries.filter((query) => query < stage.numQueries);
-  const queries = there.length > 0 ? there : [stage.numQueries - 1];
-  const keys = state.keys.filter((key) => key < stage.numKeys);
+/** The selection at a step: pins of what is not there yet rest, and the newest query is in question. */
+export function stateAtStep(state: State, generationStep: GenerationStep | null): State {
+  if (!generationStep) return state;
+  const there = state.queries.filter((query) => query < generationStep.numQueries);
+  const queries = there.length > 0 ? there : [generationStep.numQueries - 1];
+  const keys = state.keys.filter((key) => key < generationStep.numKeys);
   return { ...state, ...withPins({ queries, keys }) };
 }
 
 /** Rows that are not there yet are empty as soon as their place has been read. */
-function stagedRows(rows: Rows, { numQueries }: Stage): Rows {
+function rowsAtStep(rows: Rows, { numQueries }: GenerationStep): Rows {
   const empty = new Float32Array(rows.numKeys);
   return {
     numQueries: rows.numQueries,
     numKeys: rows.numKeys,
-    stage: numQueries,
+    numShown: numQueries,
     get scale() {
       return rows.scale;
     },
@@ -62,7 +69,12 @@ function stagedRows(rows: Rows, { numQueries }: Stage): Rows {
 const cuts = new WeakMap<Float32Array, { readonly first: number; readonly matrix: Matrix }>();
 
 /** A tile without the queries that are not there yet; a cell of both is shown. */
-function stagedTile(matrix: Matrix | null, top: number, cell: number, { numQueries }: Stage) {
+function tileAtStep(
+  matrix: Matrix | null,
+  top: number,
+  cell: number,
+  { numQueries }: GenerationStep,
+) {
   if (!matrix) return null;
   const rows = Math.max(0, Math.ceil((numQueries - top) / cell));
   if (rows >= matrix.rows) return matrix;
@@ -75,7 +87,7 @@ function stagedTile(matrix: Matrix | null, top: number, cell: number, { numQueri
 }
 
 /** The mean over the queries that there are; it is no part of the mean over all. */
-function stagedMean(rows: Rows, { numQueries }: Stage): Float32Array | null {
+function meanAtStep(rows: Rows, { numQueries }: GenerationStep): Float32Array | null {
   const mean = new Float32Array(rows.numKeys);
   for (let query = 0; query < numQueries; query++) {
     const row = rows.row(query);
@@ -86,19 +98,24 @@ function stagedMean(rows: Rows, { numQueries }: Stage): Float32Array | null {
   return mean;
 }
 
-/** The weights at a stage. Scores and vectors are only read of a query that is there. */
-export function stagedBlocks(blocks: Blocks, stage: Stage | null): Blocks {
-  if (!stage) return blocks;
+/** The weights at a step. Scores and vectors are only read of a query that is there. */
+export function blocksAtStep(blocks: Blocks, generationStep: GenerationStep | null): Blocks {
+  if (!generationStep) return blocks;
   const weights: Blocks["weights"] = (layer, head) =>
-    stagedRows(blocks.weights(layer, head), stage);
+    rowsAtStep(blocks.weights(layer, head), generationStep);
   return {
     ...blocks,
     weights,
     column: columnOf(weights),
-    mean: (layer, head) => stagedMean(blocks.weights(layer, head), stage),
+    mean: (layer, head) => meanAtStep(blocks.weights(layer, head), generationStep),
     tile: (layer, head, level, place, as, when) => {
       const tile = blocks.tile(layer, head, level, place, as, when);
-      return stagedTile(tile, tileSpan(place[0], level, stage.numQueries)[0], 2 ** level, stage);
+      return tileAtStep(
+        tile,
+        tileSpan(place[0], level, generationStep.numQueries)[0],
+        2 ** level,
+        generationStep,
+      );
     },
   };
 }

@@ -5,7 +5,7 @@ import { type Words, wordRows, wordsOf, wordsThere } from "../data/words.js";
 import type { Position, StreamMeta } from "../protocol/generated.js";
 import type { Hover } from "../state/interaction.js";
 import { type State, withPins } from "../state/selection.js";
-import type { Stage } from "./generation-step.js";
+import type { GenerationStep } from "./generation-step.js";
 
 /**
  * How the record is looked at: as words instead of pieces, or by another measure than weights. The
@@ -106,13 +106,16 @@ export function recordHover<T extends Pick<Hover, "query" | "key"> | null>(
   };
 }
 
-export function shownStage(lens: Lens | null, stage: Stage | null): Stage | null {
-  if (!lens || !stage) return stage;
+export function shownStep(
+  lens: Lens | null,
+  generationStep: GenerationStep | null,
+): GenerationStep | null {
+  if (!lens || !generationStep) return generationStep;
   const there = (words: Words | null, count: number) => (words ? wordsThere(words, count) : count);
   return {
-    step: stage.step,
-    numQueries: there(lens.queries, stage.numQueries),
-    numKeys: there(lens.keys, stage.numKeys),
+    step: generationStep.step,
+    numQueries: there(lens.queries, generationStep.numQueries),
+    numKeys: there(lens.keys, generationStep.numKeys),
   };
 }
 

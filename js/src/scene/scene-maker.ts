@@ -12,14 +12,14 @@ import type { Hover, Options } from "../state/interaction.js";
 import type { State } from "../state/selection.js";
 import { clampTo } from "../state/signals.js";
 import { themes } from "../styles/theme.js";
-import { isThere, stagedBlocks, stagedState, stageOf } from "./generation-step.js";
+import { blocksAtStep, generationStepOf, isThere, stateAtStep } from "./generation-step.js";
 import {
   type Lens,
   lensBlocks,
   lensOf,
   recordHover,
-  shownStage,
   shownState,
+  shownStep,
   wordBlocks,
 } from "./lens.js";
 import type { Scene } from "./scene.js";
@@ -60,9 +60,9 @@ export class SceneMaker {
     if (!layer) throw new Error(`Stream ${stream.name} has no layer ${valid.layer}.`);
     const queries = this.meta.positions[stream.query_positions] ?? [];
     const keys = this.meta.positions[stream.key_positions] ?? [];
-    const stage = stageOf(this.meta, stream, valid.step);
+    const generationStep = generationStepOf(this.meta, stream, valid.step);
     const lens = this.lens(valid);
-    const shown = stage ? stage.numQueries : queries.length;
+    const shown = generationStep ? generationStep.numQueries : queries.length;
     const thumbnails = this.thumbnailsOf(stream, shown, queries.length, valid);
     const sink = this.later.get(stream)?.sink;
     const sizes = { numQueries: queries.length, numKeys: keys.length };
@@ -76,11 +76,11 @@ export class SceneMaker {
       layer,
       queries,
       keys,
-      state: { ...stagedState(valid, stage), form: formFor(valid.form, queries, keys) },
-      stage,
-      hover: hover && isThere(stage, recordHover(lens, hover)) ? hover : null,
+      state: { ...stateAtStep(valid, generationStep), form: formFor(valid.form, queries, keys) },
+      generationStep,
+      hover: hover && isThere(generationStep, recordHover(lens, hover)) ? hover : null,
       options,
-      blocks: stagedBlocks(blocks, stage),
+      blocks: blocksAtStep(blocks, generationStep),
       thumbnails,
       media: this.media,
       theme: themes[dark ? "dark" : "light"],
@@ -149,11 +149,11 @@ export class SceneMaker {
     const layer = stream.layers.find((each) => each.layer === plain.layer.layer) ?? plain.layer;
     const queries = lens.queries?.positions ?? plain.queries;
     const keys = lens.keys?.positions ?? plain.keys;
-    const stage = shownStage(lens, plain.stage);
-    const count = stage?.numQueries ?? queries.length;
-    const there = plain.stage?.numQueries ?? plain.queries.length;
+    const generationStep = shownStep(lens, plain.generationStep);
+    const count = generationStep?.numQueries ?? queries.length;
+    const there = plain.generationStep?.numQueries ?? plain.queries.length;
     const measured = lensBlocks(lens, recorded, there);
-    const staged = stagedBlocks(measured, plain.stage);
+    const staged = blocksAtStep(measured, plain.generationStep);
     const sizes = { queries: queries.length, keys: keys.length, shown: count };
     const { sink } = plain.stream;
     return {
@@ -162,7 +162,7 @@ export class SceneMaker {
       layer,
       queries,
       keys,
-      stage,
+      generationStep,
       state: shownState(lens, plain.state),
       hover: plain.hover,
       blocks: wordBlocks(lens, staged, count),

@@ -6,7 +6,7 @@ import type { Hover, Options } from "../state/interaction.js";
 import type { Found } from "../state/search.js";
 import type { State } from "../state/selection.js";
 import type { Theme } from "../styles/theme.js";
-import type { Stage } from "./generation-step.js";
+import type { GenerationStep } from "./generation-step.js";
 
 /** What only a figure chooses; on the screen there is none of it. */
 export interface Drawing {
@@ -35,7 +35,7 @@ export interface Scene {
   readonly keys: readonly Position[];
   readonly state: State;
   /** Null where everything is shown. */
-  readonly stage: Stage | null;
+  readonly generationStep: GenerationStep | null;
   readonly hover: Hover | null;
   readonly options: Options;
   readonly blocks: Blocks;

@@ -148,7 +148,7 @@ export class Panel implements MapPanel {
 
   hitAt(x: number, y: number): Hit | null {
     const hit = this.scene && this.view.hit(this.scene, this.frame, x, y);
-    return hit && isThere(this.scene?.stage ?? null, hit) ? hit : null;
+    return hit && isThere(this.scene?.generationStep ?? null, hit) ? hit : null;
   }
 
   /** A finger scrolls; a mouse or pen that is pressed on a token may select a range. */
@@ -251,7 +251,9 @@ export class Panel implements MapPanel {
   }
 
   private renderStops(scene: Scene, frame: Frame): void {
-    const stops = this.view.stops(scene, frame).filter((stop) => isThere(scene.stage, stop));
+    const stops = this.view
+      .stops(scene, frame)
+      .filter((stop) => isThere(scene.generationStep, stop));
     const seen = new Set<string>();
     const keyOf = ({ layer, head, action, scrollTo, ...stop }: Stop) => {
       // What a press pins: what pointing there means may change with that, and the focus stays.

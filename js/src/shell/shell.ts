@@ -45,7 +45,7 @@ export class Shell {
   private readonly bar = document.createElement("div");
   private readonly replay = document.createElement("div");
   private readonly scores = document.createElement("div");
-  private readonly stage = document.createElement("div");
+  private readonly viewArea = document.createElement("div");
   private readonly finder: Finder;
   private readonly steps: Replay;
   private readonly gestures: Gestures;
@@ -82,7 +82,7 @@ export class Shell {
         this.attempt(() => kernel.freeze(root.getBoundingClientRect().height));
     }
     this.bar.className = "aw-bar";
-    this.stage.className = "aw-stage";
+    this.viewArea.className = "aw-stage";
     this.foot.className = "aw-foot";
     const redraw = () => this.schedule();
     this.steps = new Replay(state, (change) => this.change(change), redraw);
@@ -101,7 +101,7 @@ export class Shell {
       leave: () => root.focus(),
     });
     const { element } = this.finder;
-    root.replaceChildren(this.bar, element, this.replay, this.scores, this.stage, this.foot);
+    root.replaceChildren(this.bar, element, this.replay, this.scores, this.viewArea, this.foot);
     this.dark = watchDark(root, signal);
     const stop = effect(() => {
       readState(state.shared);
@@ -151,7 +151,7 @@ export class Shell {
   }
 
   private paint(): void {
-    const width = Math.floor(this.stage.clientWidth);
+    const width = Math.floor(this.viewArea.clientWidth);
     if (width === 0) {
       // Out of sight for this frame at least: JupyterLab lays nothing out while it changes its theme.
       // Observed anew, the root is reported once it has a size, even if that is the size it had.
@@ -203,12 +203,12 @@ export class Shell {
       if (!panel) {
         panel = new Panel(view, TITLES[view.name], this.gestures);
         this.panels.set(view.name, panel);
-        this.stage.append(panel.element);
+        this.viewArea.append(panel.element);
       }
       panel.place(rect, TITLE_HEIGHT);
       panel.title = titleOf(scene, view.name);
     }
-    this.stage.style.height = `${layout.height}px`;
+    this.viewArea.style.height = `${layout.height}px`;
     this.layout = layout;
   }
 
@@ -287,7 +287,7 @@ export class Shell {
     const scroll = Object.fromEntries(
       Array.from(this.panels, ([name, panel]) => [name, panel.scroll]),
     );
-    return { width: this.layout?.width ?? this.stage.clientWidth, scroll };
+    return { width: this.layout?.width ?? this.viewArea.clientWidth, scroll };
   }
 
   /** What is shown as a file's content; for the kernel's `save` as well as for the buttons. */

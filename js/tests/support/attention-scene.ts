@@ -288,7 +288,7 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
   return {
     ...places,
     state,
-    stage: null,
+    generationStep: null,
     plain: null,
     sides: null,
     hover,

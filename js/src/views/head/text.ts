@@ -90,7 +90,7 @@ interface Look {
 }
 
 function lookOf(scene: Scene, plan: TextPlan, block: TextBlock, shading: Shading | null): Look {
-  const { state, stage, found } = scene;
+  const { state, generationStep, found } = scene;
   const one = isOneText(scene);
   const hovered = hoveredPositions(scene);
   const backwards = one ? readsBackwards(scene) : block.axis === "key";
@@ -101,7 +101,8 @@ function lookOf(scene: Scene, plan: TextPlan, block: TextBlock, shading: Shading
     for (let index = hit.first; index <= hit.last; index++) hits.set(index, at === found.at);
   });
   const there =
-    (block.axis === "query" ? stage?.numQueries : stage?.numKeys) ?? block.positions.length;
+    (block.axis === "query" ? generationStep?.numQueries : generationStep?.numKeys) ??
+    block.positions.length;
   return {
     scene,
     plan,

@@ -107,11 +107,11 @@ function drawColumn(
   const pins = which === "query" ? scene.state.queries : scene.state.keys;
   const hovered = hoveredPositions(scene)[which];
   const shaded = focus.about === (which === "query" ? "key" : "query");
-  const { stage, stream } = scene;
+  const { generationStep, stream } = scene;
   const marks = {
     hovered,
     pinned: pins,
-    there: (which === "query" ? stage?.numQueries : stage?.numKeys) ?? null,
+    there: (which === "query" ? generationStep?.numQueries : generationStep?.numKeys) ?? null,
     prompt: (which === "query" ? stream.prompt?.queries : stream.prompt?.keys) ?? null,
     ...(shaded ? { shades: shadesOf(input) } : {}),
     ...(input.absent ? { absent: input.absent } : {}),

@@ -103,7 +103,7 @@ export function pictureKey(input: LinesInput): string {
     series.map(({ layer, head, name, colour }) => [layer, head, name, colour]),
     [links.x, links.y, links.width, links.height],
     [rowHeight, queries.axis.offset, keys.axis.offset],
-    [pinned.query, pinned.key, sinkAside, scale, loadedRows(input), series[0]?.rows.stage],
+    [pinned.query, pinned.key, sinkAside, scale, loadedRows(input), series[0]?.rows.numShown],
     input.drawing,
   ]);
 }

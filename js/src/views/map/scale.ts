@@ -41,9 +41,9 @@ function largestApart(source: TileSource, causal: boolean): number | null {
  * Of a generation that is shown as it came about it ends at 1, at every step.
  */
 export function mapScale(scene: Scene, series: readonly Series[], count: number): MapScale {
-  const { state, drawing, stage } = scene;
+  const { state, drawing, generationStep } = scene;
   const own = scaleOf(series);
-  const plain = own !== undefined || state.measure !== "weights" || stage !== null;
+  const plain = own !== undefined || state.measure !== "weights" || generationStep !== null;
   if (plain || !hasLongAxis(scene)) return { end: own, beyond: false };
   if (drawing?.panel) return { end: drawing.end, beyond: drawing.end !== undefined };
   let most = 0;

@@ -37,9 +37,16 @@ export interface TileSource {
   values(level: number, place: Span, when: When): Matrix | null;
 }
 
-function nameOf({ stage, options }: Scene, { layer, head, name, colour }: Series): string {
+function nameOf({ generationStep, options }: Scene, { layer, head, name, colour }: Series): string {
   // Of two records the same head of both stands side by side, told apart by name and colour.
-  return JSON.stringify([layer, head, name, colour, stage?.numQueries, options.setSinkAside]);
+  return JSON.stringify([
+    layer,
+    head,
+    name,
+    colour,
+    generationStep?.numQueries,
+    options.setSinkAside,
+  ]);
 }
 
 /** A row as it is shaded. */

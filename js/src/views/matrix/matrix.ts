@@ -83,7 +83,7 @@ export function drawHeatLabels(
   layout: Multiples,
   at: { readonly firstColumn: boolean; readonly firstRow: boolean },
 ): void {
-  const { queries, keys, state, theme, stage, stream } = scene;
+  const { queries, keys, state, theme, generationStep, stream } = scene;
   const hovered = hoveredPositions(scene);
   const size = MATRIX_LABEL;
   const near = isZoomed(scene);
@@ -93,7 +93,7 @@ export function drawHeatLabels(
       hovered: hovered.query,
       pinned: state.queries,
       size,
-      there: stage?.numQueries ?? null,
+      there: generationStep?.numQueries ?? null,
       prompt: stream.prompt?.queries ?? null,
       room: layout.rowRoom,
       byLabel: layout.rowsNamed || (near && cellHeight(cells) >= LABEL_PITCH),
@@ -106,7 +106,7 @@ export function drawHeatLabels(
       hovered: hovered.key,
       pinned: state.keys,
       size,
-      there: stage?.numKeys ?? null,
+      there: generationStep?.numKeys ?? null,
       prompt: stream.prompt?.keys ?? null,
       room: layout.columnRoom,
       byLabel: layout.columnsNamed || (near && cellWidth(cells) >= LABEL_PITCH),

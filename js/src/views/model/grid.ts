@@ -100,13 +100,17 @@ function drawCellTexts(surface: Surface, { theme }: Scene, layout: Grid): void {
 const LEAST_ROW_MARK = 12;
 
 /** In each thumbnail a line under the newest row of a generation: what is below is not there yet. */
-function drawFrontier(surface: Surface, { stage, queries, theme }: Scene, layout: Grid): void {
-  if (!stage || stage.numQueries >= queries.length) return;
+function drawFrontier(
+  surface: Surface,
+  { generationStep, queries, theme }: Scene,
+  layout: Grid,
+): void {
+  if (!generationStep || generationStep.numQueries >= queries.length) return;
   for (const row of layout.rows) {
     if (row.cells.down < LEAST_ROW_MARK) continue;
     row.heads.forEach((_, place) => {
       const { x, y, width, height } = placeRect(row, place);
-      const at = y + (height * stage.numQueries) / queries.length;
+      const at = y + (height * generationStep.numQueries) / queries.length;
       surface.line(x, at, x + width, at, { stroke: theme.accent, opacity: 0.6 });
     });
   }

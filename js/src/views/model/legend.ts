@@ -28,7 +28,7 @@ export function scoreNotes(scene: Scene, board: Board | null): readonly string[]
   if (survey && board.score.name !== RANKING) {
     parts.unshift(`mean over ${survey.inputs} ${survey.inputs === 1 ? "input" : "inputs"}`);
   }
-  if (scene.stage) parts.push("of the whole generation");
+  if (scene.generationStep) parts.push("of the whole generation");
   if (threshold !== null) parts.push(remainingText(board, threshold));
   return [parts.join(" · ")];
 }

@@ -145,8 +145,8 @@ export function dimensionAt({ dims, order }: Neuron, span: Span, x: number): num
 /** All the height there is; what the pointer is on does not count, or the panel would jump. */
 export function contentHeight(scene: Scene, width: number, height: number): number {
   // Nor does the step of a generation: the last query sees as many keys as any.
-  const { stage, state, queries } = scene;
-  const query = stage ? queries.length - 1 : state.query;
+  const { generationStep, state, queries } = scene;
+  const query = generationStep ? queries.length - 1 : state.query;
   const data = readNeuron({ ...scene, hover: null, state: { ...state, query } });
   const layout = layoutOf(scene, width, height);
   const { headerHeight, rowsBottom, detail } = layout;

@@ -52,7 +52,7 @@ export function shadeTitle(scene: Scene, { aim }: Pick<Shading, "aim">, room = 9
   if (about === "query")
     return `${weight} of ${name(queries, aim.queries, "queries")} on each token`;
   if (about === "key") return `${weight} of each token on ${name(keys, aim.keys, "keys")}`;
-  const there = scene.stage?.numQueries ?? queries.length;
+  const there = scene.generationStep?.numQueries ?? queries.length;
   return `mean ${weight} on each token, over ${there === 1 ? "1 query" : `${there} queries`}`;
 }
 

@@ -75,9 +75,9 @@ export function isWhole({ queries, keys }: Scene): boolean {
 
 /** Whether the mean over all queries takes reading all of them. */
 export function hasMean(scene: Scene): boolean {
-  const { plain, stage, state } = scene;
+  const { plain, generationStep, state } = scene;
   const words = plain !== null && plain.queries !== scene.queries;
-  return isWhole(scene) || !(words || stage !== null || state.measure === "rollout");
+  return isWhole(scene) || !(words || generationStep !== null || state.measure === "rollout");
 }
 
 /** Whether columns are read: a row of every query that the pointer passes would be fetched for nothing. */

@@ -3,7 +3,12 @@ import { Matrix } from "../../../src/data/blocks.js";
 import { numSteps } from "../../../src/data/meta.js";
 import { composeSvg } from "../../../src/figure/compose.js";
 import type { Generation, Meta, Prompt } from "../../../src/protocol/generated.js";
-import { isThere, stagedBlocks, stagedState, stageOf } from "../../../src/scene/generation-step.js";
+import {
+  blocksAtStep,
+  generationStepOf,
+  isThere,
+  stateAtStep,
+} from "../../../src/scene/generation-step.js";
 import type { Scene } from "../../../src/scene/scene.js";
 import { following, stepText } from "../../../src/shell/step-bar.js";
 import type { State } from "../../../src/state/selection.js";
@@ -42,14 +47,14 @@ function at(step: number | null, given: Partial<State> = {}, more: Given = {}): 
   const prompt: Prompt = { queries: 4, keys: 4 };
   const stream = { ...scene.stream, prompt };
   const meta: Meta = { ...scene.meta, streams: [stream], generation: GENERATION };
-  const stage = stageOf(meta, stream, step);
+  const generationStep = generationStepOf(meta, stream, step);
   return {
     ...scene,
     meta,
     stream,
-    stage,
-    state: stagedState(scene.state, stage),
-    blocks: stagedBlocks(scene.blocks, stage),
+    generationStep,
+    state: stateAtStep(scene.state, generationStep),
+    blocks: blocksAtStep(scene.blocks, generationStep),
   };
 }
 
@@ -63,13 +68,13 @@ describe("the steps of a generation", () => {
   it("are one for each generated token, the last included", () => {
     const { meta, stream } = at(null);
     expect(numSteps(meta)).toBe(4);
-    expect(stageOf(meta, stream, null)).toBeNull();
-    expect(stageOf(meta, stream, 0)).toEqual({ step: 0, numQueries: 4, numKeys: 4 });
-    expect(stageOf(meta, stream, 3)).toEqual({ step: 3, numQueries: 7, numKeys: 7 });
+    expect(generationStepOf(meta, stream, null)).toBeNull();
+    expect(generationStepOf(meta, stream, 0)).toEqual({ step: 0, numQueries: 4, numKeys: 4 });
+    expect(generationStepOf(meta, stream, 3)).toEqual({ step: 3, numQueries: 7, numKeys: 7 });
     const cross = { ...stream, prompt: { queries: 4, keys: null } };
-    expect(stageOf(meta, cross, 1)).toEqual({ step: 1, numQueries: 5, numKeys: 7 });
+    expect(generationStepOf(meta, cross, 1)).toEqual({ step: 1, numQueries: 5, numKeys: 7 });
     const { prompt: _, ...encoder } = stream;
-    expect(stageOf(meta, encoder, 1)).toBeNull();
+    expect(generationStepOf(meta, encoder, 1)).toBeNull();
   });
 
   it("that do not exist are none", () => {
@@ -109,11 +114,11 @@ describe("at a step", () => {
     }
     const whole = new Matrix(7, 7, new Float32Array(49).fill(0.5));
     const blocks = { ...all.blocks, tile: () => whole };
-    const tile = stagedBlocks(blocks, some.stage).tile(0, 0, 0, [0, 0]);
+    const tile = blocksAtStep(blocks, some.generationStep).tile(0, 0, 0, [0, 0]);
     expect(tile?.row(4)).toEqual(whole.row(4));
     expect(tile?.row(5).every((weight) => weight === 0)).toBe(true);
     // Two queries to a cell: the third cell holds one that is there.
-    const coarse = stagedBlocks(blocks, some.stage).tile(0, 0, 1, [0, 0]);
+    const coarse = blocksAtStep(blocks, some.generationStep).tile(0, 0, 1, [0, 0]);
     expect(coarse?.row(2)).toEqual(whole.row(2));
     expect(coarse?.row(3).every((weight) => weight === 0)).toBe(true);
     expect(whole.row(5).every((weight) => weight === 0.5)).toBe(true);
@@ -125,10 +130,10 @@ describe("at a step", () => {
   });
 
   it("what is not there yet is nothing to point at", () => {
-    const { stage } = at(1);
-    expect(isThere(stage, { query: 4, key: 4 })).toBe(true);
-    expect(isThere(stage, { query: 5 })).toBe(false);
-    expect(isThere(stage, { key: 5 })).toBe(false);
+    const { generationStep } = at(1);
+    expect(isThere(generationStep, { query: 4, key: 4 })).toBe(true);
+    expect(isThere(generationStep, { query: 5 })).toBe(false);
+    expect(isThere(generationStep, { key: 5 })).toBe(false);
     expect(isThere(null, { query: 6 })).toBe(true);
   });
 

@@ -76,8 +76,8 @@ describe("words", () => {
   });
 
   it("of a word half generated have the pieces that are there", () => {
-    const rows = wordRows({ ...rowsOf(WEIGHTS), stage: 4 }, words, words);
-    expect(rows.stage).toBe(2);
+    const rows = wordRows({ ...rowsOf(WEIGHTS), numShown: 4 }, words, words);
+    expect(rows.numShown).toBe(2);
     expect(rows.row(1)?.[0]).toBeCloseTo(merged([3], [0, 1, 2]), 6);
   });
 });

@@ -6,7 +6,7 @@ import { BlockStore } from "../../../src/data/store.js";
 import { streamBlocks } from "../../../src/data/stream-blocks.js";
 import { wordRows, wordsOf } from "../../../src/data/words.js";
 import type { Position, Request, Snapshot } from "../../../src/protocol/generated.js";
-import { stagedBlocks } from "../../../src/scene/generation-step.js";
+import { blocksAtStep } from "../../../src/scene/generation-step.js";
 import { snapshotFetch } from "../../../src/transport/kernel.js";
 import { attentionScene } from "../../support/attention-scene.js";
 
@@ -121,8 +121,8 @@ test("a column between words is the column of their rows, at every step of a gen
   }));
   const words = wordsOf(positions);
   for (const there of [10, 6]) {
-    const stage = there < 10 ? { step: 0, numQueries: there, numKeys: there } : null;
-    const staged = stagedBlocks(blocks(), stage);
+    const generationStep = there < 10 ? { step: 0, numQueries: there, numKeys: there } : null;
+    const staged = blocksAtStep(blocks(), generationStep);
     const rows = wordRows(staged.weights(0, 0), words, words);
     for (const key of [1, 3]) {
       const column = rows.column?.(key);

@@ -229,16 +229,16 @@ test("parts of a conversation, of a pair and what was generated are marked", () 
 
 test("what is not generated yet is faint and without a shade", () => {
   const scene = text();
-  const stage = { step: 2, numQueries: 6, numKeys: 6 };
-  const calls = draw({ ...pinned(scene, { query: 3 }), stage }).calls;
+  const generationStep = { step: 2, numQueries: 6, numKeys: 6 };
+  const calls = draw({ ...pinned(scene, { query: 3 }), generationStep }).calls;
   const faint = calls.filter(({ style }) => style?.opacity === 0.28).map((call) => call.text);
   expect(faint).toEqual(WORDS.slice(6));
 });
 
 test("a stream of words too long for all its weights says so in place of their mean", () => {
   const scene = long(3000, [7]);
-  const stage = { step: 0, numQueries: 2000, numKeys: 2000 };
-  const words = draw({ ...scene, stage }).calls.map((call) => call.text ?? "");
+  const generationStep = { step: 0, numQueries: 2000, numKeys: 2000 };
+  const words = draw({ ...scene, generationStep }).calls.map((call) => call.text ?? "");
   expect(words.some((word) => word.startsWith("pin a token"))).toBe(true);
 });
 
