@@ -46,7 +46,7 @@ function pixelsPer({ unit, zoom }: NonNullable<Figure["size"]>): number {
 }
 
 /** The scene as the figure wants it: its colours, and what only figures choose. */
-function sceneFor(scene: Scene, figure: Figure): Scene {
+function sceneFor<S extends Scene>(scene: S, figure: Figure): S {
   const heads = figure.grid?.heads.map(([, head]) => head) ?? scene.state.heads;
   const { state } = scene;
   // What stands out is what is selected: in a figure of all heads there may be nothing.
@@ -54,7 +54,7 @@ function sceneFor(scene: Scene, figure: Figure): Scene {
   return {
     ...scene,
     state: unmarked ? { ...state, layer: -1, heads: [] } : state,
-    plain: scene.plain && sceneFor(scene.plain, figure),
+    recorded: scene.recorded && sceneFor(scene.recorded, figure),
     theme: figureTheme(scene.theme, figure, [...new Set(heads)]),
     drawing: {
       paper: figure.whole ?? false,

@@ -22,7 +22,7 @@ import {
   shownStep,
   wordBlocks,
 } from "./lens.js";
-import type { Scene } from "./scene.js";
+import type { RecordScene, Scene } from "./scene.js";
 
 /** What is drawn in a stream: lines, where there is no picture or sound to draw over, or no text to read. */
 function formFor(form: State["form"], ...axes: readonly (readonly Position[])[]): State["form"] {
@@ -70,7 +70,7 @@ export class SceneMaker {
     const of = (side: "a" | "b") => streamBlocks(this.store, stream, sizes, side);
     const sides = two ? { a: of("a"), b: of("b") } : null;
     const blocks = sides ? sides.b : streamBlocks(this.store, stream, sizes);
-    const plain: Scene = {
+    const record: RecordScene = {
       meta: this.meta,
       stream: sink ? this.withSink(stream, sink) : stream,
       layer,
@@ -84,10 +84,10 @@ export class SceneMaker {
       thumbnails,
       media: this.media,
       theme: themes[dark ? "dark" : "light"],
-      plain: null,
+      recorded: null,
       sides,
     };
-    return lens ? this.through(lens, plain, blocks) : plain;
+    return lens ? this.through(lens, record, blocks) : record;
   }
 
   /** After a frame: ask for the thumbnails that it lacked. */
@@ -144,34 +144,34 @@ export class SceneMaker {
     return lens;
   }
 
-  private through(lens: Lens, plain: Scene, recorded: Blocks): Scene {
+  private through(lens: Lens, record: RecordScene, blocks: Blocks): Scene {
     const { stream } = lens;
-    const layer = stream.layers.find((each) => each.layer === plain.layer.layer) ?? plain.layer;
-    const queries = lens.queries?.positions ?? plain.queries;
-    const keys = lens.keys?.positions ?? plain.keys;
-    const generationStep = shownStep(lens, plain.generationStep);
+    const layer = stream.layers.find((each) => each.layer === record.layer.layer) ?? record.layer;
+    const queries = lens.queries?.positions ?? record.queries;
+    const keys = lens.keys?.positions ?? record.keys;
+    const generationStep = shownStep(lens, record.generationStep);
     const count = generationStep?.numQueries ?? queries.length;
-    const there = plain.generationStep?.numQueries ?? plain.queries.length;
-    const measured = lensBlocks(lens, recorded, there);
-    const staged = blocksAtStep(measured, plain.generationStep);
+    const there = record.generationStep?.numQueries ?? record.queries.length;
+    const measured = lensBlocks(lens, blocks, there);
+    const staged = blocksAtStep(measured, record.generationStep);
     const sizes = { queries: queries.length, keys: keys.length, shown: count };
-    const { sink } = plain.stream;
+    const { sink } = record.stream;
     return {
-      ...plain,
+      ...record,
       stream: sink ? this.withSink(stream, sink) : stream,
       layer,
       queries,
       keys,
       generationStep,
-      state: shownState(lens, plain.state),
-      hover: plain.hover,
+      state: shownState(lens, record.state),
+      hover: record.hover,
       blocks: wordBlocks(lens, staged, count),
-      sides: plain.sides && {
-        a: lensBlocks(lens, plain.sides.a, there),
-        b: lensBlocks(lens, plain.sides.b, there),
+      sides: record.sides && {
+        a: lensBlocks(lens, record.sides.a, there),
+        b: lensBlocks(lens, record.sides.b, there),
       },
-      thumbnails: this.drawn(lens, plain.thumbnails, recorded, sizes),
-      plain: { ...plain, hover: recordHover(lens, plain.hover) },
+      thumbnails: this.drawn(lens, record.thumbnails, blocks, sizes),
+      recorded: { ...record, hover: recordHover(lens, record.hover) },
     };
   }
 

@@ -44,15 +44,28 @@ export interface Scene {
   readonly media: readonly Medium[];
   readonly theme: Theme;
   /**
-   * The record as it is, where this shows words instead of pieces or another measure than weights;
-   * null where this is the record as it is.
+   * The scene of the record itself, where this one shows words instead of pieces or another measure than
+   * weights; null where this one is it. `recordScene` reads it.
    */
-  readonly plain: Scene | null;
+  readonly recorded: RecordScene | null;
   /** The numbers of either record where two are compared; null where one is shown. */
   readonly sides: { readonly a: Blocks; readonly b: Blocks } | null;
   readonly drawing?: Drawing;
   /** What the reader looks for, and where it is. Not in figures. */
   readonly found?: Found | null;
+}
+
+/**
+ * A scene whose positions, heads and numbers are those of the record. What reads vectors, or names what
+ * Python is asked for, takes one of these: another scene is a type error.
+ */
+export interface RecordScene extends Scene {
+  readonly recorded: null;
+}
+
+/** The record's own scene behind a scene; `recordScene(scene) === scene` where that is it. */
+export function recordScene(scene: Scene): RecordScene {
+  return scene.recorded ?? (scene as RecordScene);
 }
 
 export function onPaper({ drawing }: Scene): boolean {

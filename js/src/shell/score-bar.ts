@@ -1,6 +1,6 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import { bare, RANKING } from "../data/meta.js";
-import type { Scene } from "../scene/scene.js";
+import type { RecordScene, Scene } from "../scene/scene.js";
 import { pinnedLinks, rankByPins, setScore } from "../state/actions.js";
 import { parseRanges, rangesText } from "../state/ranges.js";
 import type { State } from "../state/selection.js";
@@ -139,7 +139,7 @@ function layerField({ stream, state }: Scene, { change }: ScoreEvents) {
   </label>`;
 }
 
-function rankButton(scene: Scene, { change, canRank }: ScoreEvents) {
+function rankButton(scene: RecordScene, { change, canRank }: ScoreEvents) {
   const { state } = scene;
   const links = pinnedLinks(state);
   if (!links || !canRank) return nothing;
@@ -164,7 +164,7 @@ function state(scene: Scene, progress: number | null) {
 }
 
 /** What the model view's heads are coloured and ordered by. */
-export function scoreBar(scene: Scene, events: ScoreEvents): TemplateResult | typeof nothing {
+export function scoreBar(scene: RecordScene, events: ScoreEvents): TemplateResult | typeof nothing {
   const { view, arrange, without_sink, measure } = scene.state;
   if (measure === "rollout") return nothing;
   if (view !== "all" && view !== "model") return nothing;

@@ -5,7 +5,7 @@ import type { BlockStore, Progress } from "../data/store.js";
 import type { FigureOptions } from "../figure/compose.js";
 import type { Screen } from "../protocol/generated.js";
 import { recordChange } from "../scene/lens.js";
-import type { Scene } from "../scene/scene.js";
+import { recordScene, type Scene } from "../scene/scene.js";
 import type { SceneMaker } from "../scene/scene-maker.js";
 import type { Gesture, ViewName } from "../state/interaction.js";
 import { found } from "../state/search.js";
@@ -177,7 +177,7 @@ export class Shell {
     render(toolbar(scene, this.helpOpen, this.toolbarEvents), this.bar);
     this.finder.render(scene);
     render(stepBar(scene, this.steps.playing, this.steps.events), this.replay);
-    render(scoreBar(scene.plain ?? scene, this.scoreEvents), this.scores);
+    render(scoreBar(recordScene(scene), this.scoreEvents), this.scores);
     this.arrange(scene, layoutViews(scene, width));
     for (const [, panel] of this.panels) panel.paint(scene);
     this.reveal(scene);

@@ -21,26 +21,26 @@ export interface Stop extends Hit {
  * same code draws the screen, the figure and the headless export. Reading a block that has not come
  * yet returns null and asks for it; the panel draws again when it is there.
  */
-export interface View {
+export interface View<S extends Scene = Scene> {
   readonly name: ViewName;
   /** Height of all the content at this width; more than the frame's height means it scrolls. */
-  contentHeight(scene: Scene, width: number, height: number): number;
-  draw(surface: Surface, scene: Scene, frame: Frame): void;
-  hit(scene: Scene, frame: Frame, x: number, y: number): Hit | null;
+  contentHeight(scene: S, width: number, height: number): number;
+  draw(surface: Surface, scene: S, frame: Frame): void;
+  hit(scene: S, frame: Frame, x: number, y: number): Hit | null;
   /** The scroll that brings a position or a head into the frame, or null when it is there already. */
-  reveal?(scene: Scene, frame: Frame, at: Place): number | null;
+  reveal?(scene: S, frame: Frame, at: Place): number | null;
   /** The same of a map: its window; undefined when the position is in sight, or there is no map. */
-  revealOnMap?(scene: Scene, frame: Frame, at: Place): MapWindow | null | undefined;
+  revealOnMap?(scene: S, frame: Frame, at: Place): MapWindow | null | undefined;
   /**
    * What a gesture at a point, or in the middle of the map, brings into sight; undefined where there
    * is no map, or nothing changes.
    */
   gesture?(
-    scene: Scene,
+    scene: S,
     frame: Frame,
     at: Point | null,
     gesture: Gesture,
   ): MapWindow | null | undefined;
   /** At most about 80 stops: only what is in the frame. */
-  stops(scene: Scene, frame: Frame): readonly Stop[];
+  stops(scene: S, frame: Frame): readonly Stop[];
 }

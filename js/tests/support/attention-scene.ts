@@ -289,7 +289,7 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     ...places,
     state,
     generationStep: null,
-    plain: null,
+    recorded: null,
     sides: null,
     hover,
     options,

@@ -2,7 +2,7 @@ import { bare, RANKING } from "../../data/meta.js";
 import { memo } from "../../marks/memo.js";
 import { quoted } from "../../marks/text/tokens.js";
 import type { HeadRef, Measure, Position, Ranking, ScoreMeta } from "../../protocol/generated.js";
-import type { Scene } from "../../scene/scene.js";
+import { recordScene, type Scene } from "../../scene/scene.js";
 import { MEASURES } from "../shared/measure.js";
 import { type Placed, placedHeads, shownHeads } from "./heads.js";
 
@@ -50,11 +50,9 @@ function named(positions: readonly Position[], at: readonly number[]): string {
 }
 
 /** “it” → “cat”; the name of a pattern. */
-export function rankingTitle(
-  { queries, keys }: Pick<Scene, "queries" | "keys">,
-  ranking: Ranking,
-): string {
+export function rankingTitle(scene: Scene, ranking: Ranking): string {
   if (!("keys" in ranking)) return ranking.pattern;
+  const { queries, keys } = recordScene(scene);
   const from = ranking.queries ? named(queries, ranking.queries) : "all";
   return `${from} → ${named(keys, ranking.keys)}`;
 }
@@ -63,7 +61,7 @@ export function rankingTitle(
 export function scoreTitle(scene: Scene, name: string): string {
   const { meta, state } = scene;
   if (name === RANKING && state.ranking)
-    return `${MEASURES[state.measure].short} of ${rankingTitle(scene.plain ?? scene, state.ranking)}`;
+    return `${MEASURES[state.measure].short} of ${rankingTitle(scene, state.ranking)}`;
   return meta.scores.find((score) => score.name === name)?.label ?? name;
 }
 

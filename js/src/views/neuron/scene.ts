@@ -1,6 +1,6 @@
 import { extent } from "../../marks/matrix/vector-strip.js";
 import { equationLines, equationTerms } from "../../marks/text/equation.js";
-import type { Scene } from "../../scene/scene.js";
+import type { RecordScene, Scene } from "../../scene/scene.js";
 import { wrapText } from "../../surface/text.js";
 import type { Frame } from "../view.js";
 import { dimensionOrder, largestIn, largestProduct, type NeuronData, readNeuron } from "./data.js";
@@ -8,7 +8,7 @@ import { type NeuronLayout, neuronLayout, PAD, ROW, type Span } from "./layout.j
 
 /** Everything that drawing, hitting and naming share: what is shown and where it is. */
 export interface Neuron {
-  readonly scene: Scene;
+  readonly scene: RecordScene;
   readonly frame: Frame;
   readonly data: NeuronData;
   readonly layout: NeuronLayout;
@@ -82,7 +82,7 @@ function stickyRow(data: NeuronData, pinned: number | null, scroll: number, room
   return row >= 0 && (top < 0 || top + ROW > room) ? row : null;
 }
 
-export function readNeuronScene(scene: Scene, frame: Frame): Neuron {
+export function readNeuronScene(scene: RecordScene, frame: Frame): Neuron {
   const data = readNeuron(scene);
   const layout = layoutOf(scene, frame.width, frame.height);
   const room = layout.rowsBottom - layout.headerHeight;

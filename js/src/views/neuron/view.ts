@@ -2,7 +2,7 @@ import { formatScore, formatWeight } from "../../marks/format.js";
 import { drawNotice } from "../../marks/notice.js";
 import { equationText } from "../../marks/text/equation.js";
 import { drawParagraph } from "../../marks/text/paragraph.js";
-import type { Scene } from "../../scene/scene.js";
+import { type RecordScene, recordScene, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import { showsWords } from "../shared/measure.js";
@@ -116,7 +116,7 @@ function rowStops(neuron: Neuron): readonly Stop[] {
 }
 
 /** Query × key, element by element, to score, mask, softmax and value: why is this weight what it is? */
-const apart: View = {
+const apart: View<RecordScene> = {
   name: "neuron",
   contentHeight,
 
@@ -189,22 +189,23 @@ const NO_WORDS =
   "Words are merged from pieces: they have weights but no query, key or value vectors. Show pieces to see why a weight is what it is.";
 const NOTICE_HEIGHT = 120;
 
-/** The record as it is: a measure of another kind is nothing that softmax gave. */
-const plain = ({ plain: record, ...scene }: Scene): Scene =>
-  record
-    ? { ...record, ...(scene.drawing ? { drawing: scene.drawing } : {}) }
-    : { ...scene, plain: null };
+/** A measure of another kind is nothing that softmax gave: the weight of the record is taken apart. */
+function drawnRecord(scene: Scene): RecordScene {
+  const record = recordScene(scene);
+  return scene.drawing ? { ...record, drawing: scene.drawing } : record;
+}
 
 /** What takes a weight apart, or says why it cannot. */
 export const neuronView: View = {
   name: "neuron",
   contentHeight: (scene, width, height) =>
-    showsWords(scene) ? NOTICE_HEIGHT : apart.contentHeight(plain(scene), width, height),
+    showsWords(scene) ? NOTICE_HEIGHT : apart.contentHeight(drawnRecord(scene), width, height),
   draw(surface, scene, frame) {
-    if (!showsWords(scene)) return apart.draw(surface, plain(scene), frame);
+    if (!showsWords(scene)) return apart.draw(surface, drawnRecord(scene), frame);
     const all = { x: 0, y: 0, width: frame.width, height: frame.height };
     drawNotice(surface, all, NO_WORDS, scene.theme.muted);
   },
-  hit: (scene, frame, x, y) => (showsWords(scene) ? null : apart.hit(plain(scene), frame, x, y)),
-  stops: (scene, frame) => (showsWords(scene) ? [] : apart.stops(plain(scene), frame)),
+  hit: (scene, frame, x, y) =>
+    showsWords(scene) ? null : apart.hit(drawnRecord(scene), frame, x, y),
+  stops: (scene, frame) => (showsWords(scene) ? [] : apart.stops(drawnRecord(scene), frame)),
 };

@@ -1,7 +1,7 @@
 import { formatWeight } from "../../marks/format.js";
 import { labelOf } from "../../marks/text/tokens.js";
 import type { Generation } from "../../protocol/generated.js";
-import type { Scene } from "../../scene/scene.js";
+import { recordScene, type Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { ellipsize } from "../../surface/text.js";
 import { activeQuery } from "../neuron/data.js";
@@ -50,7 +50,7 @@ export function expected(shown: Scene): {
   readonly list: readonly Candidate[];
 } {
   // Tokens are what is generated, whatever stands for a word.
-  const scene = shown.plain ?? shown;
+  const scene = recordScene(shown);
   const { meta, stream, state } = scene;
   const grown = meta.streams.find(({ prompt }) => prompt);
   if (!meta.generation || !grown?.prompt) return { label: "", list: [] };

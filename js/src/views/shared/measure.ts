@@ -15,8 +15,8 @@ export const MEASURES: Readonly<
 export const isRollout = ({ state }: Pick<Scene, "state">) => state.measure === "rollout";
 
 /** Whether pieces are merged to words here. */
-export function showsWords({ plain, queries, keys }: Scene): boolean {
-  return plain !== null && (plain.queries !== queries || plain.keys !== keys);
+export function showsWords({ recorded, queries, keys }: Scene): boolean {
+  return recorded !== null && (recorded.queries !== queries || recorded.keys !== keys);
 }
 
 /** What a legend calls the numbers. */

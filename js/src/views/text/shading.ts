@@ -75,8 +75,8 @@ export function isWhole({ queries, keys }: Scene): boolean {
 
 /** Whether the mean over all queries takes reading all of them. */
 export function hasMean(scene: Scene): boolean {
-  const { plain, generationStep, state } = scene;
-  const words = plain !== null && plain.queries !== scene.queries;
+  const { recorded, generationStep, state } = scene;
+  const words = recorded !== null && recorded.queries !== scene.queries;
   return isWhole(scene) || !(words || generationStep !== null || state.measure === "rollout");
 }
 

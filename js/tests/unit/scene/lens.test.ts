@@ -191,14 +191,14 @@ describe("a scene through a lens", () => {
     const scene = maker().make({ measure: "rollout", heads: [1] });
     expect(scene.blocks.weights(0, 0).row(3)).toEqual(WEIGHTS.row(3));
     expect(scene.state.heads).toEqual([0]);
-    expect(scene.plain?.state.heads).toEqual([1]);
+    expect(scene.recorded?.state.heads).toEqual([1]);
     expect(textsOf(scene)).toContain("rollout up to layer 0");
   });
 
   it("asks for the lengths of what it draws, once", () => {
     const scene = maker().make({ measure: "norm" });
     const asked: string[] = [];
-    const blocks = { ...scene.plain?.blocks, lengths: (measure: string, layer: number, head: number) => { asked.push(`${measure} ${layer} ${head}`); return null; } } as Scene["blocks"]; // biome-ignore format: one line
+    const blocks = { ...scene.recorded?.blocks, lengths: (measure: string, layer: number, head: number) => { asked.push(`${measure} ${layer} ${head}`); return null; } } as Scene["blocks"]; // biome-ignore format: one line
     const rows = measuredBlocks(blocks, scene.stream, "norm", 5).weights(0, 1);
     expect(rows.row(0)).toBeNull();
     expect(new Set(asked)).toEqual(new Set(["norm 0 1"]));
