@@ -8,7 +8,7 @@ export interface Link {
 }
 
 /** A block, or why it cannot be had. */
-export type Result = Decoded | { readonly error: string };
+export type BlockResult = Decoded | { readonly error: string };
 
 /** What takes long comes in slices: so much of it is done, and asking again goes on with it. */
 export interface Unfinished {
@@ -32,7 +32,7 @@ export class Matrix {
 }
 
 /** What is pooled: not weights, or not between pieces. */
-export interface Drawn {
+export interface PooledAs {
   readonly measure?: Measure;
   readonly positions?: "words";
 }
@@ -89,7 +89,7 @@ export interface Blocks {
     head: number,
     level: number,
     tile: readonly [number, number],
-    as?: Drawn,
+    as?: PooledAs,
     when?: When,
   ): Matrix | null;
   /** What every query gives one key. */
@@ -103,7 +103,7 @@ export interface Blocks {
   /** Mean weight of each key over all queries; null until it has come. */
   mean(layer: number, head: number): Float32Array | null;
   /** Numbers about all heads of the stream; null until they have come. */
-  heads(request: Omit<HeadsRequest, "stream">): Result | null;
+  heads(request: Omit<HeadsRequest, "stream">): BlockResult | null;
   /** Why a vectors or pooled block cannot be had, or null. */
   error(what: What, layer: number, head: number): string | null;
 }

@@ -5,7 +5,7 @@ import { type Thumbnail, Thumbnails } from "./thumbnails.js";
 import { type Words, wordPicture } from "./words.js";
 
 /** What thumbnails are made of where they are not the weights of the record as it is. */
-export interface Drawing {
+export interface ThumbnailSource {
   /** The stream as it is shown: a rollout has one head a layer. */
   readonly stream: StreamMeta;
   readonly measure: Measure;
@@ -24,7 +24,7 @@ function head({ rows, columns, data }: Pictures, index: number): Pictures {
 }
 
 /** Every head's picture, in the stream's order; null where it has not come or cannot be had. */
-function read(recorded: Thumbnails, drawing: Drawing, blocks: Blocks) {
+function read(recorded: Thumbnails, drawing: ThumbnailSource, blocks: Blocks) {
   const { stream, measure } = drawing;
   const { rows, columns } = stream.overview;
   const notes = new Set<string>();
@@ -70,7 +70,7 @@ function topLinks(pictures: readonly (Pictures | null)[]): number[] {
 /** Thumbnails of a measure or of words; one scale for all heads of the stream, which they state. */
 export function drawnThumbnails(
   recorded: Thumbnails,
-  drawing: Drawing,
+  drawing: ThumbnailSource,
   blocks: Blocks,
   sizes: { readonly queries: number; readonly keys: number; readonly shown: number },
 ): { readonly thumbnails: Thumbnails; readonly waiting: number } {

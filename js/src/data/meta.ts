@@ -1,7 +1,7 @@
 import type { Meta, StreamMeta } from "../protocol/generated.js";
 
 /** A survey with none of its inputs open: there are heads and scores, and no weights to draw. */
-export function bare({ meta }: { readonly meta: Meta }): boolean {
+export function withoutRecord({ meta }: { readonly meta: Meta }): boolean {
   return meta.survey !== undefined && meta.survey.example === undefined;
 }
 

@@ -4,7 +4,7 @@ import { TITLE_HEIGHT } from "../views/layout.js";
 import type { View } from "../views/view.js";
 
 /** One drawing of a figure and what stands above it. */
-export interface Box {
+export interface FigureBox {
   /** The group's name. */
   readonly id: string;
   readonly view: View;

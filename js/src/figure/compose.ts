@@ -8,7 +8,7 @@ import { SvgSurface } from "../surface/svg.js";
 import { wrapText } from "../surface/text.js";
 import { layoutViews, TITLE_HEIGHT } from "../views/layout.js";
 import { titleOf } from "../views/titles.js";
-import { type Box, TITLE_MIDDLE } from "./boxes.js";
+import { type FigureBox, TITLE_MIDDLE } from "./boxes.js";
 import { type Caption, captionHeight, captionOf, drawCaption } from "./caption.js";
 import { drawGridLegend, gridBoxes, gridLegendHeight } from "./grid.js";
 
@@ -25,7 +25,7 @@ const MARGIN = 12;
 const SIZED_MARGIN = 2;
 
 /** Everything of a figure in its place, before it is drawn. */
-interface Plan {
+interface FigurePlan {
   readonly scene: Scene;
   readonly figure: Figure;
   readonly width: number;
@@ -35,7 +35,7 @@ interface Plan {
   readonly top: number;
   readonly bottom: number;
   readonly notes: readonly string[];
-  readonly boxes: readonly Box[];
+  readonly boxes: readonly FigureBox[];
 }
 
 const PER_INCH = { px: 96, pt: 72, in: 1, cm: 2.54, mm: 25.4 } as const;
@@ -86,7 +86,7 @@ function boxesOf(scene: Scene, figure: Figure, width: number) {
   return {
     height: height - (bare ? TITLE_HEIGHT * tops.length : 0),
     boxes: boxes.map(
-      ({ view, rect }): Box => ({
+      ({ view, rect }): FigureBox => ({
         id: `${view.name}-view`,
         view,
         scene,
@@ -97,7 +97,7 @@ function boxesOf(scene: Scene, figure: Figure, width: number) {
   };
 }
 
-function planOf(shown: Scene, options: FigureOptions): Plan {
+function planOf(shown: Scene, options: FigureOptions): FigurePlan {
   const { figure = {} } = options;
   const { size, title, legend = true } = figure;
   const margin = size ? SIZED_MARGIN : MARGIN;
@@ -112,12 +112,12 @@ function planOf(shown: Scene, options: FigureOptions): Plan {
   return { scene, figure, width, margin, caption, top, bottom: top + height, notes, boxes };
 }
 
-function heightOf({ figure, scene, bottom, notes, margin }: Plan): number {
+function heightOf({ figure, scene, bottom, notes, margin }: FigurePlan): number {
   const legend = figure.grid && figure.legend !== false ? gridLegendHeight(scene) : 0;
   return bottom + legend + LEGEND_LINE * notes.length + margin;
 }
 
-function drawBox(surface: Surface, plan: Plan, box: Box, scroll: number): void {
+function drawBox(surface: Surface, plan: FigurePlan, box: FigureBox, scroll: number): void {
   const { view, rect, scene, title, id } = box;
   const { width, height } = rect;
   const x = rect.x + plan.margin;
@@ -138,7 +138,7 @@ function drawBox(surface: Surface, plan: Plan, box: Box, scroll: number): void {
   });
 }
 
-function drawFigure(surface: Surface, plan: Plan, scroll: FigureOptions["scroll"]): void {
+function drawFigure(surface: Surface, plan: FigurePlan, scroll: FigureOptions["scroll"]): void {
   const { boxes, caption, scene, figure, width, margin, bottom, notes } = plan;
   if (caption.length > 0) {
     surface.group("caption", () => drawCaption(surface, caption), { x: margin, y: margin });

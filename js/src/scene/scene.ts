@@ -9,7 +9,7 @@ import type { Theme } from "../styles/theme.js";
 import type { GenerationStep } from "./generation-step.js";
 
 /** What only a figure chooses; on the screen there is none of it. */
-export interface Drawing {
+export interface FigureDrawing {
   /** For paper, not of a screen: nothing is there to be clicked, and no room is kept for what may come. */
   readonly paper: boolean;
   /** One of several panels, named and explained by what is around it. */
@@ -50,7 +50,7 @@ export interface Scene {
   readonly recorded: RecordScene | null;
   /** The numbers of either record where two are compared; null where one is shown. */
   readonly sides: { readonly a: Blocks; readonly b: Blocks } | null;
-  readonly drawing?: Drawing;
+  readonly drawing?: FigureDrawing;
   /** What the reader looks for, and where it is. Not in figures. */
   readonly found?: Found | null;
 }

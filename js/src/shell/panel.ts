@@ -3,7 +3,7 @@ import { repeat } from "lit-html/directives/repeat.js";
 import type { MapWindow } from "../protocol/generated.js";
 import { isThere } from "../scene/generation-step.js";
 import type { Scene } from "../scene/scene.js";
-import type { Gesture, Hit, Place, ViewName } from "../state/interaction.js";
+import type { Gesture, Hit, RevealTarget, ViewName } from "../state/interaction.js";
 import { createCanvasSurface } from "../surface/canvas.js";
 import type { Rect } from "../surface/surface.js";
 import type { Frame, Stop, View } from "../views/view.js";
@@ -215,7 +215,7 @@ export class Panel implements MapPanel {
   }
 
   /** Scroll so that a position or a head set elsewhere (in Python, in another view) is in the frame. */
-  reveal(at: Place): void {
+  reveal(at: RevealTarget): void {
     if (!this.scene) return;
     const scroll = this.view.reveal?.(this.scene, this.frame, at);
     if (scroll !== null && scroll !== undefined) this.scroller.scrollTop = scroll;

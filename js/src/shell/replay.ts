@@ -1,6 +1,6 @@
 import { numSteps } from "../data/meta.js";
 import type { WidgetState } from "../state/signals.js";
-import { following, type StepEvents } from "./step-bar.js";
+import { nextStep, type StepEvents } from "./step-bar.js";
 
 /** A replay is for reading along. */
 const STEP_MS = 900;
@@ -38,7 +38,7 @@ export class Replay {
     const { meta, shared } = this.state;
     const steps = numSteps(meta);
     const next = () => {
-      const step = following(shared.step.peek(), steps);
+      const step = nextStep(shared.step.peek(), steps);
       this.change({ step });
       if (step + 1 === steps) this.pause();
     };

@@ -1,5 +1,5 @@
 import { html, nothing, type TemplateResult } from "lit-html";
-import { bare, RANKING } from "../data/meta.js";
+import { RANKING, withoutRecord } from "../data/meta.js";
 import type { RecordScene, Scene } from "../scene/scene.js";
 import { pinnedLinks, rankByPins, setScore } from "../state/actions.js";
 import { parseRanges, rangesText } from "../state/ranges.js";
@@ -172,7 +172,7 @@ export function scoreBar(scene: RecordScene, events: ScoreEvents): TemplateResul
   const { x, y } = chosenScores(scene);
   const scored = isScored(scene);
   const options = scoreOptions(scene);
-  const plain = bare(scene) ? [] : [{ value: "", text: "thumbnails only" }];
+  const plain = withoutRecord(scene) ? [] : [{ value: "", text: "thumbnails only" }];
   const shown = [...plain, ...options];
   return html`<div class="aw-scores" role="group" aria-label="Scores of heads">
     <span class="aw-label">heads by</span>
@@ -203,7 +203,7 @@ export function scoreBar(scene: RecordScene, events: ScoreEvents): TemplateResul
             without sink
           </button>
           ${threshold(scene, events)} ${hideButton(scene, events)} ${state(scene, events.progress)}
-          <button type="button" class="aw-no-score" ?disabled=${bare(scene)} title="Thumbnails only" aria-label="Thumbnails only" @click=${() => change(setScore(null))}>
+          <button type="button" class="aw-no-score" ?disabled=${withoutRecord(scene)} title="Thumbnails only" aria-label="Thumbnails only" @click=${() => change(setScore(null))}>
             ✕
           </button>`
         : nothing

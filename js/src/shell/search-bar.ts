@@ -1,6 +1,6 @@
 import { html, nothing, render } from "lit-html";
 import type { Scene } from "../scene/scene.js";
-import { following, found, type SearchHit } from "../state/search.js";
+import { found, nextHit, type SearchHit } from "../state/search.js";
 import type { WidgetState } from "../state/signals.js";
 import { readsBackwards } from "../views/text/shading.js";
 
@@ -64,7 +64,7 @@ export class Finder {
     const { search, hover } = this.state;
     const [scene, known, now] = [this.events.scene(), this.hits, search.peek()];
     if (!scene || !known || !now) return;
-    const at = following(known, by);
+    const at = nextHit(known, by);
     const hit = known.hits[at];
     if (!hit) return;
     search.value = { ...now, at };

@@ -1,6 +1,6 @@
 import { effect, type ReadonlySignal } from "@preact/signals-core";
 import { render } from "lit-html";
-import { bare } from "../data/meta.js";
+import { withoutRecord } from "../data/meta.js";
 import type { BlockStore, Progress } from "../data/store.js";
 import type { FigureOptions } from "../figure/compose.js";
 import type { Screen } from "../protocol/generated.js";
@@ -12,7 +12,7 @@ import { found } from "../state/search.js";
 import type { State } from "../state/selection.js";
 import { readState, same, type WidgetState, writeState } from "../state/signals.js";
 import { cssVariables } from "../styles/theme.js";
-import { type Layout, layoutViews, TITLE_HEIGHT } from "../views/layout.js";
+import { layoutViews, TITLE_HEIGHT, type ViewsLayout } from "../views/layout.js";
 import { TITLES, titleOf } from "../views/titles.js";
 import { Gestures } from "./gestures.js";
 import { watchDark } from "./host-theme.js";
@@ -23,7 +23,7 @@ import { Replay } from "./replay.js";
 import { download, exportFigure, type SaveRequest, wholeFigure } from "./save.js";
 import { type ScoreEvents, scoreBar } from "./score-bar.js";
 import { Finder } from "./search-bar.js";
-import { foot } from "./status-bar.js";
+import { statusBar } from "./status-bar.js";
 import { stepBar } from "./step-bar.js";
 import { type ToolbarEvents, toolbar } from "./toolbar.js";
 
@@ -49,7 +49,7 @@ export class Shell {
   private readonly finder: Finder;
   private readonly steps: Replay;
   private readonly gestures: Gestures;
-  private readonly foot = document.createElement("div");
+  private readonly statusBar = document.createElement("div");
   private readonly panels = new Map<ViewName, Panel>();
   private readonly dark: ReadonlySignal<boolean>;
   private readonly resize = new ResizeObserver(([entry]) => {
@@ -67,7 +67,7 @@ export class Shell {
   private refused: string | null = null;
   private revealed: Pick<State, "query" | "key" | "stream" | "layer" | "heads"> | null = null;
   private scene: Scene | null = null;
-  private layout: Layout | null = null;
+  private layout: ViewsLayout | null = null;
 
   constructor(
     private readonly root: HTMLElement,
@@ -83,7 +83,7 @@ export class Shell {
     }
     this.bar.className = "aw-bar";
     this.viewArea.className = "aw-stage";
-    this.foot.className = "aw-foot";
+    this.statusBar.className = "aw-foot";
     const redraw = () => this.schedule();
     this.steps = new Replay(state, (change) => this.change(change), redraw);
     this.gestures = new Gestures(state, maker, {
@@ -101,7 +101,14 @@ export class Shell {
       leave: () => root.focus(),
     });
     const { element } = this.finder;
-    root.replaceChildren(this.bar, element, this.replay, this.scores, this.viewArea, this.foot);
+    root.replaceChildren(
+      this.bar,
+      element,
+      this.replay,
+      this.scores,
+      this.viewArea,
+      this.statusBar,
+    );
     this.dark = watchDark(root, signal);
     const stop = effect(() => {
       readState(state.shared);
@@ -191,7 +198,7 @@ export class Shell {
     this.reportScreen(width);
   }
 
-  private arrange(scene: Scene, layout: Layout): void {
+  private arrange(scene: Scene, layout: ViewsLayout): void {
     const shown = new Set(layout.boxes.map(({ view }) => view.name));
     for (const [name, panel] of this.panels) {
       if (shown.has(name)) continue;
@@ -257,7 +264,7 @@ export class Shell {
     const { comparison } = this.state.meta;
     return {
       progress: this.scored,
-      canRank: kernel !== null && !bare(this.maker) && comparison === undefined,
+      canRank: kernel !== null && !withoutRecord(this.maker) && comparison === undefined,
       change: (change) => this.change(change),
     };
   }
@@ -276,7 +283,7 @@ export class Shell {
       change: (changes) => this.change(changes),
       help: () => this.toolbarEvents.help(),
       helpOpen: this.helpOpen,
-      search: bare(this.maker) ? null : () => this.finder.open(),
+      search: withoutRecord(this.maker) ? null : () => this.finder.open(),
       onMap: (gesture) => this.onMap(gesture),
       stop: () => this.store.stop(),
       scene: this.scene,
@@ -363,6 +370,6 @@ export class Shell {
       stop: () => this.store.stop(),
       resume: () => this.store.resume(),
     };
-    render(foot(this.scene, given), this.foot);
+    render(statusBar(this.scene, given), this.statusBar);
   }
 }

@@ -6,7 +6,7 @@ import { expected } from "../views/next-token/view.js";
 import { statusText, strongestKeys } from "./status-text.js";
 
 /** What is said and offered under the views. */
-export interface FootGiven {
+export interface StatusBarGiven {
   readonly failure: string | null;
   readonly rounded: boolean;
   readonly progress: Progress | null;
@@ -17,7 +17,7 @@ export interface FootGiven {
 }
 
 /** How far the kernel has come with what is waited for. It stands in the line of words: nothing moves. */
-function waiting({ progress, stop, resume }: FootGiven): TemplateResult | typeof nothing {
+function waiting({ progress, stop, resume }: StatusBarGiven): TemplateResult | typeof nothing {
   if (!progress) return nothing;
   const percent = `${Math.round(100 * progress.part)} %`;
   return progress.stopped
@@ -37,7 +37,7 @@ function waiting({ progress, stop, resume }: FootGiven): TemplateResult | typeof
 }
 
 /** Under the views: the line of words, what went wrong, and the table for who only listens. */
-export function foot(scene: Scene | null, given: FootGiven): TemplateResult {
+export function statusBar(scene: Scene | null, given: StatusBarGiven): TemplateResult {
   const { failure, rounded, retry } = given;
   const rows = scene ? strongestKeys(scene) : [];
   const next = scene ? expected(scene) : null;

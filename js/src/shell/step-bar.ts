@@ -10,7 +10,7 @@ export interface StepEvents {
 }
 
 /** How far a replay has come; the place where it starts anew when it is at its end. */
-export function following(step: number | null, steps: number): number {
+export function nextStep(step: number | null, steps: number): number {
   return step === null || step + 1 >= steps ? 0 : step + 1;
 }
 

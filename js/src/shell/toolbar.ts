@@ -1,6 +1,6 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import { whyMissing } from "../data/measures.js";
-import { bare, findStream } from "../data/meta.js";
+import { findStream, withoutRecord } from "../data/meta.js";
 import { isText } from "../data/text-pieces.js";
 import { wordsOf } from "../data/words.js";
 import type { HeadRef, Measure } from "../protocol/generated.js";
@@ -245,7 +245,7 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
   const sink = scene.stream.sink;
   const over = overMedia(scene);
   return html`<div class="aw-toolbar" role="toolbar" aria-label="Attention">
-    ${bare(scene) ? nothing : tabs(scene, events)}
+    ${withoutRecord(scene) ? nothing : tabs(scene, events)}
     ${
       meta.streams.length > 1
         ? html`<div class="aw-group" role="group" aria-label="Stream">
@@ -260,7 +260,7 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
     }
     ${layers(scene, events)} ${chips(scene, events)}
     ${
-      bare(scene)
+      withoutRecord(scene)
         ? nothing
         : html`<div class="aw-group aw-segments" role="group" aria-label="Drawing">
       ${form("lines", "lines")} ${form("matrix", "matrix")}
@@ -268,7 +268,7 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
     </div>`
     }
     ${
-      bare(scene)
+      withoutRecord(scene)
         ? nothing
         : html`${measures(scene, events)} ${pieces(scene, events)} ${
             scene.sides ? nothing : compareButton(scene, events)
@@ -288,7 +288,7 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
         : nothing
     }
     <div class="aw-group aw-ends">
-      ${bare(scene) ? nothing : searchButton(events)}
+      ${withoutRecord(scene) ? nothing : searchButton(events)}
       <div class="aw-group aw-save" role="group" aria-label="Save what is shown">
         <button type="button" class="aw-save-svg" title="Save what is shown as a vector figure" @click=${() => events.save("svg")}>
           ⤓ SVG

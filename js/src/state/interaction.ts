@@ -60,7 +60,7 @@ export interface Hit {
 }
 
 /** What is to be brought into the frame. */
-export type Place = Pick<Hit, "query" | "key" | "layer" | "head">;
+export type RevealTarget = Pick<Hit, "query" | "key" | "layer" | "head">;
 
 /** What is done to a map with a wheel, fingers or keys. */
 export type Gesture =

@@ -114,7 +114,7 @@ export function found(search: SearchState | null, axes: Axes): Found | null {
 }
 
 /** The hit after the present one, or before it; round at either end. */
-export function following({ hits, at }: Found, step: 1 | -1): number {
+export function nextHit({ hits, at }: Found, step: 1 | -1): number {
   if (hits.length === 0) return -1;
   if (at < 0) return step > 0 ? 0 : hits.length - 1;
   return (at + step + hits.length) % hits.length;

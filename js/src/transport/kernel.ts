@@ -1,4 +1,4 @@
-import type { Fetch, Result, Unfinished } from "../data/store.js";
+import type { BlockResult, Fetch, Unfinished } from "../data/store.js";
 import { decodeBlock } from "../protocol/decode.js";
 import type { Reply, Request, Snapshot } from "../protocol/generated.js";
 import type { Invoke } from "./invoke.js";
@@ -28,7 +28,7 @@ export function kernelFetch(invoke: Invoke, signal: AbortSignal): Fetch {
     const [{ replies, error }, buffers] = answer;
     if (!replies) throw new Error(error ?? NO_KERNEL);
     let next = 0;
-    return replies.map((reply): Result | Unfinished => {
+    return replies.map((reply): BlockResult | Unfinished => {
       if (!reply.ok) return "part" in reply ? { part: reply.part } : { error: reply.error };
       const bytes = buffers[next++];
       if (!bytes) return { error: "The kernel's answer came without its numbers." };
@@ -78,7 +78,7 @@ export async function askToOpen(
 /** Blocks from a snapshot: there, or not in it. */
 export function snapshotFetch(snapshot: Snapshot): Fetch {
   const stored = new StoredBlocks(snapshot);
-  const answer = async (request: Request): Promise<Result> =>
+  const answer = async (request: Request): Promise<BlockResult> =>
     (await stored.get(request)) ?? { error: notStored(request) };
   return (requests) => Promise.all(requests.map(answer));
 }

@@ -1,4 +1,4 @@
-import type { Result } from "../data/blocks.js";
+import type { BlockResult } from "../data/blocks.js";
 import { requestKey } from "../data/requests.js";
 import { poolTile, type Span, tileSpan } from "../data/tiles.js";
 import { type Decoded, decodeBase64, decodeBlock } from "../protocol/decode.js";
@@ -45,7 +45,7 @@ export class StoredBlocks {
   }
 
   /** The block, or null where it is not in the copy. */
-  async get(request: Request): Promise<Result | null> {
+  async get(request: Request): Promise<BlockResult | null> {
     const block = this.blocks.get(requestKey(request));
     if (block) return this.decode(block);
     if (!("layer" in request)) return null;
@@ -71,7 +71,7 @@ export class StoredBlocks {
   }
 
   /** Some rows of a larger band. */
-  private async rows(request: BlockRequest): Promise<Result | null> {
+  private async rows(request: BlockRequest): Promise<BlockResult | null> {
     const [start = 0, stop = 0] = request.queries ?? [];
     const bands = this.bands.get(rowsKey(request)) ?? [];
     const band = bands.find((each) => each.start <= start && stop <= each.stop);
@@ -94,7 +94,7 @@ export class StoredBlocks {
   }
 
   /** A tile of a head's map, as the kernel would make it of these rows. */
-  private async tile(request: BlockRequest): Promise<Result | null> {
+  private async tile(request: BlockRequest): Promise<BlockResult | null> {
     const { what: _, level = 0, tile: place, measure, positions, ...head } = request;
     // Pieces are put together to words by the kernel, or where all rows are here.
     if (!place || positions) return null;
@@ -120,7 +120,7 @@ export class StoredBlocks {
   }
 
   /** A column of a head, or the mean of its rows: both are read from all rows. */
-  private async summed(request: BlockRequest): Promise<Result | null> {
+  private async summed(request: BlockRequest): Promise<BlockResult | null> {
     const { what, stream, layer, head, side, measure, keys: [first = 0, last = 0] = [] } = request;
     const of = side ? { side } : {};
     const rows = measure === "rollout" ? measure : "weights";

@@ -1,4 +1,4 @@
-import { bare } from "../data/meta.js";
+import { withoutRecord } from "../data/meta.js";
 import type { Scene } from "../scene/scene.js";
 import type { Rect } from "../surface/surface.js";
 import { compareView } from "./compare/view.js";
@@ -10,15 +10,15 @@ import { examplesView } from "./survey/view.js";
 import type { View } from "./view.js";
 
 /** A view's place: `rect` is its drawing, the title stands above it. */
-export interface Box {
+export interface ViewBox {
   readonly view: View;
   readonly rect: Rect;
 }
 
-export interface Layout {
+export interface ViewsLayout {
   readonly width: number;
   readonly height: number;
-  readonly boxes: readonly Box[];
+  readonly boxes: readonly ViewBox[];
 }
 
 export const TITLE_HEIGHT = 26;
@@ -37,10 +37,10 @@ interface Column {
   readonly share: number;
 }
 
-type Row = (columns: readonly Column[], low: number, high: number) => void;
+type AddRow = (columns: readonly Column[], low: number, high: number) => void;
 
 /** Two records: which heads changed, and one of them in both. */
-function compared(row: Row, width: number): void {
+function compared(row: AddRow, width: number): void {
   if (width >= WIDE) {
     const columns = [
       { view: modelView, share: 0.34 },
@@ -57,8 +57,8 @@ function compared(row: Row, width: number): void {
  * Where each view goes at a width. Pure, and used by the screen, the figure and the headless export
  * alike: this is what makes them agree. With `whole`, each is as high as all of its content.
  */
-export function layoutViews(scene: Scene, width: number, whole = false): Layout {
-  const boxes: Box[] = [];
+export function layoutViews(scene: Scene, width: number, whole = false): ViewsLayout {
+  const boxes: ViewBox[] = [];
   let y = 0;
   const row = (columns: readonly Column[], low: number, high: number) => {
     const free = width - GAP * (columns.length - 1);
@@ -90,7 +90,7 @@ export function layoutViews(scene: Scene, width: number, whole = false): Layout 
     ];
     if (width >= NARROW) row(heads, 240, 460);
     else for (const { view: one } of heads) row([{ view: one, share: 1 }], 120, 420);
-    if (bare(scene)) return { width, height: y - GAP, boxes };
+    if (withoutRecord(scene)) return { width, height: y - GAP, boxes };
   }
   if (view === "model" && scene.meta.survey) return { width, height: y - GAP, boxes };
   if (view !== "all") {

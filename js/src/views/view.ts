@@ -1,6 +1,6 @@
 import type { MapWindow } from "../protocol/generated.js";
 import type { Scene } from "../scene/scene.js";
-import type { Gesture, Hit, Place, Point, ViewName } from "../state/interaction.js";
+import type { Gesture, Hit, Point, RevealTarget, ViewName } from "../state/interaction.js";
 import type { Rect, Surface } from "../surface/surface.js";
 
 export interface Frame {
@@ -28,9 +28,9 @@ export interface View<S extends Scene = Scene> {
   draw(surface: Surface, scene: S, frame: Frame): void;
   hit(scene: S, frame: Frame, x: number, y: number): Hit | null;
   /** The scroll that brings a position or a head into the frame, or null when it is there already. */
-  reveal?(scene: S, frame: Frame, at: Place): number | null;
+  reveal?(scene: S, frame: Frame, at: RevealTarget): number | null;
   /** The same of a map: its window; undefined when the position is in sight, or there is no map. */
-  revealOnMap?(scene: S, frame: Frame, at: Place): MapWindow | null | undefined;
+  revealOnMap?(scene: S, frame: Frame, at: RevealTarget): MapWindow | null | undefined;
   /**
    * What a gesture at a point, or in the middle of the map, brings into sight; undefined where there
    * is no map, or nothing changes.

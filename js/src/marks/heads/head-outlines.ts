@@ -36,7 +36,7 @@ export function drawHeadOutlines(
 }
 
 /** In the corner of a cell: the compared head's letter, or a dot where no letter fits. */
-export function drawBadge(surface: Surface, cell: Rect, index: number, theme: Theme): void {
+export function drawCornerBadge(surface: Surface, cell: Rect, index: number, theme: Theme): void {
   const name = letterOf(index);
   if (cell.width < BADGE_CELL) {
     const radius = Math.max(1.5, Math.min(3, cell.width / 4));

@@ -2,48 +2,48 @@ import type { Thumbnail } from "../../data/thumbnails.js";
 import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { beside } from "../card.js";
-import { type Shading, thumbnailPixels } from "./thumbnails.js";
+import { type ThumbnailShading, thumbnailPixels } from "./thumbnails.js";
 
-export interface Card {
+export interface ThumbnailCard {
   readonly title: string;
   /** Lines under the picture: what matters, then what is only good to know. */
   readonly lines: readonly { readonly text: string; readonly muted: boolean }[];
   /** Null where there is none to enlarge. */
   readonly thumbnail: Thumbnail | null;
-  readonly shading: Shading;
+  readonly shading: ThumbnailShading;
 }
 
 const PADDING = 10;
 const LINE = 16;
-const LENS = 96;
+const ENLARGED = 96;
 const SIZE = 11;
 /** A frame smaller than this keeps its grid visible: the card comes without the picture. */
 const SMALL = 360;
 
 /** Whole pixels per thumbnail entry, about 96 pixels in all. */
-function lensSize({ rows, columns }: Thumbnail): { width: number; height: number } {
+function enlargedSize({ rows, columns }: Thumbnail): { width: number; height: number } {
   const longest = Math.max(rows, columns);
-  const pixel = longest > LENS ? LENS / longest : Math.round(LENS / longest);
+  const pixel = longest > ENLARGED ? ENLARGED / longest : Math.round(ENLARGED / longest);
   return { width: columns * pixel, height: rows * pixel };
 }
 
 /** A head's thumbnail enlarged, with what is known about it, near `point` inside the frame. */
 export function drawThumbnailCard(
   surface: Surface,
-  card: Card,
+  card: ThumbnailCard,
   point: { x: number; y: number },
   frame: { width: number; height: number },
 ): void {
   const { theme } = card.shading;
   const thumbnail = Math.min(frame.width, frame.height) < SMALL ? null : card.thumbnail;
-  const lens = thumbnail ? lensSize(thumbnail) : { width: 0, height: 0 };
+  const enlarged = thumbnail ? enlargedSize(thumbnail) : { width: 0, height: 0 };
   const widest = Math.max(
-    lens.width,
+    enlarged.width,
     textWidth(card.title, 12, "sans", "bold"),
     ...card.lines.map(({ text }) => textWidth(text, SIZE)),
   );
   const width = Math.ceil(Math.min(widest + 1, 260, frame.width - 8 - 2 * PADDING));
-  const picture = thumbnail ? lens.height + 8 : 0;
+  const picture = thumbnail ? enlarged.height + 8 : 0;
   const height = 2 * PADDING + LINE + picture + card.lines.length * LINE - 4;
   const wide = width + 2 * PADDING;
   const box = {
@@ -60,7 +60,7 @@ export function drawThumbnailCard(
     surface.text(x, y, card.title, { ...text, size: 12, weight: "bold" });
     y += LINE - 4;
     if (thumbnail) {
-      const rect = { x, y, ...lens };
+      const rect = { x, y, ...enlarged };
       surface.image(rect, thumbnailPixels(thumbnail, card.shading), false);
       surface.rect(rect, { stroke: theme.rule });
       y += picture;

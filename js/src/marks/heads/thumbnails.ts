@@ -26,7 +26,7 @@ export interface CellScore {
   readonly out: boolean;
 }
 
-export interface Shading {
+export interface ThumbnailShading {
   readonly theme: Theme;
   /** Leave the first key column out and rescale what remains of each row. */
   readonly sinkAside: boolean;
@@ -185,7 +185,7 @@ export function composeThumbnails(
   thumbnails: Thumbnails,
   cells: readonly ThumbnailCell[],
   size: { width: number; height: number; hairline: number },
-  { theme, sinkAside }: Shading,
+  { theme, sinkAside }: ThumbnailShading,
 ): Pixels {
   const { width, height, hairline } = size;
   const pixels = new Uint32Array(width * height);
@@ -245,7 +245,7 @@ export function composeThumbnails(
 /** One thumbnail as pixels of its own size, for enlarging; one that has not come is a blank. */
 export function thumbnailPixels(
   thumbnail: Thumbnail | null,
-  { theme, sinkAside }: Shading,
+  { theme, sinkAside }: ThumbnailShading,
 ): Pixels {
   if (!thumbnail) {
     const blank = new Uint8ClampedArray([...parseHex(theme.raised), 255]);

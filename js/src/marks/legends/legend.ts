@@ -61,7 +61,7 @@ interface Bar {
 }
 
 /** Several tables share the bar's height, one above the other. */
-export function drawBar(
+export function drawScaleBar(
   surface: Surface,
   { x, y, width, title }: Bar,
   tables: readonly Uint8Array[],
@@ -98,12 +98,12 @@ export function drawSequentialLegend(
   { end, beyond = false }: { readonly end?: number | undefined; readonly beyond?: boolean } = {},
 ): void {
   const ticks = sequentialTicks(end, beyond);
-  surface.group("legend", () => drawBar(surface, bar, [theme.sequential], ticks, theme));
+  surface.group("legend", () => drawScaleBar(surface, bar, [theme.sequential], ticks, theme));
 }
 
 export function drawDivergingLegend(surface: Surface, bar: Bar, max: number, theme: Theme): void {
   surface.group("legend", () =>
-    drawBar(surface, bar, [theme.diverging], divergingTicks(max), theme),
+    drawScaleBar(surface, bar, [theme.diverging], divergingTicks(max), theme),
   );
 }
 

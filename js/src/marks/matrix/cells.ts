@@ -2,7 +2,7 @@ import type { Span } from "../../data/tiles.js";
 import type { Rect } from "../../surface/surface.js";
 
 /** Where a matrix's cells are: a window of its rows and columns, in a rectangle. */
-export interface Cells {
+export interface MatrixCells {
   readonly rect: Rect;
   readonly rows: number;
   readonly columns: number;
@@ -12,17 +12,17 @@ export interface Cells {
 }
 
 /** All cells in sight. */
-export function wholeCells(rect: Rect, rows: number, columns: number): Cells {
+export function wholeCells(rect: Rect, rows: number, columns: number): MatrixCells {
   return { rect, rows, columns, down: [0, rows], across: [0, columns] };
 }
 
 const length = ([start, stop]: Span) => stop - start;
 
-export const cellHeight = ({ rect, down }: Cells) => rect.height / length(down);
-export const cellWidth = ({ rect, across }: Cells) => rect.width / length(across);
+export const cellHeight = ({ rect, down }: MatrixCells) => rect.height / length(down);
+export const cellWidth = ({ rect, across }: MatrixCells) => rect.width / length(across);
 
 /** Row and column at a point, with the part of a cell that it is into it. */
-export function placeAt(cells: Cells, x: number, y: number): { row: number; column: number } {
+export function placeAt(cells: MatrixCells, x: number, y: number): { row: number; column: number } {
   const { rect, down, across } = cells;
   return {
     row: down[0] + (y - rect.y) / cellHeight(cells),
@@ -30,7 +30,7 @@ export function placeAt(cells: Cells, x: number, y: number): { row: number; colu
   };
 }
 
-export function cellAt(cells: Cells, x: number, y: number) {
+export function cellAt(cells: MatrixCells, x: number, y: number) {
   const { rect, rows, columns } = cells;
   if (x < rect.x || x >= rect.x + rect.width || y < rect.y || y >= rect.y + rect.height)
     return null;
@@ -42,7 +42,7 @@ export function cellAt(cells: Cells, x: number, y: number) {
 }
 
 /** Where so many rows and columns are, in sight or not. */
-export function blockRect(cells: Cells, rows: Span, columns: Span): Rect {
+export function blockRect(cells: MatrixCells, rows: Span, columns: Span): Rect {
   const { rect, down, across } = cells;
   const [width, height] = [cellWidth(cells), cellHeight(cells)];
   return {
@@ -53,7 +53,7 @@ export function blockRect(cells: Cells, rows: Span, columns: Span): Rect {
   };
 }
 
-export function cellRect(cells: Cells, row: number, column: number): Rect {
+export function cellRect(cells: MatrixCells, row: number, column: number): Rect {
   return blockRect(cells, [row, row + 1], [column, column + 1]);
 }
 

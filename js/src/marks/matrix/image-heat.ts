@@ -4,7 +4,7 @@ import type { Theme } from "../../styles/theme.js";
 import type { Pixels, Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { formatWeight } from "../format.js";
-import { drawBar, LEGEND_SIZE } from "../legends/legend.js";
+import { drawScaleBar, LEGEND_SIZE } from "../legends/legend.js";
 
 /**
  * From dark to bright through red and orange, the same on every page: what lies under it is a
@@ -81,12 +81,12 @@ export function drawHeatLegend(
     label: formatWeight(part * most),
   }));
   surface.group("legend", () =>
-    drawBar(surface, { x, y, width, title }, [ON_WHITE, ON_BLACK], ticks, theme),
+    drawScaleBar(surface, { x, y, width, title }, [ON_WHITE, ON_BLACK], ticks, theme),
   );
 }
 
 /** Around a cell that is small or lies on anything: a bright line in a dark one. */
-export function drawCellMark(surface: Surface, cell: Rect, stroke: string): void {
+export function drawPatchOutline(surface: Surface, cell: Rect, stroke: string): void {
   const grow = Math.max(0, (7 - Math.min(cell.width, cell.height)) / 2);
   const { x, y, width, height } = cell;
   const rect = { x: x - grow, y: y - grow, width: width + 2 * grow, height: height + 2 * grow };

@@ -5,7 +5,7 @@ import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { labelStep } from "../text/token-axis.js";
 import { ABSENT, indexOf, labelFill, labelOf } from "../text/tokens.js";
-import { blockRect, type Cells, cellHeight, cellWidth, indicesIn, sideOf } from "./cells.js";
+import { blockRect, cellHeight, cellWidth, indicesIn, type MatrixCells, sideOf } from "./cells.js";
 
 export interface AxisLabels {
   readonly positions: readonly Position[];
@@ -58,7 +58,7 @@ function promptEnd({ prompt, positions }: AxisLabels, [start, stop]: Span): numb
 /** Query labels at the left of the matrix. */
 export function drawRowLabels(
   surface: Surface,
-  cells: Cells,
+  cells: MatrixCells,
   axis: AxisLabels,
   theme: Theme,
 ): void {
@@ -93,7 +93,7 @@ export function drawRowLabels(
 }
 
 /** Every key's label, read upwards. */
-function drawTurned(surface: Surface, cells: Cells, axis: AxisLabels, theme: Theme): void {
+function drawTurned(surface: Surface, cells: MatrixCells, axis: AxisLabels, theme: Theme): void {
   const { rect, across } = cells;
   const { room, size } = axis;
   if (axis.hovered !== null && sideOf(across, axis.hovered) === 0) {
@@ -110,7 +110,7 @@ function drawTurned(surface: Surface, cells: Cells, axis: AxisLabels, theme: The
 }
 
 /** Indices and the labels among them, level. */
-function drawLevel(surface: Surface, cells: Cells, axis: AxisLabels, theme: Theme): void {
+function drawLevel(surface: Surface, cells: MatrixCells, axis: AxisLabels, theme: Theme): void {
   const { rect, across } = cells;
   const { size } = axis;
   const middle = (index: number) => blockRect(cells, cells.down, [index + 0.5, index + 0.5]).x;
@@ -137,7 +137,7 @@ function drawLevel(surface: Surface, cells: Cells, axis: AxisLabels, theme: Them
 /** Key labels above the matrix. */
 export function drawColumnLabels(
   surface: Surface,
-  cells: Cells,
+  cells: MatrixCells,
   axis: AxisLabels,
   theme: Theme,
 ): void {

@@ -4,11 +4,11 @@ import type { Theme } from "../../styles/theme.js";
 import type { Pixels, Rect, Surface } from "../../surface/surface.js";
 import {
   blockRect,
-  type Cells,
   cellHeight,
   cellRect,
   cellWidth,
   indicesIn,
+  type MatrixCells,
   sideOf,
 } from "./cells.js";
 import type { Colouring } from "./shading.js";
@@ -44,7 +44,7 @@ function drawBand(surface: Surface, rect: Rect, across: boolean, stroke: string,
 
 function drawMarks(
   surface: Surface,
-  cells: Cells,
+  cells: MatrixCells,
   marks: CellMarks,
   stroke: string,
   opacity: number,
@@ -71,7 +71,7 @@ function runs(indices: readonly number[], [start, stop]: Span): readonly Span[] 
 }
 
 /** Two lines along each run of pinned rows or columns. */
-function drawPins(surface: Surface, cells: Cells, pinned: PinnedCells, stroke: string): void {
+function drawPins(surface: Surface, cells: MatrixCells, pinned: PinnedCells, stroke: string): void {
   const { down, across } = cells;
   for (const run of runs(
     pinned.rows.filter((row) => row < cells.rows),
@@ -126,11 +126,16 @@ export function readable(
   return contrast(text) >= contrast(background) ? text : background;
 }
 
-export function hasNumbers(cells: Cells): boolean {
+export function hasNumbers(cells: MatrixCells): boolean {
   return cellWidth(cells) >= NUMBER_CELL.width && cellHeight(cells) >= NUMBER_CELL.height;
 }
 
-function drawNumbers(surface: Surface, cells: Cells, numbers: CellNumbers, theme: Theme): void {
+function drawNumbers(
+  surface: Surface,
+  cells: MatrixCells,
+  numbers: CellNumbers,
+  theme: Theme,
+): void {
   const [top, bottom] = indicesIn(cells.down);
   const [left, right] = indicesIn(cells.across);
   const { table, shade, value, say } = numbers;
@@ -152,7 +157,13 @@ function drawNumbers(surface: Surface, cells: Cells, numbers: CellNumbers, theme
   }
 }
 
-function drawCellMark(surface: Surface, cells: Cells, row: number, column: number, theme: Theme) {
+function drawCellMark(
+  surface: Surface,
+  cells: MatrixCells,
+  row: number,
+  column: number,
+  theme: Theme,
+) {
   const cell = cellRect(cells, row, column);
   const grow = Math.max(0, (6 - Math.min(cell.width, cell.height)) / 2);
   const { x, y, width, height } = cell;
@@ -174,7 +185,7 @@ const within = (inner: Rect, outer: Rect) =>
 /** Heat map, its hairline frame, the pinned row and column, and the crosshair of the hovered cell. */
 export function drawMatrix(
   surface: Surface,
-  cells: Cells,
+  cells: MatrixCells,
   images: readonly MapImage[],
   { pinned, hovered }: MatrixMarks,
   theme: Theme,

@@ -1,7 +1,7 @@
 import { isRightToLeft } from "../../surface/text.js";
 
 /** A box of text on a line, in the order it is read in. */
-export interface Box {
+export interface TextBox {
   readonly text: string;
   /** Space between it and the box before. */
   readonly gap: number;
@@ -36,7 +36,7 @@ function levelOf(text: string, backwards: boolean, before: Level): Level | null 
   return null;
 }
 
-function levelsOf(boxes: readonly Pick<Box, "text">[], backwards: boolean): Level[] {
+function levelsOf(boxes: readonly Pick<TextBox, "text">[], backwards: boolean): Level[] {
   const base: Level = backwards ? 1 : 0;
   let last: Level = base;
   const found = boxes.map(({ text }) => {
@@ -74,7 +74,7 @@ function visualOrder(levels: readonly Level[]): number[] {
 }
 
 /** Where each box of a line stands; a line of a text that runs from right to left ends at `room`. */
-export function placeLine(boxes: readonly Box[], room: number, backwards: boolean): number[] {
+export function placeLine(boxes: readonly TextBox[], room: number, backwards: boolean): number[] {
   // A space has a place of its own: between two directions it is of neither.
   const items = boxes.flatMap(({ text, gap, width }, index) => [
     { text: "", width: gap, index: -1 },

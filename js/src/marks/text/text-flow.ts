@@ -1,6 +1,6 @@
 import type { ReadingPiece } from "../../data/text-pieces.js";
 import { isRightToLeft, textWidth } from "../../surface/text.js";
-import { type Box, hasRightToLeft, joined, joins, placeLine } from "./bidi.js";
+import { hasRightToLeft, joined, joins, placeLine, type TextBox } from "./bidi.js";
 
 export const FLOW_SIZE = 14;
 export const SMALL_SIZE = 11;
@@ -26,7 +26,7 @@ export interface FlowRequest {
 }
 
 /** A position on a line, or a part of one that is longer than a line. */
-export interface Fragment extends Box {
+export interface Fragment extends TextBox {
   readonly index: number;
   readonly kind: ReadingPiece["kind"] | "return";
   x: number;

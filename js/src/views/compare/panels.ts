@@ -19,7 +19,7 @@ import { linesLayout } from "../lines/layout.js";
 import { drawLines, drawLinesState } from "../lines/lines.js";
 import type { LinesInput } from "../lines/links.js";
 import { mapScale } from "../map/scale.js";
-import { differenceSource, largestOf, type TileSource } from "../map/tile-source.js";
+import { differenceSource, largestIn, type TileSource } from "../map/tile-source.js";
 import { cellsOf } from "../map/window.js";
 import { drawDifference, drawHeat, drawHeatLabels, levelOf } from "../matrix/matrix.js";
 import { type Common, signedSeries } from "../shared/difference.js";
@@ -146,7 +146,7 @@ function differenceOf(scene: Scene): { source: TileSource; max: number } | null 
   const two = differenceTerms(scene);
   if (!two) return null;
   const source = differenceSource(scene, two, comparedCount(scene), inBoth(scene));
-  const max = largestOf(source);
+  const max = largestIn(source);
   return max === null ? null : { source, max };
 }
 

@@ -9,7 +9,7 @@ import { drawLines, drawLinesState } from "../lines/lines.js";
 import type { LinesInput } from "../lines/links.js";
 import { focusOf, headSeries } from "../shared/series.js";
 import type { Frame } from "../view.js";
-import { drawFooter, footerHeight, LABEL_SIZE, NUMBERED_HEADS, titleOf } from "./lines.js";
+import { drawFooter, headTitle, LABEL_SIZE, linesFooterHeight, NUMBERED_HEADS } from "./lines.js";
 
 /** Room for the name above the queries and the one below the keys. */
 const NAME = 20;
@@ -20,7 +20,7 @@ const SHORTEST = 90;
 const LONGEST = 220;
 const SHARE = 0.34;
 
-interface Plan {
+interface HorizontalPlan {
   readonly input: LinesInput;
   /** Width of a token where labels are level, null where they stand upright. */
   readonly level: number | null;
@@ -29,7 +29,7 @@ interface Plan {
 }
 
 /** The lines' usual layout, to be transposed: its x is the figure's y. */
-function planOf(scene: Scene, width: number): Plan {
+function planOf(scene: Scene, width: number): HorizontalPlan {
   const { queries, keys, state, options, drawing } = scene;
   const free = width - 2 * SIDE;
   const count = Math.max(1, queries.length, keys.length);
@@ -80,7 +80,7 @@ function planOf(scene: Scene, width: number): Plan {
 }
 
 export function horizontalHeight(scene: Scene, width: number): number {
-  return Math.ceil(planOf(scene, width).bottom + NAME + footerHeight(scene, width));
+  return Math.ceil(planOf(scene, width).bottom + NAME + linesFooterHeight(scene, width));
 }
 
 /** The queries above, side by side, the keys below them: figures only, nothing here is pointed at. */
@@ -100,10 +100,10 @@ export function drawHorizontal(surface: Surface, scene: Scene, { width }: Frame)
   } as const;
   const [left, right] = [queries.axis.top, width - queries.axis.top];
   const x = rightToLeft ? right : left;
-  surface.text(x, NAME / 2 - 2, titleOf(scene, queries, "query"), style);
+  surface.text(x, NAME / 2 - 2, headTitle(scene, queries, "query"), style);
   drawLines(turned, upright, input);
   const area = { x: left, y: NAME, width: right - left, height: bottom - NAME };
   drawLinesState(surface, scene, input, area);
-  surface.text(x, bottom + NAME / 2, titleOf(scene, keys, "key"), style);
+  surface.text(x, bottom + NAME / 2, headTitle(scene, keys, "key"), style);
   drawFooter(surface, scene, width, bottom + NAME);
 }

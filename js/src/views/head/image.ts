@@ -9,9 +9,9 @@ import {
   LEGEND_SIZE,
 } from "../../marks/legends/legend.js";
 import {
-  drawCellMark,
   drawCurve,
   drawHeatLegend,
+  drawPatchOutline,
   drawTimeAxis,
   heatPixels,
 } from "../../marks/matrix/image-heat.js";
@@ -23,7 +23,7 @@ import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { ownPlaces } from "../image/heat.js";
 import { HEADER, TITLE } from "../image/layout.js";
-import { indexIn, rectIn, type Tile } from "../image/media-positions.js";
+import { indexIn, type MediaTile, rectIn } from "../image/media-positions.js";
 import { type ImagePlan, imageNotes, imagePlan, type Shown, shownIn } from "../image/plan.js";
 import { drawStrips, stripHit, stripReveal, stripStops } from "../image/token-strips.js";
 import { measureTitle } from "../shared/measure.js";
@@ -34,21 +34,24 @@ import type { Frame, Stop } from "../view.js";
 /** Heads whose curves are filled: more would hide each other. */
 const FILLED = 2;
 
-function drawHeader(surface: Surface, scene: Scene, plan: ImagePlan, { aim }: Shown) {
+function drawHeader(surface: Surface, scene: Scene, plan: ImagePlan, { subject }: Shown) {
   const { queries, keys, theme, stream } = scene;
-  const { about, group } = aim;
-  const { lens, left, width } = plan;
+  const { about, group } = subject;
+  const { mediaLayout, left, width } = plan;
   const room = width - 150;
   let words = `mean over ${queries.length} queries`;
-  if (lens.over === "key" && about !== null) words = `query ${quoted(queries, about, room)}`;
-  if (lens.over === "query") {
+  if (mediaLayout.over === "key" && about !== null) words = `query ${quoted(queries, about, room)}`;
+  if (mediaLayout.over === "query") {
     words =
       about === null
         ? "point at a key to see who attends to it"
         : `key ${quoted(keys, about, room)}`;
   }
   if (group.length > 1) {
-    words = lens.over === "key" ? `mean of ${group.length} queries` : `sum of ${group.length} keys`;
+    words =
+      mediaLayout.over === "key"
+        ? `mean of ${group.length} queries`
+        : `sum of ${group.length} keys`;
   }
   const y = HEADER / 2 - 2;
   const fill = about === null ? theme.muted : theme.text;
@@ -58,10 +61,16 @@ function drawHeader(surface: Surface, scene: Scene, plan: ImagePlan, { aim }: Sh
 }
 
 /** The tiles that show one head; where heads share a tile, all of it. */
-function drawTile(surface: Surface, scene: Scene, plan: ImagePlan, shown: Shown, tile: Tile): void {
+function drawTile(
+  surface: Surface,
+  scene: Scene,
+  plan: ImagePlan,
+  shown: Shown,
+  tile: MediaTile,
+): void {
   const { theme, media } = scene;
   const medium = media[tile.medium];
-  const inside = plan.lens.places.media.get(tile.medium);
+  const inside = plan.mediaLayout.places.media.get(tile.medium);
   if (!medium || !inside) return;
   const { rect } = tile;
   const weights = tile.series === null ? null : shown.over[tile.series];
@@ -85,25 +94,25 @@ function drawTile(surface: Surface, scene: Scene, plan: ImagePlan, shown: Shown,
 function drawMarks(
   surface: Surface,
   scene: Scene,
-  { lens }: ImagePlan,
-  { aim }: Shown,
-  tile: Tile,
+  { mediaLayout }: ImagePlan,
+  { subject }: Shown,
+  tile: MediaTile,
 ) {
   const { theme, state } = scene;
-  const mark = (places: typeof lens.places, index: number | null, stroke: string) => {
+  const mark = (places: typeof mediaLayout.places, index: number | null, stroke: string) => {
     const rect = index === null ? null : rectIn(places, tile, index);
     if (!rect) return;
     // Above a curve only its frame's place is marked, as high as the sound.
-    if (lens.kind === "image" || rect.width >= 4) drawCellMark(surface, rect, stroke);
+    if (mediaLayout.kind === "image" || rect.width >= 4) drawPatchOutline(surface, rect, stroke);
     else {
       const x = rect.x + rect.width / 2;
       surface.line(x, rect.y, x, rect.y + rect.height, { stroke, width: 1.5 });
     }
   };
-  const pinned = state[lens.over];
-  if (pinned !== aim.pointed) mark(lens.places, pinned, theme.muted);
-  mark(lens.places, aim.pointed, lens.kind === "image" ? "#ffffff" : theme.text);
-  for (const asking of aim.group) mark(ownPlaces(scene, lens), asking, ASKING);
+  const pinned = state[mediaLayout.over];
+  if (pinned !== subject.pointed) mark(mediaLayout.places, pinned, theme.muted);
+  mark(mediaLayout.places, subject.pointed, mediaLayout.kind === "image" ? "#ffffff" : theme.text);
+  for (const asking of subject.group) mark(ownPlaces(scene, mediaLayout), asking, ASKING);
 }
 
 /** Cyan: the one colour that the heat has not. */
@@ -124,10 +133,10 @@ function drawTitles(surface: Surface, scene: Scene, { series, tiles }: ImagePlan
 
 function drawFooter(surface: Surface, scene: Scene, plan: ImagePlan, shown: Shown, width: number) {
   const { theme } = scene;
-  const { lens, footerTop } = plan;
+  const { mediaLayout, footerTop } = plan;
   const top = footerTop + 8;
   let below = top + LEGEND_LINE;
-  if (lens.kind === "image") {
+  if (mediaLayout.kind === "image") {
     const length = Math.min(width - 8, 330);
     const left = Math.max(4, (width - length) / 2);
     const scale = { most: shown.most, title: measureTitle(scene) };
@@ -147,15 +156,15 @@ function drawFooter(surface: Surface, scene: Scene, plan: ImagePlan, shown: Show
     const end = { fill: theme.muted, size: LEGEND_SIZE, anchor: "end" } as const;
     surface.text(left + used, y, scale, end);
   }
-  const notes = imageNotes(scene, lens, shown.aim, shown.mostBeside);
+  const notes = imageNotes(scene, mediaLayout, shown.subject, shown.mostBeside);
   drawNotes(surface, notes, width, below + LEGEND_LINE / 2 - 2, theme);
 }
 
 /** The mean over all queries at the patch under the pointer, head by head. */
 function drawMeanCard(surface: Surface, scene: Scene, plan: ImagePlan, shown: Shown, frame: Frame) {
   const at = pointer(scene.hover, "head");
-  const { about, pointed } = shown.aim;
-  if (!at || about !== null || pointed === null || plan.lens.over === "query") return;
+  const { about, pointed } = shown.subject;
+  if (!at || about !== null || pointed === null || plan.mediaLayout.over === "query") return;
   const rows = plan.series.slice(0, 8).flatMap(({ layer, head, name, colour }) => {
     const weight = scene.blocks.mean(layer, head)?.[pointed];
     return weight === undefined
@@ -176,7 +185,7 @@ export function drawHeadImage(surface: Surface, scene: Scene, frame: Frame): voi
   const alone = isolatedHead(scene);
   drawTitles(surface, scene, plan);
   for (const tile of plan.tiles) {
-    surface.group(plan.lens.kind, () => drawTile(surface, scene, plan, shown, tile));
+    surface.group(plan.mediaLayout.kind, () => drawTile(surface, scene, plan, shown, tile));
     const head = tile.series === null ? null : plan.series[tile.series]?.head;
     if (alone !== null && head !== null && head !== alone) {
       surface.rect(tile.rect, { fill: theme.background, opacity: 0.75 });
@@ -195,8 +204,8 @@ export function drawHeadImage(surface: Surface, scene: Scene, frame: Frame): voi
   drawPairCard(surface, scene, "head", plan.series, bounds);
 }
 
-function meanError(scene: Scene, { series }: ImagePlan, { aim }: Shown): string | null {
-  if (aim.about !== null) return null;
+function meanError(scene: Scene, { series }: ImagePlan, { subject }: Shown): string | null {
+  if (subject.about !== null) return null;
   for (const { layer, head } of series) {
     const error = scene.blocks.error("mean", layer, head);
     if (error !== null) return error;
@@ -204,19 +213,19 @@ function meanError(scene: Scene, { series }: ImagePlan, { aim }: Shown): string 
   return null;
 }
 
-/** What pointing at a position over a medium means; see `Lens.asks`. */
+/** What pointing at a position over a medium means; see `MediaLayout.asks`. */
 function hitAt(
   scene: Scene,
-  { lens, series }: ImagePlan,
-  tile: Tile,
+  { mediaLayout, series }: ImagePlan,
+  tile: MediaTile,
   index: number,
   x: number,
   y: number,
 ): Hit {
   const shown = tile.series === null ? undefined : series[tile.series];
   const head = shown && series.length > 1 ? { layer: shown.layer, head: shown.head } : {};
-  if (lens.over === "query") return { ...head, query: index };
-  const query = lens.asks ? indexIn(ownPlaces(scene, lens), tile, x, y) : null;
+  if (mediaLayout.over === "query") return { ...head, query: index };
+  const query = mediaLayout.asks ? indexIn(ownPlaces(scene, mediaLayout), tile, x, y) : null;
   if (query === null) return { ...head, key: index };
   return scene.state.query === null ? { ...head, query } : { ...head, key: index, pin: { query } };
 }
@@ -224,7 +233,7 @@ function hitAt(
 export function hitHeadImage(scene: Scene, frame: Frame, x: number, y: number): Hit | null {
   const plan = imagePlan(scene, frame);
   for (const tile of plan.tiles) {
-    const index = indexIn(plan.lens.places, tile, x, y);
+    const index = indexIn(plan.mediaLayout.places, tile, x, y);
     if (index !== null) return hitAt(scene, plan, tile, index, x, y);
   }
   return stripHit(plan, x, y);
@@ -238,7 +247,7 @@ export function headImageStops(scene: Scene, frame: Frame): readonly Stop[] {
   const stops = [...stripStops(scene, plan)];
   const first = plan.tiles.filter(({ series }) => series === null || series === 0);
   for (const tile of first) {
-    const inside = plan.lens.places.media.get(tile.medium);
+    const inside = plan.mediaLayout.places.media.get(tile.medium);
     if (!inside) continue;
     const most = Math.max(4, Math.floor(MOST_STOPS / first.length));
     let step = 1;
@@ -246,7 +255,7 @@ export function headImageStops(scene: Scene, frame: Frame): readonly Stop[] {
     for (let row = 0; row < inside.rows; row += step) {
       for (let column = 0; column < inside.columns; column += step) {
         const index = inside.at[row * inside.columns + column] as number;
-        const rect = index < 0 ? null : rectIn(plan.lens.places, tile, index);
+        const rect = index < 0 ? null : rectIn(plan.mediaLayout.places, tile, index);
         if (!rect) continue;
         const at = [rect.x + rect.width / 2, rect.y + rect.height / 2] as const;
         const hit = hitAt(scene, plan, tile, index, ...at);

@@ -54,7 +54,7 @@ function widthRequest(scene: Scene, width: number) {
 function inputFor(scene: Scene, frame: Frame, focus: Focus, isolate: boolean): LinesInput {
   const { state } = scene;
   const request = widthRequest(scene, frame.width);
-  const height = Math.max(LOW_ROW, frame.height - HEADER - footerHeight(scene, frame.width));
+  const height = Math.max(LOW_ROW, frame.height - HEADER - linesFooterHeight(scene, frame.width));
   return {
     layout: linesLayout({
       ...request,
@@ -126,7 +126,7 @@ function oneLine(scene: Scene, width: number): boolean {
   return colourKeyWidth(keyEntries(scene)) + 24 + scaleWidth(scene) <= width;
 }
 
-export function footerHeight(scene: Scene, width: number): number {
+export function linesFooterHeight(scene: Scene, width: number): number {
   if (!hasLegend(scene)) return 0;
   return 8 + LEGEND_LINE * ((oneLine(scene, width) ? 1 : 2) + notes(scene, width).length);
 }
@@ -152,7 +152,7 @@ export function drawFooter(surface: Surface, scene: Scene, width: number, top: n
   drawNotes(surface, shown, width, y + LEGEND_LINE, theme);
 }
 
-export function titleOf(scene: Scene, { axis }: TokenColumn, name: string): string {
+export function headTitle(scene: Scene, { axis }: TokenColumn, name: string): string {
   const [first, last] = visibleRows(axis);
   const range = last - first < axis.count ? ` · ${first}–${last - 1} of ${axis.count}` : "";
   return `${scene.stream.name} ${name}${range}`;
@@ -163,14 +163,14 @@ function drawHeader(surface: Surface, scene: Scene, { layout }: LinesInput): voi
   const { muted, rule } = scene.theme;
   const style = { fill: muted, size: LEGEND_SIZE, maxWidth: width / 2 - 6 } as const;
   const middle = HEADER / 2 - 2;
-  surface.text(x + 4, middle, titleOf(scene, layout.queries, "query"), style);
+  surface.text(x + 4, middle, headTitle(scene, layout.queries, "query"), style);
   const end = { ...style, anchor: "end" } as const;
-  surface.text(x + width - 4, middle, titleOf(scene, layout.keys, "key"), end);
+  surface.text(x + width - 4, middle, headTitle(scene, layout.keys, "key"), end);
   surface.line(x, y, x + width, y, { stroke: rule });
 }
 
 export function headLinesHeight(scene: Scene, width: number, height: number): number {
-  const footer = footerHeight(scene, width);
+  const footer = linesFooterHeight(scene, width);
   const rows = Math.max(scene.queries.length, scene.keys.length);
   return HEADER + rows * rowHeight(scene, height - HEADER - footer) + footer;
 }

@@ -5,7 +5,7 @@ import {
   LEGEND_LINE,
   LEGEND_SIZE,
 } from "../../marks/legends/legend.js";
-import { type Cells, cellAt, cellRect, indicesIn } from "../../marks/matrix/cells.js";
+import { cellAt, cellRect, indicesIn, type MatrixCells } from "../../marks/matrix/cells.js";
 import { drawNotice } from "../../marks/notice.js";
 import type { MapWindow } from "../../protocol/generated.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
@@ -71,12 +71,12 @@ export function headMatrixHeight(scene: Scene, width: number, height: number): n
   return Math.ceil(TOP + multiplesHeight(layout, scene.state.heads.length) + footerHeight(scene));
 }
 
-interface Picture {
+interface HeadPicture {
   readonly series: Series;
   readonly place: ReturnType<typeof pictureAt>;
 }
 
-function pictures(scene: Scene, frame: Frame): { layout: Multiples; all: readonly Picture[] } {
+function pictures(scene: Scene, frame: Frame): { layout: Multiples; all: readonly HeadPicture[] } {
   const layout = layoutOf(scene, frame.width, frame.height);
   const top = TOP - frame.scroll;
   const all = headSeries(scene, { isolate: false }).map((series, n) => ({
@@ -92,7 +92,7 @@ function footerTop(scene: Scene, frame: Frame, layout: Multiples): number {
   return Math.min(end, frame.height - footerHeight(scene));
 }
 
-function drawTitle(surface: Surface, scene: Scene, { series, place }: Picture): void {
+function drawTitle(surface: Surface, scene: Scene, { series, place }: HeadPicture): void {
   if (scene.drawing?.panel) return;
   const { rect } = place;
   const middle = place.titleTop + TITLE / 2;
@@ -111,7 +111,7 @@ function drawCorner(
   surface: Surface,
   scene: Scene,
   layout: Multiples,
-  { rect, titleTop }: Picture["place"],
+  { rect, titleTop }: HeadPicture["place"],
 ) {
   const style = { fill: scene.theme.muted, size: 10, anchor: "end" } as const;
   // A cut word would say less than none: rows and columns are the same way round in every picture.
@@ -127,7 +127,7 @@ function drawPicture(
   surface: Surface,
   scene: Scene,
   layout: Multiples,
-  picture: Picture,
+  picture: HeadPicture,
   scale: number | undefined,
 ): void {
   const { series, place } = picture;
@@ -241,7 +241,7 @@ export function hitHeadMatrix(scene: Scene, frame: Frame, x: number, y: number):
 }
 
 /** The first picture's cells, of which all the others are as many and as large. */
-function firstCells(scene: Scene, frame: Frame): Cells | null {
+function firstCells(scene: Scene, frame: Frame): MatrixCells | null {
   return mapPlace(scene, frame, pictures(scene, frame))?.first ?? null;
 }
 

@@ -34,8 +34,8 @@ import {
   isOneText,
   pinnedAim,
   readsBackwards,
-  type Shading,
   shadingOf,
+  type TextShading,
 } from "../text/shading.js";
 import type { Frame } from "../view.js";
 
@@ -80,7 +80,7 @@ interface Look {
   readonly plan: TextPlan;
   readonly block: TextBlock;
   /** Of this block, if it is the one that is shaded. */
-  readonly shading: Shading | null;
+  readonly shading: TextShading | null;
   readonly pinned: ReadonlySet<number>;
   /** Pinned on the other axis of the same text. */
   readonly paired: ReadonlySet<number>;
@@ -89,7 +89,7 @@ interface Look {
   readonly there: number;
 }
 
-function lookOf(scene: Scene, plan: TextPlan, block: TextBlock, shading: Shading | null): Look {
+function lookOf(scene: Scene, plan: TextPlan, block: TextBlock, shading: TextShading | null): Look {
   const { state, generationStep, found } = scene;
   const one = isOneText(scene);
   const hovered = hoveredPositions(scene);
@@ -107,7 +107,7 @@ function lookOf(scene: Scene, plan: TextPlan, block: TextBlock, shading: Shading
     scene,
     plan,
     block,
-    shading: shading && (one || shading.aim.over === block.axis) ? shading : null,
+    shading: shading && (one || shading.subject.over === block.axis) ? shading : null,
     pinned: new Set(own),
     paired: new Set(one ? other : []),
     pointed: one ? (hovered.query ?? hovered.key) : hovered[block.axis],
@@ -119,7 +119,7 @@ function lookOf(scene: Scene, plan: TextPlan, block: TextBlock, shading: Shading
 const shadeOf = (weight: number, end: number) =>
   weight > 0 ? Math.round(255 * Math.sqrt(Math.min(1, weight / end))) : 0;
 
-function drawBars(surface: Surface, { each, series, end }: Shading, index: number, rect: Rect) {
+function drawBars(surface: Surface, { each, series, end }: TextShading, index: number, rect: Rect) {
   each.forEach((weights, n) => {
     const opacity = shadeOf(weights[index] as number, end) / 255;
     if (opacity < 0.02) return;
@@ -254,14 +254,19 @@ export function drawHeadText(surface: Surface, scene: Scene, frame: Frame): void
 }
 
 /** The numbers of what is under the pointer. */
-function drawNumbers(surface: Surface, scene: Scene, shading: Shading | null, frame: Frame): void {
+function drawNumbers(
+  surface: Surface,
+  scene: Scene,
+  shading: TextShading | null,
+  frame: Frame,
+): void {
   const at = pointer(scene.hover, "head");
-  if (!at || !shading || shading.aim.about === "all") return;
+  if (!at || !shading || shading.subject.about === "all") return;
   const bounds = { x: 0, y: 0, width: frame.width, height: frame.height };
-  const { aim, series, weights } = shading;
+  const { subject, series, weights } = shading;
   const { queries, keys } = scene;
   const { query } = hoveredPositions(scene);
-  if (aim.about === "query" && aim.keys.length > 0) {
+  if (subject.about === "query" && subject.keys.length > 0) {
     drawPairCard(surface, scene, "head", series, bounds);
     return;
   }
@@ -271,19 +276,20 @@ function drawNumbers(surface: Surface, scene: Scene, shading: Shading | null, fr
     return { label: name, colour, value, note };
   };
   const shown = [...weights.slice(0, MOST_ROWS).keys()];
-  if (aim.about === "key" && query !== null) {
-    const target = aim.keys.length > 1 ? `${aim.keys.length} keys` : quoted(keys, aim.keys[0] ?? 0);
+  if (subject.about === "key" && query !== null) {
+    const target =
+      subject.keys.length > 1 ? `${subject.keys.length} keys` : quoted(keys, subject.keys[0] ?? 0);
     const title = `${quoted(queries, query)} → ${target}`;
     const rows = shown.map((n) => of(n, query));
     drawCard(surface, { title, rows }, at, bounds, scene.theme);
     return;
   }
   // Of a token alone: what it has most to do with.
-  const [own, far] = aim.about === "query" ? [queries, keys] : [keys, queries];
-  const index = (aim.about === "query" ? aim.queries : aim.keys)[0] ?? 0;
+  const [own, far] = subject.about === "query" ? [queries, keys] : [keys, queries];
+  const index = (subject.about === "query" ? subject.queries : subject.keys)[0] ?? 0;
   const rows = shown.map((n) => {
     const best = strongestKey(weights[n] as Float32Array);
-    return of(n, best, `${aim.about === "query" ? "→" : "←"} ${quoted(far, best, 120)}`);
+    return of(n, best, `${subject.about === "query" ? "→" : "←"} ${quoted(far, best, 120)}`);
   });
   const title = `${quoted(own, index)} ${indexOf(own, index)}`;
   drawCard(surface, { title, rows }, at, bounds, scene.theme);

@@ -1,10 +1,10 @@
 import { columnSum } from "../../data/columns.js";
 import type { Scene } from "../../scene/scene.js";
 import { hoveredPositions, meanRow, type Series, shadingWeight } from "../shared/series.js";
-import { type Lens, placesOf, type Strip } from "./media-positions.js";
+import { axisInMedia, type MediaLayout, type TokenStrip } from "./media-positions.js";
 
 /** What the picture is about: one position of the other axis, and the one that is pointed at. */
-export interface Aim {
+export interface ImageSubject {
   /** The query whose weights are drawn over the keys (or the key, over queries); null for all queries. */
   readonly about: number | null;
   /** All of them where several are pinned: queries are averaged, keys summed. */
@@ -15,11 +15,11 @@ export interface Aim {
   readonly backwards: boolean;
 }
 
-export function aimOf(scene: Scene, lens: Lens): Aim {
+export function imageSubject(scene: Scene, mediaLayout: MediaLayout): ImageSubject {
   const hovered = hoveredPositions(scene);
   const { state } = scene;
   const [other, own] =
-    lens.over === "key" ? (["query", "key"] as const) : (["key", "query"] as const);
+    mediaLayout.over === "key" ? (["query", "key"] as const) : (["key", "query"] as const);
   const pins = other === "query" ? state.queries : state.keys;
   const at = hovered[other];
   const group = at === null ? pins : [at];
@@ -33,11 +33,11 @@ export function aimOf(scene: Scene, lens: Lens): Aim {
 /** A head's weights over the axis that lies in the media, as they are shaded; null until they have come. */
 export function weightsOver(
   scene: Scene,
-  lens: Lens,
+  mediaLayout: MediaLayout,
   { layer, head, rows }: Series,
   group: readonly number[],
 ): ArrayLike<number> | null {
-  if (lens.over === "query") {
+  if (mediaLayout.over === "query") {
     if (group.length === 0) return null;
     return columnSum(rows, group);
   }
@@ -50,18 +50,18 @@ export function weightsOver(
 /** A head's weights of the tokens of a strip, in its order; null where they say nothing. */
 export function stripWeights(
   scene: Scene,
-  lens: Lens,
-  strip: Strip,
+  mediaLayout: MediaLayout,
+  strip: TokenStrip,
   series: Series,
-  aim: Aim,
+  subject: ImageSubject,
 ): ArrayLike<number> | null {
-  const { group, pointed, backwards } = aim;
-  if (strip.axis === lens.over || (lens.same && !backwards)) {
-    const weights = weightsOver(scene, lens, series, group);
+  const { group, pointed, backwards } = subject;
+  if (strip.axis === mediaLayout.over || (mediaLayout.same && !backwards)) {
+    const weights = weightsOver(scene, mediaLayout, series, group);
     return weights && strip.indices.map((index) => weights[index] as number);
   }
   if (!backwards || pointed === null) return null;
-  if (lens.over === "query") {
+  if (mediaLayout.over === "query") {
     const row = series.rows.row(pointed);
     return row && strip.indices.map((index) => row[index] as number);
   }
@@ -70,18 +70,21 @@ export function stripWeights(
 }
 
 /** The largest of what lies in the media, over all heads: where the scale ends. */
-export function largestOver(lens: Lens, all: readonly (ArrayLike<number> | null)[]): number {
+export function largestOver(
+  mediaLayout: MediaLayout,
+  all: readonly (ArrayLike<number> | null)[],
+): number {
   let most = 0;
   for (const weights of all) {
     if (!weights) continue;
-    for (const { at } of lens.places.media.values()) {
+    for (const { at } of mediaLayout.places.media.values()) {
       for (const index of at) if (index >= 0) most = Math.max(most, weights[index] || 0);
     }
   }
   return most;
 }
 
-export function largestOf(all: readonly (ArrayLike<number> | null)[]): number {
+export function largestWeight(all: readonly (ArrayLike<number> | null)[]): number {
   let most = 0;
   for (const weights of all) {
     if (weights) for (let i = 0; i < weights.length; i++) most = Math.max(most, weights[i] || 0);
@@ -90,6 +93,6 @@ export function largestOf(all: readonly (ArrayLike<number> | null)[]): number {
 }
 
 /** Where the token that is asked about lies itself, when it lies in the media. */
-export function ownPlaces(scene: Scene, lens: Lens) {
-  return placesOf(scene, lens.over === "key" ? scene.queries : scene.keys);
+export function ownPlaces(scene: Scene, mediaLayout: MediaLayout) {
+  return axisInMedia(scene, mediaLayout.over === "key" ? scene.queries : scene.keys);
 }

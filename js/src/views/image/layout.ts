@@ -1,7 +1,7 @@
 import type { Scene } from "../../scene/scene.js";
 import type { Rect } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
-import type { Lens, Strip, Tile } from "./media-positions.js";
+import type { MediaLayout, MediaTile, TokenStrip } from "./media-positions.js";
 
 export const HEADER = 24;
 export const TITLE = 20;
@@ -18,19 +18,19 @@ interface Size {
 }
 
 export interface Arranged {
-  readonly tiles: readonly Tile[];
+  readonly tiles: readonly MediaTile[];
   readonly height: number;
 }
 
-interface Plan extends Size {
+interface MediaGrid extends Size {
   readonly columns: number;
   /** Columns of pictures within one head's block. */
   readonly inner: number;
 }
 
 /** How to make the pictures of `count` heads largest: columns of heads, and of media within each. */
-function plan(count: number, media: number, picture: Size, room: Size, title: number): Plan {
-  let best: Plan = { columns: 1, inner: 1, width: 0, height: 0 };
+function plan(count: number, media: number, picture: Size, room: Size, title: number): MediaGrid {
+  let best: MediaGrid = { columns: 1, inner: 1, width: 0, height: 0 };
   for (let inner = 1; inner <= media; inner++) {
     const down = Math.ceil(media / inner);
     for (let columns = 1; columns <= count; columns++) {
@@ -48,9 +48,9 @@ function plan(count: number, media: number, picture: Size, room: Size, title: nu
 }
 
 /** One picture for each head and medium, as large as the room allows, in the middle. */
-function pictures(scene: Scene, lens: Lens, room: Rect): Arranged {
+function pictures(scene: Scene, mediaLayout: MediaLayout, room: Rect): Arranged {
   const count = scene.state.heads.length;
-  const media = [...lens.places.media.keys()];
+  const media = [...mediaLayout.places.media.keys()];
   const sizes = media.map((medium) => scene.media[medium] ?? { width: 1, height: 1 });
   // Beside each other all have the place of the widest and the highest.
   const most = {
@@ -69,7 +69,7 @@ function pictures(scene: Scene, lens: Lens, room: Rect): Arranged {
   const tiles = scene.state.heads.flatMap((_, series) => {
     const x = left + (series % columns) * (block.width + GAP);
     const y = room.y + Math.floor(series / columns) * (block.height + GAP);
-    return media.map((medium, n): Tile => {
+    return media.map((medium, n): MediaTile => {
       const size = sizes[n] as Size;
       const rect = {
         x: Math.round(x + (n % inner) * (width + INNER_GAP)),
@@ -84,11 +84,11 @@ function pictures(scene: Scene, lens: Lens, room: Rect): Arranged {
   return { tiles, height: rows * block.height + (rows - 1) * GAP };
 }
 
-function sounds(lens: Lens, room: Rect): Arranged {
-  const media = [...lens.places.media.keys()];
+function sounds(mediaLayout: MediaLayout, room: Rect): Arranged {
+  const media = [...mediaLayout.places.media.keys()];
   const free = room.height / media.length - AXIS;
   const height = Math.max(40, Math.min(SOUND.most, free));
-  const tiles = media.map((medium, n): Tile => {
+  const tiles = media.map((medium, n): MediaTile => {
     const y = room.y + n * (height + AXIS);
     return {
       medium,
@@ -100,14 +100,16 @@ function sounds(lens: Lens, room: Rect): Arranged {
   return { tiles, height: media.length * (height + AXIS) };
 }
 
-export function arrange(scene: Scene, lens: Lens, room: Rect): Arranged {
-  return lens.kind === "image" ? pictures(scene, lens, room) : sounds(lens, room);
+export function arrange(scene: Scene, mediaLayout: MediaLayout, room: Rect): Arranged {
+  return mediaLayout.kind === "image"
+    ? pictures(scene, mediaLayout, room)
+    : sounds(mediaLayout, room);
 }
 
 /** The room that the media would take if there were enough. */
-export function wishedHeight(scene: Scene, lens: Lens, width: number): number {
+export function wishedHeight(scene: Scene, mediaLayout: MediaLayout, width: number): number {
   const room = { x: 0, y: 0, width, height: TALLEST };
-  return arrange(scene, lens, room).height;
+  return arrange(scene, mediaLayout, room).height;
 }
 
 export const CHIP = 20;
@@ -116,22 +118,26 @@ export const CHIP_SIZE = 12;
 const CHIP_GAP = 2;
 const MOST_CHIP = 140;
 
-export interface Chip {
+export interface TokenChip {
   readonly strip: number;
   readonly index: number;
   readonly rect: Rect;
 }
 
 export interface StripsLayout {
-  readonly chips: readonly Chip[];
+  readonly chips: readonly TokenChip[];
   /** The word in front of each list. */
   readonly names: readonly { readonly text: string; readonly x: number; readonly y: number }[];
   readonly height: number;
 }
 
 /** Tokens in running order, line by line; each list starts on a line of its own. */
-export function stripsLayout(scene: Scene, strips: readonly Strip[], width: number): StripsLayout {
-  const chips: Chip[] = [];
+export function stripsLayout(
+  scene: Scene,
+  strips: readonly TokenStrip[],
+  width: number,
+): StripsLayout {
+  const chips: TokenChip[] = [];
   const names: { text: string; x: number; y: number }[] = [];
   let y = 0;
   for (const [strip, { axis, indices }] of strips.entries()) {

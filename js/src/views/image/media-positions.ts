@@ -5,7 +5,7 @@ import type { Rect } from "../../surface/surface.js";
 import { contains } from "../../surface/surface.js";
 
 /** The positions of one axis that lie in one medium: patches by row and column, or frames by time. */
-export interface Inside {
+export interface MediumPositions {
   readonly rows: number;
   readonly columns: number;
   /** Position at each cell, row by row; -1 where there is none. */
@@ -15,8 +15,8 @@ export interface Inside {
 }
 
 /** One axis over the media. */
-export interface Places {
-  readonly media: ReadonlyMap<number, Inside>;
+export interface AxisInMedia {
+  readonly media: ReadonlyMap<number, MediumPositions>;
   /** Positions that lie in none of them: words, [CLS], registers. */
   readonly rest: readonly number[];
 }
@@ -25,7 +25,7 @@ function evenly(columns: number): Float64Array {
   return Float64Array.from({ length: columns + 1 }, (_, column) => column / columns);
 }
 
-function patchesIn(positions: readonly Position[], own: readonly number[]): Inside {
+function patchesIn(positions: readonly Position[], own: readonly number[]): MediumPositions {
   const [rows, columns] = positions[own[0] as number]?.grid ?? [1, 1];
   const at = new Int32Array(rows * columns).fill(-1);
   for (const index of own) {
@@ -39,7 +39,7 @@ function framesIn(
   positions: readonly Position[],
   own: readonly number[],
   seconds: number | undefined,
-): Inside {
+): MediumPositions {
   const edges = evenly(own.length);
   const starts = own.map((index) => positions[index]?.time);
   if (seconds !== undefined && starts.every((time) => time !== undefined)) {
@@ -52,7 +52,7 @@ function framesIn(
 }
 
 /** Where the positions of an axis lie. Pictures come first: beside them a sound's frames are tokens. */
-export function placesOf(scene: Scene, positions: readonly Position[]): Places {
+export function axisInMedia(scene: Scene, positions: readonly Position[]): AxisInMedia {
   return memo(positions, "places", () => {
     const kind = (index: number) => scene.media[positions[index]?.medium ?? -1]?.kind;
     const all = positions.map((_, index) => index);
@@ -77,7 +77,7 @@ export function placesOf(scene: Scene, positions: readonly Position[]): Places {
 }
 
 /** A medium's place on the screen, for one head or for all of them. */
-export interface Tile {
+export interface MediaTile {
   readonly medium: number;
   readonly rect: Rect;
   /** Which of the heads shown; null where they share the tile. */
@@ -85,7 +85,7 @@ export interface Tile {
   readonly titleTop: number;
 }
 
-function cellOf(inside: Inside, { rect }: Tile, cell: number): Rect {
+function cellOf(inside: MediumPositions, { rect }: MediaTile, cell: number): Rect {
   const row = Math.floor(cell / inside.columns);
   const column = cell % inside.columns;
   const left = inside.edges[column] as number;
@@ -98,14 +98,14 @@ function cellOf(inside: Inside, { rect }: Tile, cell: number): Rect {
 }
 
 /** Where a position is drawn in a tile; null when it does not lie in it. */
-export function rectIn(places: Places, tile: Tile, index: number): Rect | null {
+export function rectIn(places: AxisInMedia, tile: MediaTile, index: number): Rect | null {
   const inside = places.media.get(tile.medium);
   const cell = inside ? inside.at.indexOf(index) : -1;
   return inside && cell >= 0 ? cellOf(inside, tile, cell) : null;
 }
 
 /** Which position a point of a tile shows. */
-export function indexIn(places: Places, tile: Tile, x: number, y: number): number | null {
+export function indexIn(places: AxisInMedia, tile: MediaTile, x: number, y: number): number | null {
   const inside = places.media.get(tile.medium);
   const { rect } = tile;
   if (!inside || !contains(rect, x, y)) return null;
@@ -119,49 +119,49 @@ export function indexIn(places: Places, tile: Tile, x: number, y: number): numbe
 }
 
 /** A list of tokens beside the picture. */
-export interface Strip {
+export interface TokenStrip {
   readonly axis: "query" | "key";
   readonly indices: readonly number[];
 }
 
 /** What is drawn over the media, and what beside them. */
-export interface Lens {
+export interface MediaLayout {
   /** The axis whose positions lie in the media: keys wherever keys do. */
   readonly over: "query" | "key";
-  readonly places: Places;
+  readonly places: AxisInMedia;
   readonly kind: "image" | "sound";
   /** Queries and keys are the same positions. */
   readonly same: boolean;
   /** Pointing at a patch asks what it attends to: there is no text here that could attend to it. */
   readonly asks: boolean;
-  readonly strips: readonly Strip[];
+  readonly strips: readonly TokenStrip[];
 }
 
 const TEXT = new Set(["token", "word"]);
 
-export function lensOf(scene: Scene): Lens {
+export function mediaLayoutOf(scene: Scene): MediaLayout {
   const { queries, keys, stream, media } = scene;
-  return memo(stream, "lens", () => {
+  return memo(stream, "mediaLayout", () => {
     const same = stream.query_positions === stream.key_positions;
-    const byKey = placesOf(scene, keys);
-    const byQuery = placesOf(scene, queries);
+    const byKey = axisInMedia(scene, keys);
+    const byQuery = axisInMedia(scene, queries);
     const over = byKey.media.size > 0 ? "key" : "query";
     const places = over === "key" ? byKey : byQuery;
     const [first] = places.media.keys();
     const kind = media[first ?? -1]?.kind === "image" ? "image" : "sound";
     const asks = over === "key" && byQuery.media.size > 0 && !queries.some((q) => TEXT.has(q.kind));
-    const others: Strip =
+    const others: TokenStrip =
       over === "key"
         ? { axis: "query", indices: byQuery.rest }
         : { axis: "key", indices: byKey.rest };
-    const own: Strip = { axis: over, indices: same ? [] : places.rest };
+    const own: TokenStrip = { axis: over, indices: same ? [] : places.rest };
     const strips = [others, own].filter(({ indices }) => indices.length > 0);
     return { over, places, kind, same, asks, strips };
   });
 }
 
 /** What a stream can be drawn over; null when none of its positions lies in anything. */
-export function overMedia(scene: Scene): Lens["kind"] | null {
-  const { places, kind } = lensOf(scene);
+export function overMedia(scene: Scene): MediaLayout["kind"] | null {
+  const { places, kind } = mediaLayoutOf(scene);
   return places.media.size > 0 ? kind : null;
 }

@@ -6,22 +6,28 @@ import type { Hit } from "../../state/interaction.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { hoveredPositions, keyName, queryName } from "../shared/series.js";
 import type { Frame, Stop } from "../view.js";
-import { CHIP, CHIP_SIZE, type Chip } from "./layout.js";
+import { CHIP, CHIP_SIZE, type TokenChip } from "./layout.js";
 import type { ImagePlan, Shown } from "./plan.js";
 
 /** The strongest shade still lets its label be read. */
 const STRONGEST = 0.6;
 
-function rectOf(plan: ImagePlan, { rect }: Chip): Rect {
+function rectOf(plan: ImagePlan, { rect }: TokenChip): Rect {
   return { ...rect, x: rect.x + plan.left, y: rect.y + plan.stripTop - plan.stripScroll };
 }
 
 const inWindow = ({ stripTop, stripHeight }: ImagePlan, { y, height }: Rect) =>
   y + height > stripTop && y < stripTop + stripHeight;
 
-function drawChip(surface: Surface, scene: Scene, plan: ImagePlan, shown: Shown, chip: Chip): void {
+function drawChip(
+  surface: Surface,
+  scene: Scene,
+  plan: ImagePlan,
+  shown: Shown,
+  chip: TokenChip,
+): void {
   const { theme, state } = scene;
-  const strip = plan.lens.strips[chip.strip];
+  const strip = plan.mediaLayout.strips[chip.strip];
   if (!strip) return;
   const rect = rectOf(plan, chip);
   const at = strip.indices.indexOf(chip.index);
@@ -78,8 +84,8 @@ export function drawStrips(
   }
 }
 
-const hitOf = (plan: ImagePlan, chip: Chip): Hit =>
-  plan.lens.strips[chip.strip]?.axis === "key" ? { key: chip.index } : { query: chip.index };
+const hitOf = (plan: ImagePlan, chip: TokenChip): Hit =>
+  plan.mediaLayout.strips[chip.strip]?.axis === "key" ? { key: chip.index } : { query: chip.index };
 
 export function stripHit(plan: ImagePlan, x: number, y: number): Hit | null {
   if (y < plan.stripTop || y >= plan.stripTop + plan.stripHeight) return null;

@@ -2,7 +2,7 @@ import { columnSum } from "../../data/columns.js";
 import { INVISIBLE, LinkList } from "../../marks/links.js";
 import { side, visibleRows } from "../../marks/text/token-axis.js";
 import type { Position } from "../../protocol/generated.js";
-import type { Drawing } from "../../scene/scene.js";
+import type { FigureDrawing } from "../../scene/scene.js";
 import {
   type Focus,
   meanRow,
@@ -26,7 +26,7 @@ export interface LinesInput {
   readonly focus: Focus;
   /** Pictures of this kind on the screen: together they draw as many vectors as one may. */
   readonly pictures: number;
-  readonly drawing?: Drawing | undefined;
+  readonly drawing?: FigureDrawing | undefined;
 }
 
 /** The least weight of a row that is drawn as a line: that of its k-th strongest, or the threshold. */

@@ -10,7 +10,7 @@ import { scrollTo } from "./layout.js";
 import { type Beyond, beyondWindow, hiddenShare, type LinesInput, pictureKey } from "./links.js";
 
 /** Where strong links leave the window: "▲ 12 · cat 0.41", which jumps there. */
-export interface Marker {
+export interface LinkMarker {
   readonly rect: Rect;
   readonly text: string;
   readonly hit: Hit;
@@ -38,7 +38,7 @@ function strongestBeyond(scene: Scene, input: LinesInput): readonly Beyond[] {
 const arrow = (side: -1 | 1) => (side < 0 ? "▲" : "▼");
 
 /** What stands at an edge where no single link is strong enough for a marker, yet weight leaves. */
-function remainders(scene: Scene, input: LinesInput, marked: ReadonlySet<number>): Marker[] {
+function remainders(scene: Scene, input: LinesInput, marked: ReadonlySet<number>): LinkMarker[] {
   const { layout, focus } = input;
   const [first, last] = visibleRows(layout.keys.axis);
   const count = layout.keys.axis.count;
@@ -47,7 +47,7 @@ function remainders(scene: Scene, input: LinesInput, marked: ReadonlySet<number>
     hiddenShare(input),
   );
   const { x, y, width, height } = layout.links;
-  const make = (side: -1 | 1, hidden: number, weight: number): Marker[] => {
+  const make = (side: -1 | 1, hidden: number, weight: number): LinkMarker[] => {
     if (marked.has(side) || !(weight >= REMAINDER * (input.scale ?? 1))) return [];
     const most = focus.query === null ? "up to " : "";
     const where = side < 0 ? "above" : "below";
@@ -73,13 +73,13 @@ function remainders(scene: Scene, input: LinesInput, marked: ReadonlySet<number>
   return [...make(-1, first, share.above), ...make(1, count - last, share.below)];
 }
 
-export function markersOf(scene: Scene, input: LinesInput): readonly Marker[] {
+export function markersOf(scene: Scene, input: LinesInput): readonly LinkMarker[] {
   const strongest = strongestBeyond(scene, input);
   const marked = new Set(strongest.map(({ side }) => side));
   return [...jumps(input, strongest), ...remainders(scene, input, marked)];
 }
 
-function jumps(input: LinesInput, strongest: readonly Beyond[]): readonly Marker[] {
+function jumps(input: LinesInput, strongest: readonly Beyond[]): readonly LinkMarker[] {
   const { layout, focus } = input;
   const aboutKey = focus.about === "key";
   const column = aboutKey ? layout.queries : layout.keys;

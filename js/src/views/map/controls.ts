@@ -1,9 +1,9 @@
 import { thumbnailPixels } from "../../marks/heads/thumbnails.js";
 import {
   blockRect,
-  type Cells,
   cellHeight,
   cellWidth,
+  type MatrixCells,
   placeAt,
   sideOf,
   wholeCells,
@@ -38,8 +38,8 @@ const MINIMAP = { least: 36, most: 110, share: 0.28 } as const;
 
 /** The pictures that carry what belongs to the map: labels at the first, and the last one beside it. */
 export interface MapPlace {
-  readonly first: Cells;
-  readonly last: Cells;
+  readonly first: MatrixCells;
+  readonly last: MatrixCells;
   readonly rowRoom: number;
   readonly columnRoom: number;
   /** Of the frame. */
@@ -70,7 +70,7 @@ const GESTURES: Readonly<Record<Sign, Gesture>> = {
 /** The window after a gesture; undefined where it changes nothing. */
 export function mapAfter(
   scene: Scene,
-  cells: Cells,
+  cells: MatrixCells,
   gesture: Gesture,
   at: Point | null,
 ): MapWindow | null | undefined {
@@ -108,7 +108,7 @@ function minimapRect({ last, width }: MapPlace): Rect {
   return { x, y: rect.y + 8, width: wide, height: high };
 }
 
-interface Marker {
+interface PinMarker {
   readonly rect: Rect;
   readonly way: Way;
   readonly label: string;
@@ -128,11 +128,11 @@ function outside(
   };
 }
 
-function markers(scene: Scene, place: MapPlace): readonly Marker[] {
+function markers(scene: Scene, place: MapPlace): readonly PinMarker[] {
   const { first, rowRoom } = place;
   const { state, queries, keys } = scene;
   const { x, y, width, height } = first.rect;
-  const found: Marker[] = [];
+  const found: PinMarker[] = [];
   const rows = outside(state.queries, first.down);
   const row = (way: Way, query: number | null, top: number) => {
     if (query === null) return;
@@ -216,7 +216,7 @@ export function mapStops(scene: Scene, place: MapPlace): readonly Stop[] {
 /** The window that shows positions set elsewhere; undefined where they are in sight. */
 export function mapRevealing(
   scene: Scene,
-  cells: Cells,
+  cells: MatrixCells,
   at: { query?: number; key?: number },
 ): MapWindow | null | undefined {
   if (!isZoomed(scene)) return undefined;

@@ -1,6 +1,6 @@
 import { Matrix, type When } from "../../data/blocks.js";
 import { levelFor, poolMatrix, type Span, TILE, tilesWithin } from "../../data/tiles.js";
-import { blockRect, type Cells, cellHeight, cellWidth } from "../../marks/matrix/cells.js";
+import { blockRect, cellHeight, cellWidth, type MatrixCells } from "../../marks/matrix/cells.js";
 import type { MapImage } from "../../marks/matrix/matrix.js";
 import { type Colouring, PixelsOnDemand, shadedPixels } from "../../marks/matrix/shading.js";
 import { memo } from "../../marks/memo.js";
@@ -13,7 +13,7 @@ export interface Choice {
 }
 
 /** At so many device pixels to a CSS pixel. */
-export function choose(cells: Cells, scale: number, top: number): Choice {
+export function choose(cells: MatrixCells, scale: number, top: number): Choice {
   const [across, down] = [cellWidth(cells) * scale, cellHeight(cells) * scale];
   // Where cells are no squares, the side that has more room decides: nothing of it is merged away.
   const level = levelFor(Math.max(across, down), top);
@@ -22,13 +22,13 @@ export function choose(cells: Cells, scale: number, top: number): Choice {
   return { level, fold: { rows: fold(down), columns: fold(across) } };
 }
 
-interface Place {
+interface TilePlace {
   readonly level: number;
   readonly place: Span;
 }
 
 /** The places of a level in sight, and with a ring the ones around them. */
-function placesOf(cells: Cells, level: number, ring = 0): readonly Place[] {
+function tilePlaces(cells: MatrixCells, level: number, ring = 0): readonly TilePlace[] {
   const along = (sight: Span, count: number) => {
     const [first, last] = tilesWithin(sight, level, count);
     const end = tilesWithin([0, count], level, count)[1];
@@ -36,7 +36,7 @@ function placesOf(cells: Cells, level: number, ring = 0): readonly Place[] {
   };
   const [top, bottom] = along(cells.down, cells.rows);
   const [left, right] = along(cells.across, cells.columns);
-  const found: Place[] = [];
+  const found: TilePlace[] = [];
   for (let row = top; row < bottom; row++) {
     for (let column = left; column < right; column++) found.push({ level, place: [row, column] });
   }
@@ -44,9 +44,9 @@ function placesOf(cells: Cells, level: number, ring = 0): readonly Place[] {
 }
 
 function imageOf(
-  cells: Cells,
+  cells: MatrixCells,
   tile: Matrix,
-  { level, place }: Place,
+  { level, place }: TilePlace,
   { fold }: Pick<Choice, "fold">,
   colouring: Colouring,
 ): MapImage {
@@ -74,14 +74,14 @@ function imageOf(
  * ones over those; an empty list means that nothing at all is here.
  */
 export function screenImages(
-  cells: Cells,
+  cells: MatrixCells,
   source: TileSource,
   choice: Choice,
   colouring: Colouring,
 ): { readonly images: readonly MapImage[]; readonly complete: boolean } {
   const { level } = choice;
   const draw = (at: number, when: When) =>
-    placesOf(cells, at).map(({ place }) => {
+    tilePlaces(cells, at).map(({ place }) => {
       const tile = source.drawn(at, place, when);
       return tile && imageOf(cells, tile, { level: at, place }, choice, colouring);
     });
@@ -89,7 +89,7 @@ export function screenImages(
   const here = wanted.filter((image) => image !== null);
   const complete = here.length === wanted.length;
   if (level < source.top) source.drawn(source.top, [0, 0], "later");
-  for (const { place } of placesOf(cells, level, 1)) source.drawn(level, place, "later");
+  for (const { place } of tilePlaces(cells, level, 1)) source.drawn(level, place, "later");
   if (complete) return { images: here, complete };
   const under: MapImage[] = [];
   const levels = Array.from({ length: source.top - level }, (_, n) => source.top - n);
@@ -104,7 +104,7 @@ export function screenImages(
  * vectors may leave a seam. Null while a tile is missing.
  */
 export function figureImage(
-  cells: Cells,
+  cells: MatrixCells,
   source: TileSource,
   { level, fold }: Choice,
   colouring: Colouring,
@@ -123,7 +123,7 @@ export function figureImage(
     new Float32Array((bottom - top) * (right - left)),
   );
   let missing = false;
-  for (const { place } of placesOf(cells, level)) {
+  for (const { place } of tilePlaces(cells, level)) {
     const tile = source.drawn(level, place, "now");
     if (!tile) {
       missing = true;

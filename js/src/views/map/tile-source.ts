@@ -177,7 +177,7 @@ export function differenceSource(
 }
 
 /** The largest value of a source either way: the end of a scale; null while it is not known. */
-export function largestOf(source: TileSource): number | null {
+export function largestIn(source: TileSource): number | null {
   const tile = source.drawn(source.top, [0, 0], "now");
   if (!tile) return null;
   return memo(tile.data, "largest", () =>

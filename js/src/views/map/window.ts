@@ -1,5 +1,5 @@
 import type { Span } from "../../data/tiles.js";
-import { type Cells, cellHeight, cellWidth, placeAt } from "../../marks/matrix/cells.js";
+import { cellHeight, cellWidth, type MatrixCells, placeAt } from "../../marks/matrix/cells.js";
 import type { MapWindow } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Gesture, Point } from "../../state/interaction.js";
@@ -44,7 +44,7 @@ export function isZoomed(scene: Scene): boolean {
   return !isWhole(down, scene.queries.length) || !isWhole(across, scene.keys.length);
 }
 
-export function cellsOf(rect: Rect, scene: Scene): Cells {
+export function cellsOf(rect: Rect, scene: Scene): MatrixCells {
   return { rect, rows: scene.queries.length, columns: scene.keys.length, ...sightOf(scene) };
 }
 
@@ -62,7 +62,7 @@ export function windowOf(scene: Scene, { down, across }: Sight): MapWindow | nul
  * Cells `factor` times as large, what is at a point staying there. Of cells that are no squares the
  * shorter side catches up first. They end at `LARGEST_CELL`, and where all of the matrix is in sight.
  */
-export function zoomed(cells: Cells, factor: number, at: Point): Sight {
+export function zoomed(cells: MatrixCells, factor: number, at: Point): Sight {
   const { rect, rows, columns } = cells;
   const place = placeAt(cells, at.x, at.y);
   const [wide, high] = [cellWidth(cells), cellHeight(cells)];
@@ -81,7 +81,7 @@ export function zoomed(cells: Cells, factor: number, at: Point): Sight {
 }
 
 /** Moved by so many pixels, as far as there is anything. */
-export function panned(cells: Cells, dx: number, dy: number): Sight {
+export function panned(cells: MatrixCells, dx: number, dy: number): Sight {
   const { down, across, rows, columns } = cells;
   return {
     down: clampSpan(down[0] + dy / cellHeight(cells), down[1] - down[0], rows),
@@ -90,7 +90,10 @@ export function panned(cells: Cells, dx: number, dy: number): Sight {
 }
 
 /** The same size of window with a position in the middle of either axis, or where it is. */
-export function centred(cells: Cells, at: { query?: number | null; key?: number | null }): Sight {
+export function centred(
+  cells: MatrixCells,
+  at: { query?: number | null; key?: number | null },
+): Sight {
   const { down, across, rows, columns } = cells;
   const about = ([start, stop]: Span, index: number | null | undefined, count: number) =>
     typeof index === "number"
@@ -100,7 +103,7 @@ export function centred(cells: Cells, at: { query?: number | null; key?: number 
 }
 
 /** What a gesture at a point leads to; the middle where there is no point. */
-export function afterGesture(cells: Cells, gesture: Gesture, at: Point | null): Sight {
+export function afterGesture(cells: MatrixCells, gesture: Gesture, at: Point | null): Sight {
   const { rect } = cells;
   if (gesture.kind === "fit") return { down: [0, cells.rows], across: [0, cells.columns] };
   if (gesture.kind === "pan") return panned(cells, gesture.dx, gesture.dy);

@@ -3,9 +3,9 @@ import { formatSigned, formatWeight } from "../../marks/format.js";
 import { thumbnailPixels } from "../../marks/heads/thumbnails.js";
 import {
   blockRect,
-  type Cells,
   cellHeight,
   cellWidth,
+  type MatrixCells,
   wholeCells,
 } from "../../marks/matrix/cells.js";
 import {
@@ -62,7 +62,7 @@ export function shadeNotes(scene: Scene, level = 0, differs = false): readonly s
 }
 
 /** The level that these cells are shown at. */
-export function levelOf({ queries, keys }: Scene, cells: Cells, scale: number): number {
+export function levelOf({ queries, keys }: Scene, cells: MatrixCells, scale: number): number {
   return choose(cells, scale, topLevel(queries.length, keys.length)).level;
 }
 
@@ -79,7 +79,7 @@ function heatMarks(scene: Scene) {
 export function drawHeatLabels(
   surface: Surface,
   scene: Scene,
-  cells: Cells,
+  cells: MatrixCells,
   layout: Multiples,
   at: { readonly firstColumn: boolean; readonly firstRow: boolean },
 ): void {
@@ -116,7 +116,7 @@ export function drawHeatLabels(
 }
 
 /** A head's thumbnail over all of the matrix, while no tile of it is here. */
-function standIn(scene: Scene, cells: Cells, { layer, head }: Series): readonly MapImage[] {
+function standIn(scene: Scene, cells: MatrixCells, { layer, head }: Series): readonly MapImage[] {
   const { theme, thumbnails } = scene;
   const sinkAside = scene.options.setSinkAside;
   const thumbnail = thumbnails.get(layer, head);
@@ -130,7 +130,7 @@ function standIn(scene: Scene, cells: Cells, { layer, head }: Series): readonly 
 /** Single weights, once they have room. */
 function numbersOf(
   source: TileSource,
-  cells: Cells,
+  cells: MatrixCells,
   colouring: Colouring,
   say: CellNumbers["say"],
 ): CellNumbers | null {
@@ -154,7 +154,7 @@ interface Drawn {
   readonly under: () => readonly MapImage[];
 }
 
-function drawMap(surface: Surface, scene: Scene, cells: Cells, of: Drawn): void {
+function drawMap(surface: Surface, scene: Scene, cells: MatrixCells, of: Drawn): void {
   const { source, colouring, say, under } = of;
   const choice = choose(cells, surface.scale, source.top);
   let images: readonly MapImage[];
@@ -174,7 +174,7 @@ export function drawHeat(
   surface: Surface,
   scene: Scene,
   series: Series,
-  cells: Cells,
+  cells: MatrixCells,
   { count, scale }: { readonly count: number; readonly scale: number | undefined },
 ): void {
   const { theme } = scene;
@@ -195,7 +195,7 @@ export function drawDifference(
   surface: Surface,
   scene: Scene,
   source: TileSource,
-  cells: Cells,
+  cells: MatrixCells,
   max: number,
 ): void {
   const { theme } = scene;

@@ -1,10 +1,10 @@
 import {
   BREAK,
   breakOf,
-  type Cells,
   COMFORTABLE,
   gapOf,
   HAIRLINE,
+  type LayerCells,
   LEGIBLE,
   whole,
 } from "./cells.js";
@@ -26,8 +26,8 @@ const CAPTION = 10;
 const PARTING = 3;
 
 export interface Bent {
-  readonly closed: Cells;
-  readonly open: Cells;
+  readonly closed: LayerCells;
+  readonly open: LayerCells;
   /** The layers that are opened: a page of `count`, from `first`. */
   readonly first: number;
   readonly count: number;
@@ -45,8 +45,11 @@ export interface Bending {
 }
 
 /** Cells of an opened layer: under those of the closed ones where they are wide, else in lines of their own. */
-function openCells({ most, width, height, rows, numbered }: Bending, closed: Cells): Cells {
-  const cells = (side: number, lines: number, caption: number): Cells => ({
+function openCells(
+  { most, width, height, rows, numbered }: Bending,
+  closed: LayerCells,
+): LayerCells {
+  const cells = (side: number, lines: number, caption: number): LayerCells => ({
     columns: Math.ceil(most / lines),
     lines,
     across: side,

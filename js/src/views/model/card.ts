@@ -1,4 +1,4 @@
-import { bare } from "../../data/meta.js";
+import { withoutRecord } from "../../data/meta.js";
 import { formatWeight } from "../../marks/format.js";
 import { letterOf } from "../../marks/heads/badge.js";
 import { drawThumbnailCard } from "../../marks/heads/thumbnail-card.js";
@@ -66,7 +66,7 @@ export function drawHeadCard(
   if (module_path) lines.push({ text: module_path, muted: true });
   const title = `layer ${head.layer} · head ${head.head}`;
   const shading = { theme, sinkAside: options.setSinkAside };
-  const thumbnail = bare(scene) ? null : thumbnails.get(head.layer, head.head);
+  const thumbnail = withoutRecord(scene) ? null : thumbnails.get(head.layer, head.head);
   drawThumbnailCard(surface, { title, lines, thumbnail, shading }, point, frame);
 }
 

@@ -1,5 +1,5 @@
 /** How the cells of a layer stand. Lengths are CSS pixels. */
-export interface Cells {
+export interface LayerCells {
   readonly columns: number;
   /** A layer with more heads than fit is broken into several lines of `columns` heads. */
   readonly lines: number;
@@ -27,7 +27,7 @@ export function gapOf(pitch: number): number {
 }
 
 /** Between layers: nothing more than between heads, unless they take several lines. */
-export function breakOf({ lines }: Pick<Cells, "lines">): number {
+export function breakOf({ lines }: Pick<LayerCells, "lines">): number {
   return lines > 1 ? BREAK : 0;
 }
 

@@ -1,4 +1,4 @@
-import { drawBadge, drawHeadOutlines } from "../../marks/heads/head-outlines.js";
+import { drawCornerBadge, drawHeadOutlines } from "../../marks/heads/head-outlines.js";
 import { onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import type { Frame, Stop, View } from "../view.js";
@@ -13,7 +13,7 @@ import {
   gridNotes,
 } from "./header.js";
 import { type Placed, shownHeads } from "./heads.js";
-import { cellAt, cellRect, type Grid, gridLayout, MARGIN, placeRect } from "./layout.js";
+import { type Grid, gridLayout, headAt, headRect, MARGIN, placeRect } from "./layout.js";
 import { gridPixels, PICTURED } from "./picture.js";
 import { shownRows } from "./rows.js";
 import { drawTag, labelText } from "./tags.js";
@@ -60,20 +60,20 @@ function drawMarks(surface: Surface, scene: Scene, layout: Grid): void {
   const rowOf = (number: number) => stream.layers.findIndex(({ layer }) => layer === number);
   const row = rowOf(state.layer);
   const outlined = state.heads.flatMap((head) => {
-    const cell = cellRect(layout, row, head);
+    const cell = headRect(layout, row, head);
     return cell ? [{ cell, colour: theme.head(head, scene.layer.num_heads) }] : [];
   });
   drawHeadOutlines(surface, outlined, theme);
   const hovered = hoveredHead(scene);
-  const cell = hovered && cellRect(layout, hovered.row, hovered.head);
+  const cell = hovered && headRect(layout, hovered.row, hovered.head);
   if (cell) {
     const { x, y, width, height } = cell;
     const rect = { x: x - 0.5, y: y - 0.5, width: width + 1, height: height + 1 };
     surface.rect(rect, { stroke: theme.text, strokeWidth: 1 });
   }
   state.compare.forEach(([layer, head], index) => {
-    const compared = cellRect(layout, rowOf(layer), head);
-    if (compared) drawBadge(surface, compared, index, theme);
+    const compared = headRect(layout, rowOf(layer), head);
+    if (compared) drawCornerBadge(surface, compared, index, theme);
   });
 }
 
@@ -173,7 +173,7 @@ export const gridForm: Omit<View, "name"> = {
       { clip, x: left, y: top - frame.scroll },
     );
     const hovered = hoveredHead(scene);
-    const cell = hovered && cellRect(layout, hovered.row, hovered.head);
+    const cell = hovered && headRect(layout, hovered.row, hovered.head);
     if (!cell) return;
     const beside = { x: left + cell.x + cell.width, y: top + cell.y + cell.height - frame.scroll };
     drawHeadCard(surface, scene, hovered, beside, frame);
@@ -182,7 +182,7 @@ export const gridForm: Omit<View, "name"> = {
   hit(scene, frame, x, y) {
     const layout = gridOf(scene, frame.width, frame.height);
     if (y < layout.top || y >= frame.height || x >= frame.width) return null;
-    const place = cellAt(layout, x - layout.left, y - layout.top + frame.scroll);
+    const place = headAt(layout, x - layout.left, y - layout.top + frame.scroll);
     const layer = place && scene.stream.layers[place.row];
     return layer ? { layer: layer.layer, head: place.head } : null;
   },
@@ -190,7 +190,7 @@ export const gridForm: Omit<View, "name"> = {
   reveal(scene, frame, { layer, head }) {
     const layout = gridOf(scene, frame.width, frame.height);
     const row = scene.stream.layers.findIndex((each) => each.layer === layer);
-    const cell = cellRect(layout, row, head ?? 0);
+    const cell = headRect(layout, row, head ?? 0);
     if (!cell || inFrame(layout, cell, frame)) return null;
     const middle = cell.y + cell.height / 2 - (frame.height - layout.top) / 2;
     return Math.max(0, Math.round(middle));
@@ -199,14 +199,14 @@ export const gridForm: Omit<View, "name"> = {
   stops(scene, frame) {
     const layout = gridOf(scene, frame.width, frame.height);
     const all = shownHeads(scene).filter(({ row, head }) =>
-      inFrame(layout, cellRect(layout, row, head), frame),
+      inFrame(layout, headRect(layout, row, head), frame),
     );
     const row = scene.stream.layers.findIndex((layer) => layer.layer === scene.state.layer);
     const heads =
       all.length <= MAX_STOPS ? all : nearest(all, { row, head: scene.state.heads[0] ?? 0 });
     return heads.flatMap((one): Stop[] => {
       const { layer, head } = one;
-      const rect = inFrame(layout, cellRect(layout, one.row, head), frame);
+      const rect = inFrame(layout, headRect(layout, one.row, head), frame);
       return rect ? [{ layer, head, rect, name: headName(scene, layout.board, one) }] : [];
     });
   },

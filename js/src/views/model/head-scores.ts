@@ -1,4 +1,4 @@
-import { bare, RANKING } from "../../data/meta.js";
+import { RANKING, withoutRecord } from "../../data/meta.js";
 import { memo } from "../../marks/memo.js";
 import { quoted } from "../../marks/text/tokens.js";
 import type { HeadRef, Measure, Position, Ranking, ScoreMeta } from "../../protocol/generated.js";
@@ -134,7 +134,7 @@ export function spreadOf(scene: Scene, name: string, index: number): number | nu
 /** Ends of a colour scale: round numbers, so that one head more or less does not move it. */
 const ENDS = [0.02, 0.05, 0.1, 0.2, 0.5, 1];
 
-export function scaleEnd(values: Float32Array): number {
+export function scoreScaleEnd(values: Float32Array): number {
   const most = values.reduce((best, value) => (value > best ? value : best), 0);
   return ENDS.find((end) => most <= end) ?? 1;
 }
@@ -153,7 +153,7 @@ function labelsOf(scene: Scene): (index: number) => Label | null {
 /** Whether heads have colours: a score is chosen, or there is nothing else to see of them. */
 export function isScored(scene: Scene): boolean {
   const { score, arrange } = scene.state;
-  return score !== null || arrange !== "layers" || bare(scene);
+  return score !== null || arrange !== "layers" || withoutRecord(scene);
 }
 
 /** What the score says about every head; null where none is asked for or none is here. */
@@ -177,7 +177,7 @@ export function boardOf(scene: Scene): Board | null {
     // Stable: equal heads stay in the model's order. Never ∞ − ∞.
     return [...heads].sort((a, b) => (at(a) === at(b) ? 0 : at(b) - at(a)));
   });
-  const most = memo(values, "end", () => scaleEnd(values));
+  const most = memo(values, "end", () => scoreScaleEnd(values));
   const ranking = state.ranking ? JSON.stringify(state.ranking) : "";
   return {
     score,

@@ -1,4 +1,4 @@
-import { bare } from "../../data/meta.js";
+import { withoutRecord } from "../../data/meta.js";
 import { formatWeight, rounded } from "../../marks/format.js";
 import { drawRamp } from "../../marks/legends/colour-ramp.js";
 import { hasLegend, type Scene } from "../../scene/scene.js";
@@ -11,13 +11,13 @@ import { HAIRLINE } from "./cells.js";
 import type { Board } from "./head-scores.js";
 import type { Grid } from "./layout.js";
 import {
+  headLabelStep,
   LABEL_SIZE,
   LABELS,
+  type LayerRow,
   labelled,
-  labelStep,
   MARGIN,
   placeOf,
-  type Row,
   rowOf,
   TITLE,
 } from "./layout.js";
@@ -86,7 +86,7 @@ function drawColumnLabels(surface: Surface, scene: Scene, layout: Grid): void {
   const middle = (column: number) =>
     column * cells.across + HAIRLINE + (cells.across - cells.gap) / 2;
   const at = Array.from({ length: cells.columns }, (_, column) => middle(column));
-  for (const column of labelled(at, labelStep(cells.across, room), room, bold)) {
+  for (const column of labelled(at, headLabelStep(cells.across, room), room, bold)) {
     const strong = bold.includes(column);
     surface.text(left + middle(column), top - LABELS / 2, String(ranked ? column + 1 : column), {
       fill: strong ? theme.text : theme.muted,
@@ -104,7 +104,7 @@ export function drawHeader(surface: Surface, scene: Scene, layout: Grid, frame: 
   const { progress } = scene.thumbnails.about;
   const title = [axisTitle(layout), ...(progress ? [progress] : [])].join(" · ");
   surface.text(left, TITLE / 2, title, muted);
-  if (hasLegend(scene) && !bare(scene) && (!board || bent || cells.across >= FRAMED))
+  if (hasLegend(scene) && !withoutRecord(scene) && (!board || bent || cells.across >= FRAMED))
     drawWeightRamp(surface, scene, frame, layout);
   if (board) {
     const line = { x: left, y: TITLE + 0.5 * NOTE, width: frame.width - left - MARGIN };
@@ -118,7 +118,7 @@ export function drawHeader(surface: Surface, scene: Scene, layout: Grid, frame: 
 }
 
 /** The middle of the first line of a layer's heads. */
-function middleOf({ y, cells }: Row): number {
+function middleOf({ y, cells }: LayerRow): number {
   return y + cells.caption + HAIRLINE + (cells.down - cells.caption - cells.gap) / 2;
 }
 
@@ -131,7 +131,7 @@ export function drawLayerLabels(surface: Surface, scene: Scene, layout: Grid): v
   const bold = [place(hoveredHead(scene)?.layer), place(state.layer)];
   const opened = rows.flatMap((row, at) => (row.opened ? [at] : []));
   const middles = rows.map(middleOf);
-  const step = labelStep(cells.lines * cells.down, LABEL_SIZE + 2);
+  const step = headLabelStep(cells.lines * cells.down, LABEL_SIZE + 2);
   for (const at of labelled(middles, step, LABEL_SIZE + 2, [...bold, ...opened])) {
     const strong = bold.includes(at);
     surface.text(-5, middles[at] as number, String(rows[at]?.layer.layer), {
@@ -170,7 +170,7 @@ export function drawLayerTitle(
 }
 
 /** Above each cell of an opened layer its head's number. */
-export function drawHeadNumbers(surface: Surface, scene: Scene, row: Row): void {
+export function drawHeadNumbers(surface: Surface, scene: Scene, row: LayerRow): void {
   const { theme, state } = scene;
   const { columns, across, down, gap, caption } = row.cells;
   if (caption === 0) return;

@@ -4,10 +4,10 @@ import { bentCells } from "./bend.js";
 import {
   BREAK,
   breakOf,
-  type Cells,
   COMFORTABLE,
   gapOf,
   HAIRLINE,
+  type LayerCells,
   LEGIBLE,
   whole,
 } from "./cells.js";
@@ -28,10 +28,10 @@ export interface Grid extends GridLayout {
 }
 
 /** A layer in its place. */
-export interface Row extends ShownRow {
+export interface LayerRow extends ShownRow {
   readonly y: number;
   readonly height: number;
-  readonly cells: Cells;
+  readonly cells: LayerCells;
   /** Of a grid too large to be read at once: one of the layers that are. */
   readonly opened: boolean;
 }
@@ -41,12 +41,12 @@ export interface Row extends ShownRow {
  * left of the grid, which scrolls under a fixed header.
  */
 export interface GridLayout {
-  readonly rows: readonly Row[];
+  readonly rows: readonly LayerRow[];
   readonly left: number;
   /** Height of the header, which does not scroll: the grid starts here. */
   readonly top: number;
   /** Of the rows that are not opened: what the numbers above the grid are of. */
-  readonly cells: Cells;
+  readonly cells: LayerCells;
   readonly bent: boolean;
   readonly width: number;
   readonly height: number;
@@ -62,12 +62,15 @@ const MIN_PITCH = 5;
 const MAX_PITCH = 96;
 const AXIS = 16;
 /** Cells of one size, as square as they are large. */
-function evenCells(columns: number, lines: number, pitch: number): Cells {
+function evenCells(columns: number, lines: number, pitch: number): LayerCells {
   return { columns, lines, across: pitch, down: pitch, gap: gapOf(pitch), caption: 0 };
 }
 
 /** Rows one under the other; those that are opened stand apart. */
-function stacked(rows: readonly ShownRow[], cellsOf: (place: number) => [Cells, boolean]): Row[] {
+function stacked(
+  rows: readonly ShownRow[],
+  cellsOf: (place: number) => [LayerCells, boolean],
+): LayerRow[] {
   let y = 0;
   return rows.map((row, place) => {
     const [cells, opened] = cellsOf(place);
@@ -124,10 +127,10 @@ export function gridLayout(
 }
 
 /** The rows, and how large a grid they are. */
-function extent(rows: readonly Row[]): Pick<GridLayout, "rows" | "width" | "height"> {
+function extent(rows: readonly LayerRow[]): Pick<GridLayout, "rows" | "width" | "height"> {
   const last = rows.at(-1);
   if (!last) return { rows, width: 0, height: 0 };
-  const right = ({ cells }: Row) => cells.columns * cells.across - cells.gap;
+  const right = ({ cells }: LayerRow) => cells.columns * cells.across - cells.gap;
   return {
     rows,
     width: Math.max(...rows.map(right)) + 2 * HAIRLINE,
@@ -136,7 +139,7 @@ function extent(rows: readonly Row[]): Pick<GridLayout, "rows" | "width" | "heig
 }
 
 /** The row of a layer, by its place among the stream's; undefined where it is not on show. */
-export function rowOf({ rows }: GridLayout, row: number): Row | undefined {
+export function rowOf({ rows }: GridLayout, row: number): LayerRow | undefined {
   return rows.find((each) => each.row === row);
 }
 
@@ -155,7 +158,7 @@ export function placeOf({ heads }: ShownRow, head: number): number | undefined {
 }
 
 /** A place's cell without its hairlines, from the grid's top left. */
-export function placeRect({ y, cells }: Row, place: number): Rect {
+export function placeRect({ y, cells }: LayerRow, place: number): Rect {
   const { columns, across, down, gap, caption } = cells;
   return {
     x: (place % columns) * across + HAIRLINE,
@@ -166,14 +169,14 @@ export function placeRect({ y, cells }: Row, place: number): Rect {
 }
 
 /** A head's cell, or null where it is not on show. `row` counts the stream's layers. */
-export function cellRect(layout: GridLayout, row: number, head: number): Rect | null {
+export function headRect(layout: GridLayout, row: number, head: number): Rect | null {
   const found = rowOf(layout, row);
   const place = found && placeOf(found, head);
   return found && place !== undefined ? placeRect(found, place) : null;
 }
 
 /** The head under a point counted from the grid's top left, or null between and beside cells. */
-export function cellAt(
+export function headAt(
   { rows }: GridLayout,
   x: number,
   y: number,
@@ -188,7 +191,7 @@ export function cellAt(
 }
 
 /** Every how many cells a label of `room` pixels fits. */
-export function labelStep(pitch: number, room: number): number {
+export function headLabelStep(pitch: number, room: number): number {
   for (const step of [1, 2, 4, 5, 8, 10, 16, 20, 32, 40, 50, 64]) {
     if (step * pitch >= room) return step;
   }

@@ -1,4 +1,4 @@
-import { bare } from "../../data/meta.js";
+import { withoutRecord } from "../../data/meta.js";
 import type { Thumbnails } from "../../data/thumbnails.js";
 import {
   type CellScore,
@@ -14,9 +14,9 @@ import type { Pixels } from "../../surface/surface.js";
 import { HAIRLINE } from "./cells.js";
 import type { Board } from "./head-scores.js";
 import { placedHeads } from "./heads.js";
-import { type GridLayout, placeRect, type Row } from "./layout.js";
+import { type GridLayout, type LayerRow, placeRect } from "./layout.js";
 
-interface Picture {
+interface GridPicture {
   readonly id: string;
   readonly theme: Theme;
   readonly values: Float32Array | undefined;
@@ -24,7 +24,7 @@ interface Picture {
 }
 
 // The last pictures of each set of thumbnails: hovering redraws the scene, not the thumbnails.
-const pictures = new WeakMap<Thumbnails, readonly Picture[]>();
+const pictures = new WeakMap<Thumbnails, readonly GridPicture[]>();
 
 /** From this cell size on a thumbnail is worth its place; smaller cells are filled with the score. */
 export const FRAMED = 28;
@@ -42,7 +42,7 @@ export function cellScore(
   scale: number,
   framed = pitch >= FRAMED,
 ): CellScore {
-  const frame = !framed || bare(scene) ? 0 : Math.round(Math.max(3, pitch / 10) * scale);
+  const frame = !framed || withoutRecord(scene) ? 0 : Math.round(Math.max(3, pitch / 10) * scale);
   return { shade: board.shade(index), frame, out: board.isOut(index) };
 }
 
@@ -72,7 +72,7 @@ export function meansOf({ thumbnails, options, stream }: Scene): Means {
 /** The cells of a layer in device pixels. */
 function rowCells(
   scene: Scene,
-  row: Row,
+  row: LayerRow,
   board: Board | null,
   { scale, hairline }: { scale: number; hairline: number },
 ): ThumbnailCell[] {

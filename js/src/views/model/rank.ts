@@ -1,4 +1,4 @@
-import { drawBadge, drawHeadOutlines } from "../../marks/heads/head-outlines.js";
+import { drawCornerBadge, drawHeadOutlines } from "../../marks/heads/head-outlines.js";
 import { composeThumbnails, type ThumbnailCell } from "../../marks/heads/thumbnails.js";
 import { memo } from "../../marks/memo.js";
 import type { LayerMeta } from "../../protocol/generated.js";
@@ -127,7 +127,7 @@ function drawMarks(surface: Surface, scene: Scene, ranked: Ranked): void {
   }
   state.compare.forEach(([layer, head], index) => {
     const place = placeOf(layer, head);
-    if (place >= 0) drawBadge(surface, tileRect(ranked, place), index, theme);
+    if (place >= 0) drawCornerBadge(surface, tileRect(ranked, place), index, theme);
   });
 }
 

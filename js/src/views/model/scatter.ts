@@ -5,7 +5,7 @@ import { textWidth } from "../../surface/text.js";
 import type { Frame, Stop, View } from "../view.js";
 import { drawHeadCard, headName, hoveredHead } from "./card.js";
 import { MAX_STOPS } from "./grid.js";
-import { type Board, boardOf, chosenScores, readScore, scaleEnd } from "./head-scores.js";
+import { type Board, boardOf, chosenScores, readScore, scoreScaleEnd } from "./head-scores.js";
 import { hidesHeads, type Placed } from "./heads.js";
 import { NOTE, scoreNotes } from "./legend.js";
 
@@ -51,7 +51,7 @@ function plotOf(scene: Scene, frame: { width: number; height: number }): Plot | 
     width: Math.max(40, frame.width - LEFT - RIGHT),
     height: Math.max(40, Math.min(frame.height, 620) - top - BOTTOM),
   };
-  const ends = [board.most, scaleEnd(down)] as const;
+  const ends = [board.most, scoreScaleEnd(down)] as const;
   const hidden = hidesHeads(scene);
   const dots = board.heads.flatMap((head): Dot[] => {
     if (hidden && board.isOut(head.index)) return [];

@@ -2,18 +2,18 @@ import { EQUATION_LINE } from "../../marks/text/equation.js";
 import type { Rect } from "../../surface/surface.js";
 
 /** A stretch of the width. */
-export interface Span {
+export interface ColumnSpan {
   readonly x: number;
   readonly width: number;
 }
 
 export interface Columns {
-  readonly label: Span;
+  readonly label: ColumnSpan;
   /** Null where the width is short: the product says more. */
-  readonly key: Span | null;
-  readonly product: Span | null;
-  readonly score: Span | null;
-  readonly weight: Span;
+  readonly key: ColumnSpan | null;
+  readonly product: ColumnSpan | null;
+  readonly score: ColumnSpan | null;
+  readonly weight: ColumnSpan;
 }
 
 /** The foot of the view: what is fixed while the rows scroll. Lengths in CSS pixels of the frame. */

@@ -7,7 +7,7 @@ import { onPaper } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { products } from "./data.js";
-import { CELL, HEADING, NUMBER, PAD, ROW, type Span, STRIP, TITLE } from "./layout.js";
+import { CELL, type ColumnSpan, HEADING, NUMBER, PAD, ROW, STRIP, TITLE } from "./layout.js";
 import { firstRow, type Neuron, rowTop } from "./scene.js";
 
 const SIZE = 11;
@@ -108,7 +108,7 @@ function drawStrips(surface: Surface, neuron: Neuron, first: number, last: numbe
   const shown = listed.slice(first, last).map((index) => keyVectors.row(index));
   const table = scene.theme.diverging;
   const y = first * ROW + (ROW - CELL) / 2;
-  const draw = (span: Span, vectors: readonly Float32Array[], max: number) => {
+  const draw = (span: ColumnSpan, vectors: readonly Float32Array[], max: number) => {
     const columns = Math.max(1, span.width * surface.scale);
     // Half resolution downwards: a strip is flat, only its edges matter.
     const rows = { pitch: ROW / 2, height: CELL / 2, columns };
@@ -146,7 +146,7 @@ function drawNumbers(surface: Surface, neuron: Neuron, key: number, y: number): 
   const { theme, layer } = scene;
   const { score, weight } = layout.columns;
   const number = { fill: theme.text, size: SIZE, anchor: "end" } as const;
-  const bar = (span: Span) => ({
+  const bar = (span: ColumnSpan) => ({
     x: span.x,
     y: y - 4,
     width: Math.max(0, span.width - NUMBER),
@@ -225,7 +225,7 @@ export function drawDimensionMark(surface: Surface, neuron: Neuron): void {
   if (place === null) return;
   const end = layout.headerHeight + data.listed.length * ROW - scroll;
   const bottom = Math.min(layout.rowsBottom, end, frame.height);
-  const mark = (span: Span, top: number, height: number) => {
+  const mark = (span: ColumnSpan, top: number, height: number) => {
     const each = span.width / dims;
     const width = Math.max(each, 2);
     const x = span.x + (place + 0.5) * each - width / 2;

@@ -4,7 +4,7 @@ import type { RecordScene, Scene } from "../../scene/scene.js";
 import { wrapText } from "../../surface/text.js";
 import type { Frame } from "../view.js";
 import { dimensionOrder, largestIn, largestProduct, type NeuronData, readNeuron } from "./data.js";
-import { type NeuronLayout, neuronLayout, PAD, ROW, type Span } from "./layout.js";
+import { type ColumnSpan, type NeuronLayout, neuronLayout, PAD, ROW } from "./layout.js";
 
 /** Everything that drawing, hitting and naming share: what is shown and where it is. */
 export interface Neuron {
@@ -22,7 +22,7 @@ export interface Neuron {
   /** Place of the hovered dimension, or null. */
   readonly place: number | null;
   /** Columns of strips in key dimensions; the query's own strip is above the first. */
-  readonly stripSpans: readonly Span[];
+  readonly stripSpans: readonly ColumnSpan[];
   readonly keyScale: number;
   readonly productScale: number;
   readonly scoreRange: readonly [number, number];
@@ -124,7 +124,7 @@ export function rowTop({ layout, scroll, sticky }: Neuron, row: number): number 
 }
 
 /** The row under a height in the frame, or null beside the rows. */
-export function rowAt(neuron: Neuron, y: number): number | null {
+export function keyRowAt(neuron: Neuron, y: number): number | null {
   const { layout, scroll, sticky, data } = neuron;
   if (y < layout.headerHeight || y >= layout.rowsBottom) return null;
   if (sticky !== null) {
@@ -136,7 +136,7 @@ export function rowAt(neuron: Neuron, y: number): number | null {
 }
 
 /** The dimension under x in a strip of `span`, or null beside it. */
-export function dimensionAt({ dims, order }: Neuron, span: Span, x: number): number | null {
+export function dimensionAt({ dims, order }: Neuron, span: ColumnSpan, x: number): number | null {
   if (x < span.x || x >= span.x + span.width) return null;
   const place = Math.min(dims - 1, Math.floor(((x - span.x) / span.width) * dims));
   return order ? (order[place] ?? null) : place;

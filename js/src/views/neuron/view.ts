@@ -16,11 +16,11 @@ import {
   contentHeight,
   dimensionAt,
   firstRow,
+  keyRowAt,
   type Neuron,
   REASON_SIZE,
   readNeuronScene,
   reasonOf,
-  rowAt,
   rowTop,
 } from "./scene.js";
 
@@ -102,7 +102,7 @@ function rowStops(neuron: Neuron): readonly Stop[] {
     const y = rowTop(neuron, row);
     if (y + ROW > rowsBottom || stops.length >= MAX_ROW_STOPS) break;
     // Cut off by the heading, or under the pinned key's row.
-    if (y < headerHeight || rowAt(neuron, y + ROW / 2) !== row) continue;
+    if (y < headerHeight || keyRowAt(neuron, y + ROW / 2) !== row) continue;
     const key = data.listed[row] as number;
     const rect = { x: 0, y, width: frame.width, height: ROW };
     stops.push({ key, rect, name: keyName(neuron, key) });
@@ -145,7 +145,7 @@ const apart: View<RecordScene> = {
     if (x < 0 || x >= frame.width || y < 0 || y >= frame.height) return null;
     if (y < layout.headerHeight) return hitHeader(neuron, x, y);
     if (data.error !== null) return null;
-    const row = rowAt(neuron, y);
+    const row = keyRowAt(neuron, y);
     if (row === null) return hitDetail(neuron, x, y);
     const key = data.listed[row] as number;
     for (const span of stripSpans) {

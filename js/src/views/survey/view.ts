@@ -16,7 +16,7 @@ const MOST_LINES = 3;
 /** Left of the text: the score. */
 const VALUE = 44;
 
-interface Row {
+interface ExampleRow {
   readonly index: number;
   readonly value: number;
   readonly lines: readonly string[];
@@ -27,7 +27,7 @@ interface Row {
 
 interface List {
   readonly title: string;
-  readonly rows: readonly Row[];
+  readonly rows: readonly ExampleRow[];
   readonly height: number;
   /** Why there is no row. */
   readonly why: string | null;
@@ -73,7 +73,7 @@ function listOf(scene: Scene, width: number): List {
     return { title, rows: [], height: TOP, why };
   }
   let y = TOP;
-  const rows = examples.map(({ index, value }): Row => {
+  const rows = examples.map(({ index, value }): ExampleRow => {
     const text = meta.survey?.texts[String(index)] ?? `input ${index}: survey.texts[${index}]`;
     const lines = firstLines(text, Math.max(60, width - LEFT - VALUE - 8));
     const row = { index, value, lines, y, height: lines.length * LINE + GAP };
@@ -85,11 +85,11 @@ function listOf(scene: Scene, width: number): List {
 
 const HOW = "to open one: survey.view(model, tokenizer)";
 
-function rowRect({ y, height }: Row, width: number, scroll: number): Rect {
+function rowRect({ y, height }: ExampleRow, width: number, scroll: number): Rect {
   return { x: 0, y: y - scroll, width, height };
 }
 
-function drawRow(surface: Surface, scene: Scene, row: Row, width: number): void {
+function drawRow(surface: Surface, scene: Scene, row: ExampleRow, width: number): void {
   const { theme, meta, hover } = scene;
   const open = meta.survey?.example === row.index;
   const rect = { x: 1, y: row.y, width: width - 2, height: row.height - 2 };

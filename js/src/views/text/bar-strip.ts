@@ -4,7 +4,7 @@ import { entry } from "../../styles/colours.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { contains } from "../../surface/surface.js";
 import { blockOf, positionTop, type TextBlock, type TextPlan } from "./layout.js";
-import type { Shading } from "./shading.js";
+import type { TextShading } from "./shading.js";
 
 /** Rows of the strip that one token takes at least: a single pixel is not seen. */
 const TALL = 2;
@@ -37,9 +37,15 @@ function stripY({ strip, height }: TextPlan, top: number): number {
   return strip ? strip.y + (top / height) * strip.height : 0;
 }
 
-function drawShades(surface: Surface, scene: Scene, plan: TextPlan, shading: Shading, at: Rect) {
+function drawShades(
+  surface: Surface,
+  scene: Scene,
+  plan: TextPlan,
+  shading: TextShading,
+  at: Rect,
+) {
   const rows = Math.max(1, Math.floor(at.height));
-  const shades = stripShades(plan, blockOf(plan, shading.aim.over), shading.shades, rows);
+  const shades = stripShades(plan, blockOf(plan, shading.subject.over), shading.shades, rows);
   const table = scene.theme.sequential;
   const data = new Uint8ClampedArray(4 * rows);
   shades.forEach((shade, row) => {
@@ -56,7 +62,7 @@ export function drawTextStrip(
   surface: Surface,
   scene: Scene,
   plan: TextPlan,
-  shading: Shading | null,
+  shading: TextShading | null,
 ): void {
   const { strip } = plan;
   if (!strip) return;

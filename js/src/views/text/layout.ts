@@ -153,7 +153,7 @@ export function textNotes(scene: Scene): readonly string[] {
 }
 
 /** With colours for heads only where there are bars in them. */
-export function footerHeight(scene: Scene): number {
+export function textFooterHeight(scene: Scene): number {
   if (!hasLegend(scene)) return 4;
   const bars = barCount(scene) > 0 ? LEGEND_LINE : 0;
   return 6 + CHIPS + LEGEND_BAR + bars + LEGEND_LINE * textNotes(scene).length;
@@ -165,13 +165,13 @@ function textHeight(scene: Scene, blocks: readonly TextBlock[]): number {
 }
 
 export function textContentHeight(scene: Scene, width: number): number {
-  return Math.ceil(HEADER + textHeight(scene, blocksOf(scene, width)) + footerHeight(scene));
+  return Math.ceil(HEADER + textHeight(scene, blocksOf(scene, width)) + textFooterHeight(scene));
 }
 
 export function textPlan(scene: Scene, { width, height, scroll }: Frame): TextPlan {
   const blocks = blocksOf(scene, width);
   const full = textHeight(scene, blocks);
-  const free = Math.max(LEAST, height - HEADER - footerHeight(scene));
+  const free = Math.max(LEAST, height - HEADER - textFooterHeight(scene));
   const body = { x: SIDE, y: HEADER, width: width - 2 * SIDE, height: Math.min(full, free) };
   const strip =
     full > free && !onPaper(scene)

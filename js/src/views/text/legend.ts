@@ -24,10 +24,10 @@ import {
   type TextPlan,
   textNotes,
 } from "./layout.js";
-import { type Shading, strongest, weightAt } from "./shading.js";
+import { strongest, type TextShading, weightAt } from "./shading.js";
 
 /** One of the strongest: where it is and how much it has. */
-interface Chip {
+interface StrongestChip {
   readonly rect: Rect;
   readonly text: string;
   readonly hit: Hit;
@@ -43,25 +43,34 @@ const LABEL = 110;
 const LEAST = 0.0005;
 
 /** What the shades are, in words. */
-export function shadeTitle(scene: Scene, { aim }: Pick<Shading, "aim">, room = 90): string {
+export function shadeTitle(
+  scene: Scene,
+  { subject }: Pick<TextShading, "subject">,
+  room = 90,
+): string {
   const { queries, keys, state } = scene;
   const weight = MEASURES[state.measure].short;
-  const { about } = aim;
+  const { about } = subject;
   const name = (list: typeof keys, group: readonly number[], several: string) =>
     group.length > 1 ? `${group.length} ${several}` : quoted(list, group[0] ?? 0, room);
   if (about === "query")
-    return `${weight} of ${name(queries, aim.queries, "queries")} on each token`;
-  if (about === "key") return `${weight} of each token on ${name(keys, aim.keys, "keys")}`;
+    return `${weight} of ${name(queries, subject.queries, "queries")} on each token`;
+  if (about === "key") return `${weight} of each token on ${name(keys, subject.keys, "keys")}`;
   const there = scene.generationStep?.numQueries ?? queries.length;
   return `mean ${weight} on each token, over ${there === 1 ? "1 query" : `${there} queries`}`;
 }
 
 /** The strongest of what is shaded, from the left as many as fit. */
-function chipsOf(scene: Scene, plan: TextPlan, shading: Shading, width: number): readonly Chip[] {
+function chipsOf(
+  scene: Scene,
+  plan: TextPlan,
+  shading: TextShading,
+  width: number,
+): readonly StrongestChip[] {
   const pad = padOf(scene);
-  const { over, about } = shading.aim;
+  const { over, about } = shading.subject;
   const block = blockOf(plan, over);
-  const chips: Chip[] = [];
+  const chips: StrongestChip[] = [];
   const arrow = about === "key" ? "←" : "→";
   let x = 8;
   for (const index of strongest(shading.shades, MOST_CHIPS)) {
@@ -88,7 +97,7 @@ export function drawTextFooter(
   surface: Surface,
   scene: Scene,
   plan: TextPlan,
-  shading: Shading | null,
+  shading: TextShading | null,
   { width }: Frame,
 ): void {
   if (!hasLegend(scene)) return;
@@ -127,7 +136,7 @@ export function drawTextFooter(
 export function hitTextFooter(
   scene: Scene,
   plan: TextPlan,
-  shading: Shading,
+  shading: TextShading,
   { width }: Frame,
   x: number,
   y: number,
@@ -139,7 +148,7 @@ export function hitTextFooter(
 export function textChipStops(
   scene: Scene,
   plan: TextPlan,
-  shading: Shading,
+  shading: TextShading,
   { width }: Frame,
 ): readonly Stop[] {
   if (!hasLegend(scene)) return [];

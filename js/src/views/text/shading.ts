@@ -27,14 +27,14 @@ export function readsBackwards({ state, options }: Scene): boolean {
 }
 
 /** What the shade of the text is about. */
-export interface Aim extends Pick<Focus, "about" | "queries" | "keys"> {
+export interface TextSubject extends Pick<Focus, "about" | "queries" | "keys"> {
   /** The axis that is shaded: keys by what queries give them, or queries by what they give keys. */
   readonly over: "query" | "key";
 }
 
-const ALL: Aim = { about: "all", over: "key", queries: [], keys: [] };
+const ALL: TextSubject = { about: "all", over: "key", queries: [], keys: [] };
 
-function aimAt(scene: Scene, hovering: boolean): Aim {
+function textSubject(scene: Scene, hovering: boolean): TextSubject {
   if (!isOneText(scene)) {
     const { about, queries, keys } = hovering ? focusOf(scene) : pinnedFocus(scene);
     return { about, over: about === "key" ? "query" : "key", queries, keys };
@@ -52,8 +52,8 @@ function aimAt(scene: Scene, hovering: boolean): Aim {
 }
 
 /** Numbers of the axis that is shaded. */
-export interface Shading {
-  readonly aim: Aim;
+export interface TextShading {
+  readonly subject: TextSubject;
   readonly series: readonly Series[];
   /** The weights themselves, head by head: what is said in numbers. */
   readonly weights: readonly Float32Array[];
@@ -96,22 +96,22 @@ export function columnWeight(
   return column && sumOf(column, queries) / queries.length;
 }
 
-function weightsOf(scene: Scene, series: Series, { about, queries, keys }: Aim) {
+function weightsOf(scene: Scene, series: Series, { about, queries, keys }: TextSubject) {
   if (about === "query") return meanRow(series.rows, queries);
   if (about === "key") return columnSum(series.rows, keys);
   return hasMean(scene) ? scene.blocks.mean(series.layer, series.head) : null;
 }
 
 /** One head's weights as they shade; null where something for that has not come. */
-function shadesOf(scene: Scene, series: Series, aim: Aim, weights: Float32Array) {
+function shadesOf(scene: Scene, series: Series, subject: TextSubject, weights: Float32Array) {
   const { setSinkAside } = scene.options;
   if (!setSinkAside) return weights;
   const { scale } = series.rows;
-  if (aim.about !== "key") {
+  if (subject.about !== "key") {
     if (scale !== undefined) return weights.map((weight, key) => (key === 0 ? 0 : weight));
     return weights.map((_, key) => shadingWeight(weights, key, true));
   }
-  const keys = aim.keys.filter((key) => key !== 0);
+  const keys = subject.keys.filter((key) => key !== 0);
   if (scale !== undefined || keys.length === 0) {
     return keys.length === 0 ? weights.map(() => 0) : columnSum(series.rows, keys);
   }
@@ -135,19 +135,19 @@ function meanOfAll(all: readonly Float32Array[]): Float32Array {
   return mean;
 }
 
-export function largest(values: ArrayLike<number>): number {
+export function largestShades(values: ArrayLike<number>): number {
   let most = 0;
   for (let at = 0; at < values.length; at++) most = Math.max(most, values[at] || 0);
   return most;
 }
 
-function shadingFor(scene: Scene, aim: Aim): Shading | null {
+function shadingFor(scene: Scene, subject: TextSubject): TextShading | null {
   const series = headSeries(scene, { isolate: true });
   const weights: Float32Array[] = [];
   const each: Float32Array[] = [];
   for (const one of series) {
-    const found = weightsOf(scene, one, aim);
-    const shades = found && shadesOf(scene, one, aim, found);
+    const found = weightsOf(scene, one, subject);
+    const shades = found && shadesOf(scene, one, subject, found);
     // All are read before one is missed, so that all are asked for together.
     if (found && shades) {
       weights.push(found);
@@ -157,21 +157,21 @@ function shadingFor(scene: Scene, aim: Aim): Shading | null {
   if (series.length === 0 || each.length < series.length) return null;
   const shades = meanOfAll(each);
   const bars = series.length > 1 && series.length <= MOST_BARS ? each : [];
-  const most = Math.max(largest(shades), ...bars.map(largest));
-  return { aim, series, weights, shades, each: bars, end: scaleEnd(most) };
+  const most = Math.max(largestShades(shades), ...bars.map(largestShades));
+  return { subject, series, weights, shades, each: bars, end: scaleEnd(most) };
 }
 
 /**
  * What shades the text: what is pointed at as soon as its numbers are here, until then what is
  * pinned; null while nothing is here.
  */
-export function shadingOf(scene: Scene): Shading | null {
-  const hovered = shadingFor(scene, aimAt(scene, true));
-  return hovered ?? (scene.hover ? shadingFor(scene, aimAt(scene, false)) : null);
+export function shadingOf(scene: Scene): TextShading | null {
+  const hovered = shadingFor(scene, textSubject(scene, true));
+  return hovered ?? (scene.hover ? shadingFor(scene, textSubject(scene, false)) : null);
 }
 
 /** What the pins alone say: hits and stops go by this, or hovering would turn them round. */
-export const pinnedAim = (scene: Scene): Aim => aimAt(scene, false);
+export const pinnedAim = (scene: Scene): TextSubject => textSubject(scene, false);
 
 /** The positions of largest shade, the strongest first. */
 export function strongest(shades: ArrayLike<number>, count: number): readonly number[] {
@@ -188,6 +188,6 @@ export function strongest(shades: ArrayLike<number>, count: number): readonly nu
 }
 
 /** The number that a position of the shaded axis has: the mean of the heads, nothing set aside. */
-export function weightAt({ weights }: Shading, index: number): number {
+export function weightAt({ weights }: TextShading, index: number): number {
   return weights.reduce((sum, one) => sum + (one[index] as number), 0) / (weights.length || 1);
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { bandRows, requestKey } from "../../../src/data/requests.js";
-import { BlockStore, type Result, type Unfinished } from "../../../src/data/store.js";
+import { type BlockResult, BlockStore, type Unfinished } from "../../../src/data/store.js";
 import { streamBlocks } from "../../../src/data/stream-blocks.js";
 import type { BlockRequest, Request, StreamMeta } from "../../../src/protocol/generated.js";
 
@@ -9,21 +9,23 @@ const stream = { name: "decoder" } as StreamMeta;
 /** A kernel that answers when told to. */
 class Kernel {
   readonly asked: Request[][] = [];
-  private readonly answers: ((results: (Result | Unfinished)[]) => void)[] = [];
+  private readonly answers: ((results: (BlockResult | Unfinished)[]) => void)[] = [];
 
   readonly fetch = (requests: readonly Request[]) => {
     this.asked.push([...requests]);
-    return new Promise<readonly (Result | Unfinished)[]>((resolve) => this.answers.push(resolve));
+    return new Promise<readonly (BlockResult | Unfinished)[]>((resolve) =>
+      this.answers.push(resolve),
+    );
   };
 
-  async answer(make: (request: Request) => Result | Unfinished = weights): Promise<void> {
+  async answer(make: (request: Request) => BlockResult | Unfinished = weights): Promise<void> {
     const batch = this.asked[this.asked.length - this.answers.length] as Request[];
     this.answers.shift()?.(batch.map(make));
     await new Promise((resolve) => setTimeout(resolve));
   }
 }
 
-const weights = (request: Request): Result => {
+const weights = (request: Request): BlockResult => {
   const [from = 0, to = 0] = ("layer" in request && request.queries) || [];
   return {
     shape: [1, to - from, 7],

@@ -10,7 +10,7 @@ import {
   stateAtStep,
 } from "../../../src/scene/generation-step.js";
 import type { Scene } from "../../../src/scene/scene.js";
-import { following, stepText } from "../../../src/shell/step-bar.js";
+import { nextStep, stepText } from "../../../src/shell/step-bar.js";
 import type { State } from "../../../src/state/selection.js";
 import { clampTo } from "../../../src/state/signals.js";
 import { headView } from "../../../src/views/head/view.js";
@@ -87,7 +87,7 @@ describe("the steps of a generation", () => {
   });
 
   it("are played from the beginning, and again after the end", () => {
-    expect([null, 0, 2, 3].map((step) => following(step, 4))).toEqual([0, 1, 3, 0]);
+    expect([null, 0, 2, 3].map((step) => nextStep(step, 4))).toEqual([0, 1, 3, 0]);
   });
 
   it("are put in words", () => {

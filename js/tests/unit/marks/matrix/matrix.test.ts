@@ -2,10 +2,10 @@ import { expect, test } from "vitest";
 import { Matrix } from "../../../../src/data/blocks.js";
 import { divergingTicks, sequentialTicks } from "../../../../src/marks/legends/legend.js";
 import {
-  type Cells,
   cellAt,
   cellRect,
   indicesIn,
+  type MatrixCells,
   sideOf,
 } from "../../../../src/marks/matrix/cells.js";
 import { drawMatrix, readable } from "../../../../src/marks/matrix/matrix.js";
@@ -60,7 +60,7 @@ test("weights that are no numbers leave the rest alone", () => {
   expect(Array.from(data)).toEqual([...colour(sequential, 0), ...colour(sequential, 255)]);
 });
 
-const WINDOWS: readonly (readonly [string, Pick<Cells, "down" | "across">])[] = [
+const WINDOWS: readonly (readonly [string, Pick<MatrixCells, "down" | "across">])[] = [
   ["all in sight", { down: [0, 5], across: [0, 7] }],
   ["a part of cells in sight", { down: [1.25, 3.75], across: [0.4, 6.1] }],
 ];

@@ -6,7 +6,11 @@ import { click } from "../../../../src/state/actions.js";
 import { toOklab } from "../../../../src/styles/colours.js";
 import { SvgSurface } from "../../../../src/surface/svg.js";
 import { headView } from "../../../../src/views/head/view.js";
-import { lensOf, overMedia, placesOf } from "../../../../src/views/image/media-positions.js";
+import {
+  axisInMedia,
+  mediaLayoutOf,
+  overMedia,
+} from "../../../../src/views/image/media-positions.js";
 import type { Frame } from "../../../../src/views/view.js";
 import {
   chat,
@@ -65,12 +69,17 @@ test("heat is one translucent pixel per patch, and none where there is no number
 
 test("patches lie where their row and column say, words beside them", () => {
   const scene = vit();
-  const { media: inside, rest } = placesOf(scene, scene.keys);
+  const { media: inside, rest } = axisInMedia(scene, scene.keys);
   expect(rest).toEqual([0]);
   expect(Array.from(inside.get(0)?.at ?? [])).toEqual([1, 2, 3, 4, 5, 6]);
-  expect(lensOf(scene)).toMatchObject({ over: "key", kind: "image", same: true, asks: true });
-  expect(lensOf(chat())).toMatchObject({ over: "key", asks: false });
-  expect(lensOf(whisper())).toMatchObject({ over: "key", kind: "sound", same: false });
+  expect(mediaLayoutOf(scene)).toMatchObject({
+    over: "key",
+    kind: "image",
+    same: true,
+    asks: true,
+  });
+  expect(mediaLayoutOf(chat())).toMatchObject({ over: "key", asks: false });
+  expect(mediaLayoutOf(whisper())).toMatchObject({ over: "key", kind: "sound", same: false });
   expect(overMedia(over([token("a")], [token("b")]))).toBe(null);
 });
 
@@ -166,7 +175,7 @@ test("keys that lie in no picture stand in a list of their own beside the querie
 
 test("queries over a picture: the picture shows who looks at the chosen key", () => {
   const scene = over(patches, [token("a"), token("b")], { state: { key: 1 } });
-  expect(lensOf(scene).over).toBe("query");
+  expect(mediaLayoutOf(scene).over).toBe("query");
   const [[picture, heat]] = layers(scene) as [[Call, Call]];
   const column = patches.map((_, q) => scene.heads(0, 0).weights.row(q)[1] as number);
   const inside = { rows: 2, columns: 3, at: [0, 1, 2, 3, 4, 5] };
@@ -284,7 +293,7 @@ test("a picture under several heads is in the figure once", () => {
 test("frames without a time share the sound evenly", () => {
   const untimed = frames.map(({ time: _, ...frame }) => frame);
   const scene = over([token("a")], untimed);
-  const [inside] = placesOf(scene, scene.keys).media.values();
+  const [inside] = axisInMedia(scene, scene.keys).media.values();
   expect(Array.from(inside?.edges ?? [])).toEqual(
     [0, 0.2, 0.4, 0.6, 0.8, 1].map((v) => expect.closeTo(v)),
   );

@@ -6,7 +6,7 @@ import type { Scene } from "../../../../src/scene/scene.js";
 import { statusText } from "../../../../src/shell/status-text.js";
 import { click, drag, turnText } from "../../../../src/state/actions.js";
 import type { Hit } from "../../../../src/state/interaction.js";
-import { following, found } from "../../../../src/state/search.js";
+import { found, nextHit } from "../../../../src/state/search.js";
 import { withPins } from "../../../../src/state/selection.js";
 import { parseHex, type Rgb } from "../../../../src/styles/colours.js";
 import { contrast, inkOn } from "../../../../src/styles/ink.js";
@@ -153,14 +153,14 @@ test("pointing at a token shows its row at once, and what was there until it has
   close(shadingOf({ ...scene, hover })?.shades, row(scene, 6));
   const rows = { numQueries: 10, numKeys: 10, error: null, row: () => null };
   const waiting = { ...scene, hover, blocks: { ...scene.blocks, weights: () => rows } };
-  expect(shadingOf(waiting)?.aim.about).toBe("all");
+  expect(shadingOf(waiting)?.subject.about).toBe("all");
 });
 
 test("two texts: pointing in the one shades the other", () => {
   const scene = attentionScene({ queries: QUERIES, keys: KEYS, state: { form: "text" } });
   expect(hitAt(scene, "query 1")).toEqual({ query: 1 });
   expect(hitAt(scene, "key 3")).toEqual({ key: 3 });
-  expect(shadingOf(pinned(scene, { query: 1 }))?.aim.over).toBe("key");
+  expect(shadingOf(pinned(scene, { query: 1 }))?.subject.over).toBe("key");
   expect(shadingOf(pinned(scene, { key: 3 }))?.shades).toHaveLength(QUERIES.length);
   const words = draw(pinned(scene, { query: 1 })).calls.map((call) => call.text);
   expect(words).toContain("queries");
@@ -246,7 +246,7 @@ test("hits are framed, and go round at either end", () => {
   const scene = text();
   const at = found({ text: "the", at: 1 }, scene);
   expect(at?.hits.map(({ first }) => first)).toEqual([1, 5]);
-  expect([following(at as never, 1), following(at as never, -1)]).toEqual([0, 0]);
+  expect([nextHit(at as never, 1), nextHit(at as never, -1)]).toEqual([0, 0]);
   const frames = draw({ ...scene, found: at }).calls.filter(
     ({ style }) => style?.stroke === scene.theme.positive,
   );

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type Blocks, Matrix, type When } from "../../../../src/data/blocks.js";
 import { topLevel } from "../../../../src/data/tiles.js";
 import { formatWeight } from "../../../../src/marks/format.js";
-import { type Cells, cellWidth, placeAt } from "../../../../src/marks/matrix/cells.js";
+import { cellWidth, type MatrixCells, placeAt } from "../../../../src/marks/matrix/cells.js";
 import type { HeadRef, MapWindow } from "../../../../src/protocol/generated.js";
 import type { Scene } from "../../../../src/scene/scene.js";
 import { themes } from "../../../../src/styles/theme.js";
@@ -15,7 +15,7 @@ import { RecordingSurface } from "../../../support/recording-surface.js";
 const TOKENS = Array.from({ length: 60 }, (_, n) => `t${n}`);
 const FRAME = { width: 520, height: 460, scroll: 0 };
 
-const cellsFor = (rows: number, columns: number, width = 400, height = 400): Cells => ({
+const cellsFor = (rows: number, columns: number, width = 400, height = 400): MatrixCells => ({
   rect: { x: 50, y: 60, width, height },
   rows,
   columns,
@@ -52,7 +52,7 @@ describe("a window onto a matrix", () => {
     const cells = cellsFor(4096, 4096);
     const at = { x: 133, y: 377 };
     const before = placeAt(cells, at.x, at.y);
-    let now: Cells = cells;
+    let now: MatrixCells = cells;
     for (const factor of [2, 1.3, 4, 0.7, 3]) {
       now = { ...now, ...zoomed(now, factor, at) };
       const place = placeAt(now, at.x, at.y);
@@ -80,7 +80,7 @@ describe("a window onto a matrix", () => {
   });
 
   it("moves with the pointer, and stops at the edges", () => {
-    const cells: Cells = { ...cellsFor(1000, 800), down: [100, 200], across: [0, 100] };
+    const cells: MatrixCells = { ...cellsFor(1000, 800), down: [100, 200], across: [0, 100] };
     // Four pixels to a cell.
     expect(panned(cells, 40, -20)).toEqual({ down: [95, 195], across: [10, 110] });
     expect(panned(cells, -40, 1e6)).toEqual({ down: [900, 1000], across: [0, 100] });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Result } from "../../../../src/data/blocks.js";
+import type { BlockResult } from "../../../../src/data/blocks.js";
 import { requestKey } from "../../../../src/data/requests.js";
 import { BlockStore } from "../../../../src/data/store.js";
 import { streamBlocks } from "../../../../src/data/stream-blocks.js";
@@ -13,7 +13,7 @@ import {
   boardOf,
   rankedRefs,
   rankingTitle,
-  scaleEnd,
+  scoreScaleEnd,
   whyNoScore,
 } from "../../../../src/views/model/head-scores.js";
 import { modelView } from "../../../../src/views/model/view.js";
@@ -27,7 +27,7 @@ const PREVIOUS = [0.1, Number.NaN, 0.4, 0.3, 0.9, 0.3];
 const WITHOUT = PREVIOUS.map((value) => value / 2);
 const BROAD = [0.5, 0.6, 0.7, 0.8, 0.9, 1];
 
-function block(shape: number[], data: readonly number[]): Result {
+function block(shape: number[], data: readonly number[]): BlockResult {
   return { shape, data: Float32Array.from(data) };
 }
 
@@ -52,7 +52,7 @@ const typical = block(
   [0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, -1, ...Array.from({ length: 12 }, (_, i) => 1 - i / 20)],
 );
 const ranking = block([6], [0, 0.2, 0.1, 0, 0, 0.99]);
-const answers: Record<HeadsRequest["what"], Result> = {
+const answers: Record<HeadsRequest["what"], BlockResult> = {
   head_scores: scores,
   head_labels: labels,
   ranking,
@@ -63,7 +63,7 @@ const answers: Record<HeadsRequest["what"], Result> = {
 function scene(
   state: Partial<State>,
   rest: object = {},
-  headNumbers = ({ what }: Omit<HeadsRequest, "stream">): Result | null => answers[what],
+  headNumbers = ({ what }: Omit<HeadsRequest, "stream">): BlockResult | null => answers[what],
 ): Scene {
   return attentionScene({ numLayers: LAYERS, numHeads: HEADS, headNumbers, state, ...rest });
 }
@@ -138,10 +138,10 @@ describe("the board", () => {
   });
 
   it("ends the colours at a round number", () => {
-    expect(scaleEnd(Float32Array.of(0.01, Number.NaN))).toBe(0.02);
-    expect(scaleEnd(Float32Array.of(0.21))).toBe(0.5);
-    expect(scaleEnd(Float32Array.of(1.2))).toBe(1);
-    expect(scaleEnd(Float32Array.of())).toBe(0.02);
+    expect(scoreScaleEnd(Float32Array.of(0.01, Number.NaN))).toBe(0.02);
+    expect(scoreScaleEnd(Float32Array.of(0.21))).toBe(0.5);
+    expect(scoreScaleEnd(Float32Array.of(1.2))).toBe(1);
+    expect(scoreScaleEnd(Float32Array.of())).toBe(0.02);
   });
 });
 
@@ -304,7 +304,7 @@ describe("the model view with a score", () => {
 describe("the store", () => {
   it("asks for scores and labels together, apart from weights", async () => {
     const asked: (readonly Request[])[] = [];
-    const never = new Promise<readonly Result[]>(() => {});
+    const never = new Promise<readonly BlockResult[]>(() => {});
     const store = new BlockStore(
       (requests) => {
         asked.push(requests);

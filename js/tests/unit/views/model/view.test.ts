@@ -4,12 +4,12 @@ import type { LayerMeta, StreamMeta } from "../../../../src/protocol/generated.j
 import type { Scene } from "../../../../src/scene/scene.js";
 import type { Rect } from "../../../../src/surface/surface.js";
 import {
-  cellAt,
-  cellRect,
   type GridLayout,
   gridLayout,
+  headAt,
+  headLabelStep,
+  headRect,
   labelled,
-  labelStep,
 } from "../../../../src/views/model/layout.js";
 import type { ShownRow } from "../../../../src/views/model/rows.js";
 import { modelView } from "../../../../src/views/model/view.js";
@@ -73,13 +73,13 @@ function everyCell(layout: GridLayout, l: number, h: number): Rect[] {
   const cells: Rect[] = [];
   for (let row = 0; row < l; row++) {
     for (let head = 0; head < h; head++) {
-      const cell = cellRect(layout, row, head);
+      const cell = headRect(layout, row, head);
       if (!cell) throw new Error(`no cell for ${row}, ${head}`);
       const { x, y, width, height } = cell;
       expect(Math.min(width, height)).toBeGreaterThan(0);
       expect(x + width).toBeLessThanOrEqual(layout.width);
       expect(y + height).toBeLessThanOrEqual(layout.height);
-      expect(cellAt(layout, x + width / 2, y + height / 2)).toEqual({ row, head });
+      expect(headAt(layout, x + width / 2, y + height / 2)).toEqual({ row, head });
       cells.push(cell);
     }
   }
@@ -104,7 +104,7 @@ test.each(SIZES)(
       const layout = gridLayout(rowsOf(layersOf(l, h)), { width, height: 560 }, { notes: 0, at });
       expect(layout.left + layout.width).toBeLessThanOrEqual(width);
       everyCell(layout, l, h);
-      const { width: side, height } = cellRect(layout, at, h - 1) as Rect;
+      const { width: side, height } = headRect(layout, at, h - 1) as Rect;
       expect(Math.min(side, height)).toBeGreaterThanOrEqual(11);
       // Unless there are too many heads for that, the whole model is in sight.
       if (l * h <= 80 * 64) expect(layout.top + layout.height).toBeLessThanOrEqual(560);
@@ -277,7 +277,7 @@ test("says when rows were sampled and when the first key is set aside", () => {
 
 test("labels never stand closer than they need, and the first asked for always stand", () => {
   const at = Array.from({ length: 64 }, (_, column) => 6 * column);
-  const shown = labelled(at, labelStep(6, 17), 17, [12, 13, 40]);
+  const shown = labelled(at, headLabelStep(6, 17), 17, [12, 13, 40]);
   expect(shown).toContain(12);
   expect(shown).toContain(40);
   expect(shown).not.toContain(13);
