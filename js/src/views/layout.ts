@@ -39,28 +39,11 @@ interface Column {
 
 type AddRow = (columns: readonly Column[], low: number, high: number) => void;
 
-/** Two records: which heads changed, and one of them in both. */
-function compared(row: AddRow, width: number): void {
-  if (width >= WIDE) {
-    const columns = [
-      { view: modelView, share: 0.34 },
-      { view: compareView, share: 0.66 },
-    ];
-    row(columns, 320, 500);
-    return;
-  }
-  row([{ view: modelView, share: 1 }], 120, 300);
-  row([{ view: compareView, share: 1 }], 240, 620);
-}
-
-/**
- * Where each view goes at a width. Pure, and used by the screen, the figure and the headless export
- * alike: this is what makes them agree. With `whole`, each is as high as all of its content.
- */
-export function layoutViews(scene: Scene, width: number, whole = false): ViewsLayout {
+/** Rows of views below one another, each between a least and a largest height. */
+function stackRows(scene: Scene, width: number, whole: boolean) {
   const boxes: ViewBox[] = [];
   let y = 0;
-  const row = (columns: readonly Column[], low: number, high: number) => {
+  const add: AddRow = (columns, low, high) => {
     const free = width - GAP * (columns.length - 1);
     const widths = columns.map(({ share }) => Math.floor(free * share));
     const natural = columns.map(({ view }, i) =>
@@ -76,63 +59,81 @@ export function layoutViews(scene: Scene, width: number, whole = false): ViewsLa
     });
     y += TITLE_HEIGHT + height + GAP;
   };
+  return { add, finish: (): ViewsLayout => ({ width, height: y - GAP, boxes }) };
+}
 
-  // The layers of a deep model are lower than words, and still there are many of them.
-  const { state, stream } = scene;
-  const deep = (state.show_layers ?? stream.layers).length > DEEP ? DEEP_HEIGHT : 0;
-  const only = { model: modelView, head: headView, neuron: neuronView, compare: compareView };
-  const { view, compare } = scene.state;
-  if (scene.meta.generation) row([{ view: nextView, share: 1 }], 0, 200);
-  if (scene.meta.survey) {
-    const heads = [
-      { view: modelView, share: 0.46 },
-      { view: examplesView, share: 0.54 },
+/** A view over the whole width. */
+const alone = (view: View): readonly Column[] => [{ view, share: 1 }];
+
+/** Two views side by side, the second somewhat wider. */
+const pair = (first: View, second: View): readonly Column[] => [
+  { view: first, share: 0.46 },
+  { view: second, share: 0.54 },
+];
+
+/** Two records: which heads changed, and one of them in both. */
+function addComparison(add: AddRow, width: number): void {
+  if (width >= WIDE) {
+    const columns = [
+      { view: modelView, share: 0.34 },
+      { view: compareView, share: 0.66 },
     ];
-    if (width >= NARROW) row(heads, 240, 460);
-    else for (const { view: one } of heads) row([{ view: one, share: 1 }], 120, 420);
-    if (withoutRecord(scene)) return { width, height: y - GAP, boxes };
+    add(columns, 320, 500);
+    return;
   }
-  if (view === "model" && scene.meta.survey) return { width, height: y - GAP, boxes };
-  if (view !== "all") {
-    row([{ view: only[view], share: 1 }], 240, 620);
-  } else if (scene.sides) {
-    compared(row, width);
+  add(alone(modelView), 120, 300);
+  add(alone(compareView), 240, 620);
+}
+
+/** A survey's heads and their most typical inputs. */
+function addSurvey(add: AddRow, width: number): void {
+  if (width >= NARROW) {
+    add(pair(modelView, examplesView), 240, 460);
+    return;
+  }
+  add(alone(modelView), 120, 420);
+  add(alone(examplesView), 120, 420);
+}
+
+/** All views of one record; a survey shows its heads already. */
+function addRecord(add: AddRow, { meta, state, stream }: Scene, width: number): void {
+  // The layers of a deep model are lower than words, and still there are many of them.
+  const deep = (state.show_layers ?? stream.layers).length > DEEP ? DEEP_HEIGHT : 0;
+  if (meta.survey && width >= NARROW) {
+    add(pair(headView, neuronView), 320, 500);
+  } else if (width >= WIDE) {
+    const columns = [
+      { view: modelView, share: 0.31 },
+      { view: headView, share: 0.32 },
+      { view: neuronView, share: 0.37 },
+    ];
+    add(columns, 320, Math.max(500, deep));
+  } else if (width >= NARROW) {
+    add(pair(modelView, headView), 240, Math.max(430, deep));
+    add(alone(neuronView), 320, 460);
   } else {
-    if (scene.meta.survey && width >= NARROW) {
-      row(
-        [
-          { view: headView, share: 0.46 },
-          { view: neuronView, share: 0.54 },
-        ],
-        320,
-        500,
-      );
-    } else if (width >= WIDE) {
-      row(
-        [
-          { view: modelView, share: 0.31 },
-          { view: headView, share: 0.32 },
-          { view: neuronView, share: 0.37 },
-        ],
-        320,
-        Math.max(500, deep),
-      );
-    } else if (width >= NARROW) {
-      row(
-        [
-          { view: modelView, share: 0.46 },
-          { view: headView, share: 0.54 },
-        ],
-        240,
-        Math.max(430, deep),
-      );
-      row([{ view: neuronView, share: 1 }], 320, 460);
-    } else {
-      if (!scene.meta.survey) row([{ view: modelView, share: 1 }], 120, Math.max(380, deep));
-      row([{ view: headView, share: 1 }], 200, 420);
-      row([{ view: neuronView, share: 1 }], 320, 480);
-    }
-    if (compare.length > 0) row([{ view: compareView, share: 1 }], 200, 460);
+    if (!meta.survey) add(alone(modelView), 120, Math.max(380, deep));
+    add(alone(headView), 200, 420);
+    add(alone(neuronView), 320, 480);
   }
-  return { width, height: y - GAP, boxes };
+  if (state.compare.length > 0) add(alone(compareView), 200, 460);
+}
+
+/**
+ * Where each view goes at a width. Pure, and used by the screen, the figure and the headless export
+ * alike: this is what makes them agree. With `whole`, each is as high as all of its content.
+ */
+export function layoutViews(scene: Scene, width: number, whole = false): ViewsLayout {
+  const { add, finish } = stackRows(scene, width, whole);
+  const { meta, state } = scene;
+  if (meta.generation) add(alone(nextView), 0, 200);
+  if (meta.survey) {
+    addSurvey(add, width);
+    if (withoutRecord(scene) || state.view === "model") return finish();
+  }
+  const only = { model: modelView, head: headView, neuron: neuronView, compare: compareView };
+  if (state.view !== "all") add(alone(only[state.view]), 240, 620);
+  else if (scene.sides) addComparison(add, width);
+  else addRecord(add, scene, width);
+  return finish();
 }
