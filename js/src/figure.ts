@@ -1,3 +1,5 @@
+// Entry of the headless renderer: a snapshot in, an SVG and the list of missing blocks out.
+
 import { BlockStore } from "./data/store.js";
 import { composeSvg } from "./figure/compose.js";
 import { decodeBase64, decodeBlock } from "./protocol/decode.js";
@@ -7,7 +9,7 @@ import { SceneMaker } from "./scene/scene-maker.js";
 import { fromTraits } from "./state/selection.js";
 import { defaultOptions } from "./state/signals.js";
 
-/** What the headless engine hands back: the figure, and the blocks it could not be drawn without. */
+/** What the headless engine returns: the figure, and the blocks it could not be drawn without. */
 interface Rendered {
   readonly svg: string;
   readonly missing: readonly Request[];

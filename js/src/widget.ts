@@ -1,3 +1,5 @@
+// Entry of the widget: draws for a live kernel, or over the snapshot of a saved page.
+
 import { BlockStore, type Fetch } from "./data/store.js";
 import { decodeBase64 } from "./protocol/decode.js";
 import type { Meta, Screen, Snapshot } from "./protocol/generated.js";

@@ -1,3 +1,5 @@
+// Rows of one head read from the store band by band, or from a head that came whole.
+
 import type { BlockRequest } from "../protocol/generated.js";
 import type { Rows } from "./blocks.js";
 import { bandRows } from "./requests.js";

@@ -1,3 +1,5 @@
+// `Blocks`, what views read of a stream: rows, tiles, columns, vectors, numbers of heads.
+
 import type { Decoded } from "../protocol/decode.js";
 import type { BlockRequest, HeadsRequest, Measure } from "../protocol/generated.js";
 

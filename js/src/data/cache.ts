@@ -1,3 +1,5 @@
+// Cache of decoded blocks within a budget of bytes; the least recently read goes first.
+
 import type { BlockResult } from "./blocks.js";
 
 const sizeOf = (result: BlockResult | undefined) =>

@@ -1,3 +1,5 @@
+// Thumbnails of another measure than weights, or between words.
+
 import type { Measure, StreamMeta } from "../protocol/generated.js";
 import type { Blocks, Pictures } from "./blocks.js";
 import { whyMissing } from "./measures.js";

@@ -1,3 +1,5 @@
+// Thumbnails that the kernel computes layer by layer, fetched as they are looked at.
+
 import type { BlockRequest, StreamMeta } from "../protocol/generated.js";
 import type { Link } from "./blocks.js";
 import type { BlockStore } from "./store.js";

@@ -1,3 +1,5 @@
+// Rows and means under a measure: weights times the lengths of value vectors, or rollout.
+
 import type { LayerMeta, Measure, StreamMeta } from "../protocol/generated.js";
 import type { Blocks, Rows } from "./blocks.js";
 import { columnOf } from "./columns.js";

@@ -1,3 +1,5 @@
+// Look-ups in the record's description: streams, steps of a generation, surveys.
+
 import type { Meta, StreamMeta } from "../protocol/generated.js";
 
 /** A survey with none of its inputs open: there are heads and scores, and no weights to draw. */

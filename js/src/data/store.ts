@@ -1,3 +1,5 @@
+// `BlockStore`: reads, wants, batches and fetching ahead of blocks, with their progress.
+
 import type { Request } from "../protocol/generated.js";
 import type { BlockResult, Unfinished, When } from "./blocks.js";
 import { BlockCache } from "./cache.js";
@@ -61,7 +63,7 @@ export class BlockStore {
     this.ready = new BlockCache(budget);
   }
 
-  /** What went wrong in what the frame shows; what was only fetched ahead is nobody's loss yet. */
+  /** What went wrong in what the frame shows; what was only fetched ahead does not count. */
   get failed(): string | null {
     for (const key of this.used.keys()) {
       const result = this.ready.peek(key);

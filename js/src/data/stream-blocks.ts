@@ -1,3 +1,5 @@
+// `Blocks` of one stream over the store.
+
 import type { BlockRequest, Request, StreamMeta } from "../protocol/generated.js";
 import { BandedRows, type Sized } from "./banded-rows.js";
 import { type Blocks, Matrix, type When } from "./blocks.js";

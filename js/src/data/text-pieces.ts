@@ -1,3 +1,5 @@
+// Positions as pieces of running text, with the spaces that the tokenizer left out.
+
 import type { Position } from "../protocol/generated.js";
 
 /** A position as it stands in running text. */

@@ -1,3 +1,5 @@
+// `Thumbnails`: every head of a stream max-pooled, with its strongest link.
+
 import type { StreamMeta } from "../protocol/generated.js";
 import type { Link } from "./blocks.js";
 import type { LaterThumbnails } from "./lazy-thumbnails.js";

@@ -1,3 +1,5 @@
+// Tiles of a head's map: their levels and places, and max-pooling into them.
+
 import { Matrix } from "./blocks.js";
 
 /** Cells along a side of a tile of a head's map; `TILE` in attnwidget/tiles.py. */

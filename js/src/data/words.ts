@@ -1,3 +1,5 @@
+// Word pieces merged to words: sums over key pieces, means over query pieces.
+
 import type { Position } from "../protocol/generated.js";
 import type { Rows } from "./blocks.js";
 import { columnSum } from "./columns.js";

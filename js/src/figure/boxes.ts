@@ -1,3 +1,5 @@
+// `FigureBox`, a drawing of a figure with its title.
+
 import type { Scene } from "../scene/scene.js";
 import type { Rect } from "../surface/surface.js";
 import { TITLE_HEIGHT } from "../views/layout.js";
@@ -10,7 +12,7 @@ export interface FigureBox {
   readonly view: View;
   readonly scene: Scene;
   readonly rect: Rect;
-  /** With a colour, a head's; null leaves it out, and its room with it. */
+  /** With a colour, a head's; null leaves it out, and its space with it. */
   readonly title: { readonly text: string; readonly colour?: string } | null;
 }
 

@@ -1,3 +1,5 @@
+// The caption of a figure: model, stream, layer and heads in their colours, or its own title.
+
 import type { Scene } from "../scene/scene.js";
 import type { Surface } from "../surface/surface.js";
 import { textWidth, wrapText } from "../surface/text.js";

@@ -1,3 +1,5 @@
+// `composeSvg`: the views, their titles, the caption and the legends as one SVG document.
+
 import { drawNotes, LEGEND_LINE, LEGEND_SIZE } from "../marks/legends/legend.js";
 import type { Figure } from "../protocol/generated.js";
 import type { Scene } from "../scene/scene.js";
@@ -45,7 +47,7 @@ function pixelsPer({ unit, zoom }: NonNullable<Figure["size"]>): number {
   return PER_INCH.px / PER_INCH[unit] / zoom;
 }
 
-/** The scene as the figure wants it: its colours, and what only figures choose. */
+/** The scene of the figure: its colours, and what only figures choose. */
 function sceneFor<S extends Scene>(scene: S, figure: Figure): S {
   const heads = figure.grid?.heads.map(([, head]) => head) ?? scene.state.heads;
   const { state } = scene;

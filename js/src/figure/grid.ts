@@ -1,3 +1,5 @@
+// Figures in which each head has a panel of its own, and the legend that these share.
+
 import {
   drawLinkLegend,
   drawSequentialLegend,

@@ -1,4 +1,4 @@
-/** Numbers as a reader sees them: always the same width where it can be, a real minus sign. */
+// Numbers as text: weights, scores, differences, ranks. Equal widths where possible, a real minus sign.
 
 const MINUS = "−";
 const INFINITY = "∞";

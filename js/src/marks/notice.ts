@@ -1,3 +1,5 @@
+// A message in place of a picture.
+
 import type { Rect, Surface } from "../surface/surface.js";
 import { wrapText } from "../surface/text.js";
 

@@ -1,4 +1,6 @@
-/** The part of a widget model that is used here: a live comm, or the shim of a saved page. */
+// `TraitModel`: the part of a widget model that is used here.
+
+/** A live comm, or the traits of a saved page. */
 export interface TraitModel {
   get(name: string): unknown;
   set(name: string, value: unknown): void;

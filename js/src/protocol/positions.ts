@@ -1,10 +1,12 @@
+// Positions out of the packed columns in which they travel.
+
 import type { Meta, PackedPositions, Position } from "./generated.js";
 
 const CONTINUES = 1;
 /** What a mark's digit says of a position's text: it is the label, a space and the label, or listed. */
 const TEXT = { label: 2, space: 4, listed: 6 } as const;
 
-/** The positions of an axis, as `unpack` in attnwidget/protocol/axes.py has them. */
+/** The positions of an axis, as `unpack` in attnwidget/protocol/positions.py has them. */
 export function unpack({ labels, marks, texts, runs }: PackedPositions): Position[] {
   let listed = 0;
   const found: Record<string, unknown>[] = labels.map((label, index) => {

@@ -1,3 +1,5 @@
+// A record at a step of its generation: sizes, selection and blocks as they were then.
+
 import { type Blocks, Matrix, type Rows } from "../data/blocks.js";
 import { columnOf } from "../data/columns.js";
 import { numSteps } from "../data/meta.js";

@@ -1,3 +1,5 @@
+// The selection and the blocks as words instead of pieces, or under another measure.
+
 import type { Blocks } from "../data/blocks.js";
 import { columnOf } from "../data/columns.js";
 import { meanOf, measuredBlocks } from "../data/measures.js";

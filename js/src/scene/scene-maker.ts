@@ -1,3 +1,5 @@
+// `SceneMaker`: from the selection to the scene, with thumbnails kept between frames.
+
 import type { Blocks } from "../data/blocks.js";
 import { drawnThumbnails } from "../data/derived-thumbnails.js";
 import { LaterThumbnails } from "../data/lazy-thumbnails.js";

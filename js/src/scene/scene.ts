@@ -1,3 +1,5 @@
+// `Scene`, everything that a view draws from.
+
 import type { Blocks } from "../data/blocks.js";
 import type { Medium } from "../data/media.js";
 import type { Thumbnails } from "../data/thumbnails.js";

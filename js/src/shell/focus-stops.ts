@@ -1,3 +1,5 @@
+// Scrolling along with the keyboard focus.
+
 import type { Stop } from "../views/view.js";
 
 /** Which list of tokens a stop belongs to, if any. */

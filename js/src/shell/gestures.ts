@@ -1,3 +1,5 @@
+// Clicks and drags in a view to changes of the selection; double clicks.
+
 import { recordChange, shownState } from "../scene/lens.js";
 import type { SceneMaker } from "../scene/scene-maker.js";
 import { click, drag, turnText } from "../state/actions.js";

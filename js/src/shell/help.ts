@@ -1,3 +1,5 @@
+// The help: keys, clicks, and what each score means.
+
 import { html, type TemplateResult } from "lit-html";
 import type { Scene } from "../scene/scene.js";
 import { scoreHelp } from "./score-bar.js";

@@ -1,3 +1,5 @@
+// Light or dark, as the page around the widget is.
+
 import { type ReadonlySignal, signal } from "@preact/signals-core";
 import { outerFrame } from "./iframe.js";
 

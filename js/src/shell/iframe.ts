@@ -1,3 +1,5 @@
+// The height of the frame around a saved page.
+
 /** The element that frames this document, where the page around it lets us see it. */
 export function outerFrame(): HTMLElement | null {
   // Null at the top and under another origin; an element of another document is of another class.

@@ -1,3 +1,5 @@
+// Keyboard shortcuts of the widget.
+
 import type { Scene } from "../scene/scene.js";
 import { addToCompare, letGo, stepHead, stepLayer, stepRank } from "../state/actions.js";
 import type { Gesture } from "../state/interaction.js";

@@ -1,3 +1,5 @@
+// Wheel, pinch, double click and drag on a map.
+
 import type { Gesture, Hit, Point } from "../state/interaction.js";
 
 /** What of a view the gestures are about. */

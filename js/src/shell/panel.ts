@@ -1,3 +1,5 @@
+// One view on the page: canvas, scroll container, pointer events, focusable stops.
+
 import { html, nothing, render } from "lit-html";
 import { repeat } from "lit-html/directives/repeat.js";
 import type { MapWindow } from "../protocol/generated.js";

@@ -1,3 +1,5 @@
+// Requests for what the next arrow key will show.
+
 import type { BlockRequest, Request } from "../protocol/generated.js";
 import { recordScene, type Scene } from "../scene/scene.js";
 

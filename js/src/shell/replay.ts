@@ -1,3 +1,5 @@
+// Timer that plays a generation step by step.
+
 import { numSteps } from "../data/meta.js";
 import type { WidgetState } from "../state/signals.js";
 import { nextStep, type StepEvents } from "./step-bar.js";

@@ -1,3 +1,5 @@
+// What is shown as an SVG or PNG file.
+
 import type { BlockStore } from "../data/store.js";
 import { composeSvg, type FigureOptions } from "../figure/compose.js";
 import type { Figure } from "../protocol/generated.js";

@@ -1,3 +1,5 @@
+// Controls of the model view: score, order, threshold, layers.
+
 import { html, nothing, type TemplateResult } from "lit-html";
 import { RANKING, withoutRecord } from "../data/meta.js";
 import type { RecordScene, Scene } from "../scene/scene.js";

@@ -1,3 +1,5 @@
+// Text search: the box, its keys, and jumps from hit to hit.
+
 import { html, nothing, render } from "lit-html";
 import type { Scene } from "../scene/scene.js";
 import { found, nextHit, type SearchHit } from "../state/search.js";

@@ -1,3 +1,5 @@
+// `Shell`, one widget on the page: state to frames, frames to panels, requests to the kernel.
+
 import { effect, type ReadonlySignal } from "@preact/signals-core";
 import { render } from "lit-html";
 import { withoutRecord } from "../data/meta.js";
@@ -27,7 +29,7 @@ import { statusBar } from "./status-bar.js";
 import { stepBar } from "./step-bar.js";
 import { type ToolbarEvents, toolbar } from "./toolbar.js";
 
-/** Screen state goes to Python when the reader has come to rest, not with every pixel of a scroll. */
+/** Screen state goes to Python once the reader has stopped moving, not with every pixel of a scroll. */
 const SETTLE_MS = 300;
 /** What only a kernel can do; a saved copy has none. */
 export interface Kernel {

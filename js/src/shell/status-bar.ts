@@ -1,3 +1,5 @@
+// The line under the views, error messages, and tables for screen readers.
+
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { Progress } from "../data/store.js";
 import { formatWeight } from "../marks/format.js";
@@ -36,7 +38,7 @@ function waiting({ progress, stop, resume }: StatusBarGiven): TemplateResult | t
       >`;
 }
 
-/** Under the views: the line of words, what went wrong, and the table for who only listens. */
+/** Under the views: the line of words, what went wrong, and tables for screen readers. */
 export function statusBar(scene: Scene | null, given: StatusBarGiven): TemplateResult {
   const { failure, rounded, retry } = given;
   const rows = scene ? strongestKeys(scene) : [];

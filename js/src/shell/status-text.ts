@@ -1,3 +1,5 @@
+// The status line's text: what is selected or under the pointer, with its number.
+
 import type { Blocks } from "../data/blocks.js";
 import { formatSigned, formatWeight } from "../marks/format.js";
 import { quoted } from "../marks/text/tokens.js";
@@ -122,7 +124,7 @@ function strongest(row: Float32Array, count: number): readonly number[] {
   return best;
 }
 
-/** The pinned query's strongest keys: the same picture as rows, for who cannot see it. */
+/** The pinned query's strongest keys: the same numbers as a table, for screen readers. */
 export function strongestKeys(scene: Scene, count = 5): readonly TableRow[] {
   const { state, keys } = scene;
   const { queries } = state;

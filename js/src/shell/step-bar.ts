@@ -1,3 +1,5 @@
+// Controls of a generation: play, slider, the step in words.
+
 import { html, nothing, type TemplateResult } from "lit-html";
 import { numSteps } from "../data/meta.js";
 import type { Scene } from "../scene/scene.js";

@@ -1,3 +1,5 @@
+// The toolbar: views, streams, layers, heads, forms, measures, saving.
+
 import { html, nothing, type TemplateResult } from "lit-html";
 import { whyMissing } from "../data/measures.js";
 import { findStream, withoutRecord } from "../data/meta.js";

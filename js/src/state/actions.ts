@@ -1,3 +1,5 @@
+// Clicks and keys as pure functions from the selection to its changes.
+
 import { findStream, RANKING } from "../data/meta.js";
 import type { HeadRef, Meta, Ranking } from "../protocol/generated.js";
 import type { Hit, ViewName } from "./interaction.js";

@@ -1,3 +1,5 @@
+// Types of interaction: hover, options, hits, gestures. Never synchronised with Python.
+
 import type { MapWindow } from "../protocol/generated.js";
 
 export type ViewName = "model" | "head" | "neuron" | "compare" | "next" | "examples";

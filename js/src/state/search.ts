@@ -1,3 +1,5 @@
+// Search in the tokens' running text, across the borders of positions.
+
 import { readingPieces } from "../data/text-pieces.js";
 import type { Position } from "../protocol/generated.js";
 

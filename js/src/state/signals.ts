@@ -1,3 +1,5 @@
+// Signals of one widget's state; the nearest valid selection in a stream.
+
 import { batch, type Signal, signal } from "@preact/signals-core";
 import { findStream, numSteps, RANKING } from "../data/meta.js";
 import type { Meta, Ranking, StreamMeta } from "../protocol/generated.js";
@@ -7,7 +9,7 @@ import { type State, withPins } from "./selection.js";
 
 export type Signals<T> = { readonly [K in keyof T]: Signal<T[K]> };
 
-/** Everything one widget knows besides its numbers. No DOM, nothing shared between widgets. */
+/** State of one widget besides its numbers. No DOM, nothing shared between widgets. */
 export interface WidgetState {
   readonly shared: Signals<State>;
   readonly hover: Signal<Hover | null>;

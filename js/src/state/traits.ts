@@ -1,3 +1,5 @@
+// Signals and the widget's traits kept equal, both ways.
+
 import { effect } from "@preact/signals-core";
 import type { State as Traits } from "../protocol/generated.js";
 import type { TraitModel } from "../protocol/model.js";

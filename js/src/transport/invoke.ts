@@ -1,3 +1,5 @@
+// Commands to the kernel over custom messages, as anywidget's `invoke` sends them.
+
 import type { TraitModel } from "../protocol/model.js";
 
 /** One message there, one back. */
@@ -7,7 +9,7 @@ export type Invoke = <T>(
   options: { readonly buffers?: DataView[]; readonly signal: AbortSignal },
 ) => Promise<[T, DataView[]]>;
 
-/** A live widget model as anywidget hands it over. */
+/** A live widget model as anywidget passes it to `render`. */
 export interface Messenger extends TraitModel {
   send(content: unknown, callbacks?: unknown, buffers?: DataView[]): unknown;
 }

@@ -1,3 +1,5 @@
+// Blocks from a live kernel or a saved copy; requests to freeze and to open an example.
+
 import type { BlockResult, Fetch, Unfinished } from "../data/store.js";
 import { decodeBlock } from "../protocol/decode.js";
 import type { Reply, Request, Snapshot } from "../protocol/generated.js";

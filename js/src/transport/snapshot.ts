@@ -1,3 +1,5 @@
+// `StoredBlocks`, the blocks of a saved page, and what can be computed from them.
+
 import type { BlockResult } from "../data/blocks.js";
 import { requestKey } from "../data/requests.js";
 import { poolTile, type Span, tileSpan } from "../data/tiles.js";

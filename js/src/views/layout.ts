@@ -1,3 +1,5 @@
+// Which views are shown at a width, and where.
+
 import { withoutRecord } from "../data/meta.js";
 import type { Scene } from "../scene/scene.js";
 import type { Rect } from "../surface/surface.js";

@@ -1,3 +1,5 @@
+// Names of the views.
+
 import { numSteps } from "../data/meta.js";
 import type { Scene } from "../scene/scene.js";
 import type { ViewName } from "../state/interaction.js";

@@ -1,3 +1,5 @@
+// `View`, what every view provides: height, drawing, hits, focusable stops.
+
 import type { MapWindow } from "../protocol/generated.js";
 import type { Scene } from "../scene/scene.js";
 import type { Gesture, Hit, Point, RevealTarget, ViewName } from "../state/interaction.js";

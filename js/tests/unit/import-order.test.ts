@@ -34,6 +34,11 @@ test("a folder holds no more files than one can look over", () => {
   expect(crowded(paths.map(named))).toEqual([]);
 });
 
+test("every file says in its first line what it holds", () => {
+  const silent = [...sources].filter(([, source]) => !/^(\/\/ \S|\/\*)/.test(source));
+  expect(silent.map(([path]) => path)).toEqual([]);
+});
+
 test("every import is found, and every import that is found exists", () => {
   const imported = [...sources].flatMap(([path, source]) => importsOf(path, source));
   // Read the other way, line by line: as many, and each of a file that is there.

@@ -1,3 +1,5 @@
+// Letters in circles for compared heads, and the cross that unpins one.
+
 import type { Theme } from "../../styles/theme.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 

@@ -1,3 +1,5 @@
+// Outlines of selected heads in the model view, and compared heads' letters in their corners.
+
 import type { Theme } from "../../styles/theme.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";

@@ -1,3 +1,5 @@
+// The card of one head: its thumbnail enlarged, and what is known about it.
+
 import type { Thumbnail } from "../../data/thumbnails.js";
 import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";

@@ -1,3 +1,5 @@
+// All thumbnails of the model view in one picture, with each head's score.
+
 import type { Thumbnail, Thumbnails } from "../../data/thumbnails.js";
 import { parseHex } from "../../styles/colours.js";
 import type { Theme } from "../../styles/theme.js";

@@ -1,3 +1,5 @@
+// A colour table as a bar.
+
 import type { Pixels, Rect, Surface } from "../../surface/surface.js";
 
 const cache = new WeakMap<Uint8Array, Pixels>();

@@ -1,3 +1,5 @@
+// Legends: colour bars with ticks, link strengths, head colours, notes.
+
 import type { Theme } from "../../styles/theme.js";
 import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";

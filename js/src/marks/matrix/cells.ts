@@ -1,3 +1,5 @@
+// Geometry of a matrix: which rows and columns are in its window, and where each cell is.
+
 import type { Span } from "../../data/tiles.js";
 import type { Rect } from "../../surface/surface.js";
 

@@ -1,3 +1,5 @@
+// Heat over an image, curves over a sound, and their legends.
+
 import { UNDER } from "../../data/media.js";
 import { ramp } from "../../styles/colours.js";
 import type { Theme } from "../../styles/theme.js";

@@ -1,3 +1,5 @@
+// Labels and indices of a matrix's rows and columns.
+
 import type { Span } from "../../data/tiles.js";
 import type { Position } from "../../protocol/generated.js";
 import type { Theme } from "../../styles/theme.js";

@@ -1,3 +1,5 @@
+// A heat map with its pins, its crosshair and numbers in large cells.
+
 import type { Span } from "../../data/tiles.js";
 import { parseHex } from "../../styles/colours.js";
 import type { Theme } from "../../styles/theme.js";

@@ -1,3 +1,5 @@
+// Zoom buttons, minimap, and markers of pins outside of a map's window.
+
 import type { Theme } from "../../styles/theme.js";
 import type { Pixels, Rect, Surface } from "../../surface/surface.js";
 import { ellipsize } from "../../surface/text.js";

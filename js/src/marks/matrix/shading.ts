@@ -1,3 +1,5 @@
+// Values to entries of a colour table, and matrices to pixels.
+
 import type { Matrix } from "../../data/blocks.js";
 import type { Pixels } from "../../surface/surface.js";
 

@@ -1,3 +1,5 @@
+// Vectors as strips of coloured cells.
+
 import type { Pixels, Surface } from "../../surface/surface.js";
 
 /** Colours for -max..max; entry 128 of the table is exactly nothing. */

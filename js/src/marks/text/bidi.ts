@@ -1,3 +1,5 @@
+// Order of boxes on a line where text runs in both directions (Unicode bidirectional levels).
+
 import { isRightToLeft } from "../../surface/text.js";
 
 /** A box of text on a line, in the order it is read in. */

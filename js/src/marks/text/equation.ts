@@ -1,3 +1,5 @@
+// The equation of one weight: q · k, scaling, cap, bias, softmax, with all values.
+
 import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { formatScore, formatWeight } from "../format.js";
@@ -75,7 +77,7 @@ export function equationTerms(given: Ingredients): readonly Term[] {
   return terms;
 }
 
-/** The same in one line of words, for those who listen. */
+/** The same in one line of words, for screen readers. */
 export function equationText(terms: readonly Term[]): string {
   return terms
     .map(({ operator, caption, text }) => `${operator} ${caption} ${text}`.trim())

@@ -1,3 +1,5 @@
+// Wrapped text.
+
 import type { Surface, TextStyle } from "../../surface/surface.js";
 import { wrapText } from "../../surface/text.js";
 

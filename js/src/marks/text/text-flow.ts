@@ -1,3 +1,5 @@
+// Running text broken into lines of a width.
+
 import type { ReadingPiece } from "../../data/text-pieces.js";
 import { isRightToLeft, textWidth } from "../../surface/text.js";
 import { hasRightToLeft, joined, joins, placeLine, type TextBox } from "./bidi.js";

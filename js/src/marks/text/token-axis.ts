@@ -1,3 +1,5 @@
+// `TokenAxis`: rows of equal height in a scrolled window, from index to height and back.
+
 /**
  * Rows of equal height seen through a window: which of thousands exist on the screen, and where.
  * Everything that places or finds a token goes through here, so that a hit always inverts a drawing.

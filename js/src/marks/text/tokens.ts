@@ -1,3 +1,5 @@
+// Columns of token labels, with shades, pins and the border of a prompt.
+
 import type { Position } from "../../protocol/generated.js";
 import type { Theme } from "../../styles/theme.js";
 import type { Rect, Surface } from "../../surface/surface.js";

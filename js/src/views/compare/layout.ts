@@ -1,3 +1,5 @@
+// Compare view: panels, their sizes, and what their difference is of.
+
 import type { Blocks } from "../../data/blocks.js";
 import { LEGEND_BAR, LEGEND_LINE } from "../../marks/legends/legend.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";

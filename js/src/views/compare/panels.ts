@@ -1,3 +1,5 @@
+// Compare view: one panel's title, links or matrix.
+
 import { BADGE, drawBadge, drawClose, letterOf } from "../../marks/heads/badge.js";
 import {
   colourKeyWidth,

@@ -1,3 +1,5 @@
+// Compare view: the number under each panel's title, of the pair or token in focus.
+
 import { formatSigned, formatWeight } from "../../marks/format.js";
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";
 import { labelOf, quotedPair } from "../../marks/text/tokens.js";

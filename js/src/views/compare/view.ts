@@ -1,3 +1,5 @@
+// Compare view: pinned heads side by side, or one head of two records.
+
 import { cellAt, cellRect, indicesIn } from "../../marks/matrix/cells.js";
 import { drawNotice } from "../../marks/notice.js";
 import { hasLegend, type Scene } from "../../scene/scene.js";

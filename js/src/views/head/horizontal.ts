@@ -1,3 +1,5 @@
+// Head view in figures: queries above, keys below, links between.
+
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";
 import { LABEL_PAD, widestLabel } from "../../marks/text/tokens.js";
 import type { Position } from "../../protocol/generated.js";

@@ -1,3 +1,5 @@
+// Head view over an image or a sound.
+
 import { drawCard } from "../../marks/card.js";
 import { formatWeight } from "../../marks/format.js";
 import {

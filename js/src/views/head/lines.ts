@@ -1,3 +1,5 @@
+// Head view as two columns of tokens and links.
+
 import {
   colourKeyWidth,
   drawColourKey,

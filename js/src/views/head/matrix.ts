@@ -1,3 +1,5 @@
+// Head view as heat maps, one for each head.
+
 import {
   drawNotes,
   drawSequentialLegend,

@@ -1,3 +1,5 @@
+// Head view as shaded running text.
+
 import { drawCard } from "../../marks/card.js";
 import { formatWeight } from "../../marks/format.js";
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";

@@ -1,3 +1,5 @@
+// Head view in the form that is chosen: lines, matrix, text, image.
+
 import type { Scene } from "../../scene/scene.js";
 import { headImageHeight } from "../image/plan.js";
 import { headTextStops, hitHeadText, revealInHeadText } from "../text/hits.js";

@@ -1,3 +1,5 @@
+// Weights over an image or a sound, and of the tokens beside it.
+
 import { columnSum } from "../../data/columns.js";
 import type { Scene } from "../../scene/scene.js";
 import { hoveredPositions, meanRow, type Series, shadingWeight } from "../shared/series.js";

@@ -1,3 +1,5 @@
+// Where images, sounds and the tokens beside them are placed.
+
 import type { Scene } from "../../scene/scene.js";
 import type { Rect } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";

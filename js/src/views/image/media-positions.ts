@@ -1,3 +1,5 @@
+// Positions as patches of an image or frames of a sound, and back from points.
+
 import { memo } from "../../marks/memo.js";
 import type { Position } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";

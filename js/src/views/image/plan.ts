@@ -1,3 +1,5 @@
+// Everything about one frame over media: layout, numbers, notes.
+
 import { formatWeight } from "../../marks/format.js";
 import { LEGEND_BAR, LEGEND_LINE } from "../../marks/legends/legend.js";
 import { memo } from "../../marks/memo.js";

@@ -1,3 +1,5 @@
+// Tokens that lie in no image, shaded beside it.
+
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";
 import { heatShade } from "../../marks/matrix/image-heat.js";
 import { labelFill, labelOf } from "../../marks/text/tokens.js";

@@ -1,3 +1,5 @@
+// Geometry of two token columns: labels, numbers, links, scrolling.
+
 import { overflow, rowMiddle, side, type TokenAxis } from "../../marks/text/token-axis.js";
 import { LABEL_PAD, type TokenColumn, widestLabel } from "../../marks/text/tokens.js";
 import type { Position } from "../../protocol/generated.js";

@@ -1,3 +1,5 @@
+// Drawing, hits and stops of two token columns and the links between them.
+
 import {
   drawLinks,
   easing,

@@ -1,3 +1,5 @@
+// Which links are drawn: weights to links, sums beyond the window, strongest ones outside.
+
 import { columnSum } from "../../data/columns.js";
 import { INVISIBLE, LinkList } from "../../marks/links.js";
 import { side, visibleRows } from "../../marks/text/token-axis.js";

@@ -1,3 +1,5 @@
+// Markers of strong links that leave the window.
+
 import { formatWeight } from "../../marks/format.js";
 import { memo } from "../../marks/memo.js";
 import { visibleRows } from "../../marks/text/token-axis.js";

@@ -1,3 +1,5 @@
+// Weights beside the labels, and shades behind them.
+
 import { formatWeight } from "../../marks/format.js";
 import { linkOpacity } from "../../marks/links.js";
 import { rowMiddle, side, visibleRows } from "../../marks/text/token-axis.js";

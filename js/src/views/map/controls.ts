@@ -1,3 +1,5 @@
+// A map's buttons, minimap and markers: drawing, hits, gestures.
+
 import { thumbnailPixels } from "../../marks/heads/thumbnails.js";
 import {
   blockRect,

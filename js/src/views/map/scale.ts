@@ -1,3 +1,5 @@
+// Where the colour scale of long heads ends.
+
 import { scaleEnd } from "../../marks/matrix/shading.js";
 import { memo } from "../../marks/memo.js";
 import type { Scene } from "../../scene/scene.js";

@@ -1,3 +1,5 @@
+// Tiles in sight as images, coarser ones while finer ones are missing.
+
 import { Matrix, type When } from "../../data/blocks.js";
 import { levelFor, poolMatrix, type Span, TILE, tilesWithin } from "../../data/tiles.js";
 import { blockRect, cellHeight, cellWidth, type MatrixCells } from "../../marks/matrix/cells.js";

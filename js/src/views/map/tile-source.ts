@@ -1,3 +1,5 @@
+// Where a map's tiles are from: rows that came whole, the kernel, a difference of two heads.
+
 import { type Blocks, Matrix, type Rows, type When } from "../../data/blocks.js";
 import { poolTile, type Source, type Span, tileSpan, topLevel } from "../../data/tiles.js";
 import { memo, memoReady } from "../../marks/memo.js";

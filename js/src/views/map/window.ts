@@ -1,3 +1,5 @@
+// The window onto a map: zoom, move, reveal.
+
 import type { Span } from "../../data/tiles.js";
 import { cellHeight, cellWidth, type MatrixCells, placeAt } from "../../marks/matrix/cells.js";
 import type { MapWindow } from "../../protocol/generated.js";

@@ -1,3 +1,5 @@
+// Sizes and places of heat maps side by side.
+
 import { LABEL_PITCH } from "../../marks/matrix/matrix-labels.js";
 import { widestLabel } from "../../marks/text/tokens.js";
 import type { Position } from "../../protocol/generated.js";

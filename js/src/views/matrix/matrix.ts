@@ -1,3 +1,5 @@
+// One head, or the difference of two, as a heat map with labels.
+
 import { TILE, topLevel } from "../../data/tiles.js";
 import { formatSigned, formatWeight } from "../../marks/format.js";
 import { thumbnailPixels } from "../../marks/heads/thumbnails.js";

@@ -1,3 +1,5 @@
+// Grids of too many layers: some layers opened, all others flat.
+
 import {
   BREAK,
   breakOf,

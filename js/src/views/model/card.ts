@@ -1,3 +1,5 @@
+// The card and the name of the head under the pointer.
+
 import { withoutRecord } from "../../data/meta.js";
 import { formatWeight } from "../../marks/format.js";
 import { letterOf } from "../../marks/heads/badge.js";

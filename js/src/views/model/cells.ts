@@ -1,3 +1,5 @@
+// `LayerCells`, how a layer's heads stand in the grid, and their sizes.
+
 /** How the cells of a layer stand. Lengths are CSS pixels. */
 export interface LayerCells {
   readonly columns: number;

@@ -1,3 +1,5 @@
+// Model view as a grid: layer × head thumbnails.
+
 import { drawCornerBadge, drawHeadOutlines } from "../../marks/heads/head-outlines.js";
 import { onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";

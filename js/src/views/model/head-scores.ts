@@ -1,3 +1,5 @@
+// Scores, labels and ranking of heads as the model view shows them.
+
 import { RANKING, withoutRecord } from "../../data/meta.js";
 import { memo } from "../../marks/memo.js";
 import { quoted } from "../../marks/text/tokens.js";

@@ -1,3 +1,5 @@
+// Model view: notes, axis titles, layer and head numbers.
+
 import { withoutRecord } from "../../data/meta.js";
 import { formatWeight, rounded } from "../../marks/format.js";
 import { drawRamp } from "../../marks/legends/colour-ramp.js";

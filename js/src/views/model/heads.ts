@@ -1,3 +1,5 @@
+// The heads of a stream, and those of the layers that are shown.
+
 import { memo } from "../../marks/memo.js";
 import type { StreamMeta } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";

@@ -1,3 +1,5 @@
+// Geometry of the grid: rows of layers, cells of heads, labels that fit.
+
 import type { Rect } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { bentCells } from "./bend.js";

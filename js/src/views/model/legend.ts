@@ -1,3 +1,5 @@
+// Model view: legend of the score.
+
 import { RANKING } from "../../data/meta.js";
 import { drawRamp } from "../../marks/legends/colour-ramp.js";
 import type { Scene } from "../../scene/scene.js";

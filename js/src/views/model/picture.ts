@@ -1,3 +1,5 @@
+// The grid's thumbnails as one picture, kept while nothing in it changes.
+
 import { withoutRecord } from "../../data/meta.js";
 import type { Thumbnails } from "../../data/thumbnails.js";
 import {

@@ -1,3 +1,5 @@
+// Model view as one ranking of all heads.
+
 import { drawCornerBadge, drawHeadOutlines } from "../../marks/heads/head-outlines.js";
 import { composeThumbnails, type ThumbnailCell } from "../../marks/heads/thumbnails.js";
 import { memo } from "../../marks/memo.js";

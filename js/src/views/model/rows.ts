@@ -1,3 +1,5 @@
+// Which layers and heads the grid shows, in which order.
+
 import { memo } from "../../marks/memo.js";
 import type { LayerMeta } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";

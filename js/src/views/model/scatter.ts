@@ -1,3 +1,5 @@
+// Model view as a scatter plot of two scores.
+
 import type { LayerMeta } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";

@@ -1,3 +1,5 @@
+// Short labels on thumbnails.
+
 import type { Theme } from "../../styles/theme.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { ellipsize, textWidth } from "../../surface/text.js";

@@ -1,3 +1,5 @@
+// Model view in the arrangement that is chosen: grid, ranking, scatter.
+
 import type { Scene } from "../../scene/scene.js";
 import type { View } from "../view.js";
 import { gridForm } from "./grid.js";

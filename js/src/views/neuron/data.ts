@@ -1,3 +1,5 @@
+// What the neuron view shows, read from the scene: keys, vectors, products, order.
+
 import type { Matrix } from "../../data/blocks.js";
 import { largest } from "../../marks/matrix/vector-strip.js";
 import { equationTerms, type Ingredients, type Term } from "../../marks/text/equation.js";

@@ -1,3 +1,5 @@
+// Neuron view: equation, contributions of dimensions, output of the key in focus.
+
 import type { Matrix } from "../../data/blocks.js";
 import { drawSignedBars } from "../../marks/bars.js";
 import { formatScore, formatWeight } from "../../marks/format.js";
@@ -205,7 +207,7 @@ function formatWeightOf({ data }: Neuron): string {
   return weight === undefined ? "…" : formatWeight(weight);
 }
 
-/** The foot of the view: the focus key's equation, its dimensions, and what comes out. */
+/** The lower part of the view: the focus key's equation, its dimensions, and what comes out. */
 export function drawDetail(surface: Surface, neuron: Neuron, detail: Detail): void {
   const { scene, frame, data } = neuron;
   const top = detail.top + 0.5;

@@ -1,3 +1,5 @@
+// Neuron view: title, and the choice among the selected heads.
+
 import { indexOf, quoted } from "../../marks/text/tokens.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";

@@ -1,3 +1,5 @@
+// Neuron view: columns and heights.
+
 import { EQUATION_LINE } from "../../marks/text/equation.js";
 import type { Rect } from "../../surface/surface.js";
 
@@ -16,7 +18,7 @@ export interface Columns {
   readonly weight: ColumnSpan;
 }
 
-/** The foot of the view: what is fixed while the rows scroll. Lengths in CSS pixels of the frame. */
+/** The lower part of the view, which is fixed while the rows scroll. Lengths in CSS pixels of the frame. */
 export interface Detail {
   readonly top: number;
   readonly height: number;
@@ -98,7 +100,7 @@ const MAX_BARS = 80;
 
 const RESULT = HEAD + 2 * STRIP_LINE + 2;
 
-/** The foot: below the last row or, where rows scroll, at the bottom of the frame. Parts that do not fit are left out, the equation last. */
+/** The lower part: below the last row or, where rows scroll, at the bottom of the frame. Parts that do not fit are left out, the equation last. */
 function detailOf(
   { width, height, equationLines: lines, numKeys }: Sizes,
   headerHeight: number,
@@ -109,7 +111,7 @@ function detailOf(
   const equation = 6 + LABEL_LINE + lines * EQUATION_LINE;
   const least = HEAD + MIN_BARS + (beside ? 0 : RESULT);
   // Two fifths of the frame; a small frame gives more, so that the chain of steps stays whole.
-  // What the rows of all keys do not need is free; masked keys count, or the foot would move with
+  // What the rows of all keys do not need is free; masked keys count, or the lower part would move with
   // the query under the pointer.
   const rows = headerHeight + numKeys * ROW;
   const small = Math.min(equation + least + PAD, 0.6 * height);

@@ -1,3 +1,5 @@
+// Neuron view: headings, query strip, and a row for each key.
+
 import { drawBar, drawSignedBar } from "../../marks/bars.js";
 import { formatScore, formatWeight } from "../../marks/format.js";
 import { drawRamp } from "../../marks/legends/colour-ramp.js";

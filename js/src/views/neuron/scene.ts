@@ -1,3 +1,5 @@
+// Neuron view: data and layout of one frame, shared by drawing and hits.
+
 import { extent } from "../../marks/matrix/vector-strip.js";
 import { equationLines, equationTerms } from "../../marks/text/equation.js";
 import type { RecordScene, Scene } from "../../scene/scene.js";

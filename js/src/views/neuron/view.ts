@@ -1,3 +1,5 @@
+// Neuron view: query × key by dimension, to score, softmax and output.
+
 import { formatScore, formatWeight } from "../../marks/format.js";
 import { drawNotice } from "../../marks/notice.js";
 import { equationText } from "../../marks/text/equation.js";

@@ -1,3 +1,5 @@
+// Next-token view: most probable tokens, and the one that was chosen.
+
 import { formatWeight } from "../../marks/format.js";
 import { labelOf } from "../../marks/text/tokens.js";
 import type { Generation } from "../../protocol/generated.js";

@@ -1,3 +1,5 @@
+// A − B of rows, columns and tiles.
+
 import { Matrix, type Rows } from "../../data/blocks.js";
 import { type Span, TILE } from "../../data/tiles.js";
 import { type Series, shadingColumn, shadingWeight } from "./series.js";

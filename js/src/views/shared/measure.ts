@@ -1,3 +1,5 @@
+// Names of measures, and notes on them in legends.
+
 import { rounded } from "../../marks/format.js";
 import type { Measure } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";

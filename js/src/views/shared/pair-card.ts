@@ -1,3 +1,5 @@
+// The card of the pair under the pointer: each head's weight and its rank.
+
 import { drawCard } from "../../marks/card.js";
 import { formatWeight } from "../../marks/format.js";
 import type { Scene } from "../../scene/scene.js";

@@ -1,3 +1,5 @@
+// `Series`, the heads that are drawn, and the query or key in focus.
+
 import type { Blocks, Rows } from "../../data/blocks.js";
 import { formatWeight, ordinal } from "../../marks/format.js";
 import { labelOf, quotedPair } from "../../marks/text/tokens.js";

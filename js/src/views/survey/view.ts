@@ -1,3 +1,5 @@
+// Survey view: inputs most typical of the selected head.
+
 import { formatWeight } from "../../marks/format.js";
 import { drawNotice } from "../../marks/notice.js";
 import type { Scene } from "../../scene/scene.js";

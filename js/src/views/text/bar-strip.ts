@@ -1,3 +1,5 @@
+// The strip beside a long text: where weight, pins and hits are.
+
 import type { Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import { entry } from "../../styles/colours.js";

@@ -1,3 +1,5 @@
+// Running text: hits, focusable stops, scrolling to a position.
+
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";
 import { type Fragment, lineFragments } from "../../marks/text/text-flow.js";
 import { onPaper, type Scene } from "../../scene/scene.js";

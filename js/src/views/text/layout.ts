@@ -1,3 +1,5 @@
+// Running text: blocks, lines, scrolling, notes.
+
 import { readingPieces } from "../../data/text-pieces.js";
 import { LEGEND_BAR, LEGEND_LINE } from "../../marks/legends/legend.js";
 import {

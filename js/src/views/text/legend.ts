@@ -1,3 +1,5 @@
+// Running text: legend, and the strongest positions to jump to.
+
 import { formatWeight } from "../../marks/format.js";
 import {
   drawColourKey,

@@ -1,3 +1,5 @@
+// Numbers that shade running text.
+
 import { WHOLE_HEAD } from "../../data/blocks.js";
 import { columnSum } from "../../data/columns.js";
 import { scaleEnd } from "../../marks/matrix/shading.js";
