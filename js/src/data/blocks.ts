@@ -17,9 +17,6 @@ export interface Unfinished {
   readonly part: number;
 }
 
-/** Up to this many weights a head is in the browser as a whole, and far queries can be read too. */
-export const WHOLE_HEAD = 1 << 20;
-
 /** A dense block of numbers, row by row. */
 export class Matrix {
   constructor(
@@ -85,7 +82,7 @@ export interface Blocks {
     layer: number,
     head: number,
   ): Matrix | null;
-  /** One tile of the head's map: the largest of each cell, single weights at level 0; see `TILE`. */
+  /** One tile of the head's map: the largest of each cell, single weights at level 0; see `TILE_SIZE`. */
   tile(
     layer: number,
     head: number,

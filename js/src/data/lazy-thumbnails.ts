@@ -1,13 +1,12 @@
 // Thumbnails that the kernel computes layer by layer, fetched as they are looked at.
 
+import { SINK_SHARE } from "../protocol/constants.js";
 import type { BlockRequest, StreamMeta } from "../protocol/generated.js";
 import type { Link } from "./blocks.js";
 import type { BlockStore } from "./store.js";
 
 /** Layers whose pictures are asked for at a time: the reader scrolls on, and then others come first. */
 const AT_A_TIME = 3;
-/** From this mean weight on the first position it is offered to be set aside; as in attnwidget/thumbnails.py. */
-const SINK_SHARE = 0.25;
 
 interface Links {
   /** Query, key and weight of each head's strongest link, and its mean weight on the first key. */

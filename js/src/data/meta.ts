@@ -19,6 +19,3 @@ export function findStream(meta: Meta, name: string): StreamMeta {
   if (!stream) throw new Error("The record has no attention to show.");
   return stream;
 }
-
-/** The score that is the weight of the links in `ranking`. */
-export const RANKING = "ranking";

@@ -1,7 +1,8 @@
 // Controls of the model view: score, order, threshold, layers.
 
 import { html, nothing, type TemplateResult } from "lit-html";
-import { RANKING, withoutRecord } from "../data/meta.js";
+import { withoutRecord } from "../data/meta.js";
+import { RANKING } from "../protocol/constants.js";
 import type { RecordScene, Scene } from "../scene/scene.js";
 import { pinnedLinks, rankByPins, setScore } from "../state/actions.js";
 import { parseRanges, rangesText } from "../state/ranges.js";

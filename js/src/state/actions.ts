@@ -1,6 +1,7 @@
 // Clicks and keys as pure functions from the selection to its changes.
 
-import { findStream, RANKING } from "../data/meta.js";
+import { findStream } from "../data/meta.js";
+import { RANKING } from "../protocol/constants.js";
 import type { HeadRef, Meta, Ranking } from "../protocol/generated.js";
 import type { Hit, ViewName } from "./interaction.js";
 import type { State } from "./selection.js";

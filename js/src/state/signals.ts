@@ -1,7 +1,8 @@
 // Signals of one widget's state; the nearest valid selection in a stream.
 
 import { batch, type Signal, signal } from "@preact/signals-core";
-import { findStream, numSteps, RANKING } from "../data/meta.js";
+import { findStream, numSteps } from "../data/meta.js";
+import { RANKING, STATE_NAMES } from "../protocol/constants.js";
 import type { Meta, Ranking, StreamMeta } from "../protocol/generated.js";
 import type { Hover, Options } from "./interaction.js";
 import type { SearchState } from "./search.js";
@@ -19,28 +20,9 @@ export interface WidgetState {
 }
 
 export const STATE_KEYS = [
-  "view",
-  "stream",
-  "layer",
-  "heads",
-  "query",
-  "key",
+  ...STATE_NAMES,
   "queries",
   "keys",
-  "measure",
-  "positions",
-  "form",
-  "compare",
-  "step",
-  "theme",
-  "score",
-  "other_score",
-  "without_sink",
-  "arrange",
-  "threshold",
-  "below_threshold",
-  "show_layers",
-  "ranking",
 ] as const satisfies readonly (keyof State)[];
 
 /** Up to this many keys all rows fit beside the head view's, in the same order; beyond, the strongest come first. */

@@ -3,6 +3,7 @@
 import type { BlockResult } from "../data/blocks.js";
 import { requestKey } from "../data/requests.js";
 import { poolTile, type Span, tileSpan } from "../data/tiles.js";
+import { WEIGHTED_MEASURES } from "../protocol/constants.js";
 import { type Decoded, decodeBase64, decodeBlock } from "../protocol/decode.js";
 import type { Block, BlockRequest, Request, Snapshot } from "../protocol/generated.js";
 
@@ -105,9 +106,11 @@ export class StoredBlocks {
     const found = await this.rowsOf(asked, tileSpan(down, level, Number.POSITIVE_INFINITY));
     if (!found) return null;
     const { parts, rows, columns, one } = found;
-    const scaled = measure === "value" || measure === "norm";
-    const lengths = scaled ? await this.get({ ...head, what: "lengths", measure }) : null;
-    if (scaled && (!lengths || "error" in lengths)) return null;
+    const weighted = WEIGHTED_MEASURES.find((each) => each === measure);
+    const lengths = weighted
+      ? await this.get({ ...head, what: "lengths", measure: weighted })
+      : null;
+    if (weighted && (!lengths || "error" in lengths)) return null;
     const row = (query: number) => {
       const part = parts.find(({ start, stop }) => start <= query && query < stop);
       const from = (query - (part?.start ?? 0)) * columns;

@@ -1,11 +1,12 @@
 // Tiles in sight as images, coarser ones while finer ones are missing.
 
 import { Matrix, type When } from "../../data/blocks.js";
-import { levelFor, poolMatrix, type Span, TILE, tilesWithin } from "../../data/tiles.js";
+import { levelFor, poolMatrix, type Span, tilesWithin } from "../../data/tiles.js";
 import { blockRect, cellHeight, cellWidth, type MatrixCells } from "../../marks/matrix/cells.js";
 import type { MapImage } from "../../marks/matrix/matrix.js";
 import { type Colouring, PixelsOnDemand, shadedPixels } from "../../marks/matrix/shading.js";
 import { memo } from "../../marks/memo.js";
+import { TILE_SIZE } from "../../protocol/constants.js";
 import type { TileSource } from "./tile-source.js";
 
 /** Which tiles show a window, and how many of their cells a pixel has to hold along either axis. */
@@ -59,7 +60,7 @@ function imageOf(
     return new PixelsOnDemand(wide, high, make);
   });
   const cell = 2 ** level;
-  const [top, left] = [place[0] * TILE * cell, place[1] * TILE * cell];
+  const [top, left] = [place[0] * TILE_SIZE * cell, place[1] * TILE_SIZE * cell];
   // The last cells may reach over the edge of the matrix, where they are cut off.
   return {
     rect: blockRect(
@@ -132,12 +133,12 @@ export function figureImage(
       continue;
     }
     for (let row = 0; row < tile.rows; row++) {
-      const to = place[0] * TILE + row - top;
+      const to = place[0] * TILE_SIZE + row - top;
       if (to < 0 || to >= whole.rows) continue;
-      const from = Math.max(0, left - place[1] * TILE);
-      const until = Math.min(tile.columns, right - place[1] * TILE);
+      const from = Math.max(0, left - place[1] * TILE_SIZE);
+      const until = Math.min(tile.columns, right - place[1] * TILE_SIZE);
       if (until <= from) continue;
-      whole.row(to).set(tile.row(row).subarray(from, until), place[1] * TILE + from - left);
+      whole.row(to).set(tile.row(row).subarray(from, until), place[1] * TILE_SIZE + from - left);
     }
   }
   if (missing) return null;

@@ -3,13 +3,13 @@
 import { type Blocks, Matrix, type Rows, type When } from "../../data/blocks.js";
 import { poolTile, type Source, type Span, tileSpan, topLevel } from "../../data/tiles.js";
 import { memo, memoReady } from "../../marks/memo.js";
+import { LARGEST_WHOLE_HEAD } from "../../protocol/constants.js";
 import type { Scene } from "../../scene/scene.js";
 import { type Common, differenceRows, minus } from "../shared/difference.js";
 import { isRollout } from "../shared/measure.js";
 import { type Series, shadingWeight } from "../shared/series.js";
 
-/** Heads up to this size come as rows, whole; so do several that are no larger together. */
-const WHOLE = 1 << 20;
+/** Several heads come as rows, whole, where together they have no more weights than this. */
 const WHOLE_TOGETHER = 1 << 23;
 
 /**
@@ -18,7 +18,7 @@ const WHOLE_TOGETHER = 1 << 23;
  */
 export function comeWhole({ queries, keys }: Scene, count: number): boolean {
   const size = queries.length * keys.length;
-  return size <= WHOLE && size * count <= WHOLE_TOGETHER;
+  return size <= LARGEST_WHOLE_HEAD && size * count <= WHOLE_TOGETHER;
 }
 
 /** With more positions than this along an axis, most weights are small and a cell stands for several. */
@@ -28,7 +28,7 @@ export function hasLongAxis({ queries, keys }: Pick<Scene, "queries" | "keys">):
   return Math.max(queries.length, keys.length) > LONG;
 }
 
-/** Where a map's tiles are from; see `TILE` for what a tile is. */
+/** Where a map's tiles are from; see `TILE_SIZE` for what a tile is. */
 export interface TileSource {
   /** Stands for all that its values depend on. */
   readonly name: string;

@@ -1,6 +1,6 @@
 // One head, or the difference of two, as a heat map with labels.
 
-import { TILE, topLevel } from "../../data/tiles.js";
+import { topLevel } from "../../data/tiles.js";
 import { formatSigned, formatWeight } from "../../marks/format.js";
 import { thumbnailPixels } from "../../marks/heads/thumbnails.js";
 import {
@@ -20,6 +20,7 @@ import { drawColumnLabels, drawRowLabels, LABEL_PITCH } from "../../marks/matrix
 import { type Colouring, divergingShade, sequentialShade } from "../../marks/matrix/shading.js";
 import { memo } from "../../marks/memo.js";
 import { quoted } from "../../marks/text/tokens.js";
+import { TILE_SIZE } from "../../protocol/constants.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { choose, figureImage, screenImages } from "../map/tile-images.js";
@@ -137,7 +138,7 @@ function numbersOf(
   say: CellNumbers["say"],
 ): CellNumbers | null {
   if (!hasNumbers(cells)) return null;
-  const at = (index: number) => [Math.floor(index / TILE), index % TILE] as const;
+  const at = (index: number) => [Math.floor(index / TILE_SIZE), index % TILE_SIZE] as const;
   return {
     ...colouring,
     say,
@@ -225,7 +226,7 @@ export function cellValue(
   const cell = 2 ** level;
   const at = (index: number) => {
     const place = Math.floor(index / cell);
-    return [Math.floor(place / TILE), place % TILE] as const;
+    return [Math.floor(place / TILE_SIZE), place % TILE_SIZE] as const;
   };
   const [[down, y], [across, x]] = [at(query), at(key)];
   return source.values(level, [down, across], "here")?.row(y)[x] ?? null;

@@ -1,8 +1,9 @@
 // Scores, labels and ranking of heads as the model view shows them.
 
-import { RANKING, withoutRecord } from "../../data/meta.js";
+import { withoutRecord } from "../../data/meta.js";
 import { memo } from "../../marks/memo.js";
 import { quoted } from "../../marks/text/tokens.js";
+import { RANKING } from "../../protocol/constants.js";
 import type { HeadRef, Measure, Position, Ranking, ScoreMeta } from "../../protocol/generated.js";
 import { recordScene, type Scene } from "../../scene/scene.js";
 import { MEASURES } from "../shared/measure.js";

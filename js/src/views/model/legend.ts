@@ -1,7 +1,7 @@
 // Model view: legend of the score.
 
-import { RANKING } from "../../data/meta.js";
 import { drawRamp } from "../../marks/legends/colour-ramp.js";
+import { RANKING } from "../../protocol/constants.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { ellipsize, textWidth } from "../../surface/text.js";

@@ -1,7 +1,8 @@
 // A − B of rows, columns and tiles.
 
 import { Matrix, type Rows } from "../../data/blocks.js";
-import { type Span, TILE } from "../../data/tiles.js";
+import type { Span } from "../../data/tiles.js";
+import { TILE_SIZE } from "../../protocol/constants.js";
 import { type Series, shadingColumn, shadingWeight } from "./series.js";
 
 /** How a difference of two rows is made for drawing; numbers that are read are made elsewhere. */
@@ -73,7 +74,7 @@ export function minus(a: Matrix, b: Matrix, common: Common | undefined, place: S
   const data = a.data.map((value, i) => value - (b.data[i] as number));
   const found = new Matrix(a.rows, a.columns, data);
   if (!common) return found;
-  const [top, left] = [TILE * place[0], TILE * place[1]];
+  const [top, left] = [TILE_SIZE * place[0], TILE_SIZE * place[1]];
   for (let row = 0; row < a.rows; row++) {
     const values = found.row(row);
     if (!common.query(top + row)) values.fill(0);

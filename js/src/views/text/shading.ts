@@ -1,8 +1,8 @@
 // Numbers that shade running text.
 
-import { WHOLE_HEAD } from "../../data/blocks.js";
 import { columnSum } from "../../data/columns.js";
 import { scaleEnd } from "../../marks/matrix/shading.js";
+import { LARGEST_WHOLE_HEAD } from "../../protocol/constants.js";
 import type { Scene } from "../../scene/scene.js";
 import {
   type Focus,
@@ -72,7 +72,7 @@ export const MOST_BARS = 4;
 
 /** What is not to be had from a few rows is read from whole heads, where those are in the browser anyway. */
 export function isWhole({ queries, keys }: Scene): boolean {
-  return queries.length * keys.length <= WHOLE_HEAD;
+  return queries.length * keys.length <= LARGEST_WHOLE_HEAD;
 }
 
 /** Whether the mean over all queries takes reading all of them. */

@@ -4,11 +4,11 @@ import {
   levelFor,
   poolMatrix,
   poolTile,
-  TILE,
   tileSpan,
   tilesWithin,
   topLevel,
 } from "../../../src/data/tiles.js";
+import { TILE_SIZE } from "../../../src/protocol/constants.js";
 import { random } from "../../support/attention-scene.js";
 
 function dense(rows: number, columns: number): Matrix {
@@ -58,7 +58,7 @@ describe("tiles of a head's map", () => {
   });
 
   it("in sight are those that the window touches, and no more", () => {
-    const side = 2 * TILE;
+    const side = 2 * TILE_SIZE;
     expect(tilesWithin([0, 4096], 1, 4096)).toEqual([0, 8]);
     expect(tilesWithin([side, 2 * side], 1, 4096)).toEqual([1, 2]);
     expect(tilesWithin([side - 0.5, side + 0.5], 1, 4096)).toEqual([0, 2]);
