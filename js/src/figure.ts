@@ -1,13 +1,15 @@
+// Entry of the headless renderer: a snapshot in, an SVG and the list of missing blocks out.
+
 import { BlockStore } from "./data/store.js";
 import { composeSvg } from "./figure/compose.js";
-import { readMeta } from "./protocol/axes.js";
 import { decodeBase64, decodeBlock } from "./protocol/decode.js";
 import type { Figure, Request, Screen, Snapshot } from "./protocol/generated.js";
-import { SceneMaker } from "./state/scene.js";
+import { readMeta } from "./protocol/positions.js";
+import { SceneMaker } from "./scene/scene-maker.js";
 import { fromTraits } from "./state/selection.js";
-import { defaultOptions } from "./state/state.js";
+import { defaultOptions } from "./state/signals.js";
 
-/** What the headless engine hands back: the figure, and the blocks it could not be drawn without. */
+/** What the headless engine returns: the figure, and the blocks it could not be drawn without. */
 interface Rendered {
   readonly svg: string;
   readonly missing: readonly Request[];
