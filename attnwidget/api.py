@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attnwidget.attention import Attention
 from attnwidget.capture.inputs.options import check_options
@@ -10,15 +10,10 @@ from attnwidget.capture.inspect import inspect
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.pocket import pocket
 from attnwidget.recordings import capture, from_weights, load, recording
-from attnwidget.serve.comparison import paired
 from attnwidget.serve.selection import STATE
 from attnwidget.surveys.run import survey
 from attnwidget.surveys.survey import Survey
 from attnwidget.widget.widget import AttentionWidget
-
-if TYPE_CHECKING:
-    from attnwidget.record.positions import Positions
-    from attnwidget.record.record import Record
 
 __all__ = [
     "capture",
@@ -86,7 +81,7 @@ def view(
             message = f"A record is shown as it is, got {given} besides: call view(attention, layer=0, heads=[0])."
             raise TypeError(message)
         if isinstance(model, Comparison):
-            return model.view(frozen=frozen, **_placed(paired(model), state))
+            return model.view(frozen=frozen, **state)
         attention = model
     else:
         records = (Attention, Comparison, Survey)
@@ -95,7 +90,7 @@ def view(
             raise TypeError(message)
         check_options(model, options, STATE)
         attention = capture(model, inputs, tokenizer, **options)
-    return AttentionWidget(attention, frozen=frozen, **_placed(attention, state))
+    return AttentionWidget(attention, frozen=frozen, **state)
 
 
 def head_view(
@@ -146,39 +141,3 @@ def _no_inputs(model: object, inputs: object) -> str:
     if inputs is not None:
         return f"{type(inputs).__name__} is shown without a model: call view of it alone."
     return f"view({type(model).__name__}) needs an input: call view(model, 'some text', tokenizer=tokenizer)."
-
-
-def _placed(attention: Record, state: dict[str, Any]) -> dict[str, Any]:
-    """Return the state with tokens given by their text replaced by their positions."""
-    name = state.get("stream", next(iter(attention.streams)))
-    if name not in attention.streams:
-        return state  # the widget says which streams there are
-    stream = attention[name]
-    axes = {"query": stream.query_positions, "key": stream.key_positions}
-    return {
-        option: _places(option, value, axes[option]) if option in axes else value
-        for option, value in state.items()
-    }
-
-
-def _places(option: str, value: Any, positions: Positions) -> Any:
-    """Return the positions of what is given by its text; what is no text the widget checks."""
-    if isinstance(value, str):
-        return _find(option, value, positions)
-    if isinstance(value, (list, tuple)):
-        return [_find(option, one, positions) if isinstance(one, str) else one for one in value]
-    return value
-
-
-def _find(option: str, text: str, positions: Positions) -> int:
-    found = [
-        index for index, position in enumerate(positions) if text in (position.label, position.text)
-    ]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        shown = ", ".join(position.label for position in positions[:20])
-        message = f"{option}={text!r} is no token of this input; there are {shown}{' …' if len(positions) > 20 else ''}."
-        raise ValueError(message)
-    message = f"{option}={text!r} occurs at {found}: pass one of these positions, such as {option}={found[0]}."
-    raise ValueError(message)

@@ -33,7 +33,7 @@ __all__ = [
 
 
 def describe(
-    attention: Record, thumbnails: Thumbnails | None = None
+    attention: Record, thumbnails: Thumbnails | None = None, *, later: bool | None = None
 ) -> tuple[dict[str, Any], bytes]:
     """Return a record's meta (see ``Meta`` in the schema) and the bytes of its thumbnails.
 
@@ -43,9 +43,10 @@ def describe(
     Args:
         attention: The record.
         thumbnails: Makes the thumbnails.
+        later: Whether they come later; None for where they take long.
     """
     thumbnails = thumbnails or Thumbnails(attention)
-    later = thumbnails.later
+    later = thumbnails.later if later is None else later
     positions: list[list[dict[str, Any]]] = []
     seen: dict[int, int] = {}
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from attnwidget.record.layer import Layer
     from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream
+    from attnwidget.serve.streams import ShownStream
 
 __all__ = ["OVERVIEW_KINDS", "SINK_SHARE", "Thumbnails", "thumbnail_size"]
 
@@ -40,9 +41,9 @@ AT_ONCE = 1 << 26
 SINK_SHARE = 0.25
 
 
-def thumbnail_size(attention: Record) -> int:
+def thumbnail_size(streams: Mapping[str, ShownStream]) -> int:
     """Return how many rows and columns a head's thumbnail has at most."""
-    num_heads = sum(layer.num_heads for stream in attention.streams.values() for layer in stream)
+    num_heads = sum(layer.num_heads for stream in streams.values() for layer in stream)
     size = math.isqrt(OVERVIEW_BYTES // num_heads)
     return max(SMALLEST_THUMBNAIL, min(LARGEST_THUMBNAIL, size))
 
@@ -69,7 +70,7 @@ class Thumbnails:
         """Start without any."""
         self._attention = attention
         self._made = Shared()
-        self.size = thumbnail_size(attention)
+        self.size = thumbnail_size(attention.streams)
 
     @property
     def later(self) -> bool:

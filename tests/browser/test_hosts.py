@@ -78,7 +78,7 @@ def test_vscode_live(page: Page, view: aw.AttentionWidget, theme: str) -> None:
 
 @pytest.mark.parametrize("policy", ["", VSCODE_POLICY], ids=["usual", "strict"])
 def test_vscode_frozen(page: Page, view: aw.AttentionWidget, policy: str) -> None:
-    output = view._frozen_bundle(900_000)["text/html"]
+    output = view._notebook.frozen_bundle(view, 900_000)["text/html"]
     html = VSCODE.format(theme="vscode-dark", background="#1f1f1f", policy=policy, output=output)
     page.set_content(html)
     frame = page.frame_locator("iframe.attnwidget-frozen")
@@ -98,7 +98,7 @@ def test_vscode_frozen(page: Page, view: aw.AttentionWidget, policy: str) -> Non
     ids=["its own origin", "no origin"],
 )
 def test_colab_frozen(page: Page, view: aw.AttentionWidget, sandbox: str) -> None:
-    output = view._frozen_bundle(900_000)["text/html"]
+    output = view._notebook.frozen_bundle(view, 900_000)["text/html"]
     dark = "<!doctype html><html theme='dark'><body>"
     page.context.route(
         f"{OUTER}**",

@@ -77,11 +77,11 @@ def test_it_opens_before_its_thumbnails_and_they_fill_in(
     notebook: Notebook, opened: Widget
 ) -> None:
     assert re.search(r"computing \d+ %", progress(opened, "computing"))
-    assert notebook.value("[len(view.overview), len(view._thumbnails._made.done)]") == [0, 0]
+    assert notebook.value("[len(view.overview), len(view.source._thumbnails._made.done)]") == [0, 0]
     blank = opened.panel("model").locator("canvas").evaluate("canvas => canvas.toDataURL()")
     notebook.execute("slow.clear()")
     opened.settle()
-    notebook.wait_value("len(view._thumbnails._made.done)", LAYERS)
+    notebook.wait_value("len(view.source._thumbnails._made.done)", LAYERS)
     opened.settle()
     opened.root.locator(".aw-progress").wait_for(state="detached")
     filled = opened.panel("model").locator("canvas").evaluate("canvas => canvas.toDataURL()")
