@@ -70,7 +70,7 @@ def test_the_last_head_of_all_is_found_and_clicked(notebook: Notebook, widget: W
     widget.page.mouse.down()
     widget.page.mouse.up()
     notebook.wait_value("[view.layer, view.heads]", [79, [63]])
-    widget.settle()
+    widget.rest()
     opened = widget.stop("model", "layer 79 head 63,").bounding_box()
     assert opened is not None
     assert opened["width"] >= 16
@@ -80,7 +80,7 @@ def test_what_python_selects_is_in_sight(notebook: Notebook, widget: Widget) -> 
     canvas = widget.panel("model").locator("canvas")
     for view, layer, head in (("all", 79, 63), ("model", 0, 5), ("all", 44, 1)):
         notebook.execute(f"view.view, view.layer, view.heads = {view!r}, {layer}, [{head}]")
-        widget.settle()
+        widget.rest()
         stop = widget.stop("model", f"layer {layer} head {head},")
         expect(stop).to_be_attached()
         inside, frame = stop.bounding_box(), canvas.bounding_box()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from browser.figures import headless, saved_by_button
 from browser.lab import Widget
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from browser.lab import Lab, Notebook
@@ -120,10 +121,8 @@ def test_a_vision_transformers_patches_over_the_picture(lab: Lab, notebook: Note
     widget.hover("head", f"key {strongest} ")
     row_, column = divmod(strongest - 1, 12)
     shown = "<0.001" if row[strongest] < 0.0005 else f"{row[strongest]:.3f}"
-    asked = "“r2 c2” → " if strongest != 27 else "“r2 c2” → “r2 c2” "
-    status = widget.root.locator(".aw-status", has_text=asked)
-    status.wait_for()
-    assert f"“r{row_} c{column}” {shown}" in status.inner_text()
+    status = widget.root.locator(".aw-status")
+    expect(status).to_contain_text(f"“r2 c2” → “r{row_} c{column}” {shown}")
     # A click on another patch asks anew; Escape lets go.
     other = next(stop for stop in stops if stop != 27)
     widget.click("head", f"key {other} ")

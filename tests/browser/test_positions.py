@@ -112,7 +112,7 @@ def test_a_measure_is_the_records_own(
     )
     says(widget, f"{legend} · head 2")
     says(widget, f"{value:.3f}")
-    assert widget.root.get_attribute("data-pending") == "0"
+    widget.settle()
 
 
 def test_a_rollout_has_no_heads(notebook: Notebook, widget: Widget) -> None:

@@ -242,6 +242,7 @@ def test_a_saved_page_searches_and_turns(
     box.press("Escape")
     # What attends to a token is read from all the rows of the copy.
     turned = root.locator(".aw-stop[aria-label^='Shade by what the token is attended by']")
+    copy.rest()
     box_of = turned.bounding_box()
     assert box_of is not None
     page.mouse.click(box_of["x"] + 20, box_of["y"] + 9)

@@ -16,21 +16,24 @@ SCREENSHOTS = Path(__file__).parent / "screenshots"
 DRAWN = """async () => {
   for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
 }"""
-# Until a time has passed in which nothing was drawn, longer than the front end waits after its last frame before it
-# reads the stops (`STOPS_DELAY_MS` in js/src/shell/panel.ts) and reports what is on screen (`SETTLE_MS` in shell.ts).
-# No matter how slow a page is, its timers run in the order in which they are due: when this one has, those have.
-REST = """async (root) => {
+# Until so many milliseconds have passed in which nothing was drawn. The front end does some things with a timer that
+# it starts anew with every frame. No matter how slow a page is, its timers run in the order in which they are due: when
+# one that was started later and is longer has run, that one has.
+REST = """async (root, { quiet, blocks }) => {
   const frame = () => new Promise(requestAnimationFrame);
   for (let tries = 0; tries < 200; tries++) {
     await frame();
     await frame();
     const { painted } = root.dataset;
-    await new Promise((done) => setTimeout(done, 400));
+    await new Promise((done) => setTimeout(done, quiet));
     await frame();
-    if (root.dataset.painted === painted && root.dataset.pending === "0") return true;
+    if (root.dataset.painted === painted && !(blocks && root.dataset.pending !== "0")) return true;
   }
   return false;
 }"""
+# Longer than it waits before it lays the stops over a picture (`STOPS_DELAY_MS` in js/src/shell/panel.ts), and before
+# it reports what is on screen (`SETTLE_MS` in js/src/shell/shell.ts).
+STOPS_MS, REPORT_MS = 160, 400
 PICTURE = """async (canvas) => {
   for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -68,7 +71,11 @@ class Widget:
     def rest(self) -> None:
         """Wait until it has come to rest: all is drawn, the stops lie over it, and its screen was reported."""
         self.settle()
-        assert self.root.evaluate(REST), "the widget goes on drawing"
+        self._quiet(REPORT_MS, blocks=True)
+
+    def _quiet(self, milliseconds: int, *, blocks: bool) -> None:
+        asked = {"quiet": milliseconds, "blocks": blocks}
+        assert self.root.evaluate(REST, asked), "the widget goes on drawing"
 
     def panel(self, view: str) -> Locator:
         """The panel of one view: ``"model"``, ``"head"``, ``"neuron"`` or ``"compare"``."""
@@ -92,6 +99,8 @@ class Widget:
         """The middle of what has this name, in the page, scrolled into sight."""
         stop = self.stop(view, name)
         stop.wait_for(state="attached")
+        # One of the picture before may lie elsewhere.
+        self._quiet(STOPS_MS, blocks=False)
         stop.scroll_into_view_if_needed()
         box = stop.bounding_box()
         assert box is not None
