@@ -169,7 +169,7 @@ def numbers(
     view = state["view"]
     shown = Shown(source, state, crop, plain=view == "neuron")
     if view == "all":
-        view = "compare" if shown.two else "head"
+        view = "compare" if shown.two else "head" if source.has_weights else "model"
     if view == "model":
         names = [score["name"] for score in snapshot["meta"]["scores"]]
         scores = _scores(shown, state, names, answer)

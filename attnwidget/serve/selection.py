@@ -325,7 +325,8 @@ def check_ranking(source: Source, stream: ShownStream, value: object) -> dict[st
 def check_layer(stream: ShownStream, value: object) -> int:
     """Return ``value`` if it is a layer of the stream, else raise `SelectionError` saying which there are."""
     numbers = [layer.layer for layer in stream]
-    if isinstance(value, int) and value in numbers:
+    # True is an int to Python, and equal to 1.
+    if type(value) is int and value in numbers:
         return value
     message = f"layer must be one of {_ranges(numbers)} in stream {stream.name!r}, got {value!r}."
     raise SelectionError(message)
@@ -340,7 +341,7 @@ def check_heads(layer: ShownLayer, value: object) -> list[int]:
     if not value:
         message = f"{accepted}, got []: pass at least one, such as heads=[0]."
         raise SelectionError(message)
-    wrong = [head for head in value if not isinstance(head, int) or not 0 <= head < layer.num_heads]
+    wrong = [head for head in value if type(head) is not int or not 0 <= head < layer.num_heads]
     if wrong:
         message = f"{accepted}, got {wrong}."
         raise SelectionError(message)
@@ -356,7 +357,7 @@ def check_shown_layers(stream: ShownStream, value: object) -> list[int] | None:
         message = f"{accepted}, such as range(0, 4), or None for all of them, got {value!r}."
         raise SelectionError(message)
     numbers = [layer.layer for layer in stream]
-    wrong = [layer for layer in value if layer not in numbers]
+    wrong = [layer for layer in value if type(layer) is not int or layer not in numbers]
     if wrong:
         message = f"{accepted}, which are {_ranges(numbers)}, got {wrong}."
         raise SelectionError(message)
@@ -383,7 +384,7 @@ def fitting_pins(value: int | list[int] | None, count: int) -> int | list[int] |
 
 def check_step(count: int, value: object) -> int | None:
     """Return ``value`` if it is None or one of ``count`` steps of a generation, else raise `SelectionError`."""
-    if value is None or (isinstance(value, int) and 0 <= value < count):
+    if value is None or (type(value) is int and 0 <= value < count):
         return value
     if not count:
         message = f"step is for records of a generation, got {value!r}: record one with recording(model, tokenizer)."

@@ -110,8 +110,9 @@ class NotebookDisplay:
 
 
 def _live_bundle(view: AttentionWidget) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    bundle = view._repr_mimebundle_()
+    bundle: Any = view._repr_mimebundle_()
     # Colab finds in the metadata which widget manager to load.
+    data: dict[str, Any]
     data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
     return {**data, "text/plain": f"{view!r}\n{GONE}"}, metadata
 
