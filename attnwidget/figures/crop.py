@@ -9,6 +9,7 @@ import numpy as np
 
 from attnwidget.compute.tiles import tile_span
 from attnwidget.protocol.codec import decode, encode, shade
+from attnwidget.protocol.constants import THUMBNAIL_SIZE
 from attnwidget.protocol.positions import pack, unpack
 from attnwidget.record.position_lookup import resolve
 from attnwidget.serve.blocks import pool_cells
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Crop", "crop_of", "crop_snapshot", "cropped_answer", "pinned"]
 
-# As many cells as the largest thumbnail has.
-_THUMBNAIL = 48
 _BY_QUERY = ("query_vectors", "output")
 _BY_KEY = ("key_vectors", "value_vectors")
 
@@ -221,7 +220,7 @@ def _thumbnails(source: Source, crop: Crop) -> NDArray[np.uint8]:
             shade(
                 _pooled(
                     source.block((crop.stream, layer.layer, head), crop.queries, crop.keys),
-                    _THUMBNAIL,
+                    THUMBNAIL_SIZE,
                 )
             )
             for layer in source.streams[crop.stream]

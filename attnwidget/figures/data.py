@@ -10,6 +10,7 @@ import numpy as np
 from attnwidget.analysis.tables import Records, has_pandas
 from attnwidget.figures.crop import pinned
 from attnwidget.protocol.codec import decode
+from attnwidget.protocol.constants import THUMBNAIL_SIZE, WEIGHTED_MEASURES
 from attnwidget.record.words import merged_positions
 
 if TYPE_CHECKING:
@@ -138,9 +139,6 @@ class Shown:
         )
 
 
-# As many cells as the largest thumbnail has.
-_THUMBNAIL = 48
-
 # Rows of a head that are read at a time.
 _ROWS = 256
 
@@ -244,7 +242,7 @@ def _scores(
     """Return the scores that are drawn, of every head in the record's order, by their names."""
     found: dict[str, Numbers] = {}
     about: dict[str, Any] = {"stream": shown.stream.name}
-    if shown.measure in {"value", "norm"}:
+    if shown.measure in WEIGHTED_MEASURES:
         about["measure"] = shown.measure
     for name in (state["score"], state["other_score"]):
         if name is None or shown.rolled:
@@ -347,7 +345,7 @@ def _panel(name: str, columns: Columns) -> Columns:
 
 
 def _starts(count: int) -> list[int]:
-    size = min(count, _THUMBNAIL)
+    size = min(count, THUMBNAIL_SIZE)
     return [place * count // size for place in range(size)]
 
 

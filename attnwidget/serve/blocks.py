@@ -14,6 +14,7 @@ from attnwidget.compute.measures import lengths, missing
 from attnwidget.compute.resumable import finish, share_of
 from attnwidget.compute.tiles import Maps, tile_slices, tile_span
 from attnwidget.protocol.codec import encode, shade
+from attnwidget.protocol.constants import BAND_WEIGHTS, WEIGHTED_MEASURES
 from attnwidget.record.words import merged_positions
 from attnwidget.serve.jobs import Shared
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float32]
 
 __all__ = [
-    "BAND_WEIGHTS",
     "BlockCaches",
     "Rollouts",
     "answer",
@@ -281,14 +281,8 @@ def pool(matrix: Numbers, size: int) -> Numbers:
     return np.stack([tall[:, part.start : part.stop].max(1) for part in across], axis=1)
 
 
-# Weights per band of query rows; `bandRows` in js/src/data/requests.ts asks in the same bands. 64 kB of float32: a
-# window onto a head takes a few, and what is not in it does not travel.
-BAND_WEIGHTS = 1 << 14
-
 _BY_QUERY = {"weights": "weights", "scores": "scores", "bias": "bias_block"}
 
-# Measures that are no shares: they have no upper bound.
-_LENGTHS = ("value", "norm")
 
 _BY_POSITION = ("query_vectors", "key_vectors", "value_vectors", "output")
 
@@ -344,7 +338,7 @@ def encoded(request: Mapping[str, Any], array: NDArray[np.float32]) -> tuple[Blo
             f"(NaN, first at position {row}): the model's own values overflowed, try it in float32."
         )
         raise ValueError(message)
-    if what == "tile" and request["level"] > 0 and request.get("measure") not in _LENGTHS:
+    if what == "tile" and request["level"] > 0 and request.get("measure") not in WEIGHTED_MEASURES:
         return encode(shade(array))
     return encode(array)
 
@@ -397,6 +391,6 @@ def requests_for_head(layer: Layer, head: int) -> Iterator[dict[str, Any]]:
             yield {"what": what, **base, "queries": [start, min(layer.n_query, start + rows)]}
     for what in by_position:
         yield {"what": what, **base}
-    for measure in ("value", "norm"):
+    for measure in WEIGHTED_MEASURES:
         if missing(layer, measure) is None:
             yield {"what": "lengths", **base, "measure": measure}

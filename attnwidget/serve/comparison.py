@@ -14,13 +14,14 @@ from attnwidget.compute.measures import missing
 from attnwidget.compute.overview import OVERVIEW_EXACT_ROWS, overview_rows
 from attnwidget.compute.tiles import tile_span
 from attnwidget.protocol.codec import encode, shade
+from attnwidget.protocol.constants import SINK_SHARE, WEIGHTED_MEASURES
 from attnwidget.protocol.positions import pack
 from attnwidget.record.stream import has_text
 from attnwidget.serve.blocks import Rollouts, band_rows, encoded, key_lengths, pool, pool_cells
 from attnwidget.serve.head_numbers import HEAD_KINDS, HeadNumbers
 from attnwidget.serve.meta import described_layer, described_position
 from attnwidget.serve.source import Source
-from attnwidget.serve.thumbnails import SINK_SHARE, thumbnail_size
+from attnwidget.serve.thumbnails import thumbnail_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -160,7 +161,7 @@ class PairedLayer:
             for start in range(0, self.n_query, rows):
                 stop = min(self.n_query, start + rows)
                 yield {"what": "weights", **base, "queries": [start, stop]}
-            for measure in ("value", "norm"):
+            for measure in WEIGHTED_MEASURES:
                 if missing(side.layer, measure) is None:
                     yield {"what": "lengths", **base, "measure": measure}
 
@@ -420,7 +421,7 @@ def _layer(layer: PairedLayer) -> dict[str, Any]:
     described = described_layer(layer.a.layer)
     lacking = {
         measure: reason
-        for measure in ("value", "norm")
+        for measure in WEIGHTED_MEASURES
         for reason in [missing(layer.b.layer, measure) or missing(layer.a.layer, measure)]
         if reason is not None
     }

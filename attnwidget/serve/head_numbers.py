@@ -13,6 +13,7 @@ from attnwidget.analysis.head_scores import labels, score_slices
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.compute.resumable import finish
 from attnwidget.protocol.codec import encode
+from attnwidget.protocol.constants import WEIGHTED_MEASURES
 from attnwidget.serve.jobs import Shared
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class RecordNumbers(HeadNumbers):
             if (name, "weights") in self._scores.done or size <= CHEAP:
                 requests += [{"what": what, "stream": name} for what in HEAD_KINDS[:2]]
         shown = state["measure"]
-        if shown in {"value", "norm"} and (state["stream"], shown) in self._scores.done:
+        if shown in WEIGHTED_MEASURES and (state["stream"], shown) in self._scores.done:
             where = {"stream": state["stream"], "measure": shown}
             requests += [{"what": what, **where} for what in HEAD_KINDS[:2]]
         if state["ranking"] is not None:
@@ -174,7 +175,7 @@ def labels_block(scores: Sequence[LayerScores]) -> tuple[Block, bytes]:
 
 def ranking_request(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the request for the ranking on show, of the measure on show."""
-    measure = {"measure": state["measure"]} if state["measure"] in {"value", "norm"} else {}
+    measure = {"measure": state["measure"]} if state["measure"] in WEIGHTED_MEASURES else {}
     return {
         "what": "ranking",
         "stream": state["stream"],

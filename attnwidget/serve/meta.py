@@ -10,6 +10,7 @@ from attnwidget.analysis.rollout import rollout_missing
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.analysis.token_features import Facts
 from attnwidget.compute.measures import missing
+from attnwidget.protocol.constants import WEIGHTED_MEASURES
 from attnwidget.protocol.positions import pack
 from attnwidget.serve.thumbnails import Thumbnails
 
@@ -190,7 +191,7 @@ def described_position(position: Position) -> dict[str, Any]:
 def described_layer(layer: Layer) -> dict[str, Any]:
     """Return a layer's entry; see ``LayerMeta`` in the schema."""
     band = layer.band
-    reasons = {measure: missing(layer, measure) for measure in ("value", "norm")}
+    reasons = {measure: missing(layer, measure) for measure in WEIGHTED_MEASURES}
     lacking = {measure: reason for measure, reason in reasons.items() if reason is not None}
     return {
         **({"missing": lacking} if lacking else {}),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from attnwidget.compute.indexing import integer
+from attnwidget.protocol.constants import FORMS, RANKING, STATE_NAMES, choices
 from attnwidget.record.position_lookup import resolve
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 __all__ = [
     "CHOICES",
     "DEFAULTS",
-    "FORMS",
-    "RANKING",
     "STATE",
     "SelectionError",
     "as_list",
@@ -34,16 +33,9 @@ __all__ = [
     "settle",
 ]
 
-RANKING = "ranking"
-FORMS = ("lines", "matrix", "image", "text")
 CHOICES: dict[str, tuple[str, ...]] = {
-    "view": ("all", "model", "head", "neuron", "compare"),
-    "measure": ("weights", "value", "norm", "rollout"),
-    "positions": ("pieces", "words"),
-    "form": FORMS,
-    "theme": ("auto", "light", "dark"),
-    "arrange": ("layers", "rank", "rank_by_layer", "scatter"),
-    "below_threshold": ("faint", "hidden"),
+    name: choices(name)
+    for name in ("view", "measure", "positions", "form", "theme", "arrange", "below_threshold")
 }
 
 # The shared selection, one two-way trait each (`State` in the schema), in the order in which one check needs another's
@@ -70,7 +62,7 @@ DEFAULTS: dict[str, Any] = {
     "show_layers": None,
     "ranking": None,
 }
-STATE = tuple(DEFAULTS)
+STATE = STATE_NAMES
 
 
 class SelectionError(ValueError, traitlets.TraitError):

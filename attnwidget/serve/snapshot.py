@@ -25,6 +25,7 @@ import numpy as np
 
 from attnwidget.compute.tiles import top_level
 from attnwidget.protocol.codec import decode, deflate, encode, shade
+from attnwidget.protocol.constants import LARGEST_WHOLE_HEAD, THUMBNAIL_SIZE
 from attnwidget.serve.blocks import band_rows
 
 if TYPE_CHECKING:
@@ -52,9 +53,6 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 DEFAULT_WIDTH = 1200
-
-# Up to this many weights a heat map is drawn from a head's rows, beyond from tiles; `WHOLE` in js/src/views/map-source.ts.
-LARGEST_MAP = 1 << 20
 
 
 def snapshot(
@@ -110,7 +108,7 @@ def map_of(source: Source, layer: ShownLayer, head: int) -> list[dict[str, Any]]
     """
     where = {"stream": layer.stream, "layer": layer.layer, "head": head}
     found: list[dict[str, Any] | None] = []
-    if layer.n_query * layer.n_key > LARGEST_MAP:
+    if layer.n_query * layer.n_key > LARGEST_WHOLE_HEAD:
         level = top_level(layer.n_query, layer.n_key)
         sides: list[dict[str, str]] = [{"side": side} for side in source.sides] or [{}]
         for side in sides:
@@ -182,7 +180,7 @@ TWICE = 1.012
 # What a page may hold when the selected head alone is larger: about 1,500 tokens, and what a browser opens in seconds.
 LARGEST_PAGE = 32_000_000
 
-THUMBNAIL_SIZES = (48, 32, 24, 16, 12, 8)
+THUMBNAIL_SIZES = (THUMBNAIL_SIZE, 32, 24, 16, 12, 8)
 
 # Weights are not compressed to less than this, in characters each: what cannot fit is not made.
 LEAST_CHARACTERS = 1 / 16

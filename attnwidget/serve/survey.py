@@ -9,6 +9,7 @@ import numpy as np
 
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.protocol.codec import encode
+from attnwidget.protocol.constants import WEIGHTED_MEASURES
 from attnwidget.protocol.positions import pack
 from attnwidget.serve.head_numbers import (
     HEAD_KINDS,
@@ -297,7 +298,7 @@ def _is_defined(layers: Sequence[LayerScores], name: str) -> bool:
 def _described_layer(layer: ShownLayer) -> dict[str, Any]:
     """Return the entry of a layer without weights; see ``LayerMeta`` in the schema."""
     return {
-        "missing": dict.fromkeys(("value", "norm"), NO_WEIGHTS),
+        "missing": dict.fromkeys(WEIGHTED_MEASURES, NO_WEIGHTS),
         "layer": layer.layer,
         "module_path": "",
         "num_heads": layer.num_heads,

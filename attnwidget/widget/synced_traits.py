@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from attnwidget.protocol.constants import RANKING
 from attnwidget.serve.selection import (
-    RANKING,
     STATE,
     SelectionError,
     check,

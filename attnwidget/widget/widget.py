@@ -10,10 +10,11 @@ from anywidget.experimental import command
 
 from attnwidget.analysis.find_heads import links
 from attnwidget.figures.figure import Figure
+from attnwidget.protocol.constants import RANKING
 from attnwidget.record.position_lookup import resolve
 from attnwidget.serve.jobs import Jobs, text_of
 from attnwidget.serve.page import FROZEN_BYTES, page_within
-from attnwidget.serve.selection import RANKING, STATE, named, settle
+from attnwidget.serve.selection import STATE, named, settle
 from attnwidget.serve.snapshot import snapshot
 from attnwidget.serve.source import RecordSource, Source
 from attnwidget.serve.static_files import front_end, static_text

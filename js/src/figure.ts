@@ -20,6 +20,15 @@ interface Job {
   readonly figure?: Figure;
 }
 
+/** Pictures of whole layers, which stand in where a head's own numbers are not here yet. */
+const STAND_INS: readonly string[] = ["thumbnails", "links"] satisfies Request["what"][];
+
+/** What is asked for in this round: stand-ins last, when nothing else is missing that they could stand in for. */
+function neededFirst(missing: readonly Request[]): readonly Request[] {
+  const own = missing.filter(({ what }) => !STAND_INS.includes(what));
+  return own.length > 0 ? own : missing;
+}
+
 const DEFAULT_SCREEN: Screen = { width: 1200, dark: false, scroll: {} };
 
 /**
@@ -52,5 +61,5 @@ export function render(job: string): string {
   const { width, scroll } = screen;
   const svg = composeSvg(scene, { width, scroll, ...(figure ? { figure } : {}) });
   maker.end(scene);
-  return JSON.stringify({ svg, missing: store.missing } satisfies Rendered);
+  return JSON.stringify({ svg, missing: neededFirst(store.missing) } satisfies Rendered);
 }

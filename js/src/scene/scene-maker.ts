@@ -172,9 +172,16 @@ export class SceneMaker {
         a: lensBlocks(lens, record.sides.a, there),
         b: lensBlocks(lens, record.sides.b, there),
       },
-      thumbnails: this.drawn(lens, record.thumbnails, blocks, sizes),
+      thumbnails: this.drawsThumbnails(record.state)
+        ? this.drawn(lens, record.thumbnails, blocks, sizes)
+        : record.thumbnails,
       recorded: { ...record, hover: recordHover(lens, record.hover) },
     };
+  }
+
+  /** Whether thumbnails are drawn: a page shows them sooner or later, a figure where its view does. */
+  private drawsThumbnails({ view }: State): boolean {
+    return !this.once || view === "all" || view === "model";
   }
 
   /** Thumbnails through a lens, made anew when more of them have come. */

@@ -13,10 +13,10 @@ from support.copies import array_of, snapshot_of, unframed
 
 import attnwidget as aw
 from attnwidget.protocol import codec
+from attnwidget.protocol.constants import BAND_WEIGHTS
 from attnwidget.record.byte_sizes import parse_bytes
 from attnwidget.serve import page
 from attnwidget.serve import snapshot as stored_blocks
-from attnwidget.serve.blocks import BAND_WEIGHTS
 from attnwidget.serve.snapshot import fill, shrink
 
 if TYPE_CHECKING:
