@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from attnwidget.analysis import find_heads, rollout, score_tables
 from attnwidget.compute.indexing import head_axis, integer
 from attnwidget.export.arrays import check_size, chosen, labels, layers_of, links
+from attnwidget.figures.from_source import Kind, figure
 from attnwidget.record import storage, words
 from attnwidget.record.record import Record, the_stream
+from attnwidget.serve.source import RecordSource
 
 if TYPE_CHECKING:
     import os
@@ -35,19 +37,6 @@ LIMIT = "1 GB"
 
 # One row of a table of links: five integers, a float, three references to names.
 ROW_BYTES = 72
-
-# Pixels of the layout: about what each view has in a wide notebook, and what a page has for all of them.
-_WIDTHS = {"model": 420, "head": 460, "neuron": 560, "compare": 760, "all": 1200}
-
-_WIDEST_GRID, _PANEL = 900, 230
-
-_HORIZONTAL = 640
-
-_FORMS = ("lines", "matrix", "image", "text")
-
-Kind = Literal[
-    "head", "lines", "matrix", "image", "text", "model", "scatter", "neuron", "compare", "all"
-]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -495,37 +484,19 @@ class Attention(Record):
             >>> figure = attention.figure("head", layer=3, heads=[1, 3], query="it", width="85mm")  # doctest: +SKIP
             >>> figure.save("it.pdf")  # doctest: +SKIP
         """
-        from attnwidget.api import view  # noqa: PLC0415  (the widget builds on the record)
-        from attnwidget.figures.figure import split_heads  # noqa: PLC0415
-
-        attention = self
-        if kind not in get_args(Kind):
-            message = f"figure draws {', '.join(map(repr, get_args(Kind)))}, got {kind!r}."
-            raise ValueError(message)
         given = {
-            "layer": layer, "query": query, "key": key, "stream": stream, "measure": measure, "score": score,
+            "query": query, "key": key, "stream": stream, "measure": measure, "score": score,
             "other_score": other_score,
         }  # fmt: skip
-        state = _state(kind, {**(selection or {}), **given})
-        if options.get("positions") in ("pieces", "words"):
-            state["positions"] = options.pop("positions")
-        pairs = split_heads(heads, layer if layer is not None else _first(attention, state))
-        if kind == "compare" and heads is not None:
-            state["compare"] = pairs or [[_first(attention, state), head] for head in _list(heads)]
-        elif pairs:
-            state["layer"], state["heads"] = pairs[0][0], [pairs[0][1]]
-        elif heads is not None:
-            state["heads"] = heads
-        # Never connected to a browser: it is made for its checks and its snapshot.
-        widget = view(attention, frozen=True, **state)
-        if pairs and kind != "compare":
-            options.setdefault("grid", True)
-        options.setdefault("whole", True)
-        if widget.view == "model":
-            options.setdefault("marked", layer is not None or heads is not None)
-        panels = pairs if pairs and kind != "compare" else [[widget.layer, h] for h in widget.heads]
-        options.setdefault("width", _width(kind, widget.view, len(panels), options))
-        return widget._figure(options, panels)  # noqa: SLF001 - the other half of this
+        return figure(
+            RecordSource(self),
+            kind,
+            layer=layer,
+            heads=heads,
+            selection=selection,
+            given=given,
+            **options,
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the record to one safetensors file; `attnwidget.load` reads it back exactly.
@@ -546,40 +517,3 @@ def _library(name: str) -> Any:
     except ImportError as error:
         message = f"This needs {name}, which is not installed: pip install {name}."
         raise ImportError(message) from error
-
-
-def _state(kind: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the widget's traits: what is given, and what the kind of figure says."""
-    state = {name: value for name, value in given.items() if value is not None}
-    state["view"] = {**dict.fromkeys(_FORMS, "head"), "scatter": "model"}.get(kind, kind)
-    if kind in _FORMS:
-        state["form"] = kind
-    if kind == "scatter":
-        state.setdefault("arrange", "scatter")
-        if "score" not in state or "other_score" not in state:
-            message = "a scatter has two scores: pass score='previous', other_score='induction', for example."
-            raise ValueError(message)
-    return state
-
-
-def _width(kind: str, view: str, panels: int, options: FigureOptions) -> int:
-    if options.get("grid") and view == "head":
-        return min(_WIDEST_GRID, _PANEL * max(2, panels))
-    if options.get("layout") == "horizontal":
-        return _HORIZONTAL
-    if kind == "matrix":
-        return min(_WIDEST_GRID, _WIDTHS["head"] * min(2, panels))
-    return _WIDTHS[view]
-
-
-def _first(attention: Attention, state: dict[str, Any]) -> int:
-    """Return the layer that a selection without one has."""
-    if "layer" in state:
-        number = integer(state["layer"])
-        return -1 if number is None else number
-    name = state.get("stream", next(iter(attention.streams)))
-    return next(iter(attention[name])).layer
-
-
-def _list(heads: Any) -> list[int]:
-    return [heads] if integer(heads) is not None else list(heads)

@@ -1,26 +1,48 @@
-// Write src/protocol/generated.ts from the schema; with --check, fail when it is stale.
+// Write what src/protocol takes from the schema, types and constants; with --check, fail when it is stale.
 import { readFileSync, writeFileSync } from "node:fs";
 import { compile } from "json-schema-to-typescript";
 
-const target = new URL("./src/protocol/generated.ts", import.meta.url);
 const schema = JSON.parse(
   readFileSync(new URL("../attnwidget/protocol/schema.json", import.meta.url), "utf8"),
 );
-const text = await compile(schema, "Protocol", {
-  additionalProperties: false,
-  ignoreMinAndMaxItems: true,
-  bannerComment: "/* Generated from attnwidget/protocol/schema.json by `npm run generate`. */",
-  style: { printWidth: 100 },
-});
-if (process.argv.includes("--check")) {
+const banner = "/* Generated from attnwidget/protocol/schema.json by `npm run generate`. */";
+
+/** The values under "constants", and the names of the shared selection's traits. */
+function constants({ constants, $defs }) {
+  const names = {
+    const: Object.keys($defs.State.properties),
+    description: "The traits of the shared selection, in the order of the schema.",
+  };
+  const all = Object.entries({ ...constants, state_names: names });
+  const lines = all.map(([name, { const: value, description }]) => {
+    const literal = JSON.stringify(value).replaceAll(",", ", ");
+    const kept = typeof value === "object" ? " as const" : "";
+    return `/** ${description} */\nexport const ${name.toUpperCase()} = ${literal}${kept};\n`;
+  });
+  return [`${banner}\n`, ...lines].join("\n");
+}
+
+const files = {
+  "src/protocol/generated.ts": await compile(schema, "Protocol", {
+    additionalProperties: false,
+    ignoreMinAndMaxItems: true,
+    bannerComment: banner,
+    style: { printWidth: 100 },
+  }),
+  "src/protocol/constants.ts": constants(schema),
+};
+for (const [name, text] of Object.entries(files)) {
+  const target = new URL(name, import.meta.url);
+  if (!process.argv.includes("--check")) {
+    writeFileSync(target, text);
+    continue;
+  }
   let current = "";
   try {
     current = readFileSync(target, "utf8");
   } catch {}
   if (current !== text) {
-    console.error("src/protocol/generated.ts does not match the schema: run `npm run generate`.");
-    process.exit(1);
+    console.error(`${name} does not match the schema: run \`npm run generate\`.`);
+    process.exitCode = 1;
   }
-} else {
-  writeFileSync(target, text);
 }

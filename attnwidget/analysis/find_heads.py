@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from attnwidget.record.position_lookup import Place
     from attnwidget.record.positions import Positions
     from attnwidget.record.record import Record
-    from attnwidget.record.stream import Stream
+    from attnwidget.record.stream import Stream, StreamAxes
 
     Pattern = Callable[[Positions, Positions], Any] | Any
 
@@ -102,7 +102,10 @@ class Links:
 
 
 def links(
-    stream: Stream, query: Place | None = None, key: Place | None = None, pattern: Pattern = None
+    stream: StreamAxes,
+    query: Place | None = None,
+    key: Place | None = None,
+    pattern: Pattern = None,
 ) -> Links:
     """Return the links that a caller named, as positions, as tokens or as a pattern.
 
@@ -132,7 +135,7 @@ def links(
     return Links(Axis(tuple(rows)), whole[rows], n_query)
 
 
-def _mask(stream: Stream, pattern: Pattern) -> Tensor:
+def _mask(stream: StreamAxes, pattern: Pattern) -> Tensor:
     """Return a pattern as a boolean mask ``[query, key]``."""
     expected = (len(stream.query_positions), len(stream.key_positions))
     if callable(pattern):

@@ -14,6 +14,7 @@ from attnwidget.compute.measures import lengths
 from attnwidget.compute.online_softmax import pooled
 from attnwidget.compute.pooling import Even, max_pool_cells, max_pool_rows
 from attnwidget.compute.resumable import finish, within
+from attnwidget.protocol.constants import TILE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float32]
 
 __all__ = [
-    "TILE",
     "Map",
     "Maps",
     "kept_level",
@@ -137,10 +137,6 @@ class Maps:
             return self._held[key]
 
 
-# Cells along a side of a tile; `TILE` in js/src/data/tiles.ts.
-TILE = 256
-
-
 def tile_span(place: int, level: int, length: int) -> range:
     """Return the positions along an axis of ``length`` that a row or column of tiles covers.
 
@@ -152,7 +148,7 @@ def tile_span(place: int, level: int, length: int) -> range:
     Raises:
         ValueError: If there is no such tile.
     """
-    side = TILE << level
+    side = TILE_SIZE << level
     if not 0 <= place * side < max(1, length):
         message = f"there is no tile {place} at level {level}: {length} positions make {-(-length // side)}."
         raise ValueError(message)
@@ -162,7 +158,7 @@ def tile_span(place: int, level: int, length: int) -> range:
 def top_level(n_query: int, n_key: int) -> int:
     """Return the level at which one tile holds a whole head."""
     level = 0
-    while TILE << level < max(n_query, n_key):
+    while TILE_SIZE << level < max(n_query, n_key):
         level += 1
     return level
 

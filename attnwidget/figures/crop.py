@@ -10,10 +10,10 @@ import numpy as np
 from attnwidget.compute.pooling import max_pool, max_pool_cells
 from attnwidget.compute.tiles import tile_span
 from attnwidget.protocol.codec import decode, encode, shade
+from attnwidget.protocol.constants import THUMBNAIL_SIZE
 from attnwidget.protocol.positions import pack, unpack
 from attnwidget.record.position_lookup import resolve
 from attnwidget.serve.head_numbers import HEAD_KINDS
-from attnwidget.serve.thumbnails import LARGEST_THUMBNAIL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from attnwidget.figures.renderer import Answer
     from attnwidget.protocol.codec import Block
     from attnwidget.record.position_lookup import Place
-    from attnwidget.record.record import Record
-    from attnwidget.record.stream import Stream
+    from attnwidget.serve.source import Source
+    from attnwidget.serve.streams import ShownStream
 
 __all__ = ["Crop", "crop_of", "crop_snapshot", "cropped_answer", "pinned"]
 
@@ -42,7 +42,7 @@ class Crop:
 
 
 def crop_of(
-    stream: Stream,
+    stream: ShownStream,
     positions: Place | None = None,
     queries: Place | None = None,
     keys: Place | None = None,
@@ -80,7 +80,7 @@ def crop_of(
 
 
 def crop_snapshot(
-    snapshot: Mapping[str, Any], attention: Record, crop: Crop
+    snapshot: Mapping[str, Any], source: Source, crop: Crop
 ) -> tuple[dict[str, Any], bytes]:
     """Return a snapshot of the crop's stream alone, at its positions, and the thumbnails.
 
@@ -98,7 +98,7 @@ def crop_snapshot(
         for axis, indices in (("query", crop.queries), ("key", crop.keys))
     }
     drawn = state["view"] in {"model", "all"}
-    thumbnails = _thumbnails(attention[crop.stream], crop) if drawn else None
+    thumbnails = _thumbnails(source, crop) if drawn else None
     stream = {
         **{name: value for name, value in found.items() if name not in {"prompt", "sink", "top"}},
         # Which keys a query sees is read from its scores; positions no longer say it.
@@ -134,12 +134,12 @@ def crop_snapshot(
 
 
 def cropped_answer(
-    attention: Record, crop: Crop, request: Mapping[str, Any], whole: Answer
+    source: Source, crop: Crop, request: Mapping[str, Any], whole: Answer
 ) -> tuple[Block, bytes]:
     """Answer a request that counts the crop's positions.
 
     Args:
-        attention: The record.
+        source: What is shown.
         crop: What is kept.
         request: See ``Request`` in the schema.
         whole: Answers requests that count all positions.
@@ -160,11 +160,10 @@ def cropped_answer(
         ]
         return encode(np.concatenate(found, axis=1))
     if what == "mean":
-        layer = attention[request["stream"]][request["layer"]]
-        weights = layer.weights(head=request["head"], queries=crop.queries, keys=crop.keys)
+        weights = source.block(_ref(request), crop.queries, crop.keys)
         return encode(weights.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32))
     if what == "tile" and not request.keys() & {"measure", "positions", "side"}:
-        return _tile(attention, crop, request)
+        return _tile(source, crop, request)
     if "queries" in request:
         start, stop = request["queries"]
         rows = crop.queries[start:stop]
@@ -179,20 +178,23 @@ def cropped_answer(
     return encode(kept)
 
 
-def _tile(attention: Record, crop: Crop, request: Mapping[str, Any]) -> tuple[Block, bytes]:
+def _tile(source: Source, crop: Crop, request: Mapping[str, Any]) -> tuple[Block, bytes]:
     level, (row, column) = request["level"], request["tile"]
     rows, columns = (
         tile_span(row, level, len(crop.queries)),
         tile_span(column, level, len(crop.keys)),
     )
-    layer = attention[request["stream"]][request["layer"]]
-    weights = layer.weights(
-        head=request["head"],
-        queries=crop.queries[rows.start : rows.stop],
-        keys=crop.keys[columns.start : columns.stop],
+    weights = source.block(
+        _ref(request),
+        crop.queries[rows.start : rows.stop],
+        crop.keys[columns.start : columns.stop],
     )
     cells = max_pool_cells(weights, 1 << level)
     return encode(shade(cells) if level > 0 else cells)
+
+
+def _ref(request: Mapping[str, Any]) -> tuple[str, int, int]:
+    return request["stream"], request["layer"], request["head"]
 
 
 def pinned(pins: int | list[int] | None) -> list[int]:
@@ -211,12 +213,17 @@ def _place(name: str, pins: int | list[int] | None, crop: Crop) -> int | list[in
     return [kept.index(index) for index in pins]
 
 
-def _thumbnails(stream: Stream, crop: Crop) -> NDArray[np.uint8]:
+def _thumbnails(source: Source, crop: Crop) -> NDArray[np.uint8]:
     """Return every head's weights at the crop as thumbnails ``[head, row, column]``, one head at a time."""
     return np.stack(
         [
-            shade(max_pool(layer.weights(head, crop.queries, crop.keys), LARGEST_THUMBNAIL))
-            for layer in stream
+            shade(
+                max_pool(
+                    source.block((crop.stream, layer.layer, head), crop.queries, crop.keys),
+                    THUMBNAIL_SIZE,
+                )
+            )
+            for layer in source.streams[crop.stream]
             for head in range(layer.num_heads)
         ]
     )

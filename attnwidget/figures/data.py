@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,11 +12,8 @@ from attnwidget.compute.pooling import adaptive_bins, max_pool
 from attnwidget.compute.resumable import finish
 from attnwidget.figures.crop import pinned
 from attnwidget.protocol.codec import decode
+from attnwidget.protocol.constants import THUMBNAIL_SIZE, WEIGHTED_MEASURES
 from attnwidget.record.words import Words, merged_positions
-from attnwidget.serve.blocks import Rollouts
-from attnwidget.serve.comparison import PairedLayer
-from attnwidget.serve.snapshot import without_record
-from attnwidget.serve.thumbnails import LARGEST_THUMBNAIL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,15 +24,12 @@ if TYPE_CHECKING:
     from attnwidget.figures.crop import Crop
     from attnwidget.figures.renderer import Answer
     from attnwidget.record.positions import Positions
-    from attnwidget.record.record import Record
-    from attnwidget.record.stream import Stream
+    from attnwidget.serve.source import Source
 
     Indices = NDArray[np.int64]
     Numbers = NDArray[np.float32]
 
-__all__ = ["Shown", "Side", "numbers"]
-
-Side = Literal["a", "b"]
+__all__ = ["Shown", "numbers"]
 
 
 class Axis:
@@ -69,7 +63,7 @@ class Shown:
 
     def __init__(
         self,
-        stream: Stream,
+        source: Source,
         state: Mapping[str, Any],
         crop: Crop | None,
         *,
@@ -78,13 +72,14 @@ class Shown:
         """Settle what is shown.
 
         Args:
-            stream: The stream.
+            source: What is shown.
             state: ``State`` in the schema, pins counted in the whole record.
             crop: Which positions are drawn; None for all.
             plain: Weights between pieces, whatever the state says: the neuron view keeps to them.
         """
         words = state["positions"] == "words" and not plain
-        self.stream = stream
+        self.source = source
+        self.stream = stream = source.streams[state["stream"]]
         self.measure: str = "weights" if plain else state["measure"]
         kept = (
             np.array(crop.queries if crop else range(len(stream.query_positions))),
@@ -95,7 +90,6 @@ class Shown:
         self.pinned_queries = self.queries.pinned(state["query"])
         self.pinned_keys = self.keys.pinned(state["key"])
         self._words = words
-        self._rollouts = Rollouts()
 
     @property
     def rolled(self) -> bool:
@@ -105,8 +99,7 @@ class Shown:
     @property
     def two(self) -> bool:
         """Whether there are two records behind it."""
-        first: object = next(iter(self.stream))
-        return isinstance(first, PairedLayer)
+        return bool(self.source.sides)
 
     def block(
         self,
@@ -115,11 +108,11 @@ class Shown:
         queries: Indices | None = None,
         keys: Indices | None = None,
         *,
-        side: Side = "a",
+        side: str | None = None,
     ) -> Numbers:
         """Return what is drawn between these queries and keys, or all; float32 ``[query, key]``.
 
-        NaN where the record of this side has no such position.
+        Of two records that of one side, NaN where it has no such position; without a side how much it changed.
         """
         queries = self.queries.all if queries is None else queries
         keys = self.keys.all if keys is None else keys
@@ -134,20 +127,12 @@ class Shown:
         return finish(Words(self.queries.words, self.keys.words).block(read, queries, keys))
 
     def _pieces(
-        self, layer: int, head: int, rows: Indices, columns: Indices, side: Side
+        self, layer: int, head: int, rows: Indices, columns: Indices, side: str | None
     ) -> Numbers:
-        of: object = self.stream[layer]
-        if isinstance(of, PairedLayer):
-            one = of.a if side == "a" else of.b
-            heads = [0 if self.rolled else head]
-            found: Numbers = one.rows(heads, rows.tolist(), self.measure, self._rollouts)[0]
-            found = found[:, columns]
-            found[[one.queries[row] is None for row in rows]] = np.nan
-            found[:, [one.keys[column] is None for column in columns]] = np.nan
-            return found
-        if self.rolled:
-            return self._rollouts.of(self.stream, layer)[np.ix_(rows, columns)]
-        return self.stream[layer].measure(self.measure, head, rows.tolist(), columns.tolist())
+        ref = (self.stream.name, layer, head)
+        return self.source.block(
+            ref, rows.tolist(), columns.tolist(), measure=self.measure, side=side
+        )
 
 
 # Rows of a head that are read at a time.
@@ -157,7 +142,7 @@ Columns = dict[str, "NDArray[Any]"]
 
 
 def numbers(
-    attention: Record,
+    source: Source,
     snapshot: Mapping[str, Any],
     *,
     state: Mapping[str, Any],
@@ -168,24 +153,23 @@ def numbers(
     """Return the table of `Figure.data`.
 
     Args:
-        attention: The record, or two that are compared.
+        source: What is shown.
         snapshot: What is drawn; see ``Snapshot`` in the schema.
         state: What is selected (``State`` in the schema), positions counted in the whole record.
         spec: ``Figure`` in the schema.
         crop: Which positions are drawn; None for all.
         answer: Answers requests for scores.
     """
-    stream = attention[state["stream"]]
     view = state["view"]
-    shown = Shown(stream, state, crop, plain=view == "neuron")
+    shown = Shown(source, state, crop, plain=view == "neuron")
     if view == "all":
-        view = "compare" if shown.two else "head"
+        view = "compare" if shown.two else "head" if source.has_weights else "model"
     if view == "model":
         names = [score["name"] for score in snapshot["meta"]["scores"]]
         scores = _scores(shown, state, names, answer)
         scatter = state["arrange"] == "scatter" and len(scores) > 1
         # A survey has scores of heads, and no weights.
-        alone = scatter or without_record(snapshot["meta"])
+        alone = scatter or not source.has_weights
         return _table([_scattered(shown, scores)] if alone else list(_model(shown, scores)))
     made = {"head": _heads, "compare": _compared, "neuron": _neuron}[view]
     return _table(list(made(shown, state, spec)))
@@ -229,8 +213,7 @@ def _compared(shown: Shown, state: Mapping[str, Any], spec: Mapping[str, Any]) -
     panels: list[tuple[tuple[int, int], Numbers]]
     if shown.two:
         (ref,) = _refs(shown, [[state["layer"], state["heads"][0]]])
-        sides: tuple[Side, ...] = ("a", "b")
-        panels = [(ref, shown.block(*ref, side=side)) for side in sides]
+        panels = [(ref, shown.block(*ref, side=side)) for side in shown.source.sides]
     else:
         panels = [(ref, shown.block(*ref)) for ref in _refs(shown, state["compare"])]
     for place, (ref, block) in enumerate(panels):
@@ -255,7 +238,7 @@ def _scores(
     """Return the scores that are drawn, of every head in the record's order, by their names."""
     found: dict[str, Numbers] = {}
     about: dict[str, Any] = {"stream": shown.stream.name}
-    if shown.measure in {"value", "norm"}:
+    if shown.measure in WEIGHTED_MEASURES:
         about["measure"] = shown.measure
     for name in (state["score"], state["other_score"]):
         if name is None or shown.rolled:
@@ -282,15 +265,13 @@ def _scattered(shown: Shown, scores: Mapping[str, Numbers]) -> Columns:
 def _model(shown: Shown, scores: Mapping[str, Numbers]) -> Iterator[Columns]:
     axes = (shown.queries.all, shown.keys.all)
     # A cell is named by its first position.
-    bins = [adaptive_bins(len(axis), min(len(axis), LARGEST_THUMBNAIL)) for axis in axes]
+    bins = [adaptive_bins(len(axis), min(len(axis), THUMBNAIL_SIZE)) for axis in axes]
     firsts = [[cell.start for cell in cells] for cells in bins]
     cells = (axes[0][firsts[0]], axes[1][firsts[1]])
     pairs = [[layer.layer, head] for layer in shown.stream for head in range(layer.num_heads)]
     for place, ref in enumerate(_refs(shown, pairs)):
         block = shown.block(*ref)
-        if shown.two:
-            block = np.nan_to_num(np.abs(shown.block(*ref, side="b") - block))
-        block = max_pool(block, LARGEST_THUMBNAIL)
+        block = max_pool(block, THUMBNAIL_SIZE)
         rows = _links(shown, ref, block, np.ones(block.shape, dtype=bool), cells)
         count = block.size
         yield {**rows, **{name: np.full(count, each[place]) for name, each in scores.items()}}
@@ -298,17 +279,14 @@ def _model(shown: Shown, scores: Mapping[str, Numbers]) -> Iterator[Columns]:
 
 def _neuron(shown: Shown, state: Mapping[str, Any], _spec: Mapping[str, Any]) -> Iterator[Columns]:
     ref = state["layer"], state["heads"][0]
-    layer = shown.stream[ref[0]]
+    where = (shown.stream.name, *ref)
     pins = shown.pinned_queries
     row = (pins[:1] if len(pins) else shown.queries.all[-1:], shown.keys.all)
     weights = shown.block(*ref, *row)
-    scores = (
-        layer.scores(head=ref[1], queries=row[0].tolist(), keys=row[1].tolist())
-        if layer.has_vectors
-        else np.full(weights.shape, np.nan, np.float32)
-    )
+    known = shown.source.scores(where, row[0].tolist(), row[1].tolist())
+    scores = np.full(weights.shape, np.nan, np.float32) if known is None else known
     # Masked keys have no row on the page either.
-    seen = np.isfinite(scores) if layer.has_vectors else weights > 0
+    seen = weights > 0 if known is None else np.isfinite(scores)
     yield {**_links(shown, ref, weights, seen, row), "score": scores[seen]}
 
 

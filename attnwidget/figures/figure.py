@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from attnwidget.figures.renderer import Answer
     from attnwidget.protocol.codec import Block
     from attnwidget.record.positions import Positions
-    from attnwidget.record.record import Record
-    from attnwidget.record.stream import Stream
+    from attnwidget.serve.source import Source
+    from attnwidget.serve.streams import ShownStream
 
 __all__ = ["Figure", "check_resolution", "split_heads"]
 
@@ -37,7 +37,7 @@ class Figure:
 
     def __init__(
         self,
-        attention: Record,
+        source: Source,
         snapshot: Mapping[str, Any],
         answer: Answer,
         options: FigureOptions,
@@ -46,7 +46,7 @@ class Figure:
         """Settle what is drawn.
 
         Args:
-            attention: The record.
+            source: What is shown.
             snapshot: State, meta, thumbnails and screen; see ``Snapshot`` in the schema.
             answer: Answers the renderer's requests, positions counted in the whole record.
             options: See `Attention.figure`.
@@ -57,8 +57,8 @@ class Figure:
         """
         check_names(options)
         state = snapshot["state"]
-        stream = attention[state["stream"]]
-        self._attention = attention
+        stream = source.streams[state["stream"]]
+        self._source = source
         self._crop = crop_of(
             stream, options.get("positions"), options.get("queries"), options.get("keys")
         )
@@ -71,7 +71,7 @@ class Figure:
             screen = {**screen, "width": self.width or screen["width"], "scroll": {}}
         self._snapshot = {**snapshot, "screen": screen}
         if self._crop:
-            self._snapshot, thumbnails = crop_snapshot(self._snapshot, attention, self._crop)
+            self._snapshot, thumbnails = crop_snapshot(self._snapshot, source, self._crop)
             self._snapshot["overview"] = b64encode(thumbnails).decode("ascii")
         self._state = state
         self._whole = answer
@@ -111,7 +111,7 @@ class Figure:
         records there are the panels ``"A"``, ``"B"`` and ``"B − A"``, and in the model view the size of the change.
         """
         return data.numbers(
-            self._attention,
+            self._source,
             self._snapshot,
             state=self._state,
             spec=self.spec,
@@ -155,7 +155,7 @@ class Figure:
 
     def _answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
         if self._crop:
-            return cropped_answer(self._attention, self._crop, request, self._whole)
+            return cropped_answer(self._source, self._crop, request, self._whole)
         return self._whole(request)
 
     def _repr_svg_(self) -> str:
@@ -206,7 +206,7 @@ def split_heads(heads: Any, layer: int) -> list[list[int]] | None:
 
 
 def _spec(
-    stream: Stream,
+    stream: ShownStream,
     state: Mapping[str, Any],
     options: FigureOptions,
     crop: Crop | None,
@@ -227,7 +227,7 @@ def _spec(
     return spec
 
 
-def _check_panels(stream: Stream, state: Mapping[str, Any], panels: list[list[int]]) -> None:
+def _check_panels(stream: ShownStream, state: Mapping[str, Any], panels: list[list[int]]) -> None:
     if state["view"] != "head":
         message = f"a grid is of the head view's panels, got view={state['view']!r}: figure('head', grid=True)."
         raise ValueError(message)
@@ -236,7 +236,7 @@ def _check_panels(stream: Stream, state: Mapping[str, Any], panels: list[list[in
 
 
 def _notes(
-    stream: Stream, state: Mapping[str, Any], spec: Mapping[str, Any], crop: Crop | None
+    stream: ShownStream, state: Mapping[str, Any], spec: Mapping[str, Any], crop: Crop | None
 ) -> list[str]:
     """Return what a reader has to know: which links are drawn, and which positions."""
     notes = []

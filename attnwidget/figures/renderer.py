@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
+import threading
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attnwidget.protocol.codec import inline
@@ -18,6 +22,8 @@ __all__ = ["INSTALL", "available", "to_svg"]
 INSTALL = 'pip install "attnwidget[figures]"'
 # Each round brings what the round before found missing; a view that asks for more than this is broken.
 MOST_ROUNDS = 8
+# Characters of a job after which V8 is asked to give back the memory that it took.
+LARGE_JOB = 4_000_000
 
 
 class Answer(Protocol):
@@ -37,6 +43,38 @@ def available() -> bool:
     return True
 
 
+class _Renderer:
+    """The front end's drawing code in a V8 of its own, loaded once for all figures."""
+
+    def __init__(self) -> None:
+        try:
+            from py_mini_racer import MiniRacer  # noqa: PLC0415 - optional extra
+        except ImportError as error:
+            message = f"Figures without a browser need the embedded V8: {INSTALL}."
+            raise ImportError(message) from error
+        self._engine = MiniRacer()
+        self._engine.eval(static_text("figure.js"))
+        # One figure at a time: V8 runs one call.
+        self._lock = threading.Lock()
+        # Closed before the interpreter goes, whose threads V8's own would otherwise outlive.
+        atexit.register(self._engine.close)
+
+    def render(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what `render` in js/src/figure.ts makes of a job."""
+        text = json.dumps(job)
+        with self._lock:
+            drawn: dict[str, Any] = json.loads(self._engine.call("attnwidgetFigure.render", text))
+            if len(text) > LARGE_JOB:
+                self._engine.low_memory_notification()
+        return drawn
+
+
+@lru_cache(maxsize=1)
+def _renderer(process: int) -> _Renderer:  # noqa: ARG001 - a forked process cannot use its parent's threads
+    """Return the renderer of a process; it takes 0.1 s to make."""
+    return _Renderer()
+
+
 def to_svg(
     snapshot: Mapping[str, Any], answer: Answer, figure: Mapping[str, Any] | None = None
 ) -> str:
@@ -51,22 +89,15 @@ def to_svg(
         ImportError: If the ``figures`` extra is not installed.
         ValueError: If a block that the picture needs cannot be had.
     """
-    try:
-        from py_mini_racer import MiniRacer  # noqa: PLC0415 - optional extra
-    except ImportError as error:
-        message = f"Figures without a browser need the embedded V8: {INSTALL}."
-        raise ImportError(message) from error
-    with MiniRacer() as engine:
-        engine.eval(static_text("figure.js"))
-        blocks = list(snapshot["blocks"])
-        for _ in range(MOST_ROUNDS):
-            job = {"snapshot": {**snapshot, "blocks": blocks}, "figure": figure or {}}
-            drawn = json.loads(engine.call("attnwidgetFigure.render", json.dumps(job)))
-            if not drawn["missing"]:
-                return str(drawn["svg"])
-            blocks += [
-                {"request": request, "block": inline(*answer(request))}
-                for request in drawn["missing"]
-            ]
+    renderer = _renderer(os.getpid())
+    blocks = list(snapshot["blocks"])
+    for _ in range(MOST_ROUNDS):
+        job = {"snapshot": {**snapshot, "blocks": blocks}, "figure": figure or {}}
+        drawn = renderer.render(job)
+        if not drawn["missing"]:
+            return str(drawn["svg"])
+        blocks += [
+            {"request": request, "block": inline(*answer(request))} for request in drawn["missing"]
+        ]
     message = f"The figure still lacked {drawn['missing']} after {MOST_ROUNDS} rounds."
     raise RuntimeError(message)

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from attnwidget.compute.indexing import integer
-from attnwidget.record.layer import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from attnwidget.record.layer import Layer
     from attnwidget.record.positions import Positions
 
 
-__all__ = ["Stream"]
+__all__ = ["Stream", "StreamAxes", "has_text", "layer_numbers", "stream_summary"]
+
+# Kinds of positions that are text.
+TEXT_KINDS = frozenset({"token", "special", "word"})
+
+
+class StreamAxes(Protocol):
+    """What queries and keys of a stream are."""
+
+    @property
+    def query_positions(self) -> Positions:
+        """What each query position is."""
+
+    @property
+    def key_positions(self) -> Positions:
+        """What each key position is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -60,12 +75,8 @@ class Stream:
                 )
                 raise ValueError(message)
         axes = self.query_positions, self.key_positions
-        # What stands for two compared layers, or for one of a survey, knows no positions.
-        layers = (
-            layer.of_positions(*axes) if isinstance(layer, Layer) else layer  # type: ignore[redundant-expr]
-            for layer in self.layers
-        )
-        object.__setattr__(self, "layers", tuple(layers))
+        layers = tuple(layer.of_positions(*axes) for layer in self.layers)
+        object.__setattr__(self, "layers", layers)
         room = len(self.key_positions) - len(self.query_positions)
         if self.first_query is not None and not 0 <= self.first_query <= room:
             message = f"first_query of stream {self.name!r} must be in 0..{room}, got {self.first_query!r}."
@@ -87,8 +98,7 @@ class Stream:
     @property
     def has_text(self) -> bool:
         """Whether any query or key is text, and no place in a picture or a sound."""
-        positions = (*self.query_positions, *self.key_positions)
-        return any(position.kind in {"token", "special", "word"} for position in positions)
+        return has_text((*self.query_positions, *self.key_positions))
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -117,7 +127,13 @@ class Stream:
         return f"Stream({stream_summary(self)})"
 
 
+def has_text(positions: Positions) -> bool:
+    """Tell whether any position is text, and no place in a picture or a sound."""
+    return any(position.kind in TEXT_KINDS for position in positions)
+
+
 def layer_numbers(stream: Stream) -> str:
+    """Return the numbers of a stream's layers in words: a range, or a list where there are gaps."""
     numbers = [layer.layer for layer in stream.layers]
     if numbers == list(range(numbers[0], numbers[-1] + 1)):
         return f"{numbers[0]}..{numbers[-1]}"
@@ -125,13 +141,13 @@ def layer_numbers(stream: Stream) -> str:
 
 
 def stream_summary(stream: Stream) -> str:
+    """Return name, layers, heads and positions of a stream in a few words."""
     heads = sorted({layer.num_heads for layer in stream})
     shown = str(heads[0]) if len(heads) == 1 else f"{heads[0]}–{heads[-1]}"
     sizes = f"{len(stream.query_positions)}"
     if stream.query_positions != stream.key_positions:
         sizes += f" × {len(stream.key_positions)}"
-    textual = {"token", "special", "word"}
     kinds = {position.kind for position in (*stream.query_positions, *stream.key_positions)}
-    noun = "tokens" if kinds <= textual else "positions"
+    noun = "tokens" if kinds <= TEXT_KINDS else "positions"
     layers = "layer" if len(stream) == 1 else "layers"
     return f"{stream.name}: {len(stream)} {layers} × {shown} heads, {sizes} {noun}"

@@ -14,6 +14,7 @@ from attnwidget.compute.pooling import max_pool, max_pool_cells
 from attnwidget.compute.resumable import finish, share_of
 from attnwidget.compute.tiles import Maps, tile_slices, tile_span
 from attnwidget.protocol.codec import encode, shade
+from attnwidget.protocol.constants import BAND_WEIGHTS, WEIGHTED_MEASURES
 from attnwidget.record.words import Words
 from attnwidget.serve.jobs import Shared
 
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float32]
 
 __all__ = [
-    "BAND_WEIGHTS",
+    "BlockCaches",
     "Rollouts",
     "answer",
+    "band_rows",
     "columns",
     "drawn_tile",
+    "encoded",
     "key_lengths",
     "layer_overview",
     "mean_row",
@@ -51,10 +54,10 @@ _ROWS = 256
 
 
 class Rollouts:
-    """What is kept from one request to the next: rollouts, each made when it is first asked for, and maps of heads."""
+    """Rollouts of streams, each made when it is first asked for."""
 
     def __init__(self) -> None:
-        self.maps = Maps()
+        """Start with none."""
         # By the stream itself: of two compared records both have one of the same name.
         self._made = Shared()
 
@@ -79,6 +82,20 @@ class Rollouts:
         numbers = [each.layer for each in stream]
         found: Numbers = made[numbers.index(layer)]
         return found
+
+
+class BlockCaches:
+    """What is kept from one request for blocks to the next.
+
+    Attributes:
+        rollouts: Rollouts of streams.
+        maps: Coarse maps of long heads.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.rollouts = Rollouts()
+        self.maps = Maps()
 
 
 def key_lengths(layer: Layer, head: int, measure: str) -> Numbers:
@@ -111,7 +128,7 @@ def layer_overview(
 
 
 def drawn_tile(
-    stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
+    stream: Stream, layer: Layer, request: Mapping[str, Any], caches: BlockCaches
 ) -> Slices[Numbers]:
     """Compute one tile of a head, float32 ``[row, column]``: of the measure and the positions asked for.
 
@@ -122,7 +139,8 @@ def drawn_tile(
     measure = request.get("measure", "weights")
     words = _words(stream, request)
     if words is None and measure != "rollout":
-        return (yield from tile_slices(layer, head, level, place, measure, maps=rollouts.maps))
+        return (yield from tile_slices(layer, head, level, place, measure, maps=caches.maps))
+    rollouts = caches.rollouts
     sizes = [len(axis) for axis in words.all] if words else [layer.n_query, layer.n_key]
     rows, keys = (tile_span(at, level, size) for at, size in zip(place, sizes, strict=True))
     if words is None:
@@ -198,34 +216,26 @@ def _reader(
     return read
 
 
-# Weights per band of query rows; `bandRows` in js/src/data/requests.ts asks in the same bands. 64 kB of float32: a
-# window onto a head takes a few, and what is not in it does not travel.
-BAND_WEIGHTS = 1 << 14
-
 _BY_QUERY = {"weights": "weights", "scores": "scores", "bias": "bias_block"}
 
-# Measures that are no shares: they have no upper bound.
-_LENGTHS = ("value", "norm")
 
 _BY_POSITION = ("query_vectors", "key_vectors", "value_vectors", "output")
 
 
-def answer(
-    attention: Record, request: Mapping[str, Any], rollouts: Rollouts | None = None
-) -> tuple[Block, bytes]:
-    """Return the block that a request asks for, however long it takes; arguments and errors are those of `work`."""
-    return finish(work(attention, request, rollouts))
+def answer(attention: Record, request: Mapping[str, Any]) -> tuple[Block, bytes]:
+    """Return the block that a single request asks for, with nothing kept for others; errors are those of `work`."""
+    return finish(work(attention, request, BlockCaches()))
 
 
 def work(
-    attention: Record, request: Mapping[str, Any], rollouts: Rollouts | None = None
+    attention: Record, request: Mapping[str, Any], caches: BlockCaches
 ) -> Slices[tuple[Block, bytes]]:
     """Compute the block that a request (see ``Request`` in the schema) asks for, in slices.
 
     Args:
         attention: The record.
         request: What is asked for.
-        rollouts: Where the record's rollouts are kept from one request to the next.
+        caches: What is kept of this record from one request to the next.
 
     Raises:
         KeyError: If there is no such stream.
@@ -236,12 +246,7 @@ def work(
     stream, number, head = request["stream"], request["layer"], request["head"]
     layer = attention[stream][number]
     array: NDArray[np.float32]
-    two: object = layer
-    from attnwidget.serve.comparison import PairedLayer  # noqa: PLC0415  (it builds on this module)
-
-    if isinstance(two, PairedLayer):
-        array = two.block(request, rollouts or Rollouts())
-    elif what in _BY_QUERY:
+    if what in _BY_QUERY:
         start, stop = request["queries"]
         array = getattr(layer, _BY_QUERY[what])(head=[head], queries=slice(start, stop))
     elif what in _BY_POSITION:
@@ -249,7 +254,18 @@ def work(
     elif what == "lengths":
         array = key_lengths(layer, head, request["measure"])
     else:
-        array = yield from _drawn(attention[stream], layer, request, rollouts or Rollouts())
+        array = yield from _drawn(attention[stream], layer, request, caches)
+    return encoded(request, array)
+
+
+def encoded(request: Mapping[str, Any], array: NDArray[np.float32]) -> tuple[Block, bytes]:
+    """Return the numbers that a request asks for as a block, a tile of weights in shades.
+
+    Raises:
+        ValueError: If any of them is NaN.
+    """
+    what, stream = request["what"], request["stream"]
+    number, head = request["layer"], request["head"]
     if np.isnan(array).any():
         row = int(np.argwhere(np.isnan(array))[0][-2])
         message = (
@@ -257,18 +273,18 @@ def work(
             f"(NaN, first at position {row}): the model's own values overflowed, try it in float32."
         )
         raise ValueError(message)
-    if what == "tile" and request["level"] > 0 and request.get("measure") not in _LENGTHS:
+    if what == "tile" and request["level"] > 0 and request.get("measure") not in WEIGHTED_MEASURES:
         return encode(shade(array))
     return encode(array)
 
 
 def _drawn(
-    stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
+    stream: Stream, layer: Layer, request: Mapping[str, Any], caches: BlockCaches
 ) -> Slices[NDArray[np.float32]]:
     """Compute what is made from more than some rows of one head, or pooled before it travels."""
-    what = request["what"]
+    what, rollouts = request["what"], caches.rollouts
     if what == "tile":
-        return (yield from drawn_tile(stream, layer, request, rollouts))
+        return (yield from drawn_tile(stream, layer, request, caches))
     if what == "mean":
         return (yield from mean_row(stream, layer, request, rollouts))
     if what == "column":
@@ -294,15 +310,14 @@ def _drawn(
     raise ValueError(message)
 
 
+def band_rows(n_key: int) -> int:
+    """Return how many query rows are asked for at a time; `bandRows` in js/src/data/requests.ts is the same."""
+    return max(1, BAND_WEIGHTS // n_key)
+
+
 def requests_for_head(layer: Layer, head: int) -> Iterator[dict[str, Any]]:
     """Yield every request that the views make about one head, the weights first."""
-    rows = max(1, BAND_WEIGHTS // layer.n_key)
-    two: object = layer
-    from attnwidget.serve.comparison import PairedLayer  # noqa: PLC0415  (it builds on this module)
-
-    if isinstance(two, PairedLayer):
-        yield from two.requests(head, rows)
-        return
+    rows = band_rows(layer.n_key)
     base = {"stream": layer.stream, "layer": layer.layer, "head": head}
     by_query = tuple(_BY_QUERY) if layer.has_vectors else ("weights",)
     by_position = _BY_POSITION if layer.has_vectors and layer.value is not None else ()
@@ -311,6 +326,6 @@ def requests_for_head(layer: Layer, head: int) -> Iterator[dict[str, Any]]:
             yield {"what": what, **base, "queries": [start, min(layer.n_query, start + rows)]}
     for what in by_position:
         yield {"what": what, **base}
-    for measure in ("value", "norm"):
+    for measure in WEIGHTED_MEASURES:
         if missing(layer, measure) is None:
             yield {"what": "lengths", **base, "measure": measure}

@@ -1,4 +1,4 @@
-"""Two compared records on their common axes, as the widget reads them: a layer that is two."""
+"""`ComparisonSource`: blocks, scores and description of two records on common axes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from attnwidget.compute.overview import OVERVIEW_EXACT_ROWS, overview_rows
 from attnwidget.compute.pooling import max_pool, max_pool_cells
 from attnwidget.compute.tiles import tile_span
 from attnwidget.protocol.codec import encode, shade
+from attnwidget.protocol.constants import SINK_SHARE, WEIGHTED_MEASURES
 from attnwidget.protocol.positions import pack
-from attnwidget.record.record import Record
-from attnwidget.record.stream import Stream
-from attnwidget.serve.blocks import Rollouts, key_lengths
-from attnwidget.serve.head_numbers import HeadNumbers
+from attnwidget.record.stream import has_text
+from attnwidget.serve.blocks import Rollouts, band_rows, encoded, key_lengths
+from attnwidget.serve.head_numbers import HEAD_KINDS, HeadNumbers
 from attnwidget.serve.meta import described_layer, described_position
-from attnwidget.serve.thumbnails import SINK_SHARE, thumbnail_size
+from attnwidget.serve.source import Source
+from attnwidget.serve.thumbnails import thumbnail_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
     from attnwidget.protocol.codec import Block
     from attnwidget.record.layer import Layer
     from attnwidget.record.positions import Positions
+    from attnwidget.record.stream import Stream
+    from attnwidget.serve.streams import ShownLayer, ShownStream
 
     Numbers = NDArray[np.float32]
 
-__all__ = ["DIVERGENCE", "REASON", "PairedLayer", "Side", "only_in", "paired"]
+__all__ = ["DIVERGENCE", "ComparisonSource"]
 
 REASON = (
     "two records are compared here: view(comparison.a) and view(comparison.b) take weights apart."
@@ -105,7 +108,7 @@ def _run(indices: list[int]) -> slice | list[int]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairedLayer:
-    """A layer of both records, with as much of `Layer` as the widget needs to lay it out.
+    """A layer of both records on their common axes.
 
     Attributes:
         stream: Name of the stream.
@@ -151,14 +154,15 @@ class PairedLayer:
         message = f"of two records there are weights, column, rollout, lengths, tile and overview, got {what!r}."
         raise ValueError(message)
 
-    def requests(self, head: int, rows: int) -> Iterator[dict[str, Any]]:
-        """Yield every request that the compare view makes about one head, so many rows at a time."""
+    def requests(self, head: int) -> Iterator[dict[str, Any]]:
+        """Yield every request that the compare view makes about one head."""
+        rows = band_rows(self.n_key)
         for name, side in (("a", self.a), ("b", self.b)):
             base = {"stream": self.stream, "layer": self.layer, "head": head, "side": name}
             for start in range(0, self.n_query, rows):
                 stop = min(self.n_query, start + rows)
                 yield {"what": "weights", **base, "queries": [start, stop]}
-            for measure in ("value", "norm"):
+            for measure in WEIGHTED_MEASURES:
                 if missing(side.layer, measure) is None:
                     yield {"what": "lengths", **base, "measure": measure}
 
@@ -229,18 +233,53 @@ def only_in(a: Sequence[int | None], b: Sequence[int | None]) -> list[str | None
     ]
 
 
-def paired(comparison: Comparison) -> Record:
-    """Return both records as one on their common axes; its layers are `PairedLayer`."""
-    streams = {
-        name: _stream(comparison, compared)
-        for name, compared in comparison.streams.items()
-        if compared.layers
-    }
-    names = dict.fromkeys((comparison.a.model_name, comparison.b.model_name))
-    return Record(" and ".join(names), streams)
+@dataclass(frozen=True, slots=True, eq=False)
+class PairedStream:
+    """A stream of both records on their common axes.
+
+    Attributes:
+        name: Name of the stream.
+        layers: The layers that both records have.
+        query_positions: The common queries.
+        key_positions: The common keys.
+    """
+
+    name: str
+    layers: tuple[PairedLayer, ...]
+    query_positions: Positions
+    key_positions: Positions
+
+    @property
+    def lies_in_media(self) -> bool:
+        """False: a common axis lies in neither record's pictures."""
+        return False
+
+    @property
+    def has_text(self) -> bool:
+        """Whether any query or key is text."""
+        return has_text((*self.query_positions, *self.key_positions))
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[PairedLayer]:
+        return iter(self.layers)
+
+    def __getitem__(self, number: int) -> PairedLayer:
+        """Return a layer by the models' number.
+
+        Raises:
+            IndexError: If there is no such layer.
+        """
+        for layer in self.layers:
+            if layer.layer == number:
+                return layer
+        message = f"stream {self.name!r} of the comparison has no layer {number!r}."
+        raise IndexError(message)
 
 
-def _stream(comparison: Comparison, compared: Compared) -> Stream:
+def _paired(comparison: Comparison, compared: Compared) -> PairedStream:
+    """Lay a stream of both records out on their common axes."""
     a, b = comparison.a[compared.stream], comparison.b[compared.stream]
     queries = _positions(compared.queries, a.query_positions, b.query_positions)
     keys = _positions(compared.keys, a.key_positions, b.key_positions)
@@ -264,8 +303,7 @@ def _stream(comparison: Comparison, compared: Compared) -> Stream:
         )
         for number in compared.layers
     )
-    laid_out = cast("tuple[Layer, ...]", layers)
-    return Stream(compared.stream, laid_out, queries, queries if same else keys)
+    return PairedStream(compared.stream, layers, queries, queries if same else keys)
 
 
 def _positions(pairs: tuple[Pair, ...], a: Positions, b: Positions) -> Positions:
@@ -290,9 +328,9 @@ DIVERGENCE = Score(
 class Divergences(HeadNumbers):
     """How much each head changed, as the one score that heads of two records have."""
 
-    def __init__(self, comparison: Comparison, attention: Record) -> None:
+    def __init__(self, comparison: Comparison, streams: Mapping[str, ShownStream]) -> None:
         """Take the divergences that the comparison holds."""
-        super().__init__(attention)
+        super().__init__(streams)
         self._comparison = comparison
 
     def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
@@ -311,18 +349,19 @@ class Divergences(HeadNumbers):
     def for_a_copy(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:  # noqa: ARG002
         """Return the requests whose answers a copy without a kernel brings along."""
         kinds = ("head_scores", "head_labels")
-        return [{"what": what, "stream": name} for name in self._attention for what in kinds]
+        return [{"what": what, "stream": name} for name in self._streams for what in kinds]
 
 
-def describe_pair(comparison: Comparison, attention: Record) -> tuple[dict[str, Any], bytes]:
+def _describe(
+    comparison: Comparison, paired: Mapping[str, PairedStream], size: int
+) -> tuple[dict[str, Any], bytes]:
     """Return the meta of two records on common axes (see ``Meta`` in the schema), and thumbnails of ``|b − a|``."""
-    size = thumbnail_size(attention)
     streams: list[dict[str, Any]] = []
     positions: list[list[dict[str, Any]]] = []
     chunks: list[bytes] = []
     offset = 0
-    for stream in attention.streams.values():
-        layers = [cast("PairedLayer", layer) for layer in cast("Sequence[object]", stream.layers)]
+    for stream in paired.values():
+        layers = stream.layers
         found = [layer.overview(size, "weights", Rollouts()) for layer in layers]
         thumbnails = np.concatenate([shade(pictures) for pictures, _, _ in found])
         axes = _axes(stream, layers[0])
@@ -352,7 +391,7 @@ def describe_pair(comparison: Comparison, attention: Record) -> tuple[dict[str, 
     first, second = comparison.names
     described = {
         "version": 1,
-        "model": attention.model_name,
+        "model": " and ".join(dict.fromkeys((comparison.a.model_name, comparison.b.model_name))),
         "positions": list(map(pack, positions)),
         "streams": streams,
     }
@@ -364,7 +403,7 @@ def describe_pair(comparison: Comparison, attention: Record) -> tuple[dict[str, 
     return described, b"".join(chunks)
 
 
-def _axes(stream: Stream, layer: PairedLayer) -> list[list[dict[str, Any]]]:
+def _axes(stream: PairedStream, layer: PairedLayer) -> list[list[dict[str, Any]]]:
     sides = (
         (stream.query_positions, only_in(layer.a.queries, layer.b.queries)),
         (stream.key_positions, only_in(layer.a.keys, layer.b.keys)),
@@ -383,7 +422,7 @@ def _layer(layer: PairedLayer) -> dict[str, Any]:
     described = described_layer(layer.a.layer)
     lacking = {
         measure: reason
-        for measure in ("value", "norm")
+        for measure in WEIGHTED_MEASURES
         for reason in [missing(layer.b.layer, measure) or missing(layer.a.layer, measure)]
         if reason is not None
     }
@@ -395,3 +434,95 @@ def _layer(layer: PairedLayer) -> dict[str, Any]:
         "reason": REASON,
     }
     return {**described, **nothing, **({"missing": lacking} if lacking else {})}
+
+
+class ComparisonSource(Source):
+    """Two records that are compared, on their common axes."""
+
+    score_names = (DIVERGENCE.name,)
+    sides = ("a", "b")
+    figure_kind = "compare"
+
+    def __init__(self, comparison: Comparison) -> None:
+        """Lay the compared streams out."""
+        self.comparison = comparison
+        self._streams = {
+            name: _paired(comparison, compared)
+            for name, compared in comparison.streams.items()
+            if compared.layers
+        }
+        self._heads = Divergences(comparison, self._streams)
+        self._rollouts = Rollouts()
+
+    @property
+    def streams(self) -> Mapping[str, ShownStream]:
+        """The streams that both records have."""
+        return self._streams
+
+    @property
+    def heads(self) -> HeadNumbers:
+        """How much each head changed."""
+        return self._heads
+
+    def meta(self, *, thumbnails: bool = True) -> tuple[dict[str, Any], bytes]:
+        """Return the comparison's description; see `Source.meta`."""
+        del thumbnails
+        return _describe(self.comparison, self._streams, thumbnail_size(self._streams))
+
+    def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
+        """Compute a block of one of the records; see `Source.work`."""
+        if request["what"] in HEAD_KINDS:
+            return (yield from self._heads.work(request))
+        stream = self._streams[request["stream"]]
+        return encoded(request, stream[request["layer"]].block(request, self._rollouts))
+
+    def requests(self, layer: ShownLayer, head: int) -> Iterator[dict[str, Any]]:
+        """Yield the requests about one head of both; see `Source.requests`."""
+        return self._streams[layer.stream][layer.layer].requests(head)
+
+    def block(
+        self,
+        ref: tuple[str, int, int],
+        queries: Sequence[int],
+        keys: Sequence[int],
+        *,
+        measure: str = "weights",
+        side: str | None = None,
+    ) -> Numbers:
+        """Return a block of one head in one record; see `Source.block`. Without a side, how much it changed."""
+        if side is None:
+            first, second = (
+                self.block(ref, queries, keys, measure=measure, side=each) for each in self.sides
+            )
+            changed: Numbers = np.nan_to_num(np.abs(second - first))
+            return changed
+        name, number, head = ref
+        layer = self._streams[name][number]
+        one = {"a": layer.a, "b": layer.b}[side]
+        heads = [0 if measure == "rollout" else head]
+        columns = list(keys)
+        found: Numbers = one.rows(heads, list(queries), measure, self._rollouts)[0][:, columns]
+        found[[one.queries[row] is None for row in queries]] = np.nan
+        found[:, [one.keys[column] is None for column in columns]] = np.nan
+        return found
+
+    def start(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the head that changed most, which is what one came for; see `Source.start`."""
+        start = {**super().start(given), "score": DIVERGENCE.name, "arrange": "rank"}
+        name = given.get("stream", start["stream"])
+        if {"layer", "heads"} & set(given) or name not in self._streams:
+            return start
+        changed = self.comparison.streams[name]
+        place = max(range(len(changed.layers)), key=lambda at: changed.divergence[at].max())
+        heads = [int(changed.divergence[place].argmax())]
+        return {**start, "layer": changed.layers[place], "heads": heads}
+
+    def refusal(self, name: str, value: object) -> str | None:
+        """Return why a selection cannot be shown of two records; see `Source.refusal`."""
+        if name == "view" and value in {"head", "neuron"}:
+            return f"view must be 'all', 'model' or 'compare' of two records, got {value!r}: call view(view.comparison.a)."
+        if name == "positions" and value == "words":
+            return "positions of a comparison are those of its records: call compare(a.words(), b.words())."
+        if name == "compare" and value:
+            return f"a comparison shows one head of both records, got compare={value!r}: set layer and heads."
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from attnwidget.analysis.head_scores import labels, score_slices
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.compute.resumable import finish
 from attnwidget.protocol.codec import encode
+from attnwidget.protocol.constants import WEIGHTED_MEASURES
 from attnwidget.serve.jobs import Shared
 
 if TYPE_CHECKING:
@@ -24,10 +26,18 @@ if TYPE_CHECKING:
     from attnwidget.protocol.codec import Block
     from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream
+    from attnwidget.serve.streams import ShownStream
 
     Numbers = NDArray[np.float32]
 
-__all__ = ["HEAD_KINDS", "HeadNumbers"]
+__all__ = [
+    "HEAD_KINDS",
+    "HeadNumbers",
+    "RecordNumbers",
+    "labels_block",
+    "ranking_request",
+    "scores_block",
+]
 
 HEAD_KINDS = ("head_scores", "head_labels", "ranking", "head_spreads", "typical")
 # A copy without a kernel brings the scores of a record along where they are had at once: up to so many weights.
@@ -37,61 +47,29 @@ RANKINGS = 16
 _PLACES = {name: place for place, name in enumerate(SCORES)}
 
 
-class HeadNumbers:
-    """Scores, labels and rankings of the heads of one record."""
+class HeadNumbers(ABC):
+    """Scores, labels and rankings of the heads that are shown."""
 
-    def __init__(self, attention: Record) -> None:
+    def __init__(self, streams: Mapping[str, ShownStream]) -> None:
         """Start with nothing computed.
 
         Args:
-            attention: The record.
+            streams: What is shown.
         """
-        self._attention = attention
-        self._scores = Shared()
-        self._rankings = Shared(RANKINGS)
+        self._streams = streams
         self._patterns: dict[int, Links] = {}
 
-    def answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
-        """Return the block that a request about all heads of a stream asks for, float32.
-
-        - ``head_scores``: ``[2, head, score]``, with and without the sink, NaN where a score is not defined;
-        - ``head_labels``: ``[head, 2]``, the score that a head's label comes from (-1 for none) and its value;
-        - ``ranking``: ``[head]``, the weight of the links in ``ranking``.
-
-        All of another ``measure`` than weights where the request names one.
-
-        Raises:
-            KeyError: If there is no such stream.
-            ValueError: If a position does not exist, or no head can give the links any weight.
-        """
-        return finish(self.work(request))
-
+    @abstractmethod
     def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
-        """Return `answer` as a computation in slices."""
-        stream, what = self._attention[request["stream"]], request["what"]
-        measure = request.get("measure", "weights")
-        if what == "ranking":
-            ranking = request["ranking"]
-            asked = self.links(stream, ranking)
-            found = yield from self._rankings.wait(
-                (stream.name, measure, json.dumps(ranking, sort_keys=True)),
-                lambda: stream_weights_slices(stream, asked, measure),
-            )
-            return encode(np.concatenate(found).astype(np.float32))
-        scores = yield from self.scores(stream, measure)
-        if what == "head_labels":
-            return encode(_labels(scores))
-        both = [np.concatenate([layer.values for layer in scores])]
-        both.append(np.concatenate([layer.without for layer in scores]))
-        return encode(np.stack(both).astype(np.float32))
+        """Compute the block that a request about all heads of a stream asks for, in slices; see `RecordNumbers`."""
 
-    def scores(self, stream: Stream, measure: str = "weights") -> Slices[Sequence[LayerScores]]:
-        """Compute the scores of a stream's layers, in slices, or return those that are known."""
+    @abstractmethod
+    def for_a_copy(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the requests whose answers a copy without a kernel brings along."""
 
-        def begin() -> Slices[Sequence[LayerScores]]:
-            return (yield from score_slices(stream, None, measure)).layers
-
-        return (yield from self._scores.wait((stream.name, measure), begin))
+    def answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
+        """Return what `work` comes to, however long it takes."""
+        return finish(self.work(request))
 
     def add_pattern(self, asked: Links) -> int:
         """Keep a pattern for `links`; return its number."""
@@ -99,7 +77,7 @@ class HeadNumbers:
         self._patterns[number] = asked
         return number
 
-    def links(self, stream: Stream, ranking: Mapping[str, Any]) -> Links:
+    def links(self, stream: ShownStream, ranking: Mapping[str, Any]) -> Links:
         """Return the links that a ``Ranking`` (see the schema) names.
 
         Raises:
@@ -117,28 +95,90 @@ class HeadNumbers:
             raise ValueError(message)
         return asked
 
+
+class RecordNumbers(HeadNumbers):
+    """Scores, labels and rankings of the heads of one record."""
+
+    def __init__(self, record: Record) -> None:
+        """Start with nothing computed."""
+        super().__init__(record.streams)
+        self._record = record
+        self._scores = Shared()
+        self._rankings = Shared(RANKINGS)
+
+    def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
+        """Compute the block that a request about all heads of a stream asks for, float32, in slices.
+
+        - ``head_scores``: ``[2, head, score]``, with and without the sink, NaN where a score is not defined;
+        - ``head_labels``: ``[head, 2]``, the score that a head's label comes from (-1 for none) and its value;
+        - ``ranking``: ``[head]``, the weight of the links in ``ranking``.
+
+        All of another ``measure`` than weights where the request names one.
+
+        Raises:
+            KeyError: If there is no such stream.
+            ValueError: If a position does not exist, or no head can give the links any weight.
+        """
+        stream, what = self._record[request["stream"]], request["what"]
+        measure = request.get("measure", "weights")
+        if what == "ranking":
+            ranking = request["ranking"]
+            asked = self.links(stream, ranking)
+            found = yield from self._rankings.wait(
+                (stream.name, measure, json.dumps(ranking, sort_keys=True)),
+                lambda: stream_weights_slices(stream, asked, measure),
+            )
+            return encode(np.concatenate(found).astype(np.float32))
+        scores = yield from self.scores(stream, measure)
+        return labels_block(scores) if what == "head_labels" else scores_block(scores)
+
+    def scores(self, stream: Stream, measure: str = "weights") -> Slices[Sequence[LayerScores]]:
+        """Compute the scores of a stream's layers, in slices, or return those that are known."""
+
+        def begin() -> Slices[Sequence[LayerScores]]:
+            return (yield from score_slices(stream, None, measure)).layers
+
+        return (yield from self._scores.wait((stream.name, measure), begin))
+
     def for_a_copy(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the requests whose answers a copy without a kernel brings along.
 
         That is the ranking on show, and the scores of every stream that was scored or is scored at once.
         """
         requests: list[dict[str, Any]] = []
-        for name, stream in self._attention.streams.items():
+        for name, stream in self._record.streams.items():
             size = sum(layer.num_heads * layer.n_query * layer.n_key for layer in stream)
             if (name, "weights") in self._scores.done or size <= CHEAP:
                 requests += [{"what": what, "stream": name} for what in HEAD_KINDS[:2]]
-        shown = state["measure"] if state["measure"] in {"value", "norm"} else None
-        measure = {} if shown is None else {"measure": shown}
-        if shown is not None and (state["stream"], shown) in self._scores.done:
-            where = {"stream": state["stream"], **measure}
+        shown = state["measure"]
+        if shown in WEIGHTED_MEASURES and (state["stream"], shown) in self._scores.done:
+            where = {"stream": state["stream"], "measure": shown}
             requests += [{"what": what, **where} for what in HEAD_KINDS[:2]]
         if state["ranking"] is not None:
-            ranking = {"ranking": state["ranking"], **measure}
-            requests.append({"what": "ranking", "stream": state["stream"], **ranking})
+            requests.append(ranking_request(state))
         return requests
 
 
-def _labels(scores: Sequence[LayerScores]) -> Numbers:
+def scores_block(scores: Sequence[LayerScores]) -> tuple[Block, bytes]:
+    """Return scores of a stream's heads, with and without the sink, float32 ``[2, head, score]``."""
+    both = [np.concatenate([layer.values for layer in scores])]
+    both.append(np.concatenate([layer.without for layer in scores]))
+    return encode(np.stack(both).astype(np.float32))
+
+
+def labels_block(scores: Sequence[LayerScores]) -> tuple[Block, bytes]:
+    """Return each head's score that its label comes from (-1 for none) and its value, float32 ``[head, 2]``."""
     found = [label for layer in scores for label in labels(layer)]
     pairs = [(-1, 0) if label is None else (_PLACES[label.name], label.value) for label in found]
-    return np.array(pairs, np.float32)
+    return encode(np.array(pairs, np.float32))
+
+
+def ranking_request(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the request for the ranking on show, of the measure on show."""
+    measure = {"measure": state["measure"]} if state["measure"] in WEIGHTED_MEASURES else {}
+    return {
+        "what": "ranking",
+        "stream": state["stream"],
+        "ranking": state["ranking"],
+        **measure,
+    }

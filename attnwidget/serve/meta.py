@@ -10,6 +10,7 @@ from attnwidget.analysis.rollout import rollout_missing
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.analysis.token_features import Facts
 from attnwidget.compute.measures import missing
+from attnwidget.protocol.constants import WEIGHTED_MEASURES
 from attnwidget.protocol.positions import pack
 from attnwidget.serve.thumbnails import Thumbnails
 
@@ -33,7 +34,7 @@ __all__ = [
 
 
 def describe(
-    attention: Record, thumbnails: Thumbnails | None = None
+    attention: Record, thumbnails: Thumbnails | None = None, *, later: bool | None = None
 ) -> tuple[dict[str, Any], bytes]:
     """Return a record's meta (see ``Meta`` in the schema) and the bytes of its thumbnails.
 
@@ -43,9 +44,10 @@ def describe(
     Args:
         attention: The record.
         thumbnails: Makes the thumbnails.
+        later: Whether they come later; None for where they take long.
     """
     thumbnails = thumbnails or Thumbnails(attention)
-    later = thumbnails.later
+    later = thumbnails.later if later is None else later
     positions: list[list[dict[str, Any]]] = []
     seen: dict[int, int] = {}
 
@@ -189,7 +191,7 @@ def described_position(position: Position) -> dict[str, Any]:
 def described_layer(layer: Layer) -> dict[str, Any]:
     """Return a layer's entry; see ``LayerMeta`` in the schema."""
     band = layer.band
-    reasons = {measure: missing(layer, measure) for measure in ("value", "norm")}
+    reasons = {measure: missing(layer, measure) for measure in WEIGHTED_MEASURES}
     lacking = {measure: reason for measure, reason in reasons.items() if reason is not None}
     return {
         **({"missing": lacking} if lacking else {}),

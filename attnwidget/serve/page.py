@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.protocol.codec import inline
 from attnwidget.record.byte_sizes import shown_bytes
-from attnwidget.serve.snapshot import LARGEST_PAGE, fill, first_head, shrink, weight, without_record
+from attnwidget.serve.snapshot import LARGEST_PAGE, fill, first_head, shrink, weight
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from attnwidget.record.record import Record
-    from attnwidget.serve.head_numbers import HeadNumbers
+    from attnwidget.serve.source import Source
 
 __all__ = ["FROZEN_BYTES", "frame", "page", "page_within"]
 
@@ -81,7 +80,7 @@ try {{
 _STANDALONE = """:root { color-scheme: light dark; }
 body { margin: 16px; background: #ffffff; }
 @media (prefers-color-scheme: dark) { body { background: #111418; } }"""
-# Inside another page its background shows through; `frame.ts` in the bundle makes the frame as high as this body.
+# Inside another page its background shows through; js/src/shell/iframe.ts makes the frame as high as this body.
 _FRAMED = "body { margin: 0; background: transparent; }"
 
 
@@ -121,8 +120,7 @@ def frame(document: str, *, title: str, height: float) -> str:
 
 
 def page_within(
-    attention: Record,
-    heads: HeadNumbers,
+    source: Source,
     snapshot: Mapping[str, Any],
     overview: bytes,
     bundle: str,
@@ -134,8 +132,7 @@ def page_within(
     """Return the page of a snapshot with as many heads as fit.
 
     Args:
-        attention: The record, for the blocks.
-        heads: Its scores.
+        source: What is shown, for the blocks.
         snapshot: State, meta and screen; thumbnails and blocks are put in here.
         overview: The thumbnails.
         bundle: The text of ``static/widget.js``.
@@ -153,7 +150,7 @@ def page_within(
     bare = len(page({}, bundle, title=title, framed=framed))
     limit = PAGE_BYTES if budget is None else budget
     room = (limit - bare) * THUMBNAIL_SHARE
-    meta, thumbnails = shrink(snapshot["meta"], overview, room, attention)
+    meta, thumbnails = shrink(snapshot["meta"], overview, room, source)
     stored = inline({"dtype": "uint8", "shape": [len(thumbnails)]}, thumbnails)["data"]
     base = {**snapshot, "meta": meta, "overview": stored, "blocks": []}
     fixed = len(page(base, bundle, title=title, framed=framed).encode())
@@ -164,17 +161,17 @@ def page_within(
         )
         raise ValueError(message)
     selected = None
-    if budget is None and not without_record(meta):
-        selected = first_head(attention, state, LARGEST_PAGE - fixed)
+    if budget is None and source.has_weights:
+        selected = first_head(source, state, LARGEST_PAGE - fixed)
         limit = max(limit, min(LARGEST_PAGE, round(fixed + weight(selected or [])) + 1_000))
-    filling = fill(attention, heads, state, meta, limit - fixed, selected=selected)
+    filling = fill(source, state, meta, limit - fixed, selected=selected)
     while True:
         text = page({**base, "blocks": filling.blocks}, bundle, title=title, framed=framed)
         if len(text.encode()) <= limit or not filling.heads:
             break
         filling.heads.popitem()
     first = (state["stream"], state["layer"], state["heads"][0])
-    if without_record(meta):
+    if not source.has_weights:
         return text
     if not any(stored["request"]["what"] == "weights" for stored in filling.heads.get(first, [])):
         message = (

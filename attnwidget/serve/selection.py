@@ -1,75 +1,322 @@
-"""Trait types that take what people write and say what they accept."""
+"""The shared selection without traitlets' machinery: its names, defaults and checks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 
+from attnwidget.compute.indexing import integer
+from attnwidget.protocol.constants import FORMS, RANKING, STATE_NAMES, choices
 from attnwidget.record.position_lookup import replace_text
 
 if TYPE_CHECKING:
-    from attnwidget.record.layer import Layer
-    from attnwidget.record.positions import Positions
-    from attnwidget.record.record import Record
-    from attnwidget.record.stream import Stream
+    from collections.abc import Callable
 
+    from attnwidget.record.positions import Positions
+    from attnwidget.serve.source import Source
+    from attnwidget.serve.streams import ShownLayer, ShownStream
 
 __all__ = [
+    "CHOICES",
+    "DEFAULTS",
     "STATE",
     "SelectionError",
-    "check_heads",
-    "check_layer",
-    "check_pairs",
-    "check_pins",
-    "check_shown_layers",
-    "check_step",
+    "as_list",
+    "as_number",
+    "as_pairs",
+    "as_pins",
+    "check",
     "fitting_pins",
     "nearest",
+    "settle",
 ]
 
-# The shared selection, one two-way trait each: `State` in the schema.
-STATE = (
-    "view",
-    "stream",
-    "layer",
-    "heads",
-    "query",
-    "key",
-    "measure",
-    "positions",
-    "form",
-    "compare",
-    "step",
-    "theme",
-    "score",
-    "other_score",
-    "without_sink",
-    "arrange",
-    "threshold",
-    "below_threshold",
-    "show_layers",
-    "ranking",
-)
+CHOICES: dict[str, tuple[str, ...]] = {
+    name: choices(name)
+    for name in ("view", "measure", "positions", "form", "theme", "arrange", "below_threshold")
+}
+
+# The shared selection, one two-way trait each (`State` in the schema), in the order in which one check needs another's
+# result. A stream without a default is the source's first, a layer without one the stream's first.
+DEFAULTS: dict[str, Any] = {
+    "view": "all",
+    "stream": None,
+    "layer": None,
+    "heads": [0],
+    "query": None,
+    "key": None,
+    "measure": "weights",
+    "positions": "pieces",
+    "form": "lines",
+    "compare": [],
+    "step": None,
+    "theme": "auto",
+    "score": None,
+    "other_score": None,
+    "without_sink": False,
+    "arrange": "layers",
+    "threshold": None,
+    "below_threshold": "faint",
+    "show_layers": None,
+    "ranking": None,
+}
+STATE = STATE_NAMES
 
 
 class SelectionError(ValueError, traitlets.TraitError):
-    """A value that is no part of the record.
+    """A value that is no part of what is shown.
 
     It is both, because traitlets takes a change of several traits back only for an error of its own.
     """
 
 
-def check_layer(stream: Stream, value: object) -> int:
+def settle(source: Source, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the whole selection (see ``State`` in the schema) that a caller's part of it makes.
+
+    Args:
+        source: What is shown.
+        given: The caller's part, as the widget's traits take it.
+
+    Raises:
+        TypeError: If there is no such part of a selection.
+        SelectionError: If a value is no part of what is shown.
+    """
+    unknown = sorted(set(given) - set(STATE))
+    if unknown:
+        message = f"Unknown option {unknown[0]!r}; accepted are {', '.join(STATE)}."
+        raise TypeError(message)
+    asked = {**source.start(given), **given}
+    state = dict(DEFAULTS)
+    # A score may be the ranking, which has to be known first.
+    for name in sorted(STATE, key=lambda name: name in {"score", "other_score"}):
+        if name in asked:
+            state[name] = check(source, name, normalised(name, asked[name]), state)
+        elif name == "layer":
+            state[name] = next(iter(source.streams[state["stream"]])).layer
+    return state
+
+
+def normalised(name: str, value: Any) -> Any:
+    """Return a value as a trait holds it: what is written in several ways in one of them; checks nothing."""
+    ways: dict[str, Callable[[Any], Any]] = {
+        "layer": as_number, "step": as_number, "heads": as_list, "query": as_pins, "key": as_pins,
+        "compare": as_pairs,
+    }  # fmt: skip
+    if name == "show_layers":
+        return None if value is None else as_list(value)
+    return ways.get(name, lambda same: same)(value)
+
+
+def as_number(value: Any) -> Any:
+    """Return any integer type as int; what is none is left for the check that knows the range."""
+    number = integer(value)
+    return value if number is None else number
+
+
+def _is_several(value: Any) -> bool:
+    """Tell whether a value is an iterable of values, such as a list, a range or an array."""
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+
+
+def as_list(value: Any) -> Any:
+    """Return one integer, or any iterable of them (list, range, array), as a list of int."""
+    if integer(value) is not None:
+        value = [value]
+    if not _is_several(value):
+        return value
+    return [as_number(one) for one in value]
+
+
+def as_pins(value: Any) -> Any:
+    """Return positions as an int, a list of two or more, or None for none."""
+    if not _is_several(value):
+        return as_number(value)
+    pins = list(dict.fromkeys(as_list(value)))
+    return pins if len(pins) > 1 else pins[0] if pins else None
+
+
+def placed(name: str, value: Any, positions: Positions) -> Any:
+    """Return pins with tokens and words that are given by their text replaced by their positions.
+
+    Raises:
+        SelectionError: If a text is not there, or is there several times.
+    """
+    try:
+        return as_pins(replace_text(name, value, positions))
+    except ValueError as error:
+        raise SelectionError(*error.args) from error
+
+
+def as_pairs(value: Any) -> Any:
+    """Return any iterable of pairs as a list of two-element lists."""
+    if not _is_several(value):
+        return value
+    return [as_list(pair) for pair in value]
+
+
+def check(source: Source, name: str, value: Any, state: Mapping[str, Any]) -> Any:
+    """Return a part of the selection as it is kept.
+
+    Args:
+        source: What is shown.
+        name: Which part.
+        value: Its value, `normalised`.
+        state: The other parts that the check needs: ``stream``, ``layer`` and ``ranking``.
+
+    Raises:
+        SelectionError: If the value is no part of what is shown.
+    """
+    refusal = source.refusal(name, value)
+    if refusal is not None:
+        raise SelectionError(refusal)
+    if name in CHOICES and name != "form":
+        return check_choice(name, value)
+    if name in {"score", "other_score"}:
+        return check_score(source, name, value, ranked=state["ranking"] is not None)
+    of_source: dict[str, Callable[[], Any]] = {
+        "form": lambda: check_form(source, value),
+        "stream": lambda: named(source, value).name,
+        "step": lambda: check_step(source.num_steps, value),
+        "threshold": lambda: check_threshold(value),
+        "without_sink": lambda: check_flag(name, value),
+    }
+    if name in of_source:
+        return of_source[name]()
+    return _check_of_stream(source, named(source, state["stream"]), name, value, state)
+
+
+def _check_of_stream(
+    source: Source, stream: ShownStream, name: str, value: Any, state: Mapping[str, Any]
+) -> Any:
+    """Return a part of the selection that depends on the stream, as it is kept."""
+    if name in {"query", "key"}:
+        positions = stream.query_positions if name == "query" else stream.key_positions
+        return check_pins(name, len(positions), placed(name, value, positions))
+    if name == "heads":
+        return check_heads(stream[check_layer(stream, state["layer"])], value)
+    if name == "ranking":
+        return check_ranking(source, stream, value)
+    of_stream: dict[str, Callable[[ShownStream, object], Any]] = {
+        "layer": check_layer, "show_layers": check_shown_layers, "compare": check_pairs,
+    }  # fmt: skip
+    return of_stream[name](stream, value)
+
+
+def named(source: Source, name: str) -> ShownStream:
+    """Return a stream of what is shown, else raise `SelectionError` saying which there are."""
+    streams = source.streams
+    if name not in streams:
+        message = f"stream must be one of {', '.join(map(repr, streams))}, got {name!r}."
+        raise SelectionError(message)
+    return streams[name]
+
+
+def check_choice(name: str, value: object) -> str:
+    """Return ``value`` if it is one of a trait's choices, else raise `SelectionError`."""
+    accepted = CHOICES[name]
+    if isinstance(value, str) and value in accepted:
+        return value
+    message = (
+        f"{name} must be {', '.join(map(repr, accepted[:-1]))} or {accepted[-1]!r}, got {value!r}."
+    )
+    raise SelectionError(message)
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return ``value`` if it is True or False, else raise `SelectionError`."""
+    if isinstance(value, bool):
+        return value
+    message = f"{name} must be True or False, got {value!r}."
+    raise SelectionError(message)
+
+
+def check_form(source: Source, value: object) -> str:
+    """Return ``value`` if it is a form that something of the source can be drawn in, else raise `SelectionError`."""
+    form = check_choice("form", value)
+    streams = source.streams.values()
+    missing = {
+        "image": ("no picture and no sound", any(stream.lies_in_media for stream in streams)),
+        "text": ("no text", any(stream.has_text for stream in streams)),
+    }
+    if form in missing and not missing[form][1]:
+        others = [repr(name) for name in FORMS if missing.get(name, ("", True))[1]]
+        accepted = f"{', '.join(others[:-1])} or {others[-1]}"
+        message = f"form must be {accepted}, got {form!r}: {missing[form][0]} is in this record."
+        raise SelectionError(message)
+    return form
+
+
+def check_score(source: Source, name: str, value: object, *, ranked: bool) -> str | None:
+    """Return ``value`` if it is None or a score of the source's heads, else raise `SelectionError`.
+
+    Args:
+        source: What is shown.
+        name: Name of the trait.
+        value: The score.
+        ranked: Whether there are links that heads are ranked by.
+    """
+    if value is None or (isinstance(value, str) and value in source.score_names):
+        return value
+    accepted = f"{name} must be one of {', '.join(source.score_names)}, or None"
+    if isinstance(value, str) and value == RANKING:
+        if ranked:
+            return RANKING
+        message = (
+            f"{accepted}; 'ranking' needs links to rank by: call view.rank(query='it', key='cat')."
+        )
+    else:
+        message = f"{accepted}, got {value!r}."
+    raise SelectionError(message)
+
+
+def check_threshold(value: Any) -> float | None:
+    """Return ``value`` if it is None or a number from 0 to 1, else raise `SelectionError`."""
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = float("nan")
+    if not 0 <= number <= 1 or isinstance(value, (bool, str)):
+        message = f"threshold must be a number from 0 to 1, or None for all heads, got {value!r}."
+        raise SelectionError(message)
+    return number
+
+
+def check_ranking(source: Source, stream: ShownStream, value: object) -> dict[str, Any] | None:
+    """Return ``value`` if it is None or names links of the stream, else raise `SelectionError`."""
+    if value is None:
+        return None
+    known = {"queries", "keys"}, {"pattern", "number"}
+    if not isinstance(value, dict) or set(value) not in known:
+        message = (
+            f"ranking must be {{'queries': [6], 'keys': [2]}} or None, got {value!r}: call "
+            "view.rank(query='it', key='cat')."
+        )
+        raise SelectionError(message)
+    try:
+        source.heads.links(stream, value)
+    except ValueError as error:
+        raise SelectionError(*error.args) from error
+    return {
+        name: list(one) if isinstance(one, (list, tuple, range)) else one
+        for name, one in value.items()
+    }
+
+
+def check_layer(stream: ShownStream, value: object) -> int:
     """Return ``value`` if it is a layer of the stream, else raise `SelectionError` saying which there are."""
     numbers = [layer.layer for layer in stream]
-    if isinstance(value, int) and value in numbers:
+    # True is an int to Python, and equal to 1.
+    if type(value) is int and value in numbers:
         return value
     message = f"layer must be one of {_ranges(numbers)} in stream {stream.name!r}, got {value!r}."
     raise SelectionError(message)
 
 
-def check_heads(layer: Layer, value: object) -> list[int]:
+def check_heads(layer: ShownLayer, value: object) -> list[int]:
     """Return ``value`` without repeats if every entry is a head of the layer, else raise `SelectionError`."""
     accepted = f"heads must be integers in 0..{layer.num_heads - 1}"
     if not isinstance(value, list):
@@ -78,14 +325,14 @@ def check_heads(layer: Layer, value: object) -> list[int]:
     if not value:
         message = f"{accepted}, got []: pass at least one, such as heads=[0]."
         raise SelectionError(message)
-    wrong = [head for head in value if not isinstance(head, int) or not 0 <= head < layer.num_heads]
+    wrong = [head for head in value if type(head) is not int or not 0 <= head < layer.num_heads]
     if wrong:
         message = f"{accepted}, got {wrong}."
         raise SelectionError(message)
     return list(dict.fromkeys(value))
 
 
-def check_shown_layers(stream: Stream, value: object) -> list[int] | None:
+def check_shown_layers(stream: ShownStream, value: object) -> list[int] | None:
     """Return ``value`` in order and without repeats if it is None or layers of the stream, else raise `SelectionError`."""
     if value is None:
         return None
@@ -94,32 +341,22 @@ def check_shown_layers(stream: Stream, value: object) -> list[int] | None:
         message = f"{accepted}, such as range(0, 4), or None for all of them, got {value!r}."
         raise SelectionError(message)
     numbers = [layer.layer for layer in stream]
-    wrong = [layer for layer in value if layer not in numbers]
+    wrong = [layer for layer in value if type(layer) is not int or layer not in numbers]
     if wrong:
         message = f"{accepted}, which are {_ranges(numbers)}, got {wrong}."
         raise SelectionError(message)
     return sorted(set(value))
 
 
-def check_pins(name: str, positions: Positions, value: object) -> int | list[int] | None:
-    """Return the positions that ``value`` names: None, a position, a token's text, or several of either.
-
-    Raises:
-        SelectionError: If it names none of the positions, or a text stands in several places.
-    """
-    given = value if isinstance(value, list) else [] if value is None else [value]
-    accepted = f"{name} must be an integer in 0..{len(positions) - 1}, a list of them, or None for no pin, got {value!r}"
-    try:
-        pins = replace_text(name, given, positions)
-    except ValueError as error:
-        texts = all(isinstance(pin, str) for pin in given)
-        raise SelectionError(str(error) if texts else f"{accepted}: {error}") from error
+def check_pins(name: str, count: int, value: object) -> int | list[int] | None:
+    """Return ``value`` if it is None, a position or several, else raise `SelectionError`."""
+    pins = value if isinstance(value, list) else [] if value is None else [value]
     # True is an int to Python, but no position.
-    if not all(type(pin) is int and 0 <= pin < len(positions) for pin in pins):
-        message = f"{accepted}."
-        raise SelectionError(message)
-    kept = list(dict.fromkeys(pins))
-    return kept if len(kept) > 1 else kept[0] if kept else None
+    if all(type(pin) is int and 0 <= pin < count for pin in pins):
+        kept: int | list[int] | None = value if isinstance(value, (int, list)) else None
+        return kept
+    message = f"{name} must be an integer in 0..{count - 1}, a list of them, or None for no pin, got {value!r}."
+    raise SelectionError(message)
 
 
 def fitting_pins(value: int | list[int] | None, count: int) -> int | list[int] | None:
@@ -131,7 +368,7 @@ def fitting_pins(value: int | list[int] | None, count: int) -> int | list[int] |
 
 def check_step(count: int, value: object) -> int | None:
     """Return ``value`` if it is None or one of ``count`` steps of a generation, else raise `SelectionError`."""
-    if value is None or (isinstance(value, int) and 0 <= value < count):
+    if value is None or (type(value) is int and 0 <= value < count):
         return value
     if not count:
         message = f"step is for records of a generation, got {value!r}: record one with recording(model, tokenizer)."
@@ -140,7 +377,7 @@ def check_step(count: int, value: object) -> int | None:
     raise SelectionError(message)
 
 
-def check_pairs(stream: Stream, value: object) -> list[list[int]]:
+def check_pairs(stream: ShownStream, value: object) -> list[list[int]]:
     """Return ``value`` without repeats if every entry is a [layer, head] of the stream, else raise `SelectionError`."""
     checked: list[list[int]] = []
     for pair in value if isinstance(value, list) else [value]:
@@ -154,9 +391,9 @@ def check_pairs(stream: Stream, value: object) -> list[list[int]]:
     return checked
 
 
-def nearest(attention: Record, stream: str, layer: int) -> int:
+def nearest(stream: ShownStream, layer: int) -> int:
     """Return the layer of ``stream`` whose number is nearest to ``layer``."""
-    return min((each.layer for each in attention[stream]), key=lambda number: abs(number - layer))
+    return min((each.layer for each in stream), key=lambda number: abs(number - layer))
 
 
 def _ranges(numbers: list[int]) -> str:

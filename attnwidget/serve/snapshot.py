@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 import zlib
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,19 +26,18 @@ import numpy as np
 from attnwidget.compute.pooling import max_pool
 from attnwidget.compute.tiles import top_level
 from attnwidget.protocol.codec import decode, deflate, encode, shade
-from attnwidget.serve.blocks import BAND_WEIGHTS, Rollouts, answer, requests_for_head
-from attnwidget.serve.comparison import PairedLayer
+from attnwidget.protocol.constants import LARGEST_WHOLE_HEAD, THUMBNAIL_SIZE
+from attnwidget.serve.blocks import band_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from attnwidget.record.layer import Layer
-    from attnwidget.record.record import Record
-    from attnwidget.serve.head_numbers import HeadNumbers
+    from attnwidget.serve.source import Source
+    from attnwidget.serve.streams import ShownLayer
 
-    Maker = Callable[[Record, Layer, int], Iterator[dict[str, Any]]]
+    Maker = Callable[[Source, ShownLayer, int], Iterator[dict[str, Any]]]
 
 __all__ = [
     "LARGEST_PAGE",
@@ -48,35 +48,62 @@ __all__ = [
     "of_measure",
     "shades",
     "shrink",
+    "snapshot",
     "weight",
     "whole",
-    "without_record",
 ]
 
 logger = logging.getLogger(__name__)
 
-# Up to this many weights a heat map is drawn from a head's rows, beyond from tiles; `WHOLE` in js/src/views/map-source.ts.
-LARGEST_MAP = 1 << 20
+DEFAULT_WIDTH = 1200
 
 
-def whole(attention: Record, layer: Layer, head: int) -> Iterator[dict[str, Any]]:
+def snapshot(
+    state: Mapping[str, Any],
+    meta: Mapping[str, Any],
+    overview: bytes,
+    *,
+    media: bytes = b"",
+    screen: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return what the front end needs to draw without a kernel, no blocks yet; see ``Snapshot`` in the schema.
+
+    Args:
+        state: The selection.
+        meta: What the source says of itself.
+        overview: Its thumbnails.
+        media: Pixels of its pictures.
+        screen: What the reader's screen is like, where there is one.
+    """
+    pixels = {"media": b64encode(media).decode("ascii")} if media else {}
+    return {
+        "state": dict(state),
+        "meta": meta,
+        "screen": screen or {"width": DEFAULT_WIDTH, "dark": False, "scroll": {}},
+        "overview": b64encode(overview).decode("ascii"),
+        **pixels,
+        "blocks": [],
+    }
+
+
+def whole(source: Source, layer: ShownLayer, head: int) -> Iterator[dict[str, Any]]:
     """Yield every block the views ask for about a head, float32; what cannot be had is left out."""
-    yield from map_of(attention, layer, head)
-    exact = (_stored(attention, request) for request in requests_for_head(layer, head))
+    yield from map_of(source, layer, head)
+    exact = (_stored(source, request) for request in source.requests(layer, head))
     yield from (stored for stored in exact if stored is not None)
 
 
-def shades(attention: Record, layer: Layer, head: int) -> Iterator[dict[str, Any]]:
+def shades(source: Source, layer: ShownLayer, head: int) -> Iterator[dict[str, Any]]:
     """Yield a head's weights in 256 shades."""
-    yield from map_of(attention, layer, head)
-    for request in requests_for_head(layer, head):
+    yield from map_of(source, layer, head)
+    for request in source.requests(layer, head):
         if request["what"] == "weights":
-            stored = _stored(attention, request, shaded=True)
+            stored = _stored(source, request, shaded=True)
             if stored is not None:
                 yield stored
 
 
-def map_of(attention: Record, layer: Layer, head: int) -> list[dict[str, Any]]:
+def map_of(source: Source, layer: ShownLayer, head: int) -> list[dict[str, Any]]:
     """Return what pictures are drawn from besides weights.
 
     Of a long head the tile that holds all of its map, in shades (finer ones are made of the rows, where those are in the
@@ -84,30 +111,23 @@ def map_of(attention: Record, layer: Layer, head: int) -> list[dict[str, Any]]:
     """
     where = {"stream": layer.stream, "layer": layer.layer, "head": head}
     found: list[dict[str, Any] | None] = []
-    if layer.n_query * layer.n_key > LARGEST_MAP:
+    if layer.n_query * layer.n_key > LARGEST_WHOLE_HEAD:
         level = top_level(layer.n_query, layer.n_key)
-        two: object = layer
-        sides: list[dict[str, str]] = (
-            [{"side": "a"}, {"side": "b"}] if isinstance(two, PairedLayer) else [{}]
-        )
+        sides: list[dict[str, str]] = [{"side": side} for side in source.sides] or [{}]
         for side in sides:
             tile = {"what": "tile", **where, "level": level, "tile": [0, 0], **side}
-            found.append(_stored(attention, tile))
-    if attention[layer.stream].lies_in_media:
-        found.append(_stored(attention, {"what": "mean", **where}))
+            found.append(_stored(source, tile))
+    if source.streams[layer.stream].lies_in_media:
+        found.append(_stored(source, {"what": "mean", **where}))
     return [stored for stored in found if stored is not None]
 
 
 def _stored(
-    attention: Record,
-    request: dict[str, Any],
-    *,
-    shaded: bool = False,
-    rollouts: Rollouts | None = None,
+    source: Source, request: dict[str, Any], *, shaded: bool = False
 ) -> dict[str, Any] | None:
     """Return a request with its answer, or None where there is none: the copy then says so in place."""
     try:
-        block, data = answer(attention, request, rollouts)
+        block, data = source.answer(request)
     except ValueError:
         # Numbers that are not numbers.
         logger.debug("Left out of the copy: %s.", request, exc_info=True)
@@ -118,13 +138,12 @@ def _stored(
 
 
 def of_measure(
-    attention: Record, state: Mapping[str, Any], meta: Mapping[str, Any]
+    source: Source, state: Mapping[str, Any], meta: Mapping[str, Any]
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield what the measure on show takes besides weights: its thumbnails, and rollouts, the layer's own first."""
-    measure, stream = state["measure"], attention[state["stream"]]
+    measure, stream = state["measure"], source.streams[state["stream"]]
     if measure == "weights":
         return
-    rollouts = Rollouts()
     place = next(one for one in meta["streams"] if one["name"] == stream.name)["overview"]
     size = max(place["rows"], place["columns"])
     base = {"stream": stream.name, "head": 0}
@@ -133,23 +152,22 @@ def of_measure(
         {"what": "overview", **base, "layer": number, "size": size, "measure": measure}
         for number in numbers
     ]
-    pictures = [_stored(attention, request, rollouts=rollouts) for request in asked]
+    pictures = [_stored(source, request) for request in asked]
     yield [stored for stored in pictures if stored is not None]
     if measure != "rollout":
         return
     count, n_key = len(stream.query_positions), len(stream.key_positions)
-    rows = max(1, BAND_WEIGHTS // n_key)
+    rows = band_rows(n_key)
     for number in numbers:
         bands = [
             _stored(
-                attention,
+                source,
                 {
                     "what": "rollout",
                     **base,
                     "layer": number,
                     "queries": [start, min(count, start + rows)],
                 },
-                rollouts=rollouts,
             )
             for start in range(0, count, rows)
         ]
@@ -165,7 +183,7 @@ TWICE = 1.012
 # What a page may hold when the selected head alone is larger: about 1,500 tokens, and what a browser opens in seconds.
 LARGEST_PAGE = 32_000_000
 
-THUMBNAIL_SIZES = (48, 32, 24, 16, 12, 8)
+THUMBNAIL_SIZES = (THUMBNAIL_SIZE, 32, 24, 16, 12, 8)
 
 # Weights are not compressed to less than this, in characters each: what cannot fit is not made.
 LEAST_CHARACTERS = 1 / 16
@@ -207,17 +225,16 @@ class Filling:
         self.spent += more
         return True
 
-    def offer(self, attention: Record, layer: Layer, head: int, make: Maker) -> bool:
+    def offer(self, source: Source, layer: ShownLayer, head: int, make: Maker) -> bool:
         """Make the blocks of a head and take them, if they fit; tell whether they did."""
         where = _where(layer, head)
         room = self.budget - self.spent + weight(self.heads.get(where, []))
-        blocks = _made(attention, layer, head, make, room)
+        blocks = _made(source, layer, head, make, room)
         return blocks is not None and self.take(where, blocks)
 
 
 def fill(
-    attention: Record,
-    numbers: HeadNumbers,
+    source: Source,
     state: Mapping[str, Any],
     meta: Mapping[str, Any],
     budget: float,
@@ -227,50 +244,49 @@ def fill(
     """Choose the blocks of a snapshot by the rule above.
 
     Args:
-        attention: The record.
-        numbers: Its heads' scores.
+        source: What is shown.
         state: The selection on show.
-        meta: What `describe` says of the record; heads are ranked by its ``top``.
+        meta: What the source says of itself; heads are ranked by its ``top``.
         budget: Characters that the blocks may take in the page.
         selected: What `first_head` returned, where it was asked.
     """
     filling = Filling(budget)
     shared = (
-        {"request": request, "block": deflate(*numbers.answer(request))}
-        for request in numbers.for_a_copy(state)
+        {"request": request, "block": deflate(*source.heads.answer(request))}
+        for request in source.heads.for_a_copy(state)
     )
-    if without_record(meta):
+    if not source.has_weights:
         for block in shared:
             filling.share(block)
         return filling
-    for number, blocks in enumerate(of_measure(attention, state, meta)):
+    for number, blocks in enumerate(of_measure(source, state, meta)):
         filling.take((state["stream"], -1, number), blocks)
-    order = _order(attention, state, meta)
+    order = _order(source, state, meta)
     if selected is None or not filling.take(_where(*order[0]), selected):
-        filling.offer(attention, *order[0], whole)
+        filling.offer(source, *order[0], whole)
     for block in shared:
         filling.share(block)
-    _add_others(filling, attention, order)
+    _add_others(filling, source, order)
     return filling
 
 
-def _add_others(filling: Filling, attention: Record, order: list[tuple[Layer, int]]) -> None:
+def _add_others(filling: Filling, source: Source, order: list[tuple[ShownLayer, int]]) -> None:
     """Take the heads after the first: as many as fit in shades, then whole."""
     first = _where(*order[0])
     for layer, head in order:
         if _where(layer, head) in filling.heads:
             continue  # shades never take the place of numbers
-        if not filling.offer(attention, layer, head, shades):
+        if not filling.offer(source, layer, head, shades):
             # Of a long head at least its map.
-            filling.take(_where(layer, head), map_of(attention, layer, head))
+            filling.take(_where(layer, head), map_of(source, layer, head))
             break
     for layer, head in order:
-        if _where(layer, head) != first and not filling.offer(attention, layer, head, whole):
+        if _where(layer, head) != first and not filling.offer(source, layer, head, whole):
             break
 
 
 def _made(
-    attention: Record, layer: Layer, head: int, make: Maker, room: float
+    source: Source, layer: ShownLayer, head: int, make: Maker, room: float
 ) -> list[dict[str, Any]] | None:
     """Return the blocks of a head, or None as soon as it shows that they take more than ``room``.
 
@@ -279,7 +295,7 @@ def _made(
     if layer.n_query * layer.n_key * LEAST_CHARACTERS > room:
         return None
     blocks, taken = [], 0.0
-    for stored in make(attention, layer, head):
+    for stored in make(source, layer, head):
         blocks.append(stored)
         taken += weight([stored])
         if taken > room:
@@ -287,22 +303,17 @@ def _made(
     return blocks
 
 
-def without_record(meta: Mapping[str, Any]) -> bool:
-    """Tell whether this is a survey with none of its inputs open: there are scores, and no weights."""
-    return "survey" in meta and "example" not in meta["survey"]
-
-
 def first_head(
-    attention: Record, state: Mapping[str, Any], room: float
+    source: Source, state: Mapping[str, Any], room: float
 ) -> list[dict[str, Any]] | None:
     """Return the blocks of the first selected head: whole, in shades where that takes more than ``room``, or none."""
-    layer = attention[state["stream"]][state["layer"]]
-    made = (_made(attention, layer, state["heads"][0], make, room) for make in (whole, shades))
+    layer = source.streams[state["stream"]][state["layer"]]
+    made = (_made(source, layer, state["heads"][0], make, room) for make in (whole, shades))
     return next((blocks for blocks in made if blocks is not None), None)
 
 
 def shrink(
-    meta: Mapping[str, Any], overview: bytes, limit: float, attention: Record | None = None
+    meta: Mapping[str, Any], overview: bytes, limit: float, source: Source | None = None
 ) -> tuple[dict[str, Any], bytes]:
     """Return meta and thumbnails that compress to ``limit`` characters, pooled further where they do not yet.
 
@@ -312,13 +323,13 @@ def shrink(
         meta: See ``Meta`` in the schema.
         overview: The thumbnails.
         limit: Characters of a page.
-        attention: The record, for sizes that cannot be pooled from the thumbnails without a cell being too large.
+        source: What is shown, for sizes that cannot be pooled from the thumbnails without a cell being too large.
     """
     for size in THUMBNAIL_SIZES:
         smaller, data = _pooled(meta, overview, size)
         last = size == THUMBNAIL_SIZES[-1]
-        if attention is not None and (last or _fits(data, limit)):
-            smaller, data = _pooled(meta, overview, size, attention)
+        if source is not None and (last or _fits(data, limit)):
+            smaller, data = _pooled(meta, overview, size, source)
         if _fits(data, limit):
             break
     return smaller, data
@@ -330,7 +341,7 @@ def _fits(thumbnails: bytes, limit: float) -> bool:
 
 
 def _pooled(
-    meta: Mapping[str, Any], overview: bytes, size: int, attention: Record | None = None
+    meta: Mapping[str, Any], overview: bytes, size: int, source: Source | None = None
 ) -> tuple[dict[str, Any], bytes]:
     streams, chunks, offset = [], [], 0
     for stream in meta["streams"]:
@@ -344,12 +355,12 @@ def _pooled(
             len(meta["positions"][stream[axis]]["labels"])
             for axis in ("query_positions", "key_positions")
         ]
-        if attention is None or all(
+        if source is None or all(
             _divides(size, cells, length) for cells, length in zip(shape, lengths, strict=True)
         ):
             images = max_pool(images, size)
         else:
-            images = _made_anew(attention, stream, size)
+            images = _made_anew(source, stream, size)
         smaller = {"offset": offset, "rows": images.shape[1], "columns": images.shape[2]}
         streams.append({**stream, "overview": {**place, **smaller}})
         chunks.append(images.tobytes())
@@ -362,12 +373,12 @@ def _divides(size: int, cells: int, length: int) -> bool:
     return cells in {min(size, cells), length} or cells % size == 0
 
 
-def _made_anew(attention: Record, stream: Mapping[str, Any], size: int) -> NDArray[np.uint8]:
+def _made_anew(source: Source, stream: Mapping[str, Any], size: int) -> NDArray[np.uint8]:
     found = []
     for layer in stream["layers"]:
         where = {"stream": stream["name"], "layer": layer["layer"], "head": 0}
         request = {"what": "overview", **where, "size": size, "measure": "weights"}
-        found.append(shade(decode(*answer(attention, request)).astype(np.float32)))
+        found.append(shade(decode(*source.answer(request)).astype(np.float32)))
     return np.concatenate(found)
 
 
@@ -376,20 +387,20 @@ def weight(blocks: list[dict[str, Any]]) -> float:
     return sum(len(stored["block"]["data"]) * TWICE + OVERHEAD for stored in blocks)
 
 
-def _where(layer: Layer, head: int) -> tuple[str, int, int]:
+def _where(layer: ShownLayer, head: int) -> tuple[str, int, int]:
     return layer.stream, layer.layer, head
 
 
 def _order(
-    attention: Record, state: Mapping[str, Any], meta: Mapping[str, Any]
-) -> list[tuple[Layer, int]]:
+    source: Source, state: Mapping[str, Any], meta: Mapping[str, Any]
+) -> list[tuple[ShownLayer, int]]:
     """Return all heads, the selected one first."""
     at = state["layer"]
     selected = [(at, head) for head in state["heads"]]
     pinned = [tuple(pair) for pair in state["compare"]]
     ranked = []
     for described in meta["streams"]:
-        stream = attention[described["name"]]
+        stream = source.streams[described["name"]]
         shown = stream.name == state["stream"]
         heads = [(layer, head) for layer in stream for head in range(layer.num_heads)]
         for (layer, head), strongest in zip(heads, described["top"][2::3], strict=True):

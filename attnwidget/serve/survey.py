@@ -1,74 +1,145 @@
-"""A survey in the widget: heads by their mean scores, their most typical examples, and one of these at a time in full."""
+"""`SurveySource`: scores, typical examples and description of a survey, and the example that is open."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.protocol.codec import encode
+from attnwidget.protocol.constants import WEIGHTED_MEASURES
 from attnwidget.protocol.positions import pack
-from attnwidget.record.layer import Layer
-from attnwidget.record.positions import Position
-from attnwidget.record.record import Record
-from attnwidget.record.stream import Stream
-from attnwidget.serve.head_numbers import HeadNumbers
-from attnwidget.serve.meta import described_layer, described_scores
+from attnwidget.serve.head_numbers import (
+    HEAD_KINDS,
+    HeadNumbers,
+    RecordNumbers,
+    labels_block,
+    ranking_request,
+    scores_block,
+)
+from attnwidget.serve.meta import described_scores
+from attnwidget.serve.source import RecordSource, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from attnwidget.analysis.head_scores import LayerScores
     from attnwidget.compute.resumable import Slices
     from attnwidget.protocol.codec import Block
+    from attnwidget.record.positions import Positions
+    from attnwidget.record.record import Record
+    from attnwidget.serve.streams import ShownLayer, ShownStream
     from attnwidget.surveys.survey import Survey
 
+    Numbers = NDArray[np.float32]
+
+__all__ = ["SurveySource", "example_texts"]
 
 # Of the texts of examples, so much travels with the first message: each one's beginning, the best examples first.
 TEXT_LENGTH = 300
-
 ALL_TEXTS = 400_000
 
 _NAMES = list(SCORES)
+_STARTS_WITH = ("induction", "previous", "broad")
+NO_WEIGHTS = "a survey keeps sums and no weights; open one of its examples."
 
-_NOWHERE = (Position(""),)
 
-_NO_RECORD = "a survey keeps sums and no weights; open one of its examples."
+@dataclass(frozen=True, slots=True)
+class SurveyLayer:
+    """A layer of a survey: it has heads, and no positions."""
+
+    stream: str
+    layer: int
+    num_heads: int
+    n_query: int = 0
+    n_key: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyStream:
+    """A stream of a survey without an example that is open: it has layers, and no positions."""
+
+    name: str
+    layers: tuple[SurveyLayer, ...]
+    query_positions: Positions = ()
+    key_positions: Positions = ()
+    lies_in_media: bool = False
+    has_text: bool = True
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[SurveyLayer]:
+        return iter(self.layers)
+
+    def __getitem__(self, number: int) -> SurveyLayer:
+        """Return a layer by the model's number.
+
+        Raises:
+            IndexError: If there is no such layer.
+        """
+        for layer in self.layers:
+            if layer.layer == number:
+                return layer
+        message = f"stream {self.name!r} of the survey has no layer {number!r}."
+        raise IndexError(message)
 
 
 class SurveyNumbers(HeadNumbers):
     """Mean scores, their spread and typical examples, and rankings by links of the example that is open."""
 
-    def __init__(self, survey: Survey, attention: Record) -> None:
-        """Start with nothing but the survey."""
-        super().__init__(attention)
+    def __init__(
+        self, survey: Survey, streams: Mapping[str, ShownStream], example: Record | None
+    ) -> None:
+        """Start with nothing but the survey, and the example that is open."""
+        super().__init__(streams)
         self._survey = survey
+        self._example = None if example is None else RecordNumbers(example)
 
-    def scores(self, stream: Stream, measure: str = "weights") -> Slices[Sequence[LayerScores]]:  # noqa: ARG002
-        """Return the mean scores of a stream's layers, of whatever the survey measured."""
-        yield from ()
-        return self._survey.streams[stream.name].moments.scores()
+    def add_pattern(self, asked: Any) -> int:
+        """Keep a pattern for `links`; return its number."""
+        return (
+            super().add_pattern(asked)
+            if self._example is None
+            else self._example.add_pattern(asked)
+        )
+
+    def links(self, stream: ShownStream, ranking: Mapping[str, Any]) -> Any:
+        """Return the links that a ``Ranking`` names; see `HeadNumbers.links`."""
+        return (
+            super().links(stream, ranking)
+            if self._example is None
+            else self._example.links(stream, ranking)
+        )
 
     def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
-        """Compute the block that a request asks for, those of `HeadNumbers` and besides, float32.
+        """Compute the block that a request asks for, those of `RecordNumbers` and besides, float32.
 
         - ``head_spreads``: ``[2, head, score]``, standard deviations of ``head_scores``;
         - ``typical``: ``[2, head, place]``, index and score of each head's examples for ``score``, -1 for none.
+
+        Scores are of whatever the survey measured.
         """
         what = request["what"]
+        if what == "ranking":
+            if self._example is None:
+                raise ValueError(NO_WEIGHTS)
+            return (yield from self._example.work(request))
+        found = self._survey.streams[request["stream"]]
+        if what == "head_scores":
+            return scores_block(found.moments.scores())
+        if what == "head_labels":
+            return labels_block(found.moments.scores())
         if what == "head_spreads":
-            spread = self._survey.streams[request["stream"]].moments.spread[:2]
-            return encode(spread.astype(np.float32))
-        if what == "typical":
-            typical = self._survey.streams[request["stream"]].typical
-            place = _NAMES.index(request["score"])
-            both = np.stack([typical.index[:, place], np.nan_to_num(typical.value[:, place])])
-            return encode(both.astype(np.float32))
-        if what == "ranking" and self._attention[request["stream"]].query_positions is _NOWHERE:
-            raise ValueError(_NO_RECORD)
-        return (yield from super().work(request))
+            return encode(found.moments.spread[:2].astype(np.float32))
+        place = _NAMES.index(request["score"])
+        typical = found.typical
+        both = np.stack([typical.index[:, place], np.nan_to_num(typical.value[:, place])])
+        return encode(both.astype(np.float32))
 
     def for_a_copy(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the requests whose answers a copy without a kernel brings along: all, those on show first."""
@@ -79,8 +150,144 @@ class SurveyNumbers(HeadNumbers):
             kinds = ("head_scores", "head_labels", "head_spreads")
             requests += [{"what": what, "stream": stream} for what in kinds]
             requests += [{"what": "typical", "stream": stream, "score": name} for name in names]
-        ranked = [one for one in super().for_a_copy(state) if one["what"] == "ranking"]
-        return requests + ranked
+        if state["ranking"] is not None:
+            requests.append(ranking_request(state))
+        return requests
+
+
+class SurveySource(Source):
+    """A survey, and the record of one of its examples where one is open."""
+
+    figure_kind = "model"
+
+    def __init__(
+        self, survey: Survey, example: tuple[int, Record] | None = None, *, can_open: bool = False
+    ) -> None:
+        """Show a survey.
+
+        Args:
+            survey: The survey.
+            example: Index and record of the input that is open.
+            can_open: Whether there is a model to record examples with.
+        """
+        self.survey = survey
+        self.example = None if example is None else example[0]
+        self._can_open = can_open
+        self._record = None if example is None else RecordSource(example[1])
+        self.has_weights = example is not None
+        if self._record is not None:
+            self.num_steps, self.media = self._record.num_steps, self._record.media
+        self._streams: Mapping[str, ShownStream] = (
+            self._record.streams
+            if self._record is not None
+            else {
+                name: SurveyStream(
+                    name, tuple(SurveyLayer(name, *layer) for layer in found.moments.layers)
+                )
+                for name, found in survey.streams.items()
+            }
+        )
+        record = None if example is None else example[1]
+        self._heads = SurveyNumbers(survey, self._streams, record)
+
+    @property
+    def streams(self) -> Mapping[str, ShownStream]:
+        """The streams of the example that is open, or those of the survey."""
+        return self._streams
+
+    @property
+    def heads(self) -> HeadNumbers:
+        """The survey's scores."""
+        return self._heads
+
+    @property
+    def record(self) -> Record:
+        """The record of the example that is open.
+
+        Raises:
+            ValueError: If none is.
+        """
+        return self._opened().record
+
+    def meta(self, *, thumbnails: bool = True) -> tuple[dict[str, Any], bytes]:
+        """Return the survey's description; see `Source.meta`."""
+        described, overview = (
+            self._bare() if self._record is None else self._record.meta(thumbnails=thumbnails)
+        )
+        about: dict[str, Any] = {
+            "inputs": self.survey.count,
+            "can_open": self._can_open,
+            "texts": example_texts(self.survey),
+        }
+        if self.example is not None:
+            about["example"] = self.example
+        return {**described, "survey": about}, overview
+
+    def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
+        """Compute a block of the survey's scores or of the open example; see `Source.work`."""
+        if request["what"] in HEAD_KINDS:
+            return self._heads.work(request)
+        return self._opened().work(request)
+
+    def requests(self, layer: ShownLayer, head: int) -> Iterator[dict[str, Any]]:
+        """Yield the requests about one head of the open example; see `Source.requests`."""
+        return self._opened().requests(layer, head)
+
+    def block(
+        self,
+        ref: tuple[str, int, int],
+        queries: Sequence[int],
+        keys: Sequence[int],
+        *,
+        measure: str = "weights",
+        side: str | None = None,
+    ) -> Numbers:
+        """Return a block of one head of the open example; see `Source.block`."""
+        return self._opened().block(ref, queries, keys, measure=measure, side=side)
+
+    def scores(
+        self, ref: tuple[str, int, int], queries: Sequence[int], keys: Sequence[int]
+    ) -> Numbers | None:
+        """Return scores of one head of the open example; see `Source.scores`."""
+        return self._opened().scores(ref, queries, keys)
+
+    def with_thumbnails(
+        self, meta: Mapping[str, Any], overview: bytes
+    ) -> tuple[dict[str, Any], bytes]:
+        """Return meta and bytes with all thumbnails; see `Source.with_thumbnails`."""
+        if self._record is None:
+            return dict(meta), overview
+        return self._record.with_thumbnails(meta, overview)
+
+    def start(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the first score that is defined, of those most often asked for; see `Source.start`."""
+        layers = next(iter(self.survey.streams.values())).moments.scores()
+        defined = [name for name in _STARTS_WITH if _is_defined(layers, name)]
+        return {**super().start(given), "score": defined[0] if defined else None}
+
+    def _opened(self) -> RecordSource:
+        if self._record is None:
+            raise ValueError(NO_WEIGHTS)
+        return self._record
+
+    def _bare(self) -> tuple[dict[str, Any], bytes]:
+        """Return the meta of a survey without a record, and thumbnails that show nothing."""
+        streams, offset = [], 0
+        for stream in self._streams.values():
+            place = {"offset": offset, "rows": 1, "columns": 1, "sampled": False}
+            layers = [_described_layer(layer) for layer in stream]
+            axes = {"query_positions": 0, "key_positions": 0}
+            streams.append({"name": stream.name, "layers": layers, **axes, "overview": place})
+            offset += sum(layer.num_heads for layer in stream)
+        described = {
+            "version": 1,
+            "model": self.survey.model_name,
+            "positions": [pack([])],
+            "streams": streams,
+            "media": [],
+            "scores": described_scores(),
+        }
+        return described, bytes(offset)
 
 
 def _is_defined(layers: Sequence[LayerScores], name: str) -> bool:
@@ -88,50 +295,24 @@ def _is_defined(layers: Sequence[LayerScores], name: str) -> bool:
     return any(not np.isnan(layer.values[:, place]).all() for layer in layers)
 
 
-def without_a_record(survey: Survey) -> Record:
-    """Return a stand-in for a record, with the survey's heads; the browser is told of no position."""
-    streams = {
-        name: Stream(
-            name,
-            tuple(
-                Layer(
-                    stream=name,
-                    layer=layer,
-                    module_path="",
-                    num_heads=heads,
-                    recorded=torch.ones((heads, 1, 1)),
-                    reason=_NO_RECORD,
-                )
-                for layer, heads in found.moments.layers
-            ),
-            _NOWHERE,
-            _NOWHERE,
-        )
-        for name, found in survey.streams.items()
+def _described_layer(layer: ShownLayer) -> dict[str, Any]:
+    """Return the entry of a layer without weights; see ``LayerMeta`` in the schema."""
+    return {
+        "missing": dict.fromkeys(WEIGHTED_MEASURES, NO_WEIGHTS),
+        "layer": layer.layer,
+        "module_path": "",
+        "num_heads": layer.num_heads,
+        "num_key_value_heads": None,
+        "head_dim": None,
+        "has_vectors": False,
+        "reason": NO_WEIGHTS,
+        "scaling": None,
+        "softcap": None,
+        "sinks": None,
+        "causal": False,
+        "window": None,
+        "bias": False,
     }
-    return Record(survey.model_name, streams)
-
-
-def _bare(survey: Survey) -> tuple[dict[str, Any], bytes]:
-    """Return the meta of a survey without a record, and thumbnails that show nothing."""
-    record = without_a_record(survey)
-    streams, offset = [], 0
-    for stream in record.streams.values():
-        heads = sum(layer.num_heads for layer in stream)
-        place = {"offset": offset, "rows": 1, "columns": 1, "sampled": False}
-        layers = [described_layer(layer) for layer in stream]
-        axes = {"query_positions": 0, "key_positions": 0}
-        streams.append({"name": stream.name, "layers": layers, **axes, "overview": place})
-        offset += heads
-    described = {
-        "version": 1,
-        "model": survey.model_name,
-        "positions": [pack([])],
-        "streams": streams,
-        "media": [],
-        "scores": described_scores(),
-    }
-    return described, bytes(offset)
 
 
 def example_texts(survey: Survey) -> dict[str, str]:

@@ -11,6 +11,7 @@ import numpy as np
 from attnwidget.compute.overview import overview_rows, survey_slices
 from attnwidget.compute.resumable import finish
 from attnwidget.protocol.codec import encode, shade
+from attnwidget.protocol.constants import SINK_SHARE, THUMBNAIL_SIZE
 from attnwidget.serve.jobs import Shared
 
 if TYPE_CHECKING:
@@ -23,28 +24,24 @@ if TYPE_CHECKING:
     from attnwidget.record.layer import Layer
     from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream
+    from attnwidget.serve.streams import ShownStream
 
-__all__ = ["LARGEST_THUMBNAIL", "OVERVIEW_KINDS", "SINK_SHARE", "Thumbnails", "thumbnail_size"]
+__all__ = ["OVERVIEW_KINDS", "Thumbnails", "thumbnail_size"]
 
 OVERVIEW_KINDS = ("thumbnails", "links")
 # All thumbnails together: small enough to come with the first message.
 OVERVIEW_BYTES = 1_300_000
-# As many cells as the model view gives a head's thumbnail in a wide notebook, on a screen of one and a half pixels to
-# the CSS pixel.
-LARGEST_THUMBNAIL = 48
 SMALLEST_THUMBNAIL = 8
 # Thumbnails that are made of more weights than this come after the first message: so many take about a fifth of a
 # second on one core.
 AT_ONCE = 1 << 26
-# A first position with more than this share of all weight is worth offering to set aside; also in js/src/data/later.ts.
-SINK_SHARE = 0.25
 
 
-def thumbnail_size(attention: Record) -> int:
+def thumbnail_size(streams: Mapping[str, ShownStream]) -> int:
     """Return how many rows and columns a head's thumbnail has at most."""
-    num_heads = sum(layer.num_heads for stream in attention.streams.values() for layer in stream)
+    num_heads = sum(layer.num_heads for stream in streams.values() for layer in stream)
     size = math.isqrt(OVERVIEW_BYTES // num_heads)
-    return max(SMALLEST_THUMBNAIL, min(LARGEST_THUMBNAIL, size))
+    return max(SMALLEST_THUMBNAIL, min(THUMBNAIL_SIZE, size))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +66,7 @@ class Thumbnails:
         """Start without any."""
         self._attention = attention
         self._made = Shared()
-        self.size = thumbnail_size(attention)
+        self.size = thumbnail_size(attention.streams)
 
     @property
     def later(self) -> bool:

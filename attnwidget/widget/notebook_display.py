@@ -13,9 +13,11 @@ from attnwidget.record.byte_sizes import parse_bytes
 from attnwidget.serve.page import FROZEN_BYTES, frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-__all__ = ["Freezing"]
+    from attnwidget.widget.widget import AttentionWidget
+
+__all__ = ["NotebookDisplay"]
 
 # CSS pixels, until the page inside says how high it is; for ever where a host keeps it from saying so.
 FRAME_HEIGHT = 640
@@ -37,54 +39,38 @@ _NOTE = """<div class="attnwidget-note" style="display:none">{words}</div>
 </style>"""
 
 
-class Freezing:
-    """The half of the widget that stands in a notebook.
+class NotebookDisplay:
+    """How one widget stands in the notebook.
 
     Every live output of one widget has the same display id, so that one message replaces them all.
+
+    Attributes:
+        always_frozen: Whether the widget is shown as a frozen copy from the start.
+        display_id: Display id of its outputs, once there are any.
+        is_frozen: Whether the outputs under that id were replaced by a frozen copy.
     """
 
-    _always_frozen: bool
-    _display_id: str | None = None
-    _is_frozen: bool = False
+    def __init__(self, *, always_frozen: bool) -> None:
+        """Start before the widget is shown."""
+        self.always_frozen = always_frozen
+        self.display_id: str | None = None
+        self.is_frozen = False
 
-    if TYPE_CHECKING:
+    def freeze(self, view: AttentionWidget, budget: int | str) -> None:
+        """Replace the live outputs by a copy that needs no kernel; see `AttentionWidget.freeze`."""
+        bundle = self.frozen_bundle(view, parse_bytes(budget))
+        replaces = self.display_id is not None
+        self.display_id = self.display_id or uuid4().hex
+        _show(bundle, display_id=self.display_id, update=replaces)
+        self.is_frozen = True
 
-        def _page(self, budget: int | None = None, *, framed: bool = False) -> str:
-            """Return the page without a kernel; see `Saving`."""
-
-        def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-            """Return what anywidget shows of a live widget."""
-
-    def freeze(self, budget: int | str = FROZEN_BYTES) -> None:
-        """Replace the live widget in the notebook by a copy that needs no kernel.
-
-        The copy draws and answers clicks when the notebook is opened again without a kernel, without a network, and in
-        the page that ``nbconvert --to html`` makes of it. It starts at the present selection and holds as many heads as
-        fit. Called again, it replaces that copy. For the live widget, run the cell again or show the view in another
-        one. A view that is not shown yet is shown here, frozen.
-
-        Args:
-            budget: What the notebook grows by at most: bytes, or text such as ``"5 MB"``.
-
-        Raises:
-            ValueError: If the budget is no size, or too small for a page without any head.
-
-        Example:
-            >>> view.freeze()  # doctest: +SKIP
-        """
-        bundle = self._frozen_bundle(parse_bytes(budget))
-        replaces = self._display_id is not None
-        self._display_id = self._display_id or uuid4().hex
-        _show(bundle, display_id=self._display_id, update=replaces)
-        self._is_frozen = True
-
-    def _freeze_shown(self, height: float) -> None:
+    def freeze_shown(self, view: AttentionWidget, height: float) -> None:
         """Freeze what the reader sees, at the height it has.
 
         Raises:
             RuntimeError: If it stands in another widget, whose output is not ours to replace.
         """
-        if self._display_id is None:
+        if self.display_id is None:
             where = (
                 "In marimo a widget"
                 if _in_marimo()
@@ -92,43 +78,43 @@ class Freezing:
             )
             message = f"{where} has no output of its own to replace: call view.freeze() in a cell, which shows the copy there."
             raise RuntimeError(message)
-        bundle = self._frozen_bundle(FROZEN_BYTES, height)
-        _show(bundle, display_id=self._display_id, update=True)
-        self._is_frozen = True
+        bundle = self.frozen_bundle(view, FROZEN_BYTES, height)
+        _show(bundle, display_id=self.display_id, update=True)
+        self.is_frozen = True
 
-    def _frozen_bundle(self, budget: int, height: float = FRAME_HEIGHT) -> dict[str, str]:
-        title = repr(self)
-        document = self._page(budget - AROUND, framed=True)
+    def frozen_bundle(
+        self, view: AttentionWidget, budget: int, height: float = FRAME_HEIGHT
+    ) -> dict[str, str]:
+        """Return the outputs of a frozen copy by their MIME types, of at most ``budget`` bytes."""
+        title = repr(view)
+        document = view.page(budget - AROUND, framed=True)
         return {"text/plain": title, "text/html": frame(document, title=title, height=height)}
 
-    def _live_bundle(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        bundle = self._repr_mimebundle_()
-        # Colab finds in the metadata which widget manager to load.
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**data, "text/plain": f"{self!r}\n{GONE}"}, metadata
-
-    @property
-    def _display_(self) -> Callable[[], Any] | None:
-        """What marimo asks first, and calls where it finds a method; else it shows the live widget."""
-        return self._marimo_copy if self._always_frozen else None
-
-    def _marimo_copy(self) -> Any:
+    def marimo_copy(self, view: AttentionWidget) -> Any:
         """Return the frozen copy as marimo shows HTML: it reads neither display ids nor what IPython would call."""
-        return sys.modules["marimo"].Html(self._frozen_bundle(FROZEN_BYTES)["text/html"])
+        return sys.modules["marimo"].Html(self.frozen_bundle(view, FROZEN_BYTES)["text/html"])
 
-    def _ipython_display_(self) -> None:
-        """Show the widget under a display id; what a cell's last line gives is shown without one."""
-        if self._always_frozen:
-            self._display_id = self._display_id or uuid4().hex
-            _show(self._frozen_bundle(FROZEN_BYTES), display_id=self._display_id)
+    def show(self, view: AttentionWidget) -> None:
+        """Show the widget, live or frozen, under a display id."""
+        if self.always_frozen:
+            self.display_id = self.display_id or uuid4().hex
+            _show(self.frozen_bundle(view, FROZEN_BYTES), display_id=self.display_id)
             return
-        if self._display_id is None or self._is_frozen:
+        if self.display_id is None or self.is_frozen:
             # An output under the same id would bring the frozen one back to life.
-            self._display_id, self._is_frozen = uuid4().hex, False
-        data, metadata = self._live_bundle()
-        _show(data, metadata=metadata, display_id=self._display_id)
-        note = _NOTE.format(words=html.escape(f"{self!r}: {GONE}"))
+            self.display_id, self.is_frozen = uuid4().hex, False
+        data, metadata = _live_bundle(view)
+        _show(data, metadata=metadata, display_id=self.display_id)
+        note = _NOTE.format(words=html.escape(f"{view!r}: {GONE}"))
         _show({"text/html": note, "text/plain": ""})
+
+
+def _live_bundle(view: AttentionWidget) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    bundle: Any = view._repr_mimebundle_()
+    # Colab finds in the metadata which widget manager to load.
+    data: dict[str, Any]
+    data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+    return {**data, "text/plain": f"{view!r}\n{GONE}"}, metadata
 
 
 def _show(bundle: Mapping[str, Any], **options: Any) -> None:

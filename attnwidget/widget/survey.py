@@ -1,36 +1,26 @@
-"""A survey in the widget: heads by their mean scores, their most typical examples, and one of these at a time in full."""
+"""`SurveyWidget`: heads by their mean scores, their most typical examples, and one of these at a time in full."""
 
 from __future__ import annotations
 
 import itertools
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from anywidget.experimental import command
 
+from attnwidget.attention import Attention
 from attnwidget.recordings import capture
 from attnwidget.serve.jobs import Jobs
-from attnwidget.serve.meta import media_bytes
-from attnwidget.serve.survey import (
-    SurveyNumbers,
-    _bare,
-    _is_defined,
-    example_texts,
-    without_a_record,
-)
+from attnwidget.serve.survey import SurveySource
 from attnwidget.widget.widget import AttentionWidget
 
 if TYPE_CHECKING:
-    from attnwidget.record.record import Record
-    from attnwidget.serve.head_numbers import HeadNumbers
     from attnwidget.surveys.survey import Survey
 
 
 __all__ = ["SurveyWidget"]
 
 logger = logging.getLogger(__name__)
-
-_STARTS_WITH = ("induction", "previous", "broad")
 
 
 class SurveyWidget(AttentionWidget):
@@ -63,11 +53,8 @@ class SurveyWidget(AttentionWidget):
         """
         self._survey = survey
         self._model, self._tokenizer = model, tokenizer
-        self._example: int | None = None
-        first = next(iter(survey.streams.values())).moments.scores()
-        defined = [name for name in _STARTS_WITH if _is_defined(first, name)]
-        start = {"score": defined[0] if defined else None}
-        super().__init__(without_a_record(survey), frozen=frozen, **{**start, **state})
+        source = SurveySource(survey, can_open=model is not None)
+        super().__init__(source, frozen=frozen, **state)
 
     @property
     def survey(self) -> Survey:
@@ -77,7 +64,25 @@ class SurveyWidget(AttentionWidget):
     @property
     def example(self) -> int | None:
         """Index of the input that is open; None for none."""
-        return self._example
+        return self._shown.example
+
+    @property
+    def attention(self) -> Attention:
+        """The record of the example that is open.
+
+        Raises:
+            AttributeError: If none is.
+        """
+        if self.example is None:
+            message = (
+                "a survey keeps no record: open one of its examples, view.show_example(index)."
+            )
+            raise AttributeError(message)
+        return Attention.of(self._shown.record)
+
+    @property
+    def _shown(self) -> SurveySource:
+        return cast("SurveySource", self.source)
 
     def show_example(self, index: int) -> None:
         """Record one of the survey's inputs and show its attention.
@@ -98,13 +103,13 @@ class SurveyWidget(AttentionWidget):
             message = f"there is no model to record input {index} with: call survey.view(model, tokenizer)."
             raise ValueError(message)
         attention = capture(self._model, text, self._tokenizer)
-        self._example = index
-        self._attention = attention
-        self._heads, self._jobs = SurveyNumbers(self._survey, attention), Jobs()
-        meta, overview = self._described(attention)
+        # A new source: what was computed of the example before goes with the old one.
+        self.source = SurveySource(self._survey, (index, attention), can_open=True)
+        self._jobs = Jobs()
+        meta, overview = self.source.meta()
         with self.hold_trait_notifications(), self.hold_sync():
             self.query = self.key = self.step = self.ranking = None
-            self.media = media_bytes(attention)
+            self.media = self.source.media
             self.overview, self.meta = overview, meta
 
     @command
@@ -118,22 +123,6 @@ class SurveyWidget(AttentionWidget):
             logger.debug("The example was not opened.", exc_info=True)
             return {"error": str(error)}, []
         return {}, []
-
-    def _numbers(self, attention: Record) -> HeadNumbers:
-        return SurveyNumbers(self._survey, attention)
-
-    def _described(self, attention: Record) -> tuple[dict[str, Any], bytes]:
-        described, overview = (
-            _bare(self._survey) if self._example is None else super()._described(attention)
-        )
-        about: dict[str, Any] = {
-            "inputs": self._survey.count,
-            "can_open": self._model is not None,
-            "texts": example_texts(self._survey),
-        }
-        if self._example is not None:
-            about["example"] = self._example
-        return {**described, "survey": about}, overview
 
     def __repr__(self) -> str:
         return repr(self._survey).replace("Survey(", "SurveyWidget(", 1)

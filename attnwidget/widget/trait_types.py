@@ -1,65 +1,46 @@
-"""Trait types that take what people write and say what they accept."""
+"""Trait types that take what people write, in the form in which the selection keeps it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import traitlets
 
-from attnwidget.compute.indexing import integer
+from attnwidget.serve.selection import CHOICES, DEFAULTS, check_choice, normalised
 
-__all__ = ["Anything", "HeadList", "HeadPairs", "Number", "Pins"]
+__all__ = ["Choice", "Normalised"]
 
 
-class Anything(traitlets.TraitType[Any, Any]):
-    """Any value, None among them: what is accepted, a check of the widget says."""
+class Choice(traitlets.TraitType[Any, Any]):
+    """One of a few words, the default among them."""
 
-    allow_none = True
+    def __init__(self, name: str) -> None:
+        """Take the words from the selection's choices of this name."""
+        super().__init__(DEFAULTS[name])
+        self._name = name
+
+    def validate(self, obj: Any, value: Any) -> str:  # noqa: ARG002 - traitlets' own signature
+        """Return the word, or raise `SelectionError` saying which are accepted."""
+        return check_choice(self._name, value)
+
+    def info(self) -> str:
+        """Return what is accepted."""
+        return f"any of {list(CHOICES[self._name])}"
+
+
+class Normalised(traitlets.TraitType[Any, Any]):
+    """A part of the selection, brought into one form; which values exist, the check of the widget says."""
+
+    def __init__(self, name: str, default: Any = None) -> None:
+        """Take the form from the selection's part of this name.
+
+        Args:
+            name: Which part.
+            default: What it is until it is set; None is accepted where it is the default.
+        """
+        super().__init__(default, allow_none=default is None)
+        self._name = name
 
     def validate(self, obj: Any, value: Any) -> Any:  # noqa: ARG002 - traitlets' own signature
-        """Return the value as it is."""
-        return value
-
-
-class Number(traitlets.TraitType[Any, Any]):
-    """A layer or a step: any integer type, or None where allowed."""
-
-    def validate(self, obj: Any, value: Any) -> Any:  # noqa: ARG002 - traitlets' own signature
-        """Return the value as int; what is no integer is left for the check that knows the range."""
-        number = integer(value)
-        return value if number is None else number
-
-
-class HeadList(traitlets.TraitType[Any, Any]):
-    """Heads of a layer: one integer, or any iterable of them (list, range, array)."""
-
-    def validate(self, obj: Any, value: Any) -> Any:  # noqa: ARG002 - traitlets' own signature
-        """Return a list of int; what is none is left for the check that knows how many heads there are."""
-        if integer(value) is not None:
-            value = [value]
-        if isinstance(value, str) or not isinstance(value, Iterable):
-            return value
-        return [head if (number := integer(head)) is None else number for head in value]
-
-
-class Pins(traitlets.TraitType[Any, Any]):
-    """Positions of an axis: an integer, a token's text, any iterable of them (list, range, array), or None for none."""
-
-    def validate(self, obj: Any, value: Any) -> Any:
-        """Return an int, a list of two or more, or None; text and what is none are left for the check that knows the axis."""
-        if value is None or isinstance(value, (str, Mapping)) or not isinstance(value, Iterable):
-            return Number().validate(obj, value)
-        pins = list(dict.fromkeys(HeadList().validate(obj, value)))
-        return pins if len(pins) > 1 else pins[0] if pins else None
-
-
-class HeadPairs(traitlets.TraitType[Any, Any]):
-    """Pairs of layer and head: any iterable of pairs."""
-
-    def validate(self, obj: Any, value: Any) -> Any:
-        """Return a list of two-element lists; what is none is left for the check."""
-        if isinstance(value, str) or not isinstance(value, Iterable):
-            return value
-        heads = HeadList()
-        return [heads.validate(obj, pair) for pair in value]
+        """Return the value in its one form; what has none is left for the check."""
+        return normalised(self._name, value)

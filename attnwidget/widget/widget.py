@@ -1,44 +1,47 @@
-"""The widget: traits for the shared selection, answers for the front end, files for the paper."""
+"""`AttentionWidget`: what is shown, the commands of the front end, and the life of the widget."""
 
 from __future__ import annotations
 
 import logging
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import anywidget
 import traitlets
 from anywidget.experimental import command
 
-from attnwidget.serve.blocks import Rollouts, work
-from attnwidget.serve.head_numbers import HEAD_KINDS, HeadNumbers
+from attnwidget.analysis.find_heads import links
+from attnwidget.figures.figure import Figure
+from attnwidget.protocol.constants import RANKING
+from attnwidget.record.position_lookup import resolve
 from attnwidget.serve.jobs import Jobs, text_of
-from attnwidget.serve.meta import describe, media_bytes
-from attnwidget.serve.selection import STATE
-from attnwidget.serve.static_files import front_end
-from attnwidget.serve.thumbnails import OVERVIEW_KINDS, Thumbnails
-from attnwidget.widget.notebook_display import Freezing
-from attnwidget.widget.save import Saving
-from attnwidget.widget.synced_traits import FORMS, Filters, Scoring, Selecting
-from attnwidget.widget.trait_types import HeadList, HeadPairs, Number, Pins
+from attnwidget.serve.page import FROZEN_BYTES, page_within
+from attnwidget.serve.selection import STATE, named, settle
+from attnwidget.serve.snapshot import snapshot
+from attnwidget.serve.source import RecordSource, Source
+from attnwidget.serve.static_files import front_end, static_text
+from attnwidget.serve.thumbnails import OVERVIEW_KINDS
+from attnwidget.widget.notebook_display import NotebookDisplay
+from attnwidget.widget.save import BrowserFigures, save
+from attnwidget.widget.synced_traits import SyncedTraits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import os
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from attnwidget.attention import Attention
-    from attnwidget.compute.resumable import Slices
-    from attnwidget.protocol.codec import Block
+    from typing_extensions import Unpack
 
-__all__ = ["STATE", "AttentionWidget"]
+    from attnwidget.analysis.find_heads import Pattern
+    from attnwidget.attention import Attention
+    from attnwidget.figures.options import FigureOptions
+    from attnwidget.protocol.codec import Block
+    from attnwidget.record.position_lookup import Place
+
+__all__ = ["AttentionWidget"]
 
 logger = logging.getLogger(__name__)
 
-MEASURES = ("weights", "value", "norm", "rollout")
-VIEWS = ("all", "model", "head", "neuron", "compare")
 
-
-class AttentionWidget(Freezing, Saving, Scoring, Filters, Selecting, anywidget.AnyWidget):
+class AttentionWidget(SyncedTraits):
     """Three linked views over one record of attention.
 
     The reader sees a toolbar, the model view, the head view and the neuron view; below them, in words, what is
@@ -51,106 +54,15 @@ class AttentionWidget(Freezing, Saving, Scoring, Filters, Selecting, anywidget.A
 
     _esm = traitlets.Unicode().tag(sync=True)
     _bundle = traitlets.Bytes().tag(sync=True)
-
-    view = traitlets.Enum(VIEWS, "all").tag(sync=True)
-    """Which view is open: all of them, or one.
-
-    - Type: ``"all" | "model" | "head" | "neuron" | "compare"``
-    - Default: ``"all"``
-    """
-
-    stream = traitlets.Unicode().tag(sync=True)
-    """Which attention is shown: one of the record's streams. Setting it keeps what still fits of the selection.
-
-    - Type: ``str``
-    - Default: the record's first stream
-    """
-
-    layer = Number(0).tag(sync=True)
-    """The layer, as the model counts it.
-
-    - Type: ``int``
-    - Default: the stream's first layer
-    """
-
-    heads = HeadList([0]).tag(sync=True)
-    """The heads of that layer that are drawn.
-
-    - Type: ``list[int]``, at least one
-    - Default: ``[0]``
-    """
-
-    query = Pins(None, allow_none=True).tag(sync=True)
-    """The pinned query position, or several. What is read of several is the mean of their weights.
-
-    - Type: ``int | list[int] | None``; the first of a list leads. A token's text is taken, and becomes its position
-    - Default: ``None``
-    """
-
-    key = Pins(None, allow_none=True).tag(sync=True)
-    """The pinned key position, or several. What is read of several is the sum of their weights.
-
-    - Type: ``int | list[int] | None``; the first of a list leads. A token's text is taken, and becomes its position
-    - Default: ``None``
-    """
-
-    measure = traitlets.Enum(MEASURES, "weights").tag(sync=True)
-    """What is drawn of a head; the legend names it. `Layer.measure` and `Attention.rollout` have the formulas. Where a
-    layer cannot give it, the view says why. The neuron view keeps to weights.
-
-    - Type: ``"weights" | "value" | "norm" | "rollout"``
-    - Default: ``"weights"``
-    """
-
-    positions = traitlets.Enum(("pieces", "words"), "pieces").tag(sync=True)
-    """Whether the pieces of a word stand as one: summed over the pieces of a key, averaged over the pieces of a query,
-    as `Attention.words` does. Pins stay positions of the record: a word that is clicked pins all its pieces.
-
-    - Type: ``"pieces" | "words"``
-    - Default: ``"pieces"``
-    """
-
-    form = traitlets.Enum(FORMS, "lines").tag(sync=True)
-    """How heads are drawn: lines between tokens, a matrix, over the picture or the sound that went in, or as the
-    running text, shaded by what the pinned query attends to, or by what attends to the pinned key.
-
-    A stream without picture or sound is drawn as lines when the form is ``"image"``, one without text when it is
-    ``"text"``. Compared heads stay lines then: a difference is between pairs.
-
-    - Type: ``"lines" | "matrix" | "image" | "text"``
-    - Default: ``"image"`` for a record with a picture or a sound, else ``"lines"``
-    """
-
-    compare = HeadPairs([]).tag(sync=True)
-    """Heads pinned side by side, from any layers of the stream; the first two also as their difference.
-
-    - Type: ``list[tuple[layer, head]]``
-    - Default: ``[]``
-    """
-
-    step = Number(None, allow_none=True).tag(sync=True)
-    """Of a generation: the token that is about to be chosen, counted from 0. The views show what there was by then.
-
-    - Type: ``int | None``
-    - Default: ``None``, all of it
-    """
-
-    theme = traitlets.Enum(("auto", "light", "dark"), "auto").tag(sync=True)
-    """Colours: those of the notebook, or always light or dark.
-
-    - Type: ``"auto" | "light" | "dark"``
-    - Default: ``"auto"``
-    """
-
     meta = traitlets.Dict().tag(sync=True)
     overview = traitlets.Bytes().tag(sync=True)
     media = traitlets.Bytes().tag(sync=True)
-    # None where there is no single record.
-    _thumbnails: Thumbnails | None = None
     _screen = traitlets.Dict(None, allow_none=True).tag(sync=True)
     _own_layout: Any = None
 
-    def __init__(self, attention: Attention, *, frozen: bool = False, **state: Any) -> None:
+    def __init__(
+        self, attention: Attention | Source, *, frozen: bool = False, **state: Any
+    ) -> None:
         """Make a widget over a record.
 
         Args:
@@ -159,39 +71,23 @@ class AttentionWidget(Freezing, Saving, Scoring, Filters, Selecting, anywidget.A
             **state: Traits to start with, such as ``layer=3, heads=[5]``.
 
         Raises:
+            TypeError: If there is no such trait.
             ValueError: If the record has no such stream, layer, head or position.
         """
-        self._attention = attention
-        self._heads = self._numbers(attention)
-        self._rollouts = Rollouts()
+        self.source = attention if isinstance(attention, Source) else RecordSource(attention)
         self._jobs = Jobs()
-        self._always_frozen = frozen
-        self._saving: dict[str, Path] = {}
-        unknown = sorted(set(state) - set(STATE))
-        if unknown:
-            message = f"Unknown option {unknown[0]!r}; accepted are {', '.join(STATE)}."
-            raise TypeError(message)
-        first = next(iter(attention.streams))
-        stream = self._named(state.get("stream", first))
-        start = {"stream": stream.name, "layer": next(iter(stream)).layer}
-        if any(each.lies_in_media for each in attention.streams.values()):
-            start["form"] = "image"  # lines between hundreds of patches say nothing
-        meta, overview = self._described(attention)
+        self._notebook = NotebookDisplay(always_frozen=frozen)
+        self._browser_figures = BrowserFigures()
+        selection = settle(self.source, state)
+        meta, overview = self.source.meta()
         # All at once, so that the first message to the browser is the only one it needs to draw.
         first_message = {**front_end(), "meta": meta, "overview": overview}
-        first_message["media"] = media_bytes(attention)
-        super().__init__(**first_message, **{**start, **state})
-
-    def _numbers(self, attention: Attention) -> HeadNumbers:
-        return HeadNumbers(attention)
-
-    def _described(self, attention: Attention) -> tuple[dict[str, Any], bytes]:
-        self._thumbnails = Thumbnails(attention)
-        return describe(attention, self._thumbnails)
+        first_message["media"] = self.source.media
+        super().__init__(**first_message, **selection)
 
     def open(self) -> None:
         """Connect to the browser; a frozen view never does, so that nothing of it stays in the notebook's metadata."""
-        if not self._always_frozen:
+        if not self._notebook.always_frozen:
             super().open()
             self._own_layout = self.layout
 
@@ -207,7 +103,56 @@ class AttentionWidget(Freezing, Saving, Scoring, Filters, Selecting, anywidget.A
     @property
     def attention(self) -> Attention:
         """The record on show."""
-        return self._attention
+        record: Attention = self.source.record  # type: ignore[attr-defined]  # of a record; others say what they have
+        return record
+
+    def rank(
+        self,
+        query: Place | None = None,
+        key: Place | None = None,
+        *,
+        pattern: Pattern | None = None,
+        name: str = "pattern",
+    ) -> None:
+        """Colour all heads by the weight of some links, and put them in one ranking; `Attention.find` as a picture.
+
+        Args:
+            query: A query's position, a slice, a token's text, or several of either; ``None`` for all queries.
+            key: Keys, in the same way. With neither, the pinned query and key.
+            pattern: Instead of both, a 0/1 mask ``[query, key]``, or a function from query positions and key positions
+                to one.
+            name: What the legend calls the pattern.
+
+        Raises:
+            ValueError: If nothing is named or pinned, a token is not there or is there several times, a position does
+                not exist, the pattern is no mask, or the model's mask hides all of the links.
+
+        Example:
+            >>> view.rank(query="it", key="cat")  # doctest: +SKIP
+        """
+        stream = named(self.source, self.stream)
+        if query is None and key is None and pattern is None:
+            query, key = self.query, self.key
+            if key is None:
+                message = "rank takes key (and query), or pattern, or a pinned key: for instance view.rank(query='it', key='cat')."
+                raise ValueError(message)
+        asked = links(stream, query, key, pattern)
+        ranking: dict[str, Any]
+        if pattern is not None:
+            ranking = {"pattern": str(name), "number": self.source.heads.add_pattern(asked)}
+        else:
+            queries = (
+                None if query is None else list(resolve("query", query, stream.query_positions))
+            )
+            keys = asked.mask[0].nonzero()[:, 0].tolist()
+            ranking = {"queries": queries, "keys": keys}
+        request = {"what": "ranking", "stream": stream.name, "ranking": ranking}
+        # Says now what the browser would be told, and has it ready for the browser.
+        self._jobs.run(self.source.heads.work(request))
+        with self.hold_trait_notifications():
+            self.ranking, self.score = ranking, RANKING
+            if self.arrange in {"layers", "rank_by_layer"}:
+                self.arrange = "rank"
 
     @command
     def blocks(
@@ -216,28 +161,15 @@ class AttentionWidget(Freezing, Saving, Scoring, Filters, Selecting, anywidget.A
         """Answer the front end's requests, within a time slice; one that fails is answered with its reason."""
         requests = message.get("requests", [])
         aside = all(request.get("what") in OVERVIEW_KINDS for request in requests)
-        replies, buffers = self._jobs.reply(requests, self._work, aside=aside)
+        replies, buffers = self._jobs.reply(requests, self.source.work, aside=aside)
         return {"replies": replies}, buffers
-
-    def _work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
-        if request["what"] in HEAD_KINDS:
-            return self._heads.work(request)
-        if request["what"] in OVERVIEW_KINDS and self._thumbnails is not None:
-            return self._thumbnails.work(request)
-        return work(self._attention, request, self._rollouts)
 
     @command
     def saved(
         self, message: dict[str, Any], buffers: list[bytes]
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Take the figure that `save` asked the browser for."""
-        path = self._saving.pop(message.get("token", ""), None)
-        if path is not None and buffers:
-            path.write_bytes(bytes(buffers[0]))
-            logger.info("Wrote %s.", path)
-        elif path is not None:
-            # A warning and no log entry: the call that asked has long returned, and this is all the reader gets.
-            warnings.warn(f"{path} was not written: {message.get('error')}", stacklevel=2)
+        self._browser_figures.take(message, buffers)
         return {}, []
 
     @command
@@ -246,11 +178,135 @@ class AttentionWidget(Freezing, Saving, Scoring, Filters, Selecting, anywidget.A
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Freeze the widget for the button in its toolbar, or say why not."""
         try:
-            self._freeze_shown(message["height"])
+            self._notebook.freeze_shown(self, message["height"])
         except Exception as error:
             logger.debug("Freezing failed.", exc_info=True)
             return {"error": text_of(error)}, []
         return {}, []
 
+    def figure(self, **options: Unpack[FigureOptions]) -> Figure:
+        """Return what is shown, selection included, as a figure.
+
+        Args:
+            **options: How it is drawn; `Attention.figure` says what there is. What is left out is as on the screen.
+
+        Raises:
+            TypeError, ValueError: If an option does not exist, or is none of what is accepted.
+
+        Example:
+            >>> view.figure(width="85mm", theme="print").save("figure.pdf")  # doctest: +SKIP
+        """
+        return Figure(self.source, self.snapshot(), self._answer, options)
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        scale: float | None = None,
+        dpi: float | None = None,
+        renderer: Literal["auto", "headless", "browser"] = "auto",
+        budget: int | str | None = None,
+        **options: Unpack[FigureOptions],
+    ) -> Path:
+        """Write what is shown, selection included, as a figure or as a page.
+
+        ``.svg`` and ``.pdf`` are vector figures with text as text, ``.png`` is a picture, ``.html`` is the widget itself
+        over a snapshot: one file, no kernel, no network.
+
+        Args:
+            path: Where to; the ending says what.
+            scale: PNG pixels per CSS pixel; 2 when neither is given.
+            dpi: PNG pixels per printed inch.
+            renderer: ``"headless"`` draws here and now, with the ``figures`` extra; ``"browser"`` asks the displayed
+                widget for an ``.svg`` or ``.png``, which is written as soon as the kernel is free to take it;
+                ``"auto"`` is headless where it is installed.
+            budget: What an ``.html`` may weigh: bytes, or text such as ``"5 MB"``. The selected head comes first, then
+                every head's weights in 256 shades, the ones with the strongest links first, then the same in full;
+                the page says in place what is in shades and what is not in it. None is 5 MB, or as much as the
+                selected head takes, up to 32 MB: in shades where it takes more in full.
+            **options: How a figure is drawn; `Attention.figure` says what there is. What is left out is as on the
+                screen; a ``width`` in pixels is that of the views, without the margin.
+
+        Returns:
+            The path.
+
+        Raises:
+            TypeError: If an option does not exist.
+            ValueError: If the ending is another one, or an option is out of range.
+            ImportError: If the ``figures`` extra is needed and not installed.
+            RuntimeError: If the browser is to draw and the widget is not displayed.
+
+        Warns:
+            UserWarning: If no font of this machine has some of the characters of a ``.pdf`` or ``.png``.
+        """
+        return save(
+            self,
+            self._browser_figures,
+            path,
+            scale=scale,
+            dpi=dpi,
+            renderer=renderer,
+            budget=budget,
+            options=options,
+        )
+
+    def freeze(self, budget: int | str = FROZEN_BYTES) -> None:
+        """Replace the live widget in the notebook by a copy that needs no kernel.
+
+        The copy draws and answers clicks when the notebook is opened again without a kernel, without a network, and in
+        the page that ``nbconvert --to html`` makes of it. It starts at the present selection and holds as many heads as
+        fit. Called again, it replaces that copy. For the live widget, run the cell again or show the view in another
+        one. A view that is not shown yet is shown here, frozen.
+
+        Args:
+            budget: What the notebook grows by at most: bytes, or text such as ``"5 MB"``.
+
+        Raises:
+            ValueError: If the budget is no size, or too small for a page without any head.
+
+        Example:
+            >>> view.freeze()  # doctest: +SKIP
+        """
+        self._notebook.freeze(self, budget)
+
+    def _answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
+        return self._jobs.run(self.source.work(request))
+
+    @property
+    def screen(self) -> dict[str, Any] | None:
+        """What the reader's screen is like (see ``Screen`` in the schema); None before the widget is displayed."""
+        return self._screen  # type: ignore[no-any-return,unused-ignore]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what the front end needs to draw without a kernel, no blocks yet; see ``Snapshot`` in the schema."""
+        state = {name: getattr(self, name) for name in STATE}
+        return snapshot(state, self.meta, self.overview, media=self.media, screen=self._screen)
+
+    def page(self, budget: int | None = None, *, framed: bool = False) -> str:
+        """Return the widget as one page that needs no kernel.
+
+        Args:
+            budget: Bytes of the page; see `save`.
+            framed: Whether the page is to stand in another one.
+        """
+        made = self.snapshot()
+        made["meta"], overview = self.source.with_thumbnails(self.meta, self.overview)
+        bundle = static_text("widget.js")
+        return page_within(
+            self.source, made, overview, bundle, title=repr(self), budget=budget, framed=framed
+        )
+
+    @property
+    def _display_(self) -> Callable[[], Any] | None:
+        """What marimo asks first, and calls where it finds a method; else it shows the live widget."""
+        return self._marimo_copy if self._notebook.always_frozen else None
+
+    def _marimo_copy(self) -> Any:
+        return self._notebook.marimo_copy(self)
+
+    def _ipython_display_(self) -> None:
+        """Show the widget under a display id; what a cell's last line gives is shown without one."""
+        self._notebook.show(self)
+
     def __repr__(self) -> str:
-        return repr(self._attention).replace("Attention(", "AttentionWidget(", 1)
+        return repr(self.attention).replace("Attention(", "AttentionWidget(", 1)

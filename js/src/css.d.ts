@@ -1,3 +1,5 @@
+// Type of stylesheets, which the bundle holds as text.
+
 declare module "*.css" {
   const text: string;
   export default text;

@@ -1,13 +1,15 @@
+// Entry of the headless renderer: a snapshot in, an SVG and the list of missing blocks out.
+
 import { BlockStore } from "./data/store.js";
 import { composeSvg } from "./figure/compose.js";
-import { readMeta } from "./protocol/axes.js";
 import { decodeBase64, decodeBlock } from "./protocol/decode.js";
 import type { Figure, Request, Screen, Snapshot } from "./protocol/generated.js";
-import { SceneMaker } from "./state/scene.js";
+import { readMeta } from "./protocol/positions.js";
+import { SceneMaker } from "./scene/scene-maker.js";
 import { fromTraits } from "./state/selection.js";
-import { defaultOptions } from "./state/state.js";
+import { defaultOptions } from "./state/signals.js";
 
-/** What the headless engine hands back: the figure, and the blocks it could not be drawn without. */
+/** What the headless engine returns: the figure, and the blocks it could not be drawn without. */
 interface Rendered {
   readonly svg: string;
   readonly missing: readonly Request[];
@@ -16,6 +18,15 @@ interface Rendered {
 interface Job {
   readonly snapshot: Snapshot;
   readonly figure?: Figure;
+}
+
+/** Pictures of whole layers, which stand in where a head's own numbers are not here yet. */
+const STAND_INS: readonly string[] = ["thumbnails", "links"] satisfies Request["what"][];
+
+/** What is asked for in this round: stand-ins last, when nothing else is missing that they could stand in for. */
+function neededFirst(missing: readonly Request[]): readonly Request[] {
+  const own = missing.filter(({ what }) => !STAND_INS.includes(what));
+  return own.length > 0 ? own : missing;
 }
 
 const DEFAULT_SCREEN: Screen = { width: 1200, dark: false, scroll: {} };
@@ -50,5 +61,5 @@ export function render(job: string): string {
   const { width, scroll } = screen;
   const svg = composeSvg(scene, { width, scroll, ...(figure ? { figure } : {}) });
   maker.end(scene);
-  return JSON.stringify({ svg, missing: store.missing } satisfies Rendered);
+  return JSON.stringify({ svg, missing: neededFirst(store.missing) } satisfies Rendered);
 }

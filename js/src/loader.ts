@@ -1,7 +1,7 @@
+// Entry that anywidget loads for each widget: unpacks the front end once a page.
+
 /**
- * What anywidget loads for each widget: a few lines that load the front end once for all widgets of a page.
- *
- * A browser never forgets a module that it has loaded, and anywidget loads one for each widget. A hundred widgets,
+ * A browser keeps every module that it has loaded, and anywidget loads one for each widget. A hundred widgets,
  * closed again, would leave a hundred front ends behind: 1.5 MB each. Python puts the bundle's digest in front of this
  * file, so that widgets of two versions in one page keep each to its own.
  */

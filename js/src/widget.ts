@@ -1,16 +1,19 @@
+// Entry of the widget: draws for a live kernel, or over the snapshot of a saved page.
+
 import { BlockStore, type Fetch } from "./data/store.js";
-import { readMeta } from "./protocol/axes.js";
-import { askToFreeze, askToOpen, kernelFetch, snapshotFetch } from "./protocol/client.js";
 import { decodeBase64 } from "./protocol/decode.js";
 import type { Meta, Screen, Snapshot } from "./protocol/generated.js";
-import { type Invoke, invokeThrough, type Messenger } from "./protocol/invoke.js";
-import { fitFrame } from "./shell/frame.js";
+import type { TraitModel } from "./protocol/model.js";
+import { readMeta } from "./protocol/positions.js";
+import { SceneMaker } from "./scene/scene-maker.js";
+import { fitFrame } from "./shell/iframe.js";
 import type { SaveRequest } from "./shell/save.js";
 import { type Kernel, Shell } from "./shell/shell.js";
-import { SceneMaker } from "./state/scene.js";
-import { createState } from "./state/state.js";
-import { bindTraits, readTraits, type TraitModel } from "./state/traits.js";
+import { createState } from "./state/signals.js";
+import { bindTraits, readTraits } from "./state/traits.js";
 import css from "./styles/widget.css";
+import { type Invoke, invokeThrough, type Messenger } from "./transport/invoke.js";
+import { askToFreeze, askToOpen, kernelFetch, snapshotFetch } from "./transport/kernel.js";
 
 interface RenderContext {
   readonly model: Messenger;

@@ -22,7 +22,8 @@ from attnwidget.compute.masks import Band
 from attnwidget.compute.online_softmax import row_stats_slices
 from attnwidget.compute.resumable import finish
 from attnwidget.compute.softmax_stats import StatsCache
-from attnwidget.compute.tiles import TILE, Maps, tile, tile_slices
+from attnwidget.compute.tiles import Maps, tile, tile_slices
+from attnwidget.protocol.constants import TILE_SIZE as TILE
 from attnwidget.record.layer import Layer
 
 if TYPE_CHECKING:

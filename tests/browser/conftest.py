@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser import chromium as chromiums
-from browser.lab import BROWSER_ARGUMENTS, Lab, Watch
+from browser.lab import BROWSER_ARGUMENTS, Lab
 from browser.server import LabServer, serve
-from playwright.sync_api import Browser, sync_playwright
+from browser.waiting import PATIENCE
+from browser.watch import watched
+from playwright.sync_api import Browser, expect, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,13 +20,18 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 HERE = "tests/browser"
+# Of a test with its fixtures, on a machine that is busy with other things.
+TEST_SECONDS = 1200
+
+expect.set_options(timeout=1000 * PATIENCE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of this folder, so that `-m "not browser"` leaves them out."""
+    """Mark every test of this folder, so that `-m "not browser"` leaves them out; and give each its time."""
     for item in items:
         if HERE in item.nodeid:
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
 
 
 @pytest.fixture(scope="session")
@@ -79,11 +86,8 @@ def widget(request: pytest.FixtureRequest, notebook: Notebook) -> Widget:
 @pytest.fixture
 def offline(chromium: Browser) -> Iterator[Page]:
     """A page of its own with the network cut."""
-    context = chromium.new_context(viewport={"width": 1300, "height": 900}, offline=True)
-    watch = Watch(context)
-    yield context.new_page()
-    watch.assert_clean()
-    context.close()
+    with watched(chromium, viewport={"width": 1300, "height": 900}, offline=True) as page:
+        yield page
 
 
 @pytest.fixture(autouse=True)

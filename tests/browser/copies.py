@@ -6,14 +6,23 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from browser.lab import PICTURE
+from browser.lab import Widget
 from browser.server import environment
+from browser.waiting import until
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import FrameLocator, Locator, Page
+
+
+# How high a frame is, how high what is in it, and whether that scrolls.
+SIZES = """(frame) => {
+  const root = frame.contentDocument.documentElement;
+  const { height } = frame.contentDocument.body.getBoundingClientRect();
+  return [frame.clientHeight, height, root.scrollHeight > frame.clientHeight];
+}"""
 
 
 def frozen(output: Locator) -> FrameLocator:
@@ -26,32 +35,31 @@ def frozen(output: Locator) -> FrameLocator:
 def assert_answers(inside: FrameLocator, page: Page) -> None:
     """Click through a copy: the layer, a head and a token move the views, and nothing was missing."""
     root = inside.locator(".attnwidget")
-    head = root.locator(".aw-panel-head canvas")
-    assert int(head.evaluate(PICTURE).split()[1]) > 10
-    before = head.evaluate(PICTURE)
+    widget = Widget(page, root)
+    before = widget.picture("head")
+    assert int(before.split()[1]) > 10
     root.locator(".aw-next").click()
     expect(root.locator("select[aria-label='Layer']")).to_have_value("2")
     root.locator("[data-head='3']").click()
     expect(root.locator("[data-head='3']")).to_have_attribute("aria-pressed", "true")
-    page.wait_for_timeout(300)
-    assert head.evaluate(PICTURE) != before
+    widget.wait_for_another("head", before)
     expect(root.locator(".aw-failure")).to_have_count(0)
     expect(root.locator(".aw-freeze")).to_have_count(0)
 
 
 def assert_fits(output: Locator) -> None:
-    """The frame is as high as what is in it, without a scroll bar."""
+    """The frame comes to be as high as what is in it, without a scroll bar."""
     frame = output.locator("iframe.attnwidget-frozen")
-    high, inside, scrolls = frame.evaluate(
-        """(frame) => {
-          const root = frame.contentDocument.documentElement;
-          const { height } = frame.contentDocument.body.getBoundingClientRect();
-          return [frame.clientHeight, height, root.scrollHeight > frame.clientHeight];
-        }"""
-    )
-    assert abs(high - inside) < 1
-    assert not scrolls
-    assert high > 300
+    Widget(output.page, frame.content_frame.locator(".attnwidget")).settle()
+    sizes: tuple[float, float, bool] = (0, 0, False)
+
+    def fits() -> bool:
+        nonlocal sizes
+        sizes = frame.evaluate(SIZES)
+        high, inside, scrolls = sizes
+        return abs(high - inside) < 1 and not scrolls and high > 300
+
+    assert until(output.page, fits), sizes
 
 
 def converted(notebook: Path, folder: Path, *options: str) -> Path:

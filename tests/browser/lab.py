@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import nbformat
-from browser.notebook import CellError, Notebook
+from browser.notebook import ROUND_TRIP, CellError, Notebook
 from browser.watch import BROWSER_ARGUMENTS, Watch
 from browser.widget import PICTURE, Widget
 
@@ -49,7 +49,7 @@ class Lab:
             prepare(self.context)
         self.page: Page = self.context.new_page()
         self.watch = Watch(self.context)
-        #: Messages that the page has sent to kernels.
+        #: Messages that the page has sent to kernels, without those of the tests.
         self.sent = 0
         self.page.on("websocket", lambda socket: socket.on("framesent", self._on_sent))
         self._start()
@@ -96,5 +96,8 @@ class Lab:
         # JupyterLab covers the page while a theme loads; two at a time and it reports an error.
         self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
-    def _on_sent(self, _payload: object) -> None:
-        self.sent += 1
+    def _on_sent(self, payload: bytes | str) -> None:
+        data = payload if isinstance(payload, bytes) else payload.encode()
+        # Cells and questions of a test; the front end never executes anything.
+        own = b'"execute_request"' in data or ROUND_TRIP.encode() in data
+        self.sent += not own

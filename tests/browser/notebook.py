@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
+from browser.waiting import PATIENCE, until
 from browser.widget import Widget
 
 if TYPE_CHECKING:
@@ -43,6 +43,29 @@ EVALUATE = """async ([id, code, expressions]) => {
     user_expressions: expressions,
   });
   return (await future.done).content;
+}"""
+
+#: What tells the harness' own messages to widgets from those of the front end.
+ROUND_TRIP = "a round trip of the tests"
+# Messages to widgets go to a thread of the kernel's (JupyterLab's subshells), past the code of `EVALUATE`: only another
+# message to a widget comes after them. One that nothing answers to is as good as any.
+FLUSH = """async ([id, kind]) => {
+  const panel = [...jupyterapp.shell.widgets("main")].find((widget) => widget.id === id);
+  const comms = [...panel.sessionContext.session.kernel._comms.values()];
+  const comm = comms.find(({ targetName }) => targetName === "jupyter.widget");
+  await comm?.send({ method: "custom", content: { kind } }).done;
+}"""
+
+# Until an element has been as wide for some frames: JupyterLab lays itself out some of them after the window changed.
+WIDTH = """async (element) => {
+  let width = 0;
+  for (let same = 0; same < 10; same++) {
+    await new Promise(requestAnimationFrame);
+    const now = element.getBoundingClientRect().width;
+    if (now !== width) same = 0;
+    width = now;
+  }
+  return width;
 }"""
 
 CLOSE = """async (id) => {
@@ -114,7 +137,7 @@ class Notebook:
     def value(self, expression: str) -> Any:
         """Value of a Python expression in the kernel, by way of JSON.
 
-        The front end's own messages go first: the kernel answers in the order it was asked.
+        Messages that a widget has sent before may be handled after it: see :meth:`rest`.
 
         Raises:
             CellError: The expression raised.
@@ -125,13 +148,30 @@ class Notebook:
             raise CellError("\n".join(answer["traceback"]))
         return json.loads(ast.literal_eval(answer["data"]["text/plain"]))
 
-    def wait_value(self, expression: str, expected: object, *, seconds: float = 15) -> None:
+    def wait_value(self, expression: str, expected: object, *, seconds: float = PATIENCE) -> None:
         """Wait until the expression has this value in the kernel; tuples compare as lists."""
-        give_up = time.monotonic() + seconds
         wanted = json.loads(json.dumps(expected))
-        while (found := self.value(expression)) != wanted and time.monotonic() < give_up:
-            self.page.wait_for_timeout(50)
-        assert found == wanted, f"{expression} is {found!r}, expected {wanted!r}"
+        found: Any = None
+
+        def there() -> bool:
+            nonlocal found
+            found = self.value(expression)
+            return bool(found == wanted)
+
+        assert until(self.page, there, seconds=seconds), (
+            f"{expression} is {found!r}, expected {wanted!r}"
+        )
+
+    def rest(self, widget: Widget) -> None:
+        """Wait until a widget has come to rest, and the kernel has handled all that it sent."""
+        widget.rest()
+        self.flush()
+
+    def flush(self) -> None:
+        """Wait until the kernel has handled every message that widgets of the page had for it."""
+        # Twice: a widget keeps changes back until the kernel has handled the ones before.
+        for _ in range(2):
+            self.page.evaluate(FLUSH, [self.identity, ROUND_TRIP])
 
     @property
     def cells(self) -> Locator:
@@ -149,19 +189,13 @@ class Notebook:
     def set_output_width(self, cell: int, width: int) -> None:
         """Resize the window until the cell's output area is ``width`` CSS pixels wide."""
         area = self.output(cell).locator(".jp-OutputArea-output").first
-        matches = 0
         for _ in range(12):
-            size, box = self.page.viewport_size, area.bounding_box()
-            assert size is not None
-            assert box is not None
-            lacking = width - round(box["width"])
-            # Twice, because JupyterLab lays itself out some time after the window has changed.
-            matches = matches + 1 if lacking == 0 else 0
-            if matches == 2:
+            lacking = width - round(area.evaluate(WIDTH))
+            if lacking == 0:
                 return
-            if lacking:
-                self.lab.set_viewport(size["width"] + lacking, size["height"])
-            self.page.wait_for_timeout(100)
+            size = self.page.viewport_size
+            assert size is not None
+            self.lab.set_viewport(size["width"] + lacking, size["height"])
         message = f"the output of cell {cell} cannot be made {width} px wide"
         raise AssertionError(message)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from browser.test_figure_identity import headless, saved_by_button, settled
+from browser.figures import headless, saved_by_button
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -42,15 +42,8 @@ view.below_threshold, view.show_layers = "faint", None
 """
 
 
-def stops(widget: Widget) -> list[str]:
-    """What a screen reader finds in the model view."""
-    widget.page.wait_for_timeout(300)  # stops are read a moment after the picture
-    found = widget.panel("model").locator(".aw-stop").all()
-    return [stop.get_attribute("aria-label") or "" for stop in found]
-
-
 def test_every_head_of_the_selected_layer_can_be_read(widget: Widget) -> None:
-    names = stops(widget)
+    names = widget.names("model")
     assert HEADS <= len(names) <= 80
     assert sum(name.startswith("layer 37 ") for name in names) == HEADS
     for head in (0, 11, 63):
@@ -69,7 +62,7 @@ def test_the_last_head_of_all_is_found_and_clicked(notebook: Notebook, widget: W
     sent = []
     for left in range(8, 120, 2):
         widget.page.mouse.move(box["x"] + box["width"] - left, box["y"] + box["height"] - 9)
-        widget.page.wait_for_timeout(40)
+        widget.settle()
         sent.append(status.inner_text())
         if "layer 79 · head 63" in sent[-1]:
             break
@@ -77,7 +70,7 @@ def test_the_last_head_of_all_is_found_and_clicked(notebook: Notebook, widget: W
     widget.page.mouse.down()
     widget.page.mouse.up()
     notebook.wait_value("[view.layer, view.heads]", [79, [63]])
-    widget.settle()
+    widget.rest()
     opened = widget.stop("model", "layer 79 head 63,").bounding_box()
     assert opened is not None
     assert opened["width"] >= 16
@@ -87,7 +80,7 @@ def test_what_python_selects_is_in_sight(notebook: Notebook, widget: Widget) -> 
     canvas = widget.panel("model").locator("canvas")
     for view, layer, head in (("all", 79, 63), ("model", 0, 5), ("all", 44, 1)):
         notebook.execute(f"view.view, view.layer, view.heads = {view!r}, {layer}, [{head}]")
-        widget.settle()
+        widget.rest()
         stop = widget.stop("model", f"layer {layer} head {head},")
         expect(stop).to_be_attached()
         inside, frame = stop.bounding_box(), canvas.bounding_box()
@@ -109,7 +102,12 @@ def test_layers_are_chosen_by_their_numbers(notebook: Notebook, widget: Widget) 
     notebook.wait_value("view.show_layers", [36, 37, 38, 79])
     expect(field).to_have_value("36–38, 79")
     widget.settle()
-    assert {re.match(r"layer (\d+)", name)[1] for name in stops(widget)} == {"36", "37", "38", "79"}  # type: ignore[index]
+    assert {re.match(r"layer (\d+)", name)[1] for name in widget.names("model")} == {
+        "36",
+        "37",
+        "38",
+        "79",
+    }  # type: ignore[index]
     field.fill("half of them")
     field.press("Enter")
     expect(field).to_have_attribute("aria-invalid", "true")
@@ -139,12 +137,13 @@ def test_heads_below_the_threshold_go_and_the_figure_goes_along(
     expect(widget.root.locator(".aw-remaining")).to_have_text(
         f"{remain} of {LAYERS * HEADS} heads reach 0.30"
     )
-    assert not any("below the threshold" in name for name in stops(widget))
+    assert not any("below the threshold" in name for name in widget.names("model"))
     notebook.execute("view.show_layers = range(30, 60)")
     for view in ("model", "all"):
         notebook.execute(f"view.view = {view!r}")
-        settled(notebook, widget)
-        assert saved_by_button(notebook, widget) == headless(notebook, tmp_path / "figure.svg")
+        widget.leave()
+        notebook.rest(widget)
+        assert saved_by_button(widget) == headless(notebook, tmp_path / "figure.svg")
 
 
 def test_in_a_narrow_cell_all_layers_are_in_sight(notebook: Notebook, widget: Widget) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from browser.figures import headless, saved_by_button
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from browser.lab import Lab, Notebook, Widget
 
 IT = 10
@@ -92,15 +94,9 @@ def test_browser_and_headless_figures_are_one(
     ]
     for index, state in enumerate(states):
         notebook.execute(state)
-        widget.settle()
-        # The reader's window reaches Python once it has come to rest.
-        notebook.page.wait_for_timeout(600)
-        headless = tmp_path / f"{index}.svg"
-        notebook.execute(f"view.save({str(headless)!r}, renderer='headless')")
-        with notebook.page.expect_download() as download:
-            widget.root.locator(".aw-save-svg").click()
-        button = Path(download.value.path()).read_text(encoding="utf-8")
-        assert headless.read_text(encoding="utf-8") == button, state
+        notebook.rest(widget)
+        drawn = headless(notebook, tmp_path / f"{index}.svg")
+        assert drawn == saved_by_button(widget), state
 
 
 def test_a_frozen_comparison_answers_without_its_kernel(notebook: Notebook) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from browser.figures import by_browser, headless, saved_by_button
+from playwright.sync_api import expect
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from browser.lab import Lab, Notebook, Widget
 
 IT, CAT = 8, 2
@@ -63,21 +67,12 @@ def test_browser_and_headless_figures_are_one(
     ]
     for index, state in enumerate(states):
         notebook.execute(state)
-        widget.settle()
-        # The reader's window reaches Python once it has come to rest.
-        notebook.page.wait_for_timeout(600)
-        headless, browser = tmp_path / f"headless{index}.svg", tmp_path / f"browser{index}.svg"
-        notebook.execute(f"view.save({str(headless)!r}, renderer='headless')")
-        notebook.execute(f"view.save({str(browser)!r}, renderer='browser')")
-        for _ in range(50):
-            if browser.exists():
-                break
-            notebook.page.wait_for_timeout(100)
-        with notebook.page.expect_download() as download:
-            widget.root.locator(".aw-save-svg").click()
-        button = Path(download.value.path()).read_text(encoding="utf-8")
-        assert browser.read_text(encoding="utf-8") == button, state
-        assert headless.read_text(encoding="utf-8") == button, state
+        notebook.rest(widget)
+        drawn = headless(notebook, tmp_path / f"headless{index}.svg")
+        asked = by_browser(notebook, tmp_path / f"browser{index}.svg")
+        button = saved_by_button(widget)
+        assert asked == button, state
+        assert drawn == button, state
 
 
 def test_an_error_is_shown_in_the_cell_and_can_be_tried_again(notebook: Notebook) -> None:
@@ -117,8 +112,10 @@ def test_the_keyboard_reaches_everything_and_the_notebook_keeps_out(
     token.wait_for(state="attached")
     token.focus()
     page.keyboard.press("Tab")
-    page.wait_for_timeout(300)
-    assert "query 1 " in str(page.evaluate("document.activeElement.getAttribute('aria-label')"))
+    expect(widget.stop("head", "query 1 ")).to_be_focused()
+    # What the focus is on is drawn, and the stops are read again: the focus is still there.
+    widget.rest()
+    expect(widget.stop("head", "query 1 ")).to_be_focused()
     page.keyboard.press("Enter")
     notebook.wait_value("view.query", 1)
     page.keyboard.press("Escape")

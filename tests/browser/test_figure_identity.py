@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from browser.figures import by_browser, headless, saved_by_button
 
 from attnwidget.figures import convert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from browser.lab import Lab, Notebook, Widget
+    from browser.lab import Lab, Notebook
 
 TEXT = "The cat sat on the mat because it was tired"
 TESTS = Path(__file__).parents[1]
@@ -70,26 +71,6 @@ def notebook(lab: Lab) -> Iterator[Notebook]:
     notebook.close()
 
 
-def saved_by_button(notebook: Notebook, widget: Widget) -> bytes:
-    with notebook.page.expect_download() as download:
-        widget.root.locator(".aw-save-svg").click()
-    return Path(download.value.path()).read_bytes()
-
-
-def settled(notebook: Notebook, widget: Widget) -> None:
-    """Wait until all is drawn, and the screen it is drawn on is known in Python."""
-    widget.leave()
-    widget.settle()
-    notebook.page.wait_for_timeout(600)
-    widget.settle()
-    notebook.wait_value("view._screen is not None", expected=True)
-
-
-def headless(notebook: Notebook, path: Path) -> bytes:
-    notebook.execute(f"view.save({str(path)!r}, renderer='headless')")
-    return path.read_bytes()
-
-
 def differences(notebook: Notebook, one: bytes, other: bytes) -> list[int]:
     texts = [base64.b64encode(svg).decode("ascii") for svg in (one, other)]
     found: list[int] = notebook.page.evaluate(COMPARE, texts)
@@ -107,8 +88,9 @@ def test_the_button_saves_what_the_engine_draws(
         f"with view.hold_trait_notifications():\n    for name, value in {state!r}.items(): setattr(view, name, value)"
     )
     widget = notebook.widget(0)
-    settled(notebook, widget)
-    button = saved_by_button(notebook, widget)
+    widget.leave()
+    notebook.rest(widget)
+    button = saved_by_button(widget)
     engine = headless(notebook, tmp_path / "figure.svg")
     assert button == engine
     assert convert.to_png(button.decode()) == convert.to_png(engine.decode())
@@ -123,8 +105,9 @@ def test_over_a_picture_and_with_hostile_tokens(notebook: Notebook, tmp_path: Pa
     shown = [("decoder", "lines"), ("decoder", "text"), ("probe", "text"), ("probe", "image")]
     for stream, form in shown:
         notebook.execute(f"view.stream, view.form = {stream!r}, {form!r}")
-        settled(notebook, widget)
-        assert saved_by_button(notebook, widget) == headless(notebook, tmp_path / "figure.svg")
+        widget.leave()
+        notebook.rest(widget)
+        assert saved_by_button(widget) == headless(notebook, tmp_path / "figure.svg")
     notebook.run(0)
 
 
@@ -133,13 +116,11 @@ def test_options_draw_the_same_in_the_browser(notebook: Notebook, tmp_path: Path
         "view.view, view.layer, view.heads, view.form, view.query = 'head', 3, [1, 3], 'lines', None"
     )
     widget = notebook.widget(0)
-    settled(notebook, widget)
+    widget.leave()
+    notebook.rest(widget)
     options = (
         "width='85mm', font_size=8, theme='print', top_k=2, title='Two heads', grid=2, whole=True"
     )
     drawn, asked = tmp_path / "engine.svg", tmp_path / "browser.svg"
     notebook.execute(f"view.save({str(drawn)!r}, renderer='headless', {options})")
-    notebook.execute(f"view.save({str(asked)!r}, renderer='browser', {options})")
-    notebook.wait_value(f"__import__('os').path.exists({str(asked)!r})", expected=True)
-    notebook.page.wait_for_timeout(300)
-    assert asked.read_bytes() == drawn.read_bytes()
+    assert by_browser(notebook, asked, options) == drawn.read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from browser.figures import headless, saved_by_button
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -34,10 +35,9 @@ def choose(widget: Widget, what: str, value: str) -> None:
 
 def names(widget: Widget) -> list[str]:
     """The heads that a screen reader finds in the model view, in their order on the page."""
-    expect(widget.panel("model").locator(".aw-stop").first).to_be_attached()
-    widget.page.wait_for_timeout(300)  # stops are read a moment after the picture
-    stops = widget.panel("model").locator(".aw-stop").all()
-    return [(stop.get_attribute("aria-label") or "").split(",")[0] for stop in stops]
+    found = widget.names("model")
+    assert found
+    return [name.split(",")[0] for name in found]
 
 
 def test_a_score_colours_the_heads(notebook: Notebook, widget: Widget) -> None:
@@ -148,19 +148,13 @@ def test_what_hides_the_link_is_said(widget: Widget) -> None:
 
 
 def test_the_figure_from_the_button_is_the_headless_one(
-    lab: Lab, notebook: Notebook, widget: Widget, tmp_path: Path
+    notebook: Notebook, widget: Widget, tmp_path: Path
 ) -> None:
     target = tmp_path / "headless.svg"
     for arrange in ("layers", "rank", "rank_by_layer", "scatter"):
         notebook.execute(f"view.view, view.score, view.arrange = 'model', 'previous', {arrange!r}")
-        widget.settle()
-        lab.page.wait_for_timeout(
-            600
-        )  # the reader's window is told when the reader has come to rest
-        with lab.page.expect_download() as download:
-            widget.root.locator(".aw-save-svg").click()
-        notebook.execute(f"view.save({str(target)!r}, renderer='headless')")
-        assert download.value.path().read_text("utf-8") == target.read_text("utf-8"), arrange
+        notebook.rest(widget)
+        assert saved_by_button(widget) == headless(notebook, target), arrange
 
 
 def test_the_help_lists_the_scores(widget: Widget) -> None:
@@ -203,9 +197,7 @@ over
 
 
 @pytest.mark.usefixtures("widget")
-def test_a_survey_shows_mean_scores_and_opens_examples(
-    lab: Lab, notebook: Notebook, tmp_path: Path
-) -> None:
+def test_a_survey_shows_mean_scores_and_opens_examples(notebook: Notebook, tmp_path: Path) -> None:
     survey = notebook.widget(notebook.append(SURVEY))
     survey.settle()
     assert survey.panel("head").count() == 0
@@ -225,12 +217,9 @@ def test_a_survey_shows_mean_scores_and_opens_examples(
     survey.settle()
     expect(survey.stop("head", "query 1 “tom”")).to_have_count(1)
     survey.screenshot("finding-survey-open")
-    target = tmp_path / "survey.svg"
-    lab.page.wait_for_timeout(600)
-    with lab.page.expect_download() as download:
-        survey.root.locator(".aw-save-svg").click()
-    notebook.execute(f"over.save({str(target)!r}, renderer='headless')")
-    assert download.value.path().read_text("utf-8") == target.read_text("utf-8")
+    notebook.rest(survey)
+    drawn = headless(notebook, tmp_path / "survey.svg", view="over")
+    assert drawn == saved_by_button(survey)
 
 
 @pytest.mark.usefixtures("widget")
@@ -238,6 +227,8 @@ def test_a_survey_without_its_model_says_how_to_open_an_example(notebook: Notebo
     alone = notebook.widget(notebook.append("aw.view(found, layer=2, heads=[1])"))
     alone.settle()
     alone.click("examples", "example 3, ")
-    notebook.page.wait_for_timeout(300)
+    # An answer to what it might have asked for would have come by then.
+    notebook.rest(alone)
+    alone.settle()
     expect(alone.root.locator(".aw-failure")).to_have_count(0)
     assert alone.panel("head").count() == 0

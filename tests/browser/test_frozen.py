@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from browser.copies import assert_answers, assert_fits, converted, frozen
 from browser.lab import Lab, Notebook
+from browser.waiting import until
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -104,8 +105,10 @@ def test_the_note_is_never_seen_beside_a_live_widget(lab: Lab) -> None:
     notebook.run_all()
     notebook.widget(1).settle()
     area, root = notebook.output(1), notebook.widget(1).root
-    notebook.page.wait_for_timeout(2500)
-    expect(area.locator(".attnwidget-note")).to_be_hidden()
+    # It comes to be seen by an animation, unless it has no place on the page; at its end now, not in two seconds.
+    note = area.locator(".attnwidget-note")
+    note.evaluate("(note) => note.getAnimations().forEach((animation) => animation.finish())")
+    expect(note).to_be_hidden()
     outside, inside = area.bounding_box(), root.bounding_box()
     assert outside is not None
     assert inside is not None
@@ -119,8 +122,10 @@ def test_a_frozen_output_follows_theme_and_width(reopened: Notebook, lab: Lab) -
     expect(root).to_have_attribute("data-theme", "light")
     lab.set_theme("dark")
     expect(root).to_have_attribute("data-theme", "dark")
+    wide = root.bounding_box()
     lab.set_viewport(640)
-    lab.page.wait_for_timeout(500)
+    assert wide is not None
+    assert until(lab.page, lambda: (root.bounding_box() or wide)["width"] < wide["width"])
     assert_fits(output)
     lab.set_viewport(1400)
     lab.set_theme("light")

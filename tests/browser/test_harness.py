@@ -42,6 +42,14 @@ counter.observe(lambda change: seen.append(change["new"]), "count")
 counter
 """
 
+# An error that nobody catches, thrown before this returns.
+SLIP = """() => new Promise((done) => {
+  setTimeout(() => {
+    setTimeout(done);
+    throw new Error("a slip");
+  });
+})"""
+
 
 @pytest.fixture(scope="module")
 def notebook(lab: Lab) -> Iterator[Notebook]:
@@ -97,7 +105,7 @@ def test_screenshot_is_of_the_widget(notebook: Notebook) -> None:
 
 def test_what_a_clean_page_does_not_do_is_reported(lab: Lab) -> None:
     lab.page.evaluate("() => console.error('a complaint')")
-    lab.page.evaluate("() => { setTimeout(() => { throw new Error('a slip') }); }")
+    lab.page.evaluate(SLIP)
     # Reserved for documentation: nobody answers there, with or without a network.
     lab.page.evaluate("() => fetch('http://192.0.2.1/').catch(() => null)")
     with pytest.raises(AssertionError, match="a complaint") as caught:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser.host_page import COLAB, VSCODE, VSCODE_POLICY, mount
-from browser.lab import PICTURE, Watch, Widget
+from browser.lab import PICTURE, Widget
+from browser.waiting import until
+from browser.watch import watched
 from playwright.sync_api import expect
 
 import attnwidget as aw
@@ -35,11 +37,8 @@ def view() -> aw.AttentionWidget:
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    context = chromium.new_context(viewport={"width": 900, "height": 1200})
-    watch = Watch(context)
-    yield context.new_page()
-    watch.assert_clean()
-    context.close()
+    with watched(chromium, viewport={"width": 900, "height": 1200}) as page:
+        yield page
 
 
 def answers(frame: FrameLocator) -> None:
@@ -64,8 +63,7 @@ def test_vscode_live(page: Page, view: aw.AttentionWidget, theme: str) -> None:
         assert int(widget.picture(name).split()[1]) > 10, f"the {name} view is nearly empty"
     widget.click("model", "layer 2 head 1")
     expect(widget.root.locator("select[aria-label='Layer']")).to_have_value("2")
-    page.wait_for_timeout(200)
-    assert [view.layer, view.heads] == [2, [1]]
+    assert until(page, lambda: [view.layer, view.heads] == [2, [1]]), [view.layer, view.heads]
     before = widget.picture("head")
     page.evaluate("window.update({ layer: 3, heads: [1, 3] })")
     widget.wait_for_another("head", before)
@@ -78,7 +76,7 @@ def test_vscode_live(page: Page, view: aw.AttentionWidget, theme: str) -> None:
 
 @pytest.mark.parametrize("policy", ["", VSCODE_POLICY], ids=["usual", "strict"])
 def test_vscode_frozen(page: Page, view: aw.AttentionWidget, policy: str) -> None:
-    output = view._frozen_bundle(900_000)["text/html"]
+    output = view._notebook.frozen_bundle(view, 900_000)["text/html"]
     html = VSCODE.format(theme="vscode-dark", background="#1f1f1f", policy=policy, output=output)
     page.set_content(html)
     frame = page.frame_locator("iframe.attnwidget-frozen")
@@ -98,7 +96,7 @@ def test_vscode_frozen(page: Page, view: aw.AttentionWidget, policy: str) -> Non
     ids=["its own origin", "no origin"],
 )
 def test_colab_frozen(page: Page, view: aw.AttentionWidget, sandbox: str) -> None:
-    output = view._frozen_bundle(900_000)["text/html"]
+    output = view._notebook.frozen_bundle(view, 900_000)["text/html"]
     dark = "<!doctype html><html theme='dark'><body>"
     page.context.route(
         f"{OUTER}**",
@@ -142,7 +140,6 @@ def test_no_message_is_larger_than_stated(page: Page) -> None:
     widget = Widget(page, page.locator(".attnwidget"))
     widget.settle(seconds=120)
     page.evaluate("window.update({ form: 'matrix', layer: 1 })")
-    page.wait_for_timeout(500)
     widget.settle(seconds=120)
     assert 1 << 20 < kernel.largest <= 2 * MESSAGE_BYTES
     expect(widget.root.locator(".aw-failure")).to_have_count(0)

@@ -77,11 +77,11 @@ def test_it_opens_before_its_thumbnails_and_they_fill_in(
     notebook: Notebook, opened: Widget
 ) -> None:
     assert re.search(r"computing \d+ %", progress(opened, "computing"))
-    assert notebook.value("[len(view.overview), len(view._thumbnails._made.done)]") == [0, 0]
+    assert notebook.value("[len(view.overview), len(view.source._thumbnails._made.done)]") == [0, 0]
     blank = opened.panel("model").locator("canvas").evaluate("canvas => canvas.toDataURL()")
     notebook.execute("slow.clear()")
     opened.settle()
-    notebook.wait_value("len(view._thumbnails._made.done)", LAYERS)
+    notebook.wait_value("len(view.source._thumbnails._made.done)", LAYERS)
     opened.settle()
     opened.root.locator(".aw-progress").wait_for(state="detached")
     filled = opened.panel("model").locator("canvas").evaluate("canvas => canvas.toDataURL()")
@@ -103,10 +103,12 @@ def test_escape_stops_and_the_reader_goes_on(lab: Lab, notebook: Notebook, widge
     widget.root.focus()
     lab.page.keyboard.press("Escape")
     progress(widget, "stopped at")
-    widget.settle()
-    lab.page.wait_for_timeout(500)
+    # What was on its way has been answered, and every answer that asked on would have led to another question.
+    notebook.rest(widget)
     sent = lab.sent
-    lab.page.wait_for_timeout(1500)
+    for _ in range(5):
+        notebook.flush()
+        widget.settle()
     assert lab.sent == sent
     # The first press stopped, and left the pin where it was.
     assert notebook.value("view.query") == 3
@@ -118,9 +120,7 @@ def test_escape_stops_and_the_reader_goes_on(lab: Lab, notebook: Notebook, widge
     assert notebook.value("asked.count('scores')") == 1
 
 
-def test_another_layer_drops_what_the_last_one_wanted(
-    lab: Lab, notebook: Notebook, widget: Widget
-) -> None:
+def test_another_layer_drops_what_the_last_one_wanted(notebook: Notebook, widget: Widget) -> None:
     notebook.execute("slow.set()\nview.view, view.form, view.layer = 'head', 'matrix', 1")
     progress(widget, "computing")
     notebook.execute("view.layer = 4")
@@ -131,6 +131,5 @@ def test_another_layer_drops_what_the_last_one_wanted(
     notebook.execute("asked.clear()\nview.layer = 1")
     progress(widget, "computing")
     notebook.execute("slow.clear()\nview.layer = 4")
-    widget.settle()
-    lab.page.wait_for_timeout(300)
+    notebook.rest(widget)
     assert notebook.value("view.layer") == 4

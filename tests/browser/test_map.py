@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from browser.figures import headless, saved_by_button
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,21 @@ PICTURE = """(panel) => {
   const box = (stop) => panel.querySelector(`.aw-stop[aria-label^="${stop}"]`).getBoundingClientRect();
   const [row, column] = [box("query "), box("key ")];
   return { x: row.right, y: column.bottom };
+}"""
+
+# Of the wheel's turns over the canvas, how many have come to it.
+COUNT_WHEELS = """(canvas) => {
+  window.awCount ??= () => window.awWheels++;
+  window.awWheels = 0;
+  canvas.addEventListener("wheel", window.awCount, { passive: true });
+}"""
+# The hints that are given from now on: they do not stay.
+WATCH_HINTS = """(panel) => {
+  window.awHints = [];
+  const note = (node) => node.classList?.contains("aw-hint") && window.awHints.push(node.textContent);
+  const observer = new MutationObserver((changes) =>
+    changes.forEach(({ addedNodes }) => addedNodes.forEach(note)));
+  observer.observe(panel, { childList: true, subtree: true });
 }"""
 
 # Of every frame that is painted, how many pixels of the pictures nothing was drawn on.
@@ -78,17 +94,7 @@ class Map:
 
     def settle(self) -> None:
         """Wait until all is drawn and Python knows what is in sight."""
-        before: object = ""
-        for _ in range(40):
-            self.widget.settle()
-            now = self.widget.painted(), self.window
-            if now == before:
-                return
-            before = now
-            # Longer than the front end waits before it tells.
-            self.page.wait_for_timeout(450)
-        message = "the map does not come to rest"
-        raise AssertionError(message)
+        self.notebook.rest(self.widget)
 
     @property
     def window(self) -> dict[str, Any] | None:
@@ -107,9 +113,12 @@ class Map:
         self.page.mouse.move(x, y)
         if zoom:
             self.page.keyboard.down("Control")
-        for _ in range(abs(turns)):
+        self.canvas.evaluate(COUNT_WHEELS)
+        for turn in range(abs(turns)):
             self.page.mouse.wheel(0, -120 if turns > 0 else 120)
-            self.page.wait_for_timeout(20)
+            # Turns that come while the page is busy would come as one; then each is drawn.
+            self.page.wait_for_function("(turn) => window.awWheels > turn", arg=turn)
+            self.widget.drawn()
         if zoom:
             self.page.keyboard.up("Control")
         self.settle()
@@ -145,10 +154,11 @@ def test_the_wheel_with_ctrl_zooms_about_the_pointer(shown: Map) -> None:
 
 
 def test_the_wheel_alone_moves_the_map_only_once_it_is_zoomed_in(shown: Map) -> None:
+    shown.widget.panel("head").evaluate(WATCH_HINTS)
     shown.wheel(0.4, 0.6, -1, zoom=False)
     assert shown.window is None
-    hint = shown.widget.panel("head").locator(".aw-hint")
-    assert "zooms" in (hint.text_content() or "")
+    (hint,) = shown.page.evaluate("window.awHints")
+    assert "zooms" in hint
     shown.wheel(0.4, 0.6, 4, zoom=True)
     before = shown.window
     shown.wheel(0.4, 0.6, -2, zoom=False)
@@ -254,12 +264,8 @@ def test_zoomed_far_in_cells_say_the_weights_in_figures_too(
         (math.ceil(window[axis][0] - 0.5), math.floor(window[axis][1] + 0.5))
         for axis in ("queries", "keys")
     )
-    with shown.page.expect_download() as download:
-        shown.widget.root.locator(".aw-save-svg").click()
-    svg = Path(download.value.path()).read_bytes()
-    path = tmp_path / "figure.svg"
-    notebook.execute(f"view.save({str(path)!r}, renderer='headless')")
-    assert path.read_bytes() == svg
+    svg = saved_by_button(shown.widget)
+    assert headless(notebook, tmp_path / "figure.svg") == svg
     exact = notebook.value(
         f"[record['self'][0].weights(head, slice({first}, {last}), slice({start}, {stop})).tolist()"
         " for head in (1, 2)]"
@@ -360,14 +366,9 @@ def test_faint_heads_share_a_scale_that_stays_wherever_the_map_is(
         for _ in range(2 * zoom):
             shown.root.focus()
             notebook.page.keyboard.press("+")
-        shown.settle()
         # What is in sight reaches Python once it has come to rest.
-        notebook.page.wait_for_timeout(600)
-        with notebook.page.expect_download() as download:
-            shown.root.locator(".aw-save-svg").click()
-        svg = Path(download.value.path()).read_bytes()
-        path = tmp_path / f"faint{zoom}.svg"
-        notebook.execute(f"faint.save({str(path)!r}, renderer='headless')")
-        assert path.read_bytes() == svg
+        notebook.rest(shown)
+        svg = saved_by_button(shown)
+        assert headless(notebook, tmp_path / f"faint{zoom}.svg", view="faint") == svg
         assert f">≥ {end:g}</text>" in svg.decode()
     notebook.execute("faint.close()")

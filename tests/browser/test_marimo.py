@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser.marimo_page import Marimo, marimo
+from browser.waiting import until
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -119,10 +120,10 @@ def test_scores_come_and_a_figure_goes(app: Marimo, plain: Widget, figure: Path)
     plain.wait_for_another("model", unscored)
     expect(plain.root.locator(".aw-failure")).to_have_count(0)
     app.output(SAVES).get_by_role("button").click()
-    for _ in range(300):
-        if figure.exists():
-            break
-        app.page.wait_for_timeout(50)
+    # Its last bytes are those of the end of a PNG.
+    assert until(
+        app.page, lambda: figure.exists() and figure.read_bytes().endswith(b"IEND\xaeB`\x82")
+    )
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 

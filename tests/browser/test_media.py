@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from browser.figures import headless, saved_by_button
+from browser.lab import Widget
+from playwright.sync_api import expect
+
 if TYPE_CHECKING:
-    from browser.lab import Lab, Notebook, Widget
+    from browser.lab import Lab, Notebook
 
 TESTS = Path(__file__).parents[1]
 # Patches attend to patches that look like them: keys are made as queries are.
@@ -117,10 +121,8 @@ def test_a_vision_transformers_patches_over_the_picture(lab: Lab, notebook: Note
     widget.hover("head", f"key {strongest} ")
     row_, column = divmod(strongest - 1, 12)
     shown = "<0.001" if row[strongest] < 0.0005 else f"{row[strongest]:.3f}"
-    asked = "“r2 c2” → " if strongest != 27 else "“r2 c2” → “r2 c2” "
-    status = widget.root.locator(".aw-status", has_text=asked)
-    status.wait_for()
-    assert f"“r{row_} c{column}” {shown}" in status.inner_text()
+    status = widget.root.locator(".aw-status")
+    expect(status).to_contain_text(f"“r2 c2” → “r{row_} c{column}” {shown}")
     # A click on another patch asks anew; Escape lets go.
     other = next(stop for stop in stops if stop != 27)
     widget.click("head", f"key {other} ")
@@ -199,16 +201,11 @@ def test_browser_and_headless_figures_are_one(notebook: Notebook, tmp_path: Path
     ]
     for index, state in enumerate(states):
         notebook.execute(state)
-        widget.settle()
-        # The reader's window reaches Python once it has come to rest.
-        notebook.page.wait_for_timeout(600)
-        headless = tmp_path / f"headless{index}.svg"
-        notebook.execute(f"view.save({str(headless)!r}, renderer='headless')")
-        with notebook.page.expect_download() as download:
-            widget.root.locator(".aw-save-svg").click()
-        button = Path(download.value.path()).read_text(encoding="utf-8")
-        assert "<image" in button
-        assert headless.read_text(encoding="utf-8") == button, state
+        notebook.rest(widget)
+        drawn = headless(notebook, tmp_path / f"headless{index}.svg")
+        button = saved_by_button(widget)
+        assert b"<image" in button
+        assert drawn == button, state
     notebook.execute("view.close()")
 
 
@@ -224,11 +221,12 @@ def test_a_saved_page_shows_the_picture_without_a_kernel(
     assert root.locator("[data-form='image'][aria-pressed='true']").count() == 1
     assert root.locator(".aw-failure").count() == 0
     # Without a query the mean over all of them is in the page, too.
+    copy = Widget(page, page.frames[-1].locator(".attnwidget"))
+    before = copy.picture("head")
     page.keyboard.press("Tab")
     root.locator("[data-form='image']").focus()
     page.keyboard.press("Escape")
-    page.wait_for_timeout(400)
-    root.wait_for()
+    copy.wait_for_another("head", before)
     assert root.locator(".aw-failure").count() == 0
     assert len(set(root.locator(".aw-panel-head canvas").screenshot())) > 10
     page.close()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from browser.figures import headless, saved_by_button
 
 if TYPE_CHECKING:
     from browser.lab import Lab, Notebook, Widget
@@ -70,9 +71,8 @@ def test_a_drag_pins_a_range_and_a_block(notebook: Notebook, widget: Widget) -> 
     drag(widget.point("head", f"query {SAT}"), widget.point("head", "query 6"))
     notebook.wait_value("view.query", [3, 4, 5, 6])
     notebook.execute("view.query, view.form = None, 'matrix'")
-    widget.settle()
     # Names for the keyboard follow the picture a little later.
-    notebook.page.wait_for_timeout(400)
+    widget.rest()
     start = widget.point("head", "key 0")[0], widget.point("head", f"query {THE}")[1]
     end = widget.point("head", f"key {CAT}")[0], widget.point("head", f"query {IT}")[1]
     drag(start, end)
@@ -112,7 +112,7 @@ def test_a_measure_is_the_records_own(
     )
     says(widget, f"{legend} · head 2")
     says(widget, f"{value:.3f}")
-    assert widget.root.get_attribute("data-pending") == "0"
+    widget.settle()
 
 
 def test_a_rollout_has_no_heads(notebook: Notebook, widget: Widget) -> None:
@@ -170,15 +170,9 @@ def test_browser_and_headless_figures_are_one(
     ]
     for index, (name, shown, state) in enumerate(states):
         notebook.execute(state)
-        shown.settle()
-        # The reader's window reaches Python once it has come to rest.
-        notebook.page.wait_for_timeout(600)
-        headless = tmp_path / f"{index}.svg"
-        notebook.execute(f"{name}.save({str(headless)!r}, renderer='headless')")
-        with notebook.page.expect_download() as download:
-            shown.root.locator(".aw-save-svg").click()
-        button = Path(download.value.path()).read_text(encoding="utf-8")
-        assert headless.read_text(encoding="utf-8") == button, state
+        notebook.rest(shown)
+        drawn = headless(notebook, tmp_path / f"{index}.svg", view=name)
+        assert drawn == saved_by_button(shown), state
     notebook.execute("pieces.positions, pieces.query = 'pieces', None")
 
 

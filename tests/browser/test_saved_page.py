@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from browser.lab import PICTURE, Watch
+from browser.lab import PICTURE, Widget
+from browser.watch import watched
 from playwright.sync_api import expect
 
 import attnwidget as aw
@@ -28,13 +29,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(chromium: Browser, saved: Path) -> Iterator[Page]:
-    context = chromium.new_context(viewport={"width": 1300, "height": 900}, offline=True)
-    watch = Watch(context)
-    page = context.new_page()
-    page.goto(saved.as_uri())
-    yield page
-    watch.assert_clean()
-    context.close()
+    with watched(chromium, viewport={"width": 1300, "height": 900}, offline=True) as page:
+        page.goto(saved.as_uri())
+        yield page
 
 
 def widget(page: Page) -> Locator:
@@ -54,9 +51,8 @@ def test_opens_with_nothing_but_the_file(page: Page) -> None:
 
 def test_selection_moves_the_views_without_a_kernel(page: Page) -> None:
     root = widget(page)
-    head = root.locator(".aw-panel-head canvas")
-    before = head.evaluate(PICTURE)
+    copy = Widget(page, page.frames[-1].locator(".attnwidget"))
+    before = copy.picture("head")
     root.locator(".aw-next").click()
     expect(root.locator("select[aria-label='Layer']")).to_have_value("2")
-    page.wait_for_timeout(300)
-    assert head.evaluate(PICTURE) != before
+    copy.wait_for_another("head", before)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from browser.lab import PICTURE
+from browser.lab import Widget
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from browser.lab import Lab, Notebook, Widget
+    from browser.lab import Lab, Notebook
     from playwright.sync_api import Browser, Locator
 
 COUNT = 1600
@@ -199,9 +199,8 @@ def test_the_keyboard_walks_through_the_tokens(notebook: Notebook, widget: Widge
     expect(widget.root.locator(".aw-status")).to_contain_text("query 4 “and”")
     notebook.page.keyboard.press("Enter")
     notebook.wait_value("view.query", 4)
-    widget.settle()
-    # The focus is still there.
-    notebook.page.wait_for_timeout(300)
+    # The focus is still there, also when the stops have been read again.
+    widget.rest()
     notebook.page.keyboard.press("Tab")
     expect(widget.root.locator(".aw-status")).to_contain_text("“and” → “and”")
 
@@ -232,10 +231,9 @@ def test_a_saved_page_searches_and_turns(
     widget.settle()
     page = chromium.new_page(viewport={"width": 800, "height": 800})
     page.goto(target.as_uri())
-    root = page.locator(".attnwidget[data-pending='0']")
-    root.wait_for()
-    canvas = root.locator(".aw-panel-head canvas")
-    before = canvas.evaluate(PICTURE)
+    root = page.locator(".attnwidget")
+    copy = Widget(page, root)
+    before = copy.picture("head")
     root.locator(".aw-search-button").click()
     box = root.locator("input[aria-label='Search the text']")
     box.fill("paris")
@@ -244,12 +242,11 @@ def test_a_saved_page_searches_and_turns(
     box.press("Escape")
     # What attends to a token is read from all the rows of the copy.
     turned = root.locator(".aw-stop[aria-label^='Shade by what the token is attended by']")
+    copy.rest()
     box_of = turned.bounding_box()
     assert box_of is not None
     page.mouse.click(box_of["x"] + 20, box_of["y"] + 9)
-    root.wait_for()
-    page.wait_for_timeout(400)
-    assert canvas.evaluate(PICTURE) != before
+    copy.wait_for_another("head", before)
     expect(root.locator(".aw-stop[aria-label*='900: 0.2']")).to_have_count(1)
     expect(root.locator(".aw-failure")).to_have_count(0)
     page.close()

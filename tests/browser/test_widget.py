@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from browser.figures import by_browser
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,11 +60,13 @@ def test_shift_click_adds_a_head_of_the_layer(notebook: Notebook, widget: Widget
 
 def test_hover_shows_a_fan_and_asks_nobody(lab: Lab, notebook: Notebook, widget: Widget) -> None:
     widget.hover("head", "query 4")
-    lab.page.wait_for_timeout(1000)
+    notebook.rest(widget)
     head, sent = widget.picture("head"), lab.sent
     for query in (5, 8, 10):
         widget.hover("head", f"query {query} ")
         head = widget.wait_for_another("head", head)
+    # Whatever it had to tell when it came to rest has been told by then.
+    notebook.rest(widget)
     assert lab.sent == sent
     assert notebook.value("[view.query, seen]") == [None, []]
 
@@ -151,12 +154,8 @@ def test_buttons_save_what_is_shown(lab: Lab, widget: Widget) -> None:
 def test_python_saves_through_the_browser(
     notebook: Notebook, widget: Widget, tmp_path: Path
 ) -> None:
-    widget.settle()
-    target = tmp_path / "figure.svg"
-    notebook.wait_value("view._screen is not None", expected=True)
-    notebook.execute(f"view.save({str(target)!r}, renderer='browser')")
-    notebook.wait_value(f"__import__('os').path.exists({str(target)!r})", expected=True)
-    assert ">because<" in target.read_text("utf-8")
+    notebook.rest(widget)
+    assert ">because<" in by_browser(notebook, tmp_path / "figure.svg").decode()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -183,8 +182,7 @@ def test_tokens_are_text_and_nothing_else(lab: Lab, notebook: Notebook) -> None:
         "aw.view(aw.from_weights(torch.full((2, 3, 5, 5), 0.2), tokens), query=0)"
     )
     shown = notebook.widget(cell)
-    shown.settle()
-    lab.page.wait_for_timeout(300)
+    shown.rest()
     assert shown.root.locator("img, b, script").count() == 0
     assert lab.page.evaluate("window.hacked === undefined")
     names = [
@@ -199,6 +197,5 @@ def test_long_inputs_stay_small_on_the_page(notebook: Notebook) -> None:
         "aw.view(aw.from_weights(weights, [f'w{i}' for i in range(512)]), heads=[0, 1])"
     )
     long = notebook.widget(cell)
-    long.settle()
-    notebook.page.wait_for_timeout(300)
+    long.rest()
     assert long.root.evaluate("(root) => root.querySelectorAll('*').length") < 1000

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from browser.waiting import PATIENCE
+
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, ConsoleMessage, Request, WebError
+    from collections.abc import Iterator
+
+    from playwright.sync_api import (
+        Browser,
+        BrowserContext,
+        ConsoleMessage,
+        Page,
+        Request,
+        WebError,
+    )
 
 BROWSER_ARGUMENTS = (
     "--no-sandbox",
@@ -34,7 +46,8 @@ class Watch:
     """Keeps count of everything a clean page would not do, for all pages of a browser context."""
 
     def __init__(self, context: BrowserContext) -> None:
-        """Start watching."""
+        """Start watching, and give what these pages are waited for the time that a busy machine takes."""
+        context.set_default_timeout(1000 * PATIENCE)
         #: Console errors, uncaught exceptions and requests that leave this machine.
         self.problems: list[str] = []
         context.on("console", self._on_console)
@@ -58,3 +71,13 @@ class Watch:
         parts = urlsplit(request.url)
         if parts.scheme in {"http", "https", "ws", "wss"} and parts.hostname != "127.0.0.1":
             self.problems.append(f"request to {request.url}")
+
+
+@contextlib.contextmanager
+def watched(browser: Browser, **options: Any) -> Iterator[Page]:
+    """A page in a browser context of its own; fails at the end of the block unless it was clean."""
+    context = browser.new_context(**options)
+    watch = Watch(context)
+    yield context.new_page()
+    watch.assert_clean()
+    context.close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from browser.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -12,6 +13,27 @@ if TYPE_CHECKING:
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 
 # Two frames later everything that was due has been drawn.
+DRAWN = """async () => {
+  for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
+}"""
+# Until so many milliseconds have passed in which nothing was drawn. The front end does some things with a timer that
+# it starts anew with every frame. No matter how slow a page is, its timers run in the order in which they are due: when
+# one that was started later and is longer has run, that one has.
+REST = """async (root, { quiet, blocks }) => {
+  const frame = () => new Promise(requestAnimationFrame);
+  for (let tries = 0; tries < 200; tries++) {
+    await frame();
+    await frame();
+    const { painted } = root.dataset;
+    await new Promise((done) => setTimeout(done, quiet));
+    await frame();
+    if (root.dataset.painted === painted && !(blocks && root.dataset.pending !== "0")) return true;
+  }
+  return false;
+}"""
+# Longer than it waits before it lays the stops over a picture (`STOPS_DELAY_MS` in js/src/shell/panel.ts), and before
+# it reports what is on screen (`SETTLE_MS` in js/src/shell/shell.ts).
+STOPS_MS, REPORT_MS = 160, 400
 PICTURE = """async (canvas) => {
   for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -35,11 +57,25 @@ class Widget:
         self.root.locator("xpath=self::*[@data-painted]").wait_for(state="attached")
         return int(self.root.get_attribute("data-painted") or 0)
 
-    def settle(self, *, seconds: float = 30) -> None:
-        """Wait until it has drawn and waits for no block."""
+    def drawn(self) -> None:
+        """Wait until what was due has been drawn, be it of what is here so far."""
+        self.root.evaluate(DRAWN)
+
+    def settle(self, *, seconds: float = PATIENCE) -> None:
+        """Wait until it has drawn what it was last told, and waits for no block."""
         self.painted()
+        self.drawn()
         quiet = "xpath=self::*[@data-pending='0']"
         self.root.locator(quiet).wait_for(state="attached", timeout=1000 * seconds)
+
+    def rest(self) -> None:
+        """Wait until it has come to rest: all is drawn, the stops lie over it, and its screen was reported."""
+        self.settle()
+        self._quiet(REPORT_MS, blocks=True)
+
+    def _quiet(self, milliseconds: int, *, blocks: bool) -> None:
+        asked = {"quiet": milliseconds, "blocks": blocks}
+        assert self.root.evaluate(REST, asked), "the widget goes on drawing"
 
     def panel(self, view: str) -> Locator:
         """The panel of one view: ``"model"``, ``"head"``, ``"neuron"`` or ``"compare"``."""
@@ -49,10 +85,22 @@ class Widget:
         """What a screen reader finds in a view under a name that starts like this."""
         return self.panel(view).locator(f".aw-stop[aria-label^='{name}']").first
 
+    def names(self, view: str) -> list[str]:
+        """The names of all that a screen reader finds in a view, in their order on the page."""
+        self.rest()
+        found: list[str] = (
+            self.panel(view)
+            .locator(".aw-stop")
+            .evaluate_all("(stops) => stops.map((stop) => stop.getAttribute('aria-label') ?? '')")
+        )
+        return found
+
     def point(self, view: str, name: str) -> tuple[float, float]:
         """The middle of what has this name, in the page, scrolled into sight."""
         stop = self.stop(view, name)
         stop.wait_for(state="attached")
+        # One of the picture before may lie elsewhere.
+        self._quiet(STOPS_MS, blocks=False)
         stop.scroll_into_view_if_needed()
         box = stop.bounding_box()
         assert box is not None
@@ -84,10 +132,14 @@ class Widget:
 
     def wait_for_another(self, view: str, picture: str) -> str:
         """Wait until a view looks different from this picture; return how it looks then."""
-        give_up = time.monotonic() + 15
-        while (now := self.picture(view)) == picture and time.monotonic() < give_up:
-            self.page.wait_for_timeout(50)
-        assert now != picture, f"the {view} view still looks as before"
+        now = picture
+
+        def changed() -> bool:
+            nonlocal now
+            now = self.picture(view)
+            return now != picture
+
+        assert until(self.page, changed), f"the {view} view still looks as before"
         return now
 
     def screenshot(self, name: str) -> Path:

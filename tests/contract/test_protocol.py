@@ -43,7 +43,7 @@ def snapshot() -> dict[str, object]:
     )
     widget.rank(query=[2, 3], key=3)
     widget.other_score, widget.without_sink, widget.threshold = "broad", True, 0.25
-    made = widget._snapshot()
+    made = widget.snapshot()
     blocks = []
     for stream in widget.attention.streams.values():
         for layer in stream:
@@ -52,7 +52,7 @@ def snapshot() -> dict[str, object]:
                 blocks.append({"request": request, "block": codec.inline(block, data)})
     blocks += [
         {"request": request, "block": codec.inline(*widget._answer(request))}
-        for request in widget._heads.for_a_copy(made["state"])
+        for request in widget.source.heads.for_a_copy(made["state"])
     ]
     return {**made, "blocks": blocks}
 

@@ -1,16 +1,21 @@
+// `Blocks`, what views read of a stream: rows, tiles, columns, vectors, numbers of heads.
+
 import type { Decoded } from "../protocol/decode.js";
 import type { BlockRequest, HeadsRequest, Measure } from "../protocol/generated.js";
 
+export interface Link {
+  readonly query: number;
+  readonly key: number;
+  readonly weight: number;
+}
+
 /** A block, or why it cannot be had. */
-export type Result = Decoded | { readonly error: string };
+export type BlockResult = Decoded | { readonly error: string };
 
 /** What takes long comes in slices: so much of it is done, and asking again goes on with it. */
 export interface Unfinished {
   readonly part: number;
 }
-
-/** Up to this many weights a head is in the browser as a whole, and far queries can be read too. */
-export const WHOLE_HEAD = 1 << 20;
 
 /** A dense block of numbers, row by row. */
 export class Matrix {
@@ -26,7 +31,7 @@ export class Matrix {
 }
 
 /** What is pooled: not weights, or not between pieces. */
-export interface Drawn {
+export interface PooledAs {
   readonly measure?: Measure;
   readonly positions?: "words";
 }
@@ -56,7 +61,7 @@ export interface Rows {
   /** Whether a row is here, for rows that have to be made first. */
   has?(query: number): boolean;
   /** How many of them are shown, where a generation is shown as it came about. */
-  readonly stage?: number;
+  readonly numShown?: number;
   /** The end of their scale; undefined for weights, which end at 1. */
   readonly scale?: number | undefined;
   /** Why the rows cannot be had, for the reader; null when nothing went wrong. */
@@ -77,13 +82,13 @@ export interface Blocks {
     layer: number,
     head: number,
   ): Matrix | null;
-  /** One tile of the head's map: the largest of each cell, single weights at level 0; see `TILE`. */
+  /** One tile of the head's map: the largest of each cell, single weights at level 0; see `TILE_SIZE`. */
   tile(
     layer: number,
     head: number,
     level: number,
     tile: readonly [number, number],
-    as?: Drawn,
+    as?: PooledAs,
     when?: When,
   ): Matrix | null;
   /** What every query gives one key. */
@@ -97,7 +102,7 @@ export interface Blocks {
   /** Mean weight of each key over all queries; null until it has come. */
   mean(layer: number, head: number): Float32Array | null;
   /** Numbers about all heads of the stream; null until they have come. */
-  heads(request: Omit<HeadsRequest, "stream">): Result | null;
+  heads(request: Omit<HeadsRequest, "stream">): BlockResult | null;
   /** Why a vectors or pooled block cannot be had, or null. */
   error(what: What, layer: number, head: number): string | null;
 }

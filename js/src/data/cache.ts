@@ -1,12 +1,14 @@
-import type { Result } from "./blocks.js";
+// Cache of decoded blocks within a budget of bytes; the least recently read goes first.
 
-const sizeOf = (result: Result | undefined) =>
+import type { BlockResult } from "./blocks.js";
+
+const sizeOf = (result: BlockResult | undefined) =>
   result && "data" in result ? result.data.byteLength : 0;
 
 /** Blocks by key within a budget of bytes; what was read longest ago goes first. */
 export class BlockCache {
   /** In order of use. */
-  private readonly results = new Map<string, Result>();
+  private readonly results = new Map<string, BlockResult>();
   private bytes = 0;
 
   constructor(private readonly budget: number) {}
@@ -16,12 +18,12 @@ export class BlockCache {
   }
 
   /** The block as it is, which leaves its turn as it was. */
-  peek(key: string): Result | null {
+  peek(key: string): BlockResult | null {
     return this.results.get(key) ?? null;
   }
 
   /** The block, which is now the one read last. */
-  get(key: string): Result | null {
+  get(key: string): BlockResult | null {
     const known = this.results.get(key);
     if (!known) return null;
     // Reinserting keeps the map in order of use: the budget evicts from the front.
@@ -31,7 +33,7 @@ export class BlockCache {
   }
 
   /** Keep a block; which others had to go for it, none of them in use. */
-  put(key: string, result: Result, used: { has(key: string): boolean }): readonly string[] {
+  put(key: string, result: BlockResult, used: { has(key: string): boolean }): readonly string[] {
     this.bytes += sizeOf(result) - sizeOf(this.results.get(key));
     this.results.delete(key);
     this.results.set(key, result);

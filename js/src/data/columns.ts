@@ -1,3 +1,5 @@
+// Columns of a head: the weight that every query gives one key or several.
+
 import type { Blocks, Rows } from "./blocks.js";
 
 /** The columns of whatever rows are made of. */

@@ -1,3 +1,5 @@
+// Input images and spectrograms as pixels.
+
 import type { MediumMeta } from "../protocol/generated.js";
 import type { Pixels } from "../surface/surface.js";
 

@@ -1,9 +1,9 @@
+// Requests for blocks: their key in the cache, the band of rows they ask for, their kind.
+
+import { BAND_WEIGHTS } from "../protocol/constants.js";
 import type { Request } from "../protocol/generated.js";
 
-/** Weights per band of query rows, or of key columns; `BAND_WEIGHTS` in attnwidget/blocks.py. */
-const BAND_WEIGHTS = 1 << 14;
-
-/** The same for the same block, whoever asks. */
+/** Key of a request: the same for the same block. */
 export function requestKey(request: Request): string {
   if (!("layer" in request)) {
     const { what, stream, ranking, score = "", measure = "" } = request;

@@ -1,12 +1,16 @@
+// `BlockStore`: reads, wants, batches and fetching ahead of blocks, with their progress.
+
 import type { Request } from "../protocol/generated.js";
-import type { Result, Unfinished, When } from "./blocks.js";
+import type { BlockResult, Unfinished, When } from "./blocks.js";
 import { BlockCache } from "./cache.js";
 import { type Kind, kindOf, READ, requestKey } from "./requests.js";
 
-export type { Result, Unfinished } from "./blocks.js";
+export type { BlockResult, Unfinished } from "./blocks.js";
 
 /** How blocks are had: from a live kernel, from a snapshot, or not at all (a list of wants). */
-export type Fetch = (requests: readonly Request[]) => Promise<readonly (Result | Unfinished)[]>;
+export type Fetch = (
+  requests: readonly Request[],
+) => Promise<readonly (BlockResult | Unfinished)[]>;
 
 /** Batches under way at once: one being computed, one on the wire. */
 const IN_FLIGHT = 2;
@@ -59,7 +63,7 @@ export class BlockStore {
     this.ready = new BlockCache(budget);
   }
 
-  /** What went wrong in what the frame shows; what was only fetched ahead is nobody's loss yet. */
+  /** What went wrong in what the frame shows; what was only fetched ahead does not count. */
   get failed(): string | null {
     for (const key of this.used.keys()) {
       const result = this.ready.peek(key);
@@ -131,12 +135,12 @@ export class BlockStore {
     this.onArrival();
   }
 
-  put(request: Request, result: Result): void {
+  put(request: Request, result: BlockResult): void {
     this.remember(requestKey(request), result);
   }
 
   /** The block, or null while it is not here; asking makes it wanted. */
-  get(request: Request, bytes = 1 << 16): Result | null {
+  get(request: Request, bytes = 1 << 16): BlockResult | null {
     const key = requestKey(request);
     this.used.set(key, request);
     const known = this.ready.get(key);
@@ -146,7 +150,7 @@ export class BlockStore {
   }
 
   /** The block if it is here: nothing waits for it. */
-  peek(request: Request, when: When = "here"): Result | null {
+  peek(request: Request, when: When = "here"): BlockResult | null {
     const key = requestKey(request);
     const known = this.ready.peek(key);
     if (known) this.used.set(key, request);
@@ -225,7 +229,7 @@ export class BlockStore {
     this.batches++;
     for (const [key, want] of batch) this.flying.set(key, want);
     this.fetch(batch.map(([, { request }]) => request))
-      .catch((error: unknown): readonly (Result | Unfinished)[] => {
+      .catch((error: unknown): readonly (BlockResult | Unfinished)[] => {
         const text = error instanceof Error ? error.message : String(error);
         return batch.map(() => ({ error: text }));
       })
@@ -243,7 +247,7 @@ export class BlockStore {
       });
   }
 
-  private arrived(key: string, want: Want, result: Result | Unfinished): void {
+  private arrived(key: string, want: Want, result: BlockResult | Unfinished): void {
     const slow = this.slow.get(key);
     if (!("part" in result)) {
       if (slow) slow.part = 1;
@@ -261,7 +265,7 @@ export class BlockStore {
     if (!this.stopped.has(key)) this.wants.set(key, want);
   }
 
-  private remember(key: string, result: Result): void {
+  private remember(key: string, result: BlockResult): void {
     for (const gone of this.ready.put(key, result, this.used)) this.tried.delete(gone);
   }
 }

@@ -1,6 +1,8 @@
+// `Blocks` of one stream over the store.
+
 import type { BlockRequest, Request, StreamMeta } from "../protocol/generated.js";
+import { BandedRows, type Sized } from "./banded-rows.js";
 import { type Blocks, Matrix, type When } from "./blocks.js";
-import { BandedRows, type Sized } from "./rows.js";
 import { BATCH_BYTES, type BlockStore } from "./store.js";
 
 /** The blocks of one stream out of a store, as the views read them. */

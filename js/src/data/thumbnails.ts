@@ -1,17 +1,14 @@
+// `Thumbnails`: every head of a stream max-pooled, with its strongest link.
+
 import type { StreamMeta } from "../protocol/generated.js";
-import type { LaterThumbnails } from "./later.js";
+import type { Link } from "./blocks.js";
+import type { LaterThumbnails } from "./lazy-thumbnails.js";
 
 /** One head max-pooled, uint8 holding 255·√weight; row = query. */
 export interface Thumbnail {
   readonly rows: number;
   readonly columns: number;
   readonly data: Uint8Array;
-}
-
-export interface Link {
-  readonly query: number;
-  readonly key: number;
-  readonly weight: number;
 }
 
 interface About {

@@ -1,14 +1,14 @@
-import { Matrix } from "./blocks.js";
+// Tiles of a head's map: their levels and places, and max-pooling into them.
 
-/** Cells along a side of a tile of a head's map; `TILE` in attnwidget/tiles.py. */
-export const TILE = 256;
+import { TILE_SIZE } from "../protocol/constants.js";
+import { Matrix } from "./blocks.js";
 
 /** From `start` up to, not including, `stop`; positions, or places of tiles. */
 export type Span = readonly [number, number];
 
 /** The level at which one tile holds the whole head: a cell is 2^level queries by as many keys. */
 export function topLevel(numQueries: number, numKeys: number): number {
-  return Math.max(0, Math.ceil(Math.log2(Math.max(numQueries, numKeys, 1) / TILE)));
+  return Math.max(0, Math.ceil(Math.log2(Math.max(numQueries, numKeys, 1) / TILE_SIZE)));
 }
 
 /** The finest level at which a cell is no less than a device pixel. */
@@ -18,7 +18,7 @@ export function levelFor(pixelsPerPosition: number, top: number): number {
 
 /** The places of the tiles of a level that a window onto an axis of `length` positions touches. */
 export function tilesWithin([start, stop]: Span, level: number, length: number): Span {
-  const side = TILE * 2 ** level;
+  const side = TILE_SIZE * 2 ** level;
   const first = Math.max(0, Math.floor(start / side + 1e-9));
   const last = Math.min(Math.ceil(length / side), Math.ceil(stop / side - 1e-9));
   return [first, Math.max(first, last)];
@@ -26,7 +26,7 @@ export function tilesWithin([start, stop]: Span, level: number, length: number):
 
 /** The positions along an axis that a row or column of tiles covers. */
 export function tileSpan(place: number, level: number, length: number): Span {
-  const side = TILE * 2 ** level;
+  const side = TILE_SIZE * 2 ** level;
   return [place * side, Math.min(length, (place + 1) * side)];
 }
 

@@ -1,3 +1,5 @@
+// Word pieces merged to words: sums over key pieces, means over query pieces.
+
 import type { Position } from "../protocol/generated.js";
 import type { Rows } from "./blocks.js";
 import { columnSum } from "./columns.js";
@@ -66,17 +68,19 @@ function summed(row: Float32Array, keys: Words | null): Float32Array {
  */
 export function wordRows(rows: Rows, queries: Words | null, keys: Words | null): Rows {
   const made = new Map<number, Float32Array>();
-  const there = rows.stage ?? rows.numQueries;
+  const there = rows.numShown ?? rows.numQueries;
   const piecesOf = (word: number): readonly number[] => {
     const group = queries ? (queries.pieces[word] ?? []) : [word];
     const shown = group.filter((piece) => piece < there);
     return shown.length > 0 ? shown : group;
   };
-  const { stage } = rows;
+  const { numShown } = rows;
   return {
     numQueries: queries?.pieces.length ?? rows.numQueries,
     numKeys: keys?.pieces.length ?? rows.numKeys,
-    ...(stage === undefined ? {} : { stage: queries ? wordsThere(queries, stage) : stage }),
+    ...(numShown === undefined
+      ? {}
+      : { numShown: queries ? wordsThere(queries, numShown) : numShown }),
     get scale() {
       return rows.scale;
     },

@@ -1,7 +1,9 @@
+// The caption of a figure: model, stream, layer and heads in their colours, or its own title.
+
+import type { Scene } from "../scene/scene.js";
 import type { Surface } from "../surface/surface.js";
 import { textWidth, wrapText } from "../surface/text.js";
-import { measureTitle, showsWords } from "../views/measure.js";
-import type { Scene } from "../views/view.js";
+import { measureTitle, showsWords } from "../views/shared/measure.js";
 
 const SIZE = 12;
 const LEADING = 16;

@@ -1,13 +1,16 @@
-import { drawNotes, LEGEND_LINE, LEGEND_SIZE } from "../marks/legend.js";
+// `composeSvg`: the views, their titles, the caption and the legends as one SVG document.
+
+import { drawNotes, LEGEND_LINE, LEGEND_SIZE } from "../marks/legends/legend.js";
 import type { Figure } from "../protocol/generated.js";
-import { layoutViews, TITLE_HEIGHT } from "../shell/layout.js";
-import { numSteps } from "../state/stage.js";
+import type { Scene } from "../scene/scene.js";
+import type { ViewName } from "../state/interaction.js";
 import { figureTheme } from "../styles/print.js";
 import type { Surface } from "../surface/surface.js";
 import { SvgSurface } from "../surface/svg.js";
 import { wrapText } from "../surface/text.js";
-import type { Scene, View } from "../views/view.js";
-import { type Box, TITLE_MIDDLE } from "./boxes.js";
+import { layoutViews, TITLE_HEIGHT } from "../views/layout.js";
+import { titleOf } from "../views/titles.js";
+import { type FigureBox, TITLE_MIDDLE } from "./boxes.js";
 import { type Caption, captionHeight, captionOf, drawCaption } from "./caption.js";
 import { drawGridLegend, gridBoxes, gridLegendHeight } from "./grid.js";
 
@@ -15,7 +18,7 @@ export interface FigureOptions {
   /** CSS pixels, without the margin; a figure with a size of its own has its own. */
   readonly width: number;
   /** Scroll of each view in pixels, so that the figure shows the same rows. */
-  readonly scroll?: Partial<Record<View["name"], number>>;
+  readonly scroll?: Partial<Record<ViewName, number>>;
   readonly figure?: Figure;
 }
 
@@ -23,23 +26,8 @@ const MARGIN = 12;
 /** A figure that is as wide as a column fills it. */
 const SIZED_MARGIN = 2;
 
-export const TITLES: Readonly<Record<View["name"], string>> = {
-  model: "Model view",
-  head: "Head view",
-  neuron: "Neuron view",
-  compare: "Compare",
-  next: "Next token",
-  examples: "Most typical inputs",
-};
-
-/** A view's name, and how far the generation has come that is shown. */
-export function titleOf({ state, meta }: Scene, view: View["name"]): string {
-  if (view !== "next" || state.step === null) return TITLES[view];
-  return `${TITLES[view]} · step ${state.step + 1} of ${numSteps(meta)}`;
-}
-
 /** Everything of a figure in its place, before it is drawn. */
-interface Plan {
+interface FigurePlan {
   readonly scene: Scene;
   readonly figure: Figure;
   readonly width: number;
@@ -49,7 +37,7 @@ interface Plan {
   readonly top: number;
   readonly bottom: number;
   readonly notes: readonly string[];
-  readonly boxes: readonly Box[];
+  readonly boxes: readonly FigureBox[];
 }
 
 const PER_INCH = { px: 96, pt: 72, in: 1, cm: 2.54, mm: 25.4 } as const;
@@ -59,8 +47,8 @@ function pixelsPer({ unit, zoom }: NonNullable<Figure["size"]>): number {
   return PER_INCH.px / PER_INCH[unit] / zoom;
 }
 
-/** The scene as the figure wants it: its colours, and what only figures choose. */
-function sceneFor(scene: Scene, figure: Figure): Scene {
+/** The scene of the figure: its colours, and what only figures choose. */
+function sceneFor<S extends Scene>(scene: S, figure: Figure): S {
   const heads = figure.grid?.heads.map(([, head]) => head) ?? scene.state.heads;
   const { state } = scene;
   // What stands out is what is selected: in a figure of all heads there may be nothing.
@@ -68,7 +56,7 @@ function sceneFor(scene: Scene, figure: Figure): Scene {
   return {
     ...scene,
     state: unmarked ? { ...state, layer: -1, heads: [] } : state,
-    plain: scene.plain && sceneFor(scene.plain, figure),
+    recorded: scene.recorded && sceneFor(scene.recorded, figure),
     theme: figureTheme(scene.theme, figure, [...new Set(heads)]),
     drawing: {
       paper: figure.whole ?? false,
@@ -100,7 +88,7 @@ function boxesOf(scene: Scene, figure: Figure, width: number) {
   return {
     height: height - (bare ? TITLE_HEIGHT * tops.length : 0),
     boxes: boxes.map(
-      ({ view, rect }): Box => ({
+      ({ view, rect }): FigureBox => ({
         id: `${view.name}-view`,
         view,
         scene,
@@ -111,7 +99,7 @@ function boxesOf(scene: Scene, figure: Figure, width: number) {
   };
 }
 
-function planOf(shown: Scene, options: FigureOptions): Plan {
+function planOf(shown: Scene, options: FigureOptions): FigurePlan {
   const { figure = {} } = options;
   const { size, title, legend = true } = figure;
   const margin = size ? SIZED_MARGIN : MARGIN;
@@ -126,12 +114,12 @@ function planOf(shown: Scene, options: FigureOptions): Plan {
   return { scene, figure, width, margin, caption, top, bottom: top + height, notes, boxes };
 }
 
-function heightOf({ figure, scene, bottom, notes, margin }: Plan): number {
+function heightOf({ figure, scene, bottom, notes, margin }: FigurePlan): number {
   const legend = figure.grid && figure.legend !== false ? gridLegendHeight(scene) : 0;
   return bottom + legend + LEGEND_LINE * notes.length + margin;
 }
 
-function drawBox(surface: Surface, plan: Plan, box: Box, scroll: number): void {
+function drawBox(surface: Surface, plan: FigurePlan, box: FigureBox, scroll: number): void {
   const { view, rect, scene, title, id } = box;
   const { width, height } = rect;
   const x = rect.x + plan.margin;
@@ -152,7 +140,7 @@ function drawBox(surface: Surface, plan: Plan, box: Box, scroll: number): void {
   });
 }
 
-function drawFigure(surface: Surface, plan: Plan, scroll: FigureOptions["scroll"]): void {
+function drawFigure(surface: Surface, plan: FigurePlan, scroll: FigureOptions["scroll"]): void {
   const { boxes, caption, scene, figure, width, margin, bottom, notes } = plan;
   if (caption.length > 0) {
     surface.group("caption", () => drawCaption(surface, caption), { x: margin, y: margin });

@@ -1,18 +1,20 @@
+// Figures in which each head has a panel of its own, and the legend that these share.
+
 import {
   drawLinkLegend,
   drawSequentialLegend,
   LEGEND_BAR,
   LEGEND_LINE,
   linkLegendWidth,
-} from "../marks/legend.js";
+} from "../marks/legends/legend.js";
 import type { FigureGrid } from "../protocol/generated.js";
+import type { FigureDrawing, Scene } from "../scene/scene.js";
 import type { Surface } from "../surface/surface.js";
-import { headView } from "../views/head.js";
-import { type MapScale, mapScale } from "../views/map-scale.js";
-import { measureTitle } from "../views/measure.js";
-import { headSeries, scaleOf } from "../views/series.js";
-import type { Drawing, Scene } from "../views/view.js";
-import type { Box } from "./boxes.js";
+import { headView } from "../views/head/view.js";
+import { type MapScale, mapScale } from "../views/map/scale.js";
+import { measureTitle } from "../views/shared/measure.js";
+import { headSeries, scaleOf } from "../views/shared/series.js";
+import type { FigureBox } from "./boxes.js";
 
 const GAP = 18;
 const TITLE = 22;
@@ -24,7 +26,11 @@ const HIGH = 420;
 const ownLegend = ({ form }: Scene["state"]) => form === "image" || form === "text";
 
 /** The scene of one panel: one head alone, its legend shared with the others. */
-function sceneOf(scene: Scene, drawing: Drawing, [number, head]: readonly [number, number]): Scene {
+function sceneOf(
+  scene: Scene,
+  drawing: FigureDrawing,
+  [number, head]: readonly [number, number],
+): Scene {
   const layer = scene.stream.layers.find((each) => each.layer === number) ?? scene.layer;
   const state = { ...scene.state, layer: layer.layer, heads: [head] };
   // What a picture's heat means, or the shade of a text, differs from head to head.
@@ -45,10 +51,10 @@ function gridScale(scene: Scene, heads: FigureGrid["heads"]): MapScale {
 /** Small multiples of the head view, as many in a row as there is room for and evenly filled. */
 export function gridBoxes(
   scene: Scene,
-  drawing: Drawing,
+  drawing: FigureDrawing,
   { heads, columns: wished }: FigureGrid,
   width: number,
-): { readonly boxes: readonly Box[]; readonly height: number } {
+): { readonly boxes: readonly FigureBox[]; readonly height: number } {
   const most = Math.max(1, Math.floor((width + GAP) / (NARROWEST + GAP)));
   const rows = Math.ceil(heads.length / Math.min(most, heads.length));
   const columns = Math.min(heads.length, wished ?? Math.ceil(heads.length / rows));
@@ -56,7 +62,7 @@ export function gridBoxes(
   const matrix = scene.state.form === "matrix";
   const all = matrix ? { ...drawing, end: gridScale(scene, heads).end } : drawing;
   const layers = new Set(heads.map(([layer]) => layer));
-  const boxes: Box[] = [];
+  const boxes: FigureBox[] = [];
   let y = 0;
   for (let first = 0; first < heads.length; first += columns) {
     const scenes = heads.slice(first, first + columns).map((ref) => sceneOf(scene, all, ref));

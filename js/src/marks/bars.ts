@@ -1,3 +1,5 @@
+// Bars: signed ones from a zero line, unsigned ones, and one for each element of a vector.
+
 import type { PathStep, Rect, Surface } from "../surface/surface.js";
 
 export interface SignedColours {

@@ -1,3 +1,5 @@
+// The card of numbers beside the pointer.
+
 import type { Theme } from "../styles/theme.js";
 import type { Rect, Surface } from "../surface/surface.js";
 import { ellipsize, textWidth } from "../surface/text.js";

@@ -1,3 +1,5 @@
+// Links between two columns of tokens, as vectors or accumulated in one picture.
+
 import { parseHex } from "../styles/colours.js";
 import type { PathStep, Pixels, Rect, Surface } from "../surface/surface.js";
 

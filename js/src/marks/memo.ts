@@ -1,3 +1,5 @@
+// `memo`: results kept for an owner and a key, within a budget of bytes.
+
 /** Drawings kept per owner: a screen of tiles, since a resize or a scroll makes new ones all the time. */
 const CAPACITY = 192;
 /** A screen of pictures at two device pixels is about 15 MB, and the canvas keeps a copy of each. */

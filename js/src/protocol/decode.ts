@@ -1,3 +1,5 @@
+// Bytes of a block, or base64 text of them, to float32.
+
 import type { Block } from "./generated.js";
 
 const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -1,9 +1,11 @@
+// Clicks and drags in a view to changes of the selection; double clicks.
+
+import { recordChange, shownState } from "../scene/lens.js";
+import type { SceneMaker } from "../scene/scene-maker.js";
 import { click, drag, turnText } from "../state/actions.js";
-import { recordChange, shownState } from "../state/lens.js";
-import type { SceneMaker } from "../state/scene.js";
+import type { Hit, Hover, ViewName } from "../state/interaction.js";
 import type { State } from "../state/selection.js";
-import { readState, type WidgetState } from "../state/state.js";
-import type { Hit, Hover, View } from "../views/view.js";
+import { readState, type WidgetState } from "../state/signals.js";
 import type { PanelEvents } from "./panel.js";
 
 /** Two clicks within this time may be one double click. */
@@ -29,7 +31,7 @@ export class Gestures implements PanelEvents {
     private readonly targets: GestureTargets,
   ) {}
 
-  readonly click = (view: View["name"], hit: Hit, additive: boolean): void => {
+  readonly click = (view: ViewName, hit: Hit, additive: boolean): void => {
     const { options } = this.state;
     const now = options.peek();
     if (hit.action === "sort-keys") {
@@ -75,7 +77,7 @@ export class Gestures implements PanelEvents {
   };
 
   /** What a click in a view means for the record, whatever of it the view shows. */
-  private select(view: View["name"], hit: Hit, additive: boolean): void {
+  private select(view: ViewName, hit: Hit, additive: boolean): void {
     const state = readState(this.state.shared);
     // The neuron view always shows the record as it is.
     const lens = view === "neuron" ? null : this.maker.lens(state);

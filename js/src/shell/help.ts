@@ -1,6 +1,8 @@
+// The help: keys, clicks, and what each score means.
+
 import { html, type TemplateResult } from "lit-html";
-import type { Scene } from "../views/view.js";
-import { scoreHelp } from "./scores.js";
+import type { Scene } from "../scene/scene.js";
+import { scoreHelp } from "./score-bar.js";
 
 const HELP = [
   ["Click a thumbnail", "select that head"],

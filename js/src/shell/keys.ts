@@ -1,9 +1,11 @@
+// Keyboard shortcuts of the widget.
+
+import type { Scene } from "../scene/scene.js";
 import { addToCompare, letGo, stepHead, stepLayer, stepRank } from "../state/actions.js";
+import type { Gesture } from "../state/interaction.js";
 import type { State } from "../state/selection.js";
-import { readState, type WidgetState } from "../state/state.js";
-import type { Gesture } from "../views/map-window.js";
-import { boardOf, rankedRefs } from "../views/scoring.js";
-import type { Scene } from "../views/view.js";
+import { readState, type WidgetState } from "../state/signals.js";
+import { boardOf, rankedRefs } from "../views/model/head-scores.js";
 
 const GESTURES: Readonly<Record<string, Gesture>> = {
   "+": { kind: "zoom", factor: 2 },

@@ -1,5 +1,6 @@
-import type { Gesture, Point } from "../views/map-window.js";
-import type { Hit } from "../views/view.js";
+// Wheel, pinch, double click and drag on a map.
+
+import type { Gesture, Hit, Point } from "../state/interaction.js";
 
 /** What of a view the gestures are about. */
 export interface MapTarget {

@@ -1,12 +1,16 @@
+// The map of one panel: gestures to windows, and the hint how to zoom.
+
 import type { MapWindow } from "../protocol/generated.js";
-import { type Gesture, isZoomed, type Point } from "../views/map-window.js";
-import type { Frame, Hit, Scene, View } from "../views/view.js";
+import type { Scene } from "../scene/scene.js";
+import type { Gesture, Hit, Point } from "../state/interaction.js";
+import { isZoomed } from "../views/map/window.js";
+import type { Frame, View } from "../views/view.js";
 import { MapGestures, type MapTarget } from "./map-gestures.js";
 
 /** Long enough to read. */
 const HINT_MS = 3500;
 
-/** What a panel tells its map, and is told by it. */
+/** What a panel provides for its map, and what the map calls. */
 export interface MapPanel {
   readonly view: View;
   readonly frame: Frame;

@@ -1,19 +1,22 @@
+// One view on the page: canvas, scroll container, pointer events, focusable stops.
+
 import { html, nothing, render } from "lit-html";
 import { repeat } from "lit-html/directives/repeat.js";
 import type { MapWindow } from "../protocol/generated.js";
-import { isThere } from "../state/stage.js";
+import { isThere } from "../scene/generation-step.js";
+import type { Scene } from "../scene/scene.js";
+import type { Gesture, Hit, RevealTarget, ViewName } from "../state/interaction.js";
 import { createCanvasSurface } from "../surface/canvas.js";
 import type { Rect } from "../surface/surface.js";
-import type { Gesture } from "../views/map-window.js";
-import type { Frame, Hit, Place, Scene, Stop, View } from "../views/view.js";
+import type { Frame, Stop, View } from "../views/view.js";
+import { scrollOn } from "./focus-stops.js";
 import { type MapPanel, PanelMap } from "./panel-map.js";
-import { scrollOn } from "./stops.js";
 
 export interface PanelEvents {
-  hover(view: View["name"], hit: Hit | null, x: number, y: number, keyboard: boolean): void;
-  click(view: View["name"], hit: Hit, additive: boolean): void;
+  hover(view: ViewName, hit: Hit | null, x: number, y: number, keyboard: boolean): void;
+  click(view: ViewName, hit: Hit, additive: boolean): void;
   /** From where a drag began to where it is. */
-  drag(view: View["name"], from: Hit, to: Hit): void;
+  drag(view: ViewName, from: Hit, to: Hit): void;
   scrolled(): void;
   /** Bring a part of matrices into sight. */
   map(window: MapWindow | null): void;
@@ -147,7 +150,7 @@ export class Panel implements MapPanel {
 
   hitAt(x: number, y: number): Hit | null {
     const hit = this.scene && this.view.hit(this.scene, this.frame, x, y);
-    return hit && isThere(this.scene?.stage ?? null, hit) ? hit : null;
+    return hit && isThere(this.scene?.generationStep ?? null, hit) ? hit : null;
   }
 
   /** A finger scrolls; a mouse or pen that is pressed on a token may select a range. */
@@ -214,7 +217,7 @@ export class Panel implements MapPanel {
   }
 
   /** Scroll so that a position or a head set elsewhere (in Python, in another view) is in the frame. */
-  reveal(at: Place): void {
+  reveal(at: RevealTarget): void {
     if (!this.scene) return;
     const scroll = this.view.reveal?.(this.scene, this.frame, at);
     if (scroll !== null && scroll !== undefined) this.scroller.scrollTop = scroll;
@@ -250,7 +253,9 @@ export class Panel implements MapPanel {
   }
 
   private renderStops(scene: Scene, frame: Frame): void {
-    const stops = this.view.stops(scene, frame).filter((stop) => isThere(scene.stage, stop));
+    const stops = this.view
+      .stops(scene, frame)
+      .filter((stop) => isThere(scene.generationStep, stop));
     const seen = new Set<string>();
     const keyOf = ({ layer, head, action, scrollTo, ...stop }: Stop) => {
       // What a press pins: what pointing there means may change with that, and the focus stays.

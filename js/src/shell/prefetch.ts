@@ -1,5 +1,7 @@
+// Requests for what the next arrow key will show.
+
 import type { BlockRequest, Request } from "../protocol/generated.js";
-import type { Scene } from "../views/view.js";
+import { recordScene, type Scene } from "../scene/scene.js";
 
 /** Fetching ahead moves at most so many blocks of 64 kB: what is asked for next should not wait behind it. */
 const MOST_BLOCKS = 48;
@@ -17,7 +19,7 @@ function isAhead(request: Request): request is BlockRequest {
  * and down, and of a head alone those beside it.
  */
 export function neighbours(scene: Scene, read: readonly Request[]): readonly Request[] {
-  const { stream, state, layer } = scene.plain ?? scene;
+  const { stream, state, layer } = recordScene(scene);
   const shown = read.filter(isAhead).filter((request) => request.layer === layer.layer);
   const at = stream.layers.indexOf(layer);
   const layers = [stream.layers[at + 1], stream.layers[at - 1]].flatMap((other) =>

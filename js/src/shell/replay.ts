@@ -1,6 +1,8 @@
-import { numSteps } from "../state/stage.js";
-import type { WidgetState } from "../state/state.js";
-import { following, type StepEvents } from "./steps.js";
+// Timer that plays a generation step by step.
+
+import { numSteps } from "../data/meta.js";
+import type { WidgetState } from "../state/signals.js";
+import { nextStep, type StepEvents } from "./step-bar.js";
 
 /** A replay is for reading along. */
 const STEP_MS = 900;
@@ -38,7 +40,7 @@ export class Replay {
     const { meta, shared } = this.state;
     const steps = numSteps(meta);
     const next = () => {
-      const step = following(shared.step.peek(), steps);
+      const step = nextStep(shared.step.peek(), steps);
       this.change({ step });
       if (step + 1 === steps) this.pause();
     };

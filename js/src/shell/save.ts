@@ -1,7 +1,9 @@
+// What is shown as an SVG or PNG file.
+
 import type { BlockStore } from "../data/store.js";
 import { composeSvg, type FigureOptions } from "../figure/compose.js";
 import type { Figure } from "../protocol/generated.js";
-import type { Scene } from "../views/view.js";
+import type { Scene } from "../scene/scene.js";
 
 /** Pixels per CSS pixel of a saved PNG: 192 dpi, sharp in print at column width. */
 const PNG_SCALE = 2;

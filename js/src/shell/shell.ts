@@ -1,31 +1,35 @@
+// `Shell`, one widget on the page: state to frames, frames to panels, requests to the kernel.
+
 import { effect, type ReadonlySignal } from "@preact/signals-core";
 import { render } from "lit-html";
+import { withoutRecord } from "../data/meta.js";
 import type { BlockStore, Progress } from "../data/store.js";
-import { type FigureOptions, TITLES, titleOf } from "../figure/compose.js";
+import type { FigureOptions } from "../figure/compose.js";
 import type { Screen } from "../protocol/generated.js";
-import { recordChange } from "../state/lens.js";
-import { bare, type SceneMaker } from "../state/scene.js";
+import { recordChange } from "../scene/lens.js";
+import { recordScene, type Scene } from "../scene/scene.js";
+import type { SceneMaker } from "../scene/scene-maker.js";
+import type { Gesture, ViewName } from "../state/interaction.js";
 import { found } from "../state/search.js";
 import type { State } from "../state/selection.js";
-import { readState, same, type WidgetState, writeState } from "../state/state.js";
+import { readState, same, type WidgetState, writeState } from "../state/signals.js";
 import { cssVariables } from "../styles/theme.js";
-import type { Gesture } from "../views/map-window.js";
-import type { Scene, View } from "../views/view.js";
-import { foot } from "./foot.js";
+import { layoutViews, TITLE_HEIGHT, type ViewsLayout } from "../views/layout.js";
+import { TITLES, titleOf } from "../views/titles.js";
 import { Gestures } from "./gestures.js";
-import { watchDark } from "./host.js";
+import { watchDark } from "./host-theme.js";
 import { type KeyTargets, pressed } from "./keys.js";
-import { type Layout, layoutViews, TITLE_HEIGHT } from "./layout.js";
 import { Panel } from "./panel.js";
 import { neighbours } from "./prefetch.js";
 import { Replay } from "./replay.js";
 import { download, exportFigure, type SaveRequest, wholeFigure } from "./save.js";
-import { type ScoreEvents, scoreBar } from "./scores.js";
-import { Finder } from "./search.js";
-import { stepBar } from "./steps.js";
+import { type ScoreEvents, scoreBar } from "./score-bar.js";
+import { Finder } from "./search-bar.js";
+import { statusBar } from "./status-bar.js";
+import { stepBar } from "./step-bar.js";
 import { type ToolbarEvents, toolbar } from "./toolbar.js";
 
-/** Screen state goes to Python when the reader has come to rest, not with every pixel of a scroll. */
+/** Screen state goes to Python once the reader has stopped moving, not with every pixel of a scroll. */
 const SETTLE_MS = 300;
 /** What only a kernel can do; a saved copy has none. */
 export interface Kernel {
@@ -43,12 +47,12 @@ export class Shell {
   private readonly bar = document.createElement("div");
   private readonly replay = document.createElement("div");
   private readonly scores = document.createElement("div");
-  private readonly stage = document.createElement("div");
+  private readonly viewArea = document.createElement("div");
   private readonly finder: Finder;
   private readonly steps: Replay;
   private readonly gestures: Gestures;
-  private readonly foot = document.createElement("div");
-  private readonly panels = new Map<View["name"], Panel>();
+  private readonly statusBar = document.createElement("div");
+  private readonly panels = new Map<ViewName, Panel>();
   private readonly dark: ReadonlySignal<boolean>;
   private readonly resize = new ResizeObserver(([entry]) => {
     // Out of sight there is nothing to draw, and a frame would only observe again.
@@ -65,7 +69,7 @@ export class Shell {
   private refused: string | null = null;
   private revealed: Pick<State, "query" | "key" | "stream" | "layer" | "heads"> | null = null;
   private scene: Scene | null = null;
-  private layout: Layout | null = null;
+  private layout: ViewsLayout | null = null;
 
   constructor(
     private readonly root: HTMLElement,
@@ -80,8 +84,8 @@ export class Shell {
         this.attempt(() => kernel.freeze(root.getBoundingClientRect().height));
     }
     this.bar.className = "aw-bar";
-    this.stage.className = "aw-stage";
-    this.foot.className = "aw-foot";
+    this.viewArea.className = "aw-stage";
+    this.statusBar.className = "aw-foot";
     const redraw = () => this.schedule();
     this.steps = new Replay(state, (change) => this.change(change), redraw);
     this.gestures = new Gestures(state, maker, {
@@ -99,7 +103,14 @@ export class Shell {
       leave: () => root.focus(),
     });
     const { element } = this.finder;
-    root.replaceChildren(this.bar, element, this.replay, this.scores, this.stage, this.foot);
+    root.replaceChildren(
+      this.bar,
+      element,
+      this.replay,
+      this.scores,
+      this.viewArea,
+      this.statusBar,
+    );
     this.dark = watchDark(root, signal);
     const stop = effect(() => {
       readState(state.shared);
@@ -149,7 +160,7 @@ export class Shell {
   }
 
   private paint(): void {
-    const width = Math.floor(this.stage.clientWidth);
+    const width = Math.floor(this.viewArea.clientWidth);
     if (width === 0) {
       // Out of sight for this frame at least: JupyterLab lays nothing out while it changes its theme.
       // Observed anew, the root is reported once it has a size, even if that is the size it had.
@@ -175,7 +186,7 @@ export class Shell {
     render(toolbar(scene, this.helpOpen, this.toolbarEvents), this.bar);
     this.finder.render(scene);
     render(stepBar(scene, this.steps.playing, this.steps.events), this.replay);
-    render(scoreBar(scene.plain ?? scene, this.scoreEvents), this.scores);
+    render(scoreBar(recordScene(scene), this.scoreEvents), this.scores);
     this.arrange(scene, layoutViews(scene, width));
     for (const [, panel] of this.panels) panel.paint(scene);
     this.reveal(scene);
@@ -189,7 +200,7 @@ export class Shell {
     this.reportScreen(width);
   }
 
-  private arrange(scene: Scene, layout: Layout): void {
+  private arrange(scene: Scene, layout: ViewsLayout): void {
     const shown = new Set(layout.boxes.map(({ view }) => view.name));
     for (const [name, panel] of this.panels) {
       if (shown.has(name)) continue;
@@ -201,12 +212,12 @@ export class Shell {
       if (!panel) {
         panel = new Panel(view, TITLES[view.name], this.gestures);
         this.panels.set(view.name, panel);
-        this.stage.append(panel.element);
+        this.viewArea.append(panel.element);
       }
       panel.place(rect, TITLE_HEIGHT);
       panel.title = titleOf(scene, view.name);
     }
-    this.stage.style.height = `${layout.height}px`;
+    this.viewArea.style.height = `${layout.height}px`;
     this.layout = layout;
   }
 
@@ -255,7 +266,7 @@ export class Shell {
     const { comparison } = this.state.meta;
     return {
       progress: this.scored,
-      canRank: kernel !== null && !bare(this.maker) && comparison === undefined,
+      canRank: kernel !== null && !withoutRecord(this.maker) && comparison === undefined,
       change: (change) => this.change(change),
     };
   }
@@ -274,7 +285,7 @@ export class Shell {
       change: (changes) => this.change(changes),
       help: () => this.toolbarEvents.help(),
       helpOpen: this.helpOpen,
-      search: bare(this.maker) ? null : () => this.finder.open(),
+      search: withoutRecord(this.maker) ? null : () => this.finder.open(),
       onMap: (gesture) => this.onMap(gesture),
       stop: () => this.store.stop(),
       scene: this.scene,
@@ -285,7 +296,7 @@ export class Shell {
     const scroll = Object.fromEntries(
       Array.from(this.panels, ([name, panel]) => [name, panel.scroll]),
     );
-    return { width: this.layout?.width ?? this.stage.clientWidth, scroll };
+    return { width: this.layout?.width ?? this.viewArea.clientWidth, scroll };
   }
 
   /** What is shown as a file's content; for the kernel's `save` as well as for the buttons. */
@@ -361,6 +372,6 @@ export class Shell {
       stop: () => this.store.stop(),
       resume: () => this.store.resume(),
     };
-    render(foot(this.scene, given), this.foot);
+    render(statusBar(this.scene, given), this.statusBar);
   }
 }

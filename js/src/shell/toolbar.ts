@@ -1,15 +1,17 @@
+// The toolbar: views, streams, layers, heads, forms, measures, saving.
+
 import { html, nothing, type TemplateResult } from "lit-html";
-import { whyMissing } from "../data/measured.js";
-import { isText } from "../data/reading.js";
+import { whyMissing } from "../data/measures.js";
+import { findStream, withoutRecord } from "../data/meta.js";
+import { isText } from "../data/text-pieces.js";
 import { wordsOf } from "../data/words.js";
 import type { HeadRef, Measure } from "../protocol/generated.js";
+import type { Scene } from "../scene/scene.js";
 import { addToCompare, setLayer, setStream, stepLayer, toggleHead } from "../state/actions.js";
-import { bare } from "../state/scene.js";
+import type { Options } from "../state/interaction.js";
 import type { State } from "../state/selection.js";
-import { findStream } from "../state/state.js";
-import { MEASURES } from "../views/measure.js";
-import { overMedia } from "../views/places.js";
-import type { Options, Scene } from "../views/view.js";
+import { overMedia } from "../views/image/media-positions.js";
+import { MEASURES } from "../views/shared/measure.js";
 import { help } from "./help.js";
 
 export interface ToolbarEvents {
@@ -231,52 +233,43 @@ function searchButton({ search }: ToolbarEvents): TemplateResult {
   </button>`;
 }
 
-/** Everything above the views. The markup holds structure only: what it does is in `actions.ts`. */
-export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents): TemplateResult {
-  const { meta, state, options } = scene;
+/** How the selected heads are drawn. */
+function forms(scene: Scene, events: ToolbarEvents): TemplateResult {
+  const over = overMedia(scene);
   const form = (value: State["form"], name: string) => html`<button
     type="button"
     data-form=${value}
-    aria-pressed=${String(state.form === value)}
+    aria-pressed=${String(scene.state.form === value)}
     @click=${() => events.change({ form: value })}
   >
     ${name}
   </button>`;
-  const sink = scene.stream.sink;
-  const over = overMedia(scene);
-  return html`<div class="aw-toolbar" role="toolbar" aria-label="Attention">
-    ${bare(scene) ? nothing : tabs(scene, events)}
-    ${
-      meta.streams.length > 1
-        ? html`<div class="aw-group" role="group" aria-label="Stream">
+  return html`<div class="aw-group aw-segments" role="group" aria-label="Drawing">
+      ${form("lines", "lines")} ${form("matrix", "matrix")}
+      ${over === null ? nothing : form("image", over)} ${textForm(scene, events)}
+    </div>`;
+}
+
+/** Which stream is shown, where there are several. */
+function streams({ meta, state }: Scene, events: ToolbarEvents): TemplateResult | typeof nothing {
+  if (meta.streams.length < 2) return nothing;
+  return html`<div class="aw-group" role="group" aria-label="Stream">
           ${select(
             "Stream",
             state.stream,
             meta.streams.map((s) => s.name),
             (name) => events.change(setStream(meta, state, name)),
           )}
-        </div>`
-        : nothing
-    }
-    ${layers(scene, events)} ${chips(scene, events)}
-    ${
-      bare(scene)
-        ? nothing
-        : html`<div class="aw-group aw-segments" role="group" aria-label="Drawing">
-      ${form("lines", "lines")} ${form("matrix", "matrix")}
-      ${over === null ? nothing : form("image", over)} ${textForm(scene, events)}
-    </div>`
-    }
-    ${
-      bare(scene)
-        ? nothing
-        : html`${measures(scene, events)} ${pieces(scene, events)} ${
-            scene.sides ? nothing : compareButton(scene, events)
-          }`
-    }
-    ${
-      sink
-        ? html`<button
+        </div>`;
+}
+
+/** Shading with or without the first position, where that takes most of the weight. */
+function sinkButton(
+  { stream: { sink }, options }: Scene,
+  events: ToolbarEvents,
+): TemplateResult | typeof nothing {
+  if (!sink) return nothing;
+  return html`<button
           type="button"
           class="aw-sink"
           aria-pressed=${String(options.setSinkAside)}
@@ -284,12 +277,12 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
           @click=${() => events.options({ setSinkAside: !options.setSinkAside })}
         >
           sink ${Math.round(100 * sink.share)} % ${options.setSinkAside ? "set aside" : ""}
-        </button>`
-        : nothing
-    }
-    <div class="aw-group aw-ends">
-      ${bare(scene) ? nothing : searchButton(events)}
-      <div class="aw-group aw-save" role="group" aria-label="Save what is shown">
+        </button>`;
+}
+
+/** Save what is shown, as a file or in the notebook. */
+function saveButtons(events: ToolbarEvents): TemplateResult {
+  return html`<div class="aw-group aw-save" role="group" aria-label="Save what is shown">
         <button type="button" class="aw-save-svg" title="Save what is shown as a vector figure" @click=${() => events.save("svg")}>
           ⤓ SVG
         </button>
@@ -303,7 +296,28 @@ export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents):
             </button>`
             : nothing
         }
-      </div>
+      </div>`;
+}
+
+/** Everything above the views. The markup holds structure only: what it does is in `actions.ts`. */
+export function toolbar(scene: Scene, helpOpen: boolean, events: ToolbarEvents): TemplateResult {
+  const noRecord = withoutRecord(scene);
+  return html`<div class="aw-toolbar" role="toolbar" aria-label="Attention">
+    ${noRecord ? nothing : tabs(scene, events)}
+    ${streams(scene, events)}
+    ${layers(scene, events)} ${chips(scene, events)}
+    ${noRecord ? nothing : forms(scene, events)}
+    ${
+      noRecord
+        ? nothing
+        : html`${measures(scene, events)} ${pieces(scene, events)} ${
+            scene.sides ? nothing : compareButton(scene, events)
+          }`
+    }
+    ${sinkButton(scene, events)}
+    <div class="aw-group aw-ends">
+      ${noRecord ? nothing : searchButton(events)}
+      ${saveButtons(events)}
       <button type="button" class="aw-help-button" aria-label="Help" aria-expanded=${String(helpOpen)} title="Keys and clicks" @click=${events.help}>?</button>
     </div>
     ${helpOpen ? help(scene, events.help) : nothing}

@@ -1,7 +1,11 @@
+// Clicks and keys as pure functions from the selection to its changes.
+
+import { findStream } from "../data/meta.js";
+import { RANKING } from "../protocol/constants.js";
 import type { HeadRef, Meta, Ranking } from "../protocol/generated.js";
-import type { Hit, View } from "../views/view.js";
+import type { Hit, ViewName } from "./interaction.js";
 import type { State } from "./selection.js";
-import { clampTo, findStream, RANKING } from "./state.js";
+import { clampTo } from "./signals.js";
 
 /**
  * What a click or a key means: pure functions from the selection to what changes in it. They know
@@ -85,7 +89,7 @@ export function drag(from: Hit, to: Hit): Change {
   };
 }
 
-export function click(state: State, view: View["name"], hit: Hit, additive: boolean): Change {
+export function click(state: State, view: ViewName, hit: Hit, additive: boolean): Change {
   const { layer, head } = hit;
   if (hit.action === "unpin-head" && layer !== undefined && head !== undefined) {
     return { compare: state.compare.filter((other) => !sameHead(other, [layer, head])) };

@@ -1,3 +1,5 @@
+// "0–20, 40": lists of numbers to text and back.
+
 /** "0–20, 40": numbers in rising order, runs of them as ranges. */
 export function rangesText(numbers: readonly number[]): string {
   const runs: [number, number][] = [];

@@ -1,4 +1,6 @@
-import { readingPieces } from "../data/reading.js";
+// Search in the tokens' running text, across the borders of positions.
+
+import { readingPieces } from "../data/text-pieces.js";
 import type { Position } from "../protocol/generated.js";
 
 /** What the reader looks for. Front-end only. */
@@ -114,7 +116,7 @@ export function found(search: SearchState | null, axes: Axes): Found | null {
 }
 
 /** The hit after the present one, or before it; round at either end. */
-export function following({ hits, at }: Found, step: 1 | -1): number {
+export function nextHit({ hits, at }: Found, step: 1 | -1): number {
   if (hits.length === 0) return -1;
   if (at < 0) return step > 0 ? 0 : hits.length - 1;
   return (at + step + hits.length) % hits.length;

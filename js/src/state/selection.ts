@@ -1,3 +1,5 @@
+// The selection, with all pins of an axis, and its form as traits.
+
 import type { Pins, State as Traits } from "../protocol/generated.js";
 
 /** The shared selection as the front end works with it: the leading pin of each axis, and all of them. */

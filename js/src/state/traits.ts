@@ -1,23 +1,15 @@
+// Signals and the widget's traits kept equal, both ways.
+
 import { effect } from "@preact/signals-core";
+import { STATE_NAMES } from "../protocol/constants.js";
 import type { State as Traits } from "../protocol/generated.js";
+import type { TraitModel } from "../protocol/model.js";
 import { fromTraits, type State, toTraits } from "./selection.js";
-import { readState, type Signals, STATE_KEYS, same, writeState } from "./state.js";
-
-/** What travels: several pins of an axis are one trait. */
-const TRAITS = STATE_KEYS.filter((key) => key !== "queries" && key !== "keys") as (keyof Traits)[];
-
-/** The part of a widget model that is used here: a live comm, or the shim of a saved page. */
-export interface TraitModel {
-  get(name: string): unknown;
-  set(name: string, value: unknown): void;
-  on(event: string, callback: (...args: never[]) => void): void;
-  off(event: string, callback: (...args: never[]) => void): void;
-  save_changes(): void;
-}
+import { readState, type Signals, same, writeState } from "./signals.js";
 
 export function readTraits(model: TraitModel): State {
   return fromTraits(
-    Object.fromEntries(TRAITS.map((key) => [key, model.get(key)])) as unknown as Traits,
+    Object.fromEntries(STATE_NAMES.map((key) => [key, model.get(key)])) as unknown as Traits,
   );
 }
 
@@ -31,17 +23,17 @@ export function bindTraits(model: TraitModel, shared: Signals<State>, signal: Ab
     writeState(shared, readTraits(model));
     fromModel = false;
   };
-  for (const key of TRAITS) model.on(`change:${key}`, pull);
+  for (const key of STATE_NAMES) model.on(`change:${key}`, pull);
   const stop = effect(() => {
     const state = toTraits(readState(shared));
     if (fromModel) return;
-    const changed = TRAITS.filter((key) => !same(model.get(key), state[key]));
+    const changed = STATE_NAMES.filter((key) => !same(model.get(key), state[key]));
     if (changed.length === 0) return;
     for (const key of changed) model.set(key, state[key]);
     model.save_changes();
   });
   signal.addEventListener("abort", () => {
     stop();
-    for (const key of TRAITS) model.off(`change:${key}`, pull);
+    for (const key of STATE_NAMES) model.off(`change:${key}`, pull);
   });
 }

@@ -1,4 +1,4 @@
-/** Colour arithmetic: OKLab so that equal steps look equal, and so that many hues differ clearly. */
+// Colour arithmetic in OKLab, in which equal steps look equal and many hues differ clearly.
 
 export type Rgb = readonly [number, number, number];
 

@@ -1,3 +1,5 @@
+// Text colours of enough contrast on a shade (WCAG 2).
+
 import { parseHex, type Rgb } from "./colours.js";
 
 /** Relative luminance after WCAG 2. */

@@ -1,3 +1,5 @@
+// Colours of figures: colour maps, and black on white for print.
+
 import type { Figure } from "../protocol/generated.js";
 import { entry, oklch, ramp, toHex } from "./colours.js";
 import { type Theme, themes } from "./theme.js";

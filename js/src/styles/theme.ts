@@ -1,3 +1,5 @@
+// Light and dark colours, for drawing and as CSS variables.
+
 import { entry, oklch, ramp, toHex } from "./colours.js";
 
 /** Colours for drawing, light and dark. The chrome's CSS variables are written from the same object. */

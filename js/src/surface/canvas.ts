@@ -1,3 +1,5 @@
+// `CanvasSurface`, the screen.
+
 import type {
   FillStyle,
   PathStep,

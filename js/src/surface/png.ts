@@ -1,3 +1,5 @@
+// PNG encoder.
+
 import { zlibSync } from "fflate";
 import type { Pixels } from "./surface.js";
 

@@ -1,3 +1,5 @@
+// `Surface`, what marks draw on, and its geometry.
+
 /**
  * What a mark can draw on. The canvas surface is the screen, the SVG surface is the figure; both
  * get the same calls, so an exported figure is the picture that was on screen.

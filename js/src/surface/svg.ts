@@ -1,3 +1,5 @@
+// `SvgSurface`, the figure: a standalone SVG document as a string.
+
 import { pngDataUri } from "./png.js";
 import type {
   FillStyle,

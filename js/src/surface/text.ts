@@ -1,3 +1,5 @@
+// Widths of text from font metrics, cutting and wrapping, and text made safe to show.
+
 /**
  * How wide text is, without asking a browser: layout must come out the same on the screen, in a
  * figure and in an engine that has no fonts at all. Helvetica's metrics, since every font of the

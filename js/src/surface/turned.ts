@@ -1,3 +1,5 @@
+// `Surface` that exchanges rows and columns, or left and right.
+
 import type {
   FillStyle,
   PathStep,

@@ -6,8 +6,8 @@ import torch
 
 from attnwidget.attention import Attention
 from attnwidget.compute.masks import Band
-from attnwidget.compute.tiles import TILE
 from attnwidget.protocol.codec import decode, shade
+from attnwidget.protocol.constants import TILE_SIZE as TILE
 from attnwidget.record.layer import Layer
 from attnwidget.record.positions import Position
 from attnwidget.record.stream import Stream

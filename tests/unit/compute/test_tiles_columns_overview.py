@@ -17,8 +17,9 @@ from attnwidget.compute.key_columns import column, mean
 from attnwidget.compute.masks import Band
 from attnwidget.compute.online_softmax import row_stats_slices
 from attnwidget.compute.resumable import advance
-from attnwidget.compute.tiles import TILE, Maps, kept_level, tile, tile_slices
+from attnwidget.compute.tiles import Maps, kept_level, tile, tile_slices
 from attnwidget.compute.weight_rows import BLOCK_BYTES
+from attnwidget.protocol.constants import TILE_SIZE as TILE
 from attnwidget.record.layer import Layer
 from attnwidget.record.positions import positions_from_tokens
 from attnwidget.record.stream import Stream

@@ -167,7 +167,7 @@ def test_figures_and_pages_hold_the_picture(tmp_path: Path) -> None:
     assert len(re.findall(r"<image", svg)) >= 4  # for each head the picture and the heat
     widget.query = None
     assert "mean over 7 queries" in widget.save(tmp_path / "b.svg", renderer="headless").read_text()
-    snapshot = widget._snapshot()
+    snapshot = widget.snapshot()
     assert base64.b64decode(snapshot["media"]) == media_bytes(seen())
     page = widget.save(tmp_path / "a.html").read_text(encoding="utf-8")
     assert len(page) > len(widget._bundle)

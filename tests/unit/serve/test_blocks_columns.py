@@ -89,8 +89,8 @@ def test_of_two_records_a_column_is_that_of_the_rows() -> None:
     first = record()
     view = aw.compare(first, record()).view()
     where = {"stream": "decoder", "layer": 0, "head": 2, "side": "b"}
-    n_query = len(view._attention["decoder"].query_positions)
+    n_query = len(view.source.streams["decoder"].query_positions)
     for measure in ({}, {"measure": "weights"}):
-        column = read(view._attention, {"what": "column", **where, "keys": [1, 4], **measure})
-        rows = read(view._attention, {"what": "weights", **where, "queries": [0, n_query]})
+        column = decode(*view.source.answer({"what": "column", **where, "keys": [1, 4], **measure}))
+        rows = decode(*view.source.answer({"what": "weights", **where, "queries": [0, n_query]}))
         np.testing.assert_allclose(column, rows[0][:, 1:4], atol=1e-6)

@@ -51,7 +51,7 @@ def test_a_frozen_output_keeps_the_notebook_below_a_megabyte(view: aw.AttentionW
     output = {
         "output_type": "display_data",
         "metadata": {},
-        "data": view._frozen_bundle(FROZEN_BYTES),
+        "data": view._notebook.frozen_bundle(view, FROZEN_BYTES),
     }
     size = len(json.dumps(output, indent=1).encode())
     # What is left is less than the next head of 512 tokens would take.

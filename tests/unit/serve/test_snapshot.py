@@ -13,10 +13,10 @@ from support.copies import array_of, snapshot_of, unframed
 
 import attnwidget as aw
 from attnwidget.protocol import codec
+from attnwidget.protocol.constants import BAND_WEIGHTS
 from attnwidget.record.byte_sizes import parse_bytes
 from attnwidget.serve import page
 from attnwidget.serve import snapshot as stored_blocks
-from attnwidget.serve.blocks import BAND_WEIGHTS
 from attnwidget.serve.snapshot import fill, shrink
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def test_a_page_with_room_holds_every_number(view: aw.AttentionWidget, tmp_path:
 def test_the_budget_is_spent_by_the_stated_rule() -> None:
     view = many_heads(layer=1, heads=[4, 2], compare=[(0, 3)])
     stream = view.stream
-    state = view._snapshot()["state"]
-    everything = fill(view.attention, view._heads, state, view.meta, 10**9)
+    state = view.snapshot()["state"]
+    everything = fill(view.source, state, view.meta, 10**9)
     assert all(block["block"]["dtype"] == "float32" for block in everything.blocks)
     tops = dict(
         zip(
@@ -100,7 +100,7 @@ def test_the_budget_is_spent_by_the_stated_rule() -> None:
     assert {name for name, _, _ in list(everything.heads)[12:]} == {"cross"}
     grown: list[set[str]] = []
     for budget in np.linspace(0, everything.spent, 30):
-        filling = fill(view.attention, view._heads, state, view.meta, budget)
+        filling = fill(view.source, state, view.meta, budget)
         assert filling.spent <= budget
         assert list(filling.heads) == list(everything.heads)[: len(filling.heads)]
         kinds = [{b["block"]["dtype"] for b in blocks} for blocks in filling.heads.values()]
@@ -114,8 +114,8 @@ def test_the_budget_is_spent_by_the_stated_rule() -> None:
 
 def test_shades_are_the_square_root_in_256_steps() -> None:
     view = many_heads()
-    state = view._snapshot()["state"]
-    filling = fill(view.attention, view._heads, state, view.meta, 9_000)
+    state = view.snapshot()["state"]
+    filling = fill(view.source, state, view.meta, 9_000)
     (where, blocks) = next(
         (where, blocks)
         for where, blocks in filling.heads.items()
@@ -237,7 +237,7 @@ def test_smaller_thumbnails_are_the_weights_pooled_once(
     for size in (48, 32, 24, 8):
         # Of a page as small as it gets, so that this size is the one it comes to.
         monkeypatch.setattr(stored_blocks, "THUMBNAIL_SIZES", (48, size))
-        meta, data = shrink(view.meta, view.overview, 600, view.attention)
+        meta, data = shrink(view.meta, view.overview, 600, view.source)
         for described in meta["streams"]:
             stream, place = view.attention[described["name"]], described["overview"]
             expected = np.concatenate([codec.shade(layer.overview(size)) for layer in stream])
@@ -262,18 +262,22 @@ def test_no_token_adds_an_element_to_a_page() -> None:
     weights = np.full((1, 1, len(HOSTILE), len(HOSTILE)), 1 / len(HOSTILE), dtype=np.float32)
     harmless = aw.view(aw.from_weights(weights, [f"t{i}" for i in range(len(HOSTILE))]))
     hostile = aw.view(aw.from_weights(weights, HOSTILE))
-    expected = [tag for tag, _ in Elements(harmless._page()).found]
-    text = hostile._page()
+    expected = [tag for tag, _ in Elements(harmless.page()).found]
+    text = hostile.page()
     assert [tag for tag, _ in Elements(text).found] == expected
     assert text.isascii() or "×" in text
     (axis,) = snapshot_of(text)["meta"]["positions"]
     assert axis["labels"][2:4] == HOSTILE[2:4]
-    (tag, attributes), *rest = Elements(hostile._frozen_bundle(900_000)["text/html"]).found
+    (tag, attributes), *rest = Elements(
+        hostile._notebook.frozen_bundle(hostile, 900_000)["text/html"]
+    ).found
     assert (tag, rest) == ("iframe", [])
-    assert attributes["srcdoc"] == unframed(hostile._frozen_bundle(900_000)["text/html"])
+    assert attributes["srcdoc"] == unframed(
+        hostile._notebook.frozen_bundle(hostile, 900_000)["text/html"]
+    )
     assert [tag for tag, _ in Elements(attributes["srcdoc"] or "").found] == expected
 
 
 def test_nothing_in_a_page_comes_from_elsewhere(view: aw.AttentionWidget) -> None:
-    for _, attributes in Elements(view._page()).found:
+    for _, attributes in Elements(view.page()).found:
         assert not {"src", "href", "srcset", "action"} & set(attributes)

@@ -77,11 +77,11 @@ def test_what_comes_later_is_what_would_have_come_at_once(
 
 
 def test_a_copy_has_them_all(later: aw.AttentionWidget, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy = snapshot_of(later._page())
+    copy = snapshot_of(later.page())
     validate("Meta", copy["meta"])
     monkeypatch.setattr("attnwidget.serve.thumbnails.AT_ONCE", AT_ONCE)
     whole = aw.view(record())
-    expected = snapshot_of(whole._page())
+    expected = snapshot_of(whole.page())
     assert copy["overview"] == expected["overview"]
     assert b64decode(copy["overview"])
     assert json.dumps(copy["meta"], sort_keys=True) == json.dumps(expected["meta"], sort_keys=True)

@@ -35,7 +35,7 @@ def test_one_pin_is_a_number_and_none_is_none(
     assert view.key == kept
 
 
-@pytest.mark.parametrize("value", [[1, 9], [1, -1], [1, "it"], [True, 2], True, 1.5, {"a": 1}])
+@pytest.mark.parametrize("value", [[1, 9], [1, -1], [True, 2], True, 1.5, {"a": 1}])
 def test_a_wrong_pin_among_several_is_refused(view: aw.AttentionWidget, value: object) -> None:
     view.query = 2
     words = "query must be an integer in 0..4, a list of them, or None for no pin, got"
@@ -49,6 +49,32 @@ def test_several_pins_by_their_text() -> None:
     assert (view.query, view.key) == ([1, 4], [0, 1])
     with pytest.raises(ValueError, match="query='dog' is no token of this input"):
         aw.view(record(), query=["cat", "dog"])
+
+
+def test_a_pin_may_be_set_by_its_text(view: aw.AttentionWidget) -> None:
+    view.query = "cat"
+    assert view.query == 1
+    view.query, view.key = [4, "cat"], ["<bos>", 3]
+    assert (view.query, view.key) == ([4, 1], [0, 3])
+    with pytest.raises(ValueError, match="query='dog' is no token of this input; there are"):
+        view.query = [1, "dog"]
+    assert view.query == [4, 1]
+
+
+def test_a_word_of_several_pieces_is_all_of_them() -> None:
+    tokens = ["the", "un", "##happ", "##ily", "sat"]
+    attention = aw.from_weights(np.full((1, 1, 5, 5), 0.2, np.float32), tokens)
+    view = aw.view(attention, query="unhappily")
+    assert view.query == [1, 2, 3]
+    view.key = ["sat", "unhappily"]
+    assert view.key == [4, 1, 2, 3]
+    assert attention.figure(query="unhappily").svg == view_figure(attention, [1, 2, 3])
+    view.rank(query="unhappily", key="the")
+    assert view.ranking == {"queries": [1, 2, 3], "keys": [0]}
+
+
+def view_figure(attention: aw.Attention, query: list[int]) -> str:
+    return attention.figure(query=query).svg
 
 
 def test_another_stream_keeps_the_pins_that_it_has(view: aw.AttentionWidget) -> None:

@@ -81,11 +81,11 @@ def test_a_figure_that_the_browser_could_not_draw_is_missed_aloud(
 ) -> None:
     view._screen = {"width": 700, "dark": False, "scroll": {}}
     target = view.save(tmp_path / "figure.svg", renderer="browser")
-    (token,) = view._saving
+    (token,) = view._browser_figures.waiting
     with pytest.warns(UserWarning, match=r"figure\.svg was not written: no canvas"):
         view.saved({"token": token, "error": "no canvas"}, [])
     assert not target.exists()
-    assert view._saving == {}
+    assert view._browser_figures.waiting == {}
 
 
 def test_without_the_extra_a_figure_says_how_to_get_it(

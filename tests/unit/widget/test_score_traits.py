@@ -86,10 +86,10 @@ def test_numbers_are_those_of_the_measure_on_show(view: aw.AttentionWidget) -> N
     )
     view.rank(query=4, key=3)
     weights = block(view, what="ranking", measure="value", ranking=view.ranking)
-    asked = view._heads.links(view.attention["decoder"], view.ranking)
+    asked = view.source.heads.links(view.attention["decoder"], view.ranking)
     expected = np.concatenate(stream_weights(view.attention["decoder"], asked, "value"))
     np.testing.assert_allclose(weights, expected, rtol=1e-6)
-    stored = [entry["request"] for entry in snapshot_of(view._page())["blocks"]]
+    stored = [entry["request"] for entry in snapshot_of(view.page())["blocks"]]
     where = {"stream": "decoder", "measure": "value"}
     for request in ({"what": "head_scores"}, {"what": "ranking", "ranking": view.ranking}):
         assert {**request, **where} in stored
@@ -180,7 +180,7 @@ def test_a_copy_brings_scores_and_the_ranking_along(view: aw.AttentionWidget) ->
     view.rank(query=4, key=3)
     stored = {
         (entry["request"]["what"], entry["request"]["stream"]): entry
-        for entry in snapshot_of(view._page())["blocks"]
+        for entry in snapshot_of(view.page())["blocks"]
         if "layer" not in entry["request"]
     }
     assert set(stored) == {

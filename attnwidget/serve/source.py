@@ -1,0 +1,206 @@
+"""`Source`: what the front end is shown (a record, two that are compared, or a survey); and the one over a record."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnwidget.analysis.score_definitions import SCORES
+from attnwidget.compute.resumable import finish
+from attnwidget.serve.blocks import BlockCaches, requests_for_head, work
+from attnwidget.serve.head_numbers import HEAD_KINDS, RecordNumbers
+from attnwidget.serve.meta import describe, media_bytes, num_steps
+from attnwidget.serve.thumbnails import OVERVIEW_KINDS, Thumbnails
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from attnwidget.compute.resumable import Slices
+    from attnwidget.protocol.codec import Block
+    from attnwidget.record.record import Record
+    from attnwidget.serve.head_numbers import HeadNumbers
+    from attnwidget.serve.streams import ShownLayer, ShownStream
+
+    Numbers = NDArray[np.float32]
+
+__all__ = ["RecordSource", "Source"]
+
+
+class Source(ABC):
+    """What the front end is shown: the streams it lays out, their description, and the answers to its requests.
+
+    The widget, figures and pages read a source and nothing else, so that none of them has to know what is behind it.
+    What was computed is kept in the source and goes with it.
+    """
+
+    #: Scores that heads can be coloured by.
+    score_names: tuple[str, ...] = tuple(SCORES)
+    #: Names of the records behind it where there are two; requests for blocks then name one as their ``side``.
+    sides: tuple[str, ...] = ()
+    #: Whether there are weights to show; a survey with none of its inputs open has none.
+    has_weights: bool = True
+    #: Steps of a generation.
+    num_steps: int = 0
+    #: Pixels of the media, one after the other, where ``Meta.media`` says they lie.
+    media: bytes = b""
+    #: Kind of figure that is drawn when none is named.
+    figure_kind: str = "head"
+
+    @property
+    @abstractmethod
+    def streams(self) -> Mapping[str, ShownStream]:
+        """What is laid out, by name."""
+
+    @property
+    @abstractmethod
+    def heads(self) -> HeadNumbers:
+        """Scores, labels and rankings of the heads."""
+
+    @abstractmethod
+    def meta(self, *, thumbnails: bool = True) -> tuple[dict[str, Any], bytes]:
+        """Return the description (see ``Meta`` in the schema) and the bytes of the thumbnails.
+
+        Args:
+            thumbnails: Whether thumbnails are made now. If not, they are left to requests where they can be.
+        """
+
+    @abstractmethod
+    def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
+        """Compute the block that a request (see ``Request`` in the schema) asks for, in slices.
+
+        Raises:
+            KeyError: If there is no such stream.
+            ValueError: If what is asked for does not exist, or cannot be had.
+        """
+
+    @abstractmethod
+    def requests(self, layer: ShownLayer, head: int) -> Iterator[dict[str, Any]]:
+        """Yield every request that the views make about one head, the weights first."""
+
+    @abstractmethod
+    def block(
+        self,
+        ref: tuple[str, int, int],
+        queries: Sequence[int],
+        keys: Sequence[int],
+        *,
+        measure: str = "weights",
+        side: str | None = None,
+    ) -> Numbers:
+        """Return what is drawn of one head between these positions, float32 ``[query, key]``.
+
+        Args:
+            ref: Stream, layer and head.
+            queries: Query positions.
+            keys: Key positions.
+            measure: What is drawn of the head.
+            side: Which of two records, where there are two; NaN where it has no such position.
+        """
+
+    def scores(
+        self, ref: tuple[str, int, int], queries: Sequence[int], keys: Sequence[int]
+    ) -> Numbers | None:
+        """Return scores before softmax of one head, float32 ``[query, key]``; None where there are none."""
+        del ref, queries, keys
+        return None
+
+    def answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
+        """Return what `work` comes to, however long it takes."""
+        return finish(self.work(request))
+
+    def with_thumbnails(
+        self, meta: Mapping[str, Any], overview: bytes
+    ) -> tuple[dict[str, Any], bytes]:
+        """Return meta and bytes with the thumbnails that were left to requests: for a copy without a kernel."""
+        return dict(meta), overview
+
+    def start(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is selected first, where the caller did not say.
+
+        Args:
+            given: The part of the selection that the caller gave.
+        """
+        del given
+        first = next(iter(self.streams.values()))
+        media = any(stream.lies_in_media for stream in self.streams.values())
+        # Lines between hundreds of patches say nothing.
+        return {"stream": first.name, **({"form": "image"} if media else {})}
+
+    def refusal(self, name: str, value: object) -> str | None:
+        """Return why a selection that exists cannot be shown of this source, or None if it can."""
+        del name, value
+        return None
+
+
+class RecordSource(Source):
+    """One record: what `capture`, `recording`, `load` or `from_weights` gave."""
+
+    def __init__(self, record: Record) -> None:
+        """Start with nothing computed."""
+        self.record = record
+        self.num_steps = num_steps(record)
+        self.media = media_bytes(record)
+        self._heads: HeadNumbers = RecordNumbers(record)
+        self._thumbnails = Thumbnails(record)
+        self._caches = BlockCaches()
+
+    @property
+    def streams(self) -> Mapping[str, ShownStream]:
+        """The record's streams."""
+        return self.record.streams
+
+    @property
+    def heads(self) -> HeadNumbers:
+        """Scores, labels and rankings of the record's heads."""
+        return self._heads
+
+    def meta(self, *, thumbnails: bool = True) -> tuple[dict[str, Any], bytes]:
+        """Return the record's description; see `Source.meta`."""
+        return describe(self.record, self._thumbnails, later=None if thumbnails else True)
+
+    def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
+        """Compute a block of the record; see `Source.work`."""
+        if request["what"] in HEAD_KINDS:
+            return self._heads.work(request)
+        if request["what"] in OVERVIEW_KINDS:
+            return self._thumbnails.work(request)
+        return work(self.record, request, self._caches)
+
+    def requests(self, layer: ShownLayer, head: int) -> Iterator[dict[str, Any]]:
+        """Yield the requests about one head; see `Source.requests`."""
+        return requests_for_head(self.record[layer.stream][layer.layer], head)
+
+    def block(
+        self,
+        ref: tuple[str, int, int],
+        queries: Sequence[int],
+        keys: Sequence[int],
+        *,
+        measure: str = "weights",
+        side: str | None = None,
+    ) -> Numbers:
+        """Return a block of one head; see `Source.block`."""
+        del side
+        name, number, head = ref
+        stream = self.record[name]
+        if measure == "rollout":
+            return self._caches.rollouts.of(stream, number)[np.ix_(queries, keys)]
+        return stream[number].measure(measure, head, list(queries), list(keys))
+
+    def scores(
+        self, ref: tuple[str, int, int], queries: Sequence[int], keys: Sequence[int]
+    ) -> Numbers | None:
+        """Return scores of one head; see `Source.scores`."""
+        name, number, head = ref
+        layer = self.record[name][number]
+        return layer.scores(head, list(queries), list(keys)) if layer.has_vectors else None
+
+    def with_thumbnails(
+        self, meta: Mapping[str, Any], overview: bytes
+    ) -> tuple[dict[str, Any], bytes]:
+        """Return meta and bytes with all thumbnails; see `Source.with_thumbnails`."""
+        return self._thumbnails.complete(meta, overview)

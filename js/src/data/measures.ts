@@ -1,0 +1,126 @@
+// Rows and means under a measure: weights times the lengths of value vectors, or rollout.
+
+import type { LayerMeta, Measure, StreamMeta } from "../protocol/generated.js";
+import type { Blocks, Rows } from "./blocks.js";
+import { columnOf } from "./columns.js";
+
+/** Why a layer has no such measure; null where it has. */
+export function whyMissing(
+  stream: StreamMeta,
+  layer: LayerMeta | undefined,
+  measure: Measure,
+): string | null {
+  if (measure === "rollout") {
+    return stream.no_rollout === undefined ? null : `No rollout: ${stream.no_rollout}`;
+  }
+  if (measure === "weights") return null;
+  const reason = layer?.missing?.[measure];
+  const name = measure === "value" ? "value lengths" : "lengths behind the output projection";
+  return reason === undefined ? null : `No ${name}: ${reason}`;
+}
+
+function refused({ numQueries, numKeys }: Rows, error: string): Rows {
+  return { numQueries, numKeys, error, row: () => null, column: () => null };
+}
+
+/** Rows of weights, each weight times the length of what its key brings along. */
+function scaledRows(rows: Rows, lengths: () => Float32Array | null, failed: () => string | null) {
+  const made = new Map<number, Float32Array>();
+  const { numQueries, numKeys } = rows;
+  return {
+    numQueries,
+    numKeys,
+    get scale() {
+      // The longest of them: what a weight of 1 could come to.
+      return lengths()?.reduce((most, length) => Math.max(most, length), 0) || 1;
+    },
+    get error() {
+      return failed() ?? rows.error;
+    },
+    column(key: number) {
+      const [weights, factors] = [rows.column?.(key), lengths()];
+      return weights && factors ? weights.map((weight) => weight * (factors[key] as number)) : null;
+    },
+    has: (query: number) => lengths() !== null && (rows.has?.(query) ?? rows.row(query) !== null),
+    row(query: number) {
+      const known = made.get(query);
+      if (known) return known;
+      const [weights, factors] = [rows.row(query), lengths()];
+      if (!weights || !factors) return null;
+      const row = weights.map((weight, key) => weight * (factors[key] as number));
+      made.set(query, row);
+      return row;
+    },
+  } satisfies Rows;
+}
+
+/** Blocks whose `weights` are those of a measure. Vectors and scores stay what they are. */
+export function measuredBlocks(
+  blocks: Blocks,
+  stream: StreamMeta,
+  measure: Measure,
+  count: number,
+): Blocks {
+  if (measure === "weights") return blocks;
+  const missing = (layer: number) =>
+    whyMissing(
+      stream,
+      stream.layers.find((each) => each.layer === layer),
+      measure,
+    );
+  if (measure === "rollout") {
+    const rows = (layer: number) => {
+      const why = missing(layer);
+      return why === null ? blocks.rollout(layer) : refused(blocks.rollout(layer), why);
+    };
+    return {
+      ...blocks,
+      weights: rows,
+      column: columnOf(rows),
+      tile: (layer, _head, level, place, as, when) =>
+        missing(layer) === null
+          ? blocks.tile(layer, 0, level, place, { ...as, measure }, when)
+          : null,
+      mean: (layer) => meanOf(rows(layer), count),
+      error: (what, layer) =>
+        missing(layer) ?? blocks.error(what === "weights" ? "rollout" : what, layer, 0),
+    };
+  }
+  const lengths = (layer: number, head: number) => blocks.lengths(measure, layer, head);
+  const weights: Blocks["weights"] = (layer, head) => {
+    const why = missing(layer);
+    const rows = blocks.weights(layer, head);
+    if (why !== null) return refused(rows, why);
+    const failed = () => blocks.error("lengths", layer, head);
+    return scaledRows(rows, () => lengths(layer, head), failed);
+  };
+  return {
+    ...blocks,
+    weights,
+    column: columnOf(weights),
+    tile: (layer, head, level, place, as, when) =>
+      missing(layer) === null
+        ? blocks.tile(layer, head, level, place, { ...as, measure }, when)
+        : null,
+    mean: (layer, head) => {
+      if (missing(layer) !== null) return null;
+      const [mean, factors] = [blocks.mean(layer, head), lengths(layer, head)];
+      return mean && factors && mean.map((weight, key) => weight * (factors[key] as number));
+    },
+    error: (what, layer, head) =>
+      missing(layer) ?? blocks.error("lengths", layer, head) ?? blocks.error(what, layer, head),
+  };
+}
+
+/** Mean of all rows, once they are here. */
+export function meanOf(rows: Rows, count: number): Float32Array | null {
+  const mean = new Float32Array(rows.numKeys);
+  for (let query = 0; query < count; query++) {
+    const row = rows.row(query);
+    if (!row) return null;
+    for (let key = 0; key < mean.length; key++) {
+      mean[key] = (mean[key] as number) + (row[key] as number) / count;
+    }
+  }
+  return mean;
+}

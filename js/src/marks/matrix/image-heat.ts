@@ -1,0 +1,160 @@
+// Heat over an image, curves over a sound, and their legends.
+
+import { UNDER } from "../../data/media.js";
+import { ramp } from "../../styles/colours.js";
+import type { Theme } from "../../styles/theme.js";
+import type { Pixels, Rect, Surface } from "../../surface/surface.js";
+import { textWidth } from "../../surface/text.js";
+import { formatWeight } from "../format.js";
+import { drawScaleBar, LEGEND_SIZE } from "../legends/legend.js";
+
+/**
+ * From dark to bright through red and orange, the same on every page: what lies under it is a
+ * photograph, not the page. Lightness rises all the way, so it reads without colours too.
+ */
+export const HEAT = ramp([
+  "#0d0c12",
+  "#3d1016",
+  "#8a2014",
+  "#cf4d16",
+  "#ee962e",
+  "#f6c244",
+  "#fde96b",
+]);
+/** Where nothing is attended to, the picture shows; the more is, the more of it the heat covers. */
+const ALPHA = { none: 0, most: 0.82 } as const;
+
+const alpha = (shade: number) => ALPHA.none + (ALPHA.most - ALPHA.none) * shade;
+
+/** What the heat looks like on a grey of this level: the legend shows what is on the picture. */
+function heatOn(level: number): Uint8Array {
+  return HEAT.map((value, i) => {
+    const cover = alpha(Math.floor(i / 3) / 255);
+    return Math.round(cover * value + (1 - cover) * level);
+  });
+}
+
+const ON_WHITE = heatOn(UNDER.white);
+const ON_BLACK = heatOn(UNDER.black);
+
+/** 0..1 of the scale by the square root, so that small weights are told apart. */
+export function heatShade(weight: number, most: number): number {
+  return most > 0 && weight > 0 ? Math.sqrt(Math.min(1, weight / most)) : 0;
+}
+
+/** Which position each cell of a picture shows. */
+export interface HeatGrid {
+  readonly rows: number;
+  readonly columns: number;
+  /** Position at each cell; -1 where there is none. */
+  readonly at: ArrayLike<number>;
+}
+
+/** One translucent pixel per cell; cells without a number are transparent. */
+export function heatPixels(
+  { rows, columns, at }: HeatGrid,
+  weights: ArrayLike<number>,
+  most: number,
+): Pixels {
+  const data = new Uint8ClampedArray(4 * rows * columns);
+  for (let cell = 0; cell < rows * columns; cell++) {
+    const weight = weights[at[cell] as number];
+    if (weight === undefined || Number.isNaN(weight)) continue;
+    const shade = heatShade(weight, most);
+    const from = 3 * Math.round(255 * shade);
+    data.set(HEAT.subarray(from, from + 3), 4 * cell);
+    data[4 * cell + 3] = Math.round(255 * alpha(shade));
+  }
+  return { width: columns, height: rows, data };
+}
+
+/**
+ * The scale from nothing to the largest weight in the picture, as it looks on the picture's white
+ * (above) and on its black (below).
+ */
+export function drawHeatLegend(
+  surface: Surface,
+  { x, y, width }: { x: number; y: number; width: number },
+  { most, title }: { readonly most: number; readonly title: string },
+  theme: Theme,
+): void {
+  const ticks = [0, 1 / 16, 1 / 4, 1].map((part) => ({
+    at: Math.sqrt(part),
+    label: formatWeight(part * most),
+  }));
+  surface.group("legend", () =>
+    drawScaleBar(surface, { x, y, width, title }, [ON_WHITE, ON_BLACK], ticks, theme),
+  );
+}
+
+/** Around a cell that is small or lies on anything: a bright line in a dark one. */
+export function drawPatchOutline(surface: Surface, cell: Rect, stroke: string): void {
+  const grow = Math.max(0, (7 - Math.min(cell.width, cell.height)) / 2);
+  const { x, y, width, height } = cell;
+  const rect = { x: x - grow, y: y - grow, width: width + 2 * grow, height: height + 2 * grow };
+  surface.rect(rect, { stroke: "#000000", strokeWidth: 3.5, opacity: 0.75 });
+  surface.rect(rect, { stroke, strokeWidth: 1.75 });
+}
+
+/** A weight per frame as a hill along the time axis, in a head's colour. */
+export function drawCurve(
+  surface: Surface,
+  rect: Rect,
+  edges: ArrayLike<number>,
+  heights: (frame: number) => number,
+  colour: string,
+  filled: boolean,
+): void {
+  const columns = Math.max(1, Math.floor(rect.width));
+  const tops = new Float64Array(columns);
+  for (let frame = 0; frame + 1 < edges.length; frame++) {
+    const first = Math.floor((edges[frame] as number) * columns);
+    const last = Math.max(first + 1, Math.ceil((edges[frame + 1] as number) * columns));
+    const top = heights(frame);
+    // Frames narrower than a pixel share it: the largest shows, so that no peak is lost.
+    for (let at = first; at < Math.min(last, columns); at++)
+      tops[at] = Math.max(tops[at] as number, top);
+  }
+  const base = rect.y + rect.height;
+  const steps: (readonly ["M" | "L", number, number])[] = [];
+  let before = Number.NaN;
+  tops.forEach((top, at) => {
+    if (top === before && tops[at + 1] === top) return;
+    const y = base - top * (rect.height - 2);
+    steps.push([steps.length === 0 ? "M" : "L", rect.x + at, y], ["L", rect.x + at + 1, y]);
+    before = top;
+  });
+  if (filled) {
+    const closed = [
+      ...steps,
+      ["L", rect.x + columns, base] as const,
+      ["L", rect.x, base] as const,
+      ["Z"] as const,
+    ];
+    surface.path(closed, { fill: colour, opacity: 0.35 });
+  }
+  surface.path(steps, { stroke: colour, strokeWidth: 1.5 });
+}
+
+/** Seconds under a sound. */
+export function drawTimeAxis(
+  surface: Surface,
+  { x, y, width, height }: Rect,
+  seconds: number,
+  theme: Theme,
+): void {
+  const pitch = 52;
+  const least = (pitch * seconds) / width;
+  const power = 10 ** Math.floor(Math.log10(least));
+  const step = [1, 2, 5, 10].map((n) => n * power).find((size) => size >= least) ?? seconds;
+  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  const style = { fill: theme.muted, size: LEGEND_SIZE - 1, anchor: "middle" } as const;
+  const base = y + height;
+  for (let n = 0; n * step <= seconds + 1e-9; n++) {
+    const at = x + (n * step * width) / seconds;
+    const label = n === 0 ? "0 s" : (n * step).toFixed(digits);
+    surface.line(at, base, at, base + 4, { stroke: theme.muted });
+    const half = textWidth(label, style.size) / 2;
+    surface.text(Math.min(at, x + width - half), base + 11, label, style);
+  }
+}

@@ -1,0 +1,153 @@
+// Labels and indices of a matrix's rows and columns.
+
+import type { Span } from "../../data/tiles.js";
+import type { Position } from "../../protocol/generated.js";
+import type { Theme } from "../../styles/theme.js";
+import type { Surface } from "../../surface/surface.js";
+import { textWidth } from "../../surface/text.js";
+import { labelStep } from "../text/token-axis.js";
+import { ABSENT, indexOf, labelFill, labelOf } from "../text/tokens.js";
+import { blockRect, cellHeight, cellWidth, indicesIn, type MatrixCells, sideOf } from "./cells.js";
+
+export interface AxisLabels {
+  readonly positions: readonly Position[];
+  readonly hovered: number | null;
+  readonly pinned: readonly number[];
+  readonly size: number;
+  /** Room for a label, in pixels. */
+  readonly room: number;
+  /** Every position by its label; otherwise every so many by index, and the marked ones by label. */
+  readonly byLabel: boolean;
+  /** Of a generation: how many positions are there already, and how many were given. */
+  readonly there?: number | null;
+  readonly prompt?: number | null;
+}
+
+/** Under this cell size in pixels labels give way to indices. */
+export const LABEL_PITCH = 10;
+
+function marksOf({ positions, hovered, pinned }: AxisLabels, sight: Span): readonly number[] {
+  const all = hovered === null || pinned.includes(hovered) ? pinned : [...pinned, hovered];
+  return all.filter((index) => index < positions.length && sideOf(sight, index) === 0);
+}
+
+/** Every so many of the positions whose middle is in sight. */
+function every(step: number, sight: Span): readonly number[] {
+  const [first, last] = indicesIn(sight);
+  const start = Math.ceil(first / step) * step;
+  const count = Math.max(0, Math.ceil((last - start) / step));
+  return Array.from({ length: count }, (_, n) => start + n * step).filter(
+    (index) => sideOf(sight, index) === 0,
+  );
+}
+
+function axisFill(axis: AxisLabels, index: number, byLabel: boolean, theme: Theme): string {
+  if (axis.pinned.includes(index)) return theme.accent;
+  return byLabel ? labelFill(axis.positions[index], theme) : theme.muted;
+}
+
+/** Labels of what is not there yet are faint. */
+function presence({ there }: AxisLabels, index: number): { readonly opacity?: number } {
+  return index < (there ?? index + 1) ? {} : { opacity: ABSENT };
+}
+
+/** Where what was generated begins; null where that is out of sight. */
+function promptEnd({ prompt, positions }: AxisLabels, [start, stop]: Span): number | null {
+  if (!prompt || prompt >= positions.length) return null;
+  return prompt > start && prompt < stop ? prompt : null;
+}
+
+/** Query labels at the left of the matrix. */
+export function drawRowLabels(
+  surface: Surface,
+  cells: MatrixCells,
+  axis: AxisLabels,
+  theme: Theme,
+): void {
+  const { rect, down } = cells;
+  const cell = cellHeight(cells);
+  const { byLabel } = axis;
+  const marked = marksOf(axis, down);
+  const yOf = (index: number) => blockRect(cells, [index, index], cells.across).y;
+  const end = promptEnd(axis, down);
+  if (end !== null) {
+    const dash = { stroke: theme.accent, dash: [3, 2] };
+    surface.line(rect.x - axis.room, yOf(end), rect.x, yOf(end), dash);
+  }
+  const say = (index: number, text: string, fill: string) => {
+    const style = { fill, size: axis.size, anchor: "end", maxWidth: axis.room - 5 } as const;
+    const y = yOf(index + 0.5);
+    surface.text(rect.x - 5, y, text, { ...style, ...presence(axis, index) });
+  };
+  if (byLabel && axis.hovered !== null && sideOf(down, axis.hovered) === 0) {
+    const y = yOf(axis.hovered);
+    const wash = { x: rect.x - axis.room, y, width: axis.room - 2, height: cell };
+    surface.rect(wash, { fill: theme.wash });
+  }
+  for (const index of every(byLabel ? 1 : labelStep(cell, 16), down)) {
+    if (!byLabel && marked.some((m) => Math.abs(m - index) * cell < axis.size)) continue;
+    const text = byLabel ? labelOf(axis.positions, index) : indexOf(axis.positions, index);
+    say(index, text, axisFill(axis, index, byLabel, theme));
+  }
+  if (!byLabel) {
+    for (const m of marked) say(m, labelOf(axis.positions, m), axisFill(axis, m, true, theme));
+  }
+}
+
+/** Every key's label, read upwards. */
+function drawTurned(surface: Surface, cells: MatrixCells, axis: AxisLabels, theme: Theme): void {
+  const { rect, across } = cells;
+  const { room, size } = axis;
+  if (axis.hovered !== null && sideOf(across, axis.hovered) === 0) {
+    const { x, width } = blockRect(cells, cells.down, [axis.hovered, axis.hovered + 1]);
+    const wash = { x, y: rect.y - room, width, height: room - 2 };
+    surface.rect(wash, { fill: theme.wash });
+  }
+  for (const index of every(1, across)) {
+    const { x } = blockRect(cells, cells.down, [index + 0.5, index + 0.5]);
+    const fill = axisFill(axis, index, true, theme);
+    const style = { fill, size, rotate: -90, maxWidth: room - 5, ...presence(axis, index) };
+    surface.text(x, rect.y - 5, labelOf(axis.positions, index), style);
+  }
+}
+
+/** Indices and the labels among them, level. */
+function drawLevel(surface: Surface, cells: MatrixCells, axis: AxisLabels, theme: Theme): void {
+  const { rect, across } = cells;
+  const { size } = axis;
+  const middle = (index: number) => blockRect(cells, cells.down, [index + 0.5, index + 0.5]).x;
+  const level = { size, anchor: "middle" } as const;
+  const y = rect.y - 5 - size / 2;
+  // Marked labels first: an index that would touch one is left out.
+  const taken = marksOf(axis, across).map((index) => {
+    const text = labelOf(axis.positions, index);
+    const half = Math.min(45, textWidth(text, size) / 2);
+    const at = Math.max(rect.x + half, Math.min(rect.x + rect.width - half, middle(index)));
+    const fill = axisFill(axis, index, true, theme);
+    surface.text(at, y, text, { ...level, fill, maxWidth: 90 });
+    return { at, half };
+  });
+  for (const index of every(labelStep(cellWidth(cells), 34), across)) {
+    const text = indexOf(axis.positions, index);
+    // The last one would reach over the picture's edge, and there over that of the frame.
+    const x = Math.min(middle(index), rect.x + rect.width - textWidth(text, size) / 2);
+    if (taken.some(({ at, half }) => Math.abs(at - x) < half + 16)) continue;
+    surface.text(x, y, text, { ...level, fill: theme.muted });
+  }
+}
+
+/** Key labels above the matrix. */
+export function drawColumnLabels(
+  surface: Surface,
+  cells: MatrixCells,
+  axis: AxisLabels,
+  theme: Theme,
+): void {
+  const { rect, across } = cells;
+  const end = promptEnd(axis, across);
+  if (end !== null) {
+    const { x } = blockRect(cells, cells.down, [end, end]);
+    surface.line(x, rect.y - axis.room, x, rect.y, { stroke: theme.accent, dash: [3, 2] });
+  }
+  (axis.byLabel ? drawTurned : drawLevel)(surface, cells, axis, theme);
+}

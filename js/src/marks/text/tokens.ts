@@ -1,0 +1,234 @@
+// Columns of token labels, with shades, pins and the border of a prompt.
+
+import type { Position } from "../../protocol/generated.js";
+import type { Theme } from "../../styles/theme.js";
+import type { Rect, Surface } from "../../surface/surface.js";
+import { ellipsize, textWidth } from "../../surface/text.js";
+import { memo } from "../memo.js";
+import { labelStep, rowMiddle, side, type TokenAxis, visibleRows } from "./token-axis.js";
+
+/** One head's share of the shade behind a label. */
+export interface Shade {
+  readonly colour: string;
+  /** 0..1. */
+  readonly opacity: number;
+}
+
+export interface TokenColumn {
+  readonly axis: TokenAxis;
+  readonly positions: readonly Position[];
+  /** The labels' space. */
+  readonly x: number;
+  readonly width: number;
+  /** Where labels stand: queries end at the links, keys start there. */
+  readonly align: "start" | "end";
+  readonly size: number;
+}
+
+export interface TokenMarks {
+  readonly hovered?: number | null;
+  readonly pinned?: readonly number[];
+  /** Of a generation: how many tokens are there already, and how many were given. */
+  readonly there?: number | null;
+  readonly prompt?: number | null;
+  /** Segments side by side behind the label, one per head. */
+  /** What is not there for another reason. */
+  readonly absent?: (position: Position) => boolean;
+  readonly shades?: (index: number) => readonly Shade[] | null;
+}
+
+/** Between a label and the links. */
+export const LABEL_PAD = 6;
+
+export function labelOf(positions: readonly Position[], index: number): string {
+  return positions[index]?.label ?? String(index);
+}
+
+/** Which position it is in the record: where others are left out, that is not its place here. */
+export function indexOf(positions: readonly Position[], index: number): string {
+  return String(positions[index]?.index ?? index);
+}
+
+/** A label in quotation marks, cut where it would crowd out what stands beside it. */
+export function quoted(positions: readonly Position[], index: number, room = 200): string {
+  return `“${ellipsize(labelOf(positions, index), room, 12)}”`;
+}
+
+/** Two labels and what stands between them within `room`: the longer one is cut first. */
+export function quotedPair(from: string, between: string, to: string, room: number): string {
+  const size = 12;
+  const say = (each: number) =>
+    `“${ellipsize(from, each, size)}”${between}“${ellipsize(to, each, size)}”`;
+  const free = Math.max(0, room - textWidth(`“”${between}“”`, size));
+  const shorter = Math.min(textWidth(from, size), textWidth(to, size));
+  return say(Math.max(free / 2, free - shorter));
+}
+
+export function labelFill(position: Position | undefined, theme: Theme): string {
+  // In the colour of the one of two records that has it.
+  if (position?.only) return position.only === "a" ? theme.negative : theme.positive;
+  return position?.kind === "special" ? theme.special : theme.text;
+}
+
+/** Width of the widest label of a whole column, which must not change with the scroll. */
+export function widestLabel(positions: readonly Position[], size: number): number {
+  return memo(positions, `widest ${size}`, () =>
+    positions.reduce((widest, { label }) => Math.max(widest, textWidth(label, size)), 0),
+  );
+}
+
+/** Opacity of labels of what is not there yet. */
+export const ABSENT = 0.28;
+
+function drawLabel(
+  surface: Surface,
+  column: TokenColumn,
+  index: number,
+  y: number,
+  fill: string,
+  opacity = 1,
+) {
+  const end = column.align === "end";
+  surface.text(
+    end ? column.x + column.width - LABEL_PAD : column.x + LABEL_PAD,
+    y,
+    labelOf(column.positions, index),
+    {
+      fill,
+      ...(opacity < 1 ? { opacity } : {}),
+      size: column.size,
+      anchor: end ? "end" : "start",
+      maxWidth: Math.max(0, column.width - LABEL_PAD - 4),
+    },
+  );
+}
+
+function drawShades(surface: Surface, column: TokenColumn, y: number, shades: readonly Shade[]) {
+  const width = column.width / shades.length;
+  const height = Math.max(1, column.axis.rowHeight - (column.axis.rowHeight > 10 ? 1 : 0));
+  shades.forEach(({ colour, opacity }, i) => {
+    if (opacity < 1 / 255) return;
+    const x = column.x + i * width;
+    surface.rect({ x, y: y - height / 2, width, height }, { fill: colour, opacity });
+  });
+}
+
+function drawPin(surface: Surface, column: TokenColumn, y: number, theme: Theme): void {
+  const height = Math.max(3, column.axis.rowHeight - 4);
+  // On the side that faces the links: there the eye already is.
+  const x = column.align === "end" ? column.x + column.width - 3 : column.x;
+  surface.rect({ x, y: y - height / 2, width: 3, height }, { fill: theme.accent });
+}
+
+function drawWash(surface: Surface, column: TokenColumn, y: number, theme: Theme): void {
+  const { rowHeight } = column.axis;
+  surface.rect(
+    { x: column.x, y: y - rowHeight / 2, width: column.width, height: rowHeight },
+    { fill: theme.wash },
+  );
+}
+
+/** A piece that continues a word is tied to the piece before it by a thin line at its side. */
+function drawTie(surface: Surface, column: TokenColumn, y: number, theme: Theme): void {
+  const x = column.align === "end" ? column.x + column.width - 2 : column.x + 2;
+  const { rowHeight } = column.axis;
+  surface.line(x, y - rowHeight + 3, x, y + Math.min(3, rowHeight / 4), {
+    stroke: theme.muted,
+    opacity: 0.55,
+  });
+}
+
+/** Where the prompt ends and what was generated begins. */
+function drawPromptEnd(
+  surface: Surface,
+  { axis, x, width }: TokenColumn,
+  prompt: number | null | undefined,
+  theme: Theme,
+): void {
+  if (!prompt || prompt >= axis.count) return;
+  const y = rowMiddle(axis, prompt) - axis.rowHeight / 2;
+  if (y <= axis.top || y >= axis.top + axis.height) return;
+  surface.line(x, y, x + width, y, { stroke: theme.accent, dash: [3, 2] });
+}
+
+function isThere({ there, absent }: TokenMarks, index: number, positions: readonly Position[]) {
+  const position = positions[index];
+  if (position && absent?.(position)) return false;
+  return index < (there ?? positions.length);
+}
+
+/**
+ * A column of token labels. Only rows in the window are drawn, whatever the number of tokens; rows
+ * too low for a label each show every second, fifth, tenth …, and always the marked ones.
+ */
+export function drawTokens(
+  surface: Surface,
+  column: TokenColumn,
+  marks: TokenMarks,
+  theme: Theme,
+): void {
+  const { axis, positions } = column;
+  const [first, last] = visibleRows(axis);
+  const step = labelStep(axis.rowHeight, column.size);
+  const roomy = step === 1;
+  const { pinned: pins = [], hovered } = marks;
+  const inSight = (index: number) => index < axis.count && side(axis, index) === 0;
+  const lone = hovered === null || hovered === undefined || pins.includes(hovered);
+  const marked = (lone ? pins : [...pins, hovered]).filter(inSight);
+  for (let index = first; index < last; index++) {
+    const y = rowMiddle(axis, index);
+    if (roomy && marked.includes(index)) drawWash(surface, column, y, theme);
+    const shades = marks.shades?.(index);
+    if (shades) drawShades(surface, column, y, shades);
+    if (roomy && positions[index]?.continues) drawTie(surface, column, y, theme);
+    if (index % step !== 0) continue;
+    if (!roomy && marked.some((m) => Math.abs(m - index) * axis.rowHeight < column.size)) continue;
+    const pinned = pins.includes(index);
+    drawLabel(
+      surface,
+      column,
+      index,
+      y,
+      pinned ? theme.accent : labelFill(positions[index], theme),
+      isThere(marks, index, positions) ? 1 : ABSENT,
+    );
+  }
+  drawPromptEnd(surface, column, marks.prompt, theme);
+  for (const index of marked) {
+    const y = rowMiddle(axis, index);
+    const pinned = pins.includes(index);
+    if (!roomy) {
+      drawLabel(
+        surface,
+        column,
+        index,
+        y,
+        pinned ? theme.accent : labelFill(positions[index], theme),
+      );
+    }
+    if (pinned) drawPin(surface, column, y, theme);
+  }
+}
+
+/** The place of a token kept at the window's edge: high enough for its label, however low rows are. */
+export function stickyRect({ axis, x, width, size }: TokenColumn, y: number): Rect {
+  const height = Math.max(axis.rowHeight, size + 4);
+  const atTop = y < axis.top + axis.height / 2;
+  return { x, y: atTop ? axis.top : axis.top + axis.height - height, width, height };
+}
+
+/** A row that was scrolled out of the window and stays at its edge, for a pinned token. */
+export function drawStickyToken(
+  surface: Surface,
+  column: TokenColumn,
+  index: number,
+  y: number,
+  theme: Theme,
+): void {
+  const rect = stickyRect(column, y);
+  const edge = rect.y === column.axis.top ? rect.y + rect.height : rect.y;
+  surface.rect(rect, { fill: theme.wash });
+  surface.line(rect.x, edge, rect.x + rect.width, edge, { stroke: theme.accent, opacity: 0.5 });
+  drawPin(surface, column, y, theme);
+  drawLabel(surface, column, index, rect.y + rect.height / 2, theme.accent);
+}

@@ -1,0 +1,25 @@
+/* Generated from attnwidget/protocol/schema.json by `npm run generate`. */
+
+/** Cells along a side of a tile of a head's map; at level 0 a cell is one weight. */
+export const TILE_SIZE = 256;
+
+/** Weights per band of query rows, or of key columns: 64 kB of float32. A window onto a head takes a few bands. */
+export const BAND_WEIGHTS = 16384;
+
+/** Up to this many weights a head travels whole, as rows, and its map is made of them; the map of a larger one comes as tiles. */
+export const LARGEST_WHOLE_HEAD = 1048576;
+
+/** Entries along the longer side of a thumbnail, at most. */
+export const THUMBNAIL_SIZE = 48;
+
+/** Above this mean weight on the first position, setting it aside is offered. */
+export const SINK_SHARE = 0.25;
+
+/** Measures that are weights times a length per key. */
+export const WEIGHTED_MEASURES = ["value", "norm"] as const;
+
+/** The score that is the weight of the links in `State.ranking`. */
+export const RANKING = "ranking";
+
+/** The traits of the shared selection, in the order of the schema. */
+export const STATE_NAMES = ["view", "stream", "layer", "heads", "query", "key", "measure", "positions", "form", "compare", "step", "theme", "score", "other_score", "without_sink", "arrange", "threshold", "below_threshold", "show_layers", "ranking"] as const;

@@ -1,0 +1,143 @@
+// The selection and the blocks as words instead of pieces, or under another measure.
+
+import type { Blocks } from "../data/blocks.js";
+import { columnOf } from "../data/columns.js";
+import { meanOf, measuredBlocks } from "../data/measures.js";
+import { type Words, wordRows, wordsOf, wordsThere } from "../data/words.js";
+import type { Position, StreamMeta } from "../protocol/generated.js";
+import type { Hover } from "../state/interaction.js";
+import { type State, withPins } from "../state/selection.js";
+import type { GenerationStep } from "./generation-step.js";
+
+/**
+ * How the record is looked at: as words instead of pieces, or by another measure than weights. The
+ * views work with what they are given; the selection that is shared stays that of the record.
+ */
+export interface Lens {
+  readonly stream: StreamMeta;
+  readonly queries: Words | null;
+  readonly keys: Words | null;
+  readonly measure: State["measure"];
+}
+
+/** A rollout is one picture a layer; a prompt may end within a word. */
+function shownStream(stream: StreamMeta, lens: Omit<Lens, "stream">): StreamMeta {
+  const { prompt } = stream;
+  const { queries, keys, measure } = lens;
+  const there = (words: Words | null, count: number) =>
+    words ? Math.max(1, wordsThere(words, count)) : count;
+  const layers =
+    measure === "rollout" ? stream.layers.map((layer) => ({ ...layer, num_heads: 1 })) : null;
+  return {
+    ...stream,
+    ...(layers ? { layers: layers as StreamMeta["layers"] } : {}),
+    ...(prompt
+      ? {
+          prompt: {
+            queries: there(queries, prompt.queries),
+            keys: prompt.keys === null ? null : there(keys, prompt.keys),
+          },
+        }
+      : {}),
+  };
+}
+
+/** The lens of a selection; null where the record is shown as it is. */
+export function lensOf(
+  stream: StreamMeta,
+  axes: { readonly queries: readonly Position[]; readonly keys: readonly Position[] },
+  { positions, measure }: Pick<State, "positions" | "measure">,
+): Lens | null {
+  const words = positions === "words";
+  const queries = words ? wordsOf(axes.queries) : null;
+  const keys = words ? wordsOf(axes.keys) : null;
+  if (!queries && !keys && measure === "weights") return null;
+  const lens = { queries, keys, measure };
+  return { ...lens, stream: shownStream(stream, lens) };
+}
+
+const unique = (list: readonly number[]) => [...new Set(list)];
+
+/** The selection as it is shown: a word is pinned when a piece of it is. */
+export function shownState(lens: Lens | null, state: State): State {
+  if (!lens) return state;
+  const words = (of: Words | null, pins: readonly number[]) =>
+    of ? unique(pins.map((pin) => of.numbers[pin] ?? 0)) : pins;
+  const rolled = lens.measure === "rollout";
+  const layers = unique(state.compare.map(([layer]) => layer));
+  return {
+    ...state,
+    ...(rolled ? { heads: [0], compare: layers.map((layer) => [layer, 0] as const) } : {}),
+    // Scores are of heads, which a rollout has none of.
+    ...(rolled ? { score: null, arrange: "layers", threshold: null } : {}),
+    ...withPins({
+      queries: words(lens.queries, state.queries),
+      keys: words(lens.keys, state.keys),
+    }),
+  } as State;
+}
+
+/** What a change of what is shown means for the record: a word stands for all its pieces. */
+export function recordChange(lens: Lens | null, given: Partial<State>): Partial<State> {
+  if (!lens) return given;
+  const { queries, keys, heads, query: _, key: __, ...rest } = withPins(given);
+  const pieces = (of: Words | null, pins: readonly number[]) =>
+    of ? pins.flatMap((pin) => of.pieces[pin] ?? []) : pins;
+  return {
+    ...rest,
+    // A rollout mixes all heads: which of them are selected stays as it was.
+    ...(heads && lens.measure !== "rollout" ? { heads } : {}),
+    ...(queries ? { queries: pieces(lens.queries, queries) } : {}),
+    ...(keys ? { keys: pieces(lens.keys, keys) } : {}),
+  };
+}
+
+/** What is under the pointer, in the record. */
+export function recordHover<T extends Pick<Hover, "query" | "key"> | null>(
+  lens: Lens | null,
+  hover: T,
+): T {
+  if (!lens || !hover || (!lens.queries && !lens.keys)) return hover;
+  const piece = (words: Words | null, word: number | undefined) =>
+    word === undefined ? undefined : words ? words.pieces[word]?.[0] : word;
+  const { query, key } = hover;
+  return {
+    ...hover,
+    ...(query === undefined ? {} : { query: piece(lens.queries, query) }),
+    ...(key === undefined ? {} : { key: piece(lens.keys, key) }),
+  };
+}
+
+export function shownStep(
+  lens: Lens | null,
+  generationStep: GenerationStep | null,
+): GenerationStep | null {
+  if (!lens || !generationStep) return generationStep;
+  const there = (words: Words | null, count: number) => (words ? wordsThere(words, count) : count);
+  return {
+    step: generationStep.step,
+    numQueries: there(lens.queries, generationStep.numQueries),
+    numKeys: there(lens.keys, generationStep.numKeys),
+  };
+}
+
+/** The numbers under a measure; `count` queries are there. */
+export function lensBlocks(lens: Lens | null, blocks: Blocks, count: number): Blocks {
+  return lens ? measuredBlocks(blocks, lens.stream, lens.measure, count) : blocks;
+}
+
+/** The numbers between words. */
+export function wordBlocks(lens: Lens | null, blocks: Blocks, count: number): Blocks {
+  const { queries = null, keys = null } = lens ?? {};
+  if (!queries && !keys) return blocks;
+  const weights: Blocks["weights"] = (layer, head) =>
+    wordRows(blocks.weights(layer, head), queries, keys);
+  return {
+    ...blocks,
+    weights,
+    column: columnOf(weights),
+    tile: (layer, head, level, place, as, when) =>
+      blocks.tile(layer, head, level, place, { ...as, positions: "words" }, when),
+    mean: (layer, head) => meanOf(weights(layer, head), count),
+  };
+}

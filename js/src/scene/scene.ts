@@ -1,0 +1,79 @@
+// `Scene`, everything that a view draws from.
+
+import type { Blocks } from "../data/blocks.js";
+import type { Medium } from "../data/media.js";
+import type { Thumbnails } from "../data/thumbnails.js";
+import type { LayerMeta, Meta, Position, StreamMeta } from "../protocol/generated.js";
+import type { Hover, Options } from "../state/interaction.js";
+import type { Found } from "../state/search.js";
+import type { State } from "../state/selection.js";
+import type { Theme } from "../styles/theme.js";
+import type { GenerationStep } from "./generation-step.js";
+
+/** What only a figure chooses; on the screen there is none of it. */
+export interface FigureDrawing {
+  /** For paper, not of a screen: nothing is there to be clicked, and no room is kept for what may come. */
+  readonly paper: boolean;
+  /** One of several panels, named and explained by what is around it. */
+  readonly panel: boolean;
+  /** Where the scale of all panels ends when it is not at 1. */
+  readonly end?: number | undefined;
+  readonly legend: boolean;
+  /** Of each query, only this many of its strongest links are drawn. */
+  readonly topK: number | null;
+  /** Links of less weight are not drawn. */
+  readonly threshold: number;
+  readonly horizontal: boolean;
+  readonly rightToLeft: boolean;
+}
+
+/** Everything a view may look at: plain values, read at the moment of drawing. */
+export interface Scene {
+  readonly meta: Meta;
+  readonly stream: StreamMeta;
+  /** The selected layer's entry; `stream.layers` is in the model's order and numbers may have gaps. */
+  readonly layer: LayerMeta;
+  readonly queries: readonly Position[];
+  readonly keys: readonly Position[];
+  readonly state: State;
+  /** Null where everything is shown. */
+  readonly generationStep: GenerationStep | null;
+  readonly hover: Hover | null;
+  readonly options: Options;
+  readonly blocks: Blocks;
+  readonly thumbnails: Thumbnails;
+  /** The pictures and sounds that positions lie in. */
+  readonly media: readonly Medium[];
+  readonly theme: Theme;
+  /**
+   * The scene of the record itself, where this one shows words instead of pieces or another measure than
+   * weights; null where this one is it. `recordScene` reads it.
+   */
+  readonly recorded: RecordScene | null;
+  /** The numbers of either record where two are compared; null where one is shown. */
+  readonly sides: { readonly a: Blocks; readonly b: Blocks } | null;
+  readonly drawing?: FigureDrawing;
+  /** What the reader looks for, and where it is. Not in figures. */
+  readonly found?: Found | null;
+}
+
+/**
+ * A scene whose positions, heads and numbers are those of the record. What reads vectors, or names what
+ * Python is asked for, takes one of these: another scene is a type error.
+ */
+export interface RecordScene extends Scene {
+  readonly recorded: null;
+}
+
+/** The record's own scene behind a scene; `recordScene(scene) === scene` where that is it. */
+export function recordScene(scene: Scene): RecordScene {
+  return scene.recorded ?? (scene as RecordScene);
+}
+
+export function onPaper({ drawing }: Scene): boolean {
+  return drawing?.paper ?? false;
+}
+
+export function hasLegend({ drawing }: Scene): boolean {
+  return drawing?.legend ?? true;
+}

@@ -1,0 +1,76 @@
+// Types of interaction: hover, options, hits, gestures. Never synchronised with Python.
+
+import type { MapWindow } from "../protocol/generated.js";
+
+export type ViewName = "model" | "head" | "neuron" | "compare" | "next" | "examples";
+
+/** What the pointer (or the keyboard focus) is on. Never synchronised with Python. */
+export interface Hover {
+  /** The view the pointer is in: a view may ignore a hover that it published itself. */
+  readonly source: ViewName | "keyboard" | "toolbar";
+  readonly layer?: number;
+  readonly head?: number;
+  readonly query?: number;
+  readonly key?: number;
+  /** Element of the query and key vectors. */
+  readonly dimension?: number;
+  /** An input of a survey, by its index. */
+  readonly example?: number;
+  /** Pointer in the view's frame, for a card that follows it. */
+  readonly x?: number;
+  readonly y?: number;
+}
+
+/** How the neuron view lists keys and dimensions, and what of matrices is in sight. Front-end only. */
+export interface Options {
+  readonly keyOrder: "position" | "weight";
+  readonly dimensionOrder: "index" | "contribution";
+  /** Shading without the first position where that one takes most of the weight. Numbers stay. */
+  readonly setSinkAside: boolean;
+  /** Running text is shaded by what attends to a token, where the pins leave that open. */
+  readonly attendedBy: boolean;
+  /** Null where matrices are shown whole. */
+  readonly map: MapWindow | null;
+}
+
+/** What lies under a point; `cursor` and `title` follow from it. */
+export interface Hit {
+  readonly layer?: number;
+  readonly head?: number;
+  readonly query?: number;
+  readonly key?: number;
+  readonly dimension?: number;
+  readonly example?: number;
+  /** What a click pins, where that is not what is under the pointer. */
+  readonly pin?: { readonly query?: number; readonly key?: number };
+  /** A marker for something out of the frame: a click scrolls to this content offset in pixels. */
+  readonly scrollTo?: number;
+  /** What of matrices a click brings into sight; null for all of them. */
+  readonly map?: MapWindow | null;
+  /** A press that moves on goes on bringing into sight what is under it. */
+  readonly drags?: true;
+  /** Something that reacts to a click in a way of its own: "sort-keys", "sort-dimensions", … */
+  readonly action?:
+    | "sort-keys"
+    | "sort-dimensions"
+    | "make-first"
+    | "unpin-head"
+    | "choose-head"
+    | "attends-to"
+    | "attended-by"
+    | "open-example";
+}
+
+/** What is to be brought into the frame. */
+export type RevealTarget = Pick<Hit, "query" | "key" | "layer" | "head">;
+
+/** What is done to a map with a wheel, fingers or keys. */
+export type Gesture =
+  | { readonly kind: "zoom"; readonly factor: number }
+  | { readonly kind: "pan"; readonly dx: number; readonly dy: number }
+  | { readonly kind: "fit" };
+
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}

@@ -1,0 +1,97 @@
+// Blocks from a live kernel or a saved copy; requests to freeze and to open an example.
+
+import type { BlockResult, Fetch, Unfinished } from "../data/store.js";
+import { decodeBlock } from "../protocol/decode.js";
+import type { Reply, Request, Snapshot } from "../protocol/generated.js";
+import type { Invoke } from "./invoke.js";
+import { StoredBlocks } from "./snapshot.js";
+
+const NO_KERNEL =
+  "The kernel did not answer. It may be busy with another cell; if it was restarted, or the notebook was just opened, run this cell again.";
+/** Answers come in slices of less than a second, but a busy kernel takes its time. */
+const PATIENCE_MS = 60_000;
+/** Recording an input of a survey. */
+const RECORDING_MS = 3_600_000;
+
+function timed(signal: AbortSignal, patience = PATIENCE_MS): AbortSignal {
+  return AbortSignal.any([signal, AbortSignal.timeout(patience)]);
+}
+
+/** Blocks from a live kernel. */
+export function kernelFetch(invoke: Invoke, signal: AbortSignal): Fetch {
+  return async (requests) => {
+    let answer: [{ replies?: Reply[]; error?: string }, DataView[]];
+    try {
+      answer = await invoke("blocks", { requests }, { signal: timed(signal) });
+    } catch (error) {
+      if (signal.aborted) throw error;
+      throw new Error(NO_KERNEL);
+    }
+    const [{ replies, error }, buffers] = answer;
+    if (!replies) throw new Error(error ?? NO_KERNEL);
+    let next = 0;
+    return replies.map((reply): BlockResult | Unfinished => {
+      if (!reply.ok) return "part" in reply ? { part: reply.part } : { error: reply.error };
+      const bytes = buffers[next++];
+      if (!bytes) return { error: "The kernel's answer came without its numbers." };
+      return decodeBlock(reply.block, bytes);
+    });
+  };
+}
+
+const NOT_REPLACED =
+  "The notebook did not put the copy in this widget's place, as happens after the page was loaded again: run this cell once more, then freeze.";
+/** How long a notebook may take to replace an output of a megabyte. */
+const REPLACED_MS = 10_000;
+
+/** Have the kernel replace this widget's output by a copy; returns when the widget is gone from the page. */
+export async function askToFreeze(
+  invoke: Invoke,
+  height: number,
+  signal: AbortSignal,
+): Promise<void> {
+  let reply: { error?: string };
+  try {
+    [reply] = await invoke<{ error?: string }>(
+      "freeze_shown",
+      { height },
+      { signal: timed(signal) },
+    );
+  } catch (error) {
+    if (signal.aborted) return;
+    throw error instanceof Error && error.name !== "TimeoutError" ? error : new Error(NO_KERNEL);
+  }
+  if (reply.error) throw new Error(reply.error);
+  await new Promise((resolve) => setTimeout(resolve, REPLACED_MS));
+  if (!signal.aborted) throw new Error(NOT_REPLACED);
+}
+
+/** Have the kernel record an input of a survey and show it. */
+export async function askToOpen(
+  invoke: Invoke,
+  example: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const limit = { signal: timed(signal, RECORDING_MS) };
+  const [reply] = await invoke<{ error?: string }>("open_example", { example }, limit);
+  if (reply.error) throw new Error(reply.error);
+}
+
+/** Blocks from a snapshot: there, or not in it. */
+export function snapshotFetch(snapshot: Snapshot): Fetch {
+  const stored = new StoredBlocks(snapshot);
+  const answer = async (request: Request): Promise<BlockResult> =>
+    (await stored.get(request)) ?? { error: notStored(request) };
+  return (requests) => Promise.all(requests.map(answer));
+}
+
+function notStored(request: Request): string {
+  if (!("layer" in request)) {
+    const what = request.what === "ranking" ? "This ranking is" : "Scores of heads are";
+    return `${what} not in this saved copy. Run the notebook, or save the copy with a larger budget, to see it.`;
+  }
+  return (
+    `Layer ${request.layer} · head ${request.head} is not ${request.what === "weights" ? "" : "whole "}in this saved copy. ` +
+    "Run the notebook, or save the copy with a larger budget, to see it."
+  );
+}

@@ -1,0 +1,242 @@
+// Compare view: panels, their sizes, and what their difference is of.
+
+import type { Blocks } from "../../data/blocks.js";
+import { LEGEND_BAR, LEGEND_LINE } from "../../marks/legends/legend.js";
+import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
+import type { Rect } from "../../surface/surface.js";
+import { linesOverflow } from "../lines/layout.js";
+import { comeWhole } from "../map/tile-source.js";
+import { isZoomed } from "../map/window.js";
+import { type Multiples, multiplesHeight, multiplesLayout, pictureAt } from "../matrix/layout.js";
+import { shadeNotes } from "../matrix/matrix.js";
+import { isRollout, measureNotes } from "../shared/measure.js";
+import { type Series, scaleOf } from "../shared/series.js";
+import type { Frame } from "../view.js";
+
+/** Title and, under it, the number of the pair or token in focus. */
+export const HEAD = 42;
+const GAP = 18;
+const TOP = 4;
+/** Beside the outermost panels. */
+const SIDE = 4;
+const MIN_WIDTH = 188;
+const MAX_WIDTH = 340;
+const LEAST_BODY = 150;
+const HIGH_ROW = 16;
+/** Below this row height tokens are windowed rather than squeezed further. */
+const LOW_ROW = 3;
+/** From this row height up rows are whole pixels, so that labels stand sharp. */
+const WHOLE_ROW = 8;
+
+export interface ComparePanel {
+  /** The n-th pinned head, or A − B. */
+  readonly kind: number | "difference";
+  readonly series: Series | null;
+  readonly title: Rect;
+  readonly body: Rect;
+  readonly firstColumn: boolean;
+  readonly firstRow: boolean;
+}
+
+export interface CompareLayout {
+  readonly panels: readonly ComparePanel[];
+  /** Height of the rows of links, and how far the tokens are scrolled. */
+  readonly rowHeight: number;
+  readonly tokenScroll: number;
+  /** Pixels by which the tokens overflow their window: the first part of the scroll. */
+  readonly tokenOverflow: number;
+  readonly matrices: Multiples | null;
+  readonly footerTop: number;
+  readonly contentHeight: number;
+}
+
+/**
+ * The pinned heads, each in a colour of its own whatever layers they are from. A and B have the two
+ * colours of their difference: what A attends to more is drawn in A's colour.
+ */
+export function comparedSeries(scene: Scene): readonly Series[] {
+  const { state, theme, blocks, sides, meta } = scene;
+  if (sides && meta.comparison) {
+    const { layer } = state;
+    const head = state.heads[0] ?? 0;
+    const { a, b } = meta.comparison;
+    const of = (name: string, colour: string, from: Blocks): Series => ({
+      layer,
+      head,
+      name,
+      colour,
+      rows: from.weights(layer, head),
+      blocks: from,
+    });
+    return [of(a, theme.negative, sides.a), of(b, theme.positive, sides.b)];
+  }
+  return state.compare.map(([layer, head], i) => ({
+    layer,
+    head,
+    name: isRollout(scene) ? `layer ${layer} · rollout` : `layer ${layer} · head ${head}`,
+    colour: [theme.positive, theme.negative][i] ?? theme.head(i, state.compare.length),
+    rows: blocks.weights(layer, head),
+    blocks,
+  }));
+}
+
+/** How many attentions stand side by side: pinned heads, or one head of two records. */
+export function comparedCount({ state, sides }: Scene): number {
+  return sides ? 2 : state.compare.length;
+}
+
+/**
+ * What the difference is of, the first minus the second. Of two heads, what A has more of; of two
+ * records, what is new in the second. Either way it is drawn in the colour of what has more.
+ */
+export function differenceTerms(scene: Scene): readonly [Series, Series] | null {
+  const [a, b] = comparedSeries(scene);
+  if (!a || !b) return null;
+  return scene.sides ? [b, a] : [a, b];
+}
+
+export const differenceName = ({ sides }: Scene) => (sides ? "B − A" : "A − B");
+
+export function panelCount(scene: Scene): number {
+  const count = comparedCount(scene);
+  return count + (count > 1 ? 1 : 0);
+}
+
+export function compareNotes(scene: Scene, level = 0): readonly string[] {
+  const length = comparedCount(scene);
+  const notes = [
+    ...shadeNotes(scene, level, differsInCells(scene)),
+    ...measureNotes(scene, scaleOf(comparedSeries(scene))),
+  ];
+  if (scene.sides) {
+    const only = [...scene.queries, ...scene.keys].some((position) => position.only);
+    if (only)
+      notes.push("labels in a colour: only that record has them; the difference leaves them out");
+  }
+  if (scene.state.form === "text" && !onPaper(scene)) {
+    notes.push("compared heads stand as lines: a difference is between pairs of tokens");
+  }
+  if (length > 1 || onPaper(scene)) return notes;
+  return ["Pin another head to compare: shift-click one in the model view, or press C.", ...notes];
+}
+
+/** Whether the difference of two long heads is made of what each shows in a cell, not pair by pair. */
+function differsInCells(scene: Scene): boolean {
+  const count = comparedCount(scene);
+  return count > 1 && !comeWhole(scene, count);
+}
+
+/** Two scales stand side by side where there is room. */
+export function scalesOnOneLine(scene: Scene, width: number): boolean {
+  return width >= 560 || panelCount(scene) === 1;
+}
+
+function footerHeight(scene: Scene, width: number): number {
+  if (!hasLegend(scene)) return 0;
+  const one = scene.state.form === "matrix" ? LEGEND_BAR + 4 : LEGEND_LINE;
+  const scales = scalesOnOneLine(scene, width) ? one : 2 * one;
+  return 10 + scales + LEGEND_LINE * compareNotes(scene).length;
+}
+
+function kindOf(scene: Scene, n: number): number | "difference" {
+  // The difference stands right after the two it is of.
+  if (comparedCount(scene) < 2) return n;
+  return n === 2 ? "difference" : n < 2 ? n : n - 1;
+}
+
+function matrixLayout(scene: Scene, frame: Frame): CompareLayout {
+  const { queries, keys } = scene;
+  const count = panelCount(scene);
+  const series = comparedSeries(scene);
+  const footer = footerHeight(scene, frame.width);
+  const height = Math.max(LEAST_BODY, frame.height - TOP - footer);
+  const still = onPaper(scene) && !isZoomed(scene);
+  const size = { width: frame.width, height };
+  const request = { count, title: HEAD, minSide: 112, queries, keys, ...size, still };
+  const matrices = multiplesLayout(request);
+  const end = TOP + multiplesHeight(matrices, count);
+  const panels = Array.from({ length: count }, (_, n): ComparePanel => {
+    const { rect, titleTop, firstColumn, firstRow } = pictureAt(matrices, n, TOP - frame.scroll);
+    const kind = kindOf(scene, n);
+    return {
+      kind,
+      series: kind === "difference" ? null : (series[kind] ?? null),
+      title: { x: rect.x, y: titleTop, width: rect.width, height: HEAD },
+      body: rect,
+      firstColumn,
+      firstRow,
+    };
+  });
+  return {
+    panels,
+    rowHeight: 0,
+    tokenScroll: 0,
+    tokenOverflow: 0,
+    matrices,
+    footerTop: Math.min(end, frame.height - footer),
+    contentHeight: Math.ceil(end + footer),
+  };
+}
+
+/** Panels in as few rows as fit the width, evenly filled. */
+function gridOf(count: number, width: number) {
+  const most = Math.max(1, Math.floor((width + GAP) / (MIN_WIDTH + GAP)));
+  const rows = Math.ceil(count / most);
+  const columns = Math.ceil(count / rows);
+  const each = Math.min(MAX_WIDTH, Math.floor((width - (columns - 1) * GAP) / columns));
+  return { rows, columns, width: each };
+}
+
+function rowHeightFor(tokens: number, body: number): number {
+  const fitted = Math.max(LOW_ROW, Math.min(HIGH_ROW, body / tokens));
+  return fitted >= WHOLE_ROW ? Math.floor(fitted) : fitted;
+}
+
+/**
+ * Links: every panel is a window over the same tokens. Rows are squeezed until all tokens fit; where
+ * not even that does, scrolling first moves the tokens, in all panels alike, then the panels.
+ */
+function linesPanels(scene: Scene, frame: Frame): CompareLayout {
+  const count = panelCount(scene);
+  const series = comparedSeries(scene);
+  const tokens = Math.max(1, scene.queries.length, scene.keys.length);
+  const footer = footerHeight(scene, frame.width);
+  const grid = gridOf(count, frame.width - 2 * SIDE);
+  const free = frame.height - TOP - footer - grid.rows * HEAD - (grid.rows - 1) * GAP;
+  const room = Math.max(LEAST_BODY, Math.floor(free / grid.rows));
+  const rowHeight = rowHeightFor(tokens, room);
+  const body = Math.min(room, Math.ceil(tokens * rowHeight));
+  const tokenOverflow = linesOverflow(tokens, rowHeight, body);
+  const pageScroll = Math.max(0, frame.scroll - tokenOverflow);
+  const used = grid.columns * grid.width + (grid.columns - 1) * GAP;
+  const left = Math.max(SIDE, Math.floor((frame.width - used) / 2));
+  const panels = Array.from({ length: count }, (_, n): ComparePanel => {
+    const column = n % grid.columns;
+    const row = Math.floor(n / grid.columns);
+    const x = left + column * (grid.width + GAP);
+    const y = TOP - pageScroll + row * (HEAD + body + GAP);
+    const kind = kindOf(scene, n);
+    return {
+      kind,
+      series: kind === "difference" ? null : (series[kind] ?? null),
+      title: { x, y, width: grid.width, height: HEAD },
+      body: { x, y: y + HEAD, width: grid.width, height: body },
+      firstColumn: column === 0,
+      firstRow: row === 0,
+    };
+  });
+  const end = TOP + grid.rows * (HEAD + body) + (grid.rows - 1) * GAP;
+  return {
+    panels,
+    rowHeight,
+    tokenScroll: Math.min(frame.scroll, tokenOverflow),
+    tokenOverflow,
+    matrices: null,
+    footerTop: Math.min(end, frame.height - footer),
+    contentHeight: Math.ceil(end + footer + tokenOverflow),
+  };
+}
+
+export function compareLayout(scene: Scene, frame: Frame): CompareLayout {
+  return (scene.state.form === "matrix" ? matrixLayout : linesPanels)(scene, frame);
+}

@@ -1,0 +1,83 @@
+// Head view in the form that is chosen: lines, matrix, text, image.
+
+import type { Scene } from "../../scene/scene.js";
+import { headImageHeight } from "../image/plan.js";
+import { headTextStops, hitHeadText, revealInHeadText } from "../text/hits.js";
+import { textContentHeight } from "../text/layout.js";
+import type { View } from "../view.js";
+import { drawHorizontal, horizontalHeight } from "./horizontal.js";
+import { drawHeadImage, headImageStops, hitHeadImage, revealInHeadImage } from "./image.js";
+import {
+  drawHeadLines,
+  headLineStops,
+  headLinesHeight,
+  hitHeadLines,
+  revealInHeadLines,
+} from "./lines.js";
+import {
+  drawHeadMatrix,
+  gestureOnHeadMatrix,
+  headMatrixHeight,
+  headMatrixStops,
+  hitHeadMatrix,
+  revealOnHeadMatrix,
+} from "./matrix.js";
+import { drawHeadText } from "./text.js";
+
+type Form = Omit<View, "name">;
+
+const FORMS: Readonly<Record<Scene["state"]["form"], Form>> = {
+  lines: {
+    contentHeight: headLinesHeight,
+    draw: drawHeadLines,
+    hit: hitHeadLines,
+    reveal: revealInHeadLines,
+    stops: headLineStops,
+  },
+  matrix: {
+    contentHeight: headMatrixHeight,
+    draw: drawHeadMatrix,
+    hit: hitHeadMatrix,
+    gesture: gestureOnHeadMatrix,
+    revealOnMap: revealOnHeadMatrix,
+    stops: headMatrixStops,
+  },
+  image: {
+    contentHeight: headImageHeight,
+    draw: drawHeadImage,
+    hit: hitHeadImage,
+    reveal: revealInHeadImage,
+    stops: headImageStops,
+  },
+  text: {
+    contentHeight: textContentHeight,
+    draw: drawHeadText,
+    hit: hitHeadText,
+    reveal: revealInHeadText,
+    stops: headTextStops,
+  },
+};
+
+/** Side by side: in figures only, where nothing is pointed at. */
+const HORIZONTAL: Form = {
+  contentHeight: horizontalHeight,
+  draw: drawHorizontal,
+  hit: () => null,
+  stops: () => [],
+};
+
+function formOf({ state, drawing }: Scene): Form {
+  return state.form === "lines" && drawing?.horizontal ? HORIZONTAL : FORMS[state.form];
+}
+
+/** Who attends to whom in the selected heads: links between two columns, heat maps, running text, or over what went in. */
+export const headView: View = {
+  name: "head",
+  contentHeight: (scene, width, height) => formOf(scene).contentHeight(scene, width, height),
+  draw: (surface, scene, frame) => formOf(scene).draw(surface, scene, frame),
+  hit: (scene, frame, x, y) => formOf(scene).hit(scene, frame, x, y),
+  reveal: (scene, frame, at) => formOf(scene).reveal?.(scene, frame, at) ?? null,
+  gesture: (scene, frame, at, gesture) => formOf(scene).gesture?.(scene, frame, at, gesture),
+  revealOnMap: (scene, frame, at) => formOf(scene).revealOnMap?.(scene, frame, at),
+  stops: (scene, frame) => formOf(scene).stops(scene, frame),
+};

@@ -1,0 +1,260 @@
+// Drawing, hits and stops of two token columns and the links between them.
+
+import {
+  drawLinks,
+  easing,
+  type LinkList,
+  type LinkStyle,
+  linkOpacity,
+  linkPath,
+  linkPixels,
+  linkWidth,
+} from "../../marks/links.js";
+import { memo } from "../../marks/memo.js";
+import { drawNotice } from "../../marks/notice.js";
+import { rowAt, side, visibleRows } from "../../marks/text/token-axis.js";
+import {
+  drawStickyToken,
+  drawTokens,
+  stickyRect,
+  type TokenColumn,
+} from "../../marks/text/tokens.js";
+import type { Scene } from "../../scene/scene.js";
+import type { Hit } from "../../state/interaction.js";
+import { contains, type Rect, type Surface } from "../../surface/surface.js";
+import { TurnedSurface } from "../../surface/turned.js";
+import { hoveredPositions, keyName, queryName, seriesError } from "../shared/series.js";
+import type { Stop } from "../view.js";
+import { linkEnd, NUMBER_WIDTH } from "./layout.js";
+import { allLinks, focusLinks, type LinesInput, loadedRows, pictureKey, SEVERAL } from "./links.js";
+import { drawMarkers, markersOf } from "./markers.js";
+import { drawNumbers, shadesOf } from "./numbers.js";
+
+/** How much of everything else stays visible behind a fan. */
+const FADE = 0.11;
+
+function styles(scene: Scene, { series }: LinesInput): readonly LinkStyle[] {
+  return series.map(({ layer, head, colour }) => {
+    const where = layer === scene.state.layer ? "" : `layer ${layer} `;
+    return { colour, name: `links ${where}head ${head}` };
+  });
+}
+
+function keptLinks(scene: Scene, input: LinesInput): LinkList {
+  return memo(scene.stream, `list ${pictureKey(input)}`, () => allLinks(input));
+}
+
+/** The links of every visible query; behind a fan only as a grey picture that is hardly there. */
+function drawAll(surface: Surface, scene: Scene, input: LinesInput): void {
+  if (loadedRows(input) === 0) return;
+  const links = keptLinks(scene, input);
+  const area = input.layout.links;
+  const key = pictureKey(input);
+  if (input.focus.about === "all") {
+    const picture = () =>
+      memo(scene.stream, `picture ${surface.scale} ${key}`, () =>
+        linkPixels(
+          area,
+          links,
+          input.series.map(({ colour }) => colour),
+          surface.scale,
+        ),
+      );
+    const limit = surface.maxStrokes / input.pictures;
+    drawLinks(surface, area, links, styles(scene, input), picture, limit);
+  } else if (links.length > 0 && area.width > 0) {
+    const grey = input.series.map(() => scene.theme.muted);
+    const picture = memo(scene.stream, `behind ${key}`, () =>
+      linkPixels(area, links, grey, 1, FADE),
+    );
+    surface.group("links-behind", () => surface.image(area, picture, true), { clip: area });
+  }
+}
+
+/** The pair in focus once more, on top and wider, so that it is found in its fan. */
+function drawPair(surface: Surface, input: LinesInput, links: LinkList): void {
+  const { focus, layout, series } = input;
+  const others = focus.about === "query" ? focus.keys : focus.queries;
+  if (others.length === 0) return;
+  const ends = focus.about === "query" ? links.key : links.query;
+  const draw = () => {
+    for (let i = 0; i < links.length; i++) {
+      if (!others.includes(ends[i] as number)) continue;
+      const weight = links.weight[i] as number;
+      const path = linkPath(layout.links, links.from[i] as number, links.to[i] as number);
+      const stroke = series[links.group[i] as number]?.colour;
+      if (!stroke) continue;
+      const opacity = Math.max(0.15, linkOpacity(weight));
+      surface.path(path, { stroke, strokeWidth: linkWidth(weight) + 1, opacity });
+    }
+  };
+  surface.group("pair", draw, { clip: layout.links });
+}
+
+/** The pinned token of a column, when it was scrolled out of the window. */
+function stickyRow(column: TokenColumn, pinned: number | null): number | null {
+  return pinned !== null && side(column.axis, pinned) !== 0 ? pinned : null;
+}
+
+function drawColumn(
+  surface: Surface,
+  scene: Scene,
+  input: LinesInput,
+  which: "query" | "key",
+): void {
+  const { focus, layout } = input;
+  const column = which === "query" ? layout.queries : layout.keys;
+  if (column.width === 0) return;
+  const pinned = input.pinned[which];
+  const pins = which === "query" ? scene.state.queries : scene.state.keys;
+  const hovered = hoveredPositions(scene)[which];
+  const shaded = focus.about === (which === "query" ? "key" : "query");
+  const { generationStep, stream } = scene;
+  const marks = {
+    hovered,
+    pinned: pins,
+    there: (which === "query" ? generationStep?.numQueries : generationStep?.numKeys) ?? null,
+    prompt: (which === "query" ? stream.prompt?.queries : stream.prompt?.keys) ?? null,
+    ...(shaded ? { shades: shadesOf(input) } : {}),
+    ...(input.absent ? { absent: input.absent } : {}),
+  };
+  drawTokens(surface, column, marks, scene.theme);
+  const sticky = stickyRow(column, pinned);
+  if (sticky === null) return;
+  drawStickyToken(surface, column, sticky, linkEnd(column, sticky, sticky), scene.theme);
+}
+
+/** What runs from right to left has its queries at the right. */
+export function readingSurface(
+  surface: Surface,
+  { drawing }: Scene,
+  { layout: { body } }: LinesInput,
+): Surface {
+  if (!drawing?.rightToLeft) return surface;
+  const mirrorAt = body.x + body.width / 2;
+  return new TurnedSurface(surface, { transposed: false, mirrorAt, level: null });
+}
+
+/** Two token columns and the links between them: everything that moves with the scroll. */
+export function drawLines(target: Surface, scene: Scene, input: LinesInput): void {
+  const surface = readingSurface(target, scene, input);
+  const { layout, focus } = input;
+  const columns = () => {
+    surface.group("tokens query", () => drawColumn(surface, scene, input, "query"));
+    surface.group("tokens key", () => drawColumn(surface, scene, input, "key"));
+    if (focus.about !== "all") {
+      surface.group("numbers", () => drawNumbers(surface, scene, input));
+    }
+  };
+  // A label may be higher than its row.
+  const over = Math.max(0, (layout.queries.size - layout.queries.axis.rowHeight) / 2);
+  const { y, height } = layout.body;
+  const clip = { ...layout.body, y: y - over, height: height + 2 * over };
+  surface.group("tokens", columns, { clip });
+  drawAll(surface, scene, input);
+  if (focus.about !== "all") {
+    const links = focusLinks(input);
+    drawLinks(surface, layout.links, links, styles(scene, input));
+    drawPair(surface, input, links);
+  }
+  drawMarkers(surface, scene, input);
+}
+
+/** Why there are no lines: what went wrong, or that they are on their way. */
+export function drawLinesState(surface: Surface, scene: Scene, input: LinesInput, area: Rect) {
+  const { theme } = scene;
+  const error = seriesError(scene, input.series);
+  if (error !== null) drawNotice(surface, area, error, theme.danger);
+  else if (loadedRows(input) === 0) drawNotice(surface, input.layout.links, "loading", theme.muted);
+}
+
+/** Pixels from a link within which the pointer is on it, and the least weight that can be pointed at. */
+const REACH = 4;
+const LEAST_HIT = 0.01;
+
+/**
+ * The link under a point. Looked up in what the pins show, never in what the hover shows: a hover
+ * that changed what can be hovered would flicker.
+ */
+function hitLink(scene: Scene, input: LinesInput, x: number, y: number): Hit | null {
+  const { links: area } = input.layout;
+  const links = input.focus.about === "all" ? keptLinks(scene, input) : focusLinks(input);
+  const at = easing((x - area.x) / area.width);
+  let best: Hit | null = null;
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < links.length; i++) {
+    const weight = links.weight[i] as number;
+    if (weight < LEAST_HIT || links.key[i] === SEVERAL) continue;
+    const from = links.from[i] as number;
+    const distance = Math.abs(y - from - ((links.to[i] as number) - from) * at);
+    // Of two links equally near, the stronger one is meant.
+    const cost = distance - REACH * weight;
+    if (distance > REACH || cost >= least) continue;
+    least = cost;
+    const { layer, head } = input.series[links.group[i] as number] ?? {};
+    if (layer === undefined || head === undefined) continue;
+    best = { layer, head, query: links.query[i] as number, key: links.key[i] as number };
+  }
+  return best;
+}
+
+/** What is under a point. `input.focus` must be that of the pins. */
+export function hitLines(scene: Scene, input: LinesInput, x: number, y: number): Hit | null {
+  const { layout } = input;
+  const { body, links, queries, keys } = layout;
+  if (x < body.x || x > body.x + body.width || y < body.y || y >= body.y + body.height) return null;
+  for (const { rect, hit } of markersOf(scene, input)) {
+    if (contains(rect, x, y)) return hit;
+  }
+  const token = (column: TokenColumn, pinned: number | null) => {
+    const sticky = stickyRow(column, pinned);
+    if (sticky === null) return rowAt(column.axis, y);
+    const kept = stickyRect(column, linkEnd(column, sticky, sticky));
+    return y >= kept.y && y < kept.y + kept.height ? sticky : rowAt(column.axis, y);
+  };
+  if (x < links.x) {
+    const query = token(queries, input.pinned.query);
+    return query === null ? null : { query };
+  }
+  if (x >= links.x + links.width) {
+    const key = token(keys, input.pinned.key);
+    return key === null ? null : { key };
+  }
+  return hitLink(scene, input, x, y);
+}
+
+/** Stops are cheap to count but not to read through; more than this many a side help nobody. */
+const MOST_STOPS = 36;
+
+function tokenStops(
+  input: LinesInput,
+  column: TokenColumn,
+  most: number,
+  make: (index: number) => Pick<Stop, "query" | "key" | "name">,
+): readonly Stop[] {
+  const { axis } = column;
+  const atQueries = column.align === "end";
+  const { numbers } = input.layout;
+  const gutter = (atQueries ? numbers.query : numbers.key) * NUMBER_WIDTH;
+  const x = atQueries ? column.x - gutter : column.x;
+  const width = column.width + gutter;
+  const [first, last] = visibleRows(axis);
+  return Array.from({ length: Math.max(0, last - first) }, (_, i) => first + i)
+    .filter((index) => side(axis, index) === 0)
+    .slice(0, most)
+    .map((index) => {
+      const y = axis.top - axis.offset + index * axis.rowHeight;
+      return { rect: { x, y, width, height: axis.rowHeight }, ...make(index) };
+    });
+}
+
+export function lineStops(scene: Scene, input: LinesInput, most = MOST_STOPS): readonly Stop[] {
+  const { layout } = input;
+  const queries = tokenStops(input, layout.queries, most, (query) => ({
+    query,
+    name: queryName(scene, input.series, query),
+  }));
+  const keys = tokenStops(input, layout.keys, most, (key) => ({ key, name: keyName(scene, key) }));
+  const jumps = markersOf(scene, input).map(({ rect, hit, name }) => ({ ...hit, rect, name }));
+  return [...queries, ...keys, ...jumps];
+}

@@ -1,0 +1,266 @@
+// Which links are drawn: weights to links, sums beyond the window, strongest ones outside.
+
+import { columnSum } from "../../data/columns.js";
+import { INVISIBLE, LinkList } from "../../marks/links.js";
+import { side, visibleRows } from "../../marks/text/token-axis.js";
+import type { Position } from "../../protocol/generated.js";
+import type { FigureDrawing } from "../../scene/scene.js";
+import {
+  type Focus,
+  meanRow,
+  type Series,
+  shadingColumn,
+  shadingWeight,
+} from "../shared/series.js";
+import { type LinesLayout, linkEnd } from "./layout.js";
+
+/** What the links of one picture are made from. */
+export interface LinesInput {
+  readonly layout: LinesLayout;
+  readonly series: readonly Series[];
+  /** The leading pins: they are there even when scrolled away. */
+  readonly pinned: { readonly query: number | null; readonly key: number | null };
+  readonly sinkAside: boolean;
+  /** Positions that are not there in this picture, though they are on its axes. */
+  readonly absent?: ((position: Position) => boolean) | undefined;
+  /** The end of the scale, where it is not 1. */
+  readonly scale?: number | undefined;
+  readonly focus: Focus;
+  /** Pictures of this kind on the screen: together they draw as many vectors as one may. */
+  readonly pictures: number;
+  readonly drawing?: FigureDrawing | undefined;
+}
+
+/** The least weight of a row that is drawn as a line: that of its k-th strongest, or the threshold. */
+function leastDrawn(row: Float32Array, { drawing, sinkAside, scale }: LinesInput): number {
+  const { topK = null, threshold = 0 } = drawing ?? {};
+  const least = threshold / (scale ?? 1);
+  if (topK === null || topK >= row.length) return least;
+  const shades = Float32Array.from(row, (_, key) => shadingWeight(row, key, sinkAside, scale));
+  return Math.max(least, shades.sort()[row.length - topK] as number);
+}
+
+/** The key of a link that stands for several keys. */
+export const SEVERAL = -1;
+
+/** Heads next to each other in a row, so that the same link in two heads is two lines. */
+export function lane(input: LinesInput, group: number): number {
+  const { series, layout } = input;
+  const room = 0.5 * layout.queries.axis.rowHeight;
+  const pitch = Math.min(3, room / Math.max(1, series.length));
+  return (group - (series.length - 1) / 2) * pitch;
+}
+
+/**
+ * One query's links of one head. Keys outside the window end at its edge, all of a side in one place:
+ * there they are summed to one link of what they weigh together.
+ */
+function addFan(list: LinkList, input: LinesInput, group: number, query: number): void {
+  const { layout, series, pinned, sinkAside, scale } = input;
+  const row = series[group]?.rows.row(query);
+  if (!row) return;
+  const [first, last] = visibleRows(layout.keys.axis);
+  const least = leastDrawn(row, input);
+  const shift = lane(input, group);
+  const from = linkEnd(layout.queries, query, pinned.query) + shift;
+  const add = (key: number, weight: number, end = key) => {
+    // Also refuses NaN.
+    if (!(weight > INVISIBLE && weight >= least)) return;
+    list.add(query, key, from, linkEnd(layout.keys, end, pinned.key) + shift, weight, group);
+  };
+  const sum = (start: number, end: number) => {
+    let total = 0;
+    for (let key = start; key < end; key++) {
+      const weight = shadingWeight(row, key, sinkAside, scale);
+      if (key === pinned.key) add(key, weight);
+      else if (weight >= least) total += weight;
+    }
+    // As an end, any position of that side will do which is not pinned to the edge.
+    const shown = start === pinned.key ? end - 1 : start;
+    if (shown !== pinned.key) add(SEVERAL, Math.min(1, total), shown);
+  };
+  if (first > 0) sum(0, first);
+  for (let key = first; key < last; key++) add(key, shadingWeight(row, key, sinkAside, scale));
+  if (last < row.length) sum(last, row.length);
+}
+
+/** How many rows of the visible queries are here. */
+export function loadedRows({ layout, series }: LinesInput): number {
+  const [first, last] = visibleRows(layout.queries.axis);
+  let loaded = 0;
+  for (const { rows } of series) {
+    for (let query = first; query < last; query++) {
+      if (rows.has?.(query) ?? rows.row(query)) loaded++;
+    }
+  }
+  return loaded;
+}
+
+/** Everything that the links of all visible queries depend on, besides the record itself. */
+export function pictureKey(input: LinesInput): string {
+  const { layout, series, pinned, sinkAside, scale } = input;
+  const { links, queries, keys } = layout;
+  const { rowHeight } = queries.axis;
+  return JSON.stringify([
+    series.map(({ layer, head, name, colour }) => [layer, head, name, colour]),
+    [links.x, links.y, links.width, links.height],
+    [rowHeight, queries.axis.offset, keys.axis.offset],
+    [pinned.query, pinned.key, sinkAside, scale, loadedRows(input), series[0]?.rows.numShown],
+    input.drawing,
+  ]);
+}
+
+/** Every link of the visible queries. */
+export function allLinks(input: LinesInput): LinkList {
+  const links = new LinkList();
+  const [first, last] = visibleRows(input.layout.queries.axis);
+  for (let group = 0; group < input.series.length; group++) {
+    for (let query = first; query < last; query++) addFan(links, input, group, query);
+  }
+  return links;
+}
+
+/**
+ * Whether a link is drawn depends on its whole row where only each query's strongest are, as in a
+ * figure: then rows are read, of longer heads those in the window.
+ */
+const MOST_ROWS = 1 << 20;
+
+/** Of every query that can be known without its row, how strongly it looks at a key. */
+function sources(input: LinesInput, group: number, key: number): [number, number][] {
+  const { layout, series, sinkAside, scale, drawing } = input;
+  const rows = series[group]?.rows;
+  if (!rows) return [];
+  const { queries, keys } = layout;
+  const topK = drawing?.topK ?? null;
+  if (topK === null && rows.column) {
+    const least = (drawing?.threshold ?? 0) / (scale ?? 1);
+    const column = shadingColumn(rows, key, sinkAside, scale) ?? [];
+    return Array.from(column, (weight, query): [number, number] => [query, weight]).filter(
+      ([, weight]) => weight >= least,
+    );
+  }
+  const every = topK !== null && queries.axis.count * keys.axis.count <= MOST_ROWS;
+  const [first, last] = every ? [0, queries.axis.count] : visibleRows(queries.axis);
+  const found: [number, number][] = [];
+  for (let query = first; query < last; query++) {
+    const row = rows.row(query);
+    const weight = row && shadingWeight(row, key, sinkAside, scale);
+    if (row && weight !== null && weight >= leastDrawn(row, input)) found.push([query, weight]);
+  }
+  return found;
+}
+
+/**
+ * One key's links of one head. Of queries outside the window only the strongest of each side is
+ * drawn: weights of different queries have no sum.
+ */
+function addSources(list: LinkList, input: LinesInput, group: number, key: number): void {
+  const { layout, pinned } = input;
+  const shift = lane(input, group);
+  const to = linkEnd(layout.keys, key, pinned.key) + shift;
+  const add = (query: number, weight: number) => {
+    if (!(weight > INVISIBLE)) return;
+    const from = linkEnd(layout.queries, query, pinned.query) + shift;
+    list.add(query, key, from, to, weight, group);
+  };
+  const strongest = { above: { query: 0, weight: 0 }, below: { query: 0, weight: 0 } };
+  for (const [query, weight] of sources(input, group, key)) {
+    const where = query === pinned.query ? 0 : side(layout.queries.axis, query);
+    if (where === 0) add(query, weight);
+    else {
+      const best = where < 0 ? strongest.above : strongest.below;
+      if (weight > best.weight) Object.assign(best, { query, weight });
+    }
+  }
+  for (const { query, weight } of Object.values(strongest)) add(query, weight);
+}
+
+/** The links of the token in focus. */
+export function focusLinks(input: LinesInput): LinkList {
+  const list = new LinkList();
+  const { about, queries, keys } = input.focus;
+  for (let group = 0; group < input.series.length; group++) {
+    if (about === "query") for (const query of queries) addFan(list, input, group, query);
+    if (about === "key") for (const key of keys) addSources(list, input, group, key);
+  }
+  return list;
+}
+
+/** A strong link whose other end is outside the window. */
+export interface Beyond {
+  readonly index: number;
+  readonly weight: number;
+  readonly side: -1 | 1;
+}
+
+function strongest(found: Map<number, number>, side: -1 | 1, count: number): Beyond[] {
+  return Array.from(found, ([index, weight]) => ({ index, weight, side }))
+    .sort((a, b) => b.weight - a.weight || a.index - b.index)
+    .slice(0, count);
+}
+
+/**
+ * The strongest links that leave the window: at most `count` upwards and `count` downwards. Of keys
+ * for everything and for a query; of queries for a key. Weights are the true ones.
+ */
+export function beyondWindow(input: LinesInput, count: number, least: number): Beyond[] {
+  const { layout, series, sinkAside, focus } = input;
+  const aboutKey = focus.about === "key";
+  const axis = aboutKey ? layout.queries.axis : layout.keys.axis;
+  const [first, last] = visibleRows(axis);
+  if (first === 0 && last === axis.count) return [];
+  const found = { above: new Map<number, number>(), below: new Map<number, number>() };
+  const see = (index: number, weight: number) => {
+    if (!(weight >= least * (input.scale ?? 1)) || (index >= first && index < last)) return;
+    const map = index < first ? found.above : found.below;
+    if (weight > (map.get(index) ?? 0)) map.set(index, weight);
+  };
+  const [start, end] = visibleRows(layout.queries.axis);
+  for (const { rows } of series) {
+    if (focus.about === "query") {
+      meanRow(rows, focus.queries)?.forEach((weight, key) => {
+        see(key, weight);
+      });
+      continue;
+    }
+    if (aboutKey) {
+      columnSum(rows, focus.keys)?.forEach((weight, query) => {
+        see(query, weight);
+      });
+      continue;
+    }
+    for (let query = start; query < end; query++) {
+      const row = rows.row(query);
+      if (!row) continue;
+      for (let key = sinkAside ? 1 : 0; key < row.length; key++) see(key, row[key] as number);
+    }
+  }
+  return [...strongest(found.above, -1, count), ...strongest(found.below, 1, count)];
+}
+
+/**
+ * The most that any shown query spends on the keys above the window, and on those below: what the
+ * summed links at its edge stand for.
+ */
+export function hiddenShare(input: LinesInput): { readonly above: number; readonly below: number } {
+  const { layout, series, focus } = input;
+  const [first, last] = visibleRows(layout.keys.axis);
+  const [start, end] = visibleRows(layout.queries.axis);
+  const visible = Array.from({ length: end - start }, (_, i) => [start + i]);
+  let [above, below] = [0, 0];
+  for (const { rows } of series) {
+    for (const queries of focus.queries.length > 0 ? [focus.queries] : visible) {
+      const row = meanRow(rows, queries);
+      if (!row) continue;
+      const sum = (from: number, to: number) => {
+        let total = 0;
+        for (let key = from; key < to; key++) total += row[key] as number;
+        return total;
+      };
+      above = Math.max(above, sum(0, first));
+      below = Math.max(below, sum(last, row.length));
+    }
+  }
+  return { above, below };
+}

@@ -1,0 +1,188 @@
+// Where a map's tiles are from: rows that came whole, the kernel, a difference of two heads.
+
+import { type Blocks, Matrix, type Rows, type When } from "../../data/blocks.js";
+import { poolTile, type Source, type Span, tileSpan, topLevel } from "../../data/tiles.js";
+import { memo, memoReady } from "../../marks/memo.js";
+import { LARGEST_WHOLE_HEAD } from "../../protocol/constants.js";
+import type { Scene } from "../../scene/scene.js";
+import { type Common, differenceRows, minus } from "../shared/difference.js";
+import { isRollout } from "../shared/measure.js";
+import { type Series, shadingWeight } from "../shared/series.js";
+
+/** Several heads come as rows, whole, where together they have no more weights than this. */
+const WHOLE_TOGETHER = 1 << 23;
+
+/**
+ * Whether the rows of heads come whole, and tiles are made of them here; otherwise tiles are asked
+ * for. It depends on sizes alone, so that a figure of the same state is made of the same numbers.
+ */
+export function comeWhole({ queries, keys }: Scene, count: number): boolean {
+  const size = queries.length * keys.length;
+  return size <= LARGEST_WHOLE_HEAD && size * count <= WHOLE_TOGETHER;
+}
+
+/** With more positions than this along an axis, most weights are small and a cell stands for several. */
+const LONG = 256;
+
+export function hasLongAxis({ queries, keys }: Pick<Scene, "queries" | "keys">): boolean {
+  return Math.max(queries.length, keys.length) > LONG;
+}
+
+/** Where a map's tiles are from; see `TILE_SIZE` for what a tile is. */
+export interface TileSource {
+  /** Stands for all that its values depend on. */
+  readonly name: string;
+  readonly top: number;
+  /** What is shaded: without what is set aside. Null while it is not here. */
+  drawn(level: number, place: Span, when: When): Matrix | null;
+  /** The numbers themselves. */
+  values(level: number, place: Span, when: When): Matrix | null;
+}
+
+function nameOf({ generationStep, options }: Scene, { layer, head, name, colour }: Series): string {
+  // Of two records the same head of both stands side by side, told apart by name and colour.
+  return JSON.stringify([
+    layer,
+    head,
+    name,
+    colour,
+    generationStep?.numQueries,
+    options.setSinkAside,
+  ]);
+}
+
+/** A row as it is shaded. */
+function asideRow(row: Float32Array, scale: number | undefined): Float32Array {
+  if (scale !== undefined) return row.map((value, key) => (key === 0 ? 0 : value));
+  return row.map((_, key) => shadingWeight(row, key, true));
+}
+
+const sourceOf = ({ numQueries, numKeys }: Rows, row: Source["row"]): Source => ({
+  rows: numQueries,
+  columns: numKeys,
+  row,
+});
+
+/** Tiles made of rows that come whole. */
+function localSource(
+  scene: Scene,
+  name: string,
+  shaded: Source,
+  plain: Source,
+  differs: boolean,
+): TileSource {
+  const top = topLevel(shaded.rows, shaded.columns);
+  const made = (of: Source, kind: string) => (level: number, place: Span, when: When) =>
+    when === "now"
+      ? memoReady(scene.stream, `tile ${kind} ${name} ${level} ${place}`, () =>
+          poolTile(of, level, place),
+        )
+      : null;
+  const drawn = made(shaded, "drawn");
+  return { name, top, drawn, values: differs ? made(plain, "plain") : drawn };
+}
+
+/** Of each row of cells what is left without the first key: where it varies, the most. */
+function leftOf(first: Float32Array, level: number, place: number, length: number): Float32Array {
+  const cell = 2 ** level;
+  const [start, stop] = tileSpan(place, level, length);
+  const left = new Float32Array(Math.ceil((stop - start) / cell));
+  for (let query = start; query < stop; query++) {
+    const row = Math.floor((query - start) / cell);
+    left[row] = Math.max(left[row] as number, 1 - (first[query] as number));
+  }
+  return left;
+}
+
+function asideTile(tile: Matrix, left: Float32Array | null, isFirst: boolean): Matrix {
+  const out = new Matrix(tile.rows, tile.columns, tile.data.slice());
+  for (let row = 0; row < out.rows; row++) {
+    const values = out.row(row);
+    const rest = left ? (left[row] as number) : 1;
+    for (let column = 0; column < values.length; column++) {
+      const value = rest > 0 ? (values[column] as number) / rest : 0;
+      values[column] = isFirst && column === 0 ? 0 : left ? Math.min(1, value) : value;
+    }
+  }
+  return out;
+}
+
+/** Tiles as the kernel, or a saved copy, has them. */
+function remoteSource(scene: Scene, series: Series, blocks: Blocks): TileSource {
+  const { layer, head, rows } = series;
+  const numQueries = scene.queries.length;
+  const aside = scene.options.setSinkAside;
+  const values: TileSource["values"] = (level, place, when) =>
+    blocks.tile(layer, head, level, place, {}, when);
+  // What has no shares is not dealt out anew, and of a rollout the first column alone is not to be had.
+  const shares = () => rows.scale === undefined && !isRollout(scene);
+  const drawn: TileSource["drawn"] = (level, place, when) => {
+    const tile = values(level, place, when);
+    if (!tile || !aside) return tile;
+    let first: Float32Array | null = null;
+    if (shares() && blocks.error("column", layer, head) === null) {
+      first = blocks.column(layer, head, 0);
+      if (!first) return null;
+    }
+    return memo(tile.data, `aside ${level} ${place}`, () =>
+      asideTile(tile, first && leftOf(first, level, place[0], numQueries), place[1] === 0),
+    );
+  };
+  const top = topLevel(numQueries, scene.keys.length);
+  return { name: nameOf(scene, series), top, drawn, values };
+}
+
+/** The map of one head, of `count` that are drawn together. */
+export function headSource(scene: Scene, series: Series, count: number): TileSource {
+  if (!comeWhole(scene, count)) return remoteSource(scene, series, series.blocks);
+  const { rows } = series;
+  const aside = scene.options.setSinkAside;
+  const plain = sourceOf(rows, (query) => rows.row(query));
+  const shaded = sourceOf(rows, (query) => {
+    const row = rows.row(query);
+    return row && aside ? asideRow(row, rows.scale) : row;
+  });
+  return localSource(scene, nameOf(scene, series), shaded, plain, aside);
+}
+
+/** What the first has more than the second; of long heads, of the largest weights of each cell. */
+export function differenceSource(
+  scene: Scene,
+  two: readonly [Series, Series],
+  count: number,
+  common: Common | undefined,
+): TileSource {
+  const [a, b] = two;
+  const aside = scene.options.setSinkAside;
+  const name = JSON.stringify(["minus", ...two.map((series) => nameOf(scene, series))]);
+  if (comeWhole(scene, count)) {
+    const of = (sinkAside: boolean) => {
+      const rows = differenceRows(a.rows, b.rows, sinkAside, common);
+      return sourceOf(rows, (query) => rows.row(query));
+    };
+    return localSource(scene, name, of(aside), of(false), aside);
+  }
+  const [first, second] = two.map((series) => remoteSource(scene, series, series.blocks)) as [
+    TileSource,
+    TileSource,
+  ];
+  const made =
+    (of: "drawn" | "values"): TileSource["drawn"] =>
+    (level, place, when) => {
+      const [one, other] = [first[of](level, place, when), second[of](level, place, when)];
+      if (!one || !other) return null;
+      return memo(one.data, `${of} ${name} ${level} ${place}`, () =>
+        minus(one, other, level === 0 ? common : undefined, place),
+      );
+    };
+  return { name, top: first.top, drawn: made("drawn"), values: made("values") };
+}
+
+/** The largest value of a source either way: the end of a scale; null while it is not known. */
+export function largestIn(source: TileSource): number | null {
+  const tile = source.drawn(source.top, [0, 0], "now");
+  if (!tile) return null;
+  return memo(tile.data, "largest", () =>
+    tile.data.reduce((most, value) => Math.max(most, Math.abs(value)), 0),
+  );
+}

@@ -1,0 +1,101 @@
+// The card and the name of the head under the pointer.
+
+import { withoutRecord } from "../../data/meta.js";
+import { formatWeight } from "../../marks/format.js";
+import { letterOf } from "../../marks/heads/badge.js";
+import { drawThumbnailCard } from "../../marks/heads/thumbnail-card.js";
+import type { LayerMeta } from "../../protocol/generated.js";
+import type { Scene } from "../../scene/scene.js";
+import type { Surface } from "../../surface/surface.js";
+import { pairTitle } from "../shared/series.js";
+import type { Frame } from "../view.js";
+import { type Board, boardOf, chosenScores, readScore, spreadOf } from "./head-scores.js";
+import { type Placed, placedHeads } from "./heads.js";
+
+/** The head under the pointer, in whichever view. */
+export function hoveredHead({ hover, state, stream }: Scene): Placed | null {
+  if (hover?.head === undefined) return null;
+  const number = hover.layer ?? state.layer;
+  return (
+    placedHeads(stream).find(({ layer, head }) => layer === number && head === hover.head) ?? null
+  );
+}
+
+/** "induction 0.912 · 1st of 16", and the head's label. */
+function scoreLines(scene: Scene, board: Board, head: Placed): readonly string[] {
+  const { x, y } = chosenScores(scene);
+  const names = scene.state.arrange === "scatter" && x !== y ? [x, y] : [x];
+  const lines = names.map((name) => {
+    const { title, values } = readScore(scene, name);
+    const value = values?.[head.index];
+    const known = value !== undefined && !Number.isNaN(value);
+    const spread = spreadOf(scene, name, head.index);
+    const around = spread === null ? "" : ` ± ${formatWeight(spread)}`;
+    return `${title} ${known ? formatWeight(value) + around : "not defined"}`;
+  });
+  const rank = board.order.findIndex(({ index }) => index === head.index) + 1;
+  if (lines[0]) lines[0] += ` · ${rank} of ${board.heads.length}`;
+  const label = board.label(head.index);
+  if (label) lines.push(`label: ${label.text} ${formatWeight(label.value)}`);
+  return lines;
+}
+
+/** What is known about the head under the pointer, beside it. */
+export function drawHeadCard(
+  surface: Surface,
+  scene: Scene,
+  head: Placed,
+  beside: { x: number; y: number },
+  frame: Frame,
+): void {
+  const { hover, thumbnails, theme, options, keys, stream } = scene;
+  // A head hovered elsewhere is outlined; what it is, the other view says.
+  if (hover?.source !== "model" && hover?.source !== "keyboard") return;
+  const { module_path } = stream.layers[head.row] as LayerMeta;
+  const point = { x: hover.x ?? beside.x, y: hover.y ?? beside.y };
+  const top = thumbnails.top(head.layer, head.head);
+  const board = boardOf(scene);
+  const lines = board ? scoreLines(scene, board, head).map((text) => ({ text, muted: false })) : [];
+  if (top) {
+    // The labels leave room for the number, whatever they are.
+    const pair = pairTitle(scene, top.query, top.key, 185);
+    lines.push({
+      text: `${scene.sides ? "largest change" : "top"}: ${pair} ${formatWeight(top.weight)}`,
+      muted: false,
+    });
+    if (keys.length > 1) lines.push({ text: "first position left aside", muted: true });
+  }
+  if (module_path) lines.push({ text: module_path, muted: true });
+  const title = `layer ${head.layer} · head ${head.head}`;
+  const shading = { theme, sinkAside: options.setSinkAside };
+  const thumbnail = withoutRecord(scene) ? null : thumbnails.get(head.layer, head.head);
+  drawThumbnailCard(surface, { title, lines, thumbnail, shading }, point, frame);
+}
+
+/** What a screen reader says of a head. */
+export function headName(
+  scene: Scene,
+  board: Board | null,
+  { index, layer, head }: Placed,
+): string {
+  const { thumbnails, queries, keys, state } = scene;
+  const parts = [`layer ${layer} head ${head}`];
+  if (board) {
+    const value = board.values[index] as number;
+    if (!Number.isNaN(value)) parts.push(`${board.score.title} ${formatWeight(value)}`);
+    const label = board.label(index);
+    if (label) parts.push(`label ${label.text} ${formatWeight(label.value)}`);
+    if (board.isOut(index)) parts.push("below the threshold");
+  }
+  const top = thumbnails.top(layer, head);
+  if (top) {
+    const [from, to] = [queries[top.query]?.label, keys[top.key]?.label];
+    parts.push(
+      `${scene.sides ? "largest change" : "top link"} ${from} to ${to} ${formatWeight(top.weight)}`,
+    );
+  }
+  if (layer === state.layer && state.heads.includes(head)) parts.push("selected");
+  const at = state.compare.findIndex(([l, h]) => l === layer && h === head);
+  if (at >= 0) parts.push(`compared as ${letterOf(at)}`);
+  return parts.join(", ");
+}

@@ -1,0 +1,193 @@
+// Model view: notes, axis titles, layer and head numbers.
+
+import { withoutRecord } from "../../data/meta.js";
+import { formatWeight, rounded } from "../../marks/format.js";
+import { drawRamp } from "../../marks/legends/colour-ramp.js";
+import { hasLegend, type Scene } from "../../scene/scene.js";
+import type { Surface } from "../../surface/surface.js";
+import { textWidth } from "../../surface/text.js";
+import { MEASURES } from "../shared/measure.js";
+import type { Frame } from "../view.js";
+import { hoveredHead } from "./card.js";
+import { HAIRLINE } from "./cells.js";
+import type { Board } from "./head-scores.js";
+import type { Grid } from "./layout.js";
+import {
+  headLabelStep,
+  LABEL_SIZE,
+  LABELS,
+  type LayerRow,
+  labelled,
+  MARGIN,
+  placeOf,
+  rowOf,
+  TITLE,
+} from "./layout.js";
+import { drawScoreLegend, NOTE, scoreNotes } from "./legend.js";
+import { FRAMED, meansOf } from "./picture.js";
+
+/** Middle of the vertical axis title. */
+const AXIS_X = 7;
+const CAPTION_SIZE = 9;
+
+/** What is to be said above the heads. */
+export function gridNotes(scene: Scene, board: Board | null): readonly string[] {
+  const { thumbnails, options } = scene;
+  const list = [...scoreNotes(scene, board), ...thumbnails.about.notes];
+  if (thumbnails.sampled) list.push("pooled from a sample of the query rows");
+  if (options.setSinkAside) list.push("first key set aside, the rest of each row rescaled to 1");
+  return list;
+}
+
+/** What the shade of a head is whose cell is too small for a picture. */
+export function flatNote(scene: Scene): string {
+  return `small cells: a head’s mean √weight, full shade at ${formatWeight(meansOf(scene).most)}`;
+}
+
+/** The thumbnails' own colours. */
+function drawWeightRamp(surface: Surface, scene: Scene, frame: Frame, layout: Grid): void {
+  const { theme, thumbnails, state } = scene;
+  const { left } = layout;
+  const end = rounded(thumbnails.about.scale, 3);
+  const { short } = MEASURES[state.measure];
+  const label = { fill: theme.muted, size: 10, anchor: "end" } as const;
+  const right = Math.min(frame.width - MARGIN, Math.max(left + layout.width, left + 180));
+  const x = right - textWidth(end, label.size) - 6 - 64;
+  const ramp = { x, y: TITLE / 2 - 4, width: 64, height: 8 };
+  surface.text(right, TITLE / 2, end, label);
+  drawRamp(surface, ramp, theme.sequential, theme.rule);
+  surface.text(ramp.x - 5, TITLE / 2, "0", label);
+  surface.text(ramp.x - 16, TITLE / 2, `√${scene.sides ? `|Δ ${short}|` : short}`, label);
+}
+
+/** What the numbers above the grid count. */
+function axisTitle({ numbered, ranked }: Grid): string {
+  if (ranked) return "rank in the layer";
+  return numbered ? "head" : "heads that remain";
+}
+
+/** The columns that hold a selected head or the one under the pointer. */
+function boldColumns(scene: Scene, layout: Grid): readonly number[] {
+  const { state, stream } = scene;
+  const hovered = hoveredHead(scene);
+  const selected = stream.layers.findIndex(({ layer }) => layer === state.layer);
+  const refs = state.heads.map((head) => ({ row: selected, head }));
+  return [...(hovered ? [hovered] : []), ...refs].flatMap(({ row, head }) => {
+    const found = rowOf(layout, row);
+    const place = found && placeOf(found, head);
+    return place === undefined ? [] : [place % layout.cells.columns];
+  });
+}
+
+function drawColumnLabels(surface: Surface, scene: Scene, layout: Grid): void {
+  const { theme } = scene;
+  const { left, top, cells, ranked, numbered } = layout;
+  if (!ranked && !numbered) return;
+  const bold = boldColumns(scene, layout);
+  const room = textWidth(String(cells.columns), LABEL_SIZE, "sans", "bold") + 5;
+  const middle = (column: number) =>
+    column * cells.across + HAIRLINE + (cells.across - cells.gap) / 2;
+  const at = Array.from({ length: cells.columns }, (_, column) => middle(column));
+  for (const column of labelled(at, headLabelStep(cells.across, room), room, bold)) {
+    const strong = bold.includes(column);
+    surface.text(left + middle(column), top - LABELS / 2, String(ranked ? column + 1 : column), {
+      fill: strong ? theme.text : theme.muted,
+      size: LABEL_SIZE,
+      weight: strong ? "bold" : "normal",
+      anchor: "middle",
+    });
+  }
+}
+
+export function drawHeader(surface: Surface, scene: Scene, layout: Grid, frame: Frame): void {
+  const { theme } = scene;
+  const { left, cells, board, bent } = layout;
+  const muted = { fill: theme.muted, size: LABEL_SIZE } as const;
+  const { progress } = scene.thumbnails.about;
+  const title = [axisTitle(layout), ...(progress ? [progress] : [])].join(" · ");
+  surface.text(left, TITLE / 2, title, muted);
+  if (hasLegend(scene) && !withoutRecord(scene) && (!board || bent || cells.across >= FRAMED))
+    drawWeightRamp(surface, scene, frame, layout);
+  if (board) {
+    const line = { x: left, y: TITLE + 0.5 * NOTE, width: frame.width - left - MARGIN };
+    drawScoreLegend(surface, scene, board, line);
+  }
+  layout.notes.forEach((note, index) => {
+    const y = TITLE + (index + (board ? 1.5 : 0.5)) * NOTE;
+    surface.text(left, y, note, { ...muted, size: 10, maxWidth: frame.width - left - MARGIN });
+  });
+  drawColumnLabels(surface, scene, layout);
+}
+
+/** The middle of the first line of a layer's heads. */
+function middleOf({ y, cells }: LayerRow): number {
+  return y + cells.caption + HAIRLINE + (cells.down - cells.caption - cells.gap) / 2;
+}
+
+/** Layer numbers; in the coordinates of the grid, left of it. */
+export function drawLayerLabels(surface: Surface, scene: Scene, layout: Grid): void {
+  const { theme, state } = scene;
+  const { rows, cells } = layout;
+  const place = (number: number | undefined) =>
+    rows.findIndex(({ layer }) => layer.layer === number);
+  const bold = [place(hoveredHead(scene)?.layer), place(state.layer)];
+  const opened = rows.flatMap((row, at) => (row.opened ? [at] : []));
+  const middles = rows.map(middleOf);
+  const step = headLabelStep(cells.lines * cells.down, LABEL_SIZE + 2);
+  for (const at of labelled(middles, step, LABEL_SIZE + 2, [...bold, ...opened])) {
+    const strong = bold.includes(at);
+    surface.text(-5, middles[at] as number, String(rows[at]?.layer.layer), {
+      fill: strong ? theme.text : theme.muted,
+      size: LABEL_SIZE,
+      weight: strong ? "bold" : "normal",
+      anchor: "end",
+    });
+  }
+  if (layout.bent || cells.down < 10) return;
+  rows.forEach((row, at) => {
+    for (let line = 1; line < cells.lines && line * cells.columns < row.heads.length; line++) {
+      surface.text(-5, (middles[at] as number) + line * cells.down, `+${line * cells.columns}`, {
+        fill: theme.muted,
+        size: 9,
+        anchor: "end",
+      });
+    }
+  });
+}
+
+export function drawLayerTitle(
+  surface: Surface,
+  { theme }: Scene,
+  { top, height }: Grid,
+  frame: Frame,
+): void {
+  const shown = Math.min(frame.height - top, height);
+  if (shown <= 0) return;
+  surface.text(AXIS_X, top + shown / 2, "layer", {
+    fill: theme.muted,
+    size: LABEL_SIZE,
+    anchor: "middle",
+    rotate: -90,
+  });
+}
+
+/** Above each cell of an opened layer its head's number. */
+export function drawHeadNumbers(surface: Surface, scene: Scene, row: LayerRow): void {
+  const { theme, state } = scene;
+  const { columns, across, down, gap, caption } = row.cells;
+  if (caption === 0) return;
+  const hovered = hoveredHead(scene);
+  row.heads.forEach((head, place) => {
+    const strong =
+      (row.layer.layer === state.layer && state.heads.includes(head)) ||
+      (hovered?.row === row.row && hovered.head === head);
+    const x = (place % columns) * across + HAIRLINE + (across - gap) / 2;
+    const y = row.y + Math.floor(place / columns) * down + caption / 2;
+    surface.text(x, y, String(head), {
+      fill: strong ? theme.text : theme.muted,
+      size: CAPTION_SIZE,
+      weight: strong ? "bold" : "normal",
+      anchor: "middle",
+    });
+  });
+}

@@ -1,0 +1,155 @@
+// Survey view: inputs most typical of the selected head.
+
+import { formatWeight } from "../../marks/format.js";
+import { drawNotice } from "../../marks/notice.js";
+import type { Scene } from "../../scene/scene.js";
+import type { Rect, Surface } from "../../surface/surface.js";
+import { ellipsize, textWidth, wrapText } from "../../surface/text.js";
+import { chosenScores, scoreTitle } from "../model/head-scores.js";
+import { placedHeads } from "../model/heads.js";
+import type { Stop, View } from "../view.js";
+
+const LEFT = 6;
+const TOP = 26;
+const LINE = 15;
+const SIZE = 11;
+const GAP = 10;
+const MOST_LINES = 3;
+/** Left of the text: the score. */
+const VALUE = 44;
+
+interface ExampleRow {
+  readonly index: number;
+  readonly value: number;
+  readonly lines: readonly string[];
+  /** From the top of the content. */
+  readonly y: number;
+  readonly height: number;
+}
+
+interface List {
+  readonly title: string;
+  readonly rows: readonly ExampleRow[];
+  readonly height: number;
+  /** Why there is no row. */
+  readonly why: string | null;
+}
+
+/** The first lines of a text; the last of them says by "…" that there is more. */
+function firstLines(text: string, width: number): readonly string[] {
+  const lines = wrapText(text, width, SIZE);
+  if (lines.length <= MOST_LINES) return lines;
+  const last = lines.slice(MOST_LINES - 1).join(" ");
+  return [...lines.slice(0, MOST_LINES - 1), ellipsize(last, width, SIZE)];
+}
+
+/** Index and score of the selected head's examples. */
+function examplesOf(
+  scene: Scene,
+  score: string,
+): readonly { index: number; value: number }[] | string {
+  const { state, stream, blocks } = scene;
+  const found = blocks.heads({ what: "typical", score });
+  if (!found) return "…";
+  if ("error" in found) return found.error;
+  const [, heads = 0, places = 0] = found.shape;
+  const head = placedHeads(stream).find(
+    (one) => one.layer === state.layer && one.head === state.heads[0],
+  );
+  const start = (head?.index ?? 0) * places;
+  return Array.from({ length: places }, (_, place) => ({
+    index: found.data[start + place] as number,
+    value: found.data[heads * places + start + place] as number,
+  })).filter(({ index }) => index >= 0);
+}
+
+function listOf(scene: Scene, width: number): List {
+  const { meta, state } = scene;
+  const { x } = chosenScores(scene);
+  const score = meta.scores.some(({ name }) => name === x) ? x : (meta.scores[0]?.name ?? "");
+  const title = `layer ${state.layer} · head ${state.heads[0]} · ${scoreTitle(scene, score)}`;
+  const examples = examplesOf(scene, score);
+  if (typeof examples === "string") return { title, rows: [], height: TOP, why: examples };
+  if (examples.length === 0) {
+    const why = "No input of the survey can be ranked by this score in this head.";
+    return { title, rows: [], height: TOP, why };
+  }
+  let y = TOP;
+  const rows = examples.map(({ index, value }): ExampleRow => {
+    const text = meta.survey?.texts[String(index)] ?? `input ${index}: survey.texts[${index}]`;
+    const lines = firstLines(text, Math.max(60, width - LEFT - VALUE - 8));
+    const row = { index, value, lines, y, height: lines.length * LINE + GAP };
+    y += row.height;
+    return row;
+  });
+  return { title, rows, height: y + LINE, why: null };
+}
+
+const HOW = "to open one: survey.view(model, tokenizer)";
+
+function rowRect({ y, height }: ExampleRow, width: number, scroll: number): Rect {
+  return { x: 0, y: y - scroll, width, height };
+}
+
+function drawRow(surface: Surface, scene: Scene, row: ExampleRow, width: number): void {
+  const { theme, meta, hover } = scene;
+  const open = meta.survey?.example === row.index;
+  const rect = { x: 1, y: row.y, width: width - 2, height: row.height - 2 };
+  if (hover?.example === row.index) surface.rect(rect, { fill: theme.wash, radius: 3 });
+  if (open) surface.rect(rect, { stroke: theme.accent, radius: 3 });
+  const first = row.y + GAP / 2 + LINE / 2 - 2;
+  const number = { fill: theme.text, size: SIZE, anchor: "end" } as const;
+  surface.text(LEFT + VALUE - 10, first, formatWeight(row.value), number);
+  row.lines.forEach((line, at) => {
+    const fill = open ? theme.accent : theme.text;
+    surface.text(LEFT + VALUE, first + at * LINE, line, { fill, size: SIZE });
+  });
+}
+
+/** The inputs of a survey that are most typical of the selected head. */
+export const examplesView: View = {
+  name: "examples",
+
+  contentHeight: (scene, width) => listOf(scene, width).height + 4,
+
+  draw(surface, scene, frame) {
+    const { theme, meta } = scene;
+    const list = listOf(scene, frame.width);
+    const { width } = frame;
+    const bold = { fill: theme.text, size: SIZE, weight: "bold" } as const;
+    surface.text(LEFT, 12, list.title, { ...bold, maxWidth: width - 2 * LEFT });
+    if (list.why !== null) {
+      drawNotice(surface, { x: 0, y: TOP, width, height: 80 }, list.why, theme.muted);
+      return;
+    }
+    const clip = { x: 0, y: TOP - 4, width, height: frame.height - TOP + 4 };
+    surface.group(
+      "examples",
+      () => {
+        for (const row of list.rows) drawRow(surface, scene, row, width);
+        if (meta.survey?.can_open) return;
+        const y = list.height - LINE / 2;
+        if (textWidth(HOW, 10) < width) surface.text(LEFT, y, HOW, { fill: theme.muted, size: 10 });
+      },
+      { clip, y: -frame.scroll },
+    );
+  },
+
+  hit(scene, frame, x, y) {
+    if (y < TOP || y >= frame.height || x < 0 || x >= frame.width) return null;
+    const at = y + frame.scroll;
+    const row = listOf(scene, frame.width).rows.find(
+      (one) => at >= one.y && at < one.y + one.height,
+    );
+    return row ? { action: "open-example", example: row.index } : null;
+  },
+
+  stops(scene, frame) {
+    return listOf(scene, frame.width).rows.flatMap((row): Stop[] => {
+      const rect = rowRect(row, frame.width, frame.scroll);
+      if (rect.y < TOP || rect.y + rect.height > frame.height) return [];
+      const name = `example ${row.index}, ${formatWeight(row.value)}, ${row.lines.join(" ")}`;
+      return [{ action: "open-example", example: row.index, rect, name }];
+    });
+  },
+};

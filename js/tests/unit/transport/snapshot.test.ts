@@ -1,0 +1,167 @@
+import { deflateSync } from "node:zlib";
+import { expect, test } from "vitest";
+import type { Blocks, Rows } from "../../../src/data/blocks.js";
+import { measuredBlocks } from "../../../src/data/measures.js";
+import { BlockStore } from "../../../src/data/store.js";
+import { streamBlocks } from "../../../src/data/stream-blocks.js";
+import { wordRows, wordsOf } from "../../../src/data/words.js";
+import type { Position, Request, Snapshot } from "../../../src/protocol/generated.js";
+import { blocksAtStep } from "../../../src/scene/generation-step.js";
+import { snapshotFetch } from "../../../src/transport/kernel.js";
+import { attentionScene } from "../../support/attention-scene.js";
+
+const QUERIES = 5;
+const KEYS = 7;
+const weight = (query: number, key: number) => (1 + query) / (10 + key);
+
+/** A saved copy that holds one head in two bands, the second compressed. */
+function copy(first = [0, 3], second = [3, 5]): Snapshot {
+  const block = ([start = 0, stop = 0]: number[], deflated: boolean) => {
+    const data = new Float32Array((stop - start) * KEYS);
+    data.forEach((_, at) => {
+      data[at] = weight(start + Math.floor(at / KEYS), at % KEYS);
+    });
+    const bytes = Buffer.from(data.buffer);
+    const text = (deflated ? deflateSync(bytes) : bytes).toString("base64");
+    const shape = [1, stop - start, KEYS];
+    return {
+      request: {
+        what: "weights",
+        stream: "s",
+        layer: 1,
+        head: 2,
+        queries: [start, stop],
+      } as Request,
+      block: { dtype: "float32" as const, shape, data: text, ...(deflated ? { deflated } : {}) },
+    };
+  };
+  return { blocks: [block(first, false), block(second, true)] } as unknown as Snapshot;
+}
+
+async function ask(snapshot: Snapshot, request: Partial<Request> & Record<string, unknown>) {
+  const full = { stream: "s", layer: 1, head: 2, ...request } as Request;
+  const [answer] = await snapshotFetch(snapshot)([full]);
+  return answer as { shape: number[]; data: Float32Array; error?: string };
+}
+
+test("a saved copy gives the rows that are asked for, out of larger bands", async () => {
+  const { shape, data } = await ask(copy(), { what: "weights", queries: [4, 5] });
+  expect(shape).toEqual([1, 1, KEYS]);
+  expect(Array.from(data)).toEqual(
+    Array.from({ length: KEYS }, (_, key) => Math.fround(weight(4, key))),
+  );
+  const across = await ask(copy(), { what: "weights", queries: [2, 4] });
+  expect(across.error).toContain("not in this saved copy");
+});
+
+test("columns and means are read from a copy's rows, and only from all of them", async () => {
+  const column = await ask(copy(), { what: "column", keys: [2, 4] });
+  expect(column.shape).toEqual([QUERIES, 2]);
+  expect(column.data[2 * 4 + 1]).toBeCloseTo(weight(4, 3));
+  const mean = await ask(copy(), { what: "mean" });
+  expect(mean.shape).toEqual([1, KEYS]);
+  expect(mean.data[3]).toBeCloseTo(3 / 13);
+  const gap = await ask(copy([0, 2]), { what: "mean" });
+  expect(gap.error).toContain("saved copy");
+  const other = await ask(copy(), { what: "column", keys: [2, 3], head: 0 });
+  expect(other.error).toContain("saved copy");
+});
+
+test("a frame says that its numbers are rounded, also where these are columns", async () => {
+  const { stream } = attentionScene();
+  const rounded = { shape: [400, 40], data: new Float32Array(400 * 40), rounded: true } as const;
+  const store = new BlockStore(
+    async (requests) => requests.map(() => rounded),
+    () => {},
+  );
+  const blocks = streamBlocks(store, stream, { numQueries: 400, numKeys: 300 });
+  store.begin();
+  blocks.column(0, 0, 1);
+  store.flush();
+  await new Promise((resolve) => setTimeout(resolve));
+  expect(blocks.column(0, 0, 1)).toEqual(new Float32Array(400));
+  expect(store.rounded).toBe(true);
+});
+
+const rowOf = (rows: Rows, query: number) => rows.row(query) as Float32Array;
+
+/** Blocks of which columns are read from the same head as rows are. */
+function blocks(): Blocks {
+  const { blocks: made, queries } = attentionScene();
+  const column: Blocks["column"] = (layer, head, key) =>
+    Float32Array.from(
+      queries,
+      (_, query) => rowOf(made.weights(layer, head), query)[key] as number,
+    );
+  const lengths = () => Float32Array.from(queries, (_, key) => 1 + key);
+  return { ...made, column, lengths };
+}
+
+test("a column under a measure is the column of its rows", () => {
+  const { stream, queries } = attentionScene();
+  const measured = measuredBlocks(blocks(), stream, "value", queries.length);
+  const column = measured.column(0, 1, 3);
+  queries.forEach((_, query) => {
+    expect(column?.[query]).toBeCloseTo(rowOf(measured.weights(0, 1), query)[3] as number, 6);
+  });
+  const rolled = measuredBlocks(
+    { ...blocks(), rollout: (layer) => blocks().weights(layer, 0) },
+    stream,
+    "rollout",
+    queries.length,
+  );
+  expect(rolled.column(1, 0, 4)?.[6]).toBeCloseTo(rowOf(rolled.weights(1, 0), 6)[4] as number, 6);
+});
+
+test("a column between words is the column of their rows, at every step of a generation", () => {
+  const positions: Position[] = Array.from({ length: 10 }, (_, index) => ({
+    kind: "token",
+    label: `p${index}`,
+    ...([2, 5, 6].includes(index) ? { continues: true } : {}),
+  }));
+  const words = wordsOf(positions);
+  for (const there of [10, 6]) {
+    const generationStep = there < 10 ? { step: 0, numQueries: there, numKeys: there } : null;
+    const staged = blocksAtStep(blocks(), generationStep);
+    const rows = wordRows(staged.weights(0, 0), words, words);
+    for (const key of [1, 3]) {
+      const column = rows.column?.(key);
+      expect(column).toHaveLength(7);
+      column?.forEach((found, query) => {
+        expect(found).toBeCloseTo(rowOf(rows, query)[key] as number, 6);
+      });
+    }
+  }
+  const missing = { ...blocks().weights(0, 0), column: () => null };
+  expect(wordRows(missing, words, words).column?.(1)).toBeNull();
+});
+
+test("tiles are made of a copy's rows, and only where it has them", async () => {
+  const [tile, coarse] = await Promise.all(
+    [0, 1].map((level) => ask(copy(), { what: "tile", level, tile: [0, 0] })),
+  );
+  expect(tile?.shape).toEqual([QUERIES, KEYS]);
+  expect(tile?.data[3 * KEYS + 5]).toBeCloseTo(weight(3, 5));
+  // Weights grow with the query and shrink with the key; the last cells are cut at the edge.
+  expect(coarse?.shape).toEqual([3, 4]);
+  const cells = [1, 3, 4].flatMap((query) => [0, 2, 4, 6].map((key) => weight(query, key)));
+  coarse?.data.forEach((value, at) => {
+    expect(value).toBeCloseTo(cells[at] as number);
+  });
+  const gap = await ask(copy([0, 3], [4, 5]), { what: "tile", level: 0, tile: [0, 0] });
+  expect(gap.error).toContain("not whole in this saved copy");
+});
+
+test("tiles of a measure are scaled, and there are none between words", async () => {
+  const snapshot = copy();
+  const lengths = Float32Array.from({ length: KEYS }, (_, key) => 1 + key);
+  const data = Buffer.from(lengths.buffer).toString("base64");
+  const request = { what: "lengths", stream: "s", layer: 1, head: 2, measure: "norm" } as const;
+  snapshot.blocks.push({ request, block: { dtype: "float32", shape: [1, KEYS], data } });
+  const where = { what: "tile" as const, level: 0, tile: [0, 0] };
+  const scaled = await ask(snapshot, { ...where, measure: "norm" });
+  expect(scaled.data[2 * KEYS + 3]).toBeCloseTo(4 * weight(2, 3));
+  expect((await ask(snapshot, { ...where, measure: "value" })).error).toContain("saved copy");
+  expect((await ask(snapshot, { ...where, measure: "rollout" })).error).toContain("saved copy");
+  expect((await ask(snapshot, { ...where, positions: "words" })).error).toContain("saved copy");
+});
