@@ -10,7 +10,7 @@ import numpy as np
 
 from attnwidget.analysis import find_heads, rollout, score_tables
 from attnwidget.compute.indexing import head_axis, integer
-from attnwidget.export.arrays import check_size, chosen, labels, layers_of, links, stream_of
+from attnwidget.export.arrays import check_size, chosen, labels, layers_of, links
 from attnwidget.figures.from_source import Kind, figure
 from attnwidget.record import storage, words
 from attnwidget.record.record import Record, the_stream
@@ -289,7 +289,7 @@ class Attention(Record):
         attention = self
         array = self.numpy(stream, what=what, layers=layers, heads=heads, limit=limit)
         taken, indices = chosen(attention, stream, what, layers, heads)
-        found = stream_of(attention, stream)
+        found = the_stream(attention, stream)
         coordinates = {
             "layer": [layer.layer for layer in taken],
             "head": list(indices),
@@ -407,7 +407,7 @@ class Attention(Record):
         _library("matplotlib")
         from attnwidget.export import plot  # noqa: PLC0415  (matplotlib is optional)
 
-        found = stream_of(self, stream)
+        found = the_stream(self, stream)
         return plot.plot(
             found,
             kind,

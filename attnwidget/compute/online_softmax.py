@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.compute.indexing import Axis
-    from attnwidget.compute.key_bins import Cells
     from attnwidget.compute.layer_tensors import LayerTensors
+    from attnwidget.compute.pooling import Cells
     from attnwidget.compute.resumable import Slices
     from attnwidget.compute.softmax_stats import StatsCache
 

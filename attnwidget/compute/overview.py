@@ -9,8 +9,8 @@ import torch
 
 from attnwidget.compute.blockwise_scores import STRIP, Strip, head_groups
 from attnwidget.compute.indexing import Axis
-from attnwidget.compute.key_bins import Bins, Even
 from attnwidget.compute.online_softmax import pooled, row_stats
+from attnwidget.compute.pooling import Bins, Even, adaptive_bins
 from attnwidget.compute.resumable import finish, share_of, within
 from attnwidget.compute.softmax import score_rows
 from attnwidget.compute.weight_rows import row_blocks
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from attnwidget.compute.key_bins import Cells
     from attnwidget.compute.layer_tensors import LayerTensors
+    from attnwidget.compute.pooling import Cells
     from attnwidget.compute.resumable import Slices
 
 
@@ -109,20 +109,13 @@ OVERVIEW_EXACT_ROWS = 8192
 OVERVIEW_SAMPLE_ROWS = 2048
 
 
-def bins(length: int, count: int) -> list[range]:
-    """Split ``length`` positions into ``count`` bins as ``torch.nn.functional.adaptive_max_pool2d`` does."""
-    return [
-        range(place * length // count, -(-(place + 1) * length // count)) for place in range(count)
-    ]
-
-
 def overview_rows(num_queries: int, size: int) -> list[range | tuple[int, ...]]:
     """Return the query rows that each row of an overview of ``size`` looks at."""
     height = min(size, num_queries)
     if num_queries <= OVERVIEW_EXACT_ROWS:
-        return list(bins(num_queries, height))
+        return list(adaptive_bins(num_queries, height))
     share = max(1, OVERVIEW_SAMPLE_ROWS // height)
-    return [_spaced(rows, share) for rows in bins(num_queries, height)]
+    return [_spaced(rows, share) for rows in adaptive_bins(num_queries, height)]
 
 
 def _spaced(rows: range, count: int) -> tuple[int, ...]:
@@ -216,7 +209,7 @@ class Plan:
         spans = [range(place[part[0]], place[part[-1]] + 1) for part in parts]
         exact = len(queries) == layer.n_query
         axis = Axis(range(layer.n_query)) if exact else Axis(tuple(queries))
-        columns = bins(layer.n_key, min(size, layer.n_key))
+        columns = adaptive_bins(layer.n_key, min(size, layer.n_key))
         if layer.n_key <= size:
             return cls(axis, spans, Even(range(layer.n_key), 1), alone=True, columns=columns)
         split = [range(1), range(1, columns[0].stop)]

@@ -10,9 +10,9 @@ import torch
 
 from attnwidget.compute.blockwise_scores import STRIP
 from attnwidget.compute.indexing import Axis, head_axis, integer
-from attnwidget.compute.key_bins import Even
 from attnwidget.compute.measures import lengths
 from attnwidget.compute.online_softmax import pooled
+from attnwidget.compute.pooling import Even, max_pool_cells, max_pool_rows
 from attnwidget.compute.resumable import finish, within
 from attnwidget.protocol.constants import TILE_SIZE
 
@@ -32,7 +32,6 @@ __all__ = [
     "Map",
     "Maps",
     "kept_level",
-    "pool_down",
     "read_cells",
     "tile",
     "tile_slices",
@@ -82,7 +81,7 @@ class Map:
         part = self.cells[rows.start : rows.stop]
         part = part[:, keys.start >> self._level : -(-keys.stop >> self._level)]
         count = 1 << (level - self._level)
-        array: Numbers = pool_down(pool_down(part, count).T, count).T.cpu().numpy()
+        array: Numbers = max_pool_cells(part, count).cpu().numpy()
         return array
 
     def _read(self, rows: range) -> Slices[None]:
@@ -96,7 +95,7 @@ class Map:
                 found = pooled(
                     self._layer, self._head, Axis(queries), self._keys, lengths=self._lengths
                 )
-                self.cells[some.start : some.stop] = pool_down(found[0].T, cell)
+                self.cells[some.start : some.stop] = max_pool_rows(found[0].T, cell)
                 self._known[some.start : some.stop] = [True] * len(some)
                 yield (some.stop - rows.start) / len(rows)
 
@@ -136,17 +135,6 @@ class Maps:
             while len(self._held) > 1 and self.nbytes > self._budget:
                 self._held.popitem(last=False)
             return self._held[key]
-
-
-def pool_down(rows: Tensor, count: int) -> Tensor:
-    """Return the largest of every ``count`` rows; the last ones may be fewer."""
-    if count == 1:
-        return rows
-    whole = len(rows) // count * count
-    parts = [rows[:whole].reshape(-1, count, rows.shape[1]).amax(1)]
-    if whole < len(rows):
-        parts.append(rows[whole:].amax(0, keepdim=True))
-    return torch.cat(parts)
 
 
 def tile_span(place: int, level: int, length: int) -> range:
@@ -246,7 +234,7 @@ def read_cells(
         if _sees(layer, strip, keys):
             columns = pooled(layer, heads, Axis(strip), cells, lengths=scale)[0]
             row = (strip.start - queries.start) // cell
-            rows = pool_down(columns.T, cell)
+            rows = max_pool_rows(columns.T, cell)
             found[row : row + len(rows)] = rows
         yield (strip.stop - queries.start) / len(queries)
     array: Numbers = found.cpu().numpy()

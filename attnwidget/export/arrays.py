@@ -8,6 +8,7 @@ import numpy as np
 
 from attnwidget.compute.indexing import head_axis
 from attnwidget.record.byte_sizes import parse_bytes, shown_bytes
+from attnwidget.record.record import the_stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,19 +21,7 @@ if TYPE_CHECKING:
     from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream
 
-__all__ = ["check_size", "chosen", "labels", "layers_of", "links", "stream_of"]
-
-
-def stream_of(attention: Record, name: str | None) -> Stream:
-    """Return the stream of this name, or the only one.
-
-    Raises:
-        KeyError: If there is no such stream.
-        ValueError: If there are several, and none is named.
-    """
-    from attnwidget.record.record import the_stream  # noqa: PLC0415  (it builds on the record)
-
-    return the_stream(attention, name)
+__all__ = ["check_size", "chosen", "labels", "layers_of", "links"]
 
 
 def layers_of(stream: Stream, layers: int | Sequence[int] | None) -> list[Layer]:
@@ -63,7 +52,7 @@ def chosen(
     if what not in {"weights", "scores"}:
         message = f"what must be 'weights' or 'scores', got {what!r}."
         raise ValueError(message)
-    found = stream_of(attention, stream)
+    found = the_stream(attention, stream)
     taken = layers_of(found, layers)
     counts = {layer.layer: layer.num_heads for layer in taken}
     if heads is None and len(set(counts.values())) > 1:

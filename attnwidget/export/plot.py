@@ -12,6 +12,7 @@ from matplotlib.path import Path
 
 from attnwidget.compute.indexing import head_axis
 from attnwidget.export.colours import THEMES, head_colour, ramp
+from attnwidget.record.position_lookup import resolve
 from attnwidget.record.positions import visible_text
 
 if TYPE_CHECKING:
@@ -111,8 +112,6 @@ def plot(
 
 
 def _queries(stream: Stream, query: int | str | None) -> Sequence[int]:
-    from attnwidget.record.position_lookup import resolve  # noqa: PLC0415  (it builds on the record)
-
     positions = stream.query_positions
     return range(len(positions)) if query is None else resolve("query", query, positions)
 

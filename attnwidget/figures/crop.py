@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnwidget.compute.pooling import max_pool, max_pool_cells
 from attnwidget.compute.tiles import tile_span
 from attnwidget.protocol.codec import decode, encode, shade
 from attnwidget.protocol.constants import THUMBNAIL_SIZE
 from attnwidget.protocol.positions import pack, unpack
 from attnwidget.record.position_lookup import resolve
-from attnwidget.serve.blocks import pool_cells
 from attnwidget.serve.head_numbers import HEAD_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -189,7 +189,7 @@ def _tile(source: Source, crop: Crop, request: Mapping[str, Any]) -> tuple[Block
         crop.queries[rows.start : rows.stop],
         crop.keys[columns.start : columns.stop],
     )
-    cells = pool_cells(weights, 1 << level)
+    cells = max_pool_cells(weights, 1 << level)
     return encode(shade(cells) if level > 0 else cells)
 
 
@@ -218,7 +218,7 @@ def _thumbnails(source: Source, crop: Crop) -> NDArray[np.uint8]:
     return np.stack(
         [
             shade(
-                _pooled(
+                max_pool(
                     source.block((crop.stream, layer.layer, head), crop.queries, crop.keys),
                     THUMBNAIL_SIZE,
                 )
@@ -227,17 +227,3 @@ def _thumbnails(source: Source, crop: Crop) -> NDArray[np.uint8]:
             for head in range(layer.num_heads)
         ]
     )
-
-
-def _pooled(weights: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Return ``[query, key]`` max-pooled to at most ``size`` rows and columns."""
-    for axis in (0, 1):
-        count = weights.shape[axis]
-        if count > size:
-            starts = _starts(count, size)
-            weights = np.maximum.reduceat(weights, starts, axis=axis)
-    return weights
-
-
-def _starts(count: int, size: int) -> Sequence[int]:
-    return [place * count // size for place in range(size)]

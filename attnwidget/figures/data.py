@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnwidget.analysis.tables import Records, has_pandas
+from attnwidget.compute.pooling import adaptive_bins, max_pool
+from attnwidget.compute.resumable import finish
 from attnwidget.figures.crop import pinned
 from attnwidget.protocol.codec import decode
 from attnwidget.protocol.constants import THUMBNAIL_SIZE, WEIGHTED_MEASURES
-from attnwidget.record.words import merged_positions
+from attnwidget.record.words import Words, merged_positions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from attnwidget.compute.resumable import Slices
     from attnwidget.figures.crop import Crop
     from attnwidget.figures.renderer import Answer
     from attnwidget.record.positions import Positions
@@ -43,23 +46,16 @@ class Axis:
         self.positions, numbers = (
             merged_positions(positions) if words else (positions, range(len(positions)))
         )
-        self._numbers = np.array(numbers)
-        self._kept = kept
-        self._words = words
+        self._numbers = np.array(numbers, np.int64)
+        self.kept = kept
+        #: Of each piece that is kept the number of its word.
+        self.words = self._numbers[kept]
         #: What is counted along this side: positions of the record, or numbers of words as `Attention.words` has them.
-        self.all: Indices = np.unique(self._numbers[kept]) if words else kept
+        self.all: Indices = np.unique(self.words) if words else kept
 
     def pinned(self, pins: int | list[int] | None) -> Indices:
         """Return what is pinned: a word is when one of its pieces is."""
         return np.array(list(dict.fromkeys(self._numbers[pinned(pins)].tolist())), np.int64)
-
-    def pieces(self, of: Indices) -> tuple[Indices, Indices]:
-        """Return the pieces of these words or positions, and of each its place among them."""
-        if not self._words:
-            return of, np.arange(len(of))
-        place = {number: at for at, number in enumerate(of.tolist())}
-        found = [piece for piece in self._kept.tolist() if self._numbers[piece] in place]
-        return np.array(found), np.array([place[self._numbers[piece]] for piece in found])
 
 
 class Shown:
@@ -86,8 +82,8 @@ class Shown:
         self.stream = stream = source.streams[state["stream"]]
         self.measure: str = "weights" if plain else state["measure"]
         kept = (
-            np.array(crop.queries if crop else range(len(stream.query_positions))),
-            np.array(crop.keys if crop else range(len(stream.key_positions))),
+            np.array(crop.queries if crop else range(len(stream.query_positions)), np.int64),
+            np.array(crop.keys if crop else range(len(stream.key_positions)), np.int64),
         )
         self.queries = Axis(stream.query_positions, kept[0], words=words)
         self.keys = Axis(stream.key_positions, kept[1], words=words)
@@ -120,15 +116,15 @@ class Shown:
         """
         queries = self.queries.all if queries is None else queries
         keys = self.keys.all if keys is None else keys
-        rows, into = self.queries.pieces(queries)
-        columns, wide = self.keys.pieces(keys)
-        pieces = self._pieces(layer, head, rows, columns, side)
         if not self._words:
-            return pieces
-        merged = np.zeros((len(queries), len(keys)))
-        np.add.at(merged, (into[:, None], wide[None]), pieces)
-        found: Numbers = (merged / np.bincount(into)[:, None]).astype(np.float32)
-        return found
+            return self._pieces(layer, head, queries, keys, side)
+
+        def read(rows: Any, columns: Any) -> Slices[Numbers]:
+            yield from ()
+            pieces = self.queries.kept[rows], self.keys.kept[columns]
+            return self._pieces(layer, head, *pieces, side)
+
+        return finish(Words(self.queries.words, self.keys.words).block(read, queries, keys))
 
     def _pieces(
         self, layer: int, head: int, rows: Indices, columns: Indices, side: str | None
@@ -268,13 +264,14 @@ def _scattered(shown: Shown, scores: Mapping[str, Numbers]) -> Columns:
 
 def _model(shown: Shown, scores: Mapping[str, Numbers]) -> Iterator[Columns]:
     axes = (shown.queries.all, shown.keys.all)
-    starts = [_starts(len(axis)) for axis in axes]
-    cells = (axes[0][starts[0]], axes[1][starts[1]])
+    # A cell is named by its first position.
+    bins = [adaptive_bins(len(axis), min(len(axis), THUMBNAIL_SIZE)) for axis in axes]
+    firsts = [[cell.start for cell in cells] for cells in bins]
+    cells = (axes[0][firsts[0]], axes[1][firsts[1]])
     pairs = [[layer.layer, head] for layer in shown.stream for head in range(layer.num_heads)]
     for place, ref in enumerate(_refs(shown, pairs)):
         block = shown.block(*ref)
-        for axis in (0, 1):
-            block = np.maximum.reduceat(block, starts[axis], axis=axis)
+        block = max_pool(block, THUMBNAIL_SIZE)
         rows = _links(shown, ref, block, np.ones(block.shape, dtype=bool), cells)
         count = block.size
         yield {**rows, **{name: np.full(count, each[place]) for name, each in scores.items()}}
@@ -342,11 +339,6 @@ def _labels(positions: Any, indices: NDArray[np.int64]) -> NDArray[np.object_]:
 def _panel(name: str, columns: Columns) -> Columns:
     count = len(columns["key"])
     return {"panel": np.full(count, name, dtype=object), **columns}
-
-
-def _starts(count: int) -> list[int]:
-    size = min(count, THUMBNAIL_SIZE)
-    return [place * count // size for place in range(size)]
 
 
 def _table(parts: list[Columns]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, get_args
 
 from attnwidget.compute import overview
@@ -12,6 +12,7 @@ from attnwidget.compute.measures import lengths
 from attnwidget.compute.resumable import finish
 from attnwidget.compute.softmax import exact
 from attnwidget.compute.weights import additive_block, output, score_block, weight_block
+from attnwidget.record.position_lookup import replace_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from attnwidget.compute.indexing import Heads, Index
     from attnwidget.compute.overview import Pool
+    from attnwidget.record.position_lookup import Place
+    from attnwidget.record.positions import Positions
 
     Array = NDArray[np.float32]
 
@@ -33,8 +36,9 @@ class Layer(LayerTensors):
     """What one attention call used; scores, weights and the rest are computed for the block asked, in float32.
 
     A layer holds vectors (``query``, ``key``, ``scaling``) or ``recorded`` weights. Methods take one head, several, or
-    ``None`` for all; queries and keys are an integer, a slice or several integers. As in numpy, an integer drops its
-    axis from the result.
+    ``None`` for all; queries and keys are an integer, a slice or several integers, or, in a layer of a stream, a token's
+    text or several. As in numpy, an integer drops its axis from the result, and so does the text of one token; a word of
+    several pieces stands for all of them.
 
     Attributes:
         stream: Name of the stream this layer belongs to.
@@ -56,7 +60,26 @@ class Layer(LayerTensors):
         norm_reason: Why there are none, in one sentence.
     """
 
-    def weights(self, head: Heads = None, queries: Index = _ALL, keys: Index = _ALL) -> Array:
+    # The positions of the queries and of the keys, once the layer is part of a `Stream`.
+    _positions: tuple[Positions, Positions] | tuple[None, None] = field(
+        default=(None, None), init=False
+    )
+
+    def of_positions(self, queries: Positions, keys: Positions) -> Layer:
+        """Return this layer with its positions known, so that they can be named by text.
+
+        A layer of other positions is left as it is: its copy shares the tensors and what is known of their softmax.
+        """
+        layer, (known_queries, known_keys) = self, self._positions
+        if known_queries is queries and known_keys is keys:
+            return self
+        if known_queries is not None:
+            layer = replace(self)
+            object.__setattr__(layer, "_stats", self._stats)
+        object.__setattr__(layer, "_positions", (queries, keys))
+        return layer
+
+    def weights(self, head: Heads = None, queries: Place = _ALL, keys: Place = _ALL) -> Array:
         """Return attention weights, after softmax.
 
         Rows sum to 1, or to 1 minus the share of the sink. A row in which every key is masked holds what the model's
@@ -68,10 +91,11 @@ class Layer(LayerTensors):
             keys: Key positions.
 
         Returns:
-            float32 ``[head, query, key]``, without the axes given as one integer.
+            float32 ``[head, query, key]``, without the axes given as one integer or as the text of one token.
 
         Raises:
-            ValueError: If an index is not an integer or out of range.
+            ValueError: If an index is not an integer or out of range, or a token does not exist or stands in several
+                places.
 
         Example:
             >>> layer.weights(head=5, queries=slice(0, 4)).shape  # doctest: +SKIP
@@ -82,7 +106,7 @@ class Layer(LayerTensors):
             return to_array(weight_block(self, *axes), *axes)
 
     def measure(
-        self, name: str, head: Heads = None, queries: Index = _ALL, keys: Index = _ALL
+        self, name: str, head: Heads = None, queries: Place = _ALL, keys: Place = _ALL
     ) -> Array:
         """Return the weights, or the weights times the length of what each key brings along.
 
@@ -121,7 +145,7 @@ class Layer(LayerTensors):
                 block.mul_(axes[2].take(axes[0].take(scale, 0), 1)[:, None])
             return to_array(block, *axes)
 
-    def scores(self, head: Heads = None, queries: Index = _ALL, keys: Index = _ALL) -> Array:
+    def scores(self, head: Heads = None, queries: Place = _ALL, keys: Place = _ALL) -> Array:
         """Return scores before softmax: scaling, softcap, bias and mask included, ``-inf`` where masked.
 
         Arguments and shape are those of `weights`.
@@ -140,7 +164,7 @@ class Layer(LayerTensors):
         with exact(self):
             return to_array(score_block(self, *axes), *axes)
 
-    def bias_block(self, head: Heads = None, queries: Index = _ALL, keys: Index = _ALL) -> Array:
+    def bias_block(self, head: Heads = None, queries: Place = _ALL, keys: Place = _ALL) -> Array:
         """Return what is added to the scaled, soft-capped product: 0 where nothing is, ``-inf`` where masked.
 
         Arguments and shape are those of `weights`.
@@ -261,11 +285,12 @@ class Layer(LayerTensors):
         kind = f"head_dim {self.head_dim}" if self.has_vectors else "weights only"
         return f"Layer({self.stream} {self.layer}: {heads}, {self.n_query} × {self.n_key}, {kind})"
 
-    def _axes(self, head: Heads, queries: Index, keys: Index) -> tuple[Axis, Axis, Axis]:
+    def _axes(self, head: Heads, queries: Place, keys: Place) -> tuple[Axis, Axis, Axis]:
+        query_positions, key_positions = self._positions
         return (
             head_axis(head, self.num_heads),
-            position_axis("queries", queries, self.n_query),
-            position_axis("keys", keys, self.n_key),
+            position_axis("queries", _index("queries", queries, query_positions), self.n_query),
+            position_axis("keys", _index("keys", keys, key_positions), self.n_key),
         )
 
     def _need_vectors(self, what: str) -> None:
@@ -290,3 +315,17 @@ def to_array(tensor: Tensor, *axes: Axis) -> Array:
     index = tuple(0 if axis.dropped else slice(None) for axis in axes)
     array: Array = tensor.cpu().numpy()[index]
     return array
+
+
+def _index(name: str, place: Place, positions: Positions | None) -> Index:
+    """Return ``place`` with texts replaced by positions."""
+    if isinstance(place, slice):
+        return place
+    several = [place] if isinstance(place, str) else place
+    if positions is None and isinstance(several, (list, tuple)):
+        text = next((one for one in several if isinstance(one, str)), None)
+        if text is not None:
+            message = f"{name}={text!r}: only a layer of a stream knows its tokens; pass positions."
+            raise ValueError(message)
+    index: Index = replace_text(name, place, positions or ())
+    return index

@@ -1,8 +1,8 @@
-"""Positions as people name them: by number, by token, several of either."""
+"""Positions named by number, slice or token text, resolved to indices: the only place that does it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from attnwidget.compute.indexing import position_axis
 from attnwidget.record.positions import word_numbers
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Place: TypeAlias = int | str | slice | Sequence[int] | Sequence[str]
 
-__all__ = ["resolve"]
+__all__ = ["replace_text", "resolve"]
 
 
 def resolve(name: str, place: Place, positions: Positions) -> tuple[int, ...]:
@@ -34,7 +34,7 @@ def resolve(name: str, place: Place, positions: Positions) -> tuple[int, ...]:
     found: list[int] = []
     for one in several:
         if isinstance(one, str):
-            found.extend(_token(name, one, positions))
+            found.extend(_find_text(name, one, positions))
         else:
             found.extend(position_axis(name, cast("int", one), len(positions)).indices)
     if not found:
@@ -43,7 +43,32 @@ def resolve(name: str, place: Place, positions: Positions) -> tuple[int, ...]:
     return tuple(sorted(set(found)))
 
 
-def _token(name: str, text: str, positions: Positions) -> Sequence[int]:
+def replace_text(name: str, place: Any, positions: Positions) -> Any:
+    """Return ``place`` with a token's or word's text, alone or among others, replaced by where it stands.
+
+    One token becomes its position, a word of several pieces the positions of all of them. What is no text, and no list
+    with a text in it, is returned as it is and unchecked.
+
+    Args:
+        name: What the caller calls it, for the message.
+        place: As for `resolve`, or anything else.
+        positions: What there is.
+
+    Raises:
+        ValueError: If a token does not exist, or stands in several places.
+    """
+    if isinstance(place, str):
+        found = _find_text(name, place, positions)
+        return found[0] if len(found) == 1 else list(found)
+    if isinstance(place, (list, tuple)) and any(isinstance(one, str) for one in place):
+        numbers: list[Any] = []
+        for one in place:
+            numbers.extend(_find_text(name, one, positions) if isinstance(one, str) else [one])
+        return numbers
+    return place
+
+
+def _find_text(name: str, text: str, positions: Positions) -> Sequence[int]:
     """Return the one place where a token stands, or all pieces of the one word that reads so."""
     tokens = [
         (place,)
@@ -68,5 +93,5 @@ def _token(name: str, text: str, positions: Positions) -> Sequence[int]:
         message = f"{name}={text!r} is no token of this input; there are {shown}{more}."
         raise ValueError(message)
     places = [list(one) if len(one) > 1 else one[0] for one in found]
-    message = f"{name}={text!r} occurs at {places}: pass one of these, such as {name}={places[0]}."
+    message = f"{name}={text!r} occurs at {places}: pass one of these positions, such as {name}={places[0]}."
     raise ValueError(message)

@@ -1,10 +1,11 @@
-"""`Attention.words`: pieces merged to words, exactly."""
+"""Word pieces merged to words: sum over key pieces, mean over query pieces, for whole records and for blocks."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import torch
 
 from attnwidget.compute.softmax import exact
@@ -14,12 +15,19 @@ from attnwidget.record.positions import visible_text, word_numbers
 from attnwidget.record.stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
+    from attnwidget.compute.resumable import Slices
     from attnwidget.record.positions import Position, Positions
     from attnwidget.record.record import Record
 
-__all__ = ["REASON", "merged_positions", "words"]
+    Numbers = NDArray[np.float32]
+    # Of pieces along an axis.
+    Places = range | NDArray[np.int64]
+
+__all__ = ["REASON", "Words", "merged_positions", "words"]
 
 AnyRecord = TypeVar("AnyRecord", bound="Record")
 
@@ -28,6 +36,9 @@ REASON = (
 )
 # Merged weights are kept, [head, word, word] for each layer; this much of them, in bytes.
 MOST = 4 << 30
+
+# Query pieces of a block that are read at a time.
+_ROWS = 256
 
 
 def words(attention: AnyRecord) -> AnyRecord:
@@ -110,3 +121,76 @@ def _layer(layer: Layer, queries: list[int], keys: list[int]) -> Layer:
         reason=REASON,
         norm_reason=REASON,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words that the pieces of two axes belong to, for blocks of a head.
+
+    Attributes:
+        rows: Of each query piece the number of its word, ascending.
+        columns: The same of each key piece.
+    """
+
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, stream: Stream) -> Words:
+        """Return the words of all pieces of a stream."""
+        axes = (stream.query_positions, stream.key_positions)
+        return cls(*(np.asarray(word_numbers(positions)) for positions in axes))
+
+    @property
+    def all(self) -> tuple[range, range]:
+        """Every word of the queries, and of the keys."""
+        return range(int(self.rows[-1]) + 1), range(int(self.columns[-1]) + 1)
+
+    def block(
+        self,
+        read: Callable[[Any, Any], Slices[Numbers]],
+        queries: range | NDArray[np.int64],
+        keys: range | NDArray[np.int64],
+    ) -> Slices[Numbers]:
+        """Compute one head between words, float32 ``[query, key]``, in slices.
+
+        Args:
+            read: Computes the head between pieces, named by their places in ``rows`` and ``columns``: ranges for ranges
+                of words.
+            queries: The words of the rows, in any order.
+            keys: The words of the columns, in any order.
+        """
+        rows, of_word = _pieces(self.rows, queries)
+        columns, key_words = _pieces(self.columns, keys)
+        merged = np.zeros((len(queries), len(keys)))
+        for start in range(0, len(rows), _ROWS):
+            some = rows[start : start + _ROWS]
+            block = yield from read(some, columns)
+            at = of_word[start : start + len(some)]
+            np.add.at(merged, at, _sum_pieces(block, key_words))
+            yield (start + len(some)) / len(rows)
+        merged /= np.bincount(of_word)[:, None]
+        single: Numbers = merged.astype(np.float32)
+        return single
+
+
+def _pieces(
+    numbers: NDArray[np.intp], words: range | NDArray[np.int64]
+) -> tuple[Places, NDArray[np.intp]]:
+    """Return where the pieces of some words stand, and of each the place of its word among these."""
+    if isinstance(words, range):
+        first, last = np.searchsorted(numbers, (words.start, words.stop)).tolist()
+        return range(first, last), numbers[first:last] - words.start
+    found = np.flatnonzero(np.isin(numbers, words))
+    order = np.argsort(words)
+    return found, order[np.searchsorted(words[order], numbers[found])]
+
+
+def _sum_pieces(block: Numbers, key_words: NDArray[np.intp]) -> Numbers:
+    """Add up the pieces of each key, ``[query, word]``; the pieces of a word stand side by side."""
+    starts = np.flatnonzero(np.diff(key_words, prepend=-1))
+    summed: Numbers = np.add.reduceat(block, starts, axis=1)
+    in_order = key_words[starts]
+    if not (np.diff(in_order) > 0).all():
+        summed = summed[:, np.argsort(in_order)]
+    return summed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,15 +10,16 @@ from attnwidget.analysis.rollout import rollout_missing, rollout_slices
 from attnwidget.compute import overview
 from attnwidget.compute.key_columns import column_slices, mean_slices
 from attnwidget.compute.measures import lengths, missing
+from attnwidget.compute.pooling import max_pool, max_pool_cells
 from attnwidget.compute.resumable import finish, share_of
 from attnwidget.compute.tiles import Maps, tile_slices, tile_span
 from attnwidget.protocol.codec import encode, shade
 from attnwidget.protocol.constants import BAND_WEIGHTS, WEIGHTED_MEASURES
-from attnwidget.record.words import merged_positions
+from attnwidget.record.words import Words
 from attnwidget.serve.jobs import Shared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -42,7 +42,6 @@ __all__ = [
     "key_lengths",
     "layer_overview",
     "mean_row",
-    "pool",
     "requests_for_head",
     "work",
 ]
@@ -122,7 +121,7 @@ def layer_overview(
     """
     if measure == "rollout":
         whole = yield from rollouts.work(stream, layer.layer)
-        return pool(whole, size)[None]
+        return max_pool(whole, size)[None]
     surveyed = yield from overview.survey_slices(layer, size, lengths(layer, measure))
     pooled: Numbers = surveyed.pooled.cpu().numpy()
     return pooled
@@ -138,7 +137,7 @@ def drawn_tile(
     """
     head, level, place = request["head"], request["level"], request["tile"]
     measure = request.get("measure", "weights")
-    words = Words.of(stream) if request.get("positions") == "words" else None
+    words = _words(stream, request)
     if words is None and measure != "rollout":
         return (yield from tile_slices(layer, head, level, place, measure, maps=caches.maps))
     rollouts = caches.rollouts
@@ -146,23 +145,16 @@ def drawn_tile(
     rows, keys = (tile_span(at, level, size) for at, size in zip(place, sizes, strict=True))
     if words is None:
         whole = yield from rollouts.work(stream, layer.layer)
-        return pool_cells(whole[rows.start : rows.stop, keys.start : keys.stop], 1 << level)
+        return max_pool_cells(whole[rows.start : rows.stop, keys.start : keys.stop], 1 << level)
     # Some rows of cells at a time: all words of a long head would not fit into memory.
     step = max(_ROWS, 1 << level)
     cells = []
     for start in range(rows.start, rows.stop, step):
         some = range(start, min(rows.stop, start + step))
-        part = words.block(layer, request, rollouts, some, keys)
+        part = words.block(_reader(stream, layer, request, rollouts), some, keys)
         first, last = ((at - rows.start) / len(rows) for at in (some.start, some.stop))
-        cells.append(pool_cells((yield from share_of(part, first, last)), 1 << level))
+        cells.append(max_pool_cells((yield from share_of(part, first, last)), 1 << level))
     return np.concatenate(cells)
-
-
-def pool_cells(matrix: Numbers, side: int) -> Numbers:
-    """Return the largest of each cell of ``side`` rows and columns; the last ones may be smaller."""
-    tall = np.maximum.reduceat(matrix, np.arange(0, matrix.shape[0], side), axis=0)
-    pooled: Numbers = np.maximum.reduceat(tall, np.arange(0, matrix.shape[1], side), axis=1)
-    return pooled
 
 
 def columns(
@@ -183,20 +175,17 @@ def mean_row(
 
     Of the measure and the positions asked for; a mean over words takes each word once.
     """
-    words = Words.of(stream) if request.get("positions") == "words" else None
+    words = _words(stream, request)
     axes = words.all if words else (range(layer.n_query), range(layer.n_key))
     start, stop = request.get("queries", (0, len(axes[0])))
     measure = request.get("measure", "weights")
     if words is None and measure != "rollout":
         return (yield from mean_slices(layer, request["head"], measure, range(start, stop)))
     total = np.zeros((1, len(axes[1])))
+    read = _reader(stream, layer, request, rollouts)
     for first in range(start, stop, _ROWS):
         some = range(first, min(stop, first + _ROWS))
-        part = (
-            words.block(layer, request, rollouts, some, axes[1])
-            if words
-            else _rows(stream, layer, request, rollouts, (some, axes[1]))
-        )
+        part = words.block(read, some, axes[1]) if words else read(some, axes[1])
         done, next_done = ((at - start) / (stop - start) for at in (some.start, some.stop))
         block = yield from share_of(part, done, next_done)
         total += block.sum(axis=0, dtype=np.float64)
@@ -205,80 +194,26 @@ def mean_row(
     return mean
 
 
-def _rows(
-    stream: Stream,
-    layer: Layer,
-    request: Mapping[str, Any],
-    rollouts: Rollouts,
-    block: tuple[range, range],
-) -> Slices[Numbers]:
-    """Compute a block of one head between pieces, float32 ``[query, key]``, of the measure asked for."""
-    down, across = (slice(axis.start, axis.stop) for axis in block)
+def _words(stream: Stream, request: Mapping[str, Any]) -> Words | None:
+    """Return the words of a stream if the request is for words."""
+    return Words.of(stream) if request.get("positions") == "words" else None
+
+
+def _reader(
+    stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
+) -> Callable[[range, range], Slices[Numbers]]:
+    """Return a function that computes a block of one head between pieces, of the measure asked for."""
     measure = request.get("measure", "weights")
-    if measure == "rollout":
-        whole = yield from rollouts.work(stream, layer.layer)
-        some: Numbers = whole[down, across]
-        return some
-    return layer.measure(measure, request["head"], down, across)
 
+    def read(queries: range, keys: range) -> Slices[Numbers]:
+        down, across = (slice(axis.start, axis.stop) for axis in (queries, keys))
+        if measure == "rollout":
+            whole = yield from rollouts.work(stream, layer.layer)
+            some: Numbers = whole[down, across]
+            return some
+        return layer.measure(measure, request["head"], down, across)
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """The words of a stream's axes.
-
-    Attributes:
-        stream: The stream.
-        rows: Of each query piece the number of its word, in order.
-        columns: The same of each key piece.
-    """
-
-    stream: Stream
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
-
-    @classmethod
-    def of(cls, stream: Stream) -> Words:
-        """Put the pieces of both axes together."""
-        _, rows = merged_positions(stream.query_positions)
-        _, across = merged_positions(stream.key_positions)
-        return cls(stream, np.asarray(rows), np.asarray(across))
-
-    @property
-    def all(self) -> tuple[range, range]:
-        """Every word of the queries, and of the keys."""
-        return range(int(self.rows[-1]) + 1), range(int(self.columns[-1]) + 1)
-
-    def block(
-        self,
-        layer: Layer,
-        request: Mapping[str, Any],
-        rollouts: Rollouts,
-        queries: range,
-        keys: range,
-    ) -> Slices[Numbers]:
-        """Compute one head between words, float32: summed over a key's pieces, averaged over a query's."""
-        first, last = np.searchsorted(self.rows, (queries.start, queries.stop)).tolist()
-        left, right = np.searchsorted(self.columns, (keys.start, keys.stop)).tolist()
-        starts = np.flatnonzero(np.diff(self.columns[left:right], prepend=-1))
-        of_word = self.rows[first:last] - queries.start
-        merged = np.zeros((len(queries), len(keys)))
-        for start in range(first, last, _ROWS):
-            some, across = range(start, min(last, start + _ROWS)), range(left, right)
-            block = yield from _rows(self.stream, layer, request, rollouts, (some, across))
-            at = of_word[some.start - first : some.stop - first]
-            np.add.at(merged, at, np.add.reduceat(block, starts, axis=1))
-            yield (some.stop - first) / (last - first)
-        merged /= np.bincount(of_word)[:, None]
-        single: Numbers = merged.astype(np.float32)
-        return single
-
-
-def pool(matrix: Numbers, size: int) -> Numbers:
-    """Return a matrix max-pooled to at most ``size`` rows and columns."""
-    down = overview.bins(matrix.shape[0], min(size, matrix.shape[0]))
-    across = overview.bins(matrix.shape[1], min(size, matrix.shape[1]))
-    tall = np.stack([matrix[part.start : part.stop].max(0) for part in down])
-    return np.stack([tall[:, part.start : part.stop].max(1) for part in across], axis=1)
+    return read
 
 
 _BY_QUERY = {"weights": "weights", "scores": "scores", "bias": "bias_block"}

@@ -12,12 +12,13 @@ from attnwidget.analysis.rollout import rollout_missing
 from attnwidget.analysis.score_definitions import Score
 from attnwidget.compute.measures import missing
 from attnwidget.compute.overview import OVERVIEW_EXACT_ROWS, overview_rows
+from attnwidget.compute.pooling import max_pool, max_pool_cells
 from attnwidget.compute.tiles import tile_span
 from attnwidget.protocol.codec import encode, shade
 from attnwidget.protocol.constants import SINK_SHARE, WEIGHTED_MEASURES
 from attnwidget.protocol.positions import pack
 from attnwidget.record.stream import has_text
-from attnwidget.serve.blocks import Rollouts, band_rows, encoded, key_lengths, pool, pool_cells
+from attnwidget.serve.blocks import Rollouts, band_rows, encoded, key_lengths
 from attnwidget.serve.head_numbers import HEAD_KINDS, HeadNumbers
 from attnwidget.serve.meta import described_layer, described_position
 from attnwidget.serve.source import Source
@@ -197,7 +198,7 @@ class PairedLayer:
                         top[head] = chosen[row], key + skip, others[head, place]
             pictures.append(best)
         tall = np.stack(pictures, axis=1)
-        return np.stack([pool(one, size) for one in tall]), top, float(np.mean(sink))
+        return max_pool(tall, size), top, float(np.mean(sink))
 
     def _tile(
         self, side: Side, request: Mapping[str, Any], measure: str, rollouts: Rollouts
@@ -212,7 +213,7 @@ class PairedLayer:
         for start in range(queries.start, queries.stop, step):
             chosen = range(start, min(queries.stop, start + step))
             rows = side.rows([request["head"]], chosen, measure, rollouts)[0]
-            parts.append(pool_cells(rows[:, keys.start : keys.stop], cell))
+            parts.append(max_pool_cells(rows[:, keys.start : keys.stop], cell))
         return np.concatenate(parts)
 
     def _read(

@@ -149,7 +149,8 @@ def page_within(
     state = snapshot["state"]
     bare = len(page({}, bundle, title=title, framed=framed))
     limit = PAGE_BYTES if budget is None else budget
-    meta, thumbnails = shrink(snapshot["meta"], overview, (limit - bare) * THUMBNAIL_SHARE)
+    room = (limit - bare) * THUMBNAIL_SHARE
+    meta, thumbnails = shrink(snapshot["meta"], overview, room, source)
     stored = inline({"dtype": "uint8", "shape": [len(thumbnails)]}, thumbnails)["data"]
     base = {**snapshot, "meta": meta, "overview": stored, "blocks": []}
     fixed = len(page(base, bundle, title=title, framed=framed).encode())

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnwidget.compute.pooling import max_pool
 from attnwidget.compute.tiles import top_level
 from attnwidget.protocol.codec import decode, deflate, encode, shade
 from attnwidget.protocol.constants import LARGEST_WHOLE_HEAD, THUMBNAIL_SIZE
@@ -30,6 +31,8 @@ from attnwidget.serve.blocks import band_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import NDArray
 
     from attnwidget.serve.source import Source
     from attnwidget.serve.streams import ShownLayer
@@ -309,37 +312,74 @@ def first_head(
     return next((blocks for blocks in made if blocks is not None), None)
 
 
-def shrink(meta: Mapping[str, Any], overview: bytes, limit: float) -> tuple[dict[str, Any], bytes]:
+def shrink(
+    meta: Mapping[str, Any], overview: bytes, limit: float, source: Source | None = None
+) -> tuple[dict[str, Any], bytes]:
     """Return meta and thumbnails that compress to ``limit`` characters, pooled further where they do not yet.
 
     The smallest thumbnails are 8 × 8, whatever the limit: without them there is nothing to click.
+
+    Args:
+        meta: See ``Meta`` in the schema.
+        overview: The thumbnails.
+        limit: Characters of a page.
+        source: What is shown, for sizes that cannot be pooled from the thumbnails without a cell being too large.
     """
     for size in THUMBNAIL_SIZES:
         smaller, data = _pooled(meta, overview, size)
-        # Base64, compressed, and base64 once more: a fifth longer than compressed alone.
-        if len(zlib.compress(data)) * 4 / 3 * 1.2 <= limit:
+        last = size == THUMBNAIL_SIZES[-1]
+        if source is not None and (last or _fits(data, limit)):
+            smaller, data = _pooled(meta, overview, size, source)
+        if _fits(data, limit):
             break
     return smaller, data
 
 
-def _pooled(meta: Mapping[str, Any], overview: bytes, size: int) -> tuple[dict[str, Any], bytes]:
+def _fits(thumbnails: bytes, limit: float) -> bool:
+    # Base64, compressed, and base64 once more: a fifth longer than compressed alone.
+    return len(zlib.compress(thumbnails)) * 4 / 3 * 1.2 <= limit
+
+
+def _pooled(
+    meta: Mapping[str, Any], overview: bytes, size: int, source: Source | None = None
+) -> tuple[dict[str, Any], bytes]:
     streams, chunks, offset = [], [], 0
     for stream in meta["streams"]:
         place = stream["overview"]
         heads = sum(layer["num_heads"] for layer in stream["layers"])
-        rows, columns = place["rows"], place["columns"]
+        shape = rows, columns = place["rows"], place["columns"]
         images = np.frombuffer(overview, np.uint8, heads * rows * columns, place["offset"]).reshape(
             heads, rows, columns
         )
-        for axis in (1, 2):
-            length = images.shape[axis]
-            starts = np.arange(min(size, length)) * length // min(size, length)
-            images = np.maximum.reduceat(images, starts, axis=axis)
-        shape = {"offset": offset, "rows": images.shape[1], "columns": images.shape[2]}
-        streams.append({**stream, "overview": {**place, **shape}})
+        lengths = [
+            len(meta["positions"][stream[axis]]["labels"])
+            for axis in ("query_positions", "key_positions")
+        ]
+        if source is None or all(
+            _divides(size, cells, length) for cells, length in zip(shape, lengths, strict=True)
+        ):
+            images = max_pool(images, size)
+        else:
+            images = _made_anew(source, stream, size)
+        smaller = {"offset": offset, "rows": images.shape[1], "columns": images.shape[2]}
+        streams.append({**stream, "overview": {**place, **smaller}})
         chunks.append(images.tobytes())
         offset += images.size
     return {**meta, "streams": streams}, b"".join(chunks)
+
+
+def _divides(size: int, cells: int, length: int) -> bool:
+    """Tell whether bins of an axis of ``length`` are whole cells of one that is pooled already."""
+    return cells in {min(size, cells), length} or cells % size == 0
+
+
+def _made_anew(source: Source, stream: Mapping[str, Any], size: int) -> NDArray[np.uint8]:
+    found = []
+    for layer in stream["layers"]:
+        where = {"stream": stream["name"], "layer": layer["layer"], "head": 0}
+        request = {"what": "overview", **where, "size": size, "measure": "weights"}
+        found.append(shade(decode(*source.answer(request)).astype(np.float32)))
+    return np.concatenate(found)
 
 
 def weight(blocks: list[dict[str, Any]]) -> float:

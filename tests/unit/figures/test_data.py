@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 
 import attnwidget as aw
+from attnwidget.compute.pooling import max_pool
+from attnwidget.figures.crop import crop_of, crop_snapshot
+from attnwidget.protocol.codec import decode, shade
+from attnwidget.serve.blocks import answer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,3 +145,36 @@ def test_a_survey_has_its_mean_scores() -> None:
     scores = found.head_scores("previous")
     np.testing.assert_allclose(data["previous"], scores["mean"], rtol=1e-5)
     assert list(data) == ["stream", "layer", "head", "previous"]
+
+
+@pytest.mark.parametrize("measure", ["weights", "rollout"])
+def test_numbers_between_words_are_those_that_are_drawn(pieces: aw.Attention, measure: str) -> None:
+    column = "weight" if measure == "weights" else measure
+    data = pieces.figure("matrix", layer=1, heads=2, positions="words", measure=measure).data
+    where = {"stream": "self", "layer": 1, "head": 2, "level": 0, "tile": [0, 0]}
+    drawn = answer(pieces, {"what": "tile", **where, "positions": "words", "measure": measure})
+    np.testing.assert_array_equal(square(data, column), decode(*drawn))
+
+
+def test_thumbnails_are_pooled_as_the_overview_is_whole_or_cropped() -> None:
+    count, kept = 70, slice(3, 65)
+    weights = np.random.default_rng(0).dirichlet(np.full(count, 0.1), (1, 2, count))
+    attention = aw.from_weights(weights.astype(np.float32), [f"t{i}" for i in range(count)])
+    stream = attention["self"]
+    layer = stream[0]
+    for head in range(2):
+        for positions, expected in (
+            (None, layer.overview(48)[head]),
+            (kept, max_pool(layer.weights(head, kept, kept), 48)),
+        ):
+            options = {} if positions is None else {"positions": positions}
+            data = attention.figure("model", **options).data
+            np.testing.assert_array_equal(square(data[data["head"] == head]), expected)
+    crop = crop_of(stream, positions=kept)
+    assert crop is not None
+    snapshot = aw.view(attention, view="model")._snapshot()
+    meta, images = crop_snapshot(snapshot, attention, crop)
+    place = meta["meta"]["streams"][0]["overview"]
+    assert (place["rows"], place["columns"]) == (48, 48)
+    dense = max_pool(layer.weights(None, kept, kept), 48)
+    np.testing.assert_array_equal(np.frombuffer(images, np.uint8), shade(dense).ravel())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,10 +15,15 @@ import attnwidget as aw
 from attnwidget.attention import Attention
 from attnwidget.compute import weight_rows
 from attnwidget.compute.masks import Band
+from attnwidget.compute.resumable import finish
 from attnwidget.record import words
 from attnwidget.record.positions import Position, positions_from_tokens
 from attnwidget.record.stream import Stream
+from attnwidget.record.words import Words
 from attnwidget.recordings import from_weights
+
+if TYPE_CHECKING:
+    from attnwidget.compute.resumable import Slices
 
 TOKENS = ["[CLS]", "un", "##believ", "##able", "the", "cat", "##s", ".", "[SEP]"]
 WORDS = ["[CLS]", "unbelievable", "the", "cats", ".", "[SEP]"]
@@ -164,3 +169,26 @@ def test_next_tokens_follow_pieces_and_so_do_not_follow_words() -> None:
     merged = pieces.words()
     assert len(merged["decoder"].query_positions) == len(queries) - 1
     assert merged.next_tokens is None
+
+
+def test_blocks_of_some_words_in_any_order() -> None:
+    some = Words(np.array([0, 0, 1, 3, 3, 3]), np.array([0, 1, 1, 2]))
+    pieces = np.random.default_rng(0).random((6, 4)).astype(np.float32)
+    of_query, of_key = {0: [0, 1], 1: [2], 3: [3, 4, 5]}, {0: [0], 1: [1, 2], 2: [3]}
+
+    def read(rows: Any, columns: Any) -> Slices[Any]:
+        yield from ()
+        return pieces[np.ix_(list(rows), list(columns))]
+
+    for queries, keys in (
+        (range(2), range(1, 3)),
+        (np.array([3, 0]), np.array([2, 0])),
+        (np.array([1]), np.array([1, 2, 0])),
+    ):
+        expected = [
+            [pieces[np.ix_(of_query[query], of_key[key])].sum(1).mean() for key in keys]
+            for query in queries
+        ]
+        found = finish(some.block(read, queries, keys))
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-6)

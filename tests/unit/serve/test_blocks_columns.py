@@ -11,11 +11,12 @@ from support.records import random_layer
 
 import attnwidget as aw
 from attnwidget.attention import Attention
+from attnwidget.compute.pooling import max_pool_cells
 from attnwidget.figures.crop import Crop, cropped_answer
 from attnwidget.protocol.codec import decode
 from attnwidget.record.positions import Position
 from attnwidget.record.stream import Stream
-from attnwidget.serve.blocks import answer, pool_cells
+from attnwidget.serve.blocks import answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +81,7 @@ def test_words_are_those_of_the_record_of_words(pieces: Attention) -> None:
     np.testing.assert_allclose(exact, whole[256:, :256], atol=1e-6)
     level, rows, columns = 1, slice(0, 512), slice(0, 512)
     shades = read(pieces, {"what": "tile", **as_words, "level": level, "tile": [0, 0]})
-    expected = np.rint(255 * np.sqrt(pool_cells(whole[rows, columns], 2**level).clip(0, 1)))
+    expected = np.rint(255 * np.sqrt(max_pool_cells(whole[rows, columns], 2**level).clip(0, 1)))
     assert np.abs(shades.astype(int) - expected).max() <= 1
 
 

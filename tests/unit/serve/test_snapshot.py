@@ -229,6 +229,23 @@ def test_smaller_thumbnails_keep_the_strongest_cell() -> None:
     assert (unchanged, same) == (view.meta, view.overview)
 
 
+@pytest.mark.parametrize("count", [40, 70, 301])
+def test_smaller_thumbnails_are_the_weights_pooled_once(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = many_heads(count)
+    for size in (48, 32, 24, 8):
+        # Of a page as small as it gets, so that this size is the one it comes to.
+        monkeypatch.setattr(stored_blocks, "THUMBNAIL_SIZES", (48, size))
+        meta, data = shrink(view.meta, view.overview, 600, view.attention)
+        for described in meta["streams"]:
+            stream, place = view.attention[described["name"]], described["overview"]
+            expected = np.concatenate([codec.shade(layer.overview(size)) for layer in stream])
+            assert (place["rows"], place["columns"]) == expected.shape[1:]
+            found = np.frombuffer(data, np.uint8, expected.size, place["offset"])
+            np.testing.assert_array_equal(found, expected.ravel())
+
+
 class Elements(HTMLParser):
     """Every element that a browser would find, with its attributes."""
 

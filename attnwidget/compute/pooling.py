@@ -1,21 +1,86 @@
-"""Keys in cells: the largest, or the sum, of what a block holds for the keys of each."""
+"""Pooling over bins of positions, even or adaptive: maximum of a whole array, maximum or sum of keys block by block."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["Bins", "Cells", "Even"]
+__all__ = [
+    "Bins",
+    "Cells",
+    "Even",
+    "adaptive_bins",
+    "max_pool",
+    "max_pool_cells",
+    "max_pool_rows",
+]
+
+Array = TypeVar("Array", "NDArray[np.float32]", "NDArray[np.uint8]", "Tensor")
 
 # Fewer bins than this in a block are taken one by one.
 _FEW = 8
+
+
+def adaptive_bins(length: int, count: int) -> list[range]:
+    """Split ``length`` positions into ``count`` bins as ``torch.nn.functional.adaptive_max_pool2d`` does.
+
+    Where ``count`` does not divide ``length``, neighbouring bins share a position.
+    """
+    return [
+        range(place * length // count, -(-(place + 1) * length // count)) for place in range(count)
+    ]
+
+
+def max_pool(images: Array, size: int) -> Array:
+    """Return ``[..., row, column]`` max-pooled over `adaptive_bins` to at most ``size`` rows and columns."""
+    for axis in (-2, -1):
+        length = images.shape[axis]
+        if length > size:
+            along: list[Any] = [slice(None)] * images.ndim
+            parts = []
+            for cell in adaptive_bins(length, size):
+                along[axis] = slice(cell.start, cell.stop)
+                parts.append(_largest(images[tuple(along)], axis, keep=True))
+            images = _joined(parts, axis)
+    return images
+
+
+def max_pool_cells(matrix: Array, side: int) -> Array:
+    """Return the largest of each cell of ``side`` rows and columns; the last ones may be smaller."""
+    return max_pool_rows(max_pool_rows(matrix, side).T, side).T
+
+
+def max_pool_rows(rows: Array, count: int) -> Array:
+    """Return the largest of every ``count`` rows; the last ones may be fewer."""
+    if count == 1:
+        return rows
+    whole = len(rows) // count * count
+    parts = [_largest(rows[:whole].reshape(-1, count, rows.shape[1]), 1)]
+    if whole < len(rows):
+        parts.append(_largest(rows[whole:], 0, keep=True))
+    pooled: Array = _joined(parts, 0)
+    return pooled
+
+
+def _largest(images: Any, axis: int, *, keep: bool = False) -> Any:
+    if isinstance(images, torch.Tensor):
+        return images.amax(axis, keepdim=keep)
+    return images.max(axis, keepdims=keep)
+
+
+def _joined(parts: Sequence[Any], axis: int) -> Any:
+    if isinstance(parts[0], torch.Tensor):
+        return torch.cat(list(parts), axis)
+    return np.concatenate(parts, axis)
 
 
 class Cells:
