@@ -46,7 +46,7 @@ class Axis:
         self.positions, numbers = (
             merged_positions(positions) if words else (positions, range(len(positions)))
         )
-        self._numbers = np.array(numbers)
+        self._numbers = np.array(numbers, np.int64)
         self.kept = kept
         #: Of each piece that is kept the number of its word.
         self.words = self._numbers[kept]
@@ -82,8 +82,8 @@ class Shown:
         self.stream = stream = source.streams[state["stream"]]
         self.measure: str = "weights" if plain else state["measure"]
         kept = (
-            np.array(crop.queries if crop else range(len(stream.query_positions))),
-            np.array(crop.keys if crop else range(len(stream.key_positions))),
+            np.array(crop.queries if crop else range(len(stream.query_positions)), np.int64),
+            np.array(crop.keys if crop else range(len(stream.key_positions)), np.int64),
         )
         self.queries = Axis(stream.query_positions, kept[0], words=words)
         self.keys = Axis(stream.key_positions, kept[1], words=words)

@@ -68,14 +68,14 @@ class SyncedTraits(anywidget.AnyWidget):
     query = Normalised("query").tag(sync=True)
     """The pinned query position, or several. What is read of several is the mean of their weights.
 
-    - Type: ``int | list[int] | None``; the first of a list leads
+    - Type: ``int | list[int] | None``; the first of a list leads. A token's text is taken, and becomes its position
     - Default: ``None``
     """
 
     key = Normalised("key").tag(sync=True)
     """The pinned key position, or several. What is read of several is the sum of their weights.
 
-    - Type: ``int | list[int] | None``; the first of a list leads
+    - Type: ``int | list[int] | None``; the first of a list leads. A token's text is taken, and becomes its position
     - Default: ``None``
     """
 
