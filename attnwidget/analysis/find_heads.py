@@ -1,4 +1,4 @@
-"""`Attention.find`: rank all heads by the weight of some links."""
+"""`Attention.find`: rank all heads by the weight of given links or of a pattern."""
 
 from __future__ import annotations
 

@@ -234,7 +234,7 @@ def _summary_of_heads(
     held = torch.empty((len(heads), len(layout.cells), count), device=layer.device)
     for start in range(0, count, size):
         queries = layout.queries.part(start, start + size)
-        # Totals of a sample are of no use to anyone else.
+        # Statistics of a sample are not asked for again.
         strip = pooled(
             layer, heads, queries, layout.cells, lengths=lengths, keep=count == layer.n_query
         )

@@ -1,4 +1,4 @@
-"""The record: an `Attention` holds `Stream`s, a `Stream` holds `Layer`s, a `Layer` does the maths when asked."""
+"""`Stream`: the layers that attend between the same two sequences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`survey`: run a model over many inputs and keep what its heads do."""
+"""`survey`: run a model over many inputs, in this process or on Ray."""
 
 from __future__ import annotations
 
