@@ -318,14 +318,10 @@ def to_array(tensor: Tensor, *axes: Axis) -> Array:
 
 
 def _index(name: str, place: Place, positions: Positions | None) -> Index:
-    """Return ``place`` with texts replaced by positions."""
+    """Return ``place`` with texts replaced by positions; without positions they are refused as what is no integer."""
     if isinstance(place, slice):
         return place
-    several = [place] if isinstance(place, str) else place
-    if positions is None and isinstance(several, (list, tuple)):
-        text = next((one for one in several if isinstance(one, str)), None)
-        if text is not None:
-            message = f"{name}={text!r}: only a layer of a stream knows its tokens; pass positions."
-            raise ValueError(message)
-    index: Index = replace_text(name, place, positions or ())
+    if positions is None:
+        return [place] if isinstance(place, str) else place  # type: ignore[return-value,list-item]
+    index: Index = replace_text(name, place, positions)
     return index

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from attnwidget.compute.indexing import integer
-from attnwidget.record.layer import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from attnwidget.record.layer import Layer
     from attnwidget.record.positions import Positions
 
 
@@ -75,12 +75,8 @@ class Stream:
                 )
                 raise ValueError(message)
         axes = self.query_positions, self.key_positions
-        # What stands for two compared layers, or for one of a survey, knows no positions.
-        layers = (
-            layer.of_positions(*axes) if isinstance(layer, Layer) else layer  # type: ignore[redundant-expr]
-            for layer in self.layers
-        )
-        object.__setattr__(self, "layers", tuple(layers))
+        layers = tuple(layer.of_positions(*axes) for layer in self.layers)
+        object.__setattr__(self, "layers", layers)
         room = len(self.key_positions) - len(self.query_positions)
         if self.first_query is not None and not 0 <= self.first_query <= room:
             message = f"first_query of stream {self.name!r} must be in 0..{room}, got {self.first_query!r}."

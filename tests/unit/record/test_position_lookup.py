@@ -53,7 +53,7 @@ def test_a_view_takes_what_find_takes_and_holds_positions(given: object, held: o
         ("dog", "query='dog' is no token of this input; there are it, un, happ, ily, sat, sat."),
         ("sat", r"query='sat' occurs at \[4, 5\]: pass one of these positions, such as query=4."),
         (["it", "dog"], "^query='dog' is no token of this input"),
-        ([0, "dog"], "query must be an integer in 0..5, .* query='dog' is no token"),
+        ([0, "dog"], "^query='dog' is no token of this input"),
     ],
 )
 def test_text_that_is_not_there_or_there_twice_is_refused(given: object, message: str) -> None:
@@ -91,7 +91,7 @@ def test_a_layer_of_a_stream_takes_text() -> None:
 
 def test_a_layer_alone_says_that_it_knows_no_tokens() -> None:
     alone = replace(record()["self"][0])
-    with pytest.raises(ValueError, match="queries='it': only a layer of a stream knows its tokens"):
+    with pytest.raises(ValueError, match=r"queries must be integers in 0..5 .* got \['it'\]"):
         alone.weights(0, "it")
     assert alone.weights(0, 0).shape == (6,)
 

@@ -237,7 +237,7 @@ def test_smaller_thumbnails_are_the_weights_pooled_once(
     for size in (48, 32, 24, 8):
         # Of a page as small as it gets, so that this size is the one it comes to.
         monkeypatch.setattr(stored_blocks, "THUMBNAIL_SIZES", (48, size))
-        meta, data = shrink(view.meta, view.overview, 600, view.attention)
+        meta, data = shrink(view.meta, view.overview, 600, view.source)
         for described in meta["streams"]:
             stream, place = view.attention[described["name"]], described["overview"]
             expected = np.concatenate([codec.shade(layer.overview(size)) for layer in stream])
