@@ -45,8 +45,10 @@ def paths_in(text: str) -> list[str]:
     """Return what stands in backticks and is a path of this repository: with a known first folder, or a file at the top."""
     found = []
     for words in re.findall(r"`([^`\n]+)`", without_code(text)):
+        base = "js/" if words.startswith("cd js") else ""
         for word in words.split():
             path = word.split("::")[0].strip("(),;\"'")
+            path = base + path if path.startswith("tests/") else path
             if path in TOP_FILES or re.match(rf"({'|'.join(TOPS)})/[\w./*<>-]*$", path):
                 found.append(path)
     return found
@@ -114,6 +116,7 @@ def test_the_tree_of_contributing_names_every_folder_of_code() -> None:
         ("see `attnwidget/nowhere.py`", ["attnwidget/nowhere.py"]),
         ("see `js/src/nowhere/` and `js/src/`", ["js/src/nowhere/"]),
         ("`pytest tests/unit/test_nothing.py::test_it`", ["tests/unit/test_nothing.py"]),
+        ("`cd js && npx vitest run tests/unit/nothing.test.ts`", ["js/tests/unit/nothing.test.ts"]),
         ("`notebooks/*.ipynb`, `tests/*.nothing`", ["tests/*.nothing"]),
         ("`aw.view`, `layer.weights(head=1)`, `a/b`", []),
     ],
