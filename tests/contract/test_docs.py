@@ -62,6 +62,18 @@ def is_there(path: str) -> bool:
     return (ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).exists()
 
 
+def named_in(text: str) -> list[tuple[str, str]]:
+    """Return what a walk says where it is: `name` in `path`, or `name` (`path`."""
+    flat = re.sub(r"\s+", " ", without_code(text))
+    return re.findall(r"`([A-Za-z_][\w.]*)` (?:in |of )?\(?`([\w/.-]+\.(?:py|ts|json))`", flat)
+
+
+def is_in(name: str, path: str) -> bool:
+    """Tell whether each part of a name, such as ``Figure.svg``, is a word of the file."""
+    source = text_of(path) if (ROOT / path).is_file() else ""
+    return all(re.search(rf"\b{re.escape(part)}\b", source) for part in name.split("."))
+
+
 def anchors_of(text: str) -> set[str]:
     """Return the anchors that GitHub makes of a document's headings."""
     headings = re.findall(r"^#+ (.+)$", without_code(text), re.MULTILINE)
@@ -72,6 +84,17 @@ def anchors_of(text: str) -> set[str]:
 def test_every_path_is_there(name: str) -> None:
     missing = [path for path in paths_in(text_of(name)) if not is_there(path)]
     assert missing == []
+
+
+def test_what_a_walk_names_is_in_its_file() -> None:
+    named = named_in(text_of("CONTRIBUTING.md"))
+    assert len(named) > 20
+    assert [pair for pair in named if not is_in(*pair)] == []
+
+
+def test_a_name_that_is_not_in_its_file_is_found() -> None:
+    said = "`main` in `attnwidget/cli.py`, `Nobody.here`\n(`attnwidget/cli.py`)"
+    assert [is_in(*pair) for pair in named_in(said)] == [True, False]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
