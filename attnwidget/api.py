@@ -68,7 +68,8 @@ def view(
         if inputs is not None or tokenizer is not None:
             message = "A survey is shown as it is; for opening its examples call survey.view(model, tokenizer)."
             raise TypeError(message)
-        return model.view(frozen=frozen, **state, **options)
+        shown: AttentionWidget = model.view(frozen=frozen, **state, **options)
+        return shown
     if isinstance(model, (Attention, Comparison)):
         if inputs is not None or tokenizer is not None or options:
             given = (
@@ -81,7 +82,8 @@ def view(
             message = f"A record is shown as it is, got {given} besides: call view(attention, layer=0, heads=[0])."
             raise TypeError(message)
         if isinstance(model, Comparison):
-            return model.view(frozen=frozen, **state)
+            compared: AttentionWidget = model.view(frozen=frozen, **state)
+            return compared
         attention = model
     else:
         records = (Attention, Comparison, Survey)

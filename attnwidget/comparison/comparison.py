@@ -11,14 +11,13 @@ from attnwidget.analysis.tables import table
 from attnwidget.comparison.alignment import Pair, align
 from attnwidget.comparison.divergence import both, divergence
 from attnwidget.compute.indexing import head_axis, integer
+from attnwidget.record import viewers
 from attnwidget.record.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
-
-    from attnwidget.widget.comparison import ComparisonWidget
 
     Numbers = NDArray[np.float64]
 
@@ -70,7 +69,7 @@ class Comparison:
     streams: Mapping[str, Compared]
     names: tuple[str, str] = ("first", "second")
 
-    def view(self, *, frozen: bool = False, **options: Any) -> ComparisonWidget:
+    def view(self, *, frozen: bool = False, **options: Any) -> Any:
         """Show both records: the heads that changed most, ranked, and one head of both side by side.
 
         As the last line of a cell a comparison shows itself in the same way.
@@ -80,7 +79,7 @@ class Comparison:
             **options: The widget's traits to start with, such as ``layer=3, heads=[5]``.
 
         Returns:
-            The widget. Its positions are places on the common axes, ``streams[name].queries`` and ``.keys``.
+            The widget, an `AttentionWidget`. Its positions are places on the common axes, ``streams[name].queries`` and ``.keys``.
 
         Raises:
             TypeError: If there is no such trait.
@@ -90,9 +89,27 @@ class Comparison:
             >>> texts = "the cat sat on the mat", "the dog sat on the mat"
             >>> compare(*(aw.capture(model, text, tokenizer) for text in texts)).view()  # doctest: +SKIP
         """
-        from attnwidget.widget.comparison import ComparisonWidget  # noqa: PLC0415  (it builds on this module)
+        return viewers.make(self, "widget", frozen=frozen, **options)
 
-        return ComparisonWidget(self, frozen=frozen, **options)
+    def figure(self, kind: str | None = None, **options: Any) -> Any:
+        """Return a figure: two panels and their difference (``"compare"``, the kind when left out), or ``"model"``.
+
+        Args:
+            kind: As for `Attention.figure`.
+            **options: The arguments and options of `Attention.figure`; positions are places on the common axes.
+
+        Returns:
+            A `Figure`.
+
+        Raises:
+            TypeError, KeyError, ValueError: As `Attention.figure`.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> first, second = (aw.capture(model, f"the {who} sat", tokenizer) for who in ("cat", "dog"))
+            >>> aw.compare(first, second).figure(layer=3, heads=1)  # doctest: +SKIP
+        """
+        return viewers.make(self, "figure", kind, **options)
 
     def _ipython_display_(self) -> None:
         self.view()._ipython_display_()

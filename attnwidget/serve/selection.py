@@ -137,18 +137,6 @@ def as_pins(value: Any) -> Any:
     return pins if len(pins) > 1 else pins[0] if pins else None
 
 
-def placed(name: str, value: Any, positions: Positions) -> Any:
-    """Return pins with tokens and words that are given by their text replaced by their positions.
-
-    Raises:
-        SelectionError: If a text is not there, or is there several times.
-    """
-    try:
-        return as_pins(replace_text(name, value, positions))
-    except ValueError as error:
-        raise SelectionError(*error.args) from error
-
-
 def as_pairs(value: Any) -> Any:
     """Return any iterable of pairs as a list of two-element lists."""
     if not _is_several(value):
@@ -193,7 +181,7 @@ def _check_of_stream(
     """Return a part of the selection that depends on the stream, as it is kept."""
     if name in {"query", "key"}:
         positions = stream.query_positions if name == "query" else stream.key_positions
-        return check_pins(name, len(positions), placed(name, value, positions))
+        return check_pins(name, positions, value)
     if name == "heads":
         return check_heads(stream[check_layer(stream, state["layer"])], value)
     if name == "ranking":
@@ -348,15 +336,25 @@ def check_shown_layers(stream: ShownStream, value: object) -> list[int] | None:
     return sorted(set(value))
 
 
-def check_pins(name: str, count: int, value: object) -> int | list[int] | None:
-    """Return ``value`` if it is None, a position or several, else raise `SelectionError`."""
-    pins = value if isinstance(value, list) else [] if value is None else [value]
+def check_pins(name: str, positions: Positions, value: object) -> int | list[int] | None:
+    """Return the positions that ``value`` names: None, a position, a token's text, or several of either.
+
+    Raises:
+        SelectionError: If it names none of the positions, or a text stands in several places.
+    """
+    given = value if isinstance(value, list) else [] if value is None else [value]
+    accepted = f"{name} must be an integer in 0..{len(positions) - 1}, a list of them, or None for no pin, got {value!r}"
+    try:
+        pins = replace_text(name, given, positions)
+    except ValueError as error:
+        texts = all(isinstance(pin, str) for pin in given)
+        raise SelectionError(str(error) if texts else f"{accepted}: {error}") from error
     # True is an int to Python, but no position.
-    if all(type(pin) is int and 0 <= pin < count for pin in pins):
-        kept: int | list[int] | None = value if isinstance(value, (int, list)) else None
-        return kept
-    message = f"{name} must be an integer in 0..{count - 1}, a list of them, or None for no pin, got {value!r}."
-    raise SelectionError(message)
+    if not all(type(pin) is int and 0 <= pin < len(positions) for pin in pins):
+        message = f"{accepted}."
+        raise SelectionError(message)
+    kept = list(dict.fromkeys(pins))
+    return kept if len(kept) > 1 else kept[0] if kept else None
 
 
 def fitting_pins(value: int | list[int] | None, count: int) -> int | list[int] | None:

@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from attnwidget.analysis.score_definitions import SCORES, chosen
 from attnwidget.analysis.score_tables import label_rows
 from attnwidget.analysis.tables import table
+from attnwidget.record import viewers
 from attnwidget.surveys.statistics import Moments, Surveyed, Typical
 from attnwidget.surveys.tables import example_rows, score_rows
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attnwidget.analysis.head_scores import StreamScores
-    from attnwidget.widget.survey import SurveyWidget
-
 
 __all__ = ["FORMAT_VERSION", "Survey", "read_survey", "write_survey"]
 
@@ -157,7 +156,7 @@ class Survey:
         found = self.streams[self._one(stream)]
         return table(example_rows(found, self.texts, layer, head, score))
 
-    def view(self, model: Any = None, tokenizer: Any = None, **options: Any) -> SurveyWidget:
+    def view(self, model: Any = None, tokenizer: Any = None, **options: Any) -> Any:
         """Show the survey in the widget: heads by their mean scores, and the inputs that are most typical of each.
 
         Args:
@@ -174,9 +173,25 @@ class Survey:
             TypeError: If an option does not exist.
             ValueError: If an option is out of range.
         """
-        from attnwidget.widget.survey import SurveyWidget  # noqa: PLC0415  (it builds on this module)
+        return viewers.make(self, "widget", model, tokenizer, **options)
 
-        return SurveyWidget(self, model, tokenizer, **options)
+    def figure(self, kind: str | None = None, **options: Any) -> Any:
+        """Return a figure of the mean scores: ``"model"``, the kind when left out, or ``"scatter"``.
+
+        Args:
+            kind: As for `Attention.figure`.
+            **options: The arguments and options of `Attention.figure`.
+
+        Returns:
+            A `Figure`.
+
+        Raises:
+            TypeError, KeyError, ValueError: As `Attention.figure`.
+
+        Example:
+            >>> survey.figure("scatter", score="previous", other_score="induction")  # doctest: +SKIP
+        """
+        return viewers.make(self, "figure", kind, **options)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the survey to one safetensors file; `Survey.load` reads it back exactly.

@@ -17,7 +17,6 @@ from attnwidget.widget.widget import AttentionWidget
 if TYPE_CHECKING:
     from attnwidget.surveys.survey import Survey
 
-
 __all__ = ["SurveyWidget"]
 
 logger = logging.getLogger(__name__)
