@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-__all__ = ["Arguments"]
+__all__ = ["AttentionArguments"]
 
-_NAMES = ("module", "query", "key", "value", "attention_mask")
+ARGUMENT_NAMES = ("module", "query", "key", "value", "attention_mask")
 
 # A few models name the tensors differently in their private functions.
-_ALIASES = {"query_states": "query", "key_states": "key", "value_states": "value"}
+ARGUMENT_ALIASES = {"query_states": "query", "key_states": "key", "value_states": "value"}
 
 
 @dataclass(frozen=True, slots=True)
-class Arguments:
+class AttentionArguments:
     """What one attention function was called with.
 
     Attributes:
@@ -45,7 +45,7 @@ class Arguments:
     options: dict[str, Any]
     weights: Tensor | None = None
     reason: str | None = None
-    folds_sinks: bool = True
+    sinks_in_softmax: bool = True
 
     @property
     def is_causal(self) -> bool:

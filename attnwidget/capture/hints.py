@@ -22,4 +22,4 @@ class Hints:
     text: str | None = None
     segments: tuple[int | None, ...] | None = None
     roles: tuple[str | None, ...] | None = None
-    pictures: tuple[Any, ...] = ()
+    images: tuple[Any, ...] = ()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CAPTURE", "Plan"]
+__all__ = ["CAPTURE_INSTEAD", "PassPlan"]
 
-CAPTURE = "run attnwidget.capture(model, output_ids) on the ids that generate returned"
+CAPTURE_INSTEAD = "run attnwidget.capture(model, output_ids) on the ids that generate returned"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PassPlan:
     """What of the passes makes up the record.
 
     Attributes:
@@ -24,9 +24,9 @@ class Plan:
     """
 
     rows: dict[int, int]
-    line: dict[int, int]
+    history_rows: dict[int, int]
     counts: dict[int, int]
-    cut: dict[int, int]
+    truncated: dict[int, int]
     total: int
     prompt: int
     ids: tuple[int, ...]

@@ -13,7 +13,7 @@ from torch.nn.modules.module import (
 )
 from transformers import PreTrainedModel
 
-from attnwidget.capture.architecture.stream_names import is_attention
+from attnwidget.capture.architecture.stream_names import is_named_attention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     Enter = Callable[[tuple[Any, ...], dict[str, Any]], None]
     Leave = Callable[[Any], None]
 
-__all__ = ["attends", "blocks_around", "may_attend", "mentions", "watching", "why_not"]
+__all__ = [
+    "blocks_around",
+    "code_mentions",
+    "computes_attention",
+    "module_hooks",
+    "possible_attention_modules",
+    "why_without_weights",
+]
 
 _MARKS = frozenset(
     {
@@ -37,14 +44,14 @@ _MARKS = frozenset(
 _ASKS = frozenset({"ALL_ATTENTION_FUNCTIONS", "get_interface"})
 
 
-def may_attend(model: nn.Module) -> dict[str, nn.Module]:
+def possible_attention_modules(model: nn.Module) -> dict[str, nn.Module]:
     """Find every module in which attention may be computed, by its class's name or by what its code mentions."""
     known: dict[type, bool] = {}
     found = {}
     for path, module in model.named_modules():
         kind = type(module)
         if kind not in known:
-            known[kind] = is_attention(kind) or mentions(kind, _MARKS)
+            known[kind] = is_named_attention(kind) or code_mentions(kind, _MARKS)
         if known[kind]:
             found[path] = module
     return found
@@ -67,7 +74,7 @@ def blocks_around(model: nn.Module, paths: Iterable[str]) -> dict[str, nn.Module
 
 
 @contextmanager
-def watching(
+def module_hooks(
     watched: Sequence[tuple[nn.Module, Enter | None, Leave | None]],
 ) -> Iterator[None]:
     """Call ``enter`` before and ``leave`` after each of the modules, also after one that raises: without its output then.
@@ -133,12 +140,12 @@ def _quiet_after(quiet: dict[int, list[tuple[Enter | None, Leave | None]]]) -> A
     return hook
 
 
-def attends(kind: type) -> bool:
+def computes_attention(kind: type) -> bool:
     """Tell whether a class's own code takes a softmax, or asks for transformers' attention functions."""
-    return mentions(kind, _MARKS | _ASKS)
+    return code_mentions(kind, _MARKS | _ASKS)
 
 
-def mentions(kind: type, names: frozenset[str]) -> bool:
+def code_mentions(kind: type, names: frozenset[str]) -> bool:
     """Tell whether a class's own code speaks of any of ``names``."""
     for base in kind.__mro__:
         if base in {nn.Module, PreTrainedModel}:
@@ -172,7 +179,7 @@ _REASONS = tuple(
 )  # fmt: skip
 
 
-def why_not(module: nn.Module) -> str | None:
+def why_without_weights(module: nn.Module) -> str | None:
     """Say why a module that ran has no weights, if that is in its nature."""
     name = type(module).__name__
     return next((reason for pattern, reason in _REASONS if pattern.search(name)), None)

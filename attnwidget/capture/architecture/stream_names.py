@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "attention_like",
-    "is_attention",
+    "describe_modules",
+    "distinct_stream_names",
     "is_cross",
+    "is_named_attention",
     "layer_numbers",
     "main_input_name",
-    "module_kinds",
-    "split_stems",
     "stem",
     "stream_name",
 ]
@@ -41,7 +41,7 @@ _SEEING = re.compile(r"Vision|Visual|ViT(?![a-z])|Image")
 _AUDIO = re.compile(_TOWER.format("audio|speech|sound"))
 
 
-def is_attention(kind: type) -> bool:
+def is_named_attention(kind: type) -> bool:
     """Tell whether a class is called attention."""
     return bool(_ATTENTION.search(kind.__name__))
 
@@ -54,7 +54,7 @@ def attention_like(model: nn.Module) -> dict[str, nn.Module]:
     named = {
         path: module
         for path, module in model.named_modules()
-        if is_attention(type(module)) and not _ACCESSORY.search(type(module).__name__)
+        if is_named_attention(type(module)) and not _ACCESSORY.search(type(module).__name__)
     }
     outer = {parent for path in named for parent in _ancestors(path) if parent in named}
     # The root may itself be called attention-something; its submodules are then what counts.
@@ -84,9 +84,9 @@ def stream_name(
     path: str,
     module: nn.Module,
     model: nn.Module,
-    tower: nn.Module,
+    submodel: nn.Module,
     *,
-    looks_back: bool = False,
+    looks_causal: bool = False,
     reads: frozenset[str] = frozenset(),
 ) -> str:
     """Name the stream an attention module belongs to.
@@ -111,26 +111,26 @@ def stream_name(
         side = _side(module, model)
         if side is not None:
             return side
-    if any(_VISION.match(segment) for segment in segments) or _sees(tower, reads):
+    if any(_VISION.match(segment) for segment in segments) or _sees(submodel, reads):
         return "vision"
-    main_input = main_input_name(tower)
+    main_input = main_input_name(submodel)
     if any(_AUDIO.match(segment) for segment in segments) or main_input in _SOUND:
         return "audio"
     causal = getattr(module, "is_causal", None)
     if isinstance(causal, bool):
         return "decoder" if causal else "encoder"
-    is_decoder = getattr(getattr(tower, "config", None), "is_decoder", False)
+    is_decoder = getattr(getattr(submodel, "config", None), "is_decoder", False)
     told = next((s for s in segments if "decoder" in s or "encoder" in s), None)
-    if told is None or (is_decoder and looks_back):  # Reformer's decoder stands in an "encoder"
-        return "decoder" if looks_back or is_decoder else "encoder"
+    if told is None or (is_decoder and looks_causal):  # Reformer's decoder stands in an "encoder"
+        return "decoder" if looks_causal or is_decoder else "encoder"
     return "decoder" if "decoder" in told else "encoder"
 
 
-def _sees(tower: nn.Module, reads: frozenset[str]) -> bool:
+def _sees(submodel: nn.Module, reads: frozenset[str]) -> bool:
     """Tell whether a tower is about an image: by what it says, by what it was given, or by its name."""
-    if main_input_name(tower).startswith("pixel_values"):
+    if main_input_name(submodel).startswith("pixel_values"):
         return True
-    named = bool(_SEEING.search(type(tower).__name__))
+    named = bool(_SEEING.search(type(submodel).__name__))
     return "input_ids" not in reads and ("pixel_values" in reads or named)
 
 
@@ -154,7 +154,9 @@ def stem(path: str) -> str:
     return ".".join("*" if part.isdigit() else part for part in path.split("."))
 
 
-def split_stems(stream: str, sizes: Mapping[str, int], kinds: Mapping[str, str]) -> dict[str, str]:
+def distinct_stream_names(
+    stream: str, sizes: Mapping[str, int], kinds: Mapping[str, str]
+) -> dict[str, str]:
     """Name apart stacks that would share a stream although their layer numbers collide.
 
     The largest stack keeps the stream's name; of equals the one whose path has nothing particular, or that goes by the
@@ -171,8 +173,8 @@ def split_stems(stream: str, sizes: Mapping[str, int], kinds: Mapping[str, str])
     """
     most = [path for path, size in sizes.items() if size == max(sizes.values())]
     plain = [path for path in most if not _particular(path, [p for p in sizes if p != path])]
-    towers = [path for path in most if any(part.startswith(stream) for part in path.split("."))]
-    main = (plain or towers or most)[0]
+    submodels = [path for path in most if any(part.startswith(stream) for part in path.split("."))]
+    main = (plain or submodels or most)[0]
     names = {main: stream}
     for other in sizes:
         if other == main:
@@ -207,7 +209,7 @@ def _capitals(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[A-Z][a-z0-9]*", name)]
 
 
-def module_kinds(model: nn.Module, paths: Iterable[str]) -> str:
+def describe_modules(model: nn.Module, paths: Iterable[str]) -> str:
     """List modules for a message: ``BloomAttention x 2 (transformer.h.0.self_attention, ...)``."""
     kinds: dict[str, list[str]] = {}
     for path in paths:

@@ -7,30 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.capture.calls.mask_reader import View
+from attnwidget.capture.calls.mask_reader import MaskView
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from attnwidget.capture.arguments import Arguments
-    from attnwidget.capture.calls.windows import Pieces
+    from attnwidget.capture.arguments import AttentionArguments
+    from attnwidget.capture.calls.windows import Windows
     from attnwidget.capture.store import Store
 
 __all__ = [
     "Call",
-    "Wanted",
-    "drops",
-    "emptied",
-    "read",
-    "row_of",
+    "CallSelection",
+    "batch_row",
+    "has_dropout",
+    "num_used_keys",
+    "read_call",
+    "read_mask_view",
+    "shape_only",
     "unsupported",
-    "used_keys",
-    "view_of",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CallSelection:
     """What is kept of a call.
 
     Attributes:
@@ -69,7 +69,7 @@ class Call:
     query: Tensor
     key: Tensor
     value: Tensor
-    view: View
+    mask_view: MaskView
     num_queries: int
     scaling: float
     softcap: float | None
@@ -80,11 +80,13 @@ class Call:
     first_row: int = 0
     recorded: Tensor | None = None
     reason: str | None = None
-    pieces: Pieces | None = None
+    windows: Windows | None = None
     owns_bias: bool = False
 
 
-def read(arguments: Arguments, view: View, wanted: Wanted, new: slice) -> Call:
+def read_call(
+    arguments: AttentionArguments, view: MaskView, selection: CallSelection, new: slice
+) -> Call:
     """Copy one row of a call, as its implementation reads the arguments.
 
     Args:
@@ -99,30 +101,30 @@ def read(arguments: Arguments, view: View, wanted: Wanted, new: slice) -> Call:
     if implementation.endswith("eager"):
         # The models' own functions read the sinks off the module.
         sinks = getattr(arguments.module, "sinks", sinks)
-    if implementation == "sdpa" or not arguments.folds_sinks:
+    if implementation == "sdpa" or not arguments.sinks_in_softmax:
         sinks = None  # it has no notion of them, or its weights have not
     bias = options.get("position_bias")
     if sinks is not None and sinks.shape == (*arguments.query.shape[:3], 1):
         sinks, bias = _sinks_of_queries(sinks.detach(), bias)
     softcap = options.get("softcap")
     kept = {
-        "query": row_of(arguments.query, view.batch)[:, wanted.rows],
-        "key": row_of(arguments.key, view.batch)[:, new],
-        "value": row_of(arguments.value, view.batch)[:, new],
+        "query": batch_row(arguments.query, view.batch)[:, selection.rows],
+        "key": batch_row(arguments.key, view.batch)[:, new],
+        "value": batch_row(arguments.value, view.batch)[:, new],
     }
     if arguments.weights is not None:
-        kept["recorded"] = arguments.weights[0][:, wanted.rows]
+        kept["recorded"] = arguments.weights[0][:, selection.rows]
     if sinks is not None:
         kept["sinks"] = sinks.flatten()
-    store = wanted.store
-    found = store.keep(kept) if store is not None else {n: emptied(t) for n, t in kept.items()}
+    store = selection.store
+    found = store.keep(kept) if store is not None else {n: shape_only(t) for n, t in kept.items()}
     return Call(
         query=found["query"],
         key=found["key"],
         value=found["value"],
-        view=view,
+        mask_view=view,
         num_queries=view.num_queries,
-        first_row=wanted.rows.indices(view.num_queries)[0],
+        first_row=selection.rows.indices(view.num_queries)[0],
         scaling=arguments.query.shape[-1] ** -0.5 if scaling is None else float(scaling),
         softcap=None if softcap is None else float(softcap),
         sinks=found.get("sinks"),
@@ -133,7 +135,7 @@ def read(arguments: Arguments, view: View, wanted: Wanted, new: slice) -> Call:
     )
 
 
-def emptied(tensor: Tensor) -> Tensor:
+def shape_only(tensor: Tensor) -> Tensor:
     """Keep nothing of a tensor but its shape and dtype."""
     return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
 
@@ -146,14 +148,14 @@ def _sinks_of_queries(sinks: Tensor, bias: Tensor | None) -> tuple[Tensor, Tenso
     return sinks.new_zeros(sinks.shape[1]), -sinks if bias is None else bias - sinks
 
 
-def drops(arguments: Arguments) -> bool:
+def has_dropout(arguments: AttentionArguments) -> bool:
     """Tell whether a call drops some of its weights at random."""
     # Eager functions ask the module whether it trains, the others do as they are told.
     training = arguments.module.training or not arguments.implementation.endswith("eager")
     return bool(arguments.options.get("dropout")) and training
 
 
-def unsupported(arguments: Arguments) -> str | None:
+def unsupported(arguments: AttentionArguments) -> str | None:
     """Say what about a call the record has no words for, if anything."""
     query, options = arguments.query, arguments.options
     if any(tensor.ndim != 4 for tensor in (query, arguments.key, arguments.value)):
@@ -179,7 +181,7 @@ def unsupported(arguments: Arguments) -> str | None:
     return None
 
 
-def view_of(arguments: Arguments, batch: int) -> View:
+def read_mask_view(arguments: AttentionArguments, batch: int) -> MaskView:
     """Read the mask the way the implementation does."""
     mask: Any = arguments.attention_mask
     num_queries, num_keys = arguments.query.shape[2], arguments.key.shape[2]
@@ -196,16 +198,16 @@ def view_of(arguments: Arguments, batch: int) -> View:
         # sdpa hides later keys by itself only without a mask, aligned to the upper left. Functions that users
         # register follow its convention. Eager and flex see everything when there is no mask.
         causal = mask is None and arguments.is_causal and num_queries > 1
-    return View(mask, num_queries, num_keys, batch, causal=causal, offset=offset, window=window)
+    return MaskView(mask, num_queries, num_keys, batch, causal=causal, offset=offset, window=window)
 
 
-def used_keys(view: View) -> int:
+def num_used_keys(view: MaskView) -> int:
     """Number of keys in use: a static cache hands out its whole buffer, of which the tail was never written."""
     if view.num_keys <= view.num_queries:
         return view.num_keys
     return max(view.num_queries, view.last_seen())
 
 
-def row_of(tensor: Tensor, batch: int) -> Tensor:
+def batch_row(tensor: Tensor, batch: int) -> Tensor:
     """Return one row of a batch; what has one row for all has it for each."""
     return tensor[min(batch, len(tensor) - 1)].detach()

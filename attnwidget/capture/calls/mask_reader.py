@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Spans", "View", "fit_band"]
+__all__ = ["MaskView", "Spans", "fit_band"]
 
 _BLOCK = 1 << 24  # mask entries looked at in one go
 
@@ -41,7 +41,7 @@ class Spans:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class MaskView:
     """The mask of one attention call as its implementation reads it.
 
     Attributes:

@@ -15,14 +15,14 @@ from torch import distributed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["RollCall"]
+__all__ = ["RecordingBarrier"]
 
 # What a process may do on its own within the block, while the others wait for it.
 _PATIENCE = timedelta(minutes=5)
 _DONE = "done"
 
 
-class RollCall:
+class RecordingBarrier:
     """What the processes say at the end of one recording; each makes its own at the beginning.
 
     Args:

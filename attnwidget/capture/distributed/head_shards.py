@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     Gather = Callable[[str], Sequence[Tensor]]
     Keep = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
-__all__ = ["ADDED", "joined", "patched"]
+__all__ = ["HEAD_TENSORS", "fill_value_norms", "join_heads"]
 
 # Along their first axis, these hold a process's own heads.
-ADDED = ("query", "key", "value", "sinks", "recorded", "value_norms")
+HEAD_TENSORS = ("query", "key", "value", "sinks", "recorded", "value_norms")
 _UNSEEN = "no process knows all of its output projection."
 
 
-def joined(own: Layer, heads: Sequence[int], gather: Gather, keep: Keep) -> Layer:
+def join_heads(own: Layer, heads: Sequence[int], gather: Gather, keep: Keep) -> Layer:
     """Put a layer together whose heads are spread over several processes, the first process's heads first.
 
     Args:
@@ -51,7 +51,7 @@ def joined(own: Layer, heads: Sequence[int], gather: Gather, keep: Keep) -> Laye
     return replace(own, num_heads=sum(heads), **made)
 
 
-def patched(own: Layer, gather: Gather) -> Layer:
+def fill_value_norms(own: Layer, gather: Gather) -> Layer:
     """Complete a layer that every process holds in full, except for the lengths behind a split output projection.
 
     Args:

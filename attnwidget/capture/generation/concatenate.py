@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from attnwidget.capture.calls.mask_reader import Spans
     from attnwidget.compute.masks import Band
 
-__all__ = ["end_to_end", "read_bias", "read_mask", "read_rows", "sees_any"]
+__all__ = ["concatenate", "read_bias", "read_mask", "read_rows", "sees_any"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class _CallPart:
     """What is kept of one call's mask.
 
     Attributes:
@@ -41,8 +41,8 @@ class _Piece:
 def sees_any(calls: Sequence[Call], queries: Tensor, keys: Tensor) -> bool:
     """Tell whether any of ``queries`` sees any of ``keys``, indices over the whole recording."""
     return any(
-        piece.call.view.sees_any(piece.rows, piece.columns)
-        for piece in _pieces(calls, queries, keys)
+        piece.call.mask_view.sees_any(piece.rows, piece.columns)
+        for piece in _call_parts(calls, queries, keys)
     )
 
 
@@ -61,8 +61,8 @@ def read_mask(
         ``[1 or head, query, key]``.
     """
     read = [
-        (piece, piece.call.view.spans(piece.rows, piece.columns))
-        for piece in _pieces(calls, queries, keys)
+        (piece, piece.call.mask_view.spans(piece.rows, piece.columns))
+        for piece in _call_parts(calls, queries, keys)
     ]
     if all(spans.dense is None for _, spans in read):
         start = torch.cat([spans.start + piece.before for piece, spans in read])
@@ -80,7 +80,7 @@ def _offset(calls: Sequence[Call], queries: Tensor, keys: Tensor) -> int:
     before, first = int(keys[-1] - queries[-1]), 0
     for call in calls:
         first += call.num_queries
-        before = min(before, call.first_key + call.view.num_keys - first)
+        before = min(before, call.first_key + call.mask_view.num_keys - first)
     return int((keys < queries[0] + before).sum())
 
 
@@ -101,16 +101,16 @@ def read_bias(
     single = calls[0].position_bias
     if len(calls) == 1 and single is not None and single.shape[2] == 1:
         # The same for every query: kept once.
-        row = single[min(calls[0].view.batch, len(single) - 1)].detach()
-        once = row.expand(-1, -1, calls[0].view.num_keys)[:, :, keys.to(row.device)].to(device)
+        row = single[min(calls[0].mask_view.batch, len(single) - 1)].detach()
+        once = row.expand(-1, -1, calls[0].mask_view.num_keys)[:, :, keys.to(row.device)].to(device)
         return once if bool(once.any()) else None
     parts = []
-    for piece in _pieces(calls, queries, keys):
+    for piece in _call_parts(calls, queries, keys):
         given = piece.call.position_bias
         if given is None:
             parts.append(torch.zeros(1, len(piece.rows), len(keys), device=device))
             continue
-        view = piece.call.view
+        view = piece.call.mask_view
         bias = given[min(view.batch, len(given) - 1)].detach()
         bias = bias.expand(-1, view.num_queries, view.num_keys)
         if bias.shape[1:] == (len(piece.rows), len(piece.columns)):
@@ -152,15 +152,15 @@ def read_rows(calls: Sequence[Call], queries: Tensor, num_keys: int) -> Tensor:
             msg = "these queries were let go of"
             raise LookupError(msg)
         parts.append(held if len(rows) == held.shape[1] else held[:, rows.to(held.device)])
-    return end_to_end(parts)
+    return concatenate(parts)
 
 
-def end_to_end(parts: Sequence[Tensor]) -> Tensor:
+def concatenate(parts: Sequence[Tensor]) -> Tensor:
     """Join ``[head, position, dim]`` along the positions, without a copy where there is nothing to join."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)
 
 
-def _pieces(calls: Sequence[Call], queries: Tensor, keys: Tensor) -> Iterator[_Piece]:
+def _call_parts(calls: Sequence[Call], queries: Tensor, keys: Tensor) -> Iterator[_CallPart]:
     """Cut indices over the whole recording into indices within each call."""
     first = 0
     for call in calls:
@@ -169,11 +169,11 @@ def _pieces(calls: Sequence[Call], queries: Tensor, keys: Tensor) -> Iterator[_P
         first += count
         columns = keys - call.first_key
         before = int((columns < 0).sum())
-        columns = columns[(columns >= 0) & (columns < call.view.num_keys)]
-        yield _Piece(call, rows, columns, before)
+        columns = columns[(columns >= 0) & (columns < call.mask_view.num_keys)]
+        yield _CallPart(call, rows, columns, before)
 
 
-def _matrix(piece: _Piece, spans: Spans, num_keys: int) -> Tensor:
+def _matrix(piece: _CallPart, spans: Spans, num_keys: int) -> Tensor:
     if spans.dense is not None:
         return _widened(spans.dense, piece.before, num_keys, float("-inf"))
     key = torch.arange(num_keys)

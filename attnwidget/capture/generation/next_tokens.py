@@ -15,8 +15,8 @@ from attnwidget.record.next_tokens import NextTokens
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from attnwidget.capture.generation.forward_passes import Pass, Passes
-    from attnwidget.capture.plan import Plan
+    from attnwidget.capture.generation.forward_passes import ForwardPass, ForwardPasses
+    from attnwidget.capture.plan import PassPlan
 
 __all__ = ["TOP", "Predictions", "can_predict", "next_tokens"]
 
@@ -50,19 +50,19 @@ class _Predicted:
         last_came: Its probability, ``[batch row]``, if it is known.
     """
 
-    made_by: Pass
+    made_by: ForwardPass
     first: int
     ids: Tensor
     probabilities: Tensor
-    came: Tensor
+    following: Tensor
     last: int
-    last_came: Tensor | None
+    last_following: Tensor | None
 
 
 class Predictions:
     """Keeps the most probable next tokens of every position, and how probable those were that came."""
 
-    def __init__(self, passes: Passes) -> None:
+    def __init__(self, passes: ForwardPasses) -> None:
         self._passes = passes
         self._all: list[_Predicted] = []
         self._tail: tuple[int, Tensor] | None = None
@@ -72,7 +72,7 @@ class Predictions:
         self._all.clear()
         self._tail = None
 
-    def take(self, output: Any) -> None:
+    def read_output(self, output: Any) -> None:
         """Read what the latest forward pass returned."""
         logits = getattr(output, "logits", None)
         made_by = self._passes.all[-1] if self._passes.all else None
@@ -87,18 +87,18 @@ class Predictions:
                 rows[0], rows[0] + 1
             )  # a view: of a long input, logits are the largest of all
             own = logits.detach()[first_row if len(rows) == 1 else rows]
-            ids, probabilities, came = _ranked(own, self._following(made_by, count))
+            ids, probabilities, came = _ranked(own, self._ids_after(made_by, count))
             first = made_by.start + made_by.count - count
-            last, last_came = self._last_came(made_by)
+            last, last_came = self._last_following(made_by)
             self._all.append(_Predicted(made_by, first, ids, probabilities, came, last, last_came))
             kept = min(count, _TAIL)
             # A copy: a view would keep the logits of a whole prompt.
             self._tail = first + count - kept, own[:, count - kept :].clone()
 
-    def _following(self, made_by: Pass, count: int) -> Tensor | None:
+    def _ids_after(self, made_by: ForwardPass, count: int) -> Tensor | None:
         return None if made_by.ids is None else made_by.ids[:, made_by.count - count + 1 :]
 
-    def _last_came(self, made_by: Pass) -> tuple[int, Tensor | None]:
+    def _last_following(self, made_by: ForwardPass) -> tuple[int, Tensor | None]:
         """Tell how probable the pass before held the token with which this one goes on."""
         before = self._all[-1].made_by if self._all else None
         if before is None or self._tail is None or made_by.ids is None:
@@ -112,7 +112,7 @@ class Predictions:
         parents = [before.rows.index(p) if p in before.rows else 0 for p in made_by.parents]
         return last, _probability(logits[parents, at], made_by.ids[:, column])
 
-    def rows(self, plan: Plan) -> tuple[int, dict[str, np.ndarray[Any, Any]]] | None:
+    def arrays(self, plan: PassPlan) -> tuple[int, dict[str, np.ndarray[Any, Any]]] | None:
         """Put together what the positions of a record predict.
 
         Returns:
@@ -122,14 +122,14 @@ class Predictions:
         came: dict[int, float] = {}
         for each in self._all:
             number = each.made_by.number
-            if number not in plan.line:
+            if number not in plan.history_rows:
                 continue
-            at = each.made_by.rows.index(plan.line[number])
+            at = each.made_by.rows.index(plan.history_rows[number])
             for column in range(each.ids.shape[1]):
                 found[each.first + column] = each.ids[at, column], each.probabilities[at, column]
-            came |= dict(enumerate(each.came[at].tolist(), start=each.first))
-            if each.last_came is not None:
-                came[each.last] = float(each.last_came[at])
+            came |= dict(enumerate(each.following[at].tolist(), start=each.first))
+            if each.last_following is not None:
+                came[each.last] = float(each.last_following[at])
         end = plan.total
         first = end
         while first - 1 in found:
@@ -150,7 +150,7 @@ class Predictions:
         }
         return first, arrays
 
-    def _latest(self, plan: Plan, position: int, token: int) -> float:
+    def _latest(self, plan: PassPlan, position: int, token: int) -> float:
         """Probability of the very last token, which no pass has read."""
         last = self._all[-1].made_by
         if self._tail is None or last.number not in plan.rows:
@@ -195,7 +195,7 @@ def _probability(logits: Tensor, tokens: Tensor) -> Tensor:
 
 
 def next_tokens(
-    predictions: Predictions, plan: Plan, stream: str, kept: Tensor, tokenizer: Any
+    predictions: Predictions, plan: PassPlan, stream: str, kept: Tensor, tokenizer: Any
 ) -> NextTokens | None:
     """Make what the record says of next tokens.
 
@@ -206,7 +206,7 @@ def next_tokens(
         kept: Indices of its queries that the record has, among all of the plan's positions that were read.
         tokenizer: Labels tokens, or ``None``.
     """
-    rows = predictions.rows(plan)
+    rows = predictions.arrays(plan)
     if rows is None:
         return None
     first, arrays = rows

@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from attnwidget.capture.calls.call import Call
-    from attnwidget.capture.calls.module_calls import Calls
-    from attnwidget.capture.plan import Plan
+    from attnwidget.capture.calls.module_calls import ModuleCalls
+    from attnwidget.capture.plan import PassPlan
 
-__all__ = ["settled"]
+__all__ = ["select_calls"]
 
 
-def settled(calls: Calls, rows: Mapping[int, Calls], plan: Plan, whole: Plan) -> Calls:
+def select_calls(
+    calls: ModuleCalls, rows: Mapping[int, ModuleCalls], plan: PassPlan, whole: PassPlan
+) -> ModuleCalls:
     """Put together the calls of one module that make up the record.
 
     Args:
@@ -27,14 +29,14 @@ def settled(calls: Calls, rows: Mapping[int, Calls], plan: Plan, whole: Plan) ->
         whole: A plan of everything up to the last pass, by which rows that changed places unseen are found out.
     """
     made = _chosen(calls, rows, plan)
-    if len(rows) > 1 and made.trouble is None and not made.cross:
+    if len(rows) > 1 and made.failure is None and not made.cross:
         last = _chosen(calls, rows, whole)
         key = torch.cat([call.key for call in last.calls], dim=1)
-        made.trouble = last.disagreement(key, whole.rows[max(whole.rows)])
+        made.failure = last.cache_mismatch(key, whole.rows[max(whole.rows)])
     return made
 
 
-def _chosen(calls: Calls, rows: Mapping[int, Calls], plan: Plan) -> Calls:
+def _chosen(calls: ModuleCalls, rows: Mapping[int, ModuleCalls], plan: PassPlan) -> ModuleCalls:
     kept: list[Call] = []
     for number in sorted({call.forward_pass for each in rows.values() for call in each.calls}):
         if number and number not in plan.rows:
@@ -43,7 +45,7 @@ def _chosen(calls: Calls, rows: Mapping[int, Calls], plan: Plan) -> Calls:
         source = rows.get(plan.rows[number], calls) if number else calls
         for call in source.calls:
             if call.forward_pass == number:
-                cut = plan.cut.get(number) == call.num_queries
+                cut = plan.truncated.get(number) == call.num_queries
                 kept.append(_shortened(call, plan.counts[number], calls.cross) if cut else call)
     latest = max(plan.rows)
     last = rows.get(plan.rows[latest], calls)

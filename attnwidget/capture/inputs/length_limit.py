@@ -10,7 +10,7 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["check_length", "too_long"]
+__all__ = ["check_length", "length_error"]
 
 
 def check_length(model: nn.Module, inputs: Mapping[str, Any], most: int | None) -> None:
@@ -24,7 +24,7 @@ def check_length(model: nn.Module, inputs: Mapping[str, Any], most: int | None) 
         raise ValueError(msg)
 
 
-def too_long(model: nn.Module, inputs: Mapping[str, Any]) -> ValueError | None:
+def length_error(model: nn.Module, inputs: Mapping[str, Any]) -> ValueError | None:
     """Say so when a forward failed because there are more tokens than learned positions."""
     most = _learned_positions(model)
     for name, called in (("input_ids", "inputs"), ("decoder_input_ids", "target")):

@@ -10,24 +10,24 @@ from attnwidget.capture.hints import Hints
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["is_raw", "processed"]
+__all__ = ["needs_processor", "run_processor"]
 
 _MATERIAL = {"images", "audio", "videos"}
 
 
-def _is_picture(value: Any) -> bool:
+def _is_image(value: Any) -> bool:
     """Tell a picture of Pillow's, which is no dependency, from anything else."""
     return callable(getattr(value, "getbands", None)) and callable(getattr(value, "convert", None))
 
 
-def _pictures_in(value: Any) -> list[Any]:
+def _images_in(value: Any) -> list[Any]:
     """Return the pictures in nested lists and mappings, in order."""
-    if _is_picture(value):
+    if _is_image(value):
         return [value]
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
-        return [picture for item in value for picture in _pictures_in(item)]
+        return [picture for item in value for picture in _images_in(item)]
     return []
 
 
@@ -41,24 +41,24 @@ def _is_chat_about(inputs: Any) -> bool:
     )
 
 
-def _is_sound(inputs: Any) -> bool:
+def _is_audio(inputs: Any) -> bool:
     return isinstance(inputs, Mapping) and inputs.keys() >= {"array", "sampling_rate"}
 
 
-def is_raw(inputs: Any) -> bool:
+def needs_processor(inputs: Any) -> bool:
     """Tell whether ``inputs`` is a picture, several, a sound, or text and pictures together."""
-    if _is_sound(inputs) or _is_chat_about(inputs) or _is_picture(inputs):
+    if _is_audio(inputs) or _is_chat_about(inputs) or _is_image(inputs):
         return True
     if isinstance(inputs, Mapping):
         return bool(inputs.keys() & _MATERIAL)
     return (
         isinstance(inputs, (list, tuple))
         and len(inputs) > 0
-        and all(_is_picture(item) for item in inputs)
+        and all(_is_image(item) for item in inputs)
     )
 
 
-def processed(
+def run_processor(
     model: nn.Module, inputs: Any, processor: Any
 ) -> tuple[Mapping[str, Any], Any, Hints]:
     """Let the processor make a model's inputs.
@@ -74,29 +74,29 @@ def processed(
     Raises:
         ValueError: If there is no processor.
     """
-    processor = processor if processor is not None else _found(model)
-    pictures = tuple(_pictures_in(inputs))
+    processor = processor if processor is not None else _find_processor(model)
+    pictures = tuple(_images_in(inputs))
     if _is_chat_about(inputs):
         encoding = _chat(processor, inputs)
         roles = _roles(processor, inputs, encoding)
-        return encoding, processor, Hints(roles=roles, pictures=pictures)
-    if _is_sound(inputs):
+        return encoding, processor, Hints(roles=roles, images=pictures)
+    if _is_audio(inputs):
         rate = inputs["sampling_rate"]
         encoding = processor(inputs["array"], sampling_rate=rate, return_tensors="pt")
     elif isinstance(inputs, Mapping):
         encoding = processor(**inputs, return_tensors="pt")
     else:
-        images = inputs if _is_picture(inputs) else list(inputs)
+        images = inputs if _is_image(inputs) else list(inputs)
         encoding = processor(images=images, return_tensors="pt")
     text = inputs.get("text") if isinstance(inputs, Mapping) else None
     return (
         encoding,
         processor,
-        Hints(text=text if isinstance(text, str) else None, pictures=pictures),
+        Hints(text=text if isinstance(text, str) else None, images=pictures),
     )
 
 
-def _found(model: nn.Module) -> Any:
+def _find_processor(model: nn.Module) -> Any:
     from transformers import AutoProcessor  # noqa: PLC0415  (slow to import, seldom needed)
 
     name = getattr(model, "name_or_path", "") or ""

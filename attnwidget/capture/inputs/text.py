@@ -15,7 +15,7 @@ from attnwidget.pocket import NAME, pocket_tokenizer
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["find_tokenizer", "is_text", "local_tokenizer", "pick", "sequence_ids", "tokenized"]
+__all__ = ["find_tokenizer", "is_text", "local_tokenizer", "pick_text", "sequence_ids", "tokenize"]
 
 
 def find_tokenizer(model: nn.Module) -> Any:
@@ -83,7 +83,7 @@ def _is_chat(inputs: Any) -> bool:
     )
 
 
-def pick(texts: list[str], batch: int | None) -> str:
+def pick_text(texts: list[str], batch: int | None) -> str:
     """Choose one text of a list; a list of two is no pair, that would be a guess."""
     if len(texts) > 1 and batch is None:
         msg = (
@@ -97,7 +97,7 @@ def pick(texts: list[str], batch: int | None) -> str:
     return texts[batch or 0]
 
 
-def tokenized(inputs: Any, tokenizer: Any) -> tuple[Mapping[str, Any], Hints]:
+def tokenize(inputs: Any, tokenizer: Any) -> tuple[Mapping[str, Any], Hints]:
     """Tokenize a text, a pair of texts or a chat.
 
     Args:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.capture.media.images import of_row
+from attnwidget.capture.media.images import row_share
 from attnwidget.record.media import Medium
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def spectrogram(
         sound = given.get(name)
         if sound is None or not sound.is_floating_point():
             continue
-        own = of_row(sound, row, rows)
+        own = row_share(sound, row, rows)
         if own is None or not own.numel():
             continue
         single = own[0].detach().float().cpu().nan_to_num()

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = [
     "frame_positions",
     "index_positions",
+    "patch_position",
     "patch_positions",
-    "place_patch",
     "special_ids",
     "token_labels",
     "token_positions",
@@ -121,7 +121,7 @@ def patch_positions(
     return tuple(
         special
         + [
-            place_patch(image if images > 1 else None, row, column, (rows, columns))
+            patch_position(image if images > 1 else None, row, column, (rows, columns))
             for image in range(images)
             for row in range(rows)
             for column in range(columns)
@@ -129,7 +129,7 @@ def patch_positions(
     )
 
 
-def place_patch(image: int | None, row: int, column: int, grid: tuple[int, int]) -> Position:
+def patch_position(image: int | None, row: int, column: int, grid: tuple[int, int]) -> Position:
     """Label one patch, of the image (or frame of a video) that is counted ``image`` among those of its input."""
     if row < 0:
         return Position(label="[PAD]", kind="special")

@@ -11,20 +11,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.capture.architecture.static_layout import foreseen
+from attnwidget.capture.architecture.static_layout import static_layers
 from attnwidget.compute.indexing import integer
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from attnwidget.capture.architecture.static_layout import Foreseen
+    from attnwidget.capture.architecture.static_layout import StaticLayer
 
 
-__all__ = ["Limits", "Reach", "choose", "fits", "reach_of"]
+__all__ = ["Limits", "PositionRange", "choose_layers", "may_become", "read_position_range"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class PositionRange:
     """A run of positions.
 
     Attributes:
@@ -61,7 +61,7 @@ class Reach:
         return kept
 
 
-def reach_of(value: Any) -> Reach:
+def read_position_range(value: Any) -> PositionRange:
     """Read positions that follow each other off a slice, a range, an integer or several.
 
     Raises:
@@ -73,7 +73,7 @@ def reach_of(value: Any) -> Reach:
         if integer(1 if value.step is None else value.step) == 1 and len(asked) == sum(
             b is not None for b in bounds
         ):
-            return Reach(bounds[0], bounds[1], strict=False, given=value)
+            return PositionRange(bounds[0], bounds[1], strict=False, given=value)
     elif integer(value) is not None:
         return _run([integer(value)], value)
     elif (isinstance(value, Sequence) and not isinstance(value, str)) or hasattr(value, "tolist"):
@@ -93,13 +93,13 @@ def reach_of(value: Any) -> Reach:
     raise ValueError(message)
 
 
-def _run(numbers: Sequence[int | None], given: Any) -> Reach:
+def _run(numbers: Sequence[int | None], given: Any) -> PositionRange:
     first, last = numbers[0], numbers[-1]
     assert first is not None and last is not None  # noqa: S101, PT018  (the callers have looked)
-    return Reach(first, None if last == -1 else last + 1, strict=True, given=given)
+    return PositionRange(first, None if last == -1 else last + 1, strict=True, given=given)
 
 
-def choose(value: Any, numbers: Sequence[int]) -> set[int]:
+def choose_layers(value: Any, numbers: Sequence[int]) -> set[int]:
     """Return those of the layers there are that ``value`` asks for; negative ones count from the end.
 
     A slice is one of the model's numbers, whether or not there is a layer of each.
@@ -116,7 +116,7 @@ def choose(value: Any, numbers: Sequence[int]) -> set[int]:
     }
 
 
-def fits(name: str, foreseen: str) -> bool:
+def may_become(name: str, foreseen: str) -> bool:
     """Tell whether a stream of this name may come out of what is foreseen under that one."""
     return name == foreseen or name.startswith(f"{foreseen} ")
 
@@ -134,7 +134,7 @@ class Limits:
 
     streams: tuple[str, ...] | None = None
     layers: Mapping[str, Any] = field(default_factory=dict)
-    positions: Mapping[str, Reach] = field(default_factory=dict)
+    positions: Mapping[str, PositionRange] = field(default_factory=dict)
     single: bool = False
 
     @classmethod
@@ -160,7 +160,7 @@ class Limits:
         return cls(
             None if names is None else tuple(names),
             chosen,
-            {name: reach_of(value) for name, value in _by_stream(positions).items()},
+            {name: read_position_range(value) for name, value in _by_stream(positions).items()},
             single,
         )
 
@@ -168,9 +168,9 @@ class Limits:
         """Whether anything is limited."""
         return self.streams is not None or bool(self.layers) or bool(self.positions)
 
-    def ahead(self, model: nn.Module) -> Ahead:
+    def while_running(self, model: nn.Module) -> RunningLimits:
         """Read off a model what can be decided while it runs."""
-        return Ahead(self, foreseen(model) if self else {})
+        return RunningLimits(self, static_layers(model) if self else {})
 
     def kept_streams(self, names: Sequence[str]) -> list[str]:
         """Return those of the streams there are that are wanted.
@@ -200,15 +200,17 @@ class Limits:
         everywhere = self.layers.get("")
         for name, there in numbers.items():
             own = self.layers.get(name, everywhere)
-            found[name] = set(there) if own is None else choose(own, there)
+            found[name] = set(there) if own is None else choose_layers(own, there)
         for name, value in self.layers.items():
             those = [name] if name else list(numbers)
             some = {stream: numbers[stream] for stream in those if stream in numbers}
-            wrong = [n for n in _named(value) if not any(choose([n], t) for t in some.values())]
+            wrong = [
+                n for n in _named(value) if not any(choose_layers([n], t) for t in some.values())
+            ]
             if wrong or not any(found[stream] for stream in some):
-                has = "; ".join(f"stream {s!r} has {_listed(t)}" for s, t in some.items())
+                has = "; ".join(f"stream {s!r} has {_layer_list(t)}" for s, t in some.items())
                 what = f"layer {wrong[0]}" if wrong else "no layer there is"
-                message = f"layers={_shown(self.layers)} asks for {what}: {has or 'streams= leaves that stream out'}."
+                message = f"layers={_layers_repr(self.layers)} asks for {what}: {has or 'streams= leaves that stream out'}."
                 raise ValueError(message)
         return found
 
@@ -232,7 +234,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
+class RunningLimits:
     """What can be decided of a limit while the model runs.
 
     Attributes:
@@ -241,31 +243,32 @@ class Ahead:
     """
 
     limits: Limits
-    foreseen: Mapping[str, Foreseen]
+    layout: Mapping[str, StaticLayer]
 
     def wants(self, path: str) -> bool:
         """Tell whether a module's calls may be part of the record."""
-        limits, known = self.limits, self.foreseen.get(path)
+        limits, known = self.limits, self.layout.get(path)
         if known is None:
             return True
         if known.stream is None:  # which stream it is shows when it runs
             return limits.layers.keys() != {""} or self._wants_layer(limits.layers[""], known)
-        streams = {one.stream for one in self.foreseen.values() if one.stream is not None}
+        streams = {one.stream for one in self.layout.values() if one.stream is not None}
         if (
             limits.streams is not None
-            and all(any(fits(name, stream) for stream in streams) for name in limits.streams)
-            and not any(fits(name, known.stream) for name in limits.streams)
+            and all(any(may_become(name, stream) for stream in streams) for name in limits.streams)
+            and not any(may_become(name, known.stream) for name in limits.streams)
         ):
             return False
         if any(
-            name and name != known.stream and fits(name, known.stream) for name in limits.layers
+            name and name != known.stream and may_become(name, known.stream)
+            for name in limits.layers
         ):
             return True  # a part of what is foreseen as one
         value = limits.layers.get(known.stream, limits.layers.get(""))
         return value is None or self._wants_layer(value, known)
 
-    def _wants_layer(self, value: Any, known: Foreseen) -> bool:
-        return known.number is None or known.number in choose(value, known.numbers)
+    def _wants_layer(self, value: Any, known: StaticLayer) -> bool:
+        return known.number is None or known.number in choose_layers(value, known.numbers)
 
     def rows(self, path: str, count: int, padding: int) -> slice:
         """Return which queries of a module's first call may be part of the record.
@@ -275,12 +278,13 @@ class Ahead:
             count: Number of queries.
             padding: How many of them may be padding, which a record does not count.
         """
-        positions, known = self.limits.positions, self.foreseen.get(path)
-        if not positions or known is None or known.pieces:
+        positions, known = self.limits.positions, self.layout.get(path)
+        if not positions or known is None or known.windowed:
             return slice(0, count)
         if any(positions):  # there are some for streams by their names
             if known.stream is None or any(
-                name and name != known.stream and fits(name, known.stream) for name in positions
+                name and name != known.stream and may_become(name, known.stream)
+                for name in positions
             ):
                 return slice(0, count)
             reach = positions.get(known.stream, positions.get(""))
@@ -329,11 +333,11 @@ def _named(value: Any) -> list[int]:
     return [one] if one is not None else [int(number) for number in value]
 
 
-def _shown(layers: Mapping[str, Any]) -> str:
+def _layers_repr(layers: Mapping[str, Any]) -> str:
     return repr(layers[""] if layers.keys() == {""} else dict(layers))
 
 
-def _listed(numbers: Sequence[int]) -> str:
+def _layer_list(numbers: Sequence[int]) -> str:
     there = sorted(numbers)
     if there == list(range(there[0], there[-1] + 1)) and len(there) > 1:
         return f"layers {there[0]}..{there[-1]}"

@@ -8,18 +8,26 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from attnwidget.capture.taps.events import Notes
+    from attnwidget.capture.taps.events import ModuleTrace
 
 
-__all__ = ["Adapter", "NotLaidOutError", "Sparse", "Strip", "Whole", "heads_of", "number"]
+__all__ = [
+    "Adapter",
+    "CannotDensifyError",
+    "DenseWeights",
+    "SparseAttention",
+    "SparseRows",
+    "read_size",
+    "split_heads",
+]
 
 
-class NotLaidOutError(ValueError):
+class CannotDensifyError(ValueError):
     """A call that an adapter has no place for; the message says why, in words that follow the name of a module."""
 
 
 @dataclass(frozen=True, slots=True)
-class Strip:
+class SparseRows:
     """Some rows, with a slot for each number that went into their softmax.
 
     Attributes:
@@ -38,7 +46,7 @@ class Strip:
 
 
 @dataclass(frozen=True, slots=True)
-class Sparse:
+class SparseAttention:
     """One attention call in one row of the batch, as an adapter read it.
 
     Attributes:
@@ -56,14 +64,14 @@ class Sparse:
     key: Tensor
     value: Tensor
     scaling: float
-    strips: tuple[Strip, ...]
+    row_groups: tuple[SparseRows, ...]
     extra_queries: int = 0
     extra_keys: int = 0
-    padded: int = 0
+    num_padding: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class DenseWeights:
     """One attention call whose weights no query and key make.
 
     Attributes:
@@ -84,17 +92,19 @@ class Adapter(Protocol):
     def children(self) -> tuple[str, ...]:
         """Names of the children whose outputs it wants to see."""
 
-    def read(self, module: nn.Module, notes: Notes, row: int) -> Sparse | Whole:
+    def read(
+        self, module: nn.Module, trace: ModuleTrace, row: int
+    ) -> SparseAttention | DenseWeights:
         """Put together what passed by, for one row of the batch."""
 
 
-def heads_of(tensor: Tensor, num_heads: int, row: int) -> Tensor:
+def split_heads(tensor: Tensor, num_heads: int, row: int) -> Tensor:
     """Cut ``[batch, position, head * dim]`` up, ``[head, position, dim]`` of one row of the batch."""
     one = tensor[min(row, len(tensor) - 1)].detach()
     return one.reshape(len(one), num_heads, -1).transpose(0, 1)
 
 
-def number(module: nn.Module, name: str) -> int:
+def read_size(module: nn.Module, name: str) -> int:
     """Read a size off a module."""
     size: Any = getattr(module, name)
     return int(size)

@@ -12,23 +12,25 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from transformers.modeling_utils import AttentionInterface
 
-from attnwidget.capture.arguments import _ALIASES, _NAMES, Arguments
+from attnwidget.capture.arguments import ARGUMENT_ALIASES, ARGUMENT_NAMES, AttentionArguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
 
-__all__ = ["Listener", "is_listening", "listeners", "listening", "silenced"]
+__all__ = ["Listener", "is_listening", "listeners", "listening", "suspended"]
 
 
 class Listener(Protocol):
     """Somebody who wants to hear of attention calls. Listening must not change what the model computes."""
 
-    def heard(self, arguments: Arguments) -> AbstractContextManager[None]:
+    def on_attention_call(self, arguments: AttentionArguments) -> AbstractContextManager[None]:
         """Take note of one call, before it runs; it runs inside of what is returned."""
 
-    def flexed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AbstractContextManager[None]:
+    def on_flex_attention(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> AbstractContextManager[None]:
         """Take note of one call of PyTorch's ``flex_attention``; it runs inside of what is returned."""
 
 
@@ -83,7 +85,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 @contextmanager
-def silenced(listener: object) -> Iterator[None]:
+def suspended(listener: object) -> Iterator[None]:
     """Let ``listener`` hear nothing of this context until the block ends."""
     token = _listeners.set(tuple(other for other in _listeners.get() if other is not listener))
     try:
@@ -121,27 +123,27 @@ def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _tapped(function: Callable[..., Any], implementation: str) -> Callable[..., Any]:
-    folds = implementation != "eager" or not _scales_afterwards(function)
+    folds = implementation != "eager" or not _applies_sinks_afterwards(function)
 
     @functools.wraps(function)
     def attention(*args: Any, **kwargs: Any) -> Any:
-        given = dict(zip(_NAMES, args, strict=False))
-        given.update({_ALIASES.get(name, name): value for name, value in kwargs.items()})
-        if len(args) <= len(_NAMES) and given.keys() >= {"module", "query", "key", "value"}:
-            five = {name: given.pop(name, None) for name in _NAMES}
-            arguments = Arguments(
-                implementation=implementation, options=given, folds_sinks=folds, **five
+        given = dict(zip(ARGUMENT_NAMES, args, strict=False))
+        given.update({ARGUMENT_ALIASES.get(name, name): value for name, value in kwargs.items()})
+        if len(args) <= len(ARGUMENT_NAMES) and given.keys() >= {"module", "query", "key", "value"}:
+            five = {name: given.pop(name, None) for name in ARGUMENT_NAMES}
+            arguments = AttentionArguments(
+                implementation=implementation, options=given, sinks_in_softmax=folds, **five
             )
             with ExitStack() as stack:
                 for listener in listeners():
-                    stack.enter_context(listener.heard(arguments))
+                    stack.enter_context(listener.on_attention_call(arguments))
                 return function(*args, **kwargs)
         return function(*args, **kwargs)
 
     return attention
 
 
-def _scales_afterwards(function: Callable[..., Any]) -> bool:
+def _applies_sinks_afterwards(function: Callable[..., Any]) -> bool:
     """Tell whether a model's own function leaves sinks out of its softmax: its code then works out their share."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return code is not None and "logsumexp" in code.co_names

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from attnwidget.capture.arguments import Arguments
-    from attnwidget.capture.taps.dataflow import Softmaxed
+    from attnwidget.capture.arguments import AttentionArguments
+    from attnwidget.capture.taps.dataflow import SoftmaxOutput
 
 
-__all__ = ["Frame", "Noted", "Notes", "Sink", "WeightedSum"]
+__all__ = ["ModuleTrace", "OperationListener", "RunningModule", "SoftmaxCall", "WeightedSum"]
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class RunningModule:
     """An attention module that is running.
 
     Attributes:
@@ -31,7 +31,7 @@ class Frame:
     module: nn.Module
     sizes: frozenset[int] = frozenset()
     states: Tensor | None = None
-    notes: Notes | None = None
+    trace: ModuleTrace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +47,25 @@ class WeightedSum:
 
     weights: Tensor
     value: Tensor
-    softmaxed: Softmaxed
+    softmax: SoftmaxOutput
     probabilities: Tensor
 
 
-class Sink(Protocol):
+class OperationListener(Protocol):
     """Somebody who takes what was recognised."""
 
-    def called(self, frame: Frame, arguments: Arguments) -> None:
+    def on_fused_call(self, running: RunningModule, arguments: AttentionArguments) -> None:
         """Take an attention call whose arguments are plain."""
 
-    def summed(self, frame: Frame, weighted_sum: WeightedSum) -> None:
+    def on_weighted_sum(self, running: RunningModule, weighted_sum: WeightedSum) -> None:
         """Take a weighted sum, from which the rest has to be told."""
 
-    def failed(self, frame: Frame, error: Exception) -> None:
+    def on_error(self, running: RunningModule, error: Exception) -> None:
         """Hear that an operation could not be read."""
 
 
 @dataclass(slots=True)
-class Noted:
+class SoftmaxCall:
     """One softmax that passed by, or what is written down as an exponential.
 
     Attributes:
@@ -78,7 +78,7 @@ class Noted:
 
 
 @dataclass(slots=True)
-class Notes:
+class ModuleTrace:
     """What passed by while a module ran.
 
     Attributes:
@@ -91,8 +91,8 @@ class Notes:
 
     inputs: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, list[Tensor]] = field(default_factory=dict)
-    softmaxes: list[Noted] = field(default_factory=list)
-    gathered: list[Tensor] = field(default_factory=list)
+    softmaxes: list[SoftmaxCall] = field(default_factory=list)
+    gather_indices: list[Tensor] = field(default_factory=list)
     result: Any = None
 
     @property

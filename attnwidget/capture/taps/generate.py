@@ -18,11 +18,18 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["Follower", "Search", "following", "is_cache", "own_cache", "search_of"]
+__all__ = [
+    "GenerateListener",
+    "GenerateOptions",
+    "is_cache",
+    "listening_to_generate",
+    "read_generate_options",
+    "self_attention_cache",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class GenerateOptions:
     """How a generation goes about the rows of its batch.
 
     Attributes:
@@ -32,17 +39,17 @@ class Search:
         prompt: Number of token ids that were given, or ``None`` if none were.
     """
 
-    beams: int = 1
-    returned: int = 1
-    ends: frozenset[int] = frozenset()
-    prompt: int | None = None
+    num_beams: int = 1
+    num_return_sequences: int = 1
+    eos_token_ids: frozenset[int] = frozenset()
+    prompt_length: int | None = None
 
     @property
-    def expand(self) -> int:
+    def rows_per_input(self) -> int:
         """Rows of a forward pass for each input."""
-        return max(self.beams, self.returned)
+        return max(self.num_beams, self.num_return_sequences)
 
-    def rows(self, count: int, batch: int | None, *, expanded: bool) -> tuple[int, ...]:
+    def recorded_rows(self, count: int, batch: int | None, *, expanded: bool) -> tuple[int, ...]:
         """Choose the rows to record of a batch: one, or all beams of one input.
 
         Args:
@@ -53,12 +60,12 @@ class Search:
         Raises:
             ValueError: If there are several to choose from, or not as many.
         """
-        expand = self.expand if expanded and count % self.expand == 0 else 1
-        results = count // expand * self.returned
+        expand = self.rows_per_input if expanded and count % self.rows_per_input == 0 else 1
+        results = count // expand * self.num_return_sequences
         if batch is None and results > 1:
             given = (
                 f"the model was given a batch of {count // expand}"
-                if self.returned == 1
+                if self.num_return_sequences == 1
                 else f"generate returns {results} sequences"
             )
             msg = f"{given}; say which row to record with batch=0 .. batch={results - 1}."
@@ -66,29 +73,31 @@ class Search:
         if batch is not None and not 0 <= batch < results:
             msg = f"batch must be in 0..{results - 1}, got {batch}."
             raise ValueError(msg)
-        item, number = divmod(batch or 0, self.returned)
+        item, number = divmod(batch or 0, self.num_return_sequences)
         first = item * expand
-        if self.beams > 1 and expand > 1:
+        if self.num_beams > 1 and expand > 1:
             return tuple(range(first, first + expand))
         return (first + min(number, expand - 1),)
 
 
-class Follower(Protocol):
+class GenerateListener(Protocol):
     """Somebody who wants to know which forward passes belong to a generation, and what came of them."""
 
-    def generating(
-        self, module: nn.Module, search: Search, *, inner: bool
+    def on_generate(
+        self, module: nn.Module, options: GenerateOptions, *, inner: bool
     ) -> AbstractContextManager[Callable[[Any], None]]:
         """Run a generation inside of what is returned, and hand over its result.
 
         ``inner`` is false for a model's own ``generate``, which prepares and then calls that of all models.
         """
 
-    def reordered(self, cache: Any, rows: Tensor) -> None:
+    def on_cache_reordered(self, cache: Any, rows: Tensor) -> None:
         """Hear that each row of a cache now holds what ``rows`` says."""
 
 
-_followers: ContextVar[tuple[Follower, ...]] = ContextVar("attnwidget_followers", default=())
+_listeners: ContextVar[tuple[GenerateListener, ...]] = ContextVar(
+    "attnwidget_followers", default=()
+)
 
 
 class _Patches:
@@ -120,7 +129,7 @@ _patches = _Patches()
 
 
 @contextmanager
-def following(follower: Follower, model: nn.Module) -> Iterator[None]:
+def listening_to_generate(follower: GenerateListener, model: nn.Module) -> Iterator[None]:
     """Let ``follower`` hear of generations by ``model`` or a part of it until the block ends."""
     owners = {
         base
@@ -136,8 +145,8 @@ def following(follower: Follower, model: nn.Module) -> Iterator[None]:
                 stack.callback(_patches.release, owner, "generate")
             _patches.acquire(Cache, "reorder_cache", _reordering)
             stack.callback(_patches.release, Cache, "reorder_cache")
-        token = _followers.set((*_followers.get(), follower))
-        stack.callback(_followers.reset, token)
+        token = _listeners.set((*_listeners.get(), follower))
+        stack.callback(_listeners.reset, token)
         yield
 
 
@@ -146,10 +155,12 @@ def _wrapped(*, inner: bool) -> Callable[[Any], Any]:
         @functools.wraps(original)
         def generate(self: Any, *args: Any, **kwargs: Any) -> Any:
             with ExitStack() as stack:
-                followers = _followers.get()
-                search = search_of(self, args, kwargs) if followers else Search()
+                followers = _listeners.get()
+                options = (
+                    read_generate_options(self, args, kwargs) if followers else GenerateOptions()
+                )
                 done = [
-                    stack.enter_context(each.generating(self, search, inner=inner))
+                    stack.enter_context(each.on_generate(self, options, inner=inner))
                     for each in followers
                 ]
                 result = original(self, *args, **kwargs)
@@ -165,14 +176,16 @@ def _wrapped(*, inner: bool) -> Callable[[Any], Any]:
 def _reordering(original: Any) -> Any:
     @functools.wraps(original)
     def reorder_cache(self: Any, beam_idx: Tensor, *args: Any, **kwargs: Any) -> Any:
-        for each in _followers.get():
-            each.reordered(self, beam_idx)
+        for each in _listeners.get():
+            each.on_cache_reordered(self, beam_idx)
         return original(self, beam_idx, *args, **kwargs)
 
     return reorder_cache
 
 
-def search_of(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Search:
+def read_generate_options(
+    model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> GenerateOptions:
     """Read off the arguments of ``generate`` how it will go about its rows."""
     given = dict(zip(("inputs", "generation_config"), args, strict=False)) | kwargs
     configs = (given.get("generation_config"), getattr(model, "generation_config", None))
@@ -187,11 +200,11 @@ def search_of(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sear
     ids: Any = given.get("inputs", given.get("input_ids"))
     both = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
     is_ids = isinstance(ids, torch.Tensor) and ids.ndim == 2 and not ids.is_floating_point()
-    return Search(
-        beams=int(option("num_beams") or 1),
-        returned=int(option("num_return_sequences") or 1),
-        ends=frozenset(int(end) for end in ends),
-        prompt=ids.shape[1] if is_ids and not both else None,
+    return GenerateOptions(
+        num_beams=int(option("num_beams") or 1),
+        num_return_sequences=int(option("num_return_sequences") or 1),
+        eos_token_ids=frozenset(int(end) for end in ends),
+        prompt_length=ids.shape[1] if is_ids and not both else None,
     )
 
 
@@ -200,6 +213,6 @@ def is_cache(value: Any) -> bool:
     return isinstance(value, Cache)
 
 
-def own_cache(cache: Any) -> Any:
+def self_attention_cache(cache: Any) -> Any:
     """Return the part of a cache that holds the keys of earlier positions, without those of another sequence."""
     return cache.self_attention_cache if isinstance(cache, EncoderDecoderCache) else cache
