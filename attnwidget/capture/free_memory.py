@@ -1,4 +1,4 @@
-"""How much memory is free: of the machine, of the container, of the process."""
+"""Free memory of machine, container and process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`inspect`: what a recording of a model would hold, told from its configuration and its modules, without running it."""
+"""`inspect`: streams, layers and heads that a recording would have, without running the model."""
 
 from __future__ import annotations
 
@@ -189,13 +189,13 @@ def _row(stream: InspectedStream) -> tuple[str, ...]:
     if shared != {layer.num_heads for layer in stream}:
         heads += f" ({_number_range(shared)} key-value)"
     vectors = {layer.has_vectors for layer in stream}
-    told = "yes" if vectors == {True} else _WHEN_RUN
+    vectors_known = "yes" if vectors == {True} else _WHEN_RUN
     return (
         stream.name + "?" * (MAY_LOOK_AHEAD in stream.open),
         _layer_range([layer.layer for layer in stream]),
         heads,
         _number_range({layer.head_dim for layer in stream}),
-        told,
+        vectors_known,
         f"{stream.kind}  {', '.join(dict.fromkeys(stem(one.module_path) for one in stream))}",
     )
 

@@ -1,4 +1,4 @@
-"""The forward passes of one recording: which positions each read, and which of them are those of the result."""
+"""`PassPlan`: which forward passes, rows and positions make up a generation's record."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ CAPTURE_INSTEAD = "run attnwidget.capture(model, output_ids) on the ids that gen
 
 @dataclass(frozen=True, slots=True)
 class PassPlan:
-    """What of the passes makes up the record.
+    """Which forward passes, rows and positions make up a record.
 
     Attributes:
         rows: Number of a pass to the row of it that counts; passes that are not in it do not count.
-        line: The same for all passes on the way, also those that a later one read anew.
+        history_rows: The same for all passes that the result depends on, also those whose positions a later one read anew.
         counts: Number of a pass to how many of its positions count.
-        cut: Number of a pass of which not all positions count to how many it had.
+        truncated: Number of a pass of which not all positions count to how many it had.
         total: Number of positions, those included that were in the cache before.
         prompt: How many of them were there before anything was generated.
         ids: Their token ids and the one after them, ``-1`` where it is not known.

@@ -1,4 +1,4 @@
-"""Where the tensors of a record are kept: in memory, on a device, or in files that are mapped into memory."""
+"""`Store`: where recorded tensors live: memory, a device, or memory-mapped files."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = ["DiskStore", "MemoryStore", "SpillingStore", "Store", "make_store"]
 
 # Less than this is kept in memory also by a store on disk: what a generation adds token by token, say.
 _SMALL = 1 << 18
-# A call of this size takes far longer than tidying up after it.
+# A call of this size takes far longer than returning free memory after it.
 _LARGE = 1 << 24
-# What the whole record may take of the memory that is free when its first layer is heard; the rest is the model's.
+# What the whole record may take of the memory that is free at its first layer; the rest is the model's.
 _SHARE = 0.5
-# How much of it has to be left when another layer has been kept, should that have been reckoned wrong.
+# How much of it has to be left when another layer has been kept, in case that estimate was wrong.
 _RESERVE = 0.2
 _CPU = torch.device("cpu")
 _WAYS = (
@@ -56,7 +56,7 @@ class Store:
         raise NotImplementedError
 
     def place(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return tensors that nobody else writes into, where they belong; what is there already is not copied."""
+        """Move tensors that no other code writes into to where the record is kept; what is there already is not copied."""
         raise NotImplementedError
 
 
@@ -100,7 +100,7 @@ class MemoryStore(Store):
 
 
 class DiskStore(Store):
-    """Files in a folder, each written when its call is heard and mapped into memory.
+    """Files in a folder, each written when its call is recorded and mapped into memory.
 
     They are unlinked as soon as they are mapped, where the system allows: then nothing is left behind, however the
     process ends, and the space is free again when the last tensor of a file is gone. Elsewhere the folder is removed at
@@ -118,7 +118,7 @@ class DiskStore(Store):
             raise ValueError(message)
         if parent is not None:
             parent.mkdir(parents=True, exist_ok=True)
-        self.parent = parent or spill_folder()
+        self.parent = parent or _spill_folder()
         self._folder: Path | None = None
         self._count = 0
         self._mapped: weakref.WeakValueDictionary[tuple[int, int], Tensor] = (
@@ -163,14 +163,14 @@ class DiskStore(Store):
             self._mapped[_address(tensor)] = tensor
         try:
             path.unlink()
-        except OSError:  # a system that does not let go of a file in use
+        except OSError:  # a system that does not unlink a file in use
             atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
         _release_unused(size)
         return found
 
 
 def _release_unused(size: int) -> None:
-    """Give back what the allocator holds between two layers of a long input: as much again as a layer's record."""
+    """Return memory that the allocator holds between two layers of a long input: as much again as a layer's record."""
     if size >= _LARGE:
         tensor_files.give_back()
 
@@ -198,10 +198,10 @@ class SpillingStore(Store):
         return self._store.place(tensors)
 
     def _spill_if_short(self, size: int) -> None:
-        """Go to the next store if this much more does not fit, or all that is still to come will not."""
+        """Switch to the next store if this much more does not fit, or all that is still to come will not."""
         if size < _SMALL or isinstance(self._store, DiskStore):
             return
-        free = available_memory(self.device)
+        free = _available_memory(self.device)
         if free is None:
             return
         begins = self._reserve is None
@@ -274,7 +274,7 @@ def _on_device(device: torch.device) -> Store:
     )
 
 
-def available_memory(device: torch.device) -> int | None:
+def _available_memory(device: torch.device) -> int | None:
     """Return how much memory of a device is free, in bytes, or ``None`` where it cannot be told."""
     if device.type == "cpu":
         return free_memory()
@@ -284,7 +284,7 @@ def available_memory(device: torch.device) -> int | None:
     return None
 
 
-def spill_folder() -> Path:
+def _spill_folder() -> Path:
     """Choose a folder for temporary files that is not itself held in memory, where there is one."""
     usual = Path(tempfile.gettempdir())
     others = (Path("/var/tmp"), Path.cwd())  # noqa: S108  (mkdtemp makes a private folder in it)

@@ -1,4 +1,4 @@
-"""What people have as numbers (arrays, lists, any width) made into tensors a model takes."""
+"""Local part of a DTensor; memory addresses of a model's parameters."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def local_part(tensor: Any, axis: int) -> tuple[Tensor, int]:
 
 
 def parameter_addresses(model: nn.Module) -> Iterator[int]:
-    """Say where the parameters of a model lie in memory, of one that several processes share the part that is here."""
+    """Yield the memory addresses of a model's parameters; of one that several processes share, of the local part."""
     for parameter in model.parameters():
         yield local_part(parameter.detach(), 0)[0].data_ptr()

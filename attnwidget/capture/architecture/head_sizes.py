@@ -1,4 +1,4 @@
-"""Numbers of heads and their size, read off a module that has not run."""
+"""Number of heads and head_dim read off a module that has not run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which calls make up a layer, and which layers stand together in a stream."""
+"""`Stack`: attention modules grouped into streams and numbered."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = ["Stack", "make_stacks", "stack_layer_numbers"]
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Attention modules that belong together.
+    """Attention modules whose layers form one stream, or several that are told apart later.
 
     Attributes:
         name: Name of their stream.
-        side: What kind of stream it is: ``"encoder"``, ``"decoder"``, ``"cross"``, ``"vision"`` or ``"audio"``.
+        side: Kind of the stream: ``"encoder"``, ``"decoder"``, ``"cross"``, ``"vision"`` or ``"audio"``.
         members: The calls of each, in calling order.
     """
 
@@ -36,7 +36,7 @@ class Stack:
 
 
 def make_stacks(sides: Iterable[tuple[str, ModuleCalls]]) -> list[Stack]:
-    """Sort modules into streams by the kind of stream each belongs to, and give those names."""
+    """Group modules into streams by the kind of stream of each, and name the streams."""
     groups: dict[str, dict[str, list[ModuleCalls]]] = {}
     for side, calls in sides:
         groups.setdefault(side, {}).setdefault(stem(calls.path), []).append(calls)

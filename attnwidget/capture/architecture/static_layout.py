@@ -1,4 +1,4 @@
-"""What can be told of a model's attention before it runs, and what shows only then."""
+"""`StaticLayer`: stream and layer of each attention module, as far as known before the model runs."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ _STAGES = "stages over sequences of different length become streams of their own
 
 @dataclass(frozen=True, slots=True)
 class StaticLayer:
-    """What is sure of an attention module before it runs.
+    """What is known of an attention module before it runs.
 
     Attributes:
-        stream: Name of its stream, or what that begins with; ``None`` if that shows only when it runs.
-        number: The number of its layer, or ``None`` if that does.
-        numbers: Those of the whole stream.
-        pieces: Whether it may attend within stretches of its input.
+        stream: Name of its stream, or what that begins with; ``None`` if it is known only after the run.
+        number: The number of its layer, or ``None`` likewise.
+        numbers: The layer numbers of the whole stream.
+        windowed: Whether it may attend within windows or chunks of its input.
     """
 
     stream: str | None
@@ -62,7 +62,7 @@ class StaticLayer:
 
 
 def static_layers(model: nn.Module) -> dict[str, StaticLayer]:
-    """Tell, by the path of each module that is sure to attend, what can be said of its layer before it runs."""
+    """Return, by the path of each module that is sure to attend, what is known of its layer before it runs."""
     submodels, sure, _ = find_attention(model)
     found: dict[str, StaticLayer] = {}
     for stack in static_stacks(model, submodels, sure):
@@ -141,7 +141,7 @@ def _in_stages(paths: list[str]) -> bool:
 
 
 def _direction(module: nn.Module, submodel: nn.Module) -> bool | None:
-    """Tell whether a module looks back only: it says so itself, or its tower makes but one kind of mask."""
+    """Tell whether a module looks back only: it says so itself, or its submodel makes but one kind of mask."""
     causal = getattr(module, "is_causal", None)
     if isinstance(causal, bool):
         return causal

@@ -1,4 +1,4 @@
-"""Module paths read as stream names and layer numbers."""
+"""Module paths to stream names and layer numbers."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ __all__ = [
 ]
 
 _ATTENTION = re.compile(r"attention|attn", re.IGNORECASE)
-_ACCESSORY = re.compile(
-    r"(Output|Bias|Mask|Norm)$"
-)  # what stands beside an attention, called after it
+_ACCESSORY = re.compile(r"(Output|Bias|Mask|Norm)$")  # modules beside an attention, named after it
 _CROSS = re.compile(
     r"cross|encoder_attn|encdec|encoder_decoder|enc_attn|^multihead_attn$", re.IGNORECASE
 )
@@ -69,7 +67,7 @@ def is_cross(path: str, module: nn.Module) -> bool:
     """Tell whether an attention module looks at another sequence than its own."""
     if getattr(module, "is_cross_attention", None) is True:
         return True
-    # Only what follows the layer number names the attention; before it stand the towers.
+    # Only what follows the layer number names the attention; what comes before names submodels.
     _, _, within = _first_number(path)
     return bool(_CROSS.search(within) or "Cross" in type(module).__name__)
 
@@ -95,9 +93,9 @@ def stream_name(
         path: Its path in ``model``.
         module: The module itself.
         model: The whole model.
-        tower: The innermost pretrained model around the module, which knows its own main input.
-        looks_back: Whether no query was seen to look at a later key; read where the module does not say.
-        reads: What the tower was given.
+        submodel: The innermost pretrained model around the module, which knows its own main input.
+        looks_causal: Whether no query was seen to look at a later key; read where the module does not say.
+        reads: Names of the inputs the submodel was given.
 
     Returns:
         ``"cross"``, ``"encoder"``, ``"decoder"``, ``"vision"``, ``"audio"`` or ``"depth"``.
@@ -121,13 +119,15 @@ def stream_name(
         return "decoder" if causal else "encoder"
     is_decoder = getattr(getattr(submodel, "config", None), "is_decoder", False)
     told = next((s for s in segments if "decoder" in s or "encoder" in s), None)
-    if told is None or (is_decoder and looks_causal):  # Reformer's decoder stands in an "encoder"
+    if told is None or (
+        is_decoder and looks_causal
+    ):  # Reformer's decoder is inside of an "encoder"
         return "decoder" if looks_causal or is_decoder else "encoder"
     return "decoder" if "decoder" in told else "encoder"
 
 
 def _sees(submodel: nn.Module, reads: frozenset[str]) -> bool:
-    """Tell whether a tower is about an image: by what it says, by what it was given, or by its name."""
+    """Tell whether a submodel reads images: by its main input, by what it was given, or by its name."""
     if main_input_name(submodel).startswith("pixel_values"):
         return True
     named = bool(_SEEING.search(type(submodel).__name__))
@@ -229,7 +229,7 @@ def _ancestors(path: str) -> list[str]:
 
 
 def _first_number(path: str) -> tuple[str, int | None, str]:
-    """Split a path at its first number: what stands before, the number, what stands after."""
+    """Split a path at its first number: what comes before, the number, what comes after."""
     parts = path.split(".")
     for index, part in enumerate(parts):
         if part.isdigit():

@@ -1,4 +1,4 @@
-"""What went into the models inside a model: the inputs that say what each position is."""
+"""`Submodel`: the models inside a model (text, vision, audio) and the inputs each received."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _SHAPES = ("pixel_values", "input_features", "input_values", "inputs_embeds")
 
 @dataclass(slots=True)
 class Submodel:
-    """One model inside the model (the whole, its encoder, its vision tower) and the inputs of its passes."""
+    """One model inside the model (the whole, its encoder, its vision model) and the inputs of its passes."""
 
     path: str
     module: nn.Module
@@ -51,12 +51,12 @@ class Submodel:
     _names: frozenset[str] | None = None
 
     def input_name(self, name: str, side: str) -> str:
-        """Name an input as this tower calls it: ``decoder_input_ids`` where one forward feeds both sides."""
+        """Name an input as this submodel calls it: ``decoder_input_ids`` where one forward feeds both sides."""
         both = "decoder_input_ids" in self._parameters()
         return f"decoder_{name}" if both and side == "decoder" else name
 
     def segments(self, side: str) -> Tensor | None:
-        """Join the token types over all passes, where this tower reads them: others hand on those of the encoder."""
+        """Join the token types over all passes, where this submodel reads them: others pass those of the encoder on."""
         name = self.input_name("token_type_ids", side)
         return self.joined(name) if name in self._parameters() else None
 
@@ -94,7 +94,7 @@ class Submodel:
         self.passes = [next(iter(kept.values())) for _, kept in self._rows]
 
     def apply_plan(self, plan: PassPlan) -> None:
-        """Keep the passes, rows and positions that make up the record."""
+        """Keep the inputs of the passes, rows and positions that a plan selects."""
         self.passes = []
         ids, types, mask = (
             self.input_name(name, "decoder")
@@ -120,7 +120,7 @@ class Submodel:
         return torch.cat(parts).cpu() if parts else None
 
     def input_kinds(self) -> frozenset[str]:
-        """Name what it was given that says what it is about: ids, pixels, sound."""
+        """Name the kept inputs it was given: ids, pixels, audio."""
         return frozenset(name for kept in self.passes for name in kept)
 
     def last(self, name: str) -> Any:
@@ -143,7 +143,7 @@ def named_arguments(
     """Give the arguments of a forward call their names."""
     if not args:
         return kwargs
-    if len(args) == 1 and isinstance(args[0], Mapping):  # as sentence encoders hand them on
+    if len(args) == 1 and isinstance(args[0], Mapping):  # as sentence encoders pass them
         return {**args[0], **kwargs}
     try:
         bound = inspect.signature(module.forward).bind_partial(*args, **kwargs).arguments
@@ -153,11 +153,11 @@ def named_arguments(
 
 
 def batch_size(inputs: dict[str, Any], *, guess: bool = False) -> int | None:
-    """Number of rows in a forward call's inputs, or ``None`` when no input tells.
+    """Number of rows in a forward call's inputs, or ``None`` when it cannot be told.
 
     Args:
         inputs: The inputs by their names.
-        guess: Whether inputs of unknown names say so too, by their first axis.
+        guess: Whether inputs of unknown names count too, by their first axis.
     """
     named = [inputs[name] for name in _MAIN if name in inputs]
     for tensor in named:
@@ -179,7 +179,7 @@ def batch_size(inputs: dict[str, Any], *, guess: bool = False) -> int | None:
 
 
 def enclosing(submodels: dict[str, Submodel], path: str) -> Iterator[Submodel]:
-    """Yield the towers around a module, innermost first."""
+    """Yield the submodels around a module, innermost first."""
     parts = path.split(".") if path else []
     for length in range(len(parts), -1, -1):
         submodel = submodels.get(".".join(parts[:length]))

@@ -1,4 +1,4 @@
-"""What may stand around a model (a compiler, copies on other devices, a sentence encoder), looked through to its layers."""
+"""Unwrap compiled, parallel and sentence-transformer models, and run them uncompiled while they are recorded."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _COPIED = "{} runs on the first of its {} devices while it is recorded, as its c
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the model inside of what compiles, copies or pools it: what its forward pass is handed on to."""
+    """Return the model inside of what compiles, copies or pools it."""
     runner = _sentence_encoder(model)
     return _without_wrappers(model if runner is None else runner.auto_model)
 
 
 def called_module(model: nn.Module) -> nn.Module:
-    """Return the module whose calls say what the model is given.
+    """Return the module on whose calls the inputs of the model are read.
 
-    That is the model inside, but for sentence encoders what runs it: they call its ``forward`` itself, which no hook hears.
+    That is the model inside, but for sentence encoders the module around it: they call its ``forward`` itself, which runs no hooks.
     """
     runner: nn.Module | None = _sentence_encoder(model)
     return _without_wrappers(model) if runner is None else runner
@@ -87,7 +87,7 @@ def _sentence_encoder(model: nn.Module) -> Any:
 
 
 class _Bypass:
-    """Sets aside, for as long as anybody records, what keeps a model's layers from being called one by one.
+    """Sets aside, for the length of a recording, what keeps a model's layers from being called one by one.
 
     Only attributes of the model's own modules change, and come back as they were: compiled code stays in its cache, other
     models go on compiled. Models may be recorded in several threads at once, hence the lock and the count.
@@ -108,7 +108,7 @@ class _Bypass:
         return said
 
     def release(self, modules: list[nn.Module]) -> None:
-        """Bring back, unless somebody else still records."""
+        """Bring back, unless another recording still runs."""
         with self._lock:
             for module in modules:
                 for name in _NAMES:

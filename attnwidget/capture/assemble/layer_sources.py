@@ -1,4 +1,4 @@
-"""Which calls make up a layer, and which layers stand together in a stream."""
+"""`LayerSource`: which calls make up one layer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PARTS = 8  # a module called more often in one pass is a loop over positions
 
 @dataclass(frozen=True, slots=True)
 class LayerSource:
-    """What one layer is made of.
+    """The calls that one layer is made of.
 
     Attributes:
         number: Its layer number.
@@ -37,7 +37,7 @@ class LayerSource:
         cross: Whether it looks at another sequence.
         part: Which of the attention calls it is that the module makes in one pass.
         calls: The calls that make it up.
-        pieces: The pieces it attends within.
+        windows: The windows it attends within.
         by_order: Whether its number only counts the modules of its stack, as they have none of their own.
     """
 
@@ -75,7 +75,7 @@ class LayerSource:
         return self.calls[:1] if self.cross else self.calls
 
     def release(self) -> None:
-        """Hold the vectors no longer: they are in the record."""
+        """Drop the vectors: they are in the record."""
         self.calls[:] = [
             replace(
                 call,
@@ -88,7 +88,7 @@ class LayerSource:
         ]
 
     def has_own_queries(self, side: str) -> bool:
-        """Tell whether its queries are none of its keys' positions: they were learned, or stand for groups.
+        """Tell whether its queries are none of its keys' positions: they were learned, or represent groups.
 
         Fewer queries than keys may also be those of a generation whose first keys come out of a cache.
         """
@@ -100,7 +100,7 @@ class LayerSource:
 
 
 def layer_sources(group: list[ModuleCalls], row: int, failed: dict[str, str]) -> list[LayerSource]:
-    """Put each module's calls together; ``failed`` takes the reasons where that cannot be done."""
+    """Make the layers of each module; ``failed`` takes the reasons where that cannot be done."""
     found: list[LayerSource] = []
     masks: dict[tuple[int, ...], Tensor] = {}
     numbers, by_order = stack_layer_numbers(group)
@@ -112,7 +112,7 @@ def layer_sources(group: list[ModuleCalls], row: int, failed: dict[str, str]) ->
         calls.calls, calls.last_key = (
             [],
             None,
-        )  # the layers hold them now, and let go of them one by one
+        )  # the layers hold them now, and drop them one by one
     return found
 
 
@@ -125,7 +125,7 @@ def _sources(
     alone: bool,
     by_order: bool,
 ) -> list[LayerSource]:
-    """Make the layers of one module; none, and a reason in its ``trouble``, where that cannot be done."""
+    """Make the layers of one module; none, and a reason in its ``failure``, where that cannot be done."""
 
     def source(parts: list[Call], number: int = number, part: int = 0) -> LayerSource:
         return LayerSource(

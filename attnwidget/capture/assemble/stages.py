@@ -1,4 +1,4 @@
-"""Layers of one stack that do not attend over the same positions: stages, windows, parts.
+"""Split a stack whose layers attend over different positions: stages, windows, parts.
 
 A stream has one set of positions, so such a stack becomes several streams. Their names:
 
@@ -103,7 +103,7 @@ def _width(source: LayerSource) -> int:
 def _kinds(
     groups: list[list[LayerSource]], special: tuple[_Kind, ...]
 ) -> list[tuple[str, list[LayerSource]]]:
-    """Label groups that stand beside each other."""
+    """Label groups that are neither stages nor parts."""
     for place, (label, belongs) in enumerate(special):
         one = [group for group in groups if belongs(group)]
         if len(one) == 1 < len(groups):

@@ -1,4 +1,4 @@
-"""From recorded calls to the record: streams, layers, compact masks, no padding."""
+"""Streams and layers from the kept calls: axes, masks, biases, padding."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from attnwidget.record.positions import Positions
 
 
-__all__ = ["assemble", "recorded_stacks"]
+__all__ = ["assemble"]
 
 
-def recorded_stacks(recorder: Recorder) -> list[Stack]:
+def _recorded_stacks(recorder: Recorder) -> list[Stack]:
     """Sort modules into streams, in calling order, cross-attention after what it reads."""
     sides = []
     for calls in recorder.tracker.calls.values():
@@ -64,10 +64,10 @@ def recorded_stacks(recorder: Recorder) -> list[Stack]:
 def assemble(
     recorder: Recorder, tokenizer: Any, hints: Hints
 ) -> tuple[dict[str, Stream], dict[str, str], dict[str, Tensor]]:
-    """Make streams of everything ``recorder`` heard, within its limits.
+    """Make streams of the calls that ``recorder`` kept, within its limits.
 
     Args:
-        recorder: What was heard.
+        recorder: The recorder, after its end.
         tokenizer: Labels tokens, or ``None``.
         hints: What is known about the tokens beyond their ids.
 
@@ -80,7 +80,7 @@ def assemble(
     """
     failed: dict[str, str] = {}
     builders = {}
-    for stack in recorded_stacks(recorder):
+    for stack in _recorded_stacks(recorder):
         for label, sources in split_stages(
             layer_sources(stack.members, recorder.tracker.row, failed)
         ):
@@ -91,8 +91,8 @@ def assemble(
     kept: dict[str, Tensor] = {}
     axes: dict[str, PositionAxis] = {}
     for name, builder in builders.items():
-        # Also of streams that are not wanted: others may look at their positions.
-        builder.look(tokenizer, hints, axes)
+        # Also of streams that are not recorded: others may look at their positions.
+        builder.describe_axes(tokenizer, hints, axes)
         if wanted.get(name):
             streams[name] = builder.build(wanted[name])
             kept[name] = builder.queries
@@ -125,8 +125,8 @@ class _StreamBuilder:
         self._masks: dict[Any, tuple[Band | None, Tensor | None]] = {}
         self._biases: dict[Any, Tensor | None] = {}
 
-    def look(self, tokenizer: Any, hints: Hints, axes: dict[str, PositionAxis]) -> None:
-        """Find out what the positions are; ``axes`` has the axes of the streams before and takes this one's."""
+    def describe_axes(self, tokenizer: Any, hints: Hints, axes: dict[str, PositionAxis]) -> None:
+        """Find out what the positions are; ``axes`` has the axes of the streams before, and gets this one's."""
         first = self.sources[0]
         if first.windows is not None and not first.windows.num_placed:
             query_axis, key_axis = (
@@ -186,7 +186,7 @@ class _StreamBuilder:
         first = self.sources[0]
         config = getattr(self.recorder.model, "config", None)
         if getattr(config, "is_encoder_decoder", False) and self.side == "decoder":
-            hints = Hints()  # they speak of what the encoder reads
+            hints = Hints()  # they describe what the encoder reads
         placed = 0 if first.windows is None else first.windows.num_placed
         own = first.num_queries != first.num_keys and first.has_own_queries(self.side)
         known = placed or (first.num_keys if own else 0)
@@ -199,7 +199,7 @@ class _StreamBuilder:
         )
         if (
             placed and placed < first.num_keys
-        ):  # an image made larger, to be cut into whole windows; tokens that everybody sees
+        ):  # an image made larger, to be cut into whole windows; global tokens
             extra = "edge" if first.windows is None else first.windows.extra
             edge = tuple(
                 Position(label=f"{extra} {index}", kind="latent")
@@ -211,8 +211,8 @@ class _StreamBuilder:
             return PositionAxis(axis.positions[:placed], axis.real[:placed]), axis
         start = first.num_keys - first.num_queries
         if own:
-            # No tokens of which the first are in a cache: patches whose keys were merged, queries that were learned, or
-            # stand for groups.
+            # Not tokens of which the first are in a cache: patches whose keys were merged, queries that were learned or
+            # represent groups.
             submodel = next(enclosing(self.recorder.tracker.submodels, first.path))
             count = first.num_queries
             return PositionAxis(
@@ -221,7 +221,7 @@ class _StreamBuilder:
         return PositionAxis(axis.positions[start:], axis.real[start:]), axis
 
     def _pieces(self, windows: Windows, size: int) -> Positions:
-        """Name the positions of pieces whose place is not known: patches where each piece is an image of its own."""
+        """Name the positions of windows whose place is not known: patches where each window is an image of its own."""
         submodels = list(enclosing(self.recorder.tracker.submodels, self.sources[0].path))[:1]
         axis = describe_axis(submodels, (size, size), None, Hints(), side=self.side)
         if not any(position.kind == "patch" for position in axis.positions):
@@ -259,35 +259,35 @@ class _StreamBuilder:
         tensors = {"value": _take(source.value, self.keys)}
         if call.recorded is not None:
             tensors["recorded"] = _take(rows.mT, self.keys).mT
-            held = self._kept(tensors)
+            stored = self._kept(tensors)
             layer = Layer(
                 stream=self.name,
                 layer=source.number,
                 module_path=source.path,
                 num_heads=len(rows),
-                value=held["value"],
-                recorded=held["recorded"],
+                value=stored["value"],
+                recorded=stored["recorded"],
                 reason=call.reason,
             )
             return self._normed(layer, source)
         tensors |= {"query": rows, "key": _take(source.key, self.keys)}
         if call.sinks is not None:
             tensors["sinks"] = call.sinks
-        held = self._kept(tensors)
+        stored = self._kept(tensors)
         band, mask = self._mask(source.calls)
         layer = Layer(
             stream=self.name,
             layer=source.number,
             module_path=source.path,
             num_heads=len(rows),
-            query=held["query"],
-            key=held["key"],
-            value=held["value"],
+            query=stored["query"],
+            key=stored["key"],
+            value=stored["value"],
             scaling=call.scaling,
             band=band,
             bias=self._bias(source.calls, mask),
             softcap=call.softcap,
-            sinks=held.get("sinks"),
+            sinks=stored.get("sinks"),
         )
         return self._normed(layer, source)
 
@@ -297,7 +297,7 @@ class _StreamBuilder:
 
     def _normed(self, layer: Layer, source: LayerSource) -> Layer:
         """Add the lengths of the values behind the output projection."""
-        # It was looked at in the first pass; queries that were drafted there and refused are gone.
+        # It was compared in the first pass; queries that were drafted there and refused are gone.
         first = self.queries[self.queries < source.calls[0].num_queries]
         norms, reason = value_norms(
             self.recorder.collector.projections.candidates(source.path),

@@ -1,4 +1,4 @@
-"""What is kept of one attention call, read from the arguments as its implementation reads them."""
+"""`Call`: what is kept of one attention call, read from the arguments as its implementation reads them."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class CallSelection:
-    """What is kept of a call.
+    """Which part of a call is kept.
 
     Attributes:
-        store: Where, or ``None`` if it is not wanted: then only the shapes of its vectors are.
-        rows: Which of its queries.
+        store: Where, or ``None`` if the call is not recorded: then only the shapes of its vectors are kept.
+        rows: Which of its queries are kept.
     """
 
     store: Store | None
@@ -46,24 +46,23 @@ class CallSelection:
 class Call:
     """One attention call, one row of the batch, vectors copied.
 
-    What is not recorded is a call like the others, for what it says of its stream; its vectors have shapes alone (they
-    are on the device ``meta``).
+    A call that is not recorded still tells the shape of its stream; its vectors are on the device ``meta``.
 
     Attributes:
-        query: ``[head, query, head_dim]``, those of the queries that are wanted.
+        query: ``[head, query, head_dim]``, those of the kept queries.
         key: ``[key_value_head, key, head_dim]``; in later calls only the keys that are new.
         value: ``[key_value_head, key, value_dim]``, as ``key``.
-        view: Its mask.
-        num_queries: Number of its queries, wanted or not.
+        mask_view: Its mask.
+        num_queries: Number of its queries, kept or not.
         position_bias: ``[batch or 1, head or 1, query or 1, key]`` as passed, or ``None``.
         forward_pass: Number of the model's forward pass it belongs to.
         first_key: Index, counted over the whole recording, of the first key it looked at.
-        first_row: The first of its queries that are wanted; they follow each other.
-        recorded: ``[head, query, key]`` weights of the wanted queries, where query and key are not known; those then have
+        first_row: The first of its kept queries, which are consecutive.
+        recorded: ``[head, query, key]`` weights of the kept queries, where query and key are not known; those then have
             no dimensions.
         reason: Why they are not.
-        pieces: The pieces of the input it attends within, put behind each other, if it does.
-        owns_bias: Whether ``position_bias`` was worked out here, so that nobody else writes into it.
+        windows: The windows it attends within, concatenated, if it does.
+        owns_bias: Whether ``position_bias`` was worked out here, so that no other code writes into it.
     """
 
     query: Tensor
@@ -92,7 +91,7 @@ def read_call(
     Args:
         arguments: The call.
         view: Its mask, and the row of the batch.
-        wanted: What is kept of it.
+        selection: Which part of it is kept.
         new: Its keys that are new.
     """
     options, implementation = arguments.options, arguments.implementation
@@ -143,7 +142,7 @@ def shape_only(tensor: Tensor) -> Tensor:
 def _sinks_of_queries(sinks: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
     """Turn sinks ``[batch, head, query, 1]`` that differ from query to query into a bias and sinks that are all 0.
 
-    A softmax does not feel what is taken off all its scores; taken off the scores of one query, its sink is 0.
+    A softmax does not change when a number is subtracted from all its scores; subtract the sink, and it is 0.
     """
     return sinks.new_zeros(sinks.shape[1]), -sinks if bias is None else bias - sinks
 
@@ -156,7 +155,7 @@ def has_dropout(arguments: AttentionArguments) -> bool:
 
 
 def unsupported(arguments: AttentionArguments) -> str | None:
-    """Say what about a call the record has no words for, if anything."""
+    """Say why a record cannot express a call, if it cannot."""
     query, options = arguments.query, arguments.options
     if any(tensor.ndim != 4 for tensor in (query, arguments.key, arguments.value)):
         return f"attends with vectors of shape {tuple(query.shape)} instead of [batch, head, position, dim]"
@@ -202,12 +201,12 @@ def read_mask_view(arguments: AttentionArguments, batch: int) -> MaskView:
 
 
 def num_used_keys(view: MaskView) -> int:
-    """Number of keys in use: a static cache hands out its whole buffer, of which the tail was never written."""
+    """Number of keys in use: a static cache returns its whole buffer, of which the tail was never written."""
     if view.num_keys <= view.num_queries:
         return view.num_keys
     return max(view.num_queries, view.last_seen())
 
 
 def batch_row(tensor: Tensor, batch: int) -> Tensor:
-    """Return one row of a batch; what has one row for all has it for each."""
+    """Return one row of a batch; a tensor with a single row has it for all."""
     return tensor[min(batch, len(tensor) - 1)].detach()

@@ -1,4 +1,4 @@
-"""Modules that attend within one stretch of their input after the other: the calls put together."""
+"""Modules that attend chunk by chunk: the calls of one pass put together."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _IN_CHUNKS = frozenset({"CanineSelfAttention"})
 
 
 def attends_in_chunks(module: nn.Module, calls: Sequence[Call]) -> bool:
-    """Tell whether the calls of one pass are for one stretch of the input each: as many queries as keys in all of them."""
+    """Tell whether the calls of one pass are for one chunk of the input each: as many queries as keys in all of them."""
     return (
         may_attend_in_chunks(module)
         and len(calls) > 1
@@ -33,17 +33,17 @@ def attends_in_chunks(module: nn.Module, calls: Sequence[Call]) -> bool:
 
 
 def may_attend_in_chunks(module: nn.Module) -> bool:
-    """Tell whether a module may attend within one stretch of its input after the other."""
+    """Tell whether a module may attend within one chunk of its input after the other."""
     packed = "cu_seqlens" in inspect.signature(module.forward).parameters  # images, or windows
     return packed or type(module).__name__ in _IN_CHUNKS
 
 
 def concatenate_chunks(calls: Sequence[Call], known: dict[tuple[int, ...], Tensor]) -> Call:
-    """Make one call of several, in which no stretch sees another.
+    """Make one call of several, in which no chunk sees another.
 
     Args:
         calls: The calls.
-        known: Masks of layers before this one, by the lengths of their stretches; layers with the same share one.
+        known: Masks of layers before this one, by the lengths of their chunks; layers with the same share one.
     """
     first = calls[0]
     lengths = tuple(call.num_queries for call in calls)

@@ -1,4 +1,4 @@
-"""All calls of one attention module, and how those of a generation are put together."""
+"""`ModuleCalls`: all calls of one attention module, and which keys are new in each pass of a generation."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ModuleCalls:
         module: The module.
         cross: Whether it looks at another sequence.
         calls: Its calls in order.
-        trouble: Why they cannot be made into a record, or ``None``.
+        failure: Why they cannot be made into a record, or ``None``.
         last_key: The keys that the last call looked at, of all rows, as passed; nothing after the first call.
         last_first: Index, counted over the whole recording, of the first of them.
     """
@@ -61,9 +61,9 @@ class ModuleCalls:
         selection: CallSelection,
         windows: Windows | None = None,
     ) -> None:
-        """Keep what is new in one call, as far as it is wanted.
+        """Keep what is new in one call, as far as it is selected.
 
-        A pass that goes back on others is to be announced first (`go_back`).
+        If its pass drops positions from the cache, `rewind` has to be called first.
         """
         self.failure = self.failure or unsupported(arguments)
         if self.failure is not None:
@@ -90,13 +90,13 @@ class ModuleCalls:
         self.calls.append(
             replace(call, forward_pass=forward_pass, first_key=first_key, windows=windows)
         )
-        # The first call's own copy says it all; what a model passes may be part of something larger (one projection).
+        # The first call's own copy is enough; what a model passes may be part of something larger (one projection).
         compared = len(self.calls) > 1 and selection.store is not None
         self.last_key = arguments.key if compared else None
         self.last_first, self._new = first_key, new
 
     def rewind(self, count: int | None, *, keep: bool) -> None:
-        """Hear, before a pass, that its cache no longer holds the last ``count`` positions, or any (``None``).
+        """Before a pass: forget the last ``count`` positions, which its cache no longer holds, or all (``None``).
 
         Args:
             count: Their number.
@@ -110,12 +110,12 @@ class ModuleCalls:
             self.calls.clear()
 
     def fail(self, failure: str) -> None:
-        """Say why there will be no record of this module."""
+        """Drop the calls, and note why this module cannot be recorded."""
         self.failure = self.failure or failure
         self.calls.clear()
 
     def cache_mismatch(self, key: Tensor, batch: int) -> str | None:
-        """Say what is wrong if the last call did not look at the keys put together here."""
+        """Say what is wrong if the last call used other keys than these, put together from all calls."""
         if self.last_key is None or len(self.calls) == 1 or self.cross or key.is_meta:
             return None
         used = key[:, self.last_first :]
@@ -134,7 +134,7 @@ class ModuleCalls:
         )
 
     def _new_keys(self, arguments: AttentionArguments, batch: int) -> tuple[int, slice, str | None]:
-        """In a later pass: the first key looked at, counted over the whole recording, which of them are new, trouble."""
+        """In a later pass: the first key looked at, counted over the whole recording, which of them are new, and why it cannot be told."""
         num_queries, num_keys = arguments.query.shape[2], arguments.key.shape[2]
         if self._restarting:
             self._restarting = False
@@ -147,7 +147,7 @@ class ModuleCalls:
         if num_keys <= num_queries:
             failure = "ran more than once from the start of its input (several forward passes)"
             return 0, slice(0, 0), failure
-        # A sliding-window cache hands out the last keys only, a static one more than are used.
+        # A sliding-window cache returns the last keys only, a static one more than are used.
         start = min(self._num_keys, num_keys - num_queries)
         first_key = max(0, self._num_keys + num_queries - num_keys)
         return first_key, slice(start, start + num_queries), None
@@ -173,14 +173,14 @@ class ModuleCalls:
             return False
         if last.query.is_meta or selection.store is None:
             return len(last.value.shape) == 3 and last.query.is_meta  # nothing is made of either
-        alike = _equal(last.query, query) and _equal(last.key, key)
+        equal = _equal(last.query, query) and _equal(last.key, key)
         if last.recorded is not None or arguments.weights is not None:
             weights = None if arguments.weights is None else arguments.weights[0][:, rows]
-            alike = alike and _equal(last.recorded, weights)
-        if alike:
+            equal = equal and _equal(last.recorded, weights)
+        if equal:
             more = torch.cat([last.value, value.to(last.value.device)], dim=-1)
             self.calls[-1] = replace(last, value=selection.store.place({"value": more})["value"])
-        return alike
+        return equal
 
     def _same_keys(self, key: Tensor, batch: int) -> bool:
         if key is self.last_key:
@@ -197,7 +197,7 @@ class ModuleCalls:
 
 
 def looks_causal(calls: Sequence[Call]) -> bool:
-    """Tell whether queries are seen to look at no key after them."""
+    """Tell whether no query was seen to look at a later key."""
     call = next((call for call in calls if call.mask_view.num_queries > 1), None)
     if call is None:
         return False

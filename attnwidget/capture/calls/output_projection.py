@@ -1,4 +1,4 @@
-"""Which linear map an attention module's output goes through, told by what that map is given."""
+"""Find and verify the output projection of an attention module; norms ‖f(x)‖ per key."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _WINDOWS = "it attends within windows, whose output projection is not told."
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A linear map that was given something as wide as an attention module's output.
+    """A linear map whose input is as wide as an attention module's output.
 
     Attributes:
         path: Its path in the model.
@@ -93,14 +93,14 @@ class OutputProjections:
         }
 
     def hooks(self, listening: Callable[[], bool]) -> list[tuple[nn.Module, Enter, None]]:
-        """Return what to watch; ``listening`` tells whether a call is one to hear."""
+        """Return hooks on the linear maps; ``listening`` tells whether a call is recorded."""
         return [
             (module, self._enter(path, module, listening), None)
             for path, module in self._linear.items()
         ]
 
     def expect(self, path: str, arguments: AttentionArguments, row: int, kept: slice) -> None:
-        """Take note that an attention call was made, some of whose queries are ``kept``."""
+        """Expect the output projection of a call that is running, some of whose queries are ``kept``."""
         self._last_call = None
         if path in self._found:  # a later pass of a generation
             return

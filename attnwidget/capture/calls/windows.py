@@ -1,6 +1,6 @@
-"""Attention within pieces of an input (windows of an image, blocks of a text) as attention over the whole of it.
+"""`Windows`: attention within windows of an image or blocks of a text, laid out over the whole input.
 
-A piece attends only to itself, so over all pieces put end to end the attention is a matrix of blocks.
+A window attends only to itself, so over all windows, concatenated, the weights are block-diagonal.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ __all__ = [
     "join_failure",
     "join_windows",
     "locate_windows",
-    "match_rows",
     "reorder",
-    "window_sources",
 ]
 
 _LARGEST = 1 << 26  # entries of a matrix of blocks
@@ -39,14 +37,14 @@ _LARGEST = 1 << 26  # entries of a matrix of blocks
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """How many pieces one input was cut into, and their sizes.
+    """How many windows one input was cut into, and their sizes.
 
     Attributes:
-        count: Number of pieces.
+        count: Number of windows.
         queries: Queries in each.
         keys: Keys in each.
-        placed: How many of the positions stand in the order of the whole, first of all; 0 if their place is not known.
-        extra: What the others are called: positions that made an image larger, say, or tokens that everybody sees.
+        num_placed: How many positions, the first ones, are in the order of the whole; 0 if their place is not known.
+        extra: What the others are called: positions that made an image larger, say, or global tokens.
     """
 
     count: int
@@ -56,7 +54,7 @@ class Windows:
     extra: str = "edge"
 
     def positions(self, size: int) -> Positions:
-        """Name ``size`` positions of each piece: piece by piece, since where they lie in the whole is not known."""
+        """Name ``size`` positions of each window by window and index, since their place in the whole is not known."""
         return tuple(
             Position(label=f"w{piece} {index}", kind="latent")
             for piece in range(self.count)
@@ -65,7 +63,7 @@ class Windows:
 
 
 def expand_rows(arguments: AttentionArguments) -> AttentionArguments:
-    """Give queries, keys and values as many rows as the longest of them: one row may be meant for all the others'."""
+    """Expand queries, keys and values to the same number of rows: some may have one row for all."""
     vectors = (arguments.query, arguments.key, arguments.value)
     rows = max(map(len, vectors))
     if all(len(tensor) == rows for tensor in vectors):
@@ -97,7 +95,7 @@ def batch_slice(arguments: AttentionArguments, start: int, count: int) -> Attent
 
 
 def join_failure(arguments: AttentionArguments) -> str | None:
-    """Say why a call whose batch is the pieces of one input cannot be made into one, if so."""
+    """Say why a call whose batch is the windows of one input cannot be joined, if it cannot."""
     count, _, queries, _ = arguments.query.shape
     keys = arguments.key.shape[2]
     where = f"attends within {count} pieces of its input"
@@ -112,13 +110,13 @@ def join_failure(arguments: AttentionArguments) -> str | None:
 
 
 def join_windows(arguments: AttentionArguments) -> tuple[AttentionArguments, Windows]:
-    """Make one call of a call whose batch is the pieces of one input.
+    """Join a call whose batch is the windows of one input.
 
     Args:
-        arguments: The call, ``[piece, head, position, dim]``; its weights, if any, ``[piece, head, query, key]``.
+        arguments: The call, ``[window, head, position, dim]``; its weights, if any, ``[window, head, query, key]``.
 
     Returns:
-        The call with a batch of one and all pieces behind each other, and what the pieces are.
+        The call with a batch of one and all windows concatenated, and their layout.
     """
     count, _, queries, _ = arguments.query.shape
     windows = Windows(count, queries, arguments.key.shape[2])
@@ -146,7 +144,7 @@ def reorder(
 
     Args:
         arguments: The joined call.
-        pieces: What the pieces are.
+        windows: Its windows.
         order: Index of the position to come first, second …
         placed: How many of them are positions of the whole.
     """
@@ -183,12 +181,12 @@ def _mask(arguments: AttentionArguments, windows: Windows) -> Tensor:
 
 
 def _concatenated(tensor: Tensor) -> Tensor:
-    """``[piece, head, position, dim]`` to ``[1, head, all positions, dim]``."""
+    """``[window, head, position, dim]`` to ``[1, head, all positions, dim]``."""
     return tensor.transpose(0, 1).flatten(1, 2)[None]
 
 
 def _block_diagonal(tensor: Tensor, windows: Windows, outside: float) -> Tensor:
-    """``[piece or 1, head or 1, query or 1, key or 1]`` to ``[1, head or 1, all queries, all keys]``."""
+    """``[window or 1, head or 1, query or 1, key or 1]`` to ``[1, head or 1, all queries, all keys]``."""
     count, queries, keys = windows.count, windows.queries, windows.keys
     tensor = tensor.detach().expand(count, -1, queries, keys)
     heads = tensor.shape[1]
@@ -204,27 +202,27 @@ _APART = 1e-5  # relative to the largest number: a norm may round differently ov
 def locate_windows(
     windows: Tensor, around: Iterable[tuple[nn.Module, Tensor]], row: int
 ) -> tuple[Tensor, int] | None:
-    """Find out where windows lie in what one of the blocks around them was given.
+    """Find the positions of windows in the input of one of the blocks around them.
 
     Args:
-        pieces: The windows of one row of the batch, ``[piece, ..., dim]``.
+        windows: The windows of one row of the batch, ``[window, ..., dim]``.
         around: The blocks, and what each of them was given.
         row: Row of the batch.
 
     Returns:
-        The order of `places`, and how many of the positions are those of the whole; ``None`` if it cannot be told.
+        The order of `_match_rows`, and how many of the positions are those of the whole; ``None`` if it cannot be told.
     """
     with torch.no_grad():
         for block, given in around:
-            for whole in window_sources(block, given, row):
-                order = match_rows(windows, whole)
+            for whole in _window_sources(block, given, row):
+                order = _match_rows(windows, whole)
                 if order is not None:
                     return order, len(whole)
     return None
 
 
-def window_sources(block: nn.Module, given: Tensor, row: int) -> Iterable[Tensor]:
-    """Yield what windows may have been cut from, ``[position, dim]``: a block's input, and that through its norms."""
+def _window_sources(block: nn.Module, given: Tensor, row: int) -> Iterable[Tensor]:
+    """Yield what windows may have been cut from, ``[position, dim]``: a block's input, plain and through each of its norms."""
     if given.ndim < 3 or row >= len(given):
         return
     whole = given[row].detach().flatten(0, -2)
@@ -236,17 +234,17 @@ def window_sources(block: nn.Module, given: Tensor, row: int) -> Iterable[Tensor
             yield child.forward(whole)
 
 
-def match_rows(windows: Tensor, whole: Tensor) -> Tensor | None:
-    """Find the rows of ``pieces`` among those of ``whole``.
+def _match_rows(windows: Tensor, whole: Tensor) -> Tensor | None:
+    """Find the rows of ``windows`` among those of ``whole``.
 
     Args:
-        pieces: ``[piece, ..., dim]``.
+        windows: ``[window, ..., dim]``.
         whole: ``[position, dim]``.
 
     Returns:
-        An order of the rows of ``pieces`` in which they are those of ``whole``, one after the other; rows that are none
+        An order of the rows of ``windows`` in which they are those of ``whole``, one after the other; rows that are none
         of them, as at the edge of an image that had to be made larger, come last. ``None`` if some position is missing,
-        or if rows are alike and no usual way of cutting windows explains them.
+        or if rows are equal and no usual way of cutting windows explains them.
     """
     rows = windows.detach().flatten(0, -2).double()
     whole = whole.double()
@@ -266,7 +264,7 @@ def match_rows(windows: Tensor, whole: Tensor) -> Tensor | None:
     if not bool(apart <= _APART * (1 + whole.abs().amax())):
         return None
     if int(torch.bincount(found).amax()) > 1:
-        # Patches of one colour are alike before anything has mixed them: then the way of cutting has to tell.
+        # Patches of one colour are equal in the first layer: then the way of cutting has to tell them apart.
         cut = _match_square_windows(rows, whole, len(windows))
         if cut is None:
             return None

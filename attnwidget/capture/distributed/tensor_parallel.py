@@ -1,4 +1,4 @@
-"""The processes that share one model by tensor parallelism: each records its own heads, together they have the record."""
+"""Tensor-parallel models: each process records its own heads, at the end all are gathered into one record."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ _WIDTH = 64
 
 @contextmanager
 def shared_recording(model: nn.Module, store: Store) -> Iterator[Callable[[Record], Record]]:
-    """Yield what makes one record of those that all processes have that share ``model``, and of one alone that one.
+    """Yield a function that gathers the heads of all processes which share ``model`` into one record.
 
-    If the block raises before that, the others hear of it when they come to it. What is put together is kept in ``store``.
+    In a process that shares no model it returns its argument. If the block raises before that, the others are told. The
+    gathered tensors are kept in ``store``.
     """
     ranks = _TensorParallelGroup.of(model, store)
     if ranks is None:
@@ -47,7 +48,7 @@ def shared_recording(model: nn.Module, store: Store) -> Iterator[Callable[[Recor
 
 @dataclass(frozen=True, slots=True)
 class _LayerShard:
-    """What one process tells the others of one layer.
+    """Description of one process's part of a layer, sent to the others.
 
     Attributes:
         layer: The layer without its tensors.
@@ -67,7 +68,7 @@ class _LayerShard:
 
 
 class _TensorParallelGroup:
-    """This process among those that share a model.
+    """The processes that share a model by tensor parallelism, seen from this one.
 
     Args:
         group: The processes.
@@ -184,7 +185,7 @@ class _TensorParallelGroup:
         return self._kept.keep({"bias": torch.cat(list(every))})["bias"]
 
     def _part(self, layer: Layer, biases: Mapping[int, int]) -> _LayerShard:
-        held = {name: getattr(layer, name) for name in (*HEAD_TENSORS, "bias")}
+        tensors = {name: getattr(layer, name) for name in (*HEAD_TENSORS, "bias")}
         norms = layer.value_norms
         parent = layer.module_path.rpartition(".")[0]
         around = f"{parent}." if parent else ""
@@ -194,7 +195,7 @@ class _TensorParallelGroup:
             split=any(f"{path}.".startswith(around) for path in self._split),
             shapes={
                 name: (tuple(tensor.shape), tensor.dtype)
-                for name, tensor in held.items()
+                for name, tensor in tensors.items()
                 if tensor is not None
             },
             sample=_sample(layer),

@@ -1,4 +1,4 @@
-"""The passes of a generation put end to end: one mask and one bias over all queries and keys."""
+"""Masks, biases and queries of successive passes concatenated over all queries and keys."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["concatenate", "read_bias", "read_mask", "read_rows", "sees_any"]
 
 @dataclass(frozen=True, slots=True)
 class _CallPart:
-    """What is kept of one call's mask.
+    """The kept queries and keys that are one call's.
 
     Attributes:
         call: The call.
@@ -75,7 +75,7 @@ def read_mask(
 
 
 def _offset(calls: Sequence[Call], queries: Tensor, keys: Tensor) -> int:
-    """Tell where the first of the kept queries stands among the kept keys, if the last query is the last key."""
+    """Return the index of the first kept query among the kept keys, if the last query is the last key."""
     # Keys of drafts that were refused come after the last query that counts, and make this too large.
     before, first = int(keys[-1] - queries[-1]), 0
     for call in calls:
@@ -87,7 +87,7 @@ def _offset(calls: Sequence[Call], queries: Tensor, keys: Tensor) -> int:
 def read_bias(
     calls: Sequence[Call], queries: Tensor, keys: Tensor, device: torch.device
 ) -> Tensor | None:
-    """Put the position biases of one module's calls together.
+    """Concatenate the position biases of one module's calls.
 
     Args:
         calls: Its calls in order.
@@ -124,7 +124,7 @@ def read_bias(
 
 
 def read_rows(calls: Sequence[Call], queries: Tensor, num_keys: int) -> Tensor:
-    """Put the queries of one module's calls end to end, or its weights where it has no others.
+    """Concatenate the queries of one module's calls, or its weights where it has no queries.
 
     Args:
         calls: Its calls in order.
@@ -135,23 +135,27 @@ def read_rows(calls: Sequence[Call], queries: Tensor, num_keys: int) -> Tensor:
         ``[head, query, head_dim]`` or ``[head, query, key]``; the very tensor that was kept, where that is all of it.
 
     Raises:
-        LookupError: If a query is asked for that was let go of.
+        LookupError: If a query is asked for whose vectors were not kept.
     """
     parts, first = [], 0
     for call in calls:
         rows = queries[(queries >= first) & (queries < first + call.num_queries)] - first
         first += call.num_queries
-        held = call.query
+        rows_of_call = call.query
         if call.recorded is not None:
             seen = call.recorded[:, :, : num_keys - call.first_key]
-            held = _widened(seen, call.first_key, num_keys, 0.0)
+            rows_of_call = _widened(seen, call.first_key, num_keys, 0.0)
         if not len(rows):
             continue
         rows = rows - call.first_row
-        if held.is_meta or int(rows[0]) < 0 or int(rows[-1]) >= held.shape[1]:
-            msg = "these queries were let go of"
+        if rows_of_call.is_meta or int(rows[0]) < 0 or int(rows[-1]) >= rows_of_call.shape[1]:
+            msg = "the vectors of these queries were not kept"
             raise LookupError(msg)
-        parts.append(held if len(rows) == held.shape[1] else held[:, rows.to(held.device)])
+        parts.append(
+            rows_of_call
+            if len(rows) == rows_of_call.shape[1]
+            else rows_of_call[:, rows.to(rows_of_call.device)]
+        )
     return concatenate(parts)
 
 
@@ -185,7 +189,7 @@ def _matrix(piece: _CallPart, spans: Spans, num_keys: int) -> Tensor:
 
 
 def _widened(block: Tensor, before: int, num_keys: int, fill: float) -> Tensor:
-    """Put ``[head, query, some keys]`` where it belongs among all keys."""
+    """Widen ``[head, query, some keys]`` to all keys."""
     if block.shape[2] == num_keys:
         return block
     whole = block.new_full((*block.shape[:2], num_keys), fill)

@@ -1,4 +1,4 @@
-"""The forward passes of one recording: which positions each read, and which of them are those of the result."""
+"""`ForwardPasses`: the forward passes of a recording, and the token positions each read."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class ForwardPasses:
 
     Attributes:
         root: Path of the module whose passes are counted: the model, or the part of it that generates.
-        search: The generation that is under way or was, or ``None``.
-        back: How many positions the cache has given up since the last pass.
+        options: Those of the generation that is or was running, or ``None``.
+        num_rewound: How many positions the cache has dropped since the last pass.
         restarted: Whether the present pass reads everything from its beginning again.
     """
 
@@ -76,7 +76,7 @@ class ForwardPasses:
             self.failure = f"generate ran after {len(self.all)} other forward pass(es)"
 
     def forget(self) -> None:
-        """Leave out the passes so far: ``generate`` ran them to prepare."""
+        """Drop the passes so far: ``generate`` ran them to prepare."""
         self.all.clear()
         self.failure = None
 
@@ -132,7 +132,7 @@ class ForwardPasses:
         return 0 if same else end
 
     def plan(self, row: int) -> PassPlan | None:
-        """Tell which rows and positions are those of the sequence that is wanted.
+        """Return which rows and positions are those of the returned sequence.
 
         Args:
             row: Its row among the returned ones.

@@ -1,4 +1,4 @@
-"""The next-token probabilities of a recording, read off what its forward passes return."""
+"""`Predictions`: next-token probabilities from the logits of each pass."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from attnwidget.capture.generation.forward_passes import ForwardPass, ForwardPasses
     from attnwidget.capture.plan import PassPlan
 
-__all__ = ["TOP", "Predictions", "can_predict", "next_tokens"]
+__all__ = ["Predictions", "can_predict", "next_tokens"]
 
-TOP = 8  # tokens that are kept of each position
+_TOP = 8  # tokens that are kept of each position
 _TAIL = 64  # last positions of a pass whose successor may come with the next pass: as many as are drafted
 _ELEMENTS = (
     1 << 20
@@ -38,16 +38,16 @@ def can_predict(module: nn.Module, model: nn.Module) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Predicted:
-    """What is kept of one pass.
+    """Next tokens that one pass predicted.
 
     Attributes:
         made_by: The pass.
         first: The position of its first row here.
         ids: ``[batch row, position, rank]``.
         probabilities: ``[batch row, position, rank]``.
-        came: Probability of the token that follows within the pass, ``[batch row, position - 1]``.
+        following: Probability of the token that follows within the pass, ``[batch row, position - 1]``.
         last: Position before the pass whose next token the pass reads.
-        last_came: Its probability, ``[batch row]``, if it is known.
+        last_following: Its probability, ``[batch row]``, if it is known.
     """
 
     made_by: ForwardPass
@@ -60,7 +60,7 @@ class _Predicted:
 
 
 class Predictions:
-    """Keeps the most probable next tokens of every position, and how probable those were that came."""
+    """Keeps the most probable next tokens of every position, and the probability of the token that followed."""
 
     def __init__(self, passes: ForwardPasses) -> None:
         self._passes = passes
@@ -68,12 +68,12 @@ class Predictions:
         self._tail: tuple[int, Tensor] | None = None
 
     def forget(self) -> None:
-        """Leave out the passes so far."""
+        """Drop the passes so far."""
         self._all.clear()
         self._tail = None
 
     def read_output(self, output: Any) -> None:
-        """Read what the latest forward pass returned."""
+        """Read the logits of what the latest forward pass returned."""
         logits = getattr(output, "logits", None)
         made_by = self._passes.all[-1] if self._passes.all else None
         if not isinstance(logits, torch.Tensor) or logits.ndim != 3 or made_by is None:
@@ -99,7 +99,7 @@ class Predictions:
         return None if made_by.ids is None else made_by.ids[:, made_by.count - count + 1 :]
 
     def _last_following(self, made_by: ForwardPass) -> tuple[int, Tensor | None]:
-        """Tell how probable the pass before held the token with which this one goes on."""
+        """Return the probability that the pass before gave the first token of this one."""
         before = self._all[-1].made_by if self._all else None
         if before is None or self._tail is None or made_by.ids is None:
             return -1, None
@@ -113,7 +113,7 @@ class Predictions:
         return last, _probability(logits[parents, at], made_by.ids[:, column])
 
     def arrays(self, plan: PassPlan) -> tuple[int, dict[str, np.ndarray[Any, Any]]] | None:
-        """Put together what the positions of a record predict.
+        """Return what the positions of a record predict.
 
         Returns:
             The first of the positions, and the arrays of `NextTokens`; ``None`` if no logits were seen.
@@ -170,14 +170,14 @@ def _ranked(logits: Tensor, following: Tensor | None) -> tuple[Tensor, Tensor, T
     ids, probabilities, came = [], [], []
     for start in range(0, count, step):
         part = logits[:, start : start + step].float().log_softmax(dim=-1)
-        top = part.topk(min(TOP, size), dim=-1)
+        top = part.topk(min(_TOP, size), dim=-1)
         ids.append(top.indices.cpu())
         probabilities.append(top.values.exp().cpu())
         if following is not None:
             next_ids = following[:, start : start + step].to(part.device)
-            held = next_ids.shape[1]
-            if held:
-                values = part[:, :held].gather(-1, next_ids[..., None])
+            count_known = next_ids.shape[1]
+            if count_known:
+                values = part[:, :count_known].gather(-1, next_ids[..., None])
                 came.append(values.exp()[..., 0].cpu())
     empty = torch.zeros(rows, 0)
     return (
@@ -197,10 +197,10 @@ def _probability(logits: Tensor, tokens: Tensor) -> Tensor:
 def next_tokens(
     predictions: Predictions, plan: PassPlan, stream: str, kept: Tensor, tokenizer: Any
 ) -> NextTokens | None:
-    """Make what the record says of next tokens.
+    """Make the next tokens of a record.
 
     Args:
-        predictions: What the passes returned.
+        predictions: Those of all passes.
         plan: Which of them count.
         stream: The stream whose queries they are.
         kept: Indices of its queries that the record has, among all of the plan's positions that were read.

@@ -1,4 +1,4 @@
-"""Of all calls that a generation made, those that make up its record."""
+"""Select the calls of a generation that make up the returned sequence."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ __all__ = ["select_calls"]
 
 
 def select_calls(
-    calls: ModuleCalls, rows: Mapping[int, ModuleCalls], plan: PassPlan, whole: PassPlan
+    calls: ModuleCalls, rows: Mapping[int, ModuleCalls], plan: PassPlan, full: PassPlan
 ) -> ModuleCalls:
-    """Put together the calls of one module that make up the record.
+    """Select the calls of one module that make up the returned sequence.
 
     Args:
         calls: Its calls, of the first row that was recorded.
         rows: Its calls for each row that was recorded, the first included.
         plan: Which passes, rows and positions count.
-        whole: A plan of everything up to the last pass, by which rows that changed places unseen are found out.
+        full: A plan of everything up to the last pass, by which unseen reorderings of the cache are found.
     """
     made = _chosen(calls, rows, plan)
     if len(rows) > 1 and made.failure is None and not made.cross:
-        last = _chosen(calls, rows, whole)
+        last = _chosen(calls, rows, full)
         key = torch.cat([call.key for call in last.calls], dim=1)
-        made.failure = last.cache_mismatch(key, whole.rows[max(whole.rows)])
+        made.failure = last.cache_mismatch(key, full.rows[max(full.rows)])
     return made
 
 
@@ -57,10 +57,10 @@ def _chosen(calls: ModuleCalls, rows: Mapping[int, ModuleCalls], plan: PassPlan)
 
 
 def _shortened(call: Call, count: int, cross: bool) -> Call:  # noqa: FBT001 - private
-    """Keep the first ``count`` queries of a call, and the keys that came with them."""
+    """Keep the first ``count`` queries of a call, and their keys."""
     gone = call.num_queries - count
     kept = max(0, count - call.first_row)
-    # Keys of another sequence came with none of the queries.
+    # Keys of another sequence are not those of the queries.
     num_keys = call.key.shape[1] if cross else max(0, call.key.shape[1] - gone)
     return replace(
         call,

@@ -1,4 +1,4 @@
-"""What people have as numbers (arrays, lists, any width) made into tensors a model takes."""
+"""Arrays and lists to batched tensors on the model's device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names that may be given besides model and inputs: one rule for every door."""
+"""Check keyword arguments that go to `capture` or to the model."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ OPTIONS = ("target", "batch", "streams", "layers", "positions", "store", "device
 
 
 def check_options(model: Any, given: Iterable[str], accepted: Iterable[str] = ()) -> None:
-    """Refuse names that nobody would hear of: most models' forward takes any name and says nothing.
+    """Refuse names that would be ignored: most models' forward takes any name and says nothing.
 
     Args:
-        model: The model; what its forward names is accepted. Where that takes any name, to hand it on, also what the
+        model: The model; what its forward names is accepted. Where that takes any name, to pass it on, also what the
             modules inside name.
         given: The names to check.
         accepted: Names accepted besides, and offered in the message.
@@ -48,7 +48,7 @@ def check_options(model: Any, given: Iterable[str], accepted: Iterable[str] = ()
 
 
 def _accepted_names(model: Any) -> set[str]:
-    """Names that the model's forward, or anything it may hand them on to, has a parameter for."""
+    """Names that the model's forward, or anything it may pass them on to, has a parameter for."""
     if not isinstance(model, nn.Module):
         return set()
     own = inspect.signature(model.forward).parameters

@@ -1,4 +1,4 @@
-"""What people have (text, pairs, chats, arrays, ids) made into what the model takes."""
+"""User input (text, pair, chat, arrays, ids, images, audio) to keyword arguments of the model."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def prepare(
 
 
 def _check_modality(model: nn.Module, inputs: Any) -> None:
-    """Refuse text, ids and raw pictures for a model that only sees or hears: a processor has to come before it."""
+    """Refuse text, ids and raw images for a model that reads only images or audio: a processor has to come before it."""
     main = main_input_name(model)
     if main not in UNBATCHED_AXES or "input_ids" in inspect.signature(model.forward).parameters:
         return

@@ -1,4 +1,4 @@
-"""Pictures, sounds and chats about them, made into what the model takes by the model's own processor."""
+"""Images, audio and chats about them to model inputs, through the model's processor."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _MATERIAL = {"images", "audio", "videos"}
 
 
 def _is_image(value: Any) -> bool:
-    """Tell a picture of Pillow's, which is no dependency, from anything else."""
+    """Tell whether a value is an image of Pillow's, which is no dependency."""
     return callable(getattr(value, "getbands", None)) and callable(getattr(value, "convert", None))
 
 
 def _images_in(value: Any) -> list[Any]:
-    """Return the pictures in nested lists and mappings, in order."""
+    """Return the images in nested lists and mappings, in order."""
     if _is_image(value):
         return [value]
     if isinstance(value, Mapping):
@@ -32,7 +32,7 @@ def _images_in(value: Any) -> list[Any]:
 
 
 def _is_chat_about(inputs: Any) -> bool:
-    """Tell a chat some of whose messages have parts that are not text."""
+    """Tell whether ``inputs`` is a chat some of whose messages have parts that are not text."""
     return isinstance(inputs, (list, tuple)) and any(
         isinstance(part, Mapping) and part.get("type", "text") != "text"
         for message in inputs
@@ -46,7 +46,7 @@ def _is_audio(inputs: Any) -> bool:
 
 
 def needs_processor(inputs: Any) -> bool:
-    """Tell whether ``inputs`` is a picture, several, a sound, or text and pictures together."""
+    """Tell whether ``inputs`` is an image, several, audio, or text and images together."""
     if _is_audio(inputs) or _is_chat_about(inputs) or _is_image(inputs):
         return True
     if isinstance(inputs, Mapping):
@@ -65,11 +65,11 @@ def run_processor(
 
     Args:
         model: The model.
-        inputs: What `is_raw` accepts.
+        inputs: What `needs_processor` accepts.
         processor: The processor the caller gave, or ``None`` to find it by the name the model was loaded from.
 
     Returns:
-        The model's inputs, the processor, and the original pictures with what else is known.
+        The model's inputs, the processor, and the original images with what else is known.
 
     Raises:
         ValueError: If there is no processor.

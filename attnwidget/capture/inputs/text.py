@@ -1,4 +1,4 @@
-"""Text, pairs of texts and chats made into token ids, and the tokenizer that does it."""
+"""Text, pairs and chats to token ids; finding the tokenizer."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def local_tokenizer(model: nn.Module) -> Any:
 
 
 def _is_bundled(model: Any, name: str) -> bool:
-    """Tell the package's own model from one that somebody saved under the same name."""
+    """Tell the package's own model from one that was saved under the same name."""
     return name == NAME and type(model).__name__ == "GPT2LMHeadModel" and not Path(name).exists()
 
 

@@ -1,4 +1,4 @@
-"""The pictures among a model's inputs, made visible again: out of batches, patches and normalised colours."""
+"""Input images recovered from pixel tensors: out of batches, patches and normalised colours."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MEDIA_INPUTS", "InputImage", "find_images", "row_share", "to_display"]
 
-# Inputs that hold pictures or sounds, or say how they are packed; the first of each name is looked at.
+# Inputs that hold images or audio, or say how they are packed; the first of each name is used.
 MEDIA_INPUTS = (
     "pixel_values",
     "pixel_values_videos",
@@ -32,21 +32,23 @@ MEDIA_INPUTS = (
     "input_values",
     "feature_attention_mask",
 )
-_PIXELS = 400_000  # of all pictures together: they travel with the widget's first message
+_PIXELS = 400_000  # of all images together: they are sent with the widget's first message
 _GUESSED = "colours rescaled: pass the image processor for the true ones"
-_OUTSIDE = 0.05  # how far beyond black and white a picture may come out before its processor is not believed
+_OUTSIDE = (
+    0.05  # how far beyond black and white an image may come out before its processor is not trusted
+)
 
-_ALIKE = 0.02  # mean difference of two ways to make a picture smaller
+_ALIKE = 0.02  # mean difference of two ways to make an image smaller
 
 
 @dataclass(frozen=True, slots=True)
 class InputImage:
-    """One picture, or one frame of a video.
+    """One image, or one frame of a video.
 
     Attributes:
         pixels: As the model was given it, ``[channel, height, width]``.
-        grid: Rows and columns of the tokens that stand for it in a text, where the inputs tell.
-        own: Whether it belongs to the row that is recorded; packed pictures of all rows are seen together.
+        grid: Rows and columns of the tokens in its place in a text, where the inputs tell.
+        own: Whether it belongs to the row that is recorded; packed images of all rows are read together.
     """
 
     pixels: Tensor
@@ -63,7 +65,7 @@ def row_share(tensor: Tensor, row: int, rows: int) -> Tensor | None:
 
 
 def find_images(given: Mapping[str, Tensor], config: Any, row: int, rows: int) -> list[InputImage]:
-    """Find the pictures of one row of the batch.
+    """Find the images of one row of the batch.
 
     Args:
         given: Inputs of the model by name.
@@ -116,7 +118,7 @@ def _whole_patches(image: InputImage, config: Any) -> InputImage:
 
 
 def _unpacked(pixels: Tensor, grids: Tensor, config: Any) -> list[InputImage]:
-    """Put the patches of Qwen2-VL and its kin back where they were cut out."""
+    """Put the patches of Qwen2-VL and its relatives back where they were cut out."""
     merge = vision_setting(config, "spatial_merge_size") or 1
     size = vision_setting(config, "patch_size")
     depth = vision_setting(config, "temporal_patch_size") or 1
@@ -162,13 +164,13 @@ def _from_patches(flat: Tensor) -> list[InputImage]:
 def to_display(
     found: Sequence[InputImage], processor: Any, folder: str, originals: Sequence[Any] = ()
 ) -> list[Medium]:
-    """Make pictures for the eye: true colours where the normalisation is known, at most 512 pixels a side.
+    """Make images to look at: true colours where the normalisation is known, at most 512 pixels a side.
 
     Args:
-        found: The pictures as the model was given them.
+        found: The images as the model was given them.
         processor: The image processor, or what holds one, or ``None``.
         folder: Name the model was loaded from; a folder may hold its processor's settings.
-        originals: The pictures as the caller gave them; one that the model was given whole is shown itself, sharper.
+        originals: The images as the caller gave them; one that the model was given whole is shown itself, sharper.
     """
     if not found:
         return []
@@ -190,7 +192,7 @@ def to_display(
 
 
 def _sharper(seen: Tensor, original: Any) -> Tensor:
-    """Return the original where it is what was seen but for its size: not cropped, not turned, not padded."""
+    """Return the original where it differs from what the model was given in size alone: not cropped, not turned, not padded."""
     if original is None:
         return seen
     rgb = torch.from_numpy(np.array(original.convert("RGB"))).permute(2, 0, 1) / 255

@@ -1,4 +1,4 @@
-"""The pictures and the sound that went into a model, and which positions lie where in them."""
+"""Which positions lie where in which image or spectrogram."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from attnwidget.record.positions import Position, Positions
     from attnwidget.record.stream import Stream
 
-__all__ = ["place_positions", "with_media"]
+__all__ = ["with_media"]
 
 _log = logging.getLogger(__name__)
 
@@ -65,18 +65,18 @@ def with_media(
     if audio is not None and audio.seconds is not None:
         length = len(media), audio.seconds
         media.append(audio)
-    return place_positions(streams, images, length), tuple(media)
+    return _place_positions(streams, images, length), tuple(media)
 
 
-def place_positions(
-    streams: Mapping[str, Stream], images: Sequence[InputImage], sound: tuple[int, float] | None
+def _place_positions(
+    streams: Mapping[str, Stream], images: Sequence[InputImage], audio: tuple[int, float] | None
 ) -> dict[str, Stream]:
-    """Say of every patch and frame which medium it lies in.
+    """Set for every patch and frame the medium it is part of.
 
     Args:
         streams: The streams as they were assembled.
-        stills: The pictures, which are the record's first media.
-        sound: Index of the sound among the media and its length in seconds, if there is one.
+        images: The images, which are the record's first media.
+        audio: Index of the audio among the media and its length in seconds, if there is any.
 
     Returns:
         The same streams, with other positions.
@@ -85,7 +85,7 @@ def place_positions(
 
     def again(positions: Positions) -> Positions:
         if id(positions) not in known:
-            known[id(positions)] = _with_sound(_with_images(positions, images), sound)
+            known[id(positions)] = _with_audio(_with_images(positions, images), audio)
         return known[id(positions)]
 
     return {
@@ -126,7 +126,7 @@ def _place_patches(patches: list[Position], count: int) -> list[Position]:
 
 
 def _place_placeholders(tokens: list[Position], images: Sequence[InputImage]) -> list[Position]:
-    """Give the tokens that stand for patches in a text their place; as they are where it is not known."""
+    """Set the place of tokens that represent patches in a text; as they are where it is not known."""
     own = {number: image for number, image in enumerate(images) if image.own}
     grids = {number: image.grid for number, image in own.items()}
     if None in grids.values() and len(tokens) % len(own) == 0:
@@ -141,7 +141,7 @@ def _place_placeholders(tokens: list[Position], images: Sequence[InputImage]) ->
     ]
     if len(cells) != len(tokens):
         return [replace(token, kind="special", medium=None) for token in tokens]
-    # Films come after pictures among the media, wherever they stand in the text.
+    # Videos come after images among the media, wherever they are in the text.
     order = sorted(range(len(tokens)), key=lambda place: tokens[place].medium or 0)
     found = dict(zip(order, cells, strict=True))
     several = len(images) > 1
@@ -164,11 +164,11 @@ def _label(row: int, column: int, image: int, several: bool) -> str:  # noqa: FB
     return f"{f'image {image} ' if several else ''}r{row} c{column}"
 
 
-def _with_sound(positions: Positions, sound: tuple[int, float] | None) -> Positions:
+def _with_audio(positions: Positions, audio: tuple[int, float] | None) -> Positions:
     where = [index for index, position in enumerate(positions) if position.kind == "frame"]
-    if not where or sound is None:
+    if not where or audio is None:
         return positions
-    medium, seconds = sound
+    medium, seconds = audio
     changed: dict[int, Position] = {}
     for number, index in enumerate(where):
         position = positions[index]

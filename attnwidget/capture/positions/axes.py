@@ -1,4 +1,4 @@
-"""What went into the models inside a model: the inputs that say what each position is."""
+"""`PositionAxis`: the positions of an axis from a submodel's inputs, padding marked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PositionAxis", "describe_axis", "real_positions", "sequence_length"]
 
-# The kind of position that each stands for, and which come first among the media.
+# The kind of position that each token represents, and which come first among the media.
 _PLACEHOLDERS = (("image", "patch", 0), ("video", "patch", 1), ("audio", "frame", None))
 
 
@@ -52,7 +52,7 @@ def describe_axis(
     """Find out what the positions of an axis are.
 
     Args:
-        towers: The towers around the attention module, innermost first.
+        submodels: The submodels around the attention module, innermost first.
         counts: Number of queries and of keys; more keys than queries came out of a cache.
         tokenizer: Labels tokens, or ``None``.
         hints: What the caller knows.
@@ -68,7 +68,7 @@ def describe_axis(
         learned = _learned_prompt(submodel)
         if ids is not None and {len(ids), len(ids) + learned} & {count, num_queries}:
             positions = _tokens(ids, submodel.segments(side), tokenizer, hints)
-            positions = mark_placeholders(ids, positions, getattr(submodel.module, "config", None))
+            positions = _mark_placeholders(ids, positions, getattr(submodel.module, "config", None))
         else:
             positions = find_patches(submodel, count) or find_frames(submodel, count)
         if positions is not None:
@@ -80,7 +80,7 @@ def describe_axis(
 
 
 def sequence_length(submodels: Iterable[Submodel], side: str) -> int | None:
-    """Return how many positions the innermost tower that says so was given."""
+    """Return how many positions the innermost submodel with ids or embeddings was given."""
     for submodel in submodels:
         ids = submodel.last(submodel.input_name("input_ids", side))
         if ids is not None:
@@ -119,8 +119,8 @@ def _tokens(ids: Tensor, types: Tensor | None, tokenizer: Any, hints: Hints) -> 
     return token_positions(ids.tolist(), tokenizer, segments=segments, roles=roles)
 
 
-def mark_placeholders(ids: Tensor, positions: Positions, config: Any) -> Positions:
-    """Mark the tokens in whose place the model puts patches of an image or frames of a sound."""
+def _mark_placeholders(ids: Tensor, positions: Positions, config: Any) -> Positions:
+    """Mark the tokens in whose place the model puts patches of an image or frames of audio."""
     kinds = {
         getattr(config, f"{name}_token_{suffix}", None): (kind, first)
         for name, kind, first in _PLACEHOLDERS

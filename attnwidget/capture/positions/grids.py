@@ -1,4 +1,4 @@
-"""Where patches and frames lie in what a tower was given: rows, columns, seconds."""
+"""Patch grids and frame times of vision and audio models: rows, columns, seconds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HOP_SECONDS = 0.01  # between two columns of Whisper's spectrogram
 
 
 def vision_setting(config: Any, name: str) -> Any:
-    """Read a setting of a model's vision tower, from the tower's own configuration or from the whole model's."""
+    """Read a setting of a vision submodel, from its own configuration or from the whole model's."""
     for part in (config, getattr(config, "vision_config", None)):
         value = getattr(part, name, None)
         if value is not None:
@@ -36,10 +36,10 @@ def vision_setting(config: Any, name: str) -> Any:
 
 
 def find_patches(submodel: Submodel, count: int) -> Positions | None:
-    """Lay patches out in rows and columns when the tower's inputs explain their number.
+    """Lay patches out in rows and columns when the submodel's inputs explain their number.
 
     Args:
-        tower: The model they belong to.
+        submodel: The model they are inputs of.
         count: How many positions there are.
     """
     return (
@@ -53,7 +53,7 @@ def find_patches(submodel: Submodel, count: int) -> Positions | None:
 def packed_patch_order(grids: Tensor, merge: int) -> list[tuple[int, int, int, tuple[int, int]]]:
     """Return image (or frame), row, column and grid of each patch of a packed sequence.
 
-    Patches that will be merged into one stand next to each other: Qwen2-VL's order.
+    Patches that will be merged into one are next to each other: Qwen2-VL's order.
 
     Args:
         grids: ``[image, 3]``: frames, rows and columns of each.
@@ -80,7 +80,7 @@ def _packed(submodel: Submodel, count: int) -> Positions | None:
     merge = getattr(config, "spatial_merge_size", None)
     if grids is None or not isinstance(merge, int):
         return None
-    if int(grids.prod(-1).sum()) != count:  # pictures and films in one pass each
+    if int(grids.prod(-1).sum()) != count:  # images and videos in one pass each
         grids = submodel.joined("grid_thw")
     order = packed_patch_order(grids, merge) if grids is not None else []
     windows = _window_order(grids, config, merge)
@@ -93,7 +93,7 @@ def _packed(submodel: Submodel, count: int) -> Positions | None:
 
 
 def _window_order(grids: Tensor, config: Any, merge: int) -> list[int] | None:
-    """Return the order in which a tower with windows (Qwen2.5-VL) attends to its merged patches."""
+    """Return the order in which a vision model with windows (Qwen2.5-VL) attends to its merged patches."""
     size = getattr(config, "window_size", None)
     if size is None or not hasattr(config, "fullatt_block_indexes"):
         return None
@@ -130,7 +130,7 @@ def _grid(submodel: Submodel, count: int) -> Positions | None:
     height, width = patch if isinstance(patch, (tuple, list)) else (patch, patch)
     rows, columns = shape[-2] // height, shape[-1] // width
     times = shape[-4] // (tube or 1) if len(shape) == 5 else 1
-    batch = shape[0] if len(shape) == 4 else 1  # several may stand in one sequence (Pixtral)
+    batch = shape[0] if len(shape) == 4 else 1  # several may be in one sequence (Pixtral)
     for images in dict.fromkeys((times, 1, batch)):
         names = _leading(submodel, count - images * rows * columns)
         if names is not None:
@@ -144,7 +144,7 @@ def _grid(submodel: Submodel, count: int) -> Positions | None:
 
 
 def fit_grid(count: int, height: int, width: int) -> tuple[int, int] | None:
-    """Return the rows and columns of ``count`` square cells that fill a picture."""
+    """Return the rows and columns of ``count`` square cells that fill an image."""
     rows = isqrt(count * height // width) if width else 0
     for guess in (rows, rows + 1):
         if guess and count % guess == 0 and guess * width == (count // guess) * height:

@@ -1,4 +1,4 @@
-"""Token ids, image patches and audio frames turned into positions a person can read."""
+"""Token ids, image patches and audio frames to labelled positions."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def token_positions(
 
 
 def token_labels(ids: Sequence[int], tokenizer: Any = None) -> list[str]:
-    """Label token ids that do not stand behind each other: each as if it were alone."""
+    """Label token ids that are not a sequence: each as if it were alone."""
     if tokenizer is None:
         return [str(token) for token in ids]
     tokens = [str(token) for token in tokenizer.convert_ids_to_tokens(list(ids))]
@@ -172,7 +172,7 @@ def _decoded(ids: list[int], tokenizer: Any) -> list[Position]:
 
 
 def special_ids(tokenizer: Any) -> set[int]:
-    """Return the ids that stand for no text."""
+    """Return the ids of special tokens, which represent no text."""
     special = {int(token) for token in getattr(tokenizer, "all_special_ids", ())}
     added = getattr(tokenizer, "added_tokens_decoder", None) or {}
     return special | {

@@ -1,4 +1,4 @@
-"""From a weighted sum to the attention call behind it: heads, query and key, scaling, mask and bias.
+"""Reconstruct heads, query, key, scaling, mask and bias behind a weighted sum, verified against its weights.
 
 Nothing is trusted: query and key are kept only if what they give, worked out again, is what the model multiplied its
 values with.
@@ -41,7 +41,7 @@ class UnreadableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _WeightShape:
-    """What stands before query and key in the shape of the weights.
+    """The shape of the weights before query and key.
 
     Attributes:
         lead: Those sizes.
@@ -62,7 +62,7 @@ class _WeightShape:
 
     @property
     def rows(self) -> int:
-        """Number of rows of the batch, or of pieces of them."""
+        """Number of rows of the batch, or of windows of them."""
         return prod(self.lead) // self.heads
 
     def split(self, tensor: Tensor) -> Tensor:
@@ -74,17 +74,17 @@ class _WeightShape:
 def reconstruct_call(
     found: WeightedSum, running: RunningModule, rows: int | None, batch: int
 ) -> tuple[AttentionArguments | None, int, bool]:
-    """Tell the attention call behind a weighted sum.
+    """Reconstruct the attention call behind a weighted sum.
 
     Args:
         found: The weighted sum.
-        frame: Module that makes it.
+        running: Module that computes it.
         rows: Rows of the model's inputs, where they are known.
         batch: Row to keep.
 
     Returns:
-        The call of that row, its batch the pieces in which it attends (one: it is not cut up), with its weights if query
-        and key cannot be told; the number of rows there are; and whether it attends within pieces. No call if the sum is
+        The call of that row, its batch the windows in which it attends (one: it is not cut up), with its weights if query
+        and key cannot be told; the number of rows there are; and whether it attends within windows. No call if the sum is
         over something else than keys (heads that are mixed).
 
     Raises:
@@ -159,7 +159,7 @@ def _together(parts: list[Tensor]) -> Tensor:
 
 
 def _stacked(parts: list[Tensor | None]) -> Tensor | None:
-    """Stack ``[1 or head, 1 or query, key]`` of all pieces; where a piece has none, with zeros."""
+    """Stack ``[1 or head, 1 or query, key]`` of all windows; where a window has none, with zeros."""
     some = [part for part in parts if part is not None]
     if not some:
         return None
@@ -229,9 +229,9 @@ def _sizes(found: WeightedSum, running: RunningModule, rows: int | None) -> _Wei
 
 
 def _as_multiplied(found: WeightedSum, sizes: _WeightShape) -> _WeightShape:
-    """Tell whether heads and pieces have changed places between the softmax and the values, as for a product of three axes.
+    """Tell whether heads and windows have changed places between the softmax and the values, as for a product of three axes.
 
-    What comes first in either order is compared: one query of each head and piece.
+    What comes first in either order is compared: one query of each head and window.
     """
     if len(sizes.lead) != 3 or sizes.queries * sizes.keys == 0:
         return sizes
@@ -251,7 +251,7 @@ def _as_multiplied(found: WeightedSum, sizes: _WeightShape) -> _WeightShape:
 def _vectors(
     found: WeightedSum, sizes: _WeightShape, multiplied: _WeightShape, row: int
 ) -> ScoreParts | str:
-    """Tell query and key, or say why they cannot be told."""
+    """Return query and key, verified, or say why they are not known."""
     product = found.softmax.product
     if product is None:
         return "its scores are not a product of query and key that can be followed to the softmax."
@@ -284,7 +284,7 @@ def _vectors(
 
 
 def _pairs(product: Product, sizes: _WeightShape, row: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield what query and key may be: heads may stand after the batch or before it, the product may be turned."""
+    """Yield what query and key may be: heads may be after the batch or before it, the product may be transposed."""
     left, right = _broadcast(product.left.detach(), product.right.detach().mT)
     if prod(left.shape[:-2]) != prod(sizes.lead):
         return

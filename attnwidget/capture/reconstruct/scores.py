@@ -1,4 +1,4 @@
-"""What a row of scores is made of, told from what went into a softmax and what came out of it."""
+"""Explain scores as scaling, softcap, mask and bias on a product of query and key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HIDES = -1e3  # what is added to a score that is meant to be hidden, at most
 
 @dataclass(frozen=True, slots=True)
 class ScoreParts:
-    """What one row's scores are made of: all ``[head, ...]``."""
+    """What the scores of one row of the batch are made of: all ``[head, ...]``."""
 
     query: Tensor
     key: Tensor
@@ -35,11 +35,11 @@ class ScoreParts:
 
 @dataclass(frozen=True, slots=True)
 class ObservedSoftmax:
-    """What one row's softmax was seen to make, all ``[head, query, key]``.
+    """Input and output of the softmax of one row of the batch, all ``[head, query, key]``.
 
     Attributes:
-        wanted: What went in.
-        chance: What came out.
+        logits: What went in.
+        probabilities: What came out.
         weights: What the values were multiplied with.
     """
 
@@ -78,7 +78,7 @@ def as_float(tensor: Tensor) -> Tensor:
 def explain_scores(
     product: Product, pair: tuple[Tensor, Tensor], seen: ObservedSoftmax, apart: float
 ) -> ScoreParts | None:
-    """Say what the scores are made of, if these are query and key.
+    """Return what the scores are made of, if these are query and key, else ``None``.
 
     Rows picked from beginning to end tell what kind of mask and bias there are, and have to come out as seen. Only a bias
     that differs from row to row and head to head has to be read in full.
@@ -161,7 +161,7 @@ def _again(parts: ScoreParts) -> Tensor:
 
 
 def _compact(rest: Tensor, hidden: Tensor, parts: ScoreParts) -> Tensor | None:
-    """Leave out what a softmax does not feel and what is only rounding; keep once what is the same in all rows."""
+    """Leave out what does not change a softmax and what is only rounding; keep once what is the same in all rows."""
     seen = ~hidden
     # The longest query and key bound every score; the largest number beside them counts as much.
     longest = parts.key.float().norm(dim=-1).amax(dim=-1)[:, None, None]

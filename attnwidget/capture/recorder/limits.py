@@ -1,8 +1,8 @@
-"""What of a model's attention is recorded: ``streams=``, ``layers=`` and ``positions=``.
+"""`Limits`: ``streams=``, ``layers=`` and ``positions=``, parsed and applied, while the model runs and afterwards.
 
-A call has to be kept or let go of while the model runs; which stream and layer it makes is sure only afterwards, when all
-calls have been heard. So each limit is applied twice: while the model runs to what `foreseen` is sure of, generously, and
-exactly when the record is made.
+A call has to be kept or dropped while the model runs; which stream and layer it makes is certain only afterwards, from all
+calls. So each limit is applied twice: while the model runs to what `static_layers` is certain of, generously, and exactly
+when the record is made.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from attnwidget.capture.architecture.static_layout import StaticLayer
 
 
-__all__ = ["Limits", "PositionRange", "choose_layers", "may_become", "read_position_range"]
+__all__ = ["Limits", "PositionRange", "RunningLimits"]
 
 
 @dataclass(frozen=True, slots=True)
 class PositionRange:
-    """A run of positions.
+    """A range of consecutive positions, not yet applied to a sequence.
 
     Attributes:
         start: The first, negative from the end; ``None`` for the first there is.
@@ -41,16 +41,16 @@ class PositionRange:
 
     @property
     def counts_back(self) -> bool:
-        """Whether it says anything relative to the last position."""
+        """Whether a bound counts from the last position."""
         return any(bound is not None and bound < 0 for bound in (self.start, self.stop))
 
     def clipped(self, count: int) -> range:
-        """Return those of ``count`` positions that are meant."""
+        """Return which of ``count`` positions are in the range."""
         start, stop, _ = slice(self.start, self.stop).indices(max(count, 0))
         return range(start, max(start, stop))
 
     def within(self, count: int) -> range | None:
-        """Return which of ``count`` positions are meant, or ``None`` if none is left or some are missing."""
+        """Return which of ``count`` positions are in the range, or ``None`` if none is or some are missing."""
         kept = self.clipped(count)
         if not len(kept):
             return None
@@ -61,8 +61,8 @@ class PositionRange:
         return kept
 
 
-def read_position_range(value: Any) -> PositionRange:
-    """Read positions that follow each other off a slice, a range, an integer or several.
+def _read_position_range(value: Any) -> PositionRange:
+    """Read consecutive positions off a slice, a range, an integer or several.
 
     Raises:
         ValueError: If they do not follow each other, or are none of these.
@@ -99,7 +99,7 @@ def _run(numbers: Sequence[int | None], given: Any) -> PositionRange:
     return PositionRange(first, None if last == -1 else last + 1, strict=True, given=given)
 
 
-def choose_layers(value: Any, numbers: Sequence[int]) -> set[int]:
+def _choose_layers(value: Any, numbers: Sequence[int]) -> set[int]:
     """Return those of the layers there are that ``value`` asks for; negative ones count from the end.
 
     A slice is one of the model's numbers, whether or not there is a layer of each.
@@ -116,9 +116,9 @@ def choose_layers(value: Any, numbers: Sequence[int]) -> set[int]:
     }
 
 
-def may_become(name: str, foreseen: str) -> bool:
-    """Tell whether a stream of this name may come out of what is foreseen under that one."""
-    return name == foreseen or name.startswith(f"{foreseen} ")
+def _may_become(name: str, expected: str) -> bool:
+    """Tell whether a stream of this name may be part of what is called ``expected`` before the run."""
+    return name == expected or name.startswith(f"{expected} ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Limits:
 
     Attributes:
         streams: Names of the streams, or ``None`` for all.
-        layers: For each stream's name, or for ``""`` where all are meant alike, the layers; nothing where all are.
+        layers: For each stream's name, or for ``""`` where the same holds for all, the layers; empty for all layers.
         positions: The query positions in the same way.
         single: Whether only one forward pass runs, so that its positions are all there will be.
     """
@@ -160,7 +160,7 @@ class Limits:
         return cls(
             None if names is None else tuple(names),
             chosen,
-            {name: read_position_range(value) for name, value in _by_stream(positions).items()},
+            {name: _read_position_range(value) for name, value in _by_stream(positions).items()},
             single,
         )
 
@@ -169,11 +169,11 @@ class Limits:
         return self.streams is not None or bool(self.layers) or bool(self.positions)
 
     def while_running(self, model: nn.Module) -> RunningLimits:
-        """Read off a model what can be decided while it runs."""
+        """Return what can be decided while the model runs."""
         return RunningLimits(self, static_layers(model) if self else {})
 
     def kept_streams(self, names: Sequence[str]) -> list[str]:
-        """Return those of the streams there are that are wanted.
+        """Return the recorded ones of all streams.
 
         Raises:
             ValueError: If one is named that is not there.
@@ -188,10 +188,10 @@ class Limits:
         return [name for name in names if self.streams is None or name in self.streams]
 
     def kept_layers(self, numbers: Mapping[str, Sequence[int]]) -> dict[str, set[int]]:
-        """Return the wanted ones of the layers there are, by stream.
+        """Return the recorded ones of all layers, by stream.
 
         Args:
-            numbers: The numbers of the layers that the wanted streams have.
+            numbers: The numbers of the layers that the recorded streams have.
 
         Raises:
             ValueError: If a number is named that none of the streams it is named for has.
@@ -200,12 +200,12 @@ class Limits:
         everywhere = self.layers.get("")
         for name, there in numbers.items():
             own = self.layers.get(name, everywhere)
-            found[name] = set(there) if own is None else choose_layers(own, there)
+            found[name] = set(there) if own is None else _choose_layers(own, there)
         for name, value in self.layers.items():
             those = [name] if name else list(numbers)
             some = {stream: numbers[stream] for stream in those if stream in numbers}
             wrong = [
-                n for n in _named(value) if not any(choose_layers([n], t) for t in some.values())
+                n for n in _named(value) if not any(_choose_layers([n], t) for t in some.values())
             ]
             if wrong or not any(found[stream] for stream in some):
                 has = "; ".join(f"stream {s!r} has {_layer_list(t)}" for s, t in some.items())
@@ -215,18 +215,18 @@ class Limits:
         return found
 
     def kept_positions(self, stream: str, count: int) -> range | None:
-        """Return which queries of a stream are wanted, or ``None`` for all.
+        """Return which queries of a stream are recorded, or ``None`` for all.
 
         Raises:
             ValueError: If there are not as many, or none is left.
         """
-        reach = self.positions.get(stream, self.positions.get(""))
-        if reach is None:
+        asked = self.positions.get(stream, self.positions.get(""))
+        if asked is None:
             return None
-        kept = reach.within(count)
+        kept = asked.within(count)
         if kept is None:
             message = (
-                f"positions={reach.given!r} is not within the {count} query positions of stream {stream!r}, 0..{count - 1}: pass "
+                f"positions={asked.given!r} is not within the {count} query positions of stream {stream!r}, 0..{count - 1}: pass "
                 f"positions={{{stream!r}: slice(0, {count})}} or a part of it."
             )
             raise ValueError(message)
@@ -235,11 +235,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class RunningLimits:
-    """What can be decided of a limit while the model runs.
+    """What limits say of a module while the model runs.
 
     Attributes:
         limits: The limits.
-        foreseen: What is known of each module by its path.
+        layout: What is known of each module by its path.
     """
 
     limits: Limits
@@ -255,20 +255,20 @@ class RunningLimits:
         streams = {one.stream for one in self.layout.values() if one.stream is not None}
         if (
             limits.streams is not None
-            and all(any(may_become(name, stream) for stream in streams) for name in limits.streams)
-            and not any(may_become(name, known.stream) for name in limits.streams)
+            and all(any(_may_become(name, stream) for stream in streams) for name in limits.streams)
+            and not any(_may_become(name, known.stream) for name in limits.streams)
         ):
             return False
         if any(
-            name and name != known.stream and may_become(name, known.stream)
+            name and name != known.stream and _may_become(name, known.stream)
             for name in limits.layers
         ):
-            return True  # a part of what is foreseen as one
+            return True  # a part of what is one stream before the run
         value = limits.layers.get(known.stream, limits.layers.get(""))
         return value is None or self._wants_layer(value, known)
 
     def _wants_layer(self, value: Any, known: StaticLayer) -> bool:
-        return known.number is None or known.number in choose_layers(value, known.numbers)
+        return known.number is None or known.number in _choose_layers(value, known.numbers)
 
     def rows(self, path: str, count: int, padding: int) -> slice:
         """Return which queries of a module's first call may be part of the record.
@@ -283,16 +283,16 @@ class RunningLimits:
             return slice(0, count)
         if any(positions):  # there are some for streams by their names
             if known.stream is None or any(
-                name and name != known.stream and may_become(name, known.stream)
+                name and name != known.stream and _may_become(name, known.stream)
                 for name in positions
             ):
                 return slice(0, count)
-            reach = positions.get(known.stream, positions.get(""))
+            asked = positions.get(known.stream, positions.get(""))
         else:
-            reach = positions[""]
-        if reach is None or (reach.counts_back and not self.limits.single):
+            asked = positions[""]
+        if asked is None or (asked.counts_back and not self.limits.single):
             return slice(0, count)
-        found = [reach.clipped(count), reach.clipped(count - padding)]
+        found = [asked.clipped(count), asked.clipped(count - padding)]
         kept = [part for part in found if len(part)]
         if not kept:
             return slice(0, count)

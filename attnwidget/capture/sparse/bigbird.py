@@ -1,4 +1,4 @@
-"""BigBird: blocks that see their neighbours, the first and the last block, and some blocks drawn at random."""
+"""BigBird: blocks that see their neighbours, the first and the last block, and some random blocks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class BigBird:
         )
         count = query.shape[1]
         blocks = count // size
-        drawn = _random_blocks(trace, heads, blocks, row)
+        random = _random_blocks(trace, heads, blocks, row)
         every = torch.arange(blocks, device=query.device)
         first, last = every[:1], every[-1:]
         groups = []
@@ -41,17 +41,17 @@ class BigBird:
             (every[:1], every[1:2], every[2:-2], every[-2:-1], every[-1:]),
             (
                 every.expand(1, 1, -1),
-                _with_random_blocks(heads, torch.cat([every[:3], last])[None], drawn[:, :1]),
+                _with_random_blocks(heads, torch.cat([every[:3], last])[None], random[:, :1]),
                 torch.cat(
                     [
                         first.expand(heads, blocks - 4, 1),
                         (every[2:-2, None] + every[:3] - 1).expand(heads, -1, -1),
-                        drawn[:, 1:-1],
+                        random[:, 1:-1],
                         last.expand(heads, blocks - 4, 1),
                     ],
                     dim=2,
                 ),
-                _with_random_blocks(heads, torch.cat([first, every[-3:]])[None], drawn[:, -1:]),
+                _with_random_blocks(heads, torch.cat([first, every[-3:]])[None], random[:, -1:]),
                 every.expand(1, 1, -1),
             ),
             strict=True,
@@ -60,9 +60,9 @@ class BigBird:
         return SparseAttention(query, key, value, query.shape[-1] ** -0.5, tuple(groups))
 
 
-def _with_random_blocks(heads: int, fixed: Tensor, drawn: Tensor) -> Tensor:
+def _with_random_blocks(heads: int, fixed: Tensor, random: Tensor) -> Tensor:
     """Blocks seen by one block of queries, ``[head, 1, block]``."""
-    return torch.cat([fixed.expand(heads, 1, -1), drawn], dim=2)
+    return torch.cat([fixed.expand(heads, 1, -1), random], dim=2)
 
 
 def _rows_of_blocks(

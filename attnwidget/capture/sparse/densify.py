@@ -1,4 +1,4 @@
-"""From rows with few keys each to one attention call over query × key.
+"""Sparse rows scattered to one attention call over query × key.
 
 Nothing is trusted: query and key are kept only if what they give, worked out again for some rows, is what the model
 multiplied its values with.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["SharedTensors", "densify"]
 
 _LARGEST = 1 << 28  # entries of a matrix over query × key
-_SAMPLED = 64  # rows of each strip that are checked
+_SAMPLED = 64  # rows of each group that are checked
 _HIDDEN = -1e3  # so far below the largest score of its row, a key has no weight in any precision
 _DEAD = -5e3  # the largest score of a row in which every key is hidden
 _FLOATS_APART = 5e-5
@@ -55,13 +55,13 @@ def densify(
     length: int | None,
     shared: SharedTensors,
 ) -> tuple[AttentionArguments, Windows | None] | str:
-    """Put an attention call together.
+    """Make one attention call over query × key.
 
     Args:
         module: The module that made it.
         sparse: What an adapter read.
         length: Number of positions of the sequence, where it is known: modules make it longer to cut it up.
-        shared: Keeps masks and biases for the layers to come.
+        shared: Keeps masks and biases for later layers.
 
     Returns:
         The call of one row of the batch and the positions that are none of the sequence; or why it cannot be laid out.
@@ -134,11 +134,11 @@ def _visible(group: SparseRows) -> Tensor:
 def _counts(sparse: SparseAttention) -> Tensor:
     """How often each query sees each key, ``[head or 1, query, key]``."""
     seen = [_visible(group) for group in sparse.row_groups]
-    alike = all(
+    same_in_all_heads = all(
         len(group.keys) == 1 and bool((visible == visible[:1]).all())
         for group, visible in zip(sparse.row_groups, seen, strict=True)
     )
-    heads = 1 if alike else len(sparse.query)
+    heads = 1 if same_in_all_heads else len(sparse.query)
     shape = (heads, sparse.query.shape[1], sparse.key.shape[1])
     counts = torch.zeros(shape, dtype=torch.int16, device=sparse.query.device)
     for group, visible in zip(sparse.row_groups, seen, strict=True):
@@ -166,7 +166,7 @@ def _own_positions(
 
 
 def _bias(sparse: SparseAttention, counts: Tensor) -> Tensor | None:
-    """What is added to the product, as far as the adapter or the repetition of keys tells, ``[head or 1, query, key]``."""
+    """What is added to the product, where the adapter knows it or keys are repeated, ``[head or 1, query, key]``."""
     repeated = bool((counts > 1).any())
     added = [group.added for group in sparse.row_groups]
     if repeated or any(part is None for part in added):
@@ -181,7 +181,7 @@ def _bias(sparse: SparseAttention, counts: Tensor) -> Tensor | None:
 
 
 def _scatter(whole: Tensor, group: SparseRows, values: Tensor) -> None:
-    """Write what is in the slots of a strip to where it belongs; each key at most once."""
+    """Scatter values from the slots of a row group to their keys; each key at most once."""
     part = whole.new_zeros(len(whole), len(group.queries), whole.shape[2] + 1)
     slots = group.keys.masked_fill(group.keys < 0, whole.shape[2]).expand(len(whole), -1, -1)
     whole[:, group.queries] = part.scatter_(2, slots, values.to(whole.dtype))[..., :-1]
@@ -239,7 +239,7 @@ def _reproduces_weights(sparse: SparseAttention, counts: Tensor, bias: Tensor | 
 
 
 def _dense(group: SparseRows, num_keys: int) -> Tensor:
-    """The weights of a strip, those of a repeated key added up, ``[head, row, key]``."""
+    """The weights of a row group, those of a repeated key added up, ``[head, row, key]``."""
     weights = group.weights.float().nan_to_num().masked_fill(group.keys < 0, 0.0)
     dense = weights.new_zeros(*weights.shape[:2], num_keys)
     slots = group.keys.clamp(min=0).expand(len(weights), -1, -1)

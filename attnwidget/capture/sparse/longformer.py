@@ -1,4 +1,4 @@
-"""Longformer and LED: a window to both sides, and a few tokens that everybody sees and that see everybody."""
+"""Longformer and LED: a window to both sides, and a few global tokens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Longformer:
 
     def read(self, module: nn.Module, trace: ModuleTrace, row: int) -> SparseAttention:
         """Put together the windows and the rows of the global tokens."""
-        heads, reach = (
+        heads, one_side = (
             read_size(module, "num_heads"),
             read_size(module, "one_sided_attn_window_size"),
         )
@@ -42,7 +42,7 @@ class Longformer:
         count = query.shape[1]
         everyone = torch.arange(count, device=query.device)
         local = trace.softmaxes[0]
-        windows = everyone[:, None] + torch.arange(-reach, reach + 1, device=query.device)
+        windows = everyone[:, None] + torch.arange(-one_side, one_side + 1, device=query.device)
         windows = windows.masked_fill((windows < 0) | (windows >= count), -1)
         is_global = trace.inputs["is_index_global_attn"]
         most = local.logits.shape[-1] - windows.shape[1]

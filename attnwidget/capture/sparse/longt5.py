@@ -1,4 +1,4 @@
-"""LongT5: blocks that see their neighbours, and in its transient-global form a sum of each stretch of the text."""
+"""LongT5: blocks that see their neighbours, and in its transient-global form a sum of each block of the text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LongT5:
     children = ("q", "k", "v")
 
     def read(self, module: nn.Module, trace: ModuleTrace, row: int) -> SparseAttention:
-        """Put the blocks behind each other, and the side keys behind the text's."""
+        """Concatenate the blocks, and the side keys after the text's."""
         heads, length = read_size(module, "n_heads"), read_size(module, "block_len")
         parts = {
             name: torch.cat([split_heads(part, heads, row) for part in trace.outputs[name]], dim=1)

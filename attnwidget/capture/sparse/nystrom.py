@@ -1,4 +1,4 @@
-"""Nyströmformer: weights that are the product of three softmaxes, over some landmarks between query and key."""
+"""Nyströmformer: weights that are the product of three softmaxes over landmarks."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ __all__ = ["PegasusX"]
 
 
 class PegasusX:
-    """Reads ``PegasusXGlobalLocalAttention``; the global tokens stand behind those of the text."""
+    """Reads ``PegasusXGlobalLocalAttention``; the global tokens come after those of the text."""
 
     children = ("q_proj", "k_proj", "v_proj")
 
@@ -63,7 +63,7 @@ class PegasusX:
 
 
 def _padded(states: Tensor, size: int) -> int:
-    """How many positions stand before the text: every other layer shifts its blocks by half of one."""
+    """Number of positions before the text: every other layer shifts its blocks by half of one."""
     half = size // 2
     empty = half and not bool(states[:, :half].any()) and not bool(states[:, -half:].any())
     return half if empty else 0

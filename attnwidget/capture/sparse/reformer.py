@@ -1,4 +1,4 @@
-"""Reformer: chunks of the text that see their neighbours, or chunks of positions that fell into the same buckets."""
+"""Reformer: chunks of the text that see their neighbours, or chunks of positions hashed into the same buckets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ReformerLocal:
     children = ("query", "key", "value")
 
     def read(self, module: nn.Module, trace: ModuleTrace, row: int) -> SparseAttention:
-        """Put the chunks behind each other."""
+        """Concatenate the chunks."""
         heads = read_size(module, "num_attention_heads")
         query, key, value = (
             split_heads(trace.outputs[name][0], heads, row) for name in self.children
@@ -64,7 +64,7 @@ class ReformerLSH:
     children = ("query_key", "value")
 
     def read(self, module: nn.Module, trace: ModuleTrace, row: int) -> SparseAttention:
-        """Undo the sorting, and put the rounds of hashing beside each other."""
+        """Undo the sorting, and concatenate the keys of all rounds of hashing."""
         heads = read_size(module, "num_attention_heads")
         query, value = (split_heads(trace.outputs[name][0], heads, row) for name in self.children)
         count = query.shape[1]
@@ -113,7 +113,7 @@ def _visible_positions(module: nn.Module, order: Tensor) -> Tensor:
 
     Args:
         module: Says how many chunks to look at.
-        order: Which position stands where, ``[head or 1, place]``.
+        order: The position at each place, ``[head or 1, place]``.
 
     Returns:
         ``[head or 1, place, slot]``.

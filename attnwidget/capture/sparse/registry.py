@@ -1,8 +1,8 @@
-"""Attention that is computed in blocks, buckets or with side keys: one adapter for each such kind of module.
+"""Adapters for sparse attention by module class.
 
 General recognition follows scores to the softmax and on to the values; these modules cut them up, shift and sort them in
-between. An adapter knows how one kind of module does that: where each number that went into its softmax belongs among
-query and key. It reads only what passed by while the module ran.
+between. An adapter knows how one kind of module does that: which query and key each number that went into its softmax is
+of. It reads only the trace of the module's run.
 """
 
 from __future__ import annotations
@@ -53,33 +53,33 @@ def adapter_of(module: nn.Module) -> Adapter | None:
 
 
 def watched_children(
-    modules: Iterable[nn.Module], running: Callable[[], RunningModule | None]
+    modules: Iterable[nn.Module], current: Callable[[], RunningModule | None]
 ) -> Iterator[tuple[nn.Module, None, Callable[[Any], None]]]:
-    """Find the children whose outputs adapters want to see.
+    """Find the children whose outputs adapters read.
 
     Args:
         modules: Modules that may need an adapter.
-        running: Says which module runs.
+        current: Returns the module that runs.
 
     Yields:
-        What to watch: a child, and what to call with its output.
+        Hooks: a child, and what to call with its output.
     """
     for module in modules:
         adapter = adapter_of(module)
         for name in () if adapter is None else adapter.children:
             child = getattr(module, name, None)
             if child is not None:
-                yield child, None, _output_hook(module, name, running)
+                yield child, None, _output_hook(module, name, current)
 
 
 def _output_hook(
-    module: nn.Module, name: str, running: Callable[[], RunningModule | None]
+    module: nn.Module, name: str, current: Callable[[], RunningModule | None]
 ) -> Callable[[Any], None]:
     def note(output: Any) -> None:
-        frame = running()
-        if frame is None or frame.module is not module or frame.trace is None:
+        running = current()
+        if running is None or running.module is not module or running.trace is None:
             return
         if isinstance(output, torch.Tensor):
-            frame.trace.outputs.setdefault(name, []).append(output)
+            running.trace.outputs.setdefault(name, []).append(output)
 
     return note

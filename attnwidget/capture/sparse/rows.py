@@ -1,4 +1,4 @@
-"""Rows of an attention of which each has its own few keys, put together to query × key."""
+"""`Adapter`: the interface of an adapter, and `SparseRows`, rows of an attention that each have their own keys."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 
 
 class CannotDensifyError(ValueError):
-    """A call that an adapter has no place for; the message says why, in words that follow the name of a module."""
+    """A call that an adapter cannot lay out over query × key; the message says why, in words that follow the name of a module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ class SparseAttention:
         key: ``[head, key, head_dim]``.
         value: ``[head, key, value_dim]``.
         scaling: Factor on ``query . key``.
-        strips: The rows.
+        row_groups: The rows.
         extra_queries: How many of the queries, the last ones, are none of the sequence.
         extra_keys: How many of the keys, the last ones, are none of the sequence.
-        padded: How many positions the module put before the sequence, which belong to nobody.
+        num_padding: How many positions of padding the module put before the sequence.
     """
 
     query: Tensor
@@ -90,21 +90,21 @@ class Adapter(Protocol):
 
     @property
     def children(self) -> tuple[str, ...]:
-        """Names of the children whose outputs it wants to see."""
+        """Names of the children whose outputs it reads."""
 
     def read(
         self, module: nn.Module, trace: ModuleTrace, row: int
     ) -> SparseAttention | DenseWeights:
-        """Put together what passed by, for one row of the batch."""
+        """Read one row of the batch off the trace of the module's run."""
 
 
 def split_heads(tensor: Tensor, num_heads: int, row: int) -> Tensor:
-    """Cut ``[batch, position, head * dim]`` up, ``[head, position, dim]`` of one row of the batch."""
+    """Split ``[batch, position, head * dim]`` into heads, ``[head, position, dim]`` of one row of the batch."""
     one = tensor[min(row, len(tensor) - 1)].detach()
     return one.reshape(len(one), num_heads, -1).transpose(0, 1)
 
 
 def read_size(module: nn.Module, name: str) -> int:
-    """Read a size off a module."""
+    """Read an integer attribute of a module."""
     size: Any = getattr(module, name)
     return int(size)

@@ -1,4 +1,4 @@
-"""Tap 1: listen to every call that goes through transformers' ``AttentionInterface``."""
+"""Tap 1: wrap transformers' ``AttentionInterface.get_interface``."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ __all__ = ["Listener", "is_listening", "listeners", "listening", "suspended"]
 
 
 class Listener(Protocol):
-    """Somebody who wants to hear of attention calls. Listening must not change what the model computes."""
+    """Is called with every attention call. Must not change what the model computes."""
 
     def on_attention_call(self, arguments: AttentionArguments) -> AbstractContextManager[None]:
-        """Take note of one call, before it runs; it runs inside of what is returned."""
+        """Read one call, before it runs; it runs inside of what is returned."""
 
     def on_flex_attention(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> AbstractContextManager[None]:
-        """Take note of one call of PyTorch's ``flex_attention``; it runs inside of what is returned."""
+        """Read one call of PyTorch's ``flex_attention``, before it runs; it runs inside of what is returned."""
 
 
-# Per context, hence per thread and per asyncio task: two recordings at once never hear each other's models.
+# Per context, hence per thread and per asyncio task: two recordings at once never read each other's models.
 _listeners: ContextVar[tuple[Listener, ...]] = ContextVar("attnwidget_listeners", default=())
 
 
 class _Installation:
-    """Wraps ``AttentionInterface.get_interface`` while anybody listens.
+    """Wraps ``AttentionInterface.get_interface`` while there is a listener.
 
     Every modelling file looks the function up through this one method at every forward pass, and some hold their own
     instance of the class: so the class is the one place that reaches them all. The wrapper is shared by all threads,
@@ -72,7 +72,7 @@ _installation = _Installation()
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Let ``listener`` hear the attention calls made in this context until the block ends, however it ends."""
+    """Tell ``listener`` of the attention calls made in this context until the block ends, however it ends."""
     _installation.acquire()
     token = _listeners.set((*_listeners.get(), listener))
     try:
@@ -86,7 +86,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 @contextmanager
 def suspended(listener: object) -> Iterator[None]:
-    """Let ``listener`` hear nothing of this context until the block ends."""
+    """Tell ``listener`` nothing of this context until the block ends."""
     token = _listeners.set(tuple(other for other in _listeners.get() if other is not listener))
     try:
         yield
@@ -100,12 +100,12 @@ def is_listening(listener: object) -> bool:
 
 
 def listeners() -> tuple[Listener, ...]:
-    """Return who listens in the current context; nobody does while gradients are computed."""
-    return () if in_backward() else _listeners.get()
+    """Return the listeners of the current context; none while gradients are computed."""
+    return () if _in_backward() else _listeners.get()
 
 
-def in_backward() -> bool:
-    """Tell whether gradients are being computed: what then runs (gradient checkpointing) has run and been heard before."""
+def _in_backward() -> bool:
+    """Tell whether gradients are being computed: what then runs (gradient checkpointing) has run and been recorded before."""
     return torch._C._current_graph_task_id() != -1  # noqa: SLF001  as torch's own ModuleTracker asks
 
 
@@ -144,6 +144,6 @@ def _tapped(function: Callable[..., Any], implementation: str) -> Callable[..., 
 
 
 def _applies_sinks_afterwards(function: Callable[..., Any]) -> bool:
-    """Tell whether a model's own function leaves sinks out of its softmax: its code then works out their share."""
+    """Tell whether a model's own function leaves sinks out of its softmax: its code then computes their share."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return code is not None and "logsumexp" in code.co_names

@@ -1,4 +1,4 @@
-"""What became of a product of queries and keys: followed from operation to operation up to the softmax."""
+"""Follow a query–key product from operation to operation up to its softmax."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["FOLLOWED", "Product", "SoftmaxOutput", "follow"]
+__all__ = ["FOLLOWED", "Node", "Product", "SoftmaxOutput", "follow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Product:
         factor: Further factor that differs between heads or rows but not between columns, or ``None``.
         inner: Scaling inside of the tanh, where there was one.
         added: Whether something was added or hidden.
-        trouble: What was done to them that a record has no words for.
+        failure: What was done to them that a record cannot express.
     """
 
     left: Tensor

@@ -1,8 +1,9 @@
-"""Tap 2: recognise attention by its arithmetic, in modules that do not go through transformers' interface.
+"""Tap 2: a ``TorchDispatchMode`` that recognises softmax attention by its operations.
 
-While an attention module of the recorded model runs, every operation it makes passes by: a product of two tensors may be
-scores; what is scaled, added and hidden until a softmax is followed; a product of what comes out of a softmax with
-something else is the weighted sum. Its left side is what the model multiplies its values with, to the last bit.
+It serves modules that do not go through transformers' interface. While an attention module of the recorded model runs,
+every operation it makes is seen: a product of two tensors may be scores; what is scaled, added and hidden until a softmax
+is followed; a product of what comes out of a softmax with something else is the weighted sum. Its left side is what the
+model multiplies its values with, to the last bit.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def enter(
         self, path: str, module: nn.Module, given: Iterable[Any], trace: ModuleTrace | None = None
     ) -> None:
-        """Begin to read: ``module`` starts to run on what is ``given``; with ``notes``, only note what passes by."""
+        """Begin to read: ``module`` starts to run on what is ``given``; with a ``trace``, operations are only noted in it."""
         states = next((tensor for tensor in given if isinstance(tensor, torch.Tensor)), None)
         # Nested tensors, which encoders make of padded batches, have no shape.
         sizes = frozenset(() if states is None or states.is_nested else states.shape)
@@ -97,14 +98,14 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._push()
 
     def leave(self) -> RunningModule | None:
-        """Cease to read: the module entered last has run."""
+        """Stop to read: the module entered last has run."""
         left = self._running.pop() if self._running else None
         if not self._running:
             self.close()
         return left
 
     def close(self) -> None:
-        """Cease to read, and forget everything."""
+        """Stop to read, and forget everything."""
         self._pop()
         self._running.clear()
         self._known.clear()
@@ -141,7 +142,7 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        """Run one operation, and take note of it."""
+        """Run one operation, and read it."""
         del types
         kwargs = kwargs or {}
         handler = _handler(func)
@@ -171,7 +172,7 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **kwargs) if result is NotImplemented else result
 
     def _guarded(self, action: Callable[..., Any], *given: Any) -> Any:
-        """Do something that must never be in the model's way."""
+        """Do something whose errors must never reach the model."""
         try:
             with torch.no_grad():
                 return action(*given)
@@ -229,7 +230,7 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return SoftmaxOutput(logits, dim % logits.ndim, product)
 
     def _read_gather(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-        """Note what something is looked up by, for an adapter."""
+        """Note the indices of a gather, for an adapter."""
         del func, kwargs
         trace = self._running[-1].trace
         if trace is not None:
@@ -243,7 +244,7 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return None if self._running[-1].trace is None else SoftmaxOutput(args[0], -1, None)
 
     def _follow_on(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        """Read an operation that may be on the way from scores to softmax, or from there to the weighted sum."""
+        """Follow an operation that may lie between scores and softmax, or between softmax and weighted sum."""
         del kwargs
         if not self._known:
             return None
@@ -280,7 +281,7 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _trace_softmax(trace: ModuleTrace, node: SoftmaxOutput, result: Tensor, *, first: bool) -> None:
-    """Note a softmax, or what its weights became on the way to the values."""
+    """Note a softmax, or what its weights became before the values."""
     if first:
         trace.softmaxes.append(SoftmaxCall(node.logits, result))
         return
@@ -290,7 +291,7 @@ def _trace_softmax(trace: ModuleTrace, node: SoftmaxOutput, result: Tensor, *, f
 
 
 def _address(tensor: Tensor) -> Any:
-    # Autograd hands the same memory on as another object, hence no `id`.
+    # Autograd passes the same memory on as another object, hence no `id`.
     return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
 
 

@@ -1,4 +1,4 @@
-"""What passes from the tap on operations to those who listen."""
+"""What the taps report: the running module, a weighted sum, the trace of a module."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RunningModule:
         module: The module.
         sizes: The sizes of the first tensor it was given, which are its hidden states.
         states: That tensor.
-        notes: What is noted while it runs, where an adapter reads it afterwards; nothing is recognised then.
+        trace: What is noted while it runs, where an adapter reads it afterwards; nothing is recognised then.
     """
 
     path: str
@@ -41,7 +41,7 @@ class WeightedSum:
     Attributes:
         weights: ``[..., query, key]`` as multiplied.
         value: ``[..., key, dim]``.
-        softmaxed: Where the weights come from.
+        softmax: The softmax that the weights come from.
         probabilities: What came out of the softmax, its last axis the keys.
     """
 
@@ -52,21 +52,21 @@ class WeightedSum:
 
 
 class OperationListener(Protocol):
-    """Somebody who takes what was recognised."""
+    """Is told of the attention calls that were recognised."""
 
     def on_fused_call(self, running: RunningModule, arguments: AttentionArguments) -> None:
-        """Take an attention call whose arguments are plain."""
+        """Take a fused attention call, whose arguments are known."""
 
     def on_weighted_sum(self, running: RunningModule, weighted_sum: WeightedSum) -> None:
-        """Take a weighted sum, from which the rest has to be told."""
+        """Take a weighted sum, from which the call has to be reconstructed."""
 
     def on_error(self, running: RunningModule, error: Exception) -> None:
-        """Hear that an operation could not be read."""
+        """Take the error of an operation that could not be read."""
 
 
 @dataclass(slots=True)
 class SoftmaxCall:
-    """One softmax that passed by, or what is written down as an exponential.
+    """One softmax of a module, which may be written as an exponential.
 
     Attributes:
         logits: What went in.
@@ -79,13 +79,13 @@ class SoftmaxCall:
 
 @dataclass(slots=True)
 class ModuleTrace:
-    """What passed by while a module ran.
+    """What a module with an adapter computed while it ran.
 
     Attributes:
         inputs: What it was given, by name.
-        outputs: What its children gave, by their name, call by call.
+        outputs: Outputs of its children, by their name, call by call.
         softmaxes: Its softmaxes, in order.
-        gathered: The indices by which it looked things up, in order.
+        gather_indices: The indices of its gather operations, in order.
         result: What it returned.
     """
 

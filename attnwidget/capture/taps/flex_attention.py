@@ -1,7 +1,7 @@
-"""``flex_attention``, where a model calls it by itself.
+"""Calls of ``flex_attention`` made by a model itself.
 
-PyTorch compiles it on the spot, mask and all, and no operation of it passes by. So the name by which a model's code calls
-it leads, for the length of a recording, to a function that listens first.
+PyTorch compiles it on the spot, mask and all, so that none of its operations is seen. Hence, for the length of a recording,
+the name by which a model's code calls it refers to a wrapper that tells the listeners first.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def _references_in(code: CodeType, names: dict[str, Any]) -> Iterator[tuple[dict
 
 
 class _Patches:
-    """Puts listening functions where names lead, and takes them away again when the last recording ends."""
+    """Replaces functions in namespaces by wrappers, and restores them when the last recording ends."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""PyTorch operations that are a whole attention call in one, read by their arguments."""
+"""Fused PyTorch attention operations read by their arguments."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def attending_path(name: str, path: str, module: nn.Module) -> str:
 
 
 def has_dropout(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
-    """Tell whether an operation that is made of others drops weights at random: those others show which."""
+    """Tell whether a composite operation drops weights at random: the operations it is made of show which."""
     return name == _ATTENTION and bool(_dropout(name, args, kwargs))
 
 

@@ -1,4 +1,4 @@
-"""Hear of ``generate``, and of key/value caches that it reorders, while anybody follows."""
+"""Follow ``generate``, and key/value caches that it reorders."""
 
 from __future__ import annotations
 
@@ -23,20 +23,19 @@ __all__ = [
     "GenerateOptions",
     "is_cache",
     "listening_to_generate",
-    "read_generate_options",
     "self_attention_cache",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class GenerateOptions:
-    """How a generation goes about the rows of its batch.
+    """Options of ``generate`` that say which rows of a batch belong to which sequence.
 
     Attributes:
-        beams: Rows that are tried for each input.
-        returned: Sequences that are returned for each input.
-        ends: Tokens that end a sequence.
-        prompt: Number of token ids that were given, or ``None`` if none were.
+        num_beams: Rows that are tried for each input.
+        num_return_sequences: Sequences that are returned for each input.
+        eos_token_ids: Tokens that end a sequence.
+        prompt_length: Number of token ids that were given, or ``None`` if none were.
     """
 
     num_beams: int = 1
@@ -54,7 +53,7 @@ class GenerateOptions:
 
         Args:
             count: Rows of the batch.
-            batch: Which of the sequences that come out is wanted, ``None`` for the only one.
+            batch: Which of the returned sequences to record, ``None`` for the only one.
             expanded: Whether inputs are repeated for beams and for the sequences that are returned: encoders run before.
 
         Raises:
@@ -81,18 +80,18 @@ class GenerateOptions:
 
 
 class GenerateListener(Protocol):
-    """Somebody who wants to know which forward passes belong to a generation, and what came of them."""
+    """Is told which forward passes belong to a generation, and what it returned."""
 
     def on_generate(
         self, module: nn.Module, options: GenerateOptions, *, inner: bool
     ) -> AbstractContextManager[Callable[[Any], None]]:
-        """Run a generation inside of what is returned, and hand over its result.
+        """Return a context in which a generation runs; it yields a function to call with the result.
 
         ``inner`` is false for a model's own ``generate``, which prepares and then calls that of all models.
         """
 
     def on_cache_reordered(self, cache: Any, rows: Tensor) -> None:
-        """Hear that each row of a cache now holds what ``rows`` says."""
+        """Note that each row of a cache now holds the row that ``rows`` says."""
 
 
 _listeners: ContextVar[tuple[GenerateListener, ...]] = ContextVar(
@@ -101,7 +100,7 @@ _listeners: ContextVar[tuple[GenerateListener, ...]] = ContextVar(
 
 
 class _Patches:
-    """Methods of classes, replaced as long as anybody needs it; shared by all threads, therefore counted."""
+    """Replaces methods of classes while there are listeners; shared by all threads, therefore counted."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -130,7 +129,7 @@ _patches = _Patches()
 
 @contextmanager
 def listening_to_generate(follower: GenerateListener, model: nn.Module) -> Iterator[None]:
-    """Let ``follower`` hear of generations by ``model`` or a part of it until the block ends."""
+    """Tell ``listener`` of generations by ``model`` or a part of it until the block ends."""
     owners = {
         base
         for module in model.modules()
@@ -157,7 +156,7 @@ def _wrapped(*, inner: bool) -> Callable[[Any], Any]:
             with ExitStack() as stack:
                 followers = _listeners.get()
                 options = (
-                    read_generate_options(self, args, kwargs) if followers else GenerateOptions()
+                    _read_generate_options(self, args, kwargs) if followers else GenerateOptions()
                 )
                 done = [
                     stack.enter_context(each.on_generate(self, options, inner=inner))
@@ -183,10 +182,10 @@ def _reordering(original: Any) -> Any:
     return reorder_cache
 
 
-def read_generate_options(
+def _read_generate_options(
     model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> GenerateOptions:
-    """Read off the arguments of ``generate`` how it will go about its rows."""
+    """Read the options off the arguments of ``generate``."""
     given = dict(zip(("inputs", "generation_config"), args, strict=False)) | kwargs
     configs = (given.get("generation_config"), getattr(model, "generation_config", None))
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from capture.architecture.test_wrappers import compare, own
 from support import sharing, zoo
+from support.model_checks import compare, own
 
 import attnwidget as aw
 from attnwidget.capture.distributed.head_shards import fill_value_norms, join_heads

@@ -324,6 +324,6 @@ def test_a_layer_that_was_taken_for_another_is_told(monkeypatch: pytest.MonkeyPa
         paths = list(found)
         return dict(zip(paths, [found[path] for path in reversed(paths)], strict=True))
 
-    monkeypatch.setattr(module, "foreseen", wrong)
+    monkeypatch.setattr(module, "static_layers", wrong)
     with pytest.raises(ValueError, match=r"layer 0 of stream 'decoder' .* was let go of while the"):
         capture(zoo.build("llama"), zoo.tokens(), layers=0)
