@@ -103,7 +103,7 @@ def static_stacks(
             module,
             model,
             submodel,
-            looks_causal=_looks_back(module, submodel),
+            looks_causal=_probably_causal(module, submodel),
             reads=_reads(submodel),
         )
         sides.append((side, ModuleCalls(path, module, is_cross(path, module))))
@@ -152,7 +152,7 @@ def _direction(module: nn.Module, submodel: nn.Module) -> bool | None:
     return back if back != both else None
 
 
-def _looks_back(module: nn.Module, submodel: nn.Module) -> bool:
+def _probably_causal(module: nn.Module, submodel: nn.Module) -> bool:
     told = _direction(module, submodel)
     return code_mentions(type(submodel), _TRIANGLES) if told is None else told
 

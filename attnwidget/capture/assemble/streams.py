@@ -86,7 +86,7 @@ def assemble(
         ):
             name = f"{stack.name} {label}".strip()
             builders[name] = _StreamBuilder(recorder, name, stack.side, sources)
-    wanted = _wanted(recorder.limits, builders) if builders else {}
+    wanted = _recorded_layers(recorder.limits, builders) if builders else {}
     streams: dict[str, Stream] = {}
     kept: dict[str, Tensor] = {}
     axes: dict[str, PositionAxis] = {}
@@ -101,8 +101,8 @@ def assemble(
     return streams, failed, kept
 
 
-def _wanted(limits: Limits, builders: dict[str, _StreamBuilder]) -> dict[str, set[int]]:
-    """Return the numbers of the wanted layers of each wanted stream."""
+def _recorded_layers(limits: Limits, builders: dict[str, _StreamBuilder]) -> dict[str, set[int]]:
+    """Return the numbers of the recorded layers of each recorded stream."""
     names = limits.kept_streams(list(builders))
     return limits.kept_layers(
         {name: [source.number for source in builders[name].sources] for name in names}
@@ -130,7 +130,7 @@ class _StreamBuilder:
         first = self.sources[0]
         if first.windows is not None and not first.windows.num_placed:
             query_axis, key_axis = (
-                PositionAxis(self._pieces(first.windows, size), _all(count))
+                PositionAxis(self._window_positions(first.windows, size), _all(count))
                 for size, count in (
                     (first.windows.queries, first.num_queries),
                     (first.windows.keys, first.num_keys),
@@ -172,7 +172,7 @@ class _StreamBuilder:
             try:
                 layers.append(self._layer(source))
             except LookupError as error:
-                raise ValueError(_unforeseen(self.name, source)) from error
+                raise ValueError(_dropped_layer(self.name, source)) from error
             source.release()
         return Stream(
             name=self.name,
@@ -220,7 +220,7 @@ class _StreamBuilder:
             ), axis
         return PositionAxis(axis.positions[start:], axis.real[start:]), axis
 
-    def _pieces(self, windows: Windows, size: int) -> Positions:
+    def _window_positions(self, windows: Windows, size: int) -> Positions:
         """Name the positions of windows whose place is not known: patches where each window is an image of its own."""
         submodels = list(enclosing(self.recorder.tracker.submodels, self.sources[0].path))[:1]
         axis = describe_axis(submodels, (size, size), None, Hints(), side=self.side)
@@ -259,7 +259,7 @@ class _StreamBuilder:
         tensors = {"value": _take(source.value, self.keys)}
         if call.recorded is not None:
             tensors["recorded"] = _take(rows.mT, self.keys).mT
-            stored = self._kept(tensors)
+            stored = self._store(tensors)
             layer = Layer(
                 stream=self.name,
                 layer=source.number,
@@ -269,11 +269,11 @@ class _StreamBuilder:
                 recorded=stored["recorded"],
                 reason=call.reason,
             )
-            return self._normed(layer, source)
+            return self._with_value_norms(layer, source)
         tensors |= {"query": rows, "key": _take(source.key, self.keys)}
         if call.sinks is not None:
             tensors["sinks"] = call.sinks
-        stored = self._kept(tensors)
+        stored = self._store(tensors)
         band, mask = self._mask(source.calls)
         layer = Layer(
             stream=self.name,
@@ -289,13 +289,13 @@ class _StreamBuilder:
             softcap=call.softcap,
             sinks=stored.get("sinks"),
         )
-        return self._normed(layer, source)
+        return self._with_value_norms(layer, source)
 
-    def _kept(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _store(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
         return self.recorder.store.place(whole)
 
-    def _normed(self, layer: Layer, source: LayerSource) -> Layer:
+    def _with_value_norms(self, layer: Layer, source: LayerSource) -> Layer:
         """Add the lengths of the values behind the output projection."""
         # It was compared in the first pass; queries that were drafted there and refused are gone.
         first = self.queries[self.queries < source.calls[0].num_queries]
@@ -314,10 +314,10 @@ class _StreamBuilder:
         )
         if signature not in self._masks:
             band, mask = read_mask(calls, self.queries, self.keys)
-            self._masks[signature] = band, self._settled(mask)
+            self._masks[signature] = band, self._place(mask)
         return self._masks[signature]
 
-    def _settled(self, tensor: Tensor | None) -> Tensor | None:
+    def _place(self, tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else self.recorder.store.place({"bias": tensor})["bias"]
 
     def _bias(self, calls: list[Call], mask: Tensor | None) -> Tensor | None:
@@ -329,7 +329,7 @@ class _StreamBuilder:
             bias = read_bias(calls, self.queries, self.keys, self.recorder.store.device)
             if bias is not None and mask is not None:
                 bias = bias + mask.to(bias.dtype)
-            self._biases[signature] = mask if bias is None else self._settled(bias)
+            self._biases[signature] = mask if bias is None else self._place(bias)
         return self._biases[signature]
 
 
@@ -344,7 +344,7 @@ def _take(tensor: Tensor, positions: Tensor) -> Tensor:
     return tensor[:, positions.to(tensor.device)]
 
 
-def _unforeseen(stream: str, source: LayerSource) -> str:
+def _dropped_layer(stream: str, source: LayerSource) -> str:
     return (
         f"layer {source.number} of stream {stream!r} ({source.path}) was let go of while the model ran, as it was taken for "
         "another: record without layers=, streams= and positions=, and pick from the record."

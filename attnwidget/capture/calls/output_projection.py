@@ -121,11 +121,6 @@ class OutputProjections:
         """Return the candidates for a module."""
         return self._found.get(path, [])
 
-    def clear(self) -> None:
-        """Let go of the model's weights."""
-        self._found.clear()
-        self._last_call = None
-
     def _enter(self, path: str, module: nn.Module, listening: Callable[[], bool]) -> Enter:
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             waiting = self._last_call

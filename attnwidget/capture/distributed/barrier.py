@@ -41,7 +41,7 @@ class RecordingBarrier:
         """Tell the others that this process has no record, without waiting for them."""
         if not self._done:
             with suppress(RuntimeError):  # the others, and the store with them, may be gone
-                self._say(f"{type(error).__name__}: {error}")
+                self._tell(f"{type(error).__name__}: {error}")
 
     def wait(self) -> None:
         """Tell the others that this process has a record, and wait until all have told so.
@@ -50,7 +50,7 @@ class RecordingBarrier:
             RuntimeError: If one of them failed, or does not come.
         """
         self._done = True
-        self._say(_DONE)
+        self._tell(_DONE)
         for rank in self._ranks:
             self._wait_for(rank)
         # All have read the message of the recording before.
@@ -71,7 +71,7 @@ class RecordingBarrier:
             message = f"rank {rank} has no record of its heads: {said}"
             raise RuntimeError(message)
 
-    def _say(self, what: str) -> None:
+    def _tell(self, what: str) -> None:
         self._store.set(self._name(self._own, self._number), what)
 
     def _name(self, rank: int, number: int) -> str:

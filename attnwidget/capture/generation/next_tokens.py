@@ -87,10 +87,12 @@ class Predictions:
                 rows[0], rows[0] + 1
             )  # a view: of a long input, logits are the largest of all
             own = logits.detach()[first_row if len(rows) == 1 else rows]
-            ids, probabilities, came = _ranked(own, self._ids_after(made_by, count))
+            ids, probabilities, followed = _ranked(own, self._ids_after(made_by, count))
             first = made_by.start + made_by.count - count
             last, last_came = self._last_following(made_by)
-            self._all.append(_Predicted(made_by, first, ids, probabilities, came, last, last_came))
+            self._all.append(
+                _Predicted(made_by, first, ids, probabilities, followed, last, last_came)
+            )
             kept = min(count, _TAIL)
             # A copy: a view would keep the logits of a whole prompt.
             self._tail = first + count - kept, own[:, count - kept :].clone()
@@ -119,7 +121,7 @@ class Predictions:
             The first of the positions, and the arrays of `NextTokens`; ``None`` if no logits were seen.
         """
         found: dict[int, tuple[Tensor, Tensor]] = {}
-        came: dict[int, float] = {}
+        followed: dict[int, float] = {}
         for each in self._all:
             number = each.made_by.number
             if number not in plan.history_rows:
@@ -127,9 +129,9 @@ class Predictions:
             at = each.made_by.rows.index(plan.history_rows[number])
             for column in range(each.ids.shape[1]):
                 found[each.first + column] = each.ids[at, column], each.probabilities[at, column]
-            came |= dict(enumerate(each.following[at].tolist(), start=each.first))
+            followed |= dict(enumerate(each.following[at].tolist(), start=each.first))
             if each.last_following is not None:
-                came[each.last] = float(each.last_following[at])
+                followed[each.last] = float(each.last_following[at])
         end = plan.total
         first = end
         while first - 1 in found:
@@ -137,14 +139,17 @@ class Predictions:
         if first == end:
             return None
         chosen = [plan.ids[position + 1] for position in range(first, end)]
-        if chosen[-1] >= 0 and self._tail is not None and end - 1 not in came:
-            came[end - 1] = self._latest(plan, end - 1, chosen[-1])
+        if chosen[-1] >= 0 and self._tail is not None and end - 1 not in followed:
+            followed[end - 1] = self._latest(plan, end - 1, chosen[-1])
         arrays = {
             "ids": torch.stack([found[p][0] for p in range(first, end)]).int().numpy(),
             "probabilities": torch.stack([found[p][1] for p in range(first, end)]).numpy(),
             "chosen": np.array(chosen, dtype=np.int32),
             "chosen_probabilities": np.array(
-                [came.get(p, np.nan) if c >= 0 else np.nan for p, c in enumerate(chosen, first)],
+                [
+                    followed.get(p, np.nan) if c >= 0 else np.nan
+                    for p, c in enumerate(chosen, first)
+                ],
                 dtype=np.float32,
             ),
         }
@@ -167,7 +172,7 @@ def _ranked(logits: Tensor, following: Tensor | None) -> tuple[Tensor, Tensor, T
     """Find the most probable tokens, ``[row, position, rank]``, and the probability of those that follow."""
     rows, count, size = logits.shape
     step = max(1, _ELEMENTS // (rows * size))
-    ids, probabilities, came = [], [], []
+    ids, probabilities, followed = [], [], []
     for start in range(0, count, step):
         part = logits[:, start : start + step].float().log_softmax(dim=-1)
         top = part.topk(min(_TOP, size), dim=-1)
@@ -178,12 +183,12 @@ def _ranked(logits: Tensor, following: Tensor | None) -> tuple[Tensor, Tensor, T
             count_known = next_ids.shape[1]
             if count_known:
                 values = part[:, :count_known].gather(-1, next_ids[..., None])
-                came.append(values.exp()[..., 0].cpu())
+                followed.append(values.exp()[..., 0].cpu())
     empty = torch.zeros(rows, 0)
     return (
         torch.cat(ids, dim=1),
         torch.cat(probabilities, dim=1),
-        torch.cat(came, dim=1) if came else empty,
+        torch.cat(followed, dim=1) if followed else empty,
     )
 
 

@@ -28,15 +28,15 @@ def select_calls(
         plan: Which passes, rows and positions count.
         full: A plan of everything up to the last pass, by which unseen reorderings of the cache are found.
     """
-    made = _chosen(calls, rows, plan)
+    made = _select(calls, rows, plan)
     if len(rows) > 1 and made.failure is None and not made.cross:
-        last = _chosen(calls, rows, full)
+        last = _select(calls, rows, full)
         key = torch.cat([call.key for call in last.calls], dim=1)
         made.failure = last.cache_mismatch(key, full.rows[max(full.rows)])
     return made
 
 
-def _chosen(calls: ModuleCalls, rows: Mapping[int, ModuleCalls], plan: PassPlan) -> ModuleCalls:
+def _select(calls: ModuleCalls, rows: Mapping[int, ModuleCalls], plan: PassPlan) -> ModuleCalls:
     kept: list[Call] = []
     for number in sorted({call.forward_pass for each in rows.values() for call in each.calls}):
         if number and number not in plan.rows:
@@ -46,7 +46,7 @@ def _chosen(calls: ModuleCalls, rows: Mapping[int, ModuleCalls], plan: PassPlan)
         for call in source.calls:
             if call.forward_pass == number:
                 cut = plan.truncated.get(number) == call.num_queries
-                kept.append(_shortened(call, plan.counts[number], calls.cross) if cut else call)
+                kept.append(_truncate(call, plan.counts[number], calls.cross) if cut else call)
     latest = max(plan.rows)
     last = rows.get(plan.rows[latest], calls)
     made = replace(calls, calls=kept, last_first=last.last_first)
@@ -56,7 +56,7 @@ def _chosen(calls: ModuleCalls, rows: Mapping[int, ModuleCalls], plan: PassPlan)
     return made
 
 
-def _shortened(call: Call, count: int, cross: bool) -> Call:  # noqa: FBT001 - private
+def _truncate(call: Call, count: int, cross: bool) -> Call:  # noqa: FBT001 - private
     """Keep the first ``count`` queries of a call, and their keys."""
     gone = call.num_queries - count
     kept = max(0, count - call.first_row)

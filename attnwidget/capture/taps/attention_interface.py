@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,6 +12,7 @@ import torch
 from transformers.modeling_utils import AttentionInterface
 
 from attnwidget.capture.arguments import ARGUMENT_ALIASES, ARGUMENT_NAMES, AttentionArguments
+from attnwidget.capture.taps.patches import patched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,50 +38,17 @@ class Listener(Protocol):
 _listeners: ContextVar[tuple[Listener, ...]] = ContextVar("attnwidget_listeners", default=())
 
 
-class _Installation:
-    """Wraps ``AttentionInterface.get_interface`` while there is a listener.
-
-    Every modelling file looks the function up through this one method at every forward pass, and some hold their own
-    instance of the class: so the class is the one place that reaches them all. The wrapper is shared by all threads,
-    therefore counted and guarded by a lock.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._original: Callable[..., Any] | None = None
-
-    def acquire(self) -> None:
-        with self._lock:
-            if self._users == 0:
-                self._original = AttentionInterface.__dict__["get_interface"]
-                # setattr: a plain assignment to a method is what mypy rightly distrusts.
-                setattr(AttentionInterface, "get_interface", _wrapped(self._original))  # noqa: B010
-            self._users += 1
-
-    def release(self) -> None:
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                setattr(AttentionInterface, "get_interface", self._original)  # noqa: B010
-                self._original = None
-
-
-_installation = _Installation()
-
-
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
     """Tell ``listener`` of the attention calls made in this context until the block ends, however it ends."""
-    _installation.acquire()
-    token = _listeners.set((*_listeners.get(), listener))
-    try:
-        yield
-    finally:
+    # Every modelling file looks the function up through this one method at every forward pass, and some hold their own
+    # instance of the class: so the class is the one place that reaches them all.
+    with patched(AttentionInterface, "get_interface", _wrapped):
+        token = _listeners.set((*_listeners.get(), listener))
         try:
-            _listeners.reset(token)
+            yield
         finally:
-            _installation.release()
+            _listeners.reset(token)
 
 
 @contextmanager

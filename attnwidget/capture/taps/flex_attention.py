@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import torch
 
 from attnwidget.capture.arguments import AttentionArguments
 from attnwidget.capture.taps.attention_interface import listeners
+from attnwidget.capture.taps.patches import patched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,15 +38,16 @@ def listening_to_flex_attention(modules: Iterable[nn.Module]) -> Iterator[None]:
         yield
         return
     modules = list(modules)
-    spots = [
+    references = [
         (vars(one), name) for one in modules for name in vars(one) if _is_flex(vars(one)[name])
     ]
     for kind in {type(module) for module in modules}:
-        spots.extend(_references(kind))
+        references.extend(_references(kind))
     with ExitStack() as stack:
-        for names, name in {(id(names), name): (names, name) for names, name in spots}.values():
-            _patches.acquire(names, name)
-            stack.callback(_patches.release, names, name)
+        for names, name in {
+            (id(names), name): (names, name) for names, name in references
+        }.values():
+            stack.enter_context(patched(names, name, _wrapped))
         yield
 
 
@@ -167,34 +168,6 @@ def _references_in(code: CodeType, names: dict[str, Any]) -> Iterator[tuple[dict
     for inner in code.co_consts:
         if hasattr(inner, "co_names"):
             yield from _references_in(inner, names)
-
-
-class _Patches:
-    """Replaces functions in namespaces by wrappers, and restores them when the last recording ends."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users: dict[tuple[int, str], int] = {}
-        self._saved: dict[tuple[int, str], Any] = {}
-
-    def acquire(self, names: dict[str, Any], name: str) -> None:
-        key = (id(names), name)
-        with self._lock:
-            if key not in self._users:
-                self._saved[key] = names[name]
-                names[name] = _wrapped(names[name])
-            self._users[key] = self._users.get(key, 0) + 1
-
-    def release(self, names: dict[str, Any], name: str) -> None:
-        key = (id(names), name)
-        with self._lock:
-            self._users[key] -= 1
-            if not self._users[key]:
-                del self._users[key]
-                names[name] = self._saved.pop(key)
-
-
-_patches = _Patches()
 
 
 def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:

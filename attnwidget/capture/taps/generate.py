@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from transformers import Cache, EncoderDecoderCache, GenerationMixin
+
+from attnwidget.capture.taps.patches import patched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,40 +96,12 @@ class GenerateListener(Protocol):
 
 
 _listeners: ContextVar[tuple[GenerateListener, ...]] = ContextVar(
-    "attnwidget_followers", default=()
+    "attnwidget_generate_listeners", default=()
 )
 
 
-class _Patches:
-    """Replaces methods of classes while there are listeners; shared by all threads, therefore counted."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._held: dict[tuple[type, str], tuple[int, Any]] = {}
-
-    def acquire(self, owner: type, name: str, wrap: Callable[[Any], Any]) -> None:
-        with self._lock:
-            users, original = self._held.get((owner, name), (0, None))
-            if users == 0:
-                original = owner.__dict__[name]
-                setattr(owner, name, wrap(original))
-            self._held[owner, name] = users + 1, original
-
-    def release(self, owner: type, name: str) -> None:
-        with self._lock:
-            users, original = self._held[owner, name]
-            if users > 1:
-                self._held[owner, name] = users - 1, original
-                return
-            setattr(owner, name, original)
-            del self._held[owner, name]
-
-
-_patches = _Patches()
-
-
 @contextmanager
-def listening_to_generate(follower: GenerateListener, model: nn.Module) -> Iterator[None]:
+def listening_to_generate(listener: GenerateListener, model: nn.Module) -> Iterator[None]:
     """Tell ``listener`` of generations by ``model`` or a part of it until the block ends."""
     owners = {
         base
@@ -138,13 +111,12 @@ def listening_to_generate(follower: GenerateListener, model: nn.Module) -> Itera
         if "generate" in vars(base)
     }
     with ExitStack() as stack:
+        for owner in owners:
+            wrap = _wrapped(inner=owner is GenerationMixin)
+            stack.enter_context(patched(owner, "generate", wrap))
         if owners:
-            for owner in owners:
-                _patches.acquire(owner, "generate", _wrapped(inner=owner is GenerationMixin))
-                stack.callback(_patches.release, owner, "generate")
-            _patches.acquire(Cache, "reorder_cache", _reordering)
-            stack.callback(_patches.release, Cache, "reorder_cache")
-        token = _listeners.set((*_listeners.get(), follower))
+            stack.enter_context(patched(Cache, "reorder_cache", _reordering))
+        token = _listeners.set((*_listeners.get(), listener))
         stack.callback(_listeners.reset, token)
         yield
 
@@ -154,13 +126,13 @@ def _wrapped(*, inner: bool) -> Callable[[Any], Any]:
         @functools.wraps(original)
         def generate(self: Any, *args: Any, **kwargs: Any) -> Any:
             with ExitStack() as stack:
-                followers = _listeners.get()
+                current = _listeners.get()
                 options = (
-                    _read_generate_options(self, args, kwargs) if followers else GenerateOptions()
+                    _read_generate_options(self, args, kwargs) if current else GenerateOptions()
                 )
                 done = [
                     stack.enter_context(each.on_generate(self, options, inner=inner))
-                    for each in followers
+                    for each in current
                 ]
                 result = original(self, *args, **kwargs)
                 for tell in done:
