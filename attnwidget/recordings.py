@@ -10,18 +10,18 @@ from torch import nn
 
 from attnwidget.attention import Attention
 from attnwidget.capture.architecture.wrappers import (
-    most_tokens,
+    max_tokens,
     own_tokenizer,
-    plainly,
+    running_uncompiled,
     unwrapped,
 )
 from attnwidget.capture.forward import check_model, check_tokenizer, record_forward
 from attnwidget.capture.hints import Hints
-from attnwidget.capture.inputs.length_limit import check_length, too_long
+from attnwidget.capture.inputs.length_limit import check_length, length_error
 from attnwidget.capture.inputs.options import check_options
 from attnwidget.capture.inputs.prepare import prepare
 from attnwidget.capture.recorder.limits import Limits
-from attnwidget.capture.store import store_of
+from attnwidget.capture.store import make_store
 from attnwidget.record import storage
 from attnwidget.record.from_weights import record_from_weights
 
@@ -169,9 +169,9 @@ def recording(
     check_tokenizer(tokenizer)
     tokenizer = tokenizer or own_tokenizer(model)
     limits = Limits.of(streams, layers, positions)
-    place = store_of(store, device)
+    place = make_store(store, device)
     with (
-        plainly(model),
+        running_uncompiled(model),
         record_forward(
             model, tokenizer, Hints(), batch=batch, store=place, limits=limits
         ) as outcome,
@@ -238,15 +238,15 @@ def capture(
     """
     check_model(model)
     check_tokenizer(tokenizer)
-    tokenizer, most = tokenizer or own_tokenizer(model), most_tokens(model)
+    tokenizer, most = tokenizer or own_tokenizer(model), max_tokens(model)
     inner = unwrapped(model)
     check_options(inner, forward_kwargs)
     limits = Limits.of(streams, layers, positions, single=True)
-    place = store_of(store, device)
+    place = make_store(store, device)
     prepared = prepare(inner, inputs, tokenizer, target=target, batch=batch)
     check_length(model, prepared.inputs, most)
     with (
-        plainly(model),
+        running_uncompiled(model),
         record_forward(
             inner,
             prepared.tokenizer,
@@ -262,7 +262,7 @@ def capture(
         except torch.cuda.OutOfMemoryError:
             raise
         except (IndexError, RuntimeError) as error:  # a table looked up, or sliced and added
-            over = too_long(inner, prepared.inputs)
+            over = length_error(inner, prepared.inputs)
             if over is None:
                 raise
             raise over from error

@@ -1,1 +1,1 @@
-"""Model and inputs in, `Record` out; the only package that imports transformers, beside `pocket`."""
+"""Record the attention of a model: model and inputs in, `Record` out. The only package that imports transformers, beside `pocket`."""

@@ -1,4 +1,4 @@
-"""The end of a recording: what was heard becomes a record, what is missing from it is said."""
+"""From a finished recording to a `Record`, with warnings about what is missing."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import logging
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.capture.architecture.attention_modules import why_not
-from attnwidget.capture.architecture.stream_names import module_kinds
+from attnwidget.capture.architecture.attention_modules import why_without_weights
+from attnwidget.capture.architecture.stream_names import describe_modules
 from attnwidget.capture.assemble.streams import assemble
 from attnwidget.capture.generation.next_tokens import next_tokens
 from attnwidget.capture.inputs.text import local_tokenizer
@@ -15,17 +15,17 @@ from attnwidget.capture.media.placement import with_media
 from attnwidget.record.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor, nn
 
     from attnwidget.capture.hints import Hints
-    from attnwidget.capture.plan import Plan
+    from attnwidget.capture.plan import PassPlan
     from attnwidget.capture.recorder.recorder import Recorder
     from attnwidget.record.next_tokens import NextTokens
     from attnwidget.record.stream import Stream
 
-__all__ = ["finished"]
+__all__ = ["finish_recording"]
 
 _ONCE = (
     " Record one forward pass, or one generation with its key/value cache, at a time; attnwidget.capture(model, ids) "
@@ -35,8 +35,14 @@ _log = logging.getLogger(__name__)
 _log.addHandler(logging.NullHandler())
 
 
-def finished(recorder: Recorder, model: nn.Module, tokenizer: Any, hints: Hints) -> Record:
-    """Make the record of what a recorder heard, and say what is not in it.
+def finish_recording(recorder: Recorder, model: nn.Module, tokenizer: Any, hints: Hints) -> Record:
+    """Make a record of a recorder's calls, and warn about what is not in it.
+
+    Args:
+        recorder: The recorder, after its end.
+        model: The model that the caller named.
+        tokenizer: Labels tokens; or a processor, or ``None``.
+        hints: What is known of the tokens beyond their ids.
 
     Raises:
         ValueError: If nothing could be recorded.
@@ -46,78 +52,103 @@ def finished(recorder: Recorder, model: nn.Module, tokenizer: Any, hints: Hints)
     words = getattr(tokenizer, "tokenizer", tokenizer)
     if not hasattr(words, "convert_ids_to_tokens"):  # an image processor has no words
         words = None
-    plan = recorder.settle()
-    streams, failed, kept = assemble(recorder, words, hints)
-    streams, media = with_media(recorder, streams, tokenizer, hints.pictures)
-    missed = recorder.missed()
-    known = {path: why_not(recorder.candidates[path]) for path in missed}
-    failed |= {path: reason for path, reason in known.items() if reason is not None}
-    failed = {path: reason for path, reason in failed.items() if recorder.ahead.wants(path)}
-    failed |= {path: recorder.broken[path] for path in missed if path in recorder.broken}
-    missed = [path for path in missed if path not in failed]
+    plan = recorder.tracker.select_returned()
+    streams, failures, kept = assemble(recorder, words, hints)
+    streams, media = with_media(
+        streams,
+        recorder.media_inputs,
+        recorder.model,
+        row=recorder.tracker.row,
+        num_rows=recorder.tracker.num_rows or 1,
+        processor=tokenizer,
+        originals=hints.images,
+    )
+    missing, failures = _not_recorded(recorder, failures)
     if not streams:
-        raise ValueError(_nothing(recorder, missed, failed))
-    if missed:
-        warnings.warn(
-            f"not recorded, because their attention was not recognised: "
-            f"{module_kinds(recorder.model, missed)}.",
-            stacklevel=5,
-        )
-    for reason in dict.fromkeys(failed.values()):
-        paths = [path for path, other in failed.items() if other == reason]
-        warnings.warn(
-            f"not recorded: {module_kinds(recorder.model, paths)} {reason}.", stacklevel=5
-        )
-    if recorder.undropped:
-        warnings.warn(
-            f"shown before dropout, which was drawn inside of a fused kernel: "
-            f"{module_kinds(recorder.model, recorder.undropped)}. attn_implementation='eager' shows the weights that "
-            "were used, model.eval() has no dropout.",
-            stacklevel=5,
-        )
-    attention = Record(
+        raise ValueError(_why_empty(recorder, missing, failures))
+    _warn(recorder, missing, failures)
+    record = Record(
         model_name=type(model).__name__,
         streams=streams,
         text=hints.text,
-        next_tokens=_expected(recorder, plan, streams, kept, words),
+        next_tokens=_next_tokens(recorder, plan, streams, kept, words),
         media=media,
     )
-    _log.debug("recorded %s", attention)
-    return attention
+    _log.debug("recorded %s", record)
+    return record
 
 
-def _expected(
+def _not_recorded(
+    recorder: Recorder, failures: Mapping[str, str]
+) -> tuple[list[str], dict[str, str]]:
+    """Return the modules that ran and are not in the record: paths without, and paths with a known reason."""
+    collector = recorder.collector
+    missing = collector.unrecognised()
+    reasons = {path: why_without_weights(collector.candidates[path]) for path in missing}
+    found = dict(failures)
+    found |= {path: reason for path, reason in reasons.items() if reason is not None}
+    found = {path: why for path, why in found.items() if collector.running_limits.wants(path)}
+    unreadable = collector.unreadable
+    found |= {path: unreadable[path] for path in missing if path in unreadable}
+    return [path for path in missing if path not in found], found
+
+
+def _warn(recorder: Recorder, missing: Sequence[str], failures: Mapping[str, str]) -> None:
+    """Warn, where the recording was asked for, about what is not in the record."""
+    if missing:
+        warnings.warn(
+            f"not recorded, because their attention was not recognised: "
+            f"{describe_modules(recorder.model, missing)}.",
+            stacklevel=6,
+        )
+    for reason in dict.fromkeys(failures.values()):
+        paths = [path for path, other in failures.items() if other == reason]
+        warnings.warn(
+            f"not recorded: {describe_modules(recorder.model, paths)} {reason}.", stacklevel=6
+        )
+    undropped = recorder.collector.before_dropout
+    if undropped:
+        warnings.warn(
+            f"shown before dropout, which was drawn inside of a fused kernel: "
+            f"{describe_modules(recorder.model, undropped)}. attn_implementation='eager' shows the weights that "
+            "were used, model.eval() has no dropout.",
+            stacklevel=6,
+        )
+
+
+def _next_tokens(
     recorder: Recorder,
-    plan: Plan | None,
+    plan: PassPlan | None,
     streams: Mapping[str, Stream],
     kept: Mapping[str, Tensor],
     tokenizer: Any,
 ) -> NextTokens | None:
     """Make what is known of next tokens; only a decoder reads up to a token and says what follows it."""
-    if not recorder.passes.all or "decoder" not in streams:
+    if not recorder.tracker.passes.all or "decoder" not in streams:
         return None
-    plan = plan or recorder.passes.whole()
-    return next_tokens(recorder.predictions, plan, "decoder", kept["decoder"], tokenizer)
+    plan = plan or recorder.tracker.passes.full_plan()
+    return next_tokens(recorder.tracker.predictions, plan, "decoder", kept["decoder"], tokenizer)
 
 
-def _nothing(recorder: Recorder, missed: list[str], failed: dict[str, str]) -> str:
+def _why_empty(recorder: Recorder, missing: Sequence[str], failures: Mapping[str, str]) -> str:
     """Say why there is nothing in the record and what to do about it."""
     name = type(recorder.model).__name__
-    if failed:
-        path, reason = next(iter(failed.items()))
-        again = any("forward pass" in why for why in failed.values())
+    candidates = recorder.collector.candidates
+    if failures:
+        path, reason = next(iter(failures.items()))
+        again = any("forward pass" in why for why in failures.values())
         return f"the attention of {name} could not be recorded: {path} {reason}." + (
             _ONCE if again else ""
         )
-    if missed:
+    if missing:
         return (
             f"{name} computes attention in a way that was not recognised, so it cannot be recorded: "
-            f"{module_kinds(recorder.model, missed)}. Its weights can be shown: load it with "
+            f"{describe_modules(recorder.model, missing)}. Its weights can be shown: load it with "
             "attn_implementation='eager' and call "
             "attnwidget.from_weights(model(**inputs, output_attentions=True).attentions, tokens)."
         )
-    if not recorder.towers[""].passes and not recorder.ran:
+    if not recorder.tracker.submodels[""].passes and not recorder.collector.ran:
         return f"no forward pass of {name} ran inside the recording; call the model in the block and in its thread."
-    if recorder.candidates:
-        return f"no attention of {name} ran, although it has {module_kinds(recorder.model, recorder.candidates)}."
+    if candidates:
+        return f"no attention of {name} ran, although it has {describe_modules(recorder.model, candidates)}."
     return f"{name} has no attention layers: none of its modules is an attention module."

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from attnwidget.capture.architecture.wrappers import (
-    entrance,
+    called_module,
     unwrapped,
 )
-from attnwidget.capture.distributed.tensor_parallel import sharing
-from attnwidget.capture.finish import finished
+from attnwidget.capture.distributed.tensor_parallel import shared_recording
+from attnwidget.capture.finish import finish_recording
 from attnwidget.capture.recorder.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def record_forward(
         What comes of it; its record is there when the block has ended.
     """
     outcome = Outcome()
-    recorder = Recorder(entrance(model), **options)
-    with sharing(recorder.model, recorder.store) as whole:
+    recorder = Recorder(called_module(model), **options)
+    with shared_recording(recorder.model, recorder.store) as whole:
         recorder.start()
         try:
             yield outcome
@@ -68,7 +68,7 @@ def record_forward(
         finally:
             recorder.stop()
         outcome.state = "the model's attention could not be recorded"
-        outcome.record = whole(finished(recorder, unwrapped(model), tokenizer, hints))
+        outcome.record = whole(finish_recording(recorder, unwrapped(model), tokenizer, hints))
 
 
 def check_model(model: Any) -> None:

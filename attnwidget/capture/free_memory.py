@@ -1,4 +1,4 @@
-"""How much memory is free: of the machine, of the container, of the process."""
+"""Free memory of machine, container and process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 
 
 def free_memory(root: Path = Path("/")) -> int | None:
-    """Return how many bytes can be taken before somebody runs out of memory, or ``None`` where nothing tells.
+    """Return how many bytes can be taken before memory runs out, or ``None`` where it cannot be told.
 
     The least of what the system has available, what the control groups around the process leave it, and what its own
     limit on address space does.

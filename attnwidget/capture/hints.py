@@ -1,4 +1,4 @@
-"""What went into the models inside a model: the inputs that say what each position is."""
+"""`Hints`: what the caller knows about tokens beyond their ids (text, segments, chat roles, images)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Hints:
         text: The source text.
         segments: 0 or 1 per token for the first or second text of a pair.
         roles: Chat role per token.
-        pictures: The pictures themselves, of Pillow's, in the order of the inputs.
+        images: The images themselves, of Pillow's, in the order of the inputs.
     """
 
     text: str | None = None
     segments: tuple[int | None, ...] | None = None
     roles: tuple[str | None, ...] | None = None
-    pictures: tuple[Any, ...] = ()
+    images: tuple[Any, ...] = ()

@@ -1,4 +1,4 @@
-"""`inspect`: what a recording of a model would hold, told from its configuration and its modules, without running it."""
+"""`inspect`: streams, layers and heads that a recording would have, without running the model."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from attnwidget.capture.architecture.attention_modules import mentions
+from attnwidget.capture.architecture.attention_modules import code_mentions
 from attnwidget.capture.architecture.head_sizes import head_sizes
-from attnwidget.capture.architecture.stacks import numbers_of
+from attnwidget.capture.architecture.stacks import stack_layer_numbers
 from attnwidget.capture.architecture.static_layout import (
-    AHEAD,
-    INTERFACE,
-    looked_at,
+    INTERFACE_NAMES,
+    MAY_LOOK_AHEAD,
+    find_attention,
     open_questions,
-    stacks,
+    static_stacks,
 )
-from attnwidget.capture.architecture.stream_names import module_kinds, stem
+from attnwidget.capture.architecture.stream_names import describe_modules, stem
 from attnwidget.capture.architecture.submodels import enclosing
-from attnwidget.capture.architecture.wrappers import entrance, unwrapped
+from attnwidget.capture.architecture.wrappers import called_module, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from attnwidget.capture.architecture.stacks import Stack
-    from attnwidget.capture.architecture.submodels import Tower
+    from attnwidget.capture.architecture.submodels import Submodel
 
 __all__ = ["InspectedLayer", "InspectedStream", "Inspection", "inspect"]
 
@@ -155,19 +155,22 @@ def inspect(model: Any) -> Inspection:
     if not isinstance(model, nn.Module):
         msg = f"model must be a torch module, got {type(model).__name__}; pass AutoModel's result."
         raise TypeError(msg)
-    whole, name = entrance(model), type(unwrapped(model)).__name__
-    towers, sure, others = looked_at(whole)
-    streams = {stack.name: _stream(stack, whole, towers) for stack in stacks(whole, towers, sure)}
-    return Inspection(name, streams, module_kinds(whole, others))
+    whole, name = called_module(model), type(unwrapped(model)).__name__
+    submodels, sure, others = find_attention(whole)
+    streams = {
+        stack.name: _stream(stack, whole, submodels)
+        for stack in static_stacks(whole, submodels, sure)
+    }
+    return Inspection(name, streams, describe_modules(whole, others))
 
 
-def _stream(stack: Stack, model: nn.Module, towers: dict[str, Tower]) -> InspectedStream:
-    numbers, _ = numbers_of(stack.members)
+def _stream(stack: Stack, model: nn.Module, submodels: dict[str, Submodel]) -> InspectedStream:
+    numbers, _ = stack_layer_numbers(stack.members)
     layers = []
     for number, member in zip(numbers, stack.members, strict=True):
-        tower = next(enclosing(towers, member.path)).module
-        heads, shared, head_dim = head_sizes(member.module, getattr(tower, "config", None))
-        through = mentions(type(member.module), INTERFACE)
+        submodel = next(enclosing(submodels, member.path)).module
+        heads, shared, head_dim = head_sizes(member.module, getattr(submodel, "config", None))
+        through = code_mentions(type(member.module), INTERFACE_NAMES)
         layers.append(
             InspectedLayer(number, member.path, heads, shared, head_dim, True if through else None)
         )
@@ -176,35 +179,35 @@ def _stream(stack: Stack, model: nn.Module, towers: dict[str, Tower]) -> Inspect
         name=stack.name,
         layers=tuple(sorted(layers, key=lambda layer: layer.layer)),
         kind=", ".join(kinds),
-        open=tuple(open_questions(stack, model, towers)),
+        open=tuple(open_questions(stack, model, submodels)),
     )
 
 
 def _row(stream: InspectedStream) -> tuple[str, ...]:
-    heads = _shown({layer.num_heads for layer in stream})
+    heads = _number_range({layer.num_heads for layer in stream})
     shared = {layer.num_key_value_heads for layer in stream}
     if shared != {layer.num_heads for layer in stream}:
-        heads += f" ({_shown(shared)} key-value)"
+        heads += f" ({_number_range(shared)} key-value)"
     vectors = {layer.has_vectors for layer in stream}
-    told = "yes" if vectors == {True} else _WHEN_RUN
+    vectors_known = "yes" if vectors == {True} else _WHEN_RUN
     return (
-        stream.name + "?" * (AHEAD in stream.open),
-        _numbered([layer.layer for layer in stream]),
+        stream.name + "?" * (MAY_LOOK_AHEAD in stream.open),
+        _layer_range([layer.layer for layer in stream]),
         heads,
-        _shown({layer.head_dim for layer in stream}),
-        told,
+        _number_range({layer.head_dim for layer in stream}),
+        vectors_known,
         f"{stream.kind}  {', '.join(dict.fromkeys(stem(one.module_path) for one in stream))}",
     )
 
 
-def _shown(values: set[int | None]) -> str:
+def _number_range(values: set[int | None]) -> str:
     numbers = sorted(value for value in values if value is not None)
     if not numbers or None in values:
         return _WHEN_RUN
     return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}"
 
 
-def _numbered(numbers: list[int]) -> str:
+def _layer_range(numbers: list[int]) -> str:
     if len(numbers) > 1 and numbers == list(range(numbers[0], numbers[-1] + 1)):
         return f"{numbers[0]}..{numbers[-1]}"
     return ", ".join(map(str, numbers))

@@ -1,4 +1,4 @@
-"""Where the tensors of a record are kept: in memory, on a device, or in files that are mapped into memory."""
+"""`Store`: where recorded tensors live: memory, a device, or memory-mapped files."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Disk", "Memory", "Store", "Thrifty", "store_of"]
+__all__ = ["DiskStore", "MemoryStore", "SpillingStore", "Store", "make_store"]
 
 # Less than this is kept in memory also by a store on disk: what a generation adds token by token, say.
 _SMALL = 1 << 18
-# A call of this size takes far longer than tidying up after it.
+# A call of this size takes far longer than returning free memory after it.
 _LARGE = 1 << 24
-# What the whole record may take of the memory that is free when its first layer is heard; the rest is the model's.
+# What the whole record may take of the memory that is free at its first layer; the rest is the model's.
 _SHARE = 0.5
-# How much of it has to be left when another layer has been kept, should that have been reckoned wrong.
+# How much of it has to be left when another layer has been kept, in case that estimate was wrong.
 _RESERVE = 0.2
 _CPU = torch.device("cpu")
 _WAYS = (
@@ -55,12 +55,12 @@ class Store:
         """Return copies, contiguous and detached: caches write into the very tensors that models pass."""
         raise NotImplementedError
 
-    def settle(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return tensors that nobody else writes into, where they belong; what is there already is not copied."""
+    def place(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Move tensors that no other code writes into to where the record is kept; what is there already is not copied."""
         raise NotImplementedError
 
 
-class Memory(Store):
+class MemoryStore(Store):
     """The memory of a device."""
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
@@ -84,10 +84,10 @@ class Memory(Store):
         """Copy."""
         found = {name: self._copied(tensor.detach()) for name, tensor in tensors.items()}
         if self.device == _CPU:
-            _tidy(sum(map(_bytes, found.values())))
+            _release_unused(sum(map(_bytes, found.values())))
         return found
 
-    def settle(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def place(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Move what is elsewhere."""
         return {name: tensor.to(self.device) for name, tensor in tensors.items()}
 
@@ -99,8 +99,8 @@ class Memory(Store):
         return tensor_files.pages(tensor.shape, tensor.dtype).copy_(tensor)
 
 
-class Disk(Store):
-    """Files in a folder, each written when its call is heard and mapped into memory.
+class DiskStore(Store):
+    """Files in a folder, each written when its call is recorded and mapped into memory.
 
     They are unlinked as soon as they are mapped, where the system allows: then nothing is left behind, however the
     process ends, and the space is free again when the last tensor of a file is gone. Elsewhere the folder is removed at
@@ -118,7 +118,7 @@ class Disk(Store):
             raise ValueError(message)
         if parent is not None:
             parent.mkdir(parents=True, exist_ok=True)
-        self.parent = parent or spill_folder()
+        self.parent = parent or _spill_folder()
         self._folder: Path | None = None
         self._count = 0
         self._mapped: weakref.WeakValueDictionary[tuple[int, int], Tensor] = (
@@ -129,9 +129,9 @@ class Disk(Store):
         """Write to a file what is large."""
         large = {name: tensor for name, tensor in tensors.items() if _bytes(tensor) >= _SMALL}
         small = {name: tensor for name, tensor in tensors.items() if name not in large}
-        return {**Memory().keep(small), **self._written(large)}
+        return {**MemoryStore().keep(small), **self._written(large)}
 
-    def settle(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def place(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Write to a file what is large and in none."""
         return {
             name: tensor
@@ -163,45 +163,45 @@ class Disk(Store):
             self._mapped[_address(tensor)] = tensor
         try:
             path.unlink()
-        except OSError:  # a system that does not let go of a file in use
+        except OSError:  # a system that does not unlink a file in use
             atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
-        _tidy(size)
+        _release_unused(size)
         return found
 
 
-def _tidy(size: int) -> None:
-    """Give back what the allocator holds between two layers of a long input: as much again as a layer's record."""
+def _release_unused(size: int) -> None:
+    """Return memory that the allocator holds between two layers of a long input: as much again as a layer's record."""
     if size >= _LARGE:
         tensor_files.give_back()
 
 
-class Thrifty(Store):
+class SpillingStore(Store):
     """Memory as long as the record fits in it, the disk from then on.
 
     Args:
         first: The memory to begin with.
     """
 
-    def __init__(self, first: Memory | None = None) -> None:
+    def __init__(self, first: MemoryStore | None = None) -> None:
         """Begin in memory."""
-        self._store: Store = first or Memory()
+        self._store: Store = first or MemoryStore()
         self.device = self._store.device
         self._reserve: float | None = None
 
     def keep(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Copy, or write to a file where memory is short."""
-        self._look(sum(map(_bytes, tensors.values())))
+        self._spill_if_short(sum(map(_bytes, tensors.values())))
         return self._store.keep(tensors)
 
-    def settle(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def place(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Let the store in use do it."""
-        return self._store.settle(tensors)
+        return self._store.place(tensors)
 
-    def _look(self, size: int) -> None:
-        """Go to the next store if this much more does not fit, or all that is still to come will not."""
-        if size < _SMALL or isinstance(self._store, Disk):
+    def _spill_if_short(self, size: int) -> None:
+        """Switch to the next store if this much more does not fit, or all that is still to come will not."""
+        if size < _SMALL or isinstance(self._store, DiskStore):
             return
-        free = available(self.device)
+        free = _available_memory(self.device)
         if free is None:
             return
         begins = self._reserve is None
@@ -211,9 +211,11 @@ class Thrifty(Store):
             self._reserve = free * _RESERVE
         if free - expected >= left:
             return
-        after: Store = Disk() if self.device.type == "cpu" else Memory()
+        after: Store = DiskStore() if self.device.type == "cpu" else MemoryStore()
         where = (
-            f"on disk in {after.parent}, memory-mapped" if isinstance(after, Disk) else "in memory"
+            f"on disk in {after.parent}, memory-mapped"
+            if isinstance(after, DiskStore)
+            else "in memory"
         )
         of = f" of {self.device}" if self.device.type != "cpu" else ""
         what = (
@@ -227,13 +229,13 @@ class Thrifty(Store):
             stacklevel=2,
         )
         self._store = after
-        if isinstance(after, Memory):
+        if isinstance(after, MemoryStore):
             # What is on the device so far stays there until the record is made.
             self.device, self._reserve = after.device, None
-            self._look(size)
+            self._spill_if_short(size)
 
 
-def store_of(given: object, device: torch.device | str | None = None) -> Store:
+def make_store(given: object, device: torch.device | str | None = None) -> Store:
     """Make the store that ``store=`` and ``device=`` ask for.
 
     Raises:
@@ -245,30 +247,34 @@ def store_of(given: object, device: torch.device | str | None = None) -> Store:
             raise ValueError(message)
         given = torch.device(device)
     if given is None or given == "auto":
-        return Thrifty()
+        return SpillingStore()
     if given == "disk":
-        return Disk()
+        return DiskStore()
     if isinstance(given, os.PathLike):
-        return Disk(Path(given))
+        return DiskStore(Path(given))
     if isinstance(given, torch.device):
-        return _on(given)
+        return _on_device(given)
     if isinstance(given, str):
         named = None
         with contextlib.suppress(RuntimeError):
             named = torch.device(given)
         if named is not None:
-            return _on(named)
+            return _on_device(named)
         if os.sep in given or "/" in given:
-            return Disk(Path(given).expanduser())
+            return DiskStore(Path(given).expanduser())
     message = f"store must be {_WAYS}, got {given!r}."
     raise ValueError(message)
 
 
-def _on(device: torch.device) -> Store:
-    return Memory(device) if device.type in {"cpu", "meta"} else Thrifty(Memory(device))
+def _on_device(device: torch.device) -> Store:
+    return (
+        MemoryStore(device)
+        if device.type in {"cpu", "meta"}
+        else SpillingStore(MemoryStore(device))
+    )
 
 
-def available(device: torch.device) -> int | None:
+def _available_memory(device: torch.device) -> int | None:
     """Return how much memory of a device is free, in bytes, or ``None`` where it cannot be told."""
     if device.type == "cpu":
         return free_memory()
@@ -278,7 +284,7 @@ def available(device: torch.device) -> int | None:
     return None
 
 
-def spill_folder() -> Path:
+def _spill_folder() -> Path:
     """Choose a folder for temporary files that is not itself held in memory, where there is one."""
     usual = Path(tempfile.gettempdir())
     others = (Path("/var/tmp"), Path.cwd())  # noqa: S108  (mkdtemp makes a private folder in it)

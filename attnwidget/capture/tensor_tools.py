@@ -1,4 +1,4 @@
-"""What people have as numbers (arrays, lists, any width) made into tensors a model takes."""
+"""Local part of a DTensor; memory addresses of a model's parameters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-__all__ = ["addresses", "local_part"]
+__all__ = ["local_part", "parameter_addresses"]
 
 
 def local_part(tensor: Any, axis: int) -> tuple[Tensor, int]:
@@ -25,7 +25,7 @@ def local_part(tensor: Any, axis: int) -> tuple[Tensor, int]:
     return tensor.to_local(), first
 
 
-def addresses(model: nn.Module) -> Iterator[int]:
-    """Say where the parameters of a model lie in memory, of one that several processes share the part that is here."""
+def parameter_addresses(model: nn.Module) -> Iterator[int]:
+    """Yield the memory addresses of a model's parameters; of one that several processes share, of the local part."""
     for parameter in model.parameters():
         yield local_part(parameter.detach(), 0)[0].data_ptr()

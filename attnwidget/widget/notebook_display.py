@@ -15,7 +15,7 @@ from attnwidget.serve.page import FROZEN_BYTES, frame
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from attnwidget.widget.widget import AttentionWidget
+    from attnwidget.widget.displayed import DisplayedView
 
 __all__ = ["NotebookDisplay"]
 
@@ -56,7 +56,7 @@ class NotebookDisplay:
         self.display_id: str | None = None
         self.is_frozen = False
 
-    def freeze(self, view: AttentionWidget, budget: int | str) -> None:
+    def freeze(self, view: DisplayedView, budget: int | str) -> None:
         """Replace the live outputs by a copy that needs no kernel; see `AttentionWidget.freeze`."""
         bundle = self.frozen_bundle(view, parse_bytes(budget))
         replaces = self.display_id is not None
@@ -64,7 +64,7 @@ class NotebookDisplay:
         _show(bundle, display_id=self.display_id, update=replaces)
         self.is_frozen = True
 
-    def freeze_shown(self, view: AttentionWidget, height: float) -> None:
+    def freeze_shown(self, view: DisplayedView, height: float) -> None:
         """Freeze what the reader sees, at the height it has.
 
         Raises:
@@ -83,18 +83,18 @@ class NotebookDisplay:
         self.is_frozen = True
 
     def frozen_bundle(
-        self, view: AttentionWidget, budget: int, height: float = FRAME_HEIGHT
+        self, view: DisplayedView, budget: int, height: float = FRAME_HEIGHT
     ) -> dict[str, str]:
         """Return the outputs of a frozen copy by their MIME types, of at most ``budget`` bytes."""
         title = repr(view)
         document = view.page(budget - AROUND, framed=True)
         return {"text/plain": title, "text/html": frame(document, title=title, height=height)}
 
-    def marimo_copy(self, view: AttentionWidget) -> Any:
+    def marimo_copy(self, view: DisplayedView) -> Any:
         """Return the frozen copy as marimo shows HTML: it reads neither display ids nor what IPython would call."""
         return sys.modules["marimo"].Html(self.frozen_bundle(view, FROZEN_BYTES)["text/html"])
 
-    def show(self, view: AttentionWidget) -> None:
+    def show(self, view: DisplayedView) -> None:
         """Show the widget, live or frozen, under a display id."""
         if self.always_frozen:
             self.display_id = self.display_id or uuid4().hex
@@ -109,7 +109,7 @@ class NotebookDisplay:
         _show({"text/html": note, "text/plain": ""})
 
 
-def _live_bundle(view: AttentionWidget) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def _live_bundle(view: DisplayedView) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     bundle: Any = view._repr_mimebundle_()
     # Colab finds in the metadata which widget manager to load.
     data: dict[str, Any]

@@ -16,7 +16,7 @@ from attnwidget.record.byte_sizes import parse_bytes
 if TYPE_CHECKING:
     from attnwidget.figures.figure import Figure
     from attnwidget.figures.options import FigureOptions
-    from attnwidget.widget.widget import AttentionWidget
+    from attnwidget.widget.displayed import DisplayedView
 
 __all__ = ["BrowserFigures", "save"]
 
@@ -34,7 +34,7 @@ class BrowserFigures:
         """Start with none."""
         self.waiting: dict[str, Path] = {}
 
-    def ask(self, view: AttentionWidget, target: Path, figure: Figure, scale: float) -> None:
+    def ask(self, view: DisplayedView, target: Path, figure: Figure, scale: float) -> None:
         """Ask the displayed widget to draw a figure and to send it to `take`.
 
         Raises:
@@ -69,7 +69,7 @@ class BrowserFigures:
 
 
 def save(
-    view: AttentionWidget,
+    view: DisplayedView,
     browser: BrowserFigures,
     path: str | os.PathLike[str],
     *,

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from capture.taps.test_dispatch import layers, multiplied
-from capture.taps.test_torch_layers import wake
-from capture.test_model_unchanged import hooks
 from support import gpts, zoo
+from support.model_checks import hooks, layers, multiplied, wake
 from torch import nn
 from torch.nn.attention import flex_attention as flexible
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention

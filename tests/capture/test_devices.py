@@ -11,10 +11,9 @@ import accelerate
 import numpy as np
 import pytest
 import torch
-from capture.architecture.test_wrappers import compare, own
-from capture.test_model_unchanged import hooks, tensors
 from support import others, zoo
 from support import remote_models as far
+from support.model_checks import compare, hooks, own, tensors
 
 from attnwidget.recordings import capture, recording
 

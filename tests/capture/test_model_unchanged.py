@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from support import zoo
+from support.model_checks import hooks, tensors
 from transformers.modeling_utils import AttentionInterface
 
-from attnwidget.capture.taps.attention_interface import _listeners
+from attnwidget.capture.taps.attention_interface import listeners
 from attnwidget.recordings import capture, recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from torch import nn
 
 CASES = [
     pytest.param(name, implementation, id=f"{name}-{implementation}")
@@ -31,31 +31,7 @@ def interface_as_before() -> Iterator[None]:
     before = AttentionInterface.__dict__["get_interface"]
     yield
     assert AttentionInterface.__dict__["get_interface"] is before
-    assert _listeners.get() == ()
-
-
-def tensors(output: Any) -> list[torch.Tensor]:
-    """Flatten everything a forward pass returns, its cache included."""
-    if isinstance(output, torch.Tensor):
-        return [output]
-    if isinstance(output, dict):
-        return [tensor for value in output.values() for tensor in tensors(value)]
-    if isinstance(output, (list, tuple)):
-        return [tensor for value in output for tensor in tensors(value)]
-    layers = getattr(output, "layers", None)
-    if layers is not None:
-        return [tensor for layer in layers for tensor in (layer.keys, layer.values)]
-    return []
-
-
-def hooks(model: nn.Module) -> list[tuple[str, object]]:
-    """List every hook of every module. Transformers leaves some of its own behind."""
-    return [
-        (f"{path}.{name}", dict(value) if hasattr(value, "keys") else value)
-        for path, module in model.named_modules()
-        for name, value in vars(module).items()
-        if "hooks" in name and value
-    ]
+    assert listeners() == ()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)

@@ -38,7 +38,15 @@ def blocks_of(name: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["README.md", "attnwidget/pocket/README.md"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md",
+        "notebooks/README.md",
+        "attnwidget/capture/README.md",
+        "attnwidget/pocket/README.md",
+    ],
+)
 def test_readmes(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Block after block, as somebody would paste them into one notebook."""
     blocks = blocks_of(name, "python")
@@ -85,7 +93,7 @@ def test_the_readme_counts_what_the_table_of_architectures_counts() -> None:
     table = (ROOT / "tests/capture/coverage.md").read_text(encoding="utf-8")
     counted = dict(re.findall(r"^\| ([a-z ,]+) \| (\d+) \|$", table, re.MULTILINE))
     assert counted["with attention"] == counted["every call exact"]
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "attnwidget/capture/README.md").read_text(encoding="utf-8")
     types = re.search(r"^\| types \|.*\n(?:\|.*\n)+", readme, re.MULTILINE)
     assert types is not None
     rows = re.findall(r"^\| (\d+) \| \w", types[0], re.MULTILINE)
@@ -101,3 +109,5 @@ def test_the_readme_counts_what_the_table_of_architectures_counts() -> None:
     worst = re.search(r"largest error (\S+)\.$", table, re.MULTILINE)
     assert worst is not None
     assert f"(worst {float(worst[1]):.0e})".replace("e-0", "e-") in readme
+    short = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"the {counted['with attention']} model types with attention" in " ".join(short.split())

@@ -1,4 +1,4 @@
-"""What each process of a shared model does in `test_ranks`: records, and writes what it got into a folder."""
+"""What each process of a shared model does in `test_tensor_parallel`: records, and writes what it got into a folder."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from capture.test_model_unchanged import hooks
 from support import zoo
+from support.model_checks import hooks
 from torch import distributed
 from torch.distributed.fsdp import fully_shard
 from transformers import AutoModelForCausalLM

@@ -1,4 +1,4 @@
-"""Which modules to watch, and how to watch them without making them compute anything differently."""
+"""Which modules are attention, which only look like it, and hooks around them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn.modules.module import (
 )
 from transformers import PreTrainedModel
 
-from attnwidget.capture.architecture.stream_names import is_attention
+from attnwidget.capture.architecture.stream_names import is_named_attention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     Enter = Callable[[tuple[Any, ...], dict[str, Any]], None]
     Leave = Callable[[Any], None]
 
-__all__ = ["attends", "blocks_around", "may_attend", "mentions", "watching", "why_not"]
+__all__ = [
+    "blocks_around",
+    "code_mentions",
+    "computes_attention",
+    "module_hooks",
+    "possible_attention_modules",
+    "why_without_weights",
+]
 
 _MARKS = frozenset(
     {
@@ -37,21 +44,21 @@ _MARKS = frozenset(
 _ASKS = frozenset({"ALL_ATTENTION_FUNCTIONS", "get_interface"})
 
 
-def may_attend(model: nn.Module) -> dict[str, nn.Module]:
-    """Find every module in which attention may be computed, by its class's name or by what its code mentions."""
+def possible_attention_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """Find every module in which attention may be computed, by the name of its class or by names in its code."""
     known: dict[type, bool] = {}
     found = {}
     for path, module in model.named_modules():
         kind = type(module)
         if kind not in known:
-            known[kind] = is_attention(kind) or mentions(kind, _MARKS)
+            known[kind] = is_named_attention(kind) or code_mentions(kind, _MARKS)
         if known[kind]:
             found[path] = module
     return found
 
 
 def blocks_around(model: nn.Module, paths: Iterable[str]) -> dict[str, nn.Module]:
-    """Find the blocks that attention stands in, up to two around each: there windows are cut."""
+    """Find the blocks around attention modules, up to two around each: windows are cut there."""
     found: dict[str, nn.Module] = {}
     for path in paths:
         parts = path.split(".")
@@ -67,7 +74,7 @@ def blocks_around(model: nn.Module, paths: Iterable[str]) -> dict[str, nn.Module
 
 
 @contextmanager
-def watching(
+def module_hooks(
     watched: Sequence[tuple[nn.Module, Enter | None, Leave | None]],
 ) -> Iterator[None]:
     """Call ``enter`` before and ``leave`` after each of the modules, also after one that raises: without its output then.
@@ -75,28 +82,28 @@ def watching(
     A hook on an ``nn.TransformerEncoderLayer``, or on anything inside, makes PyTorch leave the fast path, whose
     numbers differ in the last bits. Those modules are watched through the hooks of all modules instead.
     """
-    shy = {
+    fast_path = {
         id(part)
         for module, _, _ in watched
         for layer in module.modules()
         if isinstance(layer, nn.TransformerEncoderLayer)
         for part in layer.modules()
     }
-    quiet: dict[int, list[tuple[Enter | None, Leave | None]]] = {}
+    unhooked: dict[int, list[tuple[Enter | None, Leave | None]]] = {}
     with ExitStack() as stack:
         for module, enter, leave in watched:
-            if id(module) in shy:
-                quiet.setdefault(id(module), []).append((enter, leave))
+            if id(module) in fast_path:
+                unhooked.setdefault(id(module), []).append((enter, leave))
                 continue
             if enter is not None:
                 hook = module.register_forward_pre_hook(_before(enter), with_kwargs=True)
                 stack.callback(hook.remove)
             if leave is not None:
                 stack.callback(module.register_forward_hook(_after(leave), always_call=True).remove)
-        if quiet:
-            stack.callback(register_module_forward_pre_hook(_quiet_before(quiet)).remove)
+        if unhooked:
+            stack.callback(register_module_forward_pre_hook(_global_pre_hook(unhooked)).remove)
             stack.callback(
-                register_module_forward_hook(_quiet_after(quiet), always_call=True).remove
+                register_module_forward_hook(_global_hook(unhooked), always_call=True).remove
             )
         yield
 
@@ -115,31 +122,31 @@ def _after(leave: Leave) -> Any:
     return hook
 
 
-def _quiet_before(quiet: dict[int, list[tuple[Enter | None, Leave | None]]]) -> Any:
+def _global_pre_hook(unhooked: dict[int, list[tuple[Enter | None, Leave | None]]]) -> Any:
     def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
-        for enter, _ in quiet.get(id(module), ()):
+        for enter, _ in unhooked.get(id(module), ()):
             if enter is not None:
                 enter(args, {})
 
     return hook
 
 
-def _quiet_after(quiet: dict[int, list[tuple[Enter | None, Leave | None]]]) -> Any:
+def _global_hook(unhooked: dict[int, list[tuple[Enter | None, Leave | None]]]) -> Any:
     def hook(module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
-        for _, leave in reversed(quiet.get(id(module), ())):
+        for _, leave in reversed(unhooked.get(id(module), ())):
             if leave is not None:
                 leave(output)
 
     return hook
 
 
-def attends(kind: type) -> bool:
+def computes_attention(kind: type) -> bool:
     """Tell whether a class's own code takes a softmax, or asks for transformers' attention functions."""
-    return mentions(kind, _MARKS | _ASKS)
+    return code_mentions(kind, _MARKS | _ASKS)
 
 
-def mentions(kind: type, names: frozenset[str]) -> bool:
-    """Tell whether a class's own code speaks of any of ``names``."""
+def code_mentions(kind: type, names: frozenset[str]) -> bool:
+    """Tell whether a class's own code uses any of ``names``."""
     for base in kind.__mro__:
         if base in {nn.Module, PreTrainedModel}:
             return False
@@ -172,7 +179,7 @@ _REASONS = tuple(
 )  # fmt: skip
 
 
-def why_not(module: nn.Module) -> str | None:
-    """Say why a module that ran has no weights, if that is in its nature."""
+def why_without_weights(module: nn.Module) -> str | None:
+    """Say why a module that ran has no weights, if its class is known to have none."""
     name = type(module).__name__
     return next((reason for pattern, reason in _REASONS if pattern.search(name)), None)

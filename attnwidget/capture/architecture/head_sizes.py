@@ -1,4 +1,4 @@
-"""Numbers of heads and their size, read off a module that has not run."""
+"""Number of heads and head_dim read off a module that has not run."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["HEADS", "head_sizes"]
+__all__ = ["NUM_HEADS_NAMES", "head_sizes"]
 
-HEADS = (
+NUM_HEADS_NAMES = (
     "num_heads",
     "num_attention_heads",
     "n_heads",
@@ -45,10 +45,12 @@ def head_sizes(module: nn.Module, config: Any) -> tuple[int | None, int | None, 
     own = getattr(module, "config", None)
     head_dim = _first(module, _SIZES)
     width = _width(module, _QUERIES)
-    heads = _first(module, HEADS) or _first(own, HEADS)  # a projection may make gates as well
+    heads = _first(module, NUM_HEADS_NAMES) or _first(
+        own, NUM_HEADS_NAMES
+    )  # a projection may make gates as well
     if heads is None and head_dim and width and width % head_dim == 0:
         heads = width // head_dim
-    heads = heads or _first(config, HEADS)
+    heads = heads or _first(config, NUM_HEADS_NAMES)
     if head_dim is None and heads and width and width % heads == 0:
         head_dim = width // heads
     return heads, _shared(module, own, heads, head_dim), head_dim

@@ -1,4 +1,4 @@
-"""Module paths read as stream names and layer numbers."""
+"""Module paths to stream names and layer numbers."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "attention_like",
-    "is_attention",
+    "describe_modules",
+    "distinct_stream_names",
     "is_cross",
+    "is_named_attention",
     "layer_numbers",
     "main_input_name",
-    "module_kinds",
-    "split_stems",
     "stem",
     "stream_name",
 ]
 
 _ATTENTION = re.compile(r"attention|attn", re.IGNORECASE)
-_ACCESSORY = re.compile(
-    r"(Output|Bias|Mask|Norm)$"
-)  # what stands beside an attention, called after it
+_ACCESSORY = re.compile(r"(Output|Bias|Mask|Norm)$")  # modules beside an attention, named after it
 _CROSS = re.compile(
     r"cross|encoder_attn|encdec|encoder_decoder|enc_attn|^multihead_attn$", re.IGNORECASE
 )
@@ -41,7 +39,7 @@ _SEEING = re.compile(r"Vision|Visual|ViT(?![a-z])|Image")
 _AUDIO = re.compile(_TOWER.format("audio|speech|sound"))
 
 
-def is_attention(kind: type) -> bool:
+def is_named_attention(kind: type) -> bool:
     """Tell whether a class is called attention."""
     return bool(_ATTENTION.search(kind.__name__))
 
@@ -54,7 +52,7 @@ def attention_like(model: nn.Module) -> dict[str, nn.Module]:
     named = {
         path: module
         for path, module in model.named_modules()
-        if is_attention(type(module)) and not _ACCESSORY.search(type(module).__name__)
+        if is_named_attention(type(module)) and not _ACCESSORY.search(type(module).__name__)
     }
     outer = {parent for path in named for parent in _ancestors(path) if parent in named}
     # The root may itself be called attention-something; its submodules are then what counts.
@@ -69,7 +67,7 @@ def is_cross(path: str, module: nn.Module) -> bool:
     """Tell whether an attention module looks at another sequence than its own."""
     if getattr(module, "is_cross_attention", None) is True:
         return True
-    # Only what follows the layer number names the attention; before it stand the towers.
+    # Only what follows the layer number names the attention; what comes before names submodels.
     _, _, within = _first_number(path)
     return bool(_CROSS.search(within) or "Cross" in type(module).__name__)
 
@@ -84,9 +82,9 @@ def stream_name(
     path: str,
     module: nn.Module,
     model: nn.Module,
-    tower: nn.Module,
+    submodel: nn.Module,
     *,
-    looks_back: bool = False,
+    looks_causal: bool = False,
     reads: frozenset[str] = frozenset(),
 ) -> str:
     """Name the stream an attention module belongs to.
@@ -95,9 +93,9 @@ def stream_name(
         path: Its path in ``model``.
         module: The module itself.
         model: The whole model.
-        tower: The innermost pretrained model around the module, which knows its own main input.
-        looks_back: Whether no query was seen to look at a later key; read where the module does not say.
-        reads: What the tower was given.
+        submodel: The innermost pretrained model around the module, which knows its own main input.
+        looks_causal: Whether no query was seen to look at a later key; read where the module does not say.
+        reads: Names of the inputs the submodel was given.
 
     Returns:
         ``"cross"``, ``"encoder"``, ``"decoder"``, ``"vision"``, ``"audio"`` or ``"depth"``.
@@ -111,26 +109,28 @@ def stream_name(
         side = _side(module, model)
         if side is not None:
             return side
-    if any(_VISION.match(segment) for segment in segments) or _sees(tower, reads):
+    if any(_VISION.match(segment) for segment in segments) or _sees(submodel, reads):
         return "vision"
-    main_input = main_input_name(tower)
+    main_input = main_input_name(submodel)
     if any(_AUDIO.match(segment) for segment in segments) or main_input in _SOUND:
         return "audio"
     causal = getattr(module, "is_causal", None)
     if isinstance(causal, bool):
         return "decoder" if causal else "encoder"
-    is_decoder = getattr(getattr(tower, "config", None), "is_decoder", False)
+    is_decoder = getattr(getattr(submodel, "config", None), "is_decoder", False)
     told = next((s for s in segments if "decoder" in s or "encoder" in s), None)
-    if told is None or (is_decoder and looks_back):  # Reformer's decoder stands in an "encoder"
-        return "decoder" if looks_back or is_decoder else "encoder"
+    if told is None or (
+        is_decoder and looks_causal
+    ):  # Reformer's decoder is inside of an "encoder"
+        return "decoder" if looks_causal or is_decoder else "encoder"
     return "decoder" if "decoder" in told else "encoder"
 
 
-def _sees(tower: nn.Module, reads: frozenset[str]) -> bool:
-    """Tell whether a tower is about an image: by what it says, by what it was given, or by its name."""
-    if main_input_name(tower).startswith("pixel_values"):
+def _sees(submodel: nn.Module, reads: frozenset[str]) -> bool:
+    """Tell whether a submodel reads images: by its main input, by what it was given, or by its name."""
+    if main_input_name(submodel).startswith("pixel_values"):
         return True
-    named = bool(_SEEING.search(type(tower).__name__))
+    named = bool(_SEEING.search(type(submodel).__name__))
     return "input_ids" not in reads and ("pixel_values" in reads or named)
 
 
@@ -154,7 +154,9 @@ def stem(path: str) -> str:
     return ".".join("*" if part.isdigit() else part for part in path.split("."))
 
 
-def split_stems(stream: str, sizes: Mapping[str, int], kinds: Mapping[str, str]) -> dict[str, str]:
+def distinct_stream_names(
+    stream: str, sizes: Mapping[str, int], kinds: Mapping[str, str]
+) -> dict[str, str]:
     """Name apart stacks that would share a stream although their layer numbers collide.
 
     The largest stack keeps the stream's name; of equals the one whose path has nothing particular, or that goes by the
@@ -171,8 +173,8 @@ def split_stems(stream: str, sizes: Mapping[str, int], kinds: Mapping[str, str])
     """
     most = [path for path, size in sizes.items() if size == max(sizes.values())]
     plain = [path for path in most if not _particular(path, [p for p in sizes if p != path])]
-    towers = [path for path in most if any(part.startswith(stream) for part in path.split("."))]
-    main = (plain or towers or most)[0]
+    submodels = [path for path in most if any(part.startswith(stream) for part in path.split("."))]
+    main = (plain or submodels or most)[0]
     names = {main: stream}
     for other in sizes:
         if other == main:
@@ -207,7 +209,7 @@ def _capitals(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[A-Z][a-z0-9]*", name)]
 
 
-def module_kinds(model: nn.Module, paths: Iterable[str]) -> str:
+def describe_modules(model: nn.Module, paths: Iterable[str]) -> str:
     """List modules for a message: ``BloomAttention x 2 (transformer.h.0.self_attention, ...)``."""
     kinds: dict[str, list[str]] = {}
     for path in paths:
@@ -227,7 +229,7 @@ def _ancestors(path: str) -> list[str]:
 
 
 def _first_number(path: str) -> tuple[str, int | None, str]:
-    """Split a path at its first number: what stands before, the number, what stands after."""
+    """Split a path at its first number: what comes before, the number, what comes after."""
     parts = path.split(".")
     for index, part in enumerate(parts):
         if part.isdigit():

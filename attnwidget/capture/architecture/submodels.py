@@ -1,4 +1,4 @@
-"""What went into the models inside a model: the inputs that say what each position is."""
+"""`Submodel`: the models inside a model (text, vision, audio) and the inputs each received."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import PreTrainedModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor, nn
 
-    from attnwidget.capture.plan import Plan
+    from attnwidget.capture.plan import PassPlan
 
 
-__all__ = ["Tower", "batch_size", "enclosing", "named"]
+__all__ = ["Submodel", "batch_size", "enclosing", "find_submodels", "named_arguments"]
 
 _MAIN = (
     "input_ids",
@@ -40,8 +41,8 @@ _SHAPES = ("pixel_values", "input_features", "input_values", "inputs_embeds")
 
 
 @dataclass(slots=True)
-class Tower:
-    """One model inside the model (the whole, its encoder, its vision tower) and the inputs of its passes."""
+class Submodel:
+    """One model inside the model (the whole, its encoder, its vision model) and the inputs of its passes."""
 
     path: str
     module: nn.Module
@@ -49,14 +50,14 @@ class Tower:
     _rows: list[tuple[int, dict[int, dict[str, Any]]]] = field(default_factory=list)
     _names: frozenset[str] | None = None
 
-    def own(self, name: str, side: str) -> str:
-        """Name an input as this tower calls it: ``decoder_input_ids`` where one forward feeds both sides."""
+    def input_name(self, name: str, side: str) -> str:
+        """Name an input as this submodel calls it: ``decoder_input_ids`` where one forward feeds both sides."""
         both = "decoder_input_ids" in self._parameters()
         return f"decoder_{name}" if both and side == "decoder" else name
 
     def segments(self, side: str) -> Tensor | None:
-        """Join the token types over all passes, where this tower reads them: others hand on those of the encoder."""
-        name = self.own("token_type_ids", side)
+        """Join the token types over all passes, where this submodel reads them: others pass those of the encoder on."""
+        name = self.input_name("token_type_ids", side)
         return self.joined(name) if name in self._parameters() else None
 
     def _parameters(self) -> frozenset[str]:
@@ -64,7 +65,7 @@ class Tower:
             self._names = frozenset(inspect.signature(self.module.forward).parameters)
         return self._names
 
-    def keep(self, inputs: dict[str, Any], rows: tuple[int, ...], number: int) -> None:
+    def keep_inputs(self, inputs: dict[str, Any], rows: tuple[int, ...], number: int) -> None:
         """Keep what identifies positions of ``rows`` in forward pass ``number``."""
         shapes = {
             name: tuple(inputs[name].shape)
@@ -87,16 +88,17 @@ class Tower:
         self._rows.append((number, kept))
         self.passes.append(kept[rows[0]])
 
-    def forget(self) -> None:
+    def forget_passes(self) -> None:
         """Leave out all numbered passes so far."""
         self._rows = [(number, kept) for number, kept in self._rows if number == 0]
         self.passes = [next(iter(kept.values())) for _, kept in self._rows]
 
-    def settle(self, plan: Plan) -> None:
-        """Keep the passes, rows and positions that make up the record."""
+    def apply_plan(self, plan: PassPlan) -> None:
+        """Keep the inputs of the passes, rows and positions that a plan selects."""
         self.passes = []
         ids, types, mask = (
-            self.own(name, "decoder") for name in ("input_ids", "token_type_ids", "attention_mask")
+            self.input_name(name, "decoder")
+            for name in ("input_ids", "token_type_ids", "attention_mask")
         )
         for number, rows in self._rows:
             first = next(iter(rows.values()))
@@ -104,7 +106,7 @@ class Tower:
                 self.passes += [first] if number == 0 else []
                 continue
             kept = rows.get(plan.rows[number], first)
-            if number not in plan.cut:
+            if number not in plan.truncated:
                 self.passes.append(kept)
                 continue
             ends = {ids: plan.counts[number], types: plan.counts[number], mask: plan.total}
@@ -117,8 +119,8 @@ class Tower:
         parts = [kept[name] for kept in self.passes if name in kept]
         return torch.cat(parts).cpu() if parts else None
 
-    def reads(self) -> frozenset[str]:
-        """Name what it was given that says what it is about: ids, pixels, sound."""
+    def input_kinds(self) -> frozenset[str]:
+        """Name the kept inputs it was given: ids, pixels, audio."""
         return frozenset(name for kept in self.passes for name in kept)
 
     def last(self, name: str) -> Any:
@@ -126,11 +128,22 @@ class Tower:
         return next((kept[name] for kept in reversed(self.passes) if name in kept), None)
 
 
-def named(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def find_submodels(model: nn.Module) -> dict[str, Submodel]:
+    """Return the models inside a model, the whole included, by their path."""
+    return {
+        path: Submodel(path, module)
+        for path, module in model.named_modules()
+        if path == "" or isinstance(module, PreTrainedModel)
+    }
+
+
+def named_arguments(
+    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
     """Give the arguments of a forward call their names."""
     if not args:
         return kwargs
-    if len(args) == 1 and isinstance(args[0], Mapping):  # as sentence encoders hand them on
+    if len(args) == 1 and isinstance(args[0], Mapping):  # as sentence encoders pass them
         return {**args[0], **kwargs}
     try:
         bound = inspect.signature(module.forward).bind_partial(*args, **kwargs).arguments
@@ -140,11 +153,11 @@ def named(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> d
 
 
 def batch_size(inputs: dict[str, Any], *, guess: bool = False) -> int | None:
-    """Number of rows in a forward call's inputs, or ``None`` when no input tells.
+    """Number of rows in a forward call's inputs, or ``None`` when it cannot be told.
 
     Args:
         inputs: The inputs by their names.
-        guess: Whether inputs of unknown names say so too, by their first axis.
+        guess: Whether inputs of unknown names count too, by their first axis.
     """
     named = [inputs[name] for name in _MAIN if name in inputs]
     for tensor in named:
@@ -165,10 +178,10 @@ def batch_size(inputs: dict[str, Any], *, guess: bool = False) -> int | None:
     return None
 
 
-def enclosing(towers: dict[str, Tower], path: str) -> Iterator[Tower]:
-    """Yield the towers around a module, innermost first."""
+def enclosing(submodels: dict[str, Submodel], path: str) -> Iterator[Submodel]:
+    """Yield the submodels around a module, innermost first."""
     parts = path.split(".") if path else []
     for length in range(len(parts), -1, -1):
-        tower = towers.get(".".join(parts[:length]))
-        if tower is not None:
-            yield tower
+        submodel = submodels.get(".".join(parts[:length]))
+        if submodel is not None:
+            yield submodel

@@ -1,4 +1,4 @@
-"""What may stand around a model (a compiler, copies on other devices, a sentence encoder), looked through to its layers."""
+"""Unwrap compiled, parallel and sentence-transformer models, and run them uncompiled while they are recorded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["entrance", "most_tokens", "own_tokenizer", "plainly", "unwrapped"]
+__all__ = ["called_module", "max_tokens", "own_tokenizer", "running_uncompiled", "unwrapped"]
 
 _MISSING = object()
 _NAMES = ("_compiled_call_impl", "forward", "device_ids", "get_compiled_call")
@@ -26,33 +26,33 @@ _COPIED = "{} runs on the first of its {} devices while it is recorded, as its c
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the model inside of what compiles, copies or pools it: what its forward pass is handed on to."""
-    runner = _runner(model)
-    return _bare(model if runner is None else runner.auto_model)
+    """Return the model inside of what compiles, copies or pools it."""
+    runner = _sentence_encoder(model)
+    return _without_wrappers(model if runner is None else runner.auto_model)
 
 
-def entrance(model: nn.Module) -> nn.Module:
-    """Return the module whose calls say what the model is given.
+def called_module(model: nn.Module) -> nn.Module:
+    """Return the module on whose calls the inputs of the model are read.
 
-    That is the model inside, but for sentence encoders what runs it: they call its ``forward`` itself, which no hook hears.
+    That is the model inside, but for sentence encoders the module around it: they call its ``forward`` itself, which runs no hooks.
     """
-    runner: nn.Module | None = _runner(model)
-    return _bare(model) if runner is None else runner
+    runner: nn.Module | None = _sentence_encoder(model)
+    return _without_wrappers(model) if runner is None else runner
 
 
 def own_tokenizer(model: nn.Module) -> Any:
     """Return the tokenizer that a sentence encoder brings along, or ``None``."""
-    return getattr(_runner(model), "tokenizer", None)
+    return getattr(_sentence_encoder(model), "tokenizer", None)
 
 
-def most_tokens(model: nn.Module) -> int | None:
+def max_tokens(model: nn.Module) -> int | None:
     """Return how many tokens a sentence encoder reads before it cuts its text off, or ``None`` if it does not."""
-    most = getattr(_runner(model), "max_seq_length", None)
+    most = getattr(_sentence_encoder(model), "max_seq_length", None)
     return most if isinstance(most, int) else None
 
 
 @contextmanager
-def plainly(model: nn.Module) -> Iterator[None]:
+def running_uncompiled(model: nn.Module) -> Iterator[None]:
     """Let the model run layer by layer, in this thread, inside of the block.
 
     Warns:
@@ -68,7 +68,7 @@ def plainly(model: nn.Module) -> Iterator[None]:
         _bypass.release(modules)
 
 
-def _bare(model: nn.Module) -> nn.Module:
+def _without_wrappers(model: nn.Module) -> nn.Module:
     """Take off compilers and copiers."""
     inner: Any = model
     while inner is not None:
@@ -79,15 +79,15 @@ def _bare(model: nn.Module) -> nn.Module:
     return model
 
 
-def _runner(model: nn.Module) -> Any:
+def _sentence_encoder(model: nn.Module) -> Any:
     """Return the part of a sentence encoder that runs a pretrained model: the first of a sequence."""
-    model = _bare(model)
+    model = _without_wrappers(model)
     first = model[0] if isinstance(model, nn.Sequential) and len(model) else model
     return first if isinstance(getattr(first, "auto_model", None), nn.Module) else None
 
 
 class _Bypass:
-    """Sets aside, for as long as anybody records, what keeps a model's layers from being called one by one.
+    """Sets aside, for the length of a recording, what keeps a model's layers from being called one by one.
 
     Only attributes of the model's own modules change, and come back as they were: compiled code stays in its cache, other
     models go on compiled. Models may be recorded in several threads at once, hence the lock and the count.
@@ -108,7 +108,7 @@ class _Bypass:
         return said
 
     def release(self, modules: list[nn.Module]) -> None:
-        """Bring back, unless somebody else still records."""
+        """Bring back, unless another recording still runs."""
         with self._lock:
             for module in modules:
                 for name in _NAMES:
@@ -117,7 +117,7 @@ class _Bypass:
     def _set_aside(self, module: nn.Module, name: str, said: list[str]) -> None:
         key = (id(module), name)
         if key not in self._users:
-            plain, message = _plain(module, name)
+            plain, message = _uncompiled_value(module, name)
             if plain is _MISSING:
                 return
             self._saved[key] = vars(module).get(name, _MISSING)
@@ -144,7 +144,7 @@ class _Bypass:
 _bypass = _Bypass()
 
 
-def _plain(module: nn.Module, name: str) -> tuple[Any, str | None]:
+def _uncompiled_value(module: nn.Module, name: str) -> tuple[Any, str | None]:
     """Say what an attribute has to be for the module to run plainly, and why; nothing if it does already."""
     kind = type(module).__name__
     if name == "_compiled_call_impl" and vars(module).get(name) is not None:  # module.compile()
@@ -157,18 +157,18 @@ def _plain(module: nn.Module, name: str) -> tuple[Any, str | None]:
         plain = getattr(forward, "_torchdynamo_orig_callable", None)
         if plain is None or getattr(forward, "_torchdynamo_disable", False):
             return _MISSING, None
-        kind = type(_bare(module)).__name__
+        kind = type(_without_wrappers(module)).__name__
         return MethodType(plain, module) if whole else plain, _COMPILED.format(kind)
     if name == "device_ids" and isinstance(module, nn.DataParallel) and len(module.device_ids) > 1:
-        kind = type(_bare(module)).__name__
+        kind = type(_without_wrappers(module)).__name__
         return module.device_ids[:1], _COPIED.format(kind, len(module.device_ids))
     if name == "get_compiled_call" and isinstance(module, PreTrainedModel):
         # Generation with a static cache compiles the model's forward pass by itself.
-        return _uncompiled(module), None
+        return _plain_call(module), None
     return _MISSING, None
 
 
-def _uncompiled(model: PreTrainedModel) -> Any:
+def _plain_call(model: PreTrainedModel) -> Any:
     def get_compiled_call(_compile_config: Any = None) -> Any:
         return model.__call__
 

@@ -1,1 +1,1 @@
-"""assemble."""
+"""How do the recorded calls become streams and layers?"""

@@ -1,4 +1,4 @@
-"""From recorded calls to the record: streams, layers, compact masks, no padding."""
+"""Streams and layers from the kept calls: axes, masks, biases, padding."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.capture.architecture.stacks import Stack, stacked
+from attnwidget.capture.architecture.stacks import Stack, make_stacks
 from attnwidget.capture.architecture.stream_names import (
     stream_name,
 )
 from attnwidget.capture.architecture.submodels import enclosing
-from attnwidget.capture.assemble.layer_sources import Source, sources_of
-from attnwidget.capture.assemble.stages import labelled
-from attnwidget.capture.calls.module_calls import looks_back
+from attnwidget.capture.assemble.layer_sources import LayerSource, layer_sources
+from attnwidget.capture.assemble.stages import split_stages
+from attnwidget.capture.calls.module_calls import looks_causal
 from attnwidget.capture.calls.output_projection import value_norms
 from attnwidget.capture.generation.concatenate import (
     read_bias,
@@ -23,8 +23,8 @@ from attnwidget.capture.generation.concatenate import (
     sees_any,
 )
 from attnwidget.capture.hints import Hints
-from attnwidget.capture.positions.axes import Axis, describe_axis, real_positions
-from attnwidget.capture.positions.grids import reduced
+from attnwidget.capture.positions.axes import PositionAxis, describe_axis, real_positions
+from attnwidget.capture.positions.grids import reduced_grid
 from attnwidget.capture.positions.labels import index_positions
 from attnwidget.record.layer import Layer
 from attnwidget.record.positions import Position
@@ -34,40 +34,40 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.capture.calls.call import Call
-    from attnwidget.capture.calls.windows import Pieces
+    from attnwidget.capture.calls.windows import Windows
     from attnwidget.capture.recorder.limits import Limits
     from attnwidget.capture.recorder.recorder import Recorder
     from attnwidget.compute.masks import Band
     from attnwidget.record.positions import Positions
 
 
-__all__ = ["assemble", "grouped"]
+__all__ = ["assemble"]
 
 
-def grouped(recorder: Recorder) -> list[Stack]:
+def _recorded_stacks(recorder: Recorder) -> list[Stack]:
     """Sort modules into streams, in calling order, cross-attention after what it reads."""
     sides = []
-    for calls in recorder.calls.values():
-        tower = next(enclosing(recorder.towers, calls.path))
+    for calls in recorder.tracker.calls.values():
+        submodel = next(enclosing(recorder.tracker.submodels, calls.path))
         side = stream_name(
             calls.path,
             calls.module,
             recorder.model,
-            tower.module,
-            looks_back=looks_back(calls.calls),
-            reads=tower.reads(),
+            submodel.module,
+            looks_causal=looks_causal(calls.calls),
+            reads=submodel.input_kinds(),
         )
         sides.append((side, calls))
-    return stacked(sides)
+    return make_stacks(sides)
 
 
 def assemble(
     recorder: Recorder, tokenizer: Any, hints: Hints
 ) -> tuple[dict[str, Stream], dict[str, str], dict[str, Tensor]]:
-    """Make streams of everything ``recorder`` heard, within its limits.
+    """Make streams of the calls that ``recorder`` kept, within its limits.
 
     Args:
-        recorder: What was heard.
+        recorder: The recorder, after its end.
         tokenizer: Labels tokens, or ``None``.
         hints: What is known about the tokens beyond their ids.
 
@@ -80,27 +80,29 @@ def assemble(
     """
     failed: dict[str, str] = {}
     builders = {}
-    for stack in grouped(recorder):
-        for label, sources in labelled(sources_of(stack.members, recorder.row, failed)):
+    for stack in _recorded_stacks(recorder):
+        for label, sources in split_stages(
+            layer_sources(stack.members, recorder.tracker.row, failed)
+        ):
             name = f"{stack.name} {label}".strip()
             builders[name] = _StreamBuilder(recorder, name, stack.side, sources)
-    wanted = _wanted(recorder.limits, builders) if builders else {}
+    wanted = _recorded_layers(recorder.limits, builders) if builders else {}
     streams: dict[str, Stream] = {}
     kept: dict[str, Tensor] = {}
-    axes: dict[str, Axis] = {}
+    axes: dict[str, PositionAxis] = {}
     for name, builder in builders.items():
-        # Also of streams that are not wanted: others may look at their positions.
-        builder.look(tokenizer, hints, axes)
+        # Also of streams that are not recorded: others may look at their positions.
+        builder.describe_axes(tokenizer, hints, axes)
         if wanted.get(name):
             streams[name] = builder.build(wanted[name])
             kept[name] = builder.queries
         for source in builder.sources:
-            source.let_go()
+            source.release()
     return streams, failed, kept
 
 
-def _wanted(limits: Limits, builders: dict[str, _StreamBuilder]) -> dict[str, set[int]]:
-    """Return the numbers of the wanted layers of each wanted stream."""
+def _recorded_layers(limits: Limits, builders: dict[str, _StreamBuilder]) -> dict[str, set[int]]:
+    """Return the numbers of the recorded layers of each recorded stream."""
     names = limits.kept_streams(list(builders))
     return limits.kept_layers(
         {name: [source.number for source in builders[name].sources] for name in names}
@@ -110,26 +112,28 @@ def _wanted(limits: Limits, builders: dict[str, _StreamBuilder]) -> dict[str, se
 class _StreamBuilder:
     """Builds one stream; layers share masks, so what was read for one is kept for the next."""
 
-    def __init__(self, recorder: Recorder, name: str, side: str, sources: list[Source]) -> None:
+    def __init__(
+        self, recorder: Recorder, name: str, side: str, sources: list[LayerSource]
+    ) -> None:
         self.recorder = recorder
         self.name = name
         self.side = side
         self.sources = sources
         self.queries = self.keys = torch.empty(0, dtype=torch.long)
-        self._axes: tuple[Axis, Axis] | None = None
+        self._axes: tuple[PositionAxis, PositionAxis] | None = None
         # Keyed by the ids of tensors, which the calls in `sources` keep alive.
         self._masks: dict[Any, tuple[Band | None, Tensor | None]] = {}
         self._biases: dict[Any, Tensor | None] = {}
 
-    def look(self, tokenizer: Any, hints: Hints, axes: dict[str, Axis]) -> None:
-        """Find out what the positions are; ``axes`` has the axes of the streams before and takes this one's."""
+    def describe_axes(self, tokenizer: Any, hints: Hints, axes: dict[str, PositionAxis]) -> None:
+        """Find out what the positions are; ``axes`` has the axes of the streams before, and gets this one's."""
         first = self.sources[0]
-        if first.pieces is not None and not first.pieces.placed:
+        if first.windows is not None and not first.windows.num_placed:
             query_axis, key_axis = (
-                Axis(self._pieces(first.pieces, size), _all(count))
+                PositionAxis(self._window_positions(first.windows, size), _all(count))
                 for size, count in (
-                    (first.pieces.queries, first.num_queries),
-                    (first.pieces.keys, first.num_keys),
+                    (first.windows.queries, first.num_queries),
+                    (first.windows.keys, first.num_keys),
                 )
             )
             axes[self.name] = key_axis
@@ -168,8 +172,8 @@ class _StreamBuilder:
             try:
                 layers.append(self._layer(source))
             except LookupError as error:
-                raise ValueError(_unforeseen(self.name, source)) from error
-            source.let_go()
+                raise ValueError(_dropped_layer(self.name, source)) from error
+            source.release()
         return Stream(
             name=self.name,
             layers=tuple(sorted(layers, key=lambda layer: layer.layer)),
@@ -178,16 +182,16 @@ class _StreamBuilder:
             first_query=first_query,
         )
 
-    def _self_axes(self, tokenizer: Any, hints: Hints) -> tuple[Axis, Axis]:
+    def _self_axes(self, tokenizer: Any, hints: Hints) -> tuple[PositionAxis, PositionAxis]:
         first = self.sources[0]
         config = getattr(self.recorder.model, "config", None)
         if getattr(config, "is_encoder_decoder", False) and self.side == "decoder":
-            hints = Hints()  # they speak of what the encoder reads
-        placed = 0 if first.pieces is None else first.pieces.placed
+            hints = Hints()  # they describe what the encoder reads
+        placed = 0 if first.windows is None else first.windows.num_placed
         own = first.num_queries != first.num_keys and first.has_own_queries(self.side)
         known = placed or (first.num_keys if own else 0)
         axis = describe_axis(
-            list(enclosing(self.recorder.towers, first.path)),
+            list(enclosing(self.recorder.tracker.submodels, first.path)),
             (known, known) if known else (first.num_queries, first.num_keys),
             tokenizer,
             hints,
@@ -195,118 +199,126 @@ class _StreamBuilder:
         )
         if (
             placed and placed < first.num_keys
-        ):  # an image made larger, to be cut into whole windows; tokens that everybody sees
-            extra = "edge" if first.pieces is None else first.pieces.extra
+        ):  # an image made larger, to be cut into whole windows; global tokens
+            extra = "edge" if first.windows is None else first.windows.extra
             edge = tuple(
                 Position(label=f"{extra} {index}", kind="latent")
                 for index in range(first.num_keys - placed)
             )
             real = torch.cat([axis.real, torch.ones(len(edge), dtype=torch.bool)])
-            axis = Axis(axis.positions + edge, real)
+            axis = PositionAxis(axis.positions + edge, real)
         if placed == first.num_queries:
-            return Axis(axis.positions[:placed], axis.real[:placed]), axis
+            return PositionAxis(axis.positions[:placed], axis.real[:placed]), axis
         start = first.num_keys - first.num_queries
         if own:
-            # No tokens of which the first are in a cache: patches whose keys were merged, queries that were learned, or
-            # stand for groups.
-            tower = next(enclosing(self.recorder.towers, first.path))
+            # Not tokens of which the first are in a cache: patches whose keys were merged, queries that were learned or
+            # represent groups.
+            submodel = next(enclosing(self.recorder.tracker.submodels, first.path))
             count = first.num_queries
-            return Axis(reduced(tower, count) or index_positions(count), _all(count)), axis
-        return Axis(axis.positions[start:], axis.real[start:]), axis
+            return PositionAxis(
+                reduced_grid(submodel, count) or index_positions(count), _all(count)
+            ), axis
+        return PositionAxis(axis.positions[start:], axis.real[start:]), axis
 
-    def _pieces(self, pieces: Pieces, size: int) -> Positions:
-        """Name the positions of pieces whose place is not known: patches where each piece is an image of its own."""
-        towers = list(enclosing(self.recorder.towers, self.sources[0].path))[:1]
-        axis = describe_axis(towers, (size, size), None, Hints(), side=self.side)
+    def _window_positions(self, windows: Windows, size: int) -> Positions:
+        """Name the positions of windows whose place is not known: patches where each window is an image of its own."""
+        submodels = list(enclosing(self.recorder.tracker.submodels, self.sources[0].path))[:1]
+        axis = describe_axis(submodels, (size, size), None, Hints(), side=self.side)
         if not any(position.kind == "patch" for position in axis.positions):
-            return pieces.positions(size)
+            return windows.positions(size)
         return tuple(
             replace(position, medium=image if position.kind == "patch" else None)
-            for image in range(pieces.count)
+            for image in range(windows.count)
             for position in axis.positions
         )
 
-    def _cross_axes(self, tokenizer: Any, axes: dict[str, Axis]) -> tuple[Axis, Axis]:
+    def _cross_axes(
+        self, tokenizer: Any, axes: dict[str, PositionAxis]
+    ) -> tuple[PositionAxis, PositionAxis]:
         first = self.sources[0]
-        towers = list(enclosing(self.recorder.towers, first.path))
+        submodels = list(enclosing(self.recorder.tracker.submodels, first.path))
         count = (first.num_queries, first.num_queries)
-        query_axis = describe_axis(towers, count, tokenizer, Hints(), side="decoder")
+        query_axis = describe_axis(submodels, count, tokenizer, Hints(), side="decoder")
         for name, axis in axes.items():
             if name != "decoder" and len(axis.positions) == first.num_keys:
                 return query_axis, axis
         # What it reads was not recorded itself; the model that feeds both sides may tell.
-        both = [tower for tower in towers if tower.own("input_ids", "decoder") != "input_ids"]
+        both = [
+            submodel
+            for submodel in submodels
+            if submodel.input_name("input_ids", "decoder") != "input_ids"
+        ]
         count = (first.num_keys, first.num_keys)
         axis = describe_axis(both, count, tokenizer, Hints(), side="encoder")
-        real = real_positions(towers, "encoder_attention_mask", first.num_keys, side="encoder")
-        return query_axis, Axis(axis.positions, axis.real & real)
+        real = real_positions(submodels, "encoder_attention_mask", first.num_keys, side="encoder")
+        return query_axis, PositionAxis(axis.positions, axis.real & real)
 
-    def _layer(self, source: Source) -> Layer:
+    def _layer(self, source: LayerSource) -> Layer:
         call = source.calls[0]
         rows = read_rows(source.calls, self.queries, source.num_keys)
         tensors = {"value": _take(source.value, self.keys)}
         if call.recorded is not None:
             tensors["recorded"] = _take(rows.mT, self.keys).mT
-            held = self._kept(tensors)
+            stored = self._store(tensors)
             layer = Layer(
                 stream=self.name,
                 layer=source.number,
                 module_path=source.path,
                 num_heads=len(rows),
-                value=held["value"],
-                recorded=held["recorded"],
+                value=stored["value"],
+                recorded=stored["recorded"],
                 reason=call.reason,
             )
-            return self._normed(layer, source)
+            return self._with_value_norms(layer, source)
         tensors |= {"query": rows, "key": _take(source.key, self.keys)}
         if call.sinks is not None:
             tensors["sinks"] = call.sinks
-        held = self._kept(tensors)
+        stored = self._store(tensors)
         band, mask = self._mask(source.calls)
         layer = Layer(
             stream=self.name,
             layer=source.number,
             module_path=source.path,
             num_heads=len(rows),
-            query=held["query"],
-            key=held["key"],
-            value=held["value"],
+            query=stored["query"],
+            key=stored["key"],
+            value=stored["value"],
             scaling=call.scaling,
             band=band,
             bias=self._bias(source.calls, mask),
             softcap=call.softcap,
-            sinks=held.get("sinks"),
+            sinks=stored.get("sinks"),
         )
-        return self._normed(layer, source)
+        return self._with_value_norms(layer, source)
 
-    def _kept(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _store(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        return self.recorder.store.settle(whole)
+        return self.recorder.store.place(whole)
 
-    def _normed(self, layer: Layer, source: Source) -> Layer:
+    def _with_value_norms(self, layer: Layer, source: LayerSource) -> Layer:
         """Add the lengths of the values behind the output projection."""
-        # It was looked at in the first pass; queries that were drafted there and refused are gone.
+        # It was compared in the first pass; queries that were drafted there and refused are gone.
         first = self.queries[self.queries < source.calls[0].num_queries]
         norms, reason = value_norms(
-            self.recorder.projections.of(source.path),
+            self.recorder.collector.projections.candidates(source.path),
             layer,
             first,
-            windows=source.pieces is not None,
+            windows=source.windows is not None,
         )
         return replace(layer, value_norms=norms, norm_reason=reason)
 
     def _mask(self, calls: list[Call]) -> tuple[Band | None, Tensor | None]:
         signature = tuple(
             (id(view.mask), call.first_key, view.num_keys, view.causal, view.offset, view.window)
-            for call, view in ((call, call.view) for call in calls)
+            for call, view in ((call, call.mask_view) for call in calls)
         )
         if signature not in self._masks:
             band, mask = read_mask(calls, self.queries, self.keys)
-            self._masks[signature] = band, self._settled(mask)
+            self._masks[signature] = band, self._place(mask)
         return self._masks[signature]
 
-    def _settled(self, tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else self.recorder.store.settle({"bias": tensor})["bias"]
+    def _place(self, tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else self.recorder.store.place({"bias": tensor})["bias"]
 
     def _bias(self, calls: list[Call], mask: Tensor | None) -> Tensor | None:
         """Add the position bias to the mask; layers that were passed one tensor share one."""
@@ -317,7 +329,7 @@ class _StreamBuilder:
             bias = read_bias(calls, self.queries, self.keys, self.recorder.store.device)
             if bias is not None and mask is not None:
                 bias = bias + mask.to(bias.dtype)
-            self._biases[signature] = mask if bias is None else self._settled(bias)
+            self._biases[signature] = mask if bias is None else self._place(bias)
         return self._biases[signature]
 
 
@@ -332,7 +344,7 @@ def _take(tensor: Tensor, positions: Tensor) -> Tensor:
     return tensor[:, positions.to(tensor.device)]
 
 
-def _unforeseen(stream: str, source: Source) -> str:
+def _dropped_layer(stream: str, source: LayerSource) -> str:
     return (
         f"layer {source.number} of stream {stream!r} ({source.path}) was let go of while the model ran, as it was taken for "
         "another: record without layers=, streams= and positions=, and pick from the record."

@@ -1,4 +1,4 @@
-"""What is kept of one attention call, read from the arguments as its implementation reads them."""
+"""`Call`: what is kept of one attention call, read from the arguments as its implementation reads them."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.capture.calls.mask_reader import View
+from attnwidget.capture.calls.mask_reader import MaskView
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from attnwidget.capture.arguments import Arguments
-    from attnwidget.capture.calls.windows import Pieces
+    from attnwidget.capture.arguments import AttentionArguments
+    from attnwidget.capture.calls.windows import Windows
     from attnwidget.capture.store import Store
 
 __all__ = [
     "Call",
-    "Wanted",
-    "drops",
-    "emptied",
-    "read",
-    "row_of",
+    "CallSelection",
+    "batch_row",
+    "has_dropout",
+    "num_used_keys",
+    "read_call",
+    "read_mask_view",
+    "shape_only",
     "unsupported",
-    "used_keys",
-    "view_of",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is kept of a call.
+class CallSelection:
+    """Which part of a call is kept.
 
     Attributes:
-        store: Where, or ``None`` if it is not wanted: then only the shapes of its vectors are.
-        rows: Which of its queries.
+        store: Where, or ``None`` if the call is not recorded: then only the shapes of its vectors are kept.
+        rows: Which of its queries are kept.
     """
 
     store: Store | None
@@ -46,30 +46,29 @@ class Wanted:
 class Call:
     """One attention call, one row of the batch, vectors copied.
 
-    What is not recorded is a call like the others, for what it says of its stream; its vectors have shapes alone (they
-    are on the device ``meta``).
+    A call that is not recorded still tells the shape of its stream; its vectors are on the device ``meta``.
 
     Attributes:
-        query: ``[head, query, head_dim]``, those of the queries that are wanted.
+        query: ``[head, query, head_dim]``, those of the kept queries.
         key: ``[key_value_head, key, head_dim]``; in later calls only the keys that are new.
         value: ``[key_value_head, key, value_dim]``, as ``key``.
-        view: Its mask.
-        num_queries: Number of its queries, wanted or not.
+        mask_view: Its mask.
+        num_queries: Number of its queries, kept or not.
         position_bias: ``[batch or 1, head or 1, query or 1, key]`` as passed, or ``None``.
         forward_pass: Number of the model's forward pass it belongs to.
         first_key: Index, counted over the whole recording, of the first key it looked at.
-        first_row: The first of its queries that are wanted; they follow each other.
-        recorded: ``[head, query, key]`` weights of the wanted queries, where query and key are not known; those then have
+        first_row: The first of its kept queries, which are consecutive.
+        recorded: ``[head, query, key]`` weights of the kept queries, where query and key are not known; those then have
             no dimensions.
         reason: Why they are not.
-        pieces: The pieces of the input it attends within, put behind each other, if it does.
-        owns_bias: Whether ``position_bias`` was worked out here, so that nobody else writes into it.
+        windows: The windows it attends within, concatenated, if it does.
+        owns_bias: Whether ``position_bias`` was worked out here, so that no other code writes into it.
     """
 
     query: Tensor
     key: Tensor
     value: Tensor
-    view: View
+    mask_view: MaskView
     num_queries: int
     scaling: float
     softcap: float | None
@@ -80,17 +79,19 @@ class Call:
     first_row: int = 0
     recorded: Tensor | None = None
     reason: str | None = None
-    pieces: Pieces | None = None
+    windows: Windows | None = None
     owns_bias: bool = False
 
 
-def read(arguments: Arguments, view: View, wanted: Wanted, new: slice) -> Call:
+def read_call(
+    arguments: AttentionArguments, view: MaskView, selection: CallSelection, new: slice
+) -> Call:
     """Copy one row of a call, as its implementation reads the arguments.
 
     Args:
         arguments: The call.
         view: Its mask, and the row of the batch.
-        wanted: What is kept of it.
+        selection: Which part of it is kept.
         new: Its keys that are new.
     """
     options, implementation = arguments.options, arguments.implementation
@@ -99,30 +100,30 @@ def read(arguments: Arguments, view: View, wanted: Wanted, new: slice) -> Call:
     if implementation.endswith("eager"):
         # The models' own functions read the sinks off the module.
         sinks = getattr(arguments.module, "sinks", sinks)
-    if implementation == "sdpa" or not arguments.folds_sinks:
+    if implementation == "sdpa" or not arguments.sinks_in_softmax:
         sinks = None  # it has no notion of them, or its weights have not
     bias = options.get("position_bias")
     if sinks is not None and sinks.shape == (*arguments.query.shape[:3], 1):
         sinks, bias = _sinks_of_queries(sinks.detach(), bias)
     softcap = options.get("softcap")
     kept = {
-        "query": row_of(arguments.query, view.batch)[:, wanted.rows],
-        "key": row_of(arguments.key, view.batch)[:, new],
-        "value": row_of(arguments.value, view.batch)[:, new],
+        "query": batch_row(arguments.query, view.batch)[:, selection.rows],
+        "key": batch_row(arguments.key, view.batch)[:, new],
+        "value": batch_row(arguments.value, view.batch)[:, new],
     }
     if arguments.weights is not None:
-        kept["recorded"] = arguments.weights[0][:, wanted.rows]
+        kept["recorded"] = arguments.weights[0][:, selection.rows]
     if sinks is not None:
         kept["sinks"] = sinks.flatten()
-    store = wanted.store
-    found = store.keep(kept) if store is not None else {n: emptied(t) for n, t in kept.items()}
+    store = selection.store
+    found = store.keep(kept) if store is not None else {n: shape_only(t) for n, t in kept.items()}
     return Call(
         query=found["query"],
         key=found["key"],
         value=found["value"],
-        view=view,
+        mask_view=view,
         num_queries=view.num_queries,
-        first_row=wanted.rows.indices(view.num_queries)[0],
+        first_row=selection.rows.indices(view.num_queries)[0],
         scaling=arguments.query.shape[-1] ** -0.5 if scaling is None else float(scaling),
         softcap=None if softcap is None else float(softcap),
         sinks=found.get("sinks"),
@@ -133,7 +134,7 @@ def read(arguments: Arguments, view: View, wanted: Wanted, new: slice) -> Call:
     )
 
 
-def emptied(tensor: Tensor) -> Tensor:
+def shape_only(tensor: Tensor) -> Tensor:
     """Keep nothing of a tensor but its shape and dtype."""
     return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
 
@@ -141,20 +142,20 @@ def emptied(tensor: Tensor) -> Tensor:
 def _sinks_of_queries(sinks: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
     """Turn sinks ``[batch, head, query, 1]`` that differ from query to query into a bias and sinks that are all 0.
 
-    A softmax does not feel what is taken off all its scores; taken off the scores of one query, its sink is 0.
+    A softmax does not change when a number is subtracted from all its scores; subtract the sink, and it is 0.
     """
     return sinks.new_zeros(sinks.shape[1]), -sinks if bias is None else bias - sinks
 
 
-def drops(arguments: Arguments) -> bool:
+def has_dropout(arguments: AttentionArguments) -> bool:
     """Tell whether a call drops some of its weights at random."""
     # Eager functions ask the module whether it trains, the others do as they are told.
     training = arguments.module.training or not arguments.implementation.endswith("eager")
     return bool(arguments.options.get("dropout")) and training
 
 
-def unsupported(arguments: Arguments) -> str | None:
-    """Say what about a call the record has no words for, if anything."""
+def unsupported(arguments: AttentionArguments) -> str | None:
+    """Say why a record cannot express a call, if it cannot."""
     query, options = arguments.query, arguments.options
     if any(tensor.ndim != 4 for tensor in (query, arguments.key, arguments.value)):
         return f"attends with vectors of shape {tuple(query.shape)} instead of [batch, head, position, dim]"
@@ -179,7 +180,7 @@ def unsupported(arguments: Arguments) -> str | None:
     return None
 
 
-def view_of(arguments: Arguments, batch: int) -> View:
+def read_mask_view(arguments: AttentionArguments, batch: int) -> MaskView:
     """Read the mask the way the implementation does."""
     mask: Any = arguments.attention_mask
     num_queries, num_keys = arguments.query.shape[2], arguments.key.shape[2]
@@ -196,16 +197,16 @@ def view_of(arguments: Arguments, batch: int) -> View:
         # sdpa hides later keys by itself only without a mask, aligned to the upper left. Functions that users
         # register follow its convention. Eager and flex see everything when there is no mask.
         causal = mask is None and arguments.is_causal and num_queries > 1
-    return View(mask, num_queries, num_keys, batch, causal=causal, offset=offset, window=window)
+    return MaskView(mask, num_queries, num_keys, batch, causal=causal, offset=offset, window=window)
 
 
-def used_keys(view: View) -> int:
-    """Number of keys in use: a static cache hands out its whole buffer, of which the tail was never written."""
+def num_used_keys(view: MaskView) -> int:
+    """Number of keys in use: a static cache returns its whole buffer, of which the tail was never written."""
     if view.num_keys <= view.num_queries:
         return view.num_keys
     return max(view.num_queries, view.last_seen())
 
 
-def row_of(tensor: Tensor, batch: int) -> Tensor:
-    """Return one row of a batch; what has one row for all has it for each."""
+def batch_row(tensor: Tensor, batch: int) -> Tensor:
+    """Return one row of a batch; a tensor with a single row has it for all."""
     return tensor[min(batch, len(tensor) - 1)].detach()

@@ -1,4 +1,4 @@
-"""Modules that attend within one stretch of their input after the other: the calls put together."""
+"""Modules that attend chunk by chunk: the calls of one pass put together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from attnwidget.capture.calls.mask_reader import View
+from attnwidget.capture.calls.mask_reader import MaskView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,45 +17,45 @@ if TYPE_CHECKING:
 
     from attnwidget.capture.calls.call import Call
 
-__all__ = ["attends_in_chunks", "behind_each_other", "may_be_in_chunks"]
+__all__ = ["attends_in_chunks", "concatenate_chunks", "may_attend_in_chunks"]
 
 _IN_CHUNKS = frozenset({"CanineSelfAttention"})
 
 
 def attends_in_chunks(module: nn.Module, calls: Sequence[Call]) -> bool:
-    """Tell whether the calls of one pass are for one stretch of the input each: as many queries as keys in all of them."""
+    """Tell whether the calls of one pass are for one chunk of the input each: as many queries as keys in all of them."""
     return (
-        may_be_in_chunks(module)
+        may_attend_in_chunks(module)
         and len(calls) > 1
         and all(call.num_queries == call.key.shape[1] for call in calls)
         and all(call.recorded is None and call.position_bias is None for call in calls)
     )
 
 
-def may_be_in_chunks(module: nn.Module) -> bool:
-    """Tell whether a module may attend within one stretch of its input after the other."""
+def may_attend_in_chunks(module: nn.Module) -> bool:
+    """Tell whether a module may attend within one chunk of its input after the other."""
     packed = "cu_seqlens" in inspect.signature(module.forward).parameters  # images, or windows
     return packed or type(module).__name__ in _IN_CHUNKS
 
 
-def behind_each_other(calls: Sequence[Call], known: dict[tuple[int, ...], Tensor]) -> Call:
-    """Make one call of several, in which no stretch sees another.
+def concatenate_chunks(calls: Sequence[Call], known: dict[tuple[int, ...], Tensor]) -> Call:
+    """Make one call of several, in which no chunk sees another.
 
     Args:
         calls: The calls.
-        known: Masks of layers before this one, by the lengths of their stretches; layers with the same share one.
+        known: Masks of layers before this one, by the lengths of their chunks; layers with the same share one.
     """
     first = calls[0]
     lengths = tuple(call.num_queries for call in calls)
     count = sum(lengths)
-    plain = all(call.view.mask is None and not call.view.causal for call in calls)
+    plain = all(call.mask_view.mask is None and not call.mask_view.causal for call in calls)
     seen = known.get(lengths) if plain else None
     if seen is None:
         seen = torch.zeros(1, 1, count, count, dtype=torch.bool)
         start = 0
         for call in calls:
             stop = start + call.num_queries
-            seen[0, :, start:stop, start:stop] = call.view.seen()[:1]
+            seen[0, :, start:stop, start:stop] = call.mask_view.seen()[:1]
             start = stop
         if plain:
             known[lengths] = seen
@@ -64,6 +64,6 @@ def behind_each_other(calls: Sequence[Call], known: dict[tuple[int, ...], Tensor
         query=torch.cat([call.query for call in calls], dim=1),
         key=torch.cat([call.key for call in calls], dim=1),
         value=torch.cat([call.value for call in calls], dim=1),
-        view=View(seen, count, count, 0),
+        mask_view=MaskView(seen, count, count, 0),
         num_queries=count,
     )

@@ -1,4 +1,4 @@
-"""Masks read once and kept as descriptions: which keys does each query see?
+"""`MaskView`: masks of any implementation read once into bands and spans: which keys does each query see?
 
 Almost every mask lets a query see one unbroken run of keys. So a mask is read as two numbers per query, where the run
 starts and where it stops, and those are recognised as a `Band` afterwards. Reading happens in blocks of rows; the only
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Spans", "View", "fit_band"]
+__all__ = ["MaskView", "Spans", "fit_band"]
 
 _BLOCK = 1 << 24  # mask entries looked at in one go
 
@@ -41,7 +41,7 @@ class Spans:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class MaskView:
     """The mask of one attention call as its implementation reads it.
 
     Attributes:
@@ -217,7 +217,7 @@ def fit_band(start: Tensor, stop: Tensor, num_keys: int, offset: int | None = No
         start: First key each query sees, ``[query]``.
         stop: One past the last key each query sees, ``[query]``.
         num_keys: Number of keys.
-        offset: Where the first query stands among the keys, if they are of one sequence; when left out, the last query
+        offset: Index of the first query among the keys, if they are of one sequence; when left out, the last query
             is the last key.
 
     Returns:
@@ -263,7 +263,7 @@ def _candidates(start: Tensor, stop: Tensor, num_keys: int, expected: int) -> li
             width = int(stop[right]) - 1 - right - middle // 2
             found.append(Band(causal=False, offset=middle // 2, window=width))
     elif left is not None or right is not None:
-        # Only one edge is seen by these queries; where they stand tells how wide the window is.
+        # Only one edge is seen by these queries; their own index tells how wide the window is.
         edge = expected + left - int(start[left]) if left is not None else offset - expected
         found += [Band(causal=False, offset=expected, window=edge)] if edge >= 0 else []
     # A symmetric window is also a wider causal one with an offset; what the offset ought to be tells them apart.

@@ -1,4 +1,4 @@
-"""All calls of one attention module, and how those of a generation are put together."""
+"""`ModuleCalls`: all calls of one attention module, and which keys are new in each pass of a generation."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from attnwidget.capture.calls.call import read, row_of, unsupported, used_keys, view_of
-from attnwidget.capture.plan import CAPTURE
+from attnwidget.capture.calls.call import (
+    batch_row,
+    num_used_keys,
+    read_call,
+    read_mask_view,
+    unsupported,
+)
+from attnwidget.capture.plan import CAPTURE_INSTEAD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor, nn
 
-    from attnwidget.capture.arguments import Arguments
-    from attnwidget.capture.calls.call import Call, Wanted
-    from attnwidget.capture.calls.windows import Pieces
+    from attnwidget.capture.arguments import AttentionArguments
+    from attnwidget.capture.calls.call import Call, CallSelection
+    from attnwidget.capture.calls.windows import Windows
 
-__all__ = ["Calls", "looks_back"]
+__all__ = ["ModuleCalls", "looks_causal"]
 
 
 @dataclass(slots=True)
-class Calls:
+class ModuleCalls:
     """All calls of one attention module.
 
     Attributes:
@@ -31,7 +37,7 @@ class Calls:
         module: The module.
         cross: Whether it looks at another sequence.
         calls: Its calls in order.
-        trouble: Why they cannot be made into a record, or ``None``.
+        failure: Why they cannot be made into a record, or ``None``.
         last_key: The keys that the last call looked at, of all rows, as passed; nothing after the first call.
         last_first: Index, counted over the whole recording, of the first of them.
     """
@@ -40,57 +46,57 @@ class Calls:
     module: nn.Module
     cross: bool
     calls: list[Call] = field(default_factory=list)
-    trouble: str | None = None
+    failure: str | None = None
     last_key: Tensor | None = None
     last_first: int = 0
     _num_keys: int = 0
     _new: slice = field(default_factory=lambda: slice(None))
-    _anew: bool = False
+    _restarting: bool = False
 
     def add(
         self,
-        arguments: Arguments,
+        arguments: AttentionArguments,
         forward_pass: int,
         batch: int,
-        wanted: Wanted,
-        pieces: Pieces | None = None,
+        selection: CallSelection,
+        windows: Windows | None = None,
     ) -> None:
-        """Keep what is new in one call, as far as it is wanted.
+        """Keep what is new in one call, as far as it is selected.
 
-        A pass that goes back on others is to be announced first (`go_back`).
+        If its pass drops positions from the cache, `rewind` has to be called first.
         """
-        self.trouble = self.trouble or unsupported(arguments)
-        if self.trouble is not None:
+        self.failure = self.failure or unsupported(arguments)
+        if self.failure is not None:
             self.calls.clear()
             return
         num_queries, num_keys = arguments.query.shape[2], arguments.key.shape[2]
         again = bool(self.calls) and forward_pass == self.calls[-1].forward_pass
-        if again and self._takes_values(arguments, batch, wanted):
+        if again and self._merge_values(arguments, batch, selection):
             return
         # A module used several times within one pass: told apart when the streams are known.
         first_key, new = 0, slice(None)
         if self.calls and not again:
-            first_key, new, self.trouble = self._what_is_new(arguments, batch)
-        if self.trouble is not None:
+            first_key, new, self.failure = self._new_keys(arguments, batch)
+        if self.failure is not None:
             self.calls.clear()
             return
-        view = view_of(arguments, batch)
+        view = read_mask_view(arguments, batch)
         if not self.calls:
-            self._num_keys = num_keys if self.cross else used_keys(view)
+            self._num_keys = num_keys if self.cross else num_used_keys(view)
             new = slice(0, self._num_keys)
         elif not self.cross and forward_pass != self.calls[-1].forward_pass:
             self._num_keys += num_queries
-        call = read(arguments, view, wanted, new)
+        call = read_call(arguments, view, selection, new)
         self.calls.append(
-            replace(call, forward_pass=forward_pass, first_key=first_key, pieces=pieces)
+            replace(call, forward_pass=forward_pass, first_key=first_key, windows=windows)
         )
-        # The first call's own copy says it all; what a model passes may be part of something larger (one projection).
-        compared = len(self.calls) > 1 and wanted.store is not None
+        # The first call's own copy is enough; what a model passes may be part of something larger (one projection).
+        compared = len(self.calls) > 1 and selection.store is not None
         self.last_key = arguments.key if compared else None
         self.last_first, self._new = first_key, new
 
-    def go_back(self, count: int | None, *, keep: bool) -> None:
-        """Hear, before a pass, that its cache no longer holds the last ``count`` positions, or any (``None``).
+    def rewind(self, count: int | None, *, keep: bool) -> None:
+        """Before a pass: forget the last ``count`` positions, which its cache no longer holds, or all (``None``).
 
         Args:
             count: Their number.
@@ -99,17 +105,17 @@ class Calls:
         if count is not None:
             self._num_keys -= 0 if self.cross else count
         elif keep:
-            self._anew = True
+            self._restarting = True
         else:
             self.calls.clear()
 
-    def give_up(self, trouble: str) -> None:
-        """Say why there will be no record of this module."""
-        self.trouble = self.trouble or trouble
+    def fail(self, failure: str) -> None:
+        """Drop the calls, and note why this module cannot be recorded."""
+        self.failure = self.failure or failure
         self.calls.clear()
 
-    def disagreement(self, key: Tensor, batch: int) -> str | None:
-        """Say what is wrong if the last call did not look at the keys put together here."""
+    def cache_mismatch(self, key: Tensor, batch: int) -> str | None:
+        """Say what is wrong if the last call used other keys than these, put together from all calls."""
         if self.last_key is None or len(self.calls) == 1 or self.cross or key.is_meta:
             return None
         used = key[:, self.last_first :]
@@ -120,59 +126,61 @@ class Calls:
         if given.shape == used.shape and torch.allclose(given, used, rtol=0.1, atol=0.1):
             return (
                 "was handed other keys than it had put into its cache (is the cache quantised?); generate with "
-                f"cache_implementation='dynamic', or {CAPTURE}"
+                f"cache_implementation='dynamic', or {CAPTURE_INSTEAD}"
             )
         return (
             "had its key/value cache rewritten between forward passes, rows in another order or other keys; generate with "
-            f"num_beams=1, or {CAPTURE}"
+            f"num_beams=1, or {CAPTURE_INSTEAD}"
         )
 
-    def _what_is_new(self, arguments: Arguments, batch: int) -> tuple[int, slice, str | None]:
-        """In a later pass: the first key looked at, counted over the whole recording, which of them are new, trouble."""
+    def _new_keys(self, arguments: AttentionArguments, batch: int) -> tuple[int, slice, str | None]:
+        """In a later pass: the first key looked at, counted over the whole recording, which of them are new, and why it cannot be told."""
         num_queries, num_keys = arguments.query.shape[2], arguments.key.shape[2]
-        if self._anew:
-            self._anew = False
+        if self._restarting:
+            self._restarting = False
             self._num_keys = num_keys if self.cross else num_keys - num_queries
             return 0, slice(None), None
         if self.cross:
             same = self._same_keys(arguments.key, batch)
-            trouble = None if same else "looked at another sequence in each forward pass"
-            return 0, slice(0, 0), trouble
+            failure = None if same else "looked at another sequence in each forward pass"
+            return 0, slice(0, 0), failure
         if num_keys <= num_queries:
-            trouble = "ran more than once from the start of its input (several forward passes)"
-            return 0, slice(0, 0), trouble
-        # A sliding-window cache hands out the last keys only, a static one more than are used.
+            failure = "ran more than once from the start of its input (several forward passes)"
+            return 0, slice(0, 0), failure
+        # A sliding-window cache returns the last keys only, a static one more than are used.
         start = min(self._num_keys, num_keys - num_queries)
         first_key = max(0, self._num_keys + num_queries - num_keys)
         return first_key, slice(start, start + num_queries), None
 
-    def _takes_values(self, arguments: Arguments, batch: int, wanted: Wanted) -> bool:
+    def _merge_values(
+        self, arguments: AttentionArguments, batch: int, selection: CallSelection
+    ) -> bool:
         """Add to the last call if this one only applies the same weights to further values (differential attention)."""
         last = self.calls[-1]
         rows = slice(last.first_row, last.first_row + last.query.shape[1])
         kept = last.key.shape[1]  # without the unused end of a static cache
-        query = row_of(arguments.query, batch)[:, rows]
+        query = batch_row(arguments.query, batch)[:, rows]
         key, value = (
-            row_of(tensor, batch)[:, self._new][:, :kept]
+            batch_row(tensor, batch)[:, self._new][:, :kept]
             for tensor in (arguments.key, arguments.value)
         )
         if (
             query.shape != last.query.shape
             or arguments.query.shape[2] != last.num_queries
-            or arguments.key.shape[2] != last.view.num_keys
+            or arguments.key.shape[2] != last.mask_view.num_keys
             or value.shape[:2] != last.value.shape[:2]
         ):
             return False
-        if last.query.is_meta or wanted.store is None:
+        if last.query.is_meta or selection.store is None:
             return len(last.value.shape) == 3 and last.query.is_meta  # nothing is made of either
-        alike = _equal(last.query, query) and _equal(last.key, key)
+        equal = _equal(last.query, query) and _equal(last.key, key)
         if last.recorded is not None or arguments.weights is not None:
             weights = None if arguments.weights is None else arguments.weights[0][:, rows]
-            alike = alike and _equal(last.recorded, weights)
-        if alike:
+            equal = equal and _equal(last.recorded, weights)
+        if equal:
             more = torch.cat([last.value, value.to(last.value.device)], dim=-1)
-            self.calls[-1] = replace(last, value=wanted.store.settle({"value": more})["value"])
-        return alike
+            self.calls[-1] = replace(last, value=selection.store.place({"value": more})["value"])
+        return equal
 
     def _same_keys(self, key: Tensor, batch: int) -> bool:
         if key is self.last_key:
@@ -188,15 +196,17 @@ class Calls:
         return bool(((row.to(first.device) - first).abs() <= apart).all())
 
 
-def looks_back(calls: Sequence[Call]) -> bool:
-    """Tell whether queries are seen to look at no key after them."""
-    call = next((call for call in calls if call.view.num_queries > 1), None)
+def looks_causal(calls: Sequence[Call]) -> bool:
+    """Tell whether no query was seen to look at a later key."""
+    call = next((call for call in calls if call.mask_view.num_queries > 1), None)
     if call is None:
         return False
-    start = call.view.num_keys - call.view.num_queries
+    start = call.mask_view.num_keys - call.mask_view.num_queries
     return start >= 0 and not any(
-        call.view.sees_any(torch.tensor([row]), torch.arange(start + row + 1, call.view.num_keys))
-        for row in (0, (call.view.num_queries - 1) // 2)
+        call.mask_view.sees_any(
+            torch.tensor([row]), torch.arange(start + row + 1, call.mask_view.num_keys)
+        )
+        for row in (0, (call.mask_view.num_queries - 1) // 2)
     )
 
 

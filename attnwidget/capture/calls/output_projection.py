@@ -1,4 +1,4 @@
-"""Which linear map an attention module's output goes through, told by what that map is given."""
+"""Find and verify the output projection of an attention module; norms ‖f(x)‖ per key."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from attnwidget.capture.arguments import Arguments
+    from attnwidget.capture.arguments import AttentionArguments
     from attnwidget.record.layer import Layer
 
     Enter = Callable[[tuple[Any, ...], dict[str, Any]], None]
 
-__all__ = ["Projections", "value_norms"]
+__all__ = ["OutputProjections", "value_norms"]
 
 # "output.dense" and "attn.c_proj" lie this deep beside or in the attention; experts of a mixture lie deeper.
 _DEPTH = 3
@@ -48,7 +48,7 @@ _WINDOWS = "it attends within windows, whose output projection is not told."
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A linear map that was given something as wide as an attention module's output.
+    """A linear map whose input is as wide as an attention module's output.
 
     Attributes:
         path: Its path in the model.
@@ -69,7 +69,7 @@ class _Candidate:
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _LastCall:
     """The attention call that ran last, and which of its queries are compared."""
 
     path: str
@@ -79,11 +79,11 @@ class _Waiting:
     rows: tuple[int, ...]
 
 
-class Projections:
+class OutputProjections:
     """Collects, for each attention module, the linear maps that run after it on vectors of its width."""
 
     def __init__(self, model: nn.Module, attending: Iterable[str]) -> None:
-        self._waiting: _Waiting | None = None
+        self._last_call: _LastCall | None = None
         self._found: dict[str, list[_Candidate]] = {}
         around = {path.rpartition(".")[0] for path in attending}
         self._linear = {
@@ -92,16 +92,16 @@ class Projections:
             if _is_linear(module) and any(_inside(path, parent) for parent in around)
         }
 
-    def watched(self, listening: Callable[[], bool]) -> list[tuple[nn.Module, Enter, None]]:
-        """Return what to watch; ``listening`` tells whether a call is one to hear."""
+    def hooks(self, listening: Callable[[], bool]) -> list[tuple[nn.Module, Enter, None]]:
+        """Return hooks on the linear maps; ``listening`` tells whether a call is recorded."""
         return [
             (module, self._enter(path, module, listening), None)
             for path, module in self._linear.items()
         ]
 
-    def after(self, path: str, arguments: Arguments, row: int, kept: slice) -> None:
-        """Take note that an attention call was made, some of whose queries are ``kept``."""
-        self._waiting = None
+    def expect(self, path: str, arguments: AttentionArguments, row: int, kept: slice) -> None:
+        """Expect the output projection of a call that is running, some of whose queries are ``kept``."""
+        self._last_call = None
         if path in self._found:  # a later pass of a generation
             return
         self._found[path] = []
@@ -115,20 +115,15 @@ class Projections:
             if width and queries:  # a model may attend with no query at all, to no global token say
                 some = range(queries)[kept]
                 rows = tuple(sorted({some[0], some[len(some) // 2], some[-1]}))
-                self._waiting = _Waiting(path, width, queries, row, rows)
+                self._last_call = _LastCall(path, width, queries, row, rows)
 
-    def of(self, path: str) -> list[_Candidate]:
+    def candidates(self, path: str) -> list[_Candidate]:
         """Return the candidates for a module."""
         return self._found.get(path, [])
 
-    def clear(self) -> None:
-        """Let go of the model's weights."""
-        self._found.clear()
-        self._waiting = None
-
     def _enter(self, path: str, module: nn.Module, listening: Callable[[], bool]) -> Enter:
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            waiting = self._waiting
+            waiting = self._last_call
             given = next(
                 (v for v in (*args, *kwargs.values()) if isinstance(v, torch.Tensor)), None
             )
@@ -180,7 +175,7 @@ def value_norms(
             if candidate.path.endswith(".base_layer"):
                 return None, _ADAPTER
             if candidate.weight.is_meta:
-                candidate = replace(candidate, weight=_elsewhere(candidate.module))  # noqa: PLW2901
+                candidate = replace(candidate, weight=_offloaded_weight(candidate.module))  # noqa: PLW2901
             if not candidate.weight.is_floating_point() or candidate.weight.is_meta:
                 return None, _UNSEEN
             if candidate.weight.untyped_storage().nbytes() == 0:
@@ -238,7 +233,7 @@ def _weight(module: nn.Module) -> tuple[Tensor, int]:
     return local_part(weight.T if isinstance(module, Conv1D) else weight, 1)
 
 
-def _elsewhere(module: nn.Module) -> Tensor:
+def _offloaded_weight(module: nn.Module) -> Tensor:
     """Return the map whose weight is on the disk or another device until it is needed: accelerate knows where."""
     hook = getattr(module, "_hf_hook", None)
     weight: Tensor = module.weight.detach()  # type: ignore[operator]

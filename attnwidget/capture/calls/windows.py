@@ -1,6 +1,6 @@
-"""Attention within pieces of an input (windows of an image, blocks of a text) as attention over the whole of it.
+"""`Windows`: attention within windows of an image or blocks of a text, laid out over the whole input.
 
-A piece attends only to itself, so over all pieces put end to end the attention is a matrix of blocks.
+A window attends only to itself, so over all windows, concatenated, the weights are block-diagonal.
 """
 
 from __future__ import annotations
@@ -18,35 +18,43 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from attnwidget.capture.arguments import Arguments
+    from attnwidget.capture.arguments import AttentionArguments
     from attnwidget.record.positions import Positions
 
 
-__all__ = ["Pieces", "alike", "cut", "join", "join_trouble", "lie", "ordered", "places", "wholes"]
+__all__ = [
+    "Windows",
+    "batch_slice",
+    "expand_rows",
+    "join_failure",
+    "join_windows",
+    "locate_windows",
+    "reorder",
+]
 
 _LARGEST = 1 << 26  # entries of a matrix of blocks
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
-    """How many pieces one input was cut into, and their sizes.
+class Windows:
+    """How many windows one input was cut into, and their sizes.
 
     Attributes:
-        count: Number of pieces.
+        count: Number of windows.
         queries: Queries in each.
         keys: Keys in each.
-        placed: How many of the positions stand in the order of the whole, first of all; 0 if their place is not known.
-        extra: What the others are called: positions that made an image larger, say, or tokens that everybody sees.
+        num_placed: How many positions, the first ones, are in the order of the whole; 0 if their place is not known.
+        extra: What the others are called: positions that made an image larger, say, or global tokens.
     """
 
     count: int
     queries: int
     keys: int
-    placed: int = 0
+    num_placed: int = 0
     extra: str = "edge"
 
     def positions(self, size: int) -> Positions:
-        """Name ``size`` positions of each piece: piece by piece, since where they lie in the whole is not known."""
+        """Name ``size`` positions of each window by window and index, since their place in the whole is not known."""
         return tuple(
             Position(label=f"w{piece} {index}", kind="latent")
             for piece in range(self.count)
@@ -54,8 +62,8 @@ class Pieces:
         )
 
 
-def alike(arguments: Arguments) -> Arguments:
-    """Give queries, keys and values as many rows as the longest of them: one row may be meant for all the others'."""
+def expand_rows(arguments: AttentionArguments) -> AttentionArguments:
+    """Expand queries, keys and values to the same number of rows: some may have one row for all."""
     vectors = (arguments.query, arguments.key, arguments.value)
     rows = max(map(len, vectors))
     if all(len(tensor) == rows for tensor in vectors):
@@ -64,7 +72,7 @@ def alike(arguments: Arguments) -> Arguments:
     return replace(arguments, query=query, key=key, value=value)
 
 
-def cut(arguments: Arguments, start: int, count: int) -> Arguments:
+def batch_slice(arguments: AttentionArguments, start: int, count: int) -> AttentionArguments:
     """Keep ``count`` rows of a call's batch."""
     rows = len(arguments.query)
 
@@ -86,8 +94,8 @@ def cut(arguments: Arguments, start: int, count: int) -> Arguments:
     )
 
 
-def join_trouble(arguments: Arguments) -> str | None:
-    """Say why a call whose batch is the pieces of one input cannot be made into one, if so."""
+def join_failure(arguments: AttentionArguments) -> str | None:
+    """Say why a call whose batch is the windows of one input cannot be joined, if it cannot."""
     count, _, queries, _ = arguments.query.shape
     keys = arguments.key.shape[2]
     where = f"attends within {count} pieces of its input"
@@ -101,42 +109,42 @@ def join_trouble(arguments: Arguments) -> str | None:
     return None
 
 
-def join(arguments: Arguments) -> tuple[Arguments, Pieces]:
-    """Make one call of a call whose batch is the pieces of one input.
+def join_windows(arguments: AttentionArguments) -> tuple[AttentionArguments, Windows]:
+    """Join a call whose batch is the windows of one input.
 
     Args:
-        arguments: The call, ``[piece, head, position, dim]``; its weights, if any, ``[piece, head, query, key]``.
+        arguments: The call, ``[window, head, position, dim]``; its weights, if any, ``[window, head, query, key]``.
 
     Returns:
-        The call with a batch of one and all pieces behind each other, and what the pieces are.
+        The call with a batch of one and all windows concatenated, and their layout.
     """
     count, _, queries, _ = arguments.query.shape
-    pieces = Pieces(count, queries, arguments.key.shape[2])
+    windows = Windows(count, queries, arguments.key.shape[2])
     options = dict(arguments.options)
     bias = options.get("position_bias")
     if bias is not None:
-        options["position_bias"] = _blocks(bias, pieces, 0.0)
+        options["position_bias"] = _block_diagonal(bias, windows, 0.0)
     weights = arguments.weights
     joined = replace(
         arguments,
-        query=_behind(arguments.query),
-        key=_behind(arguments.key),
-        value=_behind(arguments.value),
-        attention_mask=_mask(arguments, pieces),
+        query=_concatenated(arguments.query),
+        key=_concatenated(arguments.key),
+        value=_concatenated(arguments.value),
+        attention_mask=_mask(arguments, windows),
         options=options,
-        weights=None if weights is None else _blocks(weights, pieces, 0.0),
+        weights=None if weights is None else _block_diagonal(weights, windows, 0.0),
     )
-    return joined, pieces
+    return joined, windows
 
 
-def ordered(
-    arguments: Arguments, pieces: Pieces, order: Tensor, placed: int
-) -> tuple[Arguments, Pieces]:
+def reorder(
+    arguments: AttentionArguments, windows: Windows, order: Tensor, placed: int
+) -> tuple[AttentionArguments, Windows]:
     """Bring the positions of a joined call into another order, queries and keys alike.
 
     Args:
         arguments: The joined call.
-        pieces: What the pieces are.
+        windows: Its windows.
         order: Index of the position to come first, second …
         placed: How many of them are positions of the whole.
     """
@@ -156,30 +164,30 @@ def ordered(
         options=options,
         weights=moved(arguments.weights),
     )
-    return again, replace(pieces, placed=placed)
+    return again, replace(windows, num_placed=placed)
 
 
-def _mask(arguments: Arguments, pieces: Pieces) -> Tensor:
+def _mask(arguments: AttentionArguments, windows: Windows) -> Tensor:
     mask = arguments.attention_mask
     if mask is None:
-        shape = (1, 1, pieces.queries, pieces.keys)
+        shape = (1, 1, windows.queries, windows.keys)
         mask = torch.ones(shape, dtype=torch.bool, device=arguments.query.device)
         fused = not arguments.implementation.endswith("eager")
-        if fused and arguments.is_causal and pieces.queries > 1:
-            last = pieces.keys - pieces.queries if "flash" in arguments.implementation else 0
+        if fused and arguments.is_causal and windows.queries > 1:
+            last = windows.keys - windows.queries if "flash" in arguments.implementation else 0
             mask = mask.tril(last)
     outside = False if mask.dtype == torch.bool else -torch.inf
-    return _blocks(mask, pieces, outside)
+    return _block_diagonal(mask, windows, outside)
 
 
-def _behind(tensor: Tensor) -> Tensor:
-    """``[piece, head, position, dim]`` to ``[1, head, all positions, dim]``."""
+def _concatenated(tensor: Tensor) -> Tensor:
+    """``[window, head, position, dim]`` to ``[1, head, all positions, dim]``."""
     return tensor.transpose(0, 1).flatten(1, 2)[None]
 
 
-def _blocks(tensor: Tensor, pieces: Pieces, outside: float) -> Tensor:
-    """``[piece or 1, head or 1, query or 1, key or 1]`` to ``[1, head or 1, all queries, all keys]``."""
-    count, queries, keys = pieces.count, pieces.queries, pieces.keys
+def _block_diagonal(tensor: Tensor, windows: Windows, outside: float) -> Tensor:
+    """``[window or 1, head or 1, query or 1, key or 1]`` to ``[1, head or 1, all queries, all keys]``."""
+    count, queries, keys = windows.count, windows.queries, windows.keys
     tensor = tensor.detach().expand(count, -1, queries, keys)
     heads = tensor.shape[1]
     whole = tensor.new_full((heads, count, queries, count, keys), outside)
@@ -191,30 +199,30 @@ def _blocks(tensor: Tensor, pieces: Pieces, outside: float) -> Tensor:
 _APART = 1e-5  # relative to the largest number: a norm may round differently over other shapes
 
 
-def lie(
-    pieces: Tensor, around: Iterable[tuple[nn.Module, Tensor]], row: int
+def locate_windows(
+    windows: Tensor, around: Iterable[tuple[nn.Module, Tensor]], row: int
 ) -> tuple[Tensor, int] | None:
-    """Find out where windows lie in what one of the blocks around them was given.
+    """Find the positions of windows in the input of one of the blocks around them.
 
     Args:
-        pieces: The windows of one row of the batch, ``[piece, ..., dim]``.
+        windows: The windows of one row of the batch, ``[window, ..., dim]``.
         around: The blocks, and what each of them was given.
         row: Row of the batch.
 
     Returns:
-        The order of `places`, and how many of the positions are those of the whole; ``None`` if it cannot be told.
+        The order of `_match_rows`, and how many of the positions are those of the whole; ``None`` if it cannot be told.
     """
     with torch.no_grad():
         for block, given in around:
-            for whole in wholes(block, given, row):
-                order = places(pieces, whole)
+            for whole in _window_sources(block, given, row):
+                order = _match_rows(windows, whole)
                 if order is not None:
                     return order, len(whole)
     return None
 
 
-def wholes(block: nn.Module, given: Tensor, row: int) -> Iterable[Tensor]:
-    """Yield what windows may have been cut from, ``[position, dim]``: a block's input, and that through its norms."""
+def _window_sources(block: nn.Module, given: Tensor, row: int) -> Iterable[Tensor]:
+    """Yield what windows may have been cut from, ``[position, dim]``: a block's input, plain and through each of its norms."""
     if given.ndim < 3 or row >= len(given):
         return
     whole = given[row].detach().flatten(0, -2)
@@ -226,19 +234,19 @@ def wholes(block: nn.Module, given: Tensor, row: int) -> Iterable[Tensor]:
             yield child.forward(whole)
 
 
-def places(pieces: Tensor, whole: Tensor) -> Tensor | None:
-    """Find the rows of ``pieces`` among those of ``whole``.
+def _match_rows(windows: Tensor, whole: Tensor) -> Tensor | None:
+    """Find the rows of ``windows`` among those of ``whole``.
 
     Args:
-        pieces: ``[piece, ..., dim]``.
+        windows: ``[window, ..., dim]``.
         whole: ``[position, dim]``.
 
     Returns:
-        An order of the rows of ``pieces`` in which they are those of ``whole``, one after the other; rows that are none
+        An order of the rows of ``windows`` in which they are those of ``whole``, one after the other; rows that are none
         of them, as at the edge of an image that had to be made larger, come last. ``None`` if some position is missing,
-        or if rows are alike and no usual way of cutting windows explains them.
+        or if rows are equal and no usual way of cutting windows explains them.
     """
-    rows = pieces.detach().flatten(0, -2).double()
+    rows = windows.detach().flatten(0, -2).double()
     whole = whole.double()
     if rows.shape[-1] != whole.shape[-1] or len(rows) < len(whole):
         return None
@@ -256,8 +264,8 @@ def places(pieces: Tensor, whole: Tensor) -> Tensor | None:
     if not bool(apart <= _APART * (1 + whole.abs().amax())):
         return None
     if int(torch.bincount(found).amax()) > 1:
-        # Patches of one colour are alike before anything has mixed them: then the way of cutting has to tell.
-        cut = _cut(rows, whole, len(pieces))
+        # Patches of one colour are equal in the first layer: then the way of cutting has to tell them apart.
+        cut = _match_square_windows(rows, whole, len(windows))
         if cut is None:
             return None
         found = cut
@@ -266,7 +274,7 @@ def places(pieces: Tensor, whole: Tensor) -> Tensor | None:
     return torch.cat([found, left.nonzero()[:, 0]])
 
 
-def _cut(rows: Tensor, whole: Tensor, count: int) -> Tensor | None:
+def _match_square_windows(rows: Tensor, whole: Tensor, count: int) -> Tensor | None:
     """Try square windows, shifted by half of their size or not, over every shape the whole may have.
 
     Args:

@@ -1,7 +1,7 @@
-"""Whether all processes that share a model have come to the end of a recording.
+"""`RecordingBarrier`: check that all processes that share a model reached the end of the recording.
 
-It is told through the store by which they found each other, not by a collective: who failed says so and goes on, waits
-for nobody and mixes with none of the model's own collectives.
+They tell each other through the store of the process group, not by a collective: a process that failed does not wait, and
+nothing mixes with the collectives of the model.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from torch import distributed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["RollCall"]
+__all__ = ["RecordingBarrier"]
 
-# What a process may do on its own within the block, while the others wait for it.
+# How long the others wait for a process that is still busy in its block.
 _PATIENCE = timedelta(minutes=5)
 _DONE = "done"
 
 
-class RollCall:
-    """What the processes say at the end of one recording; each makes its own at the beginning.
+class RecordingBarrier:
+    """Collects from each process, at the end of a recording, that it has a record or failed; made at the beginning.
 
     Args:
         ranks: The processes.
@@ -38,22 +38,22 @@ class RollCall:
         self._number = self._store.add(f"{self._key}/{self._own}/count", 1)
 
     def failed(self, error: BaseException) -> None:
-        """Tell the others that there will be no record here, without waiting for them."""
+        """Tell the others that this process has no record, without waiting for them."""
         if not self._done:
             with suppress(RuntimeError):  # the others, and the store with them, may be gone
-                self._say(f"{type(error).__name__}: {error}")
+                self._tell(f"{type(error).__name__}: {error}")
 
     def wait(self) -> None:
-        """Say that there is a record here, and wait until all others have said so.
+        """Tell the others that this process has a record, and wait until all have told so.
 
         Raises:
             RuntimeError: If one of them failed, or does not come.
         """
         self._done = True
-        self._say(_DONE)
+        self._tell(_DONE)
         for rank in self._ranks:
             self._wait_for(rank)
-        # All have read what was said at the end of the recording before.
+        # All have read the message of the recording before.
         self._store.delete_key(self._name(self._own, self._number - 1))
 
     def _wait_for(self, rank: int) -> None:
@@ -71,7 +71,7 @@ class RollCall:
             message = f"rank {rank} has no record of its heads: {said}"
             raise RuntimeError(message)
 
-    def _say(self, what: str) -> None:
+    def _tell(self, what: str) -> None:
         self._store.set(self._name(self._own, self._number), what)
 
     def _name(self, rank: int, number: int) -> str:

@@ -1,4 +1,4 @@
-"""One layer of several parts: what each process of a tensor-parallel model holds of it, put together."""
+"""Join the heads of one layer that the processes of a tensor-parallel model hold."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     Gather = Callable[[str], Sequence[Tensor]]
     Keep = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
-__all__ = ["ADDED", "joined", "patched"]
+__all__ = ["HEAD_TENSORS", "fill_value_norms", "join_heads"]
 
 # Along their first axis, these hold a process's own heads.
-ADDED = ("query", "key", "value", "sinks", "recorded", "value_norms")
+HEAD_TENSORS = ("query", "key", "value", "sinks", "recorded", "value_norms")
 _UNSEEN = "no process knows all of its output projection."
 
 
-def joined(own: Layer, heads: Sequence[int], gather: Gather, keep: Keep) -> Layer:
-    """Put a layer together whose heads are spread over several processes, the first process's heads first.
+def join_heads(own: Layer, heads: Sequence[int], gather: Gather, keep: Keep) -> Layer:
+    """Join a layer whose heads are spread over several processes, the first process's heads first.
 
     Args:
         own: What this process holds; the others hold the same tensors.
         heads: Number of query heads that each process holds.
         gather: Fetches one tensor from all of them.
-        keep: Puts tensors where the record is kept.
+        keep: Stores tensors where the record is kept.
 
     Returns:
         The whole layer.
@@ -42,8 +42,8 @@ def joined(own: Layer, heads: Sequence[int], gather: Gather, keep: Keep) -> Laye
         for name in ("query", "sinks", "recorded", "value_norms")
         if getattr(own, name) is not None
     }
-    held = [name for name in ("key", "value") if getattr(own, name) is not None]
-    parts = {name: list(gather(name)) for name in held}
+    names = [name for name in ("key", "value") if getattr(own, name) is not None]
+    parts = {name: list(gather(name)) for name in names}
     made: dict[str, Any] = keep(tensors | _grouped(parts, heads))
     if own.bias is not None:
         biases = list(gather("bias"))
@@ -51,11 +51,11 @@ def joined(own: Layer, heads: Sequence[int], gather: Gather, keep: Keep) -> Laye
     return replace(own, num_heads=sum(heads), **made)
 
 
-def patched(own: Layer, gather: Gather) -> Layer:
-    """Complete a layer that every process holds in full, except for the lengths behind a split output projection.
+def fill_value_norms(own: Layer, gather: Gather) -> Layer:
+    """Complete a layer that every process holds in full, except for the norms behind a split output projection.
 
     Args:
-        own: What this process holds; lengths of values that it cannot know are NaN.
+        own: What this process holds; norms of values that it cannot know are NaN.
         gather: Fetches one tensor from all of them.
     """
     found, *others = gather("value_norms")

@@ -1,4 +1,4 @@
-"""The processes that share one model by tensor parallelism: each records its own heads, together they have the record."""
+"""Tensor-parallel models: each process records its own heads, at the end all are gathered into one record."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import distributed
 
-from attnwidget.capture.distributed.barrier import RollCall
-from attnwidget.capture.distributed.head_shards import ADDED, joined, patched
+from attnwidget.capture.distributed.barrier import RecordingBarrier
+from attnwidget.capture.distributed.head_shards import HEAD_TENSORS, fill_value_norms, join_heads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from attnwidget.record.layer import Layer
     from attnwidget.record.record import Record
 
-__all__ = ["sharing"]
+__all__ = ["shared_recording"]
 
 # Of a tensor, so many positions and numbers of each are compared to tell whether two processes hold the same heads.
 _SAMPLE = 8
@@ -29,25 +29,26 @@ _WIDTH = 64
 
 
 @contextmanager
-def sharing(model: nn.Module, store: Store) -> Iterator[Callable[[Record], Record]]:
-    """Yield what makes one record of those that all processes have that share ``model``, and of one alone that one.
+def shared_recording(model: nn.Module, store: Store) -> Iterator[Callable[[Record], Record]]:
+    """Yield a function that gathers the heads of all processes which share ``model`` into one record.
 
-    If the block raises before that, the others hear of it when they come to it. What is put together is kept in ``store``.
+    In a process that shares no model it returns its argument. If the block raises before that, the others are told. The
+    gathered tensors are kept in ``store``.
     """
-    ranks = _Ranks.of(model, store)
+    ranks = _TensorParallelGroup.of(model, store)
     if ranks is None:
         yield lambda attention: attention
         return
     try:
-        yield ranks.whole
+        yield ranks.gather
     except BaseException as error:
-        ranks.call.failed(error)
+        ranks.barrier.failed(error)
         raise
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """What one process tells the others of one layer.
+class _LayerShard:
+    """Description of one process's part of a layer, sent to the others.
 
     Attributes:
         layer: The layer without its tensors.
@@ -66,8 +67,8 @@ class _Part:
     partial: bool
 
 
-class _Ranks:
-    """This process among those that share a model.
+class _TensorParallelGroup:
+    """The processes that share a model by tensor parallelism, seen from this one.
 
     Args:
         group: The processes.
@@ -83,10 +84,10 @@ class _Ranks:
         self._split = split
         self._ranks: list[int] = distributed.get_process_group_ranks(group)
         self._own = distributed.get_rank()
-        self.call = RollCall(self._ranks)
+        self.barrier = RecordingBarrier(self._ranks)
 
     @classmethod
-    def of(cls, model: nn.Module, store: Store) -> _Ranks | None:
+    def of(cls, model: nn.Module, store: Store) -> _TensorParallelGroup | None:
         """Return the processes that share a model, or ``None`` if this one has all of it."""
         if not (distributed.is_available() and distributed.is_initialized()):
             return None
@@ -102,14 +103,14 @@ class _Ranks:
             return None
         return cls(group, device, frozenset(split), store)
 
-    def whole(self, attention: Record) -> Record:
+    def gather(self, attention: Record) -> Record:
         """Wait until all have come to the end of the recording; make one record of theirs, which each of them gets.
 
         Raises:
             RuntimeError: If one of them failed, or does not come.
             ValueError: If they did not record the same input.
         """
-        self.call.wait()
+        self.barrier.wait()
         return self._merged(attention)
 
     def _merged(self, attention: Record) -> Record:
@@ -124,7 +125,7 @@ class _Ranks:
             for stream in attention.streams.values()
             for positions in (stream.query_positions, stream.key_positions)
         ]
-        everyone = self._told((labels, own))
+        everyone = self._all_gather((labels, own))
         if any(
             other[0] != labels
             or [_kind(part) for part in other[1]] != [_kind(part) for part in own]
@@ -148,7 +149,7 @@ class _Ranks:
             },
         )
 
-    def _layer(self, own: Layer, parts: Sequence[_Part], biases: dict[int, Tensor]) -> Layer:
+    def _layer(self, own: Layer, parts: Sequence[_LayerShard], biases: dict[int, Tensor]) -> Layer:
         """Make one layer of those of all processes; ``biases`` has those that layers before it had."""
 
         def gather(name: str) -> Sequence[Tensor]:
@@ -156,7 +157,9 @@ class _Ranks:
 
         normed = all("value_norms" in part.shapes for part in parts)
         if not parts[0].split or _same(parts):
-            return patched(own, gather) if normed and any(p.partial for p in parts) else own
+            return (
+                fill_value_norms(own, gather) if normed and any(p.partial for p in parts) else own
+            )
         place = parts[0].bias
 
         def or_shared(name: str) -> Sequence[Tensor]:
@@ -168,9 +171,9 @@ class _Ranks:
 
         if not normed:
             own = replace(own, value_norms=None)
-        return joined(own, [part.layer[3] for part in parts], or_shared, self._kept.keep)
+        return join_heads(own, [part.layer[3] for part in parts], or_shared, self._kept.keep)
 
-    def _bias(self, own: Layer, parts: Sequence[_Part], gather: Any) -> Tensor:
+    def _bias(self, own: Layer, parts: Sequence[_LayerShard], gather: Any) -> Tensor:
         """Make one bias of those of all processes; a mask is the same for all heads, and travels only if it may not be."""
         assert own.bias is not None  # noqa: S101  (the caller has looked)
         ones = [part.layer[3] for part in parts if part.shapes["bias"][0][0] == 1]
@@ -181,18 +184,18 @@ class _Ranks:
             return own.bias
         return self._kept.keep({"bias": torch.cat(list(every))})["bias"]
 
-    def _part(self, layer: Layer, biases: Mapping[int, int]) -> _Part:
-        held = {name: getattr(layer, name) for name in (*ADDED, "bias")}
+    def _part(self, layer: Layer, biases: Mapping[int, int]) -> _LayerShard:
+        tensors = {name: getattr(layer, name) for name in (*HEAD_TENSORS, "bias")}
         norms = layer.value_norms
         parent = layer.module_path.rpartition(".")[0]
         around = f"{parent}." if parent else ""
-        return _Part(
+        return _LayerShard(
             layer=(layer.stream, layer.layer, layer.module_path, layer.num_heads),
             # Projections may lie beside the module that attends.
             split=any(f"{path}.".startswith(around) for path in self._split),
             shapes={
                 name: (tuple(tensor.shape), tensor.dtype)
-                for name, tensor in held.items()
+                for name, tensor in tensors.items()
                 if tensor is not None
             },
             sample=_sample(layer),
@@ -216,7 +219,7 @@ class _Ranks:
                 found.append(arrived.to(own.device))
         return found
 
-    def _told(self, what: Any) -> list[Any]:
+    def _all_gather(self, what: Any) -> list[Any]:
         found: list[Any] = [None] * len(self._ranks)
         distributed.all_gather_object(found, what, group=self._group)
         return found
@@ -231,12 +234,12 @@ def _axis(mesh: Any, model: nn.Module) -> int | None:
     return 0 if mesh.ndim == 1 and not stored else None
 
 
-def _kind(part: _Part) -> Any:
+def _kind(part: _LayerShard) -> Any:
     """Say what has to be alike in all processes."""
     return *part.layer[:3], part.split, part.bias, part.shapes.keys() - {"value_norms"}
 
 
-def _same(parts: Sequence[_Part]) -> bool:
+def _same(parts: Sequence[_LayerShard]) -> bool:
     """Tell whether all processes hold the same heads, all of them: projections may be split and their results gathered."""
     first = parts[0]
     size = float(first.sample.abs().max())

@@ -1,4 +1,4 @@
-"""The passes of a generation put end to end: one mask and one bias over all queries and keys."""
+"""Masks, biases and queries of successive passes concatenated over all queries and keys."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from attnwidget.capture.calls.mask_reader import Spans
     from attnwidget.compute.masks import Band
 
-__all__ = ["end_to_end", "read_bias", "read_mask", "read_rows", "sees_any"]
+__all__ = ["concatenate", "read_bias", "read_mask", "read_rows", "sees_any"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
-    """What is kept of one call's mask.
+class _CallPart:
+    """The kept queries and keys that are one call's.
 
     Attributes:
         call: The call.
@@ -41,8 +41,8 @@ class _Piece:
 def sees_any(calls: Sequence[Call], queries: Tensor, keys: Tensor) -> bool:
     """Tell whether any of ``queries`` sees any of ``keys``, indices over the whole recording."""
     return any(
-        piece.call.view.sees_any(piece.rows, piece.columns)
-        for piece in _pieces(calls, queries, keys)
+        piece.call.mask_view.sees_any(piece.rows, piece.columns)
+        for piece in _call_parts(calls, queries, keys)
     )
 
 
@@ -61,8 +61,8 @@ def read_mask(
         ``[1 or head, query, key]``.
     """
     read = [
-        (piece, piece.call.view.spans(piece.rows, piece.columns))
-        for piece in _pieces(calls, queries, keys)
+        (piece, piece.call.mask_view.spans(piece.rows, piece.columns))
+        for piece in _call_parts(calls, queries, keys)
     ]
     if all(spans.dense is None for _, spans in read):
         start = torch.cat([spans.start + piece.before for piece, spans in read])
@@ -75,19 +75,19 @@ def read_mask(
 
 
 def _offset(calls: Sequence[Call], queries: Tensor, keys: Tensor) -> int:
-    """Tell where the first of the kept queries stands among the kept keys, if the last query is the last key."""
+    """Return the index of the first kept query among the kept keys, if the last query is the last key."""
     # Keys of drafts that were refused come after the last query that counts, and make this too large.
     before, first = int(keys[-1] - queries[-1]), 0
     for call in calls:
         first += call.num_queries
-        before = min(before, call.first_key + call.view.num_keys - first)
+        before = min(before, call.first_key + call.mask_view.num_keys - first)
     return int((keys < queries[0] + before).sum())
 
 
 def read_bias(
     calls: Sequence[Call], queries: Tensor, keys: Tensor, device: torch.device
 ) -> Tensor | None:
-    """Put the position biases of one module's calls together.
+    """Concatenate the position biases of one module's calls.
 
     Args:
         calls: Its calls in order.
@@ -101,16 +101,16 @@ def read_bias(
     single = calls[0].position_bias
     if len(calls) == 1 and single is not None and single.shape[2] == 1:
         # The same for every query: kept once.
-        row = single[min(calls[0].view.batch, len(single) - 1)].detach()
-        once = row.expand(-1, -1, calls[0].view.num_keys)[:, :, keys.to(row.device)].to(device)
+        row = single[min(calls[0].mask_view.batch, len(single) - 1)].detach()
+        once = row.expand(-1, -1, calls[0].mask_view.num_keys)[:, :, keys.to(row.device)].to(device)
         return once if bool(once.any()) else None
     parts = []
-    for piece in _pieces(calls, queries, keys):
+    for piece in _call_parts(calls, queries, keys):
         given = piece.call.position_bias
         if given is None:
             parts.append(torch.zeros(1, len(piece.rows), len(keys), device=device))
             continue
-        view = piece.call.view
+        view = piece.call.mask_view
         bias = given[min(view.batch, len(given) - 1)].detach()
         bias = bias.expand(-1, view.num_queries, view.num_keys)
         if bias.shape[1:] == (len(piece.rows), len(piece.columns)):
@@ -124,7 +124,7 @@ def read_bias(
 
 
 def read_rows(calls: Sequence[Call], queries: Tensor, num_keys: int) -> Tensor:
-    """Put the queries of one module's calls end to end, or its weights where it has no others.
+    """Concatenate the queries of one module's calls, or its weights where it has no queries.
 
     Args:
         calls: Its calls in order.
@@ -135,32 +135,36 @@ def read_rows(calls: Sequence[Call], queries: Tensor, num_keys: int) -> Tensor:
         ``[head, query, head_dim]`` or ``[head, query, key]``; the very tensor that was kept, where that is all of it.
 
     Raises:
-        LookupError: If a query is asked for that was let go of.
+        LookupError: If a query is asked for whose vectors were not kept.
     """
     parts, first = [], 0
     for call in calls:
         rows = queries[(queries >= first) & (queries < first + call.num_queries)] - first
         first += call.num_queries
-        held = call.query
+        rows_of_call = call.query
         if call.recorded is not None:
             seen = call.recorded[:, :, : num_keys - call.first_key]
-            held = _widened(seen, call.first_key, num_keys, 0.0)
+            rows_of_call = _widened(seen, call.first_key, num_keys, 0.0)
         if not len(rows):
             continue
         rows = rows - call.first_row
-        if held.is_meta or int(rows[0]) < 0 or int(rows[-1]) >= held.shape[1]:
-            msg = "these queries were let go of"
+        if rows_of_call.is_meta or int(rows[0]) < 0 or int(rows[-1]) >= rows_of_call.shape[1]:
+            msg = "the vectors of these queries were not kept"
             raise LookupError(msg)
-        parts.append(held if len(rows) == held.shape[1] else held[:, rows.to(held.device)])
-    return end_to_end(parts)
+        parts.append(
+            rows_of_call
+            if len(rows) == rows_of_call.shape[1]
+            else rows_of_call[:, rows.to(rows_of_call.device)]
+        )
+    return concatenate(parts)
 
 
-def end_to_end(parts: Sequence[Tensor]) -> Tensor:
+def concatenate(parts: Sequence[Tensor]) -> Tensor:
     """Join ``[head, position, dim]`` along the positions, without a copy where there is nothing to join."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)
 
 
-def _pieces(calls: Sequence[Call], queries: Tensor, keys: Tensor) -> Iterator[_Piece]:
+def _call_parts(calls: Sequence[Call], queries: Tensor, keys: Tensor) -> Iterator[_CallPart]:
     """Cut indices over the whole recording into indices within each call."""
     first = 0
     for call in calls:
@@ -169,11 +173,11 @@ def _pieces(calls: Sequence[Call], queries: Tensor, keys: Tensor) -> Iterator[_P
         first += count
         columns = keys - call.first_key
         before = int((columns < 0).sum())
-        columns = columns[(columns >= 0) & (columns < call.view.num_keys)]
-        yield _Piece(call, rows, columns, before)
+        columns = columns[(columns >= 0) & (columns < call.mask_view.num_keys)]
+        yield _CallPart(call, rows, columns, before)
 
 
-def _matrix(piece: _Piece, spans: Spans, num_keys: int) -> Tensor:
+def _matrix(piece: _CallPart, spans: Spans, num_keys: int) -> Tensor:
     if spans.dense is not None:
         return _widened(spans.dense, piece.before, num_keys, float("-inf"))
     key = torch.arange(num_keys)
@@ -185,7 +189,7 @@ def _matrix(piece: _Piece, spans: Spans, num_keys: int) -> Tensor:
 
 
 def _widened(block: Tensor, before: int, num_keys: int, fill: float) -> Tensor:
-    """Put ``[head, query, some keys]`` where it belongs among all keys."""
+    """Widen ``[head, query, some keys]`` to all keys."""
     if block.shape[2] == num_keys:
         return block
     whole = block.new_full((*block.shape[:2], num_keys), fill)

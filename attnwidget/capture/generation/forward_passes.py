@@ -1,4 +1,4 @@
-"""The forward passes of one recording: which positions each read, and which of them are those of the result."""
+"""`ForwardPasses`: the forward passes of a recording, and the token positions each read."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.capture.plan import CAPTURE, Plan
-from attnwidget.capture.taps.generate import Search, is_cache, own_cache
+from attnwidget.capture.plan import CAPTURE_INSTEAD, PassPlan
+from attnwidget.capture.taps.generate import GenerateOptions, is_cache, self_attention_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-__all__ = ["Pass", "Passes"]
+__all__ = ["ForwardPass", "ForwardPasses"]
 
 _UNKNOWN = (
     -1
@@ -24,7 +24,7 @@ _UNKNOWN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class ForwardPass:
     """One forward pass of the model that generates.
 
     Attributes:
@@ -44,41 +44,41 @@ class Pass:
     parents: tuple[int, ...]
 
 
-class Passes:
+class ForwardPasses:
     """Follows the forward passes of a recording.
 
     Attributes:
         root: Path of the module whose passes are counted: the model, or the part of it that generates.
-        search: The generation that is under way or was, or ``None``.
-        back: How many positions the cache has given up since the last pass.
+        options: Those of the generation that is or was running, or ``None``.
+        num_rewound: How many positions the cache has dropped since the last pass.
         restarted: Whether the present pass reads everything from its beginning again.
     """
 
     def __init__(self) -> None:
         self.root = ""
-        self.search: Search | None = None
-        self.back = 0
+        self.options: GenerateOptions | None = None
+        self.num_rewound = 0
         self.restarted = False
-        self.all: list[Pass] = []
+        self.all: list[ForwardPass] = []
         self.cache: Any = None
-        self.trouble: str | None = None
+        self.failure: str | None = None
         self.generations = 0
         self.running = False
         self._sequences: Tensor | None = None
         self._order: Tensor | None = None
 
-    def begin(self, root: str, search: Search) -> None:
+    def begin(self, root: str, options: GenerateOptions) -> None:
         """Start to follow a generation."""
         self.generations += 1
         self.running = True
-        self.root, self.search = root, search
+        self.root, self.options = root, options
         if self.all:
-            self.trouble = f"generate ran after {len(self.all)} other forward pass(es)"
+            self.failure = f"generate ran after {len(self.all)} other forward pass(es)"
 
     def forget(self) -> None:
-        """Leave out the passes so far: ``generate`` ran them to prepare."""
+        """Drop the passes so far: ``generate`` ran them to prepare."""
         self.all.clear()
-        self.trouble = None
+        self.failure = None
 
     def end(self, result: Any) -> None:
         """Take what the generation returned."""
@@ -88,7 +88,7 @@ class Passes:
 
     def reorder(self, cache: Any, rows: Tensor) -> None:
         """Note that the cache's rows were put in another order."""
-        if self.cache is None or own_cache(self.cache) is not cache:
+        if self.cache is None or self_attention_cache(self.cache) is not cache:
             return
         rows = rows.detach().cpu()
         self._order = rows if self._order is None else self._order[rows]
@@ -105,13 +105,15 @@ class Passes:
         self.cache = inputs.get("past_key_values")
         start = self._start(end, kept)
         self.restarted = before is not None and start == 0
-        self.back = 0 if self.restarted or before is None else max(0, end - start)
+        self.num_rewound = 0 if self.restarted or before is None else max(0, end - start)
         order, self._order = self._order, None
         parents = tuple(r if order is None or r >= len(order) else int(order[r]) for r in rows)
         if self.restarted and before is not None and kept is not None:
             # There is no cache to be reordered: a row goes on with what it reads anew.
-            parents = tuple(_read_by(before, ids, row) for ids, row in zip(kept, rows, strict=True))
-        self.all.append(Pass(number, tuple(rows), start, given.shape[1], kept, parents))
+            parents = tuple(
+                _parent_row(before, ids, row) for ids, row in zip(kept, rows, strict=True)
+            )
+        self.all.append(ForwardPass(number, tuple(rows), start, given.shape[1], kept, parents))
 
     def _start(self, end: int, ids: Tensor | None) -> int:
         """Number of positions that the cache holds, or without one those of all passes so far."""
@@ -120,7 +122,7 @@ class Passes:
                 return int(self.cache.get_seq_length())
             except ValueError:  # no layer of it knows
                 return end
-        if self.search is None or not self.all or ids is None:
+        if self.options is None or not self.all or ids is None:
             return end
         before = self.all[-1].ids
         if before is None or before.shape[1] > ids.shape[1]:
@@ -129,8 +131,8 @@ class Passes:
         same = any(torch.equal(row, ids[0, : before.shape[1]]) for row in before)
         return 0 if same else end
 
-    def plan(self, row: int) -> Plan | None:
-        """Tell which rows and positions are those of the sequence that is wanted.
+    def plan(self, row: int) -> PassPlan | None:
+        """Return which rows and positions are those of the returned sequence.
 
         Args:
             row: Its row among the returned ones.
@@ -141,50 +143,52 @@ class Passes:
         Raises:
             ValueError: If it cannot be told.
         """
-        if self.trouble is not None:
-            raise ValueError(_cannot(self.trouble))
+        if self.failure is not None:
+            raise ValueError(_cannot(self.failure))
         if self.generations > 1:
             msg = f"generate ran {self.generations} times in the block"
             raise ValueError(_cannot(msg))
-        if not self.all or (self.search is None and len(self.all) == 1):
+        if not self.all or (self.options is None and len(self.all) == 1):
             return None
         if self._sequences is None:
             if any(len(each.rows) > 1 for each in self.all):
                 raise ValueError(_cannot("it cannot be told which beam was returned"))
-            return replace(self.whole(), prompt=self.all[0].start + self.all[0].count)
-        return self._found(self._sequences[min(row, len(self._sequences) - 1)].tolist())
+            return replace(self.full_plan(), prompt=self.all[0].start + self.all[0].count)
+        return self._plan_of(self._sequences[min(row, len(self._sequences) - 1)].tolist())
 
-    def whole(self) -> Plan:
+    def full_plan(self) -> PassPlan:
         """Plan for the first row of the last pass, by which the order of the cache can be checked."""
         last = self.all[-1]
         ids = (*self._history(len(self.all) - 1, last.rows[0]), _UNKNOWN)
         return self._planned(len(self.all) - 1, last.rows[0], ids, len(ids))
 
-    def _found(self, sequence: list[int]) -> Plan:
+    def _plan_of(self, sequence: list[int]) -> PassPlan:
         """Look for the pass and the row that read all of ``sequence`` but its last token."""
-        search, first = self.search or Search(), self.all[0]
+        options, first = self.options or GenerateOptions(), self.all[0]
         # What is returned may leave out what was in the cache before, and what was given as vectors.
         offset = first.start if first.ids is not None else first.start + first.count
         prompt = first.start + first.count
-        if search.prompt is not None and first.ids is not None:
-            offset = 0 if search.prompt != first.count else first.start
-            prompt = offset + search.prompt
-        elif search.prompt == offset:
+        if options.prompt_length is not None and first.ids is not None:
+            offset = 0 if options.prompt_length != first.count else first.start
+            prompt = offset + options.prompt_length
+        elif options.prompt_length == offset:
             offset = 0
         wanted = [_UNKNOWN] * offset + sequence
-        ended = next((i for i in range(prompt, len(wanted)) if wanted[i] in search.ends), None)
+        ended = next(
+            (i for i in range(prompt, len(wanted)) if wanted[i] in options.eos_token_ids), None
+        )
         wanted = wanted if ended is None else wanted[: ended + 1]
         for index, each in enumerate(self.all):
             if each.start + each.count < len(wanted) - 1:
                 continue
             for row in each.rows:
                 history = self._history(index, row)
-                if _alike(history, wanted[:-1]):
+                if _same_ids(history, wanted[:-1]):
                     return self._planned(index, row, tuple(wanted), prompt)
         what = "what generate returned is not what its forward passes read"
         raise ValueError(_cannot(f"{what} (a decoding strategy that cannot be followed)"))
 
-    def _back(self, index: int, row: int) -> Iterator[tuple[Pass, int]]:
+    def _ancestors(self, index: int, row: int) -> Iterator[tuple[ForwardPass, int]]:
         """Go back from a pass to the ones its cache came from."""
         for at in range(index, -1, -1):
             each = self.all[at]
@@ -197,7 +201,7 @@ class Passes:
         """Token ids that a row has read at the end of a pass, by way of its cache."""
         read: list[int] = []
         end = self.all[index].start + self.all[index].count
-        for each, at in self._back(index, row):
+        for each, at in self._ancestors(index, row):
             count = min(each.count, end - each.start)
             if count > 0:
                 ids = None if each.ids is None else each.ids[each.rows.index(at), :count].tolist()
@@ -205,14 +209,14 @@ class Passes:
                 end = each.start
         return [_UNKNOWN] * end + read
 
-    def _planned(self, index: int, row: int, ids: tuple[int, ...], prompt: int) -> Plan:
+    def _planned(self, index: int, row: int, ids: tuple[int, ...], prompt: int) -> PassPlan:
         total = len(ids) - 1
         rows: dict[int, int] = {}
         line: dict[int, int] = {}
         counts: dict[int, int] = {}
         cut: dict[int, int] = {}
         end = total
-        for each, at in self._back(index, row):
+        for each, at in self._ancestors(index, row):
             count = min(each.count, end - each.start)
             line[each.number] = at
             if count > 0:
@@ -220,10 +224,10 @@ class Passes:
                 end = each.start
                 if count < each.count:
                     cut[each.number] = each.count
-        return Plan(rows, line, counts, cut, total, min(prompt, total), ids)
+        return PassPlan(rows, line, counts, cut, total, min(prompt, total), ids)
 
 
-def _read_by(before: Pass, ids: Tensor, row: int) -> int:
+def _parent_row(before: ForwardPass, ids: Tensor, row: int) -> int:
     """Find the row of the pass before that read the beginning of ``ids``."""
     if before.ids is not None:
         for other, read in zip(before.rows, before.ids, strict=True):
@@ -232,7 +236,7 @@ def _read_by(before: Pass, ids: Tensor, row: int) -> int:
     return row
 
 
-def _alike(history: list[int], wanted: list[int]) -> bool:
+def _same_ids(history: list[int], wanted: list[int]) -> bool:
     return all(
         _UNKNOWN in (one, other) or one == other
         for one, other in zip(history, wanted, strict=False)
@@ -242,5 +246,5 @@ def _alike(history: list[int], wanted: list[int]) -> bool:
 def _cannot(why: str) -> str:
     return (
         f"the forward passes in the block are no single record: {why}. Record one generation (or one forward pass) at "
-        f"a time, or {CAPTURE}."
+        f"a time, or {CAPTURE_INSTEAD}."
     )

@@ -1,4 +1,4 @@
-"""The next-token probabilities of a recording, read off what its forward passes return."""
+"""`Predictions`: next-token probabilities from the logits of each pass."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from attnwidget.record.next_tokens import NextTokens
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from attnwidget.capture.generation.forward_passes import Pass, Passes
-    from attnwidget.capture.plan import Plan
+    from attnwidget.capture.generation.forward_passes import ForwardPass, ForwardPasses
+    from attnwidget.capture.plan import PassPlan
 
-__all__ = ["TOP", "Predictions", "can_predict", "next_tokens"]
+__all__ = ["Predictions", "can_predict", "next_tokens"]
 
-TOP = 8  # tokens that are kept of each position
+_TOP = 8  # tokens that are kept of each position
 _TAIL = 64  # last positions of a pass whose successor may come with the next pass: as many as are drafted
 _ELEMENTS = (
     1 << 20
@@ -38,42 +38,42 @@ def can_predict(module: nn.Module, model: nn.Module) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Predicted:
-    """What is kept of one pass.
+    """Next tokens that one pass predicted.
 
     Attributes:
         made_by: The pass.
         first: The position of its first row here.
         ids: ``[batch row, position, rank]``.
         probabilities: ``[batch row, position, rank]``.
-        came: Probability of the token that follows within the pass, ``[batch row, position - 1]``.
+        following: Probability of the token that follows within the pass, ``[batch row, position - 1]``.
         last: Position before the pass whose next token the pass reads.
-        last_came: Its probability, ``[batch row]``, if it is known.
+        last_following: Its probability, ``[batch row]``, if it is known.
     """
 
-    made_by: Pass
+    made_by: ForwardPass
     first: int
     ids: Tensor
     probabilities: Tensor
-    came: Tensor
+    following: Tensor
     last: int
-    last_came: Tensor | None
+    last_following: Tensor | None
 
 
 class Predictions:
-    """Keeps the most probable next tokens of every position, and how probable those were that came."""
+    """Keeps the most probable next tokens of every position, and the probability of the token that followed."""
 
-    def __init__(self, passes: Passes) -> None:
+    def __init__(self, passes: ForwardPasses) -> None:
         self._passes = passes
         self._all: list[_Predicted] = []
         self._tail: tuple[int, Tensor] | None = None
 
     def forget(self) -> None:
-        """Leave out the passes so far."""
+        """Drop the passes so far."""
         self._all.clear()
         self._tail = None
 
-    def take(self, output: Any) -> None:
-        """Read what the latest forward pass returned."""
+    def read_output(self, output: Any) -> None:
+        """Read the logits of what the latest forward pass returned."""
         logits = getattr(output, "logits", None)
         made_by = self._passes.all[-1] if self._passes.all else None
         if not isinstance(logits, torch.Tensor) or logits.ndim != 3 or made_by is None:
@@ -87,19 +87,21 @@ class Predictions:
                 rows[0], rows[0] + 1
             )  # a view: of a long input, logits are the largest of all
             own = logits.detach()[first_row if len(rows) == 1 else rows]
-            ids, probabilities, came = _ranked(own, self._following(made_by, count))
+            ids, probabilities, followed = _ranked(own, self._ids_after(made_by, count))
             first = made_by.start + made_by.count - count
-            last, last_came = self._last_came(made_by)
-            self._all.append(_Predicted(made_by, first, ids, probabilities, came, last, last_came))
+            last, last_came = self._last_following(made_by)
+            self._all.append(
+                _Predicted(made_by, first, ids, probabilities, followed, last, last_came)
+            )
             kept = min(count, _TAIL)
             # A copy: a view would keep the logits of a whole prompt.
             self._tail = first + count - kept, own[:, count - kept :].clone()
 
-    def _following(self, made_by: Pass, count: int) -> Tensor | None:
+    def _ids_after(self, made_by: ForwardPass, count: int) -> Tensor | None:
         return None if made_by.ids is None else made_by.ids[:, made_by.count - count + 1 :]
 
-    def _last_came(self, made_by: Pass) -> tuple[int, Tensor | None]:
-        """Tell how probable the pass before held the token with which this one goes on."""
+    def _last_following(self, made_by: ForwardPass) -> tuple[int, Tensor | None]:
+        """Return the probability that the pass before gave the first token of this one."""
         before = self._all[-1].made_by if self._all else None
         if before is None or self._tail is None or made_by.ids is None:
             return -1, None
@@ -112,24 +114,24 @@ class Predictions:
         parents = [before.rows.index(p) if p in before.rows else 0 for p in made_by.parents]
         return last, _probability(logits[parents, at], made_by.ids[:, column])
 
-    def rows(self, plan: Plan) -> tuple[int, dict[str, np.ndarray[Any, Any]]] | None:
-        """Put together what the positions of a record predict.
+    def arrays(self, plan: PassPlan) -> tuple[int, dict[str, np.ndarray[Any, Any]]] | None:
+        """Return what the positions of a record predict.
 
         Returns:
             The first of the positions, and the arrays of `NextTokens`; ``None`` if no logits were seen.
         """
         found: dict[int, tuple[Tensor, Tensor]] = {}
-        came: dict[int, float] = {}
+        followed: dict[int, float] = {}
         for each in self._all:
             number = each.made_by.number
-            if number not in plan.line:
+            if number not in plan.history_rows:
                 continue
-            at = each.made_by.rows.index(plan.line[number])
+            at = each.made_by.rows.index(plan.history_rows[number])
             for column in range(each.ids.shape[1]):
                 found[each.first + column] = each.ids[at, column], each.probabilities[at, column]
-            came |= dict(enumerate(each.came[at].tolist(), start=each.first))
-            if each.last_came is not None:
-                came[each.last] = float(each.last_came[at])
+            followed |= dict(enumerate(each.following[at].tolist(), start=each.first))
+            if each.last_following is not None:
+                followed[each.last] = float(each.last_following[at])
         end = plan.total
         first = end
         while first - 1 in found:
@@ -137,20 +139,23 @@ class Predictions:
         if first == end:
             return None
         chosen = [plan.ids[position + 1] for position in range(first, end)]
-        if chosen[-1] >= 0 and self._tail is not None and end - 1 not in came:
-            came[end - 1] = self._latest(plan, end - 1, chosen[-1])
+        if chosen[-1] >= 0 and self._tail is not None and end - 1 not in followed:
+            followed[end - 1] = self._latest(plan, end - 1, chosen[-1])
         arrays = {
             "ids": torch.stack([found[p][0] for p in range(first, end)]).int().numpy(),
             "probabilities": torch.stack([found[p][1] for p in range(first, end)]).numpy(),
             "chosen": np.array(chosen, dtype=np.int32),
             "chosen_probabilities": np.array(
-                [came.get(p, np.nan) if c >= 0 else np.nan for p, c in enumerate(chosen, first)],
+                [
+                    followed.get(p, np.nan) if c >= 0 else np.nan
+                    for p, c in enumerate(chosen, first)
+                ],
                 dtype=np.float32,
             ),
         }
         return first, arrays
 
-    def _latest(self, plan: Plan, position: int, token: int) -> float:
+    def _latest(self, plan: PassPlan, position: int, token: int) -> float:
         """Probability of the very last token, which no pass has read."""
         last = self._all[-1].made_by
         if self._tail is None or last.number not in plan.rows:
@@ -167,23 +172,23 @@ def _ranked(logits: Tensor, following: Tensor | None) -> tuple[Tensor, Tensor, T
     """Find the most probable tokens, ``[row, position, rank]``, and the probability of those that follow."""
     rows, count, size = logits.shape
     step = max(1, _ELEMENTS // (rows * size))
-    ids, probabilities, came = [], [], []
+    ids, probabilities, followed = [], [], []
     for start in range(0, count, step):
         part = logits[:, start : start + step].float().log_softmax(dim=-1)
-        top = part.topk(min(TOP, size), dim=-1)
+        top = part.topk(min(_TOP, size), dim=-1)
         ids.append(top.indices.cpu())
         probabilities.append(top.values.exp().cpu())
         if following is not None:
             next_ids = following[:, start : start + step].to(part.device)
-            held = next_ids.shape[1]
-            if held:
-                values = part[:, :held].gather(-1, next_ids[..., None])
-                came.append(values.exp()[..., 0].cpu())
+            count_known = next_ids.shape[1]
+            if count_known:
+                values = part[:, :count_known].gather(-1, next_ids[..., None])
+                followed.append(values.exp()[..., 0].cpu())
     empty = torch.zeros(rows, 0)
     return (
         torch.cat(ids, dim=1),
         torch.cat(probabilities, dim=1),
-        torch.cat(came, dim=1) if came else empty,
+        torch.cat(followed, dim=1) if followed else empty,
     )
 
 
@@ -195,18 +200,18 @@ def _probability(logits: Tensor, tokens: Tensor) -> Tensor:
 
 
 def next_tokens(
-    predictions: Predictions, plan: Plan, stream: str, kept: Tensor, tokenizer: Any
+    predictions: Predictions, plan: PassPlan, stream: str, kept: Tensor, tokenizer: Any
 ) -> NextTokens | None:
-    """Make what the record says of next tokens.
+    """Make the next tokens of a record.
 
     Args:
-        predictions: What the passes returned.
+        predictions: Those of all passes.
         plan: Which of them count.
         stream: The stream whose queries they are.
         kept: Indices of its queries that the record has, among all of the plan's positions that were read.
         tokenizer: Labels tokens, or ``None``.
     """
-    rows = predictions.rows(plan)
+    rows = predictions.arrays(plan)
     if rows is None:
         return None
     first, arrays = rows

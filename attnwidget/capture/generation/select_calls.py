@@ -1,4 +1,4 @@
-"""Of all calls that a generation made, those that make up its record."""
+"""Select the calls of a generation that make up the returned sequence."""
 
 from __future__ import annotations
 
@@ -11,30 +11,32 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from attnwidget.capture.calls.call import Call
-    from attnwidget.capture.calls.module_calls import Calls
-    from attnwidget.capture.plan import Plan
+    from attnwidget.capture.calls.module_calls import ModuleCalls
+    from attnwidget.capture.plan import PassPlan
 
-__all__ = ["settled"]
+__all__ = ["select_calls"]
 
 
-def settled(calls: Calls, rows: Mapping[int, Calls], plan: Plan, whole: Plan) -> Calls:
-    """Put together the calls of one module that make up the record.
+def select_calls(
+    calls: ModuleCalls, rows: Mapping[int, ModuleCalls], plan: PassPlan, full: PassPlan
+) -> ModuleCalls:
+    """Select the calls of one module that make up the returned sequence.
 
     Args:
         calls: Its calls, of the first row that was recorded.
         rows: Its calls for each row that was recorded, the first included.
         plan: Which passes, rows and positions count.
-        whole: A plan of everything up to the last pass, by which rows that changed places unseen are found out.
+        full: A plan of everything up to the last pass, by which unseen reorderings of the cache are found.
     """
-    made = _chosen(calls, rows, plan)
-    if len(rows) > 1 and made.trouble is None and not made.cross:
-        last = _chosen(calls, rows, whole)
+    made = _select(calls, rows, plan)
+    if len(rows) > 1 and made.failure is None and not made.cross:
+        last = _select(calls, rows, full)
         key = torch.cat([call.key for call in last.calls], dim=1)
-        made.trouble = last.disagreement(key, whole.rows[max(whole.rows)])
+        made.failure = last.cache_mismatch(key, full.rows[max(full.rows)])
     return made
 
 
-def _chosen(calls: Calls, rows: Mapping[int, Calls], plan: Plan) -> Calls:
+def _select(calls: ModuleCalls, rows: Mapping[int, ModuleCalls], plan: PassPlan) -> ModuleCalls:
     kept: list[Call] = []
     for number in sorted({call.forward_pass for each in rows.values() for call in each.calls}):
         if number and number not in plan.rows:
@@ -43,8 +45,8 @@ def _chosen(calls: Calls, rows: Mapping[int, Calls], plan: Plan) -> Calls:
         source = rows.get(plan.rows[number], calls) if number else calls
         for call in source.calls:
             if call.forward_pass == number:
-                cut = plan.cut.get(number) == call.num_queries
-                kept.append(_shortened(call, plan.counts[number], calls.cross) if cut else call)
+                cut = plan.truncated.get(number) == call.num_queries
+                kept.append(_truncate(call, plan.counts[number], calls.cross) if cut else call)
     latest = max(plan.rows)
     last = rows.get(plan.rows[latest], calls)
     made = replace(calls, calls=kept, last_first=last.last_first)
@@ -54,11 +56,11 @@ def _chosen(calls: Calls, rows: Mapping[int, Calls], plan: Plan) -> Calls:
     return made
 
 
-def _shortened(call: Call, count: int, cross: bool) -> Call:  # noqa: FBT001 - private
-    """Keep the first ``count`` queries of a call, and the keys that came with them."""
+def _truncate(call: Call, count: int, cross: bool) -> Call:  # noqa: FBT001 - private
+    """Keep the first ``count`` queries of a call, and their keys."""
     gone = call.num_queries - count
     kept = max(0, count - call.first_row)
-    # Keys of another sequence came with none of the queries.
+    # Keys of another sequence are not those of the queries.
     num_keys = call.key.shape[1] if cross else max(0, call.key.shape[1] - gone)
     return replace(
         call,

@@ -1,95 +1,95 @@
-"""The course of a recording over its forward passes: which rows it keeps, and what a generation makes of them."""
+"""`Tracker`: the rows, beams and forward passes of a recording as they happen."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from transformers import PreTrainedModel
-
 from attnwidget.capture.architecture.stream_names import is_cross
-from attnwidget.capture.architecture.submodels import Tower
-from attnwidget.capture.calls.module_calls import Calls
-from attnwidget.capture.generation.forward_passes import Passes
+from attnwidget.capture.architecture.submodels import find_submodels
+from attnwidget.capture.calls.module_calls import ModuleCalls
+from attnwidget.capture.generation.forward_passes import ForwardPasses
 from attnwidget.capture.generation.next_tokens import Predictions, can_predict
-from attnwidget.capture.generation.select_calls import settled
-from attnwidget.capture.taps.attention_interface import is_listening, silenced
-from attnwidget.capture.taps.generate import Search
+from attnwidget.capture.generation.select_calls import select_calls
+from attnwidget.capture.taps.attention_interface import is_listening, suspended
+from attnwidget.capture.taps.generate import GenerateOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from torch import Tensor, nn
 
-    from attnwidget.capture.plan import Plan
+    from attnwidget.capture.architecture.submodels import Submodel
+    from attnwidget.capture.plan import PassPlan
 
-__all__ = ["Course"]
+__all__ = ["Tracker"]
 
 
-class Course:
-    """What a recording knows of the forward passes it hears.
+class Tracker:
+    """Follows the forward passes of one model, and keeps its attention calls by row and module.
 
     Attributes:
         model: The model.
-        batch: Which of the rows that come out is to be recorded, or ``None`` to insist on a single one.
+        batch: Which of the returned rows is to be recorded, or ``None`` to insist on a single one.
         paths: Path of each module, by its id.
-        towers: The models inside the model, by their path.
+        submodels: The models inside the model, by their path.
         calls: Attention calls by the path of their module; of the first of the rows.
         passes: The forward passes so far.
-        predictions: What they predict.
-        forward_passes: Their number.
+        predictions: The next tokens that they predict.
+        num_forward_passes: Their number.
         num_rows: Rows of the batch that is being read, where that is known.
         rows: Those of them that are recorded: one, or all beams of one input.
-        row: The one that is in hand.
+        row: The one that is being read.
     """
 
-    def __init__(self, model: nn.Module, *, batch: int | None) -> None:
+    def __init__(self, model: nn.Module, *, batch: int | None, listener: object) -> None:
+        """Start before the first pass; nothing is followed where ``listener`` does not listen."""
         self.model = model
         self.batch = batch
         self.paths = {id(module): path for path, module in model.named_modules()}
-        self.towers = {
-            path: Tower(path, module)
-            for path, module in model.named_modules()
-            if path == "" or isinstance(module, PreTrainedModel)
-        }
-        self.calls: dict[str, Calls] = {}
-        self.passes = Passes()
+        self.submodels = find_submodels(model)
+        self.calls: dict[str, ModuleCalls] = {}
+        self.passes = ForwardPasses()
         self.predictions = Predictions(self.passes)
-        self.forward_passes = 0
+        self.num_forward_passes = 0
         self.num_rows: int | None = None
         self.rows: tuple[int, ...] = (batch or 0,)
         self.row = batch or 0
-        self._beams: dict[int, dict[str, Calls]] = {}
+        self._listener = listener
+        self._beams: dict[int, dict[str, ModuleCalls]] = {}
         self._preparing = False
 
     def each_row(self) -> Iterator[None]:
-        """Turn to each row that is recorded, and back to the first."""
+        """Set `row` to each row that is recorded in turn, and back to the first."""
         for row in self.rows:
             self.row = row
             yield
         self.row = self.rows[0]
 
-    def calls_of(self, path: str, module: nn.Module) -> Calls:
-        """Return the calls of a module of the row in hand."""
+    def calls_of(self, path: str, module: nn.Module) -> ModuleCalls:
+        """Return the calls of a module for the current row."""
         first = self.row == self.rows[0]
         own = self.calls if first else self._beams.setdefault(self.row, {})
         if path not in own:
-            own[path] = Calls(path, module, is_cross(path, module))
+            own[path] = ModuleCalls(path, module, is_cross(path, module))
         return own[path]
 
-    def announce(self, calls: Calls) -> None:
-        """Tell a module's calls, before another is added, what the present pass no longer finds in its cache."""
+    def rewind_calls(self, calls: ModuleCalls) -> None:
+        """Before a call of another pass is added: leave out what the cache of this pass no longer holds."""
         passes = self.passes
-        if calls.calls and calls.calls[-1].forward_pass != self.forward_passes:
-            if passes.restarted and passes.search is None:
-                calls.give_up("ran more than once from the start of its input")
+        if calls.calls and calls.calls[-1].forward_pass != self.num_forward_passes:
+            if passes.restarted and passes.options is None:
+                calls.fail("ran more than once from the start of its input")
             elif passes.restarted:
-                calls.go_back(None, keep=len(self.rows) > 1)
+                calls.rewind(None, keep=len(self.rows) > 1)
             else:
-                calls.go_back(passes.back, keep=True)
+                calls.rewind(passes.num_rewound, keep=True)
 
-    def settle(self) -> Plan | None:
-        """Keep what makes up the record of a generation; nothing is to be done after a single forward pass.
+    def select_returned(self) -> PassPlan | None:
+        """Keep the calls and inputs of the sequence that a generation returned.
+
+        Returns:
+            Which passes and rows these are, or ``None`` after a single forward pass, of which everything is kept.
 
         Raises:
             ValueError: If it cannot be told.
@@ -97,59 +97,59 @@ class Course:
         plan = self.passes.plan(self.batch or 0)
         if plan is None:
             return None
-        for tower in self.towers.values():
-            tower.settle(plan)
-        whole = self.passes.whole()
+        for submodel in self.submodels.values():
+            submodel.apply_plan(plan)
+        full = self.passes.full_plan()
         for path, calls in self.calls.items():
             beams = {row: own[path] for row, own in self._beams.items() if path in own}
-            self.calls[path] = settled(calls, {self.rows[0]: calls} | beams, plan, whole)
+            self.calls[path] = select_calls(calls, {self.rows[0]: calls} | beams, plan, full)
         self.row = plan.rows[max(plan.rows)]
         return plan
 
-    def leave(self, tower: Tower) -> Any:
-        """Return what takes the logits that a tower returns, or ``None`` if they are none of next tokens."""
-        if not can_predict(tower.module, self.model):
+    def logits_hook(self, submodel: Submodel) -> Callable[[Any], None] | None:
+        """Return a hook that reads the logits a submodel returns, or ``None`` if it returns none of next tokens."""
+        if not can_predict(submodel.module, self.model):
             return None
 
         def hook(output: Any) -> None:
-            if tower.path == self.passes.root and is_listening(self):
-                self.predictions.take(output)
+            if submodel.path == self.passes.root and is_listening(self._listener):
+                self.predictions.read_output(output)
 
         return hook
 
     @contextmanager
-    def generating(
-        self, module: nn.Module, search: Search, *, inner: bool
+    def on_generate(
+        self, module: nn.Module, options: GenerateOptions, *, inner: bool
     ) -> Iterator[Callable[[Any], None]]:
-        """Follow a generation of this model; one within another drafts for it, and is none of ours."""
+        """Follow a generation of this model; one inside another is assisted decoding's, and not recorded."""
         path = self.paths.get(id(module))
-        if path is None or not is_listening(self):
+        if path is None or not is_listening(self._listener):
             yield lambda _: None
         elif not inner:
-            self._preparing = not self.forward_passes
+            self._preparing = not self.num_forward_passes
             try:
                 yield lambda _: None
             finally:
                 self._preparing = False
-        elif self.passes.search is not None:
+        elif self.passes.options is not None:
             self.passes.generations += not self.passes.running
-            with silenced(self):
+            with suspended(self._listener):
                 yield lambda _: None
         else:
             if self._preparing:
-                self._forget()
-            self.passes.begin(path, search)
+                self._discard_preparation()
+            self.passes.begin(path, options)
             try:
                 yield self.passes.end
             finally:
                 self.passes.running = False
 
-    def reordered(self, cache: Any, rows: Tensor) -> None:
-        """Hear that the rows of a cache changed places."""
-        if is_listening(self):
+    def on_cache_reordered(self, cache: Any, rows: Tensor) -> None:
+        """Note that the rows of a cache changed places."""
+        if is_listening(self._listener):
             self.passes.reorder(cache, rows)
 
-    def _forget(self) -> None:
+    def _discard_preparation(self) -> None:
         """Leave out what ``generate`` ran to prepare, such as to find out the language."""
         self.passes.forget()
         self.predictions.forget()
@@ -158,16 +158,24 @@ class Course:
             for path, calls in self.calls.items()
             if all(call.forward_pass == 0 for call in calls.calls)
         }
-        for tower in self.towers.values():
-            tower.forget()
-        self.forward_passes = 0
+        for submodel in self.submodels.values():
+            submodel.forget_passes()
+        self.num_forward_passes = 0
         self.num_rows = None
 
-    def choose(self, rows: int | None, *, root: bool) -> None:
-        """Refuse to choose between the rows of a batch, before anything is computed."""
-        if rows is None:
+    def choose_rows(self, num_rows: int | None, *, root: bool) -> None:
+        """Choose the rows of a batch to record, before anything is computed.
+
+        Args:
+            num_rows: Rows of the batch, or ``None`` where it is not known: then nothing is chosen.
+            root: Whether it is the batch of the model that generates, in which inputs are repeated for beams.
+
+        Raises:
+            ValueError: If there are several and ``batch`` does not say which, or not as many.
+        """
+        if num_rows is None:
             return
-        self.num_rows = rows
-        search = self.passes.search or Search()
-        self.rows = search.rows(rows, self.batch, expanded=root)
+        self.num_rows = num_rows
+        options = self.passes.options or GenerateOptions()
+        self.rows = options.recorded_rows(num_rows, self.batch, expanded=root)
         self.row = self.rows[0]

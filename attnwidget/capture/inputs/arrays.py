@@ -1,4 +1,4 @@
-"""What people have as numbers (arrays, lists, any width) made into tensors a model takes."""
+"""Arrays and lists to batched tensors on the model's device."""
 
 from __future__ import annotations
 
@@ -12,15 +12,22 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-__all__ = ["ACCEPTED", "UNBATCHED", "as_tensor", "batched", "device_of", "placed"]
+__all__ = [
+    "ACCEPTED_INPUTS",
+    "UNBATCHED_AXES",
+    "add_batch_axis",
+    "as_tensor",
+    "device_of",
+    "to_model",
+]
 
 # Number of axes without the batch, for the inputs people cut out of a batch most.
-UNBATCHED = {"pixel_values": 3, "input_features": 2, "input_values": 1, "inputs_embeds": 2}
+UNBATCHED_AXES = {"pixel_values": 3, "input_features": 2, "input_values": 1, "inputs_embeds": 2}
 
 # Embeddings look up int32 and int64 only, while files of token ids are often uint16.
 _NARROW = {torch.uint8, torch.int8, torch.uint16, torch.int16, torch.uint32}
 
-ACCEPTED = (
+ACCEPTED_INPUTS = (
     "text, a pair of texts (tuple), a list of chat messages (dicts with role and content), a BatchEncoding, "
     "a mapping of tensors, token ids, or an image or audio tensor"
 )
@@ -49,21 +56,21 @@ def _read(name: str, value: Any) -> Any:
         what = f"a {type(value).__name__}"
         if isinstance(value, Sequence):
             what += f" of {len(value)} rows that do not form a rectangle of numbers (tokenizer(texts, padding=True) makes one)"
-        msg = f"{name} must be {ACCEPTED if name == 'inputs' else 'a tensor, an array or a list'}, got {what}."
+        msg = f"{name} must be {ACCEPTED_INPUTS if name == 'inputs' else 'a tensor, an array or a list'}, got {what}."
         raise (ValueError if isinstance(value, Sequence) else TypeError)(msg) from error
 
 
-def batched(arrays: dict[str, Any]) -> dict[str, Any]:
+def add_batch_axis(arrays: dict[str, Any]) -> dict[str, Any]:
     """Give inputs without a batch axis one."""
     return {
         name: value[None]
-        if isinstance(value, torch.Tensor) and value.ndim == UNBATCHED.get(name, 1)
+        if isinstance(value, torch.Tensor) and value.ndim == UNBATCHED_AXES.get(name, 1)
         else value
         for name, value in arrays.items()
     }
 
 
-def placed(model: nn.Module, inputs: dict[str, Any]) -> dict[str, Any]:
+def to_model(model: nn.Module, inputs: dict[str, Any]) -> dict[str, Any]:
     """Move tensors where the model is, and floating-point ones to its precision."""
     parameter = next((p for p in model.parameters() if p.is_floating_point()), None)
     if parameter is None:

@@ -1,4 +1,4 @@
-"""Inputs with more tokens than a model reads, said in words."""
+"""Refuse inputs longer than the model reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["check_length", "too_long"]
+__all__ = ["check_length", "length_error"]
 
 
 def check_length(model: nn.Module, inputs: Mapping[str, Any], most: int | None) -> None:
@@ -24,8 +24,8 @@ def check_length(model: nn.Module, inputs: Mapping[str, Any], most: int | None) 
         raise ValueError(msg)
 
 
-def too_long(model: nn.Module, inputs: Mapping[str, Any]) -> ValueError | None:
-    """Say so when a forward failed because there are more tokens than learned positions."""
+def length_error(model: nn.Module, inputs: Mapping[str, Any]) -> ValueError | None:
+    """Return the error to raise when a forward pass failed because there are more tokens than learned positions."""
     most = _learned_positions(model)
     for name, called in (("input_ids", "inputs"), ("decoder_input_ids", "target")):
         ids = inputs.get(name)
@@ -43,7 +43,7 @@ def _learned_positions(model: nn.Module) -> int | None:
     for path, module in model.named_modules():
         name = path.rpartition(".")[2]
         if isinstance(module, nn.Embedding) and ("position" in name or name == "wpe"):
-            # RoBERTa and its kin count from the row after the padding's.
+            # RoBERTa and its relatives count from the row after the padding's.
             lost = 0 if module.padding_idx is None else module.padding_idx + 1
             return most - lost if isinstance(most, int) else None
     return None

@@ -1,4 +1,4 @@
-"""The names that may be given besides model and inputs: one rule for every door."""
+"""Check keyword arguments that go to `capture` or to the model."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ OPTIONS = ("target", "batch", "streams", "layers", "positions", "store", "device
 
 
 def check_options(model: Any, given: Iterable[str], accepted: Iterable[str] = ()) -> None:
-    """Refuse names that nobody would hear of: most models' forward takes any name and says nothing.
+    """Refuse names that would be ignored: most models' forward takes any name and says nothing.
 
     Args:
-        model: The model; what its forward names is accepted. Where that takes any name, to hand it on, also what the
+        model: The model; what its forward names is accepted. Where that takes any name, to pass it on, also what the
             modules inside name.
         given: The names to check.
         accepted: Names accepted besides, and offered in the message.
@@ -35,7 +35,7 @@ def check_options(model: Any, given: Iterable[str], accepted: Iterable[str] = ()
     unknown = [name for name in given if name not in offered]
     if not unknown:
         return
-    heard = _heard(model)
+    heard = _accepted_names(model)
     for name in unknown:
         if name in heard:
             continue
@@ -47,21 +47,21 @@ def check_options(model: Any, given: Iterable[str], accepted: Iterable[str] = ()
         raise TypeError(message)
 
 
-def _heard(model: Any) -> set[str]:
-    """Names that the model's forward, or anything it may hand them on to, has a parameter for."""
+def _accepted_names(model: Any) -> set[str]:
+    """Names that the model's forward, or anything it may pass them on to, has a parameter for."""
     if not isinstance(model, nn.Module):
         return set()
     own = inspect.signature(model.forward).parameters
-    names = _named(own)
+    names = _keyword_names(own)
     if any(one.kind is one.VAR_KEYWORD for one in own.values()):
         for kind in {type(module): module for module in model.modules()}.values():
-            names |= _named(inspect.signature(kind.forward).parameters)
+            names |= _keyword_names(inspect.signature(kind.forward).parameters)
             if isinstance(kind, PreTrainedModel):
                 names |= set(TransformersKwargs.__annotations__)
     return names - {"self", "input", "inputs", "args"}
 
 
-def _named(parameters: Any) -> set[str]:
+def _keyword_names(parameters: Any) -> set[str]:
     return {
         name
         for name, one in parameters.items()

@@ -1,4 +1,4 @@
-"""What people have (text, pairs, chats, arrays, ids) made into what the model takes."""
+"""User input (text, pair, chat, arrays, ids, images, audio) to keyword arguments of the model."""
 
 from __future__ import annotations
 
@@ -13,26 +13,32 @@ from attnwidget.capture.architecture.stream_names import main_input_name
 from attnwidget.capture.architecture.submodels import batch_size
 from attnwidget.capture.hints import Hints
 from attnwidget.capture.inputs.arrays import (
-    ACCEPTED,
-    UNBATCHED,
+    ACCEPTED_INPUTS,
+    UNBATCHED_AXES,
+    add_batch_axis,
     as_tensor,
-    batched,
     device_of,
-    placed,
+    to_model,
 )
-from attnwidget.capture.inputs.processors import is_raw, processed
-from attnwidget.capture.inputs.text import find_tokenizer, is_text, pick, sequence_ids, tokenized
+from attnwidget.capture.inputs.processors import needs_processor, run_processor
+from attnwidget.capture.inputs.text import (
+    find_tokenizer,
+    is_text,
+    pick_text,
+    sequence_ids,
+    tokenize,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["PreparedInputs", "prepare"]
 
 _NEW_TOKENS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedInputs:
     """Inputs ready for the model.
 
     Attributes:
@@ -50,7 +56,7 @@ class Prepared:
 
 def prepare(
     model: nn.Module, inputs: Any, tokenizer: Any = None, *, target: Any, batch: int | None
-) -> Prepared:
+) -> PreparedInputs:
     """Turn ``inputs`` into keyword arguments for ``model``.
 
     Args:
@@ -70,34 +76,34 @@ def prepare(
     hints = Hints()
     if isinstance(inputs, Mapping) and inputs.keys() >= {"role", "content"}:
         inputs = [inputs]
-    if is_raw(inputs):
-        named, tokenizer, hints = processed(model, inputs, tokenizer)
+    if needs_processor(inputs):
+        named, tokenizer, hints = run_processor(model, inputs, tokenizer)
         inputs = named
     else:
-        _check_sense(model, inputs)
+        _check_modality(model, inputs)
     if isinstance(inputs, list) and inputs and all(isinstance(item, str) for item in inputs):
-        inputs, batch = pick(inputs, batch), None
+        inputs, batch = pick_text(inputs, batch), None
     if is_text(inputs):
         tokenizer = tokenizer or find_tokenizer(model)
-        named, hints = tokenized(inputs, tokenizer)
+        named, hints = tokenize(inputs, tokenizer)
     else:
         named = _named(model, inputs)
         hints = replace(hints, segments=sequence_ids(inputs, batch))
     arrays = {name: as_tensor(name, value) for name, value in named.items()}
-    ready = placed(model, batched(arrays))
+    ready = to_model(model, add_batch_axis(arrays))
     _check(model, ready, batch)
     if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
         ready = _with_decoder(model, ready, tokenizer, target)
     elif target is not None:
         msg = f"target is for encoder-decoder models; {type(model).__name__} reads one sequence, give it all of it."
         raise ValueError(msg)
-    return Prepared(ready, tokenizer, batch, hints)
+    return PreparedInputs(ready, tokenizer, batch, hints)
 
 
-def _check_sense(model: nn.Module, inputs: Any) -> None:
-    """Refuse text, ids and raw pictures for a model that only sees or hears: a processor has to come before it."""
+def _check_modality(model: nn.Module, inputs: Any) -> None:
+    """Refuse text, ids and raw images for a model that reads only images or audio: a processor has to come before it."""
     main = main_input_name(model)
-    if main not in UNBATCHED or "input_ids" in inspect.signature(model.forward).parameters:
+    if main not in UNBATCHED_AXES or "input_ids" in inspect.signature(model.forward).parameters:
         return
     entry = inputs
     while isinstance(entry, (list, tuple)) and len(entry):
@@ -120,16 +126,16 @@ def _named(model: nn.Module, inputs: Any) -> Mapping[str, Any]:
         if "sequences" in inputs:
             inputs = {"input_ids": inputs["sequences"]}  # what generate returns
         if not inputs:
-            msg = f"inputs is empty; give {ACCEPTED}."
+            msg = f"inputs is empty; give {ACCEPTED_INPUTS}."
             raise ValueError(msg)
         named: Mapping[str, Any] = inputs
         return named
     if inputs is None or isinstance(inputs, (bytes, str, set)):
-        msg = f"inputs must be {ACCEPTED}, got {type(inputs).__name__}."
+        msg = f"inputs must be {ACCEPTED_INPUTS}, got {type(inputs).__name__}."
         raise TypeError(msg)
     values = as_tensor("inputs", inputs)
     if not values.numel():
-        msg = f"inputs is empty; give {ACCEPTED}."
+        msg = f"inputs is empty; give {ACCEPTED_INPUTS}."
         raise ValueError(msg)
     name = main_input_name(model)
     if not values.is_floating_point():

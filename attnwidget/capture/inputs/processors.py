@@ -1,4 +1,4 @@
-"""Pictures, sounds and chats about them, made into what the model takes by the model's own processor."""
+"""Images, audio and chats about them to model inputs, through the model's processor."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from attnwidget.capture.hints import Hints
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["is_raw", "processed"]
+__all__ = ["needs_processor", "run_processor"]
 
 _MATERIAL = {"images", "audio", "videos"}
 
 
-def _is_picture(value: Any) -> bool:
-    """Tell a picture of Pillow's, which is no dependency, from anything else."""
+def _is_image(value: Any) -> bool:
+    """Tell whether a value is an image of Pillow's, which is no dependency."""
     return callable(getattr(value, "getbands", None)) and callable(getattr(value, "convert", None))
 
 
-def _pictures_in(value: Any) -> list[Any]:
-    """Return the pictures in nested lists and mappings, in order."""
-    if _is_picture(value):
+def _images_in(value: Any) -> list[Any]:
+    """Return the images in nested lists and mappings, in order."""
+    if _is_image(value):
         return [value]
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
-        return [picture for item in value for picture in _pictures_in(item)]
+        return [picture for item in value for picture in _images_in(item)]
     return []
 
 
 def _is_chat_about(inputs: Any) -> bool:
-    """Tell a chat some of whose messages have parts that are not text."""
+    """Tell whether ``inputs`` is a chat some of whose messages have parts that are not text."""
     return isinstance(inputs, (list, tuple)) and any(
         isinstance(part, Mapping) and part.get("type", "text") != "text"
         for message in inputs
@@ -41,62 +41,62 @@ def _is_chat_about(inputs: Any) -> bool:
     )
 
 
-def _is_sound(inputs: Any) -> bool:
+def _is_audio(inputs: Any) -> bool:
     return isinstance(inputs, Mapping) and inputs.keys() >= {"array", "sampling_rate"}
 
 
-def is_raw(inputs: Any) -> bool:
-    """Tell whether ``inputs`` is a picture, several, a sound, or text and pictures together."""
-    if _is_sound(inputs) or _is_chat_about(inputs) or _is_picture(inputs):
+def needs_processor(inputs: Any) -> bool:
+    """Tell whether ``inputs`` is an image, several, audio, or text and images together."""
+    if _is_audio(inputs) or _is_chat_about(inputs) or _is_image(inputs):
         return True
     if isinstance(inputs, Mapping):
         return bool(inputs.keys() & _MATERIAL)
     return (
         isinstance(inputs, (list, tuple))
         and len(inputs) > 0
-        and all(_is_picture(item) for item in inputs)
+        and all(_is_image(item) for item in inputs)
     )
 
 
-def processed(
+def run_processor(
     model: nn.Module, inputs: Any, processor: Any
 ) -> tuple[Mapping[str, Any], Any, Hints]:
     """Let the processor make a model's inputs.
 
     Args:
         model: The model.
-        inputs: What `is_raw` accepts.
+        inputs: What `needs_processor` accepts.
         processor: The processor the caller gave, or ``None`` to find it by the name the model was loaded from.
 
     Returns:
-        The model's inputs, the processor, and the original pictures with what else is known.
+        The model's inputs, the processor, and the original images with what else is known.
 
     Raises:
         ValueError: If there is no processor.
     """
-    processor = processor if processor is not None else _found(model)
-    pictures = tuple(_pictures_in(inputs))
+    processor = processor if processor is not None else _find_processor(model)
+    pictures = tuple(_images_in(inputs))
     if _is_chat_about(inputs):
         encoding = _chat(processor, inputs)
         roles = _roles(processor, inputs, encoding)
-        return encoding, processor, Hints(roles=roles, pictures=pictures)
-    if _is_sound(inputs):
+        return encoding, processor, Hints(roles=roles, images=pictures)
+    if _is_audio(inputs):
         rate = inputs["sampling_rate"]
         encoding = processor(inputs["array"], sampling_rate=rate, return_tensors="pt")
     elif isinstance(inputs, Mapping):
         encoding = processor(**inputs, return_tensors="pt")
     else:
-        images = inputs if _is_picture(inputs) else list(inputs)
+        images = inputs if _is_image(inputs) else list(inputs)
         encoding = processor(images=images, return_tensors="pt")
     text = inputs.get("text") if isinstance(inputs, Mapping) else None
     return (
         encoding,
         processor,
-        Hints(text=text if isinstance(text, str) else None, pictures=pictures),
+        Hints(text=text if isinstance(text, str) else None, images=pictures),
     )
 
 
-def _found(model: nn.Module) -> Any:
+def _find_processor(model: nn.Module) -> Any:
     from transformers import AutoProcessor  # noqa: PLC0415  (slow to import, seldom needed)
 
     name = getattr(model, "name_or_path", "") or ""

@@ -1,4 +1,4 @@
-"""Text, pairs of texts and chats made into token ids, and the tokenizer that does it."""
+"""Text, pairs and chats to token ids; finding the tokenizer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from attnwidget.pocket import NAME, pocket_tokenizer
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["find_tokenizer", "is_text", "local_tokenizer", "pick", "sequence_ids", "tokenized"]
+__all__ = ["find_tokenizer", "is_text", "local_tokenizer", "pick_text", "sequence_ids", "tokenize"]
 
 
 def find_tokenizer(model: nn.Module) -> Any:
@@ -53,7 +53,7 @@ def local_tokenizer(model: nn.Module) -> Any:
 
 
 def _is_bundled(model: Any, name: str) -> bool:
-    """Tell the package's own model from one that somebody saved under the same name."""
+    """Tell the package's own model from one that was saved under the same name."""
     return name == NAME and type(model).__name__ == "GPT2LMHeadModel" and not Path(name).exists()
 
 
@@ -83,7 +83,7 @@ def _is_chat(inputs: Any) -> bool:
     )
 
 
-def pick(texts: list[str], batch: int | None) -> str:
+def pick_text(texts: list[str], batch: int | None) -> str:
     """Choose one text of a list; a list of two is no pair, that would be a guess."""
     if len(texts) > 1 and batch is None:
         msg = (
@@ -97,7 +97,7 @@ def pick(texts: list[str], batch: int | None) -> str:
     return texts[batch or 0]
 
 
-def tokenized(inputs: Any, tokenizer: Any) -> tuple[Mapping[str, Any], Hints]:
+def tokenize(inputs: Any, tokenizer: Any) -> tuple[Mapping[str, Any], Hints]:
     """Tokenize a text, a pair of texts or a chat.
 
     Args:

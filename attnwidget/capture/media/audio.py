@@ -1,4 +1,4 @@
-"""The sound among a model's inputs as a spectrogram: the model's own, or one made of raw samples."""
+"""Input audio as a spectrogram: the model's own, or one made of raw samples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.capture.media.images import of_row
+from attnwidget.capture.media.images import row_share
 from attnwidget.record.media import Medium
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _RANGE = 8.0  # natural logarithm of power: 35 decibels below the loudest is sho
 def spectrogram(
     given: Mapping[str, Tensor], config: Any, processor: Any, row: int, rows: int
 ) -> Medium | None:
-    """Find the sound of one row of the batch.
+    """Find the audio of one row of the batch.
 
     Args:
         given: Inputs of the model by name.
@@ -37,15 +37,15 @@ def spectrogram(
         rows: Rows of the batch.
 
     Returns:
-        The spectrogram, lowest band first, or ``None`` where there is no sound.
+        The spectrogram, lowest band first, or ``None`` where there is no audio.
     """
     extractor = getattr(processor, "feature_extractor", processor)
     rate = getattr(extractor, "sampling_rate", None) or getattr(config, "sampling_rate", None)
     for name in ("input_features", "input_values"):
-        sound = given.get(name)
-        if sound is None or not sound.is_floating_point():
+        audio = given.get(name)
+        if audio is None or not audio.is_floating_point():
             continue
-        own = of_row(sound, row, rows)
+        own = row_share(audio, row, rows)
         if own is None or not own.numel():
             continue
         single = own[0].detach().float().cpu().nan_to_num()
@@ -79,7 +79,7 @@ def _of_samples(samples: Tensor, rate: float) -> Medium:
         .abs()
         .square()
     )
-    # Frames stand around multiples of the hop; the last one around the end.
+    # Frames are centred at multiples of the hop; the last one at the end.
     level = (power[:, : len(samples) // hop or 1] + 1e-10).log()
     return Medium(
         "spectrogram",

@@ -1,4 +1,4 @@
-"""The pictures among a model's inputs, made visible again: out of batches, patches and normalised colours."""
+"""Input images recovered from pixel tensors: out of batches, patches and normalised colours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from attnwidget.capture.positions.grids import packed_order, vision_setting
+from attnwidget.capture.positions.grids import packed_patch_order, vision_setting
 from attnwidget.record.media import LARGEST_SIDE, Medium
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["GIVEN", "Still", "developed", "of_row", "stills"]
+__all__ = ["MEDIA_INPUTS", "InputImage", "find_images", "row_share", "to_display"]
 
-# Inputs that hold pictures or sounds, or say how they are packed; the first of each name is looked at.
-GIVEN = (
+# Inputs that hold images or audio, or say how they are packed; the first of each name is used.
+MEDIA_INPUTS = (
     "pixel_values",
     "pixel_values_videos",
     "image_grid_thw",
@@ -32,21 +32,23 @@ GIVEN = (
     "input_values",
     "feature_attention_mask",
 )
-_PIXELS = 400_000  # of all pictures together: they travel with the widget's first message
+_PIXELS = 400_000  # of all images together: they are sent with the widget's first message
 _GUESSED = "colours rescaled: pass the image processor for the true ones"
-_OUTSIDE = 0.05  # how far beyond black and white a picture may come out before its processor is not believed
+_OUTSIDE = (
+    0.05  # how far beyond black and white an image may come out before its processor is not trusted
+)
 
-_ALIKE = 0.02  # mean difference of two ways to make a picture smaller
+_ALIKE = 0.02  # mean difference of two ways to make an image smaller
 
 
 @dataclass(frozen=True, slots=True)
-class Still:
-    """One picture, or one frame of a video.
+class InputImage:
+    """One image, or one frame of a video.
 
     Attributes:
         pixels: As the model was given it, ``[channel, height, width]``.
-        grid: Rows and columns of the tokens that stand for it in a text, where the inputs tell.
-        own: Whether it belongs to the row that is recorded; packed pictures of all rows are seen together.
+        grid: Rows and columns of the tokens in its place in a text, where the inputs tell.
+        own: Whether it belongs to the row that is recorded; packed images of all rows are read together.
     """
 
     pixels: Tensor
@@ -54,7 +56,7 @@ class Still:
     own: bool = True
 
 
-def of_row(tensor: Tensor, row: int, rows: int) -> Tensor | None:
+def row_share(tensor: Tensor, row: int, rows: int) -> Tensor | None:
     """Return what belongs to one row of the batch of a tensor whose first axis may count parts of inputs."""
     if len(tensor) % rows:
         return tensor if rows == 1 else None
@@ -62,8 +64,8 @@ def of_row(tensor: Tensor, row: int, rows: int) -> Tensor | None:
     return tensor[row * share : (row + 1) * share]
 
 
-def stills(given: Mapping[str, Tensor], config: Any, row: int, rows: int) -> list[Still]:
-    """Find the pictures of one row of the batch.
+def find_images(given: Mapping[str, Tensor], config: Any, row: int, rows: int) -> list[InputImage]:
+    """Find the images of one row of the batch.
 
     Args:
         given: Inputs of the model by name.
@@ -71,7 +73,7 @@ def stills(given: Mapping[str, Tensor], config: Any, row: int, rows: int) -> lis
         row: Row that is recorded.
         rows: Rows of the batch.
     """
-    found: list[Still] = []
+    found: list[InputImage] = []
     for name, grids in (
         ("pixel_values", "image_grid_thw"),
         ("pixel_values_videos", "video_grid_thw"),
@@ -84,43 +86,43 @@ def stills(given: Mapping[str, Tensor], config: Any, row: int, rows: int) -> lis
             packed = _unpacked(pixels, sizes, config)
             share = len(packed) // rows if len(packed) % rows == 0 else 0
             own_ones = range(row * share, (row + 1) * share)
-            found += [replace(still, own=n in own_ones) for n, still in enumerate(packed)]
+            found += [replace(image, own=n in own_ones) for n, image in enumerate(packed)]
             continue
-        own = of_row(pixels, row, rows)
+        own = row_share(pixels, row, rows)
         if own is None or own.ndim < 4 or own.shape[-3] not in range(1, 17):
             continue
         tube = vision_setting(config, "tubelet_size") or 1
         every = tube[0] if isinstance(tube, (tuple, list)) else tube
         frames = (own if own.ndim == 4 else own[:, ::every]).flatten(0, -4)
-        found += [_whole_patches(Still(frame), config) for frame in frames]
+        found += [_whole_patches(InputImage(frame), config) for frame in frames]
     flat = given.get("flattened_patches")
     if flat is not None and flat.ndim == 3 and row < len(flat):
         found += _from_patches(flat[row])
     return found
 
 
-def _whole_patches(still: Still, config: Any) -> Still:
+def _whole_patches(image: InputImage, config: Any) -> InputImage:
     """Cut off what is left over at the right and below of the last whole patch: the model never sees it."""
     patch = vision_setting(config, "patch_size")
     height, width = (
         patch if isinstance(patch, (tuple, list)) and len(patch) == 2 else (patch, patch)
     )
     if not isinstance(height, int) or not isinstance(width, int):
-        return still
+        return image
     rows, columns = (
-        size // part for size, part in zip(still.pixels.shape[1:], (height, width), strict=True)
+        size // part for size, part in zip(image.pixels.shape[1:], (height, width), strict=True)
     )
     if not rows or not columns:
-        return still
-    return replace(still, pixels=still.pixels[:, : rows * height, : columns * width])
+        return image
+    return replace(image, pixels=image.pixels[:, : rows * height, : columns * width])
 
 
-def _unpacked(pixels: Tensor, grids: Tensor, config: Any) -> list[Still]:
-    """Put the patches of Qwen2-VL and its kin back where they were cut out."""
+def _unpacked(pixels: Tensor, grids: Tensor, config: Any) -> list[InputImage]:
+    """Put the patches of Qwen2-VL and its relatives back where they were cut out."""
     merge = vision_setting(config, "spatial_merge_size") or 1
     size = vision_setting(config, "patch_size")
     depth = vision_setting(config, "temporal_patch_size") or 1
-    order = packed_order(grids.cpu(), merge)
+    order = packed_patch_order(grids.cpu(), merge)
     if (
         not isinstance(size, int)
         or pixels.shape[-1] % (depth * size**2)
@@ -129,7 +131,7 @@ def _unpacked(pixels: Tensor, grids: Tensor, config: Any) -> list[Still]:
         return []
     # Of the frames that make up a patch in time, the first is shown.
     cut = pixels.reshape(len(order), -1, depth, size, size)[:, :, 0]
-    found: list[Still] = []
+    found: list[InputImage] = []
     image = 0
     for count, rows, columns in grids.tolist():
         for _ in range(count):
@@ -139,12 +141,12 @@ def _unpacked(pixels: Tensor, grids: Tensor, config: Any) -> list[Still]:
                     canvas[
                         :, row * size : (row + 1) * size, column * size : (column + 1) * size
                     ] = patch
-            found.append(Still(canvas, (rows // merge, columns // merge)))
+            found.append(InputImage(canvas, (rows // merge, columns // merge)))
             image += 1
     return found
 
 
-def _from_patches(flat: Tensor) -> list[Still]:
+def _from_patches(flat: Tensor) -> list[InputImage]:
     """Put Pix2Struct's patches, ``[patch, row, column, pixels ...]`` with rows and columns from 1, together again."""
     flat = flat[flat[:, 0] > 0]
     size = round((max(0, flat.shape[-1] - 2) / 3) ** 0.5)
@@ -156,26 +158,26 @@ def _from_patches(flat: Tensor) -> list[Still]:
         row, column = (int(patch[axis]) - 1 for axis in (0, 1))
         cut = patch[2:].reshape(size, size, 3).permute(2, 0, 1)
         canvas[:, row * size : (row + 1) * size, column * size : (column + 1) * size] = cut
-    return [Still(canvas)]
+    return [InputImage(canvas)]
 
 
-def developed(
-    found: Sequence[Still], processor: Any, folder: str, originals: Sequence[Any] = ()
+def to_display(
+    found: Sequence[InputImage], processor: Any, folder: str, originals: Sequence[Any] = ()
 ) -> list[Medium]:
-    """Make pictures for the eye: true colours where the normalisation is known, at most 512 pixels a side.
+    """Make images to look at: true colours where the normalisation is known, at most 512 pixels a side.
 
     Args:
-        found: The pictures as the model was given them.
+        found: The images as the model was given them.
         processor: The image processor, or what holds one, or ``None``.
         folder: Name the model was loaded from; a folder may hold its processor's settings.
-        originals: The pictures as the caller gave them; one that the model was given whole is shown itself, sharper.
+        originals: The images as the caller gave them; one that the model was given whole is shown itself, sharper.
     """
     if not found:
         return []
     side = min(LARGEST_SIDE, int((_PIXELS / len(found)) ** 0.5))
-    colours = [_rgb(still.pixels.detach().float().cpu()) for still in found]
+    colours = [_rgb(image.pixels.detach().float().cpu()) for image in found]
     known = _normalisation(processor, folder)
-    true = None if known is None else [_undone(image, *known) for image in colours]
+    true = None if known is None else [_denormalised(image, *known) for image in colours]
     if true is None or any(image.min() < -_OUTSIDE or image.max() > 1 + _OUTSIDE for image in true):
         low = min(float(image.min()) for image in colours)
         high = max(float(image.max()) for image in colours)
@@ -190,7 +192,7 @@ def developed(
 
 
 def _sharper(seen: Tensor, original: Any) -> Tensor:
-    """Return the original where it is what was seen but for its size: not cropped, not turned, not padded."""
+    """Return the original where it differs from what the model was given in size alone: not cropped, not turned, not padded."""
     if original is None:
         return seen
     rgb = torch.from_numpy(np.array(original.convert("RGB"))).permute(2, 0, 1) / 255
@@ -230,7 +232,7 @@ def _normalisation(processor: Any, folder: str) -> tuple[Tensor, Tensor] | None:
     return pair[0], pair[1]
 
 
-def _undone(image: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+def _denormalised(image: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     return image * deviation[:, None, None] + mean[:, None, None]
 
 

@@ -1,4 +1,4 @@
-"""The pictures and the sound that went into a model, and which positions lie where in them."""
+"""Which positions lie where in which image or spectrogram."""
 
 from __future__ import annotations
 
@@ -7,66 +7,76 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.capture.media.audio import spectrogram
-from attnwidget.capture.media.images import developed, stills
-from attnwidget.capture.positions.grids import even
+from attnwidget.capture.media.images import find_images, to_display
+from attnwidget.capture.positions.grids import fit_grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from attnwidget.capture.media.images import Still
-    from attnwidget.capture.recorder.recorder import Recorder
+    from torch import Tensor, nn
+
+    from attnwidget.capture.media.images import InputImage
     from attnwidget.record.media import Medium
     from attnwidget.record.positions import Position, Positions
     from attnwidget.record.stream import Stream
 
-__all__ = ["placed", "with_media"]
+__all__ = ["with_media"]
 
 _log = logging.getLogger(__name__)
 
 
 def with_media(
-    recorder: Recorder,
     streams: Mapping[str, Stream],
+    given: Mapping[str, Tensor],
+    model: nn.Module,
+    *,
+    row: int,
+    num_rows: int,
     processor: Any,
     originals: Sequence[Any] = (),
 ) -> tuple[dict[str, Stream], tuple[Medium, ...]]:
-    """Find the pictures and the sound that were recorded, and say which positions lie in them.
+    """Find the images and the audio that went into a model, and say which positions lie in them.
 
     Args:
-        recorder: What was heard.
-        streams: The streams made of it.
+        streams: The streams that were recorded.
+        given: Inputs of the model by name.
+        model: The model.
+        row: Row of the batch that was recorded.
+        num_rows: Rows of the batch.
         processor: The processor, tokenizer or ``None`` that the caller gave.
-        originals: The pictures as the caller gave them, of Pillow's, where they are known.
+        originals: The images as the caller gave them, of Pillow's, where they are known.
+
+    Returns:
+        The same streams, with other positions, and the media.
     """
-    config = getattr(recorder.model, "config", None)
-    row, rows = recorder.row, recorder.num_rows or 1
-    folder = getattr(recorder.model, "name_or_path", "") or ""
-    found: list[Still] = []
+    config = getattr(model, "config", None)
+    folder = getattr(model, "name_or_path", "") or ""
+    images: list[InputImage] = []
     media: list[Medium] = []
-    sound: Medium | None = None
+    audio: Medium | None = None
     try:
-        shown = stills(recorder.given, config, row, rows)
-        media = developed(shown, processor, folder, originals)
-        found = shown
-        sound = spectrogram(recorder.given, config, processor, row, rows)
-    except Exception:  # noqa: BLE001  inputs of a kind nobody thought of: the attention is recorded all the same
+        found = find_images(given, config, row, num_rows)
+        media = to_display(found, processor, folder, originals)
+        images = found
+        audio = spectrogram(given, config, processor, row, num_rows)
+    except Exception:  # noqa: BLE001  inputs of an unknown kind: the attention is recorded all the same
         _log.debug("what went in could not be shown", exc_info=True)
     length = None
-    if sound is not None and sound.seconds is not None:
-        length = len(media), sound.seconds
-        media.append(sound)
-    return placed(streams, found, length), tuple(media)
+    if audio is not None and audio.seconds is not None:
+        length = len(media), audio.seconds
+        media.append(audio)
+    return _place_positions(streams, images, length), tuple(media)
 
 
-def placed(
-    streams: Mapping[str, Stream], stills: Sequence[Still], sound: tuple[int, float] | None
+def _place_positions(
+    streams: Mapping[str, Stream], images: Sequence[InputImage], audio: tuple[int, float] | None
 ) -> dict[str, Stream]:
-    """Say of every patch and frame which medium it lies in.
+    """Set for every patch and frame the medium it is part of.
 
     Args:
         streams: The streams as they were assembled.
-        stills: The pictures, which are the record's first media.
-        sound: Index of the sound among the media and its length in seconds, if there is one.
+        images: The images, which are the record's first media.
+        audio: Index of the audio among the media and its length in seconds, if there is any.
 
     Returns:
         The same streams, with other positions.
@@ -75,7 +85,7 @@ def placed(
 
     def again(positions: Positions) -> Positions:
         if id(positions) not in known:
-            known[id(positions)] = _with_sound(_with_pictures(positions, stills), sound)
+            known[id(positions)] = _with_audio(_with_images(positions, images), audio)
         return known[id(positions)]
 
     return {
@@ -88,20 +98,20 @@ def placed(
     }
 
 
-def _with_pictures(positions: Positions, stills: Sequence[Still]) -> Positions:
+def _with_images(positions: Positions, images: Sequence[InputImage]) -> Positions:
     where = [index for index, position in enumerate(positions) if position.kind == "patch"]
     if not where:
         return positions
     own = [positions[index] for index in where]
     if all(position.row is not None for position in own):
-        found = _counted(own, len(stills))
+        found = _place_patches(own, len(images))
     else:
-        found = _stand_ins(own, stills)
+        found = _place_placeholders(own, images)
     changed = dict(zip(where, found, strict=True))
     return tuple(changed.get(index, position) for index, position in enumerate(positions))
 
 
-def _counted(patches: list[Position], count: int) -> list[Position]:
+def _place_patches(patches: list[Position], count: int) -> list[Position]:
     """Give patches with a row and a column their image; several images follow one another."""
     numbers = [patch.medium or 0 for patch in patches]
     if max(numbers) >= count:
@@ -115,13 +125,13 @@ def _counted(patches: list[Position], count: int) -> list[Position]:
     ]
 
 
-def _stand_ins(tokens: list[Position], stills: Sequence[Still]) -> list[Position]:
-    """Give the tokens that stand for patches in a text their place; as they are where it is not known."""
-    own = {number: still for number, still in enumerate(stills) if still.own}
-    grids = {number: still.grid for number, still in own.items()}
+def _place_placeholders(tokens: list[Position], images: Sequence[InputImage]) -> list[Position]:
+    """Set the place of tokens that represent patches in a text; as they are where it is not known."""
+    own = {number: image for number, image in enumerate(images) if image.own}
+    grids = {number: image.grid for number, image in own.items()}
     if None in grids.values() and len(tokens) % len(own) == 0:
         share = len(tokens) // len(own)
-        grids = {number: even(share, *still.pixels.shape[1:]) for number, still in own.items()}
+        grids = {number: fit_grid(share, *image.pixels.shape[1:]) for number, image in own.items()}
     cells = [
         (number, row, column, grid)
         for number, grid in grids.items()
@@ -131,10 +141,10 @@ def _stand_ins(tokens: list[Position], stills: Sequence[Still]) -> list[Position
     ]
     if len(cells) != len(tokens):
         return [replace(token, kind="special", medium=None) for token in tokens]
-    # Films come after pictures among the media, wherever they stand in the text.
+    # Videos come after images among the media, wherever they are in the text.
     order = sorted(range(len(tokens)), key=lambda place: tokens[place].medium or 0)
     found = dict(zip(order, cells, strict=True))
-    several = len(stills) > 1
+    several = len(images) > 1
     return [
         replace(
             token,
@@ -154,11 +164,11 @@ def _label(row: int, column: int, image: int, several: bool) -> str:  # noqa: FB
     return f"{f'image {image} ' if several else ''}r{row} c{column}"
 
 
-def _with_sound(positions: Positions, sound: tuple[int, float] | None) -> Positions:
+def _with_audio(positions: Positions, audio: tuple[int, float] | None) -> Positions:
     where = [index for index, position in enumerate(positions) if position.kind == "frame"]
-    if not where or sound is None:
+    if not where or audio is None:
         return positions
-    medium, seconds = sound
+    medium, seconds = audio
     changed: dict[int, Position] = {}
     for number, index in enumerate(where):
         position = positions[index]

@@ -1,4 +1,4 @@
-"""What went into the models inside a model: the inputs that say what each position is."""
+"""`PositionAxis`: the positions of an axis from a submodel's inputs, padding marked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.capture.positions.grids import frames, patches
+from attnwidget.capture.positions.grids import find_frames, find_patches
 from attnwidget.capture.positions.labels import index_positions, token_positions
 
 if TYPE_CHECKING:
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.capture.architecture.submodels import (
-        Tower,
+        Submodel,
     )
     from attnwidget.capture.hints import Hints
     from attnwidget.record.positions import Positions
 
 
-__all__ = ["Axis", "describe_axis", "real_positions", "sequence_length"]
+__all__ = ["PositionAxis", "describe_axis", "real_positions", "sequence_length"]
 
-# The kind of position that each stands for, and which come first among the media.
-_STAND_INS = (("image", "patch", 0), ("video", "patch", 1), ("audio", "frame", None))
+# The kind of position that each token represents, and which come first among the media.
+_PLACEHOLDERS = (("image", "patch", 0), ("video", "patch", 1), ("audio", "frame", None))
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class PositionAxis:
     """Positions of one axis before padding is dropped.
 
     Attributes:
@@ -42,17 +42,17 @@ class Axis:
 
 
 def describe_axis(
-    towers: list[Tower],
+    submodels: list[Submodel],
     counts: tuple[int, int],
     tokenizer: Any,
     hints: Hints,
     *,
     side: str,
-) -> Axis:
+) -> PositionAxis:
     """Find out what the positions of an axis are.
 
     Args:
-        towers: The towers around the attention module, innermost first.
+        submodels: The submodels around the attention module, innermost first.
         counts: Number of queries and of keys; more keys than queries came out of a cache.
         tokenizer: Labels tokens, or ``None``.
         hints: What the caller knows.
@@ -63,46 +63,46 @@ def describe_axis(
     """
     num_queries, count = counts
     positions: Positions | None = None
-    for tower in towers:
-        ids = tower.joined(tower.own("input_ids", side))
-        learned = _learned_prompt(tower)
+    for submodel in submodels:
+        ids = submodel.joined(submodel.input_name("input_ids", side))
+        learned = _learned_prompt(submodel)
         if ids is not None and {len(ids), len(ids) + learned} & {count, num_queries}:
-            positions = _tokens(ids, tower.segments(side), tokenizer, hints)
-            positions = stand_ins(ids, positions, getattr(tower.module, "config", None))
+            positions = _tokens(ids, submodel.segments(side), tokenizer, hints)
+            positions = _mark_placeholders(ids, positions, getattr(submodel.module, "config", None))
         else:
-            positions = patches(tower, count) or frames(tower, count)
+            positions = find_patches(submodel, count) or find_frames(submodel, count)
         if positions is not None:
             break
     positions = positions if positions is not None else index_positions(count)
     if len(positions) < count:
         positions = index_positions(count - len(positions)) + positions
-    return Axis(positions, real_positions(towers, "attention_mask", count, side=side))
+    return PositionAxis(positions, real_positions(submodels, "attention_mask", count, side=side))
 
 
-def sequence_length(towers: Iterable[Tower], side: str) -> int | None:
-    """Return how many positions the innermost tower that says so was given."""
-    for tower in towers:
-        ids = tower.last(tower.own("input_ids", side))
+def sequence_length(submodels: Iterable[Submodel], side: str) -> int | None:
+    """Return how many positions the innermost submodel with ids or embeddings was given."""
+    for submodel in submodels:
+        ids = submodel.last(submodel.input_name("input_ids", side))
         if ids is not None:
             return len(ids)
-        embeds = tower.last(tower.own("inputs_embeds", side))
+        embeds = submodel.last(submodel.input_name("inputs_embeds", side))
         if embeds is not None:
             return int(embeds[1])
     return None
 
 
-def _learned_prompt(tower: Tower) -> int:
+def _learned_prompt(submodel: Submodel) -> int:
     """Return how many learned vectors an adapter (prompt tuning) puts before the tokens."""
-    config = getattr(tower.module, "active_peft_config", None)
+    config = getattr(submodel.module, "active_peft_config", None)
     if not getattr(config, "is_prompt_learning", False):
         return 0
     return int(getattr(config, "num_virtual_tokens", 0) or 0)
 
 
-def real_positions(towers: list[Tower], name: str, count: int, *, side: str) -> Tensor:
+def real_positions(submodels: list[Submodel], name: str, count: int, *, side: str) -> Tensor:
     """Read which of ``count`` positions are no padding off the attention mask called ``name``."""
-    for tower in towers:
-        mask = tower.last(tower.own(name, side))
+    for submodel in submodels:
+        mask = submodel.last(submodel.input_name(name, side))
         if mask is not None and len(mask) == count:
             real: Tensor = mask.bool().cpu()
             return real
@@ -119,11 +119,11 @@ def _tokens(ids: Tensor, types: Tensor | None, tokenizer: Any, hints: Hints) -> 
     return token_positions(ids.tolist(), tokenizer, segments=segments, roles=roles)
 
 
-def stand_ins(ids: Tensor, positions: Positions, config: Any) -> Positions:
-    """Mark the tokens in whose place the model puts patches of an image or frames of a sound."""
+def _mark_placeholders(ids: Tensor, positions: Positions, config: Any) -> Positions:
+    """Mark the tokens in whose place the model puts patches of an image or frames of audio."""
     kinds = {
         getattr(config, f"{name}_token_{suffix}", None): (kind, first)
-        for name, kind, first in _STAND_INS
+        for name, kind, first in _PLACEHOLDERS
         for suffix in ("index", "id")
     }
     return tuple(

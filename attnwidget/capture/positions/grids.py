@@ -1,26 +1,33 @@
-"""Where patches and frames lie in what a tower was given: rows, columns, seconds."""
+"""Patch grids and frame times of vision and audio models: rows, columns, seconds."""
 
 from __future__ import annotations
 
 from math import isqrt
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.capture.positions.labels import frame_positions, patch_positions, place_patch
+from attnwidget.capture.positions.labels import frame_positions, patch_position, patch_positions
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from attnwidget.capture.architecture.submodels import Tower
+    from attnwidget.capture.architecture.submodels import Submodel
     from attnwidget.record.positions import Positions
 
-__all__ = ["even", "frames", "packed_order", "patches", "reduced", "vision_setting"]
+__all__ = [
+    "find_frames",
+    "find_patches",
+    "fit_grid",
+    "packed_patch_order",
+    "reduced_grid",
+    "vision_setting",
+]
 
 _SAMPLING_RATE = 16_000  # of every speech model that reads raw samples
 _HOP_SECONDS = 0.01  # between two columns of Whisper's spectrogram
 
 
 def vision_setting(config: Any, name: str) -> Any:
-    """Read a setting of a model's vision tower, from the tower's own configuration or from the whole model's."""
+    """Read a setting of a vision submodel, from its own configuration or from the whole model's."""
     for part in (config, getattr(config, "vision_config", None)):
         value = getattr(part, name, None)
         if value is not None:
@@ -28,25 +35,25 @@ def vision_setting(config: Any, name: str) -> Any:
     return None
 
 
-def patches(tower: Tower, count: int) -> Positions | None:
-    """Lay patches out in rows and columns when the tower's inputs explain their number.
+def find_patches(submodel: Submodel, count: int) -> Positions | None:
+    """Lay patches out in rows and columns when the submodel's inputs explain their number.
 
     Args:
-        tower: The model they belong to.
+        submodel: The model they are inputs of.
         count: How many positions there are.
     """
     return (
-        _packed(tower, count)
-        or _flattened(tower, count)
-        or _grid(tower, count)
-        or reduced(tower, count)
+        _packed(submodel, count)
+        or _flattened(submodel, count)
+        or _grid(submodel, count)
+        or reduced_grid(submodel, count)
     )
 
 
-def packed_order(grids: Tensor, merge: int) -> list[tuple[int, int, int, tuple[int, int]]]:
+def packed_patch_order(grids: Tensor, merge: int) -> list[tuple[int, int, int, tuple[int, int]]]:
     """Return image (or frame), row, column and grid of each patch of a packed sequence.
 
-    Patches that will be merged into one stand next to each other: Qwen2-VL's order.
+    Patches that will be merged into one are next to each other: Qwen2-VL's order.
 
     Args:
         grids: ``[image, 3]``: frames, rows and columns of each.
@@ -67,26 +74,26 @@ def packed_order(grids: Tensor, merge: int) -> list[tuple[int, int, int, tuple[i
     return order
 
 
-def _packed(tower: Tower, count: int) -> Positions | None:
-    grids = tower.last("grid_thw")
-    config = getattr(tower.module, "config", None)
+def _packed(submodel: Submodel, count: int) -> Positions | None:
+    grids = submodel.last("grid_thw")
+    config = getattr(submodel.module, "config", None)
     merge = getattr(config, "spatial_merge_size", None)
     if grids is None or not isinstance(merge, int):
         return None
-    if int(grids.prod(-1).sum()) != count:  # pictures and films in one pass each
-        grids = tower.joined("grid_thw")
-    order = packed_order(grids, merge) if grids is not None else []
+    if int(grids.prod(-1).sum()) != count:  # images and videos in one pass each
+        grids = submodel.joined("grid_thw")
+    order = packed_patch_order(grids, merge) if grids is not None else []
     windows = _window_order(grids, config, merge)
     if windows is not None and len(windows) * merge**2 == len(order):
         unit = merge**2
         order = [order[index * unit + inner] for index in windows for inner in range(unit)]
     if count != len(order):
         return None
-    return tuple(place_patch(*place) for place in order)
+    return tuple(patch_position(*place) for place in order)
 
 
 def _window_order(grids: Tensor, config: Any, merge: int) -> list[int] | None:
-    """Return the order in which a tower with windows (Qwen2.5-VL) attends to its merged patches."""
+    """Return the order in which a vision model with windows (Qwen2.5-VL) attends to its merged patches."""
     size = getattr(config, "window_size", None)
     if size is None or not hasattr(config, "fullatt_block_indexes"):
         return None
@@ -101,20 +108,20 @@ def _window_order(grids: Tensor, config: Any, merge: int) -> list[int] | None:
     return found
 
 
-def _flattened(tower: Tower, count: int) -> Positions | None:
+def _flattened(submodel: Submodel, count: int) -> Positions | None:
     """Read rows and columns that travel with the patches themselves (Pix2Struct); padding has none."""
-    places = tower.last("flattened_patches")
+    places = submodel.last("flattened_patches")
     if places is None or len(places) != count:
         return None
     grid = (int(places[:, 0].max()), int(places[:, 1].max()))
     return tuple(
-        place_patch(None, row - 1, column - 1, grid) for row, column in places.long().tolist()
+        patch_position(None, row - 1, column - 1, grid) for row, column in places.long().tolist()
     )
 
 
-def _grid(tower: Tower, count: int) -> Positions | None:
-    shape = tower.last("pixel_values")
-    config = getattr(tower.module, "config", None)
+def _grid(submodel: Submodel, count: int) -> Positions | None:
+    shape = submodel.last("pixel_values")
+    config = getattr(submodel.module, "config", None)
     patch, tube = getattr(config, "patch_size", None), getattr(config, "tubelet_size", None)
     if isinstance(tube, (tuple, list)):
         tube, *patch = tube
@@ -123,9 +130,9 @@ def _grid(tower: Tower, count: int) -> Positions | None:
     height, width = patch if isinstance(patch, (tuple, list)) else (patch, patch)
     rows, columns = shape[-2] // height, shape[-1] // width
     times = shape[-4] // (tube or 1) if len(shape) == 5 else 1
-    batch = shape[0] if len(shape) == 4 else 1  # several may stand in one sequence (Pixtral)
+    batch = shape[0] if len(shape) == 4 else 1  # several may be in one sequence (Pixtral)
     for images in dict.fromkeys((times, 1, batch)):
-        names = _leading(tower, count - images * rows * columns)
+        names = _leading(submodel, count - images * rows * columns)
         if names is not None:
             return patch_positions(rows, columns, names, images=images)
     while rows > 1 and columns > 1 and rows * columns > count:
@@ -136,8 +143,8 @@ def _grid(tower: Tower, count: int) -> Positions | None:
     return None
 
 
-def even(count: int, height: int, width: int) -> tuple[int, int] | None:
-    """Return the rows and columns of ``count`` square cells that fill a picture."""
+def fit_grid(count: int, height: int, width: int) -> tuple[int, int] | None:
+    """Return the rows and columns of ``count`` square cells that fill an image."""
     rows = isqrt(count * height // width) if width else 0
     for guess in (rows, rows + 1):
         if guess and count % guess == 0 and guess * width == (count // guess) * height:
@@ -145,18 +152,18 @@ def even(count: int, height: int, width: int) -> tuple[int, int] | None:
     return None
 
 
-def reduced(tower: Tower, count: int) -> Positions | None:
+def reduced_grid(submodel: Submodel, count: int) -> Positions | None:
     """Lay out a stage whose keys are fewer than its queries, each on a grid of their own (SegFormer, PVT)."""
-    shape, config = tower.last("pixel_values"), getattr(tower.module, "config", None)
+    shape, config = submodel.last("pixel_values"), getattr(submodel.module, "config", None)
     names = ("sr_ratios", "sequence_reduction_ratios")
     if shape is None or len(shape) != 4 or not any(hasattr(config, name) for name in names):
         return None
-    grid = even(count, *shape[-2:])
+    grid = fit_grid(count, *shape[-2:])
     return None if grid is None else patch_positions(*grid)
 
 
-def _leading(tower: Tower, extra: int) -> list[str] | None:
-    registers = getattr(getattr(tower.module, "config", None), "num_register_tokens", 0) or 0
+def _leading(submodel: Submodel, extra: int) -> list[str] | None:
+    registers = getattr(getattr(submodel.module, "config", None), "num_register_tokens", 0) or 0
     if extra < 0 or extra > registers + 2:
         return None
     names = (
@@ -165,10 +172,10 @@ def _leading(tower: Tower, extra: int) -> list[str] | None:
     return names + [f"[REG {index}]" for index in range(extra - len(names))]
 
 
-def frames(tower: Tower, count: int) -> Positions | None:
+def find_frames(submodel: Submodel, count: int) -> Positions | None:
     """Time audio frames by how many of them the input became."""
-    features, samples = tower.last("input_features"), tower.last("input_values")
-    config = getattr(tower.module, "config", None)
+    features, samples = submodel.last("input_features"), submodel.last("input_values")
+    config = getattr(submodel.module, "config", None)
     if features is not None:
         per_frame, rest = divmod(features[-1], count)
         known = getattr(config, "model_type", "") == "whisper" and rest == 0

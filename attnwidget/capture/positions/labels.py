@@ -1,4 +1,4 @@
-"""Token ids, image patches and audio frames turned into positions a person can read."""
+"""Token ids, image patches and audio frames to labelled positions."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = [
     "frame_positions",
     "index_positions",
+    "patch_position",
     "patch_positions",
-    "place_patch",
     "special_ids",
     "token_labels",
     "token_positions",
@@ -84,7 +84,7 @@ def token_positions(
 
 
 def token_labels(ids: Sequence[int], tokenizer: Any = None) -> list[str]:
-    """Label token ids that do not stand behind each other: each as if it were alone."""
+    """Label token ids that are not a sequence: each as if it were alone."""
     if tokenizer is None:
         return [str(token) for token in ids]
     tokens = [str(token) for token in tokenizer.convert_ids_to_tokens(list(ids))]
@@ -121,7 +121,7 @@ def patch_positions(
     return tuple(
         special
         + [
-            place_patch(image if images > 1 else None, row, column, (rows, columns))
+            patch_position(image if images > 1 else None, row, column, (rows, columns))
             for image in range(images)
             for row in range(rows)
             for column in range(columns)
@@ -129,7 +129,7 @@ def patch_positions(
     )
 
 
-def place_patch(image: int | None, row: int, column: int, grid: tuple[int, int]) -> Position:
+def patch_position(image: int | None, row: int, column: int, grid: tuple[int, int]) -> Position:
     """Label one patch, of the image (or frame of a video) that is counted ``image`` among those of its input."""
     if row < 0:
         return Position(label="[PAD]", kind="special")
@@ -172,7 +172,7 @@ def _decoded(ids: list[int], tokenizer: Any) -> list[Position]:
 
 
 def special_ids(tokenizer: Any) -> set[int]:
-    """Return the ids that stand for no text."""
+    """Return the ids of special tokens, which represent no text."""
     special = {int(token) for token in getattr(tokenizer, "all_special_ids", ())}
     added = getattr(tokenizer, "added_tokens_decoder", None) or {}
     return special | {

@@ -1,4 +1,4 @@
-"""From a weighted sum to the attention call behind it: heads, query and key, scaling, mask and bias.
+"""Reconstruct heads, query, key, scaling, mask and bias behind a weighted sum, verified against its weights.
 
 Nothing is trusted: query and key are kept only if what they give, worked out again, is what the model multiplied its
 values with.
@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.capture.architecture.head_sizes import HEADS
-from attnwidget.capture.arguments import Arguments
-from attnwidget.capture.reconstruct.scores import Seen, Vectors, explained, plain
+from attnwidget.capture.architecture.head_sizes import NUM_HEADS_NAMES
+from attnwidget.capture.arguments import AttentionArguments
+from attnwidget.capture.reconstruct.scores import (
+    ObservedSoftmax,
+    ScoreParts,
+    as_float,
+    explain_scores,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +27,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from attnwidget.capture.taps.dataflow import Product
-    from attnwidget.capture.taps.events import Frame, WeightedSum
+    from attnwidget.capture.taps.events import RunningModule, WeightedSum
 
-__all__ = ["UnreadableError", "solve"]
+__all__ = ["UnreadableError", "reconstruct_call"]
 
 _FLOATS_APART = 5e-5  # weights worked out again against those seen, in float32
 _HALVES_APART = 3e-2  # the same where scores were rounded to half precision
@@ -35,8 +40,8 @@ class UnreadableError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Sizes:
-    """What stands before query and key in the shape of the weights.
+class _WeightShape:
+    """The shape of the weights before query and key.
 
     Attributes:
         lead: Those sizes.
@@ -57,7 +62,7 @@ class _Sizes:
 
     @property
     def rows(self) -> int:
-        """Number of rows of the batch, or of pieces of them."""
+        """Number of rows of the batch, or of windows of them."""
         return prod(self.lead) // self.heads
 
     def split(self, tensor: Tensor) -> Tensor:
@@ -66,20 +71,20 @@ class _Sizes:
         return whole.movedim(self.head_axis, -3).reshape(-1, self.heads, *tensor.shape[-2:])
 
 
-def solve(
-    found: WeightedSum, frame: Frame, rows: int | None, batch: int
-) -> tuple[Arguments | None, int, bool]:
-    """Tell the attention call behind a weighted sum.
+def reconstruct_call(
+    found: WeightedSum, running: RunningModule, rows: int | None, batch: int
+) -> tuple[AttentionArguments | None, int, bool]:
+    """Reconstruct the attention call behind a weighted sum.
 
     Args:
         found: The weighted sum.
-        frame: Module that makes it.
+        running: Module that computes it.
         rows: Rows of the model's inputs, where they are known.
         batch: Row to keep.
 
     Returns:
-        The call of that row, its batch the pieces in which it attends (one: it is not cut up), with its weights if query
-        and key cannot be told; the number of rows there are; and whether it attends within pieces. No call if the sum is
+        The call of that row, its batch the windows in which it attends (one: it is not cut up), with its weights if query
+        and key cannot be told; the number of rows there are; and whether it attends within windows. No call if the sum is
         over something else than keys (heads that are mixed).
 
     Raises:
@@ -87,7 +92,7 @@ def solve(
     """
     if not _sums_keys(found):
         return None, 0, False
-    sizes = _sizes(found, frame, rows)
+    sizes = _sizes(found, running, rows)
     known = sizes.rows if rows is None else rows
     if rows == 1 or sizes.rows == 1:
         known = 1  # also several inputs packed into one row
@@ -103,19 +108,19 @@ def solve(
     multiplied = _as_multiplied(found, sizes)
     weights = multiplied.split(found.weights)[kept]
     value = multiplied.split(found.value.expand(*found.weights.shape[:-2], -1, -1))[kept]
-    told: list[Vectors] = []
+    parts: list[ScoreParts] = []
     reason = None
     for row in range(kept.start, kept.stop):
         vectors = _vectors(found, sizes, multiplied, row)
         if isinstance(vectors, str):
             reason = vectors
             break
-        told.append(vectors)
+        parts.append(vectors)
     if reason is None:
-        return _with_vectors(frame.module, told, value), known, piecewise
-    arguments = Arguments(
+        return _with_vectors(running.module, parts, value), known, piecewise
+    arguments = AttentionArguments(
         implementation="functional",
-        module=frame.module,
+        module=running.module,
         query=weights.new_zeros(count, sizes.heads, sizes.queries, 0),
         key=weights.new_zeros(count, sizes.heads, sizes.keys, 0),
         value=value,
@@ -127,24 +132,24 @@ def solve(
     return arguments, known, piecewise
 
 
-def _with_vectors(module: nn.Module, told: list[Vectors], value: Tensor) -> Arguments:
-    first = told[0]
-    key, value = _grouped(_together([one.key for one in told]), value)
+def _with_vectors(module: nn.Module, parts: list[ScoreParts], value: Tensor) -> AttentionArguments:
+    first = parts[0]
+    key, value = _unrepeated(_together([one.key for one in parts]), value)
     options: dict[str, Any] = {
         "scaling": first.scaling,
         "softcap": first.softcap,
         "is_causal": False,
     }
-    bias = _stacked([one.bias for one in told])
+    bias = _stacked([one.bias for one in parts])
     if bias is not None:
         options["position_bias"] = bias
-    return Arguments(
+    return AttentionArguments(
         implementation="functional",
         module=module,
-        query=_together([one.query for one in told]),
+        query=_together([one.query for one in parts]),
         key=key,
         value=value,
-        attention_mask=_stacked([one.mask for one in told]),
+        attention_mask=_stacked([one.mask for one in parts]),
         options=options,
     )
 
@@ -154,7 +159,7 @@ def _together(parts: list[Tensor]) -> Tensor:
 
 
 def _stacked(parts: list[Tensor | None]) -> Tensor | None:
-    """Stack ``[1 or head, 1 or query, key]`` of all pieces; where a piece has none, with zeros."""
+    """Stack ``[1 or head, 1 or query, key]`` of all windows; where a window has none, with zeros."""
     some = [part for part in parts if part is not None]
     if not some:
         return None
@@ -167,85 +172,101 @@ def _stacked(parts: list[Tensor | None]) -> Tensor | None:
 
 def _sums_keys(found: WeightedSum) -> bool:
     """Tell whether the axis that is summed over is the one of the softmax."""
-    weights, chance = found.weights, found.probabilities
+    weights, probabilities = found.weights, found.probabilities
     if _over_queries(found):
         return True
-    if weights.shape[-2] == chance.shape[-2] and weights.shape[-1] <= chance.shape[-1]:
+    if (
+        weights.shape[-2] == probabilities.shape[-2]
+        and weights.shape[-1] <= probabilities.shape[-1]
+    ):
         return True  # fewer where a sink's share was cut off
     sums = weights.float().sum(dim=-1)
-    return weights.shape[-1] == chance.shape[-1] and torch.allclose(sums, torch.ones_like(sums))
+    return weights.shape[-1] == probabilities.shape[-1] and torch.allclose(
+        sums, torch.ones_like(sums)
+    )
 
 
 def _over_queries(found: WeightedSum) -> bool:
     """Tell whether the softmax was over the queries: each key then chooses among them."""
-    logits = found.softmaxed.logits
+    logits = found.softmax.logits
     return (
         logits.shape[-2:] == found.weights.shape[-2:]
         and logits.shape[-2] != logits.shape[-1]
-        and found.softmaxed.dim == logits.ndim - 2
+        and found.softmax.dim == logits.ndim - 2
     )
 
 
-def _sizes(found: WeightedSum, frame: Frame, rows: int | None) -> _Sizes:
+def _sizes(found: WeightedSum, running: RunningModule, rows: int | None) -> _WeightShape:
     """Tell batch and heads apart, by the shape that came out of the softmax."""
     queries, keys = found.weights.shape[-2:]
     lead = tuple(found.probabilities.shape[:-2])
     whole = prod(found.weights.shape[:-2])
     if found.probabilities.shape[-2:] != (queries, keys) or prod(lead) != whole:
         lead = tuple(found.weights.shape[:-2])
-    own = next((getattr(frame.module, name) for name in HEADS if hasattr(frame.module, name)), None)
+    own = next(
+        (
+            getattr(running.module, name)
+            for name in NUM_HEADS_NAMES
+            if hasattr(running.module, name)
+        ),
+        None,
+    )
     if len(lead) == 2:
-        return _Sizes(lead, 1, queries, keys)
+        return _WeightShape(lead, 1, queries, keys)
     count = prod(lead)
     if len(lead) > 2:
-        if own == prod(lead[1:]) and queries in frame.sizes:  # heads in groups
-            return _Sizes((lead[0], own), 1, queries, keys)
+        if own == prod(lead[1:]) and queries in running.sizes:  # heads in groups
+            return _WeightShape((lead[0], own), 1, queries, keys)
         if own in lead[1:]:
-            return _Sizes(lead, lead.index(own, 1), queries, keys)
+            return _WeightShape(lead, lead.index(own, 1), queries, keys)
         msg = f"attends with weights of shape {list(found.probabilities.shape)}"
         raise UnreadableError(msg)
     if isinstance(own, int) and own > 0 and count % own == 0:
-        return _Sizes((count // own, own), 1, queries, keys)
+        return _WeightShape((count // own, own), 1, queries, keys)
     if rows is not None and count % rows == 0:
-        return _Sizes((rows, count // rows), 1, queries, keys)
-    return _Sizes((count, 1), 1, queries, keys)
+        return _WeightShape((rows, count // rows), 1, queries, keys)
+    return _WeightShape((count, 1), 1, queries, keys)
 
 
-def _as_multiplied(found: WeightedSum, sizes: _Sizes) -> _Sizes:
-    """Tell whether heads and pieces have changed places between the softmax and the values, as for a product of three axes.
+def _as_multiplied(found: WeightedSum, sizes: _WeightShape) -> _WeightShape:
+    """Tell whether heads and windows have changed places between the softmax and the values, as for a product of three axes.
 
-    What comes first in either order is compared: one query of each head and piece.
+    What comes first in either order is compared: one query of each head and window.
     """
     if len(sizes.lead) != 3 or sizes.queries * sizes.keys == 0:
         return sizes
-    turned = _Sizes(
+    turned = _WeightShape(
         (sizes.lead[0], *sizes.lead[:0:-1]), 3 - sizes.head_axis, sizes.queries, sizes.keys
     )
     seen = found.weights.reshape(-1, *found.weights.shape[-2:])[:, 0]
-    chance = found.probabilities.reshape(*sizes.lead, *found.probabilities.shape[-2:])[..., 0, :]
-    chance = chance.to(seen.dtype)
-    plain_order, other = chance.flatten(0, 2), chance.transpose(1, 2).flatten(0, 2)
+    probabilities = found.probabilities.reshape(*sizes.lead, *found.probabilities.shape[-2:])[
+        ..., 0, :
+    ]
+    probabilities = probabilities.to(seen.dtype)
+    plain_order, other = probabilities.flatten(0, 2), probabilities.transpose(1, 2).flatten(0, 2)
     changed = torch.equal(seen, other) and not torch.equal(seen, plain_order)
     return turned if changed else sizes
 
 
-def _vectors(found: WeightedSum, sizes: _Sizes, multiplied: _Sizes, row: int) -> Vectors | str:
-    """Tell query and key, or say why they cannot be told."""
-    product = found.softmaxed.product
+def _vectors(
+    found: WeightedSum, sizes: _WeightShape, multiplied: _WeightShape, row: int
+) -> ScoreParts | str:
+    """Return query and key, verified, or say why they are not known."""
+    product = found.softmax.product
     if product is None:
         return "its scores are not a product of query and key that can be followed to the softmax."
     if _over_queries(found):
         return "its softmax is over the queries, not over the keys."
-    if product.trouble is not None:
-        return f"it {product.trouble}."
-    logits = found.softmaxed.logits.movedim(found.softmaxed.dim, -1)
+    if product.failure is not None:
+        return f"it {product.failure}."
+    logits = found.softmax.logits.movedim(found.softmax.dim, -1)
     if (
         found.probabilities.shape != logits.shape
         or logits.shape[-2:] != found.weights.shape[-2:]
         or prod(logits.shape[:-2]) != prod(sizes.lead)
     ):
         return "its weights are rearranged between the softmax and the values."
-    seen = Seen(
+    seen = ObservedSoftmax(
         sizes.split(logits)[row],
         sizes.split(found.probabilities)[row],
         multiplied.split(found.weights)[row],
@@ -253,21 +274,21 @@ def _vectors(found: WeightedSum, sizes: _Sizes, multiplied: _Sizes, row: int) ->
     exact = min(torch.finfo(logits.dtype).bits, torch.finfo(product.left.dtype).bits) >= 32
     apart = _FLOATS_APART if exact else _HALVES_APART
     some = seen.sample()
-    if not torch.allclose(plain(some.chance), plain(some.weights), rtol=0, atol=apart):
+    if not torch.allclose(as_float(some.probabilities), as_float(some.weights), rtol=0, atol=apart):
         return "its weights are changed after the softmax (by dropout or a mask)."
     for query, key in _pairs(product, sizes, row):
-        told = explained(product, (query, key), seen, apart)
-        if told is not None:
-            return told
+        parts = explain_scores(product, (query, key), seen, apart)
+        if parts is not None:
+            return parts
     return "query and key do not reproduce its weights."
 
 
-def _pairs(product: Product, sizes: _Sizes, row: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield what query and key may be: heads may stand after the batch or before it, the product may be turned."""
+def _pairs(product: Product, sizes: _WeightShape, row: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield what query and key may be: heads may be after the batch or before it, the product may be transposed."""
     left, right = _broadcast(product.left.detach(), product.right.detach().mT)
     if prod(left.shape[:-2]) != prod(sizes.lead):
         return
-    turned = _Sizes((sizes.heads, sizes.rows), 0, sizes.queries, sizes.keys)
+    turned = _WeightShape((sizes.heads, sizes.rows), 0, sizes.queries, sizes.keys)
     for query, key in ((left, right), (right, left)):
         if (query.shape[-2], key.shape[-2]) != (sizes.queries, sizes.keys):
             continue
@@ -281,7 +302,7 @@ def _pairs(product: Product, sizes: _Sizes, row: int) -> Iterator[tuple[Tensor, 
             yield own, form.split(key)[row]
 
 
-def _factor(factor: Tensor, form: _Sizes) -> Tensor | None:
+def _factor(factor: Tensor, form: _WeightShape) -> Tensor | None:
     """Make ``[row, head, query, 1]`` of a factor on the scores, if it fits."""
     shape = (*form.lead, form.queries, 1)
     try:
@@ -297,7 +318,7 @@ def _broadcast(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     return left.expand(*lead, -1, -1), right.expand(*lead, -1, -1)
 
 
-def _grouped(key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+def _unrepeated(key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
     """Keep once the keys and values ``[row, head, key, dim]`` that several heads share."""
     heads = key.shape[1]
     for groups in (count for count in range(1, heads) if heads % count == 0):

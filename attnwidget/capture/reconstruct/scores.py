@@ -1,4 +1,4 @@
-"""What a row of scores is made of, told from what went into a softmax and what came out of it."""
+"""Explain scores as scaling, softcap, mask and bias on a product of query and key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from attnwidget.capture.taps.dataflow import Product
 
-__all__ = ["Seen", "Vectors", "explained", "plain"]
+__all__ = ["ObservedSoftmax", "ScoreParts", "as_float", "explain_scores"]
 
 _NOTHING = (
     1e-5  # what is left of a score, relative to the largest, when all it is made of is taken away
@@ -22,8 +22,8 @@ _HIDES = -1e3  # what is added to a score that is meant to be hidden, at most
 
 
 @dataclass(frozen=True, slots=True)
-class Vectors:
-    """What one row's scores are made of: all ``[head, ...]``."""
+class ScoreParts:
+    """What the scores of one row of the batch are made of: all ``[head, ...]``."""
 
     query: Tensor
     key: Tensor
@@ -34,49 +34,51 @@ class Vectors:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What one row's softmax was seen to make, all ``[head, query, key]``.
+class ObservedSoftmax:
+    """Input and output of the softmax of one row of the batch, all ``[head, query, key]``.
 
     Attributes:
-        wanted: What went in.
-        chance: What came out.
+        logits: What went in.
+        probabilities: What came out.
         weights: What the values were multiplied with.
     """
 
-    wanted: Tensor
-    chance: Tensor
+    logits: Tensor
+    probabilities: Tensor
     weights: Tensor
 
     @property
     def picks(self) -> Tensor:
         """Rows to look at: all, or in long inputs some from beginning to end."""
-        count = self.wanted.shape[1]
-        device = self.wanted.device
+        count = self.logits.shape[1]
+        device = self.logits.device
         if count <= _SAMPLED:
             return torch.arange(count, device=device)
         return torch.linspace(0, count - 1, _SAMPLED, device=device).long()
 
-    def sample(self) -> Seen:
+    def sample(self) -> ObservedSoftmax:
         """Keep those rows."""
         picks = self.picks
-        if len(picks) == self.wanted.shape[1]:
+        if len(picks) == self.logits.shape[1]:
             return self
-        return Seen(*(part[:, picks] for part in (self.wanted, self.chance, self.weights)))
+        return ObservedSoftmax(
+            *(part[:, picks] for part in (self.logits, self.probabilities, self.weights))
+        )
 
-    def head(self) -> Seen:
+    def head(self) -> ObservedSoftmax:
         """Keep the first head."""
-        return Seen(self.wanted[:1], self.chance[:1], self.weights[:1])
+        return ObservedSoftmax(self.logits[:1], self.probabilities[:1], self.weights[:1])
 
 
-def plain(tensor: Tensor) -> Tensor:
+def as_float(tensor: Tensor) -> Tensor:
     """In float32, rows that are no numbers as zeros."""
     return tensor.float().nan_to_num()
 
 
-def explained(
-    product: Product, pair: tuple[Tensor, Tensor], seen: Seen, apart: float
-) -> Vectors | None:
-    """Say what the scores are made of, if these are query and key.
+def explain_scores(
+    product: Product, pair: tuple[Tensor, Tensor], seen: ObservedSoftmax, apart: float
+) -> ScoreParts | None:
+    """Return what the scores are made of, if these are query and key, else ``None``.
 
     Rows picked from beginning to end tell what kind of mask and bias there are, and have to come out as seen. Only a bias
     that differs from row to row and head to head has to be read in full.
@@ -88,10 +90,10 @@ def explained(
     if not abs(scaling) < torch.inf:
         return None
     some, picks = seen.sample(), seen.picks
-    few = Vectors(query[:, picks], key, scaling, softcap, None, None)
+    few = ScoreParts(query[:, picks], key, scaling, softcap, None, None)
     if product.added:
         few = _read(few, some)
-    if not torch.allclose(_again(few), plain(some.weights), rtol=0, atol=apart):
+    if not torch.allclose(_again(few), as_float(some.weights), rtol=0, atol=apart):
         return None
     if len(picks) == query.shape[1]:
         return few
@@ -102,33 +104,33 @@ def explained(
     return replace(whole, bias=_bias_of_all(whole, len(few.bias), seen))
 
 
-def _mask_of_all(few: Vectors, query: Tensor, seen: Seen) -> Tensor | None:
+def _mask_of_all(few: ScoreParts, query: Tensor, seen: ObservedSoftmax) -> Tensor | None:
     """Read the mask of all rows; one head tells it where the rows picked are hidden alike in all heads."""
     if few.mask is not None and len(few.mask) == 1:
-        first = Vectors(query[:1], few.key[:1], few.scaling, few.softcap, None, None)
+        first = ScoreParts(query[:1], few.key[:1], few.scaling, few.softcap, None, None)
         return _read(first, seen.head()).mask
     return _read(replace(few, query=query, mask=None, bias=None), seen).mask
 
 
-def _bias_of_all(whole: Vectors, heads: int, seen: Seen) -> Tensor:
+def _bias_of_all(whole: ScoreParts, heads: int, seen: ObservedSoftmax) -> Tensor:
     """Read a bias that the rows picked have shown to differ from row to row."""
     some = replace(whole, query=whole.query[:heads], key=whole.key[:heads])
-    rest = _scores(some).neg_().add_(seen.wanted[:heads])
+    rest = _scores(some).neg_().add_(seen.logits[:heads])
     if whole.mask is not None:
         rest.masked_fill_(whole.mask[:heads] != 0, 0.0)
     return rest
 
 
-def _read(told: Vectors, seen: Seen) -> Vectors:
+def _read(parts: ScoreParts, seen: ObservedSoftmax) -> ScoreParts:
     """Add mask and bias: what is in the scores besides the product."""
-    wanted = seen.wanted.float()
-    rest = wanted - _scores(told)
-    hidden = (seen.chance == 0) & ~(rest >= _HIDES)
-    gone = wanted == -torch.inf
+    logits = seen.logits.float()
+    rest = logits - _scores(parts)
+    hidden = (seen.probabilities == 0) & ~(rest >= _HIDES)
+    gone = logits == -torch.inf
     hidden |= gone
     # A row that is hidden altogether: the lowest numbers, of which softmax makes even weights.
-    highest = wanted.amax(dim=-1, keepdim=True)
-    dead = (highest <= torch.finfo(told.key.dtype).min / 2) & (highest != -torch.inf)
+    highest = logits.amax(dim=-1, keepdim=True)
+    dead = (highest <= torch.finfo(parts.key.dtype).min / 2) & (highest != -torch.inf)
     dead = dead & ~gone
     hidden |= dead
     rest = rest.masked_fill_(hidden, 0.0)
@@ -141,29 +143,29 @@ def _read(told: Vectors, seen: Seen) -> Vectors:
         mask = torch.zeros(hidden_once.shape, device=hidden.device)
         mask = mask.masked_fill_(hidden_once, -torch.inf)
         mask = torch.where(dead_once, torch.finfo(torch.float32).min, mask)
-    return replace(told, mask=mask, bias=_compact(rest, hidden, told))
+    return replace(parts, mask=mask, bias=_compact(rest, hidden, parts))
 
 
-def _scores(told: Vectors) -> Tensor:
-    scores = (told.query.float() * told.scaling) @ told.key.float().mT
-    if told.softcap is None:
+def _scores(parts: ScoreParts) -> Tensor:
+    scores = (parts.query.float() * parts.scaling) @ parts.key.float().mT
+    if parts.softcap is None:
         return scores
-    return scores.div_(told.softcap).tanh_().mul_(told.softcap)
+    return scores.div_(parts.softcap).tanh_().mul_(parts.softcap)
 
 
-def _again(told: Vectors) -> Tensor:
-    scores = _scores(told)
-    for addend in (told.bias, told.mask):
+def _again(parts: ScoreParts) -> Tensor:
+    scores = _scores(parts)
+    for addend in (parts.bias, parts.mask):
         scores = scores if addend is None else scores.add_(addend)
     return scores.softmax(dim=-1).nan_to_num_()
 
 
-def _compact(rest: Tensor, hidden: Tensor, told: Vectors) -> Tensor | None:
-    """Leave out what a softmax does not feel and what is only rounding; keep once what is the same in all rows."""
+def _compact(rest: Tensor, hidden: Tensor, parts: ScoreParts) -> Tensor | None:
+    """Leave out what does not change a softmax and what is only rounding; keep once what is the same in all rows."""
     seen = ~hidden
     # The longest query and key bound every score; the largest number beside them counts as much.
-    longest = told.key.float().norm(dim=-1).amax(dim=-1)[:, None, None]
-    size = told.query.float().norm(dim=-1, keepdim=True) * longest * abs(told.scaling)
+    longest = parts.key.float().norm(dim=-1).amax(dim=-1)[:, None, None]
+    size = parts.query.float().norm(dim=-1, keepdim=True) * longest * abs(parts.scaling)
     low, high = (
         rest.masked_fill(hidden, torch.inf).amin(-1),
         rest.masked_fill(hidden, -torch.inf).amax(-1),

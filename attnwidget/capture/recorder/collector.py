@@ -1,4 +1,4 @@
-"""What is kept of the attention calls of one model, in whatever way they were heard."""
+"""`Collector`: decide for each attention call that a tap reports whether and how to keep it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,29 @@ import logging
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.capture.architecture.attention_modules import may_attend
+import torch
+
+from attnwidget.capture.architecture.attention_modules import possible_attention_modules
 from attnwidget.capture.architecture.stream_names import attention_like
 from attnwidget.capture.architecture.submodels import enclosing
-from attnwidget.capture.calls.call import Wanted, drops, unsupported
-from attnwidget.capture.calls.output_projection import Projections
-from attnwidget.capture.calls.windows import alike, cut, join, join_trouble, lie, ordered
-from attnwidget.capture.generation.tracker import Course
-from attnwidget.capture.reconstruct.attention_call import UnreadableError, solve
-from attnwidget.capture.taps.dispatch import FunctionTap
-from attnwidget.capture.taps.flex_attention import flexed
-from attnwidget.capture.tensor_tools import addresses
+from attnwidget.capture.calls.call import CallSelection, has_dropout, unsupported
+from attnwidget.capture.calls.output_projection import OutputProjections
+from attnwidget.capture.calls.windows import (
+    batch_slice,
+    expand_rows,
+    join_failure,
+    join_windows,
+    locate_windows,
+    reorder,
+)
+from attnwidget.capture.positions.axes import sequence_length
+from attnwidget.capture.reconstruct.attention_call import UnreadableError, reconstruct_call
+from attnwidget.capture.sparse.densify import SharedTensors, densify
+from attnwidget.capture.sparse.registry import adapter_of
+from attnwidget.capture.sparse.rows import CannotDensifyError
+from attnwidget.capture.taps.dispatch import DispatchTap
+from attnwidget.capture.taps.flex_attention import read_flex_call
+from attnwidget.capture.tensor_tools import parameter_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,218 +36,288 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from attnwidget.capture.arguments import Arguments
-    from attnwidget.capture.calls.module_calls import Calls
-    from attnwidget.capture.calls.windows import Pieces
+    from attnwidget.capture.arguments import AttentionArguments
+    from attnwidget.capture.calls.module_calls import ModuleCalls
+    from attnwidget.capture.calls.windows import Windows
+    from attnwidget.capture.generation.tracker import Tracker
     from attnwidget.capture.recorder.limits import Limits
     from attnwidget.capture.store import Store
-    from attnwidget.capture.taps.events import Frame, WeightedSum
+    from attnwidget.capture.taps.events import ModuleTrace, RunningModule, WeightedSum
 
-__all__ = ["Keeping"]
+__all__ = ["Collector"]
 
 _log = logging.getLogger(__name__)
 
 
-class Keeping(Course):
-    """Keeps the attention calls of one model, within limits.
+class Collector:
+    """Keeps the attention calls of one model that its limits ask for, in its tracker.
 
-    Args:
-        model: The model.
-        batch: Row of the batch to keep, or ``None`` to insist on a batch of one.
-        store: Where the vectors are kept.
+    Attributes:
+        tracker: Which rows are recorded, and the calls kept so far.
         limits: What is recorded.
+        store: Where the vectors are kept.
+        running_limits: What the limits say of a module before it has run.
+        candidates: Modules that are called attention, by their path.
+        attention_modules: Modules in which attention may be computed, by their path.
+        projections: Collects the output projection of each.
+        tap: Recognises attention by its operations.
+        ran: Paths of the attention modules that ran.
+        unreadable: Why calls of a module could not be read, by its path.
+        before_dropout: Paths of modules whose weights are recorded as they were before dropout.
+        blocks: The blocks that are running, and what each was given, by their path.
     """
 
-    def __init__(
-        self, model: nn.Module, *, batch: int | None, store: Store, limits: Limits
-    ) -> None:
-        super().__init__(model, batch=batch)
-        self.store = store
+    def __init__(self, tracker: Tracker, *, limits: Limits, store: Store) -> None:
+        """Read off the model what its limits mean; nothing is installed on it."""
+        model = tracker.model
+        self.tracker = tracker
         self.limits = limits
-        self.ahead = limits.ahead(model)
+        self.store = store
+        self.running_limits = limits.while_running(model)
         self.candidates = attention_like(model)
+        self.attention_modules = possible_attention_modules(model)
+        self.projections = OutputProjections(model, self.attention_modules)
+        self.tap = DispatchTap(self, frozenset(parameter_addresses(model)))
         self.ran: set[str] = set()
-        self.broken: dict[str, str] = {}
-        self.undropped: dict[str, None] = {}
-        self.attending = may_attend(model)
-        self.projections = Projections(model, self.attending)
-        self.tap = FunctionTap(self, frozenset(addresses(model)))
+        self.unreadable: dict[str, str] = {}
+        self.before_dropout: dict[str, None] = {}
         self.blocks: dict[str, tuple[nn.Module, Tensor]] = {}
-        # What is alike enough to tell how much there will be: whatever is called attention.
-        store.layers = max(1, sum(self.ahead.wants(path) for path in self.candidates))
+        self._shared = SharedTensors()
+        # About how many calls there will be: modules called attention are alike enough to tell.
+        store.layers = max(1, sum(self.running_limits.wants(path) for path in self.candidates))
 
-    def heard(self, arguments: Arguments) -> AbstractContextManager[None]:
-        """Keep one call of the attention interface if it is one of this model's."""
-        path = self.paths.get(id(arguments.module))
+    def on_attention_call(self, arguments: AttentionArguments) -> AbstractContextManager[None]:
+        """Keep one call of the attention interface if a module of this model makes it.
+
+        Returns:
+            A context for the call: the tap does not read operations that are kept already.
+        """
+        path = self.tracker.paths.get(id(arguments.module))
         if path is None:
             return nullcontext()
-        trouble = unsupported(arguments)
-        if trouble is not None and self.tap.reads:
-            # What the arguments do not say, the arithmetic may.
-            self.broken.setdefault(path, trouble)
+        failure = unsupported(arguments)
+        if failure is not None and self.tap.active:
+            # Its operations may be readable all the same.
+            self.unreadable.setdefault(path, failure)
             return nullcontext()
-        if drops(arguments):
-            return self._dropping(path, arguments)
+        if has_dropout(arguments):
+            return self._keep_with_dropout(path, arguments)
         with self.tap.paused():
-            for _ in self.each_row():
+            for _ in self.tracker.each_row():
                 self._keep(path, arguments)
         return self.tap.paused()
 
     @contextmanager
-    def _dropping(self, path: str, arguments: Arguments) -> Iterator[None]:
-        """Read a call with dropout from its arithmetic, as its arguments do not say which weights are dropped.
+    def _keep_with_dropout(self, path: str, arguments: AttentionArguments) -> Iterator[None]:
+        """Read a call with dropout from its operations, as its arguments do not say which weights are dropped.
 
-        A fused kernel draws them inside and shows nobody; then the weights before dropout have to do.
+        A fused kernel draws them inside, where no operation shows them; then the weights before dropout are kept.
         """
-        before = self._count(path)
+        before = self._num_calls(path)
         yield
-        if self._count(path) == before:
+        if self._num_calls(path) == before:
             with self.tap.paused():
-                for _ in self.each_row():
+                for _ in self.tracker.each_row():
                     self._keep(path, arguments)
-            self.undropped[path] = None
+            self.before_dropout[path] = None
 
-    def _count(self, path: str) -> int:
-        return len(self.calls[path].calls) if path in self.calls else 0
+    def _num_calls(self, path: str) -> int:
+        return len(self.tracker.calls[path].calls) if path in self.tracker.calls else 0
 
-    def flexed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AbstractContextManager[None]:
+    def on_flex_attention(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> AbstractContextManager[None]:
         """Keep one call of ``flex_attention`` that the running module makes."""
-        frame = self.tap.frame
-        if frame is None or not self.tap.reads:
+        running = self.tap.running
+        if running is None or not self.tap.active:
             return nullcontext()
         with self.tap.paused():
             try:
-                for _ in self.each_row():
-                    self._keep(frame.path, flexed(frame.module, args, kwargs, self.row))
+                for _ in self.tracker.each_row():
+                    self._keep(
+                        running.path, read_flex_call(running.module, args, kwargs, self.tracker.row)
+                    )
             except Exception as error:  # noqa: BLE001  the model is about to run all the same
-                self.failed(frame, error)
+                self.on_error(running, error)
         return self.tap.paused()  # compiled code must not meet the tap
 
-    def called(self, frame: Frame, arguments: Arguments) -> None:
+    def on_fused_call(self, running: RunningModule, arguments: AttentionArguments) -> None:
         """Keep a call of one of PyTorch's own attention functions."""
-        for _ in self.each_row():
-            self._keep(frame.path, arguments)
-        if drops(arguments):
-            self.undropped[frame.path] = None
+        for _ in self.tracker.each_row():
+            self._keep(running.path, arguments)
+        if has_dropout(arguments):
+            self.before_dropout[running.path] = None
 
-    def summed(self, frame: Frame, weighted_sum: WeightedSum) -> None:
-        """Keep a call that was recognised by its arithmetic."""
-        for _ in self.each_row():
-            self._read(frame, weighted_sum)
+    def on_weighted_sum(self, running: RunningModule, weighted_sum: WeightedSum) -> None:
+        """Keep a call that was recognised by its operations."""
+        for _ in self.tracker.each_row():
+            self._reconstruct(running, weighted_sum)
 
-    def _read(self, frame: Frame, weighted_sum: WeightedSum) -> None:
-        """Read one row of such a call."""
+    def _reconstruct(self, running: RunningModule, weighted_sum: WeightedSum) -> None:
+        """Keep the call behind a weighted sum, of the current row."""
         try:
-            arguments, rows, piecewise = solve(weighted_sum, frame, self.num_rows, self.row)
+            arguments, rows, windowed = reconstruct_call(
+                weighted_sum, running, self.tracker.num_rows, self.tracker.row
+            )
         except UnreadableError as error:
-            if weighted_sum.softmaxed.product is None:
+            if weighted_sum.softmax.product is None:
                 # No scores of queries and keys: a convolution whose kernel is a softmax, say.
-                self.broken.setdefault(frame.path, str(error))
+                self.unreadable.setdefault(running.path, str(error))
             else:
-                self.calls_of(frame.path, frame.module).give_up(str(error))
+                self.tracker.calls_of(running.path, running.module).fail(str(error))
             return
         if arguments is None:
             return
-        if piecewise and weighted_sum.softmaxed.product is None:
-            self.broken.setdefault(frame.path, "mixes neighbours with a softmax of something else")
+        if windowed and weighted_sum.softmax.product is None:
+            self.unreadable.setdefault(
+                running.path, "mixes neighbours with a softmax of something else"
+            )
             return
-        self.add(
-            frame.path, arguments, rows if self.num_rows is None else None, piecewise=piecewise
+        self._add(
+            running.path,
+            arguments,
+            rows if self.tracker.num_rows is None else None,
+            windowed=windowed,
         )
 
-    def failed(self, frame: Frame, error: Exception) -> None:
-        """Remember that reading a module's operations failed."""
-        _log.debug("%s could not be read", frame.path, exc_info=error)
-        self.broken.setdefault(frame.path, f"could not be read ({type(error).__name__}: {error})")
+    def on_sparse_attention(self, running: RunningModule, trace: ModuleTrace) -> None:
+        """Keep a call of a module with an adapter for sparse attention, once the module has run."""
+        with self.tap.paused(), torch.no_grad():
+            try:
+                for _ in self.tracker.each_row():
+                    self._densify(running, trace)
+            except Exception as error:  # noqa: BLE001  whatever it is, the model goes on
+                self.on_error(running, error)
 
-    def _keep(self, path: str, arguments: Arguments) -> None:
-        """Keep a call of the whole batch."""
-        arguments = alike(arguments)
+    def _densify(self, running: RunningModule, trace: ModuleTrace) -> None:
+        """Keep the current row of such a call."""
+        adapter = adapter_of(running.module)
+        if adapter is None:
+            return
+        length = sequence_length(enclosing(self.tracker.submodels, running.path), "encoder")
+        calls = self.tracker.calls_of(running.path, running.module)
+        try:
+            # An encoder runs once for all rows of a beam search.
+            sparse = adapter.read(running.module, trace, min(self.tracker.row, trace.rows - 1))
+        except CannotDensifyError as error:
+            calls.fail(str(error))
+            return
+        found = densify(running.module, sparse, length, self._shared)
+        if isinstance(found, str):
+            calls.fail(found)
+            return
+        arguments, windows = found
+        self._add(running.path, arguments, None, windows=windows)
+
+    def on_error(self, running: RunningModule, error: Exception) -> None:
+        """Note that reading a module's operations failed."""
+        _log.debug("%s could not be read", running.path, exc_info=error)
+        self.unreadable.setdefault(
+            running.path, f"could not be read ({type(error).__name__}: {error})"
+        )
+
+    def _keep(self, path: str, arguments: AttentionArguments) -> None:
+        """Keep the current row of a call whose batch is that of the model's inputs, a part of it, or windows of each."""
+        arguments = expand_rows(arguments)
         rows = arguments.query.shape[0]
-        known = self.num_rows
+        known = self.tracker.num_rows
         if known is None or rows in {1, known}:
-            self.add(path, arguments, rows if known is None else None)
+            self._add(path, arguments, rows if known is None else None)
         elif known % rows == 0:
             # Several inputs make one: the frames of a video.
-            self.add(path, cut(arguments, self.row * rows // known, 1), None)
+            self._add(path, batch_slice(arguments, self.tracker.row * rows // known, 1), None)
         elif rows % known:
-            self.calls_of(path, arguments.module).give_up(
+            self.tracker.calls_of(path, arguments.module).fail(
                 f"attends within {rows} pieces of {known} inputs"
             )
         else:
             count = rows // known
-            self.add(path, cut(arguments, self.row * count, count), None, piecewise=True)
+            self._add(
+                path, batch_slice(arguments, self.tracker.row * count, count), None, windowed=True
+            )
 
-    def add(
+    def _add(
         self,
         path: str,
-        arguments: Arguments,
+        arguments: AttentionArguments,
         rows: int | None,
         *,
-        piecewise: bool = False,
-        pieces: Pieces | None = None,
+        windowed: bool = False,
+        windows: Windows | None = None,
     ) -> None:
-        """Keep a call; ``rows`` if it may be a batch nobody has chosen from, whether its batch is ``piecewise``."""
-        calls = self.calls_of(path, arguments.module)
-        if rows is not None and rows > 1 and self.batch is None:
-            calls.give_up(
+        """Keep a call of one row.
+
+        Args:
+            path: Path of the module.
+            arguments: The call.
+            rows: Rows of the batch it is taken from, if none of them may have been chosen yet; else ``None``.
+            windowed: Whether its batch is the windows of one row, to be joined.
+            windows: What is known of its windows, if they are joined already.
+        """
+        calls = self.tracker.calls_of(path, arguments.module)
+        if rows is not None and rows > 1 and self.tracker.batch is None:
+            calls.fail(
                 f"attends within {rows} inputs or pieces; say which to record with batch=0 .. {rows - 1}"
             )
-        if piecewise:
-            trouble = unsupported(arguments) or join_trouble(arguments)
-            if trouble is None:
-                arguments, pieces = self._laid_out(path, *join(arguments))
+        if windowed:
+            failure = unsupported(arguments) or join_failure(arguments)
+            if failure is None:
+                arguments, windows = self._place_windows(path, *join_windows(arguments))
             else:
-                calls.give_up(trouble)
-        self.announce(calls)
-        wanted = self._wanted(path, arguments, calls)
-        calls.add(arguments, self.forward_passes, self.row, wanted, pieces)
-        if self.row == self.rows[0] and wanted.store is not None:
-            self.projections.after(path, arguments, self.row, wanted.rows)
+                calls.fail(failure)
+        self.tracker.rewind_calls(calls)
+        selection = self._selection(path, arguments, calls)
+        calls.add(arguments, self.tracker.num_forward_passes, self.tracker.row, selection, windows)
+        if self.tracker.row == self.tracker.rows[0] and selection.store is not None:
+            self.projections.expect(path, arguments, self.tracker.row, selection.rows)
 
-    def _wanted(self, path: str, arguments: Arguments, calls: Calls) -> Wanted:
-        """Tell what is kept of a call."""
-        if not self.ahead.wants(path):
-            return Wanted(None)
+    def _selection(
+        self, path: str, arguments: AttentionArguments, calls: ModuleCalls
+    ) -> CallSelection:
+        """Say what is kept of a call: nothing but its shapes, or which of its queries."""
+        if not self.running_limits.wants(path):
+            return CallSelection(None)
         if calls.calls or not self.limits.positions:
-            return Wanted(self.store)  # later passes of a generation read few positions
+            return CallSelection(self.store)  # later passes of a generation read few positions
         padding = 0
-        for tower in enclosing(self.towers, path):
+        for submodel in enclosing(self.tracker.submodels, path):
             for name in ("attention_mask", "decoder_attention_mask"):
-                mask = tower.last(name)
+                mask = submodel.last(name)
                 padding = max(padding, 0 if mask is None else int((mask == 0).sum()))
-        return Wanted(self.store, self.ahead.rows(path, arguments.query.shape[2], padding))
+        return CallSelection(
+            self.store, self.running_limits.rows(path, arguments.query.shape[2], padding)
+        )
 
-    def _laid_out(
-        self, path: str, arguments: Arguments, pieces: Pieces
-    ) -> tuple[Arguments, Pieces]:
-        """Put windows where they lie in the whole, if that can be found out."""
-        frame, rows = self.tap.frame, self.num_rows or 1
-        states = None if frame is None else frame.states
-        if states is None or pieces.queries != pieces.keys or len(states) != pieces.count * rows:
-            return arguments, pieces
-        own = states[self.row * pieces.count : (self.row + 1) * pieces.count]
+    def _place_windows(
+        self, path: str, arguments: AttentionArguments, windows: Windows
+    ) -> tuple[AttentionArguments, Windows]:
+        """Put the positions of joined windows in the order of the whole input, if that can be found out."""
+        running, rows = self.tap.running, self.tracker.num_rows or 1
+        states = None if running is None else running.states
+        if states is None or windows.queries != windows.keys or len(states) != windows.count * rows:
+            return arguments, windows
+        own = states[self.tracker.row * windows.count : (self.tracker.row + 1) * windows.count]
         around = [
             block
             for parent, block in self.blocks.items()
             # What was given more rows than went in reads images of their own, not windows of one.
             if path.startswith(f"{parent}.") and len(block[1]) == rows
         ]
-        found = lie(own, around, self.row)
+        found = locate_windows(own, around, self.tracker.row)
         if found is None or len(found[0]) != arguments.query.shape[2]:
-            return arguments, pieces
-        return ordered(arguments, pieces, *found)
+            return arguments, windows
+        return reorder(arguments, windows, *found)
 
-    def missed(self) -> list[str]:
-        """Paths of modules that ran and look like attention, yet made no call that was heard."""
-        heard = [f"{path}." for path in self.calls]
+    def unrecognised(self) -> list[str]:
+        """Return paths of modules that ran and are called attention, yet of which no call was read."""
+        read = [f"{path}." for path in self.tracker.calls]
         return [
             path
             for path in self.candidates
             if path in self.ran
-            and path not in self.calls
-            and self.ahead.wants(path)
+            and path not in self.tracker.calls
+            and self.running_limits.wants(path)
             and not any(
-                seen.startswith(f"{path}.") or f"{path}.".startswith(seen) for seen in heard
+                other.startswith(f"{path}.") or f"{path}.".startswith(other) for other in read
             )
         ]

@@ -1,8 +1,8 @@
-"""What of a model's attention is recorded: ``streams=``, ``layers=`` and ``positions=``.
+"""`Limits`: ``streams=``, ``layers=`` and ``positions=``, parsed and applied, while the model runs and afterwards.
 
-A call has to be kept or let go of while the model runs; which stream and layer it makes is sure only afterwards, when all
-calls have been heard. So each limit is applied twice: while the model runs to what `foreseen` is sure of, generously, and
-exactly when the record is made.
+A call has to be kept or dropped while the model runs; which stream and layer it makes is certain only afterwards, from all
+calls. So each limit is applied twice: while the model runs to what `static_layers` is certain of, generously, and exactly
+when the record is made.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.capture.architecture.static_layout import foreseen
+from attnwidget.capture.architecture.static_layout import static_layers
 from attnwidget.compute.indexing import integer
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from attnwidget.capture.architecture.static_layout import Foreseen
+    from attnwidget.capture.architecture.static_layout import StaticLayer
 
 
-__all__ = ["Limits", "Reach", "choose", "fits", "reach_of"]
+__all__ = ["Limits", "PositionRange", "RunningLimits"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
-    """A run of positions.
+class PositionRange:
+    """A range of consecutive positions, not yet applied to a sequence.
 
     Attributes:
         start: The first, negative from the end; ``None`` for the first there is.
@@ -41,16 +41,16 @@ class Reach:
 
     @property
     def counts_back(self) -> bool:
-        """Whether it says anything relative to the last position."""
+        """Whether a bound counts from the last position."""
         return any(bound is not None and bound < 0 for bound in (self.start, self.stop))
 
     def clipped(self, count: int) -> range:
-        """Return those of ``count`` positions that are meant."""
+        """Return which of ``count`` positions are in the range."""
         start, stop, _ = slice(self.start, self.stop).indices(max(count, 0))
         return range(start, max(start, stop))
 
     def within(self, count: int) -> range | None:
-        """Return which of ``count`` positions are meant, or ``None`` if none is left or some are missing."""
+        """Return which of ``count`` positions are in the range, or ``None`` if none is or some are missing."""
         kept = self.clipped(count)
         if not len(kept):
             return None
@@ -61,8 +61,8 @@ class Reach:
         return kept
 
 
-def reach_of(value: Any) -> Reach:
-    """Read positions that follow each other off a slice, a range, an integer or several.
+def _read_position_range(value: Any) -> PositionRange:
+    """Read consecutive positions off a slice, a range, an integer or several.
 
     Raises:
         ValueError: If they do not follow each other, or are none of these.
@@ -73,7 +73,7 @@ def reach_of(value: Any) -> Reach:
         if integer(1 if value.step is None else value.step) == 1 and len(asked) == sum(
             b is not None for b in bounds
         ):
-            return Reach(bounds[0], bounds[1], strict=False, given=value)
+            return PositionRange(bounds[0], bounds[1], strict=False, given=value)
     elif integer(value) is not None:
         return _run([integer(value)], value)
     elif (isinstance(value, Sequence) and not isinstance(value, str)) or hasattr(value, "tolist"):
@@ -93,13 +93,13 @@ def reach_of(value: Any) -> Reach:
     raise ValueError(message)
 
 
-def _run(numbers: Sequence[int | None], given: Any) -> Reach:
+def _run(numbers: Sequence[int | None], given: Any) -> PositionRange:
     first, last = numbers[0], numbers[-1]
     assert first is not None and last is not None  # noqa: S101, PT018  (the callers have looked)
-    return Reach(first, None if last == -1 else last + 1, strict=True, given=given)
+    return PositionRange(first, None if last == -1 else last + 1, strict=True, given=given)
 
 
-def choose(value: Any, numbers: Sequence[int]) -> set[int]:
+def _choose_layers(value: Any, numbers: Sequence[int]) -> set[int]:
     """Return those of the layers there are that ``value`` asks for; negative ones count from the end.
 
     A slice is one of the model's numbers, whether or not there is a layer of each.
@@ -116,9 +116,9 @@ def choose(value: Any, numbers: Sequence[int]) -> set[int]:
     }
 
 
-def fits(name: str, foreseen: str) -> bool:
-    """Tell whether a stream of this name may come out of what is foreseen under that one."""
-    return name == foreseen or name.startswith(f"{foreseen} ")
+def _may_become(name: str, expected: str) -> bool:
+    """Tell whether a stream of this name may be part of what is called ``expected`` before the run."""
+    return name == expected or name.startswith(f"{expected} ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +127,14 @@ class Limits:
 
     Attributes:
         streams: Names of the streams, or ``None`` for all.
-        layers: For each stream's name, or for ``""`` where all are meant alike, the layers; nothing where all are.
+        layers: For each stream's name, or for ``""`` where the same holds for all, the layers; empty for all layers.
         positions: The query positions in the same way.
         single: Whether only one forward pass runs, so that its positions are all there will be.
     """
 
     streams: tuple[str, ...] | None = None
     layers: Mapping[str, Any] = field(default_factory=dict)
-    positions: Mapping[str, Reach] = field(default_factory=dict)
+    positions: Mapping[str, PositionRange] = field(default_factory=dict)
     single: bool = False
 
     @classmethod
@@ -160,7 +160,7 @@ class Limits:
         return cls(
             None if names is None else tuple(names),
             chosen,
-            {name: reach_of(value) for name, value in _by_stream(positions).items()},
+            {name: _read_position_range(value) for name, value in _by_stream(positions).items()},
             single,
         )
 
@@ -168,12 +168,12 @@ class Limits:
         """Whether anything is limited."""
         return self.streams is not None or bool(self.layers) or bool(self.positions)
 
-    def ahead(self, model: nn.Module) -> Ahead:
-        """Read off a model what can be decided while it runs."""
-        return Ahead(self, foreseen(model) if self else {})
+    def while_running(self, model: nn.Module) -> RunningLimits:
+        """Return what can be decided while the model runs."""
+        return RunningLimits(self, static_layers(model) if self else {})
 
     def kept_streams(self, names: Sequence[str]) -> list[str]:
-        """Return those of the streams there are that are wanted.
+        """Return the recorded ones of all streams.
 
         Raises:
             ValueError: If one is named that is not there.
@@ -188,10 +188,10 @@ class Limits:
         return [name for name in names if self.streams is None or name in self.streams]
 
     def kept_layers(self, numbers: Mapping[str, Sequence[int]]) -> dict[str, set[int]]:
-        """Return the wanted ones of the layers there are, by stream.
+        """Return the recorded ones of all layers, by stream.
 
         Args:
-            numbers: The numbers of the layers that the wanted streams have.
+            numbers: The numbers of the layers that the recorded streams have.
 
         Raises:
             ValueError: If a number is named that none of the streams it is named for has.
@@ -200,31 +200,33 @@ class Limits:
         everywhere = self.layers.get("")
         for name, there in numbers.items():
             own = self.layers.get(name, everywhere)
-            found[name] = set(there) if own is None else choose(own, there)
+            found[name] = set(there) if own is None else _choose_layers(own, there)
         for name, value in self.layers.items():
             those = [name] if name else list(numbers)
             some = {stream: numbers[stream] for stream in those if stream in numbers}
-            wrong = [n for n in _named(value) if not any(choose([n], t) for t in some.values())]
+            wrong = [
+                n for n in _named(value) if not any(_choose_layers([n], t) for t in some.values())
+            ]
             if wrong or not any(found[stream] for stream in some):
-                has = "; ".join(f"stream {s!r} has {_listed(t)}" for s, t in some.items())
+                has = "; ".join(f"stream {s!r} has {_layer_list(t)}" for s, t in some.items())
                 what = f"layer {wrong[0]}" if wrong else "no layer there is"
-                message = f"layers={_shown(self.layers)} asks for {what}: {has or 'streams= leaves that stream out'}."
+                message = f"layers={_layers_repr(self.layers)} asks for {what}: {has or 'streams= leaves that stream out'}."
                 raise ValueError(message)
         return found
 
     def kept_positions(self, stream: str, count: int) -> range | None:
-        """Return which queries of a stream are wanted, or ``None`` for all.
+        """Return which queries of a stream are recorded, or ``None`` for all.
 
         Raises:
             ValueError: If there are not as many, or none is left.
         """
-        reach = self.positions.get(stream, self.positions.get(""))
-        if reach is None:
+        asked = self.positions.get(stream, self.positions.get(""))
+        if asked is None:
             return None
-        kept = reach.within(count)
+        kept = asked.within(count)
         if kept is None:
             message = (
-                f"positions={reach.given!r} is not within the {count} query positions of stream {stream!r}, 0..{count - 1}: pass "
+                f"positions={asked.given!r} is not within the {count} query positions of stream {stream!r}, 0..{count - 1}: pass "
                 f"positions={{{stream!r}: slice(0, {count})}} or a part of it."
             )
             raise ValueError(message)
@@ -232,40 +234,41 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
-    """What can be decided of a limit while the model runs.
+class RunningLimits:
+    """What limits say of a module while the model runs.
 
     Attributes:
         limits: The limits.
-        foreseen: What is known of each module by its path.
+        layout: What is known of each module by its path.
     """
 
     limits: Limits
-    foreseen: Mapping[str, Foreseen]
+    layout: Mapping[str, StaticLayer]
 
     def wants(self, path: str) -> bool:
         """Tell whether a module's calls may be part of the record."""
-        limits, known = self.limits, self.foreseen.get(path)
+        limits, known = self.limits, self.layout.get(path)
         if known is None:
             return True
         if known.stream is None:  # which stream it is shows when it runs
             return limits.layers.keys() != {""} or self._wants_layer(limits.layers[""], known)
-        streams = {one.stream for one in self.foreseen.values() if one.stream is not None}
+        streams = {one.stream for one in self.layout.values() if one.stream is not None}
         if (
             limits.streams is not None
-            and all(any(fits(name, stream) for stream in streams) for name in limits.streams)
-            and not any(fits(name, known.stream) for name in limits.streams)
+            and all(any(_may_become(name, stream) for stream in streams) for name in limits.streams)
+            and not any(_may_become(name, known.stream) for name in limits.streams)
         ):
             return False
         if any(
-            name and name != known.stream and fits(name, known.stream) for name in limits.layers
+            name and name != known.stream and _may_become(name, known.stream)
+            for name in limits.layers
         ):
-            return True  # a part of what is foreseen as one
+            return True  # a part of what is one stream before the run
         value = limits.layers.get(known.stream, limits.layers.get(""))
         return value is None or self._wants_layer(value, known)
 
-    def _wants_layer(self, value: Any, known: Foreseen) -> bool:
-        return known.number is None or known.number in choose(value, known.numbers)
+    def _wants_layer(self, value: Any, known: StaticLayer) -> bool:
+        return known.number is None or known.number in _choose_layers(value, known.numbers)
 
     def rows(self, path: str, count: int, padding: int) -> slice:
         """Return which queries of a module's first call may be part of the record.
@@ -275,20 +278,21 @@ class Ahead:
             count: Number of queries.
             padding: How many of them may be padding, which a record does not count.
         """
-        positions, known = self.limits.positions, self.foreseen.get(path)
-        if not positions or known is None or known.pieces:
+        positions, known = self.limits.positions, self.layout.get(path)
+        if not positions or known is None or known.windowed:
             return slice(0, count)
         if any(positions):  # there are some for streams by their names
             if known.stream is None or any(
-                name and name != known.stream and fits(name, known.stream) for name in positions
+                name and name != known.stream and _may_become(name, known.stream)
+                for name in positions
             ):
                 return slice(0, count)
-            reach = positions.get(known.stream, positions.get(""))
+            asked = positions.get(known.stream, positions.get(""))
         else:
-            reach = positions[""]
-        if reach is None or (reach.counts_back and not self.limits.single):
+            asked = positions[""]
+        if asked is None or (asked.counts_back and not self.limits.single):
             return slice(0, count)
-        found = [reach.clipped(count), reach.clipped(count - padding)]
+        found = [asked.clipped(count), asked.clipped(count - padding)]
         kept = [part for part in found if len(part)]
         if not kept:
             return slice(0, count)
@@ -329,11 +333,11 @@ def _named(value: Any) -> list[int]:
     return [one] if one is not None else [int(number) for number in value]
 
 
-def _shown(layers: Mapping[str, Any]) -> str:
+def _layers_repr(layers: Mapping[str, Any]) -> str:
     return repr(layers[""] if layers.keys() == {""} else dict(layers))
 
 
-def _listed(numbers: Sequence[int]) -> str:
+def _layer_list(numbers: Sequence[int]) -> str:
     there = sorted(numbers)
     if there == list(range(there[0], there[-1] + 1)) and len(there) > 1:
         return f"layers {there[0]}..{there[-1]}"

@@ -1,4 +1,4 @@
-"""Listens to one model for the length of a recording and touches nothing else."""
+"""`Recorder`: install taps and hooks on a model for the length of a recording, and remove them again."""
 
 from __future__ import annotations
 
@@ -8,164 +8,182 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import PreTrainedModel
 
-from attnwidget.capture.architecture.attention_modules import blocks_around, watching
-from attnwidget.capture.architecture.submodels import Tower, batch_size, enclosing, named
-from attnwidget.capture.media.images import GIVEN
-from attnwidget.capture.positions.axes import sequence_length
-from attnwidget.capture.recorder.collector import Keeping
-from attnwidget.capture.sparse.densify import Shared, scattered
-from attnwidget.capture.sparse.registry import adapter_of, children_of
-from attnwidget.capture.sparse.rows import NotLaidOutError
+from attnwidget.capture.architecture.attention_modules import blocks_around, module_hooks
+from attnwidget.capture.architecture.submodels import batch_size, named_arguments
+from attnwidget.capture.generation.tracker import Tracker
+from attnwidget.capture.media.images import MEDIA_INPUTS
+from attnwidget.capture.recorder.collector import Collector
+from attnwidget.capture.sparse.registry import adapter_of, watched_children
 from attnwidget.capture.taps.attention_interface import is_listening, listening
-from attnwidget.capture.taps.events import Notes
-from attnwidget.capture.taps.flex_attention import heard_at
-from attnwidget.capture.taps.generate import following
+from attnwidget.capture.taps.events import ModuleTrace
+from attnwidget.capture.taps.flex_attention import listening_to_flex_attention
+from attnwidget.capture.taps.generate import listening_to_generate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from torch import Tensor, nn
 
+    from attnwidget.capture.architecture.attention_modules import Enter, Leave
+    from attnwidget.capture.architecture.submodels import Submodel
+    from attnwidget.capture.arguments import AttentionArguments
     from attnwidget.capture.recorder.limits import Limits
     from attnwidget.capture.store import Store
-    from attnwidget.capture.taps.events import Frame
+    from attnwidget.capture.taps.events import RunningModule
 
 __all__ = ["Recorder"]
 
 
-class Recorder(Keeping):
-    """Collects what the attention modules of one model use.
+class Recorder:
+    """Records what the attention modules of one model compute between `start` and `stop`.
 
-    Args:
+    Attributes:
         model: The model.
-        batch: Row of the batch to keep, or ``None`` to insist on a batch of one.
-        store: Where the vectors are kept.
         limits: What is recorded.
+        store: Where the vectors are kept.
+        tracker: The forward passes, the rows that are recorded, and the calls kept of them.
+        collector: Decides for each call whether and how to keep it.
+        media_inputs: Inputs of the model that hold images or audio, by name.
     """
 
     def __init__(
         self, model: nn.Module, *, batch: int | None, store: Store, limits: Limits
     ) -> None:
-        super().__init__(model, batch=batch, store=store, limits=limits)
-        self.given: dict[str, Tensor] = {}
-        self._shared = Shared()
+        """Prepare a recording; nothing is installed yet.
+
+        Args:
+            model: The model.
+            batch: Row of the batch to keep, or ``None`` to insist on a batch of one.
+            store: Where the vectors are kept.
+            limits: What is recorded.
+        """
+        self.model = model
+        self.limits = limits
+        self.store = store
+        self.tracker = Tracker(model, batch=batch, listener=self)
+        self.collector = Collector(self.tracker, limits=limits, store=store)
+        self.media_inputs: dict[str, Tensor] = {}
         self._stack = ExitStack()
 
     def start(self) -> None:
-        """Begin to listen."""
-        attending = self.attending
+        """Install everything."""
+        collector = self.collector
+        modules = collector.attention_modules
         with ExitStack() as stack:
             stack.enter_context(listening(self))
-            stack.enter_context(heard_at(attending.values()))
-            stack.enter_context(following(self, self.model))
-            stack.callback(self.blocks.clear)
-            stack.callback(self.tap.close)
-            stack.enter_context(
-                watching(
-                    [
-                        *(
-                            (tower.module, self._enter(tower), self.leave(tower))
-                            for tower in self.towers.values()
-                        ),
-                        *(
-                            (module, self._run(path, module), self._ran)
-                            for path, module in attending.items()
-                        ),
-                        *children_of(
-                            attending.values(),
-                            lambda: self.tap.frame if is_listening(self) else None,
-                        ),
-                        *(
-                            (module, self._begin(path, module), self._end(path))
-                            for path, module in blocks_around(self.model, attending).items()
-                        ),
-                        *self.projections.watched(lambda: is_listening(self)),
-                    ]
-                )
-            )
+            stack.enter_context(listening_to_flex_attention(modules.values()))
+            stack.enter_context(listening_to_generate(self.tracker, self.model))
+            stack.callback(collector.blocks.clear)
+            stack.callback(collector.tap.close)
+            stack.enter_context(module_hooks(self._hooks()))
             self._stack = stack.pop_all()
 
     def stop(self) -> None:
-        """Cease to listen and leave the model as it was."""
+        """Remove everything and leave the model as it was."""
         self._stack.close()
 
-    def _enter(self, tower: Tower) -> Any:
+    def on_attention_call(self, arguments: AttentionArguments) -> AbstractContextManager[None]:
+        """Keep one call of the attention interface."""
+        return self.collector.on_attention_call(arguments)
+
+    def on_flex_attention(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> AbstractContextManager[None]:
+        """Keep one call of ``flex_attention``."""
+        return self.collector.on_flex_attention(args, kwargs)
+
+    def _is_listening(self) -> bool:
+        """Tell whether this thread is recorded; another one may run the same model."""
+        return is_listening(self)
+
+    def _running_module(self) -> RunningModule | None:
+        return self.collector.tap.running if self._is_listening() else None
+
+    def _hooks(self) -> list[tuple[nn.Module, Enter | None, Leave | None]]:
+        """Return what is called before and after each module; of one module in this order, and back."""
+        modules = self.collector.attention_modules
+        return [
+            *(
+                (
+                    submodel.module,
+                    self._enter_submodel(submodel),
+                    self.tracker.logits_hook(submodel),
+                )
+                for submodel in self.tracker.submodels.values()
+            ),
+            *(
+                (module, self._enter_attention(path, module), self._leave_attention)
+                for path, module in modules.items()
+            ),
+            *watched_children(modules.values(), self._running_module),
+            *(
+                (module, self._enter_block(path, module), self._leave_block(path))
+                for path, module in blocks_around(self.model, modules).items()
+            ),
+            *self.collector.projections.hooks(self._is_listening),
+        ]
+
+    def _enter_submodel(self, submodel: Submodel) -> Enter:
+        """Return a hook that notes the inputs of a submodel, and with those of the whole model a forward pass."""
+        tracker = self.tracker
+
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if not is_listening(self):
-                return  # another thread runs the same model
-            inputs = named(tower.module, args, kwargs)
-            root = tower.path == self.passes.root
-            if root or self.num_rows is None:
+            if not self._is_listening():
+                return
+            inputs = named_arguments(submodel.module, args, kwargs)
+            root = submodel.path == tracker.passes.root
+            if root or tracker.num_rows is None:
                 # The inputs of modules of another kind may have the sequence first.
-                guess = isinstance(tower.module, PreTrainedModel)
-                self.choose(batch_size(inputs, guess=guess), root=root)
+                guess = isinstance(submodel.module, PreTrainedModel)
+                tracker.choose_rows(batch_size(inputs, guess=guess), root=root)
             if root:
-                self.forward_passes += 1
-                names = tower.own("input_ids", "decoder"), tower.own("inputs_embeds", "decoder")
-                self.passes.enter(self.forward_passes, inputs, names, self.rows)
-            tower.keep(inputs, self.rows, self.forward_passes)
-            for name in GIVEN:  # the whole model is entered first, and has them as they were given
+                tracker.num_forward_passes += 1
+                names = (
+                    submodel.input_name("input_ids", "decoder"),
+                    submodel.input_name("inputs_embeds", "decoder"),
+                )
+                tracker.passes.enter(tracker.num_forward_passes, inputs, names, tracker.rows)
+            submodel.keep_inputs(inputs, tracker.rows, tracker.num_forward_passes)
+            for name in MEDIA_INPUTS:  # the whole model runs first, on these as they were given
                 if isinstance(inputs.get(name), torch.Tensor):
-                    self.given.setdefault(name, inputs[name])
+                    self.media_inputs.setdefault(name, inputs[name])
 
         return hook
 
-    def _run(self, path: str, module: nn.Module) -> Any:
+    def _enter_attention(self, path: str, module: nn.Module) -> Enter:
+        collector = self.collector
         adapted = adapter_of(module) is not None
 
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if is_listening(self):
-                self.ran.add(path)
-                notes = Notes(named(module, args, kwargs)) if adapted else None
-                self.tap.enter(path, module, (*args, *kwargs.values()), notes)
+            if self._is_listening():
+                collector.ran.add(path)
+                trace = ModuleTrace(named_arguments(module, args, kwargs)) if adapted else None
+                collector.tap.enter(path, module, (*args, *kwargs.values()), trace)
 
         return hook
 
-    def _ran(self, output: Any) -> None:
-        if not is_listening(self):
+    def _leave_attention(self, output: Any) -> None:
+        if not self._is_listening():
             return
-        frame = self.tap.leave()
-        if frame is not None and frame.notes is not None and output is not None:
-            frame.notes.result = output
-            with self.tap.paused(), torch.no_grad():
-                try:
-                    for _ in self.each_row():
-                        self._adapted(frame, frame.notes)
-                except Exception as error:  # noqa: BLE001  whatever it is, the model goes on
-                    self.failed(frame, error)
+        left = self.collector.tap.leave()
+        if left is not None and left.trace is not None and output is not None:
+            left.trace.result = output
+            self.collector.on_sparse_attention(left, left.trace)
 
-    def _adapted(self, frame: Frame, notes: Notes) -> None:
-        """Keep a call that an adapter puts together."""
-        adapter = adapter_of(frame.module)
-        if adapter is None:
-            return
-        towers = enclosing(self.towers, frame.path)
-        length = sequence_length(towers, "encoder")
-        calls = self.calls_of(frame.path, frame.module)
-        try:
-            # An encoder runs once for all rows of a search.
-            sparse = adapter.read(frame.module, notes, min(self.row, notes.rows - 1))
-        except NotLaidOutError as error:
-            calls.give_up(str(error))
-            return
-        found = scattered(frame.module, sparse, length, self._shared)
-        if isinstance(found, str):
-            calls.give_up(found)
-            return
-        arguments, pieces = found
-        self.add(frame.path, arguments, None, pieces=pieces)
-
-    def _begin(self, path: str, module: nn.Module) -> Any:
+    def _enter_block(self, path: str, module: nn.Module) -> Enter:
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             given = next(
                 (v for v in (*args, *kwargs.values()) if isinstance(v, torch.Tensor)), None
             )
-            if given is not None and not given.is_nested and is_listening(self):
-                self.blocks[path] = module, given
+            if given is not None and not given.is_nested and self._is_listening():
+                self.collector.blocks[path] = module, given
 
         return hook
 
-    def _end(self, path: str) -> Any:
+    def _leave_block(self, path: str) -> Callable[[Any], None]:
         def hook(_output: Any) -> None:
-            if is_listening(self):
-                self.blocks.pop(path, None)
+            if self._is_listening():
+                self.collector.blocks.pop(path, None)
 
         return hook

@@ -1,4 +1,4 @@
-"""Longformer and LED: a window to both sides, and a few tokens that everybody sees and that see everybody."""
+"""Longformer and LED: a window to both sides, and a few global tokens."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from attnwidget.capture.sparse.rows import Sparse, Strip, number
+from attnwidget.capture.sparse.rows import SparseAttention, SparseRows, read_size
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from attnwidget.capture.taps.events import Notes
+    from attnwidget.capture.taps.events import ModuleTrace
 
 __all__ = ["Longformer"]
 
@@ -26,38 +26,41 @@ class Longformer:
 
     children = ("query", "key", "value", "query_global", "key_global", "value_global")
 
-    def read(self, module: nn.Module, notes: Notes, row: int) -> Sparse:
+    def read(self, module: nn.Module, trace: ModuleTrace, row: int) -> SparseAttention:
         """Put together the windows and the rows of the global tokens."""
-        heads, reach = number(module, "num_heads"), number(module, "one_sided_attn_window_size")
+        heads, one_side = (
+            read_size(module, "num_heads"),
+            read_size(module, "one_sided_attn_window_size"),
+        )
 
         def vectors(name: str) -> Tensor:
             # [position, batch, head * dim]; the model scales its queries in place.
-            one = notes.outputs[name][0][:, row].detach()
+            one = trace.outputs[name][0][:, row].detach()
             return one.reshape(len(one), heads, -1).transpose(0, 1)
 
         query, key, value = vectors("query"), vectors("key"), vectors("value")
         count = query.shape[1]
         everyone = torch.arange(count, device=query.device)
-        local = notes.softmaxes[0]
-        windows = everyone[:, None] + torch.arange(-reach, reach + 1, device=query.device)
+        local = trace.softmaxes[0]
+        windows = everyone[:, None] + torch.arange(-one_side, one_side + 1, device=query.device)
         windows = windows.masked_fill((windows < 0) | (windows >= count), -1)
-        is_global = notes.inputs["is_index_global_attn"]
+        is_global = trace.inputs["is_index_global_attn"]
         most = local.logits.shape[-1] - windows.shape[1]
         if not most:
-            strip = Strip(
+            group = SparseRows(
                 everyone,
                 windows[None],
                 *(_turned(part[row]) for part in (local.logits, local.weights)),
             )
-            return Sparse(query, key, value, 1.0, (strip,))
+            return SparseAttention(query, key, value, 1.0, (group,))
         chosen = is_global[row].nonzero()[:, 0]
         others = (~is_global[row]).nonzero()[:, 0]
         # Rows of the batch with fewer global tokens leave slots empty.
         first = chosen.new_full((most,), -1)
         first[: len(chosen)] = chosen
         slots = torch.cat([first.expand(count, -1), windows], dim=1)[others]
-        strips = [
-            Strip(
+        groups = [
+            SparseRows(
                 others,
                 slots[None],
                 *(_turned(part[row])[:, others] for part in (local.logits, local.weights)),
@@ -72,10 +75,10 @@ class Longformer:
             batch = len(is_global)
             rows = (
                 part.reshape(batch, heads, most, count)[row, :, : len(chosen)]
-                for part in (notes.softmaxes[1].logits, notes.softmaxes[1].weights)
+                for part in (trace.softmaxes[1].logits, trace.softmaxes[1].weights)
             )
-            strips.append(Strip(chosen, everyone.expand(1, len(chosen), -1), *rows))
-        return Sparse(wide_query, wide_key, wide_value, 1.0, tuple(strips))
+            groups.append(SparseRows(chosen, everyone.expand(1, len(chosen), -1), *rows))
+        return SparseAttention(wide_query, wide_key, wide_value, 1.0, tuple(groups))
 
 
 def _turned(tensor: Tensor) -> Tensor:

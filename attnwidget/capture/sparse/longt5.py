@@ -1,4 +1,4 @@
-"""LongT5: blocks that see their neighbours, and in its transient-global form a sum of each stretch of the text."""
+"""LongT5: blocks that see their neighbours, and in its transient-global form a sum of each block of the text."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from attnwidget.capture.sparse.rows import Sparse, Strip, heads_of, number
+from attnwidget.capture.sparse.rows import SparseAttention, SparseRows, read_size, split_heads
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from attnwidget.capture.taps.events import Notes
+    from attnwidget.capture.taps.events import ModuleTrace
 
 __all__ = ["LongT5"]
 
@@ -21,32 +21,35 @@ class LongT5:
 
     children = ("q", "k", "v")
 
-    def read(self, module: nn.Module, notes: Notes, row: int) -> Sparse:
-        """Put the blocks behind each other, and the side keys behind the text's."""
-        heads, length = number(module, "n_heads"), number(module, "block_len")
+    def read(self, module: nn.Module, trace: ModuleTrace, row: int) -> SparseAttention:
+        """Concatenate the blocks, and the side keys after the text's."""
+        heads, length = read_size(module, "n_heads"), read_size(module, "block_len")
         parts = {
-            name: torch.cat([heads_of(part, heads, row) for part in notes.outputs[name]], dim=1)
+            name: torch.cat([split_heads(part, heads, row) for part in trace.outputs[name]], dim=1)
             for name in self.children
         }
         query = parts["q"]
         count = query.shape[1]
         sides = parts["k"].shape[1] - count
-        noted = notes.softmaxes[0]
-        blocks = noted.logits.shape[1]
+        softmax = trace.softmaxes[0]
+        blocks = softmax.logits.shape[1]
         everyone = torch.arange(blocks * length, device=query.device)
         start = (everyone // length - 1) * length
         slots = start[:, None] + torch.arange(3 * length, device=query.device)
         slots = slots.masked_fill((slots < 0) | (slots >= count), -1)
         side = torch.arange(count, count + sides, device=query.device)
         slots = torch.cat([slots, side.expand(len(slots), -1)], dim=1)[:count]
-        added = notes.result[1]
+        added = trace.result[1]
         added = added[min(row, len(added) - 1)].expand(blocks, -1, -1, -1)
-        strip = Strip(
+        group = SparseRows(
             everyone[:count],
             slots[None],
-            *(_flat(part)[:, :count] for part in (noted.logits[row], noted.weights[row], added)),
+            *(
+                _flat(part)[:, :count]
+                for part in (softmax.logits[row], softmax.weights[row], added)
+            ),
         )
-        return Sparse(query, parts["k"], parts["v"], 1.0, (strip,), extra_keys=sides)
+        return SparseAttention(query, parts["k"], parts["v"], 1.0, (group,), extra_keys=sides)
 
 
 def _flat(tensor: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Nyströmformer: weights that are the product of three softmaxes, over some landmarks between query and key."""
+"""Nyströmformer: weights that are the product of three softmaxes over landmarks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.capture.sparse.rows import Sparse, Strip, Whole, heads_of, number
+from attnwidget.capture.sparse.rows import (
+    DenseWeights,
+    SparseAttention,
+    SparseRows,
+    read_size,
+    split_heads,
+)
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from attnwidget.capture.taps.events import Notes
+    from attnwidget.capture.taps.events import ModuleTrace
 
 __all__ = ["Nystrom"]
 
@@ -23,24 +29,28 @@ class Nystrom:
 
     children = ("query", "key", "value")
 
-    def read(self, module: nn.Module, notes: Notes, row: int) -> Sparse | Whole:
+    def read(
+        self, module: nn.Module, trace: ModuleTrace, row: int
+    ) -> SparseAttention | DenseWeights:
         """Multiply the three, the middle one inverted as the model does."""
-        heads = number(module, "num_attention_heads")
-        query, key, value = (heads_of(notes.outputs[name][0], heads, row) for name in self.children)
-        if len(notes.softmaxes) == 1:
-            noted = notes.softmaxes[0]
+        heads = read_size(module, "num_attention_heads")
+        query, key, value = (
+            split_heads(trace.outputs[name][0], heads, row) for name in self.children
+        )
+        if len(trace.softmaxes) == 1:
+            softmax = trace.softmaxes[0]
             everyone = torch.arange(query.shape[1], device=query.device)
-            strip = Strip(
+            group = SparseRows(
                 everyone,
                 everyone.expand(1, len(everyone), -1),
-                noted.logits[row].detach(),
-                noted.weights[row].detach(),
+                softmax.logits[row].detach(),
+                softmax.weights[row].detach(),
             )
-            return Sparse(query, key, value, query.shape[-1] ** -0.5, (strip,))
+            return SparseAttention(query, key, value, query.shape[-1] ** -0.5, (group,))
         to_landmarks, between, from_landmarks = (
-            noted.weights.detach() for noted in notes.softmaxes
+            softmax.weights.detach() for softmax in trace.softmaxes
         )
         own: Any = module
         # Its start depends on the whole batch.
         left = torch.matmul(to_landmarks, own.iterative_inv(between))
-        return Whole(torch.matmul(left, from_landmarks)[row], value, _REASON)
+        return DenseWeights(torch.matmul(left, from_landmarks)[row], value, _REASON)

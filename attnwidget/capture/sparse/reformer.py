@@ -1,4 +1,4 @@
-"""Reformer: chunks of the text that see their neighbours, or chunks of positions that fell into the same buckets."""
+"""Reformer: chunks of the text that see their neighbours, or chunks of positions hashed into the same buckets."""
 
 from __future__ import annotations
 
@@ -6,43 +6,55 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.capture.sparse.rows import NotLaidOutError, Sparse, Strip, heads_of, number
+from attnwidget.capture.sparse.rows import (
+    CannotDensifyError,
+    SparseAttention,
+    SparseRows,
+    read_size,
+    split_heads,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from attnwidget.capture.taps.events import Notes
+    from attnwidget.capture.taps.events import ModuleTrace
 
-__all__ = ["Local", "Sorted"]
+__all__ = ["ReformerLSH", "ReformerLocal"]
 
 
-class Local:
+class ReformerLocal:
     """Reads Reformer's ``LocalSelfAttention``."""
 
     children = ("query", "key", "value")
 
-    def read(self, module: nn.Module, notes: Notes, row: int) -> Sparse:
-        """Put the chunks behind each other."""
-        heads = number(module, "num_attention_heads")
-        query, key, value = (heads_of(notes.outputs[name][0], heads, row) for name in self.children)
+    def read(self, module: nn.Module, trace: ModuleTrace, row: int) -> SparseAttention:
+        """Concatenate the chunks."""
+        heads = read_size(module, "num_attention_heads")
+        query, key, value = (
+            split_heads(trace.outputs[name][0], heads, row) for name in self.children
+        )
         count = key.shape[1]
         _refuse_cache(query, key)
         everyone = torch.arange(count, device=query.device)
-        keys = _adjacent(module, everyone[None]) if count > number(module, "chunk_length") else None
-        noted = notes.softmaxes[0]
+        keys = (
+            _visible_positions(module, everyone[None])
+            if count > read_size(module, "chunk_length")
+            else None
+        )
+        softmax = trace.softmaxes[0]
         slots = everyone.expand(1, count, -1) if keys is None else keys
-        strip = Strip(
+        group = SparseRows(
             everyone,
             slots,
             *(
                 part[row].detach().reshape(heads, count, -1)
-                for part in (noted.logits, noted.weights)
+                for part in (softmax.logits, softmax.weights)
             ),
         )
-        return Sparse(query, key, value, key.shape[-1] ** -0.5, (strip,))
+        return SparseAttention(query, key, value, key.shape[-1] ** -0.5, (group,))
 
 
-class Sorted:
+class ReformerLSH:
     """Reads Reformer's ``LSHSelfAttention``, whose queries are its keys, with another length.
 
     Rounds of hashing are weighed by what each of them found. That makes them one softmax over the keys of all rounds, of
@@ -51,24 +63,24 @@ class Sorted:
 
     children = ("query_key", "value")
 
-    def read(self, module: nn.Module, notes: Notes, row: int) -> Sparse:
-        """Undo the sorting, and put the rounds of hashing beside each other."""
-        heads = number(module, "num_attention_heads")
-        query, value = (heads_of(notes.outputs[name][0], heads, row) for name in self.children)
+    def read(self, module: nn.Module, trace: ModuleTrace, row: int) -> SparseAttention:
+        """Undo the sorting, and concatenate the keys of all rounds of hashing."""
+        heads = read_size(module, "num_attention_heads")
+        query, value = (split_heads(trace.outputs[name][0], heads, row) for name in self.children)
         count = query.shape[1]
-        given = notes.inputs["hidden_states"]
+        given = trace.inputs["hidden_states"]
         if given.shape[1] != count:
             _refuse_cache(query[:, :1], query)
         normed: Any = module
         key = normed._len_and_dim_norm(query, query.shape[-1] ** 0.5)  # noqa: SLF001  its own, which keeps no state
         everyone = torch.arange(count, device=query.device)
-        noted = notes.softmaxes[0]
-        if count <= number(module, "chunk_length"):
+        softmax = trace.softmaxes[0]
+        if count <= read_size(module, "chunk_length"):
             slots = everyone.expand(1, count, -1)
-            parts = [part[row].detach() for part in (noted.logits, noted.weights)]
+            parts = [part[row].detach() for part in (softmax.logits, softmax.weights)]
         else:
             # [head, sorted position]: round by round, the position that was sorted there.
-            order = notes.gathered[0][row, :, :, 0]
+            order = trace.gather_indices[0][row, :, :, 0]
             rounds = order.shape[1] // count
             back = order.reshape(heads, rounds, count).argsort(dim=-1)
             back = back + torch.arange(rounds, device=back.device)[:, None] * count
@@ -78,37 +90,37 @@ class Sorted:
                 index = back.flatten(1)[..., None].expand(-1, -1, tensor.shape[-1])
                 return tensor.gather(1, index).reshape(heads, rounds, count, -1)
 
-            slots = _beside(undone(_adjacent(module, order)))
+            slots = _join_rounds(undone(_visible_positions(module, order)))
             logits, weights = (
                 undone(part[row].detach().reshape(heads, rounds * count, -1))
-                for part in (noted.logits, noted.weights)
+                for part in (softmax.logits, softmax.weights)
             )
             if rounds > 1:
-                share = notes.softmaxes[1]
+                share = trace.softmaxes[1]
                 logits = logits + share.logits[row].detach()
                 weights = weights * share.weights[row].detach()
-            parts = [_beside(logits), _beside(weights)]
-        return Sparse(query, key, value, 1.0, (Strip(everyone, slots, *parts),))
+            parts = [_join_rounds(logits), _join_rounds(weights)]
+        return SparseAttention(query, key, value, 1.0, (SparseRows(everyone, slots, *parts),))
 
 
-def _beside(tensor: Tensor) -> Tensor:
+def _join_rounds(tensor: Tensor) -> Tensor:
     """``[head, round, position, slot]`` to ``[head, position, slot of any round]``."""
     return tensor.transpose(1, 2).flatten(2)
 
 
-def _adjacent(module: nn.Module, order: Tensor) -> Tensor:
+def _visible_positions(module: nn.Module, order: Tensor) -> Tensor:
     """The positions that each one sees: those of its chunk and of the chunks around it, the last beside the first.
 
     Args:
         module: Says how many chunks to look at.
-        order: Which position stands where, ``[head or 1, place]``.
+        order: The position at each place, ``[head or 1, place]``.
 
     Returns:
         ``[head or 1, place, slot]``.
     """
-    size = number(module, "chunk_length")
+    size = read_size(module, "chunk_length")
     chunks = order.reshape(len(order), -1, size)
-    before, after = number(module, "num_chunks_before"), number(module, "num_chunks_after")
+    before, after = read_size(module, "num_chunks_before"), read_size(module, "num_chunks_after")
     around = [chunks.roll(-step, dims=1) for step in range(-before, after + 1)]
     return torch.cat(around, dim=2).repeat_interleave(size, dim=1)
 
@@ -116,4 +128,4 @@ def _adjacent(module: nn.Module, order: Tensor) -> Tensor:
 def _refuse_cache(query: Tensor, key: Tensor) -> None:
     if query.shape[1] != key.shape[1]:
         msg = "looks back into a cache of hidden states, of which it reads some chunks only; record one pass over the whole text"
-        raise NotLaidOutError(msg)
+        raise CannotDensifyError(msg)

@@ -1,8 +1,8 @@
-"""Attention that is computed in blocks, buckets or with side keys: one adapter for each such kind of module.
+"""Adapters for sparse attention by module class.
 
 General recognition follows scores to the softmax and on to the values; these modules cut them up, shift and sort them in
-between. An adapter knows how one kind of module does that: where each number that went into its softmax belongs among
-query and key. It reads only what passed by while the module ran.
+between. An adapter knows how one kind of module does that: which query and key each number that went into its softmax is
+of. It reads only the trace of the module's run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from attnwidget.capture.sparse.longformer import Longformer
 from attnwidget.capture.sparse.longt5 import LongT5
 from attnwidget.capture.sparse.nystrom import Nystrom
 from attnwidget.capture.sparse.pegasus_x import PegasusX
-from attnwidget.capture.sparse.reformer import Local, Sorted
+from attnwidget.capture.sparse.reformer import ReformerLocal, ReformerLSH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from attnwidget.capture.sparse.rows import Adapter
-    from attnwidget.capture.taps.events import Frame
+    from attnwidget.capture.taps.events import RunningModule
 
-__all__ = ["ADAPTERS", "adapter_of", "children_of"]
+__all__ = ["ADAPTERS", "adapter_of", "watched_children"]
 
 # By the name of the class, so that no modelling file is imported and copies of one are known too. What an adapter says is
 # checked against the weights of the model itself.
@@ -39,8 +39,8 @@ ADAPTERS: Mapping[str, Adapter] = {
     "LongT5TransientGlobalAttention": LongT5(),
     "PegasusXGlobalLocalAttention": PegasusX(),
     "NystromformerSelfAttention": Nystrom(),
-    "LocalSelfAttention": Local(),
-    "LSHSelfAttention": Sorted(),
+    "LocalSelfAttention": ReformerLocal(),
+    "LSHSelfAttention": ReformerLSH(),
 }
 
 
@@ -52,34 +52,34 @@ def adapter_of(module: nn.Module) -> Adapter | None:
     )
 
 
-def children_of(
-    modules: Iterable[nn.Module], running: Callable[[], Frame | None]
+def watched_children(
+    modules: Iterable[nn.Module], current: Callable[[], RunningModule | None]
 ) -> Iterator[tuple[nn.Module, None, Callable[[Any], None]]]:
-    """Find the children whose outputs adapters want to see.
+    """Find the children whose outputs adapters read.
 
     Args:
         modules: Modules that may need an adapter.
-        running: Says which module runs.
+        current: Returns the module that runs.
 
     Yields:
-        What to watch: a child, and what to call with its output.
+        Hooks: a child, and what to call with its output.
     """
     for module in modules:
         adapter = adapter_of(module)
         for name in () if adapter is None else adapter.children:
             child = getattr(module, name, None)
             if child is not None:
-                yield child, None, _gave(module, name, running)
+                yield child, None, _output_hook(module, name, current)
 
 
-def _gave(
-    module: nn.Module, name: str, running: Callable[[], Frame | None]
+def _output_hook(
+    module: nn.Module, name: str, current: Callable[[], RunningModule | None]
 ) -> Callable[[Any], None]:
     def note(output: Any) -> None:
-        frame = running()
-        if frame is None or frame.module is not module or frame.notes is None:
+        running = current()
+        if running is None or running.module is not module or running.trace is None:
             return
         if isinstance(output, torch.Tensor):
-            frame.notes.outputs.setdefault(name, []).append(output)
+            running.trace.outputs.setdefault(name, []).append(output)
 
     return note

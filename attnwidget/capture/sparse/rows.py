@@ -1,4 +1,4 @@
-"""Rows of an attention of which each has its own few keys, put together to query × key."""
+"""`Adapter`: the interface of an adapter, and `SparseRows`, rows of an attention that each have their own keys."""
 
 from __future__ import annotations
 
@@ -8,18 +8,26 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from attnwidget.capture.taps.events import Notes
+    from attnwidget.capture.taps.events import ModuleTrace
 
 
-__all__ = ["Adapter", "NotLaidOutError", "Sparse", "Strip", "Whole", "heads_of", "number"]
+__all__ = [
+    "Adapter",
+    "CannotDensifyError",
+    "DenseWeights",
+    "SparseAttention",
+    "SparseRows",
+    "read_size",
+    "split_heads",
+]
 
 
-class NotLaidOutError(ValueError):
-    """A call that an adapter has no place for; the message says why, in words that follow the name of a module."""
+class CannotDensifyError(ValueError):
+    """A call that an adapter cannot lay out over query × key; the message says why, in words that follow the name of a module."""
 
 
 @dataclass(frozen=True, slots=True)
-class Strip:
+class SparseRows:
     """Some rows, with a slot for each number that went into their softmax.
 
     Attributes:
@@ -38,7 +46,7 @@ class Strip:
 
 
 @dataclass(frozen=True, slots=True)
-class Sparse:
+class SparseAttention:
     """One attention call in one row of the batch, as an adapter read it.
 
     Attributes:
@@ -46,24 +54,24 @@ class Sparse:
         key: ``[head, key, head_dim]``.
         value: ``[head, key, value_dim]``.
         scaling: Factor on ``query . key``.
-        strips: The rows.
+        row_groups: The rows.
         extra_queries: How many of the queries, the last ones, are none of the sequence.
         extra_keys: How many of the keys, the last ones, are none of the sequence.
-        padded: How many positions the module put before the sequence, which belong to nobody.
+        num_padding: How many positions of padding the module put before the sequence.
     """
 
     query: Tensor
     key: Tensor
     value: Tensor
     scaling: float
-    strips: tuple[Strip, ...]
+    row_groups: tuple[SparseRows, ...]
     extra_queries: int = 0
     extra_keys: int = 0
-    padded: int = 0
+    num_padding: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class DenseWeights:
     """One attention call whose weights no query and key make.
 
     Attributes:
@@ -82,19 +90,21 @@ class Adapter(Protocol):
 
     @property
     def children(self) -> tuple[str, ...]:
-        """Names of the children whose outputs it wants to see."""
+        """Names of the children whose outputs it reads."""
 
-    def read(self, module: nn.Module, notes: Notes, row: int) -> Sparse | Whole:
-        """Put together what passed by, for one row of the batch."""
+    def read(
+        self, module: nn.Module, trace: ModuleTrace, row: int
+    ) -> SparseAttention | DenseWeights:
+        """Read one row of the batch off the trace of the module's run."""
 
 
-def heads_of(tensor: Tensor, num_heads: int, row: int) -> Tensor:
-    """Cut ``[batch, position, head * dim]`` up, ``[head, position, dim]`` of one row of the batch."""
+def split_heads(tensor: Tensor, num_heads: int, row: int) -> Tensor:
+    """Split ``[batch, position, head * dim]`` into heads, ``[head, position, dim]`` of one row of the batch."""
     one = tensor[min(row, len(tensor) - 1)].detach()
     return one.reshape(len(one), num_heads, -1).transpose(0, 1)
 
 
-def number(module: nn.Module, name: str) -> int:
-    """Read a size off a module."""
+def read_size(module: nn.Module, name: str) -> int:
+    """Read an integer attribute of a module."""
     size: Any = getattr(module, name)
     return int(size)

@@ -1,10 +1,9 @@
-"""Tap 1: listen to every call that goes through transformers' ``AttentionInterface``."""
+"""Tap 1: wrap transformers' ``AttentionInterface.get_interface``."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import threading
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,79 +11,49 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from transformers.modeling_utils import AttentionInterface
 
-from attnwidget.capture.arguments import _ALIASES, _NAMES, Arguments
+from attnwidget.capture.arguments import ARGUMENT_ALIASES, ARGUMENT_NAMES, AttentionArguments
+from attnwidget.capture.taps.patches import patched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
 
-__all__ = ["Listener", "is_listening", "listeners", "listening", "silenced"]
+__all__ = ["Listener", "is_listening", "listeners", "listening", "suspended"]
 
 
 class Listener(Protocol):
-    """Somebody who wants to hear of attention calls. Listening must not change what the model computes."""
+    """Is called with every attention call. Must not change what the model computes."""
 
-    def heard(self, arguments: Arguments) -> AbstractContextManager[None]:
-        """Take note of one call, before it runs; it runs inside of what is returned."""
+    def on_attention_call(self, arguments: AttentionArguments) -> AbstractContextManager[None]:
+        """Read one call, before it runs; it runs inside of what is returned."""
 
-    def flexed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> AbstractContextManager[None]:
-        """Take note of one call of PyTorch's ``flex_attention``; it runs inside of what is returned."""
+    def on_flex_attention(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> AbstractContextManager[None]:
+        """Read one call of PyTorch's ``flex_attention``, before it runs; it runs inside of what is returned."""
 
 
-# Per context, hence per thread and per asyncio task: two recordings at once never hear each other's models.
+# Per context, hence per thread and per asyncio task: two recordings at once never read each other's models.
 _listeners: ContextVar[tuple[Listener, ...]] = ContextVar("attnwidget_listeners", default=())
-
-
-class _Installation:
-    """Wraps ``AttentionInterface.get_interface`` while anybody listens.
-
-    Every modelling file looks the function up through this one method at every forward pass, and some hold their own
-    instance of the class: so the class is the one place that reaches them all. The wrapper is shared by all threads,
-    therefore counted and guarded by a lock.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._original: Callable[..., Any] | None = None
-
-    def acquire(self) -> None:
-        with self._lock:
-            if self._users == 0:
-                self._original = AttentionInterface.__dict__["get_interface"]
-                # setattr: a plain assignment to a method is what mypy rightly distrusts.
-                setattr(AttentionInterface, "get_interface", _wrapped(self._original))  # noqa: B010
-            self._users += 1
-
-    def release(self) -> None:
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                setattr(AttentionInterface, "get_interface", self._original)  # noqa: B010
-                self._original = None
-
-
-_installation = _Installation()
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Let ``listener`` hear the attention calls made in this context until the block ends, however it ends."""
-    _installation.acquire()
-    token = _listeners.set((*_listeners.get(), listener))
-    try:
-        yield
-    finally:
+    """Tell ``listener`` of the attention calls made in this context until the block ends, however it ends."""
+    # Every modelling file looks the function up through this one method at every forward pass, and some hold their own
+    # instance of the class: so the class is the one place that reaches them all.
+    with patched(AttentionInterface, "get_interface", _wrapped):
+        token = _listeners.set((*_listeners.get(), listener))
         try:
-            _listeners.reset(token)
+            yield
         finally:
-            _installation.release()
+            _listeners.reset(token)
 
 
 @contextmanager
-def silenced(listener: object) -> Iterator[None]:
-    """Let ``listener`` hear nothing of this context until the block ends."""
+def suspended(listener: object) -> Iterator[None]:
+    """Tell ``listener`` nothing of this context until the block ends."""
     token = _listeners.set(tuple(other for other in _listeners.get() if other is not listener))
     try:
         yield
@@ -98,12 +67,12 @@ def is_listening(listener: object) -> bool:
 
 
 def listeners() -> tuple[Listener, ...]:
-    """Return who listens in the current context; nobody does while gradients are computed."""
-    return () if in_backward() else _listeners.get()
+    """Return the listeners of the current context; none while gradients are computed."""
+    return () if _in_backward() else _listeners.get()
 
 
-def in_backward() -> bool:
-    """Tell whether gradients are being computed: what then runs (gradient checkpointing) has run and been heard before."""
+def _in_backward() -> bool:
+    """Tell whether gradients are being computed: what then runs (gradient checkpointing) has run and been recorded before."""
     return torch._C._current_graph_task_id() != -1  # noqa: SLF001  as torch's own ModuleTracker asks
 
 
@@ -121,27 +90,27 @@ def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _tapped(function: Callable[..., Any], implementation: str) -> Callable[..., Any]:
-    folds = implementation != "eager" or not _scales_afterwards(function)
+    folds = implementation != "eager" or not _applies_sinks_afterwards(function)
 
     @functools.wraps(function)
     def attention(*args: Any, **kwargs: Any) -> Any:
-        given = dict(zip(_NAMES, args, strict=False))
-        given.update({_ALIASES.get(name, name): value for name, value in kwargs.items()})
-        if len(args) <= len(_NAMES) and given.keys() >= {"module", "query", "key", "value"}:
-            five = {name: given.pop(name, None) for name in _NAMES}
-            arguments = Arguments(
-                implementation=implementation, options=given, folds_sinks=folds, **five
+        given = dict(zip(ARGUMENT_NAMES, args, strict=False))
+        given.update({ARGUMENT_ALIASES.get(name, name): value for name, value in kwargs.items()})
+        if len(args) <= len(ARGUMENT_NAMES) and given.keys() >= {"module", "query", "key", "value"}:
+            five = {name: given.pop(name, None) for name in ARGUMENT_NAMES}
+            arguments = AttentionArguments(
+                implementation=implementation, options=given, sinks_in_softmax=folds, **five
             )
             with ExitStack() as stack:
                 for listener in listeners():
-                    stack.enter_context(listener.heard(arguments))
+                    stack.enter_context(listener.on_attention_call(arguments))
                 return function(*args, **kwargs)
         return function(*args, **kwargs)
 
     return attention
 
 
-def _scales_afterwards(function: Callable[..., Any]) -> bool:
-    """Tell whether a model's own function leaves sinks out of its softmax: its code then works out their share."""
+def _applies_sinks_afterwards(function: Callable[..., Any]) -> bool:
+    """Tell whether a model's own function leaves sinks out of its softmax: its code then computes their share."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return code is not None and "logsumexp" in code.co_names

@@ -1,4 +1,4 @@
-"""What became of a product of queries and keys: followed from operation to operation up to the softmax."""
+"""Follow a query–key product from operation to operation up to its softmax."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["FOLLOWED", "Product", "Softmaxed", "follow"]
+__all__ = ["FOLLOWED", "Node", "Product", "SoftmaxOutput", "follow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Product:
         factor: Further factor that differs between heads or rows but not between columns, or ``None``.
         inner: Scaling inside of the tanh, where there was one.
         added: Whether something was added or hidden.
-        trouble: What was done to them that a record has no words for.
+        failure: What was done to them that a record cannot express.
     """
 
     left: Tensor
@@ -36,11 +36,11 @@ class Product:
     factor: Tensor | None = None
     inner: float | None = None
     added: bool = False
-    trouble: str | None = None
+    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Softmaxed:
+class SoftmaxOutput:
     """Numbers that came out of a softmax.
 
     Attributes:
@@ -54,7 +54,7 @@ class Softmaxed:
     product: Product | None
 
 
-Node = Product | Softmaxed
+Node = Product | SoftmaxOutput
 
 # The same numbers in another form, or with some of them dropped at random.
 _SAME = frozenset({
@@ -97,7 +97,7 @@ def follow(name: str, args: Sequence[Any], find: Callable[[Any], Node | None]) -
         return _ARITHMETIC[name](left, right, args)
     if name == "cat":
         node = find(args[0][0])
-        return replace(node, trouble=_SINK) if isinstance(node, Product) else None
+        return replace(node, failure=_SINK) if isinstance(node, Product) else None
     if name == "tanh":
         node = find(args[0])
         return _capped(node) if isinstance(node, Product) else None
@@ -107,7 +107,7 @@ def follow(name: str, args: Sequence[Any], find: Callable[[Any], Node | None]) -
 def _capped(node: Product) -> Product:
     if node.inner is not None or node.factor is not None:
         return replace(
-            node, trouble="bends its scores by a tanh more than once, or each head by another one"
+            node, failure="bends its scores by a tanh more than once, or each head by another one"
         )
     # What was added before is a bias all the same: the difference that it makes to the bent product.
     return replace(node, inner=node.scaling, scaling=1.0)
@@ -116,9 +116,9 @@ def _capped(node: Product) -> Product:
 def _multiplied(left: Node | None, right: Node | None, args: Sequence[Any]) -> Node:
     node, other = (left, args[1]) if left is not None else (right, args[0])
     if left is not None and right is not None:
-        if isinstance(left, Softmaxed) or isinstance(right, Softmaxed):
-            return left if isinstance(left, Softmaxed) else right
-        return replace(left, trouble="multiplies its scores with each other")
+        if isinstance(left, SoftmaxOutput) or isinstance(right, SoftmaxOutput):
+            return left if isinstance(left, SoftmaxOutput) else right
+        return replace(left, failure="multiplies its scores with each other")
     return _scaled(node, other, invert=False)
 
 
@@ -129,7 +129,7 @@ def _divided(left: Node | None, _right: Node | None, args: Sequence[Any]) -> Nod
 
 def _scaled(node: Any, other: Any, *, invert: bool) -> Node:
     known: Node = node
-    if isinstance(known, Softmaxed):
+    if isinstance(known, SoftmaxOutput):
         return known
     if not isinstance(other, torch.Tensor) or other.numel() == 1:
         number = float(other)
@@ -145,12 +145,12 @@ def _scaled(node: Any, other: Any, *, invert: bool) -> Node:
             return replace(known, factor=factor if known.factor is None else known.factor * factor)
     elif not invert and bool(((other == 0) | (other == 1)).all()):
         return replace(known, added=True)  # a mask that zeroes, before another one hides
-    return replace(known, trouble="multiplies its scores with numbers that differ from key to key")
+    return replace(known, failure="multiplies its scores with numbers that differ from key to key")
 
 
 def _added(left: Node | None, right: Node | None, args: Sequence[Any]) -> Node:
     for node in (left, right):
-        if isinstance(node, Softmaxed):
+        if isinstance(node, SoftmaxOutput):
             return node
     # Of two products the one for every key is content with content, and of two such ones the plainer: the other one is
     # a bias that depends on the query (by row and column, say).

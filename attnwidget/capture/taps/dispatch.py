@@ -1,8 +1,9 @@
-"""Tap 2: recognise attention by its arithmetic, in modules that do not go through transformers' interface.
+"""Tap 2: a ``TorchDispatchMode`` that recognises softmax attention by its operations.
 
-While an attention module of the recorded model runs, every operation it makes passes by: a product of two tensors may be
-scores; what is scaled, added and hidden until a softmax is followed; a product of what comes out of a softmax with
-something else is the weighted sum. Its left side is what the model multiplies its values with, to the last bit.
+It serves modules that do not go through transformers' interface. While an attention module of the recorded model runs,
+every operation it makes is seen: a product of two tensors may be scores; what is scaled, added and hidden until a softmax
+is followed; a product of what comes out of a softmax with something else is the weighted sum. Its left side is what the
+model multiplies its values with, to the last bit.
 """
 
 from __future__ import annotations
@@ -21,41 +22,93 @@ from torch.utils._python_dispatch import (
 )
 
 from attnwidget.capture.taps import fused_ops
-from attnwidget.capture.taps.dataflow import FOLLOWED, Product, Softmaxed, follow
-from attnwidget.capture.taps.events import Frame, Noted, Sink, WeightedSum
+from attnwidget.capture.taps.dataflow import FOLLOWED, Product, SoftmaxOutput, follow
+from attnwidget.capture.taps.events import (
+    OperationListener,
+    RunningModule,
+    SoftmaxCall,
+    WeightedSum,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from torch import Tensor, nn
 
-    from attnwidget.capture.taps.events import Notes
+    from attnwidget.capture.taps.events import ModuleTrace
 
 
-__all__ = ["FunctionTap", "Reading"]
+__all__ = ["DispatchTap"]
 
 
-class Reading(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every operation while it reads.
+@dataclass(slots=True)
+class _Known:
+    """A tensor that scores or weights were followed to; held, so that its memory, which is its key, is not used again."""
 
-    It is pushed and popped without the flags that ``with`` also sets: those are shared by all threads, and two recordings
-    that end in another order than they began would leave them set.
+    tensor: Tensor
+    node: Product | SoftmaxOutput
+    probabilities: Tensor | None = None
+
+
+class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Reads the operations of attention modules while they run, and reports the attention calls among them.
+
+    A dispatch mode, since that sees the same few operations behind ``@``, ``einsum`` and PyTorch's own layers, and leaves
+    those layers their fast paths, which a function mode closes. It is pushed and popped without the flags that ``with``
+    also sets: those are shared by all threads, and two recordings that end in another order than they began would leave
+    them set.
+
+    Args:
+        listener: Is told of what is recognised.
+        parameters: Addresses of the model's parameters: a product with one of them is no score.
     """
 
     supports_higher_order_operators = True
 
-    def __init__(self) -> None:
+    def __init__(self, listener: OperationListener, parameters: frozenset[int]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._active = False
+        self._listener = listener
+        self._parameters = parameters
+        self._running: list[RunningModule] = []
+        self._known: dict[Any, _Known] = {}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # the wrapper that this asks for imports the compiler, which takes seconds
 
     @property
-    def reads(self) -> bool:
-        """Whether a module of the model is running and read."""
+    def active(self) -> bool:
+        """Whether operations are read: a module of the model is running, and the tap is not paused."""
         return self._active
+
+    @property
+    def running(self) -> RunningModule | None:
+        """The module that is running."""
+        return self._running[-1] if self._running else None
+
+    def enter(
+        self, path: str, module: nn.Module, given: Iterable[Any], trace: ModuleTrace | None = None
+    ) -> None:
+        """Begin to read: ``module`` starts to run on what is ``given``; with a ``trace``, operations are only noted in it."""
+        states = next((tensor for tensor in given if isinstance(tensor, torch.Tensor)), None)
+        # Nested tensors, which encoders make of padded batches, have no shape.
+        sizes = frozenset(() if states is None or states.is_nested else states.shape)
+        self._running.append(RunningModule(path, module, sizes, states, trace))
+        self._push()
+
+    def leave(self) -> RunningModule | None:
+        """Stop to read: the module entered last has run."""
+        left = self._running.pop() if self._running else None
+        if not self._running:
+            self.close()
+        return left
+
+    def close(self) -> None:
+        """Stop to read, and forget everything."""
+        self._pop()
+        self._running.clear()
+        self._known.clear()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -86,86 +139,30 @@ class Reading(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for mode in reversed(above):
             _push_mode(mode)
 
-
-@dataclass(slots=True)
-class _Known:
-    """A tensor something is known of. Holding it keeps its memory, and with it its key, from being used again."""
-
-    tensor: Tensor
-    node: Product | Softmaxed
-    probabilities: Tensor | None = None
-
-
-class FunctionTap(Reading):  # type: ignore[no-untyped-call]
-    """Reads the operations of attention modules while they run.
-
-    A dispatch mode, since that sees the same few operations behind ``@``, ``einsum`` and PyTorch's own layers, and leaves
-    those layers their fast paths, which a function mode closes.
-
-    Args:
-        sink: Takes what is recognised.
-        parameters: Addresses of the model's parameters: a product with one of them is no score.
-    """
-
-    def __init__(self, sink: Sink, parameters: frozenset[int]) -> None:
-        super().__init__()
-        self._sink = sink
-        self._parameters = parameters
-        self._frames: list[Frame] = []
-        self._known: dict[Any, _Known] = {}
-
-    def enter(
-        self, path: str, module: nn.Module, given: Iterable[Any], notes: Notes | None = None
-    ) -> None:
-        """Begin to read: ``module`` starts to run on what is ``given``; with ``notes``, only note what passes by."""
-        states = next((tensor for tensor in given if isinstance(tensor, torch.Tensor)), None)
-        # Nested tensors, which encoders make of padded batches, have no shape.
-        sizes = frozenset(() if states is None or states.is_nested else states.shape)
-        self._frames.append(Frame(path, module, sizes, states, notes))
-        self._push()
-
-    def leave(self) -> Frame | None:
-        """Cease to read: the module entered last has run."""
-        left = self._frames.pop() if self._frames else None
-        if not self._frames:
-            self.close()
-        return left
-
-    def close(self) -> None:
-        """Cease to read, and forget everything."""
-        self._pop()
-        self._frames.clear()
-        self._known.clear()
-
-    @property
-    def frame(self) -> Frame | None:
-        """The module that is running."""
-        return self._frames[-1] if self._frames else None
-
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        """Run one operation, and take note of it."""
+        """Run one operation, and read it."""
         del types
         kwargs = kwargs or {}
         handler = _handler(func)
         if handler is None:
             return func(*args, **kwargs)
-        if handler is FunctionTap._taken_apart:
-            return self._taken_apart(func, args, kwargs)
-        if handler is FunctionTap._before and fused_ops.draws(_name(func), args, kwargs):
-            return self._taken_apart(func, args, kwargs)
-        if handler is FunctionTap._before:
-            self._guarded(self._before, func, args, kwargs)
+        if handler is DispatchTap._run_decomposed:
+            return self._run_decomposed(func, args, kwargs)
+        if handler is DispatchTap._read_fused and fused_ops.has_dropout(_name(func), args, kwargs):
+            return self._run_decomposed(func, args, kwargs)
+        if handler is DispatchTap._read_fused:
+            self._guarded(self._read_fused, func, args, kwargs)
             return func(*args, **kwargs)
         # What is known of the arguments is read first: in-place operations write over them.
         note = self._guarded(handler.__get__(self), func, args, kwargs)
         result = func(*args, **kwargs)
         if note is not None:
-            self._guarded(self._keep, result, note)
+            self._guarded(self._remember, result, note)
         return result
 
-    def _taken_apart(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    def _run_decomposed(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Run an operation that is made of others, and read those: in inference mode it arrives in one piece."""
         _push_mode(self)
         try:
@@ -175,28 +172,28 @@ class FunctionTap(Reading):  # type: ignore[no-untyped-call]
         return func(*args, **kwargs) if result is NotImplemented else result
 
     def _guarded(self, action: Callable[..., Any], *given: Any) -> Any:
-        """Do something that must never be in the model's way."""
+        """Do something whose errors must never reach the model."""
         try:
             with torch.no_grad():
                 return action(*given)
         except Exception as error:  # noqa: BLE001  whatever it is, the model goes on
-            if self._frames:
-                self._sink.failed(self._frames[-1], error)
+            if self._running:
+                self._listener.on_error(self._running[-1], error)
             return None
 
-    def _before(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+    def _read_fused(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         """Read an operation that is a whole attention call."""
-        frame = self._frames[-1]
-        if frame.notes is not None:
+        running = self._running[-1]
+        if running.trace is not None:
             return
-        arguments = fused_ops.read(_name(func), frame.module, args, kwargs)
+        arguments = fused_ops.read_call(_name(func), running.module, args, kwargs)
         if arguments is not None:
-            path = fused_ops.inner_path(_name(func), frame.path, frame.module)
-            self._sink.called(Frame(path, arguments.module), arguments)
+            path = fused_ops.attending_path(_name(func), running.path, running.module)
+            self._listener.on_fused_call(RunningModule(path, arguments.module), arguments)
 
-    def _product(
+    def _read_product(
         self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]
-    ) -> Product | Softmaxed | None:
+    ) -> Product | SoftmaxOutput | None:
         """Read a matrix product: the scores, or the weighted sum."""
         if _name(func) == "baddbmm":
             left, right, scaling = args[1], args[2], float(kwargs.get("alpha", 1))
@@ -209,18 +206,20 @@ class FunctionTap(Reading):  # type: ignore[no-untyped-call]
             (left, right, self._find(left)),
             (right.mT, left.mT, self._find(right)),
         ):
-            if known is not None and isinstance(known.node, Softmaxed):
-                if self._frames[-1].notes is not None:
+            if known is not None and isinstance(known.node, SoftmaxOutput):
+                if self._running[-1].trace is not None:
                     return None
-                chance = _some(known.probabilities).movedim(known.node.dim, -1)
+                chance = _required(known.probabilities).movedim(known.node.dim, -1)
                 found = WeightedSum(weights, values, known.node, chance)
-                self._sink.summed(self._frames[-1], found)
+                self._listener.on_weighted_sum(self._running[-1], found)
                 return None
         if right.data_ptr() in self._parameters:
             return None  # a projection
         return Product(left, right, scaling=scaling, added=added)
 
-    def _softmax(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Softmaxed | None:
+    def _read_softmax(
+        self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> SoftmaxOutput | None:
         del func
         dim = kwargs.get("dim", args[1] if len(args) > 1 else -1)
         logits = args[0]
@@ -228,75 +227,75 @@ class FunctionTap(Reading):  # type: ignore[no-untyped-call]
             return None
         known = self._find(logits)
         product = known.node if known is not None and isinstance(known.node, Product) else None
-        return Softmaxed(logits, dim % logits.ndim, product)
+        return SoftmaxOutput(logits, dim % logits.ndim, product)
 
-    def _gathered(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-        """Note what something is looked up by, for an adapter."""
+    def _read_gather(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        """Note the indices of a gather, for an adapter."""
         del func, kwargs
-        notes = self._frames[-1].notes
-        if notes is not None:
-            notes.gathered.append(args[2])
+        trace = self._running[-1].trace
+        if trace is not None:
+            trace.gather_indices.append(args[2])
 
-    def _exponential(
+    def _read_exponential(
         self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]
-    ) -> Softmaxed | None:
+    ) -> SoftmaxOutput | None:
         """Note an exponential, for an adapter whose module writes its softmax down as one."""
         del func, kwargs
-        return None if self._frames[-1].notes is None else Softmaxed(args[0], -1, None)
+        return None if self._running[-1].trace is None else SoftmaxOutput(args[0], -1, None)
 
-    def _follow(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        """Read an operation that may be on the way from scores to softmax, or from there to the weighted sum."""
+    def _follow_on(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Follow an operation that may lie between scores and softmax, or between softmax and weighted sum."""
         del kwargs
         if not self._known:
             return None
         softmaxed = []
 
-        def find(value: Any) -> Product | Softmaxed | None:
+        def find(value: Any) -> Product | SoftmaxOutput | None:
             known = self._find(value)
-            if known is not None and isinstance(known.node, Softmaxed):
+            if known is not None and isinstance(known.node, SoftmaxOutput):
                 softmaxed.append(known)
             return None if known is None else known.node
 
         node = follow(_name(func), args, find)
-        if isinstance(node, Softmaxed):
+        if isinstance(node, SoftmaxOutput):
             return node, next(known.probabilities for known in softmaxed if known.node is node)
         return node
 
-    def _keep(self, result: Any, note: Any) -> None:
+    def _remember(self, result: Any, note: Any) -> None:
         node, probabilities = note if isinstance(note, tuple) else (note, None)
         if isinstance(result, (tuple, list)):
             result = result[0]
         if isinstance(result, torch.Tensor):
-            notes = self._frames[-1].notes
-            if isinstance(node, Softmaxed):
-                if notes is not None:
-                    _note(notes, node, result, first=probabilities is None)
+            trace = self._running[-1].trace
+            if isinstance(node, SoftmaxOutput):
+                if trace is not None:
+                    _trace_softmax(trace, node, result, first=probabilities is None)
                 if probabilities is None:
                     probabilities = result
-            self._known[_key(result)] = _Known(result, node, probabilities)
+            self._known[_address(result)] = _Known(result, node, probabilities)
 
     def _find(self, value: Any) -> _Known | None:
         if not isinstance(value, torch.Tensor) or value.is_nested:
             return None
-        return self._known.get(_key(value))
+        return self._known.get(_address(value))
 
 
-def _note(notes: Notes, node: Softmaxed, result: Tensor, *, first: bool) -> None:
-    """Note a softmax, or what its weights became on the way to the values."""
+def _trace_softmax(trace: ModuleTrace, node: SoftmaxOutput, result: Tensor, *, first: bool) -> None:
+    """Note a softmax, or what its weights became before the values."""
     if first:
-        notes.softmaxes.append(Noted(node.logits, result))
+        trace.softmaxes.append(SoftmaxCall(node.logits, result))
         return
-    for noted in notes.softmaxes:
-        if noted.logits is node.logits and noted.weights.shape == result.shape:
-            noted.weights = result
+    for softmax in trace.softmaxes:
+        if softmax.logits is node.logits and softmax.weights.shape == result.shape:
+            softmax.weights = result
 
 
-def _key(tensor: Tensor) -> Any:
-    # Autograd hands the same memory on as another object, hence no `id`.
+def _address(tensor: Tensor) -> Any:
+    # Autograd passes the same memory on as another object, hence no `id`.
     return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
 
 
-def _some(tensor: Tensor | None) -> Tensor:
+def _required(tensor: Tensor | None) -> Tensor:
     if tensor is None:
         msg = "weights without a softmax"
         raise RuntimeError(msg)
@@ -319,16 +318,16 @@ def _name(func: Any) -> str:
 def _handler(func: Any) -> Any:
     """Say what to do with an operation."""
     name = _name(func)
-    if name in fused_ops.NAMES:
-        return FunctionTap._before  # noqa: SLF001
-    if name in {"einsum", fused_ops.MATHS}:
-        return FunctionTap._taken_apart  # noqa: SLF001
+    if name in fused_ops.FUSED_OPERATIONS:
+        return DispatchTap._read_fused  # noqa: SLF001
+    if name in {"einsum", fused_ops.SDPA_MATH}:
+        return DispatchTap._run_decomposed  # noqa: SLF001
     if name == "gather":
-        return FunctionTap._gathered  # noqa: SLF001
+        return DispatchTap._read_gather  # noqa: SLF001
     if name == "exp":
-        return FunctionTap._exponential  # noqa: SLF001
+        return DispatchTap._read_exponential  # noqa: SLF001
     if name in _PRODUCTS:
-        return FunctionTap._product  # noqa: SLF001
+        return DispatchTap._read_product  # noqa: SLF001
     if name in _SOFTMAXES:
-        return FunctionTap._softmax  # noqa: SLF001
-    return FunctionTap._follow if name in FOLLOWED else None  # noqa: SLF001
+        return DispatchTap._read_softmax  # noqa: SLF001
+    return DispatchTap._follow_on if name in FOLLOWED else None  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""What passes from the tap on operations to those who listen."""
+"""What the taps report: the running module, a weighted sum, the trace of a module."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from attnwidget.capture.arguments import Arguments
-    from attnwidget.capture.taps.dataflow import Softmaxed
+    from attnwidget.capture.arguments import AttentionArguments
+    from attnwidget.capture.taps.dataflow import SoftmaxOutput
 
 
-__all__ = ["Frame", "Noted", "Notes", "Sink", "WeightedSum"]
+__all__ = ["ModuleTrace", "OperationListener", "RunningModule", "SoftmaxCall", "WeightedSum"]
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class RunningModule:
     """An attention module that is running.
 
     Attributes:
@@ -24,14 +24,14 @@ class Frame:
         module: The module.
         sizes: The sizes of the first tensor it was given, which are its hidden states.
         states: That tensor.
-        notes: What is noted while it runs, where an adapter reads it afterwards; nothing is recognised then.
+        trace: What is noted while it runs, where an adapter reads it afterwards; nothing is recognised then.
     """
 
     path: str
     module: nn.Module
     sizes: frozenset[int] = frozenset()
     states: Tensor | None = None
-    notes: Notes | None = None
+    trace: ModuleTrace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +41,32 @@ class WeightedSum:
     Attributes:
         weights: ``[..., query, key]`` as multiplied.
         value: ``[..., key, dim]``.
-        softmaxed: Where the weights come from.
+        softmax: The softmax that the weights come from.
         probabilities: What came out of the softmax, its last axis the keys.
     """
 
     weights: Tensor
     value: Tensor
-    softmaxed: Softmaxed
+    softmax: SoftmaxOutput
     probabilities: Tensor
 
 
-class Sink(Protocol):
-    """Somebody who takes what was recognised."""
+class OperationListener(Protocol):
+    """Is told of the attention calls that were recognised."""
 
-    def called(self, frame: Frame, arguments: Arguments) -> None:
-        """Take an attention call whose arguments are plain."""
+    def on_fused_call(self, running: RunningModule, arguments: AttentionArguments) -> None:
+        """Take a fused attention call, whose arguments are known."""
 
-    def summed(self, frame: Frame, weighted_sum: WeightedSum) -> None:
-        """Take a weighted sum, from which the rest has to be told."""
+    def on_weighted_sum(self, running: RunningModule, weighted_sum: WeightedSum) -> None:
+        """Take a weighted sum, from which the call has to be reconstructed."""
 
-    def failed(self, frame: Frame, error: Exception) -> None:
-        """Hear that an operation could not be read."""
+    def on_error(self, running: RunningModule, error: Exception) -> None:
+        """Take the error of an operation that could not be read."""
 
 
 @dataclass(slots=True)
-class Noted:
-    """One softmax that passed by, or what is written down as an exponential.
+class SoftmaxCall:
+    """One softmax of a module, which may be written as an exponential.
 
     Attributes:
         logits: What went in.
@@ -78,21 +78,21 @@ class Noted:
 
 
 @dataclass(slots=True)
-class Notes:
-    """What passed by while a module ran.
+class ModuleTrace:
+    """What a module with an adapter computed while it ran.
 
     Attributes:
         inputs: What it was given, by name.
-        outputs: What its children gave, by their name, call by call.
+        outputs: Outputs of its children, by their name, call by call.
         softmaxes: Its softmaxes, in order.
-        gathered: The indices by which it looked things up, in order.
+        gather_indices: The indices of its gather operations, in order.
         result: What it returned.
     """
 
     inputs: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, list[Tensor]] = field(default_factory=dict)
-    softmaxes: list[Noted] = field(default_factory=list)
-    gathered: list[Tensor] = field(default_factory=list)
+    softmaxes: list[SoftmaxCall] = field(default_factory=list)
+    gather_indices: list[Tensor] = field(default_factory=list)
     result: Any = None
 
     @property

@@ -1,7 +1,7 @@
-"""``flex_attention``, where a model calls it by itself.
+"""Calls of ``flex_attention`` made by a model itself.
 
-PyTorch compiles it on the spot, mask and all, and no operation of it passes by. So the name by which a model's code calls
-it leads, for the length of a recording, to a function that listens first.
+PyTorch compiles it on the spot, mask and all, so that none of its operations is seen. Hence, for the length of a recording,
+the name by which a model's code calls it refers to a wrapper that tells the listeners first.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.capture.arguments import Arguments
+from attnwidget.capture.arguments import AttentionArguments
 from attnwidget.capture.taps.attention_interface import listeners
+from attnwidget.capture.taps.patches import patched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["flexed", "heard_at"]
+__all__ = ["listening_to_flex_attention", "read_flex_call"]
 
 _MODULE = "torch.nn.attention.flex_attention"
 _SAME = 1e-5  # what a function of scores adds, at scores and at zero
@@ -32,25 +32,28 @@ _CHANGED = "its scores are changed by a function that does more than add to them
 
 
 @contextmanager
-def heard_at(modules: Iterable[nn.Module]) -> Iterator[None]:
+def listening_to_flex_attention(modules: Iterable[nn.Module]) -> Iterator[None]:
     """Listen wherever one of the modules, or its code, names ``flex_attention``."""
     if _MODULE not in sys.modules:
         yield
         return
     modules = list(modules)
-    spots = [
+    references = [
         (vars(one), name) for one in modules for name in vars(one) if _is_flex(vars(one)[name])
     ]
     for kind in {type(module) for module in modules}:
-        spots.extend(_spots(kind))
+        references.extend(_references(kind))
     with ExitStack() as stack:
-        for names, name in {(id(names), name): (names, name) for names, name in spots}.values():
-            _installed.acquire(names, name)
-            stack.callback(_installed.release, names, name)
+        for names, name in {
+            (id(names), name): (names, name) for names, name in references
+        }.values():
+            stack.enter_context(patched(names, name, _wrapped))
         yield
 
 
-def flexed(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], row: int) -> Arguments:
+def read_flex_call(
+    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], row: int
+) -> AttentionArguments:
     """Read one call of ``flex_attention`` that ``module`` makes.
 
     Args:
@@ -62,7 +65,7 @@ def flexed(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], row
     given = inspect.signature(_flex()).bind(*args, **kwargs).arguments
     query, key, value = (given[name] for name in ("query", "key", "value"))
     scaling, change = given.get("scale"), given.get("score_mod")
-    arguments = Arguments(
+    arguments = AttentionArguments(
         implementation="flex_attention",
         module=module,
         query=query,
@@ -85,7 +88,7 @@ def flexed(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], row
     return _weights_only(arguments, changed, row)
 
 
-def _weights_only(arguments: Arguments, scores: Tensor, row: int) -> Arguments:
+def _weights_only(arguments: AttentionArguments, scores: Tensor, row: int) -> AttentionArguments:
     from torch.nn.attention.flex_attention import create_mask  # noqa: PLC0415  imported by the model itself
 
     block, heads = arguments.attention_mask, scores.shape[0]
@@ -98,7 +101,7 @@ def _weights_only(arguments: Arguments, scores: Tensor, row: int) -> Arguments:
         visible = create_mask(seen, 1, heads, queries, keys, device=str(scores.device))
         scores = scores.masked_fill(~visible[0], -torch.inf)
     weights = scores.softmax(dim=-1).nan_to_num()
-    return Arguments(
+    return AttentionArguments(
         implementation="functional",
         module=arguments.module,
         query=weights.new_zeros(1, heads, scores.shape[1], 0),
@@ -143,7 +146,7 @@ def _is_flex(value: Any) -> bool:
     return value is _flex() or getattr(value, "_torchdynamo_orig_callable", None) is _flex()
 
 
-def _spots(kind: type) -> Iterator[tuple[dict[str, Any], str]]:
+def _references(kind: type) -> Iterator[tuple[dict[str, Any], str]]:
     """Find where a class's code takes the function from: its globals, or a module among those."""
     for base in kind.__mro__:
         if base.__module__.startswith("torch.nn.modules"):
@@ -152,10 +155,10 @@ def _spots(kind: type) -> Iterator[tuple[dict[str, Any], str]]:
             function = inspect.unwrap(member) if callable(member) else None
             code = getattr(function, "__code__", None)
             if code is not None:
-                yield from _spots_in(code, getattr(function, "__globals__", {}))
+                yield from _references_in(code, getattr(function, "__globals__", {}))
 
 
-def _spots_in(code: CodeType, names: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+def _references_in(code: CodeType, names: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     for name in code.co_names:
         value = names.get(name)
         if _is_flex(value):
@@ -164,43 +167,15 @@ def _spots_in(code: CodeType, names: dict[str, Any]) -> Iterator[tuple[dict[str,
             yield vars(value), "flex_attention"
     for inner in code.co_consts:
         if hasattr(inner, "co_names"):
-            yield from _spots_in(inner, names)
+            yield from _references_in(inner, names)
 
 
-class _Installed:
-    """Puts listening functions where names lead, and takes them away again when the last recording ends."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users: dict[tuple[int, str], int] = {}
-        self._saved: dict[tuple[int, str], Any] = {}
-
-    def acquire(self, names: dict[str, Any], name: str) -> None:
-        key = (id(names), name)
-        with self._lock:
-            if key not in self._users:
-                self._saved[key] = names[name]
-                names[name] = _listening(names[name])
-            self._users[key] = self._users.get(key, 0) + 1
-
-    def release(self, names: dict[str, Any], name: str) -> None:
-        key = (id(names), name)
-        with self._lock:
-            self._users[key] -= 1
-            if not self._users[key]:
-                del self._users[key]
-                names[name] = self._saved.pop(key)
-
-
-_installed = _Installed()
-
-
-def _listening(original: Callable[..., Any]) -> Callable[..., Any]:
+def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def flex_attention(*args: Any, **kwargs: Any) -> Any:
         with ExitStack() as stack:
             for listener in listeners():
-                stack.enter_context(listener.flexed(args, kwargs))
+                stack.enter_context(listener.on_flex_attention(args, kwargs))
             return original(*args, **kwargs)
 
     return flex_attention

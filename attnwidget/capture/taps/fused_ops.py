@@ -1,4 +1,4 @@
-"""PyTorch operations that are a whole attention call in one, read by their arguments."""
+"""Fused PyTorch attention operations read by their arguments."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from attnwidget.capture.arguments import Arguments
+from attnwidget.capture.arguments import AttentionArguments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-__all__ = ["MATHS", "NAMES", "draws", "inner_path", "read"]
+__all__ = ["FUSED_OPERATIONS", "SDPA_MATH", "attending_path", "has_dropout", "read_call"]
 
 _ATTENTION = "scaled_dot_product_attention"
-MATHS = (
+SDPA_MATH = (
     "_scaled_dot_product_attention_math"  # what the above is made of where no kernel does it all
 )
 _EFFICIENT = "_scaled_dot_product_efficient_attention"
 _LAYER = "_transformer_encoder_layer_fwd"
 _NATIVE = "_native_multi_head_attention"
-NAMES = frozenset(
+FUSED_OPERATIONS = frozenset(
     {
         _ATTENTION,
         "_scaled_dot_product_flash_attention_for_cpu",
@@ -52,20 +52,20 @@ _CAUSAL_POSITION = {
 }
 
 
-def inner_path(name: str, path: str, module: nn.Module) -> str:
+def attending_path(name: str, path: str, module: nn.Module) -> str:
     """Name the module that attends: the fast path of a whole encoder layer does not call it."""
     inside = name == _LAYER and isinstance(getattr(module, "self_attn", None), nn.Module)
     return (f"{path}.self_attn" if path else "self_attn") if inside else path
 
 
-def draws(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
-    """Tell whether an operation that is made of others drops weights at random: those others show which."""
+def has_dropout(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+    """Tell whether a composite operation drops weights at random: the operations it is made of show which."""
     return name == _ATTENTION and bool(_dropout(name, args, kwargs))
 
 
-def read(
+def read_call(
     name: str, module: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]
-) -> Arguments | None:
+) -> AttentionArguments | None:
     """Read one call.
 
     Args:
@@ -96,7 +96,7 @@ def read(
     query, key, value = (_four(tensor) for tensor in args[:3])
     if isinstance(mask, torch.Tensor):
         mask = mask[(None,) * (4 - mask.ndim)] if mask.ndim != 3 else mask[:, None]
-    return Arguments(
+    return AttentionArguments(
         implementation="sdpa",
         module=module,
         query=query,
@@ -130,7 +130,7 @@ def _optional(args: Sequence[Any], kwargs: dict[str, Any], mask: int, kind: int)
     )
 
 
-def _read_layer(module: nn.Module, args: Sequence[Any]) -> Arguments:
+def _read_layer(module: nn.Module, args: Sequence[Any]) -> AttentionArguments:
     source, heads, (weight, bias) = args[0], args[2], args[3:5]
     norm_first, eps, norm = args[8], args[9], args[10:12]
     mask, kind = _optional(args, {}, 18, 19)
@@ -154,7 +154,7 @@ def _projected(
     heads: int,
     projection: tuple[Tensor, Tensor],
     mask: tuple[Tensor | None, int | None],
-) -> Arguments:
+) -> AttentionArguments:
     """Project as the operation does inside, and turn its mask, true where hidden, into one that says what is seen."""
     batch, count, _ = source.shape
     query, key, value = (
@@ -170,7 +170,7 @@ def _projected(
         elif seen.ndim == 2:
             seen = seen[None, None]
         seen = seen.expand(-1, -1, count, -1)
-    return Arguments(
+    return AttentionArguments(
         implementation="sdpa",
         module=module,
         query=query,

@@ -1,9 +1,8 @@
-"""Hear of ``generate``, and of key/value caches that it reorders, while anybody follows."""
+"""Follow ``generate``, and key/value caches that it reorders."""
 
 from __future__ import annotations
 
 import functools
-import threading
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -12,53 +11,61 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from transformers import Cache, EncoderDecoderCache, GenerationMixin
 
+from attnwidget.capture.taps.patches import patched
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
 
-__all__ = ["Follower", "Search", "following", "is_cache", "own_cache", "search_of"]
+__all__ = [
+    "GenerateListener",
+    "GenerateOptions",
+    "is_cache",
+    "listening_to_generate",
+    "self_attention_cache",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
-    """How a generation goes about the rows of its batch.
+class GenerateOptions:
+    """Options of ``generate`` that say which rows of a batch belong to which sequence.
 
     Attributes:
-        beams: Rows that are tried for each input.
-        returned: Sequences that are returned for each input.
-        ends: Tokens that end a sequence.
-        prompt: Number of token ids that were given, or ``None`` if none were.
+        num_beams: Rows that are tried for each input.
+        num_return_sequences: Sequences that are returned for each input.
+        eos_token_ids: Tokens that end a sequence.
+        prompt_length: Number of token ids that were given, or ``None`` if none were.
     """
 
-    beams: int = 1
-    returned: int = 1
-    ends: frozenset[int] = frozenset()
-    prompt: int | None = None
+    num_beams: int = 1
+    num_return_sequences: int = 1
+    eos_token_ids: frozenset[int] = frozenset()
+    prompt_length: int | None = None
 
     @property
-    def expand(self) -> int:
+    def rows_per_input(self) -> int:
         """Rows of a forward pass for each input."""
-        return max(self.beams, self.returned)
+        return max(self.num_beams, self.num_return_sequences)
 
-    def rows(self, count: int, batch: int | None, *, expanded: bool) -> tuple[int, ...]:
+    def recorded_rows(self, count: int, batch: int | None, *, expanded: bool) -> tuple[int, ...]:
         """Choose the rows to record of a batch: one, or all beams of one input.
 
         Args:
             count: Rows of the batch.
-            batch: Which of the sequences that come out is wanted, ``None`` for the only one.
+            batch: Which of the returned sequences to record, ``None`` for the only one.
             expanded: Whether inputs are repeated for beams and for the sequences that are returned: encoders run before.
 
         Raises:
             ValueError: If there are several to choose from, or not as many.
         """
-        expand = self.expand if expanded and count % self.expand == 0 else 1
-        results = count // expand * self.returned
+        expand = self.rows_per_input if expanded and count % self.rows_per_input == 0 else 1
+        results = count // expand * self.num_return_sequences
         if batch is None and results > 1:
             given = (
                 f"the model was given a batch of {count // expand}"
-                if self.returned == 1
+                if self.num_return_sequences == 1
                 else f"generate returns {results} sequences"
             )
             msg = f"{given}; say which row to record with batch=0 .. batch={results - 1}."
@@ -66,62 +73,36 @@ class Search:
         if batch is not None and not 0 <= batch < results:
             msg = f"batch must be in 0..{results - 1}, got {batch}."
             raise ValueError(msg)
-        item, number = divmod(batch or 0, self.returned)
+        item, number = divmod(batch or 0, self.num_return_sequences)
         first = item * expand
-        if self.beams > 1 and expand > 1:
+        if self.num_beams > 1 and expand > 1:
             return tuple(range(first, first + expand))
         return (first + min(number, expand - 1),)
 
 
-class Follower(Protocol):
-    """Somebody who wants to know which forward passes belong to a generation, and what came of them."""
+class GenerateListener(Protocol):
+    """Is told which forward passes belong to a generation, and what it returned."""
 
-    def generating(
-        self, module: nn.Module, search: Search, *, inner: bool
+    def on_generate(
+        self, module: nn.Module, options: GenerateOptions, *, inner: bool
     ) -> AbstractContextManager[Callable[[Any], None]]:
-        """Run a generation inside of what is returned, and hand over its result.
+        """Return a context in which a generation runs; it yields a function to call with the result.
 
         ``inner`` is false for a model's own ``generate``, which prepares and then calls that of all models.
         """
 
-    def reordered(self, cache: Any, rows: Tensor) -> None:
-        """Hear that each row of a cache now holds what ``rows`` says."""
+    def on_cache_reordered(self, cache: Any, rows: Tensor) -> None:
+        """Note that each row of a cache now holds the row that ``rows`` says."""
 
 
-_followers: ContextVar[tuple[Follower, ...]] = ContextVar("attnwidget_followers", default=())
-
-
-class _Patches:
-    """Methods of classes, replaced as long as anybody needs it; shared by all threads, therefore counted."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._held: dict[tuple[type, str], tuple[int, Any]] = {}
-
-    def acquire(self, owner: type, name: str, wrap: Callable[[Any], Any]) -> None:
-        with self._lock:
-            users, original = self._held.get((owner, name), (0, None))
-            if users == 0:
-                original = owner.__dict__[name]
-                setattr(owner, name, wrap(original))
-            self._held[owner, name] = users + 1, original
-
-    def release(self, owner: type, name: str) -> None:
-        with self._lock:
-            users, original = self._held[owner, name]
-            if users > 1:
-                self._held[owner, name] = users - 1, original
-                return
-            setattr(owner, name, original)
-            del self._held[owner, name]
-
-
-_patches = _Patches()
+_listeners: ContextVar[tuple[GenerateListener, ...]] = ContextVar(
+    "attnwidget_generate_listeners", default=()
+)
 
 
 @contextmanager
-def following(follower: Follower, model: nn.Module) -> Iterator[None]:
-    """Let ``follower`` hear of generations by ``model`` or a part of it until the block ends."""
+def listening_to_generate(listener: GenerateListener, model: nn.Module) -> Iterator[None]:
+    """Tell ``listener`` of generations by ``model`` or a part of it until the block ends."""
     owners = {
         base
         for module in model.modules()
@@ -130,14 +111,13 @@ def following(follower: Follower, model: nn.Module) -> Iterator[None]:
         if "generate" in vars(base)
     }
     with ExitStack() as stack:
+        for owner in owners:
+            wrap = _wrapped(inner=owner is GenerationMixin)
+            stack.enter_context(patched(owner, "generate", wrap))
         if owners:
-            for owner in owners:
-                _patches.acquire(owner, "generate", _wrapped(inner=owner is GenerationMixin))
-                stack.callback(_patches.release, owner, "generate")
-            _patches.acquire(Cache, "reorder_cache", _reordering)
-            stack.callback(_patches.release, Cache, "reorder_cache")
-        token = _followers.set((*_followers.get(), follower))
-        stack.callback(_followers.reset, token)
+            stack.enter_context(patched(Cache, "reorder_cache", _reordering))
+        token = _listeners.set((*_listeners.get(), listener))
+        stack.callback(_listeners.reset, token)
         yield
 
 
@@ -146,11 +126,13 @@ def _wrapped(*, inner: bool) -> Callable[[Any], Any]:
         @functools.wraps(original)
         def generate(self: Any, *args: Any, **kwargs: Any) -> Any:
             with ExitStack() as stack:
-                followers = _followers.get()
-                search = search_of(self, args, kwargs) if followers else Search()
+                current = _listeners.get()
+                options = (
+                    _read_generate_options(self, args, kwargs) if current else GenerateOptions()
+                )
                 done = [
-                    stack.enter_context(each.generating(self, search, inner=inner))
-                    for each in followers
+                    stack.enter_context(each.on_generate(self, options, inner=inner))
+                    for each in current
                 ]
                 result = original(self, *args, **kwargs)
                 for tell in done:
@@ -165,15 +147,17 @@ def _wrapped(*, inner: bool) -> Callable[[Any], Any]:
 def _reordering(original: Any) -> Any:
     @functools.wraps(original)
     def reorder_cache(self: Any, beam_idx: Tensor, *args: Any, **kwargs: Any) -> Any:
-        for each in _followers.get():
-            each.reordered(self, beam_idx)
+        for each in _listeners.get():
+            each.on_cache_reordered(self, beam_idx)
         return original(self, beam_idx, *args, **kwargs)
 
     return reorder_cache
 
 
-def search_of(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Search:
-    """Read off the arguments of ``generate`` how it will go about its rows."""
+def _read_generate_options(
+    model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> GenerateOptions:
+    """Read the options off the arguments of ``generate``."""
     given = dict(zip(("inputs", "generation_config"), args, strict=False)) | kwargs
     configs = (given.get("generation_config"), getattr(model, "generation_config", None))
 
@@ -187,11 +171,11 @@ def search_of(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sear
     ids: Any = given.get("inputs", given.get("input_ids"))
     both = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
     is_ids = isinstance(ids, torch.Tensor) and ids.ndim == 2 and not ids.is_floating_point()
-    return Search(
-        beams=int(option("num_beams") or 1),
-        returned=int(option("num_return_sequences") or 1),
-        ends=frozenset(int(end) for end in ends),
-        prompt=ids.shape[1] if is_ids and not both else None,
+    return GenerateOptions(
+        num_beams=int(option("num_beams") or 1),
+        num_return_sequences=int(option("num_return_sequences") or 1),
+        eos_token_ids=frozenset(int(end) for end in ends),
+        prompt_length=ids.shape[1] if is_ids and not both else None,
     )
 
 
@@ -200,6 +184,6 @@ def is_cache(value: Any) -> bool:
     return isinstance(value, Cache)
 
 
-def own_cache(cache: Any) -> Any:
+def self_attention_cache(cache: Any) -> Any:
     """Return the part of a cache that holds the keys of earlier positions, without those of another sequence."""
     return cache.self_attention_cache if isinstance(cache, EncoderDecoderCache) else cache

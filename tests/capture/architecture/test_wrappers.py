@@ -9,8 +9,8 @@ import numpy as np
 import peft
 import pytest
 import torch
-from capture.test_model_unchanged import hooks, tensors
 from support import others, zoo
+from support.model_checks import compare, hooks, own, tensors
 from torch import nn
 
 import attnwidget as aw
@@ -19,7 +19,6 @@ from attnwidget.recordings import capture, recording
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from attnwidget import Attention
 
 WORD = "is compiled: what is recorded runs uncompiled"
 
@@ -40,21 +39,6 @@ def backend() -> Any:
     """A fresh compiler; code compiled for one test is of no use to the next."""
     torch.compiler.reset()
     return Counting()
-
-
-def own(model: Any, inputs: dict[str, Any]) -> list[np.ndarray]:
-    """Weights as the model returns them, ``[head, query, key]``."""
-    with torch.no_grad():
-        found = model(**inputs, output_attentions=True).attentions
-    return [weights[0].numpy() for weights in found]
-
-
-def compare(attention: Attention, expected: list[np.ndarray]) -> None:
-    (stream,) = attention.streams.values()
-    assert len(stream) == len(expected)
-    for layer, weights in zip(stream, expected, strict=True):
-        np.testing.assert_allclose(layer.weights(), weights, rtol=0, atol=1e-5)
-        assert (weights.max(axis=-1) * (weights > 0).sum(axis=-1)).mean() > 1.3
 
 
 def state(model: nn.Module) -> list[tuple[str, str, int]]:

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from capture.architecture.test_wrappers import compare, own
 from support import sharing, zoo
+from support.model_checks import compare, own
 
 import attnwidget as aw
-from attnwidget.capture.distributed.head_shards import joined, patched
+from attnwidget.capture.distributed.head_shards import fill_value_norms, join_heads
 from attnwidget.record.layer import Layer
 from attnwidget.recordings import capture, recording
 
@@ -199,7 +199,7 @@ def part(seed: int, heads: int, keys: int, **options: Any) -> Layer:
 
 def put_together(parts: Sequence[Layer]) -> Layer:
     heads = [one.num_heads for one in parts]
-    return joined(parts[0], heads, lambda name: [getattr(one, name) for one in parts], dict)
+    return join_heads(parts[0], heads, lambda name: [getattr(one, name) for one in parts], dict)
 
 
 @pytest.mark.parametrize(
@@ -243,9 +243,9 @@ def test_lengths_behind_a_split_projection_come_from_all_processes() -> None:
     norms = torch.rand(4, 5)
     split = [norms.clone(), norms.clone()]
     split[0][2:], split[1][:2] = torch.nan, torch.nan
-    found = patched(part(0, 4, 2, value_norms=split[0]), lambda _: split)
+    found = fill_value_norms(part(0, 4, 2, value_norms=split[0]), lambda _: split)
     assert found.value_norms is not None
     assert torch.equal(found.value_norms, norms)
-    lost = patched(part(0, 4, 2, value_norms=split[0]), lambda _: split[:1])
+    lost = fill_value_norms(part(0, 4, 2, value_norms=split[0]), lambda _: split[:1])
     assert lost.value_norms is None
     assert lost.norm_reason == "no process knows all of its output projection."

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from capture.generation.test_generation import GREEDY, assert_same
 from support import others, zoo
+from support.model_checks import GREEDY, assert_same
 from transformers import Cache, DynamicCache, GenerationMixin
 from transformers.generation import LogitsProcessor
 

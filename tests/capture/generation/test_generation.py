@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from support import zoo
+from support.model_checks import GREEDY, assert_same
 
 from attnwidget.recordings import capture, recording
 
@@ -21,8 +22,6 @@ CASES = [
     for name in DECODERS
     for implementation in zoo.KINDS[name].implementations
 ]
-# The length is exact: the tiny models' random end-of-text must not cut it short.
-GREEDY: dict[str, Any] = {"do_sample": False, "max_new_tokens": 6, "min_new_tokens": 6}
 
 
 def recorded(
@@ -31,17 +30,6 @@ def recorded(
     with recording(model) as attention:
         output = model.generate(**inputs, **GREEDY, **options)
     return attention, output
-
-
-def assert_same(stream: Any, whole: Any, atol: float = 1e-5) -> None:
-    assert [p.label for p in stream.key_positions] == [p.label for p in whole.key_positions]
-    assert len(stream.query_positions) == len(whole.query_positions)
-    for layer, expected in zip(stream, whole, strict=True):
-        assert layer.band == expected.band
-        assert (layer.bias is None) == (expected.bias is None)
-        assert (layer.value_norms is None) == (expected.value_norms is None)
-        np.testing.assert_allclose(layer.weights(), expected.weights(), rtol=0, atol=atol)
-        np.testing.assert_allclose(layer.output(1), expected.output(1), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("cache", [None, "static"])

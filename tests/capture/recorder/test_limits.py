@@ -12,7 +12,7 @@ import transformers as hf
 from support import others, zoo
 
 import attnwidget as aw
-from attnwidget.capture.store import Memory
+from attnwidget.capture.store import MemoryStore
 from attnwidget.recordings import capture, recording
 
 if TYPE_CHECKING:
@@ -198,14 +198,14 @@ def held(
 ) -> list[int]:
     """Numbers of elements that were kept at all, call by call."""
     kept: list[int] = []
-    keep = Memory.keep
+    keep = MemoryStore.keep
 
-    def counting(self: Memory, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def counting(self: MemoryStore, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         kept.append(sum(tensor.numel() for tensor in tensors.values()))
         return keep(self, tensors)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Memory, "keep", counting)
+        patch.setattr(MemoryStore, "keep", counting)
         capture(model, inputs, **limits)
     return kept
 
@@ -317,13 +317,13 @@ def test_what_cannot_be_meant_is_refused(limits: dict[str, Any], message: str) -
 def test_a_layer_that_was_taken_for_another_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     from attnwidget.capture.recorder import limits as module
 
-    own = module.foreseen
+    own = module.static_layers
 
     def wrong(model: Any) -> Any:
         found = own(model)
         paths = list(found)
         return dict(zip(paths, [found[path] for path in reversed(paths)], strict=True))
 
-    monkeypatch.setattr(module, "foreseen", wrong)
+    monkeypatch.setattr(module, "static_layers", wrong)
     with pytest.raises(ValueError, match=r"layer 0 of stream 'decoder' .* was let go of while the"):
         capture(zoo.build("llama"), zoo.tokens(), layers=0)

@@ -11,8 +11,8 @@ import torch
 import transformers as hf
 from capture.coverage.measure import Result, compare, measure
 from capture.coverage.reference import Reference
-from capture.test_model_unchanged import hooks, tensors
 from support import sparse, zoo
+from support.model_checks import hooks, tensors
 from torch import nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 

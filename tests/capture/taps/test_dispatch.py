@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from capture.coverage.reference import Reference
-from capture.test_model_unchanged import hooks, tensors
 from support import others, zoo
+from support.model_checks import hooks, layers, multiplied, tensors
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from attnwidget.capture.reconstruct import scores
@@ -19,7 +18,6 @@ from attnwidget.recordings import capture, recording
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from attnwidget import Attention, Layer
 
 WITHOUT_CACHE = {"bloom", "gptj", "codegen", "mpt", "gpt-neo"}
 
@@ -32,22 +30,6 @@ def nothing_reads_on() -> Iterator[None]:
 
 def build(name: str) -> Any:
     return zoo.wake(others.MODELS[name]())
-
-
-def layers(attention: Attention) -> list[Layer]:
-    return [layer for stream in attention.streams.values() for layer in stream]
-
-
-def multiplied(model: Any, inputs: dict[str, torch.Tensor], seed: int = 0) -> list[np.ndarray]:
-    """What the model itself multiplied its values with, ``[head, query, key]`` for each call of one row."""
-    with torch.no_grad(), Reference() as reference:
-        torch.manual_seed(seed)
-        model(**inputs)
-    return [
-        seen.weights.reshape(-1, *seen.weights.shape[-2:]).numpy()
-        for seen in reference.seen
-        if seen.weights.shape[-2] > 1
-    ]
 
 
 @pytest.mark.parametrize("name", others.MODELS)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from capture.taps.test_torch_layers import wake
 from support import builders, others, zoo
+from support.model_checks import wake
 from torch import nn
 from torch.utils._python_dispatch import _disable_current_modes
 from transformers.integrations.sdpa_attention import sdpa_attention_forward

@@ -7,22 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from capture.test_model_unchanged import hooks
 from support import others
+from support.model_checks import hooks, wake
 from torch import nn
 
 from attnwidget.recordings import recording
-
-
-def wake(model: Any) -> Any:
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "norm" not in name:
-                spread = 2.0 if "in_proj_weight" in name else 1.0
-                size = parameter.shape[-1] ** -0.5
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread * size)
-    return model.eval()
 
 
 def encoder(*, norm_first: bool = False) -> Any:

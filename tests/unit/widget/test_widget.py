@@ -299,7 +299,7 @@ def test_a_token_may_be_given_by_its_text() -> None:
         aw.view(record(), query="dog")
     twice = aw.from_weights(np.full((1, 1, 2, 2), 0.5, dtype=np.float32), ["a", "a"])
     with pytest.raises(
-        ValueError, match=r"query='a' occurs at \[0, 1\]: pass one of these, such as"
+        ValueError, match=r"query='a' occurs at \[0, 1\]: pass one of these positions"
     ):
         aw.view(twice, query="a")
 

@@ -1,0 +1,50 @@
+"""`patched`: replace an attribute of a class, or a name in a namespace, for as long as a recording needs it."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["patched"]
+
+# Recordings in all threads share one replacement: by namespace and name, how many use it and what it replaced.
+_lock = threading.Lock()
+_replaced: dict[tuple[int, str], tuple[int, Any]] = {}
+
+
+@contextmanager
+def patched(owner: type | dict[str, Any], name: str, wrap: Callable[[Any], Any]) -> Iterator[None]:
+    """Let ``name`` refer to a wrapper until the block ends, and longer where another block needs it too.
+
+    Args:
+        owner: A class, or the namespace of a module or an object.
+        name: Name of an attribute that the class itself has, or of an entry of the namespace.
+        wrap: Makes the wrapper of what the name refers to.
+    """
+    key = (id(owner), name)
+    with _lock:
+        users, original = _replaced.get(key, (0, None))
+        if users == 0:
+            original = owner[name] if isinstance(owner, dict) else owner.__dict__[name]
+            _assign(owner, name, wrap(original))
+        _replaced[key] = users + 1, original
+    try:
+        yield
+    finally:
+        with _lock:
+            users, original = _replaced.pop(key)
+            if users > 1:
+                _replaced[key] = users - 1, original
+            else:
+                _assign(owner, name, original)
+
+
+def _assign(owner: type | dict[str, Any], name: str, value: Any) -> None:
+    if isinstance(owner, dict):
+        owner[name] = value
+    else:
+        setattr(owner, name, value)

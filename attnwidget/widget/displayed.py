@@ -1,0 +1,33 @@
+"""`DisplayedView`: what saving and the notebook's outputs need of a widget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from attnwidget.figures.figure import Figure
+    from attnwidget.figures.options import FigureOptions
+
+__all__ = ["DisplayedView"]
+
+
+class DisplayedView(Protocol):
+    """A widget as those see it that write what it shows; `AttentionWidget` is one."""
+
+    @property
+    def screen(self) -> dict[str, Any] | None:
+        """What the reader's screen is like; None before the widget is displayed."""
+
+    def figure(self, **options: Unpack[FigureOptions]) -> Figure:
+        """Return what is shown as a figure."""
+
+    def page(self, budget: int | None = None, *, framed: bool = False) -> str:
+        """Return the widget as one page that needs no kernel."""
+
+    def send(self, content: Any, buffers: Any = None) -> None:
+        """Send a custom message to the browser, as ipywidgets does."""
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Return what anywidget shows of a live widget."""
