@@ -5,21 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
-from torch import nn
-
 from attnwidget.attention import Attention
 from attnwidget.capture.architecture.wrappers import (
-    max_tokens,
     own_tokenizer,
     running_uncompiled,
-    unwrapped,
 )
-from attnwidget.capture.forward import check_model, check_tokenizer, record_forward
+from attnwidget.capture.forward import check_model, check_tokenizer, record_forward, run_forward
 from attnwidget.capture.hints import Hints
-from attnwidget.capture.inputs.length_limit import check_length, length_error
-from attnwidget.capture.inputs.options import check_options
-from attnwidget.capture.inputs.prepare import prepare
 from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.store import make_store
 from attnwidget.record import storage
@@ -28,6 +20,9 @@ from attnwidget.record.from_weights import record_from_weights
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping, Sequence
+
+    import torch
+    from torch import nn
 
     from attnwidget.capture.forward import Outcome
     from attnwidget.record.from_weights import Tokens
@@ -236,37 +231,20 @@ def capture(
         >>> attention["decoder"][3].weights(head=1).shape
         (7, 7)
     """
-    check_model(model)
-    check_tokenizer(tokenizer)
-    tokenizer, most = tokenizer or own_tokenizer(model), max_tokens(model)
-    inner = unwrapped(model)
-    check_options(inner, forward_kwargs)
-    limits = Limits.of(streams, layers, positions, single=True)
-    place = make_store(store, device)
-    prepared = prepare(inner, inputs, tokenizer, target=target, batch=batch)
-    check_length(model, prepared.inputs, most)
-    with (
-        running_uncompiled(model),
-        record_forward(
-            inner,
-            prepared.tokenizer,
-            prepared.hints,
-            batch=prepared.batch,
-            store=place,
-            limits=limits,
-        ) as outcome,
-        torch.no_grad(),
-    ):
-        try:
-            inner(**{**prepared.inputs, **forward_kwargs})
-        except torch.cuda.OutOfMemoryError:
-            raise
-        except (IndexError, RuntimeError) as error:  # a table looked up, or sliced and added
-            over = length_error(inner, prepared.inputs)
-            if over is None:
-                raise
-            raise over from error
-    return Attention.of(cast("Record", outcome.record))
+    record = run_forward(
+        model,
+        inputs,
+        tokenizer,
+        target=target,
+        batch=batch,
+        streams=streams,
+        layers=layers,
+        positions=positions,
+        store=store,
+        device=device,
+        **forward_kwargs,
+    )
+    return Attention.of(record)
 
 
 def from_weights(

@@ -99,12 +99,12 @@ def _warn(recorder: Recorder, missing: Sequence[str], failures: Mapping[str, str
         warnings.warn(
             f"not recorded, because their attention was not recognised: "
             f"{describe_modules(recorder.model, missing)}.",
-            stacklevel=6,
+            stacklevel=7,
         )
     for reason in dict.fromkeys(failures.values()):
         paths = [path for path, other in failures.items() if other == reason]
         warnings.warn(
-            f"not recorded: {describe_modules(recorder.model, paths)} {reason}.", stacklevel=6
+            f"not recorded: {describe_modules(recorder.model, paths)} {reason}.", stacklevel=7
         )
     undropped = recorder.collector.before_dropout
     if undropped:
@@ -112,7 +112,7 @@ def _warn(recorder: Recorder, missing: Sequence[str], failures: Mapping[str, str
             f"shown before dropout, which was drawn inside of a fused kernel: "
             f"{describe_modules(recorder.model, undropped)}. attn_implementation='eager' shows the weights that "
             "were used, model.eval() has no dropout.",
-            stacklevel=6,
+            stacklevel=7,
         )
 
 

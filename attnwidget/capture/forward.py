@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import torch
 from torch import nn
 
 from attnwidget.capture.architecture.wrappers import (
     called_module,
+    max_tokens,
+    own_tokenizer,
+    running_uncompiled,
     unwrapped,
 )
 from attnwidget.capture.distributed.tensor_parallel import shared_recording
 from attnwidget.capture.finish import finish_recording
+from attnwidget.capture.inputs.length_limit import check_length, length_error
+from attnwidget.capture.inputs.options import check_options
+from attnwidget.capture.inputs.prepare import prepare
+from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.recorder.recorder import Recorder
+from attnwidget.capture.store import make_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from attnwidget.capture.hints import Hints
     from attnwidget.record.record import Record
 
 
-__all__ = ["Outcome", "check_model", "check_tokenizer", "record_forward"]
+__all__ = ["Outcome", "check_model", "check_tokenizer", "record_forward", "run_forward"]
 
 
 class Outcome:
@@ -69,6 +78,68 @@ def record_forward(
             recorder.stop()
         outcome.state = "the model's attention could not be recorded"
         outcome.record = whole(finish_recording(recorder, unwrapped(model), tokenizer, hints))
+
+
+def run_forward(
+    model: nn.Module,
+    inputs: Any,
+    tokenizer: Any = None,
+    *,
+    target: Any = None,
+    batch: int | None = None,
+    streams: str | Sequence[str] | None = None,
+    layers: Any = None,
+    positions: Any = None,
+    store: Any = "auto",
+    device: torch.device | str | None = None,
+    **forward_kwargs: Any,
+) -> Record:
+    """Run the model once and record its attention; `attnwidget.capture` describes arguments and errors.
+
+    Args:
+        model: The model.
+        inputs: Text, tensors, pictures …
+        tokenizer: Its tokenizer or processor.
+        target: Text or token ids for the decoder.
+        batch: Row to record.
+        streams: Names of the streams to record.
+        layers: Layers to record.
+        positions: Query positions to record.
+        store: Where vectors are kept.
+        device: A device in place of ``store``.
+        **forward_kwargs: Passed on to the model.
+    """
+    check_model(model)
+    check_tokenizer(tokenizer)
+    tokenizer, most = tokenizer or own_tokenizer(model), max_tokens(model)
+    inner = unwrapped(model)
+    check_options(inner, forward_kwargs)
+    limits = Limits.of(streams, layers, positions, single=True)
+    place = make_store(store, device)
+    prepared = prepare(inner, inputs, tokenizer, target=target, batch=batch)
+    check_length(model, prepared.inputs, most)
+    with (
+        running_uncompiled(model),
+        record_forward(
+            inner,
+            prepared.tokenizer,
+            prepared.hints,
+            batch=prepared.batch,
+            store=place,
+            limits=limits,
+        ) as outcome,
+        torch.no_grad(),
+    ):
+        try:
+            inner(**{**prepared.inputs, **forward_kwargs})
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except (IndexError, RuntimeError) as error:  # a table looked up, or sliced and added
+            over = length_error(inner, prepared.inputs)
+            if over is None:
+                raise
+            raise over from error
+    return cast("Record", outcome.record)
 
 
 def check_model(model: Any) -> None:

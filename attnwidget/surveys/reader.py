@@ -8,7 +8,7 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.head_scores import score_stream
-from attnwidget.recordings import capture
+from attnwidget.capture.forward import run_forward
 from attnwidget.surveys.survey import Survey
 
 if TYPE_CHECKING:
@@ -84,11 +84,9 @@ class Reader:
     def read(self, one: Any) -> PartialSurvey:
         """Record and score one input."""
         try:
-            attention = capture(self.model, one, self.tokenizer, **self.options)
-            scores = [score_stream(s, None, self.measure) for s in attention.streams.values()]
+            record = run_forward(self.model, one, self.tokenizer, **self.options)
+            scores = [score_stream(s, None, self.measure) for s in record.streams.values()]
         except (ValueError, IndexError, RuntimeError) as error:
             nothing = self.nothing()
             return PartialSurvey(replace(nothing.survey, skipped=((0, str(error)),)), error)
-        return PartialSurvey(
-            Survey.of(attention.model_name, scores, attention.text, keep=self.keep)
-        )
+        return PartialSurvey(Survey.of(record.model_name, scores, record.text, keep=self.keep))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.capture.architecture.static_layout import static_layers
 from attnwidget.compute.indexing import integer
+from attnwidget.record.stream import number_ranges
 
 if TYPE_CHECKING:
     from torch import nn
@@ -339,6 +340,4 @@ def _layers_repr(layers: Mapping[str, Any]) -> str:
 
 def _layer_list(numbers: Sequence[int]) -> str:
     there = sorted(numbers)
-    if there == list(range(there[0], there[-1] + 1)) and len(there) > 1:
-        return f"layers {there[0]}..{there[-1]}"
-    return f"layers {', '.join(map(str, there))}"
+    return f"layers {number_ranges(there) if len(there) > 1 else there[0]}"
