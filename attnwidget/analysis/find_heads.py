@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Pattern = Callable[[Positions, Positions], Any] | Any
 
-__all__ = ["Links", "find", "link_weights", "links", "stream_weights"]
+__all__ = ["Links", "find", "link_weights", "links", "stream_weights", "stream_weights_slices"]
 
 
 def find(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-__all__ = ["Axis", "Heads", "Index", "head_axis", "integer", "position_axis"]
+__all__ = ["Axis", "Heads", "Index", "ascending", "head_axis", "integer", "position_axis"]
 
 Heads = int | Sequence[int] | None
 

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 __all__ = [
     "OVERVIEW_EXACT_ROWS",
     "OVERVIEW_SAMPLE_ROWS",
+    "LayerSummary",
     "Pool",
     "mean_cells",
     "overview_rows",
+    "overview_slices",
     "summary",
     "summary_slices",
     "weight_strips",

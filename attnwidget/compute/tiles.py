@@ -36,6 +36,7 @@ __all__ = [
     "tile",
     "tile_slices",
     "tile_span",
+    "top_level",
 ]
 
 # Cells of a map: 16 MB in float32.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Tokens = Sequence[str | Position]
 
-__all__ = ["checked", "choose_item", "read_layers", "record_from_weights"]
+__all__ = ["record_from_weights"]
 
 # Rounding in half precision lifts a weight of 1 by less than this.
 _ROUNDING = 1e-3
@@ -32,7 +32,7 @@ _GENERATE = (
 )
 
 
-def read_layers(name: str, attention: object) -> list[tuple[int, Tensor]]:
+def _read_layers(name: str, attention: object) -> list[tuple[int, Tensor]]:
     """Return the layers that are there, by number, each with or without a batch axis."""
     if isinstance(attention, (str, bytes, Mapping)) or callable(attention):
         message = (
@@ -70,7 +70,7 @@ def _tensor(name: str, entry: object) -> Tensor:
     return tensor.cpu()
 
 
-def choose_item(name: str, entry: Tensor, batch: int | None) -> Tensor:
+def _choose_item(name: str, entry: Tensor, batch: int | None) -> Tensor:
     """Return one item of the batch, ``[head, query, key]``."""
     shape = list(entry.shape)
     if entry.ndim not in (3, 4) or 0 in shape:
@@ -92,7 +92,7 @@ def choose_item(name: str, entry: Tensor, batch: int | None) -> Tensor:
     return entry if len(shape) == 3 else entry[number]
 
 
-def checked(name: str, weights: Tensor, number: int) -> Tensor:
+def _checked(name: str, weights: Tensor, number: int) -> Tensor:
     """Return ``weights`` if each is a number in 0..1, or name the first that is not."""
     lowest, highest = (float(bound) for bound in weights.float().aminmax())
     if lowest >= 0 and highest <= 1 + _ROUNDING:
@@ -210,7 +210,7 @@ class _Source:
     def stream(
         self, attention: object, batch: int | None, include_layers: Sequence[int] | None
     ) -> Stream:
-        entries = dict(read_layers(self.name, attention))
+        entries = dict(_read_layers(self.name, attention))
         if not entries:
             message = (
                 f"{self.name} holds no weights. Fused attention returns none: load the model with"
@@ -230,7 +230,7 @@ class _Source:
             }
         layers = []
         for number, entry in entries.items():
-            weights = checked(self.name, choose_item(self.name, entry, batch), number)
+            weights = _checked(self.name, _choose_item(self.name, entry, batch), number)
             layers.append(
                 Layer(
                     stream=self.stream_name,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-__all__ = ["Layer", "to_array"]
+__all__ = ["Layer"]
 
 _ALL = slice(None)
 
@@ -103,7 +103,7 @@ class Layer(LayerTensors):
         """
         axes = self._axes(head, queries, keys)
         with exact(self):
-            return to_array(weight_block(self, *axes), *axes)
+            return _to_array(weight_block(self, *axes), *axes)
 
     def measure(
         self, name: str, head: Heads = None, queries: Place = _ALL, keys: Place = _ALL
@@ -143,7 +143,7 @@ class Layer(LayerTensors):
             block = weight_block(self, *axes)
             if scale is not None:
                 block.mul_(axes[2].take(axes[0].take(scale, 0), 1)[:, None])
-            return to_array(block, *axes)
+            return _to_array(block, *axes)
 
     def scores(self, head: Heads = None, queries: Place = _ALL, keys: Place = _ALL) -> Array:
         """Return scores before softmax: scaling, softcap, bias and mask included, ``-inf`` where masked.
@@ -162,7 +162,7 @@ class Layer(LayerTensors):
         self._need_vectors("scores")
         axes = self._axes(head, queries, keys)
         with exact(self):
-            return to_array(score_block(self, *axes), *axes)
+            return _to_array(score_block(self, *axes), *axes)
 
     def bias_block(self, head: Heads = None, queries: Place = _ALL, keys: Place = _ALL) -> Array:
         """Return what is added to the scaled, soft-capped product: 0 where nothing is, ``-inf`` where masked.
@@ -175,7 +175,7 @@ class Layer(LayerTensors):
         self._need_vectors("bias")
         axes = self._axes(head, queries, keys)
         with exact(self):
-            return to_array(additive_block(self, *axes), *axes)
+            return _to_array(additive_block(self, *axes), *axes)
 
     def query_vectors(self, head: Heads = None) -> Array:
         """Return query vectors, float32 ``[head, query, head_dim]``, or ``[query, head_dim]`` for one head.
@@ -227,7 +227,7 @@ class Layer(LayerTensors):
         if self.value is None:
             raise ValueError(self._missing("value vectors"))
         with exact(self):
-            return to_array(output(self, heads, self.value), heads)
+            return _to_array(output(self, heads, self.value), heads)
 
     @property
     def overview_is_sample(self) -> bool:
@@ -263,7 +263,7 @@ class Layer(LayerTensors):
         if pool not in get_args(overview.Pool):
             message = f"pool must be 'max' or 'mean', got {pool!r}."
             raise ValueError(message)
-        return to_array(finish(overview.overview_slices(self, number, pool=pool)))
+        return _to_array(finish(overview.overview_slices(self, number, pool=pool)))
 
     def summary(self, size: int) -> tuple[Array, NDArray[np.float64], Array]:
         """Return what one pass over the weights gives of every head.
@@ -276,7 +276,7 @@ class Layer(LayerTensors):
             left out when there are others; and each head's mean weight on the first key, float32 ``[head]``.
         """
         found = overview.summary(self, size)
-        return to_array(found.pooled), found.top.cpu().numpy(), to_array(found.first_key)
+        return _to_array(found.pooled), found.top.cpu().numpy(), _to_array(found.first_key)
 
     def __repr__(self) -> str:
         heads = f"{self.num_heads} heads"
@@ -307,10 +307,10 @@ class Layer(LayerTensors):
             raise ValueError(self._missing(what))
         with exact(self):
             chosen = Axis(tuple(number // share for number in heads.indices)).take(tensor, 0)
-            return to_array(chosen.float(), heads)
+            return _to_array(chosen.float(), heads)
 
 
-def to_array(tensor: Tensor, *axes: Axis) -> Array:
+def _to_array(tensor: Tensor, *axes: Axis) -> Array:
     """Return a tensor as numpy, without the axes that the caller gave one integer for."""
     index = tuple(0 if axis.dropped else slice(None) for axis in axes)
     array: Array = tensor.cpu().numpy()[index]
