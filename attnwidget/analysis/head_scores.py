@@ -48,10 +48,10 @@ NEAR = 0.6
 # With less than this left outside of the sink, what happens there says little about the head.
 LEFT = 0.05
 
-# A mean of fewer rows is an anecdote.
+# A mean over fewer rows says little.
 LEAST_ROWS = 3
 
-# Narrow before wide: of scores that are equal, the one that says more.
+# Narrow before wide: of equal lifts the first is taken, which says more.
 _KINDS = (
     "previous",
     "next",

@@ -288,7 +288,7 @@ def _names(a: Record, b: Record) -> tuple[str, str]:
         same = 0
         while same < min(map(len, words)) and words[0][same] == words[1][same]:
             same += 1
-        # One word of what they share says where one is; of a long beginning all else would be cut off in a title.
+        # Of a long common beginning one word is kept: a title would cut off what follows the rest.
         start = same - 1 if same > _SHARED else 0
         first, second = ("… " * (start > 0) + " ".join(each[start:]) for each in words)
         return first, second

@@ -95,7 +95,7 @@ class ScoreStrip:
         self._folded = layer.softcap is None and factor > 0 and math.frexp(factor)[0] == 0.5
         if self._folded and factor != 1:
             query = query * factor
-        # A copy that lies as the product wants it.
+        # A copy in the memory layout that the product reads fastest.
         self._query = query.reshape(len(self._key), -1, query.shape[2]).mT.contiguous()
 
     def blocks(self, keys: range, grain: int = 1) -> Iterator[tuple[range, bool]]:

@@ -253,7 +253,7 @@ def _summary_of_heads(
     else:
         key = _strongest_keys(layer, heads, query, skip, lengths)
     top = torch.stack([query.double(), key.double(), highest.clamp(min=0).double()], 1)
-    # The first query often has nothing but the first key to look at.
+    # The first query often sees the first key only.
     on_first = held[:, 0, 1:] if count > 1 else held[:, 0]
     return layout.highest(rows), top, on_first.nan_to_num().mean(1)
 

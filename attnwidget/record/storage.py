@@ -138,7 +138,7 @@ def _stream_to_json(stream: Stream, pool: _Pool) -> dict[str, Any]:
         "query_positions": _positions_to_json(stream.query_positions),
         "key_positions": None if same else _positions_to_json(stream.key_positions),
         "layers": [_layer_to_json(layer, pool) for layer in stream],
-        # Only in records of some of the query positions: other files are those of before.
+        # Only in records of some of the query positions; files of whole records have no such entry.
         **({} if stream.first_query is None else {"first_query": stream.first_query}),
     }
 
@@ -182,7 +182,7 @@ def _layer_to_json(layer: Layer, pool: _Pool) -> dict[str, Any]:
 
 
 def _layer_from_json(layer: dict[str, Any], stream: str, tensors: dict[str, Tensor]) -> Layer:
-    # Version 1 knew nothing of norms.
+    # Files of version 1 have no norms.
     fields: dict[str, Any] = {"norm_reason": None} | {
         name: layer[name] for name in _PLAIN if name in layer or name != "norm_reason"
     }
@@ -207,7 +207,7 @@ def _next_tokens_to_json(expected: NextTokens | None, pool: _Pool) -> dict[str, 
 def _next_tokens_from_json(
     expected: dict[str, Any] | None, tensors: dict[str, Tensor]
 ) -> NextTokens | None:
-    if expected is None:  # also files that were written before there was such a thing
+    if expected is None:  # older files have no such entry either
         return None
     return NextTokens(
         stream=expected["stream"],

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PartialSurvey", "Reader"]
 
-# So many may fail, with nothing scored, before it is taken for a mistake in the call.
+# After so many failures, with nothing scored, the call itself is taken to be wrong.
 _PATIENCE = 10
 
 
@@ -40,7 +40,7 @@ class PartialSurvey:
     def then(self, other: PartialSurvey) -> PartialSurvey:
         """Return this and the inputs after it."""
         found, part = self.survey, other.survey
-        # Which model it is may be told by those alone that were scored.
+        # Only inputs that were scored know the model's name.
         if not found.count:
             found = replace(found, model_name=part.model_name)
         elif not part.count:

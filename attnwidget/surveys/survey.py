@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT_VERSION", "Survey", "read_survey", "write_survey"]
 
-# Of a text, so much is kept to be shown; its index tells which it was.
+# Characters that are kept of a text; its index identifies it.
 TEXT_LENGTH = 2000
 
 

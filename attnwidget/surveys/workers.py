@@ -72,7 +72,7 @@ def pack(reader: Reader, pickler: type[pickle.Pickler]) -> PackedModel:
 def unpack(packed: PackedModel) -> Reader:
     """Unpack what `pack` packed; parameters lie in its memory, and may be read only."""
     with warnings.catch_warnings():
-        # Nobody writes: a survey reads.
+        # A survey only reads the parameters.
         warnings.filterwarnings("ignore", message=".*buffer is not writable")
         reader: Reader = pickle.loads(packed.code, buffers=packed.buffers)  # noqa: S301  (its own)
         return reader
@@ -114,12 +114,12 @@ _MISSING = (
     'surveys by several workers run on Ray, which is not installed: pip install "attnwidget[ray]".'
 )
 
-# What comes back of a part is as large for one input as for many; what is lost with a process is at most a part.
+# A part's result has the same size for one input as for many; a process that dies loses one part at most.
 _MOST = 32
 
 _PARTS_EACH = 8
 
-# A row with one of these holds a model's inputs by name.
+# A row with one of these columns holds a model's inputs by name.
 _INPUTS = {"input_ids", "inputs_embeds", "pixel_values", "input_values", "input_features"}
 
 
@@ -164,7 +164,7 @@ def spread(
         raise ImportError(_MISSING) from error
     packed = pack(reader, importlib.import_module("ray.cloudpickle").CloudPickler)
     with _running(ray, count):
-        # Held until the end: who takes the place of a worker that died unpacks it again.
+        # Held until the end: the worker that replaces one that died unpacks it again.
         held = ray.put(packed)
         rows = _rows(data, texts, count)
         if rows is None:
@@ -231,7 +231,7 @@ def _rows(data: Any, texts: Any, workers: int) -> Any:
     if _is_dataset(texts):
         _check_columns(texts)
         return texts.repartition(target_num_rows_per_block=_MOST)
-    # Pickled, as arrays and pairs would come back from a table as something else.
+    # Pickled: a table would return arrays and pairs as other types.
     every = [{_PART: pickle.dumps(one)} for one in texts]
     size = min(_MOST, max(1, -(-len(every) // (workers * _PARTS_EACH))))
     return data.from_items(every, override_num_blocks=-(-len(every) // size)) if every else None

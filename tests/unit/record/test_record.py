@@ -1,4 +1,4 @@
-"""Streams and layers are found, shown, copied and checked; the maths is in test_attention.py."""
+"""Streams and layers are found, shown, copied and checked; the maths is in test_layer.py."""
 
 from __future__ import annotations
 
