@@ -106,7 +106,7 @@ class Attention(Record):
     ) -> Any:
         """Give each head at most one short label: the score that stands out, read with the sink set aside.
 
-        The rule is in `attnwidget.finding.labels.labels`; even attention has no label.
+        The rule is in `attnwidget.analysis.head_scores.labels`; even attention has no label.
 
         Args:
             stream: Name of a stream; ``None`` for all.

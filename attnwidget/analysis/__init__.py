@@ -1,1 +1,1 @@
-"""Which head is it: scores, search by example, words, measures, comparison. Nothing here imports transformers."""
+"""What the heads of a record do: scores, labels, search by example, rollout. Nothing here imports transformers."""

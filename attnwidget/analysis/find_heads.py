@@ -1,4 +1,4 @@
-"""`Attention.find`: rank all heads by the weight of some links."""
+"""`Attention.find`: rank all heads by the weight of given links or of a pattern."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attnwidget.compute.indexing import Axis, integer
 from attnwidget.compute.measures import lengths
 from attnwidget.compute.resumable import finish, share_of
 from attnwidget.compute.softmax import exact
-from attnwidget.compute.weight_rows import blocks, query_blocks
+from attnwidget.compute.weight_rows import query_blocks, weight_blocks
 from attnwidget.record.position_lookup import resolve
 from attnwidget.record.record import the_stream
 
@@ -179,16 +179,17 @@ def link_weights_slices(
 
 def _of_layer(layer: Layer, asked: Links, scale: Tensor | None) -> Slices[NDArray[np.float64]]:
     found = torch.zeros(layer.num_heads, dtype=torch.float64)
-    for block in query_blocks(layer.num_heads, len(asked.queries), layer.n_key):
+    for some in query_blocks(layer.num_heads, len(asked.queries), layer.n_key):
         with exact(layer):
-            mask = block.take(asked.mask, 0).to(layer.device)
-            queries = Axis(tuple(asked.queries.indices[place] for place in block.indices))
-            for some, rows, keys, weights in blocks(layer, queries):
+            mask = some.take(asked.mask, 0).to(layer.device)
+            queries = Axis(tuple(asked.queries.indices[place] for place in some.indices))
+            for block in weight_blocks(layer, queries):
+                weights = block.weights
                 if scale is not None:
-                    weights.mul_(scale[some, None, keys])
+                    weights.mul_(scale[block.heads, None, block.keys])
                     weights.div_(weights.sum(-1, keepdim=True).clamp(min=1e-30))
-                marked = (weights * mask[rows, keys]).sum(-1)
-                found[some] += marked.double().sum(-1).cpu()
-        yield (block.indices[-1] + 1) / len(asked.queries)
+                marked = (weights * mask[block.queries, block.keys]).sum(-1)
+                found[block.heads] += marked.double().sum(-1).cpu()
+        yield (some.indices[-1] + 1) / len(asked.queries)
     mean: NDArray[np.float64] = found.numpy() / len(asked.queries)
     return mean

@@ -1,4 +1,4 @@
-"""Scores of all heads of a stream, in one pass over its weights."""
+"""Scores and labels of all heads of a stream, in one pass over its weights."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from attnwidget.analysis.score_definitions import SCORES
-from attnwidget.analysis.score_sums import NAMES, Ground, Patterns, Sums, row_scores
-from attnwidget.analysis.token_features import Facts
+from attnwidget.analysis.score_sums import NAMES, Patterns, Sums, VisibleKeyStats, row_scores
+from attnwidget.analysis.token_features import TokenFeatures
 from attnwidget.compute.measures import lengths
 from attnwidget.compute.resumable import finish, share_of, within
-from attnwidget.compute.visible_keys import Sight, seen_keys
-from attnwidget.compute.weight_rows import blocks, query_blocks
+from attnwidget.compute.visible_keys import VisibleKeys, seen_keys
+from attnwidget.compute.weight_rows import query_blocks, weight_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -152,7 +152,7 @@ class LayerScores:
 
     Attributes:
         layer: The model's number of the layer.
-        values: Scores, float64 ``[head, score]`` in the order of `kinds.SCORES`.
+        values: Scores, float64 ``[head, score]`` in the order of `SCORES`.
         without: The same with the sink set aside: its weight left out, each row divided by what remains.
         expected: What even attention over the visible keys would score, ``[head, score]``.
         expected_without: The same with the sink set aside.
@@ -189,7 +189,7 @@ class StreamScores:
 
     @property
     def labels(self) -> tuple[tuple[Label | None, ...], ...]:
-        """The label of each head of each layer; see `labels.labels` for the rule."""
+        """The label of each head of each layer; see `labels` for the rule."""
         return tuple(labels(layer) for layer in self.layers)
 
     def __repr__(self) -> str:
@@ -218,7 +218,7 @@ def score_stream(
         progress: Told the share of the weights that has been read, as it grows to 1.
 
     Returns:
-        The scores; see `kinds.SCORES` for what they mean.
+        The scores; see `SCORES` for what they mean.
 
     Raises:
         ValueError: If a layer cannot give the measure.
@@ -245,75 +245,81 @@ def score_slices(
     stream: Stream, sink: Sequence[int] | None = None, measure: str = "weights"
 ) -> Slices[StreamScores]:
     """Return `score_stream` as a computation in slices; arguments and errors are the same, the latter come first."""
-    facts = Facts.of(stream, sink)
-    return _score(stream, facts, [lengths(layer, measure) for layer in stream], measure)
+    features = TokenFeatures.of(stream, sink)
+    return _score(stream, features, [lengths(layer, measure) for layer in stream], measure)
 
 
 def _score(
-    stream: Stream, facts: Facts, scales: Sequence[Tensor | None], measure: str
+    stream: Stream, features: TokenFeatures, scales: Sequence[Tensor | None], measure: str
 ) -> Slices[StreamScores]:
-    sights = [Sight(layer, offset=facts.offset) for layer in stream]
-    gathered = [_Gathered(layer.num_heads) for layer in stream]
+    visible = [VisibleKeys(layer, offset=features.offset) for layer in stream]
+    means = [_RunningMeans(layer.num_heads) for layer in stream]
     num_heads = max(layer.num_heads for layer in stream)
-    for queries in query_blocks(num_heads, facts.n_query, facts.n_key):
+    for queries in query_blocks(num_heads, features.n_query, features.n_key):
         start, count = queries.indices[0], len(queries)
-        shared = _Shared(facts, queries, seen_keys(stream, queries))
+        block = _QueryBlock(features, queries, seen_keys(stream, queries))
         for place, layer in enumerate(stream):
-            work = _add(gathered[place], layer, sights[place], scales[place], shared)
+            work = _add(means[place], layer, visible[place], scales[place], block)
             done = start + place * count / len(stream), start + (place + 1) * count / len(stream)
             yield from share_of(
-                within(layer, work), done[0] / facts.n_query, done[1] / facts.n_query
+                within(layer, work), done[0] / features.n_query, done[1] / features.n_query
             )
     layers = tuple(
-        sums.finish(layer.layer, facts) for layer, sums in zip(stream, gathered, strict=True)
+        sums.finish(layer.layer, features) for layer, sums in zip(stream, means, strict=True)
     )
-    absent = dict(facts.absent)
+    absent = dict(features.absent)
     for place, name in enumerate(NAMES):
         if name not in absent and all(np.isnan(layer.values[:, place]).all() for layer in layers):
             absent[name] = _NOBODY
-    return StreamScores(stream.name, layers, facts.sink, measure, absent)
+    return StreamScores(stream.name, layers, features.sink, measure, absent)
 
 
 def _add(
-    gathered: _Gathered, layer: Layer, sight: Sight, scale: Tensor | None, shared: _Shared
+    means: _RunningMeans,
+    layer: Layer,
+    keys: VisibleKeys,
+    scale: Tensor | None,
+    block: _QueryBlock,
 ) -> Slices[None]:
     """Add a block of queries of one layer."""
-    patterns = shared.patterns(layer.device)
-    ground = shared.ground(layer.device, sight)
-    for some, rows, keys, weights in blocks(layer, shared.queries):
+    patterns = block.patterns(layer.device)
+    visible = block.visible(layer.device, keys)
+    for part in weight_blocks(layer, block.queries):
+        weights = part.weights
         if scale is not None:
-            weights.mul_(scale[some, None, keys])
+            weights.mul_(scale[part.heads, None, part.keys])
             weights.div_(weights.sum(-1, keepdim=True).clamp(min=1e-30))
-        gathered.add(some, patterns.sums(weights, rows, keys), ground, rows)
-        yield some.stop / layer.num_heads
+        sums = patterns.sums(weights, part.queries, part.keys)
+        means.add(part.heads, sums, visible, part.queries)
+        yield part.heads.stop / layer.num_heads
 
 
-class _Shared:
-    """What layers have in common for a block of queries: the patterns, and what there is to see."""
+class _QueryBlock:
+    """What layers have in common for a block of queries: the patterns, and statistics of the visible keys."""
 
-    def __init__(self, facts: Facts, queries: Axis, keys: range) -> None:
+    def __init__(self, features: TokenFeatures, queries: Axis, keys: range) -> None:
         self.queries, self._keys = queries, keys
-        self._facts = facts
+        self._features = features
         self._patterns: dict[torch.device, Patterns] = {}
-        self._grounds: dict[tuple[object, ...], Ground] = {}
+        self._visible: dict[tuple[object, ...], VisibleKeyStats] = {}
 
     def patterns(self, device: torch.device) -> Patterns:
         """Return the patterns on a device."""
         if device not in self._patterns:
-            self._patterns[device] = Patterns(self._facts, self.queries, self._keys, device)
+            self._patterns[device] = Patterns(self._features, self.queries, self._keys, device)
         return self._patterns[device]
 
-    def ground(self, device: torch.device, sight: Sight) -> Ground:
-        """Return what layers that see the same see."""
-        key = (device, *sight.key)
-        if key not in self._grounds:
-            self._grounds[key] = Ground.of(
-                self.patterns(device), sight.of(self.queries, self._keys)
+    def visible(self, device: torch.device, keys: VisibleKeys) -> VisibleKeyStats:
+        """Return the statistics of the visible keys, once for layers that see the same."""
+        key = (device, *keys.key)
+        if key not in self._visible:
+            self._visible[key] = VisibleKeyStats.of(
+                self.patterns(device), keys.of(self.queries, self._keys)
             )
-        return self._grounds[key]
+        return self._visible[key]
 
 
-class _Gathered:
+class _RunningMeans:
     """Running sums of one layer: scores over the rows they are read from, and how many rows those are."""
 
     def __init__(self, num_heads: int) -> None:
@@ -323,25 +329,25 @@ class _Gathered:
         self._rows = np.zeros(shape)
         self._expected_rows = np.zeros(shape)
 
-    def add(self, heads: slice, sums: Sums, ground: Ground, rows: slice) -> None:
+    def add(self, heads: slice, sums: Sums, visible: VisibleKeyStats, rows: slice) -> None:
         """Add the rows of a block."""
-        ground = ground.part(heads, rows)
+        visible = visible.part(heads, rows)
         total = sums.total.double()
         over = torch.stack([torch.ones_like(total[0]), total[1].clamp(min=1e-30)])
-        values = row_scores(sums, over, ground.counts, ground.far)
+        values = row_scores(sums, over, visible.counts, visible.far)
         enough = (total > FLOOR)[..., None].expand_as(values).clone()
         # Shares of all the weight are defined even where there is none.
         enough[0, :, :, : NAMES.index("local")] = True
-        valid = ground.valid & enough
+        valid = visible.valid & enough
         self._values[:, heads] += _summed(values, valid)
         self._rows[:, heads] += valid.sum(2).cpu().numpy()
-        self._expected[:, heads] += _summed(ground.expected, ground.valid)
-        self._expected_rows[:, heads] += ground.valid.sum(2).cpu().numpy()
+        self._expected[:, heads] += _summed(visible.expected, visible.valid)
+        self._expected_rows[:, heads] += visible.valid.sum(2).cpu().numpy()
 
-    def finish(self, layer: int, facts: Facts) -> LayerScores:
+    def finish(self, layer: int, features: TokenFeatures) -> LayerScores:
         """Return the means."""
         for place, name in enumerate(NAMES):
-            if name in facts.absent:
+            if name in features.absent:
                 self._rows[:, :, place] = self._expected_rows[:, :, place] = 0
         values = _mean(self._values, self._rows)
         expected = _mean(self._expected, self._expected_rows)

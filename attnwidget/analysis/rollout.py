@@ -1,4 +1,4 @@
-"""`Attention.rollout`: attention followed through the layers."""
+"""`Attention.rollout`: attention rollout through the layers (Abnar & Zuidema 2020)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 from attnwidget.compute.resumable import finish, share_of
 from attnwidget.compute.softmax import exact
-from attnwidget.compute.weight_rows import blocks, query_blocks
+from attnwidget.compute.weight_rows import query_blocks, weight_blocks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,8 +64,9 @@ def _mixed(layer: Layer) -> Slices[Tensor]:
     for queries in query_blocks(layer.num_heads, layer.n_query, layer.n_key):
         start = queries.indices[0]
         with exact(layer):
-            for _, rows, keys, weights in blocks(layer, queries):
-                mean[start + rows.start : start + rows.stop, keys] += weights.sum(0)
+            for block in weight_blocks(layer, queries):
+                rows = slice(start + block.queries.start, start + block.queries.stop)
+                mean[rows, block.keys] += block.weights.sum(0)
         yield (queries.indices[-1] + 1) / layer.n_query
     with exact(layer):
         mean /= 2 * layer.num_heads

@@ -1,4 +1,4 @@
-"""The scores a head can have: for each its name, the question it answers, its formula and its source."""
+"""`SCORES`: name, question, formula and source of every head score."""
 
 from __future__ import annotations
 

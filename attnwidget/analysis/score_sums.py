@@ -1,4 +1,4 @@
-"""What is added up of a block of weights: every score is made of these sums, one number per head and query."""
+"""Per-row sums and visible-key statistics that every head score is made of."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from attnwidget.analysis.score_definitions import PAIRS, SCORES, SHARES
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from attnwidget.analysis.token_features import Facts
+    from attnwidget.analysis.token_features import TokenFeatures
     from attnwidget.compute.indexing import Axis
 
 
-__all__ = ["NAMES", "Ground", "Patterns", "Sums", "row_scores"]
+__all__ = ["NAMES", "Patterns", "Sums", "VisibleKeyStats", "row_scores"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,8 +25,8 @@ class Sums:
 
     Attributes:
         total: Weight, ``[with or without sink, head, query]``.
-        shares: Weight on the keys of each of `kinds.SHARES`, ``[with or without, share, head, query]``.
-        pairs: Weight on the keys of each of `kinds.PAIRS`, then weight times distance, ``[with or without, pair or
+        shares: Weight on the keys of each of `SHARES`, ``[with or without, share, head, query]``.
+        pairs: Weight on the keys of each of `PAIRS`, then weight times distance, ``[with or without, pair or
             distance, head, query]``; no entries where queries and keys are different sequences.
         entropy: ``-w log w``, ``[with or without, head, query]``.
     """
@@ -53,45 +53,47 @@ class Patterns:
     for each score would be what takes the most time and memory.
 
     Attributes:
-        facts: What the positions tell.
+        features: Features of the positions.
         queries: The queries of the block.
         keys: The keys that any of them sees.
         distance: How far each key is from each query, float32 ``[query, key]``, or ``None`` where queries and keys are
             different sequences.
     """
 
-    def __init__(self, facts: Facts, queries: Axis, keys: range, device: torch.device) -> None:
-        self.facts, self.queries, self.keys = facts, queries, keys
+    def __init__(
+        self, features: TokenFeatures, queries: Axis, keys: range, device: torch.device
+    ) -> None:
+        self.features, self.queries, self.keys = features, queries, keys
         some = slice(keys.start, keys.stop)
-        outside = (~facts.keys["sink"][some]).to(device)
+        outside = (~features.keys["sink"][some]).to(device)
         self._outside = outside.float()
         ones = torch.ones_like(outside)
-        columns = torch.stack([ones, *(facts.keys[name][some].to(device) for name in SHARES)], 1)
+        columns = torch.stack([ones, *(features.keys[name][some].to(device) for name in SHARES)], 1)
         self._columns = torch.cat([columns, columns & outside[:, None]], 1).float()
         self._both = torch.stack([torch.ones_like(self._outside), self._outside], 1)
         self.distance: Tensor | None = None
-        if facts.offset is not None:
-            own = queries.tensor(device)[:, None] + facts.offset
+        if features.offset is not None:
+            own = queries.tensor(device)[:, None] + features.offset
             distance = torch.arange(keys.start, keys.stop, device=device) - own
             self._list(distance)
             self.distance = distance.abs_().float()
             self._far = self.distance[..., None] * self._both
 
     def _list(self, ahead: Tensor) -> None:
-        """List the pairs of `kinds.PAIRS`: number of the score, query of the block, key.
+        """List the pairs of `PAIRS`: number of the score, query of the block, key.
 
         Args:
             ahead: How far each key is ahead of each query, int64 ``[query, key]``.
         """
-        facts, device = self.facts, ahead.device
+        features, device = self.features, ahead.device
         some = slice(self.keys.start, self.keys.stop)
         elsewhere = ahead != 0
-        tokens = self.queries.take(facts.query_tokens, 0).to(device, torch.int32)[:, None]
-        key_tokens = facts.key_tokens.to(device, torch.int32)
+        tokens = self.queries.take(features.query_tokens, 0).to(device, torch.int32)[:, None]
+        key_tokens = features.key_tokens.to(device, torch.int32)
         before = torch.roll(key_tokens, 1)
         before[:1] = -2
-        words = self.queries.take(facts.query_words, 0).to(device, torch.int32)[:, None]
-        key_words = facts.key_words.to(device, torch.int32)
+        words = self.queries.take(features.query_words, 0).to(device, torch.int32)[:, None]
+        key_words = features.key_words.to(device, torch.int32)
         masks = {
             "previous": ahead == -1,
             "next": ahead == 1,
@@ -146,8 +148,8 @@ NAMES = tuple(SCORES)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ground:
-    """What the visible keys alone say of a block of queries, first with, then without the sink.
+class VisibleKeyStats:
+    """Statistics of the keys that a block of queries sees, first with, then without the sink.
 
     Attributes:
         counts: How many keys each query sees, ``[2, head or 1, query]``.
@@ -162,8 +164,8 @@ class Ground:
     expected: Tensor
 
     @classmethod
-    def of(cls, patterns: Patterns, seen: Tensor) -> Ground:
-        """Look at a block.
+    def of(cls, patterns: Patterns, seen: Tensor) -> VisibleKeyStats:
+        """Compute them for a block.
 
         Args:
             patterns: Which of its keys each score counts.
@@ -174,13 +176,15 @@ class Ground:
         counts = sums.total.double()
         far = None
         if patterns.distance is not None:
-            outside = ~patterns.facts.keys["sink"][keys].to(seen.device)
+            outside = ~patterns.features.keys["sink"][keys].to(seen.device)
             both = torch.stack([seen, seen & outside])
             far = (both * patterns.distance).amax(-1).double()
         even = Sums(sums.total, sums.shares, sums.pairs, torch.zeros_like(sums.total))
         expected = row_scores(even, counts.clamp(min=1), counts, far)
         expected[..., NAMES.index("broad")] = 1.0
-        readable = patterns.queries.take(patterns.facts.counts, 0).to(seen.device) & (counts >= 2)
+        readable = patterns.queries.take(patterns.features.counts, 0).to(seen.device) & (
+            counts >= 2
+        )
         found = dict(zip(SHARES, sums.shares.unbind(1), strict=True))
         if far is not None:
             found |= dict(zip(PAIRS, sums.pairs.unbind(1), strict=False))
@@ -190,11 +194,11 @@ class Ground:
         valid = torch.stack([found.get(name, nothing) > 0 for name in NAMES], -1)
         return cls(counts, far, valid & readable[..., None], expected)
 
-    def part(self, heads: slice, rows: slice) -> Ground:
+    def part(self, heads: slice, rows: slice) -> VisibleKeyStats:
         """Return some heads and some queries of the block."""
         some = heads if self.counts.shape[1] > 1 else slice(None)
         far = None if self.far is None else self.far[:, some, rows]
-        return Ground(
+        return VisibleKeyStats(
             self.counts[:, some, rows],
             far,
             self.valid[:, some, rows],

@@ -1,4 +1,4 @@
-"""`Attention.head_scores`: the scores of all heads as one tidy table."""
+"""`Attention.head_scores` and `head_labels` as tidy tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tidy tables: a pandas ``DataFrame`` where pandas is installed, a plain list of records where it is not."""
+"""Tidy tables: a pandas ``DataFrame``, or a list of dicts without pandas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the positions of a stream tell the scores: which tokens are equal, special, punctuation, of one word."""
+"""Features of a stream's tokens: equal, special, punctuation, sentence end, same word, padding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from attnwidget.record.stream import Stream
 
 
-__all__ = ["Facts", "ends_sentence", "is_padding", "is_punctuation"]
+__all__ = ["TokenFeatures", "ends_sentence", "is_padding", "is_punctuation"]
 
 _NO_TEXT = "the positions have no text."
 
@@ -34,8 +34,8 @@ _PADDING = frozenset({"[PAD]", "<pad>", "<|pad|>", "<|padding|>"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Facts:
-    """What is known of a stream's positions, as tensors on the CPU.
+class TokenFeatures:
+    """Features of a stream's positions, as tensors on the CPU.
 
     Attributes:
         n_query: Number of queries.
@@ -45,7 +45,7 @@ class Facts:
         key_tokens: The same numbers for keys, -2 where there is none.
         query_words: A number for each query's word where that has several pieces, else -1.
         key_words: The same numbers for keys, else -2.
-        keys: Which keys each of `kinds.SHARES` is about, boolean ``[key]``; ``"sink"`` among them.
+        keys: Which keys each of `SHARES` is about, boolean ``[key]``; ``"sink"`` among them.
         counts: Which queries are no padding, boolean ``[query]``.
         sink: Key positions of the sink.
         absent: Scores that make no sense here, with the reason.
@@ -64,7 +64,7 @@ class Facts:
     absent: dict[str, str]
 
     @classmethod
-    def of(cls, stream: Stream, sink: Sequence[int] | None = None) -> Facts:
+    def of(cls, stream: Stream, sink: Sequence[int] | None = None) -> TokenFeatures:
         """Read the positions of a stream.
 
         Args:

@@ -1,1 +1,1 @@
-"""comparison."""
+"""Two records on common axes: alignment, divergence of heads, `Comparison`."""

@@ -1,4 +1,4 @@
-"""Positions of two inputs put side by side."""
+"""Align the positions of two inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`compare`: two records side by side, and the heads that changed most."""
+"""`compare` and `Comparison`: two records on common axes, ranked by how much each head changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How different the rows of a head are in two records."""
+"""Jensen–Shannon divergence between the rows of a head in two records."""
 
 from __future__ import annotations
 

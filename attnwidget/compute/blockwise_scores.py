@@ -1,9 +1,9 @@
-"""Strips of a head: some queries against the keys they see, a block of keys at a time.
+"""Scores of a strip of queries against the keys they see, one key block at a time, ``[group, key, query]``.
 
-What is said of whole rows (their totals, the largest weight of every few keys) is gathered block by block, as fused
+Statistics of whole rows (`SoftmaxStats`, the largest weight of every few keys) are gathered block by block, as fused
 attention does it: the maximum and the sum of exponentials so far are rescaled when a larger score comes. Blocks have
-keys down and queries across, ``[group, key, query]``: what is taken over keys is then taken over rows of memory, which
-is several times as fast as along them. Keys that a band hides from all the queries of a strip are not read.
+keys down and queries across: reducing over keys is then reducing over rows of memory, which is several times as fast as
+along them. Keys that a band hides from all the queries of a strip are not read.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from attnwidget.compute.block_sizes import current_sizes
 from attnwidget.compute.indexing import Axis
-from attnwidget.compute.softmax import Mask, grouped, scale
+from attnwidget.compute.softmax import Mask, grouped, no_vectors, scale
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,36 +26,27 @@ if TYPE_CHECKING:
     from attnwidget.compute.softmax_stats import SoftmaxStats
 
 
-__all__ = ["STRIP", "Strip", "block_scores", "exp_", "head_groups"]
+__all__ = ["ScoreStrip", "block_scores", "exp_", "head_groups"]
 
-# Queries of a strip: enough for a product of matrices to be fast, few enough that a causal mask hides little of it.
-STRIP = 256
-
-# Scores of a block: where processors compute them, the share of each stays in its own cache (1 MB); a graphics card
-# needs more to do at a time. Beside a block there are one or two temporaries of its size, and its keys in float32.
-BLOCK_SCORES = 1 << 18
-
+# Threads that a block is made larger for.
 _MOST_THREADS = 4
-
-DEVICE_BLOCK_SCORES = 1 << 24
-
-# Keys of a block, at least, where several heads are read at a time.
-_LEAST_KEYS = 512
 
 _LOG2E = math.log2(math.e)
 
 
 def block_scores(device: torch.device) -> int:
     """Return how many scores are held at a time on a device."""
+    sizes = current_sizes()
     if device.type != "cpu":
-        return DEVICE_BLOCK_SCORES
-    return BLOCK_SCORES * min(_MOST_THREADS, torch.get_num_threads())
+        return sizes.device_strip_scores
+    return sizes.strip_scores * min(_MOST_THREADS, torch.get_num_threads())
 
 
 def head_groups(layer: LayerTensors, heads: Axis, num_queries: int) -> Iterator[slice]:
     """Cut ``heads`` into runs that are read together: whole groups of a key head, or heads within one group."""
+    sizes = current_sizes()
     share = layer.num_heads // layer.num_key_value_heads
-    each = min(STRIP, num_queries) * min(_LEAST_KEYS, layer.n_key)
+    each = min(sizes.strip_queries, num_queries) * min(sizes.least_keys, layer.n_key)
     most = max(1, block_scores(layer.device) // max(1, each))
     start = 0
     while start < len(heads):
@@ -79,7 +71,7 @@ def exp_(scores: Tensor) -> Tensor:
     return scores.mul_(_LOG2E).exp2_()
 
 
-class Strip:
+class ScoreStrip:
     """Some queries of some heads of a layer with vectors, ready to be multiplied with keys.
 
     Attributes:
@@ -93,8 +85,7 @@ class Strip:
     def __init__(self, layer: LayerTensors, heads: Axis, queries: Axis) -> None:
         self.layer, self.heads, self.queries = layer, heads, queries
         if layer.query is None or layer.key is None:
-            message = f"layer {layer.layer} of {layer.stream!r} has no query and key vectors"
-            raise ValueError(message)
+            raise ValueError(no_vectors(layer))
         key_heads, self._share = grouped(layer, heads)
         self._key = key_heads.take(layer.key, 0)
         query = queries.take(heads.take(layer.query, 0), 1).float()
@@ -153,10 +144,10 @@ class Strip:
             by_head.add_(added.permute(0, 3, 1, 2))
         return block
 
-    def weights(self, keys: range, totals: SoftmaxStats, *, hidden: bool) -> Tensor:
+    def weights(self, keys: range, stats: SoftmaxStats, *, hidden: bool) -> Tensor:
         """Return the weights of a block, as `scores`, of rows that are not uniform."""
         block = self.scores(keys, hidden=hidden)
-        return exp_(block.sub_(self.flat(totals.maximum))).div_(self.flat(totals.total))
+        return exp_(block.sub_(self.flat(stats.maximum))).div_(self.flat(stats.total))
 
     def by_key(self, tensor: Tensor, keys: range) -> Tensor:
         """Bring ``[head, key]`` into a shape that can be broadcast over a block of these keys."""

@@ -1,4 +1,4 @@
-"""What a caller may write for heads, queries and keys, turned into indices once."""
+"""Integers, slices and lists of heads or positions, checked and turned into index axes."""
 
 from __future__ import annotations
 

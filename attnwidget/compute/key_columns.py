@@ -1,4 +1,4 @@
-"""A head by its keys: what every query gives some of them, and what each of them gets on average."""
+"""One head by key: the weights every query gives some keys, and their mean over queries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from attnwidget.compute.blockwise_scores import STRIP
+from attnwidget.compute.block_sizes import current_sizes
 from attnwidget.compute.indexing import Axis, head_axis
 from attnwidget.compute.measures import lengths
 from attnwidget.compute.overview import weight_strips
@@ -73,10 +73,11 @@ def _mean(
     layer: LayerTensors, heads: Axis, queries: range, scale: Tensor | None
 ) -> Slices[Numbers]:
     summed = torch.zeros(layer.n_key, dtype=torch.float64, device=layer.device)
-    for start in range(0, len(queries), STRIP):
-        strip = queries[start : start + STRIP]
-        for _, _, keys, block in weight_strips(layer, heads, Axis(strip)):
-            summed[keys.start : keys.stop] += block[0].sum(1)
+    size = current_sizes().strip_queries
+    for start in range(0, len(queries), size):
+        strip = queries[start : start + size]
+        for block in weight_strips(layer, heads, Axis(strip)):
+            summed[block.keys] += block.weights.mT[0].sum(1)
         yield (start + len(strip)) / len(queries)
     means = (summed / max(1, len(queries))).float()
     array: Numbers = (means if scale is None else means * scale)[None].cpu().numpy()

@@ -1,4 +1,4 @@
-"""Structural masks as descriptions instead of matrices."""
+"""`Band`: causal and sliding-window masks as a description instead of a matrix."""
 
 from __future__ import annotations
 

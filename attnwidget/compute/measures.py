@@ -1,4 +1,4 @@
-"""What is drawn of a head: its weights, or its weights times the length of what they bring along."""
+"""Weights, value-weighted and norm-weighted attention: the factor per key, and why a layer lacks it."""
 
 from __future__ import annotations
 

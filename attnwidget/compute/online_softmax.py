@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from attnwidget.compute.blockwise_scores import STRIP, Strip, exp_, head_groups
+from attnwidget.compute.block_sizes import current_sizes
+from attnwidget.compute.blockwise_scores import ScoreStrip, exp_, head_groups
 from attnwidget.compute.indexing import ascending
 from attnwidget.compute.resumable import finish, within
 from attnwidget.compute.softmax_stats import SoftmaxStats
@@ -53,13 +54,14 @@ def row_stats(layer: LayerTensors, heads: Axis, queries: Axis) -> SoftmaxStats:
 def _read_missing(layer: LayerTensors, heads: Axis, queries: Axis) -> Slices[None]:
     cache = stats_cache(layer)
     heads, queries = ascending(heads.indices), ascending(queries.indices)
+    size = current_sizes().strip_queries
     for some in head_groups(layer, heads, len(queries)):
         group = heads.part(some.start, some.stop)
         missing = cache.missing(group, queries)
-        for start in range(0, len(missing), STRIP):
-            strip = Strip(layer, group, missing.part(start, start + STRIP))
+        for start in range(0, len(missing), size):
+            strip = ScoreStrip(layer, group, missing.part(start, start + size))
             cache.keep(group, strip.queries, read(strip)[0], n_query=layer.n_query)
-            done = min(1.0, (start + STRIP) / len(missing))
+            done = min(1.0, (start + size) / len(missing))
             yield (some.start + (some.stop - some.start) * done) / len(heads)
 
 
@@ -77,7 +79,7 @@ def pooled(
     Args:
         layer: The layer.
         heads: A run of heads as `head_groups` makes it; any of a layer of recorded weights.
-        queries: At most `strips.STRIP` of them, ascending.
+        queries: At most ``BlockSizes.strip_queries`` of them, ascending.
         cells: The cells.
         lengths: ``[head, key]``, by which weights are multiplied first.
         keep: Whether the layer keeps what rows come to that were not known.
@@ -85,23 +87,23 @@ def pooled(
     if layer.recorded is not None:
         return _pooled_rows(layer, heads, queries, cells, lengths)
     cache = stats_cache(layer)
-    strip = Strip(layer, heads, queries)
-    totals = cache.known(heads, queries)
+    strip = ScoreStrip(layer, heads, queries)
+    stats = cache.known(heads, queries)
     found: Tensor | None = None
-    if totals is None:
+    if stats is None:
         whole = cells.keys == range(layer.n_key)
-        totals, found = read(strip, cells if whole else None, lengths)
+        stats, found = read(strip, cells if whole else None, lengths)
         if keep:
-            cache.keep(heads, queries, totals, n_query=layer.n_query)
-    if totals.uniform is not None:
+            cache.keep(heads, queries, stats, n_query=layer.n_query)
+    if stats.uniform is not None:
         return _pooled_rows(layer, heads, queries, cells, lengths)
     if found is None:
         found = _pooled_scores(strip, cells, lengths)
-    found = exp_(found.sub_(strip.flat(totals.maximum))).div_(strip.flat(totals.total))
+    found = exp_(found.sub_(strip.flat(stats.maximum))).div_(strip.flat(stats.total))
     return strip.by_head(found)
 
 
-def _pooled_scores(strip: Strip, cells: Cells, lengths: Tensor | None) -> Tensor:
+def _pooled_scores(strip: ScoreStrip, cells: Cells, lengths: Tensor | None) -> Tensor:
     """Return the largest score in each cell, the logarithm of the length added."""
     found = strip.empty(len(cells), _HIDDEN)
     for keys, hidden in strip.blocks(cells.keys, cells.grain):
@@ -113,7 +115,7 @@ def _pooled_scores(strip: Strip, cells: Cells, lengths: Tensor | None) -> Tensor
 
 
 def read(
-    strip: Strip, cells: Cells | None = None, lengths: Tensor | None = None
+    strip: ScoreStrip, cells: Cells | None = None, lengths: Tensor | None = None
 ) -> tuple[SoftmaxStats, Tensor | None]:
     """Read the rows of a strip once.
 
@@ -123,7 +125,7 @@ def read(
         lengths: ``[head, key]``.
 
     Returns:
-        The totals, and the largest score in each cell as `_pooled_scores` gives it.
+        The statistics, and the largest score in each cell as `_pooled_scores` gives it.
     """
     found = None if cells is None else strip.empty(len(cells), _HIDDEN)
     maximum, total = strip.empty(1, _HIDDEN), strip.empty(1, 0.0)
@@ -142,10 +144,10 @@ def read(
         offset = maximum.masked_fill(maximum == _HIDDEN, 0.0)
         total = total.mul_(exp_(before.sub_(offset)))
         total.add_(exp_(block.sub_(offset)).sum(1, keepdim=True))
-    return _totals(strip, maximum, total), found
+    return _row_stats(strip, maximum, total), found
 
 
-def _totals(strip: Strip, maximum: Tensor, total: Tensor) -> SoftmaxStats:
+def _row_stats(strip: ScoreStrip, maximum: Tensor, total: Tensor) -> SoftmaxStats:
     layer = strip.layer
     maximum, total = strip.by_head(maximum)[:, 0], strip.by_head(total)[:, 0]
     empty = maximum == _HIDDEN
@@ -156,14 +158,14 @@ def _totals(strip: Strip, maximum: Tensor, total: Tensor) -> SoftmaxStats:
         total = total * (maximum - offset).exp() + (sinks - offset).exp()
         maximum = higher
     elif layer.bias is not None and bool(empty.any()):
-        return _plain_totals(strip)
+        return _whole_row_stats(strip)
     return SoftmaxStats(
         maximum.masked_fill(maximum == _HIDDEN, 0.0), total.masked_fill(total == 0, 1.0)
     )
 
 
-def _plain_totals(strip: Strip) -> SoftmaxStats:
-    """Return the totals of a strip in which rows have every key masked: their softmax needs the bias as it is."""
+def _whole_row_stats(strip: ScoreStrip) -> SoftmaxStats:
+    """Return the statistics of a strip in which rows have every key masked: their softmax needs the bias as it is."""
     shape = (len(strip.heads), len(strip.queries))
     device = strip.layer.device
     maximum = torch.zeros(shape, device=device)
@@ -183,10 +185,12 @@ def _pooled_rows(
     shape = (len(heads), len(cells), len(queries))
     found = torch.full(shape, _HIDDEN, dtype=torch.float32, device=layer.device)
     wanted = cells.keys
-    for some, rows, keys, weights in row_blocks(layer, heads, queries):
+    for block in row_blocks(layer, heads, queries):
+        weights = block.weights
         if lengths is not None:
-            weights.mul_(heads.take(lengths, 0)[some, None, keys])
+            weights.mul_(heads.take(lengths, 0)[block.heads, None, block.keys])
         whole = weights.new_zeros((weights.shape[0], layer.n_key, weights.shape[1]))
-        whole[:, keys] = weights.mT
-        cells.gather(whole[:, wanted.start : wanted.stop], wanted, found[some, :, rows])
+        whole[:, block.keys] = weights.mT
+        into = found[block.heads, :, block.queries]
+        cells.gather(whole[:, wanted.start : wanted.stop], wanted, into)
     return found

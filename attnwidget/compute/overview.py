@@ -1,4 +1,4 @@
-"""Thumbnails: a head max-pooled to a few cells without ever holding it whole."""
+"""Every head of a layer pooled to a thumbnail (max or mean), with its strongest link and its weight on the first key."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from attnwidget.compute.blockwise_scores import STRIP, Strip, head_groups
+from attnwidget.compute.block_sizes import current_sizes
+from attnwidget.compute.blockwise_scores import ScoreStrip, head_groups
 from attnwidget.compute.indexing import Axis
 from attnwidget.compute.online_softmax import pooled, row_stats
 from attnwidget.compute.pooling import Bins, Even, adaptive_bins
 from attnwidget.compute.resumable import finish, share_of, within
 from attnwidget.compute.softmax import score_rows
-from attnwidget.compute.weight_rows import row_blocks
+from attnwidget.compute.weight_rows import WeightBlock, row_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,8 +32,8 @@ __all__ = [
     "Pool",
     "mean_cells",
     "overview_rows",
-    "survey",
-    "survey_slices",
+    "summary",
+    "summary_slices",
     "weight_strips",
 ]
 
@@ -63,40 +64,40 @@ def _mean_cells(
     columns: Sequence[range],
     lengths: Tensor | None,
 ) -> Slices[Tensor]:
+    size = current_sizes().strip_queries
     every, count, cells = Axis(range(layer.num_heads)), len(queries), Bins(columns)
     sizes = torch.tensor([len(keys) for keys in columns], device=layer.device)
     found = []
     for some in head_groups(layer, every, count):
         heads = every.part(some.start, some.stop)
         summed = torch.zeros((len(heads), len(cells), count), device=layer.device)
-        for start in range(0, count, STRIP):
-            strip = queries.part(start, start + STRIP)
+        for start in range(0, count, size):
+            strip = queries.part(start, start + size)
             into = summed[..., start : start + len(strip)]
-            for own, rows, keys, block in weight_strips(layer, heads, strip):
+            for block in weight_strips(layer, heads, strip):
+                by_key, keys = block.weights.mT, block.keys
                 if lengths is not None:
-                    scale = heads.take(lengths, 0)[own, keys.start : keys.stop]
-                    block.mul_(scale[..., None])
-                cells.gather(block, keys, into[own, :, rows], add=True)
-            done = min(1.0, (start + STRIP) / count)
+                    scale = heads.take(lengths, 0)[block.heads, keys]
+                    by_key.mul_(scale[..., None])
+                wanted = range(keys.start, keys.stop)
+                cells.gather(by_key, wanted, into[block.heads, :, block.queries], add=True)
+            done = min(1.0, (start + size) / count)
             yield (some.start + (some.stop - some.start) * done) / layer.num_heads
         tall = [summed[..., span.start : span.stop].mean(2) for span in spans]
         found.append(torch.stack(tall, 1) / sizes)
     return torch.cat(found)
 
 
-def weight_strips(
-    layer: LayerTensors, heads: Axis, queries: Axis
-) -> Iterator[tuple[slice, slice, range, Tensor]]:
-    """Yield the weights of a strip block by block: of which heads, queries and keys, float32 ``[head, key, query]``."""
-    totals = None if layer.recorded is not None else row_stats(layer, heads, queries)
-    if totals is None or totals.uniform is not None:
-        for some, rows, keys, weights in row_blocks(layer, heads, queries):
-            yield some, rows, range(keys.start, keys.stop), weights.mT
+def weight_strips(layer: LayerTensors, heads: Axis, queries: Axis) -> Iterator[WeightBlock]:
+    """Yield the weights of a strip block by block; keys lie in rows of memory: ``weights.mT`` is read fastest."""
+    stats = None if layer.recorded is not None else row_stats(layer, heads, queries)
+    if stats is None or stats.uniform is not None:
+        yield from row_blocks(layer, heads, queries)
         return
-    strip = Strip(layer, heads, queries)
+    strip = ScoreStrip(layer, heads, queries)
     for part, hidden in strip.blocks(range(layer.n_key)):
-        block = strip.weights(part, totals, hidden=hidden)
-        yield slice(None), slice(None), part, strip.by_head(block)
+        weights = strip.by_head(strip.weights(part, stats, hidden=hidden)).mT
+        yield WeightBlock(slice(None), slice(None), slice(part.start, part.stop), weights)
 
 
 Pool = Literal["max", "mean"]
@@ -124,8 +125,8 @@ def _spaced(rows: range, count: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Survey:
-    """What one pass over a layer's weights says about every head.
+class LayerSummary:
+    """What one pass over a layer's weights gives of every head.
 
     Attributes:
         pooled: Max-pooled, float32 ``[head, min(size, n_query), min(size, n_key)]``.
@@ -151,40 +152,42 @@ def overview_slices(
         pool: What a cell holds: the largest of its weights, or their mean.
     """
     if pool == "mean":
-        plan = Plan.of(layer, size)
-        return mean_cells(layer, plan.queries, plan.spans, plan.columns, lengths)
+        layout = OverviewBins.of(layer, size)
+        return mean_cells(layer, layout.queries, layout.spans, layout.columns, lengths)
     return _overview(layer, size, lengths)
 
 
 def _overview(layer: LayerTensors, size: int, lengths: Tensor | None) -> Slices[Tensor]:
-    return (yield from survey_slices(layer, size, lengths)).pooled
+    return (yield from summary_slices(layer, size, lengths)).pooled
 
 
-def survey(layer: LayerTensors, size: int, lengths: Tensor | None = None) -> Survey:
+def summary(layer: LayerTensors, size: int, lengths: Tensor | None = None) -> LayerSummary:
     """Read every head once; beyond ``OVERVIEW_EXACT_ROWS`` query rows, an even sample of them."""
-    return finish(survey_slices(layer, size, lengths))
+    return finish(summary_slices(layer, size, lengths))
 
 
-def survey_slices(layer: LayerTensors, size: int, lengths: Tensor | None = None) -> Slices[Survey]:
-    """Return `survey` as a computation in slices."""
-    return within(layer, _survey(layer, size, lengths))
+def summary_slices(
+    layer: LayerTensors, size: int, lengths: Tensor | None = None
+) -> Slices[LayerSummary]:
+    """Return `summary` as a computation in slices."""
+    return within(layer, _summary(layer, size, lengths))
 
 
-def _survey(layer: LayerTensors, size: int, lengths: Tensor | None) -> Slices[Survey]:
-    plan = Plan.of(layer, size)
+def _summary(layer: LayerTensors, size: int, lengths: Tensor | None) -> Slices[LayerSummary]:
+    layout = OverviewBins.of(layer, size)
     every = Axis(range(layer.num_heads))
     found = []
-    for some in head_groups(layer, every, len(plan.queries)):
-        work = _survey_heads(layer, every.part(some.start, some.stop), plan, lengths)
+    for some in head_groups(layer, every, len(layout.queries)):
+        work = _summary_of_heads(layer, every.part(some.start, some.stop), layout, lengths)
         share = some.start / layer.num_heads, some.stop / layer.num_heads
         found.append((yield from share_of(work, *share)))
     pooled, top, first_key = (torch.cat(tensors) for tensors in zip(*found, strict=True))
-    return Survey(pooled, top, first_key)
+    return LayerSummary(pooled, top, first_key)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plan:
-    """What is read of a layer, and how it is put together.
+class OverviewBins:
+    """Which queries of a layer are read for an overview, and the bins of queries and keys.
 
     Attributes:
         queries: The queries that are read.
@@ -201,8 +204,8 @@ class Plan:
     columns: list[range]
 
     @classmethod
-    def of(cls, layer: LayerTensors, size: int) -> Plan:
-        """Plan an overview of ``size``."""
+    def of(cls, layer: LayerTensors, size: int) -> OverviewBins:
+        """Lay out an overview of ``size``."""
         parts = overview_rows(layer.n_query, size)
         queries = sorted({query for part in parts for query in part})
         place = {query: at for at, query in enumerate(queries)}
@@ -223,25 +226,26 @@ class Plan:
         return cells[..., 1:]
 
 
-def _survey_heads(
-    layer: LayerTensors, heads: Axis, plan: Plan, lengths: Tensor | None
+def _summary_of_heads(
+    layer: LayerTensors, heads: Axis, layout: OverviewBins, lengths: Tensor | None
 ) -> Slices[tuple[Tensor, Tensor, Tensor]]:
-    count = len(plan.queries)
-    held = torch.empty((len(heads), len(plan.cells), count), device=layer.device)
-    for start in range(0, count, STRIP):
-        queries = plan.queries.part(start, start + STRIP)
-        # Totals of a sample are of no use to anyone else.
+    size = current_sizes().strip_queries
+    count = len(layout.queries)
+    held = torch.empty((len(heads), len(layout.cells), count), device=layer.device)
+    for start in range(0, count, size):
+        queries = layout.queries.part(start, start + size)
+        # Statistics of a sample are not asked for again.
         strip = pooled(
-            layer, heads, queries, plan.cells, lengths=lengths, keep=count == layer.n_query
+            layer, heads, queries, layout.cells, lengths=lengths, keep=count == layer.n_query
         )
         held[:, :, start : start + len(queries)] = strip
-        yield min(1.0, (start + STRIP) / count)
-    rows = torch.stack([held[..., span.start : span.stop].amax(2) for span in plan.spans], 1)
+        yield min(1.0, (start + size) / count)
+    rows = torch.stack([held[..., span.start : span.stop].amax(2) for span in layout.spans], 1)
     skip = min(1, layer.n_key - 1)
     strongest = held[:, skip:].nan_to_num(nan=-1.0)
     highest, row = strongest.amax(1).max(1)
-    query = plan.queries.tensor(layer.device)[row]
-    if plan.alone:
+    query = layout.queries.tensor(layer.device)[row]
+    if layout.alone:
         places = torch.arange(len(heads), device=layer.device)
         key = strongest[places, :, row].argmax(1) + skip
     else:
@@ -249,7 +253,7 @@ def _survey_heads(
     top = torch.stack([query.double(), key.double(), highest.clamp(min=0).double()], 1)
     # The first query often has nothing but the first key to look at.
     on_first = held[:, 0, 1:] if count > 1 else held[:, 0]
-    return plan.highest(rows), top, on_first.nan_to_num().mean(1)
+    return layout.highest(rows), top, on_first.nan_to_num().mean(1)
 
 
 def _strongest_keys(

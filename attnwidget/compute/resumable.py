@@ -1,4 +1,4 @@
-"""Long computations cut into slices, so that whoever runs one can stop between two of them.
+"""Long computations as generators that yield their progress and can be paused between two steps.
 
 A sliced computation is a generator: each ``next`` does a slice of work, a few hundredths of a second on a slow core,
 and yields the share that is done, from 0 to 1 and never less than before. Its return value (what ``yield from`` gives,

@@ -1,4 +1,4 @@
-"""From query and key to scores and weights, for the block asked and in float32.
+"""Scores from query and key: grouped-query products, scaling, softcap, bias and mask, in float32.
 
 The formula is that of transformers' eager attention: ``softmax(softcap(scaling * query . key) + bias)``, where
 ``softcap(s) = softcap * tanh(s / softcap)``, a `Band` hides keys, and a sink is one more logit whose share is dropped.
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from attnwidget.compute.layer_tensors import LayerTensors
 
 
-__all__ = ["Mask", "Vectors", "exact", "exponentiate", "grouped", "scale"]
+__all__ = [
+    "Mask",
+    "ScoreVectors",
+    "exact",
+    "exponentiate",
+    "grouped",
+    "no_vectors",
+    "scale",
+    "score_rows",
+]
 
 _HIDDEN = -torch.inf
 
@@ -39,7 +48,7 @@ def exact(layer: LayerTensors) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Vectors:
+class ScoreVectors:
     """Query and key of some heads, keys in float32.
 
     ``key`` is ``[group, key, head_dim]``: heads that share a key head stand in one group, ``share`` heads to each.
@@ -50,10 +59,10 @@ class Vectors:
     share: int
 
     @classmethod
-    def of(cls, layer: LayerTensors, heads: Axis, keys: Axis) -> Vectors:
+    def of(cls, layer: LayerTensors, heads: Axis, keys: Axis) -> ScoreVectors:
         """Take the vectors of some heads and keys out of a layer."""
         if layer.query is None or layer.key is None:
-            raise ValueError(_no_vectors(layer))
+            raise ValueError(no_vectors(layer))
         key_heads, share = grouped(layer, heads)
         key = key_heads.take(keys.take(layer.key, 1), 0)
         return cls(heads.take(layer.query, 0), key.float(), share)
@@ -92,7 +101,7 @@ def score_rows(layer: LayerTensors, heads: Axis, queries: Tensor) -> Tensor:
         queries: The query of each, int64 ``[head]``.
     """
     if layer.query is None or layer.key is None:
-        raise ValueError(_no_vectors(layer))
+        raise ValueError(no_vectors(layer))
     key_heads, share = grouped(layer, heads)
     places = torch.arange(len(heads), device=layer.device)
     query = heads.take(layer.query, 0)[places, queries].float()
@@ -111,7 +120,8 @@ def score_rows(layer: LayerTensors, heads: Axis, queries: Tensor) -> Tensor:
     return scores
 
 
-def _no_vectors(layer: LayerTensors) -> str:
+def no_vectors(layer: LayerTensors) -> str:
+    """Return the message that a layer has no scores to compute."""
     return f"layer {layer.layer} of {layer.stream!r} has no query and key vectors"
 
 

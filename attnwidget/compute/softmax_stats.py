@@ -1,4 +1,4 @@
-"""The denominators of softmax: row maximum and sum of exponentials, and the per-layer cache of them."""
+"""Row maximum and sum of exponentials (`SoftmaxStats`), and the cache of them that each layer has."""
 
 from __future__ import annotations
 

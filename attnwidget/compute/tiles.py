@@ -1,4 +1,4 @@
-"""A head as a map: tiles of cells that each hold the largest weight of so many queries and keys."""
+"""Zoomable map of one head: max-pooled tiles per level, and the kept coarse map they are cut from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from attnwidget.compute.blockwise_scores import STRIP
+from attnwidget.compute.block_sizes import current_sizes
 from attnwidget.compute.indexing import Axis, head_axis, integer
 from attnwidget.compute.measures import lengths
 from attnwidget.compute.online_softmax import pooled
@@ -87,7 +87,7 @@ class Map:
     def _read(self, rows: range) -> Slices[None]:
         """Read those of the rows that were not read, strip by strip."""
         cell = 1 << self._level
-        count = max(1, STRIP // cell)
+        count = max(1, current_sizes().strip_queries // cell)
         for start in range(rows.start, rows.stop, count):
             some = range(start, min(rows.stop, start + count))
             if not all(self._known[row] for row in some):
@@ -228,7 +228,7 @@ def read_cells(
     cell = 1 << level
     cells = Even(keys, cell)
     found = torch.zeros((-(-len(queries) // cell), len(cells)), device=layer.device)
-    count = max(STRIP, cell)
+    count = max(current_sizes().strip_queries, cell)
     for start in range(queries.start, queries.stop, count):
         strip = range(start, min(queries.stop, start + count))
         if _sees(layer, strip, keys):

@@ -1,4 +1,4 @@
-"""Whole rows of weights for all heads of a layer, a block of queries at a time; which keys those queries see."""
+"""Which keys each query can see, read off mask or recorded weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from attnwidget.compute.layer_tensors import LayerTensors
 
 
-__all__ = ["Sight", "seen_keys"]
+__all__ = ["VisibleKeys", "looks_ahead", "seen_keys"]
 
 
 def seen_keys(layers: Iterable[LayerTensors], queries: Axis) -> range:
@@ -27,7 +27,7 @@ def seen_keys(layers: Iterable[LayerTensors], queries: Axis) -> range:
         if layer.band is None or layer.recorded is not None:
             return range(layer.n_key)
         first, last = queries.indices[0], queries.indices[-1]
-        # Rows that see nothing are read with the first key, as `rows.weight_rows` reads them.
+        # Rows that see nothing are read with the first key, as `weight_rows` reads them.
         spans.append(layer.band.span(first, last, layer.n_key) or range(1))
     return range(min(span.start for span in spans), max(span.stop for span in spans))
 
@@ -41,7 +41,7 @@ def looks_ahead(layer: LayerTensors, offset: int) -> bool:
     return any(bool(head[ahead].any()) for head in layer.recorded)
 
 
-class Sight:
+class VisibleKeys:
     """Which keys the queries of a layer see.
 
     A layer with vectors has its mask. Recorded weights have none: they are taken as causal when no head of the layer

@@ -1,4 +1,4 @@
-"""Whole rows of weights, read block by block, and what is kept of them."""
+"""Whole rows of weights, one block of queries at a time, ``[head, query, key]``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from attnwidget.compute.block_sizes import current_sizes
 from attnwidget.compute.indexing import Axis
-from attnwidget.compute.softmax import Vectors, exponentiate, scale
+from attnwidget.compute.softmax import ScoreVectors, exponentiate, scale
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
     from attnwidget.compute.layer_tensors import LayerTensors
 
 
-__all__ = ["BLOCK_BYTES", "WeightRows", "blocks", "query_blocks", "row_blocks", "weight_rows"]
-
-# Scores held at a time while whole rows are read: they stay in a core's cache, and little of a causal mask's hidden
-# half is computed. The temporaries beside them are a few times as large at most.
-BLOCK_BYTES = 2 << 20
-
-# Keys held in float32 beside them where the record's are of another dtype, one key head at the least.
-KEY_BYTES = 32 << 20
+__all__ = [
+    "WeightBlock",
+    "WeightRows",
+    "query_blocks",
+    "row_blocks",
+    "weight_blocks",
+    "weight_rows",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +54,18 @@ class WeightRows:
 
 
 def weight_rows(layer: LayerTensors, heads: Axis, queries: Axis) -> Iterator[WeightRows]:
-    """Read whole rows block by block, in memory bounded by ``BLOCK_BYTES`` and without the keys a band hides."""
+    """Read whole rows block by block, in memory bounded by ``BlockSizes.row_bytes`` and without the keys a band hides."""
+    sizes = current_sizes()
     share = layer.num_heads // layer.num_key_value_heads
     row_bytes = 4 * layer.n_key
-    group = max(1, BLOCK_BYTES // max(1, len(queries) * row_bytes) // share) * share
+    group = max(1, sizes.row_bytes // max(1, len(queries) * row_bytes) // share) * share
     if layer.key is not None and layer.key.dtype != torch.float32:
-        key_heads = max(1, KEY_BYTES // max(1, row_bytes * layer.key.shape[2]))
+        key_heads = max(1, sizes.key_bytes // max(1, row_bytes * layer.key.shape[2]))
         group = min(group, key_heads * share)
     for first in range(0, len(heads), group):
         some = heads.part(first, first + group)
-        vectors = Vectors.of(layer, some, Axis(range(layer.n_key)))
-        count = max(1, BLOCK_BYTES // (len(some) * row_bytes))
+        vectors = ScoreVectors.of(layer, some, Axis(range(layer.n_key)))
+        count = max(1, sizes.row_bytes // (len(some) * row_bytes))
         for start in range(0, len(queries), count):
             rows = queries.part(start, start + count)
             keys = _visible_keys(layer, rows)
@@ -90,20 +92,31 @@ def _visible_keys(layer: LayerTensors, queries: Axis) -> range:
     return keys if len(keys) else range(1)
 
 
-def row_blocks(
-    layer: LayerTensors, heads: Axis, queries: Axis
-) -> Iterator[tuple[slice, slice, slice, Tensor]]:
-    """Yield the weights of whole rows block by block, recorded ones too.
+@dataclass(frozen=True, slots=True)
+class WeightBlock:
+    """Weights of some heads and queries.
 
-    Yields:
-        Where the heads and queries of a block stand among those asked for, its keys, and its weights, float32 ``[head,
-        query, key]``, free to be overwritten. Keys that a band hides from all its queries are left out of a block.
+    Attributes:
+        heads: Where the heads stand among those that were asked for.
+        queries: Where the queries stand among those that were asked for.
+        keys: The keys. Those that a band hides from all of the queries are left out of a block; their weight is 0.
+        weights: float32 ``[head, query, key]``, free to be overwritten.
     """
+
+    heads: slice
+    queries: slice
+    keys: slice
+    weights: Tensor
+
+
+def row_blocks(layer: LayerTensors, heads: Axis, queries: Axis) -> Iterator[WeightBlock]:
+    """Yield the weights of whole rows block by block, recorded ones too."""
     if layer.recorded is None:
         for rows in weight_rows(layer, heads, queries):
-            yield rows.heads, rows.queries, rows.keys, rows.exponentials.div_(rows.total)
+            weights = rows.exponentials.div_(rows.total)
+            yield WeightBlock(rows.heads, rows.queries, rows.keys, weights)
         return
-    count = max(1, BLOCK_BYTES // (4 * layer.n_key))
+    count = max(1, current_sizes().row_bytes // (4 * layer.n_key))
     group = max(1, count // max(1, len(queries)))
     for first in range(0, len(heads), group):
         some = heads.part(first, first + group)
@@ -112,24 +125,19 @@ def row_blocks(
             rows_read = queries.part(start, start + count)
             weights = rows_read.take(recorded, 1).to(torch.float32, copy=True)
             where = slice(start, start + len(rows_read))
-            yield slice(first, first + len(some)), where, slice(0, layer.n_key), weights
-
-
-# Fewer rows would make the products of queries and keys slow; more hold more of a long input than needed.
-_LEAST_ROWS = 16
+            yield WeightBlock(
+                slice(first, first + len(some)), where, slice(0, layer.n_key), weights
+            )
 
 
 def query_blocks(num_heads: int, n_query: int, n_key: int) -> Iterator[Axis]:
     """Cut the queries so that a block of all heads stays within a core's cache, for short inputs."""
-    count = max(_LEAST_ROWS, BLOCK_BYTES // (4 * max(1, num_heads) * n_key))
+    sizes = current_sizes()
+    count = max(sizes.least_rows, sizes.row_bytes // (4 * max(1, num_heads) * n_key))
     for start in range(0, n_query, count):
         yield Axis(range(start, min(start + count, n_query)))
 
 
-def blocks(layer: LayerTensors, queries: Axis) -> Iterator[tuple[slice, slice, slice, Tensor]]:
-    """Yield weights of all heads and these queries, with their place among heads, ``queries`` and keys.
-
-    The weights are float32 ``[head, query, key]`` and free to be overwritten; keys that a band hides from all the
-    queries of a block are left out of it.
-    """
+def weight_blocks(layer: LayerTensors, queries: Axis) -> Iterator[WeightBlock]:
+    """Yield the weights of all heads and these queries block by block."""
     yield from row_blocks(layer, Axis(range(layer.num_heads)), queries)

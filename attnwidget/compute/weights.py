@@ -10,7 +10,7 @@ from attnwidget.compute.indexing import Axis
 from attnwidget.compute.online_softmax import row_stats
 from attnwidget.compute.softmax import (
     Mask,
-    Vectors,
+    ScoreVectors,
     scale,
 )
 from attnwidget.compute.weight_rows import (
@@ -28,7 +28,7 @@ __all__ = ["additive_block", "output", "score_block", "weight_block"]
 
 def score_block(layer: LayerTensors, heads: Axis, queries: Axis, keys: Axis) -> Tensor:
     """Return scores before softmax, float32 ``[head, query, key]``, ``-inf`` where masked."""
-    dots = Vectors.of(layer, heads, keys).dot(queries, slice(None))
+    dots = ScoreVectors.of(layer, heads, keys).dot(queries, slice(None))
     return Mask.of(layer, heads, queries, keys).add(scale(layer, dots))
 
 
@@ -46,16 +46,16 @@ def weight_block(layer: LayerTensors, heads: Axis, queries: Axis, keys: Axis) ->
         return block.to(torch.float32, copy=True)
     if keys.covers(layer.n_key):
         return _whole_rows(layer, heads, queries)
-    totals = row_stats(layer, heads, queries)
-    vectors = Vectors.of(layer, heads, keys)
+    stats = row_stats(layer, heads, queries)
+    vectors = ScoreVectors.of(layer, heads, keys)
     scaled = scale(layer, vectors.dot(queries, slice(None)))
     mask = Mask.of(layer, heads, queries, keys)
-    bare = None if totals.uniform is None else mask.add_as_model(scaled)
+    bare = None if stats.uniform is None else mask.add_as_model(scaled)
     scores = mask.add(scaled)
-    if bare is not None and totals.uniform is not None:
-        scores = torch.where(totals.uniform[..., None], bare, scores)
-    scores.sub_(totals.maximum[..., None])
-    return scores.exp_().div_(totals.total[..., None])
+    if bare is not None and stats.uniform is not None:
+        scores = torch.where(stats.uniform[..., None], bare, scores)
+    scores.sub_(stats.maximum[..., None])
+    return scores.exp_().div_(stats.total[..., None])
 
 
 def _whole_rows(layer: LayerTensors, heads: Axis, queries: Axis) -> Tensor:

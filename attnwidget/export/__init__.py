@@ -1,1 +1,1 @@
-"""export."""
+"""Records for other libraries: numpy, xarray, pandas, matplotlib."""

@@ -1,4 +1,4 @@
-"""The part of a record that is handed to another library: which layers and heads, how large, as which columns."""
+"""A record as numpy array, xarray DataArray or pandas DataFrame of links."""
 
 from __future__ import annotations
 

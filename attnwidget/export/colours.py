@@ -1,4 +1,4 @@
-"""The widget's colours, for pictures that are not drawn by its own front end.
+"""The widget's colours for matplotlib; the same table as js/src/styles/colours.ts.
 
 The same arithmetic as js/src/styles/colours.ts and theme.ts; both are held against one committed table in the tests.
 """

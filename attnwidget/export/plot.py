@@ -1,4 +1,4 @@
-"""Head lines and matrices in matplotlib's axes, in the widget's colours."""
+"""Head lines and matrices drawn into matplotlib axes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attention weights from elsewhere, such as ``outputs.attentions``, as a record."""
+"""A record from attention weights computed elsewhere (``outputs.attentions``, numpy, lists)."""
 
 from __future__ import annotations
 

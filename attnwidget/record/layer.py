@@ -265,8 +265,8 @@ class Layer(LayerTensors):
             raise ValueError(message)
         return to_array(finish(overview.overview_slices(self, number, pool=pool)))
 
-    def survey(self, size: int) -> tuple[Array, NDArray[np.float64], Array]:
-        """Return what one pass over the weights says about every head.
+    def summary(self, size: int) -> tuple[Array, NDArray[np.float64], Array]:
+        """Return what one pass over the weights gives of every head.
 
         Args:
             size: As for `overview`.
@@ -275,7 +275,7 @@ class Layer(LayerTensors):
             The overview; ``[query, key, weight]`` of each head's strongest link, float64 ``[head, 3]``, the first key
             left out when there are others; and each head's mean weight on the first key, float32 ``[head]``.
         """
-        found = overview.survey(self, size)
+        found = overview.summary(self, size)
         return to_array(found.pooled), found.top.cpu().numpy(), to_array(found.first_key)
 
     def __repr__(self) -> str:

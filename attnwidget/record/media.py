@@ -1,4 +1,4 @@
-"""The pictures and sounds that positions lie in, as a model saw them and small enough to be shown."""
+"""`Medium`: an input image or spectrogram, at display size."""
 
 from __future__ import annotations
 

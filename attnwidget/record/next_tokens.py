@@ -1,4 +1,4 @@
-"""What a language model expected to come next, position by position."""
+"""`NextTokens`: the most probable next tokens at each query position."""
 
 from __future__ import annotations
 

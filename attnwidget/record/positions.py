@@ -1,4 +1,4 @@
-"""What a position *is*: a text piece, a special token, a word, an image patch, an audio frame."""
+"""`Position`: text piece, word, image patch, audio frame or special token; labels, and which pieces make a word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One safetensors file per record: tensors as they are, everything else as JSON in the header, never pickle."""
+"""Save and load a record as one safetensors file: tensors as they are, the rest as JSON in its header, no pickle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record: an `Attention` holds `Stream`s, a `Stream` holds `Layer`s, a `Layer` does the maths when asked."""
+"""`Stream`: the layers that attend between the same two sequences."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 from attnwidget.compute.indexing import integer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from attnwidget.record.layer import Layer
     from attnwidget.record.positions import Positions
 
 
-__all__ = ["Stream", "StreamAxes", "has_text", "layer_numbers", "stream_summary"]
+__all__ = ["Stream", "StreamAxes", "has_text", "layer_numbers", "number_ranges", "stream_summary"]
 
 # Kinds of positions that are text.
 TEXT_KINDS = frozenset({"token", "special", "word"})
@@ -132,12 +132,17 @@ def has_text(positions: Positions) -> bool:
     return any(position.kind in TEXT_KINDS for position in positions)
 
 
-def layer_numbers(stream: Stream) -> str:
-    """Return the numbers of a stream's layers in words: a range, or a list where there are gaps."""
-    numbers = [layer.layer for layer in stream.layers]
-    if numbers == list(range(numbers[0], numbers[-1] + 1)):
+def number_ranges(numbers: Sequence[int]) -> str:
+    """Return numbers as a message names them: ``0..3``, or ``0, 2, 5`` where they have gaps."""
+    if list(numbers) == list(range(numbers[0], numbers[-1] + 1)):
         return f"{numbers[0]}..{numbers[-1]}"
-    return str(numbers)
+    return ", ".join(map(str, numbers))
+
+
+def layer_numbers(stream: Stream) -> str:
+    """Return the numbers of a stream's layers: a range, or a list where there are gaps."""
+    numbers = number_ranges([layer.layer for layer in stream.layers])
+    return numbers if ".." in numbers else f"[{numbers}]"
 
 
 def stream_summary(stream: Stream) -> str:

@@ -1,4 +1,4 @@
-"""Safetensors files written piece by piece and mapped into memory: a tensor is never held twice on its way."""
+"""Safetensors files written piece by piece and memory-mapped: a tensor is never in memory twice."""
 
 from __future__ import annotations
 

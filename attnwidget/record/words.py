@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from attnwidget.compute.softmax import exact
-from attnwidget.compute.weight_rows import blocks, query_blocks
+from attnwidget.compute.weight_rows import query_blocks, weight_blocks
 from attnwidget.record.layer import Layer
 from attnwidget.record.positions import visible_text, word_numbers
 from attnwidget.record.stream import Stream
@@ -107,10 +107,11 @@ def _layer(layer: Layer, queries: list[int], keys: list[int]) -> Layer:
     numbers = torch.tensor(queries, device=device)
     merged = torch.zeros((layer.num_heads, queries[-1] + 1, keys[-1] + 1), device=device)
     with exact(layer):
-        for block in query_blocks(layer.num_heads, layer.n_query, layer.n_key):
-            for some, rows, columns, weights in blocks(layer, block):
-                at = block.take(numbers, 0)[rows]
-                merged[some].index_add_(1, at, torch.matmul(weights, into[columns]))
+        for some in query_blocks(layer.num_heads, layer.n_query, layer.n_key):
+            for block in weight_blocks(layer, some):
+                at = some.take(numbers, 0)[block.queries]
+                summed = torch.matmul(block.weights, into[block.keys])
+                merged[block.heads].index_add_(1, at, summed)
         merged /= torch.bincount(numbers)[:, None]
     return Layer(
         stream=layer.stream,

@@ -122,8 +122,8 @@ def layer_overview(
     if measure == "rollout":
         whole = yield from rollouts.work(stream, layer.layer)
         return max_pool(whole, size)[None]
-    surveyed = yield from overview.survey_slices(layer, size, lengths(layer, measure))
-    pooled: Numbers = surveyed.pooled.cpu().numpy()
+    summary = yield from overview.summary_slices(layer, size, lengths(layer, measure))
+    pooled: Numbers = summary.pooled.cpu().numpy()
     return pooled
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.rollout import rollout_missing
 from attnwidget.analysis.score_definitions import SCORES
-from attnwidget.analysis.token_features import Facts
+from attnwidget.analysis.token_features import TokenFeatures
 from attnwidget.compute.measures import missing
 from attnwidget.protocol.constants import WEIGHTED_MEASURES
 from attnwidget.protocol.positions import pack
@@ -100,7 +100,7 @@ def _optional(attention: Record, stream: Stream) -> dict[str, Any]:
     found = {
         "no_rollout": rollout_missing(stream),
         "prompt": _prompt(attention, stream),
-        "absent": Facts.of(stream).absent or None,
+        "absent": TokenFeatures.of(stream).absent or None,
     }
     return {name: value for name, value in found.items() if value is not None}
 

@@ -10,6 +10,7 @@ import traitlets
 from attnwidget.compute.indexing import integer
 from attnwidget.protocol.constants import FORMS, RANKING, STATE_NAMES, choices
 from attnwidget.record.position_lookup import replace_text
+from attnwidget.record.stream import number_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -300,7 +301,9 @@ def check_layer(stream: ShownStream, value: object) -> int:
     # True is an int to Python, and equal to 1.
     if type(value) is int and value in numbers:
         return value
-    message = f"layer must be one of {_ranges(numbers)} in stream {stream.name!r}, got {value!r}."
+    message = (
+        f"layer must be one of {number_ranges(numbers)} in stream {stream.name!r}, got {value!r}."
+    )
     raise SelectionError(message)
 
 
@@ -331,7 +334,7 @@ def check_shown_layers(stream: ShownStream, value: object) -> list[int] | None:
     numbers = [layer.layer for layer in stream]
     wrong = [layer for layer in value if type(layer) is not int or layer not in numbers]
     if wrong:
-        message = f"{accepted}, which are {_ranges(numbers)}, got {wrong}."
+        message = f"{accepted}, which are {number_ranges(numbers)}, got {wrong}."
         raise SelectionError(message)
     return sorted(set(value))
 
@@ -392,9 +395,3 @@ def check_pairs(stream: ShownStream, value: object) -> list[list[int]]:
 def nearest_layer(stream: ShownStream, layer: int) -> int:
     """Return the layer of ``stream`` whose number is nearest to ``layer``."""
     return min((each.layer for each in stream), key=lambda number: abs(number - layer))
-
-
-def _ranges(numbers: list[int]) -> str:
-    if numbers == list(range(numbers[0], numbers[-1] + 1)):
-        return f"{numbers[0]}..{numbers[-1]}"
-    return ", ".join(str(number) for number in numbers)

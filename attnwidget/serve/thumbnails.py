@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnwidget.compute.overview import overview_rows, survey_slices
+from attnwidget.compute.overview import overview_rows, summary_slices
 from attnwidget.compute.resumable import finish
 from attnwidget.protocol.codec import encode, shade
 from attnwidget.protocol.constants import SINK_SHARE, THUMBNAIL_SIZE
@@ -50,7 +50,7 @@ class LayerThumbnails:
 
     Attributes:
         thumbnails: uint8 ``[head, row, column]`` holding ``255 * sqrt(weight)``, max-pooled.
-        top: ``[query, key, weight]`` of each head's strongest link, float64 ``[head, 3]``; see `pooling.Survey`.
+        top: ``[query, key, weight]`` of each head's strongest link, float64 ``[head, 3]``; see `LayerSummary`.
         first_key: Mean weight on the first key, float32 ``[head]``.
     """
 
@@ -87,7 +87,7 @@ class Thumbnails:
         """Make the pictures of a layer's heads, in slices, or return those that are made."""
 
         def begin() -> Slices[LayerThumbnails]:
-            found = yield from survey_slices(layer, self.size)
+            found = yield from summary_slices(layer, self.size)
             thumbnails = shade(found.pooled.cpu().numpy())
             return LayerThumbnails(
                 thumbnails, found.top.cpu().numpy(), found.first_key.cpu().numpy()

@@ -1,1 +1,1 @@
-"""surveys."""
+"""Head scores over many inputs: run, add up, tables, files."""

@@ -1,4 +1,4 @@
-"""What a survey has so far: the scores of the inputs that were read, and what kept the others from being scored."""
+"""Record and score one input of a survey, and add up what was read so far."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from attnwidget.surveys.survey import Survey
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Reader", "Tally"]
+__all__ = ["PartialSurvey", "Reader"]
 
 # So many may fail, with nothing scored, before it is taken for a mistake in the call.
 _PATIENCE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class PartialSurvey:
     """The survey of some inputs.
 
     Attributes:
-        found: What was found.
-        first: Why the first of those that could not be recorded could not, if there are any.
+        survey: Its scores.
+        error: Why the first of the inputs that could not be recorded could not, if there are any.
     """
 
-    found: Survey
-    first: Exception | None = None
+    survey: Survey
+    error: Exception | None = None
 
     @property
     def hopeless(self) -> bool:
         """Whether so many failed, with nothing scored, that the rest would not be better."""
-        return not self.found.count and len(self.found.skipped) >= _PATIENCE
+        return not self.survey.count and len(self.survey.skipped) >= _PATIENCE
 
-    def then(self, other: Tally) -> Tally:
+    def then(self, other: PartialSurvey) -> PartialSurvey:
         """Return this and the inputs after it."""
-        found, part = self.found, other.found
+        found, part = self.survey, other.survey
         # Which model it is may be told by those alone that were scored.
         if not found.count:
             found = replace(found, model_name=part.model_name)
         elif not part.count:
             part = replace(part, model_name=found.model_name)
-        return Tally(found.merge(part), self.first or other.first)
+        return PartialSurvey(found.merge(part), self.error or other.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Reader:
     measure: str
     options: Mapping[str, Any]
 
-    def made(self) -> Reader:
+    def with_model(self) -> Reader:
         """Return the reader whose model is there, by calling the function that makes it if it is one."""
         if not isinstance(self.model, (FunctionType, MethodType, functools.partial)):
             return self
@@ -77,16 +77,18 @@ class Reader:
             tokenizer = tokenizer or own
         return replace(self, model=model, tokenizer=tokenizer)
 
-    def nothing(self) -> Tally:
-        """Return the tally of no input."""
-        return Tally(Survey(type(self.model).__name__, {}, 0, examples_kept=self.keep))
+    def nothing(self) -> PartialSurvey:
+        """Return the survey of no input."""
+        return PartialSurvey(Survey(type(self.model).__name__, {}, 0, examples_kept=self.keep))
 
-    def read(self, one: Any) -> Tally:
+    def read(self, one: Any) -> PartialSurvey:
         """Record and score one input."""
         try:
             attention = capture(self.model, one, self.tokenizer, **self.options)
             scores = [score_stream(s, None, self.measure) for s in attention.streams.values()]
         except (ValueError, IndexError, RuntimeError) as error:
             nothing = self.nothing()
-            return Tally(replace(nothing.found, skipped=((0, str(error)),)), error)
-        return Tally(Survey.of(attention.model_name, scores, attention.text, keep=self.keep))
+            return PartialSurvey(replace(nothing.survey, skipped=((0, str(error)),)), error)
+        return PartialSurvey(
+            Survey.of(attention.model_name, scores, attention.text, keep=self.keep)
+        )

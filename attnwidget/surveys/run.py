@@ -1,4 +1,4 @@
-"""`survey`: run a model over many inputs and keep what its heads do."""
+"""`survey`: run a model over many inputs, in this process or on Ray."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from attnwidget.surveys.reader import Reader
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
 
-    from attnwidget.surveys.reader import Tally
+    from attnwidget.surveys.reader import PartialSurvey
     from attnwidget.surveys.survey import Survey
 
 __all__ = ["survey"]
@@ -87,28 +87,28 @@ def survey(
     reader = Reader(model, tokenizer, kept, measure, options)
     if workers is None:
         ray_workers.refuse(texts, worker_options)
-        reader = reader.made()
+        reader = reader.with_model()
         parts = _one_by_one(reader, texts)
     else:
         parts = ray_workers.spread(reader, texts, workers, worker_options)
-    tally = reader.nothing()
+    so_far = reader.nothing()
     bar = tqdm(total=_length(texts), disable=not progress, desc="survey", unit="input")
     try:
         for part in parts:
             # One assignment: an interrupt leaves either all of a part or nothing.
-            tally = tally.then(part)
-            bar.update(part.found.read)
-            if tally.hopeless:
+            so_far = so_far.then(part)
+            bar.update(part.survey.read)
+            if so_far.hopeless:
                 break
     except KeyboardInterrupt:
-        return replace(tally.found, interrupted=True)
+        return replace(so_far.survey, interrupted=True)
     finally:
         parts.close()
         bar.close()
-    return _complete(tally)
+    return _complete(so_far)
 
 
-def _one_by_one(reader: Reader, texts: Iterable[Any]) -> Generator[Tally, None, None]:
+def _one_by_one(reader: Reader, texts: Iterable[Any]) -> Generator[PartialSurvey, None, None]:
     for one in texts:
         yield reader.read(one)
 
@@ -120,11 +120,11 @@ def _length(texts: Any) -> int | None:
         return None
 
 
-def _complete(tally: Tally) -> Survey:
+def _complete(so_far: PartialSurvey) -> Survey:
     """Say what is not in a survey."""
-    found = tally.found
+    found = so_far.survey
     if not found.count:
-        raise tally.first or ValueError("texts holds no input: pass at least one.")
+        raise so_far.error or ValueError("texts holds no input: pass at least one.")
     if found.skipped:
         index, reason = found.skipped[0]
         warnings.warn(

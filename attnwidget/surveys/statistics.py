@@ -1,4 +1,4 @@
-"""Means and spreads of scores over many inputs, kept as running sums, and the inputs that are most typical."""
+"""Running mean, spread and top examples of head scores over inputs, mergeable."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ class Typical:
     """The inputs in which each head does most what a score asks about.
 
     Inputs are ranked by how far the score stands above even attention, weighed by the number of queries it was read
-    from (`labels.labels` has the formula), with the sink set aside where that is defined; broad by the score itself,
-    weighed in the same way. So a text of three words does not win by its shortness.
+    from (`attnwidget.analysis.head_scores.labels` has the formula), with the sink set aside where that is defined; broad
+    by the score itself, weighed in the same way. So a text of three words does not win by its shortness.
 
     Attributes:
         rank: What they are ranked by, best first, ``-inf`` where there is none, ``[head, score, place]``.

@@ -1,4 +1,4 @@
-"""A survey: the scores of all heads over many inputs."""
+"""`Survey`: head scores over many inputs; tables, examples, save and load."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class Survey:
     def examples(
         self, layer: int, head: int, score: str | None = None, *, stream: str | None = None
     ) -> Any:
-        """Return the inputs that are most typical of a head; `moments.Typical` says how they are ranked.
+        """Return the inputs that are most typical of a head; `Typical` says how they are ranked.
 
         Args:
             layer: The model's number of the layer.

@@ -1,4 +1,4 @@
-"""What a survey found, as rows of tables: the scores of its heads, and the inputs that are most typical of one."""
+"""Rows of a survey's tables."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Surveys by several processes: Ray Data gives each of them the model once, and texts part by part.
+"""Survey workers on Ray, and the model packed around shared memory for them.
 
-What every part found comes back as its sums, in the order of the inputs, so that nothing depends on who read what, nor
-on whether it had to be read again because a process died.
+Ray Data gives each process the model once, and texts part by part. Every part's sums come back in the order of the
+inputs, so that nothing depends on which process read what, nor on whether it was read again because a process died.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attnwidget.surveys.reader import Reader, Tally
+    from attnwidget.surveys.reader import PartialSurvey, Reader
 
 
-__all__ = ["Parcel", "pack", "refuse", "spread", "unpack"]
+__all__ = ["PackedModel", "pack", "refuse", "spread", "unpack"]
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class PackedModel:
     """A model packed.
 
     Attributes:
         code: Everything but the numbers of its parameters, pickled.
-        numbers: Those, byte by byte.
+        buffers: Those, byte by byte.
     """
 
     code: bytes
-    numbers: Sequence[NDArray[np.uint8]]
+    buffers: Sequence[NDArray[np.uint8]]
 
 
-def pack(reader: Reader, pickler: type[pickle.Pickler]) -> Parcel:
+def pack(reader: Reader, pickler: type[pickle.Pickler]) -> PackedModel:
     """Pack a model and how its inputs are read.
 
     Args:
@@ -69,12 +69,12 @@ def pack(reader: Reader, pickler: type[pickle.Pickler]) -> Parcel:
     raise TypeError(message)
 
 
-def unpack(parcel: Parcel) -> Reader:
-    """Unpack what `pack` packed; parameters lie in the parcel's memory, and may be read only."""
+def unpack(packed: PackedModel) -> Reader:
+    """Unpack what `pack` packed; parameters lie in its memory, and may be read only."""
     with warnings.catch_warnings():
         # Nobody writes: a survey reads.
         warnings.filterwarnings("ignore", message=".*buffer is not writable")
-        reader: Reader = pickle.loads(parcel.code, buffers=parcel.numbers)  # noqa: S301  (its own)
+        reader: Reader = pickle.loads(packed.code, buffers=packed.buffers)  # noqa: S301  (its own)
         return reader
 
 
@@ -88,7 +88,7 @@ def _parameter(
     return nn.Parameter(tensor, requires_grad=requires_grad)
 
 
-def _packed(reader: Reader, pickler: type[pickle.Pickler]) -> Parcel:
+def _packed(reader: Reader, pickler: type[pickle.Pickler]) -> PackedModel:
     numbers: list[NDArray[np.uint8]] = []
 
     def take(buffer: pickle.PickleBuffer) -> None:
@@ -105,7 +105,7 @@ def _packed(reader: Reader, pickler: type[pickle.Pickler]) -> Parcel:
 
     code = io.BytesIO()
     _Pickler(code, protocol=5, buffer_callback=take).dump(reader)
-    return Parcel(code.getvalue(), numbers)
+    return PackedModel(code.getvalue(), numbers)
 
 
 _PART = "part"
@@ -137,7 +137,7 @@ def refuse(texts: Any, worker_options: Any) -> None:
 
 def spread(
     reader: Reader, texts: Iterable[Any], workers: int, worker_options: Mapping[str, Any] | None
-) -> Generator[Tally, None, None]:
+) -> Generator[PartialSurvey, None, None]:
     """Read inputs in several processes.
 
     Args:
@@ -162,10 +162,10 @@ def spread(
         ray, data = importlib.import_module("ray"), importlib.import_module("ray.data")
     except ImportError as error:
         raise ImportError(_MISSING) from error
-    parcel = pack(reader, importlib.import_module("ray.cloudpickle").CloudPickler)
+    packed = pack(reader, importlib.import_module("ray.cloudpickle").CloudPickler)
     with _running(ray, count):
         # Held until the end: who takes the place of a worker that died unpacks it again.
-        held = ray.put(parcel)
+        held = ray.put(packed)
         rows = _rows(data, texts, count)
         if rows is None:
             return
@@ -196,7 +196,7 @@ class _Worker:
 
     def __init__(self, held: list[Any]) -> None:
         ray = importlib.import_module("ray")
-        reader = unpack(ray.get(held[0])).made()
+        reader = unpack(ray.get(held[0])).with_model()
         if ray.get_gpu_ids() and torch.cuda.is_available() and isinstance(reader.model, nn.Module):
             reader.model.to("cuda")
         self._reader = reader
@@ -207,14 +207,14 @@ class _Worker:
         made = pickle.dumps(self._part(batch))
         return pyarrow.table({_PART: pyarrow.array([made], pyarrow.binary())})
 
-    def _part(self, batch: Any) -> Tally | Exception:
-        tally = self._reader.nothing()
+    def _part(self, batch: Any) -> PartialSurvey | Exception:
+        so_far = self._reader.nothing()
         try:
             for row in batch.to_pylist():
-                tally = tally.then(self._reader.read(_input(row)))
+                so_far = so_far.then(self._reader.read(_input(row)))
         except Exception as error:  # noqa: BLE001  it is raised where the survey was asked for
             return _sendable(error)
-        return tally if tally.first is None else replace(tally, first=_sendable(tally.first))
+        return so_far if so_far.error is None else replace(so_far, error=_sendable(so_far.error))
 
 
 def _sendable(error: Exception) -> Exception:

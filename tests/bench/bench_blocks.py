@@ -134,7 +134,7 @@ def measure(tokens: int, times: int) -> dict[str, float]:
         lambda: tile(layer, 0, level, (0, 0), maps=kept),
     )
     found["layer forward"], found["survey"] = taken(
-        times, lambda: forward(layer, HEADS), lambda: overview.survey(fresh(layer), THUMBNAIL)
+        times, lambda: forward(layer, HEADS), lambda: overview.summary(fresh(layer), THUMBNAIL)
     )
     found["longest slice"] = longest_slice(layer, level)
     if 4 * tokens**2 * 2 <= MOST_DENSE:

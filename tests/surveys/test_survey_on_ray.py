@@ -151,11 +151,11 @@ def test_a_function_that_makes_the_model_will_do_in_one_process_too() -> None:
 def test_a_model_is_unpacked_around_the_same_numbers(dtype: torch.dtype) -> None:
     model = zoo.build("llama", "sdpa", dtype)
     model.lm_head.weight = model.model.embed_tokens.weight
-    parcel = pack(Reader(model, None, 5, "weights", {}), pickle.Pickler)
-    assert len(parcel.numbers) == len(list(model.parameters()))
-    copy = unpack(parcel).model
+    packed = pack(Reader(model, None, 5, "weights", {}), pickle.Pickler)
+    assert len(packed.buffers) == len(list(model.parameters()))
+    copy = unpack(packed).model
     with torch.no_grad():
         assert torch.equal(model(zoo.ids(7)).logits, copy(zoo.ids(7)).logits)
     assert copy.lm_head.weight is copy.model.embed_tokens.weight
-    places = {numbers.ctypes.data for numbers in parcel.numbers}
+    places = {numbers.ctypes.data for numbers in packed.buffers}
     assert {parameter.data_ptr() for parameter in copy.parameters()} == places

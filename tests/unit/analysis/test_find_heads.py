@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,11 +11,14 @@ from support.records import HEADS, dense_weights, random_layer
 
 from attnwidget.analysis.find_heads import link_weights, links
 from attnwidget.attention import Attention
-from attnwidget.compute import weight_rows
+from attnwidget.compute.block_sizes import block_sizes
 from attnwidget.compute.masks import Band
 from attnwidget.record.positions import positions_from_tokens
 from attnwidget.record.stream import Stream
 from attnwidget.recordings import from_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TOKENS = ["[CLS]", "the", "cat", "un", "##able", "the", "it"]
 POSITIONS = positions_from_tokens(TOKENS)
@@ -27,12 +30,10 @@ def without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("attnwidget.analysis.tables.has_pandas", lambda: False)
 
 
-@pytest.fixture(
-    params=[weight_rows.BLOCK_BYTES, 64], ids=["one block", "many blocks"], autouse=True
-)
-def block_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weight_rows, "BLOCK_BYTES", request.param)
-    monkeypatch.setattr(weight_rows, "_LEAST_ROWS", 1)
+@pytest.fixture(params=[{}, {"row_bytes": 64}], ids=["one block", "many blocks"], autouse=True)
+def block_bytes(request: pytest.FixtureRequest) -> Iterator[None]:
+    with block_sizes(least_rows=1, **request.param):
+        yield
 
 
 @pytest.fixture(params=[None, Band(causal=True), Band(causal=True, window=5)], ids=str)

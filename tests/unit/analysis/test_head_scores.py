@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,12 +15,15 @@ from support.records import HEADS, dense_mask, dense_weights, random_layer
 from attnwidget.analysis.head_scores import LayerScores, StreamScores, score_stream
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.attention import Attention
-from attnwidget.compute import weight_rows
+from attnwidget.compute.block_sizes import block_sizes
 from attnwidget.compute.masks import Band
 from attnwidget.record.layer import Layer
 from attnwidget.record.positions import Position, positions_from_tokens
 from attnwidget.record.stream import Stream
 from attnwidget.recordings import from_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TEXT = (
     "[CLS] the un ##able cat , saw the cat ##s ##s . it saw the un ##able dog , not the cat ! [SEP]"
@@ -57,11 +60,10 @@ def without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("attnwidget.analysis.tables.has_pandas", lambda: False)
 
 
-@pytest.fixture(params=[weight_rows.BLOCK_BYTES, 2048], ids=["one block", "many blocks"])
-def block_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weight_rows, "BLOCK_BYTES", request.param)
-    monkeypatch.setattr(weight_rows, "_LEAST_ROWS", 1)
-    monkeypatch.setattr("attnwidget.compute.weight_rows.BLOCK_BYTES", request.param)
+@pytest.fixture(params=[{}, {"row_bytes": 2048}], ids=["one block", "many blocks"])
+def block_bytes(request: pytest.FixtureRequest) -> Iterator[None]:
+    with block_sizes(least_rows=1, **request.param):
+        yield
 
 
 def stream_of(*layers: Layer, name: str = "self") -> Stream:

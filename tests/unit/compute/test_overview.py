@@ -39,7 +39,7 @@ def test_strongest_link_and_first_key_are_the_dense_ones(
     n_query: int, n_key: int, band: Band | None, *, weights_only: bool
 ) -> None:
     made = layer(n_query, n_key, band, weights_only=weights_only)
-    pooled, top, first_key = made.survey(16)
+    pooled, top, first_key = made.summary(16)
     weights = made.weights()
     skip = min(1, n_key - 1)
     np.testing.assert_allclose(pooled.max((1, 2)), weights.max((1, 2)), rtol=1e-5)
@@ -59,5 +59,5 @@ def test_the_strongest_link_is_one_row_even_where_rows_of_a_bin_tie(n_query: int
     for query in range(n_query):
         recorded[:, query, 29 - query % 25] = 0.75
     made = Layer(stream="s", layer=0, module_path="m", num_heads=2, recorded=recorded, reason="r.")
-    for head, (query, key, weight) in enumerate(made.survey(8)[1]):
+    for head, (query, key, weight) in enumerate(made.summary(8)[1]):
         assert recorded[head, int(query), int(key)] == weight == 0.75

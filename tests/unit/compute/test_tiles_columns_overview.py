@@ -13,12 +13,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from attnwidget.analysis.head_scores import score_stream
 from attnwidget.compute import blockwise_scores, indexing, online_softmax, tiles
+from attnwidget.compute.block_sizes import BlockSizes
 from attnwidget.compute.key_columns import column, mean
 from attnwidget.compute.masks import Band
 from attnwidget.compute.online_softmax import row_stats_slices
 from attnwidget.compute.resumable import advance
 from attnwidget.compute.tiles import Maps, kept_level, tile, tile_slices
-from attnwidget.compute.weight_rows import BLOCK_BYTES
 from attnwidget.protocol.constants import TILE_SIZE as TILE
 from attnwidget.record.layer import Layer
 from attnwidget.record.positions import positions_from_tokens
@@ -250,14 +250,14 @@ def test_numbers_that_are_none_stay_so() -> None:
 def spied(monkeypatch: pytest.MonkeyPatch) -> list[tuple[range, range]]:
     """Return the queries and keys of every block of scores that is computed from now on."""
     seen: list[tuple[range, range]] = []
-    original = blockwise_scores.Strip.scores
+    original = blockwise_scores.ScoreStrip.scores
 
-    def scores(self: blockwise_scores.Strip, keys: range, *, hidden: bool) -> torch.Tensor:
+    def scores(self: blockwise_scores.ScoreStrip, keys: range, *, hidden: bool) -> torch.Tensor:
         queries = self.queries.indices
         seen.append((range(queries[0], queries[-1] + 1), keys))
         return original(self, keys, hidden=hidden)
 
-    monkeypatch.setattr(blockwise_scores.Strip, "scores", scores)
+    monkeypatch.setattr(blockwise_scores.ScoreStrip, "scores", scores)
     return seen
 
 
@@ -273,7 +273,7 @@ def test_what_a_band_hides_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> N
     seen.clear()
     tile(made(4096, 4096, band=Band(causal=True, window=200)), 0, 4, (0, 0))
     computed = sum(len(queries) * len(keys) for queries, keys in seen)
-    assert computed <= 4096 * (200 + blockwise_scores.STRIP + 32)
+    assert computed <= 4096 * (200 + BlockSizes().strip_queries + 32)
 
 
 def test_rows_are_read_once_for_all_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +281,7 @@ def test_rows_are_read_once_for_all_tiles(monkeypatch: pytest.MonkeyPatch) -> No
     read = []
     original = online_softmax.read
 
-    def spy(strip: blockwise_scores.Strip, *cells: Any) -> Any:
+    def spy(strip: blockwise_scores.ScoreStrip, *cells: Any) -> Any:
         read.append(strip.queries.indices)
         return original(strip, *cells)
 
@@ -341,7 +341,7 @@ def test_scoring_heads_holds_a_block_of_queries(dtype: torch.dtype) -> None:
     positions = positions_from_tokens([f"token{place % 40}" for place in range(3000)])
     with Largest() as largest:
         score_stream(Stream("s", (layer,), positions, positions))
-    assert largest.nbytes <= BLOCK_BYTES
+    assert largest.nbytes <= BlockSizes().row_bytes
 
 
 def test_a_computation_can_be_left_and_taken_up_again() -> None:
@@ -354,7 +354,7 @@ def test_a_computation_can_be_left_and_taken_up_again() -> None:
     assert torch.is_grad_enabled()
     work.close()
     left = tile_slices(layer, 0, 4, (0, 0), maps=kept)
-    assert len(list(left)) == 2048 // blockwise_scores.STRIP - 3
+    assert len(list(left)) == 2048 // BlockSizes().strip_queries - 3
     step = advance(tile_slices(layer, 0, 4, (0, 0), maps=kept), 60)
     assert step.part == 1
     np.testing.assert_allclose(step.results[0], cells(whole, 4, 0, 0), rtol=0, atol=1e-5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,9 +19,13 @@ from support.records import (
     random_layer,
 )
 
-from attnwidget.compute import blockwise_scores, online_softmax, overview, weight_rows
+from attnwidget.compute import blockwise_scores, online_softmax, overview
+from attnwidget.compute.block_sizes import block_sizes
 from attnwidget.compute.masks import Band
 from attnwidget.record.layer import Layer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LOWEST = torch.finfo(torch.float32).min
 
@@ -71,14 +75,13 @@ def layer(request: pytest.FixtureRequest) -> Layer:
     return random_layer(**request.param)
 
 
-@pytest.fixture(params=[weight_rows.BLOCK_BYTES, 64], ids=["one block", "many blocks"])
-def block_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(weight_rows, "BLOCK_BYTES", request.param)
-    if request.param == 64:
-        monkeypatch.setattr(blockwise_scores, "BLOCK_SCORES", 16)
-        monkeypatch.setattr(blockwise_scores, "STRIP", 2)
-        monkeypatch.setattr(online_softmax, "STRIP", 2)
-    return int(request.param)
+SMALL = {"row_bytes": 64, "strip_scores": 16, "strip_queries": 2}
+
+
+@pytest.fixture(params=[{}, SMALL], ids=["one block", "many blocks"])
+def block_bytes(request: pytest.FixtureRequest) -> Iterator[int]:
+    with block_sizes(**request.param) as sizes:
+        yield sizes.row_bytes
 
 
 def part(dense: torch.Tensor, head: Any, queries: Any, keys: Any) -> np.ndarray[Any, Any]:
@@ -305,7 +308,7 @@ def test_rows_are_read_once_and_only_those_asked(monkeypatch: pytest.MonkeyPatch
     asked: list[tuple[list[int], list[int]]] = []
     original = online_softmax.read
 
-    def spy(strip: blockwise_scores.Strip, *cells: Any) -> Any:
+    def spy(strip: blockwise_scores.ScoreStrip, *cells: Any) -> Any:
         asked.append((list(strip.heads.indices), list(strip.queries.indices)))
         return original(strip, *cells)
 

@@ -13,7 +13,7 @@ from support.records import dense_weights, random_layer
 
 import attnwidget as aw
 from attnwidget.attention import Attention
-from attnwidget.compute import weight_rows
+from attnwidget.compute.block_sizes import block_sizes
 from attnwidget.compute.masks import Band
 from attnwidget.compute.resumable import finish
 from attnwidget.record import words
@@ -23,6 +23,8 @@ from attnwidget.record.words import Words
 from attnwidget.recordings import from_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from attnwidget.compute.resumable import Slices
 
 TOKENS = ["[CLS]", "un", "##believ", "##able", "the", "cat", "##s", ".", "[SEP]"]
@@ -32,12 +34,10 @@ POSITIONS = positions_from_tokens(TOKENS)
 SIZE = len(TOKENS)
 
 
-@pytest.fixture(
-    params=[weight_rows.BLOCK_BYTES, 64], ids=["one block", "many blocks"], autouse=True
-)
-def block_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weight_rows, "BLOCK_BYTES", request.param)
-    monkeypatch.setattr(weight_rows, "_LEAST_ROWS", 1)
+@pytest.fixture(params=[{}, {"row_bytes": 64}], ids=["one block", "many blocks"], autouse=True)
+def block_bytes(request: pytest.FixtureRequest) -> Iterator[None]:
+    with block_sizes(least_rows=1, **request.param):
+        yield
 
 
 def merged(weights: Any, queries: list[list[int]], keys: list[list[int]]) -> Any:
