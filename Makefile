@@ -57,7 +57,7 @@ check: $(VENV)/.dev js/node_modules/.package-lock.json
 	@ruff format --check .
 	@echo "== mypy"
 	@mypy
-	@echo "== generated code, TypeScript, Biome"
+	@echo "== generated code, import order, TypeScript, Biome"
 	@cd js && npm run --silent check
 
 coverage: $(VENV)/.dev

@@ -1,4 +1,4 @@
-"""What a user calls: thin doors into the rooms behind."""
+"""`view`, `head_view`, `model_view`, `neuron_view`: a model or a result in, a widget out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Attention`, the public result: a `Record` with its methods (scores, find, words, rollout, arrays, plot, figure)."""
+"""`Attention`, the public result: a `Record` with its methods (scores, find, words, rollout, arrays, plot, figure, save)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PNG and PDF from the renderer's SVG: with the fonts of this machine, at the printed size, the same bytes each time."""
+"""SVG to PDF and PNG, with the fonts of this machine, at the printed size, the same bytes each time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stream at some of its positions: weights stay what they are in the whole."""
+"""A stream at some of its positions: snapshot and requests translated; weights stay those over all positions."""
 
 from __future__ import annotations
 

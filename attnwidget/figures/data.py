@@ -1,4 +1,4 @@
-"""The numbers of a figure as a tidy table."""
+"""`Figure.data`: the drawn numbers as a tidy table."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     Indices = NDArray[np.int64]
     Numbers = NDArray[np.float32]
 
-__all__ = ["Shown", "numbers"]
+__all__ = ["DrawnNumbers", "figure_table"]
 
 
-class Axis:
+class DrawnAxis:
     """Positions along one side of a figure, as pieces or as words."""
 
     def __init__(self, positions: Positions, kept: Indices, *, words: bool) -> None:
@@ -58,7 +58,7 @@ class Axis:
         return np.array(list(dict.fromkeys(self._numbers[pinned(pins)].tolist())), np.int64)
 
 
-class Shown:
+class DrawnNumbers:
     """The numbers of a stream as a figure shows them."""
 
     def __init__(
@@ -85,8 +85,8 @@ class Shown:
             np.array(crop.queries if crop else range(len(stream.query_positions)), np.int64),
             np.array(crop.keys if crop else range(len(stream.key_positions)), np.int64),
         )
-        self.queries = Axis(stream.query_positions, kept[0], words=words)
-        self.keys = Axis(stream.key_positions, kept[1], words=words)
+        self.queries = DrawnAxis(stream.query_positions, kept[0], words=words)
+        self.keys = DrawnAxis(stream.key_positions, kept[1], words=words)
         self.pinned_queries = self.queries.pinned(state["query"])
         self.pinned_keys = self.keys.pinned(state["key"])
         self._words = words
@@ -141,7 +141,7 @@ _ROWS = 256
 Columns = dict[str, "NDArray[Any]"]
 
 
-def numbers(
+def figure_table(
     source: Source,
     snapshot: Mapping[str, Any],
     *,
@@ -161,7 +161,7 @@ def numbers(
         answer: Answers requests for scores.
     """
     view = state["view"]
-    shown = Shown(source, state, crop, plain=view == "neuron")
+    shown = DrawnNumbers(source, state, crop, plain=view == "neuron")
     if view == "all":
         view = "compare" if shown.two else "head" if source.has_weights else "model"
     if view == "model":
@@ -175,13 +175,15 @@ def numbers(
     return _table(list(made(shown, state, spec)))
 
 
-def _refs(shown: Shown, pairs: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+def _refs(shown: DrawnNumbers, pairs: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     """Return ``(layer, head)`` of what is drawn; a rollout has no heads."""
     drawn = [(layer, -1 if shown.rolled else head) for layer, head in pairs]
     return list(dict.fromkeys(drawn))
 
 
-def _heads(shown: Shown, state: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[Columns]:
+def _heads(
+    shown: DrawnNumbers, state: Mapping[str, Any], spec: Mapping[str, Any]
+) -> Iterator[Columns]:
     grid = spec.get("grid")
     pairs = grid["heads"] if grid else [[state["layer"], head] for head in state["heads"]]
     for ref in _refs(shown, pairs):
@@ -192,7 +194,7 @@ def _heads(shown: Shown, state: Mapping[str, Any], spec: Mapping[str, Any]) -> I
             yield _links(shown, ref, block, _drawn(shown, block, state, spec))
 
 
-def _text(shown: Shown, ref: tuple[int, int]) -> Columns:
+def _text(shown: DrawnNumbers, ref: tuple[int, int]) -> Columns:
     queries, keys = shown.pinned_queries, shown.pinned_keys
     if len(queries) or len(keys):
         axes = (queries, shown.keys.all) if len(queries) else (shown.queries.all, keys)
@@ -209,7 +211,9 @@ def _text(shown: Shown, ref: tuple[int, int]) -> Columns:
     return {**rows, "query": np.full(count, -1), "query_label": unnamed}
 
 
-def _compared(shown: Shown, state: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[Columns]:
+def _compared(
+    shown: DrawnNumbers, state: Mapping[str, Any], spec: Mapping[str, Any]
+) -> Iterator[Columns]:
     panels: list[tuple[tuple[int, int], Numbers]]
     if shown.two:
         (ref,) = _refs(shown, [[state["layer"], state["heads"][0]]])
@@ -233,7 +237,7 @@ def _compared(shown: Shown, state: Mapping[str, Any], spec: Mapping[str, Any]) -
 
 
 def _scores(
-    shown: Shown, state: Mapping[str, Any], names: Sequence[str], answer: Answer
+    shown: DrawnNumbers, state: Mapping[str, Any], names: Sequence[str], answer: Answer
 ) -> dict[str, Numbers]:
     """Return the scores that are drawn, of every head in the record's order, by their names."""
     found: dict[str, Numbers] = {}
@@ -252,7 +256,7 @@ def _scores(
     return found
 
 
-def _scattered(shown: Shown, scores: Mapping[str, Numbers]) -> Columns:
+def _scattered(shown: DrawnNumbers, scores: Mapping[str, Numbers]) -> Columns:
     heads = [(layer.layer, head) for layer in shown.stream for head in range(layer.num_heads)]
     return {
         "stream": np.full(len(heads), shown.stream.name, dtype=object),
@@ -262,7 +266,7 @@ def _scattered(shown: Shown, scores: Mapping[str, Numbers]) -> Columns:
     }
 
 
-def _model(shown: Shown, scores: Mapping[str, Numbers]) -> Iterator[Columns]:
+def _model(shown: DrawnNumbers, scores: Mapping[str, Numbers]) -> Iterator[Columns]:
     axes = (shown.queries.all, shown.keys.all)
     # A cell is named by its first position.
     bins = [adaptive_bins(len(axis), min(len(axis), THUMBNAIL_SIZE)) for axis in axes]
@@ -277,7 +281,9 @@ def _model(shown: Shown, scores: Mapping[str, Numbers]) -> Iterator[Columns]:
         yield {**rows, **{name: np.full(count, each[place]) for name, each in scores.items()}}
 
 
-def _neuron(shown: Shown, state: Mapping[str, Any], _spec: Mapping[str, Any]) -> Iterator[Columns]:
+def _neuron(
+    shown: DrawnNumbers, state: Mapping[str, Any], _spec: Mapping[str, Any]
+) -> Iterator[Columns]:
     ref = state["layer"], state["heads"][0]
     where = (shown.stream.name, *ref)
     pins = shown.pinned_queries
@@ -291,7 +297,7 @@ def _neuron(shown: Shown, state: Mapping[str, Any], _spec: Mapping[str, Any]) ->
 
 
 def _drawn(
-    shown: Shown, block: Numbers, state: Mapping[str, Any], spec: Mapping[str, Any]
+    shown: DrawnNumbers, block: Numbers, state: Mapping[str, Any], spec: Mapping[str, Any]
 ) -> NDArray[np.bool_]:
     """Return which cells of ``[query, key]`` are links of the figure: all that there are in a matrix."""
     drawn = ~np.isnan(block)
@@ -310,7 +316,7 @@ def _drawn(
 
 
 def _links(
-    shown: Shown,
+    shown: DrawnNumbers,
     ref: tuple[int, int],
     block: Numbers,
     drawn: NDArray[np.bool_],

@@ -1,4 +1,4 @@
-"""A figure: what it shows is settled when it is made, and it is drawn when it is looked at or saved."""
+"""`Figure`: drawn when it is looked at or saved."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Figure:
         ``head``. Between words, ``query`` and ``key`` are numbers of words, as `Attention.words` counts them. Of two
         records there are the panels ``"A"``, ``"B"`` and ``"B − A"``, and in the model view the size of the change.
         """
-        return data.numbers(
+        return data.figure_table(
             self._source,
             self._snapshot,
             state=self._state,

@@ -1,4 +1,4 @@
-"""From a source and a selection to a `Figure`: what `Attention.figure`, `Comparison.figure` and `Survey.figure` do."""
+"""`figure`: from a source and a selection to a `Figure`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from attnwidget.compute.indexing import integer
 from attnwidget.figures.figure import Figure, split_heads
-from attnwidget.serve.selection import settle
+from attnwidget.serve.selection import resolve_selection
 from attnwidget.serve.snapshot import snapshot
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def figure(
         state["layer"], state["heads"] = pairs[0][0], [pairs[0][1]]
     elif heads is not None:
         state["heads"] = heads
-    settled = settle(source, state)
+    settled = resolve_selection(source, state)
     if pairs and kind != "compare":
         options.setdefault("grid", True)
     options.setdefault("whole", True)

@@ -1,4 +1,4 @@
-"""What a figure may be asked for, checked, and as the renderer is told it."""
+"""`FigureOptions`, checked and turned into the schema's ``Figure``."""
 
 from __future__ import annotations
 

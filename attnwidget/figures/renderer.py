@@ -1,4 +1,4 @@
-"""Figures without a browser: the front end's own drawing code, run in an embedded V8."""
+"""Run figure.js in an embedded V8: snapshot in, SVG out."""
 
 from __future__ import annotations
 

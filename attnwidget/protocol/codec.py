@@ -1,4 +1,4 @@
-"""Arrays as blocks: the one place where numbers become bytes."""
+"""Arrays to blocks (dtype, shape, bytes) and back."""
 
 from __future__ import annotations
 

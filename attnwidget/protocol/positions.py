@@ -1,4 +1,4 @@
-"""The positions of an axis as they travel: thousands of them in the first message, so column by column."""
+"""Positions of an axis packed column by column for the wire."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""serve."""
+"""What is the front end told: description, numbers, thumbnails, and copies that need no kernel?"""

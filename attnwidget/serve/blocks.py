@@ -1,4 +1,4 @@
-"""Answers to the front end's requests for numbers, read from a record."""
+"""Answers to block requests on a record: weights, scores, vectors, tiles, columns, means, rollouts, words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from attnwidget.compute.tiles import Maps, tile_slices, tile_span
 from attnwidget.protocol.codec import encode, shade
 from attnwidget.protocol.constants import BAND_WEIGHTS, WEIGHTED_MEASURES
 from attnwidget.record.words import Words
-from attnwidget.serve.jobs import Shared
+from attnwidget.serve.jobs import SharedComputations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -59,7 +59,7 @@ class Rollouts:
     def __init__(self) -> None:
         """Start with none."""
         # By the stream itself: of two compared records both have one of the same name.
-        self._made = Shared()
+        self._made = SharedComputations()
 
     def of(self, stream: Stream, layer: int) -> Numbers:
         """Return the rollout up to a layer, float32 ``[query, key]``; errors are those of `work`."""

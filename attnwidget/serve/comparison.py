@@ -346,7 +346,7 @@ class Divergences(HeadNumbers):
         message = "heads of two records are ranked by how much they changed, and by nothing else."
         raise ValueError(message)
 
-    def for_a_copy(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:  # noqa: ARG002
+    def snapshot_requests(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:  # noqa: ARG002
         """Return the requests whose answers a copy without a kernel brings along."""
         kinds = ("head_scores", "head_labels")
         return [{"what": what, "stream": name} for name in self._streams for what in kinds]

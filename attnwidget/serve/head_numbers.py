@@ -1,4 +1,4 @@
-"""Numbers about all heads of a stream, for the model view: computed when first asked, kept, sent as small arrays."""
+"""`HeadNumbers`: head scores, labels and rankings as blocks, computed when first asked for and kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.compute.resumable import finish
 from attnwidget.protocol.codec import encode
 from attnwidget.protocol.constants import WEIGHTED_MEASURES
-from attnwidget.serve.jobs import Shared
+from attnwidget.serve.jobs import SharedComputations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,7 +64,7 @@ class HeadNumbers(ABC):
         """Compute the block that a request about all heads of a stream asks for, in slices; see `RecordNumbers`."""
 
     @abstractmethod
-    def for_a_copy(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def snapshot_requests(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the requests whose answers a copy without a kernel brings along."""
 
     def answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
@@ -103,8 +103,8 @@ class RecordNumbers(HeadNumbers):
         """Start with nothing computed."""
         super().__init__(record.streams)
         self._record = record
-        self._scores = Shared()
-        self._rankings = Shared(RANKINGS)
+        self._scores = SharedComputations()
+        self._rankings = SharedComputations(RANKINGS)
 
     def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
         """Compute the block that a request about all heads of a stream asks for, float32, in slices.
@@ -140,7 +140,7 @@ class RecordNumbers(HeadNumbers):
 
         return (yield from self._scores.wait((stream.name, measure), begin))
 
-    def for_a_copy(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def snapshot_requests(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the requests whose answers a copy without a kernel brings along.
 
         That is the ranking on show, and the scores of every stream that was scored or is scored at once.

@@ -1,4 +1,4 @@
-"""Long answers in slices: what is not done in time is kept, and goes on when it is asked for again."""
+"""`Jobs`: time-sliced answering of requests; `SharedComputations`: long computations that several requests wait for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Answered = tuple[Block, bytes]
     Work = Slices[Answered]
 
-__all__ = ["Jobs", "Shared", "text_of"]
+__all__ = ["Jobs", "SharedComputations", "error_text"]
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class Jobs:
                     answered = self._step(key, partial(begin, asked[key]))
                 except Exception as error:
                     logger.debug("Request %s failed.", key, exc_info=True)
-                    replies[key] = {"ok": False, "error": text_of(error)}
+                    replies[key] = {"ok": False, "error": error_text(error)}
                 else:
                     if answered is not None:
                         replies[key], found[key] = {"ok": True, "block": answered[0]}, answered[1]
@@ -174,7 +174,7 @@ class Jobs:
             del self._answers[next(iter(self._answers))]
 
 
-class Shared:
+class SharedComputations:
     """Works that several requests wait for, each done once: whoever waits takes them further.
 
     Attributes:
@@ -210,6 +210,6 @@ class Shared:
         return result
 
 
-def text_of(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """Return an error's words (a KeyError's own text is quoted)."""
     return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)

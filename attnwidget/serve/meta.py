@@ -1,4 +1,4 @@
-"""A record as the front end first sees it: names, sizes, thumbnails, and each head's strongest link."""
+"""The `meta` trait of a record: streams, layers, positions, scores, generation, thumbnails."""
 
 from __future__ import annotations
 

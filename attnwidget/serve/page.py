@@ -1,4 +1,4 @@
-"""A widget as one page: the bundle, a snapshot, and nothing from the network."""
+"""One self-contained HTML page: the bundle and a snapshot."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.protocol.codec import inline
 from attnwidget.record.byte_sizes import shown_bytes
-from attnwidget.serve.snapshot import LARGEST_PAGE, fill, first_head, shrink, weight
+from attnwidget.serve.snapshot import (
+    LARGEST_PAGE,
+    choose_blocks,
+    page_characters,
+    selected_head,
+    shrink_thumbnails,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from attnwidget.serve.source import Source
 
-__all__ = ["FROZEN_BYTES", "frame", "page", "page_within"]
+__all__ = ["FROZEN_BYTES", "frame", "page", "page_within_budget"]
 
 # What a saved page holds unless told otherwise; about what a mail attachment may weigh.
 PAGE_BYTES = 5_000_000
@@ -119,7 +125,7 @@ def frame(document: str, *, title: str, height: float) -> str:
     )
 
 
-def page_within(
+def page_within_budget(
     source: Source,
     snapshot: Mapping[str, Any],
     overview: bytes,
@@ -150,7 +156,7 @@ def page_within(
     bare = len(page({}, bundle, title=title, framed=framed))
     limit = PAGE_BYTES if budget is None else budget
     room = (limit - bare) * THUMBNAIL_SHARE
-    meta, thumbnails = shrink(snapshot["meta"], overview, room, source)
+    meta, thumbnails = shrink_thumbnails(snapshot["meta"], overview, room, source)
     stored = inline({"dtype": "uint8", "shape": [len(thumbnails)]}, thumbnails)["data"]
     base = {**snapshot, "meta": meta, "overview": stored, "blocks": []}
     fixed = len(page(base, bundle, title=title, framed=framed).encode())
@@ -162,18 +168,20 @@ def page_within(
         raise ValueError(message)
     selected = None
     if budget is None and source.has_weights:
-        selected = first_head(source, state, LARGEST_PAGE - fixed)
-        limit = max(limit, min(LARGEST_PAGE, round(fixed + weight(selected or [])) + 1_000))
-    filling = fill(source, state, meta, limit - fixed, selected=selected)
+        selected = selected_head(source, state, LARGEST_PAGE - fixed)
+        limit = max(
+            limit, min(LARGEST_PAGE, round(fixed + page_characters(selected or [])) + 1_000)
+        )
+    chosen = choose_blocks(source, state, meta, limit - fixed, selected=selected)
     while True:
-        text = page({**base, "blocks": filling.blocks}, bundle, title=title, framed=framed)
-        if len(text.encode()) <= limit or not filling.heads:
+        text = page({**base, "blocks": chosen.blocks}, bundle, title=title, framed=framed)
+        if len(text.encode()) <= limit or not chosen.heads:
             break
-        filling.heads.popitem()
+        chosen.heads.popitem()
     first = (state["stream"], state["layer"], state["heads"][0])
     if not source.has_weights:
         return text
-    if not any(stored["request"]["what"] == "weights" for stored in filling.heads.get(first, [])):
+    if not any(stored["request"]["what"] == "weights" for stored in chosen.heads.get(first, [])):
         message = (
             f"The copy of {shown_bytes(limit)} does not hold the weights of layer {first[1]} · head {first[2]}, which is"
             " selected: pass a larger budget, save a .svg of what is shown, or the record with attention.save(path)."

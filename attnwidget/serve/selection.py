@@ -1,4 +1,4 @@
-"""The shared selection without traitlets' machinery: its names, defaults and checks."""
+"""The shared selection: its names, defaults, normal forms and checks, without traitlets' machinery."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ __all__ = [
     "as_pins",
     "check",
     "fitting_pins",
-    "nearest",
-    "settle",
+    "nearest_layer",
+    "resolve_selection",
 ]
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -73,7 +73,7 @@ class SelectionError(ValueError, traitlets.TraitError):
     """
 
 
-def settle(source: Source, given: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_selection(source: Source, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the whole selection (see ``State`` in the schema) that a caller's part of it makes.
 
     Args:
@@ -392,6 +392,6 @@ def check_pairs(stream: ShownStream, value: object) -> list[list[int]]:
     return checked
 
 
-def nearest(stream: ShownStream, layer: int) -> int:
+def nearest_layer(stream: ShownStream, layer: int) -> int:
     """Return the layer of ``stream`` whose number is nearest to ``layer``."""
     return min((each.layer for each in stream), key=lambda number: abs(number - layer))

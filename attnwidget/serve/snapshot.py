@@ -1,4 +1,4 @@
-"""What a copy without a kernel holds: everything small, and of the heads as many as its budget takes.
+"""Which blocks a copy without a kernel holds within its byte budget.
 
 The rule, in the order in which the budget is spent:
 
@@ -41,15 +41,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LARGEST_PAGE",
-    "Filling",
-    "fill",
-    "first_head",
-    "map_of",
-    "of_measure",
+    "SnapshotBlocks",
+    "choose_blocks",
+    "map_blocks",
+    "measure_blocks",
+    "page_characters",
+    "selected_head",
     "shades",
-    "shrink",
+    "shrink_thumbnails",
     "snapshot",
-    "weight",
     "whole",
 ]
 
@@ -88,14 +88,14 @@ def snapshot(
 
 def whole(source: Source, layer: ShownLayer, head: int) -> Iterator[dict[str, Any]]:
     """Yield every block the views ask for about a head, float32; what cannot be had is left out."""
-    yield from map_of(source, layer, head)
+    yield from map_blocks(source, layer, head)
     exact = (_stored(source, request) for request in source.requests(layer, head))
     yield from (stored for stored in exact if stored is not None)
 
 
 def shades(source: Source, layer: ShownLayer, head: int) -> Iterator[dict[str, Any]]:
     """Yield a head's weights in 256 shades."""
-    yield from map_of(source, layer, head)
+    yield from map_blocks(source, layer, head)
     for request in source.requests(layer, head):
         if request["what"] == "weights":
             stored = _stored(source, request, shaded=True)
@@ -103,7 +103,7 @@ def shades(source: Source, layer: ShownLayer, head: int) -> Iterator[dict[str, A
                 yield stored
 
 
-def map_of(source: Source, layer: ShownLayer, head: int) -> list[dict[str, Any]]:
+def map_blocks(source: Source, layer: ShownLayer, head: int) -> list[dict[str, Any]]:
     """Return what pictures are drawn from besides weights.
 
     Of a long head the tile that holds all of its map, in shades (finer ones are made of the rows, where those are in the
@@ -137,7 +137,7 @@ def _stored(
     return {"request": request, "block": deflate(block, data)}
 
 
-def of_measure(
+def measure_blocks(
     source: Source, state: Mapping[str, Any], meta: Mapping[str, Any]
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield what the measure on show takes besides weights: its thumbnails, and rollouts, the layer's own first."""
@@ -190,7 +190,7 @@ LEAST_CHARACTERS = 1 / 16
 
 
 @dataclass(slots=True)
-class Filling:
+class SnapshotBlocks:
     """The blocks chosen so far, and what they weigh.
 
     Attributes:
@@ -210,37 +210,37 @@ class Filling:
         """All blocks, as ``Snapshot`` in the schema holds them."""
         return [block for blocks in self.heads.values() for block in blocks] + self.shared
 
-    def share(self, block: dict[str, Any]) -> None:
+    def add_shared(self, block: dict[str, Any]) -> None:
         """Hold a block about all heads, if it fits."""
-        if self.spent + weight([block]) <= self.budget:
+        if self.spent + page_characters([block]) <= self.budget:
             self.shared.append(block)
-            self.spent += weight([block])
+            self.spent += page_characters([block])
 
-    def take(self, where: tuple[str, int, int], blocks: list[dict[str, Any]]) -> bool:
+    def replace(self, where: tuple[str, int, int], blocks: list[dict[str, Any]]) -> bool:
         """Hold these blocks of a head instead of the ones it had, if they fit; tell whether they did."""
-        more = weight(blocks) - weight(self.heads.get(where, []))
+        more = page_characters(blocks) - page_characters(self.heads.get(where, []))
         if self.spent + more > self.budget:
             return False
         self.heads[where] = blocks
         self.spent += more
         return True
 
-    def offer(self, source: Source, layer: ShownLayer, head: int, make: Maker) -> bool:
+    def add(self, source: Source, layer: ShownLayer, head: int, make: Maker) -> bool:
         """Make the blocks of a head and take them, if they fit; tell whether they did."""
         where = _where(layer, head)
-        room = self.budget - self.spent + weight(self.heads.get(where, []))
+        room = self.budget - self.spent + page_characters(self.heads.get(where, []))
         blocks = _made(source, layer, head, make, room)
-        return blocks is not None and self.take(where, blocks)
+        return blocks is not None and self.replace(where, blocks)
 
 
-def fill(
+def choose_blocks(
     source: Source,
     state: Mapping[str, Any],
     meta: Mapping[str, Any],
     budget: float,
     *,
     selected: list[dict[str, Any]] | None = None,
-) -> Filling:
+) -> SnapshotBlocks:
     """Choose the blocks of a snapshot by the rule above.
 
     Args:
@@ -248,40 +248,42 @@ def fill(
         state: The selection on show.
         meta: What the source says of itself; heads are ranked by its ``top``.
         budget: Characters that the blocks may take in the page.
-        selected: What `first_head` returned, where it was asked.
+        selected: What `selected_head` returned, where it was asked.
     """
-    filling = Filling(budget)
+    chosen = SnapshotBlocks(budget)
     shared = (
         {"request": request, "block": deflate(*source.heads.answer(request))}
-        for request in source.heads.for_a_copy(state)
+        for request in source.heads.snapshot_requests(state)
     )
     if not source.has_weights:
         for block in shared:
-            filling.share(block)
-        return filling
-    for number, blocks in enumerate(of_measure(source, state, meta)):
-        filling.take((state["stream"], -1, number), blocks)
+            chosen.add_shared(block)
+        return chosen
+    for number, blocks in enumerate(measure_blocks(source, state, meta)):
+        chosen.replace((state["stream"], -1, number), blocks)
     order = _order(source, state, meta)
-    if selected is None or not filling.take(_where(*order[0]), selected):
-        filling.offer(source, *order[0], whole)
+    if selected is None or not chosen.replace(_where(*order[0]), selected):
+        chosen.add(source, *order[0], whole)
     for block in shared:
-        filling.share(block)
-    _add_others(filling, source, order)
-    return filling
+        chosen.add_shared(block)
+    _add_others(chosen, source, order)
+    return chosen
 
 
-def _add_others(filling: Filling, source: Source, order: list[tuple[ShownLayer, int]]) -> None:
+def _add_others(
+    chosen: SnapshotBlocks, source: Source, order: list[tuple[ShownLayer, int]]
+) -> None:
     """Take the heads after the first: as many as fit in shades, then whole."""
     first = _where(*order[0])
     for layer, head in order:
-        if _where(layer, head) in filling.heads:
+        if _where(layer, head) in chosen.heads:
             continue  # shades never take the place of numbers
-        if not filling.offer(source, layer, head, shades):
+        if not chosen.add(source, layer, head, shades):
             # Of a long head at least its map.
-            filling.take(_where(layer, head), map_of(source, layer, head))
+            chosen.replace(_where(layer, head), map_blocks(source, layer, head))
             break
     for layer, head in order:
-        if _where(layer, head) != first and not filling.offer(source, layer, head, whole):
+        if _where(layer, head) != first and not chosen.add(source, layer, head, whole):
             break
 
 
@@ -297,13 +299,13 @@ def _made(
     blocks, taken = [], 0.0
     for stored in make(source, layer, head):
         blocks.append(stored)
-        taken += weight([stored])
+        taken += page_characters([stored])
         if taken > room:
             return None
     return blocks
 
 
-def first_head(
+def selected_head(
     source: Source, state: Mapping[str, Any], room: float
 ) -> list[dict[str, Any]] | None:
     """Return the blocks of the first selected head: whole, in shades where that takes more than ``room``, or none."""
@@ -312,7 +314,7 @@ def first_head(
     return next((blocks for blocks in made if blocks is not None), None)
 
 
-def shrink(
+def shrink_thumbnails(
     meta: Mapping[str, Any], overview: bytes, limit: float, source: Source | None = None
 ) -> tuple[dict[str, Any], bytes]:
     """Return meta and thumbnails that compress to ``limit`` characters, pooled further where they do not yet.
@@ -360,7 +362,7 @@ def _pooled(
         ):
             images = max_pool(images, size)
         else:
-            images = _made_anew(source, stream, size)
+            images = _pooled_from_weights(source, stream, size)
         smaller = {"offset": offset, "rows": images.shape[1], "columns": images.shape[2]}
         streams.append({**stream, "overview": {**place, **smaller}})
         chunks.append(images.tobytes())
@@ -373,7 +375,7 @@ def _divides(size: int, cells: int, length: int) -> bool:
     return cells in {min(size, cells), length} or cells % size == 0
 
 
-def _made_anew(source: Source, stream: Mapping[str, Any], size: int) -> NDArray[np.uint8]:
+def _pooled_from_weights(source: Source, stream: Mapping[str, Any], size: int) -> NDArray[np.uint8]:
     found = []
     for layer in stream["layers"]:
         where = {"stream": stream["name"], "layer": layer["layer"], "head": 0}
@@ -382,7 +384,7 @@ def _made_anew(source: Source, stream: Mapping[str, Any], size: int) -> NDArray[
     return np.concatenate(found)
 
 
-def weight(blocks: list[dict[str, Any]]) -> float:
+def page_characters(blocks: list[dict[str, Any]]) -> float:
     """Return the characters that blocks take in a page."""
     return sum(len(stored["block"]["data"]) * TWICE + OVERHEAD for stored in blocks)
 

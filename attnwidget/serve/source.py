@@ -1,4 +1,4 @@
-"""`Source`: what the front end is shown (a record, two that are compared, or a survey); and the one over a record."""
+"""`Source`: what the front end is shown (a record, a comparison or a survey); `RecordSource`: the one over a record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the front end lays out of a stream, whatever is behind it: its name, layers, heads and positions."""
+"""`ShownStream`, `ShownLayer`: what the front end lays out of a stream, whatever is behind it."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ class SurveyNumbers(HeadNumbers):
         both = np.stack([typical.index[:, place], np.nan_to_num(typical.value[:, place])])
         return encode(both.astype(np.float32))
 
-    def for_a_copy(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def snapshot_requests(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the requests whose answers a copy without a kernel brings along: all, those on show first."""
         first = [name for name in (state["score"], state["other_score"]) if name in SCORES]
         names = list(dict.fromkeys([*first, *SCORES]))

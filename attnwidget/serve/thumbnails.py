@@ -1,4 +1,4 @@
-"""Thumbnails and strongest links: at once where they are soon made, later and layer by layer where they are not."""
+"""Thumbnails and strongest links per layer, at once where they are soon computed, else on demand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attnwidget.compute.overview import overview_rows, summary_slices
 from attnwidget.compute.resumable import finish
 from attnwidget.protocol.codec import encode, shade
 from attnwidget.protocol.constants import SINK_SHARE, THUMBNAIL_SIZE
-from attnwidget.serve.jobs import Shared
+from attnwidget.serve.jobs import SharedComputations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ def thumbnail_size(streams: Mapping[str, ShownStream]) -> int:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pictures:
+class LayerThumbnails:
     """What one pass over a layer's weights says about its heads.
 
     Attributes:
@@ -65,7 +65,7 @@ class Thumbnails:
     def __init__(self, attention: Record) -> None:
         """Start without any."""
         self._attention = attention
-        self._made = Shared()
+        self._made = SharedComputations()
         self.size = thumbnail_size(attention.streams)
 
     @property
@@ -83,13 +83,15 @@ class Thumbnails:
         queries, keys = len(stream.query_positions), len(stream.key_positions)
         return min(self.size, queries), min(self.size, keys)
 
-    def layer(self, layer: Layer) -> Slices[Pictures]:
+    def layer(self, layer: Layer) -> Slices[LayerThumbnails]:
         """Make the pictures of a layer's heads, in slices, or return those that are made."""
 
-        def begin() -> Slices[Pictures]:
+        def begin() -> Slices[LayerThumbnails]:
             found = yield from summary_slices(layer, self.size)
             thumbnails = shade(found.pooled.cpu().numpy())
-            return Pictures(thumbnails, found.top.cpu().numpy(), found.first_key.cpu().numpy())
+            return LayerThumbnails(
+                thumbnails, found.top.cpu().numpy(), found.first_key.cpu().numpy()
+            )
 
         return (yield from self._made.wait((layer.stream, layer.layer), begin))
 

@@ -1,4 +1,4 @@
-"""The widget: ipywidgets and anywidget are used here only."""
+"""The Jupyter widget; ipywidgets and anywidget are imported in this package only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the widget stands in a notebook: live, or frozen into a page that needs no kernel."""
+"""Display id, freezing, and what a cell shows without a kernel."""
 
 from __future__ import annotations
 

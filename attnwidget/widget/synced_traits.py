@@ -1,4 +1,4 @@
-"""Every synced trait of the selection, with its documentation, its check, and what follows from a change of it."""
+"""Every synced trait of the selection, with its documentation, its check, and what follows when it changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from attnwidget.serve.selection import (
     check,
     fitting_pins,
     named,
-    nearest,
+    nearest_layer,
 )
 from attnwidget.widget.trait_types import Choice, Normalised
 
@@ -222,7 +222,7 @@ class SyncedTraits(anywidget.AnyWidget):
         with self.hold_sync():
             numbers = [layer.layer for layer in stream]
             if self.layer not in numbers:
-                self.layer = nearest(stream, self.layer)
+                self.layer = nearest_layer(stream, self.layer)
             count = stream[self.layer].num_heads
             heads = [head for head in self.heads if head < count]
             if heads != self.heads:

@@ -1,4 +1,4 @@
-"""Trait types that take what people write, in the form in which the selection keeps it."""
+"""Trait types that bring a value into the form in which the selection keeps it."""
 
 from __future__ import annotations
 

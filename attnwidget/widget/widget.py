@@ -1,4 +1,4 @@
-"""`AttentionWidget`: what is shown, the commands of the front end, and the life of the widget."""
+"""`AttentionWidget`: traits of what is shown, commands of the front end, life cycle."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from attnwidget.analysis.find_heads import links
 from attnwidget.figures.figure import Figure
 from attnwidget.protocol.constants import RANKING
 from attnwidget.record.position_lookup import resolve
-from attnwidget.serve.jobs import Jobs, text_of
-from attnwidget.serve.page import FROZEN_BYTES, page_within
-from attnwidget.serve.selection import STATE, named, settle
+from attnwidget.serve.jobs import Jobs, error_text
+from attnwidget.serve.page import FROZEN_BYTES, page_within_budget
+from attnwidget.serve.selection import STATE, named, resolve_selection
 from attnwidget.serve.snapshot import snapshot
 from attnwidget.serve.source import RecordSource, Source
 from attnwidget.serve.static_files import front_end, static_text
@@ -78,7 +78,7 @@ class AttentionWidget(SyncedTraits):
         self._jobs = Jobs()
         self._notebook = NotebookDisplay(always_frozen=frozen)
         self._browser_figures = BrowserFigures()
-        selection = settle(self.source, state)
+        selection = resolve_selection(self.source, state)
         meta, overview = self.source.meta()
         # All at once, so that the first message to the browser is the only one it needs to draw.
         first_message = {**front_end(), "meta": meta, "overview": overview}
@@ -181,7 +181,7 @@ class AttentionWidget(SyncedTraits):
             self._notebook.freeze_shown(self, message["height"])
         except Exception as error:
             logger.debug("Freezing failed.", exc_info=True)
-            return {"error": text_of(error)}, []
+            return {"error": error_text(error)}, []
         return {}, []
 
     def figure(self, **options: Unpack[FigureOptions]) -> Figure:
@@ -292,7 +292,7 @@ class AttentionWidget(SyncedTraits):
         made = self.snapshot()
         made["meta"], overview = self.source.with_thumbnails(self.meta, self.overview)
         bundle = static_text("widget.js")
-        return page_within(
+        return page_within_budget(
             self.source, made, overview, bundle, title=repr(self), budget=budget, framed=framed
         )
 

@@ -38,7 +38,7 @@ def slowly(what, make):
         return (yield from make(*given, **named))
     return steps
 
-attnwidget.serve.thumbnails.survey_slices = slowly("thumbnails", attnwidget.serve.thumbnails.survey_slices)
+attnwidget.serve.thumbnails.summary_slices = slowly("thumbnails", attnwidget.serve.thumbnails.summary_slices)
 attnwidget.serve.head_numbers.score_slices = slowly("scores", attnwidget.serve.head_numbers.score_slices)
 attnwidget.serve.blocks.tile_slices = slowly("tile", attnwidget.serve.blocks.tile_slices)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).parents[1]
 LENGTH = 2048
-# Of the largest cells, in pixels; `LARGEST_CELL` in js/src/views/map-window.ts.
+# Of the largest cells, in pixels; `LARGEST_CELL` in js/src/views/map/window.ts.
 CELL = 56
 START = f"""import sys
 sys.path.insert(0, {str(TESTS)!r})

@@ -1,6 +1,6 @@
 """The colours that Python knows are the front end's: both are held against the same table.
 
-`js/tests/unit/palette.test.ts` is the other half.
+`js/tests/unit/styles/colours.test.ts` is the other half.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def snapshot() -> dict[str, object]:
                 blocks.append({"request": request, "block": codec.inline(block, data)})
     blocks += [
         {"request": request, "block": codec.inline(*widget._answer(request))}
-        for request in widget.source.heads.for_a_copy(made["state"])
+        for request in widget.source.heads.snapshot_requests(made["state"])
     ]
     return {**made, "blocks": blocks}
 

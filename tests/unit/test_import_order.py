@@ -35,7 +35,22 @@ ORDER = (
     ("cli",),
     ("__main__",),
 )
-RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
+# The same within `capture`, file by file where files lie beside its folders.
+CAPTURE_ORDER = (
+    ("arguments", "plan", "hints", "tensor_tools", "free_memory"),
+    ("store",),
+    ("taps",),
+    ("calls",),
+    ("sparse",),
+    ("architecture",),
+    ("positions", "reconstruct"),
+    ("inputs", "media", "generation"),
+    ("recorder",),
+    ("assemble",),
+    ("distributed",),
+    ("finish", "inspect"),
+    ("forward",),
+)
 MOST_AT_THE_TOP = 8
 MOST_IN_A_FOLDER = 25
 
@@ -69,19 +84,27 @@ def package() -> dict[str, str]:
     return sources
 
 
-def part_of(module: str) -> str:
-    """Return the folder, or the file at the top, that a module lies in."""
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else "__init__"
+def part_of(module: str, within: str = "attnwidget") -> str:
+    """Return the folder, or the file beside the folders, that a module lies in."""
+    return module.removeprefix(within).lstrip(".").partition(".")[0] or "__init__"
 
 
-def wrong_ways(imports: Imports) -> list[str]:
+def ranks(order: tuple[tuple[str, ...], ...]) -> dict[str, int]:
+    """Return the place of each name in an order."""
+    return {name: rank for rank, names in enumerate(order) for name in names}
+
+
+def wrong_ways(
+    imports: Imports, order: tuple[tuple[str, ...], ...] = ORDER, within: str = "attnwidget"
+) -> list[str]:
     """Return the imports that run against the order."""
+    rank = ranks(order)
+    parts = {module: part_of(module, within) for module in imports if module.startswith(within)}
     return [
         f"{module} imports {other}"
-        for module, others in sorted(imports.items())
-        for other in sorted(others)
-        if part_of(module) != part_of(other) and RANK[part_of(other)] >= RANK[part_of(module)]
+        for module, part in sorted(parts.items())
+        for other in sorted(imports[module])
+        if other in parts and part != parts[other] and rank[parts[other]] >= rank[part]
     ]
 
 
@@ -105,11 +128,27 @@ def circle(imports: Imports) -> list[str]:
 
 
 def test_every_folder_has_its_place() -> None:
-    assert {part_of(module) for module in package()} <= set(RANK)
+    assert {part_of(module) for module in package()} <= set(ranks(ORDER))
+    capture = {
+        part_of(module, "attnwidget.capture")
+        for module in package()
+        if module.startswith("attnwidget.capture.")
+    }
+    assert capture == set(ranks(CAPTURE_ORDER))
 
 
 def test_folders_import_in_one_direction() -> None:
     assert wrong_ways(imports_of(package())) == []
+
+
+def test_folders_of_capture_import_in_one_direction() -> None:
+    imports = imports_of(package())
+    inside = {
+        module: others
+        for module, others in imports.items()
+        if module.startswith("attnwidget.capture.")
+    }
+    assert wrong_ways(inside, CAPTURE_ORDER, "attnwidget.capture") == []
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:

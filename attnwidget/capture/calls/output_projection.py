@@ -156,7 +156,7 @@ def value_norms(
     A candidate is believed when what it was given is the layer's own output, computed from the record.
 
     Args:
-        candidates: What `Projections` found for the module.
+        candidates: What `OutputProjections` found for the module.
         layer: The layer, without norms.
         queries: Which queries of the calls the layer kept.
         windows: Whether the module attends within windows.

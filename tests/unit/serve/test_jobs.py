@@ -15,7 +15,7 @@ from attnwidget.compute.resumable import finish
 from attnwidget.protocol.codec import decode, encode
 from attnwidget.record.positions import Position
 from attnwidget.record.stream import Stream
-from attnwidget.serve.jobs import KEPT, MESSAGE_BYTES, SLICE_SECONDS, Jobs, Shared
+from attnwidget.serve.jobs import KEPT, MESSAGE_BYTES, SLICE_SECONDS, Jobs, SharedComputations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -179,7 +179,7 @@ def test_two_displays_of_one_widget_both_get_the_answer() -> None:
 
 def test_shared_works_are_done_once() -> None:
     begun: list[str] = []
-    shared = Shared(most=2)
+    shared = SharedComputations(most=2)
 
     def begin(name: str) -> Callable[[], Slices[str]]:
         def steps() -> Slices[str]:

@@ -17,7 +17,7 @@ from attnwidget.protocol.constants import BAND_WEIGHTS
 from attnwidget.record.byte_sizes import parse_bytes
 from attnwidget.serve import page
 from attnwidget.serve import snapshot as stored_blocks
-from attnwidget.serve.snapshot import fill, shrink
+from attnwidget.serve.snapshot import choose_blocks, shrink_thumbnails
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +84,7 @@ def test_the_budget_is_spent_by_the_stated_rule() -> None:
     view = many_heads(layer=1, heads=[4, 2], compare=[(0, 3)])
     stream = view.stream
     state = view.snapshot()["state"]
-    everything = fill(view.source, state, view.meta, 10**9)
+    everything = choose_blocks(view.source, state, view.meta, 10**9)
     assert all(block["block"]["dtype"] == "float32" for block in everything.blocks)
     tops = dict(
         zip(
@@ -100,10 +100,10 @@ def test_the_budget_is_spent_by_the_stated_rule() -> None:
     assert {name for name, _, _ in list(everything.heads)[12:]} == {"cross"}
     grown: list[set[str]] = []
     for budget in np.linspace(0, everything.spent, 30):
-        filling = fill(view.source, state, view.meta, budget)
-        assert filling.spent <= budget
-        assert list(filling.heads) == list(everything.heads)[: len(filling.heads)]
-        kinds = [{b["block"]["dtype"] for b in blocks} for blocks in filling.heads.values()]
+        chosen = choose_blocks(view.source, state, view.meta, budget)
+        assert chosen.spent <= budget
+        assert list(chosen.heads) == list(everything.heads)[: len(chosen.heads)]
+        kinds = [{b["block"]["dtype"] for b in blocks} for blocks in chosen.heads.values()]
         exact = [kind == {"float32"} for kind in kinds]
         assert exact == sorted(exact, reverse=True)
         if exact.count(True) > 1:
@@ -115,10 +115,10 @@ def test_the_budget_is_spent_by_the_stated_rule() -> None:
 def test_shades_are_the_square_root_in_256_steps() -> None:
     view = many_heads()
     state = view.snapshot()["state"]
-    filling = fill(view.source, state, view.meta, 9_000)
+    chosen = choose_blocks(view.source, state, view.meta, 9_000)
     (where, blocks) = next(
         (where, blocks)
-        for where, blocks in filling.heads.items()
+        for where, blocks in chosen.heads.items()
         if blocks[0]["block"]["dtype"] == "uint8"
     )
     weights = view.attention[where[0]][where[1]].weights(head=[where[2]])
@@ -211,7 +211,7 @@ def test_without_a_budget_the_selected_head_is_held_however_long(
 
 def test_smaller_thumbnails_keep_the_strongest_cell() -> None:
     view = many_heads(300)
-    meta, data = shrink(view.meta, view.overview, 600)
+    meta, data = shrink_thumbnails(view.meta, view.overview, 600)
     for before, after in zip(view.meta["streams"], meta["streams"], strict=True):
         heads = sum(layer["num_heads"] for layer in before["layers"])
 
@@ -225,7 +225,7 @@ def test_smaller_thumbnails_keep_the_strongest_cell() -> None:
         small = images(after["overview"], data)
         assert small.shape[1:] == (min(8, large.shape[1]), min(8, large.shape[2]))
         np.testing.assert_array_equal(small.max((1, 2)), large.max((1, 2)))
-    unchanged, same = shrink(view.meta, view.overview, 10**9)
+    unchanged, same = shrink_thumbnails(view.meta, view.overview, 10**9)
     assert (unchanged, same) == (view.meta, view.overview)
 
 
@@ -237,7 +237,7 @@ def test_smaller_thumbnails_are_the_weights_pooled_once(
     for size in (48, 32, 24, 8):
         # Of a page as small as it gets, so that this size is the one it comes to.
         monkeypatch.setattr(stored_blocks, "THUMBNAIL_SIZES", (48, size))
-        meta, data = shrink(view.meta, view.overview, 600, view.source)
+        meta, data = shrink_thumbnails(view.meta, view.overview, 600, view.source)
         for described in meta["streams"]:
             stream, place = view.attention[described["name"]], described["overview"]
             expected = np.concatenate([codec.shade(layer.overview(size)) for layer in stream])

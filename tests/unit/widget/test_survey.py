@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -165,3 +167,17 @@ def test_a_figure_shows_heads_and_examples(found: Survey, tmp_path: Path) -> Non
     opened = found.view(*aw.pocket(), layer=2, heads=[1])
     opened.show_example(3)
     assert "Head view" in opened.save(tmp_path / "open.svg").read_text("utf-8")
+
+
+def test_an_example_that_was_left_is_not_kept(found: Survey) -> None:
+    model, tokenizer = aw.pocket()
+    view = found.view(model, tokenizer)
+    view.show_example(0)
+    where = {"layer": 1, "head": 0, "measure": "rollout"}
+    assert block(view, what="rollout", **where, queries=[0, 3]).shape[1] == 3
+    assert view.figure(positions=[0, 1, 2]).data is not None
+    left = weakref.ref(view.attention["decoder"][1].query)
+    view.show_example(1)
+    gc.collect()
+    assert left() is None
+    assert view.example == 1
