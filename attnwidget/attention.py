@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from attnwidget.analysis import find_heads, rollout, score_tables
-from attnwidget.compute.indexing import head_axis, integer
-from attnwidget.export.arrays import check_size, chosen, labels, layers_of, links
+from attnwidget.export import arrays
 from attnwidget.figures.from_source import Kind, figure
 from attnwidget.record import storage, words
 from attnwidget.record.record import Record, the_stream
@@ -20,6 +16,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
     from typing_extensions import Unpack
 
@@ -34,9 +31,6 @@ __all__ = ["Attention"]
 
 # What a caller who did not say how much wants at most: a laptop holds it several times over.
 LIMIT = "1 GB"
-
-# One row of a table of links: five integers, a float, three references to names.
-ROW_BYTES = 72
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -252,15 +246,7 @@ class Attention(Record):
             >>> attention.numpy(layers=[0, 3], heads=1).shape  # doctest: +SKIP
             (2, 1, 11, 11)
         """
-        taken, indices = chosen(self, stream, what, layers, heads)
-        first = taken[0]
-        shape = (len(taken), len(indices), first.n_query, first.n_key)
-        check_size(shape, 4 * int(np.prod(shape, dtype=np.int64)), limit)
-        array = np.empty(shape, np.float32)
-        for place, layer in enumerate(taken):
-            for row, head in enumerate(indices):
-                array[place, row] = getattr(layer, what)(head)
-        return array
+        return arrays.to_numpy(self, stream, what=what, layers=layers, heads=heads, limit=limit)
 
     def to_xarray(
         self,
@@ -285,24 +271,7 @@ class Attention(Record):
         Example:
             >>> attention.to_xarray().sel(layer=3, head=1).sum("key")  # doctest: +SKIP
         """
-        xarray = _library("xarray")
-        attention = self
-        array = self.numpy(stream, what=what, layers=layers, heads=heads, limit=limit)
-        taken, indices = chosen(attention, stream, what, layers, heads)
-        found = the_stream(attention, stream)
-        coordinates = {
-            "layer": [layer.layer for layer in taken],
-            "head": list(indices),
-            "query": np.arange(len(found.query_positions)),
-            "key": np.arange(len(found.key_positions)),
-            "query_label": ("query", labels(found.query_positions)),
-            "key_label": ("key", labels(found.key_positions)),
-        }
-        attributes = {"model": attention.model_name, "stream": found.name}
-        if attention.text is not None:
-            attributes["text"] = attention.text
-        dims = ("layer", "head", "query", "key")
-        return xarray.DataArray(array, coordinates, dims, name=what, attrs=attributes)
+        return arrays.to_xarray(self, stream, what=what, layers=layers, heads=heads, limit=limit)
 
     def to_dataframe(
         self,
@@ -337,28 +306,7 @@ class Attention(Record):
         Example:
             >>> attention.to_dataframe(layers=3, top=1).query("query_label == 'it'")  # doctest: +SKIP
         """
-        pandas = _library("pandas")
-        if top is not None and (integer(top) or 0) < 1:
-            message = f"top must be a positive integer, or None for all keys, got {top!r}."
-            raise ValueError(message)
-        attention = self
-        names = list(attention) if stream is None else [stream]
-        parts = [
-            (attention[name], layer, head_axis(heads, layer.num_heads).indices)
-            for name in names
-            for layer in layers_of(attention[name], layers)
-        ]
-        rows = sum(
-            len(indices) * layer.n_query * min(layer.n_key, top or layer.n_key)
-            for _, layer, indices in parts
-        )
-        check_size((rows, "rows"), rows * ROW_BYTES, limit, top=top)
-        columns = [
-            links(found, layer, head, top) for found, layer, indices in parts for head in indices
-        ]
-        return pandas.DataFrame(
-            {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
-        )
+        return arrays.to_dataframe(self, stream, top=top, layers=layers, heads=heads, limit=limit)
 
     def plot(
         self,
@@ -404,7 +352,7 @@ class Attention(Record):
             >>> drawn = attention.plot("matrix", layer=3, heads=1, ax=right)  # doctest: +SKIP
             >>> figure.colorbar(drawn.artists[0])  # doctest: +SKIP
         """
-        _library("matplotlib")
+        arrays.library("matplotlib")
         from attnwidget.export import plot  # noqa: PLC0415  (matplotlib is optional)
 
         found = the_stream(self, stream)
@@ -509,11 +457,3 @@ class Attention(Record):
             >>> aw.capture(model, "the cat sat", tokenizer).save("run.safetensors")  # doctest: +SKIP
         """
         storage.save(self, path)
-
-
-def _library(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        message = f"This needs {name}, which is not installed: pip install {name}."
-        raise ImportError(message) from error

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnwidget.compute.indexing import head_axis
+from attnwidget.compute.indexing import head_axis, integer
 from attnwidget.record.byte_sizes import parse_bytes, shown_bytes
 from attnwidget.record.record import the_stream
 
@@ -21,10 +22,109 @@ if TYPE_CHECKING:
     from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream
 
-__all__ = ["check_size", "chosen", "labels", "layers_of", "links"]
+__all__ = ["library", "to_dataframe", "to_numpy", "to_xarray"]
+
+# One row of a table of links: five integers, a float, three references to names.
+ROW_BYTES = 72
 
 
-def layers_of(stream: Stream, layers: int | Sequence[int] | None) -> list[Layer]:
+def to_numpy(
+    record: Record,
+    stream: str | None,
+    *,
+    what: str,
+    layers: int | Sequence[int] | None,
+    heads: Heads,
+    limit: int | str,
+) -> NDArray[np.float32]:
+    """Return what `Attention.numpy` describes."""
+    taken, indices = _chosen(record, stream, what, layers, heads)
+    first = taken[0]
+    shape = (len(taken), len(indices), first.n_query, first.n_key)
+    _check_size(shape, 4 * int(np.prod(shape, dtype=np.int64)), limit)
+    array = np.empty(shape, np.float32)
+    for place, layer in enumerate(taken):
+        for row, head in enumerate(indices):
+            array[place, row] = getattr(layer, what)(head)
+    return array
+
+
+def to_xarray(
+    record: Record,
+    stream: str | None,
+    *,
+    what: str,
+    layers: int | Sequence[int] | None,
+    heads: Heads,
+    limit: int | str,
+) -> Any:
+    """Return what `Attention.to_xarray` describes."""
+    xarray = library("xarray")
+    array = to_numpy(record, stream, what=what, layers=layers, heads=heads, limit=limit)
+    taken, indices = _chosen(record, stream, what, layers, heads)
+    found = the_stream(record, stream)
+    coordinates = {
+        "layer": [layer.layer for layer in taken],
+        "head": list(indices),
+        "query": np.arange(len(found.query_positions)),
+        "key": np.arange(len(found.key_positions)),
+        "query_label": ("query", _labels(found.query_positions)),
+        "key_label": ("key", _labels(found.key_positions)),
+    }
+    attributes = {"model": record.model_name, "stream": found.name}
+    if record.text is not None:
+        attributes["text"] = record.text
+    dims = ("layer", "head", "query", "key")
+    return xarray.DataArray(array, coordinates, dims, name=what, attrs=attributes)
+
+
+def to_dataframe(
+    record: Record,
+    stream: str | None,
+    *,
+    top: int | None,
+    layers: int | Sequence[int] | None,
+    heads: Heads,
+    limit: int | str,
+) -> Any:
+    """Return what `Attention.to_dataframe` describes."""
+    pandas = library("pandas")
+    if top is not None and (integer(top) or 0) < 1:
+        message = f"top must be a positive integer, or None for all keys, got {top!r}."
+        raise ValueError(message)
+    names = list(record) if stream is None else [stream]
+    parts = [
+        (record[name], layer, head_axis(heads, layer.num_heads).indices)
+        for name in names
+        for layer in _layers(record[name], layers)
+    ]
+    rows = sum(
+        len(indices) * layer.n_query * min(layer.n_key, top or layer.n_key)
+        for _, layer, indices in parts
+    )
+    _check_size((rows, "rows"), rows * ROW_BYTES, limit, top=top)
+    columns = [
+        _links(found, layer, head, top) for found, layer, indices in parts for head in indices
+    ]
+    return pandas.DataFrame(
+        {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
+    )
+
+
+def library(name: str) -> Any:
+    """Return a library that is installed only where it is wanted.
+
+    Raises:
+        ImportError: If it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        message = f"This needs {name}, which is not installed: pip install {name}."
+        raise ImportError(message) from error
+
+
+def _layers(stream: Stream, layers: int | Sequence[int] | None) -> list[Layer]:
     """Return these layers, or all.
 
     Raises:
@@ -35,8 +135,8 @@ def layers_of(stream: Stream, layers: int | Sequence[int] | None) -> list[Layer]
     return [stream[layer] for layer in np.atleast_1d(np.asarray(layers)).tolist()]
 
 
-def chosen(
-    attention: Record,
+def _chosen(
+    record: Record,
     stream: str | None,
     what: str,
     layers: int | Sequence[int] | None,
@@ -52,8 +152,8 @@ def chosen(
     if what not in {"weights", "scores"}:
         message = f"what must be 'weights' or 'scores', got {what!r}."
         raise ValueError(message)
-    found = the_stream(attention, stream)
-    taken = layers_of(found, layers)
+    found = the_stream(record, stream)
+    taken = _layers(found, layers)
     counts = {layer.layer: layer.num_heads for layer in taken}
     if heads is None and len(set(counts.values())) > 1:
         few = [number for number, count in counts.items() if count == min(counts.values())]
@@ -62,7 +162,7 @@ def chosen(
     return taken, head_axis(heads, min(counts.values())).indices
 
 
-def check_size(
+def _check_size(
     shape: Sequence[int | str], size: int, limit: int | str, *, top: int | None = None
 ) -> None:
     """Refuse what would be too large.
@@ -81,12 +181,12 @@ def check_size(
     raise ValueError(message)
 
 
-def labels(positions: Positions) -> NDArray[np.object_]:
+def _labels(positions: Positions) -> NDArray[np.object_]:
     """Return the labels, one an element."""
     return np.array([position.label for position in positions], dtype=object)
 
 
-def links(stream: Stream, layer: Layer, head: int, top: int | None) -> dict[str, NDArray[Any]]:
+def _links(stream: Stream, layer: Layer, head: int, top: int | None) -> dict[str, NDArray[Any]]:
     """Return the columns of one head's links."""
     weights = layer.weights(head)
     if top is None or top >= layer.n_key:
@@ -107,7 +207,7 @@ def links(stream: Stream, layer: Layer, head: int, top: int | None) -> dict[str,
         "head": np.full(len(query), head),
         "query": query,
         "key": key,
-        "query_label": labels(stream.query_positions)[query],
-        "key_label": labels(stream.key_positions)[key],
+        "query_label": _labels(stream.query_positions)[query],
+        "key_label": _labels(stream.key_positions)[key],
         "weight": values[query, place],
     }
