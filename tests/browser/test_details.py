@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 IT, CAT = 8, 2
 SHOW = """
 import attnwidget as aw
-import attnwidget.widget as module
+import attnwidget.serve.source as module
 
 model, tokenizer = aw.pocket()
 view = aw.view(model, "The cat sat on the mat because it was tired", tokenizer=tokenizer)
