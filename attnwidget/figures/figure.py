@@ -164,7 +164,7 @@ class Figure:
     def __repr__(self) -> str:
         state = self._state
         view = state["form"] if state["view"] == "head" else state["view"]
-        if "grid" in self.spec or view == "compare":
+        if "grid" in self.spec or (view == "compare" and state["compare"]):
             pairs = self.spec["grid"]["heads"] if "grid" in self.spec else state["compare"]
             return f"Figure({view}, {state['stream']}, {', '.join(f'{a}·{b}' for a, b in pairs)})"
         if view == "model":

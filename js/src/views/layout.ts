@@ -87,8 +87,12 @@ function addComparison(add: AddRow, width: number): void {
   add(alone(compareView), 240, 620);
 }
 
-/** A survey's heads and their most typical inputs. */
-function addSurvey(add: AddRow, width: number): void {
+/** A survey's heads and the most typical inputs of the selected one, if any is. */
+function addSurvey(add: AddRow, width: number, { state }: Scene): void {
+  if (state.heads.length === 0) {
+    add(alone(modelView), 120, 460);
+    return;
+  }
   if (width >= NARROW) {
     add(pair(modelView, examplesView), 240, 460);
     return;
@@ -130,7 +134,7 @@ export function layoutViews(scene: Scene, width: number, whole = false): ViewsLa
   const { meta, state } = scene;
   if (meta.generation) add(alone(nextView), 0, 200);
   if (meta.survey) {
-    addSurvey(add, width);
+    addSurvey(add, width, scene);
     if (withoutRecord(scene) || state.view === "model") return finish();
   }
   const only = { model: modelView, head: headView, neuron: neuronView, compare: compareView };
