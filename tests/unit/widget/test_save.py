@@ -91,6 +91,8 @@ def test_a_figure_that_the_browser_could_not_draw_is_missed_aloud(
 def test_without_the_extra_a_figure_says_how_to_get_it(
     view: aw.AttentionWidget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The engine of figures that were drawn before stays usable.
+    renderer._renderer.cache_clear()
     monkeypatch.setitem(__import__("sys").modules, "py_mini_racer", None)
     assert not renderer.available()
     with pytest.raises(ImportError, match=re.escape('pip install "attnwidget[figures]"')):
