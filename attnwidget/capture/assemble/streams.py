@@ -14,7 +14,7 @@ from attnwidget.capture.architecture.stream_names import (
 from attnwidget.capture.architecture.submodels import enclosing
 from attnwidget.capture.assemble.layer_sources import LayerSource, layer_sources
 from attnwidget.capture.assemble.stages import split_stages
-from attnwidget.capture.calls.module_calls import NOT_CONTINUED, looks_causal
+from attnwidget.capture.calls.module_calls import BY_HAND, NOT_CONTINUED, looks_causal
 from attnwidget.capture.calls.output_projection import value_norms
 from attnwidget.capture.generation.concatenate import (
     read_bias,
@@ -93,6 +93,7 @@ def assemble(
         # Whether passes go on from one another is one decision: self-attention tells it, not what looks at another sequence.
         if several and all(source.cross for source in several):
             builders = {}
+        failed = {path: BY_HAND.get(why, why) for path, why in failed.items()}
     wanted = _recorded_layers(recorder.limits, builders) if builders else {}
     streams: dict[str, Stream] = {}
     kept: dict[str, Tensor] = {}

@@ -25,13 +25,11 @@ if TYPE_CHECKING:
     from attnwidget.capture.calls.call import Call, CallSelection
     from attnwidget.capture.calls.windows import Windows
 
-__all__ = ["NOT_CONTINUED", "RAN_AGAIN", "ModuleCalls", "looks_causal"]
+__all__ = ["BY_HAND", "NOT_CONTINUED", "RAN_AGAIN", "ModuleCalls", "looks_causal"]
 
 RAN_AGAIN = "ran more than once from the start of its input (several forward passes)"
 
-_READ_ELSEWHERE = (
-    "found keys in its cache that no forward pass in the block had put there, after those that it had read"
-)
+_READ_ELSEWHERE = "found keys in its cache that no forward pass in the block had put there, after those that it had read"
 _OTHER_KEYS = (
     "was handed other keys than it had put into its cache (is the cache quantised?); generate with "
     f"cache_implementation='dynamic', or {CAPTURE_INSTEAD}"
@@ -40,6 +38,12 @@ _REWRITTEN = (
     "had its key/value cache rewritten between forward passes, rows in another order or other keys; generate with "
     f"num_beams=1, or {CAPTURE_INSTEAD}"
 )
+
+# What is said instead where passes were made by hand: there is no `generate` to call in another way.
+BY_HAND = {
+    _REWRITTEN: "was handed other keys than those that the forward passes before had left for it (another cache, or a branch "
+    "of it?)"
+}
 
 # Reasons why the passes that a module ran in are no single sequence.
 NOT_CONTINUED = frozenset({RAN_AGAIN, _READ_ELSEWHERE, _OTHER_KEYS, _REWRITTEN})

@@ -120,7 +120,7 @@ class Tracker:
     def num_left_out(self) -> int:
         """Number of passes, made by hand, in whose place later ones read other positions."""
         passes = self.passes
-        if passes.options is not None or len(passes.all) < 2:  # noqa: PLR2004
+        if passes.options is not None or len(passes.all) < 2:
             return 0
         return len(passes.all) - len(passes.full_plan().rows)
 
