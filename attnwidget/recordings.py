@@ -148,7 +148,8 @@ def recording(
         RuntimeError: At the end of the block if another process that shares the model has no record of its heads.
 
     Warns:
-        UserWarning: If some of the model's attention could not be recorded; it names the modules.
+        UserWarning: If some of the model's attention could not be recorded; it names the modules. If passes are left out, as
+            a later one went on from a copy of an older cache.
 
     Example:
         >>> model, tokenizer = pocket()

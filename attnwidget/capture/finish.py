@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["finish_recording"]
 
 _ONCE = (
-    " Record one forward pass, or one generation with its key/value cache, at a time; attnwidget.capture(model, ids) "
-    "takes any sequence of token ids, such as the output of generate."
+    " Record one forward pass, or one generation with its key/value cache, at a time: put `with "
+    "attnwidget.recording(model):` around that pass alone. attnwidget.capture(model, ids) takes any sequence of token ids, "
+    "such as the output of generate."
 )
 _log = logging.getLogger(__name__)
 _log.addHandler(logging.NullHandler())
@@ -105,6 +106,14 @@ def _warn(recorder: Recorder, missing: Sequence[str], failures: Mapping[str, str
         paths = [path for path, other in failures.items() if other == reason]
         warnings.warn(
             f"not recorded: {describe_modules(recorder.model, paths)} {reason}.", stacklevel=7
+        )
+    left_out = recorder.tracker.num_left_out
+    if left_out:
+        warnings.warn(
+            f"not recorded: {left_out} of {len(recorder.tracker.passes.all)} forward passes, as a later one went on from a "
+            "cache without their positions (a copy from before them, or one that was cropped). The record is that of the "
+            "last; for one of each, put `with attnwidget.recording(model):` around each pass.",
+            stacklevel=6,
         )
     undropped = recorder.collector.before_dropout
     if undropped:

@@ -56,6 +56,11 @@ class LayerSource:
         return sum(call.num_queries for call in self.calls)
 
     @property
+    def num_passes(self) -> int:
+        """Number of forward passes that its calls belong to, what ran before all of them aside."""
+        return len({call.forward_pass for call in self.calls} - {0})
+
+    @property
     def num_keys(self) -> int:
         """Number of keys over all calls."""
         return sum(call.key.shape[1] for call in self._with_keys)

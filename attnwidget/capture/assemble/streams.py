@@ -14,7 +14,7 @@ from attnwidget.capture.architecture.stream_names import (
 from attnwidget.capture.architecture.submodels import enclosing
 from attnwidget.capture.assemble.layer_sources import LayerSource, layer_sources
 from attnwidget.capture.assemble.stages import split_stages
-from attnwidget.capture.calls.module_calls import looks_causal
+from attnwidget.capture.calls.module_calls import BY_HAND, NOT_CONTINUED, looks_causal
 from attnwidget.capture.calls.output_projection import value_norms
 from attnwidget.capture.generation.concatenate import (
     read_bias,
@@ -86,6 +86,14 @@ def assemble(
         ):
             name = f"{stack.name} {label}".strip()
             builders[name] = _StreamBuilder(recorder, name, stack.side, sources)
+    by_hand = recorder.tracker.passes.options is None
+    if by_hand and not NOT_CONTINUED.isdisjoint(failed.values()):
+        sources = [source for builder in builders.values() for source in builder.sources]
+        several = [source for source in sources if source.num_passes > 1]
+        # Whether passes go on from one another is one decision: self-attention tells it, not what looks at another sequence.
+        if several and all(source.cross for source in several):
+            builders = {}
+        failed = {path: BY_HAND.get(why, why) for path, why in failed.items()}
     wanted = _recorded_layers(recorder.limits, builders) if builders else {}
     streams: dict[str, Stream] = {}
     kept: dict[str, Tensor] = {}

@@ -25,7 +25,28 @@ if TYPE_CHECKING:
     from attnwidget.capture.calls.call import Call, CallSelection
     from attnwidget.capture.calls.windows import Windows
 
-__all__ = ["ModuleCalls", "looks_causal"]
+__all__ = ["BY_HAND", "NOT_CONTINUED", "RAN_AGAIN", "ModuleCalls", "looks_causal"]
+
+RAN_AGAIN = "ran more than once from the start of its input (several forward passes)"
+
+_READ_ELSEWHERE = "found keys in its cache that no forward pass in the block had put there, after those that it had read"
+_OTHER_KEYS = (
+    "was handed other keys than it had put into its cache (is the cache quantised?); generate with "
+    f"cache_implementation='dynamic', or {CAPTURE_INSTEAD}"
+)
+_REWRITTEN = (
+    "had its key/value cache rewritten between forward passes, rows in another order or other keys; generate with "
+    f"num_beams=1, or {CAPTURE_INSTEAD}"
+)
+
+# What is said instead where passes were made by hand: there is no `generate` to call in another way.
+BY_HAND = {
+    _REWRITTEN: "was handed other keys than those that the forward passes before had left for it (another cache, or a branch "
+    "of it?)"
+}
+
+# Reasons why the passes that a module ran in are no single sequence.
+NOT_CONTINUED = frozenset({RAN_AGAIN, _READ_ELSEWHERE, _OTHER_KEYS, _REWRITTEN})
 
 
 @dataclass(slots=True)
@@ -124,14 +145,8 @@ class ModuleCalls:
         if torch.equal(given, used):
             return None
         if given.shape == used.shape and torch.allclose(given, used, rtol=0.1, atol=0.1):
-            return (
-                "was handed other keys than it had put into its cache (is the cache quantised?); generate with "
-                f"cache_implementation='dynamic', or {CAPTURE_INSTEAD}"
-            )
-        return (
-            "had its key/value cache rewritten between forward passes, rows in another order or other keys; generate with "
-            f"num_beams=1, or {CAPTURE_INSTEAD}"
-        )
+            return _OTHER_KEYS
+        return _REWRITTEN
 
     def _new_keys(self, arguments: AttentionArguments, batch: int) -> tuple[int, slice, str | None]:
         """In a later pass: the first key looked at, counted over the whole recording, which of them are new, and why it cannot be told."""
@@ -145,8 +160,12 @@ class ModuleCalls:
             failure = None if same else "looked at another sequence in each forward pass"
             return 0, slice(0, 0), failure
         if num_keys <= num_queries:
-            failure = "ran more than once from the start of its input (several forward passes)"
-            return 0, slice(0, 0), failure
+            return 0, slice(0, 0), RAN_AGAIN
+        if (
+            num_keys - num_queries > self._num_keys
+            and num_used_keys(read_mask_view(arguments, batch)) - num_queries > self._num_keys
+        ):
+            return 0, slice(0, 0), _READ_ELSEWHERE
         # A sliding-window cache returns the last keys only, a static one more than are used.
         start = min(self._num_keys, num_keys - num_queries)
         first_key = max(0, self._num_keys + num_queries - num_keys)

@@ -52,6 +52,9 @@ class ForwardPasses:
         options: Those of the generation that is or was running, or ``None``.
         num_rewound: How many positions the cache has dropped since the last pass.
         restarted: Whether the present pass reads everything from its beginning again.
+        replaced: Whether the present pass goes on from a cache in which nothing is left of the passes so far: a copy of
+            the one they began with, or one that was cropped.
+        continues: Whether the present pass is known to go on from an earlier one: within a generation, or by its cache.
     """
 
     def __init__(self) -> None:
@@ -59,6 +62,8 @@ class ForwardPasses:
         self.options: GenerateOptions | None = None
         self.num_rewound = 0
         self.restarted = False
+        self.replaced = False
+        self.continues = False
         self.all: list[ForwardPass] = []
         self.cache: Any = None
         self.failure: str | None = None
@@ -66,6 +71,7 @@ class ForwardPasses:
         self.running = False
         self._sequences: Tensor | None = None
         self._order: Tensor | None = None
+        self._first = 0  # where the first of the passes that count begins
 
     def begin(self, root: str, options: GenerateOptions) -> None:
         """Start to follow a generation."""
@@ -95,6 +101,7 @@ class ForwardPasses:
 
     def enter(self, number: int, inputs: dict[str, Any], names: tuple[str, str], rows: Any) -> None:
         """Note a pass that is about to run; ``names`` are those of its token ids and their vectors."""
+        self.continues = self.options is not None
         ids, vectors = (inputs.get(name) for name in names)
         given = ids if ids is not None else vectors
         if not isinstance(given, torch.Tensor) or given.ndim < 2:
@@ -105,6 +112,13 @@ class ForwardPasses:
         self.cache = inputs.get("past_key_values")
         start = self._start(end, kept)
         self.restarted = before is not None and start == 0
+        by_hand = self.options is None
+        self.continues = not by_hand or (is_cache(self.cache) and start > 0)
+        self.replaced = by_hand and before is not None and 0 < start <= self._first
+        if before is None or self.replaced:
+            self._first = start
+        if self.restarted and not by_hand and not self.running:
+            self.failure = "another forward pass ran after generate"
         self.num_rewound = 0 if self.restarted or before is None else max(0, end - start)
         order, self._order = self._order, None
         parents = tuple(r if order is None or r >= len(order) else int(order[r]) for r in rows)
@@ -153,7 +167,9 @@ class ForwardPasses:
         if self._sequences is None:
             if any(len(each.rows) > 1 for each in self.all):
                 raise ValueError(_cannot("it cannot be told which beam was returned"))
-            return replace(self.full_plan(), prompt=self.all[0].start + self.all[0].count)
+            plan = self.full_plan()
+            first = next(each for each in self.all if each.number in plan.rows)
+            return replace(plan, prompt=first.start + plan.counts[first.number])
         return self._plan_of(self._sequences[min(row, len(self._sequences) - 1)].tolist())
 
     def full_plan(self) -> PassPlan:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.capture.architecture.stream_names import is_cross
 from attnwidget.capture.architecture.submodels import find_submodels
-from attnwidget.capture.calls.module_calls import ModuleCalls
+from attnwidget.capture.calls.module_calls import RAN_AGAIN, ModuleCalls
 from attnwidget.capture.generation.forward_passes import ForwardPasses
 from attnwidget.capture.generation.next_tokens import Predictions, can_predict
 from attnwidget.capture.generation.select_calls import select_calls
@@ -58,6 +58,8 @@ class Tracker:
         self._listener = listener
         self._beams: dict[int, dict[str, ModuleCalls]] = {}
         self._preparing = False
+        self._attended: set[int] = set()
+        self._continued: set[int] = set()
 
     def each_row(self) -> Iterator[None]:
         """Set `row` to each row that is recorded in turn, and back to the first."""
@@ -79,11 +81,48 @@ class Tracker:
         passes = self.passes
         if calls.calls and calls.calls[-1].forward_pass != self.num_forward_passes:
             if passes.restarted and passes.options is None:
-                calls.fail("ran more than once from the start of its input")
+                calls.fail(RAN_AGAIN)
+            elif passes.replaced:
+                calls.rewind(None, keep=False)
             elif passes.restarted:
                 calls.rewind(None, keep=len(self.rows) > 1)
             else:
                 calls.rewind(passes.num_rewound, keep=True)
+
+    def enter_pass(self, inputs: dict[str, Any], names: tuple[str, str]) -> None:
+        """Note that a pass is about to run; ``names`` are those of its token ids and their vectors."""
+        if not self._preparing:
+            self._refuse_independent()  # before more is kept of what cannot become one record
+        self.num_forward_passes += 1
+        self.passes.enter(self.num_forward_passes, inputs, names, self.rows)
+        if self.passes.continues:
+            self._continued.add(self.num_forward_passes)
+
+    def note_call(self, calls: ModuleCalls, num_queries: int, num_keys: int) -> None:
+        """Note what a call that was added says of its pass: whether it goes on from earlier ones."""
+        self._attended.add(self.num_forward_passes)
+        if not calls.cross and len(calls.calls) > 1 and num_keys > num_queries:
+            self._continued.add(self.num_forward_passes)
+
+    def _refuse_independent(self) -> None:
+        """Drop all calls if passes were made by hand, and the last does not go on from the ones before.
+
+        One decision for the whole model: modules that look at another sequence, in each pass at the same, cannot tell.
+        """
+        last = self.num_forward_passes
+        attended = {number for number in self._attended if number}
+        if last in attended and last != min(attended) and last not in self._continued:
+            for calls in (self.calls, *self._beams.values()):
+                for each in calls.values():
+                    each.fail(RAN_AGAIN)
+
+    @property
+    def num_left_out(self) -> int:
+        """Number of passes, made by hand, in whose place later ones read other positions."""
+        passes = self.passes
+        if passes.options is not None or len(passes.all) < 2:
+            return 0
+        return len(passes.all) - len(passes.full_plan().rows)
 
     def select_returned(self) -> PassPlan | None:
         """Keep the calls and inputs of the sequence that a generation returned.
@@ -94,6 +133,7 @@ class Tracker:
         Raises:
             ValueError: If it cannot be told.
         """
+        self._refuse_independent()
         plan = self.passes.plan(self.batch or 0)
         if plan is None:
             return None
@@ -161,6 +201,8 @@ class Tracker:
         for submodel in self.submodels.values():
             submodel.forget_passes()
         self.num_forward_passes = 0
+        self._attended.clear()
+        self._continued.clear()
         self.num_rows = None
 
     def choose_rows(self, num_rows: int | None, *, root: bool) -> None:

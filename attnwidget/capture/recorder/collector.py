@@ -268,6 +268,7 @@ class Collector:
         self.tracker.rewind_calls(calls)
         selection = self._selection(path, arguments, calls)
         calls.add(arguments, self.tracker.num_forward_passes, self.tracker.row, selection, windows)
+        self.tracker.note_call(calls, arguments.query.shape[2], arguments.key.shape[2])
         if self.tracker.row == self.tracker.rows[0] and selection.store is not None:
             self.projections.expect(path, arguments, self.tracker.row, selection.rows)
 

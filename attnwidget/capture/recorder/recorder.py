@@ -138,12 +138,11 @@ class Recorder:
                 guess = isinstance(submodel.module, PreTrainedModel)
                 tracker.choose_rows(batch_size(inputs, guess=guess), root=root)
             if root:
-                tracker.num_forward_passes += 1
                 names = (
                     submodel.input_name("input_ids", "decoder"),
                     submodel.input_name("inputs_embeds", "decoder"),
                 )
-                tracker.passes.enter(tracker.num_forward_passes, inputs, names, tracker.rows)
+                tracker.enter_pass(inputs, names)
             submodel.keep_inputs(inputs, tracker.rows, tracker.num_forward_passes)
             for name in MEDIA_INPUTS:  # the whole model runs first, on these as they were given
                 if isinstance(inputs.get(name), torch.Tensor):
