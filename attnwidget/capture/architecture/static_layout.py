@@ -115,11 +115,11 @@ def open_questions(stack: Stack, model: nn.Module, submodels: dict[str, Submodel
     first = stack.members[0]
     submodel = next(enclosing(submodels, first.path)).module
     config = getattr(submodel, "config", None)
-    if _in_stages([member.path for member in stack.members]) or hasattr(config, "depths"):
+    if _in_stages([member.layer_path for member in stack.members]) or hasattr(config, "depths"):
         yield _STAGES
     depth = getattr(config, "num_hidden_layers", None)
     own = any(hasattr(member.module, "layer_idx") for member in stack.members)
-    stems = {stem(member.path) for member in stack.members}
+    stems = {stem(member.layer_path) for member in stack.members}
     if isinstance(depth, int) and len(stack.members) < depth and not own and len(stems) == 1:
         yield f"its modules may be used for several of {depth} layers"
     sided = getattr(getattr(model, "config", None), "is_encoder_decoder", False)

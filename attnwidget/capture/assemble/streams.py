@@ -31,6 +31,8 @@ from attnwidget.record.positions import Position
 from attnwidget.record.stream import Stream
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from torch import Tensor
 
     from attnwidget.capture.calls.call import Call
@@ -79,12 +81,12 @@ def assemble(
         ValueError: If the limits name something that is not there.
     """
     failed: dict[str, str] = {}
-    builders = {}
+    builders: dict[str, _StreamBuilder] = {}
     for stack in _recorded_stacks(recorder):
         for label, sources in split_stages(
             layer_sources(stack.members, recorder.tracker.row, failed)
         ):
-            name = f"{stack.name} {label}".strip()
+            name = _free_name(f"{stack.name} {label}".strip(), builders)
             builders[name] = _StreamBuilder(recorder, name, stack.side, sources)
     wanted = _recorded_layers(recorder.limits, builders) if builders else {}
     streams: dict[str, Stream] = {}
@@ -99,6 +101,14 @@ def assemble(
         for source in builder.sources:
             source.release()
     return streams, failed, kept
+
+
+def _free_name(name: str, taken: Collection[str]) -> str:
+    """Return a name, or what sets it apart: stacks of two sides never become one stream."""
+    free, number = name, 2
+    while free in taken:
+        free, number = f"{name} {number}", number + 1
+    return free
 
 
 def _recorded_layers(limits: Limits, builders: dict[str, _StreamBuilder]) -> dict[str, set[int]]:
