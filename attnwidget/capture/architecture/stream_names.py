@@ -92,6 +92,7 @@ def stream_name(
     *,
     looks_causal: bool = False,
     reads: frozenset[str] = frozenset(),
+    cross: bool | None = None,
 ) -> str:
     """Name the stream an attention module belongs to.
 
@@ -102,11 +103,12 @@ def stream_name(
         submodel: The innermost pretrained model around the module, which knows its own main input.
         looks_causal: Whether no query was seen to look at a later key; read where the module does not say.
         reads: Names of the inputs the submodel was given.
+        cross: Whether it was seen to look at another sequence, or ``None`` to go by its name.
 
     Returns:
         ``"cross"``, ``"encoder"``, ``"decoder"``, ``"vision"``, ``"audio"`` or ``"depth"``.
     """
-    if is_cross(path, module):
+    if is_cross(path, module) if cross is None else cross:
         return "cross"
     if "AttentionResidual" in type(module).__name__:
         return "depth"  # each position attends to its own states in the blocks before

@@ -58,6 +58,7 @@ def _recorded_stacks(recorder: Recorder) -> list[Stack]:
             submodel.module,
             looks_causal=looks_causal(calls.calls),
             reads=submodel.input_kinds(),
+            cross=calls.cross,
         )
         sides.append((side, calls))
     return make_stacks(sides)
