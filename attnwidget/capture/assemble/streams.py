@@ -12,6 +12,7 @@ from attnwidget.capture.architecture.stream_names import (
     stream_name,
 )
 from attnwidget.capture.architecture.submodels import enclosing
+from attnwidget.capture.assemble.head_loops import with_joined_heads
 from attnwidget.capture.assemble.layer_sources import LayerSource, layer_sources
 from attnwidget.capture.assemble.stages import split_stages
 from attnwidget.capture.calls.module_calls import looks_causal
@@ -49,7 +50,9 @@ __all__ = ["assemble"]
 def _recorded_stacks(recorder: Recorder) -> list[Stack]:
     """Sort modules into streams, in calling order, cross-attention after what it reads."""
     sides = []
-    for calls in recorder.tracker.calls.values():
+    tracker = recorder.tracker
+    every = with_joined_heads(tracker.calls.values(), recorder.model, tracker.num_rows or 1)
+    for calls in every:
         submodel = next(enclosing(recorder.tracker.submodels, calls.path))
         side = stream_name(
             calls.path,

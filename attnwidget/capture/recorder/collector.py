@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -294,6 +295,8 @@ class Collector:
         self.tracker.rewind_calls(calls)
         selection = self._selection(path, arguments, calls)
         calls.add(arguments, self.tracker.num_forward_passes, self.tracker.row, selection, windows)
+        if calls.calls and self._origin is not None:
+            calls.calls[-1] = replace(calls.calls[-1], origin=self._origin)
         if self.tracker.row == self.tracker.rows[0] and selection.store is not None:
             self.projections.expect(path, arguments, self.tracker.row, selection.rows)
 
