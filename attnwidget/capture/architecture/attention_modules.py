@@ -13,7 +13,10 @@ from torch.nn.modules.module import (
 )
 from transformers import PreTrainedModel
 
-from attnwidget.capture.architecture.stream_names import is_named_attention
+from attnwidget.capture.architecture.stream_names import (
+    is_named_attention,
+    is_of_transformers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,6 +31,7 @@ __all__ = [
     "computes_attention",
     "module_hooks",
     "possible_attention_modules",
+    "scopes_around",
     "why_without_weights",
 ]
 
@@ -71,6 +75,31 @@ def blocks_around(model: nn.Module, paths: Iterable[str]) -> dict[str, nn.Module
         ]
         found.update(blocks[:2])
     return found
+
+
+def scopes_around(model: nn.Module, paths: Iterable[str]) -> dict[str, str]:
+    """Return, for each attention module, the path of the block that calls it: what is given to it tells queries from keys.
+
+    Not in transformers' own code and PyTorch's layers, whose names say what they do.
+    """
+    found: dict[str, str] = {}
+    for path in paths:
+        scope = _block_of(model, path)
+        kind = type(model.get_submodule(scope))
+        if not is_of_transformers(kind) and not kind.__module__.startswith("torch.nn."):
+            found[path] = scope
+    return found
+
+
+def _block_of(model: nn.Module, path: str) -> str:
+    """Return the path of the innermost block around a module that is neither a list nor called attention itself."""
+    parts = path.split(".")
+    for count in range(len(parts) - 1, 0, -1):
+        parent = model.get_submodule(".".join(parts[:count]))
+        listed = isinstance(parent, (nn.ModuleList, nn.Sequential, nn.ModuleDict))
+        if not listed and not is_named_attention(type(parent)):
+            return ".".join(parts[:count])
+    return ""
 
 
 @contextmanager

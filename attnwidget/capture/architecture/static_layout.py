@@ -9,6 +9,7 @@ from attnwidget.capture.architecture.attention_modules import (
     code_mentions,
     computes_attention,
     possible_attention_modules,
+    scopes_around,
 )
 from attnwidget.capture.architecture.stacks import make_stacks, stack_layer_numbers
 from attnwidget.capture.architecture.stream_names import attention_like, is_cross, stem, stream_name
@@ -64,13 +65,14 @@ class StaticLayer:
 def static_layers(model: nn.Module) -> dict[str, StaticLayer]:
     """Return, by the path of each module that is sure to attend, what is known of its layer before it runs."""
     submodels, sure, _ = find_attention(model)
+    unsure = scopes_around(model, sure)  # what they look at shows when they run
     found: dict[str, StaticLayer] = {}
     for stack in static_stacks(model, submodels, sure):
         numbers, by_order = stack_layer_numbers(stack.members)
         doubts = set(open_questions(stack, model, submodels))
         for number, member in zip(numbers, stack.members, strict=True):
             found[member.path] = StaticLayer(
-                stream=None if MAY_LOOK_AHEAD in doubts else stack.name,
+                stream=None if MAY_LOOK_AHEAD in doubts or member.path in unsure else stack.name,
                 number=None if by_order or doubts - {MAY_LOOK_AHEAD, _OTHER} else number,
                 numbers=tuple(numbers),
                 windowed=may_attend_in_chunks(member.module) or _STAGES in doubts,
@@ -115,11 +117,11 @@ def open_questions(stack: Stack, model: nn.Module, submodels: dict[str, Submodel
     first = stack.members[0]
     submodel = next(enclosing(submodels, first.path)).module
     config = getattr(submodel, "config", None)
-    if _in_stages([member.path for member in stack.members]) or hasattr(config, "depths"):
+    if _in_stages([member.layer_path for member in stack.members]) or hasattr(config, "depths"):
         yield _STAGES
     depth = getattr(config, "num_hidden_layers", None)
     own = any(hasattr(member.module, "layer_idx") for member in stack.members)
-    stems = {stem(member.path) for member in stack.members}
+    stems = {stem(member.layer_path) for member in stack.members}
     if isinstance(depth, int) and len(stack.members) < depth and not own and len(stems) == 1:
         yield f"its modules may be used for several of {depth} layers"
     sided = getattr(getattr(model, "config", None), "is_encoder_decoder", False)

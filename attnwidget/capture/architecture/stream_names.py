@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from torch import nn
 
@@ -16,6 +16,7 @@ __all__ = [
     "distinct_stream_names",
     "is_cross",
     "is_named_attention",
+    "is_of_transformers",
     "layer_numbers",
     "main_input_name",
     "stem",
@@ -42,6 +43,11 @@ _AUDIO = re.compile(_TOWER.format("audio|speech|sound"))
 def is_named_attention(kind: type) -> bool:
     """Tell whether a class is called attention."""
     return bool(_ATTENTION.search(kind.__name__))
+
+
+def is_of_transformers(kind: type) -> bool:
+    """Tell whether a class is transformers' own code, whose names can be relied on."""
+    return kind.__module__.startswith("transformers.models.")
 
 
 def attention_like(model: nn.Module) -> dict[str, nn.Module]:
@@ -86,6 +92,7 @@ def stream_name(
     *,
     looks_causal: bool = False,
     reads: frozenset[str] = frozenset(),
+    cross: bool | None = None,
 ) -> str:
     """Name the stream an attention module belongs to.
 
@@ -96,11 +103,12 @@ def stream_name(
         submodel: The innermost pretrained model around the module, which knows its own main input.
         looks_causal: Whether no query was seen to look at a later key; read where the module does not say.
         reads: Names of the inputs the submodel was given.
+        cross: Whether it was seen to look at another sequence, or ``None`` to go by its name.
 
     Returns:
         ``"cross"``, ``"encoder"``, ``"decoder"``, ``"vision"``, ``"audio"`` or ``"depth"``.
     """
-    if is_cross(path, module):
+    if is_cross(path, module) if cross is None else cross:
         return "cross"
     if "AttentionResidual" in type(module).__name__:
         return "depth"  # each position attends to its own states in the blocks before
@@ -155,7 +163,10 @@ def stem(path: str) -> str:
 
 
 def distinct_stream_names(
-    stream: str, sizes: Mapping[str, int], kinds: Mapping[str, str]
+    stream: str,
+    sizes: Mapping[str, int],
+    kinds: Mapping[str, str],
+    taken: Collection[str] = (),
 ) -> dict[str, str]:
     """Name apart stacks that would share a stream although their layer numbers collide.
 
@@ -167,6 +178,7 @@ def distinct_stream_names(
         stream: The stream's name.
         sizes: Number of layers of each stack, by the stem of its path, in calling order.
         kinds: Name of the modules' class, by the stem.
+        taken: Names of other streams.
 
     Returns:
         A name for each stem.
@@ -185,9 +197,10 @@ def distinct_stream_names(
             words = [" ".join(part for part in _capitals(kinds[other]) if part not in known)]
         sided = [word for word in words if re.search(f"encoder|decoder|{stream}", word)]
         ways = [*sided, *(f"{stream} {word}" for word in reversed(words) if word), stream]
-        free = next((way for way in ways if way not in names.values()), ways[-1])
+        used = {*names.values(), *taken}
+        free = next((way for way in ways if way not in used), ways[-1])
         number = 2
-        while free in names.values():
+        while free in used:
             free, number = f"{ways[0]} {number}", number + 1
         names[other] = free
     return names

@@ -12,6 +12,7 @@ from attnwidget.capture.architecture.stream_names import (
     stream_name,
 )
 from attnwidget.capture.architecture.submodels import enclosing
+from attnwidget.capture.assemble.head_loops import with_joined_heads
 from attnwidget.capture.assemble.layer_sources import LayerSource, layer_sources
 from attnwidget.capture.assemble.stages import split_stages
 from attnwidget.capture.calls.module_calls import BY_HAND, NOT_CONTINUED, looks_causal
@@ -31,6 +32,8 @@ from attnwidget.record.positions import Position
 from attnwidget.record.stream import Stream
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from torch import Tensor
 
     from attnwidget.capture.calls.call import Call
@@ -47,7 +50,9 @@ __all__ = ["assemble"]
 def _recorded_stacks(recorder: Recorder) -> list[Stack]:
     """Sort modules into streams, in calling order, cross-attention after what it reads."""
     sides = []
-    for calls in recorder.tracker.calls.values():
+    tracker = recorder.tracker
+    every = with_joined_heads(tracker.calls.values(), recorder.model, tracker.num_rows or 1)
+    for calls in every:
         submodel = next(enclosing(recorder.tracker.submodels, calls.path))
         side = stream_name(
             calls.path,
@@ -56,6 +61,7 @@ def _recorded_stacks(recorder: Recorder) -> list[Stack]:
             submodel.module,
             looks_causal=looks_causal(calls.calls),
             reads=submodel.input_kinds(),
+            cross=calls.cross,
         )
         sides.append((side, calls))
     return make_stacks(sides)
@@ -79,12 +85,12 @@ def assemble(
         ValueError: If the limits name something that is not there.
     """
     failed: dict[str, str] = {}
-    builders = {}
+    builders: dict[str, _StreamBuilder] = {}
     for stack in _recorded_stacks(recorder):
         for label, sources in split_stages(
             layer_sources(stack.members, recorder.tracker.row, failed)
         ):
-            name = f"{stack.name} {label}".strip()
+            name = _free_name(f"{stack.name} {label}".strip(), builders)
             builders[name] = _StreamBuilder(recorder, name, stack.side, sources)
     by_hand = recorder.tracker.passes.options is None
     if by_hand and not NOT_CONTINUED.isdisjoint(failed.values()):
@@ -107,6 +113,14 @@ def assemble(
         for source in builder.sources:
             source.release()
     return streams, failed, kept
+
+
+def _free_name(name: str, taken: Collection[str]) -> str:
+    """Return a name, or what sets it apart: stacks of two sides never become one stream."""
+    free, number = name, 2
+    while free in taken:
+        free, number = f"{name} {number}", number + 1
+    return free
 
 
 def _recorded_layers(limits: Limits, builders: dict[str, _StreamBuilder]) -> dict[str, set[int]]:

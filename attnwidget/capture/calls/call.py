@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.arguments import AttentionArguments
     from attnwidget.capture.calls.windows import Windows
     from attnwidget.capture.store import Store
+    from attnwidget.capture.taps.sources import Origin
 
 __all__ = [
     "Call",
@@ -62,6 +63,7 @@ class Call:
             no dimensions.
         reason: Why they are not.
         windows: The windows it attends within, concatenated, if it does.
+        origin: Where its queries and keys come from, where that was followed.
         owns_bias: Whether ``position_bias`` was worked out here, so that no other code writes into it.
     """
 
@@ -81,6 +83,7 @@ class Call:
     reason: str | None = None
     windows: Windows | None = None
     owns_bias: bool = False
+    origin: Origin | None = None
 
 
 def read_call(

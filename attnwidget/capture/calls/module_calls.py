@@ -61,6 +61,7 @@ class ModuleCalls:
         failure: Why they cannot be made into a record, or ``None``.
         last_key: The keys that the last call looked at, of all rows, as passed; nothing after the first call.
         last_first: Index, counted over the whole recording, of the first of them.
+        layer_path: The path by which it is grouped and numbered, where numbers inside of names stand by themselves.
     """
 
     path: str
@@ -70,6 +71,7 @@ class ModuleCalls:
     failure: str | None = None
     last_key: Tensor | None = None
     last_first: int = 0
+    layer_path: str = ""
     _num_keys: int = 0
     _new: slice = field(default_factory=lambda: slice(None))
     _restarting: bool = False

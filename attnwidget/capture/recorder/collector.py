@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.capture.architecture.attention_modules import possible_attention_modules
+from attnwidget.capture.architecture.attention_modules import (
+    possible_attention_modules,
+    scopes_around,
+)
 from attnwidget.capture.architecture.stream_names import attention_like
 from attnwidget.capture.architecture.submodels import enclosing
 from attnwidget.capture.calls.call import CallSelection, has_dropout, unsupported
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.recorder.limits import Limits
     from attnwidget.capture.store import Store
     from attnwidget.capture.taps.events import ModuleTrace, RunningModule, WeightedSum
+    from attnwidget.capture.taps.sources import Origin
 
 __all__ = ["Collector"]
 
@@ -59,6 +64,7 @@ class Collector:
         running_limits: What the limits say of a module before it has run.
         candidates: Modules that are called attention, by their path.
         attention_modules: Modules in which attention may be computed, by their path.
+        scopes: Path of the block that calls each of them, where it tells queries from keys.
         projections: Collects the output projection of each.
         tap: Recognises attention by its operations.
         ran: Paths of the attention modules that ran.
@@ -76,12 +82,14 @@ class Collector:
         self.running_limits = limits.while_running(model)
         self.candidates = attention_like(model)
         self.attention_modules = possible_attention_modules(model)
+        self.scopes = scopes_around(model, self.attention_modules)
         self.projections = OutputProjections(model, self.attention_modules)
         self.tap = DispatchTap(self, frozenset(parameter_addresses(model)))
         self.ran: set[str] = set()
         self.unreadable: dict[str, str] = {}
         self.before_dropout: dict[str, None] = {}
         self.blocks: dict[str, tuple[nn.Module, Tensor]] = {}
+        self._origin: Origin | None = None
         self._shared = SharedTensors()
         # About how many calls there will be: modules called attention are alike enough to tell.
         store.layers = max(1, sum(self.running_limits.wants(path) for path in self.candidates))
@@ -102,10 +110,21 @@ class Collector:
             return nullcontext()
         if has_dropout(arguments):
             return self._keep_with_dropout(path, arguments)
-        with self.tap.paused():
+        with self.tap.paused(), self._from(path, arguments.query, arguments.key):
             for _ in self.tracker.each_row():
                 self._keep(path, arguments)
         return self.tap.paused()
+
+    @contextmanager
+    def _from(self, path: str, query: Tensor | None, key: Tensor | None) -> Iterator[None]:
+        """Note, for the call that is kept inside the block, where its queries and keys come from."""
+        scope = self.scopes.get(path)
+        if scope is not None and query is not None and key is not None:
+            self._origin = self.tap.sources.origin(scope, query, key)
+        try:
+            yield
+        finally:
+            self._origin = None
 
     @contextmanager
     def _keep_with_dropout(self, path: str, arguments: AttentionArguments) -> Iterator[None]:
@@ -116,7 +135,7 @@ class Collector:
         before = self._num_calls(path)
         yield
         if self._num_calls(path) == before:
-            with self.tap.paused():
+            with self.tap.paused(), self._from(path, arguments.query, arguments.key):
                 for _ in self.tracker.each_row():
                     self._keep(path, arguments)
             self.before_dropout[path] = None
@@ -131,7 +150,8 @@ class Collector:
         running = self.tap.running
         if running is None or not self.tap.active:
             return nullcontext()
-        with self.tap.paused():
+        query, key = (args[at] if len(args) > at else None for at in (0, 1))
+        with self.tap.paused(), self._from(running.path, query, key):
             try:
                 for _ in self.tracker.each_row():
                     self._keep(
@@ -143,15 +163,19 @@ class Collector:
 
     def on_fused_call(self, running: RunningModule, arguments: AttentionArguments) -> None:
         """Keep a call of one of PyTorch's own attention functions."""
-        for _ in self.tracker.each_row():
-            self._keep(running.path, arguments)
+        with self._from(running.path, arguments.query, arguments.key):
+            for _ in self.tracker.each_row():
+                self._keep(running.path, arguments)
         if has_dropout(arguments):
             self.before_dropout[running.path] = None
 
     def on_weighted_sum(self, running: RunningModule, weighted_sum: WeightedSum) -> None:
         """Keep a call that was recognised by its operations."""
-        for _ in self.tracker.each_row():
-            self._reconstruct(running, weighted_sum)
+        product = weighted_sum.softmax.product
+        query, key = (None, None) if product is None else (product.left, product.right)
+        with self._from(running.path, query, key):
+            for _ in self.tracker.each_row():
+                self._reconstruct(running, weighted_sum)
 
     def _reconstruct(self, running: RunningModule, weighted_sum: WeightedSum) -> None:
         """Keep the call behind a weighted sum, of the current row."""
@@ -255,6 +279,9 @@ class Collector:
             windows: What is known of its windows, if they are joined already.
         """
         calls = self.tracker.calls_of(path, arguments.module)
+        seen = None if self._origin is None else self._origin.cross
+        if seen is not None and not calls.calls:
+            calls.cross = seen  # whatever its name is
         if rows is not None and rows > 1 and self.tracker.batch is None:
             calls.fail(
                 f"attends within {rows} inputs or pieces; say which to record with batch=0 .. {rows - 1}"
@@ -269,6 +296,8 @@ class Collector:
         selection = self._selection(path, arguments, calls)
         calls.add(arguments, self.tracker.num_forward_passes, self.tracker.row, selection, windows)
         self.tracker.note_call(calls, arguments.query.shape[2], arguments.key.shape[2])
+        if calls.calls and self._origin is not None:
+            calls.calls[-1] = replace(calls.calls[-1], origin=self._origin)
         if self.tracker.row == self.tracker.rows[0] and selection.store is not None:
             self.projections.expect(path, arguments, self.tracker.row, selection.rows)
 

@@ -113,6 +113,10 @@ class Recorder:
                 for submodel in self.tracker.submodels.values()
             ),
             *(
+                (self.model.get_submodule(path), self._enter_scope(path), self._leave_scope(path))
+                for path in dict.fromkeys(self.collector.scopes.values())
+            ),
+            *(
                 (module, self._enter_attention(path, module), self._leave_attention)
                 for path, module in modules.items()
             ),
@@ -158,6 +162,9 @@ class Recorder:
             if self._is_listening():
                 collector.ran.add(path)
                 trace = ModuleTrace(named_arguments(module, args, kwargs)) if adapted else None
+                outer = collector.tap.running
+                if outer is None or outer.path == collector.scopes.get(path):
+                    collector.tap.sources.give((*args, *kwargs.values()))
                 collector.tap.enter(path, module, (*args, *kwargs.values()), trace)
 
         return hook
@@ -166,9 +173,24 @@ class Recorder:
         if not self._is_listening():
             return
         left = self.collector.tap.leave()
+        self.collector.tap.sources.give([output])  # what compiled code put together
         if left is not None and left.trace is not None and output is not None:
             left.trace.result = output
             self.collector.on_sparse_attention(left, left.trace)
+
+    def _enter_scope(self, path: str) -> Enter:
+        def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if self._is_listening():
+                self.collector.tap.enter_scope(path, (*args, *kwargs.values()))
+
+        return hook
+
+    def _leave_scope(self, path: str) -> Callable[[Any], None]:
+        def hook(output: Any) -> None:
+            if self._is_listening():
+                self.collector.tap.leave_scope(path, output)
+
+        return hook
 
     def _enter_block(self, path: str, module: nn.Module) -> Enter:
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ from attnwidget.capture.taps.events import (
     SoftmaxCall,
     WeightedSum,
 )
+from attnwidget.capture.taps.sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -72,6 +73,7 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._parameters = parameters
         self._running: list[RunningModule] = []
         self._known: dict[Any, _Known] = {}
+        self.sources = Sources()
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -80,7 +82,7 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
     @property
     def active(self) -> bool:
         """Whether operations are read: a module of the model is running, and the tap is not paused."""
-        return self._active
+        return self._active and bool(self._running)
 
     @property
     def running(self) -> RunningModule | None:
@@ -101,14 +103,28 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Stop to read: the module entered last has run."""
         left = self._running.pop() if self._running else None
         if not self._running:
-            self.close()
+            self._known.clear()
+            if not self.sources:
+                self.close()
         return left
+
+    def enter_scope(self, path: str, given: Iterable[Any]) -> None:
+        """Begin to follow sources: a block with attention in it starts to run on what is ``given``."""
+        self.sources.enter(path, given)
+        self._push()
+
+    def leave_scope(self, path: str, output: Any) -> None:
+        """Stop to follow sources: the block has run."""
+        self.sources.leave(path, output)
+        if not self.sources and not self._running:
+            self.close()
 
     def close(self) -> None:
         """Stop to read, and forget everything."""
         self._pop()
         self._running.clear()
         self._known.clear()
+        self.sources.clear()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -145,13 +161,22 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run one operation, and read it."""
         del types
         kwargs = kwargs or {}
-        handler = _handler(func)
-        if handler is None:
-            return func(*args, **kwargs)
+        handler = _handler(func) if self._running else None
         if handler is DispatchTap._run_decomposed:
             return self._run_decomposed(func, args, kwargs)
         if handler is DispatchTap._read_fused and fused_ops.has_dropout(_name(func), args, kwargs):
             return self._run_decomposed(func, args, kwargs)
+        result = self._run_read(handler, func, args, kwargs)
+        if self.sources:
+            self._guarded(self.sources.follow, _name(func), args, kwargs, result)
+        return result
+
+    def _run_read(
+        self, handler: Any, func: Any, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run an operation, and let its handler read it."""
+        if handler is None:
+            return func(*args, **kwargs)
         if handler is DispatchTap._read_fused:
             self._guarded(self._read_fused, func, args, kwargs)
             return func(*args, **kwargs)
@@ -169,7 +194,12 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
             result = func.decompose(*args, **kwargs)
         finally:
             _pop_mode()
-        return func(*args, **kwargs) if result is NotImplemented else result
+        if result is not NotImplemented:
+            return result
+        result = func(*args, **kwargs)
+        if self.sources:
+            self._guarded(self.sources.follow, _name(func), args, kwargs, result)
+        return result
 
     def _guarded(self, action: Callable[..., Any], *given: Any) -> Any:
         """Do something whose errors must never reach the model."""
