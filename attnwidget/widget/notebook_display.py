@@ -31,9 +31,12 @@ GONE = (
 # JupyterLab shows nothing of an output that holds a widget but "Loading widget…" when the kernel is gone, whatever else
 # that output holds. So the words stand in an output of their own, which takes no room: they appear where the output
 # area has neither a live nor a frozen widget two seconds after it was made, and stay hidden in every other host.
+# Hidden is the child whose own output is the note: one that holds it deeper down (`Output`, `interact`, a tab) has an
+# output area inside, with the widget and what moves it.
 _NOTE = """<div class="attnwidget-note" style="display:none">{words}</div>
 <style>
-.jp-OutputArea:has(.attnwidget, .attnwidget-frozen) > .jp-OutputArea-child:has(.attnwidget-note) {{ display: none; }}
+.jp-OutputArea:has(.attnwidget, .attnwidget-frozen)
+  > .jp-OutputArea-child:has(> .jp-OutputArea-output > .attnwidget-note) {{ display: none; }}
 .jp-OutputArea .attnwidget-note {{ display: block !important; animation: attnwidget-note 2s both; }}
 @keyframes attnwidget-note {{ 0%, 99% {{ visibility: hidden; }} }}
 </style>"""
