@@ -69,6 +69,9 @@ class ForwardPasses:
         self.failure: str | None = None
         self.generations = 0
         self.running = False
+        self.surrounded = (
+            False  # by a model's own `generate`, which may do more than call that of all models
+        )
         self._sequences: Tensor | None = None
         self._order: Tensor | None = None
         self._first = 0  # where the first of the passes that count begins
@@ -117,7 +120,7 @@ class ForwardPasses:
         self.replaced = by_hand and before is not None and 0 < start <= self._first
         if before is None or self.replaced:
             self._first = start
-        if self.restarted and not by_hand and not self.running:
+        if not by_hand and not self.running and (self.restarted or not self.surrounded):
             self.failure = "another forward pass ran after generate"
         self.num_rewound = 0 if self.restarted or before is None else max(0, end - start)
         order, self._order = self._order, None

@@ -167,10 +167,12 @@ class Tracker:
             yield lambda _: None
         elif not inner:
             self._preparing = not self.num_forward_passes
+            outermost, self.passes.surrounded = not self.passes.surrounded, True
             try:
                 yield lambda _: None
             finally:
                 self._preparing = False
+                self.passes.surrounded = not outermost
         elif self.passes.options is not None:
             self.passes.generations += not self.passes.running
             with suspended(self._listener):

@@ -324,6 +324,9 @@ def test_a_pass_after_a_generation_is_refused() -> None:
     with pytest.raises(ValueError, match="pass ran after generate"), recording(model):
         output = model.generate(IDS[:, :5], **GREEDY)
         model(output, past_key_values=DynamicCache(config=model.config))
-    with pytest.raises(ValueError, match="ran more than once"), recording(model):
+    with pytest.raises(ValueError, match="pass ran after generate"), recording(model):
+        output = model.generate(IDS[:, :5], **GREEDY, return_dict_in_generate=True)
+        model(IDS[:, :2], past_key_values=output.past_key_values)
+    with pytest.raises(ValueError, match="pass ran after generate"), recording(model):
         output = model.generate(IDS[:, :5], **GREEDY)
         model(output)
