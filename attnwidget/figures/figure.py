@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ _PNG_LINKS = 500
 _PDF_LINKS = 30_000
 # Pixels of that picture in a PDF for each CSS pixel of the print: 192 dpi, as of a PNG.
 _PDF_SCALE = 2.0
+_CLIPS = re.compile(r'(<g id="(?:head-view|tokens)"[^>]*) clip-path="[^"]*"')
 _WITH_LINKS = {"head", "compare", "all"}
 
 
@@ -171,7 +173,10 @@ class Figure:
             return self.svg
         zoom = self.spec["size"]["zoom"] if "size" in self.spec else 1.0
         spec = {**self.spec, "raster_links": {"scale": scale * zoom, "most": links}}
-        return renderer.to_svg(self._snapshot, self._answer, spec)
+        svg = renderer.to_svg(self._snapshot, self._answer, spec)
+        # Nothing of a whole head view is cut, and each clip is a layer of the whole picture.
+        summed = '<g id="links">' in svg
+        return _CLIPS.sub(r"\1", svg) if summed and self.spec.get("whole") else svg
 
     @property
     def _has_links(self) -> bool:
