@@ -5,7 +5,7 @@ import type { Figure } from "../protocol/generated.js";
 import type { Scene } from "../scene/scene.js";
 import type { ViewName } from "../state/interaction.js";
 import { figureTheme } from "../styles/print.js";
-import type { Surface } from "../surface/surface.js";
+import type { StrokeLimits, Surface } from "../surface/surface.js";
 import { SvgSurface } from "../surface/svg.js";
 import { wrapText } from "../surface/text.js";
 import { layoutViews, TITLE_HEIGHT } from "../views/layout.js";
@@ -169,13 +169,24 @@ function printedSize({ size }: Figure, width: number, height: number) {
   return { printed: { width: said(width), height: said(height) } };
 }
 
+/** Columns × links of a picture in a file, which nobody waits for as for a frame. */
+const FILE_WORK = 30_000_000;
+
+/** When links are one picture in a file that is made for a resolution; null where that is as in every SVG. */
+function strokesOf({ raster_links, grid }: Figure): StrokeLimits | null {
+  if (!raster_links) return null;
+  const { scale, most } = raster_links;
+  return { most: most / (grid?.heads.length ?? 1), scale, work: FILE_WORK, file: true };
+}
+
 /** What is shown, as a standalone SVG document. */
 export function composeSvg(shown: Scene, options: FigureOptions): string {
   const plan = planOf(shown, options);
   const { scene, figure, margin } = plan;
   const width = plan.width + 2 * margin;
   const height = heightOf(plan);
-  const surface = new SvgSurface({ width, height, scale: 2 });
+  const strokes = strokesOf(figure);
+  const surface = new SvgSurface({ width, height, scale: 2, ...(strokes ? { strokes } : {}) });
   drawFigure(surface, plan, options.scroll);
   const { state, stream, meta } = shown;
   const usual = `${meta.model}, ${stream.name}, layer ${state.layer}, heads ${state.heads.join(", ")}`;

@@ -1,7 +1,13 @@
 // Links between two columns of tokens, as vectors or accumulated in one picture.
 
 import { parseHex } from "../styles/colours.js";
-import type { PathStep, Pixels, Rect, Surface } from "../surface/surface.js";
+import {
+  type PathStep,
+  type Pixels,
+  type Rect,
+  SCREEN_WORK,
+  type Surface,
+} from "../surface/surface.js";
 
 /** How far a link leans towards a straight line: 0 is an S with level ends, 1 is straight. */
 const LEAN = 0.3;
@@ -10,8 +16,8 @@ const POWER = 0.75;
 /** Never quite opaque: what lies under a link still shows. */
 const STRONGEST = 0.95;
 
-/** Columns × links that are accumulated in one picture: more links get fewer, wider columns. */
-const COLUMN_BUDGET = 3_000_000;
+/** Of one picture: 64 MB. A file of a finer resolution has it enlarged. */
+const MOST_PIXELS = 1 << 24;
 
 /**
  * A weight's opacity. Between linear, in which a broad head's many small weights vanish, and the
@@ -230,8 +236,19 @@ function gather(change: Float64Array, colour: Strokes["colour"], column: Float64
   }
 }
 
+interface PictureOptions {
+  /** Of all opacities. */
+  readonly fade?: number;
+  readonly work?: number;
+  readonly file?: boolean;
+}
+
+/** Steps of opacity and of colour in a file: a whole figure of the finest hues is half as large again. */
+const FILE_STEP = 4;
+
 /**
- * All links summed up in one picture, made for `scale` device pixels per CSS pixel: each group's
+ * All links summed up in one picture, made for `scale` device pixels per CSS pixel in at most `work`
+ * steps, with wider columns where that is too few for the links: each group's
  * depths add up and colours mix by depth, so that the picture does not depend on an order and blends
  * into a light and a dark ground alike.
  */
@@ -240,15 +257,14 @@ export function linkPixels(
   links: LinkList,
   colours: readonly string[],
   scale: number,
-  fade = 1,
+  { fade = 1, work = SCREEN_WORK, file = false }: PictureOptions = {},
 ): Pixels {
-  const height = Math.max(1, Math.round(area.height * scale));
-  const full = Math.max(1, Math.round(area.width * scale));
-  const width = Math.max(
-    Math.min(64, full),
-    Math.min(full, Math.floor(COLUMN_BUDGET / links.length)),
-  );
+  const finest = Math.min(scale, Math.sqrt(MOST_PIXELS / (area.width * area.height)));
+  const height = Math.max(1, Math.round(area.height * finest));
+  const full = Math.max(1, Math.round(area.width * finest));
+  const width = Math.max(Math.min(64, full), Math.min(full, Math.floor(work / links.length)));
   const groups = strokes(links, colours, area.y, height / area.height);
+  const grain = file ? FILE_STEP : 1;
   const data = new Uint8ClampedArray(4 * width * height);
   const change = new Float64Array(height + 2);
   const column = new Float64Array(4 * height);
@@ -263,10 +279,10 @@ export function linkPixels(
     for (let y = 0, to = 4 * x; y < height; y++, to += 4 * width) {
       const depth = column[4 * y + 3] as number;
       if (depth === 0) continue;
-      const alpha = Math.round(255 * fade * (1 - Math.exp(-depth)));
+      const alpha = grain * Math.round((255 / grain) * fade * (1 - Math.exp(-depth)));
       if (alpha === 0) continue;
       // No finer than it can be seen at this opacity: exact hues of faint pixels bloat a figure.
-      const step = 255 / alpha;
+      const step = (255 * grain) / alpha;
       for (let c = 0; c < 3; c++) {
         data[to + c] = Math.round((column[4 * y + c] as number) / depth / step) * step;
       }
@@ -274,6 +290,13 @@ export function linkPixels(
     }
   }
   return { width, height, data };
+}
+
+/** In a file whose pixels these are, they are not smoothed: that would blur them. */
+function drawPicture(surface: Surface, area: Rect, picture: Pixels): void {
+  const { file, scale } = surface.strokes;
+  const exact = Math.abs(picture.width - area.width * scale) < 1;
+  surface.image(area, picture, !(file && exact));
 }
 
 /**
@@ -287,17 +310,17 @@ export function drawLinks(
   styles: readonly LinkStyle[],
   picture: () => Pixels = () => {
     const colours = styles.map(({ colour }) => colour);
-    return linkPixels(area, links, colours, surface.scale);
+    const { scale, work, file } = surface.strokes;
+    return linkPixels(area, links, colours, scale, { work, file });
   },
-  limit = surface.maxStrokes,
+  limit = surface.strokes.most,
 ): void {
   if (links.length === 0 || area.width <= 0 || area.height <= 0) return;
-  surface.group(
-    "links",
-    () => {
-      if (links.length > limit) surface.image(area, picture(), true);
-      else drawVectors(surface, area, links, styles);
-    },
-    { clip: area },
-  );
+  const summed = links.length > limit;
+  const draw = () => {
+    if (summed) drawPicture(surface, area, picture());
+    else drawVectors(surface, area, links, styles);
+  };
+  // A picture ends where its clip would, which costs the converter a layer.
+  surface.group("links", draw, summed && surface.strokes.file ? {} : { clip: area });
 }

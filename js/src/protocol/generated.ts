@@ -524,6 +524,7 @@ export interface Figure {
    * Of each query, only this many of its strongest links are drawn as lines.
    */
   top_k?: number;
+  raster_links?: RasterLinks;
   /**
    * Links of less weight are not drawn as lines.
    */
@@ -548,6 +549,19 @@ export interface FigureSize {
    * CSS pixels of the print for each pixel of the layout, in which labels are 12 high.
    */
   zoom: number;
+}
+/**
+ * For a file that is converted from the SVG: when links are one picture, and how fine that is.
+ */
+export interface RasterLinks {
+  /**
+   * Pixels of the picture for each pixel of the layout.
+   */
+  scale: number;
+  /**
+   * Links that all panels together draw as vectors.
+   */
+  most: number;
 }
 /**
  * The head view once for each of these heads, in place of the selected ones together.

@@ -1,13 +1,15 @@
 // `CanvasSurface`, the screen.
 
-import type {
-  FillStyle,
-  PathStep,
-  Pixels,
-  Rect,
-  StrokeStyle,
-  Surface,
-  TextStyle,
+import {
+  type FillStyle,
+  type PathStep,
+  type Pixels,
+  type Rect,
+  SCREEN_WORK,
+  type StrokeLimits,
+  type StrokeStyle,
+  type Surface,
+  type TextStyle,
 } from "./surface.js";
 import { ellipsize, fontStacks, isRightToLeft, MIDDLE, printable, TOP } from "./text.js";
 
@@ -28,12 +30,14 @@ function bitmap(context: CanvasRenderingContext2D, pixels: Pixels): CanvasImageS
   return canvas;
 }
 
+/** Without a graphics card a long translucent stroke takes up to a tenth of a millisecond. */
+const MOST_STROKES = 300;
+
 class CanvasSurface implements Surface {
   readonly width: number;
   readonly height: number;
   readonly scale: number;
-  /** Without a graphics card a long translucent stroke takes up to a tenth of a millisecond. */
-  readonly maxStrokes = 300;
+  readonly strokes: StrokeLimits;
   // Where the current group's origin is on the canvas, to know where device pixels lie.
   private originX = 0;
   private originY = 0;
@@ -46,6 +50,7 @@ class CanvasSurface implements Surface {
     this.width = size.width;
     this.height = size.height;
     this.scale = size.scale;
+    this.strokes = { most: MOST_STROKES, scale: size.scale, work: SCREEN_WORK, file: false };
     context.setTransform(size.scale, 0, 0, size.scale, 0, 0);
     context.direction = "ltr";
   }

@@ -67,13 +67,27 @@ export type PathStep =
   | readonly ["C", number, number, number, number, number, number]
   | readonly ["Z"];
 
+/** When translucent strokes are summed up into an image, and how fine that is. */
+export interface StrokeLimits {
+  /** Strokes that all pictures of a surface together may have. */
+  readonly most: number;
+  /** Device pixels per CSS pixel of the image. */
+  readonly scale: number;
+  /** Columns × strokes of one image: more strokes get fewer, wider columns. */
+  readonly work: number;
+  /** Whether it becomes pixels of a file as they are: no finer in colour than anybody sees, and not smoothed. */
+  readonly file: boolean;
+}
+
+/** Columns × strokes that are summed up while somebody waits for a frame. */
+export const SCREEN_WORK = 3_000_000;
+
 export interface Surface {
   readonly width: number;
   readonly height: number;
   /** Device pixels per CSS pixel that images should be made for. */
   readonly scale: number;
-  /** Translucent strokes that one picture may have here; more are summed up into an image. */
-  readonly maxStrokes: number;
+  readonly strokes: StrokeLimits;
   rect(rect: Rect, style: FillStyle): void;
   circle(x: number, y: number, radius: number, style: FillStyle): void;
   line(x1: number, y1: number, x2: number, y2: number, style: StrokeStyle): void;

@@ -1,14 +1,16 @@
 // `SvgSurface`, the figure: a standalone SVG document as a string.
 
 import { pngDataUri } from "./png.js";
-import type {
-  FillStyle,
-  PathStep,
-  Pixels,
-  Rect,
-  StrokeStyle,
-  Surface,
-  TextStyle,
+import {
+  type FillStyle,
+  type PathStep,
+  type Pixels,
+  type Rect,
+  SCREEN_WORK,
+  type StrokeLimits,
+  type StrokeStyle,
+  type Surface,
+  type TextStyle,
 } from "./surface.js";
 import { ellipsize, fontStacks, isRightToLeft, MIDDLE, printable, TOP } from "./text.js";
 
@@ -61,22 +63,30 @@ export interface Finish {
 /** Pixels with at least this many bytes are referred to when they are drawn again. */
 const SHARED = 1 << 14;
 
+/** A figure is drawn once, and its lines are wanted as lines; a picture of as many is no smaller. */
+const MOST_STROKES = 20_000;
+
 /** Draws into a string: one standalone SVG document, text as text, no script, no reference outside. */
 export class SvgSurface implements Surface {
   readonly width: number;
   readonly height: number;
   readonly scale: number;
-  /** A figure is drawn once, and its lines are wanted as lines; a picture of as many is no smaller. */
-  readonly maxStrokes = 20_000;
+  readonly strokes: StrokeLimits;
   private readonly parts: string[] = [];
   private readonly clips = new Map<string, string>();
   private readonly ids = new Set<string>();
   private readonly images = new Map<Pixels, Rect & { readonly id: string }>();
 
-  constructor(size: { width: number; height: number; scale?: number }) {
+  constructor(size: { width: number; height: number; scale?: number; strokes?: StrokeLimits }) {
     this.width = size.width;
     this.height = size.height;
     this.scale = size.scale ?? 2;
+    this.strokes = size.strokes ?? {
+      most: MOST_STROKES,
+      scale: this.scale,
+      work: SCREEN_WORK,
+      file: false,
+    };
   }
 
   rect(rect: Rect, style: FillStyle): void {
@@ -169,7 +179,8 @@ export class SvgSurface implements Surface {
       // Browsers know the style, older renderers the attribute.
       "image-rendering": smooth ? undefined : "optimizeSpeed",
       style: smooth ? undefined : "image-rendering:pixelated",
-      "xlink:href": pngDataUri(pixels),
+      // What converts the document decodes them at once.
+      "xlink:href": pngDataUri(pixels, this.strokes.file ? 0 : 6),
     });
   }
 

@@ -5,6 +5,7 @@ import type {
   PathStep,
   Pixels,
   Rect,
+  StrokeLimits,
   StrokeStyle,
   Surface,
   TextStyle,
@@ -38,14 +39,14 @@ export function turnPixels(pixels: Pixels, transposed: boolean, mirrored: boolea
 /** Takes what is drawn in rows from left to right and draws it in columns, from right to left, or both. */
 export class TurnedSurface implements Surface {
   readonly scale: number;
-  readonly maxStrokes: number;
+  readonly strokes: StrokeLimits;
 
   constructor(
     private readonly surface: Surface,
     private readonly turning: Turning,
   ) {
     this.scale = surface.scale;
-    this.maxStrokes = surface.maxStrokes;
+    this.strokes = surface.strokes;
   }
 
   get width(): number {

@@ -1,4 +1,4 @@
-import type { Pixels, Rect, Surface } from "../../src/surface/surface.js";
+import { type Pixels, type Rect, SCREEN_WORK, type Surface } from "../../src/surface/surface.js";
 
 export interface Call {
   readonly kind: "rect" | "circle" | "line" | "path" | "text" | "image";
@@ -20,7 +20,7 @@ export interface Call {
 export class RecordingSurface implements Surface {
   readonly calls: Call[] = [];
   readonly scale = 2;
-  readonly maxStrokes = 1500;
+  readonly strokes = { most: 1500, scale: 2, work: SCREEN_WORK, file: false };
   private origin = { x: 0, y: 0 };
   private name = "";
 

@@ -51,21 +51,23 @@ function drawAll(surface: Surface, scene: Scene, input: LinesInput): void {
   const area = input.layout.links;
   const key = pictureKey(input);
   if (input.focus.about === "all") {
+    const { most, scale, work, file } = surface.strokes;
     const picture = () =>
-      memo(scene.stream, `picture ${surface.scale} ${key}`, () =>
+      memo(scene.stream, `picture ${scale} ${work} ${key}`, () =>
         linkPixels(
           area,
           links,
           input.series.map(({ colour }) => colour),
-          surface.scale,
+          scale,
+          { work, file },
         ),
       );
-    const limit = surface.maxStrokes / input.pictures;
+    const limit = most / input.pictures;
     drawLinks(surface, area, links, styles(scene, input), picture, limit);
   } else if (links.length > 0 && area.width > 0) {
     const grey = input.series.map(() => scene.theme.muted);
     const picture = memo(scene.stream, `behind ${key}`, () =>
-      linkPixels(area, links, grey, 1, FADE),
+      linkPixels(area, links, grey, 1, { fade: FADE }),
     );
     surface.group("links-behind", () => surface.image(area, picture, true), { clip: area });
   }
