@@ -30,7 +30,7 @@ from attnwidget.capture.reconstruct.attention_call import UnreadableError, recon
 from attnwidget.capture.sparse.densify import SharedTensors, densify
 from attnwidget.capture.sparse.registry import adapter_of
 from attnwidget.capture.sparse.rows import CannotDensifyError
-from attnwidget.capture.taps.dispatch import DispatchTap
+from attnwidget.capture.taps.dispatch import make_dispatch_tap
 from attnwidget.capture.taps.flex_attention import read_flex_call
 from attnwidget.capture.tensor_tools import parameter_addresses
 
@@ -84,7 +84,7 @@ class Collector:
         self.attention_modules = possible_attention_modules(model)
         self.scopes = scopes_around(model, self.attention_modules)
         self.projections = OutputProjections(model, self.attention_modules)
-        self.tap = DispatchTap(self, frozenset(parameter_addresses(model)))
+        self.tap = make_dispatch_tap(self, frozenset(parameter_addresses(model)))
         self.ran: set[str] = set()
         self.unreadable: dict[str, str] = {}
         self.before_dropout: dict[str, None] = {}

@@ -9,6 +9,7 @@ model multiplies its values with, to the last bit.
 from __future__ import annotations
 
 import functools
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.taps.events import ModuleTrace
 
 
-__all__ = ["DispatchTap"]
+__all__ = ["DispatchTap", "make_dispatch_tap"]
 
 
 @dataclass(slots=True)
@@ -308,6 +309,27 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not isinstance(value, torch.Tensor) or value.is_nested:
             return None
         return self._known.get(_address(value))
+
+
+def make_dispatch_tap(listener: OperationListener, parameters: frozenset[int]) -> DispatchTap:
+    """Make a tap; where the compiler is in use, one that it does not trace into."""
+    kind = _untraced_tap() if "torch._dynamo" in sys.modules else DispatchTap
+    return kind(listener, parameters)
+
+
+@functools.cache
+def _untraced_tap() -> type[DispatchTap]:
+    class UntracedTap(DispatchTap):  # type: ignore[no-untyped-call]
+        @classmethod
+        def _should_skip_dynamo(cls) -> bool:
+            return True
+
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+        ) -> Any:
+            return super().__torch_dispatch__(func, types, args, kwargs)
+
+    return UntracedTap
 
 
 def _trace_softmax(trace: ModuleTrace, node: SoftmaxOutput, result: Tensor, *, first: bool) -> None:

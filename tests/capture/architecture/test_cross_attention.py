@@ -215,3 +215,28 @@ def test_learned_queries() -> None:
         name: [one.module_path for one in stream] for name, stream in attention.streams.items()
     }
     assert found == {"encoder": ["think"], "cross": ["read"]}
+
+
+class Compiled(nn.Module):
+    """A function of the block, outside of its attention, is compiled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = Attention()
+        self.act = torch.compile(lambda x: nn.functional.gelu(x) * 2, backend="eager")
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.own(x, x)
+        return x + self.act(x)
+
+
+@pytest.mark.filterwarnings("error")
+def test_compiled_functions_do_not_meet_the_tap() -> None:
+    model, x = nn.Sequential(Compiled(), Compiled()), torch.randn(1, 5, 8)
+    with torch.no_grad():
+        off = model(x)
+        with recording(model) as attention:
+            assert torch.equal(model(x), off)
+    with recording(model):
+        model(x).sum().backward()
+    assert len(attention["encoder"]) == 2
