@@ -97,6 +97,21 @@ test("the summed picture covers what the vectors cover", () => {
   expect(Math.abs(mass / total - 1)).toBeLessThan(0.02);
 });
 
+test("a picture of a file covers the same in steps of four", () => {
+  const list = someLinks(24, 3);
+  const colours = ["#cc3333", "#33aa33", "#3333cc"];
+  const fine = linkPixels(AREA, list, colours, 2).data;
+  const { data } = linkPixels(AREA, list, colours, 2, { file: true });
+  expect(data.length).toBe(fine.length);
+  let worst = 0;
+  for (let i = 3; i < data.length; i += 4) {
+    const alpha = data[i] as number;
+    expect(alpha % 4 === 0 || alpha === 255).toBe(true);
+    worst = Math.max(worst, Math.abs(alpha - (fine[i] as number)));
+  }
+  expect(worst).toBeLessThanOrEqual(2);
+});
+
 test("curve and picture follow the same easing", () => {
   for (const [x, y] of along(10, 50, 37)) {
     expect(y).toBeCloseTo(10 + 40 * easing(x / AREA.width), 6);

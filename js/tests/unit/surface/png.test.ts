@@ -75,3 +75,8 @@ test.each([0, 1, 2, 3, 4, 5, 256])("base64 of %d bytes is what everybody reads",
   const bytes = Uint8Array.from({ length }, (_, i) => (i * 37 + 200) % 256);
   expect(base64(bytes)).toBe(Buffer.from(bytes).toString("base64"));
 });
+
+test("a picture that is stored holds the same pixels", () => {
+  const pixels = noise(7, 5, (i) => i % 256);
+  expect(decode(encodePng(pixels, 0))).toEqual(decode(encodePng(pixels)));
+});
