@@ -23,24 +23,7 @@ class LayerTensors:
 
     Either vectors (``query``, ``key``, ``scaling``) or ``recorded`` weights. Nothing is computed here.
 
-    Attributes:
-        stream: Name of the stream this layer belongs to.
-        layer: The model's own number of the layer; hybrids leave gaps.
-        module_path: Where the attention module sits in the model.
-        num_heads: Number of query heads.
-        query: ``[num_heads, n_query, head_dim]``, detached, in the model's dtype.
-        key: ``[num_key_value_heads, n_key, head_dim]``.
-        value: ``[num_key_value_heads, n_key, value_dim]``.
-        scaling: Factor on ``query . key``.
-        band: Structural mask, as a description.
-        bias: Additive ``[num_heads or 1, n_query or 1, n_key]``: position bias, or a mask that no band describes.
-            Entries at or below half of the dtype's lowest number mean "masked".
-        softcap: Scores become ``softcap * tanh(score / softcap)`` before bias and mask.
-        sinks: ``[num_heads]``, one extra logit per head whose share is dropped: rows then sum to less than 1.
-        recorded: ``[num_heads, n_query, n_key]`` weights as the model gave them, for layers without vectors.
-        reason: Why there are no vectors, in one sentence.
-        value_norms: ``[num_heads, n_key]`` lengths of the values behind the head's part of the output projection.
-        norm_reason: Why there are none, in one sentence.
+    The fields are described where users meet them, in the docstring of `Layer`.
     """
 
     stream: str
