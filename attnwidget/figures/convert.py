@@ -182,8 +182,6 @@ def _reached(trailer: bytes, heads: dict[int, bytes]) -> list[int]:
 
 PER_INCH = {"px": 96.0, "pt": 72.0, "in": 1.0, "cm": 2.54, "mm": 25.4}
 
-_POINTS_PER_PIXEL = 72 / 96
-
 # Of PNG: kinds of pixels, and the filter that keeps the difference to the left neighbour.
 _RGB, _RGBA, _LEFT = 2, 6, 1
 # zlib's level and strategy. Of 13 MB, pixels of many links, the former takes 0.3 s, the latter a third of that for 7 %
