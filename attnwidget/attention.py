@@ -43,6 +43,8 @@ class Attention(Record):
         text: The text that went in, where there was one.
         next_tokens: Query position to the most probable next tokens there, where the model gave logits of them.
         media: The pictures and sounds that went in; positions name theirs by its index.
+        passes: How many passes, of which none goes on from another, ran while it was recorded.
+        which: The number of the one that this is, from 0.
     """
 
     @classmethod
@@ -51,7 +53,7 @@ class Attention(Record):
         if isinstance(record, Attention):
             return record
         parts = (record.model_name, record.streams, record.text, record.next_tokens, record.media)
-        return Attention(*parts)
+        return Attention(*parts, record.passes, record.which)
 
     def head_scores(
         self,

@@ -11,6 +11,7 @@ from attnwidget.capture.architecture.wrappers import (
     running_uncompiled,
 )
 from attnwidget.capture.forward import check_model, check_tokenizer, record_forward, run_forward
+from attnwidget.capture.generation.numbered_passes import check_which
 from attnwidget.capture.hints import Hints
 from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.store import make_store
@@ -89,6 +90,16 @@ class Recording(Attention):
         """The pictures and sounds that went in."""
         return self.attention.media
 
+    @property
+    def passes(self) -> int:
+        """How many passes, of which none goes on from another, ran in the block."""
+        return self.attention.passes
+
+    @property
+    def which(self) -> int:
+        """The number of the one that was recorded, from 0."""
+        return self.attention.which
+
     def __repr__(self) -> str:
         """Show the record, or that there is none yet."""
         record = self._outcome.record
@@ -108,16 +119,22 @@ def recording(
     streams: str | Sequence[str] | None = None,
     layers: Any = None,
     positions: Any = None,
+    which: int | None = None,
     store: Any = "auto",
     device: torch.device | str | None = None,
 ) -> Iterator[Recording]:
     """Record the attention of whatever calls ``model`` inside the block.
 
     The model keeps its attention implementation, its configuration and its mode, and what it computes is the same to
-    the last bit. One forward pass may run in the block, or one call of ``generate``, whatever its way of decoding: its
-    passes are put together into one record over prompt and output, that of the sequence which is returned (in a beam
-    search the beam's, in assisted decoding without the drafts that were refused). The last token that is generated is
-    not in it, as the model was never asked what follows it.
+    the last bit. The record is that of one pass: a forward pass and those that go on from its cache, or a call of
+    ``generate``, whatever its way of decoding. The forward passes of a generation are put together into one record over
+    prompt and output, that of the sequence which is returned (in a beam search the beam's, in assisted decoding without
+    the drafts that were refused). The last token that is generated is not in it, as the model was never asked what
+    follows it.
+
+    Where several passes run in the block, none going on from another, such as the steps of a denoiser, several targets
+    for one source or several calls of ``generate``, they are numbered from 0, and the last is recorded unless ``which``
+    names another. What ran once for several of them, such as an encoder called by itself, belongs to each.
 
     Of a model that several processes share by tensor parallelism (``tp_plan``), each records its own heads. Run the same
     block on all of them: at its end they put their heads together, and each gets the record of all.
@@ -132,6 +149,8 @@ def recording(
         positions: *Query* positions to record, as the record would count them: a slice or range without steps, or one; or
             such for each stream by its name. Keys and values stay whole, so that the weights of these queries are those
             of the whole record. What these three leave out is neither copied nor kept.
+        which: Number of the pass to record, where several run in the block: from 0, or negative from the end. Of the
+            others nothing stays in memory, but for ``-n``, which needs the last ``n``. The last when left out.
         store: Where the recorded vectors live. ``"auto"``: in memory, or on disk from where they would take more than half
             of what is free; a warning says so. ``"cpu"``: in memory. ``"disk"``: in safetensors files that are written
             layer by layer and mapped into memory; they are gone when the record is. A folder (a ``Path``, or text with a
@@ -143,13 +162,15 @@ def recording(
 
     Raises:
         ValueError: At the end of the block if nothing could be recorded: no forward pass ran, the model has no
-            attention, its attention was not recognised, it ran several times, or it cannot be told which passes led to
-            what ``generate`` returned. Inside the block if there are several rows and ``batch`` does not say which.
+            attention, its attention was not recognised, there is no pass ``which``, or it cannot be told which forward
+            passes led to what ``generate`` returned. Inside the block if there are several rows and ``batch`` does not
+            say which.
+        TypeError: If ``which`` is not the number of one pass.
         RuntimeError: At the end of the block if another process that shares the model has no record of its heads.
 
     Warns:
         UserWarning: If some of the model's attention could not be recorded; it names the modules. If passes are left out, as
-            a later one went on from a copy of an older cache.
+            a later one went on from a copy of an older cache, or if several passes ran and ``which`` was left out.
 
     Example:
         >>> model, tokenizer = pocket()
@@ -165,11 +186,12 @@ def recording(
     check_tokenizer(tokenizer)
     tokenizer = tokenizer or own_tokenizer(model)
     limits = Limits.of(streams, layers, positions)
+    number = check_which(which)
     place = make_store(store, device)
     with (
         running_uncompiled(model),
         record_forward(
-            model, tokenizer, Hints(), batch=batch, store=place, limits=limits
+            model, tokenizer, Hints(), batch=batch, store=place, limits=limits, which=number
         ) as outcome,
     ):
         yield Recording(outcome)

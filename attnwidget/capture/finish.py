@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from attnwidget.capture.generation.tracker import Tracker
     from attnwidget.capture.hints import Hints
     from attnwidget.capture.plan import PassPlan
     from attnwidget.capture.recorder.recorder import Recorder
@@ -53,6 +54,7 @@ def finish_recording(recorder: Recorder, model: nn.Module, tokenizer: Any, hints
     words = getattr(tokenizer, "tokenizer", tokenizer)
     if not hasattr(words, "convert_ids_to_tokens"):  # an image processor has no words
         words = None
+    number, total = recorder.tracker.select_pass()
     plan = recorder.tracker.select_returned()
     streams, failures, kept = assemble(recorder, words, hints)
     streams, media = with_media(
@@ -68,12 +70,16 @@ def finish_recording(recorder: Recorder, model: nn.Module, tokenizer: Any, hints
     if not streams:
         raise ValueError(_why_empty(recorder, missing, failures))
     _warn(recorder, missing, failures)
+    if total > 1 and recorder.tracker.numbered.which is None:
+        warnings.warn(_last_of(total, recorder.tracker), stacklevel=6)
     record = Record(
         model_name=type(model).__name__,
         streams=streams,
         text=hints.text,
         next_tokens=_next_tokens(recorder, plan, streams, kept, words),
         media=media,
+        passes=total,
+        which=number,
     )
     _log.debug("recorded %s", record)
     return record
@@ -125,6 +131,18 @@ def _warn(recorder: Recorder, missing: Sequence[str], failures: Mapping[str, str
         )
 
 
+def _last_of(total: int, tracker: Tracker) -> str:
+    """Say which of several passes the record is."""
+    kind = "forward passes, none of which goes on from another"
+    if tracker.passes.options is not None:
+        kind = "passes, the last a generation"
+    return (
+        f"the block ran {total} {kind}: the record is that of the last, number {total - 1} counted from 0. For another, "
+        "record again and say which: attnwidget.recording(model, which=0) records the first, which=-2 the one before "
+        "the last."
+    )
+
+
 def _next_tokens(
     recorder: Recorder,
     plan: PassPlan | None,
@@ -156,7 +174,7 @@ def _why_empty(recorder: Recorder, missing: Sequence[str], failures: Mapping[str
             "attn_implementation='eager' and call "
             "attnwidget.from_weights(model(**inputs, output_attentions=True).attentions, tokens)."
         )
-    if not recorder.tracker.submodels[""].passes and not recorder.collector.ran:
+    if not recorder.tracker.submodels[""].passes and not recorder.tracker.current.ran:
         return f"no forward pass of {name} ran inside the recording; call the model in the block and in its thread."
     if candidates:
         return f"no attention of {name} ran, although it has {describe_modules(recorder.model, candidates)}."

@@ -60,7 +60,7 @@ def record_forward(
         model: The model.
         tokenizer: Labels the tokens.
         hints: What is known of the tokens beyond their ids.
-        **options: ``batch``, ``store`` and ``limits`` of `Recorder`.
+        **options: ``batch``, ``store``, ``limits`` and ``which`` of `Recorder`.
 
     Yields:
         What comes of it; its record is there when the block has ended.

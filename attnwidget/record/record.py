@@ -27,6 +27,8 @@ class Record:
         text: The text that went in, where there was one.
         next_tokens: Query position to the most probable next tokens there, where the model gave logits of them.
         media: The pictures and sounds that went in; positions name theirs by its index.
+        passes: How many passes, of which none goes on from another, ran while it was recorded.
+        which: The number of the one that this is, from 0.
     """
 
     model_name: str
@@ -34,6 +36,8 @@ class Record:
     text: str | None = None
     next_tokens: NextTokens | None = None
     media: tuple[Medium, ...] = ()
+    passes: int = 1
+    which: int = 0
 
     def __post_init__(self) -> None:
         """Check and freeze the streams.
@@ -60,7 +64,7 @@ class Record:
     def __reduce__(self) -> tuple[type[Record], tuple[object, ...]]:
         # The read-only mapping cannot be copied or pickled itself.
         parts = (self.model_name, dict(self.streams), self.text, self.next_tokens, self.media)
-        return type(self), parts
+        return type(self), (*parts, self.passes, self.which)
 
     def __len__(self) -> int:
         return len(self.streams)
@@ -81,9 +85,9 @@ class Record:
             raise KeyError(message) from None
 
     def __repr__(self) -> str:
-        return (
-            f"Attention({self.model_name}, {'; '.join(map(stream_summary, self.streams.values()))})"
-        )
+        streams = "; ".join(map(stream_summary, self.streams.values()))
+        number = f"; which={self.which} of {self.passes} passes" if self.passes > 1 else ""
+        return f"Attention({self.model_name}, {streams}{number})"
 
 
 def the_stream(record: Record, name: str | None) -> Stream:

@@ -62,6 +62,8 @@ def save(attention: Record, path: str | os.PathLike[str]) -> None:
         "streams": [_stream_to_json(stream, pool) for stream in attention.streams.values()],
         "next_tokens": _next_tokens_to_json(attention.next_tokens, pool),
         "media": [_medium_to_json(medium, pool) for medium in attention.media],
+        # Only in records of one pass of several; other files have no such entries.
+        **({} if attention.passes == 1 else {"passes": attention.passes, "which": attention.which}),
     }
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
@@ -104,7 +106,8 @@ def load(path: str | os.PathLike[str]) -> Record:
         named = {stream.name: stream for stream in streams}
         expected = _next_tokens_from_json(record.get("next_tokens"), tensors)
         media = tuple(_medium_from_json(medium, tensors) for medium in record.get("media", ()))
-        return Record(record["model_name"], named, record["text"], expected, media)
+        number = {name: int(record[name]) for name in ("passes", "which") if name in record}
+        return Record(record["model_name"], named, record["text"], expected, media, **number)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         message = f"{path} is damaged: {type(error).__name__}: {error}."
         raise ValueError(message) from error

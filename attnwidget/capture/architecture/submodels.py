@@ -60,6 +60,10 @@ class Submodel:
         name = self.input_name("token_type_ids", side)
         return self.joined(name) if name in self._parameters() else None
 
+    def takes(self, name: str) -> bool:
+        """Tell whether its forward has an argument of this name."""
+        return name in self._parameters()
+
     def _parameters(self) -> frozenset[str]:
         if self._names is None:
             self._names = frozenset(inspect.signature(self.module.forward).parameters)
@@ -92,6 +96,11 @@ class Submodel:
         """Leave out all numbered passes so far."""
         self._rows = [(number, kept) for number, kept in self._rows if number == 0]
         self.passes = [next(iter(kept.values())) for _, kept in self._rows]
+
+    def absorb(self, later: Submodel, number: int) -> None:
+        """Take the inputs of a pass that goes on from those here, as those of forward pass ``number``."""
+        self._rows += [(number, kept) for _, kept in later._rows]
+        self.passes += later.passes
 
     def apply_plan(self, plan: PassPlan) -> None:
         """Keep the inputs of the passes, rows and positions that a plan selects."""

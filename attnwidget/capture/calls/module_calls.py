@@ -12,12 +12,13 @@ from attnwidget.capture.calls.call import (
     num_used_keys,
     read_call,
     read_mask_view,
+    shape_only,
     unsupported,
 )
 from attnwidget.capture.plan import CAPTURE_INSTEAD
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor, nn
 
@@ -47,6 +48,10 @@ BY_HAND = {
 
 # Reasons why the passes that a module ran in are no single sequence.
 NOT_CONTINUED = frozenset({RAN_AGAIN, _READ_ELSEWHERE, _OTHER_KEYS, _REWRITTEN})
+
+
+# How far apart two keys may be, of the largest number in them, to be taken for the same.
+_LOOSE = 0.02
 
 
 @dataclass(slots=True)
@@ -99,7 +104,12 @@ class ModuleCalls:
         # A module used several times within one pass: told apart when the streams are known.
         first_key, new = 0, slice(None)
         if self.calls and not again:
-            first_key, new, self.failure = self._new_keys(arguments, batch)
+            first_key, new, self.failure = self._new_keys(
+                arguments.query.shape[2],
+                arguments.key.shape[2],
+                lambda: num_used_keys(read_mask_view(arguments, batch)),
+                lambda: self._same_keys(arguments.key, batch),
+            )
         if self.failure is not None:
             self.calls.clear()
             return
@@ -150,23 +160,107 @@ class ModuleCalls:
             return _OTHER_KEYS
         return _REWRITTEN
 
-    def _new_keys(self, arguments: AttentionArguments, batch: int) -> tuple[int, slice, str | None]:
-        """In a later pass: the first key looked at, counted over the whole recording, which of them are new, and why it cannot be told."""
-        num_queries, num_keys = arguments.query.shape[2], arguments.key.shape[2]
+    def goes_on(self, later: Call) -> bool:
+        """Tell whether a call of another pass read the keys of the calls here before its own, as from a cache."""
+        used = later.key.shape[1]
+        kept = used - later.num_queries
+        if self.cross or not self.calls or kept <= 0 or kept > self._num_keys:
+            return False
+        if later.key.is_meta or self.calls[0].key.is_meta:
+            return kept == self._num_keys
+        parts: list[Tensor] = []
+        missing = kept
+        for call in reversed(self.calls):
+            parts.insert(0, call.key[:, max(0, call.key.shape[1] - missing) :])
+            missing -= parts[0].shape[1]
+            if missing <= 0:
+                break
+        before = torch.cat([part.to(later.key.device) for part in parts], dim=1)
+        read = later.key[:, :kept]
+        if before.shape != read.shape:
+            return False
+        # A cache may hold what keys are made of, or hold them less exactly.
+        return bool(((before - read).abs() <= _LOOSE * read.abs().max()).all())
+
+    def absorb(self, later: ModuleCalls, forward_pass: int, *, keep: bool) -> None:
+        """Take the calls of a pass that goes on from those here.
+
+        Args:
+            later: The calls, kept as if nothing had run before.
+            forward_pass: The number of the pass among those here.
+            keep: Whether their vectors are kept.
+        """
+        if later.failure is not None:
+            self.fail(later.failure)
+        for call in later.calls:
+            if self.failure is None:
+                self._absorb_call(call, later, forward_pass, keep=keep)
+
+    def _absorb_call(
+        self, call: Call, later: ModuleCalls, forward_pass: int, *, keep: bool
+    ) -> None:
+        first_key, new, failure = 0, slice(None), None
+        if not self.calls:
+            self._num_keys = later._num_keys
+        elif self.calls[-1].forward_pass != forward_pass:
+            num_keys = call.key.shape[1]
+            first_key, new, failure = self._new_keys(
+                call.num_queries,
+                num_keys,
+                lambda: num_keys,
+                lambda: self._same_keys(call.key[None], 0),
+            )
+            self._num_keys += 0 if self.cross else call.num_queries
+        if failure is not None:
+            self.fail(failure)
+            return
+        # A part would keep all of the tensor.
+        query, key, value = (
+            tensor.clone() if keep else shape_only(tensor)
+            for tensor in (call.query, call.key[:, new], call.value[:, new])
+        )
+        self.last_key = call.key[None] if self.calls and keep else None
+        self.last_first, self._new = first_key, new
+        self.calls.append(
+            replace(
+                call,
+                query=query,
+                key=key,
+                value=value,
+                forward_pass=forward_pass,
+                first_key=first_key,
+            )
+        )
+
+    def renumber(self, forward_pass: int) -> None:
+        """Count the calls as those of another forward pass."""
+        self.calls = [replace(call, forward_pass=forward_pass) for call in self.calls]
+
+    def _new_keys(
+        self,
+        num_queries: int,
+        num_keys: int,
+        num_used: Callable[[], int],
+        same_keys: Callable[[], bool],
+    ) -> tuple[int, slice, str | None]:
+        """In a later pass: the first key looked at, counted over the whole recording, which of them are new, and why it cannot be told.
+
+        Args:
+            num_queries: Queries of the call.
+            num_keys: Keys of the call.
+            num_used: How many of them are in use.
+            same_keys: Whether they are those of the first call, if it looks at another sequence.
+        """
         if self._restarting:
             self._restarting = False
             self._num_keys = num_keys if self.cross else num_keys - num_queries
             return 0, slice(None), None
         if self.cross:
-            same = self._same_keys(arguments.key, batch)
-            failure = None if same else "looked at another sequence in each forward pass"
+            failure = None if same_keys() else "looked at another sequence in each forward pass"
             return 0, slice(0, 0), failure
         if num_keys <= num_queries:
             return 0, slice(0, 0), RAN_AGAIN
-        if (
-            num_keys - num_queries > self._num_keys
-            and num_used_keys(read_mask_view(arguments, batch)) - num_queries > self._num_keys
-        ):
+        if num_keys - num_queries > self._num_keys and num_used() - num_queries > self._num_keys:
             return 0, slice(0, 0), _READ_ELSEWHERE
         # A sliding-window cache returns the last keys only, a static one more than are used.
         start = min(self._num_keys, num_keys - num_queries)

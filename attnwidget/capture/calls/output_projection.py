@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Enter = Callable[[tuple[Any, ...], dict[str, Any]], None]
 
-__all__ = ["OutputProjections", "value_norms"]
+__all__ = ["Candidate", "OutputProjections", "value_norms"]
 
 # "output.dense" and "attn.c_proj" lie this deep beside or in the attention; experts of a mixture lie deeper.
 _DEPTH = 3
@@ -47,7 +47,7 @@ _WINDOWS = "it attends within windows, whose output projection is not told."
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
+class Candidate:
     """A linear map whose input is as wide as an attention module's output.
 
     Attributes:
@@ -82,15 +82,25 @@ class _LastCall:
 class OutputProjections:
     """Collects, for each attention module, the linear maps that run after it on vectors of its width."""
 
-    def __init__(self, model: nn.Module, attending: Iterable[str]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        attending: Iterable[str],
+        found: Callable[[], dict[str, list[Candidate]]],
+    ) -> None:
+        """Collect into what ``found`` returns: the maps of the pass that is running."""
         self._last_call: _LastCall | None = None
-        self._found: dict[str, list[_Candidate]] = {}
+        self._found_now = found
         around = {path.rpartition(".")[0] for path in attending}
         self._linear = {
             path: module
             for path, module in model.named_modules()
             if _is_linear(module) and any(_inside(path, parent) for parent in around)
         }
+
+    @property
+    def _found(self) -> dict[str, list[Candidate]]:
+        return self._found_now()
 
     def hooks(self, listening: Callable[[], bool]) -> list[tuple[nn.Module, Enter, None]]:
         """Return hooks on the linear maps; ``listening`` tells whether a call is recorded."""
@@ -107,7 +117,7 @@ class OutputProjections:
         self._found[path] = []
         if isinstance(arguments.module, nn.MultiheadAttention):
             own = arguments.module.out_proj
-            found = _Candidate(f"{path}.out_proj", own, own.weight.detach(), None, ())
+            found = Candidate(f"{path}.out_proj", own, own.weight.detach(), None, ())
             self._found[path].append(found)
         elif arguments.query.ndim == arguments.value.ndim == 4 and arguments.value.shape[-1]:
             _, heads, queries, _ = arguments.query.shape
@@ -117,7 +127,7 @@ class OutputProjections:
                 rows = tuple(sorted({some[0], some[len(some) // 2], some[-1]}))
                 self._last_call = _LastCall(path, width, queries, row, rows)
 
-    def candidates(self, path: str) -> list[_Candidate]:
+    def candidates(self, path: str) -> list[Candidate]:
         """Return the candidates for a module."""
         return self._found.get(path, [])
 
@@ -129,7 +139,7 @@ class OutputProjections:
             )
             if waiting is None or given is None or given.is_nested or not listening():
                 return
-            found = self._found[waiting.path]
+            found = self._found.setdefault(waiting.path, [])
             batch, rest = divmod(given.numel(), waiting.queries * waiting.width)
             if (
                 given.shape[-1] == waiting.width
@@ -143,13 +153,13 @@ class OutputProjections:
                 picked = [start + row for row in waiting.rows]
                 vectors = given.detach().reshape(-1, waiting.width)[picked].clone()
                 weight, first = _weight(module)
-                found.append(_Candidate(path, module, weight, vectors, waiting.rows, first))
+                found.append(Candidate(path, module, weight, vectors, waiting.rows, first))
 
         return hook
 
 
 def value_norms(
-    candidates: list[_Candidate], layer: Layer, queries: Tensor, *, windows: bool
+    candidates: list[Candidate], layer: Layer, queries: Tensor, *, windows: bool
 ) -> tuple[Tensor | None, str | None]:
     """Return the length of each value after its head's part of the output projection, or why it is not known.
 
@@ -195,7 +205,7 @@ def _is_output(given: Tensor, layer: Layer, rows: list[tuple[int, int]]) -> bool
     return bool((output - seen).norm() <= tolerance * seen.norm().clamp(min=1e-12))
 
 
-def _norms(layer: Layer, candidate: _Candidate) -> tuple[Tensor | None, str | None]:
+def _norms(layer: Layer, candidate: Candidate) -> tuple[Tensor | None, str | None]:
     """Return ``‖value · W_h‖`` for each head and key, NaN where another process holds ``W_h``.
 
     With ``W_hᵀ = Q R`` that is ``‖R · value‖``, a quarter of the work of the products themselves.

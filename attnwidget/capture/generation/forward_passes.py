@@ -67,7 +67,6 @@ class ForwardPasses:
         self.all: list[ForwardPass] = []
         self.cache: Any = None
         self.failure: str | None = None
-        self.generations = 0
         self.running = False
         self.surrounded = (
             False  # by a model's own `generate`, which may do more than call that of all models
@@ -78,11 +77,8 @@ class ForwardPasses:
 
     def begin(self, root: str, options: GenerateOptions) -> None:
         """Start to follow a generation."""
-        self.generations += 1
         self.running = True
         self.root, self.options = root, options
-        if self.all:
-            self.failure = f"generate ran after {len(self.all)} other forward pass(es)"
 
     def forget(self) -> None:
         """Drop the passes so far: ``generate`` ran them to prepare."""
@@ -132,6 +128,19 @@ class ForwardPasses:
             )
         self.all.append(ForwardPass(number, tuple(rows), start, given.shape[1], kept, parents))
 
+    def goes_on(self, inputs: dict[str, Any]) -> bool | None:
+        """Tell whether a further forward pass goes on from these, or ``None`` if that cannot be told from its inputs."""
+        if self.options is not None:
+            # A model's own `generate` may do more than call that of all models.
+            return self.surrounded
+        cache = inputs.get("past_key_values")
+        if cache is None or not is_cache(cache):
+            return None
+        try:
+            return int(cache.get_seq_length()) > 0
+        except ValueError:  # no layer of it knows
+            return True
+
     def _start(self, end: int, ids: Tensor | None) -> int:
         """Number of positions that the cache holds, or without one those of all passes so far."""
         if is_cache(self.cache):
@@ -162,9 +171,6 @@ class ForwardPasses:
         """
         if self.failure is not None:
             raise ValueError(_cannot(self.failure))
-        if self.generations > 1:
-            msg = f"generate ran {self.generations} times in the block"
-            raise ValueError(_cannot(msg))
         if not self.all or (self.options is None and len(self.all) == 1):
             return None
         if self._sequences is None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from attnwidget.capture.architecture.stream_names import is_cross
 from attnwidget.capture.architecture.submodels import find_submodels
 from attnwidget.capture.calls.module_calls import RAN_AGAIN, ModuleCalls
-from attnwidget.capture.generation.forward_passes import ForwardPasses
-from attnwidget.capture.generation.next_tokens import Predictions, can_predict
+from attnwidget.capture.generation.next_tokens import can_predict
+from attnwidget.capture.generation.numbered_passes import NumberedPass, NumberedPasses
 from attnwidget.capture.generation.select_calls import select_calls
 from attnwidget.capture.taps.attention_interface import is_listening, suspended
 from attnwidget.capture.taps.generate import GenerateOptions
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from attnwidget.capture.architecture.submodels import Submodel
+    from attnwidget.capture.generation.forward_passes import ForwardPasses
+    from attnwidget.capture.generation.next_tokens import Predictions
     from attnwidget.capture.plan import PassPlan
 
 __all__ = ["Tracker"]
@@ -28,50 +30,105 @@ __all__ = ["Tracker"]
 class Tracker:
     """Follows the forward passes of one model, and keeps its attention calls by row and module.
 
+    What goes on from one another is one pass of the record. A forward pass that is not known to go on from what ran
+    before is kept apart, until one of its self-attention calls reads the keys of before (then it is joined to it), or
+    until its end (then it is a pass of its own).
+
     Attributes:
         model: The model.
         batch: Which of the returned rows is to be recorded, or ``None`` to insist on a single one.
         paths: Path of each module, by its id.
-        submodels: The models inside the model, by their path.
-        calls: Attention calls by the path of their module; of the first of the rows.
-        passes: The forward passes so far.
-        predictions: The next tokens that they predict.
-        num_forward_passes: Their number.
-        num_rows: Rows of the batch that is being read, where that is known.
-        rows: Those of them that are recorded: one, or all beams of one input.
-        row: The one that is being read.
+        current: The pass that is running.
+        numbered: The passes that are over.
     """
 
-    def __init__(self, model: nn.Module, *, batch: int | None, listener: object) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        batch: int | None,
+        listener: object,
+        which: int | None = None,
+    ) -> None:
         """Start before the first pass; nothing is followed where ``listener`` does not listen."""
         self.model = model
         self.batch = batch
         self.paths = {id(module): path for path, module in model.named_modules()}
-        self.submodels = find_submodels(model)
-        self.calls: dict[str, ModuleCalls] = {}
-        self.passes = ForwardPasses()
-        self.predictions = Predictions(self.passes)
-        self.num_forward_passes = 0
-        self.num_rows: int | None = None
-        self.rows: tuple[int, ...] = (batch or 0,)
-        self.row = batch or 0
+        row = batch or 0
+        self.current = NumberedPass(find_submodels(model), (row,), row)
+        self.numbered = NumberedPasses(which)
+        self._before: NumberedPass | None = None  # of which `current` may yet be a part
+        self._inputs: tuple[dict[str, Any], tuple[str, str]] | None = None  # of its forward pass
+        self._apart = False  # whether `current` is known to be none
+        self._in_root = False
+        self._depth = 0
         self._listener = listener
-        self._beams: dict[int, dict[str, ModuleCalls]] = {}
         self._preparing = False
-        self._attended: set[int] = set()
-        self._continued: set[int] = set()
+        self._surrounded = False  # by a model's own `generate`
+
+    @property
+    def submodels(self) -> dict[str, Submodel]:
+        """The models inside the model, and what each was given in the present pass, by their path."""
+        return self.current.submodels
+
+    @property
+    def calls(self) -> dict[str, ModuleCalls]:
+        """Attention calls of the present pass by the path of their module; of the first of the rows."""
+        return self.current.calls
+
+    @property
+    def passes(self) -> ForwardPasses:
+        """The forward passes of the present pass so far."""
+        return self.current.passes
+
+    @property
+    def predictions(self) -> Predictions:
+        """The next tokens that they predict."""
+        return self.current.predictions
+
+    @property
+    def num_forward_passes(self) -> int:
+        """Their number."""
+        return self.current.num_forward_passes
+
+    @property
+    def num_rows(self) -> int | None:
+        """Rows of the batch that is being read, where that is known."""
+        return self.current.num_rows
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """Those of them that are recorded: one, or all beams of one input."""
+        return self.current.rows
+
+    @property
+    def row(self) -> int:
+        """The one that is being read."""
+        return self.current.row
+
+    @property
+    def keeps_vectors(self) -> bool:
+        """Whether the vectors of a call may be asked for; what runs before a pass may belong to several."""
+        number, before = self.numbered.count, self._before
+        if before is not None and self.numbered.wants(number):
+            return True
+        number += before is not None
+        which = self.numbered.which
+        outside = not self._in_root and not self.passes.running
+        earlier = which is not None and number < which
+        return self.numbered.wants(number) or (outside and earlier)
 
     def each_row(self) -> Iterator[None]:
         """Set `row` to each row that is recorded in turn, and back to the first."""
         for row in self.rows:
-            self.row = row
+            self.current.row = row
             yield
-        self.row = self.rows[0]
+        self.current.row = self.rows[0]
 
     def calls_of(self, path: str, module: nn.Module) -> ModuleCalls:
         """Return the calls of a module for the current row."""
         first = self.row == self.rows[0]
-        own = self.calls if first else self._beams.setdefault(self.row, {})
+        own = self.calls if first else self.current.beams.setdefault(self.row, {})
         if path not in own:
             own[path] = ModuleCalls(path, module, is_cross(path, module))
         return own[path]
@@ -89,32 +146,102 @@ class Tracker:
             else:
                 calls.rewind(passes.num_rewound, keep=True)
 
+    def enter_module(self, path: str) -> None:
+        """Note that a module which attends, or holds one that does, is about to run."""
+        self._depth += 1
+        if self._depth > 1 or self._preparing or self.passes.running or path == self.passes.root:
+            return
+        if self.current.has_run(path):
+            self._start_pass(apart=False)
+        self.current.entries.append(path)
+
+    def leave_module(self, path: str) -> None:
+        """Note that it has run."""
+        self._depth -= 1
+        if path == self.passes.root:
+            self._in_root = False
+
     def enter_pass(self, inputs: dict[str, Any], names: tuple[str, str]) -> None:
-        """Note that a pass is about to run; ``names`` are those of its token ids and their vectors."""
-        if not self._preparing:
-            self._refuse_independent()  # before more is kept of what cannot become one record
-        self.num_forward_passes += 1
-        self.passes.enter(self.num_forward_passes, inputs, names, self.rows)
-        if self.passes.continues:
-            self._continued.add(self.num_forward_passes)
+        """Note that a forward pass is about to run; ``names`` are those of its token ids and their vectors."""
+        now = self.current
+        now.num_forward_passes += 1
+        now.passes.enter(now.num_forward_passes, inputs, names, now.rows)
+        self._inputs = inputs, names
 
-    def note_call(self, calls: ModuleCalls, num_queries: int, num_keys: int) -> None:
-        """Note what a call that was added says of its pass: whether it goes on from earlier ones."""
-        self._attended.add(self.num_forward_passes)
-        if not calls.cross and len(calls.calls) > 1 and num_keys > num_queries:
-            self._continued.add(self.num_forward_passes)
+    def place_pass(self, inputs: dict[str, Any], *, cached: bool) -> None:
+        """Before a forward pass: begin with a pass of the record, unless it goes on from the one before.
 
-    def _refuse_independent(self) -> None:
-        """Drop all calls if passes were made by hand, and the last does not go on from the ones before.
-
-        One decision for the whole model: modules that look at another sequence, in each pass at the same, cannot tell.
+        Args:
+            inputs: Its inputs.
+            cached: Whether the model takes a cache by the name that all of transformers' models have for it.
         """
-        last = self.num_forward_passes
-        attended = {number for number in self._attended if number}
-        if last in attended and last != min(attended) and last not in self._continued:
-            for calls in (self.calls, *self._beams.values()):
-                for each in calls.values():
-                    each.fail(RAN_AGAIN)
+        self._in_root = True
+        if self._preparing or self.passes.running:
+            return
+        earlier = self._before if not self.num_forward_passes else self.current
+        goes_on = None
+        if earlier is not None and earlier.num_forward_passes:
+            goes_on = earlier.passes.goes_on(inputs)
+        if goes_on is None and cached and inputs.get("past_key_values") is None:
+            goes_on = False  # it has no cache to go on from
+        if self.num_forward_passes and not goes_on:
+            self._start_pass(apart=goes_on is False)
+        elif self._before is not None and goes_on:
+            self._join()
+        elif self._before is not None and goes_on is False:
+            self._apart = True
+        elif self._before is not None and self.num_forward_passes:
+            self._settle()
+        if not self.num_forward_passes:
+            self.current.entries.append(self.passes.root)
+            if self.submodels[self.passes.root].takes("encoder_outputs"):
+                self.current.reads_shared = inputs.get("encoder_outputs") is not None
+
+    def _start_pass(self, *, apart: bool) -> None:
+        """Begin with a pass that may yet turn out to go on from the one before, unless it is ``apart``."""
+        self._settle()
+        if self.current.ran:
+            self._before, self._inputs, self._apart = self.current, None, apart
+        self.current = self.current.new(self.batch or 0)
+
+    def _settle(self) -> None:
+        """If the present pass did not turn out to go on from the one before, it is a pass of its own."""
+        before, self._before = self._before, None
+        if before is None:
+            return
+        if not self.current.ran:
+            self.current = before
+            return
+        before.take_shared()
+        self.current.shared = before.shared_with(self.current.entries)
+        self.numbered.add(before)
+
+    def _join(self) -> None:
+        """Make the present pass a part of the one before, from which it goes on."""
+        before, later, self._before = self._before, self.current, None
+        if before is None:
+            return
+        before.absorb(later, keep=self.numbered.wants(self.numbered.count))
+        self.current = before
+        if later.num_forward_passes and self._inputs is not None:
+            inputs, names = self._inputs
+            before.passes.enter(before.num_forward_passes, inputs, names, before.rows)
+
+    def note_call(self, calls: ModuleCalls) -> None:
+        """Note what a call that was added says of its pass: whether it goes on from the one before."""
+        before = self._before
+        if before is None:
+            return
+        if self._apart:
+            self._settle()
+            return
+        earlier = before.calls.get(calls.path)
+        if earlier is None or calls.cross or not calls.calls:
+            return
+        if earlier.goes_on(calls.calls[-1]):
+            self._join()
+        elif not self.numbered.keeps_last:
+            earlier.fail(RAN_AGAIN)  # whatever the others do; its vectors are dropped here
 
     @property
     def num_left_out(self) -> int:
@@ -123,6 +250,17 @@ class Tracker:
         if passes.options is not None or len(passes.all) < 2:
             return 0
         return len(passes.all) - len(passes.full_plan().rows)
+
+    def select_pass(self) -> tuple[int, int]:
+        """Make the wanted pass the current one, and return its number and how many there are.
+
+        Raises:
+            ValueError: If there is no such pass.
+        """
+        self._settle()
+        self.current, number, total = self.numbered.select(self.current)
+        self.current.take_shared()
+        return number, total
 
     def select_returned(self) -> PassPlan | None:
         """Keep the calls and inputs of the sequence that a generation returned.
@@ -133,7 +271,6 @@ class Tracker:
         Raises:
             ValueError: If it cannot be told.
         """
-        self._refuse_independent()
         plan = self.passes.plan(self.batch or 0)
         if plan is None:
             return None
@@ -141,9 +278,9 @@ class Tracker:
             submodel.apply_plan(plan)
         full = self.passes.full_plan()
         for path, calls in self.calls.items():
-            beams = {row: own[path] for row, own in self._beams.items() if path in own}
+            beams = {row: own[path] for row, own in self.current.beams.items() if path in own}
             self.calls[path] = select_calls(calls, {self.rows[0]: calls} | beams, plan, full)
-        self.row = plan.rows[max(plan.rows)]
+        self.current.row = plan.rows[max(plan.rows)]
         return plan
 
     def logits_hook(self, submodel: Submodel) -> Callable[[Any], None] | None:
@@ -166,20 +303,25 @@ class Tracker:
         if path is None or not is_listening(self._listener):
             yield lambda _: None
         elif not inner:
+            outermost, self._surrounded = not self._surrounded, True
+            if outermost:
+                self._start_generation()
             self._preparing = not self.num_forward_passes
-            outermost, self.passes.surrounded = not self.passes.surrounded, True
+            self.passes.surrounded = True
             try:
                 yield lambda _: None
             finally:
                 self._preparing = False
-                self.passes.surrounded = not outermost
-        elif self.passes.options is not None:
-            self.passes.generations += not self.passes.running
+                self._surrounded = self.passes.surrounded = not outermost
+        elif self.passes.running:  # assisted decoding's
             with suspended(self._listener):
                 yield lambda _: None
         else:
             if self._preparing:
                 self._discard_preparation()
+            self._preparing = False
+            self._start_generation()
+            self.passes.surrounded = self._surrounded
             self.passes.begin(path, options)
             try:
                 yield self.passes.end
@@ -191,21 +333,27 @@ class Tracker:
         if is_listening(self._listener):
             self.passes.reorder(cache, rows)
 
+    def _start_generation(self) -> None:
+        """Begin with a pass for a generation, beside what ran right before it, such as an encoder."""
+        if self.num_forward_passes or self.passes.options is not None:
+            self._start_pass(apart=True)
+        else:
+            self._apart = True
+
     def _discard_preparation(self) -> None:
         """Leave out what ``generate`` ran to prepare, such as to find out the language."""
-        self.passes.forget()
-        self.predictions.forget()
-        self.calls = {
+        now = self.current
+        now.passes.forget()
+        now.predictions.forget()
+        now.calls = {
             path: calls
-            for path, calls in self.calls.items()
+            for path, calls in now.calls.items()
             if all(call.forward_pass == 0 for call in calls.calls)
         }
-        for submodel in self.submodels.values():
+        for submodel in now.submodels.values():
             submodel.forget_passes()
-        self.num_forward_passes = 0
-        self._attended.clear()
-        self._continued.clear()
-        self.num_rows = None
+        now.num_forward_passes = 0
+        now.num_rows = None
 
     def choose_rows(self, num_rows: int | None, *, root: bool) -> None:
         """Choose the rows of a batch to record, before anything is computed.
@@ -219,7 +367,8 @@ class Tracker:
         """
         if num_rows is None:
             return
-        self.num_rows = num_rows
-        options = self.passes.options or GenerateOptions()
-        self.rows = options.recorded_rows(num_rows, self.batch, expanded=root)
-        self.row = self.rows[0]
+        now = self.current
+        now.num_rows = num_rows
+        options = now.passes.options or GenerateOptions()
+        now.rows = options.recorded_rows(num_rows, self.batch, expanded=root)
+        now.row = now.rows[0]

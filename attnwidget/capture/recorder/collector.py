@@ -67,7 +67,6 @@ class Collector:
         scopes: Path of the block that calls each of them, where it tells queries from keys.
         projections: Collects the output projection of each.
         tap: Recognises attention by its operations.
-        ran: Paths of the attention modules that ran.
         unreadable: Why calls of a module could not be read, by its path.
         before_dropout: Paths of modules whose weights are recorded as they were before dropout.
         blocks: The blocks that are running, and what each was given, by their path.
@@ -83,9 +82,10 @@ class Collector:
         self.candidates = attention_like(model)
         self.attention_modules = possible_attention_modules(model)
         self.scopes = scopes_around(model, self.attention_modules)
-        self.projections = OutputProjections(model, self.attention_modules)
+        self.projections = OutputProjections(
+            model, self.attention_modules, lambda: tracker.current.projections
+        )
         self.tap = make_dispatch_tap(self, frozenset(parameter_addresses(model)))
-        self.ran: set[str] = set()
         self.unreadable: dict[str, str] = {}
         self.before_dropout: dict[str, None] = {}
         self.blocks: dict[str, tuple[nn.Module, Tensor]] = {}
@@ -295,9 +295,9 @@ class Collector:
         self.tracker.rewind_calls(calls)
         selection = self._selection(path, arguments, calls)
         calls.add(arguments, self.tracker.num_forward_passes, self.tracker.row, selection, windows)
-        self.tracker.note_call(calls, arguments.query.shape[2], arguments.key.shape[2])
         if calls.calls and self._origin is not None:
             calls.calls[-1] = replace(calls.calls[-1], origin=self._origin)
+        self.tracker.note_call(calls)
         if self.tracker.row == self.tracker.rows[0] and selection.store is not None:
             self.projections.expect(path, arguments, self.tracker.row, selection.rows)
 
@@ -305,7 +305,7 @@ class Collector:
         self, path: str, arguments: AttentionArguments, calls: ModuleCalls
     ) -> CallSelection:
         """Say what is kept of a call: nothing but its shapes, or which of its queries."""
-        if not self.running_limits.wants(path):
+        if not self.running_limits.wants(path) or not self.tracker.keeps_vectors:
             return CallSelection(None)
         if calls.calls or not self.limits.positions:
             return CallSelection(self.store)  # later passes of a generation read few positions
@@ -344,7 +344,7 @@ class Collector:
         return [
             path
             for path in self.candidates
-            if path in self.ran
+            if path in self.tracker.current.ran
             and path not in self.tracker.calls
             and self.running_limits.wants(path)
             and not any(

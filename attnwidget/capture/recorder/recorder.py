@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from attnwidget.capture.architecture.attention_modules import Enter, Leave
-    from attnwidget.capture.architecture.submodels import Submodel
     from attnwidget.capture.arguments import AttentionArguments
     from attnwidget.capture.recorder.limits import Limits
     from attnwidget.capture.store import Store
@@ -44,11 +43,16 @@ class Recorder:
         store: Where the vectors are kept.
         tracker: The forward passes, the rows that are recorded, and the calls kept of them.
         collector: Decides for each call whether and how to keep it.
-        media_inputs: Inputs of the model that hold images or audio, by name.
     """
 
     def __init__(
-        self, model: nn.Module, *, batch: int | None, store: Store, limits: Limits
+        self,
+        model: nn.Module,
+        *,
+        batch: int | None,
+        store: Store,
+        limits: Limits,
+        which: int | None = None,
     ) -> None:
         """Prepare a recording; nothing is installed yet.
 
@@ -57,14 +61,19 @@ class Recorder:
             batch: Row of the batch to keep, or ``None`` to insist on a batch of one.
             store: Where the vectors are kept.
             limits: What is recorded.
+            which: Number of the pass to record, negative from the end, or ``None`` for the last.
         """
         self.model = model
         self.limits = limits
         self.store = store
-        self.tracker = Tracker(model, batch=batch, listener=self)
+        self.tracker = Tracker(model, batch=batch, listener=self, which=which)
         self.collector = Collector(self.tracker, limits=limits, store=store)
-        self.media_inputs: dict[str, Tensor] = {}
         self._stack = ExitStack()
+
+    @property
+    def media_inputs(self) -> dict[str, Tensor]:
+        """Inputs of the model that hold images or audio, by name."""
+        return self.tracker.current.media_inputs
 
     def start(self) -> None:
         """Install everything."""
@@ -103,11 +112,19 @@ class Recorder:
     def _hooks(self) -> list[tuple[nn.Module, Enter | None, Leave | None]]:
         """Return what is called before and after each module; of one module in this order, and back."""
         modules = self.collector.attention_modules
+        holding = {"", *self.tracker.submodels, *modules}
+        for path in modules:
+            parts = path.split(".")
+            holding |= {".".join(parts[:count]) for count in range(1, len(parts))}
         return [
+            *(
+                (self.model.get_submodule(path), self._enter_module(path), self._leave_module(path))
+                for path in sorted(holding)
+            ),
             *(
                 (
                     submodel.module,
-                    self._enter_submodel(submodel),
+                    self._enter_submodel(submodel.path),
                     self.tracker.logits_hook(submodel),
                 )
                 for submodel in self.tracker.submodels.values()
@@ -128,15 +145,36 @@ class Recorder:
             *self.collector.projections.hooks(self._is_listening),
         ]
 
-    def _enter_submodel(self, submodel: Submodel) -> Enter:
+    def _enter_module(self, path: str) -> Enter:
+        def hook(_args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
+            if self._is_listening():
+                self.tracker.enter_module(path)
+
+        return hook
+
+    def _leave_module(self, path: str) -> Callable[[Any], None]:
+        def hook(_output: Any) -> None:
+            if self._is_listening():
+                self.tracker.leave_module(path)
+
+        return hook
+
+    def _enter_submodel(self, path: str) -> Enter:
         """Return a hook that notes the inputs of a submodel, and with those of the whole model a forward pass."""
         tracker = self.tracker
 
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if not self._is_listening():
                 return
+            submodel = tracker.submodels[path]
             inputs = named_arguments(submodel.module, args, kwargs)
-            root = submodel.path == tracker.passes.root
+            root = path == tracker.passes.root
+            if root:
+                cached = isinstance(submodel.module, PreTrainedModel) and submodel.takes(
+                    "past_key_values"
+                )
+                tracker.place_pass(inputs, cached=cached)
+                submodel = tracker.submodels[path]
             if root or tracker.num_rows is None:
                 # The inputs of modules of another kind may have the sequence first.
                 guess = isinstance(submodel.module, PreTrainedModel)
@@ -160,7 +198,7 @@ class Recorder:
 
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if self._is_listening():
-                collector.ran.add(path)
+                self.tracker.current.ran.add(path)
                 trace = ModuleTrace(named_arguments(module, args, kwargs)) if adapted else None
                 outer = collector.tap.running
                 if outer is None or outer.path == collector.scopes.get(path):
