@@ -97,6 +97,11 @@ class Submodel:
         self._rows = [(number, kept) for number, kept in self._rows if number == 0]
         self.passes = [next(iter(kept.values())) for _, kept in self._rows]
 
+    def before_all(self) -> Submodel:
+        """Return it with its inputs as those of what ran before all forward passes."""
+        kept = [(0, rows) for _, rows in self._rows]
+        return Submodel(self.path, self.module, self.passes, kept, self._names)
+
     def absorb(self, later: Submodel, number: int) -> None:
         """Take the inputs of a pass that goes on from those here, as those of forward pass ``number``."""
         self._rows += [(number, kept) for _, kept in later._rows]

@@ -166,7 +166,7 @@ class ModuleCalls:
         kept = used - later.num_queries
         if self.cross or not self.calls or kept <= 0 or kept > self._num_keys:
             return False
-        if later.key.is_meta or self.calls[0].key.is_meta:
+        if later.key.is_meta or any(call.key.is_meta for call in self.calls):
             return kept == self._num_keys
         parts: list[Tensor] = []
         missing = kept

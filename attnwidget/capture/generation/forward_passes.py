@@ -54,7 +54,6 @@ class ForwardPasses:
         restarted: Whether the present pass reads everything from its beginning again.
         replaced: Whether the present pass goes on from a cache in which nothing is left of the passes so far: a copy of
             the one they began with, or one that was cropped.
-        continues: Whether the present pass is known to go on from an earlier one: within a generation, or by its cache.
     """
 
     def __init__(self) -> None:
@@ -63,7 +62,6 @@ class ForwardPasses:
         self.num_rewound = 0
         self.restarted = False
         self.replaced = False
-        self.continues = False
         self.all: list[ForwardPass] = []
         self.cache: Any = None
         self.failure: str | None = None
@@ -100,7 +98,6 @@ class ForwardPasses:
 
     def enter(self, number: int, inputs: dict[str, Any], names: tuple[str, str], rows: Any) -> None:
         """Note a pass that is about to run; ``names`` are those of its token ids and their vectors."""
-        self.continues = self.options is not None
         ids, vectors = (inputs.get(name) for name in names)
         given = ids if ids is not None else vectors
         if not isinstance(given, torch.Tensor) or given.ndim < 2:
@@ -112,7 +109,6 @@ class ForwardPasses:
         start = self._start(end, kept)
         self.restarted = before is not None and start == 0
         by_hand = self.options is None
-        self.continues = not by_hand or (is_cache(self.cache) and start > 0)
         self.replaced = by_hand and before is not None and 0 < start <= self._first
         if before is None or self.replaced:
             self._first = start

@@ -51,8 +51,10 @@ class NumberedPass:
         projections: Candidates for the output projection of each attention module.
         ran: Paths of the attention modules that ran.
         entries: Paths of the modules that were called from outside of the model, in order.
+        broken: Whether its last forward pass ended without a result.
         reads_shared: Whether it may go on from what ran once for several passes.
         shared: What did so before it.
+        encoded: The run of an encoder whose output it was given, where that was recorded.
     """
 
     submodels: dict[str, Submodel]
@@ -70,6 +72,8 @@ class NumberedPass:
     entries: list[str] = field(default_factory=list)
     reads_shared: bool = True
     shared: NumberedPass | None = None
+    encoded: NumberedPass | None = None
+    broken: bool = False
 
     def __post_init__(self) -> None:
         """Predict from its own forward passes."""
@@ -100,8 +104,10 @@ class NumberedPass:
             if not entry or any(own and _overlap(entry, own) for own in entries):
                 break
             shared.append(entry)
-        if not shared:
-            return None
+        return self.part(shared) if shared else None
+
+    def part(self, shared: list[str]) -> NumberedPass:
+        """Return what ran inside of these modules."""
         part = self.new(self.row)
         part.calls = {path: each for path, each in self.calls.items() if _inside(path, shared)}
         part.projections, part.ran, part.entries = self.projections, set(part.calls), shared
@@ -113,17 +119,27 @@ class NumberedPass:
 
     def take_shared(self) -> None:
         """Add what ran once for this pass and others, but for what ran here too."""
-        shared, self.shared = self.shared, None
+        encoded, self.encoded = self.encoded, None
+        shared, self.shared = encoded or self.shared, None
         if shared is None or not self.reads_shared:
             return
+        if encoded is not None:  # another run of the encoder may stand before this pass
+            self.calls = {
+                path: each
+                for path, each in self.calls.items()
+                if not _inside(path, encoded.entries)
+            }
         added = {path: each for path, each in shared.calls.items() if path not in self.calls}
+        if encoded is not None:  # it may have run inside of the forward pass before
+            for each in added.values():
+                each.renumber(0)
         self.calls, self.ran = added | self.calls, self.ran | set(added)
         self.projections = shared.projections | self.projections
         self.media_inputs = shared.media_inputs | self.media_inputs
         self.entries = shared.entries + self.entries
         for path, submodel in shared.submodels.items():
-            if not self.submodels[path].passes:
-                self.submodels[path] = submodel
+            if _inside(path, shared.entries) and (encoded or not self.submodels[path].passes):
+                self.submodels[path] = submodel.before_all()
 
     def absorb(self, later: NumberedPass, *, keep: bool) -> None:
         """Take what ran in a pass that turned out to go on from this one, as its next forward pass.
@@ -180,6 +196,11 @@ class NumberedPasses:
         self.count += 1
         if self.which is not None and self.which < 0:
             self._kept.pop(self.count + self.which, None)
+
+    def forget(self) -> None:
+        """Leave out the passes so far: they turned out to be parts of later ones."""
+        self.count = 0
+        self._kept.clear()
 
     def select(self, last: NumberedPass) -> tuple[NumberedPass, int, int]:
         """Return the wanted pass, its number and how many there are.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attnwidget.capture.architecture.stream_names import is_cross
 from attnwidget.capture.architecture.submodels import find_submodels
 from attnwidget.capture.calls.module_calls import RAN_AGAIN, ModuleCalls
+from attnwidget.capture.generation.encoder_outputs import EncoderOutputs
 from attnwidget.capture.generation.next_tokens import can_predict
 from attnwidget.capture.generation.numbered_passes import NumberedPass, NumberedPasses
 from attnwidget.capture.generation.select_calls import select_calls
@@ -60,6 +61,8 @@ class Tracker:
         self._before: NumberedPass | None = None  # of which `current` may yet be a part
         self._inputs: tuple[dict[str, Any], tuple[str, str]] | None = None  # of its forward pass
         self._apart = False  # whether `current` is known to be none
+        self._encoders = EncoderOutputs()
+        self._decoded = False  # whether the whole model ran: what encoders did is a part of that
         self._in_root = False
         self._depth = 0
         self._listener = listener
@@ -109,14 +112,21 @@ class Tracker:
     @property
     def keeps_vectors(self) -> bool:
         """Whether the vectors of a call may be asked for; what runs before a pass may belong to several."""
-        number, before = self.numbered.count, self._before
-        if before is not None and self.numbered.wants(number):
-            return True
-        number += before is not None
-        which = self.numbered.which
         outside = not self._in_root and not self.passes.running
-        earlier = which is not None and number < which
-        return self.numbered.wants(number) or (outside and earlier)
+        first = self.numbered.count
+        last = first + (self._before is not None)
+        return outside or self._keeps(first) or self._keeps(last)
+
+    def _keeps(self, number: int) -> bool:
+        """Tell whether the vectors of a pass may be asked for: also what an encoder in it returns may be decoded later."""
+        which = self.numbered.which
+        earlier = which is not None and 0 <= number < which
+        return self.numbered.wants(number) or (earlier and self._takes_encoded)
+
+    @property
+    def _takes_encoded(self) -> bool:
+        """Whether the model may be given what its encoder returned before."""
+        return self.submodels[self.passes.root].takes("encoder_outputs")
 
     def each_row(self) -> Iterator[None]:
         """Set `row` to each row that is recorded in turn, and back to the first."""
@@ -155,16 +165,23 @@ class Tracker:
             self._start_pass(apart=False)
         self.current.entries.append(path)
 
-    def leave_module(self, path: str) -> None:
-        """Note that it has run."""
+    def leave_module(self, path: str, output: Any) -> None:
+        """Note that it has run, and what it returned: nothing if it raised."""
         self._depth -= 1
         if path == self.passes.root:
             self._in_root = False
+            self.current.broken = output is None
+        elif path in self.submodels and self._takes_encoded:
+            self._encoders.add(output, self.current.part([path]))
 
     def enter_pass(self, inputs: dict[str, Any], names: tuple[str, str]) -> None:
         """Note that a forward pass is about to run; ``names`` are those of its token ids and their vectors."""
         now = self.current
         now.num_forward_passes += 1
+        if now.num_forward_passes == 1 and self._takes_encoded:
+            given = inputs.get("encoder_outputs")
+            now.encoded = self._encoders.behind(given)
+            now.reads_shared = given is not None
         now.passes.enter(now.num_forward_passes, inputs, names, now.rows)
         self._inputs = inputs, names
 
@@ -176,6 +193,9 @@ class Tracker:
             cached: Whether the model takes a cache by the name that all of transformers' models have for it.
         """
         self._in_root = True
+        if self._takes_encoded and not self._decoded:
+            self._decoded = True
+            self.numbered.forget()
         if self._preparing or self.passes.running:
             return
         earlier = self._before if not self.num_forward_passes else self.current
@@ -194,8 +214,6 @@ class Tracker:
             self._settle()
         if not self.num_forward_passes:
             self.current.entries.append(self.passes.root)
-            if self.submodels[self.passes.root].takes("encoder_outputs"):
-                self.current.reads_shared = inputs.get("encoder_outputs") is not None
 
     def _start_pass(self, *, apart: bool) -> None:
         """Begin with a pass that may yet turn out to go on from the one before, unless it is ``apart``."""
@@ -214,14 +232,15 @@ class Tracker:
             return
         before.take_shared()
         self.current.shared = before.shared_with(self.current.entries)
-        self.numbered.add(before)
+        if before.num_forward_passes or not (self._takes_encoded and self._decoded):
+            self.numbered.add(before)
 
     def _join(self) -> None:
         """Make the present pass a part of the one before, from which it goes on."""
         before, later, self._before = self._before, self.current, None
         if before is None:
             return
-        before.absorb(later, keep=self.numbered.wants(self.numbered.count))
+        before.absorb(later, keep=self._keeps(self.numbered.count))
         self.current = before
         if later.num_forward_passes and self._inputs is not None:
             inputs, names = self._inputs

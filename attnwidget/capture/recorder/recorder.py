@@ -153,9 +153,9 @@ class Recorder:
         return hook
 
     def _leave_module(self, path: str) -> Callable[[Any], None]:
-        def hook(_output: Any) -> None:
+        def hook(output: Any) -> None:
             if self._is_listening():
-                self.tracker.leave_module(path)
+                self.tracker.leave_module(path, output)
 
         return hook
 
