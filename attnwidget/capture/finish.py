@@ -121,6 +121,11 @@ def _warn(recorder: Recorder, missing: Sequence[str], failures: Mapping[str, str
             "last; for one of each, put `with attnwidget.recording(model):` around each pass.",
             stacklevel=6,
         )
+    if recorder.tracker.current.broken:
+        warnings.warn(
+            "the forward pass that is recorded raised before its end: what had not run by then is not in the record.",
+            stacklevel=6,
+        )
     undropped = recorder.collector.before_dropout
     if undropped:
         warnings.warn(

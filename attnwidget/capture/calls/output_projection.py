@@ -70,13 +70,14 @@ class Candidate:
 
 @dataclass(slots=True)
 class _LastCall:
-    """The attention call that ran last, and which of its queries are compared."""
+    """The attention call that ran last, which of its queries are compared, and the candidates found for it."""
 
     path: str
     width: int
     queries: int
     row: int
     rows: tuple[int, ...]
+    found: list[Candidate]
 
 
 class OutputProjections:
@@ -114,18 +115,18 @@ class OutputProjections:
         self._last_call = None
         if path in self._found:  # a later pass of a generation
             return
-        self._found[path] = []
+        candidates = self._found[path] = []
         if isinstance(arguments.module, nn.MultiheadAttention):
             own = arguments.module.out_proj
             found = Candidate(f"{path}.out_proj", own, own.weight.detach(), None, ())
-            self._found[path].append(found)
+            candidates.append(found)
         elif arguments.query.ndim == arguments.value.ndim == 4 and arguments.value.shape[-1]:
             _, heads, queries, _ = arguments.query.shape
             width = heads * arguments.value.shape[-1]
             if width and queries:  # a model may attend with no query at all, to no global token say
                 some = range(queries)[kept]
                 rows = tuple(sorted({some[0], some[len(some) // 2], some[-1]}))
-                self._last_call = _LastCall(path, width, queries, row, rows)
+                self._last_call = _LastCall(path, width, queries, row, rows, candidates)
 
     def candidates(self, path: str) -> list[Candidate]:
         """Return the candidates for a module."""
@@ -139,7 +140,7 @@ class OutputProjections:
             )
             if waiting is None or given is None or given.is_nested or not listening():
                 return
-            found = self._found.setdefault(waiting.path, [])
+            found = waiting.found
             batch, rest = divmod(given.numel(), waiting.queries * waiting.width)
             if (
                 given.shape[-1] == waiting.width

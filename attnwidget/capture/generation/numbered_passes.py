@@ -51,7 +51,7 @@ class NumberedPass:
         projections: Candidates for the output projection of each attention module.
         ran: Paths of the attention modules that ran.
         entries: Paths of the modules that were called from outside of the model, in order.
-        broken: Whether its last forward pass ended without a result.
+        broken: Whether its last forward pass raised.
         reads_shared: Whether it may go on from what ran once for several passes.
         shared: What did so before it.
         encoded: The run of an encoder whose output it was given, where that was recorded.
@@ -129,6 +129,12 @@ class NumberedPass:
                 for path, each in self.calls.items()
                 if not _inside(path, encoded.entries)
             }
+            self.projections = {
+                path: each
+                for path, each in self.projections.items()
+                if not _inside(path, encoded.entries)
+            }
+            self.media_inputs = self.media_inputs | encoded.media_inputs
         added = {path: each for path, each in shared.calls.items() if path not in self.calls}
         if encoded is not None:  # it may have run inside of the forward pass before
             for each in added.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -170,7 +171,7 @@ class Tracker:
         self._depth -= 1
         if path == self.passes.root:
             self._in_root = False
-            self.current.broken = output is None
+            self.current.broken = output is None and sys.exc_info()[0] is not None
         elif path in self.submodels and self._takes_encoded:
             self._encoders.add(output, self.current.part([path]))
 

@@ -1,4 +1,4 @@
-"""Several passes that are made by hand: what goes on from a cache is one sequence, exactly; anything else is refused whole."""
+"""Several passes that are made by hand: what goes on from a cache is one sequence, exactly; anything else is passes of its own."""
 
 # ruff: noqa: PT012, PT031  a recording of several passes is more than one statement
 
@@ -18,7 +18,7 @@ from transformers import DynamicCache, StaticCache
 from attnwidget.recordings import capture, recording
 
 IDS = zoo.ids(14)
-AGAIN = r"ran more than once from the start .* Record one forward pass.*with attnwidget\.recording"
+AGAIN = r"ran {} forward passes, none of which goes on from another: .* the last, .* which=0"
 LEFT_OUT = r"{} of {} forward passes.*the last"
 
 
@@ -182,18 +182,25 @@ def test_two_targets_on_copies_of_a_cache(name: str, before: bool) -> None:  # n
 @pytest.mark.parametrize("options", [{}, {"streams": "cross"}, {"layers": [0]}], ids=str)
 @pytest.mark.parametrize("encoder", ["before", "in the block", "each time"])
 @pytest.mark.parametrize("name", ["t5-4-2", "bart-2-4"])
-def test_two_targets_of_one_source_are_refused(
+def test_two_targets_of_one_source_are_two_passes(
     name: str, encoder: str, options: dict[str, Any]
 ) -> None:
     model, inputs = zoo.build(name, "sdpa"), zoo.tokens(6)
     with torch.no_grad():
         encoded = model.get_encoder()(**inputs)
-        with pytest.raises(ValueError, match=AGAIN), recording(model, **options):
+        with pytest.warns(UserWarning, match=AGAIN.format(2)), recording(model, **options) as two:
             if encoder == "in the block":
                 encoded = model.get_encoder()(**inputs)
             given = inputs if encoder == "each time" else {"encoder_outputs": encoded}
             for stop in (3, 7):
                 model(**given, decoder_input_ids=IDS[:, :stop])
+    assert (two.passes, two.which) == (2, 1)
+    given = {"encoder_outputs": encoded} if encoder == "before" else inputs
+    with torch.no_grad(), recording(model, **options) as alone:
+        model(**given, decoder_input_ids=IDS[:, :7])
+    assert list(two.streams) == list(alone.streams)
+    for stream in two.streams:
+        assert_same(two[stream], alone[stream])
 
 
 @pytest.mark.filterwarnings("default")
@@ -274,18 +281,34 @@ class _Writer(nn.Module):
 @pytest.mark.parametrize("steps", [2, 3, 5])
 @pytest.mark.parametrize("own", [True, False], ids=["self and cross", "cross"])
 @pytest.mark.parametrize("kind", [_Attention, _Library])
-def test_steps_of_a_denoiser_are_refused(kind: type[nn.Module], own: bool, steps: int) -> None:  # noqa: FBT001
+def test_steps_of_a_denoiser_are_passes(kind: type[nn.Module], own: bool, steps: int) -> None:  # noqa: FBT001
     model, picture, words = (
         _Denoiser(kind, own=own).eval(),
         torch.randn(1, 9, 16),
         torch.randn(1, 7, 16),
     )
-    with torch.no_grad(), pytest.raises(ValueError, match=AGAIN), recording(model):
+    first = picture
+    with (
+        torch.no_grad(),
+        pytest.warns(UserWarning, match=AGAIN.format(steps)),
+        recording(model) as attention,
+    ):
+        for _ in range(steps):
+            given, picture = picture, model(picture, words)
+    assert (attention.passes, attention.which) == (steps, steps - 1)
+    with torch.no_grad(), recording(model) as alone:
+        model(given, words)
+    for stream in alone.streams:
+        assert_same(attention[stream], alone[stream])
+    assert len(attention["cross"].query_positions) == 9
+    with torch.no_grad(), recording(model, which=0) as attention:
+        picture = first
         for _ in range(steps):
             picture = model(picture, words)
-    with torch.no_grad(), recording(model) as attention:
-        model(picture, words)
-    assert len(attention["cross"].query_positions) == 9
+    with torch.no_grad(), recording(model) as alone:
+        model(first, words)
+    for stream in alone.streams:
+        assert_same(attention[stream], alone[stream])
 
 
 def test_a_cache_of_ones_own_is_one_sequence() -> None:
@@ -305,28 +328,38 @@ def test_a_cache_of_ones_own_is_one_sequence() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"streams": "cross"}], ids=str)
-def test_branches_of_a_cache_of_ones_own_are_refused(options: dict[str, Any]) -> None:
+def test_branches_of_a_cache_of_ones_own_are_passes(options: dict[str, Any]) -> None:
     torch.manual_seed(0)
     model, states, words = _Writer().eval(), torch.randn(1, 12, 16), torch.randn(1, 7, 16)
     memory: list[Tensor] = []
     with torch.no_grad():
         model(states[:, :6], words, memory)
-        with (
-            pytest.raises(ValueError, match="Record one forward pass"),
-            recording(model, **options),
-        ):
+        with pytest.warns(UserWarning, match=AGAIN.format(2)), recording(model, **options) as two:
             for start, stop in ((6, 8), (8, 11)):
                 model(states[:, start:stop], words, list(memory))
+        with recording(model, **options) as alone:
+            model(states[:, 8:11], words, list(memory))
+    for stream in alone.streams:
+        assert_same(two[stream], alone[stream])
+    assert len(two["cross"].query_positions) == 3
 
 
-def test_a_pass_after_a_generation_is_refused() -> None:
+@pytest.mark.parametrize("way", ["empty cache", "its cache", "no cache"])
+def test_a_pass_after_a_generation(way: str) -> None:
+    """It stands by itself; what it read of the generation's cache are keys of its own."""
     model = zoo.build("llama", "sdpa")
-    with pytest.raises(ValueError, match="pass ran after generate"), recording(model):
-        output = model.generate(IDS[:, :5], **GREEDY)
-        model(output, past_key_values=DynamicCache(config=model.config))
-    with pytest.raises(ValueError, match="pass ran after generate"), recording(model):
+    with pytest.warns(UserWarning, match=AGAIN.format(2)), recording(model) as attention:
         output = model.generate(IDS[:, :5], **GREEDY, return_dict_in_generate=True)
-        model(IDS[:, :2], past_key_values=output.past_key_values)
-    with pytest.raises(ValueError, match="pass ran after generate"), recording(model):
-        output = model.generate(IDS[:, :5], **GREEDY)
-        model(output)
+        read, given = output.sequences, {}
+        if way == "empty cache":
+            given = {"past_key_values": DynamicCache(config=model.config)}
+        elif way == "its cache":
+            given = {"past_key_values": output.past_key_values}
+        with torch.no_grad():
+            model(IDS[:, :2] if way == "its cache" else read, **given)
+    if way == "its cache":
+        read = torch.cat([read[:, :-1], IDS[:, :2]], dim=1)
+        assert len(attention["decoder"].query_positions) == 2
+        assert_last_rows(attention["decoder"], capture(model, read)["decoder"])
+    else:
+        assert_same(attention["decoder"], capture(model, read)["decoder"])
