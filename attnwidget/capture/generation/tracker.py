@@ -172,8 +172,12 @@ class Tracker:
         if path == self.passes.root:
             self._in_root = False
             self.current.broken = output is None and sys.exc_info()[0] is not None
-        elif path in self.submodels and self._takes_encoded:
+        elif self._takes_encoded and self._is_encoder(path):
             self._encoders.add(output, self.current.part([path]))
+
+    def _is_encoder(self, path: str) -> bool:
+        """Tell whether a module may be an encoder: a model that does not pass on what another encoder returned."""
+        return path in self.submodels and not self.submodels[path].takes("encoder_outputs")
 
     def enter_pass(self, inputs: dict[str, Any], names: tuple[str, str]) -> None:
         """Note that a forward pass is about to run; ``names`` are those of its token ids and their vectors."""
