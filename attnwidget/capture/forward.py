@@ -17,7 +17,8 @@ from attnwidget.capture.architecture.wrappers import (
 )
 from attnwidget.capture.distributed.tensor_parallel import shared_recording
 from attnwidget.capture.finish import finish_recording
-from attnwidget.capture.inputs.length_limit import check_length, length_error
+from attnwidget.capture.inputs.checks import failure
+from attnwidget.capture.inputs.length_limit import check_length
 from attnwidget.capture.inputs.options import check_options
 from attnwidget.capture.inputs.prepare import prepare
 from attnwidget.capture.recorder.limits import Limits
@@ -134,11 +135,12 @@ def run_forward(
             inner(**{**prepared.inputs, **forward_kwargs})
         except torch.cuda.OutOfMemoryError:
             raise
-        except (IndexError, RuntimeError) as error:  # a table looked up, or sliced and added
-            over = length_error(inner, prepared.inputs)
-            if over is None:
+        except (IndexError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+            # A table looked up, sliced and added, an input that is missing or has too many axes.
+            why = failure(inner, {**prepared.inputs, **forward_kwargs}, error)
+            if why is None:
                 raise
-            raise over from error
+            raise why from error
     return cast("Record", outcome.record)
 
 

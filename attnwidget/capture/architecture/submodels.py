@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import PreTrainedModel
 
+from attnwidget.capture.architecture.packed import is_packed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -173,22 +175,25 @@ def batch_size(inputs: dict[str, Any], *, guess: bool = False) -> int | None:
         inputs: The inputs by their names.
         guess: Whether inputs of unknown names count too, by their first axis.
     """
-    named = [inputs[name] for name in _MAIN if name in inputs]
-    for tensor in named:
-        if isinstance(tensor, torch.Tensor) and tensor.ndim > 1:
-            return int(tensor.shape[0])
+    rows = {
+        name: value
+        for name, value in inputs.items()
+        if isinstance(value, torch.Tensor)
+        and not value.is_nested
+        and not is_packed(name, value, inputs)
+    }
+    for name in _MAIN:
+        if name in rows and rows[name].ndim > 1:
+            return len(rows[name])
     # Code that is not in transformers has names of its own: token ids and images are known by their axes.
     first = next((value for value in inputs.values() if isinstance(value, torch.Tensor)), None)
-    if (
-        first is not None
-        and not first.is_nested
-        and first.ndim == 2 + 2 * first.is_floating_point()
-    ):
-        return int(first.shape[0])
+    known = first is not None and any(first is value for value in rows.values())
+    if first is not None and known and first.ndim == 2 + 2 * first.is_floating_point():
+        return len(first)
     # Under another name: states or a spectrogram. With two axes it may be patches of several images, all in one row.
-    for tensor in inputs.values() if guess else ():
-        if isinstance(tensor, torch.Tensor) and tensor.ndim > 2 and tensor.is_floating_point():
-            return int(tensor.shape[0])
+    for tensor in rows.values() if guess else ():
+        if tensor.ndim > 2 and tensor.is_floating_point():
+            return len(tensor)
     return None
 
 

@@ -182,8 +182,11 @@ def _ranked(logits: Tensor, following: Tensor | None) -> tuple[Tensor, Tensor, T
             next_ids = following[:, start : start + step].to(part.device)
             count_known = next_ids.shape[1]
             if count_known:
-                values = part[:, :count_known].gather(-1, next_ids[..., None])
-                followed.append(values.exp()[..., 0].cpu())
+                # Places of images may have ids that are in no table; the model gives them no logit.
+                known = (next_ids >= 0) & (next_ids < size)
+                looked_up = next_ids.where(known, 0)[..., None]
+                values = part[:, :count_known].gather(-1, looked_up).exp()[..., 0]
+                followed.append(values.where(known, torch.nan).cpu())
     empty = torch.zeros(rows, 0)
     return (
         torch.cat(ids, dim=1),

@@ -8,21 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from attnwidget.capture.inputs.signature import forward_parameters, reads_lists
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from torch import nn
 
 
-__all__ = [
-    "ACCEPTED_INPUTS",
-    "UNBATCHED_AXES",
-    "add_batch_axis",
-    "as_tensor",
-    "device_of",
-    "to_model",
-]
-
-# Number of axes without the batch, for the inputs people cut out of a batch most.
-UNBATCHED_AXES = {"pixel_values": 3, "input_features": 2, "input_values": 1, "inputs_embeds": 2}
+__all__ = ["ACCEPTED_INPUTS", "as_tensor", "as_tensors", "device_of", "to_model"]
 
 # Embeddings look up int32 and int64 only, while files of token ids are often uint16.
 _NARROW = {torch.uint8, torch.int8, torch.uint16, torch.int16, torch.uint32}
@@ -33,10 +27,51 @@ ACCEPTED_INPUTS = (
 )
 
 
+def as_tensors(model: nn.Module, named: Mapping[str, Any]) -> dict[str, Any]:
+    """Make tensors of the arrays and lists of numbers that a model reads as tensors; all else is left as it is.
+
+    Args:
+        model: The model. A list stays one where the signature of its forward has a list, and where it holds anything but
+            numbers, unless the signature has only a tensor there.
+        named: The inputs by their names.
+
+    Raises:
+        ValueError: If numbers of a list form no rectangle.
+    """
+    parameters = forward_parameters(model)
+    return {
+        name: value if _taken_as_list(name, value, parameters.get(name)) else as_tensor(name, value)
+        for name, value in named.items()
+    }
+
+
+def _taken_as_list(name: str, value: Any, parameter: Any) -> bool:
+    if not isinstance(value, (list, tuple)):
+        return False
+    parts = {type(each) for each in _leaves(value)}
+    numbers = parts and all(issubclass(kind, (int, float, np.number)) for kind in parts)
+    if reads_lists(parameter):
+        # Token ids are numbers whatever else a model takes in their place.
+        return not (numbers and name.endswith(("input_ids", "attention_mask")))
+    tensors = parts and all(issubclass(kind, (torch.Tensor, np.ndarray)) for kind in parts)
+    annotated = "Tensor" in str(getattr(parameter, "annotation", ""))
+    return not numbers and not (tensors and (annotated or name.endswith("input_ids")))
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    for each in value:
+        if isinstance(each, (list, tuple)):
+            yield from _leaves(each)
+        else:
+            yield each
+
+
 def as_tensor(name: str, value: Any) -> Any:
     """Make a tensor of arrays and lists; leave everything else (caches, flags, None) alone."""
     made = _read(name, value)
-    return made.long() if isinstance(made, torch.Tensor) and made.dtype in _NARROW else made
+    narrow = isinstance(made, torch.Tensor) and made.dtype in _NARROW
+    # Masks are not looked up in a table.
+    return made.long() if narrow and "mask" not in name else made
 
 
 def _read(name: str, value: Any) -> Any:
@@ -60,16 +95,6 @@ def _read(name: str, value: Any) -> Any:
         raise (ValueError if isinstance(value, Sequence) else TypeError)(msg) from error
 
 
-def add_batch_axis(arrays: dict[str, Any]) -> dict[str, Any]:
-    """Give inputs without a batch axis one."""
-    return {
-        name: value[None]
-        if isinstance(value, torch.Tensor) and value.ndim == UNBATCHED_AXES.get(name, 1)
-        else value
-        for name, value in arrays.items()
-    }
-
-
 def to_model(model: nn.Module, inputs: dict[str, Any]) -> dict[str, Any]:
     """Move tensors where the model is, and floating-point ones to its precision."""
     parameter = next((p for p in model.parameters() if p.is_floating_point()), None)
@@ -79,6 +104,10 @@ def to_model(model: nn.Module, inputs: dict[str, Any]) -> dict[str, Any]:
     dtype = getattr(model, "dtype", parameter.dtype)
 
     def place(value: Any) -> Any:
+        if type(value) in {list, tuple}:
+            return type(value)(place(each) for each in value)
+        if type(value) is dict:
+            return {name: place(each) for name, each in value.items()}
         if not isinstance(value, torch.Tensor):
             return value
         return value.to(device, dtype) if value.is_floating_point() else value.to(device)

@@ -7,19 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from attnwidget.capture.architecture.stream_names import main_input_name
-from attnwidget.capture.architecture.submodels import batch_size
 from attnwidget.capture.hints import Hints
-from attnwidget.capture.inputs.arrays import (
-    ACCEPTED_INPUTS,
-    UNBATCHED_AXES,
-    add_batch_axis,
-    as_tensor,
-    device_of,
-    to_model,
-)
+from attnwidget.capture.inputs.arrays import ACCEPTED_INPUTS, as_tensor, as_tensors, to_model
+from attnwidget.capture.inputs.batch_axis import UNBATCHED_AXES, add_batch_axis
+from attnwidget.capture.inputs.checks import check_inputs
+from attnwidget.capture.inputs.decoder import with_decoder_inputs
 from attnwidget.capture.inputs.processors import needs_processor, run_processor
 from attnwidget.capture.inputs.text import (
     find_tokenizer,
@@ -30,11 +23,9 @@ from attnwidget.capture.inputs.text import (
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 __all__ = ["PreparedInputs", "prepare"]
-
-_NEW_TOKENS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +80,9 @@ def prepare(
     else:
         named = _named(model, inputs)
         hints = replace(hints, segments=sequence_ids(inputs, batch))
-    arrays = {name: as_tensor(name, value) for name, value in named.items()}
-    ready = to_model(model, add_batch_axis(arrays))
-    _check(model, ready, batch)
-    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
-        ready = _with_decoder(model, ready, tokenizer, target)
-    elif target is not None:
-        msg = f"target is for encoder-decoder models; {type(model).__name__} reads one sequence, give it all of it."
-        raise ValueError(msg)
+    ready = to_model(model, add_batch_axis(model, as_tensors(model, named)))
+    check_inputs(model, ready, batch)
+    ready = with_decoder_inputs(model, ready, tokenizer, target)
     return PreparedInputs(ready, tokenizer, batch, hints)
 
 
@@ -147,121 +133,3 @@ def _named(model: nn.Module, inputs: Any) -> Mapping[str, Any]:
         )
         raise ValueError(msg)
     return {name: values}
-
-
-def _check(model: nn.Module, inputs: dict[str, Any], batch: int | None) -> None:
-    """Refuse what the model would fail on with a message about indices."""
-    rows = batch_size(inputs)
-    if rows is not None and rows > 1 and batch is None:
-        msg = f"inputs has a batch of {rows}; say which row to record with batch=0 .. batch={rows - 1}."
-        raise ValueError(msg)
-    if rows is not None and batch is not None and not 0 <= batch < rows:
-        msg = f"batch must be in 0..{rows - 1}, got {batch}."
-        raise ValueError(msg)
-    for side in ("", "decoder_"):
-        ids = inputs.get(f"{side}input_ids")
-        if not isinstance(ids, torch.Tensor):
-            continue
-        if ids.numel() == 0:
-            msg = f"{side}input_ids is empty; give at least one token id."
-            raise ValueError(msg)
-        if ids.is_floating_point() or ids.ndim != 2:
-            msg = f"{side}input_ids must be integers [batch, position], got {ids.dtype} {list(ids.shape)}."
-            raise ValueError(msg)
-        _check_vocabulary(model, f"{side}input_ids", ids)
-        for other in (f"{side}attention_mask", f"{side}token_type_ids", f"{side}position_ids"):
-            mask = inputs.get(other)
-            if (
-                isinstance(mask, torch.Tensor)
-                and mask.ndim == 2
-                and mask.shape[-1] != ids.shape[-1]
-            ):
-                msg = (
-                    f"{other} has {mask.shape[-1]} positions but {side}input_ids has {ids.shape[-1]}; "
-                    "they must come from the same call of the tokenizer."
-                )
-                raise ValueError(msg)
-
-
-def _check_vocabulary(model: Any, name: str, ids: Tensor) -> None:
-    try:
-        size = int(model.get_input_embeddings().weight.shape[0])
-    except (AttributeError, NotImplementedError):
-        return
-    low, high = int(ids.min()), int(ids.max())
-    if low < 0 or high >= size:
-        wrong = low if low < 0 else high
-        msg = (
-            f"{name} must be in 0..{size - 1}, got {wrong}; is the tokenizer the one of this model?"
-        )
-        raise ValueError(msg)
-
-
-def _with_decoder(
-    model: Any, inputs: dict[str, Any], tokenizer: Any, target: Any
-) -> dict[str, Any]:
-    """Give an encoder-decoder model something to decode."""
-    if inputs.keys() & {"decoder_input_ids", "decoder_inputs_embeds", "labels"}:
-        if target is not None:
-            msg = "both target and decoder inputs given; give one of them."
-            raise ValueError(msg)
-        return inputs
-    rows, device = batch_size(inputs) or 1, device_of(model)
-    start = _start_token(model)
-    if target is None and "input_ids" in inputs and model.can_generate():
-        ids = _greedy(model, inputs)
-    elif target is None:
-        ids = torch.tensor([[start]], device=device).expand(rows, 1)
-    else:
-        ids = _target_ids(model, target, tokenizer)
-        if len(ids) not in {1, rows}:
-            msg = f"target has {len(ids)} rows, inputs has {rows}; give one for all of them or one for each."
-            raise ValueError(msg)
-        ids = torch.cat([torch.full((len(ids), 1), start), ids], dim=1).to(device).expand(rows, -1)
-    return {**inputs, "decoder_input_ids": ids}
-
-
-def _greedy(model: Any, inputs: dict[str, Any]) -> Tensor:
-    """Let the model write its own answer."""
-    options = {"max_new_tokens": _NEW_TOKENS, "do_sample": False, "num_beams": 1}
-    with torch.no_grad():
-        try:
-            ids: Tensor = model.generate(**inputs, **options)
-        except IndexError:
-            # Transformers sizes T5's cache by the encoder: too few layers for a deeper decoder.
-            ids = model.generate(**inputs, **options, use_cache=False)
-    return ids
-
-
-def _target_ids(model: Any, target: Any, tokenizer: Any) -> Tensor:
-    if isinstance(target, str):
-        if not target:
-            msg = "target is an empty string; give at least one character of text, or leave it out."
-            raise ValueError(msg)
-        tokenizer = tokenizer or find_tokenizer(model)
-        words = getattr(tokenizer, "tokenizer", tokenizer)
-        given = words(text_target=target, return_tensors="pt")["input_ids"]
-    else:
-        given = as_tensor("target", target)
-    if not isinstance(given, torch.Tensor):
-        msg = f"target must be text or token ids, got {type(given).__name__}."
-        raise TypeError(msg)
-    if given.ndim > 2 or not given.numel() or given.is_floating_point():
-        shown = f"{given.dtype} {list(given.shape)}"
-        msg = f"target must be text or token ids, at least one, got {shown}."
-        raise ValueError(msg)
-    ids = given.reshape(1, -1) if given.ndim < 2 else given
-    _check_vocabulary(model, "target", ids)
-    return ids.cpu()
-
-
-def _start_token(model: Any) -> int:
-    for name in ("decoder_start_token_id", "bos_token_id", "pad_token_id"):
-        for config in (getattr(model, "generation_config", None), model.config):
-            token = getattr(config, name, None)
-            if isinstance(token, list):
-                token = token[0]
-            if token is not None:
-                return int(token)
-    msg = f"{type(model).__name__} does not know its decoder's start token; give decoder_input_ids."
-    raise ValueError(msg)

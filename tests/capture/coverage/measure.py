@@ -15,8 +15,7 @@ from capture.coverage.factory import part_of
 from capture.coverage.inputs import NotBuiltError, ready
 from capture.coverage.recipes import REMARKS, ROWS
 from capture.coverage.reference import Reference
-
-from attnwidget.recordings import recording
+from capture.coverage.ways import SEED, by_capture, by_recording, difference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +38,8 @@ class Result:
         model: Name of the model class.
         streams: Stream name to number of layers.
         calls: Attention calls the model makes.
-        exact: How many of them the record has, to ``CLOSE``.
+        exact: How many of them the record of `recording` has, to ``CLOSE``.
+        captured: How many of them the record of `capture` has.
         error: Largest difference among those.
         vectors: How many of them have query and key.
         same: Whether outputs are bit-identical with and without recording.
@@ -53,6 +53,7 @@ class Result:
     streams: dict[str, int] = field(default_factory=dict)
     calls: int = 0
     exact: int = 0
+    captured: int = 0
     error: float = 0.0
     vectors: int = 0
     same: bool = True
@@ -74,20 +75,22 @@ def measure(model_type: str) -> Result:
         return result
     result.model = type(model).__name__
     with torch.no_grad(), Reference() as reference:
-        torch.manual_seed(7)
+        torch.manual_seed(SEED)
         model(**copy.deepcopy(inputs))
     seen = [taken for taken in reference.seen if taken.weights.shape[-1] > 0]
     result.calls = len(seen)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            attention, rows = _recorded(model, inputs, off, result)
+            attention, row = _recorded(model, inputs, off, result)
         except ValueError as error:
-            attention, rows = None, 0
+            attention, row = None, 0
             result.reason = _said(error)
     if attention is not None:
         result.streams = {name: len(stream) for name, stream in attention.streams.items()}
+        rows = ROWS if row else 1  # one where several images stand in it
         compare(attention, seen, result, aside=reference.aside, rows=rows)
+        _capture_too(model, inputs, row, attention, result)
     said = [str(warning.message) for warning in caught if "not recorded" in str(warning.message)]
     remark = [REMARKS[model_type]] if model_type in REMARKS else []
     result.reason = " ".join([*remark, result.reason, *said]).strip()
@@ -110,28 +113,40 @@ def _not_ready(result: Result, error: Exception) -> None:
 
 
 def _recorded(model: Any, inputs: Any, off: Any, result: Result) -> tuple[Attention, int]:
-    """Record, and say how many rows there are: one where several images stand in it."""
+    """Record, and say which row: the first where there is one, in which several images may stand."""
     try:
-        return _recorded_row(model, inputs, off, result, ROW), ROWS
+        return _recorded_row(model, inputs, off, result, ROW), ROW
     except ValueError as error:
         if "batch must be in 0..0" not in str(error):
             raise
-        return _recorded_row(model, inputs, off, result, 0), 1
+        return _recorded_row(model, inputs, off, result, 0), 0
 
 
 def _recorded_row(model: Any, inputs: Any, off: Any, result: Result, row: int) -> Attention:
     before = _hooks(model)
-    torch.manual_seed(7)
     try:
-        with torch.no_grad(), recording(model, batch=row) as attention:
-            on = model(**copy.deepcopy(inputs))
-            result.same = all(
-                torch.equal(a.nan_to_num(), b.nan_to_num())
-                for a, b in zip(_tensors(off), _tensors(on), strict=True)
-            )
+        attention, on = by_recording(model, inputs, row)
+        result.same = all(
+            torch.equal(a.nan_to_num(), b.nan_to_num())
+            for a, b in zip(_tensors(off), _tensors(on), strict=True)
+        )
     finally:
         result.clean = _hooks(model) == before
-    return attention.attention
+    return attention
+
+
+def _capture_too(model: Any, inputs: Any, row: int, attention: Attention, result: Result) -> None:
+    """Count what `capture` has of the same pass: everything `recording` has if its record is the same to the last bit."""
+    before = _hooks(model)
+    try:
+        said = difference(attention, by_capture(model, inputs, row))
+    except Exception as error:  # noqa: BLE001  refused or failed, it is said in the table
+        said = _said(error)
+    result.clean = result.clean and _hooks(model) == before
+    if said:
+        result.reason = f"{result.reason} capture: {said}.".strip()
+    else:
+        result.captured = result.exact
 
 
 def compare(

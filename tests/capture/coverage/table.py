@@ -17,9 +17,11 @@ _HEAD = """\
 # What is recorded of every architecture
 
 Written by `make coverage` with transformers {transformers} and torch {torch}: every model type, built tiny with random
-weights, run on a batch of two (one row padded where the model takes a mask) and recorded. Each attention call is compared
-with the weights that the model itself multiplied its values with; it counts when the largest difference is at most 1e-5.
-*Vectors* counts the calls whose query and key are in the record.
+weights, run on a batch of two (one row padded where the model takes a mask) and recorded, by `recording(model)` around
+`model(**inputs)` and by `capture(model, inputs)`. Each attention call is compared with the weights that the model itself
+multiplied its values with, and counts in the column of the way when the largest difference is at most 1e-5; in that of
+`capture` only if its record is that of `recording`: streams, layers, positions, and weights to the last bit. *Vectors*
+counts the calls whose query and key are in the record.
 
 | | types |
 |---|---|
@@ -36,6 +38,7 @@ def write(results: Sequence[Result], path: Path) -> None:
         "built and run": sum(r.outcome in {"measured", "no attention"} for r in results),
         "with attention": len(attending),
         "every call exact": len(whole),
+        "every call exact by capture": sum(r.captured == r.calls for r in whole),
         "every call with vectors": len(vectors),
         "output bit-identical, nothing left behind": sum(r.same and r.clean for r in attending),
     }
@@ -43,11 +46,13 @@ def write(results: Sequence[Result], path: Path) -> None:
     lines += [f"| {name} | {count} |\n" for name, count in counts.items()]
     lines.append(
         f"\nAttention calls: {sum(r.calls for r in attending)}, exact: {sum(r.exact for r in attending)}, "
+        f"by capture: {sum(r.captured for r in attending)}, "
         f"with vectors: {sum(r.vectors for r in attending)}; "
         f"largest error {max((r.error for r in attending), default=0):.0e}.\n"
     )
     lines.append(
-        "\n| type | streams | calls | exact | max error | vectors | remarks |\n|---|---|---|---|---|---|---|\n"
+        "\n| type | streams | calls | `recording` | `capture` | max error | vectors | remarks |\n"
+        "|---|---|---|---|---|---|---|---|\n"
     )
     for result in sorted(attending, key=lambda r: r.model_type):
         streams = ", ".join(f"{name} {count}" for name, count in result.streams.items())
@@ -57,7 +62,8 @@ def write(results: Sequence[Result], path: Path) -> None:
         said = "; ".join(remarks).replace("|", "/")
         error = f"{result.error:.0e}" if result.exact else "–"
         lines.append(
-            f"| {result.model_type} | {streams} | {result.calls} | {result.exact} | {error} | {result.vectors} | {said} |\n"
+            f"| {result.model_type} | {streams} | {result.calls} | {result.exact} | {result.captured} | {error} | "
+            f"{result.vectors} | {said} |\n"
         )
     for outcome in ("no attention", "part of another", "not built", "not run", "too slow"):
         others = [result for result in results if result.outcome == outcome]
