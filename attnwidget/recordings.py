@@ -218,14 +218,16 @@ def capture(
     Args:
         model: A Hugging Face model.
         inputs: Text, a pair of texts, a list of chat messages, a ``BatchEncoding``, a mapping of tensors, arrays or
-            lists (with or without a batch axis), token ids, or an image or audio tensor. With a processor also a
+            lists (with or without a batch axis; lists stay lists where the model's forward has them), token ids, or an
+            image or audio tensor. With a processor also a
             picture (or a list of them), a sound as ``{"array": ..., "sampling_rate": ...}``, chat messages with
             pictures in them, or what the processor takes by name, such as ``{"text": ..., "images": ...}``.
         tokenizer: The model's tokenizer (or processor, which also knows a picture's true colours). Found through the
             model's name when left out.
-        target: For encoder-decoder models: text or token ids for the decoder. When left out and ``inputs`` has no
-            ``decoder_input_ids``, text models write up to 32 tokens of their own (greedily); others, and models that
-            cannot generate, are given their start token.
+        target: For models whose forward takes ``decoder_input_ids``: text or token ids for the decoder. When left out and
+            ``inputs`` has none, text models write up to 32 tokens of their own (greedily); others, and models that
+            cannot generate, are given their start token. Encoder-decoders of another kind (detectors, time series) run
+            on ``inputs`` alone.
         batch: Row to record when the inputs have several.
         streams: Names of the streams to record, as `inspect` lists them; all when left out.
         layers: Layers to record, by the model's numbers: one, several, a slice or a range, or such for each stream by its

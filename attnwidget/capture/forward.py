@@ -117,7 +117,9 @@ def run_forward(
     check_options(inner, forward_kwargs)
     limits = Limits.of(streams, layers, positions, single=True)
     place = make_store(store, device)
-    prepared = prepare(inner, inputs, tokenizer, target=target, batch=batch)
+    prepared = prepare(
+        inner, inputs, tokenizer, target=target, batch=batch, passed_on=forward_kwargs
+    )
     check_length(model, prepared.inputs, most)
     with (
         running_uncompiled(model),

@@ -10,6 +10,7 @@ from capture.coverage.factory import model_types
 from capture.coverage.measure import Result, compare, measure
 from capture.coverage.reference import Reference, Seen
 from capture.coverage.table import write
+from capture.coverage.ways import difference
 from support import others, zoo
 
 from attnwidget.recordings import capture, recording
@@ -27,6 +28,16 @@ SAMPLE = {
     "seggpt": {"vision": 2},
     "xclip_vision_model": {"vision": 2},
     "bloom": {"decoder": 2},
+    "dia": {"encoder": 2, "decoder": 2, "cross": 2},
+    "fastspeech2_conformer": {},
+    "gemma4_vision": {"vision": 2},
+    "informer": {"decoder": 2, "cross": 2},
+    "kyutai_speech_to_text": {"decoder": 2},
+    "lfm2_vl": {"vision": 2},
+    "rt_detr": {},
+    "siglip2": {"vision": 2},
+    "swin2sr": {},
+    "video_llama_3_vision": {},
     "deberta-v2": {"encoder": 2},
     "detr": {"encoder": 2, "decoder": 2, "cross": 2},
     "diffllama": {"decoder": 2},
@@ -53,6 +64,7 @@ def test_every_call_is_exact_and_has_its_vectors(model_type: str) -> None:
     assert result.outcome == "measured", result.reason
     assert result.calls > 0
     assert (result.exact, result.vectors) == (result.calls, result.calls), result.reason
+    assert result.captured == result.calls, result.reason
     assert result.error <= 1e-5
     assert result.same
     assert result.clean
@@ -88,6 +100,17 @@ def test_the_measure_can_fail() -> None:
         assert counted.reason == "2 recorded layers match no call"
 
 
+def test_two_records_that_differ() -> None:
+    """What is said of another text, another position and other weights."""
+    model, ids = zoo.build("bert"), zoo.ids(7)
+    one = capture(model, ids)
+    assert difference(one, capture(model, ids)) == ""
+    assert difference(one, capture(model, ids, layers=[1])).startswith("layers {")
+    assert difference(one, capture(model, zoo.ids(7, seed=1))) == "other query positions in encoder"
+    moved = capture(model, ids, position_ids=torch.arange(7)[None] + 9)
+    assert difference(one, moved) == "other weights in encoder 0"
+
+
 def test_the_reference_sees_what_eager_attention_returns() -> None:
     model, inputs = zoo.build("bart-2-4"), zoo.inputs_of("bart-2-4")
     with torch.no_grad(), Reference() as reference:
@@ -100,14 +123,28 @@ def test_the_reference_sees_what_eager_attention_returns() -> None:
 
 def test_the_table(tmp_path: Path) -> None:
     results = [
-        Result("alpha", model="A", streams={"encoder": 2}, calls=2, exact=2, vectors=1, error=1e-7),
+        Result(
+            "alpha",
+            model="A",
+            streams={"encoder": 2},
+            calls=2,
+            exact=2,
+            captured=1,
+            vectors=1,
+            error=1e-7,
+        ),
         Result("beta", model="B", streams={}, calls=3, same=False, reason="a | b"),
         Result("gamma", outcome="not built", reason="ImportError: timm"),
     ]
     write(results, tmp_path / "coverage.md")
     text = (tmp_path / "coverage.md").read_text()
-    assert "| alpha | encoder 2 | 2 | 2 | 1e-07 | 1 |  |" in text
-    assert "| beta |  | 3 | 0 | – | 0 | a / b; output differs |" in text
+    assert (
+        "| type | streams | calls | `recording` | `capture` | max error | vectors | remarks |"
+        in text
+    )
+    assert "| alpha | encoder 2 | 2 | 2 | 1 | 1e-07 | 1 |  |" in text
+    assert "| beta |  | 3 | 0 | 0 | – | 0 | a / b; output differs |" in text
     assert "- gamma: ImportError: timm" in text
     assert "| with attention | 2 |" in text
+    assert "| every call exact by capture | 0 |" in text
     assert {"bert", "gpt2", "whisper"} <= set(model_types())

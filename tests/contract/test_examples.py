@@ -93,6 +93,7 @@ def test_the_readme_counts_what_the_table_of_architectures_counts() -> None:
     table = (ROOT / "tests/capture/coverage.md").read_text(encoding="utf-8")
     counted = dict(re.findall(r"^\| ([a-z ,]+) \| (\d+) \|$", table, re.MULTILINE))
     assert counted["with attention"] == counted["every call exact"]
+    assert counted["with attention"] == counted["every call exact by capture"]
     readme = (ROOT / "attnwidget/capture/README.md").read_text(encoding="utf-8")
     types = re.search(r"^\| types \|.*\n(?:\|.*\n)+", readme, re.MULTILINE)
     assert types is not None

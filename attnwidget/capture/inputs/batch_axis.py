@@ -71,9 +71,14 @@ def _is_read_as_it_is(model: nn.Module, name: str, tensors: Mapping[str, Tensor]
 
 
 def _fits(value: Tensor, rows: list[Tensor]) -> bool:
-    """Tell whether a tensor has a number for each position of an input without a batch axis."""
+    """Tell whether a tensor has a number, or some integers such as a box, for each position of an input of one row."""
     axes = value.ndim
-    return any(value.shape in {row.shape[:axes], row.shape[-axes:]} for row in rows)
+    boxes = axes == 2 and not value.is_floating_point()
+    return any(
+        value.shape in {row.shape[:axes], row.shape[-axes:]}
+        or (boxes and row.ndim == 1 and len(value) == len(row))
+        for row in rows
+    )
 
 
 def _is_of_tokens(name: str, value: Tensor, lengths: set[int]) -> bool:

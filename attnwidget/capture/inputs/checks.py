@@ -9,7 +9,7 @@ from torch import nn
 
 from attnwidget.capture.architecture.submodels import batch_size
 from attnwidget.capture.inputs.length_limit import length_error
-from attnwidget.capture.inputs.signature import decoding_models
+from attnwidget.capture.inputs.signature import decoding_models, is_decoder_given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,9 +107,7 @@ def failure(model: nn.Module, inputs: Mapping[str, Any], error: Exception) -> Va
     if over is not None:
         return over
     kind, name = type(error).__name__, type(model).__name__
-    if decoding_models(model) and not any(
-        each == "labels" or each.startswith("decoder_input") for each in inputs
-    ):
+    if decoding_models(model) and not is_decoder_given(inputs):
         return ValueError(
             f"{name} was given nothing to decode, and does not begin by itself ({kind}: {error}); give decoder_input_ids."
         )

@@ -9,10 +9,16 @@ import torch
 from attnwidget.capture.architecture.submodels import batch_size
 from attnwidget.capture.inputs.arrays import as_tensor, device_of
 from attnwidget.capture.inputs.checks import check_vocabulary
-from attnwidget.capture.inputs.signature import decoding_models, forward_parameters
+from attnwidget.capture.inputs.signature import (
+    decoding_models,
+    forward_parameters,
+    is_decoder_given,
+)
 from attnwidget.capture.inputs.text import find_tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor
 
 __all__ = ["with_decoder_inputs"]
@@ -21,7 +27,11 @@ _NEW_TOKENS = 32
 
 
 def with_decoder_inputs(
-    model: Any, inputs: dict[str, Any], tokenizer: Any, target: Any
+    model: Any,
+    inputs: dict[str, Any],
+    tokenizer: Any,
+    target: Any,
+    passed_on: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Give a model whose forward takes ``decoder_input_ids`` something to decode; leave the inputs of others alone.
 
@@ -30,6 +40,7 @@ def with_decoder_inputs(
         inputs: Its other inputs.
         tokenizer: Its tokenizer, for a target that is text.
         target: What the decoder reads, or ``None``.
+        passed_on: Names of what the model is given besides.
 
     Raises:
         ValueError: If a target is given to a model without such a decoder, beside decoder inputs, or is empty.
@@ -39,7 +50,7 @@ def with_decoder_inputs(
         if target is not None:
             raise ValueError(_without_decoder(model))
         return inputs
-    if any(name == "labels" or name.startswith("decoder_input") for name in inputs):
+    if is_decoder_given((*inputs, *passed_on)):
         if target is not None:
             msg = "both target and decoder inputs given; give one of them."
             raise ValueError(msg)

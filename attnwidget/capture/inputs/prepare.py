@@ -23,6 +23,8 @@ from attnwidget.capture.inputs.text import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import nn
 
 __all__ = ["PreparedInputs", "prepare"]
@@ -46,7 +48,13 @@ class PreparedInputs:
 
 
 def prepare(
-    model: nn.Module, inputs: Any, tokenizer: Any = None, *, target: Any, batch: int | None
+    model: nn.Module,
+    inputs: Any,
+    tokenizer: Any = None,
+    *,
+    target: Any,
+    batch: int | None,
+    passed_on: Iterable[str] = (),
 ) -> PreparedInputs:
     """Turn ``inputs`` into keyword arguments for ``model``.
 
@@ -56,6 +64,7 @@ def prepare(
         tokenizer: The tokenizer, looked up when text is given without one.
         target: What the decoder of an encoder-decoder model reads.
         batch: Row to record when there are several.
+        passed_on: Names of what the model is given besides, as it is.
 
     Returns:
         The inputs with a batch axis, on the model's device, floating-point ones in its dtype.
@@ -82,7 +91,7 @@ def prepare(
         hints = replace(hints, segments=sequence_ids(inputs, batch))
     ready = to_model(model, add_batch_axis(model, as_tensors(model, named)))
     check_inputs(model, ready, batch)
-    ready = with_decoder_inputs(model, ready, tokenizer, target)
+    ready = with_decoder_inputs(model, ready, tokenizer, target, passed_on)
     return PreparedInputs(ready, tokenizer, batch, hints)
 
 

@@ -7,11 +7,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from torch import nn
 
-__all__ = ["decoding_models", "forward_parameters", "reads_lists"]
+__all__ = ["decoding_models", "forward_parameters", "is_decoder_given", "reads_lists"]
 
 _LISTS = re.compile(r"\b(?:list|tuple|sequence|iterable|dict|mapping)\b", re.IGNORECASE)
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -39,6 +39,11 @@ def decoding_models(model: nn.Module) -> list[nn.Module]:
         if getattr(getattr(module, "config", None), "is_encoder_decoder", False)
         and "decoder_input_ids" in forward_parameters(module)
     ]
+
+
+def is_decoder_given(names: Iterable[str]) -> bool:
+    """Tell whether what a decoder reads is among inputs of these names; labels are shifted to it."""
+    return any(name == "labels" or name.startswith("decoder_input") for name in names)
 
 
 def reads_lists(parameter: inspect.Parameter | None) -> bool:
