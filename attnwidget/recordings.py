@@ -225,9 +225,9 @@ def capture(
         tokenizer: The model's tokenizer (or processor, which also knows a picture's true colours). Found through the
             model's name when left out.
         target: For models whose forward takes ``decoder_input_ids``: text or token ids for the decoder. When left out and
-            ``inputs`` has none, text models write up to 32 tokens of their own (greedily); others, and models that
-            cannot generate, are given their start token. Encoder-decoders of another kind (detectors, time series) run
-            on ``inputs`` alone.
+            ``inputs`` has none, text models that generate write up to 32 tokens of their own (greedily); others are given
+            their start token where they need one. Encoder-decoders of another kind (detectors, time series) run on
+            ``inputs`` alone.
         batch: Row to record when the inputs have several.
         streams: Names of the streams to record, as `inspect` lists them; all when left out.
         layers: Layers to record, by the model's numbers: one, several, a slice or a range, or such for each stream by its

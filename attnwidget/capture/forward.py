@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "check_model", "check_tokenizer", "record_forward", "run_forward"]
 
 
+# A table looked up, sliced and added, an input that is missing or has too many axes.
+_FAILED = (IndexError, RuntimeError, TypeError, ValueError, AttributeError)
+
+
 class Outcome:
     """What a recording came to: its record once the block has ended, or why there is none.
 
@@ -121,28 +125,31 @@ def run_forward(
         inner, inputs, tokenizer, target=target, batch=batch, passed_on=forward_kwargs
     )
     check_length(model, prepared.inputs, most)
-    with (
-        running_uncompiled(model),
-        record_forward(
-            inner,
-            prepared.tokenizer,
-            prepared.hints,
-            batch=prepared.batch,
-            store=place,
-            limits=limits,
-        ) as outcome,
-        torch.no_grad(),
-    ):
-        try:
-            inner(**{**prepared.inputs, **forward_kwargs})
-        except torch.cuda.OutOfMemoryError:
-            raise
-        except (IndexError, RuntimeError, TypeError, ValueError, AttributeError) as error:
-            # A table looked up, sliced and added, an input that is missing or has too many axes.
-            why = failure(inner, {**prepared.inputs, **forward_kwargs}, error)
-            if why is None:
-                raise
-            raise why from error
+    attempts = [each for each in (prepared.inputs, prepared.otherwise) if each is not None]
+    with running_uncompiled(model), torch.no_grad():
+        for given in attempts:
+            ran = False
+            try:
+                with record_forward(
+                    inner,
+                    prepared.tokenizer,
+                    prepared.hints,
+                    batch=prepared.batch,
+                    store=place,
+                    limits=limits,
+                ) as outcome:
+                    inner(**{**given, **forward_kwargs})
+                    ran = True
+                break
+            except _FAILED as error:
+                if ran or isinstance(error, torch.cuda.OutOfMemoryError):
+                    raise
+                if given is attempts[-1]:
+                    why = failure(inner, {**given, **forward_kwargs}, error)
+                    if why is None:
+                        raise
+                    raise why from error
+                place = make_store(store, device)
     return cast("Record", outcome.record)
 
 

@@ -100,7 +100,7 @@ class ForwardPasses:
         """Note a pass that is about to run; ``names`` are those of its token ids and their vectors."""
         ids, vectors = (inputs.get(name) for name in names)
         given = ids if ids is not None else vectors
-        if ids is not None and ids.ndim != 2:
+        if isinstance(ids, torch.Tensor) and ids.ndim != 2:
             ids = None  # several at a position, one of each codebook: they are no text
         if not isinstance(given, torch.Tensor) or given.ndim < 2:
             return

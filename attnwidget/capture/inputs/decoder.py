@@ -32,7 +32,7 @@ def with_decoder_inputs(
     tokenizer: Any,
     target: Any,
     passed_on: Iterable[str] = (),
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Give a model whose forward takes ``decoder_input_ids`` something to decode; leave the inputs of others alone.
 
     Args:
@@ -42,6 +42,10 @@ def with_decoder_inputs(
         target: What the decoder reads, or ``None``.
         passed_on: Names of what the model is given besides.
 
+    Returns:
+        The inputs, and those to give if the model fails on these: of a text some models decode what it is itself, others
+        need their start token.
+
     Raises:
         ValueError: If a target is given to a model without such a decoder, beside decoder inputs, or is empty.
     """
@@ -49,28 +53,31 @@ def with_decoder_inputs(
     if not decoding:
         if target is not None:
             raise ValueError(_without_decoder(model))
-        return inputs
+        return inputs, None
     if is_decoder_given((*inputs, *passed_on)):
         if target is not None:
             msg = "both target and decoder inputs given; give one of them."
             raise ValueError(msg)
-        return inputs
+        return inputs, None
     rows, device = batch_size(inputs) or 1, device_of(model)
     start = _start_token([model, *decoding])
+    generates = hasattr(model, "can_generate") and model.can_generate()
     if target is not None:
-        given = _target_ids(model, target, tokenizer)
-        if len(given) not in {1, rows}:
-            msg = f"target has {len(given)} rows, inputs has {rows}; give one for all of them or one for each."
+        read = _target_ids(model, target, tokenizer)
+        if len(read) not in {1, rows}:
+            msg = f"target has {len(read)} rows, inputs has {rows}; give one for all of them or one for each."
             raise ValueError(msg)
         if start is not None:
-            given = torch.cat([torch.full((len(given), 1), start), given], dim=1)
-        ids: Tensor | None = given.to(device).expand(rows, -1)
-    elif "input_ids" in inputs and hasattr(model, "can_generate") and model.can_generate():
+            read = torch.cat([torch.full((len(read), 1), start), read], dim=1)
+        ids: Tensor | None = read.to(device).expand(rows, -1)
+    elif "input_ids" in inputs and generates:
         ids = _greedy(model, inputs)
     else:
         ids = None if start is None else torch.tensor([[start]], device=device).expand(rows, 1)
     # Without any, the model decides: some begin by themselves, of others `failure` says what is missing.
-    return inputs if ids is None else {**inputs, "decoder_input_ids": ids}
+    given = inputs if ids is None else {**inputs, "decoder_input_ids": ids}
+    by_itself = target is None and "input_ids" in inputs and not generates
+    return (inputs, given) if by_itself and ids is not None else (given, None)
 
 
 def _without_decoder(model: Any) -> str:

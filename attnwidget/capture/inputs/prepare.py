@@ -39,12 +39,14 @@ class PreparedInputs:
         tokenizer: The tokenizer that was found, or ``None``.
         batch: Row to record, or ``None`` for the only one.
         hints: What is known about the tokens beyond their ids.
+        otherwise: What to give the model if it fails on ``inputs``, which have nothing to decode.
     """
 
     inputs: dict[str, Any]
     tokenizer: Any
     batch: int | None
     hints: Hints
+    otherwise: dict[str, Any] | None = None
 
 
 def prepare(
@@ -91,8 +93,8 @@ def prepare(
         hints = replace(hints, segments=sequence_ids(inputs, batch))
     ready = to_model(model, add_batch_axis(model, as_tensors(model, named)))
     check_inputs(model, ready, batch)
-    ready = with_decoder_inputs(model, ready, tokenizer, target, passed_on)
-    return PreparedInputs(ready, tokenizer, batch, hints)
+    ready, otherwise = with_decoder_inputs(model, ready, tokenizer, target, passed_on)
+    return PreparedInputs(ready, tokenizer, batch, hints, otherwise)
 
 
 def _check_modality(model: nn.Module, inputs: Any) -> None:

@@ -122,6 +122,18 @@ def test_an_encoder_decoder_inside_of_a_model_that_is_none() -> None:
     assert len(capture(model, inputs)["decoder"].key_positions) > 1
 
 
+@pytest.mark.parametrize("kind", ["SequenceClassification", "QuestionAnswering"])
+@pytest.mark.parametrize("family", ["Bart", "T5"])
+def test_a_model_that_decodes_its_text_by_itself(family: str, kind: str) -> None:
+    sizes = SIDES if family == "Bart" else {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 2, "num_heads": 2}  # fmt: skip
+    config = getattr(hf, f"{family}Config")(
+        vocab_size=61, pad_token_id=0, eos_token_id=2, decoder_start_token_id=1, **sizes
+    )
+    model = zoo.wake(getattr(hf, f"{family}For{kind}")(config)).eval()
+    attention = same(model, {"input_ids": torch.tensor([[5, 6, 7, 8, 2]])})
+    assert len(attention["decoder"].key_positions) == 5
+
+
 def test_what_is_passed_on_is_not_written_again() -> None:
     bart = zoo.build("bart-2-4")
     generate, bart.generate = bart.generate, None
