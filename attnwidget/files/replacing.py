@@ -5,18 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 import uuid
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-try:
-    from fcntl import LOCK_EX, LOCK_NB, flock
-except ImportError:  # Windows, where an open file cannot be removed: no lock is needed there
-
-    def flock(_: object, __: int) -> None:
-        """Lock nothing."""
-
-    LOCK_EX = LOCK_NB = 0
+if sys.platform != "win32":  # where an open file cannot be removed: no lock is needed there
+    import fcntl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,9 +96,9 @@ def _unfinished(target: Path) -> Iterator[tuple[IO[bytes], _Step]]:
         descriptor = nameless
     try:
         with os.fdopen(descriptor, "w+b") as file:
-            if nameless is None:
+            if nameless is None and sys.platform != "win32":
                 with contextlib.suppress(OSError):  # some network drives have no locks
-                    flock(descriptor, LOCK_EX | LOCK_NB)
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if mode is not None and hasattr(os, "fchmod"):
                 os.fchmod(descriptor, mode)  # what the process masks is allowed where it was before
             step = _Step(target, part, descriptor if nameless is not None else None)
@@ -168,11 +163,13 @@ def _part(target: Path) -> Path:
 
 def _sweep(target: Path) -> None:
     """Remove what writers of this file left behind that are no more; those at work hold a lock on theirs."""
+    if sys.platform == "win32":
+        return
     hexadecimal = "[0-9a-f]" * 32
     escaped = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in target.name[:100])
     for part in target.parent.glob(f".{escaped}.{hexadecimal}.part"):
         with contextlib.suppress(OSError), part.open("rb") as file:
-            flock(file, LOCK_EX | LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             part.unlink()
 
 

@@ -89,13 +89,12 @@ class SavedKind:
             raise ValueError(message) from error
 
     def _header(self, path: str | os.PathLike[str], file: TensorFile) -> dict[str, Any]:
-        header: dict[str, Any]
         text = file.texts.get(self.name)
         if text is None:
             message = f"{Path(path)} {self.otherwise}"
             raise ValueError(message)
         try:
-            header = json.loads(text, parse_constant=_refuse)
+            header: Any = json.loads(text, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
             message = f"{path} is damaged: its header is no JSON ({error})."
             raise ValueError(message) from error
@@ -106,14 +105,14 @@ class SavedKind:
         try:
             self._check(header)
         except (fastjsonschema.JsonSchemaException, RecursionError) as error:
-            message = (
-                f"{path} is damaged: in its header {str(error).replace('data', 'the record', 1)}."
-            )
+            reason = str(error).removeprefix("data").removeprefix(".").strip()
+            message = f"{path} is damaged: in its header, {reason}."
             raise ValueError(message) from None
         if header["version"] >= self.digests_since and not file.digests:
             message = f"{path} is damaged: its header has lost the digests that format {header['version']} has."
             raise ValueError(message)
-        return header
+        checked: dict[str, Any] = header
+        return checked
 
     @cached_property
     def _check(self) -> Callable[[object], object]:

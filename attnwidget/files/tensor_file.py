@@ -113,15 +113,14 @@ class FirstRead:
         """
         if not self._names:
             return
-        with self._lock:
-            names, self._names = self._names, ()
+        with self._lock:  # whoever comes second waits, and finds no name left
             try:
-                for name in names:
+                for name in self._names:
                     self._file.verify_one(name)
             except TensorFileError as error:
-                self._names = names
                 message = f"{self._path} is damaged: {error}. Load another copy of the file."
                 raise ValueError(message) from None
+            self._names = ()
 
     def __reduce__(self) -> tuple[type[FirstRead], tuple[object, ...]]:
         # What is copied or sent elsewhere is read for it: its bytes are compared before they leave.
@@ -222,6 +221,7 @@ def _sizes(given: object) -> TypeGuard[list[int]]:
 
 def _bytes_of(tensor: Tensor) -> memoryview:
     """Return a tensor's bytes; it is contiguous, as all tensors of a file are."""
-    return (
-        memoryview(tensor.view(-1).view(torch.uint8).numpy()) if tensor.numel() else memoryview(b"")
-    )
+    if not tensor.numel():
+        return memoryview(b"")
+    array: Any = tensor.view(-1).view(torch.uint8).numpy()
+    return memoryview(array)
