@@ -332,20 +332,28 @@ def from_weights(
     return Attention.of(record)
 
 
-def load(path: str | os.PathLike[str]) -> Attention:
+def load(path: str | os.PathLike[str], *, copy: bool = False, verify: bool = False) -> Attention:
     """Read a record that `Attention.save` wrote; its tensors are mapped from the file where the system can.
+
+    The file's header is compared with its digest at once, each layer's tensors when they are first read. A file that is
+    replaced, as `Attention.save` does it, leaves a loaded record as it is; one that is shortened or overwritten in place,
+    such as by ``cp`` or ``git checkout``, takes the mapped tensors with it, and the system ends the process at the next
+    look. ``copy=True`` reads such files safely.
 
     Args:
         path: File to read.
+        copy: Whether all of it is read into memory now, and checked.
+        verify: Whether all tensors are compared with their digests now.
 
     Returns:
         The record, on the CPU, equal to what was saved.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no record, is damaged, or comes from a newer version.
+        ValueError: If the file is no record, is damaged, or comes from a newer version. A damaged tensor is noticed when
+            its layer is first read.
 
     Example:
         >>> attention = load("run.safetensors")  # doctest: +SKIP
     """
-    return Attention.of(storage.load(path))
+    return Attention.of(storage.load(path, copy=copy, verify=verify))

@@ -12,6 +12,7 @@ from attnwidget.compute.indexing import integer
 from attnwidget.figures import convert, data, renderer
 from attnwidget.figures.crop import Crop, crop_of, crop_snapshot, cropped_answer
 from attnwidget.figures.options import check_names, columns_of, figure_spec, pixels_of
+from attnwidget.files.replacing import write_bytes, write_text
 from attnwidget.serve.selection import check_heads, check_layer
 
 if TYPE_CHECKING:
@@ -155,11 +156,12 @@ class Figure:
             raise ValueError(message)
         factor = check_resolution(scale, dpi)
         if suffix == ".svg":
-            target.write_text(self.svg, encoding="utf-8", newline="\n")
+            write_text(target, self.svg)
         elif suffix == ".pdf":
-            target.write_bytes(convert.to_pdf(self._converted(_PDF_SCALE, _PDF_LINKS)))
+            write_bytes(target, convert.to_pdf(self._converted(_PDF_SCALE, _PDF_LINKS)))
         else:
-            target.write_bytes(convert.to_png(self._converted(factor, _PNG_LINKS), scale=factor))
+            data = convert.to_png(self._converted(factor, _PNG_LINKS), scale=factor)
+            write_bytes(target, data)
         return target
 
     def _converted(self, scale: float, links: int) -> str:

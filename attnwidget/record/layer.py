@@ -76,6 +76,7 @@ class Layer(LayerTensors):
         if known_queries is not None:
             layer = replace(self)
             object.__setattr__(layer, "_stats", self._stats)
+            object.__setattr__(layer, "_first_read", self._first_read)
         object.__setattr__(layer, "_positions", (queries, keys))
         return layer
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import safetensors
-from safetensors.numpy import save_file
 
-from attnwidget.analysis.score_definitions import SCORES, chosen
+from attnwidget.analysis.score_definitions import chosen
 from attnwidget.analysis.score_tables import label_rows
 from attnwidget.analysis.tables import table
 from attnwidget.record import viewers
+from attnwidget.surveys import storage
 from attnwidget.surveys.statistics import Moments, Surveyed, Typical
 from attnwidget.surveys.tables import example_rows, score_rows
 
@@ -23,11 +20,9 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from attnwidget.analysis.head_scores import StreamScores
 
-__all__ = ["FORMAT_VERSION", "Survey", "read_survey", "write_survey"]
+__all__ = ["Survey"]
 
 # Characters that are kept of a text; its index identifies it.
 TEXT_LENGTH = 2000
@@ -196,10 +191,13 @@ class Survey:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the survey to one safetensors file; `Survey.load` reads it back exactly.
 
+        An existing file is replaced in one step.
+
         Raises:
             FileNotFoundError: If the folder does not exist.
+            OSError: If the system refuses, such as for a full disk; the old file is left as it was.
         """
-        write_survey(self, path)
+        storage.write(path, {name: getattr(self, name) for name in storage.FIELDS})
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Survey:
@@ -209,7 +207,7 @@ class Survey:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is no survey, is damaged, or comes from a newer version.
         """
-        return read_survey(path)
+        return Survey(**storage.read(path))
 
     def __repr__(self) -> str:
         parts = "; ".join(
@@ -274,86 +272,3 @@ def _merged(first: Survey, second: Survey) -> Survey:
 
 def _arrays(typical: Typical) -> tuple[Any, Any, Any]:
     return typical.rank, typical.value, typical.index
-
-
-FORMAT_VERSION = 1
-
-_HEADER = "attnwidget-survey"
-
-_ARRAYS = {
-    "moments": ("count", "mean", "squares", "rows"),
-    "typical": ("rank", "value", "index"),
-}
-
-
-def write_survey(survey: Survey, path: str | os.PathLike[str]) -> None:
-    """Write a survey; see `Survey.save`."""
-    path = Path(path)
-    if not path.parent.is_dir():
-        message = f"cannot write {path}: there is no folder {path.parent}."
-        raise FileNotFoundError(message)
-    arrays: dict[str, NDArray[Any]] = {}
-    streams = []
-    for number, (name, found) in enumerate(survey.streams.items()):
-        streams.append({"name": name, "layers": found.moments.layers})
-        for part, names in _ARRAYS.items():
-            for name_ in names:
-                array = getattr(getattr(found, part), name_)
-                arrays[f"{number}.{part}.{name_}"] = array.copy(order="C")
-    header = {
-        "version": FORMAT_VERSION,
-        "model_name": survey.model_name,
-        "scores": list(SCORES),
-        "streams": streams,
-        "count": survey.count,
-        "skipped": survey.skipped,
-        "examples_kept": survey.examples_kept,
-        "texts": list(survey.texts.items()),
-        "interrupted": survey.interrupted,
-    }
-    # ASCII: a lone surrogate is no UTF-8, which the header must be.
-    save_file(arrays, path, metadata={_HEADER: json.dumps(header)})
-
-
-def read_survey(path: str | os.PathLike[str]) -> Survey:
-    """Read a survey; see `Survey.load`."""
-    path = Path(path)
-    if not path.is_file():
-        message = f"there is no file {path}."
-        raise FileNotFoundError(message)
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get(_HEADER)
-            if text is None:
-                message = f"{path} holds no survey: write one with survey.save(path)."
-                raise ValueError(message)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-    except safetensors.SafetensorError as error:
-        message = f"{path} is no safetensors file, or only part of one: {error}."
-        raise ValueError(message) from error
-    header = json.loads(text)
-    if header["version"] > FORMAT_VERSION or header["scores"] != list(SCORES):
-        message = (
-            f"{path} has format {header['version']} with the scores {', '.join(header['scores'])}; this attnwidget reads "
-            f"format {FORMAT_VERSION} with {', '.join(SCORES)}: use the version that wrote it."
-        )
-        raise ValueError(message)
-    streams = {}
-    for number, one in enumerate(header["streams"]):
-        held = {
-            part: {field: arrays[f"{number}.{part}.{field}"] for field in names}
-            for part, names in _ARRAYS.items()
-        }
-        layers = tuple((layer, heads) for layer, heads in one["layers"])
-        streams[one["name"]] = Surveyed(
-            Moments(layers, **held["moments"]), Typical(**held["typical"])
-        )
-    return Survey(
-        header["model_name"],
-        streams,
-        header["count"],
-        tuple((index, reason) for index, reason in header["skipped"]),
-        header["examples_kept"],
-        dict(header["texts"]),
-        header["interrupted"],
-    )

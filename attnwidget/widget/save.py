@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from attnwidget.figures.figure import check_resolution
 from attnwidget.figures.renderer import INSTALL, available
+from attnwidget.files.replacing import write_bytes, write_text
 from attnwidget.record.byte_sizes import parse_bytes
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class BrowserFigures:
         """Write the figure that a message of the browser brings."""
         path = self.waiting.pop(message.get("token", ""), None)
         if path is not None and buffers:
-            path.write_bytes(bytes(buffers[0]))
+            write_bytes(path, bytes(buffers[0]))
             logger.info("Wrote %s.", path)
         elif path is not None:
             # A warning and no log entry: the call that asked has long returned, and this is all the reader gets.
@@ -97,7 +98,7 @@ def save(
             message = f"{next(iter(options))} is for figures, got it for {os.fspath(path)!r}."
             raise ValueError(message)
         room = None if budget is None else parse_bytes(budget)
-        target.write_text(view.page(room), encoding="utf-8")
+        write_text(target, view.page(room))
         return target
     figure = view.figure(**options)
     if renderer == "browser" or (
