@@ -56,15 +56,20 @@ def finish_recording(recorder: Recorder, model: nn.Module, tokenizer: Any, hints
         words = None
     number, total = recorder.tracker.select_pass()
     plan = recorder.tracker.select_returned()
+    learned = recorder.collector.learned_queries()
     streams, failures, kept = assemble(recorder, words, hints)
-    streams, media = with_media(
+    streams, media, unplaced = with_media(
         streams,
         recorder.media_inputs,
         recorder.model,
-        row=recorder.tracker.row,
-        num_rows=recorder.tracker.num_rows or 1,
+        row=recorder.tracker.current.input_row,
+        num_rows=recorder.tracker.current.num_inputs,
         processor=tokenizer,
         originals=hints.images,
+        generated=0
+        if plan is None or recorder.tracker.passes.options is None
+        else plan.total - plan.prompt,
+        learned=learned,
     )
     missing, failures = _not_recorded(recorder, failures)
     if not streams:
@@ -72,6 +77,8 @@ def finish_recording(recorder: Recorder, model: nn.Module, tokenizer: Any, hints
     _warn(recorder, missing, failures)
     if total > 1 and recorder.tracker.numbered.which is None:
         warnings.warn(_last_of(total, recorder.tracker), stacklevel=6)
+    for said in unplaced:
+        warnings.warn(said, stacklevel=6)
     record = Record(
         model_name=type(model).__name__,
         streams=streams,

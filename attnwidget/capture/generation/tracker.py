@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.capture.architecture.stream_names import is_cross
-from attnwidget.capture.architecture.submodels import find_submodels
+from attnwidget.capture.architecture.submodels import batch_size, find_submodels
 from attnwidget.capture.calls.module_calls import RAN_AGAIN, ModuleCalls
 from attnwidget.capture.generation.encoder_outputs import EncoderOutputs
 from attnwidget.capture.generation.next_tokens import can_predict
@@ -57,7 +57,7 @@ class Tracker:
         self.batch = batch
         self.paths = {id(module): path for path, module in model.named_modules()}
         row = batch or 0
-        self.current = NumberedPass(find_submodels(model), (row,), row)
+        self.current = NumberedPass(find_submodels(model), (row,), row, input_row=row)
         self.numbered = NumberedPasses(which)
         self._before: NumberedPass | None = None  # of which `current` may yet be a part
         self._inputs: tuple[dict[str, Any], tuple[str, str]] | None = None  # of its forward pass
@@ -332,6 +332,7 @@ class Tracker:
                 self._start_generation()
             self._preparing = not self.num_forward_passes
             self.passes.surrounded = True
+            self._note_given(options)
             try:
                 yield lambda _: None
             finally:
@@ -347,10 +348,17 @@ class Tracker:
             self._start_generation()
             self.passes.surrounded = self._surrounded
             self.passes.begin(path, options)
+            self._note_given(options)
             try:
                 yield self.passes.end
             finally:
                 self.passes.running = False
+
+    def _note_given(self, options: GenerateOptions) -> None:
+        """Note what ``generate`` was given, and choose its rows: an encoder that runs first may count pictures, not inputs."""
+        self.current.media_inputs |= options.inputs
+        self.current.generates = True
+        self.choose_rows(batch_size(dict(options.inputs)), root=False, options=options)
 
     def on_cache_reordered(self, cache: Any, rows: Tensor) -> None:
         """Note that the rows of a cache changed places."""
@@ -379,12 +387,15 @@ class Tracker:
         now.num_forward_passes = 0
         now.num_rows = None
 
-    def choose_rows(self, num_rows: int | None, *, root: bool) -> None:
+    def choose_rows(
+        self, num_rows: int | None, *, root: bool, options: GenerateOptions | None = None
+    ) -> None:
         """Choose the rows of a batch to record, before anything is computed.
 
         Args:
             num_rows: Rows of the batch, or ``None`` where it is not known: then nothing is chosen.
             root: Whether it is the batch of the model that generates, in which inputs are repeated for beams.
+            options: Those of a generation that is about to begin.
 
         Raises:
             ValueError: If there are several and ``batch`` does not say which, or not as many.
@@ -393,6 +404,8 @@ class Tracker:
             return
         now = self.current
         now.num_rows = num_rows
-        options = now.passes.options or GenerateOptions()
+        options = now.passes.options or options or GenerateOptions()
         now.rows = options.recorded_rows(num_rows, self.batch, expanded=root)
         now.row = now.rows[0]
+        now.num_inputs = num_rows // options.rows_per_input(num_rows, expanded=root)
+        now.input_row = options.input_number(self.batch)

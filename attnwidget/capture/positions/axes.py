@@ -9,6 +9,7 @@ import torch
 
 from attnwidget.capture.positions.grids import find_frames, find_patches
 from attnwidget.capture.positions.labels import index_positions, token_positions
+from attnwidget.capture.positions.placeholders import MODALITIES, placeholder_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 
 __all__ = ["PositionAxis", "describe_axis", "real_positions", "sequence_length"]
-
-# The kind of position that each token represents, and which come first among the media.
-_PLACEHOLDERS = (("image", "patch", 0), ("video", "patch", 1), ("audio", "frame", None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +119,7 @@ def _tokens(ids: Tensor, types: Tensor | None, tokenizer: Any, hints: Hints) -> 
 
 def _mark_placeholders(ids: Tensor, positions: Positions, config: Any) -> Positions:
     """Mark the tokens in whose place the model puts patches of an image or frames of audio."""
-    kinds = {
-        getattr(config, f"{name}_token_{suffix}", None): (kind, first)
-        for name, kind, first in _PLACEHOLDERS
-        for suffix in ("index", "id")
-    }
+    kinds = {token: MODALITIES[name] for token, name in placeholder_tokens(config).items()}
     return tuple(
         replace(position, kind=kinds[token][0], medium=kinds[token][1])
         if token in kinds
