@@ -150,9 +150,9 @@ class Tracker:
         if calls.calls and calls.calls[-1].forward_pass != self.num_forward_passes:
             if passes.restarted and passes.options is None:
                 calls.fail(RAN_AGAIN)
-            elif passes.replaced:
+            elif passes.replaced and passes.options is None:
                 calls.rewind(None, keep=False)
-            elif passes.restarted:
+            elif passes.restarted or passes.replaced:
                 calls.rewind(None, keep=len(self.rows) > 1)
             else:
                 calls.rewind(passes.num_rewound, keep=True)
@@ -300,6 +300,7 @@ class Tracker:
             return None
         for submodel in self.submodels.values():
             submodel.apply_plan(plan)
+        self.submodels[self.passes.root].generated = plan.ids[: plan.total]
         full = self.passes.full_plan()
         for path, calls in self.calls.items():
             beams = {row: own[path] for row, own in self.current.beams.items() if path in own}
