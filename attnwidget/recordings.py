@@ -219,13 +219,14 @@ def capture(
         model: A Hugging Face model.
         inputs: Text, a pair of texts, a list of chat messages, a ``BatchEncoding``, a mapping of tensors, arrays or
             lists (with or without a batch axis), token ids, or an image or audio tensor. With a processor also a
-            picture (or a list of them), a sound as ``{"array": ..., "sampling_rate": ...}``, chat messages with
-            pictures in them, or what the processor takes by name, such as ``{"text": ..., "images": ...}``.
+            picture (or a list of them), chat messages with pictures in them, or what the processor takes by name, such
+            as ``{"text": ..., "images": ...}``; with a processor or a feature extractor a sound: its samples
+            ``[sample]``, ``{"array": ..., "sampling_rate": ...}``, or ``{"audio": ...}`` with either of them.
         tokenizer: The model's tokenizer (or processor, which also knows a picture's true colours). Found through the
             model's name when left out.
         target: For encoder-decoder models: text or token ids for the decoder. When left out and ``inputs`` has no
-            ``decoder_input_ids``, text models write up to 32 tokens of their own (greedily); others, and models that
-            cannot generate, are given their start token.
+            ``decoder_input_ids``, models that are given text or a sound write up to 32 tokens of their own (greedily);
+            others, and models that cannot generate, are given their start token.
         batch: Row to record when the inputs have several.
         streams: Names of the streams to record, as `inspect` lists them; all when left out.
         layers: Layers to record, by the model's numbers: one, several, a slice or a range, or such for each stream by its

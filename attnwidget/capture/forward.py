@@ -17,7 +17,7 @@ from attnwidget.capture.architecture.wrappers import (
 )
 from attnwidget.capture.distributed.tensor_parallel import shared_recording
 from attnwidget.capture.finish import finish_recording
-from attnwidget.capture.inputs.length_limit import check_length, length_error
+from attnwidget.capture.inputs.length_limit import check_length, length_error, short_error
 from attnwidget.capture.inputs.options import check_options
 from attnwidget.capture.inputs.prepare import prepare
 from attnwidget.capture.recorder.limits import Limits
@@ -134,11 +134,14 @@ def run_forward(
             inner(**{**prepared.inputs, **forward_kwargs})
         except torch.cuda.OutOfMemoryError:
             raise
-        except (IndexError, RuntimeError) as error:  # a table looked up, or sliced and added
-            over = length_error(inner, prepared.inputs)
-            if over is None:
+        except (IndexError, RuntimeError, ValueError) as error:
+            short = short_error(inner, prepared.inputs, error)
+            # A table of positions is looked up, or sliced and added.
+            known = isinstance(error, ValueError)
+            wrong = short or (None if known else length_error(inner, prepared.inputs))
+            if wrong is None:
                 raise
-            raise over from error
+            raise wrong from error
     return cast("Record", outcome.record)
 
 

@@ -21,6 +21,7 @@ from attnwidget.capture.inputs.arrays import (
     to_model,
 )
 from attnwidget.capture.inputs.processors import needs_processor, run_processor
+from attnwidget.capture.inputs.sounds import find_sounds, run_extractor
 from attnwidget.capture.inputs.text import (
     find_tokenizer,
     is_text,
@@ -28,13 +29,12 @@ from attnwidget.capture.inputs.text import (
     sequence_ids,
     tokenize,
 )
+from attnwidget.capture.inputs.written_ids import written_ids
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = ["PreparedInputs", "prepare"]
-
-_NEW_TOKENS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,11 @@ def prepare(
     hints = Hints()
     if isinstance(inputs, Mapping) and inputs.keys() >= {"role", "content"}:
         inputs = [inputs]
-    if needs_processor(inputs):
+    sounds = find_sounds(model, inputs, tokenizer)
+    if sounds is not None:
+        named, tokenizer, hints = run_extractor(model, sounds, tokenizer)
+        inputs = named
+    elif needs_processor(inputs):
         named, tokenizer, hints = run_processor(model, inputs, tokenizer)
         inputs = named
     else:
@@ -93,7 +97,7 @@ def prepare(
     ready = to_model(model, add_batch_axis(arrays))
     _check(model, ready, batch)
     if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
-        ready = _with_decoder(model, ready, tokenizer, target)
+        ready = _with_decoder(model, ready, tokenizer, target, sound=sounds is not None)
     elif target is not None:
         msg = f"target is for encoder-decoder models; {type(model).__name__} reads one sequence, give it all of it."
         raise ValueError(msg)
@@ -198,9 +202,9 @@ def _check_vocabulary(model: Any, name: str, ids: Tensor) -> None:
 
 
 def _with_decoder(
-    model: Any, inputs: dict[str, Any], tokenizer: Any, target: Any
+    model: Any, inputs: dict[str, Any], tokenizer: Any, target: Any, *, sound: bool
 ) -> dict[str, Any]:
-    """Give an encoder-decoder model something to decode."""
+    """Give an encoder-decoder model something to decode; ``sound`` says that a sound was given, and no features of it."""
     if inputs.keys() & {"decoder_input_ids", "decoder_inputs_embeds", "labels"}:
         if target is not None:
             msg = "both target and decoder inputs given; give one of them."
@@ -208,29 +212,17 @@ def _with_decoder(
         return inputs
     rows, device = batch_size(inputs) or 1, device_of(model)
     start = _start_token(model)
-    if target is None and "input_ids" in inputs and model.can_generate():
-        ids = _greedy(model, inputs)
-    elif target is None:
+    writes = target is None and ("input_ids" in inputs or sound)
+    ids = written_ids(model, inputs, rows) if writes else None
+    if ids is None and target is None:
         ids = torch.tensor([[start]], device=device).expand(rows, 1)
-    else:
+    elif ids is None:
         ids = _target_ids(model, target, tokenizer)
         if len(ids) not in {1, rows}:
             msg = f"target has {len(ids)} rows, inputs has {rows}; give one for all of them or one for each."
             raise ValueError(msg)
         ids = torch.cat([torch.full((len(ids), 1), start), ids], dim=1).to(device).expand(rows, -1)
     return {**inputs, "decoder_input_ids": ids}
-
-
-def _greedy(model: Any, inputs: dict[str, Any]) -> Tensor:
-    """Let the model write its own answer."""
-    options = {"max_new_tokens": _NEW_TOKENS, "do_sample": False, "num_beams": 1}
-    with torch.no_grad():
-        try:
-            ids: Tensor = model.generate(**inputs, **options)
-        except IndexError:
-            # Transformers sizes T5's cache by the encoder: too few layers for a deeper decoder.
-            ids = model.generate(**inputs, **options, use_cache=False)
-    return ids
 
 
 def _target_ids(model: Any, target: Any, tokenizer: Any) -> Tensor:

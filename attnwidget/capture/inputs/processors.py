@@ -1,4 +1,4 @@
-"""Images, audio and chats about them to model inputs, through the model's processor."""
+"""Images and chats about them to model inputs, through the model's processor."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from attnwidget.capture.hints import Hints
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["needs_processor", "run_processor"]
+__all__ = ["find_processor", "images_in", "needs_processor", "run_processor"]
 
-_MATERIAL = {"images", "audio", "videos"}
+_MATERIAL = {"images", "videos"}
 
 
 def _is_image(value: Any) -> bool:
@@ -20,14 +20,14 @@ def _is_image(value: Any) -> bool:
     return callable(getattr(value, "getbands", None)) and callable(getattr(value, "convert", None))
 
 
-def _images_in(value: Any) -> list[Any]:
+def images_in(value: Any) -> list[Any]:
     """Return the images in nested lists and mappings, in order."""
     if _is_image(value):
         return [value]
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
-        return [picture for item in value for picture in _images_in(item)]
+        return [picture for item in value for picture in images_in(item)]
     return []
 
 
@@ -41,13 +41,9 @@ def _is_chat_about(inputs: Any) -> bool:
     )
 
 
-def _is_audio(inputs: Any) -> bool:
-    return isinstance(inputs, Mapping) and inputs.keys() >= {"array", "sampling_rate"}
-
-
 def needs_processor(inputs: Any) -> bool:
-    """Tell whether ``inputs`` is an image, several, audio, or text and images together."""
-    if _is_audio(inputs) or _is_chat_about(inputs) or _is_image(inputs):
+    """Tell whether ``inputs`` is an image, several, or text and images together."""
+    if _is_chat_about(inputs) or _is_image(inputs):
         return True
     if isinstance(inputs, Mapping):
         return bool(inputs.keys() & _MATERIAL)
@@ -74,16 +70,13 @@ def run_processor(
     Raises:
         ValueError: If there is no processor.
     """
-    processor = processor if processor is not None else _find_processor(model)
-    pictures = tuple(_images_in(inputs))
+    processor = processor if processor is not None else find_processor(model)
+    pictures = tuple(images_in(inputs))
     if _is_chat_about(inputs):
         encoding = _chat(processor, inputs)
         roles = _roles(processor, inputs, encoding)
         return encoding, processor, Hints(roles=roles, images=pictures)
-    if _is_audio(inputs):
-        rate = inputs["sampling_rate"]
-        encoding = processor(inputs["array"], sampling_rate=rate, return_tensors="pt")
-    elif isinstance(inputs, Mapping):
+    if isinstance(inputs, Mapping):
         encoding = processor(**inputs, return_tensors="pt")
     else:
         images = inputs if _is_image(inputs) else list(inputs)
@@ -96,7 +89,8 @@ def run_processor(
     )
 
 
-def _find_processor(model: nn.Module) -> Any:
+def find_processor(model: nn.Module) -> Any:
+    """Load the processor that goes with ``model``, by the name the model was loaded from."""
     from transformers import AutoProcessor  # noqa: PLC0415  (slow to import, seldom needed)
 
     name = getattr(model, "name_or_path", "") or ""
