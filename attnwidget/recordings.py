@@ -239,7 +239,8 @@ def capture(
             layer by layer and mapped into memory; they are gone when the record is. A folder (a ``Path``, or text with a
             separator): there. A device, such as ``"cuda"``: in its memory, or as for ``"auto"`` where that is short.
         device: A device in place of ``store``.
-        **forward_kwargs: Passed on to the model.
+        **forward_kwargs: Passed on to the model. With chat messages also what the chat template takes, such as
+            ``add_generation_prompt``, ``continue_final_message``, ``tools``, ``chat_template`` or ``enable_thinking``.
 
     Returns:
         The record.

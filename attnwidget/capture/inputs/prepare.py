@@ -20,6 +20,7 @@ from attnwidget.capture.inputs.arrays import (
     device_of,
     to_model,
 )
+from attnwidget.capture.inputs.chat import is_chat
 from attnwidget.capture.inputs.processors import needs_processor, run_processor
 from attnwidget.capture.inputs.sounds import find_sounds, run_extractor
 from attnwidget.capture.inputs.text import (
@@ -30,6 +31,7 @@ from attnwidget.capture.inputs.text import (
     tokenize,
 )
 from attnwidget.capture.inputs.written_ids import written_ids
+from attnwidget.capture.positions.chat_roles import chat_roles, token_lengths
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -55,7 +57,13 @@ class PreparedInputs:
 
 
 def prepare(
-    model: nn.Module, inputs: Any, tokenizer: Any = None, *, target: Any, batch: int | None
+    model: nn.Module,
+    inputs: Any,
+    tokenizer: Any = None,
+    *,
+    target: Any,
+    batch: int | None,
+    template: Mapping[str, Any] | None = None,
 ) -> PreparedInputs:
     """Turn ``inputs`` into keyword arguments for ``model``.
 
@@ -65,6 +73,7 @@ def prepare(
         tokenizer: The tokenizer, looked up when text is given without one.
         target: What the decoder of an encoder-decoder model reads.
         batch: Row to record when there are several.
+        template: Options of the chat template.
 
     Returns:
         The inputs with a batch axis, on the model's device, floating-point ones in its dtype.
@@ -74,14 +83,15 @@ def prepare(
         TypeError: If they are nothing that can be understood.
     """
     hints = Hints()
-    if isinstance(inputs, Mapping) and inputs.keys() >= {"role", "content"}:
+    options = template or {}
+    if isinstance(inputs, Mapping) and is_chat(inputs):
         inputs = [inputs]
     sounds = find_sounds(model, inputs, tokenizer)
     if sounds is not None:
         named, tokenizer, hints = run_extractor(model, sounds, tokenizer)
         inputs = named
     elif needs_processor(inputs):
-        named, tokenizer, hints = run_processor(model, inputs, tokenizer)
+        named, tokenizer, hints = run_processor(model, inputs, tokenizer, options)
         inputs = named
     else:
         _check_modality(model, inputs)
@@ -89,10 +99,12 @@ def prepare(
         inputs, batch = pick_text(inputs, batch), None
     if is_text(inputs):
         tokenizer = tokenizer or find_tokenizer(model)
-        named, hints = tokenize(inputs, tokenizer)
+        named, hints = tokenize(inputs, tokenizer, options)
     else:
         named = _named(model, inputs)
         hints = replace(hints, segments=sequence_ids(inputs, batch))
+        if hints.roles is None:
+            hints = replace(hints, roles=_templated(named, tokenizer, batch))
     arrays = {name: as_tensor(name, value) for name, value in named.items()}
     ready = to_model(model, add_batch_axis(arrays))
     _check(model, ready, batch)
@@ -102,6 +114,18 @@ def prepare(
         msg = f"target is for encoder-decoder models; {type(model).__name__} reads one sequence, give it all of it."
         raise ValueError(msg)
     return PreparedInputs(ready, tokenizer, batch, hints)
+
+
+def _templated(
+    inputs: Mapping[str, Any], tokenizer: Any, batch: int | None
+) -> tuple[str | None, ...] | None:
+    """Find the messages in what a chat template made, by the lengths of its tokens, too; without them ids must do."""
+    words = getattr(tokenizer, "tokenizer", tokenizer)
+    lengths, ids = token_lengths(inputs, batch), inputs.get("input_ids")
+    if words is None or lengths is None or ids is None:
+        return None
+    row = torch.as_tensor(ids).reshape(-1, len(lengths))[batch or 0]
+    return chat_roles(row.tolist(), words, lengths)
 
 
 def _check_modality(model: nn.Module, inputs: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.capture.hints import Hints
+from attnwidget.capture.inputs.chat import message_roles, without_ending
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,7 +56,7 @@ def needs_processor(inputs: Any) -> bool:
 
 
 def run_processor(
-    model: nn.Module, inputs: Any, processor: Any
+    model: nn.Module, inputs: Any, processor: Any, options: Mapping[str, Any]
 ) -> tuple[Mapping[str, Any], Any, Hints]:
     """Let the processor make a model's inputs.
 
@@ -63,6 +64,7 @@ def run_processor(
         model: The model.
         inputs: What `needs_processor` accepts.
         processor: The processor the caller gave, or ``None`` to find it by the name the model was loaded from.
+        options: Options of the chat template.
 
     Returns:
         The model's inputs, the processor, and the original images with what else is known.
@@ -73,8 +75,8 @@ def run_processor(
     processor = processor if processor is not None else find_processor(model)
     pictures = tuple(images_in(inputs))
     if _is_chat_about(inputs):
-        encoding = _chat(processor, inputs)
-        roles = _roles(processor, inputs, encoding)
+        encoding = _chat(processor, inputs, options)
+        roles = _roles(processor, inputs, encoding, options)
         return encoding, processor, Hints(roles=roles, images=pictures)
     if isinstance(inputs, Mapping):
         encoding = processor(**inputs, return_tensors="pt")
@@ -108,7 +110,7 @@ def find_processor(model: nn.Module) -> Any:
         raise ValueError(msg) from error
 
 
-def _chat(processor: Any, messages: Any) -> Mapping[str, Any]:
+def _chat(processor: Any, messages: Any, options: Mapping[str, Any]) -> Mapping[str, Any]:
     if not hasattr(processor, "apply_chat_template"):
         msg = (
             f"a chat with pictures needs the model's processor, got {type(processor).__name__}; "
@@ -116,23 +118,22 @@ def _chat(processor: Any, messages: Any) -> Mapping[str, Any]:
         )
         raise ValueError(msg)
     encoding: Mapping[str, Any] = processor.apply_chat_template(
-        list(messages), tokenize=True, return_dict=True, return_tensors="pt"
+        list(messages), **options, tokenize=True, return_dict=True, return_tensors="pt"
     )
     return encoding
 
 
 def _roles(
-    processor: Any, messages: Any, encoding: Mapping[str, Any]
-) -> tuple[str | None, ...] | None:
+    processor: Any, messages: Any, encoding: Mapping[str, Any], options: Mapping[str, Any]
+) -> tuple[str | None, ...]:
     """Find out which tokens each message became, by encoding the chat message by message."""
     ids = encoding["input_ids"][0].tolist()
-    roles: list[str | None] = []
-    for count, message in enumerate(messages, start=1):
+    kept = without_ending(options)
+    ends: list[int | None] = []
+    for count in range(1, len(messages) + 1):
         try:
-            part = _chat(processor, messages[:count])["input_ids"][0].tolist()
+            part = _chat(processor, messages[:count], kept)["input_ids"][0].tolist()
         except Exception:  # noqa: BLE001  some templates refuse a chat that ends here
-            return None
-        if part != ids[: len(part)]:
-            return None
-        roles += [str(message["role"])] * (len(part) - len(roles))
-    return tuple(roles + [None] * (len(ids) - len(roles)))
+            part = [None]
+        ends.append(len(part) if part == ids[: len(part)] else None)
+    return message_roles(messages, ends, range(len(ids)), len(ids), options)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from attnwidget.capture.positions.chat_roles import chat_roles
 from attnwidget.capture.positions.grids import find_frames, find_patches
 from attnwidget.capture.positions.labels import index_positions, token_positions, virtual_positions
 
@@ -131,6 +132,8 @@ def _tokens(ids: Tensor, types: Tensor | None, tokenizer: Any, hints: Hints) -> 
     if types is not None and len(types) == len(ids) and len(set(types.tolist())) > 1:
         segments = tuple(types.tolist())
     roles = hints.roles if hints.roles is not None and len(hints.roles) == len(ids) else None
+    if roles is None:
+        roles = chat_roles(ids.tolist(), tokenizer)
     return token_positions(ids.tolist(), tokenizer, segments=segments, roles=roles)
 
 
