@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
+from attnwidget.capture.architecture.advice import check_model
 from attnwidget.capture.architecture.wrappers import (
     called_module,
     max_tokens,
@@ -172,20 +173,6 @@ def template_options(
         return set()
     tokenizer = tokenizer or own_tokenizer(model) or find_tokenizer(unwrapped(model))
     return chat_options(inputs, tokenizer, names)
-
-
-def check_model(model: Any) -> None:
-    """Refuse what is no torch module, a pipeline for example."""
-    if isinstance(model, nn.Module):
-        return
-    inner = getattr(model, "model", None)
-    fix = (
-        "pass its .model"
-        if isinstance(inner, nn.Module)
-        else "pass a torch.nn.Module, such as AutoModel's result"
-    )
-    msg = f"model must be a torch module, got {type(model).__name__}; {fix}."
-    raise TypeError(msg)
 
 
 def check_tokenizer(tokenizer: Any) -> None:

@@ -72,7 +72,8 @@ def run_processor(
     Raises:
         ValueError: If there is no processor.
     """
-    processor = processor if processor is not None else find_processor(model)
+    if processor is None or _is_tokenizer(processor):
+        processor = find_processor(model)
     pictures = tuple(images_in(inputs))
     if _is_chat_about(inputs):
         encoding = _chat(processor, inputs, options)
@@ -89,6 +90,11 @@ def run_processor(
         processor,
         Hints(text=text if isinstance(text, str) else None, images=pictures),
     )
+
+
+def _is_tokenizer(processor: Any) -> bool:
+    """Tell whether what the caller gave knows words only."""
+    return hasattr(processor, "convert_ids_to_tokens")
 
 
 def find_processor(model: nn.Module) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedModel
 
 from attnwidget.capture.hints import Hints
 from attnwidget.capture.inputs.chat import is_chat, tokenize_chat
@@ -26,6 +27,14 @@ def find_tokenizer(model: nn.Module) -> Any:
     fix = f"pass it: capture(model, inputs, tokenizer=AutoTokenizer.from_pretrained({name or '...'!r}))"
     if _is_bundled(model, name):
         return pocket_tokenizer()
+    if not name and not isinstance(model, PreTrainedModel):
+        names = ", ".join(f"{name!r}: …" for name in _required(model))
+        msg = (
+            f"no tokenizer given, and {type(model).__name__} is no model of transformers', whose tokenizer could be "
+            f"looked up; pass it, capture(model, inputs, tokenizer), or what its forward takes, capture(model, "
+            f"{{{names}}})."
+        )
+        raise ValueError(msg)
     if not name:
         msg = f"no tokenizer given, and {type(model).__name__} does not know the name it was loaded from; {fix}."
         raise ValueError(msg)
@@ -38,6 +47,15 @@ def find_tokenizer(model: nn.Module) -> Any:
         msg = f"no tokenizer given and none found for {name!r} (it has no vocabulary); {fix}."
         raise ValueError(msg)
     return tokenizer
+
+
+def _required(model: nn.Module) -> list[str]:
+    """Return the names of what a model's forward has to be given."""
+    own = inspect.signature(model.forward).parameters.values()
+    plain = [one for one in own if one.kind in {one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY}]
+    return [one.name for one in plain if one.default is one.empty] or [
+        plain[0].name for _ in plain[:1]
+    ]
 
 
 def local_tokenizer(model: nn.Module) -> Any:
@@ -114,6 +132,7 @@ def tokenize(
         msg = "inputs is an empty string; give at least one character of text."
         raise ValueError(msg)
     words = getattr(tokenizer, "tokenizer", tokenizer)  # a processor holds its tokenizer
+    _check_makes_tokens(words)
     bare = len(parts) == 1 and _has_special_tokens(parts[0], words)
     encoding = words(*parts, return_tensors="pt", **({"add_special_tokens": False} if bare else {}))
     if not encoding["input_ids"].shape[-1]:
@@ -124,6 +143,22 @@ def tokenize(
     ids = encoding["input_ids"][0].tolist()
     roles = chat_roles(ids, words, token_lengths(encoding, 0))
     return encoding, Hints("\n".join(parts), segments=sequence_ids(encoding, 0), roles=roles)
+
+
+def _check_makes_tokens(tokenizer: Any) -> None:
+    """Refuse what makes other things than tokens, or is called in another way."""
+    makes = getattr(tokenizer, "model_input_names", None)
+    name = type(tokenizer).__name__
+    if not callable(tokenizer):
+        fix = "pass transformers' tokenizer, AutoTokenizer.from_pretrained(...)"
+        if hasattr(tokenizer, "encode_batch") and hasattr(tokenizer, "token_to_id"):
+            fix = "wrap it, transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer)"
+    elif makes and "input_ids" not in makes and not hasattr(tokenizer, "convert_ids_to_tokens"):
+        fix = "pass the tokenizer, AutoTokenizer.from_pretrained(...), or the processor that holds one"
+    else:
+        return
+    msg = f"{name} makes no tokens of text: {fix}."
+    raise ValueError(msg)
 
 
 def _has_special_tokens(text: str, tokenizer: Any) -> bool:
