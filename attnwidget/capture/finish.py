@@ -146,6 +146,8 @@ def _last_of(total: int, tracker: Tracker) -> str:
     kind = "forward passes, none of which goes on from another"
     if tracker.passes.options is not None:
         kind = "passes, the last a generation"
+    if tracker.num_windows == total:
+        kind = "generations within one call of generate, for the windows of a long input (or one again, when it was refused)"
     return (
         f"the block ran {total} {kind}: the record is that of the last, number {total - 1} counted from 0. For another, "
         "record again and say which: attnwidget.recording(model, which=0) records the first, which=-2 the one before "

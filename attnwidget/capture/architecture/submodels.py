@@ -54,9 +54,9 @@ class Submodel:
     path: str
     module: nn.Module
     passes: list[dict[str, Any]] = field(default_factory=list)
-    generated: tuple[int, ...] = ()
     _rows: list[tuple[int, dict[int, dict[str, Any]]]] = field(default_factory=list)
     _names: frozenset[str] | None = None
+    generated: tuple[int, ...] = ()
 
     def input_name(self, name: str, side: str) -> str:
         """Name an input as this submodel calls it: ``decoder_input_ids`` where one forward feeds both sides."""

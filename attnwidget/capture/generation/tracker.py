@@ -42,6 +42,7 @@ class Tracker:
         paths: Path of each module, by its id.
         current: The pass that is running.
         numbered: The passes that are over.
+        num_windows: Generations inside of the last ``generate`` of a model's own: one for each part of a long input.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Tracker:
         self._listener = listener
         self._preparing = False
         self._surrounded = False  # by a model's own `generate`
+        self.num_windows = 0  # generations inside of the last of those, for parts of a long input
 
     @property
     def submodels(self) -> dict[str, Submodel]:
@@ -330,6 +332,7 @@ class Tracker:
         elif not inner:
             outermost, self._surrounded = not self._surrounded, True
             if outermost:
+                self.num_windows = 0
                 self._start_generation()
             self._preparing = not self.num_forward_passes
             self.passes.surrounded = True
@@ -345,6 +348,7 @@ class Tracker:
             if self._preparing:
                 self._discard_preparation()
             self._preparing = False
+            self.num_windows += self._surrounded
             self._start_generation()
             self.passes.surrounded = self._surrounded
             self.passes.begin(path, options)
