@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from attnwidget.attention import Attention
+from attnwidget.capture.forward import template_options
 from attnwidget.capture.inputs.options import check_options
 from attnwidget.capture.inspect import inspect
 from attnwidget.comparison.comparison import Comparison, compare
@@ -90,7 +91,8 @@ def view(
         if inputs is None or isinstance(model, (tuple, list)) or isinstance(inputs, records):
             message = _no_inputs(model, inputs)
             raise TypeError(message)
-        check_options(model, options, STATE)
+        template = template_options(model, inputs, tokenizer, options)
+        check_options(model, options, (*STATE, *template))
         attention = capture(model, inputs, tokenizer, **options)
     return AttentionWidget(attention, frozen=frozen, **state)
 

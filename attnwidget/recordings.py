@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from attnwidget.attention import Attention
+from attnwidget.capture.architecture.advice import check_model
 from attnwidget.capture.architecture.wrappers import (
     own_tokenizer,
     running_uncompiled,
 )
-from attnwidget.capture.forward import check_model, check_tokenizer, record_forward, run_forward
+from attnwidget.capture.forward import check_tokenizer, record_forward, run_forward
 from attnwidget.capture.generation.numbered_passes import check_which
 from attnwidget.capture.hints import Hints
 from attnwidget.capture.recorder.limits import Limits
@@ -219,13 +220,14 @@ def capture(
         model: A Hugging Face model.
         inputs: Text, a pair of texts, a list of chat messages, a ``BatchEncoding``, a mapping of tensors, arrays or
             lists (with or without a batch axis), token ids, or an image or audio tensor. With a processor also a
-            picture (or a list of them), a sound as ``{"array": ..., "sampling_rate": ...}``, chat messages with
-            pictures in them, or what the processor takes by name, such as ``{"text": ..., "images": ...}``.
+            picture (or a list of them), chat messages with pictures in them, or what the processor takes by name, such
+            as ``{"text": ..., "images": ...}``; with a processor or a feature extractor a sound: its samples
+            ``[sample]``, ``{"array": ..., "sampling_rate": ...}``, or ``{"audio": ...}`` with either of them.
         tokenizer: The model's tokenizer (or processor, which also knows a picture's true colours). Found through the
             model's name when left out.
         target: For encoder-decoder models: text or token ids for the decoder. When left out and ``inputs`` has no
-            ``decoder_input_ids``, text models write up to 32 tokens of their own (greedily); others, and models that
-            cannot generate, are given their start token.
+            ``decoder_input_ids``, models that are given text or a sound write up to 32 tokens of their own (greedily);
+            others, and models that cannot generate, are given their start token.
         batch: Row to record when the inputs have several.
         streams: Names of the streams to record, as `inspect` lists them; all when left out.
         layers: Layers to record, by the model's numbers: one, several, a slice or a range, or such for each stream by its
@@ -238,7 +240,8 @@ def capture(
             layer by layer and mapped into memory; they are gone when the record is. A folder (a ``Path``, or text with a
             separator): there. A device, such as ``"cuda"``: in its memory, or as for ``"auto"`` where that is short.
         device: A device in place of ``store``.
-        **forward_kwargs: Passed on to the model.
+        **forward_kwargs: Passed on to the model. With chat messages also what the chat template takes, such as
+            ``add_generation_prompt``, ``continue_final_message``, ``tools``, ``chat_template`` or ``enable_thinking``.
 
     Returns:
         The record.

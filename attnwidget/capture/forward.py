@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
+from attnwidget.capture.architecture.advice import check_model
 from attnwidget.capture.architecture.wrappers import (
     called_module,
     max_tokens,
@@ -17,21 +18,30 @@ from attnwidget.capture.architecture.wrappers import (
 )
 from attnwidget.capture.distributed.tensor_parallel import shared_recording
 from attnwidget.capture.finish import finish_recording
-from attnwidget.capture.inputs.length_limit import check_length, length_error
-from attnwidget.capture.inputs.options import check_options
+from attnwidget.capture.inputs.chat import chat_options, is_chat
+from attnwidget.capture.inputs.length_limit import check_length, length_error, short_error
+from attnwidget.capture.inputs.options import accepted_names, check_options
 from attnwidget.capture.inputs.prepare import prepare
+from attnwidget.capture.inputs.text import find_tokenizer
 from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.recorder.recorder import Recorder
 from attnwidget.capture.store import make_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from attnwidget.capture.hints import Hints
     from attnwidget.record.record import Record
 
 
-__all__ = ["Outcome", "check_model", "check_tokenizer", "record_forward", "run_forward"]
+__all__ = [
+    "Outcome",
+    "check_model",
+    "check_tokenizer",
+    "record_forward",
+    "run_forward",
+    "template_options",
+]
 
 
 class Outcome:
@@ -107,16 +117,18 @@ def run_forward(
         positions: Query positions to record.
         store: Where vectors are kept.
         device: A device in place of ``store``.
-        **forward_kwargs: Passed on to the model.
+        **forward_kwargs: Passed on to the model; options of the chat template to that.
     """
     check_model(model)
     check_tokenizer(tokenizer)
     tokenizer, most = tokenizer or own_tokenizer(model), max_tokens(model)
     inner = unwrapped(model)
-    check_options(inner, forward_kwargs)
+    template = template_options(model, inputs, tokenizer, forward_kwargs)
+    check_options(inner, forward_kwargs, template)
+    chosen = {name: forward_kwargs.pop(name) for name in template}
     limits = Limits.of(streams, layers, positions, single=True)
     place = make_store(store, device)
-    prepared = prepare(inner, inputs, tokenizer, target=target, batch=batch)
+    prepared = prepare(inner, inputs, tokenizer, target=target, batch=batch, template=chosen)
     check_length(model, prepared.inputs, most)
     with (
         running_uncompiled(model),
@@ -134,26 +146,33 @@ def run_forward(
             inner(**{**prepared.inputs, **forward_kwargs})
         except torch.cuda.OutOfMemoryError:
             raise
-        except (IndexError, RuntimeError) as error:  # a table looked up, or sliced and added
-            over = length_error(inner, prepared.inputs)
-            if over is None:
+        except (IndexError, RuntimeError, ValueError) as error:
+            short = short_error(inner, prepared.inputs, error)
+            # A table of positions is looked up, or sliced and added.
+            known = isinstance(error, ValueError)
+            wrong = short or (None if known else length_error(inner, prepared.inputs))
+            if wrong is None:
                 raise
-            raise over from error
+            raise wrong from error
     return cast("Record", outcome.record)
 
 
-def check_model(model: Any) -> None:
-    """Refuse what is no torch module, a pipeline for example."""
-    if isinstance(model, nn.Module):
-        return
-    inner = getattr(model, "model", None)
-    fix = (
-        "pass its .model"
-        if isinstance(inner, nn.Module)
-        else "pass a torch.nn.Module, such as AutoModel's result"
-    )
-    msg = f"model must be a torch module, got {type(model).__name__}; {fix}."
-    raise TypeError(msg)
+def template_options(
+    model: nn.Module, inputs: Any, tokenizer: Any, given: Iterable[str]
+) -> set[str]:
+    """Return which of the names that a caller gave are options of the chat template that ``inputs`` go through.
+
+    Args:
+        model: The model; the names that it takes itself are its own.
+        inputs: What is to be recorded.
+        tokenizer: Its tokenizer or processor, looked up for a chat where there is none.
+        given: The names.
+    """
+    names = set(given) - accepted_names(unwrapped(model)) if is_chat(inputs) else set()
+    if not names:
+        return set()
+    tokenizer = tokenizer or own_tokenizer(model) or find_tokenizer(unwrapped(model))
+    return chat_options(inputs, tokenizer, names)
 
 
 def check_tokenizer(tokenizer: Any) -> None:

@@ -42,13 +42,21 @@ _SHAPES = ("pixel_values", "input_features", "input_values", "inputs_embeds")
 
 @dataclass(slots=True)
 class Submodel:
-    """One model inside the model (the whole, its encoder, its vision model) and the inputs of its passes."""
+    """One model inside the model (the whole, its encoder, its vision model) and the inputs of its passes.
+
+    Attributes:
+        path: Its path in the model.
+        module: The model itself.
+        passes: The inputs that were kept of each of its passes.
+        generated: Of the model that generates the ids of all positions, -1 where not known: not all of them are its inputs.
+    """
 
     path: str
     module: nn.Module
     passes: list[dict[str, Any]] = field(default_factory=list)
     _rows: list[tuple[int, dict[int, dict[str, Any]]]] = field(default_factory=list)
     _names: frozenset[str] | None = None
+    generated: tuple[int, ...] = ()
 
     def input_name(self, name: str, side: str) -> str:
         """Name an input as this submodel calls it: ``decoder_input_ids`` where one forward feeds both sides."""

@@ -42,6 +42,7 @@ class Tracker:
         paths: Path of each module, by its id.
         current: The pass that is running.
         numbered: The passes that are over.
+        num_windows: Generations inside of the last ``generate`` of a model's own: one for each part of a long input.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Tracker:
         self._listener = listener
         self._preparing = False
         self._surrounded = False  # by a model's own `generate`
+        self.num_windows = 0  # generations inside of the last of those, for parts of a long input
 
     @property
     def submodels(self) -> dict[str, Submodel]:
@@ -150,9 +152,9 @@ class Tracker:
         if calls.calls and calls.calls[-1].forward_pass != self.num_forward_passes:
             if passes.restarted and passes.options is None:
                 calls.fail(RAN_AGAIN)
-            elif passes.replaced:
+            elif passes.replaced and passes.options is None:
                 calls.rewind(None, keep=False)
-            elif passes.restarted:
+            elif passes.restarted or passes.replaced:
                 calls.rewind(None, keep=len(self.rows) > 1)
             else:
                 calls.rewind(passes.num_rewound, keep=True)
@@ -300,6 +302,7 @@ class Tracker:
             return None
         for submodel in self.submodels.values():
             submodel.apply_plan(plan)
+        self.submodels[self.passes.root].generated = plan.ids[: plan.total]
         full = self.passes.full_plan()
         for path, calls in self.calls.items():
             beams = {row: own[path] for row, own in self.current.beams.items() if path in own}
@@ -329,6 +332,7 @@ class Tracker:
         elif not inner:
             outermost, self._surrounded = not self._surrounded, True
             if outermost:
+                self.num_windows = 0
                 self._start_generation()
             self._preparing = not self.num_forward_passes
             self.passes.surrounded = True
@@ -345,6 +349,7 @@ class Tracker:
             if self._preparing:
                 self._discard_preparation()
             self._preparing = False
+            self.num_windows += self._surrounded
             self._start_generation()
             self.passes.surrounded = self._surrounded
             self.passes.begin(path, options)

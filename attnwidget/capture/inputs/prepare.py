@@ -20,7 +20,9 @@ from attnwidget.capture.inputs.arrays import (
     device_of,
     to_model,
 )
+from attnwidget.capture.inputs.chat import is_chat
 from attnwidget.capture.inputs.processors import needs_processor, run_processor
+from attnwidget.capture.inputs.sounds import find_sounds, run_extractor
 from attnwidget.capture.inputs.text import (
     find_tokenizer,
     is_text,
@@ -28,13 +30,13 @@ from attnwidget.capture.inputs.text import (
     sequence_ids,
     tokenize,
 )
+from attnwidget.capture.inputs.written_ids import written_ids
+from attnwidget.capture.positions.chat_roles import chat_roles, token_lengths
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = ["PreparedInputs", "prepare"]
-
-_NEW_TOKENS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,13 @@ class PreparedInputs:
 
 
 def prepare(
-    model: nn.Module, inputs: Any, tokenizer: Any = None, *, target: Any, batch: int | None
+    model: nn.Module,
+    inputs: Any,
+    tokenizer: Any = None,
+    *,
+    target: Any,
+    batch: int | None,
+    template: Mapping[str, Any] | None = None,
 ) -> PreparedInputs:
     """Turn ``inputs`` into keyword arguments for ``model``.
 
@@ -65,6 +73,7 @@ def prepare(
         tokenizer: The tokenizer, looked up when text is given without one.
         target: What the decoder of an encoder-decoder model reads.
         batch: Row to record when there are several.
+        template: Options of the chat template.
 
     Returns:
         The inputs with a batch axis, on the model's device, floating-point ones in its dtype.
@@ -74,10 +83,15 @@ def prepare(
         TypeError: If they are nothing that can be understood.
     """
     hints = Hints()
-    if isinstance(inputs, Mapping) and inputs.keys() >= {"role", "content"}:
+    options = template or {}
+    if isinstance(inputs, Mapping) and is_chat(inputs):
         inputs = [inputs]
-    if needs_processor(inputs):
-        named, tokenizer, hints = run_processor(model, inputs, tokenizer)
+    sounds = find_sounds(model, inputs, tokenizer)
+    if sounds is not None:
+        named, tokenizer, hints = run_extractor(model, sounds, tokenizer)
+        inputs = named
+    elif needs_processor(inputs):
+        named, tokenizer, hints = run_processor(model, inputs, tokenizer, options)
         inputs = named
     else:
         _check_modality(model, inputs)
@@ -85,19 +99,33 @@ def prepare(
         inputs, batch = pick_text(inputs, batch), None
     if is_text(inputs):
         tokenizer = tokenizer or find_tokenizer(model)
-        named, hints = tokenize(inputs, tokenizer)
+        named, hints = tokenize(inputs, tokenizer, options)
     else:
         named = _named(model, inputs)
         hints = replace(hints, segments=sequence_ids(inputs, batch))
+        if hints.roles is None:
+            hints = replace(hints, roles=_templated(named, tokenizer, batch))
     arrays = {name: as_tensor(name, value) for name, value in named.items()}
     ready = to_model(model, add_batch_axis(arrays))
     _check(model, ready, batch)
     if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
-        ready = _with_decoder(model, ready, tokenizer, target)
+        ready = _with_decoder(model, ready, tokenizer, target, sound=sounds is not None)
     elif target is not None:
         msg = f"target is for encoder-decoder models; {type(model).__name__} reads one sequence, give it all of it."
         raise ValueError(msg)
     return PreparedInputs(ready, tokenizer, batch, hints)
+
+
+def _templated(
+    inputs: Mapping[str, Any], tokenizer: Any, batch: int | None
+) -> tuple[str | None, ...] | None:
+    """Find the messages in what a chat template made, by the lengths of its tokens, too; without them ids must do."""
+    words = getattr(tokenizer, "tokenizer", tokenizer)
+    lengths, ids = token_lengths(inputs, batch), inputs.get("input_ids")
+    if words is None or lengths is None or ids is None:
+        return None
+    row = torch.as_tensor(ids).reshape(-1, len(lengths))[batch or 0]
+    return chat_roles(row.tolist(), words, lengths)
 
 
 def _check_modality(model: nn.Module, inputs: Any) -> None:
@@ -198,9 +226,9 @@ def _check_vocabulary(model: Any, name: str, ids: Tensor) -> None:
 
 
 def _with_decoder(
-    model: Any, inputs: dict[str, Any], tokenizer: Any, target: Any
+    model: Any, inputs: dict[str, Any], tokenizer: Any, target: Any, *, sound: bool
 ) -> dict[str, Any]:
-    """Give an encoder-decoder model something to decode."""
+    """Give an encoder-decoder model something to decode; ``sound`` says that a sound was given, and no features of it."""
     if inputs.keys() & {"decoder_input_ids", "decoder_inputs_embeds", "labels"}:
         if target is not None:
             msg = "both target and decoder inputs given; give one of them."
@@ -208,29 +236,17 @@ def _with_decoder(
         return inputs
     rows, device = batch_size(inputs) or 1, device_of(model)
     start = _start_token(model)
-    if target is None and "input_ids" in inputs and model.can_generate():
-        ids = _greedy(model, inputs)
-    elif target is None:
+    writes = target is None and ("input_ids" in inputs or sound)
+    ids = written_ids(model, inputs, rows) if writes else None
+    if ids is None and target is None:
         ids = torch.tensor([[start]], device=device).expand(rows, 1)
-    else:
+    elif ids is None:
         ids = _target_ids(model, target, tokenizer)
         if len(ids) not in {1, rows}:
             msg = f"target has {len(ids)} rows, inputs has {rows}; give one for all of them or one for each."
             raise ValueError(msg)
         ids = torch.cat([torch.full((len(ids), 1), start), ids], dim=1).to(device).expand(rows, -1)
     return {**inputs, "decoder_input_ids": ids}
-
-
-def _greedy(model: Any, inputs: dict[str, Any]) -> Tensor:
-    """Let the model write its own answer."""
-    options = {"max_new_tokens": _NEW_TOKENS, "do_sample": False, "num_beams": 1}
-    with torch.no_grad():
-        try:
-            ids: Tensor = model.generate(**inputs, **options)
-        except IndexError:
-            # Transformers sizes T5's cache by the encoder: too few layers for a deeper decoder.
-            ids = model.generate(**inputs, **options, use_cache=False)
-    return ids
 
 
 def _target_ids(model: Any, target: Any, tokenizer: Any) -> Tensor:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from attnwidget.capture.positions.chat_roles import chat_roles
 from attnwidget.capture.positions.grids import find_frames, find_patches
-from attnwidget.capture.positions.labels import index_positions, token_positions
+from attnwidget.capture.positions.labels import index_positions, token_positions, virtual_positions
 from attnwidget.capture.positions.placeholders import MODALITIES, placeholder_tokens
 
 if TYPE_CHECKING:
@@ -61,10 +62,12 @@ def describe_axis(
     """
     num_queries, count = counts
     positions: Positions | None = None
+    virtual = max((_learned_prompt(submodel) for submodel in submodels), default=0)
     for submodel in submodels:
         ids = submodel.joined(submodel.input_name("input_ids", side))
-        learned = _learned_prompt(submodel)
-        if ids is not None and {len(ids), len(ids) + learned} & {count, num_queries}:
+        if ids is None or not {len(ids), len(ids) + virtual} & {count, num_queries}:
+            ids = _generated_ids(submodel, count) if side == "decoder" else None
+        if ids is not None:
             positions = _tokens(ids, submodel.segments(side), tokenizer, hints)
             positions = _mark_placeholders(ids, positions, getattr(submodel.module, "config", None))
         else:
@@ -72,9 +75,22 @@ def describe_axis(
         if positions is not None:
             break
     positions = positions if positions is not None else index_positions(count)
-    if len(positions) < count:
-        positions = index_positions(count - len(positions)) + positions
+    before = count - len(positions)
+    if before > 0 and before == virtual:
+        positions = virtual_positions(virtual) + positions
+    elif before > 0:
+        positions = index_positions(before) + positions
     return PositionAxis(positions, real_positions(submodels, "attention_mask", count, side=side))
+
+
+def _generated_ids(submodel: Submodel, count: int) -> Tensor | None:
+    """Return the ids that a generation is known to have read last: those of vectors that its model was given are not."""
+    ids = submodel.generated
+    if len(ids) != count:
+        return None
+    first = next((place for place, token in enumerate(ids) if token >= 0), count)
+    known = torch.tensor(ids[first:], dtype=torch.long)
+    return known if len(known) and bool((known >= 0).all()) else None
 
 
 def sequence_length(submodels: Iterable[Submodel], side: str) -> int | None:
@@ -114,6 +130,8 @@ def _tokens(ids: Tensor, types: Tensor | None, tokenizer: Any, hints: Hints) -> 
     if types is not None and len(types) == len(ids) and len(set(types.tolist())) > 1:
         segments = tuple(types.tolist())
     roles = hints.roles if hints.roles is not None and len(hints.roles) == len(ids) else None
+    if roles is None:
+        roles = chat_roles(ids.tolist(), tokenizer)
     return token_positions(ids.tolist(), tokenizer, segments=segments, roles=roles)
 
 
