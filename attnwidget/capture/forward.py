@@ -23,6 +23,7 @@ from attnwidget.capture.inputs.prepare import prepare
 from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.recorder.recorder import Recorder
 from attnwidget.capture.store import make_store
+from attnwidget.record.vocabulary import either
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,6 +93,8 @@ def run_forward(
     positions: Any = None,
     store: Any = "auto",
     device: torch.device | str | None = None,
+    stream: str | None = None,
+    layer: Any = None,
     **forward_kwargs: Any,
 ) -> Record:
     """Run the model once and record its attention; `attnwidget.capture` describes arguments and errors.
@@ -107,6 +110,8 @@ def run_forward(
         positions: Query positions to record.
         store: Where vectors are kept.
         device: A device in place of ``store``.
+        stream: Another name of ``streams``.
+        layer: Another name of ``layers``.
         **forward_kwargs: Passed on to the model.
     """
     check_model(model)
@@ -114,6 +119,7 @@ def run_forward(
     tokenizer, most = tokenizer or own_tokenizer(model), max_tokens(model)
     inner = unwrapped(model)
     check_options(inner, forward_kwargs)
+    streams, layers = either(stream=stream, streams=streams), either(layer=layer, layers=layers)
     limits = Limits.of(streams, layers, positions, single=True)
     place = make_store(store, device)
     prepared = prepare(inner, inputs, tokenizer, target=target, batch=batch)
