@@ -18,6 +18,7 @@ from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.store import make_store
 from attnwidget.record import storage
 from attnwidget.record.from_weights import record_from_weights
+from attnwidget.record.vocabulary import either
 
 if TYPE_CHECKING:
     import os
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from attnwidget.record.from_weights import Tokens
     from attnwidget.record.media import Medium
     from attnwidget.record.next_tokens import NextTokens
-    from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream
 
 
@@ -123,6 +123,8 @@ def recording(
     which: int | None = None,
     store: Any = "auto",
     device: torch.device | str | None = None,
+    stream: str | None = None,
+    layer: Any = None,
 ) -> Iterator[Recording]:
     """Record the attention of whatever calls ``model`` inside the block.
 
@@ -157,6 +159,8 @@ def recording(
             layer by layer and mapped into memory; they are gone when the record is. A folder (a ``Path``, or text with a
             separator): there. A device, such as ``"cuda"``: in its memory, or as for ``"auto"`` where that is short.
         device: A device in place of ``store``.
+        stream: Another name of ``streams``.
+        layer: Another name of ``layers``.
 
     Yields:
         A `Recording`, to be used as the record once the block has ended.
@@ -186,6 +190,7 @@ def recording(
     check_model(model)
     check_tokenizer(tokenizer)
     tokenizer = tokenizer or own_tokenizer(model)
+    streams, layers = either(stream=stream, streams=streams), either(layer=layer, layers=layers)
     limits = Limits.of(streams, layers, positions)
     number = check_which(which)
     place = make_store(store, device)
@@ -210,6 +215,8 @@ def capture(
     positions: Any = None,
     store: Any = "auto",
     device: torch.device | str | None = None,
+    stream: str | None = None,
+    layer: Any = None,
     **forward_kwargs: Any,
 ) -> Attention:
     """Run the model once and record its attention.
@@ -240,6 +247,8 @@ def capture(
             layer by layer and mapped into memory; they are gone when the record is. A folder (a ``Path``, or text with a
             separator): there. A device, such as ``"cuda"``: in its memory, or as for ``"auto"`` where that is short.
         device: A device in place of ``store``.
+        stream: Another name of ``streams``.
+        layer: Another name of ``layers``.
         **forward_kwargs: Passed on to the model. With chat messages also what the chat template takes, such as
             ``add_generation_prompt``, ``continue_final_message``, ``tools``, ``chat_template`` or ``enable_thinking``.
 
@@ -268,6 +277,8 @@ def capture(
         positions=positions,
         store=store,
         device=device,
+        stream=stream,
+        layer=layer,
         **forward_kwargs,
     )
     return Attention.of(record)
@@ -286,7 +297,7 @@ def from_weights(
     sentence_b_start: int | None = None,
     include_layers: Sequence[int] | None = None,
     model_name: str = "weights",
-) -> Record:
+) -> Attention:
     """Make a record of weights that were computed elsewhere.
 
     Each attention is a sequence with one entry per layer, ``[batch, head, query, key]`` or ``[head, query, key]``, or
@@ -304,7 +315,7 @@ def from_weights(
         decoder_tokens: Tokens of the decoder.
         batch: Which item of a batch; needed when there is more than one.
         sentence_b_start: Index of the first token of the second text of a pair.
-        include_layers: Numbers of the layers to keep.
+        include_layers: Numbers of the layers to keep, negative from the end.
         model_name: What to call the model.
 
     Returns:

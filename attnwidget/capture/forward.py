@@ -26,6 +26,7 @@ from attnwidget.capture.inputs.text import find_tokenizer
 from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.recorder.recorder import Recorder
 from attnwidget.capture.store import make_store
+from attnwidget.record.vocabulary import either
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -102,6 +103,8 @@ def run_forward(
     positions: Any = None,
     store: Any = "auto",
     device: torch.device | str | None = None,
+    stream: str | None = None,
+    layer: Any = None,
     **forward_kwargs: Any,
 ) -> Record:
     """Run the model once and record its attention; `attnwidget.capture` describes arguments and errors.
@@ -117,6 +120,8 @@ def run_forward(
         positions: Query positions to record.
         store: Where vectors are kept.
         device: A device in place of ``store``.
+        stream: Another name of ``streams``.
+        layer: Another name of ``layers``.
         **forward_kwargs: Passed on to the model; options of the chat template to that.
     """
     check_model(model)
@@ -126,6 +131,7 @@ def run_forward(
     template = template_options(model, inputs, tokenizer, forward_kwargs)
     check_options(inner, forward_kwargs, template)
     chosen = {name: forward_kwargs.pop(name) for name in template}
+    streams, layers = either(stream=stream, streams=streams), either(layer=layer, layers=layers)
     limits = Limits.of(streams, layers, positions, single=True)
     place = make_store(store, device)
     prepared = prepare(inner, inputs, tokenizer, target=target, batch=batch, template=chosen)

@@ -13,21 +13,21 @@ from attnwidget.figures import convert, data, renderer
 from attnwidget.figures.crop import Crop, crop_of, crop_snapshot, cropped_answer
 from attnwidget.figures.options import check_names, columns_of, figure_spec, pixels_of
 from attnwidget.files.replacing import write_bytes, write_text
+from attnwidget.record.saving import FIGURES, PAGE, ending
 from attnwidget.serve.selection import check_heads, check_layer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from attnwidget.figures.options import FigureOptions
     from attnwidget.figures.renderer import Answer
     from attnwidget.protocol.codec import Block
+    from attnwidget.record.options import FigureOptions
     from attnwidget.record.positions import Positions
     from attnwidget.serve.source import Source
     from attnwidget.serve.streams import ShownStream
 
 __all__ = ["Figure", "check_resolution", "split_heads"]
 
-ENDINGS = (".svg", ".pdf", ".png")
 _DPI = 96
 # Links that a PNG and a PDF draw one by one; more are one picture. The converter takes a millisecond or more for each in
 # a PNG, and in a PDF 20 bytes.
@@ -150,9 +150,12 @@ class Figure:
             UserWarning: If no font of this machine has some of the characters of a ``.pdf`` or ``.png``.
         """
         target = Path(path)
-        suffix = target.suffix.lower()
-        if suffix not in ENDINGS:
-            message = f"path must end in .svg, .pdf or .png, got {os.fspath(path)!r}."
+        suffix = ending(target)
+        if suffix not in FIGURES:
+            message = f"path must end in .svg, .pdf or .png, got {os.fspath(path)!r}"
+            if suffix == PAGE:
+                message += ": a page holds a view; call aw.view(attention).save(path)"
+            message += "."
             raise ValueError(message)
         factor = check_resolution(scale, dpi)
         if suffix == ".svg":

@@ -13,10 +13,11 @@ from attnwidget.figures.figure import check_resolution
 from attnwidget.figures.renderer import INSTALL, available
 from attnwidget.files.replacing import write_bytes, write_text
 from attnwidget.record.byte_sizes import parse_bytes
+from attnwidget.record.saving import FIGURES, OWN, PAGE, ending
 
 if TYPE_CHECKING:
     from attnwidget.figures.figure import Figure
-    from attnwidget.figures.options import FigureOptions
+    from attnwidget.record.options import DrawnSelection
     from attnwidget.widget.displayed import DisplayedView
 
 __all__ = ["BrowserFigures", "save"]
@@ -78,13 +79,17 @@ def save(
     dpi: float | None,
     renderer: str,
     budget: int | str | None,
-    options: FigureOptions,
+    options: DrawnSelection,
 ) -> Path:
     """Write what a widget shows; `AttentionWidget.save` describes arguments and errors."""
     target = Path(path)
-    suffix = target.suffix.lower()
-    if suffix not in {".svg", ".png", ".pdf", ".html"}:
-        message = f"path must end in .svg, .png, .pdf or .html, got {os.fspath(path)!r}."
+    suffix = ending(target)
+    if suffix not in {*FIGURES, PAGE}:
+        given = os.fspath(path)
+        message = f"path must end in .svg, .png, .pdf or .html, got {given!r}"
+        if suffix == OWN:
+            message += f"; the record that is shown: view.attention.save({given!r})"
+        message += "."
         raise ValueError(message)
     factor = check_resolution(scale, dpi)
     if renderer not in {"auto", "headless", "browser"}:

@@ -50,6 +50,12 @@ def check_options(model: Any, given: Iterable[str], accepted: Iterable[str] = ()
                 f"[{{'role': 'user', 'content': '…'}}], tokenizer, {name}=…)."
             )
             raise TypeError(message)
+        if name in {"head", "heads"}:
+            message = (
+                f"a recording holds every head of a layer, got {name}=: choose afterwards, view(attention, {name}=…)"
+                f" or layer.weights({name}=…)."
+            )
+            raise TypeError(message)
         close = get_close_matches(name, ("inputs", "tokenizer", *offered, *sorted(heard)), n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"accepted are {', '.join(offered)}"
         if not close:
