@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attnwidget.attention import Attention
+from attnwidget.capture.forward import template_options
 from attnwidget.capture.inputs.options import check_options
 from attnwidget.capture.inspect import inspect
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.pocket import pocket
+from attnwidget.record.options import ViewOptions, WeightOptions
+from attnwidget.record.vocabulary import lists_options
 from attnwidget.recordings import capture, from_weights, load, recording
-from attnwidget.serve.selection import STATE
+from attnwidget.serve.selection import OTHER_NAMES, STATE, usual_names
 from attnwidget.surveys.run import survey
 from attnwidget.surveys.survey import Survey
+from attnwidget.widget.bertviz_calls import no_show, shown_weights
 from attnwidget.widget.widget import AttentionWidget
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = [
     "capture",
@@ -31,8 +38,14 @@ __all__ = [
 ]
 
 
+@lists_options(ViewOptions, further="forward_kwargs")
 def view(
-    model: Any, inputs: Any = None, tokenizer: Any = None, *, frozen: bool = False, **options: Any
+    model: Any = None,
+    inputs: Any = None,
+    tokenizer: Any = None,
+    *,
+    frozen: bool = False,
+    **options: Unpack[ViewOptions],
 ) -> AttentionWidget:
     """Show a model's attention on an input: model view, head view and neuron view, linked.
 
@@ -44,11 +57,20 @@ def view(
         tokenizer: The model's tokenizer; found through the model's name when left out.
         frozen: Show a copy that needs no kernel from the start, as `AttentionWidget.freeze` makes it: for notebooks
             that ``nbconvert --execute``, papermill or a documentation build runs.
-        **options: The widget's traits to start with (``view``, ``stream``, ``layer``, ``heads``, ``query``, ``key``,
-            ``form``, ``compare``, ``theme``, ``score``, ``arrange``, ``threshold`` …); ``query`` and ``key`` may also
-            be a token's text, or several. The rest goes to `capture` (``target``, ``batch``, ``layers``, ``store`` …).
-            ``positions`` is the trait if it is text (``"words"``), and what `capture` records if it is a slice, a range
-            or a mapping: no value can be meant for both.
+        **options: What is shown first, which the traits of `AttentionWidget` describe:
+
+            - ``view``: ``"all"``, ``"model"``, ``"head"``, ``"neuron"`` or ``"compare"``. ``stream``: its name.
+            - ``layer``: as the model counts it, negative from the end. ``heads``, or ``head``: one or several.
+            - ``query``, ``key``: pin them: a position or a token's text, or several of either.
+            - ``form``: ``"lines"``, ``"matrix"``, ``"text"`` or ``"image"``. ``measure``: ``"weights"``, ``"value"``,
+              ``"norm"`` or ``"rollout"``. ``positions``: ``"pieces"`` or ``"words"``. ``theme``. ``step``.
+            - ``compare``: ``(layer, head)`` pairs side by side.
+            - ``score``, ``other_score``, ``without_sink``, ``arrange``, ``threshold``, ``below_threshold``,
+              ``show_layers``, ``ranking``: how the model view shows heads.
+
+            For a model also what `capture` takes (``target``, ``batch``, ``streams``, ``layers``, ``store``,
+            ``device``, and what the model's forward takes); ``layers`` are then those that are recorded, and another
+            name of ``layer`` otherwise. ``positions`` is what `capture` records if it is a slice, a range or a mapping.
 
     Returns:
         The widget; as the last line of a cell it draws inline.
@@ -61,70 +83,65 @@ def view(
         >>> model, tokenizer = pocket()
         >>> view(model, "The cat sat on the mat because it was tired", tokenizer=tokenizer)  # doctest: +SKIP
     """
-    # Words or pieces are asked for by text, query positions to record never are.
-    recorded = {"positions"} if not isinstance(options.get("positions"), str) else set()
-    state = {name: options.pop(name) for name in STATE if name in options and name not in recorded}
-    if isinstance(model, Survey):
-        if inputs is not None or tokenizer is not None:
-            message = "A survey is shown as it is; for opening its examples call survey.view(model, tokenizer)."
-            raise TypeError(message)
-        shown: AttentionWidget = model.view(frozen=frozen, **state, **options)
-        return shown
-    if isinstance(model, (Attention, Comparison)):
-        if inputs is not None or tokenizer is not None or options:
-            given = (
-                "inputs"
-                if inputs is not None
-                else "tokenizer"
-                if tokenizer is not None
-                else next(iter(options))
-            )
-            message = f"A record is shown as it is, got {given} besides: call view(attention, layer=0, heads=[0])."
-            raise TypeError(message)
-        if isinstance(model, Comparison):
-            compared: AttentionWidget = model.view(frozen=frozen, **state)
-            return compared
-        attention = model
-    else:
-        records = (Attention, Comparison, Survey)
-        if inputs is None or isinstance(model, (tuple, list)) or isinstance(inputs, records):
-            message = _no_inputs(model, inputs)
-            raise TypeError(message)
-        check_options(model, options, STATE)
-        attention = capture(model, inputs, tokenizer, **options)
-    return AttentionWidget(attention, frozen=frozen, **state)
+    return _shown("view", model, inputs, tokenizer, {"frozen": frozen, **options})
 
 
+@lists_options(WeightOptions, further="forward_kwargs")
 def head_view(
-    model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any
+    model: Any = None,
+    inputs: Any = None,
+    tokenizer: Any = None,
+    *,
+    frozen: bool = False,
+    **options: Unpack[WeightOptions],
 ) -> AttentionWidget:
     """Show who attends to whom: `view`, opened on the head view.
 
-    Arguments, result and errors are those of `view`.
+    Arguments, result and errors are those of `view`. BertViz's call works as well: weights that a model returned
+    (``outputs.attentions``) in the place of the model and their tokens in that of the inputs, or
+    ``encoder_attention``, ``decoder_attention``, ``cross_attention``, ``encoder_tokens``, ``decoder_tokens``,
+    ``sentence_b_start`` and ``include_layers`` by name, as `from_weights` takes them.
 
     Example:
         >>> head_view(model, "The cat sat on the mat", tokenizer).view
         'head'
     """
-    return view(model, inputs, tokenizer=tokenizer, **{"view": "head", **options})
+    chosen = {"view": "head", **options}
+    return _shown("head_view", model, inputs, tokenizer, {"frozen": frozen, **chosen})
 
 
+@lists_options(WeightOptions, further="forward_kwargs")
 def model_view(
-    model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any
+    model: Any = None,
+    inputs: Any = None,
+    tokenizer: Any = None,
+    *,
+    frozen: bool = False,
+    **options: Unpack[WeightOptions],
 ) -> AttentionWidget:
     """Show every layer and head at a glance: `view`, opened on the model view.
 
-    Arguments, result and errors are those of `view`.
+    Arguments, result and errors are those of `view`. BertViz's call works as well: weights that a model returned
+    (``outputs.attentions``) in the place of the model and their tokens in that of the inputs, or
+    ``encoder_attention``, ``decoder_attention``, ``cross_attention``, ``encoder_tokens``, ``decoder_tokens``,
+    ``sentence_b_start`` and ``include_layers`` by name, as `from_weights` takes them.
 
     Example:
         >>> model_view(model, "The cat sat on the mat", tokenizer).view
         'model'
     """
-    return view(model, inputs, tokenizer=tokenizer, **{"view": "model", **options})
+    chosen = {"view": "model", **options}
+    return _shown("model_view", model, inputs, tokenizer, {"frozen": frozen, **chosen})
 
 
+@lists_options(WeightOptions, further="forward_kwargs")
 def neuron_view(
-    model: Any, inputs: Any = None, tokenizer: Any = None, **options: Any
+    model: Any = None,
+    inputs: Any = None,
+    tokenizer: Any = None,
+    *,
+    frozen: bool = False,
+    **options: Unpack[WeightOptions],
 ) -> AttentionWidget:
     """Show why a weight is what it is: `view`, opened on the neuron view.
 
@@ -134,12 +151,60 @@ def neuron_view(
         >>> neuron_view(model, "The cat sat on the mat", tokenizer).view
         'neuron'
     """
-    return view(model, inputs, tokenizer=tokenizer, **{"view": "neuron", **options})
+    chosen = {"view": "neuron", **options}
+    return _shown("neuron_view", model, inputs, tokenizer, {"frozen": frozen, **chosen})
 
 
-def _no_inputs(model: object, inputs: object) -> str:
+# Where BertViz's users look for it.
+setattr(neuron_view, "show", no_show)  # noqa: B010  (mypy knows no attributes of functions)
+
+
+def _shown(
+    function: str, model: Any, inputs: Any, tokenizer: Any, options: dict[str, Any]
+) -> AttentionWidget:
+    """Return what a function of this module shows; `view` describes arguments and errors."""
+    attention = shown_weights(function, model, inputs, tokenizer, options)
+    if attention is not None:
+        model, inputs, tokenizer = attention, None, None
+    if isinstance(model, Survey):
+        if inputs is not None or tokenizer is not None:
+            message = "A survey is shown as it is; for opening its examples call survey.view(model, tokenizer)."
+            raise TypeError(message)
+        shown: AttentionWidget = model.view(**options)
+        return shown
+    if isinstance(model, (Attention, Comparison)):
+        beside = sorted(set(options) - {"frozen", *STATE, *OTHER_NAMES.values()})
+        if inputs is not None or tokenizer is not None or beside:
+            given = (
+                "inputs"
+                if inputs is not None
+                else "tokenizer"
+                if tokenizer is not None
+                else beside[0]
+            )
+            message = f"A record is shown as it is, got {given} besides: call view(attention, layer=0, heads=[0])."
+            raise TypeError(message)
+        recorded: AttentionWidget = model.view(**options)
+        return recorded
+    records = (Attention, Comparison, Survey)
+    if inputs is None or isinstance(model, (tuple, list)) or isinstance(inputs, records):
+        message = _no_inputs(function, model, inputs)
+        raise TypeError(message)
+    # Words or pieces are asked for by text, query positions to record never are; several layers are those to record.
+    kept = {"positions"} if not isinstance(options.get("positions"), str) else set()
+    names = {*STATE, "head", "frozen"} - kept
+    state = usual_names({name: options.pop(name) for name in list(options) if name in names})
+    check_options(model, options, (*STATE, *template_options(model, inputs, tokenizer, options)))
+    return AttentionWidget(capture(model, inputs, tokenizer, **options), **state)
+
+
+def _no_inputs(function: str, model: object, inputs: object) -> str:
+    such = f"{function}(model, 'some text', tokenizer=tokenizer)"
     if isinstance(model, (tuple, list)):
-        return "view takes a model or a record, got a list: call view(from_weights(outputs.attentions, tokens))."
+        held = ", ".join(type(one).__name__ for one in model[:3])
+        return f"{function} takes a model, a record or weights, got a {type(model).__name__} of {held}: call {such}."
+    if model is None:
+        return f"{function} needs a model and an input, or a record: call {such}."
     if inputs is not None:
-        return f"{type(inputs).__name__} is shown without a model: call view of it alone."
-    return f"view({type(model).__name__}) needs an input: call view(model, 'some text', tokenizer=tokenizer)."
+        return f"{type(inputs).__name__} is shown without a model: call {function} of it alone."
+    return f"{function}({type(model).__name__}) needs an input: call {such}."

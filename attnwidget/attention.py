@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from attnwidget.analysis import find_heads, rollout, score_tables
 from attnwidget.export import arrays
 from attnwidget.figures.from_source import Kind, figure
-from attnwidget.record import storage, words
+from attnwidget.record import storage, viewers, words
+from attnwidget.record.options import DrawnSelection, FileOptions, SelectionOptions
 from attnwidget.record.record import Record, the_stream
+from attnwidget.record.saving import save_by_ending
+from attnwidget.record.vocabulary import either, lists_options, one_layer
 from attnwidget.serve.source import RecordSource
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -24,8 +28,8 @@ if TYPE_CHECKING:
     from attnwidget.compute.indexing import Heads
     from attnwidget.export.plot import Plot
     from attnwidget.figures.figure import Figure
-    from attnwidget.figures.options import FigureOptions
     from attnwidget.record.position_lookup import Place
+    from attnwidget.record.vocabulary import Layers
 
 __all__ = ["Attention"]
 
@@ -60,8 +64,12 @@ class Attention(Record):
         scores: str | Sequence[str] | None = None,
         *,
         stream: str | None = None,
-        sink: int | Sequence[int] | None = None,
+        sink: Place | None = None,
         measure: str = "weights",
+        layer: Layers = None,
+        head: Heads = None,
+        layers: Layers = None,
+        heads: Heads = None,
     ) -> Any:
         """Score every head: previous token, induction, delimiters, how broad … `attnwidget.SCORES` has the formulas.
 
@@ -71,9 +79,14 @@ class Attention(Record):
         Args:
             scores: Names of `attnwidget.SCORES`; ``None`` for all.
             stream: Name of a stream; ``None`` for all.
-            sink: Key positions to set aside in the column ``without_sink``; ``None`` for the first position and all
-                special tokens. Each row is then divided by what remains; a row with less than 1e-6 left is left out.
+            sink: Key positions to set aside in the column ``without_sink``, as numbers or as their tokens' text; ``None``
+                for the first position and all special tokens. Each row is then divided by what remains; a row with less
+                than 1e-6 left is left out.
             measure: ``"weights"``, or ``"value"`` or ``"norm"`` (see `Layer.measure`), each row divided by its sum.
+            layer: Only this layer, or several, as the model counts them, negative from the end; ``None`` for all.
+            head: Only this head of each layer, or several; ``None`` for all.
+            layers: Another name of ``layer``.
+            heads: Another name of ``head``.
 
         Returns:
             One row per stream, layer, head and score: a pandas ``DataFrame`` with the columns ``stream``, ``layer``,
@@ -82,8 +95,8 @@ class Attention(Record):
             token before, in cross-attention) have no rows.
 
         Raises:
-            KeyError: If there is no such stream.
-            ValueError: If a score, position or measure does not exist, or cannot be given here, with the reason.
+            KeyError, IndexError: If there is no such stream or layer.
+            ValueError: If a score, head, position or measure does not exist, or cannot be given here, with the reason.
 
         Example:
             >>> import attnwidget as aw
@@ -91,14 +104,19 @@ class Attention(Record):
             >>> len(attention.head_scores(["previous", "broad"]))  # of 4 × 4 heads
             32
         """
-        return score_tables.head_scores(self, scores, stream, sink, measure)
+        chosen = either(layer=layer, layers=layers), either(head=head, heads=heads)
+        return score_tables.head_scores(self, scores, stream, sink, measure, only=chosen)
 
     def head_labels(
         self,
         *,
         stream: str | None = None,
-        sink: int | Sequence[int] | None = None,
+        sink: Place | None = None,
         measure: str = "weights",
+        layer: Layers = None,
+        head: Heads = None,
+        layers: Layers = None,
+        heads: Heads = None,
     ) -> Any:
         """Give each head at most one short label: the score that stands out, read with the sink set aside.
 
@@ -108,21 +126,26 @@ class Attention(Record):
             stream: Name of a stream; ``None`` for all.
             sink: As for `head_scores`.
             measure: As for `head_scores`.
+            layer: As for `head_scores`.
+            head: As for `head_scores`.
+            layers: Another name of ``layer``.
+            heads: Another name of ``head``.
 
         Returns:
             ``stream``, ``layer``, ``head``, ``label``, the name of its ``score`` and the ``value`` of that, for the heads
             that have one: a pandas ``DataFrame``, or a list of dicts where pandas is not installed.
 
         Raises:
-            KeyError: If there is no such stream.
-            ValueError: If a position or measure does not exist, or cannot be given here.
+            KeyError, IndexError: If there is no such stream or layer.
+            ValueError: If a head, position or measure does not exist, or cannot be given here.
 
         Example:
             >>> import attnwidget as aw
             >>> len(aw.capture(model, "the cat sat on the mat because it was tired", tokenizer).head_labels())
             7
         """
-        return score_tables.head_labels(self, stream, sink, measure)
+        chosen = either(layer=layer, layers=layers), either(head=head, heads=heads)
+        return score_tables.head_labels(self, stream, sink, measure, only=chosen)
 
     def find(
         self,
@@ -133,6 +156,10 @@ class Attention(Record):
         top: int | None = 10,
         stream: str | None = None,
         measure: str = "weights",
+        layer: Layers = None,
+        head: Heads = None,
+        layers: Layers = None,
+        heads: Heads = None,
     ) -> Any:
         """Rank all heads by the weight of some links: the mean over the queries of the weight summed over their keys.
 
@@ -144,15 +171,19 @@ class Attention(Record):
             top: How many heads to return; ``None`` for all.
             stream: Name of the stream; needed when there are several.
             measure: As for `head_scores`.
+            layer: Only heads of this layer, or of several, as the model counts them; ``None`` for all.
+            head: Only this head of each layer, or several; ``None`` for all.
+            layers: Another name of ``layer``.
+            heads: Another name of ``head``.
 
         Returns:
             The best heads with ``rank``, ``stream``, ``layer``, ``head`` and ``weight``: a pandas ``DataFrame``, or a
             list of dicts where pandas is not installed.
 
         Raises:
-            KeyError: If there is no such stream.
-            ValueError: If a token is not there, or is there several times (the message has the places), a position does
-                not exist, the pattern is no mask, or the model's mask hides all of the links.
+            KeyError, IndexError: If there is no such stream or layer.
+            ValueError: If a head or token is not there, a token is there several times (the message has the places), a
+                position does not exist, the pattern is no mask, or the model's mask hides all of the links.
 
         Example:
             >>> import attnwidget as aw
@@ -168,6 +199,8 @@ class Attention(Record):
             top=top,
             stream=stream,
             measure=measure,
+            layers=either(layer=layer, layers=layers),
+            heads=either(head=head, heads=heads),
         )
 
     def words(self) -> Attention:
@@ -193,7 +226,9 @@ class Attention(Record):
         """
         return words.words(self)
 
-    def rollout(self, stream: str | None = None) -> NDArray[np.float32]:
+    def rollout(
+        self, stream: str | None = None, *, layer: Layers = None, layers: Layers = None
+    ) -> NDArray[np.float32]:
         """Follow attention through the layers of a stream (Abnar & Zuidema 2020, Quantifying Attention Flow).
 
         With ``A`` a layer's mean weights over its heads and ``I`` the residual stream, each layer mixes by
@@ -201,13 +236,15 @@ class Attention(Record):
 
         Args:
             stream: Name of the stream; needed when there are several.
+            layer: Above which layer, as the model counts them, or several; ``None`` for all.
+            layers: Another name of ``layer``.
 
         Returns:
-            float32 ``[layer, query, key]``: how much of each position below the first layer is in each position above
-            that layer. Rows sum to 1.
+            float32 ``[layer, query, key]``, without the first axis for one layer: how much of each position below the
+            first layer is in each position above that layer. Rows sum to 1.
 
         Raises:
-            KeyError: If there is no such stream.
+            KeyError, IndexError: If there is no such stream or layer.
             ValueError: If the stream attends between different sequences, which cannot be chained.
 
         Example:
@@ -215,15 +252,18 @@ class Attention(Record):
             >>> aw.capture(model, "the cat sat", tokenizer).rollout().shape
             (4, 4, 4)
         """
-        return rollout.rollout(the_stream(self, stream))
+        chosen = either(layer=layer, layers=layers)
+        return rollout.rollout(the_stream(self, stream), chosen)
 
     def numpy(
         self,
         stream: str | None = None,
         *,
         what: Literal["weights", "scores"] = "weights",
-        layers: int | Sequence[int] | None = None,
+        layers: Layers = None,
         heads: Heads = None,
+        layer: Layers = None,
+        head: Heads = None,
         limit: int | str = LIMIT,
     ) -> NDArray[np.float32]:
         """Return a stream's weights or scores as one array.
@@ -231,8 +271,10 @@ class Attention(Record):
         Args:
             stream: Name of the stream; needed when there are several.
             what: After softmax, or before it (``-inf`` where masked).
-            layers: Layers as the model counts them; ``None`` for all.
+            layers: Layers as the model counts them, negative from the end; ``None`` for all.
             heads: Heads of each layer; ``None`` for all.
+            layer: Another name of ``layers``.
+            head: Another name of ``heads``.
             limit: What the array may take at most: bytes, or text such as ``"4 GB"``.
 
         Returns:
@@ -248,15 +290,21 @@ class Attention(Record):
             >>> attention.numpy(layers=[0, 3], heads=1).shape  # doctest: +SKIP
             (2, 1, 11, 11)
         """
-        return arrays.to_numpy(self, stream, what=what, layers=layers, heads=heads, limit=limit)
+        chosen = {
+            "layers": either(layer=layer, layers=layers),
+            "heads": either(head=head, heads=heads),
+        }
+        return arrays.to_numpy(self, stream, what=what, **chosen, limit=limit)
 
     def to_xarray(
         self,
         stream: str | None = None,
         *,
         what: Literal["weights", "scores"] = "weights",
-        layers: int | Sequence[int] | None = None,
+        layers: Layers = None,
         heads: Heads = None,
+        layer: Layers = None,
+        head: Heads = None,
         limit: int | str = LIMIT,
     ) -> Any:
         """Return what `numpy` returns, with its axes named; needs xarray.
@@ -273,15 +321,21 @@ class Attention(Record):
         Example:
             >>> attention.to_xarray().sel(layer=3, head=1).sum("key")  # doctest: +SKIP
         """
-        return arrays.to_xarray(self, stream, what=what, layers=layers, heads=heads, limit=limit)
+        chosen = {
+            "layers": either(layer=layer, layers=layers),
+            "heads": either(head=head, heads=heads),
+        }
+        return arrays.to_xarray(self, stream, what=what, **chosen, limit=limit)
 
     def to_dataframe(
         self,
         stream: str | None = None,
         *,
         top: int | None = 10,
-        layers: int | Sequence[int] | None = None,
+        layers: Layers = None,
         heads: Heads = None,
+        layer: Layers = None,
+        head: Heads = None,
         limit: int | str = LIMIT,
     ) -> Any:
         """Return links as a table, one row for each; needs pandas.
@@ -289,8 +343,10 @@ class Attention(Record):
         Args:
             stream: Name of a stream; ``None`` for all.
             top: How many keys of each query, the strongest first; ``None`` for all, in their order.
-            layers: Layers as the model counts them; ``None`` for all.
+            layers: Layers as the model counts them, negative from the end; ``None`` for all.
             heads: Heads of each layer; ``None`` for all.
+            layer: Another name of ``layers``.
+            head: Another name of ``heads``.
             limit: What the table may take at most, estimated before it is made: bytes, or text such as ``"4 GB"``.
 
         Returns:
@@ -308,20 +364,26 @@ class Attention(Record):
         Example:
             >>> attention.to_dataframe(layers=3, top=1).query("query_label == 'it'")  # doctest: +SKIP
         """
-        return arrays.to_dataframe(self, stream, top=top, layers=layers, heads=heads, limit=limit)
+        chosen = {
+            "layers": either(layer=layer, layers=layers),
+            "heads": either(head=head, heads=heads),
+        }
+        return arrays.to_dataframe(self, stream, top=top, **chosen, limit=limit)
 
     def plot(
         self,
         kind: Literal["head", "matrix"] = "head",
         *,
-        layer: int,
-        heads: Heads = 0,
+        layer: int | None = None,
+        heads: Heads = None,
         stream: str | None = None,
-        query: int | str | None = None,
+        query: Place | None = None,
         threshold: float = 0.0,
         layout: Literal["vertical", "horizontal"] = "vertical",
         theme: Literal["light", "dark"] = "light",
         ax: Any = None,
+        layers: Layers = None,
+        head: Heads = None,
     ) -> Plot:
         """Draw heads into matplotlib axes, for a figure of several panels; needs matplotlib.
 
@@ -330,15 +392,17 @@ class Attention(Record):
 
         Args:
             kind: ``"head"`` for lines from queries to keys, ``"matrix"`` for a heat map.
-            layer: The layer, as the model counts it.
-            heads: One head, or for lines several.
+            layer: The layer, as the model counts it, negative from the end; the stream's first when left out.
+            heads: One head, or for lines several; the first when left out.
             stream: Name of the stream; needed when there are several.
-            query: Show only this query's lines, given as a position or a token's text.
+            query: Show only the lines of this query, or of several, given as positions or as their tokens' text.
             threshold: Leave out lines of less weight.
             layout: Tokens below one another, queries at the left (``"vertical"``), or the sentence along x, queries above
                 (``"horizontal"``; ``ax.invert_xaxis()`` has it run from right to left).
             theme: Colours for a light or a dark background.
             ax: The axes to draw into; the current ones when left out.
+            layers: Another name of ``layer``.
+            head: Another name of ``heads``.
 
         Returns:
             The axes and what was drawn into them: one ``PathCollection`` per head, or one ``AxesImage``.
@@ -358,11 +422,12 @@ class Attention(Record):
         from attnwidget.export import plot  # noqa: PLC0415  (matplotlib is optional)
 
         found = the_stream(self, stream)
+        one, some = either(layer=layer, layers=layers), either(head=head, heads=heads)
         return plot.plot(
             found,
             kind,
-            layer=layer,
-            heads=heads,
+            layer=found.layers[0].layer if one is None else one_layer(one, "plot draws"),
+            heads=0 if some is None else some,
             query=query,
             threshold=threshold,
             layout=layout,
@@ -370,39 +435,50 @@ class Attention(Record):
             ax=ax,
         )
 
-    def figure(
-        self,
-        kind: Kind = "head",
-        *,
-        layer: int | None = None,
-        heads: Heads | list[tuple[int, int]] = None,
-        query: int | str | list[int | str] | None = None,
-        key: int | str | list[int | str] | None = None,
-        stream: str | None = None,
-        measure: str | None = None,
-        score: str | None = None,
-        other_score: str | None = None,
-        selection: dict[str, Any] | None = None,
-        **options: Unpack[FigureOptions],
-    ) -> Figure:
+    @lists_options(SelectionOptions)
+    def view(self, *, frozen: bool = False, **options: Unpack[SelectionOptions]) -> Any:
+        """Show the record in the widget, as `attnwidget.view` does.
+
+        Args:
+            frozen: As for `attnwidget.view`.
+            **options: The widget's traits to start with, such as ``layer=3, heads=[1, 3], query="it"``.
+
+        Returns:
+            The widget, an `AttentionWidget`.
+
+        Raises:
+            TypeError, ValueError: As `attnwidget.view`.
+
+        Example:
+            >>> attention.view(layer=3, heads=[1, 3], query="it")  # doctest: +SKIP
+        """
+        return viewers.make(self, "widget", frozen=frozen, **options)
+
+    @lists_options(DrawnSelection)
+    def figure(self, kind: Kind | None = None, **options: Unpack[DrawnSelection]) -> Figure:
         """Return a figure of a view, drawn by the widget's own renderer; needs no browser and no display.
 
         Args:
-            kind: A view, or a form of the head view: ``"lines"``, ``"matrix"``, ``"image"`` (over the picture or the
-                sound that went in) or ``"text"`` (the running text, shaded by what the pinned query attends to, what
-                attends to the pinned key, or the mean over all queries). ``"head"`` is lines, or the image where
-                there is one.
-            layer: The layer, as the model counts it; the stream's first when left out.
-            heads: The heads drawn; the first when left out. ``(layer, head)`` pairs are drawn as a grid, and for
-                ``"compare"`` they are the heads compared.
-            query: Pin a query: its position or its token's text, or several of either.
-            key: Pin a key, in the same way.
-            stream: Name of the stream; the first when left out.
-            measure: What is drawn of a head: ``"weights"``, ``"value"``, ``"norm"`` or ``"rollout"``.
-            score: What heads are coloured by in the model view, and the x of a ``"scatter"``: one of `SCORES`.
-            other_score: The y of a ``"scatter"``.
-            selection: Further traits of the widget, such as ``{"step": 3}``.
-            **options: How it is drawn:
+            kind: What is drawn, in one word: a view, or a form of the head view: ``"lines"``, ``"matrix"``, ``"image"``
+                (over the picture or the sound that went in) or ``"text"`` (the running text, shaded by what the pinned
+                query attends to, what attends to the pinned key, or the mean over all queries), or ``"scatter"``, an
+                arrangement of the model view. ``"head"``, the kind when left out, is lines, or the image where there is
+                one.
+            **options: What is drawn, by the names that a view has for it:
+
+                - ``view``, ``form``, ``arrange``: the same as ``kind``: ``figure("head", form="matrix")`` is
+                  ``figure("matrix")``, ``figure("model", arrange="scatter")`` is ``figure("scatter")``.
+                - ``layer`` (or ``layers``): as the model counts it, negative from the end; the stream's first.
+                - ``heads`` (or ``head``): the heads drawn; the first. ``(layer, head)`` pairs are drawn as a grid, and
+                  for ``"compare"`` they are the heads compared, as in ``compare``.
+                - ``query``, ``key``: pin them: a position or a token's text, or several of either.
+                - ``stream``: its name; the first. ``step``, ``show_layers``, ``without_sink``, ``below_threshold``: as for
+                  the widget. ``selection``: further traits of the widget, such as ``{"threshold": 0.3}``.
+                - ``measure``: ``"weights"``, ``"value"``, ``"norm"`` or ``"rollout"``.
+                - ``score``: what heads are coloured by in the model view, and the x of a ``"scatter"``: one of `SCORES`.
+                  ``other_score``: its y.
+
+                And how it is drawn:
 
                 - ``width``: of all of it in print, such as ``"85mm"`` or ``"3.3in"``; or pixels, without the margin.
                 - ``font_size``: of the labels in points; 9 when left out. ``font``: a font family.
@@ -434,28 +510,39 @@ class Attention(Record):
             >>> figure = attention.figure("head", layer=3, heads=[1, 3], query="it", width="85mm")  # doctest: +SKIP
             >>> figure.save("it.pdf")  # doctest: +SKIP
         """
-        given = {
-            "query": query, "key": key, "stream": stream, "measure": measure, "score": score,
-            "other_score": other_score,
-        }  # fmt: skip
-        return figure(
-            RecordSource(self),
-            kind,
-            layer=layer,
-            heads=heads,
-            selection=selection,
-            given=given,
-            **options,
-        )
+        return figure(RecordSource(self), kind, **options)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the record to one safetensors file; `attnwidget.load` reads it back exactly.
+    @lists_options(FileOptions)
+    def save(self, path: str | os.PathLike[str], **options: Unpack[FileOptions]) -> Path:
+        """Write the record, a figure or a page of it: the ending of the path says which.
+
+        ``.safetensors`` (or no ending) is the record itself, which `attnwidget.load` reads back exactly. ``.svg``,
+        ``.pdf`` and ``.png`` are what `figure` draws, ``.html`` is the widget over a snapshot, as `view` shows it.
 
         Args:
             path: File to write; an existing one is replaced.
+            **options: For a figure ``kind`` and the options of `figure`, ``scale`` or ``dpi``; for a page the options of
+                `view` and ``budget``, as for `AttentionWidget.save`.
+
+        Returns:
+            The path.
+
+        Raises:
+            FileNotFoundError: If the folder does not exist.
+            TypeError: If an option does not exist, or means nothing for such a file.
+            ValueError: If the path ends in something else, or an option is none of what is accepted.
 
         Example:
             >>> import attnwidget as aw
-            >>> aw.capture(model, "the cat sat", tokenizer).save("run.safetensors")  # doctest: +SKIP
+            >>> attention = aw.capture(model, "the cat sat", tokenizer)
+            >>> attention.save("run.safetensors")  # doctest: +SKIP
+            >>> attention.save("sat.svg", layer=3, heads=[1, 3], query="sat")  # doctest: +SKIP
         """
-        storage.save(self, path)
+        return save_by_ending(
+            self,
+            path,
+            options,
+            name="attention",
+            table="attention.to_dataframe()",
+            write=lambda: storage.save(self, path),
+        )

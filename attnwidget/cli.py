@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 ENDINGS = (".html", ".svg", ".pdf", ".png")
+# Options that take numbers, negative ones too.
+_NUMBERS = ("--layer", "--layers", "--heads", "--head", "--query", "--key")
 EXAMPLES = """examples:
   attnwidget pocket "The cat sat on the mat because it was tired" -o cat.html
   attnwidget bert-base-uncased "Is it raining?" --pair "It is." -o rain.svg --view head --layer 3 --heads 0,5
@@ -32,7 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after the command's name; those the program was started with when left out.
     """
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
+    for name, other in (("layer", "layers"), ("heads", "head")):
+        if getattr(options, other) is not None:
+            if getattr(options, name) is not None:
+                parser.error(f"--{name} and --{other} are one option: pass one of them")
+            setattr(options, name, getattr(options, other))
     for path in options.output:
         if path.suffix.lower() not in ENDINGS:
             parser.error(f"{path} must end in {', '.join(ENDINGS)}")
@@ -149,8 +157,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--view", choices=["all", "model", "head", "neuron", "compare"])
     add("--form", metavar="FORM", help="how heads are drawn: lines, matrix or text")
     add("--stream", help="which attention: encoder, decoder, cross …")
-    add("--layer", type=int, metavar="N", help="counted from 0, as the model does")
-    add("--heads", type=_heads, metavar="N,N", help="counted from 0, or all")
+    add("--layer", type=int, metavar="N", help="counted from 0, as the model does; -1 is the last")
+    add("--layers", type=int, help=argparse.SUPPRESS)
+    add("--heads", type=_heads, metavar="N,N", help="counted from 0, -1 is the last; or all")
+    add("--head", type=_heads, help=argparse.SUPPRESS)
     add("--query", metavar="TOKEN", help="pin a query: its text or its position")
     add("--key", metavar="TOKEN", help="pin a key: its text or its position")
     add("--theme", choices=["auto", "light", "dark", "print"], help="print: figures for paper")
@@ -165,6 +175,17 @@ def _parser() -> argparse.ArgumentParser:
     add("-q", "--quiet", action="store_true", help="say nothing but what failed")
     add("--traceback", action="store_true", help="when something fails, say where")
     return parser
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Return the words with negative numbers joined to their option: argparse takes ``-2,-1`` for an option."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] in _NUMBERS and re.fullmatch(r"-\d[\d,-]*", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _heads(text: str) -> list[int] | str:

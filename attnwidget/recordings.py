@@ -6,17 +6,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from attnwidget.attention import Attention
+from attnwidget.capture.architecture.advice import check_model
 from attnwidget.capture.architecture.wrappers import (
     own_tokenizer,
     running_uncompiled,
 )
-from attnwidget.capture.forward import check_model, check_tokenizer, record_forward, run_forward
+from attnwidget.capture.forward import check_tokenizer, record_forward, run_forward
 from attnwidget.capture.generation.numbered_passes import check_which
 from attnwidget.capture.hints import Hints
 from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.store import make_store
 from attnwidget.record import storage
 from attnwidget.record.from_weights import record_from_weights
+from attnwidget.record.vocabulary import either
 
 if TYPE_CHECKING:
     import os
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from attnwidget.record.from_weights import Tokens
     from attnwidget.record.media import Medium
     from attnwidget.record.next_tokens import NextTokens
-    from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream
 
 
@@ -122,6 +123,8 @@ def recording(
     which: int | None = None,
     store: Any = "auto",
     device: torch.device | str | None = None,
+    stream: str | None = None,
+    layer: Any = None,
 ) -> Iterator[Recording]:
     """Record the attention of whatever calls ``model`` inside the block.
 
@@ -156,6 +159,8 @@ def recording(
             layer by layer and mapped into memory; they are gone when the record is. A folder (a ``Path``, or text with a
             separator): there. A device, such as ``"cuda"``: in its memory, or as for ``"auto"`` where that is short.
         device: A device in place of ``store``.
+        stream: Another name of ``streams``.
+        layer: Another name of ``layers``.
 
     Yields:
         A `Recording`, to be used as the record once the block has ended.
@@ -185,6 +190,7 @@ def recording(
     check_model(model)
     check_tokenizer(tokenizer)
     tokenizer = tokenizer or own_tokenizer(model)
+    streams, layers = either(stream=stream, streams=streams), either(layer=layer, layers=layers)
     limits = Limits.of(streams, layers, positions)
     number = check_which(which)
     place = make_store(store, device)
@@ -209,6 +215,8 @@ def capture(
     positions: Any = None,
     store: Any = "auto",
     device: torch.device | str | None = None,
+    stream: str | None = None,
+    layer: Any = None,
     **forward_kwargs: Any,
 ) -> Attention:
     """Run the model once and record its attention.
@@ -219,15 +227,16 @@ def capture(
         model: A Hugging Face model.
         inputs: Text, a pair of texts, a list of chat messages, a ``BatchEncoding``, a mapping of tensors, arrays or
             lists (with or without a batch axis; lists stay lists where the model's forward has them), token ids, or an
-            image or audio tensor. With a processor also a
-            picture (or a list of them), a sound as ``{"array": ..., "sampling_rate": ...}``, chat messages with
-            pictures in them, or what the processor takes by name, such as ``{"text": ..., "images": ...}``.
+            image or audio tensor. With a processor also a picture (or a list of them), chat messages with pictures in
+            them, or what the processor takes by name, such as ``{"text": ..., "images": ...}``; with a processor or a
+            feature extractor a sound: its samples ``[sample]``, ``{"array": ..., "sampling_rate": ...}``, or
+            ``{"audio": ...}`` with either of them.
         tokenizer: The model's tokenizer (or processor, which also knows a picture's true colours). Found through the
             model's name when left out.
         target: For models whose forward takes ``decoder_input_ids``: text or token ids for the decoder. When left out and
-            ``inputs`` has none, text models that generate write up to 32 tokens of their own (greedily); others are given
-            their start token where they need one. Encoder-decoders of another kind (detectors, time series) run on
-            ``inputs`` alone.
+            ``inputs`` has none, models that generate and are given text or a sound write up to 32 tokens of their own
+            (greedily); others are given their start token where they need one. Encoder-decoders of another kind
+            (detectors, time series) run on ``inputs`` alone.
         batch: Row to record when the inputs have several.
         streams: Names of the streams to record, as `inspect` lists them; all when left out.
         layers: Layers to record, by the model's numbers: one, several, a slice or a range, or such for each stream by its
@@ -240,7 +249,10 @@ def capture(
             layer by layer and mapped into memory; they are gone when the record is. A folder (a ``Path``, or text with a
             separator): there. A device, such as ``"cuda"``: in its memory, or as for ``"auto"`` where that is short.
         device: A device in place of ``store``.
-        **forward_kwargs: Passed on to the model.
+        stream: Another name of ``streams``.
+        layer: Another name of ``layers``.
+        **forward_kwargs: Passed on to the model. With chat messages also what the chat template takes, such as
+            ``add_generation_prompt``, ``continue_final_message``, ``tools``, ``chat_template`` or ``enable_thinking``.
 
     Returns:
         The record.
@@ -267,6 +279,8 @@ def capture(
         positions=positions,
         store=store,
         device=device,
+        stream=stream,
+        layer=layer,
         **forward_kwargs,
     )
     return Attention.of(record)
@@ -285,7 +299,7 @@ def from_weights(
     sentence_b_start: int | None = None,
     include_layers: Sequence[int] | None = None,
     model_name: str = "weights",
-) -> Record:
+) -> Attention:
     """Make a record of weights that were computed elsewhere.
 
     Each attention is a sequence with one entry per layer, ``[batch, head, query, key]`` or ``[head, query, key]``, or
@@ -303,7 +317,7 @@ def from_weights(
         decoder_tokens: Tokens of the decoder.
         batch: Which item of a batch; needed when there is more than one.
         sentence_b_start: Index of the first token of the second text of a pair.
-        include_layers: Numbers of the layers to keep.
+        include_layers: Numbers of the layers to keep, negative from the end.
         model_name: What to call the model.
 
     Returns:
@@ -334,20 +348,28 @@ def from_weights(
     return Attention.of(record)
 
 
-def load(path: str | os.PathLike[str]) -> Attention:
+def load(path: str | os.PathLike[str], *, copy: bool = False, verify: bool = False) -> Attention:
     """Read a record that `Attention.save` wrote; its tensors are mapped from the file where the system can.
+
+    The file's header is compared with its digest at once, each layer's tensors when they are first read. A file that is
+    replaced, as `Attention.save` does it, leaves a loaded record as it is; one that is shortened or overwritten in place,
+    such as by ``cp`` or ``git checkout``, takes the mapped tensors with it, and the system ends the process at the next
+    look. ``copy=True`` reads such files safely.
 
     Args:
         path: File to read.
+        copy: Whether all of it is read into memory now, and checked.
+        verify: Whether all tensors are compared with their digests now.
 
     Returns:
         The record, on the CPU, equal to what was saved.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no record, is damaged, or comes from a newer version.
+        ValueError: If the file is no record, is damaged, or comes from a newer version. A damaged tensor is noticed when
+            its layer is first read.
 
     Example:
         >>> attention = load("run.safetensors")  # doctest: +SKIP
     """
-    return Attention.of(storage.load(path))
+    return Attention.of(storage.load(path, copy=copy, verify=verify))

@@ -14,6 +14,7 @@ from attnwidget.compute.measures import lengths
 from attnwidget.compute.resumable import finish, share_of
 from attnwidget.compute.softmax import exact
 from attnwidget.compute.weight_rows import query_blocks, weight_blocks
+from attnwidget.record.chosen import chosen_heads, only_these
 from attnwidget.record.position_lookup import resolve
 from attnwidget.record.record import the_stream
 
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from attnwidget.compute.indexing import Heads
     from attnwidget.compute.resumable import Slices
     from attnwidget.record.layer import Layer
     from attnwidget.record.position_lookup import Place
     from attnwidget.record.positions import Positions
     from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream, StreamAxes
+    from attnwidget.record.vocabulary import Layers
 
     Pattern = Callable[[Positions, Positions], Any] | Any
 
@@ -44,18 +47,22 @@ def find(
     top: int | None = 10,
     stream: str | None = None,
     measure: str = "weights",
+    layers: Layers = None,
+    heads: Heads = None,
 ) -> Any:
     """Return `Attention.find`, where it is described."""
     count = integer(top)
     if top is not None and (count is None or count < 1):
         message = f"top must be a positive integer or None for all heads, got {top!r}."
         raise ValueError(message)
-    chosen = the_stream(attention, stream)
+    chosen = only_these(the_stream(attention, stream), layers)
+    wanted = {layer.layer: chosen_heads(layer, heads) for layer in chosen}
     weighed = stream_weights(chosen, links(chosen, query, key, pattern), measure)
     found: list[dict[str, Any]] = [
         {"stream": chosen.name, "layer": layer.layer, "head": head, "weight": float(weight)}
         for layer, weights in zip(chosen, weighed, strict=True)
         for head, weight in enumerate(weights)
+        if head in wanted[layer.layer]
     ]
     found.sort(key=lambda row: -row["weight"])  # stable: equal heads stay in the model's order
     return table({"rank": place, **row} for place, row in enumerate(found[:count], start=1))

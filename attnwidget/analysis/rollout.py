@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from attnwidget.compute.indexing import integer
 from attnwidget.compute.resumable import finish, share_of
 from attnwidget.compute.softmax import exact
 from attnwidget.compute.weight_rows import query_blocks, weight_blocks
+from attnwidget.record.chosen import chosen_layers, stream_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from attnwidget.compute.resumable import Slices
     from attnwidget.record.layer import Layer
     from attnwidget.record.stream import Stream
+    from attnwidget.record.vocabulary import Layers
 
 __all__ = ["rollout", "rollout_missing", "rollout_slices"]
 
@@ -34,9 +37,16 @@ def rollout_missing(stream: Stream) -> str | None:
     return None
 
 
-def rollout(stream: Stream) -> NDArray[np.float32]:
+def rollout(stream: Stream, layers: Layers = None) -> NDArray[np.float32]:
     """Return `Attention.rollout` of a stream, where it is described."""
-    return finish(rollout_slices(stream))
+    if layers is None:
+        return finish(rollout_slices(stream))
+    numbers = [layer.layer for layer in stream]
+    places = [numbers.index(layer.layer) for layer in chosen_layers(stream, layers)]
+    # Nothing above the last layer that is asked for goes into it.
+    below = stream_of(stream, stream.layers[: max(places) + 1])
+    found: NDArray[np.float32] = finish(rollout_slices(below))[places]
+    return found if integer(layers) is None else found[0]
 
 
 def rollout_slices(stream: Stream) -> Slices[NDArray[np.float32]]:

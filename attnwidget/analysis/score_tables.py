@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 from attnwidget.analysis.head_scores import labels, score_stream
 from attnwidget.analysis.score_definitions import SCORES, chosen
 from attnwidget.analysis.tables import table
-from attnwidget.compute.indexing import position_axis
+from attnwidget.record.chosen import chosen_heads, only_these
+from attnwidget.record.position_lookup import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from attnwidget.analysis.head_scores import LayerScores, StreamScores
+    from attnwidget.compute.indexing import Heads
+    from attnwidget.record.position_lookup import Place
     from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream
+    from attnwidget.record.vocabulary import Layers
 
 __all__ = ["head_labels", "head_scores", "label_rows", "score_streams"]
 
@@ -24,12 +28,15 @@ def head_scores(
     attention: Record,
     scores: str | Sequence[str] | None = None,
     stream: str | None = None,
-    sink: int | Sequence[int] | None = None,
+    sink: Place | None = None,
     measure: str = "weights",
+    *,
+    only: tuple[Layers, Heads] = (None, None),
 ) -> Any:
     """Return `Attention.head_scores`, where it is described."""
     names = chosen(scores)
-    found = score_streams(attention, stream, sink, measure)
+    found = score_streams(attention, stream, sink, measure, only[0])
+    wanted = _wanted(attention, found, only[1])
     given = [name for name in names if any(name not in one.absent for one in found)]
     if scores is not None and not given:
         reasons = "; ".join(
@@ -37,18 +44,42 @@ def head_scores(
         )
         message = f"none of these scores can be given here: {reasons}"
         raise ValueError(message)
-    return table(row for one in found for row in _rows(one, names))
+    return table(
+        row
+        for one in found
+        for row in _rows(one, names)
+        if row["head"] in wanted[row["stream"], row["layer"]]
+    )
 
 
 def head_labels(
     attention: Record,
     stream: str | None = None,
-    sink: int | Sequence[int] | None = None,
+    sink: Place | None = None,
     measure: str = "weights",
+    *,
+    only: tuple[Layers, Heads] = (None, None),
 ) -> Any:
     """Return `Attention.head_labels`, where it is described."""
-    found = score_streams(attention, stream, sink, measure)
-    return table(row for one in found for row in label_rows(one.stream, one.layers))
+    found = score_streams(attention, stream, sink, measure, only[0])
+    wanted = _wanted(attention, found, only[1])
+    return table(
+        row
+        for one in found
+        for row in label_rows(one.stream, one.layers)
+        if row["head"] in wanted[row["stream"], row["layer"]]
+    )
+
+
+def _wanted(
+    attention: Record, found: Sequence[StreamScores], heads: Heads
+) -> dict[tuple[str, int], set[int]]:
+    """Return the numbers of the heads that are asked for, by stream and layer."""
+    return {
+        (one.stream, layer.layer): chosen_heads(attention[one.stream][layer.layer], heads)
+        for one in found
+        for layer in one.layers
+    }
 
 
 def label_rows(stream: str, layers: Iterable[LayerScores]) -> Iterator[dict[str, Any]]:
@@ -69,13 +100,14 @@ def label_rows(stream: str, layers: Iterable[LayerScores]) -> Iterator[dict[str,
 def score_streams(
     attention: Record,
     stream: str | None,
-    sink: int | Sequence[int] | None = None,
+    sink: Place | None = None,
     measure: str = "weights",
+    layers: Layers = None,
 ) -> list[StreamScores]:
     """Score one stream, or all of them.
 
     Raises:
-        KeyError: If there is no such stream.
+        KeyError, IndexError: If there is no such stream or layer.
         ValueError: If a position of the sink does not exist, or positions are given for several streams.
     """
     streams = list(attention.streams.values()) if stream is None else [attention[stream]]
@@ -85,13 +117,15 @@ def score_streams(
             f"stream={streams[0].name!r} besides."
         )
         raise ValueError(message)
-    return [score_stream(one, _sink(one, sink), measure) for one in streams]
+    return [score_stream(only_these(one, layers), _sink(one, sink), measure) for one in streams]
 
 
-def _sink(stream: Stream, sink: int | Sequence[int] | None) -> tuple[int, ...] | None:
+def _sink(stream: Stream, sink: Place | None) -> tuple[int, ...] | None:
     if sink is None:
         return None
-    return tuple(sorted(set(position_axis("sink", sink, len(stream.key_positions)).indices)))
+    # None of them is a choice too, and no mistake as among queries.
+    nothing = not isinstance(sink, str) and hasattr(sink, "__len__") and len(sink) == 0
+    return () if nothing else resolve("sink", sink, stream.key_positions)
 
 
 def _rows(scores: StreamScores, names: Sequence[str]) -> Iterator[dict[str, Any]]:

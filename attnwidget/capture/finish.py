@@ -6,6 +6,7 @@ import logging
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from attnwidget.capture.architecture.advice import can_be_eager, how_to_hand_weights_over
 from attnwidget.capture.architecture.attention_modules import why_without_weights
 from attnwidget.capture.architecture.stream_names import describe_modules
 from attnwidget.capture.assemble.streams import assemble
@@ -56,22 +57,29 @@ def finish_recording(recorder: Recorder, model: nn.Module, tokenizer: Any, hints
         words = None
     number, total = recorder.tracker.select_pass()
     plan = recorder.tracker.select_returned()
+    learned = recorder.collector.learned_queries()
     streams, failures, kept = assemble(recorder, words, hints)
-    streams, media = with_media(
+    streams, media, unplaced = with_media(
         streams,
         recorder.media_inputs,
         recorder.model,
-        row=recorder.tracker.row,
-        num_rows=recorder.tracker.num_rows or 1,
+        row=recorder.tracker.current.input_row,
+        num_rows=recorder.tracker.current.num_inputs,
         processor=tokenizer,
         originals=hints.images,
+        generated=0
+        if plan is None or recorder.tracker.passes.options is None
+        else plan.total - plan.prompt,
+        learned=learned,
     )
     missing, failures = _not_recorded(recorder, failures)
     if not streams:
-        raise ValueError(_why_empty(recorder, missing, failures))
-    _warn(recorder, missing, failures)
+        raise ValueError(_why_empty(recorder, model, missing, failures))
+    _warn(recorder, model, missing, failures)
     if total > 1 and recorder.tracker.numbered.which is None:
         warnings.warn(_last_of(total, recorder.tracker), stacklevel=6)
+    for said in unplaced:
+        warnings.warn(said, stacklevel=6)
     record = Record(
         model_name=type(model).__name__,
         streams=streams,
@@ -100,12 +108,15 @@ def _not_recorded(
     return [path for path in missing if path not in found], found
 
 
-def _warn(recorder: Recorder, missing: Sequence[str], failures: Mapping[str, str]) -> None:
+def _warn(
+    recorder: Recorder, model: nn.Module, missing: Sequence[str], failures: Mapping[str, str]
+) -> None:
     """Warn, where the recording was asked for, about what is not in the record."""
     if missing:
         warnings.warn(
             f"not recorded, because their attention was not recognised: "
-            f"{describe_modules(recorder.model, missing)}.",
+            f"{describe_modules(recorder.model, missing)}. "
+            f"{how_to_hand_weights_over(model, recorder.model, missing)}",
             stacklevel=7,
         )
     for reason in dict.fromkeys(failures.values()):
@@ -128,10 +139,11 @@ def _warn(recorder: Recorder, missing: Sequence[str], failures: Mapping[str, str
         )
     undropped = recorder.collector.before_dropout
     if undropped:
+        eager = "attn_implementation='eager' shows the weights that were used, "
         warnings.warn(
             f"shown before dropout, which was drawn inside of a fused kernel: "
-            f"{describe_modules(recorder.model, undropped)}. attn_implementation='eager' shows the weights that "
-            "were used, model.eval() has no dropout.",
+            f"{describe_modules(recorder.model, undropped)}. {eager if can_be_eager(model) else ''}model.eval() has no "
+            "dropout.",
             stacklevel=7,
         )
 
@@ -141,6 +153,8 @@ def _last_of(total: int, tracker: Tracker) -> str:
     kind = "forward passes, none of which goes on from another"
     if tracker.passes.options is not None:
         kind = "passes, the last a generation"
+    if tracker.num_windows == total:
+        kind = "generations within one call of generate, for the windows of a long input (or one again, when it was refused)"
     return (
         f"the block ran {total} {kind}: the record is that of the last, number {total - 1} counted from 0. For another, "
         "record again and say which: attnwidget.recording(model, which=0) records the first, which=-2 the one before "
@@ -162,7 +176,9 @@ def _next_tokens(
     return next_tokens(recorder.tracker.predictions, plan, "decoder", kept["decoder"], tokenizer)
 
 
-def _why_empty(recorder: Recorder, missing: Sequence[str], failures: Mapping[str, str]) -> str:
+def _why_empty(
+    recorder: Recorder, model: nn.Module, missing: Sequence[str], failures: Mapping[str, str]
+) -> str:
     """Say why there is nothing in the record and what to do about it."""
     name = type(recorder.model).__name__
     candidates = recorder.collector.candidates
@@ -175,12 +191,18 @@ def _why_empty(recorder: Recorder, missing: Sequence[str], failures: Mapping[str
     if missing:
         return (
             f"{name} computes attention in a way that was not recognised, so it cannot be recorded: "
-            f"{describe_modules(recorder.model, missing)}. Its weights can be shown: load it with "
-            "attn_implementation='eager' and call "
-            "attnwidget.from_weights(model(**inputs, output_attentions=True).attentions, tokens)."
+            f"{describe_modules(recorder.model, missing)}. "
+            f"{how_to_hand_weights_over(model, recorder.model, missing)}"
         )
     if not recorder.tracker.submodels[""].passes and not recorder.tracker.current.ran:
         return f"no forward pass of {name} ran inside the recording; call the model in the block and in its thread."
     if candidates:
         return f"no attention of {name} ran, although it has {describe_modules(recorder.model, candidates)}."
-    return f"{name} has no attention layers: none of its modules is an attention module."
+    return (
+        f"{name} has no attention layers: none of its modules is an attention module. If one does attend, "
+        f"{_lower(how_to_hand_weights_over(model, recorder.model, ()))}"
+    )
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]

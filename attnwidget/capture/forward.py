@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
+from attnwidget.capture.architecture.advice import check_model
 from attnwidget.capture.architecture.wrappers import (
     called_module,
     max_tokens,
@@ -17,22 +18,32 @@ from attnwidget.capture.architecture.wrappers import (
 )
 from attnwidget.capture.distributed.tensor_parallel import shared_recording
 from attnwidget.capture.finish import finish_recording
+from attnwidget.capture.inputs.chat import chat_options, is_chat
 from attnwidget.capture.inputs.checks import failure
 from attnwidget.capture.inputs.length_limit import check_length
-from attnwidget.capture.inputs.options import check_options
+from attnwidget.capture.inputs.options import accepted_names, check_options
 from attnwidget.capture.inputs.prepare import prepare
+from attnwidget.capture.inputs.text import find_tokenizer
 from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.recorder.recorder import Recorder
 from attnwidget.capture.store import make_store
+from attnwidget.record.vocabulary import either
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from attnwidget.capture.hints import Hints
     from attnwidget.record.record import Record
 
 
-__all__ = ["Outcome", "check_model", "check_tokenizer", "record_forward", "run_forward"]
+__all__ = [
+    "Outcome",
+    "check_model",
+    "check_tokenizer",
+    "record_forward",
+    "run_forward",
+    "template_options",
+]
 
 
 # A table looked up, sliced and added, an input that is missing or has too many axes.
@@ -97,6 +108,8 @@ def run_forward(
     positions: Any = None,
     store: Any = "auto",
     device: torch.device | str | None = None,
+    stream: str | None = None,
+    layer: Any = None,
     **forward_kwargs: Any,
 ) -> Record:
     """Run the model once and record its attention; `attnwidget.capture` describes arguments and errors.
@@ -112,17 +125,28 @@ def run_forward(
         positions: Query positions to record.
         store: Where vectors are kept.
         device: A device in place of ``store``.
-        **forward_kwargs: Passed on to the model.
+        stream: Another name of ``streams``.
+        layer: Another name of ``layers``.
+        **forward_kwargs: Passed on to the model; options of the chat template to that.
     """
     check_model(model)
     check_tokenizer(tokenizer)
     tokenizer, most = tokenizer or own_tokenizer(model), max_tokens(model)
     inner = unwrapped(model)
-    check_options(inner, forward_kwargs)
+    template = template_options(model, inputs, tokenizer, forward_kwargs)
+    check_options(inner, forward_kwargs, template)
+    chosen = {name: forward_kwargs.pop(name) for name in template}
+    streams, layers = either(stream=stream, streams=streams), either(layer=layer, layers=layers)
     limits = Limits.of(streams, layers, positions, single=True)
     place = make_store(store, device)
     prepared = prepare(
-        inner, inputs, tokenizer, target=target, batch=batch, passed_on=forward_kwargs
+        inner,
+        inputs,
+        tokenizer,
+        target=target,
+        batch=batch,
+        template=chosen,
+        passed_on=forward_kwargs,
     )
     check_length(model, prepared.inputs, most)
     attempts = [each for each in (prepared.inputs, prepared.otherwise) if each is not None]
@@ -153,18 +177,22 @@ def run_forward(
     return cast("Record", outcome.record)
 
 
-def check_model(model: Any) -> None:
-    """Refuse what is no torch module, a pipeline for example."""
-    if isinstance(model, nn.Module):
-        return
-    inner = getattr(model, "model", None)
-    fix = (
-        "pass its .model"
-        if isinstance(inner, nn.Module)
-        else "pass a torch.nn.Module, such as AutoModel's result"
-    )
-    msg = f"model must be a torch module, got {type(model).__name__}; {fix}."
-    raise TypeError(msg)
+def template_options(
+    model: nn.Module, inputs: Any, tokenizer: Any, given: Iterable[str]
+) -> set[str]:
+    """Return which of the names that a caller gave are options of the chat template that ``inputs`` go through.
+
+    Args:
+        model: The model; the names that it takes itself are its own.
+        inputs: What is to be recorded.
+        tokenizer: Its tokenizer or processor, looked up for a chat where there is none.
+        given: The names.
+    """
+    names = set(given) - accepted_names(unwrapped(model)) if is_chat(inputs) else set()
+    if not names:
+        return set()
+    tokenizer = tokenizer or own_tokenizer(model) or find_tokenizer(unwrapped(model))
+    return chat_options(inputs, tokenizer, names)
 
 
 def check_tokenizer(tokenizer: Any) -> None:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
+from attnwidget.capture.architecture.advice import check_model
 from attnwidget.capture.architecture.attention_modules import code_mentions
 from attnwidget.capture.architecture.head_sizes import head_sizes
 from attnwidget.capture.architecture.stacks import stack_layer_numbers
@@ -24,6 +23,8 @@ from attnwidget.capture.architecture.wrappers import called_module, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from torch import nn
 
     from attnwidget.capture.architecture.stacks import Stack
     from attnwidget.capture.architecture.submodels import Submodel
@@ -152,9 +153,7 @@ def inspect(model: Any) -> Inspection:
         >>> inspect(model)["decoder"].layers[0].num_heads
         4
     """
-    if not isinstance(model, nn.Module):
-        msg = f"model must be a torch module, got {type(model).__name__}; pass AutoModel's result."
-        raise TypeError(msg)
+    check_model(model)
     whole, name = called_module(model), type(unwrapped(model)).__name__
     submodels, sure, others = find_attention(whole)
     streams = {

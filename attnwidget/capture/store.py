@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from attnwidget.capture.free_memory import free_memory, in_memory
-from attnwidget.record import tensor_files
+from attnwidget.files import tensor_files
+from attnwidget.files.tensor_file import TensorFile
 from attnwidget.record.byte_sizes import shown_bytes
 
 if TYPE_CHECKING:
@@ -157,8 +158,9 @@ class DiskStore(Store):
             raise OSError(message)
         path = self._folder / f"{self._count}.safetensors"
         self._count += 1
-        tensor_files.write(path, tensors)
-        found = tensor_files.mapped(path)
+        with path.open("wb") as file:
+            tensor_files.write(file, tensors)
+        found = dict(TensorFile.open(path).tensors)
         for tensor in found.values():
             self._mapped[_address(tensor)] = tensor
         try:

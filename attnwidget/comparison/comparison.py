@@ -12,12 +12,21 @@ from attnwidget.comparison.alignment import Pair, align
 from attnwidget.comparison.divergence import both, divergence
 from attnwidget.compute.indexing import head_axis, integer
 from attnwidget.record import viewers
+from attnwidget.record.options import DrawnSelection, FileOptions, SelectionOptions
 from attnwidget.record.record import Record
+from attnwidget.record.saving import save_by_ending
+from attnwidget.record.vocabulary import either, from_the_end, lists_options, one_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import os
+    from collections.abc import Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
+    from typing_extensions import Unpack
+
+    from attnwidget.compute.indexing import Heads
+    from attnwidget.record.vocabulary import Layers
 
     Numbers = NDArray[np.float64]
 
@@ -69,7 +78,8 @@ class Comparison:
     streams: Mapping[str, Compared]
     names: tuple[str, str] = ("first", "second")
 
-    def view(self, *, frozen: bool = False, **options: Any) -> Any:
+    @lists_options(SelectionOptions)
+    def view(self, *, frozen: bool = False, **options: Unpack[SelectionOptions]) -> Any:
         """Show both records: the heads that changed most, ranked, and one head of both side by side.
 
         As the last line of a cell a comparison shows itself in the same way.
@@ -91,12 +101,13 @@ class Comparison:
         """
         return viewers.make(self, "widget", frozen=frozen, **options)
 
-    def figure(self, kind: str | None = None, **options: Any) -> Any:
+    @lists_options(DrawnSelection)
+    def figure(self, kind: str | None = None, **options: Unpack[DrawnSelection]) -> Any:
         """Return a figure: two panels and their difference (``"compare"``, the kind when left out), or ``"model"``.
 
         Args:
             kind: As for `Attention.figure`.
-            **options: The arguments and options of `Attention.figure`; positions are places on the common axes.
+            **options: As for `Attention.figure`; positions are places on the common axes.
 
         Returns:
             A `Figure`.
@@ -111,18 +122,55 @@ class Comparison:
         """
         return viewers.make(self, "figure", kind, **options)
 
+    @lists_options(FileOptions)
+    def save(self, path: str | os.PathLike[str], **options: Unpack[FileOptions]) -> Path:
+        """Write a figure or a page of the comparison: the ending of the path says which.
+
+        ``.svg``, ``.pdf`` and ``.png`` are what `figure` draws, ``.html`` is the widget over a snapshot, as `view` shows
+        it. A comparison has no file of its own: save its records, `a` and `b`, and compare them again.
+
+        Args:
+            path: File to write; an existing one is replaced.
+            **options: As for `Attention.save`.
+
+        Returns:
+            The path.
+
+        Raises:
+            TypeError, ValueError: As `Attention.save`.
+
+        Example:
+            >>> comparison.save("changed.svg", layer=3, heads=1)  # doctest: +SKIP
+        """
+        return save_by_ending(
+            self,
+            path,
+            options,
+            name="comparison",
+            table="comparison.changed(top=None)",
+            write=None,
+        )
+
     def _ipython_display_(self) -> None:
         self.view()._ipython_display_()
 
     def difference(
-        self, layer: int, head: int | Sequence[int] | None = None, *, stream: str | None = None
+        self,
+        layer: int | None = None,
+        head: Heads = None,
+        *,
+        stream: str | None = None,
+        layers: Layers = None,
+        heads: Heads = None,
     ) -> NDArray[np.float32]:
         """Return how much more weight the second record gives, ``b − a``.
 
         Args:
-            layer: The model's number of the layer.
+            layer: The model's number of the layer, negative from the end.
             head: One head, several, or ``None`` for all.
             stream: Name of the stream; needed when there are several.
+            layers: Another name of ``layer``.
+            heads: Another name of ``head``.
 
         Returns:
             float32 ``[head, query, key]`` on the common axes, without the head axis for one head; NaN where the query or
@@ -139,10 +187,12 @@ class Comparison:
             (4, 4)
         """
         found = self._compared(stream)
-        self._check(found, layer)
-        first, second = self.a[found.stream][layer], self.b[found.stream][layer]
-        heads = head_axis(head, first.num_heads)
-        indices = list(heads.indices)
+        number = self._checked(
+            found, one_layer(either(layer=layer, layers=layers), "difference is of")
+        )
+        first, second = self.a[found.stream][number], self.b[found.stream][number]
+        chosen = head_axis(either(head=head, heads=heads), first.num_heads)
+        indices = list(chosen.indices)
         shape = (len(indices), len(found.queries), len(found.keys))
         difference = np.full(shape, np.nan, dtype=np.float32)
         rows, columns = both(found.queries), both(found.keys)
@@ -151,14 +201,27 @@ class Comparison:
                 indices, rows[1], columns[1]
             )
             difference[:, np.array(rows[0])[:, None], np.array(columns[0])] = block
-        return difference[0] if heads.dropped else difference
+        return difference[0] if chosen.dropped else difference
 
-    def changed(self, top: int | None = 10, *, stream: str | None = None) -> Any:
+    def changed(
+        self,
+        top: int | None = 10,
+        *,
+        stream: str | None = None,
+        layer: Layers = None,
+        head: Heads = None,
+        layers: Layers = None,
+        heads: Heads = None,
+    ) -> Any:
         """Return the heads whose attention changed most.
 
         Args:
             top: How many; ``None`` for all.
             stream: Name of a stream; ``None`` for all.
+            layer: Only heads of this layer, or of several, as the model counts them; ``None`` for all.
+            head: Only this head of each layer, or several; ``None`` for all.
+            layers: Another name of ``layer``.
+            heads: Another name of ``head``.
 
         Returns:
             ``rank``, ``stream``, ``layer``, ``head`` and ``divergence``, the largest first: a pandas ``DataFrame``, or a
@@ -166,7 +229,7 @@ class Comparison:
 
         Raises:
             KeyError: If the stream was not compared.
-            ValueError: If ``top`` is no positive integer.
+            ValueError: If ``top`` is no positive integer, or a layer or head was not compared.
 
         Example:
             >>> import attnwidget as aw
@@ -179,11 +242,15 @@ class Comparison:
             message = f"top must be a positive integer or None for all heads, got {top!r}."
             raise ValueError(message)
         chosen = list(self.streams.values()) if stream is None else [self._compared(stream)]
+        several, some = either(layer=layer, layers=layers), either(head=head, heads=heads)
+        asked = {one.stream: self._several(one, several) for one in chosen}
         rows: list[dict[str, Any]] = [
             {"stream": one.stream, "layer": layer, "head": head, "divergence": float(value)}
             for one in chosen
             for layer, values in zip(one.layers, one.divergence, strict=True)
-            for head, value in enumerate(values)
+            if layer in asked[one.stream]
+            for head in sorted(set(head_axis(some, len(values)).indices))
+            for value in [values[head]]
         ]
         rows.sort(key=lambda row: -row["divergence"])
         return table({"rank": place, **row} for place, row in enumerate(rows[:count], start=1))
@@ -216,10 +283,19 @@ class Comparison:
             raise KeyError(message)
         return self.streams[name]
 
-    def _check(self, found: Compared, layer: int) -> None:
-        if integer(layer) in found.layers:
-            return
+    def _several(self, found: Compared, layers: Layers) -> set[int]:
+        if layers is None:
+            return set(found.layers)
+        return {self._checked(found, layer) for layer in np.atleast_1d(np.asarray(layers)).tolist()}
+
+    def _checked(self, found: Compared, layer: Any) -> int:
+        """Return the number of a layer that was compared, else raise `ValueError` saying which there are, and why not."""
+        number = integer(from_the_end(layer, found.layers))
+        if number in found.layers:
+            return int(number)
         reason = found.left_out.get(layer, "there is no such layer in either")
+        if layer is None:
+            reason = f"pass layer={found.layers[0]}, for instance"
         message = f"layer must be one of {list(found.layers)} in stream {found.stream!r}, got {layer!r}: {reason}."
         raise ValueError(message)
 

@@ -63,18 +63,20 @@ def head_axis(heads: Heads, num_heads: int) -> Axis:
     """Check ``heads`` and return it as an axis.
 
     Args:
-        heads: One head, several heads, or ``None`` for all.
+        heads: One head, several heads, or ``None`` for all; negative ones count from the end.
         num_heads: How many heads there are.
 
     Raises:
-        ValueError: If a head is not an integer in ``0..num_heads - 1``, or if there is none.
+        ValueError: If a head is no integer or none of the layer, or if there is none.
     """
     if heads is None:
         return Axis(range(num_heads))
     dropped = not isinstance(heads, Sequence) and getattr(heads, "ndim", 0) == 0
     values = [heads] if dropped else list(heads)  # type: ignore[arg-type]
     numbers = [integer(value) for value in values]
-    if not numbers or any(number is None or not 0 <= number < num_heads for number in numbers):
+    if not numbers or any(
+        number is None or not -num_heads <= number < num_heads for number in numbers
+    ):
         shown = [
             value if number is None else number
             for value, number in zip(values, numbers, strict=True)
@@ -83,7 +85,8 @@ def head_axis(heads: Heads, num_heads: int) -> Axis:
         raise ValueError(
             message if numbers else f"{message[:-1]}: name at least one, or pass None for all."
         )
-    return Axis(_run([number for number in numbers if number is not None]), dropped=dropped)
+    found = [number % num_heads for number in numbers if number is not None]
+    return Axis(_run(found), dropped=dropped)
 
 
 def position_axis(name: str, index: Index, size: int) -> Axis:

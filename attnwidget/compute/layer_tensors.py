@@ -10,6 +10,8 @@ import torch
 from attnwidget.compute.softmax_stats import StatsCache
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from attnwidget.compute.masks import Band
@@ -42,6 +44,8 @@ class LayerTensors:
     reason: str | None = None
     value_norms: Tensor | None = None
     norm_reason: str | None = None
+    # What to do before the tensors are read for the first time: those of a file are compared with its digests.
+    _first_read: Callable[[], None] | None = field(default=None, init=False)
     _stats: StatsCache = field(default_factory=StatsCache, init=False)
 
     def __post_init__(self) -> None:
@@ -51,6 +55,15 @@ class LayerTensors:
             ValueError: If a shape or dtype does not fit, or if there are neither vectors nor recorded weights.
         """
         _check(self)
+
+    def before_reading(self) -> None:
+        """Check the tensors of a file that was loaded, the first time.
+
+        Raises:
+            ValueError: If they are not what was written.
+        """
+        if self._first_read is not None:
+            self._first_read()
 
     @property
     def has_vectors(self) -> bool:

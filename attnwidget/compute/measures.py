@@ -48,6 +48,7 @@ def lengths(layer: LayerTensors, measure: str) -> Tensor | None:
         where = f"layer {layer.layer} of stream {layer.stream!r}"
         message = f"{where} has no measure {measure!r}: {reason}"
         raise ValueError(message)
+    layer.before_reading()
     if measure == "norm":
         return layer.value_norms
     if measure == "weights" or layer.value is None:

@@ -38,7 +38,12 @@ _HIDDEN = -torch.inf
 
 @contextlib.contextmanager
 def exact(layer: LayerTensors) -> Iterator[None]:
-    """Compute without gradients and without autocast, which would turn float32 products into half precision."""
+    """Compute without gradients and without autocast, which would turn float32 products into half precision.
+
+    Raises:
+        ValueError: If the layer comes from a file whose tensors are not what was written.
+    """
+    layer.before_reading()
     device = layer.device.type
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.no_grad())

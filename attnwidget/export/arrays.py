@@ -9,6 +9,7 @@ import numpy as np
 
 from attnwidget.compute.indexing import head_axis, integer
 from attnwidget.record.byte_sizes import parse_bytes, shown_bytes
+from attnwidget.record.chosen import chosen_layers
 from attnwidget.record.record import the_stream
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from attnwidget.record.positions import Positions
     from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream
+    from attnwidget.record.vocabulary import Layers
 
 __all__ = ["library", "to_dataframe", "to_numpy", "to_xarray"]
 
@@ -33,7 +35,7 @@ def to_numpy(
     stream: str | None,
     *,
     what: str,
-    layers: int | Sequence[int] | None,
+    layers: Layers,
     heads: Heads,
     limit: int | str,
 ) -> NDArray[np.float32]:
@@ -54,7 +56,7 @@ def to_xarray(
     stream: str | None,
     *,
     what: str,
-    layers: int | Sequence[int] | None,
+    layers: Layers,
     heads: Heads,
     limit: int | str,
 ) -> Any:
@@ -83,7 +85,7 @@ def to_dataframe(
     stream: str | None,
     *,
     top: int | None,
-    layers: int | Sequence[int] | None,
+    layers: Layers,
     heads: Heads,
     limit: int | str,
 ) -> Any:
@@ -96,7 +98,7 @@ def to_dataframe(
     parts = [
         (record[name], layer, head_axis(heads, layer.num_heads).indices)
         for name in names
-        for layer in _layers(record[name], layers)
+        for layer in chosen_layers(record[name], layers)
     ]
     rows = sum(
         len(indices) * layer.n_query * min(layer.n_key, top or layer.n_key)
@@ -124,22 +126,11 @@ def library(name: str) -> Any:
         raise ImportError(message) from error
 
 
-def _layers(stream: Stream, layers: int | Sequence[int] | None) -> list[Layer]:
-    """Return these layers, or all.
-
-    Raises:
-        IndexError: If there is no such layer.
-    """
-    if layers is None:
-        return list(stream)
-    return [stream[layer] for layer in np.atleast_1d(np.asarray(layers)).tolist()]
-
-
 def _chosen(
     record: Record,
     stream: str | None,
     what: str,
-    layers: int | Sequence[int] | None,
+    layers: Layers,
     heads: Heads,
 ) -> tuple[list[Layer], range | tuple[int, ...]]:
     """Return layers, and heads that all of them have.
@@ -153,13 +144,15 @@ def _chosen(
         message = f"what must be 'weights' or 'scores', got {what!r}."
         raise ValueError(message)
     found = the_stream(record, stream)
-    taken = _layers(found, layers)
+    taken = chosen_layers(found, layers)
     counts = {layer.layer: layer.num_heads for layer in taken}
-    if heads is None and len(set(counts.values())) > 1:
+    # Negative heads are others in a layer of more heads.
+    axes = {head_axis(heads, count).indices for count in set(counts.values())}
+    if len(axes) > 1:
         few = [number for number, count in counts.items() if count == min(counts.values())]
         message = f"the layers of stream {found.name!r} have {sorted(set(counts.values()))} heads: choose layers={few}, or heads."
         raise ValueError(message)
-    return taken, head_axis(heads, min(counts.values())).indices
+    return taken, axes.pop()
 
 
 def _check_size(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from attnwidget.compute.indexing import Heads
     from attnwidget.export.colours import Theme
+    from attnwidget.record.position_lookup import Place
     from attnwidget.record.positions import Position
     from attnwidget.record.stream import Stream
 
@@ -57,7 +58,7 @@ def plot(
     *,
     layer: int,
     heads: Heads,
-    query: int | str | None,
+    query: Place | None,
     threshold: float,
     layout: str,
     theme: str,
@@ -111,7 +112,7 @@ def plot(
     return Plot(axes, drawn)
 
 
-def _queries(stream: Stream, query: int | str | None) -> Sequence[int]:
+def _queries(stream: Stream, query: Place | None) -> Sequence[int]:
     positions = stream.query_positions
     return range(len(positions)) if query is None else resolve("query", query, positions)
 

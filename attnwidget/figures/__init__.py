@@ -7,30 +7,28 @@ from typing import TYPE_CHECKING, Any
 from attnwidget.comparison.comparison import Comparison
 from attnwidget.figures.from_source import figure
 from attnwidget.record import viewers
+from attnwidget.record.record import Record
 from attnwidget.serve.comparison import ComparisonSource
+from attnwidget.serve.source import RecordSource
 from attnwidget.serve.survey import SurveySource
 from attnwidget.surveys.survey import Survey
 
 if TYPE_CHECKING:
     from attnwidget.figures.figure import Figure
-    from attnwidget.serve.source import Source
-
-# Parts of the selection that are arguments of their own.
-_SELECTED = ("query", "key", "stream", "measure", "score", "other_score")
 
 
-def _figure(source: Source, kind: Any, options: dict[str, Any]) -> Figure:
-    given = {name: options.pop(name) for name in _SELECTED if name in options}
-    return figure(source, kind, given=given, **options)
+def _of_record(record: Record, kind: Any = None, **options: Any) -> Figure:
+    return figure(RecordSource(record), kind, **options)
 
 
 def _of_comparison(comparison: Comparison, kind: Any = None, **options: Any) -> Figure:
-    return _figure(ComparisonSource(comparison), kind, options)
+    return figure(ComparisonSource(comparison), kind, **options)
 
 
 def _of_survey(survey: Survey, kind: Any = None, **options: Any) -> Figure:
-    return _figure(SurveySource(survey), kind, options)
+    return figure(SurveySource(survey), kind, **options)
 
 
+viewers.register(Record, "figure", _of_record)
 viewers.register(Comparison, "figure", _of_comparison)
 viewers.register(Survey, "figure", _of_survey)

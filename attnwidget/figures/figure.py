@@ -12,21 +12,22 @@ from attnwidget.compute.indexing import integer
 from attnwidget.figures import convert, data, renderer
 from attnwidget.figures.crop import Crop, crop_of, crop_snapshot, cropped_answer
 from attnwidget.figures.options import check_names, columns_of, figure_spec, pixels_of
+from attnwidget.files.replacing import write_bytes, write_text
+from attnwidget.record.saving import FIGURES, PAGE, ending
 from attnwidget.serve.selection import check_heads, check_layer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from attnwidget.figures.options import FigureOptions
     from attnwidget.figures.renderer import Answer
     from attnwidget.protocol.codec import Block
+    from attnwidget.record.options import FigureOptions
     from attnwidget.record.positions import Positions
     from attnwidget.serve.source import Source
     from attnwidget.serve.streams import ShownStream
 
 __all__ = ["Figure", "check_resolution", "split_heads"]
 
-ENDINGS = (".svg", ".pdf", ".png")
 _DPI = 96
 # Links that a PNG and a PDF draw one by one; more are one picture. The converter takes a millisecond or more for each in
 # a PNG, and in a PDF 20 bytes.
@@ -149,17 +150,21 @@ class Figure:
             UserWarning: If no font of this machine has some of the characters of a ``.pdf`` or ``.png``.
         """
         target = Path(path)
-        suffix = target.suffix.lower()
-        if suffix not in ENDINGS:
-            message = f"path must end in .svg, .pdf or .png, got {os.fspath(path)!r}."
+        suffix = ending(target)
+        if suffix not in FIGURES:
+            message = f"path must end in .svg, .pdf or .png, got {os.fspath(path)!r}"
+            if suffix == PAGE:
+                message += ": a page holds a view; call aw.view(attention).save(path)"
+            message += "."
             raise ValueError(message)
         factor = check_resolution(scale, dpi)
         if suffix == ".svg":
-            target.write_text(self.svg, encoding="utf-8", newline="\n")
+            write_text(target, self.svg)
         elif suffix == ".pdf":
-            target.write_bytes(convert.to_pdf(self._converted(_PDF_SCALE, _PDF_LINKS)))
+            write_bytes(target, convert.to_pdf(self._converted(_PDF_SCALE, _PDF_LINKS)))
         else:
-            target.write_bytes(convert.to_png(self._converted(factor, _PNG_LINKS), scale=factor))
+            data = convert.to_png(self._converted(factor, _PNG_LINKS), scale=factor)
+            write_bytes(target, data)
         return target
 
     def _converted(self, scale: float, links: int) -> str:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from attnwidget.compute.indexing import integer
 from attnwidget.figures.figure import Figure, split_heads
-from attnwidget.serve.selection import resolve_selection
+from attnwidget.figures.options import check_names
+from attnwidget.record.options import DrawnSelection, FigureOptions
+from attnwidget.serve.selection import (
+    as_list,
+    as_number,
+    as_pairs,
+    check_layer,
+    check_pairs,
+    resolve_selection,
+    usual_names,
+)
 from attnwidget.serve.snapshot import snapshot
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from attnwidget.compute.indexing import Heads
-    from attnwidget.figures.options import FigureOptions
+    from attnwidget.figures.renderer import Answer
     from attnwidget.serve.source import Source
+    from attnwidget.serve.streams import ShownStream
 
-__all__ = ["Kind", "figure"]
+__all__ = ["Kind", "figure", "figure_of_view"]
 
 # Pixels of the layout: about what each view has in a wide notebook, and what a page has for all of them.
 _WIDTHS = {"model": 420, "head": 460, "neuron": 560, "compare": 760, "all": 1200}
@@ -31,17 +40,13 @@ Kind = Literal[
     "head", "lines", "matrix", "image", "text", "model", "scatter", "neuron", "compare", "all"
 ]
 
+# What of the selection is an option of its own; the others are names of how a figure is drawn.
+_SELECTED = tuple(
+    name for name in DrawnSelection.__annotations__ if name not in FigureOptions.__annotations__
+)
 
-def figure(
-    source: Source,
-    kind: Kind | None = None,
-    *,
-    layer: int | None = None,
-    heads: Heads | list[tuple[int, int]] = None,
-    selection: dict[str, Any] | None = None,
-    given: dict[str, Any] | None = None,
-    **options: Unpack[FigureOptions],
-) -> Figure:
+
+def figure(source: Source, kind: Kind | None = None, **options: Unpack[DrawnSelection]) -> Figure:
     """Return a figure of what a source shows.
 
     No number is asked for here: the renderer asks for those that it draws, thumbnails included.
@@ -49,45 +54,110 @@ def figure(
     Args:
         source: What is shown.
         kind: A view, or a form of the head view; the source's usual one when left out.
-        layer: The layer.
-        heads: Heads, or ``(layer, head)`` pairs.
-        selection: Further parts of the selection.
-        given: Parts of the selection that have arguments of their own, None for those that were left out.
-        **options: How it is drawn; `Attention.figure` describes them.
+        **options: What is drawn, and how; `Attention.figure` describes them.
 
     Raises:
         TypeError, KeyError, ValueError: As `Attention.figure` says.
     """
-    kind = kind if kind is not None else _usual(source)
-    if kind not in get_args(Kind):
-        message = f"figure draws {', '.join(map(repr, get_args(Kind)))}, got {kind!r}."
-        raise ValueError(message)
-    state = _state(kind, {**(selection or {}), **(given or {}), "layer": layer})
-    if options.get("positions") in ("pieces", "words"):
-        state["positions"] = options.pop("positions")
-    pairs = split_heads(heads, layer if layer is not None else _first(source, state))
-    if kind == "compare" and heads is not None and not source.sides:
-        state["compare"] = pairs or [[_first(source, state), head] for head in _list(heads)]
+    drawn, selected = split_options(options)
+    state, heads = _selected(source, kind, selected)
+    stream, first = _stream(source, state), state.get("layer")
+    layer = next(iter(stream)).layer if first is None else check_layer(stream, as_number(first))
+    pairs = _pairs(stream, split_heads(heads, layer))
+    compared = state["view"] == "compare" and not source.sides
+    if compared and heads is not None:
+        state["compare"] = pairs or _pairs(stream, [[layer, head] for head in as_list(heads)])
     elif pairs:
         state["layer"], state["heads"] = pairs[0][0], [pairs[0][1]]
     elif heads is not None:
         state["heads"] = heads
     settled = resolve_selection(source, state)
-    if pairs and kind != "compare":
-        options.setdefault("grid", True)
-    options.setdefault("whole", True)
     view = settled["view"]
+    grid = pairs if view != "compare" else None
+    if grid:
+        drawn.setdefault("grid", True)
+    drawn.setdefault("whole", True)
     if view == "model":
-        options.setdefault("marked", layer is not None or heads is not None)
-    panels = (
-        pairs
-        if pairs and kind != "compare"
-        else [[settled["layer"], head] for head in settled["heads"]]
-    )
-    options.setdefault("width", _width(kind, view, len(panels), options))
-    meta, overview = source.meta(thumbnails=False)
-    drawn = snapshot(settled, meta, overview, media=source.media)
-    return Figure(source, drawn, source.answer, options, panels)
+        drawn.setdefault("marked", first is not None or heads is not None)
+    panels = grid or [[settled["layer"], head] for head in settled["heads"]]
+    drawn.setdefault("width", _width(settled, len(panels), drawn))
+    # Of two records no thumbnail can be asked for later: they are made now if they are drawn.
+    now = bool(source.sides) and view in {"model", "all"}
+    meta, overview = source.meta(thumbnails=now)
+    shown = snapshot(settled, meta, overview, media=source.media)
+    return Figure(source, shown, source.answer, drawn, panels)
+
+
+def split_options(options: DrawnSelection) -> tuple[FigureOptions, dict[str, Any]]:
+    """Return how a figure is drawn, and what of the selection is given: the rest, what is None left out.
+
+    Raises:
+        TypeError: If an option does not exist.
+    """
+    given: dict[str, Any] = dict(options)
+    selected = {name: given.pop(name) for name in _SELECTED if name in given}
+    check_names(given, besides=_SELECTED)
+    drawn: FigureOptions = given  # type: ignore[assignment]  # its names were checked
+    more = selected.pop("selection", None) or {}
+    # Whether words or pieces are the positions is a part of the selection; which of them are drawn is not.
+    if given.get("positions") in ("pieces", "words"):
+        selected["positions"] = given.pop("positions")
+    return drawn, {**more, **{name: one for name, one in selected.items() if one is not None}}
+
+
+def figure_of_view(
+    source: Source, shown: dict[str, Any], answer: Answer, options: DrawnSelection
+) -> Figure:
+    """Return a figure of what a widget shows, with the parts of the selection that are given in place of its own.
+
+    Args:
+        source: What is shown.
+        shown: The widget's snapshot.
+        answer: Answers the renderer's requests.
+        options: As for `figure`.
+
+    Raises:
+        TypeError, ValueError: As `Attention.figure` says.
+    """
+    drawn, selected = split_options(options)
+    if selected:
+        state = resolve_selection(source, {**shown["state"], **usual_names(selected)})
+        shown = {**shown, "state": state}
+    return Figure(source, shown, answer, drawn)
+
+
+def _selected(
+    source: Source, kind: str | None, selected: dict[str, Any]
+) -> tuple[dict[str, Any], Any]:
+    """Return the selection, and the heads, which may be pairs: what is given, and what the kind of figure says.
+
+    Raises:
+        ValueError: If there is no such kind, or it is another one than what is given besides.
+    """
+    state = usual_names(selected)
+    heads = state.pop("heads", None)
+    if kind is None:
+        # What is given says what is meant, as it would of a view that shows everything.
+        meant = "model" if "arrange" in state else "compare" if state.get("compare") else None
+        kind = state.get("view") or meant or ("head" if "form" in state else _usual(source))
+    if kind not in get_args(Kind):
+        message = f"figure draws {', '.join(map(repr, get_args(Kind)))}, got {kind!r}."
+        raise ValueError(message)
+    said = {"view": {**dict.fromkeys(_FORMS, "head"), "scatter": "model"}.get(kind, kind)}
+    if kind in _FORMS:
+        said["form"] = kind
+    if kind == "scatter":
+        said["arrange"] = "scatter"
+    for name, value in said.items():
+        if state.setdefault(name, value) != value:
+            message = f"figure({kind!r}) is {name}={value!r}, got {name}={state[name]!r} besides: pass one of them."
+            raise ValueError(message)
+    if state.get("arrange") == "scatter" and not {"score", "other_score"} <= set(state):
+        message = (
+            "a scatter has two scores: pass score='previous', other_score='induction', for example."
+        )
+        raise ValueError(message)
+    return state, heads
 
 
 def _usual(source: Source) -> Kind:
@@ -95,41 +165,27 @@ def _usual(source: Source) -> Kind:
     return kind
 
 
-def _state(kind: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the selection: what is given, and what the kind of figure says."""
-    state = {name: value for name, value in given.items() if value is not None}
-    state["view"] = {**dict.fromkeys(_FORMS, "head"), "scatter": "model"}.get(kind, kind)
-    if kind in _FORMS:
-        state["form"] = kind
-    if kind == "scatter":
-        state.setdefault("arrange", "scatter")
-        if "score" not in state or "other_score" not in state:
-            message = "a scatter has two scores: pass score='previous', other_score='induction', for example."
-            raise ValueError(message)
-    return state
-
-
-def _width(kind: str, view: str, panels: int, options: FigureOptions) -> int:
-    if options.get("grid") and view == "head":
-        return min(_WIDEST_GRID, _PANEL * max(2, panels))
-    if options.get("layout") == "horizontal":
-        return _HORIZONTAL
-    if kind == "matrix":
-        return min(_WIDEST_GRID, _WIDTHS["head"] * min(2, panels))
-    return _WIDTHS[view]
-
-
-def _first(source: Source, state: dict[str, Any]) -> int:
-    """Return the layer that a selection without one has."""
-    if "layer" in state:
-        number = integer(state["layer"])
-        return -1 if number is None else number
+def _stream(source: Source, state: dict[str, Any]) -> ShownStream:
     name = state.get("stream", next(iter(source.streams)))
     if name not in source.streams:
         message = f"no stream {name!r}; available: {list(source.streams)}"
         raise KeyError(message)
-    return next(iter(source.streams[name])).layer
+    return source.streams[name]
 
 
-def _list(heads: Any) -> list[int]:
-    return [heads] if integer(heads) is not None else list(heads)
+def _pairs(stream: ShownStream, pairs: list[list[int]] | None) -> list[list[int]] | None:
+    """Return ``[layer, head]`` pairs, negative numbers counted from the end."""
+    if pairs is None:
+        return None
+    return [found for pair in pairs for found in check_pairs(stream, as_pairs([pair]))]
+
+
+def _width(state: dict[str, Any], panels: int, options: FigureOptions) -> int:
+    view = state["view"]
+    if options.get("grid") and view == "head":
+        return min(_WIDEST_GRID, _PANEL * max(2, panels))
+    if options.get("layout") == "horizontal":
+        return _HORIZONTAL
+    if view == "head" and state["form"] == "matrix":
+        return min(_WIDEST_GRID, _WIDTHS["head"] * min(2, panels))
+    return _WIDTHS[view]

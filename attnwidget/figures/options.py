@@ -1,20 +1,19 @@
-"""`FigureOptions`, checked and turned into the schema's ``Figure``."""
+"""Options of a figure (`FigureOptions`), checked and turned into the schema's ``Figure``."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from attnwidget.compute.indexing import integer
 from attnwidget.figures.convert import PER_INCH
+from attnwidget.record.options import FigureOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from attnwidget.record.position_lookup import Place
-
-__all__ = ["COLOUR_MAPS", "FigureOptions", "check_names", "figure_spec", "pixels_of"]
+__all__ = ["COLOUR_MAPS", "check_names", "columns_of", "figure_spec", "pixels_of"]
 
 COLOUR_MAPS = ("blue", "cividis", "viridis", "magma", "grey")
 _CHOICES = {
@@ -31,36 +30,13 @@ _LABEL_POINTS = 12 * 72 / 96
 _LEAST_LAYOUT = 120
 
 
-class FigureOptions(TypedDict, total=False):
-    """How a figure is drawn; `Attention.figure` says what each option means."""
-
-    width: float | str | None
-    font: str | None
-    font_size: float | None
-    theme: Literal["light", "dark", "print"] | None
-    colour_map: Literal["blue", "cividis", "viridis", "magma", "grey"] | None
-    title: bool | str
-    legend: bool
-    transparent: bool
-    whole: bool
-    marked: bool
-    grid: bool | int
-    positions: Place | None
-    queries: Place | None
-    keys: Place | None
-    top_k: int | None
-    threshold: float
-    layout: Literal["vertical", "horizontal"]
-    direction: Literal["auto", "ltr", "rtl"]
-
-
 def check_names(options: Mapping[str, Any], besides: Sequence[str] = ()) -> None:
     """Refuse an option that does not exist.
 
     Raises:
         TypeError: If there is one; the message lists those that exist.
     """
-    accepted = [*besides, *FigureOptions.__annotations__]
+    accepted = [*FigureOptions.__annotations__, *besides]
     for name in options:
         if name not in accepted:
             message = f"Unknown option {name!r}; accepted are {', '.join(accepted)}."

@@ -15,6 +15,7 @@ from attnwidget.record.layer import Layer
 from attnwidget.record.positions import Position, Positions, positions_from_tokens
 from attnwidget.record.record import Record
 from attnwidget.record.stream import Stream
+from attnwidget.record.vocabulary import from_the_end
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -157,9 +158,14 @@ def record_from_weights(
     if (attention is None) == all(given is None for given in pairs.values()) or (
         attention is not None and any(given is not None for given in other)
     ):
+        fix = (
+            " Fused attention (sdpa, flash) returns None for weights; none are needed: capture(model, inputs)."
+            if all(given is None for given in (attention, *pairs.values()))
+            else ""
+        )
         message = (
             "from_weights takes attention and tokens, or encoder_attention, decoder_attention and cross_attention with"
-            f" encoder_tokens and decoder_tokens; got {_given(attention, pairs, encoder_tokens, decoder_tokens)}."
+            f" encoder_tokens and decoder_tokens; got {_given(attention, pairs, encoder_tokens, decoder_tokens)}.{fix}"
         )
         raise ValueError(message)
     if attention is None and (tokens is not None or sentence_b_start is not None):
@@ -219,15 +225,14 @@ class _Source:
             )
             raise ValueError(message)
         if include_layers is not None:
-            missing = [number for number in include_layers if number not in entries]
+            wanted = [from_the_end(number, list(entries)) for number in include_layers]
+            missing = [number for number in wanted if number not in entries]
             if missing or not len(include_layers):
                 message = (
                     f"include_layers must be among {list(entries)}, got {list(include_layers)}."
                 )
                 raise ValueError(message)
-            entries = {
-                number: entry for number, entry in entries.items() if number in set(include_layers)
-            }
+            entries = {number: entry for number, entry in entries.items() if number in set(wanted)}
         layers = []
         for number, entry in entries.items():
             weights = _checked(self.name, _choose_item(self.name, entry, batch), number)

@@ -13,6 +13,7 @@ from attnwidget.compute.resumable import finish
 from attnwidget.compute.softmax import exact
 from attnwidget.compute.weights import additive_block, output, score_block, weight_block
 from attnwidget.record.position_lookup import replace_text
+from attnwidget.record.vocabulary import either
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +39,8 @@ class Layer(LayerTensors):
     A layer holds vectors (``query``, ``key``, ``scaling``) or ``recorded`` weights. Methods take one head, several, or
     ``None`` for all; queries and keys are an integer, a slice or several integers, or, in a layer of a stream, a token's
     text or several. As in numpy, an integer drops its axis from the result, and so does the text of one token; a word of
-    several pieces stands for all of them.
+    several pieces stands for all of them. Negative heads and positions count from the end. ``head`` may also be called
+    ``heads``, ``queries`` ``query``, ``keys`` ``key``.
 
     Attributes:
         stream: Name of the stream this layer belongs to.
@@ -76,10 +78,20 @@ class Layer(LayerTensors):
         if known_queries is not None:
             layer = replace(self)
             object.__setattr__(layer, "_stats", self._stats)
+            object.__setattr__(layer, "_first_read", self._first_read)
         object.__setattr__(layer, "_positions", (queries, keys))
         return layer
 
-    def weights(self, head: Heads = None, queries: Place = _ALL, keys: Place = _ALL) -> Array:
+    def weights(
+        self,
+        head: Heads = None,
+        queries: Place = _ALL,
+        keys: Place = _ALL,
+        *,
+        heads: Heads = None,
+        query: Place | None = None,
+        key: Place | None = None,
+    ) -> Array:
         """Return attention weights, after softmax.
 
         Rows sum to 1, or to 1 minus the share of the sink. A row in which every key is masked holds what the model's
@@ -89,6 +101,9 @@ class Layer(LayerTensors):
             head: One head, several, or ``None`` for all.
             queries: Query positions.
             keys: Key positions.
+            heads: Another name of ``head``.
+            query: Another name of ``queries``.
+            key: Another name of ``keys``.
 
         Returns:
             float32 ``[head, query, key]``, without the axes given as one integer or as the text of one token.
@@ -101,12 +116,24 @@ class Layer(LayerTensors):
             >>> layer.weights(head=5, queries=slice(0, 4)).shape  # doctest: +SKIP
             (4, 14)
         """
-        axes = self._axes(head, queries, keys)
+        axes = self._axes(
+            either(head=head, heads=heads),
+            _place("queries", queries, query),
+            _place("keys", keys, key),
+        )
         with exact(self):
             return _to_array(weight_block(self, *axes), *axes)
 
     def measure(
-        self, name: str, head: Heads = None, queries: Place = _ALL, keys: Place = _ALL
+        self,
+        name: str,
+        head: Heads = None,
+        queries: Place = _ALL,
+        keys: Place = _ALL,
+        *,
+        heads: Heads = None,
+        query: Place | None = None,
+        key: Place | None = None,
     ) -> Array:
         """Return the weights, or the weights times the length of what each key brings along.
 
@@ -123,6 +150,9 @@ class Layer(LayerTensors):
             head: One head, several, or ``None`` for all.
             queries: Query positions.
             keys: Key positions.
+            heads: Another name of ``head``.
+            query: Another name of ``queries``.
+            key: Another name of ``keys``.
 
         Returns:
             float32 ``[head, query, key]``, without the axes given as one integer.
@@ -138,14 +168,27 @@ class Layer(LayerTensors):
             (4, 4)
         """
         scale = lengths(self, name)
-        axes = self._axes(head, queries, keys)
+        axes = self._axes(
+            either(head=head, heads=heads),
+            _place("queries", queries, query),
+            _place("keys", keys, key),
+        )
         with exact(self):
             block = weight_block(self, *axes)
             if scale is not None:
                 block.mul_(axes[2].take(axes[0].take(scale, 0), 1)[:, None])
             return _to_array(block, *axes)
 
-    def scores(self, head: Heads = None, queries: Place = _ALL, keys: Place = _ALL) -> Array:
+    def scores(
+        self,
+        head: Heads = None,
+        queries: Place = _ALL,
+        keys: Place = _ALL,
+        *,
+        heads: Heads = None,
+        query: Place | None = None,
+        key: Place | None = None,
+    ) -> Array:
         """Return scores before softmax: scaling, softcap, bias and mask included, ``-inf`` where masked.
 
         Arguments and shape are those of `weights`.
@@ -160,11 +203,24 @@ class Layer(LayerTensors):
             [-inf, -inf, -inf]
         """
         self._need_vectors("scores")
-        axes = self._axes(head, queries, keys)
+        axes = self._axes(
+            either(head=head, heads=heads),
+            _place("queries", queries, query),
+            _place("keys", keys, key),
+        )
         with exact(self):
             return _to_array(score_block(self, *axes), *axes)
 
-    def bias_block(self, head: Heads = None, queries: Place = _ALL, keys: Place = _ALL) -> Array:
+    def bias_block(
+        self,
+        head: Heads = None,
+        queries: Place = _ALL,
+        keys: Place = _ALL,
+        *,
+        heads: Heads = None,
+        query: Place | None = None,
+        key: Place | None = None,
+    ) -> Array:
         """Return what is added to the scaled, soft-capped product: 0 where nothing is, ``-inf`` where masked.
 
         Arguments and shape are those of `weights`.
@@ -173,11 +229,15 @@ class Layer(LayerTensors):
             ValueError: If an index is wrong, or if the layer holds only weights.
         """
         self._need_vectors("bias")
-        axes = self._axes(head, queries, keys)
+        axes = self._axes(
+            either(head=head, heads=heads),
+            _place("queries", queries, query),
+            _place("keys", keys, key),
+        )
         with exact(self):
             return _to_array(additive_block(self, *axes), *axes)
 
-    def query_vectors(self, head: Heads = None) -> Array:
+    def query_vectors(self, head: Heads = None, *, heads: Heads = None) -> Array:
         """Return query vectors, float32 ``[head, query, head_dim]``, or ``[query, head_dim]`` for one head.
 
         Raises:
@@ -189,29 +249,29 @@ class Layer(LayerTensors):
             >>> layer.query_vectors(head=1).shape
             (4, 32)
         """
-        return self._vectors("query vectors", self.query, head, 1)
+        return self._vectors("query vectors", self.query, either(head=head, heads=heads), 1)
 
-    def key_vectors(self, head: Heads = None) -> Array:
+    def key_vectors(self, head: Heads = None, *, heads: Heads = None) -> Array:
         """Return the key vectors that query heads use, float32 ``[head, key, head_dim]``.
 
         Raises:
             ValueError: If a head is out of range, or if the layer holds only weights.
         """
-        return self._vectors(
-            "key vectors", self.key, head, self.num_heads // self.num_key_value_heads
-        )
+        chosen = either(head=head, heads=heads)
+        share = self.num_heads // self.num_key_value_heads
+        return self._vectors("key vectors", self.key, chosen, share)
 
-    def value_vectors(self, head: Heads = None) -> Array:
+    def value_vectors(self, head: Heads = None, *, heads: Heads = None) -> Array:
         """Return the value vectors that query heads use, float32 ``[head, key, value_dim]``.
 
         Raises:
             ValueError: If a head is out of range, or if the layer holds no values.
         """
-        return self._vectors(
-            "value vectors", self.value, head, self.num_heads // self.num_key_value_heads
-        )
+        chosen = either(head=head, heads=heads)
+        share = self.num_heads // self.num_key_value_heads
+        return self._vectors("value vectors", self.value, chosen, share)
 
-    def output(self, head: Heads = None) -> Array:
+    def output(self, head: Heads = None, *, heads: Heads = None) -> Array:
         """Return weights times values, float32 ``[head, query, value_dim]``, before the output projection.
 
         Raises:
@@ -223,11 +283,11 @@ class Layer(LayerTensors):
             >>> layer.output().shape
             (4, 4, 32)
         """
-        heads = head_axis(head, self.num_heads)
+        chosen = head_axis(either(head=head, heads=heads), self.num_heads)
         if self.value is None:
             raise ValueError(self._missing("value vectors"))
         with exact(self):
-            return _to_array(output(self, heads, self.value), heads)
+            return _to_array(output(self, chosen, self.value), chosen)
 
     @property
     def overview_is_sample(self) -> bool:
@@ -315,6 +375,15 @@ def _to_array(tensor: Tensor, *axes: Axis) -> Array:
     index = tuple(0 if axis.dropped else slice(None) for axis in axes)
     array: Array = tensor.cpu().numpy()[index]
     return array
+
+
+def _place(name: str, several: Place, one: Place | None) -> Place:
+    """Return positions given under the plural or the singular of their name; `either` refuses both at once."""
+    if one is None:
+        return several
+    singular = {"queries": "query", "keys": "key"}[name]
+    place: Place = either(**{name: None if several is _ALL else several, singular: one})
+    return place
 
 
 def _index(name: str, place: Place, positions: Positions | None) -> Index:

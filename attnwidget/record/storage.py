@@ -1,23 +1,21 @@
-"""Save and load a record as one safetensors file: tensors as they are, the rest as JSON in its header, no pickle."""
+"""Save and load a record as one file: which tensors and which description make it."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import safetensors
 import torch
 
 from attnwidget.compute.masks import Band
-from attnwidget.record import tensor_files
+from attnwidget.files.saved import SavedKind
+from attnwidget.files.tensor_file import FirstRead
 from attnwidget.record.layer import Layer
 from attnwidget.record.media import Medium
 from attnwidget.record.next_tokens import NextTokens
 from attnwidget.record.positions import Position
 from attnwidget.record.record import Record
+from attnwidget.record.storage_schema import SCHEMA
 from attnwidget.record.stream import Stream
 
 if TYPE_CHECKING:
@@ -25,16 +23,25 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from attnwidget.files.tensor_file import TensorFile
     from attnwidget.record.positions import Positions
 
 __all__ = ["FORMAT_VERSION", "load", "save"]
 
-# 2: pictures and sounds, and the positions that lie in them. Files of version 1 are read as before.
-FORMAT_VERSION = 2
-_HEADER = "attnwidget"
+# 2: pictures and sounds, and the positions that lie in them. 3: digests. Older files are read as before.
+FORMAT_VERSION = 3
 _TENSORS = ("query", "key", "value", "bias", "sinks", "recorded", "value_norms")
 _ARRAYS = ("ids", "probabilities", "chosen", "chosen_probabilities")
 _PLAIN = ("layer", "module_path", "num_heads", "scaling", "softcap", "reason", "norm_reason")
+
+
+_KIND = SavedKind(
+    "attnwidget",
+    FORMAT_VERSION,
+    digests_since=3,
+    schema=SCHEMA,
+    otherwise="holds no attention record: write one with attention.save(path); a survey is read by Survey.load(path).",
+)
 
 
 def save(attention: Record, path: str | os.PathLike[str]) -> None:
@@ -49,14 +56,11 @@ def save(attention: Record, path: str | os.PathLike[str]) -> None:
 
     Raises:
         FileNotFoundError: If the folder does not exist.
+        OSError: If the system refuses, such as for a full disk; the old file is left as it was.
+        ValueError: If the record was loaded from a file that turns out to be damaged.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        message = f"cannot write {path}: there is no folder {path.parent}."
-        raise FileNotFoundError(message)
     pool = _Pool()
     record = {
-        "version": FORMAT_VERSION,
         "model_name": attention.model_name,
         "text": attention.text,
         "streams": [_stream_to_json(stream, pool) for stream in attention.streams.values()],
@@ -65,52 +69,49 @@ def save(attention: Record, path: str | os.PathLike[str]) -> None:
         # Only in records of one pass of several; other files have no such entries.
         **({} if attention.passes == 1 else {"passes": attention.passes, "which": attention.which}),
     }
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        # Twice JSON: a lone surrogate from a tokenizer is no UTF-8, which the header must be.
-        tensor_files.write(part, pool.tensors, {_HEADER: json.dumps(record)})
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    _KIND.write(path, record, pool.tensors)
 
 
-def load(path: str | os.PathLike[str]) -> Record:
-    """Return the record in a file; `attnwidget.load` describes the errors."""
-    path = Path(path)
-    if not path.is_file():
-        message = f"there is no file {path}."
-        raise FileNotFoundError(message)
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(_HEADER)
-            if header is None:
-                message = f"{path} holds no attention record: write one with attention.save(path); a survey is read by Survey.load(path)."
-                raise ValueError(message)
-            record = json.loads(header)
-            version = record.get("version") if isinstance(record, dict) else None
-            if isinstance(version, int) and version > FORMAT_VERSION:
-                message = (
-                    f"{path} has format {version}, this attnwidget reads up to {FORMAT_VERSION}:"
-                    " pip install --upgrade attnwidget."
-                )
-                raise ValueError(message)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-    except safetensors.SafetensorError as error:
-        message = f"{path} is no safetensors file, or only part of one: {error}."
-        raise ValueError(message) from error
-    except json.JSONDecodeError as error:
-        message = f"{path} is damaged: its header is no JSON ({error})."
-        raise ValueError(message) from error
-    try:
-        streams = [_stream_from_json(stream, tensors) for stream in record["streams"]]
+def load(path: str | os.PathLike[str], *, copy: bool = False, verify: bool = False) -> Record:
+    """Return the record in a file; `attnwidget.load` describes arguments and errors."""
+    with _KIND.reading(path, copy=copy, verify=verify or copy) as (record, file):
+        source = _Source(file, str(path))
+        streams = [_stream_from_json(stream, source) for stream in record["streams"]]
         named = {stream.name: stream for stream in streams}
-        expected = _next_tokens_from_json(record.get("next_tokens"), tensors)
-        media = tuple(_medium_from_json(medium, tensors) for medium in record.get("media", ()))
-        number = {name: int(record[name]) for name in ("passes", "which") if name in record}
+        if len(named) < len(streams):
+            message = "two streams have one name"
+            raise ValueError(message)
+        expected = _next_tokens_from_json(record.get("next_tokens"), source)
+        media = tuple(_medium_from_json(medium, source) for medium in record.get("media", ()))
+        number = {name: record[name] for name in ("passes", "which") if name in record}
         return Record(record["model_name"], named, record["text"], expected, media, **number)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        message = f"{path} is damaged: {type(error).__name__}: {error}."
-        raise ValueError(message) from error
+
+
+class _Source:
+    """The tensors of a file: those of layers are checked when they are first read, others when they are taken."""
+
+    def __init__(self, file: TensorFile, path: str) -> None:
+        self.file, self._path = file, path
+
+    def tensors(self, names: dict[str, str]) -> dict[str, Tensor]:
+        """Return the tensors of a layer by field, unchecked."""
+        unknown = sorted(set(names) - set(_TENSORS))
+        if unknown:
+            message = f"a layer has no tensor {unknown[0]!r}"
+            raise ValueError(message)
+        return {field: self.file.tensors[name] for field, name in names.items()}
+
+    def first_read(self, names: dict[str, str]) -> FirstRead | None:
+        """Return what checks them."""
+        if not self.file.digests:
+            return None
+        return FirstRead(self.file, tuple(names.values()), self._path)
+
+    def array(self, name: str) -> Any:
+        """Return a tensor as numpy, checked."""
+        tensor = self.file.tensors[name]
+        self.file.verify_one(name)
+        return tensor.numpy()
 
 
 class _Pool:
@@ -146,14 +147,14 @@ def _stream_to_json(stream: Stream, pool: _Pool) -> dict[str, Any]:
     }
 
 
-def _stream_from_json(stream: dict[str, Any], tensors: dict[str, Tensor]) -> Stream:
+def _stream_from_json(stream: dict[str, Any], source: _Source) -> Stream:
     queries = _positions_from_json(stream["query_positions"])
     keys = (
         queries
         if stream["key_positions"] is None
         else _positions_from_json(stream["key_positions"])
     )
-    layers = tuple(_layer_from_json(layer, stream["name"], tensors) for layer in stream["layers"])
+    layers = tuple(_layer_from_json(layer, stream["name"], source) for layer in stream["layers"])
     return Stream(stream["name"], layers, queries, keys, stream.get("first_query"))
 
 
@@ -167,11 +168,12 @@ def _medium_to_json(medium: Medium, pool: _Pool) -> dict[str, Any]:
     }
 
 
-def _medium_from_json(medium: dict[str, Any], tensors: dict[str, Tensor]) -> Medium:
-    return Medium(**{**medium, "pixels": tensors[medium["pixels"]].numpy()})
+def _medium_from_json(medium: dict[str, Any], source: _Source) -> Medium:
+    return Medium(**{**medium, "pixels": source.array(medium["pixels"])})
 
 
 def _layer_to_json(layer: Layer, pool: _Pool) -> dict[str, Any]:
+    layer.before_reading()
     held = {name: getattr(layer, name) for name in _TENSORS}
     return {
         **{name: getattr(layer, name) for name in _PLAIN},
@@ -184,14 +186,16 @@ def _layer_to_json(layer: Layer, pool: _Pool) -> dict[str, Any]:
     }
 
 
-def _layer_from_json(layer: dict[str, Any], stream: str, tensors: dict[str, Tensor]) -> Layer:
+def _layer_from_json(layer: dict[str, Any], stream: str, source: _Source) -> Layer:
     # Files of version 1 have no norms.
     fields: dict[str, Any] = {"norm_reason": None} | {
         name: layer[name] for name in _PLAIN if name in layer or name != "norm_reason"
     }
-    fields |= {name: tensors[key] for name, key in layer["tensors"].items()}
+    fields |= source.tensors(layer["tensors"])
     band = None if layer["band"] is None else Band(**layer["band"])
-    return Layer(stream=stream, band=band, **fields)
+    made = Layer(stream=stream, band=band, **fields)
+    object.__setattr__(made, "_first_read", source.first_read(layer["tensors"]))
+    return made
 
 
 def _next_tokens_to_json(expected: NextTokens | None, pool: _Pool) -> dict[str, Any] | None:
@@ -207,9 +211,7 @@ def _next_tokens_to_json(expected: NextTokens | None, pool: _Pool) -> dict[str, 
     }
 
 
-def _next_tokens_from_json(
-    expected: dict[str, Any] | None, tensors: dict[str, Tensor]
-) -> NextTokens | None:
+def _next_tokens_from_json(expected: dict[str, Any] | None, source: _Source) -> NextTokens | None:
     if expected is None:  # older files have no such entry either
         return None
     return NextTokens(
@@ -217,7 +219,7 @@ def _next_tokens_from_json(
         prompt=expected["prompt"],
         first=expected["first"],
         labels={int(token): label for token, label in expected["labels"].items()},
-        **{name: tensors[key].numpy() for name, key in expected["tensors"].items()},
+        **{name: source.array(key) for name, key in expected["tensors"].items()},
     )
 
 

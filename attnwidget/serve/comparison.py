@@ -72,17 +72,27 @@ class Divergences(HeadNumbers):
 
 
 def _describe(
-    comparison: Comparison, paired: Mapping[str, PairedStream], size: int
+    comparison: Comparison, paired: Mapping[str, PairedStream], size: int | None
 ) -> tuple[dict[str, Any], bytes]:
-    """Return the meta of two records on common axes (see ``Meta`` in the schema), and thumbnails of ``|b − a|``."""
+    """Return the meta of two records on common axes (see ``Meta`` in the schema), and thumbnails of ``|b − a|``.
+
+    Without a size the thumbnails show nothing, and what is found by the way is left out.
+    """
     streams: list[dict[str, Any]] = []
     positions: list[list[dict[str, Any]]] = []
     chunks: list[bytes] = []
     offset = 0
     for stream in paired.values():
         layers = stream.layers
-        found = [layer.overview(size, "weights", Rollouts()) for layer in layers]
-        thumbnails = np.concatenate([shade(pictures) for pictures, _, _ in found])
+        found = (
+            []
+            if size is None
+            else [layer.overview(size, "weights", Rollouts()) for layer in layers]
+        )
+        empty = np.zeros((sum(layer.num_heads for layer in layers), 1, 1), np.uint8)
+        thumbnails = (
+            np.concatenate([shade(pictures) for pictures, _, _ in found]) if found else empty
+        )
         axes = _axes(stream, layers[0])
         meta: dict[str, Any] = {
             "name": stream.name,
@@ -95,13 +105,14 @@ def _describe(
                 "columns": thumbnails.shape[2],
                 "sampled": layers[0].n_query > OVERVIEW_EXACT_ROWS,
             },
-            "top": np.concatenate([top for _, top, _ in found]).ravel().tolist(),
         }
+        if found:
+            meta["top"] = np.concatenate([top for _, top, _ in found]).ravel().tolist()
         positions += axes[:1] if axes[0] == axes[1] else axes
         unrolled = [rollout_missing(each[stream.name]) for each in (comparison.a, comparison.b)]
         if any(unrolled):
             meta["no_rollout"] = next(reason for reason in unrolled if reason)
-        share = float(np.mean([sink for _, _, sink in found]))
+        share = float(np.mean([sink for _, _, sink in found])) if found else 0.0
         if share > SINK_SHARE and layers[0].n_key > 2:
             meta["sink"] = {"share": round(min(1.0, share), 4)}
         streams.append(meta)
@@ -185,8 +196,8 @@ class ComparisonSource(Source):
 
     def meta(self, *, thumbnails: bool = True) -> tuple[dict[str, Any], bytes]:
         """Return the comparison's description; see `Source.meta`."""
-        del thumbnails
-        return _describe(self.comparison, self._streams, thumbnail_size(self._streams))
+        size = thumbnail_size(self._streams) if thumbnails else None
+        return _describe(self.comparison, self._streams, size)
 
     def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
         """Compute a block of one of the records; see `Source.work`."""

@@ -9,8 +9,9 @@ import traitlets
 
 from attnwidget.compute.indexing import integer
 from attnwidget.protocol.constants import FORMS, RANKING, STATE_NAMES, choices
-from attnwidget.record.position_lookup import replace_text
+from attnwidget.record.position_lookup import replace_text, resolve
 from attnwidget.record.stream import number_ranges
+from attnwidget.record.vocabulary import either, from_the_end, one_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CHOICES",
     "DEFAULTS",
+    "OTHER_NAMES",
     "STATE",
     "SelectionError",
     "as_list",
@@ -32,6 +34,7 @@ __all__ = [
     "fitting_pins",
     "nearest_layer",
     "resolve_selection",
+    "usual_names",
 ]
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -64,6 +67,10 @@ DEFAULTS: dict[str, Any] = {
     "ranking": None,
 }
 STATE = STATE_NAMES
+# Parts that are the first there is where they are left out.
+_FIRST = ("stream", "layer")
+# What people call them as well.
+OTHER_NAMES = {"layer": "layers", "heads": "head"}
 
 
 class SelectionError(ValueError, traitlets.TraitError):
@@ -84,6 +91,7 @@ def resolve_selection(source: Source, given: Mapping[str, Any]) -> dict[str, Any
         TypeError: If there is no such part of a selection.
         SelectionError: If a value is no part of what is shown.
     """
+    given = usual_names(given)
     unknown = sorted(set(given) - set(STATE))
     if unknown:
         message = f"Unknown option {unknown[0]!r}; accepted are {', '.join(STATE)}."
@@ -97,6 +105,29 @@ def resolve_selection(source: Source, given: Mapping[str, Any]) -> dict[str, Any
         elif name == "layer":
             state[name] = next(iter(source.streams[state["stream"]])).layer
     return state
+
+
+def usual_names(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a selection by the names that it has here, where a caller used their singular or plural.
+
+    Raises:
+        TypeError: If a caller used both.
+        SelectionError: If several layers are given where one is shown.
+    """
+    named = dict(given)
+    for name, other in OTHER_NAMES.items():
+        if other in named:
+            value = either(**{name: named.get(name), other: named.pop(other)})
+            named = {**named, name: value} if value is not None else named
+    # As for a figure, None is what was left out.
+    named = {name: one for name, one in named.items() if one is not None or name not in _FIRST}
+    if "layer" in named:
+        try:
+            named["layer"] = one_layer(named["layer"], "the views show")
+        except ValueError as error:
+            message = f"{error} The rows of the model view are show_layers={named['layer']!r}."
+            raise SelectionError(message) from error
+    return named
 
 
 def normalised(name: str, value: Any) -> Any:
@@ -285,22 +316,26 @@ def check_ranking(source: Source, stream: ShownStream, value: object) -> dict[st
             "view.rank(query='it', key='cat')."
         )
         raise SelectionError(message)
+    sides = {"queries": ("query", stream.query_positions), "keys": ("key", stream.key_positions)}
     try:
         source.heads.links(stream, value)
+        return {
+            name: list(resolve(sides[name][0], one, sides[name][1]))
+            if name in sides and one is not None
+            else one
+            for name, one in value.items()
+        }
     except ValueError as error:
         raise SelectionError(*error.args) from error
-    return {
-        name: list(one) if isinstance(one, (list, tuple, range)) else one
-        for name, one in value.items()
-    }
 
 
 def check_layer(stream: ShownStream, value: object) -> int:
-    """Return ``value`` if it is a layer of the stream, else raise `SelectionError` saying which there are."""
+    """Return ``value`` if it is a layer of the stream, negative from its end, else raise `SelectionError`."""
     numbers = [layer.layer for layer in stream]
+    number = from_the_end(value, numbers)
     # True is an int to Python, and equal to 1.
-    if type(value) is int and value in numbers:
-        return value
+    if type(number) is int and number in numbers:
+        return number
     message = (
         f"layer must be one of {number_ranges(numbers)} in stream {stream.name!r}, got {value!r}."
     )
@@ -308,7 +343,7 @@ def check_layer(stream: ShownStream, value: object) -> int:
 
 
 def check_heads(layer: ShownLayer, value: object) -> list[int]:
-    """Return ``value`` without repeats if every entry is a head of the layer, else raise `SelectionError`."""
+    """Return ``value`` counted from 0 and without repeats if every entry is a head, else raise `SelectionError`."""
     accepted = f"heads must be integers in 0..{layer.num_heads - 1}"
     if not isinstance(value, list):
         message = f"{accepted}, got {value!r}: pass a list, such as heads=[0]."
@@ -316,11 +351,12 @@ def check_heads(layer: ShownLayer, value: object) -> list[int]:
     if not value:
         message = f"{accepted}, got []: pass at least one, such as heads=[0]."
         raise SelectionError(message)
-    wrong = [head for head in value if type(head) is not int or not 0 <= head < layer.num_heads]
+    count = layer.num_heads
+    wrong = [head for head in value if type(head) is not int or not -count <= head < count]
     if wrong:
         message = f"{accepted}, got {wrong}."
         raise SelectionError(message)
-    return list(dict.fromkeys(value))
+    return list(dict.fromkeys(head % count for head in value))
 
 
 def check_shown_layers(stream: ShownStream, value: object) -> list[int] | None:
@@ -332,11 +368,12 @@ def check_shown_layers(stream: ShownStream, value: object) -> list[int] | None:
         message = f"{accepted}, such as range(0, 4), or None for all of them, got {value!r}."
         raise SelectionError(message)
     numbers = [layer.layer for layer in stream]
-    wrong = [layer for layer in value if type(layer) is not int or layer not in numbers]
+    found = [from_the_end(layer, numbers) for layer in value]
+    wrong = [layer for layer in found if type(layer) is not int or layer not in numbers]
     if wrong:
         message = f"{accepted}, which are {number_ranges(numbers)}, got {wrong}."
         raise SelectionError(message)
-    return sorted(set(value))
+    return sorted(set(found))
 
 
 def check_pins(name: str, positions: Positions, value: object) -> int | list[int] | None:
@@ -352,11 +389,12 @@ def check_pins(name: str, positions: Positions, value: object) -> int | list[int
     except ValueError as error:
         texts = all(isinstance(pin, str) for pin in given)
         raise SelectionError(str(error) if texts else f"{accepted}: {error}") from error
+    count = len(positions)
     # True is an int to Python, but no position.
-    if not all(type(pin) is int and 0 <= pin < len(positions) for pin in pins):
+    if not all(type(pin) is int and -count <= pin < count for pin in pins):
         message = f"{accepted}."
         raise SelectionError(message)
-    kept = list(dict.fromkeys(pins))
+    kept = list(dict.fromkeys(pin % count for pin in pins))
     return kept if len(kept) > 1 else kept[0] if kept else None
 
 

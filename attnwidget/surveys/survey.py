@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import safetensors
-from safetensors.numpy import save_file
 
-from attnwidget.analysis.score_definitions import SCORES, chosen
+from attnwidget.analysis.score_definitions import chosen
 from attnwidget.analysis.score_tables import label_rows
 from attnwidget.analysis.tables import table
+from attnwidget.compute.indexing import head_axis
 from attnwidget.record import viewers
+from attnwidget.record.options import DrawnSelection, FileOptions, SelectionOptions
+from attnwidget.record.saving import save_by_ending
+from attnwidget.record.vocabulary import either, lists_options, one_head, one_layer
+from attnwidget.surveys import storage
 from attnwidget.surveys.statistics import Moments, Surveyed, Typical
-from attnwidget.surveys.tables import example_rows, score_rows
+from attnwidget.surveys.tables import example_rows, score_rows, wanted_layers
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
-    from numpy.typing import NDArray
+    from typing_extensions import Unpack
 
     from attnwidget.analysis.head_scores import StreamScores
+    from attnwidget.compute.indexing import Heads
+    from attnwidget.record.vocabulary import Layers
 
-__all__ = ["FORMAT_VERSION", "Survey", "read_survey", "write_survey"]
+__all__ = ["Survey"]
 
 # Characters that are kept of a text; its index identifies it.
 TEXT_LENGTH = 2000
@@ -86,13 +90,24 @@ class Survey:
         return self.merge(other) if isinstance(other, Survey) else NotImplemented
 
     def head_scores(
-        self, scores: str | Sequence[str] | None = None, *, stream: str | None = None
+        self,
+        scores: str | Sequence[str] | None = None,
+        *,
+        stream: str | None = None,
+        layer: Layers = None,
+        head: Heads = None,
+        layers: Layers = None,
+        heads: Heads = None,
     ) -> Any:
         """Return mean and spread of every score of every head.
 
         Args:
             scores: Names of `attnwidget.SCORES`; ``None`` for all.
             stream: Name of a stream; ``None`` for all.
+            layer: Only this layer, or several, as the model counts them, negative from the end; ``None`` for all.
+            head: Only this head of each layer, or several; ``None`` for all.
+            layers: Another name of ``layer``.
+            heads: Another name of ``head``.
 
         Returns:
             ``stream``, ``layer``, ``head``, ``score``, ``mean``, ``spread`` (standard deviation over the inputs),
@@ -101,7 +116,7 @@ class Survey:
 
         Raises:
             KeyError: If there is no such stream.
-            ValueError: If there is no such score.
+            ValueError: If there is no such score, layer or head.
 
         Example:
             >>> import attnwidget as aw
@@ -111,34 +126,68 @@ class Survey:
         """
         names = chosen(scores)
         streams = list(self.streams) if stream is None else [self._known(stream)]
+        wanted = self._wanted(
+            streams, either(layer=layer, layers=layers), either(head=head, heads=heads)
+        )
         return table(
-            row for one in streams for row in score_rows(one, self.streams[one].moments, names)
+            row
+            for one in streams
+            for row in score_rows(one, self.streams[one].moments, names)
+            if (one, row["layer"], row["head"]) in wanted
         )
 
-    def head_labels(self, *, stream: str | None = None) -> Any:
+    def head_labels(
+        self,
+        *,
+        stream: str | None = None,
+        layer: Layers = None,
+        head: Heads = None,
+        layers: Layers = None,
+        heads: Heads = None,
+    ) -> Any:
         """Return the labels that the means give, as `Attention.head_labels`.
 
         Args:
             stream: Name of a stream; ``None`` for all.
+            layer: As for `head_scores`.
+            head: As for `head_scores`.
+            layers: Another name of ``layer``.
+            heads: Another name of ``head``.
 
         Raises:
             KeyError: If there is no such stream.
+            ValueError: If there is no such layer or head.
         """
         streams = list(self.streams) if stream is None else [self._known(stream)]
+        wanted = self._wanted(
+            streams, either(layer=layer, layers=layers), either(head=head, heads=heads)
+        )
         return table(
-            row for one in streams for row in label_rows(one, self.streams[one].moments.scores())
+            row
+            for one in streams
+            for row in label_rows(one, self.streams[one].moments.scores())
+            if (one, row["layer"], row["head"]) in wanted
         )
 
     def examples(
-        self, layer: int, head: int, score: str | None = None, *, stream: str | None = None
+        self,
+        layer: int | None = None,
+        head: int | None = None,
+        score: str | None = None,
+        *,
+        stream: str | None = None,
+        layers: Layers = None,
+        heads: Heads = None,
     ) -> Any:
         """Return the inputs that are most typical of a head; `Typical` says how they are ranked.
 
         Args:
-            layer: The model's number of the layer.
-            head: The head.
+            layer: The model's number of the layer, negative from the end.
+            head: The head, negative from the end.
             score: What it is typical of; ``None`` for the head's label.
             stream: Name of the stream; needed when there are several.
+            layers: Another name of ``layer``.
+            heads: Another name of ``head``.
 
         Returns:
             ``rank``, ``index`` of the input, ``value`` of the score there and ``text``: a pandas ``DataFrame``, or a list
@@ -154,17 +203,27 @@ class Survey:
             2
         """
         found = self.streams[self._one(stream)]
-        return table(example_rows(found, self.texts, layer, head, score))
+        number = one_layer(either(layer=layer, layers=layers), "examples are of")
+        place = one_head(either(head=head, heads=heads), "examples are of")
+        return table(example_rows(found, self.texts, number, place, score))
 
-    def view(self, model: Any = None, tokenizer: Any = None, **options: Any) -> Any:
+    @lists_options(SelectionOptions)
+    def view(
+        self,
+        model: Any = None,
+        tokenizer: Any = None,
+        *,
+        frozen: bool = False,
+        **options: Unpack[SelectionOptions],
+    ) -> Any:
         """Show the survey in the widget: heads by their mean scores, and the inputs that are most typical of each.
 
         Args:
             model: The model, so that a click on an example records it and shows its attention; None for the survey
                 alone.
             tokenizer: The model's tokenizer; found through the model's name when left out.
-            **options: The widget's traits to start with (``score``, ``without_sink``, ``arrange``, ``threshold`` …), or
-                ``frozen=True`` as for `attnwidget.view`.
+            frozen: As for `attnwidget.view`.
+            **options: The widget's traits to start with (``score``, ``without_sink``, ``arrange``, ``threshold`` …).
 
         Returns:
             The widget; as the last line of a cell it draws inline.
@@ -173,14 +232,15 @@ class Survey:
             TypeError: If an option does not exist.
             ValueError: If an option is out of range.
         """
-        return viewers.make(self, "widget", model, tokenizer, **options)
+        return viewers.make(self, "widget", model, tokenizer, frozen=frozen, **options)
 
-    def figure(self, kind: str | None = None, **options: Any) -> Any:
+    @lists_options(DrawnSelection)
+    def figure(self, kind: str | None = None, **options: Unpack[DrawnSelection]) -> Any:
         """Return a figure of the mean scores: ``"model"``, the kind when left out, or ``"scatter"``.
 
         Args:
             kind: As for `Attention.figure`.
-            **options: The arguments and options of `Attention.figure`.
+            **options: As for `Attention.figure`.
 
         Returns:
             A `Figure`.
@@ -193,13 +253,36 @@ class Survey:
         """
         return viewers.make(self, "figure", kind, **options)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the survey to one safetensors file; `Survey.load` reads it back exactly.
+    @lists_options(FileOptions)
+    def save(self, path: str | os.PathLike[str], **options: Unpack[FileOptions]) -> Path:
+        """Write the survey, a figure or a page of it: the ending of the path says which.
+
+        ``.safetensors`` (or no ending) is the survey itself, which `Survey.load` reads back exactly. ``.svg``, ``.pdf`` and
+        ``.png`` are what `figure` draws, ``.html`` is the widget over a snapshot, as `view` shows it.
+
+        Args:
+            path: File to write; an existing one is replaced.
+            **options: As for `Attention.save`.
+
+        Returns:
+            The path.
+
+        An existing file is replaced in one step.
 
         Raises:
             FileNotFoundError: If the folder does not exist.
+            OSError: If the system refuses, such as for a full disk; the old file is left as it was.
+            TypeError, ValueError: As `Attention.save`.
         """
-        write_survey(self, path)
+        fields = {name: getattr(self, name) for name in storage.FIELDS}
+        return save_by_ending(
+            self,
+            path,
+            options,
+            name="survey",
+            table="survey.head_scores()",
+            write=lambda: storage.write(path, fields),
+        )
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Survey:
@@ -209,7 +292,7 @@ class Survey:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is no survey, is damaged, or comes from a newer version.
         """
-        return read_survey(path)
+        return Survey(**storage.read(path))
 
     def __repr__(self) -> str:
         parts = "; ".join(
@@ -219,6 +302,17 @@ class Survey:
         more = f", {len(self.skipped)} skipped" if self.skipped else ""
         ended = ", interrupted" if self.interrupted else ""
         return f"Survey({self.model_name}, {parts}, {self.count} inputs{more}{ended})"
+
+    def _wanted(
+        self, streams: Sequence[str], layers: Layers, heads: Heads
+    ) -> set[tuple[str, int, int]]:
+        """Return stream, layer and head of the heads that are asked for."""
+        return {
+            (name, layer, head)
+            for name in streams
+            for layer, count in wanted_layers(name, self.streams[name].moments.layers, layers)
+            for head in head_axis(heads, count).indices
+        }
 
     def _known(self, stream: str) -> str:
         if stream not in self.streams:
@@ -274,86 +368,3 @@ def _merged(first: Survey, second: Survey) -> Survey:
 
 def _arrays(typical: Typical) -> tuple[Any, Any, Any]:
     return typical.rank, typical.value, typical.index
-
-
-FORMAT_VERSION = 1
-
-_HEADER = "attnwidget-survey"
-
-_ARRAYS = {
-    "moments": ("count", "mean", "squares", "rows"),
-    "typical": ("rank", "value", "index"),
-}
-
-
-def write_survey(survey: Survey, path: str | os.PathLike[str]) -> None:
-    """Write a survey; see `Survey.save`."""
-    path = Path(path)
-    if not path.parent.is_dir():
-        message = f"cannot write {path}: there is no folder {path.parent}."
-        raise FileNotFoundError(message)
-    arrays: dict[str, NDArray[Any]] = {}
-    streams = []
-    for number, (name, found) in enumerate(survey.streams.items()):
-        streams.append({"name": name, "layers": found.moments.layers})
-        for part, names in _ARRAYS.items():
-            for name_ in names:
-                array = getattr(getattr(found, part), name_)
-                arrays[f"{number}.{part}.{name_}"] = array.copy(order="C")
-    header = {
-        "version": FORMAT_VERSION,
-        "model_name": survey.model_name,
-        "scores": list(SCORES),
-        "streams": streams,
-        "count": survey.count,
-        "skipped": survey.skipped,
-        "examples_kept": survey.examples_kept,
-        "texts": list(survey.texts.items()),
-        "interrupted": survey.interrupted,
-    }
-    # ASCII: a lone surrogate is no UTF-8, which the header must be.
-    save_file(arrays, path, metadata={_HEADER: json.dumps(header)})
-
-
-def read_survey(path: str | os.PathLike[str]) -> Survey:
-    """Read a survey; see `Survey.load`."""
-    path = Path(path)
-    if not path.is_file():
-        message = f"there is no file {path}."
-        raise FileNotFoundError(message)
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get(_HEADER)
-            if text is None:
-                message = f"{path} holds no survey: write one with survey.save(path)."
-                raise ValueError(message)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-    except safetensors.SafetensorError as error:
-        message = f"{path} is no safetensors file, or only part of one: {error}."
-        raise ValueError(message) from error
-    header = json.loads(text)
-    if header["version"] > FORMAT_VERSION or header["scores"] != list(SCORES):
-        message = (
-            f"{path} has format {header['version']} with the scores {', '.join(header['scores'])}; this attnwidget reads "
-            f"format {FORMAT_VERSION} with {', '.join(SCORES)}: use the version that wrote it."
-        )
-        raise ValueError(message)
-    streams = {}
-    for number, one in enumerate(header["streams"]):
-        held = {
-            part: {field: arrays[f"{number}.{part}.{field}"] for field in names}
-            for part, names in _ARRAYS.items()
-        }
-        layers = tuple((layer, heads) for layer, heads in one["layers"])
-        streams[one["name"]] = Surveyed(
-            Moments(layers, **held["moments"]), Typical(**held["typical"])
-        )
-    return Survey(
-        header["model_name"],
-        streams,
-        header["count"],
-        tuple((index, reason) for index, reason in header["skipped"]),
-        header["examples_kept"],
-        dict(header["texts"]),
-        header["interrupted"],
-    )

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.head_scores import labels
 from attnwidget.analysis.score_definitions import SCORES, chosen
 from attnwidget.compute.indexing import integer
+from attnwidget.record.stream import number_ranges
+from attnwidget.record.vocabulary import from_the_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from attnwidget.record.vocabulary import Layers
     from attnwidget.surveys.statistics import Moments, Surveyed
 
-__all__ = ["example_rows", "score_rows"]
+__all__ = ["example_rows", "score_rows", "wanted_layers"]
 
 _NAMES = tuple(SCORES)
 
@@ -60,25 +64,42 @@ def example_rows(
 
 def _place(moments: Moments, layer: int, head: int, score: str | None) -> tuple[int, int]:
     """Find a head among those of all layers, and a score, the head's label if ``None``, among all scores."""
-    places = {
-        (number, place): start + place
-        for start, (number, heads) in zip(_starts(moments.layers), moments.layers, strict=True)
-        for place in range(heads)
-    }
-    wanted = (integer(layer), integer(head))
-    if wanted not in places:
+    counts = dict(moments.layers)
+    number, place = integer(from_the_end(layer, list(counts))), integer(head)
+    count = 0 if number is None else counts.get(number, 0)
+    if number is None or place is None or not -count <= place < count:
         message = f"there is no head {head!r} in layer {layer!r}; layers and heads: {list(moments.layers)}."
         raise ValueError(message)
+    place %= count
     if score is None:
-        (own,) = (scores for scores in moments.scores() if scores.layer == layer)
-        label = labels(own)[head]
+        (own,) = (scores for scores in moments.scores() if scores.layer == number)
+        label = labels(own)[place]
         if label is None:
-            message = (
-                f"layer {layer} head {head} has no label: pass score=, one of {', '.join(SCORES)}."
-            )
+            message = f"layer {number} head {place} has no label: pass score=, one of {', '.join(SCORES)}."
             raise ValueError(message)
         score = label.name
-    return places[layer, head], _NAMES.index(chosen(score)[0])
+    start = _starts(moments.layers)[list(counts).index(number)]
+    return start + place, _NAMES.index(chosen(score)[0])
+
+
+def wanted_layers(
+    stream: str, layers: Sequence[tuple[int, int]], asked: Layers
+) -> list[tuple[int, int]]:
+    """Return number and heads of the layers that are asked for, one or several, negative from the end; None for all.
+
+    Raises:
+        ValueError: If there is no such layer.
+    """
+    if asked is None:
+        return list(layers)
+    numbers = [number for number, _ in layers]
+    several = asked if isinstance(asked, Iterable) else [asked]
+    found = [from_the_end(one, numbers) for one in several]
+    for one, given in zip(found, several, strict=True):
+        if integer(one) not in numbers:
+            message = f"layer must be one of {number_ranges(numbers)} in stream {stream!r}, got {given!r}."
+            raise ValueError(message)
+    return [(number, heads) for number, heads in layers if number in found]
 
 
 def _starts(layers: Sequence[tuple[int, int]]) -> list[int]:

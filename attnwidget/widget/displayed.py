@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from attnwidget.figures.figure import Figure
-    from attnwidget.figures.options import FigureOptions
+    from attnwidget.record.options import DrawnSelection
 
 __all__ = ["DisplayedView"]
 
@@ -20,7 +20,7 @@ class DisplayedView(Protocol):
     def screen(self) -> dict[str, Any] | None:
         """What the reader's screen is like; None before the widget is displayed."""
 
-    def figure(self, **options: Unpack[FigureOptions]) -> Figure:
+    def figure(self, **options: Unpack[DrawnSelection]) -> Figure:
         """Return what is shown as a figure."""
 
     def page(self, budget: int | None = None, *, framed: bool = False) -> str:

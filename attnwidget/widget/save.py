@@ -11,11 +11,13 @@ from uuid import uuid4
 
 from attnwidget.figures.figure import check_resolution
 from attnwidget.figures.renderer import INSTALL, available
+from attnwidget.files.replacing import write_bytes, write_text
 from attnwidget.record.byte_sizes import parse_bytes
+from attnwidget.record.saving import FIGURES, OWN, PAGE, ending
 
 if TYPE_CHECKING:
     from attnwidget.figures.figure import Figure
-    from attnwidget.figures.options import FigureOptions
+    from attnwidget.record.options import DrawnSelection
     from attnwidget.widget.displayed import DisplayedView
 
 __all__ = ["BrowserFigures", "save"]
@@ -61,7 +63,7 @@ class BrowserFigures:
         """Write the figure that a message of the browser brings."""
         path = self.waiting.pop(message.get("token", ""), None)
         if path is not None and buffers:
-            path.write_bytes(bytes(buffers[0]))
+            write_bytes(path, bytes(buffers[0]))
             logger.info("Wrote %s.", path)
         elif path is not None:
             # A warning and no log entry: the call that asked has long returned, and this is all the reader gets.
@@ -77,13 +79,17 @@ def save(
     dpi: float | None,
     renderer: str,
     budget: int | str | None,
-    options: FigureOptions,
+    options: DrawnSelection,
 ) -> Path:
     """Write what a widget shows; `AttentionWidget.save` describes arguments and errors."""
     target = Path(path)
-    suffix = target.suffix.lower()
-    if suffix not in {".svg", ".png", ".pdf", ".html"}:
-        message = f"path must end in .svg, .png, .pdf or .html, got {os.fspath(path)!r}."
+    suffix = ending(target)
+    if suffix not in {*FIGURES, PAGE}:
+        given = os.fspath(path)
+        message = f"path must end in .svg, .png, .pdf or .html, got {given!r}"
+        if suffix == OWN:
+            message += f"; the record that is shown: view.attention.save({given!r})"
+        message += "."
         raise ValueError(message)
     factor = check_resolution(scale, dpi)
     if renderer not in {"auto", "headless", "browser"}:
@@ -97,7 +103,7 @@ def save(
             message = f"{next(iter(options))} is for figures, got it for {os.fspath(path)!r}."
             raise ValueError(message)
         room = None if budget is None else parse_bytes(budget)
-        target.write_text(view.page(room), encoding="utf-8")
+        write_text(target, view.page(room))
         return target
     figure = view.figure(**options)
     if renderer == "browser" or (

@@ -9,9 +9,11 @@ import traitlets
 from anywidget.experimental import command
 
 from attnwidget.analysis.find_heads import links
-from attnwidget.figures.figure import Figure
+from attnwidget.figures.from_source import figure_of_view
 from attnwidget.protocol.constants import RANKING
+from attnwidget.record.options import DrawnSelection, SelectionOptions
 from attnwidget.record.position_lookup import resolve
+from attnwidget.record.vocabulary import lists_options
 from attnwidget.serve.jobs import Jobs, error_text
 from attnwidget.serve.page import FROZEN_BYTES, page_within_budget
 from attnwidget.serve.selection import STATE, named, resolve_selection
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
     from attnwidget.analysis.find_heads import Pattern
     from attnwidget.attention import Attention
-    from attnwidget.figures.options import FigureOptions
+    from attnwidget.figures.figure import Figure
     from attnwidget.protocol.codec import Block
     from attnwidget.record.position_lookup import Place
 
@@ -60,8 +62,13 @@ class AttentionWidget(SyncedTraits):
     _screen = traitlets.Dict(None, allow_none=True).tag(sync=True)
     _own_layout: Any = None
 
+    @lists_options(SelectionOptions)
     def __init__(
-        self, attention: Attention | Source, *, frozen: bool = False, **state: Any
+        self,
+        attention: Attention | Source,
+        *,
+        frozen: bool = False,
+        **state: Unpack[SelectionOptions],
     ) -> None:
         """Make a widget over a record.
 
@@ -184,11 +191,13 @@ class AttentionWidget(SyncedTraits):
             return {"error": error_text(error)}, []
         return {}, []
 
-    def figure(self, **options: Unpack[FigureOptions]) -> Figure:
+    @lists_options(DrawnSelection)
+    def figure(self, **options: Unpack[DrawnSelection]) -> Figure:
         """Return what is shown, selection included, as a figure.
 
         Args:
-            **options: How it is drawn; `Attention.figure` says what there is. What is left out is as on the screen.
+            **options: How it is drawn, and what of the selection is another one than on the screen (``layer``, ``heads``,
+                ``query``, ``form`` …); `Attention.figure` says what there is. What is left out is as on the screen.
 
         Raises:
             TypeError, ValueError: If an option does not exist, or is none of what is accepted.
@@ -196,8 +205,9 @@ class AttentionWidget(SyncedTraits):
         Example:
             >>> view.figure(width="85mm", theme="print").save("figure.pdf")  # doctest: +SKIP
         """
-        return Figure(self.source, self.snapshot(), self._answer, options)
+        return figure_of_view(self.source, self.snapshot(), self._answer, options)
 
+    @lists_options(DrawnSelection)
     def save(
         self,
         path: str | os.PathLike[str],
@@ -206,7 +216,7 @@ class AttentionWidget(SyncedTraits):
         dpi: float | None = None,
         renderer: Literal["auto", "headless", "browser"] = "auto",
         budget: int | str | None = None,
-        **options: Unpack[FigureOptions],
+        **options: Unpack[DrawnSelection],
     ) -> Path:
         """Write what is shown, selection included, as a figure or as a page.
 
@@ -224,8 +234,8 @@ class AttentionWidget(SyncedTraits):
                 every head's weights in 256 shades, the ones with the strongest links first, then the same in full;
                 the page says in place what is in shades and what is not in it. None is 5 MB, or as much as the
                 selected head takes, up to 32 MB: in shades where it takes more in full.
-            **options: How a figure is drawn; `Attention.figure` says what there is. What is left out is as on the
-                screen; a ``width`` in pixels is that of the views, without the margin.
+            **options: As for `figure`. What is left out is as on the screen; a ``width`` in pixels is that of the views,
+                without the margin.
 
         Returns:
             The path.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import random
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -122,6 +124,18 @@ def test_parts_come_back_from_a_file(whole: Survey, tmp_path: Path) -> None:
     record.save(tmp_path / "t.safetensors")
     with pytest.raises(ValueError, match="holds no survey"):
         Survey.load(tmp_path / "t.safetensors")
+
+
+def test_every_changed_bit_of_a_file_is_noticed(whole: Survey, tmp_path: Path) -> None:
+    path = tmp_path / "s.safetensors"
+    whole.save(path)
+    good = path.read_bytes()
+    for bit in random.Random(1).sample(range(8 * len(good)), 200):
+        bad = bytearray(good)
+        bad[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(bad)
+        with pytest.raises(ValueError, match=re.escape(str(path))):
+            Survey.load(path)
 
 
 def test_typical_inputs_are_those_where_the_head_does_it(pocket: Any, whole: Survey) -> None:

@@ -61,6 +61,21 @@ def test_quiet_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--layer", "3", "--heads", "2,3", "--query", "10"],
+        ["--layers", "-1", "--head", "-2,-1", "--query", "-1"],
+        ["--layer=-1", "--heads=-2,-1", "--query=-1"],
+    ],
+)
+def test_numbers_count_from_the_end_under_either_name(tmp_path: Path, words: list[str]) -> None:
+    assert main(["pocket", TEXT, "-q", "-o", str(tmp_path / "a.svg"), *words]) == 0
+    model, tokenizer = aw.pocket()
+    shown = aw.view(model, TEXT, tokenizer, layer=3, heads=[2, 3], query=10)
+    assert (tmp_path / "a.svg").read_text(encoding="utf-8") == shown.figure().svg
+
+
 def test_a_folder_is_a_model(tmp_path: Path) -> None:
     model, tokenizer = aw.pocket()
     model.save_pretrained(tmp_path / "mine")
@@ -104,6 +119,14 @@ def test_a_traceback_when_asked_for(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["pocket", TEXT, "-o", "a.gif"], "a.gif must end in .html, .svg, .pdf, .png"),
         (["pocket", TEXT, "-o", "no/such/folder/a.svg"], "there is no folder no/such/folder"),
         (["pocket", TEXT, "-o", "a.svg", "--heads", "x"], "numbers with commas between them"),
+        (
+            ["pocket", TEXT, "-o", "a.svg", "--layer", "1", "--layers", "2"],
+            "--layer and --layers are one option",
+        ),
+        (
+            ["pocket", TEXT, "-o", "a.svg", "--head", "1", "--heads", "2"],
+            "--heads and --head are one option",
+        ),
         (["pocket", TEXT, "-o", "a.html", "--budget", "much"], "text such as '5 MB'"),
     ],
 )

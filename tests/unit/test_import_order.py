@@ -17,7 +17,7 @@ PACKAGE = ROOT / "attnwidget"
 # Each line may import from the lines above it and, within one folder, from itself; folders of one line know nothing of
 # each other. `edits`, `intervene` and `attribution` are places of what is to come.
 ORDER = (
-    ("protocol",),
+    ("protocol", "files"),
     ("compute",),
     ("record",),
     ("edits",),

@@ -25,14 +25,14 @@ __all__ = ["Submodel", "batch_size", "enclosing", "find_submodels", "named_argum
 _MAIN = (
     "input_ids",
     "inputs_embeds",
+    "decoder_input_ids",  # before pictures, of which a row may have several
+    "decoder_inputs_embeds",
     "pixel_values",
     "pixel_values_videos",
     "flattened_patches",
     "past_values",
     "input_features",
     "input_values",
-    "decoder_input_ids",
-    "decoder_inputs_embeds",
     "attention_mask",
 )
 
@@ -44,17 +44,25 @@ _SHAPES = ("pixel_values", "input_features", "input_values", "inputs_embeds")
 
 @dataclass(slots=True)
 class Submodel:
-    """One model inside the model (the whole, its encoder, its vision model) and the inputs of its passes."""
+    """One model inside the model (the whole, its encoder, its vision model) and the inputs of its passes.
+
+    Attributes:
+        path: Its path in the model.
+        module: The model itself.
+        passes: The inputs that were kept of each of its passes.
+        generated: Of the model that generates the ids of all positions, -1 where not known: not all of them are its inputs.
+    """
 
     path: str
     module: nn.Module
     passes: list[dict[str, Any]] = field(default_factory=list)
     _rows: list[tuple[int, dict[int, dict[str, Any]]]] = field(default_factory=list)
     _names: frozenset[str] | None = None
+    generated: tuple[int, ...] = ()
 
     def input_name(self, name: str, side: str) -> str:
         """Name an input as this submodel calls it: ``decoder_input_ids`` where one forward feeds both sides."""
-        both = "decoder_input_ids" in self._parameters()
+        both = "decoder_input_ids" in self._parameters() and _has_two_sides(self.module)
         return f"decoder_{name}" if both and side == "decoder" else name
 
     def segments(self, side: str) -> Tensor | None:
@@ -142,6 +150,15 @@ class Submodel:
     def last(self, name: str) -> Any:
         """Return a kept input of the last pass that had it."""
         return next((kept[name] for kept in reversed(self.passes) if name in kept), None)
+
+
+def _has_two_sides(module: nn.Module) -> bool:
+    """Tell whether a model has an encoder and a decoder of text; some take inputs for both and hold a decoder alone."""
+    config: Any = getattr(module, "config", None)
+    text: Any = getattr(config, "text_config", None)
+    return text is None or any(
+        getattr(part, "is_encoder_decoder", False) for part in (config, text)
+    )
 
 
 def find_submodels(model: nn.Module) -> dict[str, Submodel]:

@@ -246,10 +246,16 @@ class _StreamBuilder:
         """Name the positions of windows whose place is not known: patches where each window is an image of its own."""
         submodels = list(enclosing(self.recorder.tracker.submodels, self.sources[0].path))[:1]
         axis = describe_axis(submodels, (size, size), None, Hints(), side=self.side)
-        if not any(position.kind == "patch" for position in axis.positions):
+        kinds = {position.kind for position in axis.positions}
+        frames = "frame" in kinds and "token" not in kinds
+        if not frames and not any(position.row is not None for position in axis.positions):
             return windows.positions(size)
+        # A window may itself be several tiles of an image.
+        within = 1 + max(position.medium or 0 for position in axis.positions)
         return tuple(
-            replace(position, medium=image if position.kind == "patch" else None)
+            replace(position, medium=image * within + (position.medium or 0))
+            if position.kind in ("patch", "frame")
+            else replace(position, medium=None)
             for image in range(windows.count)
             for position in axis.positions
         )
@@ -264,6 +270,11 @@ class _StreamBuilder:
         for name, axis in axes.items():
             if name != "decoder" and len(axis.positions) == first.num_keys:
                 return query_axis, axis
+        for axis in axes.values():
+            # An encoder may take away again what it has padded its input with.
+            inner = tuple(position for position in axis.positions if position.label != "[PAD]")
+            if len(inner) == first.num_keys and any(p.row is not None for p in inner):
+                return query_axis, PositionAxis(inner, _all(len(inner)))
         # What it reads was not recorded itself; the model that feeds both sides may tell.
         both = [
             submodel

@@ -108,10 +108,10 @@ class ForwardPasses:
         end = 0 if before is None else before.start + before.count
         kept = None if ids is None else ids.detach()[[min(r, len(ids) - 1) for r in rows]].cpu()
         self.cache = inputs.get("past_key_values")
-        start = self._start(end, kept)
+        start = self._start(end, kept, given.shape[1])
         self.restarted = before is not None and start == 0
         by_hand = self.options is None
-        self.replaced = by_hand and before is not None and 0 < start <= self._first
+        self.replaced = before is not None and 0 < start <= self._first
         if before is None or self.replaced:
             self._first = start
         if not by_hand and not self.running and (self.restarted or not self.surrounded):
@@ -119,11 +119,14 @@ class ForwardPasses:
         self.num_rewound = 0 if self.restarted or before is None else max(0, end - start)
         order, self._order = self._order, None
         parents = tuple(r if order is None or r >= len(order) else int(order[r]) for r in rows)
-        if self.restarted and before is not None and kept is not None:
+        anew = before is not None and (self.restarted or (self.replaced and not by_hand))
+        if anew and before is not None and kept is not None:
             # There is no cache to be reordered: a row goes on with what it reads anew.
             parents = tuple(
                 _parent_row(before, ids, row) for ids, row in zip(kept, rows, strict=True)
             )
+        elif anew and len(rows) > 1 and not by_hand:
+            self.failure = "it cannot be told which beam was returned, as vectors were read anew for every token"
         self.all.append(ForwardPass(number, tuple(rows), start, given.shape[1], kept, parents))
 
     def goes_on(self, inputs: dict[str, Any]) -> bool | None:
@@ -139,19 +142,21 @@ class ForwardPasses:
         except ValueError:  # no layer of it knows
             return True
 
-    def _start(self, end: int, ids: Tensor | None) -> int:
+    def _start(self, end: int, ids: Tensor | None, count: int) -> int:
         """Number of positions that the cache holds, or without one those of all passes so far."""
         if is_cache(self.cache):
             try:
                 return int(self.cache.get_seq_length())
             except ValueError:  # no layer of it knows
                 return end
-        if self.options is None or not self.all or ids is None:
-            return end
-        before = self.all[-1].ids
-        if before is None or before.shape[1] > ids.shape[1]:
+        if self.options is None or not self.all:
             return end
         # Without a cache, a generation reads its text anew for every token.
+        before = self.all[-1].ids
+        if ids is None:
+            return 0 if before is None and count > self.all[-1].count else end
+        if before is None or before.shape[1] > ids.shape[1]:
+            return end
         same = any(torch.equal(row, ids[0, : before.shape[1]]) for row in before)
         return 0 if same else end
 
@@ -194,8 +199,9 @@ class ForwardPasses:
         if options.prompt_length is not None and first.ids is not None:
             offset = 0 if options.prompt_length != first.count else first.start
             prompt = offset + options.prompt_length
-        elif options.prompt_length == offset:
-            offset = 0
+        elif options.prompt_length is not None:
+            # Vectors in place of all ids that were given, and of a learned prompt before them.
+            offset = max(0, prompt - options.prompt_length)
         wanted = [_UNKNOWN] * offset + sequence
         ended = next(
             (i for i in range(prompt, len(wanted)) if wanted[i] in options.eos_token_ids), None

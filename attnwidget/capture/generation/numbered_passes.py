@@ -47,7 +47,11 @@ class NumberedPass:
         passes: Its forward passes.
         calls: Attention calls by the path of their module; of the first of the rows.
         beams: The same for each further row.
-        media_inputs: Inputs of the model that hold images or audio, by name.
+        media_inputs: Inputs that hold pictures or sounds or say whose they are, by name, and all that ``generate`` was given:
+            some of it is encoded before the first forward pass.
+        generates: Whether ``generate`` ran.
+        num_inputs: Number of inputs that the rows of the batch belong to: beams of one input share it.
+        input_row: The one that is recorded.
         projections: Candidates for the output projection of each attention module.
         ran: Paths of the attention modules that ran.
         entries: Paths of the modules that were called from outside of the model, in order.
@@ -67,6 +71,9 @@ class NumberedPass:
     calls: dict[str, ModuleCalls] = field(default_factory=dict)
     beams: dict[int, dict[str, ModuleCalls]] = field(default_factory=dict)
     media_inputs: dict[str, Tensor] = field(default_factory=dict)
+    generates: bool = False
+    num_inputs: int = 1
+    input_row: int = 0
     projections: dict[str, list[Candidate]] = field(default_factory=dict)
     ran: set[str] = field(default_factory=set)
     entries: list[str] = field(default_factory=list)
@@ -82,7 +89,7 @@ class NumberedPass:
     def new(self, row: int) -> NumberedPass:
         """Return the pass after this one, of which nothing has run yet."""
         fresh = {path: Submodel(path, each.module) for path, each in self.submodels.items()}
-        return NumberedPass(fresh, (row,), row)
+        return NumberedPass(fresh, (row,), row, input_row=row)
 
     @property
     def attended(self) -> bool:
@@ -170,6 +177,7 @@ class NumberedPass:
             self.projections.setdefault(path, found)
         self.ran |= later.ran
         self.num_rows, self.rows, self.row = later.num_rows, later.rows, later.row
+        self.num_inputs, self.input_row = later.num_inputs, later.input_row
 
 
 class NumberedPasses:

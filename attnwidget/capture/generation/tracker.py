@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.capture.architecture.stream_names import is_cross
-from attnwidget.capture.architecture.submodels import find_submodels
+from attnwidget.capture.architecture.submodels import batch_size, find_submodels
 from attnwidget.capture.calls.module_calls import RAN_AGAIN, ModuleCalls
 from attnwidget.capture.generation.encoder_outputs import EncoderOutputs
 from attnwidget.capture.generation.next_tokens import can_predict
@@ -42,6 +42,7 @@ class Tracker:
         paths: Path of each module, by its id.
         current: The pass that is running.
         numbered: The passes that are over.
+        num_windows: Generations inside of the last ``generate`` of a model's own: one for each part of a long input.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Tracker:
         self.batch = batch
         self.paths = {id(module): path for path, module in model.named_modules()}
         row = batch or 0
-        self.current = NumberedPass(find_submodels(model), (row,), row)
+        self.current = NumberedPass(find_submodels(model), (row,), row, input_row=row)
         self.numbered = NumberedPasses(which)
         self._before: NumberedPass | None = None  # of which `current` may yet be a part
         self._inputs: tuple[dict[str, Any], tuple[str, str]] | None = None  # of its forward pass
@@ -69,6 +70,7 @@ class Tracker:
         self._listener = listener
         self._preparing = False
         self._surrounded = False  # by a model's own `generate`
+        self.num_windows = 0  # generations inside of the last of those, for parts of a long input
 
     @property
     def submodels(self) -> dict[str, Submodel]:
@@ -150,9 +152,9 @@ class Tracker:
         if calls.calls and calls.calls[-1].forward_pass != self.num_forward_passes:
             if passes.restarted and passes.options is None:
                 calls.fail(RAN_AGAIN)
-            elif passes.replaced:
+            elif passes.replaced and passes.options is None:
                 calls.rewind(None, keep=False)
-            elif passes.restarted:
+            elif passes.restarted or passes.replaced:
                 calls.rewind(None, keep=len(self.rows) > 1)
             else:
                 calls.rewind(passes.num_rewound, keep=True)
@@ -300,6 +302,7 @@ class Tracker:
             return None
         for submodel in self.submodels.values():
             submodel.apply_plan(plan)
+        self.submodels[self.passes.root].generated = plan.ids[: plan.total]
         full = self.passes.full_plan()
         for path, calls in self.calls.items():
             beams = {row: own[path] for row, own in self.current.beams.items() if path in own}
@@ -329,9 +332,11 @@ class Tracker:
         elif not inner:
             outermost, self._surrounded = not self._surrounded, True
             if outermost:
+                self.num_windows = 0
                 self._start_generation()
             self._preparing = not self.num_forward_passes
             self.passes.surrounded = True
+            self._note_given(options)
             try:
                 yield lambda _: None
             finally:
@@ -344,13 +349,21 @@ class Tracker:
             if self._preparing:
                 self._discard_preparation()
             self._preparing = False
+            self.num_windows += self._surrounded
             self._start_generation()
             self.passes.surrounded = self._surrounded
             self.passes.begin(path, options)
+            self._note_given(options)
             try:
                 yield self.passes.end
             finally:
                 self.passes.running = False
+
+    def _note_given(self, options: GenerateOptions) -> None:
+        """Note what ``generate`` was given, and choose its rows: an encoder that runs first may count pictures, not inputs."""
+        self.current.media_inputs |= options.inputs
+        self.current.generates = True
+        self.choose_rows(batch_size(dict(options.inputs)), root=False, options=options)
 
     def on_cache_reordered(self, cache: Any, rows: Tensor) -> None:
         """Note that the rows of a cache changed places."""
@@ -379,12 +392,15 @@ class Tracker:
         now.num_forward_passes = 0
         now.num_rows = None
 
-    def choose_rows(self, num_rows: int | None, *, root: bool) -> None:
+    def choose_rows(
+        self, num_rows: int | None, *, root: bool, options: GenerateOptions | None = None
+    ) -> None:
         """Choose the rows of a batch to record, before anything is computed.
 
         Args:
             num_rows: Rows of the batch, or ``None`` where it is not known: then nothing is chosen.
             root: Whether it is the batch of the model that generates, in which inputs are repeated for beams.
+            options: Those of a generation that is about to begin.
 
         Raises:
             ValueError: If there are several and ``batch`` does not say which, or not as many.
@@ -393,6 +409,8 @@ class Tracker:
             return
         now = self.current
         now.num_rows = num_rows
-        options = now.passes.options or GenerateOptions()
+        options = now.passes.options or options or GenerateOptions()
         now.rows = options.recorded_rows(num_rows, self.batch, expanded=root)
         now.row = now.rows[0]
+        now.num_inputs = num_rows // options.rows_per_input(num_rows, expanded=root)
+        now.input_row = options.input_number(self.batch)

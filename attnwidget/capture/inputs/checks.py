@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from attnwidget.capture.architecture.submodels import batch_size
-from attnwidget.capture.inputs.length_limit import length_error
+from attnwidget.capture.inputs.length_limit import length_error, short_error
 from attnwidget.capture.inputs.signature import decoding_models, is_decoder_given
 
 if TYPE_CHECKING:
@@ -103,9 +103,13 @@ def _named_tokens(config: Any) -> set[int]:
 
 def failure(model: nn.Module, inputs: Mapping[str, Any], error: Exception) -> ValueError | None:
     """Return the error to raise when a forward pass failed, where the inputs say why; else ``None``."""
-    over = length_error(model, inputs)
-    if over is not None:
-        return over
+    wrong = short_error(model, inputs, error)
+    if wrong is None and isinstance(error, (IndexError, RuntimeError)):
+        wrong = length_error(
+            model, inputs
+        )  # a table of positions is looked up, or sliced and added
+    if wrong is not None:
+        return wrong
     kind, name = type(error).__name__, type(model).__name__
     if decoding_models(model) and not is_decoder_given(inputs):
         return ValueError(

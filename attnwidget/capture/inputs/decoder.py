@@ -15,6 +15,7 @@ from attnwidget.capture.inputs.signature import (
     is_decoder_given,
 )
 from attnwidget.capture.inputs.text import find_tokenizer
+from attnwidget.capture.inputs.written_ids import written_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["with_decoder_inputs"]
 
-_NEW_TOKENS = 32
-
 
 def with_decoder_inputs(
     model: Any,
     inputs: dict[str, Any],
     tokenizer: Any,
     target: Any,
+    *,
+    sound: bool = False,
     passed_on: Iterable[str] = (),
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Give a model whose forward takes ``decoder_input_ids`` something to decode; leave the inputs of others alone.
@@ -40,6 +41,7 @@ def with_decoder_inputs(
         inputs: Its other inputs.
         tokenizer: Its tokenizer, for a target that is text.
         target: What the decoder reads, or ``None``.
+        sound: Whether a sound was given, and no features of it.
         passed_on: Names of what the model is given besides.
 
     Returns:
@@ -70,10 +72,11 @@ def with_decoder_inputs(
         if start is not None:
             read = torch.cat([torch.full((len(read), 1), start), read], dim=1)
         ids: Tensor | None = read.to(device).expand(rows, -1)
-    elif "input_ids" in inputs and generates:
-        ids = _greedy(model, inputs)
     else:
-        ids = None if start is None else torch.tensor([[start]], device=device).expand(rows, 1)
+        writes = generates and ("input_ids" in inputs or sound)
+        ids = written_ids(model, inputs, rows) if writes else None
+    if ids is None and start is not None and not (generates and "input_ids" in inputs):
+        ids = torch.tensor([[start]], device=device).expand(rows, 1)
     # Without any, the model decides: some begin by themselves, of others `failure` says what is missing.
     given = inputs if ids is None else {**inputs, "decoder_input_ids": ids}
     by_itself = target is None and "input_ids" in inputs and not generates
@@ -89,18 +92,6 @@ def _without_decoder(model: Any) -> str:
     decoder = [each for each in forward_parameters(model) if each.startswith("decoder_input")]
     fix = f"give {', '.join(decoder)} among the inputs" if decoder else "leave it out"
     return f"target is for models that take decoder_input_ids; {name}.forward has none, {fix}."
-
-
-def _greedy(model: Any, inputs: dict[str, Any]) -> Tensor | None:
-    """Let the model write its own answer; ``None`` where that is no token ids, but a sound."""
-    options = {"max_new_tokens": _NEW_TOKENS, "do_sample": False, "num_beams": 1}
-    with torch.no_grad():
-        try:
-            ids = model.generate(**inputs, **options)
-        except IndexError:
-            # Transformers sizes T5's cache by the encoder: too few layers for a deeper decoder.
-            ids = model.generate(**inputs, **options, use_cache=False)
-    return ids if isinstance(ids, torch.Tensor) and not ids.is_floating_point() else None
 
 
 def _target_ids(model: Any, target: Any, tokenizer: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""Refuse inputs longer than the model reads."""
+"""Refuse inputs longer, or sounds shorter, than the model reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["check_length", "length_error"]
+__all__ = ["check_length", "length_error", "short_error"]
+
+# What torch says where convolutions leave nothing, or a single frame, of a sound.
+_TOO_SHORT = (
+    "Kernel size can't be greater than actual input size",
+    "Expected more than 1 value per channel",
+)
 
 
 def check_length(model: nn.Module, inputs: Mapping[str, Any], most: int | None) -> None:
@@ -35,6 +41,17 @@ def length_error(model: nn.Module, inputs: Mapping[str, Any]) -> ValueError | No
                 f"with tokenizer(text, truncation=True, max_length={most})."
             )
     return None
+
+
+def short_error(model: nn.Module, inputs: Mapping[str, Any], error: Exception) -> ValueError | None:
+    """Return the error to raise when a forward pass failed because a sound is shorter than the model's convolutions."""
+    sound = inputs.get("input_values")
+    if not isinstance(sound, torch.Tensor) or not any(said in str(error) for said in _TOO_SHORT):
+        return None
+    return ValueError(
+        f"a sound of {sound.shape[-1]} samples is too short for {type(model).__name__}: give a longer one, or pad it, such "
+        "as with numpy.pad(sound, (0, 8000))."
+    )
 
 
 def _learned_positions(model: nn.Module) -> int | None:

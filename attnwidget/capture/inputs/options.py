@@ -13,10 +13,15 @@ from transformers.utils.generic import TransformersKwargs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["OPTIONS", "check_options"]
+__all__ = ["CHAT_OPTIONS", "OPTIONS", "accepted_names", "check_options"]
 
 # What `capture` takes by name, besides what it passes on to the model.
 OPTIONS = ("target", "batch", "streams", "layers", "positions", "store", "device")
+
+# Options that `apply_chat_template` of any tokenizer and processor takes, besides what its template reads.
+CHAT_OPTIONS = frozenset(
+    {"add_generation_prompt", "chat_template", "continue_final_message", "documents", "tools"}
+)
 
 
 def check_options(model: Any, given: Iterable[str], accepted: Iterable[str] = ()) -> None:
@@ -35,10 +40,22 @@ def check_options(model: Any, given: Iterable[str], accepted: Iterable[str] = ()
     unknown = [name for name in given if name not in offered]
     if not unknown:
         return
-    heard = _accepted_names(model)
+    heard = accepted_names(model)
     for name in unknown:
         if name in heard:
             continue
+        if name in CHAT_OPTIONS:
+            message = (
+                f"{name} is an option of chat templates, and inputs are no chat: call capture(model, "
+                f"[{{'role': 'user', 'content': '…'}}], tokenizer, {name}=…)."
+            )
+            raise TypeError(message)
+        if name in {"head", "heads"}:
+            message = (
+                f"a recording holds every head of a layer, got {name}=: choose afterwards, view(attention, {name}=…)"
+                f" or layer.weights({name}=…)."
+            )
+            raise TypeError(message)
         close = get_close_matches(name, ("inputs", "tokenizer", *offered, *sorted(heard)), n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"accepted are {', '.join(offered)}"
         if not close:
@@ -47,7 +64,7 @@ def check_options(model: Any, given: Iterable[str], accepted: Iterable[str] = ()
         raise TypeError(message)
 
 
-def _accepted_names(model: Any) -> set[str]:
+def accepted_names(model: Any) -> set[str]:
     """Names that the model's forward, or anything it may pass them on to, has a parameter for."""
     if not isinstance(model, nn.Module):
         return set()

@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from attnwidget.capture.architecture.stream_names import main_input_name
 from attnwidget.capture.hints import Hints
 from attnwidget.capture.inputs.arrays import ACCEPTED_INPUTS, as_tensor, as_tensors, to_model
 from attnwidget.capture.inputs.batch_axis import UNBATCHED_AXES, add_batch_axis
+from attnwidget.capture.inputs.chat import is_chat
 from attnwidget.capture.inputs.checks import check_inputs
 from attnwidget.capture.inputs.decoder import with_decoder_inputs
 from attnwidget.capture.inputs.processors import needs_processor, run_processor
+from attnwidget.capture.inputs.sounds import find_sounds, run_extractor
 from attnwidget.capture.inputs.text import (
     find_tokenizer,
     is_text,
@@ -21,6 +25,7 @@ from attnwidget.capture.inputs.text import (
     sequence_ids,
     tokenize,
 )
+from attnwidget.capture.positions.chat_roles import chat_roles, token_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,6 +61,7 @@ def prepare(
     *,
     target: Any,
     batch: int | None,
+    template: Mapping[str, Any] | None = None,
     passed_on: Iterable[str] = (),
 ) -> PreparedInputs:
     """Turn ``inputs`` into keyword arguments for ``model``.
@@ -66,6 +72,7 @@ def prepare(
         tokenizer: The tokenizer, looked up when text is given without one.
         target: What the decoder of an encoder-decoder model reads.
         batch: Row to record when there are several.
+        template: Options of the chat template.
         passed_on: Names of what the model is given besides, as it is.
 
     Returns:
@@ -76,10 +83,15 @@ def prepare(
         TypeError: If they are nothing that can be understood.
     """
     hints = Hints()
-    if isinstance(inputs, Mapping) and inputs.keys() >= {"role", "content"}:
+    options = template or {}
+    if isinstance(inputs, Mapping) and is_chat(inputs):
         inputs = [inputs]
-    if needs_processor(inputs):
-        named, tokenizer, hints = run_processor(model, inputs, tokenizer)
+    sounds = find_sounds(model, inputs, tokenizer)
+    if sounds is not None:
+        named, tokenizer, hints = run_extractor(model, sounds, tokenizer)
+        inputs = named
+    elif needs_processor(inputs):
+        named, tokenizer, hints = run_processor(model, inputs, tokenizer, options)
         inputs = named
     else:
         _check_modality(model, inputs)
@@ -87,14 +99,30 @@ def prepare(
         inputs, batch = pick_text(inputs, batch), None
     if is_text(inputs):
         tokenizer = tokenizer or find_tokenizer(model)
-        named, hints = tokenize(inputs, tokenizer)
+        named, hints = tokenize(inputs, tokenizer, options)
     else:
         named = _named(model, inputs)
         hints = replace(hints, segments=sequence_ids(inputs, batch))
+        if hints.roles is None:
+            hints = replace(hints, roles=_templated(named, tokenizer, batch))
     ready = to_model(model, add_batch_axis(model, as_tensors(model, named)))
     check_inputs(model, ready, batch)
-    ready, otherwise = with_decoder_inputs(model, ready, tokenizer, target, passed_on)
+    ready, otherwise = with_decoder_inputs(
+        model, ready, tokenizer, target, sound=sounds is not None, passed_on=passed_on
+    )
     return PreparedInputs(ready, tokenizer, batch, hints, otherwise)
+
+
+def _templated(
+    inputs: Mapping[str, Any], tokenizer: Any, batch: int | None
+) -> tuple[str | None, ...] | None:
+    """Find the messages in what a chat template made, by the lengths of its tokens, too; without them ids must do."""
+    words = getattr(tokenizer, "tokenizer", tokenizer)
+    lengths, ids = token_lengths(inputs, batch), inputs.get("input_ids")
+    if words is None or lengths is None or ids is None:
+        return None
+    row = torch.as_tensor(ids).reshape(-1, len(lengths))[batch or 0]
+    return chat_roles(row.tolist(), words, lengths)
 
 
 def _check_modality(model: nn.Module, inputs: Any) -> None:

@@ -1,4 +1,4 @@
-"""Images, audio and chats about them to model inputs, through the model's processor."""
+"""Images and chats about them to model inputs, through the model's processor."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.capture.hints import Hints
+from attnwidget.capture.inputs.chat import message_roles, without_ending
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["needs_processor", "run_processor"]
+__all__ = ["find_processor", "images_in", "needs_processor", "run_processor"]
 
-_MATERIAL = {"images", "audio", "videos"}
+_MATERIAL = {"images", "videos"}
 
 
 def _is_image(value: Any) -> bool:
@@ -20,14 +21,14 @@ def _is_image(value: Any) -> bool:
     return callable(getattr(value, "getbands", None)) and callable(getattr(value, "convert", None))
 
 
-def _images_in(value: Any) -> list[Any]:
+def images_in(value: Any) -> list[Any]:
     """Return the images in nested lists and mappings, in order."""
     if _is_image(value):
         return [value]
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
-        return [picture for item in value for picture in _images_in(item)]
+        return [picture for item in value for picture in images_in(item)]
     return []
 
 
@@ -41,13 +42,9 @@ def _is_chat_about(inputs: Any) -> bool:
     )
 
 
-def _is_audio(inputs: Any) -> bool:
-    return isinstance(inputs, Mapping) and inputs.keys() >= {"array", "sampling_rate"}
-
-
 def needs_processor(inputs: Any) -> bool:
-    """Tell whether ``inputs`` is an image, several, audio, or text and images together."""
-    if _is_audio(inputs) or _is_chat_about(inputs) or _is_image(inputs):
+    """Tell whether ``inputs`` is an image, several, or text and images together."""
+    if _is_chat_about(inputs) or _is_image(inputs):
         return True
     if isinstance(inputs, Mapping):
         return bool(inputs.keys() & _MATERIAL)
@@ -59,7 +56,7 @@ def needs_processor(inputs: Any) -> bool:
 
 
 def run_processor(
-    model: nn.Module, inputs: Any, processor: Any
+    model: nn.Module, inputs: Any, processor: Any, options: Mapping[str, Any]
 ) -> tuple[Mapping[str, Any], Any, Hints]:
     """Let the processor make a model's inputs.
 
@@ -67,6 +64,7 @@ def run_processor(
         model: The model.
         inputs: What `needs_processor` accepts.
         processor: The processor the caller gave, or ``None`` to find it by the name the model was loaded from.
+        options: Options of the chat template.
 
     Returns:
         The model's inputs, the processor, and the original images with what else is known.
@@ -74,16 +72,14 @@ def run_processor(
     Raises:
         ValueError: If there is no processor.
     """
-    processor = processor if processor is not None else _find_processor(model)
-    pictures = tuple(_images_in(inputs))
+    if processor is None or _is_tokenizer(processor):
+        processor = find_processor(model)
+    pictures = tuple(images_in(inputs))
     if _is_chat_about(inputs):
-        encoding = _chat(processor, inputs)
-        roles = _roles(processor, inputs, encoding)
+        encoding = _chat(processor, inputs, options)
+        roles = _roles(processor, inputs, encoding, options)
         return encoding, processor, Hints(roles=roles, images=pictures)
-    if _is_audio(inputs):
-        rate = inputs["sampling_rate"]
-        encoding = processor(inputs["array"], sampling_rate=rate, return_tensors="pt")
-    elif isinstance(inputs, Mapping):
+    if isinstance(inputs, Mapping):
         encoding = processor(**inputs, return_tensors="pt")
     else:
         images = inputs if _is_image(inputs) else list(inputs)
@@ -96,7 +92,13 @@ def run_processor(
     )
 
 
-def _find_processor(model: nn.Module) -> Any:
+def _is_tokenizer(processor: Any) -> bool:
+    """Tell whether what the caller gave knows words only."""
+    return hasattr(processor, "convert_ids_to_tokens")
+
+
+def find_processor(model: nn.Module) -> Any:
+    """Load the processor that goes with ``model``, by the name the model was loaded from."""
     from transformers import AutoProcessor  # noqa: PLC0415  (slow to import, seldom needed)
 
     name = getattr(model, "name_or_path", "") or ""
@@ -114,7 +116,7 @@ def _find_processor(model: nn.Module) -> Any:
         raise ValueError(msg) from error
 
 
-def _chat(processor: Any, messages: Any) -> Mapping[str, Any]:
+def _chat(processor: Any, messages: Any, options: Mapping[str, Any]) -> Mapping[str, Any]:
     if not hasattr(processor, "apply_chat_template"):
         msg = (
             f"a chat with pictures needs the model's processor, got {type(processor).__name__}; "
@@ -122,23 +124,22 @@ def _chat(processor: Any, messages: Any) -> Mapping[str, Any]:
         )
         raise ValueError(msg)
     encoding: Mapping[str, Any] = processor.apply_chat_template(
-        list(messages), tokenize=True, return_dict=True, return_tensors="pt"
+        list(messages), **options, tokenize=True, return_dict=True, return_tensors="pt"
     )
     return encoding
 
 
 def _roles(
-    processor: Any, messages: Any, encoding: Mapping[str, Any]
-) -> tuple[str | None, ...] | None:
+    processor: Any, messages: Any, encoding: Mapping[str, Any], options: Mapping[str, Any]
+) -> tuple[str | None, ...]:
     """Find out which tokens each message became, by encoding the chat message by message."""
     ids = encoding["input_ids"][0].tolist()
-    roles: list[str | None] = []
-    for count, message in enumerate(messages, start=1):
+    kept = without_ending(options)
+    ends: list[int | None] = []
+    for count in range(1, len(messages) + 1):
         try:
-            part = _chat(processor, messages[:count])["input_ids"][0].tolist()
+            part = _chat(processor, messages[:count], kept)["input_ids"][0].tolist()
         except Exception:  # noqa: BLE001  some templates refuse a chat that ends here
-            return None
-        if part != ids[: len(part)]:
-            return None
-        roles += [str(message["role"])] * (len(part) - len(roles))
-    return tuple(roles + [None] * (len(ids) - len(roles)))
+            part = [None]
+        ends.append(len(part) if part == ids[: len(part)] else None)
+    return message_roles(messages, ends, range(len(ids)), len(ids), options)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedModel
 
 from attnwidget.capture.hints import Hints
+from attnwidget.capture.inputs.chat import is_chat, tokenize_chat
+from attnwidget.capture.positions.chat_roles import chat_roles, token_lengths
 from attnwidget.capture.positions.labels import special_ids
 from attnwidget.pocket import NAME, pocket_tokenizer
 
@@ -24,6 +27,14 @@ def find_tokenizer(model: nn.Module) -> Any:
     fix = f"pass it: capture(model, inputs, tokenizer=AutoTokenizer.from_pretrained({name or '...'!r}))"
     if _is_bundled(model, name):
         return pocket_tokenizer()
+    if not name and not isinstance(model, PreTrainedModel):
+        names = ", ".join(f"{name!r}: …" for name in _required(model))
+        msg = (
+            f"no tokenizer given, and {type(model).__name__} is no model of transformers', whose tokenizer could be "
+            f"looked up; pass it, capture(model, inputs, tokenizer), or what its forward takes, capture(model, "
+            f"{{{names}}})."
+        )
+        raise ValueError(msg)
     if not name:
         msg = f"no tokenizer given, and {type(model).__name__} does not know the name it was loaded from; {fix}."
         raise ValueError(msg)
@@ -36,6 +47,15 @@ def find_tokenizer(model: nn.Module) -> Any:
         msg = f"no tokenizer given and none found for {name!r} (it has no vocabulary); {fix}."
         raise ValueError(msg)
     return tokenizer
+
+
+def _required(model: nn.Module) -> list[str]:
+    """Return the names of what a model's forward has to be given."""
+    own = inspect.signature(model.forward).parameters.values()
+    plain = [one for one in own if one.kind in {one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY}]
+    return [one.name for one in plain if one.default is one.empty] or [
+        plain[0].name for _ in plain[:1]
+    ]
 
 
 def local_tokenizer(model: nn.Module) -> Any:
@@ -64,22 +84,14 @@ def _is_blank(tokenizer: Any) -> bool:
 
 def is_text(inputs: Any) -> bool:
     """Tell whether ``inputs`` is a text, a pair of texts or a chat."""
-    return (
+    return not isinstance(inputs, Mapping) and (
         isinstance(inputs, str)
         or (
             isinstance(inputs, tuple)
             and len(inputs) == 2
             and all(isinstance(part, str) for part in inputs)
         )
-        or _is_chat(inputs)
-    )
-
-
-def _is_chat(inputs: Any) -> bool:
-    return (
-        isinstance(inputs, (list, tuple))
-        and len(inputs) > 0
-        and all(isinstance(item, Mapping) and "role" in item for item in inputs)
+        or is_chat(inputs)
     )
 
 
@@ -97,12 +109,15 @@ def pick_text(texts: list[str], batch: int | None) -> str:
     return texts[batch or 0]
 
 
-def tokenize(inputs: Any, tokenizer: Any) -> tuple[Mapping[str, Any], Hints]:
+def tokenize(
+    inputs: Any, tokenizer: Any, options: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], Hints]:
     """Tokenize a text, a pair of texts or a chat.
 
     Args:
         inputs: What `is_text` accepts.
         tokenizer: Tokenizer, or a processor that holds one.
+        options: Options of the chat template.
 
     Returns:
         The model's inputs, and the text with the token's segments or roles.
@@ -110,54 +125,56 @@ def tokenize(inputs: Any, tokenizer: Any) -> tuple[Mapping[str, Any], Hints]:
     Raises:
         ValueError: If there is no text, or no token comes of it.
     """
-    if _is_chat(inputs):
-        return _chat(list(inputs), tokenizer)
+    if is_chat(inputs):
+        return tokenize_chat(inputs, tokenizer, options)
     parts = (inputs,) if isinstance(inputs, str) else inputs
     if not all(parts):
         msg = "inputs is an empty string; give at least one character of text."
         raise ValueError(msg)
     words = getattr(tokenizer, "tokenizer", tokenizer)  # a processor holds its tokenizer
-    encoding = words(*parts, return_tensors="pt")
+    _check_makes_tokens(words)
+    bare = len(parts) == 1 and _has_special_tokens(parts[0], words)
+    encoding = words(*parts, return_tensors="pt", **({"add_special_tokens": False} if bare else {}))
     if not encoding["input_ids"].shape[-1]:
         msg = (
             f"the tokenizer makes no tokens of {inputs!r}; give text with at least one token in it."
         )
         raise ValueError(msg)
-    return encoding, Hints(text="\n".join(parts), segments=sequence_ids(encoding, 0))
+    ids = encoding["input_ids"][0].tolist()
+    roles = chat_roles(ids, words, token_lengths(encoding, 0))
+    return encoding, Hints("\n".join(parts), segments=sequence_ids(encoding, 0), roles=roles)
 
 
-def _chat(messages: list[Mapping[str, Any]], tokenizer: Any) -> tuple[Mapping[str, Any], Hints]:
-    """Apply the chat template, and find out which tokens each message became."""
-    words = getattr(tokenizer, "tokenizer", tokenizer)
-    if not getattr(words, "chat_template", None):
-        msg = "the tokenizer has no chat template; give the text itself instead of chat messages."
-        raise ValueError(msg)
-    text: str = words.apply_chat_template(messages, tokenize=False)
-    encoding = words(
-        text, add_special_tokens=False, return_tensors="pt", return_offsets_mapping=words.is_fast
-    )
-    if not encoding["input_ids"].shape[-1]:
-        msg = "the chat template makes no tokens of these messages; give at least one message with content."
-        raise ValueError(msg)
-    offsets = encoding.pop("offset_mapping", None)
-    if offsets is None:
-        return encoding, Hints(text=text)
-    ends = [
-        (_prefix(words, messages[: index + 1], text), str(m["role"]))
-        for index, m in enumerate(messages)
-    ]
-    starts = [int(start) for start, _ in offsets[0].tolist()]
-    roles = tuple(next((role for end, role in ends if start < end), None) for start in starts)
-    return encoding, Hints(text=text, roles=roles)
+def _check_makes_tokens(tokenizer: Any) -> None:
+    """Refuse what makes other things than tokens, or is called in another way."""
+    makes = getattr(tokenizer, "model_input_names", None)
+    name = type(tokenizer).__name__
+    if not callable(tokenizer):
+        fix = "pass transformers' tokenizer, AutoTokenizer.from_pretrained(...)"
+        if hasattr(tokenizer, "encode_batch") and hasattr(tokenizer, "token_to_id"):
+            fix = "wrap it, transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer)"
+    elif makes and "input_ids" not in makes and not hasattr(tokenizer, "convert_ids_to_tokens"):
+        fix = "pass the tokenizer, AutoTokenizer.from_pretrained(...), or the processor that holds one"
+    else:
+        return
+    msg = f"{name} makes no tokens of text: {fix}."
+    raise ValueError(msg)
 
 
-def _prefix(tokenizer: Any, messages: list[Mapping[str, Any]], text: str) -> int:
-    """Return how much of ``text`` the first messages make, or 0 where the template looks ahead."""
-    try:
-        part: str = tokenizer.apply_chat_template(messages, tokenize=False)
-    except Exception:  # noqa: BLE001  some templates refuse a chat that ends here
-        return 0
-    return len(part) if text.startswith(part) else 0
+def _has_special_tokens(text: str, tokenizer: Any) -> bool:
+    """Tell whether a text has the special tokens already that the tokenizer would put around it, as templates write them."""
+    names = [str(name) for name in getattr(tokenizer, "all_special_tokens", ())]
+    if not any(name and (text.startswith(name) or text.endswith(name)) for name in names):
+        return False
+    bare = tokenizer(text, add_special_tokens=False)["input_ids"]
+    whole = tokenizer(text)["input_ids"]
+    count = len(whole) - len(bare)
+    before = next((n for n in range(count + 1) if whole[n : n + len(bare)] == bare), None)
+    if not count or before is None:
+        return False
+    if before:
+        return bool(whole[:before] == bare[:before])
+    return bool(whole[len(bare) :] == bare[-count:])
 
 
 def sequence_ids(inputs: Any, batch: int | None) -> tuple[int | None, ...] | None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.capture.media.images import row_share
 from attnwidget.record.media import Medium
 
 if TYPE_CHECKING:
@@ -14,7 +13,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["spectrogram"]
+    from attnwidget.capture.media.shares import Shares
+
+__all__ = ["spectrograms"]
 
 _COLUMNS = 1024  # about as many as a wide notebook shows
 _BANDS = 64
@@ -24,20 +25,19 @@ _WINDOW = 400  # samples; 25 ms, as in the log-mel spectrograms that models are 
 _RANGE = 8.0  # natural logarithm of power: 35 decibels below the loudest is shown as silence
 
 
-def spectrogram(
-    given: Mapping[str, Tensor], config: Any, processor: Any, row: int, rows: int
-) -> Medium | None:
-    """Find the audio of one row of the batch.
+def spectrograms(
+    given: Mapping[str, Tensor], config: Any, processor: Any, shares: Shares
+) -> list[tuple[Medium, float]]:
+    """Find the sounds of one row of the batch.
 
     Args:
         given: Inputs of the model by name.
         config: The model's configuration.
         processor: The feature extractor, or what holds one, or ``None``.
-        row: Row that is recorded.
-        rows: Rows of the batch.
+        shares: Whose they are.
 
     Returns:
-        The spectrogram, lowest band first, or ``None`` where there is no audio.
+        Their spectrograms, lowest band first, each with the seconds of it that are no padding.
     """
     extractor = getattr(processor, "feature_extractor", processor)
     rate = getattr(extractor, "sampling_rate", None) or getattr(config, "sampling_rate", None)
@@ -45,17 +45,42 @@ def spectrogram(
         audio = given.get(name)
         if audio is None or not audio.is_floating_point():
             continue
-        own = row_share(audio, row, rows)
-        if own is None or not own.numel():
+        part = shares.of(len(audio), "audio")
+        if part is None or not audio[part].numel():
             continue
-        single = own[0].detach().float().cpu().nan_to_num()
-        if single.ndim == 2 and 1 not in single.shape:
-            hop = getattr(extractor, "hop_length", None)
-            step = hop / rate if isinstance(hop, (int, float)) and rate else _HOP_SECONDS
-            bands = _bands_first(single, config)
-            return Medium("spectrogram", _grey(bands), seconds=round(bands.shape[1] * step, 6))
-        if single.numel() > _WINDOW:
-            return _of_samples(single.flatten(), float(rate or _SAMPLING_RATE))
+        # Without tokens in a text, one row is one sound, whatever its first axis counts.
+        several = bool(sum(shares.tokens.get("audio", ())))
+        own = range(len(audio))[part]
+        found = [
+            (_spectrogram(audio[number], config, extractor, rate), _real(given, audio, number))
+            for number in (own if several else own[:1])
+        ]
+        whole = [(each, share * (each.seconds or 0)) for each, share in found if each is not None]
+        if whole:
+            return whole
+    return []
+
+
+def _real(given: Mapping[str, Tensor], audio: Tensor, number: int) -> float:
+    """Return how much of a sound is no padding, from 0 to 1."""
+    for name in ("feature_attention_mask", "input_features_mask", "padding_mask"):
+        mask = given.get(name)
+        if mask is None or mask.ndim != 2 or len(mask) != len(audio):
+            continue
+        if mask.shape[1] in audio.shape[1:]:
+            return float(mask[number].bool().float().mean()) or 1.0
+    return 1.0
+
+
+def _spectrogram(audio: Tensor, config: Any, extractor: Any, rate: Any) -> Medium | None:
+    single = audio.detach().float().cpu().nan_to_num()
+    if single.ndim == 2 and 1 not in single.shape:
+        hop = getattr(extractor, "hop_length", None)
+        step = hop / rate if isinstance(hop, (int, float)) and rate else _HOP_SECONDS
+        bands = _bands_first(single, config)
+        return Medium("spectrogram", _grey(bands), seconds=round(bands.shape[1] * step, 6))
+    if single.numel() > _WINDOW:
+        return _of_samples(single.flatten(), float(rate or _SAMPLING_RATE))
     return None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from attnwidget.capture.positions.grids import packed_patch_order, vision_setting
+from attnwidget.capture.positions.grids import merged_patches, packed_patch_order, vision_setting
 from attnwidget.record.media import LARGEST_SIDE, Medium
 
 if TYPE_CHECKING:
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["MEDIA_INPUTS", "InputImage", "find_images", "row_share", "to_display"]
+    from attnwidget.capture.media.shares import Shares
 
-# Inputs that hold images or audio, or say how they are packed; the first of each name is used.
+__all__ = ["MEDIA_INPUTS", "InputImage", "find_images", "to_display"]
+
+# Inputs that hold images or audio, or say how they are packed and whose they are; the first of each name is used.
 MEDIA_INPUTS = (
     "pixel_values",
     "pixel_values_videos",
@@ -28,9 +30,14 @@ MEDIA_INPUTS = (
     "video_grid_thw",
     "grid_thw",
     "flattened_patches",
+    "image_sizes",
+    "aspect_ratio_mask",
     "input_features",
     "input_values",
     "feature_attention_mask",
+    "input_features_mask",
+    "padding_mask",
+    "input_ids",
 )
 _PIXELS = 400_000  # of all images together: they are sent with the widget's first message
 _GUESSED = "colours rescaled: pass the image processor for the true ones"
@@ -49,56 +56,75 @@ class InputImage:
         pixels: As the model was given it, ``[channel, height, width]``.
         grid: Rows and columns of the tokens in its place in a text, where the inputs tell.
         own: Whether it belongs to the row that is recorded; packed images of all rows are read together.
+        film: Whether it is a frame of a video.
+        owner: Number of the picture or the video it is of, among all of the batch.
+        patches: Rows and columns of the patches that it is cut into, where they are known.
     """
 
     pixels: Tensor
     grid: tuple[int, int] | None = None
     own: bool = True
+    film: bool = False
+    owner: int = 0
+    patches: tuple[int, int] | None = None
 
 
-def row_share(tensor: Tensor, row: int, rows: int) -> Tensor | None:
-    """Return what belongs to one row of the batch of a tensor whose first axis may count parts of inputs."""
-    if len(tensor) % rows:
-        return tensor if rows == 1 else None
-    share = len(tensor) // rows
-    return tensor[row * share : (row + 1) * share]
-
-
-def find_images(given: Mapping[str, Tensor], config: Any, row: int, rows: int) -> list[InputImage]:
+def find_images(given: Mapping[str, Tensor], config: Any, shares: Shares) -> list[InputImage]:
     """Find the images of one row of the batch.
 
     Args:
         given: Inputs of the model by name.
         config: The model's configuration.
-        row: Row that is recorded.
-        rows: Rows of the batch.
+        shares: Whose they are.
     """
     found: list[InputImage] = []
-    for name, grids in (
-        ("pixel_values", "image_grid_thw"),
-        ("pixel_values_videos", "video_grid_thw"),
-    ):
+    for name, modality in (("pixel_values", "image"), ("pixel_values_videos", "video")):
         pixels = given.get(name)
         if pixels is None or not pixels.is_floating_point():
             continue
-        sizes = given.get(grids, given.get("grid_thw"))
-        if sizes is not None and pixels.ndim == 2:
-            packed = _unpacked(pixels, sizes, config)
-            share = len(packed) // rows if len(packed) % rows == 0 else 0
-            own_ones = range(row * share, (row + 1) * share)
-            found += [replace(image, own=n in own_ones) for n, image in enumerate(packed)]
+        sizes = given.get(f"{modality}_grid_thw", given.get("grid_thw"))
+        film = modality == "video"
+        if sizes is not None and pixels.ndim in (2, 4) and len(pixels) == sizes.prod(-1).sum():
+            part = shares.of(len(sizes), modality) or slice(0)
+            numbers = range(len(sizes))[part]
+            for image, number in _unpacked(pixels, sizes, config):
+                found.append(replace(image, own=number in numbers, film=film, owner=number))
             continue
-        own = row_share(pixels, row, rows)
+        own = _own_frames(given, pixels, modality, shares)
         if own is None or own.ndim < 4 or own.shape[-3] not in range(1, 17):
             continue
         tube = vision_setting(config, "tubelet_size") or 1
         every = tube[0] if isinstance(tube, (tuple, list)) else tube
-        frames = (own if own.ndim == 4 else own[:, ::every]).flatten(0, -4)
-        found += [_whole_patches(InputImage(frame), config) for frame in frames]
+        kept = own if own.ndim == 4 else own[:, ::every]
+        frames = kept.flatten(0, -4)
+        share = max(1, len(frames) // max(1, len(kept)))
+        found += [
+            _whole_patches(InputImage(frame, film=film, owner=number // share), config)
+            for number, frame in enumerate(frames)
+        ]
     flat = given.get("flattened_patches")
-    if flat is not None and flat.ndim == 3 and row < len(flat):
-        found += _from_patches(flat[row])
+    if flat is not None and flat.ndim == 3 and shares.row < len(flat):
+        found += _from_patches(flat[shares.row])
     return found
+
+
+def _own_frames(
+    given: Mapping[str, Tensor], pixels: Tensor, modality: str, shares: Shares
+) -> Tensor | None:
+    """Return the pictures, tiles or frames of a row, without those that only make a batch even."""
+    if modality == "image" and shares.packed and pixels.ndim == 5:
+        part = shares.of(len(pixels), modality)
+        if part is None:
+            return None
+        pairs = list(zip(pixels, shares.packed, strict=False))[part]
+        return torch.cat([own[: picture.tiles] for own, picture in pairs]) if pairs else None
+    if pixels.ndim == 5 and len(pixels) == shares.rows and modality == "image":
+        own = pixels[shares.row]
+        real = [bool(image.any()) for image in own]
+        # Idefics leaves out pictures that are zero; a film has no such frames.
+        return own[torch.tensor(real)] if any(real) and "input_ids" in given else own[None]
+    part = shares.of(len(pixels), modality)
+    return None if part is None else pixels[part]
 
 
 def _whole_patches(image: InputImage, config: Any) -> InputImage:
@@ -114,26 +140,26 @@ def _whole_patches(image: InputImage, config: Any) -> InputImage:
     )
     if not rows or not columns:
         return image
-    return replace(image, pixels=image.pixels[:, : rows * height, : columns * width])
+    pixels = image.pixels[:, : rows * height, : columns * width]
+    return replace(image, pixels=pixels, patches=(rows, columns))
 
 
-def _unpacked(pixels: Tensor, grids: Tensor, config: Any) -> list[InputImage]:
-    """Put the patches of Qwen2-VL and its relatives back where they were cut out."""
-    merge = vision_setting(config, "spatial_merge_size") or 1
+def _unpacked(pixels: Tensor, grids: Tensor, config: Any) -> list[tuple[InputImage, int]]:
+    """Put the patches of Qwen2-VL and its relatives back where they were cut out, with the number of their picture or film."""
+    merge = merged_patches(config)
     size = vision_setting(config, "patch_size")
     depth = vision_setting(config, "temporal_patch_size") or 1
-    order = packed_patch_order(grids.cpu(), merge)
-    if (
-        not isinstance(size, int)
-        or pixels.shape[-1] % (depth * size**2)
-        or len(pixels) != len(order)
-    ):
+    whole = pixels.ndim == 4  # patches as little images, each behind the one to its left
+    order = packed_patch_order(grids.cpu(), 1 if whole else merge)
+    if whole:
+        size, depth = pixels.shape[-1], 1
+    if not isinstance(size, int) or pixels[0].numel() % (depth * size**2):
         return []
     # Of the frames that make up a patch in time, the first is shown.
     cut = pixels.reshape(len(order), -1, depth, size, size)[:, :, 0]
-    found: list[InputImage] = []
+    found: list[tuple[InputImage, int]] = []
     image = 0
-    for count, rows, columns in grids.tolist():
+    for owner, (count, rows, columns) in enumerate(grids.tolist()):
         for _ in range(count):
             canvas = cut.new_zeros(cut.shape[1], rows * size, columns * size)
             for patch, (number, row, column, _) in zip(cut, order, strict=True):
@@ -141,7 +167,7 @@ def _unpacked(pixels: Tensor, grids: Tensor, config: Any) -> list[InputImage]:
                     canvas[
                         :, row * size : (row + 1) * size, column * size : (column + 1) * size
                     ] = patch
-            found.append(InputImage(canvas, (rows // merge, columns // merge)))
+            found.append((InputImage(canvas, (rows // merge, columns // merge)), owner))
             image += 1
     return found
 

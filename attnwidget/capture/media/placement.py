@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.capture.media.audio import spectrogram
+from attnwidget.capture.media.audio import spectrograms
 from attnwidget.capture.media.images import find_images, to_display
-from attnwidget.capture.positions.grids import fit_grid
+from attnwidget.capture.media.packing import packing_module
+from attnwidget.capture.media.pictures import Pictures, is_placeholder, own_cells
+from attnwidget.capture.media.shares import Shares, read_shares
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +36,9 @@ def with_media(
     num_rows: int,
     processor: Any,
     originals: Sequence[Any] = (),
-) -> tuple[dict[str, Stream], tuple[Medium, ...]]:
+    generated: int = 0,
+    learned: frozenset[int] = frozenset(),
+) -> tuple[dict[str, Stream], tuple[Medium, ...], tuple[str, ...]]:
     """Find the images and the audio that went into a model, and say which positions lie in them.
 
     Args:
@@ -45,135 +49,128 @@ def with_media(
         num_rows: Rows of the batch.
         processor: The processor, tokenizer or ``None`` that the caller gave.
         originals: The images as the caller gave them, of Pillow's, where they are known.
+        generated: Number of tokens at the end that the model has written: none of them represents a medium.
+        learned: Numbers of learned queries that look at pictures: tokens that represent those have no place.
 
     Returns:
-        The same streams, with other positions, and the media.
+        The same streams, with other positions; the media; and what is to be said of tokens without a place.
     """
     config = getattr(model, "config", None)
     folder = getattr(model, "name_or_path", "") or ""
     images: list[InputImage] = []
     media: list[Medium] = []
-    audio: Medium | None = None
+    sounds: list[tuple[Medium, float]] = []
+    shares = Shares()
     try:
-        found = find_images(given, config, row, num_rows)
+        shares = read_shares(given, model, row, num_rows)
+        found = find_images(given, config, shares)
         media = to_display(found, processor, folder, originals)
         images = found
-        audio = spectrogram(given, config, processor, row, num_rows)
+        sounds = spectrograms(given, config, processor, shares)
     except Exception:  # noqa: BLE001  inputs of an unknown kind: the attention is recorded all the same
         _log.debug("what went in could not be shown", exc_info=True)
-    length = None
-    if audio is not None and audio.seconds is not None:
-        length = len(media), audio.seconds
-        media.append(audio)
-    return _place_positions(streams, images, length), tuple(media)
+    heard = [
+        Sound(len(media) + number, sound.seconds, min(real, sound.seconds))
+        for number, (sound, real) in enumerate(sounds)
+        if sound.seconds is not None
+    ]
+    pictures = Pictures(images, own_cells(shares), learned)
+    both = bool(getattr(config, "is_encoder_decoder", False))
+    made = _Placer(pictures, heard, generated, encoder=both).streams(streams)
+    said = pictures.unplaced(given, shares, packs=packing_module(model) is not None)
+    return made, (*media, *(sound for sound, _ in sounds)), said
 
 
-def _place_positions(
-    streams: Mapping[str, Stream], images: Sequence[InputImage], audio: tuple[int, float] | None
-) -> dict[str, Stream]:
-    """Set for every patch and frame the medium it is part of.
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """One sound among the media.
 
-    Args:
-        streams: The streams as they were assembled.
-        images: The images, which are the record's first media.
-        audio: Index of the audio among the media and its length in seconds, if there is any.
-
-    Returns:
-        The same streams, with other positions.
+    Attributes:
+        medium: Its index among the media.
+        seconds: Its length.
+        real: Its length without padding.
     """
-    known: dict[int, Positions] = {}
 
-    def again(positions: Positions) -> Positions:
-        if id(positions) not in known:
-            known[id(positions)] = _with_audio(_with_images(positions, images), audio)
-        return known[id(positions)]
+    medium: int
+    seconds: float
+    real: float
 
-    return {
-        name: replace(
-            stream,
-            query_positions=again(stream.query_positions),
-            key_positions=again(stream.key_positions),
+
+class _Placer:
+    """Sets for every patch and frame the medium it is part of."""
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        sounds: Sequence[Sound],
+        generated: int,
+        *,
+        encoder: bool,
+    ) -> None:
+        """Start with nothing placed.
+
+        Args:
+            pictures: The images, which are the record's first media.
+            sounds: The sounds, which come after them.
+            generated: Number of tokens at the end that the model has written.
+            encoder: Whether the model has an encoder, which reads none of these.
+        """
+        self.pictures = pictures
+        self.sounds = sounds
+        self.generated = generated
+        self.encoder = encoder
+        self._known: dict[tuple[int, bool, str], Positions] = {}
+
+    def streams(self, streams: Mapping[str, Stream]) -> dict[str, Stream]:
+        """Return the same streams, with other positions."""
+        made = {}
+        for name, stream in streams.items():
+            keys = self._placed(stream.key_positions, name)
+            first = stream.first_query
+            if first is None:
+                queries = self._placed(stream.query_positions, name)
+            else:  # some of its positions: their tokens alone do not tell which patches they are
+                queries = keys[first : first + len(stream.query_positions)]
+            made[name] = replace(stream, query_positions=queries, key_positions=keys)
+        return made
+
+    def _placed(self, positions: Positions, name: str) -> Positions:
+        text = any(position.kind == "token" for position in positions)
+        written = text and self.generated > 0 and (not self.encoder or name.startswith("decoder"))
+        key = (id(positions), written, self.pictures.part(positions, name))
+        if key not in self._known:
+            read = self._without_written(positions) if written else positions
+            placed = self.pictures.placed(read, name)
+            self._known[key] = _with_audio(placed, self.sounds, text=text)
+        return self._known[key]
+
+    def _without_written(self, positions: Positions) -> Positions:
+        """Take what the model has written for text, also where it has written the token of an image."""
+        first = len(positions) - self.generated
+        return tuple(
+            replace(position, kind="special", medium=None)
+            if index >= first and is_placeholder(position)
+            else position
+            for index, position in enumerate(positions)
         )
-        for name, stream in streams.items()
-    }
 
 
-def _with_images(positions: Positions, images: Sequence[InputImage]) -> Positions:
-    where = [index for index, position in enumerate(positions) if position.kind == "patch"]
-    if not where:
-        return positions
-    own = [positions[index] for index in where]
-    if all(position.row is not None for position in own):
-        found = _place_patches(own, len(images))
-    else:
-        found = _place_placeholders(own, images)
-    changed = dict(zip(where, found, strict=True))
-    return tuple(changed.get(index, position) for index, position in enumerate(positions))
+def _with_audio(positions: Positions, sounds: Sequence[Sound], *, text: bool) -> Positions:
+    """Spread frames evenly over the sounds, and tokens in a text over what of them is no padding.
 
-
-def _place_patches(patches: list[Position], count: int) -> list[Position]:
-    """Give patches with a row and a column their image; several images follow one another."""
-    numbers = [patch.medium or 0 for patch in patches]
-    if max(numbers) >= count:
-        return [replace(patch, medium=None) for patch in patches]
-    several = count > 1
-    return [
-        replace(
-            patch, medium=number, label=_label(patch.row or 0, patch.column or 0, number, several)
-        )
-        for patch, number in zip(patches, numbers, strict=True)
-    ]
-
-
-def _place_placeholders(tokens: list[Position], images: Sequence[InputImage]) -> list[Position]:
-    """Set the place of tokens that represent patches in a text; as they are where it is not known."""
-    own = {number: image for number, image in enumerate(images) if image.own}
-    grids = {number: image.grid for number, image in own.items()}
-    if None in grids.values() and len(tokens) % len(own) == 0:
-        share = len(tokens) // len(own)
-        grids = {number: fit_grid(share, *image.pixels.shape[1:]) for number, image in own.items()}
-    cells = [
-        (number, row, column, grid)
-        for number, grid in grids.items()
-        if grid is not None
-        for row in range(grid[0])
-        for column in range(grid[1])
-    ]
-    if len(cells) != len(tokens):
-        return [replace(token, kind="special", medium=None) for token in tokens]
-    # Videos come after images among the media, wherever they are in the text.
-    order = sorted(range(len(tokens)), key=lambda place: tokens[place].medium or 0)
-    found = dict(zip(order, cells, strict=True))
-    several = len(images) > 1
-    return [
-        replace(
-            token,
-            label=_label(row, column, number, several),
-            row=row,
-            column=column,
-            grid=grid,
-            medium=number,
-        )
-        for token, (number, row, column, grid) in (
-            (token, found[place]) for place, token in enumerate(tokens)
-        )
-    ]
-
-
-def _label(row: int, column: int, image: int, several: bool) -> str:  # noqa: FBT001  (private, and read with its name)
-    return f"{f'image {image} ' if several else ''}r{row} c{column}"
-
-
-def _with_audio(positions: Positions, audio: tuple[int, float] | None) -> Positions:
+    With several sounds each has as many, or it is not known which is whose.
+    """
     where = [index for index, position in enumerate(positions) if position.kind == "frame"]
-    if not where or audio is None:
+    if not where or not sounds or len(where) % len(sounds):
         return positions
-    medium, seconds = audio
+    share = len(where) // len(sounds)
     changed: dict[int, Position] = {}
     for number, index in enumerate(where):
         position = positions[index]
+        sound = sounds[number // share]
+        seconds = sound.real if text else sound.seconds
         if position.time is None:
-            start = round(seconds * number / len(where), 6)
+            start = round(seconds * (number % share) / share, 6)
             position = replace(position, time=start, label=f"{start:.2f} s")
-        changed[index] = replace(position, medium=medium)
+        changed[index] = replace(position, medium=sound.medium)
     return tuple(changed.get(index, position) for index, position in enumerate(positions))

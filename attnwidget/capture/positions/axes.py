@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from attnwidget.capture.positions.chat_roles import chat_roles
 from attnwidget.capture.positions.grids import find_frames, find_patches
-from attnwidget.capture.positions.labels import index_positions, token_positions
+from attnwidget.capture.positions.labels import index_positions, token_positions, virtual_positions
+from attnwidget.capture.positions.placeholders import MODALITIES, placeholder_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
 
 
 __all__ = ["PositionAxis", "describe_axis", "real_positions", "sequence_length"]
-
-# The kind of position that each token represents, and which come first among the media.
-_PLACEHOLDERS = (("image", "patch", 0), ("video", "patch", 1), ("audio", "frame", None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +62,12 @@ def describe_axis(
     """
     num_queries, count = counts
     positions: Positions | None = None
+    virtual = max((_learned_prompt(submodel) for submodel in submodels), default=0)
     for submodel in submodels:
         ids = submodel.joined(submodel.input_name("input_ids", side))
-        learned = _learned_prompt(submodel)
-        if ids is not None and {len(ids), len(ids) + learned} & {count, num_queries}:
+        if ids is None or not {len(ids), len(ids) + virtual} & {count, num_queries}:
+            ids = _generated_ids(submodel, count) if side == "decoder" else None
+        if ids is not None:
             positions = _tokens(ids, submodel.segments(side), tokenizer, hints)
             positions = _mark_placeholders(ids, positions, getattr(submodel.module, "config", None))
         else:
@@ -74,9 +75,22 @@ def describe_axis(
         if positions is not None:
             break
     positions = positions if positions is not None else index_positions(count)
-    if len(positions) < count:
-        positions = index_positions(count - len(positions)) + positions
+    before = count - len(positions)
+    if before > 0 and before == virtual:
+        positions = virtual_positions(virtual) + positions
+    elif before > 0:
+        positions = index_positions(before) + positions
     return PositionAxis(positions, real_positions(submodels, "attention_mask", count, side=side))
+
+
+def _generated_ids(submodel: Submodel, count: int) -> Tensor | None:
+    """Return the ids that a generation is known to have read last: those of vectors that its model was given are not."""
+    ids = submodel.generated
+    if len(ids) != count:
+        return None
+    first = next((place for place, token in enumerate(ids) if token >= 0), count)
+    known = torch.tensor(ids[first:], dtype=torch.long)
+    return known if len(known) and bool((known >= 0).all()) else None
 
 
 def sequence_length(submodels: Iterable[Submodel], side: str) -> int | None:
@@ -116,16 +130,14 @@ def _tokens(ids: Tensor, types: Tensor | None, tokenizer: Any, hints: Hints) -> 
     if types is not None and len(types) == len(ids) and len(set(types.tolist())) > 1:
         segments = tuple(types.tolist())
     roles = hints.roles if hints.roles is not None and len(hints.roles) == len(ids) else None
+    if roles is None:
+        roles = chat_roles(ids.tolist(), tokenizer)
     return token_positions(ids.tolist(), tokenizer, segments=segments, roles=roles)
 
 
 def _mark_placeholders(ids: Tensor, positions: Positions, config: Any) -> Positions:
     """Mark the tokens in whose place the model puts patches of an image or frames of audio."""
-    kinds = {
-        getattr(config, f"{name}_token_{suffix}", None): (kind, first)
-        for name, kind, first in _PLACEHOLDERS
-        for suffix in ("index", "id")
-    }
+    kinds = {token: MODALITIES[name] for token, name in placeholder_tokens(config).items()}
     return tuple(
         replace(position, kind=kinds[token][0], medium=kinds[token][1])
         if token in kinds

@@ -6,6 +6,7 @@ from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.capture.positions.labels import frame_positions, patch_position, patch_positions
+from attnwidget.record.positions import Position
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,12 +18,14 @@ __all__ = [
     "find_frames",
     "find_patches",
     "fit_grid",
+    "merged_patches",
     "packed_patch_order",
     "reduced_grid",
     "vision_setting",
 ]
 
 _SAMPLING_RATE = 16_000  # of every speech model that reads raw samples
+_TILE_BLOCK = 8  # Mllama pads each tile to a multiple of it
 _HOP_SECONDS = 0.01  # between two columns of Whisper's spectrogram
 
 
@@ -33,6 +36,15 @@ def vision_setting(config: Any, name: str) -> Any:
         if value is not None:
             return value
     return None
+
+
+def merged_patches(config: Any) -> int:
+    """Return how many patches along each side a vision model merges into one token."""
+    merge = vision_setting(config, "spatial_merge_size")
+    kernel = vision_setting(config, "merge_kernel_size")
+    if merge is None and isinstance(kernel, (tuple, list)) and len(set(kernel)) == 1:
+        merge = kernel[0]
+    return merge if isinstance(merge, int) and merge > 0 else 1
 
 
 def find_patches(submodel: Submodel, count: int) -> Positions | None:
@@ -78,6 +90,9 @@ def _packed(submodel: Submodel, count: int) -> Positions | None:
     grids = submodel.last("grid_thw")
     config = getattr(submodel.module, "config", None)
     merge = getattr(config, "spatial_merge_size", None)
+    shape = submodel.last("pixel_values")
+    if grids is not None and shape is not None and len(shape) == 4 and shape[0] == count:
+        merge = 1  # patches as little images, line by line; merged only behind the last layer
     if grids is None or not isinstance(merge, int):
         return None
     if int(grids.prod(-1).sum()) != count:  # images and videos in one pass each
@@ -129,6 +144,8 @@ def _grid(submodel: Submodel, count: int) -> Positions | None:
         return None
     height, width = patch if isinstance(patch, (tuple, list)) else (patch, patch)
     rows, columns = shape[-2] // height, shape[-1] // width
+    if len(shape) == 6:
+        return _tiles(shape, (rows, columns), count)
     times = shape[-4] // (tube or 1) if len(shape) == 5 else 1
     batch = shape[0] if len(shape) == 4 else 1  # several may be in one sequence (Pixtral)
     for images in dict.fromkeys((times, 1, batch)):
@@ -140,6 +157,30 @@ def _grid(submodel: Submodel, count: int) -> Positions | None:
         rows, columns = (rows + 1) // 2, (columns + 1) // 2
         if rows * columns == count:
             return patch_positions(rows, columns)
+    return None
+
+
+def _tiles(shape: tuple[int, ...], grid: tuple[int, int], count: int) -> Positions | None:
+    """Lay out tiles of pictures ``[row, picture, tile, ...]`` in one sequence, each made longer to a whole number of blocks."""
+    patches = grid[0] * grid[1]
+    for tiles in dict.fromkeys((shape[2], shape[1] * shape[2])):
+        extra = count // tiles - patches
+        if count % tiles or not 1 <= extra <= _TILE_BLOCK:
+            continue
+        before = Position(label="[CLS]", kind="special")
+        after = [Position(label="[PAD]", kind="special")] * (extra - 1)
+        return tuple(
+            position
+            for tile in range(tiles)
+            for position in (
+                before,
+                *(
+                    patch_position(tile if tiles > 1 else None, *divmod(number, grid[1]), grid)
+                    for number in range(patches)
+                ),
+                *after,
+            )
+        )
     return None
 
 

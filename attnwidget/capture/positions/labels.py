@@ -24,6 +24,7 @@ __all__ = [
     "special_ids",
     "token_labels",
     "token_positions",
+    "virtual_positions",
 ]
 
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
@@ -104,6 +105,11 @@ def token_labels(ids: Sequence[int], tokenizer: Any = None) -> list[str]:
 def index_positions(count: int) -> Positions:
     """Label positions nothing is known about (embeddings, learned queries) by their index."""
     return tuple(Position(label=str(index), kind="latent") for index in range(count))
+
+
+def virtual_positions(count: int) -> Positions:
+    """Label the vectors that an adapter learned, and puts in front of the tokens."""
+    return tuple(Position(label=f"virtual {index}", kind="latent") for index in range(count))
 
 
 def patch_positions(

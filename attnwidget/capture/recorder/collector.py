@@ -25,6 +25,7 @@ from attnwidget.capture.calls.windows import (
     locate_windows,
     reorder,
 )
+from attnwidget.capture.media.shares import read_shares
 from attnwidget.capture.positions.axes import sequence_length
 from attnwidget.capture.reconstruct.attention_call import UnreadableError, reconstruct_call
 from attnwidget.capture.sparse.densify import SharedTensors, densify
@@ -44,12 +45,18 @@ if TYPE_CHECKING:
     from attnwidget.capture.calls.module_calls import ModuleCalls
     from attnwidget.capture.calls.windows import Windows
     from attnwidget.capture.generation.tracker import Tracker
+    from attnwidget.capture.media.shares import Shares
     from attnwidget.capture.recorder.limits import Limits
     from attnwidget.capture.store import Store
     from attnwidget.capture.taps.events import ModuleTrace, RunningModule, WeightedSum
     from attnwidget.capture.taps.sources import Origin
 
 __all__ = ["Collector"]
+
+NOT_ITS_PICTURES = (
+    "attends within pictures of several inputs, none of which is known to belong to the recorded one; "
+    "give the model that input alone"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -91,6 +98,7 @@ class Collector:
         self.blocks: dict[str, tuple[nn.Module, Tensor]] = {}
         self._origin: Origin | None = None
         self._shared = SharedTensors()
+        self._known_shares: tuple[Tensor | None, Shares] | None = None
         # About how many calls there will be: modules called attention are alike enough to tell.
         store.layers = max(1, sum(self.running_limits.wants(path) for path in self.candidates))
 
@@ -179,10 +187,17 @@ class Collector:
 
     def _reconstruct(self, running: RunningModule, weighted_sum: WeightedSum) -> None:
         """Keep the call behind a weighted sum, of the current row."""
+        count, row = self.tracker.num_rows, self.tracker.row
+        items = 1 if running.states is None else len(running.states)
+        pictures = self._own_pictures(running.path, items)
+        if pictures is not None:
+            first, share = pictures.start or 0, pictures.stop - (pictures.start or 0)
+            if not share or items % share or first % share:
+                self.tracker.calls_of(running.path, running.module).fail(NOT_ITS_PICTURES)
+                return
+            count, row = items // share, first // share
         try:
-            arguments, rows, windowed = reconstruct_call(
-                weighted_sum, running, self.tracker.num_rows, self.tracker.row
-            )
+            arguments, rows, windowed = reconstruct_call(weighted_sum, running, count, row)
         except UnreadableError as error:
             if weighted_sum.softmax.product is None:
                 # No scores of queries and keys: a convolution whose kernel is a softmax, say.
@@ -245,7 +260,10 @@ class Collector:
         arguments = expand_rows(arguments)
         rows = arguments.query.shape[0]
         known = self.tracker.num_rows
-        if known is None or rows in {1, known}:
+        pictures = self._own_pictures(path, rows)
+        if pictures is not None:
+            self._keep_pictures(path, arguments, pictures)
+        elif known is None or rows in {1, known}:
             self._add(path, arguments, rows if known is None else None)
         elif known % rows == 0:
             # Several inputs make one: the frames of a video.
@@ -259,6 +277,67 @@ class Collector:
             self._add(
                 path, batch_slice(arguments, self.tracker.row * count, count), None, windowed=True
             )
+
+    def _shares(self) -> Shares:
+        """Whose the pictures of the batch are."""
+        tracker = self.tracker
+        ids = tracker.current.media_inputs.get("input_ids")
+        if self._known_shares is None or self._known_shares[0] is not ids:
+            row, rows = tracker.current.input_row, tracker.current.num_inputs
+            self._known_shares = (
+                ids,
+                read_shares(tracker.current.media_inputs, tracker.model, row, rows),
+            )
+        return self._known_shares[1]
+
+    def _own_pictures(self, path: str, rows: int) -> slice | None:
+        """Say which rows of a call are pictures of the recorded input, where inputs have not all as many.
+
+        Returns:
+            The part, which is empty where it has none or it cannot be told; ``None`` where a batch is one of inputs.
+        """
+        tracker = self.tracker
+        if tracker.current.num_inputs == 1 or rows == 1 or not self._reads_pictures(path):
+            return None
+        shares = self._shares()
+        if shares.even:
+            return None
+        same = (
+            tracker.num_rows == tracker.current.num_inputs
+        )  # else pictures are repeated for beams
+        return (shares.of(rows) if same else None) or slice(0)
+
+    def _reads_pictures(self, path: str) -> bool:
+        """Tell whether the innermost model around a module that was given ids or media was given media alone."""
+        for submodel in enclosing(self.tracker.submodels, path):
+            kinds = submodel.input_kinds()
+            if kinds & {"input_ids", "decoder_input_ids"}:
+                return False
+            if kinds & {"pixel_values", "input_features", "input_values"}:
+                return True
+        return False
+
+    def _keep_pictures(self, path: str, arguments: AttentionArguments, part: slice) -> None:
+        """Keep of a call whose batch is pictures those of the recorded input."""
+        count = part.stop - (part.start or 0)
+        if not count:
+            self.tracker.calls_of(path, arguments.module).fail(NOT_ITS_PICTURES)
+            return
+        self._add(path, batch_slice(arguments, part.start, count), None, windowed=count > 1)
+
+    def learned_queries(self) -> frozenset[int]:
+        """Return how many learned queries look at a picture: resamplers make as many vectors of it, of no place in it."""
+        found = set()
+        for path, calls in self.tracker.calls.items():
+            around = enclosing(self.tracker.submodels, path)
+            if calls.calls and not any(
+                "decoder_input_ids" in each.input_kinds() for each in around
+            ):
+                call = calls.calls[0]
+                pieces = 1 if call.windows is None else call.windows.count
+                if call.num_queries < call.mask_view.num_keys:
+                    found.add(call.num_queries // pieces)
+        return frozenset(found)
 
     def _add(
         self,

@@ -175,7 +175,7 @@ class Recorder:
                 )
                 tracker.place_pass(inputs, cached=cached)
                 submodel = tracker.submodels[path]
-            if root or tracker.num_rows is None:
+            if root or tracker.num_rows is None or self._is_other_batch(inputs):
                 # The inputs of modules of another kind may have the sequence first.
                 guess = isinstance(submodel.module, PreTrainedModel)
                 tracker.choose_rows(batch_size(inputs, guess=guess), root=root)
@@ -191,6 +191,17 @@ class Recorder:
                     self.media_inputs.setdefault(name, inputs[name])
 
         return hook
+
+    def _is_other_batch(self, inputs: dict[str, Any]) -> bool:
+        """Tell whether a text is encoded in other rows than ``generate`` was given: with one that says nothing, say."""
+        tracker, ids = self.tracker, inputs.get("input_ids")
+        if (
+            not tracker.current.generates
+            or tracker.num_forward_passes
+            or not isinstance(ids, torch.Tensor)
+        ):
+            return False
+        return ids.ndim == 2 and len(ids) != tracker.num_rows
 
     def _enter_attention(self, path: str, module: nn.Module) -> Enter:
         collector = self.collector

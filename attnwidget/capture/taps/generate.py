@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -14,7 +15,7 @@ from transformers import Cache, EncoderDecoderCache, GenerationMixin
 from attnwidget.capture.taps.patches import patched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
@@ -37,17 +38,23 @@ class GenerateOptions:
         num_return_sequences: Sequences that are returned for each input.
         eos_token_ids: Tokens that end a sequence.
         prompt_length: Number of token ids that were given, or ``None`` if none were.
+        inputs: The tensors that it was given, by the names that the model's forward has for them.
     """
 
     num_beams: int = 1
     num_return_sequences: int = 1
     eos_token_ids: frozenset[int] = frozenset()
     prompt_length: int | None = None
+    inputs: Mapping[str, Tensor] = field(default_factory=dict, compare=False)
 
-    @property
-    def rows_per_input(self) -> int:
-        """Rows of a forward pass for each input."""
-        return max(self.num_beams, self.num_return_sequences)
+    def rows_per_input(self, count: int, *, expanded: bool) -> int:
+        """Return how many of the ``count`` rows of a forward pass are of one input; encoders run before it is repeated."""
+        rows = max(self.num_beams, self.num_return_sequences)
+        return rows if expanded and count % rows == 0 else 1
+
+    def input_number(self, batch: int | None) -> int:
+        """Return which of the inputs the recorded sequence continues."""
+        return (batch or 0) // self.num_return_sequences
 
     def recorded_rows(self, count: int, batch: int | None, *, expanded: bool) -> tuple[int, ...]:
         """Choose the rows to record of a batch: one, or all beams of one input.
@@ -60,7 +67,7 @@ class GenerateOptions:
         Raises:
             ValueError: If there are several to choose from, or not as many.
         """
-        expand = self.rows_per_input if expanded and count % self.rows_per_input == 0 else 1
+        expand = self.rows_per_input(count, expanded=expanded)
         results = count // expand * self.num_return_sequences
         if batch is None and results > 1:
             given = (
@@ -127,9 +134,9 @@ def _wrapped(*, inner: bool) -> Callable[[Any], Any]:
         def generate(self: Any, *args: Any, **kwargs: Any) -> Any:
             with ExitStack() as stack:
                 current = _listeners.get()
-                options = (
-                    _read_generate_options(self, args, kwargs) if current else GenerateOptions()
-                )
+                options = GenerateOptions()
+                if current:
+                    options = _read_generate_options(self, _named(self, original, args, kwargs))
                 done = [
                     stack.enter_context(each.on_generate(self, options, inner=inner))
                     for each in current
@@ -154,11 +161,24 @@ def _reordering(original: Any) -> Any:
     return reorder_cache
 
 
-def _read_generate_options(
-    model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> GenerateOptions:
+def _named(
+    model: Any, generate: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """Name the arguments of ``generate``; what it calls ``inputs`` is the model's main input."""
+    try:
+        bound = inspect.signature(generate).bind_partial(model, *args)
+    except TypeError:  # the call itself is about to complain
+        return dict(kwargs)
+    given = {**dict(list(bound.arguments.items())[1:]), **kwargs}
+    main = given.pop("inputs", None)
+    if main is not None:
+        is_ids = isinstance(main, torch.Tensor) and not main.is_floating_point()
+        given["input_ids" if is_ids else getattr(model, "main_input_name", "input_ids")] = main
+    return given
+
+
+def _read_generate_options(model: Any, given: dict[str, Any]) -> GenerateOptions:
     """Read the options off the arguments of ``generate``."""
-    given = dict(zip(("inputs", "generation_config"), args, strict=False)) | kwargs
     configs = (given.get("generation_config"), getattr(model, "generation_config", None))
 
     def option(name: str) -> Any:
@@ -168,7 +188,7 @@ def _read_generate_options(
     ends = option("eos_token_id")
     ends = ends.tolist() if hasattr(ends, "tolist") else ends
     ends = [] if ends is None else ends if isinstance(ends, (list, tuple)) else [ends]
-    ids: Any = given.get("inputs", given.get("input_ids"))
+    ids: Any = given.get("input_ids")
     both = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
     is_ids = isinstance(ids, torch.Tensor) and ids.ndim == 2 and not ids.is_floating_point()
     return GenerateOptions(
@@ -176,6 +196,7 @@ def _read_generate_options(
         num_return_sequences=int(option("num_return_sequences") or 1),
         eos_token_ids=frozenset(int(end) for end in ends),
         prompt_length=ids.shape[1] if is_ids and not both else None,
+        inputs={name: value for name, value in given.items() if isinstance(value, torch.Tensor)},
     )
 
 

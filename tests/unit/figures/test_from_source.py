@@ -10,10 +10,12 @@ import pytest
 from contract.record import record
 
 import attnwidget as aw
+from attnwidget.serve.paired_streams import PairedLayer
 from attnwidget.serve.source import RecordSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 pytest.importorskip("py_mini_racer", reason="figures are an optional extra")
 
@@ -111,3 +113,87 @@ def test_it_is_what_the_widget_saves(kind: Any) -> None:
     view = aw.view(attention, view="head" if kind == form else kind, form=form, **state)
     options = {"whole": True, "width": 640} | ({"marked": True} if kind == "model" else {})
     assert figure.svg == view.figure(**options).svg
+
+
+SCATTER = {"score": "previous", "other_score": "broad"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "same"),
+    [
+        (("matrix", {}), ("head", {"form": "matrix"})),
+        (("matrix", {}), (None, {"form": "matrix"})),
+        (
+            ("matrix", {"layers": -1, "head": -1}),
+            ("head", {"form": "matrix", "layer": 2, "heads": [3]}),
+        ),
+        (("scatter", SCATTER), ("model", {"arrange": "scatter", **SCATTER})),
+        (("scatter", SCATTER), (None, {"arrange": "scatter", **SCATTER})),
+        (
+            ("model", {"score": "broad", "selection": {"arrange": "rank"}}),
+            ("model", {"score": "broad", "arrange": "rank"}),
+        ),
+        (("compare", {"heads": [(0, 1), (2, 3)]}), (None, {"compare": [(0, 1), (-1, -1)]})),
+        (("neuron", {"query": 1}), (None, {"view": "neuron", "query": "cat"})),
+        (("head", {"heads": [(2, 3), (0, 0)]}), ("head", {"heads": [(-1, -1), (-2, 0)]})),
+        (("model", {"selection": {"show_layers": [2]}}), ("model", {"show_layers": [-1]})),
+    ],
+)
+def test_figures_take_the_words_of_views(kind: Any, same: Any) -> None:
+    drawn, again = (record().figure(name, **options) for name, options in (kind, same))
+    assert drawn.svg == again.svg
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "words"),
+    [
+        (
+            "matrix",
+            {"form": "lines"},
+            r"figure\('matrix'\) is form='matrix', got form='lines' besides",
+        ),
+        ("scatter", {"arrange": "rank", **SCATTER}, "is arrange='scatter', got arrange='rank'"),
+        ("head", {"view": "model"}, "is view='head', got view='model'"),
+        ("model", {"arrange": "scatter"}, "a scatter has two scores"),
+        ("head", {"form": "heatmap"}, "form must be 'lines', 'matrix'"),
+        ("heatmap", {}, "figure draws 'head', 'lines'"),
+        (None, {"view": "heatmap"}, "figure draws 'head', 'lines'"),
+    ],
+)
+def test_words_that_contradict_each_other_are_refused(kind: Any, options: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        record().figure(kind, **options)
+
+
+def test_a_views_figure_takes_another_selection_than_the_one_on_show(tmp_path: Path) -> None:
+    view = aw.view(record(), view="head")
+    drawn = view.figure(layer=-1, head=[1, -1], query="cat", form="matrix")
+    assert (
+        drawn.svg
+        == aw.view(record(), view="head", layer=2, heads=[1, 3], query=1, form="matrix")
+        .figure()
+        .svg
+    )
+    assert (view.layer, view.heads, view.query, view.form) == (0, [0], None, "image")
+    saved = view.save(tmp_path / "it.svg", layers=2, heads=[1, 3], query="cat", form="matrix")
+    assert saved.read_text(encoding="utf-8") == drawn.svg
+    with pytest.raises(ValueError, match=r"heads must be integers in 0\.\.3, got \[9\]"):
+        view.figure(head=9)
+
+
+def test_a_comparison_makes_thumbnails_only_where_they_are_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[int] = []
+    overview = PairedLayer.overview
+
+    def spy(self: PairedLayer, *args: Any) -> Any:
+        made.append(self.layer)
+        return overview(self, *args)
+
+    monkeypatch.setattr(PairedLayer, "overview", spy)
+    compared = aw.compare(record(), record())
+    assert compared.figure("compare", layer=-1, head=1).svg
+    assert made == []
+    assert compared.figure("model").svg
+    assert made

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import pickle
+import random
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +20,17 @@ from support.records import HEADS, KEYS, QUERIES, random_layer
 import attnwidget as aw
 from attnwidget.attention import Attention
 from attnwidget.compute.masks import Band
+from attnwidget.files.tensor_file import TensorFile
 from attnwidget.record import storage
 from attnwidget.record.positions import Position
 from attnwidget.record.stream import Stream
 from attnwidget.recordings import from_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from attnwidget.record.record import Record
 
 TENSORS = ("query", "key", "value", "bias", "sinks", "recorded")
 POSITIONS = (
@@ -137,8 +145,8 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(2, 3)}, path)
     with pytest.raises(ValueError, match=r"no attention record: write one with attention\.save"):
         storage.load(path)
-    with pytest.raises(ValueError, match=r"has format 3, this attnwidget reads up to 2.*upgrade"):
-        storage.load(write(path, {"version": 3}))
+    with pytest.raises(ValueError, match=r"has format 4, this attnwidget reads up to 3.*upgrade"):
+        storage.load(write(path, {"version": 4}))
     with pytest.raises(ValueError, match="is damaged: its header is no JSON"):
         storage.load(write(path, "{"))
     for header in ({"version": 1}, [], {"version": 1, "streams": [{}], "model_name": ""}):
@@ -158,7 +166,7 @@ def test_a_tensor_that_is_missing_is_told(tmp_path: Path) -> None:
     path = tmp_path / "run.safetensors"
     record().save(path)
     with safe_open(path, framework="pt") as file:
-        header = file.metadata()["attnwidget"]
+        header = json.loads(file.metadata()["attnwidget"]) | {"version": 2}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
     del tensors["cross.4.key"]
     with pytest.raises(ValueError, match=r"is damaged: KeyError: 'cross\.4\.key'"):
@@ -181,3 +189,128 @@ def test_a_file_from_before_there_were_norms_is_read(tmp_path: Path) -> None:
         for layer in stream:
             assert layer.value_norms is None
             assert layer.norm_reason is None
+
+
+def test_every_changed_bit_of_a_file_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    record().save(path)
+    good = path.read_bytes()
+    for bit in random.Random(1).sample(range(8 * len(good)), 300):
+        bad = bytearray(good)
+        bad[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(bad)
+        with pytest.raises(ValueError, match=re.escape(str(path))):
+            read_all(storage.load(path))
+        for asked in ({"verify": True}, {"copy": True}):
+            with pytest.raises(ValueError, match=re.escape(str(path))):
+                storage.load(path, **asked)
+
+
+def read_all(loaded: Record) -> None:
+    for stream in loaded.streams.values():
+        for layer in stream:
+            layer.weights()
+            if layer.value is not None:
+                layer.measure("value")
+
+
+def test_damage_is_said_wherever_the_layer_is_read_and_no_copy_hides_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    record().save(path)
+    file = bytearray(path.read_bytes())
+    held = storage.load(path)["cross"][4].query
+    assert held is not None
+    place = bytes(file).index(held.numpy().tobytes())
+    file[place] ^= 1
+    path.write_bytes(file)
+    loaded = aw.load(path)
+    layer = loaded["cross"][4]
+    uses: list[Callable[[], object]] = [
+        layer.weights,
+        layer.scores,
+        layer.query_vectors,
+        lambda: layer.overview(2),
+        lambda: layer.summary(2),
+        lambda: loaded.save(tmp_path / "other.safetensors"),
+        lambda: pickle.dumps(loaded),
+        lambda: copy.deepcopy(layer),
+        lambda: loaded.figure("model", stream="cross").svg,
+        loaded.head_scores,
+    ]
+    for use in uses:
+        with pytest.raises(ValueError, match="is damaged: the tensor"):
+            use()
+    loaded["cross"][5].weights()  # another layer is what it was
+
+
+def test_what_is_read_is_of_one_file(tmp_path: Path) -> None:
+    """A file that is replaced, or written over, while it is read is never half one and half the other."""
+    path = tmp_path / "run.safetensors"
+    first, second = (
+        from_weights([torch.full((1, 1, 4, 4), share)], model_name=name)
+        for share, name in ((0.25, "first"), (0.5, "second"))
+    )
+    first.save(path)
+    loaded = storage.load(path)
+    second.save(path)
+    assert loaded.model_name == "first"
+    assert float(loaded["self"][0].weights().max()) == 0.25
+    opened = TensorFile.open
+
+    def replaced_meanwhile(where: Path, **options: bool) -> TensorFile:
+        found = opened(where, **options)
+        first.save(where)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TensorFile, "open", replaced_meanwhile)
+        loaded = storage.load(path)
+    assert loaded.model_name == "second"
+    assert float(loaded["self"][0].weights().max()) == 0.5
+
+
+def test_a_copy_outlives_what_is_done_to_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    before = record()
+    before.save(path)
+    loaded = aw.load(path, copy=True)
+    path.write_bytes(b"another file")
+    for name in before:
+        for layer, old in zip(loaded[name], before[name], strict=True):
+            np.testing.assert_allclose(layer.weights(), old.weights(), rtol=1e-6, atol=1e-7)
+
+
+def changed(value: Any, chosen: random.Random) -> Any:
+    """Return a JSON value with one part of it replaced by another kind of thing."""
+    odd = [None, True, -1, 3.5, 10**30, "x", [], {}, [1], {"x": 1}, float("nan")]
+    if isinstance(value, dict) and value and chosen.random() < 0.85:
+        key = chosen.choice(sorted(value))
+        return {**value, key: changed(value[key], chosen)}
+    if isinstance(value, list) and value and chosen.random() < 0.85:
+        place = chosen.randrange(len(value))
+        return [*value[:place], changed(value[place], chosen), *value[place + 1 :]]
+    return chosen.choice(odd)
+
+
+def test_headers_of_files_without_digests_follow_the_schema(tmp_path: Path) -> None:
+    """A changed field of an old file is refused with the file's name, or it is one that has no part in the numbers."""
+    path = tmp_path / "run.safetensors"
+    before = record()
+    before.save(path)
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["attnwidget"]) | {"version": 2}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    chosen = random.Random(2)
+    refused = 0
+    for _ in range(300):
+        other = changed(header, chosen)
+        if other == header:
+            continue
+        said = None
+        try:
+            read_all(storage.load(write(path, other, tensors)))
+        except ValueError as error:
+            said = str(error)
+        assert said is None or str(path) in said
+        refused += said is not None
+    assert refused > 200

@@ -47,7 +47,7 @@ def test_repr_is_short_and_stable(view: aw.AttentionWidget) -> None:
     ("trait", "value", "words"),
     [
         ("layer", 1, "layer must be one of 0, 2 in stream 'decoder', got 1"),
-        ("layer", -1, "got -1"),
+        ("layer", -3, "got -3"),
         ("layer", 1.5, "got 1.5"),
         ("layer", True, "got True"),
         ("heads", [12], "heads must be integers in 0..3, got [12]"),
@@ -55,7 +55,7 @@ def test_repr_is_short_and_stable(view: aw.AttentionWidget) -> None:
         ("heads", "all", "got 'all': pass a list"),
         ("heads", None, "got None: pass a list"),
         ("query", 5, "query must be an integer in 0..4, a list of them, or None for no pin, got 5"),
-        ("key", -1, "key must be an integer in 0..6"),
+        ("key", -8, "key must be an integer in 0..6"),
         ("stream", "encoder", "stream must be one of 'decoder', 'probe', got 'encoder'"),
         ("compare", [(0, 9)], "heads must be integers in 0..3, got [9]"),
         ("compare", [(1, 0)], "layer must be one of 0, 2"),

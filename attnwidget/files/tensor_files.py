@@ -1,26 +1,31 @@
-"""Safetensors files written piece by piece and memory-mapped: a tensor is never in memory twice."""
+"""Safetensors files written piece by piece: a tensor is never in memory twice."""
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import json
 import math
 import mmap
+import os
 import sys
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-import safetensors
 import torch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from torch import Tensor
 
-__all__ = ["give_back", "mapped", "pages", "write"]
+__all__ = ["DIGESTS", "DIGEST_LENGTH", "DTYPES", "digest_of", "give_back", "pages", "write"]
 
-_NAMES = {
+# The name in the header's texts of what it and the tensors, in the order of the file, must hold; of the header with
+# zeros in this place.
+DIGESTS = "digests"
+DIGEST_LENGTH = 16  # hexadecimal digits of SHA-256, 64 bits
+
+DTYPES = {
     torch.float64: "F64",
     torch.float32: "F32",
     torch.float16: "F16",
@@ -36,19 +41,24 @@ _PIECE = 1 << 24  # bytes that are copied at a time
 
 
 def write(
-    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+    file: IO[bytes],
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, str] | None = None,
+    *,
+    digests: bool = False,
 ) -> None:
-    """Write tensors to one file, in any memory layout and from any device.
+    """Write tensors to a file, in any memory layout and from any device.
 
     Args:
-        path: File to write; an existing one is overwritten.
+        file: File to write; it must be able to seek if it gets digests.
         tensors: The tensors by name.
         metadata: Texts to put into the header.
+        digests: Whether the header says what it and each tensor must hold, so that `TensorFile` notices damage.
 
     Raises:
         TypeError: If a tensor has a dtype that the format does not know.
     """
-    wrong = [tensor.dtype for tensor in tensors.values() if tensor.dtype not in _NAMES]
+    wrong = [tensor.dtype for tensor in tensors.values() if tensor.dtype not in DTYPES]
     if wrong:
         message = (
             f"a safetensors file holds no {wrong[0]}; convert it, such as with tensor.float()."
@@ -56,37 +66,43 @@ def write(
         raise TypeError(message)
     # The widest first: then each begins at a multiple of its own width, as the format wants it.
     order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
-    header: dict[str, object] = {} if metadata is None else {"__metadata__": dict(metadata)}
+    texts = dict(metadata or {})
+    if digests:
+        texts[DIGESTS] = "0" * DIGEST_LENGTH * (1 + len(order))
+    header: dict[str, object] = {"__metadata__": texts} if texts else {}
     end = 0
     for name in order:
         tensor = tensors[name]
         start, end = end, end + tensor.numel() * tensor.dtype.itemsize
         header[name] = {
-            "dtype": _NAMES[tensor.dtype],
+            "dtype": DTYPES[tensor.dtype],
             "shape": list(tensor.shape),
             "data_offsets": [start, end],
         }
     text = json.dumps(header).encode("ascii")
     text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little"))
-        file.write(text)
-        scratch = pages([_PIECE], torch.uint8)
-        for name in order:
-            for piece in _pieces(tensors[name].detach()):
-                copy = scratch[: piece.numel() * piece.dtype.itemsize]
-                copy.view(piece.dtype).view(piece.shape).copy_(piece)
-                file.write(copy.numpy().data)
+    file.write(len(text).to_bytes(8, "little"))
+    file.write(text)
+    scratch = pages([_PIECE], torch.uint8)
+    found = [digest_of(text)]
+    for name in order:
+        hashed = hashlib.sha256()
+        for piece in _pieces(tensors[name].detach()):
+            copy = scratch[: piece.numel() * piece.dtype.itemsize]
+            copy.view(piece.dtype).view(piece.shape).copy_(piece)
+            file.write(copy.numpy().data)
+            if digests:
+                hashed.update(copy.numpy().data)
+        found.append(hashed.hexdigest()[:DIGEST_LENGTH])
+    if digests:
+        file.seek(8 + text.index(texts[DIGESTS].encode(), text.index(DIGESTS.encode())))
+        file.write("".join(found).encode())
+        file.seek(0, os.SEEK_END)
 
 
-def mapped(path: Path) -> dict[str, Tensor]:
-    """Map the tensors of a file into memory: their bytes are read when they are first looked at.
-
-    On systems that allow it the file may be unlinked at once; what is mapped stays readable as long as a tensor lives.
-    Nothing that is written into the tensors reaches the file.
-    """
-    with safetensors.safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+def digest_of(data: bytes | memoryview) -> str:
+    """Return the digest of some bytes, as many characters as a header keeps of it."""
+    return hashlib.sha256(data).hexdigest()[:DIGEST_LENGTH]
 
 
 def pages(shape: Sequence[int], dtype: torch.dtype) -> Tensor:

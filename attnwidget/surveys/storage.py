@@ -1,0 +1,139 @@
+"""Save and load the fields of a survey as one file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from attnwidget.analysis.score_definitions import SCORES
+from attnwidget.files.saved import SavedKind
+from attnwidget.surveys.statistics import Moments, Surveyed, Typical
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from attnwidget.files.tensor_file import TensorFile
+
+__all__ = ["FIELDS", "FORMAT_VERSION", "read", "write"]
+
+# 2: digests. Files of version 1 are read as before.
+FORMAT_VERSION = 2
+FIELDS = ("model_name", "streams", "count", "skipped", "examples_kept", "texts", "interrupted")
+_ARRAYS = {
+    "moments": ("count", "mean", "squares", "rows"),
+    "typical": ("rank", "value", "index"),
+}
+_COUNT = {"type": "integer", "minimum": 0}
+_TEXT = {"type": "string"}
+
+
+def _pairs(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    pair = {"type": "array", "items": [first, second], "minItems": 2, "maxItems": 2}
+    return {"type": "array", "items": pair}
+
+
+_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "version": {"type": "integer", "minimum": 1},
+        "model_name": _TEXT,
+        "scores": {"type": "array", "items": _TEXT},
+        "streams": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "name": _TEXT,
+                    "layers": _pairs(_COUNT, {"type": "integer", "minimum": 1}),
+                },
+                "required": ["name", "layers"],
+                "additionalProperties": False,
+            },
+        },
+        "count": _COUNT,
+        "skipped": _pairs(_COUNT, _TEXT),
+        "examples_kept": _COUNT,
+        "texts": _pairs(_COUNT, _TEXT),
+        "interrupted": {"type": "boolean"},
+    },
+    "additionalProperties": False,
+}
+_SCHEMA["required"] = list(_SCHEMA["properties"])  # type: ignore[call-overload]
+_KIND = SavedKind(
+    "attnwidget-survey",
+    FORMAT_VERSION,
+    digests_since=2,
+    schema=_SCHEMA,
+    otherwise="holds no survey: write one with survey.save(path).",
+)
+
+
+def write(path: str | os.PathLike[str], fields: Mapping[str, Any]) -> None:
+    """Write a survey in one step; see `Survey.save`.
+
+    Args:
+        path: File to write.
+        fields: The survey's `FIELDS` by name.
+    """
+    tensors = {}
+    streams = []
+    for number, (name, found) in enumerate(fields["streams"].items()):
+        streams.append({"name": name, "layers": found.moments.layers})
+        for part, names in _ARRAYS.items():
+            for each in names:
+                array = getattr(getattr(found, part), each)
+                tensors[f"{number}.{part}.{each}"] = torch.from_numpy(array.copy(order="C"))
+    header = {
+        **{name: fields[name] for name in FIELDS},
+        "scores": list(SCORES),
+        "streams": streams,
+        "texts": list(fields["texts"].items()),
+    }
+    _KIND.write(path, header, tensors)
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return a survey's `FIELDS` from a file, all compared with their digests; see `Survey.load`."""
+    with _KIND.reading(path, verify=True) as (header, file):
+        if header["scores"] == list(SCORES):
+            made = {name: header[name] for name in FIELDS}
+            made["streams"] = {
+                one["name"]: _stream(number, one, file)
+                for number, one in enumerate(header["streams"])
+            }
+            if len(made["streams"]) < len(header["streams"]):
+                message = "two streams have one name"
+                raise ValueError(message)
+            made["skipped"] = tuple((index, reason) for index, reason in header["skipped"])
+            made["texts"] = dict(header["texts"])
+            return made
+    message = (
+        f"{path} has the scores {', '.join(header['scores'])}; this attnwidget has {', '.join(SCORES)}: use the "
+        "version that wrote it."
+    )
+    raise ValueError(message)
+
+
+def _stream(number: int, one: Mapping[str, Any], file: TensorFile) -> Surveyed:
+    layers = tuple((layer, heads) for layer, heads in one["layers"])
+    heads = sum(count for _, count in layers)
+    held = {
+        part: {name: file.tensors[f"{number}.{part}.{name}"].numpy().copy() for name in names}
+        for part, names in _ARRAYS.items()
+    }
+    moments, typical = held["moments"], held["typical"]
+    places = typical["rank"].shape[-1] if typical["rank"].ndim else 0
+    expected = {
+        **{name: (4, heads, len(SCORES)) for name in moments},
+        "rows": (2, heads, len(SCORES)),
+        **{name: (heads, len(SCORES), places) for name in typical},
+    }
+    for name, array in (moments | typical).items():
+        kind = np.integer if name == "index" else np.floating
+        if array.shape != expected[name] or not np.issubdtype(array.dtype, kind):
+            message = f"{name} of stream {one['name']!r} is {array.dtype} {list(array.shape)}, expected {list(expected[name])}"
+            raise ValueError(message)
+    return Surveyed(Moments(layers, **moments), Typical(**typical))
