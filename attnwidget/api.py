@@ -46,7 +46,7 @@ def view(
             that ``nbconvert --execute``, papermill or a documentation build runs.
         **options: The widget's traits to start with (``view``, ``stream``, ``layer``, ``heads``, ``query``, ``key``,
             ``form``, ``compare``, ``theme``, ``score``, ``arrange``, ``threshold`` …); ``query`` and ``key`` may also
-            be a token's text, or several. The rest goes to `capture` (``target``, ``batch``, ``layers``, ``store`` …).
+            be a token's text, or several. The rest goes to `capture` (``target``, ``tokens``, ``batch``, ``layers``, ``store`` …).
             ``positions`` is the trait if it is text (``"words"``), and what `capture` records if it is a slice, a range
             or a mapping: no value can be meant for both.
 

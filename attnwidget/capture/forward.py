@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
 
+from attnwidget.capture.architecture.stream_names import is_of_transformers
 from attnwidget.capture.architecture.wrappers import (
     called_module,
     max_tokens,
@@ -19,7 +21,9 @@ from attnwidget.capture.distributed.tensor_parallel import shared_recording
 from attnwidget.capture.finish import finish_recording
 from attnwidget.capture.inputs.length_limit import check_length, length_error
 from attnwidget.capture.inputs.options import check_options
+from attnwidget.capture.inputs.own_models import call_error, check_call
 from attnwidget.capture.inputs.prepare import prepare
+from attnwidget.capture.positions.given_labels import read_labels
 from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.recorder.recorder import Recorder
 from attnwidget.capture.store import make_store
@@ -86,6 +90,7 @@ def run_forward(
     tokenizer: Any = None,
     *,
     target: Any = None,
+    tokens: Any = None,
     batch: int | None = None,
     streams: str | Sequence[str] | None = None,
     layers: Any = None,
@@ -101,6 +106,7 @@ def run_forward(
         inputs: Text, tensors, pictures …
         tokenizer: Its tokenizer or processor.
         target: Text or token ids for the decoder.
+        tokens: Labels for the positions, in place of the tokenizer's.
         batch: Row to record.
         streams: Names of the streams to record.
         layers: Layers to record.
@@ -115,15 +121,19 @@ def run_forward(
     inner = unwrapped(model)
     check_options(inner, forward_kwargs)
     limits = Limits.of(streams, layers, positions, single=True)
+    labels = read_labels(tokens, batch)
     place = make_store(store, device)
     prepared = prepare(inner, inputs, tokenizer, target=target, batch=batch)
     check_length(model, prepared.inputs, most)
+    arguments = {**prepared.inputs, **forward_kwargs}
+    if not is_of_transformers(type(inner)):
+        check_call(inner, prepared.args, arguments)
     with (
         running_uncompiled(model),
         record_forward(
             inner,
             prepared.tokenizer,
-            prepared.hints,
+            replace(prepared.hints, labels=labels),
             batch=prepared.batch,
             store=place,
             limits=limits,
@@ -131,11 +141,14 @@ def run_forward(
         torch.no_grad(),
     ):
         try:
-            inner(**{**prepared.inputs, **forward_kwargs})
+            inner(*prepared.args, **arguments)
         except torch.cuda.OutOfMemoryError:
             raise
-        except (IndexError, RuntimeError) as error:  # a table looked up, or sliced and added
+        except (IndexError, RuntimeError, TypeError) as error:
+            # Of too many positions: a table was looked up, or sliced and added.
             over = length_error(inner, prepared.inputs)
+            if over is None and prepared.guessed and not isinstance(error, IndexError):
+                over = call_error(inner, prepared.args, arguments, error)
             if over is None:
                 raise
             raise over from error

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["OPTIONS", "check_options"]
 
 # What `capture` takes by name, besides what it passes on to the model.
-OPTIONS = ("target", "batch", "streams", "layers", "positions", "store", "device")
+OPTIONS = ("target", "tokens", "batch", "streams", "layers", "positions", "store", "device")
 
 
 def check_options(model: Any, given: Iterable[str], accepted: Iterable[str] = ()) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoTokenizer
+import torch
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from attnwidget.capture.hints import Hints
-from attnwidget.capture.positions.labels import special_ids
+from attnwidget.capture.positions.vocabulary import special_ids
 from attnwidget.pocket import NAME, pocket_tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import nn
 
 __all__ = ["find_tokenizer", "is_text", "local_tokenizer", "pick_text", "sequence_ids", "tokenize"]
@@ -117,13 +121,36 @@ def tokenize(inputs: Any, tokenizer: Any) -> tuple[Mapping[str, Any], Hints]:
         msg = "inputs is an empty string; give at least one character of text."
         raise ValueError(msg)
     words = getattr(tokenizer, "tokenizer", tokenizer)  # a processor holds its tokenizer
-    encoding = words(*parts, return_tensors="pt")
+    encoding = _encoded(words, parts)
     if not encoding["input_ids"].shape[-1]:
         msg = (
             f"the tokenizer makes no tokens of {inputs!r}; give text with at least one token in it."
         )
         raise ValueError(msg)
     return encoding, Hints(text="\n".join(parts), segments=sequence_ids(encoding, 0))
+
+
+def _encoded(words: Any, parts: Sequence[str]) -> Mapping[str, Any]:
+    """Tokenize, also by what is no tokenizer of transformers': tiktoken, ``tokenizers``, open_clip's, one's own."""
+    if isinstance(words, PreTrainedTokenizerBase):
+        whole: Mapping[str, Any] = words(*parts, return_tensors="pt")
+        return whole
+    if callable(words):
+        takes = inspect.signature(words).parameters.values()
+        returns = any(p.name == "return_tensors" or p.kind is p.VAR_KEYWORD for p in takes)
+        made = words(*parts, return_tensors="pt") if returns else words(*parts)
+    elif callable(getattr(words, "encode", None)):
+        made = words.encode(*parts)
+    else:
+        msg = f"the tokenizer must be callable or have a method encode, got {type(words).__name__}; give token ids instead."
+        raise TypeError(msg)
+    if isinstance(made, Mapping):
+        ids = made["input_ids"]
+        beside = {name: value for name, value in made.items() if name != "input_ids"}
+    else:
+        ids, beside = getattr(made, "ids", made), {}
+    tensor = torch.as_tensor(ids)
+    return {"input_ids": tensor[None] if tensor.ndim == 1 else tensor, **beside}
 
 
 def _chat(messages: list[Mapping[str, Any]], tokenizer: Any) -> tuple[Mapping[str, Any], Hints]:
