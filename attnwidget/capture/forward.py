@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
 
 from attnwidget.capture.architecture.advice import check_model
+from attnwidget.capture.architecture.stream_names import is_of_transformers
 from attnwidget.capture.architecture.wrappers import (
     called_module,
     max_tokens,
@@ -21,8 +23,10 @@ from attnwidget.capture.finish import finish_recording
 from attnwidget.capture.inputs.chat import chat_options, is_chat
 from attnwidget.capture.inputs.length_limit import check_length, length_error, short_error
 from attnwidget.capture.inputs.options import accepted_names, check_options
+from attnwidget.capture.inputs.own_models import call_error, check_call
 from attnwidget.capture.inputs.prepare import prepare
 from attnwidget.capture.inputs.text import find_tokenizer
+from attnwidget.capture.positions.given_labels import read_labels
 from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.recorder.recorder import Recorder
 from attnwidget.capture.store import make_store
@@ -97,6 +101,7 @@ def run_forward(
     tokenizer: Any = None,
     *,
     target: Any = None,
+    tokens: Any = None,
     batch: int | None = None,
     streams: str | Sequence[str] | None = None,
     layers: Any = None,
@@ -114,6 +119,7 @@ def run_forward(
         inputs: Text, tensors, pictures …
         tokenizer: Its tokenizer or processor.
         target: Text or token ids for the decoder.
+        tokens: Labels for the positions, in place of the tokenizer's.
         batch: Row to record.
         streams: Names of the streams to record.
         layers: Layers to record.
@@ -133,15 +139,19 @@ def run_forward(
     chosen = {name: forward_kwargs.pop(name) for name in template}
     streams, layers = either(stream=stream, streams=streams), either(layer=layer, layers=layers)
     limits = Limits.of(streams, layers, positions, single=True)
+    labels = read_labels(tokens, batch)
     place = make_store(store, device)
     prepared = prepare(inner, inputs, tokenizer, target=target, batch=batch, template=chosen)
     check_length(model, prepared.inputs, most)
+    arguments = {**prepared.inputs, **forward_kwargs}
+    if not is_of_transformers(type(inner)):
+        check_call(inner, prepared.args, arguments)
     with (
         running_uncompiled(model),
         record_forward(
             inner,
             prepared.tokenizer,
-            prepared.hints,
+            replace(prepared.hints, labels=labels),
             batch=prepared.batch,
             store=place,
             limits=limits,
@@ -149,14 +159,16 @@ def run_forward(
         torch.no_grad(),
     ):
         try:
-            inner(**{**prepared.inputs, **forward_kwargs})
+            inner(*prepared.args, **arguments)
         except torch.cuda.OutOfMemoryError:
             raise
-        except (IndexError, RuntimeError, ValueError) as error:
-            short = short_error(inner, prepared.inputs, error)
-            # A table of positions is looked up, or sliced and added.
-            known = isinstance(error, ValueError)
-            wrong = short or (None if known else length_error(inner, prepared.inputs))
+        except (IndexError, RuntimeError, TypeError, ValueError) as error:
+            wrong = short_error(inner, prepared.inputs, error)
+            if wrong is None and not isinstance(error, ValueError):
+                # Of too many positions: a table was looked up, or sliced and added.
+                wrong = length_error(inner, prepared.inputs)
+            if wrong is None and prepared.guessed and isinstance(error, (RuntimeError, TypeError)):
+                wrong = call_error(inner, prepared.args, arguments, error)
             if wrong is None:
                 raise
             raise wrong from error
