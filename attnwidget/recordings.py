@@ -14,6 +14,7 @@ from attnwidget.capture.architecture.wrappers import (
 from attnwidget.capture.forward import check_tokenizer, record_forward, run_forward
 from attnwidget.capture.generation.numbered_passes import check_which
 from attnwidget.capture.hints import Hints
+from attnwidget.capture.positions.given_labels import read_labels
 from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.store import make_store
 from attnwidget.record import storage
@@ -116,6 +117,7 @@ def recording(
     model: nn.Module,
     tokenizer: Any = None,
     *,
+    tokens: Any = None,
     batch: int | None = None,
     streams: str | Sequence[str] | None = None,
     layers: Any = None,
@@ -145,6 +147,9 @@ def recording(
     Args:
         model: A Hugging Face model, or a module that holds one.
         tokenizer: Labels the tokens. Without one, the tokenizer saved beside a local model is used, else token ids.
+        tokens: Labels for the positions, which take the place of the tokenizer's: strings as the tokenizer spells them,
+            bytes, `Position` values, or ``None`` where there is none to show. One for each position, with or without
+            padding; for several streams by their names, ``{"encoder": [...], "decoder": [...]}``.
         batch: Row to record when the model is given several, or ``generate`` returns several.
         streams: Names of the streams to record, as `inspect` lists them; all when left out.
         layers: Layers to record, by the model's numbers: one, several, a slice or a range, or such for each stream by its
@@ -167,9 +172,9 @@ def recording(
 
     Raises:
         ValueError: At the end of the block if nothing could be recorded: no forward pass ran, the model has no
-            attention, its attention was not recognised, there is no pass ``which``, or it cannot be told which forward
-            passes led to what ``generate`` returned. Inside the block if there are several rows and ``batch`` does not
-            say which.
+            attention, its attention was not recognised, there is no pass ``which``, it cannot be told which forward
+            passes led to what ``generate`` returned, or ``tokens`` has not one label for each position. Inside the block
+            if there are several rows and ``batch`` does not say which, or if ``tokens`` are no labels.
         TypeError: If ``which`` is not the number of one pass.
         RuntimeError: At the end of the block if another process that shares the model has no record of its heads.
 
@@ -193,11 +198,18 @@ def recording(
     streams, layers = either(stream=stream, streams=streams), either(layer=layer, layers=layers)
     limits = Limits.of(streams, layers, positions)
     number = check_which(which)
+    labels = read_labels(tokens, batch)
     place = make_store(store, device)
     with (
         running_uncompiled(model),
         record_forward(
-            model, tokenizer, Hints(), batch=batch, store=place, limits=limits, which=number
+            model,
+            tokenizer,
+            Hints(labels=labels),
+            batch=batch,
+            store=place,
+            limits=limits,
+            which=number,
         ) as outcome,
     ):
         yield Recording(outcome)
@@ -209,6 +221,7 @@ def capture(
     tokenizer: Any = None,
     *,
     target: Any = None,
+    tokens: Any = None,
     batch: int | None = None,
     streams: str | Sequence[str] | None = None,
     layers: Any = None,
@@ -237,6 +250,9 @@ def capture(
             ``inputs`` has none, models that generate and are given text or a sound write up to 32 tokens of their own
             (greedily); others are given their start token where they need one. Encoder-decoders of another kind
             (detectors, time series) run on ``inputs`` alone.
+        tokens: Labels for the positions, which take the place of the tokenizer's: strings as the tokenizer spells them,
+            bytes, `Position` values, or ``None`` where there is none to show. One for each position, with or without
+            padding; for several streams by their names, ``{"encoder": [...], "decoder": [...]}``.
         batch: Row to record when the inputs have several.
         streams: Names of the streams to record, as `inspect` lists them; all when left out.
         layers: Layers to record, by the model's numbers: one, several, a slice or a range, or such for each stream by its
@@ -258,7 +274,8 @@ def capture(
         The record.
 
     Raises:
-        ValueError: If the inputs are empty, ambiguous or do not fit together, or if nothing could be recorded.
+        ValueError: If the inputs are empty, ambiguous or do not fit together, if ``tokens`` has not one label for each
+            position, or if nothing could be recorded.
         RuntimeError: If another process that shares the model (see `recording`) has no record of its heads.
         TypeError: If ``model`` is no module or ``inputs`` is nothing that can be understood.
 
@@ -273,6 +290,7 @@ def capture(
         inputs,
         tokenizer,
         target=target,
+        tokens=tokens,
         batch=batch,
         streams=streams,
         layers=layers,
@@ -309,7 +327,7 @@ def from_weights(
 
     Args:
         attention: Self-attention; the stream is called ``"self"``.
-        tokens: Its tokens, as the tokenizer spells them, or `Position` values; numbered when left out.
+        tokens: Its tokens, as the tokenizer spells them (strings or bytes), or `Position` values; numbered when left out.
         encoder_attention: Encoder self-attention, stream ``"encoder"``.
         decoder_attention: Decoder self-attention, stream ``"decoder"``.
         cross_attention: Attention of decoder queries to encoder keys, stream ``"cross"``.

@@ -13,6 +13,7 @@ from attnwidget.capture.assemble.streams import assemble
 from attnwidget.capture.generation.next_tokens import next_tokens
 from attnwidget.capture.inputs.text import local_tokenizer
 from attnwidget.capture.media.placement import with_media
+from attnwidget.capture.positions.vocabulary import is_tokenizer
 from attnwidget.record.record import Record
 
 if TYPE_CHECKING:
@@ -53,12 +54,15 @@ def finish_recording(recorder: Recorder, model: nn.Module, tokenizer: Any, hints
     if tokenizer is None:
         tokenizer = local_tokenizer(model)
     words = getattr(tokenizer, "tokenizer", tokenizer)
-    if not hasattr(words, "convert_ids_to_tokens"):  # an image processor has no words
+    if not is_tokenizer(words):  # an image processor has no words
         words = None
     number, total = recorder.tracker.select_pass()
     plan = recorder.tracker.select_returned()
     learned = recorder.collector.learned_queries()
     streams, failures, kept = assemble(recorder, words, hints)
+    own = recorder.tracker.submodels[""].own
+    if own is not None and own.picture is not None:
+        recorder.media_inputs.setdefault("pixel_values", own.picture)
     streams, media, unplaced = with_media(
         streams,
         recorder.media_inputs,

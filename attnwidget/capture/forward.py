@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
 
 from attnwidget.capture.architecture.advice import check_model
+from attnwidget.capture.architecture.stream_names import is_of_transformers
 from attnwidget.capture.architecture.wrappers import (
     called_module,
     max_tokens,
@@ -22,8 +24,10 @@ from attnwidget.capture.inputs.chat import chat_options, is_chat
 from attnwidget.capture.inputs.checks import failure
 from attnwidget.capture.inputs.length_limit import check_length
 from attnwidget.capture.inputs.options import accepted_names, check_options
+from attnwidget.capture.inputs.own_models import call_error, check_call
 from attnwidget.capture.inputs.prepare import prepare
 from attnwidget.capture.inputs.text import find_tokenizer
+from attnwidget.capture.positions.given_labels import read_labels
 from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.recorder.recorder import Recorder
 from attnwidget.capture.store import make_store
@@ -47,6 +51,7 @@ __all__ = [
 
 
 # A table looked up, sliced and added, an input that is missing or has too many axes.
+_OF_ARGUMENTS = (RuntimeError, TypeError)
 _FAILED = (IndexError, RuntimeError, TypeError, ValueError, AttributeError)
 
 
@@ -102,6 +107,7 @@ def run_forward(
     tokenizer: Any = None,
     *,
     target: Any = None,
+    tokens: Any = None,
     batch: int | None = None,
     streams: str | Sequence[str] | None = None,
     layers: Any = None,
@@ -119,6 +125,7 @@ def run_forward(
         inputs: Text, tensors, pictures …
         tokenizer: Its tokenizer or processor.
         target: Text or token ids for the decoder.
+        tokens: Labels for the positions, in place of the tokenizer's.
         batch: Row to record.
         streams: Names of the streams to record.
         layers: Layers to record.
@@ -138,6 +145,7 @@ def run_forward(
     chosen = {name: forward_kwargs.pop(name) for name in template}
     streams, layers = either(stream=stream, streams=streams), either(layer=layer, layers=layers)
     limits = Limits.of(streams, layers, positions, single=True)
+    labels = read_labels(tokens, batch)
     place = make_store(store, device)
     prepared = prepare(
         inner,
@@ -149,6 +157,10 @@ def run_forward(
         passed_on=forward_kwargs,
     )
     check_length(model, prepared.inputs, most)
+    arguments = {**prepared.inputs, **forward_kwargs}
+    if not is_of_transformers(type(inner)):
+        check_call(inner, prepared.args, arguments)
+    hints = replace(prepared.hints, labels=labels)
     attempts = [each for each in (prepared.inputs, prepared.otherwise) if each is not None]
     with running_uncompiled(model), torch.no_grad():
         for given in attempts:
@@ -157,19 +169,22 @@ def run_forward(
                 with record_forward(
                     inner,
                     prepared.tokenizer,
-                    prepared.hints,
+                    hints,
                     batch=prepared.batch,
                     store=place,
                     limits=limits,
                 ) as outcome:
-                    inner(**{**given, **forward_kwargs})
+                    inner(*prepared.args, **{**given, **forward_kwargs})
                     ran = True
                 break
             except _FAILED as error:
                 if ran or isinstance(error, torch.cuda.OutOfMemoryError):
                     raise
                 if given is attempts[-1]:
-                    why = failure(inner, {**given, **forward_kwargs}, error)
+                    arguments = {**given, **forward_kwargs}
+                    why = failure(inner, arguments, error)
+                    if why is None and prepared.guessed and isinstance(error, _OF_ARGUMENTS):
+                        why = call_error(inner, prepared.args, arguments, error)
                     if why is None:
                         raise
                     raise why from error

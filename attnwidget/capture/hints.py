@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from attnwidget.record.positions import Positions
 
 __all__ = ["Hints"]
 
@@ -17,9 +22,11 @@ class Hints:
         segments: 0 or 1 per token for the first or second text of a pair.
         roles: Chat role per token.
         images: The images themselves, of Pillow's, in the order of the inputs.
+        labels: Labels that the caller gave for the positions, by stream; by the empty name for the one that they fit.
     """
 
     text: str | None = None
     segments: tuple[int | None, ...] | None = None
     roles: tuple[str | None, ...] | None = None
     images: tuple[Any, ...] = ()
+    labels: Mapping[str, Positions] | None = None

@@ -219,13 +219,20 @@ def _name(
     axis.set_ticks(ticks, labels=labels)
     axis.set_tick_params(length=0, rotation=rotation)
     for place, tick in zip(ticks, axis.get_major_ticks(), strict=True):
-        special = positions[place].kind == "special"
-        colour = theme.accent if place in pinned else theme.special if special else theme.text
+        colour = theme.accent if place in pinned else _colour(positions[place], theme)
         for text in (tick.label1, tick.label2):
             # A token such as "$x$" is text, no formula.
             text.set_parse_math(False)
             text.set_color(colour)
             text.set_fontweight("bold" if place in pinned else "normal")
+
+
+def _colour(position: Position, theme: Theme) -> str:
+    """Return the colour of a label: what is no text of a token is paler, as in the widget."""
+    if position.kind == "special":
+        return theme.special
+    numbered = position.kind == "latent" or (position.kind == "token" and position.text is None)
+    return theme.muted if numbered else theme.text
 
 
 def _label(position: Position) -> str:

@@ -12,7 +12,12 @@ import torch
 
 from attnwidget.compute.indexing import integer
 from attnwidget.record.layer import Layer
-from attnwidget.record.positions import Position, Positions, positions_from_tokens
+from attnwidget.record.positions import (
+    Position,
+    Positions,
+    index_position,
+    positions_from_tokens,
+)
 from attnwidget.record.record import Record
 from attnwidget.record.stream import Stream
 from attnwidget.record.vocabulary import from_the_end
@@ -20,7 +25,7 @@ from attnwidget.record.vocabulary import from_the_end
 if TYPE_CHECKING:
     from torch import Tensor
 
-    Tokens = Sequence[str | Position]
+    Tokens = Sequence[str | bytes | Position | None]
 
 __all__ = ["record_from_weights"]
 
@@ -275,8 +280,8 @@ class _Source:
 
 def _read(tokens: Tokens | None, size: int, batch: int | None) -> Positions:
     if tokens is None:
-        return tuple(Position(label=str(number)) for number in range(size))
-    if isinstance(tokens, str):
+        return tuple(index_position(number) for number in range(size))
+    if isinstance(tokens, (str, bytes)):
         return positions_from_tokens(tokens)  # which refuses it
     tokens = list(tokens)
     if tokens and all(isinstance(item, (list, tuple)) for item in tokens):

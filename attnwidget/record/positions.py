@@ -8,6 +8,8 @@ import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from attnwidget.record.byte_pieces import complete_characters, new_characters
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,8 +18,11 @@ __all__ = [
     "BYTE_ALPHABET",
     "Position",
     "Positions",
+    "index_position",
+    "is_special",
     "position_from_token",
     "positions_from_tokens",
+    "unknown_token",
     "visible_text",
     "word_numbers",
 ]
@@ -29,7 +34,8 @@ class Position:
 
     Attributes:
         label: One line of text with whitespace made visible where there is nothing else to see.
-        kind: ``"token"``, ``"special"``, ``"word"``, ``"patch"``, ``"frame"`` or ``"latent"``.
+        kind: ``"token"``, ``"special"``, ``"word"``, ``"patch"``, ``"frame"``, or ``"latent"`` for what is no token, or
+            none that is known: it is drawn paler.
         text: The decoded text of the piece as it stands in the source, leading space included.
         row: Row of an image patch.
         column: Column of an image patch.
@@ -124,6 +130,21 @@ def _visible(char: str, *, outer: bool) -> str:
     return char
 
 
+def index_position(index: int) -> Position:
+    """Return a position nothing is known about but its number: ``#3``, which no one takes for the token "3"."""
+    return Position(label=f"#{index}", kind="latent")
+
+
+def unknown_token(token_id: int | None = None) -> Position:
+    """Return a position whose token has no text: an id that its vocabulary does not hold, say."""
+    return Position(label="⟨?⟩" if token_id is None else f"⟨id {token_id}⟩", kind="latent")
+
+
+def is_special(token: str) -> bool:
+    """Tell whether a string is spelled as special tokens are: ``[CLS]``, ``<|endoftext|>``."""
+    return bool(_SPECIAL.fullmatch(token))
+
+
 def position_from_token(token: str, *, byte_level: bool | None = None) -> Position:
     """Return the position of one string of a tokenizer's vocabulary, cleaned the way a reader expects.
 
@@ -139,7 +160,7 @@ def position_from_token(token: str, *, byte_level: bool | None = None) -> Positi
         >>> position_from_token("Ġcafé", byte_level=False).label, position_from_token("Ġthe").label
         ('Ġcafé', 'the')
     """
-    if _SPECIAL.fullmatch(token):
+    if is_special(token):
         return Position(label=visible_text(token), kind="special", text=token)
     piece = _BYTE_PIECE.fullmatch(token)
     if piece:
@@ -161,36 +182,74 @@ def positions_from_tokens(tokens: Sequence[object]) -> Positions:
     The sequence tells what one token cannot: whether its tokenizer writes bytes, and which pieces continue a word.
 
     Args:
-        tokens: Strings of a tokenizer's vocabulary, or positions, which are kept as they are.
+        tokens: Strings of a tokenizer's vocabulary, or bytes, a character of which may be split over several of them;
+            ``None`` where the token is not known. Positions are kept as they are.
 
     Raises:
-        ValueError: If ``tokens`` is one string, or holds something else than strings and positions.
+        ValueError: If ``tokens`` is one string, or holds something else.
     """
     fix = "pass tokenizer.convert_ids_to_tokens(ids)"
-    if isinstance(tokens, str):
+    if isinstance(tokens, (str, bytes)):
         message = f"tokens must be a sequence of strings, one per position, got one string: {fix}."
         raise ValueError(message)  # noqa: TRY004  (one error type for a wrong argument)
-    strings = [token for token in tokens if isinstance(token, str)]
-    plain = [token for token in strings if token and not _SPECIAL.fullmatch(token)]
-    spelled = all(set(token) <= BYTE_ALPHABET.keys() for token in plain)
-    byte_level = True if spelled and any(_tells_bytes(token) for token in plain) else None
-    marked = byte_level is True or any(token.startswith(("▁", "Ġ")) for token in plain)
-    ended = any(token.endswith("</w>") for token in plain)
+    nothing = len(tokens) > 0 and all(token is None for token in tokens)
+    sequence = _Sequence(tokens)
     positions: list[Position] = []
     for place, token in enumerate(tokens):
-        if isinstance(token, Position):
-            positions.append(token)
-            continue
-        if not isinstance(token, str):
-            message = f"tokens must be strings or Position, got {token!r} at {place}: {fix}."
-            raise ValueError(message)  # noqa: TRY004  (one error type for a wrong argument)
-        position = position_from_token(token, byte_level=byte_level)
-        before = tokens[place - 1] if place else ""
-        if isinstance(before, str) and place and _joins(positions[-1], position):
-            joined = (marked and not ended) or (ended and not before.endswith("</w>"))
-            position = replace(position, continues=position.continues or joined)
-        positions.append(position)
+        if nothing or not (token is None or isinstance(token, (str, bytes, bytearray, Position))):
+            message = f"tokens must be strings, bytes or Position, got {token!r} at {place}: {fix}."
+            raise ValueError(message)
+        positions.append(sequence.position(token, positions[-1] if positions else None))
     return tuple(positions)
+
+
+class _Sequence:
+    """Reads the tokens of one sequence, which tells what one token cannot."""
+
+    def __init__(self, tokens: Sequence[object]) -> None:
+        strings = [token for token in tokens if isinstance(token, str)]
+        plain = [token for token in strings if token and not is_special(token)]
+        spelled = all(set(token) <= BYTE_ALPHABET.keys() for token in plain)
+        self._byte_level = True if spelled and any(_tells_bytes(token) for token in plain) else None
+        spaced = any(token.startswith(("▁", "Ġ")) for token in plain) or any(
+            isinstance(token, (bytes, bytearray)) and token[:1] == b" " for token in tokens
+        )
+        self._ended = any(token.endswith("</w>") for token in plain)
+        # Whether pieces keep the space before a word, so that one without continues it.
+        self._marked = self._byte_level is True or spaced
+        self._characters = new_characters()
+        self._before: object = None
+
+    def position(
+        self, token: str | bytes | bytearray | Position | None, last: Position | None
+    ) -> Position:
+        """Return the position of the next token, after ``last``."""
+        before, self._before = self._before, token
+        amid = bool(self._characters.getstate()[0])
+        if not isinstance(token, (bytes, bytearray)):
+            self._characters.reset()
+        if token is None:
+            return unknown_token()
+        if isinstance(token, Position):
+            return token
+        if isinstance(token, str):
+            position = position_from_token(token, byte_level=self._byte_level)
+        else:
+            position = self._of_bytes(bytes(token), amid=amid)
+        if last is not None and isinstance(before, (str, bytes, bytearray)):
+            ends = isinstance(before, str) and before.endswith("</w>")
+            joined = (self._marked and not self._ended) or (self._ended and not ends)
+            joined = joined and _joins(last, position)
+            position = replace(position, continues=position.continues or joined)
+        return position
+
+    def _of_bytes(self, data: bytes, *, amid: bool) -> Position:
+        spelled = data.decode(errors="replace")
+        if is_special(spelled):
+            self._characters.reset()
+            return Position(label=visible_text(spelled), kind="special", text=spelled)
+        text, label = complete_characters(data, self._characters)
+        return Position(label=visible_text(label), text=text, continues=amid)
 
 
 def _joins(before: Position, position: Position) -> bool:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import PreTrainedModel
 
+from attnwidget.capture.architecture.own_inputs import OwnInputs
 from attnwidget.capture.architecture.packed import is_packed
+from attnwidget.capture.architecture.stream_names import is_of_transformers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +41,7 @@ _MAIN = (
 _KEPT = ("input_ids", "decoder_input_ids", "token_type_ids", "attention_mask", "decoder_attention_mask",
          "encoder_attention_mask")  # fmt: skip
 
-_SHAPES = ("pixel_values", "input_features", "input_values", "inputs_embeds")
+_SHAPES = ("pixel_values", "input_features", "input_values", "inputs_embeds", "past_values")
 
 
 @dataclass(slots=True)
@@ -51,6 +53,8 @@ class Submodel:
         module: The model itself.
         passes: The inputs that were kept of each of its passes.
         generated: Of the model that generates the ids of all positions, -1 where not known: not all of them are its inputs.
+        own: What the whole model and its parts were given, where it is not one of transformers'.
+        cached: Token ids of the positions that were in the cache before the first pass, ``-1`` where one is not known.
     """
 
     path: str
@@ -59,6 +63,8 @@ class Submodel:
     _rows: list[tuple[int, dict[int, dict[str, Any]]]] = field(default_factory=list)
     _names: frozenset[str] | None = None
     generated: tuple[int, ...] = ()
+    own: OwnInputs | None = None
+    cached: tuple[int, ...] = ()
 
     def input_name(self, name: str, side: str) -> str:
         """Name an input as this submodel calls it: ``decoder_input_ids`` where one forward feeds both sides."""
@@ -110,12 +116,19 @@ class Submodel:
     def before_all(self) -> Submodel:
         """Return it with its inputs as those of what ran before all forward passes."""
         kept = [(0, rows) for _, rows in self._rows]
-        return Submodel(self.path, self.module, self.passes, kept, self._names)
+        return Submodel(self.path, self.module, self.passes, kept, self._names, own=self.own)
+
+    def fresh(self) -> Submodel:
+        """Return it without inputs."""
+        own = None if self.own is None else OwnInputs()
+        return Submodel(self.path, self.module, own=own)
 
     def absorb(self, later: Submodel, number: int) -> None:
         """Take the inputs of a pass that goes on from those here, as those of forward pass ``number``."""
         self._rows += [(number, kept) for _, kept in later._rows]
         self.passes += later.passes
+        if self.own is not None and later.own is not None:
+            self.own.absorb(later.own)
 
     def apply_plan(self, plan: PassPlan) -> None:
         """Keep the inputs of the passes, rows and positions that a plan selects."""
@@ -143,6 +156,23 @@ class Submodel:
         parts = [kept[name] for kept in self.passes if name in kept]
         return torch.cat(parts).cpu() if parts else None
 
+    def ids(self, side: str) -> Tensor | None:
+        """Join the token ids over all passes; where each pass read the same again, as an encoder may, they count once."""
+        name = self.input_name("input_ids", side)
+        joined, last = self.joined(name), self.last(name)
+        if joined is None or name not in self._parameters() or len(joined) == len(last):
+            return joined
+        times, rest = divmod(len(joined), max(1, len(last)))
+        again = side == "encoder" and rest == 0 and torch.equal(joined, last.cpu().repeat(times))
+        return last.cpu() if again else joined
+
+    def num_channels(self) -> set[int]:
+        """Return how many channels the series that it reads may have: ``[batch, time, channel]`` in transformers."""
+        series = self.last("past_values")
+        if series is not None and len(series) == 3:
+            return {int(series[2])}
+        return set() if self.own is None else self.own.num_channels()
+
     def input_kinds(self) -> frozenset[str]:
         """Name the kept inputs it was given: ids, pixels, audio."""
         return frozenset(name for kept in self.passes for name in kept)
@@ -163,11 +193,14 @@ def _has_two_sides(module: nn.Module) -> bool:
 
 def find_submodels(model: nn.Module) -> dict[str, Submodel]:
     """Return the models inside a model, the whole included, by their path."""
-    return {
+    found = {
         path: Submodel(path, module)
         for path, module in model.named_modules()
         if path == "" or isinstance(module, PreTrainedModel)
     }
+    if not is_of_transformers(type(model)):
+        found[""].own = OwnInputs()
+    return found
 
 
 def named_arguments(
@@ -207,11 +240,20 @@ def batch_size(inputs: dict[str, Any], *, guess: bool = False) -> int | None:
     known = first is not None and any(first is value for value in rows.values())
     if first is not None and known and first.ndim == 2 + 2 * first.is_floating_point():
         return len(first)
+    if first is not None and known and _is_one_row(first):
+        return 1
     # Under another name: states or a spectrogram. With two axes it may be patches of several images, all in one row.
     for tensor in rows.values() if guess else ():
         if tensor.ndim > 2 and tensor.is_floating_point():
             return len(tensor)
     return None
+
+
+def _is_one_row(tensor: Tensor) -> bool:
+    """Tell one row of vectors or of a series, ``[1, position, dim]``: a sequence that comes first is longer than one."""
+    if tensor.is_nested or tensor.ndim != 3 or not tensor.is_floating_point():
+        return False
+    return tensor.shape[0] == 1 < tensor.shape[1]
 
 
 def enclosing(submodels: dict[str, Submodel], path: str) -> Iterator[Submodel]:

@@ -25,8 +25,9 @@ from attnwidget.capture.generation.concatenate import (
 )
 from attnwidget.capture.hints import Hints
 from attnwidget.capture.positions.axes import PositionAxis, describe_axis, real_positions
+from attnwidget.capture.positions.given_labels import StreamAxes, with_given_labels
 from attnwidget.capture.positions.grids import reduced_grid
-from attnwidget.capture.positions.labels import index_positions
+from attnwidget.capture.positions.labels import channel_positions, index_positions
 from attnwidget.record.layer import Layer
 from attnwidget.record.positions import Position
 from attnwidget.record.stream import Stream
@@ -103,16 +104,25 @@ def assemble(
     wanted = _recorded_layers(recorder.limits, builders) if builders else {}
     streams: dict[str, Stream] = {}
     kept: dict[str, Tensor] = {}
-    axes: dict[str, PositionAxis] = {}
+    _describe_axes(builders, tokenizer, hints)
     for name, builder in builders.items():
-        # Also of streams that are not recorded: others may look at their positions.
-        builder.describe_axes(tokenizer, hints, axes)
         if wanted.get(name):
             streams[name] = builder.build(wanted[name])
             kept[name] = builder.queries
         for source in builder.sources:
             source.release()
     return streams, failed, kept
+
+
+def _describe_axes(builders: dict[str, _StreamBuilder], tokenizer: Any, hints: Hints) -> None:
+    """Find out what the positions of all streams are, also of those not recorded: others may look at their positions."""
+    axes: dict[str, PositionAxis] = {}
+    for builder in builders.values():
+        builder.describe_axes(tokenizer, hints, axes)
+    if hints.labels is not None and builders:
+        found = {name: builder.axes() for name, builder in builders.items()}
+        for name, labelled in with_given_labels(found, hints.labels).items():
+            builders[name].label(labelled)
 
 
 def _free_name(name: str, taken: Collection[str]) -> str:
@@ -150,7 +160,11 @@ class _StreamBuilder:
     def describe_axes(self, tokenizer: Any, hints: Hints, axes: dict[str, PositionAxis]) -> None:
         """Find out what the positions are; ``axes`` has the axes of the streams before, and gets this one's."""
         first = self.sources[0]
-        if first.windows is not None and not first.windows.num_placed:
+        channels = self._channel_positions()
+        if channels is not None:
+            query_axis = key_axis = PositionAxis(channels, _all(len(channels)))
+            axes[self.name] = key_axis
+        elif first.windows is not None and not first.windows.num_placed:
             query_axis, key_axis = (
                 PositionAxis(self._window_positions(first.windows, size), _all(count))
                 for size, count in (
@@ -165,6 +179,15 @@ class _StreamBuilder:
             query_axis, key_axis = self._self_axes(tokenizer, hints)
             axes[self.name] = key_axis
         self._axes = query_axis, key_axis
+
+    def axes(self) -> StreamAxes:
+        """Return the axes, which `describe_axes` has found."""
+        assert self._axes is not None  # noqa: S101  (the caller has looked)
+        return StreamAxes(*self._axes, side=self.side, cross=self.sources[0].cross)
+
+    def label(self, axes: StreamAxes) -> None:
+        """Put other axes in place of those that were found."""
+        self._axes = axes.queries, axes.keys
 
     def build(self, wanted: set[int]) -> Stream:
         """Build the stream from the layers of these numbers."""
@@ -218,6 +241,8 @@ class _StreamBuilder:
             tokenizer,
             hints,
             side=self.side,
+            path=first.path,
+            second=self.side == "decoder" and self._beside_encoder(),
         )
         if (
             placed and placed < first.num_keys
@@ -241,6 +266,34 @@ class _StreamBuilder:
                 reduced_grid(submodel, count) or index_positions(count), _all(count)
             ), axis
         return PositionAxis(axis.positions[start:], axis.real[start:]), axis
+
+    def _beside_encoder(self) -> bool:
+        """Tell whether the model has an encoder and a decoder: some of its attention looks at another sequence."""
+        return any(calls.cross for calls in self.recorder.tracker.calls.values())
+
+    def _channel_positions(self) -> Positions | None:
+        """Name the positions of a series whose channels, or pieces, are rows of the batch; ``None`` for all else."""
+        first = self.sources[0]
+        windows = first.windows
+        if windows is None or windows.queries != windows.keys or first.cross:
+            return None
+        if windows.num_placed not in {0, first.num_keys}:
+            return None
+        for submodel in enclosing(self.recorder.tracker.submodels, first.path):
+            class_token = bool(
+                getattr(getattr(submodel.module, "config", None), "use_cls_token", False)
+            )
+            for channels in sorted(submodel.num_channels()):
+                found = channel_positions(
+                    windows.count,
+                    windows.queries,
+                    channels,
+                    class_token=class_token,
+                    across=first.part > 0,
+                )
+                if found is not None:
+                    return found
+        return None
 
     def _window_positions(self, windows: Windows, size: int) -> Positions:
         """Name the positions of windows whose place is not known: patches where each window is an image of its own."""
@@ -266,7 +319,15 @@ class _StreamBuilder:
         first = self.sources[0]
         submodels = list(enclosing(self.recorder.tracker.submodels, first.path))
         count = (first.num_queries, first.num_queries)
-        query_axis = describe_axis(submodels, count, tokenizer, Hints(), side="decoder")
+        query_axis = describe_axis(
+            submodels,
+            count,
+            tokenizer,
+            Hints(),
+            side="decoder",
+            path=first.path,
+            second=self._beside_encoder(),
+        )
         for name, axis in axes.items():
             if name != "decoder" and len(axis.positions) == first.num_keys:
                 return query_axis, axis

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.capture.architecture.submodels import Submodel
 from attnwidget.capture.generation.forward_passes import ForwardPasses
 from attnwidget.capture.generation.next_tokens import Predictions
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from attnwidget.capture.architecture.submodels import Submodel
     from attnwidget.capture.calls.module_calls import ModuleCalls
     from attnwidget.capture.calls.output_projection import Candidate
 
@@ -88,7 +88,7 @@ class NumberedPass:
 
     def new(self, row: int) -> NumberedPass:
         """Return the pass after this one, of which nothing has run yet."""
-        fresh = {path: Submodel(path, each.module) for path, each in self.submodels.items()}
+        fresh = {path: each.fresh() for path, each in self.submodels.items()}
         return NumberedPass(fresh, (row,), row, input_row=row)
 
     @property

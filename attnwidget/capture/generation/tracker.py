@@ -299,9 +299,14 @@ class Tracker:
         """
         plan = self.passes.plan(self.batch or 0)
         if plan is None:
+            start = self.passes.all[0].start if self.passes.all else 0
+            for submodel in self.submodels.values():
+                submodel.cached = (-1,) * start
             return None
+        start = plan.total - sum(plan.counts.values())
         for submodel in self.submodels.values():
             submodel.apply_plan(plan)
+            submodel.cached = plan.ids[:start]
         self.submodels[self.passes.root].generated = plan.ids[: plan.total]
         full = self.passes.full_plan()
         for path, calls in self.calls.items():

@@ -16,6 +16,7 @@ from attnwidget.capture.inputs.batch_axis import UNBATCHED_AXES, add_batch_axis
 from attnwidget.capture.inputs.chat import is_chat
 from attnwidget.capture.inputs.checks import check_inputs
 from attnwidget.capture.inputs.decoder import with_decoder_inputs
+from attnwidget.capture.inputs.own_models import has_own_names, prepare_own
 from attnwidget.capture.inputs.processors import needs_processor, run_processor
 from attnwidget.capture.inputs.sounds import find_sounds, run_extractor
 from attnwidget.capture.inputs.text import (
@@ -45,6 +46,8 @@ class PreparedInputs:
         batch: Row to record, or ``None`` for the only one.
         hints: What is known about the tokens beyond their ids.
         otherwise: What to give the model if it fails on ``inputs``, which have nothing to decode.
+        args: Arguments of its forward that are given by their place.
+        guessed: Whether they are for a model of unknown names, which was given them by their place in its signature.
     """
 
     inputs: dict[str, Any]
@@ -52,6 +55,8 @@ class PreparedInputs:
     batch: int | None
     hints: Hints
     otherwise: dict[str, Any] | None = None
+    args: tuple[Any, ...] = ()
+    guessed: bool = False
 
 
 def prepare(
@@ -82,6 +87,10 @@ def prepare(
         ValueError: If they are empty, ambiguous or do not fit together.
         TypeError: If they are nothing that can be understood.
     """
+    if has_own_names(model):
+        return _prepare_own(
+            model, inputs, tokenizer, target=target, batch=batch, template=template or {}
+        )
     hints = Hints()
     options = template or {}
     if isinstance(inputs, Mapping) and is_chat(inputs):
@@ -123,6 +132,30 @@ def _templated(
         return None
     row = torch.as_tensor(ids).reshape(-1, len(lengths))[batch or 0]
     return chat_roles(row.tolist(), words, lengths)
+
+
+def _prepare_own(
+    model: nn.Module,
+    inputs: Any,
+    tokenizer: Any,
+    *,
+    target: Any,
+    batch: int | None,
+    template: Mapping[str, Any],
+) -> PreparedInputs:
+    """Do the same for a model that is not transformers' and names its arguments as it likes."""
+    if target is not None:
+        msg = (
+            f"target is for encoder-decoder models of transformers; {type(model).__name__}.forward names its arguments "
+            f"({', '.join(inspect.signature(model.forward).parameters)}): give all of them by name, capture(model, {{...}})."
+        )
+        raise ValueError(msg)
+    call = prepare_own(model, inputs, tokenizer, batch=batch, options=template)
+    ready = to_model(model, call.named)
+    check_inputs(model, ready, call.batch)
+    args = () if call.by_place is None else (ready.pop(call.by_place),)
+    guessed = not isinstance(inputs, Mapping)
+    return PreparedInputs(ready, call.tokenizer, call.batch, call.hints, args=args, guessed=guessed)
 
 
 def _check_modality(model: nn.Module, inputs: Any) -> None:

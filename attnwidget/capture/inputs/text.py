@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoTokenizer, PreTrainedModel
+import torch
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from attnwidget.capture.hints import Hints
 from attnwidget.capture.inputs.chat import is_chat, tokenize_chat
 from attnwidget.capture.positions.chat_roles import chat_roles, token_lengths
-from attnwidget.capture.positions.labels import special_ids
+from attnwidget.capture.positions.vocabulary import special_ids
 from attnwidget.pocket import NAME, pocket_tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import nn
 
 __all__ = ["find_tokenizer", "is_text", "local_tokenizer", "pick_text", "sequence_ids", "tokenize"]
@@ -132,9 +135,7 @@ def tokenize(
         msg = "inputs is an empty string; give at least one character of text."
         raise ValueError(msg)
     words = getattr(tokenizer, "tokenizer", tokenizer)  # a processor holds its tokenizer
-    _check_makes_tokens(words)
-    bare = len(parts) == 1 and _has_special_tokens(parts[0], words)
-    encoding = words(*parts, return_tensors="pt", **({"add_special_tokens": False} if bare else {}))
+    encoding = _encoded(words, parts)
     if not encoding["input_ids"].shape[-1]:
         msg = (
             f"the tokenizer makes no tokens of {inputs!r}; give text with at least one token in it."
@@ -145,20 +146,39 @@ def tokenize(
     return encoding, Hints("\n".join(parts), segments=sequence_ids(encoding, 0), roles=roles)
 
 
+def _encoded(words: Any, parts: Sequence[str]) -> Mapping[str, Any]:
+    """Tokenize, also by what is no tokenizer of transformers': tiktoken, ``tokenizers``, open_clip's, one's own."""
+    _check_makes_tokens(words)
+    if isinstance(words, PreTrainedTokenizerBase):
+        bare = len(parts) == 1 and _has_special_tokens(parts[0], words)
+        options = {"add_special_tokens": False} if bare else {}
+        whole: Mapping[str, Any] = words(*parts, return_tensors="pt", **options)
+        return whole
+    if callable(words):
+        takes = inspect.signature(words).parameters.values()
+        returns = any(p.name == "return_tensors" or p.kind is p.VAR_KEYWORD for p in takes)
+        made = words(*parts, return_tensors="pt") if returns else words(*parts)
+    else:
+        made = words.encode(*parts)
+    if isinstance(made, Mapping):
+        ids = made["input_ids"]
+        beside = {name: value for name, value in made.items() if name != "input_ids"}
+    else:
+        ids, beside = getattr(made, "ids", made), {}
+    tensor = torch.as_tensor(ids)
+    return {"input_ids": tensor[None] if tensor.ndim == 1 else tensor, **beside}
+
+
 def _check_makes_tokens(tokenizer: Any) -> None:
-    """Refuse what makes other things than tokens, or is called in another way."""
+    """Refuse what makes other things than tokens."""
     makes = getattr(tokenizer, "model_input_names", None)
     name = type(tokenizer).__name__
-    if not callable(tokenizer):
-        fix = "pass transformers' tokenizer, AutoTokenizer.from_pretrained(...)"
-        if hasattr(tokenizer, "encode_batch") and hasattr(tokenizer, "token_to_id"):
-            fix = "wrap it, transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer)"
-    elif makes and "input_ids" not in makes and not hasattr(tokenizer, "convert_ids_to_tokens"):
-        fix = "pass the tokenizer, AutoTokenizer.from_pretrained(...), or the processor that holds one"
-    else:
-        return
-    msg = f"{name} makes no tokens of text: {fix}."
-    raise ValueError(msg)
+    if makes and "input_ids" not in makes and not hasattr(tokenizer, "convert_ids_to_tokens"):
+        msg = f"{name} makes no tokens of text: pass the tokenizer, AutoTokenizer.from_pretrained(...), or the processor that holds one."
+        raise ValueError(msg)
+    if not callable(tokenizer) and not callable(getattr(tokenizer, "encode", None)):
+        msg = f"the tokenizer must be callable or have a method encode, got {name}; pass transformers' tokenizer, AutoTokenizer.from_pretrained(...), or give token ids instead."
+        raise TypeError(msg)
 
 
 def _has_special_tokens(text: str, tokenizer: Any) -> bool:

@@ -96,11 +96,11 @@ class Pictures:
             return [replace(patch, medium=None) for patch in patches]
         several = len(self.images) > 1
         return [
-            replace(
-                patch,
-                medium=number,
-                label=_label(patch.row or 0, patch.column or 0, number, several),
-            )
+            # A label that the user gave stays.
+            replace(patch, medium=number, label=_label(row, column, number, several))
+            if patch.label
+            == _label(row := patch.row or 0, column := patch.column or 0, 0, several=False)
+            else replace(patch, medium=number)
             for patch, number in zip(patches, numbers, strict=True)
         ]
 

@@ -9,17 +9,21 @@ import torch
 
 from attnwidget.capture.positions.chat_roles import chat_roles
 from attnwidget.capture.positions.grids import find_frames, find_patches
-from attnwidget.capture.positions.labels import index_positions, token_positions, virtual_positions
+from attnwidget.capture.positions.labels import (
+    index_positions,
+    patch_positions,
+    token_positions,
+    virtual_positions,
+)
 from attnwidget.capture.positions.placeholders import MODALITIES, placeholder_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from torch import Tensor
 
-    from attnwidget.capture.architecture.submodels import (
-        Submodel,
-    )
+    from attnwidget.capture.architecture.own_inputs import OwnInputs
+    from attnwidget.capture.architecture.submodels import Submodel
     from attnwidget.capture.hints import Hints
     from attnwidget.record.positions import Positions
 
@@ -47,6 +51,8 @@ def describe_axis(
     hints: Hints,
     *,
     side: str,
+    path: str = "",
+    second: bool = False,
 ) -> PositionAxis:
     """Find out what the positions of an axis are.
 
@@ -56,30 +62,38 @@ def describe_axis(
         tokenizer: Labels tokens, or ``None``.
         hints: What the caller knows.
         side: Stream the axis belongs to; a decoder reads ``decoder_input_ids`` off the whole model.
+        path: Path of the attention module.
+        second: Whether the axis is that of a decoder beside an encoder, each of which reads a text.
 
     Returns:
         The positions and which of them are real. Positions nothing is known about are labelled by index.
     """
     num_queries, count = counts
     positions: Positions | None = None
-    virtual = max((_learned_prompt(submodel) for submodel in submodels), default=0)
+    learned = max((_learned_prompt(submodel) for submodel in submodels), default=0)
     for submodel in submodels:
-        ids = submodel.joined(submodel.input_name("input_ids", side))
-        if ids is None or not {len(ids), len(ids) + virtual} & {count, num_queries}:
+        ids = submodel.ids(side)
+        if ids is None or not {len(ids), len(ids) + learned} & {count, num_queries}:
             ids = _generated_ids(submodel, count) if side == "decoder" else None
         if ids is not None:
             positions = _tokens(ids, submodel.segments(side), tokenizer, hints)
             positions = _mark_placeholders(ids, positions, getattr(submodel.module, "config", None))
+            missing = count - len(positions)
+            if missing > 0 and missing != learned:
+                positions = _cached_positions(submodel.cached, missing, tokenizer) + positions
         else:
             positions = find_patches(submodel, count) or find_frames(submodel, count)
+        if positions is None and submodel.own is not None:
+            positions = _own_positions(
+                submodel.own, counts, tokenizer, hints, side=side, path=path, second=second
+            )
         if positions is not None:
             break
     positions = positions if positions is not None else index_positions(count)
-    before = count - len(positions)
-    if before > 0 and before == virtual:
-        positions = virtual_positions(virtual) + positions
-    elif before > 0:
-        positions = index_positions(before) + positions
+    missing = count - len(positions)
+    if missing > 0:
+        before = virtual_positions if missing == learned else index_positions
+        positions = before(missing) + positions
     return PositionAxis(positions, real_positions(submodels, "attention_mask", count, side=side))
 
 
@@ -91,6 +105,42 @@ def _generated_ids(submodel: Submodel, count: int) -> Tensor | None:
     first = next((place for place, token in enumerate(ids) if token >= 0), count)
     known = torch.tensor(ids[first:], dtype=torch.long)
     return known if len(known) and bool((known >= 0).all()) else None
+
+
+def _cached_positions(ids: Sequence[int], count: int, tokenizer: Any) -> Positions:
+    """Label the last ``count`` positions of a cache, as far as their ids are known; one with a window holds no more."""
+    if len(ids) < count:
+        return index_positions(count)
+    known = token_positions([max(token, 0) for token in ids], tokenizer)
+    numbers = index_positions(len(ids))
+    labelled = [
+        number if token < 0 else position
+        for token, position, number in zip(ids, known, numbers, strict=True)
+    ]
+    return tuple(labelled[len(ids) - count :])
+
+
+def _own_positions(
+    own: OwnInputs,
+    counts: tuple[int, int],
+    tokenizer: Any,
+    hints: Hints,
+    *,
+    side: str,
+    path: str,
+    second: bool,
+) -> Positions | None:
+    """Read positions off what a model that is not transformers' was given; arguments are those of `describe_axis`."""
+    num_queries, count = counts
+    if side not in {"vision", "audio"}:
+        ids = own.ids(dict.fromkeys((count, num_queries)), path, second=second)
+        if ids is not None:
+            return _tokens(ids, None, tokenizer, hints)
+    grid = own.grid(count, path)
+    if grid is None:
+        return None
+    names = ["[CLS]", *(f"[REG {index}]" for index in range(grid.leading - 1))]
+    return patch_positions(grid.rows, grid.columns, names[: grid.leading])
 
 
 def sequence_length(submodels: Iterable[Submodel], side: str) -> int | None:

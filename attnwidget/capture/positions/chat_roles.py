@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.capture.positions.labels import special_ids
+from attnwidget.capture.positions.vocabulary import special_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

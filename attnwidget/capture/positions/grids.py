@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from math import isqrt
 from typing import TYPE_CHECKING, Any
 
+from attnwidget.capture.architecture.own_inputs import fit_grid
 from attnwidget.capture.positions.labels import frame_positions, patch_position, patch_positions
 from attnwidget.record.positions import Position
 
@@ -181,15 +181,6 @@ def _tiles(shape: tuple[int, ...], grid: tuple[int, int], count: int) -> Positio
                 *after,
             )
         )
-    return None
-
-
-def fit_grid(count: int, height: int, width: int) -> tuple[int, int] | None:
-    """Return the rows and columns of ``count`` square cells that fill an image."""
-    rows = isqrt(count * height // width) if width else 0
-    for guess in (rows, rows + 1):
-        if guess and count % guess == 0 and guess * width == (count // guess) * height:
-            return guess, count // guess
     return None
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
 import unicodedata
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from attnwidget.record.positions import BYTE_ALPHABET, Position, visible_text
+from attnwidget.capture.positions.vocabulary import read_tokens, special_ids, spells_tokens
+from attnwidget.record.byte_pieces import complete_characters, new_characters
+from attnwidget.record.positions import (
+    BYTE_ALPHABET,
+    Position,
+    index_position,
+    unknown_token,
+    visible_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,11 +24,11 @@ if TYPE_CHECKING:
     from attnwidget.record.positions import Positions
 
 __all__ = [
+    "channel_positions",
     "frame_positions",
     "index_positions",
     "patch_position",
     "patch_positions",
-    "special_ids",
     "token_labels",
     "token_positions",
     "virtual_positions",
@@ -88,28 +95,63 @@ def token_labels(ids: Sequence[int], tokenizer: Any = None) -> list[str]:
     """Label token ids that are not a sequence: each as if it were alone."""
     if tokenizer is None:
         return [str(token) for token in ids]
-    tokens = [str(token) for token in tokenizer.convert_ids_to_tokens(list(ids))]
+    tokens = read_tokens(tokenizer, list(ids), alone=True)
     special = special_ids(tokenizer)
     spelling = _spelling(tokenizer, tokens)
     labels = []
     for token_id, token in zip(ids, tokens, strict=True):
-        if token_id in special:
-            labels.append(visible_text(token))
+        if token is None:
+            labels.append(unknown_token(token_id).label)
             continue
-        characters = codecs.getincrementaldecoder("utf-8")()
-        _, label = _complete(_piece(token, spelling).data, characters)
+        if token_id in special:
+            labels.append(visible_text(_plain(token)))
+            continue
+        _, label = complete_characters(_piece(token, spelling).data, new_characters())
         labels.append(visible_text(label.removesuffix(" ") if spelling.word_end else label))
     return labels
 
 
 def index_positions(count: int) -> Positions:
     """Label positions nothing is known about (embeddings, learned queries) by their index."""
-    return tuple(Position(label=str(index), kind="latent") for index in range(count))
+    return tuple(index_position(index) for index in range(count))
 
 
 def virtual_positions(count: int) -> Positions:
-    """Label the vectors that an adapter learned, and puts in front of the tokens."""
+    """Label vectors that an adapter learned and puts before the tokens (prompt tuning, prefix tuning)."""
     return tuple(Position(label=f"virtual {index}", kind="latent") for index in range(count))
+
+
+def channel_positions(
+    pieces: int, size: int, channels: int, *, class_token: bool, across: bool = False
+) -> Positions | None:
+    """Label pieces of a series whose channels are attended to apart, or one piece of each channel to another.
+
+    Args:
+        pieces: Number of sequences that attend within themselves.
+        size: Positions of each.
+        channels: Channels of the series.
+        class_token: Whether each channel begins with a class token.
+        across: Whether the channels attend to each other, where there are as many channels as patches.
+
+    Returns:
+        ``ch0 p0``, ``ch0 p1`` … for channels one after the other, or for pieces with all channels of each; ``None`` where
+        the numbers are others.
+    """
+    if channels not in {pieces, size}:
+        return None
+    names = [
+        f"p{index - class_token}" if index >= class_token else "[CLS]"
+        for index in range(max(pieces, size))
+    ]
+    by_channel = channels == pieces and not (across and channels == size)
+    return tuple(
+        Position(
+            label=f"ch{outer} {names[inner]}" if by_channel else f"ch{inner} {names[outer]}",
+            kind="latent",
+        )
+        for outer in range(pieces)
+        for inner in range(size)
+    )
 
 
 def patch_positions(
@@ -146,27 +188,31 @@ def patch_position(image: int | None, row: int, column: int, grid: tuple[int, in
 def frame_positions(count: int, seconds: float | None) -> Positions:
     """Label audio frames by their start, ``seconds`` apart, or by their index when that is not known."""
     if seconds is None:
-        return tuple(Position(label=str(index), kind="frame") for index in range(count))
+        return tuple(Position(label=f"#{index}", kind="frame") for index in range(count))
     starts = [round(index * seconds, 6) for index in range(count)]
     return tuple(Position(label=f"{start:.2f} s", kind="frame", time=start) for start in starts)
 
 
 def _decoded(ids: list[int], tokenizer: Any) -> list[Position]:
-    tokens = [str(token) for token in tokenizer.convert_ids_to_tokens(ids)]
+    tokens = read_tokens(tokenizer, ids)
     special = special_ids(tokenizer)
     spelling = _spelling(tokenizer, tokens)
-    characters = codecs.getincrementaldecoder("utf-8")()
+    characters = new_characters()
     positions: list[Position] = []
     before = ""  # the text so far that a following piece may continue; empty after a special token
     for token_id, token in zip(ids, tokens, strict=True):
-        if token_id in special:
+        if token is None or token_id in special:
             characters.reset()
-            positions.append(Position(label=visible_text(token), kind="special", text=token))
+            positions.append(
+                unknown_token(token_id)
+                if token is None
+                else Position(label=visible_text(_plain(token)), kind="special", text=_plain(token))
+            )
             before = ""
             continue
         piece = _piece(token, spelling)
         amid = bool(characters.getstate()[0])  # in the middle of a character
-        text, label = _complete(piece.data, characters)
+        text, label = complete_characters(piece.data, characters)
         if spelling.word_end:
             label = label.removesuffix(" ")
         continues = piece.continues
@@ -177,19 +223,18 @@ def _decoded(ids: list[int], tokenizer: Any) -> list[Position]:
     return positions
 
 
-def special_ids(tokenizer: Any) -> set[int]:
-    """Return the ids of special tokens, which represent no text."""
-    special = {int(token) for token in getattr(tokenizer, "all_special_ids", ())}
-    added = getattr(tokenizer, "added_tokens_decoder", None) or {}
-    return special | {
-        int(token) for token, entry in added.items() if getattr(entry, "special", False)
-    }
+def _plain(token: str | bytes) -> str:
+    return token if isinstance(token, str) else token.decode(errors="replace")
 
 
-def _spelling(tokenizer: Any, tokens: list[str]) -> _Spelling:
-    decoder = getattr(getattr(tokenizer, "backend_tokenizer", None), "decoder", None)
-    if decoder is not None:
-        return _spelling_of(json.loads(decoder.__getstate__()))
+def _spelling(tokenizer: Any, pieces: Sequence[str | bytes | None]) -> _Spelling:
+    # A tokenizer of the library `tokenizers` has its decoder itself.
+    decoder = getattr(getattr(tokenizer, "backend_tokenizer", tokenizer), "decoder", None)
+    if hasattr(decoder, "__getstate__") and hasattr(decoder, "decode"):
+        return _spelling_of(json.loads(cast("bytes", decoder.__getstate__())))
+    tokens = [token for token in pieces if isinstance(token, str)]
+    if any(isinstance(token, bytes) for token in pieces) or not spells_tokens(tokenizer):
+        return _Spelling()  # bytes, or text that was decoded: spelled as it reads
     if hasattr(tokenizer, "byte_decoder") or any("Ġ" in token or "Ċ" in token for token in tokens):
         return _Spelling(byte_level=True)
     if any("▁" in token for token in tokens):
@@ -225,7 +270,9 @@ def _spelling_of(decoder: dict[str, Any]) -> _Spelling:
     return spelling
 
 
-def _piece(token: str, spelling: _Spelling) -> _Piece:
+def _piece(token: str | bytes, spelling: _Spelling) -> _Piece:
+    if isinstance(token, bytes):
+        return _Piece(token)
     if spelling.words:
         return _Piece(token.encode(), continues=False)
     if spelling.byte_fallback and (match := _BYTE_TOKEN.fullmatch(token)):
@@ -251,29 +298,6 @@ def _bytes(token: str) -> bytes:
     if set(token) <= BYTE_ALPHABET.keys():
         return bytes(BYTE_ALPHABET[character] for character in token)
     return token.encode()  # an added token, spelled in plain text
-
-
-def _complete(data: bytes, characters: codecs.IncrementalDecoder) -> tuple[str, str]:
-    """Decode a piece in the light of the bytes before it.
-
-    Returns:
-        The characters this piece completes, and the same followed by any bytes left waiting, as ``⟨e2 80⟩``.
-    """
-    try:
-        text = characters.decode(data)
-    except UnicodeDecodeError:
-        characters.reset()
-        try:  # the bytes waiting were broken, this piece may be sound on its own
-            text = characters.decode(data)
-        except UnicodeDecodeError:
-            characters.reset()
-            return "", _hex(data)
-    waiting = characters.getstate()[0]
-    return text, text + (_hex(waiting[-len(data) :]) if waiting and data else "")
-
-
-def _hex(data: bytes) -> str:
-    return f"⟨{data.hex(' ')}⟩"
 
 
 def _continues(before: str, text: str) -> bool:

@@ -6,9 +6,11 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 
 from attnwidget.capture.architecture.attention_modules import blocks_around, module_hooks
+from attnwidget.capture.architecture.own_inputs import own_modules
 from attnwidget.capture.architecture.submodels import batch_size, named_arguments
 from attnwidget.capture.generation.tracker import Tracker
 from attnwidget.capture.media.images import MEDIA_INPUTS
@@ -20,10 +22,10 @@ from attnwidget.capture.taps.flex_attention import listening_to_flex_attention
 from attnwidget.capture.taps.generate import listening_to_generate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from attnwidget.capture.architecture.attention_modules import Enter, Leave
     from attnwidget.capture.arguments import AttentionArguments
@@ -143,6 +145,7 @@ class Recorder:
                 for path, module in blocks_around(self.model, modules).items()
             ),
             *self.collector.projections.hooks(self._is_listening),
+            *self._own_input_hooks(),
         ]
 
     def _enter_module(self, path: str) -> Enter:
@@ -158,6 +161,41 @@ class Recorder:
                 self.tracker.leave_module(path, output)
 
         return hook
+
+    def _own_input_hooks(self) -> Iterator[tuple[nn.Module, Enter | None, Leave | None]]:
+        """Yield hooks on what looks up token ids and cuts pictures in a model that is not transformers'."""
+        if self.tracker.submodels[""].own is None:
+            return
+        for path, module in own_modules(self.model, nn.Embedding):
+            yield module, self._enter_embedding(path), None
+        for path, module in own_modules(self.model, nn.Conv2d):
+            yield module, *self._around_convolution(path, module)
+
+    def _enter_embedding(self, path: str) -> Enter:
+        tracker = self.tracker
+
+        def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            own = tracker.submodels[""].own
+            if own is not None and self._is_listening():
+                given = args[0] if args else kwargs.get("input")
+                number = tracker.num_forward_passes
+                own.note_embedding(path, given, number, tracker.row, tracker.num_rows)
+
+        return hook
+
+    def _around_convolution(self, path: str, module: Any) -> tuple[Enter, Leave]:
+        tracker, given = self.tracker, [None]
+
+        def enter(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            given[0] = args[0] if args else kwargs.get("input")
+
+        def leave(made: Any) -> None:
+            own = tracker.submodels[""].own
+            if own is not None and self._is_listening():
+                own.note_convolution(path, module, given[0], made)
+            given[0] = None
+
+        return enter, leave
 
     def _enter_submodel(self, path: str) -> Enter:
         """Return a hook that notes the inputs of a submodel, and with those of the whole model a forward pass."""
@@ -186,6 +224,9 @@ class Recorder:
                 )
                 tracker.enter_pass(inputs, names)
             submodel.keep_inputs(inputs, tracker.rows, tracker.num_forward_passes)
+            if submodel.own is not None:
+                number = tracker.num_forward_passes
+                submodel.own.note_arguments(inputs, number, tracker.row, tracker.num_rows)
             for name in MEDIA_INPUTS:  # the whole model runs first, on these as they were given
                 if isinstance(inputs.get(name), torch.Tensor):
                     self.media_inputs.setdefault(name, inputs[name])

@@ -220,7 +220,7 @@ def test_stacks_beside_each_other() -> None:
     attention = capture(zoo.wake(siglip), zoo.pixels())
     assert list(attention.streams) == ["vision", "vision pooling"]
     pooling = attention["vision pooling"]
-    assert [position.label for position in pooling.query_positions] == ["0"]  # learned
+    assert [position.label for position in pooling.query_positions] == ["#0"]  # learned
     assert pooling.key_positions == attention["vision"].key_positions
 
 

@@ -201,6 +201,7 @@ def test_learned_prompts_come_before_the_tokens(kind: Any, queries: int) -> None
     compare(attention, own(model, inputs))
     stream = attention["decoder"]
     labels = [position.label for position in stream.key_positions]
+    assert labels[:3] == ["virtual 0", "virtual 1", "virtual 2"]
     assert labels[3:] == [str(number) for number in inputs["input_ids"][0].tolist()]
     assert [position.kind for position in stream.key_positions[:4]] == ["latent"] * 3 + ["token"]
     assert stream.query_positions == stream.key_positions[10 - queries :]

@@ -139,7 +139,7 @@ def test_keys_of_an_encoder_that_did_not_run_are_not_named_after_the_decoder() -
     read = model.get_encoder()(zoo.ids(7))
     with recording(model) as attention:
         model(encoder_outputs=read, decoder_input_ids=zoo.ids(7, seed=1))
-    assert labels(attention, "cross") == [str(index) for index in range(7)]
+    assert labels(attention, "cross") == [f"#{index}" for index in range(7)]
     assert attention["cross"].query_positions == attention["decoder"].query_positions
 
 

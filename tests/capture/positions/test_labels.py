@@ -146,5 +146,6 @@ def test_patches_frames_and_the_unknown() -> None:
     assert [p.kind for p in patches[:2]] == ["special", "patch"]
     frames = frame_positions(13, 0.02)
     assert (frames[12].label, frames[12].time, frames[12].kind) == ("0.24 s", 0.24, "frame")
-    assert [p.label for p in frame_positions(2, None)] == ["0", "1"]
-    assert [(p.label, p.kind) for p in index_positions(2)] == [("0", "latent"), ("1", "latent")]
+    # No one takes them for the tokens "0" and "1".
+    assert [p.label for p in frame_positions(2, None)] == ["#0", "#1"]
+    assert [(p.label, p.kind) for p in index_positions(2)] == [("#0", "latent"), ("#1", "latent")]

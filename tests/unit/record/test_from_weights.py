@@ -120,7 +120,7 @@ def test_encoder_decoder_and_cross_streams() -> None:
     assert (cross.query_positions[4].label, cross.key_positions[6].label) == ("d4", "e6")
     alone = from_weights(cross_attention=weights(2, HEADS, SIZE, OTHER))
     assert list(alone) == ["cross"]
-    assert alone["cross"].key_positions[6].label == "6"
+    assert alone["cross"].key_positions[6].label == "#6"
 
 
 def test_fewer_queries_than_keys_are_the_last_ones() -> None:
@@ -215,7 +215,31 @@ def test_positions_pass_through_and_tokens_are_optional() -> None:
     given = tuple(Position(label=f"r0 c{place}", kind="patch", row=0) for place in range(SIZE))
     assert from_weights(STACKED, given)["self"].key_positions == given
     numbered = from_weights(STACKED)["self"].key_positions
-    assert [position.label for position in numbered] == ["0", "1", "2", "3", "4"]
+    assert [position.label for position in numbered] == ["#0", "#1", "#2", "#3", "#4"]
+    assert {position.kind for position in numbered} == {"latent"}
+
+
+def test_tokens_as_bytes() -> None:
+    """As tokenizers on tiktoken give them; a character is split over two, one token is not known."""
+    smile = "😀".encode()
+    tokens = [
+        "你".encode(),
+        b" the",
+        b"n",
+        smile[:2],
+        bytearray(smile[2:]),
+        b"\n",
+        None,
+        "<|im_end|>",
+    ]
+    weights = torch.full((1, 2, len(tokens), len(tokens)), 1 / len(tokens))
+    positions = from_weights(weights, tokens)["self"].key_positions
+    shown = ["你", "the", "n", "⟨f0 9f⟩", "😀", "↵", "⟨?⟩", "<|im_end|>"]
+    assert [position.label for position in positions] == shown
+    kinds = ["token"] * 6 + ["latent", "special"]
+    assert [position.kind for position in positions] == kinds
+    continues = [False, False, True, False, True, False, False, False]
+    assert [position.continues for position in positions] == continues
 
 
 @pytest.mark.parametrize(

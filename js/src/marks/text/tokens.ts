@@ -67,7 +67,13 @@ export function quotedPair(from: string, between: string, to: string, room: numb
 export function labelFill(position: Position | undefined, theme: Theme): string {
   // In the colour of the one of two records that has it.
   if (position?.only) return position.only === "a" ? theme.negative : theme.positive;
-  return position?.kind === "special" ? theme.special : theme.text;
+  if (position?.kind === "special") return theme.special;
+  return position && isNumbered(position) ? theme.muted : theme.text;
+}
+
+/** Whether a label is no text of a token: the number of a position nothing is known about, or a token's bare id. */
+function isNumbered({ kind, text }: Position): boolean {
+  return kind === "latent" || (kind === "token" && text === undefined);
 }
 
 /** Width of the widest label of a whole column, which must not change with the scroll. */

@@ -4,7 +4,7 @@ import { drawBar, drawSignedBar } from "../../marks/bars.js";
 import { formatScore, formatWeight } from "../../marks/format.js";
 import { drawRamp } from "../../marks/legends/colour-ramp.js";
 import { drawStrip, largest, stripPixels } from "../../marks/matrix/vector-strip.js";
-import { indexOf } from "../../marks/text/tokens.js";
+import { indexOf, labelFill } from "../../marks/text/tokens.js";
 import { onPaper } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
@@ -136,7 +136,7 @@ function drawLabel(surface: Surface, neuron: Neuron, key: number, y: number): vo
   surface.text(x + digits, y, index, { fill: theme.muted, size: SMALL, anchor: "end" });
   const strong = key === state.key || key === data.focus;
   surface.text(x + digits + 6, y, keys[key]?.label ?? "", {
-    fill: keys[key]?.kind === "special" ? theme.special : theme.text,
+    fill: labelFill(keys[key], theme),
     size: SIZE,
     weight: strong ? "bold" : "normal",
     maxWidth: width - digits - 6,
