@@ -32,7 +32,13 @@ __all__ = [
 
 
 def view(
-    model: Any, inputs: Any = None, tokenizer: Any = None, *, frozen: bool = False, **options: Any
+    model: Any,
+    inputs: Any = None,
+    tokenizer: Any = None,
+    *,
+    frozen: bool = False,
+    still: bool = True,
+    **options: Any,
 ) -> AttentionWidget:
     """Show a model's attention on an input: model view, head view and neuron view, linked.
 
@@ -44,6 +50,8 @@ def view(
         tokenizer: The model's tokenizer; found through the model's name when left out.
         frozen: Show a copy that needs no kernel from the start, as `AttentionWidget.freeze` makes it: for notebooks
             that ``nbconvert --execute``, papermill or a documentation build runs.
+        still: Keep a still picture of what was shown last in the notebook, 60 kB at most and twice, for readers without
+            widgets: GitHub, LaTeX, a notebook that is opened again without its kernel.
         **options: The widget's traits to start with (``view``, ``stream``, ``layer``, ``heads``, ``query``, ``key``,
             ``form``, ``compare``, ``theme``, ``score``, ``arrange``, ``threshold`` …); ``query`` and ``key`` may also
             be a token's text, or several. The rest goes to `capture` (``target``, ``batch``, ``layers``, ``store`` …).
@@ -68,7 +76,7 @@ def view(
         if inputs is not None or tokenizer is not None:
             message = "A survey is shown as it is; for opening its examples call survey.view(model, tokenizer)."
             raise TypeError(message)
-        shown: AttentionWidget = model.view(frozen=frozen, **state, **options)
+        shown: AttentionWidget = model.view(frozen=frozen, still=still, **state, **options)
         return shown
     if isinstance(model, (Attention, Comparison)):
         if inputs is not None or tokenizer is not None or options:
@@ -82,7 +90,7 @@ def view(
             message = f"A record is shown as it is, got {given} besides: call view(attention, layer=0, heads=[0])."
             raise TypeError(message)
         if isinstance(model, Comparison):
-            compared: AttentionWidget = model.view(frozen=frozen, **state)
+            compared: AttentionWidget = model.view(frozen=frozen, still=still, **state)
             return compared
         attention = model
     else:
@@ -92,7 +100,7 @@ def view(
             raise TypeError(message)
         check_options(model, options, STATE)
         attention = capture(model, inputs, tokenizer, **options)
-    return AttentionWidget(attention, frozen=frozen, **state)
+    return AttentionWidget(attention, frozen=frozen, still=still, **state)
 
 
 def head_view(
