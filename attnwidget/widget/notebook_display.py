@@ -12,7 +12,7 @@ from IPython.display import display
 
 from attnwidget.record.byte_sizes import parse_bytes
 from attnwidget.serve.page import FROZEN_BYTES, frame
-from attnwidget.widget.still import Still, can_draw, kernel
+from attnwidget.widget.still import Still
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,7 +144,7 @@ class NotebookDisplay:
 
     def _show_frozen_note(self) -> None:
         """Put the picture beside a frozen copy, which has no browser that could draw one later."""
-        if self.still and can_draw() and kernel() is not None:
+        if self.still and self.still.draws_here():
             self._show_note()
 
     def _freeze_note(self) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from attnwidget.protocol.codec import Block
     from attnwidget.widget.displayed import DisplayedView
 
-__all__ = ["Still", "can_draw", "kernel"]
+__all__ = ["Still", "can_draw"]
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 SETTLED_SECONDS = 2.0
 # How long the kernel works on it before it looks for messages.
 SLICE_SECONDS = 0.1
-# A picture that takes longer is not made: its thumbnails alone may be minutes of work.
-MOST_SECONDS = 10.0
+# Numbers that take longer are left out of the picture: the thumbnails of a large record may be minutes of work.
+MOST_SECONDS = 5.0
 
 
 class _SliceEnd(Exception):  # noqa: N818 - no error, it goes on
@@ -44,9 +44,12 @@ class _Answers:
     found: dict[str, tuple[Block, bytes]]
     works: dict[str, Slices[tuple[Block, bytes]]]
     until: float = 0.0
+    no_more: bool = False
 
     def __call__(self, request: Mapping[str, Any], /) -> tuple[Block, bytes]:
         key = repr(sorted(request.items()))
+        if key not in self.found and self.no_more:
+            raise renderer.OutOfTime
         if key not in self.found:
             work = self.works.pop(key, None) or self.begin(request)
             while True:
@@ -95,6 +98,11 @@ class Still:
         else:
             self.changed()
         return self.picture
+
+    @staticmethod
+    def draws_here() -> bool:
+        """Tell whether a picture can be made without a browser."""
+        return kernel() is not None and can_draw()
 
     def changed(self, _change: object = None) -> None:
         """Make another picture once this was the last change for a while."""
@@ -184,27 +192,22 @@ class Still:
 
     @staticmethod
     def _work(view: DisplayedView) -> Slices[SmallPng]:
-        """Draw what the view shows now; gives up when it takes too long.
-
-        Raises:
-            TimeoutError: If it does.
-        """
+        """Draw what the view shows now, without what takes too long."""
         answers = _Answers(view.work, {}, {})
         drawing = view.still_figure(answers)
         worked = 0.0
-        while worked < MOST_SECONDS:
+        while True:
             start = time.monotonic()
             answers.until = start + SLICE_SECONDS
+            answers.no_more = worked > MOST_SECONDS
             try:
                 drawing.svg  # noqa: B018 - drawn once, and kept
             except _SliceEnd:
+                worked += time.monotonic() - start
                 yield 0.0
             else:
+                answers.no_more = True
                 return (yield from drawing.small_png())
-            finally:
-                worked += time.monotonic() - start
-        message = f"The still picture takes more than {MOST_SECONDS:g} s."
-        raise TimeoutError(message)
 
 
 def can_draw() -> bool:
