@@ -6,17 +6,20 @@ import logging
 import time
 import weakref
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython import get_ipython
 
-from attnwidget.compute.resumable import Slices, finish
+from attnwidget.compute.resumable import Slices, Step, advance, finish
 from attnwidget.figures import convert, renderer
 from attnwidget.figures.small_png import MOST_BYTES, SmallPng, checked_png
 
 if TYPE_CHECKING:
+    from asyncio import Future
     from collections.abc import Callable, Mapping
 
+    from attnwidget.figures.figure import Figure
     from attnwidget.protocol.codec import Block
     from attnwidget.widget.displayed import DisplayedView
 
@@ -68,7 +71,7 @@ class Still:
     """Keeps the picture of one widget that stands in its notebook.
 
     Where somebody works with the kernel, the picture is made after the widget has not changed for a while, by callbacks
-    of the kernel's own loop, which run between cells. Where a program runs the cells (nbconvert, papermill), which is
+    of the kernel's own loop, which run between cells, and drawn in a thread. Where a program runs the cells (nbconvert, papermill), which is
     gone after the last of them, it is made within the cell.
 
     Attributes:
@@ -147,26 +150,35 @@ class Still:
         if view is None or not self._shown:
             return
         if can_draw():
-            self._drawing = self._work(view)
-            self._step(self._drawing)
+            try:
+                self._drawing = self._work(view)
+            except Exception:
+                logger.debug("No still picture was made.", exc_info=True)
+            else:
+                self._step(self._drawing)
         elif view.screen:
             view.send({"kind": "still", "most": MOST_BYTES})
 
     def _step(self, drawing: Slices[SmallPng]) -> None:
-        """Draw for a slice, then let the kernel take its messages."""
+        """Draw for a slice; in a thread, so that the kernel takes its next cell meanwhile."""
+        loop = kernel().io_loop
+        done = loop.run_in_executor(None, advance, drawing, SLICE_SECONDS)
+        loop.add_future(done, partial(self._stepped, drawing))
+
+    def _stepped(self, drawing: Slices[SmallPng], done: Future[Step[SmallPng]]) -> None:
+        error = done.exception()
+        if error is not None:
+            logger.debug("No still picture was made.", exc_info=error)
         if drawing is not self._drawing:
             # Something has changed since.
             return
-        try:
-            next(drawing)
-        except StopIteration as end:
+        if error is not None:
             self._drawing = None
-            self._keep(end.value)
-        except Exception:
+        elif done.result().results:
             self._drawing = None
-            logger.debug("No still picture was made.", exc_info=True)
+            self._keep(done.result().results[0])
         else:
-            kernel().io_loop.add_callback(self._step, drawing)
+            self._step(drawing)
 
     def _at_the_end(self, _result: object = None) -> None:
         kernel().shell.events.unregister("post_run_cell", self._at_the_end)
@@ -192,22 +204,26 @@ class Still:
 
     @staticmethod
     def _work(view: DisplayedView) -> Slices[SmallPng]:
-        """Draw what the view shows now, without what takes too long."""
+        """Begin to draw what the view shows now."""
         answers = _Answers(view.work, {}, {})
-        drawing = view.still_figure(answers)
-        worked = 0.0
-        while True:
-            start = time.monotonic()
-            answers.until = start + SLICE_SECONDS
-            answers.no_more = worked > MOST_SECONDS
-            try:
-                drawing.svg  # noqa: B018 - drawn once, and kept
-            except _SliceEnd:
-                worked += time.monotonic() - start
-                yield 0.0
-            else:
-                answers.no_more = True
-                return (yield from drawing.small_png())
+        return _drawing(view.still_figure(answers), answers)
+
+
+def _drawing(figure: Figure, answers: _Answers) -> Slices[SmallPng]:
+    """Draw a figure without what takes too long."""
+    worked = 0.0
+    while True:
+        start = time.monotonic()
+        answers.until = start + SLICE_SECONDS
+        answers.no_more = worked > MOST_SECONDS
+        try:
+            figure.svg  # noqa: B018 - drawn once, and kept
+        except _SliceEnd:
+            worked += time.monotonic() - start
+            yield 0.0
+        else:
+            answers.no_more = True
+            return (yield from figure.small_png())
 
 
 def can_draw() -> bool:
