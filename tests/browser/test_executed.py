@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 
 import nbformat
@@ -158,11 +158,16 @@ def test_latex_takes_pictures_and_asks_for_no_inkscape(
 
 
 def test_markdown_and_html_show_them(executed: nbformat.NotebookNode) -> None:
-    for exporter in (MarkdownExporter(), HTMLExporter()):
-        text, _ = exporter.from_notebook_node(executed)
+    markdown, resources = MarkdownExporter().from_notebook_node(executed)
+    page, _ = HTMLExporter().from_notebook_node(executed)
+    for text in (markdown, page):
         for cell in (1, 2):
             assert executed.cells[cell].outputs[1].data["image/png"] in text.replace("\n", "")
-    assert executed.cells[3].outputs[0].data["image/svg+xml"][:400] in text
+    # The figure's SVG: a file beside the Markdown, inside the page.
+    (svg,) = (name for name in resources["outputs"] if name.endswith(".svg"))
+    assert f"]({svg})" in markdown
+    figure = executed.cells[3].outputs[0].data["image/svg+xml"].encode()
+    assert b64encode(figure).decode()[:400] in page or figure.decode()[:400] in page
 
 
 def test_nbval_finds_the_same_outputs_again(tmp_path: Path) -> None:
