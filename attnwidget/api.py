@@ -45,6 +45,7 @@ def view(
     tokenizer: Any = None,
     *,
     frozen: bool = False,
+    still: bool = True,
     **options: Unpack[ViewOptions],
 ) -> AttentionWidget:
     """Show a model's attention on an input: model view, head view and neuron view, linked.
@@ -57,6 +58,8 @@ def view(
         tokenizer: The model's tokenizer; found through the model's name when left out.
         frozen: Show a copy that needs no kernel from the start, as `AttentionWidget.freeze` makes it: for notebooks
             that ``nbconvert --execute``, papermill or a documentation build runs.
+        still: Keep a still picture of what was shown last in the notebook, 60 kB at most and twice, for readers without
+            widgets: GitHub, LaTeX, a notebook that is opened again without its kernel.
         **options: What is shown first, which the traits of `AttentionWidget` describe:
 
             - ``view``: ``"all"``, ``"model"``, ``"head"``, ``"neuron"`` or ``"compare"``. ``stream``: its name.
@@ -83,7 +86,7 @@ def view(
         >>> model, tokenizer = pocket()
         >>> view(model, "The cat sat on the mat because it was tired", tokenizer=tokenizer)  # doctest: +SKIP
     """
-    return _shown("view", model, inputs, tokenizer, {"frozen": frozen, **options})
+    return _shown("view", model, inputs, tokenizer, {"frozen": frozen, "still": still, **options})
 
 
 @lists_options(WeightOptions, further="forward_kwargs")
@@ -93,6 +96,7 @@ def head_view(
     tokenizer: Any = None,
     *,
     frozen: bool = False,
+    still: bool = True,
     **options: Unpack[WeightOptions],
 ) -> AttentionWidget:
     """Show who attends to whom: `view`, opened on the head view.
@@ -107,7 +111,9 @@ def head_view(
         'head'
     """
     chosen = {"view": "head", **options}
-    return _shown("head_view", model, inputs, tokenizer, {"frozen": frozen, **chosen})
+    return _shown(
+        "head_view", model, inputs, tokenizer, {"frozen": frozen, "still": still, **chosen}
+    )
 
 
 @lists_options(WeightOptions, further="forward_kwargs")
@@ -117,6 +123,7 @@ def model_view(
     tokenizer: Any = None,
     *,
     frozen: bool = False,
+    still: bool = True,
     **options: Unpack[WeightOptions],
 ) -> AttentionWidget:
     """Show every layer and head at a glance: `view`, opened on the model view.
@@ -131,7 +138,9 @@ def model_view(
         'model'
     """
     chosen = {"view": "model", **options}
-    return _shown("model_view", model, inputs, tokenizer, {"frozen": frozen, **chosen})
+    return _shown(
+        "model_view", model, inputs, tokenizer, {"frozen": frozen, "still": still, **chosen}
+    )
 
 
 @lists_options(WeightOptions, further="forward_kwargs")
@@ -141,6 +150,7 @@ def neuron_view(
     tokenizer: Any = None,
     *,
     frozen: bool = False,
+    still: bool = True,
     **options: Unpack[WeightOptions],
 ) -> AttentionWidget:
     """Show why a weight is what it is: `view`, opened on the neuron view.
@@ -152,7 +162,9 @@ def neuron_view(
         'neuron'
     """
     chosen = {"view": "neuron", **options}
-    return _shown("neuron_view", model, inputs, tokenizer, {"frozen": frozen, **chosen})
+    return _shown(
+        "neuron_view", model, inputs, tokenizer, {"frozen": frozen, "still": still, **chosen}
+    )
 
 
 # Where BertViz's users look for it.
@@ -173,7 +185,7 @@ def _shown(
         shown: AttentionWidget = model.view(**options)
         return shown
     if isinstance(model, (Attention, Comparison)):
-        beside = sorted(set(options) - {"frozen", *STATE, *OTHER_NAMES.values()})
+        beside = sorted(set(options) - {"frozen", "still", *STATE, *OTHER_NAMES.values()})
         if inputs is not None or tokenizer is not None or beside:
             given = (
                 "inputs"
@@ -192,7 +204,7 @@ def _shown(
         raise TypeError(message)
     # Words or pieces are asked for by text, query positions to record never are; several layers are those to record.
     kept = {"positions"} if not isinstance(options.get("positions"), str) else set()
-    names = {*STATE, "head", "frozen"} - kept
+    names = {*STATE, "head", "frozen", "still"} - kept
     state = usual_names({name: options.pop(name) for name in list(options) if name in names})
     check_options(model, options, (*STATE, *template_options(model, inputs, tokenizer, options)))
     return AttentionWidget(capture(model, inputs, tokenizer, **options), **state)

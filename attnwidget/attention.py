@@ -436,11 +436,14 @@ class Attention(Record):
         )
 
     @lists_options(SelectionOptions)
-    def view(self, *, frozen: bool = False, **options: Unpack[SelectionOptions]) -> Any:
+    def view(
+        self, *, frozen: bool = False, still: bool = True, **options: Unpack[SelectionOptions]
+    ) -> Any:
         """Show the record in the widget, as `attnwidget.view` does.
 
         Args:
             frozen: As for `attnwidget.view`.
+            still: As for `attnwidget.view`.
             **options: The widget's traits to start with, such as ``layer=3, heads=[1, 3], query="it"``.
 
         Returns:
@@ -452,7 +455,7 @@ class Attention(Record):
         Example:
             >>> attention.view(layer=3, heads=[1, 3], query="it")  # doctest: +SKIP
         """
-        return viewers.make(self, "widget", frozen=frozen, **options)
+        return viewers.make(self, "widget", frozen=frozen, still=still, **options)
 
     @lists_options(DrawnSelection)
     def figure(self, kind: Kind | None = None, **options: Unpack[DrawnSelection]) -> Figure:

@@ -79,13 +79,16 @@ class Comparison:
     names: tuple[str, str] = ("first", "second")
 
     @lists_options(SelectionOptions)
-    def view(self, *, frozen: bool = False, **options: Unpack[SelectionOptions]) -> Any:
+    def view(
+        self, *, frozen: bool = False, still: bool = True, **options: Unpack[SelectionOptions]
+    ) -> Any:
         """Show both records: the heads that changed most, ranked, and one head of both side by side.
 
         As the last line of a cell a comparison shows itself in the same way.
 
         Args:
             frozen: As for `attnwidget.view`.
+            still: As for `attnwidget.view`.
             **options: The widget's traits to start with, such as ``layer=3, heads=[5]``.
 
         Returns:
@@ -99,7 +102,7 @@ class Comparison:
             >>> texts = "the cat sat on the mat", "the dog sat on the mat"
             >>> compare(*(aw.capture(model, text, tokenizer) for text in texts)).view()  # doctest: +SKIP
         """
-        return viewers.make(self, "widget", frozen=frozen, **options)
+        return viewers.make(self, "widget", frozen=frozen, still=still, **options)
 
     @lists_options(DrawnSelection)
     def figure(self, kind: str | None = None, **options: Unpack[DrawnSelection]) -> Any:

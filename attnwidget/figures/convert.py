@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 
-__all__ = ["PER_INCH", "settled", "to_pdf", "to_png"]
+__all__ = [
+    "PER_INCH",
+    "available",
+    "png_chunk",
+    "png_chunks",
+    "settled",
+    "size_of",
+    "to_pdf",
+    "to_pixels",
+    "to_png",
+]
 
 _XREF = re.compile(rb"startxref\s+(\d+)\s+%%EOF\s*$")
 
@@ -226,6 +236,15 @@ _FAMILIES = (
 )  # fmt: skip
 
 
+def available() -> bool:
+    """Whether the converter is installed."""
+    try:
+        import vl_convert  # noqa: F401, PLC0415 - optional extra
+    except ImportError:
+        return False
+    return True
+
+
 def to_png(svg: str, *, scale: float = 2.0) -> bytes:
     """Return a PNG of an SVG document, ``scale`` pixels per CSS pixel, that says how large it is in print.
 
@@ -240,12 +259,50 @@ def to_png(svg: str, *, scale: float = 2.0) -> bytes:
     data = bytes(converter.svg_to_png(_prepared(svg), scale=scale))
     per_metre = round(scale * 96 / 0.0254)
     data = _packed(data)
-    printed = _chunk(b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1))
+    printed = png_chunk(b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1))
     # The header is the first chunk and always as long; a size of the converter's own would come after it.
     head, rest = data[:33], data[33:]
     if rest[4:8] == b"pHYs":
         rest = rest[21:]
     return head + printed + rest
+
+
+def to_pixels(svg: str, *, scale: float) -> np.ndarray:
+    """Return an SVG document as pixels ``[row, column, channel]`` uint8, red, green and blue, on white.
+
+    Nothing is said of characters that no font has: this is for pictures that nobody asked for.
+
+    Raises:
+        ImportError: If the ``figures`` extra is not installed.
+        ValueError: If the converter writes its PNG in another way than the one known here.
+    """
+    data = bytes(_converter().svg_to_png(_prepared(svg), scale=scale))
+    width, height, rows = _rows(data)
+    if rows is None:
+        message = "The converter wrote a PNG with other rows than those filtered by their left neighbours."
+        raise ValueError(message)
+    pixels = np.cumsum(rows[:, 1:].reshape(height, width, 4), axis=1, dtype=np.uint8)
+    opacity = pixels[:, :, 3:]
+    if (opacity == 255).all():
+        return pixels[:, :, :3]
+    share = opacity.astype(np.float32) / 255
+    return (pixels[:, :, :3] * share + 255 * (1 - share)).round().astype(np.uint8)
+
+
+def _rows(data: bytes) -> tuple[int, int, np.ndarray | None]:
+    """Return width, height and the filtered rows of a PNG; None for them where they are of another kind.
+
+    Args:
+        data: A PNG; of 8 bits a channel with opacity, whose rows are all filtered by their left neighbours, as the
+            converter writes it.
+    """
+    chunks = list(png_chunks(data))
+    width, height, *kind = struct.unpack(">IIBBBBB", chunks[0][1])
+    stream = zlib.decompress(b"".join(body for name, body in chunks if name == b"IDAT"))
+    if kind != [8, _RGBA, 0, 0, 0] or len(stream) != height * (1 + 4 * width):
+        return width, height, None
+    rows = np.frombuffer(stream, np.uint8).reshape(height, 1 + 4 * width)
+    return width, height, None if (rows[:, 0] != _LEFT).any() else rows
 
 
 def _packed(data: bytes) -> bytes:
@@ -255,14 +312,10 @@ def _packed(data: bytes) -> bytes:
         data: A PNG of 8 bits a channel with opacity, whose rows are all filtered by their left neighbours, as the
             converter writes it; any other is returned as it is.
     """
-    chunks = list(_chunks(data))
-    width, height, *kind = struct.unpack(">IIBBBBB", chunks[0][1])
-    stream = zlib.decompress(b"".join(body for name, body in chunks if name == b"IDAT"))
-    if kind != [8, _RGBA, 0, 0, 0] or len(stream) != height * (1 + 4 * width):
+    width, height, rows = _rows(data)
+    if rows is None:
         return data
-    rows = np.frombuffer(stream, np.uint8).reshape(height, 1 + 4 * width)
-    if (rows[:, 0] != _LEFT).any():
-        return data
+    stream, kind = rows.tobytes(), [8, _RGBA, 0, 0, 0]
     opacity = rows[:, 4::4]
     if (opacity[:, 0] == 255).all() and not opacity[:, 1:].any():
         # Filtered channel by channel, the others are what they would be without it.
@@ -274,10 +327,12 @@ def _packed(data: bytes) -> bytes:
     level, strategy = _LARGE_PACKING if len(stream) > _LARGE else _PACKING
     packer = zlib.compressobj(level, zlib.DEFLATED, 15, 9, strategy)
     packed = packer.compress(stream) + packer.flush()
-    return data[:8] + _chunk(b"IHDR", header) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
+    return (
+        data[:8] + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", packed) + png_chunk(b"IEND", b"")
+    )
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield the name and the content of each part of a PNG."""
     at = 8
     while at < len(data):
@@ -286,13 +341,18 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += 12 + size
 
 
-def _chunk(name: bytes, body: bytes) -> bytes:
+def png_chunk(name: bytes, body: bytes) -> bytes:
+    """Return a part of a PNG: how long it is, its name, its content and a checksum."""
     checked = name + body
     return struct.pack(">I", len(body)) + checked + struct.pack(">I", zlib.crc32(checked))
 
 
-def to_pdf(svg: str) -> bytes:
+def to_pdf(svg: str, *, warn: bool = True) -> bytes:
     """Return a PDF of an SVG document, fonts embedded, one CSS pixel three quarters of a point.
+
+    Args:
+        svg: The document.
+        warn: Whether to warn of characters that no font has.
 
     Raises:
         ImportError: If the ``figures`` extra is not installed.
@@ -301,7 +361,8 @@ def to_pdf(svg: str) -> bytes:
         UserWarning: If no font has some of the characters.
     """
     converter = _converter()
-    _warn_of_missing(svg)
+    if warn:
+        _warn_of_missing(svg)
     return settled(bytes(converter.svg_to_pdf(_in_points(_prepared(svg)))))
 
 
@@ -312,6 +373,17 @@ def _converter() -> Any:
         message = f"PNG and PDF are made from the SVG by vl-convert-python: {INSTALL}."
         raise ImportError(message) from error
     return vl_convert
+
+
+def size_of(svg: str) -> tuple[float, float]:
+    """Return width and height of an SVG document in CSS pixels."""
+    found = _ROOT.search(svg)
+    if not found:
+        message = "The SVG says neither how wide it is nor how high."
+        raise ValueError(message)
+    pairs = ((found[2], found[3]), (found[4], found[5]))
+    width, height = (float(number) / PER_INCH[unit or "px"] * 96 for number, unit in pairs)
+    return width, height
 
 
 def _in_points(svg: str) -> str:

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.compute.indexing import integer
+from attnwidget.compute.resumable import finish
 from attnwidget.figures import convert, data, renderer
 from attnwidget.figures.crop import Crop, crop_of, crop_snapshot, cropped_answer
 from attnwidget.figures.options import check_names, columns_of, figure_spec, pixels_of
+from attnwidget.figures.small_png import MOST_BYTES, fitting_scale, picture_pdf, small_png
 from attnwidget.files.replacing import write_bytes, write_text
 from attnwidget.record.saving import FIGURES, PAGE, ending
 from attnwidget.serve.selection import check_heads, check_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
+    import numpy as np
+
+    from attnwidget.compute.resumable import Slices
     from attnwidget.figures.renderer import Answer
+    from attnwidget.figures.small_png import SmallPng
     from attnwidget.protocol.codec import Block
     from attnwidget.record.options import FigureOptions
     from attnwidget.record.positions import Positions
@@ -35,6 +42,11 @@ _PNG_LINKS = 500
 _PDF_LINKS = 30_000
 # Pixels of that picture in a PDF for each CSS pixel of the print: 192 dpi, as of a PNG.
 _PDF_SCALE = 2.0
+# Beyond so many links, or characters of the SVG, the PDF in a notebook's output is a picture, of so many bytes.
+_OUTPUT_LINKS = 2_000
+_OUTPUT_CHARACTERS = 800_000
+_OUTPUT_PICTURE = 200_000
+_SVG, _PNG, _PDF = "image/svg+xml", "image/png", "application/pdf"
 _CLIPS = re.compile(r'(<g id="(?:head-view|tokens)"[^>]*) clip-path="[^"]*"')
 _WITH_LINKS = {"head", "compare", "all"}
 
@@ -167,6 +179,35 @@ class Figure:
             write_bytes(target, data)
         return target
 
+    def small_png(self, *, most: int = MOST_BYTES) -> Slices[SmallPng]:
+        """Draw the figure as a PNG of a bounded size, in steps; a pixel of it is one CSS pixel, or more where it must be.
+
+        Args:
+            most: Bytes of the file.
+
+        Raises:
+            ImportError: If the ``figures`` extra is not installed.
+            ValueError: If a layer cannot give what is drawn.
+        """
+        pixels, size = yield from self._pixels()
+        return (yield from small_png(pixels, size, most=most))
+
+    def _pixels(self) -> Slices[tuple[np.ndarray, tuple[float, float]]]:
+        """Return the pixels of a small picture, and the size that they are shown at."""
+        size = convert.size_of(self.svg)
+        yield 0.0
+        scale = fitting_scale(size)
+        svg = self._converted(scale, _PNG_LINKS)
+        yield 0.0
+        pixels = convert.to_pixels(svg, scale=scale)
+        yield 0.0
+        return pixels, size
+
+    @property
+    def _crowded(self) -> bool:
+        """Whether vectors are more than a notebook should hold twice."""
+        return self.svg.count("<path") > _OUTPUT_LINKS or len(self.svg) > _OUTPUT_CHARACTERS
+
     def _converted(self, scale: float, links: int) -> str:
         """Return the SVG that is converted, in which more than so many links are one picture.
 
@@ -195,6 +236,30 @@ class Figure:
     def _repr_svg_(self) -> str:
         return self.svg
 
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, str]:
+        """Return what an output holds: JupyterLab shows the SVG, LaTeX takes the PDF, who knows neither the small PNG."""
+        asked = {_SVG, _PNG, _PDF} & _shown_types()
+        asked = asked & set(include) if include else asked
+        asked -= set(exclude or ())
+        bundle = {_SVG: self.svg} if _SVG in asked else {}
+        if not convert.available():
+            return bundle
+        files = {}
+        pictured = _PDF in asked and self._crowded
+        if _PNG in asked or pictured:
+            pixels, size = finish(self._pixels())
+            if _PNG in asked:
+                files[_PNG] = finish(small_png(pixels, size)).data
+            if pictured:
+                made = small_png(pixels, size, most=_OUTPUT_PICTURE)
+                files[_PDF] = picture_pdf(finish(made))
+        if _PDF in asked and not pictured:
+            # The reader who looks at the SVG wants no warning of the fonts of another file.
+            files[_PDF] = convert.to_pdf(self._converted(_PDF_SCALE, _PDF_LINKS), warn=False)
+        return bundle | {kind: b64encode(data).decode("ascii") for kind, data in files.items()}
+
     def __repr__(self) -> str:
         state = self._state
         view = state["form"] if state["view"] == "head" else state["view"]
@@ -205,6 +270,13 @@ class Figure:
             return f"Figure(model, {state['stream']})"
         heads = ", ".join(map(str, state["heads"]))
         return f"Figure({view}, {state['stream']}, layer {state['layer']}, heads {heads})"
+
+
+def _shown_types() -> set[str]:
+    """Return the types of output that IPython takes here: in a terminal nothing is worth drawing."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return {_SVG, _PNG, _PDF} if shell is None else set(shell.display_formatter.active_types)
 
 
 def check_resolution(scale: object, dpi: object) -> float:

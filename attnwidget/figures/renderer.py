@@ -13,11 +13,11 @@ from attnwidget.protocol.codec import inline
 from attnwidget.serve.static_files import static_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from attnwidget.protocol.codec import Block
 
-__all__ = ["INSTALL", "available", "to_svg"]
+__all__ = ["INSTALL", "OutOfTime", "available", "to_svg"]
 
 INSTALL = 'pip install "attnwidget[figures]"'
 # Each round brings what the round before found missing; a view that asks for more than this is broken.
@@ -32,6 +32,10 @@ class Answer(Protocol):
     def __call__(self, request: Mapping[str, Any], /) -> tuple[Block, bytes]:
         """Return the block's header and bytes."""
         ...
+
+
+class OutOfTime(Exception):  # noqa: N818 - no error: the picture is drawn without it
+    """An answer would take too long; the picture is drawn as the screen is before it comes."""
 
 
 def available() -> bool:
@@ -75,6 +79,18 @@ def _renderer(process: int) -> _Renderer:  # noqa: ARG001 - a forked process can
     return _Renderer()
 
 
+def _found(missing: Iterable[Mapping[str, Any]], answer: Answer) -> list[dict[str, Any]]:
+    """Return the blocks of a snapshot that these requests are answered with, without those that take too long."""
+    found = []
+    for request in missing:
+        try:
+            block = inline(*answer(request))
+        except OutOfTime:
+            continue
+        found.append({"request": request, "block": block})
+    return found
+
+
 def to_svg(
     snapshot: Mapping[str, Any], answer: Answer, figure: Mapping[str, Any] | None = None
 ) -> str:
@@ -96,8 +112,9 @@ def to_svg(
         drawn = renderer.render(job)
         if not drawn["missing"]:
             return str(drawn["svg"])
-        blocks += [
-            {"request": request, "block": inline(*answer(request))} for request in drawn["missing"]
-        ]
+        found = _found(drawn["missing"], answer)
+        if not found:
+            return str(drawn["svg"])
+        blocks += found
     message = f"The figure still lacked {drawn['missing']} after {MOST_ROUNDS} rounds."
     raise RuntimeError(message)

@@ -71,6 +71,17 @@ class Jobs:
         with self._lock:
             return finish(work)
 
+    def apart(self, work: Slices[T]) -> Slices[T]:
+        """Take a work's steps one by one, none of them while another work runs."""
+        while True:
+            with self._lock:
+                try:
+                    part = next(work)
+                except StopIteration as end:
+                    result: T = end.value
+                    return result
+            yield part
+
     def reply(
         self,
         requests: Sequence[Mapping[str, Any]],

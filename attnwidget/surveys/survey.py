@@ -214,6 +214,7 @@ class Survey:
         tokenizer: Any = None,
         *,
         frozen: bool = False,
+        still: bool = True,
         **options: Unpack[SelectionOptions],
     ) -> Any:
         """Show the survey in the widget: heads by their mean scores, and the inputs that are most typical of each.
@@ -223,6 +224,7 @@ class Survey:
                 alone.
             tokenizer: The model's tokenizer; found through the model's name when left out.
             frozen: As for `attnwidget.view`.
+            still: As for `attnwidget.view`.
             **options: The widget's traits to start with (``score``, ``without_sink``, ``arrange``, ``threshold`` …).
 
         Returns:
@@ -232,7 +234,7 @@ class Survey:
             TypeError: If an option does not exist.
             ValueError: If an option is out of range.
         """
-        return viewers.make(self, "widget", model, tokenizer, frozen=frozen, **options)
+        return viewers.make(self, "widget", model, tokenizer, frozen=frozen, still=still, **options)
 
     @lists_options(DrawnSelection)
     def figure(self, kind: str | None = None, **options: Unpack[DrawnSelection]) -> Any:

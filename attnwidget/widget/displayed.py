@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typing_extensions import Unpack
 
+    from attnwidget.compute.resumable import Slices
     from attnwidget.figures.figure import Figure
+    from attnwidget.figures.renderer import Answer
+    from attnwidget.protocol.codec import Block
     from attnwidget.record.options import DrawnSelection
 
 __all__ = ["DisplayedView"]
@@ -22,6 +27,12 @@ class DisplayedView(Protocol):
 
     def figure(self, **options: Unpack[DrawnSelection]) -> Figure:
         """Return what is shown as a figure."""
+
+    def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
+        """Answer a request for a block in steps."""
+
+    def still_figure(self, answer: Answer) -> Figure:
+        """Return what is shown as a figure whose numbers come from ``answer``."""
 
     def page(self, budget: int | None = None, *, framed: bool = False) -> str:
         """Return the widget as one page that needs no kernel."""

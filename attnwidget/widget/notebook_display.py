@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import sys
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -11,10 +12,12 @@ from IPython.display import display
 
 from attnwidget.record.byte_sizes import parse_bytes
 from attnwidget.serve.page import FROZEN_BYTES, frame
+from attnwidget.widget.still import Still
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from attnwidget.figures.small_png import SmallPng
     from attnwidget.widget.displayed import DisplayedView
 
 __all__ = ["NotebookDisplay"]
@@ -28,18 +31,26 @@ GONE = (
     "This widget needs its kernel, in a notebook. Run this cell again to bring it back: the call that made it"
     " was attnwidget.view(…). To keep it in the notebook, call view.freeze() or press “freeze” in its toolbar."
 )
+FROZEN = "What the copy above showed, for pages that do not draw it."
 # JupyterLab shows nothing of an output that holds a widget but "Loading widget…" when the kernel is gone, whatever else
-# that output holds. So the words stand in an output of their own, which takes no room: they appear where the output
-# area has neither a live nor a frozen widget two seconds after it was made, and stay hidden in every other host.
-# Hidden is the child whose own output is the note: one that holds it deeper down (`Output`, `interact`, a tab) has an
-# output area inside, with the widget and what moves it.
-_NOTE = """<div class="attnwidget-note" style="display:none">{words}</div>
+# that output holds. So the words and the picture stand in an output of their own, which takes no room: they appear where
+# the output area has neither a live nor a frozen widget two seconds after it was made, and stay hidden in every other
+# host that keeps the styles. Hidden is the child whose own output is the note: one that holds it deeper down (`Output`,
+# `interact`, a tab) has an output area inside, with the widget and what moves it. The second names are those of pages
+# made with nbconvert's classic template, nbviewer's among them.
+_NOTE = """<div class="attnwidget-note" style="display:none">{picture}{words}</div>
 <style>
 .jp-OutputArea:has(.attnwidget, .attnwidget-frozen)
-  > .jp-OutputArea-child:has(> .jp-OutputArea-output > .attnwidget-note) {{ display: none; }}
-.jp-OutputArea .attnwidget-note {{ display: block !important; animation: attnwidget-note 2s both; }}
+  > .jp-OutputArea-child:has(> .jp-OutputArea-output > .attnwidget-note),
+.output:has(.attnwidget, .attnwidget-frozen)
+  > .output_area:has(> .output_subarea > .attnwidget-note) {{ display: none; }}
+.jp-OutputArea .attnwidget-note, .cell .output_area .attnwidget-note {{
+  display: block !important; animation: attnwidget-note 2s both;
+}}
 @keyframes attnwidget-note {{ 0%, 99% {{ visibility: hidden; }} }}
 </style>"""
+# Also in the HTML, which every host that shows HTML prefers to the PNG beside it.
+_PICTURE = '<img src="data:image/png;base64,{data}" width="{width}" alt="{alt}" style="max-width:100%;height:auto;display:block">'
 
 
 class NotebookDisplay:
@@ -53,11 +64,21 @@ class NotebookDisplay:
         is_frozen: Whether the outputs under that id were replaced by a frozen copy.
     """
 
-    def __init__(self, *, always_frozen: bool) -> None:
-        """Start before the widget is shown."""
+    def __init__(self, view: DisplayedView, *, always_frozen: bool, still: bool) -> None:
+        """Start before the widget is shown.
+
+        Args:
+            view: The widget.
+            always_frozen: Whether only frozen copies of it are shown.
+            still: Whether a still picture of it is kept in the notebook.
+        """
         self.always_frozen = always_frozen
         self.display_id: str | None = None
         self.is_frozen = False
+        self._name = repr(view)
+        self._note_id = uuid4().hex
+        self._has_note = False
+        self.still = Still(view, publish=self._replace_note) if still else None
 
     def freeze(self, view: DisplayedView, budget: int | str) -> None:
         """Replace the live outputs by a copy that needs no kernel; see `AttentionWidget.freeze`."""
@@ -66,6 +87,10 @@ class NotebookDisplay:
         self.display_id = self.display_id or uuid4().hex
         _show(bundle, display_id=self.display_id, update=replaces)
         self.is_frozen = True
+        if replaces:
+            self._freeze_note()
+        else:
+            self._show_frozen_note()
 
     def freeze_shown(self, view: DisplayedView, height: float) -> None:
         """Freeze what the reader sees, at the height it has.
@@ -84,6 +109,7 @@ class NotebookDisplay:
         bundle = self.frozen_bundle(view, FROZEN_BYTES, height)
         _show(bundle, display_id=self.display_id, update=True)
         self.is_frozen = True
+        self._freeze_note()
 
     def frozen_bundle(
         self, view: DisplayedView, budget: int, height: float = FRAME_HEIGHT
@@ -102,14 +128,47 @@ class NotebookDisplay:
         if self.always_frozen:
             self.display_id = self.display_id or uuid4().hex
             _show(self.frozen_bundle(view, FROZEN_BYTES), display_id=self.display_id)
+            self._show_frozen_note()
             return
         if self.display_id is None or self.is_frozen:
-            # An output under the same id would bring the frozen one back to life.
-            self.display_id, self.is_frozen = uuid4().hex, False
+            # An output under the same id would bring the frozen one back to life, and its note with it.
+            self.display_id, self._note_id, self.is_frozen = uuid4().hex, uuid4().hex, False
         data, metadata = _live_bundle(view)
         _show(data, metadata=metadata, display_id=self.display_id)
-        note = _NOTE.format(words=html.escape(f"{view!r}: {GONE}"))
-        _show({"text/html": note, "text/plain": ""})
+        self._show_note()
+
+    def _show_note(self) -> None:
+        self._has_note = True
+        data, metadata = self._note(self.still.show() if self.still else None)
+        _show(data, metadata=metadata, display_id=self._note_id)
+
+    def _show_frozen_note(self) -> None:
+        """Put the picture beside a frozen copy, which has no browser that could draw one later."""
+        if self.still and self.still.draws_here():
+            self._show_note()
+
+    def _freeze_note(self) -> None:
+        """Let the note beside a widget that is now frozen say so."""
+        if self._has_note:
+            self._replace_note(self.still.picture if self.still else None)
+            if self.still:
+                self.still.changed()
+
+    def _replace_note(self, picture: SmallPng | None) -> None:
+        data, metadata = self._note(picture)
+        _show(data, metadata=metadata, display_id=self._note_id, update=True)
+
+    def _note(self, picture: SmallPng | None) -> tuple[dict[str, str], dict[str, Any]]:
+        """Return the second output: words and the picture, as HTML, and the picture as itself."""
+        words = FROZEN if self.is_frozen or self.always_frozen else GONE
+        said = html.escape(f"{self._name}: {words}")
+        if picture is None:
+            return {"text/html": _NOTE.format(picture="", words=said), "text/plain": ""}, {}
+        data = b64encode(picture.data).decode("ascii")
+        shown = _PICTURE.format(data=data, width=picture.width, alt=html.escape(self._name))
+        bundle = {"text/html": _NOTE.format(picture=shown, words=said), "text/plain": ""}
+        size = {"width": picture.width, "height": picture.height}
+        return {**bundle, "image/png": data}, {"image/png": size}
 
 
 def _live_bundle(view: DisplayedView) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -9,6 +9,7 @@ import traitlets
 from anywidget.experimental import command
 
 from attnwidget.analysis.find_heads import links
+from attnwidget.figures.figure import Figure
 from attnwidget.figures.from_source import figure_of_view
 from attnwidget.protocol.constants import RANKING
 from attnwidget.record.options import DrawnSelection, SelectionOptions
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
     from attnwidget.analysis.find_heads import Pattern
     from attnwidget.attention import Attention
-    from attnwidget.figures.figure import Figure
+    from attnwidget.compute.resumable import Slices
+    from attnwidget.figures.renderer import Answer
     from attnwidget.protocol.codec import Block
     from attnwidget.record.position_lookup import Place
 
@@ -61,6 +63,7 @@ class AttentionWidget(SyncedTraits):
     media = traitlets.Bytes().tag(sync=True)
     _screen = traitlets.Dict(None, allow_none=True).tag(sync=True)
     _own_layout: Any = None
+    _notebook: Any = None
 
     @lists_options(SelectionOptions)
     def __init__(
@@ -68,6 +71,7 @@ class AttentionWidget(SyncedTraits):
         attention: Attention | Source,
         *,
         frozen: bool = False,
+        still: bool = True,
         **state: Unpack[SelectionOptions],
     ) -> None:
         """Make a widget over a record.
@@ -75,6 +79,8 @@ class AttentionWidget(SyncedTraits):
         Args:
             attention: What `capture`, `recording`, `load` or `from_weights` gave.
             frozen: Show a copy that needs no kernel (see `freeze`) wherever the view is shown.
+            still: Keep a still picture of what is shown in the notebook, for readers without widgets: 60 kB at most,
+                twice. With the ``figures`` extra the kernel makes it while it is idle, else the browser.
             **state: Traits to start with, such as ``layer=3, heads=[5]``.
 
         Raises:
@@ -83,7 +89,7 @@ class AttentionWidget(SyncedTraits):
         """
         self.source = attention if isinstance(attention, Source) else RecordSource(attention)
         self._jobs = Jobs()
-        self._notebook = NotebookDisplay(always_frozen=frozen)
+        self._always_frozen = frozen
         self._browser_figures = BrowserFigures()
         selection = resolve_selection(self.source, state)
         meta, overview = self.source.meta()
@@ -91,10 +97,13 @@ class AttentionWidget(SyncedTraits):
         first_message = {**front_end(), "meta": meta, "overview": overview}
         first_message["media"] = self.source.media
         super().__init__(**first_message, **selection)
+        self._notebook = NotebookDisplay(self, always_frozen=frozen, still=still)
+        if self._notebook.still:
+            self.observe(self._notebook.still.changed, names=[*STATE, "meta", "_screen"])
 
     def open(self) -> None:
         """Connect to the browser; a frozen view never does, so that nothing of it stays in the notebook's metadata."""
-        if not self._notebook.always_frozen:
+        if not self._always_frozen:
             super().open()
             self._own_layout = self.layout
 
@@ -104,6 +113,8 @@ class AttentionWidget(SyncedTraits):
         ipywidgets leaves the layout behind that it made for a widget: a hundred closed widgets would leave a hundred.
         """
         super().close()
+        if self._notebook is not None and self._notebook.still:
+            self._notebook.still.stop()
         if self._own_layout is not None and self.layout is self._own_layout:
             self._own_layout.close()
 
@@ -177,6 +188,19 @@ class AttentionWidget(SyncedTraits):
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Take the figure that `save` asked the browser for."""
         self._browser_figures.take(message, buffers)
+        return {}, []
+
+    @command
+    def still_drawn(
+        self, message: dict[str, Any], buffers: list[bytes]
+    ) -> tuple[dict[str, Any], list[bytes]]:
+        """Take the still picture that the browser was asked for."""
+        keeps = self._notebook.still
+        if keeps and buffers:
+            try:
+                keeps.take(bytes(buffers[0]), message.get("width"), message.get("height"))
+            except ValueError as error:
+                return {"error": str(error)}, []
         return {}, []
 
     @command
@@ -278,6 +302,14 @@ class AttentionWidget(SyncedTraits):
             >>> view.freeze()  # doctest: +SKIP
         """
         self._notebook.freeze(self, budget)
+
+    def still_figure(self, answer: Answer) -> Figure:
+        """Return what is shown as a figure whose numbers come from ``answer``."""
+        return Figure(self.source, self.snapshot(), answer, {})
+
+    def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
+        """Answer a request for a block in steps, none of them while the browser's requests are worked on."""
+        return self._jobs.apart(self.source.work(request))
 
     def _answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
         return self._jobs.run(self.source.work(request))

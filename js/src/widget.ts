@@ -98,6 +98,29 @@ async function answerSave(
   }
 }
 
+/** Python asked for the still picture that stands in the notebook. */
+async function answerStill(
+  shell: Shell,
+  { most }: StillMessage,
+  invoke: Invoke,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    const { png, width, height } = await shell.still(most);
+    const buffers = [new DataView(png.buffer, png.byteOffset, png.byteLength)];
+    await invoke("still_drawn", { width, height }, { buffers, signal });
+  } catch (error) {
+    // Nobody waits for it: the notebook has the picture before, or none.
+    if (!signal.aborted) console.debug("attnwidget made no still picture:", error);
+  }
+}
+
+interface StillMessage {
+  readonly kind: "still";
+  /** Bytes of the PNG at most. */
+  readonly most: number;
+}
+
 interface SaveMessage extends SaveRequest {
   readonly kind: "save";
   readonly token: string;
@@ -125,8 +148,9 @@ function render({ model, el, signal }: RenderContext): () => void {
     };
     try {
       const shell = mount(el, model, kernelFetch(invoke, inner), kernel, inner);
-      const onMessage = (message: SaveMessage) => {
+      const onMessage = (message: SaveMessage | StillMessage) => {
         if (message?.kind === "save") void answerSave(shell, message, invoke, inner);
+        if (message?.kind === "still") void answerStill(shell, message, invoke, inner);
       };
       const onRecord = () => {
         holdHeight(el);

@@ -4,21 +4,33 @@ import type { BlockStore } from "../data/store.js";
 import { composeSvg, type FigureOptions } from "../figure/compose.js";
 import type { Figure } from "../protocol/generated.js";
 import type { Scene } from "../scene/scene.js";
+import { fewColours } from "../surface/palette.js";
+import { encodePalettePng } from "../surface/png.js";
 
 /** Pixels per CSS pixel of a saved PNG: 192 dpi, sharp in print at column width. */
 const PNG_SCALE = 2;
 
-async function rasterise(svg: string, scale: number): Promise<Blob> {
+async function loaded(svg: string): Promise<HTMLImageElement> {
   const image = new Image();
   // No blob's address: some hosts do not allow pictures from there.
   image.src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
   await image.decode();
+  return image;
+}
+
+/** The picture on a canvas, and what it is drawn with. */
+function drawn(image: HTMLImageElement, scale: number) {
   const canvas = document.createElement("canvas");
-  canvas.width = Math.round(image.naturalWidth * scale);
-  canvas.height = Math.round(image.naturalHeight * scale);
+  canvas.width = Math.max(1, Math.round(image.naturalWidth * scale));
+  canvas.height = Math.max(1, Math.round(image.naturalHeight * scale));
   const context = canvas.getContext("2d");
   if (!context) throw new Error("This browser gave no canvas to draw the PNG on.");
   context.drawImage(image, 0, 0, canvas.width, canvas.height);
+  return { canvas, context };
+}
+
+async function rasterise(svg: string, scale: number): Promise<Blob> {
+  const { canvas } = drawn(await loaded(svg), scale);
   const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/png"));
   if (!blob) throw new Error("This browser could not encode the PNG: save as SVG instead.");
   return blob;
@@ -67,6 +79,36 @@ export async function exportFigure(
   scale = PNG_SCALE,
 ): Promise<Blob> {
   return format === "svg" ? new Blob([svg], { type: "image/svg+xml" }) : rasterise(svg, scale);
+}
+
+/** Colours of a small picture that are tried at each resolution, the most first. */
+const FEW = [64, 16];
+/** What the next one has of the resolution of a picture that is still too large, at most. */
+const SMALLER = 0.8;
+
+/** A still picture, and the size in CSS pixels that it is shown at. */
+export interface Still {
+  readonly png: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A figure as a PNG of so many bytes at most: few colours, and as many pixels as fit. */
+export async function stillPicture(svg: string, most: number): Promise<Still> {
+  const image = await loaded(svg);
+  const { naturalWidth: width, naturalHeight: height } = image;
+  for (let scale = 1; ; ) {
+    const { canvas, context } = drawn(image, scale);
+    const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
+    let size = 0;
+    for (const count of FEW) {
+      const png = encodePalettePng(fewColours(pixels, count));
+      if (png.length <= most) return { png, width, height };
+      size = png.length;
+    }
+    // The bytes grow about as the pixels do.
+    scale *= Math.min(SMALLER, 0.95 * Math.sqrt(most / size));
+  }
 }
 
 export function download(blob: Blob, name: string): void {

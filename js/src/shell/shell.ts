@@ -22,7 +22,14 @@ import { type KeyTargets, pressed } from "./keys.js";
 import { Panel } from "./panel.js";
 import { neighbours } from "./prefetch.js";
 import { Replay } from "./replay.js";
-import { download, exportFigure, type SaveRequest, wholeFigure } from "./save.js";
+import {
+  download,
+  exportFigure,
+  type SaveRequest,
+  type Still,
+  stillPicture,
+  wholeFigure,
+} from "./save.js";
 import { type ScoreEvents, scoreBar } from "./score-bar.js";
 import { Finder } from "./search-bar.js";
 import { statusBar } from "./status-bar.js";
@@ -309,6 +316,14 @@ export class Shell {
     const options = figure ? { ...placed, figure } : placed;
     const svg = await wholeFigure(scene, options, this.store, () => this.schedule());
     return exportFigure(svg, format, scale);
+  }
+
+  /** What is shown as a picture of so many bytes at most, for readers of the notebook without widgets. */
+  async still(most: number): Promise<Still> {
+    const { scene, store } = this;
+    if (!scene) throw new Error("Nothing has been drawn yet.");
+    const svg = await wholeFigure(scene, this.figureOptions(), store, () => this.schedule());
+    return stillPicture(svg, most);
   }
 
   private async save(format: "svg" | "png"): Promise<void> {

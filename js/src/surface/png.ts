@@ -1,6 +1,7 @@
 // PNG encoder.
 
 import { zlibSync } from "fflate";
+import type { FewColours } from "./palette.js";
 import type { Pixels } from "./surface.js";
 
 /**
@@ -10,6 +11,7 @@ import type { Pixels } from "./surface.js";
 
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 const RGB = 2;
+const PALETTE = 3;
 const RGBA = 6;
 
 const crcTable = new Uint32Array(256).map((_, n) => {
@@ -72,19 +74,47 @@ export function encodePng(pixels: Pixels, level: Level = 6): Uint8Array {
   view.setUint32(0, pixels.width);
   view.setUint32(4, pixels.height);
   header.set([8, opaque ? RGB : RGBA], 8);
-  const parts = [
-    Uint8Array.from(SIGNATURE),
+  return file([
     chunk("IHDR", header),
     chunk("IDAT", zlibSync(filtered(pixels, opaque ? 3 : 4, level > 0), { level })),
     chunk("IEND", new Uint8Array(0)),
-  ];
-  const file = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  ]);
+}
+
+/** A PNG file of few colours; up to 16 of them take half a byte each. */
+export function encodePalettePng({ width, height, palette, places }: FewColours): Uint8Array {
+  const small = palette.length <= 3 * 16;
+  const header = new Uint8Array(13);
+  const view = new DataView(header.buffer);
+  view.setUint32(0, width);
+  view.setUint32(4, height);
+  header.set([small ? 4 : 8, PALETTE], 8);
+  const stride = 1 + (small ? Math.ceil(width / 2) : width);
+  const rows = new Uint8Array(height * stride);
+  for (let y = 0, from = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, from++) {
+      const place = places[from] as number;
+      const to = y * stride + 1 + (small ? x >> 1 : x);
+      rows[to] = small && x % 2 === 0 ? place << 4 : small ? (rows[to] as number) | place : place;
+    }
+  }
+  return file([
+    chunk("IHDR", header),
+    chunk("PLTE", palette),
+    chunk("IDAT", zlibSync(rows, { level: 9 })),
+    chunk("IEND", new Uint8Array(0)),
+  ]);
+}
+
+function file(chunks: readonly Uint8Array[]): Uint8Array {
+  const parts = [Uint8Array.from(SIGNATURE), ...chunks];
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let offset = 0;
   for (const part of parts) {
-    file.set(part, offset);
+    bytes.set(part, offset);
     offset += part.length;
   }
-  return file;
+  return bytes;
 }
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -1,6 +1,7 @@
 import { crc32, inflateSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { base64, encodePng } from "../../../src/surface/png.js";
+import { fewColours } from "../../../src/surface/palette.js";
+import { base64, encodePalettePng, encodePng } from "../../../src/surface/png.js";
 import type { Pixels } from "../../../src/surface/surface.js";
 
 interface Chunk {
@@ -79,4 +80,53 @@ test.each([0, 1, 2, 3, 4, 5, 256])("base64 of %d bytes is what everybody reads",
 test("a picture that is stored holds the same pixels", () => {
   const pixels = noise(7, 5, (i) => i % 256);
   expect(decode(encodePng(pixels, 0))).toEqual(decode(encodePng(pixels)));
+});
+
+/** Colours of a PNG with a palette, unfiltered. */
+function decodePalette(file: Uint8Array): number[][] {
+  const chunks = chunksOf(file);
+  expect(chunks.map(({ type }) => type)).toEqual(["IHDR", "PLTE", "IDAT", "IEND"]);
+  const [header, palette, data] = chunks as [Chunk, Chunk, Chunk];
+  const [width, height] = [header.data.readUInt32BE(0), header.data.readUInt32BE(4)];
+  const bits = header.data[8] as number;
+  expect(header.data[9]).toBe(3);
+  expect(palette.data.length / 3).toBeLessThanOrEqual(1 << bits);
+  const raw = inflateSync(data.data);
+  const stride = 1 + Math.ceil((width * bits) / 8);
+  expect(raw.length).toBe(height * stride);
+  return Array.from({ length: width * height }, (_, i) => {
+    const [x, y] = [i % width, Math.floor(i / width)];
+    const byte = raw[y * stride + 1 + Math.floor((x * bits) / 8)] as number;
+    const place = bits === 8 ? byte : x % 2 === 0 ? byte >> 4 : byte & 15;
+    return [...palette.data.subarray(3 * place, 3 * place + 3)];
+  });
+}
+
+test.each([
+  [7, 16],
+  [8, 16],
+  [7, 64],
+])("few colours are kept exactly: %i wide, at most %i", (width, most) => {
+  const colours = [
+    [255, 255, 255],
+    [0, 0, 0],
+    [200, 30, 90],
+    [10, 140, 250],
+  ];
+  const own = Array.from({ length: 5 * width }, (_, i) => colours[(i * i) % 4] as number[]);
+  const data = Uint8ClampedArray.from(own.flatMap((colour) => [...colour, 255]));
+  const file = encodePalettePng(fewColours({ width, height: 5, data }, most));
+  expect(decodePalette(file)).toEqual(own);
+});
+
+test("of many colours each is close to its own, and the first pixel's is kept", () => {
+  const own = Array.from({ length: 4096 }, (_, i) => [i >> 4, 255 - (i >> 4), (i >> 4) / 2]);
+  own[0] = [17, 20, 24];
+  const data = Uint8ClampedArray.from(own.flatMap((colour) => [...colour, 255]));
+  const found = decodePalette(encodePalettePng(fewColours({ width: 64, height: 64, data }, 64)));
+  expect(found[0]).toEqual([17, 20, 24]);
+  const away = found.map((colour, i) =>
+    Math.max(...colour.map((shade, c) => Math.abs(shade - (own[i]?.[c] as number)))),
+  );
+  expect(Math.max(...away)).toBeLessThanOrEqual(16);
 });
