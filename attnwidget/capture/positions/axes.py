@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnwidget.capture.positions.chat_roles import chat_roles
-from attnwidget.capture.positions.grids import find_frames, find_patches
+from attnwidget.capture.positions.grids import feature_map, find_frames, find_patches
 from attnwidget.capture.positions.labels import (
     index_positions,
     patch_positions,
@@ -83,6 +83,9 @@ def describe_axis(
                 positions = _cached_positions(submodel.cached, missing, tokenizer) + positions
         else:
             positions = find_patches(submodel, count) or find_frames(submodel, count)
+            # Object queries that attend to each other may be as many as cells by chance.
+            if positions is None and (side == "encoder" or count != num_queries):
+                positions = feature_map(submodel, count)
         if positions is None and submodel.own is not None:
             positions = _own_positions(
                 submodel.own, counts, tokenizer, hints, side=side, path=path, second=second

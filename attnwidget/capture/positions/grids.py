@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from attnwidget.record.positions import Positions
 
 __all__ = [
+    "feature_map",
     "find_frames",
     "find_patches",
     "fit_grid",
@@ -157,6 +158,36 @@ def _grid(submodel: Submodel, count: int) -> Positions | None:
         rows, columns = (rows + 1) // 2, (columns + 1) // 2
         if rows * columns == count:
             return patch_positions(rows, columns)
+    return None
+
+
+def feature_map(submodel: Submodel, count: int) -> Positions | None:
+    """Lay out what a convolutional backbone makes of a picture: one map of it, or several, each half as fine (DETR's kin).
+
+    Args:
+        submodel: The model that the picture is an input of.
+        count: How many positions there are.
+    """
+    config = getattr(submodel.module, "config", None)
+    shape = submodel.last("pixel_values")
+    backbone = getattr(config, "backbone_config", None) or getattr(config, "backbone", None)
+    if not backbone or shape is None or len(shape) not in {3, 4}:
+        return None
+    maps = [
+        (-(-int(shape[-2]) // stride), -(-int(shape[-1]) // stride))
+        for stride in (1 << power for power in range(1, 8))
+    ]
+    for first in range(len(maps)):
+        for last in range(first + 1, len(maps) + 1):
+            chosen = maps[first:last]
+            if len(chosen) > 1 and min(min(grid) for grid in chosen) < 2:
+                continue  # so small that many numbers are a sum of them
+            if sum(rows * columns for rows, columns in chosen) == count:
+                return tuple(
+                    patch_position(None, *divmod(number, grid[1]), grid)
+                    for grid in chosen
+                    for number in range(grid[0] * grid[1])
+                )
     return None
 
 
