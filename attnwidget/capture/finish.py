@@ -116,6 +116,8 @@ def _warn(
     recorder: Recorder, model: nn.Module, missing: Sequence[str], failures: Mapping[str, str]
 ) -> None:
     """Warn, where the recording was asked for, about what is not in the record."""
+    for reason in recorder.passed_by:
+        warnings.warn(f"not recorded: a call of {type(model).__name__} {reason}.", stacklevel=7)
     if missing:
         warnings.warn(
             f"not recorded, because their attention was not recognised: "
@@ -185,6 +187,8 @@ def _why_empty(
 ) -> str:
     """Say why there is nothing in the record and what to do about it."""
     name = type(recorder.model).__name__
+    if recorder.passed_by and not recorder.tracker.current.ran:
+        return f"nothing was recorded: {name} {next(iter(recorder.passed_by))}."
     candidates = recorder.collector.candidates
     if failures:
         path, reason = next(iter(failures.items()))

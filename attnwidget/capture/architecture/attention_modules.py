@@ -1,16 +1,11 @@
-"""Which modules are attention, which only look like it, and hooks around them."""
+"""Which modules are attention, which only look like it, and the blocks around them."""
 
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import nn
-from torch.nn.modules.module import (
-    register_module_forward_hook,
-    register_module_forward_pre_hook,
-)
 from transformers import PreTrainedModel
 
 from attnwidget.capture.architecture.stream_names import (
@@ -19,17 +14,13 @@ from attnwidget.capture.architecture.stream_names import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable
     from types import CodeType
-
-    Enter = Callable[[tuple[Any, ...], dict[str, Any]], None]
-    Leave = Callable[[Any], None]
 
 __all__ = [
     "blocks_around",
     "code_mentions",
     "computes_attention",
-    "module_hooks",
     "possible_attention_modules",
     "scopes_around",
     "why_without_weights",
@@ -100,73 +91,6 @@ def _block_of(model: nn.Module, path: str) -> str:
         if not listed and not is_named_attention(type(parent)):
             return ".".join(parts[:count])
     return ""
-
-
-@contextmanager
-def module_hooks(
-    watched: Sequence[tuple[nn.Module, Enter | None, Leave | None]],
-) -> Iterator[None]:
-    """Call ``enter`` before and ``leave`` after each of the modules, also after one that raises: without its output then.
-
-    A hook on an ``nn.TransformerEncoderLayer``, or on anything inside, makes PyTorch leave the fast path, whose
-    numbers differ in the last bits. Those modules are watched through the hooks of all modules instead.
-    """
-    fast_path = {
-        id(part)
-        for module, _, _ in watched
-        for layer in module.modules()
-        if isinstance(layer, nn.TransformerEncoderLayer)
-        for part in layer.modules()
-    }
-    unhooked: dict[int, list[tuple[Enter | None, Leave | None]]] = {}
-    with ExitStack() as stack:
-        for module, enter, leave in watched:
-            if id(module) in fast_path:
-                unhooked.setdefault(id(module), []).append((enter, leave))
-                continue
-            if enter is not None:
-                hook = module.register_forward_pre_hook(_before(enter), with_kwargs=True)
-                stack.callback(hook.remove)
-            if leave is not None:
-                stack.callback(module.register_forward_hook(_after(leave), always_call=True).remove)
-        if unhooked:
-            stack.callback(register_module_forward_pre_hook(_global_pre_hook(unhooked)).remove)
-            stack.callback(
-                register_module_forward_hook(_global_hook(unhooked), always_call=True).remove
-            )
-        yield
-
-
-def _before(enter: Enter) -> Any:
-    def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        enter(args, kwargs)
-
-    return hook
-
-
-def _after(leave: Leave) -> Any:
-    def hook(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
-        leave(output)
-
-    return hook
-
-
-def _global_pre_hook(unhooked: dict[int, list[tuple[Enter | None, Leave | None]]]) -> Any:
-    def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
-        for enter, _ in unhooked.get(id(module), ()):
-            if enter is not None:
-                enter(args, {})
-
-    return hook
-
-
-def _global_hook(unhooked: dict[int, list[tuple[Enter | None, Leave | None]]]) -> Any:
-    def hook(module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
-        for _, leave in reversed(unhooked.get(id(module), ())):
-            if leave is not None:
-                leave(output)
-
-    return hook
 
 
 def computes_attention(kind: type) -> bool:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.amp import is_autocast_available
 from transformers.pytorch_utils import Conv1D
 
+from attnwidget.capture.taps.transforms import plain
 from attnwidget.capture.tensor_tools import local_part
 
 if TYPE_CHECKING:
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.capture.arguments import AttentionArguments
+    from attnwidget.capture.taps.module_hooks import Enter
     from attnwidget.record.layer import Layer
-
-    Enter = Callable[[tuple[Any, ...], dict[str, Any]], None]
 
 __all__ = ["Candidate", "OutputProjections", "value_norms"]
 
@@ -103,12 +103,9 @@ class OutputProjections:
     def _found(self) -> dict[str, list[Candidate]]:
         return self._found_now()
 
-    def hooks(self, listening: Callable[[], bool]) -> list[tuple[nn.Module, Enter, None]]:
-        """Return hooks on the linear maps; ``listening`` tells whether a call is recorded."""
-        return [
-            (module, self._enter(path, module, listening), None)
-            for path, module in self._linear.items()
-        ]
+    def hooks(self) -> list[tuple[nn.Module, Enter, None]]:
+        """Return hooks on the linear maps."""
+        return [(module, self._enter(path, module), None) for path, module in self._linear.items()]
 
     def expect(self, path: str, arguments: AttentionArguments, row: int, kept: slice) -> None:
         """Expect the output projection of a call that is running, some of whose queries are ``kept``."""
@@ -132,13 +129,13 @@ class OutputProjections:
         """Return the candidates for a module."""
         return self._found.get(path, [])
 
-    def _enter(self, path: str, module: nn.Module, listening: Callable[[], bool]) -> Enter:
+    def _enter(self, path: str, module: nn.Module) -> Enter:
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             waiting = self._last_call
             given = next(
                 (v for v in (*args, *kwargs.values()) if isinstance(v, torch.Tensor)), None
             )
-            if waiting is None or given is None or given.is_nested or not listening():
+            if waiting is None or given is None or given.is_nested:
                 return
             found = waiting.found
             batch, rest = divmod(given.numel(), waiting.queries * waiting.width)
@@ -240,7 +237,7 @@ def _is_linear(module: nn.Module) -> bool:
 
 def _weight(module: nn.Module) -> tuple[Tensor, int]:
     """Return the map's ``[hidden, column]`` that this process holds, and which is its first column."""
-    weight: Tensor = module.weight.detach()  # type: ignore[operator]
+    weight: Tensor = plain(module.weight).detach()  # of a `functional_call` in a transform
     return local_part(weight.T if isinstance(module, Conv1D) else weight, 1)
 
 

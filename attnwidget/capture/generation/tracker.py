@@ -15,6 +15,7 @@ from attnwidget.capture.generation.numbered_passes import NumberedPass, Numbered
 from attnwidget.capture.generation.select_calls import select_calls
 from attnwidget.capture.taps.attention_interface import is_listening, suspended
 from attnwidget.capture.taps.generate import GenerateOptions
+from attnwidget.capture.taps.module_hooks import OTHER_THREAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +26,13 @@ if TYPE_CHECKING:
     from attnwidget.capture.generation.forward_passes import ForwardPasses
     from attnwidget.capture.generation.next_tokens import Predictions
     from attnwidget.capture.plan import PassPlan
+    from attnwidget.capture.taps.attention_interface import Listener
 
 __all__ = ["Tracker"]
+
+
+def _ignore(_result: Any) -> None:
+    """Take the result of a generation that is not recorded."""
 
 
 class Tracker:
@@ -50,7 +56,7 @@ class Tracker:
         model: nn.Module,
         *,
         batch: int | None,
-        listener: object,
+        listener: Listener,
         which: int | None = None,
     ) -> None:
         """Start before the first pass; nothing is followed where ``listener`` does not listen."""
@@ -321,7 +327,7 @@ class Tracker:
             return None
 
         def hook(output: Any) -> None:
-            if submodel.path == self.passes.root and is_listening(self._listener):
+            if submodel.path == self.passes.root:
                 self.predictions.read_output(output)
 
         return hook
@@ -333,8 +339,20 @@ class Tracker:
         """Follow a generation of this model; one inside another is assisted decoding's, and not recorded."""
         path = self.paths.get(id(module))
         if path is None or not is_listening(self._listener):
-            yield lambda _: None
-        elif not inner:
+            yield _ignore
+            return
+        with self._listener.turn.taken() as own:
+            if not own:
+                self._listener.on_passed_by(OTHER_THREAD)
+            following = self._following(path, options, inner=inner)
+            with following if own else suspended(self._listener) as tell:
+                yield tell or _ignore
+
+    @contextmanager
+    def _following(
+        self, path: str, options: GenerateOptions, *, inner: bool
+    ) -> Iterator[Callable[[Any], None]]:
+        if not inner:
             outermost, self._surrounded = not self._surrounded, True
             if outermost:
                 self.num_windows = 0
@@ -343,13 +361,13 @@ class Tracker:
             self.passes.surrounded = True
             self._note_given(options)
             try:
-                yield lambda _: None
+                yield _ignore
             finally:
                 self._preparing = False
                 self._surrounded = self.passes.surrounded = not outermost
         elif self.passes.running:  # assisted decoding's
             with suspended(self._listener):
-                yield lambda _: None
+                yield _ignore
         else:
             if self._preparing:
                 self._discard_preparation()

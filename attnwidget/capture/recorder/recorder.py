@@ -9,17 +9,18 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from attnwidget.capture.architecture.attention_modules import blocks_around, module_hooks
+from attnwidget.capture.architecture.attention_modules import blocks_around
 from attnwidget.capture.architecture.own_inputs import own_modules
 from attnwidget.capture.architecture.submodels import batch_size, named_arguments
 from attnwidget.capture.generation.tracker import Tracker
 from attnwidget.capture.media.images import MEDIA_INPUTS
 from attnwidget.capture.recorder.collector import Collector
 from attnwidget.capture.sparse.registry import adapter_of, watched_children
-from attnwidget.capture.taps.attention_interface import is_listening, listening
+from attnwidget.capture.taps.attention_interface import listening
 from attnwidget.capture.taps.events import ModuleTrace
 from attnwidget.capture.taps.flex_attention import listening_to_flex_attention
 from attnwidget.capture.taps.generate import listening_to_generate
+from attnwidget.capture.taps.module_hooks import ModuleHooks, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from attnwidget.capture.architecture.attention_modules import Enter, Leave
     from attnwidget.capture.arguments import AttentionArguments
     from attnwidget.capture.recorder.limits import Limits
     from attnwidget.capture.store import Store
     from attnwidget.capture.taps.events import RunningModule
+    from attnwidget.capture.taps.module_hooks import Enter, Leave
 
 __all__ = ["Recorder"]
 
@@ -45,6 +46,9 @@ class Recorder:
         store: Where the vectors are kept.
         tracker: The forward passes, the rows that are recorded, and the calls kept of them.
         collector: Decides for each call whether and how to keep it.
+        module_hooks: What is called before and after the modules of the model.
+        turn: Which thread is recorded, where several have this recording in their context.
+        passed_by: Why some calls of the model were not recorded.
     """
 
     def __init__(
@@ -70,6 +74,9 @@ class Recorder:
         self.store = store
         self.tracker = Tracker(model, batch=batch, listener=self, which=which)
         self.collector = Collector(self.tracker, limits=limits, store=store)
+        self.module_hooks = ModuleHooks()
+        self.turn = Turn()
+        self.passed_by: dict[str, None] = {}
         self._stack = ExitStack()
 
     @property
@@ -87,12 +94,16 @@ class Recorder:
             stack.enter_context(listening_to_generate(self.tracker, self.model))
             stack.callback(collector.blocks.clear)
             stack.callback(collector.tap.close)
-            stack.enter_context(module_hooks(self._hooks()))
+            self.module_hooks = ModuleHooks(self._hooks())
             self._stack = stack.pop_all()
 
     def stop(self) -> None:
         """Remove everything and leave the model as it was."""
         self._stack.close()
+
+    def on_passed_by(self, reason: str) -> None:
+        """Note why a call of the model was not recorded."""
+        self.passed_by[reason] = None
 
     def on_attention_call(self, arguments: AttentionArguments) -> AbstractContextManager[None]:
         """Keep one call of the attention interface."""
@@ -104,15 +115,11 @@ class Recorder:
         """Keep one call of ``flex_attention``."""
         return self.collector.on_flex_attention(args, kwargs)
 
-    def _is_listening(self) -> bool:
-        """Tell whether this thread is recorded; another one may run the same model."""
-        return is_listening(self)
-
     def _running_module(self) -> RunningModule | None:
-        return self.collector.tap.running if self._is_listening() else None
+        return self.collector.tap.running
 
     def _hooks(self) -> list[tuple[nn.Module, Enter | None, Leave | None]]:
-        """Return what is called before and after each module; of one module in this order, and back."""
+        """Return what is called before and after each module."""
         modules = self.collector.attention_modules
         holding = {"", *self.tracker.submodels, *modules}
         for path in modules:
@@ -144,21 +151,19 @@ class Recorder:
                 (module, self._enter_block(path, module), self._leave_block(path))
                 for path, module in blocks_around(self.model, modules).items()
             ),
-            *self.collector.projections.hooks(self._is_listening),
+            *self.collector.projections.hooks(),
             *self._own_input_hooks(),
         ]
 
     def _enter_module(self, path: str) -> Enter:
         def hook(_args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
-            if self._is_listening():
-                self.tracker.enter_module(path)
+            self.tracker.enter_module(path)
 
         return hook
 
     def _leave_module(self, path: str) -> Callable[[Any], None]:
         def hook(output: Any) -> None:
-            if self._is_listening():
-                self.tracker.leave_module(path, output)
+            self.tracker.leave_module(path, output)
 
         return hook
 
@@ -176,7 +181,7 @@ class Recorder:
 
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             own = tracker.submodels[""].own
-            if own is not None and self._is_listening():
+            if own is not None:
                 given = args[0] if args else kwargs.get("input")
                 number = tracker.num_forward_passes
                 own.note_embedding(path, given, number, tracker.row, tracker.num_rows)
@@ -191,7 +196,7 @@ class Recorder:
 
         def leave(made: Any) -> None:
             own = tracker.submodels[""].own
-            if own is not None and self._is_listening():
+            if own is not None:
                 own.note_convolution(path, module, given[0], made)
             given[0] = None
 
@@ -202,8 +207,6 @@ class Recorder:
         tracker = self.tracker
 
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if not self._is_listening():
-                return
             submodel = tracker.submodels[path]
             inputs = named_arguments(submodel.module, args, kwargs)
             root = path == tracker.passes.root
@@ -249,19 +252,16 @@ class Recorder:
         adapted = adapter_of(module) is not None
 
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if self._is_listening():
-                self.tracker.current.ran.add(path)
-                trace = ModuleTrace(named_arguments(module, args, kwargs)) if adapted else None
-                outer = collector.tap.running
-                if outer is None or outer.path == collector.scopes.get(path):
-                    collector.tap.sources.give((*args, *kwargs.values()))
-                collector.tap.enter(path, module, (*args, *kwargs.values()), trace)
+            self.tracker.current.ran.add(path)
+            trace = ModuleTrace(named_arguments(module, args, kwargs)) if adapted else None
+            outer = collector.tap.running
+            if outer is None or outer.path == collector.scopes.get(path):
+                collector.tap.sources.give((*args, *kwargs.values()))
+            collector.tap.enter(path, module, (*args, *kwargs.values()), trace)
 
         return hook
 
     def _leave_attention(self, output: Any) -> None:
-        if not self._is_listening():
-            return
         left = self.collector.tap.leave()
         self.collector.tap.sources.give([output])  # what compiled code put together
         if left is not None and left.trace is not None and output is not None:
@@ -270,15 +270,13 @@ class Recorder:
 
     def _enter_scope(self, path: str) -> Enter:
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if self._is_listening():
-                self.collector.tap.enter_scope(path, (*args, *kwargs.values()))
+            self.collector.tap.enter_scope(path, (*args, *kwargs.values()))
 
         return hook
 
     def _leave_scope(self, path: str) -> Callable[[Any], None]:
         def hook(output: Any) -> None:
-            if self._is_listening():
-                self.collector.tap.leave_scope(path, output)
+            self.collector.tap.leave_scope(path, output)
 
         return hook
 
@@ -287,14 +285,13 @@ class Recorder:
             given = next(
                 (v for v in (*args, *kwargs.values()) if isinstance(v, torch.Tensor)), None
             )
-            if given is not None and not given.is_nested and self._is_listening():
+            if given is not None and not given.is_nested:
                 self.collector.blocks[path] = module, given
 
         return hook
 
     def _leave_block(self, path: str) -> Callable[[Any], None]:
         def hook(_output: Any) -> None:
-            if self._is_listening():
-                self.collector.blocks.pop(path, None)
+            self.collector.blocks.pop(path, None)
 
         return hook

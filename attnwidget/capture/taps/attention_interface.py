@@ -5,25 +5,39 @@ from __future__ import annotations
 import functools
 import inspect
 from contextlib import ExitStack, contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from transformers.modeling_utils import AttentionInterface
 
 from attnwidget.capture.arguments import ARGUMENT_ALIASES, ARGUMENT_NAMES, AttentionArguments
+from attnwidget.capture.taps.contexts import ContextValues
+from attnwidget.capture.taps.module_hooks import calling_module_hooks
 from attnwidget.capture.taps.patches import patched
+from attnwidget.capture.taps.transforms import outside_transforms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from attnwidget.capture.taps.module_hooks import ModuleHooks, Turn
 
 __all__ = ["Listener", "is_listening", "listeners", "listening", "suspended"]
 
 
 class Listener(Protocol):
-    """Is called with every attention call. Must not change what the model computes."""
+    """Is called with every attention call. Must not change what the model computes.
+
+    Attributes:
+        module_hooks: What it wants called before and after modules.
+        turn: Which of the threads that have it as a listener is recorded.
+    """
+
+    module_hooks: ModuleHooks
+    turn: Turn
+
+    def on_passed_by(self, reason: str) -> None:
+        """Note that a call of a module with hooks is not told, and why, in words that follow the model's name."""
 
     def on_attention_call(self, arguments: AttentionArguments) -> AbstractContextManager[None]:
         """Read one call, before it runs; it runs inside of what is returned."""
@@ -35,30 +49,25 @@ class Listener(Protocol):
 
 
 # Per context, hence per thread and per asyncio task: two recordings at once never read each other's models.
-_listeners: ContextVar[tuple[Listener, ...]] = ContextVar("attnwidget_listeners", default=())
+_listeners: ContextValues[Listener] = ContextValues("attnwidget_listeners")
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Tell ``listener`` of the attention calls made in this context until the block ends, however it ends."""
+    """Tell ``listener`` of the attention calls and modules that run in this context until the block ends, however it ends."""
     # Every modelling file looks the function up through this one method at every forward pass, and some hold their own
     # instance of the class: so the class is the one place that reaches them all.
-    with patched(AttentionInterface, "get_interface", _wrapped):
-        token = _listeners.set((*_listeners.get(), listener))
-        try:
-            yield
-        finally:
-            _listeners.reset(token)
-
-
-@contextmanager
-def suspended(listener: object) -> Iterator[None]:
-    """Tell ``listener`` nothing of this context until the block ends."""
-    token = _listeners.set(tuple(other for other in _listeners.get() if other is not listener))
-    try:
+    with (
+        patched(AttentionInterface, "get_interface", _wrapped),
+        calling_module_hooks(listeners, suspended),
+        _listeners.adding(listener),
+    ):
         yield
-    finally:
-        _listeners.reset(token)
+
+
+def suspended(listener: object) -> AbstractContextManager[None]:
+    """Tell ``listener`` nothing of this context until the block ends."""
+    return _listeners.without(listener)
 
 
 def is_listening(listener: object) -> bool:
@@ -68,7 +77,8 @@ def is_listening(listener: object) -> bool:
 
 def listeners() -> tuple[Listener, ...]:
     """Return the listeners of the current context; none while gradients are computed."""
-    return () if _in_backward() else _listeners.get()
+    found = _listeners()
+    return () if found and _in_backward() else found
 
 
 def _in_backward() -> bool:
@@ -82,7 +92,7 @@ def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
         self: AttentionInterface, attn_implementation: str, default: Callable[..., Any]
     ) -> Callable[..., Any]:
         function: Callable[..., Any] = original(self, attn_implementation, default)
-        if not _listeners.get():
+        if not _listeners():
             return function
         return _tapped(function, "eager" if function is default else attn_implementation)
 
@@ -97,13 +107,20 @@ def _tapped(function: Callable[..., Any], implementation: str) -> Callable[..., 
         given = dict(zip(ARGUMENT_NAMES, args, strict=False))
         given.update({ARGUMENT_ALIASES.get(name, name): value for name, value in kwargs.items()})
         if len(args) <= len(ARGUMENT_NAMES) and given.keys() >= {"module", "query", "key", "value"}:
-            five = {name: given.pop(name, None) for name in ARGUMENT_NAMES}
-            arguments = AttentionArguments(
-                implementation=implementation, options=given, sinks_in_softmax=folds, **five
-            )
+            told = listeners()
+            if not told:
+                return function(*args, **kwargs)
             with ExitStack() as stack:
-                for listener in listeners():
-                    stack.enter_context(listener.on_attention_call(arguments))
+                with outside_transforms(given) as plain_given:
+                    five = {name: plain_given.pop(name, None) for name in ARGUMENT_NAMES}
+                    arguments = AttentionArguments(
+                        implementation=implementation,
+                        options=plain_given,
+                        sinks_in_softmax=folds,
+                        **five,
+                    )
+                    for listener in told:
+                        stack.enter_context(listener.on_attention_call(arguments))
                 return function(*args, **kwargs)
         return function(*args, **kwargs)
 

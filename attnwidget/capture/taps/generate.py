@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 from contextlib import ExitStack, contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from transformers import Cache, EncoderDecoderCache, GenerationMixin
 
+from attnwidget.capture.taps.contexts import ContextValues
 from attnwidget.capture.taps.patches import patched
 
 if TYPE_CHECKING:
@@ -102,9 +102,7 @@ class GenerateListener(Protocol):
         """Note that each row of a cache now holds the row that ``rows`` says."""
 
 
-_listeners: ContextVar[tuple[GenerateListener, ...]] = ContextVar(
-    "attnwidget_generate_listeners", default=()
-)
+_listeners: ContextValues[GenerateListener] = ContextValues("attnwidget_generate_listeners")
 
 
 @contextmanager
@@ -123,8 +121,7 @@ def listening_to_generate(listener: GenerateListener, model: nn.Module) -> Itera
             stack.enter_context(patched(owner, "generate", wrap))
         if owners:
             stack.enter_context(patched(Cache, "reorder_cache", _reordering))
-        token = _listeners.set((*_listeners.get(), listener))
-        stack.callback(_listeners.reset, token)
+        stack.enter_context(_listeners.adding(listener))
         yield
 
 
@@ -133,7 +130,7 @@ def _wrapped(*, inner: bool) -> Callable[[Any], Any]:
         @functools.wraps(original)
         def generate(self: Any, *args: Any, **kwargs: Any) -> Any:
             with ExitStack() as stack:
-                current = _listeners.get()
+                current = _listeners()
                 options = GenerateOptions()
                 if current:
                     options = _read_generate_options(self, _named(self, original, args, kwargs))
@@ -154,7 +151,7 @@ def _wrapped(*, inner: bool) -> Callable[[Any], Any]:
 def _reordering(original: Any) -> Any:
     @functools.wraps(original)
     def reorder_cache(self: Any, beam_idx: Tensor, *args: Any, **kwargs: Any) -> Any:
-        for each in _listeners.get():
+        for each in _listeners():
             each.on_cache_reordered(self, beam_idx)
         return original(self, beam_idx, *args, **kwargs)
 

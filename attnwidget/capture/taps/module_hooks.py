@@ -1,0 +1,185 @@
+"""What runs before and after the modules of a recorded model, without a trace on the model.
+
+PyTorch's own hooks are entries of dictionaries on the modules. Another thread that calls the same model meets them half
+registered or half removed, a copy or a checkpoint made inside of a recording takes them along, and a hook anywhere in an
+``nn.TransformerEncoderLayer`` turns its fast path off, whose numbers differ in the last bits. So `Module._call_impl`, which
+every call of a module goes through, is wrapped for the length of a recording; the wrapper asks the listeners of its context.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from attnwidget.capture.taps.patches import patched
+from attnwidget.capture.taps.transforms import inside_vmap, outside_transforms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from attnwidget.capture.taps.attention_interface import Listener
+
+    Enter = Callable[[tuple[Any, ...], dict[str, Any]], None]
+    Leave = Callable[[Any], None]
+
+__all__ = ["OTHER_THREAD", "ModuleHooks", "Turn", "calling_module_hooks"]
+
+
+class ModuleHooks:
+    """The hooks of one recording, by module.
+
+    Args:
+        hooks: A module, and what is called before it runs (with its arguments) and after (with its output; ``None`` if it
+            raised). Of one module they are called in this order.
+    """
+
+    def __init__(self, hooks: Iterable[tuple[nn.Module, Enter | None, Leave | None]] = ()) -> None:
+        # The module is held, so that no other one gets its id.
+        self._hooks: dict[int, tuple[nn.Module, list[tuple[Enter | None, Leave | None]]]] = {}
+        for module, enter, leave in hooks:
+            self._hooks.setdefault(id(module), (module, []))[1].append((enter, leave))
+
+    def of(self, module: nn.Module) -> list[tuple[Enter | None, Leave | None]]:
+        """Return those of one module."""
+        found = self._hooks.get(id(module))
+        return [] if found is None else found[1]
+
+
+class Turn:
+    """Lets one thread at a time be recorded: several may have inherited the context of one recording."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def taken(self) -> Iterator[bool]:
+        """Take the turn until the block ends, unless another thread has it; yields whether this one has."""
+        if not self._lock.acquire(blocking=False):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self._lock.release()
+
+
+@contextmanager
+def calling_module_hooks(
+    listeners: Callable[[], tuple[Listener, ...]],
+    suspended: Callable[[Listener], Any],
+) -> Iterator[None]:
+    """Call the hooks of the current ``listeners`` around each module until the block ends.
+
+    Args:
+        listeners: Returns those of the current context.
+        suspended: Makes a context in which one of them is none.
+    """
+
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def _call_impl(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if torch.compiler.is_dynamo_compiling():
+                return original(self, *args, **kwargs)
+            watching = [each for each in listeners() if each.module_hooks.of(self)]
+            if not watching:
+                return original(self, *args, **kwargs)
+            with ExitStack() as stack:
+                for listener in watching:
+                    passed_by = _why_not(listener, stack)
+                    if passed_by is not None:
+                        listener.on_passed_by(passed_by)
+                        with suspended(listener):
+                            return self._call_impl(*args, **kwargs)
+                hooks = [pair for each in watching for pair in each.module_hooks.of(self)]
+                return _run_hooked(original, self, args, kwargs, hooks)
+
+        return _call_impl
+
+    with patched(nn.Module, "_call_impl", wrap):
+        yield
+
+
+OTHER_THREAD = (
+    "ran in one thread while another thread of the same recording ran it: give each thread a recording of its own, "
+    "opened in that thread"
+)
+_VMAP = (
+    "ran inside torch.vmap, where one call stands for many and has no weights of its own: record one of them outside of "
+    "it, such as attnwidget.capture(model, inputs)"
+)
+
+
+def _why_not(listener: Listener, stack: ExitStack) -> str | None:
+    """Take the listener's turn until ``stack`` ends, or say why this call is not to be recorded."""
+    if inside_vmap():
+        return _VMAP
+    return None if stack.enter_context(listener.turn.taken()) else OTHER_THREAD
+
+
+def _run_hooked(
+    original: Callable[..., Any],
+    module: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    hooks: list[tuple[Enter | None, Leave | None]],
+) -> Any:
+    """Run a module between what is called before and after it; after it also if it raises."""
+    begun: list[Leave] = []
+
+    def enter(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        with outside_transforms((args, kwargs)) as (plain_args, plain_kwargs):
+            for before, after in hooks:
+                if after is not None:
+                    begun.append(after)
+                if before is not None:
+                    before(plain_args, plain_kwargs)
+
+    try:
+        # What the user's hooks make of the arguments is what the module computes with.
+        if module._forward_pre_hooks:  # noqa: SLF001  there is no public way to ask
+            with _last_pre_hook(module, enter):
+                output = original(module, *args, **kwargs)
+        else:
+            enter(args, kwargs)
+            output = original(module, *args, **kwargs)
+    except BaseException:
+        for leave in begun:
+            leave(None)
+        raise
+    with outside_transforms(output) as plain:
+        for leave in begun:
+            leave(plain)
+    return output
+
+
+class _Last:
+    """A hook that is there for one call of a module; other threads may meet it, with or without keyword arguments."""
+
+    def __init__(self, enter: Enter) -> None:
+        self._enter: Enter | None = enter
+        self._thread = threading.get_ident()
+
+    def __call__(self, _module: nn.Module, args: Any, kwargs: Any = None) -> None:
+        if threading.get_ident() == self._thread and self._enter is not None:
+            enter, self._enter = self._enter, None
+            enter(args, {} if kwargs is None else kwargs)
+
+
+@contextmanager
+def _last_pre_hook(module: nn.Module, enter: Enter) -> Iterator[None]:
+    """Call ``enter`` after all hooks before the next call of a module, and in no other."""
+    hooks: dict[Any, Any] = module._forward_pre_hooks  # type: ignore[assignment]  # noqa: SLF001
+    takes_kwargs: dict[Any, Any] = module._forward_pre_hooks_with_kwargs  # type: ignore[assignment]  # noqa: SLF001
+    hook = _Last(enter)  # its own key: the numbers of PyTorch's may be given twice by two threads
+    takes_kwargs[hook] = True
+    hooks[hook] = hook
+    try:
+        yield
+    finally:
+        del hooks[hook]
+        del takes_kwargs[hook]
