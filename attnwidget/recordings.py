@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attnwidget.attention import Attention
 from attnwidget.capture.architecture.advice import check_model
-from attnwidget.capture.architecture.wrappers import (
-    own_tokenizer,
-    running_uncompiled,
-)
+from attnwidget.capture.architecture.uncompiled import running_uncompiled
+from attnwidget.capture.architecture.wrappers import own_tokenizer
 from attnwidget.capture.forward import check_tokenizer, record_forward, run_forward
 from attnwidget.capture.generation.numbered_passes import check_which
 from attnwidget.capture.hints import Hints

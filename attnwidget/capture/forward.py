@@ -11,11 +11,11 @@ from torch import nn
 
 from attnwidget.capture.architecture.advice import check_model
 from attnwidget.capture.architecture.stream_names import is_of_transformers
+from attnwidget.capture.architecture.uncompiled import running_uncompiled
 from attnwidget.capture.architecture.wrappers import (
     called_module,
     max_tokens,
     own_tokenizer,
-    running_uncompiled,
     unwrapped,
 )
 from attnwidget.capture.distributed.tensor_parallel import shared_recording

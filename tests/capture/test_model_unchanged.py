@@ -12,7 +12,7 @@ from support import zoo
 from support.model_checks import hooks, tensors
 from transformers.modeling_utils import AttentionInterface
 
-from attnwidget.capture.taps.attention_interface import listeners
+from attnwidget.capture.taps.listeners import listeners
 from attnwidget.recordings import capture, recording
 
 if TYPE_CHECKING:

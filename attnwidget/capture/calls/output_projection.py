@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.capture.arguments import AttentionArguments
-    from attnwidget.capture.taps.module_hooks import Enter
+    from attnwidget.capture.taps.listeners import Enter
     from attnwidget.record.layer import Layer
 
 __all__ = ["Candidate", "OutputProjections", "value_norms"]

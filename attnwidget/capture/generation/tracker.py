@@ -13,9 +13,8 @@ from attnwidget.capture.generation.encoder_outputs import EncoderOutputs
 from attnwidget.capture.generation.next_tokens import can_predict
 from attnwidget.capture.generation.numbered_passes import NumberedPass, NumberedPasses
 from attnwidget.capture.generation.select_calls import select_calls
-from attnwidget.capture.taps.attention_interface import is_listening, suspended
 from attnwidget.capture.taps.generate import GenerateOptions
-from attnwidget.capture.taps.module_hooks import OTHER_THREAD
+from attnwidget.capture.taps.listeners import OTHER_THREAD, is_listening, suspended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.generation.forward_passes import ForwardPasses
     from attnwidget.capture.generation.next_tokens import Predictions
     from attnwidget.capture.plan import PassPlan
-    from attnwidget.capture.taps.attention_interface import Listener
+    from attnwidget.capture.taps.listeners import Listener
 
 __all__ = ["Tracker"]
 

@@ -20,7 +20,7 @@ from attnwidget.capture.taps.attention_interface import listening
 from attnwidget.capture.taps.events import ModuleTrace
 from attnwidget.capture.taps.flex_attention import listening_to_flex_attention
 from attnwidget.capture.taps.generate import listening_to_generate
-from attnwidget.capture.taps.module_hooks import ModuleHooks, Turn
+from attnwidget.capture.taps.listeners import ModuleHooks, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.recorder.limits import Limits
     from attnwidget.capture.store import Store
     from attnwidget.capture.taps.events import RunningModule
-    from attnwidget.capture.taps.module_hooks import Enter, Leave
+    from attnwidget.capture.taps.listeners import Enter, Leave
 
 __all__ = ["Recorder"]
 

@@ -5,51 +5,22 @@ from __future__ import annotations
 import functools
 import inspect
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import torch
 from transformers.modeling_utils import AttentionInterface
 
 from attnwidget.capture.arguments import ARGUMENT_ALIASES, ARGUMENT_NAMES, AttentionArguments
-from attnwidget.capture.taps.contexts import ContextValues
+from attnwidget.capture.taps.listeners import adding, listeners
 from attnwidget.capture.taps.module_hooks import calling_module_hooks
 from attnwidget.capture.taps.patches import patched
 from attnwidget.capture.taps.transforms import outside_transforms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
-    from attnwidget.capture.taps.module_hooks import ModuleHooks, Turn
+    from attnwidget.capture.taps.listeners import Listener
 
-__all__ = ["Listener", "is_listening", "listeners", "listening", "suspended"]
-
-
-class Listener(Protocol):
-    """Is called with every attention call. Must not change what the model computes.
-
-    Attributes:
-        module_hooks: What it wants called before and after modules.
-        turn: Which of the threads that have it as a listener is recorded.
-    """
-
-    module_hooks: ModuleHooks
-    turn: Turn
-
-    def on_passed_by(self, reason: str) -> None:
-        """Note that a call of a module with hooks is not told, and why, in words that follow the model's name."""
-
-    def on_attention_call(self, arguments: AttentionArguments) -> AbstractContextManager[None]:
-        """Read one call, before it runs; it runs inside of what is returned."""
-
-    def on_flex_attention(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> AbstractContextManager[None]:
-        """Read one call of PyTorch's ``flex_attention``, before it runs; it runs inside of what is returned."""
-
-
-# Per context, hence per thread and per asyncio task: two recordings at once never read each other's models.
-_listeners: ContextValues[Listener] = ContextValues("attnwidget_listeners")
+__all__ = ["listening"]
 
 
 @contextmanager
@@ -59,31 +30,10 @@ def listening(listener: Listener) -> Iterator[None]:
     # instance of the class: so the class is the one place that reaches them all.
     with (
         patched(AttentionInterface, "get_interface", _wrapped),
-        calling_module_hooks(listeners, suspended),
-        _listeners.adding(listener),
+        calling_module_hooks(),
+        adding(listener),
     ):
         yield
-
-
-def suspended(listener: object) -> AbstractContextManager[None]:
-    """Tell ``listener`` nothing of this context until the block ends."""
-    return _listeners.without(listener)
-
-
-def is_listening(listener: object) -> bool:
-    """Tell whether ``listener`` listens in the current context."""
-    return any(other is listener for other in listeners())
-
-
-def listeners() -> tuple[Listener, ...]:
-    """Return the listeners of the current context; none while gradients are computed."""
-    found = _listeners()
-    return () if found and _in_backward() else found
-
-
-def _in_backward() -> bool:
-    """Tell whether gradients are being computed: what then runs (gradient checkpointing) has run and been recorded before."""
-    return torch._C._current_graph_task_id() != -1  # noqa: SLF001  as torch's own ModuleTracker asks
 
 
 def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,7 +42,7 @@ def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
         self: AttentionInterface, attn_implementation: str, default: Callable[..., Any]
     ) -> Callable[..., Any]:
         function: Callable[..., Any] = original(self, attn_implementation, default)
-        if not _listeners():
+        if not listeners():
             return function
         return _tapped(function, "eager" if function is default else attn_implementation)
 

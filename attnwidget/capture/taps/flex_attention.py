@@ -10,13 +10,15 @@ import functools
 import inspect
 import sys
 from contextlib import ExitStack, contextmanager
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from attnwidget.capture.arguments import AttentionArguments
-from attnwidget.capture.taps.attention_interface import listeners
-from attnwidget.capture.taps.patches import patched
+from attnwidget.capture.taps.listeners import listeners
+from attnwidget.capture.taps.patches import Replacement, patched
+from attnwidget.capture.taps.transforms import outside_transforms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,16 +40,14 @@ def listening_to_flex_attention(modules: Iterable[nn.Module]) -> Iterator[None]:
         yield
         return
     modules = list(modules)
-    references = [
-        (vars(one), name) for one in modules for name in vars(one) if _is_flex(vars(one)[name])
-    ]
-    for kind in {type(module) for module in modules}:
-        references.extend(_references(kind))
+    own = [(vars(one), name) for one in modules for name in vars(one) if _is_flex(vars(one)[name])]
+    named = [pair for kind in {type(module) for module in modules} for pair in _references(kind)]
     with ExitStack() as stack:
-        for names, name in {
-            (id(names), name): (names, name) for names, name in references
-        }.values():
-            stack.enter_context(patched(names, name, _wrapped))
+        for wrap, references in ((_stored, own), (_wrapped, named)):
+            for names, name in {
+                (id(names), name): (names, name) for names, name in references
+            }.values():
+                stack.enter_context(patched(names, name, wrap))
         yield
 
 
@@ -143,7 +143,12 @@ def _flex() -> Any:
 
 
 def _is_flex(value: Any) -> bool:
-    return value is _flex() or getattr(value, "_torchdynamo_orig_callable", None) is _flex()
+    """Tell whether a name refers to the function, compiled or not, or to the wrapper that another recording put there."""
+    if isinstance(value, (FunctionType, Replacement)):
+        flex = inspect.unwrap(_flex())
+        value = inspect.unwrap(value)
+        return value is flex or getattr(value, "_torchdynamo_orig_callable", None) is flex
+    return False
 
 
 def _references(kind: type) -> Iterator[tuple[dict[str, Any], str]]:
@@ -170,12 +175,19 @@ def _references_in(code: CodeType, names: dict[str, Any]) -> Iterator[tuple[dict
             yield from _references_in(inner, names)
 
 
+def _stored(original: Callable[..., Any]) -> Replacement:
+    return Replacement(original, _wrapped(original))
+
+
 def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def flex_attention(*args: Any, **kwargs: Any) -> Any:
         with ExitStack() as stack:
-            for listener in listeners():
-                stack.enter_context(listener.on_flex_attention(args, kwargs))
+            told = listeners()
+            if told:
+                with outside_transforms((args, kwargs)) as (plain_args, plain_kwargs):
+                    for listener in told:
+                        stack.enter_context(listener.on_flex_attention(plain_args, plain_kwargs))
             return original(*args, **kwargs)
 
     return flex_attention

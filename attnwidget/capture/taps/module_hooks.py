@@ -16,69 +16,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from attnwidget.capture.taps.listeners import OTHER_THREAD, listeners, suspended
 from attnwidget.capture.taps.patches import patched
 from attnwidget.capture.taps.transforms import inside_vmap, outside_transforms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
-    from attnwidget.capture.taps.attention_interface import Listener
+    from attnwidget.capture.taps.listeners import Enter, Leave, Listener
 
-    Enter = Callable[[tuple[Any, ...], dict[str, Any]], None]
-    Leave = Callable[[Any], None]
-
-__all__ = ["OTHER_THREAD", "ModuleHooks", "Turn", "calling_module_hooks"]
-
-
-class ModuleHooks:
-    """The hooks of one recording, by module.
-
-    Args:
-        hooks: A module, and what is called before it runs (with its arguments) and after (with its output; ``None`` if it
-            raised). Of one module they are called in this order.
-    """
-
-    def __init__(self, hooks: Iterable[tuple[nn.Module, Enter | None, Leave | None]] = ()) -> None:
-        # The module is held, so that no other one gets its id.
-        self._hooks: dict[int, tuple[nn.Module, list[tuple[Enter | None, Leave | None]]]] = {}
-        for module, enter, leave in hooks:
-            self._hooks.setdefault(id(module), (module, []))[1].append((enter, leave))
-
-    def of(self, module: nn.Module) -> list[tuple[Enter | None, Leave | None]]:
-        """Return those of one module."""
-        found = self._hooks.get(id(module))
-        return [] if found is None else found[1]
-
-
-class Turn:
-    """Lets one thread at a time be recorded: several may have inherited the context of one recording."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-
-    @contextmanager
-    def taken(self) -> Iterator[bool]:
-        """Take the turn until the block ends, unless another thread has it; yields whether this one has."""
-        if not self._lock.acquire(blocking=False):
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            self._lock.release()
+__all__ = ["calling_module_hooks"]
 
 
 @contextmanager
-def calling_module_hooks(
-    listeners: Callable[[], tuple[Listener, ...]],
-    suspended: Callable[[Listener], Any],
-) -> Iterator[None]:
-    """Call the hooks of the current ``listeners`` around each module until the block ends.
-
-    Args:
-        listeners: Returns those of the current context.
-        suspended: Makes a context in which one of them is none.
-    """
+def calling_module_hooks() -> Iterator[None]:
+    """Call the hooks of the current listeners around each module until the block ends."""
 
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
@@ -94,7 +46,7 @@ def calling_module_hooks(
                     if passed_by is not None:
                         listener.on_passed_by(passed_by)
                         with suspended(listener):
-                            return self._call_impl(*args, **kwargs)
+                            return self._call_impl(*args, **kwargs)  # type: ignore[no-untyped-call]
                 hooks = [pair for each in watching for pair in each.module_hooks.of(self)]
                 return _run_hooked(original, self, args, kwargs, hooks)
 
@@ -104,10 +56,6 @@ def calling_module_hooks(
         yield
 
 
-OTHER_THREAD = (
-    "ran in one thread while another thread of the same recording ran it: give each thread a recording of its own, "
-    "opened in that thread"
-)
 _VMAP = (
     "ran inside torch.vmap, where one call stands for many and has no weights of its own: record one of them outside of "
     "it, such as attnwidget.capture(model, inputs)"
@@ -173,8 +121,8 @@ class _Last:
 @contextmanager
 def _last_pre_hook(module: nn.Module, enter: Enter) -> Iterator[None]:
     """Call ``enter`` after all hooks before the next call of a module, and in no other."""
-    hooks: dict[Any, Any] = module._forward_pre_hooks  # type: ignore[assignment]  # noqa: SLF001
-    takes_kwargs: dict[Any, Any] = module._forward_pre_hooks_with_kwargs  # type: ignore[assignment]  # noqa: SLF001
+    hooks: dict[Any, Any] = module._forward_pre_hooks  # noqa: SLF001
+    takes_kwargs: dict[Any, Any] = module._forward_pre_hooks_with_kwargs  # noqa: SLF001
     hook = _Last(enter)  # its own key: the numbers of PyTorch's may be given twice by two threads
     takes_kwargs[hook] = True
     hooks[hook] = hook

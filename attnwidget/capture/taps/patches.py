@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -9,11 +11,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["patched"]
+__all__ = ["Replacement", "patched"]
 
 # Recordings in all threads share one replacement: by namespace and name, how many use it and what it replaced.
 _lock = threading.Lock()
 _replaced: dict[tuple[int, str], tuple[int, Any]] = {}
+
+
+class Replacement:
+    """A function in place of one that a module has as an attribute of its own; copied and pickled, it is that one again.
+
+    Args:
+        original: The function it stands for.
+        function: What is called instead.
+    """
+
+    def __init__(self, original: Callable[..., Any], function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, original)
+        self._original = original
+        self._function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
+        return self._function(*args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """Copy the original."""
+        return copy.deepcopy(self._original, memo)
+
+    def __reduce__(self) -> Any:
+        """Pickle the original: a copy of a function is that function."""
+        return copy.copy, (self._original,)
 
 
 @contextmanager

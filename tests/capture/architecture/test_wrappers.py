@@ -140,7 +140,7 @@ def test_nested_recordings_of_a_compiled_model(backend: Any) -> None:
             with recording(model) as inner:
                 pass_ = model(zoo.ids(7))
             del pass_
-            assert state(model) != before
+            assert state(model) == before  # other threads go on compiled
     assert [WORD in str(warning.message) for warning in caught] == [True]  # said once
     assert (outer["decoder"][1].weights() == inner["decoder"][1].weights()).all()
     assert state(model) == before

@@ -1,0 +1,129 @@
+"""The listeners of the current context: what each wants told, and which thread of several is told to it."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+
+from attnwidget.capture.taps.contexts import ContextValues
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+    from torch import nn
+
+    from attnwidget.capture.arguments import AttentionArguments
+
+    Enter = Callable[[tuple[Any, ...], dict[str, Any]], None]
+    Leave = Callable[[Any], None]
+
+__all__ = [
+    "OTHER_THREAD",
+    "Listener",
+    "ModuleHooks",
+    "Turn",
+    "adding",
+    "is_listening",
+    "listeners",
+    "suspended",
+]
+
+OTHER_THREAD = (
+    "ran in one thread while another thread of the same recording ran it: give each thread a recording of its own, "
+    "opened in that thread"
+)
+
+
+class ModuleHooks:
+    """The hooks of one recording, by module.
+
+    Args:
+        hooks: A module, and what is called before it runs (with its arguments) and after (with its output; ``None`` if it
+            raised). Of one module they are called in this order.
+    """
+
+    def __init__(self, hooks: Iterable[tuple[nn.Module, Enter | None, Leave | None]] = ()) -> None:
+        # The module is held, so that no other one gets its id.
+        self._hooks: dict[int, tuple[nn.Module, list[tuple[Enter | None, Leave | None]]]] = {}
+        for module, enter, leave in hooks:
+            self._hooks.setdefault(id(module), (module, []))[1].append((enter, leave))
+
+    def of(self, module: nn.Module) -> list[tuple[Enter | None, Leave | None]]:
+        """Return those of one module."""
+        found = self._hooks.get(id(module))
+        return [] if found is None else found[1]
+
+
+class Turn:
+    """Lets one thread at a time be recorded: several may have inherited the context of one recording."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def taken(self) -> Iterator[bool]:
+        """Take the turn until the block ends, unless another thread has it; yields whether this one has."""
+        if not self._lock.acquire(blocking=False):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self._lock.release()
+
+
+class Listener(Protocol):
+    """Is called with every attention call. Must not change what the model computes.
+
+    Attributes:
+        module_hooks: What it wants called before and after modules.
+        turn: Which of the threads that have it as a listener is recorded.
+    """
+
+    module_hooks: ModuleHooks
+    turn: Turn
+
+    def on_passed_by(self, reason: str) -> None:
+        """Note that a call of a module with hooks is not told, and why, in words that follow the model's name."""
+
+    def on_attention_call(self, arguments: AttentionArguments) -> AbstractContextManager[None]:
+        """Read one call, before it runs; it runs inside of what is returned."""
+
+    def on_flex_attention(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> AbstractContextManager[None]:
+        """Read one call of PyTorch's ``flex_attention``, before it runs; it runs inside of what is returned."""
+
+
+# Per context, hence per thread and per asyncio task: two recordings at once never read each other's models.
+_listeners: ContextValues[Listener] = ContextValues("attnwidget_listeners")
+
+
+def adding(listener: Listener) -> AbstractContextManager[None]:
+    """Have ``listener`` listen in this context until the block ends."""
+    return _listeners.adding(listener)
+
+
+def suspended(listener: object) -> AbstractContextManager[None]:
+    """Tell ``listener`` nothing of this context until the block ends."""
+    return _listeners.without(listener)
+
+
+def is_listening(listener: object) -> bool:
+    """Tell whether ``listener`` listens in the current context."""
+    return any(other is listener for other in listeners())
+
+
+def listeners() -> tuple[Listener, ...]:
+    """Return the listeners of the current context; none while gradients are computed."""
+    found = _listeners()
+    return () if found and _in_backward() else found
+
+
+def _in_backward() -> bool:
+    """Tell whether gradients are being computed: what then runs (gradient checkpointing) has run and been recorded before."""
+    return torch._C._current_graph_task_id() != -1  # noqa: SLF001  as torch's own ModuleTracker asks
