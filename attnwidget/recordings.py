@@ -9,12 +9,13 @@ from attnwidget.attention import Attention
 from attnwidget.capture.architecture.advice import check_model
 from attnwidget.capture.architecture.uncompiled import running_uncompiled
 from attnwidget.capture.architecture.wrappers import own_tokenizer
-from attnwidget.capture.forward import check_tokenizer, record_forward, run_forward
+from attnwidget.capture.forward import check_numbers, check_tokenizer, record_forward, run_forward
 from attnwidget.capture.generation.numbered_passes import check_which
 from attnwidget.capture.hints import Hints
 from attnwidget.capture.positions.given_labels import read_labels
 from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.store import make_store
+from attnwidget.capture.taps.transforms import outside_transforms
 from attnwidget.record import storage
 from attnwidget.record.from_weights import record_from_weights
 from attnwidget.record.vocabulary import either
@@ -283,22 +284,25 @@ def capture(
         >>> attention["decoder"][3].weights(head=1).shape
         (7, 7)
     """
-    record = run_forward(
-        model,
-        inputs,
-        tokenizer,
-        target=target,
-        tokens=tokens,
-        batch=batch,
-        streams=streams,
-        layers=layers,
-        positions=positions,
-        store=store,
-        device=device,
-        stream=stream,
-        layer=layer,
-        **forward_kwargs,
-    )
+    check_numbers(model)
+    given = inputs, target, forward_kwargs
+    with outside_transforms(given) as (plain_inputs, plain_target, plain_kwargs):
+        record = run_forward(
+            model,
+            plain_inputs,
+            tokenizer,
+            target=plain_target,
+            tokens=tokens,
+            batch=batch,
+            streams=streams,
+            layers=layers,
+            positions=positions,
+            store=store,
+            device=device,
+            stream=stream,
+            layer=layer,
+            **plain_kwargs,
+        )
     return Attention.of(record)
 
 

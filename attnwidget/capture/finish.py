@@ -203,7 +203,10 @@ def _why_empty(
             f"{how_to_hand_weights_over(model, recorder.model, missing)}"
         )
     if not recorder.tracker.submodels[""].passes and not recorder.tracker.current.ran:
-        return f"no forward pass of {name} ran inside the recording; call the model in the block and in its thread."
+        return (
+            f"no forward pass of {name} ran inside the recording; call the model in the block and in its thread, and itself: "
+            "what torch.compile makes of a function that calls it has no layers left to listen to."
+        )
     if candidates:
         return f"no attention of {name} ran, although it has {describe_modules(recorder.model, candidates)}."
     return (

@@ -31,6 +31,7 @@ from attnwidget.capture.positions.given_labels import read_labels
 from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.recorder.recorder import Recorder
 from attnwidget.capture.store import make_store
+from attnwidget.capture.taps.transforms import outside_transforms, why_without_numbers
 from attnwidget.record.vocabulary import either
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Outcome",
     "check_model",
+    "check_numbers",
     "check_tokenizer",
     "record_forward",
     "run_forward",
@@ -87,7 +89,8 @@ def record_forward(
         What comes of it; its record is there when the block has ended.
     """
     outcome = Outcome()
-    recorder = Recorder(called_module(model), **options)
+    with outside_transforms():
+        recorder = Recorder(called_module(model), **options)
     with shared_recording(recorder.model, recorder.store) as whole:
         recorder.start()
         try:
@@ -98,7 +101,8 @@ def record_forward(
         finally:
             recorder.stop()
         outcome.state = "the model's attention could not be recorded"
-        outcome.record = whole(finish_recording(recorder, unwrapped(model), tokenizer, hints))
+        with outside_transforms():
+            outcome.record = whole(finish_recording(recorder, unwrapped(model), tokenizer, hints))
 
 
 def run_forward(
@@ -190,6 +194,14 @@ def run_forward(
                     raise why from error
                 place = make_store(store, device)
     return cast("Record", outcome.record)
+
+
+def check_numbers(model: nn.Module) -> None:
+    """Refuse to run a model inside of what leaves it no numbers of its own."""
+    reason = why_without_numbers()
+    if reason is not None:
+        msg = f"{type(model).__name__} {reason}."
+        raise ValueError(msg)
 
 
 def template_options(

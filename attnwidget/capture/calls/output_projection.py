@@ -115,7 +115,7 @@ class OutputProjections:
         candidates = self._found[path] = []
         if isinstance(arguments.module, nn.MultiheadAttention):
             own = arguments.module.out_proj
-            found = Candidate(f"{path}.out_proj", own, own.weight.detach(), None, ())
+            found = Candidate(f"{path}.out_proj", own, plain(own.weight).detach(), None, ())
             candidates.append(found)
         elif arguments.query.ndim == arguments.value.ndim == 4 and arguments.value.shape[-1]:
             _, heads, queries, _ = arguments.query.shape

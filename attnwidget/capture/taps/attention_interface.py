@@ -7,6 +7,7 @@ import inspect
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+import torch
 from transformers.modeling_utils import AttentionInterface
 
 from attnwidget.capture.arguments import ARGUMENT_ALIASES, ARGUMENT_NAMES, AttentionArguments
@@ -42,7 +43,7 @@ def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
         self: AttentionInterface, attn_implementation: str, default: Callable[..., Any]
     ) -> Callable[..., Any]:
         function: Callable[..., Any] = original(self, attn_implementation, default)
-        if not listeners():
+        if torch.compiler.is_dynamo_compiling() or not listeners():
             return function
         return _tapped(function, "eager" if function is default else attn_implementation)
 
@@ -57,7 +58,7 @@ def _tapped(function: Callable[..., Any], implementation: str) -> Callable[..., 
         given = dict(zip(ARGUMENT_NAMES, args, strict=False))
         given.update({ARGUMENT_ALIASES.get(name, name): value for name, value in kwargs.items()})
         if len(args) <= len(ARGUMENT_NAMES) and given.keys() >= {"module", "query", "key", "value"}:
-            told = listeners()
+            told = () if torch.compiler.is_dynamo_compiling() else listeners()
             if not told:
                 return function(*args, **kwargs)
             with ExitStack() as stack:

@@ -31,6 +31,7 @@ from attnwidget.capture.taps.events import (
     WeightedSum,
 )
 from attnwidget.capture.taps.sources import Sources
+from attnwidget.capture.taps.transforms import outside_transforms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -205,7 +206,7 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _guarded(self, action: Callable[..., Any], *given: Any) -> Any:
         """Do something whose errors must never reach the model."""
         try:
-            with torch.no_grad():
+            with torch.no_grad(), outside_transforms():
                 return action(*given)
         except Exception as error:  # noqa: BLE001  whatever it is, the model goes on
             if self._running:

@@ -183,7 +183,7 @@ def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def flex_attention(*args: Any, **kwargs: Any) -> Any:
         with ExitStack() as stack:
-            told = listeners()
+            told = () if torch.compiler.is_dynamo_compiling() else listeners()
             if told:
                 with outside_transforms((args, kwargs)) as (plain_args, plain_kwargs):
                     for listener in told:

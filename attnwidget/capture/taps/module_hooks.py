@@ -18,7 +18,7 @@ from torch import nn
 
 from attnwidget.capture.taps.listeners import OTHER_THREAD, listeners, suspended
 from attnwidget.capture.taps.patches import patched
-from attnwidget.capture.taps.transforms import inside_vmap, outside_transforms
+from attnwidget.capture.taps.transforms import outside_transforms, why_without_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,17 +56,12 @@ def calling_module_hooks() -> Iterator[None]:
         yield
 
 
-_VMAP = (
-    "ran inside torch.vmap, where one call stands for many and has no weights of its own: record one of them outside of "
-    "it, such as attnwidget.capture(model, inputs)"
-)
-
-
 def _why_not(listener: Listener, stack: ExitStack) -> str | None:
     """Take the listener's turn until ``stack`` ends, or say why this call is not to be recorded."""
-    if inside_vmap():
-        return _VMAP
-    return None if stack.enter_context(listener.turn.taken()) else OTHER_THREAD
+    reason = why_without_numbers()
+    if reason is None and not stack.enter_context(listener.turn.taken()):
+        reason = OTHER_THREAD
+    return reason
 
 
 def _run_hooked(

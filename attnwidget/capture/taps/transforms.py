@@ -1,12 +1,13 @@
-"""Calls inside of ``torch.func`` transforms: the numbers behind their tensors.
+"""Calls that PyTorch transforms or traces: how to read their numbers, and which have none.
 
-Inside of ``grad``, ``vjp`` or ``jvp`` tensors are wrapped once for each level. What they wrap are the numbers that the model
-computes with, and they can be read where the transforms are set aside. Inside of ``vmap`` they have an axis more.
+Inside of ``torch.func.grad``, ``vjp`` or ``jvp`` tensors are wrapped once for each level; what they wrap are the numbers
+that the model computes with. ``torch.jit.trace`` notes every operation, and makes tensors of sizes. Both are set aside
+while something is read. Inside of ``vmap`` tensors have an axis more, inside of ``torch.export`` they have no numbers.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,31 +16,50 @@ from torch.utils import _pytree
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["inside_vmap", "outside_transforms", "plain"]
+__all__ = ["outside_transforms", "plain", "why_without_numbers"]
 
-_functorch = torch._C._functorch  # noqa: SLF001  there are no public names to ask whether a transform runs
+_C: Any = torch._C  # noqa: SLF001  no public name asks what runs, or sets it aside
+_functorch: Any = _C._functorch  # noqa: SLF001
+_VMAP = (
+    "ran inside of torch.vmap, where one call stands for many and has no weights of its own: record it outside of vmap, "
+    "such as with attnwidget.capture(model, inputs)"
+)
+_EXPORT = (
+    "ran on tensors without numbers, as torch.export, make_fx and the compiler use them: call it with its inputs, such as "
+    "with attnwidget.capture(model, inputs)"
+)
 
 
-def inside_vmap() -> bool:
-    """Tell whether one of the transforms that are running is ``vmap``."""
+def why_without_numbers() -> str | None:
+    """Say why what runs has no numbers of its own to be recorded, in words that follow the model's name."""
+    keys = _C._TorchDispatchModeKey  # noqa: SLF001
+    if any(_C._get_dispatch_mode(key) is not None for key in (keys.FAKE, keys.PROXY)):  # noqa: SLF001
+        return _EXPORT
     if _functorch.peek_interpreter_stack() is None:
-        return False
+        return None
     vmap = _functorch.TransformType.Vmap
-    return any(level.key() == vmap for level in _functorch.get_interpreter_stack() or ())
+    levels = _functorch.get_interpreter_stack() or ()
+    return _VMAP if any(level.key() == vmap for level in levels) else None
 
 
 @contextmanager
-def outside_transforms(given: Any) -> Iterator[Any]:
-    """Set the transforms aside until the block ends; yields ``given`` with plain tensors in it."""
-    if _functorch.peek_interpreter_stack() is None:
+def outside_transforms(given: Any = None) -> Iterator[Any]:
+    """Set transforms and traces aside until the block ends; yields ``given`` with plain tensors in it."""
+    transformed = _functorch.peek_interpreter_stack() is not None
+    trace = _C._get_tracing_state()  # noqa: SLF001
+    if not transformed and trace is None:
         yield given
         return
-    from torch._functorch.pyfunctorch import (  # noqa: PLC0415  imported by the transform itself
-        temporarily_clear_interpreter_stack,
-    )
+    with ExitStack() as stack:
+        if trace is not None:
+            _C._set_tracing_state(None)  # noqa: SLF001
+            stack.callback(_C._set_tracing_state, trace)  # noqa: SLF001
+        if transformed:
+            from torch._functorch import pyfunctorch  # noqa: PLC0415  imported by the transform itself
 
-    with temporarily_clear_interpreter_stack(), torch.no_grad():
-        yield _pytree.tree_map_only(torch.Tensor, plain, given)
+            stack.enter_context(pyfunctorch.temporarily_clear_interpreter_stack())
+            given = _pytree.tree_map_only(torch.Tensor, plain, given)
+        yield given
 
 
 def plain(tensor: Any) -> Any:
