@@ -15,6 +15,7 @@ from attnwidget.capture.hints import Hints
 from attnwidget.capture.positions.given_labels import read_labels
 from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.store import make_store
+from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.capture.taps.transforms import outside_transforms
 from attnwidget.record import storage
 from attnwidget.record.from_weights import record_from_weights
@@ -286,7 +287,10 @@ def capture(
     """
     check_numbers(model)
     given = inputs, target, forward_kwargs
-    with outside_transforms(given) as (plain_inputs, plain_target, plain_kwargs):
+    with (
+        others_set_aside(),  # some models are asked for a target before they are recorded
+        outside_transforms(given) as (plain_inputs, plain_target, plain_kwargs),
+    ):
         record = run_forward(
             model,
             plain_inputs,

@@ -31,6 +31,7 @@ from attnwidget.capture.positions.given_labels import read_labels
 from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.recorder.recorder import Recorder
 from attnwidget.capture.store import make_store
+from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.capture.taps.transforms import outside_transforms, why_without_numbers
 from attnwidget.record.vocabulary import either
 
@@ -91,7 +92,7 @@ def record_forward(
     outcome = Outcome()
     with outside_transforms():
         recorder = Recorder(called_module(model), **options)
-    with shared_recording(recorder.model, recorder.store) as whole:
+    with others_set_aside(), shared_recording(recorder.model, recorder.store) as whole:
         recorder.start()
         try:
             yield outcome

@@ -118,6 +118,11 @@ class Tracker:
         return self.current.row
 
     @property
+    def is_running(self) -> bool:
+        """Whether a part of the model runs, or a generation."""
+        return self._depth > 0 or self._surrounded or self.passes.running
+
+    @property
     def keeps_vectors(self) -> bool:
         """Whether the vectors of a call may be asked for; what runs before a pass may belong to several."""
         outside = not self._in_root and not self.passes.running

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,7 +20,7 @@ from attnwidget.capture.taps.attention_interface import listening
 from attnwidget.capture.taps.events import ModuleTrace
 from attnwidget.capture.taps.flex_attention import listening_to_flex_attention
 from attnwidget.capture.taps.generate import listening_to_generate
-from attnwidget.capture.taps.listeners import ModuleHooks, Turn
+from attnwidget.capture.taps.listeners import ModuleHooks, Turn, suspended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,6 +104,15 @@ class Recorder:
     def on_passed_by(self, reason: str) -> None:
         """Note why a call of the model was not recorded."""
         self.passed_by[reason] = None
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Take no notice of another recording that begins in the middle of a pass or a generation of this one."""
+        if not self.tracker.is_running:
+            yield
+            return
+        with suspended(self), self.collector.tap.paused():
+            yield
 
     def on_attention_call(self, arguments: AttentionArguments) -> AbstractContextManager[None]:
         """Keep one call of the attention interface."""

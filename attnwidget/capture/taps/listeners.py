@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -29,6 +29,7 @@ __all__ = [
     "adding",
     "is_listening",
     "listeners",
+    "others_set_aside",
     "suspended",
 ]
 
@@ -90,6 +91,9 @@ class Listener(Protocol):
     def on_passed_by(self, reason: str) -> None:
         """Note that a call of a module with hooks is not told, and why, in words that follow the model's name."""
 
+    def set_aside(self) -> AbstractContextManager[None]:
+        """Return a context for another recording: where it begins in the middle of a pass, it is no part of that."""
+
     def on_attention_call(self, arguments: AttentionArguments) -> AbstractContextManager[None]:
         """Read one call, before it runs; it runs inside of what is returned."""
 
@@ -106,6 +110,15 @@ _listeners: ContextValues[Listener] = ContextValues("attnwidget_listeners")
 def adding(listener: Listener) -> AbstractContextManager[None]:
     """Have ``listener`` listen in this context until the block ends."""
     return _listeners.adding(listener)
+
+
+@contextmanager
+def others_set_aside() -> Iterator[None]:
+    """Let a recording begin that is no part of what others are in the middle of, such as one in a callback of ``generate``."""
+    with ExitStack() as stack:
+        for listener in listeners():
+            stack.enter_context(listener.set_aside())
+        yield
 
 
 def suspended(listener: object) -> AbstractContextManager[None]:
