@@ -10,7 +10,7 @@ import functools
 import inspect
 import sys
 from contextlib import ExitStack, contextmanager
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -43,7 +43,7 @@ def listening_to_flex_attention(modules: Iterable[nn.Module]) -> Iterator[None]:
     own = [(vars(one), name) for one in modules for name in vars(one) if _is_flex(vars(one)[name])]
     named = [pair for kind in {type(module) for module in modules} for pair in _references(kind)]
     with ExitStack() as stack:
-        for wrap, references in ((_stored, own), (_wrapped, named)):
+        for wrap, references in ((_stored, own), (_renamed, named)):
             for names, name in {
                 (id(names), name): (names, name) for names, name in references
             }.values():
@@ -151,6 +151,11 @@ def _is_flex(value: Any) -> bool:
     return False
 
 
+def _is_home(value: Any) -> bool:
+    """Tell whether a name refers to the function's module, or to what another recording put in its place."""
+    return isinstance(value, ModuleType) and value.__name__ == _MODULE
+
+
 def _references(kind: type) -> Iterator[tuple[dict[str, Any], str]]:
     """Find where a class's code takes the function from: its globals, or a module among those."""
     for base in kind.__mro__:
@@ -166,10 +171,8 @@ def _references(kind: type) -> Iterator[tuple[dict[str, Any], str]]:
 def _references_in(code: CodeType, names: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     for name in code.co_names:
         value = names.get(name)
-        if _is_flex(value):
+        if _is_flex(value) or _is_home(value):
             yield names, name
-        elif value is sys.modules[_MODULE]:
-            yield vars(value), "flex_attention"
     for inner in code.co_consts:
         if hasattr(inner, "co_names"):
             yield from _references_in(inner, names)
@@ -177,6 +180,19 @@ def _references_in(code: CodeType, names: dict[str, Any]) -> Iterator[tuple[dict
 
 def _stored(original: Callable[..., Any]) -> Replacement:
     return Replacement(original, _wrapped(original))
+
+
+def _renamed(original: Any) -> Any:
+    """Wrap what a name in code refers to: the function, or the module that has it.
+
+    The module itself stays as it is: a model that has the function as an attribute is pickled by the function's name there.
+    """
+    if not _is_home(original):
+        return _wrapped(original)
+    module = ModuleType(original.__name__, original.__doc__)
+    vars(module).update(vars(original))
+    vars(module)["flex_attention"] = _wrapped(original.flex_attention)
+    return module
 
 
 def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
