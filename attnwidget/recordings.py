@@ -128,7 +128,7 @@ def recording(
     stream: str | None = None,
     layer: Any = None,
 ) -> Iterator[Recording]:
-    """Record the attention of whatever calls ``model`` inside the block.
+    """Record the attention of whatever calls ``model`` inside the block, in its thread or asyncio task.
 
     The model keeps its attention implementation, its configuration and its mode, and what it computes is the same to
     the last bit. The record is that of one pass: a forward pass and those that go on from its cache, or a call of

@@ -10,6 +10,7 @@ import torch
 from support import others, zoo
 from torch import nn
 from torch.func import functional_call
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from attnwidget.recordings import capture, recording
 
@@ -185,15 +186,40 @@ def test_a_trace_inside_of_a_recording(name: str) -> None:
         torch.testing.assert_close(traced(given), model(given))
 
 
-def test_an_export_inside_of_a_recording() -> None:
+EXPORTS: dict[str, Callable[[Any, Any], str]] = {
+    "export": lambda model, given: torch.export.export(model, (given,)).graph_module.code,
+    "fx": lambda model, _given: torch.fx.symbolic_trace(model).code,
+    "make_fx": lambda model, given: make_fx(model)(given).code,
+}
+
+
+@pytest.mark.parametrize("way", EXPORTS)
+def test_an_export_inside_of_a_recording(way: str) -> None:
+    """It is the same as without, and has no numbers."""
     model, given = others.Own().eval(), others.hidden_states()
-    expected = torch.export.export(model, (given,)).graph_module.code
+    expected = EXPORTS[way](model, given)
     block = recording(model)
     block.__enter__()
-    exported = torch.export.export(model, (given,))
-    assert exported.graph_module.code == expected
+    assert EXPORTS[way](model, given) == expected
     with pytest.raises(ValueError, match=r"Own ran on tensors without numbers, .*capture\(model"):
         block.__exit__(None, None, None)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
+def test_a_model_with_a_scripted_part() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = torch.jit.script(nn.Linear(24, 24))
+            self.own = others.Own()
+
+        def forward(self, hidden: Tensor) -> Tensor:
+            found: Tensor = self.own(self.first(hidden))
+            return found
+
+    model, given = Model().eval(), others.hidden_states()
+    attention = recorded(model, given)
+    same(attention, recorded(model.own, model.first(given)))
 
 
 def test_a_compiled_function_that_calls_the_model() -> None:

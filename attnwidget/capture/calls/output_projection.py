@@ -232,7 +232,8 @@ def _norms(layer: Layer, candidate: Candidate) -> tuple[Tensor | None, str | Non
 
 def _is_linear(module: nn.Module) -> bool:
     """Tell whether a module multiplies by its ``weight`` and nothing else."""
-    return type(module).forward in {nn.Linear.forward, Conv1D.forward}
+    # The class of scripted modules has none.
+    return getattr(type(module), "forward", None) in {nn.Linear.forward, Conv1D.forward}
 
 
 def _weight(module: nn.Module) -> tuple[Tensor, int]:

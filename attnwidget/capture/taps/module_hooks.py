@@ -42,7 +42,7 @@ def calling_module_hooks() -> Iterator[None]:
                 return original(self, *args, **kwargs)
             with ExitStack() as stack:
                 for listener in watching:
-                    passed_by = _why_not(listener, stack)
+                    passed_by = _why_not(listener, stack, (*args, *kwargs.values()))
                     if passed_by is not None:
                         listener.on_passed_by(passed_by)
                         with suspended(listener):
@@ -56,9 +56,9 @@ def calling_module_hooks() -> Iterator[None]:
         yield
 
 
-def _why_not(listener: Listener, stack: ExitStack) -> str | None:
+def _why_not(listener: Listener, stack: ExitStack, given: tuple[Any, ...]) -> str | None:
     """Take the listener's turn until ``stack`` ends, or say why this call is not to be recorded."""
-    reason = why_without_numbers()
+    reason = why_without_numbers(given)
     if reason is None and not stack.enter_context(listener.turn.taken()):
         reason = OTHER_THREAD
     return reason

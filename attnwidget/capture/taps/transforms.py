@@ -11,10 +11,11 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.fx import Proxy
 from torch.utils import _pytree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["outside_transforms", "plain", "why_without_numbers"]
 
@@ -25,13 +26,15 @@ _VMAP = (
     "such as with attnwidget.capture(model, inputs)"
 )
 _EXPORT = (
-    "ran on tensors without numbers, as torch.export, make_fx and the compiler use them: call it with its inputs, such as "
+    "ran on tensors without numbers, as torch.fx, torch.export and the compiler use them: call it with its inputs, such as "
     "with attnwidget.capture(model, inputs)"
 )
 
 
-def why_without_numbers() -> str | None:
-    """Say why what runs has no numbers of its own to be recorded, in words that follow the model's name."""
+def why_without_numbers(given: Iterable[Any] = ()) -> str | None:
+    """Say why what runs, on what is ``given``, has no numbers of its own, in words that follow the model's name."""
+    if any(isinstance(value, Proxy) for value in given):
+        return _EXPORT
     keys = _C._TorchDispatchModeKey  # noqa: SLF001
     if any(_C._get_dispatch_mode(key) is not None for key in (keys.FAKE, keys.PROXY)):  # noqa: SLF001
         return _EXPORT
