@@ -31,7 +31,7 @@ from attnwidget.capture.taps.events import (
     WeightedSum,
 )
 from attnwidget.capture.taps.sources import Sources
-from attnwidget.capture.taps.transforms import outside_transforms
+from attnwidget.capture.taps.transforms import outside_transforms, transforming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -206,8 +206,11 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _guarded(self, action: Callable[..., Any], *given: Any) -> Any:
         """Do something whose errors must never reach the model."""
         try:
-            with torch.no_grad(), outside_transforms():
-                return action(*given)
+            with torch.no_grad():
+                if not transforming():
+                    return action(*given)
+                with outside_transforms():
+                    return action(*given)
         except Exception as error:  # noqa: BLE001  whatever it is, the model goes on
             if self._running:
                 self._listener.on_error(self._running[-1], error)

@@ -65,16 +65,23 @@ class Turn:
     def __init__(self) -> None:
         self._lock = threading.RLock()
 
+    def take(self) -> bool:
+        """Take the turn unless another thread has it; returns whether this one has. It may be taken several times."""
+        return self._lock.acquire(blocking=False)
+
+    def give_back(self) -> None:
+        """Give it back as often as it was taken."""
+        self._lock.release()
+
     @contextmanager
     def taken(self) -> Iterator[bool]:
         """Take the turn until the block ends, unless another thread has it; yields whether this one has."""
-        if not self._lock.acquire(blocking=False):
-            yield False
-            return
+        own = self.take()
         try:
-            yield True
+            yield own
         finally:
-            self._lock.release()
+            if own:
+                self.give_back()
 
 
 class Listener(Protocol):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +18,11 @@ from torch import nn
 
 from attnwidget.capture.taps.listeners import OTHER_THREAD, listeners, suspended
 from attnwidget.capture.taps.patches import patched
-from attnwidget.capture.taps.transforms import outside_transforms, why_without_numbers
+from attnwidget.capture.taps.transforms import (
+    outside_transforms,
+    transforming,
+    why_without_numbers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,28 +44,26 @@ def calling_module_hooks() -> Iterator[None]:
             watching = [each for each in listeners() if each.module_hooks.of(self)]
             if not watching:
                 return original(self, *args, **kwargs)
-            with ExitStack() as stack:
+            taken: list[Listener] = []
+            try:
                 for listener in watching:
-                    passed_by = _why_not(listener, stack, (*args, *kwargs.values()))
-                    if passed_by is not None:
-                        listener.on_passed_by(passed_by)
-                        with suspended(listener):
-                            return self._call_impl(*args, **kwargs)  # type: ignore[no-untyped-call]
+                    passed_by = why_without_numbers((*args, *kwargs.values()))
+                    if passed_by is None and listener.turn.take():
+                        taken.append(listener)
+                        continue
+                    listener.on_passed_by(passed_by or OTHER_THREAD)
+                    with suspended(listener):
+                        return self._call_impl(*args, **kwargs)  # type: ignore[no-untyped-call]
                 hooks = [pair for each in watching for pair in each.module_hooks.of(self)]
                 return _run_hooked(original, self, args, kwargs, hooks)
+            finally:
+                for listener in taken:
+                    listener.turn.give_back()
 
         return _call_impl
 
     with patched(nn.Module, "_call_impl", wrap):
         yield
-
-
-def _why_not(listener: Listener, stack: ExitStack, given: tuple[Any, ...]) -> str | None:
-    """Take the listener's turn until ``stack`` ends, or say why this call is not to be recorded."""
-    reason = why_without_numbers(given)
-    if reason is None and not stack.enter_context(listener.turn.taken()):
-        reason = OTHER_THREAD
-    return reason
 
 
 def _run_hooked(
@@ -75,29 +77,38 @@ def _run_hooked(
     begun: list[Leave] = []
 
     def enter(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        with outside_transforms((args, kwargs)) as (plain_args, plain_kwargs):
-            for before, after in hooks:
-                if after is not None:
-                    begun.append(after)
-                if before is not None:
-                    before(plain_args, plain_kwargs)
+        for before, after in hooks:
+            if after is not None:
+                begun.append(after)
+            if before is not None:
+                before(args, kwargs)
+
+    def leave(output: Any) -> None:
+        for after in begun:
+            after(output)
 
     try:
         # What the user's hooks make of the arguments is what the module computes with.
         if module._forward_pre_hooks:  # noqa: SLF001  there is no public way to ask
-            with _last_pre_hook(module, enter):
+            with _last_pre_hook(module, lambda *given: _read(enter, *given)):
                 output = original(module, *args, **kwargs)
         else:
-            enter(args, kwargs)
+            _read(enter, args, kwargs)
             output = original(module, *args, **kwargs)
     except BaseException:
-        for leave in begun:
-            leave(None)
+        leave(None)
         raise
-    with outside_transforms(output) as plain:
-        for leave in begun:
-            leave(plain)
+    _read(leave, output)
     return output
+
+
+def _read(hook: Callable[..., None], *given: Any) -> None:
+    """Call a hook with the numbers behind what is given."""
+    if not transforming():
+        hook(*given)
+        return
+    with outside_transforms(given) as numbers:
+        hook(*numbers)
 
 
 class _Last:

@@ -17,10 +17,12 @@ from torch.utils import _pytree
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["outside_transforms", "plain", "why_without_numbers"]
+__all__ = ["outside_transforms", "plain", "transforming", "why_without_numbers"]
 
 _C: Any = torch._C  # noqa: SLF001  no public name asks what runs, or sets it aside
 _functorch: Any = _C._functorch  # noqa: SLF001
+_get_mode = _C._get_dispatch_mode  # noqa: SLF001
+_FAKE, _PROXY = _C._TorchDispatchModeKey.FAKE, _C._TorchDispatchModeKey.PROXY  # noqa: SLF001
 _VMAP = (
     "ran inside of torch.vmap, where one call stands for many and has no weights of its own: record it outside of vmap, "
     "such as with attnwidget.capture(model, inputs)"
@@ -33,16 +35,23 @@ _EXPORT = (
 
 def why_without_numbers(given: Iterable[Any] = ()) -> str | None:
     """Say why what runs, on what is ``given``, has no numbers of its own, in words that follow the model's name."""
-    if any(isinstance(value, Proxy) for value in given):
+    if _get_mode(_FAKE) is not None or _get_mode(_PROXY) is not None:
         return _EXPORT
-    keys = _C._TorchDispatchModeKey  # noqa: SLF001
-    if any(_C._get_dispatch_mode(key) is not None for key in (keys.FAKE, keys.PROXY)):  # noqa: SLF001
-        return _EXPORT
+    for value in given:
+        if isinstance(value, Proxy):
+            return _EXPORT
     if _functorch.peek_interpreter_stack() is None:
         return None
     vmap = _functorch.TransformType.Vmap
     levels = _functorch.get_interpreter_stack() or ()
     return _VMAP if any(level.key() == vmap for level in levels) else None
+
+
+def transforming() -> bool:
+    """Tell whether a transform or a trace runs, that `outside_transforms` has to set aside."""
+    return (
+        _functorch.peek_interpreter_stack() is not None or _C._get_tracing_state() is not None  # noqa: SLF001
+    )
 
 
 @contextmanager
