@@ -28,9 +28,9 @@ CASES = [
 
 @pytest.fixture(autouse=True)
 def interface_as_before() -> Iterator[None]:
-    before = AttentionInterface.__dict__["get_interface"]
+    before = [dict(vars(kind)) for kind in AttentionInterface.__mro__]
     yield
-    assert AttentionInterface.__dict__["get_interface"] is before
+    assert [dict(vars(kind)) for kind in AttentionInterface.__mro__] == before
     assert listeners() == ()
 
 
