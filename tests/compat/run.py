@@ -19,6 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".compat"
+# PyTorch before 2.6 warns of its own call whenever a tensor is unpickled.
+QUIET = "ignore:You are using `torch.load` with `weights_only=False`:FutureWarning"
 TESTS = ("tests/unit", "tests/capture/test_exact.py", "tests/capture/test_model_unchanged.py")
 SHOWN = ("torch", "transformers", "anywidget", "ipywidgets")
 OLDEST_PYTHON, NEWEST_PYTHON = 10, 14
@@ -127,7 +129,7 @@ def run(one: Set, wheel: Path) -> tuple[list[str], bool]:
 def test(python: Path, tests: str, log: str) -> str:
     """Run some of the tests against what is installed; return how they ended."""
     # The script, as `python -m pytest` would put the repository, hence its package, first on the path.
-    command = [python.parent / "pytest", "-q", "-p", "no:cacheprovider", tests]
+    command = [python.parent / "pytest", "-q", "-p", "no:cacheprovider", "-W", QUIET, tests]
     before = (WORK / f"{log}.log").stat().st_size
     passed = call(*command, log=log, check=False)
     with (WORK / f"{log}.log").open(encoding="utf-8") as file:

@@ -125,13 +125,16 @@ def _wrapped_item(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _own_functions(kinds: Iterable[type]) -> list[tuple[dict[str, Any], str]]:
-    """Find, by namespace and name, the attention functions that classes call without a look-up.
+    """Find, by namespace and name, the attention functions that transformers' own classes call without a look-up.
 
-    They are told by what they take, in code that names an ``AttentionInterface`` and never calls ``get_interface``.
+    They are told by what they take, in code that names an ``AttentionInterface`` and never calls ``get_interface``. Anyone
+    else's are read by their operations: what they do beside their arguments is not known.
     """
     found: dict[tuple[int, str], tuple[dict[str, Any], str]] = {}
     asking = set()
     for kind in kinds:
+        if not kind.__module__.startswith("transformers.models."):
+            continue
         for code, names in code_of_class(kind):
             if "get_interface" in code.co_names:
                 asking.add(id(names))
