@@ -38,7 +38,7 @@ attention.find(query=3, key=2)
 attention.rollout()
 attention.numpy()
 aw.view(aw.compare(attention, attention)).save(folder / "comparison.html")
-survey = aw.Survey.load(folder / "survey.json")
+survey = aw.Survey.load(folder / "survey.safetensors")
 aw.view(survey).save(folder / "survey.html")
 assert len(aw.from_weights([[[[0.5, 0.5]]]])["self"]) == 1
 assert not [name for name in sys.modules if name.partition(".")[0] == "transformers"]
@@ -71,7 +71,7 @@ def test_a_saved_record_is_read_and_drawn(tmp_path: Path) -> None:
     model, tokenizer = aw.pocket()
     text = "The cat sat on the mat"
     aw.capture(model, text, tokenizer).save(tmp_path / "record.safetensors")
-    aw.survey(model, [text], tokenizer, progress=False).save(tmp_path / "survey.json")
+    aw.survey(model, [text], tokenizer, progress=False).save(tmp_path / "survey.safetensors")
     run(BLOCK + READ, tmp_path)
     pages = ("page.html", "comparison.html", "survey.html", "model.svg", "head.svg", "neuron.svg")
     assert [name for name in pages if (tmp_path / name).stat().st_size < 1000] == []
