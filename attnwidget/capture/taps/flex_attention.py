@@ -16,11 +16,11 @@ import torch
 
 from attnwidget.capture.arguments import AttentionArguments
 from attnwidget.capture.taps.attention_interface import listeners
+from attnwidget.capture.taps.class_code import code_of_class
 from attnwidget.capture.taps.patches import patched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from types import CodeType
 
     from torch import Tensor, nn
 
@@ -148,26 +148,13 @@ def _is_flex(value: Any) -> bool:
 
 def _references(kind: type) -> Iterator[tuple[dict[str, Any], str]]:
     """Find where a class's code takes the function from: its globals, or a module among those."""
-    for base in kind.__mro__:
-        if base.__module__.startswith("torch.nn.modules"):
-            return
-        for member in vars(base).values():
-            function = inspect.unwrap(member) if callable(member) else None
-            code = getattr(function, "__code__", None)
-            if code is not None:
-                yield from _references_in(code, getattr(function, "__globals__", {}))
-
-
-def _references_in(code: CodeType, names: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    for name in code.co_names:
-        value = names.get(name)
-        if _is_flex(value):
-            yield names, name
-        elif value is sys.modules[_MODULE]:
-            yield vars(value), "flex_attention"
-    for inner in code.co_consts:
-        if hasattr(inner, "co_names"):
-            yield from _references_in(inner, names)
+    for code, names in code_of_class(kind):
+        for name in code.co_names:
+            value = names.get(name)
+            if _is_flex(value):
+                yield names, name
+            elif value is sys.modules[_MODULE]:
+                yield vars(value), "flex_attention"
 
 
 def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
