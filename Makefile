@@ -4,6 +4,7 @@
 #   make test     all tests, in Python, in Node and in a real browser
 #   make check    lint, types, formats, generated code
 #   make coverage record every architecture in transformers, write tests/capture/coverage.md
+#   make compat   the wheel, unit and exactness tests with the oldest, the pinned and the newest dependencies
 #   make bench    what recording, opening, scores, long inputs and files cost, beside BertViz, CircuitsVis and eager attention
 #   make clean    remove everything that was built
 
@@ -33,7 +34,7 @@ install = @echo "Installing .[$(1)] into $(VENV); the first time it takes minute
 		| awk '/^(Collecting|  Building|Successfully)/ { print "  " substr($$0, 1, 100); fflush() }' \
 	&& touch $@
 
-.PHONY: help demo lab test check coverage bench clean chromium
+.PHONY: help demo lab test check coverage compat bench clean chromium
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -63,6 +64,10 @@ check: $(VENV)/.dev js/node_modules/.package-lock.json
 coverage: $(VENV)/.dev
 	@cd tests && OMP_NUM_THREADS=1 $(BIN)/python -m capture.coverage $(COVERAGE)
 
+# In environments of its own, in .compat; COMPAT=floor for one of them.
+compat: $(VENV)/bin/python
+	@$(BIN)/python tests/compat/run.py $(COMPAT)
+
 bench: $(VENV)/.bench attnwidget/static/widget.js chromium
 	@$(BIN)/python tests/bench/bench_recording.py $(RECORDING)
 	@$(BIN)/python tests/bench/bench_long_recording.py $(LONG)
@@ -74,7 +79,7 @@ bench: $(VENV)/.bench attnwidget/static/widget.js chromium
 	@$(BIN)/python tests/bench/bench_files.py
 
 clean:
-	rm -rf $(VENV) attnwidget/static js/node_modules js/.build demo build dist *.egg-info \
+	rm -rf $(VENV) .compat attnwidget/static js/node_modules js/.build demo build dist *.egg-info \
 		.pytest_cache .mypy_cache .ruff_cache
 
 # ---------------------------------------------------------------- set-up

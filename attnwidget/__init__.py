@@ -9,11 +9,11 @@ Example:
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.score_definitions import SCORES, Score
 from attnwidget.api import head_view, model_view, neuron_view, view
 from attnwidget.attention import Attention
-from attnwidget.capture.inspect import inspect
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.pocket import pocket
 from attnwidget.record.layer import Layer
@@ -23,6 +23,9 @@ from attnwidget.recordings import capture, from_weights, load, recording
 from attnwidget.surveys.run import survey
 from attnwidget.surveys.survey import Survey
 from attnwidget.widget.widget import AttentionWidget
+
+if TYPE_CHECKING:
+    from attnwidget.capture.inspect import inspect
 
 __all__ = [
     "SCORES",
@@ -50,3 +53,18 @@ __all__ = [
 __version__ = "0.1.0"
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    """Import `inspect` when it is asked for: it brings transformers, which reading a saved record has no use for."""
+    if name == "inspect":
+        from attnwidget.capture.inspect import inspect  # noqa: PLC0415
+
+        return inspect
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    """List the public names, those included that are not imported yet."""
+    return sorted({*globals(), *__all__})

@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.attention import Attention
-from attnwidget.capture.forward import template_options
-from attnwidget.capture.inputs.options import check_options
-from attnwidget.capture.inspect import inspect
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.pocket import pocket
 from attnwidget.record.options import ViewOptions, WeightOptions
@@ -27,7 +24,6 @@ __all__ = [
     "compare",
     "from_weights",
     "head_view",
-    "inspect",
     "load",
     "model_view",
     "neuron_view",
@@ -206,6 +202,9 @@ def _shown(
     kept = {"positions"} if not isinstance(options.get("positions"), str) else set()
     names = {*STATE, "head", "frozen", "still"} - kept
     state = usual_names({name: options.pop(name) for name in list(options) if name in names})
+    from attnwidget.capture.forward import template_options  # noqa: PLC0415  see recordings
+    from attnwidget.capture.inputs.options import check_options  # noqa: PLC0415
+
     check_options(model, options, (*STATE, *template_options(model, inputs, tokenizer, options)))
     return AttentionWidget(capture(model, inputs, tokenizer, **options), **state)
 

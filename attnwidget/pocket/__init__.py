@@ -78,5 +78,7 @@ def pocket_tokenizer() -> PreTrainedTokenizerFast:
         unk_token="<unk>",  # noqa: S106
         pad_token="<pad>",  # noqa: S106
         model_max_length=config["n_positions"],
+        # Before transformers 5 token types are made besides unless told, which GPT-2 adds to its states.
+        model_input_names=["input_ids", "attention_mask"],
     )
     return tokenizer

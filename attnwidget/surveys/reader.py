@@ -8,7 +8,6 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.head_scores import score_stream
-from attnwidget.capture.forward import run_forward
 from attnwidget.surveys.survey import Survey
 
 if TYPE_CHECKING:
@@ -83,6 +82,8 @@ class Reader:
 
     def read(self, one: Any) -> PartialSurvey:
         """Record and score one input."""
+        from attnwidget.capture.forward import run_forward  # noqa: PLC0415  brings transformers
+
         try:
             record = run_forward(self.model, one, self.tokenizer, **self.options)
             scores = [score_stream(s, None, self.measure) for s in record.streams.values()]

@@ -6,7 +6,7 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tqdm.auto import tqdm  # type: ignore[import-untyped]  # transformers brings it
+from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from attnwidget.compute.indexing import integer
 from attnwidget.surveys import workers as ray_workers

@@ -28,9 +28,9 @@ CASES = [
 
 @pytest.fixture(autouse=True)
 def interface_as_before() -> Iterator[None]:
-    before = AttentionInterface.__dict__["get_interface"]
+    before = [dict(vars(kind)) for kind in AttentionInterface.__mro__]
     yield
-    assert AttentionInterface.__dict__["get_interface"] is before
+    assert [dict(vars(kind)) for kind in AttentionInterface.__mro__] == before
     assert listeners() == ()
 
 
@@ -48,7 +48,10 @@ def test_outputs_are_bit_identical(name: str, implementation: str, dtype: torch.
     assert len(tensors(off)) > 3
     assert all(torch.equal(a, b) for a, b in zip(tensors(off), tensors(on), strict=True))
     assert model.config.to_dict() == config.to_dict()
-    assert model.config._attn_implementation == implementation
+    assert model.config._attn_implementation == config._attn_implementation
+    # Before transformers 5.2 some classes keep the implementation that they were made with.
+    if hasattr(AttentionInterface, "get_interface"):
+        assert config._attn_implementation == implementation
     assert hooks(model) == before
     assert not model.training
     assert torch.equal(state, torch.get_rng_state())

@@ -38,7 +38,8 @@ def tensors(output: Any) -> list[torch.Tensor]:
         return [tensor for value in output for tensor in tensors(value)]
     layers = getattr(output, "layers", None)
     if layers is not None:
-        return [tensor for layer in layers for tensor in (layer.keys, layer.values)]
+        kept = (tensor for layer in layers for tensor in (layer.keys, layer.values))
+        return [tensor for tensor in kept if tensor is not None]  # a layer may not be filled
     return []
 
 

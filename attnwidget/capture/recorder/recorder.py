@@ -89,7 +89,7 @@ class Recorder:
         collector = self.collector
         modules = collector.attention_modules
         with ExitStack() as stack:
-            stack.enter_context(listening(self))
+            stack.enter_context(listening(self, self.model.modules()))
             stack.enter_context(listening_to_flex_attention(modules.values()))
             stack.enter_context(listening_to_generate(self.tracker, self.model))
             stack.callback(collector.blocks.clear)

@@ -1,39 +1,58 @@
-"""Tap 1: wrap transformers' ``AttentionInterface.get_interface``."""
+"""Tap 1: wrap the look-up of attention functions in transformers' ``AttentionInterface``.
+
+Since transformers 5.2 a module asks ``get_interface`` for its function, whichever that is. Before, and in modelling code
+written for then, it takes ``ALL_ATTENTION_FUNCTIONS[name]``, and its own function, called eager, without a look-up.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from contextlib import ExitStack, contextmanager
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers.modeling_utils import AttentionInterface
 
 from attnwidget.capture.arguments import ARGUMENT_ALIASES, ARGUMENT_NAMES, AttentionArguments
+from attnwidget.capture.taps.class_code import code_of_class
 from attnwidget.capture.taps.listeners import adding, listeners
 from attnwidget.capture.taps.module_hooks import calling_module_hooks
 from attnwidget.capture.taps.patches import patched
 from attnwidget.capture.taps.transforms import outside_transforms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from torch import nn
 
     from attnwidget.capture.taps.listeners import Listener
 
 __all__ = ["listening"]
 
+# Marks a function that listens.
+_TAPPED = "_attnwidget_tapped"
+
 
 @contextmanager
-def listening(listener: Listener) -> Iterator[None]:
-    """Tell ``listener`` of the attention calls and modules that run in this context until the block ends, however it ends."""
-    # Every modelling file looks the function up through this one method at every forward pass, and some hold their own
-    # instance of the class: so the class is the one place that reaches them all.
-    with (
-        patched(AttentionInterface, "get_interface", _wrapped),
-        calling_module_hooks(),
-        adding(listener),
-    ):
+def listening(listener: Listener, modules: Iterable[nn.Module] = ()) -> Iterator[None]:
+    """Tell ``listener`` of the attention calls and modules that run in this context until the block ends, however it ends.
+
+    Args:
+        listener: Is told.
+        modules: Modules whose code may have an attention function of its own, for which it asks nobody.
+    """
+    # Every modelling file looks the function up through the class at every forward pass, and some hold their own
+    # instance of it: so the class is the one place that reaches them all.
+    with ExitStack() as stack:
+        if hasattr(AttentionInterface, "get_interface"):
+            stack.enter_context(patched(AttentionInterface, "get_interface", _wrapped))
+        stack.enter_context(patched(_item_owner(), "__getitem__", _wrapped_item))
+        for names, name in _own_functions({type(module) for module in modules}):
+            stack.enter_context(patched(names, name, _wrapped_own))
+        stack.enter_context(calling_module_hooks())
+        stack.enter_context(adding(listener))
         yield
 
 
@@ -50,7 +69,72 @@ def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
     return get_interface
 
 
+def _item_owner() -> type:
+    """Return the class that defines ``ALL_ATTENTION_FUNCTIONS[name]``; interfaces to other functions may inherit it too."""
+    return next(base for base in AttentionInterface.__mro__ if "__getitem__" in vars(base))
+
+
+def _wrapped_item(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def __getitem__(self: Any, key: Any) -> Any:  # noqa: N807  what it replaces
+        function = original(self, key)
+        if not isinstance(self, AttentionInterface) or not listeners():
+            return function
+        return _tapped(function, key)
+
+    return __getitem__
+
+
+def _own_functions(kinds: Iterable[type]) -> list[tuple[dict[str, Any], str]]:
+    """Find, by namespace and name, the attention functions that transformers' own classes call without a look-up.
+
+    They are told by what they take, in code that names an ``AttentionInterface`` and never calls ``get_interface``. Anyone
+    else's are read by their operations: what they do beside their arguments is not known.
+    """
+    found: dict[tuple[int, str], tuple[dict[str, Any], str]] = {}
+    asking = set()
+    for kind in kinds:
+        if not kind.__module__.startswith("transformers.models."):
+            continue
+        for code, names in code_of_class(kind):
+            if "get_interface" in code.co_names:
+                asking.add(id(names))
+            used = [(name, names.get(name)) for name in code.co_names]
+            if any(isinstance(value, AttentionInterface) for _, value in used):
+                for name, value in used:
+                    if isinstance(value, FunctionType) and _takes_attention(value):
+                        found[id(names), name] = names, name
+    return [place for (namespace, _), place in found.items() if namespace not in asking]
+
+
+def _takes_attention(function: FunctionType) -> bool:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return False
+    taken = [ARGUMENT_ALIASES.get(name, name) for name in code.co_varnames[: code.co_argcount]]
+    return tuple(taken[: len(ARGUMENT_NAMES)]) == ARGUMENT_NAMES
+
+
+def _wrapped_own(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Listen to a module's own function where its arguments say more than its operations: of a sink, what it is.
+
+    Functions of that time keep parts of their formula to themselves, such as GPT-2's division by the number of the
+    layer, so any other call is read by its operations.
+    """
+    tapped = _tapped(original, "eager")
+
+    @functools.wraps(original)
+    def own(*args: Any, **kwargs: Any) -> Any:
+        module = args[0] if args else kwargs.get("module")
+        sinks = kwargs.get("s_aux", getattr(module, "sinks", None))
+        return (original if sinks is None else tapped)(*args, **kwargs)
+
+    return own
+
+
 def _tapped(function: Callable[..., Any], implementation: str) -> Callable[..., Any]:
+    if hasattr(function, _TAPPED):
+        return function  # `get_interface` looks it up too
     folds = implementation != "eager" or not _applies_sinks_afterwards(function)
 
     @functools.wraps(function)
@@ -75,6 +159,7 @@ def _tapped(function: Callable[..., Any], implementation: str) -> Callable[..., 
                 return function(*args, **kwargs)
         return function(*args, **kwargs)
 
+    setattr(attention, _TAPPED, True)
     return attention
 
 

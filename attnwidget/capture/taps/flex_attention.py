@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnwidget.capture.arguments import AttentionArguments
+from attnwidget.capture.taps.class_code import code_of_class
 from attnwidget.capture.taps.listeners import listeners
 from attnwidget.capture.taps.patches import Replacement, patched
 from attnwidget.capture.taps.transforms import outside_transforms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from types import CodeType
 
     from torch import Tensor, nn
 
@@ -158,24 +158,11 @@ def _is_home(value: Any) -> bool:
 
 def _references(kind: type) -> Iterator[tuple[dict[str, Any], str]]:
     """Find where a class's code takes the function from: its globals, or a module among those."""
-    for base in kind.__mro__:
-        if base.__module__.startswith("torch.nn.modules"):
-            return
-        for member in vars(base).values():
-            function = inspect.unwrap(member) if callable(member) else None
-            code = getattr(function, "__code__", None)
-            if code is not None:
-                yield from _references_in(code, getattr(function, "__globals__", {}))
-
-
-def _references_in(code: CodeType, names: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    for name in code.co_names:
-        value = names.get(name)
-        if _is_flex(value) or _is_home(value):
-            yield names, name
-    for inner in code.co_consts:
-        if hasattr(inner, "co_names"):
-            yield from _references_in(inner, names)
+    for code, names in code_of_class(kind):
+        for name in code.co_names:
+            value = names.get(name)
+            if _is_flex(value) or _is_home(value):
+                yield names, name
 
 
 def _stored(original: Callable[..., Any]) -> Replacement:

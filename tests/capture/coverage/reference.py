@@ -14,13 +14,15 @@ from typing import Any
 import torch
 from capture.coverage.probe import PROBED, probe
 from torch.nn import functional
+from torch.nn.modules import module as torch_module
 from torch.nn.modules.module import (
-    _global_forward_hooks_with_kwargs,
     register_module_forward_hook,
     register_module_forward_pre_hook,
 )
 from torch.overrides import TorchFunctionMode
 
+# In newer PyTorch a hook of every module may be told what was given by name.
+_KNOWS_KWARGS = hasattr(torch_module, "_global_forward_hooks_with_kwargs")
 _PRODUCTS = ("matmul", "__matmul__", "bmm", "baddbmm", "__rmatmul__", "mm")
 _CUT = ("linear", "conv1d", "conv2d", "layer_norm", "group_norm", "rms_norm", "embedding")
 
@@ -74,10 +76,12 @@ class Reference(TorchFunctionMode):
 
     def __enter__(self) -> Any:
         """Begin to look on."""
-        self._hooks = [
-            register_module_forward_pre_hook(self._before_module),
-            register_module_forward_hook(self._after_module, with_kwargs=True, always_call=True),
-        ]
+        after = (
+            register_module_forward_hook(self._after_module, with_kwargs=True, always_call=True)
+            if _KNOWS_KWARGS
+            else register_module_forward_hook(self._after_module_of_args, always_call=True)
+        )
+        self._hooks = [register_module_forward_pre_hook(self._before_module), after]
         return super().__enter__()
 
     def __exit__(self, *error: object) -> None:
@@ -85,7 +89,8 @@ class Reference(TorchFunctionMode):
         for hook in self._hooks:
             hook.remove()
             # PyTorch's own handle forgets this entry, which then reads as a hook of every module.
-            _global_forward_hooks_with_kwargs.pop(hook.id, None)
+            if _KNOWS_KWARGS:
+                torch_module._global_forward_hooks_with_kwargs.pop(hook.id, None)
         super().__exit__(*error)
 
     def _before_module(self, module: Any, args: Any) -> None:
@@ -93,6 +98,9 @@ class Reference(TorchFunctionMode):
         if not PROBED.keys().isdisjoint(k.__name__ for k in type(module).__mro__):
             self._probing += 1
             self._random.append(torch.get_rng_state())
+
+    def _after_module_of_args(self, module: Any, args: Any, output: Any) -> None:
+        self._after_module(module, args, {}, output)
 
     def _after_module(self, module: Any, args: Any, kwargs: Any, output: Any) -> None:
         if PROBED.keys().isdisjoint(k.__name__ for k in type(module).__mro__):
