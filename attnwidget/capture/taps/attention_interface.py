@@ -78,7 +78,9 @@ def _wrapped_item(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def __getitem__(self: Any, key: Any) -> Any:  # noqa: N807  what it replaces
         function = original(self, key)
-        if not isinstance(self, AttentionInterface) or not listeners():
+        if torch.compiler.is_dynamo_compiling() or not isinstance(self, AttentionInterface):
+            return function
+        if not listeners():
             return function
         return _tapped(function, key)
 
