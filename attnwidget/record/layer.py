@@ -168,9 +168,13 @@ class Layer(LayerTensors):
     @property
     def precision(self) -> str | None:
         """How the weights of half precision vectors are computed, in words; ``None`` for other vectors, or none."""
-        if self.query is None or self.query.dtype.itemsize > _HALF:
+        if self.query is None:
             return None
-        dtype = str(self.query.dtype).removeprefix("torch.")
+        # Under autocast the model may round its products and keep its vectors.
+        held = self.query if self.recorded is None else self.recorded
+        if held.dtype.itemsize > _HALF:
+            return None
+        dtype = str(held.dtype).removeprefix("torch.")
         if self.exact == "model":
             return f"weights in {dtype}, as the model computes them"
         return f"weights in float32 from {dtype} vectors"

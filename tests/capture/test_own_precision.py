@@ -255,6 +255,27 @@ def test_every_kind_of_model(name: str) -> None:
             np.testing.assert_array_equal(layer.weights(), expected[0].float().numpy())
 
 
+def test_products_that_autocast_rounds() -> None:
+    model, inputs = build("llama", torch.float32), inputs_of("llama")
+    with (
+        torch.no_grad(),
+        torch.autocast("cpu", torch.bfloat16),
+        aw.recording(model, exact="model") as attention,
+    ):
+        own = model(**inputs, output_attentions=True).attentions
+    for layer, weights in zip(attention["decoder"], own, strict=True):
+        np.testing.assert_array_equal(layer.weights(), weights[0].float().numpy())
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_record_on_disk_and_one_of_several_rows(rows: int) -> None:
+    model, inputs = build("bloom", torch.bfloat16), inputs_of("bloom", rows)
+    kept = aw.capture(model, inputs, batch=rows - 1, exact="model")
+    written = aw.capture(model, inputs, batch=rows - 1, exact="model", store="disk")
+    for layer, other in zip(kept["decoder"], written["decoder"], strict=True):
+        np.testing.assert_array_equal(layer.weights(), other.weights())
+
+
 def test_looking_changes_nothing() -> None:
     model, inputs = build("gpt-oss", torch.bfloat16), inputs_of("gpt-oss")
     with torch.no_grad():

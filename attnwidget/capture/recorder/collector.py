@@ -161,9 +161,9 @@ class Collector:
             # The function may write into what it was given.
             before = replace(
                 arguments,
-                query=arguments.query.clone(),
-                key=arguments.key.clone(),
-                value=arguments.value.clone(),
+                query=arguments.query.detach().clone(),
+                key=arguments.key.detach().clone(),
+                value=arguments.value.detach().clone(),
             )
             yield
         with self.tap.paused(), self._from(path, arguments.query, arguments.key):
