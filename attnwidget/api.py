@@ -68,7 +68,7 @@ def view(
               ``show_layers``, ``ranking``: how the model view shows heads.
 
             For a model also what `capture` takes (``target``, ``tokens``, ``batch``, ``streams``, ``layers``, ``store``,
-            ``device``, and what the model's forward takes); ``layers`` are then those that are recorded, and another
+            ``exact``, ``device``, and what the model's forward takes); ``layers`` are then those that are recorded, and another
             name of ``layer`` otherwise. ``positions`` is what `capture` records if it is a slice, a range or a mapping.
 
     Returns:

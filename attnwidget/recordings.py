@@ -14,6 +14,7 @@ from attnwidget.capture.hints import Hints
 from attnwidget.capture.store import make_store
 from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.capture.taps.transforms import outside_transforms
+from attnwidget.compute.layer_tensors import check_exact
 from attnwidget.record import storage
 from attnwidget.record.from_weights import record_from_weights
 from attnwidget.record.vocabulary import either
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from attnwidget.capture.forward import Outcome
+    from attnwidget.compute.layer_tensors import Exact
     from attnwidget.record.from_weights import Tokens
     from attnwidget.record.media import Medium
     from attnwidget.record.next_tokens import NextTokens
@@ -121,6 +123,7 @@ def recording(
     positions: Any = None,
     which: int | None = None,
     store: Any = "auto",
+    exact: Exact = "float32",
     device: torch.device | str | None = None,
     stream: str | None = None,
     layer: Any = None,
@@ -160,6 +163,13 @@ def recording(
             of what is free; a warning says so. ``"cpu"``: in memory. ``"disk"``: in safetensors files that are written
             layer by layer and mapped into memory; they are gone when the record is. A folder (a ``Path``, or text with a
             separator): there. A device, such as ``"cuda"``: in its memory, or as for ``"auto"`` where that is short.
+        exact: How the weights of a record are computed, in all views, figures and scores. ``"float32"``: in float32, from
+            the very vectors that the model used; of a model in bfloat16 or float16 its own weights, each step of which is
+            rounded, differ from these by some hundredths. ``"model"``: in the model's dtype and order of operations. Where
+            the model has its weights in hand, as in eager attention, those recorded are compared with them, and the
+            model's own are kept where they differ in any bit; that takes memory for ``n × n`` weights of each head
+            while the model runs. Fused attention has none: its weights are those of the model's eager function, as far
+            as its code tells.
         device: A device in place of ``store``.
         stream: Another name of ``streams``.
         layer: Another name of ``layers``.
@@ -171,7 +181,7 @@ def recording(
         ValueError: At the end of the block if nothing could be recorded: no forward pass ran, the model has no
             attention, its attention was not recognised, there is no pass ``which``, it cannot be told which forward
             passes led to what ``generate`` returned, or ``tokens`` has not one label for each position. Inside the block
-            if there are several rows and ``batch`` does not say which, or if ``tokens`` are no labels.
+            if there are several rows and ``batch`` does not say which, if ``tokens`` are no labels, or ``exact`` is neither.
         TypeError: If ``which`` is not the number of one pass.
         RuntimeError: At the end of the block if another process that shares the model has no record of its heads.
 
@@ -206,6 +216,7 @@ def recording(
     streams, layers = either(stream=stream, streams=streams), either(layer=layer, layers=layers)
     limits = Limits.of(streams, layers, positions)
     number = check_which(which)
+    check_exact(exact)
     labels = read_labels(tokens, batch)
     place = make_store(store, device)
     with (
@@ -218,6 +229,7 @@ def recording(
             store=place,
             limits=limits,
             which=number,
+            exact=exact,
         ) as outcome,
     ):
         yield Recording(outcome)
@@ -235,6 +247,7 @@ def capture(
     layers: Any = None,
     positions: Any = None,
     store: Any = "auto",
+    exact: Exact = "float32",
     device: torch.device | str | None = None,
     stream: str | None = None,
     layer: Any = None,
@@ -272,6 +285,13 @@ def capture(
             of what is free; a warning says so. ``"cpu"``: in memory. ``"disk"``: in safetensors files that are written
             layer by layer and mapped into memory; they are gone when the record is. A folder (a ``Path``, or text with a
             separator): there. A device, such as ``"cuda"``: in its memory, or as for ``"auto"`` where that is short.
+        exact: How the weights of a record are computed, in all views, figures and scores. ``"float32"``: in float32, from
+            the very vectors that the model used; of a model in bfloat16 or float16 its own weights, each step of which is
+            rounded, differ from these by some hundredths. ``"model"``: in the model's dtype and order of operations. Where
+            the model has its weights in hand, as in eager attention, those recorded are compared with them, and the
+            model's own are kept where they differ in any bit; that takes memory for ``n × n`` weights of each head
+            while the model runs. Fused attention has none: its weights are those of the model's eager function, as far
+            as its code tells.
         device: A device in place of ``store``.
         stream: Another name of ``streams``.
         layer: Another name of ``layers``.
@@ -283,7 +303,7 @@ def capture(
 
     Raises:
         ValueError: If the inputs are empty, ambiguous or do not fit together, if ``tokens`` has not one label for each
-            position, or if nothing could be recorded.
+            position, if ``exact`` is neither, or if nothing could be recorded.
         RuntimeError: If another process that shares the model (see `recording`) has no record of its heads.
         TypeError: If ``model`` is no module or ``inputs`` is nothing that can be understood.
 
@@ -312,6 +332,7 @@ def capture(
             layers=layers,
             positions=positions,
             store=store,
+            exact=exact,
             device=device,
             stream=stream,
             layer=layer,

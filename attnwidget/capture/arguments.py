@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from attnwidget.compute.layer_tensors import Exact
 
 
 __all__ = ["ARGUMENT_ALIASES", "ARGUMENT_NAMES", "AttentionArguments"]
@@ -34,6 +38,9 @@ class AttentionArguments:
         reason: Why they are not, in a sentence.
         sinks_in_softmax: Whether the function counts attention sinks among the keys of its softmax, as all do but the own
             functions of a few models, which scale their output afterwards.
+        softmax_dtype: In which dtype the model's own function computes its softmax; ``"model"`` for that of its scores.
+        returned: What the function returned, once it has.
+        own_weights: ``[batch, head, query, key]`` weights that the model computed, beside query and key.
     """
 
     implementation: str
@@ -46,6 +53,18 @@ class AttentionArguments:
     weights: Tensor | None = None
     reason: str | None = None
     sinks_in_softmax: bool = True
+    softmax_dtype: Exact = "float32"
+    returned: list[Any] = field(default_factory=list)
+    own_weights: Tensor | None = None
+
+    @property
+    def returned_weights(self) -> Tensor | None:
+        """The weights that the function returned beside its output, as eager ones do."""
+        result = self.returned[-1] if self.returned else None
+        if not isinstance(result, tuple) or len(result) < len(("output", "weights")):
+            return None
+        found, expected = result[1], (*self.query.shape[:3], self.key.shape[2])
+        return found if isinstance(found, torch.Tensor) and found.shape == expected else None
 
     @property
     def is_causal(self) -> bool:

@@ -33,12 +33,14 @@ from attnwidget.capture.recorder.recorder import Recorder
 from attnwidget.capture.store import make_store
 from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.capture.taps.transforms import outside_transforms, why_without_numbers
+from attnwidget.compute.layer_tensors import check_exact
 from attnwidget.record.vocabulary import either
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from attnwidget.capture.hints import Hints
+    from attnwidget.compute.layer_tensors import Exact
     from attnwidget.record.record import Record
 
 
@@ -84,7 +86,7 @@ def record_forward(
         model: The model.
         tokenizer: Labels the tokens.
         hints: What is known of the tokens beyond their ids.
-        **options: ``batch``, ``store``, ``limits`` and ``which`` of `Recorder`.
+        **options: ``batch``, ``store``, ``limits``, ``which`` and ``exact`` of `Recorder`.
 
     Yields:
         What comes of it; its record is there when the block has ended.
@@ -118,6 +120,7 @@ def run_forward(
     layers: Any = None,
     positions: Any = None,
     store: Any = "auto",
+    exact: Exact = "float32",
     device: torch.device | str | None = None,
     stream: str | None = None,
     layer: Any = None,
@@ -136,6 +139,7 @@ def run_forward(
         layers: Layers to record.
         positions: Query positions to record.
         store: Where vectors are kept.
+        exact: How weights are computed.
         device: A device in place of ``store``.
         stream: Another name of ``streams``.
         layer: Another name of ``layers``.
@@ -143,6 +147,7 @@ def run_forward(
     """
     check_model(model)
     check_tokenizer(tokenizer)
+    check_exact(exact)
     tokenizer, most = tokenizer or own_tokenizer(model), max_tokens(model)
     inner = unwrapped(model)
     template = template_options(model, inputs, tokenizer, forward_kwargs)
@@ -178,6 +183,7 @@ def run_forward(
                     batch=prepared.batch,
                     store=place,
                     limits=limits,
+                    exact=exact,
                 ) as outcome:
                     inner(*prepared.args, **{**given, **forward_kwargs})
                     ran = True

@@ -30,6 +30,7 @@ class BlockSizes:
             float32.
         device_strip_scores: The same on a graphics card, which needs more to do at a time.
         least_keys: Keys of a block of a strip, at least, where several heads are read at a time.
+        model_head_bytes: Bytes of weights kept of the heads that were last computed in the model's own dtype.
     """
 
     row_bytes: int = 2 << 20
@@ -39,6 +40,7 @@ class BlockSizes:
     strip_scores: int = 1 << 18
     device_strip_scores: int = 1 << 24
     least_keys: int = 512
+    model_head_bytes: int = 256 << 20
 
 
 _in_use = [BlockSizes()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import torch
 
@@ -16,14 +16,18 @@ if TYPE_CHECKING:
 
     from attnwidget.compute.masks import Band
 
-__all__ = ["LayerTensors"]
+__all__ = ["EXACT", "Exact", "LayerTensors", "check_exact"]
+
+Exact = Literal["float32", "model"]
+EXACT: tuple[Exact, ...] = get_args(Exact)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class LayerTensors:
     """The tensors and numbers of one attention call: all that its weights are computed from.
 
-    Either vectors (``query``, ``key``, ``scaling``) or ``recorded`` weights. Nothing is computed here.
+    Vectors (``query``, ``key``, ``scaling``) or ``recorded`` weights, or both: then the weights are the recorded ones.
+    Nothing is computed here.
 
     The fields are described where users meet them, in the docstring of `Layer`.
     """
@@ -44,6 +48,8 @@ class LayerTensors:
     reason: str | None = None
     value_norms: Tensor | None = None
     norm_reason: str | None = None
+    exact: Exact = "float32"
+    softmax_dtype: Exact = "float32"
     # What to do before the tensors are read for the first time: those of a file are compared with its digests.
     _first_read: Callable[[], None] | None = field(default=None, init=False)
     _stats: StatsCache = field(default_factory=StatsCache, init=False)
@@ -69,6 +75,11 @@ class LayerTensors:
     def has_vectors(self) -> bool:
         """Whether query and key are there, so that scores and the neuron view can be shown."""
         return self.query is not None and self.key is not None
+
+    @property
+    def has_matrices(self) -> bool:
+        """Whether weights are read as whole matrices: recorded, or computed as the model does it."""
+        return self.recorded is not None or self.exact == "model"
 
     @property
     def num_key_value_heads(self) -> int:
@@ -111,6 +122,13 @@ class LayerTensors:
         return cast("Tensor", self.recorded if self.recorded is not None else self.query)
 
 
+def check_exact(exact: object, name: str = "exact") -> None:
+    """Raise `ValueError` unless this is a way to compute weights."""
+    if not isinstance(exact, str) or exact not in EXACT:
+        message = f"{name} must be 'float32' or 'model', got {exact!r}."
+        raise ValueError(message)
+
+
 def _check(layer: LayerTensors) -> None:
     """Raise `ValueError` unless the tensors of ``layer`` fit together."""
     where = f"layer {layer.layer} of stream {layer.stream!r} ({layer.module_path})"
@@ -122,6 +140,8 @@ def _check(layer: LayerTensors) -> None:
     if layer.query is not None and layer.scaling is None:
         message = f"{where} needs the scaling of its scores, got None: pass scaling=head_dim**-0.5, or 1.0 for none."
         raise ValueError(message)
+    check_exact(layer.exact)
+    check_exact(layer.softmax_dtype, "softmax_dtype")
     count, n_query, n_key = layer.num_heads, layer.n_query, layer.n_key
     groups, head_dim = layer.num_key_value_heads, layer.head_dim
     expected: dict[str, tuple[tuple[int | None, ...], ...]] = {

@@ -78,13 +78,13 @@ def pooled(
 
     Args:
         layer: The layer.
-        heads: A run of heads as `head_groups` makes it; any of a layer of recorded weights.
+        heads: A run of heads as `head_groups` makes it; any of a layer whose weights are matrices.
         queries: At most ``BlockSizes.strip_queries`` of them, ascending.
         cells: The cells.
         lengths: ``[head, key]``, by which weights are multiplied first.
         keep: Whether the layer keeps what rows come to that were not known.
     """
-    if layer.recorded is not None:
+    if layer.has_matrices:
         return _pooled_rows(layer, heads, queries, cells, lengths)
     cache = stats_cache(layer)
     strip = ScoreStrip(layer, heads, queries)
@@ -181,7 +181,7 @@ def _whole_row_stats(strip: ScoreStrip) -> SoftmaxStats:
 def _pooled_rows(
     layer: LayerTensors, heads: Axis, queries: Axis, cells: Cells, lengths: Tensor | None
 ) -> Tensor:
-    """Return `pooled` from whole rows: of recorded weights, or where rows are uniform."""
+    """Return `pooled` from whole rows: of matrices of weights, or where rows are uniform."""
     shape = (len(heads), len(cells), len(queries))
     found = torch.full(shape, _HIDDEN, dtype=torch.float32, device=layer.device)
     wanted = cells.keys

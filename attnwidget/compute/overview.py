@@ -10,6 +10,7 @@ import torch
 from attnwidget.compute.block_sizes import current_sizes
 from attnwidget.compute.blockwise_scores import ScoreStrip, head_groups
 from attnwidget.compute.indexing import Axis
+from attnwidget.compute.model_precision import whole_heads
 from attnwidget.compute.online_softmax import pooled, row_stats
 from attnwidget.compute.pooling import Bins, Even, adaptive_bins
 from attnwidget.compute.resumable import finish, share_of, within
@@ -92,7 +93,7 @@ def _mean_cells(
 
 def weight_strips(layer: LayerTensors, heads: Axis, queries: Axis) -> Iterator[WeightBlock]:
     """Yield the weights of a strip block by block; keys lie in rows of memory: ``weights.mT`` is read fastest."""
-    stats = None if layer.recorded is not None else row_stats(layer, heads, queries)
+    stats = None if layer.has_matrices else row_stats(layer, heads, queries)
     if stats is None or stats.uniform is not None:
         yield from row_blocks(layer, heads, queries)
         return
@@ -262,9 +263,11 @@ def _strongest_keys(
     layer: LayerTensors, heads: Axis, queries: Tensor, skip: int, lengths: Tensor | None
 ) -> Tensor:
     """Return the key that each head gives most in a query of its own, int64 ``[head]``; ``skip`` keys do not count."""
-    if layer.recorded is not None:
-        places = torch.arange(len(heads), device=layer.device)
-        found = heads.take(layer.recorded, 0)[places, queries].float()
+    if layer.has_matrices:
+        rows = [
+            whole_heads(layer, heads.part(at, at + 1))[0, queries[at]] for at in range(len(heads))
+        ]
+        found = torch.stack(rows).float()
         found = found if lengths is None else found * heads.take(lengths, 0)
     else:
         found = score_rows(layer, heads, queries)

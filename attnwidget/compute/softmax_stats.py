@@ -40,7 +40,7 @@ class StatsCache:
     first keeps the last bits. Safe to use from several threads.
     """
 
-    __slots__ = ("_held", "_lock", "_uniform")
+    __slots__ = ("__weakref__", "_held", "_lock", "_uniform")
 
     def __init__(self) -> None:
         """Start without any row."""

@@ -24,7 +24,7 @@ def seen_keys(layers: Iterable[LayerTensors], queries: Axis) -> range:
     """Return the keys that queries may see in any of the layers, one at least."""
     spans = []
     for layer in layers:
-        if layer.band is None or layer.recorded is not None:
+        if layer.band is None or not layer.has_vectors:
             return range(layer.n_key)
         first, last = queries.indices[0], queries.indices[-1]
         # Rows that see nothing are read with the first key, as `weight_rows` reads them.
@@ -34,7 +34,7 @@ def seen_keys(layers: Iterable[LayerTensors], queries: Axis) -> range:
 
 def looks_ahead(layer: LayerTensors, offset: int) -> bool:
     """Tell whether a head of recorded weights looks past its query, the first of which stands at key ``offset``."""
-    if layer.recorded is None:
+    if layer.recorded is None or layer.has_vectors:
         return True
     ahead = torch.ones((layer.n_query, layer.n_key), dtype=torch.bool, device=layer.device)
     ahead = ahead.triu(offset + 1)
@@ -56,7 +56,7 @@ class VisibleKeys:
         self._layer = layer
         self._offset = offset or 0
         self._causal = False
-        if layer.recorded is not None:
+        if not layer.has_vectors:
             self._causal = offset is not None and not looks_ahead(layer, offset)
             self.key: tuple[object, ...] = ("recorded", self._causal, layer.n_query, layer.n_key)
             self._masked = False
@@ -70,7 +70,7 @@ class VisibleKeys:
         """Return which of some keys are seen, boolean ``[head or 1, query, key]``."""
         layer, keys = self._layer, Axis(some)
         shape = (1, len(queries), len(keys))
-        if layer.recorded is not None:
+        if not layer.has_vectors:
             seen = torch.ones(shape, dtype=torch.bool, device=layer.device)
             first = (queries.indices[0] if len(queries) else 0) - some.start
             return seen.tril(first + self._offset) if self._causal else seen

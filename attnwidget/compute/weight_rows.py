@@ -9,6 +9,7 @@ import torch
 
 from attnwidget.compute.block_sizes import current_sizes
 from attnwidget.compute.indexing import Axis
+from attnwidget.compute.model_precision import whole_heads
 from attnwidget.compute.softmax import ScoreVectors, exponentiate, scale
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ class WeightBlock:
 
 
 def row_blocks(layer: LayerTensors, heads: Axis, queries: Axis) -> Iterator[WeightBlock]:
-    """Yield the weights of whole rows block by block, recorded ones too."""
-    if layer.recorded is None:
+    """Yield the weights of whole rows block by block, recorded ones and those of the model's arithmetic too."""
+    if not layer.has_matrices:
         for rows in weight_rows(layer, heads, queries):
             weights = rows.exponentials.div_(rows.total)
             yield WeightBlock(rows.heads, rows.queries, rows.keys, weights)
@@ -120,10 +121,10 @@ def row_blocks(layer: LayerTensors, heads: Axis, queries: Axis) -> Iterator[Weig
     group = max(1, count // max(1, len(queries)))
     for first in range(0, len(heads), group):
         some = heads.part(first, first + group)
-        recorded = some.take(layer.recorded, 0)
+        matrices = whole_heads(layer, some)
         for start in range(0, len(queries), count):
             rows_read = queries.part(start, start + count)
-            weights = rows_read.take(recorded, 1).to(torch.float32, copy=True)
+            weights = rows_read.take(matrices, 1).to(torch.float32, copy=True)
             where = slice(start, start + len(rows_read))
             yield WeightBlock(
                 slice(first, first + len(some)), where, slice(0, layer.n_key), weights

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from attnwidget.compute.indexing import Axis
+from attnwidget.compute.model_precision import whole_heads
 from attnwidget.compute.online_softmax import row_stats
 from attnwidget.compute.softmax import (
     Mask,
@@ -44,6 +45,12 @@ def weight_block(layer: LayerTensors, heads: Axis, queries: Axis, keys: Axis) ->
     if layer.recorded is not None:
         block = keys.take(queries.take(heads.take(layer.recorded, 0), 1), 2)
         return block.to(torch.float32, copy=True)
+    if layer.has_matrices:
+        shape = (len(heads), len(queries), len(keys))
+        found = torch.empty(shape, dtype=torch.float32, device=layer.device)
+        for at in range(len(heads)):
+            found[at] = keys.take(queries.take(whole_heads(layer, heads.part(at, at + 1)), 1), 2)[0]
+        return found
     if keys.covers(layer.n_key):
         return _whole_rows(layer, heads, queries)
     stats = row_stats(layer, heads, queries)
@@ -79,9 +86,10 @@ def output(layer: LayerTensors, heads: Axis, value: Tensor) -> Tensor:
     shape = (len(heads), layer.n_query, value.shape[2])
     result = torch.zeros(shape, dtype=torch.float32, device=value.device)
     queries = Axis(range(layer.n_query))
-    if layer.recorded is not None:
+    if layer.has_matrices:
         for at, head in enumerate(heads.indices):
-            torch.matmul(layer.recorded[head].float(), value[head // share].float(), out=result[at])
+            weights = whole_heads(layer, heads.part(at, at + 1))[0].float()
+            torch.matmul(weights, value[head // share].float(), out=result[at])
         return result
     for rows in weight_rows(layer, heads, queries):
         weights = rows.exponentials.div_(rows.total)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, get_args
 
 from attnwidget.compute import overview
 from attnwidget.compute.indexing import Axis, head_axis, integer, position_axis
-from attnwidget.compute.layer_tensors import LayerTensors
+from attnwidget.compute.layer_tensors import LayerTensors, check_exact
 from attnwidget.compute.measures import lengths
 from attnwidget.compute.resumable import finish
-from attnwidget.compute.softmax import exact
+from attnwidget.compute.softmax import exact as computing
 from attnwidget.compute.weights import additive_block, output, score_block, weight_block
 from attnwidget.record.position_lookup import replace_text
 from attnwidget.record.vocabulary import either
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.compute.indexing import Heads, Index
+    from attnwidget.compute.layer_tensors import Exact
     from attnwidget.compute.overview import Pool
     from attnwidget.record.position_lookup import Place
     from attnwidget.record.positions import Positions
@@ -30,11 +31,17 @@ if TYPE_CHECKING:
 __all__ = ["Layer"]
 
 _ALL = slice(None)
+_HALF = 2  # bytes of a number
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class Layer(LayerTensors):
     """What one attention call used; scores, weights and the rest are computed for the block asked, in float32.
+
+    Of a model in bfloat16 or float16 the vectors are those that it used, to the last bit, and the weights what they come
+    to in float32. Its own arithmetic rounds every step to its dtype: weights that it multiplied its values with may differ
+    from these by some hundredths, most where scores are large. ``exact="model"`` (of `weights`, `attnwidget.capture` and
+    `attnwidget.recording`) is that arithmetic.
 
     A layer holds vectors (``query``, ``key``, ``scaling``) or ``recorded`` weights. Methods take one head, several, or
     ``None`` for all; queries and keys are an integer, a slice or several integers, or, in a layer of a stream, a token's
@@ -56,10 +63,15 @@ class Layer(LayerTensors):
             Entries at or below half of the dtype's lowest number mean "masked".
         softcap: Scores become ``softcap * tanh(score / softcap)`` before bias and mask.
         sinks: ``[num_heads]``, one extra logit per head whose share is dropped: rows then sum to less than 1.
-        recorded: ``[num_heads, n_query, n_key]`` weights as the model gave them, for layers without vectors.
+        recorded: ``[num_heads, n_query, n_key]`` weights as the model gave them: of layers without vectors, and, with
+            ``exact="model"``, of layers whose vectors do not give them again bit for bit.
         reason: Why there are no vectors, in one sentence.
         value_norms: ``[num_heads, n_key]`` lengths of the values behind the head's part of the output projection.
         norm_reason: Why there are none, in one sentence.
+        exact: ``"float32"``, or ``"model"``: weights are computed in the dtype of ``query`` and in the order of eager
+            attention, whole heads at a time. Scores are those of float32 all the same.
+        softmax_dtype: In which dtype the model's eager softmax is computed, ``"float32"``, or ``"model"`` for that of
+            ``query``.
     """
 
     # The positions of the queries and of the keys, once the layer is part of a `Stream`.
@@ -91,10 +103,11 @@ class Layer(LayerTensors):
         heads: Heads = None,
         query: Place | None = None,
         key: Place | None = None,
+        exact: Exact | None = None,
     ) -> Array:
         """Return attention weights, after softmax.
 
-        Rows sum to 1, or to 1 minus the share of the sink. A row in which every key is masked holds what the model's
+        Rows sum to 1, or to 1 minus the share of the sink (but for rounding, with ``exact="model"``). A row in which every key is masked holds what the model's
         eager softmax makes of it: even weights for an additive mask of lowest numbers, zeros for ``-inf`` or a band.
 
         Args:
@@ -104,13 +117,16 @@ class Layer(LayerTensors):
             heads: Another name of ``head``.
             query: Another name of ``queries``.
             key: Another name of ``keys``.
+            exact: ``"float32"``: computed from the vectors in float32. ``"model"``: in the model's dtype and order of
+                operations, as transformers' eager attention does it; each head is computed whole, in memory of about
+                ten bytes for each query and key. As the layer was recorded when left out.
 
         Returns:
             float32 ``[head, query, key]``, without the axes given as one integer or as the text of one token.
 
         Raises:
-            ValueError: If an index is not an integer or out of range, or a token does not exist or stands in several
-                places.
+            ValueError: If an index is not an integer or out of range, a token does not exist or stands in several
+                places, or ``exact`` is neither.
 
         Example:
             >>> layer.weights(head=5, queries=slice(0, 4)).shape  # doctest: +SKIP
@@ -121,8 +137,47 @@ class Layer(LayerTensors):
             _place("queries", queries, query),
             _place("keys", keys, key),
         )
-        with exact(self):
-            return _to_array(weight_block(self, *axes), *axes)
+        layer = self if exact is None else self.of_precision(exact)
+        with computing(layer):
+            return _to_array(weight_block(layer, *axes), *axes)
+
+    def of_precision(self, exact: Exact) -> Layer:
+        """Return this layer with its weights computed in float32, or as the model computes them.
+
+        Args:
+            exact: ``"float32"`` or ``"model"``.
+
+        Raises:
+            ValueError: If it is neither.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> layer = aw.capture(model, "the cat sat", tokenizer)["decoder"][0]
+            >>> layer.of_precision("model").exact
+            'model'
+        """
+        check_exact(exact)
+        if exact == self.exact:
+            return self
+        recorded = None if exact == "float32" and self.has_vectors else self.recorded
+        layer = replace(self, exact=exact, recorded=recorded)
+        for name in ("_positions", "_stats", "_first_read"):
+            object.__setattr__(layer, name, getattr(self, name))
+        return layer
+
+    @property
+    def precision(self) -> str | None:
+        """How the weights of half precision vectors are computed, in words; ``None`` for other vectors, or none."""
+        if self.query is None:
+            return None
+        # Under autocast the model may round its products and keep its vectors.
+        held = self.query if self.recorded is None else self.recorded
+        if held.dtype.itemsize > _HALF:
+            return None
+        dtype = str(held.dtype).removeprefix("torch.")
+        if self.exact == "model":
+            return f"weights in {dtype}, as the model computes them"
+        return f"weights in float32 from {dtype} vectors"
 
     def measure(
         self,
@@ -173,7 +228,7 @@ class Layer(LayerTensors):
             _place("queries", queries, query),
             _place("keys", keys, key),
         )
-        with exact(self):
+        with computing(self):
             block = weight_block(self, *axes)
             if scale is not None:
                 block.mul_(axes[2].take(axes[0].take(scale, 0), 1)[:, None])
@@ -208,7 +263,7 @@ class Layer(LayerTensors):
             _place("queries", queries, query),
             _place("keys", keys, key),
         )
-        with exact(self):
+        with computing(self):
             return _to_array(score_block(self, *axes), *axes)
 
     def bias_block(
@@ -234,7 +289,7 @@ class Layer(LayerTensors):
             _place("queries", queries, query),
             _place("keys", keys, key),
         )
-        with exact(self):
+        with computing(self):
             return _to_array(additive_block(self, *axes), *axes)
 
     def query_vectors(self, head: Heads = None, *, heads: Heads = None) -> Array:
@@ -286,7 +341,7 @@ class Layer(LayerTensors):
         chosen = head_axis(either(head=head, heads=heads), self.num_heads)
         if self.value is None:
             raise ValueError(self._missing("value vectors"))
-        with exact(self):
+        with computing(self):
             return _to_array(output(self, chosen, self.value), chosen)
 
     @property
@@ -343,6 +398,8 @@ class Layer(LayerTensors):
         if self.num_key_value_heads != self.num_heads:
             heads += f" ({self.num_key_value_heads} key-value)"
         kind = f"head_dim {self.head_dim}" if self.has_vectors else "weights only"
+        if self.precision is not None:
+            kind += f", {self.precision}"
         return f"Layer({self.stream} {self.layer}: {heads}, {self.n_query} × {self.n_key}, {kind})"
 
     def _axes(self, head: Heads, queries: Place, keys: Place) -> tuple[Axis, Axis, Axis]:
@@ -365,7 +422,7 @@ class Layer(LayerTensors):
         heads = head_axis(head, self.num_heads)
         if tensor is None:
             raise ValueError(self._missing(what))
-        with exact(self):
+        with computing(self):
             chosen = Axis(tuple(number // share for number in heads.indices)).take(tensor, 0)
             return _to_array(chosen.float(), heads)
 

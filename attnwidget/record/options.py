@@ -67,6 +67,7 @@ class ViewOptions(Shared, total=False):
     batch: int | None
     streams: str | Sequence[str] | None
     store: Any
+    exact: Literal["float32", "model"]
     device: Any
     tokens: Any
 

@@ -15,7 +15,7 @@ from attnwidget.record.media import Medium
 from attnwidget.record.next_tokens import NextTokens
 from attnwidget.record.positions import Position
 from attnwidget.record.record import Record
-from attnwidget.record.storage_schema import SCHEMA
+from attnwidget.record.storage_schema import EXACTNESS, SCHEMA
 from attnwidget.record.stream import Stream
 
 if TYPE_CHECKING:
@@ -177,6 +177,8 @@ def _layer_to_json(layer: Layer, pool: _Pool) -> dict[str, Any]:
     held = {name: getattr(layer, name) for name in _TENSORS}
     return {
         **{name: getattr(layer, name) for name in _PLAIN},
+        # Only where they are not float32; older files have no such entries.
+        **{name: value for name in EXACTNESS if (value := getattr(layer, name)) != "float32"},
         "band": None if layer.band is None else dataclasses.asdict(layer.band),
         "tensors": {
             name: pool.add(tensor, f"{layer.stream}.{layer.layer}.{name}")
@@ -191,6 +193,7 @@ def _layer_from_json(layer: dict[str, Any], stream: str, source: _Source) -> Lay
     fields: dict[str, Any] = {"norm_reason": None} | {
         name: layer[name] for name in _PLAIN if name in layer or name != "norm_reason"
     }
+    fields |= {name: layer[name] for name in EXACTNESS if name in layer}
     fields |= source.tensors(layer["tensors"])
     band = None if layer["band"] is None else Band(**layer["band"])
     made = Layer(stream=stream, band=band, **fields)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["SCHEMA"]
+from attnwidget.compute.layer_tensors import EXACT
+
+__all__ = ["EXACTNESS", "SCHEMA"]
+
+# Fields of a layer that are written where they are not "float32".
+EXACTNESS = ("exact", "softmax_dtype")
 
 _TEXT = {"type": "string"}
 _MAYBE_TEXT = {"type": ["string", "null"]}
@@ -64,7 +69,7 @@ _LAYER = _object(
         "band": _or_null(_BAND),
         "tensors": _NAMES,
     },
-    {"norm_reason": _MAYBE_TEXT},
+    {"norm_reason": _MAYBE_TEXT, **{name: {"enum": list(EXACT)} for name in EXACTNESS}},
 )
 _STREAM = _object(
     {

@@ -157,6 +157,11 @@ def _layer(layer: PairedLayer) -> dict[str, Any]:
         if reason is not None
     }
     described.pop("missing", None)
+    if layer.a.layer.precision != layer.b.layer.precision:
+        described["precision"] = " · ".join(
+            f"{name} {side.layer.precision or 'weights in float32'}"
+            for name, side in (("A", layer.a), ("B", layer.b))
+        )
     nothing = {
         "num_key_value_heads": None,
         "head_dim": None,

@@ -195,6 +195,7 @@ def described_layer(layer: Layer) -> dict[str, Any]:
     lacking = {measure: reason for measure, reason in reasons.items() if reason is not None}
     return {
         **({"missing": lacking} if lacking else {}),
+        **({} if layer.precision is None else {"precision": layer.precision}),
         "layer": layer.layer,
         "module_path": layer.module_path,
         "num_heads": layer.num_heads,

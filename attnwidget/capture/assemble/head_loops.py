@@ -120,6 +120,9 @@ def _joined(heads: Sequence[Call]) -> Call | None:
         recorded=None
         if first.recorded is None
         else _together([one for call in heads if (one := call.recorded) is not None]),
+        own_weights=None
+        if any(call.own_weights is None for call in heads)
+        else _together([one for call in heads if (one := call.own_weights) is not None]),
         mask_view=replace(first.mask_view, mask=_by_head(masks, batch)),
         position_bias=_by_head(biases, batch),
     )

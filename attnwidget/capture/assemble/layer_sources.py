@@ -88,6 +88,7 @@ class LayerSource:
                 key=shape_only(call.key),
                 value=shape_only(call.value),
                 recorded=None if call.recorded is None else shape_only(call.recorded),
+                own_weights=None,
             )
             for call in self.calls
         ]

@@ -14,6 +14,7 @@ from attnwidget.capture.architecture.stream_names import (
 from attnwidget.capture.architecture.submodels import enclosing
 from attnwidget.capture.assemble.head_loops import with_joined_heads
 from attnwidget.capture.assemble.layer_sources import LayerSource, layer_sources
+from attnwidget.capture.assemble.own_weights import in_model_precision
 from attnwidget.capture.assemble.stages import split_stages
 from attnwidget.capture.calls.module_calls import BY_HAND, NOT_CONTINUED, looks_causal
 from attnwidget.capture.calls.output_projection import value_norms
@@ -382,8 +383,19 @@ class _StreamBuilder:
             bias=self._bias(source.calls, mask),
             softcap=call.softcap,
             sinks=stored.get("sinks"),
+            softmax_dtype="float32" if rows.dtype == torch.float32 else call.softmax_dtype,
         )
+        if self.recorder.exact == "model":
+            layer = in_model_precision(layer, self._own_weights(source), self.recorder.store)
         return self._with_value_norms(layer, source)
+
+    def _own_weights(self, source: LayerSource) -> Tensor | None:
+        """Return the weights that the model computed, ``[head, query, key]``, if it has them for all calls."""
+        if any(call.own_weights is None for call in source.calls):
+            return None
+        calls = [replace(call, recorded=call.own_weights) for call in source.calls]
+        rows = read_rows(calls, self.queries, source.num_keys)
+        return _take(rows.mT, self.keys).mT
 
     def _store(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         whole = {name: tensor.contiguous() for name, tensor in tensors.items()}

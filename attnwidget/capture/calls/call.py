@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.calls.windows import Windows
     from attnwidget.capture.store import Store
     from attnwidget.capture.taps.sources import Origin
+    from attnwidget.compute.layer_tensors import Exact
 
 __all__ = [
     "Call",
@@ -64,6 +65,9 @@ class Call:
         reason: Why they are not.
         windows: The windows it attends within, concatenated, if it does.
         origin: Where its queries and keys come from, where that was followed.
+        own_weights: ``[head, query, key]`` weights of the kept queries that the model computed, beside query and key, where
+            they were asked for.
+        softmax_dtype: In which dtype its eager softmax is computed.
         owns_bias: Whether ``position_bias`` was worked out here, so that no other code writes into it.
     """
 
@@ -84,6 +88,8 @@ class Call:
     windows: Windows | None = None
     owns_bias: bool = False
     origin: Origin | None = None
+    own_weights: Tensor | None = None
+    softmax_dtype: Exact = "float32"
 
 
 def read_call(
@@ -114,11 +120,13 @@ def read_call(
         "key": batch_row(arguments.key, view.batch)[:, new],
         "value": batch_row(arguments.value, view.batch)[:, new],
     }
+    store = selection.store
     if arguments.weights is not None:
         kept["recorded"] = arguments.weights[0][:, selection.rows]
+    if arguments.own_weights is not None and store is not None:
+        kept["own_weights"] = batch_row(arguments.own_weights, view.batch)[:, selection.rows]
     if sinks is not None:
         kept["sinks"] = sinks.flatten()
-    store = selection.store
     found = store.keep(kept) if store is not None else {n: shape_only(t) for n, t in kept.items()}
     return Call(
         query=found["query"],
@@ -134,6 +142,8 @@ def read_call(
         owns_bias=implementation == "functional",  # worked out here, no tensor of the model's
         recorded=found.get("recorded"),
         reason=arguments.reason,
+        own_weights=found.get("own_weights"),
+        softmax_dtype=arguments.softmax_dtype,
     )
 
 

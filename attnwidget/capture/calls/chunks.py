@@ -66,4 +66,14 @@ def concatenate_chunks(calls: Sequence[Call], known: dict[tuple[int, ...], Tenso
         value=torch.cat([call.value for call in calls], dim=1),
         mask_view=MaskView(seen, count, count, 0),
         num_queries=count,
+        own_weights=_block_diagonal([call.own_weights for call in calls]),
     )
+
+
+def _block_diagonal(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """Make ``[head, query, key]`` of those of every chunk, if all have any."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    heads = zip(*known, strict=True)
+    return torch.stack([torch.block_diag(*blocks) for blocks in heads])  # type: ignore[no-untyped-call]

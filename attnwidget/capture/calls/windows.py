@@ -91,6 +91,7 @@ def batch_slice(arguments: AttentionArguments, start: int, count: int) -> Attent
         value=part(arguments.value),
         attention_mask=part(arguments.attention_mask),
         options=options,
+        own_weights=part(arguments.own_weights),
     )
 
 
@@ -124,7 +125,7 @@ def join_windows(arguments: AttentionArguments) -> tuple[AttentionArguments, Win
     bias = options.get("position_bias")
     if bias is not None:
         options["position_bias"] = _block_diagonal(bias, windows, 0.0)
-    weights = arguments.weights
+    weights, own = arguments.weights, arguments.own_weights
     joined = replace(
         arguments,
         query=_concatenated(arguments.query),
@@ -133,6 +134,7 @@ def join_windows(arguments: AttentionArguments) -> tuple[AttentionArguments, Win
         attention_mask=_mask(arguments, windows),
         options=options,
         weights=None if weights is None else _block_diagonal(weights, windows, 0.0),
+        own_weights=None if own is None else _block_diagonal(own, windows, 0.0),
     )
     return joined, windows
 
@@ -163,6 +165,7 @@ def reorder(
         attention_mask=moved(arguments.attention_mask),
         options=options,
         weights=moved(arguments.weights),
+        own_weights=moved(arguments.own_weights),
     )
     return again, replace(windows, num_placed=placed)
 

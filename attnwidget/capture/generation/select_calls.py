@@ -69,4 +69,5 @@ def _truncate(call: Call, count: int, cross: bool) -> Call:  # noqa: FBT001 - pr
         key=call.key[:, :num_keys],
         value=call.value[:, :num_keys],
         recorded=None if call.recorded is None else call.recorded[:, :kept],
+        own_weights=None if call.own_weights is None else call.own_weights[:, :kept],
     )

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 __all__ = ["CHAT_OPTIONS", "OPTIONS", "accepted_names", "check_options"]
 
 # What `capture` takes by name, besides what it passes on to the model.
-OPTIONS = ("target", "tokens", "batch", "streams", "layers", "positions", "store", "device")
+OPTIONS = (
+    "target",
+    "tokens",
+    "batch",
+    "streams",
+    "layers",
+    "positions",
+    "store",
+    "exact",
+    "device",
+)
 
 # Options that `apply_chat_template` of any tokenizer and processor takes, besides what its template reads.
 CHAT_OPTIONS = frozenset(

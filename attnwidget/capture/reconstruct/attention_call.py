@@ -6,7 +6,7 @@ values with.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,12 @@ def reconstruct_call(
             break
         parts.append(vectors)
     if reason is None:
-        return _with_vectors(running.module, parts, value), known, piecewise
+        arguments = replace(
+            _with_vectors(running.module, parts, value),
+            softmax_dtype="float32" if found.softmax.logits.dtype == torch.float32 else "model",
+            own_weights=weights,
+        )
+        return arguments, known, piecewise
     arguments = AttentionArguments(
         implementation="functional",
         module=running.module,

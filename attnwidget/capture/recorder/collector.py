@@ -68,6 +68,7 @@ class Collector:
         tracker: Which rows are recorded, and the calls kept so far.
         limits: What is recorded.
         store: Where the vectors are kept.
+        own_weights: Whether the weights that the model computes are kept beside query and key.
         running_limits: What the limits say of a module before it has run.
         candidates: Modules that are called attention, by their path.
         attention_modules: Modules in which attention may be computed, by their path.
@@ -79,12 +80,15 @@ class Collector:
         blocks: The blocks that are running, and what each was given, by their path.
     """
 
-    def __init__(self, tracker: Tracker, *, limits: Limits, store: Store) -> None:
+    def __init__(
+        self, tracker: Tracker, *, limits: Limits, store: Store, own_weights: bool = False
+    ) -> None:
         """Read off the model what its limits mean; nothing is installed on it."""
         model = tracker.model
         self.tracker = tracker
         self.limits = limits
         self.store = store
+        self.own_weights = own_weights
         self.running_limits = limits.while_running(model)
         self.candidates = attention_like(model)
         self.attention_modules = possible_attention_modules(model)
@@ -118,6 +122,8 @@ class Collector:
             return nullcontext()
         if has_dropout(arguments):
             return self._keep_with_dropout(path, arguments)
+        if self.own_weights:
+            return self._keep_with_weights(path, arguments)
         with self.tap.paused(), self._from(path, arguments.query, arguments.key):
             for _ in self.tracker.each_row():
                 self._keep(path, arguments)
@@ -147,6 +153,23 @@ class Collector:
                 for _ in self.tracker.each_row():
                     self._keep(path, arguments)
             self.before_dropout[path] = None
+
+    @contextmanager
+    def _keep_with_weights(self, path: str, arguments: AttentionArguments) -> Iterator[None]:
+        """Keep a call and the weights that its function returns."""
+        with self.tap.paused():
+            # The function may write into what it was given.
+            before = replace(
+                arguments,
+                query=arguments.query.detach().clone(),
+                key=arguments.key.detach().clone(),
+                value=arguments.value.detach().clone(),
+            )
+            yield
+        with self.tap.paused(), self._from(path, arguments.query, arguments.key):
+            whole = replace(before, own_weights=arguments.returned_weights)
+            for _ in self.tracker.each_row():
+                self._keep(path, whole)
 
     def _num_calls(self, path: str) -> int:
         return len(self.tracker.calls[path].calls) if path in self.tracker.calls else 0
@@ -358,6 +381,8 @@ class Collector:
             windows: What is known of its windows, if they are joined already.
         """
         calls = self.tracker.calls_of(path, arguments.module)
+        if not self.own_weights and arguments.own_weights is not None:
+            arguments = replace(arguments, own_weights=None)
         seen = None if self._origin is None else self._origin.cross
         if seen is not None and not calls.calls:
             calls.cross = seen  # whatever its name is

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.store import Store
     from attnwidget.capture.taps.events import RunningModule
     from attnwidget.capture.taps.listeners import Enter, Leave
+    from attnwidget.compute.layer_tensors import Exact
 
 __all__ = ["Recorder"]
 
@@ -44,6 +45,7 @@ class Recorder:
         model: The model.
         limits: What is recorded.
         store: Where the vectors are kept.
+        exact: How the record's weights are computed.
         tracker: The forward passes, the rows that are recorded, and the calls kept of them.
         collector: Decides for each call whether and how to keep it.
         module_hooks: What is called before and after the modules of the model.
@@ -59,6 +61,7 @@ class Recorder:
         store: Store,
         limits: Limits,
         which: int | None = None,
+        exact: Exact = "float32",
     ) -> None:
         """Prepare a recording; nothing is installed yet.
 
@@ -68,12 +71,16 @@ class Recorder:
             store: Where the vectors are kept.
             limits: What is recorded.
             which: Number of the pass to record, negative from the end, or ``None`` for the last.
+            exact: ``"model"`` to have the weights as the model computes them.
         """
         self.model = model
         self.limits = limits
         self.store = store
         self.tracker = Tracker(model, batch=batch, listener=self, which=which)
-        self.collector = Collector(self.tracker, limits=limits, store=store)
+        self.exact = exact
+        self.collector = Collector(
+            self.tracker, limits=limits, store=store, own_weights=exact == "model"
+        )
         self.module_hooks = ModuleHooks()
         self.turn = Turn()
         self.passed_by: dict[str, None] = {}

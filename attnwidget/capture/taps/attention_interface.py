@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from attnwidget.capture.taps.listeners import Listener
+    from attnwidget.compute.layer_tensors import Exact
 
 __all__ = ["listening"]
 
@@ -64,7 +65,10 @@ def _wrapped(original: Callable[..., Any]) -> Callable[..., Any]:
         function: Callable[..., Any] = original(self, attn_implementation, default)
         if torch.compiler.is_dynamo_compiling() or not listeners():
             return function
-        return _tapped(function, "eager" if function is default else attn_implementation)
+        if hasattr(function, _TAPPED):
+            function = inspect.unwrap(function, stop=lambda each: not hasattr(each, _TAPPED))
+        implementation = "eager" if function is default else attn_implementation
+        return _tapped(function, implementation, _softmax_dtype(default))
 
     return get_interface
 
@@ -82,7 +86,7 @@ def _wrapped_item(original: Callable[..., Any]) -> Callable[..., Any]:
             return function
         if not listeners():
             return function
-        return _tapped(function, key)
+        return function if hasattr(function, _TAPPED) else _tapped(function, key, "float32")
 
     return __getitem__
 
@@ -123,7 +127,7 @@ def _wrapped_own(original: Callable[..., Any]) -> Callable[..., Any]:
     Functions of that time keep parts of their formula to themselves, such as GPT-2's division by the number of the
     layer, so any other call is read by its operations.
     """
-    tapped = _tapped(original, "eager")
+    tapped = _tapped(original, "eager", _softmax_dtype(original))
 
     @functools.wraps(original)
     def own(*args: Any, **kwargs: Any) -> Any:
@@ -134,9 +138,9 @@ def _wrapped_own(original: Callable[..., Any]) -> Callable[..., Any]:
     return own
 
 
-def _tapped(function: Callable[..., Any], implementation: str) -> Callable[..., Any]:
-    if hasattr(function, _TAPPED):
-        return function  # `get_interface` looks it up too
+def _tapped(
+    function: Callable[..., Any], implementation: str, softmax_dtype: Exact
+) -> Callable[..., Any]:
     folds = implementation != "eager" or not _applies_sinks_afterwards(function)
 
     @functools.wraps(function)
@@ -154,11 +158,15 @@ def _tapped(function: Callable[..., Any], implementation: str) -> Callable[..., 
                         implementation=implementation,
                         options=plain_given,
                         sinks_in_softmax=folds,
+                        softmax_dtype=softmax_dtype,
                         **five,
                     )
                     for listener in told:
                         stack.enter_context(listener.on_attention_call(arguments))
-                return function(*args, **kwargs)
+                result = function(*args, **kwargs)
+                with outside_transforms(result) as plain_result:
+                    arguments.returned.append(plain_result)
+                return result
         return function(*args, **kwargs)
 
     setattr(attention, _TAPPED, True)
@@ -169,3 +177,9 @@ def _applies_sinks_afterwards(function: Callable[..., Any]) -> bool:
     """Tell whether a model's own function leaves sinks out of its softmax: its code then computes their share."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return code is not None and "logsumexp" in code.co_names
+
+
+def _softmax_dtype(function: Callable[..., Any]) -> Exact:
+    """Tell in which dtype a model's own function computes its softmax: float32 where its code names it, else that of its scores."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return "float32" if code is None or {"float", "float32"} & {*code.co_names} else "model"

@@ -187,6 +187,10 @@ export interface LayerMeta {
    */
   reason: string | null;
   missing?: Missing;
+  /**
+   * How the weights of vectors in half precision are computed, where they are.
+   */
+  precision?: string;
   scaling: number | null;
   softcap: number | null;
   /**

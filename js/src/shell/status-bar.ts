@@ -18,6 +18,9 @@ export interface StatusBarGiven {
   readonly resume: () => void;
 }
 
+const ROUNDED =
+  "A model in half precision rounds every step: its own weights may differ by some hundredths. capture(…, exact='model') has those.";
+
 /** How far the kernel has come with what is waited for. It stands in the line of words: nothing moves. */
 function waiting({ progress, stop, resume }: StatusBarGiven): TemplateResult | typeof nothing {
   if (!progress) return nothing;
@@ -43,11 +46,13 @@ export function statusBar(scene: Scene | null, given: StatusBarGiven): TemplateR
   const { failure, rounded, retry } = given;
   const rows = scene ? strongestKeys(scene) : [];
   const next = scene ? expected(scene) : null;
+  const precision = scene?.layer.precision;
   const spoken = scene?.hover?.source === "keyboard" || scene?.hover === null;
   return html`<div class="aw-line">
       <div class="aw-status" role="status" aria-live=${spoken ? "polite" : "off"}>
         ${scene ? statusText(scene) : nothing}
       </div>
+      ${precision ? html`<span class="aw-precision" title=${ROUNDED}>${precision}</span>` : nothing}
       ${waiting(given)}
     </div>
     ${

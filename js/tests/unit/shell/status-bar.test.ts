@@ -1,0 +1,29 @@
+import { nothing, type TemplateResult } from "lit-html";
+import { expect, test } from "vitest";
+import { statusBar } from "../../../src/shell/status-bar.js";
+import { attentionScene } from "../../support/attention-scene.js";
+
+const given = {
+  failure: null,
+  rounded: false,
+  progress: null,
+  retry: null,
+  stop: () => {},
+  resume: () => {},
+};
+
+/** What a template would be as HTML, near enough: there is no DOM here. */
+function written(part: unknown): string {
+  if (part === nothing || part === null || typeof part === "function") return "";
+  if (Array.isArray(part)) return part.map(written).join("");
+  if (typeof part !== "object") return String(part);
+  const { strings, values } = part as TemplateResult;
+  return strings.map((text, at) => text + written(values[at] ?? nothing)).join("");
+}
+
+test("how the weights of half precision vectors are computed stands beside the words that are read out", () => {
+  const precision = "weights in float32 from bfloat16 vectors";
+  const line = written(statusBar(attentionScene({ layer: { precision } }), given));
+  expect(line).toMatch(new RegExp(`</div>\\s*<span class="aw-precision"[^>]*>${precision}</span>`));
+  expect(written(statusBar(attentionScene(), given))).not.toContain("aw-precision");
+});
