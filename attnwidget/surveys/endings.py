@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,13 +89,13 @@ def carry(error: BaseException, survey: Survey, saved: Path | None, *, say: bool
         saved: The file that has it, if there is one.
         say: Whether a note of the exception says so (from Python 3.11 on).
     """
-    # Past what its class may do about attributes.
-    error.__dict__["survey"] = survey
-    note: Any = getattr(error, "add_note", None)
-    if note is None or not say:
-        return
-    where = "" if saved is None else f" It is saved in {saved}: the same call goes on from there."
-    note(
-        f"The survey of the {survey.read} inputs before this is the exception's attribute `survey` (in a notebook: "
-        f"import sys; sys.last_value.survey).{where}"
-    )
+    # Past what its class may do about attributes; where notes are not known yet, theirs is one nobody looks at.
+    kept = error.__dict__
+    kept["survey"] = survey
+    if say:
+        where = "" if saved is None else f" It is saved in {saved}: the same call goes on from there."  # fmt: skip
+        note = (
+            f"The survey of the {survey.read} inputs before this is the exception's attribute `survey` (in a notebook: "
+            f"import sys; sys.last_value.survey).{where}"
+        )
+        kept["__notes__"] = [*kept.get("__notes__", []), note]
