@@ -10,6 +10,7 @@ import numpy as np
 from attnwidget.analysis.rollout import rollout_missing
 from attnwidget.analysis.score_definitions import Score
 from attnwidget.compute.measures import missing
+from attnwidget.compute.not_numbers import largest
 from attnwidget.compute.overview import OVERVIEW_EXACT_ROWS
 from attnwidget.protocol.codec import encode, shade
 from attnwidget.protocol.constants import SINK_SHARE, WEIGHTED_MEASURES
@@ -243,8 +244,11 @@ class ComparisonSource(Source):
         if {"layer", "heads"} & set(given) or name not in self._streams:
             return start
         changed = self.comparison.streams[name]
-        place = max(range(len(changed.layers)), key=lambda at: changed.divergence[at].max())
-        heads = [int(changed.divergence[place].argmax())]
+        best = [largest(values) for values in changed.divergence]
+        place = largest(
+            np.array([values[at] for values, at in zip(changed.divergence, best, strict=True)])
+        )
+        heads = [best[place]]
         return {**start, "layer": changed.layers[place], "heads": heads}
 
     def refusal(self, name: str, value: object) -> str | None:

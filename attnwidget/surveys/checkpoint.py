@@ -93,7 +93,8 @@ class Checkpoint:
         self._refuse_other("settings", progress["settings"], self.settings)
         survey = replace(Survey(**fields), interrupted=False)
         self._tried = survey.read
-        return PartialSurvey(survey, None, progress["inputs"], progress["made_by"])
+        wrong = frozenset((name, layer, head) for name, layer, head in progress["not_numbers"])
+        return PartialSurvey(survey, None, progress["inputs"], progress["made_by"], wrong)
 
     def check_made_by(self, found: Mapping[str, str], now: Mapping[str, str]) -> None:
         """Refuse to go on with another model or tokenizer.
@@ -162,6 +163,7 @@ class Checkpoint:
             "inputs": so_far.inputs,
             "made_by": dict(so_far.made_by),
             "settings": dict(self.settings),
+            "not_numbers": sorted(so_far.not_numbers),
         }
         fields = {name: getattr(survey, name) for name in storage.FIELDS}
         storage.write(self.path, fields, progress)

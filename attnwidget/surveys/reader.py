@@ -15,6 +15,8 @@ from attnwidget.surveys.survey import Survey
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from attnwidget.compute.not_numbers import Head
+
 __all__ = ["PartialSurvey", "Reader"]
 
 # After so many failures, with nothing scored, the call itself is taken to be wrong.
@@ -32,12 +34,14 @@ class PartialSurvey:
         error: Why the first of the inputs could not be recorded, as long as none could.
         inputs: Digest of the inputs, ``""`` where nobody asked for it.
         made_by: Digests of model and tokenizer, where they are known, with their names.
+        not_numbers: Heads that had NaN as a score.
     """
 
     survey: Survey
     error: Exception | None = None
     inputs: str = ""
     made_by: Mapping[str, str] = field(default_factory=dict)
+    not_numbers: frozenset[Head] = frozenset()
 
     @property
     def hopeless(self) -> bool:
@@ -64,7 +68,13 @@ class PartialSurvey:
             merged = found.merge(part)
         # An error holds the tensors of its input: it is let go as soon as it will not be raised.
         first = None if merged.count else self.error or other.error
-        return PartialSurvey(merged, first, other.inputs, self.made_by or other.made_by)
+        return PartialSurvey(
+            merged,
+            first,
+            other.inputs,
+            self.made_by or other.made_by,
+            self.not_numbers | other.not_numbers,
+        )
 
     def fits(self, other: PartialSurvey) -> bool:
         """Whether none of the inputs after it would be skipped for their heads."""
@@ -126,11 +136,12 @@ class Reader:
 
         try:
             record = run_forward(self.model, one, self.tokenizer, **self.options)
-            scores = [score_stream(s, None, self.measure) for s in record.streams.values()]
+            scores = [score_stream(each, None, self.measure) for each in record.streams.values()]
             found = Survey.of(record.model_name, scores, record.text, keep=self.keep)
         except Exception as error:  # noqa: BLE001  models, tokenizers and inputs raise what they like
             return self.skip(error)
-        return PartialSurvey(found)
+        wrong = frozenset(head for one in scores for head in one.not_numbers)
+        return PartialSurvey(found, not_numbers=wrong)
 
     def skip(self, error: Exception) -> PartialSurvey:
         """Return the survey of an input that could not be recorded."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from attnwidget.compute.indexing import integer
+from attnwidget.compute.not_numbers import warn_not_numbers
 from attnwidget.surveys import workers as ray_workers
 from attnwidget.surveys.checkpoint import Checkpoint
 from attnwidget.surveys.endings import carry, ending_signals
@@ -216,4 +217,7 @@ def _complete(so_far: PartialSurvey) -> Survey:
             f"{len(found.skipped)} of {found.read} inputs could not be recorded; the first, input {index}: {reason}",
             stacklevel=3,
         )
+    warn_not_numbers(
+        sorted(so_far.not_numbers), "in inputs that their means leave out", stacklevel=3
+    )
     return found

@@ -65,8 +65,22 @@ _SCHEMA["required"] = list(_SCHEMA["properties"])  # type: ignore[call-overload]
 _WORDS = {"type": "object", "additionalProperties": _TEXT}
 _SCHEMA["properties"]["progress"] = {  # type: ignore[index]
     "type": "object",
-    "properties": {"read": _COUNT, "inputs": _TEXT, "made_by": _WORDS, "settings": _WORDS},
-    "required": ["read", "inputs", "made_by", "settings"],
+    "properties": {
+        "read": _COUNT,
+        "inputs": _TEXT,
+        "made_by": _WORDS,
+        "settings": _WORDS,
+        "not_numbers": {
+            "type": "array",
+            "items": {
+                "type": "array",
+                "items": [_TEXT, _COUNT, _COUNT],
+                "minItems": 3,
+                "maxItems": 3,
+            },
+        },
+    },
+    "required": ["read", "inputs", "made_by", "settings", "not_numbers"],
     "additionalProperties": False,
 }
 _KIND = SavedKind(
@@ -89,7 +103,7 @@ def write(
         path: File to write.
         fields: The survey's `FIELDS` by name.
         progress: What a survey that is written while it runs is resumed with: the number of inputs that were ``read``,
-            the digest of these ``inputs``, what it is ``made_by``, and its ``settings``.
+            the digest of these ``inputs``, what it is ``made_by``, its ``settings``, and the heads with NaN.
     """
     tensors = {}
     streams = []
