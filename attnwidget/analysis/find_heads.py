@@ -68,7 +68,7 @@ def find(
     ]
     warn_not_numbers(
         ((row["stream"], row["layer"], row["head"]) for row in found if math.isnan(row["weight"])),
-        "they come last",
+        "such heads come last",
         stacklevel=3,
     )
     # Stable: equal heads stay in the model's order.

@@ -45,7 +45,7 @@ def head_scores(
         )
         message = f"none of these scores can be given here: {reasons}"
         raise ValueError(message)
-    warn_not_numbers(_not_numbers(found, wanted), "so have their scores", stacklevel=3)
+    warn_not_numbers(_not_numbers(found, wanted), "so are their scores", stacklevel=3)
     return table(
         row
         for one in found
@@ -65,7 +65,7 @@ def head_labels(
     """Return `Attention.head_labels`, where it is described."""
     found = score_streams(attention, stream, sink, measure, only[0])
     wanted = _wanted(attention, found, only[1])
-    warn_not_numbers(_not_numbers(found, wanted), "so they get no label", stacklevel=3)
+    warn_not_numbers(_not_numbers(found, wanted), "such heads get no label", stacklevel=3)
     return table(
         row
         for one in found

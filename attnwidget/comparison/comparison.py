@@ -263,7 +263,7 @@ class Comparison:
                 for row in rows
                 if math.isnan(row["divergence"])
             ),
-            "they come last",
+            "such heads come last",
             stacklevel=2,
         )
         rows.sort(key=lambda row: strongest_first(row["divergence"]))

@@ -36,7 +36,7 @@ def warn_not_numbers(heads: Iterable[Head], outcome: str, *, stacklevel: int) ->
 
     Args:
         heads: These heads; each is named once.
-        outcome: What becomes of them, as the end of a sentence: "they come last".
+        outcome: What becomes of them: "such heads come last".
         stacklevel: That of `warnings.warn`, counted from the caller.
 
     Warns:
@@ -55,7 +55,7 @@ def warn_not_numbers(heads: Iterable[Head], outcome: str, *, stacklevel: int) ->
     rest = f" and {more} more" if more > 0 else ""
     count = f"{len(found)} head has" if len(found) == 1 else f"{len(found)} heads have"
     message = (
-        f"{count} numbers that are not numbers (NaN), {outcome}: layer·head of stream {named}{rest}. The model's own values "
+        f"{count} weights that are not numbers (NaN), layer·head of stream {named}{rest}; {outcome}. The model's own values "
         "overflowed: try it in float32."
     )
     warnings.warn(message, stacklevel=stacklevel + 1)

@@ -115,7 +115,7 @@ def to_dataframe(
             for part in columns
             if np.isnan(part["weight"]).any()
         ),
-        "the keys of their rows come last",
+        "so are the rows here, and come last where keys are ranked",
         stacklevel=3,
     )
     return pandas.DataFrame(

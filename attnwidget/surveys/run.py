@@ -218,6 +218,8 @@ def _complete(so_far: PartialSurvey) -> Survey:
             stacklevel=3,
         )
     warn_not_numbers(
-        sorted(so_far.not_numbers), "in inputs that their means leave out", stacklevel=3
+        sorted(so_far.not_numbers),
+        "their means leave out the inputs where that is so",
+        stacklevel=3,
     )
     return found
