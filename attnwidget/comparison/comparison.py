@@ -230,7 +230,7 @@ class Comparison:
 
         Returns:
             ``rank``, ``stream``, ``layer``, ``head`` and ``divergence``, the largest first: a pandas ``DataFrame``, or a
-            list of dicts where pandas is not installed.
+            list of dicts where pandas is not installed. Heads whose weights are NaN come last; a warning names them.
 
         Raises:
             KeyError: If the stream was not compared.

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from support import killed_survey
 from support.workers import TEXTS
 
 import attnwidget as aw
+from attnwidget.files import tensor_files
 from attnwidget.surveys import checkpoint, run, storage
 from attnwidget.surveys.survey import Survey
 
@@ -292,3 +294,31 @@ def test_inputs_of_all_kinds_are_told_apart(pocket: Any, tmp_path: Path) -> None
         assert aw.survey(model, inputs(7), tokenizer, progress=False, save=path).read == 5
     with pytest.raises(ValueError, match="are not those that it has read"):
         aw.survey(model, inputs(8), tokenizer, progress=False, save=path)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_files_of_older_formats_are_read(
+    whole: Survey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    path = tmp_path / "s.safetensors"
+    monkeypatch.setattr(storage, "_KIND", replace(storage._KIND, version=version))
+    if version == 1:  # which had no digests
+        write = tensor_files.write
+        monkeypatch.setattr(
+            tensor_files, "write", lambda *args, digests: write(*args, digests=not digests)
+        )
+    whole.save(path)
+    monkeypatch.undo()
+    assert (b"digests" in path.read_bytes()) is (version == 2)
+    equal(Survey.load(path), whole)
+
+
+def test_a_file_that_tells_of_another_number_of_inputs_is_damaged(
+    whole: Survey, tmp_path: Path
+) -> None:
+    path = tmp_path / "s.safetensors"
+    progress = {"read": 9, "inputs": "", "made_by": {}, "settings": {}, "not_numbers": []}
+    fields = {name: getattr(whole, name) for name in storage.FIELDS}
+    storage.write(path, fields, progress)
+    with pytest.raises(ValueError, match=r"damaged: .*it tells of 9 inputs and holds 8"):
+        Survey.load(path)
