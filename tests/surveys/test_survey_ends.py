@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import signal
 import subprocess
@@ -17,7 +18,6 @@ from surveys.test_survey_resumed import equal, stopping
 
 import attnwidget as aw
 from attnwidget.recordings import from_weights
-from attnwidget.surveys import reader
 from attnwidget.surveys.survey import Survey
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def test_whatever_the_model_raises_costs_one_input(
 
 def test_an_input_with_other_heads_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        reader,
+        importlib.import_module("attnwidget.capture.forward"),
         "run_forward",
         lambda _model, heads, _tokenizer: from_weights(torch.full((1, heads, 5, 5), 0.2)),
     )
