@@ -92,7 +92,7 @@ class Attention(Record):
             One row per stream, layer, head and score: a pandas ``DataFrame`` with the columns ``stream``, ``layer``,
             ``head``, ``score``, ``value`` and ``without_sink``, or a list of dicts where pandas is not installed.
             ``None`` stands where only one of the two values is defined; scores that make no sense in a stream (the
-            token before, in cross-attention) have no rows.
+            token before, in cross-attention) have no rows. Heads whose weights are NaN have NaN.
 
         Raises:
             KeyError, IndexError: If there is no such stream or layer.
@@ -178,7 +178,7 @@ class Attention(Record):
 
         Returns:
             The best heads with ``rank``, ``stream``, ``layer``, ``head`` and ``weight``: a pandas ``DataFrame``, or a
-            list of dicts where pandas is not installed.
+            list of dicts where pandas is not installed. Heads whose weights are NaN come last; a warning names them.
 
         Raises:
             KeyError, IndexError: If there is no such stream or layer.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import torch
 from attnwidget.analysis.tables import table
 from attnwidget.compute.indexing import Axis, integer
 from attnwidget.compute.measures import lengths
+from attnwidget.compute.not_numbers import strongest_first, warn_not_numbers
 from attnwidget.compute.resumable import finish, share_of
 from attnwidget.compute.softmax import exact
 from attnwidget.compute.weight_rows import query_blocks, weight_blocks
@@ -64,7 +66,13 @@ def find(
         for head, weight in enumerate(weights)
         if head in wanted[layer.layer]
     ]
-    found.sort(key=lambda row: -row["weight"])  # stable: equal heads stay in the model's order
+    warn_not_numbers(
+        ((row["stream"], row["layer"], row["head"]) for row in found if math.isnan(row["weight"])),
+        "such heads come last",
+        stacklevel=3,
+    )
+    # Stable: equal heads stay in the model's order.
+    found.sort(key=lambda row: strongest_first(row["weight"]))
     return table({"rank": place, **row} for place, row in enumerate(found[:count], start=1))
 
 

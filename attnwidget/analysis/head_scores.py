@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.compute.indexing import Axis
+    from attnwidget.compute.not_numbers import Head
     from attnwidget.compute.resumable import Slices
     from attnwidget.record.layer import Layer
     from attnwidget.record.stream import Stream
@@ -148,7 +149,7 @@ _NOBODY = "no query sees such a key in any layer."
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerScores:
-    """The scores of one layer's heads; NaN where a score has no row to be read from.
+    """The scores of one layer's heads; NaN where a score has no row to be read from, or the weights in its rows are NaN.
 
     Attributes:
         layer: The model's number of the layer.
@@ -168,6 +169,13 @@ class LayerScores:
     rows: Numbers
     rows_without: Numbers
 
+    @property
+    def not_numbers(self) -> tuple[int, ...]:
+        """The heads that have rows, and NaN as a score of these."""
+        wrong = (self.rows > 0) & np.isnan(self.values)
+        wrong |= (self.rows_without > 0) & np.isnan(self.without)
+        return tuple(np.flatnonzero(wrong.any(1)).tolist())
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StreamScores:
@@ -186,6 +194,13 @@ class StreamScores:
     sink: tuple[int, ...]
     measure: str
     absent: dict[str, str]
+
+    @property
+    def not_numbers(self) -> tuple[Head, ...]:
+        """The heads that have NaN as a score."""
+        return tuple(
+            (self.stream, layer.layer, head) for layer in self.layers for head in layer.not_numbers
+        )
 
     @property
     def labels(self) -> tuple[tuple[Label | None, ...], ...]:
@@ -269,7 +284,7 @@ def _score(
     )
     absent = dict(features.absent)
     for place, name in enumerate(NAMES):
-        if name not in absent and all(np.isnan(layer.values[:, place]).all() for layer in layers):
+        if name not in absent and not any(layer.rows[:, place].any() for layer in layers):
             absent[name] = _NOBODY
     return StreamScores(stream.name, layers, features.sink, measure, absent)
 
@@ -335,7 +350,8 @@ class _RunningMeans:
         total = sums.total.double()
         over = torch.stack([torch.ones_like(total[0]), total[1].clamp(min=1e-30)])
         values = row_scores(sums, over, visible.counts, visible.far)
-        enough = (total > FLOOR)[..., None].expand_as(values).clone()
+        # Rows of NaN count: they make the score NaN.
+        enough = (~(total <= FLOOR))[..., None].expand_as(values).clone()
         # Shares of all the weight are defined even where there is none.
         enough[0, :, :, : NAMES.index("local")] = True
         valid = visible.valid & enough

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.head_scores import labels, score_stream
 from attnwidget.analysis.score_definitions import SCORES, chosen
 from attnwidget.analysis.tables import table
+from attnwidget.compute.not_numbers import warn_not_numbers
 from attnwidget.record.chosen import chosen_heads, only_these
 from attnwidget.record.position_lookup import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from attnwidget.analysis.head_scores import LayerScores, StreamScores
     from attnwidget.compute.indexing import Heads
+    from attnwidget.compute.not_numbers import Head
     from attnwidget.record.position_lookup import Place
     from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream
@@ -44,6 +45,7 @@ def head_scores(
         )
         message = f"none of these scores can be given here: {reasons}"
         raise ValueError(message)
+    warn_not_numbers(_not_numbers(found, wanted), "so are their scores", stacklevel=3)
     return table(
         row
         for one in found
@@ -63,6 +65,7 @@ def head_labels(
     """Return `Attention.head_labels`, where it is described."""
     found = score_streams(attention, stream, sink, measure, only[0])
     wanted = _wanted(attention, found, only[1])
+    warn_not_numbers(_not_numbers(found, wanted), "such heads get no label", stacklevel=3)
     return table(
         row
         for one in found
@@ -80,6 +83,18 @@ def _wanted(
         for one in found
         for layer in one.layers
     }
+
+
+def _not_numbers(
+    found: Sequence[StreamScores], wanted: Mapping[tuple[str, int], set[int]]
+) -> Iterator[Head]:
+    """Yield the heads that are asked for and have NaN as a score."""
+    return (
+        (stream, layer, head)
+        for one in found
+        for stream, layer, head in one.not_numbers
+        if head in wanted[stream, layer]
+    )
 
 
 def label_rows(stream: str, layers: Iterable[LayerScores]) -> Iterator[dict[str, Any]]:
@@ -133,19 +148,18 @@ def _rows(scores: StreamScores, names: Sequence[str]) -> Iterator[dict[str, Any]
     for layer in scores.layers:
         for head in range(len(layer.values)):
             for name in names:
-                value = layer.values[head, places[name]]
-                without = layer.without[head, places[name]]
-                if math.isnan(value) and math.isnan(without):
+                at = head, places[name]
+                if not layer.rows[at] and not layer.rows_without[at]:
                     continue
                 yield {
                     "stream": scores.stream,
                     "layer": layer.layer,
                     "head": head,
                     "score": name,
-                    "value": _number(value),
-                    "without_sink": _number(without),
+                    "value": _number(layer.values[at], layer.rows[at]),
+                    "without_sink": _number(layer.without[at], layer.rows_without[at]),
                 }
 
 
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
+def _number(value: float, rows: float) -> float | None:
+    return float(value) if rows else None

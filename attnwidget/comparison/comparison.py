@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from attnwidget.analysis.tables import table
 from attnwidget.comparison.alignment import Pair, align
 from attnwidget.comparison.divergence import both, divergence
 from attnwidget.compute.indexing import head_axis, integer
+from attnwidget.compute.not_numbers import strongest_first, warn_not_numbers
 from attnwidget.record import viewers
 from attnwidget.record.options import DrawnSelection, FileOptions, SelectionOptions
 from attnwidget.record.record import Record
@@ -228,7 +230,7 @@ class Comparison:
 
         Returns:
             ``rank``, ``stream``, ``layer``, ``head`` and ``divergence``, the largest first: a pandas ``DataFrame``, or a
-            list of dicts where pandas is not installed.
+            list of dicts where pandas is not installed. Heads whose weights are NaN come last; a warning names them.
 
         Raises:
             KeyError: If the stream was not compared.
@@ -255,7 +257,16 @@ class Comparison:
             for head in sorted(set(head_axis(some, len(values)).indices))
             for value in [values[head]]
         ]
-        rows.sort(key=lambda row: -row["divergence"])
+        warn_not_numbers(
+            (
+                (row["stream"], row["layer"], row["head"])
+                for row in rows
+                if math.isnan(row["divergence"])
+            ),
+            "such heads come last",
+            stacklevel=2,
+        )
+        rows.sort(key=lambda row: strongest_first(row["divergence"]))
         return table({"rank": place, **row} for place, row in enumerate(rows[:count], start=1))
 
     def __repr__(self) -> str:

@@ -38,7 +38,8 @@ def looks_ahead(layer: LayerTensors, offset: int) -> bool:
         return True
     ahead = torch.ones((layer.n_query, layer.n_key), dtype=torch.bool, device=layer.device)
     ahead = ahead.triu(offset + 1)
-    return any(bool(head[ahead].any()) for head in layer.recorded)
+    # A head of NaN says nothing about the others.
+    return any(bool(head[ahead].nan_to_num().any()) for head in layer.recorded)
 
 
 class VisibleKeys:

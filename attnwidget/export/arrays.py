@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnwidget.compute.indexing import head_axis, integer
+from attnwidget.compute.not_numbers import warn_not_numbers
 from attnwidget.record.byte_sizes import parse_bytes, shown_bytes
 from attnwidget.record.chosen import chosen_layers
 from attnwidget.record.record import the_stream
@@ -108,6 +109,15 @@ def to_dataframe(
     columns = [
         _links(found, layer, head, top) for found, layer, indices in parts for head in indices
     ]
+    warn_not_numbers(
+        (
+            (part["stream"][0], int(part["layer"][0]), int(part["head"][0]))
+            for part in columns
+            if np.isnan(part["weight"]).any()
+        ),
+        "so are the rows here, and come last where keys are ranked",
+        stacklevel=3,
+    )
     return pandas.DataFrame(
         {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
     )
@@ -192,7 +202,8 @@ def _links(stream: Stream, layer: Layer, head: int, top: int | None) -> dict[str
         order = np.argsort(-np.take_along_axis(weights, kept, 1), axis=1, kind="stable")
         kept = np.take_along_axis(kept, order, 1)
     values = np.take_along_axis(weights, kept, 1)
-    query, place = np.nonzero(values > 0)
+    # NaN is no link of weight 0.
+    query, place = np.nonzero((values > 0) | np.isnan(values))
     key = kept[query, place]
     return {
         "stream": np.full(len(query), stream.name, dtype=object),

@@ -11,6 +11,7 @@ from matplotlib.colors import ListedColormap, PowerNorm, to_rgba
 from matplotlib.path import Path
 
 from attnwidget.compute.indexing import head_axis
+from attnwidget.compute.not_numbers import warn_not_numbers
 from attnwidget.export.colours import THEMES, head_colour, ramp
 from attnwidget.record.position_lookup import resolve
 from attnwidget.record.positions import visible_text
@@ -93,23 +94,21 @@ def plot(
         raise ValueError(message)
     queries = _queries(stream, query)
     axes = plt.gca() if ax is None else ax
-    if kind == "matrix":
-        return _matrix(axes, stream, chosen.weights(indices[0]), colours)
-    drawn = tuple(
-        _lines(
-            axes,
-            chosen.weights(head, queries),
-            queries,
-            head_colour(colours, head, chosen.num_heads),
-            threshold,
-            label=f"head {head}",
-            flat=flat,
-        )
-        for head in indices
-    )
+    drawn, broken = [], []
+    for head in indices:
+        weights = chosen.weights(head, queries)
+        if np.isnan(weights).any():
+            broken.append((stream.name, chosen.layer, head))
+        if kind == "matrix":
+            warn_not_numbers(broken, "nothing is drawn there", stacklevel=3)
+            return _matrix(axes, stream, weights, colours)
+        colour = head_colour(colours, head, chosen.num_heads)
+        label = f"head {head}"
+        drawn.append(_lines(axes, weights, queries, colour, threshold, label=label, flat=flat))
+    warn_not_numbers(broken, "nothing is drawn there", stacklevel=3)
     name = _rows if flat else _columns
     name(axes, stream, colours, queries if query is not None else ())
-    return Plot(axes, drawn)
+    return Plot(axes, tuple(drawn))
 
 
 def _queries(stream: Stream, query: Place | None) -> Sequence[int]:

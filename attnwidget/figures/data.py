@@ -199,13 +199,13 @@ def _text(shown: DrawnNumbers, ref: tuple[int, int]) -> Columns:
     if len(queries) or len(keys):
         axes = (queries, shown.keys.all) if len(queries) else (shown.queries.all, keys)
         block = shown.block(*ref, *axes)
-        return _links(shown, ref, block, block > 0, axes)
+        return _links(shown, ref, block, ~(block <= 0), axes)
     every = shown.queries.all
     total = np.zeros(len(shown.keys.all))
     for first in range(0, len(every), _ROWS):
         total += shown.block(*ref, every[first : first + _ROWS]).sum(axis=0, dtype=np.float64)
     mean = (total / len(every)).astype(np.float32)[None]
-    rows = _links(shown, ref, mean, mean >= 0, (every[:1], shown.keys.all))
+    rows = _links(shown, ref, mean, ~(mean < 0), (every[:1], shown.keys.all))
     count = len(rows["key"])
     unnamed = np.full(count, "", dtype=object)
     return {**rows, "query": np.full(count, -1), "query_label": unnamed}
@@ -292,7 +292,7 @@ def _neuron(
     known = shown.source.scores(where, row[0].tolist(), row[1].tolist())
     scores = np.full(weights.shape, np.nan, np.float32) if known is None else known
     # Masked keys have no row on the page either.
-    seen = weights > 0 if known is None else np.isfinite(scores)
+    seen = ~(weights <= 0) if known is None else np.isfinite(scores) | np.isnan(weights)
     yield {**_links(shown, ref, weights, seen, row), "score": scores[seen]}
 
 
@@ -300,14 +300,17 @@ def _drawn(
     shown: DrawnNumbers, block: Numbers, state: Mapping[str, Any], spec: Mapping[str, Any]
 ) -> NDArray[np.bool_]:
     """Return which cells of ``[query, key]`` are links of the figure: all that there are in a matrix."""
-    drawn = ~np.isnan(block)
+    # Of two records NaN stands where one has no such position; of one it is the model's, and no weight of 0.
+    broken = np.zeros_like(block, dtype=bool) if shown.two else np.isnan(block)
+    drawn = broken | ~np.isnan(block)
     if state["form"] != "lines":
         return drawn
-    drawn &= block > 0
+    drawn &= (block > 0) | broken
     if spec.get("top_k", block.shape[1]) < block.shape[1]:
         place = block.shape[1] - spec["top_k"]
-        drawn &= block >= np.partition(np.nan_to_num(block), place, axis=1)[:, [place]]
-    drawn &= block >= spec.get("threshold", 0)
+        least = np.partition(np.nan_to_num(block), place, axis=1)[:, [place]]
+        drawn &= (block >= least) | broken
+    drawn &= (block >= spec.get("threshold", 0)) | broken
     if len(shown.pinned_queries):
         drawn &= np.isin(shown.queries.all, shown.pinned_queries)[:, None]
     elif len(shown.pinned_keys):

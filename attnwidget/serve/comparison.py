@@ -10,6 +10,7 @@ import numpy as np
 from attnwidget.analysis.rollout import rollout_missing
 from attnwidget.analysis.score_definitions import Score
 from attnwidget.compute.measures import missing
+from attnwidget.compute.not_numbers import largest
 from attnwidget.compute.overview import OVERVIEW_EXACT_ROWS
 from attnwidget.protocol.codec import encode, shade
 from attnwidget.protocol.constants import SINK_SHARE, WEIGHTED_MEASURES
@@ -225,15 +226,19 @@ class ComparisonSource(Source):
         side: str | None = None,
     ) -> Numbers:
         """Return a block of one head in one record; see `Source.block`. Without a side, how much it changed."""
+        name, number, head = ref
+        layer = self._streams[name][number]
+        both = layer.a, layer.b
         if side is None:
             first, second = (
                 self.block(ref, queries, keys, measure=measure, side=each) for each in self.sides
             )
-            changed: Numbers = np.nan_to_num(np.abs(second - first))
+            changed: Numbers = np.abs(second - first)
+            # What only one of them has did not change; where both have it, NaN is the model's.
+            changed[[any(each.queries[row] is None for each in both) for row in queries]] = 0
+            changed[:, [any(each.keys[column] is None for each in both) for column in keys]] = 0
             return changed
-        name, number, head = ref
-        layer = self._streams[name][number]
-        one = {"a": layer.a, "b": layer.b}[side]
+        one = dict(zip(self.sides, both, strict=True))[side]
         heads = [0 if measure == "rollout" else head]
         columns = list(keys)
         found: Numbers = one.rows(heads, list(queries), measure, self._rollouts)[0][:, columns]
@@ -248,8 +253,11 @@ class ComparisonSource(Source):
         if {"layer", "heads"} & set(given) or name not in self._streams:
             return start
         changed = self.comparison.streams[name]
-        place = max(range(len(changed.layers)), key=lambda at: changed.divergence[at].max())
-        heads = [int(changed.divergence[place].argmax())]
+        best = [largest(values) for values in changed.divergence]
+        place = largest(
+            np.array([values[at] for values, at in zip(changed.divergence, best, strict=True)])
+        )
+        heads = [best[place]]
         return {**start, "layer": changed.layers[place], "heads": heads}
 
     def refusal(self, name: str, value: object) -> str | None:

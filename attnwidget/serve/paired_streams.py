@@ -178,9 +178,9 @@ class PairedLayer:
                 change = b - a
                 np.abs(change, out=change)
                 change *= common & np.array(both)[:, None]
-                sink.append(float((a[..., 0] + b[..., 0]).mean() / 2))
+                sink.append(float(np.nan_to_num(a[..., 0] + b[..., 0]).mean() / 2))
                 best = np.maximum(best, change.max(1))
-                others = change[..., skip:].reshape(len(heads), -1)
+                others = np.nan_to_num(change[..., skip:]).reshape(len(heads), -1)
                 for head, place in enumerate(others.argmax(1)):
                     if others[head, place] > top[head, 2]:
                         row, key = divmod(int(place), self.n_key - skip)

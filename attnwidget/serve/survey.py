@@ -292,7 +292,7 @@ class SurveySource(Source):
 
 def _is_defined(layers: Sequence[LayerScores], name: str) -> bool:
     place = _NAMES.index(name)
-    return any(not np.isnan(layer.values[:, place]).all() for layer in layers)
+    return any(layer.rows[:, place].any() for layer in layers)
 
 
 def _described_layer(layer: ShownLayer) -> dict[str, Any]:

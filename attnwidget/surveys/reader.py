@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from traceback import format_exception_only
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.head_scores import score_stream
+from attnwidget.surveys.fingerprints import model_digest, tokenizer_digest
 from attnwidget.surveys.survey import Survey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from attnwidget.compute.not_numbers import Head
+
 __all__ = ["PartialSurvey", "Reader"]
 
 # After so many failures, with nothing scored, the call itself is taken to be wrong.
 _PATIENCE = 10
+# Characters that are kept of a reason: some errors hold the whole input.
+_REASON_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +31,17 @@ class PartialSurvey:
 
     Attributes:
         survey: Its scores.
-        error: Why the first of the inputs that could not be recorded could not, if there are any.
+        error: Why the first of the inputs could not be recorded, as long as none could.
+        inputs: Digest of the inputs, ``""`` where nobody asked for it.
+        made_by: Digests of model and tokenizer, where they are known, with their names.
+        not_numbers: Heads that had NaN as a score.
     """
 
     survey: Survey
     error: Exception | None = None
+    inputs: str = ""
+    made_by: Mapping[str, str] = field(default_factory=dict)
+    not_numbers: frozenset[Head] = frozenset()
 
     @property
     def hopeless(self) -> bool:
@@ -37,14 +49,40 @@ class PartialSurvey:
         return not self.survey.count and len(self.survey.skipped) >= _PATIENCE
 
     def then(self, other: PartialSurvey) -> PartialSurvey:
-        """Return this and the inputs after it."""
+        """Return this and the inputs after it.
+
+        Inputs whose heads are not those of the inputs before, such as a picture after texts, are skipped.
+        """
         found, part = self.survey, other.survey
         # Only inputs that were scored know the model's name.
         if not found.count:
             found = replace(found, model_name=part.model_name)
         elif not part.count:
             part = replace(part, model_name=found.model_name)
-        return PartialSurvey(found.merge(part), self.error or other.error)
+        try:
+            merged = found.merge(part)
+        except ValueError as error:
+            reason = _reason(error)
+            skipped = tuple((index, reason) for index in range(part.read))
+            part = Survey(found.model_name, {}, 0, skipped, found.examples_kept)
+            merged = found.merge(part)
+        # An error holds the tensors of its input: it is let go as soon as it will not be raised.
+        first = None if merged.count else self.error or other.error
+        return PartialSurvey(
+            merged,
+            first,
+            other.inputs,
+            self.made_by or other.made_by,
+            self.not_numbers | other.not_numbers,
+        )
+
+    def fits(self, other: PartialSurvey) -> bool:
+        """Whether none of the inputs after it would be skipped for their heads."""
+        streams = self.survey.streams
+        return all(
+            name not in streams or streams[name].moments.layers == found.moments.layers
+            for name, found in other.survey.streams.items()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +103,14 @@ class Reader:
     measure: str
     options: Mapping[str, Any]
 
+    @property
+    def makes_model(self) -> bool:
+        """Whether the model is a function that makes it."""
+        return isinstance(self.model, (FunctionType, MethodType, functools.partial))
+
     def with_model(self) -> Reader:
         """Return the reader whose model is there, by calling the function that makes it if it is one."""
-        if not isinstance(self.model, (FunctionType, MethodType, functools.partial)):
+        if not self.makes_model:
             return self
         model = self.model()
         tokenizer = self.tokenizer
@@ -76,18 +119,40 @@ class Reader:
             tokenizer = tokenizer or own
         return replace(self, model=model, tokenizer=tokenizer)
 
+    def made_by(self) -> dict[str, str]:
+        """Return the digests of model and tokenizer, with their names."""
+        return {
+            "model": f"{type(self.model).__name__} {model_digest(self.model)}",
+            "tokenizer": f"{type(self.tokenizer).__name__} {tokenizer_digest(self.tokenizer)}",
+        }
+
     def nothing(self) -> PartialSurvey:
         """Return the survey of no input."""
         return PartialSurvey(Survey(type(self.model).__name__, {}, 0, examples_kept=self.keep))
 
     def read(self, one: Any) -> PartialSurvey:
-        """Record and score one input."""
+        """Record and score one input; whatever error this meets, the input is skipped."""
         from attnwidget.capture.forward import run_forward  # noqa: PLC0415  brings transformers
 
         try:
             record = run_forward(self.model, one, self.tokenizer, **self.options)
-            scores = [score_stream(s, None, self.measure) for s in record.streams.values()]
-        except (ValueError, IndexError, RuntimeError) as error:
-            nothing = self.nothing()
-            return PartialSurvey(replace(nothing.survey, skipped=((0, str(error)),)), error)
-        return PartialSurvey(Survey.of(record.model_name, scores, record.text, keep=self.keep))
+            scores = [score_stream(each, None, self.measure) for each in record.streams.values()]
+            found = Survey.of(record.model_name, scores, record.text, keep=self.keep)
+        except Exception as error:  # noqa: BLE001  models, tokenizers and inputs raise what they like
+            return self.skip(error)
+        wrong = frozenset(head for one in scores for head in one.not_numbers)
+        return PartialSurvey(found, not_numbers=wrong)
+
+    def skip(self, error: Exception) -> PartialSurvey:
+        """Return the survey of an input that could not be recorded."""
+        nothing = self.nothing().survey
+        return PartialSurvey(replace(nothing, skipped=((0, _reason(error)),)), error)
+
+
+def _reason(error: Exception) -> str:
+    """Return an error's type and message, also of one that cannot say its message."""
+    text = "".join(format_exception_only(error)).strip()
+    text = text.removeprefix(f"{type(error).__module__}.")
+    # What is no text, such as half of a surrogate pair, could be neither printed nor sent.
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= _REASON_LENGTH else f"{text[:_REASON_LENGTH]}…"

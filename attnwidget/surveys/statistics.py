@@ -87,9 +87,14 @@ class Moments:
         """Standard deviation over the inputs (divided by their number), ``[4, head, score]``, NaN without any."""
         return np.sqrt(self._defined(self.squares) / np.maximum(self.count, 1))
 
+    @property
+    def means(self) -> Numbers:
+        """Mean over the inputs, ``[4, head, score]``, NaN without any."""
+        return self._defined(self.mean)
+
     def scores(self) -> tuple[LayerScores, ...]:
         """Return the means layer by layer."""
-        means = self._defined(self.mean)
+        means = self.means
         found, start = [], 0
         for number, heads in self.layers:
             part = slice(start, start + heads)

@@ -1,4 +1,4 @@
-"""Save and load the fields of a survey as one file."""
+"""Save and load the fields of a survey, and how far it has come, as one file."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from attnwidget.files.tensor_file import TensorFile
 
-__all__ = ["FIELDS", "FORMAT_VERSION", "read", "write"]
+__all__ = ["FIELDS", "FORMAT_VERSION", "read", "read_progress", "write"]
 
-# 2: digests. Files of version 1 are read as before.
-FORMAT_VERSION = 2
+# 2: digests. 3: how far a survey has come that is written while it runs. Older files are read as before.
+FORMAT_VERSION = 3
 FIELDS = ("model_name", "streams", "count", "skipped", "examples_kept", "texts", "interrupted")
 _ARRAYS = {
     "moments": ("count", "mean", "squares", "rows"),
@@ -62,6 +62,27 @@ _SCHEMA = {
     "additionalProperties": False,
 }
 _SCHEMA["required"] = list(_SCHEMA["properties"])  # type: ignore[call-overload]
+_WORDS = {"type": "object", "additionalProperties": _TEXT}
+_SCHEMA["properties"]["progress"] = {  # type: ignore[index]
+    "type": "object",
+    "properties": {
+        "read": _COUNT,
+        "inputs": _TEXT,
+        "made_by": _WORDS,
+        "settings": _WORDS,
+        "not_numbers": {
+            "type": "array",
+            "items": {
+                "type": "array",
+                "items": [_TEXT, _COUNT, _COUNT],
+                "minItems": 3,
+                "maxItems": 3,
+            },
+        },
+    },
+    "required": ["read", "inputs", "made_by", "settings", "not_numbers"],
+    "additionalProperties": False,
+}
 _KIND = SavedKind(
     "attnwidget-survey",
     FORMAT_VERSION,
@@ -71,12 +92,18 @@ _KIND = SavedKind(
 )
 
 
-def write(path: str | os.PathLike[str], fields: Mapping[str, Any]) -> None:
+def write(
+    path: str | os.PathLike[str],
+    fields: Mapping[str, Any],
+    progress: Mapping[str, Any] | None = None,
+) -> None:
     """Write a survey in one step; see `Survey.save`.
 
     Args:
         path: File to write.
         fields: The survey's `FIELDS` by name.
+        progress: What a survey that is written while it runs is resumed with: the number of inputs that were ``read``,
+            the digest of these ``inputs``, what it is ``made_by``, its ``settings``, and the heads with NaN.
     """
     tensors = {}
     streams = []
@@ -92,29 +119,49 @@ def write(path: str | os.PathLike[str], fields: Mapping[str, Any]) -> None:
         "streams": streams,
         "texts": list(fields["texts"].items()),
     }
+    if progress is not None:
+        header["progress"] = dict(progress)
     _KIND.write(path, header, tensors)
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return a survey's `FIELDS` from a file, all compared with their digests; see `Survey.load`."""
+    fields, _ = read_progress(path)
+    return fields
+
+
+def read_progress(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return a survey's `FIELDS` from a file as `read`, and its progress if it was written while it ran."""
     with _KIND.reading(path, verify=True) as (header, file):
         if header["scores"] == list(SCORES):
-            made = {name: header[name] for name in FIELDS}
-            made["streams"] = {
-                one["name"]: _stream(number, one, file)
-                for number, one in enumerate(header["streams"])
-            }
-            if len(made["streams"]) < len(header["streams"]):
-                message = "two streams have one name"
-                raise ValueError(message)
-            made["skipped"] = tuple((index, reason) for index, reason in header["skipped"])
-            made["texts"] = dict(header["texts"])
-            return made
+            return _fields(header, file), _progress(header)
     message = (
         f"{path} has the scores {', '.join(header['scores'])}; this attnwidget has {', '.join(SCORES)}: use the "
         "version that wrote it."
     )
     raise ValueError(message)
+
+
+def _fields(header: Mapping[str, Any], file: TensorFile) -> dict[str, Any]:
+    made = {name: header[name] for name in FIELDS}
+    made["streams"] = {
+        one["name"]: _stream(number, one, file) for number, one in enumerate(header["streams"])
+    }
+    if len(made["streams"]) < len(header["streams"]):
+        message = "two streams have one name"
+        raise ValueError(message)
+    made["skipped"] = tuple((index, reason) for index, reason in header["skipped"])
+    made["texts"] = dict(header["texts"])
+    return made
+
+
+def _progress(header: Mapping[str, Any]) -> dict[str, Any] | None:
+    progress: dict[str, Any] | None = header.get("progress")
+    counted = header["count"] + len(header["skipped"])
+    if progress is not None and progress["read"] != counted:
+        message = f"it tells of {progress['read']} inputs and holds {counted}"
+        raise ValueError(message)
+    return progress
 
 
 def _stream(number: int, one: Mapping[str, Any], file: TensorFile) -> Surveyed:

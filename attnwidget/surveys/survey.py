@@ -48,10 +48,11 @@ class Survey:
         model_name: Class of the model.
         streams: What was found, by the stream's name; read-only.
         count: Number of inputs that were scored.
-        skipped: The inputs that could not be, ``(index, reason)``; they have an index, but no scores.
+        skipped: The inputs that could not be, ``(index, reason)``, an error's type and message; they have an index, but
+            no scores.
         examples_kept: How many typical inputs are kept for each head and score.
         texts: The texts of these, by index, at most 2,000 characters of each.
-        interrupted: Whether it was interrupted before the last input.
+        interrupted: Whether it ended before the last input, or was written while it ran.
     """
 
     model_name: str
@@ -112,7 +113,8 @@ class Survey:
         Returns:
             ``stream``, ``layer``, ``head``, ``score``, ``mean``, ``spread`` (standard deviation over the inputs),
             ``without_sink``, ``without_sink_spread`` and ``inputs`` (in how many it was defined): a pandas
-            ``DataFrame``, or a list of dicts where pandas is not installed.
+            ``DataFrame``, or a list of dicts where pandas is not installed. Inputs in which a head's weights are NaN
+            count for no mean; a head of which none is left has NaN.
 
         Raises:
             KeyError: If there is no such stream.

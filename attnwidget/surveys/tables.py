@@ -24,24 +24,24 @@ _NAMES = tuple(SCORES)
 
 def score_rows(stream: str, moments: Moments, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Make the rows of `Survey.head_scores` for one stream."""
-    spread = moments.spread
+    mean, spread = moments.means, moments.spread
     for start, (layer, heads) in zip(_starts(moments.layers), moments.layers, strict=True):
         for head in range(heads):
             for name in names:
                 at = start + head, _NAMES.index(name)
-                count = moments.count[:2, at[0], at[1]]
-                if not count.any():
+                rows = moments.rows[:, at[0], at[1]]
+                if not rows.any():
                     continue
                 yield {
                     "stream": stream,
                     "layer": layer,
                     "head": head,
                     "score": name,
-                    "mean": _number(moments.mean[0][at], count[0]),
-                    "spread": _number(spread[0][at], count[0]),
-                    "without_sink": _number(moments.mean[1][at], count[1]),
-                    "without_sink_spread": _number(spread[1][at], count[1]),
-                    "inputs": int(count[0]),
+                    "mean": _number(mean[0][at], rows[0]),
+                    "spread": _number(spread[0][at], rows[0]),
+                    "without_sink": _number(mean[1][at], rows[1]),
+                    "without_sink_spread": _number(spread[1][at], rows[1]),
+                    "inputs": int(moments.count[0][at]),
                 }
 
 
@@ -106,5 +106,5 @@ def _starts(layers: Sequence[tuple[int, int]]) -> list[int]:
     return [sum(heads for _, heads in layers[:place]) for place in range(len(layers))]
 
 
-def _number(value: float, count: float) -> float | None:
-    return float(value) if count else None
+def _number(value: float, rows: float) -> float | None:
+    return float(value) if rows else None

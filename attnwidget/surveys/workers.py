@@ -20,12 +20,14 @@ import torch
 from torch import nn
 
 from attnwidget.compute.indexing import integer
+from attnwidget.surveys.inputs import inputs_after
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from attnwidget.surveys.checkpoint import Checkpoint
     from attnwidget.surveys.reader import PartialSurvey, Reader
 
 
@@ -136,7 +138,13 @@ def refuse(texts: Any, worker_options: Any) -> None:
 
 
 def spread(
-    reader: Reader, texts: Iterable[Any], workers: int, worker_options: Mapping[str, Any] | None
+    reader: Reader,
+    texts: Iterable[Any],
+    workers: int,
+    worker_options: Mapping[str, Any] | None,
+    *,
+    begun: PartialSurvey,
+    file: Checkpoint | None,
 ) -> Generator[PartialSurvey, None, None]:
     """Read inputs in several processes.
 
@@ -145,6 +153,8 @@ def spread(
         texts: The inputs.
         workers: Number of processes.
         worker_options: What Ray is to give each of them.
+        begun: What was read before.
+        file: The file of the survey, if there is one.
 
     Yields:
         What each part of the inputs has, in their order.
@@ -152,6 +162,7 @@ def spread(
     Raises:
         ImportError: If Ray is not installed.
         TypeError: If the model cannot be sent.
+        Exception: What iterating ``texts`` raises, once the inputs before are read.
         ValueError: If ``workers`` is no positive number, or rows of a dataset have columns that nobody can choose from.
     """
     count = integer(workers)
@@ -163,28 +174,96 @@ def spread(
     except ImportError as error:
         raise ImportError(_MISSING) from error
     packed = pack(reader, importlib.import_module("ray.cloudpickle").CloudPickler)
-    with _running(ray, count):
-        # Held until the end: the worker that replaces one that died unpacks it again.
-        held = ray.put(packed)
-        rows = _rows(data, texts, count)
-        if rows is None:
-            return
-        found = rows.map_batches(
-            _Worker,
-            fn_constructor_args=([held],),
-            batch_size=None,
-            batch_format="pyarrow",
-            compute=data.ActorPoolStrategy(size=count),
-            **(_default_options(reader.model) if worker_options is None else worker_options),
+    most = _MOST if file is None else min(_MOST, file.every)
+    given = None if _is_dataset(texts) else _Inputs.of(inputs_after(begun, texts, file))
+    if given is None or given.pickled:
+        with _running(ray, count):
+            # Held until the end: the worker that replaces one that died unpacks it again.
+            held = ray.put(packed)
+            rows = _rest(texts, begun, file, most) if given is None else given.rows(data, count, most)  # fmt: skip
+            if rows is not None:
+                found = rows.map_batches(
+                    _Worker,
+                    fn_constructor_args=([held], file is not None and reader.makes_model),
+                    batch_size=None,
+                    batch_format="pyarrow",
+                    compute=data.ActorPoolStrategy(size=count),
+                    **(
+                        _default_options(reader.model) if worker_options is None else worker_options
+                    ),
+                )
+                found.context.execution_options.preserve_order = True
+                found.context.enable_progress_bars = False  # there is one, of inputs
+                yield from _received(found, given)
+    if given is not None and given.error is not None:
+        raise given.error
+
+
+def _received(found: Any, given: _Inputs | None) -> Generator[PartialSurvey, None, None]:
+    """Yield the parts that workers send."""
+    read = 0
+    for batch in found.iter_batches(batch_size=None, batch_format="pyarrow"):
+        for one in batch.column(_PART).to_pylist():
+            parts = pickle.loads(one)  # noqa: S301  (its own)
+            if isinstance(parts, Exception):
+                raise parts
+            for part in parts:
+                read += part.survey.read
+                yield part if given is None else replace(part, inputs=given.digests[read - 1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """Inputs that are sent to the workers.
+
+    Attributes:
+        pickled: Each of them, pickled: a table would return arrays and pairs as other types.
+        digests: The digest of all up to each of them.
+        error: What ended them, if that was an error.
+    """
+
+    pickled: list[bytes]
+    digests: list[str]
+    error: Exception | None
+
+    @classmethod
+    def of(cls, inputs: Iterator[tuple[Any, str]]) -> _Inputs:
+        """Read all inputs."""
+        pickled, digests = [], []
+        try:
+            for one, read in inputs:
+                pickled.append(_pickled(one))
+                digests.append(read)
+        except Exception as error:  # noqa: BLE001  raised once those before it are read
+            return cls(pickled, digests, error)
+        return cls(pickled, digests, None)
+
+    def rows(self, data: Any, workers: int, most: int) -> Any:
+        """Return a dataset whose blocks are parts."""
+        count = len(self.pickled)
+        size = min(most, max(1, -(-count // (workers * _PARTS_EACH))))
+        every = [{_PART: one} for one in self.pickled]
+        return data.from_items(every, override_num_blocks=-(-count // size))
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsent:
+    """Stands for an input that cannot be pickled.
+
+    Attributes:
+        reason: Why.
+    """
+
+    reason: str
+
+
+def _pickled(one: Any) -> bytes:
+    try:
+        return pickle.dumps(one)
+    except Exception as error:  # noqa: BLE001  picklers raise what they like
+        return pickle.dumps(
+            _Unsent(f"it cannot be sent to workers ({type(error).__name__}: {error})")
         )
-        found.context.execution_options.preserve_order = True
-        found.context.enable_progress_bars = False  # there is one, of inputs
-        for batch in found.iter_batches(batch_size=None, batch_format="pyarrow"):
-            for one in batch.column(_PART).to_pylist():
-                part = pickle.loads(one)  # noqa: S301  (its own)
-                if isinstance(part, Exception):
-                    raise part
-                yield part
 
 
 class _Worker:
@@ -192,11 +271,13 @@ class _Worker:
 
     Args:
         held: Where the model is.
+        named: Whether parts say of which model they are.
     """
 
-    def __init__(self, held: list[Any]) -> None:
+    def __init__(self, held: list[Any], named: bool) -> None:  # noqa: FBT001  Ray passes it by place
         ray = importlib.import_module("ray")
         reader = unpack(ray.get(held[0])).with_model()
+        self._made_by = reader.made_by() if named else {}
         if ray.get_gpu_ids() and torch.cuda.is_available() and isinstance(reader.model, nn.Module):
             reader.model.to("cuda")
         self._reader = reader
@@ -204,17 +285,33 @@ class _Worker:
     def __call__(self, batch: Any) -> Any:
         """Read one part."""
         pyarrow = importlib.import_module("pyarrow")
-        made = pickle.dumps(self._part(batch))
+        made = pickle.dumps(self._parts(batch))
         return pyarrow.table({_PART: pyarrow.array([made], pyarrow.binary())})
 
-    def _part(self, batch: Any) -> PartialSurvey | Exception:
-        so_far = self._reader.nothing()
+    def _parts(self, batch: Any) -> list[PartialSurvey] | Exception:
+        """Read a part; where the heads change within it, another begins, so that the survey can leave it out."""
+        found = [replace(self._reader.nothing(), made_by=self._made_by)]
         try:
             for row in batch.to_pylist():
-                so_far = so_far.then(self._reader.read(_input(row)))
+                one = self._read(row)
+                if found[-1].fits(one):
+                    found[-1] = found[-1].then(one)
+                else:
+                    found.append(one)
         except Exception as error:  # noqa: BLE001  it is raised where the survey was asked for
             return _sendable(error)
-        return so_far if so_far.error is None else replace(so_far, error=_sendable(so_far.error))
+        return [
+            one if one.error is None else replace(one, error=_sendable(one.error)) for one in found
+        ]
+
+    def _read(self, row: dict[str, Any]) -> PartialSurvey:
+        try:
+            one = _input(row)
+        except Exception as error:  # noqa: BLE001  what a pickled input does here is its own affair
+            return self._reader.skip(error)
+        if isinstance(one, _Unsent):
+            return self._reader.skip(TypeError(one.reason))
+        return self._reader.read(one)
 
 
 def _sendable(error: Exception) -> Exception:
@@ -226,15 +323,22 @@ def _sendable(error: Exception) -> Exception:
     return found
 
 
-def _rows(data: Any, texts: Any, workers: int) -> Any:
-    """Make a dataset whose blocks are parts, if there is any input."""
-    if _is_dataset(texts):
-        _check_columns(texts)
-        return texts.repartition(target_num_rows_per_block=_MOST)
-    # Pickled: a table would return arrays and pairs as other types.
-    every = [{_PART: pickle.dumps(one)} for one in texts]
-    size = min(_MOST, max(1, -(-len(every) // (workers * _PARTS_EACH))))
-    return data.from_items(every, override_num_blocks=-(-len(every) // size)) if every else None
+def _rest(texts: Any, begun: PartialSurvey, file: Checkpoint | None, most: int) -> Any:
+    """Return a dataset whose blocks are parts of the rows that were not read, if there are any."""
+    _check_columns(texts)
+    read = begun.survey.read
+    if file is not None and read:
+        options = texts.context.execution_options
+        before, options.preserve_order = options.preserve_order, True
+        try:
+            done, texts = texts.split_at_indices([read])
+        finally:
+            options.preserve_order = before
+        if done.count() < read:
+            file.refuse_fewer(read, done.count())
+        if not texts.count():
+            return None
+    return texts.repartition(target_num_rows_per_block=most)
 
 
 def _input(row: dict[str, Any]) -> Any:

@@ -15,10 +15,13 @@ import threading
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attnwidget as aw
 from attnwidget.surveys import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TEXTS = [
     "the cat sat on the mat because it was tired",
@@ -111,6 +114,46 @@ def begin(ray: Any) -> None:
             return
 
 
+def other() -> tuple[Any, Any]:
+    """Make the pocket model with other numbers."""
+    model, tokenizer = aw.pocket()
+    model.transformer.h[2].mlp.c_fc.weight.data.mul_(1.01)
+    return model, tokenizer
+
+
+def ending(error: Exception) -> Iterator[str]:
+    """Yield some texts, then raise."""
+    yield from MANY[:20]
+    raise error
+
+
+def resumed(folder: Path, said: dict[str, Any], dataset: Any) -> None:
+    """Make surveys that are written while they run: interrupted after three parts, and begun again."""
+    half = {"num_cpus": 0.5}
+    tqdm = run.tqdm
+    for name, texts in (("list", MANY), ("rows", dataset)):
+        path = folder / f"resumed-{name}.safetensors"
+
+        def survey(model: Any, texts: Any = texts, path: Path = path) -> Any:
+            return aw.survey(
+                model, texts, workers=1, worker_options=half, progress=False, save=path, every=4
+            )
+
+        run.tqdm = Bar
+        said[f"begun {name}"] = survey(aw.pocket).read
+        run.tqdm = tqdm
+        said[f"other {name}"] = error(lambda: survey(other))
+        survey(aw.pocket)
+    odd = [*MANY[:5], threading.Lock(), None, *MANY[5:8]]
+    said["odd"] = aw.survey(aw.pocket, odd, workers=1, worker_options=half, progress=False).skipped
+    try:
+        aw.survey(
+            aw.pocket, ending(OSError("gone")), workers=1, worker_options=half, progress=False
+        )
+    except OSError as found:
+        said["ended"] = [str(found), found.survey.read]  # type: ignore[attr-defined]
+
+
 def main(folder: Path) -> None:
     """Make them all."""
     import ray
@@ -138,6 +181,7 @@ def main(folder: Path) -> None:
     run.tqdm = tqdm
     found.save(folder / "interrupted.safetensors")
 
+    resumed(folder, said, texts)
     said["hopeless"] = error(lambda: aw.survey(model, [TOO_LONG] * 40, tokenizer, workers=1))
     ray.shutdown()  # from here it is started for the survey, and stopped
     said["wrong"] = error(lambda: aw.survey(model, MANY, "gpt2", workers=1, progress=False))

@@ -16,6 +16,7 @@ import torch
 from support import workers, zoo
 from support.workers import MANY, TEXTS
 from surveys.test_survey import same
+from surveys.test_survey_resumed import equal
 
 import attnwidget as aw
 from attnwidget.surveys.reader import Reader
@@ -114,6 +115,33 @@ def test_what_is_wrong_in_a_worker_is_said_here(made: tuple[Path, Any]) -> None:
     assert "takes at most 512" in said["hopeless"]
     assert said["wrong"].startswith("TypeError: tokenizer must be a tokenizer, got a name")
     assert said["still running"] is False
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.timeout(960)
+@pytest.mark.parametrize("name", ["list", "rows"])
+def test_the_same_call_goes_on_where_it_ended(
+    made: tuple[Path, Any], one_process: Survey, name: str
+) -> None:
+    folder, said = made
+    # Three parts of four: at most so many are lost.
+    assert said[f"begun {name}"] == 12
+    assert "a survey with other model: model was" in said[f"other {name}"]
+    equal(Survey.load(folder / f"resumed-{name}.safetensors"), one_process)
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.timeout(960)
+def test_one_odd_input_costs_one_input_and_the_end_of_inputs_none(made: tuple[Path, Any]) -> None:
+    _, said = made
+    (lock, nothing) = said["odd"]
+    assert lock[0] == 5
+    assert "TypeError: it cannot be sent to workers" in lock[1]
+    assert nothing[0] == 6
+    assert "TypeError: inputs must be text" in nothing[1]
+    assert said["ended"] == ["gone", 20]
 
 
 def test_workers_and_options_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

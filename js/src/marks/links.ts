@@ -1,5 +1,6 @@
 // Links between two columns of tokens, as vectors or accumulated in one picture.
 
+import { strongestFirst } from "../data/strongest-first.js";
 import { parseHex } from "../styles/colours.js";
 import {
   type PathStep,
@@ -108,7 +109,7 @@ function drawVectors(
   for (const [group, members] of byGroup(links)) {
     const { name, colour } = styles[group] as LinkStyle;
     // The strongest come last, on top.
-    members.sort((a, b) => (links.weight[a] as number) - (links.weight[b] as number));
+    members.sort((a, b) => strongestFirst(links.weight[b] as number, links.weight[a] as number));
     surface.group(name, () => {
       for (const i of members) {
         const weight = links.weight[i] as number;

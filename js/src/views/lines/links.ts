@@ -1,6 +1,7 @@
 // Which links are drawn: weights to links, sums beyond the window, strongest ones outside.
 
 import { columnSum } from "../../data/columns.js";
+import { strongestFirst } from "../../data/strongest-first.js";
 import { INVISIBLE, LinkList } from "../../marks/links.js";
 import { side, visibleRows } from "../../marks/text/token-axis.js";
 import type { Position } from "../../protocol/generated.js";
@@ -37,7 +38,8 @@ function leastDrawn(row: Float32Array, { drawing, sinkAside, scale }: LinesInput
   const least = threshold / (scale ?? 1);
   if (topK === null || topK >= row.length) return least;
   const shades = Float32Array.from(row, (_, key) => shadingWeight(row, key, sinkAside, scale));
-  return Math.max(least, shades.sort()[row.length - topK] as number);
+  const kth = shades.sort(strongestFirst)[topK - 1] as number;
+  return Number.isNaN(kth) ? least : Math.max(least, kth);
 }
 
 /** The key of a link that stands for several keys. */
@@ -196,7 +198,7 @@ export interface Beyond {
 
 function strongest(found: Map<number, number>, side: -1 | 1, count: number): Beyond[] {
   return Array.from(found, ([index, weight]) => ({ index, weight, side }))
-    .sort((a, b) => b.weight - a.weight || a.index - b.index)
+    .sort((a, b) => strongestFirst(a.weight, b.weight) || a.index - b.index)
     .slice(0, count);
 }
 

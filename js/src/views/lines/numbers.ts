@@ -1,5 +1,6 @@
 // Weights beside the labels, and shades behind them.
 
+import { strongestFirst } from "../../data/strongest-first.js";
 import { formatWeight } from "../../marks/format.js";
 import { linkOpacity } from "../../marks/links.js";
 import { rowMiddle, side, visibleRows } from "../../marks/text/token-axis.js";
@@ -62,7 +63,7 @@ function numberedRows(
     if (weight >= LEAST * (input.scale ?? 1) || pair.includes(index))
       strengths.push({ index, weight });
   }
-  strengths.sort((a, b) => b.weight - a.weight);
+  strengths.sort((a, b) => strongestFirst(a.weight, b.weight));
   return strengths
     .filter(({ index }, rank) => rank < SHOWN || pair.includes(index))
     .map(({ index }) => index);

@@ -1,6 +1,7 @@
 // Scores, labels and ranking of heads as the model view shows them.
 
 import { withoutRecord } from "../../data/meta.js";
+import { strongestFirst } from "../../data/strongest-first.js";
 import { memo } from "../../marks/memo.js";
 import { quoted } from "../../marks/text/tokens.js";
 import { RANKING } from "../../protocol/constants.js";
@@ -74,7 +75,7 @@ export function chosenScores({ meta, state }: Scene): { x: string; y: string } {
   return { x: state.score ?? names[0] ?? "", y: state.other_score ?? names.at(-1) ?? "" };
 }
 
-const UNSEEN = "no query sees such a key in any layer.";
+const UNSEEN = "no query sees such a key in any layer, or no head's weights are numbers.";
 const ASIDE = "it is about the sink, which is set aside.";
 
 function column(all: Float32Array, scores: readonly ScoreMeta[], name: string, without: boolean) {
@@ -173,12 +174,9 @@ export function boardOf(scene: Scene): Board | null {
   const isOut = (index: number) =>
     state.threshold !== null && !((values[index] as number) >= least);
   const order = memo(values, `order ${state.show_layers}`, () => {
-    const at = (head: Placed) => {
-      const value = values[head.index] as number;
-      return Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value;
-    };
-    // Stable: equal heads stay in the model's order. Never ∞ − ∞.
-    return [...heads].sort((a, b) => (at(a) === at(b) ? 0 : at(b) - at(a)));
+    const at = (head: Placed) => values[head.index] as number;
+    // Stable: equal heads stay in the model's order.
+    return [...heads].sort((a, b) => strongestFirst(at(a), at(b)));
   });
   const most = memo(values, "end", () => scoreScaleEnd(values));
   const ranking = state.ranking ? JSON.stringify(state.ranking) : "";

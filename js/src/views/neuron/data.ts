@@ -1,6 +1,7 @@
 // What the neuron view shows, read from the scene: keys, vectors, products, order.
 
 import type { Matrix } from "../../data/blocks.js";
+import { strongestFirst, strongestOf } from "../../data/strongest-first.js";
 import { largest } from "../../marks/matrix/vector-strip.js";
 import { equationTerms, type Ingredients, type Term } from "../../marks/text/equation.js";
 import type { LayerMeta } from "../../protocol/generated.js";
@@ -71,10 +72,7 @@ function describeLeft(listed: readonly number[], numKeys: number, what: string):
 }
 
 function strongest(listed: readonly number[], values: Float32Array | null): number {
-  let best = listed[0] ?? -1;
-  if (!values) return best;
-  for (const key of listed) if ((values[key] as number) > (values[best] as number)) best = key;
-  return best;
+  return values ? strongestOf(listed, values) : (listed[0] ?? -1);
 }
 
 function listKeys(
@@ -91,7 +89,7 @@ function listKeys(
   const left = describeLeft(seen, numKeys, given.scores ? "masked" : "with weight 0");
   const known = given.weights ?? given.scores;
   if (scene.options.keyOrder === "weight" && known) {
-    seen.sort((a, b) => (known[b] as number) - (known[a] as number) || a - b);
+    seen.sort((a, b) => strongestFirst(known[a] as number, known[b] as number) || a - b);
   }
   return { listed: seen, left: given.scores || given.weights ? left : null };
 }
@@ -200,7 +198,7 @@ export function dimensionOrder(scene: Scene, data: NeuronData): Int32Array | nul
   }
   const parts = products(queryVector, keyVectors.row(key));
   const order = Int32Array.from(parts, (_, d) => d);
-  return order.sort((a, b) => (parts[b] as number) - (parts[a] as number) || a - b);
+  return order.sort((a, b) => strongestFirst(parts[a] as number, parts[b] as number) || a - b);
 }
 
 /** How the focus key's weight comes about. */

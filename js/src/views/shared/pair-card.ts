@@ -1,5 +1,6 @@
 // The card of the pair under the pointer: each head's weight and its rank.
 
+import { strongestFirst, strongestOf } from "../../data/strongest-first.js";
 import { drawCard } from "../../marks/card.js";
 import { formatWeight } from "../../marks/format.js";
 import type { Scene } from "../../scene/scene.js";
@@ -38,7 +39,8 @@ function fromCells(
   if (!cells || !single || query === undefined || key === undefined) return null;
   const values = series.map((one) => cells.value(one, query, key));
   const side = 2 ** cells.level;
-  const most = Math.max(...values.map((value) => value ?? Number.NEGATIVE_INFINITY));
+  const numbers = values.map((value) => value ?? Number.NaN);
+  const most = numbers[strongestOf(numbers.keys(), numbers)] ?? Number.NaN;
   const says = cells.level > 0 && Number.isFinite(most);
   const of = series.length > 1 ? " of all heads" : "";
   return {
@@ -70,7 +72,7 @@ export function drawPairCard(
       ? []
       : [{ label: name, colour, weight, value: formatWeight(weight), note: "" }];
   });
-  if (known.length > MOST) known.sort((a, b) => b.weight - a.weight);
+  if (known.length > MOST) known.sort((a, b) => strongestFirst(a.weight, b.weight));
   const left = known.length - MOST;
   const weaker = left > 0 ? `and ${left} weaker ${left === 1 ? "head" : "heads"}` : "";
   const footnote = [weaker, poolNote(focus), shown?.note].filter(Boolean).join(" · ") || undefined;

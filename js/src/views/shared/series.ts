@@ -1,6 +1,7 @@
 // `Series`, the heads that are drawn, and the query or key in focus.
 
 import type { Blocks, Rows } from "../../data/blocks.js";
+import { strongestOf } from "../../data/strongest-first.js";
 import { formatWeight, ordinal } from "../../marks/format.js";
 import { labelOf, quotedPair } from "../../marks/text/tokens.js";
 import type { Position } from "../../protocol/generated.js";
@@ -226,7 +227,7 @@ export function pairTitle(
 
 /** The key of a row's largest weight, the first of equals. */
 export function strongestKey(row: Float32Array): number {
-  return row.reduce((most, weight, key) => (weight > (row[most] as number) ? key : most), 0);
+  return Math.max(0, strongestOf(row.keys(), row));
 }
 
 /** What a query's stop is called: the query, and where it looks most in the heads shown. */
