@@ -22,8 +22,9 @@ from attnwidget.serve.snapshot import snapshot
 from attnwidget.serve.source import RecordSource, Source
 from attnwidget.serve.static_files import front_end, static_text
 from attnwidget.serve.thumbnails import OVERVIEW_KINDS
-from attnwidget.widget.notebook_display import NotebookDisplay
+from attnwidget.widget.notebook_display import NotebookDisplay, closed_bundle
 from attnwidget.widget.save import BrowserFigures, save
+from attnwidget.widget.shown_views import hold_weakly, shown_views
 from attnwidget.widget.synced_traits import SyncedTraits
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class AttentionWidget(SyncedTraits):
     _screen = traitlets.Dict(None, allow_none=True).tag(sync=True)
     _own_layout: Any = None
     _notebook: Any = None
+    # Calls of a view named ``view``.
+    made_again_by = "attnwidget.view(view.attention)"
 
     @lists_options(SelectionOptions)
     def __init__(
@@ -97,6 +100,8 @@ class AttentionWidget(SyncedTraits):
         first_message = {**front_end(), "meta": meta, "overview": overview}
         first_message["media"] = self.source.media
         super().__init__(**first_message, **selection)
+        # anywidget's own callback keeps the widget, which keeps the callback.
+        self._msg_callbacks.callbacks = [_answer_command]
         self._notebook = NotebookDisplay(self, always_frozen=frozen, still=still)
         if self._notebook.still:
             self.observe(self._notebook.still.changed, names=[*STATE, "meta", "_screen"])
@@ -106,6 +111,7 @@ class AttentionWidget(SyncedTraits):
         if not self._always_frozen:
             super().open()
             self._own_layout = self.layout
+            hold_weakly(self)
 
     def close(self) -> None:
         """Take the widget off every page and disconnect it from the browser; the record stays.
@@ -113,6 +119,11 @@ class AttentionWidget(SyncedTraits):
         ipywidgets leaves the layout behind that it made for a widget: a hundred closed widgets would leave a hundred.
         """
         super().close()
+        # ipywidgets puts None here, which IPython takes for "has no such method", and other callers stumble over.
+        self.__dict__.pop("_repr_mimebundle_", None)
+        shown = shown_views()
+        if shown is not None:
+            shown.discard(self)
         if self._notebook is not None and self._notebook.still:
             self._notebook.still.stop()
         if self._own_layout is not None and self.layout is self._own_layout:
@@ -346,9 +357,37 @@ class AttentionWidget(SyncedTraits):
     def _marimo_copy(self) -> Any:
         return self._notebook.marimo_copy(self)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called: there is nothing left to show in the notebook."""
+        return self.comm is None and not self._always_frozen
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Return what a notebook shows of a live view.
+
+        Args:
+            **kwargs: What IPython passes, and ``shown_here=True`` where it goes into the notebook's present output at once.
+        """
+        if self.is_closed:
+            return closed_bundle(self), {}
+        shown = shown_views()
+        if shown is not None and not kwargs.pop("shown_here", False):
+            shown.keep(self)
+        return super()._repr_mimebundle_(**kwargs)
+
     def _ipython_display_(self) -> None:
         """Show the widget under a display id; what a cell's last line gives is shown without one."""
         self._notebook.show(self)
 
     def __repr__(self) -> str:
         return repr(self.attention).replace("Attention(", "AttentionWidget(", 1)
+
+
+def _answer_command(view: AttentionWidget, message: object, buffers: list[bytes]) -> None:
+    """Answer a command of the front end, as anywidget does, for the view that is given."""
+    if not isinstance(message, dict) or message.get("kind") != "anywidget-command":
+        return
+    asked = type(view)._anywidget_commands[message["name"]]  # noqa: SLF001 - where `command` puts them
+    response, data = asked(view, message["msg"], buffers)
+    answer = {"id": message["id"], "kind": "anywidget-command-response", "response": response}
+    view.send(answer, data)
