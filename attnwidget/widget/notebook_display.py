@@ -149,15 +149,15 @@ class NotebookDisplay:
         _show(data, metadata=metadata, display_id=self.display_id)
         self._show_note()
 
-    def _show_note(self) -> None:
+    def _show_note(self, *, hold: bool = False) -> None:
         self._has_note = True
-        data, metadata = self._note(self.still.show() if self.still else None)
+        data, metadata = self._note(self.still.show(hold=hold) if self.still else None)
         _show(data, metadata=metadata, display_id=self._note_id)
 
     def _show_frozen_note(self) -> None:
         """Put the picture beside a frozen copy, which has no browser that could draw one later."""
         if self.still and self.still.draws_here():
-            self._show_note()
+            self._show_note(hold=True)
 
     def _freeze_note(self) -> None:
         """Let the note beside a widget that is now frozen say so."""

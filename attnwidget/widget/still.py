@@ -87,15 +87,22 @@ class Still:
         """
         self.picture: SmallPng | None = None
         self._view = weakref.ref(view)
+        # The view of a frozen copy, which nothing else may hold, until there is a picture.
+        self._held: DisplayedView | None = None
         self._publish = publish
         self._timer: Any = None
         self._drawing: Slices[SmallPng] | None = None
         self._shown = False
         self._waits = False
 
-    def show(self) -> SmallPng | None:
-        """Begin to keep a picture; return it where it has to be there at once."""
+    def show(self, *, hold: bool = False) -> SmallPng | None:
+        """Begin to keep a picture; return it where it has to be there at once.
+
+        Args:
+            hold: Whether to keep the view alive until there is a picture.
+        """
         self._shown = True
+        self._held = self._view() if hold else None
         if _executed():
             self._draw_now()
         else:
@@ -135,7 +142,7 @@ class Still:
     def stop(self) -> None:
         """Make no further picture: the widget is off every page."""
         self._shown = False
-        self._drawing = None
+        self._drawing = self._held = None
 
     def _restart(self) -> None:
         loop = kernel().io_loop
@@ -153,6 +160,7 @@ class Still:
             try:
                 self._drawing = self._work(view)
             except Exception:
+                self._held = None
                 logger.debug("No still picture was made.", exc_info=True)
             else:
                 self._step(self._drawing)
@@ -172,13 +180,13 @@ class Still:
         if drawing is not self._drawing:
             # Something has changed since.
             return
-        if error is not None:
-            self._drawing = None
-        elif done.result().results:
-            self._drawing = None
-            self._keep(done.result().results[0])
-        else:
+        if error is None and not done.result().results:
             self._step(drawing)
+            return
+        self._drawing = None
+        if error is None:
+            self._keep(done.result().results[0])
+        self._held = None
 
     def _at_the_end(self, _result: object = None) -> None:
         kernel().shell.events.unregister("post_run_cell", self._at_the_end)
@@ -189,7 +197,7 @@ class Still:
             self._publish(self.picture)
 
     def _draw_now(self) -> None:
-        view = self._view()
+        view, self._held = self._view(), None
         if view is None or not can_draw():
             return
         try:
