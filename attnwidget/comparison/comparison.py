@@ -11,6 +11,7 @@ from attnwidget.analysis.tables import table
 from attnwidget.comparison.alignment import Pair, align
 from attnwidget.comparison.divergence import both, divergence
 from attnwidget.compute.indexing import head_axis, integer
+from attnwidget.protocol.text import well_formed
 from attnwidget.record import viewers
 from attnwidget.record.options import DrawnSelection, FileOptions, SelectionOptions
 from attnwidget.record.record import Record
@@ -271,7 +272,7 @@ class Comparison:
         names = self.a.model_name
         if self.b.model_name != names:
             names += f" and {self.b.model_name}"
-        return f"Comparison({names}, {'; '.join(parts)})"
+        return well_formed(f"Comparison({names}, {'; '.join(parts)})")
 
     def _compared(self, stream: str | None) -> Compared:
         names = list(self.streams)

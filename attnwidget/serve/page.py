@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.protocol.codec import inline
+from attnwidget.protocol.text import sendable, well_formed
 from attnwidget.record.byte_sizes import shown_bytes
 from attnwidget.serve.snapshot import (
     LARGEST_PAGE,
@@ -101,9 +102,9 @@ def page(snapshot: Mapping[str, Any], bundle: str, *, title: str, framed: bool =
         title: The page's title, plain text.
         framed: Whether it is to stand in another page, by `frame`.
     """
-    text = json.dumps(snapshot, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(sendable(snapshot), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return _TEMPLATE.format(
-        title=html.escape(title),
+        title=html.escape(well_formed(title)),
         style=_FRAMED if framed else _STANDALONE,
         snapshot=_packed(text),
         bundle=_packed_bundle(bundle),
@@ -119,7 +120,7 @@ def frame(document: str, *, title: str, height: float) -> str:
         height: CSS pixels, until the page inside has found its own.
     """
     return (
-        f'<iframe class="attnwidget-frozen" title="{html.escape(title)}" '
+        f'<iframe class="attnwidget-frozen" title="{html.escape(well_formed(title))}" '
         f'style="display:block;width:100%;height:{round(height)}px;border:0" '
         f'srcdoc="{html.escape(document)}"></iframe>'
     )

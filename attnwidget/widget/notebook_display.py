@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from IPython.display import display
 
+from attnwidget.protocol.text import sendable
 from attnwidget.record.byte_sizes import parse_bytes
 from attnwidget.serve.page import FROZEN_BYTES, frame
 from attnwidget.widget.shown_views import shown_views
@@ -198,7 +199,7 @@ def _live_bundle(view: DisplayedView) -> tuple[Mapping[str, Any], Mapping[str, A
 
 
 def _show(bundle: Mapping[str, Any], **options: Any) -> None:
-    display(bundle, raw=True, **options)  # type: ignore[no-untyped-call]
+    display(sendable(bundle), raw=True, **options)  # type: ignore[no-untyped-call]
 
 
 def _in_marimo() -> bool:

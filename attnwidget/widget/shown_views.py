@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -19,22 +20,33 @@ if TYPE_CHECKING:
 
 __all__ = ["ShownViews", "hold_weakly", "shown_views"]
 
+# JupyterLab shows the first 50 outputs of a cell, and the rest at a click.
+MOST_VIEWS = 25
+TOO_MANY = (
+    f"This cell shows {MOST_VIEWS} views, each of them two outputs, the second for readers without widgets. JupyterLab shows"
+    f" the first {2 * MOST_VIEWS} outputs of a cell: show further views in another cell, or one after the other in this"
+    " one, after clear_output(wait=True)."
+)
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class _Place:
     """What one run of a cell, or one `Output`, shows.
 
     Attributes:
         views: Its views by their `id`: this keeps them alive.
         replaced: Those that go with the next output, after ``clear_output(wait=True)``.
+        count: How often a view was shown here, since it was cleared.
     """
 
     views: dict[int, Any] = field(default_factory=dict)
     replaced: set[int] = field(default_factory=set)
+    count: int = 0
 
     def add(self, view: object) -> None:
         self.views[id(view)] = view
         self.replaced.discard(id(view))
+        self.count += 1
 
     def drop_replaced(self) -> None:
         for name in self.replaced:
@@ -67,8 +79,11 @@ class ShownViews:
 
     def add(self, view: object) -> None:
         """Keep a view alive while the output that is about to be made of it stands in the notebook."""
-        place = self._place_of_next_output()
-        (self._for_good if place is None else place).add(view)
+        place = self._place_of_next_output() or self._for_good
+        place.add(view)
+        if place.count == MOST_VIEWS and place in self._runs.values():
+            # Of no line of code: Python says the same of one line only once, and each cell should hear it.
+            warnings.warn_explicit(TOO_MANY, UserWarning, "attnwidget.view", 1)
 
     def keep(self, view: object) -> None:
         """Keep a view alive until it is closed: somebody took what shows it, to show it nobody knows where."""
@@ -133,6 +148,7 @@ class ShownViews:
             place = self._outputs.get(outputs[0].model_id) if outputs else self._runs.get(run)
         if place is not None and kind == "clear_output":
             place.replaced = set(place.views)
+            place.count = 0
             if not message["content"].get("wait"):
                 place.drop_replaced()
         elif place is not None and kind == "display_data":
@@ -216,4 +232,5 @@ class _Listed:
 def _deliver(view: weakref.ref[Any], message: dict[str, Any]) -> None:
     found = view()
     if found is not None:
+        found.was_heard = True
         found._handle_msg(message)  # noqa: SLF001 - ipywidgets has no other way in

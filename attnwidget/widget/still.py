@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from attnwidget.protocol.codec import Block
     from attnwidget.widget.displayed import DisplayedView
 
-__all__ = ["Still", "can_draw"]
+__all__ = ["Still", "can_draw", "executed", "kernel"]
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class Still:
         """
         self._shown = True
         self._held = self._view() if hold else None
-        if _executed():
+        if executed():
             self._draw_now()
         else:
             self.changed()
@@ -119,7 +119,7 @@ class Still:
         running = kernel()
         if not self._shown or running is None:
             return
-        if not _executed():
+        if not executed():
             # From any thread: messages of widgets are handled in one of their own.
             running.io_loop.add_callback(self._restart)
         elif not self._waits:
@@ -245,7 +245,7 @@ def kernel() -> Any:
     return running if hasattr(running, "io_loop") and hasattr(running, "get_parent") else None
 
 
-def _executed() -> bool:
+def executed() -> bool:
     """Tell whether a program runs this cell, which nobody could answer a question of."""
     running = kernel()
     if running is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+import time
 from typing import TYPE_CHECKING, Any, Literal
 
 import traitlets
@@ -12,6 +14,7 @@ from attnwidget.analysis.find_heads import links
 from attnwidget.figures.figure import Figure
 from attnwidget.figures.from_source import figure_of_view
 from attnwidget.protocol.constants import RANKING
+from attnwidget.protocol.text import sendable
 from attnwidget.record.options import DrawnSelection, SelectionOptions
 from attnwidget.record.position_lookup import resolve
 from attnwidget.record.vocabulary import lists_options
@@ -22,6 +25,7 @@ from attnwidget.serve.snapshot import snapshot
 from attnwidget.serve.source import RecordSource, Source
 from attnwidget.serve.static_files import front_end, static_text
 from attnwidget.serve.thumbnails import OVERVIEW_KINDS
+from attnwidget.widget.closing import closed_later
 from attnwidget.widget.notebook_display import NotebookDisplay, closed_bundle
 from attnwidget.widget.save import BrowserFigures, save
 from attnwidget.widget.shown_views import hold_weakly, shown_views
@@ -64,6 +68,9 @@ class AttentionWidget(SyncedTraits):
     media = traitlets.Bytes().tag(sync=True)
     _screen = traitlets.Dict(None, allow_none=True).tag(sync=True)
     _own_layout: Any = None
+    _opened = 0.0
+    # Whether the page has sent anything: then it has it whole.
+    was_heard = False
     _notebook: Any = None
     # Calls of a view named ``view``.
     made_again_by = "attnwidget.view(view.attention)"
@@ -111,14 +118,25 @@ class AttentionWidget(SyncedTraits):
         if not self._always_frozen:
             super().open()
             self._own_layout = self.layout
+            self._opened, self.was_heard = time.monotonic(), False
             hold_weakly(self)
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - as ipywidgets has it
+        """Return the traits as they travel, which lone surrogates in a token cannot."""
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        return sendable(state)
+
+    def _send(self, msg: Any, buffers: Any = None) -> None:
+        super()._send(sendable(msg), buffers)
 
     def close(self) -> None:
         """Take the widget off every page and disconnect it from the browser; the record stays.
 
         ipywidgets leaves the layout behind that it made for a widget: a hundred closed widgets would leave a hundred.
         """
-        super().close()
+        opened, heard = self._opened, self.was_heard
+        if not closed_later(self, opened, heard=heard):
+            super().close()
         # ipywidgets puts None here, which IPython takes for "has no such method", and other callers stumble over.
         self.__dict__.pop("_repr_mimebundle_", None)
         shown = shown_views()
@@ -126,8 +144,9 @@ class AttentionWidget(SyncedTraits):
             shown.discard(self)
         if self._notebook is not None and self._notebook.still:
             self._notebook.still.stop()
-        if self._own_layout is not None and self.layout is self._own_layout:
-            self._own_layout.close()
+        own = self._own_layout
+        if own is not None and self.layout is own and not closed_later(own, opened, heard=heard):
+            own.close()
 
     @property
     def attention(self) -> Attention:
@@ -378,6 +397,11 @@ class AttentionWidget(SyncedTraits):
     def _ipython_display_(self) -> None:
         """Show the widget under a display id; what a cell's last line gives is shown without one."""
         self._notebook.show(self)
+
+    def __del__(self) -> None:
+        """Close when nothing holds the view; not while Python itself is ending, where nothing works any more."""
+        if not sys.is_finalizing():
+            super().__del__()
 
     def __repr__(self) -> str:
         return repr(self.attention).replace("Attention(", "AttentionWidget(", 1)

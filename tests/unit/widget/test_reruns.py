@@ -214,3 +214,26 @@ def test_a_thread_shows_in_the_cell_that_began_it(cells: Notebook) -> None:
     assert alive(cells) == "1"
     cells.run("del thread", cell="a")
     assert alive(cells) == "0"
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_25th_view_of_a_cell_says_that_jupyterlab_shows_no_more(
+    cells: Notebook, *, frozen: bool
+) -> None:
+    for _ in range(2):
+        cells.run(f"for _ in range(24): display(fresh(frozen={frozen}))", cell="a")
+        assert not cells.of_type("stream")
+        said = cells.run(f"for _ in range(27): display(fresh(frozen={frozen}))", cell="a")
+        assert said.count("This cell shows 25 views") == 1
+        kinds = [message["msg_type"] for message in cells.messages]
+        outputs = [kind for kind in kinds if kind in {"display_data", "stream"}]
+        # Within the 50 that are shown.
+        assert outputs.index("stream") < 50
+    cells.run("for _ in range(30): clear_output(wait=True); display(fresh())", cell="a")
+    assert not cells.of_type("stream")
+
+
+def test_a_closed_view_as_the_last_line(cells: Notebook) -> None:
+    cells.run("view = fresh(); view.close(); view", cell="a")
+    (shown,) = cells.of_type("display_data")
+    assert "This view was closed" in shown["data"]["text/plain"]
