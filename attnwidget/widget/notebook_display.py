@@ -89,7 +89,8 @@ class NotebookDisplay:
         replaces = self.display_id is not None
         self.display_id = self.display_id or uuid4().hex
         shown = shown_views()
-        if shown is not None and not (replaces or self.always_frozen or view.is_closed):
+        holds = shown is not None and not (replaces or self.always_frozen or view.is_closed)
+        if shown is not None and holds:
             # Its picture is still to be drawn.
             shown.add(view)
         _show(bundle, display_id=self.display_id, update=replaces)
@@ -97,7 +98,7 @@ class NotebookDisplay:
         if replaces:
             self._freeze_note()
         else:
-            self._show_frozen_note()
+            self._show_frozen_note(holds=holds)
 
     def freeze_shown(self, view: DisplayedView, height: float) -> None:
         """Freeze what the reader sees, at the height it has.
@@ -135,7 +136,7 @@ class NotebookDisplay:
         if self.always_frozen:
             self.display_id = self.display_id or uuid4().hex
             _show(self.frozen_bundle(view, FROZEN_BYTES), display_id=self.display_id)
-            self._show_frozen_note()
+            self._show_frozen_note(holds=False)
             return
         if view.is_closed:
             _show(closed_bundle(view))
@@ -155,10 +156,17 @@ class NotebookDisplay:
         data, metadata = self._note(self.still.show(hold=hold) if self.still else None)
         _show(data, metadata=metadata, display_id=self._note_id)
 
-    def _show_frozen_note(self) -> None:
-        """Put the picture beside a frozen copy, which has no browser that could draw one later."""
+    def _show_frozen_note(self, *, holds: bool) -> None:
+        """Put the picture beside a frozen copy, which has no browser that could draw one later.
+
+        Args:
+            holds: Whether the place where the copy stands keeps the view alive.
+        """
         if self.still and self.still.draws_here():
-            self._show_note(hold=True)
+            shown = shown_views()
+            if shown is not None and not holds:
+                shown.count()
+            self._show_note(hold=not holds)
 
     def _freeze_note(self) -> None:
         """Let the note beside a widget that is now frozen say so."""

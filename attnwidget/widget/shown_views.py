@@ -46,7 +46,6 @@ class _Place:
     def add(self, view: object) -> None:
         self.views[id(view)] = view
         self.replaced.discard(id(view))
-        self.count += 1
 
     def drop_replaced(self) -> None:
         for name in self.replaced:
@@ -81,6 +80,16 @@ class ShownViews:
         """Keep a view alive while the output that is about to be made of it stands in the notebook."""
         place = self._place_of_next_output() or self._for_good
         place.add(view)
+        self._counted(place)
+
+    def count(self) -> None:
+        """Count a view that is shown as a copy, which nothing has to keep alive."""
+        place = self._place_of_next_output()
+        if place is not None:
+            self._counted(place)
+
+    def _counted(self, place: _Place) -> None:
+        place.count += 1
         if place.count == MOST_VIEWS and place in self._runs.values():
             # Of no line of code: Python says the same of one line only once, and each cell should hear it.
             warnings.warn_explicit(TOO_MANY, UserWarning, "attnwidget.view", 1)

@@ -72,7 +72,7 @@ def test_a_closed_view_says_so_wherever_it_is_shown(shown: Shown) -> None:
 
 
 def test_what_a_closed_view_showed_is_still_there(shown: Shown) -> None:
-    view = aw.view(record(), layer=1)
+    view = aw.view(record(), layer=2)
     view.close()
     view.close()
     view.heads = [1]
