@@ -56,6 +56,10 @@ class AttentionWidget(SyncedTraits):
     The reader sees a toolbar, the model view, the head view and the neuron view; below them, in words, what is
     selected. Every trait in this list is two-way: read it, set it, observe it, or link it to another widget.
 
+    A view, and its record with it, lives while a cell or an `Output` shows it or a variable holds it, `Out` included. When the
+    cell is run again, what it showed before is closed, where the notebook says which cell it runs (JupyterLab, Notebook 7,
+    VS Code); elsewhere, and inside other widgets, call `close`.
+
     Example:
         >>> view = AttentionWidget(attention)  # doctest: +SKIP
         >>> view.layer, view.heads = 3, [5, 7]  # doctest: +SKIP
