@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
+from attnwidget.protocol.text import well_formed
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -51,4 +53,4 @@ def has_pandas() -> bool:
 def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
-    return "" if value is None else str(value)
+    return "" if value is None else well_formed(str(value))

@@ -13,6 +13,7 @@ from attnwidget.comparison.alignment import Pair, align
 from attnwidget.comparison.divergence import both, divergence
 from attnwidget.compute.indexing import head_axis, integer
 from attnwidget.compute.not_numbers import strongest_first, warn_not_numbers
+from attnwidget.protocol.text import well_formed
 from attnwidget.record import viewers
 from attnwidget.record.options import DrawnSelection, FileOptions, SelectionOptions
 from attnwidget.record.record import Record
@@ -282,7 +283,7 @@ class Comparison:
         names = self.a.model_name
         if self.b.model_name != names:
             names += f" and {self.b.model_name}"
-        return f"Comparison({names}, {'; '.join(parts)})"
+        return well_formed(f"Comparison({names}, {'; '.join(parts)})")
 
     def _compared(self, stream: str | None) -> Compared:
         names = list(self.streams)

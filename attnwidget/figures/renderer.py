@@ -6,6 +6,7 @@ import atexit
 import json
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -56,7 +57,10 @@ class _Renderer:
         except ImportError as error:
             message = f"Figures without a browser need the embedded V8: {INSTALL}."
             raise ImportError(message) from error
-        self._engine = MiniRacer()
+        # In a thread of no event loop, so that it makes one of its own: it would take a kernel's, and a picture that is
+        # drawn in a thread would wait for a cell to end that waits for the picture.
+        with ThreadPoolExecutor(1) as maker:
+            self._engine = maker.submit(MiniRacer).result()
         self._engine.eval(static_text("figure.js"))
         # One figure at a time: V8 runs one call.
         self._lock = threading.Lock()

@@ -12,6 +12,7 @@ from attnwidget.compute.measures import lengths
 from attnwidget.compute.resumable import finish
 from attnwidget.compute.softmax import exact as computing
 from attnwidget.compute.weights import additive_block, output, score_block, weight_block
+from attnwidget.protocol.text import well_formed
 from attnwidget.record.position_lookup import replace_text
 from attnwidget.record.vocabulary import either
 
@@ -400,7 +401,8 @@ class Layer(LayerTensors):
         kind = f"head_dim {self.head_dim}" if self.has_vectors else "weights only"
         if self.precision is not None:
             kind += f", {self.precision}"
-        return f"Layer({self.stream} {self.layer}: {heads}, {self.n_query} × {self.n_key}, {kind})"
+        said = f"Layer({self.stream} {self.layer}: {heads}, {self.n_query} × {self.n_key}, {kind})"
+        return well_formed(said)
 
     def _axes(self, head: Heads, queries: Place, keys: Place) -> tuple[Axis, Axis, Axis]:
         query_positions, key_positions = self._positions

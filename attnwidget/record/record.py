@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from attnwidget.protocol.text import well_formed
 from attnwidget.record.stream import Stream, stream_summary
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Record:
     def __repr__(self) -> str:
         streams = "; ".join(map(stream_summary, self.streams.values()))
         number = f"; which={self.which} of {self.passes} passes" if self.passes > 1 else ""
-        return f"Attention({self.model_name}, {streams}{number})"
+        return well_formed(f"Attention({self.model_name}, {streams}{number})")
 
 
 def the_stream(record: Record, name: str | None) -> Stream:

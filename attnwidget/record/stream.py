@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from attnwidget.compute.indexing import integer
+from attnwidget.protocol.text import well_formed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -124,7 +125,7 @@ class Stream:
         raise IndexError(message)
 
     def __repr__(self) -> str:
-        return f"Stream({stream_summary(self)})"
+        return well_formed(f"Stream({stream_summary(self)})")
 
 
 def has_text(positions: Positions) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import json
 import warnings
@@ -11,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.protocol.codec import inline
+from attnwidget.protocol.text import sendable, well_formed
 from attnwidget.record.byte_sizes import shown_bytes
 from attnwidget.serve.snapshot import (
     LARGEST_PAGE,
@@ -34,10 +36,49 @@ FROZEN_BYTES = 950_000
 # Of what the bundle leaves of a budget, the thumbnails may take this share.
 THUMBNAIL_SHARE = 1 / 3
 
+# Runs inline, as everything of the page does.
+_SCRIPT = """
+const place = document.getElementById("attnwidget");
+const unpack = async (id) => {
+  const text = atob(document.getElementById(id).textContent);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).text();
+};
+const fail = (error) => {
+  place.textContent = `This saved copy could not be drawn: ${error.message}`;
+  throw error;
+};
+try {
+  const snapshot = JSON.parse(await unpack("snapshot"));
+  // Run inline, and not imported from a blob's address, which some hosts do not allow (VS Code with its strict policy).
+  const script = document.createElement("script");
+  script.type = "module";
+  script.textContent = await unpack("bundle");
+  addEventListener("attnwidget", ({ detail }) => {
+    try {
+      detail.mountSnapshot(place, snapshot);
+    } catch (error) {
+      fail(error);
+    }
+  }, { once: true });
+  document.head.append(script);
+} catch (error) {
+  fail(error);
+}
+"""
+# What the browser allows the page: its two scripts, which it knows by their digests, styles, and pictures that it makes
+# itself. Nothing is ever fetched, whatever a token or a script says.
+_POLICY = (
+    "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data: blob:;"
+    " base-uri 'none'; form-action 'none'"
+)
 _TEMPLATE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
@@ -48,37 +89,7 @@ _TEMPLATE = """<!doctype html>
 <div id="attnwidget"><noscript>{title}: this page draws with JavaScript, which is switched off here.</noscript></div>
 <script type="text/plain" id="snapshot">{snapshot}</script>
 <script type="text/plain" id="bundle">{bundle}</script>
-<script type="module">
-const place = document.getElementById("attnwidget");
-const unpack = async (id) => {{
-  const text = atob(document.getElementById(id).textContent);
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Response(stream).text();
-}};
-const fail = (error) => {{
-  place.textContent = `This saved copy could not be drawn: ${{error.message}}`;
-  throw error;
-}};
-try {{
-  const snapshot = JSON.parse(await unpack("snapshot"));
-  // Run inline, and not imported from a blob's address, which some hosts do not allow (VS Code with its strict policy).
-  const script = document.createElement("script");
-  script.type = "module";
-  script.textContent = await unpack("bundle");
-  addEventListener("attnwidget", ({{ detail }}) => {{
-    try {{
-      detail.mountSnapshot(place, snapshot);
-    }} catch (error) {{
-      fail(error);
-    }}
-  }}, {{ once: true }});
-  document.head.append(script);
-}} catch (error) {{
-  fail(error);
-}}
-</script>
+<script type="module">{script}</script>
 </body>
 </html>
 """
@@ -101,9 +112,11 @@ def page(snapshot: Mapping[str, Any], bundle: str, *, title: str, framed: bool =
         title: The page's title, plain text.
         framed: Whether it is to stand in another page, by `frame`.
     """
-    text = json.dumps(snapshot, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(sendable(snapshot), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return _TEMPLATE.format(
-        title=html.escape(title),
+        policy=_POLICY.format(scripts=f"{_digest(_SCRIPT)} {_digest(bundle)}"),
+        script=_SCRIPT,
+        title=html.escape(well_formed(title)),
         style=_FRAMED if framed else _STANDALONE,
         snapshot=_packed(text),
         bundle=_packed_bundle(bundle),
@@ -119,7 +132,7 @@ def frame(document: str, *, title: str, height: float) -> str:
         height: CSS pixels, until the page inside has found its own.
     """
     return (
-        f'<iframe class="attnwidget-frozen" title="{html.escape(title)}" '
+        f'<iframe class="attnwidget-frozen" title="{html.escape(well_formed(title))}" '
         f'style="display:block;width:100%;height:{round(height)}px;border:0" '
         f'srcdoc="{html.escape(document)}"></iframe>'
     )
@@ -188,6 +201,13 @@ def page_within_budget(
         )
         warnings.warn(message, stacklevel=4)
     return text
+
+
+@lru_cache(maxsize=4)
+def _digest(script: str) -> str:
+    """Return a script as a policy names it."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
 
 def _packed(text: str) -> str:

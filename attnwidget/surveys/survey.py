@@ -12,6 +12,7 @@ from attnwidget.analysis.score_definitions import chosen
 from attnwidget.analysis.score_tables import label_rows
 from attnwidget.analysis.tables import table
 from attnwidget.compute.indexing import head_axis
+from attnwidget.protocol.text import well_formed
 from attnwidget.record import viewers
 from attnwidget.record.options import DrawnSelection, FileOptions, SelectionOptions
 from attnwidget.record.saving import save_by_ending
@@ -305,7 +306,7 @@ class Survey:
         )
         more = f", {len(self.skipped)} skipped" if self.skipped else ""
         ended = ", interrupted" if self.interrupted else ""
-        return f"Survey({self.model_name}, {parts}, {self.count} inputs{more}{ended})"
+        return well_formed(f"Survey({self.model_name}, {parts}, {self.count} inputs{more}{ended})")
 
     def _wanted(
         self, streams: Sequence[str], layers: Layers, heads: Heads

@@ -23,6 +23,8 @@ class ComparisonWidget(AttentionWidget):
         >>> view = aw.compare(first, second).view()  # doctest: +SKIP
     """
 
+    made_again_by = "view.comparison.view()"
+
     def __init__(self, comparison: Comparison, *, frozen: bool = False, **state: Any) -> None:
         """Make a widget over a comparison; `Comparison.view` describes the arguments."""
         self._comparison = comparison

@@ -21,9 +21,16 @@ __all__ = ["DisplayedView"]
 class DisplayedView(Protocol):
     """A widget as those see it that write what it shows; `AttentionWidget` is one."""
 
+    made_again_by: str
+    """The call that makes another view of the same, of a view named ``view``."""
+
     @property
     def screen(self) -> dict[str, Any] | None:
         """What the reader's screen is like; None before the widget is displayed."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed: there is nothing left to show live."""
 
     def figure(self, **options: Unpack[DrawnSelection]) -> Figure:
         """Return what is shown as a figure."""

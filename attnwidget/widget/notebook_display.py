@@ -10,8 +10,10 @@ from uuid import uuid4
 
 from IPython.display import display
 
+from attnwidget.protocol.text import sendable
 from attnwidget.record.byte_sizes import parse_bytes
 from attnwidget.serve.page import FROZEN_BYTES, frame
+from attnwidget.widget.shown_views import shown_views
 from attnwidget.widget.still import Still
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from attnwidget.figures.small_png import SmallPng
     from attnwidget.widget.displayed import DisplayedView
 
-__all__ = ["NotebookDisplay"]
+__all__ = ["NotebookDisplay", "closed_bundle"]
 
 # CSS pixels, until the page inside says how high it is; for ever where a host keeps it from saying so.
 FRAME_HEIGHT = 640
@@ -31,6 +33,7 @@ GONE = (
     "This widget needs its kernel, in a notebook. Run this cell again to bring it back: the call that made it"
     " was attnwidget.view(…). To keep it in the notebook, call view.freeze() or press “freeze” in its toolbar."
 )
+CLOSED = "This view was closed. Another one of what it showed: {call}"
 FROZEN = "What the copy above showed, for pages that do not draw it."
 # JupyterLab shows nothing of an output that holds a widget but "Loading widget…" when the kernel is gone, whatever else
 # that output holds. So the words and the picture stand in an output of their own, which takes no room: they appear where
@@ -85,12 +88,17 @@ class NotebookDisplay:
         bundle = self.frozen_bundle(view, parse_bytes(budget))
         replaces = self.display_id is not None
         self.display_id = self.display_id or uuid4().hex
+        shown = shown_views()
+        holds = shown is not None and not (replaces or self.always_frozen or view.is_closed)
+        if shown is not None and holds:
+            # Its picture is still to be drawn.
+            shown.add(view)
         _show(bundle, display_id=self.display_id, update=replaces)
         self.is_frozen = True
         if replaces:
             self._freeze_note()
         else:
-            self._show_frozen_note()
+            self._show_frozen_note(holds=holds)
 
     def freeze_shown(self, view: DisplayedView, height: float) -> None:
         """Freeze what the reader sees, at the height it has.
@@ -128,8 +136,14 @@ class NotebookDisplay:
         if self.always_frozen:
             self.display_id = self.display_id or uuid4().hex
             _show(self.frozen_bundle(view, FROZEN_BYTES), display_id=self.display_id)
-            self._show_frozen_note()
+            self._show_frozen_note(holds=False)
             return
+        if view.is_closed:
+            _show(closed_bundle(view))
+            return
+        shown = shown_views()
+        if shown is not None:
+            shown.add(view)
         if self.display_id is None or self.is_frozen:
             # An output under the same id would bring the frozen one back to life, and its note with it.
             self.display_id, self._note_id, self.is_frozen = uuid4().hex, uuid4().hex, False
@@ -137,15 +151,22 @@ class NotebookDisplay:
         _show(data, metadata=metadata, display_id=self.display_id)
         self._show_note()
 
-    def _show_note(self) -> None:
+    def _show_note(self, *, hold: bool = False) -> None:
         self._has_note = True
-        data, metadata = self._note(self.still.show() if self.still else None)
+        data, metadata = self._note(self.still.show(hold=hold) if self.still else None)
         _show(data, metadata=metadata, display_id=self._note_id)
 
-    def _show_frozen_note(self) -> None:
-        """Put the picture beside a frozen copy, which has no browser that could draw one later."""
+    def _show_frozen_note(self, *, holds: bool) -> None:
+        """Put the picture beside a frozen copy, which has no browser that could draw one later.
+
+        Args:
+            holds: Whether the place where the copy stands keeps the view alive.
+        """
         if self.still and self.still.draws_here():
-            self._show_note()
+            shown = shown_views()
+            if shown is not None and not holds:
+                shown.count()
+            self._show_note(hold=not holds)
 
     def _freeze_note(self) -> None:
         """Let the note beside a widget that is now frozen say so."""
@@ -171,8 +192,14 @@ class NotebookDisplay:
         return {**bundle, "image/png": data}, {"image/png": size}
 
 
+def closed_bundle(view: DisplayedView) -> dict[str, str]:
+    """Return what stands in the place of a view that was closed."""
+    said = f"{view!r}: {CLOSED.format(call=view.made_again_by)}"
+    return {"text/plain": said, "text/html": html.escape(said)}
+
+
 def _live_bundle(view: DisplayedView) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    bundle: Any = view._repr_mimebundle_()
+    bundle: Any = view._repr_mimebundle_(shown_here=True)
     # Colab finds in the metadata which widget manager to load.
     data: dict[str, Any]
     data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
@@ -180,7 +207,7 @@ def _live_bundle(view: DisplayedView) -> tuple[Mapping[str, Any], Mapping[str, A
 
 
 def _show(bundle: Mapping[str, Any], **options: Any) -> None:
-    display(bundle, raw=True, **options)  # type: ignore[no-untyped-call]
+    display(sendable(bundle), raw=True, **options)  # type: ignore[no-untyped-call]
 
 
 def _in_marimo() -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from attnwidget.protocol.codec import Block
     from attnwidget.widget.displayed import DisplayedView
 
-__all__ = ["Still", "can_draw"]
+__all__ = ["Still", "can_draw", "executed", "kernel"]
 
 logger = logging.getLogger(__name__)
 
@@ -87,16 +87,23 @@ class Still:
         """
         self.picture: SmallPng | None = None
         self._view = weakref.ref(view)
+        # The view of a frozen copy, which nothing else may hold, until there is a picture.
+        self._held: DisplayedView | None = None
         self._publish = publish
         self._timer: Any = None
         self._drawing: Slices[SmallPng] | None = None
         self._shown = False
         self._waits = False
 
-    def show(self) -> SmallPng | None:
-        """Begin to keep a picture; return it where it has to be there at once."""
+    def show(self, *, hold: bool = False) -> SmallPng | None:
+        """Begin to keep a picture; return it where it has to be there at once.
+
+        Args:
+            hold: Whether to keep the view alive until there is a picture.
+        """
         self._shown = True
-        if _executed():
+        self._held = self._view() if hold else None
+        if executed():
             self._draw_now()
         else:
             self.changed()
@@ -112,7 +119,7 @@ class Still:
         running = kernel()
         if not self._shown or running is None:
             return
-        if not _executed():
+        if not executed():
             # From any thread: messages of widgets are handled in one of their own.
             running.io_loop.add_callback(self._restart)
         elif not self._waits:
@@ -135,7 +142,7 @@ class Still:
     def stop(self) -> None:
         """Make no further picture: the widget is off every page."""
         self._shown = False
-        self._drawing = None
+        self._drawing = self._held = None
 
     def _restart(self) -> None:
         loop = kernel().io_loop
@@ -153,6 +160,7 @@ class Still:
             try:
                 self._drawing = self._work(view)
             except Exception:
+                self._held = None
                 logger.debug("No still picture was made.", exc_info=True)
             else:
                 self._step(self._drawing)
@@ -172,13 +180,13 @@ class Still:
         if drawing is not self._drawing:
             # Something has changed since.
             return
-        if error is not None:
-            self._drawing = None
-        elif done.result().results:
-            self._drawing = None
-            self._keep(done.result().results[0])
-        else:
+        if error is None and not done.result().results:
             self._step(drawing)
+            return
+        self._drawing = None
+        if error is None:
+            self._keep(done.result().results[0])
+        self._held = None
 
     def _at_the_end(self, _result: object = None) -> None:
         kernel().shell.events.unregister("post_run_cell", self._at_the_end)
@@ -189,7 +197,7 @@ class Still:
             self._publish(self.picture)
 
     def _draw_now(self) -> None:
-        view = self._view()
+        view, self._held = self._view(), None
         if view is None or not can_draw():
             return
         try:
@@ -237,7 +245,7 @@ def kernel() -> Any:
     return running if hasattr(running, "io_loop") and hasattr(running, "get_parent") else None
 
 
-def _executed() -> bool:
+def executed() -> bool:
     """Tell whether a program runs this cell, which nobody could answer a question of."""
     running = kernel()
     if running is None:

@@ -32,6 +32,8 @@ class SurveyWidget(AttentionWidget):
         >>> survey.view(model, tokenizer)  # doctest: +SKIP
     """
 
+    made_again_by = "view.survey.view(model, tokenizer)"
+
     def __init__(
         self,
         survey: Survey,

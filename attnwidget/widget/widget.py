@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+import time
 from typing import TYPE_CHECKING, Any, Literal
 
 import traitlets
@@ -12,6 +14,7 @@ from attnwidget.analysis.find_heads import links
 from attnwidget.figures.figure import Figure
 from attnwidget.figures.from_source import figure_of_view
 from attnwidget.protocol.constants import RANKING
+from attnwidget.protocol.text import sendable
 from attnwidget.record.options import DrawnSelection, SelectionOptions
 from attnwidget.record.position_lookup import resolve
 from attnwidget.record.vocabulary import lists_options
@@ -22,8 +25,10 @@ from attnwidget.serve.snapshot import snapshot
 from attnwidget.serve.source import RecordSource, Source
 from attnwidget.serve.static_files import front_end, static_text
 from attnwidget.serve.thumbnails import OVERVIEW_KINDS
-from attnwidget.widget.notebook_display import NotebookDisplay
+from attnwidget.widget.closing import closed_later
+from attnwidget.widget.notebook_display import NotebookDisplay, closed_bundle
 from attnwidget.widget.save import BrowserFigures, save
+from attnwidget.widget.shown_views import hold_weakly, shown_views
 from attnwidget.widget.synced_traits import SyncedTraits
 
 if TYPE_CHECKING:
@@ -51,6 +56,10 @@ class AttentionWidget(SyncedTraits):
     The reader sees a toolbar, the model view, the head view and the neuron view; below them, in words, what is
     selected. Every trait in this list is two-way: read it, set it, observe it, or link it to another widget.
 
+    A view, and its record with it, lives while a cell or an `Output` shows it or a variable holds it, `Out` included. When the
+    cell is run again, what it showed before is closed, where the notebook says which cell it runs (JupyterLab, Notebook 7,
+    VS Code); elsewhere, and inside other widgets, call `close`.
+
     Example:
         >>> view = AttentionWidget(attention)  # doctest: +SKIP
         >>> view.layer, view.heads = 3, [5, 7]  # doctest: +SKIP
@@ -63,7 +72,12 @@ class AttentionWidget(SyncedTraits):
     media = traitlets.Bytes().tag(sync=True)
     _screen = traitlets.Dict(None, allow_none=True).tag(sync=True)
     _own_layout: Any = None
+    _opened = 0.0
+    # Whether the page has sent anything: then it has it whole.
+    was_heard = False
     _notebook: Any = None
+    # Calls of a view named ``view``.
+    made_again_by = "attnwidget.view(view.attention)"
 
     @lists_options(SelectionOptions)
     def __init__(
@@ -97,6 +111,8 @@ class AttentionWidget(SyncedTraits):
         first_message = {**front_end(), "meta": meta, "overview": overview}
         first_message["media"] = self.source.media
         super().__init__(**first_message, **selection)
+        # anywidget's own callback keeps the widget, which keeps the callback.
+        self._msg_callbacks.callbacks = [_answer_command]
         self._notebook = NotebookDisplay(self, always_frozen=frozen, still=still)
         if self._notebook.still:
             self.observe(self._notebook.still.changed, names=[*STATE, "meta", "_screen"])
@@ -106,17 +122,35 @@ class AttentionWidget(SyncedTraits):
         if not self._always_frozen:
             super().open()
             self._own_layout = self.layout
+            self._opened, self.was_heard = time.monotonic(), False
+            hold_weakly(self)
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - as ipywidgets has it
+        """Return the traits as they travel, which lone surrogates in a token cannot."""
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        return sendable(state)
+
+    def _send(self, msg: Any, buffers: Any = None) -> None:
+        super()._send(sendable(msg), buffers)
 
     def close(self) -> None:
         """Take the widget off every page and disconnect it from the browser; the record stays.
 
         ipywidgets leaves the layout behind that it made for a widget: a hundred closed widgets would leave a hundred.
         """
-        super().close()
+        opened, heard = self._opened, self.was_heard
+        if not closed_later(self, opened, heard=heard):
+            super().close()
+        # ipywidgets puts None here, which IPython takes for "has no such method", and other callers stumble over.
+        self.__dict__.pop("_repr_mimebundle_", None)
+        shown = shown_views()
+        if shown is not None:
+            shown.discard(self)
         if self._notebook is not None and self._notebook.still:
             self._notebook.still.stop()
-        if self._own_layout is not None and self.layout is self._own_layout:
-            self._own_layout.close()
+        own = self._own_layout
+        if own is not None and self.layout is own and not closed_later(own, opened, heard=heard):
+            own.close()
 
     @property
     def attention(self) -> Attention:
@@ -346,9 +380,42 @@ class AttentionWidget(SyncedTraits):
     def _marimo_copy(self) -> Any:
         return self._notebook.marimo_copy(self)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called: there is nothing left to show in the notebook."""
+        return self.comm is None and not self._always_frozen
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Return what a notebook shows of a live view.
+
+        Args:
+            **kwargs: What IPython passes, and ``shown_here=True`` where it goes into the notebook's present output at once.
+        """
+        if self.is_closed:
+            return closed_bundle(self), {}
+        shown = shown_views()
+        if shown is not None and not kwargs.pop("shown_here", False):
+            shown.keep(self)
+        return super()._repr_mimebundle_(**kwargs)
+
     def _ipython_display_(self) -> None:
         """Show the widget under a display id; what a cell's last line gives is shown without one."""
         self._notebook.show(self)
 
+    def __del__(self) -> None:
+        """Close when nothing holds the view; not while Python itself is ending, where nothing works any more."""
+        if not sys.is_finalizing():
+            super().__del__()
+
     def __repr__(self) -> str:
         return repr(self.attention).replace("Attention(", "AttentionWidget(", 1)
+
+
+def _answer_command(view: AttentionWidget, message: object, buffers: list[bytes]) -> None:
+    """Answer a command of the front end, as anywidget does, for the view that is given."""
+    if not isinstance(message, dict) or message.get("kind") != "anywidget-command":
+        return
+    asked = type(view)._anywidget_commands[message["name"]]  # noqa: SLF001 - where `command` puts them
+    response, data = asked(view, message["msg"], buffers)
+    answer = {"id": message["id"], "kind": "anywidget-command-response", "response": response}
+    view.send(answer, data)

@@ -57,3 +57,40 @@ def test_marimo_is_told_how_to_show_a_frozen_view_and_nothing_of_a_live_one() ->
 def test_the_button_cannot_replace_what_has_no_output_of_its_own() -> None:
     answer, _ = aw.view(record()).freeze_shown({"height": 400}, [])
     assert answer["error"].startswith("This widget stands inside another one, so it has no output")
+
+
+def test_a_closed_view_says_so_wherever_it_is_shown(shown: Shown) -> None:
+    view = aw.view(record())
+    view.close()
+    view._ipython_display_()
+    ((bundle, _),) = shown
+    data, _ = view._repr_mimebundle_()
+    for said in (bundle["text/plain"], bundle["text/html"], data["text/plain"]):
+        assert "This view was closed" in said
+        assert "attnwidget.view(view.attention)" in said
+    assert "application/vnd.jupyter.widget-view+json" not in bundle | data
+
+
+def test_what_a_closed_view_showed_is_still_there(shown: Shown) -> None:
+    view = aw.view(record(), layer=2)
+    view.close()
+    view.close()
+    view.heads = [1]
+    assert "Figure(" in repr(view.figure())
+    view.freeze()
+    assert "<iframe" in shown[-1][0]["text/html"]
+    aw.view(view.attention)._ipython_display_()
+    assert "application/vnd.jupyter.widget-view+json" in shown[-2][0]
+
+
+@pytest.mark.parametrize("kind", ["comparison", "survey"])
+def test_other_closed_views_name_their_own_call(shown: Shown, kind: str) -> None:
+    made = record()
+    if kind == "comparison":
+        view = aw.compare(made, made).view()
+    else:
+        model, tokenizer = aw.pocket()
+        view = aw.survey(model, ["the cat sat"], tokenizer).view()
+    view.close()
+    view._ipython_display_()
+    assert f"view.{kind}.view(" in shown[0][0]["text/plain"]
