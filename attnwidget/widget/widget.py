@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Literal
 
 import traitlets
@@ -15,13 +14,14 @@ from attnwidget.protocol.constants import RANKING
 from attnwidget.record.options import DrawnSelection, SelectionOptions
 from attnwidget.record.position_lookup import resolve
 from attnwidget.record.vocabulary import lists_options
-from attnwidget.serve.jobs import Jobs, error_text
+from attnwidget.serve.jobs import Jobs
 from attnwidget.serve.page import FROZEN_BYTES, page_within_budget
+from attnwidget.serve.requests import reply
 from attnwidget.serve.selection import STATE, named, resolve_selection
 from attnwidget.serve.snapshot import snapshot
 from attnwidget.serve.source import RecordSource, Source
 from attnwidget.serve.static_files import front_end, static_text
-from attnwidget.serve.thumbnails import OVERVIEW_KINDS
+from attnwidget.widget.commands import Answering, answered
 from attnwidget.widget.notebook_display import NotebookDisplay
 from attnwidget.widget.save import BrowserFigures, save
 from attnwidget.widget.synced_traits import SyncedTraits
@@ -42,10 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AttentionWidget"]
 
-logger = logging.getLogger(__name__)
 
-
-class AttentionWidget(SyncedTraits):
+class AttentionWidget(Answering, SyncedTraits):
     """Three linked views over one record of attention.
 
     The reader sees a toolbar, the model view, the head view and the neuron view; below them, in words, what is
@@ -173,16 +171,16 @@ class AttentionWidget(SyncedTraits):
                 self.arrange = "rank"
 
     @command
+    @answered
     def blocks(
         self, message: dict[str, Any], _buffers: list[bytes]
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Answer the front end's requests, within a time slice; one that fails is answered with its reason."""
-        requests = message.get("requests", [])
-        aside = all(request.get("what") in OVERVIEW_KINDS for request in requests)
-        replies, buffers = self._jobs.reply(requests, self.source.work, aside=aside)
+        replies, buffers = reply(self._jobs, self.source, message["requests"])
         return {"replies": replies}, buffers
 
     @command
+    @answered
     def saved(
         self, message: dict[str, Any], buffers: list[bytes]
     ) -> tuple[dict[str, Any], list[bytes]]:
@@ -191,28 +189,23 @@ class AttentionWidget(SyncedTraits):
         return {}, []
 
     @command
+    @answered
     def still_drawn(
         self, message: dict[str, Any], buffers: list[bytes]
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Take the still picture that the browser was asked for."""
         keeps = self._notebook.still
         if keeps and buffers:
-            try:
-                keeps.take(bytes(buffers[0]), message.get("width"), message.get("height"))
-            except ValueError as error:
-                return {"error": str(error)}, []
+            keeps.take(bytes(buffers[0]), message["width"], message["height"])
         return {}, []
 
     @command
+    @answered
     def freeze_shown(
         self, message: dict[str, Any], _buffers: list[bytes]
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Freeze the widget for the button in its toolbar, or say why not."""
-        try:
-            self._notebook.freeze_shown(self, message["height"])
-        except Exception as error:
-            logger.debug("Freezing failed.", exc_info=True)
-            return {"error": error_text(error)}, []
+        self._notebook.freeze_shown(self, message["height"])
         return {}, []
 
     @lists_options(DrawnSelection)
