@@ -13,7 +13,9 @@ function withoutConditions(value) {
   if (value === null || typeof value !== "object") return value;
   const { allOf, ...rest } = value;
   const kept = allOf?.every((each) => "if" in each) ? rest : value;
-  return Object.fromEntries(Object.entries(kept).map(([name, of]) => [name, withoutConditions(of)]));
+  return Object.fromEntries(
+    Object.entries(kept).map(([name, of]) => [name, withoutConditions(of)]),
+  );
 }
 
 /** The values under "constants", and the names of the shared selection's traits. */

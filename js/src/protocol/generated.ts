@@ -623,6 +623,9 @@ export interface SavedMessage {
  * The PNG that a message `still` asked for, as a buffer, and how large it stands on the page.
  */
 export interface StillDrawnMessage {
+  /**
+   * CSS pixels. A size that cannot be is not taken: the picture's own stands in its place.
+   */
   width: number;
   height: number;
 }
