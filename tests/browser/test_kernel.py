@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -29,14 +30,9 @@ SHUT_DOWN = """async (id) => {
   const panel = [...jupyterapp.shell.widgets("main")].find((widget) => widget.id === id);
   await panel.sessionContext.session.kernel.shutdown();
 }"""
-BUSY = """(id) => {
+BUSY = """([id, code]) => {
   const panel = [...jupyterapp.shell.widgets("main")].find((widget) => widget.id === id);
-  const { kernel } = panel.sessionContext.session;
-  window.busy = kernel.requestExecute({
-    code: "import pathlib, ctypes\\n"
-      + "sleep = ctypes.PyDLL(None).usleep\\n"
-      + "while not pathlib.Path('go-on').exists(): sleep(50_000)",
-  }).done.then(() => null);
+  panel.sessionContext.session.kernel.requestExecute({ code });
 }"""
 GONE = "was restarted: run this cell again"
 
@@ -110,20 +106,22 @@ def test_a_kernel_that_is_shut_down_is_said_to_be_gone(lab: Lab) -> None:
     forget_what_the_host_says(lab)
 
 
-def test_a_busy_kernel_is_said_to_be_busy_until_it_answers(lab: Lab) -> None:
+def test_a_busy_kernel_is_said_to_be_busy_until_it_answers(lab: Lab, tmp_path: Path) -> None:
     notebook, widget = opened(lab)
-    go_on = lab.server.root / "go-on"
-    # The whole process: JupyterLab's messages to widgets go to a thread of their own.
-    lab.page.evaluate(BUSY, notebook.identity)
+    go_on = tmp_path / "go-on"
+    os.mkfifo(go_on)
+    # Opening it waits for who writes, and keeps all threads waiting: messages to widgets go to one of their own.
+    code = f"import ctypes\nctypes.PyDLL(None).open({os.fsencode(go_on)!r}, 0)"
+    lab.page.evaluate(BUSY, [notebook.identity, code])
     widget.root.locator("select[aria-label='Layer']").select_option("3")
     expect(widget.root).to_have_attribute("data-kernel", "busy")
     expect(widget.root.locator(".aw-busy")).to_have_text("kernel busy")
-    go_on.touch()
+    with go_on.open("w"):
+        pass
     widget.settle()
     expect(widget.root).to_have_attribute("data-kernel", "ready")
     expect(widget.root.locator(".aw-busy")).to_have_count(0)
     notebook.wait_value("view.layer", 3)
-    go_on.unlink()
     notebook.close()
 
 

@@ -40,13 +40,16 @@ export class Connection {
   constructor(model: Messenger, el: HTMLElement, gone: AbortSignal) {
     const status = hostKernel(model)?.statusChanged;
     this.told = status !== undefined;
+    // For good: what runs in its place knows nothing of this view.
+    let ended = false;
     const onStatus = (_: unknown, now: unknown) => {
-      if (ENDED.includes(now)) this.set(true);
+      ended ||= ENDED.includes(now);
+      if (ended) this.set(true);
     };
     // Once all listeners of the event have run: one of them marks the view.
     const onLive = () =>
       queueMicrotask(() => {
-        if (!gone.aborted) this.set(el.closest(DISCONNECTED) !== null);
+        if (!gone.aborted) this.set(ended || el.closest(DISCONNECTED) !== null);
       });
     status?.connect(onStatus);
     model.on("comm_live_update", onLive);

@@ -87,6 +87,7 @@ describe("what is known of the kernel", () => {
       await ends;
       // What is asked for from now on does not wait either; another kernel in its place knows nothing of the view.
       host.status("idle");
+      await host.live(true);
       await expect(fetch([request])).rejects.toThrow(KERNEL_GONE);
     },
   );
