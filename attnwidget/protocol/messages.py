@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import fastjsonschema
 
@@ -117,7 +117,7 @@ def _checked(
     value: object,
     *,
     numbers: Literal["integers", "finite numbers"] | None = "finite numbers",
-) -> Any:
+) -> dict[str, Any]:
     """Return a value that passes a check.
 
     Args:
@@ -135,7 +135,9 @@ def _checked(
     if wrong is not None:
         message = f"{name} must have {numbers} where it has numbers, got {shown(wrong)}."
         raise MessageError(message)
-    return value
+    # A value of the state may be anything else, which nobody reads here.
+    checked: Any = value
+    return cast("dict[str, Any]", checked)
 
 
 def _inexact(value: object, *, whole: bool) -> float | None:

@@ -306,7 +306,7 @@ def _check_of_stream(
     return of_stream[name](stream, value)
 
 
-def named(source: Source, name: str) -> ShownStream:
+def named(source: Source, name: Any) -> ShownStream:
     """Return a stream of what is shown, else raise `SelectionError` saying which there are."""
     streams = source.streams
     if not isinstance(name, str) or name not in streams:
