@@ -51,7 +51,7 @@ def view(
             what `compare` gave.
         inputs: What `capture` takes: text, a pair of texts, chat messages, a ``BatchEncoding``, a dict, tensors or
             token ids. None for a record.
-        tokenizer: The model's tokenizer; found through the model's name when left out.
+        tokenizer: The model's tokenizer; found by the model's name among the files of this machine when left out.
         frozen: Show a copy that needs no kernel from the start, as `AttentionWidget.freeze` makes it: for notebooks
             that ``nbconvert --execute``, papermill or a documentation build runs.
         still: Keep a still picture of what was shown last in the notebook, 60 kB at most and twice, for readers without

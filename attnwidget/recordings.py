@@ -265,8 +265,8 @@ def capture(
             them, or what the processor takes by name, such as ``{"text": ..., "images": ...}``; with a processor or a
             feature extractor a sound: its samples ``[sample]``, ``{"array": ..., "sampling_rate": ...}``, or
             ``{"audio": ...}`` with either of them.
-        tokenizer: The model's tokenizer (or processor, which also knows a picture's true colours). Found through the
-            model's name when left out.
+        tokenizer: The model's tokenizer (or processor, which also knows a picture's true colours). Found by the
+            model's name among the files of this machine when left out.
         target: For models whose forward takes ``decoder_input_ids``: text or token ids for the decoder. When left out and
             ``inputs`` has none, models that generate and are given text or a sound write up to 32 tokens of their own
             (greedily); others are given their start token where they need one. Encoder-decoders of another kind

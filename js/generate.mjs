@@ -7,6 +7,17 @@ const schema = JSON.parse(
 );
 const banner = "/* Generated from attnwidget/protocol/schema.json by `npm run generate`. */";
 
+/** Without what only narrows which values belong together: types say which there are, the kernel checks the rest. */
+function withoutConditions(value) {
+  if (Array.isArray(value)) return value.map(withoutConditions);
+  if (value === null || typeof value !== "object") return value;
+  const { allOf, ...rest } = value;
+  const kept = allOf?.every((each) => "if" in each) ? rest : value;
+  return Object.fromEntries(
+    Object.entries(kept).map(([name, of]) => [name, withoutConditions(of)]),
+  );
+}
+
 /** The values under "constants", and the names of the shared selection's traits. */
 function constants({ constants, $defs }) {
   const names = {
@@ -23,7 +34,7 @@ function constants({ constants, $defs }) {
 }
 
 const files = {
-  "src/protocol/generated.ts": await compile(schema, "Protocol", {
+  "src/protocol/generated.ts": await compile(withoutConditions(schema), "Protocol", {
     additionalProperties: false,
     ignoreMinAndMaxItems: true,
     bannerComment: banner,

@@ -127,6 +127,9 @@ class PairedLayer:
         measure = request.get("measure", "weights")
         if what == "overview":
             return self.overview(request["size"], measure, rollouts)[0]
+        if "side" not in request:
+            message = f"side must be 'a' or 'b' of two records, for {what} of one of them."
+            raise ValueError(message)
         side = {"a": self.a, "b": self.b}[request["side"]]
         if what == "lengths":
             return side.lengths(head, measure)

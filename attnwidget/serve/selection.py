@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import torch
 import traitlets
 
 from attnwidget.compute.indexing import integer
 from attnwidget.protocol.constants import FORMS, RANKING, STATE_NAMES, choices
+from attnwidget.protocol.messages import shown
 from attnwidget.record.position_lookup import replace_text, resolve
 from attnwidget.record.stream import number_ranges
 from attnwidget.record.vocabulary import either, from_the_end, one_layer
@@ -32,8 +34,10 @@ __all__ = [
     "as_pins",
     "check",
     "fitting_pins",
+    "has_form",
     "nearest_layer",
     "resolve_selection",
+    "shown",
     "usual_names",
 ]
 
@@ -134,7 +138,7 @@ def normalised(name: str, value: Any) -> Any:
     """Return a value as a trait holds it: what is written in several ways in one of them; checks nothing."""
     ways: dict[str, Callable[[Any], Any]] = {
         "layer": as_number, "step": as_number, "heads": as_list, "query": as_pins, "key": as_pins,
-        "compare": as_pairs,
+        "compare": as_pairs, "threshold": as_share, "ranking": as_ranking,
     }  # fmt: skip
     if name == "show_layers":
         return None if value is None else as_list(value)
@@ -147,9 +151,61 @@ def as_number(value: Any) -> Any:
     return value if number is None else number
 
 
+def has_form(name: str, value: Any) -> bool:
+    """Tell whether a normalised value is of the types that this part of the selection is made of."""
+    if value is None:
+        return DEFAULTS[name] is None and name not in _FIRST
+    return _FORMS[name](value) if name in _FORMS else True
+
+
+def _is_int(value: Any) -> bool:
+    # True is an int to Python, and equal to 1.
+    return type(value) is int
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_list(is_one: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: type(value) is list and all(map(is_one, value))
+
+
+def _is_place(value: Any) -> bool:
+    return _is_int(value) or _is_text(value)
+
+
+def _is_ranking(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    if set(value) == {"pattern", "number"}:
+        return _is_text(value["pattern"]) and _is_int(value["number"])
+    sides = [side for side in (value.get("queries"), value.get("keys")) if side is not None]
+    return set(value) == {"queries", "keys"} and all(map(_is_list(_is_place), sides))
+
+
+# What each part is made of, where that is no choice of words.
+_FORMS: dict[str, Callable[[Any], bool]] = {
+    "stream": _is_text,
+    "layer": _is_int,
+    "heads": _is_list(_is_int),
+    "query": lambda value: _is_place(value) or _is_list(_is_place)(value),
+    "key": lambda value: _is_place(value) or _is_list(_is_place)(value),
+    "compare": _is_list(_is_list(_is_int)),
+    "step": _is_int,
+    "score": _is_text,
+    "other_score": _is_text,
+    "without_sink": lambda value: isinstance(value, bool),
+    "threshold": lambda value: type(value) is float,
+    "show_layers": _is_list(_is_int),
+    "ranking": _is_ranking,
+}
+
+
 def _is_several(value: Any) -> bool:
     """Tell whether a value is an iterable of values, such as a list, a range or an array."""
-    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+    alone = isinstance(value, (str, bytes, Mapping)) or getattr(value, "ndim", 1) == 0
+    return isinstance(value, Iterable) and not alone
 
 
 def as_list(value: Any) -> Any:
@@ -165,8 +221,34 @@ def as_pins(value: Any) -> Any:
     """Return positions as an int, a list of two or more, or None for none."""
     if not _is_several(value):
         return as_number(value)
-    pins = list(dict.fromkeys(as_list(value)))
+    pins = as_list(value)
+    if not all(map(_is_place, pins)):
+        return pins
+    pins = list(dict.fromkeys(pins))
     return pins if len(pins) > 1 else pins[0] if pins else None
+
+
+def as_share(value: Any) -> Any:
+    """Return any real number as float; what is none is left for the check that knows the range."""
+    if isinstance(value, (bool, str, bytes)) or getattr(value, "dtype", None) in (bool, torch.bool):
+        return value
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return value
+
+
+def as_ranking(value: Any) -> Any:
+    """Return the links of a ranking with the positions of each side as a list."""
+    if not isinstance(value, Mapping):
+        return value
+    sides = {
+        name: one if one is None else as_list(one)
+        for name, one in value.items()
+        if name in ("queries", "keys")
+    }
+    number = {"number": as_number(value["number"])} if "number" in value else {}
+    return {**value, **sides, **number}
 
 
 def as_pairs(value: Any) -> Any:
@@ -224,11 +306,11 @@ def _check_of_stream(
     return of_stream[name](stream, value)
 
 
-def named(source: Source, name: str) -> ShownStream:
+def named(source: Source, name: Any) -> ShownStream:
     """Return a stream of what is shown, else raise `SelectionError` saying which there are."""
     streams = source.streams
-    if name not in streams:
-        message = f"stream must be one of {', '.join(map(repr, streams))}, got {name!r}."
+    if not isinstance(name, str) or name not in streams:
+        message = f"stream must be one of {', '.join(map(repr, streams))}, got {shown(name)}."
         raise SelectionError(message)
     return streams[name]
 
@@ -238,9 +320,7 @@ def check_choice(name: str, value: object) -> str:
     accepted = CHOICES[name]
     if isinstance(value, str) and value in accepted:
         return value
-    message = (
-        f"{name} must be {', '.join(map(repr, accepted[:-1]))} or {accepted[-1]!r}, got {value!r}."
-    )
+    message = f"{name} must be {', '.join(map(repr, accepted[:-1]))} or {accepted[-1]!r}, got {shown(value)}."
     raise SelectionError(message)
 
 
@@ -248,7 +328,7 @@ def check_flag(name: str, value: object) -> bool:
     """Return ``value`` if it is True or False, else raise `SelectionError`."""
     if isinstance(value, bool):
         return value
-    message = f"{name} must be True or False, got {value!r}."
+    message = f"{name} must be True or False, got {shown(value)}."
     raise SelectionError(message)
 
 
@@ -287,22 +367,17 @@ def check_score(source: Source, name: str, value: object, *, ranked: bool) -> st
             f"{accepted}; 'ranking' needs links to rank by: call view.rank(query='it', key='cat')."
         )
     else:
-        message = f"{accepted}, got {value!r}."
+        message = f"{accepted}, got {shown(value)}."
     raise SelectionError(message)
 
 
 def check_threshold(value: Any) -> float | None:
     """Return ``value`` if it is None or a number from 0 to 1, else raise `SelectionError`."""
-    if value is None:
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = float("nan")
-    if not 0 <= number <= 1 or isinstance(value, (bool, str)):
-        message = f"threshold must be a number from 0 to 1, or None for all heads, got {value!r}."
-        raise SelectionError(message)
-    return number
+    number = as_share(value)
+    if number is None or (type(number) is float and 0 <= number <= 1):
+        return number
+    message = f"threshold must be a number from 0 to 1, or None for all heads, got {shown(value)}."
+    raise SelectionError(message)
 
 
 def check_ranking(source: Source, stream: ShownStream, value: object) -> dict[str, Any] | None:
@@ -310,9 +385,10 @@ def check_ranking(source: Source, stream: ShownStream, value: object) -> dict[st
     if value is None:
         return None
     known = {"queries", "keys"}, {"pattern", "number"}
-    if not isinstance(value, dict) or set(value) not in known:
+    value = as_ranking(value)
+    if not isinstance(value, dict) or set(value) not in known or not _is_ranking(value):
         message = (
-            f"ranking must be {{'queries': [6], 'keys': [2]}} or None, got {value!r}: call "
+            f"ranking must be {{'queries': [6], 'keys': [2]}} or None, got {shown(value)}: call "
             "view.rank(query='it', key='cat')."
         )
         raise SelectionError(message)
@@ -336,9 +412,7 @@ def check_layer(stream: ShownStream, value: object) -> int:
     # True is an int to Python, and equal to 1.
     if type(number) is int and number in numbers:
         return number
-    message = (
-        f"layer must be one of {number_ranges(numbers)} in stream {stream.name!r}, got {value!r}."
-    )
+    message = f"layer must be one of {number_ranges(numbers)} in stream {stream.name!r}, got {shown(value)}."
     raise SelectionError(message)
 
 
@@ -346,7 +420,7 @@ def check_heads(layer: ShownLayer, value: object) -> list[int]:
     """Return ``value`` counted from 0 and without repeats if every entry is a head, else raise `SelectionError`."""
     accepted = f"heads must be integers in 0..{layer.num_heads - 1}"
     if not isinstance(value, list):
-        message = f"{accepted}, got {value!r}: pass a list, such as heads=[0]."
+        message = f"{accepted}, got {shown(value)}: pass a list, such as heads=[0]."
         raise SelectionError(message)
     if not value:
         message = f"{accepted}, got []: pass at least one, such as heads=[0]."
@@ -354,7 +428,7 @@ def check_heads(layer: ShownLayer, value: object) -> list[int]:
     count = layer.num_heads
     wrong = [head for head in value if type(head) is not int or not -count <= head < count]
     if wrong:
-        message = f"{accepted}, got {wrong}."
+        message = f"{accepted}, got {shown(wrong)}."
         raise SelectionError(message)
     return list(dict.fromkeys(head % count for head in value))
 
@@ -365,13 +439,13 @@ def check_shown_layers(stream: ShownStream, value: object) -> list[int] | None:
         return None
     accepted = f"show_layers must be layers of stream {stream.name!r}"
     if not isinstance(value, list) or not value:
-        message = f"{accepted}, such as range(0, 4), or None for all of them, got {value!r}."
+        message = f"{accepted}, such as range(0, 4), or None for all of them, got {shown(value)}."
         raise SelectionError(message)
     numbers = [layer.layer for layer in stream]
     found = [from_the_end(layer, numbers) for layer in value]
     wrong = [layer for layer in found if type(layer) is not int or layer not in numbers]
     if wrong:
-        message = f"{accepted}, which are {number_ranges(numbers)}, got {wrong}."
+        message = f"{accepted}, which are {number_ranges(numbers)}, got {shown(wrong)}."
         raise SelectionError(message)
     return sorted(set(found))
 
@@ -382,8 +456,12 @@ def check_pins(name: str, positions: Positions, value: object) -> int | list[int
     Raises:
         SelectionError: If it names none of the positions, or a text stands in several places.
     """
+    value = as_pins(value)
     given = value if isinstance(value, list) else [] if value is None else [value]
-    accepted = f"{name} must be an integer in 0..{len(positions) - 1}, a list of them, or None for no pin, got {value!r}"
+    accepted = f"{name} must be an integer in 0..{len(positions) - 1}, a list of them, or None for no pin, got {shown(value)}"
+    if not all(map(_is_place, given)):
+        message = f"{accepted}."
+        raise SelectionError(message)
     try:
         pins = replace_text(name, given, positions)
     except ValueError as error:
@@ -410,9 +488,11 @@ def check_step(count: int, value: object) -> int | None:
     if value is None or (type(value) is int and 0 <= value < count):
         return value
     if not count:
-        message = f"step is for records of a generation, got {value!r}: record one with recording(model, tokenizer)."
+        message = f"step is for records of a generation, got {shown(value)}: record one with recording(model, tokenizer)."
         raise SelectionError(message)
-    message = f"step must be an integer in 0..{count - 1}, or None for all of them, got {value!r}."
+    message = (
+        f"step must be an integer in 0..{count - 1}, or None for all of them, got {shown(value)}."
+    )
     raise SelectionError(message)
 
 
@@ -421,7 +501,7 @@ def check_pairs(stream: ShownStream, value: object) -> list[list[int]]:
     checked: list[list[int]] = []
     for pair in value if isinstance(value, list) else [value]:
         if not (isinstance(pair, list) and len(pair) == 2):
-            message = f"compare must be a list of (layer, head) pairs, got {value!r}: such as compare=[(0, 1), (2, 3)]."
+            message = f"compare must be a list of (layer, head) pairs, got {shown(value)}: such as compare=[(0, 1), (2, 3)]."
             raise SelectionError(message)
         layer = check_layer(stream, pair[0])
         ref = [layer, *check_heads(stream[layer], [pair[1]])]

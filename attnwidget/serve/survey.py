@@ -136,6 +136,9 @@ class SurveyNumbers(HeadNumbers):
             return labels_block(found.moments.scores())
         if what == "head_spreads":
             return encode(found.moments.spread[:2].astype(np.float32))
+        if request["score"] not in _NAMES:
+            message = f"score must be one of {', '.join(_NAMES)}, got {request['score']!r}."
+            raise ValueError(message)
         place = _NAMES.index(request["score"])
         typical = found.typical
         both = np.stack([typical.index[:, place], np.nan_to_num(typical.value[:, place])])

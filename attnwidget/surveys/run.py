@@ -64,7 +64,7 @@ def survey(
         texts: The inputs, each what `capture` takes; a list or anything else that can be iterated. With ``workers``
             they are all read first, but for a Ray Dataset, which is streamed: its rows have one column, or the model's
             inputs by name.
-        tokenizer: The model's tokenizer; found through the model's name when left out.
+        tokenizer: The model's tokenizer; found by the model's name among the files of this machine when left out.
         examples: How many typical inputs to keep for each head and score.
         measure: What to score: ``"weights"``, ``"value"`` or ``"norm"``; see `Layer.measure`.
         progress: Whether to show a progress bar.

@@ -225,7 +225,7 @@ class Survey:
         Args:
             model: The model, so that a click on an example records it and shows its attention; None for the survey
                 alone.
-            tokenizer: The model's tokenizer; found through the model's name when left out.
+            tokenizer: The model's tokenizer; found by the model's name among the files of this machine when left out.
             frozen: As for `attnwidget.view`.
             still: As for `attnwidget.view`.
             **options: The widget's traits to start with (``score``, ``without_sink``, ``arrange``, ``threshold`` …).

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from anywidget.experimental import command
@@ -12,14 +11,13 @@ from attnwidget.attention import Attention
 from attnwidget.recordings import capture
 from attnwidget.serve.jobs import Jobs
 from attnwidget.serve.survey import SurveySource
+from attnwidget.widget.commands import answered
 from attnwidget.widget.widget import AttentionWidget
 
 if TYPE_CHECKING:
     from attnwidget.surveys.survey import Survey
 
 __all__ = ["SurveyWidget"]
-
-logger = logging.getLogger(__name__)
 
 
 class SurveyWidget(AttentionWidget):
@@ -48,7 +46,7 @@ class SurveyWidget(AttentionWidget):
         Args:
             survey: The survey.
             model: The model, so that examples can be opened; None for a survey alone.
-            tokenizer: Its tokenizer; found through the model's name when left out.
+            tokenizer: Its tokenizer; found by the model's name among the files of this machine when left out.
             frozen: As for `AttentionWidget`.
             **state: Traits to start with.
         """
@@ -114,15 +112,12 @@ class SurveyWidget(AttentionWidget):
             self.overview, self.meta = overview, meta
 
     @command
+    @answered
     def open_example(
         self, message: dict[str, Any], _buffers: list[bytes]
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Open an example for the reader who clicked it, or say why not."""
-        try:
-            self.show_example(message["example"])
-        except Exception as error:
-            logger.debug("The example was not opened.", exc_info=True)
-            return {"error": str(error)}, []
+        self.show_example(message["example"])
         return {}, []
 
     def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,13 @@ import anywidget
 import traitlets
 
 from attnwidget.protocol.constants import RANKING
+from attnwidget.protocol.messages import (
+    MessageError,
+    check_screen,
+    check_state,
+    check_update,
+    shown,
+)
 from attnwidget.serve.selection import (
     STATE,
     SelectionError,
@@ -21,11 +29,22 @@ from attnwidget.serve.selection import (
 from attnwidget.widget.trait_types import Choice, Normalised
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from attnwidget.serve.source import Source
 
 __all__ = ["SyncedTraits"]
+
+
+# What the kernel alone sets. A host that sends all of a widget's state back sends these as well.
+_OF_THE_KERNEL = {
+    "_anywidget_id", "_bundle", "_css", "_esm", "_model_module", "_model_module_version", "_model_name",
+    "_view_module", "_view_module_version", "_view_name", "media", "meta", "overview",
+}  # fmt: skip
+
+
+class _TakenBackError(traitlets.TraitError):
+    """What the traits that were set together are taken back for; its cause is what was raised."""
 
 
 class SyncedTraits(anywidget.AnyWidget):
@@ -44,7 +63,7 @@ class SyncedTraits(anywidget.AnyWidget):
     - Default: ``"all"``
     """
 
-    stream = traitlets.Unicode().tag(sync=True)
+    stream = Normalised("stream", "").tag(sync=True)
     """Which attention is shown: one of the record's streams. Setting it keeps what still fits of the selection.
 
     - Type: ``str``
@@ -200,9 +219,78 @@ class SyncedTraits(anywidget.AnyWidget):
 
     @traitlets.validate(*STATE)
     def _check(self, proposal: traitlets.Bunch) -> Any:
-        """Check a value against what is shown, and against the parts of the selection that it depends on."""
+        return self.check_part(proposal.trait.name, proposal.value)
+
+    def check_part(self, name: str, value: Any) -> Any:
+        """Check a value against what is shown, and against the parts of the selection that it depends on.
+
+        Raises:
+            SelectionError: If it is no part of what is shown.
+        """
         state = {"stream": self.stream, "layer": self.layer, "ranking": self.ranking}
-        return check(self.source, proposal.trait.name, proposal.value, state)
+        return check(self.source, name, value, state)
+
+    @traitlets.validate("_screen")
+    def _check_screen(self, proposal: traitlets.Bunch) -> Any:
+        try:
+            return None if proposal.value is None else check_screen(proposal.value)
+        except MessageError as error:
+            raise SelectionError(str(error)) from None
+
+    @contextlib.contextmanager
+    def hold_trait_notifications(self) -> Iterator[None]:
+        """Set several traits as one change, or none of them where any is refused or the block raises.
+
+        traitlets takes the others back for an error of its own only.
+        """
+        raised: BaseException | None = None
+        try:
+            with super().hold_trait_notifications():
+                try:
+                    yield
+                except traitlets.TraitError:
+                    raise
+                except BaseException as error:
+                    raise _TakenBackError from error
+        except _TakenBackError as taken_back:
+            raised = taken_back.__cause__
+        if raised is not None:
+            # Here and not above, so that it comes as it was raised.
+            raise raised
+
+    def set_state(self, sync_data: Any) -> None:
+        """Take what the page has set; if any of it is refused, tell the page what holds.
+
+        Raises:
+            SelectionError: If a value is none that the page may set, or no part of what is shown.
+        """
+        if not isinstance(sync_data, dict):
+            message = f"A page sets traits by their names, got {shown(sync_data)}."
+            raise SelectionError(message)
+        names = [name for name in sync_data if name in self.keys]
+        own = [name for name in names if name in _OF_THE_KERNEL]
+        accepted = False
+        try:
+            for name in set(names) & set(STATE):
+                check_state(name, sync_data[name])
+            super().set_state({name: sync_data[name] for name in names if name not in own})
+            accepted = True
+        except MessageError as error:
+            raise SelectionError(str(error)) from None
+        finally:
+            wrong = [name for name in own if sync_data[name] != getattr(self, name)]
+            if not accepted or wrong:
+                self.send_state(wrong if accepted else [*set(names) - set(own), *wrong])
+
+    def _handle_msg(self, msg: Any) -> None:
+        """Take a message of the page's whose parts are of the right kind; say so of any other."""
+        data = msg.get("content", {}).get("data")
+        try:
+            check_update(data)
+        except MessageError as error:
+            self.send({"kind": "refused", "error": str(error)})
+            return
+        super()._handle_msg(msg)
 
     @traitlets.validate("keys")
     def _check_keys(self, proposal: traitlets.Bunch) -> list[str]:

@@ -6,7 +6,15 @@ from typing import Any
 
 import traitlets
 
-from attnwidget.serve.selection import CHOICES, DEFAULTS, check_choice, normalised
+from attnwidget.serve.selection import (
+    CHOICES,
+    DEFAULTS,
+    SelectionError,
+    check_choice,
+    has_form,
+    normalised,
+    shown,
+)
 
 __all__ = ["Choice", "Normalised"]
 
@@ -41,6 +49,16 @@ class Normalised(traitlets.TraitType[Any, Any]):
         super().__init__(default, allow_none=default is None)
         self._name = name
 
-    def validate(self, obj: Any, value: Any) -> Any:  # noqa: ARG002 - traitlets' own signature
-        """Return the value in its one form; what has none is left for the check."""
-        return normalised(self._name, value)
+    def validate(self, obj: Any, value: Any) -> Any:
+        """Return the value in its one form, or raise `SelectionError` where it has none.
+
+        Its type is checked here and not with the rest: of several traits that are set together, traitlets checks those
+        that have changed, and to Python True is no change of 1.
+        """
+        formed = normalised(self._name, value)
+        if not has_form(self._name, formed):
+            # The check knows what is accepted of what is shown.
+            obj.check_part(self._name, formed)
+            message = f"{self._name} cannot be {shown(value)}."
+            raise SelectionError(message)
+        return formed

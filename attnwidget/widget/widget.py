@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,14 +17,15 @@ from attnwidget.protocol.text import sendable
 from attnwidget.record.options import DrawnSelection, SelectionOptions
 from attnwidget.record.position_lookup import resolve
 from attnwidget.record.vocabulary import lists_options
-from attnwidget.serve.jobs import Jobs, error_text
+from attnwidget.serve.jobs import Jobs
 from attnwidget.serve.page import FROZEN_BYTES, page_within_budget
+from attnwidget.serve.requests import reply
 from attnwidget.serve.selection import STATE, named, resolve_selection
 from attnwidget.serve.snapshot import snapshot
 from attnwidget.serve.source import RecordSource, Source
 from attnwidget.serve.static_files import front_end, static_text
-from attnwidget.serve.thumbnails import OVERVIEW_KINDS
 from attnwidget.widget.closing import closed_later
+from attnwidget.widget.commands import Answering, answered
 from attnwidget.widget.notebook_display import NotebookDisplay, closed_bundle
 from attnwidget.widget.save import BrowserFigures, save
 from attnwidget.widget.shown_views import hold_weakly, shown_views
@@ -47,10 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AttentionWidget"]
 
-logger = logging.getLogger(__name__)
 
-
-class AttentionWidget(SyncedTraits):
+class AttentionWidget(Answering, SyncedTraits):
     """Three linked views over one record of attention.
 
     The reader sees a toolbar, the model view, the head view and the neuron view; below them, in words, what is
@@ -111,8 +109,8 @@ class AttentionWidget(SyncedTraits):
         first_message = {**front_end(), "meta": meta, "overview": overview}
         first_message["media"] = self.source.media
         super().__init__(**first_message, **selection)
-        # anywidget's own callback keeps the widget, which keeps the callback.
-        self._msg_callbacks.callbacks = [_answer_command]
+        # anywidget's own callback keeps the widget, which keeps the callback; `Answering` takes its place.
+        self._msg_callbacks.callbacks = []
         self._notebook = NotebookDisplay(self, always_frozen=frozen, still=still)
         if self._notebook.still:
             self.observe(self._notebook.still.changed, names=[*STATE, "meta", "_screen"])
@@ -207,16 +205,16 @@ class AttentionWidget(SyncedTraits):
                 self.arrange = "rank"
 
     @command
+    @answered
     def blocks(
         self, message: dict[str, Any], _buffers: list[bytes]
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Answer the front end's requests, within a time slice; one that fails is answered with its reason."""
-        requests = message.get("requests", [])
-        aside = all(request.get("what") in OVERVIEW_KINDS for request in requests)
-        replies, buffers = self._jobs.reply(requests, self.source.work, aside=aside)
+        replies, buffers = reply(self._jobs, self.source, message["requests"])
         return {"replies": replies}, buffers
 
     @command
+    @answered
     def saved(
         self, message: dict[str, Any], buffers: list[bytes]
     ) -> tuple[dict[str, Any], list[bytes]]:
@@ -225,28 +223,23 @@ class AttentionWidget(SyncedTraits):
         return {}, []
 
     @command
+    @answered
     def still_drawn(
         self, message: dict[str, Any], buffers: list[bytes]
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Take the still picture that the browser was asked for."""
         keeps = self._notebook.still
         if keeps and buffers:
-            try:
-                keeps.take(bytes(buffers[0]), message.get("width"), message.get("height"))
-            except ValueError as error:
-                return {"error": str(error)}, []
+            keeps.take(bytes(buffers[0]), message["width"], message["height"])
         return {}, []
 
     @command
+    @answered
     def freeze_shown(
         self, message: dict[str, Any], _buffers: list[bytes]
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Freeze the widget for the button in its toolbar, or say why not."""
-        try:
-            self._notebook.freeze_shown(self, message["height"])
-        except Exception as error:
-            logger.debug("Freezing failed.", exc_info=True)
-            return {"error": error_text(error)}, []
+        self._notebook.freeze_shown(self, message["height"])
         return {}, []
 
     @lists_options(DrawnSelection)
@@ -409,13 +402,3 @@ class AttentionWidget(SyncedTraits):
 
     def __repr__(self) -> str:
         return repr(self.attention).replace("Attention(", "AttentionWidget(", 1)
-
-
-def _answer_command(view: AttentionWidget, message: object, buffers: list[bytes]) -> None:
-    """Answer a command of the front end, as anywidget does, for the view that is given."""
-    if not isinstance(message, dict) or message.get("kind") != "anywidget-command":
-        return
-    asked = type(view)._anywidget_commands[message["name"]]  # noqa: SLF001 - where `command` puts them
-    response, data = asked(view, message["msg"], buffers)
-    answer = {"id": message["id"], "kind": "anywidget-command-response", "response": response}
-    view.send(answer, data)

@@ -2,16 +2,23 @@
 
 import { BlockStore, type Fetch } from "./data/store.js";
 import { decodeBase64 } from "./protocol/decode.js";
-import type { Meta, Screen, Snapshot } from "./protocol/generated.js";
+import type {
+  Messages,
+  Meta,
+  SaveMessage,
+  Screen,
+  Snapshot,
+  StillMessage,
+} from "./protocol/generated.js";
 import type { TraitModel } from "./protocol/model.js";
 import { readMeta } from "./protocol/positions.js";
 import { SceneMaker } from "./scene/scene-maker.js";
 import { fitFrame } from "./shell/iframe.js";
-import type { SaveRequest } from "./shell/save.js";
 import { type Kernel, Shell } from "./shell/shell.js";
 import { createState } from "./state/signals.js";
 import { bindTraits, readTraits } from "./state/traits.js";
 import css from "./styles/widget.css";
+import { Connection } from "./transport/connection.js";
 import { type Invoke, invokeThrough, type Messenger } from "./transport/invoke.js";
 import { askToFreeze, askToOpen, kernelFetch, snapshotFetch } from "./transport/kernel.js";
 
@@ -94,7 +101,11 @@ async function answerSave(
   } catch (error) {
     if (signal.aborted) return;
     const text = error instanceof Error ? error.message : String(error);
-    await invoke("saved", { token, error: text }, { signal });
+    const message: Messages["saved"] = { token, error: text };
+    await invoke("saved", message, { signal }).catch((reason: unknown) => {
+      // The file is not written, and nobody is there to be told.
+      if (!signal.aborted) console.debug("attnwidget could not say why no figure came:", reason);
+    });
   }
 }
 
@@ -115,17 +126,6 @@ async function answerStill(
   }
 }
 
-interface StillMessage {
-  readonly kind: "still";
-  /** Bytes of the PNG at most. */
-  readonly most: number;
-}
-
-interface SaveMessage extends SaveRequest {
-  readonly kind: "save";
-  readonly token: string;
-}
-
 /** Keep a place as high as it is while what stands in it is replaced, so that the page does not jump. */
 function holdHeight(el: HTMLElement): void {
   el.style.minHeight = `${el.getBoundingClientRect().height}px`;
@@ -135,19 +135,21 @@ function holdHeight(el: HTMLElement): void {
 }
 
 function render({ model, el, signal }: RenderContext): () => void {
-  const invoke = invokeThrough(model);
   let controller = new AbortController();
   signal?.addEventListener("abort", () => controller.abort());
   const start = () => {
     controller.abort();
     controller = new AbortController();
     const { signal: inner } = controller;
+    const connection = new Connection(model, el, inner);
+    const invoke = connection.through(invokeThrough(model));
     const kernel: Kernel = {
+      state: connection.state,
       freeze: (height) => askToFreeze(invoke, height, inner),
       open: (example) => askToOpen(invoke, example, inner),
     };
     try {
-      const shell = mount(el, model, kernelFetch(invoke, inner), kernel, inner);
+      const shell = mount(el, model, kernelFetch(invoke, inner, connection), kernel, inner);
       const onMessage = (message: SaveMessage | StillMessage) => {
         if (message?.kind === "save") void answerSave(shell, message, invoke, inner);
         if (message?.kind === "still") void answerStill(shell, message, invoke, inner);

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.capture.hints import Hints
 from attnwidget.capture.inputs.chat import message_roles, without_ending
+from attnwidget.capture.inputs.local_files import model_folder, model_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -98,22 +99,34 @@ def _is_tokenizer(processor: Any) -> bool:
 
 
 def find_processor(model: nn.Module) -> Any:
-    """Load the processor that goes with ``model``, by the name the model was loaded from."""
+    """Load the processor that goes with ``model``, by the name the model was loaded from, from files of this machine.
+
+    Raises:
+        ValueError: If there is none. No hub is asked: that a cell goes out to the network is for its author to write.
+    """
     from transformers import AutoProcessor  # noqa: PLC0415  (slow to import, seldom needed)
 
-    name = getattr(model, "name_or_path", "") or ""
-    fix = f"pass it: capture(model, inputs, AutoProcessor.from_pretrained({name or '...'!r}))"
+    name = model_name(model)
+    fix = (
+        f"load it with processor = AutoProcessor.from_pretrained({name or '...'!r}), then pass it: "
+        "aw.view(model, inputs, processor)"
+    )
     if not name:
         msg = (
             "pictures and sounds need the model's processor; none was given, and "
             f"{type(model).__name__} does not know the name it was loaded from; {fix}."
         )
         raise ValueError(msg)
+    missing = (
+        f"no processor given and none found for {name!r} among the files of this machine; {fix}."
+    )
+    folder = model_folder(model)
+    if folder is None:
+        raise ValueError(missing)
     try:
-        return AutoProcessor.from_pretrained(name)  # type: ignore[no-untyped-call]
+        return AutoProcessor.from_pretrained(folder, local_files_only=True)  # type: ignore[no-untyped-call]
     except Exception as error:
-        msg = f"no processor given and none found for {name!r} ({type(error).__name__}: {error}); {fix}."
-        raise ValueError(msg) from error
+        raise ValueError(missing) from error
 
 
 def _chat(processor: Any, messages: Any, options: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from attnwidget.capture.hints import Hints
 from attnwidget.capture.inputs.chat import is_chat, tokenize_chat
+from attnwidget.capture.inputs.local_files import model_folder, model_name
 from attnwidget.capture.positions.chat_roles import chat_roles, token_lengths
 from attnwidget.capture.positions.vocabulary import special_ids
 from attnwidget.pocket import NAME, pocket_tokenizer
@@ -25,9 +26,16 @@ __all__ = ["find_tokenizer", "is_text", "local_tokenizer", "pick_text", "sequenc
 
 
 def find_tokenizer(model: nn.Module) -> Any:
-    """Load the tokenizer that goes with ``model``, by the name the model was loaded from."""
-    name = getattr(model, "name_or_path", "") or ""
-    fix = f"pass it: capture(model, inputs, tokenizer=AutoTokenizer.from_pretrained({name or '...'!r}))"
+    """Load the tokenizer that goes with ``model``, by the name the model was loaded from, from files of this machine.
+
+    Raises:
+        ValueError: If there is none. No hub is asked: that a cell goes out to the network is for its author to write.
+    """
+    name = model_name(model)
+    fix = (
+        f"load it with tokenizer = AutoTokenizer.from_pretrained({name or '...'!r}), then pass it: "
+        "aw.view(model, text, tokenizer)"
+    )
     if _is_bundled(model, name):
         return pocket_tokenizer()
     if not name and not isinstance(model, PreTrainedModel):
@@ -41,11 +49,16 @@ def find_tokenizer(model: nn.Module) -> Any:
     if not name:
         msg = f"no tokenizer given, and {type(model).__name__} does not know the name it was loaded from; {fix}."
         raise ValueError(msg)
+    missing = (
+        f"no tokenizer given and none found for {name!r} among the files of this machine; {fix}."
+    )
+    folder = model_folder(model)
+    if folder is None:
+        raise ValueError(missing)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:
-        msg = f"no tokenizer given and none found for {name!r} ({type(error).__name__}: {error}); {fix}."
-        raise ValueError(msg) from error
+        raise ValueError(missing) from error
     if _is_blank(tokenizer):
         msg = f"no tokenizer given and none found for {name!r} (it has no vocabulary); {fix}."
         raise ValueError(msg)
@@ -63,7 +76,7 @@ def _required(model: nn.Module) -> list[str]:
 
 def local_tokenizer(model: nn.Module) -> Any:
     """Load the tokenizer saved beside a local model, or return ``None``: labels are not worth a download."""
-    name = getattr(model, "name_or_path", "") or ""
+    name = model_name(model)
     if _is_bundled(model, name):
         return pocket_tokenizer()
     if not name or not Path(name).is_dir():

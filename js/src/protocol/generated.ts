@@ -32,6 +32,11 @@ export interface Protocol {
   reply: Reply;
   snapshot: Snapshot;
   figure: Figure;
+  command?: Command;
+  messages?: Messages;
+  command_error?: CommandError;
+  save?: SaveMessage;
+  still?: StillMessage;
   position?: Position;
   axis?: PackedPositions;
 }
@@ -576,6 +581,92 @@ export interface FigureGrid {
    */
   heads: HeadRef[];
   columns: number | null;
+}
+/**
+ * What the page asks of the kernel, as anywidget's `invoke` sends it. Whatever it is, one answer comes back, with the same id: null where it had none.
+ */
+export interface Command {
+  id: string;
+  kind: "anywidget-command";
+  name: "blocks" | "saved" | "still_drawn" | "freeze_shown" | "open_example";
+  msg: Messages[keyof Messages];
+}
+/**
+ * What each command brings with it, by the command's name.
+ */
+export interface Messages {
+  blocks: BlocksMessage;
+  saved: SavedMessage;
+  still_drawn: StillDrawnMessage;
+  freeze_shown: FreezeMessage;
+  open_example: OpenMessage;
+}
+/**
+ * Answered with a reply to each request, in order.
+ */
+export interface BlocksMessage {
+  /**
+   * Each is compared with `Request` by itself: one that is none takes nothing from the others.
+   *
+   * @maxItems 65536
+   */
+  requests: readonly Request[];
+}
+/**
+ * The figure that a message `save` asked for, as a buffer, or why there is none.
+ */
+export interface SavedMessage {
+  token: string;
+  error?: string;
+}
+/**
+ * The PNG that a message `still` asked for, as a buffer, and how large it stands on the page.
+ */
+export interface StillDrawnMessage {
+  /**
+   * CSS pixels. A size that cannot be is not taken: the picture's own stands in its place.
+   */
+  width: number;
+  height: number;
+}
+export interface FreezeMessage {
+  /**
+   * CSS pixels that the copy takes.
+   */
+  height: number;
+}
+export interface OpenMessage {
+  /**
+   * Index of the survey's input that is recorded and shown.
+   */
+  example: number;
+}
+/**
+ * The answer to a command that could not be carried out.
+ */
+export interface CommandError {
+  error: string;
+}
+/**
+ * The kernel asks the page to draw a figure, which the command `saved` brings.
+ */
+export interface SaveMessage {
+  kind: "save";
+  token: string;
+  format: "svg" | "png";
+  scale: number;
+  width?: number;
+  figure: Figure;
+}
+/**
+ * The kernel asks the page for the still picture of the notebook, which the command `still_drawn` brings.
+ */
+export interface StillMessage {
+  kind: "still";
+  /**
+   * Bytes of the PNG at most.
+   */
+  most: number;
 }
 export interface Position {
   label: string;

@@ -14,6 +14,7 @@ import { found } from "../state/search.js";
 import type { State } from "../state/selection.js";
 import { readState, same, type WidgetState, writeState } from "../state/signals.js";
 import { cssVariables } from "../styles/theme.js";
+import { KERNEL_GONE } from "../transport/connection.js";
 import { layoutViews, TITLE_HEIGHT, type ViewsLayout } from "../views/layout.js";
 import { TITLES, titleOf } from "../views/titles.js";
 import { Gestures } from "./gestures.js";
@@ -40,6 +41,8 @@ import { type ToolbarEvents, toolbar } from "./toolbar.js";
 const SETTLE_MS = 300;
 /** What only a kernel can do; a saved copy has none. */
 export interface Kernel {
+  /** Whether it is there, and answers. */
+  readonly state: ReadonlySignal<"ready" | "busy" | "gone">;
   /** Put a copy that needs no kernel in this widget's place. */
   freeze(height: number): Promise<void>;
   /** Record an input of a survey. */
@@ -127,6 +130,7 @@ export class Shell {
       this.dark.value;
       this.schedule();
     });
+    this.watch(kernel);
     this.resize.observe(root);
     const onKey = (event: KeyboardEvent) => pressed(event, state, this.keyTargets);
     root.addEventListener("keydown", onKey, { signal });
@@ -139,6 +143,21 @@ export class Shell {
       for (const [, panel] of this.panels) panel.dispose();
       root.replaceChildren();
     });
+  }
+
+  /** Say what becomes of the kernel at once, and ask again for what it left unanswered. */
+  private watch(kernel: Kernel | null): void {
+    if (!kernel) return;
+    let before = kernel.state.peek();
+    const stop = effect(() => {
+      const now = kernel.state.value;
+      this.root.dataset.kernel = now;
+      if (now === before) return;
+      if (before === "gone") this.store.retry();
+      before = now;
+      this.renderFoot();
+    });
+    this.signal.addEventListener("abort", stop);
   }
 
   private get store(): BlockStore {
@@ -376,11 +395,14 @@ export class Shell {
   }
 
   private renderFoot(): void {
-    const failure = this.failure ?? this.refused ?? this.store.failed;
-    // A saved copy will not hold more the next time.
-    const retry = this.kernel && (() => this.store.retry());
+    const kernel = this.kernel?.state.peek() ?? null;
+    const gone = kernel === "gone" ? KERNEL_GONE : null;
+    const failure = gone ?? this.failure ?? this.refused ?? this.store.failed;
+    // A saved copy will not hold more the next time, nor will a kernel that is gone answer.
+    const retry = kernel && !gone ? () => this.store.retry() : null;
     const given = {
       failure,
+      busy: kernel === "busy",
       rounded: this.store.rounded,
       progress: this.store.progress("blocks", "thumbnails") ?? this.stoppedScores,
       retry,

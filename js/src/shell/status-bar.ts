@@ -11,6 +11,8 @@ import { statusText, strongestKeys } from "./status-text.js";
 export interface StatusBarGiven {
   readonly failure: string | null;
   readonly rounded: boolean;
+  /** Whether the kernel leaves what was asked for unanswered. */
+  readonly busy: boolean;
   readonly progress: Progress | null;
   /** Null where there is no kernel to ask again. */
   readonly retry: (() => void) | null;
@@ -22,7 +24,15 @@ const ROUNDED =
   "A model in half precision rounds every step: its own weights may differ by some hundredths. capture(…, exact='model') has those.";
 
 /** How far the kernel has come with what is waited for. It stands in the line of words: nothing moves. */
-function waiting({ progress, stop, resume }: StatusBarGiven): TemplateResult | typeof nothing {
+function waiting(given: StatusBarGiven): TemplateResult | typeof nothing {
+  const { busy, progress, stop, resume } = given;
+  if (busy)
+    return html`<span
+      class="aw-progress aw-busy"
+      role="status"
+      title="It is at work on something else. What this view waits for comes when that is done."
+      >kernel busy</span
+    >`;
   if (!progress) return nothing;
   const percent = `${Math.round(100 * progress.part)} %`;
   return progress.stopped

@@ -11,6 +11,8 @@ export type Invoke = <T>(
 
 /** A live widget model as anywidget passes it to `render`. */
 export interface Messenger extends TraitModel {
+  /** The host's own; anywidget passes it on as it is. */
+  readonly widget_manager?: unknown;
   send(content: unknown, callbacks?: unknown, buffers?: DataView[]): unknown;
 }
 

@@ -2,7 +2,8 @@
 
 import type { BlockResult, Fetch, Unfinished } from "../data/store.js";
 import { decodeBlock } from "../protocol/decode.js";
-import type { Reply, Request, Snapshot } from "../protocol/generated.js";
+import type { Messages, Reply, Request, Snapshot } from "../protocol/generated.js";
+import { type Connection, KERNEL_GONE } from "./connection.js";
 import type { Invoke } from "./invoke.js";
 import { StoredBlocks } from "./snapshot.js";
 
@@ -17,17 +18,34 @@ function timed(signal: AbortSignal, patience = PATIENCE_MS): AbortSignal {
   return AbortSignal.any([signal, AbortSignal.timeout(patience)]);
 }
 
+/** An error for the reader: why a command had no answer. */
+function unanswered(error: unknown): Error {
+  return error instanceof Error && error.message === KERNEL_GONE ? error : new Error(NO_KERNEL);
+}
+
 /** Blocks from a live kernel. */
-export function kernelFetch(invoke: Invoke, signal: AbortSignal): Fetch {
-  return async (requests) => {
-    let answer: [{ replies?: Reply[]; error?: string }, DataView[]];
-    try {
-      answer = await invoke("blocks", { requests }, { signal: timed(signal) });
-    } catch (error) {
-      if (signal.aborted) throw error;
-      throw new Error(NO_KERNEL);
+export function kernelFetch(
+  invoke: Invoke,
+  signal: AbortSignal,
+  connection?: Pick<Connection, "told" | "state">,
+): Fetch {
+  type Answer = [{ replies?: Reply[]; error?: string }, DataView[]];
+  const ask = async (requests: readonly Request[]): Promise<Answer> => {
+    for (;;) {
+      try {
+        const message: Messages["blocks"] = { requests };
+        return await invoke("blocks", message, { signal: timed(signal) });
+      } catch (error) {
+        if (signal.aborted) throw error;
+        // Where the host would say that the kernel is gone, it is busy: ask again, in case the question was lost.
+        const busy = connection?.told && connection.state.peek() !== "gone";
+        const late = error instanceof Error && error.name === "TimeoutError";
+        if (!busy || !late) throw unanswered(error);
+      }
     }
-    const [{ replies, error }, buffers] = answer;
+  };
+  return async (requests) => {
+    const [{ replies, error }, buffers] = await ask(requests);
     if (!replies) throw new Error(error ?? NO_KERNEL);
     let next = 0;
     return replies.map((reply): BlockResult | Unfinished => {
@@ -59,7 +77,7 @@ export async function askToFreeze(
     );
   } catch (error) {
     if (signal.aborted) return;
-    throw error instanceof Error && error.name !== "TimeoutError" ? error : new Error(NO_KERNEL);
+    throw error instanceof Error && error.name !== "TimeoutError" ? error : unanswered(error);
   }
   if (reply.error) throw new Error(reply.error);
   await new Promise((resolve) => setTimeout(resolve, REPLACED_MS));

@@ -5,6 +5,7 @@ import { attentionScene } from "../../support/attention-scene.js";
 
 const given = {
   failure: null,
+  busy: false,
   rounded: false,
   progress: null,
   retry: null,

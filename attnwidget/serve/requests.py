@@ -1,0 +1,68 @@
+"""The page's requests, checked against the schema and against what is shown before any of them is worked on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attnwidget.protocol.messages import check_request
+from attnwidget.serve.selection import check_heads, check_layer, named
+from attnwidget.serve.thumbnails import OVERVIEW_KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from attnwidget.serve.jobs import Jobs
+    from attnwidget.serve.source import Source
+
+__all__ = ["reply"]
+
+
+def reply(
+    jobs: Jobs, source: Source, requests: Sequence[object]
+) -> tuple[list[dict[str, Any]], list[bytes]]:
+    """Answer the page's requests; see `Jobs.reply`. One that asks for what there is not takes nothing from the others.
+
+    Args:
+        jobs: What works on them.
+        source: What is shown.
+        requests: What came.
+
+    Returns:
+        A reply to each request, and the bytes of those with a block.
+    """
+    asked: list[Mapping[str, Any]] = []
+    replies: list[dict[str, Any] | None] = []
+    for request in requests:
+        try:
+            asked.append(_checked(source, request))
+            replies.append(None)
+        except ValueError as error:
+            replies.append({"ok": False, "error": str(error)})
+    aside = all(request["what"] in OVERVIEW_KINDS for request in asked)
+    answers, buffers = jobs.reply(asked, source.work, aside=aside)
+    rest = iter(answers)
+    return [next(rest) if each is None else each for each in replies], buffers
+
+
+def _checked(source: Source, request: object) -> Mapping[str, Any]:
+    """Return a request whose stream, layer and head exist and whose ranges lie in the stream.
+
+    Raises:
+        ValueError: If there is anything else in it.
+    """
+    checked = check_request(request)
+    stream = named(source, checked["stream"])
+    if "layer" not in checked:
+        return checked
+    number = check_layer(stream, checked["layer"])
+    check_heads(stream[number], [checked["head"]])
+    last = max(len(stream.query_positions), len(stream.key_positions), 1).bit_length()
+    if checked.get("level", 0) > last:
+        message = f"level must be in 0..{last}, got {checked['level']}."
+        raise ValueError(message)
+    for name, positions in (("queries", stream.query_positions), ("keys", stream.key_positions)):
+        start, stop = checked.get(name, (0, 1))
+        if not start < stop <= max(1, len(positions)):
+            message = f"{name} must be a range of 0..{len(positions)}, the first before the last, got [{start}, {stop}]."
+            raise ValueError(message)
+    return checked
