@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from attnwidget.compute.indexing import integer
+from attnwidget.compute import checks
+from attnwidget.compute.checks import integer, is_word, listed, number, shown
 from attnwidget.protocol.constants import FORMS, RANKING, STATE_NAMES, choices
 from attnwidget.record.position_lookup import replace_text, resolve
 from attnwidget.record.stream import number_ranges
 from attnwidget.record.vocabulary import either, from_the_end, one_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from attnwidget.record.positions import Positions
     from attnwidget.serve.source import Source
@@ -125,7 +125,7 @@ def usual_names(given: Mapping[str, Any]) -> dict[str, Any]:
         try:
             named["layer"] = one_layer(named["layer"], "the views show")
         except ValueError as error:
-            message = f"{error} The rows of the model view are show_layers={named['layer']!r}."
+            message = f"{error} The rows of the model view are show_layers={shown(named['layer'])}."
             raise SelectionError(message) from error
     return named
 
@@ -143,37 +143,33 @@ def normalised(name: str, value: Any) -> Any:
 
 def as_number(value: Any) -> Any:
     """Return any integer type as int; what is none is left for the check that knows the range."""
-    number = integer(value)
-    return value if number is None else number
-
-
-def _is_several(value: Any) -> bool:
-    """Tell whether a value is an iterable of values, such as a list, a range or an array."""
-    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+    found = integer(value)
+    return value if found is None else found
 
 
 def as_list(value: Any) -> Any:
     """Return one integer, or any iterable of them (list, range, array), as a list of int."""
     if integer(value) is not None:
         value = [value]
-    if not _is_several(value):
-        return value
-    return [as_number(one) for one in value]
+    several = listed(value)
+    return value if several is None else [as_number(one) for one in several]
 
 
 def as_pins(value: Any) -> Any:
     """Return positions as an int, a list of two or more, or None for none."""
-    if not _is_several(value):
+    several = listed(value)
+    if several is None:
         return as_number(value)
-    pins = list(dict.fromkeys(as_list(value)))
+    pins = [as_number(one) for one in several]
+    if all(isinstance(one, (int, str)) for one in pins):
+        pins = list(dict.fromkeys(pins))
     return pins if len(pins) > 1 else pins[0] if pins else None
 
 
 def as_pairs(value: Any) -> Any:
     """Return any iterable of pairs as a list of two-element lists."""
-    if not _is_several(value):
-        return value
-    return [as_list(pair) for pair in value]
+    several = listed(value)
+    return value if several is None else [as_list(pair) for pair in several]
 
 
 def check(source: Source, name: str, value: Any, state: Mapping[str, Any]) -> Any:
@@ -227,8 +223,8 @@ def _check_of_stream(
 def named(source: Source, name: str) -> ShownStream:
     """Return a stream of what is shown, else raise `SelectionError` saying which there are."""
     streams = source.streams
-    if name not in streams:
-        message = f"stream must be one of {', '.join(map(repr, streams))}, got {name!r}."
+    if not is_word(name, streams):
+        message = f"stream must be one of {', '.join(map(repr, streams))}, got {shown(name)}."
         raise SelectionError(message)
     return streams[name]
 
@@ -236,20 +232,13 @@ def named(source: Source, name: str) -> ShownStream:
 def check_choice(name: str, value: object) -> str:
     """Return ``value`` if it is one of a trait's choices, else raise `SelectionError`."""
     accepted = CHOICES[name]
-    if isinstance(value, str) and value in accepted:
-        return value
-    message = (
-        f"{name} must be {', '.join(map(repr, accepted[:-1]))} or {accepted[-1]!r}, got {value!r}."
-    )
-    raise SelectionError(message)
+    said = checks.options(accepted)
+    return checks.check_choice(name, value, accepted, error=SelectionError, said=said)
 
 
 def check_flag(name: str, value: object) -> bool:
     """Return ``value`` if it is True or False, else raise `SelectionError`."""
-    if isinstance(value, bool):
-        return value
-    message = f"{name} must be True or False, got {value!r}."
-    raise SelectionError(message)
+    return checks.check_flag(name, value, error=SelectionError)
 
 
 def check_form(source: Source, value: object) -> str:
@@ -287,7 +276,7 @@ def check_score(source: Source, name: str, value: object, *, ranked: bool) -> st
             f"{accepted}; 'ranking' needs links to rank by: call view.rank(query='it', key='cat')."
         )
     else:
-        message = f"{accepted}, got {value!r}."
+        message = f"{accepted}, got {shown(value)}."
     raise SelectionError(message)
 
 
@@ -295,14 +284,13 @@ def check_threshold(value: Any) -> float | None:
     """Return ``value`` if it is None or a number from 0 to 1, else raise `SelectionError`."""
     if value is None:
         return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = float("nan")
-    if not 0 <= number <= 1 or isinstance(value, (bool, str)):
-        message = f"threshold must be a number from 0 to 1, or None for all heads, got {value!r}."
+    found = number(value)
+    if found is None or not 0 <= found <= 1:
+        message = (
+            f"threshold must be a number from 0 to 1, or None for all heads, got {shown(value)}."
+        )
         raise SelectionError(message)
-    return number
+    return found
 
 
 def check_ranking(source: Source, stream: ShownStream, value: object) -> dict[str, Any] | None:
@@ -312,7 +300,7 @@ def check_ranking(source: Source, stream: ShownStream, value: object) -> dict[st
     known = {"queries", "keys"}, {"pattern", "number"}
     if not isinstance(value, dict) or set(value) not in known:
         message = (
-            f"ranking must be {{'queries': [6], 'keys': [2]}} or None, got {value!r}: call "
+            f"ranking must be {{'queries': [6], 'keys': [2]}} or None, got {shown(value)}: call "
             "view.rank(query='it', key='cat')."
         )
         raise SelectionError(message)
@@ -336,9 +324,7 @@ def check_layer(stream: ShownStream, value: object) -> int:
     # True is an int to Python, and equal to 1.
     if type(number) is int and number in numbers:
         return number
-    message = (
-        f"layer must be one of {number_ranges(numbers)} in stream {stream.name!r}, got {value!r}."
-    )
+    message = f"layer must be one of {number_ranges(numbers)} in stream {stream.name!r}, got {shown(value)}."
     raise SelectionError(message)
 
 
@@ -346,7 +332,7 @@ def check_heads(layer: ShownLayer, value: object) -> list[int]:
     """Return ``value`` counted from 0 and without repeats if every entry is a head, else raise `SelectionError`."""
     accepted = f"heads must be integers in 0..{layer.num_heads - 1}"
     if not isinstance(value, list):
-        message = f"{accepted}, got {value!r}: pass a list, such as heads=[0]."
+        message = f"{accepted}, got {shown(value)}: pass a list, such as heads=[0]."
         raise SelectionError(message)
     if not value:
         message = f"{accepted}, got []: pass at least one, such as heads=[0]."
@@ -354,7 +340,7 @@ def check_heads(layer: ShownLayer, value: object) -> list[int]:
     count = layer.num_heads
     wrong = [head for head in value if type(head) is not int or not -count <= head < count]
     if wrong:
-        message = f"{accepted}, got {wrong}."
+        message = f"{accepted}, got {shown(wrong)}."
         raise SelectionError(message)
     return list(dict.fromkeys(head % count for head in value))
 
@@ -365,13 +351,13 @@ def check_shown_layers(stream: ShownStream, value: object) -> list[int] | None:
         return None
     accepted = f"show_layers must be layers of stream {stream.name!r}"
     if not isinstance(value, list) or not value:
-        message = f"{accepted}, such as range(0, 4), or None for all of them, got {value!r}."
+        message = f"{accepted}, such as range(0, 4), or None for all of them, got {shown(value)}."
         raise SelectionError(message)
     numbers = [layer.layer for layer in stream]
     found = [from_the_end(layer, numbers) for layer in value]
     wrong = [layer for layer in found if type(layer) is not int or layer not in numbers]
     if wrong:
-        message = f"{accepted}, which are {number_ranges(numbers)}, got {wrong}."
+        message = f"{accepted}, which are {number_ranges(numbers)}, got {shown(wrong)}."
         raise SelectionError(message)
     return sorted(set(found))
 
@@ -383,7 +369,7 @@ def check_pins(name: str, positions: Positions, value: object) -> int | list[int
         SelectionError: If it names none of the positions, or a text stands in several places.
     """
     given = value if isinstance(value, list) else [] if value is None else [value]
-    accepted = f"{name} must be an integer in 0..{len(positions) - 1}, a list of them, or None for no pin, got {value!r}"
+    accepted = f"{name} must be an integer in 0..{len(positions) - 1}, a list of them, or None for no pin, got {shown(value)}"
     try:
         pins = replace_text(name, given, positions)
     except ValueError as error:
@@ -410,9 +396,11 @@ def check_step(count: int, value: object) -> int | None:
     if value is None or (type(value) is int and 0 <= value < count):
         return value
     if not count:
-        message = f"step is for records of a generation, got {value!r}: record one with recording(model, tokenizer)."
+        message = f"step is for records of a generation, got {shown(value)}: record one with recording(model, tokenizer)."
         raise SelectionError(message)
-    message = f"step must be an integer in 0..{count - 1}, or None for all of them, got {value!r}."
+    message = (
+        f"step must be an integer in 0..{count - 1}, or None for all of them, got {shown(value)}."
+    )
     raise SelectionError(message)
 
 
@@ -421,7 +409,7 @@ def check_pairs(stream: ShownStream, value: object) -> list[list[int]]:
     checked: list[list[int]] = []
     for pair in value if isinstance(value, list) else [value]:
         if not (isinstance(pair, list) and len(pair) == 2):
-            message = f"compare must be a list of (layer, head) pairs, got {value!r}: such as compare=[(0, 1), (2, 3)]."
+            message = f"compare must be a list of (layer, head) pairs, got {shown(value)}: such as compare=[(0, 1), (2, 3)]."
             raise SelectionError(message)
         layer = check_layer(stream, pair[0])
         ref = [layer, *check_heads(stream[layer], [pair[1]])]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
-from attnwidget.compute.indexing import integer
+from attnwidget.compute.checks import check_choice, check_count, shown
+from attnwidget.compute.measures import MEASURES
 from attnwidget.surveys import workers as ray_workers
 from attnwidget.surveys.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Generator, Mapping
 
     from attnwidget.surveys.reader import PartialSurvey
     from attnwidget.surveys.survey import Survey
@@ -80,10 +82,11 @@ def survey(
             f"texts must be several inputs, got one text: call survey(model, [{texts[:20]!r}])."
         )
         raise TypeError(message)
-    kept = integer(examples)
-    if kept is None or kept < 0:
-        message = f"examples must be an integer, 0 or more, got {examples!r}."
-        raise ValueError(message)
+    if not isinstance(texts, Iterable) and not hasattr(texts, "iter_rows"):
+        message = f"texts must be several inputs, got {shown(texts)}: call survey(model, ['some text', 'another'])."
+        raise TypeError(message)
+    kept = check_count("examples", examples, least=0)
+    check_choice("measure", measure, MEASURES, said=f"one of {', '.join(MEASURES)}")
     reader = Reader(model, tokenizer, kept, measure, options)
     if workers is None:
         ray_workers.refuse(texts, worker_options)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from attnwidget.compute.indexing import integer
+from attnwidget.compute.checks import integer
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence

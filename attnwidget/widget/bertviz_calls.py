@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from torch import nn
 
-from attnwidget.compute.indexing import integer
+from attnwidget.compute.checks import integer
 from attnwidget.recordings import from_weights
 
 if TYPE_CHECKING:
