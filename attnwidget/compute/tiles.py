@@ -201,8 +201,10 @@ def tile_slices(
 ) -> Slices[Numbers]:
     """Return `tile` as a computation in slices; arguments and errors are the same, the latter come first."""
     number = integer(level)
-    if number is None or number < 0:
-        message = f"level must be an integer, 0 or more, got {level!r}."
+    # A cell of the last one is the whole head: nothing is coarser.
+    last = max(layer.n_query, layer.n_key, 1).bit_length()
+    if number is None or not 0 <= number <= last:
+        message = f"level must be an integer in 0..{last}, got {level!r}."
         raise ValueError(message)
     queries = tile_span(place[0], number, layer.n_query)
     keys = tile_span(place[1], number, layer.n_key)

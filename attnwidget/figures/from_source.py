@@ -147,15 +147,15 @@ def _selected(
     """
     state = usual_names(selected)
     heads = state.pop("heads", None)
+    if "compare" in state:
+        state["compare"] = as_pairs(state["compare"])  # what can be read once is read here
     # What is compared below has to be words first.
     for name in ("view", "form", "arrange"):
         if name in state and not (name == "view" and isinstance(state[name], str)):
             check_choice(name, state[name])
     if kind is None:
         # What is given says what is meant, as it would of a view that shows everything.
-        meant = (
-            "model" if "arrange" in state else "compare" if as_pairs(state.get("compare")) else None
-        )
+        meant = "model" if "arrange" in state else "compare" if state.get("compare") else None
         kind = state.get("view") or meant or ("head" if "form" in state else _usual(source))
     if not is_word(kind, get_args(Kind)):
         message = f"kind: figure draws {', '.join(map(repr, get_args(Kind)))}, got {shown(kind)}."

@@ -41,7 +41,9 @@ _GENERATE = (
 def _read_layers(name: str, attention: object) -> list[tuple[int, Tensor]]:
     """Return the layers that are there, by number, each with or without a batch axis."""
     if isinstance(attention, (str, bytes, Mapping)) or callable(attention):
-        message = f"{name} must be weights, got {type(attention).__name__}: pass outputs.attentions."
+        message = (
+            f"{name} must be weights, got {type(attention).__name__}: pass outputs.attentions."
+        )
         raise ValueError(message)  # noqa: TRY004  (one error type for a wrong argument)
     if isinstance(attention, Sequence):
         if any(_is_step(entry) for entry in attention):

@@ -178,6 +178,9 @@ def mean_row(
     words = _words(stream, request)
     axes = words.all if words else (range(layer.n_query), range(layer.n_key))
     start, stop = request.get("queries", (0, len(axes[0])))
+    if stop > len(axes[0]):
+        message = f"queries must be a range of 0..{len(axes[0])}, got [{start}, {stop}]."
+        raise ValueError(message)
     measure = request.get("measure", "weights")
     if words is None and measure != "rollout":
         return (yield from mean_slices(layer, request["head"], measure, range(start, stop)))

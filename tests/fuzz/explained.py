@@ -82,6 +82,11 @@ class Tally:
 
     def report(self) -> str:
         """Return the tally in words, the most frequent kinds first."""
-        lines = [f"{self.cases} cases, {self.accepted} accepted, {len(self.kinds)} unexplained kinds, {len(self.wrong)} wrong"]
-        lines += [f"{count:6d} {kind}\n         {self.examples[kind]}" for kind, count in self.kinds.most_common()]
+        lines = [
+            f"{self.cases} cases, {self.accepted} accepted, {len(self.kinds)} unexplained kinds, {len(self.wrong)} wrong"
+        ]
+        lines += [
+            f"{count:6d} {kind}\n         {self.examples[kind]}"
+            for kind, count in self.kinds.most_common()
+        ]
         return "\n".join(lines + self.wrong[:20])

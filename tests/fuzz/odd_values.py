@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import fractions
 import math
@@ -81,10 +81,10 @@ ODD: tuple[Callable[[], Any], ...] = (
     lambda: "", lambda: "0", lambda: "cat", lambda: "weights", lambda: "all", lambda: "a \ud800", lambda: "\x00",
     lambda: "{}", lambda: "%s {0}", lambda: "x" * 5000,
     lambda: b"", lambda: b"0", lambda: bytearray(b"ab"), lambda: memoryview(b"ab"),
-    lambda: [], lambda: [0], lambda: [[0]], lambda: [0, 1], lambda: [None], lambda: ["0"], lambda: [0.5],
+    list, lambda: [0], lambda: [[0]], lambda: [0, 1], lambda: [None], lambda: ["0"], lambda: [0.5],
     lambda: [True], lambda: [[]], lambda: [[0], [0, 1]], lambda: ["cat", 1], lambda: [10**400], lambda: [math.nan],
     lambda: (), lambda: (0,), lambda: (0, 1), lambda: ((0, 1), (1, 2)), lambda: ("cat", None),
-    lambda: {}, lambda: {0: 1}, lambda: {"decoder": 0}, lambda: {"decoder": [0, "x"]}, lambda: {"a": {}},
+    dict, lambda: {0: 1}, lambda: {"decoder": 0}, lambda: {"decoder": [0, "x"]}, lambda: {"a": {}},
     lambda: {None: None}, lambda: {"keys": [0]}, lambda: {"query": [[0]]},
     set, lambda: {0}, lambda: {"0", 1}, lambda: frozenset({0, 1}), lambda: range(0), lambda: range(2),
     lambda: range(5, 0, -2), lambda: slice(None), lambda: slice(3, 1), lambda: slice("a"), lambda: slice(None, None, 0),
@@ -104,17 +104,16 @@ ODD: tuple[Callable[[], Any], ...] = (
     lambda: torch.float32, lambda: torch.device("meta"), lambda: torch.nn.Linear(2, 2),
     lambda: len, lambda: (lambda: None), lambda: (lambda *_: "x"), lambda: int, object, lambda: Index(0),
     lambda: Index(10**30), Unequal, lambda: Ellipsis, lambda: NotImplemented, lambda: iter([0]), _endless,
-    lambda: map(int, "01"), lambda: pathlib.Path("nowhere"), lambda: datetime.date(2020, 1, 1),
+    lambda: map(int, "01"), lambda: pathlib.Path("nowhere"), lambda: dt.date(2020, 1, 1),
     lambda: decimal.Decimal("0.5"), lambda: fractions.Fraction(1, 2), lambda: ValueError("x"),
 )  # fmt: skip
 
 
 def odd_value(chance: random.Random, liked: tuple[Any, ...] = ()) -> Any:
     """Return a value for an argument: usually an odd one, now and then one that is right, alone or in a list."""
-    if liked and chance.random() < 0.15:
-        value = chance.choice(liked)
-    else:
-        value = chance.choice(ODD)()
+    value = chance.choice(liked) if liked and chance.random() < 0.15 else chance.choice(ODD)()
     if chance.random() < 0.08:
-        value = chance.choice((lambda one: [one], lambda one: (one, 0), lambda one: [0, one]))(value)
+        value = chance.choice((lambda one: [one], lambda one: (one, 0), lambda one: [0, one]))(
+            value
+        )
     return value

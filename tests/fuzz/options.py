@@ -36,14 +36,24 @@ _RIGHT: dict[str, tuple[Any, ...]] = {
     "texts": (["the cat sat"],), "examples": (1, 0), "progress": (False,), "arrange": ("layers", "rank"),
 }  # fmt: skip
 _HEADS = ("layer", "head", "layers", "heads")
-_RECORDED = ("tokens", "batch", "streams", "layers", "positions", "store", "device", "stream", "layer")
+_RECORDED = (
+    "tokens",
+    "batch",
+    "streams",
+    "layers",
+    "positions",
+    "store",
+    "device",
+    "stream",
+    "layer",
+)
 # Options whose message says another word.
 _OTHER_WORDS = {
     "inputs": ("input", "text", "token"), "store": ("device",), "attention": ("weights",), "texts": ("input", "text"),
     "layers": ("layer", "show_layers"), "heads": ("head", "layer"), "streams": ("stream",), "queries": ("query",),
-    "keys": ("key",), "query": ("queries",), "key": ("keys", "links"), "head": ("heads", "pairs"), "layer": ("layers",),
-    "kind": ("plot draws", "view", "form", "arrange"), "form": ("view",), "view": ("survey keeps",),
-    "compare": ("layer",), "selection": ("option",), "position_ids": ("batch",), "attention_mask": ("batch",), "inputs_embeds": ("batch",), "pattern": ("links", "find"), "a": ("compare takes",), "b": ("compare takes",),
+    "keys": ("key",), "query": ("queries",), "key": ("keys", "links"), "head": ("heads", "pairs", "layer"), "layer": ("layers",),
+    "kind": ("plot draws", "view", "form", "arrange"), "form": ("view", "survey keeps"), "view": ("survey keeps",),
+    "compare": ("layer",), "selection": ("option", "query", "key", "heads", "layer"), "position_ids": ("batch",), "attention_mask": ("batch",), "inputs_embeds": ("batch",), "pattern": ("links", "find"), "a": ("compare takes",), "b": ("compare takes",),
     "scores": ("score",), "name": ("measure",), "input_ids": ("inputs", "token"), "path": ("attention.",),
 }  # fmt: skip
 
@@ -109,11 +119,11 @@ def calls(folder: Path) -> list[Call]:
         return aw.capture(model, **{"inputs": "the cat", "tokenizer": tokenizer, **given})
 
     shown, drawn = _named(SelectionOptions), _named(DrawnSelection)
-    found = [
+    return [
         Call("view(model)", view(lambda **given: aw.view(model, "the cat", tokenizer, **given)), (*shown, *_RECORDED)),
         Call("view", view(attention.view), ("frozen", *shown)),
-        Call("view(x)", view(lambda **given: aw.view(**given)), ("model", "inputs", "tokenizer")),
-        Call("head_view", view(lambda **given: aw.head_view(**given)), ("attention", "encoder_attention")),
+        Call("view(x)", view(aw.view), ("model", "inputs", "tokenizer")),
+        Call("head_view", view(aw.head_view), ("attention", "encoder_attention")),
         Call("comparison.view", view(compared.view), shown),
         Call("survey.view", view(surveyed.view), shown),
         Call("figure", draw(attention), ("kind", *drawn)),
@@ -123,7 +133,7 @@ def calls(folder: Path) -> list[Call]:
         Call("save", save(attention, ".safetensors"), ("path", "kind", "layer")),
         Call("save(html)", save(attention, ".html"), ("budget", *shown)),
         Call("capture", inputs, ("inputs", "tokenizer", "target", *_RECORDED)),
-        Call("capture(inputs)", lambda **given: inputs(inputs=given), ("input_ids", "inputs_embeds", "attention_mask", "position_ids")),
+        Call("capture(inputs)", inputs, ("input_ids", "inputs_embeds", "attention_mask", "position_ids")),
         Call("recording", record, ("tokenizer", "which", *_RECORDED)),
         Call("compare", lambda **given: aw.compare(**{"a": attention, "b": other, **given}), ("a", "b", "names", "replaced")),
         Call("difference", lambda **given: compared.difference(**{"layer": 0, **given}), ("stream", *_HEADS)),
@@ -131,7 +141,7 @@ def calls(folder: Path) -> list[Call]:
         Call("survey", lambda **given: aw.survey(model, **{"texts": ["the cat"], "tokenizer": tokenizer, "progress": False, **given}), ("texts", "examples", "measure", "layers", "batch")),
         Call("survey.head_scores", surveyed.head_scores, ("scores", "stream", *_HEADS)),
         Call("survey.examples", lambda **given: surveyed.examples(**{"layer": 0, "head": 0, "score": "previous", **given}), ("stream", "score", *_HEADS)),
-        Call("find", lambda **given: attention.find(**given), ("query", "key", "pattern")),
+        Call("find", attention.find, ("query", "key", "pattern")),
         Call("find(key)", lambda **given: attention.find(**{"key": 0, **given}), ("query", "key", "top", "stream", "measure", *_HEADS)),
         Call("rank", lambda **given: rank(**{"key": 0, **given}), ("query", "key", "name")),
         Call("rollout", attention.rollout, ("stream", "layer", "layers")),
@@ -149,16 +159,16 @@ def calls(folder: Path) -> list[Call]:
         Call("attention[]", lambda stream: attention[stream], ("stream",)),
         Call("stream[]", lambda layer: attention["decoder"][layer], ("layer",)),
     ]  # fmt: skip
-    return found
 
 
 def options(seed: int, cases: int) -> Tally:
     """Make ``cases`` public calls with one odd option, now and then beside right ones."""
     chance, tally = random.Random(seed), Tally()
     mpl.use("agg")
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder) if hasattr(
-        contextlib, "chdir"
-    ) else contextlib.nullcontext():
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.chdir(folder) if hasattr(contextlib, "chdir") else contextlib.nullcontext(),
+    ):
         every = calls(Path(folder))
         for _ in range(cases):
             call = chance.choice(every)

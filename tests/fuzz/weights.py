@@ -24,9 +24,11 @@ _WRAPPED: tuple[Callable[[torch.Tensor], Any], ...] = (
     lambda one: one.requires_grad_(),
     lambda one: one.transpose(-1, -2).contiguous().transpose(-1, -2),
     lambda one: torch._neg_view(-one),
-    lambda one: torch.complex(torch.zeros_like(one), -one).conj().imag
-    if one.dtype in (torch.float32, torch.float64)
-    else one,
+    lambda one: (
+        torch.complex(torch.zeros_like(one), -one).conj().imag
+        if one.dtype in (torch.float32, torch.float64)
+        else one
+    ),
     lambda one: one.float().numpy(),
     lambda one: one.double().numpy()[..., ::-1][..., ::-1],
     lambda one: np.asfortranarray(one.float().numpy()),
@@ -46,11 +48,27 @@ _BROKEN: tuple[Callable[[torch.Tensor], Any], ...] = (
     lambda one: one.numpy().astype(str),
     lambda one: one.numpy().astype(object),
     lambda one: [one[0], one[0, :1]],
-    lambda one: str(one),
+    str,
 )
-_OPTIONS = ("tokens", "batch", "sentence_b_start", "include_layers", "model_name", "encoder_tokens", "cross_attention")
+_OPTIONS = (
+    "tokens",
+    "batch",
+    "sentence_b_start",
+    "include_layers",
+    "model_name",
+    "encoder_tokens",
+    "cross_attention",
+)
 # What a message calls an argument: an odd batch is told by the shape of the weights, a stray argument by what goes together.
-_NAMES = ("attention", "tokens", "batch", "sentence_b_start", "include_layers", "model_name", "from_weights takes")
+_NAMES = (
+    "attention",
+    "tokens",
+    "batch",
+    "sentence_b_start",
+    "include_layers",
+    "model_name",
+    "from_weights takes",
+)
 
 
 def weights(seed: int, cases: int) -> Tally:
@@ -66,12 +84,16 @@ def weights(seed: int, cases: int) -> Tally:
         elif kind == "broken":
             layers[chance.randrange(len(layers))] = _quietly(chance.choice(_BROKEN), layers[0])
         elif chance.random() < 0.3:
-            given = chance.choice((lambda odd: odd, lambda odd: [odd], lambda odd: [layers[0], odd]))(chance.choice(ODD)())
+            given = chance.choice(
+                (lambda odd: odd, lambda odd: [odd], lambda odd: [layers[0], odd])
+            )(chance.choice(ODD)())
         else:
             name = chance.choice(_OPTIONS)
             options[name] = odd_value(chance)
         shown = f"case {number}, {kind}: {type(given).__name__} {str(options)[:80]!r}"
-        made = tally.run(lambda given=given, options=options: aw.from_weights(given, **options), shown, _NAMES)
+        made = tally.run(
+            lambda given=given, options=options: aw.from_weights(given, **options), shown, _NAMES
+        )
         if made is None:
             if kind == "valid":
                 tally.wrong.append(f"refused: {shown}")
@@ -86,7 +108,9 @@ def weights(seed: int, cases: int) -> Tally:
 def _layer(chance: random.Random, generator: torch.Generator) -> torch.Tensor:
     """Return weights of one layer, ``[head, query, key]``, float64; rows that add up and rows that do not."""
     shape = (2, 3, 4) if chance.random() < 0.2 else (2, 4, 4)
-    scores = torch.randn(*shape, generator=generator, dtype=torch.float64) * chance.choice((0.1, 1, 8))
+    scores = torch.randn(*shape, generator=generator, dtype=torch.float64) * chance.choice(
+        (0.1, 1, 8)
+    )
     return torch.softmax(scores, -1) * chance.choice((1.0, 1.0, 0.5))
 
 
@@ -117,7 +141,14 @@ def _valid(
         options["include_layers"] = chance.choice(([kept], (kept,), np.array([kept]), {kept}))
         expected = {kept: expected[kept]}
     if chance.random() < 0.4:
-        options["tokens"] = chance.choice((["a", "b", "c", "d"], [b"a", "b", b"\xff", "d"], ("\ud800", "", " ", "x" * 999), np.array(list("abcd"))))
+        options["tokens"] = chance.choice(
+            (
+                ["a", "b", "c", "d"],
+                [b"a", "b", b"\xff", "d"],
+                ("\ud800", "", " ", "x" * 999),
+                np.array(list("abcd")),
+            )
+        )
     return given, options, expected
 
 
@@ -129,7 +160,10 @@ def _differences(made: Any, expected: dict[int, np.ndarray]) -> list[str]:
         f"layer {number} is off by {np.abs(found[number].weights() - one).max()}"
         for number, one in expected.items()
         if not np.array_equal(found[number].weights(), one.astype(np.float32))
-        or not np.array_equal(found[number].weights(-1, [0, -1], slice(1, 3)), one.astype(np.float32)[-1][[0, -1], 1:3])
+        or not np.array_equal(
+            found[number].weights(-1, [0, -1], slice(1, 3)),
+            one.astype(np.float32)[-1][[0, -1], 1:3],
+        )
     ]
 
 

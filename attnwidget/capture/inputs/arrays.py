@@ -42,9 +42,9 @@ def as_tensors(model: nn.Module, named: Mapping[str, Any]) -> dict[str, Any]:
     """
     parameters = forward_parameters(model)
     for name, value in named.items():
-        # A model of one's own may well read nested tensors, and one without weights those without numbers.
+        # A model of one's own may well read nested or sparse tensors, and one without weights those without numbers.
         if isinstance(value, torch.Tensor) and (
-            (value.is_nested and is_of_transformers(type(model)))
+            ((value.is_nested or value.layout != torch.strided) and is_of_transformers(type(model)))
             or (value.device.type == "meta" and device_of(model).type != "meta")
         ):
             check_tensor(name, value)
