@@ -194,7 +194,7 @@ def run_forward(
                 if given is attempts[-1]:
                     arguments = {**given, **forward_kwargs}
                     why = failure(inner, arguments, error)
-                    if why is None and _is_own(error):
+                    if why is None and not (prepared.guessed or _is_of_model(inner, error)):
                         raise
                     if why is None:
                         why = call_error(inner, prepared.args, arguments, error)
@@ -211,13 +211,16 @@ def check_numbers(model: nn.Module) -> None:
         raise ValueError(msg)
 
 
-def _is_own(error: Exception) -> bool:
-    """Tell whether an error was raised by the package and so says all there is to say, or by the model."""
+def _is_of_model(model: nn.Module, error: Exception) -> bool:
+    """Tell whether an error was raised by the code of a model, and not by a hook, a callback or the recording itself."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
     name = "" if last is None else str(last.tb_frame.f_globals.get("__name__", ""))
-    return name.partition(".")[0] == "attnwidget"
+    homes = {"torch", "transformers"} | {
+        type(module).__module__.partition(".")[0] for module in model.modules()
+    }
+    return name.partition(".")[0] in homes
 
 
 def template_options(

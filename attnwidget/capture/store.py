@@ -10,7 +10,7 @@ import tempfile
 import warnings
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -272,7 +272,7 @@ def make_store(given: object, device: torch.device | str | None = None) -> Store
     raise ValueError(message)
 
 
-def _device(given: object) -> torch.device:
+def _device(given: Any) -> torch.device:
     """Return a device by its name or number.
 
     Raises:
@@ -283,7 +283,8 @@ def _device(given: object) -> torch.device:
     number = integer(given)
     if isinstance(given, str) or number is not None:
         with contextlib.suppress(RuntimeError, ValueError, OverflowError):
-            return torch.device(given if number is None else number)  # type: ignore[arg-type]
+            found: torch.device = torch.device(given if number is None else number)
+            return found
     message = f"device must be a torch device that is there, such as 'cpu' or 'cuda:0', got {shown(given)}."
     raise ValueError(message)
 

@@ -80,8 +80,9 @@ def plot(
     if least is None or math.isnan(least):
         message = f"threshold must be a number, the least weight of a line that is drawn, got {shown(threshold)}."
         raise ValueError(message)
-    if ax is not None and not isinstance(ax, Axes):
-        message = f"ax must be matplotlib axes, got {shown(ax)}: pass one of those that plt.subplots() returns."
+    given: object = ax
+    if given is not None and not isinstance(given, Axes):
+        message = f"ax must be matplotlib axes, got {shown(given)}: pass one of those that plt.subplots() returns."
         raise ValueError(message)
     if kind == "matrix" and layout != "vertical":
         message = "a matrix has queries below one another: layout='horizontal' is for plot('head')."

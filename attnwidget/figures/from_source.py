@@ -145,14 +145,8 @@ def _selected(
     Raises:
         ValueError: If there is no such kind, or it is another one than what is given besides.
     """
-    state = usual_names(selected)
+    state = _words_first(usual_names(selected))
     heads = state.pop("heads", None)
-    if "compare" in state:
-        state["compare"] = as_pairs(state["compare"])  # what can be read once is read here
-    # What is compared below has to be words first.
-    for name in ("view", "form", "arrange"):
-        if name in state and not (name == "view" and isinstance(state[name], str)):
-            check_choice(name, state[name])
     if kind is None:
         # What is given says what is meant, as it would of a view that shows everything.
         meant = "model" if "arrange" in state else "compare" if state.get("compare") else None
@@ -175,6 +169,18 @@ def _selected(
         )
         raise ValueError(message)
     return state, heads
+
+
+def _words_first(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a selection whose words are words, and whose pairs, which may be read once only, were read.
+
+    Raises:
+        ValueError: If one is none of those accepted; which views there are, the kinds of figures say.
+    """
+    for name in ("view", "form", "arrange"):
+        if name in state and not (name == "view" and isinstance(state[name], str)):
+            check_choice(name, state[name])
+    return {**state, "compare": as_pairs(state["compare"])} if "compare" in state else state
 
 
 def _usual(source: Source) -> Kind:

@@ -169,9 +169,10 @@ def record_from_weights(
     model_name: str = "weights",
 ) -> Record:
     """Return the record of weights that were computed elsewhere; `attnwidget.from_weights` describes the arguments."""
-    if not isinstance(model_name, str):
-        message = f"model_name must be text, got {shown(model_name)}."
-        raise ValueError(message)
+    called: object = model_name
+    if not isinstance(called, str):
+        message = f"model_name must be text, got {shown(called)}."
+        raise TypeError(message)
     pairs = {"encoder": encoder_attention, "decoder": decoder_attention, "cross": cross_attention}
     other = [*pairs.values(), encoder_tokens, decoder_tokens]
     if (attention is None) == all(given is None for given in pairs.values()) or (

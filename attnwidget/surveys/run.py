@@ -82,8 +82,9 @@ def survey(
             f"texts must be several inputs, got one text: call survey(model, [{texts[:20]!r}])."
         )
         raise TypeError(message)
-    alone = not isinstance(texts, Iterable) or getattr(texts, "ndim", 1) == 0
-    if alone and not hasattr(texts, "iter_rows"):
+    given: object = texts
+    alone = not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0
+    if alone and not hasattr(given, "iter_rows"):
         message = f"texts must be several inputs, got {shown(texts)}: call survey(model, ['some text', 'another'])."
         raise TypeError(message)
     kept = check_count("examples", examples, least=0)

@@ -95,7 +95,7 @@ ODD: tuple[Callable[[], Any], ...] = (
     lambda: np.array(["2020-01-01"], dtype="datetime64[D]"), lambda: np.zeros(2, dtype=[("a", "i4")]),
     lambda: np.int64(1), lambda: np.float32(0.5), lambda: np.bool_(True), lambda: np.str_("cat"),  # noqa: FBT003
     lambda: np.ma.masked_array([1, 2], [True, False]),
-    lambda: torch.tensor(0), lambda: torch.tensor(1.5), lambda: torch.tensor(True), lambda: torch.tensor([0, 1]),
+    lambda: torch.tensor(0), lambda: torch.tensor(1.5), lambda: torch.tensor(1) == 1, lambda: torch.tensor([0, 1]),
     lambda: torch.tensor([]), lambda: torch.eye(3), lambda: torch.ones(2, 2, 2), lambda: torch.tensor(1j),
     lambda: torch.ones(2, device="meta"), lambda: torch.tensor(1, device="meta"), lambda: torch.eye(3).to_sparse(),
     lambda: torch.tensor([1, 2]).to_sparse(), _sparse_rows, _quantised, _nested, lambda: torch._neg_view(torch.ones(2)),

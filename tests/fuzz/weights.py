@@ -84,9 +84,8 @@ def weights(seed: int, cases: int) -> Tally:
         elif kind == "broken":
             layers[chance.randrange(len(layers))] = _quietly(chance.choice(_BROKEN), layers[0])
         elif chance.random() < 0.3:
-            given = chance.choice(
-                (lambda odd: odd, lambda odd: [odd], lambda odd: [layers[0], odd])
-            )(chance.choice(ODD)())
+            odd = chance.choice(ODD)()
+            given = chance.choice((odd, [odd], [layers[0], odd]))
         else:
             name = chance.choice(_OPTIONS)
             options[name] = odd_value(chance)

@@ -151,7 +151,7 @@ def tokenize(
         )
         raise ValueError(msg) from error
     if not ids_there:
-        msg = f"the tokenizer makes no tokens of inputs {shown(inputs)}; give text with at least one token in it."
+        msg = f"the tokenizer makes no tokens of {shown(inputs)}; give text with at least one token in it."
         raise ValueError(msg)
     ids = encoding["input_ids"][0].tolist()
     roles = chat_roles(ids, words, token_lengths(encoding, 0))
