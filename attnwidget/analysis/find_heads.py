@@ -144,7 +144,15 @@ def _mask(stream: StreamAxes, pattern: Pattern) -> Tensor:
     """Return a pattern as a boolean mask ``[query, key]``."""
     expected = (len(stream.query_positions), len(stream.key_positions))
     if callable(pattern):
-        pattern = pattern(stream.query_positions, stream.key_positions)
+        given = pattern
+        try:
+            pattern = given(stream.query_positions, stream.key_positions)
+        except TypeError as error:
+            message = (
+                f"pattern must be a 0/1 mask, or a function from query positions and key positions to one, got {shown(given)},"
+                f" which raised TypeError: {error}."
+            )
+            raise ValueError(message) from error
     if isinstance(pattern, torch.Tensor):
         pattern = check_tensor("pattern", pattern).float().cpu()
     try:

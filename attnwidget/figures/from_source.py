@@ -149,10 +149,14 @@ def _selected(
     heads = state.pop("heads", None)
     if kind is None:
         # What is given says what is meant, as it would of a view that shows everything.
-        meant = "model" if "arrange" in state else "compare" if state.get("compare") else None
+        pairs = state.get("compare")
+        compares = isinstance(pairs, list) and bool(pairs)
+        meant = "model" if "arrange" in state else "compare" if compares else None
         kind = state.get("view") or meant or ("head" if "form" in state else _usual(source))
     if not is_word(kind, get_args(Kind)):
-        message = f"kind: figure draws {', '.join(map(repr, get_args(Kind)))}, got {shown(kind)}."
+        message = (
+            f"kind or view: figure draws {', '.join(map(repr, get_args(Kind)))}, got {shown(kind)}."
+        )
         raise ValueError(message)
     said = {"view": {**dict.fromkeys(_FORMS, "head"), "scatter": "model"}.get(kind, kind)}
     if kind in _FORMS:

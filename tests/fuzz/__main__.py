@@ -26,6 +26,8 @@ def main() -> int:
     for name in given.fuzzers or _FUZZERS:
         fuzzer, cases = _FUZZERS[name]
         tally = fuzzer(given.seed, given.cases or cases)
+        sys.stdout.write(f"== {name}, seed {given.seed}: {tally.report()}\n")
+        sys.stdout.flush()
         kinds, wrong = kinds + len(tally.kinds), wrong + len(tally.wrong)
     return int(bool(wrong) or kinds > _MOST_KINDS)
 

@@ -26,7 +26,7 @@ def unexplained(error: BaseException, names: Iterable[str]) -> str | None:
     """Return what kind of unexplained error this is, or None for one that explains itself.
 
     It does if it is of an expected type, was raised by a statement of the package itself (not by an operation on a
-    value that nobody checked) and names the argument.
+    value that nobody checked) and names the argument; one of the system names its file.
 
     Args:
         error: The error.
@@ -37,7 +37,7 @@ def unexplained(error: BaseException, names: Iterable[str]) -> str | None:
     own = frame.filename.startswith(_PACKAGE) and line.startswith("raise ")
     said = str(error)
     named = any(name in said for name in names)
-    if isinstance(error, _EXPECTED) and own and named:
+    if own and (isinstance(error, OSError) or (isinstance(error, _EXPECTED) and named)):
         return None
     # Numbers and values do not make another kind.
     words = re.sub(r"\d+|'[^']*'", "…", said)[:60]

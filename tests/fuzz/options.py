@@ -54,7 +54,7 @@ _OTHER_WORDS = {
     "keys": ("key",), "query": ("queries",), "key": ("keys", "links"), "head": ("heads", "pairs", "layer"), "layer": ("layers",),
     "kind": ("plot draws", "view", "form", "arrange"), "form": ("view", "survey keeps"), "view": ("survey keeps",),
     "compare": ("layer",), "selection": ("option", "query", "key", "heads", "layer"), "position_ids": ("batch",), "attention_mask": ("batch",), "inputs_embeds": ("batch",), "pattern": ("links", "find"), "a": ("compare takes",), "b": ("compare takes",),
-    "scores": ("score",), "name": ("measure",), "input_ids": ("inputs", "token"), "path": ("attention.",),
+    "scores": ("score",), "name": ("measure",), "input_ids": ("inputs", "token", "batch"), "path": ("attention.",),
 }  # fmt: skip
 
 

@@ -155,13 +155,16 @@ class Limits:
         ):
             message = f"streams must be the name of a stream or several, got {shown(streams)}: pass streams=['decoder'], for instance."
             raise ValueError(message)
-        chosen = _by_stream(layers)
+        chosen = _by_stream("layers", layers)
         for value in chosen.values():
             _check_layers(value)
         return cls(
             None if names is None else tuple(names),
             chosen,
-            {name: _read_position_range(value) for name, value in _by_stream(positions).items()},
+            {
+                name: _read_position_range(value)
+                for name, value in _by_stream("positions", positions).items()
+            },
             single,
         )
 
@@ -300,10 +303,13 @@ class RunningLimits:
         return slice(min(p.start for p in kept), min(count, max(p.stop for p in kept) + padding))
 
 
-def _by_stream(value: Any) -> dict[str, Any]:
+def _by_stream(option: str, value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if isinstance(value, Mapping):
+        if not all(isinstance(name, str) for name in value):
+            message = f"{option} must name each stream by text, got {shown(dict(value))}: pass {option}={{'decoder': 0}}, for instance."
+            raise ValueError(message)
         return dict(value)
     return {"": value}
 
