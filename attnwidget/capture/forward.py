@@ -194,10 +194,11 @@ def run_forward(
                 if given is attempts[-1]:
                     arguments = {**given, **forward_kwargs}
                     why = failure(inner, arguments, error)
-                    if why is None and not (prepared.guessed or _is_of_model(inner, error)):
-                        raise
-                    if why is None:
+                    guessed = prepared.guessed and isinstance(error, (RuntimeError, TypeError))
+                    if why is None and (guessed or _is_of_model(inner, error)):
                         why = call_error(inner, prepared.args, arguments, error)
+                    if why is None:
+                        raise
                     raise why from error
                 place = make_store(store, device)
     return cast("Record", outcome.record)

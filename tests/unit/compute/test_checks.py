@@ -111,7 +111,7 @@ def test_several_values_are_a_list_and_one_is_not() -> None:
 def test_a_choice_is_refused_by_name_whatever_is_given(value: Any) -> None:
     with pytest.raises(ValueError, match="kind must be one of 'a', 'b', got "):
         checks.check_choice("kind", value, ("a", "b"))
-    with pytest.raises(KeyError, match="no stream .*; available"):
+    with pytest.raises(KeyError, match=r"no stream .*; available"):
         checks.check_name("stream", value, ("a", "b"))
 
 
