@@ -22,6 +22,7 @@ __all__ = [
     "check_count",
     "check_flag",
     "check_name",
+    "check_not_masked",
     "check_path",
     "check_tensor",
     "integer",
@@ -95,6 +96,17 @@ def options(accepted: Iterable[str]) -> str:
     """Return words as a message lists them: ``'a', 'b' or 'c'``."""
     *first, last = map(repr, accepted)
     return f"{', '.join(first)} or {last}" if first else last
+
+
+def check_not_masked(name: str, value: object) -> None:
+    """Refuse numpy's masked arrays: what is masked has a number underneath that nobody means.
+
+    Raises:
+        ValueError: If it is one.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        message = f"{name} must hold plain numbers, got a masked array: pass array.filled(0)."
+        raise ValueError(message)
 
 
 def check_choice(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from attnwidget.compute.checks import check_tensor, integer, listed, shown
+from attnwidget.compute.checks import check_not_masked, check_tensor, integer, listed, shown
 from attnwidget.record.layer import Layer
 from attnwidget.record.positions import (
     Position,
@@ -79,6 +79,7 @@ def _tensor(name: str, entry: object) -> Tensor:
 
 
 def _read_numbers(name: str, entry: object) -> Tensor:
+    check_not_masked(name, entry)
     try:
         return _from_numpy(np.asarray(entry))
     except (TypeError, ValueError, RuntimeError, OverflowError, AttributeError) as error:

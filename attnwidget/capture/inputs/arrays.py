@@ -10,7 +10,7 @@ import torch
 
 from attnwidget.capture.architecture.stream_names import is_of_transformers
 from attnwidget.capture.inputs.signature import forward_parameters, reads_lists
-from attnwidget.compute.checks import check_tensor, shown
+from attnwidget.compute.checks import check_not_masked, check_tensor, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -86,6 +86,7 @@ def as_tensor(name: str, value: Any) -> Any:
 def _read(name: str, value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return check_tensor(name, value) if name == "inputs" else value
+    check_not_masked(name, value)
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
         return torch.from_numpy(np.ascontiguousarray(value))
     if isinstance(value, np.ndarray) and value.dtype.kind not in "OV":

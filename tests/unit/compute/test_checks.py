@@ -48,6 +48,15 @@ def test_a_tensor_that_cannot_be_read_is_refused_with_the_call_that_helps(name: 
     assert checks.shown(make())
 
 
+def test_a_masked_array_is_refused_as_its_masked_numbers_are_none() -> None:
+    masked = np.ma.masked_array(np.full((1, 2, 2), 0.5), np.eye(2)[None] == 1)
+    with pytest.raises(
+        ValueError,
+        match=r"attention must hold plain numbers, got a masked array: pass array\.filled",
+    ):
+        aw.from_weights([masked])
+
+
 def test_lazy_signs_and_conjugates_are_read_as_what_they_stand_for() -> None:
     weights = torch.full((1, 2, 2), 0.5)
     record = aw.from_weights([torch._neg_view(-weights)])
