@@ -218,7 +218,7 @@ def _is_of_model(model: nn.Module, error: Exception) -> bool:
     while last is not None and last.tb_next is not None:
         last = last.tb_next
     name = "" if last is None else str(last.tb_frame.f_globals.get("__name__", ""))
-    homes = {"torch", "transformers"} | {
+    homes = {"torch", "transformers", "numpy"} | {
         type(module).__module__.partition(".")[0] for module in model.modules()
     }
     return name.partition(".")[0] in homes
