@@ -5,6 +5,7 @@
 #   make check    lint, types, formats, generated code
 #   make coverage record every architecture in transformers, write tests/capture/coverage.md
 #   make compat   the wheel, unit and exactness tests with the oldest, the pinned and the newest dependencies
+#   make fuzz     many odd arrays, options and requests, each answered rightly or refused with a reason
 #   make bench    what recording, opening, scores, long inputs and files cost, beside BertViz, CircuitsVis and eager attention
 #   make clean    remove everything that was built
 
@@ -34,7 +35,7 @@ install = @echo "Installing .[$(1)] into $(VENV); the first time it takes minute
 		| awk '/^(Collecting|  Building|Successfully)/ { print "  " substr($$0, 1, 100); fflush() }' \
 	&& touch $@
 
-.PHONY: help demo lab test check coverage compat bench clean chromium
+.PHONY: help demo lab test check coverage compat fuzz bench clean chromium
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -67,6 +68,9 @@ coverage: $(VENV)/.dev
 # In environments of its own, in .compat; COMPAT=floor for one of them.
 compat: $(VENV)/bin/python
 	@$(BIN)/python tests/compat/run.py $(COMPAT)
+
+fuzz: $(VENV)/.dev
+	@cd tests && OMP_NUM_THREADS=1 $(BIN)/python -m fuzz $(FUZZ)
 
 bench: $(VENV)/.bench attnwidget/static/widget.js chromium
 	@$(BIN)/python tests/bench/bench_recording.py $(RECORDING)

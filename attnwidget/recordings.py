@@ -207,12 +207,14 @@ def recording(
         record_forward,
     )
     from attnwidget.capture.generation.numbered_passes import check_which  # noqa: PLC0415
+    from attnwidget.capture.inputs.checks import check_batch  # noqa: PLC0415
     from attnwidget.capture.positions.given_labels import read_labels  # noqa: PLC0415
     from attnwidget.capture.recorder.limits import Limits  # noqa: PLC0415
 
     check_model(model)
     check_tokenizer(tokenizer)
-    tokenizer = tokenizer or own_tokenizer(model)
+    batch = check_batch(batch)
+    tokenizer = own_tokenizer(model) if tokenizer is None else tokenizer
     streams, layers = either(stream=stream, streams=streams), either(layer=layer, layers=layers)
     limits = Limits.of(streams, layers, positions)
     number = check_which(which)

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from attnwidget.analysis.tables import table
-from attnwidget.compute.indexing import Axis, integer
+from attnwidget.compute.checks import check_count, check_tensor, shown
+from attnwidget.compute.indexing import Axis
 from attnwidget.compute.measures import lengths
 from attnwidget.compute.not_numbers import strongest_first, warn_not_numbers
 from attnwidget.compute.resumable import finish, share_of
@@ -53,10 +54,7 @@ def find(
     heads: Heads = None,
 ) -> Any:
     """Return `Attention.find`, where it is described."""
-    count = integer(top)
-    if top is not None and (count is None or count < 1):
-        message = f"top must be a positive integer or None for all heads, got {top!r}."
-        raise ValueError(message)
+    count = None if top is None else check_count("top", top, "or None for all heads")
     chosen = only_these(the_stream(attention, stream), layers)
     wanted = {layer.layer: chosen_heads(layer, heads) for layer in chosen}
     weighed = stream_weights(chosen, links(chosen, query, key, pattern), measure)
@@ -154,18 +152,33 @@ def _mask(stream: StreamAxes, pattern: Pattern) -> Tensor:
     """Return a pattern as a boolean mask ``[query, key]``."""
     expected = (len(stream.query_positions), len(stream.key_positions))
     if callable(pattern):
-        pattern = pattern(stream.query_positions, stream.key_positions)
+        given = pattern
+        try:
+            pattern = given(stream.query_positions, stream.key_positions)
+        except TypeError as error:
+            message = (
+                f"pattern must be a 0/1 mask, or a function from query positions and key positions to one, got {shown(given)},"
+                f" which raised TypeError: {error}."
+            )
+            raise ValueError(message) from error
     if isinstance(pattern, torch.Tensor):
-        pattern = pattern.detach().cpu()
+        pattern = check_tensor("pattern", pattern).float().cpu()
     try:
         mask = np.asarray(pattern)
-        correct = mask.shape == expected and bool(np.isin(mask, (0, 1)).all())
-        shown = f"shape {list(mask.shape)}, dtype {mask.dtype}"
-    except ValueError as error:  # rows of different lengths
-        correct, shown = False, str(error)
-    if not correct:
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        AttributeError,
+    ) as error:  # rows of different lengths
+        message = f"pattern must give 0 or 1 for each [query, key], shape {list(expected)}, got {shown(pattern)}: {error}."
+        raise ValueError(message) from error
+    # Of anything but numbers nothing is compared.
+    correct = mask.shape == expected and mask.dtype.kind in "biufc"
+    if not correct or not np.isin(mask, (0, 1)).all():
         message = (
-            f"pattern must give 0 or 1 for each [query, key], shape {list(expected)}, got {shown}."
+            f"pattern must give 0 or 1 for each [query, key], shape {list(expected)}, got shape {list(mask.shape)}, dtype"
+            f" {mask.dtype}."
         )
         raise ValueError(message)
     return torch.from_numpy(mask.astype(bool))

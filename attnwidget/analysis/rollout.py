@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from attnwidget.compute.indexing import integer
+from attnwidget.compute.checks import integer
 from attnwidget.compute.resumable import finish, share_of
 from attnwidget.compute.softmax import exact
 from attnwidget.compute.weight_rows import query_blocks, weight_blocks

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from attnwidget.compute.checks import is_word, listed, shown
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -155,9 +157,13 @@ def chosen(names: str | Sequence[str] | None) -> tuple[str, ...]:
     """
     if names is None:
         return tuple(SCORES)
-    given = (names,) if isinstance(names, str) else tuple(names)
-    wrong = [name for name in given if name not in SCORES]
+    given = listed(names)
+    if given is None:
+        given = [names]
+    wrong = [name for name in given if not is_word(name, SCORES)]
     if wrong or not given:
-        message = f"scores must be among {', '.join(SCORES)}, got {wrong or 'none'}."
+        message = (
+            f"scores must be among {', '.join(SCORES)}, got {shown(wrong) if wrong else 'none'}."
+        )
         raise ValueError(message)
     return tuple(name for name in SCORES if name in given)

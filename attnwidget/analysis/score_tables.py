@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attnwidget.analysis.head_scores import labels, score_stream
 from attnwidget.analysis.score_definitions import SCORES, chosen
 from attnwidget.analysis.tables import table
+from attnwidget.compute.checks import listed, shown
 from attnwidget.compute.not_numbers import warn_not_numbers
 from attnwidget.record.chosen import chosen_heads, only_these
 from attnwidget.record.position_lookup import resolve
@@ -128,7 +129,7 @@ def score_streams(
     streams = list(attention.streams.values()) if stream is None else [attention[stream]]
     if sink is not None and len(streams) > 1:
         message = (
-            f"sink={sink!r} names positions of one stream, there are {list(attention)}: pass "
+            f"sink={shown(sink)} names positions of one stream, there are {list(attention)}: pass "
             f"stream={streams[0].name!r} besides."
         )
         raise ValueError(message)
@@ -139,8 +140,7 @@ def _sink(stream: Stream, sink: Place | None) -> tuple[int, ...] | None:
     if sink is None:
         return None
     # None of them is a choice too, and no mistake as among queries.
-    nothing = not isinstance(sink, str) and hasattr(sink, "__len__") and len(sink) == 0
-    return () if nothing else resolve("sink", sink, stream.key_positions)
+    return () if listed(sink) == [] else resolve("sink", sink, stream.key_positions)
 
 
 def _rows(scores: StreamScores, names: Sequence[str]) -> Iterator[dict[str, Any]]:

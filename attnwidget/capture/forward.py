@@ -21,7 +21,7 @@ from attnwidget.capture.architecture.wrappers import (
 from attnwidget.capture.distributed.tensor_parallel import shared_recording
 from attnwidget.capture.finish import finish_recording
 from attnwidget.capture.inputs.chat import chat_options, is_chat
-from attnwidget.capture.inputs.checks import failure
+from attnwidget.capture.inputs.checks import check_batch, failure
 from attnwidget.capture.inputs.length_limit import check_length
 from attnwidget.capture.inputs.options import accepted_names, check_options
 from attnwidget.capture.inputs.own_models import call_error, check_call
@@ -33,6 +33,7 @@ from attnwidget.capture.recorder.recorder import Recorder
 from attnwidget.capture.store import make_store
 from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.capture.taps.transforms import outside_transforms, why_without_numbers
+from attnwidget.compute.checks import shown
 from attnwidget.compute.layer_tensors import check_exact
 from attnwidget.record.vocabulary import either
 
@@ -56,8 +57,11 @@ __all__ = [
 
 
 # A table looked up, sliced and added, an input that is missing or has too many axes.
-_OF_ARGUMENTS = (RuntimeError, TypeError)
 _FAILED = (IndexError, RuntimeError, TypeError, ValueError, AttributeError)
+
+
+# One of these has what makes tokens of text, or text of tokens.
+_OF_TOKENIZERS = ("encode", "decode", "convert_ids_to_tokens", "apply_chat_template")
 
 
 class Outcome:
@@ -148,7 +152,9 @@ def run_forward(
     check_model(model)
     check_tokenizer(tokenizer)
     check_exact(exact)
-    tokenizer, most = tokenizer or own_tokenizer(model), max_tokens(model)
+    batch = check_batch(batch)
+    tokenizer = own_tokenizer(model) if tokenizer is None else tokenizer
+    most = max_tokens(model)
     inner = unwrapped(model)
     template = template_options(model, inputs, tokenizer, forward_kwargs)
     check_options(inner, forward_kwargs, template)
@@ -194,7 +200,8 @@ def run_forward(
                 if given is attempts[-1]:
                     arguments = {**given, **forward_kwargs}
                     why = failure(inner, arguments, error)
-                    if why is None and prepared.guessed and isinstance(error, _OF_ARGUMENTS):
+                    guessed = prepared.guessed and isinstance(error, (RuntimeError, TypeError))
+                    if why is None and (guessed or _is_of_model(inner, error)):
                         why = call_error(inner, prepared.args, arguments, error)
                     if why is None:
                         raise
@@ -211,6 +218,18 @@ def check_numbers(model: nn.Module) -> None:
         raise ValueError(msg)
 
 
+def _is_of_model(model: nn.Module, error: Exception) -> bool:
+    """Tell whether an error was raised by the code of a model, and not by a hook, a callback or the recording itself."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    name = "" if last is None else str(last.tb_frame.f_globals.get("__name__", ""))
+    homes = {"torch", "transformers", "numpy"} | {
+        type(module).__module__.partition(".")[0] for module in model.modules()
+    }
+    return name.partition(".")[0] in homes
+
+
 def template_options(
     model: nn.Module, inputs: Any, tokenizer: Any, given: Iterable[str]
 ) -> set[str]:
@@ -225,12 +244,24 @@ def template_options(
     names = set(given) - accepted_names(unwrapped(model)) if is_chat(inputs) else set()
     if not names:
         return set()
-    tokenizer = tokenizer or own_tokenizer(model) or find_tokenizer(unwrapped(model))
+    for find in (own_tokenizer, lambda whole: find_tokenizer(unwrapped(whole))):
+        tokenizer = find(model) if tokenizer is None else tokenizer
     return chat_options(inputs, tokenizer, names)
 
 
 def check_tokenizer(tokenizer: Any) -> None:
-    """Refuse the name of a tokenizer."""
+    """Refuse the name of a tokenizer, and what cannot be one."""
     if isinstance(tokenizer, str):
-        msg = f"tokenizer must be a tokenizer, got a name; pass AutoTokenizer.from_pretrained({tokenizer!r})."
+        msg = f"tokenizer must be a tokenizer, got a name; pass AutoTokenizer.from_pretrained({shown(tokenizer)})."
         raise TypeError(msg)
+    if (
+        tokenizer is None
+        or (callable(tokenizer) and not isinstance(tokenizer, (type, nn.Module)))
+        or any(callable(getattr(tokenizer, name, None)) for name in _OF_TOKENIZERS)
+    ):
+        return
+    msg = (
+        f"tokenizer must be a tokenizer or a processor, got {shown(tokenizer)}; pass AutoTokenizer.from_pretrained(...), or "
+        "leave it out and give token ids."
+    )
+    raise TypeError(msg)

@@ -10,11 +10,12 @@ import tempfile
 import warnings
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from attnwidget.capture.free_memory import free_memory, in_memory
+from attnwidget.compute.checks import integer, is_word, shown
 from attnwidget.files import tensor_files
 from attnwidget.files.tensor_file import TensorFile
 from attnwidget.record.byte_sizes import shown_bytes
@@ -244,13 +245,16 @@ def make_store(given: object, device: torch.device | str | None = None) -> Store
         ValueError: If ``given`` is nothing that can be understood, or both are given.
     """
     if device is not None:
-        if given is not None and given != "auto":
-            message = f"device= and store= both say where the record is kept, got device={device!r} and store={given!r}: pass store= alone."
+        if given is not None and not is_word(given, ("auto",)):
+            message = (
+                f"device= and store= both say where the record is kept, got device={shown(device)} and store={shown(given)}:"
+                " pass store= alone."
+            )
             raise ValueError(message)
-        given = torch.device(device)
-    if given is None or given == "auto":
+        given = _device(device)
+    if given is None or is_word(given, ("auto",)):
         return SpillingStore()
-    if given == "disk":
+    if is_word(given, ("disk",)):
         return DiskStore()
     if isinstance(given, os.PathLike):
         return DiskStore(Path(given))
@@ -264,7 +268,24 @@ def make_store(given: object, device: torch.device | str | None = None) -> Store
             return _on_device(named)
         if os.sep in given or "/" in given:
             return DiskStore(Path(given).expanduser())
-    message = f"store must be {_WAYS}, got {given!r}."
+    message = f"store must be {_WAYS}, got {shown(given)}."
+    raise ValueError(message)
+
+
+def _device(given: Any) -> torch.device:
+    """Return a device by its name or number.
+
+    Raises:
+        ValueError: If there is none of this name.
+    """
+    if isinstance(given, torch.device):
+        return given
+    number = integer(given)
+    if isinstance(given, str) or number is not None:
+        with contextlib.suppress(RuntimeError, ValueError, OverflowError):
+            found: torch.device = torch.device(given if number is None else number)
+            return found
+    message = f"device must be a torch device that is there, such as 'cpu' or 'cuda:0', got {shown(given)}."
     raise ValueError(message)
 
 

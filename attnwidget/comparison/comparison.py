@@ -11,7 +11,15 @@ import numpy as np
 from attnwidget.analysis.tables import table
 from attnwidget.comparison.alignment import Pair, align
 from attnwidget.comparison.divergence import both, divergence
-from attnwidget.compute.indexing import head_axis, integer
+from attnwidget.compute.checks import (
+    check_count,
+    check_flag,
+    integer,
+    is_word,
+    listed,
+    shown,
+)
+from attnwidget.compute.indexing import head_axis
 from attnwidget.compute.not_numbers import strongest_first, warn_not_numbers
 from attnwidget.protocol.text import well_formed
 from attnwidget.record import viewers
@@ -243,10 +251,7 @@ class Comparison:
             >>> len(aw.compare(first, second).changed(top=5))
             5
         """
-        count = integer(top)
-        if top is not None and (count is None or count < 1):
-            message = f"top must be a positive integer or None for all heads, got {top!r}."
-            raise ValueError(message)
+        count = None if top is None else check_count("top", top, "or None for all heads")
         chosen = list(self.streams.values()) if stream is None else [self._compared(stream)]
         several, some = either(layer=layer, layers=layers), either(head=head, heads=heads)
         asked = {one.stream: self._several(one, several) for one in chosen}
@@ -293,25 +298,28 @@ class Comparison:
             )
             raise ValueError(message)
         name = names[0] if stream is None else stream
-        if name not in self.streams:
-            message = f"no stream {name!r} in both records; compared: {names}"
+        if not is_word(name, self.streams):
+            message = f"no stream {shown(name)} in both records; compared: {names}"
             raise KeyError(message)
         return self.streams[name]
 
     def _several(self, found: Compared, layers: Layers) -> set[int]:
         if layers is None:
             return set(found.layers)
-        return {self._checked(found, layer) for layer in np.atleast_1d(np.asarray(layers)).tolist()}
+        several = listed(layers)
+        return {self._checked(found, layer) for layer in ([layers] if several is None else several)}
 
     def _checked(self, found: Compared, layer: Any) -> int:
         """Return the number of a layer that was compared, else raise `ValueError` saying which there are, and why not."""
         number = integer(from_the_end(layer, found.layers))
         if number in found.layers:
             return int(number)
-        reason = found.left_out.get(layer, "there is no such layer in either")
+        reason = "there is no such layer in either"
+        if number is not None:
+            reason = found.left_out.get(number, reason)
         if layer is None:
             reason = f"pass layer={found.layers[0]}, for instance"
-        message = f"layer must be one of {list(found.layers)} in stream {found.stream!r}, got {layer!r}: {reason}."
+        message = f"layer must be one of {list(found.layers)} in stream {found.stream!r}, got {shown(layer)}: {reason}."
         raise ValueError(message)
 
 
@@ -355,10 +363,11 @@ def compare(
             'two heads of one record, view(attention, view="compare", compare=[(3, 5), (4, 1)]).'
         )
         raise TypeError(message)
-    called = _names(a, b) if names is None else tuple(map(str, names))
-    if len(called) != len(given) or isinstance(names, str):
-        message = f"names must be two, such as ('base', 'fine-tuned'), got {names!r}."
+    called = _names(a, b) if names is None else listed(names)
+    if called is None or len(called) != len(given) or not all(isinstance(n, str) for n in called):
+        message = f"names must be two texts, such as ('base', 'fine-tuned'), got {shown(names)}."
         raise ValueError(message)
+    replaced = check_flag("replaced", replaced)
     shared = [name for name in a if name in b.streams]
     if not shared:
         message = f"the records have no stream in common: {list(a)} and {list(b)}."

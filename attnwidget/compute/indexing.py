@@ -5,15 +5,17 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+from attnwidget.compute.checks import integer, listed, shown
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-__all__ = ["Axis", "Heads", "Index", "ascending", "head_axis", "integer", "position_axis"]
+__all__ = ["Axis", "Heads", "Index", "ascending", "head_axis", "position_axis"]
 
 Heads = int | Sequence[int] | None
 
@@ -71,17 +73,12 @@ def head_axis(heads: Heads, num_heads: int) -> Axis:
     """
     if heads is None:
         return Axis(range(num_heads))
-    dropped = not isinstance(heads, Sequence) and getattr(heads, "ndim", 0) == 0
-    values = [heads] if dropped else list(heads)  # type: ignore[arg-type]
+    values, dropped = _values(heads)
     numbers = [integer(value) for value in values]
     if not numbers or any(
         number is None or not -num_heads <= number < num_heads for number in numbers
     ):
-        shown = [
-            value if number is None else number
-            for value, number in zip(values, numbers, strict=True)
-        ]
-        message = f"heads must be integers in 0..{num_heads - 1}, got {shown}."
+        message = f"heads must be integers in 0..{num_heads - 1}, got {_shown(values, numbers)}."
         raise ValueError(
             message if numbers else f"{message[:-1]}: name at least one, or pass None for all."
         )
@@ -101,31 +98,47 @@ def position_axis(name: str, index: Index, size: int) -> Axis:
         ValueError: If an index is not an integer or lies outside the positions.
     """
     if isinstance(index, slice):
-        return Axis(range(size)[index])
-    dropped = not isinstance(index, Sequence) and getattr(index, "ndim", 0) == 0
-    values = [index] if dropped else list(index)  # type: ignore[arg-type]
+        found = range(size)[_checked_slice(name, index)]
+        return Axis(found if len(found) else range(0))
+    values, dropped = _values(index)
     numbers = [integer(value) for value in values]
     if any(number is None or not -size <= number < size for number in numbers):
-        shown = [
-            value if number is None else number
-            for value, number in zip(values, numbers, strict=True)
-        ]
         message = (
-            f"{name} must be integers in 0..{size - 1} (or -{size}..-1, from the end), got {shown}."
+            f"{name} must be integers in 0..{size - 1} (or -{size}..-1, from the end), got"
+            f" {_shown(values, numbers)}."
         )
         raise ValueError(message)
     return Axis(_run([number % size for number in numbers if number is not None]), dropped=dropped)
 
 
-def integer(value: object) -> int | None:
-    """Return ``value`` if it is one integer of Python, numpy or torch, else ``None``."""
-    # A bool is an int to Python, but `heads=True` is a mistake and a boolean mask is not a list of heads.
-    if isinstance(value, bool) or getattr(value, "dtype", None) in (torch.bool, bool):
-        return None
-    try:
-        return operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        return None
+def _values(index: Any) -> tuple[list[Any], bool]:
+    """Return the entries of an index, and whether it is one value; what can be read once only is one, and no integer."""
+    several = listed(index) if hasattr(index, "__len__") else None
+    return ([index], True) if several is None else (several, False)
+
+
+def _shown(values: Sequence[Any], numbers: Sequence[int | None]) -> str:
+    each = [
+        shown(value if number is None else number)
+        for value, number in zip(values, numbers, strict=True)
+    ]
+    return f"[{', '.join(each)}]"
+
+
+def _checked_slice(name: str, index: slice) -> slice:
+    """Return a slice whose bounds are integers.
+
+    Raises:
+        ValueError: If one is not, or the step is 0.
+    """
+    bounds = (index.start, index.stop, index.step)
+    numbers = [None if bound is None else integer(bound) for bound in bounds]
+    if numbers[2] == 0 or any(
+        number is None and bound is not None for number, bound in zip(numbers, bounds, strict=True)
+    ):
+        message = f"{name} must be a slice of integers with a step other than 0, got {shown(index)}: pass {name}=slice(0, 4), for instance."
+        raise ValueError(message)
+    return slice(*numbers)
 
 
 def _run(numbers: Sequence[int]) -> range | tuple[int, ...]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 
+from attnwidget.compute.checks import check_choice
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -23,9 +25,7 @@ def missing(layer: LayerTensors, measure: str) -> str | None:
     Raises:
         ValueError: If there is no such measure.
     """
-    if measure not in MEASURES:
-        message = f"measure must be one of {', '.join(MEASURES)}, got {measure!r}."
-        raise ValueError(message)
+    check_choice("measure", measure, MEASURES, said=f"one of {', '.join(MEASURES)}")
     if measure == "weights":
         return None
     if measure == "norm" and layer.value_norms is not None:

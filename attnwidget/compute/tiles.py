@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from attnwidget.compute.block_sizes import current_sizes
-from attnwidget.compute.indexing import Axis, head_axis, integer
+from attnwidget.compute.checks import integer
+from attnwidget.compute.indexing import Axis, head_axis
 from attnwidget.compute.measures import lengths
 from attnwidget.compute.online_softmax import pooled
 from attnwidget.compute.pooling import Even, max_pool_cells, max_pool_rows

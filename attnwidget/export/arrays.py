@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnwidget.compute.indexing import head_axis, integer
+from attnwidget.compute.checks import check_choice, check_count
+from attnwidget.compute.indexing import head_axis
 from attnwidget.compute.not_numbers import warn_not_numbers
 from attnwidget.record.byte_sizes import parse_bytes, shown_bytes
 from attnwidget.record.chosen import chosen_layers
@@ -92,10 +93,9 @@ def to_dataframe(
 ) -> Any:
     """Return what `Attention.to_dataframe` describes."""
     pandas = library("pandas")
-    if top is not None and (integer(top) or 0) < 1:
-        message = f"top must be a positive integer, or None for all keys, got {top!r}."
-        raise ValueError(message)
-    names = list(record) if stream is None else [stream]
+    if top is not None:
+        top = check_count("top", top, "or None for all keys")
+    names = list(record) if stream is None else [record[stream].name]
     parts = [
         (record[name], layer, head_axis(heads, layer.num_heads).indices)
         for name in names
@@ -150,9 +150,7 @@ def _chosen(
         ValueError: If a stream must be named, a head does not exist, ``what`` is neither weights nor scores, or the
             layers have different numbers of heads.
     """
-    if what not in {"weights", "scores"}:
-        message = f"what must be 'weights' or 'scores', got {what!r}."
-        raise ValueError(message)
+    check_choice("what", what, ("weights", "scores"), said="'weights' or 'scores'")
     found = the_stream(record, stream)
     taken = chosen_layers(found, layers)
     counts = {layer.layer: layer.num_heads for layer in taken}

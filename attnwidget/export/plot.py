@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import ListedColormap, PowerNorm, to_rgba
 from matplotlib.path import Path
 
+from attnwidget.compute.checks import check_choice, is_word, number, options, shown
 from attnwidget.compute.indexing import head_axis
 from attnwidget.compute.not_numbers import warn_not_numbers
 from attnwidget.export.colours import THEMES, head_colour, ramp
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from numpy.typing import NDArray
 
@@ -70,14 +72,18 @@ def plot(
     Raises:
         ValueError: If an option is none of those accepted.
     """
-    if kind not in {"head", "matrix"}:
-        message = f"plot draws 'head' or 'matrix', got {kind!r}."
+    if not is_word(kind, ("head", "matrix")):
+        message = f"kind: plot draws 'head' or 'matrix', got {shown(kind)}."
         raise ValueError(message)
-    if theme not in THEMES:
-        message = f"theme must be 'light' or 'dark', got {theme!r}."
+    check_choice("theme", theme, tuple(THEMES), said=options(THEMES))
+    check_choice("layout", layout, ("vertical", "horizontal"), said="'vertical' or 'horizontal'")
+    least = number(threshold)
+    if least is None or math.isnan(least):
+        message = f"threshold must be a number, the least weight of a line that is drawn, got {shown(threshold)}."
         raise ValueError(message)
-    if layout not in {"vertical", "horizontal"}:
-        message = f"layout must be 'vertical' or 'horizontal', got {layout!r}."
+    given: object = ax
+    if given is not None and not isinstance(given, Axes):
+        message = f"ax must be matplotlib axes, got {shown(given)}: pass one of those that plt.subplots() returns."
         raise ValueError(message)
     if kind == "matrix" and layout != "vertical":
         message = "a matrix has queries below one another: layout='horizontal' is for plot('head')."
@@ -90,7 +96,7 @@ def plot(
         message = f"a matrix shows one head, got {list(indices)}: draw each into axes of its own, such as heads={indices[0]}."
         raise ValueError(message)
     if kind == "matrix" and query is not None:
-        message = f"a matrix shows all queries, got query={query!r}: it chooses lines, in plot('head', query=…)."
+        message = f"a matrix shows all queries, got query={shown(query)}: it chooses lines, in plot('head', query=…)."
         raise ValueError(message)
     queries = _queries(stream, query)
     axes = plt.gca() if ax is None else ax
@@ -104,7 +110,7 @@ def plot(
             return _matrix(axes, stream, weights, colours)
         colour = head_colour(colours, head, chosen.num_heads)
         label = f"head {head}"
-        drawn.append(_lines(axes, weights, queries, colour, threshold, label=label, flat=flat))
+        drawn.append(_lines(axes, weights, queries, colour, least, label=label, flat=flat))
     warn_not_numbers(broken, "nothing is drawn there", stacklevel=3)
     name = _rows if flat else _columns
     name(axes, stream, colours, queries if query is not None else ())

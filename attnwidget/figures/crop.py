@@ -72,7 +72,9 @@ def crop_of(
         queries = keys = positions
     axes = (("queries", queries, stream.query_positions), ("keys", keys, stream.key_positions))
     kept = [
-        tuple(range(len(all_of))) if place is None else resolve(name, place, all_of)
+        tuple(range(len(all_of)))
+        if place is None
+        else resolve(name if positions is None else f"positions: {name}", place, all_of)
         for name, place, all_of in axes
     ]
     whole = [len(found) == len(all_of) for found, (_, _, all_of) in zip(kept, axes, strict=True)]

@@ -9,7 +9,7 @@ from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.compute.indexing import integer
+from attnwidget.compute.checks import integer, listed, number, shown
 from attnwidget.compute.resumable import finish
 from attnwidget.figures import convert, data, renderer
 from attnwidget.figures.crop import Crop, crop_of, crop_snapshot, cropped_answer
@@ -286,15 +286,11 @@ def check_resolution(scale: object, dpi: object) -> float:
         ValueError: If both are given, or one is not a positive number.
     """
     if scale is not None and dpi is not None:
-        message = (
-            f"pass scale or dpi, got both scale={scale!r} and dpi={dpi!r}: dpi=192 is scale=2."
-        )
+        message = f"pass scale or dpi, got both scale={shown(scale)} and dpi={shown(dpi)}: dpi=192 is scale=2."
         raise ValueError(message)
     for name, value in (("scale", scale), ("dpi", dpi)):
-        if value is not None and not (
-            isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e6
-        ):
-            message = f"{name} must be a positive number, got {value!r}."
+        if value is not None and not (0 < (number(value) or 0) < 1e6):
+            message = f"{name} must be a positive number, got {shown(value)}."
             raise ValueError(message)
     if dpi is not None:
         return float(dpi) / _DPI  # type: ignore[arg-type]
@@ -303,12 +299,13 @@ def check_resolution(scale: object, dpi: object) -> float:
 
 def split_heads(heads: Any, layer: int) -> list[list[int]] | None:
     """Return heads given as ``(layer, head)`` pairs, or one by one in any layer; None where none is a pair."""
-    if integer(heads) is not None or isinstance(heads, str) or not hasattr(heads, "__iter__"):
+    several = None if integer(heads) is not None else listed(heads)
+    pairs = [listed(head) for head in several or ()]
+    if several is None or not any(pair is not None and len(pair) == 2 for pair in pairs):
         return None
-    listed = list(heads)
-    if not any(hasattr(head, "__len__") and len(head) == 2 for head in listed):
-        return None
-    return [list(head) if hasattr(head, "__len__") else [layer, head] for head in listed]
+    return [
+        [layer, head] if pair is None else pair for head, pair in zip(several, pairs, strict=True)
+    ]
 
 
 def _spec(
@@ -319,14 +316,15 @@ def _spec(
     panels: list[list[int]],
 ) -> dict[str, Any]:
     spec = figure_spec(options)
-    if options.get("direction", "auto") == "auto":
+    if options.get("direction") in (None, "auto"):
         spec.pop("direction", None)
         if spec.get("layout") == "horizontal" and _runs_backwards(stream.query_positions):
             spec["direction"] = "rtl"
-    grid = options.get("grid", False)
-    if grid is not False:
+    grid = options.get("grid")
+    columns = None if grid is None else columns_of(grid)
+    if grid is not None and (columns is not None or grid):
         _check_panels(stream, state, panels)
-        spec["grid"] = {"heads": panels, "columns": columns_of(grid)}
+        spec["grid"] = {"heads": panels, "columns": columns}
     notes = _notes(stream, state, spec, crop)
     if notes and spec.get("legend", True):
         spec["notes"] = notes

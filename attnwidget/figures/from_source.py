@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from attnwidget.compute.checks import check_name, is_word, shown
 from attnwidget.figures.figure import Figure, split_heads
-from attnwidget.figures.options import check_names
+from attnwidget.figures.options import check_names, columns_of
 from attnwidget.record.options import DrawnSelection, FigureOptions
 from attnwidget.serve.selection import (
     as_list,
     as_number,
     as_pairs,
+    check_choice,
     check_layer,
     check_pairs,
     resolve_selection,
@@ -66,7 +69,9 @@ def figure(source: Source, kind: Kind | None = None, **options: Unpack[DrawnSele
     pairs = _pairs(stream, split_heads(heads, layer))
     compared = state["view"] == "compare" and not source.sides
     if compared and heads is not None:
-        state["compare"] = pairs or _pairs(stream, [[layer, head] for head in as_list(heads)])
+        alone = as_list(heads)
+        alone = alone if isinstance(alone, list) else [alone]
+        state["compare"] = pairs or _pairs(stream, [[layer, head] for head in alone])
     elif pairs:
         state["layer"], state["heads"] = pairs[0][0], [pairs[0][1]]
     elif heads is not None:
@@ -98,11 +103,17 @@ def split_options(options: DrawnSelection) -> tuple[FigureOptions, dict[str, Any
     selected = {name: given.pop(name) for name in _SELECTED if name in given}
     check_names(given, besides=_SELECTED)
     drawn: FigureOptions = given  # type: ignore[assignment]  # its names were checked
-    more = selected.pop("selection", None) or {}
+    more = selected.pop("selection", None)
+    if more is not None and not isinstance(more, Mapping):
+        message = f"selection must be a dict of the widget's traits, such as {{'threshold': 0.3}}, got {shown(more)}."
+        raise TypeError(message)
     # Whether words or pieces are the positions is a part of the selection; which of them are drawn is not.
-    if given.get("positions") in ("pieces", "words"):
+    if is_word(given.get("positions"), ("pieces", "words")):
         selected["positions"] = given.pop("positions")
-    return drawn, {**more, **{name: one for name, one in selected.items() if one is not None}}
+    return drawn, {
+        **(more or {}),
+        **{name: one for name, one in selected.items() if one is not None},
+    }
 
 
 def figure_of_view(
@@ -134,14 +145,18 @@ def _selected(
     Raises:
         ValueError: If there is no such kind, or it is another one than what is given besides.
     """
-    state = usual_names(selected)
+    state = _words_first(usual_names(selected))
     heads = state.pop("heads", None)
     if kind is None:
         # What is given says what is meant, as it would of a view that shows everything.
-        meant = "model" if "arrange" in state else "compare" if state.get("compare") else None
+        pairs = state.get("compare")
+        compares = isinstance(pairs, list) and bool(pairs)
+        meant = "model" if "arrange" in state else "compare" if compares else None
         kind = state.get("view") or meant or ("head" if "form" in state else _usual(source))
-    if kind not in get_args(Kind):
-        message = f"figure draws {', '.join(map(repr, get_args(Kind)))}, got {kind!r}."
+    if not is_word(kind, get_args(Kind)):
+        message = (
+            f"kind or view: figure draws {', '.join(map(repr, get_args(Kind)))}, got {shown(kind)}."
+        )
         raise ValueError(message)
     said = {"view": {**dict.fromkeys(_FORMS, "head"), "scatter": "model"}.get(kind, kind)}
     if kind in _FORMS:
@@ -160,6 +175,18 @@ def _selected(
     return state, heads
 
 
+def _words_first(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a selection whose words are words, and whose pairs, which may be read once only, were read.
+
+    Raises:
+        ValueError: If one is none of those accepted; which views there are, the kinds of figures say.
+    """
+    for name in ("view", "form", "arrange"):
+        if name in state and not (name == "view" and isinstance(state[name], str)):
+            check_choice(name, state[name])
+    return {**state, "compare": as_pairs(state["compare"])} if "compare" in state else state
+
+
 def _usual(source: Source) -> Kind:
     kind: Kind = source.figure_kind  # type: ignore[assignment]  # one of them
     return kind
@@ -167,10 +194,7 @@ def _usual(source: Source) -> Kind:
 
 def _stream(source: Source, state: dict[str, Any]) -> ShownStream:
     name = state.get("stream", next(iter(source.streams)))
-    if name not in source.streams:
-        message = f"no stream {name!r}; available: {list(source.streams)}"
-        raise KeyError(message)
-    return source.streams[name]
+    return source.streams[check_name("stream", name, source.streams)]
 
 
 def _pairs(stream: ShownStream, pairs: list[list[int]] | None) -> list[list[int]] | None:
@@ -182,9 +206,10 @@ def _pairs(stream: ShownStream, pairs: list[list[int]] | None) -> list[list[int]
 
 def _width(state: dict[str, Any], panels: int, options: FigureOptions) -> int:
     view = state["view"]
-    if options.get("grid") and view == "head":
+    grid = options.get("grid")
+    if grid is not None and (columns_of(grid) is not None or grid) and view == "head":
         return min(_WIDEST_GRID, _PANEL * max(2, panels))
-    if options.get("layout") == "horizontal":
+    if is_word(options.get("layout"), ("horizontal",)):
         return _HORIZONTAL
     if view == "head" and state["form"] == "matrix":
         return min(_WIDEST_GRID, _WIDTHS["head"] * min(2, panels))

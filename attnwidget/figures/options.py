@@ -6,7 +6,9 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.compute.indexing import integer
+import numpy as np
+
+from attnwidget.compute.checks import check_choice, check_count, check_flag, number, shown
 from attnwidget.figures.convert import PER_INCH
 from attnwidget.record.options import FigureOptions
 
@@ -53,16 +55,16 @@ def figure_spec(options: FigureOptions) -> dict[str, Any]:
     spec: dict[str, Any] = {}
     for name, accepted in _CHOICES.items():
         if name in given:
-            spec[name] = _choice(name, given[name], accepted)
+            spec[name] = check_choice(name, given[name], accepted)
     for name in _FLAGS:
         if name in given:
-            spec[name] = _flag(name, given[name])
+            spec[name] = check_flag(name, given[name])
     if "title" in given:
         spec["title"] = _title(given["title"])
     if "font" in given:
         spec["font"] = _font(given["font"])
     if "top_k" in given:
-        spec["top_k"] = _count("top_k", given["top_k"], "such as top_k=3")
+        spec["top_k"] = check_count("top_k", given["top_k"], "such as top_k=3")
     if "threshold" in given:
         spec["threshold"] = _share(given["threshold"])
     size = _size(given.get("width"), given.get("font_size"))
@@ -85,25 +87,25 @@ def columns_of(grid: object) -> int | None:
     Raises:
         ValueError: If ``grid`` is neither a bool nor a positive integer.
     """
-    if isinstance(grid, bool):
+    if isinstance(grid, (bool, np.bool_)):
         return None
-    return _count("grid", grid, "True, or the number of columns")
+    return check_count("grid", grid, "True, or the number of columns")
 
 
 def _size(width: object, font_size: object) -> dict[str, Any] | None:
     zoom = 1.0
     if font_size is not None:
-        points = _number(font_size)
+        points = number(font_size)
         if points is None or not 0 < points < math.inf:
             message = (
-                f"font_size must be a positive number of points, such as 8, got {font_size!r}."
+                f"font_size must be a positive number of points, such as 8, got {shown(font_size)}."
             )
             raise ValueError(message)
         zoom = points / _LABEL_POINTS
     if isinstance(width, str):
         found = _LENGTH.fullmatch(width)
-        number = float(found[1]) if found else 0.0
-        if not found or number <= 0:
+        size = float(found[1]) if found else 0.0
+        if not found or size <= 0:
             raise ValueError(_not_a_width(width))
         unit = found[2]
     else:
@@ -111,56 +113,33 @@ def _size(width: object, font_size: object) -> dict[str, Any] | None:
         if font_size is None:
             return None
         if pixels is None:
-            message = f"font_size={font_size!r} needs a width to be measured against: pass width='85mm', for example."
+            message = f"font_size={shown(font_size)} needs a width to be measured against: pass width='85mm', for example."
             raise ValueError(message)
-        number, unit = pixels, "px"
-    if number / PER_INCH[unit] * PER_INCH["px"] / zoom < _LEAST_LAYOUT:
-        message = f"width={width!r} has no room for {'labels' if zoom == 1 else 'labels of this font_size'}: pass a larger one, or a smaller font_size."
+        size, unit = pixels, "px"
+    if size / PER_INCH[unit] * PER_INCH["px"] / zoom < _LEAST_LAYOUT:
+        message = f"width={shown(width)} has no room for {'labels' if zoom == 1 else 'labels of this font_size'}: pass a larger one, or a smaller font_size."
         raise ValueError(message)
-    return {"width": number, "unit": unit, "zoom": round(zoom, 6)}
+    return {"width": size, "unit": unit, "zoom": round(zoom, 6)}
 
 
 def _pixels(width: object) -> float:
-    number = _number(width)
-    if number is None or not 0 < number < math.inf:
+    pixels = number(width)
+    if pixels is None or not 0 < pixels < math.inf:
         raise ValueError(_not_a_width(width))
-    return number
+    return pixels
 
 
 def _not_a_width(width: object) -> str:
     return (
         f"width must be a positive number of pixels, or text such as '85mm', '3.3in', '8.5cm', '240pt' or '320px',"
-        f" got {width!r}."
+        f" got {shown(width)}."
     )
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, (bool, str)):
-        return None
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-
-
-def _choice(name: str, value: object, accepted: Sequence[str]) -> str:
-    if isinstance(value, str) and value in accepted:
-        return value
-    message = f"{name} must be one of {', '.join(map(repr, accepted))}, got {value!r}."
-    raise ValueError(message)
-
-
-def _flag(name: str, value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    message = f"{name} must be True or False, got {value!r}."
-    raise ValueError(message)
 
 
 def _title(value: object) -> bool | str:
     if isinstance(value, (bool, str)):
         return value or False
-    message = f"title must be True, False or text, got {value!r}."
+    message = f"title must be True, False or text, got {shown(value)}."
     raise ValueError(message)
 
 
@@ -168,21 +147,15 @@ def _font(value: object) -> str:
     # Quotes and commas would make it several, or another thing.
     if isinstance(value, str) and re.fullmatch(r"\w[\w .+-]{0,80}", value):
         return value
-    message = f"font must be the name of one font family, such as 'Source Sans 3', got {value!r}."
-    raise ValueError(message)
-
-
-def _count(name: str, value: object, such: str) -> int:
-    number = integer(value)
-    if number is not None and number >= 1:
-        return number
-    message = f"{name} must be a positive integer, {such}, got {value!r}."
+    message = (
+        f"font must be the name of one font family, such as 'Source Sans 3', got {shown(value)}."
+    )
     raise ValueError(message)
 
 
 def _share(value: object) -> float:
-    number = _number(value)
-    if number is not None and 0 <= number <= 1:
-        return number
-    message = f"threshold must be a weight in 0..1, got {value!r}."
+    share = number(value)
+    if share is not None and 0 <= share <= 1:
+        return share
+    message = f"threshold must be a weight in 0..1, got {shown(value)}."
     raise ValueError(message)

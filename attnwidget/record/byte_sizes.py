@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from attnwidget.compute.checks import integer, shown
+
 __all__ = ["parse_bytes", "shown_bytes"]
 
 _UNITS = {
@@ -25,9 +27,11 @@ def parse_bytes(size: object, name: str = "budget") -> int:
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", size, re.IGNORECASE)
         if found and found[2].lower() in _UNITS and float(found[1]) > 0:
             return round(float(found[1]) * _UNITS[found[2].lower()])
-    elif isinstance(size, int) and not isinstance(size, bool) and size > 0:
-        return size
-    message = f"{name} must be a number of bytes, or text such as '5 MB' or '800 kB', got {size!r}."
+    elif (integer(size) or 0) > 0:
+        return int(size)  # type: ignore[call-overload,no-any-return]
+    message = (
+        f"{name} must be a number of bytes, or text such as '5 MB' or '800 kB', got {shown(size)}."
+    )
     raise ValueError(message)
 
 

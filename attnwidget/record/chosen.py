@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from attnwidget.compute.checks import listed
 from attnwidget.compute.indexing import head_axis
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def chosen_layers(stream: Stream, layers: Layers) -> list[Layer]:
 
 def _listed(value: Any) -> list[Any]:
     """Return one or several, an array without axes among the former, as a list."""
-    alone = isinstance(value, str) or getattr(value, "ndim", 1) == 0
-    return list(value) if isinstance(value, Iterable) and not alone else [value]
+    several = listed(value)
+    return [value] if several is None else several
 
 
 def chosen_heads(layer: Layer, heads: Heads) -> set[int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from attnwidget.compute.indexing import integer
+from attnwidget.compute.checks import check_not_masked, check_tensor, integer, listed, shown
 from attnwidget.record.layer import Layer
 from attnwidget.record.positions import (
     Position,
@@ -59,21 +59,35 @@ def _read_layers(name: str, attention: object) -> list[tuple[int, Tensor]]:
 
 
 def _tensor(name: str, entry: object) -> Tensor:
-    if isinstance(entry, Sequence) and any(isinstance(part, torch.Tensor) for part in entry):
-        entry = torch.stack([_tensor(name, part) for part in entry])
-    try:
-        tensor = (
-            entry.detach() if isinstance(entry, torch.Tensor) else _from_numpy(np.asarray(entry))
-        )
-    except (TypeError, ValueError) as error:
-        message = f"{name} must hold arrays of numbers with one entry per layer: {error}."
-        raise ValueError(message) from error
+    if isinstance(entry, (list, tuple)) and any(isinstance(part, torch.Tensor) for part in entry):
+        parts = [_tensor(name, part) for part in entry]
+        if len({(part.shape, part.dtype) for part in parts}) > 1:
+            shapes = [list(part.shape) for part in parts]
+            message = f"{name} must hold arrays of one shape and dtype per layer, got parts of the shapes {shapes}."
+            raise ValueError(message)
+        entry = torch.stack(parts)
+    if isinstance(entry, torch.Tensor):
+        tensor = check_tensor(name, entry)
+    else:
+        tensor = _read_numbers(name, entry)
     if tensor.is_complex():
         message = f"{name} must hold real numbers, got {tensor.dtype}."
         raise ValueError(message)
     if not tensor.is_floating_point() or tensor.dtype == torch.float64:
         tensor = tensor.to(torch.float32)
     return tensor.cpu()
+
+
+def _read_numbers(name: str, entry: object) -> Tensor:
+    check_not_masked(name, entry)
+    try:
+        return _from_numpy(np.asarray(entry))
+    except (TypeError, ValueError, RuntimeError, OverflowError, AttributeError) as error:
+        message = (
+            f"{name} must hold arrays of numbers with one entry per layer, got {shown(entry)} ({error}): pass"
+            " outputs.attentions."
+        )
+        raise ValueError(message) from error
 
 
 def _choose_item(name: str, entry: Tensor, batch: int | None) -> Tensor:
@@ -91,9 +105,7 @@ def _choose_item(name: str, entry: Tensor, batch: int | None) -> Tensor:
         raise ValueError(message)
     number = integer(0 if batch is None else batch)
     if number is None or not 0 <= number < size:
-        message = (
-            f"batch must be an integer in 0..{size - 1} for {name} of shape {shape}, got {batch!r}."
-        )
+        message = f"batch must be an integer in 0..{size - 1} for {name} of shape {shape}, got {shown(batch)}."
         raise ValueError(message)
     return entry if len(shape) == 3 else entry[number]
 
@@ -158,6 +170,10 @@ def record_from_weights(
     model_name: str = "weights",
 ) -> Record:
     """Return the record of weights that were computed elsewhere; `attnwidget.from_weights` describes the arguments."""
+    called: object = model_name
+    if not isinstance(called, str):
+        message = f"model_name must be text, got {shown(called)}."
+        raise TypeError(message)
     pairs = {"encoder": encoder_attention, "decoder": decoder_attention, "cross": cross_attention}
     other = [*pairs.values(), encoder_tokens, decoder_tokens]
     if (attention is None) == all(given is None for given in pairs.values()) or (
@@ -230,14 +246,17 @@ class _Source:
             )
             raise ValueError(message)
         if include_layers is not None:
-            wanted = [from_the_end(number, list(entries)) for number in include_layers]
-            missing = [number for number in wanted if number not in entries]
-            if missing or not len(include_layers):
+            wanted = [
+                integer(from_the_end(number, list(entries)))
+                for number in listed(include_layers) or ()
+            ]
+            if not wanted or any(number not in entries for number in wanted):
                 message = (
-                    f"include_layers must be among {list(entries)}, got {list(include_layers)}."
+                    f"include_layers must be among {list(entries)}, got {shown(include_layers)}: pass"
+                    f" include_layers=[{next(iter(entries))}], for instance."
                 )
                 raise ValueError(message)
-            entries = {number: entry for number, entry in entries.items() if number in set(wanted)}
+            entries = {number: entry for number, entry in entries.items() if number in wanted}
         layers = []
         for number, entry in entries.items():
             weights = _checked(self.name, _choose_item(self.name, entry, batch), number)
@@ -255,7 +274,7 @@ class _Source:
         return Stream(self.stream_name, tuple(layers), queries, keys)
 
     def _positions(self, layers: Sequence[Layer], batch: int | None) -> tuple[Positions, Positions]:
-        keys = _read(self.key_tokens, layers[0].n_key, batch)
+        keys = _read(self.token_names[1], self.key_tokens, layers[0].n_key, batch)
         if self.token_names[0] == self.token_names[1]:
             # Fewer queries than keys: the last ones, as with a key/value cache.
             queries = (
@@ -264,7 +283,7 @@ class _Source:
                 else keys
             )
         else:
-            queries = _read(self.query_tokens, layers[0].n_query, batch)
+            queries = _read(self.token_names[0], self.query_tokens, layers[0].n_query, batch)
         for layer in layers:
             sides = (("query", layer.n_query, queries), ("key", layer.n_key, keys))
             for (side, size, positions), name in zip(sides, self.token_names, strict=True):
@@ -278,12 +297,19 @@ class _Source:
         return queries, keys
 
 
-def _read(tokens: Tokens | None, size: int, batch: int | None) -> Positions:
+def _read(name: str, tokens: Tokens | None, size: int, batch: int | None) -> Positions:
     if tokens is None:
         return tuple(index_position(number) for number in range(size))
     if isinstance(tokens, (str, bytes)):
         return positions_from_tokens(tokens)  # which refuses it
-    tokens = list(tokens)
+    several = listed(tokens)
+    if several is None:
+        message = (
+            f"{name} must be one string, bytes or Position for each position, got {shown(tokens)}: pass"
+            f" {name}=tokenizer.convert_ids_to_tokens(input_ids[0])."
+        )
+        raise ValueError(message)
+    tokens = several
     if tokens and all(isinstance(item, (list, tuple)) for item in tokens):
         # A batch of token lists, as a tokenizer returns it for a batch of texts.
         nested: list[Any] = tokens
@@ -292,7 +318,7 @@ def _read(tokens: Tokens | None, size: int, batch: int | None) -> Positions:
         if item is None or not 0 <= item < len(nested):
             message = (
                 f"tokens hold a batch of {len(nested)}: choose an item in 0..{len(nested) - 1}, for instance"
-                f" from_weights(..., batch=0), got batch={batch!r}."
+                f" from_weights(..., batch=0), got batch={shown(batch)}."
             )
             raise ValueError(message)
         tokens = list(nested[item])
@@ -303,7 +329,7 @@ def _with_segments(stream: Stream, start: int) -> Stream:
     count = len(stream.key_positions)
     number = integer(start)
     if number is None or not 0 < number < count:
-        message = f"sentence_b_start must be an integer in 1..{count - 1}, got {start!r}."
+        message = f"sentence_b_start must be an integer in 1..{count - 1}, got {shown(start)}."
         raise ValueError(message)
     keys = tuple(
         replace(position, segment=int(place >= number))

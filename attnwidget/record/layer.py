@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, get_args
 
 from attnwidget.compute import overview
-from attnwidget.compute.indexing import Axis, head_axis, integer, position_axis
+from attnwidget.compute.checks import check_choice, check_count, options
+from attnwidget.compute.indexing import Axis, head_axis, position_axis
 from attnwidget.compute.layer_tensors import LayerTensors, check_exact
 from attnwidget.compute.measures import lengths
 from attnwidget.compute.resumable import finish
@@ -372,13 +373,9 @@ class Layer(LayerTensors):
             >>> layer.overview(2).shape
             (4, 2, 2)
         """
-        number = integer(size)
-        if number is None or number < 1:
-            message = f"size must be a positive integer, got {size!r}."
-            raise ValueError(message)
-        if pool not in get_args(overview.Pool):
-            message = f"pool must be 'max' or 'mean', got {pool!r}."
-            raise ValueError(message)
+        number = check_count("size", size)
+        pools = get_args(overview.Pool)
+        check_choice("pool", pool, pools, said=options(pools))
         return _to_array(finish(overview.overview_slices(self, number, pool=pool)))
 
     def summary(self, size: int) -> tuple[Array, NDArray[np.float64], Array]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from attnwidget.compute.indexing import integer
+from attnwidget.compute.checks import integer
 
 if TYPE_CHECKING:
     import numpy as np

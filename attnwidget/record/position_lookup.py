@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from attnwidget.compute.checks import listed, shown
 from attnwidget.compute.indexing import position_axis
 from attnwidget.record.positions import word_numbers
 
@@ -29,8 +30,9 @@ def resolve(name: str, place: Place, positions: Positions) -> tuple[int, ...]:
     Raises:
         ValueError: If a position or token does not exist, or a token stands in several places.
     """
-    alone = isinstance(place, (str, slice)) or getattr(place, "ndim", 1) == 0
-    several = [place] if alone or not hasattr(place, "__iter__") else list(place)
+    several = listed(place)
+    if several is None:
+        several = [place]
     found: list[int] = []
     for one in several:
         if isinstance(one, str):
@@ -38,7 +40,7 @@ def resolve(name: str, place: Place, positions: Positions) -> tuple[int, ...]:
         else:
             found.extend(position_axis(name, cast("int", one), len(positions)).indices)
     if not found:
-        message = f"{name} names no position, got {place!r}: pass a position, such as {name}=0, or a token's text."
+        message = f"{name} names no position, got {shown(place)}: pass a position, such as {name}=0, or a token's text."
         raise ValueError(message)
     return tuple(sorted(set(found)))
 
@@ -88,10 +90,10 @@ def _find_text(name: str, text: str, positions: Positions) -> Sequence[int]:
     if len(found) == 1:
         return found[0]
     if not found:
-        shown = ", ".join(position.label for position in positions[:20])
+        there = ", ".join(position.label for position in positions[:20])
         more = " …" if len(positions) > 20 else ""
-        message = f"{name}={text!r} is no token of this input; there are {shown}{more}."
+        message = f"{name}={shown(text)} is no token of this input; there are {there}{more}."
         raise ValueError(message)
     places = [list(one) if len(one) > 1 else one[0] for one in found]
-    message = f"{name}={text!r} occurs at {places}: pass one of these positions, such as {name}={places[0]}."
+    message = f"{name}={shown(text)} occurs at {places}: pass one of these positions, such as {name}={places[0]}."
     raise ValueError(message)

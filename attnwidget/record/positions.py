@@ -8,6 +8,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from attnwidget.compute.checks import shown
 from attnwidget.record.byte_pieces import complete_characters, new_characters
 
 if TYPE_CHECKING:
@@ -197,7 +198,9 @@ def positions_from_tokens(tokens: Sequence[object]) -> Positions:
     positions: list[Position] = []
     for place, token in enumerate(tokens):
         if nothing or not (token is None or isinstance(token, (str, bytes, bytearray, Position))):
-            message = f"tokens must be strings, bytes or Position, got {token!r} at {place}: {fix}."
+            message = (
+                f"tokens must be strings, bytes or Position, got {shown(token)} at {place}: {fix}."
+            )
             raise ValueError(message)
         positions.append(sequence.position(token, positions[-1] if positions else None))
     return tuple(positions)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from attnwidget.compute.checks import check_name
 from attnwidget.protocol.text import well_formed
 from attnwidget.record.stream import Stream, stream_summary
 
@@ -79,11 +80,7 @@ class Record:
         Raises:
             KeyError: If there is no such stream.
         """
-        try:
-            return self.streams[name]
-        except (KeyError, TypeError):
-            message = f"no stream {name!r}; available: {list(self.streams)}"
-            raise KeyError(message) from None
+        return self.streams[check_name("stream", name, self.streams)]
 
     def __repr__(self) -> str:
         streams = "; ".join(map(stream_summary, self.streams.values()))

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attnwidget.compute.checks import check_path, shown
 from attnwidget.record import viewers
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def save_by_ending(
         TypeError: If options are given for its own kind of file, or an option does not exist.
         ValueError: If the ending is none of those accepted.
     """
-    target, suffix = Path(path), ending(path)
+    target = Path(check_path(path, f"{name}.svg"))
+    suffix = ending(target)
     if suffix in FIGURES:
         chosen = dict(options)
         resolution = {one: chosen.pop(one) for one in ("scale", "dpi") if one in chosen}
@@ -89,7 +91,7 @@ def save_by_ending(
 
 def _refuse(option: str, options: Mapping[str, Any], suffix: str) -> None:
     if option in options:
-        message = f"{option} means nothing for a {suffix} file, got {option}={options[option]!r}: leave it out."
+        message = f"{option} means nothing for a {suffix} file, got {option}={shown(options[option])}: leave it out."
         raise TypeError(message)
 
 

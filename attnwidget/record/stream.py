@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from attnwidget.compute.indexing import integer
+from attnwidget.compute.checks import integer, shown
 from attnwidget.protocol.text import well_formed
 
 if TYPE_CHECKING:
@@ -119,9 +119,7 @@ class Stream:
                 return layer
         if wanted is not None and -len(self.layers) <= wanted < 0:
             return self.layers[wanted]
-        message = (
-            f"layer must be one of {layer_numbers(self)} in stream {self.name!r}, got {number!r}."
-        )
+        message = f"layer must be one of {layer_numbers(self)} in stream {self.name!r}, got {shown(number)}."
         raise IndexError(message)
 
     def __repr__(self) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ForwardRef, TypeVar
 
-from attnwidget.compute.indexing import integer
+from attnwidget.compute.checks import integer, listed, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,8 +40,8 @@ def either(**given: Any) -> Any:
     """
     named = {name: value for name, value in given.items() if value is not None}
     if len(named) > 1:
-        shown = ", ".join(f"{name}={value!r}" for name, value in named.items())
-        message = f"{' and '.join(named)} are one argument, got both: {shown}; pass {next(iter(named))} alone."
+        both = ", ".join(f"{name}={shown(value)}" for name, value in named.items())
+        message = f"{' and '.join(named)} are one argument, got both: {both}; pass {next(iter(named))} alone."
         raise TypeError(message)
     return next(iter(named.values()), None)
 
@@ -61,13 +60,14 @@ def one_layer(layer: Any, action: str) -> Any:
 
 
 def _only(what: str, value: Any, action: str) -> Any:
-    if not isinstance(value, Iterable) or isinstance(value, str) or getattr(value, "ndim", 1) == 0:
+    given = listed(value)
+    if given is None:
         return value
-    several = [one if integer(one) is None else integer(one) for one in value]
+    several = [one if integer(one) is None else integer(one) for one in given]
     if len(several) == 1:
         return several[0]
-    such = several[0] if several else 0
-    message = f"{action} one {what}, got {several}: pass {what}={such}, for instance."
+    such = integer(several[0]) if several else 0
+    message = f"{action} one {what}, got {shown(several)}: pass {what}={such or 0}, for instance."
     raise ValueError(message)
 
 

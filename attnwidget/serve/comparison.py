@@ -9,6 +9,7 @@ import numpy as np
 
 from attnwidget.analysis.rollout import rollout_missing
 from attnwidget.analysis.score_definitions import Score
+from attnwidget.compute.checks import is_word, shown
 from attnwidget.compute.measures import missing
 from attnwidget.compute.not_numbers import largest
 from attnwidget.compute.overview import OVERVIEW_EXACT_ROWS
@@ -250,7 +251,7 @@ class ComparisonSource(Source):
         """Return the head that changed most, which is what one came for; see `Source.start`."""
         start = {**super().start(given), "score": DIVERGENCE.name, "arrange": "rank"}
         name = given.get("stream", start["stream"])
-        if {"layer", "heads"} & set(given) or name not in self._streams:
+        if {"layer", "heads"} & set(given) or not is_word(name, self._streams):
             return start
         changed = self.comparison.streams[name]
         best = [largest(values) for values in changed.divergence]
@@ -262,10 +263,10 @@ class ComparisonSource(Source):
 
     def refusal(self, name: str, value: object) -> str | None:
         """Return why a selection cannot be shown of two records; see `Source.refusal`."""
-        if name == "view" and value in {"head", "neuron"}:
-            return f"view must be 'all', 'model' or 'compare' of two records, got {value!r}: call view(view.comparison.a)."
-        if name == "positions" and value == "words":
+        if name == "view" and is_word(value, ("head", "neuron")):
+            return f"view must be 'all', 'model' or 'compare' of two records, got {shown(value)}: call view(view.comparison.a)."
+        if name == "positions" and is_word(value, ("words",)):
             return "positions of a comparison are those of its records: call compare(a.words(), b.words())."
-        if name == "compare" and value:
-            return f"a comparison shows one head of both records, got compare={value!r}: set layer and heads."
+        if name == "compare" and isinstance(value, list) and value:
+            return f"a comparison shows one head of both records, got compare={shown(value)}: set layer and heads."
         return None

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 import traitlets
 
-from attnwidget.compute.indexing import integer
+from attnwidget.compute import checks
+from attnwidget.compute.checks import integer, is_word, listed, shown
 from attnwidget.protocol.constants import FORMS, RANKING, STATE_NAMES, choices
-from attnwidget.protocol.messages import shown
 from attnwidget.record.position_lookup import replace_text, resolve
 from attnwidget.record.stream import number_ranges
 from attnwidget.record.vocabulary import either, from_the_end, one_layer
@@ -129,7 +129,7 @@ def usual_names(given: Mapping[str, Any]) -> dict[str, Any]:
         try:
             named["layer"] = one_layer(named["layer"], "the views show")
         except ValueError as error:
-            message = f"{error} The rows of the model view are show_layers={named['layer']!r}."
+            message = f"{error} The rows of the model view are show_layers={shown(named['layer'])}."
             raise SelectionError(message) from error
     return named
 
@@ -147,8 +147,8 @@ def normalised(name: str, value: Any) -> Any:
 
 def as_number(value: Any) -> Any:
     """Return any integer type as int; what is none is left for the check that knows the range."""
-    number = integer(value)
-    return value if number is None else number
+    found = integer(value)
+    return value if found is None else found
 
 
 def has_form(name: str, value: Any) -> bool:
@@ -202,24 +202,18 @@ _FORMS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def _is_several(value: Any) -> bool:
-    """Tell whether a value is an iterable of values, such as a list, a range or an array."""
-    alone = isinstance(value, (str, bytes, Mapping)) or getattr(value, "ndim", 1) == 0
-    return isinstance(value, Iterable) and not alone
-
-
 def as_list(value: Any) -> Any:
     """Return one integer, or any iterable of them (list, range, array), as a list of int."""
     if integer(value) is not None:
         value = [value]
-    if not _is_several(value):
-        return value
-    return [as_number(one) for one in value]
+    several = listed(value)
+    return value if several is None else [as_number(one) for one in several]
 
 
 def as_pins(value: Any) -> Any:
     """Return positions as an int, a list of two or more, or None for none."""
-    if not _is_several(value):
+    several = listed(value)
+    if several is None:
         return as_number(value)
     pins = as_list(value)
     if not all(map(_is_place, pins)):
@@ -253,9 +247,8 @@ def as_ranking(value: Any) -> Any:
 
 def as_pairs(value: Any) -> Any:
     """Return any iterable of pairs as a list of two-element lists."""
-    if not _is_several(value):
-        return value
-    return [as_list(pair) for pair in value]
+    several = listed(value)
+    return value if several is None else [as_list(pair) for pair in several]
 
 
 def check(source: Source, name: str, value: Any, state: Mapping[str, Any]) -> Any:
@@ -309,7 +302,7 @@ def _check_of_stream(
 def named(source: Source, name: Any) -> ShownStream:
     """Return a stream of what is shown, else raise `SelectionError` saying which there are."""
     streams = source.streams
-    if not isinstance(name, str) or name not in streams:
+    if not is_word(name, streams):
         message = f"stream must be one of {', '.join(map(repr, streams))}, got {shown(name)}."
         raise SelectionError(message)
     return streams[name]
@@ -318,18 +311,13 @@ def named(source: Source, name: Any) -> ShownStream:
 def check_choice(name: str, value: object) -> str:
     """Return ``value`` if it is one of a trait's choices, else raise `SelectionError`."""
     accepted = CHOICES[name]
-    if isinstance(value, str) and value in accepted:
-        return value
-    message = f"{name} must be {', '.join(map(repr, accepted[:-1]))} or {accepted[-1]!r}, got {shown(value)}."
-    raise SelectionError(message)
+    said = checks.options(accepted)
+    return checks.check_choice(name, value, accepted, error=SelectionError, said=said)
 
 
 def check_flag(name: str, value: object) -> bool:
     """Return ``value`` if it is True or False, else raise `SelectionError`."""
-    if isinstance(value, bool):
-        return value
-    message = f"{name} must be True or False, got {shown(value)}."
-    raise SelectionError(message)
+    return checks.check_flag(name, value, error=SelectionError)
 
 
 def check_form(source: Source, value: object) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.compute.indexing import integer
+from attnwidget.compute.checks import integer
 from attnwidget.surveys import storage
 from attnwidget.surveys.reader import PartialSurvey
 from attnwidget.surveys.survey import Survey

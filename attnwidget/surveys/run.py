@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
-from attnwidget.compute.indexing import integer
+from attnwidget.compute.checks import check_choice, check_count, shown
+from attnwidget.compute.measures import MEASURES
 from attnwidget.compute.not_numbers import warn_not_numbers
 from attnwidget.surveys import workers as ray_workers
 from attnwidget.surveys.checkpoint import Checkpoint
@@ -19,7 +21,7 @@ from attnwidget.surveys.reader import Reader
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Generator, Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
     from pathlib import Path
 
     from attnwidget.surveys.reader import PartialSurvey
@@ -103,10 +105,13 @@ def survey(
             f"texts must be several inputs, got one text: call survey(model, [{texts[:20]!r}])."
         )
         raise TypeError(message)
-    kept = integer(examples)
-    if kept is None or kept < 0:
-        message = f"examples must be an integer, 0 or more, got {examples!r}."
-        raise ValueError(message)
+    given: object = texts
+    alone = not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0
+    if alone and not hasattr(given, "iter_rows"):
+        message = f"texts must be several inputs, got {shown(texts)}: call survey(model, ['some text', 'another'])."
+        raise TypeError(message)
+    kept = check_count("examples", examples, least=0)
+    check_choice("measure", measure, MEASURES, said=f"one of {', '.join(MEASURES)}")
     file = Checkpoint.of(save, every, settings({"measure": measure, "examples": kept, **options}))
     reader = Reader(model, tokenizer, kept, measure, options)
     if workers is None:

@@ -11,6 +11,7 @@ import numpy as np
 from attnwidget.analysis.score_definitions import chosen
 from attnwidget.analysis.score_tables import label_rows
 from attnwidget.analysis.tables import table
+from attnwidget.compute.checks import check_name
 from attnwidget.compute.indexing import head_axis
 from attnwidget.protocol.text import well_formed
 from attnwidget.record import viewers
@@ -320,10 +321,7 @@ class Survey:
         }
 
     def _known(self, stream: str) -> str:
-        if stream not in self.streams:
-            message = f"no stream {stream!r}; available: {list(self.streams)}"
-            raise KeyError(message)
-        return stream
+        return check_name("stream", stream, self.streams)
 
     def _one(self, stream: str | None) -> str:
         if stream is not None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.head_scores import labels
 from attnwidget.analysis.score_definitions import SCORES, chosen
-from attnwidget.compute.indexing import integer
+from attnwidget.compute.checks import integer, listed, shown
 from attnwidget.record.stream import number_ranges
 from attnwidget.record.vocabulary import from_the_end
 
@@ -68,7 +67,7 @@ def _place(moments: Moments, layer: int, head: int, score: str | None) -> tuple[
     number, place = integer(from_the_end(layer, list(counts))), integer(head)
     count = 0 if number is None else counts.get(number, 0)
     if number is None or place is None or not -count <= place < count:
-        message = f"there is no head {head!r} in layer {layer!r}; layers and heads: {list(moments.layers)}."
+        message = f"there is no head {shown(head)} in layer {shown(layer)}; layers and heads: {list(moments.layers)}."
         raise ValueError(message)
     place %= count
     if score is None:
@@ -93,11 +92,13 @@ def wanted_layers(
     if asked is None:
         return list(layers)
     numbers = [number for number, _ in layers]
-    several = asked if isinstance(asked, Iterable) else [asked]
+    several = listed(asked)
+    if several is None:
+        several = [asked]
     found = [from_the_end(one, numbers) for one in several]
     for one, given in zip(found, several, strict=True):
         if integer(one) not in numbers:
-            message = f"layer must be one of {number_ranges(numbers)} in stream {stream!r}, got {given!r}."
+            message = f"layer must be one of {number_ranges(numbers)} in stream {stream!r}, got {shown(given)}."
             raise ValueError(message)
     return [(number, heads) for number, heads in layers if number in found]
 

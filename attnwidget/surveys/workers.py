@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from attnwidget.compute.indexing import integer
+from attnwidget.compute.checks import integer
 from attnwidget.surveys.inputs import inputs_after
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from torch import nn
+from torch import Tensor, nn
 
-from attnwidget.compute.indexing import integer
+from attnwidget.compute.checks import integer
 from attnwidget.recordings import from_weights
 
 if TYPE_CHECKING:
@@ -126,6 +126,9 @@ def _are_weights(value: Any) -> bool:
     """Tell whether a value is an array, or one for each layer, some of them None."""
     if isinstance(value, (list, tuple)):
         return all(one is None or _are_weights(one) or _is_number(one) for one in value)
+    # A nested tensor has no shape to ask for.
+    if isinstance(value, Tensor):
+        return True
     return not isinstance(value, nn.Module) and hasattr(value, "ndim") and hasattr(value, "shape")
 
 

@@ -10,6 +10,7 @@ import traitlets
 from anywidget.experimental import command
 
 from attnwidget.analysis.find_heads import links
+from attnwidget.compute.checks import check_flag
 from attnwidget.figures.figure import Figure
 from attnwidget.figures.from_source import figure_of_view
 from attnwidget.protocol.constants import RANKING
@@ -101,6 +102,7 @@ class AttentionWidget(Answering, SyncedTraits):
         """
         self.source = attention if isinstance(attention, Source) else RecordSource(attention)
         self._jobs = Jobs()
+        frozen, still = check_flag("frozen", frozen), check_flag("still", still)
         self._always_frozen = frozen
         self._browser_figures = BrowserFigures()
         selection = resolve_selection(self.source, state)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.capture.generation.forward_passes import ForwardPasses
 from attnwidget.capture.generation.next_tokens import Predictions
+from attnwidget.compute.checks import integer, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -245,10 +246,11 @@ def check_which(which: Any) -> int | None:
     Raises:
         TypeError: If it is neither.
     """
-    if which is None or (isinstance(which, int) and not isinstance(which, bool)):
-        return which
+    number = integer(which)
+    if which is None or number is not None:
+        return number
     msg = (
-        f"which must be the number of one pass, got {which!r}: pass which=0 for the first, which=-1 for the last. Each "
+        f"which must be the number of one pass, got {shown(which)}: pass which=0 for the first, which=-1 for the last. Each "
         "recording holds one pass; run the block again for another."
     )
     raise TypeError(msg)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from attnwidget.capture.architecture.stream_names import is_of_transformers
 from attnwidget.capture.inputs.signature import forward_parameters, reads_lists
+from attnwidget.compute.checks import check_not_masked, check_tensor, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,6 +41,13 @@ def as_tensors(model: nn.Module, named: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: If numbers of a list form no rectangle.
     """
     parameters = forward_parameters(model)
+    for name, value in named.items():
+        # A model of one's own may well read nested or sparse tensors, and one without weights those without numbers.
+        if isinstance(value, torch.Tensor) and (
+            ((value.is_nested or value.layout != torch.strided) and is_of_transformers(type(model)))
+            or (value.device.type == "meta" and device_of(model).type != "meta")
+        ):
+            check_tensor(name, value)
     return {
         name: value if _taken_as_list(name, value, parameters.get(name)) else as_tensor(name, value)
         for name, value in named.items()
@@ -76,9 +85,13 @@ def as_tensor(name: str, value: Any) -> Any:
 
 def _read(name: str, value: Any) -> Any:
     if isinstance(value, torch.Tensor):
-        return value
-    if isinstance(value, np.ndarray) and value.dtype != object:
+        return check_tensor(name, value) if name == "inputs" else value
+    check_not_masked(name, value)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
         return torch.from_numpy(np.ascontiguousarray(value))
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "OV":
+        msg = f"{name} must be {ACCEPTED_INPUTS if name == 'inputs' else 'a tensor, an array or a list'} of numbers, got {shown(value)}."
+        raise ValueError(msg)
     if name != "inputs" and not isinstance(value, (list, tuple)):
         return value
     try:
@@ -87,7 +100,7 @@ def _read(name: str, value: Any) -> Any:
         ):
             return torch.stack([torch.as_tensor(item) for item in value])
         return torch.as_tensor(value)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError, AttributeError) as error:
         what = f"a {type(value).__name__}"
         if isinstance(value, Sequence):
             what += f" of {len(value)} rows that do not form a rectangle of numbers (tokenizer(texts, padding=True) makes one)"

@@ -31,7 +31,11 @@ def add_batch_axis(model: nn.Module, arrays: Mapping[str, Any]) -> dict[str, Any
     first = main if main in tensors else next(iter(tensors), "")
     alone = {name for name in tensors if _is_one_row(model, name, tensors, first)}
     rows = [tensors[name] for name in alone]
-    lengths = {tensors[name].shape[-1] for name in tensors if name.endswith("input_ids")}
+    lengths = {
+        tensors[name].shape[-1]
+        for name in tensors
+        if name.endswith("input_ids") and tensors[name].ndim
+    }
     alone |= {
         name
         for name, value in tensors.items()

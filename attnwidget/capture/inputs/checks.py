@@ -8,15 +8,17 @@ import torch
 from torch import nn
 
 from attnwidget.capture.architecture.submodels import batch_size
+from attnwidget.capture.inputs.arrays import device_of
 from attnwidget.capture.inputs.length_limit import length_error, short_error
 from attnwidget.capture.inputs.signature import decoding_models, is_decoder_given
+from attnwidget.compute.checks import check_tensor, integer, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-__all__ = ["check_inputs", "check_vocabulary", "failure"]
+__all__ = ["check_batch", "check_inputs", "check_vocabulary", "failure"]
 
 
 def check_inputs(model: nn.Module, inputs: dict[str, Any], batch: int | None) -> None:
@@ -26,16 +28,18 @@ def check_inputs(model: nn.Module, inputs: dict[str, Any], batch: int | None) ->
         msg = f"inputs has a batch of {rows}; say which row to record with batch=0 .. batch={rows - 1}."
         raise ValueError(msg)
     if rows is not None and batch is not None and not 0 <= batch < rows:
-        msg = f"batch must be in 0..{rows - 1}, got {batch}."
+        msg = f"batch must be in 0..{rows - 1}, got {shown(batch)}."
         raise ValueError(msg)
     for side in ("", "decoder_"):
         ids = inputs.get(f"{side}input_ids")
         if not isinstance(ids, torch.Tensor):
             continue
+        if device_of(model).type != "meta":
+            check_tensor(f"{side}input_ids", ids)
         if ids.numel() == 0:
             msg = f"{side}input_ids is empty; give at least one token id."
             raise ValueError(msg)
-        if ids.is_floating_point() or ids.ndim < 2:
+        if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool or ids.ndim < 2:
             msg = f"{side}input_ids must be integers [batch, position], got {ids.dtype} {list(ids.shape)}."
             raise ValueError(msg)
         if ids.ndim > 2:
@@ -43,6 +47,19 @@ def check_inputs(model: nn.Module, inputs: dict[str, Any], batch: int | None) ->
         check_vocabulary(model, f"{side}input_ids", ids)
         if inputs.get("past_key_values") is None:  # a mask has the positions of the cache as well
             _check_masks(inputs, side, ids)
+
+
+def check_batch(batch: object) -> int | None:
+    """Return which row is recorded, or ``None`` where the caller did not say.
+
+    Raises:
+        ValueError: If it is no integer. Whether there is such a row, the inputs say.
+    """
+    number = integer(batch)
+    if batch is not None and number is None:
+        msg = f"batch must be the number of one row, from 0, or None, got {shown(batch)}: pass batch=0."
+        raise ValueError(msg)
+    return number
 
 
 def _check_masks(inputs: Mapping[str, Any], side: str, ids: Tensor) -> None:

@@ -22,7 +22,7 @@ _TOO_SHORT = (
 def check_length(model: nn.Module, inputs: Mapping[str, Any], most: int | None) -> None:
     """Refuse more tokens than a sentence encoder reads: it would cut them off, and the record would show them."""
     ids = inputs.get("input_ids")
-    if most is not None and isinstance(ids, torch.Tensor) and ids.shape[-1] > most:
+    if most is not None and isinstance(ids, torch.Tensor) and ids.ndim and ids.shape[-1] > most:
         msg = (
             f"inputs has {ids.shape[-1]} tokens, {type(model).__name__} cuts its texts off after {most}: shorten it, or "
             "give the model inside, model[0].auto_model."
@@ -35,7 +35,7 @@ def length_error(model: nn.Module, inputs: Mapping[str, Any]) -> ValueError | No
     most = _learned_positions(model)
     for name, called in (("input_ids", "inputs"), ("decoder_input_ids", "target")):
         ids = inputs.get(name)
-        if isinstance(ids, torch.Tensor) and most is not None and ids.shape[-1] > most:
+        if isinstance(ids, torch.Tensor) and ids.ndim and most is not None and ids.shape[-1] > most:
             return ValueError(
                 f"{called} has {ids.shape[-1]} tokens, {type(model).__name__} takes at most {most}: shorten it, such as "
                 f"with tokenizer(text, truncation=True, max_length={most})."

@@ -24,6 +24,7 @@ from attnwidget.capture.inputs.text import (
     sequence_ids,
     tokenize,
 )
+from attnwidget.compute.checks import shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -190,15 +191,17 @@ def check_call(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any
 def call_error(
     model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], error: Exception
 ) -> ValueError:
-    """Return the error to raise when a model failed on what was made its first argument."""
+    """Return the error to raise when a model failed on what it was given: that, and what its forward takes."""
     given = [("its first argument", value) for value in args] + list(kwargs.items())
-    shown = ", ".join(
-        f"{name}: {str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
-        for name, value in given
-        if isinstance(value, torch.Tensor)
-    )
+    each = ", ".join(f"{name}: {_in_words(value)}" for name, value in given)
     names = list(inspect.signature(model.forward).parameters)
     return ValueError(
-        f"{type(model).__name__}.forward({', '.join(names)}) was given {shown} and raised {type(error).__name__}: {error}; "
-        f"give what it reads, by its names: capture(model, {{{names[0]!r}: ...}})."
+        f"inputs: {type(model).__name__}.forward({', '.join(names)}) was given {each} and raised {type(error).__name__}: "
+        f"{error}; give what it reads, by its names: capture(model, {{{names[0]!r}: ...}})."
     )
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, torch.Tensor) and not value.is_nested:
+        return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+    return shown(value)

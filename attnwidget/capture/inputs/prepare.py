@@ -27,6 +27,7 @@ from attnwidget.capture.inputs.text import (
     tokenize,
 )
 from attnwidget.capture.positions.chat_roles import chat_roles, token_lengths
+from attnwidget.compute.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,6 +88,9 @@ def prepare(
         ValueError: If they are empty, ambiguous or do not fit together.
         TypeError: If they are nothing that can be understood.
     """
+    if isinstance(inputs, Mapping) and not all(isinstance(name, str) for name in inputs):
+        msg = f"inputs must be {ACCEPTED_INPUTS}, by the names that the model's forward has for them, got {shown(dict(inputs))}."
+        raise TypeError(msg)
     if has_own_names(model):
         return _prepare_own(
             model, inputs, tokenizer, target=target, batch=batch, template=template or {}

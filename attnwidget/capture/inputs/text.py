@@ -15,6 +15,7 @@ from attnwidget.capture.inputs.chat import is_chat, tokenize_chat
 from attnwidget.capture.inputs.local_files import model_folder, model_name
 from attnwidget.capture.positions.chat_roles import chat_roles, token_lengths
 from attnwidget.capture.positions.vocabulary import special_ids
+from attnwidget.compute.checks import shown
 from attnwidget.pocket import NAME, pocket_tokenizer
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["find_tokenizer", "is_text", "local_tokenizer", "pick_text", "sequence_ids", "tokenize"]
+
+
+# What a tokenizer raises on text that it cannot read, and what is made of its answer where that is none.
+_NOT_TOKENS = (TypeError, ValueError, AttributeError, LookupError, RuntimeError)
 
 
 def find_tokenizer(model: nn.Module) -> Any:
@@ -120,7 +125,7 @@ def pick_text(texts: list[str], batch: int | None) -> str:
         )
         raise ValueError(msg)
     if not 0 <= (batch or 0) < len(texts):
-        msg = f"batch must be in 0..{len(texts) - 1}, got {batch}."
+        msg = f"batch must be in 0..{len(texts) - 1}, got {shown(batch)}."
         raise ValueError(msg)
     return texts[batch or 0]
 
@@ -148,11 +153,18 @@ def tokenize(
         msg = "inputs is an empty string; give at least one character of text."
         raise ValueError(msg)
     words = getattr(tokenizer, "tokenizer", tokenizer)  # a processor holds its tokenizer
-    encoding = _encoded(words, parts)
-    if not encoding["input_ids"].shape[-1]:
+    try:
+        encoding = _encoded(words, parts)
+        ids_there = bool(encoding["input_ids"].shape[-1])
+    except _NOT_TOKENS as error:
         msg = (
-            f"the tokenizer makes no tokens of {inputs!r}; give text with at least one token in it."
+            f"the tokenizer, {type(words).__name__}, makes no tokens of inputs {shown(inputs)} ({type(error).__name__}: "
+            f"{error}); pass transformers' tokenizer, AutoTokenizer.from_pretrained(...), and text without lone surrogates, "
+            "or give token ids instead."
         )
+        raise ValueError(msg) from error
+    if not ids_there:
+        msg = f"the tokenizer makes no tokens of {shown(inputs)}; give text with at least one token in it."
         raise ValueError(msg)
     ids = encoding["input_ids"][0].tolist()
     roles = chat_roles(ids, words, token_lengths(encoding, 0))
@@ -167,12 +179,12 @@ def _encoded(words: Any, parts: Sequence[str]) -> Mapping[str, Any]:
         options = {"add_special_tokens": False} if bare else {}
         whole: Mapping[str, Any] = words(*parts, return_tensors="pt", **options)
         return whole
-    if callable(words):
-        takes = inspect.signature(words).parameters.values()
-        returns = any(p.name == "return_tensors" or p.kind is p.VAR_KEYWORD for p in takes)
-        made = words(*parts, return_tensors="pt") if returns else words(*parts)
-    else:
+    if not callable(words):
         made = words.encode(*parts)
+    elif _takes_return_tensors(words):
+        made = words(*parts, return_tensors="pt")
+    else:
+        made = words(*parts)
     if isinstance(made, Mapping):
         ids = made["input_ids"]
         beside = {name: value for name, value in made.items() if name != "input_ids"}
@@ -180,6 +192,14 @@ def _encoded(words: Any, parts: Sequence[str]) -> Mapping[str, Any]:
         ids, beside = getattr(made, "ids", made), {}
     tensor = torch.as_tensor(ids)
     return {"input_ids": tensor[None] if tensor.ndim == 1 else tensor, **beside}
+
+
+def _takes_return_tensors(words: Any) -> bool:
+    try:
+        takes = inspect.signature(words).parameters.values()
+    except (TypeError, ValueError):  # what is written in C need not have one
+        return False
+    return any(one.name == "return_tensors" or one.kind is one.VAR_KEYWORD for one in takes)
 
 
 def _check_makes_tokens(tokenizer: Any) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.capture.positions.axes import PositionAxis
+from attnwidget.compute.checks import listed, shown
 from attnwidget.record.positions import Position, positions_from_tokens
 
 if TYPE_CHECKING:
@@ -67,13 +68,13 @@ def read_labels(tokens: Any, batch: int | None = None) -> GivenLabels | None:
 
 
 def _read(tokens: Any, batch: int | None) -> Positions:
-    if isinstance(tokens, (str, bytes)) or not hasattr(tokens, "__iter__"):
+    labels = listed(tokens)
+    if labels is None:
         msg = (
             "tokens must be a sequence of labels, one for each position, or a mapping of streams to such, got "
-            f"{type(tokens).__name__}: pass tokenizer.convert_ids_to_tokens(ids)."
+            f"{shown(tokens)}: pass tokenizer.convert_ids_to_tokens(ids)."
         )
         raise ValueError(msg)
-    labels = list(tokens)
     if labels and all(isinstance(each, (list, tuple)) for each in labels):
         # Of each row of a batch.
         if len(labels) > 1 and (batch is None or not 0 <= batch < len(labels)):

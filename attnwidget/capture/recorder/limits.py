@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.capture.architecture.static_layout import static_layers
-from attnwidget.compute.indexing import integer
+from attnwidget.compute.checks import integer, listed, shown
 from attnwidget.record.stream import number_ranges
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def _read_position_range(value: Any) -> PositionRange:
             return PositionRange(bounds[0], bounds[1], strict=False, given=value)
     elif integer(value) is not None:
         return _run([integer(value)], value)
-    elif (isinstance(value, Sequence) and not isinstance(value, str)) or hasattr(value, "tolist"):
-        numbers = [integer(number) for number in value]
+    elif hasattr(value, "__len__") and listed(value) is not None:
+        numbers = [integer(number) for number in listed(value) or ()]
         run = (
             numbers
             and numbers[0] is not None
@@ -88,7 +88,7 @@ def _read_position_range(value: Any) -> PositionRange:
             return _run(numbers, value)
     message = (
         "positions must be query positions that follow each other: a slice or range without steps, an integer or a run "
-        f"of integers, or such for each stream by its name, got {value!r}. Pass positions=slice(0, 512), for instance, "
+        f"of integers, or such for each stream by its name, got {shown(value)}. Pass positions=slice(0, 512), for instance, "
         "and pick from the record, layer.weights(queries=[3, 17])."
     )
     raise ValueError(message)
@@ -153,15 +153,18 @@ class Limits:
             or not names
             or not all(isinstance(n, str) for n in names)
         ):
-            message = f"streams must be the name of a stream or several, got {streams!r}: pass streams=['decoder'], for instance."
+            message = f"streams must be the name of a stream or several, got {shown(streams)}: pass streams=['decoder'], for instance."
             raise ValueError(message)
-        chosen = _by_stream(layers)
+        chosen = _by_stream("layers", layers)
         for value in chosen.values():
             _check_layers(value)
         return cls(
             None if names is None else tuple(names),
             chosen,
-            {name: _read_position_range(value) for name, value in _by_stream(positions).items()},
+            {
+                name: _read_position_range(value)
+                for name, value in _by_stream("positions", positions).items()
+            },
             single,
         )
 
@@ -300,10 +303,13 @@ class RunningLimits:
         return slice(min(p.start for p in kept), min(count, max(p.stop for p in kept) + padding))
 
 
-def _by_stream(value: Any) -> dict[str, Any]:
+def _by_stream(option: str, value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if isinstance(value, Mapping):
+        if not all(isinstance(name, str) for name in value):
+            message = f"{option} must name each stream by text, got {shown(dict(value))}: pass {option}={{'decoder': 0}}, for instance."
+            raise ValueError(message)
         return dict(value)
     return {"": value}
 
@@ -312,15 +318,15 @@ def _check_layers(value: Any) -> None:
     if isinstance(value, slice):
         bounds = (value.start, value.stop, value.step)
         good = all(bound is None or integer(bound) is not None for bound in bounds)
+        good = good and (value.step is None or integer(value.step) != 0)
     elif integer(value) is not None:
         good = True
     else:
-        listed = isinstance(value, (Sequence, set, frozenset)) or hasattr(value, "tolist")
-        good = listed and not isinstance(value, str) and len(value) > 0
-        good = good and all(integer(number) is not None for number in value)
+        numbers = listed(value)
+        good = bool(numbers) and all(integer(number) is not None for number in numbers or ())
     if not good:
         message = (
-            f"layers must be a layer's number, several, a slice or a range, or such for each stream by its name, got {value!r}: "
+            f"layers must be a layer's number, several, a slice or a range, or such for each stream by its name, got {shown(value)}: "
             "pass layers=[0, 5], layers=slice(0, 4) or layers={'decoder': [0, 5]}, for instance."
         )
         raise ValueError(message)

@@ -13,6 +13,7 @@ from transformers import Cache, EncoderDecoderCache, GenerationMixin
 
 from attnwidget.capture.taps.contexts import ContextValues
 from attnwidget.capture.taps.patches import patched
+from attnwidget.compute.checks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -78,7 +79,7 @@ class GenerateOptions:
             msg = f"{given}; say which row to record with batch=0 .. batch={results - 1}."
             raise ValueError(msg)
         if batch is not None and not 0 <= batch < results:
-            msg = f"batch must be in 0..{results - 1}, got {batch}."
+            msg = f"batch must be in 0..{results - 1}, got {shown(batch)}."
             raise ValueError(msg)
         item, number = divmod(batch or 0, self.num_return_sequences)
         first = item * expand
