@@ -237,7 +237,7 @@ def as_ranking(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     sides = {
-        name: one if one is None else as_list(one)
+        name: one if one is None else [one] if isinstance(one, str) else as_list(one)
         for name, one in value.items()
         if name in ("queries", "keys")
     }
