@@ -172,6 +172,8 @@ def test_no_writer_destroys_the_old_file(tmp_path: Path) -> None:
                 cases[str(folder)] = [death, point, bool(named % 2), ending, save]
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(cases)],
+        # What has computed with several threads cannot go on after a fork.
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
         capture_output=True,
         text=True,
         check=False,
