@@ -33,7 +33,7 @@ from attnwidget.capture.recorder.recorder import Recorder
 from attnwidget.capture.store import make_store
 from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.capture.taps.transforms import outside_transforms, why_without_numbers
-from attnwidget.compute.checks import shown
+from attnwidget.compute.checks import check_tensor, shown
 from attnwidget.compute.layer_tensors import check_exact
 from attnwidget.record.vocabulary import either
 
@@ -159,6 +159,9 @@ def run_forward(
     template = template_options(model, inputs, tokenizer, forward_kwargs)
     check_options(inner, forward_kwargs, template)
     chosen = {name: forward_kwargs.pop(name) for name in template}
+    for name, value in forward_kwargs.items():
+        if isinstance(value, torch.Tensor) and value.is_nested:  # which has no sizes to read
+            check_tensor(name, value)
     streams, layers = either(stream=stream, streams=streams), either(layer=layer, layers=layers)
     limits = Limits.of(streams, layers, positions, single=True)
     labels = read_labels(tokens, batch)

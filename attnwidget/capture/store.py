@@ -290,11 +290,10 @@ def _device(given: Any) -> torch.device:
 
 
 def _on_device(device: torch.device) -> Store:
-    return (
-        MemoryStore(device)
-        if device.type in {"cpu", "meta"}
-        else SpillingStore(MemoryStore(device))
-    )
+    if device.type == "meta":
+        message = "store must be a device that holds numbers, got 'meta': pass store='cpu' or store='disk'."
+        raise ValueError(message)
+    return MemoryStore(device) if device.type == "cpu" else SpillingStore(MemoryStore(device))
 
 
 def _available_memory(device: torch.device) -> int | None:

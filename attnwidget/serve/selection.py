@@ -228,7 +228,12 @@ def as_share(value: Any) -> Any:
         return value
     try:
         return float(value)
-    except (TypeError, ValueError, OverflowError):
+    except (
+        TypeError,
+        ValueError,
+        OverflowError,
+        RuntimeError,
+    ):  # the last of tensors without one real number
         return value
 
 

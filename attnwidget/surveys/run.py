@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import torch
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
-from attnwidget.compute.checks import check_choice, check_count, shown
+from attnwidget.compute.checks import check_choice, check_count, check_tensor, shown
 from attnwidget.compute.measures import MEASURES
 from attnwidget.compute.not_numbers import warn_not_numbers
 from attnwidget.surveys import workers as ray_workers
@@ -106,6 +107,8 @@ def survey(
         )
         raise TypeError(message)
     given: object = texts
+    if isinstance(given, torch.Tensor):
+        check_tensor("texts", given)
     alone = not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0
     if alone and not hasattr(given, "iter_rows"):
         message = f"texts must be several inputs, got {shown(texts)}: call survey(model, ['some text', 'another'])."

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def spilled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Write everything to disk, however small, and look whether anything stays."""
+    zoo.build("llama")  # PyTorch's compiler, which its modules import, makes a temporary folder of its own
     monkeypatch.setattr(store, "_SMALL", 1)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(store, "in_memory", lambda _: False)
@@ -204,6 +205,24 @@ def test_what_is_no_store_is_refused(given: Any) -> None:
 def test_a_device_that_is_not_there_is_said(given: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"no device 'cuda:99' here \(.+\): pass store='cpu' or"):
         capture(zoo.build("llama"), zoo.tokens(), **given)
+
+
+@pytest.mark.parametrize("given", [{"store": torch.device("meta")}, {"device": "meta"}])
+def test_a_device_without_numbers_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(
+        ValueError, match=r"a device that holds numbers, got 'meta': pass store='cpu'"
+    ):
+        capture(zoo.build("llama"), zoo.tokens(), **given)
+
+
+def test_nested_tensors_for_the_model_are_refused_by_name() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a prototype, says PyTorch
+        nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    with pytest.raises(ValueError, match="inputs_embeds must hold plain numbers, got a nested"):
+        capture(zoo.build("llama"), zoo.tokens(), inputs_embeds=nested)
+    with pytest.raises(ValueError, match="texts must hold plain numbers, got a nested"):
+        aw.survey(zoo.build("llama"), nested, progress=False)
 
 
 def test_device_is_another_word_for_a_store() -> None:
