@@ -54,7 +54,7 @@ def find(
     heads: Heads = None,
 ) -> Any:
     """Return `Attention.find`, where it is described."""
-    count = None if top is None else check_count("top", top, "or None for all heads")
+    count = None if top is None else check_count("top", top, " or None for all heads")
     chosen = only_these(the_stream(attention, stream), layers)
     wanted = {layer.layer: chosen_heads(layer, heads) for layer in chosen}
     weighed = stream_weights(chosen, links(chosen, query, key, pattern), measure)

@@ -60,8 +60,10 @@ __all__ = [
 _FAILED = (IndexError, RuntimeError, TypeError, ValueError, AttributeError)
 
 
-# One of these has what makes tokens of text, or text of tokens.
-_OF_TOKENIZERS = ("encode", "decode", "convert_ids_to_tokens", "apply_chat_template")
+# What is no tokenizer and no processor, whatever it can do.
+_NO_TOKENIZERS = (
+    int, float, complex, bytes, list, tuple, dict, set, frozenset, range, slice, type, torch.Tensor, nn.Module,
+)  # fmt: skip
 
 
 class Outcome:
@@ -257,11 +259,8 @@ def check_tokenizer(tokenizer: Any) -> None:
     if isinstance(tokenizer, str):
         msg = f"tokenizer must be a tokenizer, got a name; pass AutoTokenizer.from_pretrained({shown(tokenizer)})."
         raise TypeError(msg)
-    if (
-        tokenizer is None
-        or (callable(tokenizer) and not isinstance(tokenizer, (type, nn.Module)))
-        or any(callable(getattr(tokenizer, name, None)) for name in _OF_TOKENIZERS)
-    ):
+    # Whatever has the parts that are asked for will do, so what is refused is what never has any.
+    if not isinstance(tokenizer, _NO_TOKENIZERS):
         return
     msg = (
         f"tokenizer must be a tokenizer or a processor, got {shown(tokenizer)}; pass AutoTokenizer.from_pretrained(...), or "

@@ -251,7 +251,7 @@ class Comparison:
             >>> len(aw.compare(first, second).changed(top=5))
             5
         """
-        count = None if top is None else check_count("top", top, "or None for all heads")
+        count = None if top is None else check_count("top", top, " or None for all heads")
         chosen = list(self.streams.values()) if stream is None else [self._compared(stream)]
         several, some = either(layer=layer, layers=layers), either(head=head, heads=heads)
         asked = {one.stream: self._several(one, several) for one in chosen}

@@ -164,7 +164,7 @@ def check_count(name: str, value: object, such: str = "", *, least: int = 1) -> 
     if found is not None and found >= least:
         return found
     accepted = "a positive integer" if least == 1 else f"an integer, {least} or more"
-    more = such and f", {such}"
+    more = such if such.startswith(" ") else such and f", {such}"
     message = f"{name} must be {accepted}{more}, got {shown(value)}."
     raise ValueError(message)
 

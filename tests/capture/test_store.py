@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def spilled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Write everything to disk, however small, and look whether anything stays."""
-    zoo.build("llama")  # PyTorch's compiler, which its modules import, makes a temporary folder of its own
+    zoo.build(
+        "llama"
+    )  # PyTorch's compiler, which its modules import, makes a temporary folder of its own
     monkeypatch.setattr(store, "_SMALL", 1)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(store, "in_memory", lambda _: False)

@@ -149,7 +149,6 @@ def test_an_input_with_other_heads_is_skipped(monkeypatch: pytest.MonkeyPatch) -
     [
         (("gpt2",), {}, TypeError, "model must be"),
         ((), {"nonsense": 5}, TypeError, "nonsense"),
-        ((), {"measure": "nope"}, ValueError, "nope"),
         ((), {"layers": [99]}, ValueError, "99"),
     ],
 )
@@ -162,6 +161,15 @@ def test_a_wrong_call_is_said_by_its_own_error_whatever_the_number_of_inputs(
             aw.survey(model, texts, pocket[1], progress=False, **options)
         found = raised.value.survey  # type: ignore[attr-defined]
         assert len(found.skipped) == min(10, len(texts))
+
+
+def test_a_measure_that_there_is_not_is_refused_before_any_input_is_read(pocket: Any) -> None:
+    def texts() -> Iterator[str]:
+        raise AssertionError
+        yield ""
+
+    with pytest.raises(ValueError, match=r"measure must be one of .*, got 'nope'"):
+        aw.survey(pocket[0], texts(), pocket[1], progress=False, measure="nope")
 
 
 @pytest.mark.parametrize(

@@ -53,10 +53,10 @@ def test_labels_win_over_the_tokenizer(tokens: Any, shown: list[str]) -> None:
             {"encoder": list("abcd")},
             "names no stream of the record: encoder; there is decoder with 4",
         ),
-        ("abcd", "must be a sequence of labels.* got str"),
+        ("abcd", "must be a sequence of labels.* got 'abcd'"),
         ([1, 2, 3, 4], "must be strings, bytes or Position, got 1 at 0"),
         ([None] * 4, "got None at 0"),
-        (5, "must be a sequence of labels.* got int"),
+        (5, "must be a sequence of labels.* got 5"),
         ([list("abcd"), list("abcd")], "holds 2 sequences"),
     ],
 )
