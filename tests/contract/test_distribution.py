@@ -107,7 +107,7 @@ def test_the_wheel_alone_draws(wheel: Path, tmp_path: Path) -> None:
     used = run(DRAW, tmp_path, cwd=tmp_path, path=tmp_path / "site")
     assert Path(used) == tmp_path / "site" / "attnwidget" / "__init__.py"
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "mat" in page
+    assert "<title>AttentionWidget(GPT2LMHeadModel, decoder: 4 layers" in page
     # The bundle is in it, packed.
     assert len(page) > 100_000
     assert (tmp_path / "figure.svg").read_text(encoding="utf-8").startswith("<svg")
