@@ -1,8 +1,11 @@
-"""Local part of a DTensor; memory addresses of a model's parameters."""
+"""Tensors inside of a value, local part of a DTensor, memory addresses of a model's parameters."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -10,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-__all__ = ["local_part", "parameter_addresses"]
+__all__ = ["local_part", "parameter_addresses", "tensors_in"]
 
 
 def local_part(tensor: Any, axis: int) -> tuple[Tensor, int]:
@@ -29,3 +32,15 @@ def parameter_addresses(model: nn.Module) -> Iterator[int]:
     """Yield the memory addresses of a model's parameters; of one that several processes share, of the local part."""
     for parameter in model.parameters():
         yield local_part(parameter.detach(), 0)[0].data_ptr()
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors of what a module is given or returns, in tuples, lists and mappings of any depth."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for one in value:
+            yield from tensors_in(one)
+    elif isinstance(value, Mapping):  # also what a model returns
+        for one in value.values():
+            yield from tensors_in(one)

@@ -26,7 +26,13 @@ from attnwidget.record import viewers
 from attnwidget.record.options import DrawnSelection, FileOptions, SelectionOptions
 from attnwidget.record.record import Record
 from attnwidget.record.saving import save_by_ending
-from attnwidget.record.vocabulary import either, from_the_end, lists_options, one_layer
+from attnwidget.record.vocabulary import (
+    either,
+    from_the_end,
+    layers_and_heads,
+    lists_options,
+    one_layer,
+)
 
 if TYPE_CHECKING:
     import os
@@ -253,7 +259,7 @@ class Comparison:
         """
         count = None if top is None else check_count("top", top, " or None for all heads")
         chosen = list(self.streams.values()) if stream is None else [self._compared(stream)]
-        several, some = either(layer=layer, layers=layers), either(head=head, heads=heads)
+        several, some = layers_and_heads(layer, layers, head, heads)
         asked = {one.stream: self._several(one, several) for one in chosen}
         rows: list[dict[str, Any]] = [
             {"stream": one.stream, "layer": layer, "head": head, "divergence": float(value)}

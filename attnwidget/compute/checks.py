@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from attnwidget.protocol.text import in_one_line
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,10 +35,7 @@ __all__ = [
     "shown",
 ]
 
-# Longer ones hide the rest of the message.
-_LONGEST = 200
-
-# What reading or printing a value raises where it cannot be done.
+# What reading a value raises where it cannot be done.
 _UNREADABLE = (TypeError, ValueError, OverflowError, AttributeError, RuntimeError)
 
 
@@ -248,11 +247,7 @@ def shown(value: object) -> str:
         return _tensor_in_words(value)
     if isinstance(value, np.ndarray) and (value.ndim > 1 or value.size > 8):
         return f"an array of {value.dtype} {list(value.shape)}"
-    try:
-        text = " ".join(repr(value).split())
-    except _UNREADABLE:
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return in_one_line(value)
 
 
 def _tensor_in_words(tensor: torch.Tensor) -> str:

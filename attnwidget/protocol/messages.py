@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import fastjsonschema
 
 from attnwidget.protocol.constants import schema
+from attnwidget.protocol.text import in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "MessageError", "check_command", "check_message", "check_request", "check_screen", "check_state", "check_update", "shown",
+    "MessageError", "check_command", "check_message", "check_request", "check_screen", "check_state", "check_update",
 ]  # fmt: skip
-
-# Characters of a value that an error repeats.
-_SHOWN = 200
 
 
 class MessageError(ValueError):
@@ -65,16 +63,6 @@ def check_state(name: str, value: object) -> None:
     """Raise `MessageError` unless the page may set this part of the selection to a value (see ``State``)."""
     check = _check_of(f"State/properties/{name}")
     _checked(name, check, value, numbers="finite numbers" if name == "threshold" else "integers")
-
-
-def shown(value: object) -> str:
-    """Return a value for an error: as Python writes it, but no longer than a line or two."""
-    try:
-        text = repr(value)
-    except ValueError:
-        # Python does not write integers of thousands of digits.
-        text = f"a {type(value).__name__} too large to be written out"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
 
 
 def _compiled(described: dict[str, Any]) -> Callable[[object], object]:
@@ -133,7 +121,7 @@ def _checked(
         raise MessageError(_reason(name, error)) from None
     wrong = None if numbers is None else _inexact(value, whole=numbers == "integers")
     if wrong is not None:
-        message = f"{name} must have {numbers} where it has numbers, got {shown(wrong)}."
+        message = f"{name} must have {numbers} where it has numbers, got {in_one_line(wrong)}."
         raise MessageError(message)
     # A value of the state may be anything else, which nobody reads here.
     checked: Any = value
@@ -159,7 +147,7 @@ def _reason(name: str, error: fastjsonschema.JsonSchemaValueException) -> str:
     where = ".".join(map(str, error.path[1:])) or name
     if where[0].isdigit():
         where = f"{name}.{where}"
-    got = f"got {shown(error.value)}."
+    got = f"got {in_one_line(error.value)}."
     if error.rule == "enum":
         return f"{where} must be one of {', '.join(map(str, error.rule_definition))}, {got}"
     if error.rule == "required":

@@ -1,4 +1,4 @@
-"""Text that every host can carry: lone surrogates, which UTF-8 has no bytes for, written out."""
+"""Text that every host can carry, with lone surrogates written out; values as errors show them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import operator
 import re
 from typing import TypeVar
 
-__all__ = ["sendable", "well_formed"]
+__all__ = ["in_one_line", "sendable", "well_formed"]
 
 T = TypeVar("T")
+
+# Characters of a value that an error repeats; longer ones hide the rest of it.
+_LONGEST = 200
+
+# What printing a value raises where it cannot be done: integers of thousands of digits, objects with faults of their own.
+_UNPRINTABLE = (TypeError, ValueError, OverflowError, AttributeError, RuntimeError)
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -46,3 +52,12 @@ def sendable(value: T) -> T:
         parts = [sendable(part) for part in value]
         changed = value if all(map(operator.is_, value, parts)) else tuple(parts)
     return changed  # type: ignore[return-value]  # of the same type
+
+
+def in_one_line(value: object) -> str:
+    """Return a value as Python writes it, in one short line; by its type alone where it cannot be printed."""
+    try:
+        text = " ".join(repr(value).split())
+    except _UNPRINTABLE:
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -134,11 +134,7 @@ class Layer(LayerTensors):
             >>> layer.weights(head=5, queries=slice(0, 4)).shape  # doctest: +SKIP
             (4, 14)
         """
-        axes = self._axes(
-            either(head=head, heads=heads),
-            _place("queries", queries, query),
-            _place("keys", keys, key),
-        )
+        axes = self._axes((head, heads), (queries, query), (keys, key))
         layer = self if exact is None else self.of_precision(exact)
         with computing(layer):
             return _to_array(weight_block(layer, *axes), *axes)
@@ -225,11 +221,7 @@ class Layer(LayerTensors):
             (4, 4)
         """
         scale = lengths(self, name)
-        axes = self._axes(
-            either(head=head, heads=heads),
-            _place("queries", queries, query),
-            _place("keys", keys, key),
-        )
+        axes = self._axes((head, heads), (queries, query), (keys, key))
         with computing(self):
             block = weight_block(self, *axes)
             if scale is not None:
@@ -260,11 +252,7 @@ class Layer(LayerTensors):
             [-inf, -inf, -inf]
         """
         self._need_vectors("scores")
-        axes = self._axes(
-            either(head=head, heads=heads),
-            _place("queries", queries, query),
-            _place("keys", keys, key),
-        )
+        axes = self._axes((head, heads), (queries, query), (keys, key))
         with computing(self):
             return _to_array(score_block(self, *axes), *axes)
 
@@ -286,11 +274,7 @@ class Layer(LayerTensors):
             ValueError: If an index is wrong, or if the layer holds only weights.
         """
         self._need_vectors("bias")
-        axes = self._axes(
-            either(head=head, heads=heads),
-            _place("queries", queries, query),
-            _place("keys", keys, key),
-        )
+        axes = self._axes((head, heads), (queries, query), (keys, key))
         with computing(self):
             return _to_array(additive_block(self, *axes), *axes)
 
@@ -401,12 +385,20 @@ class Layer(LayerTensors):
         said = f"Layer({self.stream} {self.layer}: {heads}, {self.n_query} × {self.n_key}, {kind})"
         return well_formed(said)
 
-    def _axes(self, head: Heads, queries: Place, keys: Place) -> tuple[Axis, Axis, Axis]:
+    def _axes(
+        self,
+        heads: tuple[Heads, Heads],
+        queries: tuple[Place, Place | None],
+        keys: tuple[Place, Place | None],
+    ) -> tuple[Axis, Axis, Axis]:
+        """Return the axes of a block, each given under the two names that its argument has."""
         query_positions, key_positions = self._positions
+        head, several = heads
+        rows, columns = _place("queries", *queries), _place("keys", *keys)
         return (
-            head_axis(head, self.num_heads),
-            position_axis("queries", _index("queries", queries, query_positions), self.n_query),
-            position_axis("keys", _index("keys", keys, key_positions), self.n_key),
+            head_axis(either(head=head, heads=several), self.num_heads),
+            position_axis("queries", _index("queries", rows, query_positions), self.n_query),
+            position_axis("keys", _index("keys", columns, key_positions), self.n_key),
         )
 
     def _need_vectors(self, what: str) -> None:

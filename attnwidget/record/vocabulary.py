@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "either",
     "from_the_end",
+    "layers_and_heads",
     "lists_options",
     "one_head",
     "one_layer",
@@ -44,6 +45,15 @@ def either(**given: Any) -> Any:
         message = f"{' and '.join(named)} are one argument, got both: {both}; pass {next(iter(named))} alone."
         raise TypeError(message)
     return next(iter(named.values()), None)
+
+
+def layers_and_heads(layer: Any, layers: Any, head: Any, heads: Any) -> tuple[Any, Any]:
+    """Return which layers and which heads a caller named, by whichever of their two names each.
+
+    Raises:
+        TypeError: If both names of one were used.
+    """
+    return either(layer=layer, layers=layers), either(head=head, heads=heads)
 
 
 def one_layer(layer: Any, action: str) -> Any:

@@ -37,7 +37,6 @@ __all__ = [
     "has_form",
     "nearest_layer",
     "resolve_selection",
-    "shown",
     "usual_names",
 ]
 

@@ -17,7 +17,13 @@ from attnwidget.protocol.text import well_formed
 from attnwidget.record import viewers
 from attnwidget.record.options import DrawnSelection, FileOptions, SelectionOptions
 from attnwidget.record.saving import save_by_ending
-from attnwidget.record.vocabulary import either, lists_options, one_head, one_layer
+from attnwidget.record.vocabulary import (
+    either,
+    layers_and_heads,
+    lists_options,
+    one_head,
+    one_layer,
+)
 from attnwidget.surveys import storage
 from attnwidget.surveys.statistics import Moments, Surveyed, Typical
 from attnwidget.surveys.tables import example_rows, score_rows, wanted_layers
@@ -130,9 +136,7 @@ class Survey:
         """
         names = chosen(scores)
         streams = list(self.streams) if stream is None else [self._known(stream)]
-        wanted = self._wanted(
-            streams, either(layer=layer, layers=layers), either(head=head, heads=heads)
-        )
+        wanted = self._wanted(streams, *layers_and_heads(layer, layers, head, heads))
         return table(
             row
             for one in streams
@@ -163,9 +167,7 @@ class Survey:
             ValueError: If there is no such layer or head.
         """
         streams = list(self.streams) if stream is None else [self._known(stream)]
-        wanted = self._wanted(
-            streams, either(layer=layer, layers=layers), either(head=head, heads=heads)
-        )
+        wanted = self._wanted(streams, *layers_and_heads(layer, layers, head, heads))
         return table(
             row
             for one in streams

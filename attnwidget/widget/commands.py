@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import anywidget
 
-from attnwidget.protocol.messages import MessageError, check_command, check_message, shown
+from attnwidget.protocol.messages import MessageError, check_command, check_message
+from attnwidget.protocol.text import in_one_line
 from attnwidget.serve.jobs import error_text
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Answering(anywidget.AnyWidget):
     def _carry_out(self, command: Mapping[str, Any], buffers: list[bytes]) -> Answer:
         carry_out = getattr(type(self), command["name"], None)
         if carry_out is None:
-            message = f"{type(self).__name__} has no command {shown(command['name'])}."
+            message = f"{type(self).__name__} has no command {in_one_line(command['name'])}."
             raise MessageError(message)
         answer: Answer = carry_out(self, command["msg"], buffers)
         return answer

@@ -16,8 +16,8 @@ from attnwidget.protocol.messages import (
     check_screen,
     check_state,
     check_update,
-    shown,
 )
+from attnwidget.protocol.text import in_one_line
 from attnwidget.serve.selection import (
     STATE,
     SelectionError,
@@ -265,7 +265,7 @@ class SyncedTraits(anywidget.AnyWidget):
             SelectionError: If a value is none that the page may set, or no part of what is shown.
         """
         if not isinstance(sync_data, dict):
-            message = f"A page sets traits by their names, got {shown(sync_data)}."
+            message = f"A page sets traits by their names, got {in_one_line(sync_data)}."
             raise SelectionError(message)
         names = [name for name in sync_data if name in self.keys]
         own = [name for name in names if name in _OF_THE_KERNEL]

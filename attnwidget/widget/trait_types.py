@@ -6,6 +6,7 @@ from typing import Any
 
 import traitlets
 
+from attnwidget.compute.checks import shown
 from attnwidget.serve.selection import (
     CHOICES,
     DEFAULTS,
@@ -13,7 +14,6 @@ from attnwidget.serve.selection import (
     check_choice,
     has_form,
     normalised,
-    shown,
 )
 
 __all__ = ["Choice", "Normalised"]

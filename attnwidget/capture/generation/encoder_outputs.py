@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
+from attnwidget.capture.tensor_tools import tensors_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor
 
     from attnwidget.capture.generation.numbered_passes import NumberedPass
@@ -30,25 +27,14 @@ class EncoderOutputs:
         self._found = [(tensor, each) for tensor, each in self._found if tensor() is not None]
         known = {id(reference()) for reference, _ in self._found}
         self._found += [
-            (weakref.ref(tensor), part) for tensor in _tensors(output) if id(tensor) not in known
+            (weakref.ref(tensor), part) for tensor in tensors_in(output) if id(tensor) not in known
         ]
 
     def behind(self, given: Any) -> NumberedPass | None:
         """Return the part of a pass that ``given`` came of, or ``None`` if it is not known."""
-        wanted = {id(tensor) for tensor in _tensors(given)}
+        wanted = {id(tensor) for tensor in tensors_in(given)}
         for reference, part in reversed(self._found):
             tensor = reference()
             if tensor is not None and id(tensor) in wanted:
                 return part
         return None
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for one in value:
-            yield from _tensors(one)
-    elif isinstance(value, Mapping):  # also what a model returns
-        for one in value.values():
-            yield from _tensors(one)

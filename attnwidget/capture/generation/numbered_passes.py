@@ -92,11 +92,6 @@ class NumberedPass:
         fresh = {path: each.fresh() for path, each in self.submodels.items()}
         return NumberedPass(fresh, (row,), row, input_row=row)
 
-    @property
-    def attended(self) -> bool:
-        """Whether an attention call was seen."""
-        return any(calls.calls or calls.failure for calls in self.calls.values())
-
     def has_run(self, path: str) -> bool:
         """Tell whether a module, a part of it or what holds it was called from outside."""
         return any(_overlap(path, entry) for entry in self.entries)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from attnwidget.capture.tensor_tools import tensors_in
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from torch import Tensor
 
@@ -78,7 +80,7 @@ class Sources:
         while self._scopes and self._scopes.pop().path != path:
             pass
         if self._scopes:
-            for tensor in _tensors(output):
+            for tensor in tensors_in(output):
                 self._set(tensor, (next(self._numbers),))
 
     def clear(self) -> None:
@@ -89,7 +91,7 @@ class Sources:
         """Make sources of those tensors that are given and not known."""
         if not self._scopes:
             return
-        tensors = [tensor for tensor in _tensors(list(given)) if tensor.dtype != torch.bool]
+        tensors = [tensor for tensor in tensors_in(list(given)) if tensor.dtype != torch.bool]
         # Beside states, vectors of one axis less are conditions for all positions (a time step).
         most = max((tensor.ndim for tensor in tensors if tensor.is_floating_point()), default=0)
         for tensor in tensors:
@@ -116,14 +118,14 @@ class Sources:
         own: dict[int, None] = {}
         holders = 0
         if not (name.endswith("_like") or name.startswith("new_")):
-            for tensor in _tensors([*args, *kwargs.values()]):
+            for tensor in tensors_in([*args, *kwargs.values()]):
                 if tensor.dtype != torch.bool:
                     sources = self.of(tensor)
                     holders += bool(sources)
                     own |= dict.fromkeys(sources)
         attends = (name in _PRODUCTS and holders > 1) or "scaled_dot_product" in name
         found = (next(self._numbers),) if attends else tuple(own)
-        for tensor in _tensors(result):
+        for tensor in tensors_in(result):
             self._set(tensor, () if tensor.dtype == torch.bool else found)
 
     def _set(self, tensor: Tensor, sources: tuple[int, ...]) -> None:
@@ -135,17 +137,6 @@ class Sources:
             known[address] = sources
         else:
             known.pop(address, None)
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for one in value:
-            yield from _tensors(one)
-    elif isinstance(value, dict):
-        for one in value.values():
-            yield from _tensors(one)
 
 
 def _address(tensor: Tensor) -> int | None:
