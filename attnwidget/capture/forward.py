@@ -38,9 +38,10 @@ from attnwidget.compute.layer_tensors import check_exact
 from attnwidget.record.vocabulary import either
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from attnwidget.capture.hints import Hints
+    from attnwidget.capture.inputs.prepare import PreparedInputs
     from attnwidget.compute.layer_tensors import Exact
     from attnwidget.record.record import Record
 
@@ -178,9 +179,8 @@ def run_forward(
         passed_on=forward_kwargs,
     )
     check_length(model, prepared.inputs, most)
-    arguments = {**prepared.inputs, **forward_kwargs}
     if not is_of_transformers(type(inner)):
-        check_call(inner, prepared.args, arguments)
+        check_call(inner, prepared.args, {**prepared.inputs, **forward_kwargs})
     hints = replace(prepared.hints, labels=labels)
     attempts = [each for each in (prepared.inputs, prepared.otherwise) if each is not None]
     with running_uncompiled(model), torch.no_grad():
@@ -203,16 +203,23 @@ def run_forward(
                 if ran or isinstance(error, torch.cuda.OutOfMemoryError):
                     raise
                 if given is attempts[-1]:
-                    arguments = {**given, **forward_kwargs}
-                    why = failure(inner, arguments, error)
-                    guessed = prepared.guessed and isinstance(error, (RuntimeError, TypeError))
-                    if why is None and (guessed or _is_of_model(inner, error)):
-                        why = call_error(inner, prepared.args, arguments, error)
+                    why = _why(inner, prepared, {**given, **forward_kwargs}, error)
                     if why is None:
                         raise
                     raise why from error
                 place = make_store(store, device)
     return cast("Record", outcome.record)
+
+
+def _why(
+    model: nn.Module, prepared: PreparedInputs, arguments: Mapping[str, Any], error: Exception
+) -> ValueError | None:
+    """Return what a caller is told of a forward pass that failed, ``None`` where the error itself says it best."""
+    why = failure(model, arguments, error)
+    guessed = prepared.guessed and isinstance(error, (RuntimeError, TypeError))
+    if why is None and (guessed or _is_of_model(model, error)):
+        return call_error(model, prepared.args, arguments, error)
+    return why
 
 
 def check_numbers(model: nn.Module) -> None:
