@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.capture.hints import Hints
 from attnwidget.capture.inputs.chat import message_roles, without_ending
-from attnwidget.capture.inputs.local_files import model_folder, model_name
+from attnwidget.capture.inputs.local_files import how_to_load, load_from_files, model_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -102,31 +102,18 @@ def find_processor(model: nn.Module) -> Any:
     """Load the processor that goes with ``model``, by the name the model was loaded from, from files of this machine.
 
     Raises:
-        ValueError: If there is none. No hub is asked: that a cell goes out to the network is for its author to write.
+        ValueError: If there is none.
     """
     from transformers import AutoProcessor  # noqa: PLC0415  (slow to import, seldom needed)
 
-    name = model_name(model)
-    fix = (
-        f"load it with processor = AutoProcessor.from_pretrained({name or '...'!r}), then pass it: "
-        "aw.view(model, inputs, processor)"
-    )
-    if not name:
+    if not model_name(model):
         msg = (
             "pictures and sounds need the model's processor; none was given, and "
-            f"{type(model).__name__} does not know the name it was loaded from; {fix}."
+            f"{type(model).__name__} does not know the name it was loaded from; "
+            f"{how_to_load(model, 'processor', 'inputs')}."
         )
         raise ValueError(msg)
-    missing = (
-        f"no processor given and none found for {name!r} among the files of this machine; {fix}."
-    )
-    folder = model_folder(model)
-    if folder is None:
-        raise ValueError(missing)
-    try:
-        return AutoProcessor.from_pretrained(folder, local_files_only=True)  # type: ignore[no-untyped-call]
-    except Exception as error:
-        raise ValueError(missing) from error
+    return load_from_files(model, "processor", "inputs", AutoProcessor)
 
 
 def _chat(processor: Any, messages: Any, options: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from attnwidget.capture.hints import Hints
 from attnwidget.capture.inputs.chat import is_chat, tokenize_chat
-from attnwidget.capture.inputs.local_files import model_folder, model_name
+from attnwidget.capture.inputs.local_files import how_to_load, load_from_files, model_name
 from attnwidget.capture.positions.chat_roles import chat_roles, token_lengths
 from attnwidget.capture.positions.vocabulary import special_ids
 from attnwidget.compute.checks import shown
@@ -34,13 +34,10 @@ def find_tokenizer(model: nn.Module) -> Any:
     """Load the tokenizer that goes with ``model``, by the name the model was loaded from, from files of this machine.
 
     Raises:
-        ValueError: If there is none. No hub is asked: that a cell goes out to the network is for its author to write.
+        ValueError: If there is none.
     """
     name = model_name(model)
-    fix = (
-        f"load it with tokenizer = AutoTokenizer.from_pretrained({name or '...'!r}), then pass it: "
-        "aw.view(model, text, tokenizer)"
-    )
+    fix = how_to_load(model, "tokenizer", "text")
     if _is_bundled(model, name):
         return pocket_tokenizer()
     if not name and not isinstance(model, PreTrainedModel):
@@ -54,16 +51,7 @@ def find_tokenizer(model: nn.Module) -> Any:
     if not name:
         msg = f"no tokenizer given, and {type(model).__name__} does not know the name it was loaded from; {fix}."
         raise ValueError(msg)
-    missing = (
-        f"no tokenizer given and none found for {name!r} among the files of this machine; {fix}."
-    )
-    folder = model_folder(model)
-    if folder is None:
-        raise ValueError(missing)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:
-        raise ValueError(missing) from error
+    tokenizer = load_from_files(model, "tokenizer", "text", AutoTokenizer)
     if _is_blank(tokenizer):
         msg = f"no tokenizer given and none found for {name!r} (it has no vocabulary); {fix}."
         raise ValueError(msg)
