@@ -1,8 +1,9 @@
 """Weights in the model's own dtype and order of operations, whole heads at once, as its eager attention computes them.
 
 ``softmax(query @ key.T * scaling + bias)``, every step rounded to the dtype of the query, the softmax in float32 or in that
-dtype, and its result rounded again. Products of a block of rows may end in other bits than those of a whole head, so heads
-are computed whole, and those that were read last are kept.
+dtype, and its result rounded again. Products of a block of rows may end in other bits than those of a whole head, and the
+product of one head in other bits than that of all heads (a small one is shared out to threads by rows instead of by heads):
+so heads are computed whole, their products together where they fit, and those that were read last are kept.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from attnwidget.compute.block_sizes import current_sizes
 from attnwidget.compute.softmax import no_vectors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
     from attnwidget.compute.indexing import Axis
     from attnwidget.compute.layer_tensors import LayerTensors
     from attnwidget.compute.softmax_stats import StatsCache
 
-__all__ = ["computed_head", "whole_heads"]
+__all__ = ["computed_heads", "whole_heads"]
 
 _HIDDEN = -torch.inf
 
@@ -44,14 +47,32 @@ def whole_heads(layer: LayerTensors, heads: Axis) -> Tensor:
     return found[0][None] if len(found) == 1 else torch.stack(found)
 
 
-def computed_head(layer: LayerTensors, head: int) -> Tensor:
-    """Return the weights of one head in the dtype of its query, ``[query, key]``."""
+def computed_heads(layer: LayerTensors, head: int | None = None) -> Iterator[tuple[int, Tensor]]:
+    """Yield heads with their weights in the dtype of the query, ``[query, key]``.
+
+    Args:
+        layer: A layer with queries and keys.
+        head: The head that is asked for, or None for all. All are given where their products fit together.
+    """
     if layer.query is None or layer.key is None:
         raise ValueError(no_vectors(layer))
-    query = layer.query[head]
-    key = layer.key[head // (layer.num_heads // layer.num_key_value_heads)]
-    # Batch and head stand before them, as the model has it.
-    scores = torch.matmul(query[None, None], key[None, None].mT)[0, 0]
+    n_bytes = layer.num_heads * layer.n_query * layer.n_key * layer.query.element_size()
+    group = layer.num_heads // layer.num_key_value_heads
+    if n_bytes <= current_sizes().model_head_bytes:
+        key = layer.key.repeat_interleave(group, 0) if group > 1 else layer.key
+        # The batch stands before them, as the model has it.
+        products = torch.matmul(layer.query[None], key[None].mT)[0]
+        for each, product in enumerate(products):
+            yield each, _weights(layer, each, product)
+        return
+    for each in range(layer.num_heads) if head is None else (head,):
+        query, key = layer.query[each], layer.key[each // group]
+        yield each, _weights(layer, each, torch.matmul(query[None, None], key[None, None].mT)[0, 0])
+
+
+def _weights(layer: LayerTensors, head: int, scores: Tensor) -> Tensor:
+    """Return the weights of the products ``query @ key.T`` of one head."""
+    given = scores.dtype
     if layer.scaling is not None:
         scores = scores * layer.scaling
     if layer.softcap is not None:
@@ -67,7 +88,7 @@ def computed_head(layer: LayerTensors, head: int) -> Tensor:
         scores = torch.cat([scores, sink], -1)
         scores = scores - scores.amax(-1, keepdim=True)
         weights = torch.softmax(scores, -1, dtype=dtype)[:, :-1]
-    return weights.masked_fill(empty, 0.0).to(query.dtype)
+    return weights.masked_fill(empty, 0.0).to(given)
 
 
 def _masked(layer: LayerTensors, head: int, scores: Tensor) -> Tensor:
@@ -100,14 +121,19 @@ class _LatestHeads:
             if place in self._held:
                 self._held.move_to_end(place)
                 return self._held[place][1]
-        made = computed_head(layer, head)
+        found = dict(computed_heads(layer, head))
+        for each, made in found.items():
+            self._keep(owner, each, made)
+        return found[head]
+
+    def _keep(self, owner: StatsCache, head: int, made: Tensor) -> None:
+        place = (id(owner), head)
         with self._lock:
             self._drop(place)
             self._held[place] = weakref.ref(owner, lambda _: self._drop(place)), made
             self._bytes += made.nbytes
             while self._bytes > current_sizes().model_head_bytes and len(self._held) > 1:
                 self._drop(next(iter(self._held)))
-        return made
 
     def _drop(self, place: tuple[int, int]) -> None:
         with self._lock:

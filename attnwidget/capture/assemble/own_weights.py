@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from attnwidget.compute.layer_tensors import EXACT
-from attnwidget.compute.model_precision import computed_head
+from attnwidget.compute.model_precision import computed_heads
 from attnwidget.compute.softmax import exact as computing
 
 if TYPE_CHECKING:
@@ -45,6 +45,6 @@ def in_model_precision(layer: Layer, own: Tensor | None, store: Store) -> Layer:
 def _gives(layer: Layer, own: Tensor) -> bool:
     with computing(layer):
         return all(
-            torch.equal(computed_head(layer, head).float(), own[head].to(layer.device).float())
-            for head in range(layer.num_heads)
+            torch.equal(weights.float(), own[head].to(layer.device).float())
+            for head, weights in computed_heads(layer)
         )
