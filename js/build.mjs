@@ -33,6 +33,14 @@ const bundles = [
     budget: { minified: 1_000, gzip: 600 },
   },
   {
+    // Stands in full beside every frozen copy, as a script of the notebook's page.
+    entryPoints: [join(here, "src", "frames.ts")],
+    outfile: join(target, "frames.js"),
+    format: "iife",
+    target: "es2022",
+    budget: { minified: 3_000, gzip: 1_500 },
+  },
+  {
     // Runs in a bare V8: no modules, no DOM, no TextDecoder.
     entryPoints: [join(here, "src", "figure.ts")],
     outfile: join(target, "figure.js"),

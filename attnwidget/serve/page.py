@@ -74,6 +74,9 @@ _POLICY = (
     "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data: blob:;"
     " base-uri 'none'; form-action 'none'"
 )
+# What a frame lets the page inside do. Without `allow-same-origin` it has an origin of its own, which nothing else has;
+# figures are saved by downloads.
+_SANDBOX = "allow-scripts allow-downloads"
 _TEMPLATE = """<!doctype html>
 <html lang="en">
 <head>
@@ -97,8 +100,11 @@ _TEMPLATE = """<!doctype html>
 _STANDALONE = """:root { color-scheme: light dark; }
 body { margin: 16px; background: #ffffff; }
 @media (prefers-color-scheme: dark) { body { background: #111418; } }"""
-# Inside another page its background shows through; js/src/shell/iframe.ts makes the frame as high as this body.
-_FRAMED = "body { margin: 0; background: transparent; }"
+# Inside another page that says whether it is dark (js/src/shell/framed-copy.ts), its background shows through.
+_FRAMED = """:root { color-scheme: light dark; }
+body { margin: 0; background: #ffffff; }
+@media (prefers-color-scheme: dark) { body { background: #111418; } }
+:root[data-attnwidget-dark] body { background: transparent; }"""
 
 
 def page(snapshot: Mapping[str, Any], bundle: str, *, title: str, framed: bool = False) -> str:
@@ -123,18 +129,22 @@ def page(snapshot: Mapping[str, Any], bundle: str, *, title: str, framed: bool =
     )
 
 
-def frame(document: str, *, title: str, height: float) -> str:
-    """Return a framed `page` as one element that stands anywhere in another page.
+def frame(document: str, script: str, *, title: str, height: float) -> str:
+    """Return a framed `page` as HTML that stands anywhere in another page.
+
+    The page inside has no origin: it can reach nothing of the page around it, its storage or its server, whatever a
+    changed copy says. So a script beside the frame listens for how high the page inside is, and tells it the theme.
 
     Args:
         document: What `page` returned.
+        script: The text of ``static/frames.js``.
         title: What a screen reader calls it, plain text.
-        height: CSS pixels, until the page inside has found its own.
+        height: CSS pixels, until the page inside has said its own; for ever where a host does not run the script.
     """
     return (
-        f'<iframe class="attnwidget-frozen" title="{html.escape(well_formed(title))}" '
+        f'<iframe class="attnwidget-frozen" sandbox="{_SANDBOX}" title="{html.escape(well_formed(title))}" '
         f'style="display:block;width:100%;height:{round(height)}px;border:0" '
-        f'srcdoc="{html.escape(document)}"></iframe>'
+        f'srcdoc="{html.escape(document)}"></iframe><script>{script}</script>'
     )
 
 

@@ -13,6 +13,7 @@ from IPython.display import display
 from attnwidget.protocol.text import sendable
 from attnwidget.record.byte_sizes import parse_bytes
 from attnwidget.serve.page import FROZEN_BYTES, frame
+from attnwidget.serve.static_files import static_text
 from attnwidget.widget.shown_views import shown_views
 from attnwidget.widget.still import Still
 
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["NotebookDisplay", "closed_bundle"]
 
-# CSS pixels, until the page inside says how high it is; for ever where a host keeps it from saying so.
+# CSS pixels where the height on the screen is not known, until the page inside says how high it is.
 FRAME_HEIGHT = 640
-# What the notebook's own JSON, the frame's tag and the words beside it take.
-AROUND = 2_000
+# What the notebook's own JSON, the frame's tag, its script and the words beside it take.
+AROUND = 5_000
 
 GONE = (
     "This widget needs its kernel, in a notebook. Run this cell again to bring it back: the call that made it"
@@ -120,12 +121,21 @@ class NotebookDisplay:
         self._freeze_note()
 
     def frozen_bundle(
-        self, view: DisplayedView, budget: int, height: float = FRAME_HEIGHT
+        self, view: DisplayedView, budget: int, height: float | None = None
     ) -> dict[str, str]:
-        """Return the outputs of a frozen copy by their MIME types, of at most ``budget`` bytes."""
+        """Return the outputs of a frozen copy by their MIME types.
+
+        Args:
+            view: The widget.
+            budget: Bytes that they may take.
+            height: CSS pixels of the frame, until the copy says its own; None takes those of the widget on the screen.
+        """
         title = repr(view)
         document = view.page(budget - AROUND, framed=True)
-        return {"text/plain": title, "text/html": frame(document, title=title, height=height)}
+        if height is None:
+            height = (view.screen or {}).get("height") or FRAME_HEIGHT
+        shown = frame(document, static_text("frames.js"), title=title, height=height)
+        return {"text/plain": title, "text/html": shown}
 
     def marimo_copy(self, view: DisplayedView) -> Any:
         """Return the frozen copy as marimo shows HTML: it reads neither display ids nor what IPython would call."""

@@ -13,7 +13,8 @@ import type {
 import type { TraitModel } from "./protocol/model.js";
 import { readMeta } from "./protocol/positions.js";
 import { SceneMaker } from "./scene/scene-maker.js";
-import { fitFrame } from "./shell/iframe.js";
+import { tendCopies } from "./shell/copy-frames.js";
+import { fitFrame } from "./shell/framed-copy.js";
 import { type Kernel, Shell } from "./shell/shell.js";
 import { createState } from "./state/signals.js";
 import { bindTraits, readTraits } from "./state/traits.js";
@@ -135,6 +136,8 @@ function holdHeight(el: HTMLElement): void {
 }
 
 function render({ model, el, signal }: RenderContext): () => void {
+  // Frozen copies bring a script for this, which not every host runs.
+  tendCopies();
   let controller = new AbortController();
   signal?.addEventListener("abort", () => controller.abort());
   const start = () => {

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import FrameLocator, Locator, Page
 
 
-# How high a frame is, how high what is in it, and whether that scrolls.
-SIZES = """(frame) => {
-  const root = frame.contentDocument.documentElement;
-  const { height } = frame.contentDocument.body.getBoundingClientRect();
-  return [frame.clientHeight, height, root.scrollHeight > frame.clientHeight];
+# How high a frame is, how high what is in it, and whether that scrolls; asked inside, where alone all of it is known.
+SIZES = """(root) => {
+  const { height } = document.body.getBoundingClientRect();
+  const overflow = getComputedStyle(root).overflow;
+  return [innerHeight, height, root.scrollHeight > innerHeight || overflow !== "hidden"];
 }"""
 
 
@@ -55,7 +55,7 @@ def assert_fits(output: Locator) -> None:
 
     def fits() -> bool:
         nonlocal sizes
-        sizes = frame.evaluate(SIZES)
+        sizes = frame.content_frame.locator("html").evaluate(SIZES)
         high, inside, scrolls = sizes
         return abs(high - inside) < 1 and not scrolls and high > 300
 

@@ -19,6 +19,7 @@ import attnwidget
 ROOT = Path(__file__).parents[2]
 SHIPPED = (
     "attnwidget/static/figure.js",
+    "attnwidget/static/frames.js",
     "attnwidget/static/loader.js",
     "attnwidget/static/widget.js",
     "attnwidget/protocol/schema.json",

@@ -10,14 +10,18 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.protocol import codec
+from attnwidget.serve.static_files import static_text
 
 if TYPE_CHECKING:
     import numpy as np
 
 
 def unframed(element: str) -> str:
-    """Return the page inside the one frame that a frozen output is."""
-    found = re.fullmatch(r'<iframe [^<>]* srcdoc="([^"<>]*)"></iframe>', element)
+    """Return the page inside the frame of a frozen output, which a script of ours stands beside."""
+    script = re.escape(static_text("frames.js"))
+    found = re.fullmatch(
+        rf'<iframe [^<>]* srcdoc="([^"<>]*)"></iframe><script>{script}</script>', element
+    )
     assert found, element[:300]
     return html.unescape(found[1])
 

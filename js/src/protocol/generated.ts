@@ -457,6 +457,10 @@ export interface Snapshot {
  */
 export interface Screen {
   width: number;
+  /**
+   * CSS pixels of the whole widget.
+   */
+  height?: number;
   dark: boolean;
   key_order?: "position" | "weight";
   dimension_order?: "index" | "contribution";

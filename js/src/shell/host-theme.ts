@@ -1,73 +1,15 @@
 // Light or dark, as the page around the widget is.
 
 import { type ReadonlySignal, signal } from "@preact/signals-core";
-import { outerFrame } from "./iframe.js";
-
-/** What an element stands in; marimo has each output in a shadow tree. It may be of the page around this one. */
-function around(element: Element): Element | null {
-  return element.parentElement ?? (element.getRootNode() as Partial<ShadowRoot>).host ?? null;
-}
-
-/** How light a CSS colour is, 0 to 255; null when what is behind it shows through. */
-function luminance(colour: string): number | null {
-  const canvas = new OffscreenCanvas(1, 1).getContext("2d");
-  if (!canvas) return null;
-  // The browser reads every notation there is: rgb(), color(), oklch() …
-  canvas.fillStyle = colour;
-  canvas.fillRect(0, 0, 1, 1);
-  const [r = 0, g = 0, b = 0, alpha = 0] = canvas.getImageData(0, 0, 1, 1).data;
-  return alpha > 127 ? 0.2126 * r + 0.7152 * g + 0.0722 * b : null;
-}
-
-/** What a page says of itself, or what is painted behind the element; null when it shows what is behind the page. */
-function pageIsDark(element: Element): boolean | null {
-  const { body, documentElement } = element.ownerDocument;
-  const lab = body.dataset.jpThemeLight;
-  if (lab !== undefined) return lab === "false";
-  if (body.classList.contains("vscode-dark") || body.classList.contains("vscode-high-contrast")) {
-    return !body.classList.contains("vscode-high-contrast-light");
-  }
-  if (body.classList.contains("vscode-light")) return false;
-  // Colab, marimo and plain pages: what is really painted behind the widget decides.
-  for (let at: Element | null = element; at; at = around(at)) {
-    const painted = luminance(getComputedStyle(at).backgroundColor);
-    if (painted !== null) return painted < 110;
-  }
-  return documentElement.getAttribute("theme") === "dark" ? true : null;
-}
-
-/** What the page around the widget looks like. Every host says "dark" in its own way. */
-function hostIsDark(element: Element): boolean {
-  const own = pageIsDark(element);
-  if (own !== null) return own;
-  const frame = outerFrame();
-  return (frame && pageIsDark(frame)) ?? matchMedia("(prefers-color-scheme: dark)").matches;
-}
+import { isDark, watchPage } from "./page-theme.js";
 
 /** Follows the host's theme until the signal aborts. */
 export function watchDark(element: Element, abort: AbortSignal): ReadonlySignal<boolean> {
-  const dark = signal(hostIsDark(element));
+  const dark = signal(isDark(element));
   const update = () => {
-    dark.value = hostIsDark(element);
+    dark.value = isDark(element);
   };
-  const observer = new MutationObserver(update);
-  const attributes = [
-    "class",
-    "style",
-    "theme",
-    "data-theme",
-    "data-jp-theme-light",
-    "data-jp-theme-name",
-  ];
-  const around = outerFrame()?.ownerDocument;
-  for (const page of around ? [document, around] : [document]) {
-    for (const target of [page.body, page.documentElement]) {
-      observer.observe(target, { attributes: true, attributeFilter: attributes });
-    }
-  }
-  const scheme = matchMedia("(prefers-color-scheme: dark)");
-  scheme.addEventListener("change", update, { signal: abort });
-  abort.addEventListener("abort", () => observer.disconnect());
+  watchPage(update, abort);
   // The element is in no document yet when the widget is made: its background is known a frame later.
   requestAnimationFrame(update);
   return dark;

@@ -20,6 +20,7 @@ import { TITLES, titleOf } from "../views/titles.js";
 import { Gestures } from "./gestures.js";
 import { watchDark } from "./host-theme.js";
 import { type KeyTargets, pressed } from "./keys.js";
+import { nextFrame } from "./next-frame.js";
 import { Panel } from "./panel.js";
 import { neighbours } from "./prefetch.js";
 import { Replay } from "./replay.js";
@@ -68,7 +69,7 @@ export class Shell {
     // Out of sight there is nothing to draw, and a frame would only observe again.
     if (entry && entry.contentRect.width >= 1) this.schedule();
   });
-  private frame = 0;
+  private cancelFrame: (() => void) | null = null;
   private settle = 0;
   private painted = 0;
   /** How much of the scores the kernel has read, while it scores heads. */
@@ -137,7 +138,7 @@ export class Shell {
     signal.addEventListener("abort", () => {
       stop();
       this.resize.disconnect();
-      cancelAnimationFrame(this.frame);
+      this.cancelFrame?.();
       clearTimeout(this.settle);
       this.steps.dispose();
       for (const [, panel] of this.panels) panel.dispose();
@@ -166,9 +167,9 @@ export class Shell {
 
   /** Draw again at the next frame: numbers arrived, the page was resized, the state changed. */
   schedule(): void {
-    if (this.frame !== 0 || this.signal.aborted) return;
-    this.frame = requestAnimationFrame(() => {
-      this.frame = 0;
+    if (this.cancelFrame || this.signal.aborted) return;
+    this.cancelFrame = nextFrame(this.kernel === null, () => {
+      this.cancelFrame = null;
       try {
         this.paint();
       } catch (error) {
@@ -357,8 +358,10 @@ export class Shell {
         Array.from(this.panels, ([name, panel]) => [name, Math.round(panel.scroll)]),
       );
       const { keyOrder, dimensionOrder, setSinkAside, attendedBy, map } = this.state.options.peek();
+      const { height } = this.root.getBoundingClientRect();
       this.onScreen({
         width,
+        ...(height > 0 ? { height: Math.ceil(height) } : {}),
         dark: this.isDark,
         scroll,
         key_order: keyOrder,

@@ -271,7 +271,8 @@ def test_no_token_adds_an_element_to_a_page() -> None:
     (tag, attributes), *rest = Elements(
         hostile._notebook.frozen_bundle(hostile, 900_000)["text/html"]
     ).found
-    assert (tag, rest) == ("iframe", [])
+    assert (tag, rest) == ("iframe", [("script", {})])
+    assert attributes["sandbox"] == "allow-scripts allow-downloads"
     assert attributes["srcdoc"] == unframed(
         hostile._notebook.frozen_bundle(hostile, 900_000)["text/html"]
     )
