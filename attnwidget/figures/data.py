@@ -11,6 +11,7 @@ from attnwidget.analysis.tables import Records, has_pandas
 from attnwidget.compute.pooling import adaptive_bins, max_pool
 from attnwidget.compute.resumable import finish
 from attnwidget.figures.crop import pinned
+from attnwidget.figures.options import refuse_weights
 from attnwidget.protocol.codec import decode
 from attnwidget.protocol.constants import THUMBNAIL_SIZE, WEIGHTED_MEASURES
 from attnwidget.record.words import Words, merged_positions
@@ -171,6 +172,8 @@ def figure_table(
         # A survey has scores of heads, and no weights.
         alone = scatter or not source.has_weights
         return _table([_scattered(shown, scores)] if alone else list(_model(shown, scores)))
+    if not source.has_weights:
+        refuse_weights("view", view)
     made = {"head": _heads, "compare": _compared, "neuron": _neuron}[view]
     return _table(list(made(shown, state, spec)))
 

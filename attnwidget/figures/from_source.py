@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from attnwidget.compute.checks import check_name, is_word, shown
 from attnwidget.figures.figure import Figure, split_heads
-from attnwidget.figures.options import check_names, columns_of
+from attnwidget.figures.options import check_names, columns_of, refuse_weights
 from attnwidget.record.options import DrawnSelection, FigureOptions
 from attnwidget.serve.selection import (
     as_list,
@@ -64,6 +64,8 @@ def figure(source: Source, kind: Kind | None = None, **options: Unpack[DrawnSele
     """
     drawn, selected = split_options(options)
     state, heads = _selected(source, kind, selected)
+    if state["view"] not in {"model", "all"} and not source.has_weights:
+        refuse_weights(*_asked_for(kind, state))
     stream, first = _stream(source, state), state.get("layer")
     layer = next(iter(stream)).layer if first is None else check_layer(stream, as_number(first))
     pairs = _pairs(stream, split_heads(heads, layer))
@@ -173,6 +175,14 @@ def _selected(
         )
         raise ValueError(message)
     return state, heads
+
+
+def _asked_for(kind: str | None, state: dict[str, Any]) -> tuple[str, Any]:
+    """Return the argument that says which view is drawn, and its value."""
+    if kind is not None:
+        return "kind", kind
+    name = {"compare": "compare", "head": "form"}.get(state["view"], "view")
+    return (name, state[name]) if state.get(name) else ("view", state["view"])
 
 
 def _words_first(state: dict[str, Any]) -> dict[str, Any]:

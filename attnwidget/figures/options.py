@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from attnwidget.record.options import FigureOptions
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["COLOUR_MAPS", "check_names", "columns_of", "figure_spec", "pixels_of"]
+__all__ = ["COLOUR_MAPS", "check_names", "columns_of", "figure_spec", "pixels_of", "refuse_weights"]
 
 COLOUR_MAPS = ("blue", "cividis", "viridis", "magma", "grey")
 _CHOICES = {
@@ -30,6 +30,25 @@ _LENGTH = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(mm|cm|in|pt|px)\s*")
 _LABEL_POINTS = 12 * 72 / 96
 # Narrower than this, in pixels of the layout, not even two short tokens and a line between them have room.
 _LEAST_LAYOUT = 120
+
+
+def refuse_weights(name: str, value: object) -> NoReturn:
+    """Refuse a figure of weights of a source that has none, which a survey is.
+
+    Args:
+        name: The argument that asks for them.
+        value: Its value.
+
+    Raises:
+        ValueError: Always.
+    """
+    given = f"{name}={shown(value)}"
+    message = (
+        f"{given} is drawn from weights, and a survey keeps sums and no weights: leave it out for the mean scores, as in "
+        f"survey.figure(score='previous'), or record one input, as in "
+        f"attnwidget.capture(model, 'some text', tokenizer).figure({given})."
+    )
+    raise ValueError(message)
 
 
 def check_names(options: Mapping[str, Any], besides: Sequence[str] = ()) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import dataclass
+from decimal import Decimal, DecimalException
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,7 +104,11 @@ class SavedKind:
             message = f"{path} has format {version}, this attnwidget reads up to {self.version}: pip install --upgrade attnwidget."
             raise ValueError(message)
         try:
-            self._check(header)
+            # To JSON Schema 4.0 is an integer, to Python it is no index; a Decimal is a number to both, and no integer.
+            self._check(json.loads(text, parse_float=Decimal))
+        except DecimalException:
+            message = f"{path} is damaged: in its header, a number is out of every range."
+            raise ValueError(message) from None
         except (fastjsonschema.JsonSchemaException, RecursionError) as error:
             reason = str(error).removeprefix("data").removeprefix(".").strip()
             message = f"{path} is damaged: in its header, {reason}."

@@ -240,8 +240,13 @@ def _positions_to_json(positions: Positions) -> list[dict[str, Any]]:
 
 def _positions_from_json(positions: list[dict[str, Any]]) -> Positions:
     return tuple(
-        Position(
-            **{**position, "grid": tuple(position["grid"])} if "grid" in position else position
-        )
+        Position(**{name: _as_in_position(name, value) for name, value in position.items()})
         for position in positions
     )
+
+
+def _as_in_position(name: str, value: Any) -> Any:
+    """Return a position's field as it is counted with: of one that a caller made a row may have been written as 1.0."""
+    if name == "grid":
+        return tuple(map(int, value))
+    return int(value) if isinstance(value, float) and name != "time" else value

@@ -16,6 +16,9 @@ _MAYBE_TEXT = {"type": ["string", "null"]}
 _COUNT = {"type": "integer", "minimum": 0}
 _POSITIVE = {"type": "integer", "minimum": 1}
 _NUMBER = {"type": "number"}
+# Of positions that callers made, of whose numbers 1.0 was always taken for 1; a float holds all of these exactly.
+_WHOLE = {"type": "number", "multipleOf": 1, "minimum": 0, "maximum": 2**53}
+_WHOLE_POSITIVE = {**_WHOLE, "minimum": 1}
 
 
 def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -41,12 +44,12 @@ _POSITION = _object(
     {
         "kind": {"type": "string", "minLength": 1},
         "text": _TEXT,
-        "row": _COUNT,
-        "column": _COUNT,
+        "row": _WHOLE,
+        "column": _WHOLE,
         "time": _NUMBER,
-        "grid": _list(_POSITIVE, minItems=2, maxItems=2),
-        "medium": _COUNT,
-        "segment": {"type": "integer", "minimum": 0},
+        "grid": _list(_WHOLE_POSITIVE, minItems=2, maxItems=2),
+        "medium": _WHOLE,
+        "segment": _WHOLE,
         "role": _TEXT,
         "continues": {"type": "boolean"},
     },

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
 import traitlets
 
 from attnwidget.compute import checks
-from attnwidget.compute.checks import integer, is_word, listed, shown
+from attnwidget.compute.checks import integer, is_word, listed, number, shown
 from attnwidget.protocol.constants import FORMS, RANKING, STATE_NAMES, choices
 from attnwidget.record.position_lookup import replace_text, resolve
 from attnwidget.record.stream import number_ranges
@@ -223,17 +222,8 @@ def as_pins(value: Any) -> Any:
 
 def as_share(value: Any) -> Any:
     """Return any real number as float; what is none is left for the check that knows the range."""
-    if isinstance(value, (bool, str, bytes)) or getattr(value, "dtype", None) in (bool, torch.bool):
-        return value
-    try:
-        return float(value)
-    except (
-        TypeError,
-        ValueError,
-        OverflowError,
-        RuntimeError,
-    ):  # the last of tensors without one real number
-        return value
+    found = number(value)
+    return value if found is None else found
 
 
 def as_ranking(value: Any) -> Any:
@@ -365,9 +355,9 @@ def check_score(source: Source, name: str, value: object, *, ranked: bool) -> st
 
 def check_threshold(value: Any) -> float | None:
     """Return ``value`` if it is None or a number from 0 to 1, else raise `SelectionError`."""
-    number = as_share(value)
-    if number is None or (type(number) is float and 0 <= number <= 1):
-        return number
+    share = as_share(value)
+    if share is None or (type(share) is float and 0 <= share <= 1):
+        return share
     message = f"threshold must be a number from 0 to 1, or None for all heads, got {shown(value)}."
     raise SelectionError(message)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import anywidget
 import numpy as np
 import pytest
@@ -83,3 +86,27 @@ def test_a_survey_is_drawn_by_its_mean_scores(survey: aw.Survey) -> None:
 
 def test_a_survey_is_drawn_as_a_scatter(survey: aw.Survey) -> None:
     assert survey.figure("scatter", score="previous", other_score="induction").svg
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ({"compare": [(0, 1)]}, "compare=[[0, 1]]"),
+        ({"kind": "compare"}, "kind='compare'"),
+        ({"kind": "matrix"}, "kind='matrix'"),
+        ({"view": "neuron"}, "view='neuron'"),
+        ({"form": "matrix"}, "form='matrix'"),
+    ],
+)
+def test_a_survey_has_no_weights_to_draw(
+    survey: aw.Survey, asked: dict[str, Any], given: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{given} is drawn from weights")) as refused:
+        survey.figure(**asked)
+    said = str(refused.value)
+    assert "survey.figure(score='previous')" in said
+    assert f"attnwidget.capture(model, 'some text', tokenizer).figure({given})" in said
+    # The calls that it names run.
+    assert survey.figure(score="previous").svg
+    model, tokenizer = aw.pocket()
+    assert aw.capture(model, "the cat sat", tokenizer).figure(**asked).svg

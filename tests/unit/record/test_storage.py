@@ -315,3 +315,37 @@ def test_headers_of_files_without_digests_follow_the_schema(tmp_path: Path) -> N
         assert said is None or str(path) in said
         refused += said is not None
     assert refused > 200
+
+
+def test_a_whole_number_with_a_point_is_no_integer_of_a_file_without_digests(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "run.safetensors"
+    positions = [
+        Position(label=str(column), row=1, column=column, grid=(2, 4), time=1.0)
+        for column in range(4)
+    ]
+    from_weights(np.full((1, 2, 4, 4), 0.25, np.float32), positions).save(path)
+    with safe_open(path, framework="pt") as file:
+        good = json.loads(file.metadata()["attnwidget"]) | {"version": 2}
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  (not a dict)
+    places: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        "version": lambda header: header,
+        "num_heads": lambda header: header["streams"][0]["layers"][0],
+        "layer": lambda header: header["streams"][0]["layers"][0],
+    }
+    for name, place in places.items():
+        header = copy.deepcopy(good)
+        place(header)[name] = float(place(header)[name])
+        with pytest.raises(ValueError, match=rf"{path}.* must be integer"):
+            storage.load(write(path, header, tensors))
+    # Of positions that a caller made, files have them: they are read as what they are.
+    header = copy.deepcopy(good)
+    for position in header["streams"][0]["query_positions"]:
+        position.update(row=1.0, column=float(position["column"]), grid=[2.0, 4])
+    read = storage.load(write(path, header, tensors)).streams["self"].query_positions
+    assert repr(read) == repr(tuple(positions))
+    for wrong in (1.5, 1e300, -1.0):
+        header["streams"][0]["query_positions"][0]["row"] = wrong
+        with pytest.raises(ValueError, match=rf"{path} is damaged: in its header, "):
+            storage.load(write(path, header, tensors))

@@ -181,3 +181,9 @@ def test_an_example_that_was_left_is_not_kept(found: Survey) -> None:
     gc.collect()
     assert left() is None
     assert view.example == 1
+
+
+def test_a_view_of_means_has_no_numbers_of_weights(found: Survey) -> None:
+    drawn = found.view(compare=[(0, 1)]).figure(view="compare")
+    with pytest.raises(ValueError, match="view='compare' is drawn from weights"):
+        _ = drawn.data
