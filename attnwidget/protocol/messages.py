@@ -119,6 +119,9 @@ def _checked(
         check(value)
     except fastjsonschema.JsonSchemaValueException as error:
         raise MessageError(_reason(name, error)) from None
+    except Exception:  # noqa: BLE001 - a value that is no JSON, of which a check may ask what it cannot answer
+        message = f"{name} must be JSON, got {in_one_line(value)}."
+        raise MessageError(message) from None
     wrong = None if numbers is None else _inexact(value, whole=numbers == "integers")
     if wrong is not None:
         message = f"{name} must have {numbers} where it has numbers, got {in_one_line(wrong)}."

@@ -7,10 +7,17 @@ import random
 import sys
 
 from fuzz.blocks import blocks
+from fuzz.border import messages, traits
 from fuzz.options import options
 from fuzz.weights import weights
 
-_FUZZERS = {"weights": (weights, 12_000), "options": (options, 12_110), "blocks": (blocks, 20_000)}
+_FUZZERS = {
+    "weights": (weights, 12_000),
+    "options": (options, 12_110),
+    "blocks": (blocks, 20_000),
+    "traits": (traits, 12_000),
+    "messages": (messages, 2_500),
+}
 # Errors of the caller's own functions pass as they are.
 _MOST_KINDS = 10
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fuzz.blocks import blocks
+from fuzz.border import messages, traits
 from fuzz.options import options
 from fuzz.weights import weights
 
@@ -29,3 +30,16 @@ def test_blocks_are_those_of_float64_or_refused_with_a_reason() -> None:
     assert not tally.wrong, tally.report()
     assert not tally.kinds, tally.report()
     assert tally.accepted > tally.cases / 4
+
+
+def test_parts_of_a_selection_are_taken_all_or_none() -> None:
+    tally = traits(seed=14, cases=300)
+    assert not tally.wrong, tally.report()
+    assert not tally.kinds, tally.report()
+    assert tally.accepted > tally.cases / 20
+
+
+def test_a_message_of_the_page_has_one_answer() -> None:
+    tally = messages(seed=15, cases=200)
+    assert not tally.wrong, tally.report()
+    assert not tally.kinds, tally.report()
