@@ -64,7 +64,7 @@ class NotebookDisplay:
 
     Attributes:
         always_frozen: Whether the widget is shown as a frozen copy from the start.
-        display_id: Display id of its outputs, once there are any.
+        display_id: Display id of its outputs, once there are any that a later message can replace.
         is_frozen: Whether the outputs under that id were replaced by a frozen copy.
     """
 
@@ -88,13 +88,13 @@ class NotebookDisplay:
         """Replace the live outputs by a copy that needs no kernel; see `AttentionWidget.freeze`."""
         bundle = self.frozen_bundle(view, parse_bytes(budget))
         replaces = self.display_id is not None
-        self.display_id = self.display_id or uuid4().hex
+        display_id = self._id_of_next_output()
         shown = shown_views()
         holds = shown is not None and not (replaces or self.always_frozen or view.is_closed)
         if shown is not None and holds:
             # Its picture is still to be drawn.
             shown.add(view)
-        _show(bundle, display_id=self.display_id, update=replaces)
+        _show(bundle, display_id=display_id, update=replaces)
         self.is_frozen = True
         if replaces:
             self._freeze_note()
@@ -144,8 +144,8 @@ class NotebookDisplay:
     def show(self, view: DisplayedView) -> None:
         """Show the widget, live or frozen, under a display id."""
         if self.always_frozen:
-            self.display_id = self.display_id or uuid4().hex
-            _show(self.frozen_bundle(view, FROZEN_BYTES), display_id=self.display_id)
+            display_id = self._id_of_next_output()
+            _show(self.frozen_bundle(view, FROZEN_BYTES), display_id=display_id)
             self._show_frozen_note(holds=False)
             return
         if view.is_closed:
@@ -156,10 +156,21 @@ class NotebookDisplay:
             shown.add(view)
         if self.display_id is None or self.is_frozen:
             # An output under the same id would bring the frozen one back to life, and its note with it.
-            self.display_id, self._note_id, self.is_frozen = uuid4().hex, uuid4().hex, False
+            self.display_id, self._note_id, self.is_frozen = None, uuid4().hex, False
         data, metadata = _live_bundle(view)
-        _show(data, metadata=metadata, display_id=self.display_id)
+        _show(data, metadata=metadata, display_id=self._id_of_next_output())
         self._show_note()
+
+    def _id_of_next_output(self) -> str:
+        """Return the display id of what is shown next.
+
+        Inside of an `Output` it is one that nobody keeps: a copy meant for it would come nowhere, without a word.
+        """
+        shown = shown_views()
+        if self.display_id is None and shown is not None and shown.in_output():
+            return uuid4().hex
+        self.display_id = self.display_id or uuid4().hex
+        return self.display_id
 
     def _show_note(self, *, hold: bool = False) -> None:
         self._has_note = True

@@ -94,6 +94,12 @@ class ShownViews:
             # Of no line of code: Python says the same of one line only once, and each cell should hear it.
             warnings.warn_explicit(TOO_MANY, UserWarning, "attnwidget.view", 1)
 
+    def in_output(self) -> bool:
+        """Tell whether what is shown next goes into an `Output`, whose contents no later message replaces."""
+        publisher = self._kernel.shell.display_pub
+        parent = getattr(publisher, "parent_header", None) or {}
+        return bool(_outputs_of(parent.get("msg_id", "")))
+
     def keep(self, view: object) -> None:
         """Keep a view alive until it is closed: somebody took what shows it, to show it nobody knows where."""
         self._for_good.add(view)

@@ -319,7 +319,9 @@ class AttentionWidget(Answering, SyncedTraits):
         The copy draws and answers clicks when the notebook is opened again without a kernel, without a network, and in
         the page that ``nbconvert --to html`` makes of it. It starts at the present selection and holds as many heads as
         fit. Called again, it replaces that copy. For the live widget, run the cell again or show the view in another
-        one. A view that is not shown yet is shown here, frozen.
+        one. A view that is not shown yet is shown here, frozen; so is one that stands inside of another widget, such as an
+        ipywidgets `Output`, which it stays in: ``out.clear_output()``, then ``view.freeze()`` in a ``with out:`` takes its
+        place.
 
         Args:
             budget: What the notebook grows by at most: bytes, or text such as ``"5 MB"``.

@@ -183,6 +183,20 @@ def test_frozen_copies_are_drawn_again_too(notebook: Notebook) -> None:
         expect(output.locator("iframe.attnwidget-frozen")).to_be_visible()
 
 
+def test_frozen_in_an_output_the_copy_is_where_freeze_is_called(notebook: Notebook) -> None:
+    """What stands in an `Output` no message can replace: nothing of this is silent."""
+    code = OUTPUT.replace("show(1)", "kept = make(1); display(kept)")
+    output = notebook.output(notebook.append(code))
+    widget = assert_alone(output, 1)
+    widget.root.locator(".aw-freeze").click()
+    expect(widget.root.locator(".aw-failure")).to_contain_text("call view.freeze() in a cell")
+    beside = notebook.output(notebook.append("kept.freeze()"))
+    expect(frozen(beside).locator("select[aria-label='Layer']")).to_have_value("1")
+    notebook.append("kept = make(2)\nout.clear_output()\nwith out:\n    kept.freeze()")
+    expect(frozen(output).locator("select[aria-label='Layer']")).to_have_value("2")
+    expect(output.locator(".attnwidget")).to_have_count(0)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_it_is_seen_in_light_and_dark(lab: Lab, notebook: Notebook, theme: str) -> None:
     lab.set_theme(theme)

@@ -194,18 +194,43 @@ def _send_update(
     tally: Tally, view: aw.AttentionWidget, chance: random.Random, sent: list[Any]
 ) -> None:
     """Send what the page has set: all of it is taken, or none."""
-    names = chance.sample(STATE, chance.randint(0, 3))
+    names = chance.sample(STATE, chance.randint(1, 4))
     state: dict[str, Any] = {name: json.loads(_state(view))[name] for name in names}
     if chance.random() < 0.5:
         state["_screen"] = copy.deepcopy(_SCREEN)
     data = _changed({"method": "update", "state": state, "buffer_paths": []}, chance)
     shown, before = f"update({_shown(data)})", _state(view)
-    words = [word for name in (*STATE, "screen") for word in (name, *_NAMED.get(name, ()))]
-    taken = tally.run(partial(_takes, view._handle_msg, _of_page(data)), shown, (*words, "page"))
+    words = [
+        word for name in (*STATE, "screen", *_SCREEN) for word in (name, *_NAMED.get(name, ()))
+    ]
+    taken = tally.run(partial(_updated, view, data), shown, (*words, "page"))
     if (taken is None or sent) and _state(view) != before:
         tally.wrong.append(f"{shown}: refused, and changed all the same")
     if not all(map(_travels, sent)):
         tally.wrong.append(f"{shown}: an answer that cannot be sent: {_shown(sent)}")
+
+
+def _updated(view: aw.AttentionWidget, data: Any) -> bool:
+    """Let the view take a message; raise what ipywidgets only logs."""
+    raised: list[Exception] = []
+
+    def set_state(values: Any) -> None:
+        try:
+            type(view).set_state(view, values)
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    view.set_state = set_state
+    view.log.disabled = True
+    try:
+        view._handle_msg(_of_page(data))
+    finally:
+        del view.set_state
+        view.log.disabled = False
+    if raised:
+        raise raised[0]
+    return True
 
 
 def _of_page(data: Any) -> dict[str, Any]:
