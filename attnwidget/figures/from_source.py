@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from attnwidget.compute.checks import check_name, is_word, shown
 from attnwidget.figures.figure import Figure, split_heads
+from attnwidget.figures.figure_call import figure_call, figure_call_of_view
 from attnwidget.figures.options import check_names, columns_of
 from attnwidget.record.options import DrawnSelection, FigureOptions
 from attnwidget.serve.selection import (
@@ -63,6 +64,7 @@ def figure(source: Source, kind: Kind | None = None, **options: Unpack[DrawnSele
         TypeError, KeyError, ValueError: As `Attention.figure` says.
     """
     drawn, selected = split_options(options)
+    asked = drawn.copy()
     state, heads = _selected(source, kind, selected)
     stream, first = _stream(source, state), state.get("layer")
     layer = next(iter(stream)).layer if first is None else check_layer(stream, as_number(first))
@@ -90,7 +92,8 @@ def figure(source: Source, kind: Kind | None = None, **options: Unpack[DrawnSele
     now = bool(source.sides) and view in {"model", "all"}
     meta, overview = source.meta(thumbnails=now)
     shown = snapshot(settled, meta, overview, media=source.media)
-    return Figure(source, shown, source.answer, drawn, panels)
+    call = figure_call(source, settled, asked, grid, marked=drawn.get("marked", True))
+    return Figure(source, shown, source.answer, drawn, panels, call=call)
 
 
 def split_options(options: DrawnSelection) -> tuple[FigureOptions, dict[str, Any]]:
@@ -134,7 +137,8 @@ def figure_of_view(
     if selected:
         state = resolve_selection(source, {**shown["state"], **usual_names(selected)})
         shown = {**shown, "state": state}
-    return Figure(source, shown, answer, drawn)
+    call = figure_call_of_view(shown["meta"]["python"], shown["state"], shown["screen"], drawn)
+    return Figure(source, shown, answer, drawn, call=call)
 
 
 def _selected(
