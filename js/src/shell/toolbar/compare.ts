@@ -8,6 +8,7 @@ import type { Control } from "./control.js";
 export const compare: Control = {
   name: "compare",
   group: "what",
+  label: "side by side",
   rank: () => 15,
   shown: ({ sides, state }) => !sides && state.measure !== "rollout",
   draw: ({ state }, { change }) => {

@@ -6,6 +6,7 @@ import type { Control } from "./control.js";
 export const firstToken: Control = {
   name: "first-token",
   group: "what",
+  label: "shading",
   rank: () => 35,
   // The neuron view shows every number as it is.
   shown: ({ stream, state }) => stream.sink !== undefined && state.view !== "neuron",

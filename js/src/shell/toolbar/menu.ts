@@ -32,6 +32,10 @@ export function followPage(box: HTMLElement, anchor: Element, signal: AbortSigna
   };
   window.addEventListener("scroll", moved, { signal, capture: true, passive: true });
   window.addEventListener("resize", place, { signal });
+  // What is in the box may come later.
+  const grown = new ResizeObserver(place);
+  for (const part of box.children) grown.observe(part);
+  signal.addEventListener("abort", () => grown.disconnect());
 }
 
 const open = new WeakMap<HTMLElement, AbortController>();
