@@ -219,6 +219,8 @@ export class Shell {
         this.root.style.setProperty(name, value);
       }
     }
+    // A theme that is not the host's brings its own ground: text on the host's could not be read.
+    this.root.toggleAttribute("data-ground", (scene.theme.name === "dark") !== this.dark.peek());
     this.scene = scene;
     this.failure = null;
     this.bar.render(scene, width);
@@ -248,12 +250,13 @@ export class Shell {
       panel.dispose();
       this.panels.delete(name);
     }
-    for (const { view, rect } of layout.boxes) {
+    for (const [at, { view, rect }] of layout.boxes.entries()) {
       let panel = this.panels.get(view.name);
       if (!panel) {
         panel = new Panel(view, TITLES[view.name], this.gestures);
         this.panels.set(view.name, panel);
-        this.viewArea.append(panel.element);
+        // Where it stands on the page is also when Tab comes to it.
+        this.viewArea.insertBefore(panel.element, this.viewArea.children[at] ?? null);
       }
       panel.place(rect, TITLE_HEIGHT);
       panel.title = titleOf(scene, view.name);
