@@ -190,11 +190,22 @@ class Figure:
         if suffix == ".svg":
             write_text(target, self.svg)
         elif suffix == ".pdf":
-            write_bytes(target, convert.to_pdf(self._converted(_PDF_SCALE, _PDF_LINKS)))
+            write_bytes(target, self.pdf())
         else:
             data = convert.to_png(self._converted(factor, _PNG_LINKS), scale=factor)
             write_bytes(target, data)
         return target
+
+    def pdf(self) -> bytes:
+        """Return the figure as a PDF file's content, as `save` writes it.
+
+        Raises:
+            ImportError: If the ``figures`` extra is not installed.
+
+        Warns:
+            UserWarning: If no font of this machine has some of the characters.
+        """
+        return convert.to_pdf(self._converted(_PDF_SCALE, _PDF_LINKS))
 
     def small_png(self, *, most: int = MOST_BYTES) -> Slices[SmallPng]:
         """Draw the figure as a PNG of a bounded size, in steps; a pixel of it is one CSS pixel, or more where it must be.

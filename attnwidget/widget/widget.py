@@ -267,6 +267,14 @@ class AttentionWidget(Answering, SyncedTraits):
         self._notebook.freeze_shown(self, message["height"])
         return {}, []
 
+    @command
+    @answered
+    def draw_pdf(
+        self, _message: dict[str, Any], _buffers: list[bytes]
+    ) -> tuple[dict[str, Any], list[bytes]]:
+        """Draw what is shown as a PDF for the reader who asked for one, or say why not."""
+        return {}, [self.figure().pdf()]
+
     @lists_options(DrawnSelection)
     def figure(self, **options: Unpack[DrawnSelection]) -> Figure:
         """Return what is shown, selection included, as a figure.

@@ -150,6 +150,11 @@ def test_buttons_save_what_is_shown(lab: Lab, widget: Widget) -> None:
     with lab.page.expect_download() as download:
         in_sight(widget.root, ".aw-save-png").click()
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
+    # The kernel makes it.
+    with lab.page.expect_download() as download:
+        in_sight(widget.root, ".aw-save-pdf").click()
+    assert download.value.suggested_filename == "attention-decoder-layer0.pdf"
+    assert download.value.path().read_bytes().startswith(b"%PDF")
 
 
 def test_python_saves_through_the_browser(

@@ -669,7 +669,7 @@ export interface FigureGrid {
 export interface Command {
   id: string;
   kind: "anywidget-command";
-  name: "blocks" | "saved" | "still_drawn" | "freeze_shown" | "open_example";
+  name: "blocks" | "saved" | "still_drawn" | "freeze_shown" | "open_example" | "draw_pdf";
   msg: Messages[keyof Messages];
 }
 /**
@@ -680,6 +680,7 @@ export interface Messages {
   saved: SavedMessage;
   still_drawn: StillDrawnMessage;
   freeze_shown: FreezeMessage;
+  draw_pdf: PdfMessage;
   open_example: OpenMessage;
 }
 /**
@@ -716,6 +717,10 @@ export interface FreezeMessage {
    */
   height: number;
 }
+/**
+ * Answered with a PDF of what is shown, as a buffer.
+ */
+export interface PdfMessage {}
 export interface OpenMessage {
   /**
    * Index of the survey's input that is recorded and shown.

@@ -50,6 +50,8 @@ export interface Kernel {
   freeze(height: number): Promise<void>;
   /** Record an input of a survey. */
   open(example: number): Promise<void>;
+  /** Draw what is shown as a PDF. */
+  pdf(): Promise<Blob>;
 }
 
 /**
@@ -95,6 +97,8 @@ export class Shell {
     if (kernel) {
       this.toolbarEvents.freeze = () =>
         this.attempt(() => kernel.freeze(root.getBoundingClientRect().height));
+      this.toolbarEvents.pdf = () =>
+        this.attempt(async () => this.download(await kernel.pdf(), "pdf"));
     }
     root.setAttribute("role", "group");
     root.setAttribute("aria-label", `Attention of ${state.meta.model}`);
@@ -367,8 +371,12 @@ export class Shell {
   }
 
   private async save(format: "svg" | "png"): Promise<void> {
+    this.download(await this.export({ format }), format);
+  }
+
+  private download(blob: Blob, ending: string): void {
     const { stream, layer } = readState(this.state.shared);
-    download(await this.export({ format }), `attention-${stream}-layer${layer}.${format}`);
+    download(blob, `attention-${stream}-layer${layer}.${ending}`);
   }
 
   private reportScreen(width: number): void {

@@ -126,3 +126,23 @@ def test_kernel_and_page_write_the_same(case: dict[str, Any]) -> None:
     # A part of the selection that came later is as it always is.
     told = {**case["python"], "opened": {**DEFAULTS, **case["python"]["opened"]}}
     assert view_call(told, {**DEFAULTS, **case["state"]}) == case["text"]
+
+
+def test_the_page_is_given_a_pdf_of_what_is_shown(names: dict[str, Any]) -> None:
+    pytest.importorskip("vl_convert")
+    answer, (pdf,) = aw.view(names["attention"]).draw_pdf({}, [])
+    assert answer == {}
+    assert pdf.startswith(b"%PDF")
+
+
+def test_a_page_that_asks_for_a_pdf_in_vain_is_told_why(
+    names: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> str:
+        message = "Figures without a browser need the embedded V8"
+        raise ImportError(message)
+
+    monkeypatch.setattr("attnwidget.figures.renderer.to_svg", missing)
+    answer, buffers = aw.view(names["attention"]).draw_pdf({}, [])
+    assert "need the embedded V8" in answer["error"]
+    assert not buffers
