@@ -10,6 +10,7 @@ from attnwidget.pocket import pocket
 from attnwidget.record.options import ViewOptions, WeightOptions
 from attnwidget.record.vocabulary import lists_options
 from attnwidget.recordings import capture, from_weights, load, recording
+from attnwidget.serve.python_call import call_of_model
 from attnwidget.serve.selection import OTHER_NAMES, STATE, usual_names
 from attnwidget.surveys.run import survey
 from attnwidget.surveys.survey import Survey
@@ -206,7 +207,8 @@ def _shown(
     from attnwidget.capture.inputs.options import check_options  # noqa: PLC0415
 
     check_options(model, options, (*STATE, *template_options(model, inputs, tokenizer, options)))
-    return AttentionWidget(capture(model, inputs, tokenizer, **options), **state)
+    call = call_of_model(inputs, tokenizer, options)
+    return AttentionWidget(capture(model, inputs, tokenizer, **options), _call=call, **state)
 
 
 def _no_inputs(function: str, model: object, inputs: object) -> str:

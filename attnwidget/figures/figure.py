@@ -64,6 +64,8 @@ class Figure:
         answer: Answer,
         options: FigureOptions,
         panels: list[list[int]] | None = None,
+        *,
+        call: str = "",
     ) -> None:
         """Settle what is drawn.
 
@@ -73,6 +75,7 @@ class Figure:
             answer: Answers the renderer's requests, positions counted in the whole record.
             options: See `Attention.figure`.
             panels: ``[layer, head]`` of each panel of a grid; the selected heads when left out.
+            call: What makes the figure again, in Python.
 
         Raises:
             TypeError, ValueError: If an option does not exist, or is none of what is accepted.
@@ -81,6 +84,7 @@ class Figure:
         state = snapshot["state"]
         stream = source.streams[state["stream"]]
         self._source = source
+        self._call = call
         self._crop = crop_of(
             stream, options.get("positions"), options.get("queries"), options.get("keys")
         )
@@ -103,6 +107,19 @@ class Figure:
     def cropped(self) -> bool:
         """Whether some positions are left out."""
         return self._crop is not None
+
+    def code(self) -> str:
+        """Return the call that makes this figure again, as Python text.
+
+        Names of the caller's variables are not known: a record is called ``attention``, a comparison ``comparison``, a
+        survey ``survey``. Of a view's figure it is the view's own call (see `AttentionWidget.code`) and ``.figure(…)``; how
+        far the reader has scrolled in it is not said.
+
+        Example:
+            >>> attention.figure("lines", layer=3, heads=[1], query=2).code()
+            'attention.figure("lines", layer=3, heads=[1], query=2)'
+        """
+        return self._call
 
     @property
     def svg(self) -> str:
@@ -173,11 +190,22 @@ class Figure:
         if suffix == ".svg":
             write_text(target, self.svg)
         elif suffix == ".pdf":
-            write_bytes(target, convert.to_pdf(self._converted(_PDF_SCALE, _PDF_LINKS)))
+            write_bytes(target, self.pdf())
         else:
             data = convert.to_png(self._converted(factor, _PNG_LINKS), scale=factor)
             write_bytes(target, data)
         return target
+
+    def pdf(self) -> bytes:
+        """Return the figure as a PDF file's content, as `save` writes it.
+
+        Raises:
+            ImportError: If the ``figures`` extra is not installed.
+
+        Warns:
+            UserWarning: If no font of this machine has some of the characters.
+        """
+        return convert.to_pdf(self._converted(_PDF_SCALE, _PDF_LINKS))
 
     def small_png(self, *, most: int = MOST_BYTES) -> Slices[SmallPng]:
         """Draw the figure as a PNG of a bounded size, in steps; a pixel of it is one CSS pixel, or more where it must be.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from attnwidget.compute.checks import check_name, is_word, shown
 from attnwidget.figures.figure import Figure, split_heads
+from attnwidget.figures.figure_call import figure_call, figure_call_of_view
 from attnwidget.figures.options import check_names, columns_of, refuse_weights
 from attnwidget.record.options import DrawnSelection, FigureOptions
 from attnwidget.serve.selection import (
@@ -63,6 +64,7 @@ def figure(source: Source, kind: Kind | None = None, **options: Unpack[DrawnSele
         TypeError, KeyError, ValueError: As `Attention.figure` says.
     """
     drawn, selected = split_options(options)
+    asked = drawn.copy()
     state, heads = _selected(source, kind, selected)
     if state["view"] not in {"model", "all"} and not source.has_weights:
         refuse_weights(*_asked_for(kind, state))
@@ -92,7 +94,8 @@ def figure(source: Source, kind: Kind | None = None, **options: Unpack[DrawnSele
     now = bool(source.sides) and view in {"model", "all"}
     meta, overview = source.meta(thumbnails=now)
     shown = snapshot(settled, meta, overview, media=source.media)
-    return Figure(source, shown, source.answer, drawn, panels)
+    call = figure_call(source, settled, asked, grid, marked=drawn.get("marked", True))
+    return Figure(source, shown, source.answer, drawn, panels, call=call)
 
 
 def split_options(options: DrawnSelection) -> tuple[FigureOptions, dict[str, Any]]:
@@ -136,7 +139,8 @@ def figure_of_view(
     if selected:
         state = resolve_selection(source, {**shown["state"], **usual_names(selected)})
         shown = {**shown, "state": state}
-    return Figure(source, shown, answer, drawn)
+    call = figure_call_of_view(shown["meta"]["python"], shown["state"], shown["screen"], drawn)
+    return Figure(source, shown, answer, drawn, call=call)
 
 
 def _selected(

@@ -179,6 +179,7 @@ class ComparisonSource(Source):
     score_names = (DIVERGENCE.name,)
     sides = ("a", "b")
     figure_kind = "compare"
+    python_name = "comparison"
 
     def __init__(self, comparison: Comparison) -> None:
         """Lay the compared streams out."""

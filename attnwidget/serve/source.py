@@ -49,6 +49,8 @@ class Source(ABC):
     media: bytes = b""
     #: Kind of figure that is drawn when none is named.
     figure_kind: str = "head"
+    #: What a call names it, in Python that is copied.
+    python_name: str = "attention"
 
     @property
     @abstractmethod

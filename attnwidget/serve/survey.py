@@ -162,6 +162,7 @@ class SurveySource(Source):
     """A survey, and the record of one of its examples where one is open."""
 
     figure_kind = "model"
+    python_name = "survey"
 
     def __init__(
         self, survey: Survey, example: tuple[int, Record] | None = None, *, can_open: bool = False

@@ -105,7 +105,7 @@ class SurveyWidget(AttentionWidget):
         # A new source: what was computed of the example before goes with the old one.
         self.source = SurveySource(self._survey, (index, attention), can_open=True)
         self._jobs = Jobs()
-        meta, overview = self.source.meta()
+        meta, overview = self.described()
         with self.hold_trait_notifications(), self.hold_sync():
             self.query = self.key = self.step = self.ranking = None
             self.media = self.source.media

@@ -20,6 +20,7 @@ from attnwidget.record.position_lookup import resolve
 from attnwidget.record.vocabulary import lists_options
 from attnwidget.serve.jobs import Jobs
 from attnwidget.serve.page import FROZEN_BYTES, page_within_budget
+from attnwidget.serve.python_call import opening, view_call
 from attnwidget.serve.requests import reply
 from attnwidget.serve.selection import STATE, named, resolve_selection
 from attnwidget.serve.snapshot import snapshot
@@ -85,6 +86,7 @@ class AttentionWidget(Answering, SyncedTraits):
         *,
         frozen: bool = False,
         still: bool = True,
+        _call: str | None = None,
         **state: Unpack[SelectionOptions],
     ) -> None:
         """Make a widget over a record.
@@ -94,6 +96,7 @@ class AttentionWidget(Answering, SyncedTraits):
             frozen: Show a copy that needs no kernel (see `freeze`) wherever the view is shown.
             still: Keep a still picture of what is shown in the notebook, for readers without widgets: 60 kB at most,
                 twice. With the ``figures`` extra the kernel makes it while it is idle, else the browser.
+            _call: How the view was made, for `code`; see `attnwidget.serve.python_call`.
             **state: Traits to start with, such as ``layer=3, heads=[5]``.
 
         Raises:
@@ -106,7 +109,8 @@ class AttentionWidget(Answering, SyncedTraits):
         self._always_frozen = frozen
         self._browser_figures = BrowserFigures()
         selection = resolve_selection(self.source, state)
-        meta, overview = self.source.meta()
+        self._call = _call
+        meta, overview = self.described()
         # All at once, so that the first message to the browser is the only one it needs to draw.
         first_message = {**front_end(), "meta": meta, "overview": overview}
         first_message["media"] = self.source.media
@@ -151,6 +155,25 @@ class AttentionWidget(Answering, SyncedTraits):
         own = self._own_layout
         if own is not None and self.layout is own and not closed_later(own, opened, heard=heard):
             own.close()
+
+    def described(self) -> tuple[dict[str, Any], bytes]:
+        """Return the source's meta with what the page copies as Python, and the bytes of its thumbnails."""
+        meta, overview = self.source.meta()
+        return {**meta, "python": opening(self.source, self._call)}, overview
+
+    def code(self) -> str:
+        """Return the call that opens a view at what is shown: the selection, of which only what a new view would not have.
+
+        Names of the caller's variables are not known: a model is called ``model``, a tokenizer ``tokenizer``, a record
+        ``attention``, a comparison ``comparison`` and a survey ``survey``; an input that is no short text ``inputs``. Links
+        of a pattern of one's own (see `rank`) are named in a comment.
+
+        Example:
+            >>> model, tokenizer = pocket()
+            >>> view(model, "The cat sat on the mat", tokenizer, layer=3, heads=[1]).code()
+            'aw.view(model, "The cat sat on the mat", tokenizer=tokenizer, layer=3, heads=[1])'
+        """
+        return view_call(self.meta["python"], {name: getattr(self, name) for name in STATE})
 
     @property
     def attention(self) -> Attention:
@@ -243,6 +266,14 @@ class AttentionWidget(Answering, SyncedTraits):
         """Freeze the widget for the button in its toolbar, or say why not."""
         self._notebook.freeze_shown(self, message["height"])
         return {}, []
+
+    @command
+    @answered
+    def draw_pdf(
+        self, _message: dict[str, Any], _buffers: list[bytes]
+    ) -> tuple[dict[str, Any], list[bytes]]:
+        """Draw what is shown as a PDF for the reader who asked for one, or say why not."""
+        return {}, [self.figure().pdf()]
 
     @lists_options(DrawnSelection)
     def figure(self, **options: Unpack[DrawnSelection]) -> Figure:

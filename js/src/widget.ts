@@ -21,7 +21,13 @@ import { bindTraits, readTraits } from "./state/traits.js";
 import css from "./styles/widget.css";
 import { Connection } from "./transport/connection.js";
 import { type Invoke, invokeThrough, type Messenger } from "./transport/invoke.js";
-import { askToFreeze, askToOpen, kernelFetch, snapshotFetch } from "./transport/kernel.js";
+import {
+  askForPdf,
+  askToFreeze,
+  askToOpen,
+  kernelFetch,
+  snapshotFetch,
+} from "./transport/kernel.js";
 
 interface RenderContext {
   readonly model: Messenger;
@@ -150,6 +156,7 @@ function render({ model, el, signal }: RenderContext): () => void {
       state: connection.state,
       freeze: (height) => askToFreeze(invoke, height, inner),
       open: (example) => askToOpen(invoke, example, inner),
+      pdf: () => askForPdf(invoke, inner),
     };
     try {
       const shell = mount(el, model, kernelFetch(invoke, inner, connection), kernel, inner);

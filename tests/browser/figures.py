@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from browser.widget import in_sight
+
 if TYPE_CHECKING:
     from browser.notebook import Notebook
     from browser.widget import Widget
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 def saved_by_button(widget: Widget) -> bytes:
     """What the button for SVG saves."""
     with widget.page.expect_download() as download:
-        widget.root.locator(".aw-save-svg").click()
+        in_sight(widget.root, ".aw-save-svg").click()
     return Path(download.value.path()).read_bytes()
 
 

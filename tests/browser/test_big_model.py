@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from browser.figures import headless, saved_by_button
+from browser.widget import in_sight
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def test_what_python_selects_is_in_sight(notebook: Notebook, widget: Widget) -> 
 
 
 def test_layers_are_chosen_by_their_numbers(notebook: Notebook, widget: Widget) -> None:
-    field = widget.root.locator(".aw-show-layers")
+    field = in_sight(widget.root, ".aw-show-layers")
     field.fill("36-38, 79")
     field.press("Enter")
     notebook.wait_value("view.show_layers", [36, 37, 38, 79])

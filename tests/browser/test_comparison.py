@@ -34,7 +34,12 @@ def test_a_comparison_shows_itself_as_the_last_line_of_a_cell(notebook: Notebook
     shown.settle()
     assert shown.panel("compare").is_visible()
     assert shown.panel("model").is_visible()
-    assert shown.root.locator("[data-view=neuron], [data-view=head]").count() == 0
+    assert (
+        shown.root.locator(
+            "select[aria-label=View] option:is([value=neuron], [value=head])"
+        ).count()
+        == 0
+    )
     assert notebook.text(0).startswith("ComparisonWidget(GPT2LMHeadModel, decoder: 16 heads")
 
 

@@ -111,7 +111,7 @@ def test_the_keyboard_reaches_everything_and_the_notebook_keeps_out(
     token = widget.stop("head", "query 0 ")
     token.wait_for(state="attached")
     token.focus()
-    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
     expect(widget.stop("head", "query 1 ")).to_be_focused()
     # What the focus is on is drawn, and the stops are read again: the focus is still there.
     widget.rest()

@@ -107,21 +107,23 @@ def test_a_scatter_selects_by_click(notebook: Notebook, widget: Widget) -> None:
 
 
 def test_heads_are_ranked_by_an_example(notebook: Notebook, widget: Widget) -> None:
-    rank = widget.root.locator(".aw-rank")
-    expect(rank).to_have_count(0)
+    score = widget.root.locator("select[aria-label='Score']")
+    pinned = score.locator("option[value=pinned]")
+    expect(pinned).to_have_count(0)
     widget.click("head", "query 8 ")
     widget.click("head", "key 2 ")
-    expect(rank).to_have_text("rank heads by “it” → “cat”")
-    rank.click()
+    expect(pinned).to_have_text("weight of “it” → “cat”")
+    choose(widget, "Score", "pinned")
     notebook.wait_value(
         "[view.score, view.arrange, view.ranking]",
         ["ranking", "rank", {"queries": [8], "keys": [2]}],
     )
     widget.settle()
     assert names(widget)[:2] == ["layer 3 head 3", "layer 3 head 2"]
-    expect(rank).to_have_attribute("aria-pressed", "true")
+    expect(pinned).to_have_count(0)
+    expect(score).to_have_value("ranking")
     widget.screenshot("finding-example")
-    rank.click()
+    widget.root.locator(".aw-no-score").click()
     notebook.wait_value("[view.score, view.arrange]", [None, "layers"])
 
 
@@ -142,7 +144,7 @@ def test_python_ranks_and_sorts(notebook: Notebook, widget: Widget) -> None:
 def test_what_hides_the_link_is_said(widget: Widget) -> None:
     widget.click("head", "query 2 ")
     widget.click("head", "key 8 ")
-    widget.root.locator(".aw-rank").click()
+    choose(widget, "Score", "pinned")
     expect(widget.root.locator(".aw-failure")).to_contain_text("the mask hides the keys")
     widget.click("model", "layer 1 head 1")  # the heads are still there
 

@@ -9,6 +9,7 @@ import pytest
 from browser.copies import assert_answers, assert_fits, converted, frozen
 from browser.lab import Lab, Notebook
 from browser.waiting import until
+from browser.widget import in_sight
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def written(lab: Lab) -> Iterator[Notebook]:
         notebook.run(cell)
     notebook.widget(1).settle()
     notebook.widget(2).settle()
-    notebook.widget(1).root.locator(".aw-freeze").click()
+    in_sight(notebook.widget(1).root, ".aw-freeze").click()
     frozen(notebook.output(1))
     notebook.run(3)
     frozen(notebook.output(2))
@@ -167,7 +168,7 @@ def test_freezing_inside_another_widget_says_what_to_do(lab: Lab) -> None:
     notebook.run_all()
     widget = notebook.widget(1)
     widget.settle()
-    widget.root.locator(".aw-freeze").click()
+    in_sight(widget.root, ".aw-freeze").click()
     expect(widget.root.locator(".aw-failure")).to_contain_text("call view.freeze() in a cell")
     notebook.append("view.freeze()")
     frozen(notebook.output(2))

@@ -10,6 +10,7 @@ from browser.host_page import COLAB, VSCODE, VSCODE_POLICY, mount
 from browser.lab import PICTURE, Widget
 from browser.waiting import until
 from browser.watch import watched
+from browser.widget import in_sight
 from playwright.sync_api import expect
 
 import attnwidget as aw
@@ -84,7 +85,7 @@ def test_vscode_frozen(page: Page, view: aw.AttentionWidget, policy: str) -> Non
     answers(frame)
     expect(frame.locator(".attnwidget")).to_have_attribute("data-theme", "dark")
     with page.expect_download() as download:
-        frame.locator(".aw-save-png").click()
+        in_sight(frame.locator(".attnwidget"), ".aw-save-png").click()
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
 
 

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from browser.watch import watched
+from browser.widget import in_sight
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def test_no_page_asks_for_anything_but_from_its_own_host(
     notebook, widget = opened(lab)
     path = tmp_path / "page.html"
     notebook.execute(f"view.save({str(path)!r})")
-    widget.root.locator(".aw-freeze").click()
+    in_sight(widget.root, ".aw-freeze").click()
     expect(notebook.output(1).locator("iframe.attnwidget-frozen")).to_have_count(1)
     frame = notebook.output(1).frame_locator("iframe.attnwidget-frozen")
     expect(frame.locator(".attnwidget[data-pending='0']")).to_have_count(1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from browser.marimo_page import Marimo, marimo
 from browser.waiting import until
+from browser.widget import in_sight
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def test_frozen_it_needs_no_kernel(app: Marimo) -> None:
 
 
 def test_the_button_says_what_marimo_cannot_do(plain: Widget) -> None:
-    plain.root.locator(".aw-freeze").click()
+    in_sight(plain.root, ".aw-freeze").click()
     expect(plain.root.locator(".aw-failure")).to_contain_text(
         "In marimo a widget has no output of its own to replace: call view.freeze() in a cell"
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser.notebook7 import Notebook7
+from browser.widget import in_sight
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def test_frozen_it_is_still_there_when_the_page_is_loaded_again(
     lab: Notebook7, notebook: Notebook, widget: Widget
 ) -> None:
     widget.click("model", "layer 2 head 1")
-    widget.root.locator(".aw-freeze").click()
+    in_sight(widget.root, ".aw-freeze").click()
     frame = "iframe.attnwidget-frozen"
     copy = notebook.output(0).frame_locator(frame).locator(".attnwidget[data-pending='0']")
     copy.wait_for()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from browser.figures import headless, saved_by_button
+from browser.widget import in_sight
 
 if TYPE_CHECKING:
     from browser.lab import Lab, Notebook, Widget
@@ -130,7 +131,7 @@ def test_words_are_the_records_own_and_pin_all_pieces(notebook: Notebook) -> Non
     words = notebook.widget(1)
     words.settle()
     before = words.picture("head")
-    words.root.locator("button[data-positions=words]").click()
+    in_sight(words.root, "button[data-positions=words]").click()
     notebook.wait_value("pieces.positions", "words")
     words.wait_for_another("head", before)
     words.click("head", "query 2")
@@ -140,7 +141,7 @@ def test_words_are_the_records_own_and_pin_all_pieces(notebook: Notebook) -> Non
     merged = notebook.value("float(pieces.attention.words()['self'][0].weights(1)[2, 3])")
     says(words, f"“unbelievable” → “cats” {merged:.3f}")
     # The same pins, piece by piece, say the same.
-    words.root.locator("button[data-positions=pieces]").click()
+    in_sight(words.root, "button[data-positions=pieces]").click()
     says(words, f"{merged:.3f} (mean of 3 queries, sum of 2 keys)")
     notebook.execute("pieces.positions, pieces.query, pieces.key = 'pieces', None, None")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from browser.lab import PICTURE, Widget
 from browser.watch import watched
+from browser.widget import in_sight
 from playwright.sync_api import expect
 
 import attnwidget as aw
@@ -96,5 +97,5 @@ def test_the_browser_lets_it_reach_nothing(chromium: Browser, saved: Path, attem
 def test_a_saved_page_still_saves_figures(page: Page, kind: str) -> None:
     root = widget(page)
     with page.expect_download() as told:
-        root.locator(f".aw-save-{kind}").click()
+        in_sight(root, f".aw-save-{kind}").click()
     assert told.value.suggested_filename.endswith(kind)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser.lab import Widget
+from browser.widget import in_sight
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def scroll(widget: Widget) -> float:
 
 
 def search(widget: Widget, text: str) -> Locator:
-    widget.root.locator(".aw-search-button").click()
+    in_sight(widget.root, ".aw-search-button").click()
     box = widget.root.locator("input[aria-label='Search the text']")
     expect(box).to_be_focused()
     box.fill(text)
@@ -195,13 +196,13 @@ def test_the_keyboard_walks_through_the_tokens(notebook: Notebook, widget: Widge
     widget.stop("head", "query 3 ").focus()
     expect(widget.root.locator(".aw-status")).to_contain_text("query 3 “and”")
     assert widget.panel("head").locator(".aw-stop").count() <= 80
-    notebook.page.keyboard.press("Tab")
+    notebook.page.keyboard.press("ArrowRight")
     expect(widget.root.locator(".aw-status")).to_contain_text("query 4 “and”")
     notebook.page.keyboard.press("Enter")
     notebook.wait_value("view.query", 4)
     # The focus is still there, also when the stops have been read again.
     widget.rest()
-    notebook.page.keyboard.press("Tab")
+    notebook.page.keyboard.press("ArrowRight")
     expect(widget.root.locator(".aw-status")).to_contain_text("“and” → “and”")
 
 
@@ -234,7 +235,7 @@ def test_a_saved_page_searches_and_turns(
     root = page.locator(".attnwidget")
     copy = Widget(page, root)
     before = copy.picture("head")
-    root.locator(".aw-search-button").click()
+    in_sight(root, ".aw-search-button").click()
     box = root.locator("input[aria-label='Search the text']")
     box.fill("paris")
     box.press("Enter")

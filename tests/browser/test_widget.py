@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser.figures import by_browser
+from browser.widget import in_sight
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,9 +103,9 @@ def test_arrow_keys_walk_through_layers_and_heads(notebook: Notebook, widget: Wi
 
 def test_two_heads_side_by_side(notebook: Notebook, widget: Widget) -> None:
     widget.click("model", "layer 0 head 2")
-    widget.root.locator(".aw-compare").click()
+    in_sight(widget.root, ".aw-compare").click()
     widget.click("model", "layer 3 head 0")
-    widget.root.locator(".aw-compare").click()
+    in_sight(widget.root, ".aw-compare").click()
     notebook.wait_value("view.compare", [[0, 2], [3, 0]])
     widget.panel("compare").wait_for()
     assert int(widget.picture("compare").split()[1]) > 10
@@ -142,13 +143,18 @@ def test_linked_widgets_move_together_and_share_nothing_else(notebook: Notebook)
 def test_buttons_save_what_is_shown(lab: Lab, widget: Widget) -> None:
     widget.click("head", "query 8 ")
     with lab.page.expect_download() as download:
-        widget.root.locator(".aw-save-svg").click()
+        in_sight(widget.root, ".aw-save-svg").click()
     svg = download.value.path().read_text("utf-8")
     assert svg.startswith("<svg")
     assert ">because<" in svg
     with lab.page.expect_download() as download:
-        widget.root.locator(".aw-save-png").click()
+        in_sight(widget.root, ".aw-save-png").click()
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
+    # The kernel makes it.
+    with lab.page.expect_download() as download:
+        in_sight(widget.root, ".aw-save-pdf").click()
+    assert download.value.suggested_filename == "attention-decoder-layer0.pdf"
+    assert download.value.path().read_bytes().startswith(b"%PDF")
 
 
 def test_python_saves_through_the_browser(

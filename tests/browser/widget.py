@@ -44,6 +44,16 @@ PICTURE = """async (canvas) => {
 }"""
 
 
+def in_sight(root: Locator, selector: str) -> Locator:
+    """A control of the line above the views; the box that it stands in, if it does, is opened."""
+    found = root.locator(selector)
+    found.wait_for(state="attached")
+    box = found.locator("xpath=ancestor::*[@popover]")
+    if box.count() and not box.is_visible():
+        box.locator("xpath=preceding-sibling::button").click()
+    return found
+
+
 class Widget:
     """One attention widget on the page, told apart by its root element."""
 

@@ -147,6 +147,7 @@ export interface Meta {
   generation?: Generation;
   survey?: SurveyMeta;
   comparison?: ComparisonMeta;
+  python?: PythonCall;
 }
 export interface StreamMeta {
   name: string;
@@ -340,6 +341,86 @@ export interface SurveyMeta {
 export interface ComparisonMeta {
   a: string;
   b: string;
+}
+/**
+ * What the call is written from that opens a view at a selection.
+ */
+export interface PythonCall {
+  /**
+   * How the view was made, without what is selected and without a closing bracket.
+   */
+  call: string;
+  opened: State1;
+  /**
+   * What is different in a view that is told a layer.
+   */
+  placed: Partial<State>;
+}
+/**
+ * The shared selection: one two-way trait per key.
+ */
+export interface State1 {
+  view: "all" | "model" | "head" | "neuron" | "compare";
+  stream: string;
+  layer: number;
+  /**
+   * @minItems 1
+   */
+  heads: number[];
+  query: Pins;
+  key: Pins;
+  measure: Measure;
+  /**
+   * Positions as the record has them, or pieces of a word as one: summed over the pieces of a key, averaged over those of a query.
+   */
+  positions: "pieces" | "words";
+  /**
+   * How the head view draws; image: over the picture or the sound, where the stream has one, else lines; text: the running text, shaded, where there is any, else lines.
+   */
+  form: "lines" | "matrix" | "image" | "text";
+  /**
+   * Pinned heads of this stream, side by side.
+   */
+  compare: HeadRef[];
+  /**
+   * The generated token that is about to be chosen, counted from 0; null shows all of them.
+   */
+  step: number | null;
+  theme: "auto" | "light" | "dark";
+  /**
+   * What the model view's heads are coloured by: a name in meta.scores, "ranking" for the weight of the links in `ranking`, or null for thumbnails alone.
+   */
+  score: string | null;
+  /**
+   * The scatter's vertical score; null chooses one.
+   */
+  other_score: string | null;
+  /**
+   * Scores with the sink set aside. Rankings are of all weight.
+   */
+  without_sink: boolean;
+  /**
+   * How the model view stands: as the model has its heads, all in one ranking by the score, each layer's in a ranking, or as dots over two scores.
+   */
+  arrange: "layers" | "rank" | "rank_by_layer" | "scatter";
+  /**
+   * Heads with a lower score are faint, or hidden.
+   */
+  threshold: number | null;
+  /**
+   * What the model view makes of heads below the threshold.
+   */
+  below_threshold: "faint" | "hidden";
+  /**
+   * The layers that the model view shows; null shows all of the stream.
+   *
+   * @minItems 1
+   */
+  show_layers: number[] | null;
+  /**
+   * The links that heads are ranked by.
+   */
+  ranking: Ranking | null;
 }
 /**
  * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key. For vectors: [position, dim], the whole axis. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one. For tile: [row, column], the largest in each cell; level 0 is float32 and exact, above it weights and rollout are uint8 holding 255*sqrt(w) and other measures float32. For column: [query, key], what every query gives some keys, of weights or of the rollout. Of a stream whose thumbnails come later, thumbnails: uint8 [head, row, column], those of a layer; links: [head, 4], query, key and weight of each head's strongest link (see top) and its mean weight on the first key.
@@ -592,7 +673,7 @@ export interface FigureGrid {
 export interface Command {
   id: string;
   kind: "anywidget-command";
-  name: "blocks" | "saved" | "still_drawn" | "freeze_shown" | "open_example";
+  name: "blocks" | "saved" | "still_drawn" | "freeze_shown" | "open_example" | "draw_pdf";
   msg: Messages[keyof Messages];
 }
 /**
@@ -603,6 +684,7 @@ export interface Messages {
   saved: SavedMessage;
   still_drawn: StillDrawnMessage;
   freeze_shown: FreezeMessage;
+  draw_pdf: PdfMessage;
   open_example: OpenMessage;
 }
 /**
@@ -639,6 +721,10 @@ export interface FreezeMessage {
    */
   height: number;
 }
+/**
+ * Answered with a PDF of what is shown, as a buffer.
+ */
+export interface PdfMessage {}
 export interface OpenMessage {
   /**
    * Index of the survey's input that is recorded and shown.

@@ -1,48 +1,146 @@
-// The help: keys, clicks, and what each score means.
+// The help: keys and clicks of what is on screen, and what each score means.
 
-import { html, type TemplateResult } from "lit-html";
+import { html, nothing, type TemplateResult } from "lit-html";
+import { numSteps, withoutRecord } from "../data/meta.js";
 import type { Scene } from "../scene/scene.js";
+import { overMedia } from "../views/image/media-positions.js";
 import { scoreHelp } from "./score-bar.js";
 
-const HELP = [
-  ["Click a thumbnail", "select that head"],
-  [
-    "Shift-click a thumbnail",
-    "add a head of the same layer; pin heads of different layers side by side",
-  ],
-  ["heads by …", "colour, order and filter all heads by a score; a scatter of two"],
-  ["Pin a query and a key, rank heads", "which heads look from one to the other?"],
-  ["Hover a token", "see what it attends to, or who attends to it"],
-  ["Click a token", "pin it; click again to let go"],
-  ["Point at a patch", "see what it attends to, or who attends to it; click pins it"],
-  ["Shift-click a token", "pin several: queries are averaged, keys summed"],
-  ["Drag over tokens", "pin a range; in a matrix that is shown whole, or with Shift, a block"],
-  ["text", "the input as it reads, shaded; the strip at its right is all of it: click jumps"],
-  ["⌕, / or Ctrl F", "search; Enter and Shift Enter go on, “pin” pins what was found"],
-  ["Ctrl-wheel (⌘), pinch, double-click a matrix", "zoom, down to single weights"],
-  ["Drag a matrix, wheel", "move it, once it is zoomed in; its small map shows where"],
-  ["Double-click a head chip", "show only that head"],
-  ["weights …", "another measure: value-weighted, norm-based, rollout"],
-  ["pieces, words", "each position, or the pieces of a word as one"],
-  ["sink", "shade as if the first position had no weight"],
-  ["freeze", "leave a copy in the notebook that needs no kernel"],
-  ["↑ ↓", "layer"],
-  ["← →", "head; in one ranking the next one of it"],
-  ["← → on the step slider", "token by token through a generation"],
-  ["Tab, Enter", "walk through the tokens, pin one"],
-  ["+ − 0", "zoom a matrix in, out, show it whole"],
-  ["C", "pin the selected heads for comparison"],
-  ["Esc", "let go: key, then query, then comparison"],
-  ["?", "show and hide this help"],
-] as const;
+interface Row {
+  readonly what: string;
+  readonly does: string;
+  /** Whether this is about something on screen; always, where it is left out. */
+  readonly when?: (scene: Scene) => boolean;
+}
 
-/** Under the toolbar: keys, clicks, and what each score is. */
+const sees =
+  (...views: readonly Scene["state"]["view"][]) =>
+  ({ state }: Scene) =>
+    state.view === "all" || views.includes(state.view);
+const draws = (form: Scene["state"]["form"]) => (scene: Scene) =>
+  sees("head", "compare")(scene) && scene.state.form === form;
+const tokens = sees("head", "neuron", "compare");
+
+/** What one does, in the order in which one comes to it. */
+export const HELP: readonly (readonly [string, readonly Row[]])[] = [
+  [
+    "look",
+    [
+      {
+        what: "Hover a token",
+        does: "see what it attends to, or who attends to it",
+        when: (scene) => tokens(scene) && !draws("image")(scene),
+      },
+      {
+        what: "Hover a thumbnail",
+        does: "see that head larger, with its strongest link",
+        when: sees("model"),
+      },
+      {
+        what: "Point at a patch",
+        does: "see what it attends to, or who attends to it; click pins it",
+        when: (scene) => draws("image")(scene) && overMedia(scene) !== null,
+      },
+      {
+        what: "The strip beside a text",
+        does: "all of the input: a click jumps there",
+        when: draws("text"),
+      },
+      {
+        what: "Ctrl-wheel (⌘), pinch, + −",
+        does: "zoom a matrix, down to single weights; 0 or a double-click shows it whole",
+        when: draws("matrix"),
+      },
+      {
+        what: "Drag a matrix, wheel",
+        does: "move it, once it is zoomed in; its small map shows where",
+        when: draws("matrix"),
+      },
+      { what: "/, Ctrl F", does: "search; Enter and Shift Enter go on", when: tokens },
+      {
+        what: "← → on the step slider",
+        does: "token by token through a generation",
+        when: ({ meta }) => numSteps(meta) > 0,
+      },
+    ],
+  ],
+  [
+    "choose",
+    [
+      {
+        what: "Click a thumbnail",
+        does: "select that head; with Shift, one more of its layer",
+        when: sees("model"),
+      },
+      { what: "↑ ↓, ← →", does: "another layer, another head" },
+      {
+        what: "Click a token",
+        does: "pin it; click again to let go. With Shift, pin several: queries are averaged, keys summed",
+        when: tokens,
+      },
+      {
+        what: "Drag over tokens",
+        does: "pin a range; in a matrix that is shown whole, or with Shift, a block",
+        when: (scene) => tokens(scene) && !draws("image")(scene),
+      },
+      {
+        what: "Double-click a head",
+        does: "in the line above: only that head; once more, all of them",
+        when: ({ sides }) => sides === null,
+      },
+      { what: "Tab, arrows, Enter", does: "into a view, from thing to thing, pin or select it" },
+      { what: "Esc", does: "let go: key, then query, then comparison; then leave the widget" },
+    ],
+  ],
+  [
+    "compare",
+    [
+      {
+        what: "C",
+        does: "pin the selected heads side by side",
+        when: ({ sides }) => sides === null,
+      },
+      {
+        what: "Shift-click a thumbnail",
+        does: "of another layer: pin both heads side by side",
+        when: (scene) => scene.sides === null && sees("model")(scene),
+      },
+      {
+        what: "score: …",
+        does: "colour, order and filter all heads by a score; with a query and a key pinned, by the weight of that link",
+        when: sees("model"),
+      },
+    ],
+  ],
+  [
+    "save",
+    [
+      { what: "save ▾", does: "a figure of what is shown, or the Python that opens this view" },
+      { what: "?", does: "show and close this help" },
+    ],
+  ],
+];
+
+/** What of the help is about something on screen. */
+export function helpRows(scene: Scene): readonly (readonly [string, readonly Row[]])[] {
+  if (withoutRecord(scene)) return HELP.filter(([group]) => group === "save");
+  return HELP.map(
+    ([group, rows]) => [group, rows.filter(({ when }) => when?.(scene) ?? true)] as const,
+  ).filter(([, rows]) => rows.length > 0);
+}
+
+/** Over the views: keys and clicks, and what each score is. */
 export function help(scene: Scene, close: () => void): TemplateResult {
-  return html`<div class="aw-help" role="dialog" aria-label="Keys and clicks">
-    <dl>
-      ${HELP.map(([what, does]) => html`<div><dt>${what}</dt><dd>${does}</dd></div>`)}
-    </dl>
-    ${scoreHelp(scene)}
-    <button type="button" @click=${close}>Close</button>
+  const scored = sees("model")(scene) && scene.state.measure !== "rollout";
+  return html`<div class="aw-help aw-box" popover="manual" role="dialog" aria-label="Keys and clicks">
+    <button type="button" class="aw-close" aria-label="Close the help" title="Close (Esc)" @click=${close}>✕</button>
+    ${helpRows(scene).map(
+      ([group, rows]) => html`<h4>${group}</h4>
+        <dl>
+          ${rows.map(({ what, does }) => html`<div><dt>${what}</dt><dd>${does}</dd></div>`)}
+        </dl>`,
+    )}
+    ${scored ? scoreHelp(scene) : nothing}
+    <button type="button" class="aw-done" @click=${close}>Close</button>
   </div>`;
 }

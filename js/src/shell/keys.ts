@@ -23,6 +23,8 @@ export interface KeyTargets {
   readonly search: (() => void) | null;
   /** Zoom a map; whether there was one. */
   onMap(gesture: Gesture): boolean;
+  /** Give the focus back to what the widget stands in. */
+  leave(): void;
   /** Stop what takes long; whether there was anything. */
   stop(): boolean;
   readonly scene: Scene | null;
@@ -57,6 +59,13 @@ function changeFor(key: string, all: WidgetState, scene: Scene | null): Partial<
   }
 }
 
+/** Give the focus to the nearest thing around the widget that can have it: the cell, in a notebook. */
+export function leave(root: HTMLElement): void {
+  const around = root.parentElement?.closest<HTMLElement>("[tabindex]");
+  if (around) around.focus({ preventScroll: true });
+  else (document.activeElement as HTMLElement | null)?.blur();
+}
+
 /** Answer a key that was pressed anywhere in the widget. */
 export function pressed(event: KeyboardEvent, state: WidgetState, targets: KeyTargets): void {
   const { key } = event;
@@ -69,7 +78,8 @@ export function pressed(event: KeyboardEvent, state: WidgetState, targets: KeyTa
   }
   // A select and a slider answer to the same keys in its own way.
   const { tagName } = event.target as HTMLElement;
-  if (/^(SELECT|INPUT)$/.test(tagName) || event.altKey || event.ctrlKey || event.metaKey) return;
+  if (/^(SELECT|INPUT|TEXTAREA)$/.test(tagName) || event.altKey || event.ctrlKey || event.metaKey)
+    return;
   if (key === "?") targets.help();
   if (key === "/" && search) {
     event.preventDefault();
@@ -87,5 +97,9 @@ export function pressed(event: KeyboardEvent, state: WidgetState, targets: KeyTa
   const change = changeFor(key, state, targets.scene);
   if (!change) return;
   event.preventDefault();
+  if (key === "Escape" && Object.keys(change).length === 0) {
+    targets.leave();
+    return;
+  }
   targets.change(change);
 }

@@ -9,6 +9,7 @@ import type { Gesture, Hit, RevealTarget, ViewName } from "../state/interaction.
 import { createCanvasSurface } from "../surface/canvas.js";
 import type { Rect } from "../surface/surface.js";
 import type { Frame, Stop, View } from "../views/view.js";
+import { MOVES, neighbour } from "./focus/moves.js";
 import { scrollOn } from "./focus-stops.js";
 import { type MapPanel, PanelMap } from "./panel-map.js";
 
@@ -44,6 +45,8 @@ const STOPS_DELAY_MS = 120;
 export class Panel implements MapPanel {
   readonly element = document.createElement("section");
   private readonly heading = document.createElement("h3");
+  /** What stands at the other end of the title's line. */
+  readonly aside = document.createElement("div");
   private readonly canvas = document.createElement("canvas");
   private readonly scroller = document.createElement("div");
   private readonly spacer = document.createElement("div");
@@ -51,6 +54,9 @@ export class Panel implements MapPanel {
   private readonly overlay = document.createElement("div");
   private scene: Scene | null = null;
   private timer = 0;
+  /** What lies over the picture for the keyboard, and which of it is the tab stop. */
+  private stops: readonly Stop[] = [];
+  private tabStop: string | null = null;
   /** Where the pointer is on the canvas, while it is. */
   private pointer: { readonly x: number; readonly y: number } | null = null;
   private dragging: Drag | null = null;
@@ -76,7 +82,8 @@ export class Panel implements MapPanel {
     this.sticky.append(this.canvas, this.overlay);
     this.spacer.append(this.sticky);
     this.scroller.append(this.spacer);
-    this.element.append(heading, this.scroller);
+    this.aside.className = "aw-title-aside";
+    this.element.append(heading, this.aside, this.scroller);
     this.map = new PanelMap(this, this.canvas, this.abort.signal);
     this.listen(this.abort.signal);
   }
@@ -141,6 +148,7 @@ export class Panel implements MapPanel {
       events.scrolled();
     };
     scroller.addEventListener("scroll", scrolled, { signal, passive: true });
+    this.overlay.addEventListener("keydown", (event) => this.walk(event), { signal });
   }
 
   /** What a key does to the map; where the pointer is, or in the middle of it. */
@@ -252,10 +260,40 @@ export class Panel implements MapPanel {
     this.timer = window.setTimeout(() => this.renderStops(scene, frame), STOPS_DELAY_MS);
   }
 
+  /** Arrow keys go from thing to thing; at the edge of what is in sight they bring more of it there. */
+  private walk(event: KeyboardEvent): void {
+    const { key, altKey, ctrlKey, metaKey, shiftKey } = event;
+    if (!MOVES.has(key) || altKey || ctrlKey || metaKey || shiftKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const elements = [...this.overlay.children] as HTMLElement[];
+    const from = elements.indexOf(event.target as HTMLElement);
+    const boxes = this.stops.map(({ rect }) => rect);
+    const to = neighbour(boxes, from, key);
+    if (to !== null) elements[to]?.focus();
+    else if (key === "ArrowUp" || key === "ArrowDown") {
+      const half = this.scroller.clientHeight / 2;
+      this.scroller.scrollTop += key === "ArrowUp" ? -half : half;
+    }
+  }
+
+  /** The stop that Tab leads to: the one that had the focus last, else what is selected, else the first. */
+  private tabStopAmong(ids: readonly string[], scene: Scene): string | null {
+    if (this.tabStop !== null && ids.includes(this.tabStop)) return this.tabStop;
+    const { layer, heads, query, key } = scene.state;
+    const chosen = this.stops.findIndex((stop) =>
+      this.view.name === "model"
+        ? stop.layer === layer && heads.includes(stop.head ?? -1)
+        : query !== null && stop.query === query && (stop.key ?? key) === key,
+    );
+    return ids[Math.max(0, chosen)] ?? null;
+  }
+
   private renderStops(scene: Scene, frame: Frame): void {
     const stops = this.view
       .stops(scene, frame)
       .filter((stop) => isThere(scene.generationStep, stop));
+    this.stops = stops;
     const seen = new Set<string>();
     const keyOf = ({ layer, head, action, scrollTo, ...stop }: Stop) => {
       // What a press pins: what pointing there means may change with that, and the focus stays.
@@ -266,25 +304,37 @@ export class Panel implements MapPanel {
       seen.add(id);
       return id;
     };
-    const draw = (stop: Stop, index: number) => this.stop(stop, scrollOn(stops, index), scene);
-    render(repeat(stops, keyOf, draw), this.overlay);
+    const ids = stops.map(keyOf);
+    const tabStop = this.tabStopAmong(ids, scene);
+    const draw = (stop: Stop, index: number) => {
+      const id = ids[index] as string;
+      return this.stop(
+        stop,
+        { onwards: scrollOn(stops, index), id, reached: id === tabStop },
+        scene,
+      );
+    };
+    const known = (_: Stop, index: number) => ids[index];
+    render(repeat(stops, known, draw), this.overlay);
   }
 
-  private stop(stop: Stop, onwards: number, scene: Scene) {
+  private stop(
+    stop: Stop,
+    { onwards, id, reached }: { onwards: number; id: string; reached: boolean },
+    scene: Scene,
+  ) {
     const { x, y, width, height } = stop.rect;
-    // Hundreds of heads would be hundreds of Tab presses: there the selected one is the stop and the
-    // arrow keys do the rest.
     const selected =
       stop.layer === scene.state.layer && scene.state.heads.includes(stop.head ?? -1);
-    const reachable = this.view.name !== "model" || selected;
     return html`<button
       type="button"
       class="aw-stop"
-      tabindex=${reachable ? 0 : -1}
+      tabindex=${reached ? 0 : -1}
       aria-label=${stop.name}
       aria-pressed=${this.view.name === "model" ? String(selected) : nothing}
       style="left:${x}px;top:${y}px;width:${width}px;height:${height}px"
       @focus=${() => {
+        this.tabStop = id;
         this.events.hover(this.view.name, stop, x + width, y + height, true);
         // Pictures side by side scroll by pictures, not by tokens.
         const { form } = scene.state;

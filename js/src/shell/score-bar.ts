@@ -1,11 +1,10 @@
-// Controls of the model view: score, order, threshold, layers.
+// What heads are coloured and ordered by: the score at the title of the model view, its options in a row of their own.
 
 import { html, nothing, type TemplateResult } from "lit-html";
 import { withoutRecord } from "../data/meta.js";
 import { RANKING } from "../protocol/constants.js";
 import type { RecordScene, Scene } from "../scene/scene.js";
 import { pinnedLinks, rankByPins, setScore } from "../state/actions.js";
-import { parseRanges, rangesText } from "../state/ranges.js";
 import type { State } from "../state/selection.js";
 import { same } from "../state/signals.js";
 import {
@@ -17,6 +16,7 @@ import {
   whyNoScore,
 } from "../views/model/head-scores.js";
 import { remainingText } from "../views/model/legend.js";
+import { type Choice, list } from "./toolbar/parts.js";
 
 export interface ScoreEvents {
   change(change: Partial<State>): void;
@@ -33,35 +33,7 @@ const ARRANGEMENTS = [
   ["scatter", "as a scatter"],
 ] as const;
 
-/**
- * A drop-down list whose entries may be out of question, with the reason. Entries come and go, so the
- * chosen one says so itself: a list's value would be set before it has its entries.
- */
-function choice(
-  name: string,
-  value: string,
-  options: readonly { value: string; text: string; title?: string; off?: boolean }[],
-  choose: (value: string) => void,
-): TemplateResult {
-  return html`<select
-    aria-label=${name}
-    title=${name}
-    @change=${(event: Event) => choose((event.target as HTMLSelectElement).value)}
-  >
-    ${options.map(
-      (option) => html`<option
-        value=${option.value}
-        title=${option.title ?? nothing}
-        ?disabled=${option.off ?? false}
-        .selected=${option.value === value}
-      >
-        ${option.text}
-      </option>`,
-    )}
-  </select>`;
-}
-
-function scoreOptions(scene: Scene) {
+function scoreOptions(scene: Scene): readonly Choice[] {
   const { meta, stream, state } = scene;
   const options = meta.scores.map(({ name, label, question }) => {
     const reason = stream.absent?.[name];
@@ -81,7 +53,7 @@ function threshold(scene: Scene, { change }: ScoreEvents): TemplateResult | type
   };
   const text = at === null ? "all heads" : remainingText(board, at);
   return html`<span class="aw-from">
-    <span class="aw-label">from</span>
+    <span class="aw-label">at least</span>
     <input
       type="range"
       class="aw-threshold"
@@ -108,54 +80,25 @@ function hideButton({ state }: Scene, { change }: ScoreEvents) {
     title="Leave heads below the threshold out, and close the gaps"
     @click=${() => change({ below_threshold: hidden ? "faint" : "hidden" })}
   >
-    hide the rest
+    hide those below
   </button>`;
 }
 
-/** From so many layers on one may want to see some of them. */
-const MANY_LAYERS = 12;
+/** The value of the choice that ranks all heads by what is pinned. */
+const PINNED = "pinned";
 
-/** Which layers the model view shows, as ranges. */
-function layerField({ stream, state }: Scene, { change }: ScoreEvents) {
-  const known = stream.layers.map(({ layer }) => layer);
-  if (known.length <= MANY_LAYERS && !state.show_layers) return nothing;
-  const text = state.show_layers ? rangesText(state.show_layers) : "";
-  const set = (event: Event) => {
-    const input = event.target as HTMLInputElement;
-    const layers = parseRanges(input.value, known);
-    input.setAttribute("aria-invalid", String(layers === undefined));
-    if (layers !== undefined) change({ show_layers: layers as State["show_layers"] });
-  };
-  return html`<label class="aw-from">
-    <span class="aw-label">layers</span>
-    <input
-      type="text"
-      class="aw-show-layers"
-      placeholder="all"
-      size="9"
-      aria-label="Layers of the model view"
-      title="Layers of the model view, such as 0–20, 40; empty for all (${rangesText(known)})"
-      .value=${text}
-      @change=${set}
-      @keydown=${(event: KeyboardEvent) => event.key === "Enter" && set(event)}
-    />
-  </label>`;
-}
-
-function rankButton(scene: RecordScene, { change, canRank }: ScoreEvents) {
+/** Rank all heads by the pinned links: a choice while there are any that are not the ranking already. */
+function pinnedOption(scene: RecordScene, { canRank }: ScoreEvents): readonly Choice[] {
   const { state } = scene;
   const links = pinnedLinks(state);
-  if (!links || !canRank) return nothing;
-  const on = state.score === RANKING && same(state.ranking, links);
-  return html`<button
-    type="button"
-    class="aw-rank"
-    aria-pressed=${String(on)}
-    title="Rank all heads by the weight of the pinned links: summed over keys, averaged over queries"
-    @click=${() => change(on ? setScore(null) : rankByPins(state))}
-  >
-    rank heads by ${rankingTitle(scene, links)}
-  </button>`;
+  if (!links || !canRank || (state.score === RANKING && same(state.ranking, links))) return [];
+  return [
+    {
+      value: PINNED,
+      text: `weight of ${rankingTitle(scene, links)}`,
+      title: "Summed over the pinned keys, averaged over the pinned queries",
+    },
+  ];
 }
 
 /** How far scoring has come, or why there is nothing to see. */
@@ -166,52 +109,72 @@ function state(scene: Scene, progress: number | null) {
   return html`<span class="aw-remaining" role="status">${why}${why.endsWith("…") ? part : ""}</span>`;
 }
 
-/** What the model view's heads are coloured and ordered by. */
+/** Whether heads can be scored in what is open. */
+const canScore = ({ state: { view, measure } }: Scene) =>
+  measure !== "rollout" && (view === "all" || view === "model");
+
+/** What the model view's heads are coloured by, at its title. */
+export function scoreChoice(
+  scene: RecordScene,
+  events: ScoreEvents,
+): TemplateResult | typeof nothing {
+  if (!canScore(scene)) return nothing;
+  const { x } = chosenScores(scene);
+  const plain = withoutRecord(scene) ? [] : [{ value: "", text: "none" }];
+  const shown = [...plain, ...pinnedOption(scene, events), ...scoreOptions(scene)];
+  const choose = (name: string) =>
+    events.change(name === PINNED ? rankByPins(scene.state) : setScore(name || null));
+  return html`<span class="aw-label">score:</span>${list(
+    "Score",
+    isScored(scene) ? x : "",
+    shown,
+    choose,
+    { title: "What heads are coloured, ordered and filtered by" },
+  )}`;
+}
+
+/** How the scored heads stand, and which of them; nothing, and no room, without a score. */
 export function scoreBar(scene: RecordScene, events: ScoreEvents): TemplateResult | typeof nothing {
-  const { view, arrange, without_sink, measure } = scene.state;
-  if (measure === "rollout") return nothing;
-  if (view !== "all" && view !== "model") return nothing;
+  if (!canScore(scene) || !isScored(scene)) return nothing;
+  const { arrange, without_sink } = scene.state;
   const { change } = events;
   const { x, y } = chosenScores(scene);
-  const scored = isScored(scene);
-  const options = scoreOptions(scene);
-  const plain = withoutRecord(scene) ? [] : [{ value: "", text: "thumbnails only" }];
-  const shown = [...plain, ...options];
   return html`<div class="aw-scores" role="group" aria-label="Scores of heads">
-    <span class="aw-label">heads by</span>
-    ${choice("Score", scored ? x : "", shown, (name) => change(setScore(name || null)))}
+    <span class="aw-label">heads</span>
+    ${list(
+      "Arrangement",
+      arrange,
+      ARRANGEMENTS.map(([value, text]) => ({ value, text })),
+      (value) => change({ arrange: value as State["arrange"], score: x }),
+    )}
     ${
-      scored
-        ? html`${choice(
-            "Arrangement",
-            arrange,
-            ARRANGEMENTS.map(([value, text]) => ({ value, text })),
-            (value) => change({ arrange: value as State["arrange"], score: x }),
-          )}
-          ${
-            arrange === "scatter"
-              ? html`<span class="aw-label">over</span>
-                ${choice("Other score", y, options, (name) => change({ other_score: name }))}`
-              : nothing
-          }
-          <button
-            type="button"
-            class="aw-without-sink"
-            ?hidden=${scene.sides !== null}
-            aria-pressed=${String(without_sink)}
-            ?disabled=${x === RANKING && arrange !== "scatter"}
-            title="Scores with the sink set aside: without the first position and all special tokens, each row divided by what remains"
-            @click=${() => change({ without_sink: !without_sink })}
-          >
-            without sink
-          </button>
-          ${threshold(scene, events)} ${hideButton(scene, events)} ${state(scene, events.progress)}
-          <button type="button" class="aw-no-score" ?disabled=${withoutRecord(scene)} title="Thumbnails only" aria-label="Thumbnails only" @click=${() => change(setScore(null))}>
-            ✕
-          </button>`
+      arrange === "scatter"
+        ? html`<span class="aw-label">over</span>
+            ${list("Other score", y, scoreOptions(scene), (name) => change({ other_score: name }))}`
         : nothing
     }
-    ${layerField(scene, events)} ${rankButton(scene, events)}
+    <button
+      type="button"
+      class="aw-without-sink"
+      ?hidden=${scene.sides !== null}
+      aria-pressed=${String(without_sink)}
+      ?disabled=${x === RANKING && arrange !== "scatter"}
+      title="Scores without the first token and all special tokens, each row divided by what remains"
+      @click=${() => change({ without_sink: !without_sink })}
+    >
+      without first and special tokens
+    </button>
+    ${threshold(scene, events)} ${hideButton(scene, events)} ${state(scene, events.progress)}
+    <button
+      type="button"
+      class="aw-no-score"
+      ?disabled=${withoutRecord(scene)}
+      title="No score"
+      aria-label="No score"
+      @click=${() => change(setScore(null))}
+    >
+      ✕
+    </button>
   </div>`;
 }
 

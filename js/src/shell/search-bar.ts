@@ -25,12 +25,15 @@ export function countText(hits: number, at: number): string {
 
 /** The text box above the views that looks for text in the input. What is typed is only ever compared. */
 export class Finder {
+  /** Takes no room: the box lies over what is below. */
   readonly element = document.createElement("div");
 
   constructor(
     private readonly state: WidgetState,
     private readonly events: FinderEvents,
-  ) {}
+  ) {
+    this.element.className = "aw-over";
+  }
 
   open(): void {
     const { search } = this.state;
@@ -113,7 +116,7 @@ export class Finder {
       ${text}
     </button>`;
     render(
-      html`<div class="aw-search" role="search">
+      html`<div class="aw-search aw-box" role="search">
         <input
           type="text"
           aria-label="Search the text"

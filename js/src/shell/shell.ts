@@ -10,16 +10,18 @@ import { recordChange } from "../scene/lens.js";
 import { recordScene, type Scene } from "../scene/scene.js";
 import type { SceneMaker } from "../scene/scene-maker.js";
 import type { Gesture, ViewName } from "../state/interaction.js";
+import { pythonCall } from "../state/python-call.js";
 import { found } from "../state/search.js";
-import type { State } from "../state/selection.js";
+import { type State, toTraits } from "../state/selection.js";
 import { readState, same, type WidgetState, writeState } from "../state/signals.js";
 import { cssVariables } from "../styles/theme.js";
 import { KERNEL_GONE } from "../transport/connection.js";
 import { layoutViews, TITLE_HEIGHT, type ViewsLayout } from "../views/layout.js";
 import { TITLES, titleOf } from "../views/titles.js";
 import { Gestures } from "./gestures.js";
+import { HelpBox } from "./help-box.js";
 import { watchDark } from "./host-theme.js";
-import { type KeyTargets, pressed } from "./keys.js";
+import { type KeyTargets, leave, pressed } from "./keys.js";
 import { nextFrame } from "./next-frame.js";
 import { Panel } from "./panel.js";
 import { neighbours } from "./prefetch.js";
@@ -32,11 +34,12 @@ import {
   stillPicture,
   wholeFigure,
 } from "./save.js";
-import { type ScoreEvents, scoreBar } from "./score-bar.js";
+import { type ScoreEvents, scoreBar, scoreChoice } from "./score-bar.js";
 import { Finder } from "./search-bar.js";
 import { statusBar } from "./status-bar.js";
 import { stepBar } from "./step-bar.js";
-import { type ToolbarEvents, toolbar } from "./toolbar.js";
+import type { ToolbarEvents } from "./toolbar/control.js";
+import { Toolbar } from "./toolbar/toolbar.js";
 
 /** Screen state goes to Python once the reader has stopped moving, not with every pixel of a scroll. */
 const SETTLE_MS = 300;
@@ -48,6 +51,8 @@ export interface Kernel {
   freeze(height: number): Promise<void>;
   /** Record an input of a survey. */
   open(example: number): Promise<void>;
+  /** Draw what is shown as a PDF. */
+  pdf(): Promise<Blob>;
 }
 
 /**
@@ -55,7 +60,8 @@ export interface Kernel {
  * state leads to one frame; a frame draws every view, then asks the kernel for what was missing.
  */
 export class Shell {
-  private readonly bar = document.createElement("div");
+  private readonly bar: Toolbar;
+  private readonly help: HelpBox;
   private readonly replay = document.createElement("div");
   private readonly scores = document.createElement("div");
   private readonly viewArea = document.createElement("div");
@@ -74,7 +80,6 @@ export class Shell {
   private painted = 0;
   /** How much of the scores the kernel has read, while it scores heads. */
   private scored: number | null = null;
-  private helpOpen = false;
   private failure: string | null = null;
   /** Why a button did nothing: said until the reader does something else. */
   private refused: string | null = null;
@@ -93,8 +98,17 @@ export class Shell {
     if (kernel) {
       this.toolbarEvents.freeze = () =>
         this.attempt(() => kernel.freeze(root.getBoundingClientRect().height));
+      this.toolbarEvents.pdf = () =>
+        this.attempt(async () => this.download(await kernel.pdf(), "pdf"));
     }
-    this.bar.className = "aw-bar";
+    root.setAttribute("role", "group");
+    root.setAttribute("aria-label", `Attention of ${state.meta.model}`);
+    this.bar = new Toolbar(this.toolbarEvents);
+    this.help = new HelpBox({
+      scene: () => this.scene,
+      anchor: () => this.bar.element,
+      leave: () => root.focus(),
+    });
     this.viewArea.className = "aw-stage";
     this.statusBar.className = "aw-foot";
     const redraw = () => this.schedule();
@@ -115,7 +129,8 @@ export class Shell {
     });
     const { element } = this.finder;
     root.replaceChildren(
-      this.bar,
+      this.bar.element,
+      this.help.element,
       element,
       this.replay,
       this.scores,
@@ -141,6 +156,7 @@ export class Shell {
       this.cancelFrame?.();
       clearTimeout(this.settle);
       this.steps.dispose();
+      this.help.dispose();
       for (const [, panel] of this.panels) panel.dispose();
       root.replaceChildren();
     });
@@ -208,13 +224,18 @@ export class Shell {
         this.root.style.setProperty(name, value);
       }
     }
+    // A theme that is not the host's brings its own ground: text on the host's could not be read.
+    this.root.toggleAttribute("data-ground", (scene.theme.name === "dark") !== this.dark.peek());
     this.scene = scene;
     this.failure = null;
-    render(toolbar(scene, this.helpOpen, this.toolbarEvents), this.bar);
+    this.bar.render(scene, width);
+    this.help.render(scene);
     this.finder.render(scene);
     render(stepBar(scene, this.steps.playing, this.steps.events), this.replay);
     render(scoreBar(recordScene(scene), this.scoreEvents), this.scores);
     this.arrange(scene, layoutViews(scene, width));
+    const model = this.panels.get("model");
+    if (model) render(scoreChoice(recordScene(scene), this.scoreEvents), model.aside);
     for (const [, panel] of this.panels) panel.paint(scene);
     this.reveal(scene);
     this.maker.end(scene);
@@ -234,12 +255,13 @@ export class Shell {
       panel.dispose();
       this.panels.delete(name);
     }
-    for (const { view, rect } of layout.boxes) {
+    for (const [at, { view, rect }] of layout.boxes.entries()) {
       let panel = this.panels.get(view.name);
       if (!panel) {
         panel = new Panel(view, TITLES[view.name], this.gestures);
         this.panels.set(view.name, panel);
-        this.viewArea.append(panel.element);
+        // Where it stands on the page is also when Tab comes to it.
+        this.viewArea.insertBefore(panel.element, this.viewArea.children[at] ?? null);
       }
       panel.place(rect, TITLE_HEIGHT);
       panel.title = titleOf(scene, view.name);
@@ -280,12 +302,14 @@ export class Shell {
       this.state.hover.value = head === null ? null : { source: "toolbar", layer, head };
     },
     save: (format) => this.attempt(() => this.save(format)),
+    pdf: null,
+    code: () => {
+      const { meta, shared } = this.state;
+      return meta.python ? pythonCall(meta.python, toTraits(readState(shared))) : null;
+    },
     freeze: null,
     search: () => this.finder.toggle(),
-    help: () => {
-      this.helpOpen = !this.helpOpen;
-      this.schedule();
-    },
+    help: () => this.help.toggle(),
   };
 
   private get scoreEvents(): ScoreEvents {
@@ -311,7 +335,8 @@ export class Shell {
     return {
       change: (changes) => this.change(changes),
       help: () => this.toolbarEvents.help(),
-      helpOpen: this.helpOpen,
+      helpOpen: this.help.open,
+      leave: () => leave(this.root),
       search: withoutRecord(this.maker) ? null : () => this.finder.open(),
       onMap: (gesture) => this.onMap(gesture),
       stop: () => this.store.stop(),
@@ -347,8 +372,12 @@ export class Shell {
   }
 
   private async save(format: "svg" | "png"): Promise<void> {
+    this.download(await this.export({ format }), format);
+  }
+
+  private download(blob: Blob, ending: string): void {
     const { stream, layer } = readState(this.state.shared);
-    download(await this.export({ format }), `attention-${stream}-layer${layer}.${format}`);
+    download(blob, `attention-${stream}-layer${layer}.${ending}`);
   }
 
   private reportScreen(width: number): void {

@@ -95,6 +95,24 @@ export async function askToOpen(
   if (reply.error) throw new Error(reply.error);
 }
 
+/** Drawing and converting a figure of many links. */
+const DRAWING_MS = 600_000;
+
+/** Have the kernel draw what is shown as a PDF. */
+export async function askForPdf(invoke: Invoke, signal: AbortSignal): Promise<Blob> {
+  const limit = { signal: timed(signal, DRAWING_MS) };
+  const message: Messages["draw_pdf"] = {};
+  const [{ error }, [pdf]] = await invoke<{ error?: string }>("draw_pdf", message, limit);
+  if (error !== undefined || !pdf) throw new Error(error ?? NO_KERNEL);
+  // A copy: the message's buffer may be shared, which no blob takes.
+  return new Blob(
+    [new Uint8Array(pdf.buffer as ArrayBuffer, pdf.byteOffset, pdf.byteLength).slice()],
+    {
+      type: "application/pdf",
+    },
+  );
+}
+
 /** Blocks from a snapshot: there, or not in it. */
 export function snapshotFetch(snapshot: Snapshot): Fetch {
   const stored = new StoredBlocks(snapshot);

@@ -230,19 +230,20 @@ export function strongestKey(row: Float32Array): number {
   return Math.max(0, strongestOf(row.keys(), row));
 }
 
-/** What a query's stop is called: the query, and where it looks most in the heads shown. */
+/** What a query's stop is called: the query, and where it looks most of the heads shown, in which of them. */
 export function queryName(scene: Scene, series: readonly Series[], query: number): string {
-  let best = { key: 0, weight: 0 };
-  for (const { rows } of series) {
+  let best = { key: 0, weight: 0, by: "" };
+  for (const { rows, layer, head } of series) {
     const row = rows.row(query);
     const key = row ? strongestKey(row) : 0;
     const weight = row?.[key] ?? 0;
-    if (weight > best.weight) best = { key, weight };
+    const by = isRollout(scene) ? `layer ${layer} all heads` : `layer ${layer} head ${head}`;
+    if (weight > best.weight) best = { key, weight, by };
   }
   const name = `query ${query} “${labelOf(scene.queries, query)}”`;
   if (best.weight === 0) return name;
-  const { key, weight } = best;
-  return `${name}, attends most to “${labelOf(scene.keys, key)}” ${formatWeight(weight)}`;
+  const { key, weight, by } = best;
+  return `${name}, ${by} attends most to “${labelOf(scene.keys, key)}” ${formatWeight(weight)}`;
 }
 
 export function keyName(scene: Scene, key: number): string {

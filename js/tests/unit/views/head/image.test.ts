@@ -256,7 +256,7 @@ test("stops name what they are, patches and tokens alike", () => {
   expect(stops.length).toBe(7);
   expect(stops.map(({ name }) => name)).toEqual(
     expect.arrayContaining([
-      expect.stringMatching(/^query 0 “\[CLS\]”, attends most to/),
+      expect.stringMatching(/^query 0 “\[CLS\]”, layer \d head \d attends most to/),
       "key 5 “r1 c1”",
     ]),
   );

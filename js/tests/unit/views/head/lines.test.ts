@@ -180,9 +180,19 @@ test("stops have the names a screen reader needs", () => {
   const best = row.reduce((most, weight, key) => (weight > (row[most] as number) ? key : most), 0);
   const names = headView.stops(scene, FRAME).map(({ name }) => name);
   const weight = formatWeight(row[best] as number);
-  expect(names).toContain(`query 3 “because”, attends most to “${KEYS[best]}” ${weight}`);
+  const said = `query 3 “because”, layer 0 head 2 attends most to “${KEYS[best]}” ${weight}`;
+  expect(names).toContain(said);
   expect(names).toContain("key 2 “Katze”");
   expect(names.length).toBe(QUERIES.length + KEYS.length);
+});
+
+test("of several heads the one that attends most is named", () => {
+  const scene = small({ state: { heads: [0, 1, 2] } });
+  const most = (head: number) => Math.max(...scene.heads(0, head).weights.row(3));
+  const best = [0, 1, 2].reduce((a, b) => (most(b) > most(a) ? b : a));
+  const names = headView.stops(scene, FRAME).map(({ name }) => name);
+  const said = `query 3 “because”, layer 0 head ${best} attends most to “`;
+  expect(names.filter((name) => name.startsWith(said))).toHaveLength(1);
 });
 
 test("every frame from 260 to 1400 pixels is drawn with whole numbers inside it", () => {

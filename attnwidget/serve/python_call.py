@@ -1,0 +1,160 @@
+"""The call that opens a view at a selection, as Python text; `js/src/state/python-call.ts` writes the same without a kernel."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from attnwidget.compute.checks import integer
+from attnwidget.protocol.constants import RANKING
+from attnwidget.serve.selection import STATE, resolve_selection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from attnwidget.serve.source import Source
+
+__all__ = ["call_of_model", "given_options", "literal", "opening", "view_call"]
+
+# Where one looks. A view that is told a part of it opens on that; one that is told none may choose all of it.
+PLACE = ("stream", "layer", "heads", "query", "key")
+# A text that is longer is called ``inputs``: what is copied stays a line that one reads.
+_LONGEST_TEXT = 2_000
+
+
+def opening(source: Source, call: str | None = None) -> dict[str, Any]:
+    """Return what a page needs to write the call itself (see ``PythonCall`` in the schema).
+
+    Args:
+        source: What is shown.
+        call: How the view was made, without a closing bracket; ``aw.view`` of the source when left out.
+    """
+    first = next(iter(source.streams.values()))
+    layer = next(iter(first)).layer
+    opened = resolve_selection(source, {})
+    placed = resolve_selection(source, {"stream": first.name, "layer": layer})
+    return {
+        "call": call or f"aw.view({source.python_name}",
+        "opened": opened,
+        "placed": {name: value for name, value in placed.items() if value != opened[name]},
+    }
+
+
+def view_call(told: Mapping[str, Any], state: Mapping[str, Any]) -> str:
+    """Return the call that opens a view at a selection.
+
+    Args:
+        told: What `opening` returned.
+        state: The whole selection.
+    """
+    return f"{told['call']}{_listed(given_options(told, state))}){_note(state)}"
+
+
+def given_options(told: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of a selection that are not what a view opens with."""
+    opened = told["opened"]
+    stays = all(state[name] == opened[name] for name in PLACE)
+    base = opened if stays else {**opened, **told["placed"]}
+    # The kernel knows a pattern of the caller's own by a number, which another view does not have.
+    unknown = (RANKING, state["ranking"]) if _has_own_pattern(state) else ()
+    return {
+        name: state[name]
+        for name in STATE
+        # With a layer the view opens there and chooses nothing itself.
+        if (state[name] != base[name] or (name == "layer" and not stays))
+        and state[name] not in unknown
+    }
+
+
+def call_of_model(inputs: Any, tokenizer: Any, options: Mapping[str, Any]) -> str:
+    """Return how a view of a model was made, without what is selected and without a closing bracket.
+
+    Args:
+        inputs: What went in; written down where it is text, a pair of texts or a chat.
+        tokenizer: The tokenizer, if one was given.
+        options: What was given besides for recording.
+    """
+    written = _text_of(inputs)
+    parts = ["model", "inputs" if written is None else written]
+    if tokenizer is not None:
+        parts.append("tokenizer=tokenizer")
+    for name, value in options.items():
+        plain = _is_plain(value)
+        parts.append(f"{name}={literal(value) if plain else name}")
+    return f"aw.view({', '.join(parts)}"
+
+
+def literal(value: Any) -> str:
+    """Return a value of a selection as Python reads it.
+
+    Strings stand as JSON has them, which Python reads as well; a number without an exponent, as the page writes it.
+    """
+    if value is None or isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str):
+        # Half a surrogate pair is no UTF-8: it stands by its number, in JSON and in Python.
+        text = json.dumps(value, ensure_ascii=False)
+        return "".join(
+            f"\\u{ord(char):04x}" if "\ud800" <= char <= "\udfff" else char for char in text
+        )
+    if isinstance(value, float):
+        return _decimal(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, tuple):
+        inside = ", ".join(map(literal, value))
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(literal, value))}]"
+    return repr(value)
+
+
+def _decimal(value: float) -> str:
+    """Return the shortest digits that give the number again, without an exponent."""
+    from decimal import Decimal  # noqa: PLC0415 - for this alone
+
+    text = format(Decimal(repr(value)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _listed(options: Mapping[str, Any]) -> str:
+    return "".join(
+        f", {name}={literal([tuple(pair) for pair in value] if name == 'compare' else value)}"
+        for name, value in options.items()
+    )
+
+
+def _has_own_pattern(state: Mapping[str, Any]) -> bool:
+    ranking = state["ranking"]
+    return isinstance(ranking, dict) and "pattern" in ranking
+
+
+def _note(state: Mapping[str, Any]) -> str:
+    """Return what no option says: links of the caller's own, which only a function of theirs knows."""
+    if not _has_own_pattern(state):
+        return ""
+    name = literal(state["ranking"]["pattern"])
+    return f"  # then view.rank(pattern=pattern, name={name})"
+
+
+def _text_of(inputs: Any) -> str | None:
+    """Return what went in as Python reads it, if it is words and no longer than a line may be."""
+    several = isinstance(inputs, (tuple, list)) and bool(inputs)
+    words = isinstance(inputs, str) or (several and all(map(_is_words, inputs)))
+    text = literal(inputs) if words else ""
+    return text if words and len(text) <= _LONGEST_TEXT else None
+
+
+def _is_words(one: Any) -> bool:
+    """Tell whether this is a text, or a message of a chat that is text alone."""
+    said = one.items() if isinstance(one, dict) else [("content", one)]
+    return all(isinstance(name, str) and isinstance(value, str) for name, value in said)
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether a value is written down in a few characters."""
+    if value is None or isinstance(value, (bool, str)):
+        return len(str(value)) <= _LONGEST_TEXT
+    if isinstance(value, (list, tuple)):
+        return len(value) <= 100 and all(map(_is_plain, value))
+    return isinstance(value, float) or (type(value) is int and integer(value) is not None)

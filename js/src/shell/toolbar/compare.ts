@@ -1,0 +1,25 @@
+// Put the selected heads side by side with others.
+
+import { html } from "lit-html";
+import type { HeadRef } from "../../protocol/generated.js";
+import { addToCompare } from "../../state/actions.js";
+import type { Control } from "./control.js";
+
+export const compare: Control = {
+  name: "compare",
+  group: "what",
+  label: "side by side",
+  rank: () => 15,
+  shown: ({ sides, state }) => !sides && state.measure !== "rollout",
+  draw: ({ state }, { change }) => {
+    const heads = state.heads.map((head): HeadRef => [state.layer, head]);
+    return html`<button
+      type="button"
+      class="aw-compare"
+      title="Pin the selected heads side by side (C)"
+      @click=${() => change(addToCompare(state, heads))}
+    >
+      compare
+    </button>`;
+  },
+};

@@ -1,0 +1,54 @@
+// How heads are drawn: lines, matrix, over the picture, as text.
+
+import { html } from "lit-html";
+import { isText } from "../../data/text-pieces.js";
+import type { State } from "../../state/selection.js";
+import { overMedia } from "../../views/image/media-positions.js";
+import type { Control } from "./control.js";
+import { list, segments } from "./parts.js";
+
+const TITLES: Readonly<Record<string, string>> = {
+  lines: "Lines from queries to keys",
+  matrix: "A matrix: a row for each query, a column for each key",
+  text: "The running text, shaded by attention",
+};
+
+export const form: Control = {
+  name: "form",
+  group: "what",
+  label: "form",
+  rank: () => 60,
+  shortRank: 90,
+  // The other views are drawn in one way.
+  shown: ({ state }) => state.view !== "model" && state.view !== "neuron",
+  size: (scene) => `${overMedia(scene)} ${isText(scene.queries) || isText(scene.keys)}`,
+  draw: (scene, { change }, short) => {
+    const { state, sides, queries, keys } = scene;
+    const over = overMedia(scene);
+    const text = !sides && (isText(queries) || isText(keys));
+    const forms: readonly (readonly [State["form"], string])[] = [
+      ["lines", "lines"],
+      ["matrix", "matrix"],
+      ...(over === null ? [] : ([["image", over]] as const)),
+      ...(text ? ([["text", "text"]] as const) : []),
+    ];
+    if (short) {
+      const choices = forms.map(([value, name]) => ({ value, text: name }));
+      return list("Form", state.form, choices, (value) => change({ form: value as State["form"] }));
+    }
+    return segments(
+      "Form",
+      forms.map(
+        ([value, name]) => html`<button
+          type="button"
+          data-form=${value}
+          aria-pressed=${String(state.form === value)}
+          title=${TITLES[value] ?? `Over the ${name}`}
+          @click=${() => change({ form: value })}
+        >
+          ${name}
+        </button>`,
+      ),
+    );
+  },
+};

@@ -1,0 +1,25 @@
+// Open the search.
+
+import { html } from "lit-html";
+import type { Control } from "./control.js";
+
+export const search: Control = {
+  name: "search",
+  group: "out",
+  label: "search",
+  rank: () => 20,
+  // Thumbnails have no text.
+  shown: ({ state }) => state.view !== "model",
+  draw: (_scene, events) => html`<button
+    type="button"
+    class="aw-search-button"
+    aria-label="Search"
+    title="Search the text ( / )"
+    @click=${events.search}
+  >
+    <svg viewBox="0 0 16 16" width="12" height="12" aria-hidden="true">
+      <circle cx="6.5" cy="6.5" r="4.5" fill="none" stroke="currentColor" stroke-width="1.6" />
+      <path d="M10 10l4.5 4.5" stroke="currentColor" stroke-width="1.8" />
+    </svg>
+  </button>`,
+};

@@ -1,0 +1,50 @@
+// The call that opens a view at a selection, as Python text: what `attnwidget/serve/python_call.py` writes in the kernel.
+
+import { RANKING, STATE_NAMES } from "../protocol/constants.js";
+import type { PythonCall, State as Traits } from "../protocol/generated.js";
+import { same } from "./signals.js";
+
+const PLACE = ["stream", "layer", "heads", "query", "key"] as const;
+
+/** Digits without an exponent, the shortest that give the number again. */
+function decimal(value: number): string {
+  const [digits = "", exponent] = String(value).split("e");
+  if (exponent === undefined) return digits;
+  const sign = value < 0 ? "-" : "";
+  const [whole = "", part = ""] = digits.replace("-", "").split(".");
+  const point = whole.length + Number(exponent);
+  const all = whole + part;
+  if (point <= 0) return `${sign}0.${"0".repeat(-point)}${all}`;
+  return `${sign}${all.slice(0, point).padEnd(point, "0")}${all.length > point ? `.${all.slice(point)}` : ""}`;
+}
+
+function literal(value: unknown): string {
+  if (value === null || value === undefined) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (typeof value === "number") return decimal(value);
+  if (Array.isArray(value)) return `[${value.map(literal).join(", ")}]`;
+  if (typeof value === "object") {
+    const pairs = Object.entries(value).map(([name, of]) => `${literal(name)}: ${literal(of)}`);
+    return `{${pairs.join(", ")}}`;
+  }
+  return JSON.stringify(value);
+}
+
+const pairs = (value: readonly (readonly number[])[]) =>
+  `[${value.map((pair) => `(${pair.join(", ")})`).join(", ")}]`;
+
+/** The call, of which only what is not as in a view that is told nothing. */
+export function pythonCall({ call, opened, placed }: PythonCall, state: Traits): string {
+  const stays = PLACE.every((name) => same(state[name], opened[name]));
+  const base: Traits = stays ? opened : { ...opened, ...placed };
+  const { ranking } = state;
+  const own = ranking && "pattern" in ranking ? ranking.pattern : null;
+  const options = STATE_NAMES.filter((name) => {
+    // The kernel knows a pattern of the caller's own by a number, which another view does not have.
+    if (own !== null && (name === "ranking" || state[name] === RANKING)) return false;
+    // With a layer the view opens there and chooses nothing itself.
+    return !same(state[name], base[name]) || (name === "layer" && !stays);
+  }).map((name) => `, ${name}=${name === "compare" ? pairs(state.compare) : literal(state[name])}`);
+  const note = own === null ? "" : `  # then view.rank(pattern=pattern, name=${literal(own)})`;
+  return `${call}${options.join("")})${note}`;
+}

@@ -1,0 +1,71 @@
+import { expect, test } from "vitest";
+import type { Scene } from "../../../../src/scene/scene.js";
+import type { ToolbarEvents } from "../../../../src/shell/toolbar/control.js";
+import { headsText, isolate } from "../../../../src/shell/toolbar/heads.js";
+import { CONTROLS, WITHOUT_RECORD } from "../../../../src/shell/toolbar/list.js";
+import { attentionScene } from "../../../support/attention-scene.js";
+
+const events: ToolbarEvents = {
+  change: () => {},
+  options: () => {},
+  hoverHead: () => {},
+  save: () => {},
+  pdf: null,
+  code: () => null,
+  freeze: null,
+  search: () => {},
+  help: () => {},
+};
+const shown = (scene: Scene) =>
+  CONTROLS.filter((control) => control.shown?.(scene, events) ?? true).map(({ name }) => name);
+
+test("names are unique, groups stand together in their order", () => {
+  const names = CONTROLS.map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
+  const groups = CONTROLS.map(({ group }) => group);
+  expect(groups.filter((group, at) => group !== groups[at - 1])).toEqual(["where", "what", "out"]);
+  expect(WITHOUT_RECORD.filter((control) => !CONTROLS.includes(control))).toEqual([]);
+});
+
+test("what does nothing in the open view is not there", () => {
+  const sink = { share: 0.4 } as NonNullable<Scene["stream"]["sink"]>;
+  const scene = (view: Scene["state"]["view"]): Scene => {
+    const made = attentionScene({ state: { view } });
+    return { ...made, stream: { ...made.stream, sink } };
+  };
+  expect(shown(scene("all"))).toEqual(
+    expect.arrayContaining(["form", "measure", "first-token", "search"]),
+  );
+  expect(shown(scene("head"))).toContain("form");
+  for (const view of ["model", "neuron"] as const) expect(shown(scene(view))).not.toContain("form");
+  expect(shown(scene("model"))).toContain("measure");
+  expect(shown(scene("model"))).not.toContain("search");
+  expect(shown(scene("neuron"))).not.toContain("measure");
+  expect(shown(scene("neuron"))).not.toContain("first-token");
+  expect(shown(attentionScene())).not.toContain("stream");
+  expect(shown(attentionScene({ state: { measure: "rollout" } }))).not.toContain("heads");
+});
+
+test("layers are chosen by ranges where there are many", () => {
+  expect(shown(attentionScene({ numLayers: 12 }))).not.toContain("shown-layers");
+  expect(shown(attentionScene({ numLayers: 13 }))).toContain("shown-layers");
+  const some = attentionScene({ state: { show_layers: [1] } });
+  expect(shown(some)).toContain("shown-layers");
+});
+
+test("selected heads are said in a few words", () => {
+  const text = (heads: readonly number[]) =>
+    headsText(attentionScene({ numHeads: 12, state: { heads: [...heads] as [number] } }));
+  expect(text([3])).toBe("3");
+  expect(text([7, 0, 3])).toBe("0, 3, 7");
+  expect(text([0, 1, 2, 3])).toBe("4 of 12");
+  expect(text(Array.from({ length: 12 }, (_, head) => head))).toBe("all 12");
+});
+
+test("a double click shows a head alone, and all of them from there", () => {
+  const scene = (heads: readonly number[]) =>
+    attentionScene({ state: { heads: [...heads] as [number] } });
+  expect(isolate(scene([0, 2]), 2)).toEqual([2]);
+  expect(isolate(scene([0]), 2)).toEqual([2]);
+  expect(isolate(scene([2]), 2)).toEqual([0, 1, 2]);
+});

@@ -1,0 +1,17 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import type { PythonCall, State } from "../../../src/protocol/generated.js";
+import { pythonCall } from "../../../src/state/python-call.js";
+
+interface Case {
+  python: PythonCall;
+  state: State;
+  text: string;
+}
+// The kernel writes the same text from the same parts: tests/unit/widget/test_code.py.
+const path = new URL("../../../../tests/contract/fixtures/python_calls.json", import.meta.url);
+const cases = JSON.parse(readFileSync(path, "utf8")) as Case[];
+
+test.each(cases.map((each) => [each.text, each] as const))("%s", (text, { python, state }) => {
+  expect(pythonCall(python, state)).toBe(text);
+});
