@@ -166,14 +166,21 @@ def cropped_answer(
         return encode(weights.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32))
     if what == "tile" and not request.keys() & {"measure", "positions", "side"}:
         return _tile(source, crop, request)
-    if "queries" in request:
+    if what == "extents":
+        return whole(request)
+    if what in _BY_QUERY or what in _BY_KEY:
+        positions = crop.queries if what in _BY_QUERY else crop.keys
+        rows = positions[slice(*request.get("queries", (None,)))]
+        block, data = whole({**request, "queries": [rows[0], rows[-1] + 1]})
+        kept = decode(block, data)[[row - rows[0] for row in rows]]
+    elif "queries" in request:
         start, stop = request["queries"]
         rows = crop.queries[start:stop]
-        block, data = whole({**request, "queries": [rows[0], rows[-1] + 1]})
-        kept = decode(block, data)[:, [row - rows[0] for row in rows]][:, :, keys]
-    elif what in _BY_QUERY or what in _BY_KEY:
-        block, data = whole(request)
-        kept = decode(block, data)[list(crop.queries) if what in _BY_QUERY else keys]
+        columns = keys[slice(*request.get("keys", (None,)))]
+        asked = {**request, "queries": [rows[0], rows[-1] + 1], "keys": [columns[0], columns[-1] + 1]}
+        block, data = whole(asked)
+        places = [key - columns[0] for key in columns]
+        kept = decode(block, data)[:, [row - rows[0] for row in rows]][:, :, places]
     else:
         message = f"{what} cannot be drawn at some positions alone: leave positions, queries and keys out."
         raise ValueError(message)

@@ -105,6 +105,10 @@ export interface State {
    * The links that heads are ranked by.
    */
   ranking: Ranking | null;
+  /**
+   * What the neuron view explains: one link step by step, or the whole head as a matrix for each step.
+   */
+  explain: "link" | "head";
 }
 export interface LinkRanking {
   /**
@@ -342,7 +346,7 @@ export interface ComparisonMeta {
   b: string;
 }
 /**
- * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key. For vectors: [position, dim], the whole axis. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one. For tile: [row, column], the largest in each cell; level 0 is float32 and exact, above it weights and rollout are uint8 holding 255*sqrt(w) and other measures float32. For column: [query, key], what every query gives some keys, of weights or of the rollout. Of a stream whose thumbnails come later, thumbnails: uint8 [head, row, column], those of a layer; links: [head, 4], query, key and weight of each head's strongest link (see top) and its mean weight on the first key.
+ * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key, or those of the range `keys`. For vectors: [position, dim], the whole axis, or the half-open range `queries` of its positions. For extents: [1, 4], the largest size of a number in the head's queries, keys, products of a query and a key dimension by dimension, and values, over all positions. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one. For tile: [row, column], the largest in each cell; level 0 is float32 and exact, above it weights and rollout are uint8 holding 255*sqrt(w) and other measures float32. For column: [query, key], what every query gives some keys, of weights or of the rollout. Of a stream whose thumbnails come later, thumbnails: uint8 [head, row, column], those of a layer; links: [head, 4], query, key and weight of each head's strongest link (see top) and its mean weight on the first key.
  */
 export interface BlockRequest {
   what:
@@ -360,7 +364,8 @@ export interface BlockRequest {
     | "tile"
     | "column"
     | "thumbnails"
-    | "links";
+    | "links"
+    | "extents";
   stream: string;
   layer: number;
   head: number;
@@ -385,7 +390,7 @@ export interface BlockRequest {
    */
   tile?: number[];
   /**
-   * For column: a half-open range of keys.
+   * A half-open range of keys: of a column, and of part of weights, scores or bias.
    *
    * @minItems 2
    * @maxItems 2
@@ -460,6 +465,10 @@ export interface Screen {
   dark: boolean;
   key_order?: "position" | "weight";
   dimension_order?: "index" | "contribution";
+  /**
+   * The neuron view has a row for every key, however many there are.
+   */
+  all_keys?: boolean;
   set_sink_aside?: boolean;
   /**
    * Running text is shaded by what attends to a token.
