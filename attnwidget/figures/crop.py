@@ -171,16 +171,19 @@ def cropped_answer(
     if what in _BY_QUERY or what in _BY_KEY:
         positions = crop.queries if what in _BY_QUERY else crop.keys
         rows = positions[slice(*request.get("queries", (None,)))]
-        block, data = whole({**request, "queries": [rows[0], rows[-1] + 1]})
-        kept = decode(block, data)[[row - rows[0] for row in rows]]
+        first, last = min(rows), max(rows)
+        block, data = whole({**request, "queries": [first, last + 1]})
+        kept = decode(block, data)[[row - first for row in rows]]
     elif "queries" in request:
         start, stop = request["queries"]
         rows = crop.queries[start:stop]
-        columns = keys[slice(*request.get("keys", (None,)))]
-        asked = {**request, "queries": [rows[0], rows[-1] + 1], "keys": [columns[0], columns[-1] + 1]}
-        block, data = whole(asked)
-        places = [key - columns[0] for key in columns]
-        kept = decode(block, data)[:, [row - rows[0] for row in rows]][:, :, places]
+        first, last = min(rows), max(rows)
+        columns = keys[slice(*request["keys"])] if "keys" in request else keys
+        left = min(columns) if "keys" in request else 0
+        part = {"keys": [left, max(columns) + 1]} if "keys" in request else {}
+        block, data = whole({**request, "queries": [first, last + 1], **part})
+        places = [key - left for key in columns]
+        kept = decode(block, data)[:, [row - first for row in rows]][:, :, places]
     else:
         message = f"{what} cannot be drawn at some positions alone: leave positions, queries and keys out."
         raise ValueError(message)

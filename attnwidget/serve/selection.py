@@ -43,8 +43,15 @@ __all__ = [
 CHOICES: dict[str, tuple[str, ...]] = {
     name: choices(name)
     for name in (
-        "view", "measure", "positions", "form", "theme", "arrange", "below_threshold", "explain",
-    )  # fmt: skip
+        "view",
+        "measure",
+        "positions",
+        "form",
+        "theme",
+        "arrange",
+        "below_threshold",
+        "explain",
+    )
 }
 
 # The shared selection, one two-way trait each (`State` in the schema), in the order in which one check needs another's

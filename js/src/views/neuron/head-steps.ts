@@ -172,12 +172,20 @@ function drawPair(surface: Surface, head: HeadScene): void {
 }
 
 /** What the colours of a step mean. */
-function legendText({ scoreEnd, valueEnd, steps }: Steps, index: number, room: number): string {
+function legendText(
+  { scoreEnd, valueEnd, steps }: Steps,
+  index: number,
+  room: number,
+  whole: boolean,
+): string {
   const step = steps[index];
   if (!step?.matrix) return "loading …";
   const fitting = (...texts: readonly string[]) =>
     texts.find((text) => textWidth(text, LEGEND_SIZE) <= room) ?? texts.at(-1) ?? "";
-  if (step.kind === "weight") return fitting("0 to 1, a row adds up to 1", "a row adds up to 1");
+  if (step.kind === "weight") {
+    // Of a window only part of each row is in sight.
+    return whole ? fitting("0 to 1, a row adds up to 1", "a row adds up to 1") : "0 to 1";
+  }
   if (step.kind === "value") return `0 to ${rounded(valueEnd ?? 0)}`;
   const end = `±${rounded(scoreEnd ?? 0)}`;
   if (index === 0) return end;
@@ -256,7 +264,12 @@ function drawStep(surface: Surface, head: HeadScene, index: number): void {
   drawMark(surface, head, rect);
   if (grid.labels > 0 && index % grid.columns === 0) drawLabels(surface, head, rect);
   const legend = { fill: theme.muted, size: LEGEND_SIZE, maxWidth: rect.width } as const;
-  surface.text(rect.x, rect.y + rect.height + 8, legendText(steps, index, rect.width), legend);
+  surface.text(
+    rect.x,
+    rect.y + rect.height + 8,
+    legendText(steps, index, rect.width, windowText(scene, steps) === ""),
+    legend,
+  );
 }
 
 /** All links of a head at once: a matrix for each step from query × key to weight × value. */

@@ -41,7 +41,7 @@ const LEAST_ROWS = 4;
 export function columnsOf(width: number, hasScores: boolean): Columns {
   const right = Math.max(160, width) - PAD;
   const inner = right - PAD;
-  const label = { x: PAD, width: Math.round(Math.max(56, Math.min(150, 0.19 * inner))) };
+  const label = { x: PAD, width: Math.round(Math.max(56, Math.min(150, 0.22 * inner))) };
   const start = label.x + label.width + 8;
   const scale = { x: right - NUMBER, width: NUMBER };
   const strip = { x: start, width: Math.max(24, scale.x - 6 - start) };
