@@ -64,7 +64,7 @@ def view(
             - ``query``, ``key``: pin them: a position or a token's text, or several of either.
             - ``form``: ``"lines"``, ``"matrix"``, ``"text"`` or ``"image"``. ``measure``: ``"weights"``, ``"value"``,
               ``"norm"`` or ``"rollout"``. ``positions``: ``"pieces"`` or ``"words"``. ``theme``. ``step``.
-            - ``compare``: ``(layer, head)`` pairs side by side.
+            - ``compare``: ``(layer, head)`` pairs side by side. ``explain``: ``"link"`` or ``"head"``, in the neuron view.
             - ``score``, ``other_score``, ``without_sink``, ``arrange``, ``threshold``, ``below_threshold``,
               ``show_layers``, ``ranking``: how the model view shows heads.
 

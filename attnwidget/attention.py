@@ -295,6 +295,7 @@ class Attention(Exports):
                 - ``stream``: its name; the first. ``step``, ``show_layers``, ``without_sink``, ``below_threshold``: as for
                   the widget. ``selection``: further traits of the widget, such as ``{"threshold": 0.3}``.
                 - ``measure``: ``"weights"``, ``"value"``, ``"norm"`` or ``"rollout"``.
+                - ``explain``: of the neuron view: ``"link"``, or ``"head"`` for a matrix of each step of the whole head.
                 - ``score``: what heads are coloured by in the model view, and the x of a ``"scatter"``: one of `SCORES`.
                   ``other_score``: its y.
 

@@ -80,15 +80,14 @@ def _whole_rows(layer: LayerTensors, heads: Axis, queries: Axis) -> Tensor:
     )
 
 
-def output(layer: LayerTensors, heads: Axis, value: Tensor) -> Tensor:
+def output(layer: LayerTensors, heads: Axis, queries: Axis, value: Tensor) -> Tensor:
     """Return weights times values, float32 ``[head, query, value_dim]``."""
     share = layer.num_heads // len(value)
-    shape = (len(heads), layer.n_query, value.shape[2])
+    shape = (len(heads), len(queries), value.shape[2])
     result = torch.zeros(shape, dtype=torch.float32, device=value.device)
-    queries = Axis(range(layer.n_query))
     if layer.has_matrices:
         for at, head in enumerate(heads.indices):
-            weights = whole_heads(layer, heads.part(at, at + 1))[0].float()
+            weights = queries.take(whole_heads(layer, heads.part(at, at + 1)), 1)[0].float()
             torch.matmul(weights, value[head // share].float(), out=result[at])
         return result
     for rows in weight_rows(layer, heads, queries):

@@ -166,14 +166,24 @@ def cropped_answer(
         return encode(weights.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32))
     if what == "tile" and not request.keys() & {"measure", "positions", "side"}:
         return _tile(source, crop, request)
-    if "queries" in request:
+    if what == "extents":
+        return whole(request)
+    if what in _BY_QUERY or what in _BY_KEY:
+        positions = crop.queries if what in _BY_QUERY else crop.keys
+        rows = positions[slice(*request.get("queries", (None,)))]
+        first, last = min(rows), max(rows)
+        block, data = whole({**request, "queries": [first, last + 1]})
+        kept = decode(block, data)[[row - first for row in rows]]
+    elif "queries" in request:
         start, stop = request["queries"]
         rows = crop.queries[start:stop]
-        block, data = whole({**request, "queries": [rows[0], rows[-1] + 1]})
-        kept = decode(block, data)[:, [row - rows[0] for row in rows]][:, :, keys]
-    elif what in _BY_QUERY or what in _BY_KEY:
-        block, data = whole(request)
-        kept = decode(block, data)[list(crop.queries) if what in _BY_QUERY else keys]
+        first, last = min(rows), max(rows)
+        columns = keys[slice(*request["keys"])] if "keys" in request else keys
+        left = min(columns) if "keys" in request else 0
+        part = {"keys": [left, max(columns) + 1]} if "keys" in request else {}
+        block, data = whole({**request, "queries": [first, last + 1], **part})
+        places = [key - left for key in columns]
+        kept = decode(block, data)[:, [row - first for row in rows]][:, :, places]
     else:
         message = f"{what} cannot be drawn at some positions alone: leave positions, queries and keys out."
         raise ValueError(message)

@@ -13,7 +13,7 @@ from attnwidget.compute.resumable import finish
 from attnwidget.figures.crop import pinned
 from attnwidget.figures.options import refuse_weights
 from attnwidget.protocol.codec import decode
-from attnwidget.protocol.constants import THUMBNAIL_SIZE, WEIGHTED_MEASURES
+from attnwidget.protocol.constants import EXPLAINED_WINDOW, THUMBNAIL_SIZE, WEIGHTED_MEASURES
 from attnwidget.record.words import Words, merged_positions
 
 if TYPE_CHECKING:
@@ -291,12 +291,23 @@ def _neuron(
     where = (shown.stream.name, *ref)
     pins = shown.pinned_queries
     row = (pins[:1] if len(pins) else shown.queries.all[-1:], shown.keys.all)
+    if state["explain"] == "head":
+        key = shown.pinned_keys[:1] if len(shown.pinned_keys) else row[0]
+        row = _window(shown.queries.all, row[0]), _window(shown.keys.all, key)
     weights = shown.block(*ref, *row)
     known = shown.source.scores(where, row[0].tolist(), row[1].tolist())
     scores = np.full(weights.shape, np.nan, np.float32) if known is None else known
     # Masked keys have no row on the page either.
     seen = ~(weights <= 0) if known is None else np.isfinite(scores) | np.isnan(weights)
     yield {**_links(shown, ref, weights, seen, row), "score": scores[seen]}
+
+
+def _window(positions: Indices, pin: Indices) -> Indices:
+    """Return what is drawn of an axis in the whole head's steps; `windowAround` in js/src/views/neuron/steps.ts is the same."""
+    place = int(np.searchsorted(positions, pin[0]))
+    last = max(0, len(positions) - EXPLAINED_WINDOW)
+    start = max(0, min(place - EXPLAINED_WINDOW // 2, last))
+    return positions[start : start + EXPLAINED_WINDOW]
 
 
 def _drawn(

@@ -140,7 +140,8 @@ class Figure:
         Lines and matrices have a row for each link or cell, with ``stream``, ``layer``, ``head``, ``query``, ``key``,
         ``query_label``, ``key_label`` and ``weight``; a comparison also has ``panel``, in which ``"A − B"`` holds the
         differences of the first two. The model view has a row for each cell of its thumbnails, which is the largest
-        weight from there to the next. The neuron view has a row for each key, with its ``score``. A text has a row for
+        weight from there to the next. The neuron view has a row for each key, with its ``score``, and with
+        ``explain="head"`` for each pair of its matrices. A text has a row for
         each token that a pinned query sees, or for each query that sees a pinned key; without pins one for each key,
         with its mean ``weight`` over all queries and -1 as its ``query``. A scatter has a row for each head, with its two
         scores; a model view that is coloured by a score has its column.

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 __all__ = [
     "BAND_WEIGHTS",
+    "EXPLAINED_WINDOW",
     "FORMS",
     "LARGEST_WHOLE_HEAD",
     "RANKING",
@@ -54,6 +55,8 @@ SINK_SHARE: Final[float] = _constant("sink_share")
 """Above this mean weight on the first position, setting it aside is offered."""
 WEIGHTED_MEASURES: Final[tuple[str, ...]] = tuple(_constant("weighted_measures"))
 """Measures that are weights times a length of each key."""
+EXPLAINED_WINDOW: Final[int] = _constant("explained_window")
+"""Positions of a longer axis that the neuron view of a whole head shows."""
 RANKING: Final[str] = _constant("ranking")
 """The score that is the weight of the links that heads are ranked by."""
 STATE_NAMES: Final[tuple[str, ...]] = tuple(schema()["$defs"]["State"]["properties"])

@@ -312,11 +312,24 @@ class Layer(LayerTensors):
         share = self.num_heads // self.num_key_value_heads
         return self._vectors("value vectors", self.value, chosen, share)
 
-    def output(self, head: Heads = None, *, heads: Heads = None) -> Array:
+    def output(
+        self,
+        head: Heads = None,
+        queries: Place = _ALL,
+        *,
+        heads: Heads = None,
+        query: Place | None = None,
+    ) -> Array:
         """Return weights times values, float32 ``[head, query, value_dim]``, before the output projection.
 
+        Args:
+            head: One head, several, or ``None`` for all.
+            queries: Queries; the rest is not computed.
+            heads: Another name of ``head``.
+            query: Another name of ``queries``.
+
         Raises:
-            ValueError: If a head is out of range, or if the layer holds no values.
+            ValueError: If an index is wrong, or if the layer holds no values.
 
         Example:
             >>> import attnwidget as aw
@@ -324,11 +337,11 @@ class Layer(LayerTensors):
             >>> layer.output().shape
             (4, 4, 32)
         """
-        chosen = head_axis(either(head=head, heads=heads), self.num_heads)
+        chosen, rows, _ = self._axes((head, heads), (queries, query), (_ALL, None))
         if self.value is None:
             raise ValueError(self._missing("value vectors"))
         with computing(self):
-            return _to_array(output(self, chosen, self.value), chosen)
+            return _to_array(output(self, chosen, rows, self.value), chosen, rows)
 
     @property
     def overview_is_sample(self) -> bool:

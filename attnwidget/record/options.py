@@ -45,6 +45,7 @@ class Shared(TypedDict, total=False):
     arrange: Literal["layers", "rank", "rank_by_layer", "scatter"] | None
     below_threshold: Literal["faint", "hidden"]
     show_layers: Several | None
+    explain: Literal["link", "head"]
 
 
 class SelectionOptions(Shared, total=False):

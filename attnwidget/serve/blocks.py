@@ -13,6 +13,7 @@ from attnwidget.compute.measures import lengths, missing
 from attnwidget.compute.pooling import max_pool, max_pool_cells
 from attnwidget.compute.resumable import finish, share_of
 from attnwidget.compute.tiles import Maps, tile_slices, tile_span
+from attnwidget.compute.vector_extents import vector_extents
 from attnwidget.protocol.codec import encode, shade
 from attnwidget.protocol.constants import BAND_WEIGHTS, WEIGHTED_MEASURES
 from attnwidget.record.words import Words
@@ -250,10 +251,14 @@ def work(
     layer = attention[stream][number]
     array: NDArray[np.float32]
     if what in _BY_QUERY:
-        start, stop = request["queries"]
-        array = getattr(layer, _BY_QUERY[what])(head=[head], queries=slice(start, stop))
+        rows, keys = (slice(*request.get(axis, (None,))) for axis in ("queries", "keys"))
+        array = getattr(layer, _BY_QUERY[what])(head=[head], queries=rows, keys=keys)
+    elif what == "output":
+        array = layer.output(head, slice(*request.get("queries", (None,))))
     elif what in _BY_POSITION:
-        array = getattr(layer, what)(head)
+        array = getattr(layer, what)(head)[slice(*request.get("queries", (None,)))]
+    elif what == "extents":
+        array = vector_extents(layer, head).cpu().numpy()[None]
     elif what == "lengths":
         array = key_lengths(layer, head, request["measure"])
     else:
@@ -308,6 +313,7 @@ def _drawn(
         "rollout",
         "tile",
         "column",
+        "extents",
     ]
     message = f"what must be one of {', '.join(kinds)}, got {what!r}."
     raise ValueError(message)
@@ -328,7 +334,12 @@ def requests_for_head(layer: Layer, head: int) -> Iterator[dict[str, Any]]:
         for start in range(0, layer.n_query, rows):
             yield {"what": what, **base, "queries": [start, min(layer.n_query, start + rows)]}
     for what in by_position:
-        yield {"what": what, **base}
+        count = layer.n_query if what in {"query_vectors", "output"} else layer.n_key
+        some = band_rows(layer.head_dim or 1)
+        for start in range(0, count, some):
+            yield {"what": what, **base, "queries": [start, min(count, start + some)]}
+    if by_position:
+        yield {"what": "extents", **base}
     for measure in WEIGHTED_MEASURES:
         if missing(layer, measure) is None:
             yield {"what": "lengths", **base, "measure": measure}

@@ -41,7 +41,16 @@ __all__ = [
 
 CHOICES: dict[str, tuple[str, ...]] = {
     name: choices(name)
-    for name in ("view", "measure", "positions", "form", "theme", "arrange", "below_threshold")
+    for name in (
+        "view",
+        "measure",
+        "positions",
+        "form",
+        "theme",
+        "arrange",
+        "below_threshold",
+        "explain",
+    )
 }
 
 # The shared selection, one two-way trait each (`State` in the schema), in the order in which one check needs another's
@@ -67,6 +76,7 @@ DEFAULTS: dict[str, Any] = {
     "below_threshold": "faint",
     "show_layers": None,
     "ranking": None,
+    "explain": "link",
 }
 STATE = STATE_NAMES
 # Parts that are the first there is where they are left out.

@@ -197,6 +197,14 @@ class SyncedTraits(anywidget.AnyWidget):
     - Default: ``"faint"``
     """
 
+    explain = Choice("explain").tag(sync=True)
+    """What the neuron view explains: the link in question, step by step from query and key to the output, or the whole
+    head, as one matrix for each of these steps.
+
+    - Type: ``"link" | "head"``
+    - Default: ``"link"``
+    """
+
     show_layers = Normalised("show_layers").tag(sync=True)
     """The layers that the model view shows, by the model's own numbers. The other views show any layer.
 

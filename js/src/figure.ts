@@ -47,10 +47,11 @@ export function render(job: string): string {
   const overview = decodeBase64(snapshot.overview);
   const maker = new SceneMaker(meta, overview, store, media, true);
   const screen = snapshot.screen ?? DEFAULT_SCREEN;
-  const usual = defaultOptions(meta);
+  const usual = defaultOptions();
   const options = {
     keyOrder: screen.key_order ?? usual.keyOrder,
     dimensionOrder: screen.dimension_order ?? usual.dimensionOrder,
+    allKeys: screen.all_keys ?? usual.allKeys,
     setSinkAside: screen.set_sink_aside ?? usual.setSinkAside,
     attendedBy: screen.attended_by ?? usual.attendedBy,
     map: screen.map ?? null,

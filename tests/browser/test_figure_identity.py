@@ -39,6 +39,13 @@ STATES: dict[str, dict[str, Any]] = {
     "text of a key": {"view": "head", "layer": 3, "heads": [1], "form": "text", "key": 2},
     "text of the mean": {"view": "all", "heads": [0, 1, 2, 3], "form": "text"},
     "neuron": {"view": "neuron", "layer": 3, "heads": [1], "query": 8},
+    "whole head": {
+        "view": "neuron",
+        "layer": 3,
+        "heads": [1, 3],
+        "query": [8, 5],
+        "explain": "head",
+    },
     "compare": {"view": "compare", "compare": [(0, 1), (3, 1)]},
     "compared matrices": {"view": "compare", "compare": [(0, 1), (3, 1)], "form": "matrix"},
     "dark": {"view": "all", "theme": "dark", "compare": [(0, 1)]},
@@ -82,7 +89,8 @@ def test_the_button_saves_what_the_engine_draws(
     notebook: Notebook, name: str, tmp_path: Path
 ) -> None:
     usual = {"view": "all", "layer": 0, "heads": [0], "query": None, "key": None, "form": "lines",
-             "compare": [], "theme": "light", "score": None, "other_score": None, "arrange": "layers"}  # fmt: skip
+             "compare": [], "theme": "light", "score": None, "other_score": None, "arrange": "layers",
+             "explain": "link"}  # fmt: skip
     state = {**usual, **STATES[name]}
     notebook.execute(
         f"with view.hold_trait_notifications():\n    for name, value in {state!r}.items(): setattr(view, name, value)"

@@ -39,7 +39,9 @@ _WHAT = (
     "key_vectors",
     "value_vectors",
     "output",
+    "extents",
 )
+_VECTORS = ("query_vectors", "key_vectors", "value_vectors", "output")
 _LAYERS = 2
 # Between numbers of float32 that were added up in another order; a shade is a byte.
 _CLOSE = {"rtol": 2e-5, "atol": 2e-6}
@@ -119,6 +121,11 @@ def _request(chance: random.Random, layer: Layer) -> dict[str, Any]:
     measure = chance.choice(("weights", "value"))
     if what in {"weights", "scores", "rollout"}:
         request["queries"] = span
+        if what != "rollout" and chance.random() < 0.5:
+            first = chance.randrange(layer.n_key)
+            request["keys"] = [first, chance.randint(first + 1, layer.n_key)]
+    elif what in _VECTORS and chance.random() < 0.5:
+        request["queries"] = span
     elif what == "column":
         request["keys"] = span
     elif what == "lengths":
@@ -142,10 +149,10 @@ def _expected(request: dict[str, Any], dense: list[dict[str, np.ndarray]]) -> np
         return _rollout(dense)[request["layer"]][None, slice(*request["queries"])]
     if what == "lengths":
         return own[what][None, head] if what in own else None
-    if what in {"query_vectors", "key_vectors", "value_vectors", "output"}:
-        return own[what][head] if what in own else None
-    if what in {"weights", "scores"}:
-        return own[what][head][None, slice(*request["queries"])] if what in own else None
+    if what == "extents":
+        return _extents(own, head)
+    if what in {*_VECTORS, "weights", "scores"}:
+        return _part(request, own[what][head]) if what in own else None
     if drawn is None:
         return None
     if what == "column":
@@ -157,6 +164,18 @@ def _expected(request: dict[str, Any], dense: list[dict[str, np.ndarray]]) -> np
         pooled = torch.nn.functional.adaptive_max_pool2d(torch.from_numpy(drawn), sizes)
         return pooled.numpy()
     return _cells(drawn[head], 1 << request["level"])
+
+
+def _extents(own: dict[str, np.ndarray], head: int) -> np.ndarray | None:
+    if "query_vectors" not in own:
+        return None
+    query, key, value = (np.abs(own[name][head]) for name in _VECTORS[:3])
+    return np.array([[query.max(), key.max(), (query.max(0) * key.max(0)).max(), value.max()]])
+
+
+def _part(request: dict[str, Any], whole: np.ndarray) -> np.ndarray:
+    rows, keys = (slice(*request.get(axis, (None,))) for axis in ("queries", "keys"))
+    return whole[rows] if request["what"] in _VECTORS else whole[None, rows, keys]
 
 
 def _cells(drawn: np.ndarray, step: int) -> np.ndarray:

@@ -30,6 +30,23 @@ export class Matrix {
   }
 }
 
+/** One head's vectors by position, fetched in bands; null until the band has come. */
+export interface Vectors {
+  row(position: number): Float32Array | null;
+}
+
+/** The largest size of a number in a head's vectors, over all positions: where scales that stay put end. */
+export interface Extents {
+  readonly query: number;
+  readonly key: number;
+  /** Of a product of query and key in one dimension. */
+  readonly product: number;
+  readonly value: number;
+}
+
+/** From and to, the end not included. */
+export type Range = readonly [number, number];
+
 /** What is pooled: not weights, or not between pieces. */
 export interface PooledAs {
   readonly measure?: Measure;
@@ -76,11 +93,21 @@ export interface Blocks {
   scores(layer: number, head: number): Rows;
   /** [query, key] what was added to the scaled dot product: bias and mask (-Infinity). */
   bias(layer: number, head: number): Rows;
-  /** [position, dim]; null until it has come. */
+  /** By position, [dim]. */
   vectors(
     what: "query_vectors" | "key_vectors" | "value_vectors" | "output",
     layer: number,
     head: number,
+  ): Vectors;
+  /** Null until they have come. */
+  extents(layer: number, head: number): Extents | null;
+  /** Part of weights, scores or bias; null until it has come. The same object as long as it is the same. */
+  part(
+    what: "weights" | "scores" | "bias",
+    layer: number,
+    head: number,
+    queries: Range,
+    keys: Range,
   ): Matrix | null;
   /** One tile of the head's map: the largest of each cell, single weights at level 0; see `TILE_SIZE`. */
   tile(

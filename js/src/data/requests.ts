@@ -13,7 +13,9 @@ export function requestKey(request: Request): string {
   const { level, tile, keys } = request;
   const as = [measure, positions, side].map((part) => (part ? `/${part}` : "")).join("");
   const place = tile ? `${level}:` : "";
-  const span = (tile ?? keys ?? queries)?.join("-") ?? "";
+  const span = (tile ? [tile] : [queries, keys].filter((range) => range !== undefined))
+    .map((range) => range.join("-"))
+    .join(":");
   return `${what}/${stream}/${layer}/${head}/${place}${span}/${size ?? ""}${as}`;
 }
 

@@ -3,7 +3,10 @@
 import type { BlockRequest, Request, StreamMeta } from "../protocol/generated.js";
 import { BandedRows, type Sized } from "./banded-rows.js";
 import { type Blocks, Matrix, type When } from "./blocks.js";
+import { readPart } from "./parts.js";
+import { bandRows } from "./requests.js";
 import { BATCH_BYTES, type BlockStore } from "./store.js";
+import { BandedVectors } from "./vectors.js";
 
 /** The blocks of one stream out of a store, as the views read them. */
 export function streamBlocks(
@@ -28,7 +31,21 @@ export function streamBlocks(
     weights,
     scores: rows("scores"),
     bias: rows("bias"),
-    vectors: (what, layer, head) => matrix({ what, stream: name, layer, head }),
+    vectors: (what, layer, head) => {
+      const count =
+        what === "query_vectors" || what === "output" ? sizes.numQueries : sizes.numKeys;
+      const dims = stream.layers.find((each) => each.layer === layer)?.head_dim ?? 1;
+      const request: BlockRequest = { what, stream: name, layer, head, ...of };
+      return new BandedVectors(store, request, count, bandRows(dims));
+    },
+    extents: (layer, head) => {
+      const found = matrix({ what: "extents", stream: name, layer, head })?.data;
+      if (!found) return null;
+      const [query = 0, key = 0, product = 0, value = 0] = found;
+      return { query, key, product, value };
+    },
+    part: (what, layer, head, queries, keys) =>
+      readPart(store, { what, stream: name, layer, head, ...of }, sizes, queries, keys),
     tile: (layer, head, level, [row, column], as, when) =>
       matrix(
         {

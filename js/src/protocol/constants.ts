@@ -18,8 +18,11 @@ export const SINK_SHARE = 0.25;
 /** Measures that are weights times a length per key. */
 export const WEIGHTED_MEASURES = ["value", "norm"] as const;
 
+/** Of a longer axis, the neuron view of a whole head shows so many positions around what is pinned. */
+export const EXPLAINED_WINDOW = 128;
+
 /** The score that is the weight of the links in `State.ranking`. */
 export const RANKING = "ranking";
 
 /** The traits of the shared selection, in the order of the schema. */
-export const STATE_NAMES = ["view", "stream", "layer", "heads", "query", "key", "measure", "positions", "form", "compare", "step", "theme", "score", "other_score", "without_sink", "arrange", "threshold", "below_threshold", "show_layers", "ranking"] as const;
+export const STATE_NAMES = ["view", "stream", "layer", "heads", "query", "key", "measure", "positions", "form", "compare", "step", "theme", "score", "other_score", "without_sink", "arrange", "threshold", "below_threshold", "show_layers", "ranking", "explain"] as const;

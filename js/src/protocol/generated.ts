@@ -105,6 +105,10 @@ export interface State {
    * The links that heads are ranked by.
    */
   ranking: Ranking | null;
+  /**
+   * What the neuron view explains: one link step by step, or the whole head as a matrix for each step.
+   */
+  explain: "link" | "head";
 }
 export interface LinkRanking {
   /**
@@ -343,87 +347,21 @@ export interface ComparisonMeta {
   b: string;
 }
 /**
- * What the call is written from that opens a view at a selection.
+ * What the call is written from that opens a view at a selection; opened: what a view opens with that is told nothing.
  */
 export interface PythonCall {
   /**
    * How the view was made, without what is selected and without a closing bracket.
    */
   call: string;
-  opened: State1;
+  opened: State;
   /**
    * What is different in a view that is told a layer.
    */
   placed: Partial<State>;
 }
 /**
- * The shared selection: one two-way trait per key.
- */
-export interface State1 {
-  view: "all" | "model" | "head" | "neuron" | "compare";
-  stream: string;
-  layer: number;
-  /**
-   * @minItems 1
-   */
-  heads: number[];
-  query: Pins;
-  key: Pins;
-  measure: Measure;
-  /**
-   * Positions as the record has them, or pieces of a word as one: summed over the pieces of a key, averaged over those of a query.
-   */
-  positions: "pieces" | "words";
-  /**
-   * How the head view draws; image: over the picture or the sound, where the stream has one, else lines; text: the running text, shaded, where there is any, else lines.
-   */
-  form: "lines" | "matrix" | "image" | "text";
-  /**
-   * Pinned heads of this stream, side by side.
-   */
-  compare: HeadRef[];
-  /**
-   * The generated token that is about to be chosen, counted from 0; null shows all of them.
-   */
-  step: number | null;
-  theme: "auto" | "light" | "dark";
-  /**
-   * What the model view's heads are coloured by: a name in meta.scores, "ranking" for the weight of the links in `ranking`, or null for thumbnails alone.
-   */
-  score: string | null;
-  /**
-   * The scatter's vertical score; null chooses one.
-   */
-  other_score: string | null;
-  /**
-   * Scores with the sink set aside. Rankings are of all weight.
-   */
-  without_sink: boolean;
-  /**
-   * How the model view stands: as the model has its heads, all in one ranking by the score, each layer's in a ranking, or as dots over two scores.
-   */
-  arrange: "layers" | "rank" | "rank_by_layer" | "scatter";
-  /**
-   * Heads with a lower score are faint, or hidden.
-   */
-  threshold: number | null;
-  /**
-   * What the model view makes of heads below the threshold.
-   */
-  below_threshold: "faint" | "hidden";
-  /**
-   * The layers that the model view shows; null shows all of the stream.
-   *
-   * @minItems 1
-   */
-  show_layers: number[] | null;
-  /**
-   * The links that heads are ranked by.
-   */
-  ranking: Ranking | null;
-}
-/**
- * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key. For vectors: [position, dim], the whole axis. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one. For tile: [row, column], the largest in each cell; level 0 is float32 and exact, above it weights and rollout are uint8 holding 255*sqrt(w) and other measures float32. For column: [query, key], what every query gives some keys, of weights or of the rollout. Of a stream whose thumbnails come later, thumbnails: uint8 [head, row, column], those of a layer; links: [head, 4], query, key and weight of each head's strongest link (see top) and its mean weight on the first key.
+ * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key, or those of the range `keys`. For vectors: [position, dim], the whole axis, or the half-open range `queries` of its positions. For extents: [1, 4], the largest size of a number in the head's queries, keys, products of a query and a key dimension by dimension, and values, over all positions. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one. For tile: [row, column], the largest in each cell; level 0 is float32 and exact, above it weights and rollout are uint8 holding 255*sqrt(w) and other measures float32. For column: [query, key], what every query gives some keys, of weights or of the rollout. Of a stream whose thumbnails come later, thumbnails: uint8 [head, row, column], those of a layer; links: [head, 4], query, key and weight of each head's strongest link (see top) and its mean weight on the first key.
  */
 export interface BlockRequest {
   what:
@@ -441,7 +379,8 @@ export interface BlockRequest {
     | "tile"
     | "column"
     | "thumbnails"
-    | "links";
+    | "links"
+    | "extents";
   stream: string;
   layer: number;
   head: number;
@@ -466,7 +405,7 @@ export interface BlockRequest {
    */
   tile?: number[];
   /**
-   * For column: a half-open range of keys.
+   * A half-open range of keys: of a column, and of part of weights, scores or bias.
    *
    * @minItems 2
    * @maxItems 2
@@ -545,6 +484,10 @@ export interface Screen {
   dark: boolean;
   key_order?: "position" | "weight";
   dimension_order?: "index" | "contribution";
+  /**
+   * The neuron view has a row for every key, however many there are.
+   */
+  all_keys?: boolean;
   set_sink_aside?: boolean;
   /**
    * Running text is shaded by what attends to a token.

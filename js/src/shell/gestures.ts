@@ -39,6 +39,8 @@ export class Gestures implements PanelEvents {
     } else if (hit.action === "sort-dimensions") {
       const order = now.dimensionOrder === "index" ? "contribution" : "index";
       options.value = { ...now, dimensionOrder: order };
+    } else if (hit.action === "all-keys") {
+      options.value = { ...now, allKeys: !now.allKeys };
     } else if (hit.action === "attends-to" || hit.action === "attended-by") {
       const attendedBy = hit.action === "attended-by";
       options.value = { ...now, attendedBy };

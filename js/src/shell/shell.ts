@@ -386,7 +386,8 @@ export class Shell {
       const scroll = Object.fromEntries(
         Array.from(this.panels, ([name, panel]) => [name, Math.round(panel.scroll)]),
       );
-      const { keyOrder, dimensionOrder, setSinkAside, attendedBy, map } = this.state.options.peek();
+      const { keyOrder, dimensionOrder, allKeys, setSinkAside, attendedBy, map } =
+        this.state.options.peek();
       const { height } = this.root.getBoundingClientRect();
       this.onScreen({
         width,
@@ -395,6 +396,7 @@ export class Shell {
         scroll,
         key_order: keyOrder,
         dimension_order: dimensionOrder,
+        all_keys: allKeys,
         set_sink_aside: setSinkAside,
         attended_by: attendedBy,
         ...(map ? { map } : {}),

@@ -101,6 +101,12 @@ export function click(state: State, view: ViewName, hit: Hit, additive: boolean)
   if (hit.action === "choose-head" && head !== undefined) {
     return { heads: [head, ...state.heads.filter((other) => other !== head)] };
   }
+  if (hit.action === "choose-query" && hit.query !== undefined) {
+    return { queries: [hit.query, ...state.queries.filter((other) => other !== hit.query)] };
+  }
+  if (hit.action === "explain-link" || hit.action === "explain-head") {
+    return { explain: hit.action === "explain-link" ? "link" : "head" };
+  }
   if (view === "model" && layer !== undefined && head !== undefined) {
     return clickHead(state, layer, head, additive);
   }

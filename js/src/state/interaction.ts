@@ -21,10 +21,12 @@ export interface Hover {
   readonly y?: number;
 }
 
-/** How the neuron view lists keys and dimensions, and what of matrices is in sight. Front-end only. */
+/** How the neuron view lists keys and the bars of dimensions, and what of matrices is in sight. Front-end only. */
 export interface Options {
   readonly keyOrder: "position" | "weight";
   readonly dimensionOrder: "index" | "contribution";
+  /** The neuron view has a row for every key, and scrolls where they do not fit. */
+  readonly allKeys: boolean;
   /** Shading without the first position where that one takes most of the weight. Numbers stay. */
   readonly setSinkAside: boolean;
   /** Running text is shaded by what attends to a token, where the pins leave that open. */
@@ -56,6 +58,10 @@ export interface Hit {
     | "make-first"
     | "unpin-head"
     | "choose-head"
+    | "choose-query"
+    | "explain-link"
+    | "explain-head"
+    | "all-keys"
     | "attends-to"
     | "attended-by"
     | "open-example";

@@ -25,14 +25,11 @@ export const STATE_KEYS = [
   "keys",
 ] as const satisfies readonly (keyof State)[];
 
-/** Up to this many keys all rows fit beside the head view's, in the same order; beyond, the strongest come first. */
-const KEYS_BY_POSITION = 24;
-
-export function defaultOptions(meta: Meta): Options {
-  const longest = Math.max(...meta.positions.map((positions) => positions.length));
+export function defaultOptions(): Options {
   return {
-    keyOrder: longest > KEYS_BY_POSITION ? "weight" : "position",
-    dimensionOrder: "index",
+    keyOrder: "weight",
+    dimensionOrder: "contribution",
+    allKeys: false,
     setSinkAside: false,
     attendedBy: false,
     map: null,
@@ -47,7 +44,7 @@ export function createState(meta: Meta, initial: State): WidgetState {
     meta,
     shared,
     hover: signal(null),
-    options: signal(defaultOptions(meta)),
+    options: signal(defaultOptions()),
     search: signal(null),
   };
 }

@@ -1,4 +1,4 @@
-import { type Blocks, Matrix, type Rows, type What } from "../../src/data/blocks.js";
+import { type Blocks, type Extents, Matrix, type Rows, type What } from "../../src/data/blocks.js";
 import { Thumbnails } from "../../src/data/thumbnails.js";
 import type { LayerMeta, Meta, Position, StreamMeta } from "../../src/protocol/generated.js";
 import type { Scene } from "../../src/scene/scene.js";
@@ -187,6 +187,19 @@ function makeStream(layers: LayerMeta[], sampled: boolean, heads: HeadOf) {
   return { stream, thumbnails: new Thumbnails(stream, bytes) };
 }
 
+function extentsOf({ query, key, value }: Head): Extents {
+  const most = ({ data }: Matrix) => data.reduce((size, one) => Math.max(size, Math.abs(one)), 0);
+  let product = 0;
+  for (let i = 0; i < query.rows; i++) {
+    for (let j = 0; j < key.rows; j++) {
+      query.row(i).forEach((q, d) => {
+        product = Math.max(product, Math.abs(q * (key.row(j)[d] as number)));
+      });
+    }
+  }
+  return { query: most(query), key: most(key), product, value: most(value) };
+}
+
 function makeBlocks(given: Given, heads: HeadOf): Blocks {
   const error = given.blocks === "failed" ? "the kernel has gone away" : null;
   const ready = (given.blocks ?? "ready") === "ready";
@@ -197,9 +210,21 @@ function makeBlocks(given: Given, heads: HeadOf): Blocks {
     weights: (l, h) => rowsOf(ready ? heads(l, h).weights : null, error, given),
     scores: (l, h) => rowsOf(ready ? heads(l, h).scores : null, error, given),
     bias: (l, h) => rowsOf(ready ? heads(l, h).bias : null, error, given),
-    vectors: (what, l, h) => {
+    vectors: (what, l, h) => ({
+      row: (position) => {
+        if (!ready) return null;
+        const name = what.replace("_vectors", "") as "query" | "key" | "value" | "output";
+        return heads(l, h)[name].row(position);
+      },
+    }),
+    extents: (l, h) => (ready ? extentsOf(heads(l, h)) : null),
+    part: (what, l, h, [top, bottom], [left, right]) => {
       if (!ready) return null;
-      return heads(l, h)[what.replace("_vectors", "") as "query" | "key" | "value" | "output"];
+      const whole = heads(l, h)[what];
+      const rows = Array.from({ length: bottom - top }, (_, row) =>
+        Array.from(whole.row(top + row).subarray(left, right)),
+      );
+      return new Matrix(bottom - top, right - left, Float32Array.from(rows.flat()));
     },
     tile: () => null,
     column: () => null,
@@ -261,6 +286,7 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     below_threshold: "faint",
     show_layers: null,
     ranking: null,
+    explain: "link",
     ...pins,
   };
   const layer = layers.find((l) => l.layer === state.layer);
@@ -276,6 +302,7 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
   const options: Options = {
     keyOrder: "position",
     dimensionOrder: "index",
+    allKeys: false,
     setSinkAside: false,
     attendedBy: false,
     map: null,

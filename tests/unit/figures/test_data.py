@@ -178,3 +178,26 @@ def test_thumbnails_are_pooled_as_the_overview_is_whole_or_cropped() -> None:
     assert (place["rows"], place["columns"]) == (48, 48)
     dense = max_pool(layer.weights(None, kept, kept), 48)
     np.testing.assert_array_equal(np.frombuffer(images, np.uint8), shade(dense).ravel())
+
+
+def test_the_whole_head_has_a_row_for_each_pair_of_its_matrices(attention: aw.Attention) -> None:
+    figure = attention.figure("neuron", layer=2, heads=1, query=6, explain="head")
+    data, layer = figure.data, attention["decoder"][2]
+    weights, scores = layer.weights(1), layer.scores(1)
+    where = data["query"], data["key"]
+    assert set(zip(*where, strict=True)) == set(zip(*np.nonzero(np.isfinite(scores)), strict=True))
+    np.testing.assert_allclose(data["weight"], weights[where], rtol=1e-6)
+    np.testing.assert_allclose(data["score"], scores[where], rtol=1e-6)
+
+
+def test_of_a_long_head_the_pairs_are_those_around_what_is_pinned() -> None:
+    weights = np.random.default_rng(0).dirichlet(np.ones(300), (1, 1, 200)).astype(np.float32)
+    attention = aw.from_weights(
+        cross_attention=weights,
+        decoder_tokens=[f"q{i}" for i in range(200)],
+        encoder_tokens=[f"k{i}" for i in range(300)],
+    )
+    data = attention.figure("neuron", query=190, key=10, explain="head").data
+    assert (data["query"].min(), data["query"].max()) == (72, 199)
+    assert (data["key"].min(), data["key"].max()) == (0, 127)
+    assert len(data) == 128 * 128

@@ -10,6 +10,7 @@ import ipywidgets
 import numpy as np
 import pytest
 import torch
+import traitlets
 from contract.record import record
 from support.copies import snapshot_of
 
@@ -320,3 +321,16 @@ def test_a_misspelt_option_of_capture_is_named() -> None:
     with pytest.raises(TypeError, match=r"Unknown option 'bach': did you mean 'batch'\?"):
         aw.capture(model, "the cat", tokenizer, bach=1)
     assert repr(aw.view(model, "the cat", tokenizer)).startswith("AttentionWidget(")
+
+
+def test_the_neuron_view_explains_a_link_or_the_whole_head() -> None:
+    view = aw.view(record())
+    assert view.explain == "link"
+    view.explain = "head"
+    assert view.snapshot()["state"]["explain"] == "head"
+    with pytest.raises(traitlets.TraitError, match="explain must be 'link' or 'head', got 'row'"):
+        view.explain = "row"
+    assert view.explain == "head"
+    figures = {name: view.figure("neuron", explain=name).svg for name in ("link", "head")}
+    assert "Step by step" in figures["head"]
+    assert "Step by step" not in figures["link"]

@@ -35,11 +35,19 @@ export interface Colouring {
   readonly table: Uint8Array;
 }
 
-/** A matrix as pixels, one per cell. */
-export function shadedPixels(matrix: Matrix, { shade, table }: Colouring): Pixels {
+/** A matrix as pixels, one per cell; what is masked, -Infinity, in a colour of its own if there is one. */
+export function shadedPixels(
+  matrix: Matrix,
+  { shade, table }: Colouring,
+  masked?: readonly [number, number, number],
+): Pixels {
   const { rows: height, columns: width } = matrix;
   const data = new Uint8ClampedArray(4 * width * height);
   matrix.data.forEach((value, i) => {
+    if (masked && value === Number.NEGATIVE_INFINITY) {
+      data.set([...masked, 255], 4 * i);
+      return;
+    }
     const from = 3 * (Math.round(shade(value)) || 0);
     data[4 * i] = table[from] as number;
     data[4 * i + 1] = table[from + 1] as number;

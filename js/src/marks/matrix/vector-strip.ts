@@ -30,10 +30,11 @@ export function extent(values: ArrayLike<number>): readonly [number, number] {
   return [low, high];
 }
 
-/** Entry of a diverging table for a value. */
+/** Entry of a diverging table for a value, by the square root of its size: a scale of a whole head has room for outliers. */
 export function shade(value: number, max: number): number {
   if (!(max > 0) || Number.isNaN(value)) return 128;
-  return Math.max(1, Math.min(255, Math.round(128 + (127 * value) / max)));
+  const size = Math.sqrt(Math.min(1, Math.abs(value) / max));
+  return Math.round(128 + 127 * Math.sign(value) * size);
 }
 
 export interface StripRows {

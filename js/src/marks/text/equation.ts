@@ -84,66 +84,102 @@ export function equationText(terms: readonly Term[]): string {
     .join(" ");
 }
 
-const VALUE_SIZE = 13;
-const CAPTION_SIZE = 10;
-const OPERATOR = 18;
-export const EQUATION_LINE = 34;
-/** Room for most values, so that terms stay in place while the pointer moves over the keys. */
-const RESERVED = textWidth("−88.88", VALUE_SIZE);
+/** A run of text in a line of the equation. */
+export interface Piece {
+  readonly text: string;
+  readonly role: "text" | "muted" | "value";
+}
 
-/** Where each term starts: x and the line it is on. */
-export function placeTerms(
-  terms: readonly Term[],
+/** "÷ √32" where that is what the layer multiplies by, else "× 0.125". */
+export function scalingText(scaling: number, headDim: number | null): string {
+  const usual = headDim !== null && Math.abs(scaling * Math.sqrt(headDim) - 1) < 1e-5;
+  return usual ? `÷ √${headDim}` : `× ${factor(scaling)}`;
+}
+
+const operation = (text: string): Piece => ({ text, role: "muted" });
+const value = (text: string): Piece => ({ text, role: "value" });
+
+/** From the sum over the dimensions to the score: "sum −12.41 ÷ √32 = −2.19". */
+export function scorePieces(given: Ingredients, headDim: number | null): readonly Piece[] {
+  return equationTerms(given)
+    .slice(0, -1)
+    .flatMap(({ operator, caption, text }, index): Piece[] => {
+      if (index === 0) return [{ text: "sum", role: "text" }, value(text)];
+      if (operator === "×") return [operation(scalingText(given.scaling ?? 1, headDim))];
+      if (operator === "=") return [operation("="), value(text)];
+      if (operator === "+") return [operation(`+ ${caption}`), value(text)];
+      return [operation(`→ ${caption.replace(" = score", "")}`), value(text)];
+    });
+}
+
+/** Four digits that count, also of what is very small or large. */
+function plain(number: number): string {
+  return String(number.toPrecision(4)).replaceAll("-", "−");
+}
+
+/** From the score to the weight: "e^score = 0.1119, ÷ 0.1120, the sum over 9 keys = 0.999"; none while it is not here. */
+export function weightPieces({ score, weight, numKeys, sink }: Ingredients): readonly Piece[] {
+  if (score === null || weight === null) return [];
+  const among = `${numKeys} ${numKeys === 1 ? "key" : "keys"}${sink === null ? "" : " and the sink"}`;
+  const result = [operation("="), value(formatWeight(weight))];
+  const power = Math.exp(score);
+  const total = power / weight;
+  if (![power, total].every((one) => Number.isFinite(one) && one > 0)) {
+    return [operation(`e^score, as a share of ${among}`), ...result];
+  }
+  return [
+    operation("e^score"),
+    value(plain(power)),
+    operation("÷"),
+    value(plain(total)),
+    operation(`over ${among}`),
+    ...result,
+  ];
+}
+
+const SIZE = { text: 13, muted: 12, value: 13 } as const;
+const GAP = 5;
+export const EQUATION_LINE = 20;
+
+const widthOf = ({ text, role }: Piece) =>
+  textWidth(text, SIZE[role], "sans", role === "value" ? "bold" : "normal");
+
+/** Where each piece starts, and on which line; an operation goes with what it is done to. */
+export function placePieces(
+  pieces: readonly Piece[],
   width: number,
-): readonly { readonly x: number; readonly line: number; readonly width: number }[] {
-  let x = 0;
-  let line = 0;
-  return terms.map(({ caption, text, operator }) => {
-    const operatorWidth = operator === "" ? 0 : OPERATOR;
-    const size = Math.ceil(
-      Math.max(
-        RESERVED,
-        textWidth(caption, CAPTION_SIZE),
-        textWidth(text, VALUE_SIZE, "sans", "bold"),
-      ),
-    );
-    if (x > 0 && x + operatorWidth + size > width) {
-      x = 0;
-      line += 1;
-    }
-    const place = { x: x + operatorWidth, line, width: size };
-    x += operatorWidth + size + 2;
+): readonly { readonly x: number; readonly line: number }[] {
+  let [x, line] = [0, 0];
+  return pieces.map((piece, index) => {
+    const next = pieces[index + 1];
+    const together = piece.role === "muted" && next?.role === "value" ? GAP + widthOf(next) : 0;
+    if (x > 0 && x + widthOf(piece) + together > width) [x, line] = [0, line + 1];
+    const place = { x, line };
+    x += widthOf(piece) + GAP;
     return place;
   });
 }
 
-export function equationLines(terms: readonly Term[], width: number): number {
-  return (placeTerms(terms, width).at(-1)?.line ?? 0) + 1;
+export function pieceLines(pieces: readonly Piece[], width: number): number {
+  return (placePieces(pieces, width).at(-1)?.line ?? -1) + 1;
 }
 
-/** Values with their names below, from the top left (x, y). */
-export function drawEquation(
+/** One run after another, from the top left (x, y), the last value in the colour of the result. */
+export function drawPieces(
   surface: Surface,
   at: { x: number; y: number; width: number },
-  terms: readonly Term[],
+  pieces: readonly Piece[],
   colours: { text: string; muted: string; result: string },
 ): void {
-  placeTerms(terms, at.width).forEach((place, index) => {
-    const { operator, caption, text } = terms[index] as Term;
-    const x = at.x + place.x;
-    const y = at.y + place.line * EQUATION_LINE;
-    const last = index === terms.length - 1;
-    if (operator !== "") {
-      surface.text(x - OPERATOR / 2 - 1, y + 10, operator, {
-        fill: colours.muted,
-        size: VALUE_SIZE,
-        anchor: "middle",
-      });
-    }
-    const fill = last ? colours.result : colours.text;
-    const weight = last ? "bold" : "normal";
-    surface.text(x, y + 10, text, { fill, size: VALUE_SIZE, weight });
-    const maxWidth = Math.max(place.width, at.width - place.x);
-    surface.text(x, y + 24, caption, { fill: colours.muted, size: CAPTION_SIZE, maxWidth });
+  placePieces(pieces, at.width).forEach(({ x, line }, index) => {
+    const { text, role } = pieces[index] as Piece;
+    const last = index === pieces.length - 1;
+    const fill = last ? colours.result : role === "muted" ? colours.muted : colours.text;
+    surface.text(at.x + x, at.y + (line + 0.5) * EQUATION_LINE, text, {
+      fill,
+      size: SIZE[role],
+      weight: role === "value" ? "bold" : "normal",
+      maxWidth: Math.max(8, at.width - x),
+    });
   });
 }

@@ -1,13 +1,14 @@
-// What the neuron view shows, read from the scene: keys, vectors, products, order.
+// What the neuron view explains, read from the scene: query, focus key, vectors, scores, weights, order of keys.
 
-import type { Matrix } from "../../data/blocks.js";
+import type { Extents } from "../../data/blocks.js";
 import { strongestFirst, strongestOf } from "../../data/strongest-first.js";
-import { largest } from "../../marks/matrix/vector-strip.js";
+import { memo } from "../../marks/memo.js";
 import { equationTerms, type Ingredients, type Term } from "../../marks/text/equation.js";
 import type { LayerMeta } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
+import { type KeyGroup, keysSeen } from "./masked-keys.js";
 
-/** What the neuron view shows, read from a scene. Null: not here yet. */
+/** What the neuron view shows of one link, read from a scene. Null: not here yet. */
 export interface NeuronData {
   readonly layer: LayerMeta;
   readonly head: number;
@@ -16,14 +17,21 @@ export interface NeuronData {
   readonly scores: Float32Array | null;
   readonly weights: Float32Array | null;
   readonly queryVector: Float32Array | null;
-  readonly keyVectors: Matrix | null;
-  /** Keys that have a row, in the rows' order. */
+  /** Of the focus key. */
+  readonly keyVector: Float32Array | null;
+  readonly valueVector: Float32Array | null;
+  readonly output: Float32Array | null;
+  /** Where the colour scales of the head's vectors end. */
+  readonly extents: Extents | null;
+  /** Keys that the query sees, in the order of the rows. */
   readonly listed: readonly number[];
-  /** What became of the keys that have none; null when every key has one. */
-  readonly left: string | null;
-  /** The key that equation and contributions are about; -1 when there is none. */
+  /** Keys that it does not see, by the reason. */
+  readonly masked: readonly KeyGroup[];
+  /** The key that is explained; -1 when there is none. */
   readonly focus: number;
   readonly focusSource: "hovered" | "pinned" | "strongest";
+  /** What the sink takes of the weight; null where the layer has none, or it is not known yet. */
+  readonly sinkWeight: number | null;
   readonly error: string | null;
 }
 
@@ -43,55 +51,8 @@ export function activeQuery({
   return { query: Math.max(0, queries.length - 1), querySource: "last" };
 }
 
-/** Whether the query may see a key, from the most exact thing that is here. */
-function visibility(
-  layer: LayerMeta,
-  query: number,
-  given: { scores: Float32Array | null; weights: Float32Array | null; square: boolean },
-): (key: number) => boolean {
-  const { scores, weights } = given;
-  if (scores) return (key) => scores[key] !== Number.NEGATIVE_INFINITY;
-  if (weights) return (key) => weights[key] !== 0;
-  // With a cache in use, positions of queries and keys do not count from the same start.
-  if (!layer.causal || !given.square) return () => true;
-  const first = layer.window === null ? 0 : query - layer.window + 1;
-  return (key) => key <= query && key >= first;
-}
-
-/** "12 later keys masked", for the keys that are not listed. */
-function describeLeft(listed: readonly number[], numKeys: number, what: string): string | null {
-  const count = numKeys - listed.length;
-  const [first, last] = [listed[0], listed.at(-1)];
-  if (count === 0 || first === undefined || last === undefined) return null;
-  const [earlier, later] = [first, numKeys - 1 - last];
-  const keys = (n: number) => (n === 1 ? "key" : "keys");
-  if (later === count) return `${count} later ${keys(count)} ${what}`;
-  if (earlier === count) return `${count} earlier ${keys(count)} ${what}`;
-  if (earlier + later === count) return `${earlier} earlier and ${later} later keys ${what}`;
-  return `${count} ${keys(count)} ${what}`;
-}
-
 function strongest(listed: readonly number[], values: Float32Array | null): number {
   return values ? strongestOf(listed, values) : (listed[0] ?? -1);
-}
-
-function listKeys(
-  scene: Scene,
-  query: number,
-  given: { scores: Float32Array | null; weights: Float32Array | null },
-): Pick<NeuronData, "listed" | "left"> {
-  const numKeys = scene.keys.length;
-  const square = scene.queries.length === numKeys;
-  const visible = visibility(scene.layer, query, { ...given, square });
-  const all = Array.from({ length: numKeys }, (_, key) => key);
-  const seen = all.filter(visible);
-  if (seen.length === 0) return { listed: all, left: "every key is masked for this query" };
-  const left = describeLeft(seen, numKeys, given.scores ? "masked" : "with weight 0");
-  const known = given.weights ?? given.scores;
-  if (scene.options.keyOrder === "weight" && known) {
-    seen.sort((a, b) => strongestFirst(known[a] as number, known[b] as number) || a - b);
-  }
-  return { listed: seen, left: given.scores || given.weights ? left : null };
 }
 
 function focusOf(
@@ -105,34 +66,78 @@ function focusOf(
   return { focus: best, focusSource: "strongest" };
 }
 
+/** Keys by falling weight; sorted once for a row of numbers, since the pointer draws often. */
+function byStrength(seen: readonly number[], known: Float32Array): readonly number[] {
+  // A row is a new view of the same bytes every time it is read.
+  return memo(known.buffer, `by strength ${known.byteOffset} ${seen.length}`, () =>
+    [...seen].sort((a, b) => strongestFirst(known[a] as number, known[b] as number) || a - b),
+  );
+}
+
+/** The sink's share: e^sink against a key whose score and weight are known. */
+function sinkShare(
+  sink: number | null,
+  best: number,
+  scores: Float32Array | null,
+  weights: Float32Array | null,
+): number | null {
+  const [score, weight] = [scores?.[best], weights?.[best]];
+  if (sink === null || score === undefined || weight === undefined) return null;
+  return Number.isFinite(score) ? Math.exp(sink - score) * weight : 1;
+}
+
+const VECTORS = ["query_vectors", "key_vectors", "value_vectors", "output"] as const;
+
+/** Vectors of the link; a layer without any is asked for none. */
+function vectorsOf(
+  { blocks, layer }: Scene,
+  head: number,
+  query: number,
+  focus: number,
+): Pick<NeuronData, "queryVector" | "keyVector" | "valueVector" | "output" | "extents"> {
+  if (!layer.has_vectors) {
+    return { queryVector: null, keyVector: null, valueVector: null, output: null, extents: null };
+  }
+  const at = (what: (typeof VECTORS)[number], position: number) =>
+    position < 0 ? null : blocks.vectors(what, layer.layer, head).row(position);
+  return {
+    queryVector: at("query_vectors", query),
+    keyVector: at("key_vectors", focus),
+    valueVector: at("value_vectors", focus),
+    output: at("output", query),
+    extents: blocks.extents(layer.layer, head),
+  };
+}
+
 export function readNeuron(scene: Scene): NeuronData {
   const { blocks, layer, state } = scene;
   const head = state.heads[0] ?? 0;
   const active = activeQuery(scene);
   const of = [layer.layer, head] as const;
   const weights = blocks.weights(...of).row(active.query);
-  let [scores, queryVector, keyVectors]: [Float32Array | null, Float32Array | null, Matrix | null] =
-    [null, null, null];
-  if (layer.has_vectors) {
-    scores = blocks.scores(...of).row(active.query);
-    queryVector = blocks.vectors("query_vectors", ...of)?.row(active.query) ?? null;
-    keyVectors = blocks.vectors("key_vectors", ...of);
-  }
-  const list = listKeys(scene, active.query, { scores, weights });
-  const wanted = layer.has_vectors
+  const scores = layer.has_vectors ? blocks.scores(...of).row(active.query) : null;
+  const known = weights ?? scores;
+  const { seen, masked } = keysSeen(scene, active.query, { scores, weights });
+  const byWeight = scene.options.keyOrder === "weight" && known !== null;
+  const listed = byWeight ? byStrength(seen, known) : seen;
+  const best = strongest(listed, known);
+  const focus = focusOf(scene, best);
+  // Values are a chapter of their own: without them the weight is explained all the same.
+  const needed = layer.has_vectors
     ? (["weights", "scores", "query_vectors", "key_vectors"] as const)
     : (["weights"] as const);
-  const error = wanted.map((what) => blocks.error(what, ...of)).find((text) => text !== null);
+  const error = needed.map((what) => blocks.error(what, ...of)).find((text) => text !== null);
   return {
     layer,
     head,
     ...active,
     scores,
     weights,
-    queryVector,
-    keyVectors,
-    ...list,
-    ...focusOf(scene, strongest(list.listed, weights ?? scores)),
+    ...vectorsOf(scene, head, active.query, focus.focus),
+    listed,
+    masked,
+    ...focus,
+    sinkWeight: sinkShare(layer.sinks?.[head] ?? null, best, scores, weights),
     error: error ?? null,
   };
 }
@@ -148,65 +153,30 @@ export function dotProduct(
   return sum;
 }
 
-/** Element by element, in single precision: for colours, not for numbers. */
-export function products(query: Float32Array, key: Float32Array): Float32Array {
-  return query.map((value, d) => value * (key[d] as number));
+/** Element by element, in double precision; null while a vector is missing. */
+export function products({
+  queryVector,
+  keyVector,
+}: Pick<NeuronData, "queryVector" | "keyVector">): Float64Array | null {
+  if (!queryVector || !keyVector) return null;
+  return Float64Array.from(queryVector, (value, d) => value * (keyVector[d] as number));
 }
 
-const largestOf = new WeakMap<Float32Array, number>();
-
-/** Largest magnitude in a block, found once per block. */
-export function largestIn(values: Float32Array): number {
-  let known = largestOf.get(values);
-  if (known === undefined) {
-    known = largest(values);
-    largestOf.set(values, known);
-  }
-  return known;
-}
-
-/** Largest |q_d · k_d| over the keys that have a row: one scale for all of them. */
-export function largestProduct({ queryVector, keyVectors, listed }: NeuronData): number {
-  if (!queryVector || !keyVectors) return 0;
-  let max = 0;
-  for (const key of listed) {
-    const vector = keyVectors.row(key);
-    for (let d = 0; d < vector.length; d++) {
-      const size = Math.abs((queryVector[d] as number) * (vector[d] as number));
-      if (size > max) max = size;
-    }
-  }
-  return Number.isFinite(max) ? max : 0;
-}
-
-/**
- * The key whose contributions the dimensions are sorted by: the pinned one, else the strongest.
- * Sorting by the key under the pointer would move the very cells that it points at.
- */
-export function sortingKey({ state, keys }: Scene, data: NeuronData): number {
-  const { key } = state;
-  if (key !== null && key < keys.length) return key;
-  return strongest(data.listed, data.weights ?? data.scores);
-}
-
-/** Dimensions from left to right, the most positive contribution first; null is their own order. */
+/** Dimensions of the bars from left to right, the largest product first; null is their own order. */
 export function dimensionOrder(scene: Scene, data: NeuronData): Int32Array | null {
-  const { queryVector, keyVectors } = data;
-  const key = sortingKey(scene, data);
-  if (scene.options.dimensionOrder === "index" || !queryVector || !keyVectors || key < 0) {
-    return null;
-  }
-  const parts = products(queryVector, keyVectors.row(key));
+  const parts = products(data);
+  if (scene.options.dimensionOrder === "index" || !parts) return null;
   const order = Int32Array.from(parts, (_, d) => d);
-  return order.sort((a, b) => strongestFirst(parts[a] as number, parts[b] as number) || a - b);
+  const size = (d: number) => Math.abs(parts[d] as number);
+  return order.sort((a, b) => strongestFirst(size(a), size(b)) || a - b);
 }
 
-/** How the focus key's weight comes about. */
-export function focusTerms(scene: Scene, data: NeuronData): readonly Term[] {
-  const { layer, head, focus, query, scores, weights, queryVector, keyVectors, listed } = data;
+/** What the focus key's weight was computed from. */
+export function ingredients(scene: Scene, data: NeuronData): Ingredients {
+  const { layer, head, focus, query, scores, weights, queryVector, keyVector, listed } = data;
   const bias = layer.bias ? scene.blocks.bias(layer.layer, head).row(query) : undefined;
-  const given: Ingredients = {
-    dot: dotProduct(queryVector, keyVectors?.row(focus)),
+  return {
+    dot: dotProduct(queryVector, keyVector),
     scaling: layer.scaling,
     softcap: layer.softcap,
     bias: bias === undefined ? undefined : (bias?.[focus] ?? null),
@@ -215,5 +185,9 @@ export function focusTerms(scene: Scene, data: NeuronData): readonly Term[] {
     numKeys: listed.length,
     sink: layer.sinks?.[head] ?? null,
   };
-  return equationTerms(given);
+}
+
+/** How the focus key's weight comes about. */
+export function focusTerms(scene: Scene, data: NeuronData): readonly Term[] {
+  return equationTerms(ingredients(scene, data));
 }

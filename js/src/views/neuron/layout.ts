@@ -1,6 +1,5 @@
-// Neuron view: columns and heights.
+// Neuron view, one link: columns, heights, and which keys have a row.
 
-import { EQUATION_LINE } from "../../marks/text/equation.js";
 import type { Rect } from "../../surface/surface.js";
 
 /** A stretch of the width. */
@@ -10,170 +9,194 @@ export interface ColumnSpan {
 }
 
 export interface Columns {
+  /** Names of strips, and keys. */
   readonly label: ColumnSpan;
-  /** Null where the width is short: the product says more. */
-  readonly key: ColumnSpan | null;
-  readonly product: ColumnSpan | null;
+  /** Vectors, and the bars of their products. */
+  readonly strip: ColumnSpan;
+  /** Where the scale of a strip stands. */
+  readonly scale: ColumnSpan;
+  /** Numbers end at its right; null for a layer without scores. */
   readonly score: ColumnSpan | null;
+  readonly bar: ColumnSpan;
   readonly weight: ColumnSpan;
 }
 
-/** The lower part of the view, which is fixed while the rows scroll. Lengths in CSS pixels of the frame. */
-export interface Detail {
-  readonly top: number;
-  readonly height: number;
-  /** First line: which key, then its equation. */
-  readonly equation: Rect;
-  readonly contributions: { readonly head: Rect; readonly bars: Rect } | null;
-  readonly result: { readonly head: Rect; readonly value: Rect; readonly output: Rect } | null;
-}
-
-export interface NeuronLayout {
-  readonly columns: Columns;
-  readonly headerHeight: number;
-  /** Rows are seen between `headerHeight` and this. */
-  readonly rowsBottom: number;
-  readonly detail: Detail | null;
-}
-
 export const PAD = 10;
-export const TITLE = 24;
-export const STRIP = 20;
-export const HEADING = 18;
-export const ROW = 20;
-/** How much of a row its strips and bars take. */
-export const CELL = 14;
-const GAP = 12;
-/** Room for a number beside its bar. */
-export const NUMBER = 42;
-/** Narrower than this, the key vectors make room for the products. */
-const NARROW = 520;
-/** As wide as this, contributions and result stand side by side. */
-const WIDE = 820;
-const LABEL_LINE = 18;
+/** Two lines: the question, and which head and query it is about. */
+export const HEADER = 42;
+export const STRIP_LINE = 18;
+/** How much of a line a strip and a bar take. */
+export const CELL = 13;
+export const ROW = 18;
+const BARS = 40;
+const HEADING = 20;
+const CAPTION = 18;
+const GAP = 8;
+/** Room for a line below everything: what is asked next stands there. */
+const NEXT = 24;
+const NUMBER = 42;
+/** Rows that there are at least, however low the view. */
+const LEAST_ROWS = 4;
 
-/**
- * The strip's width: each dimension a whole number of half pixels, so that the cells of a strip are
- * equally wide, unless that would leave much of the room empty.
- */
-function stripWidth(room: number, dims: number): number {
-  const each = Math.floor((2 * room) / dims) / 2;
-  return each * dims >= 0.85 * room ? each * dims : room;
-}
-
-export function columnsOf(width: number, headDim: number | null): Columns {
-  const inner = Math.max(120, width - 2 * PAD);
-  const share = (part: number, least: number, most: number) =>
-    Math.round(Math.max(least, Math.min(most, part * inner)));
-  const label = { x: PAD, width: share(0.17, 64, 150) };
-  const start = PAD + label.width + GAP;
-  if (headDim === null) {
-    return {
-      label,
-      key: null,
-      product: null,
-      score: null,
-      weight: { x: start, width: PAD + inner - start },
-    };
-  }
-  const right = PAD + inner;
-  const roomFor = (numbers: number) => right - 2 * (numbers + GAP) - start;
-  const comfortable = share(0.16, 66, 130);
-  // Bars beside the numbers give way before the strips fall below a pixel per dimension.
-  const numbers = roomFor(comfortable) >= headDim ? comfortable : NUMBER;
-  const weight = { x: right - numbers, width: numbers };
-  const score = { x: weight.x - GAP - numbers, width: numbers };
-  const room = roomFor(numbers);
-  const half = Math.floor((room - GAP) / 2);
-  if (width < NARROW || half < headDim) {
-    const product = { x: start, width: stripWidth(room, headDim) };
-    return { label, key: null, product, score, weight };
-  }
-  const key = { x: start, width: stripWidth(half, headDim) };
-  return { label, key, product: { ...key, x: key.x + key.width + GAP }, score, weight };
-}
-
-const HEAD = 16;
-const STRIP_LINE = 15;
-const MIN_BARS = 22;
-const MAX_BARS = 80;
-
-const RESULT = HEAD + 2 * STRIP_LINE + 2;
-
-/** The lower part: below the last row or, where rows scroll, at the bottom of the frame. Parts that do not fit are left out, the equation last. */
-function detailOf(
-  { width, height, equationLines: lines, numKeys }: Sizes,
-  headerHeight: number,
-  label: number,
-): Detail {
-  const inner = Math.max(120, width - 2 * PAD);
-  const beside = width >= WIDE;
-  const equation = 6 + LABEL_LINE + lines * EQUATION_LINE;
-  const least = HEAD + MIN_BARS + (beside ? 0 : RESULT);
-  // Two fifths of the frame; a small frame gives more, so that the chain of steps stays whole.
-  // What the rows of all keys do not need is free; masked keys count, or the lower part would move with
-  // the query under the pointer.
-  const rows = headerHeight + numKeys * ROW;
-  const small = Math.min(equation + least + PAD, 0.6 * height);
-  const budget = Math.max(0.4 * height, small, height - rows);
-  const room = budget - equation - PAD;
-  const withBars = room >= HEAD + MIN_BARS;
-  const withResult = room >= least;
-  const forBars = room - HEAD - (withResult && !beside ? RESULT : 0);
-  const bars = withBars ? Math.round(Math.min(MAX_BARS, forBars)) : 0;
-  const parts = withBars ? HEAD + bars + (withResult && !beside ? RESULT : 0) : 0;
-  const total = equation + Math.max(parts, withResult && beside ? RESULT : 0) + PAD;
-  const top = Math.round(Math.min(height - total, rows));
-  const y = top + equation;
-  const left = beside ? Math.round(0.58 * inner) : inner;
-  const x = beside ? PAD + left + 2 * GAP : PAD;
-  const at = beside ? y : y + HEAD + bars + 2;
-  const indent = Math.min(label + 34, 140, 0.34 * (PAD + inner - x));
-  const strip = (line: number) => ({
-    x: x + indent,
-    y: at + HEAD + line * STRIP_LINE,
-    width: PAD + inner - x - indent,
-    height: STRIP_LINE - 3,
-  });
+export function columnsOf(width: number, hasScores: boolean): Columns {
+  const right = Math.max(160, width) - PAD;
+  const inner = right - PAD;
+  const label = { x: PAD, width: Math.round(Math.max(56, Math.min(150, 0.22 * inner))) };
+  const start = label.x + label.width + 8;
+  const scale = { x: right - NUMBER, width: NUMBER };
+  const strip = { x: start, width: Math.max(24, scale.x - 6 - start) };
+  const score = hasScores ? { x: start, width: 56 } : null;
+  const weight = { x: right - 46, width: 46 };
+  const bars = score ? score.x + score.width + 14 : start;
   return {
-    top,
-    height: total,
-    equation: { x: PAD, y: top + 6, width: inner, height: equation - 6 },
-    contributions: withBars
-      ? {
-          head: { x: PAD, y, width: left, height: HEAD },
-          bars: { x: PAD, y: y + HEAD, width: left, height: bars },
-        }
-      : null,
-    result: withResult
-      ? {
-          head: { x, y: at, width: PAD + inner - x, height: HEAD },
-          value: strip(0),
-          output: strip(1),
-        }
-      : null,
+    label,
+    strip,
+    scale,
+    score,
+    bar: { x: bars, width: Math.max(10, weight.x - 6 - bars) },
+    weight,
   };
 }
 
 export interface Sizes {
   readonly width: number;
-  readonly height: number;
-  /** Null for a layer without vectors, which then has `reasonLines` lines to say why. */
-  readonly headDim: number | null;
+  /** Null for a layer without vectors, which has `reasonLines` lines to say why. */
+  readonly hasVectors: boolean;
+  readonly hasValues: boolean;
   readonly reasonLines: number;
-  readonly numKeys: number;
   readonly equationLines: number;
+  /** How high the view may be. */
+  readonly height: number;
+  readonly rows: RowCounts;
+  /** A row for every key, whether they fit or not. */
+  readonly allKeys: boolean;
 }
 
-export function neuronLayout(sizes: Sizes): NeuronLayout {
-  const { width, height, headDim, reasonLines } = sizes;
-  const columns = columnsOf(width, headDim);
-  if (headDim === null) {
-    const headerHeight = TITLE + reasonLines * 16 + 16 + HEADING;
-    return { columns, headerHeight, rowsBottom: height, detail: null };
+/** How many lines of each kind the table would like. */
+export interface RowCounts {
+  readonly keys: number;
+  readonly sink: number;
+  readonly masked: number;
+}
+
+/** Tops and heights, in pixels of the content; null for what is not there. */
+export interface LinkLayout {
+  readonly columns: Columns;
+  readonly reason: Rect | null;
+  readonly query: Rect | null;
+  readonly key: Rect | null;
+  readonly product: Rect | null;
+  readonly bars: Rect | null;
+  readonly equation: Rect | null;
+  /** The table's heading. */
+  readonly heading: Rect;
+  readonly tableTop: number;
+  /** Lines that the table has. */
+  readonly lines: number;
+  /** Whether all keys have a line only because the reader asked for it. */
+  readonly expanded: boolean;
+  readonly caption: Rect | null;
+  readonly value: Rect | null;
+  readonly output: Rect | null;
+  readonly height: number;
+}
+
+const total = ({ keys, sink, masked }: RowCounts) => keys + sink + masked;
+
+export function linkLayout(sizes: Sizes): LinkLayout {
+  const { width, hasVectors, hasValues, reasonLines, equationLines, height, allKeys } = sizes;
+  const columns = columnsOf(width, hasVectors);
+  const inner = { x: PAD, width: Math.max(140, width - 2 * PAD) };
+  let y = HEADER;
+  const take = (lines: number, span: ColumnSpan = inner): Rect => {
+    const rect = { x: span.x, y, width: span.width, height: lines };
+    y += lines;
+    return rect;
+  };
+  const reason = hasVectors ? null : take(reasonLines * 16 + 10);
+  const strip = () => (hasVectors ? take(STRIP_LINE, columns.strip) : null);
+  const [query, key, product] = [strip(), strip(), strip()];
+  if (hasVectors) y += 2;
+  const bars = hasVectors ? take(BARS, columns.strip) : null;
+  if (hasVectors) y += GAP / 2;
+  const equation = hasVectors ? take(equationLines * HEADING) : null;
+  const heading = take(HEADING);
+  const result = hasVectors && hasValues ? GAP / 2 + CAPTION + 2 * STRIP_LINE : 0;
+  const wanted = total(sizes.rows);
+  const free = height - y - result - NEXT;
+  const fit = Math.max(LEAST_ROWS, Math.floor(free / ROW));
+  const fits = wanted <= fit;
+  const expanded = allKeys && !fits;
+  // One line says how to go back to the strongest.
+  const lines = fits ? wanted : expanded ? wanted + 1 : fit;
+  const tableTop = y;
+  y += lines * ROW + (result > 0 ? GAP / 2 : 0);
+  const caption = result > 0 ? take(CAPTION) : null;
+  const [value, output] = result > 0 ? [strip(), strip()] : [null, null];
+  return {
+    columns,
+    reason,
+    query,
+    key,
+    product,
+    bars,
+    equation,
+    heading,
+    tableTop,
+    lines,
+    expanded,
+    caption,
+    value,
+    output,
+    height: y + NEXT,
+  };
+}
+
+/** A line of the table. */
+export type TableLine =
+  | { readonly kind: "key"; readonly key: number }
+  | { readonly kind: "sink" }
+  | { readonly kind: "more"; readonly keys: readonly number[] }
+  | { readonly kind: "fewer" }
+  | { readonly kind: "masked"; readonly group: number };
+
+/**
+ * What each line of the table is: the keys in their order as far as they fit, always the one in
+ * question, then how many more there are, the sink, and the masked keys.
+ */
+export function tableLines(
+  lines: number,
+  expanded: boolean,
+  listed: readonly number[],
+  strongestFirst: readonly number[],
+  focus: number,
+  rest: { readonly sink: number; readonly masked: number },
+): { readonly count: number; at(line: number): TableLine | null } {
+  const before: TableLine[] = expanded ? [{ kind: "fewer" }] : [];
+  const after: TableLine[] = [
+    ...(rest.sink > 0 ? [{ kind: "sink" } as const] : []),
+    ...Array.from({ length: rest.masked }, (_, group) => ({ kind: "masked", group }) as const),
+  ];
+  const room = lines - before.length - after.length;
+  let keys: readonly number[] = listed;
+  if (listed.length > room) {
+    const shown = new Set(strongestFirst.slice(0, Math.max(1, room - 1)));
+    if (focus >= 0 && !shown.has(focus) && listed.includes(focus)) {
+      const least = strongestFirst[shown.size - 1];
+      if (least !== undefined) shown.delete(least);
+      shown.add(focus);
+    }
+    keys = listed.filter((key) => shown.has(key));
+    after.unshift({ kind: "more", keys: listed.filter((key) => !shown.has(key)) });
   }
-  const headerHeight = TITLE + STRIP + HEADING;
-  const detail = detailOf(sizes, headerHeight, columns.label.width);
-  const rowsBottom = Math.max(headerHeight + ROW, detail.top);
-  return { columns, headerHeight, rowsBottom, detail };
+  const count = before.length + keys.length + after.length;
+  return {
+    count,
+    at: (line) => {
+      const place = line - before.length;
+      if (place < 0) return before[line] ?? null;
+      const key = keys[place];
+      return key === undefined ? (after[place - keys.length] ?? null) : { kind: "key", key };
+    },
+  };
 }

@@ -4,7 +4,10 @@ import { type BlockResult, BlockStore, type Unfinished } from "../../../src/data
 import { streamBlocks } from "../../../src/data/stream-blocks.js";
 import type { BlockRequest, Request, StreamMeta } from "../../../src/protocol/generated.js";
 
-const stream = { name: "decoder" } as StreamMeta;
+const stream = {
+  name: "decoder",
+  layers: [{ layer: 0, head_dim: 64 }],
+} as unknown as StreamMeta;
 
 /** A kernel that answers when told to. */
 class Kernel {
@@ -165,15 +168,15 @@ describe("the block store", () => {
     const kernel = new Kernel();
     const store = new BlockStore(kernel.fetch, () => {});
     const blocks = streamBlocks(store, stream, { numQueries: 5, numKeys: 7 });
-    blocks.vectors("key_vectors", 0, 1);
+    blocks.vectors("key_vectors", 0, 1).row(0);
     store.flush();
     await kernel.answer(() => ({ error: "no vectors here" }));
-    expect(blocks.vectors("key_vectors", 0, 1)).toBeNull();
+    expect(blocks.vectors("key_vectors", 0, 1).row(0)).toBeNull();
     expect(blocks.error("key_vectors", 0, 1)).toBe("no vectors here");
     expect(store.failed).toBe("no vectors here");
     expect(store.pending).toBe(0);
     store.retry();
-    blocks.vectors("key_vectors", 0, 1);
+    blocks.vectors("key_vectors", 0, 1).row(0);
     store.flush();
     expect(kernel.asked.length).toBe(2);
   });

@@ -135,7 +135,7 @@ function maker(missing?: { value: string }) {
   put({ what: "overview", measure: "value", size: 5 }, [2, 5, 5], picture);
   const made = new SceneMaker(meta, new Uint8Array(50).fill(255), store, new Uint8Array(0));
   const make = (given: Partial<State>): Scene =>
-    made.make(at({ stream: "self", ...given }), null, defaultOptions(meta), false);
+    made.make(at({ stream: "self", ...given }), null, defaultOptions(), false);
   return { make, store };
 }
 const LENGTHS = Float32Array.from([2, 4, 0.5, 1, 3]);
@@ -183,8 +183,12 @@ describe("a scene through a lens", () => {
     const texts = textsOf(scene);
     expect(texts).toContain("words: summed over a key’s pieces, averaged over a query’s");
     expect(texts).toContain("unbelievable");
-    expect(textsOf(scene, neuronView).join(" ")).toContain("no query, key or value vectors");
-    expect(neuronView.stops(scene, { width: 460, height: 420, scroll: 0 })).toEqual([]);
+    // The neuron view explains the pieces of the word, of the weights that softmax gave.
+    const explained = textsOf(scene, neuronView);
+    for (const piece of ["“un”", "believ", "able"]) expect(explained).toContain(piece);
+    const stops = neuronView.stops(scene, { width: 460, height: 620, scroll: 0 });
+    const others = stops.filter(({ action }) => action === "choose-query");
+    expect(others.map(({ query }) => query)).toEqual([1, 2]);
   });
 
   it("shows a rollout as one picture a layer", () => {

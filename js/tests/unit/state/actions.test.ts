@@ -52,6 +52,7 @@ const start: State = {
   below_threshold: "faint",
   show_layers: null,
   ranking: null,
+  explain: "link",
 };
 
 describe("actions", () => {

@@ -6,6 +6,7 @@ test("strips: symmetric colours, the largest magnitude survives a lack of room, 
   expect([shade(0, 2), shade(2, 2), shade(-2, 2), shade(Number.NaN, 2), shade(1, 0)]).toEqual([
     128, 255, 1, 128, 128,
   ]);
+  expect([shade(0.5, 2), shade(-0.5, 2)]).toEqual([192, 65]);
   expect(largest([1, -3, Number.NaN, Number.NEGATIVE_INFINITY])).toBe(3);
   expect(extent([0.5, 2, Number.POSITIVE_INFINITY])).toEqual([0, 2]);
   const vector = Float32Array.from({ length: 40 }, (_, d) => (d === 17 ? -1 : 0.1));

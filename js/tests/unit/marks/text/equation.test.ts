@@ -1,9 +1,11 @@
 import { expect, test } from "vitest";
 import {
-  equationLines,
   equationTerms,
   equationText,
-  placeTerms,
+  pieceLines,
+  placePieces,
+  scorePieces,
+  weightPieces,
 } from "../../../../src/marks/text/equation.js";
 import type { LayerMeta } from "../../../../src/protocol/generated.js";
 import { focusTerms, readNeuron } from "../../../../src/views/neuron/data.js";
@@ -106,15 +108,43 @@ test.each(layers)(
   },
 );
 
-test("terms wrap inside the width, in order, and never overlap", () => {
-  const terms = equationTerms({ ...given, softcap: 50, bias: -0.3, sink: 0.41 });
-  expect(equationLines(terms, 1200)).toBe(1);
-  expect(equationLines(terms, 330)).toBeGreaterThan(1);
-  const places = placeTerms(terms, 330);
-  places.forEach(({ x, line, width }, i) => {
-    expect(x + width).toBeLessThanOrEqual(330);
-    const before = places[i - 1];
-    if (before && before.line === line) expect(x).toBeGreaterThan(before.x + before.width);
-    else if (before) expect(line).toBe(before.line + 1);
+test("a line says the sum, what it is divided by, and the score", () => {
+  const say = (pieces: readonly { text: string }[]) => pieces.map(({ text }) => text).join(" ");
+  const link = { dot: -12.41, scaling: 1 / Math.sqrt(32), softcap: null, bias: undefined };
+  const known = { ...link, score: -2.194, weight: 0.9994, numKeys: 9, sink: null };
+  expect(say(scorePieces(known, 32))).toBe("sum −12.41 ÷ √32 = −2.19");
+  // Another factor than the usual one is said as it is.
+  expect(say(scorePieces({ ...known, scaling: 0.25 }, 32))).toBe("sum −12.41 × 0.25 = −3.10");
+  const capped = { ...known, scaling: 0.25, softcap: 50, bias: 0.5, score: -2.6 };
+  expect(say(scorePieces(capped, 32))).toBe(
+    "sum −12.41 × 0.25 = −3.10 → softcap 50 −3.10 + bias 0.50 = −2.60",
+  );
+  expect(say(weightPieces(known))).toBe("e^score 0.1115 ÷ 0.1115 over 9 keys = 0.999");
+  expect(say(weightPieces({ ...known, numKeys: 1, weight: 0.25, sink: 0.4 }))).toBe(
+    "e^score 0.1115 ÷ 0.4459 over 1 key and the sink = 0.250",
+  );
+});
+
+test("powers that no number holds are left out, and nothing is made up while numbers are missing", () => {
+  const link = { dot: 1, scaling: null, softcap: null, bias: undefined, numKeys: 3, sink: null };
+  const texts = (score: number | null, weight: number | null) =>
+    weightPieces({ ...link, score, weight }).map(({ text }) => text);
+  expect(texts(800, 0.5)).toEqual(["e^score, as a share of 3 keys", "=", "0.500"]);
+  expect(texts(Number.NEGATIVE_INFINITY, 0)).toEqual(["e^score, as a share of 3 keys", "=", "0"]);
+  expect(texts(-20, 0.5)).toContain("2.061e−9");
+  expect(texts(null, null)).toEqual([]);
+});
+
+test("pieces wrap inside the width, in order, an operation with what it is done to", () => {
+  const pieces = scorePieces({ ...given, softcap: 50, bias: -0.3, sink: 0.41 }, 64);
+  expect(pieceLines(pieces, 1200)).toBe(1);
+  expect(pieceLines(pieces, 200)).toBeGreaterThan(1);
+  const places = placePieces(pieces, 200);
+  places.forEach(({ x, line }, i) => {
+    const [before, piece] = [places[i - 1], pieces[i]];
+    if (before?.line === line) expect(x).toBeGreaterThan(before.x);
+    else if (before) expect([x, line]).toEqual([0, before.line + 1]);
+    const next = places[i + 1];
+    if (piece?.role === "muted" && next) expect(next.line).toBe(line);
   });
 });

@@ -46,7 +46,7 @@ function two(given: Partial<State> = {}, hover: Hover | null = null): Scene {
   }
   const maker = new SceneMaker(meta, new Uint8Array(2), store, new Uint8Array(0));
   const state = { ...attentionScene().state, heads: [1], ...given };
-  return maker.make(state, hover, defaultOptions(meta), false);
+  return maker.make(state, hover, defaultOptions(), false);
 }
 
 function draw(scene: Scene) {
