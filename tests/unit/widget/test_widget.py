@@ -331,6 +331,6 @@ def test_the_neuron_view_explains_a_link_or_the_whole_head() -> None:
     with pytest.raises(traitlets.TraitError, match="explain must be 'link' or 'head', got 'row'"):
         view.explain = "row"
     assert view.explain == "head"
-    figures = {name: view.figure("neuron", explain=name).svg for name in ("link", "head")}
+    figures = {name: view.attention.figure("neuron", explain=name).svg for name in ("link", "head")}
     assert "Step by step" in figures["head"]
     assert "Step by step" not in figures["link"]
