@@ -189,7 +189,7 @@ function legendText(
   if (step.kind === "value") return `0 to ${rounded(valueEnd ?? 0)}`;
   const end = `±${rounded(scoreEnd ?? 0)}`;
   if (index === 0) return end;
-  if (step.short !== "score") return fitting(`${end}, the scale of 1`, end);
+  if (!step.masked) return fitting(`${end}, the scale of 1`, end);
   return fitting(`${end}, the scale of 1; grey: masked`, `${end}, grey: masked`, end);
 }
 

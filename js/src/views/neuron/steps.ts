@@ -17,6 +17,8 @@ export interface Step {
   readonly kind: "score" | "weight" | "value";
   /** [query, key] of the window; null until it has come. */
   readonly matrix: Matrix | null;
+  /** Whether cells of it are masked. */
+  readonly masked?: boolean;
 }
 
 /** What of the head is shown, and what each step makes of it. */
@@ -85,6 +87,9 @@ function mapped(from: Matrix | null, name: string, make: (value: number, key: nu
   });
 }
 
+const hasMasked = (matrix: Matrix) =>
+  memo(matrix, "masked", () => matrix.data.includes(Number.NEGATIVE_INFINITY));
+
 /** The steps before the softmax; none for a layer without vectors. */
 function scoreSteps(
   scene: RecordScene,
@@ -109,7 +114,9 @@ function scoreSteps(
     steps.push(step(`softcap ${softcap}`, "capped"));
   }
   matrix = blocks.part("scores", layer.layer, head, queries, keys);
-  steps.push(step(layer.bias ? "+ bias, masked" : "masked", "score"));
+  const masked = matrix ? hasMasked(matrix) : layer.causal;
+  const title = layer.bias ? (masked ? "+ bias, masked" : "+ bias") : masked ? "masked" : "no mask";
+  steps.push({ ...step(title, "score"), masked });
   return steps;
 }
 

@@ -40,10 +40,17 @@ test("a matrix for each step, in the order of the formula", () => {
     "1  q · k",
     "2  × 0.2",
     "3  softcap 50",
-    "4  + bias, masked",
+    "4  + bias",
     "5  softmax: weights",
     "6  × length of v",
   ]);
+});
+
+test("a mask is only promised where there is one", () => {
+  expect(titles(headScene())[2]).toBe("3  no mask");
+  expect(draw(headScene()).texts.join(" ")).not.toContain("masked");
+  const both = headScene({ layer: { causal: true, bias: true } });
+  expect(titles(both)[2]).toBe("3  + bias, masked");
 });
 
 test("the pair in question is read out with the numbers of every step", () => {
