@@ -119,7 +119,7 @@ def test_layers_are_chosen_by_their_numbers(notebook: Notebook, widget: Widget) 
     widget.root.locator(".aw-next").click()
     # The last that is on show.
     notebook.wait_value("view.layer", 38)
-    field.fill("")
+    in_sight(widget.root, ".aw-show-layers").fill("")
     field.press("Enter")
     notebook.wait_value("view.show_layers", None)
 

@@ -146,8 +146,7 @@ def test_one_tab_stop_for_the_line_and_one_for_each_view(
             break
     # The score stands at the title of the model view.
     assert seen == ["toolbar", "model", "model", "head", "neuron"]
-    press("Shift+Tab")
-    widget.rest()
+    widget.panel("neuron").locator(".aw-stop[tabindex='0']").focus()
     press("Shift+Tab")
     assert widget.root.evaluate(FOCUS) == "head"
 

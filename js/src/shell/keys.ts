@@ -62,8 +62,10 @@ function changeFor(key: string, all: WidgetState, scene: Scene | null): Partial<
 /** Give the focus to the nearest thing around the widget that can have it: the cell, in a notebook. */
 export function leave(root: HTMLElement): void {
   const around = root.parentElement?.closest<HTMLElement>("[tabindex]");
+  // Some hosts put the widget into a shadow tree, whose focus the document does not see.
+  const { activeElement } = root.getRootNode() as Document | ShadowRoot;
   if (around) around.focus({ preventScroll: true });
-  else (document.activeElement as HTMLElement | null)?.blur();
+  else if (activeElement instanceof HTMLElement) activeElement.blur();
 }
 
 /** Answer a key that was pressed anywhere in the widget. */

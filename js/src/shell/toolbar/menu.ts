@@ -68,7 +68,7 @@ function keys(event: KeyboardEvent, button: HTMLElement): void {
   } else if (MOVES.has(event.key) && !keepsKey(event.target, event.key)) {
     const items = focusable(box);
     const boxes = items.map((item) => item.getBoundingClientRect());
-    const at = neighbour(boxes, items.indexOf(document.activeElement as HTMLElement), event.key);
+    const at = neighbour(boxes, items.indexOf(event.target as HTMLElement), event.key);
     if (at !== null) items[at]?.focus();
   } else if (event.key !== "/" && event.key !== "?") {
     // Letters and the rest mean what they mean; what moves heads and layers stays away.
