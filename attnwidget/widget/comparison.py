@@ -28,7 +28,8 @@ class ComparisonWidget(AttentionWidget):
     def __init__(self, comparison: Comparison, *, frozen: bool = False, **state: Any) -> None:
         """Make a widget over a comparison; `Comparison.view` describes the arguments."""
         self._comparison = comparison
-        super().__init__(ComparisonSource(comparison), frozen=frozen, **state)
+        groups = state.pop("groups", None)
+        super().__init__(ComparisonSource(comparison, groups), frozen=frozen, **state)
 
     @property
     def comparison(self) -> Comparison:
