@@ -36,7 +36,17 @@ _LACKING = {
     "sentence": "its positions have no text",
 }
 
-__all__ = ["OWN", "By", "Groups", "check_by", "groups_of", "no_groups", "own_keys", "stream_groups"]
+__all__ = [
+    "OWN",
+    "By",
+    "Groups",
+    "check_by",
+    "groups_by_stream",
+    "groups_of",
+    "no_groups",
+    "own_keys",
+    "stream_groups",
+]
 
 
 class NamedAxes(StreamAxes, Protocol):
@@ -190,6 +200,29 @@ def groups_of(record: Record, by: By, stream: str | None = None) -> dict[str, Gr
     if not there:
         raise ValueError(no_groups(by, found, "by"))
     return there
+
+
+def groups_by_stream(
+    record: Record | None, streams: Mapping[str, NamedAxes], by: By
+) -> dict[str, Groups]:
+    """Return the groups of those streams that have any; positions of one of several need not be in the others.
+
+    Raises:
+        ValueError: If the caller's own positions are in none of them.
+    """
+    found: dict[str, Groups] = {}
+    refused: ValueError | None = None
+    for name, stream in streams.items():
+        try:
+            groups = stream_groups(record, stream, by)
+        except ValueError as error:
+            refused = error
+            continue
+        if groups is not None:
+            found[name] = groups
+    if refused is not None and not found:
+        raise refused
+    return found
 
 
 def no_groups(by: By, streams: Iterable[str], name: str) -> str:

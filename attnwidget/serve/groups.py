@@ -11,6 +11,7 @@ from attnwidget.analysis.group_labels import GROUPINGS, REST
 from attnwidget.analysis.group_shares import layer_shares, stream_shares_slices
 from attnwidget.analysis.position_groups import (
     check_by,
+    groups_by_stream,
     no_groups,
     stream_groups,
 )
@@ -68,16 +69,9 @@ class ShownGroups:
         if own is None:
             return
         check_by(own, "groups")
-        found, refused = {}, None
-        for name, stream in streams.items():
-            try:
-                found[name] = stream_groups(record, stream, own)
-            except ValueError as error:
-                # Positions of one of several streams need not be there in the others.
-                refused = error
-        self._own = {name: groups for name, groups in found.items() if groups is not None}
+        self._own = groups_by_stream(record, streams, own)
         if not self._own:
-            raise refused or ValueError(no_groups(own, streams, "groups"))
+            raise ValueError(no_groups(own, streams, "groups"))
 
     def of(self, stream: str) -> dict[str, Groups]:
         """Return the groupings of a stream by name, those of at least two groups; the caller's own first."""
