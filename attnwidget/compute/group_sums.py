@@ -65,12 +65,17 @@ def _shares(layer: LayerTensors, groups: GroupNumbers, lengths: Tensor | None) -
     if groups.rows is not None:
         rows = torch.tensor(groups.rows, dtype=torch.float64, device=device)
     summed = torch.zeros((layer.num_heads, count, count), dtype=torch.float64, device=device)
+    members = torch.nn.functional.one_hot(queries, count).mT * rows
     for block in weighted_columns(layer, columns):
         sums = block.sums.double()
         if lengths is not None:
             sums = sums / sums.sum(-1, keepdim=True).clamp(min=1e-30)
-        sums = sums * rows[block.queries, None]
-        summed[block.heads].index_add_(1, queries[block.queries], sums)
+        if bool(sums.isfinite().all()):
+            summed[block.heads] += members[:, block.queries] @ sums
+        else:
+            # A row that is not numbers would make those of all groups so; this is slow, and keeps them apart.
+            weighted = sums * rows[block.queries, None]
+            summed[block.heads].index_add_(1, queries[block.queries], weighted)
         yield block.part(layer)
     size = torch.zeros(count, dtype=torch.float64, device=device).index_add_(0, queries, rows)
     return (summed / size[:, None]).cpu()
