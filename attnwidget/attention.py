@@ -150,6 +150,9 @@ class Attention(Exports):
         key: Place | None = None,
         *,
         pattern: Pattern | None = None,
+        from_group: str | None = None,
+        to_group: str | None = None,
+        by: By | None = None,
         top: int | None = 10,
         stream: str | None = None,
         measure: str = "weights",
@@ -165,6 +168,9 @@ class Attention(Exports):
             key: Keys, in the same way. The text of a word stands for all its pieces.
             pattern: Instead of both, a 0/1 mask ``[query, key]``, or a function from query positions and key positions
                 to one. The mean is over the queries that have a key.
+            from_group: Instead of all these, a group of positions whose queries count (`groups`); all when left out.
+            to_group: The group whose weight is asked for; all keys when left out.
+            by: The grouping that they are of, as for `groups`.
             top: How many heads to return; ``None`` for all.
             stream: Name of the stream; needed when there are several.
             measure: As for `head_scores`.
@@ -199,6 +205,8 @@ class Attention(Exports):
             measure=measure,
             layers=layers,
             heads=heads,
+            pair=(from_group, to_group),
+            by=by,
         )
 
     def groups(

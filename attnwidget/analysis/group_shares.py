@@ -36,6 +36,7 @@ __all__ = [
     "group_profile",
     "group_shares",
     "layer_shares",
+    "pair_shares_slices",
     "share_rows",
     "stream_shares",
     "stream_shares_slices",
@@ -147,6 +148,36 @@ def stream_shares_slices(
         work = layer_shares(layer, groups, measure)
         found.append((yield from share_of(work, place / len(stream), (place + 1) / len(stream))))
     return found
+
+
+def pair_shares_slices(
+    stream: Stream,
+    groups: Groups,
+    pair: tuple[str | None, str | None],
+    measure: str = "weights",
+) -> Slices[list[NDArray[np.float64]]]:
+    """Return the share from one group to another for each layer, float64 ``[head]``, as a computation in slices.
+
+    Args:
+        stream: The stream.
+        groups: Its groups.
+        pair: From which group, and to which; None for all positions.
+        measure: Of what.
+
+    Raises:
+        ValueError: If there is no such group, it has no queries or no keys, or no head can give it any weight.
+    """
+    numbers = groups.between(*pair)
+    found = yield from stream_shares_slices(stream, numbers, measure)
+    shares = [layer[:, 0, 0] for layer in found]
+    if not any(each.any() for each in shares):
+        first, second = ("all positions" if name is None else f"group {name!r}" for name in pair)
+        message = (
+            f"no head of stream {stream.name!r} can give {second} any weight from {first}: the mask hides the keys from the "
+            "queries (a causal model never looks ahead); swap from and to, or choose other groups."
+        )
+        raise ValueError(message)
+    return shares
 
 
 def layer_shares(

@@ -115,14 +115,29 @@ class Groups:
         rows = [1 / pieces[word] for word in words[0]]
         return GroupNumbers(len(self.names), found[0], found[1], rows)
 
-    def between(self, name: str | None, other: str | None) -> GroupNumbers:
-        """Return two groups, 0 and 1: the share from 0 to 0 is that from one group to another, None for all positions.
+    def sides(self, name: str | None, other: str | None) -> tuple[list[int] | None, list[int]]:
+        """Return the queries of one group, None for all, and the keys of another; None stands for all positions.
 
         Raises:
-            ValueError: If there is no such group.
+            ValueError: If there is no such group, or it has no queries, or no keys.
         """
-        queries = set(range(len(self.queries))) if name is None else set(self.places(name)[0])
-        keys = set(range(len(self.keys))) if other is None else set(self.places(other)[1])
+        queries = None if name is None else self.places(name)[0]
+        keys = list(range(len(self.keys))) if other is None else self.places(other)[1]
+        if queries == [] or not keys:
+            empty, what = (name, "queries") if queries == [] else (other, "keys")
+            message = f"group {empty!r} by {self.by} has no {what}: choose another of {', '.join(self.names)}."
+            raise ValueError(message)
+        return queries, keys
+
+    def between(self, name: str | None, other: str | None) -> GroupNumbers:
+        """Return two groups: the share from 0 to 0 is that from one group to another, None for all positions.
+
+        Raises:
+            ValueError: As `sides`.
+        """
+        found, wanted = self.sides(name, other)
+        queries = set(range(len(self.queries)) if found is None else found)
+        keys = set(wanted)
         return GroupNumbers(
             2,
             [int(place not in queries) for place in range(len(self.queries))],
@@ -279,7 +294,14 @@ def _given(by: Mapping[str, Place], positions: Positions) -> list[str | None]:
 def _by_function(by: Callable[[Position], str | None], positions: Positions) -> list[str | None]:
     names: list[str | None] = []
     for position in positions:
-        name: Any = by(position)
+        try:
+            name: Any = by(position)
+        except TypeError as error:
+            message = (
+                f"a function that groups positions takes a Position and returns a name or None, got {shown(by)}, which raised "
+                f"TypeError: {error}."
+            )
+            raise ValueError(message) from error
         if name is not None and (not isinstance(name, str) or not name):
             message = (
                 f"a function that groups positions must return a name, or None for the rest, got {shown(name)} for "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnwidget.analysis.group_labels import GROUPINGS, REST
-from attnwidget.analysis.group_shares import layer_shares, stream_shares_slices
+from attnwidget.analysis.group_shares import layer_shares, pair_shares_slices
 from attnwidget.analysis.position_groups import (
     check_by,
     groups_by_stream,
@@ -109,14 +109,7 @@ class ShownGroups:
             ValueError: If there is no such group, or it has no queries, or no keys.
         """
         groups = self.grouping(stream, ranking["grouping"])
-        first, second = ranking["from"], ranking["to"]
-        queries = None if first is None else groups.places(first)[0]
-        keys = list(range(len(groups.keys))) if second is None else groups.places(second)[1]
-        if queries == [] or not keys:
-            name, what = (first, "queries") if queries == [] else (second, "keys")
-            message = f"group {name!r} by {groups.by} has no {what} in stream {stream!r}."
-            raise ValueError(message)
-        return queries, keys
+        return groups.sides(ranking["from"], ranking["to"])
 
     def described(self, stream: str) -> list[dict[str, Any]]:
         """Return the groupings of a stream; see ``Grouping`` in the schema."""
@@ -198,16 +191,8 @@ class RecordGroups(ShownGroups):
             ValueError: If there is no such group, or no head can give it any weight.
         """
         groups = self.grouping(stream.name, ranking["grouping"])
-        numbers = groups.between(ranking["from"], ranking["to"])
-        found = yield from stream_shares_slices(stream, numbers, measure)
-        shares = [layer[:, 0, 0] for layer in found]
-        if not any(each.any() for each in shares):
-            message = (
-                f"no head of stream {stream.name!r} can give group {ranking['to']!r} any weight from {ranking['from']!r}: the "
-                "mask hides its keys (a causal model never looks ahead); swap from and to, or choose other groups."
-            )
-            raise ValueError(message)
-        return shares
+        pair = ranking["from"], ranking["to"]
+        return (yield from pair_shares_slices(stream, groups, pair, measure))
 
     def snapshot_requests(self) -> Iterator[dict[str, Any]]:
         """Yield the requests whose answers a copy without a kernel brings along: what is had at once, or is had."""

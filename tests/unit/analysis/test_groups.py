@@ -114,6 +114,7 @@ def test_your_own_groups(pair: aw.Attention) -> None:
         ({"a": 99}, "group 'a' must be integers in 0..8"),
         (lambda _: 3, "must return a name, or None for the rest, got 3"),
         (lambda _: None, "puts no position"),
+        (lambda: "a", "takes a Position and returns a name or None, got .* which raised TypeError"),
         ("role", "there are no groups by role in self: its input is not known to be a chat"),
     ],
 )
@@ -212,3 +213,33 @@ def test_tables_of_too_many_rows_are_refused(
     monkeypatch.setattr("attnwidget.analysis.group_shares.MOST_ROWS", 20)
     with pytest.raises(ValueError, match="would have 24 rows"):
         pair.group_shares("segment")
+
+
+def test_heads_are_found_by_a_share(pair: aw.Attention) -> None:
+    found = rows(pair.find(from_group="B", to_group="A", by="segment", top=None))
+    expected = {
+        (row["layer"], row["head"]): row["share"]
+        for row in rows(pair.group_shares("segment"))
+        if (row["from"], row["to"]) == ("B", "A")
+    }
+    assert {(row["layer"], row["head"]): row["weight"] for row in found} == expected
+    weights = [row["weight"] for row in found]
+    assert weights == sorted(weights, reverse=True)
+    (first,) = rows(pair.find(to_group="it", by={"it": 1}, layer=1, top=1))
+    assert first["weight"] == pytest.approx(pair["self"][1].weights(keys=1).mean(1).max(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"from_group": "A"}, "with by, got no by: for instance find"),
+        ({"by": "segment"}, "got no group"),
+        ({"from_group": "A", "by": "segment", "key": 0}, "got key besides"),
+        ({"from_group": "C", "by": "segment"}, "there is no group 'C' by segment; there are A, B"),
+    ],
+)
+def test_a_search_by_what_is_no_group_is_refused(
+    pair: aw.Attention, given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        pair.find(**given)
