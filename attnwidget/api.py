@@ -209,12 +209,13 @@ def _shown(
     from attnwidget.capture.forward import template_options  # noqa: PLC0415  see recordings
     from attnwidget.capture.inputs.options import check_options  # noqa: PLC0415
 
-    if state.get("groups") is not None:
-        check_by(state["groups"], "groups")
+    groups = {name: state[name] for name in ("groups",) if state.get(name) is not None}
+    for name, given in groups.items():
+        check_by(given, name)
     check_options(
         model, options, (*STATE, "groups", *template_options(model, inputs, tokenizer, options))
     )
-    call = call_of_model(inputs, tokenizer, options)
+    call = call_of_model(inputs, tokenizer, {**options, **groups})
     return AttentionWidget(capture(model, inputs, tokenizer, **options), _call=call, **state)
 
 

@@ -121,8 +121,8 @@ class Groups:
         Raises:
             ValueError: If there is no such group, or it has no queries, or no keys.
         """
-        queries = None if name is None else self.places(name)[0]
-        keys = list(range(len(self.keys))) if other is None else self.places(other)[1]
+        queries = None if name is None else self.places(name, "from_group")[0]
+        keys = list(range(len(self.keys))) if other is None else self.places(other, "to_group")[1]
         if queries == [] or not keys:
             empty, what = (name, "queries") if queries == [] else (other, "keys")
             message = f"group {empty!r} by {self.by} has no {what}: choose another of {', '.join(self.names)}."
@@ -144,16 +144,14 @@ class Groups:
             [int(place not in keys) for place in range(len(self.keys))],
         )
 
-    def places(self, name: str) -> tuple[list[int], list[int]]:
-        """Return the queries and the keys of a group.
+    def places(self, name: str, called: str = "group") -> tuple[list[int], list[int]]:
+        """Return the queries and the keys of a group; ``called`` is the caller's word for its name.
 
         Raises:
             ValueError: If there is no such group.
         """
         if not is_word(name, self.names):
-            message = (
-                f"there is no group {shown(name)} by {self.by}; there are {', '.join(self.names)}."
-            )
+            message = f"{called} must be a group by {self.by}, one of {', '.join(self.names)}, got {shown(name)}."
             raise ValueError(message)
         number = self.names.index(name)
         queries, keys = (
@@ -218,7 +216,7 @@ def groups_of(record: Record, by: By, stream: str | None = None) -> dict[str, Gr
 
 
 def groups_by_stream(
-    record: Record | None, streams: Mapping[str, NamedAxes], by: By
+    record: Record | None, streams: Mapping[str, NamedAxes], by: By, called: str
 ) -> dict[str, Groups]:
     """Return the groups of those streams that have any; positions of one of several need not be in the others.
 
@@ -229,7 +227,7 @@ def groups_by_stream(
     refused: ValueError | None = None
     for name, stream in streams.items():
         try:
-            groups = stream_groups(record, stream, by)
+            groups = stream_groups(record, stream, by, called)
         except ValueError as error:
             refused = error
             continue
@@ -248,17 +246,26 @@ def no_groups(by: By, streams: Iterable[str], name: str) -> str:
     return f"there are no groups by {by} in {where}: {_LACKING[by]}."
 
 
-def stream_groups(record: Record | None, stream: NamedAxes, by: By) -> Groups | None:
-    """Return the groups of a stream, None where no position is in any; errors are those of `groups_of`."""
+def stream_groups(
+    record: Record | None, stream: NamedAxes, by: By, called: str = "by"
+) -> Groups | None:
+    """Return the groups of a stream, None where no position is in any; errors are those of `groups_of`.
+
+    Args:
+        record: The record, None for two that are compared.
+        stream: The stream.
+        by: The grouping.
+        called: The caller's word for it.
+    """
     queries, keys = stream.query_positions, stream.key_positions
     own = own_keys(stream)
     if isinstance(by, Mapping):
-        of_keys = _given(by, keys)
+        of_keys = _given(by, keys, called)
         # Positions of one sequence are named once; the queries of another one are in no group.
         of_queries = [None] * len(queries) if own is None else of_keys[own]
         return Groups.of(OWN, of_queries, of_keys)
     if callable(by):
-        return Groups.of(OWN, _by_function(by, queries), _by_function(by, keys))
+        return Groups.of(OWN, _by_function(by, queries, called), _by_function(by, keys, called))
     of_keys = known_labels(record, stream.name, by, keys, axis="keys")
     of_queries = (
         known_labels(record, stream.name, by, queries, axis="queries")
@@ -277,13 +284,13 @@ def own_keys(stream: NamedAxes) -> slice | None:
     return None if apart or stream.key_positions[own] != stream.query_positions else own
 
 
-def _given(by: Mapping[str, Place], positions: Positions) -> list[str | None]:
+def _given(by: Mapping[str, Place], positions: Positions, called: str) -> list[str | None]:
     names: list[str | None] = [None] * len(positions)
     for name, place in by.items():
-        for at in resolve(f"group {name!r}", place, positions):
+        for at in resolve(f"{called}[{name!r}]", place, positions):
             if names[at] is not None:
                 message = (
-                    f"position {at} ({positions[at].label}) is in the groups {names[at]!r} and {name!r}: a position is in "
+                    f"{called}: position {at} ({positions[at].label}) is in the groups {names[at]!r} and {name!r}: a position is in "
                     "one group, take it out of the other."
                 )
                 raise ValueError(message)
@@ -291,20 +298,22 @@ def _given(by: Mapping[str, Place], positions: Positions) -> list[str | None]:
     return names
 
 
-def _by_function(by: Callable[[Position], str | None], positions: Positions) -> list[str | None]:
+def _by_function(
+    by: Callable[[Position], str | None], positions: Positions, called: str
+) -> list[str | None]:
     names: list[str | None] = []
     for position in positions:
         try:
             name: Any = by(position)
         except TypeError as error:
             message = (
-                f"a function that groups positions takes a Position and returns a name or None, got {shown(by)}, which raised "
+                f"{called}: a function that groups positions takes a Position and returns a name or None, got {shown(by)}, which raised "
                 f"TypeError: {error}."
             )
             raise ValueError(message) from error
         if name is not None and (not isinstance(name, str) or not name):
             message = (
-                f"a function that groups positions must return a name, or None for the rest, got {shown(name)} for "
+                f"{called}: a function that groups positions must return a name, or None for the rest, got {shown(name)} for "
                 f"{position.label!r}."
             )
             raise ValueError(message)

@@ -69,7 +69,7 @@ class ShownGroups:
         if own is None:
             return
         check_by(own, "groups")
-        self._own = groups_by_stream(record, streams, own)
+        self._own = groups_by_stream(record, streams, own, "groups")
         if not self._own:
             raise ValueError(no_groups(own, streams, "groups"))
 

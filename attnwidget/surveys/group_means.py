@@ -122,7 +122,7 @@ def group_means(record: Record, by: By | None, measure: str) -> Mapping[str, Gro
     """
     if by is None:
         return {}
-    found = groups_by_stream(record, record.streams, by)
+    found = groups_by_stream(record, record.streams, by, "groups")
     if not found and not isinstance(by, str):
         raise ValueError(no_groups(by, record, "groups"))
     return {name: GroupMeans.of(record[name], groups, measure) for name, groups in found.items()}

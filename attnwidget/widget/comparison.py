@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from attnwidget.serve.comparison import ComparisonSource
+from attnwidget.serve.python_call import call_of_source
 from attnwidget.widget.widget import AttentionWidget
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ class ComparisonWidget(AttentionWidget):
         """Make a widget over a comparison; `Comparison.view` describes the arguments."""
         self._comparison = comparison
         groups = state.pop("groups", None)
-        super().__init__(ComparisonSource(comparison, groups), frozen=frozen, **state)
+        source = ComparisonSource(comparison, groups)
+        if groups is not None:
+            state["_call"] = call_of_source(source, {"groups": groups})
+        super().__init__(source, frozen=frozen, **state)
 
     @property
     def comparison(self) -> Comparison:

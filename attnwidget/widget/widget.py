@@ -20,7 +20,7 @@ from attnwidget.record.position_lookup import resolve
 from attnwidget.record.vocabulary import lists_options
 from attnwidget.serve.jobs import Jobs
 from attnwidget.serve.page import FROZEN_BYTES, page_within_budget
-from attnwidget.serve.python_call import opening, view_call
+from attnwidget.serve.python_call import call_of_source, opening, view_call
 from attnwidget.serve.requests import reply
 from attnwidget.serve.selection import STATE, named, resolve_selection
 from attnwidget.serve.snapshot import snapshot
@@ -106,7 +106,10 @@ class AttentionWidget(Answering, SyncedTraits):
             ValueError: If the record has no such stream, layer, head or position, or the groups are none of its
                 positions.
         """
-        self.source = source_of(attention, state.pop("groups", None))
+        groups = state.pop("groups", None)
+        self.source = source_of(attention, groups)
+        if groups is not None and _call is None:
+            _call = call_of_source(self.source, {"groups": groups})
         self._jobs = Jobs()
         frozen, still = check_flag("frozen", frozen), check_flag("still", still)
         self._always_frozen = frozen

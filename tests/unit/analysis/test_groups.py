@@ -111,7 +111,7 @@ def test_your_own_groups(pair: aw.Attention) -> None:
         ({"rest": 0}, "'rest' already"),
         ({1: 0}, "must map names"),
         ({"a": 0, "b": [0, 1]}, r"position 0 \(\[CLS\]\) is in the groups 'a' and 'b'"),
-        ({"a": 99}, "group 'a' must be integers in 0..8"),
+        ({"a": 99}, r"by\['a'\] must be integers in 0..8"),
         (lambda _: 3, "must return a name, or None for the rest, got 3"),
         (lambda _: None, "puts no position"),
         (lambda: "a", "takes a Position and returns a name or None, got .* which raised TypeError"),
@@ -235,7 +235,10 @@ def test_heads_are_found_by_a_share(pair: aw.Attention) -> None:
         ({"from_group": "A"}, "with by, got no by: for instance find"),
         ({"by": "segment"}, "got no group"),
         ({"from_group": "A", "by": "segment", "key": 0}, "got key besides"),
-        ({"from_group": "C", "by": "segment"}, "there is no group 'C' by segment; there are A, B"),
+        (
+            {"from_group": "C", "by": "segment"},
+            "from_group must be a group by segment, one of A, B, got 'C'",
+        ),
     ],
 )
 def test_a_search_by_what_is_no_group_is_refused(

@@ -112,7 +112,10 @@ def test_heads_are_ranked_by_a_share() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"from_group": "C", "to_group": "A"}, "there is no group 'C' by segment; there are A, B"),
+        (
+            {"from_group": "C", "to_group": "A"},
+            "from_group must be a group by segment, one of A, B, got 'C'",
+        ),
         ({"from_group": "A", "by": "turn"}, "has no groups by 'turn' to show"),
         ({"from_group": "A", "query": 0}, "rank takes from_group and to_group, or query, got both"),
     ],
@@ -132,7 +135,7 @@ def test_a_share_that_the_mask_forbids_ranks_nothing() -> None:
 def test_a_ranking_by_groups_is_a_trait() -> None:
     view = pair().view(ranking={"grouping": "segment", "from": "B", "to": None}, score="ranking")
     assert view.ranking["from"] == "B"
-    with pytest.raises(ValueError, match="there is no group 'C'"):
+    with pytest.raises(ValueError, match="must be a group by segment"):
         view.ranking = {"grouping": "segment", "from": "C", "to": None}
     with pytest.raises(ValueError, match="ranking must be"):
         view.ranking = {"grouping": "segment", "from": 3, "to": None}
@@ -201,3 +204,12 @@ def test_positions_of_words_are_kept_in_one_group() -> None:
     tokens = positions_from_tokens(PAIR)
     found = groupings(pair(tokens=list(tokens)).view(groups={"cat": 2}))
     assert found["own"]["cat"]["keys"] == [[2, 3]]
+
+
+def test_the_call_that_is_copied_names_the_groups() -> None:
+    assert pair().view(groups={"who": 6}).code().startswith("aw.view(attention, groups=groups")
+    assert pair().view(groups="special").code().startswith('aw.view(attention, groups="special"')
+    model, tokenizer = aw.pocket()
+    view = aw.view(model, "the cat", tokenizer, groups={"cat": "cat"})
+    assert view.code().startswith('aw.view(model, "the cat", tokenizer=tokenizer, groups=groups')
+    assert "groups" not in pair().view().code()
