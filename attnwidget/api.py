@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from attnwidget.analysis.position_groups import check_by
 from attnwidget.attention import Attention
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.pocket import pocket
@@ -67,6 +68,8 @@ def view(
             - ``compare``: ``(layer, head)`` pairs side by side. ``explain``: ``"link"`` or ``"head"``, in the neuron view.
             - ``score``, ``other_score``, ``without_sink``, ``arrange``, ``threshold``, ``below_threshold``,
               ``show_layers``, ``ranking``: how the model view shows heads.
+            - ``groups``: your own groups of positions, such as ``{"question": range(0, 5)}``, or a function of a position;
+              `Attention.groups` says what is taken. Of a record, a model or what `compare` gave.
 
             For a model also what `capture` takes (``target``, ``tokens``, ``batch``, ``streams``, ``layers``, ``store``,
             ``exact``, ``device``, and what the model's forward takes); ``layers`` are then those that are recorded, and another
@@ -182,7 +185,7 @@ def _shown(
         shown: AttentionWidget = model.view(**options)
         return shown
     if isinstance(model, (Attention, Comparison)):
-        beside = sorted(set(options) - {"frozen", "still", *STATE, *OTHER_NAMES.values()})
+        beside = sorted(set(options) - {"frozen", "still", "groups", *STATE, *OTHER_NAMES.values()})
         if inputs is not None or tokenizer is not None or beside:
             given = (
                 "inputs"
@@ -201,13 +204,18 @@ def _shown(
         raise TypeError(message)
     # Words or pieces are asked for by text, query positions to record never are; several layers are those to record.
     kept = {"positions"} if not isinstance(options.get("positions"), str) else set()
-    names = {*STATE, "head", "frozen", "still"} - kept
+    names = {*STATE, "head", "frozen", "still", "groups"} - kept
     state = usual_names({name: options.pop(name) for name in list(options) if name in names})
     from attnwidget.capture.forward import template_options  # noqa: PLC0415  see recordings
     from attnwidget.capture.inputs.options import check_options  # noqa: PLC0415
 
-    check_options(model, options, (*STATE, *template_options(model, inputs, tokenizer, options)))
-    call = call_of_model(inputs, tokenizer, options)
+    groups = {name: state[name] for name in ("groups",) if state.get(name) is not None}
+    for name, given in groups.items():
+        check_by(given, name)
+    check_options(
+        model, options, (*STATE, "groups", *template_options(model, inputs, tokenizer, options))
+    )
+    call = call_of_model(inputs, tokenizer, {**options, **groups})
     return AttentionWidget(capture(model, inputs, tokenizer, **options), _call=call, **state)
 
 

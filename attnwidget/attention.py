@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.analysis import find_heads, rollout, score_tables
+from attnwidget.analysis import find_heads, group_shares, rollout, score_tables
 from attnwidget.export.exports import Exports
 from attnwidget.figures.from_source import Kind, figure
 from attnwidget.record import storage, viewers, words
-from attnwidget.record.options import DrawnSelection, FileOptions, SelectionOptions
+from attnwidget.record.options import DrawnSelection, FileOptions, ShownOptions
 from attnwidget.record.record import Record, the_stream
 from attnwidget.record.saving import save_by_ending
 from attnwidget.record.vocabulary import either, layers_and_heads, lists_options
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from attnwidget.analysis.find_heads import Pattern
+    from attnwidget.analysis.position_groups import By
     from attnwidget.compute.indexing import Heads
     from attnwidget.figures.figure import Figure
     from attnwidget.record.position_lookup import Place
@@ -149,6 +150,9 @@ class Attention(Exports):
         key: Place | None = None,
         *,
         pattern: Pattern | None = None,
+        from_group: str | None = None,
+        to_group: str | None = None,
+        by: By | None = None,
         top: int | None = 10,
         stream: str | None = None,
         measure: str = "weights",
@@ -164,6 +168,9 @@ class Attention(Exports):
             key: Keys, in the same way. The text of a word stands for all its pieces.
             pattern: Instead of both, a 0/1 mask ``[query, key]``, or a function from query positions and key positions
                 to one. The mean is over the queries that have a key.
+            from_group: Instead of all these, a group of positions whose queries count (`groups`); all when left out.
+            to_group: The group whose weight is asked for; all keys when left out.
+            by: The grouping that they are of, as for `groups`.
             top: How many heads to return; ``None`` for all.
             stream: Name of the stream; needed when there are several.
             measure: As for `head_scores`.
@@ -198,7 +205,130 @@ class Attention(Exports):
             measure=measure,
             layers=layers,
             heads=heads,
+            pair=(from_group, to_group),
+            by=by,
         )
+
+    def groups(
+        self, by: By, *, stream: str | None = None
+    ) -> dict[str, dict[str, dict[str, list[int]]]]:
+        """Tell which groups positions belong to: the texts of a pair, chat roles, pictures, sentences, or your own.
+
+        Every position is in one group; those that are in none of these are the ``"rest"``.
+
+        Args:
+            by: - ``"segment"``: ``A`` and ``B``, the texts of a pair.
+                - ``"role"``, ``"turn"``: who speaks in a chat; its messages (``1 user``, ``2 assistant`` …), two of one
+                  role in a row as one.
+                - ``"modality"``: ``text``, ``picture 1`` …, ``sound``.
+                - ``"part"``: ``prompt`` and ``answer`` of a generation.
+                - ``"special"``: ``special`` tokens and ``content``.
+                - ``"sentence"``: ``sentence 1`` …, split after tokens that end in . ! ? … and after line breaks; a text or
+                  speaker begins one, special tokens are in none.
+                - A dict from names to positions (numbers, ranges, tokens' texts), of which none may be in two. Of
+                  cross-attention they are those of the keys.
+                - A function from a `Position` to a name, or None.
+            stream: Name of a stream; ``None`` for all that have such groups.
+
+        Returns:
+            By the stream's name, for ``"query"`` and ``"key"``, the positions of each group by its name.
+
+        Raises:
+            KeyError: If there is no such stream.
+            ValueError: If there are no such groups here, with the reason, or the caller's own are wrong.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat . it was tired .", tokenizer)
+            >>> attention.groups("sentence")["decoder"]["key"]["sentence 2"]
+            [5, 6, 7, 8]
+        """
+        return group_shares.group_positions(self, by, stream)
+
+    def group_shares(
+        self,
+        by: By,
+        *,
+        stream: str | None = None,
+        measure: str = "weights",
+        layer: Layers = None,
+        head: Heads = None,
+        layers: Layers = None,
+        heads: Heads = None,
+    ) -> Any:
+        """Tell how much weight each group of positions gives each group, in every head.
+
+        The share is the mean over the queries of *from* of their weight on *to*, over all of its keys. It is exact at any
+        length: one run of attention with a column for each group, and no matrix of weights.
+
+        Args:
+            by: As for `groups`.
+            stream: Name of a stream; ``None`` for all that have such groups.
+            measure: As for `head_scores`.
+            layer: Only this layer, or several, as the model counts them, negative from the end; ``None`` for all.
+            head: Only this head of each layer, or several; ``None`` for all.
+            layers: Another name of ``layer``.
+            heads: Another name of ``head``.
+
+        Returns:
+            One row per stream, layer, head and pair of groups: a pandas ``DataFrame`` with the columns ``stream``,
+            ``layer``, ``head``, ``from``, ``to`` and ``share``, or a list of dicts where pandas is not installed. Groups
+            without queries give nothing, and have no rows as ``from``. Heads whose weights are NaN have NaN.
+
+        Raises:
+            KeyError, IndexError: If there is no such stream or layer.
+            ValueError: As `groups`, or if a head or measure does not exist or cannot be given here.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat . it was tired .", tokenizer)
+            >>> len(attention.group_shares({"cat": "cat", "it": "it"}, layer=0, head=0))  # and the rest
+            9
+        """
+        chosen = layers_and_heads(layer, layers, head, heads)
+        return group_shares.group_shares(self, by, stream, measure, only=chosen)
+
+    def group_profile(
+        self,
+        by: By,
+        *,
+        stream: str | None = None,
+        measure: str = "weights",
+        layer: Layers = None,
+        head: Heads = None,
+        layers: Layers = None,
+        heads: Heads = None,
+    ) -> Any:
+        """Follow the shares of groups over the layers: mean and spread over the heads of each.
+
+        Arguments and errors are those of `group_shares`.
+
+        Args:
+            by: As for `groups`.
+            stream: As for `group_shares`.
+            measure: As for `group_shares`.
+            layer: As for `group_shares`.
+            head: As for `group_shares`.
+            layers: Another name of ``layer``.
+            heads: Another name of ``head``.
+
+        Returns:
+            One row per stream, layer and pair of groups: ``stream``, ``layer``, ``from``, ``to``, ``mean``, ``spread``
+            (standard deviation over the heads), ``least``, ``most`` and ``heads`` (how many, those with NaN left out): a
+            pandas ``DataFrame``, or a list of dicts where pandas is not installed.
+
+        Raises:
+            KeyError, IndexError: As `group_shares`.
+            ValueError: As `group_shares`.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat . it was tired .", tokenizer)
+            >>> len(attention.group_profile("sentence"))  # of 4 layers; the first token is in none of two sentences
+            36
+        """
+        chosen = layers_and_heads(layer, layers, head, heads)
+        return group_shares.group_profile(self, by, stream, measure, only=chosen)
 
     def words(self) -> Attention:
         """Merge the pieces of words: the same record with one position for each word.
@@ -252,16 +382,17 @@ class Attention(Exports):
         chosen = either(layer=layer, layers=layers)
         return rollout.rollout(the_stream(self, stream), chosen)
 
-    @lists_options(SelectionOptions)
+    @lists_options(ShownOptions)
     def view(
-        self, *, frozen: bool = False, still: bool = True, **options: Unpack[SelectionOptions]
+        self, *, frozen: bool = False, still: bool = True, **options: Unpack[ShownOptions]
     ) -> Any:
         """Show the record in the widget, as `attnwidget.view` does.
 
         Args:
             frozen: As for `attnwidget.view`.
             still: As for `attnwidget.view`.
-            **options: The widget's traits to start with, such as ``layer=3, heads=[1, 3], query="it"``.
+            **options: The widget's traits to start with, such as ``layer=3, heads=[1, 3], query="it"``, and ``groups``, which
+                are positions as `groups` takes them.
 
         Returns:
             The widget, an `AttentionWidget`.

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from attnwidget.analysis.group_shares import pair_shares_slices
+from attnwidget.analysis.position_groups import groups_of
 from attnwidget.analysis.tables import table
 from attnwidget.compute.checks import check_count, check_tensor, shown
 from attnwidget.compute.indexing import Axis
@@ -22,11 +24,12 @@ from attnwidget.record.position_lookup import resolve
 from attnwidget.record.record import the_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from attnwidget.analysis.position_groups import By
     from attnwidget.compute.indexing import Heads
     from attnwidget.compute.resumable import Slices
     from attnwidget.record.layer import Layer
@@ -52,12 +55,19 @@ def find(
     measure: str = "weights",
     layers: Layers = None,
     heads: Heads = None,
+    pair: tuple[str | None, str | None] = (None, None),
+    by: By | None = None,
 ) -> Any:
-    """Return `Attention.find`, where it is described."""
+    """Return `Attention.find`, where it is described; ``pair`` are two groups of positions."""
     count = None if top is None else check_count("top", top, " or None for all heads")
     chosen = only_these(the_stream(attention, stream), layers)
     wanted = {layer.layer: chosen_heads(layer, heads) for layer in chosen}
-    weighed = stream_weights(chosen, links(chosen, query, key, pattern), measure)
+    if by is None and all(name is None for name in pair):
+        weighed = stream_weights(chosen, links(chosen, query, key, pattern), measure)
+    else:
+        grouping = _only_groups(by, pair, {"query": query, "key": key, "pattern": pattern})
+        groups = groups_of(attention, grouping, chosen.name)[chosen.name]
+        weighed = finish(pair_shares_slices(chosen, groups, pair, measure))
     found: list[dict[str, Any]] = [
         {"stream": chosen.name, "layer": layer.layer, "head": head, "weight": float(weight)}
         for layer, weights in zip(chosen, weighed, strict=True)
@@ -72,6 +82,25 @@ def find(
     # Stable: equal heads stay in the model's order.
     found.sort(key=lambda row: strongest_first(row["weight"]))
     return table({"rank": place, **row} for place, row in enumerate(found[:count], start=1))
+
+
+def _only_groups(
+    by: By | None, pair: tuple[str | None, str | None], besides: Mapping[str, object]
+) -> By:
+    """Return the grouping of a call that ranks by groups.
+
+    Raises:
+        ValueError: If there is none, no group is named, or something else names links too.
+    """
+    given = [name for name, value in besides.items() if value is not None]
+    if by is not None and any(name is not None for name in pair) and not given:
+        return by
+    got = f"got {given[0]} besides" if given else f"got no {'by' if by is None else 'group'}"
+    message = (
+        f"find takes from_group and to_group, one at least, with by, {got}: for instance "
+        "find(from_group='A', to_group='B', by='segment')."
+    )
+    raise ValueError(message)
 
 
 def stream_weights(

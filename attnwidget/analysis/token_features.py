@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from attnwidget.record.stream import Stream
 
 
-__all__ = ["TokenFeatures", "ends_sentence", "is_padding", "is_punctuation"]
+__all__ = ["TokenFeatures", "closes", "ends_sentence", "is_padding", "is_punctuation"]
 
 _NO_TEXT = "the positions have no text."
 
@@ -169,6 +169,12 @@ def ends_sentence(position: Position) -> bool:
     if position.kind == "special":
         return False
     return "\n" in text or text.strip().rstrip(_CLOSERS).endswith(_STOPS)
+
+
+def closes(position: Position) -> bool:
+    """Tell whether a position is a piece of nothing but closing quotes and brackets, with no space before them."""
+    text = position.text or ""
+    return bool(text) and not text.strip(_CLOSERS)
 
 
 def is_padding(position: Position) -> bool:

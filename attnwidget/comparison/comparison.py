@@ -23,7 +23,7 @@ from attnwidget.compute.indexing import head_axis
 from attnwidget.compute.not_numbers import strongest_first, warn_not_numbers
 from attnwidget.protocol.text import well_formed
 from attnwidget.record import viewers
-from attnwidget.record.options import DrawnSelection, FileOptions, SelectionOptions
+from attnwidget.record.options import DrawnSelection, FileOptions, ShownOptions
 from attnwidget.record.record import Record
 from attnwidget.record.saving import save_by_ending
 from attnwidget.record.vocabulary import (
@@ -95,9 +95,9 @@ class Comparison:
     streams: Mapping[str, Compared]
     names: tuple[str, str] = ("first", "second")
 
-    @lists_options(SelectionOptions)
+    @lists_options(ShownOptions)
     def view(
-        self, *, frozen: bool = False, still: bool = True, **options: Unpack[SelectionOptions]
+        self, *, frozen: bool = False, still: bool = True, **options: Unpack[ShownOptions]
     ) -> Any:
         """Show both records: the heads that changed most, ranked, and one head of both side by side.
 
@@ -106,7 +106,8 @@ class Comparison:
         Args:
             frozen: As for `attnwidget.view`.
             still: As for `attnwidget.view`.
-            **options: The widget's traits to start with, such as ``layer=3, heads=[5]``.
+            **options: The widget's traits to start with, such as ``layer=3, heads=[5]``, and ``groups`` of places on the common axes,
+                as `Attention.groups` takes them.
 
         Returns:
             The widget, an `AttentionWidget`. Its positions are places on the common axes, ``streams[name].queries`` and ``.keys``.

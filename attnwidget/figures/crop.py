@@ -116,6 +116,8 @@ def crop_snapshot(
     }
     heads = sum(layer["num_heads"] for layer in found["layers"])
     data = thumbnails.tobytes() if thumbnails is not None else bytes(heads)
+    if "groupings" in found:
+        stream["groupings"] = [_cropped_groups(grouping, crop) for grouping in found["groupings"]]
     if kept["query"] == kept["key"]:
         stream["key_positions"] = 0
     axes = [kept["query"], kept["key"]][: 1 + stream["key_positions"]]
@@ -133,6 +135,26 @@ def crop_snapshot(
         "meta": {**rest, "positions": list(map(pack, axes)), "streams": [stream]},
         "screen": {**screen, "scroll": {}},
     }, data
+
+
+def _cropped_groups(grouping: Mapping[str, Any], crop: Crop) -> dict[str, Any]:
+    """Return a grouping of the positions that are kept, all groups still there: shares are of whole groups."""
+
+    def kept(ranges: list[list[int]], places: tuple[int, ...]) -> list[list[int]]:
+        found: list[list[int]] = []
+        for at, place in enumerate(places):
+            if any(start <= place < stop for start, stop in ranges):
+                if found and found[-1][1] == at:
+                    found[-1][1] = at + 1
+                else:
+                    found.append([at, at + 1])
+        return found
+
+    groups = [
+        {**one, "queries": kept(one["queries"], crop.queries), "keys": kept(one["keys"], crop.keys)}
+        for one in grouping["groups"]
+    ]
+    return {**grouping, "groups": groups}
 
 
 def cropped_answer(
@@ -153,6 +175,8 @@ def cropped_answer(
     keys = list(crop.keys)
     # Of whole heads, whichever positions are drawn; a ranking is by positions, and counts them all.
     if what in HEAD_KINDS and what != "ranking":
+        return whole(request)
+    if what == "group_shares" or "grouping" in request.get("ranking", ()):
         return whole(request)
     if what == "column":
         # One by one: between two of them may lie all the others.

@@ -19,6 +19,7 @@ __all__ = [
     "FigureOptions",
     "FileOptions",
     "SelectionOptions",
+    "ShownOptions",
     "ViewOptions",
     "WeightOptions",
 ]
@@ -57,6 +58,12 @@ class SelectionOptions(Shared, total=False):
     ranking: dict[str, Any] | None
 
 
+class ShownOptions(SelectionOptions, total=False):
+    """What a view of a record, or of two that are compared, starts with: a selection, and the groups of its positions."""
+
+    groups: Any
+
+
 class ViewOptions(Shared, total=False):
     """What `attnwidget.view` takes: a selection, and what `attnwidget.capture` takes."""
 
@@ -64,6 +71,7 @@ class ViewOptions(Shared, total=False):
     theme: Literal["auto", "light", "dark"]
     threshold: float | None
     ranking: dict[str, Any] | None
+    groups: Any
     target: Any
     batch: int | None
     streams: str | Sequence[str] | None

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnwidget.analysis.group_shares import layer_shares
 from attnwidget.analysis.rollout import rollout_missing
 from attnwidget.analysis.score_definitions import Score
 from attnwidget.compute.checks import is_word, shown
 from attnwidget.compute.measures import missing
 from attnwidget.compute.not_numbers import largest
 from attnwidget.compute.overview import OVERVIEW_EXACT_ROWS
+from attnwidget.compute.resumable import share_of
 from attnwidget.protocol.codec import encode, shade
 from attnwidget.protocol.constants import SINK_SHARE, WEIGHTED_MEASURES
 from attnwidget.protocol.positions import pack
 from attnwidget.serve.blocks import Rollouts, encoded
+from attnwidget.serve.groups import CHEAP, ShownGroups
 from attnwidget.serve.head_numbers import HEAD_KINDS, HeadNumbers
 from attnwidget.serve.meta import described_layer, described_position
 from attnwidget.serve.paired_streams import REASON, PairedLayer, PairedStream, only_in, pair_stream
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from attnwidget.analysis.position_groups import By
     from attnwidget.comparison.comparison import Comparison
     from attnwidget.compute.resumable import Slices
     from attnwidget.protocol.codec import Block
@@ -74,7 +78,10 @@ class Divergences(HeadNumbers):
 
 
 def _describe(
-    comparison: Comparison, paired: Mapping[str, PairedStream], size: int | None
+    comparison: Comparison,
+    paired: Mapping[str, PairedStream],
+    size: int | None,
+    groups: ShownGroups,
 ) -> tuple[dict[str, Any], bytes]:
     """Return the meta of two records on common axes (see ``Meta`` in the schema), and thumbnails of ``|b − a|``.
 
@@ -114,6 +121,9 @@ def _describe(
         unrolled = [rollout_missing(each[stream.name]) for each in (comparison.a, comparison.b)]
         if any(unrolled):
             meta["no_rollout"] = next(reason for reason in unrolled if reason)
+        groupings = groups.described(stream.name)
+        if groupings:
+            meta["groupings"] = groupings
         share = float(np.mean([sink for _, _, sink in found])) if found else 0.0
         if share > SINK_SHARE and layers[0].n_key > 2:
             meta["sink"] = {"share": round(min(1.0, share), 4)}
@@ -181,8 +191,16 @@ class ComparisonSource(Source):
     figure_kind = "compare"
     python_name = "comparison"
 
-    def __init__(self, comparison: Comparison) -> None:
-        """Lay the compared streams out."""
+    def __init__(self, comparison: Comparison, groups: By | None = None) -> None:
+        """Lay the compared streams out.
+
+        Args:
+            comparison: The comparison.
+            groups: The caller's own groups of places on the common axes; see `Attention.groups`.
+
+        Raises:
+            ValueError: If they are no groups of these places.
+        """
         self.comparison = comparison
         self._streams = {
             name: pair_stream(comparison, compared)
@@ -190,6 +208,8 @@ class ComparisonSource(Source):
             if compared.layers
         }
         self._heads = Divergences(comparison, self._streams)
+        self._groups = ShownGroups(self._streams, groups)
+        self.groups = self._groups
         self._rollouts = Rollouts()
 
     @property
@@ -205,14 +225,41 @@ class ComparisonSource(Source):
     def meta(self, *, thumbnails: bool = True) -> tuple[dict[str, Any], bytes]:
         """Return the comparison's description; see `Source.meta`."""
         size = thumbnail_size(self._streams) if thumbnails else None
-        return _describe(self.comparison, self._streams, size)
+        return _describe(self.comparison, self._streams, size, self._groups)
 
     def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
         """Compute a block of one of the records; see `Source.work`."""
         if request["what"] in HEAD_KINDS:
             return (yield from self._heads.work(request))
         stream = self._streams[request["stream"]]
+        if request["what"] == "group_shares":
+            return encode((yield from self._shares(stream, request)))
         return encoded(request, stream[request["layer"]].block(request, self._rollouts))
+
+    def _shares(self, stream: PairedStream, request: Mapping[str, Any]) -> Slices[Numbers]:
+        """Compute the shares of a layer in one record, or the second's minus the first's; see `RecordGroups.work`."""
+        groups = self._groups.grouping(stream.name, request["grouping"])
+        layer, measure = stream[request["layer"]], request.get("measure", "weights")
+        found = []
+        for place, side in enumerate((layer.a, layer.b)):
+            if request.get("side", self.sides[place]) == self.sides[place]:
+                work = layer_shares(side.layer, side.groups(groups), measure)
+                found.append((yield from share_of(work, place / 2, (place + 1) / 2)))
+        shares = found[0] if len(found) == 1 else found[1] - found[0]
+        return shares.astype(np.float32)  # type: ignore[no-any-return,unused-ignore]
+
+    def group_requests(self) -> Iterator[dict[str, Any]]:
+        """Yield the requests for shares of groups in both records; see `Source.group_requests`."""
+        for name, stream in self._streams.items():
+            weights = sum(each.num_heads * each.n_query * each.n_key for each in stream)
+            if weights > CHEAP:
+                continue
+            for by in self._groups.of(name):
+                for layer in stream:
+                    where = {"stream": name, "layer": layer.layer, "head": 0, "grouping": by}
+                    yield from (
+                        {"what": "group_shares", **where, "side": side} for side in self.sides
+                    )
 
     def requests(self, layer: ShownLayer, head: int) -> Iterator[dict[str, Any]]:
         """Yield the requests about one head of both; see `Source.requests`."""

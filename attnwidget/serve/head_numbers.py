@@ -14,6 +14,7 @@ from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.compute.resumable import finish
 from attnwidget.protocol.codec import encode
 from attnwidget.protocol.constants import WEIGHTED_MEASURES
+from attnwidget.serve.groups import RecordGroups
 from attnwidget.serve.jobs import SharedComputations
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class HeadNumbers(ABC):
         Raises:
             ValueError: If a position does not exist, or the pattern is none of this stream.
         """
+        if "grouping" in ranking:
+            return links(stream, *self.group_sides(stream, ranking))
         if "pattern" not in ranking:
             return links(stream, ranking.get("queries"), ranking["keys"])
         asked = self._patterns.get(ranking.get("number", -1))
@@ -95,14 +98,31 @@ class HeadNumbers(ABC):
             raise ValueError(message)
         return asked
 
+    def group_sides(
+        self, stream: ShownStream, ranking: Mapping[str, Any]
+    ) -> tuple[list[int] | None, list[int]]:
+        """Return the queries (None for all) and the keys of the groups that a ranking names.
+
+        Raises:
+            ValueError: If there are no such groups.
+        """
+        message = f"there are no groups by {ranking['grouping']!r} of stream {stream.name!r} here: rank heads of a record."
+        raise ValueError(message)
+
 
 class RecordNumbers(HeadNumbers):
     """Scores, labels and rankings of the heads of one record."""
 
-    def __init__(self, record: Record) -> None:
-        """Start with nothing computed."""
+    def __init__(self, record: Record, groups: RecordGroups | None = None) -> None:
+        """Start with nothing computed.
+
+        Args:
+            record: The record.
+            groups: The groups of its positions; those that are known when left out.
+        """
         super().__init__(record.streams)
         self._record = record
+        self._groups = groups or RecordGroups(record)
         self._scores = SharedComputations()
         self._rankings = SharedComputations(RANKINGS)
 
@@ -126,11 +146,21 @@ class RecordNumbers(HeadNumbers):
             asked = self.links(stream, ranking)
             found = yield from self._rankings.wait(
                 (stream.name, measure, json.dumps(ranking, sort_keys=True)),
-                lambda: stream_weights_slices(stream, asked, measure),
+                lambda: (
+                    self._groups.ranking(stream, ranking, measure)
+                    if "grouping" in ranking
+                    else stream_weights_slices(stream, asked, measure)
+                ),
             )
             return encode(np.concatenate(found).astype(np.float32))
         scores = yield from self.scores(stream, measure)
         return labels_block(scores) if what == "head_labels" else scores_block(scores)
+
+    def group_sides(
+        self, stream: ShownStream, ranking: Mapping[str, Any]
+    ) -> tuple[list[int] | None, list[int]]:
+        """Return the positions of the groups that a ranking names; see `HeadNumbers.group_sides`."""
+        return self._groups.sides(stream.name, ranking)
 
     def scores(self, stream: Stream, measure: str = "weights") -> Slices[Sequence[LayerScores]]:
         """Compute the scores of a stream's layers, in slices, or return those that are known."""

@@ -12,6 +12,8 @@ from attnwidget.analysis.token_features import TokenFeatures
 from attnwidget.compute.measures import missing
 from attnwidget.protocol.constants import WEIGHTED_MEASURES
 from attnwidget.protocol.positions import pack
+from attnwidget.record.prompts import num_steps, prompt_sizes
+from attnwidget.serve.groups import RecordGroups
 from attnwidget.serve.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from attnwidget.record.positions import Position
     from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream
+    from attnwidget.serve.groups import ShownGroups
 
 __all__ = [
     "describe",
@@ -29,12 +32,15 @@ __all__ = [
     "described_position",
     "described_scores",
     "media_bytes",
-    "num_steps",
 ]
 
 
 def describe(
-    attention: Record, thumbnails: Thumbnails | None = None, *, later: bool | None = None
+    attention: Record,
+    thumbnails: Thumbnails | None = None,
+    *,
+    later: bool | None = None,
+    groups: ShownGroups | None = None,
 ) -> tuple[dict[str, Any], bytes]:
     """Return a record's meta (see ``Meta`` in the schema) and the bytes of its thumbnails.
 
@@ -45,7 +51,9 @@ def describe(
         attention: The record.
         thumbnails: Makes the thumbnails.
         later: Whether they come later; None for where they take long.
+        groups: The groups of its positions; those that are known when left out.
     """
+    groups = groups or RecordGroups(attention)
     thumbnails = thumbnails or Thumbnails(attention)
     later = thumbnails.later if later is None else later
     positions: list[list[dict[str, Any]]] = []
@@ -75,7 +83,7 @@ def describe(
             "key_positions": place(stream.key_positions),
             "overview": overview,
             **pictures,
-            **_optional(attention, stream),
+            **_optional(attention, stream, groups),
         }
         streams.append(meta)
         chunks.append(data)
@@ -95,12 +103,13 @@ def describe(
     return described, b"".join(chunks)
 
 
-def _optional(attention: Record, stream: Stream) -> dict[str, Any]:
+def _optional(attention: Record, stream: Stream, groups: ShownGroups) -> dict[str, Any]:
     """Return what is said only of some streams."""
     found = {
         "no_rollout": rollout_missing(stream),
-        "prompt": _prompt(attention, stream),
+        "prompt": prompt_sizes(attention, stream),
         "absent": TokenFeatures.of(stream).absent or None,
+        "groupings": groups.described(stream.name) or None,
     }
     return {name: value for name, value in found.items() if value is not None}
 
@@ -108,30 +117,6 @@ def _optional(attention: Record, stream: Stream) -> dict[str, Any]:
 def described_scores() -> list[dict[str, str]]:
     """Return every score with its words; see ``ScoreMeta`` in the schema."""
     return [asdict(score) for score in SCORES.values()]
-
-
-def num_steps(attention: Record) -> int:
-    """Return how many tokens were generated after the prompt, the last one, which has no position, included."""
-    expected = attention.next_tokens
-    if expected is None or expected.stream not in attention.streams:
-        return 0
-    count = len(attention[expected.stream].query_positions)
-    return count - expected.prompt + 1 if expected.prompt < count else 0
-
-
-def _prompt(attention: Record, stream: Stream) -> dict[str, int | None] | None:
-    """Return how many positions a stream had when the first token was generated, if it grew with the others."""
-    expected = attention.next_tokens
-    if expected is None or not num_steps(attention):
-        return None
-    queries, keys = len(stream.query_positions), len(stream.key_positions)
-    generated = len(attention[expected.stream].query_positions) - expected.prompt
-    if len(attention[expected.stream].query_positions) != queries or generated >= queries:
-        return None
-    if stream.name == expected.stream:
-        there = keys if stream.first_query is None else stream.first_query + queries
-        return {"queries": queries - generated, "keys": there - generated}
-    return {"queries": queries - generated, "keys": None} if stream.name == "cross" else None
 
 
 def _generation(attention: Record) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from attnwidget.compute.group_sums import GroupNumbers
 from attnwidget.compute.measures import missing
 from attnwidget.compute.overview import overview_rows
 from attnwidget.compute.pooling import max_pool, max_pool_cells
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from attnwidget.analysis.position_groups import Groups
     from attnwidget.comparison.alignment import Pair
     from attnwidget.comparison.comparison import Compared, Comparison
     from attnwidget.record.layer import Layer
@@ -75,10 +77,22 @@ class Side:
         found[:, np.array(into)[:, None], wide] = block
         return found
 
+    def groups(self, groups: Groups) -> GroupNumbers:
+        """Return the groups of this record's positions: those of their places on the common axes."""
+        return GroupNumbers(
+            len(groups.names), _own(self.queries, groups.queries), _own(self.keys, groups.keys)
+        )
+
     def lengths(self, head: int, measure: str) -> Numbers:
         """Return what weights are multiplied by in a measure, float32 ``[1, key]``, 0 where a key is missing."""
         own = key_lengths(self.layer, head, measure)[0]
         return np.array([[0 if at is None else own[at] for at in self.keys]], np.float32)
+
+
+def _own(places: tuple[int | None, ...], numbers: Sequence[int]) -> list[int]:
+    """Return what is numbered along a common axis in the order of a record's own positions."""
+    there = {at: number for at, number in zip(places, numbers, strict=True) if at is not None}
+    return [there[at] for at in range(len(there))]
 
 
 @lru_cache(maxsize=8)

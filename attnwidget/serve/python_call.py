@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from attnwidget.serve.source import Source
 
-__all__ = ["call_of_model", "given_options", "literal", "opening", "view_call"]
+__all__ = ["call_of_model", "call_of_source", "given_options", "literal", "opening", "view_call"]
 
 # Where one looks. A view that is told a part of it opens on that; one that is told none may choose all of it.
 PLACE = ("stream", "layer", "heads", "query", "key")
@@ -78,10 +78,19 @@ def call_of_model(inputs: Any, tokenizer: Any, options: Mapping[str, Any]) -> st
     parts = ["model", "inputs" if written is None else written]
     if tokenizer is not None:
         parts.append("tokenizer=tokenizer")
-    for name, value in options.items():
-        plain = _is_plain(value)
-        parts.append(f"{name}={literal(value) if plain else name}")
+    parts += _named(options)
     return f"aw.view({', '.join(parts)}"
+
+
+def call_of_source(source: Source, options: Mapping[str, Any]) -> str:
+    """Return how a view of a result was made with options that are no part of a selection, without a closing bracket."""
+    return f"aw.view({', '.join([source.python_name, *_named(options)])}"
+
+
+def _named(options: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name}={literal(value) if _is_plain(value) else name}" for name, value in options.items()
+    ]
 
 
 def literal(value: Any) -> str:

@@ -186,6 +186,12 @@ def _is_place(value: Any) -> bool:
 def _is_ranking(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
+    if set(value) == {"grouping", "from", "to"}:
+        named = [
+            value["grouping"],
+            *(value[end] for end in ("from", "to") if value[end] is not None),
+        ]
+        return all(map(_is_text, named))
     if set(value) == {"pattern", "number"}:
         return _is_text(value["pattern"]) and _is_int(value["number"])
     sides = [side for side in (value.get("queries"), value.get("keys")) if side is not None]
@@ -376,11 +382,11 @@ def check_ranking(source: Source, stream: ShownStream, value: object) -> dict[st
     """Return ``value`` if it is None or names links of the stream, else raise `SelectionError`."""
     if value is None:
         return None
-    known = {"queries", "keys"}, {"pattern", "number"}
+    known = {"queries", "keys"}, {"pattern", "number"}, {"grouping", "from", "to"}
     value = as_ranking(value)
     if not isinstance(value, dict) or set(value) not in known or not _is_ranking(value):
         message = (
-            f"ranking must be {{'queries': [6], 'keys': [2]}} or None, got {shown(value)}: call "
+            f"ranking must be {{'queries': [6], 'keys': [2]}}, {{'grouping': 'segment', 'from': 'A', 'to': 'B'}} or None, got {shown(value)}: call "
             "view.rank(query='it', key='cat')."
         )
         raise SelectionError(message)

@@ -4,8 +4,8 @@ The rule, in the order in which the budget is spent:
 
 1. the front end, the labels and every head's thumbnail (made smaller where they would take more than a third), and
    those of the measure on show;
-2. the first selected head whole: weights, scores, bias and vectors, float32; then what heads are ranked by, and their
-   scores, where they are known or soon computed;
+2. the first selected head whole: weights, scores, bias and vectors, float32; then what heads are ranked by, their
+   scores and the shares of groups, where they are known or soon computed;
 3. the weights of every head in 256 shades (uint8, ``255 * sqrt(weight)``): the selected heads, the pinned ones, then
    by the weight of their strongest link, the stream on show before the others;
 4. the heads in the same order again, whole and float32.
@@ -266,6 +266,10 @@ def choose_blocks(
         chosen.add(source, *order[0], whole)
     for block in shared:
         chosen.add_shared(block)
+    for request in source.group_requests():
+        stored = _stored(source, request)
+        if stored is not None:
+            chosen.add_shared(stored)
     _add_others(chosen, source, order)
     return chosen
 

@@ -9,9 +9,11 @@ import numpy as np
 
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.compute.resumable import finish
+from attnwidget.record.prompts import num_steps
 from attnwidget.serve.blocks import BlockCaches, requests_for_head, work
+from attnwidget.serve.groups import RecordGroups
 from attnwidget.serve.head_numbers import HEAD_KINDS, RecordNumbers
-from attnwidget.serve.meta import describe, media_bytes, num_steps
+from attnwidget.serve.meta import describe, media_bytes
 from attnwidget.serve.thumbnails import OVERVIEW_KINDS, Thumbnails
 
 if TYPE_CHECKING:
@@ -19,15 +21,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from attnwidget.analysis.position_groups import By
     from attnwidget.compute.resumable import Slices
     from attnwidget.protocol.codec import Block
     from attnwidget.record.record import Record
+    from attnwidget.serve.groups import ShownGroups
     from attnwidget.serve.head_numbers import HeadNumbers
     from attnwidget.serve.streams import ShownLayer, ShownStream
 
     Numbers = NDArray[np.float32]
 
-__all__ = ["RecordSource", "Source"]
+__all__ = ["RecordSource", "Source", "source_of"]
 
 
 class Source(ABC):
@@ -47,6 +51,8 @@ class Source(ABC):
     num_steps: int = 0
     #: Pixels of the media, one after the other, where ``Meta.media`` says they lie.
     media: bytes = b""
+    #: Groups of the positions; None where there are no positions.
+    groups: ShownGroups | None = None
     #: Kind of figure that is drawn when none is named.
     figure_kind: str = "head"
     #: What a call names it, in Python that is copied.
@@ -82,6 +88,10 @@ class Source(ABC):
     @abstractmethod
     def requests(self, layer: ShownLayer, head: int) -> Iterator[dict[str, Any]]:
         """Yield every request that the views make about one head, the weights first."""
+
+    def group_requests(self) -> Iterator[dict[str, Any]]:
+        """Yield the requests for shares of groups whose answers a copy without a kernel brings along."""
+        return iter(())
 
     @abstractmethod
     def block(
@@ -141,12 +151,22 @@ class Source(ABC):
 class RecordSource(Source):
     """One record: what `capture`, `recording`, `load` or `from_weights` gave."""
 
-    def __init__(self, record: Record) -> None:
-        """Start with nothing computed."""
+    def __init__(self, record: Record, groups: By | None = None) -> None:
+        """Start with nothing computed.
+
+        Args:
+            record: The record.
+            groups: The caller's own groups of positions; see `Attention.groups`.
+
+        Raises:
+            ValueError: If they are no groups of its positions.
+        """
         self.record = record
+        self._groups = RecordGroups(record, groups)
+        self.groups = self._groups
         self.num_steps = num_steps(record)
         self.media = media_bytes(record)
-        self._heads: HeadNumbers = RecordNumbers(record)
+        self._heads: HeadNumbers = RecordNumbers(record, self._groups)
         self._thumbnails = Thumbnails(record)
         self._caches = BlockCaches()
 
@@ -162,7 +182,8 @@ class RecordSource(Source):
 
     def meta(self, *, thumbnails: bool = True) -> tuple[dict[str, Any], bytes]:
         """Return the record's description; see `Source.meta`."""
-        return describe(self.record, self._thumbnails, later=None if thumbnails else True)
+        later = None if thumbnails else True
+        return describe(self.record, self._thumbnails, later=later, groups=self.groups)
 
     def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
         """Compute a block of the record; see `Source.work`."""
@@ -170,7 +191,13 @@ class RecordSource(Source):
             return self._heads.work(request)
         if request["what"] in OVERVIEW_KINDS:
             return self._thumbnails.work(request)
+        if request["what"] == "group_shares":
+            return self._groups.work(request)
         return work(self.record, request, self._caches)
+
+    def group_requests(self) -> Iterator[dict[str, Any]]:
+        """Yield the requests for shares of groups; see `Source.group_requests`."""
+        return self._groups.snapshot_requests()
 
     def requests(self, layer: ShownLayer, head: int) -> Iterator[dict[str, Any]]:
         """Yield the requests about one head; see `Source.requests`."""
@@ -206,3 +233,20 @@ class RecordSource(Source):
     ) -> tuple[dict[str, Any], bytes]:
         """Return meta and bytes with all thumbnails; see `Source.with_thumbnails`."""
         return self._thumbnails.complete(meta, overview)
+
+
+def source_of(shown: Record | Source, groups: By | None = None) -> Source:
+    """Return the source over a record, with the caller's own groups of positions; a source is returned as it is.
+
+    Raises:
+        TypeError: If groups are given of a survey, whose inputs have other positions each.
+        ValueError: If they are no groups of the record's positions.
+    """
+    if not isinstance(shown, Source):
+        return RecordSource(shown, groups)
+    if groups is not None:
+        message = (
+            "a survey has no positions to group: call survey(model, texts, tokenizer, groups=…)."
+        )
+        raise TypeError(message)
+    return shown

@@ -14,7 +14,6 @@ from attnwidget.protocol.positions import pack
 from attnwidget.serve.head_numbers import (
     HEAD_KINDS,
     HeadNumbers,
-    RecordNumbers,
     labels_block,
     ranking_request,
     scores_block,
@@ -93,12 +92,12 @@ class SurveyNumbers(HeadNumbers):
     """Mean scores, their spread and typical examples, and rankings by links of the example that is open."""
 
     def __init__(
-        self, survey: Survey, streams: Mapping[str, ShownStream], example: Record | None
+        self, survey: Survey, streams: Mapping[str, ShownStream], example: HeadNumbers | None
     ) -> None:
-        """Start with nothing but the survey, and the example that is open."""
+        """Start with nothing but the survey, and the numbers of the example that is open."""
         super().__init__(streams)
         self._survey = survey
-        self._example = None if example is None else RecordNumbers(example)
+        self._example = example
 
     def add_pattern(self, asked: Any) -> int:
         """Keep a pattern for `links`; return its number."""
@@ -181,6 +180,7 @@ class SurveySource(Source):
         self.has_weights = example is not None
         if self._record is not None:
             self.num_steps, self.media = self._record.num_steps, self._record.media
+            self.groups = self._record.groups
         self._streams: Mapping[str, ShownStream] = (
             self._record.streams
             if self._record is not None
@@ -191,8 +191,8 @@ class SurveySource(Source):
                 for name, found in survey.streams.items()
             }
         )
-        record = None if example is None else example[1]
-        self._heads = SurveyNumbers(survey, self._streams, record)
+        numbers = None if self._record is None else self._record.heads
+        self._heads = SurveyNumbers(survey, self._streams, numbers)
 
     @property
     def streams(self) -> Mapping[str, ShownStream]:
@@ -232,6 +232,10 @@ class SurveySource(Source):
         if request["what"] in HEAD_KINDS:
             return self._heads.work(request)
         return self._opened().work(request)
+
+    def group_requests(self) -> Iterator[dict[str, Any]]:
+        """Yield the requests for shares of groups of the open example; see `Source.group_requests`."""
+        return iter(()) if self._record is None else self._record.group_requests()
 
     def requests(self, layer: ShownLayer, head: int) -> Iterator[dict[str, Any]]:
         """Yield the requests about one head of the open example; see `Source.requests`."""

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.head_scores import score_stream
 from attnwidget.surveys.fingerprints import model_digest, tokenizer_digest
+from attnwidget.surveys.group_means import group_means
 from attnwidget.surveys.survey import Survey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from attnwidget.analysis.position_groups import By
     from attnwidget.compute.not_numbers import Head
 
 __all__ = ["PartialSurvey", "Reader"]
@@ -95,6 +97,7 @@ class Reader:
         keep: How many typical inputs are kept.
         measure: What is scored.
         options: Passed on to `capture`.
+        groups: The grouping whose shares are kept; None for none.
     """
 
     model: Any
@@ -102,6 +105,7 @@ class Reader:
     keep: int
     measure: str
     options: Mapping[str, Any]
+    groups: By | None = None
 
     @property
     def makes_model(self) -> bool:
@@ -137,7 +141,8 @@ class Reader:
         try:
             record = run_forward(self.model, one, self.tokenizer, **self.options)
             scores = [score_stream(each, None, self.measure) for each in record.streams.values()]
-            found = Survey.of(record.model_name, scores, record.text, keep=self.keep)
+            shares = group_means(record, self.groups, self.measure)
+            found = Survey.of(record.model_name, scores, record.text, keep=self.keep, groups=shares)
         except Exception as error:  # noqa: BLE001  models, tokenizers and inputs raise what they like
             return self.skip(error)
         wrong = frozenset(head for one in scores for head in one.not_numbers)

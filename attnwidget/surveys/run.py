@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
+from attnwidget.analysis.position_groups import check_by
 from attnwidget.compute.checks import check_choice, check_count, check_tensor, shown
 from attnwidget.compute.measures import MEASURES
 from attnwidget.compute.not_numbers import warn_not_numbers
@@ -22,9 +23,10 @@ from attnwidget.surveys.reader import Reader
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
+    from attnwidget.analysis.position_groups import By
     from attnwidget.surveys.reader import PartialSurvey
     from attnwidget.surveys.survey import Survey
 
@@ -38,6 +40,7 @@ def survey(
     *,
     examples: int = 5,
     measure: str = "weights",
+    groups: By | None = None,
     progress: bool = True,
     workers: int | None = None,
     worker_options: Mapping[str, Any] | None = None,
@@ -70,6 +73,9 @@ def survey(
         tokenizer: The model's tokenizer; found by the model's name among the files of this machine when left out.
         examples: How many typical inputs to keep for each head and score.
         measure: What to score: ``"weights"``, ``"value"`` or ``"norm"``; see `Layer.measure`.
+        groups: Keep how much weight groups of positions give each other, too: ``"segment"``, ``"role"``, ``"special"`` …,
+            a dict or a function, as `Attention.groups` takes them. Groups of one name are the same in all inputs;
+            `Survey.group_shares` has the means over the inputs that have both.
         progress: Whether to show a progress bar.
         workers: How many processes on Ray; ``None`` for this process alone.
         worker_options: What each of them is given, as ``ray.data.Dataset.map_batches`` takes it; by default a GPU
@@ -115,8 +121,14 @@ def survey(
         raise TypeError(message)
     kept = check_count("examples", examples, least=0)
     check_choice("measure", measure, MEASURES, said=f"one of {', '.join(MEASURES)}")
-    file = Checkpoint.of(save, every, settings({"measure": measure, "examples": kept, **options}))
-    reader = Reader(model, tokenizer, kept, measure, options)
+    grouped = {}
+    if groups is not None:
+        check_by(groups, "groups")
+        # Files of surveys without groups have no such setting.
+        grouped = {"groups": _described(groups)}
+    asked = {"measure": measure, "examples": kept, **grouped, **options}
+    file = Checkpoint.of(save, every, settings(asked))
+    reader = Reader(model, tokenizer, kept, measure, options, groups)
     if workers is None:
         ray_workers.refuse(texts, worker_options)
         reader = reader.with_model()
@@ -134,6 +146,13 @@ def survey(
         parts.close()
         bar.close()
     return so_far.survey if so_far.survey.interrupted else _complete(so_far)
+
+
+def _described(groups: By) -> Any:
+    """Return what a file says of groups: positions as they were written, a range by its ends."""
+    if not isinstance(groups, Mapping):
+        return groups
+    return {name: repr(place) for name, place in groups.items()}
 
 
 def _begun(reader: Reader, file: Checkpoint | None) -> PartialSurvey:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attnwidget.analysis.head_scores import StreamScores
+    from attnwidget.surveys.group_means import GroupMeans
 
     Numbers = NDArray[np.float64]
     Whole = NDArray[np.int64]
@@ -170,7 +171,9 @@ class Surveyed:
     Attributes:
         moments: Means and spreads of its scores.
         typical: Its most typical inputs.
+        groups: The shares of groups, where they were asked for and an input had any.
     """
 
     moments: Moments
     typical: Typical
+    groups: GroupMeans | None = None

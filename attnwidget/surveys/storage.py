@@ -9,6 +9,7 @@ import torch
 
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.files.saved import SavedKind
+from attnwidget.surveys.group_means import GroupMeans
 from attnwidget.surveys.statistics import Moments, Surveyed, Typical
 
 if TYPE_CHECKING:
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["FIELDS", "FORMAT_VERSION", "read", "read_progress", "write"]
 
-# 2: digests. 3: how far a survey has come that is written while it runs. Older files are read as before.
-FORMAT_VERSION = 3
+# 2: digests. 3: how far a survey has come that is written while it runs. 4: shares of groups. Older files are read as before.
+FORMAT_VERSION = 4
 FIELDS = ("model_name", "streams", "count", "skipped", "examples_kept", "texts", "interrupted")
 _ARRAYS = {
     "moments": ("count", "mean", "squares", "rows"),
     "typical": ("rank", "value", "index"),
 }
+_GROUP_ARRAYS = ("count", "mean", "squares")
 _COUNT = {"type": "integer", "minimum": 0}
 _TEXT = {"type": "string"}
 
@@ -48,6 +50,15 @@ _SCHEMA = {
                 "properties": {
                     "name": _TEXT,
                     "layers": _pairs(_COUNT, {"type": "integer", "minimum": 1}),
+                    "groups": {
+                        "type": "object",
+                        "properties": {
+                            "by": _TEXT,
+                            "names": {"type": "array", "items": _TEXT, "minItems": 1},
+                        },
+                        "required": ["by", "names"],
+                        "additionalProperties": False,
+                    },
                 },
                 "required": ["name", "layers"],
                 "additionalProperties": False,
@@ -108,7 +119,13 @@ def write(
     tensors = {}
     streams = []
     for number, (name, found) in enumerate(fields["streams"].items()):
-        streams.append({"name": name, "layers": found.moments.layers})
+        header_of: dict[str, Any] = {"name": name, "layers": found.moments.layers}
+        streams.append(header_of)
+        if found.groups is not None:
+            header_of["groups"] = {"by": found.groups.by, "names": list(found.groups.names)}
+            for each in _GROUP_ARRAYS:
+                array = getattr(found.groups, each)
+                tensors[f"{number}.groups.{each}"] = torch.from_numpy(array.copy(order="C"))
         for part, names in _ARRAYS.items():
             for each in names:
                 array = getattr(getattr(found, part), each)
@@ -183,4 +200,18 @@ def _stream(number: int, one: Mapping[str, Any], file: TensorFile) -> Surveyed:
         if array.shape != expected[name] or not np.issubdtype(array.dtype, kind):
             message = f"{name} of stream {one['name']!r} is {array.dtype} {list(array.shape)}, expected {list(expected[name])}"
             raise ValueError(message)
-    return Surveyed(Moments(layers, **moments), Typical(**typical))
+    groups = _groups(number, one, heads, file)
+    return Surveyed(Moments(layers, **moments), Typical(**typical), groups)
+
+
+def _groups(number: int, one: Mapping[str, Any], heads: int, file: TensorFile) -> GroupMeans | None:
+    if "groups" not in one:
+        return None
+    by, names = one["groups"]["by"], tuple(one["groups"]["names"])
+    held = {name: file.tensors[f"{number}.groups.{name}"].numpy().copy() for name in _GROUP_ARRAYS}
+    expected = (heads, len(names), len(names))
+    for name, array in held.items():
+        if array.shape != expected or not np.issubdtype(array.dtype, np.floating):
+            message = f"{name} of the groups of stream {one['name']!r} is {array.dtype} {list(array.shape)}, expected {list(expected)}"
+            raise ValueError(message)
+    return GroupMeans(by, names, **held)

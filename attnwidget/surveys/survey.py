@@ -26,7 +26,7 @@ from attnwidget.record.vocabulary import (
 )
 from attnwidget.surveys import storage
 from attnwidget.surveys.statistics import Moments, Surveyed, Typical
-from attnwidget.surveys.tables import example_rows, score_rows, wanted_layers
+from attnwidget.surveys.tables import example_rows, group_rows, score_rows, wanted_layers
 
 if TYPE_CHECKING:
     import os
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from attnwidget.analysis.head_scores import StreamScores
     from attnwidget.compute.indexing import Heads
     from attnwidget.record.vocabulary import Layers
+    from attnwidget.surveys.group_means import GroupMeans
 
 __all__ = ["Survey"]
 
@@ -73,10 +74,20 @@ class Survey:
 
     @classmethod
     def of(
-        cls, model_name: str, scores: Sequence[StreamScores], text: str | None, *, keep: int = 5
+        cls,
+        model_name: str,
+        scores: Sequence[StreamScores],
+        text: str | None,
+        *,
+        keep: int = 5,
+        groups: Mapping[str, GroupMeans] | None = None,
     ) -> Survey:
-        """Return the survey of one input."""
-        streams = {one.stream: Surveyed(Moments.of(one), Typical.of(one, 0)) for one in scores}
+        """Return the survey of one input; ``groups`` are the shares of its groups by the stream's name."""
+        shares = groups or {}
+        streams = {
+            one.stream: Surveyed(Moments.of(one), Typical.of(one, 0), shares.get(one.stream))
+            for one in scores
+        }
         texts = {} if text is None else {0: text[:TEXT_LENGTH]}
         return cls(model_name, streams, 1, (), keep, texts)
 
@@ -172,6 +183,57 @@ class Survey:
             row
             for one in streams
             for row in label_rows(one, self.streams[one].moments.scores())
+            if (one, row["layer"], row["head"]) in wanted
+        )
+
+    def group_shares(
+        self,
+        *,
+        stream: str | None = None,
+        layer: Layers = None,
+        head: Heads = None,
+        layers: Layers = None,
+        heads: Heads = None,
+    ) -> Any:
+        """Return how much weight each group of positions gives each group, mean over the inputs that have both.
+
+        Of a survey that was asked for groups: ``survey(model, texts, tokenizer, groups="segment")``.
+
+        Args:
+            stream: Name of a stream; ``None`` for all that have groups.
+            layer: As for `head_scores`.
+            head: As for `head_scores`.
+            layers: Another name of ``layer``.
+            heads: Another name of ``head``.
+
+        Returns:
+            ``stream``, ``layer``, ``head``, ``from``, ``to`` and ``share`` as `Attention.group_shares`, and the ``spread``
+            (standard deviation over the inputs) and the number of ``inputs`` that had both groups: a pandas
+            ``DataFrame``, or a list of dicts where pandas is not installed.
+
+        Raises:
+            KeyError: If there is no such stream.
+            ValueError: If there is no such layer or head, groups were not asked for, or no input had any.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> pairs = [("the cat sat", "the dog sat ."), ("it was tired", "the cat was tired")]
+            >>> found = aw.survey(model, pairs, tokenizer, progress=False, groups="special")
+            >>> len(found.group_shares(layer=0, head=0))
+            4
+        """
+        streams = list(self.streams) if stream is None else [self._known(stream)]
+        wanted = self._wanted(streams, *layers_and_heads(layer, layers, head, heads))
+        if all(self.streams[one].groups is None for one in streams):
+            message = (
+                f"this survey has no shares of groups in {', '.join(streams)}: groups were not asked for, or no input had "
+                "any; call survey(model, texts, tokenizer, groups='special')."
+            )
+            raise ValueError(message)
+        return table(
+            row
+            for one in streams
+            for row in group_rows(one, self.streams[one])
             if (one, row["layer"], row["head"]) in wanted
         )
 
@@ -352,10 +414,12 @@ def _merged(first: Survey, second: Survey) -> Survey:
             streams[name] = Surveyed(
                 streams[name].moments.merge(found.moments),
                 streams[name].typical.merge(found.typical, keep, shift=shift),
+                _merged_groups(streams[name].groups, found.groups),
             )
         else:
             nothing = Typical(*(array[..., :0] for array in _arrays(found.typical)))
-            streams[name] = Surveyed(found.moments, nothing.merge(found.typical, keep, shift=shift))
+            typical = nothing.merge(found.typical, keep, shift=shift)
+            streams[name] = Surveyed(found.moments, typical, found.groups)
     texts = {**first.texts, **{index + shift: text for index, text in second.texts.items()}}
     used = {
         index for found in streams.values() for index in np.unique(found.typical.index).tolist()
@@ -369,6 +433,12 @@ def _merged(first: Survey, second: Survey) -> Survey:
         {index: text for index, text in texts.items() if index in used},
         first.interrupted or second.interrupted,
     )
+
+
+def _merged_groups(first: GroupMeans | None, second: GroupMeans | None) -> GroupMeans | None:
+    if first is None or second is None:
+        return first or second
+    return first.merge(second)
 
 
 def _arrays(typical: Typical) -> tuple[Any, Any, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from attnwidget.analysis.head_scores import labels
 from attnwidget.analysis.score_definitions import SCORES, chosen
 from attnwidget.compute.checks import integer, listed, shown
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from attnwidget.record.vocabulary import Layers
     from attnwidget.surveys.statistics import Moments, Surveyed
 
-__all__ = ["example_rows", "score_rows", "wanted_layers"]
+__all__ = ["example_rows", "group_rows", "score_rows", "wanted_layers"]
 
 _NAMES = tuple(SCORES)
 
@@ -41,6 +43,29 @@ def score_rows(stream: str, moments: Moments, names: Sequence[str]) -> Iterator[
                     "without_sink": _number(mean[1][at], rows[1]),
                     "without_sink_spread": _number(spread[1][at], rows[1]),
                     "inputs": int(moments.count[0][at]),
+                }
+
+
+def group_rows(stream: str, found: Surveyed) -> Iterator[dict[str, Any]]:
+    """Make the rows of `Survey.group_shares` for one stream: of pairs of groups that any input had."""
+    groups = found.groups
+    if groups is None:
+        return
+    means, spread, layers = groups.means, groups.spread, found.moments.layers
+    pairs = np.argwhere(groups.count.any(0)).tolist()
+    for start, (layer, heads) in zip(_starts(layers), layers, strict=True):
+        for head in range(heads):
+            for first, second in pairs:
+                at = start + head, first, second
+                yield {
+                    "stream": stream,
+                    "layer": layer,
+                    "head": head,
+                    "from": groups.names[first],
+                    "to": groups.names[second],
+                    "share": float(means[at]),
+                    "spread": float(spread[at]),
+                    "inputs": int(groups.count[at]),
                 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from attnwidget.serve.comparison import ComparisonSource
+from attnwidget.serve.python_call import call_of_source
 from attnwidget.widget.widget import AttentionWidget
 
 if TYPE_CHECKING:
@@ -28,7 +29,11 @@ class ComparisonWidget(AttentionWidget):
     def __init__(self, comparison: Comparison, *, frozen: bool = False, **state: Any) -> None:
         """Make a widget over a comparison; `Comparison.view` describes the arguments."""
         self._comparison = comparison
-        super().__init__(ComparisonSource(comparison), frozen=frozen, **state)
+        groups = state.pop("groups", None)
+        source = ComparisonSource(comparison, groups)
+        if groups is not None:
+            state["_call"] = call_of_source(source, {"groups": groups})
+        super().__init__(source, frozen=frozen, **state)
 
     @property
     def comparison(self) -> Comparison:

@@ -15,19 +15,20 @@ from attnwidget.figures.figure import Figure
 from attnwidget.figures.from_source import figure_of_view
 from attnwidget.protocol.constants import RANKING
 from attnwidget.protocol.text import sendable
-from attnwidget.record.options import DrawnSelection, SelectionOptions
+from attnwidget.record.options import DrawnSelection, ShownOptions
 from attnwidget.record.position_lookup import resolve
 from attnwidget.record.vocabulary import lists_options
 from attnwidget.serve.jobs import Jobs
 from attnwidget.serve.page import FROZEN_BYTES, page_within_budget
-from attnwidget.serve.python_call import opening, view_call
+from attnwidget.serve.python_call import call_of_source, opening, view_call
 from attnwidget.serve.requests import reply
 from attnwidget.serve.selection import STATE, named, resolve_selection
 from attnwidget.serve.snapshot import snapshot
-from attnwidget.serve.source import RecordSource, Source
+from attnwidget.serve.source import Source, source_of
 from attnwidget.serve.static_files import front_end, static_text
 from attnwidget.widget.closing import closed_later
 from attnwidget.widget.commands import Answering, answered
+from attnwidget.widget.group_ranking import group_ranking
 from attnwidget.widget.notebook_display import NotebookDisplay, closed_bundle
 from attnwidget.widget.save import BrowserFigures, save
 from attnwidget.widget.shown_views import hold_weakly, shown_views
@@ -79,7 +80,7 @@ class AttentionWidget(Answering, SyncedTraits):
     # Calls of a view named ``view``.
     made_again_by = "attnwidget.view(view.attention)"
 
-    @lists_options(SelectionOptions)
+    @lists_options(ShownOptions)
     def __init__(
         self,
         attention: Attention | Source,
@@ -87,7 +88,7 @@ class AttentionWidget(Answering, SyncedTraits):
         frozen: bool = False,
         still: bool = True,
         _call: str | None = None,
-        **state: Unpack[SelectionOptions],
+        **state: Unpack[ShownOptions],
     ) -> None:
         """Make a widget over a record.
 
@@ -97,13 +98,18 @@ class AttentionWidget(Answering, SyncedTraits):
             still: Keep a still picture of what is shown in the notebook, for readers without widgets: 60 kB at most,
                 twice. With the ``figures`` extra the kernel makes it while it is idle, else the browser.
             _call: How the view was made, for `code`; see `attnwidget.serve.python_call`.
-            **state: Traits to start with, such as ``layer=3, heads=[5]``.
+            **state: Traits to start with, such as ``layer=3, heads=[5]``, and ``groups``, the caller's own groups of the
+                record's positions, as `Attention.groups` takes them.
 
         Raises:
             TypeError: If there is no such trait.
-            ValueError: If the record has no such stream, layer, head or position.
+            ValueError: If the record has no such stream, layer, head or position, or the groups are none of its
+                positions.
         """
-        self.source = attention if isinstance(attention, Source) else RecordSource(attention)
+        groups = state.pop("groups", None)
+        self.source = source_of(attention, groups)
+        if groups is not None and _call is None:
+            _call = call_of_source(self.source, {"groups": groups})
         self._jobs = Jobs()
         frozen, still = check_flag("frozen", frozen), check_flag("still", still)
         self._always_frozen = frozen
@@ -188,6 +194,9 @@ class AttentionWidget(Answering, SyncedTraits):
         *,
         pattern: Pattern | None = None,
         name: str = "pattern",
+        from_group: str | None = None,
+        to_group: str | None = None,
+        by: str | None = None,
     ) -> None:
         """Colour all heads by the weight of some links, and put them in one ranking; `Attention.find` as a picture.
 
@@ -197,6 +206,10 @@ class AttentionWidget(Answering, SyncedTraits):
             pattern: Instead of both, a 0/1 mask ``[query, key]``, or a function from query positions and key positions
                 to one.
             name: What the legend calls the pattern.
+            from_group: Instead of all these, the group whose queries count; all queries when left out.
+            to_group: The group whose weight is asked for; all keys when left out.
+            by: The grouping, one of those that the view has: ``"segment"``, ``"role"`` …, or ``"own"`` for what was passed
+                as ``groups``. The first of them when left out.
 
         Raises:
             ValueError: If nothing is named or pinned, a token is not there or is there several times, a position does
@@ -204,8 +217,14 @@ class AttentionWidget(Answering, SyncedTraits):
 
         Example:
             >>> view.rank(query="it", key="cat")  # doctest: +SKIP
+            >>> view.rank(from_group="B", to_group="A", by="segment")  # doctest: +SKIP
         """
         stream = named(self.source, self.stream)
+        if from_group is not None or to_group is not None:
+            given = {"query": query, "key": key, "pattern": pattern}
+            groups = (from_group, to_group)
+            self._rank_by(group_ranking(self.source, self.stream, by, groups, given))
+            return
         if query is None and key is None and pattern is None:
             query, key = self.query, self.key
             if key is None:
@@ -221,7 +240,10 @@ class AttentionWidget(Answering, SyncedTraits):
             )
             keys = asked.mask[0].nonzero()[:, 0].tolist()
             ranking = {"queries": queries, "keys": keys}
-        request = {"what": "ranking", "stream": stream.name, "ranking": ranking}
+        self._rank_by(ranking)
+
+    def _rank_by(self, ranking: dict[str, Any]) -> None:
+        request = {"what": "ranking", "stream": self.stream, "ranking": ranking}
         # Says now what the browser would be told, and has it ready for the browser.
         self._jobs.run(self.source.heads.work(request))
         with self.hold_trait_notifications():

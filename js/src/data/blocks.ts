@@ -128,6 +128,16 @@ export interface Blocks {
   overview(measure: Measure, layer: number, size: number): Pictures | { error: string } | null;
   /** Mean weight of each key over all queries; null until it has come. */
   mean(layer: number, head: number): Float32Array | null;
+  /**
+   * Of each head of a layer a square of shares, from group to group in the order of the grouping: the mean over the
+   * queries of a group (a row) of their weight on each (a column). NaN from a group without queries, and of heads whose
+   * weights are not numbers; null until they have come.
+   */
+  groupShares(
+    grouping: string,
+    layer: number,
+    as?: PooledAs,
+  ): readonly Matrix[] | { error: string } | null;
   /** Numbers about all heads of the stream; null until they have come. */
   heads(request: Omit<HeadsRequest, "stream">): BlockResult | null;
   /** Why a vectors or pooled block cannot be had, or null. */

@@ -70,6 +70,18 @@ export function streamBlocks(
       const [, rows = 0, columns = 0] = result.shape;
       return { rows, columns, data: result.data };
     },
+    groupShares: (grouping, layer, as) => {
+      const asked = { what: "group_shares", stream: name, layer, head: 0, grouping } as const;
+      const result = store.get({ ...asked, ...as, ...of });
+      if (!result || "error" in result) return result;
+      const [heads = 0, rows = 0, columns = 0] = result.shape;
+      const size = rows * columns;
+      return Array.from(
+        { length: heads },
+        (_, head) =>
+          new Matrix(rows, columns, result.data.subarray(head * size, head * size + size)),
+      );
+    },
     mean: (layer, head) => matrix({ what: "mean", stream: name, layer, head })?.row(0) ?? null,
     heads: (request) => {
       // Numbers that take long to make come in a batch of their own, and hold up nothing else.

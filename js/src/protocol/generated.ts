@@ -16,9 +16,9 @@ export type Measure = "weights" | "value" | "norm" | "rollout";
  */
 export type HeadRef = readonly [number, number];
 /**
- * Links whose weight ranks all heads: from queries to keys, or a pattern that the kernel knows by its number.
+ * Links whose weight ranks all heads: from queries to keys, from a group of positions to another, or a pattern that the kernel knows by its number.
  */
-export type Ranking = LinkRanking | PatternRanking;
+export type Ranking = LinkRanking | PatternRanking | GroupRanking;
 export type Request = BlockRequest | HeadsRequest;
 export type Reply = Answer | Refusal | Unfinished;
 
@@ -129,6 +129,23 @@ export interface PatternRanking {
   pattern: string;
   number: number;
 }
+/**
+ * The mean over the queries of one group of their weight on another.
+ */
+export interface GroupRanking {
+  /**
+   * One of the stream's groupings.
+   */
+  grouping: string;
+  /**
+   * Name of the group whose queries count, null for all queries.
+   */
+  from: string | null;
+  /**
+   * Name of the group whose keys count, null for all keys.
+   */
+  to: string | null;
+}
 export interface Meta {
   version: 1;
   model: string;
@@ -180,6 +197,10 @@ export interface StreamMeta {
    * Why there is no rollout, where there is none.
    */
   no_rollout?: string;
+  /**
+   * Ways to put the positions into groups; the caller's own first, then those of at least 2 groups. None of more than 64.
+   */
+  groupings?: Grouping[];
   /**
    * Three numbers per head, [query, key, weight]: its strongest link, leaving out the first key when other keys exist.
    */
@@ -255,6 +276,40 @@ export interface Sink {
    * Mean weight on the first key, over all heads and all queries but the first.
    */
   share: number;
+}
+/**
+ * A way to put positions into groups. Every query and every key is in one of them; those that nothing is known of are in the last, 'rest'.
+ */
+export interface Grouping {
+  /**
+   * segment, role, turn, modality, part, special, sentence; own for the caller's.
+   */
+  name: string;
+  /**
+   * In the order of a block of shares.
+   *
+   * @minItems 1
+   * @maxItems 64
+   */
+  groups: Group[];
+}
+export interface Group {
+  /**
+   * What tables and rankings call it: A, 2 assistant, picture 1, sentence 3.
+   */
+  name: string;
+  /**
+   * What stands beside its positions, where they are seen to be in order: assistant.
+   */
+  label: string;
+  /**
+   * Its queries, as half-open ranges in order.
+   */
+  queries: [number, number][];
+  /**
+   * Its keys, as half-open ranges in order.
+   */
+  keys: [number, number][];
 }
 /**
  * A picture, or the spectrogram of a sound. Its pixels lie at `offset` in the media bytes, uint8, row by row: RGB of an image, one grey of a spectrogram with the lowest band first.
@@ -361,7 +416,7 @@ export interface PythonCall {
   placed: Partial<State>;
 }
 /**
- * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key, or those of the range `keys`. For vectors: [position, dim], the whole axis, or the half-open range `queries` of its positions. For extents: [1, 4], the largest size of a number in the head's queries, keys, products of a query and a key dimension by dimension, and values, over all positions. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one. For tile: [row, column], the largest in each cell; level 0 is float32 and exact, above it weights and rollout are uint8 holding 255*sqrt(w) and other measures float32. For column: [query, key], what every query gives some keys, of weights or of the rollout. Of a stream whose thumbnails come later, thumbnails: uint8 [head, row, column], those of a layer; links: [head, 4], query, key and weight of each head's strongest link (see top) and its mean weight on the first key.
+ * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key, or those of the range `keys`. For vectors: [position, dim], the whole axis, or the half-open range `queries` of its positions. For extents: [1, 4], the largest size of a number in the head's queries, keys, products of a query and a key dimension by dimension, and values, over all positions. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one. For tile: [row, column], the largest in each cell; level 0 is float32 and exact, above it weights and rollout are uint8 holding 255*sqrt(w) and other measures float32. For column: [query, key], what every query gives some keys, of weights or of the rollout. Of a stream whose thumbnails come later, thumbnails: uint8 [head, row, column], those of a layer; links: [head, 4], query, key and weight of each head's strongest link (see top) and its mean weight on the first key. For group_shares: [head, from, to], for all heads of the layer the mean over the queries of each group of a grouping of their weight on each group; NaN from a group without queries, and of heads whose weights are not numbers.
  */
 export interface BlockRequest {
   what:
@@ -380,7 +435,8 @@ export interface BlockRequest {
     | "column"
     | "thumbnails"
     | "links"
-    | "extents";
+    | "extents"
+    | "group_shares";
   stream: string;
   layer: number;
   head: number;
@@ -413,11 +469,15 @@ export interface BlockRequest {
   keys?: number[];
   measure?: Measure;
   /**
-   * For tile: between words.
+   * For tile: between words. For group_shares: each word counts once among the queries, and is in the group of its first piece.
    */
   positions?: "words";
   /**
-   * Of two compared records: which one, on the common axes. An overview is of their difference, |b - a|, and has no side.
+   * For group_shares: one of the stream's groupings.
+   */
+  grouping?: string;
+  /**
+   * Of two compared records: which one, on the common axes. An overview is of their difference, |b - a|, and has no side; group_shares without one are b - a.
    */
   side?: "a" | "b";
 }

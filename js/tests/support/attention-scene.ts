@@ -207,6 +207,7 @@ function makeBlocks(given: Given, heads: HeadOf): Blocks {
     lengths: () => null,
     rollout: () => rowsOf(null, error, given),
     overview: () => null,
+    groupShares: () => null,
     weights: (l, h) => rowsOf(ready ? heads(l, h).weights : null, error, given),
     scores: (l, h) => rowsOf(ready ? heads(l, h).scores : null, error, given),
     bias: (l, h) => rowsOf(ready ? heads(l, h).bias : null, error, given),

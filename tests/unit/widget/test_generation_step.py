@@ -10,7 +10,8 @@ from contract.record import next_tokens, record
 
 import attnwidget as aw
 from attnwidget.attention import Attention
-from attnwidget.serve.meta import describe, num_steps
+from attnwidget.record.prompts import num_steps
+from attnwidget.serve.meta import describe
 
 if TYPE_CHECKING:
     from pathlib import Path

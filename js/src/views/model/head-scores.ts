@@ -55,7 +55,8 @@ function named(positions: readonly Position[], at: readonly number[]): string {
 
 /** “it” → “cat”; the name of a pattern. */
 export function rankingTitle(scene: Scene, ranking: Ranking): string {
-  if (!("keys" in ranking)) return ranking.pattern;
+  if ("grouping" in ranking) return `${ranking.from ?? "all"} → ${ranking.to ?? "all"}`;
+  if ("pattern" in ranking) return ranking.pattern;
   const { queries, keys } = recordScene(scene);
   const from = ranking.queries ? named(queries, ranking.queries) : "all";
   return `${from} → ${named(keys, ranking.keys)}`;

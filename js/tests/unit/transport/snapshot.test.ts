@@ -1,5 +1,5 @@
 import { deflateSync } from "node:zlib";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { Blocks, Rows } from "../../../src/data/blocks.js";
 import { measuredBlocks } from "../../../src/data/measures.js";
 import { BlockStore } from "../../../src/data/store.js";
@@ -65,6 +65,36 @@ test("columns and means are read from a copy's rows, and only from all of them",
   expect(gap.error).toContain("saved copy");
   const other = await ask(copy(), { what: "column", keys: [2, 3], head: 0 });
   expect(other.error).toContain("saved copy");
+});
+
+test("shares of groups are a square for each head, of one grouping and one layer", async () => {
+  const { stream } = attentionScene();
+  const data = new Float32Array([0.9, 0.1, Number.NaN, Number.NaN, 0.25, 0.75, 0, 1]);
+  const request = { what: "group_shares", stream: "self", layer: 1, head: 0, grouping: "segment" };
+  const text = Buffer.from(data.buffer).toString("base64");
+  const block = { dtype: "float32", shape: [2, 2, 2], data: text };
+  const snapshot = { blocks: [{ request, block }] } as unknown as Snapshot;
+  const store = new BlockStore(snapshotFetch(snapshot), () => {});
+  const blocks = streamBlocks(store, stream, { numQueries: QUERIES, numKeys: KEYS });
+  const read = (grouping: string, layer: number) => blocks.groupShares(grouping, layer);
+  store.begin();
+  for (const layer of [0, 1]) for (const by of ["segment", "role"]) read(by, layer);
+  store.flush();
+  await vi.waitFor(() => expect(read("role", 1)).not.toBeNull());
+  const squares = read("segment", 1);
+  if (!squares || "error" in squares) throw new Error("no shares");
+  expect(squares.map(({ rows, columns }) => [rows, columns])).toEqual([
+    [2, 2],
+    [2, 2],
+  ]);
+  expect(Array.from(squares[0]?.row(1) ?? [])).toEqual([Number.NaN, Number.NaN]);
+  expect(Array.from(squares[1]?.row(0) ?? [])).toEqual([0.25, 0.75]);
+  for (const [by, layer] of [
+    ["segment", 0],
+    ["role", 1],
+  ] as const) {
+    expect(read(by, layer)).toMatchObject({ error: expect.stringContaining("saved copy") });
+  }
 });
 
 test("a frame says that its numbers are rounded, also where these are columns", async () => {

@@ -154,6 +154,8 @@ describe("a ranking by links", () => {
       "all → “the”, “cat” and 1 more",
     );
     expect(rankingTitle(given, { pattern: "mine", number: 0 })).toBe("mine");
+    const groups = { grouping: "segment", from: "A", to: null };
+    expect(rankingTitle(given, groups)).toBe("A → all");
   });
 
   it("colours heads by the weight of the links", () => {

@@ -1,0 +1,213 @@
+"""Groups of positions for the front end: which there are of each stream, and how much weight each gives each other."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnwidget.analysis.group_labels import GROUPINGS, REST
+from attnwidget.analysis.group_shares import layer_shares, pair_shares_slices
+from attnwidget.analysis.position_groups import (
+    check_by,
+    groups_by_stream,
+    no_groups,
+    stream_groups,
+)
+from attnwidget.compute.checks import shown
+from attnwidget.protocol.codec import encode
+from attnwidget.serve.jobs import SharedComputations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from attnwidget.analysis.position_groups import By, Groups
+    from attnwidget.compute.resumable import Slices
+    from attnwidget.protocol.codec import Block
+    from attnwidget.record.record import Record
+    from attnwidget.record.stream import Stream
+    from attnwidget.serve.streams import ShownStream
+
+    Shares = NDArray[np.float64]
+
+__all__ = ["CHEAP", "RecordGroups", "ShownGroups", "described_groups"]
+
+MOST_GROUPS = 64
+"""A grouping of more groups is none that can be drawn; Python has it all the same."""
+CHEAP = 1 << 26
+"""A copy without a kernel brings shares along where they are had at once: up to so many weights of a stream."""
+_COPIED = 1 << 16
+"""Numbers of one grouping in a copy, at most."""
+
+
+class ShownGroups:
+    """The groupings of what is shown, found when they are first asked for."""
+
+    def __init__(
+        self,
+        streams: Mapping[str, ShownStream],
+        own: By | None = None,
+        record: Record | None = None,
+    ) -> None:
+        """Start with nothing looked at but the caller's own groups.
+
+        Args:
+            streams: What is shown.
+            own: The caller's own groups, or the name of a grouping that comes first.
+            record: The record that is shown, where it is one.
+
+        Raises:
+            ValueError: If the caller's groups are wrong, or no stream has a position in any of them.
+        """
+        self._streams, self._record = streams, record
+        self._found: dict[str, dict[str, Groups]] = {}
+        self._own: dict[str, Groups] = {}
+        self._first = own if isinstance(own, str) else None
+        if own is None:
+            return
+        check_by(own, "groups")
+        self._own = groups_by_stream(record, streams, own, "groups")
+        if not self._own:
+            raise ValueError(no_groups(own, streams, "groups"))
+
+    def of(self, stream: str) -> dict[str, Groups]:
+        """Return the groupings of a stream by name, those of at least two groups; the caller's own first."""
+        if stream not in self._found:
+            found = {}
+            own = self._own.get(stream)
+            if own is not None:
+                found[own.by] = own
+            for by in GROUPINGS:
+                groups = stream_groups(self._record, self._streams[stream], by)
+                if by not in found and groups is not None and _worth_showing(groups):
+                    found[by] = groups
+            self._found[stream] = {
+                by: groups for by, groups in found.items() if len(groups.names) <= MOST_GROUPS
+            }
+        return self._found[stream]
+
+    def grouping(self, stream: str, by: str) -> Groups:
+        """Return a grouping of a stream.
+
+        Raises:
+            ValueError: If it has none of this name.
+        """
+        there = self.of(stream)
+        if by not in there:
+            known = ", ".join(there) or "none"
+            message = f"stream {stream!r} has no groups by {shown(by)} to show; there are {known}: pass view(…, groups=…)."
+            raise ValueError(message)
+        return there[by]
+
+    def sides(self, stream: str, ranking: Mapping[str, Any]) -> tuple[list[int] | None, list[int]]:
+        """Return the queries (None for all) and the keys of a ``GroupRanking`` (see the schema).
+
+        Raises:
+            ValueError: If there is no such group, or it has no queries, or no keys.
+        """
+        groups = self.grouping(stream, ranking["grouping"])
+        return groups.sides(ranking["from"], ranking["to"])
+
+    def described(self, stream: str) -> list[dict[str, Any]]:
+        """Return the groupings of a stream; see ``Grouping`` in the schema."""
+        return [described_groups(groups) for groups in self.of(stream).values()]
+
+
+def _worth_showing(groups: Groups) -> bool:
+    """Tell whether an axis has two groups; what is known of no position is none."""
+    rest = groups.names.index(REST) if REST in groups.names else -1
+    return any(len({*axis} - {rest}) > 1 for axis in (groups.queries, groups.keys))
+
+
+def described_groups(groups: Groups) -> dict[str, Any]:
+    """Return a grouping; see ``Grouping`` in the schema."""
+    same = groups.queries == groups.keys
+    queries = _ranges(groups.queries, len(groups.names))
+    keys = queries if same else _ranges(groups.keys, len(groups.names))
+    return {
+        "name": groups.by,
+        "groups": [
+            {"name": name, "label": label, "queries": queries[place], "keys": keys[place]}
+            for place, (name, label) in enumerate(zip(groups.names, _labels(groups), strict=True))
+        ],
+    }
+
+
+def _labels(groups: Groups) -> list[str]:
+    """Return what stands beside the positions of each group."""
+    if groups.by == "turn":
+        # The messages stand in order: who speaks is enough.
+        return [name if name == REST else name.partition(" ")[2] for name in groups.names]
+    if groups.by == "modality" and "picture 2" not in groups.names:
+        return ["picture" if name == "picture 1" else name for name in groups.names]
+    return list(groups.names)
+
+
+def _ranges(numbers: Sequence[int], count: int) -> list[list[list[int]]]:
+    """Return for each group its positions as half-open ranges."""
+    found: list[list[list[int]]] = [[] for _ in range(count)]
+    borders = np.flatnonzero(np.diff(np.asarray(numbers))) + 1
+    for start, stop in pairwise([0, *borders.tolist(), len(numbers)]):
+        found[numbers[start]].append([start, stop])
+    return found
+
+
+class RecordGroups(ShownGroups):
+    """The groupings of a record, and the shares of its heads."""
+
+    def __init__(self, record: Record, own: By | None = None) -> None:
+        """Start with nothing computed; errors are those of `ShownGroups`."""
+        super().__init__(record.streams, own, record)
+        self._of = record
+        self._shares = SharedComputations()
+
+    def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
+        """Compute the shares of a layer, float32 ``[head, from, to]``, in slices.
+
+        NaN from a group that has no queries, and of a head whose weights are not numbers.
+
+        Raises:
+            ValueError: If the stream has no such grouping, or the layer cannot give the measure.
+        """
+        name, number = request["stream"], request["layer"]
+        stream, groups = self._of[name], self.grouping(name, request["grouping"])
+        measure, words = request.get("measure", "weights"), request.get("positions") == "words"
+        numbers = groups.of_words(stream) if words else groups.numbers
+        key = (name, number, groups.by, measure, words)
+        shares = yield from self._shares.wait(
+            key, lambda: layer_shares(stream[number], numbers, measure)
+        )
+        return encode(shares.astype(np.float32))
+
+    def ranking(
+        self, stream: Stream, ranking: Mapping[str, Any], measure: str
+    ) -> Slices[list[Shares]]:
+        """Compute the share that a ``GroupRanking`` names, of each layer float64 ``[head]``, in slices.
+
+        Raises:
+            ValueError: If there is no such group, or no head can give it any weight.
+        """
+        groups = self.grouping(stream.name, ranking["grouping"])
+        pair = ranking["from"], ranking["to"]
+        return (yield from pair_shares_slices(stream, groups, pair, measure))
+
+    def snapshot_requests(self) -> Iterator[dict[str, Any]]:
+        """Yield the requests whose answers a copy without a kernel brings along: what is had at once, or is had."""
+        for name, stream in self._of.streams.items():
+            cheap = sum(each.num_heads * each.n_query * each.n_key for each in stream) <= CHEAP
+            for by, groups in self.of(name).items():
+                heads = sum(layer.num_heads for layer in stream)
+                if heads * len(groups.names) ** 2 > _COPIED:
+                    continue
+                yield from self._known(name, by, (layer.layer for layer in stream), cheap=cheap)
+
+    def _known(
+        self, stream: str, by: str, layers: Iterable[int], *, cheap: bool
+    ) -> Iterator[dict[str, Any]]:
+        where = {"what": "group_shares", "stream": stream, "head": 0, "grouping": by}
+        for layer in layers:
+            if cheap or (stream, layer, by, "weights", False) in self._shares.done:
+                yield {**where, "layer": layer}
