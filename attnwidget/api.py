@@ -11,7 +11,7 @@ from attnwidget.record.options import ViewOptions, WeightOptions
 from attnwidget.record.vocabulary import lists_options
 from attnwidget.recordings import capture, from_weights, load, recording
 from attnwidget.serve.python_call import call_of_model
-from attnwidget.serve.selection import OTHER_NAMES, STATE, usual_names
+from attnwidget.serve.selection import OTHER_NAMES, SHORTHANDS, STATE, usual_names
 from attnwidget.surveys.run import survey
 from attnwidget.surveys.survey import Survey
 from attnwidget.widget.bertviz_calls import no_show, shown_weights
@@ -65,7 +65,9 @@ def view(
             - ``form``: ``"lines"``, ``"matrix"``, ``"text"`` or ``"image"``. ``measure``: ``"weights"``, ``"value"``,
               ``"norm"`` or ``"rollout"``. ``positions``: ``"pieces"`` or ``"words"``. ``theme``. ``step``.
             - ``compare``: ``(layer, head)`` pairs side by side. ``explain``: ``"link"`` or ``"head"``, in the neuron view.
-            - ``score``, ``other_score``, ``without_sink``, ``arrange``, ``threshold``, ``below_threshold``,
+            - ``top_k``, ``mass``: how many of each query's strongest links are drawn. ``aside``: key positions set aside,
+              such as ``"first and special"`` (``without_sink=True``). ``shade``: ``"own"`` or ``"fixed"``.
+            - ``score``, ``other_score``, ``arrange``, ``threshold``, ``below_threshold``,
               ``show_layers``, ``ranking``: how the model view shows heads.
 
             For a model also what `capture` takes (``target``, ``tokens``, ``batch``, ``streams``, ``layers``, ``store``,
@@ -182,7 +184,9 @@ def _shown(
         shown: AttentionWidget = model.view(**options)
         return shown
     if isinstance(model, (Attention, Comparison)):
-        beside = sorted(set(options) - {"frozen", "still", *STATE, *OTHER_NAMES.values()})
+        beside = sorted(
+            set(options) - {"frozen", "still", *STATE, *OTHER_NAMES.values(), *SHORTHANDS}
+        )
         if inputs is not None or tokenizer is not None or beside:
             given = (
                 "inputs"

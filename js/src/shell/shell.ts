@@ -386,7 +386,7 @@ export class Shell {
       const scroll = Object.fromEntries(
         Array.from(this.panels, ([name, panel]) => [name, Math.round(panel.scroll)]),
       );
-      const { keyOrder, dimensionOrder, allKeys, setSinkAside, attendedBy, map } =
+      const { keyOrder, dimensionOrder, allKeys, attendedBy, map } =
         this.state.options.peek();
       const { height } = this.root.getBoundingClientRect();
       this.onScreen({
@@ -397,7 +397,6 @@ export class Shell {
         key_order: keyOrder,
         dimension_order: dimensionOrder,
         all_keys: allKeys,
-        set_sink_aside: setSinkAside,
         attended_by: attendedBy,
         ...(map ? { map } : {}),
       });
