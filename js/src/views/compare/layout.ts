@@ -30,7 +30,7 @@ const LOW_ROW = 3;
 const WHOLE_ROW = 8;
 
 export interface ComparePanel {
-  /** The n-th pinned head, or A − B. */
+  /** The n-th pinned head, or the difference of the first two. */
   readonly kind: number | "difference";
   readonly series: Series | null;
   readonly title: Rect;
