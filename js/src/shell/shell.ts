@@ -386,8 +386,7 @@ export class Shell {
       const scroll = Object.fromEntries(
         Array.from(this.panels, ([name, panel]) => [name, Math.round(panel.scroll)]),
       );
-      const { keyOrder, dimensionOrder, allKeys, attendedBy, map } =
-        this.state.options.peek();
+      const { keyOrder, dimensionOrder, allKeys, attendedBy, map } = this.state.options.peek();
       const { height } = this.root.getBoundingClientRect();
       this.onScreen({
         width,
