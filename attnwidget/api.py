@@ -12,7 +12,7 @@ from attnwidget.record.options import ViewOptions, WeightOptions
 from attnwidget.record.vocabulary import lists_options
 from attnwidget.recordings import capture, from_weights, load, recording
 from attnwidget.serve.python_call import call_of_model
-from attnwidget.serve.selection import OTHER_NAMES, STATE, usual_names
+from attnwidget.serve.selection import OTHER_NAMES, SHORTHANDS, STATE, usual_names
 from attnwidget.surveys.run import survey
 from attnwidget.surveys.survey import Survey
 from attnwidget.widget.bertviz_calls import no_show, shown_weights
@@ -66,7 +66,9 @@ def view(
             - ``form``: ``"lines"``, ``"matrix"``, ``"text"`` or ``"image"``. ``measure``: ``"weights"``, ``"value"``,
               ``"norm"`` or ``"rollout"``. ``positions``: ``"pieces"`` or ``"words"``. ``theme``. ``step``.
             - ``compare``: ``(layer, head)`` pairs side by side. ``explain``: ``"link"`` or ``"head"``, in the neuron view.
-            - ``score``, ``other_score``, ``without_sink``, ``arrange``, ``threshold``, ``below_threshold``,
+            - ``top_k``, ``mass``: how many of each query's strongest links are drawn. ``aside``: key positions set aside,
+              such as ``"first and special"`` (``without_sink=True``). ``shade``: ``"own"`` or ``"fixed"``.
+            - ``score``, ``other_score``, ``arrange``, ``threshold``, ``below_threshold``,
               ``show_layers``, ``ranking``: how the model view shows heads.
             - ``groups``: your own groups of positions, such as ``{"question": range(0, 5)}``, or a function of a position;
               `Attention.groups` says what is taken. Of a record, a model or what `compare` gave.
@@ -185,7 +187,8 @@ def _shown(
         shown: AttentionWidget = model.view(**options)
         return shown
     if isinstance(model, (Attention, Comparison)):
-        beside = sorted(set(options) - {"frozen", "still", "groups", *STATE, *OTHER_NAMES.values()})
+        own = {"frozen", "still", "groups", *STATE, *OTHER_NAMES.values(), *SHORTHANDS}
+        beside = sorted(set(options) - own)
         if inputs is not None or tokenizer is not None or beside:
             given = (
                 "inputs"

@@ -62,6 +62,7 @@ class Attention(Exports):
         *,
         stream: str | None = None,
         sink: Place | None = None,
+        aside: Place | None = None,
         measure: str = "weights",
         layer: Layers = None,
         head: Heads = None,
@@ -76,9 +77,10 @@ class Attention(Exports):
         Args:
             scores: Names of `attnwidget.SCORES`; ``None`` for all.
             stream: Name of a stream; ``None`` for all.
-            sink: Key positions to set aside in the column ``without_sink``, as numbers or as their tokens' text; ``None``
-                for the first position and all special tokens. Each row is then divided by what remains; a row with less
-                than 1e-6 left is left out.
+            sink: Another name of ``aside``.
+            aside: Key positions to set aside in the column ``without_sink``: ``"first"`` for the first one, ``"special"``
+                for special tokens, ``"first and special"`` for both, as ``None``; or others as numbers or as their
+                tokens' text. Each row is then divided by what remains; a row with less than 1e-6 left is left out.
             measure: ``"weights"``, or ``"value"`` or ``"norm"`` (see `Layer.measure`), each row divided by its sum.
             layer: Only this layer, or several, as the model counts them, negative from the end; ``None`` for all.
             head: Only this head of each layer, or several; ``None`` for all.
@@ -102,13 +104,16 @@ class Attention(Exports):
             32
         """
         chosen = layers_and_heads(layer, layers, head, heads)
-        return score_tables.head_scores(self, scores, stream, sink, measure, only=chosen)
+        return score_tables.head_scores(
+            self, scores, stream, either(sink=sink, aside=aside), measure, only=chosen
+        )
 
     def head_labels(
         self,
         *,
         stream: str | None = None,
         sink: Place | None = None,
+        aside: Place | None = None,
         measure: str = "weights",
         layer: Layers = None,
         head: Heads = None,
@@ -121,7 +126,8 @@ class Attention(Exports):
 
         Args:
             stream: Name of a stream; ``None`` for all.
-            sink: As for `head_scores`.
+            sink: Another name of ``aside``.
+            aside: As for `head_scores`.
             measure: As for `head_scores`.
             layer: As for `head_scores`.
             head: As for `head_scores`.
@@ -142,7 +148,9 @@ class Attention(Exports):
             7
         """
         chosen = layers_and_heads(layer, layers, head, heads)
-        return score_tables.head_labels(self, stream, sink, measure, only=chosen)
+        return score_tables.head_labels(
+            self, stream, either(sink=sink, aside=aside), measure, only=chosen
+        )
 
     def find(
         self,
@@ -423,8 +431,9 @@ class Attention(Exports):
                 - ``heads`` (or ``head``): the heads drawn; the first. ``(layer, head)`` pairs are drawn as a grid, and
                   for ``"compare"`` they are the heads compared, as in ``compare``.
                 - ``query``, ``key``: pin them: a position or a token's text, or several of either.
-                - ``stream``: its name; the first. ``step``, ``show_layers``, ``without_sink``, ``below_threshold``: as for
-                  the widget. ``selection``: further traits of the widget, such as ``{"threshold": 0.3}``.
+                - ``stream``: its name; the first. ``step``, ``show_layers``, ``below_threshold``: as for the widget.
+                  ``aside``: key positions set aside in shades, widths and scores, ``"first"``, ``"special"``,
+                  ``"first and special"`` (``without_sink=True``) or their numbers. ``selection``: further traits of the widget, such as ``{"threshold": 0.3}``.
                 - ``measure``: ``"weights"``, ``"value"``, ``"norm"`` or ``"rollout"``.
                 - ``explain``: of the neuron view: ``"link"``, or ``"head"`` for a matrix of each step of the whole head.
                 - ``score``: what heads are coloured by in the model view, and the x of a ``"scatter"``: one of `SCORES`.
@@ -436,12 +445,13 @@ class Attention(Exports):
                 - ``font_size``: of the labels in points; 9 when left out. ``font``: a font family.
                 - ``theme``: ``"light"``, ``"dark"``, or ``"print"``: black on white, heads and signs told apart in grey.
                 - ``colour_map``: of weights, ``"blue"``, ``"cividis"``, ``"viridis"``, ``"magma"`` or ``"grey"``.
-                - ``title``: text, or False for none. ``legend``: False for none. ``transparent``: no background.
+                - ``title``: text, or True for a line that says model, stream, layer and heads; none when left out. ``legend``: False for none. ``transparent``: no background.
                 - ``grid``: each head in a panel of its own: True, or how many panels side by side.
                 - ``positions``, or ``queries`` and ``keys``: which to draw, as for `find`; weights stay those over all.
                   ``positions="words"`` merges the pieces of words.
-                - ``top_k``, ``threshold``: draw only each query's strongest lines, only those of this weight or more;
-                  weights equal to the last are drawn too. The legend says so.
+                - ``top_k``: draw only so many of each query's strongest lines, 3 when left out, None for all of them.
+                  ``mass``: only the fewest that make up this share of its weight. ``threshold``: only those of this
+                  weight or more. The legend says so. ``shade``: ``"fixed"`` for matrices whose shades end at 1.
                 - ``layout``: lines between tokens below one another (``"vertical"``) or side by side
                   (``"horizontal"``).
                 - ``direction``: ``"ltr"`` or ``"rtl"``: which way a sentence runs; below one another, ``"rtl"`` has the

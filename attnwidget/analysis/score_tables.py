@@ -9,6 +9,7 @@ from attnwidget.analysis.score_definitions import SCORES, chosen
 from attnwidget.analysis.tables import table
 from attnwidget.compute.checks import listed, shown
 from attnwidget.compute.not_numbers import warn_not_numbers
+from attnwidget.record.aside import ASIDE, aside_keys
 from attnwidget.record.chosen import chosen_heads, only_these
 from attnwidget.record.position_lookup import resolve
 
@@ -127,7 +128,8 @@ def score_streams(
         ValueError: If a position of the sink does not exist, or positions are given for several streams.
     """
     streams = list(attention.streams.values()) if stream is None else [attention[stream]]
-    if sink is not None and len(streams) > 1:
+    word = isinstance(sink, str) and sink in ASIDE
+    if sink is not None and len(streams) > 1 and not word:
         message = (
             f"sink={shown(sink)} names positions of one stream, there are {list(attention)}: pass "
             f"stream={streams[0].name!r} besides."
@@ -139,6 +141,8 @@ def score_streams(
 def _sink(stream: Stream, sink: Place | None) -> tuple[int, ...] | None:
     if sink is None:
         return None
+    if isinstance(sink, str) and sink in ASIDE:
+        return aside_keys(sink, stream.key_positions)
     # None of them is a choice too, and no mistake as among queries.
     return () if listed(sink) == [] else resolve("sink", sink, stream.key_positions)
 

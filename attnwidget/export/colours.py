@@ -36,7 +36,7 @@ class Theme:
     accent: str
     special: str
     sequential: tuple[str, ...]
-    lightnesses: tuple[float, float, float]
+    lightnesses: tuple[float, ...]
 
 
 THEMES: dict[Literal["light", "dark"], Theme] = {
@@ -46,7 +46,7 @@ THEMES: dict[Literal["light", "dark"], Theme] = {
         accent="#1f5fbf",
         special="#7a5195",
         sequential=("#ffffff", "#dbe7f4", "#a3c4e3", "#5a97cb", "#2467a8", "#10437a", "#062447"),
-        lightnesses=(0.5, 0.6, 0.7),
+        lightnesses=(0.52, 0.66, 0.44, 0.6, 0.72),
     ),
     "dark": Theme(
         text="#e6e9ed",
@@ -54,16 +54,16 @@ THEMES: dict[Literal["light", "dark"], Theme] = {
         accent="#7fb2ff",
         special="#c9a3e0",
         sequential=("#15181d", "#1b2f47", "#1f5280", "#2c7fb8", "#5fb3d9", "#b3e0ee", "#fbffff"),
-        lightnesses=(0.66, 0.74, 0.84),
+        lightnesses=(0.72, 0.62, 0.82, 0.67, 0.77),
     ),
 }
 
 
 def head_colour(theme: Theme, head: int, num_heads: int) -> str:
     """Return a head's own colour: distinct for as many heads as there are, the same in every view."""
-    tier = 1 if num_heads <= 12 else head % 9 // 3
+    lightness = theme.lightnesses[head % len(theme.lightnesses)]
     hue = 255 + 30 * (head * 5 % 12) if num_heads <= 12 else 255 + head * GOLDEN_ANGLE
-    return _hex(_oklch(theme.lightnesses[tier], 0.17, hue % 360))
+    return _hex(_oklch(lightness, 0.17, hue % 360))
 
 
 def ramp(stops: tuple[str, ...]) -> list[str]:

@@ -126,9 +126,6 @@ def crop_snapshot(
     screen = {
         name: value for name, value in snapshot["screen"].items() if name not in {"scroll", "map"}
     }
-    if crop.keys[0] != 0:
-        # The first of the kept keys is no sink.
-        screen.pop("set_sink_aside", None)
     return {
         **snapshot,
         "state": {**state, **pins},

@@ -12,9 +12,12 @@ from attnwidget.compute.pooling import adaptive_bins, max_pool
 from attnwidget.compute.resumable import finish
 from attnwidget.figures.crop import pinned
 from attnwidget.figures.options import refuse_weights
+from attnwidget.figures.thinning import strongest_links
 from attnwidget.protocol.codec import decode
 from attnwidget.protocol.constants import EXPLAINED_WINDOW, THUMBNAIL_SIZE, WEIGHTED_MEASURES
+from attnwidget.record.aside import aside_keys
 from attnwidget.record.words import Words, merged_positions
+from attnwidget.serve.head_numbers import scored_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -90,6 +93,9 @@ class DrawnNumbers:
         self.keys = DrawnAxis(stream.key_positions, kept[1], words=words)
         self.pinned_queries = self.queries.pinned(state["query"])
         self.pinned_keys = self.keys.pinned(state["key"])
+        held = self.keys.pinned(list(aside_keys(state["aside"], stream.key_positions)))
+        #: Which of the keys drawn are set aside, counted among them.
+        self.aside = np.flatnonzero(np.isin(self.keys.all, held)).tolist()
         self._words = words
 
     @property
@@ -228,7 +234,7 @@ def _compared(
         yield _panel(chr(ord("A") + place), rows)
     if len(panels) > 1:
         first, second = panels[0][1], panels[1][1]
-        difference = second - first if shown.two else first - second
+        difference = second - first
         # Either sign is drawn by itself.
         signs = [
             _drawn(shown, np.maximum(0, sign * difference), state, spec) & ~np.isnan(difference)
@@ -236,7 +242,7 @@ def _compared(
         ]
         ref = panels[0][0] if shown.two else (-1, -1)
         rows = _links(shown, ref, difference, signs[0] | signs[1])
-        yield _panel("B − A" if shown.two else "A − B", rows)
+        yield _panel("B − A", rows)
 
 
 def _scores(
@@ -254,8 +260,10 @@ def _scores(
             block = answer({"what": "ranking", **about, "ranking": state["ranking"]})
             found[name] = decode(*block).astype(np.float32)
         else:
-            both = decode(*answer({"what": "head_scores", **about}))
-            found[name] = both[int(state["without_sink"])][:, names.index(name)].astype(np.float32)
+            request = {"what": "head_scores", **about, **scored_aside(state["aside"])}
+            both = decode(*answer(request))
+            without = int(state["aside"] is not None)
+            found[name] = both[without][:, names.index(name)].astype(np.float32)
     return found
 
 
@@ -319,16 +327,19 @@ def _drawn(
     drawn = broken | ~np.isnan(block)
     if state["form"] != "lines":
         return drawn
-    drawn &= (block > 0) | broken
-    if spec.get("top_k", block.shape[1]) < block.shape[1]:
-        place = block.shape[1] - spec["top_k"]
-        least = np.partition(np.nan_to_num(block), place, axis=1)[:, [place]]
-        drawn &= (block >= least) | broken
+    # Every query's link to a pinned key is drawn; of a pinned query the strongest, and those to pinned keys.
+    to_keys = len(shown.pinned_keys) and not len(shown.pinned_queries)
+    thin = {name: None if to_keys else state[name] for name in ("top_k", "mass")}
+    links = strongest_links(block, **thin, aside=shown.aside)
+    at_pins = np.isin(shown.keys.all, shown.pinned_keys)
+    if not to_keys:
+        links |= at_pins & strongest_links(block, top_k=None, mass=None, aside=shown.aside)
+    drawn &= links | broken
     drawn &= (block >= spec.get("threshold", 0)) | broken
     if len(shown.pinned_queries):
         drawn &= np.isin(shown.queries.all, shown.pinned_queries)[:, None]
     elif len(shown.pinned_keys):
-        drawn &= np.isin(shown.keys.all, shown.pinned_keys)
+        drawn &= at_pins
     return drawn
 
 

@@ -138,7 +138,7 @@ class Figure:
         """The numbers that are drawn, one row for each: a pandas ``DataFrame``, or a list of dicts without pandas.
 
         Lines and matrices have a row for each link or cell, with ``stream``, ``layer``, ``head``, ``query``, ``key``,
-        ``query_label``, ``key_label`` and ``weight``; a comparison also has ``panel``, in which ``"A − B"`` holds the
+        ``query_label``, ``key_label`` and ``weight``; a comparison also has ``panel``, in which ``"B − A"`` holds the
         differences of the first two. The model view has a row for each cell of its thumbnails, which is the largest
         weight from there to the next. The neuron view has a row for each key, with its ``score``, and with
         ``explain="head"`` for each pair of its matrices. A text has a row for
@@ -374,14 +374,10 @@ def _notes(
     """Return what a reader has to know: which links are drawn, and which positions."""
     notes = []
     lines = state["form"] == "lines" and state["view"] in {"head", "compare", "all"}
-    top, least = spec.get("top_k"), spec.get("threshold")
-    which = []
-    if lines and top:
-        which.append("each query’s strongest" if top == 1 else f"each query’s {top} strongest")
+    least = spec.get("threshold")
     if lines and least:
-        which.append(f"{'weight ' * (state['measure'] == 'weights')}{least:g} or more")
-    if which:
-        notes.append(f"links drawn: {', '.join(which)}")
+        weight = "weight " * (state["measure"] == "weights")
+        notes.append(f"links drawn: {weight}{least:g} or more")
     if crop:
         parts = [
             f"{len(kept)} of {len(whole)} {name}"

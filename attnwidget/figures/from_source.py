@@ -117,7 +117,8 @@ def split_options(options: DrawnSelection) -> tuple[FigureOptions, dict[str, Any
         selected["positions"] = given.pop("positions")
     return drawn, {
         **(more or {}),
-        **{name: one for name, one in selected.items() if one is not None},
+        # All links are what None says of top_k.
+        **{name: one for name, one in selected.items() if one is not None or name == "top_k"},
     }
 
 

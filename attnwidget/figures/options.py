@@ -82,15 +82,13 @@ def figure_spec(options: FigureOptions) -> dict[str, Any]:
         spec["title"] = _title(given["title"])
     if "font" in given:
         spec["font"] = _font(given["font"])
-    if "top_k" in given:
-        spec["top_k"] = check_count("top_k", given["top_k"], "such as top_k=3")
     if "threshold" in given:
         spec["threshold"] = _share(given["threshold"])
     size = _size(given.get("width"), given.get("font_size"))
     if size:
         spec["size"] = size
     # What is as on the screen is not said, so that a figure without options is the button's, byte for byte.
-    usual = {"legend": True, "transparent": False, "whole": False, "marked": True, "title": True, "threshold": 0,
+    usual = {"legend": True, "transparent": False, "whole": False, "marked": True, "threshold": 0,
              "layout": "vertical", "direction": "ltr"}  # fmt: skip
     return {name: value for name, value in spec.items() if value != usual.get(name, ...)}
 

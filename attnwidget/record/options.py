@@ -43,6 +43,10 @@ class Shared(TypedDict, total=False):
     score: str | None
     other_score: str | None
     without_sink: bool
+    top_k: int | None
+    mass: float | None
+    aside: Literal["first", "special", "first and special"] | Iterable[int | str] | None
+    shade: Literal["own", "fixed"]
     arrange: Literal["layers", "rank", "rank_by_layer", "scatter"] | None
     below_threshold: Literal["faint", "hidden"]
     show_layers: Several | None
@@ -111,7 +115,6 @@ class FigureOptions(TypedDict, total=False):
     positions: Place | None
     queries: Place | None
     keys: Place | None
-    top_k: int | None
     threshold: float
     layout: Literal["vertical", "horizontal"]
     direction: Literal["auto", "ltr", "rtl"]

@@ -14,6 +14,7 @@ from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.compute.resumable import finish
 from attnwidget.protocol.codec import encode
 from attnwidget.protocol.constants import WEIGHTED_MEASURES
+from attnwidget.record.aside import FIRST_AND_SPECIAL, aside_keys, check_aside
 from attnwidget.serve.groups import RecordGroups
 from attnwidget.serve.jobs import SharedComputations
 
@@ -37,6 +38,7 @@ __all__ = [
     "RecordNumbers",
     "labels_block",
     "ranking_request",
+    "scored_aside",
     "scores_block",
 ]
 
@@ -129,7 +131,8 @@ class RecordNumbers(HeadNumbers):
     def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
         """Compute the block that a request about all heads of a stream asks for, float32, in slices.
 
-        - ``head_scores``: ``[2, head, score]``, with and without the sink, NaN where a score is not defined;
+        - ``head_scores``: ``[2, head, score]``, of all weight and without what is set aside (``aside``; the first position
+          and special tokens where nothing is named), NaN where a score is not defined;
         - ``head_labels``: ``[head, 2]``, the score that a head's label comes from (-1 for none) and its value;
         - ``ranking``: ``[head]``, the weight of the links in ``ranking``.
 
@@ -153,7 +156,8 @@ class RecordNumbers(HeadNumbers):
                 ),
             )
             return encode(np.concatenate(found).astype(np.float32))
-        scores = yield from self.scores(stream, measure)
+        aside = check_aside(request.get("aside"), stream.key_positions)
+        scores = yield from self.scores(stream, measure, aside)
         return labels_block(scores) if what == "head_labels" else scores_block(scores)
 
     def group_sides(
@@ -162,13 +166,19 @@ class RecordNumbers(HeadNumbers):
         """Return the positions of the groups that a ranking names; see `HeadNumbers.group_sides`."""
         return self._groups.sides(stream.name, ranking)
 
-    def scores(self, stream: Stream, measure: str = "weights") -> Slices[Sequence[LayerScores]]:
+    def scores(
+        self, stream: Stream, measure: str = "weights", aside: str | list[int] | None = None
+    ) -> Slices[Sequence[LayerScores]]:
         """Compute the scores of a stream's layers, in slices, or return those that are known."""
+        # What is set aside where nothing is named has a word as well.
+        usual = aside is None or aside == FIRST_AND_SPECIAL
+        keys = None if usual else aside_keys(aside, stream.key_positions)
 
         def begin() -> Slices[Sequence[LayerScores]]:
-            return (yield from score_slices(stream, None, measure)).layers
+            return (yield from score_slices(stream, keys, measure)).layers
 
-        return (yield from self._scores.wait((stream.name, measure), begin))
+        known = (stream.name, measure) if keys is None else (stream.name, measure, keys)
+        return (yield from self._scores.wait(known, begin))
 
     def snapshot_requests(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the requests whose answers a copy without a kernel brings along.
@@ -184,13 +194,24 @@ class RecordNumbers(HeadNumbers):
         if shown in WEIGHTED_MEASURES and (state["stream"], shown) in self._scores.done:
             where = {"stream": state["stream"], "measure": shown}
             requests += [{"what": what, **where} for what in HEAD_KINDS[:2]]
+        asked = scored_aside(state["aside"])
+        if asked and state["score"] is not None:
+            where = {"stream": state["stream"], **asked}
+            if shown in WEIGHTED_MEASURES:
+                where["measure"] = shown
+            requests += [{"what": what, **where} for what in HEAD_KINDS[:2]]
         if state["ranking"] is not None:
             requests.append(ranking_request(state))
         return requests
 
 
+def scored_aside(aside: str | list[int] | None) -> dict[str, Any]:
+    """Return what a request for scores says of positions set aside: nothing where they are those of every score."""
+    return {} if aside is None or aside == FIRST_AND_SPECIAL else {"aside": aside}
+
+
 def scores_block(scores: Sequence[LayerScores]) -> tuple[Block, bytes]:
-    """Return scores of a stream's heads, with and without the sink, float32 ``[2, head, score]``."""
+    """Return scores of a stream's heads, of all weight and without what is set aside, float32 ``[2, head, score]``."""
     both = [np.concatenate([layer.values for layer in scores])]
     both.append(np.concatenate([layer.without for layer in scores]))
     return encode(np.stack(both).astype(np.float32))

@@ -10,6 +10,7 @@ import traitlets
 from attnwidget.compute import checks
 from attnwidget.compute.checks import integer, is_word, listed, number, shown
 from attnwidget.protocol.constants import FORMS, RANKING, STATE_NAMES, choices
+from attnwidget.record.aside import FIRST_AND_SPECIAL, check_aside
 from attnwidget.record.position_lookup import replace_text, resolve
 from attnwidget.record.stream import number_ranges
 from attnwidget.record.vocabulary import either, from_the_end, one_layer
@@ -25,6 +26,7 @@ __all__ = [
     "CHOICES",
     "DEFAULTS",
     "OTHER_NAMES",
+    "SHORTHANDS",
     "STATE",
     "SelectionError",
     "as_list",
@@ -50,6 +52,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
         "arrange",
         "below_threshold",
         "explain",
+        "shade",
     )
 }
 
@@ -70,19 +73,26 @@ DEFAULTS: dict[str, Any] = {
     "theme": "auto",
     "score": None,
     "other_score": None,
-    "without_sink": False,
     "arrange": "layers",
     "threshold": None,
     "below_threshold": "faint",
     "show_layers": None,
     "ranking": None,
     "explain": "link",
+    "top_k": 3,
+    "mass": None,
+    "aside": None,
+    "shade": "own",
 }
 STATE = STATE_NAMES
 # Parts that are the first there is where they are left out.
 _FIRST = ("stream", "layer")
+# Parts that have a default, and may be None as well.
+_OR_NONE = ("top_k",)
 # What people call them as well.
 OTHER_NAMES = {"layer": "layers", "heads": "head"}
+# Options that stand for a value of a part of the selection.
+SHORTHANDS = ("without_sink",)
 
 
 class SelectionError(ValueError, traitlets.TraitError):
@@ -131,6 +141,7 @@ def usual_names(given: Mapping[str, Any]) -> dict[str, Any]:
         if other in named:
             value = either(**{name: named.get(name), other: named.pop(other)})
             named = {**named, name: value} if value is not None else named
+    named = _without_sink(named)
     # As for a figure, None is what was left out.
     named = {name: one for name, one in named.items() if one is not None or name not in _FIRST}
     if "layer" in named:
@@ -142,11 +153,29 @@ def usual_names(given: Mapping[str, Any]) -> dict[str, Any]:
     return named
 
 
+def _without_sink(named: dict[str, Any]) -> dict[str, Any]:
+    """Return a selection in which ``without_sink=True`` is what it stands for, ``aside="first and special"``.
+
+    Raises:
+        SelectionError: If it is no flag, or something else is set aside besides.
+    """
+    if "without_sink" not in named:
+        return named
+    rest = {name: one for name, one in named.items() if name != "without_sink"}
+    if not check_flag("without_sink", named["without_sink"]):
+        return rest
+    if rest.setdefault("aside", FIRST_AND_SPECIAL) != FIRST_AND_SPECIAL:
+        message = f"without_sink=True is aside={FIRST_AND_SPECIAL!r}, got aside={shown(rest['aside'])} besides: pass one of them."
+        raise SelectionError(message)
+    return rest
+
+
 def normalised(name: str, value: Any) -> Any:
     """Return a value as a trait holds it: what is written in several ways in one of them; checks nothing."""
     ways: dict[str, Callable[[Any], Any]] = {
         "layer": as_number, "step": as_number, "heads": as_list, "query": as_pins, "key": as_pins,
         "compare": as_pairs, "threshold": as_share, "ranking": as_ranking,
+        "top_k": as_number, "mass": as_share, "aside": as_aside,
     }  # fmt: skip
     if name == "show_layers":
         return None if value is None else as_list(value)
@@ -162,7 +191,7 @@ def as_number(value: Any) -> Any:
 def has_form(name: str, value: Any) -> bool:
     """Tell whether a normalised value is of the types that this part of the selection is made of."""
     if value is None:
-        return DEFAULTS[name] is None and name not in _FIRST
+        return name in _OR_NONE or (DEFAULTS[name] is None and name not in _FIRST)
     return _FORMS[name](value) if name in _FORMS else True
 
 
@@ -209,10 +238,12 @@ _FORMS: dict[str, Callable[[Any], bool]] = {
     "step": _is_int,
     "score": _is_text,
     "other_score": _is_text,
-    "without_sink": lambda value: isinstance(value, bool),
     "threshold": lambda value: type(value) is float,
     "show_layers": _is_list(_is_int),
     "ranking": _is_ranking,
+    "top_k": _is_int,
+    "mass": lambda value: type(value) is float,
+    "aside": lambda value: _is_text(value) or _is_list(_is_place)(value),
 }
 
 
@@ -240,6 +271,14 @@ def as_share(value: Any) -> Any:
     """Return any real number as float; what is none is left for the check that knows the range."""
     found = number(value)
     return value if found is None else found
+
+
+def as_aside(value: Any) -> Any:
+    """Return positions as a list, None for none of them; a word for some stays one."""
+    if value is None or isinstance(value, str):
+        return value
+    pins = as_list(value)
+    return None if pins == [] else pins
 
 
 def as_ranking(value: Any) -> Any:
@@ -285,7 +324,8 @@ def check(source: Source, name: str, value: Any, state: Mapping[str, Any]) -> An
         "stream": lambda: named(source, value).name,
         "step": lambda: check_step(source.num_steps, value),
         "threshold": lambda: check_threshold(value),
-        "without_sink": lambda: check_flag(name, value),
+        "top_k": lambda: check_top_k(value),
+        "mass": lambda: check_mass(value),
     }
     if name in of_source:
         return of_source[name]()
@@ -303,6 +343,8 @@ def _check_of_stream(
         return check_heads(stream[check_layer(stream, state["layer"])], value)
     if name == "ranking":
         return check_ranking(source, stream, value)
+    if name == "aside":
+        return check_positions_aside(stream, value)
     of_stream: dict[str, Callable[[ShownStream, object], Any]] = {
         "layer": check_layer, "show_layers": check_shown_layers, "compare": check_pairs,
     }  # fmt: skip
@@ -376,6 +418,31 @@ def check_threshold(value: Any) -> float | None:
         return share
     message = f"threshold must be a number from 0 to 1, or None for all heads, got {shown(value)}."
     raise SelectionError(message)
+
+
+def check_top_k(value: Any) -> int | None:
+    """Return ``value`` if it is None or a positive integer, else raise `SelectionError`."""
+    if value is None or (type(value) is int and value >= 1):
+        return value
+    message = f"top_k must be a positive integer, such as top_k=3, or None for all links, got {shown(value)}."
+    raise SelectionError(message)
+
+
+def check_mass(value: Any) -> float | None:
+    """Return ``value`` if it is None or a number from 0 to 1, else raise `SelectionError`."""
+    number = as_share(value)
+    if number is None or (type(number) is float and 0 <= number <= 1):
+        return number
+    message = f"mass must be a share from 0 to 1, such as mass=0.8, or None where top_k says which links, got {shown(value)}."
+    raise SelectionError(message)
+
+
+def check_positions_aside(stream: ShownStream, value: Any) -> str | list[int] | None:
+    """Return ``value`` as it is kept if it names keys of the stream, else raise `SelectionError`."""
+    try:
+        return check_aside(value, stream.key_positions)
+    except ValueError as error:
+        raise SelectionError(*error.args) from error
 
 
 def check_ranking(source: Source, stream: ShownStream, value: object) -> dict[str, Any] | None:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnwidget.analysis.score_definitions import SCORES
+from attnwidget.compute.checks import shown
 from attnwidget.protocol.codec import encode
 from attnwidget.protocol.constants import WEIGHTED_MEASURES
 from attnwidget.protocol.positions import pack
+from attnwidget.record.aside import FIRST_AND_SPECIAL
 from attnwidget.serve.head_numbers import (
     HEAD_KINDS,
     HeadNumbers,
@@ -128,6 +130,12 @@ class SurveyNumbers(HeadNumbers):
             if self._example is None:
                 raise ValueError(NO_WEIGHTS)
             return (yield from self._example.work(request))
+        if request.get("aside", FIRST_AND_SPECIAL) not in (None, FIRST_AND_SPECIAL):
+            message = (
+                "a survey has scores of all weight, and with the first position and special tokens set aside: "
+                f"pass aside={FIRST_AND_SPECIAL!r} or None, got {shown(request['aside'])}."
+            )
+            raise ValueError(message)
         found = self._survey.streams[request["stream"]]
         if what == "head_scores":
             return scores_block(found.moments.scores())

@@ -293,7 +293,7 @@ class Survey:
             tokenizer: The model's tokenizer; found by the model's name among the files of this machine when left out.
             frozen: As for `attnwidget.view`.
             still: As for `attnwidget.view`.
-            **options: The widget's traits to start with (``score``, ``without_sink``, ``arrange``, ``threshold`` …).
+            **options: The widget's traits to start with (``score``, ``aside``, ``arrange``, ``threshold`` …).
 
         Returns:
             The widget; as the last line of a cell it draws inline.

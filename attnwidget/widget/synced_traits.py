@@ -18,10 +18,12 @@ from attnwidget.protocol.messages import (
     check_update,
 )
 from attnwidget.protocol.text import in_one_line
+from attnwidget.record.aside import FIRST_AND_SPECIAL
 from attnwidget.serve.selection import (
     STATE,
     SelectionError,
     check,
+    check_flag,
     fitting_pins,
     named,
     nearest_layer,
@@ -160,13 +162,6 @@ class SyncedTraits(anywidget.AnyWidget):
     - Default: ``None``, which stands for ``"broad"``
     """
 
-    without_sink = Normalised("without_sink", default=False).tag(sync=True)
-    """Whether scores are those with the sink set aside: the first position and all special tokens.
-
-    - Type: ``bool``
-    - Default: ``False``
-    """
-
     arrange = Choice("arrange").tag(sync=True)
     """How the model view stands: as the model has its heads, all in one ranking by their score, each layer's heads in
     a ranking, or as dots over two scores.
@@ -211,6 +206,50 @@ class SyncedTraits(anywidget.AnyWidget):
     - Type: ``list[int] | None``; a range or any other iterable is taken
     - Default: ``None``, all layers of the stream
     """
+
+    top_k = Normalised("top_k", 3, or_none=True).tag(sync=True)
+    """Of each query, only so many of its strongest links are drawn as lines; the legend says how much of the weight they
+    are. What the pointer is on, and a pinned link, are always drawn. Where ``mass`` is set, that says which.
+
+    - Type: ``int | None``, at least 1; ``None`` for all links
+    - Default: ``3``
+    """
+
+    mass = Normalised("mass").tag(sync=True)
+    """Of each query, only the fewest strongest links are drawn as lines that make up this share of its weight.
+
+    - Type: ``float | None``, 0 to 1
+    - Default: ``None``, which leaves it to ``top_k``
+    """
+
+    aside = Normalised("aside").tag(sync=True)
+    """Key positions that are set aside: the first one, special tokens, both, or any others. Shades, the width of links
+    and the scores of heads are then those of the rest, each row divided by what remains; numbers never change. A ranking
+    by links is of all weight.
+
+    - Type: ``None | "first" | "special" | "first and special" | list[int]``; tokens' texts are taken in a list, and
+      become their positions
+    - Default: ``None``
+    """
+
+    shade = Choice("shade").tag(sync=True)
+    """Where the shades of matrices end: above the largest weight in sight (the legend says where), or always at 1.
+
+    - Type: ``"own" | "fixed"``
+    - Default: ``"own"``
+    """
+
+    @property
+    def without_sink(self) -> bool:
+        """Another name of ``aside="first and special"``: whether the first position and all special tokens are set aside."""
+        return bool(self.aside == FIRST_AND_SPECIAL)
+
+    @without_sink.setter
+    def without_sink(self, value: bool) -> None:
+        if check_flag("without_sink", value):
+            self.aside = FIRST_AND_SPECIAL
+        elif self.without_sink:
+            self.aside = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set a trait, and refuse what is nearly one: Python would take ``view.queries = 3`` without a word.
@@ -329,6 +368,10 @@ class SyncedTraits(anywidget.AnyWidget):
             key = fitting_pins(self.key, len(stream.key_positions))
             if key != self.key:
                 self.key = key
+            if isinstance(self.aside, list):
+                kept = [place for place in self.aside if place < len(stream.key_positions)]
+                if kept != self.aside:
+                    self.aside = kept or None
             pairs = [[a, b] for a, b in self.compare if a in numbers and b < stream[a].num_heads]
             if pairs != self.compare:
                 self.compare = pairs

@@ -39,14 +39,15 @@ class Choice(traitlets.TraitType[Any, Any]):
 class Normalised(traitlets.TraitType[Any, Any]):
     """A part of the selection, brought into one form; which values exist, the check of the widget says."""
 
-    def __init__(self, name: str, default: Any = None) -> None:
+    def __init__(self, name: str, default: Any = None, *, or_none: bool = False) -> None:
         """Take the form from the selection's part of this name.
 
         Args:
             name: Which part.
             default: What it is until it is set; None is accepted where it is the default.
+            or_none: Whether None is accepted besides.
         """
-        super().__init__(default, allow_none=default is None)
+        super().__init__(default, allow_none=or_none or default is None)
         self._name = name
 
     def validate(self, obj: Any, value: Any) -> Any:

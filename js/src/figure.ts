@@ -52,7 +52,6 @@ export function render(job: string): string {
     keyOrder: screen.key_order ?? usual.keyOrder,
     dimensionOrder: screen.dimension_order ?? usual.dimensionOrder,
     allKeys: screen.all_keys ?? usual.allKeys,
-    setSinkAside: screen.set_sink_aside ?? usual.setSinkAside,
     attendedBy: screen.attended_by ?? usual.attendedBy,
     map: screen.map ?? null,
   };

@@ -22,7 +22,7 @@ view
 """
 CELLS = [SHOW]
 RESET = """
-view.score, view.ranking, view.other_score, view.without_sink = None, None, None, False
+view.score, view.ranking, view.other_score, view.aside = None, None, None, None
 view.threshold, view.arrange, view.view, view.layer, view.heads = None, "layers", "all", 0, [0]
 view.query, view.key, view.compare = None, None, []
 """
@@ -47,9 +47,10 @@ def test_a_score_colours_the_heads(notebook: Notebook, widget: Widget) -> None:
     coloured = widget.wait_for_another("model", plain)
     named = "layer 0 head 2, previous 0.863, label previous 0.891"
     expect(widget.stop("model", named)).to_have_count(1)
-    widget.root.locator(".aw-without-sink").click()
-    notebook.wait_value("view.without_sink", expected=True)
+    choose(widget, "Set aside", "first and special")
+    notebook.wait_value("view.aside", expected="first and special")
     widget.wait_for_another("model", coloured)
+    choose(widget, "Set aside", "")
     choose(widget, "Score", "")
     notebook.wait_value("view.score", None)
     widget.leave()

@@ -119,7 +119,7 @@ def test_what_does_nothing_in_the_open_view_is_not_there(
     expect(forms).to_have_count(0)
     notebook.execute("view.view = 'neuron'")
     widget.settle()
-    assert widget.root.locator("[data-form], .aw-measure, .aw-sink").count() == 0
+    assert widget.root.locator("[data-form], .aw-measure, [data-control='aside']").count() == 0
 
 
 def test_the_score_takes_no_row_before_it_is_chosen(notebook: Notebook, widget: Widget) -> None:

@@ -61,8 +61,8 @@ function sceneFor<S extends Scene>(scene: S, figure: Figure): S {
     drawing: {
       paper: figure.whole ?? false,
       panel: false,
+      axes: true,
       legend: figure.legend ?? true,
-      topK: figure.top_k ?? null,
       threshold: figure.threshold ?? 0,
       horizontal: figure.layout === "horizontal",
       rightToLeft: figure.direction === "rtl",
@@ -105,7 +105,7 @@ function planOf(shown: Scene, options: FigureOptions): FigurePlan {
   const margin = size ? SIZED_MARGIN : MARGIN;
   const width = size ? size.width * pixelsPer(size) - 2 * margin : options.width;
   const scene = sceneFor(shown, figure);
-  const caption = captionOf(scene, title ?? true, !hasOneLayer(scene, figure), width);
+  const caption = captionOf(scene, title ?? false, !hasOneLayer(scene, figure), width);
   const top = margin + captionHeight(caption);
   const { boxes, height } = boxesOf(scene, figure, width);
   const notes = legend

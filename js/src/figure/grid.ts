@@ -2,6 +2,7 @@
 
 import {
   drawLinkLegend,
+  drawNotes,
   drawSequentialLegend,
   LEGEND_BAR,
   LEGEND_LINE,
@@ -10,8 +11,9 @@ import {
 import type { FigureGrid } from "../protocol/generated.js";
 import type { FigureDrawing, Scene } from "../scene/scene.js";
 import type { Surface } from "../surface/surface.js";
+import { thinningNote } from "../views/head/lines.js";
 import { headView } from "../views/head/view.js";
-import { type MapScale, mapScale } from "../views/map/scale.js";
+import { type MapScale, mapScale, scaleTitle } from "../views/map/scale.js";
 import { measureTitle } from "../views/shared/measure.js";
 import { headSeries, scaleOf } from "../views/shared/series.js";
 import type { FigureBox } from "./boxes.js";
@@ -30,12 +32,15 @@ function sceneOf(
   scene: Scene,
   drawing: FigureDrawing,
   [number, head]: readonly [number, number],
+  oneInk: boolean,
 ): Scene {
   const layer = scene.stream.layers.find((each) => each.layer === number) ?? scene.layer;
   const state = { ...scene.state, layer: layer.layer, heads: [head] };
   // What a picture's heat means, or the shade of a text, differs from head to head.
   const legend = drawing.legend && ownLegend(state);
-  return { ...scene, layer, state, drawing: { ...drawing, legend, panel: true } };
+  // Of several layers a head's number says little, and a colour by that number less.
+  const theme = oneInk ? { ...scene.theme, head: () => scene.theme.accent } : scene.theme;
+  return { ...scene, theme, layer, state, drawing: { ...drawing, legend, panel: true } };
 }
 
 /** The scale that the maps of all panels share. */
@@ -65,7 +70,9 @@ export function gridBoxes(
   const boxes: FigureBox[] = [];
   let y = 0;
   for (let first = 0; first < heads.length; first += columns) {
-    const scenes = heads.slice(first, first + columns).map((ref) => sceneOf(scene, all, ref));
+    const scenes = heads
+      .slice(first, first + columns)
+      .map((ref, n) => sceneOf(scene, { ...all, axes: first + n === 0 }, ref, layers.size > 1));
     const height = Math.max(...scenes.map((one) => headView.contentHeight(one, each, HIGH)));
     scenes.forEach((one, column) => {
       const {
@@ -76,7 +83,8 @@ export function gridBoxes(
       const rect = { x: column * (each + GAP), y: y + TITLE, width: each, height };
       const colour = one.theme.head(head, one.layer.num_heads);
       // Also without a title of its own, a figure says which panel is which.
-      const title = { text: name.replace(" head", " · head"), colour };
+      const text = name.replace(" head", " · head");
+      const title = layers.size > 1 ? { text } : { text, colour };
       boxes.push({ id: name, view: headView, scene: one, rect, title });
     });
     y += TITLE + height + GAP;
@@ -85,9 +93,10 @@ export function gridBoxes(
 }
 
 /** Height of the legend that the panels share. */
-export function gridLegendHeight({ state }: Scene): number {
-  if (ownLegend(state)) return 0;
-  return 6 + (state.form === "matrix" ? LEGEND_BAR : LEGEND_LINE);
+export function gridLegendHeight(scene: Scene): number {
+  if (ownLegend(scene.state)) return 0;
+  if (scene.state.form === "matrix") return 6 + LEGEND_BAR;
+  return 6 + LEGEND_LINE * (thinningNote(scene, null) === null ? 1 : 2);
 }
 
 export function drawGridLegend(
@@ -101,13 +110,17 @@ export function drawGridLegend(
   const matrix = state.form === "matrix";
   const title = measureTitle(scene);
   const end = scaleOf(headSeries(scene, { isolate: false }));
+  const scale = matrix ? gridScale(scene, heads) : undefined;
   const links = { title, end };
   const wide = Math.min(width, matrix ? 330 : linkLegendWidth(links));
   const x = (width - wide) / 2;
   if (matrix) {
-    const bar = { x, y: y + 6, width: wide, title };
-    drawSequentialLegend(surface, bar, theme, gridScale(scene, heads));
+    const bar = { x, y: y + 6, width: wide, title: scale ? scaleTitle(title, scale) : title };
+    drawSequentialLegend(surface, bar, theme, scale);
   } else if (state.form === "lines") {
     drawLinkLegend(surface, x, y + 6 + LEGEND_LINE / 2, links, theme.text, theme);
+    const thinning = thinningNote(scene, null);
+    const below = y + 6 + 1.5 * LEGEND_LINE;
+    drawNotes(surface, thinning ? [thinning] : [], width, below, theme);
   }
 }

@@ -30,7 +30,7 @@ export function linkOpacity(weight: number): number {
 
 /** CSS pixels. */
 export function linkWidth(weight: number): number {
-  return 1 + 1.5 * Math.min(1, Math.max(0, weight));
+  return 0.8 + 3.2 * Math.min(1, Math.max(0, weight));
 }
 
 /** Below this weight a link changes no pixel by a visible 1/255. */
@@ -94,33 +94,37 @@ export function linkPath({ x, width }: Rect, from: number, to: number): readonly
   ];
 }
 
-/** How the links of one group are drawn: a head's own group in a figure is edited as one. */
+/** How the links of one group are drawn; the only one in a figure is edited as one. */
 export interface LinkStyle {
   readonly name: string;
   readonly colour: string;
+  /** Of all opacities; 1 where it is left out. */
+  readonly fade?: number;
 }
 
+/** Links as vectors, the weak ones first and the strong ones on top, whichever head they are of. */
 function drawVectors(
   surface: Surface,
   area: Rect,
   links: LinkList,
   styles: readonly LinkStyle[],
 ): void {
-  for (const [group, members] of byGroup(links)) {
-    const { name, colour } = styles[group] as LinkStyle;
-    // The strongest come last, on top.
-    members.sort((a, b) => strongestFirst(links.weight[b] as number, links.weight[a] as number));
-    surface.group(name, () => {
-      for (const i of members) {
-        const weight = links.weight[i] as number;
-        surface.path(linkPath(area, links.from[i] as number, links.to[i] as number), {
-          stroke: colour,
-          strokeWidth: linkWidth(weight),
-          opacity: linkOpacity(weight),
-        });
-      }
-    });
-  }
+  const order = Array.from({ length: links.length }, (_, i) => i);
+  order.sort((a, b) => strongestFirst(links.weight[b] as number, links.weight[a] as number));
+  const draw = () => {
+    for (const i of order) {
+      const weight = links.weight[i] as number;
+      const { colour, fade = 1 } = styles[links.group[i] as number] as LinkStyle;
+      surface.path(linkPath(area, links.from[i] as number, links.to[i] as number), {
+        stroke: colour,
+        strokeWidth: linkWidth(weight),
+        opacity: fade * linkOpacity(weight),
+      });
+    }
+  };
+  const [only] = styles;
+  if (styles.length === 1 && only) surface.group(only.name, draw);
+  else draw();
 }
 
 /** Links per group, as indices. */

@@ -19,6 +19,10 @@ export type HeadRef = readonly [number, number];
  * Links whose weight ranks all heads: from queries to keys, from a group of positions to another, or a pattern that the kernel knows by its number.
  */
 export type Ranking = LinkRanking | PatternRanking | GroupRanking;
+/**
+ * Key positions that are set aside: shades, the width of links and the scores of heads are those of the rest; numbers are not changed. Rankings by links are of all weight.
+ */
+export type Aside = ("first" | "special" | "first and special") | readonly number[] | null;
 export type Request = BlockRequest | HeadsRequest;
 export type Reply = Answer | Refusal | Unfinished;
 
@@ -80,10 +84,6 @@ export interface State {
    */
   other_score: string | null;
   /**
-   * Scores with the sink set aside. Rankings are of all weight.
-   */
-  without_sink: boolean;
-  /**
    * How the model view stands: as the model has its heads, all in one ranking by the score, each layer's in a ranking, or as dots over two scores.
    */
   arrange: "layers" | "rank" | "rank_by_layer" | "scatter";
@@ -109,6 +109,19 @@ export interface State {
    * What the neuron view explains: one link step by step, or the whole head as a matrix for each step.
    */
   explain: "link" | "head";
+  /**
+   * Of each query, only so many of its strongest links are drawn as lines; null draws all of them. Where there is a mass, that says.
+   */
+  top_k: number | null;
+  /**
+   * Of each query, only the fewest strongest links are drawn that make up this share of its weight; null where top_k says.
+   */
+  mass: number | null;
+  aside: Aside;
+  /**
+   * Where the shades of matrices end: above the largest weight in sight, or at 1.
+   */
+  shade: "own" | "fixed";
 }
 export interface LinkRanking {
   /**
@@ -482,13 +495,14 @@ export interface BlockRequest {
   side?: "a" | "b";
 }
 /**
- * Numbers about all heads of a stream, float32, layer after layer. head_scores: [2, head, score] with and without the sink, NaN where a score is not defined. head_labels: [head, 2], the place of the score that a head's label comes from (-1 for none) and its value. ranking: [head], the weight of the links. All under a measure other than weights where one is named. Of a survey besides, head_spreads: [2, head, score], standard deviations; typical: [2, head, place], index and score of the most typical inputs, -1 for none.
+ * Numbers about all heads of a stream, float32, layer after layer. head_scores: [2, head, score], of all weight and without what is set aside (the first position and special tokens where nothing is named), NaN where a score is not defined. head_labels: [head, 2], the place of the score that a head's label comes from (-1 for none) and its value. ranking: [head], the weight of the links. All under a measure other than weights where one is named. Of a survey besides, head_spreads: [2, head, score], standard deviations; typical: [2, head, place], index and score of the most typical inputs, -1 for none.
  */
 export interface HeadsRequest {
   what: "head_scores" | "head_labels" | "ranking" | "head_spreads" | "typical";
   stream: string;
   ranking?: Ranking;
   measure?: Measure;
+  aside?: Aside;
   /**
    * What examples are typical of.
    */
@@ -548,7 +562,6 @@ export interface Screen {
    * The neuron view has a row for every key, however many there are.
    */
   all_keys?: boolean;
-  set_sink_aside?: boolean;
   /**
    * Running text is shaded by what attends to a token.
    */
@@ -592,7 +605,7 @@ export interface Figure {
    */
   colour_map?: "blue" | "cividis" | "viridis" | "magma" | "grey";
   /**
-   * In place of the line that says model, stream, layer and heads; false also leaves the views' names out.
+   * A heading, or true for the line that says model, stream, layer and heads; false also leaves the views' names out.
    */
   title?: boolean | string;
   legend?: boolean;
@@ -617,10 +630,6 @@ export interface Figure {
    */
   font?: string;
   size?: FigureSize;
-  /**
-   * Of each query, only this many of its strongest links are drawn as lines.
-   */
-  top_k?: number;
   raster_links?: RasterLinks;
   /**
    * Links of less weight are not drawn as lines.

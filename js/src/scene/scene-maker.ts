@@ -1,5 +1,6 @@
 // `SceneMaker`: from the selection to the scene, with thumbnails kept between frames.
 
+import { asideOf } from "../data/aside.js";
 import type { Blocks } from "../data/blocks.js";
 import { drawnThumbnails } from "../data/derived-thumbnails.js";
 import { LaterThumbnails } from "../data/lazy-thumbnails.js";
@@ -9,6 +10,7 @@ import type { BlockStore } from "../data/store.js";
 import { streamBlocks } from "../data/stream-blocks.js";
 import { isText } from "../data/text-pieces.js";
 import { Thumbnails } from "../data/thumbnails.js";
+import { scaleEnd } from "../marks/matrix/shading.js";
 import type { Meta, Position, StreamMeta } from "../protocol/generated.js";
 import type { Hover, Options } from "../state/interaction.js";
 import type { State } from "../state/selection.js";
@@ -31,6 +33,20 @@ function formFor(form: State["form"], ...axes: readonly (readonly Position[])[])
   const over = axes.some((positions) => positions.some(({ medium }) => medium !== undefined));
   if (form === "text" && !axes.some(isText)) return "lines";
   return form === "image" && !over ? "lines" : form;
+}
+
+/** Thumbnails of changes on a scale that ends above the largest of them: on that of weights they would be blank. */
+function scaledChanges({ overview, layers }: StreamMeta, bytes: Uint8Array) {
+  const heads = layers.reduce((sum, { num_heads }) => sum + num_heads, 0);
+  const [start, size] = [overview.offset, heads * overview.rows * overview.columns];
+  let most = 0;
+  for (let i = start; i < start + size; i++) most = Math.max(most, bytes[i] as number);
+  const end = Math.min(1, scaleEnd((most / 255) ** 2));
+  const scaled = Uint8Array.from(bytes);
+  for (let i = start; i < start + size; i++) {
+    scaled[i] = Math.min(255, Math.round((bytes[i] as number) / Math.sqrt(end)));
+  }
+  return { bytes: scaled, end };
 }
 
 /** Assembles the scene the views draw from; keeps what is costly to make (thumbnails by stream). */
@@ -87,6 +103,7 @@ export class SceneMaker {
       media: this.media,
       theme: themes[dark ? "dark" : "light"],
       recorded: null,
+      aside: asideOf(keys, valid.aside),
       sides,
     };
     return lens ? this.through(lens, record, blocks) : record;
@@ -118,8 +135,9 @@ export class SceneMaker {
       later && later.part < 1 && !this.once
         ? `thumbnails: ${Math.round(100 * later.part)} %`
         : null;
-    const about = { scale: 1, notes: [], progress };
-    const made = new Thumbnails(stream, bytes, shown, of, about, later);
+    const changes = this.meta.comparison ? scaledChanges(stream, bytes) : null;
+    const about = { scale: changes?.end ?? 1, notes: [], progress };
+    const made = new Thumbnails(stream, changes?.bytes ?? bytes, shown, of, about, later);
     this.thumbnails.set(stream, made);
     this.versions.set(made, version);
     return made;
@@ -168,6 +186,7 @@ export class SceneMaker {
       state: shownState(lens, record.state),
       hover: record.hover,
       blocks: wordBlocks(lens, staged, count),
+      aside: asideOf(record.keys, record.state.aside, lens.keys),
       sides: record.sides && {
         a: lensBlocks(lens, record.sides.a, there),
         b: lensBlocks(lens, record.sides.b, there),

@@ -1,5 +1,6 @@
 // `Scene`, everything that a view draws from.
 
+import type { Aside } from "../data/aside.js";
 import type { Blocks } from "../data/blocks.js";
 import type { Medium } from "../data/media.js";
 import type { Thumbnails } from "../data/thumbnails.js";
@@ -16,11 +17,11 @@ export interface FigureDrawing {
   readonly paper: boolean;
   /** One of several panels, named and explained by what is around it. */
   readonly panel: boolean;
+  /** Whether it says what its axes are; the first of several panels says it for all. */
+  readonly axes: boolean;
   /** Where the scale of all panels ends when it is not at 1. */
   readonly end?: number | undefined;
   readonly legend: boolean;
-  /** Of each query, only this many of its strongest links are drawn. */
-  readonly topK: number | null;
   /** Links of less weight are not drawn. */
   readonly threshold: number;
   readonly horizontal: boolean;
@@ -52,6 +53,8 @@ export interface Scene {
   readonly recorded: RecordScene | null;
   /** The numbers of either record where two are compared; null where one is shown. */
   readonly sides: { readonly a: Blocks; readonly b: Blocks } | null;
+  /** Key positions, of those shown, that are set aside. */
+  readonly aside: Aside;
   readonly drawing?: FigureDrawing;
   /** What the reader looks for, and where it is. Not in figures. */
   readonly found?: Found | null;

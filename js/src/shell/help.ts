@@ -47,6 +47,16 @@ export const HELP: readonly (readonly [string, readonly Row[]])[] = [
         when: draws("text"),
       },
       {
+        what: "links",
+        does: "how many of each query’s strongest links are drawn; what is pointed at shows all of its own",
+        when: draws("lines"),
+      },
+      {
+        what: "aside",
+        does: "shades, widths and scores without the weight on some keys; numbers stay as they are",
+        when: tokens,
+      },
+      {
         what: "Ctrl-wheel (⌘), pinch, + −",
         does: "zoom a matrix, down to single weights; 0 or a double-click shows it whole",
         when: draws("matrix"),

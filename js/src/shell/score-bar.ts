@@ -136,7 +136,7 @@ export function scoreChoice(
 /** How the scored heads stand, and which of them; nothing, and no room, without a score. */
 export function scoreBar(scene: RecordScene, events: ScoreEvents): TemplateResult | typeof nothing {
   if (!canScore(scene) || !isScored(scene)) return nothing;
-  const { arrange, without_sink } = scene.state;
+  const { arrange } = scene.state;
   const { change } = events;
   const { x, y } = chosenScores(scene);
   return html`<div class="aw-scores" role="group" aria-label="Scores of heads">
@@ -153,17 +153,6 @@ export function scoreBar(scene: RecordScene, events: ScoreEvents): TemplateResul
             ${list("Other score", y, scoreOptions(scene), (name) => change({ other_score: name }))}`
         : nothing
     }
-    <button
-      type="button"
-      class="aw-without-sink"
-      ?hidden=${scene.sides !== null}
-      aria-pressed=${String(without_sink)}
-      ?disabled=${x === RANKING && arrange !== "scatter"}
-      title="Scores without the first token and all special tokens, each row divided by what remains"
-      @click=${() => change({ without_sink: !without_sink })}
-    >
-      without first and special tokens
-    </button>
     ${threshold(scene, events)} ${hideButton(scene, events)} ${state(scene, events.progress)}
     <button
       type="button"

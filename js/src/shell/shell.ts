@@ -386,8 +386,7 @@ export class Shell {
       const scroll = Object.fromEntries(
         Array.from(this.panels, ([name, panel]) => [name, Math.round(panel.scroll)]),
       );
-      const { keyOrder, dimensionOrder, allKeys, setSinkAside, attendedBy, map } =
-        this.state.options.peek();
+      const { keyOrder, dimensionOrder, allKeys, attendedBy, map } = this.state.options.peek();
       const { height } = this.root.getBoundingClientRect();
       this.onScreen({
         width,
@@ -397,7 +396,6 @@ export class Shell {
         key_order: keyOrder,
         dimension_order: dimensionOrder,
         all_keys: allKeys,
-        set_sink_aside: setSinkAside,
         attended_by: attendedBy,
         ...(map ? { map } : {}),
       });

@@ -27,8 +27,6 @@ export interface Options {
   readonly dimensionOrder: "index" | "contribution";
   /** The neuron view has a row for every key, and scrolls where they do not fit. */
   readonly allKeys: boolean;
-  /** Shading without the first position where that one takes most of the weight. Numbers stay. */
-  readonly setSinkAside: boolean;
   /** Running text is shaded by what attends to a token, where the pins leave that open. */
   readonly attendedBy: boolean;
   /** Null where matrices are shown whole. */

@@ -30,7 +30,6 @@ export function defaultOptions(): Options {
     keyOrder: "weight",
     dimensionOrder: "contribution",
     allKeys: false,
-    setSinkAside: false,
     attendedBy: false,
     map: null,
   };

@@ -1,6 +1,6 @@
 // Light and dark colours, for drawing and as CSS variables.
 
-import { entry, oklch, ramp, toHex } from "./colours.js";
+import { oklch, ramp, toHex } from "./colours.js";
 
 /** Colours for drawing, light and dark. The chrome's CSS variables are written from the same object. */
 export interface Theme {
@@ -39,8 +39,8 @@ export interface Theme {
 const GOLDEN_ANGLE = 137.508;
 
 /**
- * Golden-angle hues keep neighbours far apart; beyond a dozen heads three lightnesses take turns, so
- * that hues which come close differ in lightness.
+ * Hues that keep neighbours far apart, and lightnesses that take turns, so that heads side by side differ
+ * in grey as well: five of them, as beyond a dozen heads hues come close 8, 13 and 21 heads apart. Signs of a difference are darker (on a dark page lighter) than any head.
  */
 function headColours(lightnesses: readonly number[]): Theme["head"] {
   const cache = new Map<string, string>();
@@ -48,8 +48,7 @@ function headColours(lightnesses: readonly number[]): Theme["head"] {
     const key = `${head}/${numHeads}`;
     const known = cache.get(key);
     if (known) return known;
-    const tier = numHeads <= 12 ? 1 : Math.floor((head % 9) / 3);
-    const lightness = lightnesses[tier] as number;
+    const lightness = lightnesses[head % lightnesses.length] as number;
     // Up to a dozen, evenly spaced hues taken five apart; they stay a full twelfth of the circle away.
     const hue = numHeads <= 12 ? 255 + 30 * ((head * 5) % 12) : 255 + head * GOLDEN_ANGLE;
     const colour = toHex(oklch(lightness, 0.17, hue % 360));
@@ -95,9 +94,9 @@ export const themes: Readonly<Record<Theme["name"], Theme>> = {
     sequential: ramp(["#ffffff", "#dbe7f4", "#a3c4e3", "#5a97cb", "#2467a8", "#10437a", "#062447"]),
     score: ramp(["#faf5ea", "#f7e0ae", "#efb95c", "#dc8730", "#b15a12", "#7c3705", "#4a1e02"]),
     diverging: lightDiverging,
-    negative: entry(lightDiverging, 40),
-    positive: entry(lightDiverging, 215),
-    head: headColours([0.5, 0.6, 0.7]),
+    negative: "#0a3f7a",
+    positive: "#743303",
+    head: headColours([0.52, 0.66, 0.44, 0.6, 0.72]),
   },
   dark: {
     name: "dark",
@@ -115,9 +114,9 @@ export const themes: Readonly<Record<Theme["name"], Theme>> = {
     sequential: ramp(["#15181d", "#1b2f47", "#1f5280", "#2c7fb8", "#5fb3d9", "#b3e0ee", "#fbffff"]),
     score: ramp(["#201c14", "#3d2d13", "#6b4915", "#a46f18", "#d79a30", "#f5c66c", "#fff0c4"]),
     diverging: darkDiverging,
-    negative: entry(darkDiverging, 40),
-    positive: entry(darkDiverging, 215),
-    head: headColours([0.66, 0.74, 0.84]),
+    negative: "#aedcff",
+    positive: "#ffdcae",
+    head: headColours([0.72, 0.62, 0.82, 0.67, 0.77]),
   },
 };
 

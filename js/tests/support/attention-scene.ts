@@ -1,3 +1,4 @@
+import { asideOf } from "../../src/data/aside.js";
 import { type Blocks, type Extents, Matrix, type Rows, type What } from "../../src/data/blocks.js";
 import { Thumbnails } from "../../src/data/thumbnails.js";
 import type { LayerMeta, Meta, Position, StreamMeta } from "../../src/protocol/generated.js";
@@ -281,13 +282,16 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     theme: "auto",
     score: null,
     other_score: null,
-    without_sink: false,
     arrange: "layers",
     threshold: null,
     below_threshold: "faint",
     show_layers: null,
     ranking: null,
     explain: "link",
+    top_k: null,
+    mass: null,
+    aside: null,
+    shade: "own",
     ...pins,
   };
   const layer = layers.find((l) => l.layer === state.layer);
@@ -304,7 +308,6 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     keyOrder: "position",
     dimensionOrder: "index",
     allKeys: false,
-    setSinkAside: false,
     attendedBy: false,
     map: null,
     ...given.options,
@@ -319,6 +322,7 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     generationStep: null,
     recorded: null,
     sides: null,
+    aside: asideOf(keys, state.aside),
     hover,
     options,
     blocks,

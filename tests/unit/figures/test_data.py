@@ -64,7 +64,7 @@ def test_words_are_counted_and_named_as_in_a_record_of_words(pieces: aw.Attentio
     assert data["query_label"].unique().tolist() == labels
     assert "unbelievable" in labels
     # One piece of it is pinned.
-    fan = pieces.figure("head", layer=1, heads=1, positions="words", query=3).data
+    fan = pieces.figure("head", layer=1, heads=1, positions="words", query=3, top_k=None).data
     assert set(fan["query_label"]) == {"unbelievable"}
     np.testing.assert_allclose(fan["weight"], merged[1].weights(1)[2], rtol=1e-6)
 
@@ -81,7 +81,7 @@ def test_a_comparison_of_heads_under_a_measure(attention: aw.Attention) -> None:
     )
     data = figure.data
     a, b = (attention["decoder"][layer].measure("value", head) for layer, head in ((1, 2), (3, 1)))
-    for name, expected in (("A", a), ("B", b), ("A − B", a - b)):
+    for name, expected in (("A", a), ("B", b), ("B − A", b - a)):
         found = square(data[data["panel"] == name], "value")
         np.testing.assert_allclose(found, expected, atol=1e-6)
 

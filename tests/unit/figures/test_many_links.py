@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Of a file, without a size of its own.
 PNG_LINKS, PDF_LINKS = 500, 30_000
-HEIGHT, WIDTH = 2825, 1512
+HEIGHT, WIDTH = 2700, 1512
 # The colour of the legend's samples.
 SAMPLE = 'stroke="#1c2127"'
 
@@ -38,7 +38,8 @@ def figure(heads: int, tokens: int, **options: object) -> Figure:
     hidden = torch.ones(tokens, tokens).triu(1).bool()
     weights = scores.masked_fill(hidden, float("-inf")).softmax(-1)
     record = aw.from_weights(list(weights), [f"word{number}" for number in range(tokens)])
-    return record.figure("lines", layer=1, heads=list(range(heads)), **options)
+    drawn = {"top_k": None, **options}
+    return record.figure("lines", layer=1, heads=list(range(heads)), **drawn)
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -61,7 +62,7 @@ def converted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def links(svg: str) -> list[str]:
-    """Return the translucent paths, without the legend's four samples."""
+    """Return the translucent paths, without the legend's samples."""
     return [path for path in re.findall(r"<path [^>]* opacity=[^>]*>", svg) if SAMPLE not in path]
 
 

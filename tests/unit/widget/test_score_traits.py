@@ -199,12 +199,12 @@ def test_a_figure_shows_the_scores(view: aw.AttentionWidget, tmp_path: Any, arra
     view.view, view.score, view.arrange = "model", "broad", arrange
     svg = view.save(tmp_path / "heads.svg").read_text("utf-8")
     assert ">broad<" in svg
-    assert "of all weight, sink included" in svg
+    assert "of all weight" in svg
     view.without_sink, view.threshold = True, 0.5
     values = block(view, what="head_scores")[1, :, NAMES.index("broad")]
     count = int((values >= 0.5).sum())
     svg = view.save(tmp_path / "heads.svg").read_text("utf-8")
-    assert f"sink set aside · {count} of 8 heads reach 0.50" in svg
+    assert f"special tokens set aside · {count} of 8 heads reach 0.50" in svg
 
 
 def test_the_model_view_shows_the_layers_that_are_chosen_and_keeps_those_a_stream_has() -> None:

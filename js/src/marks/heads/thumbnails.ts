@@ -1,5 +1,6 @@
 // All thumbnails of the model view in one picture, with each head's score.
 
+import type { Aside } from "../../data/aside.js";
 import type { Thumbnail, Thumbnails } from "../../data/thumbnails.js";
 import { parseHex } from "../../styles/colours.js";
 import type { Theme } from "../../styles/theme.js";
@@ -28,10 +29,16 @@ export interface CellScore {
   readonly out: boolean;
 }
 
-export interface ThumbnailShading {
+/** Which keys are left out, what remains of each row rescaled. */
+export interface SetAside {
+  readonly aside: Aside;
+  readonly numKeys: number;
+  /** Whether a row's weights are shares of 1, which are dealt out anew. */
+  readonly shares: boolean;
+}
+
+export interface ThumbnailShading extends SetAside {
   readonly theme: Theme;
-  /** Leave the first key column out and rescale what remains of each row. */
-  readonly sinkAside: boolean;
 }
 
 /**
@@ -92,27 +99,54 @@ export function resample(
   return out;
 }
 
+/** Which of a thumbnail's columns hold a key that is set aside, of so many keys. */
+export function columnsAside(columns: number, { keys }: Aside, numKeys: number): readonly number[] {
+  if (columns >= numKeys) return keys.filter((key) => key < columns);
+  const held = new Set<number>();
+  // Where columns do not divide the keys evenly, neighbours share one.
+  for (const key of keys) {
+    const last = Math.min(columns - 1, Math.ceil(((key + 1) * columns) / numKeys) - 1);
+    for (let at = last; at >= 0 && Math.ceil(((at + 1) * numKeys) / columns) > key; at--)
+      held.add(at);
+  }
+  return [...held].sort((a, b) => a - b);
+}
+
 /**
- * A thumbnail without its first key column: nothing there, and every row's other weights divided by
- * what the first column leaves. Bytes hold 255·√w, hence the root.
+ * A thumbnail without the columns that are set aside: nothing there, and every row's other weights divided
+ * by what those leave. Bytes hold 255·√w, hence the root.
  */
-export function withoutFirstKey(
+export function withoutColumns(
   { rows, columns, data }: Thumbnail,
+  aside: readonly number[],
+  shares: boolean,
   out = new Uint8ClampedArray(data.length),
 ): Thumbnail {
   out.set(data);
   for (let start = 0; start < data.length; start += columns) {
-    const left = 1 - ((data[start] as number) / 255) ** 2;
-    out[start] = 0;
+    let left = 1;
+    for (const column of aside) {
+      left -= ((data[start + column] as number) / 255) ** 2;
+      out[start + column] = 0;
+    }
     // Nothing is left: pooled neighbours of such a row keep the shade they have.
-    if (left <= 0 || left === 1) continue;
+    if (!shares || left <= 0 || left === 1) continue;
     const factor = 1 / Math.sqrt(left);
-    for (let i = start + 1; i < start + columns; i++) {
+    for (let i = start; i < start + columns; i++) {
       // A clamped array rounds and stays within a byte by itself.
       if (out[i] !== 0) out[i] = (out[i] as number) * factor;
     }
   }
   return { rows, columns, data: new Uint8Array(out.buffer) };
+}
+
+/** A thumbnail as it is shaded. */
+export function asideThumbnail(
+  thumbnail: Thumbnail,
+  { aside, numKeys, shares }: SetAside,
+): Thumbnail {
+  const held = columnsAside(thumbnail.columns, aside, numKeys);
+  return held.length === 0 ? thumbnail : withoutColumns(thumbnail, held, shares);
 }
 
 /** The mean shade of a thumbnail: little for one that looks at a few keys, much for one that spreads. */
@@ -187,7 +221,7 @@ export function composeThumbnails(
   thumbnails: Thumbnails,
   cells: readonly ThumbnailCell[],
   size: { width: number; height: number; hairline: number },
-  { theme, sinkAside }: ThumbnailShading,
+  { theme, aside, numKeys, shares }: ThumbnailShading,
 ): Pixels {
   const { width, height, hairline } = size;
   const pixels = new Uint32Array(width * height);
@@ -197,7 +231,7 @@ export function composeThumbnails(
     scores: packed(faded(theme.score, theme.background)),
   };
   const ground = packedHex(theme.rule);
-  const aside = packedHex(theme.wash);
+  const wash = packedHex(theme.wash);
   const none = packedHex(theme.raised);
   let scratch = new Uint8Array(0);
   let rest = new Uint8ClampedArray(0);
@@ -224,20 +258,23 @@ export function composeThumbnails(
       fillRect(pixels, width, cell, none);
       continue;
     }
-    if (sinkAside && rest.length !== head.data.length) {
+    const held = columnsAside(head.columns, aside, numKeys);
+    if (held.length > 0 && rest.length !== head.data.length) {
       rest = new Uint8ClampedArray(head.data.length);
     }
-    const shown = sinkAside ? withoutFirstKey(head, rest) : head;
+    const shown = held.length > 0 ? withoutColumns(head, held, shares, rest) : head;
     const area = cell.width * cell.height;
     if (scratch.length < area) scratch = new Uint8Array(area);
     const shades = resample(shown, cell.width, cell.height, scratch);
-    // Where a pixel holds several keys, blanking the first one's would hide its neighbours.
-    const blank = sinkAside && head.columns <= cell.width ? cell.width / head.columns : 0;
+    // Where a pixel holds several keys, blanking one's would hide its neighbours.
+    const blank = new Set(head.columns <= cell.width ? held : []);
+    const across = edgesOf(head.columns, cell.width);
     for (let y = 0; y < cell.height; y++) {
       const to = (cell.y + y) * width + cell.x;
       const from = y * cell.width;
       for (let x = 0; x < cell.width; x++) {
-        pixels[to + x] = x < blank ? aside : (colours[shades[from + x] as number] as number);
+        const isBlank = blank.size > 0 && blank.has(across[x] as number);
+        pixels[to + x] = isBlank ? wash : (colours[shades[from + x] as number] as number);
       }
     }
   }
@@ -247,19 +284,21 @@ export function composeThumbnails(
 /** One thumbnail as pixels of its own size, for enlarging; one that has not come is a blank. */
 export function thumbnailPixels(
   thumbnail: Thumbnail | null,
-  { theme, sinkAside }: ThumbnailShading,
+  { theme, aside, numKeys, shares }: ThumbnailShading,
 ): Pixels {
   if (!thumbnail) {
     const blank = new Uint8ClampedArray([...parseHex(theme.raised), 255]);
     return { width: 1, height: 1, data: blank };
   }
-  const { rows, columns, data } = sinkAside ? withoutFirstKey(thumbnail) : thumbnail;
+  const held = columnsAside(thumbnail.columns, aside, numKeys);
+  const { rows, columns, data } =
+    held.length > 0 ? withoutColumns(thumbnail, held, shares) : thumbnail;
   const colours = packed(theme.sequential);
   const pixels = new Uint32Array(rows * columns);
   for (let i = 0; i < pixels.length; i++) pixels[i] = colours[data[i] as number] as number;
-  if (sinkAside) {
-    const aside = packedHex(theme.wash);
-    for (let row = 0; row < rows; row++) pixels[row * columns] = aside;
+  const wash = packedHex(theme.wash);
+  for (let row = 0; row < rows; row++) {
+    for (const column of held) pixels[row * columns + column] = wash;
   }
   return { width: columns, height: rows, data: new Uint8ClampedArray(pixels.buffer) };
 }

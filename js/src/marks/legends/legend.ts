@@ -111,7 +111,7 @@ export function drawDivergingLegend(surface: Surface, bar: Bar, max: number, the
 
 const SAMPLE = 22;
 /** The least of them is the least that shows as a line by itself. */
-const samples = [0.05, 0.2, 0.5, 1] as const;
+const samples = [0.05, 0.5, 1] as const;
 
 /** What links are called, and where their scale ends when it is not at 1. */
 export interface LinkScale {
@@ -172,12 +172,12 @@ function entryWidth(label: string): number {
 }
 
 /** How many entries fit `width`, leaving room to say how many do not. */
-function fitting(entries: readonly KeyEntry[], width: number): number {
+function fitting(entries: readonly KeyEntry[], width: number, last: boolean): number {
   let used = 0;
-  const more = textWidth("+00", LEGEND_SIZE);
+  const more = last ? textWidth("+00", LEGEND_SIZE) + 10 : 0;
   for (const [i, { label }] of entries.entries()) {
     used += entryWidth(label);
-    const needed = used - 10 + (i < entries.length - 1 ? more + 10 : 0);
+    const needed = used - 10 + (i < entries.length - 1 ? more : 0);
     // Sums of widths differ in their last bit with the order they are added up in.
     if (needed > width + 0.01) return i;
   }
@@ -188,6 +188,22 @@ export function colourKeyWidth(entries: readonly KeyEntry[]): number {
   return entries.reduce((sum, { label }) => sum + entryWidth(label), -10);
 }
 
+/** The entries line by line, in at most so many lines; what has no room in them is left out. */
+export function colourKeyLines(
+  entries: readonly KeyEntry[],
+  width: number,
+  most = 1,
+): readonly (readonly KeyEntry[])[] {
+  const lines: (readonly KeyEntry[])[] = [];
+  let rest = entries;
+  while (rest.length > 0 && lines.length < most) {
+    const count = fitting(rest, width, lines.length === most - 1);
+    lines.push(rest.slice(0, Math.max(1, count)));
+    rest = rest.slice(Math.max(1, count));
+  }
+  return lines;
+}
+
 /** Which colour is which head; what does not fit is counted. */
 export function drawColourKey(
   surface: Surface,
@@ -196,19 +212,25 @@ export function drawColourKey(
   width: number,
   entries: readonly KeyEntry[],
   theme: Theme,
+  most = 1,
 ): void {
   surface.group("colour key", () => {
-    const count = fitting(entries, width);
+    const lines = colourKeyLines(entries, width, most);
     let left = x;
-    for (const { label, colour } of entries.slice(0, count)) {
-      const rect = { x: left, y: y - SWATCH / 2, width: SWATCH, height: SWATCH };
-      surface.rect(rect, { fill: colour, radius: 1.5 });
-      surface.text(left + SWATCH + 4, y, label, { fill: theme.text, size: LEGEND_SIZE });
-      left += entryWidth(label);
-    }
-    if (count < entries.length) {
-      const text = `+${entries.length - count}`;
-      surface.text(left, y, text, { fill: theme.muted, size: LEGEND_SIZE });
+    lines.forEach((line, n) => {
+      left = x;
+      const middle = y + n * LEGEND_LINE;
+      for (const { label, colour } of line) {
+        const rect = { x: left, y: middle - SWATCH / 2, width: SWATCH, height: SWATCH };
+        surface.rect(rect, { fill: colour, radius: 1.5 });
+        surface.text(left + SWATCH + 4, middle, label, { fill: theme.text, size: LEGEND_SIZE });
+        left += entryWidth(label);
+      }
+    });
+    const missing = entries.length - lines.reduce((sum, { length }) => sum + length, 0);
+    if (missing > 0) {
+      const style = { fill: theme.muted, size: LEGEND_SIZE };
+      surface.text(left, y + (lines.length - 1) * LEGEND_LINE, `+${missing}`, style);
     }
   });
 }

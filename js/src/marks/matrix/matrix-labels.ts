@@ -1,12 +1,13 @@
 // Labels and indices of a matrix's rows and columns.
 
+import type { Aside } from "../../data/aside.js";
 import type { Span } from "../../data/tiles.js";
 import type { Position } from "../../protocol/generated.js";
 import type { Theme } from "../../styles/theme.js";
 import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { labelStep } from "../text/token-axis.js";
-import { ABSENT, indexOf, labelFill, labelOf } from "../text/tokens.js";
+import { ABSENT, indexOf, labelFill, labelOf, PALE } from "../text/tokens.js";
 import { blockRect, cellHeight, cellWidth, indicesIn, type MatrixCells, sideOf } from "./cells.js";
 
 export interface AxisLabels {
@@ -21,6 +22,7 @@ export interface AxisLabels {
   /** Of a generation: how many positions are there already, and how many were given. */
   readonly there?: number | null;
   readonly prompt?: number | null;
+  readonly aside?: Aside;
 }
 
 /** Under this cell size in pixels labels give way to indices. */
@@ -46,9 +48,10 @@ function axisFill(axis: AxisLabels, index: number, byLabel: boolean, theme: Them
   return byLabel ? labelFill(axis.positions[index], theme) : theme.muted;
 }
 
-/** Labels of what is not there yet are faint. */
-function presence({ there }: AxisLabels, index: number): { readonly opacity?: number } {
-  return index < (there ?? index + 1) ? {} : { opacity: ABSENT };
+/** Labels of what is not there yet are faint, of what is set aside pale. */
+function presence({ there, aside }: AxisLabels, index: number): { readonly opacity?: number } {
+  if (index >= (there ?? index + 1)) return { opacity: ABSENT };
+  return aside?.has(index) ? { opacity: PALE } : {};
 }
 
 /** Where what was generated begins; null where that is out of sight. */

@@ -1,5 +1,6 @@
 // Columns of token labels, with shades, pins and the border of a prompt.
 
+import type { Aside } from "../../data/aside.js";
 import type { Position } from "../../protocol/generated.js";
 import type { Theme } from "../../styles/theme.js";
 import type { Rect, Surface } from "../../surface/surface.js";
@@ -7,8 +8,8 @@ import { ellipsize, textWidth } from "../../surface/text.js";
 import { memo } from "../memo.js";
 import { labelStep, rowMiddle, side, type TokenAxis, visibleRows } from "./token-axis.js";
 
-/** One head's share of the shade behind a label. */
-export interface Shade {
+/** One head's line under a label. */
+export interface Underline {
   readonly colour: string;
   /** 0..1. */
   readonly opacity: number;
@@ -31,10 +32,12 @@ export interface TokenMarks {
   /** Of a generation: how many tokens are there already, and how many were given. */
   readonly there?: number | null;
   readonly prompt?: number | null;
-  /** Segments side by side behind the label, one per head. */
   /** What is not there for another reason. */
   readonly absent?: (position: Position) => boolean;
-  readonly shades?: (index: number) => readonly Shade[] | null;
+  /** What is set aside is pale. */
+  readonly aside?: Aside;
+  /** Lines under the label, those of heads whose links end there. */
+  readonly underlines?: (index: number) => readonly Underline[] | null;
 }
 
 /** Between a label and the links. */
@@ -85,6 +88,8 @@ export function widestLabel(positions: readonly Position[], size: number): numbe
 
 /** Opacity of labels of what is not there yet. */
 export const ABSENT = 0.28;
+/** Of labels of what is set aside. */
+export const PALE = 0.5;
 
 function drawLabel(
   surface: Surface,
@@ -109,13 +114,40 @@ function drawLabel(
   );
 }
 
-function drawShades(surface: Surface, column: TokenColumn, y: number, shades: readonly Shade[]) {
-  const width = column.width / shades.length;
-  const height = Math.max(1, column.axis.rowHeight - (column.axis.rowHeight > 10 ? 1 : 0));
-  shades.forEach(({ colour, opacity }, i) => {
-    if (opacity < 1 / 255) return;
-    const x = column.x + i * width;
-    surface.rect({ x, y: y - height / 2, width, height }, { fill: colour, opacity });
+/** Thickness of a line under a label, and how many have one above another. */
+const UNDERLINE = 2;
+const MOST_LINES = 3;
+
+/** Lines as wide as the label: of a few heads below one another, of more side by side in one line. */
+function drawUnderlines(
+  surface: Surface,
+  column: TokenColumn,
+  index: number,
+  y: number,
+  lines: readonly Underline[],
+) {
+  const { axis, size, align } = column;
+  const shown = lines.filter(({ opacity }) => opacity >= 1 / 255);
+  const low = axis.rowHeight < size;
+  const label = textWidth(labelOf(column.positions, index), size);
+  const width = low ? column.width : Math.min(Math.max(8, label), column.width - LABEL_PAD - 4);
+  const left =
+    align === "end" && !low
+      ? column.x + column.width - LABEL_PAD - width
+      : column.x + (low ? 0 : LABEL_PAD);
+  const stacked = !low && shown.length <= MOST_LINES;
+  // Rows too low for a label are their line.
+  const thick = low ? Math.max(1, axis.rowHeight - 1) : UNDERLINE;
+  const top = low ? y - thick / 2 : Math.min(y + size / 2, y + axis.rowHeight / 2 - thick);
+  shown.forEach(({ colour, opacity }, i) => {
+    const part = stacked ? width : width / shown.length;
+    const rect = {
+      x: left + (stacked ? 0 : i * part),
+      y: top + (stacked ? i * (UNDERLINE + 0.5) : 0),
+      width: part,
+      height: thick,
+    };
+    surface.rect(rect, { fill: colour, opacity });
   });
 }
 
@@ -184,8 +216,8 @@ export function drawTokens(
   for (let index = first; index < last; index++) {
     const y = rowMiddle(axis, index);
     if (roomy && marked.includes(index)) drawWash(surface, column, y, theme);
-    const shades = marks.shades?.(index);
-    if (shades) drawShades(surface, column, y, shades);
+    const lines = marks.underlines?.(index);
+    if (lines) drawUnderlines(surface, column, index, y, lines);
     if (roomy && positions[index]?.continues) drawTie(surface, column, y, theme);
     if (index % step !== 0) continue;
     if (!roomy && marked.some((m) => Math.abs(m - index) * axis.rowHeight < column.size)) continue;
@@ -196,7 +228,7 @@ export function drawTokens(
       index,
       y,
       pinned ? theme.accent : labelFill(positions[index], theme),
-      isThere(marks, index, positions) ? 1 : ABSENT,
+      isThere(marks, index, positions) ? (marks.aside?.has(index) ? PALE : 1) : ABSENT,
     );
   }
   drawPromptEnd(surface, column, marks.prompt, theme);

@@ -1,15 +1,17 @@
 // Every control of the line above the views, in its order. A new one is a file of its own and a line here.
 
+import { aside } from "./aside.js";
 import { compare } from "./compare.js";
 import type { Control } from "./control.js";
-import { firstToken } from "./first-token.js";
 import { form } from "./forms.js";
 import { heads } from "./heads.js";
 import { layer } from "./layer.js";
+import { links } from "./links.js";
 import { measure } from "./measure.js";
 import { pieces } from "./pieces.js";
 import { save } from "./save.js";
 import { search } from "./search.js";
+import { shade } from "./shade.js";
 import { shownLayers } from "./shown-layers.js";
 import { stream } from "./stream.js";
 import { theme } from "./theme.js";
@@ -27,7 +29,9 @@ export const CONTROLS: readonly Control[] = [
   // What is drawn of it.
   form,
   measure,
-  firstToken,
+  links,
+  aside,
+  shade,
   pieces,
   view,
   compare,

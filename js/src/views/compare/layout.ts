@@ -4,6 +4,7 @@ import type { Blocks } from "../../data/blocks.js";
 import { LEGEND_BAR, LEGEND_LINE } from "../../marks/legends/legend.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect } from "../../surface/surface.js";
+import { thinningNote } from "../head/lines.js";
 import { linesOverflow } from "../lines/layout.js";
 import { comeWhole } from "../map/tile-source.js";
 import { isZoomed } from "../map/window.js";
@@ -29,7 +30,7 @@ const LOW_ROW = 3;
 const WHOLE_ROW = 8;
 
 export interface ComparePanel {
-  /** The n-th pinned head, or A − B. */
+  /** The n-th pinned head, or the difference of the first two. */
   readonly kind: number | "difference";
   readonly series: Series | null;
   readonly title: Rect;
@@ -51,8 +52,8 @@ export interface CompareLayout {
 }
 
 /**
- * The pinned heads, each in a colour of its own whatever layers they are from. A and B have the two
- * colours of their difference: what A attends to more is drawn in A's colour.
+ * The pinned heads, each in the colour that it has everywhere; letters tell apart those of the same
+ * number. Of two records the same head stands twice, in the colours of what only one of them has.
  */
 export function comparedSeries(scene: Scene): readonly Series[] {
   const { state, theme, blocks, sides, meta } = scene;
@@ -70,11 +71,17 @@ export function comparedSeries(scene: Scene): readonly Series[] {
     });
     return [of(a, theme.negative, sides.a), of(b, theme.positive, sides.b)];
   }
+  const colourOf = (layer: number, head: number, i: number) => {
+    // A rollout is of a layer, which has no colour.
+    if (isRollout(scene)) return theme.head(i, state.compare.length);
+    const found = scene.stream.layers.find((each) => each.layer === layer);
+    return theme.head(head, found?.num_heads ?? scene.layer.num_heads);
+  };
   return state.compare.map(([layer, head], i) => ({
     layer,
     head,
     name: isRollout(scene) ? `layer ${layer} · rollout` : `layer ${layer} · head ${head}`,
-    colour: [theme.positive, theme.negative][i] ?? theme.head(i, state.compare.length),
+    colour: colourOf(layer, head, i),
     rows: blocks.weights(layer, head),
     blocks,
   }));
@@ -85,17 +92,16 @@ export function comparedCount({ state, sides }: Scene): number {
   return sides ? 2 : state.compare.length;
 }
 
-/**
- * What the difference is of, the first minus the second. Of two heads, what A has more of; of two
- * records, what is new in the second. Either way it is drawn in the colour of what has more.
- */
+/** What the difference is of: the second, and the first, which is taken away from it. */
 export function differenceTerms(scene: Scene): readonly [Series, Series] | null {
   const [a, b] = comparedSeries(scene);
-  if (!a || !b) return null;
-  return scene.sides ? [b, a] : [a, b];
+  return a && b ? [b, a] : null;
 }
 
-export const differenceName = ({ sides }: Scene) => (sides ? "B − A" : "A − B");
+/** Heads and records alike: what is new in the second. */
+export const DIFFERENCE = "B − A";
+/** What the two signs of it are called. */
+export const SIGNS = ["B > A", "A > B"] as const;
 
 export function panelCount(scene: Scene): number {
   const count = comparedCount(scene);
@@ -104,7 +110,9 @@ export function panelCount(scene: Scene): number {
 
 export function compareNotes(scene: Scene, level = 0): readonly string[] {
   const length = comparedCount(scene);
+  const thinning = scene.state.form === "matrix" ? null : thinningNote(scene, null);
   const notes = [
+    ...(thinning && length > 0 ? [thinning] : []),
     ...shadeNotes(scene, level, differsInCells(scene)),
     ...measureNotes(scene, scaleOf(comparedSeries(scene))),
   ];

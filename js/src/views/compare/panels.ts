@@ -1,5 +1,6 @@
 // Compare view: one panel's title, links or matrix.
 
+import { NOTHING_ASIDE } from "../../data/aside.js";
 import { BADGE, drawBadge, drawClose, letterOf } from "../../marks/heads/badge.js";
 import {
   colourKeyWidth,
@@ -20,22 +21,30 @@ import { textWidth } from "../../surface/text.js";
 import { linesLayout } from "../lines/layout.js";
 import { drawLines, drawLinesState } from "../lines/lines.js";
 import type { LinesInput } from "../lines/links.js";
-import { mapScale } from "../map/scale.js";
+import { mapScale, scaleTitle } from "../map/scale.js";
 import { differenceSource, largestIn, type TileSource } from "../map/tile-source.js";
 import { cellsOf } from "../map/window.js";
 import { drawDifference, drawHeat, drawHeatLabels, levelOf } from "../matrix/matrix.js";
 import { type Common, signedSeries } from "../shared/difference.js";
 import { isRollout, measureTitle } from "../shared/measure.js";
-import { type Focus, focusOf, type Series, scaleOf, seriesError } from "../shared/series.js";
+import {
+  type Focus,
+  focusOf,
+  hoveredPositions,
+  type Series,
+  scaleOf,
+  seriesError,
+} from "../shared/series.js";
 import {
   type CompareLayout,
   type ComparePanel,
   comparedCount,
   comparedSeries,
   compareNotes,
-  differenceName,
+  DIFFERENCE,
   differenceTerms,
   panelCount,
+  SIGNS,
   scalesOnOneLine,
 } from "./layout.js";
 import { drawReading, reading } from "./reading.js";
@@ -66,9 +75,6 @@ function absentIn({ sides }: Scene, { kind }: ComparePanel): LinesInput["absent"
   return (position) => position.only === other;
 }
 
-const signNames = ({ sides }: Scene): readonly [string, string] =>
-  sides ? ["B > A", "A > B"] : ["A > B", "B > A"];
-
 /** The panel's links, in the colours of its head or of the two signs. */
 export function panelLines(
   scene: Scene,
@@ -76,9 +82,8 @@ export function panelLines(
   panel: ComparePanel,
   focus: Focus,
 ): LinesInput {
-  const { queries, keys, state, options, theme } = scene;
+  const { queries, keys, state, theme } = scene;
   const two = panel.kind === "difference" ? differenceTerms(scene) : null;
-  const sinkAside = options.setSinkAside;
   const own = panel.series ? [panel.series] : [];
   return {
     layout: linesLayout({
@@ -90,11 +95,13 @@ export function panelLines(
       numbers: 0,
       labelSize: LABEL_SIZE,
     }),
-    series: two ? signedSeries(...two, sinkAside, theme, signNames(scene), inBoth(scene)) : own,
+    series: two ? signedSeries(...two, scene.aside, theme, SIGNS, inBoth(scene)) : own,
     absent: absentIn(scene, panel),
     pinned: { query: state.query, key: state.key },
-    // A difference has the sink set aside in both its terms already.
-    sinkAside: sinkAside && two === null,
+    // A difference has it set aside in both its terms already.
+    aside: two === null ? scene.aside : NOTHING_ASIDE,
+    thinning: state,
+    full: hoveredPositions(scene).query !== null && focus.about === "query",
     scale: scaleOf(comparedSeries(scene)),
     focus,
     pictures: layout.panels.length,
@@ -116,7 +123,7 @@ function drawTitle(surface: Surface, scene: Scene, panel: ComparePanel): void {
     const of = scene.sides
       ? ` · layer ${layer}${isRollout(scene) ? "" : ` · head ${heads[0]}`}`
       : "";
-    const words = differenceName(scene) + of;
+    const words = DIFFERENCE + of;
     surface.text(title.x, middle, words, { ...bold, maxWidth: title.width });
   } else {
     const x = title.x + BADGE + 7;
@@ -143,7 +150,7 @@ function drawLinesBody(surface: Surface, scene: Scene, layout: CompareLayout, pa
   drawLinesState(surface, scene, input, panel.body);
 }
 
-/** A − B as a map, and the end of its scale. */
+/** The difference as a map, and the end of its scale. */
 function differenceOf(scene: Scene): { source: TileSource; max: number } | null {
   const two = differenceTerms(scene);
   if (!two) return null;
@@ -194,13 +201,14 @@ function drawMatrixScales(surface: Surface, scene: Scene, width: number, y: numb
   const both = panelCount(scene) > 1;
   const bar = Math.min(320, single && both ? width / 2 - 12 : width - 8);
   const left = Math.max(0, (width - (single && both ? 2 * bar + 24 : bar)) / 2);
-  const weights = { x: left, y, width: bar, title: measureTitle(scene) };
-  drawSequentialLegend(surface, weights, scene.theme, comparedScale(scene));
+  const scale = comparedScale(scene);
+  const weights = { x: left, y, width: bar, title: scaleTitle(measureTitle(scene), scale) };
+  drawSequentialLegend(surface, weights, scene.theme, scale);
   const difference = differenceOf(scene);
   if (difference) {
     const x = single ? left + bar + 24 : left;
     const top = single ? y : y + LEGEND_BAR + 4;
-    const title = { x, y: top, width: bar, title: differenceName(scene) };
+    const title = { x, y: top, width: bar, title: DIFFERENCE };
     drawDivergingLegend(surface, title, difference.max, scene.theme);
   }
   return (LEGEND_BAR + 4) * (single ? 1 : 2);
@@ -209,7 +217,7 @@ function drawMatrixScales(surface: Surface, scene: Scene, width: number, y: numb
 function drawLinesScales(surface: Surface, scene: Scene, width: number, y: number): number {
   const { theme } = scene;
   const single = scalesOnOneLine(scene, width);
-  const signs = panelCount(scene) > 1 ? signKey(...signNames(scene), theme) : [];
+  const signs = panelCount(scene) > 1 ? signKey(...SIGNS, theme) : [];
   const name = measureTitle(scene);
   const title = signs.length > 0 ? `${name} or difference` : name;
   const end = scaleOf(comparedSeries(scene));

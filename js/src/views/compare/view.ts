@@ -24,7 +24,7 @@ import {
   comparedCount,
   comparedSeries,
   compareLayout,
-  differenceName,
+  DIFFERENCE,
 } from "./layout.js";
 import { badgeRect, closeRect, drawCompareFooter, drawPanel, panelLines } from "./panels.js";
 
@@ -35,8 +35,8 @@ const EMPTY_HEIGHT = 120;
 const inFrame = ({ y, height }: Rect, layout: CompareLayout) =>
   y + height > 0 && y < layout.footerTop;
 
-function panelName(scene: Scene, { kind, series }: ComparePanel): string {
-  return kind === "difference" ? `difference ${differenceName(scene)}` : (series?.name ?? "head");
+function panelName({ kind, series }: ComparePanel): string {
+  return kind === "difference" ? `difference ${DIFFERENCE}` : (series?.name ?? "head");
 }
 
 function hitTitle(panel: ComparePanel, x: number, y: number): Hit | null {
@@ -141,7 +141,7 @@ export const compareView: View = {
         const { title, body } = panel;
         const whole = { ...title, height: body.y + body.height - title.y };
         if (!inFrame(whole, layout)) continue;
-        surface.group(panelName(scene, panel), () => drawPanel(surface, scene, layout, panel));
+        surface.group(panelName(panel), () => drawPanel(surface, scene, layout, panel));
       }
       const place = mapPlace(scene, frame, layout);
       if (place) drawMapChrome(surface, scene, place);

@@ -32,7 +32,7 @@ interface HorizontalPlan {
 
 /** The lines' usual layout, to be transposed: its x is the figure's y. */
 function planOf(scene: Scene, width: number): HorizontalPlan {
-  const { queries, keys, state, options, drawing } = scene;
+  const { queries, keys, state, drawing } = scene;
   const free = width - 2 * SIDE;
   const count = Math.max(1, queries.length, keys.length);
   const widest = Math.max(widestLabel(queries, LABEL_SIZE), widestLabel(keys, LABEL_SIZE)) + 8;
@@ -73,7 +73,9 @@ function planOf(scene: Scene, width: number): HorizontalPlan {
       layout,
       series: headSeries(scene, { isolate: false }),
       pinned: { query: state.query, key: state.key },
-      sinkAside: options.setSinkAside,
+      aside: scene.aside,
+      thinning: state,
+      full: false,
       focus,
       pictures: 1,
       drawing,
@@ -102,10 +104,11 @@ export function drawHorizontal(surface: Surface, scene: Scene, { width }: Frame)
   } as const;
   const [left, right] = [queries.axis.top, width - queries.axis.top];
   const x = rightToLeft ? right : left;
-  surface.text(x, NAME / 2 - 2, headTitle(scene, queries, "query"), style);
+  const named = drawing?.axes ?? true;
+  if (named) surface.text(x, NAME / 2 - 2, headTitle(scene, queries, "query"), style);
   drawLines(turned, upright, input);
   const area = { x: left, y: NAME, width: right - left, height: bottom - NAME };
   drawLinesState(surface, scene, input, area);
-  surface.text(x, bottom + NAME / 2, headTitle(scene, keys, "key"), style);
-  drawFooter(surface, scene, width, bottom + NAME);
+  if (named) surface.text(x, bottom + NAME / 2, headTitle(scene, keys, "key"), style);
+  drawFooter(surface, scene, width, bottom + NAME, input);
 }

@@ -1,6 +1,7 @@
 // Head view as two columns of tokens and links.
 
 import {
+  colourKeyLines,
   colourKeyWidth,
   drawColourKey,
   drawLinkLegend,
@@ -10,21 +11,25 @@ import {
   type LinkScale,
   linkLegendWidth,
 } from "../../marks/legends/legend.js";
+import { memo } from "../../marks/memo.js";
 import { visibleRows } from "../../marks/text/token-axis.js";
-import { labelOf, type TokenColumn } from "../../marks/text/tokens.js";
+import { LABEL_PAD, type TokenColumn } from "../../marks/text/tokens.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import type { Surface } from "../../surface/surface.js";
+import { textWidth } from "../../surface/text.js";
 import { columnWidths, linesLayout, linesOverflow, revealScroll } from "../lines/layout.js";
 import { drawLines, drawLinesState, hitLines, lineStops, readingSurface } from "../lines/lines.js";
-import type { LinesInput } from "../lines/links.js";
-import { meansBeside } from "../lines/numbers.js";
+import { drawnShare, type LinesInput, pictureKey } from "../lines/links.js";
+import { lacksNumbers } from "../lines/numbers.js";
+import { asideNote } from "../shared/aside.js";
 import { measureNotes, measureTitle } from "../shared/measure.js";
 import { drawPairCard } from "../shared/pair-card.js";
 import {
   type Focus,
   focusOf,
   headSeries,
+  hoveredPositions,
   pinnedFocus,
   poolNote,
   scaleOf,
@@ -35,13 +40,18 @@ const HEADER = 24;
 const LOW_ROW = 16;
 const HIGH_ROW = 24;
 export const LABEL_SIZE = 12;
-/** More heads than this share one column of means. */
+/** So many heads have a column of numbers each; twice as many share them, one number above the other. */
 export const NUMBERED_HEADS = 3;
+
+function numberColumns(count: number): number {
+  if (count <= NUMBERED_HEADS) return count;
+  return count <= 2 * NUMBERED_HEADS ? Math.ceil(count / 2) : 1;
+}
 
 /** What a layout at this width needs besides its height. */
 function widthRequest(scene: Scene, width: number) {
   const { queries, keys, state } = scene;
-  const wish = state.heads.length <= NUMBERED_HEADS ? state.heads.length : 1;
+  const wish = numberColumns(state.heads.length);
   const numbers = onPaper(scene) && focusOf(scene).about === "all" ? 0 : wish;
   return {
     queries,
@@ -66,7 +76,9 @@ function inputFor(scene: Scene, frame: Frame, focus: Focus, isolate: boolean): L
     }),
     series: headSeries(scene, { isolate }),
     pinned: { query: state.query, key: state.key },
-    sinkAside: scene.options.setSinkAside,
+    aside: scene.aside,
+    thinning: state,
+    full: isolate && hoveredPositions(scene).query !== null,
     // Of all heads that are selected: pointing at one of them rescales nothing.
     scale: scaleOf(headSeries(scene, { isolate: false })),
     focus,
@@ -89,22 +101,38 @@ function keyEntries(scene: Scene) {
   }));
 }
 
-function notes(scene: Scene, width: number): readonly string[] {
+/** "3 strongest links a query: 87 % of the weight", as far as it is known. */
+export function thinningNote(scene: Scene, input: LinesInput | null): string | null {
+  const { top_k, mass } = scene.state;
+  if (top_k === null && mass === null) return null;
+  const found = input && memo(scene.stream, `share ${pictureKey(input)}`, () => drawnShare(input));
+  const rest = scene.aside.keys.length > 0 ? "what is not set aside" : "the weight";
+  const share = found ? `${Math.round(100 * found)} % of ${rest}` : null;
+  if (mass !== null) {
+    const wished = `${Number((100 * mass).toFixed(1))} %`;
+    return `strongest links that make up ${wished} of each query${share ? `: ${share}` : ""}`;
+  }
+  const links = top_k === 1 ? "strongest link a query" : `${top_k} strongest links a query`;
+  return links + (share ? `: ${share}` : "");
+}
+
+function notes(scene: Scene, width: number, input: LinesInput | null = null): readonly string[] {
   const words: string[] = [];
-  const { state, options, keys } = scene;
+  const { state } = scene;
+  const thinning = thinningNote(scene, input);
+  if (thinning) words.push(thinning);
   const pool = poolNote(state);
   if (pool) words.push(`pinned: ${pool}`);
-  if (options.setSinkAside && keys.length > 0) {
-    words.push(`“${labelOf(keys, 0)}” set aside: links rescaled, numbers unchanged`);
-  }
+  const aside = asideNote(scene);
+  if (aside) words.push(aside);
   words.push(...measureNotes(scene, scaleOf(headSeries(scene, { isolate: false }))));
   const count = state.heads.length;
   if (scene.drawing?.horizontal) {
-    return count > NUMBERED_HEADS ? [...words, `numbers: mean of the ${count} heads`] : words;
+    return count > NUMBERED_HEADS ? [...words, "numbers: of the strongest head"] : words;
   }
   const { numbers } = columnWidths(widthRequest(scene, width));
-  const means = meansBeside(numbers, count);
-  if (means !== null) words.push(`numbers beside ${means}: mean of the ${count} heads`);
+  const lacking = lacksNumbers(numbers, count);
+  if (lacking !== null) words.push(`numbers beside ${lacking}: of the strongest head`);
   // Nothing moves in a figure: it needs no place for what is not said.
   const { about } = focusOf(scene);
   return onPaper(scene) ? words.filter((note) => isShown(note, about)) : words;
@@ -128,12 +156,26 @@ function oneLine(scene: Scene, width: number): boolean {
   return colourKeyWidth(keyEntries(scene)) + 24 + scaleWidth(scene) <= width;
 }
 
-export function linesFooterHeight(scene: Scene, width: number): number {
-  if (!hasLegend(scene)) return 0;
-  return 8 + LEGEND_LINE * ((oneLine(scene, width) ? 1 : 2) + notes(scene, width).length);
+/** A figure names every head, in as many lines as that takes. */
+const mostKeyLines = (scene: Scene) => (onPaper(scene) ? Number.POSITIVE_INFINITY : 1);
+
+function keyLines(scene: Scene, width: number): number {
+  return colourKeyLines(keyEntries(scene), width - 8, mostKeyLines(scene)).length;
 }
 
-export function drawFooter(surface: Surface, scene: Scene, width: number, top: number): void {
+export function linesFooterHeight(scene: Scene, width: number): number {
+  if (!hasLegend(scene)) return 0;
+  const key = oneLine(scene, width) ? 0 : keyLines(scene, width);
+  return 8 + LEGEND_LINE * (1 + key + notes(scene, width).length);
+}
+
+export function drawFooter(
+  surface: Surface,
+  scene: Scene,
+  width: number,
+  top: number,
+  input: LinesInput,
+): void {
   if (!hasLegend(scene)) return;
   const { theme } = scene;
   const entries = keyEntries(scene);
@@ -144,31 +186,57 @@ export function drawFooter(surface: Surface, scene: Scene, width: number, top: n
   const used = single ? colourKeyWidth(entries) + 24 + scale : Math.min(width, scale);
   const left = Math.max(0, (width - used) / 2);
   const keyLeft = single ? left : Math.max(4, (width - colourKeyWidth(entries)) / 2);
-  drawColourKey(surface, keyLeft, y, width - keyLeft, entries, theme);
-  if (!single) y += LEGEND_LINE;
+  const most = mostKeyLines(scene);
+  drawColourKey(surface, keyLeft, y, width - keyLeft - 4, entries, theme, single ? 1 : most);
+  if (!single) y += LEGEND_LINE * keyLines(scene, width);
   const at = single ? left + used - scale : left;
   drawLinkLegend(surface, at, y, linkScale(scene), colour, theme);
   // The place of a note is kept while the numbers that it speaks of are not there: nothing moves.
   const { about } = focusOf(scene);
-  const shown = notes(scene, width).filter((note) => isShown(note, about));
+  const shown = notes(scene, width, input).filter((note) => isShown(note, about));
   drawNotes(surface, shown, width, y + LEGEND_LINE, theme);
 }
 
-export function headTitle(scene: Scene, { axis }: TokenColumn, name: string): string {
+/** What stands along an axis; of cross attention, whose tokens. */
+export function axisName(scene: Scene, axis: "query" | "key"): string {
+  const { stream, queries, keys } = scene;
+  if (!stream.name.startsWith("cross")) return axis;
+  const [position] = axis === "query" ? queries : keys;
+  const kind = position?.kind === "patch" || position?.kind === "frame" ? position.kind : "token";
+  return `${axis === "query" ? "decoder" : "encoder"} ${kind}`;
+}
+
+export function headTitle(scene: Scene, { axis }: TokenColumn, name: "query" | "key"): string {
   const [first, last] = visibleRows(axis);
   const range = last - first < axis.count ? ` · ${first}–${last - 1} of ${axis.count}` : "";
-  return `${scene.stream.name} ${name}${range}`;
+  return axisName(scene, name) + range;
+}
+
+/** The name of an axis stands over its labels, where it is no longer than there is room at that side. */
+function drawAxisName(surface: Surface, scene: Scene, column: TokenColumn, width: number): void {
+  const atQueries = column.align === "end";
+  const text = headTitle(scene, column, atQueries ? "query" : "key");
+  const style = { fill: scene.theme.muted, size: LEGEND_SIZE } as const;
+  const middle = HEADER / 2 - 2;
+  const edge = atQueries ? column.x + column.width - LABEL_PAD : column.x + LABEL_PAD;
+  const fits = textWidth(text, LEGEND_SIZE) <= (atQueries ? edge : width - edge) - 4;
+  const inner = atQueries ? "end" : "start";
+  const outer = atQueries ? "start" : "end";
+  const x = fits ? edge : atQueries ? 4 : width - 4;
+  surface.text(x, middle, text, {
+    ...style,
+    anchor: fits ? inner : outer,
+    maxWidth: width / 2 - 6,
+  });
 }
 
 function drawHeader(surface: Surface, scene: Scene, { layout }: LinesInput): void {
   const { x, y, width } = layout.body;
-  const { muted, rule } = scene.theme;
-  const style = { fill: muted, size: LEGEND_SIZE, maxWidth: width / 2 - 6 } as const;
-  const middle = HEADER / 2 - 2;
-  surface.text(x + 4, middle, headTitle(scene, layout.queries, "query"), style);
-  const end = { ...style, anchor: "end" } as const;
-  surface.text(x + width - 4, middle, headTitle(scene, layout.keys, "key"), end);
-  surface.line(x, y, x + width, y, { stroke: rule });
+  if (scene.drawing?.axes ?? true) {
+    drawAxisName(surface, scene, layout.queries, width);
+    drawAxisName(surface, scene, layout.keys, width);
+  }
+  surface.line(x, y, x + width, y, { stroke: scene.theme.rule });
 }
 
 export function headLinesHeight(scene: Scene, width: number, height: number): number {
@@ -193,7 +261,7 @@ export function drawHeadLines(surface: Surface, scene: Scene, frame: Frame): voi
   if (clipped > 0) {
     surface.line(body.x, bottom, body.x + body.width, bottom, { stroke: theme.rule });
   }
-  drawFooter(surface, scene, frame.width, bottom);
+  drawFooter(surface, scene, frame.width, bottom, input);
   drawPairCard(surface, scene, "head", input.series, {
     x: 0,
     y: 0,

@@ -9,11 +9,12 @@ import {
 } from "../../marks/legends/legend.js";
 import { cellAt, cellRect, indicesIn, type MatrixCells } from "../../marks/matrix/cells.js";
 import { drawNotice } from "../../marks/notice.js";
+import { indexOf } from "../../marks/text/tokens.js";
 import type { MapWindow } from "../../protocol/generated.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Gesture, Hit, Point } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
-import { textWidth } from "../../surface/text.js";
+import { textWidth, wrapText } from "../../surface/text.js";
 import {
   drawMapChrome,
   hitMapChrome,
@@ -22,7 +23,7 @@ import {
   mapRevealing,
   mapStops,
 } from "../map/controls.js";
-import { type MapScale, mapScale } from "../map/scale.js";
+import { type MapScale, mapScale, scaleTitle } from "../map/scale.js";
 import { cellsOf, isZoomed } from "../map/window.js";
 import { type Multiples, multiplesHeight, multiplesLayout, pictureAt } from "../matrix/layout.js";
 import { cellValue, drawHeat, drawHeatLabels, levelOf, shadeNotes } from "../matrix/matrix.js";
@@ -48,14 +49,39 @@ const notes = (scene: Scene, level = 0) => [
   ...measureNotes(scene, scaleOf(headSeries(scene, { isolate: false }))),
 ];
 
-function footerHeight(scene: Scene): number {
+/** More tokens than this are too many to list. */
+const MOST_LISTED = 64;
+
+/** Which token each number at the edges is: of a figure nobody can ask with a pointer. */
+function listedTokens(scene: Scene, width: number, named: boolean): readonly string[] {
+  const { queries, keys } = scene;
+  if (!onPaper(scene) || !hasLegend(scene) || named || scene.drawing?.panel) return [];
+  if (Math.max(queries.length, keys.length) > MOST_LISTED) return [];
+  const list = (positions: Scene["keys"]) =>
+    positions.map(({ label }, at) => `${indexOf(positions, at)} ${label}`).join("   ");
+  const said =
+    queries === keys ? [list(keys)] : [`queries: ${list(queries)}`, `keys: ${list(keys)}`];
+  return said.flatMap((text) => wrapText(text, width - 8, LEGEND_SIZE));
+}
+
+function footerHeight(scene: Scene, listed: number): number {
   if (!hasLegend(scene)) return 4;
-  return 10 + LEGEND_BAR + LEGEND_LINE * notes(scene).length;
+  return 10 + LEGEND_BAR + LEGEND_LINE * (notes(scene).length + listed);
+}
+
+/** The lines that list the tokens, as many as there are when that takes nothing from the pictures. */
+function listedIn(scene: Scene, width: number, height: number): readonly string[] {
+  const { rowsNamed, columnsNamed } = layoutWith(scene, width, height, 0);
+  return listedTokens(scene, width, rowsNamed && columnsNamed);
 }
 
 function layoutOf(scene: Scene, width: number, height: number): Multiples {
+  return layoutWith(scene, width, height, listedIn(scene, width, height).length);
+}
+
+function layoutWith(scene: Scene, width: number, height: number, listed: number): Multiples {
   const { queries, keys, state } = scene;
-  const free = height - TOP - footerHeight(scene);
+  const free = height - TOP - footerHeight(scene, listed);
   return multiplesLayout({
     count: state.heads.length,
     title: TITLE,
@@ -70,7 +96,9 @@ function layoutOf(scene: Scene, width: number, height: number): Multiples {
 
 export function headMatrixHeight(scene: Scene, width: number, height: number): number {
   const layout = layoutOf(scene, width, height);
-  return Math.ceil(TOP + multiplesHeight(layout, scene.state.heads.length) + footerHeight(scene));
+  const listed = listedIn(scene, width, height).length;
+  const pictures = multiplesHeight(layout, scene.state.heads.length);
+  return Math.ceil(TOP + pictures + footerHeight(scene, listed));
 }
 
 interface HeadPicture {
@@ -91,7 +119,8 @@ function pictures(scene: Scene, frame: Frame): { layout: Multiples; all: readonl
 /** Below the pictures where they end early, at the frame's edge where they scroll. */
 function footerTop(scene: Scene, frame: Frame, layout: Multiples): number {
   const end = TOP + multiplesHeight(layout, scene.state.heads.length);
-  return Math.min(end, frame.height - footerHeight(scene));
+  const listed = listedIn(scene, frame.width, frame.height).length;
+  return Math.min(end, frame.height - footerHeight(scene, listed));
 }
 
 function drawTitle(surface: Surface, scene: Scene, { series, place }: HeadPicture): void {
@@ -136,7 +165,8 @@ function drawPicture(
   const { rect } = place;
   const cells = cellsOf(rect, scene);
   drawTitle(surface, scene, picture);
-  if (place.firstColumn && place.firstRow) drawCorner(surface, scene, layout, place);
+  const named = scene.drawing?.axes ?? true;
+  if (named && place.firstColumn && place.firstRow) drawCorner(surface, scene, layout, place);
   drawHeatLabels(surface, scene, cells, layout, place);
   drawHeat(surface, scene, series, cells, { count: scene.state.heads.length, scale });
   const alone = isolatedHead(scene);
@@ -171,14 +201,15 @@ function drawFooter(
   bottom: number,
   level: number,
   scale: MapScale,
+  listed: readonly string[],
 ): void {
-  const title = measureTitle(scene);
+  const title = scaleTitle(measureTitle(scene), scale);
   const width = Math.min(available - 8, 290 + textWidth(title, LEGEND_SIZE));
   const left = Math.max(4, (available - width) / 2);
   const y = bottom + 10;
   drawSequentialLegend(surface, { x: left, y, width, title }, scene.theme, scale);
   const below = y + LEGEND_BAR + LEGEND_LINE / 2 - 2;
-  drawNotes(surface, notes(scene, level), available, below, scene.theme);
+  drawNotes(surface, [...notes(scene, level), ...listed], available, below, scene.theme);
 }
 
 export function drawHeadMatrix(surface: Surface, scene: Scene, frame: Frame): void {
@@ -208,7 +239,10 @@ export function drawHeadMatrix(surface: Surface, scene: Scene, frame: Frame): vo
   // A pixel more: half of the last frame's line lies beyond its edge.
   surface.group("matrices", draw, { clip: { ...body, height: bottom + 1 } });
   if (error !== null) drawNotice(surface, body, error, theme.danger);
-  if (hasLegend(scene)) drawFooter(surface, scene, frame.width, bottom, level, scale);
+  if (hasLegend(scene)) {
+    const listed = listedIn(scene, frame.width, frame.height);
+    drawFooter(surface, scene, frame.width, bottom, level, scale, listed);
+  }
   const bounds = { x: 0, y: 0, width: frame.width, height: frame.height };
   drawPairCard(surface, scene, "head", heads, bounds, {
     level,

@@ -171,9 +171,10 @@ function drawFrames(surface: Surface, look: Look, { index }: Fragment, rect: Rec
     surface.rect(box, { stroke: theme.positive, strokeWidth: hit ? 2.5 : 1.25 });
   }
   if (look.pinned.has(index)) {
-    // On a shade of its own colour the frame would not be seen.
-    surface.rect(box, { stroke: theme.background, strokeWidth: 5 });
-    surface.rect(box, { stroke: theme.accent, strokeWidth: 2 });
+    // With air around the letters; on a shade of its own colour the frame would not be seen.
+    const wide = { x: x - 2, y: y - 2, width: width + 4, height: height + 4 };
+    surface.rect(wide, { stroke: theme.background, strokeWidth: 4 });
+    surface.rect(wide, { stroke: theme.accent, strokeWidth: 1.5 });
   } else if (look.paired.has(index)) {
     surface.rect(box, { stroke: theme.accent, strokeWidth: 1.5, dash: [3, 2] });
   } else if (look.pointed === index) {

@@ -1,8 +1,9 @@
 // Weights over an image or a sound, and of the tokens beside it.
 
+import { shadesIn } from "../../data/aside.js";
 import { columnSum } from "../../data/columns.js";
 import type { Scene } from "../../scene/scene.js";
-import { hoveredPositions, meanRow, type Series, shadingWeight } from "../shared/series.js";
+import { hoveredPositions, meanRow, type Series } from "../shared/series.js";
 import { axisInMedia, type MediaLayout, type TokenStrip } from "./media-positions.js";
 
 /** What the picture is about: one position of the other axis, and the one that is pointed at. */
@@ -44,9 +45,11 @@ export function weightsOver(
     return columnSum(rows, group);
   }
   const row = group.length === 0 ? scene.blocks.mean(layer, head) : meanRow(rows, group);
-  if (!row || !scene.options.setSinkAside) return row;
-  if (rows.scale !== undefined) return row.map((value, key) => (key === 0 ? 0 : value));
-  return row.map((_, key) => shadingWeight(row, key, true));
+  const { aside } = scene;
+  if (!row || aside.keys.length === 0) return row;
+  if (rows.scale !== undefined) return row.map((value, key) => (aside.has(key) ? 0 : value));
+  const shade = shadesIn(row, aside);
+  return row.map((_, key) => shade(key));
 }
 
 /** A head's weights of the tokens of a strip, in its order; null where they say nothing. */

@@ -5,6 +5,7 @@ import { LEGEND_BAR, LEGEND_LINE } from "../../marks/legends/legend.js";
 import { memo } from "../../marks/memo.js";
 import { quoted } from "../../marks/text/tokens.js";
 import { hasLegend, type Scene } from "../../scene/scene.js";
+import { asideNote } from "../shared/aside.js";
 import { MEASURES, measureNotes } from "../shared/measure.js";
 import { headSeries, type Series } from "../shared/series.js";
 import type { Frame } from "../view.js";
@@ -63,7 +64,7 @@ export function imageNotes(
   subject: ImageSubject,
   most: number,
 ): readonly string[] {
-  const { keys, options, media } = scene;
+  const { media } = scene;
   const words: string[] = [];
   if (mediaLayout.strips.length > 0) {
     words.push(
@@ -72,9 +73,8 @@ export function imageNotes(
         : "",
     );
   }
-  if (options.setSinkAside && keys.length > 0) {
-    words.push(`${quoted(keys, 0)} set aside: shading rescaled, numbers unchanged`);
-  }
+  const aside = asideNote(scene);
+  if (aside) words.push(aside);
   words.push(...measureNotes(scene, undefined));
   const drawn = [...mediaLayout.places.media.keys()].flatMap((medium) => media[medium]?.note ?? []);
   return [...words, ...new Set(drawn)];

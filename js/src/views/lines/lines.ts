@@ -28,10 +28,12 @@ import type { Stop } from "../view.js";
 import { linkEnd, NUMBER_WIDTH } from "./layout.js";
 import { allLinks, focusLinks, type LinesInput, loadedRows, pictureKey, SEVERAL } from "./links.js";
 import { drawMarkers, markersOf } from "./markers.js";
-import { drawNumbers, shadesOf } from "./numbers.js";
+import { drawNumbers, underlinesOf } from "./numbers.js";
 
-/** How much of everything else stays visible behind a fan. */
-const FADE = 0.11;
+/** How much of everything else stays visible behind what is in focus. */
+const QUIET = 0.32;
+/** So many links behind a focus are drawn as vectors at every hover. */
+const MOST_BEHIND = 600;
 
 function styles(scene: Scene, { series }: LinesInput): readonly LinkStyle[] {
   return series.map(({ layer, head, colour }) => {
@@ -44,50 +46,63 @@ function keptLinks(scene: Scene, input: LinesInput): LinkList {
   return memo(scene.stream, `list ${pictureKey(input)}`, () => allLinks(input));
 }
 
-/** The links of every visible query; behind a fan only as a grey picture that is hardly there. */
+/** The links of every visible query; behind what is in focus in grey. */
 function drawAll(surface: Surface, scene: Scene, input: LinesInput): void {
   if (loadedRows(input) === 0) return;
   const links = keptLinks(scene, input);
   const area = input.layout.links;
-  const key = pictureKey(input);
-  if (input.focus.about === "all") {
-    const { most, scale, work, file } = surface.strokes;
-    const picture = () =>
-      memo(scene.stream, `picture ${scale} ${work} ${key}`, () =>
-        linkPixels(
-          area,
-          links,
-          input.series.map(({ colour }) => colour),
-          scale,
-          { work, file },
-        ),
-      );
-    const limit = most / input.pictures;
-    drawLinks(surface, area, links, styles(scene, input), picture, limit);
-  } else if (links.length > 0 && area.width > 0) {
-    const grey = input.series.map(() => scene.theme.muted);
-    const picture = memo(scene.stream, `behind ${key}`, () =>
-      linkPixels(area, links, grey, 1, { fade: FADE }),
+  const quiet = input.focus.about !== "all";
+  const key = `${quiet} ${pictureKey(input)}`;
+  const { most, scale, work, file } = surface.strokes;
+  const fade = quiet ? QUIET : 1;
+  const drawn = quiet
+    ? input.series.map(({ name }) => ({ name, colour: scene.theme.muted, fade }))
+    : styles(scene, input);
+  const picture = () =>
+    memo(scene.stream, `picture ${scale} ${work} ${scene.theme.id} ${key}`, () =>
+      linkPixels(
+        area,
+        links,
+        drawn.map(({ colour }) => colour),
+        scale,
+        { work, file, fade },
+      ),
     );
-    surface.group("links-behind", () => surface.image(area, picture, true), { clip: area });
-  }
+  // Behind a focus they are drawn anew with every hover: more than a few are one picture, which is kept.
+  const limit = Math.min(most / input.pictures, quiet && !scene.drawing ? MOST_BEHIND : most);
+  const draw = () => drawLinks(surface, area, links, drawn, picture, limit);
+  if (quiet) surface.group("links-behind", draw);
+  else draw();
 }
 
-/** The pair in focus once more, on top and wider, so that it is found in its fan. */
-function drawPair(surface: Surface, input: LinesInput, links: LinkList): void {
-  const { focus, layout, series } = input;
-  const others = focus.about === "query" ? focus.keys : focus.queries;
-  if (others.length === 0) return;
-  const ends = focus.about === "query" ? links.key : links.query;
+/** Which links are named: to the pinned tokens, or of a query the strongest of all heads. */
+function named({ focus }: LinesInput, links: LinkList): (link: number) => boolean {
+  const aboutQuery = focus.about === "query";
+  const others = aboutQuery ? focus.keys : focus.queries;
+  const ends = aboutQuery ? links.key : links.query;
+  if (others.length > 0) return (link) => others.includes(ends[link] as number);
+  if (!aboutQuery) return () => false;
+  let best = -1;
+  for (let i = 0; i < links.length; i++) {
+    if (ends[i] !== SEVERAL && !((links.weight[i] as number) <= (links.weight[best] ?? 0)))
+      best = i;
+  }
+  return (link) => link === best;
+}
+
+/** The link that is named once more, on top and wider, so that it is found in its fan. */
+function drawNamed(surface: Surface, input: LinesInput, links: LinkList): void {
+  const { layout, series } = input;
+  const isNamed = named(input, links);
   const draw = () => {
     for (let i = 0; i < links.length; i++) {
-      if (!others.includes(ends[i] as number)) continue;
+      if (!isNamed(i)) continue;
       const weight = links.weight[i] as number;
       const path = linkPath(layout.links, links.from[i] as number, links.to[i] as number);
       const stroke = series[links.group[i] as number]?.colour;
       if (!stroke) continue;
       const opacity = Math.max(0.15, linkOpacity(weight));
-      surface.path(path, { stroke, strokeWidth: linkWidth(weight) + 1, opacity });
+      surface.path(path, { stroke, strokeWidth: 1.5 * linkWidth(weight) + 0.5, opacity });
     }
   };
   surface.group("pair", draw, { clip: layout.links });
@@ -110,14 +125,15 @@ function drawColumn(
   const pinned = input.pinned[which];
   const pins = which === "query" ? scene.state.queries : scene.state.keys;
   const hovered = hoveredPositions(scene)[which];
-  const shaded = focus.about === (which === "query" ? "key" : "query");
+  const underlined = focus.about === (which === "query" ? "key" : "query");
   const { generationStep, stream } = scene;
   const marks = {
     hovered,
     pinned: pins,
     there: (which === "query" ? generationStep?.numQueries : generationStep?.numKeys) ?? null,
     prompt: (which === "query" ? stream.prompt?.queries : stream.prompt?.keys) ?? null,
-    ...(shaded ? { shades: shadesOf(input) } : {}),
+    ...(underlined && !scene.drawing?.horizontal ? { underlines: underlinesOf(input) } : {}),
+    ...(which === "key" && scene.aside.keys.length > 0 ? { aside: scene.aside } : {}),
     ...(input.absent ? { absent: input.absent } : {}),
   };
   drawTokens(surface, column, marks, scene.theme);
@@ -157,7 +173,7 @@ export function drawLines(target: Surface, scene: Scene, input: LinesInput): voi
   if (focus.about !== "all") {
     const links = focusLinks(input);
     drawLinks(surface, layout.links, links, styles(scene, input));
-    drawPair(surface, input, links);
+    drawNamed(surface, input, links);
   }
   drawMarkers(surface, scene, input);
 }

@@ -1,7 +1,9 @@
 // Which links are drawn: weights to links, sums beyond the window, strongest ones outside.
 
+import { type Aside, shadesIn } from "../../data/aside.js";
 import { columnSum } from "../../data/columns.js";
 import { strongestFirst } from "../../data/strongest-first.js";
+import { strongestLinks, type Thinning } from "../../data/strongest-links.js";
 import { INVISIBLE, LinkList } from "../../marks/links.js";
 import { side, visibleRows } from "../../marks/text/token-axis.js";
 import type { Position } from "../../protocol/generated.js";
@@ -21,7 +23,10 @@ export interface LinesInput {
   readonly series: readonly Series[];
   /** The leading pins: they are there even when scrolled away. */
   readonly pinned: { readonly query: number | null; readonly key: number | null };
-  readonly sinkAside: boolean;
+  readonly aside: Aside;
+  /** Which links of each query are drawn; of what is pointed at (`full`) all of them. */
+  readonly thinning: Thinning;
+  readonly full: boolean;
   /** Positions that are not there in this picture, though they are on its axes. */
   readonly absent?: ((position: Position) => boolean) | undefined;
   /** The end of the scale, where it is not 1. */
@@ -32,14 +37,17 @@ export interface LinesInput {
   readonly drawing?: FigureDrawing | undefined;
 }
 
-/** The least weight of a row that is drawn as a line: that of its k-th strongest, or the threshold. */
-function leastDrawn(row: Float32Array, { drawing, sinkAside, scale }: LinesInput): number {
-  const { topK = null, threshold = 0 } = drawing ?? {};
-  const least = threshold / (scale ?? 1);
-  if (topK === null || topK >= row.length) return least;
-  const shades = Float32Array.from(row, (_, key) => shadingWeight(row, key, sinkAside, scale));
-  const kth = shades.sort(strongestFirst)[topK - 1] as number;
-  return Number.isNaN(kth) ? least : Math.max(least, kth);
+/** Which links of a row are drawn, those in focus among them, and how strong they are. */
+function drawnOf(input: LinesInput, row: Float32Array, full: boolean): (key: number) => number {
+  const { aside, scale, drawing, focus, thinning } = input;
+  const least = (drawing?.threshold ?? 0) / (scale ?? 1);
+  const shade = shadesIn(row, aside, scale);
+  const strong = full ? null : strongestLinks(row, aside, thinning);
+  return (key) => {
+    if (strong && !strong.has(key) && !focus.keys.includes(key)) return 0;
+    const weight = shade(key);
+    return weight >= least ? weight : 0;
+  };
 }
 
 /** The key of a link that stands for several keys. */
@@ -57,33 +65,55 @@ export function lane(input: LinesInput, group: number): number {
  * One query's links of one head. Keys outside the window end at its edge, all of a side in one place:
  * there they are summed to one link of what they weigh together.
  */
-function addFan(list: LinkList, input: LinesInput, group: number, query: number): void {
-  const { layout, series, pinned, sinkAside, scale } = input;
+function addFan(
+  list: LinkList,
+  input: LinesInput,
+  group: number,
+  query: number,
+  full: boolean,
+): void {
+  const { layout, series, pinned } = input;
   const row = series[group]?.rows.row(query);
   if (!row) return;
   const [first, last] = visibleRows(layout.keys.axis);
-  const least = leastDrawn(row, input);
+  const weightOf = drawnOf(input, row, full);
   const shift = lane(input, group);
   const from = linkEnd(layout.queries, query, pinned.query) + shift;
   const add = (key: number, weight: number, end = key) => {
     // Also refuses NaN.
-    if (!(weight > INVISIBLE && weight >= least)) return;
+    if (!(weight > INVISIBLE)) return;
     list.add(query, key, from, linkEnd(layout.keys, end, pinned.key) + shift, weight, group);
   };
   const sum = (start: number, end: number) => {
     let total = 0;
     for (let key = start; key < end; key++) {
-      const weight = shadingWeight(row, key, sinkAside, scale);
+      const weight = weightOf(key);
       if (key === pinned.key) add(key, weight);
-      else if (weight >= least) total += weight;
+      else total += weight;
     }
     // As an end, any position of that side will do which is not pinned to the edge.
     const shown = start === pinned.key ? end - 1 : start;
     if (shown !== pinned.key) add(SEVERAL, Math.min(1, total), shown);
   };
   if (first > 0) sum(0, first);
-  for (let key = first; key < last; key++) add(key, shadingWeight(row, key, sinkAside, scale));
+  for (let key = first; key < last; key++) add(key, weightOf(key));
   if (last < row.length) sum(last, row.length);
+}
+
+/** How much of the weight of the visible queries is drawn, of what is not set aside; null until some is here. */
+export function drawnShare({ layout, series, aside, thinning }: LinesInput): number | null {
+  const [first, last] = visibleRows(layout.queries.axis);
+  let [drawn, all] = [0, 0];
+  for (const { rows } of series) {
+    for (let query = first; query < last; query++) {
+      const row = rows.row(query);
+      if (!row) continue;
+      const links = strongestLinks(row, aside, thinning);
+      drawn += links.drawn;
+      all += links.all;
+    }
+  }
+  return all > 0 ? drawn / all : null;
 }
 
 /** How many rows of the visible queries are here. */
@@ -100,14 +130,15 @@ export function loadedRows({ layout, series }: LinesInput): number {
 
 /** Everything that the links of all visible queries depend on, besides the record itself. */
 export function pictureKey(input: LinesInput): string {
-  const { layout, series, pinned, sinkAside, scale } = input;
+  const { layout, series, pinned, aside, scale, thinning } = input;
   const { links, queries, keys } = layout;
   const { rowHeight } = queries.axis;
   return JSON.stringify([
     series.map(({ layer, head, name, colour }) => [layer, head, name, colour]),
     [links.x, links.y, links.width, links.height],
     [rowHeight, queries.axis.offset, keys.axis.offset],
-    [pinned.query, pinned.key, sinkAside, scale, loadedRows(input), series[0]?.rows.numShown],
+    [pinned.query, pinned.key, aside.id, scale, loadedRows(input), series[0]?.rows.numShown],
+    [thinning.top_k, thinning.mass, input.focus.keys],
     input.drawing,
   ]);
 }
@@ -117,38 +148,29 @@ export function allLinks(input: LinesInput): LinkList {
   const links = new LinkList();
   const [first, last] = visibleRows(input.layout.queries.axis);
   for (let group = 0; group < input.series.length; group++) {
-    for (let query = first; query < last; query++) addFan(links, input, group, query);
+    for (let query = first; query < last; query++) addFan(links, input, group, query, false);
   }
   return links;
 }
 
-/**
- * Whether a link is drawn depends on its whole row where only each query's strongest are, as in a
- * figure: then rows are read, of longer heads those in the window.
- */
-const MOST_ROWS = 1 << 20;
-
 /** Of every query that can be known without its row, how strongly it looks at a key. */
 function sources(input: LinesInput, group: number, key: number): [number, number][] {
-  const { layout, series, sinkAside, scale, drawing } = input;
+  const { layout, series, aside, scale, drawing } = input;
   const rows = series[group]?.rows;
   if (!rows) return [];
-  const { queries, keys } = layout;
-  const topK = drawing?.topK ?? null;
-  if (topK === null && rows.column) {
-    const least = (drawing?.threshold ?? 0) / (scale ?? 1);
-    const column = shadingColumn(rows, key, sinkAside, scale) ?? [];
+  const least = (drawing?.threshold ?? 0) / (scale ?? 1);
+  if (rows.column) {
+    const column = shadingColumn(rows, key, aside, scale) ?? [];
     return Array.from(column, (weight, query): [number, number] => [query, weight]).filter(
       ([, weight]) => weight >= least,
     );
   }
-  const every = topK !== null && queries.axis.count * keys.axis.count <= MOST_ROWS;
-  const [first, last] = every ? [0, queries.axis.count] : visibleRows(queries.axis);
+  const [first, last] = visibleRows(layout.queries.axis);
   const found: [number, number][] = [];
   for (let query = first; query < last; query++) {
     const row = rows.row(query);
-    const weight = row && shadingWeight(row, key, sinkAside, scale);
-    if (row && weight !== null && weight >= leastDrawn(row, input)) found.push([query, weight]);
+    const weight = row ? shadingWeight(row, key, aside, scale) : 0;
+    if (row && weight >= least) found.push([query, weight]);
   }
   return found;
 }
@@ -183,7 +205,8 @@ export function focusLinks(input: LinesInput): LinkList {
   const list = new LinkList();
   const { about, queries, keys } = input.focus;
   for (let group = 0; group < input.series.length; group++) {
-    if (about === "query") for (const query of queries) addFan(list, input, group, query);
+    if (about === "query")
+      for (const query of queries) addFan(list, input, group, query, input.full);
     if (about === "key") for (const key of keys) addSources(list, input, group, key);
   }
   return list;
@@ -207,7 +230,7 @@ function strongest(found: Map<number, number>, side: -1 | 1, count: number): Bey
  * for everything and for a query; of queries for a key. Weights are the true ones.
  */
 export function beyondWindow(input: LinesInput, count: number, least: number): Beyond[] {
-  const { layout, series, sinkAside, focus } = input;
+  const { layout, series, aside, focus } = input;
   const aboutKey = focus.about === "key";
   const axis = aboutKey ? layout.queries.axis : layout.keys.axis;
   const [first, last] = visibleRows(axis);
@@ -235,7 +258,7 @@ export function beyondWindow(input: LinesInput, count: number, least: number): B
     for (let query = start; query < end; query++) {
       const row = rows.row(query);
       if (!row) continue;
-      for (let key = sinkAside ? 1 : 0; key < row.length; key++) see(key, row[key] as number);
+      for (let key = 0; key < row.length; key++) if (!aside.has(key)) see(key, row[key] as number);
     }
   }
   return [...strongest(found.above, -1, count), ...strongest(found.below, 1, count)];

@@ -4,7 +4,7 @@ import { strongestFirst } from "../../data/strongest-first.js";
 import { formatWeight } from "../../marks/format.js";
 import { linkOpacity } from "../../marks/links.js";
 import { rowMiddle, side, visibleRows } from "../../marks/text/token-axis.js";
-import type { Shade, TokenColumn } from "../../marks/text/tokens.js";
+import type { TokenColumn, Underline } from "../../marks/text/tokens.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { meanRow, shadingWeight, sumOf } from "../shared/series.js";
@@ -16,32 +16,35 @@ const SHOWN = 12;
 const LEAST = 0.005;
 const NOTHING = 0.0005;
 const SIZE = 11;
+/** Of numbers one above another. */
+const STACKED = 8;
+/** A weaker link underlines nothing. */
+const UNDERLINED = 0.02;
 
 /** The weight between the token in focus and a partner in one head; null until it is here. */
 type Partners = (group: number, index: number) => number | null;
 
-function partners({ series, sinkAside, focus, scale }: LinesInput, shaded: boolean): Partners {
+function partners({ series, aside, focus, scale }: LinesInput, shaded: boolean): Partners {
   const read = (queries: readonly number[], keys: readonly number[], group: number) => {
     const rows = series[group]?.rows;
     const row = rows ? meanRow(rows, queries) : null;
     if (!row || keys.length === 0) return null;
     if (!shaded) return sumOf(row, keys);
-    return keys.reduce((sum, key) => sum + shadingWeight(row, key, sinkAside, scale), 0);
+    return keys.reduce((sum, key) => sum + shadingWeight(row, key, aside, scale), 0);
   };
   return focus.about === "query"
     ? (group, index) => read(focus.queries, [index], group)
     : (group, index) => read([index], focus.keys, group);
 }
 
-/** The shade behind a partner's label, a segment per head. */
-export function shadesOf(input: LinesInput): (index: number) => readonly Shade[] {
+/** The lines under a partner's label, one per head that has a link there. */
+export function underlinesOf(input: LinesInput): (index: number) => readonly Underline[] {
   const weights = partners(input, true);
   return (index) =>
-    input.series.map(({ colour }, group) => ({
-      colour,
-      // Half as strong as a link, so that the label on it stays readable.
-      opacity: 0.5 * linkOpacity(weights(group, index) ?? 0),
-    }));
+    input.series.flatMap(({ colour }, group) => {
+      const weight = weights(group, index) ?? 0;
+      return weight >= UNDERLINED ? [{ colour, opacity: linkOpacity(weight) }] : [];
+    });
 }
 
 /** The rows that get numbers: the largest in the window, and the other end of the pair in focus. */
@@ -69,16 +72,30 @@ function numberedRows(
     .map(({ index }) => index);
 }
 
-/** Beside which tokens the mean stands in, for want of room for every head's number. */
-export function meansBeside(
+/** How the numbers of all heads stand beside a label: in columns, and where those do not do, in lines too. */
+interface NumberGrid {
+  readonly columns: number;
+  readonly lines: number;
+  readonly size: number;
+}
+
+/** Null where there is no room for all of them: the lowest row holds two, one above the other. */
+function gridOf(count: number, columns: number): NumberGrid | null {
+  if (count <= columns) return { columns, lines: 1, size: SIZE };
+  return count <= 2 * columns ? { columns, lines: 2, size: STACKED } : null;
+}
+
+/** Whether only the strongest heads have their numbers beside labels, for want of room for all. */
+export function lacksNumbers(
   numbers: { readonly query: number; readonly key: number },
   numHeads: number,
 ): "tokens" | "queries" | null {
-  if (numbers.key > 0 && numHeads > numbers.key) return "tokens";
-  return numbers.query > 0 && numHeads > numbers.query ? "queries" : null;
+  const lacks = (columns: number) => columns > 0 && gridOf(numHeads, columns) === null;
+  if (lacks(numbers.key)) return "tokens";
+  return lacks(numbers.query) ? "queries" : null;
 }
 
-/** Exact weights at the outer side of the partners of the token in focus. */
+/** Exact weights at the outer side of the partners of the token in focus, each a head's own. */
 export function drawNumbers(surface: Surface, scene: Scene, input: LinesInput): void {
   const { layout, series, focus } = input;
   const { theme } = scene;
@@ -88,21 +105,30 @@ export function drawNumbers(surface: Surface, scene: Scene, input: LinesInput): 
   if (columns === 0 || focus.about === "all") return;
   const left = atKeys ? column.x + column.width : column.x - columns * NUMBER_WIDTH;
   const weights = partners(input, false);
-  const means = series.length > columns;
+  const grid = gridOf(series.length, columns);
+  const { lines, size } = grid ?? { lines: 1, size: SIZE };
   for (const index of numberedRows(input, column, weights)) {
-    const known = series.map((_, group) => weights(group, index) ?? 0);
-    const shown = means ? [known.reduce((a, b) => a + b, 0) / known.length] : known;
-    const y = rowMiddle(column.axis, index);
-    shown.forEach((weight, i) => {
+    const known = series.map((_, group) => ({ group, weight: weights(group, index) ?? 0 }));
+    // Without room for all, those of the heads that look there most.
+    const shown = grid
+      ? known
+      : [...known]
+          .sort((a, b) => strongestFirst(a.weight, b.weight))
+          .slice(0, columns)
+          .sort((a, b) => a.group - b.group);
+    const middle = rowMiddle(column.axis, index);
+    shown.forEach(({ group, weight }, i) => {
       // Among numbers of other heads, next to nothing is an empty place.
-      if (shown.length > 1 && weight < NOTHING * (input.scale ?? 1)) return;
-      const x = left + (i + 1) * NUMBER_WIDTH - 3;
-      if (!means && series.length > 1) {
-        const bar = { x: x - NUMBER_WIDTH + 4, y: y - 5, width: 2, height: 10 };
-        surface.rect(bar, { fill: series[i]?.colour ?? theme.text });
+      if (series.length > 1 && weight < NOTHING * (input.scale ?? 1)) return;
+      const x = left + ((i % columns) + 1) * NUMBER_WIDTH - 3;
+      const y = middle + (Math.floor(i / columns) - (lines - 1) / 2) * size;
+      if (series.length > 1) {
+        const height = lines > 1 ? size - 1 : 10;
+        const bar = { x: x - NUMBER_WIDTH + 4, y: y - height / 2, width: 2, height };
+        surface.rect(bar, { fill: series[group]?.colour ?? theme.text });
       }
       const fill = weight >= 0.1 * (input.scale ?? 1) ? theme.text : theme.muted;
-      surface.text(x, y, formatWeight(weight), { fill, size: SIZE, anchor: "end" });
+      surface.text(x, y, formatWeight(weight), { fill, size, anchor: "end" });
     });
   }
 }

@@ -27,6 +27,7 @@ import type { Scene } from "../../scene/scene.js";
 import type { Gesture, Hit, Point } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
+import { thumbnailShading } from "../shared/aside.js";
 import type { Stop } from "../view.js";
 import { afterGesture, centred, isZoomed, LARGEST_CELL, sameSight, windowOf } from "./window.js";
 
@@ -173,11 +174,11 @@ export function drawMapChrome(surface: Surface, scene: Scene, place: MapPlace): 
   const rect = minimapRect(place);
   const { first, head } = place;
   const thumbnail = head && thumbnails.get(head.layer, head.head);
-  const sinkAside = scene.options.setSinkAside;
+  const { aside } = scene;
   const pixels =
     thumbnail &&
-    memo(thumbnails, `minimap ${head?.layer}.${head?.head} ${sinkAside} ${theme.id}`, () =>
-      thumbnailPixels(thumbnail, { theme, sinkAside }),
+    memo(thumbnails, `minimap ${head?.layer}.${head?.head} ${aside.id} ${theme.id}`, () =>
+      thumbnailPixels(thumbnail, thumbnailShading(scene)),
     );
   const sight = blockRect(wholeCells(rect, first.rows, first.columns), first.down, first.across);
   drawMinimap(surface, rect, pixels, sight, theme);

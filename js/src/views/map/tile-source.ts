@@ -1,13 +1,15 @@
 // Where a map's tiles are from: rows that came whole, the kernel, a difference of two heads.
 
+import { type Aside, NOTHING_ASIDE, shadesIn } from "../../data/aside.js";
 import { type Blocks, Matrix, type Rows, type When } from "../../data/blocks.js";
+import { columnSum } from "../../data/columns.js";
 import { poolTile, type Source, type Span, tileSpan, topLevel } from "../../data/tiles.js";
 import { memo, memoReady } from "../../marks/memo.js";
-import { LARGEST_WHOLE_HEAD } from "../../protocol/constants.js";
+import { LARGEST_WHOLE_HEAD, TILE_SIZE } from "../../protocol/constants.js";
 import type { Scene } from "../../scene/scene.js";
 import { type Common, differenceRows, minus } from "../shared/difference.js";
 import { isRollout } from "../shared/measure.js";
-import { type Series, shadingWeight } from "../shared/series.js";
+import type { Series } from "../shared/series.js";
 
 /** Several heads come as rows, whole, where together they have no more weights than this. */
 const WHOLE_TOGETHER = 1 << 23;
@@ -39,22 +41,16 @@ export interface TileSource {
   values(level: number, place: Span, when: When): Matrix | null;
 }
 
-function nameOf({ generationStep, options }: Scene, { layer, head, name, colour }: Series): string {
+function nameOf({ generationStep, aside }: Scene, { layer, head, name, colour }: Series): string {
   // Of two records the same head of both stands side by side, told apart by name and colour.
-  return JSON.stringify([
-    layer,
-    head,
-    name,
-    colour,
-    generationStep?.numQueries,
-    options.setSinkAside,
-  ]);
+  return JSON.stringify([layer, head, name, colour, generationStep?.numQueries, aside.id]);
 }
 
 /** A row as it is shaded. */
-function asideRow(row: Float32Array, scale: number | undefined): Float32Array {
-  if (scale !== undefined) return row.map((value, key) => (key === 0 ? 0 : value));
-  return row.map((_, key) => shadingWeight(row, key, true));
+function asideRow(row: Float32Array, aside: Aside, scale: number | undefined): Float32Array {
+  if (scale !== undefined) return row.map((value, key) => (aside.has(key) ? 0 : value));
+  const shade = shadesIn(row, aside);
+  return row.map((_, key) => shade(key));
 }
 
 const sourceOf = ({ numQueries, numKeys }: Rows, row: Source["row"]): Source => ({
@@ -82,50 +78,65 @@ function localSource(
   return { name, top, drawn, values: differs ? made(plain, "plain") : drawn };
 }
 
-/** Of each row of cells what is left without the first key: where it varies, the most. */
-function leftOf(first: Float32Array, level: number, place: number, length: number): Float32Array {
+/** Of each row of cells what is left without what is set aside: where it varies, the most. */
+function mostLeft(held: Float32Array, level: number, place: number, length: number): Float32Array {
   const cell = 2 ** level;
   const [start, stop] = tileSpan(place, level, length);
   const left = new Float32Array(Math.ceil((stop - start) / cell));
   for (let query = start; query < stop; query++) {
     const row = Math.floor((query - start) / cell);
-    left[row] = Math.max(left[row] as number, 1 - (first[query] as number));
+    left[row] = Math.max(left[row] as number, 1 - (held[query] as number));
   }
   return left;
 }
 
-function asideTile(tile: Matrix, left: Float32Array | null, isFirst: boolean): Matrix {
+/** A tile without the cells that hold nothing but what is set aside, the others divided by what that leaves. */
+function asideTile(
+  tile: Matrix,
+  left: Float32Array | null,
+  isAside: (column: number) => boolean,
+): Matrix {
   const out = new Matrix(tile.rows, tile.columns, tile.data.slice());
   for (let row = 0; row < out.rows; row++) {
     const values = out.row(row);
     const rest = left ? (left[row] as number) : 1;
     for (let column = 0; column < values.length; column++) {
       const value = rest > 0 ? (values[column] as number) / rest : 0;
-      values[column] = isFirst && column === 0 ? 0 : left ? Math.min(1, value) : value;
+      values[column] = isAside(column) ? 0 : left ? Math.min(1, value) : value;
     }
   }
   return out;
+}
+
+/** Which columns of a tile have a key in them that is set aside: what they show is its weight as a rule. */
+function cellsAside({ keys }: Aside, level: number, place: number): (column: number) => boolean {
+  const held = new Set(keys.map((key) => Math.floor(key / 2 ** level) - place * TILE_SIZE));
+  return (column) => held.has(column);
 }
 
 /** Tiles as the kernel, or a saved copy, has them. */
 function remoteSource(scene: Scene, series: Series, blocks: Blocks): TileSource {
   const { layer, head, rows } = series;
   const numQueries = scene.queries.length;
-  const aside = scene.options.setSinkAside;
+  const { aside } = scene;
   const values: TileSource["values"] = (level, place, when) =>
     blocks.tile(layer, head, level, place, {}, when);
-  // What has no shares is not dealt out anew, and of a rollout the first column alone is not to be had.
+  // What has no shares is not dealt out anew, and of a rollout single columns are not to be had.
   const shares = () => rows.scale === undefined && !isRollout(scene);
   const drawn: TileSource["drawn"] = (level, place, when) => {
     const tile = values(level, place, when);
-    if (!tile || !aside) return tile;
-    let first: Float32Array | null = null;
+    if (!tile || aside.keys.length === 0) return tile;
+    let held: Float32Array | null = null;
     if (shares() && blocks.error("column", layer, head) === null) {
-      first = blocks.column(layer, head, 0);
-      if (!first) return null;
+      held = columnSum({ ...rows, column: (key) => blocks.column(layer, head, key) }, aside.keys);
+      if (!held) return null;
     }
-    return memo(tile.data, `aside ${level} ${place}`, () =>
-      asideTile(tile, first && leftOf(first, level, place[0], numQueries), place[1] === 0),
+    return memo(tile.data, `aside ${aside.id} ${level} ${place}`, () =>
+      asideTile(
+        tile,
+        held && mostLeft(held, level, place[0], numQueries),
+        cellsAside(aside, level, place[1]),
+      ),
     );
   };
   const top = topLevel(numQueries, scene.keys.length);
@@ -136,13 +147,14 @@ function remoteSource(scene: Scene, series: Series, blocks: Blocks): TileSource 
 export function headSource(scene: Scene, series: Series, count: number): TileSource {
   if (!comeWhole(scene, count)) return remoteSource(scene, series, series.blocks);
   const { rows } = series;
-  const aside = scene.options.setSinkAside;
+  const { aside } = scene;
+  const differs = aside.keys.length > 0;
   const plain = sourceOf(rows, (query) => rows.row(query));
   const shaded = sourceOf(rows, (query) => {
     const row = rows.row(query);
-    return row && aside ? asideRow(row, rows.scale) : row;
+    return row && differs ? asideRow(row, aside, rows.scale) : row;
   });
-  return localSource(scene, nameOf(scene, series), shaded, plain, aside);
+  return localSource(scene, nameOf(scene, series), shaded, plain, differs);
 }
 
 /** What the first has more than the second; of long heads, of the largest weights of each cell. */
@@ -153,14 +165,14 @@ export function differenceSource(
   common: Common | undefined,
 ): TileSource {
   const [a, b] = two;
-  const aside = scene.options.setSinkAside;
+  const { aside } = scene;
   const name = JSON.stringify(["minus", ...two.map((series) => nameOf(scene, series))]);
   if (comeWhole(scene, count)) {
-    const of = (sinkAside: boolean) => {
-      const rows = differenceRows(a.rows, b.rows, sinkAside, common);
+    const of = (without: Aside) => {
+      const rows = differenceRows(a.rows, b.rows, without, common);
       return sourceOf(rows, (query) => rows.row(query));
     };
-    return localSource(scene, name, of(aside), of(false), aside);
+    return localSource(scene, name, of(aside), of(NOTHING_ASIDE), aside.keys.length > 0);
   }
   const [first, second] = two.map((series) => remoteSource(scene, series, series.blocks)) as [
     TileSource,

@@ -19,13 +19,13 @@ import {
 import { drawColumnLabels, drawRowLabels, LABEL_PITCH } from "../../marks/matrix/matrix-labels.js";
 import { type Colouring, divergingShade, sequentialShade } from "../../marks/matrix/shading.js";
 import { memo } from "../../marks/memo.js";
-import { quoted } from "../../marks/text/tokens.js";
 import { TILE_SIZE } from "../../protocol/constants.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { choose, figureImage, screenImages } from "../map/tile-images.js";
 import { comeWhole, hasLongAxis, headSource, type TileSource } from "../map/tile-source.js";
 import { isZoomed, rangeText, sightOf } from "../map/window.js";
+import { asideNote, thumbnailShading } from "../shared/aside.js";
 import { hoveredPositions, poolNote, type Series } from "../shared/series.js";
 import { MATRIX_LABEL, type Multiples } from "./layout.js";
 
@@ -53,14 +53,13 @@ function mapNote(scene: Scene, level: number, differs: boolean): string {
 
 /** What is to be known about shades: what a cell stands for, and that the sink is left aside. */
 export function shadeNotes(scene: Scene, level = 0, differs = false): readonly string[] {
-  const { state, options, keys } = scene;
+  const { state } = scene;
   const words: string[] = [];
   const pool = poolNote(state);
   if (pool) words.push(`pinned: ${pool}`);
   if (state.form === "matrix" && hasMapNote(scene)) words.push(mapNote(scene, level, differs));
-  if (options.setSinkAside && keys.length > 0) {
-    words.push(`${quoted(keys, 0)} set aside: shading rescaled, numbers unchanged`);
-  }
+  const aside = asideNote(scene);
+  if (aside) words.push(aside);
   return words;
 }
 
@@ -111,6 +110,7 @@ export function drawHeatLabels(
       size,
       there: generationStep?.numKeys ?? null,
       prompt: stream.prompt?.keys ?? null,
+      aside: scene.aside,
       room: layout.columnRoom,
       byLabel: layout.columnsNamed || (near && cellWidth(cells) >= LABEL_PITCH),
     };
@@ -121,11 +121,11 @@ export function drawHeatLabels(
 /** A head's thumbnail over all of the matrix, while no tile of it is here. */
 function standIn(scene: Scene, cells: MatrixCells, { layer, head }: Series): readonly MapImage[] {
   const { theme, thumbnails } = scene;
-  const sinkAside = scene.options.setSinkAside;
+  const { aside } = scene;
   const thumbnail = thumbnails.get(layer, head);
   if (!thumbnail) return [];
-  const make = () => thumbnailPixels(thumbnail, { theme, sinkAside });
-  const pixels = memo(thumbnails, `thumbnail ${layer}.${head} ${sinkAside} ${theme.id}`, make);
+  const make = () => thumbnailPixels(thumbnail, thumbnailShading(scene));
+  const pixels = memo(thumbnails, `thumbnail ${layer}.${head} ${aside.id} ${theme.id}`, make);
   const whole = wholeCells(cells.rect, cells.rows, cells.columns);
   return [{ rect: blockRect(cells, whole.down, whole.across), pixels }];
 }

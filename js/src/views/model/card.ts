@@ -7,6 +7,7 @@ import { drawThumbnailCard } from "../../marks/heads/thumbnail-card.js";
 import type { LayerMeta } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
+import { thumbnailShading } from "../shared/aside.js";
 import { pairTitle } from "../shared/series.js";
 import type { Frame } from "../view.js";
 import { type Board, boardOf, chosenScores, readScore, spreadOf } from "./head-scores.js";
@@ -48,7 +49,7 @@ export function drawHeadCard(
   beside: { x: number; y: number },
   frame: Frame,
 ): void {
-  const { hover, thumbnails, theme, options, keys, stream } = scene;
+  const { hover, thumbnails, keys, stream } = scene;
   // A head hovered elsewhere is outlined; what it is, the other view says.
   if (hover?.source !== "model" && hover?.source !== "keyboard") return;
   const { module_path } = stream.layers[head.row] as LayerMeta;
@@ -67,7 +68,7 @@ export function drawHeadCard(
   }
   if (module_path) lines.push({ text: module_path, muted: true });
   const title = `layer ${head.layer} · head ${head.head}`;
-  const shading = { theme, sinkAside: options.setSinkAside };
+  const shading = thumbnailShading(scene);
   const thumbnail = withoutRecord(scene) ? null : thumbnails.get(head.layer, head.head);
   drawThumbnailCard(surface, { title, lines, thumbnail, shading }, point, frame);
 }

@@ -7,6 +7,8 @@ import { quoted } from "../../marks/text/tokens.js";
 import { RANKING } from "../../protocol/constants.js";
 import type { HeadRef, Measure, Position, Ranking, ScoreMeta } from "../../protocol/generated.js";
 import { recordScene, type Scene } from "../../scene/scene.js";
+import type { State } from "../../state/selection.js";
+import { asideName } from "../shared/aside.js";
 import { MEASURES } from "../shared/measure.js";
 import { type Placed, placedHeads, shownHeads } from "./heads.js";
 
@@ -77,7 +79,7 @@ export function chosenScores({ meta, state }: Scene): { x: string; y: string } {
 }
 
 const UNSEEN = "no query sees such a key in any layer, or no head's weights are numbers.";
-const ASIDE = "it is about the sink, which is set aside.";
+const ASIDE = "it is about what is set aside.";
 
 function column(all: Float32Array, scores: readonly ScoreMeta[], name: string, without: boolean) {
   const place = scores.findIndex((score) => score.name === name);
@@ -97,6 +99,13 @@ function measured({ state, meta }: Scene, name: string): { measure?: Measure } {
   return { measure };
 }
 
+/** What a request for scores says of keys set aside: nothing where they are those of every score. */
+function scoredAside({ state, meta }: Scene): { aside?: State["aside"] } {
+  const { aside } = state;
+  const usual = aside === null || aside === "first and special" || meta.comparison !== undefined;
+  return usual ? {} : { aside };
+}
+
 /** Read a score; asking is what has it computed. */
 export function readScore(scene: Scene, name: string): Score {
   const { meta, stream, state, blocks } = scene;
@@ -106,7 +115,7 @@ export function readScore(scene: Scene, name: string): Score {
   const found =
     name === RANKING && state.ranking
       ? blocks.heads({ what: "ranking", ranking: state.ranking, ...measured(scene, name) })
-      : blocks.heads({ what: "head_scores", ...measured(scene, name) });
+      : blocks.heads({ what: "head_scores", ...measured(scene, name), ...scoredAside(scene) });
   if (!found) {
     const why = `scoring ${placedHeads(stream).length} heads …`;
     return { name, title, values: null, why };
@@ -115,7 +124,7 @@ export function readScore(scene: Scene, name: string): Score {
   if (name === RANKING) return { name, title, values: found.data, why: null };
   const read = (without: boolean) =>
     memo(found, `${name}/${without}`, () => column(found.data, meta.scores, name, without));
-  const values = read(state.without_sink);
+  const values = read(state.aside !== null);
   if (values.every(Number.isNaN)) {
     const why = read(false).every(Number.isNaN) ? UNSEEN : ASIDE;
     return { name, title, values: null, why };
@@ -131,7 +140,7 @@ export function spreadOf(scene: Scene, name: string, index: number): number | nu
   if (!found || "error" in found) return null;
   const [, heads = 0, scores = 0] = found.shape;
   const place = meta.scores.findIndex((score) => score.name === name);
-  const row = index + (state.without_sink ? heads : 0);
+  const row = index + (state.aside !== null ? heads : 0);
   const spread = found.data[row * scores + place];
   return spread === undefined || Number.isNaN(spread) ? null : spread;
 }
@@ -146,7 +155,11 @@ export function scoreScaleEnd(values: Float32Array): number {
 
 function labelsOf(scene: Scene): (index: number) => Label | null {
   const { blocks, meta } = scene;
-  const found = blocks.heads({ what: "head_labels", ...measured(scene, "") });
+  const found = blocks.heads({
+    what: "head_labels",
+    ...measured(scene, ""),
+    ...scoredAside(scene),
+  });
   if (!found || "error" in found) return () => null;
   return (index) => {
     const [place = -1, value = 0] = found.data.subarray(2 * index, 2 * index + 2);
@@ -184,7 +197,7 @@ export function boardOf(scene: Scene): Board | null {
   return {
     score,
     values,
-    id: `${score.name}/${state.measure}/${state.without_sink}/${ranking}/${state.threshold}/${state.show_layers}`,
+    id: `${score.name}/${state.measure}/${JSON.stringify(state.aside)}/${ranking}/${state.threshold}/${state.show_layers}`,
     most,
     heads,
     order,
@@ -211,13 +224,15 @@ export function whyNoScore(scene: Scene): string | null {
   return null;
 }
 
-/** "sink set aside", in words; rankings are of all weight. */
-export function sinkNote(scene: Scene, name: string): string {
+/** Of what weight a score is; rankings are of all weight. */
+export function weightNote(scene: Scene, name: string): string {
   const { measure } = measured(scene, name);
   const what = measure ? MEASURES[measure].short : "weight";
   if (name === RANKING) return `of all ${what}`;
-  if (!scene.state.without_sink) return `of all ${what}, sink included`;
-  return measure ? `of ${what}, sink set aside` : "sink set aside";
+  // How much a head changed between two records is of all of it.
+  if (scene.state.aside === null || scene.sides) return `of all ${what}`;
+  const aside = `${asideName(scene) ?? "nothing of this stream"} set aside`;
+  return measure ? `of ${what}, ${aside}` : aside;
 }
 
 /** The heads of a ranking as layer and head, those that are out left out. */

@@ -6,6 +6,7 @@ import { drawRamp } from "../../marks/legends/colour-ramp.js";
 import { hasLegend, type Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
+import { asideNote } from "../shared/aside.js";
 import { MEASURES } from "../shared/measure.js";
 import type { Frame } from "../view.js";
 import { hoveredHead } from "./card.js";
@@ -32,10 +33,11 @@ const CAPTION_SIZE = 9;
 
 /** What is to be said above the heads. */
 export function gridNotes(scene: Scene, board: Board | null): readonly string[] {
-  const { thumbnails, options } = scene;
+  const { thumbnails } = scene;
   const list = [...scoreNotes(scene, board), ...thumbnails.about.notes];
   if (thumbnails.sampled) list.push("pooled from a sample of the query rows");
-  if (options.setSinkAside) list.push("first key set aside, the rest of each row rescaled to 1");
+  const aside = asideNote(scene);
+  if (aside) list.push(aside);
   return list;
 }
 

@@ -5,7 +5,7 @@ import { RANKING } from "../../protocol/constants.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { ellipsize, textWidth } from "../../surface/text.js";
-import { type Board, sinkNote, whyNoScore } from "./head-scores.js";
+import { type Board, weightNote, whyNoScore } from "./head-scores.js";
 
 /** Height of one line above the heads. */
 export const NOTE = 15;
@@ -25,7 +25,7 @@ export function scoreNotes(scene: Scene, board: Board | null): readonly string[]
     return why === null ? [] : [why];
   }
   const { threshold } = scene.state;
-  const parts = [sinkNote(scene, board.score.name)];
+  const parts = [weightNote(scene, board.score.name)];
   const { survey } = scene.meta;
   if (survey && board.score.name !== RANKING) {
     parts.unshift(`mean over ${survey.inputs} ${survey.inputs === 1 ? "input" : "inputs"}`);

@@ -3,16 +3,17 @@
 import { withoutRecord } from "../../data/meta.js";
 import type { Thumbnails } from "../../data/thumbnails.js";
 import {
+  asideThumbnail,
   type CellScore,
   composeThumbnails,
   meanShade,
   type ThumbnailCell,
-  withoutFirstKey,
 } from "../../marks/heads/thumbnails.js";
 import { memo } from "../../marks/memo.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Theme } from "../../styles/theme.js";
 import type { Pixels } from "../../surface/surface.js";
+import { thumbnailShading } from "../shared/aside.js";
 import { HAIRLINE } from "./cells.js";
 import type { Board } from "./head-scores.js";
 import { placedHeads } from "./heads.js";
@@ -44,7 +45,10 @@ export function cellScore(
   scale: number,
   framed = pitch >= FRAMED,
 ): CellScore {
-  const frame = !framed || withoutRecord(scene) ? 0 : Math.round(Math.max(3, pitch / 10) * scale);
+  const frame =
+    !framed || withoutRecord(scene)
+      ? 0
+      : Math.round((scene.sides ? 2 : Math.max(3, pitch / 10)) * scale);
   return { shade: board.shade(index), frame, out: board.isOut(index) };
 }
 
@@ -56,11 +60,12 @@ interface Means {
 }
 
 /** One shade for each head. */
-export function meansOf({ thumbnails, options, stream }: Scene): Means {
-  return memo(thumbnails, `means ${options.setSinkAside}`, () => {
+export function meansOf(scene: Scene): Means {
+  const { thumbnails, aside, stream } = scene;
+  return memo(thumbnails, `means ${aside.id}`, () => {
     const means = placedHeads(stream).map(({ layer, head }) => {
       const thumbnail = thumbnails.get(layer, head);
-      return thumbnail && meanShade(options.setSinkAside ? withoutFirstKey(thumbnail) : thumbnail);
+      return thumbnail && meanShade(asideThumbnail(thumbnail, thumbnailShading(scene)));
     });
     const most = means.reduce<number>((best, mean) => Math.max(best, mean ?? 0), 0);
     const shade = (index: number) => {
@@ -114,8 +119,8 @@ export function gridPixels(
   id: string,
   scale: number,
 ): Pixels {
-  const { thumbnails, theme, options } = scene;
-  const full = `${id}/${scale}/${options.setSinkAside}/${board?.id}`;
+  const { thumbnails, theme, aside } = scene;
+  const full = `${id}/${scale}/${aside.id}/${board?.id}`;
   const known = pictures.get(thumbnails) ?? [];
   const same = known.find(
     (one) => one.id === full && one.theme === theme && one.values === board?.values,
@@ -129,7 +134,7 @@ export function gridPixels(
     height: Math.ceil(layout.height * scale),
     hairline,
   };
-  const shading = { theme, sinkAside: options.setSinkAside };
+  const shading = thumbnailShading(scene);
   const pixels = composeThumbnails(thumbnails, cells, size, shading);
   const values = board?.values;
   pictures.set(thumbnails, [{ id: full, theme, values, pixels }, ...known].slice(0, 2));

@@ -7,6 +7,7 @@ import type { LayerMeta } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { ellipsize } from "../../surface/text.js";
+import { thumbnailShading } from "../shared/aside.js";
 import type { Frame, Stop, View } from "../view.js";
 import { drawHeadCard, headName, hoveredHead } from "./card.js";
 import { MAX_STOPS } from "./grid.js";
@@ -56,13 +57,13 @@ function inSight(ranked: Ranked, frame: Frame): { first: number; last: number } 
 }
 
 function drawTiles(surface: Surface, scene: Scene, ranked: Ranked, frame: Frame): void {
-  const { thumbnails, theme, options } = scene;
+  const { thumbnails, theme, aside } = scene;
   const { board, heads, columns } = ranked;
   const { first, last } = inSight(ranked, frame);
   if (last <= first) return;
   const { scale } = surface;
   const top = tileRect(ranked, first).y;
-  const key = `ranked ${first} ${last} ${columns} ${scale} ${theme.name} ${options.setSinkAside} ${board.id}`;
+  const key = `ranked ${first} ${last} ${columns} ${scale} ${theme.name} ${aside.id} ${board.id}`;
   const pixels = memo(board.values, `${key} ${thumbnails.numQueries}`, () => {
     const cells = heads.slice(first, last).map(({ index, layer, head }, at): ThumbnailCell => {
       const { x, y } = tileRect(ranked, first + at);
@@ -74,7 +75,7 @@ function drawTiles(surface: Surface, scene: Scene, ranked: Ranked, frame: Frame)
     const lines = Math.ceil((last - first) / columns);
     const width = Math.round(columns * PITCH * scale);
     const height = Math.round(lines * LINE_PITCH * scale);
-    const shading = { theme, sinkAside: options.setSinkAside };
+    const shading = thumbnailShading(scene);
     return composeThumbnails(thumbnails, cells, { width, height, hairline: 1 }, shading);
   });
   const size = { width: pixels.width / scale, height: pixels.height / scale };

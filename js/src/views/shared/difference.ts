@@ -1,31 +1,28 @@
-// A − B of rows, columns and tiles.
+// The difference of two heads or records: rows, columns and tiles.
 
+import { type Aside, NOTHING_ASIDE, shadesIn } from "../../data/aside.js";
 import { Matrix, type Rows } from "../../data/blocks.js";
 import type { Span } from "../../data/tiles.js";
 import { TILE_SIZE } from "../../protocol/constants.js";
-import { type Series, shadingColumn, shadingWeight } from "./series.js";
+import { type Series, shadingColumn } from "./series.js";
 
 /** How a difference of two rows is made for drawing; numbers that are read are made elsewhere. */
-function subtract(
-  a: Float32Array,
-  b: Float32Array,
-  sinkAside: boolean,
-  shares: boolean,
-): Float32Array {
+function subtract(a: Float32Array, b: Float32Array, aside: Aside, shares: boolean): Float32Array {
   const row = new Float32Array(a.length);
+  const [first, second] = [a, b].map((one) => shadesIn(one, shares ? aside : NOTHING_ASIDE)) as [
+    (key: number) => number,
+    (key: number) => number,
+  ];
   for (let key = 0; key < row.length; key++) {
-    row[key] = shares
-      ? shadingWeight(a, key, sinkAside) - shadingWeight(b, key, sinkAside)
-      : (a[key] as number) - (b[key] as number);
+    row[key] = aside.has(key) ? 0 : first(key) - second(key);
   }
-  if (sinkAside) row[0] = 0;
   return row;
 }
 
-/** A column as `subtract` has its rows: lengths as they are, but for the sink. */
-function shadedColumn(rows: Rows, key: number, sinkAside: boolean, lengths: boolean) {
-  if (!sinkAside || (lengths && key > 0)) return rows.column?.(key) ?? null;
-  return shadingColumn(rows, key, true);
+/** A column as `subtract` has its rows: lengths as they are, but for what is set aside. */
+function shadedColumn(rows: Rows, key: number, aside: Aside, lengths: boolean) {
+  if (lengths && !aside.has(key)) return rows.column?.(key) ?? null;
+  return shadingColumn(rows, key, aside);
 }
 
 /** Which places of two records' common axes both have. */
@@ -41,8 +38,8 @@ function leaveOut(row: Float32Array, query: number, common: Common | undefined):
   for (let key = 0; key < row.length; key++) if (!common.key(key)) row[key] = 0;
 }
 
-/** A − B row by row, each made once per frame. */
-export function differenceRows(a: Rows, b: Rows, sinkAside: boolean, common?: Common): Rows {
+/** a − b row by row, each made once per frame. */
+export function differenceRows(a: Rows, b: Rows, aside: Aside, common?: Common): Rows {
   const made = new Map<number, Float32Array>();
   return {
     numQueries: a.numQueries,
@@ -50,7 +47,7 @@ export function differenceRows(a: Rows, b: Rows, sinkAside: boolean, common?: Co
     error: null,
     has: (query) => a.row(query) !== null && b.row(query) !== null,
     column(key) {
-      const of = (rows: Rows) => shadedColumn(rows, key, sinkAside, a.scale !== undefined);
+      const of = (rows: Rows) => shadedColumn(rows, key, aside, a.scale !== undefined);
       const [first, second] = [of(a), of(b)];
       if (!first || !second) return null;
       const there = common ? (query: number) => common.key(key) && common.query(query) : () => true;
@@ -61,7 +58,7 @@ export function differenceRows(a: Rows, b: Rows, sinkAside: boolean, common?: Co
       if (known) return known;
       const [first, second] = [a.row(query), b.row(query)];
       if (!first || !second) return null;
-      const row = subtract(first, second, sinkAside, a.scale === undefined);
+      const row = subtract(first, second, aside, a.scale === undefined);
       leaveOut(row, query, common);
       made.set(query, row);
       return row;
@@ -105,12 +102,12 @@ function part(difference: Rows, sign: 1 | -1): Rows {
 export function signedSeries(
   a: Series,
   b: Series,
-  sinkAside: boolean,
+  aside: Aside,
   colours: { readonly positive: string; readonly negative: string },
-  names: readonly [string, string] = ["A > B", "B > A"],
+  names: readonly [string, string],
   common?: Common,
 ): readonly Series[] {
-  const difference = differenceRows(a.rows, b.rows, sinkAside, common);
+  const difference = differenceRows(a.rows, b.rows, aside, common);
   return [
     { ...a, name: names[0], colour: colours.positive, rows: part(difference, 1) },
     { ...b, name: names[1], colour: colours.negative, rows: part(difference, -1) },

@@ -1,6 +1,8 @@
 // `Series`, the heads that are drawn, and the query or key in focus.
 
+import { type Aside, NOTHING_ASIDE, shadesIn } from "../../data/aside.js";
 import type { Blocks, Rows } from "../../data/blocks.js";
+import { columnSum } from "../../data/columns.js";
 import { strongestOf } from "../../data/strongest-first.js";
 import { formatWeight, ordinal } from "../../marks/format.js";
 import { labelOf, quotedPair } from "../../marks/text/tokens.js";
@@ -101,46 +103,39 @@ export function scaleOf(series: readonly Series[]): number | undefined {
   return ends.length > 0 ? Math.max(...ends) : undefined;
 }
 
-/**
- * What shades, 0 to 1: the weight itself, or what it is without the first key. A measure with a scale
- * of its own has no shares that could be dealt out: without the first key the others stay as they are.
- */
+/** What shades of one key; see `shadesIn`, which is quicker for many of them. */
 export function shadingWeight(
   row: Float32Array,
   key: number,
-  sinkAside: boolean,
+  aside: Aside,
   scale?: number,
 ): number {
-  return shaded(row[key] as number, row[0] as number, key, sinkAside, scale);
-}
-
-function shaded(
-  weight: number,
-  first: number,
-  key: number,
-  sinkAside: boolean,
-  scale?: number,
-): number {
-  if (scale !== undefined) return sinkAside && key === 0 ? 0 : Math.min(1, weight / scale);
-  if (!sinkAside) return weight;
-  const left = 1 - first;
-  return key === 0 || left <= 0 ? 0 : Math.min(1, weight / left);
+  return shadesIn(row, aside, scale)(key);
 }
 
 /** What `shadingWeight` is for every query and one key; null until it has come, or without columns. */
 export function shadingColumn(
   rows: Rows,
   key: number,
-  sinkAside: boolean,
+  aside: Aside,
   scale?: number,
 ): Float32Array | null {
   const column = rows.column?.(key);
-  const first = sinkAside ? rows.column?.(0) : column;
-  if (!column || !first) return null;
-  return column.map((weight, query) =>
-    shaded(weight, first[query] as number, key, sinkAside, scale),
+  if (!column) return null;
+  if (scale !== undefined || aside.keys.length === 0 || aside.has(key)) {
+    return column.map(
+      (weight) => shadesIn([weight], NOTHING_ASIDE, scale)(0) * (aside.has(key) ? 0 : 1),
+    );
+  }
+  const held = columnSum(rows, aside.keys);
+  return (
+    held &&
+    column.map((weight, query) => shadesIn([held[query] as number, weight], FIRST_OF_TWO)(1))
   );
 }
+
+/** Of a row of two, what is set aside and a weight of the rest. */
+const FIRST_OF_TWO: Aside = { keys: [0], id: "0", has: (key) => key === 0 };
 
 /** 1-based place of a key among the keys its query can see, and how many those are. */
 export function rankOf(row: Float32Array, key: number): { rank: number; of: number } {

@@ -10,10 +10,10 @@ import {
   lineCount,
   lineOf,
 } from "../../marks/text/text-flow.js";
-import { quoted } from "../../marks/text/tokens.js";
 import type { Position } from "../../protocol/generated.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect } from "../../surface/surface.js";
+import { asideNote } from "../shared/aside.js";
 import { measureNotes } from "../shared/measure.js";
 import { poolNote } from "../shared/series.js";
 import type { Frame } from "../view.js";
@@ -134,7 +134,7 @@ function blocksOf(scene: Scene, width: number): readonly TextBlock[] {
 
 /** What is to be known about the shades, a line each; how many there are depends on no hover. */
 export function textNotes(scene: Scene): readonly string[] {
-  const { state, options, keys } = scene;
+  const { state } = scene;
   const words: string[] = [];
   const count = state.heads.length;
   if (count > 1) {
@@ -144,9 +144,8 @@ export function textNotes(scene: Scene): readonly string[] {
   }
   const pool = poolNote(state);
   if (pool) words.push(`pinned: ${pool}`);
-  if (options.setSinkAside && keys.length > 0) {
-    words.push(`${quoted(keys, 0)} set aside: shading rescaled, numbers unchanged`);
-  }
+  const aside = asideNote(scene);
+  if (aside) words.push(aside);
   if (state.queries.length + state.keys.length === 0 && !hasMean(scene)) {
     words.push("pin a token: the mean over all of them would take every weight of this text");
   }

@@ -1,5 +1,6 @@
 // Numbers that shade running text.
 
+import { shadesIn } from "../../data/aside.js";
 import { columnSum } from "../../data/columns.js";
 import { scaleEnd } from "../../marks/matrix/shading.js";
 import { LARGEST_WHOLE_HEAD } from "../../protocol/constants.js";
@@ -12,7 +13,7 @@ import {
   meanRow,
   pinnedFocus,
   type Series,
-  shadingWeight,
+  shadingColumn,
   sumOf,
 } from "../shared/series.js";
 
@@ -106,23 +107,26 @@ function weightsOf(scene: Scene, series: Series, { about, queries, keys }: TextS
 
 /** One head's weights as they shade; null where something for that has not come. */
 function shadesOf(scene: Scene, series: Series, subject: TextSubject, weights: Float32Array) {
-  const { setSinkAside } = scene.options;
-  if (!setSinkAside) return weights;
+  const { aside } = scene;
+  if (aside.keys.length === 0) return weights;
   const { scale } = series.rows;
   if (subject.about !== "key") {
-    if (scale !== undefined) return weights.map((weight, key) => (key === 0 ? 0 : weight));
-    return weights.map((_, key) => shadingWeight(weights, key, true));
+    if (scale !== undefined) return weights.map((weight, key) => (aside.has(key) ? 0 : weight));
+    const shade = shadesIn(weights, aside);
+    return weights.map((_, key) => shade(key));
   }
-  const keys = subject.keys.filter((key) => key !== 0);
+  const keys = subject.keys.filter((key) => !aside.has(key));
   if (scale !== undefined || keys.length === 0) {
     return keys.length === 0 ? weights.map(() => 0) : columnSum(series.rows, keys);
   }
-  const [own, sink] = [columnSum(series.rows, keys), columnSum(series.rows, [0])];
-  if (!own || !sink) return null;
-  return own.map((weight, query) => {
-    const left = 1 - (sink[query] as number);
-    return left <= 0 ? 0 : Math.min(1, weight / left);
-  });
+  const found = keys.map((key) => shadingColumn(series.rows, key, aside));
+  if (found.some((column) => column === null)) return null;
+  return weights.map((_, query) =>
+    Math.min(
+      1,
+      found.reduce((sum, column) => sum + (column?.[query] ?? 0), 0),
+    ),
+  );
 }
 
 function meanOfAll(all: readonly Float32Array[]): Float32Array {

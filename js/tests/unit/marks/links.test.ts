@@ -172,8 +172,8 @@ test("opacity and width grow with the weight and stay in their bounds", () => {
   const grows = (values: number[]) =>
     values.every((v, i) => i === 0 || v > (values[i - 1] as number));
   expect(grows(weights.map(linkOpacity))).toBe(true);
-  expect(weights.map(linkWidth).at(0)).toBe(1);
-  expect(weights.map(linkWidth).at(-1)).toBe(2.5);
+  expect(weights.map(linkWidth).at(0)).toBe(0.8);
+  expect(weights.map(linkWidth).at(-1)).toBe(4);
   expect(linkOpacity(1)).toBeLessThan(1);
   expect(linkOpacity(Number.NaN)).toBe(0);
 });

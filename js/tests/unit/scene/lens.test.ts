@@ -155,7 +155,7 @@ describe("a scene through a lens", () => {
     const texts = textsOf(scene);
     expect(texts).toContain("value-weighted α‖v‖");
     expect(texts).toContain("scale: up to 4, the longest value");
-    expect(texts).toContain("0.8");
+    expect(texts).toContain("0.2");
     const largest = Math.max(...WEIGHTS.data) * 8;
     expect(scene.thumbnails.about.scale).toBeCloseTo(largest, 5);
     expect(scene.thumbnails.top(0, 0)?.weight).toBeCloseTo(largest, 5);

@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
+import { NOTHING_ASIDE } from "../../../../src/data/aside.js";
 import type { Thumbnail } from "../../../../src/data/thumbnails.js";
 import {
   composeThumbnails,
   resample,
-  withoutFirstKey,
+  withoutColumns,
 } from "../../../../src/marks/heads/thumbnails.js";
 import { themes } from "../../../../src/styles/theme.js";
 import { attentionScene } from "../../../support/attention-scene.js";
@@ -45,7 +46,7 @@ test("setting the first key aside rescales the rest of each row to a sum of one"
     [1, 0, 0],
   ];
   const data = Uint8Array.from(weights.flat(), (w) => Math.round(255 * Math.sqrt(w)));
-  const rest = withoutFirstKey({ rows: 3, columns: 3, data }).data;
+  const rest = withoutColumns({ rows: 3, columns: 3, data }, [0], true).data;
   const sums = [0, 1, 2].map((row) =>
     [0, 1, 2].reduce((sum, k) => sum + ((rest[3 * row + k] as number) / 255) ** 2, 0),
   );
@@ -59,7 +60,7 @@ test("a composed cell shows its own head's colours and leaves the rest transpare
   const { thumbnails } = attentionScene({ numHeads: 3 });
   const cell = { layer: 1, head: 2, x: 4, y: 3, width: 11, height: 9 };
   const size = { width: 40, height: 20, hairline: 1 };
-  const shading = { theme: themes.light, sinkAside: false };
+  const shading = { theme: themes.light, aside: NOTHING_ASIDE, numKeys: 1, shares: true };
   const { data } = composeThumbnails(thumbnails, [cell], size, shading);
   const shades = resample(thumbnails.get(1, 2) as Thumbnail, 11, 9);
   const at = (x: number, y: number) =>
@@ -85,7 +86,9 @@ test("a head whose thumbnail has not come keeps its place", () => {
   const size = { width: 40, height: 20, hairline: 1 };
   const { data } = composeThumbnails(later, [cell], size, {
     theme: themes.light,
-    sinkAside: false,
+    aside: NOTHING_ASIDE,
+    numKeys: 1,
+    shares: true,
   });
   const inside = new Set<string>();
   for (let y = 3; y < 12; y++) {

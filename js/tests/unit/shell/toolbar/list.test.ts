@@ -28,20 +28,21 @@ test("names are unique, groups stand together in their order", () => {
 });
 
 test("what does nothing in the open view is not there", () => {
-  const sink = { share: 0.4 } as NonNullable<Scene["stream"]["sink"]>;
-  const scene = (view: Scene["state"]["view"]): Scene => {
-    const made = attentionScene({ state: { view } });
-    return { ...made, stream: { ...made.stream, sink } };
-  };
+  const scene = (view: Scene["state"]["view"]): Scene => attentionScene({ state: { view } });
   expect(shown(scene("all"))).toEqual(
-    expect.arrayContaining(["form", "measure", "first-token", "search"]),
+    expect.arrayContaining(["form", "measure", "links", "aside", "search"]),
   );
   expect(shown(scene("head"))).toContain("form");
   for (const view of ["model", "neuron"] as const) expect(shown(scene(view))).not.toContain("form");
   expect(shown(scene("model"))).toContain("measure");
   expect(shown(scene("model"))).not.toContain("search");
   expect(shown(scene("neuron"))).not.toContain("measure");
-  expect(shown(scene("neuron"))).not.toContain("first-token");
+  for (const name of ["links", "aside", "shade"]) {
+    expect(shown(scene("neuron"))).not.toContain(name);
+  }
+  const matrix = shown(attentionScene({ state: { form: "matrix" } }));
+  expect(matrix).toContain("shade");
+  expect(matrix).not.toContain("links");
   expect(shown(attentionScene())).not.toContain("stream");
   expect(shown(attentionScene({ state: { measure: "rollout" } }))).not.toContain("heads");
 });

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { NOTHING_ASIDE } from "../../../../src/data/aside.js";
 import { BlockStore } from "../../../../src/data/store.js";
 import type { Meta, Position, Request } from "../../../../src/protocol/generated.js";
 import type { Scene } from "../../../../src/scene/scene.js";
@@ -80,7 +81,7 @@ test("where only one record has a token nothing is compared, and its label says 
   const [b, a] = (differenceTerms(scene) ?? []).map(({ rows }) => rows);
   if (!a || !b) throw new Error("two sides");
   const common = { query: (i: number) => i !== 2, key: (i: number) => i !== 2 };
-  const rows = differenceRows(b, a, false, common);
+  const rows = differenceRows(b, a, NOTHING_ASIDE, common);
   expect(Array.from(rows.row(2) ?? [])).toEqual([0, 0, 0, 0]);
   expect(Array.from(rows.row(3) ?? [])).toEqual([-0.25, 0.5, 0, -0.5]);
   const labels = draw(scene).filter(({ text }) => text === "old");

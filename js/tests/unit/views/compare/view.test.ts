@@ -1,8 +1,11 @@
 import { expect, test } from "vitest";
+import { NOTHING_ASIDE } from "../../../../src/data/aside.js";
 import { formatSigned, formatWeight } from "../../../../src/marks/format.js";
 import type { Scene } from "../../../../src/scene/scene.js";
 import type { Hit } from "../../../../src/state/interaction.js";
-import { comparedSeries } from "../../../../src/views/compare/layout.js";
+import { parseHex, toOklab } from "../../../../src/styles/colours.js";
+import { themes } from "../../../../src/styles/theme.js";
+import { comparedSeries, SIGNS } from "../../../../src/views/compare/layout.js";
 import { compareView } from "../../../../src/views/compare/view.js";
 import { differenceRows, signedSeries } from "../../../../src/views/shared/difference.js";
 import type { Frame } from "../../../../src/views/view.js";
@@ -49,14 +52,14 @@ test("one head alone is shown, with a word on how to add another", () => {
   const { texts } = draw(small({ compare: [[1, 2]] }));
   expect(texts).toContain("layer 1 · head 2");
   expect(texts.some((text) => text.startsWith("Pin another head"))).toBe(true);
-  expect(texts).not.toContain("A − B");
+  expect(texts).not.toContain("B − A");
 });
 
 test.each(["lines", "matrix"] as const)(
   "pinned heads and the difference stand side by side: %s",
   (form) => {
     const surface = draw(small({ form }));
-    const titles = ["layer 0 · head 1", "layer 1 · head 2", "A − B", "layer 1 · head 1"];
+    const titles = ["layer 0 · head 1", "layer 1 · head 2", "B − A", "layer 1 · head 1"];
     const xs = titles.map((title) => at(surface, title)[0]);
     expect(xs).toEqual([...xs].sort((a, b) => a - b));
     expect(new Set(titles.map((title) => at(surface, title)[1])).size).toBe(1);
@@ -64,9 +67,21 @@ test.each(["lines", "matrix"] as const)(
   },
 );
 
-test("heads with one number in different layers have colours of their own", () => {
-  const colours = comparedSeries(small({})).map(({ colour }) => colour);
-  expect(new Set(colours).size).toBe(3);
+test("a head has the colour here that it has everywhere, and the signs have none of them", () => {
+  const scene = small({});
+  const colours = comparedSeries(scene).map(({ colour }) => colour);
+  expect(colours).toEqual(PINNED.map(([, head]) => scene.theme.head(head, scene.layer.num_heads)));
+  const signs = [scene.theme.positive, scene.theme.negative];
+  for (const theme of Object.values(themes)) {
+    const heads = Array.from({ length: 64 }, (_, head) => theme.head(head, 64));
+    const light = (colour: string) => toOklab(parseHex(colour))[0];
+    const [least, most] = [Math.min(...heads.map(light)), Math.max(...heads.map(light))];
+    for (const sign of [theme.positive, theme.negative]) {
+      const apart = theme.name === "light" ? least - light(sign) : light(sign) - most;
+      expect(apart).toBeGreaterThan(0.02);
+    }
+  }
+  expect(colours.some((colour) => signs.includes(colour))).toBe(false);
 });
 
 test.each(["lines", "matrix"] as const)(
@@ -89,7 +104,7 @@ test.each(["lines", "matrix"] as const)(
         after(texts, "“because” → “sie”").some((t) => t.startsWith(formatWeight(weight))),
       ).toBe(true);
     }
-    const difference = formatSigned((weights[0] as number) - (weights[1] as number));
+    const difference = formatSigned((weights[1] as number) - (weights[0] as number));
     expect(after(texts, "“because” → “sie”")).toContain(difference);
   },
 );
@@ -108,13 +123,15 @@ test("a query under the pointer names its strongest key in every panel", () => {
   }
 });
 
-test("the difference is A − B, split by sign without loss", () => {
+test("a difference is split by sign without loss", () => {
   const scene = small({});
   const [a, b] = comparedSeries(scene);
   if (!a || !b) throw new Error("two heads are pinned");
   const colours = { positive: "#aa0000", negative: "#0000aa" };
-  const [more, less] = signedSeries(a, b, false, colours).map(({ rows }) => rows.row(2));
-  const difference = differenceRows(a.rows, b.rows, false).row(2);
+  const [more, less] = signedSeries(a, b, NOTHING_ASIDE, colours, SIGNS).map(({ rows }) =>
+    rows.row(2),
+  );
+  const difference = differenceRows(a.rows, b.rows, NOTHING_ASIDE).row(2);
   for (let key = 0; key < KEYS.length; key++) {
     const exact = (a.rows.row(2)?.[key] as number) - (b.rows.row(2)?.[key] as number);
     expect(difference?.[key]).toBeCloseTo(exact, 6);
@@ -124,18 +141,15 @@ test("the difference is A − B, split by sign without loss", () => {
 });
 
 test("with the sink aside, the difference is of what is left, and the number stays", () => {
-  const scene = small(
-    {},
-    { options: { setSinkAside: true }, hover: { source: "compare", query: 2, key: 4 } },
-  );
+  const scene = small({ aside: "first" }, { hover: { source: "compare", query: 2, key: 4 } });
   const [a, b] = comparedSeries(scene);
   if (!a || !b) throw new Error("two heads are pinned");
   const [rowA, rowB] = [a.rows.row(2), b.rows.row(2)] as [Float32Array, Float32Array];
-  const row = differenceRows(a.rows, b.rows, true).row(2);
+  const row = differenceRows(a.rows, b.rows, scene.aside).row(2);
   const rest = (r: Float32Array) => (r[4] as number) / (1 - (r[0] as number));
   expect(row?.[4]).toBeCloseTo(rest(rowA) - rest(rowB), 5);
   expect(row?.[0]).toBe(0);
-  const exact = formatSigned((rowA[4] as number) - (rowB[4] as number));
+  const exact = formatSigned((rowB[4] as number) - (rowA[4] as number));
   expect(after(draw(scene).texts, "“sat” → “weil”")).toContain(exact);
 });
 
@@ -246,7 +260,7 @@ test("a difference is here where both its terms are", () => {
     error: null,
     row: (query: number) => (here.includes(query) ? new Float32Array(7).fill(0.1) : null),
   });
-  const difference = differenceRows(rows([0, 1, 3]), rows([1, 3, 4]), false);
+  const difference = differenceRows(rows([0, 1, 3]), rows([1, 3, 4]), NOTHING_ASIDE);
   const queries = [0, 1, 2, 3, 4];
   expect(queries.filter((query) => difference.has?.(query))).toEqual([1, 3]);
   expect(queries.filter((query) => difference.row(query) !== null)).toEqual([1, 3]);

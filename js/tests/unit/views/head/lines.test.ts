@@ -91,16 +91,33 @@ test("hovering a key puts who attends to it beside the queries, one number per h
   });
 });
 
-test("of more heads than there is room for, the mean is shown and said to be one", () => {
+test("numbers of more heads than there are columns stand one above the other, each a head's own", () => {
+  const heads = [0, 1, 2, 3] as const;
   const scene = small({
-    numHeads: 5,
-    state: { heads: [0, 1, 2, 3, 4] },
+    numHeads: 4,
+    state: { heads: [...heads] },
     hover: { source: "head", query: 0 },
   });
+  const surface = draw(scene);
+  const known = heads.map((head) => scene.heads(0, head).weights.row(0)[6] as number);
+  expect(Math.min(...known)).toBeGreaterThan(0.0005);
+  const places = known.map((weight) => {
+    const calls = surface.calls.filter(({ text }) => text === formatWeight(weight));
+    expect(calls.length).toBeGreaterThan(0);
+    return calls.map((call) => place(call).y);
+  });
+  const [first, last] = [places[0]?.[0], places[3]?.[0]] as [number, number];
+  expect(last - first).toBe(8);
+});
+
+test("of more heads than there is room for, the strongest has its number, and that is said", () => {
+  const heads = [0, 1, 2, 3, 4, 5, 6];
+  const scene = small({ numHeads: 7, state: { heads }, hover: { source: "head", query: 0 } });
   const { texts } = draw(scene);
-  expect(texts).toContain("numbers beside tokens: mean of the 5 heads");
-  const known = [0, 1, 2, 3, 4].map((head) => scene.heads(0, head).weights.row(0)[6] as number);
-  expect(texts).toContain(formatWeight(known.reduce((a, b) => a + b, 0) / 5));
+  expect(texts).toContain("numbers beside tokens: of the strongest head");
+  const known = heads.map((head) => scene.heads(0, head).weights.row(0)[6] as number);
+  expect(texts).toContain(formatWeight(Math.max(...known)));
+  expect(texts).not.toContain(formatWeight(known.reduce((a, b) => a + b, 0) / 7));
 });
 
 test("the card has the pair's tokens and each head's exact weight and rank", () => {

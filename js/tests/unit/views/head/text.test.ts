@@ -110,13 +110,13 @@ test("of several heads the mean shades, and each has a bar while they are few", 
 });
 
 test("without the sink the others share its place; numbers stay", () => {
-  const scene = pinned(text({ options: { setSinkAside: true } }), { query: 3 });
+  const scene = pinned(text({ state: { aside: "first" } }), { query: 3 });
   const own = row(text(), 3);
   const shades = shadingOf(scene)?.shades;
   expect(shades?.[0]).toBe(0);
   expect(shades?.[4]).toBeCloseTo((own[4] as number) / (1 - (own[0] as number)), 6);
   close(shadingOf(scene)?.weights[0], own);
-  const backwards = pinned(text({ options: { setSinkAside: true } }), { key: 2 });
+  const backwards = pinned(text({ state: { aside: "first" } }), { key: 2 });
   const one = row(text(), 5);
   const shade = shadingOf(backwards)?.shades[5];
   expect(shade).toBeCloseTo((one[2] as number) / (1 - (one[0] as number)), 6);

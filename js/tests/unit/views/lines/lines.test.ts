@@ -60,7 +60,7 @@ test("a marker for a link out of the window jumps to where its end is in the win
 });
 
 function inputOf(scene: Scene, scroll: number, height = 160): LinesInput {
-  const { queries, keys, blocks, options } = scene;
+  const { queries, keys, blocks } = scene;
   const rect = { x: 0, y: 20, width: 460, height };
   const rows = { rect, queries, keys, rowHeight: 16, scroll, numbers: 1, labelSize: 12 };
   const series = [
@@ -70,7 +70,9 @@ function inputOf(scene: Scene, scroll: number, height = 160): LinesInput {
     layout: linesLayout(rows),
     series,
     pinned: { query: null, key: null },
-    sinkAside: options.setSinkAside,
+    aside: scene.aside,
+    thinning: scene.state,
+    full: false,
     focus: { about: "all", query: null, key: null, queries: [], keys: [] },
     pictures: 1,
   };
@@ -97,10 +99,10 @@ test("keys out of the window are summed to one link a side: no weight is lost", 
 test("setting the sink aside rescales the links and leaves the numbers", () => {
   const given = { state: { heads: [0] as [number] }, hover: { source: "head", query: 1 } as const };
   const plain = small(given);
-  const aside = small({ ...given, options: { setSinkAside: true } });
+  const aside = small({ ...given, state: { ...given.state, aside: "first" } });
   const numbers = (scene: Scene) => draw(scene).texts.filter((text) => /^\d\.\d{3}$/.test(text));
   expect(numbers(aside)).toEqual(numbers(plain));
-  expect(draw(aside).texts).toContain("“[CLS]” set aside: links rescaled, numbers unchanged");
+  expect(draw(aside).texts).toContain("first token set aside: shades rescaled, numbers unchanged");
   const links = allLinks(inputOf(aside, 0));
   const row = aside.heads(0, 0).weights.row(1);
   for (let i = 0; i < links.length; i++) {

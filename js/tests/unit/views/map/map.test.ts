@@ -120,7 +120,8 @@ describe("a matrix that is zoomed in", () => {
         expect(texts).toContain(formatWeight(weights.row(q)?.[k] as number));
       }
     }
-    expect(drawn(sceneOf()).texts.some((text) => /^0\.\d{3}$/.test(text))).toBe(false);
+    const whole = drawn(sceneOf({ state: { shade: "fixed" } })).texts;
+    expect(whole.some((text) => /^0\.\d{3}$/.test(text))).toBe(false);
   });
 
   it("has a small map of all of it: a click there brings that into the middle", () => {
@@ -188,8 +189,8 @@ describe("a matrix that is zoomed in", () => {
     const drawing = {
       paper: false,
       panel: false,
+      axes: true,
       legend: true,
-      topK: null,
       threshold: 0,
       horizontal: false,
       rightToLeft: false,
@@ -348,6 +349,18 @@ describe("the scale of long heads", () => {
     for (const here of [() => true, (level: number) => level === 4]) {
       expect(drawn(long(faint(0.015), {}, near, here)).texts).toContain("≥ 0.02");
     }
+  });
+
+  it("ends above the largest weight in sight, unless it is fixed: then at 1", () => {
+    // One corner is fainter than the rest, in cells of the tile that shows all.
+    const corner = (_head: number, column: number, row: number) =>
+      row < 8 && column > 64 ? 0.0004 : 0.015;
+    const there = windowAt([0, 60], [1500, 1560]);
+    expect(drawn(long(corner)).texts).toContain("weight, full shade 0.02");
+    expect(drawn(long(corner, {}, there)).texts).toContain("weight, full shade 0.0005");
+    const { texts } = drawn(long(corner, { state: { shade: "fixed" } }, there));
+    expect(texts).toContain("weight");
+    expect(texts).toContain("1");
   });
 
   it("is shared by the two of a comparison", () => {

@@ -103,7 +103,7 @@ describe("the board", () => {
   });
 
   it("reads the scores without the sink from the second half", () => {
-    const board = boardOf(scene({ score: "previous", without_sink: true }));
+    const board = boardOf(scene({ score: "previous", aside: "first and special" }));
     expect(board?.values[4]).toBeCloseTo(0.45);
     expect(board?.most).toBe(0.5);
   });
@@ -159,7 +159,7 @@ describe("a ranking by links", () => {
   });
 
   it("colours heads by the weight of the links", () => {
-    const board = boardOf(scene({ score: "ranking", ranking: links, without_sink: true }));
+    const board = boardOf(scene({ score: "ranking", ranking: links, aside: "first and special" }));
     expect(board?.score.title).toBe("weight of “was” → “cat”");
     expect(board?.order[0]).toMatchObject({ layer: 1, head: 2 });
   });
@@ -187,7 +187,7 @@ it("scores and ranks what is drawn, and says what that is", () => {
     asked.push(request);
     return answers[request.what];
   });
-  expect(draw(given).texts.join(" ")).toContain("of all ‖αf(x)‖, sink included");
+  expect(draw(given).texts.join(" ")).toContain("of all ‖αf(x)‖");
   expect(asked).toContainEqual({ what: "head_scores", measure: "norm" });
   expect(asked).toContainEqual({ what: "head_labels", measure: "norm" });
   const ranked = { ...given, state: { ...given.state, score: "ranking" } };
@@ -230,7 +230,7 @@ describe("the model view with a score", () => {
         const surface = draw({ ...given, hover }, width);
         expect(surface.broken).toEqual([]);
         expect(surface.texts).toContain("broad");
-        expect(surface.texts.join(" ")).toContain("of all weight, sink included");
+        expect(surface.texts.join(" ")).toContain("of all weight");
         expect(surface.texts).toContain("layer 1 · head 2");
       }
     },
@@ -349,7 +349,7 @@ describe("a survey", () => {
   it("says that scores are means, and their spread", () => {
     const hover = { source: "model", layer: 1, head: 1, x: 100, y: 100 } as const;
     const surface = draw({ ...bareScene(), hover });
-    expect(surface.texts.join(" ")).toContain("mean over 12 inputs · of all weight, sink included");
+    expect(surface.texts.join(" ")).toContain("mean over 12 inputs · of all weight");
     expect(surface.texts).toContain("previous 0.900 ± 0.125 · 1 of 6");
     expect(surface.calls.some(({ kind, group }) => kind === "image" && group === "card")).toBe(
       false,

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { asideOf } from "../../../../src/data/aside.js";
 import { Thumbnails } from "../../../../src/data/thumbnails.js";
 import type { LayerMeta, StreamMeta } from "../../../../src/protocol/generated.js";
 import type { Scene } from "../../../../src/scene/scene.js";
@@ -148,7 +149,7 @@ test("the grid is one image, whatever the number of heads, and drawn from the sa
   );
   expect(images.map((list) => list.length)).toEqual([1, 1]);
   expect(images[0]?.[0]?.pixels).toBe(images[1]?.[0]?.pixels);
-  const other = draw({ ...scene, options: { ...scene.options, setSinkAside: true } }, 420, 560);
+  const other = draw({ ...scene, aside: asideOf(scene.keys, "first") }, 420, 560);
   const image = other.calls.find(({ kind, group }) => kind === "image" && group === "heads");
   expect(image?.pixels).not.toBe(images[0]?.[0]?.pixels);
 });
@@ -269,10 +270,10 @@ test("a head hovered in another view is outlined without a card", () => {
 test("says when rows were sampled and when the first key is set aside", () => {
   const plain = draw(attentionScene(), 420, 400).texts.join(" ");
   expect(plain).not.toMatch(/sample|aside/);
-  const scene = attentionScene({ sampled: true, options: { setSinkAside: true } });
+  const scene = attentionScene({ sampled: true, state: { aside: "first" } });
   const texts = draw(scene, 420, 400).texts.join(" ");
   expect(texts).toMatch(/sample of the query rows/);
-  expect(texts).toMatch(/first key set aside/);
+  expect(texts).toMatch(/first token set aside/);
 });
 
 test("labels never stand closer than they need, and the first asked for always stand", () => {
