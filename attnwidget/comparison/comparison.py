@@ -97,7 +97,12 @@ class Comparison:
 
     @lists_options(SelectionOptions)
     def view(
-        self, *, frozen: bool = False, still: bool = True, **options: Unpack[SelectionOptions]
+        self,
+        *,
+        frozen: bool = False,
+        still: bool = True,
+        choose: bool = True,
+        **options: Unpack[SelectionOptions],
     ) -> Any:
         """Show both records: the heads that changed most, ranked, and one head of both side by side.
 
@@ -106,6 +111,7 @@ class Comparison:
         Args:
             frozen: As for `attnwidget.view`.
             still: As for `attnwidget.view`.
+            choose: Open on the head that changed most, with its largest change pinned, where none is given.
             **options: The widget's traits to start with, such as ``layer=3, heads=[5]``.
 
         Returns:
@@ -119,7 +125,7 @@ class Comparison:
             >>> texts = "the cat sat on the mat", "the dog sat on the mat"
             >>> compare(*(aw.capture(model, text, tokenizer) for text in texts)).view()  # doctest: +SKIP
         """
-        return viewers.make(self, "widget", frozen=frozen, still=still, **options)
+        return viewers.make(self, "widget", frozen=frozen, still=still, choose=choose, **options)
 
     @lists_options(DrawnSelection)
     def figure(self, kind: str | None = None, **options: Unpack[DrawnSelection]) -> Any:
