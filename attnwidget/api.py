@@ -44,6 +44,7 @@ def view(
     *,
     frozen: bool = False,
     still: bool = True,
+    choose: bool = True,
     **options: Unpack[ViewOptions],
 ) -> AttentionWidget:
     """Show a model's attention on an input: model view, head view and neuron view, linked.
@@ -58,6 +59,9 @@ def view(
             that ``nbconvert --execute``, papermill or a documentation build runs.
         still: Keep a still picture of what was shown last in the notebook, 60 kB at most and twice, for readers without
             widgets: GitHub, LaTeX, a notebook that is opened again without its kernel.
+        choose: Open on the link that says most, where no ``layer``, ``heads``, ``query`` or ``key`` is given: the sharpest
+            one that is not to the first token, a special token, the query itself or its neighbours; ``view.chosen``
+            says which and why. False opens on the first layer and head, with nothing pinned.
         **options: What is shown first, which the traits of `AttentionWidget` describe:
 
             - ``view``: ``"all"``, ``"model"``, ``"head"``, ``"neuron"`` or ``"compare"``. ``stream``: its name.
@@ -88,7 +92,7 @@ def view(
         >>> model, tokenizer = pocket()
         >>> view(model, "The cat sat on the mat because it was tired", tokenizer=tokenizer)  # doctest: +SKIP
     """
-    return _shown("view", model, inputs, tokenizer, {"frozen": frozen, "still": still, **options})
+    return _shown("view", model, inputs, tokenizer, _display(frozen, still, choose, options))
 
 
 @lists_options(WeightOptions, further="forward_kwargs")
@@ -99,6 +103,7 @@ def head_view(
     *,
     frozen: bool = False,
     still: bool = True,
+    choose: bool = True,
     **options: Unpack[WeightOptions],
 ) -> AttentionWidget:
     """Show who attends to whom: `view`, opened on the head view.
@@ -113,9 +118,7 @@ def head_view(
         'head'
     """
     chosen = {"view": "head", **options}
-    return _shown(
-        "head_view", model, inputs, tokenizer, {"frozen": frozen, "still": still, **chosen}
-    )
+    return _shown("head_view", model, inputs, tokenizer, _display(frozen, still, choose, chosen))
 
 
 @lists_options(WeightOptions, further="forward_kwargs")
@@ -126,6 +129,7 @@ def model_view(
     *,
     frozen: bool = False,
     still: bool = True,
+    choose: bool = True,
     **options: Unpack[WeightOptions],
 ) -> AttentionWidget:
     """Show every layer and head at a glance: `view`, opened on the model view.
@@ -140,9 +144,7 @@ def model_view(
         'model'
     """
     chosen = {"view": "model", **options}
-    return _shown(
-        "model_view", model, inputs, tokenizer, {"frozen": frozen, "still": still, **chosen}
-    )
+    return _shown("model_view", model, inputs, tokenizer, _display(frozen, still, choose, chosen))
 
 
 @lists_options(WeightOptions, further="forward_kwargs")
@@ -153,6 +155,7 @@ def neuron_view(
     *,
     frozen: bool = False,
     still: bool = True,
+    choose: bool = True,
     **options: Unpack[WeightOptions],
 ) -> AttentionWidget:
     """Show why a weight is what it is: `view`, opened on the neuron view.
@@ -164,13 +167,19 @@ def neuron_view(
         'neuron'
     """
     chosen = {"view": "neuron", **options}
-    return _shown(
-        "neuron_view", model, inputs, tokenizer, {"frozen": frozen, "still": still, **chosen}
-    )
+    return _shown("neuron_view", model, inputs, tokenizer, _display(frozen, still, choose, chosen))
 
 
 # Where BertViz's users look for it.
 setattr(neuron_view, "show", no_show)  # noqa: B010  (mypy knows no attributes of functions)
+
+
+# What of a call says how a view is shown, and is no part of its selection.
+_DISPLAY = ("frozen", "still", "choose", "groups")
+
+
+def _display(frozen: bool, still: bool, choose: bool, options: Any) -> dict[str, Any]:  # noqa: FBT001 - as they were given
+    return {"frozen": frozen, "still": still, "choose": choose, **options}
 
 
 def _shown(
@@ -187,7 +196,7 @@ def _shown(
         shown: AttentionWidget = model.view(**options)
         return shown
     if isinstance(model, (Attention, Comparison)):
-        own = {"frozen", "still", "groups", *STATE, *OTHER_NAMES.values(), *SHORTHANDS}
+        own = {*_DISPLAY, *STATE, *OTHER_NAMES.values(), *SHORTHANDS}
         beside = sorted(set(options) - own)
         if inputs is not None or tokenizer is not None or beside:
             given = (
@@ -207,7 +216,7 @@ def _shown(
         raise TypeError(message)
     # Words or pieces are asked for by text, query positions to record never are; several layers are those to record.
     kept = {"positions"} if not isinstance(options.get("positions"), str) else set()
-    names = {*STATE, "head", "frozen", "still", "groups"} - kept
+    names = {*STATE, "head", *_DISPLAY} - kept
     state = usual_names({name: options.pop(name) for name in list(options) if name in names})
     from attnwidget.capture.forward import template_options  # noqa: PLC0415  see recordings
     from attnwidget.capture.inputs.options import check_options  # noqa: PLC0415

@@ -392,13 +392,19 @@ class Attention(Exports):
 
     @lists_options(ShownOptions)
     def view(
-        self, *, frozen: bool = False, still: bool = True, **options: Unpack[ShownOptions]
+        self,
+        *,
+        frozen: bool = False,
+        still: bool = True,
+        choose: bool = True,
+        **options: Unpack[ShownOptions],
     ) -> Any:
         """Show the record in the widget, as `attnwidget.view` does.
 
         Args:
             frozen: As for `attnwidget.view`.
             still: As for `attnwidget.view`.
+            choose: As for `attnwidget.view`.
             **options: The widget's traits to start with, such as ``layer=3, heads=[1, 3], query="it"``, and ``groups``, which
                 are positions as `groups` takes them.
 
@@ -411,7 +417,7 @@ class Attention(Exports):
         Example:
             >>> attention.view(layer=3, heads=[1, 3], query="it")  # doctest: +SKIP
         """
-        return viewers.make(self, "widget", frozen=frozen, still=still, **options)
+        return viewers.make(self, "widget", frozen=frozen, still=still, choose=choose, **options)
 
     @lists_options(DrawnSelection)
     def figure(self, kind: Kind | None = None, **options: Unpack[DrawnSelection]) -> Figure:

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from attnwidget.record.stream import Stream
 
 
-__all__ = ["TokenFeatures", "closes", "ends_sentence", "is_padding", "is_punctuation"]
+__all__ = [
+    "TokenFeatures",
+    "closes",
+    "ends_sentence",
+    "is_padding",
+    "is_punctuation",
+    "own_offset",
+]
 
 _NO_TEXT = "the positions have no text."
 
@@ -72,9 +79,10 @@ class TokenFeatures:
             sink: Key positions to take as the sink; ``None`` for the first one and all special tokens.
         """
         queries, keys = stream.query_positions, stream.key_positions
-        offset = stream.query_offset
-        own = slice(max(0, offset), max(0, offset) + len(queries))
-        apart = stream.name.startswith("cross") or offset < 0 or keys[own] != queries
+        offset = own_offset(stream)
+        apart = offset is None
+        start = max(0, stream.query_offset)
+        own = slice(start, start + len(queries))
         special = [key.kind == "special" for key in keys]
         positions = (
             tuple(sink)
@@ -101,7 +109,7 @@ class TokenFeatures:
         return cls(
             n_query=len(queries),
             n_key=len(keys),
-            offset=None if apart else offset,
+            offset=offset,
             query_tokens=torch.tensor([numbers.of(position, -1) for position in queries]),
             key_tokens=torch.tensor([numbers.of(position, -2) for position in keys]),
             query_words=torch.tensor(
@@ -113,6 +121,13 @@ class TokenFeatures:
             sink=positions,
             absent=_absent(keys, masks, apart=apart),
         )
+
+
+def own_offset(stream: Stream) -> int | None:
+    """Return where query 0 stands among the keys, or ``None`` where queries and keys are different sequences."""
+    queries, keys, offset = stream.query_positions, stream.key_positions, stream.query_offset
+    apart = stream.name.startswith("cross") or offset < 0
+    return None if apart or keys[offset : offset + len(queries)] != queries else offset
 
 
 def _absent(keys: Positions, masks: dict[str, list[bool]], *, apart: bool) -> dict[str, str]:

@@ -97,7 +97,12 @@ class Comparison:
 
     @lists_options(ShownOptions)
     def view(
-        self, *, frozen: bool = False, still: bool = True, **options: Unpack[ShownOptions]
+        self,
+        *,
+        frozen: bool = False,
+        still: bool = True,
+        choose: bool = True,
+        **options: Unpack[ShownOptions],
     ) -> Any:
         """Show both records: the heads that changed most, ranked, and one head of both side by side.
 
@@ -106,6 +111,7 @@ class Comparison:
         Args:
             frozen: As for `attnwidget.view`.
             still: As for `attnwidget.view`.
+            choose: Open on the head that changed most, with its largest change pinned, where none is given.
             **options: The widget's traits to start with, such as ``layer=3, heads=[5]``, and ``groups`` of places on the common axes,
                 as `Attention.groups` takes them.
 
@@ -120,7 +126,7 @@ class Comparison:
             >>> texts = "the cat sat on the mat", "the dog sat on the mat"
             >>> compare(*(aw.capture(model, text, tokenizer) for text in texts)).view()  # doctest: +SKIP
         """
-        return viewers.make(self, "widget", frozen=frozen, still=still, **options)
+        return viewers.make(self, "widget", frozen=frozen, still=still, choose=choose, **options)
 
     @lists_options(DrawnSelection)
     def figure(self, kind: str | None = None, **options: Unpack[DrawnSelection]) -> Any:

@@ -78,15 +78,16 @@ class ScoreStrip:
         layer: The layer.
         heads: The heads, a run as `head_groups` makes it.
         queries: The queries, ascending.
+        share: How many heads share a key head: so many times the queries stand side by side in a block.
     """
 
-    __slots__ = ("_folded", "_key", "_query", "_share", "heads", "layer", "queries")
+    __slots__ = ("_folded", "_key", "_query", "heads", "layer", "queries", "share")
 
     def __init__(self, layer: LayerTensors, heads: Axis, queries: Axis) -> None:
         self.layer, self.heads, self.queries = layer, heads, queries
         if layer.query is None or layer.key is None:
             raise ValueError(no_vectors(layer))
-        key_heads, self._share = grouped(layer, heads)
+        key_heads, self.share = grouped(layer, heads)
         self._key = key_heads.take(layer.key, 0)
         query = queries.take(heads.take(layer.query, 0), 1).float()
         # A power of two changes no digit of the product, wherever it is multiplied in. Other factors are left to the
@@ -138,7 +139,7 @@ class ScoreStrip:
             return block
         addend = Mask.of(layer, self.heads, self.queries, Axis(keys)).addend
         if addend is not None:
-            by_head = block.view(len(self._key), len(keys), self._share, len(self.queries))
+            by_head = block.view(len(self._key), len(keys), self.share, len(self.queries))
             groups = len(self._key) if len(addend) > 1 else 1
             added = addend.view(groups, -1, *addend.shape[1:])
             by_head.add_(added.permute(0, 3, 1, 2))
@@ -162,7 +163,7 @@ class ScoreStrip:
     def by_head(self, block: Tensor) -> Tensor:
         """Bring ``[group, key, query]`` into the shape ``[head, key, query]``."""
         groups, keys, _ = block.shape
-        parted = block.view(groups, keys, self._share, len(self.queries)).transpose(1, 2)
+        parted = block.view(groups, keys, self.share, len(self.queries)).transpose(1, 2)
         return parted.reshape(len(self.heads), keys, len(self.queries))
 
     def empty(self, count: int, value: float) -> Tensor:

@@ -10,6 +10,7 @@ from attnwidget.compute.block_sizes import current_sizes
 from attnwidget.compute.blockwise_scores import ScoreStrip, exp_, head_groups
 from attnwidget.compute.indexing import ascending
 from attnwidget.compute.resumable import finish, within
+from attnwidget.compute.sharpest import placed
 from attnwidget.compute.softmax_stats import SoftmaxStats
 from attnwidget.compute.weight_rows import row_blocks, weight_rows
 
@@ -88,17 +89,18 @@ def pooled(
         return _pooled_rows(layer, heads, queries, cells, lengths)
     cache = stats_cache(layer)
     strip = ScoreStrip(layer, heads, queries)
+    here = placed(cells, queries, strip.share, layer.device)
     stats = cache.known(heads, queries)
     found: Tensor | None = None
     if stats is None:
         whole = cells.keys == range(layer.n_key)
-        stats, found = read(strip, cells if whole else None, lengths)
+        stats, found = read(strip, here if whole else None, lengths)
         if keep:
             cache.keep(heads, queries, stats, n_query=layer.n_query)
     if stats.uniform is not None:
         return _pooled_rows(layer, heads, queries, cells, lengths)
     if found is None:
-        found = _pooled_scores(strip, cells, lengths)
+        found = _pooled_scores(strip, here, lengths)
     found = exp_(found.sub_(strip.flat(stats.maximum))).div_(strip.flat(stats.total))
     return strip.by_head(found)
 
@@ -192,5 +194,7 @@ def _pooled_rows(
         whole = weights.new_zeros((weights.shape[0], layer.n_key, weights.shape[1]))
         whole[:, block.keys] = weights.mT
         into = found[block.heads, :, block.queries]
-        cells.gather(whole[:, wanted.start : wanted.stop], wanted, into)
+        some = queries.part(block.queries.start, block.queries.stop)
+        here = placed(cells, some, 1, layer.device)
+        here.gather(whole[:, wanted.start : wanted.stop], wanted, into)
     return found

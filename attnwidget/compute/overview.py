@@ -14,6 +14,7 @@ from attnwidget.compute.model_precision import whole_heads
 from attnwidget.compute.online_softmax import pooled, row_stats
 from attnwidget.compute.pooling import Bins, Even, adaptive_bins
 from attnwidget.compute.resumable import finish, share_of, within
+from attnwidget.compute.sharpest import NEAR, AsideCells
 from attnwidget.compute.softmax import score_rows
 from attnwidget.compute.weight_rows import WeightBlock, row_blocks
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from attnwidget.compute.layer_tensors import LayerTensors
     from attnwidget.compute.pooling import Cells
     from attnwidget.compute.resumable import Slices
+    from attnwidget.compute.sharpest import Aside
 
 
 __all__ = [
@@ -32,9 +34,11 @@ __all__ = [
     "OVERVIEW_SAMPLE_ROWS",
     "LayerSummary",
     "Pool",
+    "SharpLinks",
     "mean_cells",
     "overview_rows",
     "overview_slices",
+    "sharp_links",
     "summary",
     "summary_slices",
     "weight_strips",
@@ -136,11 +140,31 @@ class LayerSummary:
         top: ``[query, key, weight]`` of the strongest link, float64 ``[head, 3]``. The first key is left out when there
             are others: in most causal heads it is the sink, and every head would name it.
         first_key: Mean weight on the first key over all queries but the first, float32 ``[head]``.
+        sharp: What `summary_slices` was asked to find besides.
     """
 
     pooled: Tensor
     top: Tensor
     first_key: Tensor
+    sharp: SharpLinks | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SharpLinks:
+    """The sharpest link of each head among those that count, and how its weight lies; see `Aside`.
+
+    Attributes:
+        query: The query of the link, int64 ``[head]``.
+        weight: Its weight, float32 ``[head]``; 0 where nothing counts.
+        near: Mean weight on the key before, at and after the query, over the queries that count and have such a key,
+            float32 ``[head, 3]``; 0 where queries and keys are different sequences.
+        largest: Mean of the largest weight of each query that counts, float32 ``[head]``.
+    """
+
+    query: Tensor
+    weight: Tensor
+    near: Tensor
+    largest: Tensor
 
 
 def overview_slices(
@@ -170,22 +194,72 @@ def summary(layer: LayerTensors, size: int, lengths: Tensor | None = None) -> La
 
 
 def summary_slices(
-    layer: LayerTensors, size: int, lengths: Tensor | None = None
+    layer: LayerTensors, size: int, lengths: Tensor | None = None, aside: Aside | None = None
 ) -> Slices[LayerSummary]:
-    """Return `summary` as a computation in slices."""
-    return within(layer, _summary(layer, size, lengths))
+    """Return `summary` as a computation in slices.
+
+    Args:
+        layer: The layer.
+        size: Largest number of rows and of columns.
+        lengths: ``[head, key]``, by which weights are multiplied first.
+        aside: Links that do not count; with it, `SharpLinks` are found by the way.
+    """
+    return within(layer, _summary(layer, size, lengths, aside))
 
 
-def _summary(layer: LayerTensors, size: int, lengths: Tensor | None) -> Slices[LayerSummary]:
+def _summary(
+    layer: LayerTensors, size: int, lengths: Tensor | None, aside: Aside | None
+) -> Slices[LayerSummary]:
     layout = OverviewBins.of(layer, size)
     every = Axis(range(layer.num_heads))
     found = []
     for some in head_groups(layer, every, len(layout.queries)):
-        work = _summary_of_heads(layer, every.part(some.start, some.stop), layout, lengths)
+        work = _summary_of_heads(layer, every.part(some.start, some.stop), layout, lengths, aside)
         share = some.start / layer.num_heads, some.stop / layer.num_heads
         found.append((yield from share_of(work, *share)))
-    pooled, top, first_key = (torch.cat(tensors) for tensors in zip(*found, strict=True))
-    return LayerSummary(pooled, top, first_key)
+    pooled, top, first_key, *near = (torch.cat(tensors) for tensors in zip(*found, strict=True))
+    sharp = None if aside is None else _sharp(near[0], layout.queries, aside, layer.n_key)
+    return LayerSummary(pooled, top, first_key, sharp)
+
+
+def sharp_links(layer: LayerTensors, queries: Axis, aside: Aside) -> SharpLinks:
+    """Return the sharpest links of some queries, of rows that are read for it."""
+    cells = AsideCells(Bins([range(layer.n_key)]), aside)
+    size = current_sizes().strip_queries
+    found = []
+    for some in head_groups(layer, Axis(range(layer.num_heads)), len(queries)):
+        heads = Axis(range(some.start, some.stop))
+        strips = [
+            pooled(layer, heads, queries.part(start, start + size), cells, keep=False)
+            for start in range(0, len(queries), size)
+        ]
+        found.append(torch.cat(strips, 2))
+    return _sharp(torch.cat(found), queries, aside, layer.n_key)
+
+
+def _nearby(held: Tensor) -> Tensor:
+    """Return the largest weight of all cells, and the cells that `AsideCells` puts after them."""
+    last = len(NEAR) + 1
+    return torch.cat([held[:, :-last].amax(1, keepdim=True), held[:, -last:]], 1)
+
+
+def _sharp(held: Tensor, queries: Axis, aside: Aside, n_key: int) -> SharpLinks:
+    """Return what is read from the cells of `AsideCells`, ``[head, cell, query]``."""
+    at = queries.tensor(held.device)
+    out = aside.queries.to(held.device)[at]
+    # A head of NaN is the broadest of none.
+    highest = held[:, : -1 - len(NEAR)].amax(1).nan_to_num(nan=torch.inf)
+    count = (~out).sum().clamp(min=1)
+    largest = highest.masked_fill(out, 0.0).sum(1) / count
+    weight, place = held[:, -1 - len(NEAR)].nan_to_num(nan=-1.0).masked_fill(out, -1.0).max(1)
+    near = torch.zeros((len(held), len(NEAR)), device=held.device)
+    if aside.offset is not None:
+        for number, step in enumerate(NEAR):
+            key = at + aside.offset + step
+            some = ~out & (key >= 0) & (key < n_key)
+            rows = held[:, number - len(NEAR)].nan_to_num().masked_fill(~some, 0.0)
+            near[:, number] = rows.sum(1) / some.sum().clamp(min=1)
+    return SharpLinks(at[place], weight.clamp(min=0), near, largest)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -230,19 +304,24 @@ class OverviewBins:
 
 
 def _summary_of_heads(
-    layer: LayerTensors, heads: Axis, layout: OverviewBins, lengths: Tensor | None
-) -> Slices[tuple[Tensor, Tensor, Tensor]]:
+    layer: LayerTensors,
+    heads: Axis,
+    layout: OverviewBins,
+    lengths: Tensor | None,
+    aside: Aside | None,
+) -> Slices[tuple[Tensor, ...]]:
     size = current_sizes().strip_queries
     count = len(layout.queries)
-    held = torch.empty((len(heads), len(layout.cells), count), device=layer.device)
+    cells = layout.cells if aside is None else AsideCells(layout.cells, aside)
+    held = torch.empty((len(heads), len(cells), count), device=layer.device)
     for start in range(0, count, size):
         queries = layout.queries.part(start, start + size)
         # Statistics of a sample are not asked for again.
-        strip = pooled(
-            layer, heads, queries, layout.cells, lengths=lengths, keep=count == layer.n_query
-        )
+        strip = pooled(layer, heads, queries, cells, lengths=lengths, keep=count == layer.n_query)
         held[:, :, start : start + len(queries)] = strip
         yield min(1.0, (start + size) / count)
+    near = () if aside is None else (_nearby(held),)
+    held = held[:, : len(layout.cells)]
     rows = torch.stack([held[..., span.start : span.stop].amax(2) for span in layout.spans], 1)
     skip = min(1, layer.n_key - 1)
     strongest = held[:, skip:].nan_to_num(nan=-1.0)
@@ -256,7 +335,7 @@ def _summary_of_heads(
     top = torch.stack([query.double(), key.double(), highest.clamp(min=0).double()], 1)
     # The first query often sees the first key only.
     on_first = held[:, 0, 1:] if count > 1 else held[:, 0]
-    return layout.highest(rows), top, on_first.nan_to_num().mean(1)
+    return layout.highest(rows), top, on_first.nan_to_num().mean(1), *near
 
 
 def _strongest_keys(

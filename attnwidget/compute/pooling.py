@@ -97,6 +97,11 @@ class Cells:
     def __len__(self) -> int:
         raise NotImplementedError
 
+    @property
+    def places(self) -> tuple[Tensor, Tensor]:
+        """The first and the last cell that each of the keys is in, int64 ``[key]``."""
+        raise NotImplementedError
+
     def gather(self, block: Tensor, keys: range, into: Tensor, *, add: bool = False) -> slice:
         """Take a block ``[group, key, query]`` of these keys into ``[group, cell, query]``.
 
@@ -117,6 +122,12 @@ class Even(Cells):
 
     def __len__(self) -> int:
         return (len(self.keys) + self.grain - 1) // self.grain
+
+    @property
+    def places(self) -> tuple[Tensor, Tensor]:
+        """Where each key is; see `Cells`."""
+        found = torch.arange(len(self.keys)) // self.grain
+        return found, found
 
     def gather(self, block: Tensor, keys: range, into: Tensor, *, add: bool = False) -> slice:
         """Take a block; see `Cells`."""
@@ -144,6 +155,13 @@ class Bins(Cells):
 
     def __len__(self) -> int:
         return len(self._starts)
+
+    @property
+    def places(self) -> tuple[Tensor, Tensor]:
+        """Where each key is; see `Cells`."""
+        keys = torch.arange(self.keys.start, self.keys.stop)
+        first = torch.searchsorted(torch.tensor(self._stops), keys, right=True)
+        return first, torch.searchsorted(torch.tensor(self._starts), keys, right=True) - 1
 
     def gather(self, block: Tensor, keys: range, into: Tensor, *, add: bool = False) -> slice:
         """Take a block; see `Cells`."""

@@ -10,6 +10,7 @@ from attnwidget.figures.figure import Figure, split_heads
 from attnwidget.figures.figure_call import figure_call, figure_call_of_view
 from attnwidget.figures.options import check_names, columns_of, refuse_weights
 from attnwidget.record.options import DrawnSelection, FigureOptions
+from attnwidget.serve.opening import selected_of
 from attnwidget.serve.selection import (
     as_list,
     as_number,
@@ -53,7 +54,8 @@ _SELECTED = tuple(
 def figure(source: Source, kind: Kind | None = None, **options: Unpack[DrawnSelection]) -> Figure:
     """Return a figure of what a source shows.
 
-    No number is asked for here: the renderer asks for those that it draws, thumbnails included.
+    No number is asked for here but those that say which head is drawn, where the caller does not: the renderer asks for
+    those that it draws, thumbnails included.
 
     Args:
         source: What is shown.
@@ -80,7 +82,10 @@ def figure(source: Source, kind: Kind | None = None, **options: Unpack[DrawnSele
         state["layer"], state["heads"] = pairs[0][0], [pairs[0][1]]
     elif heads is not None:
         state["heads"] = heads
-    settled = resolve_selection(source, state)
+    cropped = any(drawn.get(name) is not None for name in ("positions", "queries", "keys"))
+    # The model view is of all heads, and marks none that the caller does not name.
+    chosen = None if cropped or state["view"] == "model" else source.choose(state)
+    settled = resolve_selection(source, {**selected_of(chosen), **state})
     view = settled["view"]
     grid = pairs if view != "compare" else None
     if grid:

@@ -22,12 +22,13 @@ from attnwidget.serve.blocks import Rollouts, encoded
 from attnwidget.serve.groups import CHEAP, ShownGroups
 from attnwidget.serve.head_numbers import HEAD_KINDS, HeadNumbers
 from attnwidget.serve.meta import described_layer, described_position
+from attnwidget.serve.opening import CHOSEN_BY_CALLER
 from attnwidget.serve.paired_streams import REASON, PairedLayer, PairedStream, only_in, pair_stream
 from attnwidget.serve.source import Source
 from attnwidget.serve.thumbnails import thumbnail_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     from attnwidget.comparison.comparison import Comparison
     from attnwidget.compute.resumable import Slices
     from attnwidget.protocol.codec import Block
+    from attnwidget.serve.opening import Chosen
     from attnwidget.serve.streams import ShownLayer, ShownStream
 
     Numbers = NDArray[np.float32]
+    Overview = tuple[Numbers, NDArray[np.float64], float]
 
 __all__ = ["DIVERGENCE", "ComparisonSource"]
 
@@ -80,12 +83,12 @@ class Divergences(HeadNumbers):
 def _describe(
     comparison: Comparison,
     paired: Mapping[str, PairedStream],
-    size: int | None,
+    pictures: Callable[[PairedLayer], Overview] | None,
     groups: ShownGroups,
 ) -> tuple[dict[str, Any], bytes]:
     """Return the meta of two records on common axes (see ``Meta`` in the schema), and thumbnails of ``|b − a|``.
 
-    Without a size the thumbnails show nothing, and what is found by the way is left out.
+    Without ``pictures``, which makes those of a layer, the thumbnails show nothing, and what is found by the way is left out.
     """
     streams: list[dict[str, Any]] = []
     positions: list[list[dict[str, Any]]] = []
@@ -93,15 +96,9 @@ def _describe(
     offset = 0
     for stream in paired.values():
         layers = stream.layers
-        found = (
-            []
-            if size is None
-            else [layer.overview(size, "weights", Rollouts()) for layer in layers]
-        )
+        found = [] if pictures is None else [pictures(layer) for layer in layers]
         empty = np.zeros((sum(layer.num_heads for layer in layers), 1, 1), np.uint8)
-        thumbnails = (
-            np.concatenate([shade(pictures) for pictures, _, _ in found]) if found else empty
-        )
+        thumbnails = np.concatenate([shade(changes) for changes, _, _ in found]) if found else empty
         axes = _axes(stream, layers[0])
         meta: dict[str, Any] = {
             "name": stream.name,
@@ -211,6 +208,7 @@ class ComparisonSource(Source):
         self._groups = ShownGroups(self._streams, groups)
         self.groups = self._groups
         self._rollouts = Rollouts()
+        self._overviews: dict[tuple[str, int], Overview] = {}
 
     @property
     def streams(self) -> Mapping[str, ShownStream]:
@@ -224,8 +222,16 @@ class ComparisonSource(Source):
 
     def meta(self, *, thumbnails: bool = True) -> tuple[dict[str, Any], bytes]:
         """Return the comparison's description; see `Source.meta`."""
-        size = thumbnail_size(self._streams) if thumbnails else None
-        return _describe(self.comparison, self._streams, size, self._groups)
+        pictures = self._overview if thumbnails else None
+        return _describe(self.comparison, self._streams, pictures, self._groups)
+
+    def _overview(self, layer: PairedLayer) -> Overview:
+        """Return how much a layer's heads changed, computed once."""
+        where = layer.stream, layer.layer
+        if where not in self._overviews:
+            size = thumbnail_size(self._streams)
+            self._overviews[where] = layer.overview(size, "weights", Rollouts())
+        return self._overviews[where]
 
     def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
         """Compute a block of one of the records; see `Source.work`."""
@@ -301,13 +307,32 @@ class ComparisonSource(Source):
         name = given.get("stream", start["stream"])
         if {"layer", "heads"} & set(given) or not is_word(name, self._streams):
             return start
-        changed = self.comparison.streams[name]
+        layer, head, _ = self._most_changed(name)
+        return {**start, "layer": layer, "heads": [head]}
+
+    def _most_changed(self, stream: str) -> tuple[int, int, float]:
+        """Return layer, head and divergence of the head of a stream that changed most."""
+        changed = self.comparison.streams[stream]
         best = [largest(values) for values in changed.divergence]
-        place = largest(
-            np.array([values[at] for values, at in zip(changed.divergence, best, strict=True)])
-        )
-        heads = [best[place]]
-        return {**start, "layer": changed.layers[place], "heads": heads}
+        values = np.array([some[at] for some, at in zip(changed.divergence, best, strict=True)])
+        place = largest(values)
+        return changed.layers[place], best[place], float(values[place])
+
+    def choose(self, given: Mapping[str, Any]) -> Chosen | None:
+        """Return the head that changed most, and where it did; see `Source.choose`."""
+        name = given.get("stream", next(iter(self._streams)))
+        if CHOSEN_BY_CALLER & set(given) or not is_word(name, self._streams):
+            return None
+        layer, head, divergence = self._most_changed(name)
+        if not divergence > 0:
+            return None
+        query, key, change = self._overview(self._streams[name][layer])[1][head].tolist()
+        if not change > 0:
+            return None
+        link = {"query": int(query), "key": int(key), "weight": float(change)}
+        first = "" if self._streams[name][layer].n_key == 1 else " but on the first token"
+        why = f"the head that changed most, by {divergence:.3f}, and where it changed most{first}"
+        return {"stream": name, "layer": layer, "head": head, **link, "why": why, "also": []}
 
     def refusal(self, name: str, value: object) -> str | None:
         """Return why a selection cannot be shown of two records; see `Source.refusal`."""

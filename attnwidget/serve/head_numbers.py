@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from attnwidget.analysis.head_scores import LayerScores
+    from attnwidget.analysis.head_scores import Label, LayerScores
     from attnwidget.compute.resumable import Slices
     from attnwidget.protocol.codec import Block
     from attnwidget.record.record import Record
@@ -179,6 +179,14 @@ class RecordNumbers(HeadNumbers):
 
         known = (stream.name, measure) if keys is None else (stream.name, measure, keys)
         return (yield from self._scores.wait(known, begin))
+
+    def scores_known(self, stream: Stream) -> bool:
+        """Tell whether the scores of a stream's weights were computed already."""
+        return (stream.name, "weights") in self._scores.done
+
+    def labels(self, stream: Stream) -> list[tuple[Label | None, ...]]:
+        """Return the label of each head of each layer, from scores that are computed now if they are not known."""
+        return [labels(layer) for layer in finish(self.scores(stream))]
 
     def snapshot_requests(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the requests whose answers a copy without a kernel brings along.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.compute.checks import integer
 from attnwidget.protocol.constants import RANKING
+from attnwidget.serve.opening import selected_of
 from attnwidget.serve.selection import STATE, resolve_selection
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def opening(source: Source, call: str | None = None) -> dict[str, Any]:
     """
     first = next(iter(source.streams.values()))
     layer = next(iter(first)).layer
-    opened = resolve_selection(source, {})
+    opened = resolve_selection(source, selected_of(source.choose({})))
     placed = resolve_selection(source, {"stream": first.name, "layer": layer})
     return {
         "call": call or f"aw.view({source.python_name}",

@@ -65,6 +65,7 @@ def snapshot(
     *,
     media: bytes = b"",
     screen: Mapping[str, Any] | None = None,
+    chosen: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return what the front end needs to draw without a kernel, no blocks yet; see ``Snapshot`` in the schema.
 
@@ -74,6 +75,7 @@ def snapshot(
         overview: Its thumbnails.
         media: Pixels of its pictures.
         screen: What the reader's screen is like, where there is one.
+        chosen: What was chosen for the reader; see ``Chosen`` in the schema.
     """
     pixels = {"media": b64encode(media).decode("ascii")} if media else {}
     return {
@@ -82,6 +84,7 @@ def snapshot(
         "screen": screen or {"width": DEFAULT_WIDTH, "dark": False, "scroll": {}},
         "overview": b64encode(overview).decode("ascii"),
         **pixels,
+        **({} if chosen is None else {"chosen": dict(chosen)}),
         "blocks": [],
     }
 

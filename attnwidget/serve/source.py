@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnwidget.analysis.score_definitions import SCORES
+from attnwidget.compute.checks import is_word
 from attnwidget.compute.resumable import finish
 from attnwidget.record.prompts import num_steps
 from attnwidget.serve.blocks import BlockCaches, requests_for_head, work
 from attnwidget.serve.groups import RecordGroups
 from attnwidget.serve.head_numbers import HEAD_KINDS, RecordNumbers
 from attnwidget.serve.meta import describe, media_bytes
+from attnwidget.serve.opening import CHOSEN_BY_CALLER, choose
 from attnwidget.serve.thumbnails import OVERVIEW_KINDS, Thumbnails
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from attnwidget.record.record import Record
     from attnwidget.serve.groups import ShownGroups
     from attnwidget.serve.head_numbers import HeadNumbers
+    from attnwidget.serve.opening import Chosen
     from attnwidget.serve.streams import ShownLayer, ShownStream
 
     Numbers = NDArray[np.float32]
@@ -142,6 +145,15 @@ class Source(ABC):
         # Lines between hundreds of patches say nothing.
         return {"stream": first.name, **({"form": "image"} if media else {})}
 
+    def choose(self, given: Mapping[str, Any]) -> Chosen | None:
+        """Return what the view opens on and why, where the caller named no layer, heads or query; see `opening.choose`.
+
+        Args:
+            given: The part of the selection that the caller gave, by the usual names.
+        """
+        del given
+        return None
+
     def refusal(self, name: str, value: object) -> str | None:
         """Return why a selection that exists cannot be shown of this source, or None if it can."""
         del name, value
@@ -166,9 +178,10 @@ class RecordSource(Source):
         self.groups = self._groups
         self.num_steps = num_steps(record)
         self.media = media_bytes(record)
-        self._heads: HeadNumbers = RecordNumbers(record, self._groups)
+        self._heads = RecordNumbers(record, self._groups)
         self._thumbnails = Thumbnails(record)
         self._caches = BlockCaches()
+        self._chosen: dict[str | None, Chosen] = {}
 
     @property
     def streams(self) -> Mapping[str, ShownStream]:
@@ -219,6 +232,17 @@ class RecordSource(Source):
         if measure == "rollout":
             return self._caches.rollouts.of(stream, number)[np.ix_(queries, keys)]
         return stream[number].measure(measure, head, list(queries), list(keys))
+
+    def choose(self, given: Mapping[str, Any]) -> Chosen | None:
+        """Return the link that says most; see `Source.choose`."""
+        if CHOSEN_BY_CALLER & set(given) or is_word(given.get("measure"), ("rollout",)):
+            return None
+        name = given.get("stream")
+        if name is not None and not is_word(name, self.record.streams):
+            return None
+        if name not in self._chosen:
+            self._chosen[name] = choose(self.record, self._thumbnails, self._heads, name)
+        return self._chosen[name]
 
     def scores(
         self, ref: tuple[str, int, int], queries: Sequence[int], keys: Sequence[int]

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnwidget.analysis.head_scores import labels
 from attnwidget.analysis.score_definitions import SCORES
-from attnwidget.compute.checks import shown
+from attnwidget.compute.checks import is_word, shown
+from attnwidget.compute.not_numbers import largest
 from attnwidget.protocol.codec import encode
 from attnwidget.protocol.constants import WEIGHTED_MEASURES
 from attnwidget.protocol.positions import pack
@@ -21,6 +23,7 @@ from attnwidget.serve.head_numbers import (
     scores_block,
 )
 from attnwidget.serve.meta import described_scores
+from attnwidget.serve.opening import CHOSEN_BY_CALLER, Named, others
 from attnwidget.serve.source import RecordSource, Source
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from attnwidget.protocol.codec import Block
     from attnwidget.record.positions import Positions
     from attnwidget.record.record import Record
+    from attnwidget.serve.opening import Chosen
     from attnwidget.serve.streams import ShownLayer, ShownStream
     from attnwidget.surveys.survey import Survey
 
@@ -280,6 +284,40 @@ class SurveySource(Source):
         layers = next(iter(self.survey.streams.values())).moments.scores()
         defined = [name for name in _STARTS_WITH if _is_defined(layers, name)]
         return {**super().start(given), "score": defined[0] if defined else None}
+
+    def choose(self, given: Mapping[str, Any]) -> Chosen | None:
+        """Return the head with the highest mean score; see `Source.choose`."""
+        start = {**self.start(given), **given}
+        name, score = start["stream"], start["score"]
+        if CHOSEN_BY_CALLER & set(given) or not (
+            is_word(name, self.survey.streams) and is_word(score, SCORES)
+        ):
+            return None
+        layers = self.survey.streams[name].moments.scores()
+        place = _NAMES.index(score)
+        of_sink = start.get("without_sink") is True
+        tables = [(layer.without if of_sink else layer.values)[:, place] for layer in layers]
+        best = [largest(values) for values in tables]
+        at = largest(np.array([values[head] for values, head in zip(tables, best, strict=True)]))
+        value = float(tables[at][best[at]])
+        if not np.isfinite(value):
+            return None
+        named = [
+            Named(label.name, label.value, layer.layer, head)
+            for layer in layers
+            for head, label in enumerate(labels(layer))
+            if label is not None
+        ]
+        head = {
+            "stream": name,
+            "layer": layers[at].layer,
+            "head": best[at],
+            "query": None,
+            "key": None,
+        }
+        why = f"the head with the highest mean score, {SCORES[score].label} {value:.3f}"
+        also = others(named, (layers[at].layer, best[at]))
+        return {**head, "weight": value, "why": why, "also": also}
 
     def _opened(self) -> RecordSource:
         if self._record is None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import torch
 
+from attnwidget.analysis.token_features import is_padding, own_offset
 from attnwidget.compute.overview import overview_rows, summary_slices
 from attnwidget.compute.resumable import finish
+from attnwidget.compute.sharpest import Aside
 from attnwidget.protocol.codec import encode, shade
 from attnwidget.protocol.constants import SINK_SHARE, THUMBNAIL_SIZE
 from attnwidget.serve.jobs import SharedComputations
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from attnwidget.compute.overview import SharpLinks
     from attnwidget.compute.resumable import Slices
     from attnwidget.protocol.codec import Block
     from attnwidget.record.layer import Layer
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from attnwidget.record.stream import Stream
     from attnwidget.serve.streams import ShownStream
 
-__all__ = ["OVERVIEW_KINDS", "Thumbnails", "thumbnail_size"]
+__all__ = ["OVERVIEW_KINDS", "Thumbnails", "aside_of", "thumbnail_size"]
 
 OVERVIEW_KINDS = ("thumbnails", "links")
 # All thumbnails together: small enough to come with the first message.
@@ -44,6 +48,13 @@ def thumbnail_size(streams: Mapping[str, ShownStream]) -> int:
     return max(SMALLEST_THUMBNAIL, min(THUMBNAIL_SIZE, size))
 
 
+def aside_of(stream: Stream) -> Aside:
+    """Return which links say little: to the first key, special tokens, the query and its neighbours; and of padding."""
+    keys = [place == 0 or key.kind == "special" for place, key in enumerate(stream.key_positions)]
+    queries = [is_padding(position) for position in stream.query_positions]
+    return Aside(torch.tensor(keys), torch.tensor(queries), own_offset(stream))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerThumbnails:
     """What one pass over a layer's weights says about its heads.
@@ -52,11 +63,13 @@ class LayerThumbnails:
         thumbnails: uint8 ``[head, row, column]`` holding ``255 * sqrt(weight)``, max-pooled.
         top: ``[query, key, weight]`` of each head's strongest link, float64 ``[head, 3]``; see `LayerSummary`.
         first_key: Mean weight on the first key, float32 ``[head]``.
+        sharp: The sharpest link of each head that `aside_of` leaves, and how its weight lies.
     """
 
     thumbnails: NDArray[np.uint8]
     top: NDArray[np.float64]
     first_key: NDArray[np.float32]
+    sharp: SharpLinks
 
 
 class Thumbnails:
@@ -66,6 +79,7 @@ class Thumbnails:
         """Start without any."""
         self._attention = attention
         self._made = SharedComputations()
+        self._asides: dict[str, Aside] = {}
         self.size = thumbnail_size(attention.streams)
 
     @property
@@ -78,6 +92,12 @@ class Thumbnails:
                 weights += layer.num_heads * rows * layer.n_key
         return weights > AT_ONCE
 
+    def aside(self, stream: Stream) -> Aside:
+        """Return which links of a stream say little; see `aside_of`."""
+        if stream.name not in self._asides:
+            self._asides[stream.name] = aside_of(stream)
+        return self._asides[stream.name]
+
     def shape(self, stream: Stream) -> tuple[int, int]:
         """Return rows and columns of a stream's thumbnails."""
         queries, keys = len(stream.query_positions), len(stream.key_positions)
@@ -87,11 +107,13 @@ class Thumbnails:
         """Make the pictures of a layer's heads, in slices, or return those that are made."""
 
         def begin() -> Slices[LayerThumbnails]:
-            found = yield from summary_slices(layer, self.size)
+            aside = self.aside(self._attention[layer.stream])
+            found = yield from summary_slices(layer, self.size, None, aside)
             thumbnails = shade(found.pooled.cpu().numpy())
-            return LayerThumbnails(
-                thumbnails, found.top.cpu().numpy(), found.first_key.cpu().numpy()
-            )
+            top, first_key = found.top.cpu().numpy(), found.first_key.cpu().numpy()
+            # Asked for by `aside`.
+            sharp = cast("SharpLinks", found.sharp)
+            return LayerThumbnails(thumbnails, top, first_key, sharp)
 
         return (yield from self._made.wait((layer.stream, layer.layer), begin))
 

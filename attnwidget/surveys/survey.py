@@ -283,6 +283,7 @@ class Survey:
         *,
         frozen: bool = False,
         still: bool = True,
+        choose: bool = True,
         **options: Unpack[SelectionOptions],
     ) -> Any:
         """Show the survey in the widget: heads by their mean scores, and the inputs that are most typical of each.
@@ -293,6 +294,7 @@ class Survey:
             tokenizer: The model's tokenizer; found by the model's name among the files of this machine when left out.
             frozen: As for `attnwidget.view`.
             still: As for `attnwidget.view`.
+            choose: Open on the head with the highest mean score where none is given.
             **options: The widget's traits to start with (``score``, ``aside``, ``arrange``, ``threshold`` …).
 
         Returns:
@@ -302,7 +304,9 @@ class Survey:
             TypeError: If an option does not exist.
             ValueError: If an option is out of range.
         """
-        return viewers.make(self, "widget", model, tokenizer, frozen=frozen, still=still, **options)
+        return viewers.make(
+            self, "widget", model, tokenizer, frozen=frozen, still=still, choose=choose, **options
+        )
 
     @lists_options(DrawnSelection)
     def figure(self, kind: str | None = None, **options: Unpack[DrawnSelection]) -> Any:

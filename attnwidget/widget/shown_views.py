@@ -13,6 +13,7 @@ from ipywidgets.widgets.widget import (  # type: ignore[import-untyped,unused-ig
     _instances as open_widgets,
 )
 
+from attnwidget.widget.kept_selection import KeptSelection
 from attnwidget.widget.still import kernel
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class ShownViews:
         self._kernel = running
         self._runs: dict[str, _Place] = {}
         self._runs_of_cell: dict[str, set[str]] = {}
+        # Of each cell what readers had selected in the views that its last run showed, until its views are made again.
+        self._selected: dict[str, list[KeptSelection | None]] = {}
         self._outputs: dict[str, _Place] = {}
         # Shown in a place that we know nothing of, such as what `%%capture` keeps.
         self._for_good = _Place()
@@ -148,9 +151,18 @@ class ShownViews:
             self._outputs.pop(name, None)
 
     def _cell_begins(self, info: Any) -> None:
-        """Let go what the cell showed before: the notebook has taken it away."""
-        for run in self._runs_of_cell.pop(getattr(info, "cell_id", None) or "", ()):
-            self._runs.pop(run, None)
+        """Let go what the cell showed before, which the notebook has taken away, but for what was selected in it."""
+        cell = getattr(info, "cell_id", None) or ""
+        gone = [self._runs.pop(run, None) for run in self._runs_of_cell.pop(cell, ())]
+        views = [view for place in gone if place is not None for view in place.views.values()]
+        if views:
+            self._selected[cell] = [KeptSelection.of(view) for view in views]
+
+    def selected_before(self) -> KeptSelection | None:
+        """Return what a reader had selected in the view that the running cell made before, the next one at each call."""
+        cell = ((self._kernel.get_parent() or {}).get("metadata") or {}).get("cellId")
+        kept = self._selected.get(cell or "")
+        return kept.pop(0) if kept else None
 
     def _message(self, message: dict[str, Any]) -> dict[str, Any]:
         """Follow what a thread sends to the notebook; changes nothing of it."""

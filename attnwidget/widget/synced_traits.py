@@ -41,7 +41,7 @@ __all__ = ["SyncedTraits"]
 # What the kernel alone sets. A host that sends all of a widget's state back sends these as well.
 _OF_THE_KERNEL = {
     "_anywidget_id", "_bundle", "_css", "_esm", "_model_module", "_model_module_version", "_model_name",
-    "_view_module", "_view_module_version", "_view_name", "media", "meta", "overview",
+    "_view_module", "_view_module_version", "_view_name", "chosen", "media", "meta", "overview",
 }  # fmt: skip
 
 
@@ -251,6 +251,25 @@ class SyncedTraits(anywidget.AnyWidget):
         elif self.without_sink:
             self.aside = None
 
+    chosen = traitlets.Dict(None, allow_none=True, read_only=True).tag(sync=True)
+    """What was chosen for the reader, and why: where the view opened without ``layer``, ``heads``, ``query`` or ``key`` from
+    the caller, or the head that `rank` put first. Read only; the selection may be another one by now.
+
+    - Type: ``{"stream", "layer", "head", "query", "key", "weight", "why", "also"} | None``. ``why`` completes "chosen for
+      you:". ``also``: two to four other heads with what they do, ``[{"label", "layer", "head"}]``; none where no head
+      fits a label. ``query`` and ``key`` are None in a survey. Of a comparison, ``weight`` is the size of the change; of a
+      survey, the mean score.
+    - Default: None, also with ``choose=False``
+    """
+
+    _opening: dict[str, Any] | None = None
+    #: The parts of the selection that were changed on a page.
+    changed_by_reader: frozenset[str] = frozenset()
+
+    @traitlets.default("chosen")
+    def _chosen_first(self) -> dict[str, Any] | None:
+        return self._opening
+
     def __setattr__(self, name: str, value: Any) -> None:
         """Set a trait, and refuse what is nearly one: Python would take ``view.queries = 3`` without a word.
 
@@ -322,6 +341,7 @@ class SyncedTraits(anywidget.AnyWidget):
                 check_state(name, sync_data[name])
             super().set_state({name: sync_data[name] for name in names if name not in own})
             accepted = True
+            self.changed_by_reader |= set(names) & set(STATE)
         except MessageError as error:
             raise SelectionError(str(error)) from None
         finally:

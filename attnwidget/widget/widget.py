@@ -6,23 +6,27 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import traitlets
 from anywidget.experimental import command
 
 from attnwidget.analysis.find_heads import links
 from attnwidget.compute.checks import check_flag
+from attnwidget.compute.not_numbers import largest
 from attnwidget.figures.figure import Figure
 from attnwidget.figures.from_source import figure_of_view
+from attnwidget.protocol.codec import decode
 from attnwidget.protocol.constants import RANKING
 from attnwidget.protocol.text import sendable
 from attnwidget.record.options import DrawnSelection, ShownOptions
 from attnwidget.record.position_lookup import resolve
 from attnwidget.record.vocabulary import lists_options
 from attnwidget.serve.jobs import Jobs
+from attnwidget.serve.opening import selected_of
 from attnwidget.serve.page import FROZEN_BYTES, page_within_budget
 from attnwidget.serve.python_call import call_of_source, opening, view_call
 from attnwidget.serve.requests import reply
-from attnwidget.serve.selection import STATE, named, resolve_selection
+from attnwidget.serve.selection import STATE, named, resolve_selection, usual_names
 from attnwidget.serve.snapshot import snapshot
 from attnwidget.serve.source import Source, source_of
 from attnwidget.serve.static_files import front_end, static_text
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
     from attnwidget.figures.renderer import Answer
     from attnwidget.protocol.codec import Block
     from attnwidget.record.position_lookup import Place
+    from attnwidget.serve.streams import ShownStream
 
 __all__ = ["AttentionWidget"]
 
@@ -87,6 +92,7 @@ class AttentionWidget(Answering, SyncedTraits):
         *,
         frozen: bool = False,
         still: bool = True,
+        choose: bool = True,
         _call: str | None = None,
         **state: Unpack[ShownOptions],
     ) -> None:
@@ -97,6 +103,7 @@ class AttentionWidget(Answering, SyncedTraits):
             frozen: Show a copy that needs no kernel (see `freeze`) wherever the view is shown.
             still: Keep a still picture of what is shown in the notebook, for readers without widgets: 60 kB at most,
                 twice. With the ``figures`` extra the kernel makes it while it is idle, else the browser.
+            choose: Open on the link that says most where ``state`` names no layer, heads or query; see `chosen`.
             _call: How the view was made, for `code`; see `attnwidget.serve.python_call`.
             **state: Traits to start with, such as ``layer=3, heads=[5]``, and ``groups``, the caller's own groups of the
                 record's positions, as `Attention.groups` takes them.
@@ -114,9 +121,12 @@ class AttentionWidget(Answering, SyncedTraits):
         frozen, still = check_flag("frozen", frozen), check_flag("still", still)
         self._always_frozen = frozen
         self._browser_figures = BrowserFigures()
-        selection = resolve_selection(self.source, state)
         self._call = _call
+        given = self._with_what_was_selected(usual_names(state))
         meta, overview = self.described()
+        # After the thumbnails: the pass that makes them finds the link.
+        self._opening = self._choose(given, choose=check_flag("choose", choose))
+        selection = resolve_selection(self.source, {**selected_of(self._opening), **given})
         # All at once, so that the first message to the browser is the only one it needs to draw.
         first_message = {**front_end(), "meta": meta, "overview": overview}
         first_message["media"] = self.source.media
@@ -126,6 +136,20 @@ class AttentionWidget(Answering, SyncedTraits):
         self._notebook = NotebookDisplay(self, always_frozen=frozen, still=still)
         if self._notebook.still:
             self.observe(self._notebook.still.changed, names=[*STATE, "meta", "_screen"])
+
+    def _with_what_was_selected(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Return what the caller gave, and of what the reader had selected before the cell was run again what fits."""
+        shown = shown_views()
+        before = None if shown is None else shown.selected_before()
+        if before is None:
+            return given
+        kept = before.fitting(self, given)
+        # For the run after this one.
+        self.changed_by_reader = frozenset(kept)
+        return {**kept, **given}
+
+    def _choose(self, given: dict[str, Any], *, choose: bool) -> dict[str, Any] | None:
+        return self.source.choose(given) if choose else None
 
     def open(self) -> None:
         """Connect to the browser; a frozen view never does, so that nothing of it stays in the notebook's metadata."""
@@ -243,13 +267,48 @@ class AttentionWidget(Answering, SyncedTraits):
         self._rank_by(ranking)
 
     def _rank_by(self, ranking: dict[str, Any]) -> None:
-        request = {"what": "ranking", "stream": self.stream, "ranking": ranking}
-        # Says now what the browser would be told, and has it ready for the browser.
-        self._jobs.run(self.source.heads.work(request))
+        stream = named(self.source, self.stream)
+        request = {"what": "ranking", "stream": stream.name, "ranking": ranking}
+        first = self._first_of_ranking(stream, request)
         with self.hold_trait_notifications():
             self.ranking, self.score = ranking, RANKING
             if self.arrange in {"layers", "rank_by_layer"}:
                 self.arrange = "rank"
+            self._show_first(first, ranking)
+
+    def _first_of_ranking(
+        self, stream: ShownStream, request: Mapping[str, Any]
+    ) -> tuple[int, int, float]:
+        """Return layer, head and weight of the head that a ranking puts first."""
+        # Says now what the browser would be told, and has it ready for the browser.
+        block, data = self._jobs.run(self.source.heads.work(request))
+        weights = decode(block, data).astype(np.float64)
+        place = largest(weights)
+        heads = [(layer.layer, head) for layer in stream for head in range(layer.num_heads)]
+        return (*heads[place], float(weights[place]))
+
+    def _show_first(self, first: tuple[int, int, float], ranking: Mapping[str, Any]) -> None:
+        """Select the head that a ranking puts first, with its links pinned, and say so."""
+        layer, head, weight = first
+        before = {name: getattr(self, name) for name in ("layer", "heads", "query", "key")}
+        self.layer, self.heads = layer, [head]
+        if "pattern" in ranking:
+            why = f"the first of the heads ranked by {ranking['pattern']}"
+        elif "grouping" in ranking:
+            why = "the first of the heads ranked by the share between these groups"
+        else:
+            why = "the first of the heads ranked by these links"
+            self.query, self.key = ranking["queries"], ranking["keys"]
+        chosen = {
+            "stream": self.stream,
+            "layer": layer,
+            "head": head,
+            "query": self.query,
+            "key": self.key,
+        }
+        self.set_trait(
+            "chosen", {**chosen, "weight": weight, "why": why, "also": [], "before": before}
+        )
 
     @command
     @answered
@@ -406,7 +465,14 @@ class AttentionWidget(Answering, SyncedTraits):
     def snapshot(self) -> dict[str, Any]:
         """Return what the front end needs to draw without a kernel, no blocks yet; see ``Snapshot`` in the schema."""
         state = {name: getattr(self, name) for name in STATE}
-        return snapshot(state, self.meta, self.overview, media=self.media, screen=self._screen)
+        return snapshot(
+            state,
+            self.meta,
+            self.overview,
+            media=self.media,
+            screen=self._screen,
+            chosen=self.chosen,
+        )
 
     def page(self, budget: int | None = None, *, framed: bool = False) -> str:
         """Return the widget as one page that needs no kernel.

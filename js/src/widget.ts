@@ -17,7 +17,7 @@ import { tendCopies } from "./shell/copy-frames.js";
 import { fitFrame } from "./shell/framed-copy.js";
 import { type Kernel, Shell } from "./shell/shell.js";
 import { createState } from "./state/signals.js";
-import { bindTraits, readTraits } from "./state/traits.js";
+import { bindChosen, bindTraits, readTraits } from "./state/traits.js";
 import css from "./styles/widget.css";
 import { Connection } from "./transport/connection.js";
 import { type Invoke, invokeThrough, type Messenger } from "./transport/invoke.js";
@@ -82,6 +82,7 @@ function mount(
   const store = new BlockStore(fetch, () => shell.schedule());
   signal.addEventListener("abort", () => store.dispose());
   const state = createState(meta, readTraits(model));
+  bindChosen(model, state.chosen, signal);
   bindTraits(model, state.shared, signal);
   const media = bytesOf(model.get("media"));
   const maker = new SceneMaker(meta, bytesOf(model.get("overview")), store, media);
@@ -189,9 +190,9 @@ class SnapshotModel implements TraitModel {
   private readonly values: Map<string, unknown>;
 
   constructor(snapshot: Snapshot) {
-    const { state, meta, overview, media = "" } = snapshot;
+    const { state, meta, overview, media = "", chosen = null } = snapshot;
     const bytes = { overview: decodeBase64(overview), media: decodeBase64(media) };
-    const rest = { meta, ...bytes, _screen: null };
+    const rest = { meta, chosen, ...bytes, _screen: null };
     this.values = new Map<string, unknown>(Object.entries({ ...state, ...rest }));
   }
 

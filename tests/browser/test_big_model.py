@@ -34,7 +34,7 @@ def layer(number):
 stream = Stream("self", tuple(layer(number) for number in range({LAYERS})), tokens, tokens)
 attention = Attention("Random", {{"self": stream}})
 """
-SHOW = "view = aw.view(attention)\nview"
+SHOW = "view = aw.view(attention, choose=False)\nview"
 CELLS = [RECORD, SHOW]
 RESET = """
 view.layer, view.heads, view.compare, view.view = 37, [11], [], "all"
@@ -65,9 +65,9 @@ def test_the_last_head_of_all_is_found_and_clicked(notebook: Notebook, widget: W
         widget.page.mouse.move(box["x"] + box["width"] - left, box["y"] + box["height"] - 9)
         widget.settle()
         sent.append(status.inner_text())
-        if "layer 79 · head 63" in sent[-1]:
+        if "layer 79, head 63" in sent[-1]:
             break
-    assert "layer 79 · head 63" in sent[-1], sent
+    assert "layer 79, head 63" in sent[-1], sent
     widget.page.mouse.down()
     widget.page.mouse.up()
     notebook.wait_value("[view.layer, view.heads]", [79, [63]])

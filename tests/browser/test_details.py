@@ -18,7 +18,7 @@ import attnwidget as aw
 import attnwidget.serve.source as module
 
 model, tokenizer = aw.pocket()
-view = aw.view(model, "The cat sat on the mat because it was tired", tokenizer=tokenizer)
+view = aw.view(model, "The cat sat on the mat because it was tired", tokenizer=tokenizer, choose=False)
 work = module.work
 view
 """
@@ -41,7 +41,8 @@ def test_the_status_says_the_records_own_weight(notebook: Notebook, widget: Widg
         )
         shown = "<0.001" if weight < 0.0005 else f"{weight:.3f}"
         widget.root.locator(
-            ".aw-status", has_text=f"layer {layer} · head {head} · “it” → “cat” {shown}"
+            ".aw-status",
+            has_text=f"“it” looks at “cat”, {shown} of its weight. layer {layer}, head {head}",
         ).wait_for()
 
 
@@ -80,7 +81,7 @@ def test_an_error_is_shown_in_the_cell_and_can_be_tried_again(notebook: Notebook
         "def broken(*_):\n"
         "    raise RuntimeError('the disk is full')\n"
         "module.work = broken\n"
-        "fresh = aw.view(view.attention)\n"
+        "fresh = aw.view(view.attention, choose=False)\n"
         "fresh"
     )
     fresh = notebook.widget(cell)
@@ -138,7 +139,7 @@ def test_the_help_lists_the_keys(notebook: Notebook, widget: Widget) -> None:
 
 
 def test_closing_a_widget_leaves_nothing_behind(notebook: Notebook, widget: Widget) -> None:
-    cell = notebook.append("other = aw.view(view.attention)\nother")
+    cell = notebook.append("other = aw.view(view.attention, choose=False)\nother")
     notebook.widget(cell).settle()
     notebook.execute("other.close()")
     notebook.widget(cell).root.wait_for(state="detached")

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 TEXT = "The cat sat on the mat because it was tired"
 TESTS = Path(__file__).parents[1]
-START = f"import attnwidget as aw\nmodel, tokenizer = aw.pocket()\nview = aw.view(model, {TEXT!r}, tokenizer=tokenizer)\nview"
+START = f"import attnwidget as aw\nmodel, tokenizer = aw.pocket()\nview = aw.view(model, {TEXT!r}, tokenizer=tokenizer, choose=False)\nview"
 # Decoder and probe, the latter over a picture, with hostile tokens and a generation.
-RECORD = f"import sys\nsys.path.insert(0, {str(TESTS)!r})\nfrom contract.record import record\nview = aw.view(record())\nview"
+RECORD = f"import sys\nsys.path.insert(0, {str(TESTS)!r})\nfrom contract.record import record\nview = aw.view(record(), choose=False)\nview"
 
 STATES: dict[str, dict[str, Any]] = {
     "all": {"layer": 3, "heads": [1, 3], "query": 8},

@@ -17,7 +17,7 @@ SHOW = """
 import attnwidget as aw
 
 model, tokenizer = aw.pocket()
-view = aw.view(model, "The cat sat on the mat because it was tired", tokenizer=tokenizer)
+view = aw.view(model, "The cat sat on the mat because it was tired", tokenizer=tokenizer, choose=False)
 view
 """
 CELLS = [SHOW]
@@ -103,7 +103,7 @@ def test_a_scatter_selects_by_click(notebook: Notebook, widget: Widget) -> None:
     widget.click("model", "layer 3 head 0", shift=True)
     notebook.wait_value("view.compare", [[0, 2], [3, 0]])
     widget.hover("model", "layer 3 head 0")
-    expect(widget.root.locator(".aw-status")).to_contain_text("layer 3 · head 0")
+    expect(widget.root.locator(".aw-status")).to_contain_text("layer 3, head 0")
     widget.screenshot("finding-scatter")
 
 
@@ -194,7 +194,7 @@ texts = [
     "rice deep he two tea milk cat dog rice deep he two tea milk cat dog",
 ]
 found = aw.survey(model, texts, tokenizer=tokenizer, progress=False)
-over = found.view(model, tokenizer)
+over = found.view(model, tokenizer, choose=False)
 over
 """
 

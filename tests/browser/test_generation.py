@@ -91,12 +91,12 @@ def test_the_newest_query_is_in_question_unless_one_is_pinned(
     widget.settle()
     status = widget.root.locator(".aw-status")
     labels = notebook.value("[p.label for p in attention['decoder'].query_positions]")
-    expect(status).to_contain_text(f"query 8 “{labels[8]}”")
+    expect(status).to_contain_text(f"“{labels[8]}” looks most at")
     notebook.execute("view.query = 3")
-    expect(status).to_contain_text(f"query 3 “{labels[3]}”")
+    expect(status).to_contain_text(f"“{labels[3]}” looks most at")
     assert notebook.value("view.query") == 3
     notebook.execute("view.query = 12")  # not there yet: it waits
-    expect(status).to_contain_text(f"query 8 “{labels[8]}”")
+    expect(status).to_contain_text(f"“{labels[8]}” looks most at")
 
 
 def test_a_token_to_come_cannot_be_pinned(notebook: Notebook, widget: Widget) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CELLS = [
     "import os, time\nimport attnwidget as aw\nmodel, tokenizer = aw.pocket()",
-    "view = aw.view(model, 'the cat sat on the mat', tokenizer)\nview",
+    "view = aw.view(model, 'the cat sat on the mat', tokenizer, choose=False)\nview",
 ]
 # Of JupyterLab itself, while its kernel is not there.
 OWN = ("kernel", "Kernel", "WebSocket", "disposed", "Canceled", "/api/")

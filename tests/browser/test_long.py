@@ -46,7 +46,7 @@ positions = tuple(Position(f"t{{number}}") for number in range({TOKENS}))
 stream = Stream("self", tuple(layer(number) for number in range({LAYERS})), positions, positions)
 record = Attention("random", {{"self": stream}})
 slow.set()
-view = aw.view(record)
+view = aw.view(record, choose=False)
 view
 """
 CELLS = [SHOW]

@@ -31,7 +31,7 @@ def alike(model):
 
 def see(processor=seeing.Processor):
     vit = alike(seeing.vit(image_size=(160, 240), patch_size=20))
-    return aw.view(vit, seeing.pixel_values(seeing.picture(240, 160)), processor())
+    return aw.view(vit, seeing.pixel_values(seeing.picture(240, 160)), processor(), choose=False)
 """
 CELLS = [SETUP]
 WINDOW = (1400, 1300)
@@ -58,7 +58,7 @@ config = hf.LlavaConfig(
 inputs = {"input_ids": [[1] + [seeing.IMAGE_TOKEN] * 64 + text], "pixel_values": seeing.pixel_values(picture)}
 processor = seeing.Processor()
 processor.tokenizer = tokenizer
-view = aw.view(zoo.wake(hf.LlavaForConditionalGeneration(config)), inputs, processor, stream="decoder")
+view = aw.view(zoo.wake(hf.LlavaForConditionalGeneration(config)), inputs, processor, stream="decoder", choose=False)
 view
 """
 
@@ -122,7 +122,7 @@ def test_a_vision_transformers_patches_over_the_picture(lab: Lab, notebook: Note
     row_, column = divmod(strongest - 1, 12)
     shown = "<0.001" if row[strongest] < 0.0005 else f"{row[strongest]:.3f}"
     status = widget.root.locator(".aw-status")
-    expect(status).to_contain_text(f"“r2 c2” → “r{row_} c{column}” {shown}")
+    expect(status).to_contain_text(f"“r2 c2” looks at “r{row_} c{column}”, {shown}")
     # A click on another patch asks anew; Escape lets go.
     other = next(stop for stop in stops if stop != 27)
     widget.click("head", f"key {other} ")
@@ -152,10 +152,10 @@ def test_whispers_decoder_over_a_chirps_spectrogram(lab: Lab, notebook: Notebook
     widget.wait_for_another("head", before)
     # The frame under the pointer, by its time.
     widget.hover("head", "key 40 ")
-    widget.root.locator(".aw-status", has_text="→ “0.80 s”").wait_for()
+    widget.root.locator(".aw-status", has_text="looks at encoder “0.80 s”").wait_for()
     weight = notebook.value("float(view.attention['cross'][0].weights(head=0)[3, 40])")
     shown = "<0.001" if weight < 0.0005 else f"{weight:.3f}"
-    assert f"“0.80 s” {shown}" in widget.root.locator(".aw-status").inner_text()
+    assert f"“0.80 s”, {shown}" in widget.root.locator(".aw-status").inner_text()
     widget.leave()
     pictures(lab, widget, "sound-whisper")
     # Among the encoder's own frames a click on the time axis chooses the query.
@@ -183,7 +183,7 @@ def test_a_text_token_over_the_image_of_its_prompt(lab: Lab, notebook: Notebook)
     widget.wait_for_another("head", before)
     # Beside text a patch is what tokens look at.
     widget.hover("head", "key 20 ")
-    widget.root.locator(".aw-status", has_text="“red” → “r2 c3”").wait_for()
+    widget.root.locator(".aw-status", has_text="“red” looks at “r2 c3”").wait_for()
     widget.click("head", "key 20 ")
     notebook.wait_value("view.key", 20)
     notebook.execute("view.key = None")

@@ -22,7 +22,7 @@ CELLS = [
 import attnwidget as aw
 
 model, tokenizer = aw.pocket()
-view = aw.view(model, {TEXT!r}, tokenizer=tokenizer)
+view = aw.view(model, {TEXT!r}, tokenizer=tokenizer, choose=False)
 view
 """,
     f"aw.view(model, {TEXT!r}, tokenizer=tokenizer, layer=1, query='it', frozen=True)",

@@ -18,7 +18,7 @@ SHOW = """
 import attnwidget as aw
 
 model, tokenizer = aw.pocket()
-view = aw.view(model, "The cat sat on the mat because it was tired", tokenizer=tokenizer)
+view = aw.view(model, "The cat sat on the mat because it was tired", tokenizer=tokenizer, choose=False)
 view
 """
 # Pieces of a tokenizer that marks what continues a word; weights that no two rows share.
@@ -52,7 +52,7 @@ def test_shift_click_pins_several_and_the_number_is_mean_and_sum(
     notebook.wait_value("[view.query, view.key]", [[IT, SAT], [CAT, 0]])
     weights = np.array(notebook.value("view.attention['decoder'][1].weights(head=2).tolist()"))
     expected = weights[np.ix_([IT, SAT], [CAT, 0])].sum(1).mean()
-    says(widget, f"{expected:.3f} (mean of 2 queries, sum of 2 keys)")
+    says(widget, f"{expected:.3f} of their weight (mean of 2 queries, sum of 2 keys)")
     widget.click("head", f"query {IT}", shift=True)
     notebook.wait_value("view.query", SAT)
     widget.click("head", f"query {SAT}")

@@ -19,7 +19,7 @@ import attnwidget as aw
 import ipywidgets
 
 model, tokenizer = aw.pocket()
-view = aw.view(model, {TEXT!r}, tokenizer=tokenizer)
+view = aw.view(model, {TEXT!r}, tokenizer=tokenizer, choose=False)
 seen = []
 view.observe(lambda change: seen.append([change["name"], change["new"]]), ["layer", "heads", "query"])
 view

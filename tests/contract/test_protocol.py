@@ -26,6 +26,19 @@ SCHEMA = json.loads((ROOT / "attnwidget/protocol/schema.json").read_text(encodin
 FIXTURE = Path(__file__).parent / "fixtures" / "snapshot.json"
 
 
+CHOSEN = {
+    "stream": "decoder",
+    "layer": 2,
+    "head": 1,
+    "query": 2,
+    "key": None,
+    "weight": 0.75,
+    "why": "the first of the heads ranked by these links",
+    "also": [{"label": "previous", "layer": 0, "head": 2}],
+    "before": {"layer": 0, "heads": [0, 1], "query": [1, 2], "key": 0},
+}
+
+
 def validate(name: str, value: object) -> None:
     schema = {**SCHEMA, "$ref": f"#/$defs/{name}"}
     for key in ("type", "required", "properties", "additionalProperties"):
@@ -42,6 +55,8 @@ def snapshot() -> dict[str, object]:
         record(), layer=2, heads=[1, 3], query=2, step=1, compare=[(0, 1), (2, 3)]
     )
     widget.rank(query=[2, 3], key=3)
+    widget.layer, widget.heads, widget.query, widget.key = 2, [1, 3], 2, None
+    widget.set_trait("chosen", CHOSEN)
     widget.other_score, widget.without_sink, widget.threshold = "broad", True, 0.25
     made = widget.snapshot()
     blocks = []

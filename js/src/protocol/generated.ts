@@ -41,6 +41,7 @@ export interface Protocol {
   command_error?: CommandError;
   save?: SaveMessage;
   still?: StillMessage;
+  chosen?: Chosen;
   position?: Position;
   axis?: PackedPositions;
 }
@@ -542,6 +543,7 @@ export interface Snapshot {
   state: State;
   meta: Meta;
   screen?: Screen;
+  chosen?: Chosen;
   overview: string;
   media?: string;
   blocks: StoredBlock[];
@@ -590,6 +592,46 @@ export interface MapWindow {
    * @maxItems 2
    */
   keys: readonly [number, number];
+}
+/**
+ * What was chosen for the reader, and why: where the view opened, or the head that a ranking put first.
+ */
+export interface Chosen {
+  stream: string;
+  layer: number;
+  head: number;
+  query: Pins;
+  key: Pins;
+  /**
+   * Of the link; of two records the size of its change; of a survey the mean score.
+   */
+  weight: number;
+  /**
+   * Completes "chosen for you:".
+   */
+  why: string;
+  /**
+   * Other heads, with what they do.
+   */
+  also: Also[];
+  before?: Before;
+}
+export interface Also {
+  label: string;
+  layer: number;
+  head: number;
+}
+/**
+ * What was selected before a ranking was shown.
+ */
+export interface Before {
+  layer: number;
+  /**
+   * @minItems 1
+   */
+  heads: number[];
+  query: Pins;
+  key: Pins;
 }
 export interface StoredBlock {
   request: Request;

@@ -98,6 +98,11 @@ export const HELP: readonly (readonly [string, readonly Row[]])[] = [
         does: "in the line above: only that head; once more, all of them",
         when: ({ sides }) => sides === null,
       },
+      {
+        what: "B",
+        does: "back to what was selected before a ranking showed its first head, and forth",
+        when: sees("model"),
+      },
       { what: "Tab, arrows, Enter", does: "into a view, from thing to thing, pin or select it" },
       { what: "Esc", does: "let go: key, then query, then comparison; then leave the widget" },
     ],

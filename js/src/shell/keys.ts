@@ -27,6 +27,8 @@ export interface KeyTargets {
   leave(): void;
   /** Stop what takes long; whether there was anything. */
   stop(): boolean;
+  /** Back to what was selected before a ranking showed its first head; whether there was anything. */
+  back(): boolean;
   readonly scene: Scene | null;
 }
 
@@ -83,6 +85,10 @@ export function pressed(event: KeyboardEvent, state: WidgetState, targets: KeyTa
   if (/^(SELECT|INPUT|TEXTAREA)$/.test(tagName) || event.altKey || event.ctrlKey || event.metaKey)
     return;
   if (key === "?") targets.help();
+  if (key.toLowerCase() === "b" && targets.back()) {
+    event.preventDefault();
+    return;
+  }
   if (key === "/" && search) {
     event.preventDefault();
     search();

@@ -20,6 +20,8 @@ import { type Choice, list } from "./toolbar/parts.js";
 
 export interface ScoreEvents {
   change(change: Partial<State>): void;
+  /** Rank heads, and show the first. */
+  rank(change: Partial<State>): void;
   /** Whether there is a kernel to rank heads by another link. */
   readonly canRank: boolean;
   /** Share of the weights that has been read, while heads are scored; null when unknown. */
@@ -123,7 +125,7 @@ export function scoreChoice(
   const plain = withoutRecord(scene) ? [] : [{ value: "", text: "none" }];
   const shown = [...plain, ...pinnedOption(scene, events), ...scoreOptions(scene)];
   const choose = (name: string) =>
-    events.change(name === PINNED ? rankByPins(scene.state) : setScore(name || null));
+    name === PINNED ? events.rank(rankByPins(scene.state)) : events.change(setScore(name || null));
   return html`<span class="aw-label">score:</span>${list(
     "Score",
     isScored(scene) ? x : "",

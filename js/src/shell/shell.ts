@@ -1,7 +1,7 @@
 // `Shell`, one widget on the page: state to frames, frames to panels, requests to the kernel.
 
 import { effect, type ReadonlySignal } from "@preact/signals-core";
-import { render } from "lit-html";
+import { render, type TemplateResult } from "lit-html";
 import { withoutRecord } from "../data/meta.js";
 import type { BlockStore, Progress } from "../data/store.js";
 import type { FigureOptions } from "../figure/compose.js";
@@ -18,6 +18,7 @@ import { cssVariables } from "../styles/theme.js";
 import { KERNEL_GONE } from "../transport/connection.js";
 import { layoutViews, TITLE_HEIGHT, type ViewsLayout } from "../views/layout.js";
 import { TITLES, titleOf } from "../views/titles.js";
+import { FirstOfRanking } from "./first-of-ranking.js";
 import { Gestures } from "./gestures.js";
 import { HelpBox } from "./help-box.js";
 import { watchDark } from "./host-theme.js";
@@ -25,6 +26,7 @@ import { type KeyTargets, leave, pressed } from "./keys.js";
 import { nextFrame } from "./next-frame.js";
 import { Panel } from "./panel.js";
 import { neighbours } from "./prefetch.js";
+import { readingLine } from "./reading/reading-line.js";
 import { Replay } from "./replay.js";
 import {
   download,
@@ -64,8 +66,10 @@ export class Shell {
   private readonly help: HelpBox;
   private readonly replay = document.createElement("div");
   private readonly scores = document.createElement("div");
+  private readonly readingBar = document.createElement("div");
   private readonly viewArea = document.createElement("div");
   private readonly finder: Finder;
+  private readonly first: FirstOfRanking;
   private readonly steps: Replay;
   private readonly gestures: Gestures;
   private readonly statusBar = document.createElement("div");
@@ -128,12 +132,14 @@ export class Shell {
       leave: () => root.focus(),
     });
     const { element } = this.finder;
+    this.first = new FirstOfRanking(state, (change) => this.change(change));
     root.replaceChildren(
       this.bar.element,
       this.help.element,
       element,
       this.replay,
       this.scores,
+      this.readingBar,
       this.viewArea,
       this.statusBar,
     );
@@ -143,8 +149,12 @@ export class Shell {
       state.hover.value;
       state.options.value;
       state.search.value;
+      state.chosen.value;
       this.dark.value;
       this.schedule();
+    });
+    const follow = effect(() => {
+      if (state.chosen.value) this.first.take();
     });
     this.watch(kernel);
     this.resize.observe(root);
@@ -152,6 +162,7 @@ export class Shell {
     root.addEventListener("keydown", onKey, { signal });
     signal.addEventListener("abort", () => {
       stop();
+      follow();
       this.resize.disconnect();
       this.cancelFrame?.();
       clearTimeout(this.settle);
@@ -233,6 +244,7 @@ export class Shell {
     this.finder.render(scene);
     render(stepBar(scene, this.steps.playing, this.steps.events), this.replay);
     render(scoreBar(recordScene(scene), this.scoreEvents), this.scores);
+    render(this.reading(scene, width), this.readingBar);
     this.arrange(scene, layoutViews(scene, width));
     const model = this.panels.get("model");
     if (model) render(scoreChoice(recordScene(scene), this.scoreEvents), model.aside);
@@ -240,6 +252,7 @@ export class Shell {
     this.reveal(scene);
     this.maker.end(scene);
     this.renderFoot();
+    this.first.look(scene);
     this.store.flush();
     if (this.store.pending === 0) this.store.prefetch(neighbours(scene, this.store.read));
     this.root.dataset.painted = String(++this.painted);
@@ -319,7 +332,16 @@ export class Shell {
       progress: this.scored,
       canRank: kernel !== null && !withoutRecord(this.maker) && comparison === undefined,
       change: (change) => this.change(change),
+      rank: (change) => this.first.rank(change),
     };
+  }
+
+  private reading(scene: Scene, width: number): TemplateResult {
+    const { first, state } = this;
+    return readingLine(scene, state.chosen.peek(), width, {
+      change: (change) => this.change(change),
+      back: first.canGoBack ? () => first.back() : null,
+    });
   }
 
   /** Where the pointer is, else in the first view that has a map. */
@@ -340,6 +362,7 @@ export class Shell {
       search: withoutRecord(this.maker) ? null : () => this.finder.open(),
       onMap: (gesture) => this.onMap(gesture),
       stop: () => this.store.stop(),
+      back: () => this.first.back(),
       scene: this.scene,
     };
   }

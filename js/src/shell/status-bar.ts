@@ -1,11 +1,11 @@
-// The line under the views, error messages, and tables for screen readers.
+// Under the views: how numbers are computed, what is waited for, what went wrong, and tables for screen readers.
 
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { Progress } from "../data/store.js";
 import { formatWeight } from "../marks/format.js";
 import type { Scene } from "../scene/scene.js";
 import { expected } from "../views/next-token/view.js";
-import { statusText, strongestKeys } from "./status-text.js";
+import { strongestKeys } from "./reading/strongest-keys.js";
 
 /** What is said and offered under the views. */
 export interface StatusBarGiven {
@@ -23,7 +23,7 @@ export interface StatusBarGiven {
 const ROUNDED =
   "A model in half precision rounds every step: its own weights may differ by some hundredths. capture(…, exact='model') has those.";
 
-/** How far the kernel has come with what is waited for. It stands in the line of words: nothing moves. */
+/** How far the kernel has come with what is waited for. It stands in a line of its own: nothing moves. */
 function waiting(given: StatusBarGiven): TemplateResult | typeof nothing {
   const { busy, progress, stop, resume } = given;
   if (busy)
@@ -51,17 +51,13 @@ function waiting(given: StatusBarGiven): TemplateResult | typeof nothing {
       >`;
 }
 
-/** Under the views: the line of words, what went wrong, and tables for screen readers. */
+/** Under the views: how far the kernel is, what went wrong, and tables for screen readers. */
 export function statusBar(scene: Scene | null, given: StatusBarGiven): TemplateResult {
   const { failure, rounded, retry } = given;
   const rows = scene ? strongestKeys(scene) : [];
   const next = scene ? expected(scene) : null;
   const precision = scene?.layer.precision;
-  const spoken = scene?.hover?.source === "keyboard" || scene?.hover === null;
   return html`<div class="aw-line">
-      <div class="aw-status" role="status" aria-live=${spoken ? "polite" : "off"}>
-        ${scene ? statusText(scene) : nothing}
-      </div>
       ${precision ? html`<span class="aw-precision" title=${ROUNDED}>${precision}</span>` : nothing}
       ${waiting(given)}
     </div>

@@ -3,7 +3,7 @@
 import { batch, type Signal, signal } from "@preact/signals-core";
 import { findStream, numSteps } from "../data/meta.js";
 import { RANKING, STATE_NAMES } from "../protocol/constants.js";
-import type { Meta, Ranking, StreamMeta } from "../protocol/generated.js";
+import type { Chosen, Meta, Ranking, StreamMeta } from "../protocol/generated.js";
 import type { Hover, Options } from "./interaction.js";
 import type { SearchState } from "./search.js";
 import { type State, withPins } from "./selection.js";
@@ -16,6 +16,8 @@ export interface WidgetState {
   readonly hover: Signal<Hover | null>;
   readonly options: Signal<Options>;
   readonly search: Signal<SearchState | null>;
+  /** What was chosen for the reader: by Python, or the head that a ranking of the page's put first. */
+  readonly chosen: Signal<Chosen | null>;
   readonly meta: Meta;
 }
 
@@ -45,6 +47,7 @@ export function createState(meta: Meta, initial: State): WidgetState {
     hover: signal(null),
     options: signal(defaultOptions()),
     search: signal(null),
+    chosen: signal(null),
   };
 }
 

@@ -1,8 +1,8 @@
 // Signals and the widget's traits kept equal, both ways.
 
-import { effect } from "@preact/signals-core";
+import { effect, type Signal } from "@preact/signals-core";
 import { STATE_NAMES } from "../protocol/constants.js";
-import type { State as Traits } from "../protocol/generated.js";
+import type { Chosen, State as Traits } from "../protocol/generated.js";
 import type { TraitModel } from "../protocol/model.js";
 import { fromTraits, type State, toTraits } from "./selection.js";
 import { readState, type Signals, same, writeState } from "./signals.js";
@@ -36,4 +36,18 @@ export function bindTraits(model: TraitModel, shared: Signals<State>, signal: Ab
     stop();
     for (const key of STATE_NAMES) model.off(`change:${key}`, pull);
   });
+}
+
+/** Follow what Python chose for the reader, until the signal aborts. */
+export function bindChosen(
+  model: TraitModel,
+  chosen: Signal<Chosen | null>,
+  signal: AbortSignal,
+): void {
+  const pull = () => {
+    chosen.value = (model.get("chosen") as Chosen | null | undefined) ?? null;
+  };
+  pull();
+  model.on("change:chosen", pull);
+  signal.addEventListener("abort", () => model.off("change:chosen", pull));
 }

@@ -30,7 +30,7 @@ HOSTILE = [
 
 @pytest.fixture
 def view() -> aw.AttentionWidget:
-    return aw.view(record())
+    return aw.view(record(), choose=False)
 
 
 def many_heads(n: int = 24, **options: Any) -> aw.AttentionWidget:

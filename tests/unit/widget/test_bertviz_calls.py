@@ -41,8 +41,8 @@ def test_the_options_of_bertviz_mean_what_they_do_there() -> None:
     segments = [one.segment for one in shown.attention["self"].key_positions]
     assert segments == [0, 0, 0, 0, 1, 1]
     assert aw.head_view(even(6, 6), TOKENS, 4).attention["self"].key_positions[4].segment == 1
-    assert aw.head_view(even(6, 6), TOKENS, layer=None, heads=None).layer == 0
-    assert aw.view(shown.attention, layer=None, stream=None, head=None).layer == 0
+    assert aw.head_view(even(6, 6), TOKENS, layer=None, heads=None, choose=False).layer == 0
+    assert aw.view(shown.attention, layer=None, stream=None, head=None, choose=False).layer == 0
     kept = aw.model_view(
         attention=even(6, 6), tokens=TOKENS, include_layers=[-1], display_mode="dark"
     )

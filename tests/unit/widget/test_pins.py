@@ -15,7 +15,7 @@ import attnwidget as aw
 
 @pytest.fixture
 def view() -> aw.AttentionWidget:
-    return aw.view(record())
+    return aw.view(record(), choose=False)
 
 
 @pytest.mark.parametrize(

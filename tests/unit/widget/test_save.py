@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def view() -> aw.AttentionWidget:
-    return aw.view(record())
+    return aw.view(record(), choose=False)
 
 
 @pytest.mark.parametrize("name", ["figure.svg", "figure.png", "figure.pdf"])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from contract.record import record
+from contract.test_protocol import validate
 from support.copies import array_of, snapshot_of
 
 import attnwidget as aw
@@ -20,7 +21,7 @@ NAMES = list(aw.SCORES)
 
 @pytest.fixture
 def view() -> aw.AttentionWidget:
-    return aw.view(record())
+    return aw.view(record(), choose=False)
 
 
 def block(view: aw.AttentionWidget, **request: Any) -> np.ndarray:
@@ -142,10 +143,46 @@ def test_rank_takes_the_pins_or_a_pattern(view: aw.AttentionWidget) -> None:
 def test_rank_says_what_is_missing_or_hidden(view: aw.AttentionWidget) -> None:
     with pytest.raises(ValueError, match="or a pinned key: for instance"):
         view.rank()
-    causal = aw.view(aw.from_weights(np.tril(np.full((1, 1, 3, 3), 0.25)), ["a", "b", "c"]))
+    weights = np.tril(np.full((1, 1, 3, 3), 0.25))
+    causal = aw.view(aw.from_weights(weights, ["a", "b", "c"]), choose=False)
     with pytest.raises(ValueError, match="the mask hides the keys"):
         causal.rank(query="a", key="c")
     assert (causal.ranking, causal.score) == (None, None)
+
+
+def test_a_ranking_shows_its_first_head_and_says_what_was_selected(
+    view: aw.AttentionWidget,
+) -> None:
+    view.layer, view.heads, view.query = 2, [1, 3], 4
+    view.rank(query=4, key=[2, 3])
+    found = view.attention.find(query=4, key=[2, 3], stream=view.stream, top=1).to_dict("records")[
+        0
+    ]
+    assert (view.layer, view.heads, view.query, view.key) == (
+        found["layer"],
+        [found["head"]],
+        4,
+        [2, 3],
+    )
+    chosen = view.chosen
+    assert chosen["weight"] == pytest.approx(found["weight"], abs=1e-6)
+    assert chosen["before"] == {"layer": 2, "heads": [1, 3], "query": 4, "key": None}
+    assert chosen["why"] == "the first of the heads ranked by these links"
+    validate("Chosen", chosen)
+
+
+def test_of_a_ranking_by_a_pattern_the_pins_stay(view: aw.AttentionWidget) -> None:
+    view.query = 3
+    queries, keys = (
+        len(axis)
+        for axis in (
+            view.attention["decoder"].query_positions,
+            view.attention["decoder"].key_positions,
+        )
+    )
+    view.rank(pattern=np.eye(queries, keys), name="diagonal")
+    assert (view.query, view.key) == (3, None)
+    assert view.chosen["why"] == "the first of the heads ranked by diagonal"
 
 
 def test_a_ranking_goes_with_its_links(view: aw.AttentionWidget) -> None:

@@ -155,7 +155,7 @@ def test_many_changes_make_one_picture_and_none_makes_none(kernel: Kernel, shown
 
 
 def test_a_change_while_it_is_drawn_begins_anew(kernel: Kernel, shown: Shown) -> None:
-    view = aw.view(record())
+    view = aw.view(record(), choose=False)
     view._ipython_display_()
     loop = kernel.io_loop
     loop.step()

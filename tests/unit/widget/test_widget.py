@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def view() -> aw.AttentionWidget:
-    return aw.view(record())
+    return aw.view(record(), choose=False)
 
 
 def test_starts_on_the_first_layer_of_the_first_stream(view: aw.AttentionWidget) -> None:
@@ -35,6 +35,22 @@ def test_starts_on_the_first_layer_of_the_first_stream(view: aw.AttentionWidget)
         None,
         None,
     )
+    assert view.chosen is None
+
+
+def test_what_was_chosen_is_read_only_and_travels() -> None:
+    view = aw.view(record())
+    chosen = view.chosen
+    assert view.get_state()["chosen"] == chosen
+    assert (view.stream, view.layer, view.heads) == (
+        chosen["stream"],
+        chosen["layer"],
+        [chosen["head"]],
+    )
+    with pytest.raises(traitlets.TraitError):
+        view.chosen = None
+    view.set_state({"chosen": None})
+    assert view.chosen == chosen
 
 
 def test_repr_is_short_and_stable(view: aw.AttentionWidget) -> None:

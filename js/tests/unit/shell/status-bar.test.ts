@@ -22,9 +22,11 @@ function written(part: unknown): string {
   return strings.map((text, at) => text + written(values[at] ?? nothing)).join("");
 }
 
-test("how the weights of half precision vectors are computed stands beside the words that are read out", () => {
+test("how the weights of half precision vectors are computed stands under the views", () => {
   const precision = "weights in float32 from bfloat16 vectors";
   const line = written(statusBar(attentionScene({ layer: { precision } }), given));
-  expect(line).toMatch(new RegExp(`</div>\\s*<span class="aw-precision"[^>]*>${precision}</span>`));
+  expect(line).toMatch(
+    new RegExp(`<div class="aw-line">\\s*<span class="aw-precision"[^>]*>${precision}</span>`),
+  );
   expect(written(statusBar(attentionScene(), given))).not.toContain("aw-precision");
 });

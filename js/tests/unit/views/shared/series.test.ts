@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { statusText, strongestKeys } from "../../../../src/shell/status-text.js";
+import { readingText } from "../../../../src/shell/reading/reading-text.js";
+import { strongestKeys } from "../../../../src/shell/reading/strongest-keys.js";
 import {
   focusOf,
   groupLabel,
@@ -21,8 +22,8 @@ describe("several positions", () => {
         .reduce((sum: number, weight) => sum + (weight as number), 0) / 2;
     const row = meanRow(rows, SEVERAL.queries) as Float32Array;
     expect(sumOf(row, SEVERAL.keys)).toBeCloseTo(expected, 6);
-    expect(statusText(scene)).toContain(
-      `${expected.toFixed(3)} (mean of 2 queries, sum of 3 keys)`,
+    expect(readingText(scene)).toContain(
+      `${expected.toFixed(3)} of their weight (mean of 2 queries, sum of 3 keys).`,
     );
     expect(strongestKeys(scene)).toHaveLength(5);
   });

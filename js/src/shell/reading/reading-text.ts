@@ -1,0 +1,281 @@
+// What the reading line says: which link is selected or under the pointer, with its number in each head.
+
+import type { Blocks } from "../../data/blocks.js";
+import { formatSigned, formatWeight, ordinal } from "../../marks/format.js";
+import type { Chosen, Position } from "../../protocol/generated.js";
+import type { Scene } from "../../scene/scene.js";
+import type { State } from "../../state/selection.js";
+import { same } from "../../state/signals.js";
+import { isRollout, MEASURES } from "../../views/shared/measure.js";
+import {
+  groupLabel,
+  headSeries,
+  meanRow,
+  rankOf,
+  type Series,
+  strongestKey,
+  sumOf,
+} from "../../views/shared/series.js";
+import { columnWeight, readsColumns } from "../../views/text/shading.js";
+
+/** More heads than this are not told one by one. */
+const MOST_HEADS = 4;
+/** Labels are cut to so many characters: the number must not leave the line. */
+const LONGEST = 28;
+
+/** What is said, in the order in which it stands. */
+export interface Reading {
+  /** The link: “it” looks at “cat”. */
+  readonly link: string;
+  /** Its number, head by head where there are several. */
+  readonly number: string;
+  /** Where: layer, head, positions. */
+  readonly where: string;
+  /** Why this is on show, where it was chosen for the reader; else empty. */
+  readonly why: string;
+}
+
+interface Axes {
+  readonly queries: readonly number[];
+  readonly keys: readonly number[];
+}
+
+/** The pins, or what is under the pointer in their place. */
+function axesOf({ state, hover, queries, keys }: Scene): Axes {
+  const of = (hovered: number | undefined, pins: readonly number[], count: number) =>
+    (hovered === undefined ? pins : [hovered]).filter((index) => index < count);
+  return {
+    queries: of(hover?.query, state.queries, queries.length),
+    keys: of(hover?.key, state.keys, keys.length),
+  };
+}
+
+/** “it”, “the cat sat”, “it” (user); of cross attention with the sequence it stands in. */
+function named(
+  { stream }: Scene,
+  axis: "query" | "key",
+  positions: readonly Position[],
+  pins: readonly number[],
+): string {
+  const label = groupLabel(positions, pins);
+  const text = label.length > LONGEST ? `${label.slice(0, LONGEST - 1)}…` : label;
+  const role = pins.length === 1 ? positions[pins[0] ?? 0]?.role : undefined;
+  const side = stream.name === "cross" ? (axis === "query" ? "decoder " : "encoder ") : "";
+  return `${side}“${text}”${role ? ` (${role})` : ""}`;
+}
+
+/** The heads that are told of: the one under the pointer, else those selected. */
+function headsOf(scene: Scene): readonly Series[] {
+  const { hover, state } = scene;
+  // A hovered thumbnail may be a head that is not loaded: said only where numbers are.
+  if ((hover?.layer ?? state.layer) !== state.layer) return [];
+  const series = headSeries(scene, { isolate: false });
+  if (isRollout(scene) || hover?.head === undefined) return series;
+  return series.filter(({ head }) => head === hover.head);
+}
+
+/** A number that is a share of the query's weight says so; other measures have names. */
+function unit({ state }: Scene, several: boolean): string {
+  if (state.measure === "weights") return ` of ${several ? "their" : "its"} weight`;
+  return state.measure === "rollout" ? "" : ` (${MEASURES[state.measure].choice})`;
+}
+
+function weightOf(scene: Scene, series: Series, { queries, keys }: Axes): number | null {
+  if (readsColumns(scene)) {
+    const column = columnWeight(series, queries, keys);
+    if (column !== null) return column;
+  }
+  const row = meanRow(series.rows, queries);
+  return row && sumOf(row, keys);
+}
+
+/** "mean of 2 queries, sum of 3 keys", or nothing where there is one of each. */
+function pooled({ queries, keys }: Axes): string {
+  const parts = [
+    ...(queries.length > 1 ? [`mean of ${queries.length} queries`] : []),
+    ...(keys.length > 1 ? [`sum of ${keys.length} keys`] : []),
+  ];
+  return parts.length > 0 ? ` (${parts.join(", ")})` : "";
+}
+
+/** Each head's number, none of them a mean of heads. */
+function perHead(scene: Scene, found: readonly (readonly [Series, string])[]): string {
+  const [only] = found;
+  if (found.length === 1 && only) return only[1];
+  const told = found.slice(0, MOST_HEADS).map(([{ head }, text]) => `head ${head} ${text}`);
+  const more = scene.state.heads.length - told.length;
+  return `${told.join(", ")}${more > 0 ? ` and ${more} more heads` : ""}`;
+}
+
+/** A link with both ends known. */
+function linkReading(scene: Scene, axes: Axes): Pick<Reading, "link" | "number"> {
+  const { queries, keys } = axes;
+  const [from, to] = [
+    named(scene, "query", scene.queries, queries),
+    named(scene, "key", scene.keys, keys),
+  ];
+  const verb = queries.length > 1 ? "look at" : "looks at";
+  const link = isRollout(scene)
+    ? `“${groupLabel(scene.keys, keys)}” reaches ${from}`
+    : `${from} ${verb} ${to}`;
+  const two = comparedNumbers(scene, axes);
+  if (two !== null) return { link, number: two };
+  const found = headsOf(scene).flatMap((series) => {
+    const weight = weightOf(scene, series, axes);
+    return weight === null ? [] : [[series, formatWeight(weight)] as const];
+  });
+  if (found.length === 0) return { link, number: "" };
+  const separator = found.length > 1 ? ": " : ", ";
+  const of = unit(scene, queries.length > 1);
+  return { link, number: `${separator}${perHead(scene, found)}${of}${pooled(axes)}.` };
+}
+
+/** Of two records: the link's weight in both, and how much it changed. */
+function comparedNumbers(scene: Scene, { queries, keys }: Axes): string | null {
+  const { sides, state } = scene;
+  if (!sides) return null;
+  const only = [
+    ...queries.map((query) => scene.queries[query]?.only),
+    ...keys.map((key) => scene.keys[key]?.only),
+  ].find((side) => side !== undefined);
+  if (only) return ` only in ${only.toUpperCase()}.`;
+  const of = (blocks: Blocks) => meanRow(blocks.weights(state.layer, state.heads[0] ?? 0), queries);
+  const [a, b] = [of(sides.a), of(sides.b)];
+  if (!a || !b) return "";
+  const [first, second] = [sumOf(a, keys), sumOf(b, keys)];
+  const change = formatSigned(second - first);
+  const numbers = `A ${formatWeight(first)}, B ${formatWeight(second)}, B − A ${change}`;
+  return `: ${numbers}${pooled({ queries, keys })}.`;
+}
+
+/** A query alone: where each head looks most. */
+function queryReading(scene: Scene, axes: Axes): Pick<Reading, "link" | "number"> {
+  const from = named(scene, "query", scene.queries, axes.queries);
+  if (isRollout(scene) || scene.sides) return { link: from, number: "" };
+  const found = headsOf(scene).flatMap((series) => {
+    const row = readsColumns(scene) ? null : meanRow(series.rows, axes.queries);
+    if (!row) return [];
+    const key = strongestKey(row);
+    return [[series, key, formatWeight(row[key] as number)] as const];
+  });
+  const [only] = found;
+  if (!only) return { link: from, number: "" };
+  const verb = axes.queries.length > 1 ? "look most at" : "looks most at";
+  const to = (key: number) => named(scene, "key", scene.keys, [key]);
+  const of = unit(scene, axes.queries.length > 1);
+  if (found.length === 1) {
+    const [, key, weight] = only;
+    return { link: `${from} ${verb} ${to(key)}`, number: `, ${weight}${of}${pooled(axes)}.` };
+  }
+  const told = found.map(([series, key, weight]) => [series, `${to(key)} ${weight}`] as const);
+  return { link: `${from} ${verb}`, number: `: ${perHead(scene, told)}${of}${pooled(axes)}.` };
+}
+
+/** "layer 3, head 3", with the stream where there are others, the measure, and which positions. */
+function whereOf(scene: Scene, axes: Axes, brief: boolean): string {
+  const { state, hover, stream, meta } = scene;
+  const layer = hover?.layer ?? state.layer;
+  const heads = hover?.head !== undefined ? [hover.head] : state.heads;
+  const count = stream.layers.find((each) => each.layer === layer)?.num_heads ?? 0;
+  const all = heads.length === count && count > 1;
+  const listed = heads.length > 8 ? `${heads.slice(0, 8).join(", ")} …` : heads.join(", ");
+  const said =
+    isRollout(scene) || all
+      ? `all ${count} heads`
+      : `${heads.length === 1 ? "head" : "heads"} ${listed}`;
+  const parts = [
+    `${meta.streams.length > 1 ? `${stream.name}, ` : ""}layer ${layer}, ${said}`,
+    ...(state.measure === "weights" ? [] : [MEASURES[state.measure].choice]),
+  ];
+  const thumbnail =
+    hover?.query === undefined && hover?.key === undefined ? hover?.layer : undefined;
+  // A head under the pointer says where in the model it is, as `model.get_submodule` would find it.
+  const path = stream.layers.find((each) => each.layer === thumbnail)?.module_path;
+  if (path) parts.push(path);
+  // Why it is on show is more than its numbers.
+  if (!brief) parts.push(...positionsOf(axes), ...rankNote(scene, axes));
+  return parts.join(" · ");
+}
+
+/** "query 8, key 2": equal tokens are told apart by where they stand. */
+function positionsOf({ queries, keys }: Axes): readonly string[] {
+  const at = (name: string, pins: readonly number[]) =>
+    pins.length === 1 ? [`${name} ${pins[0]}`] : [];
+  const positions = [...at("query", queries), ...at("key", keys)].join(", ");
+  return positions ? [positions] : [];
+}
+
+/** "2nd of 9 keys": of one link in one head that is not its query's strongest. */
+function rankNote(scene: Scene, { queries, keys }: Axes): readonly string[] {
+  const [series, other] = headsOf(scene);
+  const [query, key] = [queries[0], keys[0]];
+  if (!series || other || scene.sides || readsColumns(scene)) return [];
+  if (queries.length !== 1 || keys.length !== 1 || query === undefined || key === undefined)
+    return [];
+  const row = series.rows.row(query);
+  if (!row || !((row[key] as number) > 0)) return [];
+  const { rank, of } = rankOf(row, key);
+  return rank > 1 ? [`${ordinal(rank)} of ${of} keys`] : [];
+}
+
+const pinned = (pins: Chosen["query"]): readonly number[] =>
+  pins === null ? [] : typeof pins === "number" ? [pins] : pins;
+
+/** Whether what was chosen is what is selected. */
+export function isChosen(chosen: Chosen, state: State): boolean {
+  const { stream, layer, head, query, key } = chosen;
+  return (
+    state.stream === stream &&
+    state.layer === layer &&
+    same(state.heads, [head]) &&
+    same(state.queries, pinned(query)) &&
+    same(state.keys, pinned(key))
+  );
+}
+
+/** The reading line, of what is under the pointer, else of what is selected. */
+export function reading(scene: Scene, chosen: Chosen | null): Reading {
+  const { state, hover } = scene;
+  const axes = axesOf(scene);
+  const { queries, keys } = axes;
+  const both = queries.length > 0 && keys.length > 0;
+  const said = both
+    ? linkReading(scene, axes)
+    : queries.length > 0
+      ? queryReading(scene, axes)
+      : keys.length > 0
+        ? { link: `key ${named(scene, "key", scene.keys, keys)}`, number: "" }
+        : { link: "", number: "" };
+  const why =
+    chosen && hover === null && isChosen(chosen, state) ? `chosen for you: ${chosen.why}` : "";
+  return { ...said, where: whereOf(scene, axes, why !== ""), why };
+}
+
+/** All of it as one text, for whoever reads it out. */
+export function readingText(scene: Scene, chosen: Chosen | null = null): string {
+  const { link, number, where, why } = reading(scene, chosen);
+  return [`${link}${number}`, where, why].filter((part) => part !== "").join(" · ");
+}
+
+/** What a label is called in a sentence. */
+const SPOKEN: Readonly<Record<string, string>> = {
+  previous: "previous token",
+  next: "next token",
+  first: "first token",
+};
+
+export interface AlsoHere {
+  readonly text: string;
+  readonly layer: number;
+  readonly head: number;
+}
+
+/** Other heads that are worth a look, with what they do: "previous token 0·2". */
+export function alsoHere(scene: Scene, chosen: Chosen | null): readonly AlsoHere[] {
+  if (!chosen || chosen.stream !== scene.state.stream) return [];
+  return chosen.also.map(({ label, layer, head }) => ({
+    text: `${SPOKEN[label] ?? label} ${layer}·${head}`,
+    layer,
+    head,
+  }));
+}

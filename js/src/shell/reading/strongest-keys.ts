@@ -1,0 +1,40 @@
+// The pinned query's strongest keys as a table, for screen readers.
+
+import { formatWeight } from "../../marks/format.js";
+import type { Scene } from "../../scene/scene.js";
+import { meanRow } from "../../views/shared/series.js";
+
+export interface TableRow {
+  readonly head: number;
+  readonly key: string;
+  readonly weight: string;
+}
+
+/** The largest few of a row; told again at every move of the pointer, so without sorting it all. */
+function strongest(row: Float32Array, count: number): readonly number[] {
+  const best: number[] = [];
+  row.forEach((weight, key) => {
+    const at = best.findIndex((other) => (row[other] as number) < weight);
+    if (at >= 0) best.splice(at, 0, key);
+    else if (best.length < count) best.push(key);
+    if (best.length > count) best.pop();
+  });
+  return best;
+}
+
+/** The pinned query's strongest keys: the same numbers as a table, for screen readers. */
+export function strongestKeys(scene: Scene, count = 5): readonly TableRow[] {
+  const { state, keys } = scene;
+  const { queries } = state;
+  // Of two records the difference is what counts: it stands in the reading line.
+  if (queries.length === 0 || scene.sides) return [];
+  return state.heads.slice(0, 8).flatMap((head) => {
+    const row = meanRow(scene.blocks.weights(state.layer, head), queries);
+    if (!row) return [];
+    return strongest(row, count).map((key) => ({
+      head,
+      key: `${key} ${keys[key]?.label ?? ""}`,
+      weight: formatWeight(row[key] as number),
+    }));
+  });
+}

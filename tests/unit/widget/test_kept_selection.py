@@ -1,0 +1,93 @@
+"""What the reader had selected is selected again when the cell is run again, where it fits and the caller says nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.kernels import Notebook, notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+START = """
+import json, torch
+import attnwidget as aw
+def shown(words, heads=4, layers=2, **options):
+    tokens, torch_ones = words.split(), torch.ones(heads, len(words.split()), len(words.split())).tril()
+    weights = torch_ones / torch_ones.sum(-1, keepdim=True)
+    global view
+    view = aw.view(aw.from_weights([weights] * layers, tokens=tokens), **options)
+    return view
+def reader(view, **changes):
+    view.set_state(changes)
+def state():
+    names = ("layer", "heads", "query", "key", "form", "theme", "chosen")
+    print(json.dumps({name: getattr(view, name) for name in names}))
+"""
+CELL = "display(shown('a b c d e'))"
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Notebook]:
+    with notebook() as started:
+        started.run(START)
+        yield started
+
+
+def rerun(kernel: Notebook, before: str, code: str, cell: str, first: str = CELL) -> dict[str, Any]:
+    kernel.run(first, cell=cell)
+    kernel.run(before)
+    kernel.run(code, cell=cell)
+    found: dict[str, Any] = json.loads(kernel.run("state()"))
+    return found
+
+
+CHANGED = "reader(view, layer=1, heads=[2, 3], query=3, key=1, form='matrix')"
+
+
+def test_it_is_selected_again(kernel: Notebook) -> None:
+    state = rerun(kernel, CHANGED, CELL, "again")
+    expected = {"layer": 1, "heads": [2, 3], "query": 3, "key": 1, "form": "matrix"}
+    assert {name: state[name] for name in expected} == expected
+    assert state["chosen"] is None
+    kernel.run(CELL, cell="again")
+    assert json.loads(kernel.run("state()")) == state
+
+
+def test_pins_follow_their_tokens(kernel: Notebook) -> None:
+    state = rerun(kernel, CHANGED, "display(shown('d x y b a c'))", "moved")
+    assert (state["layer"], state["heads"], state["query"], state["key"]) == (1, [2, 3], 0, 3)
+    state = rerun(kernel, CHANGED, "display(shown('a b x x x'))", "lost")
+    assert (state["layer"], state["query"], state["key"]) == (1, None, 1)
+
+
+def test_what_the_caller_gives_comes_first(kernel: Notebook) -> None:
+    state = rerun(kernel, CHANGED, "display(shown('a b c d e', layer=0, form='text'))", "given")
+    assert (state["layer"], state["heads"], state["query"], state["form"]) == (0, [0], None, "text")
+
+
+def test_another_shape_keeps_what_is_no_place_in_it(kernel: Notebook) -> None:
+    state = rerun(kernel, CHANGED, "display(shown('a b c d e', layers=3))", "shape")
+    assert state["form"] == "matrix"
+    assert state["chosen"]["layer"] == state["layer"]
+
+
+def test_another_cell_starts_anew(kernel: Notebook) -> None:
+    state = rerun(kernel, CHANGED + "; " + CELL, "pass", "elsewhere")
+    assert state["form"] == "lines"
+    assert state["chosen"] is not None
+
+
+def test_what_python_sets_is_not_the_readers(kernel: Notebook) -> None:
+    state = rerun(kernel, "view.form = 'matrix'", CELL, "python")
+    assert state["form"] == "lines"
+
+
+def test_of_several_each_has_its_own(kernel: Notebook) -> None:
+    both = "one = shown('a b c'); two = shown('a b c'); display(one); display(two)"
+    kernel.run(both, cell="several")
+    kernel.run("reader(one, theme='dark'); reader(two, theme='light')")
+    kernel.run(both, cell="several")
+    assert kernel.run("print(one.theme, two.theme)") == "dark light\n"
