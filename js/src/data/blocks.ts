@@ -129,7 +129,7 @@ export interface Blocks {
   /** Mean weight of each key over all queries; null until it has come. */
   mean(layer: number, head: number): Float32Array | null;
   /** Numbers about all heads of the stream; null until they have come. */
-  heads(request: Omit<HeadsRequest, "stream">): BlockResult | null;
+  heads(request: Omit<HeadsRequest, "stream">, when?: When): BlockResult | null;
   /** Why a vectors or pooled block cannot be had, or null. */
   error(what: What, layer: number, head: number): string | null;
 }

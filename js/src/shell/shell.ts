@@ -16,7 +16,7 @@ import { type State, toTraits } from "../state/selection.js";
 import { readState, same, type WidgetState, writeState } from "../state/signals.js";
 import { cssVariables } from "../styles/theme.js";
 import { KERNEL_GONE } from "../transport/connection.js";
-import { layoutViews, TITLE_HEIGHT, type ViewsLayout } from "../views/layout.js";
+import { layoutViews, type ViewsLayout } from "../views/layout.js";
 import { TITLES, titleOf } from "../views/titles.js";
 import { Gestures } from "./gestures.js";
 import { HelpBox } from "./help-box.js";
@@ -255,7 +255,7 @@ export class Shell {
       panel.dispose();
       this.panels.delete(name);
     }
-    for (const [at, { view, rect }] of layout.boxes.entries()) {
+    for (const [at, { view, rect, heading }] of layout.boxes.entries()) {
       let panel = this.panels.get(view.name);
       if (!panel) {
         panel = new Panel(view, TITLES[view.name], this.gestures);
@@ -263,7 +263,7 @@ export class Shell {
         // Where it stands on the page is also when Tab comes to it.
         this.viewArea.insertBefore(panel.element, this.viewArea.children[at] ?? null);
       }
-      panel.place(rect, TITLE_HEIGHT);
+      panel.place(rect, heading);
       panel.title = titleOf(scene, view.name);
     }
     this.viewArea.style.height = `${layout.height}px`;

@@ -33,7 +33,7 @@ import type { Frame, Stop } from "../view.js";
 
 const HEADER = 24;
 const LOW_ROW = 16;
-const HIGH_ROW = 24;
+const HIGH_ROW = 40;
 export const LABEL_SIZE = 12;
 /** More heads than this share one column of means. */
 export const NUMBERED_HEADS = 3;

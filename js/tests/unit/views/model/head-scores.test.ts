@@ -76,15 +76,15 @@ const draw = (given: Scene, width = 434, height = 500, scroll = 0) => {
 const frame = { width: 434, height: 500, scroll: 0 };
 
 describe("the board", () => {
-  it("is not there without a score, and asks for nothing", () => {
+  it("is not there without a score, and asks for nothing but labels, after all else", () => {
     const asked: string[] = [];
-    const given = scene({}, {}, ({ what }) => {
-      asked.push(what);
+    const given = scene({}, {}, ({ what }, when) => {
+      asked.push(`${what} ${when}`);
       return null;
     });
     expect(boardOf(given)).toBeNull();
     draw(given);
-    expect(asked).toEqual([]);
+    expect(new Set(asked)).toEqual(new Set(["head_labels later"]));
   });
 
   it("ranks heads best first, equal ones in the model's order, undefined ones last", () => {
