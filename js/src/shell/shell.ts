@@ -17,6 +17,7 @@ import { readState, same, type WidgetState, writeState } from "../state/signals.
 import { cssVariables } from "../styles/theme.js";
 import { KERNEL_GONE } from "../transport/connection.js";
 import { layoutViews, type ViewsLayout } from "../views/layout.js";
+import { activeQuery } from "../views/neuron/data.js";
 import { TITLES, titleOf } from "../views/titles.js";
 import { Gestures } from "./gestures.js";
 import { HelpBox } from "./help-box.js";
@@ -271,7 +272,8 @@ export class Shell {
   }
 
   /** What was chosen elsewhere may lie outside the frame; what the reader just clicked never does. */
-  private reveal({ state }: Scene): void {
+  private reveal(scene: Scene): void {
+    const { state } = scene;
     const { query, key, stream, layer, heads } = state;
     const before = this.revealed;
     this.revealed = { query, key, stream, layer, heads };
@@ -283,6 +285,8 @@ export class Shell {
     const at: { query?: number; key?: number } = {};
     if (query !== null && query !== before?.query) at.query = query;
     if (key !== null && key !== before?.key) at.key = key;
+    // On opening, all views are at the query that the neuron view is about.
+    if (!before && query === null && key === null) at.query = activeQuery(scene).query;
     if (at.query === undefined && at.key === undefined) return;
     for (const [, panel] of this.panels) panel.reveal(at);
   }

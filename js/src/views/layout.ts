@@ -44,7 +44,7 @@ const LAYER = 9;
 const LAYERS_ROOM = 210;
 const DEEP_HEIGHT = 580;
 /** A text of less than this is not worth a column of its own. */
-const SHORT = 200;
+const SHORT = 260;
 
 /** Views that say in their own first line what they are. */
 const OWN_HEADING: readonly ViewName[] = ["head", "neuron"];
@@ -209,7 +209,8 @@ function addAlone(add: AddRow, scene: Scene, width: number, whole: boolean): voi
   if (meta.generation) add(alone(nextView), 0, 200);
   const only = { model: modelView, head: headView, neuron: neuronView, compare: compareView };
   const view = only[state.view as keyof typeof only];
-  add(alone(view), view === headView && state.form === "text" ? 80 : 200, 620);
+  const text = view === headView && state.form === "text";
+  add(alone(view), text ? 80 : view === compareView ? 120 : 200, 620);
 }
 
 /**

@@ -14,7 +14,7 @@ import { visibleRows } from "../../marks/text/token-axis.js";
 import { labelOf, type TokenColumn } from "../../marks/text/tokens.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
-import type { Surface } from "../../surface/surface.js";
+import type { Rect, Surface } from "../../surface/surface.js";
 import { columnWidths, linesLayout, linesOverflow, revealScroll } from "../lines/layout.js";
 import { drawLines, drawLinesState, hitLines, lineStops, readingSurface } from "../lines/lines.js";
 import type { LinesInput } from "../lines/links.js";
@@ -194,12 +194,17 @@ export function drawHeadLines(surface: Surface, scene: Scene, frame: Frame): voi
     surface.line(body.x, bottom, body.x + body.width, bottom, { stroke: theme.rule });
   }
   drawFooter(surface, scene, frame.width, bottom);
-  drawPairCard(surface, scene, "head", input.series, {
-    x: 0,
-    y: 0,
-    width: frame.width,
-    height: frame.height,
-  });
+  drawPairCard(surface, scene, "head", input.series, cardRoom(input, frame));
+}
+
+/** Narrower than this, a card would have to lie on the numbers after all. */
+const LEAST_CARD = 170;
+
+/** Between the columns, where no label and no number is. */
+function cardRoom({ layout }: LinesInput, frame: Frame): Rect {
+  const { x, width } = layout.links;
+  const all = { x: 0, y: 0, width: frame.width, height: frame.height };
+  return width >= LEAST_CARD ? { ...all, x, width } : all;
 }
 
 export function hitHeadLines(scene: Scene, frame: Frame, x: number, y: number): Hit | null {

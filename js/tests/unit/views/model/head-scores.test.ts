@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { BlockResult } from "../../../../src/data/blocks.js";
+import type { BlockResult, Blocks } from "../../../../src/data/blocks.js";
 import { requestKey } from "../../../../src/data/requests.js";
 import { BlockStore } from "../../../../src/data/store.js";
 import { streamBlocks } from "../../../../src/data/stream-blocks.js";
@@ -63,7 +63,7 @@ const answers: Record<HeadsRequest["what"], BlockResult> = {
 function scene(
   state: Partial<State>,
   rest: object = {},
-  headNumbers = ({ what }: Omit<HeadsRequest, "stream">): BlockResult | null => answers[what],
+  headNumbers: Blocks["heads"] = ({ what }) => answers[what],
 ): Scene {
   return attentionScene({ numLayers: LAYERS, numHeads: HEADS, headNumbers, state, ...rest });
 }
