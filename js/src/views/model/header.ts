@@ -59,9 +59,10 @@ function drawWeightRamp(surface: Surface, scene: Scene, frame: Frame, layout: Gr
 }
 
 /** What the numbers above the grid count. */
-function axisTitle({ numbered, ranked, abreast, open }: Grid): string {
+function axisTitle({ numbered, ranked, abreast, open, axis }: Grid): string {
   if (open) return `layer ${open.layer.layer}`;
-  if (abreast) return "layers, all heads of each together";
+  if (abreast) return "all heads together";
+  if (axis === null) return "layers and their heads";
   if (ranked) return "rank in the layer";
   return numbered ? "head" : "heads that remain";
 }

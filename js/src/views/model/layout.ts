@@ -78,8 +78,12 @@ function evenCells(columns: number, lines: number, pitch: number): LayerCells {
 }
 
 /** Rows of equal cells one under the other, from `top` on. */
-function stacked(rows: readonly ShownRow[], cells: LayerCells, top = 0): LayerRow[] {
-  const apart = breakOf(cells);
+function stacked(
+  rows: readonly ShownRow[],
+  cells: LayerCells,
+  top = 0,
+  apart = breakOf(cells),
+): LayerRow[] {
   const height = cells.lines * cells.down;
   return rows.map((row, place) => ({
     ...row,
@@ -115,6 +119,9 @@ const AXIS_ABOVE = -LABELS / 2;
 /** A layer is broken into lines where that makes its cells larger by so much. */
 const WORTH_A_LINE = 1.25;
 
+/** Between layers of several lines each. */
+const APART = 12;
+
 /** So few layers are all large, be their cells no wider than this. */
 const FEW = 3;
 const LEAST_FEW = 20;
@@ -122,7 +129,7 @@ const LEAST_FEW = 20;
 /** Cells with words below them, where all heads have room for that; else null. */
 function wordedGrid({ rows, most, width, height, top, left }: Sizes): GridLayout | null {
   const pitchOf = (lines: number) => {
-    const apart = lines > 1 ? BREAK : 0;
+    const apart = lines > 1 ? APART : 0;
     const down = Math.floor(((height - LABELS) / rows.length - apart) / lines) - CAPTION;
     return Math.min(Math.floor(width / Math.ceil(most / lines)), down, LARGEST);
   };
@@ -142,7 +149,8 @@ function wordedGrid({ rows, most, width, height, top, left }: Sizes): GridLayout
   // Over several lines, each cell says itself which head it is.
   const axis = lines === 1 ? AXIS_ABOVE : null;
   const header = axis === null ? 0 : LABELS;
-  return { ...extent(stacked(rows, cells)), ...shared, axis, left, top: top + header, cells };
+  const placed = stacked(rows, cells, 0, lines > 1 ? APART : 0);
+  return { ...extent(placed), ...shared, axis, left, top: top + header, cells };
 }
 
 /** Layers of one head each, as those of a rollout, side by side. */

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { Thumbnails } from "../../../../src/data/thumbnails.js";
+import { cardPlace } from "../../../../src/marks/heads/thumbnail-card.js";
 import { quietShades } from "../../../../src/marks/heads/thumbnails.js";
 import type { LayerMeta, StreamMeta } from "../../../../src/protocol/generated.js";
 import type { Scene } from "../../../../src/scene/scene.js";
@@ -117,7 +118,7 @@ test.each(SIZES)(
 test.each([
   [4, 4, 340, 420],
   [2, 4, 340, 500],
-  [4, 12, 340, 530],
+  [4, 12, 340, 560],
   [12, 12, 1300, 900],
 ])(
   "%i × %i heads at %i × %i px: all of one size, with words below, as large as fits",
@@ -436,4 +437,26 @@ test("while thumbnails are still coming nothing moves", () => {
   const frame = { width: 420, height: 560, scroll: 0 };
   expect(modelView.stops(some, frame)).toEqual(modelView.stops(whole, frame));
   expect(draw(some, 420, 560).texts.join(" ")).toContain("layer 0 · thumbnails: 40 %");
+});
+
+test("the card stands in the room below what is drawn, else in the corner furthest from the cell", () => {
+  const size = { width: 150, height: 90 };
+  const frame = { width: 345, height: 440, free: 440 };
+  const cell = (x: number, y: number) => ({ x, y, width: 70, height: 70 });
+  const apart = (at: { x: number; y: number }, { x, y, width, height }: Rect) =>
+    at.x >= x + width || at.x + size.width <= x || at.y >= y + height || at.y + size.height <= y;
+  for (const [x, y] of [
+    [30, 20],
+    [270, 20],
+    [30, 360],
+    [270, 360],
+    [140, 180],
+  ] as const) {
+    const at = cardPlace(size, cell(x, y), frame);
+    expect(apart(at, cell(x, y))).toBe(true);
+    expect(at.x + size.width).toBeLessThanOrEqual(345);
+    expect(at.y + size.height).toBeLessThanOrEqual(440);
+    const free = cardPlace(size, cell(x, y), { ...frame, free: 300 });
+    expect(free.y).toBeGreaterThan(300);
+  }
 });
