@@ -198,7 +198,12 @@ function addRecord(add: AddRow, scene: Scene, width: number): void {
 /** One view over the whole width; beside the heads, the one that was clicked. */
 function addAlone(add: AddRow, scene: Scene, width: number, whole: boolean): void {
   const { state, meta } = scene;
-  if (state.view === "model" && !whole && width >= NARROW) {
+  if (state.view === "model" && !whole && width < NARROW) {
+    add(alone(modelView), 120, Math.max(420, layersHeight(scene)));
+    add(alone(headView), isShortText(scene, width) ? 60 : 200, 440);
+    return;
+  }
+  if (state.view === "model" && !whole) {
     const columns = [
       { views: [modelView], share: 0.48 },
       { views: [headView], share: 0.52 },

@@ -44,7 +44,7 @@ test("at 700 px two columns and why below them; at 420 px the links first", () =
 test("the model view has the clicked head beside it; as a figure of its own it stands alone", () => {
   const scene = attentionScene({ state: { view: "model" } });
   expect(layoutViews(scene, 1220).boxes.map(({ view }) => view.name)).toEqual(["model", "head"]);
-  expect(layoutViews(scene, 420).boxes.map(({ view }) => view.name)).toEqual(["model"]);
+  expect(layoutViews(scene, 420).boxes.map(({ view }) => view.name)).toEqual(["model", "head"]);
   const whole = layoutViews(scene, 1220, { whole: true });
   expect(whole.boxes.map(({ view }) => view.name)).toEqual(["model"]);
 });
