@@ -79,7 +79,9 @@ def test_a_click_pins_a_token_and_python_moves_the_window(
     widget.click("head", "query 41 “is”")
     notebook.wait_value("view.query", 41)
     before = widget.wait_for_another("head", before)
-    expect(widget.panel("head").locator(".aw-stop[aria-label*='“Par” (position 40) 0.750']")).to_have_count(1)
+    expect(
+        widget.panel("head").locator(".aw-stop[aria-label*='“Par” (position 40) 0.750']")
+    ).to_have_count(1)
     notebook.execute("view.query = 1501")
     widget.wait_for_another("head", before)
     assert scroll(widget) > 500

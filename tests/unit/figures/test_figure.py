@@ -98,7 +98,7 @@ def test_svgs_are_well_formed_and_alone(attention: aw.Attention, name: str) -> N
                 assert value.startswith(("data:image/png;base64,", "#"))
                 continue
             assert not re.search("NaN|Infinity|undefined|javascript:", value)
-            elif attribute.endswith("href") or "url(" in value:
+            if attribute.endswith("href") or "url(" in value:
                 assert re.fullmatch(r"url\(#[\w.-]+\)", value)
     assert "loading" not in words(svg)
 
