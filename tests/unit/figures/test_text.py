@@ -82,7 +82,7 @@ def test_a_crop_keeps_the_weights_of_the_whole(attention: aw.Attention) -> None:
     wanted = {query: weights[query, 6] for query in range(3, 10) if weights[query, 6] > 0}
     assert dict(zip(data["query"], data["weight"], strict=True)) == pytest.approx(wanted, rel=1e-4)
     # The index beside a label is the record's.
-    assert any(word.startswith("“it” 8: ") for word in words(figure))
+    assert any(word.startswith("“it” (position 8) ") for word in words(figure))
     mean = columns(attention.figure("text", layer=3, heads=1, positions=kept))
     np.testing.assert_allclose(mean["weight"], weights[kept, kept].mean(axis=0), rtol=1e-5)
 
