@@ -38,7 +38,9 @@ def reply(
             replies.append(None)
         except ValueError as error:
             replies.append({"ok": False, "error": str(error)})
-    aside = all(request["what"] in OVERVIEW_KINDS for request in asked)
+    # Labels alone are asked for when nothing else is: with a score, the scores come along.
+    quiet = (*OVERVIEW_KINDS, "head_labels")
+    aside = all(request["what"] in quiet for request in asked)
     answers, buffers = jobs.reply(asked, source.work, aside=aside)
     rest = iter(answers)
     return [next(rest) if each is None else each for each in replies], buffers

@@ -79,7 +79,9 @@ def test_a_click_pins_a_token_and_python_moves_the_window(
     widget.click("head", "query 41 “is”")
     notebook.wait_value("view.query", 41)
     before = widget.wait_for_another("head", before)
-    expect(widget.panel("head").locator(".aw-stop[aria-label*='“Par” 40: 0.750']")).to_have_count(1)
+    expect(
+        widget.panel("head").locator(".aw-stop[aria-label*='“Par” (position 40) 0.750']")
+    ).to_have_count(1)
     notebook.execute("view.query = 1501")
     widget.wait_for_another("head", before)
     assert scroll(widget) > 500
@@ -120,7 +122,7 @@ def test_the_strip_and_the_chips_jump(notebook: Notebook, widget: Widget) -> Non
     notebook.execute("view.query = 900")
     widget.settle()
     assert scroll(widget) > 100
-    widget.click("head", "Jump to → ▲ “and” 1: 0.500")
+    widget.click("head", "Jump to → ▲ “and” (position 1) 0.500")
     widget.settle()
     assert scroll(widget) < 30
     canvas = widget.panel("head").locator("canvas").bounding_box()

@@ -139,7 +139,7 @@ export interface Blocks {
     as?: PooledAs,
   ): readonly Matrix[] | { error: string } | null;
   /** Numbers about all heads of the stream; null until they have come. */
-  heads(request: Omit<HeadsRequest, "stream">): BlockResult | null;
+  heads(request: Omit<HeadsRequest, "stream">, when?: When): BlockResult | null;
   /** Why a vectors or pooled block cannot be had, or null. */
   error(what: What, layer: number, head: number): string | null;
 }

@@ -153,7 +153,10 @@ export class BlockStore {
   peek(request: Request, when: When = "here"): BlockResult | null {
     const key = requestKey(request);
     const known = this.ready.peek(key);
-    if (known) this.used.set(key, request);
+    // What only could have been shown is no failure of what is.
+    const failed = known !== null && "error" in known && when === "later";
+    if (known && !failed) this.used.set(key, request);
+    else if (known) return known;
     else if (when === "later" && !this.flying.has(key)) this.later.set(key, request);
     return known;
   }
@@ -255,7 +258,11 @@ export class BlockStore {
       this.remember(key, result);
       return;
     }
-    if (!this.used.has(key)) return;
+    if (!this.used.has(key)) {
+      // Slice by slice, each when nothing else is going on, as long as a frame would show them.
+      if (this.later.has(key) && kindOf(want.request) === "heads") this.tried.delete(key);
+      return;
+    }
     // What was not even begun had no time in a full message: that says nothing of how long it takes.
     if (result.part > 0 || slow)
       this.slow.set(key, {

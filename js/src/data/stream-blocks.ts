@@ -83,7 +83,8 @@ export function streamBlocks(
       );
     },
     mean: (layer, head) => matrix({ what: "mean", stream: name, layer, head })?.row(0) ?? null,
-    heads: (request) => {
+    heads: (request, when = "now") => {
+      if (when !== "now") return store.peek({ ...request, stream: name }, when);
       // Numbers that take long to make come in a batch of their own, and hold up nothing else.
       const scores = store.wanted({ ...request, what: "head_scores", stream: name });
       const bytes = request.what === "head_labels" && scores ? 0 : BATCH_BYTES;

@@ -8,7 +8,7 @@ import { figureTheme } from "../styles/print.js";
 import type { StrokeLimits, Surface } from "../surface/surface.js";
 import { SvgSurface } from "../surface/svg.js";
 import { wrapText } from "../surface/text.js";
-import { layoutViews, TITLE_HEIGHT } from "../views/layout.js";
+import { layoutViews } from "../views/layout.js";
 import { titleOf } from "../views/titles.js";
 import { type FigureBox, TITLE_MIDDLE } from "./boxes.js";
 import { type Caption, captionHeight, captionOf, drawCaption } from "./caption.js";
@@ -78,22 +78,21 @@ function hasOneLayer({ state }: Scene, { grid, marked = true }: Figure): boolean
 function boxesOf(scene: Scene, figure: Figure, width: number) {
   const { grid, title: shown } = figure;
   if (grid && scene.drawing) return gridBoxes(scene, scene.drawing, grid, width);
-  const { boxes, height } = layoutViews(scene, width, figure.whole);
-  // Without their titles, a row of views moves up by as many as stand above it.
-  const tops = [...new Set(boxes.map(({ rect }) => rect.y))].sort((a, b) => a - b);
+  const { whole } = figure;
+  const titled = layoutViews(scene, width, { whole });
   // A view that is all there is needs no name, except as on the screen.
-  const alone = boxes.length === 1 && (figure.whole === true || typeof shown === "string");
+  const alone = titled.boxes.length === 1 && (whole === true || typeof shown === "string");
   const bare = shown === false || alone;
-  const up = (y: number) => (bare ? TITLE_HEIGHT * (tops.indexOf(y) + 1) : 0);
+  const { boxes, height } = bare ? layoutViews(scene, width, { whole, headings: false }) : titled;
   return {
-    height: height - (bare ? TITLE_HEIGHT * tops.length : 0),
+    height,
     boxes: boxes.map(
-      ({ view, rect }): FigureBox => ({
+      ({ view, rect, heading }): FigureBox => ({
         id: `${view.name}-view`,
         view,
         scene,
-        rect: { ...rect, y: rect.y - up(rect.y) },
-        title: bare ? null : { text: titleOf(scene, view.name) },
+        rect,
+        title: heading > 0 ? { text: titleOf(scene, view.name) } : null,
       }),
     ),
   };

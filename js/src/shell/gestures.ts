@@ -2,7 +2,14 @@
 
 import { recordChange, shownState } from "../scene/lens.js";
 import type { SceneMaker } from "../scene/scene-maker.js";
-import { click, drag, turnText } from "../state/actions.js";
+import {
+  click,
+  compareSelected,
+  drag,
+  headInAllLayers,
+  setLayer,
+  turnText,
+} from "../state/actions.js";
 import type { Hit, Hover, ViewName } from "../state/interaction.js";
 import type { State } from "../state/selection.js";
 import { readState, type WidgetState } from "../state/signals.js";
@@ -48,9 +55,21 @@ export class Gestures implements PanelEvents {
     } else if (hit.action === "open-example" && hit.example !== undefined) {
       this.targets.open(hit.example);
     } else {
-      this.select(view, hit, additive);
+      const change = this.ofModel(hit);
+      if (change) this.targets.change(change);
+      else this.select(view, hit, additive);
     }
   };
+
+  /** What the numbers of layers and heads, and the button of an empty comparison, lead to. */
+  private ofModel({ action, layer, head }: Hit): Partial<State> | null {
+    const state = readState(this.state.shared);
+    const { meta } = this.state;
+    if (action === "open-layer" && layer !== undefined) return setLayer(meta, state, layer);
+    if (action === "head-in-all-layers" && head !== undefined)
+      return headInAllLayers(meta, state, head);
+    return action === "compare-selected" ? compareSelected(state) : null;
+  }
 
   readonly drag: PanelEvents["drag"] = (_view, from, to) => {
     const lens = this.maker.lens(readState(this.state.shared));

@@ -213,8 +213,9 @@ export class Panel implements MapPanel {
     else this.events.click(this.view.name, hit, additive);
   }
 
-  /** Put the panel where the layout says; `rect` is the drawing, the title stands above it. */
+  /** Put the panel where the layout says; `rect` is the drawing, the title above it may have no height. */
   place(rect: Rect, titleHeight: number): void {
+    this.heading.hidden = titleHeight === 0;
     const { style } = this.element;
     style.left = `${rect.x}px`;
     style.top = `${rect.y - titleHeight}px`;

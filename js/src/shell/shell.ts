@@ -16,7 +16,8 @@ import { type State, toTraits } from "../state/selection.js";
 import { readState, same, type WidgetState, writeState } from "../state/signals.js";
 import { cssVariables } from "../styles/theme.js";
 import { KERNEL_GONE } from "../transport/connection.js";
-import { layoutViews, TITLE_HEIGHT, type ViewsLayout } from "../views/layout.js";
+import { layoutViews, type ViewsLayout } from "../views/layout.js";
+import { activeQuery } from "../views/neuron/data.js";
 import { TITLES, titleOf } from "../views/titles.js";
 import { FirstOfRanking } from "./first-of-ranking.js";
 import { Gestures } from "./gestures.js";
@@ -268,7 +269,7 @@ export class Shell {
       panel.dispose();
       this.panels.delete(name);
     }
-    for (const [at, { view, rect }] of layout.boxes.entries()) {
+    for (const [at, { view, rect, heading }] of layout.boxes.entries()) {
       let panel = this.panels.get(view.name);
       if (!panel) {
         panel = new Panel(view, TITLES[view.name], this.gestures);
@@ -276,7 +277,7 @@ export class Shell {
         // Where it stands on the page is also when Tab comes to it.
         this.viewArea.insertBefore(panel.element, this.viewArea.children[at] ?? null);
       }
-      panel.place(rect, TITLE_HEIGHT);
+      panel.place(rect, heading);
       panel.title = titleOf(scene, view.name);
     }
     this.viewArea.style.height = `${layout.height}px`;
@@ -284,7 +285,8 @@ export class Shell {
   }
 
   /** What was chosen elsewhere may lie outside the frame; what the reader just clicked never does. */
-  private reveal({ state }: Scene): void {
+  private reveal(scene: Scene): void {
+    const { state } = scene;
     const { query, key, stream, layer, heads } = state;
     const before = this.revealed;
     this.revealed = { query, key, stream, layer, heads };
@@ -296,6 +298,8 @@ export class Shell {
     const at: { query?: number; key?: number } = {};
     if (query !== null && query !== before?.query) at.query = query;
     if (key !== null && key !== before?.key) at.key = key;
+    // On opening, all views are at the query that the neuron view is about.
+    if (!before && query === null && key === null) at.query = activeQuery(scene).query;
     if (at.query === undefined && at.key === undefined) return;
     for (const [, panel] of this.panels) panel.reveal(at);
   }

@@ -113,6 +113,27 @@ export function click(state: State, view: ViewName, hit: Hit, additive: boolean)
   return clickPosition(state, hit.pin ?? hit, additive);
 }
 
+/** One head of every layer that has it, side by side; once more, and they are let go. */
+export function headInAllLayers(meta: Meta, state: State, head: number): Change {
+  const compare = findStream(meta, state.stream)
+    .layers.filter(({ layer, num_heads }) => {
+      return head < num_heads && (state.show_layers?.includes(layer) ?? true);
+    })
+    .map(({ layer }): HeadRef => [layer, head]);
+  const same =
+    compare.length === state.compare.length &&
+    compare.every((one, n) => sameHead(one, state.compare[n] as HeadRef));
+  return { compare: same ? [] : compare };
+}
+
+/** The selected heads of the selected layer, side by side. */
+export function compareSelected(state: State): Change {
+  return addToCompare(
+    { ...state, compare: [] },
+    state.heads.map((head): HeadRef => [state.layer, head]),
+  );
+}
+
 /** Escape lets go of one thing at a time: the pinned key, then the query, then the compared heads. */
 export function letGo(state: State): Change {
   if (state.key !== null) return { key: null };

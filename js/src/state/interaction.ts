@@ -62,7 +62,10 @@ export interface Hit {
     | "all-keys"
     | "attends-to"
     | "attended-by"
-    | "open-example";
+    | "open-example"
+    | "open-layer"
+    | "head-in-all-layers"
+    | "compare-selected";
 }
 
 /** What is to be brought into the frame. */

@@ -2,6 +2,7 @@
 
 import { withoutRecord } from "../data/meta.js";
 import type { Scene } from "../scene/scene.js";
+import type { ViewName } from "../state/interaction.js";
 import type { Rect } from "../surface/surface.js";
 import { compareView } from "./compare/view.js";
 import { headView } from "./head/view.js";
@@ -11,10 +12,11 @@ import { nextView } from "./next-token/view.js";
 import { examplesView } from "./survey/view.js";
 import type { View } from "./view.js";
 
-/** A view's place: `rect` is its drawing, the title stands above it. */
+/** A view's place: `rect` is its drawing, a heading of this height stands above it. */
 export interface ViewBox {
   readonly view: View;
   readonly rect: Rect;
+  readonly heading: number;
 }
 
 export interface ViewsLayout {
@@ -23,64 +25,97 @@ export interface ViewsLayout {
   readonly boxes: readonly ViewBox[];
 }
 
+export interface LayoutOptions {
+  /** Each view as high as all of its content, and no other beside one that is asked for alone. */
+  readonly whole?: boolean | undefined;
+  /** Whether views have headings; they do unless it is said. */
+  readonly headings?: boolean;
+}
+
 export const TITLE_HEIGHT = 26;
-const GAP = 20;
+/** Between columns, and between rows. */
+const GAP = 28;
 /** Under this width everything stands in one column. */
 const NARROW = 640;
-const WIDE = 1080;
-/** From so many layers on the model view needs this height at least. */
-const DEEP = 48;
+/** From this width on: the heads, what they look at, and why, in three columns. */
+const WIDE = 940;
+/** Rows of the model view need so much each, besides its header and the layer that is open. */
+const LAYER = 9;
+const LAYERS_ROOM = 210;
 const DEEP_HEIGHT = 580;
+/** A text of less than this is not worth a column of its own. */
+const SHORT = 260;
+
+/** Views that say in their own first line what they are. */
+const OWN_HEADING: readonly ViewName[] = ["head", "neuron"];
 
 const clamp = (low: number, value: number, high: number) => Math.max(low, Math.min(high, value));
 
+/** Views below one another. */
 interface Column {
-  readonly view: View;
   readonly share: number;
+  readonly views: readonly View[];
+  /** As high as the columns beside it, whatever it holds. */
+  readonly fills?: boolean;
 }
 
 type AddRow = (columns: readonly Column[], low: number, high: number) => void;
 
-/** Rows of views below one another, each between a least and a largest height. */
-function stackRows(scene: Scene, width: number, whole: boolean) {
+/** Rows of columns, each between a least and a largest height. */
+function stackRows(scene: Scene, width: number, { whole = false, headings = true }: LayoutOptions) {
   const boxes: ViewBox[] = [];
   let y = 0;
+  const headingOf = ({ name }: View) =>
+    headings && !OWN_HEADING.includes(name) ? TITLE_HEIGHT : 0;
   const add: AddRow = (columns, low, high) => {
     const free = width - GAP * (columns.length - 1);
-    const widths = columns.map(({ share }) => Math.floor(free * share));
-    const natural = columns.map(({ view }, i) =>
-      view.contentHeight(scene, widths[i] as number, high),
-    );
-    const most = Math.max(...natural);
-    const height = Math.round(whole ? most : clamp(low, most, high));
-    let x = 0;
-    columns.forEach(({ view }, i) => {
-      const w = widths[i] as number;
-      boxes.push({ view, rect: { x, y: y + TITLE_HEIGHT, width: w, height } });
-      x += w + GAP;
+    const placed = columns.map((column) => {
+      const w = Math.floor(free * column.share);
+      const parts = column.views.map((view) => {
+        const heading = headingOf(view);
+        return { view, heading, natural: view.contentHeight(scene, w, high - heading) };
+      });
+      const gaps = GAP * (parts.length - 1);
+      const natural = parts.reduce((sum, part) => sum + part.heading + part.natural, gaps);
+      return { w, parts, natural, fills: column.fills && !whole };
     });
-    y += TITLE_HEIGHT + height + GAP;
+    const heights = placed.flatMap(({ natural, fills }) => (fills ? [] : [natural]));
+    const most = Math.max(...heights);
+    // Several below one another are as high as they are together.
+    const limit = Math.max(
+      high,
+      ...placed.map(({ parts, natural }) => (parts.length > 1 ? natural : 0)),
+    );
+    const height = Math.round(whole ? most : clamp(low, most, limit));
+    let x = 0;
+    for (const { w, parts } of placed) {
+      let top = y;
+      parts.forEach(({ view, heading, natural }, n) => {
+        const rest = y + height - top - heading;
+        const own = n === parts.length - 1 ? rest : Math.min(rest, Math.round(natural));
+        boxes.push({ view, heading, rect: { x, y: top + heading, width: w, height: own } });
+        top += heading + own + GAP;
+      });
+      x += w + GAP;
+    }
+    y += height + GAP;
   };
   return { add, finish: (): ViewsLayout => ({ width, height: y - GAP, boxes }) };
 }
 
 /** A view over the whole width. */
-const alone = (view: View): readonly Column[] => [{ view, share: 1 }];
+const alone = (view: View): readonly Column[] => [{ views: [view], share: 1 }];
 
-/** Two views side by side, the second somewhat wider. */
-const pair = (first: View, second: View): readonly Column[] => [
-  { view: first, share: 0.46 },
-  { view: second, share: 0.54 },
+/** Two views side by side; the heads are as high as what is beside them. */
+const beside = (first: View, second: View, share: number): readonly Column[] => [
+  { views: [first], share, fills: first === modelView },
+  { views: [second], share: 1 - share },
 ];
 
 /** Two records: which heads changed, and one of them in both. */
 function addComparison(add: AddRow, width: number): void {
   if (width >= WIDE) {
-    const columns = [
-      { view: modelView, share: 0.34 },
-      { view: compareView, share: 0.66 },
-    ];
-    add(columns, 320, 500);
+    add(beside(modelView, compareView, 0.34), 360, 560);
     return;
   }
   add(alone(modelView), 120, 300);
@@ -94,52 +129,113 @@ function addSurvey(add: AddRow, width: number, { state }: Scene): void {
     return;
   }
   if (width >= NARROW) {
-    add(pair(modelView, examplesView), 240, 460);
+    const columns = [
+      { views: [modelView], share: 0.46 },
+      { views: [examplesView], share: 0.54 },
+    ];
+    add(columns, 240, 460);
     return;
   }
   add(alone(modelView), 120, 420);
   add(alone(examplesView), 120, 420);
 }
 
-/** All views of one record; a survey shows its heads already. */
-function addRecord(add: AddRow, { meta, state, stream }: Scene, width: number): void {
-  // The layers of a deep model are lower than words, and still there are many of them.
-  const deep = (state.show_layers ?? stream.layers).length > DEEP ? DEEP_HEIGHT : 0;
-  if (meta.survey && width >= NARROW) {
-    add(pair(headView, neuronView), 320, 500);
-  } else if (width >= WIDE) {
+/** What the model view needs for its layers to be told apart. */
+function layersHeight({ state, stream }: Scene): number {
+  const count = (state.show_layers ?? stream.layers).length;
+  return Math.min(DEEP_HEIGHT, LAYERS_ROOM + LAYER * count);
+}
+
+/** Whether the head view is a text of a few lines, which a column would leave empty. */
+function isShortText(scene: Scene, width: number): boolean {
+  return scene.state.form === "text" && headView.contentHeight(scene, width, SHORT) < SHORT;
+}
+
+/** The heads at the left, what they look at in the middle, why at the right. */
+function addColumns(add: AddRow, scene: Scene, width: number): void {
+  const layers = layersHeight(scene);
+  const most = Math.max(560, layers);
+  const why = scene.meta.generation ? [nextView, neuronView] : [neuronView];
+  if (isShortText(scene, 0.7 * width)) {
     const columns = [
-      { view: modelView, share: 0.31 },
-      { view: headView, share: 0.32 },
-      { view: neuronView, share: 0.37 },
+      { views: [modelView], share: 0.3, fills: true },
+      { views: [headView, ...why], share: 0.7 },
     ];
-    add(columns, 320, Math.max(500, deep));
+    add(columns, Math.max(380, layers), most);
+    return;
+  }
+  const columns = [
+    { views: [modelView], share: 0.29, fills: true },
+    { views: [headView], share: 0.36 },
+    { views: why, share: 0.35 },
+  ];
+  add(columns, Math.max(380, layers), most);
+}
+
+/** All views of one record; a survey shows its heads already. */
+function addRecord(add: AddRow, scene: Scene, width: number): void {
+  const { meta } = scene;
+  const layers = layersHeight(scene);
+  const wide = width >= WIDE && !meta.survey;
+  if (meta.generation && !wide) add(alone(nextView), 0, 200);
+  if (meta.survey && width >= NARROW) {
+    add(beside(headView, neuronView, 0.48), 320, 500);
+  } else if (wide) {
+    addColumns(add, scene, width);
+  } else if (width >= NARROW && isShortText(scene, width)) {
+    add(alone(headView), 60, SHORT);
+    add(beside(modelView, neuronView, 0.46), Math.max(340, layers), Math.max(480, layers));
   } else if (width >= NARROW) {
-    add(pair(modelView, headView), 240, Math.max(430, deep));
-    add(alone(neuronView), 320, 460);
+    add(beside(modelView, headView, 0.46), Math.max(320, layers), Math.max(480, layers));
+    add(alone(neuronView), 240, 460);
   } else {
-    if (!meta.survey) add(alone(modelView), 120, Math.max(380, deep));
-    add(alone(headView), 200, 420);
+    add(alone(headView), isShortText(scene, width) ? 60 : 200, 440);
+    if (!meta.survey) add(alone(modelView), 120, Math.max(420, layers));
     add(alone(neuronView), 320, 480);
   }
-  if (state.compare.length > 0) add(alone(compareView), 200, 460);
+}
+
+/** One view over the whole width; beside the heads, the one that was clicked. */
+function addAlone(add: AddRow, scene: Scene, width: number, whole: boolean): void {
+  const { state, meta } = scene;
+  if (state.view === "model" && !whole && width < NARROW) {
+    add(alone(modelView), 120, Math.max(420, layersHeight(scene)));
+    add(alone(headView), isShortText(scene, width) ? 60 : 200, 440);
+    return;
+  }
+  if (state.view === "model" && !whole) {
+    const columns = [
+      { views: [modelView], share: 0.48 },
+      { views: [headView], share: 0.52 },
+    ];
+    add(columns, 320, Math.max(620, layersHeight(scene)));
+    return;
+  }
+  if (meta.generation) add(alone(nextView), 0, 200);
+  const only = { model: modelView, head: headView, neuron: neuronView, compare: compareView };
+  const view = only[state.view as keyof typeof only];
+  const text = view === headView && state.form === "text";
+  add(alone(view), text ? 80 : view === compareView ? 120 : 200, 620);
 }
 
 /**
  * Where each view goes at a width. Pure, and used by the screen, the figure and the headless export
- * alike: this is what makes them agree. With `whole`, each is as high as all of its content.
+ * alike: this is what makes them agree.
  */
-export function layoutViews(scene: Scene, width: number, whole = false): ViewsLayout {
-  const { add, finish } = stackRows(scene, width, whole);
+export function layoutViews(scene: Scene, width: number, options: LayoutOptions = {}): ViewsLayout {
+  const { add, finish } = stackRows(scene, width, options);
   const { meta, state } = scene;
-  if (meta.generation) add(alone(nextView), 0, 200);
   if (meta.survey) {
     addSurvey(add, width, scene);
     if (withoutRecord(scene) || state.view === "model") return finish();
   }
-  const only = { model: modelView, head: headView, neuron: neuronView, compare: compareView };
-  if (state.view !== "all") add(alone(only[state.view]), 240, 620);
-  else if (scene.sides) addComparison(add, width);
-  else addRecord(add, scene, width);
+  if (scene.sides && (state.view === "all" || (state.view === "model" && !options.whole))) {
+    addComparison(add, width);
+  } else if (state.view === "all") {
+    addRecord(add, scene, width);
+    if (state.compare.length > 0) add(alone(compareView), 200, 460);
+  } else {
+    addAlone(add, scene, width, options.whole ?? false);
+  }
   return finish();
 }

@@ -1,11 +1,12 @@
-// Names of the views.
+// Names and headings of the views.
 
 import { numSteps } from "../data/meta.js";
 import type { Scene } from "../scene/scene.js";
 import type { ViewName } from "../state/interaction.js";
 
+/** What a view is called where it is not seen. */
 export const TITLES: Readonly<Record<ViewName, string>> = {
-  model: "Model view",
+  model: "Heads",
   head: "Head view",
   neuron: "Neuron view",
   compare: "Compare",

@@ -230,7 +230,7 @@ function makeBlocks(given: Given, heads: HeadOf): Blocks {
     },
     tile: () => null,
     column: () => null,
-    heads: (request) => given.headNumbers?.(request) ?? null,
+    heads: (request, when) => given.headNumbers?.(request, when) ?? null,
     mean: (l, h) => {
       const { rows, columns, data } = heads(l, h).weights;
       if (!ready) return null;

@@ -43,7 +43,7 @@ def test_a_pinned_query_draws_its_row(attention: aw.Attention) -> None:
     np.testing.assert_allclose(data["weight"], row[row > 0], rtol=1e-5)
     shown = words(figure)
     assert "weight of “it” on each token" in shown
-    assert f"“mat” 6: {row[6]:.3f}" in shown
+    assert f"“mat” (position 6) {row[6]:.3f}" in shown
     for word in TEXT.lower().split():
         assert word in shown
     # On paper nothing is there to be clicked.
@@ -82,7 +82,7 @@ def test_a_crop_keeps_the_weights_of_the_whole(attention: aw.Attention) -> None:
     wanted = {query: weights[query, 6] for query in range(3, 10) if weights[query, 6] > 0}
     assert dict(zip(data["query"], data["weight"], strict=True)) == pytest.approx(wanted, rel=1e-4)
     # The index beside a label is the record's.
-    assert any(word.startswith("“it” 8: ") for word in words(figure))
+    assert any(word.startswith("“it” (position 8) ") for word in words(figure))
     mean = columns(attention.figure("text", layer=3, heads=1, positions=kept))
     np.testing.assert_allclose(mean["weight"], weights[kept, kept].mean(axis=0), rtol=1e-5)
 
@@ -102,7 +102,7 @@ def test_words_read_as_one() -> None:
     attention = aw.from_weights([weights], tokens)
     figure = attention.figure("text", positions="words", query=0)
     assert "unbelievable" in words(figure)
-    assert "“unbelievable” 0: 0.600" in words(figure)
+    assert "“unbelievable” (position 0) 0.600" in words(figure)
     assert "un" in words(attention.figure("text"))
 
 
@@ -113,7 +113,7 @@ def test_two_texts_stand_below_each_other() -> None:
     )
     shown = words(attention.figure("text", query="chat"))
     assert {"queries", "keys", "le", "chat", "the", "cat", "."} <= set(shown)
-    assert "“cat” 1: 1.000" in shown
+    assert "“cat” (position 1) 1.000" in shown
 
 
 def test_a_long_column_is_the_columns_numbers_and_no_rows_travel() -> None:
@@ -123,7 +123,7 @@ def test_a_long_column_is_the_columns_numbers_and_no_rows_travel() -> None:
     attention = aw.from_weights([weights], [f" w{index}" for index in range(1100)])
     strongest = int(weights[0, :, 7].argmax())
     shown = words(attention.figure("text", key=7))
-    assert f"“w{strongest}” {strongest}: {weights[0, strongest, 7]:.3f}" in shown
+    assert f"“w{strongest}” (position {strongest}) {weights[0, strongest, 7]:.3f}" in shown
 
 
 def test_what_is_no_text_is_refused_with_what_there_is() -> None:

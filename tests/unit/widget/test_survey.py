@@ -163,10 +163,10 @@ def test_a_figure_shows_heads_and_examples(found: Survey, tmp_path: Path) -> Non
     svg = view.save(tmp_path / "survey.svg").read_text("utf-8")
     assert "mean over 4 inputs" in svg
     assert TEXTS[3] in svg
-    assert "Head view" not in svg
+    assert 'id="head-view"' not in svg
     opened = found.view(*aw.pocket(), layer=2, heads=[1])
     opened.show_example(3)
-    assert "Head view" in opened.save(tmp_path / "open.svg").read_text("utf-8")
+    assert 'id="head-view"' in opened.save(tmp_path / "open.svg").read_text("utf-8")
 
 
 def test_an_example_that_was_left_is_not_kept(found: Survey) -> None:

@@ -1,9 +1,8 @@
 // The card of one head: its thumbnail enlarged, and what is known about it.
 
 import type { Thumbnail } from "../../data/thumbnails.js";
-import type { Surface } from "../../surface/surface.js";
+import type { Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
-import { beside } from "../card.js";
 import { type ThumbnailShading, thumbnailPixels } from "./thumbnails.js";
 
 export interface ThumbnailCard {
@@ -29,12 +28,54 @@ function enlargedSize({ rows, columns }: Thumbnail): { width: number; height: nu
   return { width: columns * pixel, height: rows * pixel };
 }
 
-/** A head's thumbnail enlarged, with what is known about it, near `point` inside the frame. */
+/** Between a card and the cell that it speaks of, at least. */
+const CLEAR = 10;
+
+interface CardFrame {
+  readonly width: number;
+  readonly height: number;
+  /** What is drawn ends here: below is room of its own. */
+  readonly free: number;
+}
+
+/**
+ * Where a card covers least of what one compares: in the room below what is drawn; else in the corner
+ * that is furthest from the cell.
+ */
+export function cardPlace(
+  { width, height }: { readonly width: number; readonly height: number },
+  cell: Rect,
+  frame: CardFrame,
+): { readonly x: number; readonly y: number } {
+  const [left, right] = [4, Math.max(4, frame.width - 4 - width)];
+  const [top, bottom] = [4, Math.max(4, frame.height - 4 - height)];
+  const middle = { x: cell.x + cell.width / 2, y: cell.y + cell.height / 2 };
+  if (frame.free + CLEAR + height <= frame.height - 4) {
+    const x = Math.max(left, Math.min(right, middle.x - width / 2));
+    return { x: Math.round(x), y: Math.round(Math.max(frame.free + CLEAR, 4)) };
+  }
+  const gap = (low: number, size: number, from: number, length: number) =>
+    Math.max(from - (low + size), low - (from + length));
+  let best = { x: left, y: top, clear: Number.NEGATIVE_INFINITY };
+  for (const y of [bottom, top]) {
+    for (const x of [right, left]) {
+      // The larger of the two gaps keeps them apart.
+      const clear = Math.max(
+        gap(x, width, cell.x, cell.width),
+        gap(y, height, cell.y, cell.height),
+      );
+      if (clear > best.clear) best = { x, y, clear };
+    }
+  }
+  return { x: Math.round(best.x), y: Math.round(best.y) };
+}
+
+/** A head's thumbnail enlarged, with what is known about it, inside the frame and clear of `cell`. */
 export function drawThumbnailCard(
   surface: Surface,
   card: ThumbnailCard,
-  point: { x: number; y: number },
-  frame: { width: number; height: number },
+  cell: Rect,
+  frame: CardFrame,
 ): void {
   const { theme } = card.shading;
   const thumbnail = Math.min(frame.width, frame.height) < SMALL ? null : card.thumbnail;
@@ -49,8 +90,7 @@ export function drawThumbnailCard(
   const height = 2 * PADDING + LINE + picture + card.lines.length * LINE - 4;
   const wide = width + 2 * PADDING;
   const box = {
-    x: Math.round(beside(point.x, wide, 4, frame.width - 4)),
-    y: Math.round(beside(point.y, height, 4, frame.height - 4)),
+    ...cardPlace({ width: wide, height }, cell, frame),
     width: wide,
     height,
   };

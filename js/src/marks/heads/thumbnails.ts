@@ -15,6 +15,8 @@ export interface ThumbnailCell {
   readonly width: number;
   readonly height: number;
   readonly score?: CellScore;
+  /** Quiet: pooled to means, by the head's own largest, and in the lighter part of the colours. */
+  readonly quiet?: boolean;
   /** Too small for a picture: one of 255 shades all over; null where there is none yet. */
   readonly flat?: number | null;
 }
@@ -110,6 +112,43 @@ export function columnsAside(columns: number, { keys }: Aside, numKeys: number):
       held.add(at);
   }
   return [...held].sort((a, b) => a - b);
+}
+
+/** How far along the colours a quiet cell goes. */
+const QUIET_END = 0.62;
+
+/**
+ * One thumbnail pooled by mean to `width` × `height`, its largest at `QUIET_END` of the colours: where a
+ * pixel holds many entries, their largest would be as dark everywhere, and say nothing.
+ */
+export function quietShades(
+  { rows, columns, data }: Thumbnail,
+  width: number,
+  height: number,
+  out = new Uint8Array(width * height),
+): Uint8Array {
+  const across = edgesOf(columns, width);
+  const down = edgesOf(rows, height);
+  const means = new Float32Array(width * height);
+  let most = 0;
+  for (let y = 0; y < height; y++) {
+    const top = down[y] as number;
+    const bottom = Math.max(top + 1, height > rows ? 0 : (down[y + 1] as number));
+    for (let x = 0; x < width; x++) {
+      const left = across[x] as number;
+      const right = Math.max(left + 1, width > columns ? 0 : (across[x + 1] as number));
+      let sum = 0;
+      for (let row = top; row < bottom; row++) {
+        for (let i = row * columns + left; i < row * columns + right; i++) sum += data[i] as number;
+      }
+      const mean = sum / ((bottom - top) * (right - left));
+      means[y * width + x] = mean;
+      if (mean > most) most = mean;
+    }
+  }
+  const factor = most > 0 ? (QUIET_END * 255) / most : 0;
+  for (let i = 0; i < means.length; i++) out[i] = Math.round((means[i] as number) * factor);
+  return out;
 }
 
 /**
@@ -249,7 +288,9 @@ export function composeThumbnails(
     if (!cell) continue;
     const colours = table.weights;
     if (cell.flat !== undefined) {
-      fillRect(pixels, width, cell, cell.flat === null ? none : (colours[cell.flat] as number));
+      const shade =
+        cell.flat === null ? null : Math.round(cell.flat * (cell.quiet ? QUIET_END : 1));
+      fillRect(pixels, width, cell, shade === null ? none : (colours[shade] as number));
       continue;
     }
     const head = thumbnails.get(cell.layer, cell.head);
@@ -265,7 +306,8 @@ export function composeThumbnails(
     const shown = held.length > 0 ? withoutColumns(head, held, shares, rest) : head;
     const area = cell.width * cell.height;
     if (scratch.length < area) scratch = new Uint8Array(area);
-    const shades = resample(shown, cell.width, cell.height, scratch);
+    const pooled = cell.quiet ? quietShades : resample;
+    const shades = pooled(shown, cell.width, cell.height, scratch);
     // Where a pixel holds several keys, blanking one's would hide its neighbours.
     const blank = new Set(head.columns <= cell.width ? held : []);
     const across = edgesOf(head.columns, cell.width);

@@ -1,7 +1,7 @@
 // Heat over an image, curves over a sound, and their legends.
 
 import { UNDER } from "../../data/media.js";
-import { ramp } from "../../styles/colours.js";
+import { oklch } from "../../styles/colours.js";
 import type { Theme } from "../../styles/theme.js";
 import type { Pixels, Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
@@ -9,22 +9,22 @@ import { formatWeight } from "../format.js";
 import { drawScaleBar, LEGEND_SIZE } from "../legends/legend.js";
 
 /**
- * From dark to bright through red and orange, the same on every page: what lies under it is a
- * photograph, not the page. Lightness rises all the way, so it reads without colours too.
+ * One hue, the same on every page: what lies under it is a photograph, not the page. Lightness rises
+ * all the way, so it reads without colours too.
  */
-export const HEAT = ramp([
-  "#0d0c12",
-  "#3d1016",
-  "#8a2014",
-  "#cf4d16",
-  "#ee962e",
-  "#f6c244",
-  "#fde96b",
-]);
-/** Where nothing is attended to, the picture shows; the more is, the more of it the heat covers. */
-const ALPHA = { none: 0, most: 0.82 } as const;
+const HUE = { degrees: 55, chroma: 0.16, dark: 0.45, light: 0.85 } as const;
+export const HEAT = Uint8Array.from(
+  Array.from({ length: 256 }, (_, i) => {
+    const lightness = HUE.dark + ((HUE.light - HUE.dark) * i) / 255;
+    return oklch(lightness, HUE.chroma, HUE.degrees);
+  }).flat(),
+);
+/** What is attended to most is covered so much. */
+const MOST_COVER = 0.84;
+/** Evenly spread weights leave the picture as it is: what is covered grows slowly at first. */
+const COVER_POWER = 1.6;
 
-const alpha = (shade: number) => ALPHA.none + (ALPHA.most - ALPHA.none) * shade;
+const alpha = (shade: number) => MOST_COVER * shade ** COVER_POWER;
 
 /** What the heat looks like on a grey of this level: the legend shows what is on the picture. */
 function heatOn(level: number): Uint8Array {

@@ -18,7 +18,17 @@ export interface FlowMark {
   readonly generated?: boolean;
 }
 
+/** Sizes of the words of a text, and of what is small in it. */
+export interface FlowSize {
+  readonly words: number;
+  readonly small: number;
+}
+
+export const READING: FlowSize = { words: FLOW_SIZE, small: SMALL_SIZE };
+
 export interface FlowRequest {
+  /** The usual ones where nothing is said. */
+  readonly size?: FlowSize;
   readonly pieces: readonly ReadingPiece[];
   readonly width: number;
   /** Before which positions a part begins. */
@@ -44,6 +54,7 @@ export interface Flow {
   /** Of each position, its first fragment. */
   readonly first: Int32Array;
   readonly width: number;
+  readonly size: FlowSize;
 }
 
 export const lineCount = ({ starts }: Flow): number => starts.length - 1;
@@ -75,9 +86,14 @@ class Writer {
   private readonly breaks: boolean[] = [];
   private readonly widths = new Map<string, number>();
   private x = 0;
-  readonly space = textWidth(" ", FLOW_SIZE);
+  readonly space: number;
 
-  constructor(readonly width: number) {}
+  constructor(
+    readonly width: number,
+    readonly size: FlowSize,
+  ) {
+    this.space = textWidth(" ", size.words);
+  }
 
   /** Whether the line is the first of a paragraph. */
   private get isParagraph(): boolean {
@@ -94,7 +110,7 @@ class Writer {
   }
 
   widthOf(text: string, size: number): number {
-    const key = size === FLOW_SIZE ? text : `${size} ${text}`;
+    const key = size === this.size.words ? text : `${size} ${text}`;
     const known = this.widths.get(key);
     if (known !== undefined) return known;
     const width = textWidth(text, size);
@@ -155,7 +171,7 @@ class Writer {
 
   /** What is longer than a line, character by character. */
   private split(fragment: Content): void {
-    const size = fragment.kind === "small" ? SMALL_SIZE : FLOW_SIZE;
+    const size = fragment.kind === "small" ? this.size.small : this.size.words;
     let [text, width, tied] = ["", 0, false];
     const flush = () => {
       if (text === "") return;
@@ -195,7 +211,7 @@ function writeText(
   piece: ReadingPiece,
   breaks: boolean,
 ) {
-  const size = piece.kind === "small" ? SMALL_SIZE : FLOW_SIZE;
+  const size = piece.kind === "small" ? writer.size.small : writer.size.words;
   const text = line.includes("\t") ? line.replaceAll("\t", TAB) : line;
   const [spaces, body] = indented(text);
   const { space } = writer;
@@ -228,7 +244,7 @@ function writePiece(writer: Writer, piece: ReadingPiece, index: number): void {
     if (line !== "") writeText(writer, index, line, piece, n > 0 || !glued);
     if (last) return;
     if (n === 0 || line !== "") {
-      const width = writer.widthOf(RETURN, SMALL_SIZE);
+      const width = writer.widthOf(RETURN, writer.size.small);
       writer.put({ index, text: RETURN, kind: "return" }, 1, width, false);
     }
     writer.endParagraph();
@@ -289,8 +305,8 @@ function join(fragments: Fragment[], pieces: readonly ReadingPiece[]): void {
 }
 
 /** Break a text into lines of a width. */
-export function flowText({ pieces, width, marks, rightToLeft }: FlowRequest): Flow {
-  const writer = new Writer(Math.max(40, width));
+export function flowText({ pieces, width, marks, rightToLeft, size = READING }: FlowRequest): Flow {
+  const writer = new Writer(Math.max(40, width), size);
   pieces.forEach((piece, index) => {
     const mark = marks.get(index);
     if (mark) writer.mark(mark);
@@ -305,5 +321,5 @@ export function flowText({ pieces, width, marks, rightToLeft }: FlowRequest): Fl
     if (first[index] === -1) first[index] = at;
   });
   const { fragments, starts } = writer;
-  return { fragments, starts, marks: writer.marks, first, width: writer.width };
+  return { fragments, starts, marks: writer.marks, first, width: writer.width, size };
 }

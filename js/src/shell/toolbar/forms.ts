@@ -19,8 +19,9 @@ export const form: Control = {
   label: "form",
   rank: () => 60,
   shortRank: 90,
-  // The other views are drawn in one way.
-  shown: ({ state }) => state.view !== "model" && state.view !== "neuron",
+  // Beside the heads stands the one that is selected; a survey's heads stand alone.
+  shown: ({ state, meta }) =>
+    state.view !== "neuron" && !(state.view === "model" && meta.survey !== undefined),
   size: (scene) => `${overMedia(scene)} ${isText(scene.queries) || isText(scene.keys)}`,
   draw: (scene, { change }, short) => {
     const { state, sides, queries, keys } = scene;

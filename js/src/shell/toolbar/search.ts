@@ -8,8 +8,8 @@ export const search: Control = {
   group: "out",
   label: "search",
   rank: () => 20,
-  // Thumbnails have no text.
-  shown: ({ state }) => state.view !== "model",
+  // A survey’s thumbnails have no text beside them.
+  shown: ({ state, meta }) => state.view !== "model" || meta.survey === undefined,
   draw: (_scene, events) => html`<button
     type="button"
     class="aw-search-button"

@@ -4,7 +4,8 @@ import { cellAt, cellRect, indicesIn } from "../../marks/matrix/cells.js";
 import { drawNotice } from "../../marks/notice.js";
 import { hasLegend, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
-import { contains, type Rect } from "../../surface/surface.js";
+import { contains, type Rect, type Surface } from "../../surface/surface.js";
+import { textWidth } from "../../surface/text.js";
 import { revealScroll } from "../lines/layout.js";
 import { hitLines, lineStops } from "../lines/lines.js";
 import {
@@ -29,8 +30,46 @@ import {
 import { badgeRect, closeRect, drawCompareFooter, drawPanel, panelLines } from "./panels.js";
 
 const HOW_TO_PIN =
-  "No heads pinned yet: shift-click heads of different layers in the model view, or press C.";
-const EMPTY_HEIGHT = 120;
+  "Heads of different layers: shift-click them among the heads, or press C for each in turn.";
+const EMPTY_HEIGHT = 130;
+const BUTTON_HEIGHT = 34;
+
+/** "Compare heads 0–3 of layer 2" */
+function offerText({ state }: Scene): string {
+  const heads = [...state.heads].sort((a, b) => a - b);
+  const [first = 0, last = 0] = [heads[0], heads.at(-1)];
+  const row = heads.length > 2 && last - first === heads.length - 1;
+  const which = row ? `${first}–${last}` : heads.join(", ");
+  return `Compare ${heads.length === 1 ? "head" : "heads"} ${which} of layer ${state.layer}`;
+}
+
+/** The one button of an empty comparison; a figure has none. */
+function offerRect(scene: Scene, width: number): Rect | null {
+  if (scene.drawing || scene.state.heads.length === 0) return null;
+  const wide = Math.min(
+    width - 16,
+    Math.ceil(textWidth(offerText(scene), 14, "sans", "bold")) + 40,
+  );
+  return { x: (width - wide) / 2, y: 24, width: wide, height: BUTTON_HEIGHT };
+}
+
+function drawEmpty(surface: Surface, scene: Scene, frame: Frame): void {
+  const { theme } = scene;
+  const offer = offerRect(scene, frame.width);
+  const top = offer ? offer.y + offer.height : 0;
+  if (offer) {
+    surface.rect(offer, { fill: theme.accent, radius: 5 });
+    surface.text(offer.x + offer.width / 2, offer.y + offer.height / 2, offerText(scene), {
+      fill: theme.accentText,
+      size: 14,
+      weight: "bold",
+      anchor: "middle",
+      maxWidth: offer.width - 8,
+    });
+  }
+  const below = { x: 0, y: top, width: frame.width, height: EMPTY_HEIGHT - top };
+  drawNotice(surface, below, HOW_TO_PIN, theme.muted);
+}
 
 const inFrame = ({ y, height }: Rect, layout: CompareLayout) =>
   y + height > 0 && y < layout.footerTop;
@@ -132,7 +171,7 @@ export const compareView: View = {
   draw(surface, scene, frame) {
     const all = { x: 0, y: 0, width: frame.width, height: frame.height };
     if (comparedCount(scene) === 0) {
-      drawNotice(surface, all, HOW_TO_PIN, scene.theme.muted);
+      drawEmpty(surface, scene, frame);
       return;
     }
     const layout = compareLayout(scene, frame);
@@ -151,7 +190,10 @@ export const compareView: View = {
   },
 
   hit(scene, frame, x, y) {
-    if (comparedCount(scene) === 0) return null;
+    if (comparedCount(scene) === 0) {
+      const offer = offerRect(scene, frame.width);
+      return offer && contains(offer, x, y) ? { action: "compare-selected" } : null;
+    }
     const layout = compareLayout(scene, frame);
     if (y >= layout.footerTop) return null;
     const place = mapPlace(scene, frame, layout);
@@ -192,7 +234,10 @@ export const compareView: View = {
   },
 
   stops(scene, frame) {
-    if (comparedCount(scene) === 0) return [];
+    if (comparedCount(scene) === 0) {
+      const rect = offerRect(scene, frame.width);
+      return rect ? [{ rect, action: "compare-selected", name: offerText(scene) }] : [];
+    }
     const layout = compareLayout(scene, frame);
     const place = mapPlace(scene, frame, layout);
     return [

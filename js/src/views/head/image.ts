@@ -18,7 +18,7 @@ import {
   heatPixels,
 } from "../../marks/matrix/image-heat.js";
 import { drawNotice } from "../../marks/notice.js";
-import { labelOf, quoted } from "../../marks/text/tokens.js";
+import { labelOf } from "../../marks/text/tokens.js";
 import { hasLegend, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import type { Surface } from "../../surface/surface.js";
@@ -26,7 +26,14 @@ import { textWidth } from "../../surface/text.js";
 import { ownPlaces } from "../image/heat.js";
 import { HEADER, TITLE } from "../image/layout.js";
 import { indexIn, type MediaTile, rectIn } from "../image/media-positions.js";
-import { type ImagePlan, imageNotes, imagePlan, type Shown, shownIn } from "../image/plan.js";
+import {
+  type ImagePlan,
+  imageNotes,
+  imagePlan,
+  placeName,
+  type Shown,
+  shownIn,
+} from "../image/plan.js";
 import { drawStrips, stripHit, stripReveal, stripStops } from "../image/token-strips.js";
 import { measureTitle } from "../shared/measure.js";
 import { drawPairCard } from "../shared/pair-card.js";
@@ -42,12 +49,13 @@ function drawHeader(surface: Surface, scene: Scene, plan: ImagePlan, { subject }
   const { mediaLayout, left, width } = plan;
   const room = width - 150;
   let words = `mean over ${queries.length} queries`;
-  if (mediaLayout.over === "key" && about !== null) words = `query ${quoted(queries, about, room)}`;
+  if (mediaLayout.over === "key" && about !== null)
+    words = `query ${placeName(queries, about, room)}`;
   if (mediaLayout.over === "query") {
     words =
       about === null
         ? "point at a key to see who attends to it"
-        : `key ${quoted(keys, about, room)}`;
+        : `key ${placeName(keys, about, room)}`;
   }
   if (group.length > 1) {
     words =

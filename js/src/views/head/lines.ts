@@ -16,7 +16,7 @@ import { visibleRows } from "../../marks/text/token-axis.js";
 import { LABEL_PAD, type TokenColumn } from "../../marks/text/tokens.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
-import type { Surface } from "../../surface/surface.js";
+import type { Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { columnWidths, linesLayout, linesOverflow, revealScroll } from "../lines/layout.js";
 import { drawLines, drawLinesState, hitLines, lineStops, readingSurface } from "../lines/lines.js";
@@ -38,7 +38,7 @@ import type { Frame, Stop } from "../view.js";
 
 const HEADER = 24;
 const LOW_ROW = 16;
-const HIGH_ROW = 24;
+const HIGH_ROW = 40;
 export const LABEL_SIZE = 12;
 /** So many heads have a column of numbers each; twice as many share them, one number above the other. */
 export const NUMBERED_HEADS = 3;
@@ -262,12 +262,17 @@ export function drawHeadLines(surface: Surface, scene: Scene, frame: Frame): voi
     surface.line(body.x, bottom, body.x + body.width, bottom, { stroke: theme.rule });
   }
   drawFooter(surface, scene, frame.width, bottom, input);
-  drawPairCard(surface, scene, "head", input.series, {
-    x: 0,
-    y: 0,
-    width: frame.width,
-    height: frame.height,
-  });
+  drawPairCard(surface, scene, "head", input.series, cardRoom(input, frame));
+}
+
+/** Narrower than this, a card would have to lie on the numbers after all. */
+const LEAST_CARD = 170;
+
+/** Between the columns, where no label and no number is. */
+function cardRoom({ layout }: LinesInput, frame: Frame): Rect {
+  const { x, width } = layout.links;
+  const all = { x: 0, y: 0, width: frame.width, height: frame.height };
+  return width >= LEAST_CARD ? { ...all, x, width } : all;
 }
 
 export function hitHeadLines(scene: Scene, frame: Frame, x: number, y: number): Hit | null {

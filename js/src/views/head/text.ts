@@ -4,7 +4,7 @@ import { drawCard } from "../../marks/card.js";
 import { formatWeight } from "../../marks/format.js";
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";
 import { drawNotice } from "../../marks/notice.js";
-import { FLOW_SIZE, type Fragment, lineFragments, SMALL_SIZE } from "../../marks/text/text-flow.js";
+import { type Fragment, lineFragments } from "../../marks/text/text-flow.js";
 import { ABSENT, indexOf, labelFill, quoted } from "../../marks/text/tokens.js";
 import type { Scene } from "../../scene/scene.js";
 import { entry } from "../../styles/colours.js";
@@ -155,7 +155,7 @@ function drawFragment(surface: Surface, look: Look, fragment: Fragment, rect: Re
   const own = kind === "return" ? theme.muted : labelFill(block.positions[index], theme);
   surface.text(rect.x, box.y + box.height / 2, text, {
     fill: shade > 0 ? inkOn(theme.sequential, shade, own) : own,
-    size: small ? SMALL_SIZE : FLOW_SIZE,
+    size: small ? block.flow.size.small : block.flow.size.words,
     ...(!composed.test(text) && !small ? { fit: rect.width } : {}),
     ...(isThere ? {} : { opacity: ABSENT }),
   });

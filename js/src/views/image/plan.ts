@@ -40,6 +40,14 @@ export interface ImagePlan {
   readonly footerTop: number;
 }
 
+/** "row 9, column 2" of a patch, the label in quotes of anything else. */
+export function placeName(positions: Scene["keys"], index: number, room: number): string {
+  const { row, column } = positions[index] ?? {};
+  return row === undefined || column === undefined
+    ? quoted(positions, index, room)
+    : `row ${row}, column ${column}`;
+}
+
 /** What the shade of a token beside the picture means. */
 function shadeOf(
   { queries, keys, state }: Scene,
@@ -48,13 +56,32 @@ function shadeOf(
 ): string {
   const weight = MEASURES[state.measure].short;
   const { about, pointed, backwards } = subject;
-  const name = (list: typeof keys, index: number) => quoted(list, index, 90);
+  const name = (list: typeof keys, index: number) => placeName(list, index, 90);
   if (backwards && pointed !== null) {
     return over === "key"
       ? `their ${weight} on ${name(keys, pointed)}`
       : `${weight} of ${name(queries, pointed)} on them`;
   }
   return about === null ? `mean ${weight} on them` : `${weight} of ${name(queries, about)} on them`;
+}
+
+/** What the colour of a patch means, as a sentence. */
+function patchNote(
+  { queries, keys, state }: Scene,
+  { over }: MediaLayout,
+  { about, group }: ImageSubject,
+): string {
+  const weight = MEASURES[state.measure].short;
+  if (over === "query") {
+    if (about === null) return "";
+    const on = group.length > 1 ? `${group.length} keys` : placeName(keys, about, 90);
+    return `the more colour, the more ${weight} the patch gives ${on}`;
+  }
+  const of =
+    about === null
+      ? "all queries give it on average"
+      : `${group.length > 1 ? `${group.length} queries give` : `${placeName(queries, about, 90)} gives`} it`;
+  return `the more colour on a patch, the more ${weight} ${of}`;
 }
 
 /** What is to be known about the picture, a line each; how many there are depends on no hover. */
@@ -66,6 +93,7 @@ export function imageNotes(
 ): readonly string[] {
   const { media } = scene;
   const words: string[] = [];
+  if (mediaLayout.kind === "image") words.push(patchNote(scene, mediaLayout, subject));
   if (mediaLayout.strips.length > 0) {
     words.push(
       most > 0

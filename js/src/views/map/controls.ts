@@ -81,13 +81,13 @@ export function mapAfter(
   return sameSight(sight, cells) ? undefined : windowOf(scene, sight);
 }
 
-function buttons(scene: Scene, { first, rowRoom, columnRoom }: MapPlace): readonly Button[] {
-  const { x, y } = first.rect;
+/** In the corner of the panel: over no label. */
+function buttons(scene: Scene, { first, width }: MapPlace): readonly Button[] {
   return (["in", "out", "fit"] as const).map((sign, n) => ({
     sign,
     rect: {
-      x: x - rowRoom + n * (BUTTON + GAP),
-      y: y - columnRoom + GAP,
+      x: width - (3 - n) * (BUTTON + GAP),
+      y: GAP,
       width: BUTTON,
       height: BUTTON,
     },

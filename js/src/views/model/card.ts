@@ -6,7 +6,7 @@ import { letterOf } from "../../marks/heads/badge.js";
 import { drawThumbnailCard } from "../../marks/heads/thumbnail-card.js";
 import type { LayerMeta } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
-import type { Surface } from "../../surface/surface.js";
+import type { Rect, Surface } from "../../surface/surface.js";
 import { thumbnailShading } from "../shared/aside.js";
 import { pairTitle } from "../shared/series.js";
 import type { Frame } from "../view.js";
@@ -41,19 +41,19 @@ function scoreLines(scene: Scene, board: Board, head: Placed): readonly string[]
   return lines;
 }
 
-/** What is known about the head under the pointer, beside it. */
+/** What is known about the head under the pointer, clear of its `cell`; `free` is where what is drawn ends. */
 export function drawHeadCard(
   surface: Surface,
   scene: Scene,
   head: Placed,
-  beside: { x: number; y: number },
+  cell: Rect,
   frame: Frame,
+  free = frame.height,
 ): void {
   const { hover, thumbnails, keys, stream } = scene;
   // A head hovered elsewhere is outlined; what it is, the other view says.
   if (hover?.source !== "model" && hover?.source !== "keyboard") return;
   const { module_path } = stream.layers[head.row] as LayerMeta;
-  const point = { x: hover.x ?? beside.x, y: hover.y ?? beside.y };
   const top = thumbnails.top(head.layer, head.head);
   const board = boardOf(scene);
   const lines = board ? scoreLines(scene, board, head).map((text) => ({ text, muted: false })) : [];
@@ -70,7 +70,7 @@ export function drawHeadCard(
   const title = `layer ${head.layer} · head ${head.head}`;
   const shading = thumbnailShading(scene);
   const thumbnail = withoutRecord(scene) ? null : thumbnails.get(head.layer, head.head);
-  drawThumbnailCard(surface, { title, lines, thumbnail, shading }, point, frame);
+  drawThumbnailCard(surface, { title, lines, thumbnail, shading }, cell, { ...frame, free });
 }
 
 /** What a screen reader says of a head. */

@@ -10,9 +10,14 @@ export interface LayerCells {
   readonly down: number;
   /** Between two cells: one hairline for both or, in a roomy grid, one each and space between. */
   readonly gap: number;
-  /** Of `down`, what is left above a cell for its number. */
+  /** Of `down`, what is left below a cell for its words. */
   readonly caption: number;
 }
+
+/** Height of the words below a cell. */
+export const CAPTION = 14;
+/** A cell of this width has room for words below it. */
+export const WORDED = 44;
 
 export const HAIRLINE = 1;
 /** Cells shrink to this for the grid to fit the frame's height; below, layers take turns to be large. */

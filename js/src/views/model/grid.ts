@@ -2,25 +2,39 @@
 
 import { drawCornerBadge, drawHeadOutlines } from "../../marks/heads/head-outlines.js";
 import { onPaper, type Scene } from "../../scene/scene.js";
-import type { Rect, Surface } from "../../surface/surface.js";
+import type { Hit } from "../../state/interaction.js";
+import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import type { Frame, Stop, View } from "../view.js";
+import { drawCaptions } from "./captions.js";
 import { drawHeadCard, headName, hoveredHead } from "./card.js";
+import { drawHeadList, headList, headListStops, hitHeadList } from "./head-list.js";
 import { boardOf } from "./head-scores.js";
 import {
+  drawColumnLabels,
   drawHeader,
-  drawHeadNumbers,
   drawLayerLabels,
   drawLayerTitle,
   flatNote,
   gridNotes,
 } from "./header.js";
 import { type Placed, shownHeads } from "./heads.js";
-import { type Grid, gridLayout, headAt, headRect, MARGIN, placeRect } from "./layout.js";
-import { gridPixels, PICTURED } from "./picture.js";
+import {
+  type Grid,
+  gridLayout,
+  headAt,
+  headRect,
+  headRects,
+  LABELS,
+  MARGIN,
+  placeRect,
+} from "./layout.js";
+import { drawGridPicture, PICTURED } from "./picture.js";
 import { shownRows } from "./rows.js";
 import { drawTag, labelText } from "./tags.js";
 
 export const MAX_STOPS = 80;
+/** Besides them, of the list of what heads do. */
+const LIST_STOPS = 24;
 /** Of them, at least so many for other layers. */
 const COLUMN_STOPS = 16;
 
@@ -39,13 +53,12 @@ function gridOf(scene: Scene, width: number, height: number): Grid {
   const at = onPaper(scene) || layer < 0 ? undefined : placeAt(rows, layer);
   let lines = notes.length + (board ? 1 : 0);
   const size = { width, height };
-  let layout = gridLayout(rows, size, { notes: lines, at, numbered });
+  let layout = gridLayout(rows, size, { notes: lines, at });
   const flat = layout.cells.down < PICTURED && !board;
   if (flat) {
     notes.push(flatNote(scene));
-    layout = gridLayout(rows, size, { notes: ++lines, at, numbered });
+    layout = gridLayout(rows, size, { notes: ++lines, at });
   }
-  const page = layout.rows.findIndex(({ opened }) => opened);
   const ranked = board !== null && arrange === "rank_by_layer";
   return {
     ...layout,
@@ -53,7 +66,8 @@ function gridOf(scene: Scene, width: number, height: number): Grid {
     notes,
     numbered,
     ranked,
-    id: `${id}/${width}/${height}/${lines}/${page}`,
+    // What is open stands in a picture of its own: the block of all layers is the same for each.
+    id: `${id}/${width}/${height}/${lines}/${layout.open?.height ?? 0}`,
   };
 }
 
@@ -62,20 +76,20 @@ function drawMarks(surface: Surface, scene: Scene, layout: Grid): void {
   const rowOf = (number: number) => stream.layers.findIndex(({ layer }) => layer === number);
   const row = rowOf(state.layer);
   const outlined = state.heads.flatMap((head) => {
-    const cell = headRect(layout, row, head);
-    return cell ? [{ cell, colour: theme.head(head, scene.layer.num_heads) }] : [];
+    const colour = theme.head(head, scene.layer.num_heads);
+    return headRects(layout, row, head).map((cell) => ({ cell, colour }));
   });
   drawHeadOutlines(surface, outlined, theme);
   const hovered = hoveredHead(scene);
-  const cell = hovered && headRect(layout, hovered.row, hovered.head);
-  if (cell) {
+  for (const cell of hovered ? headRects(layout, hovered.row, hovered.head) : []) {
     const { x, y, width, height } = cell;
     const rect = { x: x - 0.5, y: y - 0.5, width: width + 1, height: height + 1 };
     surface.rect(rect, { stroke: theme.text, strokeWidth: 1 });
   }
   state.compare.forEach(([layer, head], index) => {
-    const compared = headRect(layout, rowOf(layer), head);
-    if (compared) drawCornerBadge(surface, compared, index, theme);
+    for (const cell of headRects(layout, rowOf(layer), head)) {
+      drawCornerBadge(surface, cell, index, theme);
+    }
   });
 }
 
@@ -86,7 +100,9 @@ const NUMBERED = 24;
 /** At most one label on each head, and which head it is where its column does not tell. */
 function drawCellTexts(surface: Surface, { theme }: Scene, layout: Grid): void {
   const { board, rows, numbered, cells } = layout;
-  if (!board || layout.bent || cells.across < (numbered ? WORDY : NUMBERED)) return;
+  // Words below the cells leave the pictures whole.
+  if (!board || layout.open || cells.caption > 0) return;
+  if (cells.across < (numbered ? WORDY : NUMBERED)) return;
   for (const row of rows) {
     row.heads.forEach((head, place) => {
       const cell = placeRect(row, place);
@@ -108,7 +124,7 @@ function drawFrontier(
   layout: Grid,
 ): void {
   if (!generationStep || generationStep.numQueries >= queries.length) return;
-  for (const row of layout.rows) {
+  for (const row of layout.open ? [layout.open, ...layout.rows] : layout.rows) {
     if (row.cells.down < LEAST_ROW_MARK) continue;
     row.heads.forEach((_, place) => {
       const { x, y, width, height } = placeRect(row, place);
@@ -146,6 +162,46 @@ function nearest(
   );
 }
 
+function hitCell(scene: Scene, layout: Grid, frame: Frame, x: number, y: number): Hit | null {
+  if (y < layout.top) return null;
+  const place = headAt(layout, x - layout.left, y - layout.top + frame.scroll);
+  const layer = place && scene.stream.layers[place.row];
+  return layer ? { layer: layer.layer, head: place.head } : null;
+}
+
+/** A layer's number opens the layer, a head's number stands for this head in all layers. */
+function hitLabels(layout: Grid, frame: Frame, x: number, y: number): Hit | null {
+  const { left, top, rows, axis, cells, numbered, ranked, abreast } = layout;
+  if (abreast) return null;
+  const down = y - top + frame.scroll;
+  if (x < left - 1 && y >= top) {
+    const row = rows.find((each) => down >= each.y && down < each.y + each.height);
+    return row ? { layer: row.layer.layer, action: "open-layer" } : null;
+  }
+  // Above the grid they stay where they are, above the block they scroll with it.
+  const fixed = axis !== null && axis < 0 ? y - top : down;
+  if (axis === null || ranked || !numbered || Math.abs(fixed - axis) > LABELS / 2) return null;
+  const column = Math.floor((x - left) / cells.across);
+  if (x < left || column >= cells.columns) return null;
+  return { head: column, action: "head-in-all-layers" };
+}
+
+/** The card of the head under the pointer, clear of the cell that it speaks of. */
+function drawHoverCard(surface: Surface, scene: Scene, layout: Grid, frame: Frame): void {
+  const hovered = hoveredHead(scene);
+  const { hover } = scene;
+  if (!hovered) return;
+  const { left, top, height } = layout;
+  const rects = headRects(layout, hovered.row, hovered.head).map((rect) => ({
+    ...rect,
+    x: left + rect.x,
+    y: top + rect.y - frame.scroll,
+  }));
+  const pointed = rects.find((rect) => contains(rect, hover?.x ?? 0, hover?.y ?? 0));
+  const cell = pointed ?? rects[0];
+  if (cell) drawHeadCard(surface, scene, hovered, cell, frame, top + height - frame.scroll);
+}
+
 /** Every layer × head as a thumbnail, as the model has them or each layer's in a ranking. */
 export const gridForm: Omit<View, "name"> = {
   contentHeight(scene, width, height) {
@@ -155,45 +211,48 @@ export const gridForm: Omit<View, "name"> = {
 
   draw(surface, scene, frame) {
     const layout = gridOf(scene, frame.width, frame.height);
-    const { left, top, board } = layout;
+    const { left, top } = layout;
     surface.group("header", () => drawHeader(surface, scene, layout, frame));
     drawLayerTitle(surface, scene, layout, frame);
     const clip = { x: 0, y: top - 4, width: frame.width, height: frame.height - top + 4 };
     surface.group(
       "heads",
       () => {
-        const { scale } = surface;
-        const pixels = gridPixels(scene, layout, board, layout.id, scale);
-        const size = { width: pixels.width / scale, height: pixels.height / scale };
-        surface.image({ x: 0, y: 0, ...size }, pixels, false);
+        drawGridPicture(surface, scene, layout);
         drawLayerLabels(surface, scene, layout);
-        for (const row of layout.rows) drawHeadNumbers(surface, scene, row);
+        if (layout.axis !== null && layout.axis >= 0) {
+          drawColumnLabels(surface, scene, layout, { x: 0, y: 0 });
+        }
         drawFrontier(surface, scene, layout);
         drawCellTexts(surface, scene, layout);
         drawMarks(surface, scene, layout);
+        for (const row of layout.open ? [layout.open, ...layout.rows] : layout.rows) {
+          drawCaptions(surface, scene, layout, row);
+        }
       },
       { clip, x: left, y: top - frame.scroll },
     );
-    const hovered = hoveredHead(scene);
-    const cell = hovered && headRect(layout, hovered.row, hovered.head);
-    if (!cell) return;
-    const beside = { x: left + cell.x + cell.width, y: top + cell.y + cell.height - frame.scroll };
-    drawHeadCard(surface, scene, hovered, beside, frame);
+    const list = headList(scene, layout, frame);
+    if (list) surface.group("head-list", () => drawHeadList(surface, scene, list));
+    drawHoverCard(surface, scene, layout, frame);
   },
 
   hit(scene, frame, x, y) {
     const layout = gridOf(scene, frame.width, frame.height);
-    if (y < layout.top || y >= frame.height || x >= frame.width) return null;
-    const place = headAt(layout, x - layout.left, y - layout.top + frame.scroll);
-    const layer = place && scene.stream.layers[place.row];
-    return layer ? { layer: layer.layer, head: place.head } : null;
+    if (y < 0 || y >= frame.height || x >= frame.width) return null;
+    const list = headList(scene, layout, frame);
+    const named = list && hitHeadList(list, x, y);
+    if (named) return { layer: named.layer, head: named.head };
+    return hitLabels(layout, frame, x, y) ?? hitCell(scene, layout, frame, x, y);
   },
 
   reveal(scene, frame, { layer, head }) {
     const layout = gridOf(scene, frame.width, frame.height);
     const row = scene.stream.layers.findIndex((each) => each.layer === layer);
     const cell = headRect(layout, row, head ?? 0);
-    if (!cell || inFrame(layout, cell, frame)) return null;
+    // Of the open layer either place will do: what was clicked in the block stays where it is.
+    const seen = headRects(layout, row, head ?? 0).some((each) => inFrame(layout, each, frame));
+    if (!cell || seen) return null;
     const middle = cell.y + cell.height / 2 - (frame.height - layout.top) / 2;
     return Math.max(0, Math.round(middle));
   },
@@ -206,10 +265,12 @@ export const gridForm: Omit<View, "name"> = {
     const row = scene.stream.layers.findIndex((layer) => layer.layer === scene.state.layer);
     const heads =
       all.length <= MAX_STOPS ? all : nearest(all, { row, head: scene.state.heads[0] ?? 0 });
-    return heads.flatMap((one): Stop[] => {
+    const stops = heads.flatMap((one): Stop[] => {
       const { layer, head } = one;
       const rect = inFrame(layout, headRect(layout, one.row, head), frame);
       return rect ? [{ layer, head, rect, name: headName(scene, layout.board, one) }] : [];
     });
+    const list = headList(scene, layout, frame);
+    return [...stops, ...(list ? headListStops(list).slice(0, LIST_STOPS) : [])];
   },
 };

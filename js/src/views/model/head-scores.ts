@@ -1,5 +1,6 @@
 // Scores, labels and ranking of heads as the model view shows them.
 
+import type { When } from "../../data/blocks.js";
 import { withoutRecord } from "../../data/meta.js";
 import { strongestFirst } from "../../data/strongest-first.js";
 import { memo } from "../../marks/memo.js";
@@ -153,19 +154,39 @@ export function scoreScaleEnd(values: Float32Array): number {
   return ENDS.find((end) => most <= end) ?? 1;
 }
 
-function labelsOf(scene: Scene): (index: number) => Label | null {
+type Labels = (index: number) => Label | null;
+
+function labelsOf(scene: Scene, when: When = "now"): Labels {
   const { blocks, meta } = scene;
-  const found = blocks.heads({
-    what: "head_labels",
-    ...measured(scene, ""),
-    ...scoredAside(scene),
-  });
+  const found = blocks.heads(
+    {
+      what: "head_labels",
+      ...measured(scene, ""),
+      ...scoredAside(scene),
+    },
+    when,
+  );
   if (!found || "error" in found) return () => null;
   return (index) => {
     const [place = -1, value = 0] = found.data.subarray(2 * index, 2 * index + 2);
     const score = meta.scores[place];
     return score ? { text: score.label, value } : null;
   };
+}
+
+/** Where no score is asked for, labels are worked out of so many weights at most. */
+const LABELLED_WEIGHTS = 1 << 26;
+
+/**
+ * What each head does, where that is had without anybody waiting: after all else on the screen; in a
+ * figure, which is drawn once, with all else. Null where heads have no labels.
+ */
+export function quietLabels(scene: Scene): Labels | null {
+  const { stream, queries, keys, meta, drawing } = scene;
+  const weights = placedHeads(stream).length * queries.length * keys.length;
+  const none = meta.scores.length === 0 || scene.sides !== null || withoutRecord(scene);
+  if (none || weights > LABELLED_WEIGHTS || scene.state.measure === "rollout") return null;
+  return labelsOf(scene, drawing ? "now" : "later");
 }
 
 /** Whether heads have colours: a score is chosen, or there is nothing else to see of them. */

@@ -16,12 +16,10 @@ import type { Grid } from "./layout.js";
 import {
   headLabelStep,
   LABEL_SIZE,
-  LABELS,
   type LayerRow,
   labelled,
   MARGIN,
   placeOf,
-  rowOf,
   TITLE,
 } from "./layout.js";
 import { drawScoreLegend, NOTE, scoreNotes } from "./legend.js";
@@ -29,7 +27,6 @@ import { FRAMED, meansOf } from "./picture.js";
 
 /** Middle of the vertical axis title. */
 const AXIS_X = 7;
-const CAPTION_SIZE = 9;
 
 /** What is to be said above the heads. */
 export function gridNotes(scene: Scene, board: Board | null): readonly string[] {
@@ -43,7 +40,8 @@ export function gridNotes(scene: Scene, board: Board | null): readonly string[] 
 
 /** What the shade of a head is whose cell is too small for a picture. */
 export function flatNote(scene: Scene): string {
-  return `small cells: a head’s mean √weight, full shade at ${formatWeight(meansOf(scene).most)}`;
+  const { least, most } = meansOf(scene);
+  return `small cells: a head’s mean √weight, ${formatWeight(least)} to ${formatWeight(most)}`;
 }
 
 /** The thumbnails' own colours. */
@@ -63,7 +61,10 @@ function drawWeightRamp(surface: Surface, scene: Scene, frame: Frame, layout: Gr
 }
 
 /** What the numbers above the grid count. */
-function axisTitle({ numbered, ranked }: Grid): string {
+function axisTitle({ numbered, ranked, abreast, open, axis }: Grid): string {
+  if (open) return `layer ${open.layer.layer}`;
+  if (abreast) return "all heads together";
+  if (axis === null) return "layers and their heads";
   if (ranked) return "rank in the layer";
   return numbered ? "head" : "heads that remain";
 }
@@ -75,16 +76,26 @@ function boldColumns(scene: Scene, layout: Grid): readonly number[] {
   const selected = stream.layers.findIndex(({ layer }) => layer === state.layer);
   const refs = state.heads.map((head) => ({ row: selected, head }));
   return [...(hovered ? [hovered] : []), ...refs].flatMap(({ row, head }) => {
-    const found = rowOf(layout, row);
+    const found = layout.rows.find((each) => each.row === row);
     const place = found && placeOf(found, head);
     return place === undefined ? [] : [place % layout.cells.columns];
   });
 }
 
-function drawColumnLabels(surface: Surface, scene: Scene, layout: Grid): void {
+/** Which column is which head, right above the block that they count; `at` is where the grid begins. */
+export function drawColumnLabels(
+  surface: Surface,
+  scene: Scene,
+  layout: Grid,
+  origin: { readonly x: number; readonly y: number },
+): void {
   const { theme } = scene;
-  const { left, top, cells, ranked, numbered } = layout;
-  if (!ranked && !numbered) return;
+  const { cells, ranked, numbered, axis } = layout;
+  if ((!ranked && !numbered) || axis === null) return;
+  if (layout.open) {
+    const style = { fill: theme.muted, size: 10, anchor: "end" } as const;
+    surface.text(origin.x - 5, origin.y + axis, ranked ? "rank" : "head", style);
+  }
   const bold = boldColumns(scene, layout);
   const room = textWidth(String(cells.columns), LABEL_SIZE, "sans", "bold") + 5;
   const middle = (column: number) =>
@@ -92,7 +103,8 @@ function drawColumnLabels(surface: Surface, scene: Scene, layout: Grid): void {
   const at = Array.from({ length: cells.columns }, (_, column) => middle(column));
   for (const column of labelled(at, headLabelStep(cells.across, room), room, bold)) {
     const strong = bold.includes(column);
-    surface.text(left + middle(column), top - LABELS / 2, String(ranked ? column + 1 : column), {
+    const text = String(ranked ? column + 1 : column);
+    surface.text(origin.x + middle(column), origin.y + axis, text, {
       fill: strong ? theme.text : theme.muted,
       size: LABEL_SIZE,
       weight: strong ? "bold" : "normal",
@@ -103,12 +115,12 @@ function drawColumnLabels(surface: Surface, scene: Scene, layout: Grid): void {
 
 export function drawHeader(surface: Surface, scene: Scene, layout: Grid, frame: Frame): void {
   const { theme } = scene;
-  const { left, cells, board, bent } = layout;
+  const { left, cells, board, open, axis } = layout;
   const muted = { fill: theme.muted, size: LABEL_SIZE } as const;
   const { progress } = scene.thumbnails.about;
   const title = [axisTitle(layout), ...(progress ? [progress] : [])].join(" · ");
   surface.text(left, TITLE / 2, title, muted);
-  if (hasLegend(scene) && !withoutRecord(scene) && (!board || bent || cells.across >= FRAMED))
+  if (hasLegend(scene) && !withoutRecord(scene) && (!board || open || cells.across >= FRAMED))
     drawWeightRamp(surface, scene, frame, layout);
   if (board) {
     const line = { x: left, y: TITLE + 0.5 * NOTE, width: frame.width - left - MARGIN };
@@ -118,34 +130,47 @@ export function drawHeader(surface: Surface, scene: Scene, layout: Grid, frame: 
     const y = TITLE + (index + (board ? 1.5 : 0.5)) * NOTE;
     surface.text(left, y, note, { ...muted, size: 10, maxWidth: frame.width - left - MARGIN });
   });
-  drawColumnLabels(surface, scene, layout);
+  // Where the columns are below an open layer, their numbers scroll with them.
+  if (axis !== null && axis < 0)
+    drawColumnLabels(surface, scene, layout, { x: left, y: layout.top });
 }
 
 /** The middle of the first line of a layer's heads. */
 function middleOf({ y, cells }: LayerRow): number {
-  return y + cells.caption + HAIRLINE + (cells.down - cells.caption - cells.gap) / 2;
+  return y + HAIRLINE + (cells.down - cells.caption - cells.gap) / 2;
+}
+
+function drawLayerNumber(
+  surface: Surface,
+  { theme }: Scene,
+  y: number,
+  text: string,
+  strong: boolean,
+): void {
+  surface.text(-5, y, text, {
+    fill: strong ? theme.text : theme.muted,
+    size: LABEL_SIZE,
+    weight: strong ? "bold" : "normal",
+    anchor: "end",
+  });
 }
 
 /** Layer numbers; in the coordinates of the grid, left of it. */
 export function drawLayerLabels(surface: Surface, scene: Scene, layout: Grid): void {
   const { theme, state } = scene;
-  const { rows, cells } = layout;
+  const { rows, cells, open, abreast } = layout;
+  if (abreast) return;
+  if (open) drawLayerNumber(surface, scene, middleOf(open), String(open.layer.layer), true);
   const place = (number: number | undefined) =>
     rows.findIndex(({ layer }) => layer.layer === number);
   const bold = [place(hoveredHead(scene)?.layer), place(state.layer)];
-  const opened = rows.flatMap((row, at) => (row.opened ? [at] : []));
   const middles = rows.map(middleOf);
   const step = headLabelStep(cells.lines * cells.down, LABEL_SIZE + 2);
-  for (const at of labelled(middles, step, LABEL_SIZE + 2, [...bold, ...opened])) {
-    const strong = bold.includes(at);
-    surface.text(-5, middles[at] as number, String(rows[at]?.layer.layer), {
-      fill: strong ? theme.text : theme.muted,
-      size: LABEL_SIZE,
-      weight: strong ? "bold" : "normal",
-      anchor: "end",
-    });
+  for (const at of labelled(middles, step, LABEL_SIZE + 2, bold)) {
+    const text = String(rows[at]?.layer.layer);
+    drawLayerNumber(surface, scene, middles[at] as number, text, bold.includes(at));
   }
-  if (layout.bent || cells.down < 10) return;
+  if (open || cells.caption > 0 || cells.down < 10) return;
   rows.forEach((row, at) => {
     for (let line = 1; line < cells.lines && line * cells.columns < row.heads.length; line++) {
       surface.text(-5, (middles[at] as number) + line * cells.down, `+${line * cells.columns}`, {
@@ -160,36 +185,17 @@ export function drawLayerLabels(surface: Surface, scene: Scene, layout: Grid): v
 export function drawLayerTitle(
   surface: Surface,
   { theme }: Scene,
-  { top, height }: Grid,
+  { top, height, abreast, open, rows }: Grid,
   frame: Frame,
 ): void {
-  const shown = Math.min(frame.height - top, height);
-  if (shown <= 0) return;
-  surface.text(AXIS_X, top + shown / 2, "layer", {
+  if (abreast || rows.length === 0) return;
+  const above = open ? (rows[0] as LayerRow).y - frame.scroll : 0;
+  const shown = Math.min(frame.height - top, height - (open ? frame.scroll : 0));
+  if (shown <= above + LABEL_SIZE) return;
+  surface.text(AXIS_X, top + Math.max(0, above) + (shown - Math.max(0, above)) / 2, "layer", {
     fill: theme.muted,
     size: LABEL_SIZE,
     anchor: "middle",
     rotate: -90,
-  });
-}
-
-/** Above each cell of an opened layer its head's number. */
-export function drawHeadNumbers(surface: Surface, scene: Scene, row: LayerRow): void {
-  const { theme, state } = scene;
-  const { columns, across, down, gap, caption } = row.cells;
-  if (caption === 0) return;
-  const hovered = hoveredHead(scene);
-  row.heads.forEach((head, place) => {
-    const strong =
-      (row.layer.layer === state.layer && state.heads.includes(head)) ||
-      (hovered?.row === row.row && hovered.head === head);
-    const x = (place % columns) * across + HAIRLINE + (across - gap) / 2;
-    const y = row.y + Math.floor(place / columns) * down + caption / 2;
-    surface.text(x, y, String(head), {
-      fill: strong ? theme.text : theme.muted,
-      size: CAPTION_SIZE,
-      weight: strong ? "bold" : "normal",
-      anchor: "middle",
-    });
   });
 }

@@ -2,19 +2,21 @@
 
 import type { Rect } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
-import { bentCells } from "./bend.js";
 import {
   BREAK,
   breakOf,
+  CAPTION,
   COMFORTABLE,
   gapOf,
   HAIRLINE,
   type LayerCells,
   LEGIBLE,
+  WORDED,
   whole,
 } from "./cells.js";
 import type { Board } from "./head-scores.js";
 import { NOTE } from "./legend.js";
+import { openCells, openHeight, smallCells } from "./open-layer.js";
 import type { ShownRow } from "./rows.js";
 
 /** The grid, and what stands in it. */
@@ -31,11 +33,10 @@ export interface Grid extends GridLayout {
 
 /** A layer in its place. */
 export interface LayerRow extends ShownRow {
+  readonly x: number;
   readonly y: number;
   readonly height: number;
   readonly cells: LayerCells;
-  /** Of a grid too large to be read at once: one of the layers that are. */
-  readonly opened: boolean;
 }
 
 /**
@@ -43,13 +44,19 @@ export interface LayerRow extends ShownRow {
  * left of the grid, which scrolls under a fixed header.
  */
 export interface GridLayout {
+  /** Every layer; small where one of them is open. */
   readonly rows: readonly LayerRow[];
+  /** Of a grid too large to be read at once: the selected layer, large, above all layers. */
+  readonly open: LayerRow | null;
+  /** Layers of one head each stand side by side: their numbers are below the cells. */
+  readonly abreast: boolean;
   readonly left: number;
   /** Height of the header, which does not scroll: the grid starts here. */
   readonly top: number;
-  /** Of the rows that are not opened: what the numbers above the grid are of. */
+  /** Of the rows that are not opened. */
   readonly cells: LayerCells;
-  readonly bent: boolean;
+  /** Middle of the columns' numbers, from the grid's top left; null where there are none. */
+  readonly axis: number | null;
   readonly width: number;
   readonly height: number;
 }
@@ -62,26 +69,29 @@ export const LABEL_SIZE = 11;
 
 const MIN_PITCH = 5;
 const MAX_PITCH = 96;
+/** On the screen, where cells grow with the room. */
+const LARGEST = 132;
 const AXIS = 16;
 /** Cells of one size, as square as they are large. */
 function evenCells(columns: number, lines: number, pitch: number): LayerCells {
   return { columns, lines, across: pitch, down: pitch, gap: gapOf(pitch), caption: 0 };
 }
 
-/** Rows one under the other; those that are opened stand apart. */
+/** Rows of equal cells one under the other, from `top` on. */
 function stacked(
   rows: readonly ShownRow[],
-  cellsOf: (place: number) => [LayerCells, boolean],
+  cells: LayerCells,
+  top = 0,
+  apart = breakOf(cells),
 ): LayerRow[] {
-  let y = 0;
-  return rows.map((row, place) => {
-    const [cells, opened] = cellsOf(place);
-    const apart = opened ? BREAK : breakOf(cells);
-    const height = cells.lines * cells.down;
-    const placed = { ...row, y: y + (opened ? apart / 2 : 0), height, cells, opened };
-    y += height + apart;
-    return placed;
-  });
+  const height = cells.lines * cells.down;
+  return rows.map((row, place) => ({
+    ...row,
+    x: 0,
+    y: top + place * (height + apart),
+    height,
+    cells,
+  }));
 }
 
 export interface GridOptions {
@@ -92,14 +102,100 @@ export interface GridOptions {
    * near it are. Undefined where the grid is drawn whole, as high as it gets.
    */
   readonly at?: number | undefined;
-  /** Whether the columns say which head is which; they do unless something else is said. */
-  readonly numbered?: boolean;
+}
+
+interface Sizes {
+  readonly rows: readonly ShownRow[];
+  readonly most: number;
+  readonly left: number;
+  readonly width: number;
+  readonly height: number;
+  readonly top: number;
+}
+
+/** Above a grid whose columns are numbered. */
+const AXIS_ABOVE = -LABELS / 2;
+
+/** A layer is broken into lines where that makes its cells larger by so much. */
+const WORTH_A_LINE = 1.25;
+
+/** Between layers of several lines each. */
+const APART = 12;
+
+/** So few layers are all large, be their cells no wider than this. */
+const FEW = 3;
+const LEAST_FEW = 20;
+
+/** Cells with words below them, where all heads have room for that; else null. */
+function wordedGrid({ rows, most, width, height, top, left }: Sizes): GridLayout | null {
+  const pitchOf = (lines: number) => {
+    const apart = lines > 1 ? APART : 0;
+    const down = Math.floor(((height - LABELS) / rows.length - apart) / lines) - CAPTION;
+    return Math.min(Math.floor(width / Math.ceil(most / lines)), down, LARGEST);
+  };
+  let lines = 1;
+  for (let next = 2; next <= most; next++) {
+    if (pitchOf(next) >= WORTH_A_LINE * pitchOf(lines)) lines = next;
+  }
+  const pitch = pitchOf(lines);
+  // Of a few layers none needs to be small for the others to be read.
+  if (pitch < (rows.length <= FEW ? LEAST_FEW : WORDED)) return null;
+  const cells = {
+    ...evenCells(Math.ceil(most / lines), lines, pitch),
+    down: pitch + CAPTION,
+    caption: CAPTION,
+  };
+  const shared = { open: null, abreast: false };
+  // Over several lines, each cell says itself which head it is.
+  const axis = lines === 1 ? AXIS_ABOVE : null;
+  const header = axis === null ? 0 : LABELS;
+  const placed = stacked(rows, cells, 0, lines > 1 ? APART : 0);
+  return { ...extent(placed), ...shared, axis, left, top: top + header, cells };
+}
+
+/** Layers of one head each, as those of a rollout, side by side. */
+function abreastGrid({ rows, width, height, top }: Sizes): GridLayout {
+  const cells = openCells({ most: rows.length, width }, height, LARGEST);
+  const placed = rows.map((row, n): LayerRow => {
+    const x = (n % cells.columns) * cells.across;
+    const y = Math.floor(n / cells.columns) * cells.down;
+    return { ...row, x, y, height: cells.down, cells: { ...cells, columns: 1, lines: 1 } };
+  });
+  const own = { ...cells, columns: 1, lines: 1 };
+  const shared = { open: null, abreast: true, axis: null };
+  return { ...extent(placed), ...shared, left: MARGIN, top, cells: own };
+}
+
+/** The selected layer in large cells, and all layers below it. */
+function openGrid({ rows, most, width, height, top, left }: Sizes, at: number): GridLayout {
+  const free = height - LABELS - BREAK;
+  const room = { rows: rows.length, most, width, height: free };
+  const chosen = rows[Math.min(at, rows.length - 1)] as ShownRow;
+  const many = rows.length > 1;
+  const large = openCells(
+    { most: Math.max(1, chosen.heads.length), width },
+    many ? openHeight(room) : height,
+  );
+  const [open] = stacked([chosen], large) as [LayerRow];
+  const below = open.height + BREAK + LABELS;
+  const cells = smallCells(room, height - below);
+  const placed = many ? stacked(rows, cells, below) : [];
+  return {
+    ...extent(many ? [open, ...placed] : [open]),
+    rows: placed,
+    open,
+    abreast: false,
+    axis: many ? below - LABELS / 2 : null,
+    left,
+    top,
+    cells,
+  };
 }
 
 export function gridLayout(
   rows: readonly ShownRow[],
   frame: { width: number; height: number },
-  { notes, at, numbered = true }: GridOptions,
+  { notes, at }: GridOptions,
 ): GridLayout {
   const most = Math.max(1, ...rows.map(({ heads }) => heads.length));
   const number = Math.max(0, ...rows.map(({ layer }) => layer.layer));
@@ -107,17 +203,15 @@ export function gridLayout(
   let left = AXIS + label(String(number)) + 6;
   const wide = (from: number) => frame.width - from - MARGIN - HAIRLINE;
   const fits = (from: number) => Math.max(1, Math.floor(wide(from) / MIN_PITCH));
-  const top = TITLE + LABELS + notes * NOTE;
-  const room = frame.height - top - MARGIN - HAIRLINE;
-  const down = whole(room / rows.length);
-  const bent = at !== undefined && rows.length > 1 && Math.min(wide(left) / most, down) < LEGIBLE;
-  if (bent) {
-    const size = { rows: rows.length, most, width: wide(left), height: room, numbered };
-    const { closed, open, first, count } = bentCells(size, at);
-    const isOpen = (place: number) => place >= first && place < first + count;
-    const placed = stacked(rows, (place) => (isOpen(place) ? [open, true] : [closed, false]));
-    return { ...extent(placed), left, top, cells: closed, bent };
+  const header = TITLE + notes * NOTE;
+  const below = frame.height - header - MARGIN - HAIRLINE;
+  if (at !== undefined && rows.length > 0) {
+    const sizes = { rows, most, left, width: wide(left), height: below, top: header };
+    if (most === 1 && rows.length > 1) return abreastGrid({ ...sizes, width: wide(MARGIN) });
+    return wordedGrid(sizes) ?? openGrid(sizes, at);
   }
+  const top = header + LABELS;
+  const room = below - LABELS;
   if (most > fits(left)) left = AXIS + Math.max(label(String(number)), label("+888")) + 6;
   const lines = Math.ceil(most / fits(left));
   const columns = Math.ceil(most / lines);
@@ -125,14 +219,15 @@ export function gridLayout(
   const high = whole((room / rows.length - breakOf({ lines })) / lines);
   const wanted = high >= Math.min(across, LEGIBLE) ? high : COMFORTABLE;
   const cells = evenCells(columns, lines, Math.max(1, Math.min(across, wanted, MAX_PITCH)));
-  return { ...extent(stacked(rows, () => [cells, false])), left, top, cells, bent };
+  const shared = { open: null, abreast: false, axis: AXIS_ABOVE };
+  return { ...extent(stacked(rows, cells)), ...shared, left, top, cells };
 }
 
 /** The rows, and how large a grid they are. */
 function extent(rows: readonly LayerRow[]): Pick<GridLayout, "rows" | "width" | "height"> {
   const last = rows.at(-1);
   if (!last) return { rows, width: 0, height: 0 };
-  const right = ({ cells }: LayerRow) => cells.columns * cells.across - cells.gap;
+  const right = ({ x, cells }: LayerRow) => x + cells.columns * cells.across - cells.gap;
   return {
     rows,
     width: Math.max(...rows.map(right)) + 2 * HAIRLINE,
@@ -140,9 +235,9 @@ function extent(rows: readonly LayerRow[]): Pick<GridLayout, "rows" | "width" | 
   };
 }
 
-/** The row of a layer, by its place among the stream's; undefined where it is not on show. */
-export function rowOf({ rows }: GridLayout, row: number): LayerRow | undefined {
-  return rows.find((each) => each.row === row);
+/** The row of a layer, by its place among the stream's: the large one of the open layer; undefined where it is not on show. */
+export function rowOf({ rows, open }: GridLayout, row: number): LayerRow | undefined {
+  return open?.row === row ? open : rows.find((each) => each.row === row);
 }
 
 const places = new WeakMap<readonly number[], ReadonlyMap<number, number>>();
@@ -160,11 +255,11 @@ export function placeOf({ heads }: ShownRow, head: number): number | undefined {
 }
 
 /** A place's cell without its hairlines, from the grid's top left. */
-export function placeRect({ y, cells }: LayerRow, place: number): Rect {
+export function placeRect({ x, y, cells }: LayerRow, place: number): Rect {
   const { columns, across, down, gap, caption } = cells;
   return {
-    x: (place % columns) * across + HAIRLINE,
-    y: y + Math.floor(place / columns) * down + caption + HAIRLINE,
+    x: x + (place % columns) * across + HAIRLINE,
+    y: y + Math.floor(place / columns) * down + HAIRLINE,
     width: across - gap,
     height: down - caption - gap,
   };
@@ -177,19 +272,31 @@ export function headRect(layout: GridLayout, row: number, head: number): Rect | 
   return found && place !== undefined ? placeRect(found, place) : null;
 }
 
+/** Where a head is drawn: of the open layer twice, large first. */
+export function headRects(layout: GridLayout, row: number, head: number): readonly Rect[] {
+  const { open, rows } = layout;
+  const drawn = [...(open ? [open] : []), ...rows].filter((each) => each.row === row);
+  return drawn.flatMap((each) => {
+    const place = placeOf(each, head);
+    return place === undefined ? [] : [placeRect(each, place)];
+  });
+}
+
 /** The head under a point counted from the grid's top left, or null between and beside cells. */
 export function headAt(
-  { rows }: GridLayout,
+  { rows, open }: GridLayout,
   x: number,
   y: number,
 ): { readonly row: number; readonly head: number } | null {
-  const row = rows.findLast((each) => each.y <= y);
-  if (!row || y >= row.y + row.height) return null;
-  const { columns, across, down } = row.cells;
-  const column = Math.floor(x / across);
-  if (column < 0 || column >= columns) return null;
-  const head = row.heads[Math.floor((y - row.y) / down) * columns + column];
-  return head === undefined ? null : { row: row.row, head };
+  for (const row of open ? [open, ...rows] : rows) {
+    const { columns, across, down } = row.cells;
+    if (y < row.y || y >= row.y + row.height || x < row.x) continue;
+    const column = Math.floor((x - row.x) / across);
+    if (column >= columns) continue;
+    const head = row.heads[Math.floor((y - row.y) / down) * columns + column];
+    return head === undefined ? null : { row: row.row, head };
+  }
+  return null;
 }
 
 /** Every how many cells a label of `room` pixels fits. */

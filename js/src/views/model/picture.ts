@@ -12,12 +12,14 @@ import {
 import { memo } from "../../marks/memo.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Theme } from "../../styles/theme.js";
-import type { Pixels } from "../../surface/surface.js";
+
+import type { Pixels, Surface } from "../../surface/surface.js";
 import { thumbnailShading } from "../shared/aside.js";
+
 import { HAIRLINE } from "./cells.js";
 import type { Board } from "./head-scores.js";
 import { placedHeads } from "./heads.js";
-import { type GridLayout, type LayerRow, placeRect } from "./layout.js";
+import { type Grid, type LayerRow, placeRect } from "./layout.js";
 
 interface GridPicture {
   readonly id: string;
@@ -25,6 +27,9 @@ interface GridPicture {
   readonly values: Float32Array | undefined;
   readonly pixels: Pixels;
 }
+
+/** The block of all layers, and the layers opened last. */
+const KEPT = 4;
 
 // The last pictures of each set of thumbnails: hovering redraws the scene, not the thumbnails.
 const pictures = new WeakMap<Thumbnails, readonly GridPicture[]>();
@@ -35,6 +40,8 @@ export const FRAMED = 28;
 export const PICTURED = 6;
 /** Smaller cells share a hairline. */
 const HAIRLINED = 12;
+/** Beside an open layer, smaller cells are quiet: each by its own largest shade, and none of them dark. */
+const QUIET = 20;
 
 /** How a head's score is shown in a cell: around the thumbnail, or instead of it. */
 export function cellScore(
@@ -53,8 +60,9 @@ export function cellScore(
 }
 
 interface Means {
-  /** The largest of all heads, which has the darkest shade. */
+  /** The largest of all heads, which has the darkest shade, and the least, which has none. */
   readonly most: number;
+  readonly least: number;
   /** 0..255; null while the head's thumbnail has not come. */
   shade(index: number): number | null;
 }
@@ -68,12 +76,23 @@ export function meansOf(scene: Scene): Means {
       return thumbnail && meanShade(asideThumbnail(thumbnail, thumbnailShading(scene)));
     });
     const most = means.reduce<number>((best, mean) => Math.max(best, mean ?? 0), 0);
+    const least = means.reduce<number>((best, mean) => Math.min(best, mean ?? best), most);
     const shade = (index: number) => {
       const mean = means[index] ?? null;
-      return mean === null ? null : Math.round((255 * mean) / (most || 1));
+      return mean === null ? null : Math.round((255 * (mean - least)) / (most - least || 1));
     };
-    return { most: most / 255, shade };
+    return { most: most / 255, least: least / 255, shade };
   });
+}
+
+/** Rows that are drawn as one picture, and what they lie in. */
+interface Part {
+  readonly rows: readonly LayerRow[];
+  readonly scale: number;
+  readonly hairline: number;
+  /** The picture begins here. */
+  readonly top: number;
+  readonly quiet: boolean;
 }
 
 /** The cells of a layer in device pixels. */
@@ -81,20 +100,20 @@ function rowCells(
   scene: Scene,
   row: LayerRow,
   board: Board | null,
-  { scale, hairline }: { scale: number; hairline: number },
+  { scale, hairline, top, quiet }: Part,
 ): ThumbnailCell[] {
   const { across, down, gap, caption } = row.cells;
   const pitch = Math.min(across, down - caption);
   const { layer } = row.layer;
   const flat = pitch < PICTURED && !board ? meansOf(scene).shade : null;
-  const framed = row.opened || pitch >= FRAMED;
+  const framed = pitch >= FRAMED;
   return row.heads.map((head, place) => {
     const rect = placeRect(row, place);
     const from = (edge: number) =>
       gap === 0 ? Math.round(edge * scale) : Math.round((edge - HAIRLINE) * scale) + hairline;
-    const [x, y] = [from(rect.x), from(rect.y)];
+    const [x, y] = [from(rect.x), from(rect.y - top)];
     const width = Math.max(1, Math.round((rect.x + rect.width) * scale) - x);
-    const height = Math.max(1, Math.round((rect.y + rect.height) * scale) - y);
+    const height = Math.max(1, Math.round((rect.y - top + rect.height) * scale) - y);
     const score = board && {
       score: cellScore(scene, board, row.first + head, pitch, scale, framed),
     };
@@ -105,38 +124,58 @@ function rowCells(
       y,
       width,
       height,
+      quiet,
       ...(flat ? { flat: flat(row.first + head) } : {}),
       ...score,
     };
   });
 }
 
-/** The whole grid at `scale` device pixels per CSS pixel; `id` names all that the layout depends on. */
-export function gridPixels(
-  scene: Scene,
-  layout: GridLayout,
-  board: Board | null,
-  id: string,
-  scale: number,
-): Pixels {
+function partPixels(scene: Scene, layout: Grid, part: Part, id: string, wide: number): Pixels {
   const { thumbnails, theme, aside } = scene;
+  const { board } = layout;
+  const { scale, rows, hairline, top } = part;
   const full = `${id}/${scale}/${aside.id}/${board?.id}`;
   const known = pictures.get(thumbnails) ?? [];
   const same = known.find(
     (one) => one.id === full && one.theme === theme && one.values === board?.values,
   );
   if (same) return same.pixels;
-  const small = layout.bent || layout.cells.down < HAIRLINED;
-  const hairline = small ? 1 : Math.max(1, Math.round(HAIRLINE * scale));
-  const cells = layout.rows.flatMap((row) => rowCells(scene, row, board, { scale, hairline }));
-  const size = {
-    width: Math.ceil(layout.width * scale),
-    height: Math.ceil(layout.height * scale),
-    hairline,
-  };
+  const cells = rows.flatMap((row) => rowCells(scene, row, board, part));
+  const last = rows.at(-1) as LayerRow;
+  const high = last.y + last.height - last.cells.gap - last.cells.caption + 2 * HAIRLINE - top;
+  const size = { width: Math.ceil(wide * scale), height: Math.ceil(high * scale), hairline };
   const shading = thumbnailShading(scene);
   const pixels = composeThumbnails(thumbnails, cells, size, shading);
   const values = board?.values;
-  pictures.set(thumbnails, [{ id: full, theme, values, pixels }, ...known].slice(0, 2));
+  const kept = [{ id: full, theme, values, pixels }, ...known].slice(0, KEPT);
+  pictures.set(thumbnails, kept);
   return pixels;
+}
+
+/** All layers as one picture, and the open one as another: opening a layer makes only that one anew. */
+export function drawGridPicture(surface: Surface, scene: Scene, layout: Grid): void {
+  const { rows, open, id, width, cells } = layout;
+  const { scale } = surface;
+  const small = (open !== null && rows[0] !== open) || cells.down < HAIRLINED;
+  const thin = small ? 1 : Math.max(1, Math.round(HAIRLINE * scale));
+  const quiet = open !== null && Math.min(cells.across, cells.down) < QUIET && !layout.board;
+  const parts = [
+    ...(open
+      ? [{ part: { rows: [open], hairline: 1, top: 0, quiet: false }, name: `open ${open.row}` }]
+      : []),
+    ...(rows.length > 0
+      ? [
+          {
+            part: { rows, hairline: thin, top: open ? (rows[0] as LayerRow).y : 0, quiet },
+            name: "",
+          },
+        ]
+      : []),
+  ];
+  for (const { part, name } of parts) {
+    const pixels = partPixels(scene, layout, { ...part, scale }, `${id}/${name}`, width);
+    const size = { width: pixels.width / scale, height: pixels.height / scale };
+    surface.image({ x: 0, y: part.top, ...size }, pixels, false);
+  }
 }

@@ -179,9 +179,9 @@ export const rankForm: Omit<View, "name"> = {
     const hovered = hoveredHead(scene);
     const place = hovered ? ranked.heads.findIndex(({ index }) => index === hovered.index) : -1;
     if (!hovered || place < 0) return;
-    const { x, y } = tileRect(ranked, place);
-    const beside = { x: x + TILE, y: top + y + TILE - frame.scroll };
-    drawHeadCard(surface, scene, hovered, beside, frame);
+    const tile = tileRect(ranked, place);
+    const cell = { ...tile, y: top + tile.y - frame.scroll, height: TILE + 2 * CAPTION };
+    drawHeadCard(surface, scene, hovered, cell, frame, top + ranked.height - frame.scroll);
   },
 
   hit(scene, frame, x, y) {

@@ -171,7 +171,9 @@ export const scatterForm: Omit<View, "name"> = {
     });
     const hovered = hoveredHead(scene);
     const dot = hovered && plot.dots.find(({ head }) => head.index === hovered.index);
-    if (hovered && dot) drawHeadCard(surface, scene, hovered, dot, frame);
+    if (!hovered || !dot) return;
+    const cell = { x: dot.x - SIZE, y: dot.y - SIZE, width: 2 * SIZE, height: 2 * SIZE };
+    drawHeadCard(surface, scene, hovered, cell, frame);
   },
 
   hit(scene, frame, x, y) {

@@ -5,10 +5,12 @@ import { LEGEND_BAR, LEGEND_LINE } from "../../marks/legends/legend.js";
 import {
   type Flow,
   type FlowMark,
+  type FlowSize,
   type Fragment,
   flowText,
   lineCount,
   lineOf,
+  READING,
 } from "../../marks/text/text-flow.js";
 import type { Position } from "../../protocol/generated.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
@@ -90,13 +92,14 @@ function flowOf(scene: Scene, axis: "query" | "key", width: number, title: strin
   const { prompt: grown } = scene.stream;
   const prompt = (axis === "query" ? grown?.queries : grown?.keys) ?? null;
   const rightToLeft = scene.drawing?.rightToLeft ?? false;
-  const key = `${width} ${prompt} ${title} ${rightToLeft}`;
+  const size = isLarge(scene) ? LARGE : READING;
+  const key = `${width} ${prompt} ${title} ${rightToLeft} ${size.words}`;
   const kept = flows.get(positions) ?? new Map<string, Flow>();
   flows.set(positions, kept);
   const known = kept.get(key);
   if (known) return known;
   const marks = marksOf(positions, prompt, title);
-  const flow = flowText({ pieces: readingPieces(positions), width, marks, rightToLeft });
+  const flow = flowText({ pieces: readingPieces(positions), width, marks, rightToLeft, size });
   kept.set(key, flow);
   for (const oldest of kept.keys()) if (kept.size > KEPT) kept.delete(oldest);
   return flow;
@@ -108,9 +111,17 @@ export function barCount({ state }: Scene): number {
   return count > 1 && count <= MOST_BARS ? count : 0;
 }
 
+/** So few positions are written larger: they are all there is to see. */
+const FEW = 40;
+const LARGE: FlowSize = { words: 20, small: 14 };
+const LARGE_LINE = 32;
+
+const isLarge = (scene: Scene) =>
+  !onPaper(scene) && Math.max(scene.queries.length, scene.keys.length) <= FEW;
+
 export function lineHeight(scene: Scene): number {
   const bars = barCount(scene);
-  return LINE + (bars > 0 ? bars * BAR + 2 : 0);
+  return (isLarge(scene) ? LARGE_LINE : LINE) + (bars > 0 ? bars * BAR + 2 : 0);
 }
 
 function blocksOf(scene: Scene, width: number): readonly TextBlock[] {
@@ -181,7 +192,7 @@ export function textPlan(scene: Scene, { width, height, scroll }: Frame): TextPl
   return {
     blocks,
     line: lineHeight(scene),
-    bars: lineHeight(scene) - LINE,
+    bars: lineHeight(scene) - (isLarge(scene) ? LARGE_LINE : LINE),
     body,
     scroll: Math.max(0, Math.min(scroll, full - body.height)),
     height: full,

@@ -83,7 +83,7 @@ function chipsOf(
     if (weight < LEAST) continue;
     const number = formatWeight(weight);
     const where = away ? (above ? "▲ " : "▼ ") : "";
-    const text = `${where}${label} ${indexOf(block.positions, index)}: ${number}`;
+    const text = `${where}${label} (position ${indexOf(block.positions, index)}) ${number}`;
     const own = Math.ceil(textWidth(text, LEGEND_SIZE)) + 2 * pad;
     if (x + own > width - 8) break;
     const rect = { x, y: plan.footerTop + 7, width: own, height: 18 };

@@ -200,6 +200,30 @@ describe("the block store", () => {
     expect(store.failed).toBeNull();
   });
 
+  it("labels come slice by slice after all else, and are no failure where they are not to be had", async () => {
+    const kernel = new Kernel();
+    const store = new BlockStore(kernel.fetch, () => {});
+    const blocks = streamBlocks(store, stream, { numQueries: 5, numKeys: 7 });
+    const frame = () => {
+      store.begin();
+      const found = blocks.heads({ what: "head_labels" }, "later");
+      store.flush();
+      expect(store.pending).toBe(0);
+      store.prefetch([]);
+      return found;
+    };
+    expect(frame()).toBeNull();
+    expect(kernel.asked.length).toBe(1);
+    await kernel.answer(() => ({ part: 0.4 }));
+    expect(store.progress("heads")).toBeNull();
+    expect(frame()).toBeNull();
+    expect(kernel.asked.length).toBe(2);
+    await kernel.answer(() => ({ error: "not in this saved copy" }));
+    expect(frame()).toEqual({ error: "not in this saved copy" });
+    expect(store.failed).toBeNull();
+    expect(kernel.asked.length).toBe(2);
+  });
+
   const half = { shape: [1, 2], data: new Float32Array([0.25, 0.5]) };
 
   /** Draws or leaves out some tiles, as a view does. */

@@ -6,6 +6,7 @@ import {
   click,
   clickHead,
   drag,
+  headInAllLayers,
   letGo,
   setStream,
   stepHead,
@@ -191,5 +192,20 @@ describe("traits", () => {
     expect(left).toBe(0);
     writeState(shared, { layer: 0 });
     expect(model.get("layer")).toBe(3);
+  });
+});
+
+describe("a head's number", () => {
+  it("sets the head beside itself in all layers that have it, and lets go of them again", () => {
+    const { compare = [] } = headInAllLayers(meta, start, 1);
+    expect(compare).toEqual([
+      [0, 1],
+      [3, 1],
+    ]);
+    // Layer 3 has two heads.
+    expect(headInAllLayers(meta, { ...start, compare: [] }, 3).compare).toEqual([[0, 3]]);
+    expect(headInAllLayers(meta, { ...start, compare }, 1).compare).toEqual([]);
+    const shown = { ...start, compare: [], show_layers: [3] };
+    expect(headInAllLayers(meta, shown, 1).compare).toEqual([[3, 1]]);
   });
 });

@@ -33,9 +33,13 @@ test("what does nothing in the open view is not there", () => {
     expect.arrayContaining(["form", "measure", "links", "aside", "search"]),
   );
   expect(shown(scene("head"))).toContain("form");
-  for (const view of ["model", "neuron"] as const) expect(shown(scene(view))).not.toContain("form");
-  expect(shown(scene("model"))).toContain("measure");
-  expect(shown(scene("model"))).not.toContain("search");
+  expect(shown(scene("neuron"))).not.toContain("form");
+  // Beside the heads stands the one that is selected; a survey's heads stand alone.
+  expect(shown(scene("model"))).toEqual(expect.arrayContaining(["form", "measure", "search"]));
+  const bare = scene("model");
+  const survey = { inputs: 3, can_open: false } as NonNullable<Scene["meta"]["survey"]>;
+  const heads = { ...bare, meta: { ...bare.meta, survey } };
+  for (const name of ["form", "search"]) expect(shown(heads)).not.toContain(name);
   expect(shown(scene("neuron"))).not.toContain("measure");
   for (const name of ["links", "aside", "shade"]) {
     expect(shown(scene("neuron"))).not.toContain(name);

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { NOTHING_ASIDE } from "../../../../src/data/aside.js";
 import { formatSigned, formatWeight } from "../../../../src/marks/format.js";
 import type { Scene } from "../../../../src/scene/scene.js";
+import { compareSelected } from "../../../../src/state/actions.js";
 import type { Hit } from "../../../../src/state/interaction.js";
 import { parseHex, toOklab } from "../../../../src/styles/colours.js";
 import { themes } from "../../../../src/styles/theme.js";
@@ -40,12 +41,22 @@ const after = (texts: readonly string[], words: string) =>
 const at = (surface: RecordingSurface, text: string) =>
   (surface.calls.find((call) => call.text === text) as Call).numbers as [number, number];
 
-test("without a pinned head it says how to pin one", () => {
-  const { texts } = draw(small({ compare: [] }));
-  expect(texts.join(" ")).toContain(
-    "shift-click heads of different layers in the model view, or press C",
-  );
-  expect(compareView.hit(small({ compare: [] }), FRAME, 40, 40)).toBeNull();
+test("without a pinned head one button compares those that are selected", () => {
+  const scene = small({ compare: [], layer: 1, heads: [2, 0, 1] });
+  const { texts } = draw(scene);
+  expect(texts[0]).toBe("Compare heads 0–2 of layer 1");
+  expect(texts.join(" ")).toContain("shift-click them among the heads, or press C");
+  const [stop] = compareView.stops(scene, FRAME);
+  if (!stop) throw new Error("no stop");
+  const { x, y, width, height } = stop.rect;
+  const hit = compareView.hit(scene, FRAME, x + width / 2, y + height / 2);
+  expect(hit).toEqual({ action: "compare-selected" });
+  expect(compareView.hit(scene, FRAME, 2, 2)).toBeNull();
+  expect(compareSelected(scene.state).compare).toEqual([
+    [1, 2],
+    [1, 0],
+    [1, 1],
+  ]);
 });
 
 test("one head alone is shown, with a word on how to add another", () => {

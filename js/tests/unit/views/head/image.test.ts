@@ -149,7 +149,7 @@ test("beside text a patch is what tokens look at: they are shaded by that", () =
   const texts = draw(scene, FRAME).texts;
   const column = [0, 7, 8, 9].map((q) => scene.heads(0, 1).weights.row(q)[3] as number);
   const most = Math.max(...column).toFixed(3);
-  expect(texts).toContain(`tokens: their weight on “r0 c2”, up to ${most}`);
+  expect(texts).toContain(`tokens: their weight on row 0, column 2, up to ${most}`);
 });
 
 test("every token beside the picture answers to the pointer", () => {

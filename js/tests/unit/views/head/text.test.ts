@@ -188,7 +188,7 @@ test("chips name the strongest and jump to what is out of sight", () => {
   const scene = long(3000, [1, 2500, 2501]);
   const stops = headView.stops(scene, FRAME);
   const jump = stops.find(({ name }) => name.startsWith("Jump to"));
-  expect(jump?.name).toContain("“w2500” 2500: 0.333");
+  expect(jump?.name).toContain("“w2500” (position 2500) 0.333");
   const [x, y] = pointAt(scene, "Jump to → ▼ “w2500”");
   expect(headView.hit(scene, FRAME, x, y)?.scrollTo).toBeGreaterThan(1000);
   expect(stops.length).toBeLessThanOrEqual(80);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { BlockResult } from "../../../../src/data/blocks.js";
+import type { BlockResult, Blocks } from "../../../../src/data/blocks.js";
 import { requestKey } from "../../../../src/data/requests.js";
 import { BlockStore } from "../../../../src/data/store.js";
 import { streamBlocks } from "../../../../src/data/stream-blocks.js";
@@ -63,7 +63,7 @@ const answers: Record<HeadsRequest["what"], BlockResult> = {
 function scene(
   state: Partial<State>,
   rest: object = {},
-  headNumbers = ({ what }: Omit<HeadsRequest, "stream">): BlockResult | null => answers[what],
+  headNumbers: Blocks["heads"] = ({ what }) => answers[what],
 ): Scene {
   return attentionScene({ numLayers: LAYERS, numHeads: HEADS, headNumbers, state, ...rest });
 }
@@ -76,15 +76,15 @@ const draw = (given: Scene, width = 434, height = 500, scroll = 0) => {
 const frame = { width: 434, height: 500, scroll: 0 };
 
 describe("the board", () => {
-  it("is not there without a score, and asks for nothing", () => {
+  it("is not there without a score, and asks for nothing but labels, after all else", () => {
     const asked: string[] = [];
-    const given = scene({}, {}, ({ what }) => {
-      asked.push(what);
+    const given = scene({}, {}, ({ what }, when) => {
+      asked.push(`${what} ${when}`);
       return null;
     });
     expect(boardOf(given)).toBeNull();
     draw(given);
-    expect(asked).toEqual([]);
+    expect(new Set(asked)).toEqual(new Set(["head_labels later"]));
   });
 
   it("ranks heads best first, equal ones in the model's order, undefined ones last", () => {

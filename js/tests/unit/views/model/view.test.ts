@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { asideOf } from "../../../../src/data/aside.js";
 import { Thumbnails } from "../../../../src/data/thumbnails.js";
+import { cardPlace } from "../../../../src/marks/heads/thumbnail-card.js";
+import { quietShades } from "../../../../src/marks/heads/thumbnails.js";
 import type { LayerMeta, StreamMeta } from "../../../../src/protocol/generated.js";
 import type { Scene } from "../../../../src/scene/scene.js";
 import type { Rect } from "../../../../src/surface/surface.js";
@@ -10,6 +12,7 @@ import {
   headAt,
   headLabelStep,
   headRect,
+  headRects,
   labelled,
 } from "../../../../src/views/model/layout.js";
 import type { ShownRow } from "../../../../src/views/model/rows.js";
@@ -90,7 +93,7 @@ function everyCell(layout: GridLayout, l: number, h: number): Rect[] {
 
 test.each(SIZES)("%i × %i heads at %i px, drawn whole: cells of 4 to 96 px", (l, h, width) => {
   const layout = gridLayout(rowsOf(layersOf(l, h)), { width, height: 560 }, { notes: 0 });
-  expect(layout.bent).toBe(false);
+  expect(layout.open).toBeNull();
   expect(layout.left + layout.width).toBeLessThanOrEqual(width);
   for (const cell of everyCell(layout, l, h)) {
     expect(cell.width).toBeGreaterThanOrEqual(4);
@@ -113,27 +116,156 @@ test.each(SIZES)(
   },
 );
 
-test("going from layer to layer within a page of opened ones moves nothing", () => {
-  const pages = Array.from({ length: 80 }, (_, layer) =>
-    gridLayout(rowsOf(layersOf(80, 64)), { width: 1300, height: 620 }, { notes: 1, at: layer })
-      .rows.filter(({ opened }) => opened)
-      .map(({ row }) => row),
-  );
-  const different = new Set(pages.map(String));
-  expect(different.size).toBeLessThan(20);
-  pages.forEach((page, layer) => {
-    expect(page).toContain(layer);
-  });
+test.each([
+  [4, 4, 340, 420],
+  [2, 4, 340, 500],
+  [4, 12, 340, 560],
+  [12, 12, 1300, 900],
+])(
+  "%i × %i heads at %i × %i px: all of one size, with words below, as large as fits",
+  (l, h, width, height) => {
+    const layout = gridLayout(rowsOf(layersOf(l, h)), { width, height }, { notes: 0, at: 0 });
+    expect(layout.open).toBeNull();
+    expect(layout.cells.caption).toBeGreaterThan(0);
+    const cells = everyCell(layout, l, h);
+    expect(new Set(cells.map((cell) => `${cell.width} ${cell.height}`)).size).toBe(1);
+    expect(Math.min(...cells.map((cell) => cell.width))).toBeGreaterThanOrEqual(40);
+    expect(layout.top + layout.height).toBeLessThanOrEqual(height);
+    const used = layout.width / (width - layout.left);
+    expect(Math.max(used, (layout.top + layout.height) / height)).toBeGreaterThan(0.85);
+  },
+);
+
+test("6 × 12 heads: the selected layer in two rows of six, above all layers with their own numbers", () => {
+  const scene = large(6, 12, { state: { layer: 2, heads: [4] } });
+  const size = { width: 345, height: 440 };
+  const layout = gridLayout(rowsOf(layersOf(6, 12)), size, { notes: 0, at: 2 });
+  expect(layout.open?.cells).toMatchObject({ columns: 6, lines: 2 });
+  const [first] = layout.rows;
+  expect(layout.axis).toBeGreaterThan(layout.open?.height ?? 0);
+  expect(layout.axis).toBeLessThan(first?.y ?? 0);
+  expect(layout.rows.map(({ row }) => row)).toEqual([0, 1, 2, 3, 4, 5]);
+  const [large4, small4] = headRects(layout, 2, 4);
+  expect(large4?.width).toBeGreaterThan(40);
+  expect(small4?.width).toBeLessThan(32);
+  // Either place is the same head.
+  for (const { x, y, width, height } of [large4, small4] as Rect[])
+    expect(headAt(layout, x + width / 2, y + height / 2)).toEqual({ row: 2, head: 4 });
+  const surface = draw(scene, size.width, size.height);
+  const numbers = surface.calls.filter(({ text }) => text === "11");
+  expect(numbers).toHaveLength(2);
+});
+
+test("opening another layer moves no cell of the block, and paints only what is open anew", () => {
   const scene = large(80, 64);
-  const [first, last] = [pages[40]?.[0], pages[40]?.at(-1)];
-  expect(first).not.toBe(last);
-  const [one, other] = [first, last].map((layer) => {
-    const here = { ...scene, state: { ...scene.state, layer: layer as number } };
-    return draw(here, 1300, 620).calls.find(
+  const images = (layer: number) =>
+    draw({ ...scene, state: { ...scene.state, layer } }, 1300, 620).calls.filter(
       ({ kind, group }) => kind === "image" && group === "heads",
     );
+  const [one, other] = [images(40), images(41)];
+  expect(one).toHaveLength(2);
+  expect(one[1]?.pixels).toBe(other[1]?.pixels);
+  expect(one[1]?.numbers).toEqual(other[1]?.numbers);
+  expect(one[0]?.pixels).not.toBe(other[0]?.pixels);
+});
+
+test("small cells beside an open layer are quiet: each by its own largest, and none of them dark", () => {
+  const cell = (data: readonly number[]) => ({ rows: 2, columns: 2, data: Uint8Array.from(data) });
+  const strong = [...quietShades(cell([255, 0, 0, 255]), 2, 2)];
+  expect(strong).toEqual([158, 0, 0, 158]);
+  expect([...quietShades(cell([20, 0, 0, 20]), 2, 2)]).toEqual(strong);
+  // A mean, where the largest would be as dark for one entry as for all of them.
+  const one = quietShades(
+    { rows: 4, columns: 4, data: Uint8Array.from({ length: 16 }, (_, i) => (i < 2 ? 200 : 8)) },
+    2,
+    2,
+  );
+  expect(one[0]).toBe(158);
+  expect(Math.max(...one.slice(1))).toBeLessThan(20);
+});
+
+test("a layer's number opens it, a head's number stands for it in all layers", () => {
+  const scene = large(6, 12, { state: { layer: 2 } });
+  const frame = { width: 345, height: 440, scroll: 0 };
+  const surface = draw(scene, frame.width, frame.height);
+  const at = (text: string, from = 0) => {
+    const call = surface.calls.filter((each) => each.text === text)[from];
+    const [x = 0, y = 0] = call?.numbers ?? [];
+    return [x + (call?.origin.x ?? 0) - 4, y + (call?.origin.y ?? 0)] as const;
+  };
+  const layout = gridLayout(rowsOf(layersOf(6, 12)), frame, { notes: 0, at: 2 });
+  const five = layout.rows[5] as { y: number; height: number };
+  expect(modelView.hit(scene, frame, layout.left - 8, layout.top + five.y + 4)).toEqual({
+    layer: 5,
+    action: "open-layer",
   });
-  expect(one?.pixels).toBe(other?.pixels);
+  const [x, y] = at("11");
+  expect(modelView.hit(scene, frame, x, y)).toEqual({ head: 11, action: "head-in-all-layers" });
+});
+
+test("layers of one head each stand side by side", () => {
+  const scene = large(4, 1, { state: { layer: 1, measure: "rollout" } });
+  const frame = { width: 345, height: 500, scroll: 0 };
+  const stops = modelView.stops(scene, frame);
+  expect(new Set(stops.map(({ rect }) => rect.x)).size).toBeGreaterThan(1);
+  for (const { rect, layer, head } of stops) {
+    const middle = [rect.x + rect.width / 2, rect.y + rect.height / 2] as const;
+    expect(modelView.hit(scene, frame, ...middle)).toEqual({ layer, head });
+  }
+  expect(draw(scene, 345, 500).texts).toEqual(expect.arrayContaining(["layer 0", "layer 3"]));
+});
+
+/** Head 1 of layer 0 and all of layer 1 look at the previous token. */
+const LABELS = Float32Array.from([-1, 0, 0, 0.91, -1, 0, 0, 0.7, 0, 0.8, 0, 0.9]);
+const labelled3: Given = {
+  headNumbers: ({ what }) => (what === "head_labels" ? { shape: [6, 2], data: LABELS } : null),
+};
+
+test("heads say below their cells what they do, and the selected one which link is pinned", () => {
+  const scene = attentionScene({ ...labelled3, state: { layer: 0, heads: [1], query: 3, key: 2 } });
+  const { texts, calls } = draw(scene, 345, 300);
+  expect(texts.filter((text) => text === "previous")).toHaveLength(3);
+  const link = calls.find(({ text }) => text === "sat → cat");
+  expect(link?.style?.fill).toBe(scene.theme.head(1, 3));
+});
+
+test("below the heads a list says what they do; a click on one selects it", () => {
+  const scene = attentionScene(labelled3);
+  const frame = { width: 345, height: 440, scroll: 0 };
+  const surface = draw(scene, frame.width, frame.height);
+  const list = surface.calls.filter(({ group }) => group === "head-list");
+  // The clearest first.
+  expect(list.flatMap(({ text }) => text ?? [])).toEqual([
+    "What heads do here",
+    "previous",
+    "0·1",
+    "1·2",
+    "1·1",
+    "1·0",
+  ]);
+  const [x = 0, y = 0] = list[3]?.numbers ?? [];
+  expect(modelView.hit(scene, frame, x + 3, y)).toEqual({ layer: 1, head: 2 });
+  const stop = modelView
+    .stops(scene, frame)
+    .find(({ name }) => name === "previous: layer 1 head 2");
+  expect(stop).toMatchObject({ layer: 1, head: 2 });
+  // Nothing waits for it, and nothing moves when it comes.
+  const before = attentionScene();
+  const cells = (one: Scene) =>
+    modelView.stops(one, frame).filter(({ name }) => name.startsWith("layer"));
+  expect(cells(before).map(({ rect }) => rect)).toEqual(cells(scene).map(({ rect }) => rect));
+  expect(draw(before, frame.width, frame.height).texts).not.toContain("What heads do here");
+});
+
+test("labels are asked for after all else, in a figure with all else", () => {
+  const asked: unknown[] = [];
+  const headNumbers: Scene["blocks"]["heads"] = ({ what }, when) => {
+    asked.push([what, when]);
+    return null;
+  };
+  const scene = attentionScene({ headNumbers });
+  draw(scene, 345, 440);
+  expect(new Set(asked.map(String))).toEqual(new Set(["head_labels,later"]));
 });
 
 test("a grid that fits the frame does not scroll by a pixel", () => {
@@ -142,12 +274,12 @@ test("a grid that fits the frame does not scroll by a pixel", () => {
   }
 });
 
-test("the grid is one image, whatever the number of heads, and drawn from the same pixels again", () => {
+test("the grid is two images, whatever the number of heads, and drawn from the same pixels again", () => {
   const scene = large(32, 32);
   const images = [draw(scene, 420, 560), draw({ ...scene }, 420, 560, 30)].map((surface) =>
     surface.calls.filter(({ kind, group }) => kind === "image" && group === "heads"),
   );
-  expect(images.map((list) => list.length)).toEqual([1, 1]);
+  expect(images.map((list) => list.length)).toEqual([2, 2]);
   expect(images[0]?.[0]?.pixels).toBe(images[1]?.[0]?.pixels);
   const other = draw({ ...scene, aside: asideOf(scene.keys, "first") }, 420, 560);
   const image = other.calls.find(({ kind, group }) => kind === "image" && group === "heads");
@@ -305,5 +437,27 @@ test("while thumbnails are still coming nothing moves", () => {
   const some = { ...whole, thumbnails };
   const frame = { width: 420, height: 560, scroll: 0 };
   expect(modelView.stops(some, frame)).toEqual(modelView.stops(whole, frame));
-  expect(draw(some, 420, 560).texts.join(" ")).toContain("head · thumbnails: 40 %");
+  expect(draw(some, 420, 560).texts.join(" ")).toContain("layer 0 · thumbnails: 40 %");
+});
+
+test("the card stands in the room below what is drawn, else in the corner furthest from the cell", () => {
+  const size = { width: 150, height: 90 };
+  const frame = { width: 345, height: 440, free: 440 };
+  const cell = (x: number, y: number) => ({ x, y, width: 70, height: 70 });
+  const apart = (at: { x: number; y: number }, { x, y, width, height }: Rect) =>
+    at.x >= x + width || at.x + size.width <= x || at.y >= y + height || at.y + size.height <= y;
+  for (const [x, y] of [
+    [30, 20],
+    [270, 20],
+    [30, 360],
+    [270, 360],
+    [140, 180],
+  ] as const) {
+    const at = cardPlace(size, cell(x, y), frame);
+    expect(apart(at, cell(x, y))).toBe(true);
+    expect(at.x + size.width).toBeLessThanOrEqual(345);
+    expect(at.y + size.height).toBeLessThanOrEqual(440);
+    const free = cardPlace(size, cell(x, y), { ...frame, free: 300 });
+    expect(free.y).toBeGreaterThan(300);
+  }
 });
