@@ -18,6 +18,7 @@ import { cssVariables } from "../styles/theme.js";
 import { KERNEL_GONE } from "../transport/connection.js";
 import { layoutViews, TITLE_HEIGHT, type ViewsLayout } from "../views/layout.js";
 import { TITLES, titleOf } from "../views/titles.js";
+import { type EditKernel, TextEditor } from "./edit-text.js";
 import { Gestures } from "./gestures.js";
 import { HelpBox } from "./help-box.js";
 import { watchDark } from "./host-theme.js";
@@ -44,9 +45,7 @@ import { Toolbar } from "./toolbar/toolbar.js";
 /** Screen state goes to Python once the reader has stopped moving, not with every pixel of a scroll. */
 const SETTLE_MS = 300;
 /** What only a kernel can do; a saved copy has none. */
-export interface Kernel {
-  /** Whether it is there, and answers. */
-  readonly state: ReadonlySignal<"ready" | "busy" | "gone">;
+export interface Kernel extends EditKernel {
   /** Put a copy that needs no kernel in this widget's place. */
   freeze(height: number): Promise<void>;
   /** Record an input of a survey. */
@@ -131,6 +130,7 @@ export class Shell {
     root.replaceChildren(
       this.bar.element,
       this.help.element,
+      new TextEditor(kernel, signal).element,
       element,
       this.replay,
       this.scores,

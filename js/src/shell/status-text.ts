@@ -15,6 +15,7 @@ import {
   poolNote,
   sumOf,
 } from "../views/shared/series.js";
+import { togetherName, togetherOf, togetherScene } from "../views/shared/together.js";
 import { columnWeight, readsColumns } from "../views/text/shading.js";
 
 /** "query 8 “it”", "query 8 “it” (user)" in a chat, or "3 queries “the cat sat”". */
@@ -38,11 +39,16 @@ export function statusText(scene: Scene): string {
   const layer = hover?.layer ?? state.layer;
   const heads = hover?.head !== undefined ? [hover.head] : state.heads;
   const shown = heads.length > 8 ? `${heads.slice(0, 8).join(", ")} …` : heads.join(", ");
+  const together = hover?.head === undefined ? togetherOf(scene) : null;
   const parts = [
     stream.name,
     `layer ${layer}`,
     ...(state.measure === "weights" ? [] : [MEASURES[state.measure].choice]),
-    ...(isRollout(scene) ? ["all heads"] : [`${heads.length === 1 ? "head" : "heads"} ${shown}`]),
+    ...(isRollout(scene)
+      ? ["all heads"]
+      : together
+        ? [togetherName(together)]
+        : [`${heads.length === 1 ? "head" : "heads"} ${shown}`]),
   ];
   // A head under the pointer says where in the model it is, as `model.get_submodule` would find it.
   const thumbnail =
@@ -63,7 +69,9 @@ export function statusText(scene: Scene): string {
     if (two) return [...parts, `${text} ${two}`].join(" · ");
     const known = layer === state.layer;
     const series = known
-      ? headSeries(scene, { isolate: false }).find((e) => e.head === head)
+      ? together
+        ? headSeries(togetherScene(scene), { isolate: false })[0]
+        : headSeries(scene, { isolate: false }).find((e) => e.head === head)
       : null;
     const columns = readsColumns(scene);
     const weight = series && columns ? columnWeight(series, q, k) : null;
@@ -107,7 +115,8 @@ function comparedPair(
 }
 
 export interface TableRow {
-  readonly head: number;
+  /** Its number, or what several as one are called. */
+  readonly head: number | string;
   readonly key: string;
   readonly weight: string;
 }
@@ -130,11 +139,12 @@ export function strongestKeys(scene: Scene, count = 5): readonly TableRow[] {
   const { queries } = state;
   // Of two records the difference is what counts: it stands in the line of words.
   if (queries.length === 0 || scene.sides) return [];
-  return state.heads.slice(0, 8).flatMap((head) => {
-    const row = meanRow(scene.blocks.weights(state.layer, head), queries);
+  const shown = togetherScene(scene);
+  return shown.state.heads.slice(0, 8).flatMap((head) => {
+    const row = meanRow(shown.blocks.weights(state.layer, head), queries);
     if (!row) return [];
     return strongest(row, count).map((key) => ({
-      head,
+      head: shown.together ? togetherName(shown.together) : head,
       key: `${key} ${keys[key]?.label ?? ""}`,
       weight: formatWeight(row[key] as number),
     }));
