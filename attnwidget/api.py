@@ -16,6 +16,7 @@ from attnwidget.serve.selection import OTHER_NAMES, SHORTHANDS, STATE, usual_nam
 from attnwidget.surveys.run import survey
 from attnwidget.surveys.survey import Survey
 from attnwidget.widget.bertviz_calls import no_show, shown_weights
+from attnwidget.widget.recipe import Recipe
 from attnwidget.widget.widget import AttentionWidget
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def view(
             - ``form``: ``"lines"``, ``"matrix"``, ``"text"`` or ``"image"``. ``measure``: ``"weights"``, ``"value"``,
               ``"norm"`` or ``"rollout"``. ``positions``: ``"pieces"`` or ``"words"``. ``theme``. ``step``.
             - ``compare``: ``(layer, head)`` pairs side by side. ``explain``: ``"link"`` or ``"head"``, in the neuron view.
+              ``together``: ``"mean"``, ``"max"`` or ``"sum"`` of the heads as one.
             - ``top_k``, ``mass``: how many of each query's strongest links are drawn. ``aside``: key positions set aside,
               such as ``"first and special"`` (``without_sink=True``). ``shade``: ``"own"`` or ``"fixed"``.
             - ``score``, ``other_score``, ``arrange``, ``threshold``, ``below_threshold``,
@@ -228,7 +230,9 @@ def _shown(
         model, options, (*STATE, "groups", *template_options(model, inputs, tokenizer, options))
     )
     call = call_of_model(inputs, tokenizer, {**options, **groups})
-    return AttentionWidget(capture(model, inputs, tokenizer, **options), _call=call, **state)
+    attention = capture(model, inputs, tokenizer, **options)
+    recipe = Recipe(model, inputs, tokenizer, options, is_text=attention.text is not None)
+    return AttentionWidget(attention, _call=call, made_with=recipe, **state)
 
 
 def _no_inputs(function: str, model: object, inputs: object) -> str:

@@ -436,6 +436,8 @@ class Attention(Exports):
                 - ``layer`` (or ``layers``): as the model counts it, negative from the end; the stream's first.
                 - ``heads`` (or ``head``): the heads drawn; the first. ``(layer, head)`` pairs are drawn as a grid, and
                   for ``"compare"`` they are the heads compared, as in ``compare``.
+                - ``together``: the heads as one: their ``"mean"``, ``"max"`` or ``"sum"``, number by number. The panels of a
+                  ``grid`` are of single heads.
                 - ``query``, ``key``: pin them: a position or a token's text, or several of either.
                 - ``stream``: its name; the first. ``step``, ``show_layers``, ``below_threshold``: as for the widget.
                   ``aside``: key positions set aside in shades, widths and scores, ``"first"``, ``"special"``,

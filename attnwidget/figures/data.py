@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnwidget.analysis.tables import Records, has_pandas
+from attnwidget.compute.heads_together import heads_together, together_name
 from attnwidget.compute.pooling import adaptive_bins, max_pool
 from attnwidget.compute.resumable import finish
 from attnwidget.figures.crop import pinned
@@ -97,6 +98,11 @@ class DrawnNumbers:
         #: Which of the keys drawn are set aside, counted among them.
         self.aside = np.flatnonzero(np.isin(self.keys.all, held)).tolist()
         self._words = words
+        heads = sorted(state["heads"])
+        #: How the selected heads are one, and which they are; None where each is drawn by itself.
+        self.together: tuple[str, list[int]] | None = None
+        if state.get("together") and len(heads) > 1 and not self.rolled and not self.two:
+            self.together = state["together"], heads
 
     @property
     def rolled(self) -> bool:
@@ -123,6 +129,10 @@ class DrawnNumbers:
         """
         queries = self.queries.all if queries is None else queries
         keys = self.keys.all if keys is None else keys
+        if self.together and head == TOGETHER:
+            how, heads = self.together
+            each = [self.block(layer, one, queries, keys, side=side) for one in heads]
+            return heads_together(np.stack(each), how)
         if not self._words:
             return self._pieces(layer, head, queries, keys, side)
 
@@ -142,6 +152,8 @@ class DrawnNumbers:
         )
 
 
+# In the place of a head's number where several are one; a rollout has it as well.
+TOGETHER = -1
 # Rows of a head that are read at a time.
 _ROWS = 256
 
@@ -194,13 +206,20 @@ def _heads(
     shown: DrawnNumbers, state: Mapping[str, Any], spec: Mapping[str, Any]
 ) -> Iterator[Columns]:
     grid = spec.get("grid")
-    pairs = grid["heads"] if grid else [[state["layer"], head] for head in state["heads"]]
+    heads = [TOGETHER] if shown.together else state["heads"]
+    pairs = grid["heads"] if grid else [[state["layer"], head] for head in heads]
     for ref in _refs(shown, pairs):
         if state["form"] == "text":
-            yield _text(shown, ref)
+            rows = _text(shown, ref)
         else:
             block = shown.block(*ref)
-            yield _links(shown, ref, block, _drawn(shown, block, state, spec))
+            rows = _links(shown, ref, block, _drawn(shown, block, state, spec))
+        yield rows if grid or not shown.together else _named(rows, *shown.together)
+
+
+def _named(rows: Columns, how: str, heads: Sequence[int]) -> Columns:
+    """Add what the heads are that are one, in the words of the figure."""
+    return {**rows, "heads": np.full(len(rows["key"]), together_name(how, heads), dtype=object)}
 
 
 def _text(shown: DrawnNumbers, ref: tuple[int, int]) -> Columns:

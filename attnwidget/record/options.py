@@ -51,6 +51,7 @@ class Shared(TypedDict, total=False):
     below_threshold: Literal["faint", "hidden"]
     show_layers: Several | None
     explain: Literal["link", "head"]
+    together: Literal["mean", "max", "sum"] | None
 
 
 class SelectionOptions(Shared, total=False):

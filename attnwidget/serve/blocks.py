@@ -8,6 +8,7 @@ import numpy as np
 
 from attnwidget.analysis.rollout import rollout_missing, rollout_slices
 from attnwidget.compute import overview
+from attnwidget.compute.heads_together import heads_together
 from attnwidget.compute.key_columns import column_slices, mean_slices
 from attnwidget.compute.measures import lengths, missing
 from attnwidget.compute.pooling import max_pool, max_pool_cells
@@ -139,20 +140,21 @@ def drawn_tile(
     head, level, place = request["head"], request["level"], request["tile"]
     measure = request.get("measure", "weights")
     words = _words(stream, request)
-    if words is None and measure != "rollout":
+    if words is None and measure != "rollout" and "together" not in request:
         return (yield from tile_slices(layer, head, level, place, measure, maps=caches.maps))
     rollouts = caches.rollouts
     sizes = [len(axis) for axis in words.all] if words else [layer.n_query, layer.n_key]
     rows, keys = (tile_span(at, level, size) for at, size in zip(place, sizes, strict=True))
-    if words is None:
+    if words is None and measure == "rollout":
         whole = yield from rollouts.work(stream, layer.layer)
         return max_pool_cells(whole[rows.start : rows.stop, keys.start : keys.stop], 1 << level)
     # Some rows of cells at a time: all words of a long head would not fit into memory.
     step = max(_ROWS, 1 << level)
     cells = []
+    read = _reader(stream, layer, request, rollouts)
     for start in range(rows.start, rows.stop, step):
         some = range(start, min(rows.stop, start + step))
-        part = words.block(_reader(stream, layer, request, rollouts), some, keys)
+        part = words.block(read, some, keys) if words else read(some, keys)
         first, last = ((at - rows.start) / len(rows) for at in (some.start, some.stop))
         cells.append(max_pool_cells((yield from share_of(part, first, last)), 1 << level))
     return np.concatenate(cells)
@@ -215,6 +217,9 @@ def _reader(
             whole = yield from rollouts.work(stream, layer.layer)
             some: Numbers = whole[down, across]
             return some
+        if "together" in request:
+            how, heads = (request["together"][name] for name in ("how", "heads"))
+            return heads_together(layer.measure(measure, sorted(heads), down, across), how)
         return layer.measure(measure, request["head"], down, across)
 
     return read

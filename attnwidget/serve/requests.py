@@ -57,7 +57,7 @@ def _checked(source: Source, request: object) -> Mapping[str, Any]:
     if "layer" not in checked:
         return checked
     number = check_layer(stream, checked["layer"])
-    check_heads(stream[number], [checked["head"]])
+    check_heads(stream[number], [checked["head"], *checked.get("together", {}).get("heads", ())])
     last = max(len(stream.query_positions), len(stream.key_positions), 1).bit_length()
     if checked.get("level", 0) > last:
         message = f"level must be in 0..{last}, got {checked['level']}."

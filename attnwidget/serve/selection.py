@@ -9,6 +9,7 @@ import traitlets
 
 from attnwidget.compute import checks
 from attnwidget.compute.checks import integer, is_word, listed, number, shown
+from attnwidget.compute.heads_together import WAYS_TOGETHER
 from attnwidget.protocol.constants import FORMS, RANKING, STATE_NAMES, choices
 from attnwidget.record.aside import FIRST_AND_SPECIAL, check_aside
 from attnwidget.record.position_lookup import replace_text, resolve
@@ -83,6 +84,7 @@ DEFAULTS: dict[str, Any] = {
     "mass": None,
     "aside": None,
     "shade": "own",
+    "together": None,
 }
 STATE = STATE_NAMES
 # Parts that are the first there is where they are left out.
@@ -238,6 +240,7 @@ _FORMS: dict[str, Callable[[Any], bool]] = {
     "step": _is_int,
     "score": _is_text,
     "other_score": _is_text,
+    "together": _is_text,
     "threshold": lambda value: type(value) is float,
     "show_layers": _is_list(_is_int),
     "ranking": _is_ranking,
@@ -326,6 +329,7 @@ def check(source: Source, name: str, value: Any, state: Mapping[str, Any]) -> An
         "threshold": lambda: check_threshold(value),
         "top_k": lambda: check_top_k(value),
         "mass": lambda: check_mass(value),
+        "together": lambda: check_together(value),
     }
     if name in of_source:
         return of_source[name]()
@@ -443,6 +447,17 @@ def check_positions_aside(stream: ShownStream, value: Any) -> str | list[int] | 
         return check_aside(value, stream.key_positions)
     except ValueError as error:
         raise SelectionError(*error.args) from error
+
+
+def check_together(value: object) -> str | None:
+    """Return ``value`` if it is None or a way to take heads together, else raise `SelectionError`."""
+    if value is None or is_word(value, WAYS_TOGETHER):
+        return None if value is None else str(value)
+    accepted = ", ".join(map(repr, WAYS_TOGETHER))
+    message = (
+        f"together must be one of {accepted}, or None for each head by itself, got {shown(value)}."
+    )
+    raise SelectionError(message)
 
 
 def check_ranking(source: Source, stream: ShownStream, value: object) -> dict[str, Any] | None:

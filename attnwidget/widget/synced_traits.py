@@ -40,7 +40,7 @@ __all__ = ["SyncedTraits"]
 
 # What the kernel alone sets. A host that sends all of a widget's state back sends these as well.
 _OF_THE_KERNEL = {
-    "_anywidget_id", "_bundle", "_css", "_esm", "_model_module", "_model_module_version", "_model_name",
+    "_anywidget_id", "_bundle", "_css", "_editing", "_esm", "_model_module", "_model_module_version", "_model_name",
     "_view_module", "_view_module_version", "_view_name", "chosen", "media", "meta", "overview",
 }  # fmt: skip
 
@@ -205,6 +205,14 @@ class SyncedTraits(anywidget.AnyWidget):
 
     - Type: ``list[int] | None``; a range or any other iterable is taken
     - Default: ``None``, all layers of the stream
+    """
+
+    together = Normalised("together").tag(sync=True)
+    """The selected heads as one more head, in every form of the head view: the mean, the maximum or the sum of what is
+    drawn of them, number by number. The model view and the neuron view keep to single heads.
+
+    - Type: ``"mean" | "max" | "sum" | None``
+    - Default: ``None``, each head by itself
     """
 
     top_k = Normalised("top_k", 3, or_none=True).tag(sync=True)

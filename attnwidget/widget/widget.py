@@ -32,6 +32,7 @@ from attnwidget.serve.source import Source, source_of
 from attnwidget.serve.static_files import front_end, static_text
 from attnwidget.widget.closing import closed_later
 from attnwidget.widget.commands import Answering, answered
+from attnwidget.widget.edited_text import EditedText
 from attnwidget.widget.group_ranking import group_ranking
 from attnwidget.widget.notebook_display import NotebookDisplay, closed_bundle
 from attnwidget.widget.save import BrowserFigures, save
@@ -52,11 +53,12 @@ if TYPE_CHECKING:
     from attnwidget.protocol.codec import Block
     from attnwidget.record.position_lookup import Place
     from attnwidget.serve.streams import ShownStream
+    from attnwidget.widget.recipe import Recipe
 
 __all__ = ["AttentionWidget"]
 
 
-class AttentionWidget(Answering, SyncedTraits):
+class AttentionWidget(EditedText, Answering, SyncedTraits):
     """Three linked views over one record of attention.
 
     The reader sees a toolbar, the model view, the head view and the neuron view; below them, in words, what is
@@ -94,6 +96,7 @@ class AttentionWidget(Answering, SyncedTraits):
         still: bool = True,
         choose: bool = True,
         _call: str | None = None,
+        made_with: Recipe | None = None,
         **state: Unpack[ShownOptions],
     ) -> None:
         """Make a widget over a record.
@@ -105,6 +108,7 @@ class AttentionWidget(Answering, SyncedTraits):
                 twice. With the ``figures`` extra the kernel makes it while it is idle, else the browser.
             choose: Open on the link that says most where ``state`` names no layer, heads or query; see `chosen`.
             _call: How the view was made, for `code`; see `attnwidget.serve.python_call`.
+            made_with: What records another text in the same way; `attnwidget.view` gives it.
             **state: Traits to start with, such as ``layer=3, heads=[5]``, and ``groups``, the caller's own groups of the
                 record's positions, as `Attention.groups` takes them.
 
@@ -117,7 +121,9 @@ class AttentionWidget(Answering, SyncedTraits):
         self.source = source_of(attention, groups)
         if groups is not None and _call is None:
             _call = call_of_source(self.source, {"groups": groups})
-        self._jobs = Jobs()
+        self._jobs, self._recipe = Jobs(), made_with
+        # Groups by number are of this text; a function tells those of another as well.
+        self._groups = groups if callable(groups) else None
         frozen, still = check_flag("frozen", frozen), check_flag("still", still)
         self._always_frozen = frozen
         self._browser_figures = BrowserFigures()
@@ -128,8 +134,8 @@ class AttentionWidget(Answering, SyncedTraits):
         self._opening = self._choose(given, choose=check_flag("choose", choose))
         selection = resolve_selection(self.source, {**selected_of(self._opening), **given})
         # All at once, so that the first message to the browser is the only one it needs to draw.
-        first_message = {**front_end(), "meta": meta, "overview": overview}
-        first_message["media"] = self.source.media
+        first_message: dict[str, Any] = {**front_end(), "meta": meta, "overview": overview}
+        first_message |= {"media": self.source.media, "_editing": self.editing()}
         super().__init__(**first_message, **selection)
         # anywidget's own callback keeps the widget, which keeps the callback; `Answering` takes its place.
         self._msg_callbacks.callbacks = []
@@ -208,8 +214,7 @@ class AttentionWidget(Answering, SyncedTraits):
     @property
     def attention(self) -> Attention:
         """The record on show."""
-        record: Attention = self.source.record  # type: ignore[attr-defined]  # of a record; others say what they have
-        return record
+        return self._now
 
     def rank(
         self,
@@ -509,6 +514,8 @@ class AttentionWidget(Answering, SyncedTraits):
         """
         if self.is_closed:
             return closed_bundle(self), {}
+        # The model of a view is often gone by the time that it is shown: a cell that made both keeps none.
+        self._editing = self.editing()
         shown = shown_views()
         if shown is not None and not kwargs.pop("shown_here", False):
             shown.keep(self)

@@ -1,8 +1,10 @@
 // Entry of the widget: draws for a live kernel, or over the snapshot of a saved page.
 
+import { effect, signal as traitSignal } from "@preact/signals-core";
 import { BlockStore, type Fetch } from "./data/store.js";
 import { decodeBase64 } from "./protocol/decode.js";
 import type {
+  Editing,
   Messages,
   Meta,
   SaveMessage,
@@ -24,7 +26,7 @@ import { type Invoke, invokeThrough, type Messenger } from "./transport/invoke.j
 import {
   askForPdf,
   askToFreeze,
-  askToOpen,
+  askToShow,
   kernelFetch,
   snapshotFetch,
 } from "./transport/kernel.js";
@@ -42,7 +44,8 @@ function bytesOf(value: unknown): Uint8Array {
 
 /**
  * JupyterLab takes single keys (C copies a cell, X cuts it) before they reach an output, unless the
- * focused element itself says otherwise. Shift-Enter and keys with Ctrl, Alt or Cmd stay its own.
+ * focused element itself says otherwise. Shift-Enter, outside of a text of several lines, and keys with Ctrl, Alt or Cmd
+ * stay its own.
  */
 function keepShortcuts(root: HTMLElement, signal: AbortSignal): void {
   const mark = (event: KeyboardEvent) => {
@@ -53,7 +56,8 @@ function keepShortcuts(root: HTMLElement, signal: AbortSignal): void {
     const modified = (event.ctrlKey || event.metaKey || event.altKey) && !finds;
     target.toggleAttribute(
       "data-lm-suppress-shortcuts",
-      !modified && !(event.shiftKey && event.key === "Enter"),
+      !modified &&
+        (target instanceof HTMLTextAreaElement || !(event.shiftKey && event.key === "Enter")),
     );
   };
   // The window's capturing listeners come before the document's, where JupyterLab's stands.
@@ -142,6 +146,24 @@ function holdHeight(el: HTMLElement): void {
   }, 300);
 }
 
+/** A trait as a signal, until the other signal aborts. */
+function signalOf(model: TraitModel, name: "_editing", signal: AbortSignal) {
+  const value = traitSignal((model.get(name) as Editing | null | undefined) ?? null);
+  const pull = () => {
+    value.value = (model.get(name) as Editing | null | undefined) ?? null;
+  };
+  model.on(`change:${name}`, pull);
+  signal.addEventListener("abort", () => model.off(`change:${name}`, pull));
+  return value;
+}
+
+/** Where the reader goes on by the keyboard when what had the focus was replaced. */
+function focusOn(el: HTMLElement): void {
+  const target =
+    el.querySelector<HTMLElement>(".aw-edit-button") ?? el.querySelector(".attnwidget");
+  (target as HTMLElement | null)?.focus({ preventScroll: true });
+}
+
 function render({ model, el, signal }: RenderContext): () => void {
   // Frozen copies bring a script for this, which not every host runs.
   tendCopies();
@@ -156,8 +178,11 @@ function render({ model, el, signal }: RenderContext): () => void {
     const kernel: Kernel = {
       state: connection.state,
       freeze: (height) => askToFreeze(invoke, height, inner),
-      open: (example) => askToOpen(invoke, example, inner),
+      open: (example) => askToShow(invoke, "open_example", { example }, inner),
       pdf: () => askForPdf(invoke, inner),
+      editing: signalOf(model, "_editing", inner),
+      edit: (texts) => askToShow(invoke, "edit_text", { texts }, inner),
+      compareBefore: (on) => askToShow(invoke, "compare_before", { on }, inner),
     };
     try {
       const shell = mount(el, model, kernelFetch(invoke, inner, connection), kernel, inner);
@@ -166,13 +191,21 @@ function render({ model, el, signal }: RenderContext): () => void {
         if (message?.kind === "still") void answerStill(shell, message, invoke, inner);
       };
       const onRecord = () => {
+        const focused = el.contains(document.activeElement);
         holdHeight(el);
         start();
+        if (focused) focusOn(el);
       };
       model.on("msg:custom", onMessage);
       // Another record: everything read from the one before is gone with it.
       model.on("change:meta", onRecord);
+      const run = kernel.editing.peek()?.run;
+      const stop = effect(() => {
+        // Also one of which nothing but its numbers is different.
+        if (kernel.editing.value?.run !== run) queueMicrotask(() => inner.aborted || onRecord());
+      });
       inner.addEventListener("abort", () => {
+        stop();
         model.off("msg:custom", onMessage);
         model.off("change:meta", onRecord);
       });

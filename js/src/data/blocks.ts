@@ -1,7 +1,7 @@
 // `Blocks`, what views read of a stream: rows, tiles, columns, vectors, numbers of heads.
 
 import type { Decoded } from "../protocol/decode.js";
-import type { BlockRequest, HeadsRequest, Measure } from "../protocol/generated.js";
+import type { BlockRequest, HeadsRequest, Measure, TogetherHeads } from "../protocol/generated.js";
 
 export interface Link {
   readonly query: number;
@@ -51,6 +51,7 @@ export type Range = readonly [number, number];
 export interface PooledAs {
   readonly measure?: Measure;
   readonly positions?: "words";
+  readonly together?: TogetherHeads;
 }
 
 /** Pictures of equal size, one after another. */

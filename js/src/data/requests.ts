@@ -10,8 +10,11 @@ export function requestKey(request: Request): string {
     return `${what}/${stream}/${measure}/${ranking ? JSON.stringify(ranking) : score}`;
   }
   const { what, stream, layer, head, queries, size, measure, positions, side } = request;
-  const { level, tile, keys, grouping } = request;
-  const as = [grouping, measure, positions, side].map((part) => (part ? `/${part}` : "")).join("");
+  const { level, tile, keys, grouping, together } = request;
+  const heads = together && `${together.how} ${together.heads}`;
+  const as = [grouping, measure, positions, side, heads]
+    .map((part) => (part ? `/${part}` : ""))
+    .join("");
   const place = tile ? `${level}:` : "";
   const span = (tile ? [tile] : [queries, keys].filter((range) => range !== undefined))
     .map((range) => range.join("-"))

@@ -4,6 +4,7 @@ import type { Scene } from "../scene/scene.js";
 import type { Surface } from "../surface/surface.js";
 import { textWidth, wrapText } from "../surface/text.js";
 import { measureTitle, showsWords } from "../views/shared/measure.js";
+import { NAMES, togetherOf } from "../views/shared/together.js";
 
 const SIZE = 12;
 const LEADING = 16;
@@ -40,7 +41,9 @@ function partsOf(scene: Scene, panels: boolean): readonly Part[] {
   const heads = state.heads.slice(0, MOST_HEADS);
   parts.push({ text: "·", fill: muted });
   if (state.measure === "rollout") return [...parts, { text: "all heads together", fill: muted }];
-  parts.push({ text: state.heads.length === 1 ? "head" : "heads", fill: muted });
+  const together = togetherOf(scene);
+  const several = together ? `${NAMES[together.how]} of heads` : "heads";
+  parts.push({ text: state.heads.length === 1 ? "head" : several, fill: muted });
   for (const head of heads) {
     parts.push({ text: String(head), fill: text, swatch: theme.head(head, layer.num_heads) });
   }

@@ -9,6 +9,7 @@ import type { StrokeLimits, Surface } from "../surface/surface.js";
 import { SvgSurface } from "../surface/svg.js";
 import { wrapText } from "../surface/text.js";
 import { layoutViews } from "../views/layout.js";
+import { togetherName, togetherOf } from "../views/shared/together.js";
 import { titleOf } from "../views/titles.js";
 import { type FigureBox, TITLE_MIDDLE } from "./boxes.js";
 import { type Caption, captionHeight, captionOf, drawCaption } from "./caption.js";
@@ -188,7 +189,9 @@ export function composeSvg(shown: Scene, options: FigureOptions): string {
   const surface = new SvgSurface({ width, height, scale: 2, ...(strokes ? { strokes } : {}) });
   drawFigure(surface, plan, options.scroll);
   const { state, stream, meta } = shown;
-  const usual = `${meta.model}, ${stream.name}, layer ${state.layer}, heads ${state.heads.join(", ")}`;
+  const together = togetherOf(shown);
+  const heads = together ? togetherName(together) : `heads ${state.heads.join(", ")}`;
+  const usual = `${meta.model}, ${stream.name}, layer ${state.layer}, ${heads}`;
   return surface.finish({
     title: typeof figure.title === "string" ? figure.title : usual,
     ...(figure.transparent ? {} : { background: scene.theme.background }),

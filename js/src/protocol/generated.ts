@@ -44,6 +44,7 @@ export interface Protocol {
   chosen?: Chosen;
   position?: Position;
   axis?: PackedPositions;
+  editing?: Editing;
 }
 /**
  * The shared selection: one two-way trait per key.
@@ -123,6 +124,10 @@ export interface State {
    * Where the shades of matrices end: above the largest weight in sight, or at 1.
    */
   shade: "own" | "fixed";
+  /**
+   * The selected heads as one more head, in every form of the head view; null draws each by itself.
+   */
+  together: "mean" | "max" | "sum" | null;
 }
 export interface LinkRanking {
   /**
@@ -490,10 +495,21 @@ export interface BlockRequest {
    * For group_shares: one of the stream's groupings.
    */
   grouping?: string;
+  together?: TogetherHeads;
   /**
    * Of two compared records: which one, on the common axes. An overview is of their difference, |b - a|, and has no side; group_shares without one are b - a.
    */
   side?: "a" | "b";
+}
+/**
+ * For tile: of these heads number by number, before the largest of each cell is taken.
+ */
+export interface TogetherHeads {
+  how: "mean" | "max" | "sum";
+  /**
+   * @minItems 2
+   */
+  heads: readonly number[];
 }
 /**
  * Numbers about all heads of a stream, float32, layer after layer. head_scores: [2, head, score], of all weight and without what is set aside (the first position and special tokens where nothing is named), NaN where a score is not defined. head_labels: [head, 2], the place of the score that a head's label comes from (-1 for none) and its value. ranking: [head], the weight of the links. All under a measure other than weights where one is named. Of a survey besides, head_spreads: [2, head, score], standard deviations; typical: [2, head, place], index and score of the most typical inputs, -1 for none.
@@ -727,7 +743,15 @@ export interface FigureGrid {
 export interface Command {
   id: string;
   kind: "anywidget-command";
-  name: "blocks" | "saved" | "still_drawn" | "freeze_shown" | "open_example" | "draw_pdf";
+  name:
+    | "blocks"
+    | "saved"
+    | "still_drawn"
+    | "freeze_shown"
+    | "open_example"
+    | "draw_pdf"
+    | "edit_text"
+    | "compare_before";
   msg: Messages[keyof Messages];
 }
 /**
@@ -740,6 +764,8 @@ export interface Messages {
   freeze_shown: FreezeMessage;
   draw_pdf: PdfMessage;
   open_example: OpenMessage;
+  edit_text: EditMessage;
+  compare_before: CompareBeforeMessage;
 }
 /**
  * Answered with a reply to each request, in order.
@@ -784,6 +810,21 @@ export interface OpenMessage {
    * Index of the survey's input that is recorded and shown.
    */
   example: number;
+}
+export interface EditMessage {
+  /**
+   * What the model is run on: one in the place of each of `Editing.texts`.
+   *
+   * @minItems 1
+   * @maxItems 10000
+   */
+  texts: readonly string[];
+}
+export interface CompareBeforeMessage {
+  /**
+   * Whether the record before is shown beside the one now, or the one now alone.
+   */
+  on: boolean;
 }
 /**
  * The answer to a command that could not be carried out.
@@ -856,4 +897,26 @@ export interface PackedPositions {
   marks: string;
   texts: string[];
   runs: Record<string, readonly (readonly [unknown, number])[]>;
+}
+/**
+ * What of the input can be edited in place: the trait `_editing`, null where no single record is shown.
+ */
+export interface Editing {
+  texts: readonly {readonly name: string; readonly text: string}[];
+  /**
+   * Why nothing can be edited, where nothing can.
+   */
+  reason?: string;
+  /**
+   * There is a record before this one to compare with.
+   */
+  before: boolean;
+  /**
+   * It is shown beside this one.
+   */
+  comparing: boolean;
+  /**
+   * How many times a text was edited: another number is another record, even where its description is the same.
+   */
+  run: number;
 }

@@ -4,6 +4,7 @@ import type { Aside } from "../data/aside.js";
 import type { Blocks } from "../data/blocks.js";
 import type { Medium } from "../data/media.js";
 import type { Thumbnails } from "../data/thumbnails.js";
+import type { Together } from "../data/together.js";
 import type { LayerMeta, Meta, Position, StreamMeta } from "../protocol/generated.js";
 import type { Hover, Options } from "../state/interaction.js";
 import type { Found } from "../state/search.js";
@@ -56,6 +57,8 @@ export interface Scene {
   /** Key positions, of those shown, that are set aside. */
   readonly aside: Aside;
   readonly drawing?: FigureDrawing;
+  /** The heads that are one here: the only one of `state.heads` stands for them. */
+  readonly together?: Together;
   /** What the reader looks for, and where it is. Not in figures. */
   readonly found?: Found | null;
 }

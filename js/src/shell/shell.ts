@@ -19,6 +19,7 @@ import { KERNEL_GONE } from "../transport/connection.js";
 import { layoutViews, type ViewsLayout } from "../views/layout.js";
 import { activeQuery } from "../views/neuron/data.js";
 import { TITLES, titleOf } from "../views/titles.js";
+import { type EditKernel, TextEditor } from "./edit-text.js";
 import { FirstOfRanking } from "./first-of-ranking.js";
 import { Gestures } from "./gestures.js";
 import { HelpBox } from "./help-box.js";
@@ -47,9 +48,7 @@ import { Toolbar } from "./toolbar/toolbar.js";
 /** Screen state goes to Python once the reader has stopped moving, not with every pixel of a scroll. */
 const SETTLE_MS = 300;
 /** What only a kernel can do; a saved copy has none. */
-export interface Kernel {
-  /** Whether it is there, and answers. */
-  readonly state: ReadonlySignal<"ready" | "busy" | "gone">;
+export interface Kernel extends EditKernel {
   /** Put a copy that needs no kernel in this widget's place. */
   freeze(height: number): Promise<void>;
   /** Record an input of a survey. */
@@ -137,6 +136,7 @@ export class Shell {
     root.replaceChildren(
       this.bar.element,
       this.help.element,
+      new TextEditor(kernel, signal).element,
       element,
       this.replay,
       this.scores,

@@ -1,4 +1,4 @@
-// Blocks from a live kernel or a saved copy; requests to freeze and to open an example.
+// Blocks from a live kernel or a saved copy; requests to freeze and to show another record.
 
 import type { BlockResult, Fetch, Unfinished } from "../data/store.js";
 import { decodeBlock } from "../protocol/decode.js";
@@ -11,7 +11,7 @@ const NO_KERNEL =
   "The kernel did not answer. It may be busy with another cell; if it was restarted, or the notebook was just opened, run this cell again.";
 /** Answers come in slices of less than a second, but a busy kernel takes its time. */
 const PATIENCE_MS = 60_000;
-/** Recording an input of a survey. */
+/** Recording an input. */
 const RECORDING_MS = 3_600_000;
 
 function timed(signal: AbortSignal, patience = PATIENCE_MS): AbortSignal {
@@ -84,14 +84,18 @@ export async function askToFreeze(
   if (!signal.aborted) throw new Error(NOT_REPLACED);
 }
 
-/** Have the kernel record an input of a survey and show it. */
-export async function askToOpen(
+/** Commands after which another record takes the place of the one on show. */
+export type ShowsAnother = "open_example" | "edit_text" | "compare_before";
+
+/** Have the kernel record an input, or put two records side by side, and show that. */
+export async function askToShow<Name extends ShowsAnother>(
   invoke: Invoke,
-  example: number,
+  name: Name,
+  message: Messages[Name],
   signal: AbortSignal,
 ): Promise<void> {
   const limit = { signal: timed(signal, RECORDING_MS) };
-  const [reply] = await invoke<{ error?: string }>("open_example", { example }, limit);
+  const [reply] = await invoke<{ error?: string }>(name, message, limit);
   if (reply.error) throw new Error(reply.error);
 }
 

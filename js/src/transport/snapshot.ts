@@ -3,6 +3,7 @@
 import type { BlockResult } from "../data/blocks.js";
 import { requestKey } from "../data/requests.js";
 import { poolTile, type Span, tileSpan } from "../data/tiles.js";
+import { combined } from "../data/together.js";
 import { WEIGHTED_MEASURES } from "../protocol/constants.js";
 import { type Decoded, decodeBase64, decodeBlock } from "../protocol/decode.js";
 import type { Block, BlockRequest, Request, Snapshot } from "../protocol/generated.js";
@@ -96,20 +97,44 @@ export class StoredBlocks {
     return one ? { parts, rows, columns: one.shape.at(-1) ?? 0, one } : null;
   }
 
-  /** A tile of a head's map, as the kernel would make it of these rows. */
+  /** A tile of a head's map, or of several heads as one, as the kernel would make it of these rows. */
   private async tile(request: BlockRequest): Promise<BlockResult | null> {
-    const { what: _, level = 0, tile: place, measure, positions, ...head } = request;
+    const { level = 0, tile: place, positions, together, head } = request;
     // Pieces are put together to words by the kernel, or where all rows are here.
     if (!place || positions) return null;
     const [down = 0, across = 0] = place;
-    const asked = { ...head, what: measure === "rollout" ? measure : ("weights" as const) };
-    const found = await this.rowsOf(asked, tileSpan(down, level, Number.POSITIVE_INFINITY));
+    const span = tileSpan(down, level, Number.POSITIVE_INFINITY);
+    const found: NonNullable<Awaited<ReturnType<StoredBlocks["drawnRows"]>>>[] = [];
+    for (const each of together?.heads ?? [head]) {
+      const rows = await this.drawnRows(request, each, span);
+      if (!rows) return null;
+      found.push(rows);
+    }
+    const [first] = found;
+    if (!first) return null;
+    const row = (query: number) => {
+      const all = found.flatMap((each) => each.row(query) ?? []);
+      if (all.length < found.length) return null;
+      return together ? combined(all, together.how) : (all[0] ?? null);
+    };
+    const { rows, columns } = first;
+    const made = poolTile({ rows, columns, row }, level, [down, across]);
+    if (!made) return null;
+    const rounded = found.some((each) => each.rounded);
+    const shape = [made.rows, made.columns];
+    return { shape, data: made.data, ...(rounded ? { rounded } : {}) };
+  }
+
+  /** Rows of one head as they are drawn, under the measure of a request. */
+  private async drawnRows(request: BlockRequest, head: number, span: Span) {
+    const { stream, layer, side, measure } = request;
+    const of = { stream, layer, head, ...(side ? { side } : {}) };
+    const what = measure === "rollout" ? measure : ("weights" as const);
+    const found = await this.rowsOf({ ...of, what }, span);
     if (!found) return null;
     const { parts, rows, columns, one } = found;
     const weighted = WEIGHTED_MEASURES.find((each) => each === measure);
-    const lengths = weighted
-      ? await this.get({ ...head, what: "lengths", measure: weighted })
-      : null;
+    const lengths = weighted ? await this.get({ ...of, what: "lengths", measure: weighted }) : null;
     if (weighted && (!lengths || "error" in lengths)) return null;
     const row = (query: number) => {
       const part = parts.find(({ start, stop }) => start <= query && query < stop);
@@ -118,10 +143,7 @@ export class StoredBlocks {
       if (!weights || !lengths || "error" in lengths) return weights;
       return weights.map((weight, key) => weight * (lengths.data[key] as number));
     };
-    const made = poolTile({ rows, columns, row }, level, [down, across]);
-    if (!made) return null;
-    const shape = [made.rows, made.columns];
-    return { shape, data: made.data, ...(one.rounded ? { rounded: true } : {}) };
+    return { rows, columns, row, rounded: one.rounded ?? false };
   }
 
   /** A column of a head, or the mean of its rows: both are read from all rows. */

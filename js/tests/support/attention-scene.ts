@@ -292,6 +292,7 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     mass: null,
     aside: null,
     shade: "own",
+    together: null,
     ...pins,
   };
   const layer = layers.find((l) => l.layer === state.layer);

@@ -16,6 +16,7 @@ import {
   strongestKey,
   sumOf,
 } from "../../views/shared/series.js";
+import { togetherName, togetherScene } from "../../views/shared/together.js";
 import { columnWeight, readsColumns } from "../../views/text/shading.js";
 
 /** More heads than this are not told one by one. */
@@ -179,8 +180,9 @@ function whereOf(scene: Scene, axes: Axes, brief: boolean): string {
   const count = stream.layers.find((each) => each.layer === layer)?.num_heads ?? 0;
   const all = heads.length === count && count > 1;
   const listed = heads.length > 8 ? `${heads.slice(0, 8).join(", ")} …` : heads.join(", ");
-  const said =
-    isRollout(scene) || all
+  const said = scene.together
+    ? togetherName(scene.together)
+    : isRollout(scene) || all
       ? `all ${count} heads`
       : `${heads.length === 1 ? "head" : "heads"} ${listed}`;
   const parts = [
@@ -234,8 +236,10 @@ export function isChosen(chosen: Chosen, state: State): boolean {
 }
 
 /** The reading line, of what is under the pointer, else of what is selected. */
-export function reading(scene: Scene, chosen: Chosen | null): Reading {
-  const { state, hover } = scene;
+export function reading(whole: Scene, chosen: Chosen | null): Reading {
+  const { state, hover } = whole;
+  // A head that is pointed at is told by itself.
+  const scene = hover?.head === undefined ? togetherScene(whole) : whole;
   const axes = axesOf(scene);
   const { queries, keys } = axes;
   const both = queries.length > 0 && keys.length > 0;

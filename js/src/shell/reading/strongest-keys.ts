@@ -3,9 +3,11 @@
 import { formatWeight } from "../../marks/format.js";
 import type { Scene } from "../../scene/scene.js";
 import { meanRow } from "../../views/shared/series.js";
+import { togetherName, togetherScene } from "../../views/shared/together.js";
 
 export interface TableRow {
-  readonly head: number;
+  /** Its number, or what several as one are called. */
+  readonly head: number | string;
   readonly key: string;
   readonly weight: string;
 }
@@ -28,11 +30,12 @@ export function strongestKeys(scene: Scene, count = 5): readonly TableRow[] {
   const { queries } = state;
   // Of two records the difference is what counts: it stands in the reading line.
   if (queries.length === 0 || scene.sides) return [];
-  return state.heads.slice(0, 8).flatMap((head) => {
-    const row = meanRow(scene.blocks.weights(state.layer, head), queries);
+  const shown = togetherScene(scene);
+  return shown.state.heads.slice(0, 8).flatMap((head) => {
+    const row = meanRow(shown.blocks.weights(state.layer, head), queries);
     if (!row) return [];
     return strongest(row, count).map((key) => ({
-      head,
+      head: shown.together ? togetherName(shown.together) : head,
       key: `${key} ${keys[key]?.label ?? ""}`,
       weight: formatWeight(row[key] as number),
     }));

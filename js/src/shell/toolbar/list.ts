@@ -15,6 +15,7 @@ import { shade } from "./shade.js";
 import { shownLayers } from "./shown-layers.js";
 import { stream } from "./stream.js";
 import { theme } from "./theme.js";
+import { together } from "./together.js";
 import { view } from "./views.js";
 
 /** Those that a survey has as well while none of its inputs is open: there is nothing to draw. */
@@ -29,6 +30,7 @@ export const CONTROLS: readonly Control[] = [
   // What is drawn of it.
   form,
   measure,
+  together,
   links,
   aside,
   shade,

@@ -1,7 +1,9 @@
 // Head view in the form that is chosen: lines, matrix, text, image.
 
 import type { Scene } from "../../scene/scene.js";
+import type { Hit } from "../../state/interaction.js";
 import { headImageHeight } from "../image/plan.js";
+import { togetherScene } from "../shared/together.js";
 import { headTextStops, hitHeadText, revealInHeadText } from "../text/hits.js";
 import { textContentHeight } from "../text/layout.js";
 import type { View } from "../view.js";
@@ -73,11 +75,38 @@ function formOf({ state, drawing }: Scene): Form {
 /** Who attends to whom in the selected heads: links between two columns, heat maps, running text, or over what went in. */
 export const headView: View = {
   name: "head",
-  contentHeight: (scene, width, height) => formOf(scene).contentHeight(scene, width, height),
-  draw: (surface, scene, frame) => formOf(scene).draw(surface, scene, frame),
-  hit: (scene, frame, x, y) => formOf(scene).hit(scene, frame, x, y),
-  reveal: (scene, frame, at) => formOf(scene).reveal?.(scene, frame, at) ?? null,
-  gesture: (scene, frame, at, gesture) => formOf(scene).gesture?.(scene, frame, at, gesture),
-  revealOnMap: (scene, frame, at) => formOf(scene).revealOnMap?.(scene, frame, at),
-  stops: (scene, frame) => formOf(scene).stops(scene, frame),
+  contentHeight: (scene, width, height) => {
+    const shown = togetherScene(scene);
+    return formOf(shown).contentHeight(shown, width, height);
+  },
+  draw: (surface, scene, frame) => {
+    const shown = togetherScene(scene);
+    formOf(shown).draw(surface, shown, frame);
+  },
+  hit: (scene, frame, x, y) => {
+    const shown = togetherScene(scene);
+    const hit = formOf(shown).hit(shown, frame, x, y);
+    return hit && shown.together ? withoutHead(hit) : hit;
+  },
+  reveal: (scene, frame, at) => {
+    const shown = togetherScene(scene);
+    return formOf(shown).reveal?.(shown, frame, at) ?? null;
+  },
+  gesture: (scene, frame, at, gesture) => {
+    const shown = togetherScene(scene);
+    return formOf(shown).gesture?.(shown, frame, at, gesture);
+  },
+  revealOnMap: (scene, frame, at) => {
+    const shown = togetherScene(scene);
+    return formOf(shown).revealOnMap?.(shown, frame, at);
+  },
+  stops: (scene, frame) => {
+    const shown = togetherScene(scene);
+    return formOf(shown).stops(shown, frame);
+  },
 };
+
+/** What is pointed at belongs to all of the heads that are one here. */
+function withoutHead({ head: _, layer: __, ...rest }: Hit): Hit {
+  return rest;
+}

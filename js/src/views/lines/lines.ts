@@ -36,7 +36,8 @@ const QUIET = 0.32;
 const MOST_BEHIND = 600;
 
 function styles(scene: Scene, { series }: LinesInput): readonly LinkStyle[] {
-  return series.map(({ layer, head, colour }) => {
+  return series.map(({ layer, head, colour, name }) => {
+    if (scene.together) return { colour, name: `links ${name}` };
     const where = layer === scene.state.layer ? "" : `layer ${layer} `;
     return { colour, name: `links ${where}head ${head}` };
   });

@@ -173,7 +173,7 @@ export function drawMapChrome(surface: Surface, scene: Scene, place: MapPlace): 
   }
   const rect = minimapRect(place);
   const { first, head } = place;
-  const thumbnail = head && thumbnails.get(head.layer, head.head);
+  const thumbnail = head && !scene.together ? thumbnails.get(head.layer, head.head) : null;
   const { aside } = scene;
   const pixels =
     thumbnail &&

@@ -18,9 +18,10 @@ const WHOLE_TOGETHER = 1 << 23;
  * Whether the rows of heads come whole, and tiles are made of them here; otherwise tiles are asked
  * for. It depends on sizes alone, so that a figure of the same state is made of the same numbers.
  */
-export function comeWhole({ queries, keys }: Scene, count: number): boolean {
+export function comeWhole({ queries, keys, together }: Scene, count: number): boolean {
   const size = queries.length * keys.length;
-  return size <= LARGEST_WHOLE_HEAD && size * count <= WHOLE_TOGETHER;
+  const rows = size * count * (together?.heads.length ?? 1);
+  return size <= LARGEST_WHOLE_HEAD && rows <= WHOLE_TOGETHER;
 }
 
 /** With more positions than this along an axis, most weights are small and a cell stands for several. */

@@ -122,7 +122,8 @@ export function drawHeatLabels(
 function standIn(scene: Scene, cells: MatrixCells, { layer, head }: Series): readonly MapImage[] {
   const { theme, thumbnails } = scene;
   const { aside } = scene;
-  const thumbnail = thumbnails.get(layer, head);
+  // That of one head would be another picture than that of several.
+  const thumbnail = scene.together ? null : thumbnails.get(layer, head);
   if (!thumbnail) return [];
   const make = () => thumbnailPixels(thumbnail, thumbnailShading(scene));
   const pixels = memo(thumbnails, `thumbnail ${layer}.${head} ${aside.id} ${theme.id}`, make);

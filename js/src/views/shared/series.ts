@@ -10,6 +10,7 @@ import type { Position } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Hover, ViewName } from "../../state/interaction.js";
 import { isRollout } from "./measure.js";
+import { togetherName } from "./together.js";
 
 /** One head as it is drawn: whose numbers, in which colour, under which name. */
 export interface Series {
@@ -35,7 +36,7 @@ export function isolatedHead(scene: Scene): number | null {
 
 /** The selected heads of the selected layer; only the hovered one while a chip is hovered. */
 export function headSeries(scene: Scene, options: { isolate: boolean }): readonly Series[] {
-  const { layer, state, theme, blocks } = scene;
+  const { layer, state, theme, blocks, together } = scene;
   const alone = options.isolate ? isolatedHead(scene) : null;
   const heads = alone === null ? state.heads : [alone];
   return heads
@@ -43,8 +44,9 @@ export function headSeries(scene: Scene, options: { isolate: boolean }): readonl
     .map((head) => ({
       layer: layer.layer,
       head,
-      name: isRollout(scene) ? "rollout" : `head ${head}`,
-      colour: theme.head(head, layer.num_heads),
+      name: together ? togetherName(together) : isRollout(scene) ? "rollout" : `head ${head}`,
+      // Of no head the colour.
+      colour: together ? theme.text : theme.head(head, layer.num_heads),
       rows: blocks.weights(layer.layer, head),
       blocks,
     }));

@@ -80,7 +80,8 @@ export function isWhole({ queries, keys }: Scene): boolean {
 export function hasMean(scene: Scene): boolean {
   const { recorded, generationStep, state } = scene;
   const words = recorded !== null && recorded.queries !== scene.queries;
-  return isWhole(scene) || !(words || generationStep !== null || state.measure === "rollout");
+  const rows = words || generationStep !== null || scene.together?.how === "max";
+  return isWhole(scene) || !(rows || state.measure === "rollout");
 }
 
 /** Whether columns are read: a row of every query that the pointer passes would be fetched for nothing. */

@@ -57,6 +57,7 @@ const start: State = {
   show_layers: null,
   ranking: null,
   explain: "link",
+  together: null,
 };
 
 describe("actions", () => {

@@ -195,3 +195,32 @@ test("tiles of a measure are scaled, and there are none between words", async ()
   expect((await ask(snapshot, { ...where, measure: "rollout" })).error).toContain("saved copy");
   expect((await ask(snapshot, { ...where, positions: "words" })).error).toContain("saved copy");
 });
+
+test("tiles of several heads as one are made of the rows of each, and only where all are there", async () => {
+  const snapshot = copy();
+  const heads = { what: "tile" as const, level: 1, tile: [0, 0] };
+  const mean = { how: "mean" as const, heads: [2, 5] };
+  expect((await ask(snapshot, { ...heads, together: mean })).error).toContain("saved copy");
+  // Of another head everything turned round: what is large in one is small in the other.
+  const other = Float32Array.from({ length: QUERIES * KEYS }, (_, at) =>
+    weight(QUERIES - 1 - Math.floor(at / KEYS), KEYS - 1 - (at % KEYS)),
+  );
+  const data = Buffer.from(other.buffer).toString("base64");
+  const request: Request = {
+    what: "weights",
+    stream: "s",
+    layer: 1,
+    head: 5,
+    queries: [0, QUERIES],
+  };
+  snapshot.blocks.push({ request, block: { dtype: "float32", shape: [1, QUERIES, KEYS], data } });
+  for (const how of ["mean", "max", "sum"] as const) {
+    const tile = await ask(snapshot, { ...heads, together: { how, heads: [2, 5] } });
+    const one = (query: number, key: number) => {
+      const two = [weight(query, key), other[query * KEYS + key] as number] as const;
+      return how === "max" ? Math.max(...two) : (two[0] + two[1]) / (how === "mean" ? 2 : 1);
+    };
+    const cell = [0, 1].flatMap((query) => [2, 3].map((key) => one(query, key)));
+    expect(tile.data[1]).toBeCloseTo(Math.max(...cell), 6);
+  }
+});

@@ -1,0 +1,216 @@
+// The line in which another text is typed and run, and the way to the record before it.
+
+import { effect, type ReadonlySignal } from "@preact/signals-core";
+import { html, nothing, render, type TemplateResult } from "lit-html";
+import type { Editing } from "../protocol/generated.js";
+
+/** What the kernel does for this line. */
+export interface EditKernel {
+  readonly state: ReadonlySignal<"ready" | "busy" | "gone">;
+  /** What of the input can be edited; null where no single record is shown. */
+  readonly editing: ReadonlySignal<Editing | null>;
+  /** Run the model on other texts; the new record then takes this widget's place. */
+  edit(texts: readonly string[]): Promise<void>;
+  /** Show the record before beside the one now, or the one now alone. */
+  compareBefore(on: boolean): Promise<void>;
+}
+
+export interface EditLineEvents {
+  open(): void;
+  close(): void;
+  type(at: number, text: string): void;
+  run(): void;
+  compare(on: boolean): void;
+  key(event: KeyboardEvent): void;
+}
+
+export interface EditLineGiven {
+  readonly editing: Editing;
+  /** What the reader has typed; null where the line is closed. */
+  readonly typed: readonly string[] | null;
+  /** What is waited for. */
+  readonly waits: "record" | "comparison" | null;
+  /** Whether the kernel has left it unanswered for a while. */
+  readonly busy: boolean;
+  readonly failure: string | null;
+}
+
+const WAITS = {
+  record: "running the model …",
+  comparison: "comparing …",
+  busy: "waiting for the kernel …",
+} as const;
+
+function buttons({ editing, waits }: EditLineGiven, events: EditLineEvents): TemplateResult {
+  const { before, comparing, reason } = editing;
+  const compare = html`<button
+    type="button"
+    class="aw-before"
+    aria-pressed=${String(comparing)}
+    title=${comparing ? "Show the record now alone again" : "This record beside the one before the text was edited"}
+    ?disabled=${waits !== null}
+    @click=${() => events.compare(!comparing)}
+  >
+    ${comparing ? "back to the text now" : "compare with before"}
+  </button>`;
+  return html`${before ? compare : nothing}<button
+      type="button"
+      class="aw-edit-button ${reason ? "aw-unable" : ""}"
+      title=${reason ?? "Run the model on another text"}
+      aria-expanded="false"
+      @click=${events.open}
+    >
+      ✎ edit the text
+    </button>`;
+}
+
+function fields({ editing, typed, waits }: EditLineGiven, events: EditLineEvents): TemplateResult {
+  const named = editing.texts.length > 1;
+  return html`<div class="aw-edit-fields">
+    ${editing.texts.map(
+      ({ name }, at) => html`<label class="aw-edit-field">
+        ${named ? html`<span class="aw-label">${name}</span>` : nothing}
+        <textarea
+          rows="1"
+          aria-label=${name}
+          spellcheck="false"
+          ?readonly=${waits !== null}
+          .value=${typed?.[at] ?? ""}
+          @input=${(event: Event) => {
+            const area = event.target as HTMLTextAreaElement;
+            grow(area);
+            events.type(at, area.value);
+          }}
+        ></textarea>
+      </label>`,
+    )}
+  </div>`;
+}
+
+/** As high as its text, within what the style allows. */
+function grow(area: HTMLTextAreaElement): void {
+  area.style.height = "auto";
+  area.style.height = `${area.scrollHeight + 2}px`;
+}
+
+/** The line: a button, or while it is open the texts; what is waited for, and what went wrong. */
+export function editLine(given: EditLineGiven, events: EditLineEvents): TemplateResult {
+  const { editing, typed, waits, busy, failure } = given;
+  const waiting =
+    waits && html`<span class="aw-progress" role="status">${WAITS[busy ? "busy" : waits]}</span>`;
+  const said = failure && html`<div class="aw-failure" role="alert">${failure}</div>`;
+  if (!typed) {
+    return html`<div class="aw-edit">${waiting || nothing}${buttons(given, events)}</div>
+      ${said || nothing}`;
+  }
+  return html`<div
+      class="aw-edit aw-edit-open"
+      role="group"
+      aria-label="Edit the text"
+      aria-busy=${String(waits !== null)}
+      @keydown=${events.key}
+    >
+      ${editing.reason ? nothing : fields(given, events)} ${waiting || nothing}
+      ${
+        editing.reason
+          ? nothing
+          : html`<button
+              type="button"
+              class="aw-run"
+              title="Run the model on this text (Enter; Shift Enter begins a new line)"
+              ?disabled=${waits !== null}
+              @click=${events.run}
+            >
+              run ⏎
+            </button>`
+      }
+      <button type="button" class="aw-edit-close" aria-label="Leave the text as it is" title="Leave the text as it is (Esc)" @click=${events.close}>✕</button>
+    </div>
+    ${said || nothing}`;
+}
+
+/** The line under the toolbar for another text. What is typed stays until it is run or left. */
+export class TextEditor {
+  readonly element = document.createElement("div");
+  private typed: string[] | null = null;
+  private waits: EditLineGiven["waits"] = null;
+  private failure: string | null = null;
+
+  constructor(
+    private readonly kernel: EditKernel | null,
+    private readonly signal: AbortSignal,
+  ) {
+    const stop = effect(() => {
+      kernel?.state.value;
+      kernel?.editing.value;
+      this.render();
+    });
+    signal.addEventListener("abort", stop);
+  }
+
+  private readonly events: EditLineEvents = {
+    open: () => {
+      const editing = this.kernel?.editing.peek();
+      this.typed = editing?.texts.map(({ text }) => text) ?? [];
+      this.failure = editing?.reason ?? null;
+      this.render();
+      const areas = [...this.element.querySelectorAll("textarea")];
+      areas.forEach(grow);
+      const [first] = areas;
+      first?.focus();
+      first?.select();
+      if (!first) this.element.querySelector<HTMLElement>(".aw-edit-close")?.focus();
+    },
+    close: () => {
+      this.typed = this.failure = null;
+      this.render();
+      this.element.querySelector<HTMLElement>(".aw-edit-button")?.focus();
+    },
+    type: (at, text) => {
+      if (this.typed) this.typed[at] = text;
+    },
+    run: () => {
+      const texts = this.typed;
+      if (texts?.length) this.ask("record", (kernel) => kernel.edit(texts));
+    },
+    compare: (on) => this.ask("comparison", (kernel) => kernel.compareBefore(on)),
+    key: (event) => {
+      // Of an input method Enter and Escape are its own; the keys of the views are for the views.
+      if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
+      if (event.isComposing) return;
+      const inText = event.target instanceof HTMLTextAreaElement;
+      if (event.key === "Escape") this.events.close();
+      else if (event.key === "Enter" && inText && !event.shiftKey) this.events.run();
+      else return;
+      event.preventDefault();
+    },
+  };
+
+  /** What the kernel is asked for takes this widget's place; why it did not is said in the line. */
+  private ask(waits: "record" | "comparison", what: (kernel: EditKernel) => Promise<void>): void {
+    if (!this.kernel || this.waits) return;
+    this.waits = waits;
+    this.failure = null;
+    this.render();
+    what(this.kernel)
+      .catch((error: unknown) => {
+        this.failure = error instanceof Error ? error.message : String(error);
+      })
+      .finally(() => {
+        this.waits = null;
+        this.render();
+      });
+  }
+
+  private render(): void {
+    if (this.signal.aborted) return;
+    const editing = this.kernel?.editing.peek();
+    if (!editing) {
+      render(nothing, this.element);
+      return;
+    }
+    const { typed, waits, failure } = this;
+    const busy = this.kernel?.state.peek() === "busy";
+    render(editLine({ editing, typed, waits, busy, failure }, this.events), this.element);
+  }
+}

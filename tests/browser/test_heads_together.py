@@ -1,0 +1,54 @@
+"""The selected heads as one more head: chosen in the toolbar, named, and the same in a figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from browser.figures import headless, saved_by_button
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from browser.lab import Notebook, Widget
+
+CELLS = [
+    "import attnwidget as aw\nmodel, tokenizer = aw.pocket()",
+    "view = aw.view(model, 'the cat sat on the mat because it was tired', tokenizer)\nview",
+]
+RESET = """
+view.view, view.form, view.layer, view.heads, view.together = "all", "lines", 2, [3, 0, 1], None
+view.query, view.key, view.measure = "it", 1, "weights"
+"""
+NAME = "of heads 0–1, 3"
+
+
+def test_heads_are_taken_together_in_every_form(
+    notebook: Notebook, widget: Widget, tmp_path: Path
+) -> None:
+    choice = widget.root.get_by_role("combobox", name="Heads together")
+    each = widget.picture("head")
+    choice.select_option("mean")
+    notebook.wait_value("view.together", "mean")
+    one = widget.wait_for_another("head", each)
+    mean = notebook.value(
+        "float(view.attention['decoder'][2].weights([0, 1, 3], query=8)[:, 1].mean())"
+    )
+    status = widget.root.locator(".aw-status")
+    expect(status).to_contain_text(f"mean {NAME} · “it” → “the” {mean:.3f}")
+    # Pointing at it and pinning by it leave the heads that are selected as they are.
+    widget.click("head", "query 9")
+    notebook.wait_value("[view.query, view.heads]", [9, [3, 0, 1]])
+    notebook.execute("view.query, view.together = 8, 'max'")
+    expect(choice).to_have_value("max")
+    widget.wait_for_another("head", one)
+    for form in ("lines", "matrix", "text"):
+        notebook.execute(f"view.form = {form!r}")
+        notebook.rest(widget)
+        drawn = headless(notebook, tmp_path / f"{form}.svg")
+        assert drawn == saved_by_button(widget), form
+        widget.screenshot(f"together-{form}")
+    # The neuron view keeps to a single head, and one head is not taken together with anything.
+    assert widget.panel("neuron").locator(".aw-stop").count() > 0
+    notebook.execute("view.heads = [3]")
+    expect(choice).to_have_count(0)

@@ -1,0 +1,152 @@
+"""Several heads as one more head: figures, their numbers, the kernel's tiles, the trait."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support.records import dense_weights, random_layer
+
+import attnwidget as aw
+from attnwidget.compute.heads_together import heads_together, together_name
+from attnwidget.protocol import codec
+from attnwidget.record.positions import Position
+from attnwidget.record.record import Record
+from attnwidget.record.stream import Stream
+from attnwidget.serve.source import RecordSource
+
+HEADS = [3, 0, 1]
+DENSE = {
+    "mean": lambda weights: weights.mean(axis=0),
+    "max": lambda weights: weights.max(axis=0),
+    "sum": lambda weights: weights.sum(axis=0),
+}
+
+
+@pytest.fixture(scope="module")
+def attention() -> aw.Attention:
+    model, tokenizer = aw.pocket()
+    return aw.capture(model, "The cat sat on the mat because it was tired", tokenizer)
+
+
+def rows_of(figure: Any) -> list[dict[str, Any]]:
+    data = figure.data
+    rows: list[dict[str, Any]] = data.to_dict("records") if hasattr(data, "to_dict") else data
+    return rows
+
+
+def matrix_of(figure: Any, count: int, column: str = "weight") -> np.ndarray:
+    found = np.zeros((count, count))
+    for row in rows_of(figure):
+        found[row["query"], row["key"]] = row[column]
+    return found
+
+
+@pytest.mark.parametrize("how", ["mean", "max", "sum"])
+def test_a_figures_numbers_are_the_dense_ones(attention: aw.Attention, how: str) -> None:
+    layer = attention["decoder"][2]
+    dense = DENSE[how](dense_weights(layer).numpy()[HEADS])
+    figure = attention.figure("matrix", layer=2, heads=HEADS, together=how)
+    np.testing.assert_allclose(matrix_of(figure, layer.n_query), dense, atol=1e-6)
+    (row, *_) = rows_of(figure)
+    named = together_name(how, [0, 1, 3])
+    assert (row["head"], row["heads"]) == (-1, named)
+    lines = attention.figure("lines", layer=2, heads=HEADS, together=how, query="it")
+    for each in rows_of(lines):
+        assert each["weight"] == pytest.approx(dense[each["query"], each["key"]], abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["lines", "matrix", "text"])
+def test_every_form_is_drawn_under_one_name(attention: aw.Attention, kind: Any) -> None:
+    options: dict[str, Any] = {"layer": 2, "heads": HEADS, "query": "it"}
+    svg = attention.figure(kind, together="max", **options).svg
+    assert "maximum of heads 0–1, 3" in re.sub(r"<[^>]*>", "", svg)
+    assert svg != attention.figure(kind, **options).svg
+    # Of single heads, whatever is chosen: a grid, and one head.
+    grid = attention.figure(kind, grid=True, together="max", **options)
+    assert {row["head"] for row in rows_of(grid)} == {0, 1, 3}
+    alone = {**options, "heads": [3]}
+    assert (
+        attention.figure(kind, together="max", **alone).svg == attention.figure(kind, **alone).svg
+    )
+
+
+def test_measures_and_words_are_taken_together_as_they_are_drawn(attention: aw.Attention) -> None:
+    layer = attention["decoder"][2]
+    figure = attention.figure("matrix", layer=2, heads=HEADS, together="sum", measure="value")
+    dense = layer.measure("value", [0, 1, 3]).astype(np.float64).sum(axis=0)
+    np.testing.assert_allclose(matrix_of(figure, layer.n_query, "value"), dense, rtol=1e-6)
+    head = [[1.0, 0.0, 0.0], [0.25, 0.75, 0.0], [0.1, 0.2, 0.7]]
+    other = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.6, 0.3, 0.1]]
+    pieces = aw.from_weights([[head, other]], ["the", "cat", "##s"])
+    words = pieces.words()["self"][0].weights()
+    drawn = pieces.figure("matrix", heads=[0, 1], together="mean", positions="words")
+    np.testing.assert_allclose(matrix_of(drawn, 2), words.mean(axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("how", ["mean", "max", "sum"])
+def test_the_largest_of_a_cell_is_taken_after_the_heads(how: str) -> None:
+    layer = random_layer(heads=4, queries=30, keys=40)
+    positions = [tuple(Position(str(at), kind="token") for at in range(n)) for n in (30, 40)]
+    stream = Stream("self", (layer,), *positions)
+    source = RecordSource(Record("model", {"self": stream}))
+    request = {
+        "what": "tile",
+        "stream": layer.stream,
+        "layer": layer.layer,
+        "head": 0,
+        "level": 2,
+        "tile": [0, 0],
+        "together": {"how": how, "heads": [0, 1, 3]},
+    }
+    request_0 = {**request, "level": 0}
+    dense = heads_together(layer.weights([0, 1, 3]), how)
+    exact = codec.decode(*source.answer(request_0))
+    np.testing.assert_allclose(exact, dense, atol=1e-6)
+    cells = np.zeros((8, 10))
+    for row in range(8):
+        for column in range(10):
+            cells[row, column] = dense[4 * row : 4 * row + 4, 4 * column : 4 * column + 4].max()
+    shades = codec.decode(*source.answer(request)).astype(np.float64)
+    np.testing.assert_allclose((shades / 255) ** 2, np.minimum(cells, 1), atol=0.01)
+
+
+def test_the_trait_is_two_way_and_refuses_what_is_none(attention: aw.Attention) -> None:
+    view = attention.view(layer=2, heads=HEADS, together="mean")
+    assert view.together == "mean"
+    assert matrix_of(view.figure(form="matrix"), 11).max() < 1.0000001
+    view.set_state({"together": "sum"})
+    assert view.together == "sum"
+    view.together = None
+    for wrong in ("median", 3, True, ["mean"]):
+        with pytest.raises(
+            ValueError, match=r"together must be one of 'mean', 'max', 'sum', or None"
+        ):
+            view.together = wrong
+    assert view.together is None
+    reply, _ = view.blocks(
+        {
+            "requests": [
+                {
+                    "what": "tile",
+                    "stream": "decoder",
+                    "layer": 2,
+                    "head": 0,
+                    "level": 0,
+                    "tile": [0, 0],
+                    "together": {"how": "mean", "heads": [0, 9]},
+                }
+            ]
+        },
+        [],
+    )
+    assert "heads must be integers in 0..3" in reply["replies"][0]["error"]
+
+
+def test_many_heads_are_summed_as_in_double_precision() -> None:
+    blocks = torch.rand((64, 3, 5), generator=torch.Generator().manual_seed(0)).numpy()
+    exact = blocks.astype(np.float64).sum(axis=0)
+    np.testing.assert_array_equal(heads_together(blocks, "sum"), exact.astype(np.float32))
