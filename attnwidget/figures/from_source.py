@@ -39,6 +39,8 @@ _WIDEST_GRID, _PANEL = 900, 230
 
 _HORIZONTAL = 640
 
+_PINS = ("query", "key")
+
 _FORMS = ("lines", "matrix", "image", "text")
 
 Kind = Literal[
@@ -82,9 +84,8 @@ def figure(source: Source, kind: Kind | None = None, **options: Unpack[DrawnSele
         state["layer"], state["heads"] = pairs[0][0], [pairs[0][1]]
     elif heads is not None:
         state["heads"] = heads
-    cropped = any(drawn.get(name) is not None for name in ("positions", "queries", "keys"))
     # The model view is of all heads, and marks none that the caller does not name.
-    chosen = None if cropped or state["view"] == "model" else source.choose(state)
+    chosen = None if _crops(drawn) or state["view"] == "model" else source.choose(state)
     settled = resolve_selection(source, {**selected_of(chosen), **state})
     view = settled["view"]
     grid = pairs if view != "compare" else None
@@ -127,6 +128,10 @@ def split_options(options: DrawnSelection) -> tuple[FigureOptions, dict[str, Any
     }
 
 
+def _crops(drawn: FigureOptions) -> bool:
+    return any(drawn.get(name) is not None for name in ("positions", "queries", "keys"))
+
+
 def figure_of_view(
     source: Source, shown: dict[str, Any], answer: Answer, options: DrawnSelection
 ) -> Figure:
@@ -142,6 +147,10 @@ def figure_of_view(
         TypeError, ValueError: As `Attention.figure` says.
     """
     drawn, selected = split_options(options)
+    chosen, state = shown.get("chosen"), shown["state"]
+    if _crops(drawn) and chosen and all(state[name] == chosen[name] for name in _PINS):
+        # The reader pinned nothing: what was chosen may lie outside of what is drawn.
+        selected = {**dict.fromkeys(_PINS), **selected}
     if selected:
         state = resolve_selection(source, {**shown["state"], **usual_names(selected)})
         shown = {**shown, "state": state}

@@ -172,7 +172,7 @@ def test_thumbnails_are_pooled_as_the_overview_is_whole_or_cropped() -> None:
             np.testing.assert_array_equal(square(data[data["head"] == head]), expected)
     crop = crop_of(stream, positions=kept)
     assert crop is not None
-    view = aw.view(attention, view="model")
+    view = aw.view(attention, view="model", choose=False)
     meta, images = crop_snapshot(view.snapshot(), view.source, crop)
     place = meta["meta"]["streams"][0]["overview"]
     assert (place["rows"], place["columns"]) == (48, 48)

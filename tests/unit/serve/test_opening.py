@@ -368,3 +368,17 @@ def test_a_comparison_opens_where_the_head_that_changed_most_did() -> None:
     assert view.chosen["weight"] == pytest.approx(change.max(), abs=1e-6)
     closed = comparison.view(choose=False)
     assert (closed.heads, closed.query, closed.chosen) == ([most["head"]], None, None)
+
+
+def test_a_part_is_drawn_where_the_chosen_link_is_not() -> None:
+    pytest.importorskip("py_mini_racer", reason="figures are an optional extra")
+    attention = record("causal")
+    view = aw.view(attention)
+    part = [place for place in range(23) if place not in {view.query, view.key}]
+    assert (
+        view.figure(positions=part).svg
+        == aw.view(attention, layer=view.layer, heads=view.heads).figure(positions=part).svg
+    )
+    view.query = view.key = part[-1]
+    with pytest.raises(ValueError, match="is pinned and not among the positions"):
+        view.figure(positions=part[:-1])
