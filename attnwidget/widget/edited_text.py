@@ -262,6 +262,8 @@ class EditedText(anywidget.AnyWidget):
             self.media, self.overview, self.meta = source.media, overview, meta
             for name, value in selection.items():
                 setattr(self, name, value)
+            # What was chosen for the reader was of what is shown no more.
+            self.set_trait("chosen", None)
             self._editing = self.editing()
 
 

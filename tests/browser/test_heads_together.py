@@ -34,8 +34,8 @@ def test_heads_are_taken_together_in_every_form(
     mean = notebook.value(
         "float(view.attention['decoder'][2].weights([0, 1, 3], query=8)[:, 1].mean())"
     )
-    status = widget.root.locator(".aw-status")
-    expect(status).to_contain_text(f"mean {NAME} · “it” → “the” {mean:.3f}")
+    expect(widget.root).to_contain_text(f"“it” looks at “the”, {mean:.3f}")
+    expect(widget.root).to_contain_text(f"mean {NAME}")
     # Pointing at it and pinning by it leave the heads that are selected as they are.
     widget.click("head", "query 9")
     notebook.wait_value("[view.query, view.heads]", [9, [3, 0, 1]])

@@ -80,8 +80,8 @@ def test_a_text_that_is_set_is_recorded_and_the_selection_stays(
 def test_pins_whose_token_is_gone_are_dropped_and_ranked_links_follow(
     view: AttentionWidget,
 ) -> None:
-    view.query, view.key = ["it", "mat"], "sat"
     view.rank(query="it", key="cat")
+    view.query, view.key = ["it", "mat"], "sat"
     view.text = SECOND
     assert view.ranking == {"queries": [10], "keys": [4]}
     assert view.score == "ranking"

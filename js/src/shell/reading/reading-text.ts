@@ -76,7 +76,9 @@ function headsOf(scene: Scene): readonly Series[] {
 }
 
 /** A number that is a share of the query's weight says so; other measures have names. */
-function unit({ state }: Scene, several: boolean): string {
+function unit({ state, together }: Scene, several: boolean): string {
+  // A row of maxima or of sums is no whole that a number could be a part of.
+  if (state.measure === "weights" && together && together.how !== "mean") return "";
   if (state.measure === "weights") return ` of ${several ? "their" : "its"} weight`;
   return state.measure === "rollout" ? "" : ` (${MEASURES[state.measure].choice})`;
 }

@@ -105,6 +105,9 @@ describe("in the head view", () => {
     const dense = DENSE.mean(rowsOf(6).map((row) => row[1] as number));
     expect(readingText(given)).toContain(`“mat” looks at “the”, ${dense.toFixed(3)}`);
     expect(readingText(given)).toContain("mean of heads 0–1, 3");
+    expect(readingText(given)).toContain(`${dense.toFixed(3)} of its weight`);
+    const most = scene("max", { query: 6, key: 1, queries: [6], keys: [1] });
+    expect(readingText(most)).not.toContain("of its weight");
     const rows = strongestKeys(given);
     expect(new Set(rows.map(({ head }) => head))).toEqual(new Set(["mean of heads 0–1, 3"]));
   });
