@@ -54,20 +54,32 @@ def test_every_head_of_the_selected_layer_can_be_read(widget: Widget) -> None:
     widget.screenshot("big-model")
 
 
+def pointed_until(
+    widget: Widget, places: list[tuple[float, float]], words: str
+) -> tuple[float, float]:
+    """Move the mouse from place to place until the line above the views has these words; return where that is."""
+    status = widget.root.locator(".aw-status")
+    said = []
+    for x, y in places:
+        widget.page.mouse.move(x, y)
+        widget.settle()
+        said.append(status.inner_text())
+        if words in said[-1]:
+            return x, y
+    raise AssertionError(said)
+
+
 def test_the_last_head_of_all_is_found_and_clicked(notebook: Notebook, widget: Widget) -> None:
     canvas = widget.panel("model").locator("canvas")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     assert box is not None
-    status = widget.root.locator(".aw-status")
-    sent = []
-    for left in range(8, 120, 2):
-        widget.page.mouse.move(box["x"] + box["width"] - left, box["y"] + box["height"] - 9)
-        widget.settle()
-        sent.append(status.inner_text())
-        if "layer 79, head 63" in sent[-1]:
-            break
-    assert "layer 79, head 63" in sent[-1], sent
+    # From below the grid upwards to its last line, then from the right to the last head in that.
+    line, right = box["y"] + box["height"] - 3, box["x"] + box["width"]
+    places = [(right - 120, line - 3 * step) for step in range(40)]
+    found = pointed_until(widget, places, "layer 79, ")
+    places = [(right - 2 * step, found[1]) for step in range(60)]
+    pointed_until(widget, places, "layer 79, head 63")
     widget.page.mouse.down()
     widget.page.mouse.up()
     notebook.wait_value("[view.layer, view.heads]", [79, [63]])
@@ -103,12 +115,9 @@ def test_layers_are_chosen_by_their_numbers(notebook: Notebook, widget: Widget) 
     notebook.wait_value("view.show_layers", [36, 37, 38, 79])
     expect(field).to_have_value("36–38, 79")
     widget.settle()
-    assert {re.match(r"layer (\d+)", name)[1] for name in widget.names("model")} == {
-        "36",
-        "37",
-        "38",
-        "79",
-    }  # type: ignore[index]
+    # In the grid, and in the list of what heads do below it.
+    named = [re.search(r"layer (\d+) head", name) for name in widget.names("model")]
+    assert {found and found[1] for found in named} == {"36", "37", "38", "79"}
     field.fill("half of them")
     field.press("Enter")
     expect(field).to_have_attribute("aria-invalid", "true")
