@@ -6,6 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from browser.waiting import until
 from browser.watch import watched
 from browser.widget import in_sight
 from playwright.sync_api import expect
@@ -109,6 +110,13 @@ def test_a_kernel_that_is_shut_down_is_said_to_be_gone(lab: Lab) -> None:
     notebook, widget = opened(lab)
     lab.page.evaluate(SHUT_DOWN, notebook.identity)
     says_that_it_is_gone(widget)
+    # What is on screen is reported to nobody: JupyterLab would complain on the page, which has to be clean.
+    painted = widget.painted()
+    lab.set_viewport(1200)
+    assert until(lab.page, lambda: widget.painted() > painted)
+    widget.rest()
+    lab.set_viewport(1400)
+    widget.rest()
     forget_what_the_host_says(lab)
 
 

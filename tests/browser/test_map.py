@@ -366,7 +366,28 @@ def test_nothing_is_ever_blank_while_zooming_and_moving(shown: Map) -> None:
     assert seen["blank"] == 0
 
 
-def test_faint_heads_share_a_scale_that_stays_wherever_the_map_is(
+def largest_in_sight(notebook: Notebook) -> float:
+    """The largest weight that the maps of ``faint`` show, but of the first keys and of early queries, in their cells."""
+    # As in `largestInSight` of js/src/views/map/scale.ts, whose tile of all of the map has cells of 8 positions.
+    cell, early = LENGTH // 256, LENGTH // 16
+    sight = notebook.value("(faint._screen or {}).get('map')") or {}
+    rows, columns = (
+        slice(
+            max(apart, cell * math.floor(start / cell)), min(LENGTH, cell * math.ceil(stop / cell))
+        )
+        for (start, stop), apart in (
+            (sight.get("queries", (0, LENGTH)), early),
+            (sight.get("keys", (0, LENGTH)), cell),
+        )
+    )
+    most: float = notebook.value(
+        f"max(float(faint.attention['self'][0].weights(head)[{rows.start}:{rows.stop},"
+        f" {columns.start}:{columns.stop}].max()) for head in (1, 2))"
+    )
+    return most
+
+
+def test_faint_heads_share_a_scale_of_what_is_in_sight_or_a_fixed_one(
     notebook: Notebook, tmp_path: Path
 ) -> None:
     cell = notebook.append(
@@ -375,19 +396,31 @@ def test_faint_heads_share_a_scale_that_stays_wherever_the_map_is(
     )
     shown = notebook.widget(cell)
     shown.settle()
-    pooled = notebook.value(
-        "max(float(faint.attention['self'][0].weights(head)"
-        f"[{LENGTH // 16}:, {LENGTH // 256}:].max()) for head in (1, 2))"
-    )
-    assert 0.02 < pooled < 0.2
-    end = next(end for end in (0.05, 0.1, 0.2) if end >= pooled)
+
+    def drawn(shade: str) -> str:
+        notebook.execute(f"faint.shade = {shade!r}")
+        # What is in sight reaches Python once it has come to rest.
+        notebook.rest(shown)
+        svg = saved_by_button(shown)
+        assert headless(notebook, tmp_path / "faint.svg", view="faint") == svg
+        return svg.decode()
+
+    ends = set()
     for zoom in range(3):
         for _ in range(2 * zoom):
             shown.root.focus()
             notebook.page.keyboard.press("+")
-        # What is in sight reaches Python once it has come to rest.
-        notebook.rest(shown)
-        svg = saved_by_button(shown)
-        assert headless(notebook, tmp_path / f"faint{zoom}.svg", view="faint") == svg
-        assert f">≥ {end:g}</text>" in svg.decode()
+        own = drawn("own")
+        most = largest_in_sight(notebook)
+        assert 0.005 < most < 0.2
+        end = next(end for end in (0.01, 0.02, 0.05, 0.1, 0.2) if end >= most)
+        assert f">≥ {end:g}</text>" in own
+        assert ">1</text>" not in own
+        assert f"full shade {end:g}<" in own
+        ends.add(end)
+        # Wherever the map is.
+        fixed = drawn("fixed")
+        assert ">1</text>" in fixed
+        assert "≥" not in fixed
+    assert len(ends) > 1
     notebook.execute("faint.close()")

@@ -410,6 +410,8 @@ export class Shell {
   private reportScreen(width: number): void {
     clearTimeout(this.settle);
     this.settle = window.setTimeout(() => {
+      // Nobody is there to be told, and the host would complain at every try.
+      if (this.kernel?.state.peek() === "gone") return;
       const scroll = Object.fromEntries(
         Array.from(this.panels, ([name, panel]) => [name, Math.round(panel.scroll)]),
       );
