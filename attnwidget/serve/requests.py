@@ -62,7 +62,10 @@ def _checked(source: Source, request: object) -> Mapping[str, Any]:
     if checked.get("level", 0) > last:
         message = f"level must be in 0..{last}, got {checked['level']}."
         raise ValueError(message)
-    for name, positions in (("queries", stream.query_positions), ("keys", stream.key_positions)):
+    # Vectors come by position: "queries" are then positions of the side that they belong to.
+    of_keys = checked["what"] in {"key_vectors", "value_vectors"}
+    rows = stream.key_positions if of_keys else stream.query_positions
+    for name, positions in (("queries", rows), ("keys", stream.key_positions)):
         start, stop = checked.get(name, (0, 1))
         if not start < stop <= max(1, len(positions)):
             message = f"{name} must be a range of 0..{len(positions)}, the first before the last, got [{start}, {stop}]."

@@ -8,7 +8,7 @@ import pytest
 from browser.copies import frozen
 from browser.notebook7 import Notebook7
 from browser.waiting import until
-from browser.widget import SCREENSHOTS, Widget
+from browser.widget import SCREENSHOTS, Widget, in_sight
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def test_frozen_in_an_output_the_copy_is_where_freeze_is_called(notebook: Notebo
     code = OUTPUT.replace("show(1)", "kept = make(1); display(kept)")
     output = notebook.output(notebook.append(code))
     widget = assert_alone(output, 1)
-    widget.root.locator(".aw-freeze").click()
+    in_sight(widget.root, ".aw-freeze").click()
     expect(widget.root.locator(".aw-failure")).to_contain_text("call view.freeze() in a cell")
     beside = notebook.output(notebook.append("kept.freeze()"))
     expect(frozen(beside).locator("select[aria-label='Layer']")).to_have_value("1")

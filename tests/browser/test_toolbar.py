@@ -30,7 +30,7 @@ MANY = """
 def weights(heads):
     return [torch.rand(heads, 8, 8).softmax(-1) for _ in range(14)]
 
-many = aw.view(aw.from_weights(weights({heads}), list("abcdefgh")))
+many = aw.view(aw.from_weights(weights({heads}), list("abcdefgh")), choose=False)
 many
 """
 STREAMS = """
@@ -56,7 +56,7 @@ ROWS = """(bar) => {
 FOCUS = """(root) => {
   const at = document.activeElement;
   if (!root.contains(at)) return "outside";
-  if (at.closest(".aw-toolbar")) return "toolbar";
+  for (const part of ["toolbar", "edit", "reading"]) if (at.closest(`.aw-${part}`)) return part;
   return at.closest(".aw-panel")?.className.split("aw-panel-")[1] ?? "elsewhere";
 }"""
 ON_TOP = """(box) => {
@@ -113,13 +113,20 @@ def test_what_does_nothing_in_the_open_view_is_not_there(
     notebook: Notebook, widget: Widget
 ) -> None:
     forms = widget.root.locator("[data-form]")
+    links = widget.root.locator("[data-control='links']")
     assert forms.count() == 3
     widget.root.locator("select[aria-label='View']").select_option("model")
     notebook.wait_value("view.view", "model")
-    expect(forms).to_have_count(0)
+    # Beside the heads stands the one that is selected: what is drawn of it can be chosen.
+    expect(widget.panel("head")).to_be_visible()
+    expect(forms).to_have_count(3)
+    expect(links).to_have_count(1)
+    widget.root.locator("[data-form=matrix]").click()
+    notebook.wait_value("view.form", "matrix")
+    expect(links).to_have_count(0)
     notebook.execute("view.view = 'neuron'")
-    widget.settle()
-    assert widget.root.locator("[data-form], .aw-measure, [data-control='aside']").count() == 0
+    expect(forms).to_have_count(0)
+    assert widget.root.locator(".aw-measure, [data-control='aside']").count() == 0
 
 
 def test_the_score_takes_no_row_before_it_is_chosen(notebook: Notebook, widget: Widget) -> None:
@@ -144,11 +151,20 @@ def test_one_tab_stop_for_the_line_and_one_for_each_view(
         widget.rest()
         if widget.root.evaluate(FOCUS) == "outside":
             break
-    # The score stands at the title of the model view.
-    assert seen == ["toolbar", "model", "model", "head", "neuron"]
+    # The reading line names other heads; the score stands at the title of the model view.
+    assert seen == ["toolbar", "edit", "reading", "model", "model", "head", "neuron"]
     widget.panel("neuron").locator(".aw-stop[tabindex='0']").focus()
     press("Shift+Tab")
     assert widget.root.evaluate(FOCUS) == "head"
+    others = widget.root.locator(".aw-also button")
+    others.first.focus()
+    press("ArrowRight")
+    expect(others.nth(1)).to_be_focused()
+    press("End")
+    expect(others.last).to_be_focused()
+    assert widget.root.locator(".aw-reading [tabindex='0']").count() == 1
+    # Only the focus moved.
+    assert notebook.value("[view.layer, view.heads]") == [0, [0]]
 
 
 def test_arrows_walk_along_the_line_and_through_a_view(notebook: Notebook, widget: Widget) -> None:

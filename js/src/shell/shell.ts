@@ -21,6 +21,7 @@ import { activeQuery } from "../views/neuron/data.js";
 import { TITLES, titleOf } from "../views/titles.js";
 import { type EditKernel, TextEditor } from "./edit-text.js";
 import { FirstOfRanking } from "./first-of-ranking.js";
+import { TabRow } from "./focus/tab-row.js";
 import { Gestures } from "./gestures.js";
 import { HelpBox } from "./help-box.js";
 import { watchDark } from "./host-theme.js";
@@ -67,6 +68,7 @@ export class Shell {
   private readonly replay = document.createElement("div");
   private readonly scores = document.createElement("div");
   private readonly readingBar = document.createElement("div");
+  private readonly readingRow = new TabRow(this.readingBar);
   private readonly viewArea = document.createElement("div");
   private readonly finder: Finder;
   private readonly first: FirstOfRanking;
@@ -246,6 +248,7 @@ export class Shell {
     render(stepBar(scene, this.steps.playing, this.steps.events), this.replay);
     render(scoreBar(recordScene(scene), this.scoreEvents), this.scores);
     render(this.reading(scene, width), this.readingBar);
+    this.readingRow.update();
     this.arrange(scene, layoutViews(scene, width));
     const model = this.panels.get("model");
     if (model) render(scoreChoice(recordScene(scene), this.scoreEvents), model.aside);

@@ -284,6 +284,17 @@ def test_a_request_for_what_there_is_not_says_so_and_takes_nothing_from_others(
     assert words in bad["error"]
 
 
+def test_bands_of_vectors_are_checked_by_the_positions_of_their_own_side(page: Page) -> None:
+    """Five queries and seven keys: the range of a band of key or value vectors is one of keys."""
+    for what, count in {"query_vectors": 5, "key_vectors": 7, "value_vectors": 7}.items():
+        requests = [{**BASE, "what": what, "queries": [0, stop]} for stop in (count, count + 1)]
+        answer = page.custom(command(msg={"requests": requests}))
+        within, beyond = answer["response"]["replies"]
+        assert within["ok"] is True, within
+        assert beyond["ok"] is False
+        assert f"queries must be a range of 0..{count}" in beyond["error"]
+
+
 def test_after_a_refused_set_the_page_is_told_what_holds(page: Page) -> None:
     for wrong in (
         {"layer": 99, "heads": [0]},

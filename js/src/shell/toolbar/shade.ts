@@ -2,6 +2,7 @@
 
 import type { State } from "../../state/selection.js";
 import type { Control } from "./control.js";
+import { drawsHead } from "./drawn.js";
 import { list } from "./parts.js";
 
 export const shade: Control = {
@@ -11,10 +12,10 @@ export const shade: Control = {
   named: true,
   rank: () => 18,
   // Other measures have a scale of their own.
-  shown: ({ state }) =>
-    ["all", "head", "compare"].includes(state.view) &&
-    state.form === "matrix" &&
-    state.measure === "weights",
+  shown: (scene) =>
+    (drawsHead(scene) || scene.state.view === "compare") &&
+    scene.state.form === "matrix" &&
+    scene.state.measure === "weights",
   draw: ({ state }, { change }) =>
     list(
       "Shades",

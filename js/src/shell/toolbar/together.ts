@@ -3,6 +3,7 @@
 import type { How } from "../../data/together.js";
 import { NAMES } from "../../views/shared/together.js";
 import type { Control } from "./control.js";
+import { drawsHead } from "./drawn.js";
 import { list } from "./parts.js";
 
 /** There where several heads are drawn that could be one. */
@@ -11,11 +12,11 @@ export const together: Control = {
   group: "what",
   label: "heads together",
   rank: () => 30,
-  shown: ({ state, sides }) =>
-    (state.view === "all" || state.view === "head") &&
-    !sides &&
-    state.heads.length > 1 &&
-    state.measure !== "rollout",
+  shown: (scene) =>
+    drawsHead(scene) &&
+    !scene.sides &&
+    scene.state.heads.length > 1 &&
+    scene.state.measure !== "rollout",
   draw: ({ state }, { change }) =>
     list(
       "Heads together",

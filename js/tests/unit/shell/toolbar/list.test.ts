@@ -35,11 +35,13 @@ test("what does nothing in the open view is not there", () => {
   expect(shown(scene("head"))).toContain("form");
   expect(shown(scene("neuron"))).not.toContain("form");
   // Beside the heads stands the one that is selected; a survey's heads stand alone.
-  expect(shown(scene("model"))).toEqual(expect.arrayContaining(["form", "measure", "search"]));
+  expect(shown(scene("model"))).toEqual(
+    expect.arrayContaining(["form", "measure", "links", "search"]),
+  );
   const bare = scene("model");
   const survey = { inputs: 3, can_open: false } as NonNullable<Scene["meta"]["survey"]>;
   const heads = { ...bare, meta: { ...bare.meta, survey } };
-  for (const name of ["form", "search"]) expect(shown(heads)).not.toContain(name);
+  for (const name of ["form", "links", "search"]) expect(shown(heads)).not.toContain(name);
   expect(shown(scene("neuron"))).not.toContain("measure");
   for (const name of ["links", "aside", "shade"]) {
     expect(shown(scene("neuron"))).not.toContain(name);
@@ -47,6 +49,10 @@ test("what does nothing in the open view is not there", () => {
   const matrix = shown(attentionScene({ state: { form: "matrix" } }));
   expect(matrix).toContain("shade");
   expect(matrix).not.toContain("links");
+  expect(shown(attentionScene({ state: { view: "model", form: "matrix" } }))).toContain("shade");
+  const two = { heads: [0, 1] as [number, number] };
+  expect(shown(attentionScene({ state: { view: "model", ...two } }))).toContain("together");
+  expect(shown(attentionScene({ state: { view: "neuron", ...two } }))).not.toContain("together");
   expect(shown(attentionScene())).not.toContain("stream");
   expect(shown(attentionScene({ state: { measure: "rollout" } }))).not.toContain("heads");
 });
