@@ -218,7 +218,7 @@ def _shown(
         raise TypeError(message)
     # Words or pieces are asked for by text, query positions to record never are; several layers are those to record.
     kept = {"positions"} if not isinstance(options.get("positions"), str) else set()
-    names = {*STATE, "head", *_DISPLAY} - kept
+    names = {*STATE, "head", *_DISPLAY, *SHORTHANDS} - kept
     state = usual_names({name: options.pop(name) for name in list(options) if name in names})
     from attnwidget.capture.forward import template_options  # noqa: PLC0415  see recordings
     from attnwidget.capture.inputs.options import check_options  # noqa: PLC0415

@@ -19,6 +19,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+# Parts of the selection that are numbers with a point.
+_SHARES = ("threshold", "mass")
+
+
 class MessageError(ValueError):
     """A message that does not follow the schema; its text says where and why."""
 
@@ -62,7 +66,8 @@ def check_update(data: object) -> dict[str, Any]:
 def check_state(name: str, value: object) -> None:
     """Raise `MessageError` unless the page may set this part of the selection to a value (see ``State``)."""
     check = _check_of(f"State/properties/{name}")
-    _checked(name, check, value, numbers="finite numbers" if name == "threshold" else "integers")
+    numbers = "finite numbers" if name in _SHARES else "integers"
+    _checked(name, check, value, numbers=numbers)
 
 
 def _compiled(described: dict[str, Any]) -> Callable[[object], object]:

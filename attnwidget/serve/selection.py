@@ -91,6 +91,8 @@ STATE = STATE_NAMES
 _FIRST = ("stream", "layer")
 # Parts that have a default, and may be None as well.
 _OR_NONE = ("top_k",)
+# What a page still counts exactly.
+_MOST_LINKS = 2**53 - 1
 # What people call them as well.
 OTHER_NAMES = {"layer": "layers", "heads": "head"}
 # Options that stand for a value of a part of the selection.
@@ -426,9 +428,9 @@ def check_threshold(value: Any) -> float | None:
 
 def check_top_k(value: Any) -> int | None:
     """Return ``value`` if it is None or a positive integer, else raise `SelectionError`."""
-    if value is None or (type(value) is int and value >= 1):
+    if value is None or (type(value) is int and 1 <= value <= _MOST_LINKS):
         return value
-    message = f"top_k must be a positive integer, such as top_k=3, or None for all links, got {shown(value)}."
+    message = f"top_k must be an integer from 1 to {_MOST_LINKS}, such as top_k=3, or None for all links, got {shown(value)}."
     raise SelectionError(message)
 
 

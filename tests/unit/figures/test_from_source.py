@@ -50,7 +50,15 @@ def kinds(requests: list[Mapping[str, Any]]) -> set[str]:
         ("text", {"mean"}),
         (
             "neuron",
-            {"weights", "scores", "query_vectors", "key_vectors", "value_vectors", "output"},
+            {
+                "weights",
+                "scores",
+                "query_vectors",
+                "key_vectors",
+                "value_vectors",
+                "output",
+                "extents",
+            },
         ),
     ],
 )
@@ -166,7 +174,7 @@ def test_words_that_contradict_each_other_are_refused(kind: Any, options: Any, w
 
 
 def test_a_views_figure_takes_another_selection_than_the_one_on_show(tmp_path: Path) -> None:
-    view = aw.view(record(), view="head")
+    view = aw.view(record(), view="head", choose=False)
     drawn = view.figure(layer=-1, head=[1, -1], query="cat", form="matrix")
     assert (
         drawn.svg
