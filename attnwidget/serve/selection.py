@@ -283,7 +283,7 @@ def as_aside(value: Any) -> Any:
     if value is None or isinstance(value, str):
         return value
     pins = as_list(value)
-    return None if pins == [] else pins
+    return None if isinstance(pins, list) and not pins else pins
 
 
 def as_ranking(value: Any) -> Any:
