@@ -54,7 +54,7 @@ const widest = (groups: readonly Group[]) =>
 
 export function groupsNotes(scene: Scene): readonly string[] {
   const { state, meta, generationStep } = scene;
-  const notes = ["row: who looks, column: at whom; the mean over its queries of their weight"];
+  const notes = ["from a row’s group to a column’s: mean over its queries"];
   if (generationStep) notes.push("of the whole generation, whichever step is shown");
   if (meta.comparison) notes.push("B − A: what the second record has more");
   if (state.measure !== "weights") notes.push(...measureNotes(scene, undefined));
@@ -86,7 +86,8 @@ function placeSmall(scene: Scene, axes: ShareAxes, width: number, top: number) {
   const fitted = Math.floor(((free + SMALL.gap) / Math.min(heads, 12) - SMALL.gap) / side);
   const cell = Math.max(SMALL.least, Math.min(SMALL.most, fitted));
   const [across, down] = [cell * axes.to.length, cell * axes.from.length];
-  const pitch = Math.max(across, 20) + SMALL.gap;
+  const inOneRow = Math.floor((free + SMALL.gap) / Math.min(heads, 12));
+  const pitch = Math.max(across + 4, Math.min(Math.max(across, 20) + SMALL.gap, inOneRow));
   const columns = Math.max(1, Math.floor((free + SMALL.gap) / pitch));
   const small = Array.from({ length: heads }, (_, head): SmallPanel => {
     const row = Math.floor(head / columns);

@@ -193,7 +193,7 @@ function drawAxes(surface: Surface, scene: Scene, { profile, area, end, x, y }: 
   const step = labelStep(pitch, 24);
   const bottom = area.y + area.height;
   layers.forEach((layer, place) => {
-    const chosen = layer === state.layer;
+    const chosen = !onPaper(scene) && layer === state.layer;
     if (chosen)
       surface.line(x(place), area.y, x(place), bottom, { stroke: theme.accent, opacity: 0.6 });
     const near = layers.some(

@@ -13,14 +13,14 @@ import {
   READING,
 } from "../../marks/text/text-flow.js";
 import type { Position } from "../../protocol/generated.js";
-import { filterNotes, groupsOf, type SceneGroups } from "../../scene/groups.js";
+import { groupFilter, groupsOf, type SceneGroups } from "../../scene/groups.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect } from "../../surface/surface.js";
 import { asideNote } from "../shared/aside.js";
 import { measureNotes } from "../shared/measure.js";
 import { poolNote } from "../shared/series.js";
 import type { Frame } from "../view.js";
-import { hasMean, isOneText, MOST_BARS } from "./shading.js";
+import { hasMean, isOneText, MOST_BARS, pinnedAim } from "./shading.js";
 
 export const HEADER = 26;
 export const CHIPS = 24;
@@ -185,7 +185,12 @@ export function textNotes(scene: Scene): readonly string[] {
   if (state.queries.length + state.keys.length === 0 && !hasMean(scene)) {
     words.push("pin a token: the mean over all of them would take every weight of this text");
   }
-  words.push(...measureNotes(scene, undefined), ...filterNotes(scene));
+  words.push(...measureNotes(scene, undefined));
+  const { over } = pinnedAim(scene);
+  const drawn = over === "key" ? state.to_group : state.from_group;
+  if (drawn !== null && groupFilter(scene)) {
+    words.push(`only tokens of ${drawn} are shaded; numbers are of all`);
+  }
   return words;
 }
 
