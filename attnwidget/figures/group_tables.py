@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnwidget.compute.heads_together import together_name
 from attnwidget.protocol.codec import decode
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["drawn_between", "is_of_groups", "of_groups"]
 
+# Several heads as one have no number.
+_TOGETHER = -1
 _FORMS = ("groups", "profile")
 _VIEWS = ("head", "compare", "all")
 
@@ -141,10 +144,31 @@ def of_groups(
     if state["form"] == "profile":
         return [_profile(shown, state, shares)]
     grid = spec.get("grid")
+    if shown.together and not grid:
+        return [_together(shown, state["layer"], shares, *shown.together)]
     pairs = grid["heads"] if grid else [[state["layer"], head] for head in state["heads"]]
     return [
         _table(shown, (layer, head), shares, shares.of_layer(layer)[head]) for layer, head in pairs
     ]
+
+
+def _together(
+    shown: DrawnNumbers, layer: int, shares: _ShownShares, how: str, heads: Sequence[int]
+) -> Columns:
+    """Return the shares of several heads that are one.
+
+    Raises:
+        ValueError: If it is their maximum, which has none.
+    """
+    if how == "max":
+        message = (
+            "the maximum of several heads has no shares of its own, got together='max': pass together='mean' or 'sum', "
+            "or leave it out for each head by itself."
+        )
+        raise ValueError(message)
+    each = shares.of_layer(layer)[list(heads)]
+    rows = _table(shown, (layer, _TOGETHER), shares, getattr(each, how)(axis=0))
+    return {**rows, "heads": np.full(len(rows["share"]), together_name(how, heads), dtype=object)}
 
 
 def _table(

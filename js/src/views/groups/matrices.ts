@@ -209,7 +209,7 @@ function drawSmall(surface: Surface, scene: Scene, layout: GroupsLayout, colouri
   const heading = { fill: theme.muted, size: LABEL } as const;
   surface.text(4, smallTop + 10, `all heads of layer ${layer.layer}`, heading);
   for (const { head, rect } of small) {
-    const chosen = state.heads.includes(head);
+    const chosen = (scene.together?.heads ?? state.heads).includes(head);
     surface.text(rect.x, rect.y - 6, String(head), {
       fill: chosen ? theme.head(head, layer.num_heads) : theme.muted,
       size: 10,

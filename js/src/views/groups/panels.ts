@@ -4,7 +4,7 @@ import type { Matrix } from "../../data/blocks.js";
 import type { Scene } from "../../scene/scene.js";
 import { comparedSeries, DIFFERENCE } from "../compare/layout.js";
 import { headSeries } from "../shared/series.js";
-import { headShares, minus } from "./shares.js";
+import { headShares, minus, togetherShares } from "./shares.js";
 
 export interface SharePanel {
   readonly name: string;
@@ -24,7 +24,9 @@ export function headPanels(scene: Scene): readonly SharePanel[] {
     colour,
     layer,
     head,
-    shares: headShares(scene, scene.blocks, layer, head),
+    shares: scene.together
+      ? togetherShares(scene, layer, scene.together)
+      : headShares(scene, scene.blocks, layer, head),
     signed: false,
   }));
 }

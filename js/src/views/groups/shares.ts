@@ -1,6 +1,7 @@
 // Shares of groups as they are drawn: of one head, a difference of two, of all queries or keys together.
 
 import { type Blocks, Matrix } from "../../data/blocks.js";
+import type { Together } from "../../data/together.js";
 import { memo } from "../../marks/memo.js";
 import type { Group } from "../../protocol/generated.js";
 import { groupsOf } from "../../scene/groups.js";
@@ -72,6 +73,30 @@ export function headShares(
 ): Matrix | { readonly error: string } | null {
   const all = layerShares(scene, blocks, layer);
   return all === null || "error" in all ? all : (all[head] ?? null);
+}
+
+const NO_MAXIMUM =
+  "The maximum of several heads has no shares of its own: choose their mean or sum, or each by itself.";
+
+/** Of several heads that are one: their mean or sum, which the shares of their mean or sum are. */
+export function togetherShares(
+  scene: Scene,
+  layer: number,
+  { how, heads }: Together,
+): Matrix | { readonly error: string } | null {
+  if (how === "max") return { error: NO_MAXIMUM };
+  const all = layerShares(scene, scene.blocks, layer);
+  if (all === null || "error" in all) return all;
+  const each = heads.flatMap((head) => all[head] ?? []);
+  const [first] = each;
+  if (!first) return null;
+  const data = new Float32Array(first.data.length);
+  for (const matrix of each) {
+    matrix.data.forEach((value, at) => {
+      data[at] = (data[at] as number) + (how === "mean" ? value / each.length : value);
+    });
+  }
+  return new Matrix(first.rows, first.columns, data);
 }
 
 /** The first minus the second. */

@@ -121,6 +121,8 @@ export const headView: View = {
 };
 
 /** What is pointed at belongs to all of the heads that are one here. */
-function withoutHead({ head: _, layer: __, ...rest }: Hit): Hit {
-  return rest;
+function withoutHead(hit: Hit): Hit {
+  const { head: _, layer: __, ...rest } = hit;
+  // All heads of the layer stand there, of which one is chosen.
+  return hit.action === "show-head" || hit.action === "show-layer" ? hit : rest;
 }
