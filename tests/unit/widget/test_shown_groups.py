@@ -82,12 +82,14 @@ def test_the_table_of_the_form_groups_is_that_of_group_shares() -> None:
         _ = attention.figure("groups", heads=[0, 2], together="max").data
 
 
-@pytest.mark.parametrize("words", [False, True])
-def test_the_table_of_a_profile_is_the_mean_over_heads_of_dense_weights(words: bool) -> None:
+@pytest.mark.parametrize("options", [{}, {"positions": "words"}])
+def test_the_table_of_a_profile_is_the_mean_over_heads_of_dense_weights(
+    options: dict[str, Any],
+) -> None:
     attention = pair()
-    options: dict[str, Any] = {"positions": "words"} if words else {}
-    read = attention.words() if words else attention
-    split = 5 if words else 6
+
+    read = attention.words() if options else attention
+    split = 5 if options else 6
     found = rows(attention.figure("profile", **options).data)
     for row in found:
         heads = [read["self"][row["layer"]].weights(head) for head in range(3)]
@@ -110,7 +112,7 @@ def test_the_table_of_a_profile_is_the_mean_over_heads_of_dense_weights(words: b
 
 def test_lines_between_groups_are_those_of_the_table() -> None:
     attention = pair()
-    figure = attention.figure("lines", from_group="A", to_group="B", top_k=1)
+    figure = attention.figure("lines", layer=0, heads=[0], from_group="A", to_group="B", top_k=1)
     found = rows(figure.data)
     assert [row["query"] for row in found] == list(range(6))
     weights = attention["self"][0].weights(0)
