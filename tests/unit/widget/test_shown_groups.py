@@ -44,7 +44,7 @@ def test_ends_that_are_no_groups_are_refused_with_those_there_are() -> None:
         view.grouping = "role"
     with pytest.raises(ValueError, match="to_group must be None while no groups are shown"):
         pair().view(grouping=None, to_group="A")
-    with pytest.raises(ValueError, match="form must be .* no grouping of its positions"):
+    with pytest.raises(ValueError, match=r"form must be .* no grouping of its positions"):
         aw.from_weights(np.full((1, 1, 3, 3), 1 / 3, np.float32)).view(form="groups")
 
 
