@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attnwidget.analysis.position_groups import Groups
-    from attnwidget.figures.data import DrawnAxis, DrawnNumbers
     from attnwidget.figures.renderer import Answer
 
+    # `attnwidget.figures.data` has both, and takes its tables from here.
+    DrawnAxis = Any
+    DrawnNumbers = Any
     Columns = dict[str, NDArray[Any]]
     Shares = NDArray[np.float64]
 
