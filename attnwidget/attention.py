@@ -426,8 +426,9 @@ class Attention(Exports):
         Args:
             kind: What is drawn, in one word: a view, or a form of the head view: ``"lines"``, ``"matrix"``, ``"image"``
                 (over the picture or the sound that went in) or ``"text"`` (the running text, shaded by what the pinned
-                query attends to, what attends to the pinned key, or the mean over all queries), or ``"scatter"``, an
-                arrangement of the model view. ``"head"``, the kind when left out, is lines, or the image where there is
+                query attends to, what attends to the pinned key, or the mean over all queries), ``"groups"`` (how much
+                weight the groups of positions give each other, a small matrix a head) or ``"profile"`` (the same over
+                the layers), or ``"scatter"``, an arrangement of the model view. ``"head"``, the kind when left out, is lines, or the image where there is
                 one.
             **options: What is drawn, by the names that a view has for it:
 
@@ -443,6 +444,9 @@ class Attention(Exports):
                   ``aside``: key positions set aside in shades, widths and scores, ``"first"``, ``"special"``,
                   ``"first and special"`` (``without_sink=True``) or their numbers. ``selection``: further traits of the widget, such as ``{"threshold": 0.3}``.
                 - ``measure``: ``"weights"``, ``"value"``, ``"norm"`` or ``"rollout"``.
+                - ``grouping``: the groups of positions that are marked, one of those of `groups`; the texts of a pair, who
+                  speaks, pictures and text, or prompt and answer when left out. ``from_group``, ``to_group``: the groups
+                  that links are drawn between.
                 - ``explain``: of the neuron view: ``"link"``, or ``"head"`` for a matrix of each step of the whole head.
                 - ``score``: what heads are coloured by in the model view, and the x of a ``"scatter"``: one of `SCORES`.
                   ``other_score``: its y.

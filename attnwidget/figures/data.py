@@ -12,6 +12,7 @@ from attnwidget.compute.heads_together import heads_together, together_name
 from attnwidget.compute.pooling import adaptive_bins, max_pool
 from attnwidget.compute.resumable import finish
 from attnwidget.figures.crop import pinned
+from attnwidget.figures.group_tables import drawn_between, is_of_groups, of_groups
 from attnwidget.figures.options import refuse_weights
 from attnwidget.figures.thinning import strongest_links
 from attnwidget.protocol.codec import decode
@@ -192,6 +193,8 @@ def figure_table(
         return _table([_scattered(shown, scores)] if alone else list(_model(shown, scores)))
     if not source.has_weights:
         refuse_weights("view", view)
+    if is_of_groups(state):
+        return _table(of_groups(shown, {**state, "view": view}, spec, answer))
     made = {"head": _heads, "compare": _compared, "neuron": _neuron}[view]
     return _table(list(made(shown, state, spec)))
 
@@ -344,15 +347,18 @@ def _drawn(
     # Of two records NaN stands where one has no such position; of one it is the model's, and no weight of 0.
     broken = np.zeros_like(block, dtype=bool) if shown.two else np.isnan(block)
     drawn = broken | ~np.isnan(block)
-    if state["form"] != "lines":
+    if state["form"] not in ("lines", "groups", "profile"):
         return drawn
+    rows, columns = drawn_between(shown, state)
+    aside = [*shown.aside, *np.flatnonzero(~columns).tolist()]
+    drawn &= rows[:, None] & columns
     # Every query's link to a pinned key is drawn; of a pinned query the strongest, and those to pinned keys.
     to_keys = len(shown.pinned_keys) and not len(shown.pinned_queries)
     thin = {name: None if to_keys else state[name] for name in ("top_k", "mass")}
-    links = strongest_links(block, **thin, aside=shown.aside)
+    links = strongest_links(block, **thin, aside=aside)
     at_pins = np.isin(shown.keys.all, shown.pinned_keys)
     if not to_keys:
-        links |= at_pins & strongest_links(block, top_k=None, mass=None, aside=shown.aside)
+        links |= at_pins & strongest_links(block, top_k=None, mass=None, aside=aside)
     drawn &= links | broken
     drawn &= (block >= spec.get("threshold", 0)) | broken
     if len(shown.pinned_queries):

@@ -13,6 +13,7 @@ from attnwidget.compute.checks import integer, listed, number, shown
 from attnwidget.compute.resumable import finish
 from attnwidget.figures import convert, data, renderer
 from attnwidget.figures.crop import Crop, crop_of, crop_snapshot, cropped_answer
+from attnwidget.figures.group_tables import is_of_groups
 from attnwidget.figures.options import check_names, columns_of, figure_spec, pixels_of
 from attnwidget.figures.small_png import MOST_BYTES, fitting_scale, picture_pdf, small_png
 from attnwidget.files.replacing import write_bytes, write_text
@@ -88,6 +89,12 @@ class Figure:
         self._crop = crop_of(
             stream, options.get("positions"), options.get("queries"), options.get("keys")
         )
+        if self._crop and is_of_groups(state):
+            message = (
+                f"figure({state['form']!r}) is of whole groups: leave positions, queries and keys out, or pass groups of "
+                "their own, as in attention.view(groups={'these': range(0, 5)}).figure(form='groups')."
+            )
+            raise ValueError(message)
         heads = panels or [[state["layer"], head] for head in state["heads"]]
         self.spec = _spec(stream, state, options, self._crop, heads)
         self.width = pixels_of(options.get("width"))
@@ -145,6 +152,10 @@ class Figure:
         each token that a pinned query sees, or for each query that sees a pinned key; without pins one for each key,
         with its mean ``weight`` over all queries and -1 as its ``query``. A scatter has a row for each head, with its two
         scores; a model view that is coloured by a score has its column.
+
+        Groups have a row for each head, group of queries (``from``) and group of keys (``to``), with its ``share``; a
+        profile one for each layer and group of keys, with the ``mean`` over the heads, ``low`` and ``high`` (the middle
+        half of them), ``least``, ``most`` and how many ``heads``.
 
         Under another measure its name is in the place of ``weight``; a rollout is of a layer, and has -1 as its
         ``head``. Between words, ``query`` and ``key`` are numbers of words, as `Attention.words` counts them. Of two

@@ -41,11 +41,11 @@ _HORIZONTAL = 640
 
 _PINS = ("query", "key")
 
-_FORMS = ("lines", "matrix", "image", "text")
+_FORMS = ("lines", "matrix", "image", "text", "groups", "profile")
 
 Kind = Literal[
-    "head", "lines", "matrix", "image", "text", "model", "scatter", "neuron", "compare", "all"
-]
+    "head", "lines", "matrix", "image", "text", "groups", "profile", "model", "scatter", "neuron", "compare", "all"
+]  # fmt: skip
 
 # What of the selection is an option of its own; the others are names of how a figure is drawn.
 _SELECTED = tuple(

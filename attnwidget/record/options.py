@@ -37,7 +37,7 @@ class Shared(TypedDict, total=False):
     query: Pins | None
     key: Pins | None
     measure: Literal["weights", "value", "norm", "rollout"] | None
-    form: Literal["lines", "matrix", "image", "text"] | None
+    form: Literal["lines", "matrix", "image", "text", "groups", "profile"] | None
     compare: Iterable[tuple[int, int]]
     step: int | None
     score: str | None
@@ -52,6 +52,9 @@ class Shared(TypedDict, total=False):
     show_layers: Several | None
     explain: Literal["link", "head"]
     together: Literal["mean", "max", "sum"] | None
+    grouping: str | None
+    from_group: str | None
+    to_group: str | None
 
 
 class SelectionOptions(Shared, total=False):

@@ -15,6 +15,7 @@ from attnwidget.record.aside import FIRST_AND_SPECIAL, check_aside
 from attnwidget.record.position_lookup import replace_text, resolve
 from attnwidget.record.stream import number_ranges
 from attnwidget.record.vocabulary import either, from_the_end, one_layer
+from attnwidget.serve.shown_groups import ENDS, check_end, check_grouping, usual_grouping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +86,9 @@ DEFAULTS: dict[str, Any] = {
     "aside": None,
     "shade": "own",
     "together": None,
+    "grouping": None,
+    "from_group": None,
+    "to_group": None,
 }
 STATE = STATE_NAMES
 # Parts that are the first there is where they are left out.
@@ -130,6 +134,8 @@ def resolve_selection(source: Source, given: Mapping[str, Any]) -> dict[str, Any
             state[name] = check(source, name, normalised(name, asked[name]), state)
         elif name == "layer":
             state[name] = next(iter(source.streams[state["stream"]])).layer
+        elif name == "grouping":
+            state[name] = usual_grouping(source, state["stream"])
     return state
 
 
@@ -249,6 +255,9 @@ _FORMS: dict[str, Callable[[Any], bool]] = {
     "top_k": _is_int,
     "mass": lambda value: type(value) is float,
     "aside": lambda value: _is_text(value) or _is_list(_is_place)(value),
+    "grouping": _is_text,
+    "from_group": _is_text,
+    "to_group": _is_text,
 }
 
 
@@ -312,7 +321,7 @@ def check(source: Source, name: str, value: Any, state: Mapping[str, Any]) -> An
         source: What is shown.
         name: Which part.
         value: Its value, `normalised`.
-        state: The other parts that the check needs: ``stream``, ``layer`` and ``ranking``.
+        state: The other parts that the check needs: ``stream``, ``layer``, ``ranking`` and ``grouping``.
 
     Raises:
         SelectionError: If the value is no part of what is shown.
@@ -351,6 +360,8 @@ def _check_of_stream(
         return check_ranking(source, stream, value)
     if name == "aside":
         return check_positions_aside(stream, value)
+    if name == "grouping" or name in ENDS:
+        return check_groups(source, stream, name, value, state["grouping"])
     of_stream: dict[str, Callable[[ShownStream, object], Any]] = {
         "layer": check_layer, "show_layers": check_shown_layers, "compare": check_pairs,
     }  # fmt: skip
@@ -385,6 +396,9 @@ def check_form(source: Source, value: object) -> str:
     missing = {
         "image": ("no picture and no sound", any(stream.lies_in_media for stream in streams)),
         "text": ("no text", any(stream.has_text for stream in streams)),
+        **dict.fromkeys(
+            ("groups", "profile"), ("no grouping of its positions", _is_grouped(source))
+        ),
     }
     if form in missing and not missing[form][1]:
         others = [repr(name) for name in FORMS if missing.get(name, ("", True))[1]]
@@ -392,6 +406,11 @@ def check_form(source: Source, value: object) -> str:
         message = f"form must be {accepted}, got {form!r}: {missing[form][0]} is in this record."
         raise SelectionError(message)
     return form
+
+
+def _is_grouped(source: Source) -> bool:
+    groups = source.groups
+    return groups is not None and any(map(groups.of, source.streams))
 
 
 def check_score(source: Source, name: str, value: object, *, ranked: bool) -> str | None:
@@ -483,6 +502,18 @@ def check_ranking(source: Source, stream: ShownStream, value: object) -> dict[st
             else one
             for name, one in value.items()
         }
+    except ValueError as error:
+        raise SelectionError(*error.args) from error
+
+
+def check_groups(
+    source: Source, stream: ShownStream, name: str, value: object, grouping: str | None
+) -> str | None:
+    """Return a grouping, or a group at one end, if the stream has it, else raise `SelectionError`."""
+    try:
+        if name == "grouping":
+            return check_grouping(source, stream.name, value)
+        return check_end(source, stream.name, grouping, name, value)
     except ValueError as error:
         raise SelectionError(*error.args) from error
 

@@ -28,6 +28,7 @@ from attnwidget.serve.selection import (
     named,
     nearest_layer,
 )
+from attnwidget.serve.shown_groups import ENDS, fitting_groups
 from attnwidget.widget.trait_types import Choice, Normalised
 
 if TYPE_CHECKING:
@@ -118,12 +119,13 @@ class SyncedTraits(anywidget.AnyWidget):
 
     form = Choice("form").tag(sync=True)
     """How heads are drawn: lines between tokens, a matrix, over the picture or the sound that went in, or as the
-    running text, shaded by what the pinned query attends to, or by what attends to the pinned key.
+    running text, shaded by what the pinned query attends to, or by what attends to the pinned key; or how much weight
+    the groups of positions give each other: a small matrix for each head, or over the layers (see `grouping`).
 
     A stream without picture or sound is drawn as lines when the form is ``"image"``, one without text when it is
     ``"text"``. Compared heads stay lines then: a difference is between pairs.
 
-    - Type: ``"lines" | "matrix" | "image" | "text"``
+    - Type: ``"lines" | "matrix" | "image" | "text" | "groups" | "profile"``
     - Default: ``"image"`` for a record with a picture or a sound, else ``"lines"``
     """
 
@@ -278,6 +280,29 @@ class SyncedTraits(anywidget.AnyWidget):
     def _chosen_first(self) -> dict[str, Any] | None:
         return self._opening
 
+    grouping = Normalised("grouping").tag(sync=True)
+    """Which groups of positions are marked, in every form: the texts of a pair, who speaks, pictures and text, prompt and
+    answer, sentences, or your own. `from_group` and `to_group` name two of them.
+
+    - Type: ``str | None``: one of the stream's groupings (see `Attention.groups`), ``"own"`` for what was passed as
+      ``groups``, ``None`` for no marks
+    - Default: your own, else ``"segment"``, ``"role"``, ``"turn"``, ``"modality"`` or ``"part"``, the first there is
+    """
+
+    from_group = Normalised("from_group").tag(sync=True)
+    """Of which group's queries links are drawn; what is left out is faint, and no number changes.
+
+    - Type: ``str | None``: a group of `grouping` that has queries
+    - Default: ``None``, all of them
+    """
+
+    to_group = Normalised("to_group").tag(sync=True)
+    """To which group's keys links are drawn.
+
+    - Type: ``str | None``: a group of `grouping` that has keys
+    - Default: ``None``, all of them
+    """
+
     def __setattr__(self, name: str, value: Any) -> None:
         """Set a trait, and refuse what is nearly one: Python would take ``view.queries = 3`` without a word.
 
@@ -301,7 +326,8 @@ class SyncedTraits(anywidget.AnyWidget):
         Raises:
             SelectionError: If it is no part of what is shown.
         """
-        state = {"stream": self.stream, "layer": self.layer, "ranking": self.ranking}
+        names = ("stream", "layer", "ranking", "grouping")
+        state = {part: getattr(self, part) for part in names}
         return check(self.source, name, value, state)
 
     @traitlets.validate("_screen")
@@ -421,6 +447,18 @@ class SyncedTraits(anywidget.AnyWidget):
         except ValueError:
             return False
         return True
+
+    @traitlets.observe("stream", "grouping")
+    def _keep_groups_of_the_stream(self, _change: traitlets.Bunch) -> None:
+        """Show the new stream's groups, and drop ends that are no groups of them."""
+        names = ("grouping", *ENDS)
+        fitting = fitting_groups(
+            self.source, self.stream, {name: getattr(self, name) for name in names}
+        )
+        with self.hold_sync():
+            for name, value in fitting.items():
+                if getattr(self, name) != value:
+                    setattr(self, name, value)
 
     @traitlets.observe("stream")
     def _keep_layers_of_the_stream(self, _change: traitlets.Bunch) -> None:

@@ -69,6 +69,17 @@ export class Thumbnails {
     return { rows, columns, data: data.slice().fill(0, Math.ceil(rows * this.part) * columns) };
   }
 
+  /** The same thumbnails with nothing but the rows and columns that are kept, by where their middles are, 0 to 1. */
+  masked(row: (at: number) => boolean, column: (at: number) => boolean): Thumbnails {
+    return new MaskedThumbnails(this, row, column);
+  }
+
+  /** The arguments of which these were made. */
+  get made(): ConstructorParameters<typeof Thumbnails> {
+    const { stream, bytes, numQueries, ofQueries, about, later } = this;
+    return [stream, bytes, numQueries, ofQueries, about, later];
+  }
+
   /** The head's strongest link, or null when the meta has none. */
   top(layer: number, head: number): Link | null {
     const link = this.later
@@ -81,5 +92,28 @@ export class Thumbnails {
     const [query, key, weight] = this.stream.top?.slice(start, start + 3) ?? [];
     if (query === undefined || key === undefined || weight === undefined) return null;
     return { query, key, weight };
+  }
+}
+
+class MaskedThumbnails extends Thumbnails {
+  constructor(
+    private readonly whole: Thumbnails,
+    private readonly row: (at: number) => boolean,
+    private readonly column: (at: number) => boolean,
+  ) {
+    super(...whole.made);
+  }
+
+  override get(layer: number, head: number): Thumbnail | null {
+    const found = this.whole.get(layer, head);
+    if (!found) return null;
+    const { rows, columns } = found;
+    const kept = Array.from({ length: columns }, (_, x) => this.column((x + 0.5) / columns));
+    const data = found.data.slice();
+    for (let y = 0; y < rows; y++) {
+      const here = this.row((y + 0.5) / rows);
+      for (let x = 0; x < columns; x++) if (!(here && kept[x])) data[y * columns + x] = 0;
+    }
+    return { rows, columns, data };
   }
 }

@@ -65,9 +65,9 @@ export interface State {
    */
   positions: "pieces" | "words";
   /**
-   * How the head view draws; image: over the picture or the sound, where the stream has one, else lines; text: the running text, shaded, where there is any, else lines.
+   * How the head view draws; image: over the picture or the sound, where the stream has one, else lines; text: the running text, shaded, where there is any, else lines; groups: the shares that groups give each other, a matrix a head; profile: these shares over the layers; both where the stream has groups, else lines.
    */
-  form: "lines" | "matrix" | "image" | "text";
+  form: "lines" | "matrix" | "image" | "text" | "groups" | "profile";
   /**
    * Pinned heads of this stream, side by side.
    */
@@ -128,6 +128,18 @@ export interface State {
    * The selected heads as one more head, in every form of the head view; null draws each by itself.
    */
   together: "mean" | "max" | "sum" | null;
+  /**
+   * The stream's grouping that is marked, by its name; null for none.
+   */
+  grouping: string | null;
+  /**
+   * The group of queries that is drawn; null for all.
+   */
+  from_group: string | null;
+  /**
+   * The group of keys that is drawn; null for all.
+   */
+  to_group: string | null;
 }
 export interface LinkRanking {
   /**

@@ -12,11 +12,13 @@ import { isText } from "../data/text-pieces.js";
 import { Thumbnails } from "../data/thumbnails.js";
 import { scaleEnd } from "../marks/matrix/shading.js";
 import type { Meta, Position, StreamMeta } from "../protocol/generated.js";
+import { groupingOf } from "../state/groups.js";
 import type { Hover, Options } from "../state/interaction.js";
 import type { State } from "../state/selection.js";
 import { clampTo } from "../state/signals.js";
 import { themes } from "../styles/theme.js";
 import { blocksAtStep, generationStepOf, isThere, stateAtStep } from "./generation-step.js";
+import { groupFilter } from "./groups.js";
 import {
   type Lens,
   lensBlocks,
@@ -28,8 +30,13 @@ import {
 } from "./lens.js";
 import type { RecordScene, Scene } from "./scene.js";
 
-/** What is drawn in a stream: lines, where there is no picture or sound to draw over, or no text to read. */
-function formFor(form: State["form"], ...axes: readonly (readonly Position[])[]): State["form"] {
+/** What is drawn in a stream: lines, where there is no picture or sound to draw over, no text to read, or no groups. */
+function formFor(
+  form: State["form"],
+  grouped: boolean,
+  ...axes: readonly (readonly Position[])[]
+): State["form"] {
+  if (form === "groups" || form === "profile") return grouped ? form : "lines";
   const over = axes.some((positions) => positions.some(({ medium }) => medium !== undefined));
   if (form === "text" && !axes.some(isText)) return "lines";
   return form === "image" && !over ? "lines" : form;
@@ -54,6 +61,7 @@ export class SceneMaker {
   private readonly thumbnails = new Map<StreamMeta, Thumbnails>();
   private readonly later = new Map<StreamMeta, LaterThumbnails>();
   private readonly sinks = new Map<StreamMeta, StreamMeta>();
+  private readonly masked = new WeakMap<Thumbnails, { id: string; thumbnails: Thumbnails }>();
   private readonly versions = new WeakMap<Thumbnails, number>();
   private readonly media: readonly Medium[];
   private readonly lenses = new Map<string, Lens | null>();
@@ -88,13 +96,17 @@ export class SceneMaker {
     const of = (side: "a" | "b") => streamBlocks(this.store, stream, sizes, side);
     const sides = two ? { a: of("a"), b: of("b") } : null;
     const blocks = sides ? sides.b : streamBlocks(this.store, stream, sizes);
+    const grouped = groupingOf(stream, valid.grouping) !== null;
     const record: RecordScene = {
       meta: this.meta,
       stream: sink ? this.withSink(stream, sink) : stream,
       layer,
       queries,
       keys,
-      state: { ...stateAtStep(valid, generationStep), form: formFor(valid.form, queries, keys) },
+      state: {
+        ...stateAtStep(valid, generationStep),
+        form: formFor(valid.form, grouped, queries, keys),
+      },
       generationStep,
       hover: hover && isThere(generationStep, recordHover(lens, hover)) ? hover : null,
       options,
@@ -106,7 +118,25 @@ export class SceneMaker {
       aside: asideOf(keys, valid.aside),
       sides,
     };
-    return lens ? this.through(lens, record, blocks) : record;
+    return this.filtered(lens ? this.through(lens, record, blocks) : record);
+  }
+
+  /** Thumbnails of nothing but the groups that links are drawn between. */
+  private filtered(scene: Scene): Scene {
+    const filter = groupFilter(scene);
+    if (!filter) return scene;
+    const { thumbnails: whole, queries, keys } = scene;
+    let masked = this.masked.get(whole);
+    if (masked?.id !== filter.id) {
+      const at = (part: number, count: number) => Math.min(count - 1, Math.floor(part * count));
+      const thumbnails = whole.masked(
+        (part) => filter.query(at(part, queries.length)),
+        (part) => filter.key(at(part, keys.length)),
+      );
+      masked = { id: filter.id, thumbnails };
+      this.masked.set(whole, masked);
+    }
+    return { ...scene, thumbnails: masked.thumbnails };
   }
 
   /** After a frame: ask for the thumbnails that it lacked. */

@@ -91,8 +91,8 @@ export class Gestures implements PanelEvents {
       this.state.hover.value = null;
       return;
     }
-    const { layer, head, query, key, dimension, example } = hit;
-    const at = { layer, head, query, key, dimension, example, x, y };
+    const { layer, head, query, key, dimension, example, from, to } = hit;
+    const at = { layer, head, query, key, dimension, example, from, to, x, y };
     const known = Object.fromEntries(Object.entries(at).filter(([, value]) => value !== undefined));
     this.state.hover.value = { source: keyboard ? "keyboard" : view, ...known } as Hover;
   };

@@ -3,8 +3,9 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import { withoutRecord } from "../data/meta.js";
 import { RANKING } from "../protocol/constants.js";
+import { pairOfGroups } from "../scene/groups.js";
 import type { RecordScene, Scene } from "../scene/scene.js";
-import { pinnedLinks, rankByPins, setScore } from "../state/actions.js";
+import { groupRanking, pinnedLinks, rankByGroups, rankByPins, setScore } from "../state/actions.js";
 import type { State } from "../state/selection.js";
 import { same } from "../state/signals.js";
 import {
@@ -103,6 +104,22 @@ function pinnedOption(scene: RecordScene, { canRank }: ScoreEvents): readonly Ch
   ];
 }
 
+/** The value of the choice that ranks all heads by the share from one group to the other. */
+const GROUPS = "groups";
+
+/** The same for the groups that are chosen: a choice while they are not the ranking already. */
+function groupsOption({ state }: RecordScene, { canRank }: ScoreEvents): readonly Choice[] {
+  const ranking = groupRanking(state);
+  if (!ranking || !canRank || (state.score === RANKING && same(state.ranking, ranking))) return [];
+  return [
+    {
+      value: GROUPS,
+      text: `share ${pairOfGroups(state.from_group, state.to_group)}`,
+      title: "The mean over the queries of one group of their weight on the other",
+    },
+  ];
+}
+
 /** How far scoring has come, or why there is nothing to see. */
 function state(scene: Scene, progress: number | null) {
   const why = whyNoScore(scene);
@@ -123,9 +140,12 @@ export function scoreChoice(
   if (!canScore(scene)) return nothing;
   const { x } = chosenScores(scene);
   const plain = withoutRecord(scene) ? [] : [{ value: "", text: "none" }];
-  const shown = [...plain, ...pinnedOption(scene, events), ...scoreOptions(scene)];
-  const choose = (name: string) =>
-    name === PINNED ? events.rank(rankByPins(scene.state)) : events.change(setScore(name || null));
+  const ranked = [...pinnedOption(scene, events), ...groupsOption(scene, events)];
+  const shown = [...plain, ...ranked, ...scoreOptions(scene)];
+  const choose = (name: string) => {
+    if (name === PINNED) return events.rank(rankByPins(scene.state));
+    events.change(name === GROUPS ? rankByGroups(scene.state) : setScore(name || null));
+  };
   return html`<span class="aw-label">score:</span>${list(
     "Score",
     isScored(scene) ? x : "",

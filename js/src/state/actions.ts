@@ -3,6 +3,7 @@
 import { findStream } from "../data/meta.js";
 import { RANKING } from "../protocol/constants.js";
 import type { HeadRef, Meta, Ranking } from "../protocol/generated.js";
+import { clickGroups } from "./groups.js";
 import type { Hit, ViewName } from "./interaction.js";
 import type { State } from "./selection.js";
 import { clampTo } from "./signals.js";
@@ -107,6 +108,11 @@ export function click(state: State, view: ViewName, hit: Hit, additive: boolean)
   if (hit.action === "explain-link" || hit.action === "explain-head") {
     return { explain: hit.action === "explain-link" ? "link" : "head" };
   }
+  if (hit.action === "show-head" && layer !== undefined && head !== undefined) {
+    return clickHead(state, layer, head, additive);
+  }
+  if (hit.action === "show-layer" && layer !== undefined) return { layer };
+  if (hit.from !== undefined || hit.to !== undefined) return clickGroups(state, hit);
   if (view === "model" && layer !== undefined && head !== undefined) {
     return clickHead(state, layer, head, additive);
   }
@@ -192,6 +198,18 @@ export function rankByPins(state: State): Change {
   if (!ranking) return {};
   const loose = state.arrange === "layers" || state.arrange === "rank_by_layer";
   return { ranking, score: RANKING, ...(loose ? { arrange: "rank" } : {}) };
+}
+
+/** The share from one group on show to the other; null while neither is chosen. */
+export function groupRanking({ grouping, from_group, to_group }: State): Ranking | null {
+  if (grouping === null || (from_group ?? to_group) === null) return null;
+  return { grouping, from: from_group, to: to_group };
+}
+
+/** Colour all heads by the share from one group on show to the other. */
+export function rankByGroups(state: State): Change {
+  const ranking = groupRanking(state);
+  return ranking ? { ranking, score: RANKING } : {};
 }
 
 /** Choose what heads are coloured by; without a score there is nothing to order them by. */

@@ -16,6 +16,9 @@ export interface Hover {
   readonly dimension?: number;
   /** An input of a survey, by its index. */
   readonly example?: number;
+  /** A group of queries, and one of keys; null for all positions. */
+  readonly from?: string | null;
+  readonly to?: string | null;
   /** Pointer in the view's frame, for a card that follows it. */
   readonly x?: number;
   readonly y?: number;
@@ -41,6 +44,9 @@ export interface Hit {
   readonly key?: number;
   readonly dimension?: number;
   readonly example?: number;
+  /** The groups that a share is from and to; null for all positions. */
+  readonly from?: string | null;
+  readonly to?: string | null;
   /** What a click pins, where that is not what is under the pointer. */
   readonly pin?: { readonly query?: number; readonly key?: number };
   /** A marker for something out of the frame: a click scrolls to this content offset in pixels. */
@@ -57,6 +63,8 @@ export interface Hit {
     | "unpin-head"
     | "choose-head"
     | "choose-query"
+    | "show-head"
+    | "show-layer"
     | "explain-link"
     | "explain-head"
     | "all-keys"

@@ -4,6 +4,7 @@ import { batch, type Signal, signal } from "@preact/signals-core";
 import { findStream, numSteps } from "../data/meta.js";
 import { RANKING, STATE_NAMES } from "../protocol/constants.js";
 import type { Chosen, Meta, Ranking, StreamMeta } from "../protocol/generated.js";
+import { fittingGroups } from "./groups.js";
 import type { Hover, Options } from "./interaction.js";
 import type { SearchState } from "./search.js";
 import { type State, withPins } from "./selection.js";
@@ -100,6 +101,7 @@ export function clampTo(meta: Meta, state: State): State {
   const scored = (score: string | null) => (score === RANKING && !ranking ? null : score);
   return {
     ...state,
+    ...fittingGroups(stream, state),
     ranking,
     score: scored(state.score),
     other_score: scored(state.other_score),

@@ -293,6 +293,9 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     aside: null,
     shade: "own",
     together: null,
+    grouping: null,
+    from_group: null,
+    to_group: null,
     ...pins,
   };
   const layer = layers.find((l) => l.layer === state.layer);

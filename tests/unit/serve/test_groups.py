@@ -174,7 +174,7 @@ def test_two_records_have_the_groups_of_their_common_axis() -> None:
 
 
 def test_a_figure_of_some_positions_has_their_groups() -> None:
-    view = pair().view()
+    view = pair().view(choose=False)
     crop = crop_of(view.source.streams["self"], positions=[1, 2, 6, 7])
     assert crop is not None
     cropped, _ = crop_snapshot(view.snapshot(), view.source, crop)

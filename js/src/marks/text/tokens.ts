@@ -38,6 +38,8 @@ export interface TokenMarks {
   readonly aside?: Aside;
   /** Lines under the label, those of heads whose links end there. */
   readonly underlines?: (index: number) => readonly Underline[] | null;
+  /** What is there, and whose links are left out. */
+  readonly faded?: ((index: number) => boolean) | undefined;
 }
 
 /** Between a label and the links. */
@@ -90,6 +92,8 @@ export function widestLabel(positions: readonly Position[], size: number): numbe
 export const ABSENT = 0.28;
 /** Of labels of what is set aside. */
 export const PALE = 0.5;
+/** Opacity of labels whose links are left out. */
+export const FADED = 0.42;
 
 function drawLabel(
   surface: Surface,
@@ -189,6 +193,12 @@ function drawPromptEnd(
   surface.line(x, y, x + width, y, { stroke: theme.accent, dash: [3, 2] });
 }
 
+function opacityOf(marks: TokenMarks, index: number, positions: readonly Position[]): number {
+  if (!isThere(marks, index, positions)) return ABSENT;
+  if (marks.faded?.(index) && !marks.pinned?.includes(index)) return FADED;
+  return marks.aside?.has(index) ? PALE : 1;
+}
+
 function isThere({ there, absent }: TokenMarks, index: number, positions: readonly Position[]) {
   const position = positions[index];
   if (position && absent?.(position)) return false;
@@ -228,7 +238,7 @@ export function drawTokens(
       index,
       y,
       pinned ? theme.accent : labelFill(positions[index], theme),
-      isThere(marks, index, positions) ? (marks.aside?.has(index) ? PALE : 1) : ABSENT,
+      opacityOf(marks, index, positions),
     );
   }
   drawPromptEnd(surface, column, marks.prompt, theme);

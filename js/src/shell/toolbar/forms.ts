@@ -2,6 +2,7 @@
 
 import { html } from "lit-html";
 import { isText } from "../../data/text-pieces.js";
+import { groupsOf } from "../../scene/groups.js";
 import type { State } from "../../state/selection.js";
 import { overMedia } from "../../views/image/media-positions.js";
 import type { Control } from "./control.js";
@@ -11,6 +12,8 @@ const TITLES: Readonly<Record<string, string>> = {
   lines: "Lines from queries to keys",
   matrix: "A matrix: a row for each query, a column for each key",
   text: "The running text, shaded by attention",
+  groups: "How much weight groups of tokens give each other, a small matrix a head",
+  profile: "How much weight groups of tokens get, layer by layer",
 };
 
 export const form: Control = {
@@ -22,7 +25,8 @@ export const form: Control = {
   // Beside the heads stands the one that is selected; a survey's heads stand alone.
   shown: ({ state, meta }) =>
     state.view !== "neuron" && !(state.view === "model" && meta.survey !== undefined),
-  size: (scene) => `${overMedia(scene)} ${isText(scene.queries) || isText(scene.keys)}`,
+  size: (scene) =>
+    `${groupsOf(scene) !== null} ${overMedia(scene)} ${isText(scene.queries) || isText(scene.keys)}`,
   draw: (scene, { change }, short) => {
     const { state, sides, queries, keys } = scene;
     const over = overMedia(scene);
@@ -32,6 +36,8 @@ export const form: Control = {
       ["matrix", "matrix"],
       ...(over === null ? [] : ([["image", over]] as const)),
       ...(text ? ([["text", "text"]] as const) : []),
+      ...(groupsOf(scene) ? ([["groups", "groups"]] as const) : []),
+      ...(groupsOf(scene) && !sides ? ([["profile", "profile"]] as const) : []),
     ];
     if (short) {
       const choices = forms.map(([value, name]) => ({ value, text: name }));

@@ -4,6 +4,7 @@ import { aside } from "./aside.js";
 import { compare } from "./compare.js";
 import type { Control } from "./control.js";
 import { form } from "./forms.js";
+import { grouping, groups } from "./groups.js";
 import { heads } from "./heads.js";
 import { layer } from "./layer.js";
 import { links } from "./links.js";
@@ -31,11 +32,13 @@ export const CONTROLS: readonly Control[] = [
   form,
   measure,
   together,
+  groups,
   links,
   aside,
   shade,
   pieces,
   view,
+  grouping,
   compare,
   shownLayers,
   theme,

@@ -2,6 +2,7 @@
 
 import type { Blocks } from "../../data/blocks.js";
 import { LEGEND_BAR, LEGEND_LINE } from "../../marks/legends/legend.js";
+import { filterNotes } from "../../scene/groups.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect } from "../../surface/surface.js";
 import { thinningNote } from "../head/lines.js";
@@ -10,6 +11,7 @@ import { comeWhole } from "../map/tile-source.js";
 import { isZoomed } from "../map/window.js";
 import { type Multiples, multiplesHeight, multiplesLayout, pictureAt } from "../matrix/layout.js";
 import { shadeNotes } from "../matrix/matrix.js";
+import { matrixMargins } from "../shared/groups.js";
 import { isRollout, measureNotes } from "../shared/measure.js";
 import { type Series, scaleOf } from "../shared/series.js";
 import type { Frame } from "../view.js";
@@ -115,6 +117,7 @@ export function compareNotes(scene: Scene, level = 0): readonly string[] {
     ...(thinning && length > 0 ? [thinning] : []),
     ...shadeNotes(scene, level, differsInCells(scene)),
     ...measureNotes(scene, scaleOf(comparedSeries(scene))),
+    ...filterNotes(scene),
   ];
   if (scene.sides) {
     const only = [...scene.queries, ...scene.keys].some((position) => position.only);
@@ -160,7 +163,8 @@ function matrixLayout(scene: Scene, frame: Frame): CompareLayout {
   const height = Math.max(LEAST_BODY, frame.height - TOP - footer);
   const still = onPaper(scene) && !isZoomed(scene);
   const size = { width: frame.width, height };
-  const request = { count, title: HEAD, minSide: 112, queries, keys, ...size, still };
+  const margins = matrixMargins(scene, frame.width);
+  const request = { count, title: HEAD, minSide: 112, queries, keys, ...size, still, margins };
   const matrices = multiplesLayout(request);
   const end = TOP + multiplesHeight(matrices, count);
   const panels = Array.from({ length: count }, (_, n): ComparePanel => {

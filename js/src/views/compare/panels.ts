@@ -15,6 +15,7 @@ import {
   signKey,
 } from "../../marks/legends/legend.js";
 import { drawNotice } from "../../marks/notice.js";
+import { groupFilter } from "../../scene/groups.js";
 import { onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
@@ -105,6 +106,7 @@ export function panelLines(
     scale: scaleOf(comparedSeries(scene)),
     focus,
     pictures: layout.panels.length,
+    groups: groupFilter(scene),
     drawing: scene.drawing,
   };
 }

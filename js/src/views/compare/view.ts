@@ -6,6 +6,7 @@ import { hasLegend, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
+import { drawGroups, groupsHeight, groupsStops, hitGroups } from "../groups/matrices.js";
 import { revealScroll } from "../lines/layout.js";
 import { hitLines, lineStops } from "../lines/lines.js";
 import {
@@ -159,12 +160,16 @@ function tokenStops(scene: Scene, layout: CompareLayout): readonly Stop[] {
   return lineStops(scene, { ...input, series: comparedSeries(scene) }, MOST_TOKENS);
 }
 
+/** Shares of groups are drawn as matrices, also where the head view has their profile. */
+const sharesGroups = ({ state }: Scene) => state.form === "groups" || state.form === "profile";
+
 /** Pinned heads of any layers side by side, on the same tokens and under the same pointer. */
 export const compareView: View = {
   name: "compare",
 
   contentHeight(scene, width, height) {
     if (comparedCount(scene) === 0) return EMPTY_HEIGHT;
+    if (sharesGroups(scene)) return groupsHeight(scene, width, height, "compare");
     return compareLayout(scene, { width, height, scroll: 0 }).contentHeight;
   },
 
@@ -172,6 +177,10 @@ export const compareView: View = {
     const all = { x: 0, y: 0, width: frame.width, height: frame.height };
     if (comparedCount(scene) === 0) {
       drawEmpty(surface, scene, frame);
+      return;
+    }
+    if (sharesGroups(scene)) {
+      drawGroups(surface, scene, frame, "compare");
       return;
     }
     const layout = compareLayout(scene, frame);
@@ -194,6 +203,7 @@ export const compareView: View = {
       const offer = offerRect(scene, frame.width);
       return offer && contains(offer, x, y) ? { action: "compare-selected" } : null;
     }
+    if (sharesGroups(scene)) return hitGroups(scene, frame, x, y, "compare");
     const layout = compareLayout(scene, frame);
     if (y >= layout.footerTop) return null;
     const place = mapPlace(scene, frame, layout);
@@ -214,17 +224,18 @@ export const compareView: View = {
 
   reveal(scene, frame, at) {
     if (comparedCount(scene) === 0 || scene.state.form === "matrix") return null;
+    if (sharesGroups(scene)) return null;
     return revealToken(scene, frame, at);
   },
 
   revealOnMap(scene, frame, at) {
-    if (comparedCount(scene) === 0) return undefined;
+    if (comparedCount(scene) === 0 || sharesGroups(scene)) return undefined;
     const place = mapPlace(scene, frame, compareLayout(scene, frame));
     return place ? mapRevealing(scene, place.first, at) : undefined;
   },
 
   gesture(scene, frame, at, gesture) {
-    if (comparedCount(scene) === 0) return undefined;
+    if (comparedCount(scene) === 0 || sharesGroups(scene)) return undefined;
     const layout = compareLayout(scene, frame);
     if (!layout.matrices || (at && at.y >= layout.footerTop)) return undefined;
     const under = at
@@ -238,6 +249,7 @@ export const compareView: View = {
       const rect = offerRect(scene, frame.width);
       return rect ? [{ rect, action: "compare-selected", name: offerText(scene) }] : [];
     }
+    if (sharesGroups(scene)) return groupsStops(scene, frame, "compare");
     const layout = compareLayout(scene, frame);
     const place = mapPlace(scene, frame, layout);
     return [

@@ -3,6 +3,7 @@
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";
 import { LABEL_PAD, widestLabel } from "../../marks/text/tokens.js";
 import type { Position } from "../../protocol/generated.js";
+import { groupFilter } from "../../scene/groups.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { TurnedSurface } from "../../surface/turned.js";
@@ -78,6 +79,7 @@ function planOf(scene: Scene, width: number): HorizontalPlan {
       full: false,
       focus,
       pictures: 1,
+      groups: groupFilter(scene),
       drawing,
     },
   };

@@ -14,6 +14,7 @@ import {
 import { memo } from "../../marks/memo.js";
 import { visibleRows } from "../../marks/text/token-axis.js";
 import { LABEL_PAD, type TokenColumn } from "../../marks/text/tokens.js";
+import { filterNotes, groupFilter } from "../../scene/groups.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import type { Rect, Surface } from "../../surface/surface.js";
@@ -23,6 +24,7 @@ import { drawLines, drawLinesState, hitLines, lineStops, readingSurface } from "
 import { drawnShare, type LinesInput, pictureKey } from "../lines/links.js";
 import { lacksNumbers } from "../lines/numbers.js";
 import { asideNote } from "../shared/aside.js";
+import { groupMargin } from "../shared/groups.js";
 import { measureNotes, measureTitle } from "../shared/measure.js";
 import { drawPairCard } from "../shared/pair-card.js";
 import {
@@ -47,10 +49,16 @@ function numberColumns(count: number): number {
   if (count <= NUMBERED_HEADS) return count;
   return count <= 2 * NUMBERED_HEADS ? Math.ceil(count / 2) : 1;
 }
+/** Room for the names of groups beside the columns. */
+const marginsOf = (scene: Scene, width: number) => ({
+  queries: groupMargin(scene, "queries", width),
+  keys: groupMargin(scene, "keys", width),
+});
 
 /** What a layout at this width needs besides its height. */
 function widthRequest(scene: Scene, width: number) {
   const { queries, keys, state } = scene;
+  const margins = marginsOf(scene, width);
   const wish = numberColumns(state.heads.length);
   const numbers = onPaper(scene) && focusOf(scene).about === "all" ? 0 : wish;
   return {
@@ -58,7 +66,12 @@ function widthRequest(scene: Scene, width: number) {
     keys,
     numbers,
     labelSize: LABEL_SIZE,
-    rect: { x: 0, y: HEADER, width, height: 0 },
+    rect: {
+      x: margins.queries,
+      y: HEADER,
+      width: width - margins.queries - margins.keys,
+      height: 0,
+    },
   };
 }
 
@@ -83,6 +96,8 @@ function inputFor(scene: Scene, frame: Frame, focus: Focus, isolate: boolean): L
     scale: scaleOf(headSeries(scene, { isolate: false })),
     focus,
     pictures: 1,
+    groups: groupFilter(scene),
+    margins: marginsOf(scene, frame.width),
     drawing: scene.drawing,
   };
 }
@@ -126,6 +141,7 @@ function notes(scene: Scene, width: number, input: LinesInput | null = null): re
   const aside = asideNote(scene);
   if (aside) words.push(aside);
   words.push(...measureNotes(scene, scaleOf(headSeries(scene, { isolate: false }))));
+  words.push(...filterNotes(scene));
   const count = state.heads.length;
   if (scene.drawing?.horizontal) {
     return count > NUMBERED_HEADS ? [...words, "numbers: of the strongest head"] : words;

@@ -11,6 +11,7 @@ import { cellAt, cellRect, indicesIn, type MatrixCells } from "../../marks/matri
 import { drawNotice } from "../../marks/notice.js";
 import { indexOf } from "../../marks/text/tokens.js";
 import type { MapWindow } from "../../protocol/generated.js";
+import { filterNotes } from "../../scene/groups.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Gesture, Hit, Point } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
@@ -27,6 +28,7 @@ import { type MapScale, mapScale, scaleTitle } from "../map/scale.js";
 import { cellsOf, isZoomed } from "../map/window.js";
 import { type Multiples, multiplesHeight, multiplesLayout, pictureAt } from "../matrix/layout.js";
 import { cellValue, drawHeat, drawHeatLabels, levelOf, shadeNotes } from "../matrix/matrix.js";
+import { matrixMargins } from "../shared/groups.js";
 import { measureNotes, measureTitle } from "../shared/measure.js";
 import { drawPairCard } from "../shared/pair-card.js";
 import {
@@ -47,6 +49,7 @@ const MIN_SIDE = 104;
 const notes = (scene: Scene, level = 0) => [
   ...shadeNotes(scene, level),
   ...measureNotes(scene, scaleOf(headSeries(scene, { isolate: false }))),
+  ...filterNotes(scene),
 ];
 
 /** More tokens than this are too many to list. */
@@ -91,6 +94,7 @@ function layoutWith(scene: Scene, width: number, height: number, listed: number)
     width,
     height: free,
     still: onPaper(scene) && !isZoomed(scene),
+    margins: matrixMargins(scene, width),
   });
 }
 
@@ -227,7 +231,7 @@ export function drawHeadMatrix(surface: Surface, scene: Scene, frame: Frame): vo
     for (const picture of all) {
       const { rect } = picture.place;
       // A title and the labels stand above the picture.
-      const above = rect.y - layout.columnRoom - 30;
+      const above = rect.y - layout.columnRoom - (layout.margins?.column ?? 0) - 30;
       if (above < bottom && rect.y + rect.height > 0) {
         surface.group(picture.series.name, () =>
           drawPicture(surface, scene, layout, picture, scale.end),

@@ -5,7 +5,8 @@ import { formatWeight } from "../../marks/format.js";
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";
 import { drawNotice } from "../../marks/notice.js";
 import { type Fragment, lineFragments } from "../../marks/text/text-flow.js";
-import { ABSENT, indexOf, labelFill, quoted } from "../../marks/text/tokens.js";
+import { ABSENT, FADED, indexOf, labelFill, quoted } from "../../marks/text/tokens.js";
+import { groupFilter } from "../../scene/groups.js";
 import type { Scene } from "../../scene/scene.js";
 import { entry } from "../../styles/colours.js";
 import { inkOn } from "../../styles/ink.js";
@@ -89,6 +90,8 @@ interface Look {
   readonly pointed: number | null;
   readonly hits: ReadonlyMap<number, boolean>;
   readonly there: number;
+  /** What is in none of the groups that are drawn. */
+  readonly faded: (index: number) => boolean;
 }
 
 function lookOf(scene: Scene, plan: TextPlan, block: TextBlock, shading: TextShading | null): Look {
@@ -105,6 +108,8 @@ function lookOf(scene: Scene, plan: TextPlan, block: TextBlock, shading: TextSha
   const there =
     (block.axis === "query" ? generationStep?.numQueries : generationStep?.numKeys) ??
     block.positions.length;
+  const filter = groupFilter(scene);
+  const over = one ? (shading?.subject.over ?? "key") : block.axis;
   return {
     scene,
     plan,
@@ -115,6 +120,7 @@ function lookOf(scene: Scene, plan: TextPlan, block: TextBlock, shading: TextSha
     pointed: one ? (hovered.query ?? hovered.key) : hovered[block.axis],
     hits,
     there,
+    faded: (index) => filter?.[over](index) === false,
   };
 }
 
@@ -145,11 +151,13 @@ function drawFragment(surface: Surface, look: Look, fragment: Fragment, rect: Re
   const { index, text, kind } = fragment;
   const box = inner(look, rect);
   const isThere = index < look.there;
-  const shade = shading && isThere ? shadeOf(shading.shades[index] as number, shading.end) : 0;
+  const faded = look.faded(index);
+  const shade =
+    shading && isThere && !faded ? shadeOf(shading.shades[index] as number, shading.end) : 0;
   const tight = kind === "cell" ? box : { ...box, x: box.x - 0.5, width: box.width + 1 };
   if (kind === "cell" && shade === 0) surface.rect(box, { fill: theme.wash });
   if (shade > 0) surface.rect(tight, { fill: entry(theme.sequential, shade) });
-  if (shading && isThere) drawBars(surface, shading, index, tight);
+  if (shading && isThere && !faded) drawBars(surface, shading, index, tight);
   if (text === "") return;
   const small = kind === "small" || kind === "return";
   const own = kind === "return" ? theme.muted : labelFill(block.positions[index], theme);
@@ -157,7 +165,7 @@ function drawFragment(surface: Surface, look: Look, fragment: Fragment, rect: Re
     fill: shade > 0 ? inkOn(theme.sequential, shade, own) : own,
     size: small ? block.flow.size.small : block.flow.size.words,
     ...(!composed.test(text) && !small ? { fit: rect.width } : {}),
-    ...(isThere ? {} : { opacity: ABSENT }),
+    ...(isThere && !faded ? {} : { opacity: isThere ? FADED : ABSENT }),
   });
 }
 

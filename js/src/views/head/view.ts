@@ -2,6 +2,8 @@
 
 import type { Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
+import { drawGroups, groupsHeight, groupsStops, hitGroups } from "../groups/matrices.js";
+import { drawProfile, hitProfile, profileHeight, profileStops } from "../groups/profile.js";
 import { headImageHeight } from "../image/plan.js";
 import { togetherScene } from "../shared/together.js";
 import { headTextStops, hitHeadText, revealInHeadText } from "../text/hits.js";
@@ -58,6 +60,18 @@ const FORMS: Readonly<Record<Scene["state"]["form"], Form>> = {
     reveal: revealInHeadText,
     stops: headTextStops,
   },
+  groups: {
+    contentHeight: (scene, width, height) => groupsHeight(scene, width, height, "head"),
+    draw: (surface, scene, frame) => drawGroups(surface, scene, frame, "head"),
+    hit: (scene, frame, x, y) => hitGroups(scene, frame, x, y, "head"),
+    stops: (scene, frame) => groupsStops(scene, frame, "head"),
+  },
+  profile: {
+    contentHeight: profileHeight,
+    draw: drawProfile,
+    hit: hitProfile,
+    stops: profileStops,
+  },
 };
 
 /** Side by side: in figures only, where nothing is pointed at. */
@@ -72,7 +86,7 @@ function formOf({ state, drawing }: Scene): Form {
   return state.form === "lines" && drawing?.horizontal ? HORIZONTAL : FORMS[state.form];
 }
 
-/** Who attends to whom in the selected heads: links between two columns, heat maps, running text, or over what went in. */
+/** Who attends to whom in the selected heads: links between two columns, heat maps, running text, over what went in, or group by group. */
 export const headView: View = {
   name: "head",
   contentHeight: (scene, width, height) => {
@@ -107,6 +121,8 @@ export const headView: View = {
 };
 
 /** What is pointed at belongs to all of the heads that are one here. */
-function withoutHead({ head: _, layer: __, ...rest }: Hit): Hit {
-  return rest;
+function withoutHead(hit: Hit): Hit {
+  const { head: _, layer: __, ...rest } = hit;
+  // All heads of the layer stand there, of which one is chosen.
+  return hit.action === "show-head" || hit.action === "show-layer" ? hit : rest;
 }

@@ -25,6 +25,7 @@ import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import { TurnedSurface } from "../../surface/turned.js";
 import { hoveredPositions, keyName, queryName, seriesError } from "../shared/series.js";
 import type { Stop } from "../view.js";
+import { drawGroups } from "./group-margins.js";
 import { linkEnd, NUMBER_WIDTH } from "./layout.js";
 import { allLinks, focusLinks, type LinesInput, loadedRows, pictureKey, SEVERAL } from "./links.js";
 import { drawMarkers, markersOf } from "./markers.js";
@@ -135,6 +136,7 @@ function drawColumn(
     prompt: (which === "query" ? stream.prompt?.queries : stream.prompt?.keys) ?? null,
     ...(underlined && !scene.drawing?.horizontal ? { underlines: underlinesOf(input) } : {}),
     ...(which === "key" && scene.aside.keys.length > 0 ? { aside: scene.aside } : {}),
+    ...(input.groups ? { faded: (index: number) => input.groups?.[which](index) === false } : {}),
     ...(input.absent ? { absent: input.absent } : {}),
   };
   drawTokens(surface, column, marks, scene.theme);
@@ -170,6 +172,7 @@ export function drawLines(target: Surface, scene: Scene, input: LinesInput): voi
   const { y, height } = layout.body;
   const clip = { ...layout.body, y: y - over, height: height + 2 * over };
   surface.group("tokens", columns, { clip });
+  drawGroups(surface, scene, input);
   drawAll(surface, scene, input);
   if (focus.about !== "all") {
     const links = focusLinks(input);

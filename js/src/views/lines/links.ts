@@ -7,6 +7,7 @@ import { strongestLinks, type Thinning } from "../../data/strongest-links.js";
 import { INVISIBLE, LinkList } from "../../marks/links.js";
 import { side, visibleRows } from "../../marks/text/token-axis.js";
 import type { Position } from "../../protocol/generated.js";
+import type { GroupFilter } from "../../scene/groups.js";
 import type { FigureDrawing } from "../../scene/scene.js";
 import {
   type Focus,
@@ -29,6 +30,10 @@ export interface LinesInput {
   readonly full: boolean;
   /** Positions that are not there in this picture, though they are on its axes. */
   readonly absent?: ((position: Position) => boolean) | undefined;
+  /** Which groups links are drawn between; null for all. */
+  readonly groups?: GroupFilter | null;
+  /** Room for the names of groups at either side. */
+  readonly margins?: { readonly queries: number; readonly keys: number };
   /** The end of the scale, where it is not 1. */
   readonly scale?: number | undefined;
   readonly focus: Focus;
@@ -37,13 +42,19 @@ export interface LinesInput {
   readonly drawing?: FigureDrawing | undefined;
 }
 
+/** Keys that none of the strongest links is to: what is set aside, and what is in no group that is drawn. */
+function leftOut({ aside, groups }: LinesInput): Aside {
+  return groups ? { ...aside, has: (key) => aside.has(key) || !groups.key(key) } : aside;
+}
+
 /** Which links of a row are drawn, those in focus among them, and how strong they are. */
 function drawnOf(input: LinesInput, row: Float32Array, full: boolean): (key: number) => number {
   const { aside, scale, drawing, focus, thinning } = input;
   const least = (drawing?.threshold ?? 0) / (scale ?? 1);
   const shade = shadesIn(row, aside, scale);
-  const strong = full ? null : strongestLinks(row, aside, thinning);
+  const strong = full ? null : strongestLinks(row, leftOut(input), thinning);
   return (key) => {
+    if (input.groups?.key(key) === false) return 0;
     if (strong && !strong.has(key) && !focus.keys.includes(key)) return 0;
     const weight = shade(key);
     return weight >= least ? weight : 0;
@@ -74,7 +85,8 @@ function addFan(
 ): void {
   const { layout, series, pinned } = input;
   const row = series[group]?.rows.row(query);
-  if (!row) return;
+  const { groups } = input;
+  if (!row || groups?.query(query) === false) return;
   const [first, last] = visibleRows(layout.keys.axis);
   const weightOf = drawnOf(input, row, full);
   const shift = lane(input, group);
@@ -101,16 +113,17 @@ function addFan(
 }
 
 /** How much of the weight of the visible queries is drawn, of what is not set aside; null until some is here. */
-export function drawnShare({ layout, series, aside, thinning }: LinesInput): number | null {
+export function drawnShare(input: LinesInput): number | null {
+  const { layout, series, aside, thinning, groups } = input;
   const [first, last] = visibleRows(layout.queries.axis);
   let [drawn, all] = [0, 0];
   for (const { rows } of series) {
     for (let query = first; query < last; query++) {
       const row = rows.row(query);
-      if (!row) continue;
-      const links = strongestLinks(row, aside, thinning);
+      if (!row || groups?.query(query) === false) continue;
+      const links = strongestLinks(row, leftOut(input), thinning);
       drawn += links.drawn;
-      all += links.all;
+      all += groups ? strongestLinks(row, aside, thinning).all : links.all;
     }
   }
   return all > 0 ? drawn / all : null;
@@ -138,7 +151,7 @@ export function pictureKey(input: LinesInput): string {
     [links.x, links.y, links.width, links.height],
     [rowHeight, queries.axis.offset, keys.axis.offset],
     [pinned.query, pinned.key, aside.id, scale, loadedRows(input), series[0]?.rows.numShown],
-    [thinning.top_k, thinning.mass, input.focus.keys],
+    [thinning.top_k, thinning.mass, input.focus.keys, input.groups?.id],
     input.drawing,
   ]);
 }
@@ -180,11 +193,12 @@ function sources(input: LinesInput, group: number, key: number): [number, number
  * drawn: weights of different queries have no sum.
  */
 function addSources(list: LinkList, input: LinesInput, group: number, key: number): void {
-  const { layout, pinned } = input;
+  const { layout, pinned, groups } = input;
+  if (groups?.key(key) === false) return;
   const shift = lane(input, group);
   const to = linkEnd(layout.keys, key, pinned.key) + shift;
   const add = (query: number, weight: number) => {
-    if (!(weight > INVISIBLE)) return;
+    if (!(weight > INVISIBLE) || groups?.query(query) === false) return;
     const from = linkEnd(layout.queries, query, pinned.query) + shift;
     list.add(query, key, from, to, weight, group);
   };
@@ -234,10 +248,12 @@ export function beyondWindow(input: LinesInput, count: number, least: number): B
   const aboutKey = focus.about === "key";
   const axis = aboutKey ? layout.queries.axis : layout.keys.axis;
   const [first, last] = visibleRows(axis);
+  const drawn = aboutKey ? input.groups?.query : input.groups?.key;
   if (first === 0 && last === axis.count) return [];
   const found = { above: new Map<number, number>(), below: new Map<number, number>() };
   const see = (index: number, weight: number) => {
     if (!(weight >= least * (input.scale ?? 1)) || (index >= first && index < last)) return;
+    if (drawn?.(index) === false) return;
     const map = index < first ? found.above : found.below;
     if (weight > (map.get(index) ?? 0)) map.set(index, weight);
   };
@@ -257,7 +273,7 @@ export function beyondWindow(input: LinesInput, count: number, least: number): B
     }
     for (let query = start; query < end; query++) {
       const row = rows.row(query);
-      if (!row) continue;
+      if (!row || input.groups?.query(query) === false) continue;
       for (let key = 0; key < row.length; key++) if (!aside.has(key)) see(key, row[key] as number);
     }
   }

@@ -29,6 +29,13 @@ export interface Multiples {
   readonly rowsNamed: boolean;
   readonly columnsNamed: boolean;
   readonly left: number;
+  /** Room for the names of groups, left of the queries' labels and above the keys'. */
+  readonly margins?: Margins | undefined;
+}
+
+export interface Margins {
+  readonly row: number;
+  readonly column: number;
 }
 
 export interface MultiplesRequest {
@@ -43,6 +50,7 @@ export interface MultiplesRequest {
   readonly height: number;
   /** For paper: there is nothing to zoom with. */
   readonly still: boolean;
+  readonly margins?: Margins | undefined;
 }
 
 function room(positions: readonly Position[], limit: number): number {
@@ -89,7 +97,14 @@ function arrange(request: MultiplesRequest, { rowRoom, columnRoom }: Rooms) {
   return best;
 }
 
-export function multiplesLayout(request: MultiplesRequest): Multiples {
+export function multiplesLayout({ margins, ...request }: MultiplesRequest): Multiples {
+  const { row = 0, column = 0 } = margins ?? {};
+  const { width, height } = request;
+  const inner = labelledLayout({ ...request, width: width - row, height: height - column });
+  return { ...inner, left: inner.left + row, margins };
+}
+
+function labelledLayout(request: MultiplesRequest): Multiples {
   const { queries, keys, width, height } = request;
   const least = request.still ? { row: 0, column: 0 } : ZOOM_ROOM.least;
   const labels = {
@@ -113,19 +128,25 @@ export function multiplesLayout(request: MultiplesRequest): Multiples {
 
 export function multiplesHeight(layout: Multiples, count: number): number {
   const rows = Math.ceil(count / layout.columns);
-  return layout.columnRoom + rows * (layout.title + layout.height) + (rows - 1) * GAP;
+  return (
+    (layout.margins?.column ?? 0) +
+    layout.columnRoom +
+    rows * (layout.title + layout.height) +
+    (rows - 1) * GAP
+  );
 }
 
 /** Where the nth picture goes; `edge` says whether it carries the shared labels. */
 export function pictureAt(layout: Multiples, n: number, top: number) {
   const row = Math.floor(n / layout.columns);
   const column = n % layout.columns;
+  const above = layout.columnRoom + (layout.margins?.column ?? 0);
   const rect: Rect = {
     x: layout.left + layout.rowRoom + column * (layout.width + GAP),
-    y: top + layout.columnRoom + layout.title + row * (layout.height + layout.title + GAP),
+    y: top + above + layout.title + row * (layout.height + layout.title + GAP),
     width: layout.width,
     height: layout.height,
   };
-  const titleTop = rect.y - layout.title - (row === 0 ? layout.columnRoom : 0);
+  const titleTop = rect.y - layout.title - (row === 0 ? above : 0);
   return { rect, titleTop, firstColumn: column === 0, firstRow: row === 0 };
 }

@@ -27,6 +27,7 @@ import { comeWhole, hasLongAxis, headSource, type TileSource } from "../map/tile
 import { isZoomed, rangeText, sightOf } from "../map/window.js";
 import { asideNote, thumbnailShading } from "../shared/aside.js";
 import { hoveredPositions, poolNote, type Series } from "../shared/series.js";
+import { drawGroupBorders, drawGroupNames } from "./group-borders.js";
 import { MATRIX_LABEL, type Multiples } from "./layout.js";
 
 /** Whether there is a line about the map: it keeps its place, whatever part of the map is in sight. */
@@ -89,6 +90,7 @@ export function drawHeatLabels(
   const hovered = hoveredPositions(scene);
   const size = MATRIX_LABEL;
   const near = isZoomed(scene);
+  drawGroupNames(surface, scene, cells, layout, at);
   if (at.firstColumn) {
     const axis = {
       positions: queries,
@@ -171,6 +173,7 @@ function drawMap(surface: Surface, scene: Scene, cells: MatrixCells, of: Drawn):
   }
   const numbers = numbersOf(source, cells, colouring, say);
   drawMatrix(surface, cells, images, heatMarks(scene), scene.theme, numbers);
+  drawGroupBorders(surface, scene, cells);
 }
 
 /** One of `count` heads that are drawn together; `scale` is where their scale ends when it is not at 1. */

@@ -68,6 +68,8 @@ export function rankingTitle(scene: Scene, ranking: Ranking): string {
 /** The words for a score, whatever its numbers. */
 export function scoreTitle(scene: Scene, name: string): string {
   const { meta, state } = scene;
+  if (name === RANKING && state.ranking && "grouping" in state.ranking)
+    return `share ${rankingTitle(scene, state.ranking)}`;
   if (name === RANKING && state.ranking)
     return `${MEASURES[state.measure].short} of ${rankingTitle(scene, state.ranking)}`;
   return meta.scores.find((score) => score.name === name)?.label ?? name;

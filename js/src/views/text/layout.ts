@@ -13,13 +13,14 @@ import {
   READING,
 } from "../../marks/text/text-flow.js";
 import type { Position } from "../../protocol/generated.js";
+import { groupFilter, groupsOf, type SceneGroups } from "../../scene/groups.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect } from "../../surface/surface.js";
 import { asideNote } from "../shared/aside.js";
 import { measureNotes } from "../shared/measure.js";
 import { poolNote } from "../shared/series.js";
 import type { Frame } from "../view.js";
-import { hasMean, isOneText, MOST_BARS } from "./shading.js";
+import { hasMean, isOneText, MOST_BARS, pinnedAim } from "./shading.js";
 
 export const HEADER = 26;
 export const CHIPS = 24;
@@ -83,6 +84,28 @@ function marksOf(positions: readonly Position[], prompt: number | null, title: s
   return marks;
 }
 
+/** Groupings that headings of their own say already, and more groups than headings would help with. */
+const SAID: readonly string[] = ["segment", "role", "turn", "part"];
+const MOST_GROUPS = 40;
+
+/** The groups that headings are for. */
+function headedGroups(scene: Scene, axis: "query" | "key"): SceneGroups | null {
+  const groups = groupsOf(scene);
+  if (!groups || SAID.includes(groups.grouping.name)) return null;
+  const { runs } = axis === "query" ? groups.queries : groups.keys;
+  return runs.length > MOST_GROUPS ? null : groups;
+}
+
+/** A heading where another group begins. */
+function addGroups(marks: Map<number, FlowMark>, groups: SceneGroups, axis: "query" | "key"): void {
+  const { runs } = axis === "query" ? groups.queries : groups.keys;
+  for (const { start, group } of runs) {
+    const known = marks.get(start);
+    const label = groups.grouping.groups[group]?.label ?? "";
+    marks.set(start, { ...known, text: [known?.text, label].filter(Boolean).join(" · ") });
+  }
+}
+
 /** A text is laid out with a scroll bar and without one, and once more for a figure. */
 const KEPT = 3;
 const flows = new WeakMap<readonly Position[], Map<string, Flow>>();
@@ -93,12 +116,14 @@ function flowOf(scene: Scene, axis: "query" | "key", width: number, title: strin
   const prompt = (axis === "query" ? grown?.queries : grown?.keys) ?? null;
   const rightToLeft = scene.drawing?.rightToLeft ?? false;
   const size = isLarge(scene) ? LARGE : READING;
-  const key = `${width} ${prompt} ${title} ${rightToLeft} ${size.words}`;
+  const groups = headedGroups(scene, axis);
+  const key = `${width} ${prompt} ${title} ${rightToLeft} ${size.words} ${groups?.grouping.name}`;
   const kept = flows.get(positions) ?? new Map<string, Flow>();
   flows.set(positions, kept);
   const known = kept.get(key);
   if (known) return known;
   const marks = marksOf(positions, prompt, title);
+  if (groups) addGroups(marks, groups, axis);
   const flow = flowText({ pieces: readingPieces(positions), width, marks, rightToLeft, size });
   kept.set(key, flow);
   for (const oldest of kept.keys()) if (kept.size > KEPT) kept.delete(oldest);
@@ -161,6 +186,11 @@ export function textNotes(scene: Scene): readonly string[] {
     words.push("pin a token: the mean over all of them would take every weight of this text");
   }
   words.push(...measureNotes(scene, undefined));
+  const { over } = pinnedAim(scene);
+  const drawn = over === "key" ? state.to_group : state.from_group;
+  if (drawn !== null && groupFilter(scene)) {
+    words.push(`only tokens of ${drawn} are shaded; numbers are of all`);
+  }
   return words;
 }
 

@@ -58,6 +58,9 @@ const start: State = {
   ranking: null,
   explain: "link",
   together: null,
+  grouping: null,
+  from_group: null,
+  to_group: null,
 };
 
 describe("actions", () => {

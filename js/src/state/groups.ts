@@ -1,0 +1,45 @@
+// Which grouping is on show, and from which group to which: what a stream has of it, and what a click means.
+
+import type { Group, Grouping, StreamMeta } from "../protocol/generated.js";
+import type { State } from "./selection.js";
+
+export type GroupState = Pick<State, "grouping" | "from_group" | "to_group">;
+
+/** What is shown where nobody says which; `attnwidget/serve/shown_groups.py` has the same list. */
+const USUAL = ["own", "segment", "role", "turn", "modality", "part"];
+
+export function groupingOf(stream: StreamMeta, name: string | null): Grouping | null {
+  return stream.groupings?.find((grouping) => grouping.name === name) ?? null;
+}
+
+function usualGrouping(stream: StreamMeta): string | null {
+  return USUAL.find((name) => groupingOf(stream, name)) ?? null;
+}
+
+/** The groups that can stand at an end: those with queries, or those with keys. */
+export function groupsAt({ groups }: Grouping, axis: "queries" | "keys"): readonly Group[] {
+  return groups.filter((group) => group[axis].length > 0);
+}
+
+/** What of the groups on show a stream has: the grouping, else its usual one, and the ends that are in it. */
+export function fittingGroups(stream: StreamMeta, state: GroupState): GroupState {
+  const { grouping: name, from_group, to_group } = state;
+  const shown = name === null ? null : (groupingOf(stream, name)?.name ?? usualGrouping(stream));
+  const grouping = groupingOf(stream, shown);
+  const kept = (end: string | null, axis: "queries" | "keys") =>
+    grouping && groupsAt(grouping, axis).some((group) => group.name === end) ? end : null;
+  return {
+    grouping: shown,
+    from_group: kept(from_group, "queries"),
+    to_group: kept(to_group, "keys"),
+  };
+}
+
+/** A click on a share shows links from one group to another; a second one shows all again. */
+export function clickGroups(
+  { from_group, to_group }: GroupState,
+  { from = null, to = null }: { readonly from?: string | null; readonly to?: string | null },
+): Partial<State> {
+  if (from_group === from && to_group === to) return { from_group: null, to_group: null };
+  return { from_group: from, to_group: to };
+}

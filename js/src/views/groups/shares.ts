@@ -1,0 +1,132 @@
+// Shares of groups as they are drawn: of one head, a difference of two, of all queries or keys together.
+
+import { type Blocks, Matrix } from "../../data/blocks.js";
+import type { Together } from "../../data/together.js";
+import { memo } from "../../marks/memo.js";
+import type { Group } from "../../protocol/generated.js";
+import { groupsOf } from "../../scene/groups.js";
+import type { Scene } from "../../scene/scene.js";
+
+/** Rows and columns of a matrix of shares: those groups that have queries, and those that have keys. */
+export interface ShareAxes {
+  readonly name: string;
+  readonly from: readonly Group[];
+  readonly to: readonly Group[];
+  /** Their places among all groups of the grouping. */
+  readonly rows: readonly number[];
+  readonly columns: readonly number[];
+}
+
+export function shareAxes(scene: Scene): ShareAxes | null {
+  const grouping = groupsOf(scene)?.grouping;
+  if (!grouping) return null;
+  return memo(grouping, "axes", () => {
+    const places = [...grouping.groups.keys()];
+    const rows = places.filter((place) => grouping.groups[place]?.queries.length);
+    const columns = places.filter((place) => grouping.groups[place]?.keys.length);
+    const at = (list: readonly number[]) => list.map((place) => grouping.groups[place] as Group);
+    return { name: grouping.name, from: at(rows), to: at(columns), rows, columns };
+  });
+}
+
+/** What shares are asked for by: the measure, and whether words count. */
+function pooledAs({ state, recorded }: Scene) {
+  const measure = state.measure === "weights" ? {} : { measure: state.measure };
+  const words = recorded !== null && state.positions === "words" ? { positions: "words" } : {};
+  return { ...measure, ...words } as {
+    measure?: "value" | "norm" | "rollout";
+    positions?: "words";
+  };
+}
+
+/** Why there are no shares of what is shown, where that is known before they are asked for. */
+const NOT_OF_ROLLOUT = "Shares of groups are of single heads: choose weights, or another measure.";
+
+export type Shares = readonly Matrix[] | { readonly error: string } | null;
+
+/** Of every head of a layer, [from, to]; null until they have come. */
+export function layerShares(scene: Scene, blocks: Blocks, layer: number): Shares {
+  const axes = shareAxes(scene);
+  if (!axes) return null;
+  if (scene.state.measure === "rollout") return { error: NOT_OF_ROLLOUT };
+  const found = blocks.groupShares(axes.name, layer, pooledAs(scene));
+  if (!found || "error" in found) return found;
+  return found.map((matrix) => cut(matrix, axes));
+}
+
+function cut(matrix: Matrix, { rows, columns }: ShareAxes): Matrix {
+  const data = new Float32Array(rows.length * columns.length);
+  rows.forEach((row, y) => {
+    columns.forEach((column, x) => {
+      data[y * columns.length + x] = matrix.row(row)[column] as number;
+    });
+  });
+  return new Matrix(rows.length, columns.length, data);
+}
+
+/** Of one head; the same of a layer whose heads they are. */
+export function headShares(
+  scene: Scene,
+  blocks: Blocks,
+  layer: number,
+  head: number,
+): Matrix | { readonly error: string } | null {
+  const all = layerShares(scene, blocks, layer);
+  return all === null || "error" in all ? all : (all[head] ?? null);
+}
+
+const NO_MAXIMUM =
+  "The maximum of several heads has no shares of its own: choose their mean or sum, or each by itself.";
+
+/** Of several heads that are one: their mean or sum, which the shares of their mean or sum are. */
+export function togetherShares(
+  scene: Scene,
+  layer: number,
+  { how, heads }: Together,
+): Matrix | { readonly error: string } | null {
+  if (how === "max") return { error: NO_MAXIMUM };
+  const all = layerShares(scene, scene.blocks, layer);
+  if (all === null || "error" in all) return all;
+  const each = heads.flatMap((head) => all[head] ?? []);
+  const [first] = each;
+  if (!first) return null;
+  const data = new Float32Array(first.data.length);
+  for (const matrix of each) {
+    matrix.data.forEach((value, at) => {
+      data[at] = (data[at] as number) + (how === "mean" ? value / each.length : value);
+    });
+  }
+  return new Matrix(first.rows, first.columns, data);
+}
+
+/** The first minus the second. */
+export function minus(first: Matrix, second: Matrix): Matrix {
+  const data = first.data.map((value, at) => value - (second.data[at] as number));
+  return new Matrix(first.rows, first.columns, data);
+}
+
+/**
+ * The share of each group of keys from one group of queries, or from all of them: then the mean over all
+ * queries, each counted once.
+ */
+export function sharesFrom(
+  scene: Scene,
+  matrix: Matrix,
+  axes: ShareAxes,
+  from: string | null,
+): Float64Array {
+  const numbers = groupsOf(scene)?.queries.numbers ?? new Int16Array();
+  const totals = new Float64Array(matrix.columns);
+  let count = 0;
+  axes.from.forEach((group, row) => {
+    if (from !== null && group.name !== from) return;
+    const place = axes.rows[row];
+    const size = numbers.filter((number) => number === place).length;
+    if (size === 0) return;
+    count += size;
+    matrix.row(row).forEach((share, column) => {
+      totals[column] = (totals[column] as number) + size * share;
+    });
+  });
+  return totals.map((total) => total / count);
+}
