@@ -25,12 +25,19 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 TEXT = "The cat sat on the mat because it was tired"
-START = "import attnwidget as aw\nmodel, tokenizer = aw.pocket()"
+# A picture takes what numbers there are after some seconds. Here all of them are waited for: pictures are compared.
+START = """
+import attnwidget as aw
+from attnwidget.widget import still
+
+still.MOST_SECONDS = float("inf")
+model, tokenizer = aw.pocket()
+"""
 LIVE = f"view = aw.view(model, {TEXT!r}, tokenizer=tokenizer, layer=1, heads=[0])\nview"
 CHANGED = "view.layer = 3"
 FIGURE = f"aw.capture(model, {TEXT!r}, tokenizer).figure()"
 BARE = f"aw.view(model, {TEXT!r}, tokenizer, still=False)"
-NO_EXTRA = "from attnwidget.widget import still\nstill.can_draw = lambda: False"
+NO_EXTRA = "still.can_draw = lambda: False"
 FROZEN = (
     f"aw.view(model, {TEXT!r}, tokenizer=tokenizer, layer=1, heads=[0], query='it', frozen=True)"
 )
