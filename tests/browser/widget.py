@@ -49,8 +49,17 @@ def in_sight(root: Locator, selector: str) -> Locator:
     found = root.locator(selector)
     found.wait_for(state="attached")
     box = found.locator("xpath=ancestor::*[@popover]")
-    if box.count() and not box.is_visible():
-        box.locator("xpath=preceding-sibling::button").click()
+    if not box.count():
+        return found
+    button = box.locator("xpath=preceding-sibling::button")
+
+    def opened() -> bool:
+        # While a page scrolls, Chromium may give a click to a frame of another origin that was there just before.
+        if not box.is_visible():
+            button.click()
+        return box.is_visible()
+
+    assert until(root.page, opened), f"the box of {selector} does not open"
     return found
 
 
