@@ -122,7 +122,7 @@ def test_a_rollout_has_no_heads(notebook: Notebook, widget: Widget) -> None:
     )
     value = notebook.value(f"float(view.attention.rollout()[1, {IT}, {CAT}])")
     says(widget, f"“cat” reaches “it”, {value:.3f}.")
-    says(widget, "layer 1, all 4 heads · rollout")
+    says(widget, "layer 1, all heads · rollout")
     assert widget.root.locator(".aw-chip").count() == 0
     widget.click("model", "layer 3 head 0")
     notebook.wait_value("[view.layer, view.heads]", [3, [1, 3]])
