@@ -50,6 +50,8 @@ def assert_answers(inside: FrameLocator, page: Page) -> None:
 def assert_fits(output: Locator) -> None:
     """The frame comes to be as high as what is in it, without a scroll bar."""
     frame = output.locator("iframe.attnwidget-frozen")
+    # A page of another origin has no frames before it is in sight: what waits for one would wait for ever.
+    frame.scroll_into_view_if_needed()
     Widget(output.page, frame.content_frame.locator(".attnwidget")).settle()
     sizes: tuple[float, float, bool] = (0, 0, False)
 

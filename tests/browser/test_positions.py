@@ -111,8 +111,8 @@ def test_a_measure_is_the_records_own(
     value = notebook.value(
         f"float(view.attention['decoder'][1].measure({measure!r}, 2)[{IT}, {CAT}])"
     )
-    says(widget, f"{legend} · head 2")
-    says(widget, f"{value:.3f}")
+    says(widget, f"“it” looks at “cat”, {value:.3f} ({legend}).")
+    says(widget, f"layer 1, head 2 · {legend}")
     widget.settle()
 
 
@@ -121,7 +121,8 @@ def test_a_rollout_has_no_heads(notebook: Notebook, widget: Widget) -> None:
         f"view.heads, view.measure, view.query, view.key = [1, 3], 'rollout', {IT}, {CAT}"
     )
     value = notebook.value(f"float(view.attention.rollout()[1, {IT}, {CAT}])")
-    says(widget, f"rollout · all heads · “it” → “cat” {value:.3f}")
+    says(widget, f"“cat” reaches “it”, {value:.3f}.")
+    says(widget, "layer 1, all heads · rollout")
     assert widget.root.locator(".aw-chip").count() == 0
     widget.click("model", "layer 3 head 0")
     notebook.wait_value("[view.layer, view.heads]", [3, [1, 3]])
@@ -139,10 +140,10 @@ def test_words_are_the_records_own_and_pin_all_pieces(notebook: Notebook) -> Non
     words.leave()
     notebook.wait_value("[pieces.query, pieces.key]", [[2, 3, 4], [5, 6]])
     merged = notebook.value("float(pieces.attention.words()['self'][0].weights(1)[2, 3])")
-    says(words, f"“unbelievable” → “cats” {merged:.3f}")
+    says(words, f"“unbelievable” looks at “cats”, {merged:.3f} of its weight.")
     # The same pins, piece by piece, say the same.
     in_sight(words.root, "button[data-positions=pieces]").click()
-    says(words, f"{merged:.3f} (mean of 3 queries, sum of 2 keys)")
+    says(words, f"{merged:.3f} of their weight (mean of 3 queries, sum of 2 keys)")
     notebook.execute("pieces.positions, pieces.query, pieces.key = 'pieces', None, None")
 
 

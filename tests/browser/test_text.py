@@ -96,7 +96,9 @@ def test_the_switch_takes_the_pin_along(notebook: Notebook, widget: Widget) -> N
     widget.click("head", "Shade by what the token is attended by")
     notebook.wait_value("[view.query, view.key]", [None, 900])
     widget.settle()
-    expect(widget.panel("head").locator(".aw-stop[aria-label*='900: 0.200']")).to_have_count(1)
+    expect(
+        widget.panel("head").locator(".aw-stop[aria-label*='(position 900) 0.200']")
+    ).to_have_count(1)
     widget.click("head", "Shade by what the token attends to")
     notebook.wait_value("[view.query, view.key]", [900, None])
     status = widget.root.locator(".aw-status")
@@ -250,6 +252,6 @@ def test_a_saved_page_searches_and_turns(
     assert box_of is not None
     page.mouse.click(box_of["x"] + 20, box_of["y"] + 9)
     copy.wait_for_another("head", before)
-    expect(root.locator(".aw-stop[aria-label*='900: 0.2']")).to_have_count(1)
+    expect(root.locator(".aw-stop[aria-label*='(position 900) 0.2']")).to_have_count(1)
     expect(root.locator(".aw-failure")).to_have_count(0)
     page.close()

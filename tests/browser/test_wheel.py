@@ -74,7 +74,7 @@ view = aw.view(attention)""",
     ),
     "rank": (
         "view = aw.view(plain(80, 8), view='model', arrange='rank', score=next(iter(aw.SCORES)))",
-        {"model"},
+        {"model", "head"},
         {"model"},
     ),
 }

@@ -184,9 +184,11 @@ function whereOf(scene: Scene, axes: Axes, brief: boolean): string {
   const listed = heads.length > 8 ? `${heads.slice(0, 8).join(", ")} …` : heads.join(", ");
   const said = scene.together
     ? togetherName(scene.together)
-    : isRollout(scene) || all
-      ? `all ${count} heads`
-      : `${heads.length === 1 ? "head" : "heads"} ${listed}`;
+    : isRollout(scene)
+      ? "all heads"
+      : all
+        ? `all ${count} heads`
+        : `${heads.length === 1 ? "head" : "heads"} ${listed}`;
   const parts = [
     `${meta.streams.length > 1 ? `${stream.name}, ` : ""}layer ${layer}, ${said}`,
     ...(state.measure === "weights" ? [] : [MEASURES[state.measure].choice]),

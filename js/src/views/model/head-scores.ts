@@ -1,6 +1,7 @@
 // Scores, labels and ranking of heads as the model view shows them.
 
 import type { When } from "../../data/blocks.js";
+import { whyMissing } from "../../data/measures.js";
 import { withoutRecord } from "../../data/meta.js";
 import { strongestFirst } from "../../data/strongest-first.js";
 import { memo } from "../../marks/memo.js";
@@ -102,6 +103,15 @@ function measured({ state, meta }: Scene, name: string): { measure?: Measure } {
   return { measure };
 }
 
+/** Why a layer cannot give the measure that is scored: the record would refuse the request. */
+function notMeasured(scene: Scene, name: string): string | null {
+  const { measure } = measured(scene, name);
+  const { stream } = scene;
+  if (measure === undefined) return null;
+  const reasons = stream.layers.map((layer) => whyMissing(stream, layer, measure));
+  return reasons.find((reason) => reason !== null) ?? null;
+}
+
 /** What a request for scores says of keys set aside: nothing where they are those of every score. */
 function scoredAside({ state, meta }: Scene): { aside?: State["aside"] } {
   const { aside } = state;
@@ -113,8 +123,8 @@ function scoredAside({ state, meta }: Scene): { aside?: State["aside"] } {
 export function readScore(scene: Scene, name: string): Score {
   const { meta, stream, state, blocks } = scene;
   const title = scoreTitle(scene, name);
-  const absent = stream.absent?.[name];
-  if (absent !== undefined) return { name, title, values: null, why: absent };
+  const absent = stream.absent?.[name] ?? notMeasured(scene, name);
+  if (absent !== null) return { name, title, values: null, why: absent };
   const found =
     name === RANKING && state.ranking
       ? blocks.heads({ what: "ranking", ranking: state.ranking, ...measured(scene, name) })
@@ -160,6 +170,7 @@ type Labels = (index: number) => Label | null;
 
 function labelsOf(scene: Scene, when: When = "now"): Labels {
   const { blocks, meta } = scene;
+  if (notMeasured(scene, "") !== null) return () => null;
   const found = blocks.heads(
     {
       what: "head_labels",
@@ -188,6 +199,7 @@ export function quietLabels(scene: Scene): Labels | null {
   const weights = placedHeads(stream).length * queries.length * keys.length;
   const none = meta.scores.length === 0 || scene.sides !== null || withoutRecord(scene);
   if (none || weights > LABELLED_WEIGHTS || scene.state.measure === "rollout") return null;
+  if (notMeasured(scene, "") !== null) return null;
   return labelsOf(scene, drawing ? "now" : "later");
 }
 

@@ -94,6 +94,8 @@ test("other measures are no share of the weight", () => {
   expect(value.number).toMatch(/^, [\d.<]+ \(value-weighted\)\.$/);
   const rollout = reading(sceneOf({ query: 3, key: 2, heads: [1], measure: "rollout" }), null);
   expect(rollout.link).toBe("“cat” reaches “sat”");
+  // Its one matrix is of every head, and no head's own.
+  expect(rollout.where).toContain("all heads · rollout");
 });
 
 test("numbers that are not here yet are left out", () => {

@@ -11,6 +11,7 @@ import { clampTo } from "../../../../src/state/signals.js";
 import { layoutViews } from "../../../../src/views/layout.js";
 import {
   boardOf,
+  quietLabels,
   rankedRefs,
   rankingTitle,
   scoreScaleEnd,
@@ -445,5 +446,28 @@ describe("filters", () => {
     const surface = draw(given);
     expect(surface.broken).toEqual([]);
     expect(surface.texts.join(" ")).toContain("0 of 6 heads reach 1.00");
+  });
+});
+
+describe("a measure that a record of weights alone does not have", () => {
+  it("is asked of nobody, and says why where a score is chosen", () => {
+    const asked: string[] = [];
+    const given = scene({ measure: "norm", score: "previous" }, {}, ({ what }) => {
+      asked.push(what);
+      return answers[what];
+    });
+    const layers = given.stream.layers.map((layer) => ({
+      ...layer,
+      missing: { norm: "the record has weights alone." },
+    }));
+    const bare = { ...given, stream: { ...given.stream, layers } };
+    expect(quietLabels(bare)).toBeNull();
+    expect(boardOf(bare)).toBeNull();
+    expect(whyNoScore(bare)).toContain("the record has weights alone.");
+    expect(asked).toEqual([]);
+    // Of a record that has it, both are asked for.
+    expect(quietLabels(given)).not.toBeNull();
+    expect(boardOf(given)).not.toBeNull();
+    expect(new Set(asked)).toEqual(new Set(["head_labels", "head_scores"]));
   });
 });
