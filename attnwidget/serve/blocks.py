@@ -14,11 +14,11 @@ from attnwidget.compute.measures import lengths, missing
 from attnwidget.compute.pooling import max_pool, max_pool_cells
 from attnwidget.compute.resumable import finish, share_of
 from attnwidget.compute.tiles import Maps, tile_slices, tile_span
-from attnwidget.compute.vector_extents import vector_extents
 from attnwidget.protocol.codec import encode, shade
 from attnwidget.protocol.constants import BAND_WEIGHTS, WEIGHTED_MEASURES
 from attnwidget.record.words import Words
 from attnwidget.serve.jobs import SharedComputations
+from attnwidget.serve.vector_extents import vector_extents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -10,13 +10,13 @@ import torch
 from contract.test_protocol import validate
 
 from attnwidget.attention import Attention
-from attnwidget.compute.vector_extents import vector_extents
 from attnwidget.figures.crop import Crop, cropped_answer
 from attnwidget.protocol.codec import decode
 from attnwidget.record.layer import Layer
 from attnwidget.record.positions import Position
 from attnwidget.record.stream import Stream
 from attnwidget.serve.blocks import answer, requests_for_head
+from attnwidget.serve.vector_extents import vector_extents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
