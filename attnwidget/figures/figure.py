@@ -106,7 +106,8 @@ class Figure:
         if self._crop:
             self._snapshot, thumbnails = crop_snapshot(self._snapshot, source, self._crop)
             self._snapshot["overview"] = b64encode(thumbnails).decode("ascii")
-        self._state = state
+        #: The selection that is drawn, by the names of a view's traits.
+        self.selection = state
         self._whole = answer
         self._svg: str | None = None
 
@@ -164,7 +165,7 @@ class Figure:
         return data.figure_table(
             self._source,
             self._snapshot,
-            state=self._state,
+            state=self.selection,
             spec=self.spec,
             crop=self._crop,
             answer=self._whole,
@@ -266,7 +267,7 @@ class Figure:
 
     @property
     def _has_links(self) -> bool:
-        return self._state["form"] == "lines" and self._state["view"] in _WITH_LINKS
+        return self.selection["form"] == "lines" and self.selection["view"] in _WITH_LINKS
 
     def _answer(self, request: Mapping[str, Any]) -> tuple[Block, bytes]:
         if self._crop:
@@ -301,7 +302,7 @@ class Figure:
         return bundle | {kind: b64encode(data).decode("ascii") for kind, data in files.items()}
 
     def __repr__(self) -> str:
-        state = self._state
+        state = self.selection
         view = state["form"] if state["view"] == "head" else state["view"]
         if "grid" in self.spec or (view == "compare" and state["compare"]):
             pairs = self.spec["grid"]["heads"] if "grid" in self.spec else state["compare"]

@@ -66,7 +66,9 @@ def check_update(data: object) -> dict[str, Any]:
 def check_state(name: str, value: object) -> None:
     """Raise `MessageError` unless the page may set this part of the selection to a value (see ``State``)."""
     check = _check_of(f"State/properties/{name}")
-    numbers = "finite numbers" if name in _SHARES else "integers"
+    numbers: Literal["integers", "finite numbers"] = (
+        "finite numbers" if name in _SHARES else "integers"
+    )
     _checked(name, check, value, numbers=numbers)
 
 

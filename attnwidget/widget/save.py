@@ -56,6 +56,8 @@ class BrowserFigures:
         token = uuid4().hex
         self.waiting[token] = target.absolute()
         asked = {"token": token, "format": suffix[1:], "scale": scale, "figure": figure.spec}
+        # Other parts of the selection than those on screen may have been asked for.
+        asked["state"] = figure.selection
         width = {} if figure.width is None else {"width": figure.width}
         view.send({"kind": "save", **asked, **width})
 

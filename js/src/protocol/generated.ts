@@ -854,6 +854,7 @@ export interface SaveMessage {
   scale: number;
   width?: number;
   figure: Figure;
+  state: State;
 }
 /**
  * The kernel asks the page for the still picture of the notebook, which the command `still_drawn` brings.

@@ -2,8 +2,9 @@
 
 import type { BlockStore } from "../data/store.js";
 import { composeSvg, type FigureOptions } from "../figure/compose.js";
-import type { Figure } from "../protocol/generated.js";
+import type { Figure, State as Traits } from "../protocol/generated.js";
 import type { Scene } from "../scene/scene.js";
+
 import { fewColours } from "../surface/palette.js";
 import { encodePalettePng } from "../surface/png.js";
 
@@ -40,6 +41,8 @@ async function rasterise(svg: string, scale: number): Promise<Blob> {
 export interface SaveRequest {
   readonly format: "svg" | "png";
   readonly figure?: Figure;
+  /** The selection that is drawn; that of the page where there is none. */
+  readonly state?: Traits;
   /** Of the views, in CSS pixels; that of the page where there is none. */
   readonly width?: number;
   /** PNG pixels per CSS pixel. */

@@ -12,7 +12,7 @@ import type { SceneMaker } from "../scene/scene-maker.js";
 import type { Gesture, ViewName } from "../state/interaction.js";
 import { pythonCall } from "../state/python-call.js";
 import { found } from "../state/search.js";
-import { type State, toTraits } from "../state/selection.js";
+import { fromTraits, type State, toTraits } from "../state/selection.js";
 import { readState, same, type WidgetState, writeState } from "../state/signals.js";
 import { cssVariables } from "../styles/theme.js";
 import { KERNEL_GONE } from "../transport/connection.js";
@@ -382,9 +382,12 @@ export class Shell {
   }
 
   /** What is shown as a file's content; for the kernel's `save` as well as for the buttons. */
-  async export({ format, width, figure, scale }: SaveRequest): Promise<Blob> {
-    const { scene } = this;
-    if (!scene) throw new Error("Nothing has been drawn yet.");
+  async export({ format, width, figure, state, scale }: SaveRequest): Promise<Blob> {
+    if (!this.scene) throw new Error("Nothing has been drawn yet.");
+    const { options: looks } = this.state;
+    const scene = state
+      ? this.maker.make(fromTraits(state), null, looks.peek(), this.isDark)
+      : this.scene;
     const shown = this.figureOptions();
     // Another width is another layout, in which the reader's scroll means nothing.
     const placed = width === undefined ? shown : { width };
