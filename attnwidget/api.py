@@ -68,7 +68,7 @@ def view(
             - ``view``: ``"all"``, ``"model"``, ``"head"``, ``"neuron"`` or ``"compare"``. ``stream``: its name.
             - ``layer``: as the model counts it, negative from the end. ``heads``, or ``head``: one or several.
             - ``query``, ``key``: pin them: a position or a token's text, or several of either.
-            - ``form``: ``"lines"``, ``"matrix"``, ``"text"`` or ``"image"``. ``measure``: ``"weights"``, ``"value"``,
+            - ``form``: ``"lines"``, ``"matrix"``, ``"text"``, ``"image"``, ``"groups"`` or ``"profile"``. ``measure``: ``"weights"``, ``"value"``,
               ``"norm"`` or ``"rollout"``. ``positions``: ``"pieces"`` or ``"words"``. ``theme``. ``step``.
             - ``compare``: ``(layer, head)`` pairs side by side. ``explain``: ``"link"`` or ``"head"``, in the neuron view.
               ``together``: ``"mean"``, ``"max"`` or ``"sum"`` of the heads as one.
@@ -77,7 +77,8 @@ def view(
             - ``score``, ``other_score``, ``arrange``, ``threshold``, ``below_threshold``,
               ``show_layers``, ``ranking``: how the model view shows heads.
             - ``groups``: your own groups of positions, such as ``{"question": range(0, 5)}``, or a function of a position;
-              `Attention.groups` says what is taken. Of a record, a model or what `compare` gave.
+              `Attention.groups` says what is taken. Of a record, a model or what `compare` gave. ``grouping``: which groups
+              are marked; ``from_group``, ``to_group``: only links from one of them to another.
 
             For a model also what `capture` takes (``target``, ``tokens``, ``batch``, ``streams``, ``layers``, ``store``,
             ``exact``, ``device``, and what the model's forward takes); ``layers`` are then those that are recorded, and another

@@ -385,7 +385,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"font": "Arial'; x"}, "font must be the name of one font family"),
     (
         {"top_k": 0},
-        "top_k must be a positive integer, such as top_k=3, or None for all links, got 0",
+        "top_k must be an integer from 1 to 9007199254740991, such as top_k=3, or None for all links, got 0",
     ),
     ({"threshold": 2}, "threshold must be a weight in 0..1, got 2"),
     ({"layout": "diagonal"}, "layout must be one of 'vertical', 'horizontal'"),

@@ -235,7 +235,8 @@ def test_head_scores_come_in_parts_and_labels_share_them(monkeypatch: pytest.Mon
 def test_two_widgets_do_not_share_their_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("attnwidget.serve.jobs.SLICE_SECONDS", 0.0)
     one, other = (aw.view(long_record(size), choose=False) for size in (300, 301))
-    request = {"what": "head_scores", "stream": "self"}
+    # Those with nothing set aside are known from the opening.
+    request = {"what": "head_scores", "stream": "self", "aside": [3]}
     ask(one, request)
     ask(other, request)
     assert (len(one._jobs), len(other._jobs)) == (1, 1)
