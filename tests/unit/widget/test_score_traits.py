@@ -48,7 +48,7 @@ def block(view: aw.AttentionWidget, **request: Any) -> np.ndarray:
         ("show_layers", [0, 1], "are 0, 2, got [1]"),
         ("show_layers", [], "such as range(0, 4), or None for all of them, got []"),
         ("show_layers", "all", "got 'all'"),
-        ("ranking", {"keys": [0]}, "ranking must be {'queries': [6], 'keys': [2]} or None"),
+        ("ranking", {"keys": [0]}, "ranking must be {'queries': [6], 'keys': [2]}"),
         ("ranking", {"queries": None, "keys": [99]}, "key must be integers in 0..6"),
         ("ranking", {"queries": [], "keys": [1]}, "query names no position"),
         ("ranking", {"pattern": "mine", "number": 0}, "there is no pattern 'mine'"),
