@@ -124,6 +124,8 @@ class Figure:
         far the reader has scrolled in it is not said.
 
         Example:
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "The cat sat on the mat", tokenizer=tokenizer)
             >>> attention.figure("lines", layer=3, heads=[1], query=2).code()
             'attention.figure("lines", layer=3, heads=[1], query=2)'
         """
