@@ -205,8 +205,9 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
         of a pattern of one's own (see `rank`) are named in a comment.
 
         Example:
-            >>> model, tokenizer = pocket()
-            >>> view(model, "The cat sat on the mat", tokenizer, layer=3, heads=[1]).code()
+            >>> import attnwidget as aw
+            >>> model, tokenizer = aw.pocket()
+            >>> aw.view(model, "The cat sat on the mat", tokenizer, layer=3, heads=[1]).code()
             'aw.view(model, "The cat sat on the mat", tokenizer=tokenizer, layer=3, heads=[1])'
         """
         return view_call(self.meta["python"], {name: getattr(self, name) for name in STATE})
