@@ -138,6 +138,7 @@ export const grouping: Control = {
   name: "grouping",
   group: "what",
   label: "groups",
+  named: true,
   rank: () => 5,
   shown: (scene) => groupings(scene).length > 0 && scene.state.view !== "neuron",
   size: (scene) =>
