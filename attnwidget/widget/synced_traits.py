@@ -373,6 +373,8 @@ class SyncedTraits(anywidget.AnyWidget):
         try:
             for name in set(names) & set(STATE):
                 check_state(name, sync_data[name])
+            if sync_data.get("_screen") is not None:
+                check_screen(sync_data["_screen"])
             super().set_state({name: sync_data[name] for name in names if name not in own})
             accepted = True
             self.changed_by_reader |= set(names) & set(STATE)

@@ -32,9 +32,12 @@ _RIGHT: dict[str, tuple[Any, ...]] = {
     "view": ("all", "model", "neuron"), "stream": ("decoder", "probe"), "layer": (0, 2), "heads": ([0], [1, 2], range(2)),
     "query": (0, [0, 1], "cat"), "key": (1, [2, 3]), "measure": ("value", "rollout"), "positions": ("words",),
     "form": ("matrix", "text"), "compare": ([(0, 1)], [[0, 0], [2, 1]]), "step": (None, 0), "theme": ("dark",),
-    "score": ("broad", "ranking"), "other_score": ("previous",), "without_sink": (True,), "arrange": ("rank", "scatter"),
+    "score": ("broad", "ranking"), "other_score": ("previous",), "arrange": ("rank", "scatter"),
     "threshold": (0, 0.5, 1.0), "below_threshold": ("hidden",), "show_layers": ([0], range(1)),
     "ranking": ({"queries": [0], "keys": [1]}, {"queries": None, "keys": ["cat"]}),
+    "explain": ("head", "link"), "top_k": (1, None), "mass": (0.5, None), "aside": ("first", "special", [0]),
+    "shade": ("fixed",), "together": ("mean", "max", None), "grouping": ("part", None), "from_group": (None,),
+    "to_group": (None,),
 }  # fmt: skip
 _JSON_ODD: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 3, 99, 0.0, 1.0, 0.5, 1e300, math.nan, math.inf, 10**400, -(2**63), "", "decoder", "cat",
@@ -180,7 +183,9 @@ def _send_command(
     if same and answer.get("id") != "one":
         tally.wrong.append(f"{shown}: answered to {answer.get('id')!r}")
     replies = response.get("replies")
-    if content == command and name == "blocks" and any("error" in each for each in replies):
+    # False is equal to 0, and no layer.
+    whole = content == command and repr(content) == repr(command)
+    if whole and name == "blocks" and any("error" in each for each in replies):
         tally.wrong.append(f"{shown}: {_shown(replies)}")
     for reply in replies or ():
         # One that is still worked on says how far it is.

@@ -33,7 +33,7 @@ def test_blocks_are_those_of_float64_or_refused_with_a_reason() -> None:
 
 
 def test_parts_of_a_selection_are_taken_all_or_none() -> None:
-    tally = traits(seed=14, cases=300)
+    tally = traits(seed=14, cases=150)
     assert not tally.wrong, tally.report()
     assert not tally.kinds, tally.report()
     assert tally.accepted > tally.cases / 20
