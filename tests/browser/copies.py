@@ -26,9 +26,14 @@ SIZES = """(root) => {
 
 
 def frozen(output: Locator) -> FrameLocator:
-    """The frame in an output, once what is in it has drawn all it has."""
+    """The frame in an output, once what is in it has drawn all it has, and the frame is as high as that.
+
+    The height comes in a message after the drawing: a click before it meets what stood there until then, in the copy
+    and in all that follows it on the page.
+    """
     inside = output.frame_locator("iframe.attnwidget-frozen")
     inside.locator(".attnwidget[data-pending='0']").wait_for()
+    assert_fits(output)
     return inside
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from browser.copies import frozen
 from browser.figures import headless, saved_by_button
 
 if TYPE_CHECKING:
@@ -106,8 +107,7 @@ def test_browser_and_headless_figures_are_one(
 
 def test_a_frozen_comparison_answers_without_its_kernel(notebook: Notebook) -> None:
     cell = notebook.append("comparison.view(frozen=True, choose=False)")
-    frame = notebook.output(cell).frame_locator("iframe.attnwidget-frozen")
-    frame.locator(".attnwidget[data-pending='0']").wait_for(state="attached")
+    frame = frozen(notebook.output(cell))
     frame.locator(f".aw-panel-compare .aw-stop[aria-label^='query {IT}']").first.click(force=True)
     frame.locator(".aw-status", has_text=f"query {IT}").wait_for()
     assert frame.locator(".aw-failure").count() == 0
