@@ -72,6 +72,13 @@ export function drawRowLabels(
   const { byLabel } = axis;
   const marked = marksOf(axis, down);
   const yOf = (index: number) => blockRect(cells, [index, index], cells.across).y;
+  // Of rows that are lower than a label, the first and last would be cut in half at the edge of the picture.
+  const half = byLabel ? 0 : axis.size / 2;
+  const [top, bottom] = [rect.y + half, rect.y + rect.height - half];
+  const middle = (index: number) => {
+    const y = yOf(index + 0.5);
+    return byLabel ? y : Math.max(top, Math.min(bottom, y));
+  };
   const end = promptEnd(axis, down);
   if (end !== null) {
     const dash = { stroke: theme.accent, dash: [3, 2] };
@@ -79,8 +86,7 @@ export function drawRowLabels(
   }
   const say = (index: number, text: string, fill: string) => {
     const style = { fill, size: axis.size, anchor: "end", maxWidth: axis.room - 5 } as const;
-    const y = yOf(index + 0.5);
-    surface.text(rect.x - 5, y, text, { ...style, ...presence(axis, index) });
+    surface.text(rect.x - 5, middle(index), text, { ...style, ...presence(axis, index) });
   };
   if (byLabel && axis.hovered !== null && sideOf(down, axis.hovered) === 0) {
     const y = yOf(axis.hovered);
@@ -88,7 +94,7 @@ export function drawRowLabels(
     surface.rect(wash, { fill: theme.wash });
   }
   for (const index of every(byLabel ? 1 : labelStep(cell, 16), down)) {
-    if (!byLabel && marked.some((m) => Math.abs(m - index) * cell < axis.size)) continue;
+    if (!byLabel && marked.some((m) => Math.abs(middle(m) - middle(index)) < axis.size)) continue;
     const text = byLabel ? labelOf(axis.positions, index) : indexOf(axis.positions, index);
     say(index, text, axisFill(axis, index, byLabel, theme));
   }

@@ -17,8 +17,19 @@ export const HEADING = 24;
 const TOP = 4;
 const GAP = 18;
 const SIDE = 4;
-const CELL = { least: 9, across: 58, down: 36 } as const;
-const SMALL = { least: 4, most: 16, gap: 10 } as const;
+const CELL_LEAST = 9;
+const SMALL = { least: 4, gap: 10 } as const;
+/** The largest cells of the selected heads, and of all heads below them. */
+interface Cells {
+  readonly across: number;
+  readonly down: number;
+  readonly small: number;
+}
+const ROOMY: Cells = { across: 84, down: 52, small: 24 };
+/** Where the larger ones would reach below what is in sight. */
+const SNUG: Cells = { across: 58, down: 36, small: 16 };
+/** So many groups are still few. */
+const FEW = 4;
 const MOST_LABEL = 110;
 /** With less room a number would be cut. */
 export const NUMBERED = { across: 36, short: 27, down: 15 } as const;
@@ -67,26 +78,29 @@ function footerHeight(scene: Scene, bars: number): number {
 }
 
 /** As many side by side as there is room for at a size in which numbers can be read. */
-function cellSize(axes: ShareAxes, width: number, count: number, rowRoom: number) {
+function cellSize(axes: ShareAxes, width: number, count: number, rowRoom: number, most: Cells) {
   const columns = axes.to.length;
   const free = width - 2 * SIDE;
-  const wished = Math.min(CELL.across, NUMBERED.across + 6);
+  const wished = NUMBERED.across + 6;
   const panel = rowRoom + columns * wished;
   const across = Math.max(1, Math.min(count, Math.floor((free + GAP) / (panel + GAP))));
   const each = (free - (across - 1) * GAP) / across;
-  const cell = Math.max(CELL.least, Math.min(CELL.across, (each - rowRoom) / columns));
-  const down = Math.max(CELL.least, Math.min(CELL.down, cell));
+  const cell = Math.max(CELL_LEAST, Math.min(most.across, (each - rowRoom) / columns));
+  const down = Math.max(CELL_LEAST, Math.min(most.down, cell));
   return { across, width: Math.floor(cell), height: Math.floor(down) };
 }
 
-function placeSmall(scene: Scene, axes: ShareAxes, width: number, top: number) {
+function placeSmall(scene: Scene, axes: ShareAxes, width: number, top: number, largest: number) {
   const heads = scene.layer.num_heads;
   const free = width - 2 * SIDE;
   const side = Math.max(axes.from.length, axes.to.length);
-  const fitted = Math.floor(((free + SMALL.gap) / Math.min(heads, 12) - SMALL.gap) / side);
-  const cell = Math.max(SMALL.least, Math.min(SMALL.most, fitted));
+  // Few groups in a row of many heads leave most of the view empty: then the heads stand in two rows.
+  const fitting = (count: number) => ((free + SMALL.gap) / count - SMALL.gap) / side;
+  const most = Math.min(heads, 12);
+  const inRow = heads > 6 && fitting(most) < largest && side <= FEW ? Math.ceil(most / 2) : most;
+  const cell = Math.max(SMALL.least, Math.min(largest, Math.floor(fitting(inRow))));
   const [across, down] = [cell * axes.to.length, cell * axes.from.length];
-  const inOneRow = Math.floor((free + SMALL.gap) / Math.min(heads, 12));
+  const inOneRow = Math.floor((free + SMALL.gap) / inRow);
   const pitch = Math.max(across + 4, Math.min(Math.max(across, 20) + SMALL.gap, inOneRow));
   const columns = Math.max(1, Math.floor((free + SMALL.gap) / pitch));
   const small = Array.from({ length: heads }, (_, head): SmallPanel => {
@@ -108,9 +122,21 @@ export function groupsLayout(
 ): GroupsLayout | null {
   const axes = shareAxes(scene);
   if (!axes) return null;
+  const roomy = placeAll(scene, frame, panels, whole, axes, ROOMY);
+  return roomy.height <= frame.height ? roomy : placeAll(scene, frame, panels, whole, axes, SNUG);
+}
+
+function placeAll(
+  scene: Scene,
+  frame: Frame,
+  panels: readonly SharePanel[],
+  whole: boolean,
+  axes: ShareAxes,
+  most: Cells,
+): GroupsLayout {
   const { width } = frame;
   const rowRoom = Math.ceil(Math.min(MOST_LABEL, 0.3 * width, widest(axes.from) + 10));
-  const cell = cellSize(axes, width, panels.length, rowRoom);
+  const cell = cellSize(axes, width, panels.length, rowRoom, most);
   const turned = widest(axes.to) > cell.width - 4;
   const columnRoom = turned ? Math.ceil(Math.min(84, widest(axes.to) + 10)) : LABEL + 8;
   const [across, down] = [cell.width * axes.to.length, cell.height * axes.from.length];
@@ -131,7 +157,7 @@ export function groupsLayout(
   const { num_heads } = scene.layer;
   const all = whole && num_heads > 1 && SMALL.least * axes.to.length <= width / 2;
   const smallTop = end + 14;
-  const below = all ? placeSmall(scene, axes, width, smallTop + HEADING) : null;
+  const below = all ? placeSmall(scene, axes, width, smallTop + HEADING, most.small) : null;
   const footer = footerHeight(scene, panels.some(({ signed }) => signed) ? 2 : 1);
   const bottom = below?.bottom ?? end;
   return {

@@ -116,13 +116,16 @@ function keyEntries(scene: Scene) {
   }));
 }
 
+/** Whole per cents; what is drawn is never said to be nothing. */
+const percent = (part: number) => (part < 0.005 ? "< 1 %" : `${Math.round(100 * part)} %`);
+
 /** "3 strongest links a query: 87 % of the weight", as far as it is known. */
 export function thinningNote(scene: Scene, input: LinesInput | null): string | null {
   const { top_k, mass } = scene.state;
   if (top_k === null && mass === null) return null;
   const found = input && memo(scene.stream, `share ${pictureKey(input)}`, () => drawnShare(input));
   const rest = scene.aside.keys.length > 0 ? "what is not set aside" : "the weight";
-  const share = found ? `${Math.round(100 * found)} % of ${rest}` : null;
+  const share = found ? `${percent(found)} of ${rest}` : null;
   if (mass !== null) {
     const wished = `${Number((100 * mass).toFixed(1))} %`;
     return `strongest links that make up ${wished} of each query${share ? `: ${share}` : ""}`;
