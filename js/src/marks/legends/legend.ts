@@ -2,7 +2,7 @@
 
 import type { Theme } from "../../styles/theme.js";
 import type { Surface } from "../../surface/surface.js";
-import { textWidth } from "../../surface/text.js";
+import { textWidth, wrapText } from "../../surface/text.js";
 import { formatSigned, rounded } from "../format.js";
 import { linkOpacity, linkPath, linkWidth } from "../links.js";
 import { drawRamp } from "./colour-ramp.js";
@@ -13,6 +13,11 @@ export const LEGEND_SIZE = 11;
 export const LEGEND_LINE = 20;
 /** Height of a colour bar with its ticks below. */
 export const LEGEND_BAR = 30;
+
+/** Notes as the lines that they take at a width, so that none is cut. */
+export function fittedNotes(notes: readonly string[], width: number): readonly string[] {
+  return notes.flatMap((note) => wrapText(note, width, LEGEND_SIZE));
+}
 
 /** Lines of words under a picture, each on a line of legend; the first one's middle is at `y`. */
 export function drawNotes(

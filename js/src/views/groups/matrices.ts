@@ -245,7 +245,7 @@ function drawFooter(
     drawDivergingLegend(surface, { x, y, width: bar, title: name }, most, theme);
     y += LEGEND_BAR + 2;
   }
-  drawNotes(surface, groupsNotes(scene), width, y - 4 + LEGEND_LINE / 2, theme);
+  drawNotes(surface, groupsNotes(scene, width), width, y - 4 + LEGEND_LINE / 2, theme);
 }
 
 /** The shares of the pair under the pointer, of every panel. */

@@ -2,7 +2,7 @@
 
 import { drawCard } from "../../marks/card.js";
 import { formatWeight } from "../../marks/format.js";
-import { drawNotes, LEGEND_LINE } from "../../marks/legends/legend.js";
+import { drawNotes, fittedNotes, LEGEND_LINE } from "../../marks/legends/legend.js";
 import { scaleEnd } from "../../marks/matrix/shading.js";
 import { drawNotice } from "../../marks/notice.js";
 import { labelStep } from "../../marks/text/token-axis.js";
@@ -39,15 +39,15 @@ interface ProfilePlan {
   y(share: number): number;
 }
 
-function notesOf(scene: Scene, profile: Profile): readonly string[] {
-  const notes = ["line: mean over the heads of a layer; band: the middle half of them"];
+function notesOf(scene: Scene, profile: Profile, width: number): readonly string[] {
+  const notes = ["line: mean of a layer’s heads; band: their middle half"];
   if (scene.generationStep) notes.push("of the whole generation, whichever step is shown");
   if (profile.left > 0) notes.push(`${profile.left} groups with less weight are left out`);
-  return notes;
+  return fittedNotes(notes, width);
 }
 
-function footerHeight(scene: Scene, profile: Profile): number {
-  return hasLegend(scene) ? 6 + LEGEND_LINE * notesOf(scene, profile).length : 4;
+function footerHeight(scene: Scene, profile: Profile, width: number): number {
+  return hasLegend(scene) ? 6 + LEGEND_LINE * notesOf(scene, profile, width).length : 4;
 }
 
 /** Labels at the last point of each line, moved apart where they would touch. */
@@ -84,7 +84,7 @@ function planOf(
     0,
   );
   const room = Math.min(MOST_LABEL, widest) + 14;
-  const free = height - TOP - BOTTOM - footerHeight(scene, profile);
+  const free = height - TOP - BOTTOM - footerHeight(scene, profile, width);
   const area = {
     x: LEFT,
     y: TOP,
@@ -113,7 +113,7 @@ function planOf(
 export function profileHeight(scene: Scene, width: number, height: number): number {
   const plan = planOf(scene, { width, height });
   if (!plan) return height;
-  return Math.ceil(TOP + plan.area.height + BOTTOM + footerHeight(scene, plan.profile));
+  return Math.ceil(TOP + plan.area.height + BOTTOM + footerHeight(scene, plan.profile, width));
 }
 
 /** Stretches of points that have come. */
@@ -284,7 +284,9 @@ export function drawProfile(surface: Surface, scene: Scene, frame: Frame): void 
   surface.group("profile", draw, { clip: all });
   if (profile.error) drawNotice(surface, area, profile.error, theme.danger);
   const y = area.y + area.height + BOTTOM + LEGEND_LINE / 2;
-  if (hasLegend(scene)) drawNotes(surface, notesOf(scene, profile), frame.width, y, theme);
+  if (hasLegend(scene)) {
+    drawNotes(surface, notesOf(scene, profile, frame.width), frame.width, y, theme);
+  }
   drawLayerCard(surface, scene, plan, frame);
 }
 

@@ -6,6 +6,7 @@ import {
   drawColourKey,
   drawLinkLegend,
   drawNotes,
+  fittedNotes,
   LEGEND_LINE,
   LEGEND_SIZE,
   type LinkScale,
@@ -185,7 +186,7 @@ function keyLines(scene: Scene, width: number): number {
 export function linesFooterHeight(scene: Scene, width: number): number {
   if (!hasLegend(scene)) return 0;
   const key = oneLine(scene, width) ? 0 : keyLines(scene, width);
-  return 8 + LEGEND_LINE * (1 + key + notes(scene, width).length);
+  return 8 + LEGEND_LINE * (1 + key + fittedNotes(notes(scene, width), width).length);
 }
 
 export function drawFooter(
@@ -213,7 +214,7 @@ export function drawFooter(
   // The place of a note is kept while the numbers that it speaks of are not there: nothing moves.
   const { about } = focusOf(scene);
   const shown = notes(scene, width, input).filter((note) => isShown(note, about));
-  drawNotes(surface, shown, width, y + LEGEND_LINE, theme);
+  drawNotes(surface, fittedNotes(shown, width), width, y + LEGEND_LINE, theme);
 }
 
 /** What stands along an axis; of cross attention, whose tokens. */
