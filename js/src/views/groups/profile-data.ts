@@ -1,6 +1,5 @@
 // Shares of groups over the layers: of each group of keys the mean over the heads, and how far heads are apart.
 
-import { groupsOf } from "../../scene/groups.js";
 import type { Scene } from "../../scene/scene.js";
 import { layerShares, shareAxes, sharesFrom } from "./shares.js";
 
@@ -58,7 +57,7 @@ const weightOf = ({ points }: ProfileLine) =>
 /** What `from_group` gives each group, over the layers of the stream; null where no groups are shown. */
 export function profileOf(scene: Scene): Profile | null {
   const axes = shareAxes(scene);
-  if (!axes || !groupsOf(scene)) return null;
+  if (!axes) return null;
   const { stream, blocks, state } = scene;
   let error: string | null = null;
   let loaded = 0;
@@ -67,7 +66,7 @@ export function profileOf(scene: Scene): Profile | null {
     if (found && "error" in found) error ??= `Layer ${layer}: ${found.error}`;
     if (!found || "error" in found) return null;
     loaded++;
-    return found.map((matrix) => sharesFrom(scene, matrix, axes, state.from_group));
+    return found.map((matrix) => sharesFrom(matrix, axes, state.from_group));
   });
   const all = axes.to.map(({ name }, column): ProfileLine => {
     const points = layers.map(

@@ -15,17 +15,24 @@ export interface ShareAxes {
   /** Their places among all groups of the grouping. */
   readonly rows: readonly number[];
   readonly columns: readonly number[];
+  /** How many queries each row has. */
+  readonly counts: readonly number[];
 }
 
 export function shareAxes(scene: Scene): ShareAxes | null {
-  const grouping = groupsOf(scene)?.grouping;
-  if (!grouping) return null;
-  return memo(grouping, "axes", () => {
+  const groups = groupsOf(scene);
+  if (!groups) return null;
+  // Of the groups as they are shown, not of the grouping: words are fewer than their pieces.
+  return memo(groups, "axes", () => {
+    const { grouping } = groups;
     const places = [...grouping.groups.keys()];
     const rows = places.filter((place) => grouping.groups[place]?.queries.length);
     const columns = places.filter((place) => grouping.groups[place]?.keys.length);
     const at = (list: readonly number[]) => list.map((place) => grouping.groups[place] as Group);
-    return { name: grouping.name, from: at(rows), to: at(columns), rows, columns };
+    const sizes = new Map<number, number>();
+    for (const place of groups.queries.numbers) sizes.set(place, (sizes.get(place) ?? 0) + 1);
+    const counts = rows.map((place) => sizes.get(place) ?? 0);
+    return { name: grouping.name, from: at(rows), to: at(columns), rows, columns, counts };
   });
 }
 
@@ -109,19 +116,12 @@ export function minus(first: Matrix, second: Matrix): Matrix {
  * The share of each group of keys from one group of queries, or from all of them: then the mean over all
  * queries, each counted once.
  */
-export function sharesFrom(
-  scene: Scene,
-  matrix: Matrix,
-  axes: ShareAxes,
-  from: string | null,
-): Float64Array {
-  const numbers = groupsOf(scene)?.queries.numbers ?? new Int16Array();
+export function sharesFrom(matrix: Matrix, axes: ShareAxes, from: string | null): Float64Array {
   const totals = new Float64Array(matrix.columns);
   let count = 0;
   axes.from.forEach((group, row) => {
     if (from !== null && group.name !== from) return;
-    const place = axes.rows[row];
-    const size = numbers.filter((number) => number === place).length;
+    const size = axes.counts[row] as number;
     if (size === 0) return;
     count += size;
     matrix.row(row).forEach((share, column) => {
