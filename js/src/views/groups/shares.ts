@@ -51,14 +51,20 @@ const NOT_OF_ROLLOUT = "Shares of groups are of single heads: choose weights, or
 
 export type Shares = readonly Matrix[] | { readonly error: string } | null;
 
-/** Of every head of a layer, [from, to]; null until they have come. */
-export function layerShares(scene: Scene, blocks: Blocks, layer: number): Shares {
+/** Of every head of a layer, or of those of `heads` that it has: [from, to]; null until they have come. */
+export function layerShares(
+  scene: Scene,
+  blocks: Blocks,
+  layer: number,
+  heads?: readonly number[],
+): Shares {
   const axes = shareAxes(scene);
   if (!axes) return null;
   if (scene.state.measure === "rollout") return { error: NOT_OF_ROLLOUT };
   const found = blocks.groupShares(axes.name, layer, pooledAs(scene));
   if (!found || "error" in found) return found;
-  return found.map((matrix) => cut(matrix, axes));
+  const chosen = heads ? heads.flatMap((head) => found[head] ?? []) : found;
+  return chosen.map((matrix) => cut(matrix, axes));
 }
 
 function cut(matrix: Matrix, { rows, columns }: ShareAxes): Matrix {
@@ -71,15 +77,15 @@ function cut(matrix: Matrix, { rows, columns }: ShareAxes): Matrix {
   return new Matrix(rows.length, columns.length, data);
 }
 
-/** Of one head; the same of a layer whose heads they are. */
+/** Of one head, [from, to]; null until they have come, or where the layer has no such head. */
 export function headShares(
   scene: Scene,
   blocks: Blocks,
   layer: number,
   head: number,
 ): Matrix | { readonly error: string } | null {
-  const all = layerShares(scene, blocks, layer);
-  return all === null || "error" in all ? all : (all[head] ?? null);
+  const found = layerShares(scene, blocks, layer, [head]);
+  return found === null || "error" in found ? found : (found[0] ?? null);
 }
 
 const NO_MAXIMUM =
