@@ -1,7 +1,7 @@
 // Shares of groups as they are drawn: of one head, a difference of two, of all queries or keys together.
 
 import { type Blocks, Matrix } from "../../data/blocks.js";
-import type { Together } from "../../data/together.js";
+import { combined, type Together } from "../../data/together.js";
 import { memo } from "../../marks/memo.js";
 import type { Group } from "../../protocol/generated.js";
 import { groupsOf } from "../../scene/groups.js";
@@ -98,23 +98,14 @@ export function togetherShares(
   { how, heads }: Together,
 ): Matrix | { readonly error: string } | null {
   if (how === "max") return { error: NO_MAXIMUM };
-  const all = layerShares(scene, scene.blocks, layer);
-  if (all === null || "error" in all) return all;
-  const each = heads.flatMap((head) => all[head] ?? []);
+  const each = layerShares(scene, scene.blocks, layer, heads);
+  if (each === null || "error" in each) return each;
   const [first] = each;
   if (!first) return null;
-  const data = new Float32Array(first.data.length);
-  for (const matrix of each) {
-    matrix.data.forEach((value, at) => {
-      data[at] = (data[at] as number) + (how === "mean" ? value / each.length : value);
-    });
-  }
-  return new Matrix(first.rows, first.columns, data);
-}
-
-/** The first minus the second. */
-export function minus(first: Matrix, second: Matrix): Matrix {
-  const data = first.data.map((value, at) => value - (second.data[at] as number));
+  const data = combined(
+    each.map((matrix) => matrix.data),
+    how,
+  );
   return new Matrix(first.rows, first.columns, data);
 }
 

@@ -7,7 +7,7 @@ import { poolTile, type Source, type Span, tileSpan, topLevel } from "../../data
 import { memo, memoReady } from "../../marks/memo.js";
 import { LARGEST_WHOLE_HEAD, TILE_SIZE } from "../../protocol/constants.js";
 import type { Scene } from "../../scene/scene.js";
-import { type Common, differenceRows, minus } from "../shared/difference.js";
+import { type Common, differenceRows, minusTile } from "../shared/difference.js";
 import { isRollout } from "../shared/measure.js";
 import type { Series } from "../shared/series.js";
 
@@ -185,7 +185,7 @@ export function differenceSource(
       const [one, other] = [first[of](level, place, when), second[of](level, place, when)];
       if (!one || !other) return null;
       return memo(one.data, `${of} ${name} ${level} ${place}`, () =>
-        minus(one, other, level === 0 ? common : undefined, place),
+        minusTile(one, other, level === 0 ? common : undefined, place),
       );
     };
   return { name, top: first.top, drawn: made("drawn"), values: made("values") };
