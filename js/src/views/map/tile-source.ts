@@ -1,6 +1,6 @@
 // Where a map's tiles are from: rows that came whole, the kernel, a difference of two heads.
 
-import { type Aside, NOTHING_ASIDE, shadesIn } from "../../data/aside.js";
+import { type Aside, NOTHING_ASIDE, restOf, shadesIn, shareOf } from "../../data/aside.js";
 import { type Blocks, Matrix, type Rows, type When } from "../../data/blocks.js";
 import { columnSum } from "../../data/columns.js";
 import { poolTile, type Source, type Span, tileSpan, topLevel } from "../../data/tiles.js";
@@ -86,7 +86,9 @@ function mostLeft(held: Float32Array, level: number, place: number, length: numb
   const left = new Float32Array(Math.ceil((stop - start) / cell));
   for (let query = start; query < stop; query++) {
     const row = Math.floor((query - start) / cell);
-    left[row] = Math.max(left[row] as number, 1 - (held[query] as number));
+    const rest = restOf(held[query] as number);
+    // Also passes over NaN: a query without numbers counts as nothing in a tile.
+    if (rest > (left[row] as number)) left[row] = rest;
   }
   return left;
 }
@@ -100,10 +102,10 @@ function asideTile(
   const out = new Matrix(tile.rows, tile.columns, tile.data.slice());
   for (let row = 0; row < out.rows; row++) {
     const values = out.row(row);
-    const rest = left ? (left[row] as number) : 1;
     for (let column = 0; column < values.length; column++) {
-      const value = rest > 0 ? (values[column] as number) / rest : 0;
-      values[column] = isAside(column) ? 0 : left ? Math.min(1, value) : value;
+      const value = values[column] as number;
+      if (isAside(column)) values[column] = 0;
+      else if (left) values[column] = shareOf(value, left[row] as number);
     }
   }
   return out;
