@@ -83,3 +83,11 @@ export function shadesIn(
   const rest = restOf(aside.keys.reduce((sum, key) => sum + weight(key), 0));
   return (key) => (aside.has(key) ? 0 : shareOf(weight(key), rest));
 }
+
+/** A row as it is shaded: shares of what is not set aside, or on a scale of its own the values of the others. */
+export function asideRow(row: Float32Array, aside: Aside, scale?: number): Float32Array {
+  if (aside.keys.length === 0) return row;
+  if (scale !== undefined) return row.map((value, key) => (aside.has(key) ? 0 : value));
+  const shade = shadesIn(row, aside);
+  return row.map((_, key) => shade(key));
+}

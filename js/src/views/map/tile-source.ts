@@ -1,6 +1,6 @@
 // Where a map's tiles are from: rows that came whole, the kernel, a difference of two heads.
 
-import { type Aside, NOTHING_ASIDE, restOf, shadesIn, shareOf } from "../../data/aside.js";
+import { type Aside, asideRow, NOTHING_ASIDE, restOf, shareOf } from "../../data/aside.js";
 import { type Blocks, Matrix, type Rows, type When } from "../../data/blocks.js";
 import { columnSum } from "../../data/columns.js";
 import { poolTile, type Source, type Span, tileSpan, topLevel } from "../../data/tiles.js";
@@ -45,13 +45,6 @@ export interface TileSource {
 function nameOf({ generationStep, aside }: Scene, { layer, head, name, colour }: Series): string {
   // Of two records the same head of both stands side by side, told apart by name and colour.
   return JSON.stringify([layer, head, name, colour, generationStep?.numQueries, aside.id]);
-}
-
-/** A row as it is shaded. */
-function asideRow(row: Float32Array, aside: Aside, scale: number | undefined): Float32Array {
-  if (scale !== undefined) return row.map((value, key) => (aside.has(key) ? 0 : value));
-  const shade = shadesIn(row, aside);
-  return row.map((_, key) => shade(key));
 }
 
 const sourceOf = ({ numQueries, numKeys }: Rows, row: Source["row"]): Source => ({
@@ -155,7 +148,7 @@ export function headSource(scene: Scene, series: Series, count: number): TileSou
   const plain = sourceOf(rows, (query) => rows.row(query));
   const shaded = sourceOf(rows, (query) => {
     const row = rows.row(query);
-    return row && differs ? asideRow(row, aside, rows.scale) : row;
+    return row && asideRow(row, aside, rows.scale);
   });
   return localSource(scene, nameOf(scene, series), shaded, plain, differs);
 }
