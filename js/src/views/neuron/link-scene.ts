@@ -10,7 +10,7 @@ import {
 import type { RecordScene, Scene } from "../../scene/scene.js";
 import { wrapText } from "../../surface/text.js";
 import type { Frame } from "../view.js";
-import { dimensionOrder, type NeuronData, readNeuron } from "./data.js";
+import { dimensionOrder, type NeuronData, readNeuron, strongestListed } from "./data.js";
 import type { Header } from "./header.js";
 import { type LinkLayout, linkLayout, PAD, ROW, type TableLine, tableLines } from "./layout.js";
 
@@ -91,9 +91,8 @@ export function layoutOf(scene: RecordScene, width: number, height: number): Lin
 export function readLink(scene: RecordScene, frame: Frame): LinkScene {
   const data = readNeuron(scene);
   const layout = layoutOf(scene, frame.width, frame.height);
-  const strongest = { ...scene, options: { ...scene.options, keyOrder: "weight" as const } };
   const rest = { sink: scene.layer.sinks ? 1 : 0, masked: data.masked.length };
-  const first = scene.options.keyOrder === "weight" ? data.listed : readNeuron(strongest).listed;
+  const first = scene.options.keyOrder === "weight" ? data.listed : strongestListed(data);
   const table = tableLines(layout.lines, layout.expanded, data.listed, first, data.focus, rest);
   const dims = data.queryVector?.length ?? Math.max(1, scene.layer.head_dim ?? 1);
   const hovered = scene.hover?.dimension;
