@@ -217,7 +217,7 @@ export function drawFooter(
 }
 
 /** What stands along an axis; of cross attention, whose tokens. */
-export function axisName(scene: Scene, axis: "query" | "key"): string {
+function axisName(scene: Scene, axis: "query" | "key"): string {
   const { stream, queries, keys } = scene;
   if (!stream.name.startsWith("cross")) return axis;
   const [position] = axis === "query" ? queries : keys;

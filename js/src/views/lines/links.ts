@@ -65,7 +65,7 @@ function drawnOf(input: LinesInput, row: Float32Array, full: boolean): (key: num
 export const SEVERAL = -1;
 
 /** Heads next to each other in a row, so that the same link in two heads is two lines. */
-export function lane(input: LinesInput, group: number): number {
+function lane(input: LinesInput, group: number): number {
   const { series, layout } = input;
   const room = 0.5 * layout.queries.axis.rowHeight;
   const pitch = Math.min(3, room / Math.max(1, series.length));

@@ -16,7 +16,7 @@ import { labelText } from "./tags.js";
 const SIZE = 10;
 
 /** "it → cat": the pinned query and its pinned or strongest key in a selected head; null where nothing is pinned. */
-export function pinnedLink(scene: Scene, layer: number, head: number): string | null {
+function pinnedLink(scene: Scene, layer: number, head: number): string | null {
   const { state, queries, keys, blocks } = scene;
   const { query } = state;
   if (query === null || queries[query] === undefined || withoutRecord(scene)) return null;

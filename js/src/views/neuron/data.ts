@@ -157,7 +157,7 @@ export function readNeuron(scene: Scene): NeuronData {
 }
 
 /** Σ q·k in double precision, or null while a vector is missing. */
-export function dotProduct(
+function dotProduct(
   query: Float32Array | null,
   key: Float32Array | null | undefined,
 ): number | null {

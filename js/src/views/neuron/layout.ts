@@ -25,7 +25,7 @@ export interface Columns {
 export const PAD = 10;
 /** Two lines: the question, and which head and query it is about. */
 export const HEADER = 42;
-export const STRIP_LINE = 18;
+const STRIP_LINE = 18;
 /** How much of a line a strip and a bar take. */
 export const CELL = 13;
 export const ROW = 18;

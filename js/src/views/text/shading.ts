@@ -138,7 +138,7 @@ function meanOfAll(all: readonly Float32Array[]): Float32Array {
   return mean;
 }
 
-export function largestShades(values: ArrayLike<number>): number {
+function largestShades(values: ArrayLike<number>): number {
   let most = 0;
   for (let at = 0; at < values.length; at++) most = Math.max(most, values[at] || 0);
   return most;
