@@ -19,6 +19,7 @@ import {
 } from "./header.js";
 import { type Placed, shownHeads } from "./heads.js";
 import {
+  drawnRows,
   type Grid,
   gridLayout,
   headAt,
@@ -124,7 +125,7 @@ function drawFrontier(
   layout: Grid,
 ): void {
   if (!generationStep || generationStep.numQueries >= queries.length) return;
-  for (const row of layout.open ? [layout.open, ...layout.rows] : layout.rows) {
+  for (const row of drawnRows(layout)) {
     if (row.cells.down < LEAST_ROW_MARK) continue;
     row.heads.forEach((_, place) => {
       const { x, y, width, height } = placeRect(row, place);
@@ -226,7 +227,7 @@ export const gridForm: Omit<View, "name"> = {
         drawFrontier(surface, scene, layout);
         drawCellTexts(surface, scene, layout);
         drawMarks(surface, scene, layout);
-        for (const row of layout.open ? [layout.open, ...layout.rows] : layout.rows) {
+        for (const row of drawnRows(layout)) {
           drawCaptions(surface, scene, layout, row);
         }
       },
