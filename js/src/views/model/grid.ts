@@ -1,13 +1,22 @@
 // Model view as a grid: layer × head thumbnails.
 
 import { drawCornerBadge, drawHeadOutlines } from "../../marks/heads/head-outlines.js";
+import { memo } from "../../marks/memo.js";
 import { onPaper, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import type { Frame, Stop, View } from "../view.js";
 import { drawCaptions } from "./captions.js";
 import { drawHeadCard, headName, hoveredHead } from "./card.js";
-import { drawHeadList, headList, headListStops, hitHeadList } from "./head-list.js";
+import { type LayerCells, WORDED } from "./cells.js";
+import {
+  drawHeadList,
+  headList,
+  headListStops,
+  hitHeadList,
+  linesWanted,
+  listHeight,
+} from "./head-list.js";
 import { boardOf } from "./head-scores.js";
 import {
   drawColumnLabels,
@@ -21,6 +30,8 @@ import { type Placed, shownHeads } from "./heads.js";
 import {
   drawnRows,
   type Grid,
+  type GridLayout,
+  type GridOptions,
   gridLayout,
   headAt,
   headRect,
@@ -29,8 +40,8 @@ import {
   MARGIN,
   placeRect,
 } from "./layout.js";
-import { drawGridPicture, PICTURED } from "./picture.js";
-import { shownRows } from "./rows.js";
+import { drawGridPicture, HAIRLINED, PICTURED, QUIET } from "./picture.js";
+import { type ShownRow, shownRows } from "./rows.js";
 import { drawTag, labelText } from "./tags.js";
 
 export const MAX_STOPS = 80;
@@ -45,6 +56,57 @@ function placeAt(rows: readonly { layer: { layer: number } }[], number: number):
   return place < 0 ? Math.max(0, rows.length - 1) : place;
 }
 
+type Rows = readonly ShownRow[];
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The layout is asked for on every move of the pointer, which changes nothing in it. */
+function layoutOf(rows: Rows, { width, height }: Size, { notes, at }: GridOptions): GridLayout {
+  const key = `layout ${width} ${height} ${notes} ${at}`;
+  return memo(rows, key, () => gridLayout(rows, { width, height }, { notes, at }));
+}
+
+/** Cells below one of these sizes show less. */
+const STEPS = [WORDED, QUIET, HAIRLINED, PICTURED];
+
+/** Whether the cells of one grid show as much as those of another. */
+function showsAsMuch(one: GridLayout, other: GridLayout): boolean {
+  const steps = ({ across, down, caption }: LayerCells) =>
+    STEPS.filter((step) => Math.min(across, down - caption) >= step).length;
+  if (steps(one.cells) < steps(other.cells)) return false;
+  if (!one.open || !other.open) return !one.open && !other.open;
+  return steps(one.open.cells) >= steps(other.open.cells);
+}
+
+/**
+ * The grid, and below it room for a list: as many of its lines as take nothing from what cells show, or
+ * one. Where the grid has no room to give, the list is scrolled to as the last layers are.
+ */
+function aboveList(
+  rows: Rows,
+  size: Size,
+  options: GridOptions,
+  most: number,
+): { readonly layout: GridLayout; readonly room: number } {
+  const whole = layoutOf(rows, size, options);
+  if (most === 0 || whole.abreast) return { layout: whole, room: 0 };
+  const above = (lines: number) => {
+    const room = listHeight(lines);
+    const height = size.height - room;
+    const layout = layoutOf(rows, { ...size, height }, options);
+    return { layout, room, fits: layout.top + layout.height + MARGIN <= height };
+  };
+  for (let lines = most; lines > 0; lines--) {
+    const found = above(lines);
+    if (found.fits && showsAsMuch(found.layout, whole)) return found;
+  }
+  const least = above(1);
+  const alike = (least.layout.open === null) === (whole.open === null);
+  return least.fits && alike ? least : { layout: whole, room: listHeight(most) };
+}
+
 function gridOf(scene: Scene, width: number, height: number): Grid {
   const board = boardOf(scene);
   const notes = [...gridNotes(scene, board)];
@@ -54,12 +116,12 @@ function gridOf(scene: Scene, width: number, height: number): Grid {
   const at = onPaper(scene) || layer < 0 ? undefined : placeAt(rows, layer);
   let lines = notes.length + (board ? 1 : 0);
   const size = { width, height };
-  let layout = gridLayout(rows, size, { notes: lines, at });
-  const flat = layout.cells.down < PICTURED && !board;
-  if (flat) {
+  const whole = layoutOf(rows, size, { notes: lines, at });
+  if (whole.cells.down < PICTURED && !board) {
     notes.push(flatNote(scene));
-    layout = gridLayout(rows, size, { notes: ++lines, at });
+    lines++;
   }
+  const { layout, room } = aboveList(rows, size, { notes: lines, at }, linesWanted(scene));
   const ranked = board !== null && arrange === "rank_by_layer";
   return {
     ...layout,
@@ -67,8 +129,9 @@ function gridOf(scene: Scene, width: number, height: number): Grid {
     notes,
     numbered,
     ranked,
+    listHeight: room,
     // What is open stands in a picture of its own: the block of all layers is the same for each.
-    id: `${id}/${width}/${height}/${lines}/${layout.open?.height ?? 0}`,
+    id: `${id}/${width}/${height - room}/${lines}/${layout.open?.height ?? 0}`,
   };
 }
 
@@ -207,7 +270,7 @@ function drawHoverCard(surface: Surface, scene: Scene, layout: Grid, frame: Fram
 export const gridForm: Omit<View, "name"> = {
   contentHeight(scene, width, height) {
     const layout = gridOf(scene, width, height);
-    return layout.top + layout.height + MARGIN;
+    return layout.top + layout.height + layout.listHeight + MARGIN;
   },
 
   draw(surface, scene, frame) {
@@ -234,15 +297,18 @@ export const gridForm: Omit<View, "name"> = {
       { clip, x: left, y: top - frame.scroll },
     );
     const list = headList(scene, layout, frame);
-    if (list) surface.group("head-list", () => drawHeadList(surface, scene, list));
+    if (list) {
+      const draw = () => drawHeadList(surface, scene, list);
+      surface.group("head-list", draw, { clip, y: -frame.scroll });
+    }
     drawHoverCard(surface, scene, layout, frame);
   },
 
   hit(scene, frame, x, y) {
     const layout = gridOf(scene, frame.width, frame.height);
     if (y < 0 || y >= frame.height || x >= frame.width) return null;
-    const list = headList(scene, layout, frame);
-    const named = list && hitHeadList(list, x, y);
+    const list = y < layout.top ? null : headList(scene, layout, frame);
+    const named = list && hitHeadList(list, x, y + frame.scroll);
     if (named) return { layer: named.layer, head: named.head };
     return hitLabels(layout, frame, x, y) ?? hitCell(scene, layout, frame, x, y);
   },
@@ -272,6 +338,9 @@ export const gridForm: Omit<View, "name"> = {
       return rect ? [{ layer, head, rect, name: headName(scene, layout.board, one) }] : [];
     });
     const list = headList(scene, layout, frame);
-    return [...stops, ...(list ? headListStops(list).slice(0, LIST_STOPS) : [])];
+    const listed = (list ? headListStops(list) : [])
+      .map((stop) => ({ ...stop, rect: { ...stop.rect, y: stop.rect.y - frame.scroll } }))
+      .filter(({ rect: { y, height } }) => y >= layout.top && y + height <= frame.height);
+    return [...stops, ...listed.slice(0, LIST_STOPS)];
   },
 };

@@ -1,11 +1,19 @@
 // "What heads do here": each label with the heads that carry it, below the grid.
 
+import { memo } from "../../marks/memo.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { contains } from "../../surface/surface.js";
-import { textWidth } from "../../surface/text.js";
+import { ellipsize, textWidth } from "../../surface/text.js";
 import type { Frame, Stop } from "../view.js";
-import { type Label, quietLabels } from "./head-scores.js";
+import {
+  hasQuietLabels,
+  isScored,
+  type Label,
+  type Labels,
+  NO_LABELS,
+  quietLabels,
+} from "./head-scores.js";
 import { type Placed, shownHeads } from "./heads.js";
 import type { Grid } from "./layout.js";
 
@@ -14,8 +22,9 @@ const LINE = 18;
 const TITLE = 22;
 const ABOVE = 14;
 const GAP = 8;
-/** Fewer lines are not worth a title. */
-const LEAST_LINES = 1;
+const RIGHT = 6;
+/** Lines that the grid leaves room for; more are shown where there is room for them. */
+const MOST_LINES = 4;
 
 interface Named {
   readonly head: Placed;
@@ -31,10 +40,12 @@ interface Line {
   readonly rest: { readonly x: number; readonly text: string } | null;
 }
 
-export interface HeadList {
+interface HeadList {
   readonly title: number;
   readonly left: number;
   readonly lines: readonly Line[];
+  /** What has no line of its own: the labels left over, or that there are none at all. */
+  readonly rest: { readonly y: number; readonly text: string } | null;
 }
 
 interface Labelled {
@@ -42,25 +53,39 @@ interface Labelled {
   readonly label: Label;
 }
 
+type Group = readonly [string, readonly Labelled[]];
+
+/**
+ * How many lines a list waits for below the grid, 0 where there will be none. The labels come after
+ * the heads, which must not move then: it does not count which labels there are.
+ */
+export function linesWanted(scene: Scene): number {
+  // A figure is as high as its heads: what is left over beside other views is the list's.
+  if (scene.drawing || isScored(scene) || !hasQuietLabels(scene)) return 0;
+  return Math.min(MOST_LINES, scene.meta.scores.length);
+}
+
+/** Room that so many lines need below the grid. */
+export function listHeight(lines: number): number {
+  return lines > 0 ? ABOVE + TITLE + lines * LINE : 0;
+}
+
 /** Heads by label, the label that most heads carry first, the clearest head of each first. */
-function groups(scene: Scene): readonly (readonly [string, readonly Labelled[]])[] {
-  const labels = quietLabels(scene);
-  if (!labels) return [];
+function groups(scene: Scene, labels: Labels): readonly Group[] {
   const found = new Map<string, Labelled[]>();
   for (const head of shownHeads(scene)) {
     const label = labels(head.index);
-    if (label) found.set(label.text, [...(found.get(label.text) ?? []), { head, label }]);
+    if (!label) continue;
+    const same = found.get(label.text);
+    if (same) same.push({ head, label });
+    else found.set(label.text, [{ head, label }]);
   }
   for (const heads of found.values()) heads.sort((a, b) => b.label.value - a.label.value);
   return [...found].sort(([, a], [, b]) => b.length - a.length);
 }
 
 /** As many heads as fit the line, and how many are left. */
-function lineOf(
-  label: string,
-  all: readonly Labelled[],
-  at: { x: number; y: number; right: number },
-): Line {
+function lineOf([label, all]: Group, at: { x: number; y: number; right: number }): Line {
   const heads: Named[] = [];
   let { x } = at;
   const more = (count: number) => `and ${count} more`;
@@ -77,28 +102,54 @@ function lineOf(
   return { label, y: at.y, heads, rest: left > 0 ? { x, text: more(left) } : null };
 }
 
-/** What of the list fits below the grid; null where nothing does, or a score takes its place. */
+/** "and 2 more labels: local (16), self (3)": how many first, should the line be too short for all. */
+function restText(rest: readonly Group[], shown: number): string {
+  const names = rest.map(([label, heads]) => `${label} (${heads.length})`).join(", ");
+  const labels = rest.length === 1 ? "label" : "labels";
+  return `${shown > 0 ? "and " : ""}${rest.length} ${shown > 0 ? "more " : ""}${labels}: ${names}`;
+}
+
+function listOf(
+  all: readonly Group[],
+  { left, top, room }: { left: number; top: number; room: number },
+  width: number,
+): HeadList {
+  const right = width - RIGHT;
+  const shown = all.slice(0, all.length > room ? room - 1 : room);
+  const widest = Math.max(0, ...shown.map(([label]) => textWidth(label, SIZE)));
+  const x = left + Math.min(Math.ceil(widest) + 18, 0.5 * width);
+  const middle = (n: number) => top + TITLE + (n + 0.5) * LINE;
+  const lines = shown.map((group, n) => lineOf(group, { x, y: middle(n), right }));
+  const others = all.slice(shown.length);
+  const text =
+    all.length === 0 ? "None of these heads has a label." : restText(others, shown.length);
+  const said = all.length === 0 || others.length > 0;
+  const rest = said ? { y: middle(shown.length), text: ellipsize(text, right - left, SIZE) } : null;
+  return { title: top + TITLE / 2, left, lines, rest };
+}
+
+/** The list below the grid, in the content; null where there is no room, or a score takes its place. */
 export function headList(scene: Scene, layout: Grid, frame: Frame): HeadList | null {
   if (layout.board || layout.abreast) return null;
-  const top = layout.top + layout.height + ABOVE;
-  const room = Math.floor((frame.height - top - TITLE) / LINE);
-  if (room < LEAST_LINES) return null;
-  const found = groups(scene).slice(0, room);
-  if (found.length === 0) return null;
+  const labels = quietLabels(scene);
+  if (labels === NO_LABELS) return null;
   const { left } = layout;
-  const widest = Math.max(...found.map(([label]) => textWidth(label, SIZE)));
-  const x = left + Math.min(Math.ceil(widest) + 18, 0.5 * frame.width);
-  const lines = found.map(([label, heads], n) =>
-    lineOf(label, heads, { x, y: top + TITLE + (n + 0.5) * LINE, right: frame.width - 6 }),
-  );
-  return { title: top + TITLE / 2, left, lines };
+  const top = layout.top + layout.height + ABOVE;
+  const end = Math.max(frame.height, layout.top + layout.height + layout.listHeight);
+  const room = Math.floor((end - top - TITLE) / LINE);
+  if (room < 1) return null;
+  const layers = String(scene.state.show_layers);
+  return memo(labels, `list ${layers} ${left} ${top} ${room} ${frame.width}`, () => {
+    const all = memo(labels, `groups ${layers}`, () => groups(scene, labels));
+    return listOf(all, { left, top, room }, frame.width);
+  });
 }
 
 export function drawHeadList(surface: Surface, scene: Scene, list: HeadList): void {
   const { theme, state, hover } = scene;
-  const { left, title, lines } = list;
+  const { left, title, lines, rest } = list;
   surface.text(left, title, "What heads do here", { fill: theme.text, size: 12, weight: "bold" });
-  for (const { label, y, heads, rest } of lines) {
+  for (const { label, y, heads, rest: more } of lines) {
     surface.text(left, y, label, { fill: theme.text, size: SIZE });
     for (const { head, rect, text } of heads) {
       const selected = head.layer === state.layer && state.heads.includes(head.head);
@@ -110,8 +161,9 @@ export function drawHeadList(surface: Surface, scene: Scene, list: HeadList): vo
         weight: strong ? "bold" : "normal",
       });
     }
-    if (rest) surface.text(rest.x, y, rest.text, { fill: theme.muted, size: SIZE });
+    if (more) surface.text(more.x, y, more.text, { fill: theme.muted, size: SIZE });
   }
+  if (rest) surface.text(left, rest.y, rest.text, { fill: theme.muted, size: SIZE });
 }
 
 export function hitHeadList({ lines }: HeadList, x: number, y: number): Placed | null {

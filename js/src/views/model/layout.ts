@@ -27,6 +27,8 @@ export interface Grid extends GridLayout {
   readonly numbered: boolean;
   /** Whether the columns are ranks. */
   readonly ranked: boolean;
+  /** Room below the grid for the list of what heads do, 0 for none. */
+  readonly listHeight: number;
   /** All that the layout depends on. */
   readonly id: string;
 }

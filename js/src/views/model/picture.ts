@@ -37,9 +37,9 @@ export const FRAMED = 28;
 /** A cell with less on a side shows one shade: of a picture nothing could be told. */
 export const PICTURED = 6;
 /** Smaller cells share a hairline. */
-const HAIRLINED = 12;
+export const HAIRLINED = 12;
 /** Beside an open layer, smaller cells are quiet: each by its own largest shade, and none of them dark. */
-const QUIET = 20;
+export const QUIET = 20;
 
 /** How a head's score is shown in a cell: around the thumbnail, or instead of it. */
 export function cellScore(
