@@ -1,7 +1,7 @@
 // "What heads do here": each label with the heads that carry it, below the grid.
 
 import { memo } from "../../marks/memo.js";
-import type { Scene } from "../../scene/scene.js";
+import { onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { contains } from "../../surface/surface.js";
 import { ellipsize, textWidth } from "../../surface/text.js";
@@ -60,8 +60,8 @@ type Group = readonly [string, readonly Labelled[]];
  * the heads, which must not move then: it does not count which labels there are.
  */
 export function linesWanted(scene: Scene): number {
-  // A figure is as high as its heads: what is left over beside other views is the list's.
-  if (scene.drawing || isScored(scene) || !hasQuietLabels(scene)) return 0;
+  // For paper no room is kept: what is left over beside other views is the list's.
+  if (onPaper(scene) || isScored(scene) || !hasQuietLabels(scene)) return 0;
   return Math.min(MOST_LINES, scene.meta.scores.length);
 }
 

@@ -337,6 +337,18 @@ test("of heads that have no room to give, the list scrolls with the last layers"
   }
 });
 
+test("a figure of the screen has the screen's cells, one for paper keeps no room for the list", () => {
+  const scene = labelledModel(4, 4, 3);
+  const drawing = { paper: false, panel: false, axes: true, legend: true, threshold: 0 };
+  const turned = { horizontal: false, rightToLeft: false };
+  const height = (one: Scene) => modelView.contentHeight(one, 379, 600);
+  const figure = (paper: boolean) => ({ ...scene, drawing: { ...drawing, ...turned, paper } });
+  expect(height(figure(false))).toBe(height(scene));
+  const bare = { ...scene, meta: { ...scene.meta, scores: [] } };
+  expect(height(figure(true))).toBe(height({ ...bare, drawing: figure(true).drawing }));
+  expect(height(scene)).toBeGreaterThan(height(bare));
+});
+
 test("where no head has a label the list says so", () => {
   const data = Float32Array.from({ length: 12 }, (_, at) => (at % 2 === 0 ? -1 : 0));
   const scene = attentionScene({ headNumbers: () => ({ shape: [6, 2], data }) });
