@@ -63,8 +63,9 @@ export function layerShares(
   if (scene.state.measure === "rollout") return { error: NOT_OF_ROLLOUT };
   const found = blocks.groupShares(axes.name, layer, pooledAs(scene));
   if (!found || "error" in found) return found;
-  const chosen = heads ? heads.flatMap((head) => found[head] ?? []) : found;
-  return chosen.map((matrix) => cut(matrix, axes));
+  // The axes are those of the grouping that the shares were asked for by.
+  const all = memo(found, "cut", () => found.map((matrix) => cut(matrix, axes)));
+  return heads ? heads.flatMap((head) => all[head] ?? []) : all;
 }
 
 function cut(matrix: Matrix, { rows, columns }: ShareAxes): Matrix {

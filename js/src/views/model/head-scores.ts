@@ -239,6 +239,9 @@ export function boardOf(scene: Scene): Board | null {
     return [...heads].sort((a, b) => strongestFirst(at(a), at(b)));
   });
   const most = memo(values, "end", () => scoreScaleEnd(values));
+  const remaining = memo(values, `remaining ${state.threshold} ${state.show_layers}`, () =>
+    heads.reduce((count, { index }) => count + (isOut(index) ? 0 : 1), 0),
+  );
   const ranking = state.ranking ? JSON.stringify(state.ranking) : "";
   return {
     score,
@@ -247,7 +250,7 @@ export function boardOf(scene: Scene): Board | null {
     most,
     heads,
     order,
-    remaining: heads.reduce((count, { index }) => count + (isOut(index) ? 0 : 1), 0),
+    remaining,
     label,
     isOut,
     shade: (index) => {
