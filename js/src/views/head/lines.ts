@@ -49,6 +49,7 @@ function numberColumns(count: number): number {
   if (count <= NUMBERED_HEADS) return count;
   return count <= 2 * NUMBERED_HEADS ? Math.ceil(count / 2) : 1;
 }
+
 /** Room for the names of groups beside the columns. */
 const marginsOf = (scene: Scene, width: number) => ({
   queries: groupMargin(scene, "queries", width),

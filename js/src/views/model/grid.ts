@@ -44,11 +44,12 @@ import { drawGridPicture, HAIRLINED, PICTURED, QUIET } from "./picture.js";
 import { type ShownRow, shownRows } from "./rows.js";
 import { drawTag, labelText } from "./tags.js";
 
+/** Heads that the keyboard stops at. */
 export const MAX_STOPS = 80;
-/** Besides them, of the list of what heads do. */
-const LIST_STOPS = 24;
 /** Of them, at least so many for other layers. */
 const COLUMN_STOPS = 16;
+/** Besides them, of the list of what heads do. */
+const LIST_STOPS = 24;
 
 /** Place of the selected layer among those on show, or of the one that would be next to it. */
 function placeAt(rows: readonly { layer: { layer: number } }[], number: number): number {

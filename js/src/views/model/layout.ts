@@ -74,6 +74,7 @@ const MAX_PITCH = 96;
 /** On the screen, where cells grow with the room. */
 const LARGEST = 132;
 const AXIS = 16;
+
 /** Cells of one size, as square as they are large. */
 function evenCells(columns: number, lines: number, pitch: number): LayerCells {
   return { columns, lines, across: pitch, down: pitch, gap: gapOf(pitch), caption: 0 };
