@@ -147,7 +147,7 @@ function layersHeight(scene: Scene): number {
   const count = (state.show_layers ?? stream.layers).length;
   // A line of the list of what heads do: of a deep model the grid has none to give.
   const list = listHeight(Math.min(1, linesWanted(scene)));
-  return Math.min(DEEP_HEIGHT, LAYERS_ROOM + LAYER * count + list);
+  return Math.min(DEEP_HEIGHT, LAYERS_ROOM + LAYER * count) + list;
 }
 
 /** The heads over the whole width, and the list of what they do below them. */

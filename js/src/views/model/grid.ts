@@ -8,7 +8,7 @@ import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import type { Frame, Stop, View } from "../view.js";
 import { drawCaptions } from "./captions.js";
 import { drawHeadCard, headName, hoveredHead } from "./card.js";
-import { type LayerCells, WORDED } from "./cells.js";
+import { COMFORTABLE, type LayerCells, WORDED } from "./cells.js";
 import {
   drawHeadList,
   headList,
@@ -44,11 +44,11 @@ import { drawGridPicture, HAIRLINED, PICTURED, QUIET } from "./picture.js";
 import { type ShownRow, shownRows } from "./rows.js";
 import { drawTag, labelText } from "./tags.js";
 
-/** Heads that the keyboard stops at. */
+/** What the keyboard stops at. */
 export const MAX_STOPS = 80;
 /** Of them, at least so many for other layers. */
 const COLUMN_STOPS = 16;
-/** Besides them, of the list of what heads do. */
+/** Of the list of what heads do, as far as the heads leave any. */
 const LIST_STOPS = 24;
 
 /** Place of the selected layer among those on show, or of the one that would be next to it. */
@@ -69,16 +69,19 @@ function layoutOf(rows: Rows, { width, height }: Size, { notes, at }: GridOption
   return memo(rows, key, () => gridLayout(rows, { width, height }, { notes, at }));
 }
 
+const STEPS = [WORDED, QUIET, COMFORTABLE, HAIRLINED, PICTURED];
 /** Cells below one of these sizes show less. */
-const STEPS = [WORDED, QUIET, HAIRLINED, PICTURED];
+const ALL_STEPS = { open: STEPS, all: STEPS };
+/** Cells below one of these cannot be read any more: those of an open layer, and those of all. */
+const READABLE = { open: [COMFORTABLE], all: [PICTURED] };
 
-/** Whether the cells of one grid show as much as those of another. */
-function showsAsMuch(one: GridLayout, other: GridLayout): boolean {
-  const steps = ({ across, down, caption }: LayerCells) =>
-    STEPS.filter((step) => Math.min(across, down - caption) >= step).length;
-  if (steps(one.cells) < steps(other.cells)) return false;
+/** Whether the cells of one grid show as much as those of another, by the sizes from which they show less. */
+function showsAsMuch(one: GridLayout, other: GridLayout, { open, all } = ALL_STEPS): boolean {
+  const steps = ({ across, down, caption }: LayerCells, of: readonly number[]) =>
+    of.filter((step) => Math.min(across, down - caption) >= step).length;
+  if (steps(one.cells, all) < steps(other.cells, all)) return false;
   if (!one.open || !other.open) return !one.open && !other.open;
-  return steps(one.open.cells) >= steps(other.open.cells);
+  return steps(one.open.cells, open) >= steps(other.open.cells, open);
 }
 
 /**
@@ -104,8 +107,8 @@ function aboveList(
     if (found.fits && showsAsMuch(found.layout, whole)) return found;
   }
   const least = above(1);
-  const alike = (least.layout.open === null) === (whole.open === null);
-  return least.fits && alike ? least : { layout: whole, room: listHeight(most) };
+  const readable = least.fits && showsAsMuch(least.layout, whole, READABLE);
+  return readable ? least : { layout: whole, room: listHeight(most) };
 }
 
 function gridOf(scene: Scene, width: number, height: number): Grid {
@@ -211,6 +214,7 @@ function inFrame(layout: Grid, cell: Rect | null, frame: Frame): Rect | null {
 function nearest(
   heads: readonly Placed[],
   selected: Pick<Placed, "row" | "head">,
+  most: number,
 ): readonly Placed[] {
   const rows = heads.map(({ row }) => row);
   const row = Math.max(Math.min(...rows), Math.min(selected.row, Math.max(...rows)));
@@ -222,7 +226,7 @@ function nearest(
     MAX_STOPS - COLUMN_STOPS,
   );
   const column = heads.filter((one) => one.head === selected.head && one.row !== row);
-  return [...beside, ...closest(column, MAX_STOPS - beside.length)].sort(
+  return [...beside, ...closest(column, most - beside.length)].sort(
     (a, b) => a.row - b.row || a.head - b.head,
   );
 }
@@ -330,18 +334,20 @@ export const gridForm: Omit<View, "name"> = {
     const all = shownHeads(scene).filter(({ row, head }) =>
       inFrame(layout, headRect(layout, row, head), frame),
     );
+    const list = headList(scene, layout, frame);
+    const listed = (list ? headListStops(list) : [])
+      .map((stop) => ({ ...stop, rect: { ...stop.rect, y: stop.rect.y - frame.scroll } }))
+      .filter(({ rect: { y, height } }) => y >= layout.top && y + height <= frame.height);
     const row = scene.stream.layers.findIndex((layer) => layer.layer === scene.state.layer);
-    const heads =
-      all.length <= MAX_STOPS ? all : nearest(all, { row, head: scene.state.heads[0] ?? 0 });
+    // Of too many heads the list shares what is left beside a row with the other layers.
+    const most = MAX_STOPS - Math.min(listed.length, COLUMN_STOPS / 2);
+    const selected = { row, head: scene.state.heads[0] ?? 0 };
+    const heads = all.length <= MAX_STOPS ? all : nearest(all, selected, most);
     const stops = heads.flatMap((one): Stop[] => {
       const { layer, head } = one;
       const rect = inFrame(layout, headRect(layout, one.row, head), frame);
       return rect ? [{ layer, head, rect, name: headName(scene, layout.board, one) }] : [];
     });
-    const list = headList(scene, layout, frame);
-    const listed = (list ? headListStops(list) : [])
-      .map((stop) => ({ ...stop, rect: { ...stop.rect, y: stop.rect.y - frame.scroll } }))
-      .filter(({ rect: { y, height } }) => y >= layout.top && y + height <= frame.height);
-    return [...stops, ...listed.slice(0, LIST_STOPS)];
+    return [...stops, ...listed.slice(0, Math.min(LIST_STOPS, MAX_STOPS - stops.length))];
   },
 };

@@ -281,6 +281,7 @@ const MODELS = [
   [12, 12],
   [24, 16],
   [32, 32],
+  [80, 64],
   [61, 128],
 ] as const;
 
@@ -303,6 +304,16 @@ test.each(MODELS)("%i × %i heads: below them all labels, or how many more there
       const content = modelView.contentHeight(scene, rect.width, rect.height);
       const end = Math.max(content, rect.height) - 6;
       for (const { numbers } of list) expect(numbers[1] as number).toBeLessThan(end);
+      expect(modelView.stops(scene, { ...rect, scroll: 0 }).length).toBeLessThanOrEqual(80);
+      // Each head of the selected layer can be read, unless there is no room for that anyway.
+      const open = modelView
+        .stops(scene, { ...rect, scroll: 0 })
+        .filter(({ name }) => name.startsWith("layer 0 head"));
+      for (const stop of open) {
+        expect(Math.min(stop.rect.width, stop.rect.height)).toBeGreaterThanOrEqual(
+          h > 64 ? 11 : 16,
+        );
+      }
       // As long as the heads themselves are all in sight.
       if (l * h < 61 * 128) expect(content).toBeLessThanOrEqual(rect.height);
     }
