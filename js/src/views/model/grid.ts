@@ -334,13 +334,10 @@ export const gridForm: Omit<View, "name"> = {
     const all = shownHeads(scene).filter(({ row, head }) =>
       inFrame(layout, headRect(layout, row, head), frame),
     );
-    const list = headList(scene, layout, frame);
-    const listed = (list ? headListStops(list) : [])
-      .map((stop) => ({ ...stop, rect: { ...stop.rect, y: stop.rect.y - frame.scroll } }))
-      .filter(({ rect: { y, height } }) => y >= layout.top && y + height <= frame.height);
     const row = scene.stream.layers.findIndex((layer) => layer.layer === scene.state.layer);
+    const list = headList(scene, layout, frame);
     // Of too many heads the list shares what is left beside a row with the other layers.
-    const most = MAX_STOPS - Math.min(listed.length, COLUMN_STOPS / 2);
+    const most = MAX_STOPS - (list ? COLUMN_STOPS / 2 : 0);
     const selected = { row, head: scene.state.heads[0] ?? 0 };
     const heads = all.length <= MAX_STOPS ? all : nearest(all, selected, most);
     const stops = heads.flatMap((one): Stop[] => {
@@ -348,6 +345,10 @@ export const gridForm: Omit<View, "name"> = {
       const rect = inFrame(layout, headRect(layout, one.row, head), frame);
       return rect ? [{ layer, head, rect, name: headName(scene, layout.board, one) }] : [];
     });
-    return [...stops, ...listed.slice(0, Math.min(LIST_STOPS, MAX_STOPS - stops.length))];
+    const left = Math.min(LIST_STOPS, MAX_STOPS - stops.length);
+    const listed = (list ? headListStops(list, left) : [])
+      .map((stop) => ({ ...stop, rect: { ...stop.rect, y: stop.rect.y - frame.scroll } }))
+      .filter(({ rect: { y, height } }) => y >= layout.top && y + height <= frame.height);
+    return [...stops, ...listed];
   },
 };

@@ -4,7 +4,7 @@ import { memo } from "../../marks/memo.js";
 import { onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { contains } from "../../surface/surface.js";
-import { ellipsize, textWidth } from "../../surface/text.js";
+import { textWidth } from "../../surface/text.js";
 import type { Frame, Stop } from "../view.js";
 import {
   hasQuietLabels,
@@ -23,6 +23,8 @@ const TITLE = 22;
 const ABOVE = 14;
 const GAP = 8;
 const RIGHT = 6;
+/** Between a label and its heads, and between two labels on one line. */
+const APART = 18;
 /** Lines that the grid leaves room for; more are shown where there is room for them. */
 const MOST_LINES = 4;
 
@@ -34,6 +36,7 @@ interface Named {
 
 interface Line {
   readonly label: string;
+  readonly x: number;
   readonly y: number;
   readonly heads: readonly Named[];
   /** "and 2 more" */
@@ -45,7 +48,7 @@ interface HeadList {
   readonly left: number;
   readonly lines: readonly Line[];
   /** What has no line of its own: the labels left over, or that there are none at all. */
-  readonly rest: { readonly y: number; readonly text: string } | null;
+  readonly rest: { readonly x: number; readonly y: number; readonly text: string } | null;
 }
 
 interface Labelled {
@@ -84,29 +87,73 @@ function groups(scene: Scene, labels: Labels): readonly Group[] {
   return [...found].sort(([, a], [, b]) => b.length - a.length);
 }
 
-/** As many heads as fit the line, and how many are left. */
-function lineOf([label, all]: Group, at: { x: number; y: number; right: number }): Line {
+const more = (count: number) => `and ${count} more`;
+
+/** A label's heads from `x` on, as many as fit before `right` and one at least, and how many are left. */
+function lineOf(
+  [label, all]: Group,
+  left: number,
+  at: { x: number; y: number; right: number },
+): Line {
   const heads: Named[] = [];
   let { x } = at;
-  const more = (count: number) => `and ${count} more`;
   for (const { head } of all) {
     const text = `${head.layer}·${head.head}`;
     const width = textWidth(text, SIZE);
-    const left = all.length - heads.length - 1;
-    const reserved = left > 0 ? GAP + textWidth(more(left), SIZE) : 0;
+    const others = all.length - heads.length - 1;
+    const reserved = others > 0 ? GAP + textWidth(more(others), SIZE) : 0;
     if (x + width + reserved > at.right && heads.length > 0) break;
     heads.push({ head, text, rect: { x, y: at.y - LINE / 2, width, height: LINE } });
     x += width + GAP;
   }
-  const left = all.length - heads.length;
-  return { label, y: at.y, heads, rest: left > 0 ? { x, text: more(left) } : null };
+  const others = all.length - heads.length;
+  const rest = others > 0 ? { x, text: more(others) } : null;
+  return { label, x: left, y: at.y, heads, rest };
 }
 
-/** "and 2 more labels: local (16), self (3)": how many first, should the line be too short for all. */
-function restText(rest: readonly Group[], shown: number): string {
-  const names = rest.map(([label, heads]) => `${label} (${heads.length})`).join(", ");
-  const labels = rest.length === 1 ? "label" : "labels";
-  return `${shown > 0 ? "and " : ""}${rest.length} ${shown > 0 ? "more " : ""}${labels}: ${names}`;
+/** Where what a line says ends. */
+function endOf({ heads, rest }: Line): number {
+  if (rest) return rest.x + textWidth(rest.text, SIZE);
+  const last = heads.at(-1) as Named;
+  return last.rect.x + last.rect.width;
+}
+
+/** "and 2 more labels". */
+function labelCount(count: number, shown: number): string {
+  const labels = count === 1 ? "label" : "labels";
+  return shown > 0 ? `and ${count} more ${labels}` : `${count} ${labels}`;
+}
+
+/** "and 2 more labels: local (16), self (3)", with as many of the names as fit. */
+function restText(rest: readonly Group[], shown: number, room: number): string {
+  const names = rest.map(([label, heads]) => `${label} (${heads.length})`);
+  const count = labelCount(rest.length, shown);
+  for (let named = names.length; named > 0; named--) {
+    const some = [...names.slice(0, named), ...(named < names.length ? ["…"] : [])];
+    const text = `${count}: ${some.join(", ")}`;
+    if (textWidth(text, SIZE) <= room) return text;
+  }
+  return count;
+}
+
+/** Several labels on one line, each with its clearest head: as many as fit, and how many are left. */
+function onOneLine(all: readonly Group[], left: number, y: number, right: number) {
+  const lines: Line[] = [];
+  let x = left;
+  for (const group of all) {
+    const from = x + textWidth(group[0], SIZE) + GAP;
+    // With no room but for its first head, a label takes what that and the number of the others need.
+    const line = lineOf(group, x, { x: from, y, right: from });
+    const end = endOf(line);
+    const others = all.length - lines.length - 1;
+    const reserved = others > 0 ? APART + textWidth(labelCount(others, 1), SIZE) : 0;
+    if (end + reserved > right) break;
+    lines.push(line);
+    x = end + APART;
+  }
+  const rest = all.slice(lines.length);
+  const text = rest.length > 0 ? restText(rest, lines.length, right - x) : null;
+  return { lines, rest: text === null ? null : { x, y, text } };
 }
 
 function listOf(
@@ -115,17 +162,23 @@ function listOf(
   width: number,
 ): HeadList {
   const right = width - RIGHT;
-  const shown = all.slice(0, all.length > room ? room - 1 : room);
-  const widest = Math.max(0, ...shown.map(([label]) => textWidth(label, SIZE)));
-  const x = left + Math.min(Math.ceil(widest) + 18, 0.5 * width);
+  const title = top + TITLE / 2;
   const middle = (n: number) => top + TITLE + (n + 0.5) * LINE;
-  const lines = shown.map((group, n) => lineOf(group, { x, y: middle(n), right }));
+  if (all.length === 0) {
+    const rest = { x: left, y: middle(0), text: "None of these heads has a label." };
+    return { title, left, lines: [], rest };
+  }
+  if (room === 1 && all.length > 1) {
+    return { title, left, ...onOneLine(all, left, middle(0), right) };
+  }
+  const shown = all.slice(0, all.length > room ? room - 1 : room);
+  const widest = Math.max(...shown.map(([label]) => textWidth(label, SIZE)));
+  const x = left + Math.min(Math.ceil(widest) + APART, 0.5 * width);
+  const lines = shown.map((group, n) => lineOf(group, left, { x, y: middle(n), right }));
   const others = all.slice(shown.length);
-  const text =
-    all.length === 0 ? "None of these heads has a label." : restText(others, shown.length);
-  const said = all.length === 0 || others.length > 0;
-  const rest = said ? { y: middle(shown.length), text: ellipsize(text, right - left, SIZE) } : null;
-  return { title: top + TITLE / 2, left, lines, rest };
+  if (others.length === 0) return { title, left, lines, rest: null };
+  const text = restText(others, shown.length, right - left);
+  return { title, left, lines, rest: { x: left, y: middle(shown.length), text } };
 }
 
 /** The list below the grid, in the content; null where there is no room, or a score takes its place. */
@@ -149,8 +202,8 @@ export function drawHeadList(surface: Surface, scene: Scene, list: HeadList): vo
   const { theme, state, hover } = scene;
   const { left, title, lines, rest } = list;
   surface.text(left, title, "What heads do here", { fill: theme.text, size: 12, weight: "bold" });
-  for (const { label, y, heads, rest: more } of lines) {
-    surface.text(left, y, label, { fill: theme.text, size: SIZE });
+  for (const { label, x, y, heads, rest: more } of lines) {
+    surface.text(x, y, label, { fill: theme.text, size: SIZE });
     for (const { head, rect, text } of heads) {
       const selected = head.layer === state.layer && state.heads.includes(head.head);
       const pointed = hover?.layer === head.layer && hover.head === head.head;
@@ -163,7 +216,7 @@ export function drawHeadList(surface: Surface, scene: Scene, list: HeadList): vo
     }
     if (more) surface.text(more.x, y, more.text, { fill: theme.muted, size: SIZE });
   }
-  if (rest) surface.text(left, rest.y, rest.text, { fill: theme.muted, size: SIZE });
+  if (rest) surface.text(rest.x, rest.y, rest.text, { fill: theme.muted, size: SIZE });
 }
 
 export function hitHeadList({ lines }: HeadList, x: number, y: number): Placed | null {
@@ -174,13 +227,14 @@ export function hitHeadList({ lines }: HeadList, x: number, y: number): Placed |
   return null;
 }
 
-export function headListStops({ lines }: HeadList): readonly Stop[] {
-  return lines.flatMap(({ label, heads }) =>
-    heads.map(({ head: { layer, head }, rect }) => ({
-      layer,
-      head,
-      rect,
-      name: `${label}: layer ${layer} head ${head}`,
+/** At most so many of the heads: the clearest of every label before the next of any. */
+export function headListStops({ lines }: HeadList, most: number): readonly Stop[] {
+  const all = lines.flatMap(({ label, heads }) =>
+    heads.map(({ head: { layer, head }, rect }, place) => ({
+      place,
+      stop: { layer, head, rect, name: `${label}: layer ${layer} head ${head}` },
     })),
   );
+  const kept = new Set([...all].sort((a, b) => a.place - b.place).slice(0, most));
+  return all.filter((one) => kept.has(one)).map(({ stop }) => stop);
 }

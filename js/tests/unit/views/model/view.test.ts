@@ -6,6 +6,7 @@ import { quietShades } from "../../../../src/marks/heads/thumbnails.js";
 import type { LayerMeta, StreamMeta } from "../../../../src/protocol/generated.js";
 import type { Scene } from "../../../../src/scene/scene.js";
 import type { Rect } from "../../../../src/surface/surface.js";
+import { textWidth } from "../../../../src/surface/text.js";
 import { layoutViews } from "../../../../src/views/layout.js";
 import {
   type GridLayout,
@@ -298,7 +299,7 @@ test.each(MODELS)("%i × %i heads: below them all labels, or how many more there
       const texts = list.flatMap(({ text }) => text ?? []);
       const own = texts.filter((text) => /^label \d$/.test(text)).length;
       const rest = texts.flatMap(
-        (text) => /^(?:and )?(\d+) (?:more )?labels?:/.exec(text)?.[1] ?? [],
+        (text) => /^(?:and )?(\d+) (?:more )?labels?(?:$|:)/.exec(text)?.[1] ?? [],
       );
       expect([own, ...rest.map(Number)].reduce((sum, count) => sum + count)).toBe(labels);
       const content = modelView.contentHeight(scene, rect.width, rect.height);
@@ -317,6 +318,24 @@ test.each(MODELS)("%i × %i heads: below them all labels, or how many more there
       // As long as the heads themselves are all in sight.
       if (l * h < 61 * 128) expect(content).toBeLessThanOrEqual(rect.height);
     }
+  }
+});
+
+test("where the list has one line, every label in it has its clearest head, to be clicked", () => {
+  const scene = labelledModel(12, 12, 2);
+  const frame = { width: 379, height: 486, scroll: 0 };
+  const list = draw(scene, 379, 486).calls.filter(({ group }) => group === "head-list");
+  const [, first, ...rest] = list;
+  expect(new Set([first, ...rest].map((call) => call?.numbers[1])).size).toBe(1);
+  expect(rest.map(({ text }) => text)).toContain("label 1");
+  const right = rest.map(({ text = "", numbers }) => (numbers[0] ?? 0) + textWidth(text, 11));
+  expect(Math.max(...right)).toBeLessThanOrEqual(379);
+  const heads = rest.filter(({ text }) => text?.includes("·"));
+  expect(heads.length).toBeGreaterThan(1);
+  for (const { text, numbers } of heads) {
+    const [x = 0, y = 0] = numbers;
+    const hit = modelView.hit(scene, frame, x + 2, y);
+    expect(`${hit?.layer}·${hit?.head}`).toBe(text);
   }
 });
 
