@@ -27,6 +27,12 @@ export function bandRows(length: number): number {
   return Math.max(1, Math.floor(BAND_WEIGHTS / Math.max(1, length)));
 }
 
+/** The band of `perBand` rows that a row of `count` is in: its first row, and the one after its last. */
+export function bandAt(row: number, perBand: number, count: number): [number, number] {
+  const start = Math.floor(row / perBand) * perBand;
+  return [start, Math.min(count, start + perBand)];
+}
+
 /** Whether weights stand beside what is drawn as numbers. */
 export const READ = /^(weights|column|mean)\//;
 

@@ -17,7 +17,7 @@ import { type Series, scaleOf } from "../shared/series.js";
 import type { Frame } from "../view.js";
 
 /** Title and, under it, the number of the pair or token in focus. */
-export const HEAD = 42;
+const HEAD = 42;
 const GAP = 18;
 const TOP = 4;
 /** Beside the outermost panels. */

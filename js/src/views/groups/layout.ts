@@ -12,7 +12,7 @@ import { type ShareAxes, shareAxes } from "./shares.js";
 
 export const LABEL = 11;
 export const TITLE = 22;
-export const SMALL_TITLE = 14;
+const SMALL_TITLE = 14;
 export const HEADING = 24;
 const TOP = 4;
 const GAP = 18;

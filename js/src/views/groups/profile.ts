@@ -214,7 +214,7 @@ function drawAxes(surface: Surface, scene: Scene, { profile, area, end, x, y }: 
   });
 }
 
-/** The middle of the line between a label and the end of its line. */
+/** The groups' names, each in its line's colour beside the end of the line. */
 function drawLabels(surface: Surface, scene: Scene, { labels, profile }: ProfilePlan): void {
   const { to_group } = scene.state;
   for (const { line, at, rect } of labels) {
@@ -290,7 +290,7 @@ export function drawProfile(surface: Surface, scene: Scene, frame: Frame): void 
   drawLayerCard(surface, scene, plan, frame);
 }
 
-/** A layer, or a line's name: a click fades the others. */
+/** A line's name: a click fades the others, one more brings them back. */
 function nameHit({ state }: Scene, name: string): Hit {
   return { from: state.from_group, to: state.to_group === name ? null : name };
 }

@@ -22,7 +22,7 @@ import type { Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { columnWidths, linesLayout, linesOverflow, revealScroll } from "../lines/layout.js";
 import { drawLines, drawLinesState, hitLines, lineStops, readingSurface } from "../lines/lines.js";
-import { drawnShare, type LinesInput, pictureKey } from "../lines/links.js";
+import { drawnShare, type LinesInput, shareKey } from "../lines/links.js";
 import { lacksNumbers } from "../lines/numbers.js";
 import { asideNote } from "../shared/aside.js";
 import { groupMargin } from "../shared/groups.js";
@@ -50,6 +50,7 @@ function numberColumns(count: number): number {
   if (count <= NUMBERED_HEADS) return count;
   return count <= 2 * NUMBERED_HEADS ? Math.ceil(count / 2) : 1;
 }
+
 /** Room for the names of groups beside the columns. */
 const marginsOf = (scene: Scene, width: number) => ({
   queries: groupMargin(scene, "queries", width),
@@ -124,7 +125,7 @@ const percent = (part: number) => (part < 0.005 ? "< 1 %" : `${Math.round(100 * 
 export function thinningNote(scene: Scene, input: LinesInput | null): string | null {
   const { top_k, mass } = scene.state;
   if (top_k === null && mass === null) return null;
-  const found = input && memo(scene.stream, `share ${pictureKey(input)}`, () => drawnShare(input));
+  const found = input && memo(scene.stream, `share ${shareKey(input)}`, () => drawnShare(input));
   const rest = scene.aside.keys.length > 0 ? "what is not set aside" : "the weight";
   const share = found ? `${percent(found)} of ${rest}` : null;
   if (mass !== null) {
@@ -218,7 +219,7 @@ export function drawFooter(
 }
 
 /** What stands along an axis; of cross attention, whose tokens. */
-export function axisName(scene: Scene, axis: "query" | "key"): string {
+function axisName(scene: Scene, axis: "query" | "key"): string {
   const { stream, queries, keys } = scene;
   if (!stream.name.startsWith("cross")) return axis;
   const [position] = axis === "query" ? queries : keys;

@@ -55,11 +55,15 @@ const notes = (scene: Scene, level = 0) => [
 /** More tokens than this are too many to list. */
 const MOST_LISTED = 64;
 
-/** Which token each number at the edges is: of a figure nobody can ask with a pointer. */
-function listedTokens(scene: Scene, width: number, named: boolean): readonly string[] {
-  const { queries, keys } = scene;
-  if (!onPaper(scene) || !hasLegend(scene) || named || scene.drawing?.panel) return [];
-  if (Math.max(queries.length, keys.length) > MOST_LISTED) return [];
+/** Whether tokens are listed that have no label at the edges: of a figure nobody can ask with a pointer. */
+function listsTokens(scene: Scene): boolean {
+  const { queries, keys, drawing } = scene;
+  if (!onPaper(scene) || !hasLegend(scene) || drawing?.panel) return false;
+  return Math.max(queries.length, keys.length) <= MOST_LISTED;
+}
+
+/** Which token each number at the edges is. */
+function listedTokens({ queries, keys }: Scene, width: number): readonly string[] {
   const list = (positions: Scene["keys"]) =>
     positions.map(({ label }, at) => `${indexOf(positions, at)} ${label}`).join("   ");
   const said =
@@ -74,8 +78,9 @@ function footerHeight(scene: Scene, listed: number): number {
 
 /** The lines that list the tokens, as many as there are when that takes nothing from the pictures. */
 function listedIn(scene: Scene, width: number, height: number): readonly string[] {
+  if (!listsTokens(scene)) return [];
   const { rowsNamed, columnsNamed } = layoutWith(scene, width, height, 0);
-  return listedTokens(scene, width, rowsNamed && columnsNamed);
+  return rowsNamed && columnsNamed ? [] : listedTokens(scene, width);
 }
 
 function layoutOf(scene: Scene, width: number, height: number): Multiples {

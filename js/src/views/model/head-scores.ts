@@ -166,11 +166,15 @@ export function scoreScaleEnd(values: Float32Array): number {
   return ENDS.find((end) => most <= end) ?? 1;
 }
 
-type Labels = (index: number) => Label | null;
+/** What a head does, by its index; the same function as long as the labels are the same. */
+export type Labels = (index: number) => Label | null;
+
+/** Labels that have not come, or cannot. */
+export const NO_LABELS: Labels = () => null;
 
 function labelsOf(scene: Scene, when: When = "now"): Labels {
   const { blocks, meta } = scene;
-  if (notMeasured(scene, "") !== null) return () => null;
+  if (notMeasured(scene, "") !== null) return NO_LABELS;
   const found = blocks.heads(
     {
       what: "head_labels",
@@ -179,28 +183,35 @@ function labelsOf(scene: Scene, when: When = "now"): Labels {
     },
     when,
   );
-  if (!found || "error" in found) return () => null;
-  return (index) => {
-    const [place = -1, value = 0] = found.data.subarray(2 * index, 2 * index + 2);
-    const score = meta.scores[place];
-    return score ? { text: score.label, value } : null;
-  };
+  if (!found || "error" in found) return NO_LABELS;
+  return memo(found, "labels", (): Labels => {
+    const { data } = found;
+    return (index) => {
+      const score = meta.scores[data[2 * index] ?? -1];
+      return score ? { text: score.label, value: data[2 * index + 1] ?? 0 } : null;
+    };
+  });
 }
 
 /** Where no score is asked for, labels are worked out of so many weights at most. */
 const LABELLED_WEIGHTS = 1 << 26;
 
-/**
- * What each head does, where that is had without anybody waiting: after all else on the screen; in a
- * figure, which is drawn once, with all else. Null where heads have no labels.
- */
-export function quietLabels(scene: Scene): Labels | null {
-  const { stream, queries, keys, meta, drawing } = scene;
+/** Whether it is said what each head does where no score is asked for. */
+export function hasQuietLabels(scene: Scene): boolean {
+  const { stream, queries, keys, meta } = scene;
   const weights = placedHeads(stream).length * queries.length * keys.length;
   const none = meta.scores.length === 0 || scene.sides !== null || withoutRecord(scene);
-  if (none || weights > LABELLED_WEIGHTS || scene.state.measure === "rollout") return null;
-  if (notMeasured(scene, "") !== null) return null;
-  return labelsOf(scene, drawing ? "now" : "later");
+  if (none || weights > LABELLED_WEIGHTS || scene.state.measure === "rollout") return false;
+  return notMeasured(scene, "") === null;
+}
+
+/**
+ * What each head does, where that is had without anybody waiting: after all else on the screen; in a
+ * figure, which is drawn once, with all else.
+ */
+export function quietLabels(scene: Scene): Labels {
+  if (!hasQuietLabels(scene)) return NO_LABELS;
+  return labelsOf(scene, scene.drawing ? "now" : "later");
 }
 
 /** Whether heads have colours: a score is chosen, or there is nothing else to see of them. */
@@ -228,6 +239,9 @@ export function boardOf(scene: Scene): Board | null {
     return [...heads].sort((a, b) => strongestFirst(at(a), at(b)));
   });
   const most = memo(values, "end", () => scoreScaleEnd(values));
+  const remaining = memo(values, `remaining ${state.threshold} ${state.show_layers}`, () =>
+    heads.reduce((count, { index }) => count + (isOut(index) ? 0 : 1), 0),
+  );
   const ranking = state.ranking ? JSON.stringify(state.ranking) : "";
   return {
     score,
@@ -236,7 +250,7 @@ export function boardOf(scene: Scene): Board | null {
     most,
     heads,
     order,
-    remaining: heads.reduce((count, { index }) => count + (isOut(index) ? 0 : 1), 0),
+    remaining,
     label,
     isOut,
     shade: (index) => {

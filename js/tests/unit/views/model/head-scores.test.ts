@@ -11,7 +11,7 @@ import { clampTo } from "../../../../src/state/signals.js";
 import { layoutViews } from "../../../../src/views/layout.js";
 import {
   boardOf,
-  quietLabels,
+  hasQuietLabels,
   rankedRefs,
   rankingTitle,
   scoreScaleEnd,
@@ -461,12 +461,12 @@ describe("a measure that a record of weights alone does not have", () => {
       missing: { norm: "the record has weights alone." },
     }));
     const bare = { ...given, stream: { ...given.stream, layers } };
-    expect(quietLabels(bare)).toBeNull();
+    expect(hasQuietLabels(bare)).toBe(false);
     expect(boardOf(bare)).toBeNull();
     expect(whyNoScore(bare)).toContain("the record has weights alone.");
     expect(asked).toEqual([]);
     // Of a record that has it, both are asked for.
-    expect(quietLabels(given)).not.toBeNull();
+    expect(hasQuietLabels(given)).toBe(true);
     expect(boardOf(given)).not.toBeNull();
     expect(new Set(asked)).toEqual(new Set(["head_labels", "head_scores"]));
   });
