@@ -192,12 +192,16 @@ export function pinnedLinks({ queries, keys }: State): Ranking | null {
   return { queries: queries.length === 0 ? null : sorted(queries), keys: sorted(keys) };
 }
 
-/** Rank all heads by the weight of the pinned links. */
-export function rankByPins(state: State): Change {
-  const ranking = pinnedLinks(state);
+/** Colour all heads by a ranking; those that stand by layers then stand in its order. */
+function rankBy(state: State, ranking: Ranking | null): Change {
   if (!ranking) return {};
   const loose = state.arrange === "layers" || state.arrange === "rank_by_layer";
   return { ranking, score: RANKING, ...(loose ? { arrange: "rank" } : {}) };
+}
+
+/** Rank all heads by the weight of the pinned links. */
+export function rankByPins(state: State): Change {
+  return rankBy(state, pinnedLinks(state));
 }
 
 /** The share from one group on show to the other; null while neither is chosen. */
@@ -206,10 +210,9 @@ export function groupRanking({ grouping, from_group, to_group }: State): Ranking
   return { grouping, from: from_group, to: to_group };
 }
 
-/** Colour all heads by the share from one group on show to the other. */
+/** Rank all heads by the share from one group on show to the other. */
 export function rankByGroups(state: State): Change {
-  const ranking = groupRanking(state);
-  return ranking ? { ranking, score: RANKING } : {};
+  return rankBy(state, groupRanking(state));
 }
 
 /** Choose what heads are coloured by; without a score there is nothing to order them by. */

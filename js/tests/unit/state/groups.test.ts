@@ -56,5 +56,7 @@ test("the share from one group to the other ranks heads", () => {
   expect(rankByGroups(chosen)).toEqual({
     ranking: { grouping: "segment", from: "A", to: null },
     score: "ranking",
+    arrange: "rank",
   });
+  expect(rankByGroups({ ...chosen, arrange: "scatter" }).arrange).toBeUndefined();
 });
