@@ -16,6 +16,7 @@ import {
   whyNoScore,
 } from "../views/model/head-scores.js";
 import { remainingText } from "../views/model/legend.js";
+import { canScore } from "./toolbar/drawn.js";
 import { type Choice, list } from "./toolbar/parts.js";
 
 export interface ScoreEvents {
@@ -120,10 +121,6 @@ function state(scene: Scene, progress: number | null) {
   const part = progress === null ? "" : ` ${Math.round(100 * progress)} %`;
   return html`<span class="aw-remaining" role="status">${why}${why.endsWith("…") ? part : ""}</span>`;
 }
-
-/** Whether heads can be scored in what is open. */
-const canScore = ({ state: { view, measure } }: Scene) =>
-  measure !== "rollout" && (view === "all" || view === "model");
 
 /** What the model view's heads are coloured by, at its title. */
 export function scoreChoice(

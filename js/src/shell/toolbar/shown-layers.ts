@@ -4,6 +4,7 @@ import { html } from "lit-html";
 import { parseRanges, rangesText } from "../../state/ranges.js";
 import type { State } from "../../state/selection.js";
 import type { Control } from "./control.js";
+import { canScore } from "./drawn.js";
 
 /** From so many layers on one may want to see some of them. */
 const MANY_LAYERS = 12;
@@ -13,10 +14,9 @@ export const shownLayers: Control = {
   group: "what",
   label: "show layers",
   rank: () => 0,
-  shown: ({ stream, state }) =>
-    (state.view === "all" || state.view === "model") &&
-    state.measure !== "rollout" &&
-    (stream.layers.length > MANY_LAYERS || state.show_layers !== null),
+  shown: (scene) =>
+    canScore(scene) &&
+    (scene.stream.layers.length > MANY_LAYERS || scene.state.show_layers !== null),
   draw: ({ stream, state }, { change }) => {
     const known = stream.layers.map(({ layer }) => layer);
     const set = (event: Event) => {
