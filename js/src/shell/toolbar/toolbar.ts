@@ -4,7 +4,7 @@ import { html, nothing, render, type TemplateResult } from "lit-html";
 import { repeat } from "lit-html/directives/repeat.js";
 import { withoutRecord } from "../../data/meta.js";
 import type { Scene } from "../../scene/scene.js";
-import { focusable, keepsKey, setTabStop } from "../focus/moves.js";
+import { TabRow } from "../focus/tab-row.js";
 import type { Control, Group, ToolbarEvents } from "./control.js";
 import { type Fitted, type Form, fitting } from "./fit.js";
 import { helpButton } from "./help-button.js";
@@ -29,14 +29,10 @@ export class Toolbar {
   /** Width by form, name and what it depends on. */
   private readonly widths = new Map<string, number>();
   private forms: ReadonlyMap<string, Form> = new Map();
-  private stop: HTMLElement | null = null;
+  private readonly row = new TabRow(this.element);
 
   constructor(private readonly events: ToolbarEvents) {
     this.element.className = "aw-bar";
-    this.element.addEventListener("focusin", ({ target }) => {
-      if (target instanceof HTMLElement && this.inLine.includes(target)) this.stop = target;
-    });
-    this.element.addEventListener("keydown", (event) => this.key(event));
   }
 
   /** Draw the line in a width; what does not fit goes under ⋯ before anything is seen. */
@@ -49,32 +45,7 @@ export class Toolbar {
       render(this.template(controls, scene), this.element);
       if (!this.measure(controls, scene)) break;
     }
-    const items = this.inLine;
-    if (!this.stop || !items.includes(this.stop)) this.stop = items[0] ?? null;
-    setTabStop(items, this.stop ?? undefined);
-  }
-
-  private key(event: KeyboardEvent): void {
-    const { target, key } = event;
-    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    if (!/^(ArrowLeft|ArrowRight|Home|End)$/.test(key) || keepsKey(target, key)) return;
-    const items = this.inLine;
-    const at = items.indexOf(target as HTMLElement);
-    if (at < 0) return;
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: items.length - 1 }[key];
-    const next = items[to ?? at];
-    if (next) {
-      this.stop = next;
-      setTabStop(items, next);
-      next.focus();
-    }
-    event.preventDefault();
-    event.stopPropagation();
-  }
-
-  /** What can have the focus in the line itself, boxes left out. */
-  private get inLine(): readonly HTMLElement[] {
-    return focusable(this.element).filter((element) => !element.closest("[popover]"));
+    this.row.update();
   }
 
   private id(control: Control, scene: Scene, form: Form): string {
