@@ -107,6 +107,9 @@ export class Shell {
       this.toolbarEvents.pdf = () =>
         this.attempt(async () => this.download(await kernel.pdf(), "pdf"));
     }
+    const { python } = state.meta;
+    if (python)
+      this.toolbarEvents.code = () => pythonCall(python, toTraits(readState(state.shared)));
     root.setAttribute("role", "group");
     root.setAttribute("aria-label", `Attention of ${state.meta.model}`);
     this.bar = new Toolbar(this.toolbarEvents);
@@ -323,10 +326,7 @@ export class Shell {
     },
     save: (format) => this.attempt(() => this.save(format)),
     pdf: null,
-    code: () => {
-      const { meta, shared } = this.state;
-      return meta.python ? pythonCall(meta.python, toTraits(readState(shared))) : null;
-    },
+    code: null,
     freeze: null,
     search: () => this.finder.toggle(),
     help: () => this.help.toggle(),

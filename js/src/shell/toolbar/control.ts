@@ -13,7 +13,7 @@ export interface ToolbarEvents {
   /** Have the kernel make a PDF; null where there is none. */
   pdf: (() => void) | null;
   /** The call that opens a view at what is shown; null where nothing is known of it. */
-  code(): string | null;
+  code: (() => string) | null;
   /** Put a copy that needs no kernel in the widget's place; null where there is no kernel to make it. */
   freeze: (() => void) | null;
   search(): void;

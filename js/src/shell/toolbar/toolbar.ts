@@ -28,6 +28,8 @@ export class Toolbar {
   readonly element = document.createElement("div");
   /** Width by form, name and what it depends on. */
   private readonly widths = new Map<string, number>();
+  /** What each control's width depends on, in the frame that is drawn. */
+  private sizes: ReadonlyMap<string, string> = new Map();
   private forms: ReadonlyMap<string, Form> = new Map();
   private readonly row = new TabRow(this.element);
 
@@ -40,16 +42,17 @@ export class Toolbar {
     const controls = (withoutRecord(scene) ? WITHOUT_RECORD : CONTROLS).filter(
       ({ shown }) => shown?.(scene, this.events) ?? true,
     );
+    this.sizes = new Map(controls.map(({ name, size }) => [name, size?.(scene) ?? ""]));
     for (let pass = 0; pass < PASSES; pass++) {
       this.forms = this.fitted(controls, scene, width);
       render(this.template(controls, scene), this.element);
-      if (!this.measure(controls, scene)) break;
+      if (!this.measure(controls)) break;
     }
     this.row.update();
   }
 
-  private id(control: Control, scene: Scene, form: Form): string {
-    return `${form} ${control.name} ${control.size?.(scene) ?? ""}`;
+  private id({ name }: Control, form: Form): string {
+    return `${form} ${name} ${this.sizes.get(name)}`;
   }
 
   private fitted(
@@ -58,7 +61,7 @@ export class Toolbar {
     width: number,
   ): ReadonlyMap<string, Form> {
     const known = (control: Control, form: Form) =>
-      (this.widths.get(this.id(control, scene, form)) ?? UNKNOWN) + GAP;
+      (this.widths.get(this.id(control, form)) ?? UNKNOWN) + GAP;
     const place = (control: Control): Fitted => ({
       name: control.name,
       rank: control.rank(scene),
@@ -75,11 +78,11 @@ export class Toolbar {
   }
 
   /** Measure what is new in the line; whether there was any. */
-  private measure(controls: readonly Control[], scene: Scene): boolean {
+  private measure(controls: readonly Control[]): boolean {
     let found = false;
     for (const control of controls) {
       const form = this.forms.get(control.name) ?? "more";
-      const id = this.id(control, scene, form);
+      const id = this.id(control, form);
       if (form === "more" || this.widths.has(id)) continue;
       const element = this.element.querySelector(`.aw-control[data-control="${control.name}"]`);
       if (!element) continue;
