@@ -317,9 +317,6 @@ export class Shell {
 
   private readonly toolbarEvents: ToolbarEvents = {
     change: (change) => this.change(change),
-    options: (change) => {
-      this.state.options.value = { ...this.state.options.peek(), ...change };
-    },
     hoverHead: (head) => {
       const layer = this.state.shared.layer.peek();
       this.state.hover.value = head === null ? null : { source: "toolbar", layer, head };

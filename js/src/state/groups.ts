@@ -3,7 +3,7 @@
 import type { Group, Grouping, StreamMeta } from "../protocol/generated.js";
 import type { State } from "./selection.js";
 
-export type GroupState = Pick<State, "grouping" | "from_group" | "to_group">;
+type GroupState = Pick<State, "grouping" | "from_group" | "to_group">;
 
 /** What is shown where nobody says which; `attnwidget/serve/shown_groups.py` has the same list. */
 const USUAL = ["own", "segment", "role", "turn", "modality", "part"];

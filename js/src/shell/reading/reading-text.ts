@@ -272,7 +272,7 @@ const SPOKEN: Readonly<Record<string, string>> = {
   first: "first token",
 };
 
-export interface AlsoHere {
+interface AlsoHere {
   readonly text: string;
   readonly layer: number;
   readonly head: number;

@@ -2,12 +2,10 @@
 
 import type { TemplateResult } from "lit-html";
 import type { Scene } from "../../scene/scene.js";
-import type { Options } from "../../state/interaction.js";
 import type { State } from "../../state/selection.js";
 
 export interface ToolbarEvents {
   change(change: Partial<State>): void;
-  options(change: Partial<Options>): void;
   hoverHead(head: number | null): void;
   save(format: "svg" | "png"): void;
   /** Have the kernel make a PDF; null where there is none. */

@@ -8,7 +8,6 @@ import { attentionScene } from "../../../support/attention-scene.js";
 
 const events: ToolbarEvents = {
   change: () => {},
-  options: () => {},
   hoverHead: () => {},
   save: () => {},
   pdf: null,
