@@ -111,7 +111,6 @@ export function click(state: State, view: ViewName, hit: Hit, additive: boolean)
   if (hit.action === "show-head" && layer !== undefined && head !== undefined) {
     return clickHead(state, layer, head, additive);
   }
-  if (hit.action === "show-layer" && layer !== undefined) return { layer };
   if (hit.from !== undefined || hit.to !== undefined) return clickGroups(state, hit);
   if (view === "model" && layer !== undefined && head !== undefined) {
     return clickHead(state, layer, head, additive);

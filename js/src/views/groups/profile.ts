@@ -303,7 +303,7 @@ export function hitProfile(scene: Scene, frame: Frame, x: number, y: number): Hi
   const { area, profile } = plan;
   const place = y >= area.y && y <= area.y + area.height + 18 ? placeAt(plan, x) : null;
   const layer = place === null ? undefined : profile.layers[place];
-  return layer === undefined ? null : { layer, action: "show-layer" };
+  return layer === undefined ? null : { layer, action: "open-layer" };
 }
 
 const MOST_STOPS = 64;
@@ -318,7 +318,7 @@ export function profileStops(scene: Scene, frame: Frame): readonly Stop[] {
       return point ? [`${name} ${formatWeight(point.mean)}`] : [];
     });
     const rect = { x: x(place) - 5, y: area.y, width: 10, height: area.height };
-    return { layer, action: "show-layer", name: `layer ${layer}: ${said.join(", ")}`, rect };
+    return { layer, action: "open-layer", name: `layer ${layer}: ${said.join(", ")}`, rect };
   });
   const names = labels.map(
     ({ line, rect }): Stop => ({

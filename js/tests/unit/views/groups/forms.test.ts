@@ -108,7 +108,7 @@ test("a profile is drawn as far as layers have come; a layer is chosen by a clic
   const stop = headView.stops(some, FRAME).find(({ layer }) => layer === 2);
   const { rect } = stop ?? { rect: { x: 0, y: 0, width: 0, height: 0 } };
   const hit = headView.hit(some, FRAME, rect.x + rect.width / 2, rect.y + 5);
-  expect(hit).toEqual({ layer: 2, action: "show-layer" });
+  expect(hit).toEqual({ layer: 2, action: "open-layer" });
   const failed = groupedScene({ state: { form: "profile" } }, () => ({ error: "no values" }));
   expect(draw(failed).texts.join(" ")).toContain("no values");
 });
