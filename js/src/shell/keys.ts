@@ -1,7 +1,7 @@
 // Keyboard shortcuts of the widget.
 
 import type { Scene } from "../scene/scene.js";
-import { addToCompare, letGo, stepHead, stepLayer, stepRank } from "../state/actions.js";
+import { compareSelected, letGo, stepHead, stepLayer, stepRank } from "../state/actions.js";
 import type { Gesture } from "../state/interaction.js";
 import type { State } from "../state/selection.js";
 import { readState, type WidgetState } from "../state/signals.js";
@@ -52,10 +52,8 @@ function changeFor(key: string, all: WidgetState, scene: Scene | null): Partial<
       return sideways(all, state, scene, 1);
     case "Escape":
       return letGo(state);
-    case "c": {
-      const heads = state.heads.map((head) => [state.layer, head] as const);
-      return meta.comparison ? {} : addToCompare(state, heads);
-    }
+    case "c":
+      return meta.comparison ? {} : compareSelected(state);
     default:
       return null;
   }

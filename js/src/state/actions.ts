@@ -31,6 +31,13 @@ export function addToCompare(state: State, heads: readonly HeadRef[]): Change {
   return { compare };
 }
 
+const selectedHeads = ({ layer, heads }: State) => heads.map((head): HeadRef => [layer, head]);
+
+/** The selected heads of the selected layer, side by side with what is compared already. */
+export function compareSelected(state: State): Change {
+  return addToCompare(state, selectedHeads(state));
+}
+
 /**
  * Click selects one head. Shift-click adds: in the same layer to the selected heads; in another
  * layer there is no such thing, so both are pinned side by side.
@@ -38,10 +45,9 @@ export function addToCompare(state: State, heads: readonly HeadRef[]): Change {
 export function clickHead(state: State, layer: number, head: number, additive: boolean): Change {
   if (!additive) return { layer, heads: [head] };
   if (layer === state.layer) return toggleHead(state, head);
-  const selected = state.heads.map((h): HeadRef => [state.layer, h]);
   return addToCompare(
     state,
-    state.compare.length > 0 ? [[layer, head]] : [...selected, [layer, head]],
+    state.compare.length > 0 ? [[layer, head]] : [...selectedHeads(state), [layer, head]],
   );
 }
 
@@ -129,14 +135,6 @@ export function headInAllLayers(meta: Meta, state: State, head: number): Change 
     compare.length === state.compare.length &&
     compare.every((one, n) => sameHead(one, state.compare[n] as HeadRef));
   return { compare: same ? [] : compare };
-}
-
-/** The selected heads of the selected layer, side by side. */
-export function compareSelected(state: State): Change {
-  return addToCompare(
-    { ...state, compare: [] },
-    state.heads.map((head): HeadRef => [state.layer, head]),
-  );
 }
 
 /** Escape lets go of one thing at a time: the pinned key, then the query, then the compared heads. */
