@@ -4,7 +4,7 @@ import { html, nothing, type TemplateResult } from "lit-html";
 import type { Chosen } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
 import type { State } from "../../state/selection.js";
-import { alsoHere, reading } from "./reading-text.js";
+import { alsoHere, besides, reading, readingText } from "./reading-text.js";
 
 /** Below this width the sentence and what follows it stand in two lines. */
 const ONE_LINE = 860;
@@ -25,17 +25,16 @@ export function readingLine(
   width: number,
   { change, back }: ReadingEvents,
 ): TemplateResult {
-  const { link, number, where, why } = reading(scene, chosen);
+  const said = reading(scene, chosen);
   const spoken = scene.hover?.source === "keyboard" || scene.hover === null;
   const others = alsoHere(scene, chosen).slice(0, width < WIDE ? 3 : undefined);
   const { layer, state, theme } = scene;
   const [head = 0] = state.heads;
   // One link, one colour: that of its head, in which it is drawn.
   const colour = state.heads.length === 1 ? theme.head(head, layer.num_heads) : "";
-  const rest = [where, why].filter((part) => part !== "").join(" · ");
   return html`<div class="aw-reading" data-lines=${width < ONE_LINE ? 2 : 1}>
-    <div class="aw-status" role="status" aria-live=${spoken ? "polite" : "off"} title=${`${link}${number} ${rest}`}>
-      <span class="aw-said"><b style=${colour && `color: ${colour}`}>${link}</b>${number}</span> <span class="aw-where">${rest}</span>
+    <div class="aw-status" role="status" aria-live=${spoken ? "polite" : "off"} title=${readingText(said)}>
+      <span class="aw-said"><b style=${colour && `color: ${colour}`}>${said.link}</b>${said.number}</span> <span class="aw-where">${besides(said)}</span>
     </div>
     ${
       back

@@ -4,13 +4,14 @@ import type { Blocks } from "../../data/blocks.js";
 import { formatSigned, formatWeight, ordinal } from "../../marks/format.js";
 import type { Chosen, Position } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
-import type { State } from "../../state/selection.js";
+import { listed, type State } from "../../state/selection.js";
 import { same } from "../../state/signals.js";
 import { isRollout, MEASURES } from "../../views/shared/measure.js";
 import {
   groupLabel,
   headSeries,
   meanRow,
+  poolNote,
   rankOf,
   type Series,
   strongestKey,
@@ -92,13 +93,10 @@ function weightOf(scene: Scene, series: Series, { queries, keys }: Axes): number
   return row && sumOf(row, keys);
 }
 
-/** "mean of 2 queries, sum of 3 keys", or nothing where there is one of each. */
-function pooled({ queries, keys }: Axes): string {
-  const parts = [
-    ...(queries.length > 1 ? [`mean of ${queries.length} queries`] : []),
-    ...(keys.length > 1 ? [`sum of ${keys.length} keys`] : []),
-  ];
-  return parts.length > 0 ? ` (${parts.join(", ")})` : "";
+/** " (mean of 2 queries, sum of 3 keys)", or nothing where there is one of each. */
+function pooled(axes: Axes): string {
+  const note = poolNote(axes);
+  return note && ` (${note})`;
 }
 
 /** Each head's number, none of them a mean of heads. */
@@ -111,7 +109,11 @@ function perHead(scene: Scene, found: readonly (readonly [Series, string])[]): s
 }
 
 /** A link with both ends known. */
-function linkReading(scene: Scene, axes: Axes): Pick<Reading, "link" | "number"> {
+function linkReading(
+  scene: Scene,
+  axes: Axes,
+  heads: readonly Series[],
+): Pick<Reading, "link" | "number"> {
   const { queries, keys } = axes;
   const [from, to] = [
     named(scene, "query", scene.queries, queries),
@@ -123,7 +125,7 @@ function linkReading(scene: Scene, axes: Axes): Pick<Reading, "link" | "number">
     : `${from} ${verb} ${to}`;
   const two = comparedNumbers(scene, axes);
   if (two !== null) return { link, number: two };
-  const found = headsOf(scene).flatMap((series) => {
+  const found = heads.flatMap((series) => {
     const weight = weightOf(scene, series, axes);
     return weight === null ? [] : [[series, formatWeight(weight)] as const];
   });
@@ -152,10 +154,14 @@ function comparedNumbers(scene: Scene, { queries, keys }: Axes): string | null {
 }
 
 /** A query alone: where each head looks most. */
-function queryReading(scene: Scene, axes: Axes): Pick<Reading, "link" | "number"> {
+function queryReading(
+  scene: Scene,
+  axes: Axes,
+  heads: readonly Series[],
+): Pick<Reading, "link" | "number"> {
   const from = named(scene, "query", scene.queries, axes.queries);
   if (isRollout(scene) || scene.sides) return { link: from, number: "" };
-  const found = headsOf(scene).flatMap((series) => {
+  const found = heads.flatMap((series) => {
     const row = readsColumns(scene) ? null : meanRow(series.rows, axes.queries);
     if (!row) return [];
     const key = strongestKey(row);
@@ -174,8 +180,8 @@ function queryReading(scene: Scene, axes: Axes): Pick<Reading, "link" | "number"
   return { link: `${from} ${verb}`, number: `: ${perHead(scene, told)}${of}${pooled(axes)}.` };
 }
 
-/** "layer 3, head 3", with the stream where there are others, the measure, and which positions. */
-function whereOf(scene: Scene, axes: Axes, brief: boolean): string {
+/** "layer 3, head 3", with the stream where there are others, and the measure. */
+function placeOf(scene: Scene): readonly string[] {
   const { state, hover, stream, meta } = scene;
   const layer = hover?.layer ?? state.layer;
   const heads = hover?.head !== undefined ? [hover.head] : state.heads;
@@ -197,10 +203,7 @@ function whereOf(scene: Scene, axes: Axes, brief: boolean): string {
     hover?.query === undefined && hover?.key === undefined ? hover?.layer : undefined;
   // A head under the pointer says where in the model it is, as `model.get_submodule` would find it.
   const path = stream.layers.find((each) => each.layer === thumbnail)?.module_path;
-  if (path) parts.push(path);
-  // Why it is on show is more than its numbers.
-  if (!brief) parts.push(...positionsOf(axes), ...rankNote(scene, axes));
-  return parts.join(" · ");
+  return path ? [...parts, path] : parts;
 }
 
 /** "query 8, key 2": equal tokens are told apart by where they stand. */
@@ -212,8 +215,11 @@ function positionsOf({ queries, keys }: Axes): readonly string[] {
 }
 
 /** "2nd of 9 keys": of one link in one head that is not its query's strongest. */
-function rankNote(scene: Scene, { queries, keys }: Axes): readonly string[] {
-  const [series, other] = headsOf(scene);
+function rankNote(
+  scene: Scene,
+  { queries, keys }: Axes,
+  [series, other]: readonly Series[],
+): readonly string[] {
   const [query, key] = [queries[0], keys[0]];
   if (!series || other || scene.sides || readsColumns(scene)) return [];
   if (queries.length !== 1 || keys.length !== 1 || query === undefined || key === undefined)
@@ -224,9 +230,6 @@ function rankNote(scene: Scene, { queries, keys }: Axes): readonly string[] {
   return rank > 1 ? [`${ordinal(rank)} of ${of} keys`] : [];
 }
 
-const pinned = (pins: Chosen["query"]): readonly number[] =>
-  pins === null ? [] : typeof pins === "number" ? [pins] : pins;
-
 /** Whether what was chosen is what is selected. */
 export function isChosen(chosen: Chosen, state: State): boolean {
   const { stream, layer, head, query, key } = chosen;
@@ -234,8 +237,8 @@ export function isChosen(chosen: Chosen, state: State): boolean {
     state.stream === stream &&
     state.layer === layer &&
     same(state.heads, [head]) &&
-    same(state.queries, pinned(query)) &&
-    same(state.keys, pinned(key))
+    same(state.queries, listed(query)) &&
+    same(state.keys, listed(key))
   );
 }
 
@@ -246,23 +249,30 @@ export function reading(whole: Scene, chosen: Chosen | null): Reading {
   const scene = hover?.head === undefined ? togetherScene(whole) : whole;
   const axes = axesOf(scene);
   const { queries, keys } = axes;
+  const heads = headsOf(scene);
   const both = queries.length > 0 && keys.length > 0;
   const said = both
-    ? linkReading(scene, axes)
+    ? linkReading(scene, axes, heads)
     : queries.length > 0
-      ? queryReading(scene, axes)
+      ? queryReading(scene, axes, heads)
       : keys.length > 0
         ? { link: `key ${named(scene, "key", scene.keys, keys)}`, number: "" }
         : { link: "", number: "" };
   const why =
     chosen && hover === null && isChosen(chosen, state) ? `chosen for you: ${chosen.why}` : "";
-  return { ...said, where: whereOf(scene, axes, why !== ""), why };
+  // Why it is on show is more than its numbers.
+  const which = why === "" ? [...positionsOf(axes), ...rankNote(scene, axes, heads)] : [];
+  return { ...said, where: [...placeOf(scene), ...which].join(" · "), why };
 }
 
-/** All of it as one text, for whoever reads it out. */
-export function readingText(scene: Scene, chosen: Chosen | null = null): string {
-  const { link, number, where, why } = reading(scene, chosen);
-  return [`${link}${number}`, where, why].filter((part) => part !== "").join(" · ");
+/** What is said besides the link: where it is, and why it is on show. */
+export function besides({ where, why }: Reading): string {
+  return [where, why].filter((part) => part !== "").join(" · ");
+}
+
+/** All of it as one text. */
+export function readingText(all: Reading): string {
+  return [`${all.link}${all.number}`, besides(all)].filter((part) => part !== "").join(" ");
 }
 
 /** What a label is called in a sentence. */

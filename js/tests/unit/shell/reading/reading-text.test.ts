@@ -51,8 +51,8 @@ test("what was chosen says why, until something else is selected or pointed at",
 test("the pointer takes the place of pins", () => {
   const scene = sceneOf({ query: 3, key: 2, heads: [1] });
   const hovered = { ...scene, hover: { source: "head", query: 5, key: 4 } as const };
-  expect(readingText(hovered)).toContain(
-    `“the” looks at “on”, ${weight(scene, 1, 5, 4)} of its weight. · layer 0, head 1 · query 5, key 4`,
+  expect(readingText(reading(hovered, null))).toContain(
+    `“the” looks at “on”, ${weight(scene, 1, 5, 4)} of its weight. layer 0, head 1 · query 5, key 4`,
   );
 });
 
@@ -81,7 +81,7 @@ test("a query alone says where each head looks most", () => {
 
 test("a key alone, and nothing at all", () => {
   expect(reading(sceneOf({ key: 2, heads: [1] }), null).link).toBe("key “cat”");
-  expect(readingText(sceneOf({ heads: [1] }))).toBe("layer 0, head 1");
+  expect(readingText(reading(sceneOf({ heads: [1] }), null))).toBe("layer 0, head 1");
 });
 
 test("cross attention says which sequence each end is of", () => {
@@ -148,9 +148,11 @@ test("a head under the pointer says where in the model it is, a link of it does 
   const path = scene.stream.layers[1]?.module_path as string;
   expect(path).not.toBe("");
   const hover = { source: "model", layer: 1, head: 2 } as const;
-  expect(readingText({ ...scene, hover })).toContain(path);
-  expect(readingText({ ...scene, hover })).toContain("layer 1, head 2");
-  expect(readingText({ ...scene, hover: { ...hover, query: 0, key: 1 } })).not.toContain(path);
+  expect(readingText(reading({ ...scene, hover }, null))).toContain(path);
+  expect(readingText(reading({ ...scene, hover }, null))).toContain("layer 1, head 2");
+  expect(
+    readingText(reading({ ...scene, hover: { ...hover, query: 0, key: 1 } }, null)),
+  ).not.toContain(path);
 });
 
 test("a token of a chat is told with who said it", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { combined, togetherRows } from "../../../../src/data/together.js";
-import { readingText } from "../../../../src/shell/reading/reading-text.js";
+import { reading, readingText } from "../../../../src/shell/reading/reading-text.js";
 import { strongestKeys } from "../../../../src/shell/reading/strongest-keys.js";
 import { headView } from "../../../../src/views/head/view.js";
 import { headSeries } from "../../../../src/views/shared/series.js";
@@ -103,11 +103,13 @@ describe("in the head view", () => {
   it("the reading line and the table say its number", () => {
     const given = scene("mean", { query: 6, key: 1, queries: [6], keys: [1] });
     const dense = DENSE.mean(rowsOf(6).map((row) => row[1] as number));
-    expect(readingText(given)).toContain(`“mat” looks at “the”, ${dense.toFixed(3)}`);
-    expect(readingText(given)).toContain("mean of heads 0–1, 3");
-    expect(readingText(given)).toContain(`${dense.toFixed(3)} of its weight`);
+    expect(readingText(reading(given, null))).toContain(
+      `“mat” looks at “the”, ${dense.toFixed(3)}`,
+    );
+    expect(readingText(reading(given, null))).toContain("mean of heads 0–1, 3");
+    expect(readingText(reading(given, null))).toContain(`${dense.toFixed(3)} of its weight`);
     const most = scene("max", { query: 6, key: 1, queries: [6], keys: [1] });
-    expect(readingText(most)).not.toContain("of its weight");
+    expect(readingText(reading(most, null))).not.toContain("of its weight");
     const rows = strongestKeys(given);
     expect(new Set(rows.map(({ head }) => head))).toEqual(new Set(["mean of heads 0–1, 3"]));
   });
