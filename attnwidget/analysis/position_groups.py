@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from attnwidget.analysis.group_labels import GROUPINGS, REST, known_labels
+from attnwidget.analysis.group_labels import GROUPINGS, known_labels
 from attnwidget.compute.checks import is_word, options, shown
 from attnwidget.compute.group_sums import GroupNumbers
+from attnwidget.protocol.constants import REST_GROUP
 from attnwidget.record.position_lookup import resolve
 from attnwidget.record.positions import word_numbers
 from attnwidget.record.stream import StreamAxes
@@ -82,7 +83,7 @@ class Groups:
         if not names:
             return None
         if None in queries or None in keys:
-            names.append(REST)
+            names.append(REST_GROUP)
         places: dict[str | None, int] = {name: place for place, name in enumerate(names)}
         places[None] = len(names) - 1
         numbers = (tuple(places[name] for name in axis) for axis in (queries, keys))
@@ -175,12 +176,12 @@ def check_by(by: object, name: str = "by") -> None:
         ValueError: If it is none of `GROUPINGS`, no mapping from names to positions and no function.
     """
     if isinstance(by, Mapping):
-        wrong = [one for one in by if not isinstance(one, str) or not one or one == REST]
+        wrong = [one for one in by if not isinstance(one, str) or not one or one == REST_GROUP]
         if wrong or not by:
             message = (
                 f"{name} must map names of groups to positions, such as {name}={{'question': range(0, 5)}}, got "
                 f"{'the name ' + shown(wrong[0]) if wrong else 'nothing'}"
-                f"{': positions in no group are ' + repr(REST) + ' already' if REST in wrong else ''}."
+                f"{': positions in no group are ' + repr(REST_GROUP) + ' already' if REST_GROUP in wrong else ''}."
             )
             raise ValueError(message)
         return
@@ -317,5 +318,5 @@ def _by_function(
                 f"{position.label!r}."
             )
             raise ValueError(message)
-        names.append(None if name == REST else name)
+        names.append(None if name == REST_GROUP else name)
     return names

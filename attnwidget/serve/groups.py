@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnwidget.analysis.group_labels import GROUPINGS, REST
+from attnwidget.analysis.group_labels import GROUPINGS
 from attnwidget.analysis.group_shares import layer_shares, pair_shares_slices
 from attnwidget.analysis.position_groups import (
     check_by,
@@ -17,6 +17,7 @@ from attnwidget.analysis.position_groups import (
 )
 from attnwidget.compute.checks import shown
 from attnwidget.protocol.codec import encode
+from attnwidget.protocol.constants import REST_GROUP
 from attnwidget.serve.jobs import SharedComputations
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class ShownGroups:
 
 def _worth_showing(groups: Groups) -> bool:
     """Tell whether an axis has two groups; what is known of no position is none."""
-    rest = groups.names.index(REST) if REST in groups.names else -1
+    rest = groups.names.index(REST_GROUP) if REST_GROUP in groups.names else -1
     return any(len({*axis} - {rest}) > 1 for axis in (groups.queries, groups.keys))
 
 
@@ -140,7 +141,7 @@ def _labels(groups: Groups) -> list[str]:
     """Return what stands beside the positions of each group."""
     if groups.by == "turn":
         # The messages stand in order: who speaks is enough.
-        return [name if name == REST else name.partition(" ")[2] for name in groups.names]
+        return [name if name == REST_GROUP else name.partition(" ")[2] for name in groups.names]
     if groups.by == "modality" and "picture 2" not in groups.names:
         return ["picture" if name == "picture 1" else name for name in groups.names]
     return list(groups.names)

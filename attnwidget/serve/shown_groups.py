@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attnwidget.compute.checks import is_word, shown
+from attnwidget.protocol.constants import USUAL_GROUPINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,15 +18,12 @@ __all__ = ["ENDS", "check_end", "check_grouping", "fitting_groups", "usual_group
 
 ENDS = ("from_group", "to_group")
 """The parts of a selection that name a group of the grouping on show."""
-# What nobody asks for is shown where it says who speaks, or what kind of input a position is; js/src/state/groups.ts has
-# the same list.
-_USUAL = ("own", "segment", "role", "turn", "modality", "part")
 
 
 def usual_grouping(source: Source, stream: str) -> str | None:
     """Return the grouping that is shown where nobody says which: the caller's own, else the first that is usual."""
     there = {} if source.groups is None else source.groups.of(stream)
-    return next((by for by in _USUAL if by in there), None)
+    return next((by for by in USUAL_GROUPINGS if by in there), None)
 
 
 def check_grouping(source: Source, stream: str, value: object) -> str | None:

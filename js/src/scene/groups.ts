@@ -25,9 +25,6 @@ export interface SceneGroups {
   readonly keys: AxisGroups;
 }
 
-/** What positions in no group are called. */
-export const REST = "rest";
-
 const made = new WeakMap<Grouping, Map<string, SceneGroups>>();
 
 /** A word is in the group of its first piece, as in the kernel. */

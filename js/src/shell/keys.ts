@@ -6,6 +6,7 @@ import type { Gesture } from "../state/interaction.js";
 import type { State } from "../state/selection.js";
 import { readState, type WidgetState } from "../state/signals.js";
 import { boardOf, rankedRefs } from "../views/model/head-scores.js";
+import { focusedBeside } from "./focus/focused.js";
 
 const GESTURES: Readonly<Record<string, Gesture>> = {
   "+": { kind: "zoom", factor: 2 },
@@ -62,10 +63,9 @@ function changeFor(key: string, all: WidgetState, scene: Scene | null): Partial<
 /** Give the focus to the nearest thing around the widget that can have it: the cell, in a notebook. */
 export function leave(root: HTMLElement): void {
   const around = root.parentElement?.closest<HTMLElement>("[tabindex]");
-  // Some hosts put the widget into a shadow tree, whose focus the document does not see.
-  const { activeElement } = root.getRootNode() as Document | ShadowRoot;
+  const focused = focusedBeside(root);
   if (around) around.focus({ preventScroll: true });
-  else if (activeElement instanceof HTMLElement) activeElement.blur();
+  else if (focused instanceof HTMLElement) focused.blur();
 }
 
 /** Answer a key that was pressed anywhere in the widget. */
