@@ -32,7 +32,7 @@ AROUND = 5_000
 
 GONE = (
     "This widget needs its kernel, in a notebook. Run this cell again to bring it back: the call that made it"
-    " was attnwidget.view(…). To keep it in the notebook, call view.freeze() or press “freeze” in its toolbar."
+    " was attnwidget.view(…). To keep it in the notebook, call view.freeze() or choose “freeze” under “save ▾”."
 )
 CLOSED = "This view was closed. Another one of what it showed: {call}"
 FROZEN = "What the copy above showed, for pages that do not draw it."

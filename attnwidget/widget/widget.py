@@ -61,8 +61,8 @@ __all__ = ["AttentionWidget"]
 class AttentionWidget(EditedText, Answering, SyncedTraits):
     """Three linked views over one record of attention.
 
-    The reader sees a toolbar, the model view, the head view and the neuron view; below them, in words, what is
-    selected. Every trait in this list is two-way: read it, set it, observe it, or link it to another widget.
+    The reader sees a toolbar, a sentence on what is selected, and below it the model view, the head view and the neuron
+    view. Every trait in this list is two-way: read it, set it, observe it, or link it to another widget.
 
     A view, and its record with it, lives while a cell or an `Output` shows it or a variable holds it, `Out` included. When the
     cell is run again, what it showed before is closed, where the notebook says which cell it runs (JupyterLab, Notebook 7,

@@ -59,8 +59,8 @@ export interface Kernel extends EditKernel {
 }
 
 /**
- * One widget on the page: the toolbar, the panels and the line of words under them. Every change of
- * state leads to one frame; a frame draws every view, then asks the kernel for what was missing.
+ * One widget on the page: the toolbar, the sentence on what is selected, the panels, and what is waited for or went wrong under
+ * them. Every change of state leads to one frame; a frame draws every view, then asks the kernel for what was missing.
  */
 export class Shell {
   private readonly bar: Toolbar;

@@ -30,8 +30,8 @@ export const shownLayers: Control = {
       class="aw-show-layers"
       placeholder="all"
       size="9"
-      aria-label="Layers of the model view"
-      title="Layers of the model view, such as 0–20, 40; empty for all (${rangesText(known)})"
+      aria-label="Layers whose heads are shown"
+      title="Layers whose heads are shown, such as 0–20, 40; empty for all (${rangesText(known)})"
       .value=${state.show_layers ? rangesText(state.show_layers) : ""}
       @change=${set}
       @keydown=${(event: KeyboardEvent) => event.key === "Enter" && set(event)}

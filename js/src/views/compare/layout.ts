@@ -128,7 +128,7 @@ export function compareNotes(scene: Scene, level = 0): readonly string[] {
     notes.push("compared heads stand as lines: a difference is between pairs of tokens");
   }
   if (length > 1 || onPaper(scene)) return notes;
-  return ["Pin another head to compare: shift-click one in the model view, or press C.", ...notes];
+  return ["Pin another head to compare: shift-click one among the heads, or press C.", ...notes];
 }
 
 /** Whether the difference of two long heads is made of what each shows in a cell, not pair by pair. */
