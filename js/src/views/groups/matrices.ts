@@ -23,6 +23,7 @@ import type { Hit, ViewName } from "../../state/interaction.js";
 import { entry } from "../../styles/colours.js";
 import { inkOn } from "../../styles/ink.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
+import { drawFailure } from "../shared/failure.js";
 import { MEASURES } from "../shared/measure.js";
 import { pointer } from "../shared/series.js";
 import type { Frame, Stop } from "../view.js";
@@ -315,7 +316,7 @@ export function drawGroups(surface: Surface, scene: Scene, frame: Frame, view: S
     shares && "error" in shares ? [shares.error] : [],
   );
   if (failed[0]) {
-    drawNotice(surface, { ...all, height: layout.footerTop }, failed[0], scene.theme.danger);
+    drawFailure(surface, scene, { ...all, height: layout.footerTop }, failed[0]);
   }
   if (hasLegend(scene)) drawFooter(surface, scene, panels, colourings, layout, frame.width);
   drawShareCard(surface, scene, view, layout, frame);

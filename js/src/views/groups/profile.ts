@@ -4,12 +4,12 @@ import { drawCard } from "../../marks/card.js";
 import { formatWeight } from "../../marks/format.js";
 import { drawNotes, fittedNotes, LEGEND_LINE } from "../../marks/legends/legend.js";
 import { scaleEnd } from "../../marks/matrix/shading.js";
-import { drawNotice } from "../../marks/notice.js";
 import { labelStep } from "../../marks/text/token-axis.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import { contains, type PathStep, type Rect, type Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
+import { drawFailure } from "../shared/failure.js";
 import { MEASURES } from "../shared/measure.js";
 import { pointer } from "../shared/series.js";
 import type { Frame, Stop } from "../view.js";
@@ -282,7 +282,7 @@ export function drawProfile(surface: Surface, scene: Scene, frame: Frame): void 
   };
   const all = { x: 0, y: 0, width: frame.width, height: frame.height };
   surface.group("profile", draw, { clip: all });
-  if (profile.error) drawNotice(surface, area, profile.error, theme.danger);
+  if (profile.error) drawFailure(surface, scene, area, profile.error);
   const y = area.y + area.height + BOTTOM + LEGEND_LINE / 2;
   if (hasLegend(scene)) {
     drawNotes(surface, notesOf(scene, profile, frame.width), frame.width, y, theme);

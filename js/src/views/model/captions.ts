@@ -56,7 +56,7 @@ export function drawCaptions(surface: Surface, scene: Scene, layout: Grid, row: 
     const index = row.first + head;
     const label = board?.isOut(index) || isRollout(scene) ? null : labels(index);
     const worded = across >= WORDED;
-    const link = worded && state.heads[0] === head && selected && !abreast && !board;
+    const link = worded && selected && !abreast && !board;
     const pinned = link ? pinnedLink(scene, layer, head) : null;
     const word =
       label && (board ? labelText(label, across - textWidth(`${number} `, SIZE)) : label.text);

@@ -4,6 +4,7 @@ import { drawParagraph } from "../../marks/text/paragraph.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { wrapText } from "../../surface/text.js";
+import { failureText } from "../shared/failure.js";
 import type { Frame } from "../view.js";
 import { HEADER, PAD, REASON_LINE } from "./layout.js";
 
@@ -36,10 +37,11 @@ export function drawReason(
 /** What went wrong, in place of everything below the header. */
 export function drawError(
   surface: Surface,
-  { theme }: Scene,
+  scene: Scene,
   { width }: Pick<Frame, "width">,
   error: string,
 ): void {
   const at = { x: PAD, y: HEADER + 14, width: width - 2 * PAD, leading: REASON_LINE };
-  drawParagraph(surface, at, error, { fill: theme.danger, size: SIZE });
+  const { text, fill } = failureText(scene, error);
+  drawParagraph(surface, at, text, { fill, size: SIZE });
 }

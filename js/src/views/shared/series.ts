@@ -29,9 +29,11 @@ export function isolatedHead(scene: Scene): number | null {
   // Only a selected head: its numbers are here, and a hover never asks the kernel for more.
   if (hover?.head === undefined || !state.heads.includes(hover.head)) return null;
   if (hover.layer !== undefined && hover.layer !== layer.layer) return null;
-  // A head under the pointer inside a token view comes with a token: there nothing is singled out.
+  // A head under the pointer inside a token view comes with a token: there nothing is singled out. Without one it is an entry of
+  // the legend, which only links have.
   const pointsAtHead = hover.source === "model" || (hover.query ?? hover.key) === undefined;
-  return pointsAtHead && hover.source !== "head" ? hover.head : null;
+  const isEntry = hover.source !== "head" || state.form === "lines";
+  return pointsAtHead && isEntry ? hover.head : null;
 }
 
 /** The selected heads of the selected layer; only the hovered one while a chip is hovered. */

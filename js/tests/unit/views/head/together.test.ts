@@ -91,6 +91,19 @@ describe("in the head view", () => {
     }
   });
 
+  it("what the drawn links are a part of is said as it is", () => {
+    const said = (how: Parameters<typeof scene>[0], state: Given["state"] = {}) => {
+      const surface = new RecordingSurface(frame.width, frame.height);
+      headView.draw(surface, scene(how, { form: "lines", top_k: 1, ...state }), frame);
+      return surface.texts.find((text) => text.startsWith("strongest link")) ?? "";
+    };
+    expect(said(null)).toMatch(/^strongest link a query: \d+ % of the weight$/);
+    expect(said("mean")).toMatch(/^strongest link a query: \d+ % of the weight$/);
+    expect(said("max")).toMatch(/^strongest link a query: \d+ % of all maxima added up$/);
+    expect(said("sum")).toMatch(/^strongest link a query: \d+ % of all sums added up$/);
+    expect(said("max", { aside: "first" })).toMatch(/of the maxima not set aside$/);
+  });
+
   it("what is pointed at is of no single head", () => {
     const given = scene("mean", { form: "matrix" });
     const hits = Array.from({ length: 400 }, (_, at) =>

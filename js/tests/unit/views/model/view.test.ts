@@ -19,7 +19,7 @@ import {
 } from "../../../../src/views/model/layout.js";
 import type { ShownRow } from "../../../../src/views/model/rows.js";
 import { modelView } from "../../../../src/views/model/view.js";
-import { attentionScene, type Given } from "../../../support/attention-scene.js";
+import { attentionScene, type Given, WORDS } from "../../../support/attention-scene.js";
 import { RecordingSurface } from "../../../support/recording-surface.js";
 
 function layersOf(numLayers: number, heads: number | readonly number[]): LayerMeta[] {
@@ -230,6 +230,19 @@ test("heads say below their cells what they do, and the selected one which link 
   expect(captions).toHaveLength(3);
   const link = calls.find(({ text }) => text === "sat → cat");
   expect(link?.style?.fill).toBe(scene.theme.head(1, 3));
+});
+
+test("the pinned link, or the strongest of the pinned query, stands below every selected head", () => {
+  const pinned = attentionScene({ state: { layer: 0, heads: [1, 2], query: 3, key: 2 } });
+  expect(draw(pinned, 345, 300).texts.filter((text) => text === "sat → cat")).toHaveLength(2);
+  const query = attentionScene({ state: { layer: 0, heads: [1, 2], query: 3 } });
+  const { calls } = draw(query, 345, 300);
+  for (const head of [1, 2]) {
+    const row = query.blocks.weights(0, head).row(3) as Float32Array;
+    const link = `sat → ${WORDS[row.indexOf(Math.max(...row))]}`;
+    const fills = calls.filter(({ text }) => text === link).map(({ style }) => style?.fill);
+    expect(fills).toContain(query.theme.head(head, 3));
+  }
 });
 
 test("below the heads a list says what they do; a click on one selects it", () => {
