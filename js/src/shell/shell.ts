@@ -29,7 +29,9 @@ import { type KeyTargets, leave, pressed } from "./keys.js";
 import { nextFrame } from "./next-frame.js";
 import { Panel } from "./panel.js";
 import { neighbours } from "./prefetch.js";
-import { readingLine } from "./reading/reading-line.js";
+import type { Measure } from "./reading/fit-line.js";
+import { measureIn } from "./reading/measure-text.js";
+import { ONE_ROW, readingLine } from "./reading/reading-line.js";
 import { Replay } from "./replay.js";
 import {
   download,
@@ -69,6 +71,8 @@ export class Shell {
   private readonly scores = document.createElement("div");
   private readonly readingBar = document.createElement("div");
   private readonly readingRow = new TabRow(this.readingBar);
+  private readonly editor: TextEditor;
+  private readonly textMeasure: Measure;
   private readonly viewArea = document.createElement("div");
   private readonly finder: Finder;
   private readonly first: FirstOfRanking;
@@ -118,6 +122,8 @@ export class Shell {
       anchor: () => this.bar.element,
       leave: () => root.focus(),
     });
+    this.editor = new TextEditor(kernel, signal, this.readingBar);
+    this.textMeasure = measureIn(root);
     this.viewArea.className = "aw-stage";
     this.statusBar.className = "aw-foot";
     const redraw = () => this.schedule();
@@ -141,11 +147,10 @@ export class Shell {
     root.replaceChildren(
       this.bar.element,
       this.help.element,
-      new TextEditor(kernel, signal).element,
       element,
       this.replay,
       this.scores,
-      this.readingBar,
+      this.editor.element,
       this.viewArea,
       this.statusBar,
     );
@@ -341,8 +346,10 @@ export class Shell {
   }
 
   private reading(scene: Scene, width: number): TemplateResult {
-    const { first, state } = this;
-    return readingLine(scene, state.chosen.peek(), width, {
+    const { first, state, textMeasure: measure } = this;
+    const rows = width < ONE_ROW ? 2 : 1;
+    const room = { width: this.editor.room(width, measure), rows, measure } as const;
+    return readingLine(scene, state.chosen.peek(), room, {
       change: (change) => this.change(change),
       back: first.canGoBack ? () => first.back() : null,
     });

@@ -20,10 +20,24 @@ import {
 import { togetherName, togetherScene } from "../../views/shared/together.js";
 import { columnWeight, readsColumns } from "../../views/text/shading.js";
 
-/** More heads than this are not told one by one. */
-const MOST_HEADS = 4;
-/** Labels are cut to so many characters: the number must not leave the line. */
-const LONGEST = 28;
+/** How much of a sentence is said. */
+export interface Brevity {
+  /** Labels are cut to so many characters. */
+  readonly label: number;
+  /** More heads than these are not told one by one. */
+  readonly heads: number;
+  /** Whether a number says what it is a share or a mean of. */
+  readonly units: boolean;
+}
+
+/** The whole sentence, then those of which less is said. */
+export const BREVITIES: readonly [Brevity, ...Brevity[]] = [
+  { label: 28, heads: 4, units: true },
+  { label: 16, heads: 4, units: true },
+  { label: 16, heads: 2, units: true },
+  { label: 12, heads: 2, units: false },
+  { label: 8, heads: 1, units: false },
+];
 
 /** What is said, in the order in which it stands. */
 export interface Reading {
@@ -31,8 +45,8 @@ export interface Reading {
   readonly link: string;
   /** Its number, head by head where there are several. */
   readonly number: string;
-  /** Where: layer, head, positions. */
-  readonly where: string;
+  /** Where: layer and head, then positions. */
+  readonly where: readonly string[];
   /** Why this is on show, where it was chosen for the reader; else empty. */
   readonly why: string;
 }
@@ -40,6 +54,12 @@ export interface Reading {
 interface Axes {
   readonly queries: readonly number[];
   readonly keys: readonly number[];
+}
+
+/** What a sentence is about, and how much of it is said. */
+interface Told extends Axes {
+  readonly heads: readonly Series[];
+  readonly brevity: Brevity;
 }
 
 /** The pins, or what is under the pointer in their place. */
@@ -58,9 +78,10 @@ function named(
   axis: "query" | "key",
   positions: readonly Position[],
   pins: readonly number[],
+  longest: number,
 ): string {
   const label = groupLabel(positions, pins);
-  const text = label.length > LONGEST ? `${label.slice(0, LONGEST - 1)}…` : label;
+  const text = label.length > longest ? `${label.slice(0, longest - 1)}…` : label;
   const role = pins.length === 1 ? positions[pins[0] ?? 0]?.role : undefined;
   const side = stream.name === "cross" ? (axis === "query" ? "decoder " : "encoder ") : "";
   return `${side}“${text}”${role ? ` (${role})` : ""}`;
@@ -77,10 +98,11 @@ function headsOf(scene: Scene): readonly Series[] {
 }
 
 /** A number that is a share of the query's weight says so; other measures have names. */
-function unit({ state, together }: Scene, several: boolean): string {
+function unit({ state, together }: Scene, { queries, brevity }: Told): string {
+  if (!brevity.units) return "";
   // A row of maxima or of sums is no whole that a number could be a part of.
   if (state.measure === "weights" && together && together.how !== "mean") return "";
-  if (state.measure === "weights") return ` of ${several ? "their" : "its"} weight`;
+  if (state.measure === "weights") return ` of ${queries.length > 1 ? "their" : "its"} weight`;
   return state.measure === "rollout" ? "" : ` (${MEASURES[state.measure].choice})`;
 }
 
@@ -94,49 +116,50 @@ function weightOf(scene: Scene, series: Series, { queries, keys }: Axes): number
 }
 
 /** " (mean of 2 queries, sum of 3 keys)", or nothing where there is one of each. */
-function pooled(axes: Axes): string {
-  const note = poolNote(axes);
+function pooled(told: Axes & Pick<Told, "brevity">): string {
+  const note = told.brevity.units ? poolNote(told) : "";
   return note && ` (${note})`;
 }
 
 /** Each head's number, none of them a mean of heads. */
-function perHead(scene: Scene, found: readonly (readonly [Series, string])[]): string {
+function perHead(
+  scene: Scene,
+  { brevity }: Told,
+  found: readonly (readonly [Series, string])[],
+): string {
   const [only] = found;
   if (found.length === 1 && only) return only[1];
-  const told = found.slice(0, MOST_HEADS).map(([{ head }, text]) => `head ${head} ${text}`);
+  const told = found.slice(0, brevity.heads).map(([{ head }, text]) => `head ${head} ${text}`);
   const more = scene.state.heads.length - told.length;
   return `${told.join(", ")}${more > 0 ? ` and ${more} more heads` : ""}`;
 }
 
 /** A link with both ends known. */
-function linkReading(
-  scene: Scene,
-  axes: Axes,
-  heads: readonly Series[],
-): Pick<Reading, "link" | "number"> {
-  const { queries, keys } = axes;
+function linkReading(scene: Scene, told: Told): Pick<Reading, "link" | "number"> {
+  const { queries, keys, heads, brevity } = told;
   const [from, to] = [
-    named(scene, "query", scene.queries, queries),
-    named(scene, "key", scene.keys, keys),
+    named(scene, "query", scene.queries, queries, brevity.label),
+    named(scene, "key", scene.keys, keys, brevity.label),
   ];
   const verb = queries.length > 1 ? "look at" : "looks at";
   const link = isRollout(scene)
     ? `“${groupLabel(scene.keys, keys)}” reaches ${from}`
     : `${from} ${verb} ${to}`;
-  const two = comparedNumbers(scene, axes);
+  const two = comparedNumbers(scene, told);
   if (two !== null) return { link, number: two };
   const found = heads.flatMap((series) => {
-    const weight = weightOf(scene, series, axes);
+    const weight = weightOf(scene, series, told);
     return weight === null ? [] : [[series, formatWeight(weight)] as const];
   });
   if (found.length === 0) return { link, number: "" };
   const separator = found.length > 1 ? ": " : ", ";
-  const of = unit(scene, queries.length > 1);
-  return { link, number: `${separator}${perHead(scene, found)}${of}${pooled(axes)}.` };
+  const number = perHead(scene, told, found);
+  return { link, number: `${separator}${number}${unit(scene, told)}${pooled(told)}.` };
 }
 
 /** Of two records: the link's weight in both, and how much it changed. */
-function comparedNumbers(scene: Scene, { queries, keys }: Axes): string | null {
+function comparedNumbers(scene: Scene, told: Told): string | null {
+  const { queries, keys } = told;
   const { sides, state } = scene;
   if (!sides) return null;
   const only = [
@@ -150,34 +173,31 @@ function comparedNumbers(scene: Scene, { queries, keys }: Axes): string | null {
   const [first, second] = [sumOf(a, keys), sumOf(b, keys)];
   const change = formatSigned(second - first);
   const numbers = `A ${formatWeight(first)}, B ${formatWeight(second)}, B − A ${change}`;
-  return `: ${numbers}${pooled({ queries, keys })}.`;
+  return `: ${numbers}${pooled(told)}.`;
 }
 
 /** A query alone: where each head looks most. */
-function queryReading(
-  scene: Scene,
-  axes: Axes,
-  heads: readonly Series[],
-): Pick<Reading, "link" | "number"> {
-  const from = named(scene, "query", scene.queries, axes.queries);
+function queryReading(scene: Scene, told: Told): Pick<Reading, "link" | "number"> {
+  const { queries, heads, brevity } = told;
+  const from = named(scene, "query", scene.queries, queries, brevity.label);
   if (isRollout(scene) || scene.sides) return { link: from, number: "" };
   const found = heads.flatMap((series) => {
-    const row = readsColumns(scene) ? null : meanRow(series.rows, axes.queries);
+    const row = readsColumns(scene) ? null : meanRow(series.rows, queries);
     if (!row) return [];
     const key = strongestKey(row);
     return [[series, key, formatWeight(row[key] as number)] as const];
   });
   const [only] = found;
   if (!only) return { link: from, number: "" };
-  const verb = axes.queries.length > 1 ? "look most at" : "looks most at";
-  const to = (key: number) => named(scene, "key", scene.keys, [key]);
-  const of = unit(scene, axes.queries.length > 1);
+  const verb = queries.length > 1 ? "look most at" : "looks most at";
+  const to = (key: number) => named(scene, "key", scene.keys, [key], brevity.label);
+  const of = `${unit(scene, told)}${pooled(told)}.`;
   if (found.length === 1) {
     const [, key, weight] = only;
-    return { link: `${from} ${verb} ${to(key)}`, number: `, ${weight}${of}${pooled(axes)}.` };
+    return { link: `${from} ${verb} ${to(key)}`, number: `, ${weight}${of}` };
   }
-  const told = found.map(([series, key, weight]) => [series, `${to(key)} ${weight}`] as const);
-  return { link: `${from} ${verb}`, number: `: ${perHead(scene, told)}${of}${pooled(axes)}.` };
+  const each = found.map(([series, key, weight]) => [series, `${to(key)} ${weight}`] as const);
+  return { link: `${from} ${verb}`, number: `: ${perHead(scene, told, each)}${of}` };
 }
 
 /** "layer 3, head 3", with the stream where there are others, and the measure. */
@@ -215,11 +235,8 @@ function positionsOf({ queries, keys }: Axes): readonly string[] {
 }
 
 /** "2nd of 9 keys": of one link in one head that is not its query's strongest. */
-function rankNote(
-  scene: Scene,
-  { queries, keys }: Axes,
-  [series, other]: readonly Series[],
-): readonly string[] {
+function rankNote(scene: Scene, { queries, keys, heads }: Told): readonly string[] {
+  const [series, other] = heads;
   const [query, key] = [queries[0], keys[0]];
   if (!series || other || scene.sides || readsColumns(scene)) return [];
   if (queries.length !== 1 || keys.length !== 1 || query === undefined || key === undefined)
@@ -243,36 +260,41 @@ export function isChosen(chosen: Chosen, state: State): boolean {
 }
 
 /** The reading line, of what is under the pointer, else of what is selected. */
-export function reading(whole: Scene, chosen: Chosen | null): Reading {
+export function reading(
+  whole: Scene,
+  chosen: Chosen | null,
+  brevity: Brevity = BREVITIES[0],
+): Reading {
   const { state, hover } = whole;
   // A head that is pointed at is told by itself.
   const scene = hover?.head === undefined ? togetherScene(whole) : whole;
-  const axes = axesOf(scene);
-  const { queries, keys } = axes;
-  const heads = headsOf(scene);
+  const told: Told = { ...axesOf(scene), heads: headsOf(scene), brevity };
+  const { queries, keys } = told;
   const both = queries.length > 0 && keys.length > 0;
   const said = both
-    ? linkReading(scene, axes, heads)
+    ? linkReading(scene, told)
     : queries.length > 0
-      ? queryReading(scene, axes, heads)
+      ? queryReading(scene, told)
       : keys.length > 0
-        ? { link: `key ${named(scene, "key", scene.keys, keys)}`, number: "" }
+        ? { link: `key ${named(scene, "key", scene.keys, keys, brevity.label)}`, number: "" }
         : { link: "", number: "" };
   const why =
     chosen && hover === null && isChosen(chosen, state) ? `chosen for you: ${chosen.why}` : "";
   // Why it is on show is more than its numbers.
-  const which = why === "" ? [...positionsOf(axes), ...rankNote(scene, axes, heads)] : [];
-  return { ...said, where: [...placeOf(scene), ...which].join(" · "), why };
+  const which = why === "" ? [...positionsOf(told), ...rankNote(scene, told)] : [];
+  return { ...said, where: [...placeOf(scene), ...which], why };
 }
 
-/** What is said besides the link: where it is, and why it is on show. */
-export function besides({ where, why }: Reading): string {
-  return [where, why].filter((part) => part !== "").join(" · ");
+/** What is said besides the link, the most needed first: where it is, and why it is on show. */
+export function besides({ where, why }: Reading): readonly string[] {
+  return why === "" ? where : [...where, why];
 }
 
 /** All of it as one text. */
 export function readingText(all: Reading): string {
-  return [`${all.link}${all.number}`, besides(all)].filter((part) => part !== "").join(" ");
+  return [`${all.link}${all.number}`, besides(all).join(" · ")]
+    .filter((part) => part !== "")
+    .join(" ");
 }
 
 /** What a label is called in a sentence. */
