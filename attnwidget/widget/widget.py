@@ -342,7 +342,7 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
         """Take the still picture that the browser was asked for."""
         keeps = self._notebook.still
         if keeps and buffers:
-            keeps.take(bytes(buffers[0]), message["width"], message["height"])
+            keeps.take(bytes(buffers[0]), message["width"], message["height"], message["said"])
         return {}, []
 
     @command

@@ -130,9 +130,10 @@ async function answerStill(
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    const { png, width, height } = await shell.still(most);
+    const { png, ...about } = await shell.still(most);
     const buffers = [new DataView(png.buffer, png.byteOffset, png.byteLength)];
-    await invoke("still_drawn", { width, height }, { buffers, signal });
+    const message: Messages["still_drawn"] = about;
+    await invoke("still_drawn", message, { buffers, signal });
   } catch (error) {
     // Nobody waits for it: the notebook has the picture before, or none.
     if (!signal.aborted) console.debug("attnwidget made no still picture:", error);

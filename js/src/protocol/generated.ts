@@ -798,7 +798,7 @@ export interface SavedMessage {
   error?: string;
 }
 /**
- * The PNG that a message `still` asked for, as a buffer, and how large it stands on the page.
+ * The PNG that a message `still` asked for, as a buffer, how large it stands on the page, and what it shows.
  */
 export interface StillDrawnMessage {
   /**
@@ -806,6 +806,10 @@ export interface StillDrawnMessage {
    */
   width: number;
   height: number;
+  /**
+   * What the reading line says of it.
+   */
+  said: string;
 }
 export interface FreezeMessage {
   /**

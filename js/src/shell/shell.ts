@@ -32,6 +32,7 @@ import { neighbours } from "./prefetch.js";
 import type { Measure } from "./reading/fit-line.js";
 import { measureIn } from "./reading/measure-text.js";
 import { ONE_ROW, readingLine } from "./reading/reading-line.js";
+import { reading, readingText } from "./reading/reading-text.js";
 import { Replay } from "./replay.js";
 import {
   download,
@@ -405,7 +406,8 @@ export class Shell {
     const { scene, store } = this;
     if (!scene) throw new Error("Nothing has been drawn yet.");
     const svg = await wholeFigure(scene, this.figureOptions(), store, () => this.schedule());
-    return stillPicture(svg, most);
+    const said = readingText(reading({ ...scene, hover: null }, this.state.chosen.peek()));
+    return { ...(await stillPicture(svg, most)), said };
   }
 
   private async save(format: "svg" | "png"): Promise<void> {

@@ -142,7 +142,7 @@ def test_a_page_that_asks_for_a_pdf_in_vain_is_told_why(
         message = "Figures without a browser need the embedded V8"
         raise ImportError(message)
 
-    monkeypatch.setattr("attnwidget.figures.renderer.to_svg", missing)
+    monkeypatch.setattr("attnwidget.figures.renderer.draw", missing)
     answer, buffers = aw.view(names["attention"]).draw_pdf({}, [])
     assert "need the embedded V8" in answer["error"]
     assert not buffers
