@@ -133,11 +133,11 @@ class Still:
             ValueError: If it is no PNG of 60 kB at most.
         """
         across, down = checked_png(data)
-        sizes = (
+        shown_width, shown_height = (
             round(told) if isinstance(told, (int, float)) and 1 <= told <= 4 * own else own
             for told, own in ((width, across), (height, down))
         )
-        self._keep(SmallPng(data, *sizes, said=said))
+        self._keep(SmallPng(data, shown_width, shown_height, said))
 
     def stop(self) -> None:
         """Make no further picture: the widget is off every page."""

@@ -127,7 +127,7 @@ def test_nothing_is_drawn_before_the_cell_is_over(shown: Shown) -> None:
 def test_it_comes_once_the_kernel_is_idle_in_place_of_the_note(
     kernel: Kernel, shown: Shown
 ) -> None:
-    view = aw.view(record(), layer=1, heads=[1], query=2)
+    view = aw.view(record(), layer=2, heads=[1], query=2)
     view._ipython_display_()
     assert kernel.io_loop.rest() == 1
     _, note, (later, options) = shown
@@ -138,9 +138,9 @@ def test_it_comes_once_the_kernel_is_idle_in_place_of_the_note(
     assert f'src="data:image/png;base64,{later[PNG]}"' in later["text/html"]
     assert "Run this cell again" in later["text/html"]
     # What the reading line says stands over it.
-    weight = view.attention["decoder"][1].weights(head=1)[2].max()
+    weight = view.attention["decoder"][2].weights(head=1)[2].max()
     assert re.search(
-        rf'<p class="attnwidget-said">“.+” looks most at “.+”, {weight:.3f} of its weight\. layer 1, head 1 · query 2</p><img',
+        rf'<p class="attnwidget-said">“.+” looks most at “.+”, {weight:.3f} of its weight\. decoder, layer 2, head 1 · query 2</p><img',
         later["text/html"],
     )
 
