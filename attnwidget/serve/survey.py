@@ -20,6 +20,7 @@ from attnwidget.serve.head_numbers import (
     HeadNumbers,
     labels_block,
     ranking_request,
+    scored_aside,
     scores_block,
 )
 from attnwidget.serve.meta import described_scores
@@ -134,7 +135,7 @@ class SurveyNumbers(HeadNumbers):
             if self._example is None:
                 raise ValueError(NO_WEIGHTS)
             return (yield from self._example.work(request))
-        if request.get("aside", FIRST_AND_SPECIAL) not in (None, FIRST_AND_SPECIAL):
+        if scored_aside(request.get("aside")):
             message = (
                 "a survey has scores of all weight, and with the first position and special tokens set aside: "
                 f"pass aside={FIRST_AND_SPECIAL!r} or None, got {shown(request['aside'])}."
@@ -295,8 +296,9 @@ class SurveySource(Source):
             return None
         layers = self.survey.streams[name].moments.scores()
         place = _NAMES.index(score)
-        of_sink = start.get("without_sink") is True
-        tables = [(layer.without if of_sink else layer.values)[:, place] for layer in layers]
+        # Of the scores that heads are coloured by.
+        without = is_word(start.get("aside"), (FIRST_AND_SPECIAL,))
+        tables = [(layer.without if without else layer.values)[:, place] for layer in layers]
         best = [largest(values) for values in tables]
         at = largest(np.array([values[head] for values, head in zip(tables, best, strict=True)]))
         value = float(tables[at][best[at]])

@@ -352,6 +352,27 @@ def test_a_survey_opens_on_the_head_with_the_highest_mean_score() -> None:
     assert survey.view(choose=False).heads == [0]
 
 
+def test_a_survey_without_the_sink_opens_on_the_head_that_is_best_without_it() -> None:
+    model, tokenizer = aw.pocket()
+    texts = [SENTENCE, "the cat saw the dog and the cat ran"]
+    survey = aw.survey(model, texts, tokenizer, progress=False)
+    table = survey.head_scores()
+    differ = []
+    for score in aw.SCORES:
+        rows = table[table["score"] == score].dropna(subset=["without_sink"])
+        if not len(rows):
+            continue
+        whole, best = (table.loc[rows[column].idxmax()] for column in ("mean", "without_sink"))
+        if (whole["layer"], whole["head"]) == (best["layer"], best["head"]):
+            continue
+        differ.append(score)
+        for given in ({"without_sink": True}, {"aside": "first and special"}):
+            view = survey.view(score=score, **given)
+            assert (view.layer, view.heads) == (best["layer"], [best["head"]])
+            assert view.chosen["weight"] == pytest.approx(best["without_sink"])
+    assert differ
+
+
 def test_a_comparison_opens_where_the_head_that_changed_most_did() -> None:
     model, tokenizer = aw.pocket()
     first, second = (
