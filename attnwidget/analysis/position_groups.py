@@ -93,10 +93,10 @@ class Groups:
         """Numbers of the groups that have queries."""
         return sorted(set(self.queries))
 
-    def gives(self, name: str, other: str) -> bool:
-        """Tell whether the first has queries and the second keys, so that there is a share from one to the other."""
-        first, second = self.names.index(name), self.names.index(other)
-        return first in self.queries and second in self.keys
+    @property
+    def seen(self) -> list[int]:
+        """Numbers of the groups that have keys: there is a share to each of them from each of `asked`."""
+        return sorted(set(self.keys))
 
     @property
     def numbers(self) -> GroupNumbers:

@@ -75,11 +75,7 @@ class _ShownShares:
         # Only where there are groups at all can they be chosen.
         of: Any = shown.source.groups
         self._groups: Groups = of.grouping(state["stream"], state["grouping"])
-        held = {"query": set(self._groups.queries), "key": set(self._groups.keys)}
-        self._rows, self._columns = (
-            [place for place in range(len(self._groups.names)) if place in held[axis]]
-            for axis in ("query", "key")
-        )
+        self._rows, self._columns = self._groups.asked, self._groups.seen
 
     @property
     def sources(self) -> list[str]:

@@ -74,8 +74,8 @@ def check_end(
 
 def _names(groups: Groups, name: str) -> list[str]:
     """Return the groups that can stand at an end: those with queries, or those with keys."""
-    held = set(groups.queries if name == "from_group" else groups.keys)
-    return [one for place, one in enumerate(groups.names) if place in held]
+    held = groups.asked if name == "from_group" else groups.seen
+    return [groups.names[place] for place in held]
 
 
 def fitting_groups(source: Source, stream: str, state: Mapping[str, Any]) -> dict[str, str | None]:

@@ -57,7 +57,8 @@ class GroupMeans:
         """
         _check_names(groups.by, groups.names)
         shares = np.concatenate(stream_shares(stream, groups.numbers, measure))
-        there = np.array([[groups.gives(a, b) for b in groups.names] for a in groups.names])
+        there = np.zeros((len(groups.names), len(groups.names)), dtype=bool)
+        there[np.ix_(groups.asked, groups.seen)] = True
         count = (there & ~np.isnan(shares)).astype(np.float64)
         mean = np.where(count > 0, shares, 0.0)
         return cls(groups.by, groups.names, count, mean, np.zeros_like(mean))
