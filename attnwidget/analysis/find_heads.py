@@ -134,7 +134,7 @@ class Links:
 
     Attributes:
         queries: The queries that have any.
-        mask: Their keys, boolean ``[query, key]`` on the CPU.
+        mask: Their keys, boolean ``[query, key]`` on the CPU; one row of memory for all queries where each has the same.
         of: How many queries there are in all.
     """
 
@@ -166,9 +166,9 @@ def links(
             else resolve("query", query, stream.query_positions)
         )
         keys = resolve("key", key, stream.key_positions)  # type: ignore[arg-type]  # not None without a pattern
-        mask = torch.zeros((len(queries), n_key), dtype=torch.bool)
-        mask[:, list(keys)] = True
-        return Links(Axis(queries), mask, n_query)
+        row = torch.zeros(n_key, dtype=torch.bool)
+        row[list(keys)] = True
+        return Links(Axis(queries), row.expand(len(queries), n_key), n_query)
     whole = _mask(stream, pattern)
     rows = whole.any(1).nonzero()[:, 0].tolist()
     if not rows:

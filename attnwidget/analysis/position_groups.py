@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -111,7 +112,7 @@ class Groups:
             _of_first(numbers, group)
             for numbers, group in zip(words, (self.queries, self.keys), strict=True)
         ]
-        pieces = [words[0].count(word) for word in range(words[0][-1] + 1)]
+        pieces = Counter(words[0])
         rows = [1 / pieces[word] for word in words[0]]
         return GroupNumbers(len(self.names), found[0], found[1], rows)
 

@@ -175,11 +175,12 @@ class RecordGroups(ShownGroups):
         name, number = request["stream"], request["layer"]
         stream, groups = self._of[name], self.grouping(name, request["grouping"])
         measure, words = request.get("measure", "weights"), request.get("positions") == "words"
-        numbers = groups.of_words(stream) if words else groups.numbers
-        key = (name, number, groups.by, measure, words)
-        shares = yield from self._shares.wait(
-            key, lambda: layer_shares(stream[number], numbers, measure)
-        )
+
+        def begin() -> Slices[Shares]:
+            numbers = groups.of_words(stream) if words else groups.numbers
+            return layer_shares(stream[number], numbers, measure)
+
+        shares = yield from self._shares.wait((name, number, groups.by, measure, words), begin)
         return encode(shares.astype(np.float32))
 
     def ranking(

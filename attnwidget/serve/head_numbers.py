@@ -146,13 +146,12 @@ class RecordNumbers(HeadNumbers):
         measure = request.get("measure", "weights")
         if what == "ranking":
             ranking = request["ranking"]
-            asked = self.links(stream, ranking)
             found = yield from self._rankings.wait(
                 (stream.name, measure, json.dumps(ranking, sort_keys=True)),
                 lambda: (
                     self._groups.ranking(stream, ranking, measure)
                     if "grouping" in ranking
-                    else stream_weights_slices(stream, asked, measure)
+                    else stream_weights_slices(stream, self.links(stream, ranking), measure)
                 ),
             )
             return encode(np.concatenate(found).astype(np.float32))

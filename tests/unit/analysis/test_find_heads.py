@@ -170,3 +170,11 @@ def test_value_weighted_links_are_shares_of_their_row(stream: Stream) -> None:
         np.testing.assert_allclose(
             found, weighted[:, [4, 6]][..., [0, 2]].sum(-1).mean(-1), atol=1e-6
         )
+
+
+def test_links_to_the_same_keys_take_the_memory_of_one_row(stream: Stream) -> None:
+    asked = links(stream, None, [0, 2])
+    n_query, n_key = len(stream.query_positions), len(stream.key_positions)
+    assert asked.mask.shape == (n_query, n_key)
+    assert asked.mask.untyped_storage().nbytes() == n_key
+    assert asked.mask.nonzero()[:, 1].tolist() == [0, 2] * n_query
