@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attnwidget.analysis.group_labels import GROUPINGS, REST, known_labels
 from attnwidget.compute.checks import is_word, options, shown
 from attnwidget.compute.group_sums import GroupNumbers
 from attnwidget.record.position_lookup import resolve
 from attnwidget.record.positions import word_numbers
-from attnwidget.record.stream import StreamAxes
+from attnwidget.record.stream import own_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from attnwidget.record.position_lookup import Place
     from attnwidget.record.positions import Position, Positions
     from attnwidget.record.record import Record
-    from attnwidget.record.stream import Stream
+    from attnwidget.record.stream import NamedAxes, Stream
 
 By: TypeAlias = "str | Mapping[str, Place] | Callable[[Position], str | None]"
 
@@ -45,17 +45,8 @@ __all__ = [
     "groups_by_stream",
     "groups_of",
     "no_groups",
-    "own_keys",
     "stream_groups",
 ]
-
-
-class NamedAxes(StreamAxes, Protocol):
-    """What a stream is called, and what its queries and keys are."""
-
-    @property
-    def name(self) -> str:
-        """Name of the stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +250,9 @@ def stream_groups(
         called: The caller's word for it.
     """
     queries, keys = stream.query_positions, stream.key_positions
-    own = own_keys(stream)
+    offset = own_offset(stream)
+    # Where the queries stand among the keys.
+    own = None if offset is None else slice(offset, offset + len(queries))
     if isinstance(by, Mapping):
         of_keys = _given(by, keys, called)
         # Positions of one sequence are named once; the queries of another one are in no group.
@@ -274,15 +267,6 @@ def stream_groups(
         else of_keys[own]
     )
     return Groups.of(by, of_queries, of_keys)
-
-
-def own_keys(stream: NamedAxes) -> slice | None:
-    """Return where the queries stand among the keys, None where they are positions of another sequence."""
-    room = len(stream.key_positions) - len(stream.query_positions)
-    offset: int = getattr(stream, "query_offset", room)
-    own = slice(offset, offset + len(stream.query_positions))
-    apart = stream.name.startswith("cross") or offset < 0
-    return None if apart or stream.key_positions[own] != stream.query_positions else own
 
 
 def _given(by: Mapping[str, Place], positions: Positions, called: str) -> list[str | None]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from attnwidget.record.positions import word_numbers
+from attnwidget.record.stream import own_offset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,6 @@ __all__ = [
     "ends_sentence",
     "is_padding",
     "is_punctuation",
-    "own_offset",
 ]
 
 _NO_TEXT = "the positions have no text."
@@ -121,13 +121,6 @@ class TokenFeatures:
             sink=positions,
             absent=_absent(keys, masks, apart=apart),
         )
-
-
-def own_offset(stream: Stream) -> int | None:
-    """Return where query 0 stands among the keys, or ``None`` where queries and keys are different sequences."""
-    queries, keys, offset = stream.query_positions, stream.key_positions, stream.query_offset
-    apart = stream.name.startswith("cross") or offset < 0
-    return None if apart or keys[offset : offset + len(queries)] != queries else offset
 
 
 def _absent(keys: Positions, masks: dict[str, list[bool]], *, apart: bool) -> dict[str, str]:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
-from attnwidget.analysis.token_features import is_padding, own_offset
+from attnwidget.analysis.token_features import is_padding
 from attnwidget.compute.overview import overview_rows, summary_slices
 from attnwidget.compute.resumable import finish
 from attnwidget.compute.sharpest import Aside
 from attnwidget.protocol.codec import encode, shade
 from attnwidget.protocol.constants import SINK_SHARE, THUMBNAIL_SIZE
+from attnwidget.record.stream import own_offset
 from attnwidget.serve.jobs import SharedComputations
 
 if TYPE_CHECKING:
