@@ -47,7 +47,7 @@ class EditedText(anywidget.AnyWidget):
     _jobs: Jobs
     _call: str | None
     described: Callable[[], tuple[dict[str, Any], bytes]]
-    _editing: Any = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    _editing: Any = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
     _recipe: Recipe | None = None
     # The record before the one on show; all others are let go.
     _before: Attention | None = None

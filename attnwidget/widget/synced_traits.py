@@ -261,7 +261,7 @@ class SyncedTraits(anywidget.AnyWidget):
         elif self.without_sink:
             self.aside = None
 
-    chosen = traitlets.Dict(None, allow_none=True, read_only=True).tag(sync=True)
+    chosen = traitlets.Dict(default_value=None, allow_none=True, read_only=True).tag(sync=True)
     """What was chosen for the reader, and why: where the view opened without ``layer``, ``heads``, ``query`` or ``key`` from
     the caller, or the head that `rank` put first. Read only; the selection may be another one by now.
 
@@ -369,6 +369,7 @@ class SyncedTraits(anywidget.AnyWidget):
             raise SelectionError(message)
         names = [name for name in sync_data if name in self.keys]
         own = [name for name in names if name in _OF_THE_KERNEL]
+        before = {name: getattr(self, name) for name in names if name in STATE}
         accepted = False
         try:
             for name in set(names) & set(STATE):
@@ -377,7 +378,10 @@ class SyncedTraits(anywidget.AnyWidget):
                 check_screen(sync_data["_screen"])
             super().set_state({name: sync_data[name] for name in names if name not in own})
             accepted = True
-            self.changed_by_reader |= set(names) & set(STATE)
+            # Some hosts send the whole state back, of which a reader changed a part.
+            self.changed_by_reader |= {
+                name for name, old in before.items() if getattr(self, name) != old
+            }
         except MessageError as error:
             raise SelectionError(str(error)) from None
         finally:

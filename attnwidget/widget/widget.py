@@ -78,7 +78,7 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
     meta = traitlets.Dict().tag(sync=True)
     overview = traitlets.Bytes().tag(sync=True)
     media = traitlets.Bytes().tag(sync=True)
-    _screen = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    _screen = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
     _own_layout: Any = None
     _opened = 0.0
     # Whether the page has sent anything: then it has it whole.

@@ -85,6 +85,15 @@ def test_what_python_sets_is_not_the_readers(kernel: Notebook) -> None:
     assert state["form"] == "lines"
 
 
+def test_of_a_state_that_is_sent_whole_what_is_another_value_is_the_readers(
+    kernel: Notebook,
+) -> None:
+    whole = "view.form = 'matrix'; view.set_state({**view.get_state(), 'theme': 'dark'})"
+    state = rerun(kernel, whole, CELL, "whole")
+    assert (state["form"], state["theme"]) == ("lines", "dark")
+    assert state["chosen"] is not None
+
+
 def test_of_several_each_has_its_own(kernel: Notebook) -> None:
     both = "one = shown('a b c'); two = shown('a b c'); display(one); display(two)"
     kernel.run(both, cell="several")
