@@ -13,6 +13,7 @@ from attnwidget.serve.selection import (
     check,
     nearest_layer,
 )
+from attnwidget.serve.shown_groups import fitting_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,10 +38,16 @@ def fitting(source: Source, state: Mapping[str, Any]) -> dict[str, Any]:
     stream = source.streams.get(state["stream"], first)
     layer = nearest_layer(stream, state["layer"])
     heads = [head for head in state["heads"] if head < stream[layer].num_heads] or [0]
-    kept = {**DEFAULTS, "stream": stream.name, "layer": layer, "heads": heads}
+    found = {
+        "stream": stream.name,
+        "layer": layer,
+        "heads": heads,
+        **fitting_groups(source, stream.name, state),
+    }
+    kept = {**DEFAULTS, **found}
     # A score may be the ranking, which has to be known first.
     for name in sorted(STATE, key=lambda name: name in {"score", "other_score"}):
-        if name in {"stream", "layer", "heads"}:
+        if name in found:
             continue
         try:
             kept[name] = check(source, name, state[name], kept)
