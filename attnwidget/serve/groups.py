@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Shares = NDArray[np.float64]
 
-__all__ = ["CHEAP", "RecordGroups", "ShownGroups", "described_groups"]
+__all__ = ["CHEAP", "NoGroupsError", "RecordGroups", "ShownGroups", "described_groups"]
 
 MOST_GROUPS = 64
 """A grouping of more groups is none that can be drawn; Python has it all the same."""
@@ -41,6 +41,10 @@ CHEAP = 1 << 26
 """A copy without a kernel brings shares along where they are had at once: up to so many weights of a stream."""
 _COPIED = 1 << 16
 """Numbers of one grouping in a copy, at most."""
+
+
+class NoGroupsError(ValueError):
+    """The caller's own groups that no position of what is shown is in."""
 
 
 class ShownGroups:
@@ -60,18 +64,23 @@ class ShownGroups:
             record: The record that is shown, where it is one.
 
         Raises:
-            ValueError: If the caller's groups are wrong, or no stream has a position in any of them.
+            NoGroupsError: If no stream has a position in any of the caller's groups.
+            ValueError: If these are wrong.
         """
         self._streams, self._record = streams, record
         self._found: dict[str, dict[str, Groups]] = {}
         self._own: dict[str, Groups] = {}
-        self._first = own if isinstance(own, str) else None
         if own is None:
             return
         check_by(own, "groups")
         self._own = groups_by_stream(record, streams, own, "groups")
         if not self._own:
-            raise ValueError(no_groups(own, streams, "groups"))
+            raise NoGroupsError(no_groups(own, streams, "groups"))
+
+    @property
+    def has_own(self) -> bool:
+        """Whether there are groups of the caller's own, or a grouping that the caller named."""
+        return bool(self._own)
 
     def of(self, stream: str) -> dict[str, Groups]:
         """Return the groupings of a stream by name, those of at least two groups; the caller's own first."""

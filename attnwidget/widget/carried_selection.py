@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from attnwidget.comparison.comparison import Comparison
     from attnwidget.record.positions import Positions
     from attnwidget.serve.source import Source
+    from attnwidget.serve.streams import ShownStream
 
     Places = Callable[[int], int | None]
 
@@ -57,18 +58,20 @@ def fitting(source: Source, state: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def to_another_text(state: Mapping[str, Any], old: Source, new: Source) -> dict[str, Any]:
+def to_another_text(
+    state: Mapping[str, Any], old: Mapping[str, ShownStream], new: Mapping[str, ShownStream]
+) -> dict[str, Any]:
     """Return a selection whose pins and ranked links are at the same tokens of another text, where it has them.
 
     Args:
         state: A whole selection of ``old``.
-        old: What is shown.
-        new: What is to be shown.
+        old: The streams that are shown, by name.
+        new: Those that are to be shown.
     """
     name = state["stream"]
-    if name not in new.streams:
+    if name not in new:
         return {**state, "query": None, "key": None, "ranking": None}
-    before, after = old.streams[name], new.streams[name]
+    before, after = old[name], new[name]
     return _moved(
         state,
         lambda: _token_places(before.query_positions, after.query_positions),

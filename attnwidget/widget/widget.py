@@ -122,8 +122,8 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
         if groups is not None and _call is None:
             _call = call_of_source(self.source, {"groups": groups})
         self._jobs, self._recipe = Jobs(), made_with
-        # Groups by number are of this text; a function tells those of another as well.
-        self._groups = groups if callable(groups) else None
+        # Groups by number are of this text; a name and a function tell those of another as well.
+        self._groups = groups if callable(groups) or isinstance(groups, str) else None
         frozen, still = check_flag("frozen", frozen), check_flag("still", still)
         self._always_frozen = frozen
         self._browser_figures = BrowserFigures()
