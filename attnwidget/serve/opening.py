@@ -115,8 +115,10 @@ def choose(
     if float(one.sharp.weight[head]) > SHARP:
         query = int(one.sharp.query[head])
         row = torch.from_numpy(one.layer.weights([head], [query]))
-        key = int(thumbnails.aside(stream).links(row, Axis((query,)))[0, 0].argmax())
-        why = f"the sharpest link that is not to {_left_out(stream)}"
+        aside = thumbnails.aside(stream)
+        key = int(aside.links(row, Axis((query,)))[0, 0].argmax())
+        left_out = _left_out(stream, neighbours=aside.offset is not None)
+        why = f"the sharpest link that is not to {left_out}"
         return known.chosen(stream, (one.layer, head, query, key), why)
     stream, layer, head, why = known.clearest() or known.broadest()
     query = _last_of_content(stream)
@@ -210,12 +212,11 @@ def _read(stream: Stream, thumbnails: Thumbnails, streams: Sequence[Stream]) -> 
     return found
 
 
-def _left_out(stream: Stream) -> str:
+def _left_out(stream: Stream, *, neighbours: bool) -> str:
     special = any(key.kind == "special" for key in stream.key_positions[1:])
-    apart = stream.name.startswith("cross")
     parts = ["the first token" if stream.has_text else "the first position"]
     parts += ["a special token"] if special else []
-    parts += [] if apart else ["a neighbour"]
+    parts += ["a neighbour"] if neighbours else []
     return " or ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
 
 

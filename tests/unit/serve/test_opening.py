@@ -134,6 +134,16 @@ def test_the_streams_it_is_chosen_from_are_said() -> None:
     assert " in " not in chosen["why"]
 
 
+def test_neighbours_are_not_said_where_queries_and_keys_are_different_texts() -> None:
+    # The name of a stream says nothing about that.
+    whole = stream("decoder", 14, 14)
+    own = Stream("decoder", whole.layers, tokens(14)[::-1], whole.key_positions)
+    chosen = aw.view(Attention("apart", {"decoder": own})).chosen
+    assert chosen["why"].startswith("the sharpest link")
+    assert "neighbour" not in chosen["why"]
+    assert "neighbour" in aw.view(Attention("one", {"decoder": whole})).chosen["why"]
+
+
 def test_pocket() -> None:
     model, tokenizer = aw.pocket()
     attention = aw.capture(model, SENTENCE, tokenizer)

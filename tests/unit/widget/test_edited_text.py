@@ -211,7 +211,7 @@ def test_groups_that_are_told_of_any_text_stay_with_another_one(pocket: tuple[An
     assert (own.grouping, own.from_group) == ("own", "animals")
     own.compare_with_before()
     assert (own.grouping, own.from_group) == ("own", "animals")
-    assert [each["name"] for each in own.meta["streams"][0]["groupings"]][0] == "own"
+    assert own.meta["streams"][0]["groupings"][0]["name"] == "own"
     own.compare_with_before(on=False)
     assert (own.grouping, own.from_group) == ("own", "animals")
     # A text without any of them has no such groups, which is no reason not to show it.
@@ -219,16 +219,16 @@ def test_groups_that_are_told_of_any_text_stay_with_another_one(pocket: tuple[An
     assert (own.grouping, own.from_group) == (None, None)
     assert "groups" not in own.code()
     own.compare_with_before()
-    assert [each["name"] for each in own.meta["streams"][0]["groupings"]][0] == "own"
+    assert own.meta["streams"][0]["groupings"][0]["name"] == "own"
 
 
 def test_groups_by_name_stay_with_another_text(pocket: tuple[Any, Any]) -> None:
     two = "the cat sat . it was tired ."
     named = aw.view(pocket[0], two, pocket[1], groups="sentence")
-    first = [each["name"] for each in named.meta["streams"][0]["groupings"]][0]
+    first = named.meta["streams"][0]["groupings"][0]["name"]
     named.grouping, named.to_group = "sentence", "sentence 2"
     named.text = "the dog sat . it was tired ."
-    assert [each["name"] for each in named.meta["streams"][0]["groupings"]][0] == first
+    assert named.meta["streams"][0]["groupings"][0]["name"] == first
     assert (named.grouping, named.to_group) == ("sentence", "sentence 2")
     assert 'groups="sentence"' in named.code()
     numbered = aw.view(pocket[0], two, pocket[1], groups={"first": range(3)})
