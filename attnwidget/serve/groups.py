@@ -18,6 +18,7 @@ from attnwidget.analysis.position_groups import (
 from attnwidget.compute.checks import shown
 from attnwidget.protocol.codec import encode
 from attnwidget.serve.jobs import SharedComputations
+from attnwidget.serve.streams import is_cheap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,12 +34,10 @@ if TYPE_CHECKING:
 
     Shares = NDArray[np.float64]
 
-__all__ = ["CHEAP", "NoGroupsError", "RecordGroups", "ShownGroups", "described_groups"]
+__all__ = ["NoGroupsError", "RecordGroups", "ShownGroups", "described_groups"]
 
 MOST_GROUPS = 64
 """A grouping of more groups is none that can be drawn; Python has it all the same."""
-CHEAP = 1 << 26
-"""A copy without a kernel brings shares along where they are had at once: up to so many weights of a stream."""
 _COPIED = 1 << 16
 """Numbers of one grouping in a copy, at most."""
 
@@ -207,7 +206,7 @@ class RecordGroups(ShownGroups):
     def snapshot_requests(self) -> Iterator[dict[str, Any]]:
         """Yield the requests whose answers a copy without a kernel brings along: what is had at once, or is had."""
         for name, stream in self._of.streams.items():
-            cheap = sum(each.num_heads * each.n_query * each.n_key for each in stream) <= CHEAP
+            cheap = is_cheap(stream)
             for by, groups in self.of(name).items():
                 heads = sum(layer.num_heads for layer in stream)
                 if heads * len(groups.names) ** 2 > _COPIED:

@@ -17,13 +17,14 @@ from attnwidget.protocol.constants import WEIGHTED_MEASURES
 from attnwidget.record.aside import FIRST_AND_SPECIAL, aside_keys, check_aside
 from attnwidget.serve.groups import RecordGroups
 from attnwidget.serve.jobs import SharedComputations
+from attnwidget.serve.streams import is_cheap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from attnwidget.analysis.head_scores import Label, LayerScores
+    from attnwidget.analysis.head_scores import LayerScores
     from attnwidget.compute.resumable import Slices
     from attnwidget.protocol.codec import Block
     from attnwidget.record.record import Record
@@ -43,8 +44,6 @@ __all__ = [
 ]
 
 HEAD_KINDS = ("head_scores", "head_labels", "ranking", "head_spreads", "typical")
-# A copy without a kernel brings the scores of a record along where they are had at once: up to so many weights.
-CHEAP = 1 << 26
 # Rankings that are kept: the one on show, and those a reader comes back to.
 RANKINGS = 16
 _PLACES = {name: place for place, name in enumerate(SCORES)}
@@ -183,10 +182,6 @@ class RecordNumbers(HeadNumbers):
         """Tell whether the scores of a stream's weights were computed already."""
         return (stream.name, "weights") in self._scores.done
 
-    def labels(self, stream: Stream) -> list[tuple[Label | None, ...]]:
-        """Return the label of each head of each layer, from scores that are computed now if they are not known."""
-        return [labels(layer) for layer in finish(self.scores(stream))]
-
     def snapshot_requests(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the requests whose answers a copy without a kernel brings along.
 
@@ -194,8 +189,7 @@ class RecordNumbers(HeadNumbers):
         """
         requests: list[dict[str, Any]] = []
         for name, stream in self._record.streams.items():
-            size = sum(layer.num_heads * layer.n_query * layer.n_key for layer in stream)
-            if (name, "weights") in self._scores.done or size <= CHEAP:
+            if (name, "weights") in self._scores.done or is_cheap(stream):
                 requests += [{"what": what, "stream": name} for what in HEAD_KINDS[:2]]
         shown = state["measure"]
         if shown in WEIGHTED_MEASURES and (state["stream"], shown) in self._scores.done:

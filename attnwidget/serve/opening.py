@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from attnwidget.analysis.head_scores import labels
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.compute.indexing import Axis
 from attnwidget.compute.overview import overview_rows, sharp_links
 from attnwidget.compute.resumable import finish
+from attnwidget.serve.streams import num_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from attnwidget.analysis.head_scores import LayerScores
     from attnwidget.compute.overview import SharpLinks
     from attnwidget.record.layer import Layer
     from attnwidget.record.record import Record
@@ -25,7 +28,16 @@ if TYPE_CHECKING:
     from attnwidget.serve.head_numbers import RecordNumbers
     from attnwidget.serve.thumbnails import Thumbnails
 
-__all__ = ["CHOSEN_BY_CALLER", "SHARP", "Chosen", "Named", "choose", "others", "selected_of"]
+__all__ = [
+    "CHOSEN_BY_CALLER",
+    "SHARP",
+    "Chosen",
+    "Named",
+    "choose",
+    "labelled",
+    "others",
+    "selected_of",
+]
 
 # With any of these the caller said what is to be seen.
 CHOSEN_BY_CALLER = frozenset({"layer", "heads", "query", "key", "step", "compare", "ranking"})
@@ -229,15 +241,8 @@ def _last_of_content(stream: Stream) -> int:
 
 def _named(stream: Stream, read: Sequence[_Read], numbers: RecordNumbers) -> list[Named]:
     """Return the heads that a word says what they do of: by their scores where those are had at once."""
-    size = sum(layer.num_heads * layer.n_query * layer.n_key for layer in stream)
-    if size <= LABELS_AT_ONCE or numbers.scores_known(stream):
-        labelled = numbers.labels(stream)
-        return [
-            Named(label.name, label.value, layer.layer, head)
-            for layer, labels in zip(stream, labelled, strict=True)
-            for head, label in enumerate(labels)
-            if label is not None
-        ]
+    if num_weights(stream) <= LABELS_AT_ONCE or numbers.scores_known(stream):
+        return labelled(finish(numbers.scores(stream)))
     found = []
     for one in read:
         columns = {
@@ -253,6 +258,16 @@ def _named(stream: Stream, read: Sequence[_Read], numbers: RecordNumbers) -> lis
             if float(values[head]) >= MOSTLY
         ]
     return found
+
+
+def labelled(layers: Sequence[LayerScores]) -> list[Named]:
+    """Return the heads that have a label, by their scores."""
+    return [
+        Named(label.name, label.value, layer.layer, head)
+        for layer in layers
+        for head, label in enumerate(labels(layer))
+        if label is not None
+    ]
 
 
 def others(named: Sequence[Named], besides: tuple[int, int]) -> list[dict[str, Any]]:

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
     from attnwidget.serve.source import Source
 
-__all__ = ["call_of_model", "call_of_source", "given_options", "literal", "opening", "view_call"]
+__all__ = [
+    "PLACE",
+    "call_of_model",
+    "call_of_source",
+    "given_options",
+    "literal",
+    "opening",
+    "view_call",
+]
 
 # Where one looks. A view that is told a part of it opens on that; one that is told none may choose all of it.
 PLACE = ("stream", "layer", "heads", "query", "key")
@@ -35,7 +43,7 @@ def opening(source: Source, call: str | None = None) -> dict[str, Any]:
     opened = resolve_selection(source, selected_of(source.choose({})))
     placed = resolve_selection(source, {"stream": first.name, "layer": layer})
     return {
-        "call": call or f"aw.view({source.python_name}",
+        "call": call or call_of_source(source, {}),
         "opened": opened,
         "placed": {name: value for name, value in placed.items() if value != opened[name]},
     }

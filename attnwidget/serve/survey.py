@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnwidget.analysis.head_scores import labels
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.compute.checks import is_word, shown
 from attnwidget.compute.not_numbers import largest
@@ -24,7 +23,7 @@ from attnwidget.serve.head_numbers import (
     scores_block,
 )
 from attnwidget.serve.meta import described_scores
-from attnwidget.serve.opening import CHOSEN_BY_CALLER, Named, others
+from attnwidget.serve.opening import CHOSEN_BY_CALLER, labelled, others
 from attnwidget.serve.source import RecordSource, Source
 
 if TYPE_CHECKING:
@@ -304,12 +303,6 @@ class SurveySource(Source):
         value = float(tables[at][best[at]])
         if not np.isfinite(value):
             return None
-        named = [
-            Named(label.name, label.value, layer.layer, head)
-            for layer in layers
-            for head, label in enumerate(labels(layer))
-            if label is not None
-        ]
         head = {
             "stream": name,
             "layer": layers[at].layer,
@@ -318,7 +311,7 @@ class SurveySource(Source):
             "key": None,
         }
         why = f"the head with the highest mean score, {SCORES[score].label} {value:.3f}"
-        also = others(named, (layers[at].layer, best[at]))
+        also = others(labelled(layers), (layers[at].layer, best[at]))
         return {**head, "weight": value, "why": why, "also": also}
 
     def _opened(self) -> RecordSource:

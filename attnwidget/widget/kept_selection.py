@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.protocol.constants import RANKING
+from attnwidget.serve.python_call import PLACE
 from attnwidget.serve.selection import DEFAULTS, STATE, SelectionError, check
 from attnwidget.serve.shown_groups import ENDS
 
@@ -19,12 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["KeptSelection"]
 
-# One place: whoever changed one of these was looking at all of them.
-_PLACE = ("stream", "layer", "heads", "query", "key")
 # What is of the positions of the stream on show.
 _OF_STREAM = ("aside", "grouping", *ENDS)
 # What only fits the same layers and heads.
-_OF_SHAPE = (*_PLACE, "compare", "show_layers")
+_OF_SHAPE = (*PLACE, "compare", "show_layers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,9 @@ class KeptSelection:
     def of(cls, view: Any) -> KeptSelection | None:
         """Return what the reader changed in a view, None if that is nothing."""
         changed = set(view.changed_by_reader)
-        if changed & set(_PLACE):
-            changed |= set(_PLACE)
+        # One place: whoever changed one of these was looking at all of them.
+        if changed & set(PLACE):
+            changed |= set(PLACE)
         if any(getattr(view, name) is not None for name in changed & set(ENDS)):
             # The groups at the ends are of the grouping on show, which may be the usual one that nobody set.
             changed.add("grouping")
@@ -80,7 +80,7 @@ class KeptSelection:
             return {}
         name = self.state.get("stream", next(iter(source.streams)))
         stream = source.streams.get(name)
-        fits = stream is not None and _shape(stream) == self.shape and not set(_PLACE) & set(given)
+        fits = stream is not None and _shape(stream) == self.shape and not set(PLACE) & set(given)
         found: dict[str, Any] = {}
         # What other parts have to fit; a value that is none of the source's is refused later, as the caller's.
         state = {**DEFAULTS, "stream": next(iter(source.streams))}

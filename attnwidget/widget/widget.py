@@ -131,7 +131,7 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
         given = self._with_what_was_selected(usual_names(state))
         meta, overview = self.described()
         # After the thumbnails: the pass that makes them finds the link.
-        self._opening = self._choose(given, choose=check_flag("choose", choose))
+        self._opening = self.source.choose(given) if check_flag("choose", choose) else None
         selection = resolve_selection(self.source, {**selected_of(self._opening), **given})
         # All at once, so that the first message to the browser is the only one it needs to draw.
         first_message: dict[str, Any] = {**front_end(), "meta": meta, "overview": overview}
@@ -153,9 +153,6 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
         # For the run after this one.
         self.changed_by_reader = frozenset(kept)
         return {**kept, **given}
-
-    def _choose(self, given: dict[str, Any], *, choose: bool) -> dict[str, Any] | None:
-        return self.source.choose(given) if choose else None
 
     def open(self) -> None:
         """Connect to the browser; a frozen view never does, so that nothing of it stays in the notebook's metadata."""
@@ -210,7 +207,7 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
             >>> aw.view(model, "The cat sat on the mat", tokenizer, layer=3, heads=[1]).code()
             'aw.view(model, "The cat sat on the mat", tokenizer=tokenizer, layer=3, heads=[1])'
         """
-        return view_call(self.meta["python"], {name: getattr(self, name) for name in STATE})
+        return view_call(self.meta["python"], self._state())
 
     @property
     def attention(self) -> Attention:
@@ -470,9 +467,8 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the front end needs to draw without a kernel, no blocks yet; see ``Snapshot`` in the schema."""
-        state = {name: getattr(self, name) for name in STATE}
         return snapshot(
-            state,
+            self._state(),
             self.meta,
             self.overview,
             media=self.media,
