@@ -31,22 +31,24 @@ PLACE = ("stream", "layer", "heads", "query", "key")
 _LONGEST_TEXT = 2_000
 
 
-def opening(source: Source, call: str | None = None) -> dict[str, Any]:
+def opening(source: Source, call: str | None = None, *, chosen: bool) -> dict[str, Any]:
     """Return what a page needs to write the call itself (see ``PythonCall`` in the schema).
 
     Args:
         source: What is shown.
         call: How the view was made, without a closing bracket; ``aw.view`` of the source when left out.
+        chosen: Whether the view may have opened where one opens that is told nothing. If not, that is not looked for, which
+            reads all weights, and the call names the layer.
     """
     first = next(iter(source.streams.values()))
     layer = next(iter(first)).layer
-    opened = resolve_selection(source, selected_of(source.choose({})))
     placed = resolve_selection(source, {"stream": first.name, "layer": layer})
-    return {
-        "call": call or call_of_source(source, {}),
-        "opened": opened,
-        "placed": {name: value for name, value in placed.items() if value != opened[name]},
-    }
+    told = {"call": call or call_of_source(source, {}), "placed": placed}
+    if not chosen:
+        return told
+    opened = resolve_selection(source, selected_of(source.choose({})))
+    different = {name: value for name, value in placed.items() if value != opened[name]}
+    return {**told, "opened": opened, "placed": different}
 
 
 def view_call(told: Mapping[str, Any], state: Mapping[str, Any]) -> str:
@@ -61,8 +63,8 @@ def view_call(told: Mapping[str, Any], state: Mapping[str, Any]) -> str:
 
 def given_options(told: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of a selection that are not what a view opens with."""
-    opened = told["opened"]
-    stays = all(state[name] == opened[name] for name in PLACE)
+    opened = told.get("opened", {})
+    stays = bool(opened) and all(state[name] == opened[name] for name in PLACE)
     base = opened if stays else {**opened, **told["placed"]}
     # The kernel knows a pattern of the caller's own by a number, which another view does not have.
     unknown = (RANKING, state["ranking"]) if _has_own_pattern(state) else ()

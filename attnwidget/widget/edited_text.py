@@ -56,6 +56,7 @@ class EditedText(anywidget.AnyWidget):
     # The selection that a comparison took the place of, and the one that it began with.
     _left: tuple[dict[str, Any], dict[str, Any]] | None = None
     _run = 0
+    _chooses: bool
     # The caller's own groups, where these are told of any text: by name, or as a function of a position.
     _groups: By | None = None
 
@@ -258,6 +259,8 @@ class EditedText(anywidget.AnyWidget):
         own = self._groups if source.groups is not None and source.groups.has_own else None
         self._call = None if left is not None or self._recipe is None else self._recipe.call(own)
         try:
+            # The selection is carried over, and not chosen anew.
+            self._chooses = False
             meta, overview = self.described()
         except BaseException:
             self.source, self._call = shown, call

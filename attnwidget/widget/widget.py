@@ -22,7 +22,7 @@ from attnwidget.record.options import DrawnSelection, ShownOptions
 from attnwidget.record.position_lookup import resolve
 from attnwidget.record.vocabulary import lists_options
 from attnwidget.serve.jobs import Jobs
-from attnwidget.serve.opening import selected_of
+from attnwidget.serve.opening import CHOSEN_BY_CALLER, selected_of
 from attnwidget.serve.page import FROZEN_BYTES, page_within_budget
 from attnwidget.serve.python_call import call_of_source, opening, view_call
 from attnwidget.serve.requests import reply
@@ -80,6 +80,8 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
     media = traitlets.Bytes().tag(sync=True)
     _screen = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
     _own_layout: Any = None
+    # Whether the view may have opened on what was chosen for the reader.
+    _chooses = False
     _opened = 0.0
     # Whether the page has sent anything: then it has it whole.
     was_heard = False
@@ -129,9 +131,10 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
         self._browser_figures = BrowserFigures()
         self._call = _call
         given = self._with_what_was_selected(usual_names(state))
+        self._chooses = check_flag("choose", choose) and not CHOSEN_BY_CALLER & set(given)
         meta, overview = self.described()
         # After the thumbnails: the pass that makes them finds the link.
-        self._opening = self.source.choose(given) if check_flag("choose", choose) else None
+        self._opening = self.source.choose(given) if self._chooses else None
         selection = resolve_selection(self.source, {**selected_of(self._opening), **given})
         # All at once, so that the first message to the browser is the only one it needs to draw.
         first_message: dict[str, Any] = {**front_end(), "meta": meta, "overview": overview}
@@ -192,7 +195,8 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
     def described(self) -> tuple[dict[str, Any], bytes]:
         """Return the source's meta with what the page copies as Python, and the bytes of its thumbnails."""
         meta, overview = self.source.meta()
-        return {**meta, "python": opening(self.source, self._call)}, overview
+        python = opening(self.source, self._call, chosen=self._chooses)
+        return {**meta, "python": python}, overview
 
     def code(self) -> str:
         """Return the call that opens a view at what is shown: the selection, of which only what a new view would not have.

@@ -433,16 +433,16 @@ export interface ComparisonMeta {
   b: string;
 }
 /**
- * What the call is written from that opens a view at a selection; opened: what a view opens with that is told nothing.
+ * What the call is written from that opens a view at a selection; opened: what a view opens with that is told nothing, left out where that was not looked for.
  */
 export interface PythonCall {
   /**
    * How the view was made, without what is selected and without a closing bracket.
    */
   call: string;
-  opened: State;
+  opened?: State;
   /**
-   * What is different in a view that is told a layer.
+   * What is different in a view that is told a layer; without opened all of it.
    */
   placed: Partial<State>;
 }
