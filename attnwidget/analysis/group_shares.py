@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from attnwidget.compute.group_sums import group_share_slices
 from attnwidget.compute.measures import lengths
 from attnwidget.compute.not_numbers import warn_not_numbers
 from attnwidget.compute.resumable import finish, share_of
+from attnwidget.record.aside import check_not_aside
 from attnwidget.record.chosen import chosen_heads, only_these
 
 if TYPE_CHECKING:
@@ -157,6 +159,7 @@ def pair_shares_slices(
     groups: Groups,
     pair: tuple[str | None, str | None],
     measure: str = "weights",
+    aside: Sequence[int] = (),
 ) -> Slices[list[NDArray[np.float64]]]:
     """Return the share from one group to another for each layer, float64 ``[head]``, as a computation in slices.
 
@@ -165,11 +168,14 @@ def pair_shares_slices(
         groups: Its groups.
         pair: From which group, and to which; None for all positions.
         measure: Of what.
+        aside: Keys that are set aside, in order: each row is divided by what remains.
 
     Raises:
-        ValueError: If there is no such group, it has no queries or no keys, or no head can give it any weight.
+        ValueError: If there is no such group, it has no queries or no keys, all of its keys are set aside, or no head can
+            give it any weight.
     """
-    numbers = groups.between(*pair)
+    numbers = replace(groups.between(*pair), aside=aside)
+    check_not_aside([key for key, group in enumerate(numbers.keys) if group == 0], aside, stream)
     found = yield from stream_shares_slices(stream, numbers, measure)
     shares = [layer[:, 0, 0] for layer in found]
     if not any(each.any() for each in shares):

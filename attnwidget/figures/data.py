@@ -19,7 +19,7 @@ from attnwidget.protocol.codec import decode
 from attnwidget.protocol.constants import EXPLAINED_WINDOW, THUMBNAIL_SIZE, WEIGHTED_MEASURES
 from attnwidget.record.aside import aside_keys
 from attnwidget.record.words import Words, merged_positions
-from attnwidget.serve.head_numbers import scored_aside
+from attnwidget.serve.head_numbers import ranking_request, scored_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -279,8 +279,7 @@ def _scores(
         if name is None or shown.rolled:
             continue
         if name == "ranking":
-            block = answer({"what": "ranking", **about, "ranking": state["ranking"]})
-            found[name] = decode(*block).astype(np.float32)
+            found[name] = decode(*answer(ranking_request(state))).astype(np.float32)
         else:
             request = {"what": "head_scores", **about, **scored_aside(state["aside"])}
             both = decode(*answer(request))

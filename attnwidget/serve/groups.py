@@ -192,16 +192,16 @@ class RecordGroups(ShownGroups):
         return encode(shares.astype(np.float32))
 
     def ranking(
-        self, stream: Stream, ranking: Mapping[str, Any], measure: str
+        self, stream: Stream, ranking: Mapping[str, Any], measure: str, aside: Sequence[int] = ()
     ) -> Slices[list[Shares]]:
         """Compute the share that a ``GroupRanking`` names, of each layer float64 ``[head]``, in slices.
 
         Raises:
-            ValueError: If there is no such group, or no head can give it any weight.
+            ValueError: If there is no such group, all of it is set aside, or no head can give it any weight.
         """
         groups = self.grouping(stream.name, ranking["grouping"])
         pair = ranking["from"], ranking["to"]
-        return (yield from pair_shares_slices(stream, groups, pair, measure))
+        return (yield from pair_shares_slices(stream, groups, pair, measure, aside))
 
     def snapshot_requests(self) -> Iterator[dict[str, Any]]:
         """Yield the requests whose answers a copy without a kernel brings along: what is had at once, or is had."""

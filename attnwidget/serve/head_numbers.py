@@ -133,7 +133,8 @@ class RecordNumbers(HeadNumbers):
         - ``head_scores``: ``[2, head, score]``, of all weight and without what is set aside (``aside``; the first position
           and special tokens where nothing is named), NaN where a score is not defined;
         - ``head_labels``: ``[head, 2]``, the score that a head's label comes from (-1 for none) and its value;
-        - ``ranking``: ``[head]``, the weight of the links in ``ranking``.
+        - ``ranking``: ``[head]``, the weight of the links in ``ranking``, of what remains with ``aside`` set aside (nothing
+          where nothing is named), NaN where nothing remains.
 
         All of another ``measure`` than weights where the request names one.
 
@@ -143,18 +144,19 @@ class RecordNumbers(HeadNumbers):
         """
         stream, what = self._record[request["stream"]], request["what"]
         measure = request.get("measure", "weights")
+        aside = check_aside(request.get("aside"), stream.key_positions)
         if what == "ranking":
+            keys = aside_keys(aside, stream.key_positions)
             ranking = request["ranking"]
             found = yield from self._rankings.wait(
-                (stream.name, measure, json.dumps(ranking, sort_keys=True)),
+                (stream.name, measure, json.dumps(ranking, sort_keys=True), keys),
                 lambda: (
-                    self._groups.ranking(stream, ranking, measure)
+                    self._groups.ranking(stream, ranking, measure, keys)
                     if "grouping" in ranking
-                    else stream_weights_slices(stream, self.links(stream, ranking), measure)
+                    else stream_weights_slices(stream, self.links(stream, ranking), measure, keys)
                 ),
             )
             return encode(np.concatenate(found).astype(np.float32))
-        aside = check_aside(request.get("aside"), stream.key_positions)
         scores = yield from self.scores(stream, measure, aside)
         return labels_block(scores) if what == "head_labels" else scores_block(scores)
 
@@ -226,11 +228,13 @@ def labels_block(scores: Sequence[LayerScores]) -> tuple[Block, bytes]:
 
 
 def ranking_request(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the request for the ranking on show, of the measure on show."""
+    """Return the request for the ranking on show, of the measure on show and without what is set aside."""
     measure = {"measure": state["measure"]} if state["measure"] in WEIGHTED_MEASURES else {}
+    aside = {} if state["aside"] is None else {"aside": state["aside"]}
     return {
         "what": "ranking",
         "stream": state["stream"],
         "ranking": state["ranking"],
         **measure,
+        **aside,
     }

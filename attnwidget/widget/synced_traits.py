@@ -234,8 +234,8 @@ class SyncedTraits(anywidget.AnyWidget):
 
     aside = Normalised("aside").tag(sync=True)
     """Key positions that are set aside: the first one, special tokens, both, or any others. Shades, the width of links
-    and the scores of heads are then those of the rest, each row divided by what remains; numbers never change. A ranking
-    by links is of all weight.
+    and the scores and rankings of heads are then those of the rest, each row divided by what remains; numbers never
+    change.
 
     - Type: ``None | "first" | "special" | "first and special" | list[int]``; tokens' texts are taken in a list, and
       become their positions

@@ -276,6 +276,8 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
     def _rank_by(self, ranking: dict[str, Any]) -> None:
         stream = named(self.source, self.stream)
         request = {"what": "ranking", "stream": stream.name, "ranking": ranking}
+        if self.aside is not None:
+            request["aside"] = self.aside
         first = self._first_of_ranking(stream, request)
         with self.hold_trait_notifications():
             self.ranking, self.score = ranking, RANKING

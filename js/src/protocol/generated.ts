@@ -20,7 +20,7 @@ export type HeadRef = readonly [number, number];
  */
 export type Ranking = LinkRanking | PatternRanking | GroupRanking;
 /**
- * Key positions that are set aside: shades, the width of links and the scores of heads are those of the rest; numbers are not changed. Rankings by links are of all weight.
+ * Key positions that are set aside: shades, the width of links and the scores and rankings of heads are those of the rest; numbers are not changed.
  */
 export type Aside = ("first" | "special" | "first and special") | readonly number[] | null;
 export type Request = BlockRequest | HeadsRequest;
@@ -524,7 +524,7 @@ export interface TogetherHeads {
   heads: readonly number[];
 }
 /**
- * Numbers about all heads of a stream, float32, layer after layer. head_scores: [2, head, score], of all weight and without what is set aside (the first position and special tokens where nothing is named), NaN where a score is not defined. head_labels: [head, 2], the place of the score that a head's label comes from (-1 for none) and its value. ranking: [head], the weight of the links. All under a measure other than weights where one is named. Of a survey besides, head_spreads: [2, head, score], standard deviations; typical: [2, head, place], index and score of the most typical inputs, -1 for none.
+ * Numbers about all heads of a stream, float32, layer after layer. head_scores: [2, head, score], of all weight and without what is set aside (the first position and special tokens where nothing is named), NaN where a score is not defined. head_labels: [head, 2], the place of the score that a head's label comes from (-1 for none) and its value. ranking: [head], the weight of the links, without what is set aside where that is named, NaN of a head that has nothing left. All under a measure other than weights where one is named. Of a survey besides, head_spreads: [2, head, score], standard deviations; typical: [2, head, place], index and score of the most typical inputs, -1 for none.
  */
 export interface HeadsRequest {
   what: "head_scores" | "head_labels" | "ranking" | "head_spreads" | "typical";

@@ -96,6 +96,25 @@ def test_numbers_are_those_of_the_measure_on_show(view: aw.AttentionWidget) -> N
         assert {**request, **where} in stored
 
 
+def test_a_ranking_is_of_what_remains(
+    view: aw.AttentionWidget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attnwidget.analysis.tables.has_pandas", lambda: False)
+    whole = view.attention.find(query=4, key=[2, 3], top=None, stream="decoder")
+    rest = view.attention.find(query=4, key=[2, 3], aside="first", top=None, stream="decoder")
+    assert [row["weight"] for row in whole] != [row["weight"] for row in rest]
+    view.aside = "first"
+    view.rank(query=4, key=[2, 3])
+    assert (view.layer, view.heads) == (rest[0]["layer"], [rest[0]["head"]])
+    assert view.chosen["weight"] == pytest.approx(rest[0]["weight"])
+    by_head = {(row["layer"], row["head"]): row["weight"] for row in rest}
+    weights = block(view, what="ranking", ranking=view.ranking, aside="first")
+    np.testing.assert_allclose(weights, [by_head[head] for head in sorted(by_head)], rtol=1e-6)
+    stored = [entry["request"] for entry in snapshot_of(view.page())["blocks"]]
+    asked = {"what": "ranking", "stream": "decoder", "ranking": view.ranking, "aside": "first"}
+    assert asked in stored
+
+
 def test_heads_are_scored_once(view: aw.AttentionWidget, monkeypatch: pytest.MonkeyPatch) -> None:
     first = block(view, what="head_scores")
     monkeypatch.setattr("attnwidget.serve.head_numbers.score_slices", None)
