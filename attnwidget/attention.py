@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis import find_heads, group_shares, rollout, score_tables
 from attnwidget.export.exports import Exports
-from attnwidget.figures.from_source import Kind, figure
 from attnwidget.record import storage, viewers, words
 from attnwidget.record.options import DrawnSelection, FileOptions, ShownOptions
 from attnwidget.record.record import Record, the_stream
 from attnwidget.record.saving import save_by_ending
 from attnwidget.record.vocabulary import either, either_named, layers_and_heads, lists_options
-from attnwidget.serve.source import RecordSource
 
 if TYPE_CHECKING:
     import os
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from attnwidget.analysis.position_groups import By
     from attnwidget.compute.indexing import Heads
     from attnwidget.figures.figure import Figure
+    from attnwidget.figures.from_source import Kind
     from attnwidget.record.position_lookup import Place
     from attnwidget.record.vocabulary import Layers
 
@@ -451,7 +450,7 @@ class Attention(Exports):
                 - ``measure``: ``"weights"``, ``"value"``, ``"norm"`` or ``"rollout"``.
                 - ``grouping``: the groups of positions that are marked, one of those of `groups`; the texts of a pair, who
                   speaks, pictures and text, or prompt and answer when left out. ``from_group``, ``to_group``: the groups
-                  that links are drawn between.
+                  that links are drawn between. ``groups``: your own groups, as for `attnwidget.view`.
                 - ``explain``: of the neuron view: ``"link"``, or ``"head"`` for a matrix of each step of the whole head.
                 - ``score``: what heads are coloured by in the model view, and the x of a ``"scatter"``: one of `SCORES`.
                   ``other_score``: its y.
@@ -489,7 +488,8 @@ class Attention(Exports):
             >>> figure = attention.figure("head", layer=3, heads=[1, 3], query="it", width="85mm")  # doctest: +SKIP
             >>> figure.save("it.pdf")  # doctest: +SKIP
         """
-        return figure(RecordSource(self), kind, **options)
+        made: Figure = viewers.make(self, "figure", kind, **options)
+        return made
 
     @lists_options(FileOptions)
     def save(self, path: str | os.PathLike[str], **options: Unpack[FileOptions]) -> Path:

@@ -21,6 +21,7 @@ __all__ = [
     "call_of_source",
     "given_options",
     "literal",
+    "named_options",
     "opening",
     "view_call",
 ]
@@ -89,16 +90,17 @@ def call_of_model(inputs: Any, tokenizer: Any, options: Mapping[str, Any]) -> st
     parts = ["model", "inputs" if written is None else written]
     if tokenizer is not None:
         parts.append("tokenizer=tokenizer")
-    parts += _named(options)
+    parts += named_options(options)
     return f"aw.view({', '.join(parts)}"
 
 
 def call_of_source(source: Source, options: Mapping[str, Any]) -> str:
     """Return how a view of a result was made with options that are no part of a selection, without a closing bracket."""
-    return f"aw.view({', '.join([source.python_name, *_named(options)])}"
+    return f"aw.view({', '.join([source.python_name, *named_options(options)])}"
 
 
-def _named(options: Mapping[str, Any]) -> list[str]:
+def named_options(options: Mapping[str, Any]) -> list[str]:
+    """Return options as a call has them; what is no short literal stands by its name."""
     return [
         f"{name}={literal(value) if _is_plain(value) else name}" for name, value in options.items()
     ]
