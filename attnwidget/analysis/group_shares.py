@@ -140,10 +140,10 @@ def stream_shares(
     Raises:
         ValueError: If a layer cannot give the measure.
     """
-    return finish(stream_shares_slices(stream, groups, measure))
+    return finish(_stream_shares_slices(stream, groups, measure))
 
 
-def stream_shares_slices(
+def _stream_shares_slices(
     stream: Stream, groups: GroupNumbers, measure: str = "weights"
 ) -> Slices[list[NDArray[np.float64]]]:
     """Return `stream_shares` as a computation in slices."""
@@ -176,7 +176,7 @@ def pair_shares_slices(
     """
     numbers = replace(groups.between(*pair), aside=aside)
     check_not_aside([key for key, group in enumerate(numbers.keys) if group == 0], aside, stream)
-    found = yield from stream_shares_slices(stream, numbers, measure)
+    found = yield from _stream_shares_slices(stream, numbers, measure)
     shares = [layer[:, 0, 0] for layer in found]
     if not any(each.any() for each in shares):
         first, second = ("all positions" if name is None else f"group {name!r}" for name in pair)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from attnwidget.record.aside import FIRST_AND_SPECIAL, aside_keys
 from attnwidget.record.positions import word_numbers
 from attnwidget.record.stream import own_offset
 
@@ -84,11 +85,7 @@ class TokenFeatures:
         start = max(0, stream.query_offset)
         own = slice(start, start + len(queries))
         special = [key.kind == "special" for key in keys]
-        positions = (
-            tuple(sink)
-            if sink is not None
-            else tuple(place for place, marked in enumerate(special) if marked or place == 0)
-        )
+        positions = aside_keys(FIRST_AND_SPECIAL, keys) if sink is None else tuple(sink)
         aside = set(positions)
         masks = {
             "first": [place == 0 for place in range(len(keys))],

@@ -16,6 +16,7 @@ from attnwidget.compute.block_sizes import current_sizes
 from attnwidget.compute.blockwise_scores import head_groups
 from attnwidget.compute.indexing import Axis
 from attnwidget.compute.overview import weight_strips
+from attnwidget.compute.softmax import no_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,8 +112,7 @@ def _fused(layer: LayerTensors, columns: Tensor) -> Iterator[ColumnSums]:
 def _vectors(layer: LayerTensors, heads: slice) -> tuple[Tensor, Tensor]:
     """Return scaled queries and the keys of some heads, float32 ``[head, position, head_dim]``."""
     if layer.query is None or layer.key is None or layer.scaling is None:
-        message = f"layer {layer.layer} of {layer.stream!r} has no query and key vectors"
-        raise ValueError(message)
+        raise ValueError(no_vectors(layer))
     share = layer.num_heads // layer.num_key_value_heads
     own = torch.arange(heads.start, heads.stop, device=layer.device) // share
     return layer.query[heads].float() * layer.scaling, layer.key[own].float()

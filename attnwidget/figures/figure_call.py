@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from attnwidget.compute.checks import integer, listed
 from attnwidget.record.options import DrawnSelection, FigureOptions
 from attnwidget.serve.python_call import literal, named_options, view_call
-from attnwidget.serve.selection import STATE, resolve_selection
+from attnwidget.serve.selection import resolve_selection
+from attnwidget.serve.selection_parts import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,15 +12,13 @@ from attnwidget.figures.options import check_names, columns_of, refuse_weights
 from attnwidget.record.options import DrawnSelection, FigureOptions
 from attnwidget.serve.opening import selected_of
 from attnwidget.serve.selection import (
-    as_list,
-    as_number,
-    as_pairs,
     check_choice,
     check_layer,
     check_pairs,
     resolve_selection,
     usual_names,
 )
+from attnwidget.serve.selection_parts import as_list, as_number, as_pairs
 from attnwidget.serve.snapshot import snapshot
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnwidget.compute.heads_together import together_name
+from attnwidget.figures.table_columns import TOGETHER, in_panel, with_heads
 from attnwidget.protocol.codec import decode
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["drawn_between", "is_of_groups", "of_groups"]
 
-# Several heads as one have no number.
-_TOGETHER = -1
 _FORMS = ("groups", "profile")
 _VIEWS = ("head", "compare", "all")
 
@@ -165,8 +163,8 @@ def _together(
         )
         raise ValueError(message)
     each = shares.of_layer(layer)[list(heads)]
-    rows = _table(shown, (layer, _TOGETHER), shares, getattr(each, how)(axis=0))
-    return {**rows, "heads": np.full(len(rows["share"]), together_name(how, heads), dtype=object)}
+    rows = _table(shown, (layer, TOGETHER), shares, getattr(each, how)(axis=0))
+    return with_heads(rows, how, heads)
 
 
 def _table(
@@ -199,7 +197,7 @@ def _compared(
         last = len(panels) > 1 and place == len(panels) - 1
         rows = _table(shown, ref, shares, values)
         name = "B − A" if last else chr(ord("A") + place)
-        yield {"panel": np.full(values.size, name, dtype=object), **rows}
+        yield in_panel(name, rows)
 
 
 def _profile(shown: DrawnNumbers, state: Mapping[str, Any], shares: _ShownShares) -> Columns:

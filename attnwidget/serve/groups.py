@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     Shares = NDArray[np.float64]
 
-__all__ = ["NoGroupsError", "RecordGroups", "ShownGroups", "described_groups"]
+__all__ = ["NoGroupsError", "RecordGroups", "ShownGroups"]
 
 MOST_GROUPS = 64
 """A grouping of more groups is none that can be drawn; Python has it all the same."""
@@ -121,7 +121,7 @@ class ShownGroups:
 
     def described(self, stream: str) -> list[dict[str, Any]]:
         """Return the groupings of a stream; see ``Grouping`` in the schema."""
-        return [described_groups(groups) for groups in self.of(stream).values()]
+        return [_described(groups) for groups in self.of(stream).values()]
 
 
 def _worth_showing(groups: Groups) -> bool:
@@ -130,7 +130,7 @@ def _worth_showing(groups: Groups) -> bool:
     return any(len({*axis} - {rest}) > 1 for axis in (groups.queries, groups.keys))
 
 
-def described_groups(groups: Groups) -> dict[str, Any]:
+def _described(groups: Groups) -> dict[str, Any]:
     """Return a grouping; see ``Grouping`` in the schema."""
     same = groups.queries == groups.keys
     queries = _ranges(groups.queries, len(groups.names))
@@ -166,10 +166,11 @@ def _ranges(numbers: Sequence[int], count: int) -> list[list[list[int]]]:
 class RecordGroups(ShownGroups):
     """The groupings of a record, and the shares of its heads."""
 
+    _record: Record
+
     def __init__(self, record: Record, own: By | None = None) -> None:
         """Start with nothing computed; errors are those of `ShownGroups`."""
         super().__init__(record.streams, own, record)
-        self._of = record
         self._shares = SharedComputations()
 
     def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
@@ -181,7 +182,7 @@ class RecordGroups(ShownGroups):
             ValueError: If the stream has no such grouping, or the layer cannot give the measure.
         """
         name, number = request["stream"], request["layer"]
-        stream, groups = self._of[name], self.grouping(name, request["grouping"])
+        stream, groups = self._record[name], self.grouping(name, request["grouping"])
         measure, words = request.get("measure", "weights"), request.get("positions") == "words"
 
         def begin() -> Slices[Shares]:
@@ -205,7 +206,7 @@ class RecordGroups(ShownGroups):
 
     def snapshot_requests(self) -> Iterator[dict[str, Any]]:
         """Yield the requests whose answers a copy without a kernel brings along: what is had at once, or is had."""
-        for name, stream in self._of.streams.items():
+        for name, stream in self._record.streams.items():
             cheap = is_cheap(stream)
             for by, groups in self.of(name).items():
                 heads = sum(layer.num_heads for layer in stream)

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHOSEN_BY_CALLER",
-    "SHARP",
     "Chosen",
-    "Named",
     "choose",
     "labelled",
     "others",

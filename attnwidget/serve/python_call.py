@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from attnwidget.compute.checks import integer
 from attnwidget.protocol.constants import RANKING
 from attnwidget.serve.opening import selected_of
-from attnwidget.serve.selection import STATE, resolve_selection
+from attnwidget.serve.selection import resolve_selection
+from attnwidget.serve.selection_parts import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,6 @@ __all__ = [
     "PLACE",
     "call_of_model",
     "call_of_source",
-    "given_options",
     "literal",
     "named_options",
     "opening",
@@ -59,10 +59,10 @@ def view_call(told: Mapping[str, Any], state: Mapping[str, Any]) -> str:
         told: What `opening` returned.
         state: The whole selection.
     """
-    return f"{told['call']}{_listed(given_options(told, state))}){_note(state)}"
+    return f"{told['call']}{_listed(_given_options(told, state))}){_note(state)}"
 
 
-def given_options(told: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+def _given_options(told: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of a selection that are not what a view opens with."""
     opened = told.get("opened", {})
     stays = bool(opened) and all(state[name] == opened[name] for name in PLACE)

@@ -35,8 +35,8 @@ def check_grouping(source: Source, stream: str, value: object) -> str | None:
         ValueError: If it is none; the message says which there are.
     """
     there = {} if source.groups is None else source.groups.of(stream)
-    if value is None or (isinstance(value, str) and value in there):
-        return value
+    if value is None or is_word(value, there):
+        return None if value is None else str(value)
     if not there:
         message = (
             f"grouping must be None: stream {stream!r} has no groups of positions, got {shown(value)}; pass your own, as in "

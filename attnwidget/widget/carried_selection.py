@@ -5,14 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.comparison.alignment import align
-from attnwidget.serve.selection import (
-    DEFAULTS,
-    STATE,
-    SelectionError,
-    as_pins,
-    check,
-    nearest_layer,
-)
+from attnwidget.serve.selection import SelectionError, check, nearest_layer
+from attnwidget.serve.selection_parts import DEFAULTS, STATE, as_pins
 from attnwidget.serve.shown_groups import fitting_groups
 
 if TYPE_CHECKING:

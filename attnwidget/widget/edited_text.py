@@ -14,7 +14,7 @@ from attnwidget.compute.checks import check_flag
 from attnwidget.serve.comparison import DIVERGENCE, ComparisonSource
 from attnwidget.serve.groups import NoGroupsError
 from attnwidget.serve.jobs import Jobs
-from attnwidget.serve.selection import STATE
+from attnwidget.serve.selection_parts import STATE
 from attnwidget.serve.source import RecordSource, source_of
 from attnwidget.widget.carried_selection import (
     fitting,

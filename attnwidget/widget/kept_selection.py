@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.protocol.constants import RANKING
 from attnwidget.serve.python_call import PLACE
-from attnwidget.serve.selection import DEFAULTS, STATE, SelectionError, check
+from attnwidget.serve.selection import SelectionError, check
+from attnwidget.serve.selection_parts import DEFAULTS, STATE
 from attnwidget.serve.shown_groups import ENDS
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ from attnwidget.protocol.messages import (
 from attnwidget.protocol.text import in_one_line
 from attnwidget.record.aside import FIRST_AND_SPECIAL
 from attnwidget.serve.selection import (
-    STATE,
     SelectionError,
     check,
     check_flag,
@@ -28,6 +27,7 @@ from attnwidget.serve.selection import (
     named,
     nearest_layer,
 )
+from attnwidget.serve.selection_parts import STATE
 from attnwidget.serve.shown_groups import ENDS, fitting_groups
 from attnwidget.widget.trait_types import Choice, Normalised
 
@@ -217,7 +217,7 @@ class SyncedTraits(anywidget.AnyWidget):
     - Default: ``None``, each head by itself
     """
 
-    top_k = Normalised("top_k", 3, or_none=True).tag(sync=True)
+    top_k = Normalised("top_k", 3).tag(sync=True)
     """Of each query, only so many of its strongest links are drawn as lines; the legend says how much of the weight they
     are. What the pointer is on, and a pinned link, are always drawn. Where ``mass`` is set, that says which.
 

@@ -26,7 +26,8 @@ from attnwidget.serve.opening import CHOSEN_BY_CALLER, selected_of
 from attnwidget.serve.page import FROZEN_BYTES, page_within_budget
 from attnwidget.serve.python_call import call_of_source, opening, view_call
 from attnwidget.serve.requests import reply
-from attnwidget.serve.selection import STATE, named, resolve_selection, usual_names
+from attnwidget.serve.selection import named, resolve_selection, usual_names
+from attnwidget.serve.selection_parts import STATE
 from attnwidget.serve.snapshot import snapshot
 from attnwidget.serve.source import Source, source_of
 from attnwidget.serve.static_files import front_end, static_text

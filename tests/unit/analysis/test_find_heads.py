@@ -198,9 +198,10 @@ def test_with_keys_set_aside_weights_are_shares_of_the_rest(
 ) -> None:
     weights = everything(stream)
     if measure == "value":
-        for layer, each in zip(stream, weights, strict=True):
+        for place, layer in enumerate(stream):
             assert layer.value is not None
-            each *= layer.value.double().norm(dim=-1).repeat_interleave(3, 0).numpy()[:, None]
+            norms = layer.value.double().norm(dim=-1).repeat_interleave(3, 0).numpy()
+            weights[place] *= norms[:, None]
         weights /= weights.sum(-1, keepdims=True)
     attention = Attention("m", {"self": stream})
     queries = list(range(SIZE))

@@ -10,7 +10,7 @@ import pytest
 
 import attnwidget as aw
 from attnwidget.serve.python_call import call_of_model, literal, view_call
-from attnwidget.serve.selection import DEFAULTS, STATE
+from attnwidget.serve.selection_parts import DEFAULTS, STATE
 from attnwidget.serve.source import RecordSource
 
 if TYPE_CHECKING:
