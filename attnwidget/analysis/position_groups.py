@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attnwidget.analysis.group_labels import GROUPINGS, REST, known_labels
@@ -95,10 +95,15 @@ class Groups:
         """The groups as sums of weights take them."""
         return GroupNumbers(len(self.names), self.queries, self.keys)
 
+    def until(self, queries: int, keys: int | None = None) -> Groups:
+        """Return the same of the first queries and keys, such as those that there were at a step of a generation."""
+        return replace(self, queries=self.queries[:queries], keys=self.keys[:keys])
+
     def of_words(self, stream: Stream) -> GroupNumbers:
         """Return the groups with each word in that of its first piece, and each word counted once among queries."""
         axes = stream.query_positions, stream.key_positions
         words = [word_numbers(axis) for axis in axes]
+        words[0] = words[0][: len(self.queries)]
         found = [
             _of_first(numbers, group)
             for numbers, group in zip(words, (self.queries, self.keys), strict=True)

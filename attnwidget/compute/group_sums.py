@@ -30,7 +30,7 @@ class GroupNumbers:
 
     Attributes:
         count: How many groups there are.
-        queries: The number of each query's group.
+        queries: The number of each query's group, of the first queries if not of all.
         keys: The number of each key's group.
         rows: What each query counts in the mean of its group; None for one each.
         aside: Keys that are set aside: each row is divided by what remains, and left out if that is nothing.
@@ -70,14 +70,15 @@ def _shares(layer: LayerTensors, groups: GroupNumbers, lengths: Tensor | None) -
     if lengths is not None:
         columns = columns * lengths[..., None].float()
     queries = torch.tensor(groups.queries, device=device)
-    rows = torch.ones(layer.n_query, dtype=torch.float64, device=device)
+    n_query = len(groups.queries)
+    rows = torch.ones(n_query, dtype=torch.float64, device=device)
     if groups.rows is not None:
         rows = torch.tensor(groups.rows, dtype=torch.float64, device=device)
     summed = torch.zeros((layer.num_heads, count, count), dtype=torch.float64, device=device)
     size = torch.zeros(count, dtype=torch.float64, device=device).index_add_(0, queries, rows)
     left_out = torch.zeros((layer.num_heads, count), dtype=torch.float64, device=device)
     members = torch.nn.functional.one_hot(queries, count).mT * rows
-    for block in weighted_columns(layer, columns):
+    for block in weighted_columns(layer, columns, n_query):
         sums = block.sums.double()
         if lengths is not None:
             sums = sums / sums.sum(-1, keepdim=True).clamp(min=1e-30)
@@ -90,7 +91,7 @@ def _shares(layer: LayerTensors, groups: GroupNumbers, lengths: Tensor | None) -
             # A row that is not numbers would make those of all groups so; this is slow, and keeps them apart.
             weighted = sums * rows[block.queries, None]
             summed[block.heads].index_add_(1, queries[block.queries], weighted)
-        yield block.part(layer)
+        yield block.part(layer.num_heads, n_query)
     return (summed / (size - left_out)[..., None]).cpu()
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from attnwidget.figures.table_columns import TOGETHER, in_panel, with_heads
 from attnwidget.protocol.codec import decode
+from attnwidget.record.prompts import sizes_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -60,9 +61,10 @@ def drawn_between(
 
 def _of_axis(axis: DrawnAxis, numbers: Sequence[int]) -> NDArray[np.int64]:
     """Return the group of each place of an axis: that of a word is the one of its first piece that is drawn."""
-    of_pieces = np.array(numbers, np.int64)[axis.kept]
+    kept = axis.kept[axis.kept < len(numbers)]
+    of_pieces = np.array(numbers, np.int64)[kept]
     firsts = np.searchsorted(axis.words, axis.all)
-    return np.asarray(of_pieces[firsts])
+    return np.asarray(of_pieces[firsts[firsts < len(kept)]])
 
 
 class _ShownShares:
@@ -72,7 +74,12 @@ class _ShownShares:
         self._shown, self._state, self._answer = shown, state, answer
         # Only where there are groups at all can they be chosen.
         of: Any = shown.source.groups
-        self._groups: Groups = of.grouping(state["stream"], state["grouping"])
+        groups: Groups = of.grouping(state["stream"], state["grouping"])
+        sizes = len(groups.queries), len(groups.keys)
+        if state["step"] is not None:
+            sizes = sizes_at(shown.source.record, shown.stream, state["step"])
+        self._count = sizes[0]
+        self._groups = groups.until(*sizes)
         self._rows, self._columns = self._groups.asked, self._groups.seen
 
     @property
@@ -98,6 +105,8 @@ class _ShownShares:
             request["measure"] = self._state["measure"]
         if self._state["positions"] == "words":
             request["positions"] = "words"
+        if self._state["step"] is not None:
+            request["queries"] = [0, self._count]
         if side is not None:
             request["side"] = side
         shares = decode(*self._answer(request)).astype(np.float64)
@@ -106,11 +115,13 @@ class _ShownShares:
     def gives(self, shares: Shares) -> Shares:
         """Return ``[head, to]``: what the queries of ``from_group`` give, or all queries, each counted once."""
         name = self._state["from_group"]
+        if name is not None and name not in self.sources:
+            # At this step of a generation it has no query yet.
+            return np.full((len(shares), len(self._columns)), np.nan)
         if name is not None:
             return np.asarray(shares[:, self.sources.index(name)])
-        counts = np.bincount(
-            _of_axis(self._shown.queries, self._groups.queries), minlength=len(self._groups.names)
-        )[self._rows]
+        numbers = _of_axis(self._shown.queries, self._groups.queries)
+        counts = np.bincount(numbers, minlength=len(self._groups.names))[self._rows]
         there = counts > 0
         total: Shares = np.einsum("hft,f->ht", shares[:, there], counts[there] / counts.sum())
         return total

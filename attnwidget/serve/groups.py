@@ -17,11 +17,12 @@ from attnwidget.analysis.position_groups import (
 )
 from attnwidget.compute.checks import shown
 from attnwidget.protocol.codec import encode
+from attnwidget.record.prompts import num_steps, prompt_sizes
 from attnwidget.serve.jobs import SharedComputations
-from attnwidget.serve.streams import is_cheap
+from attnwidget.serve.streams import CHEAP, is_cheap, num_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -38,6 +39,8 @@ __all__ = ["NoGroupsError", "RecordGroups", "ShownGroups"]
 
 MOST_GROUPS = 64
 """A grouping of more groups is none that can be drawn; Python has it all the same."""
+_AT_STEPS = 256
+"""Shares of a layer at a step of a generation that are kept: those on show, and what a reader comes back to."""
 _COPIED = 1 << 16
 """Numbers of one grouping in a copy, at most."""
 
@@ -172,6 +175,7 @@ class RecordGroups(ShownGroups):
         """Start with nothing computed; errors are those of `ShownGroups`."""
         super().__init__(record.streams, own, record)
         self._shares = SharedComputations()
+        self._at_steps = SharedComputations(_AT_STEPS)
 
     def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
         """Compute the shares of a layer, float32 ``[head, from, to]``, in slices.
@@ -179,17 +183,26 @@ class RecordGroups(ShownGroups):
         NaN from a group that has no queries, and of a head whose weights are not numbers.
 
         Raises:
-            ValueError: If the stream has no such grouping, or the layer cannot give the measure.
+            ValueError: If the stream has no such grouping or queries, or the layer cannot give the measure.
         """
         name, number = request["stream"], request["layer"]
         stream, groups = self._record[name], self.grouping(name, request["grouping"])
         measure, words = request.get("measure", "weights"), request.get("positions") == "words"
+        first, count = request.get("queries", (0, len(groups.queries)))
+        if first != 0:
+            most = [0, len(groups.queries)]
+            message = (
+                f"queries of group_shares are the first ones, such as {most}, got {[first, count]}."
+            )
+            raise ValueError(message)
+        groups = groups.until(count)
 
         def begin() -> Slices[Shares]:
             numbers = groups.of_words(stream) if words else groups.numbers
             return layer_shares(stream[number], numbers, measure)
 
-        shares = yield from self._shares.wait((name, number, groups.by, measure, words), begin)
+        known = self._shares if count == stream[number].n_query else self._at_steps
+        shares = yield from known.wait((name, number, groups.by, measure, words, count), begin)
         return encode(shares.astype(np.float32))
 
     def ranking(
@@ -210,14 +223,21 @@ class RecordGroups(ShownGroups):
             cheap = is_cheap(stream)
             for by, groups in self.of(name).items():
                 heads = sum(layer.num_heads for layer in stream)
-                if heads * len(groups.names) ** 2 > _COPIED:
+                numbers = heads * len(groups.names) ** 2
+                if numbers > _COPIED:
                     continue
-                yield from self._known(name, by, (layer.layer for layer in stream), cheap=cheap)
-
-    def _known(
-        self, stream: str, by: str, layers: Iterable[int], *, cheap: bool
-    ) -> Iterator[dict[str, Any]]:
-        where = {"what": "group_shares", "stream": stream, "head": 0, "grouping": by}
-        for layer in layers:
-            if cheap or (stream, layer, by, "weights", False) in self._shares.done:
-                yield {**where, "layer": layer}
+                where = {"what": "group_shares", "stream": name, "head": 0, "grouping": by}
+                whole = by, "weights", False, len(groups.queries)
+                yield from (
+                    {**where, "layer": layer.layer}
+                    for layer in stream
+                    if cheap or (name, layer.layer, *whole) in self._shares.done
+                )
+                steps = num_steps(self._record) if prompt_sizes(self._record, stream) else 0
+                # At its last step a generation has all of its queries.
+                if steps * numbers <= _COPIED and steps * num_weights(stream) <= CHEAP:
+                    yield from (
+                        {**where, "layer": layer.layer, "queries": [0, len(groups.queries) - back]}
+                        for back in range(steps)
+                        for layer in stream
+                    )

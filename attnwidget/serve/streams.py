@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from attnwidget.record.positions import Positions
 
-__all__ = ["ShownLayer", "ShownStream", "is_cheap", "num_weights"]
+__all__ = ["CHEAP", "ShownLayer", "ShownStream", "is_cheap", "num_weights"]
 
 # What is computed of all weights of a stream is had at once up to so many: a copy without a kernel brings it along.
 CHEAP = 1 << 26
