@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -113,6 +114,18 @@ def test_a_ranking_is_of_what_remains(
     stored = [entry["request"] for entry in snapshot_of(view.page())["blocks"]]
     asked = {"what": "ranking", "stream": "decoder", "ranking": view.ranking, "aside": "first"}
     assert asked in stored
+
+
+def test_where_no_head_has_anything_left_none_is_selected() -> None:
+    weights = np.zeros((2, 2, 3, 3), np.float32)
+    weights[..., 0] = 1
+    shown = aw.from_weights(weights, list("abc")).view(aside="first", layer=0, heads=[1])
+    shown.rank(query=2, key=1)
+    assert (shown.ranking, shown.heads, shown.chosen) == ({"queries": [2], "keys": [1]}, [1], None)
+    json.dumps(shown.get_state(["chosen", "ranking"]), allow_nan=False)
+    request = {"what": "ranking", "stream": "self", "ranking": shown.ranking, "aside": "first"}
+    reply, buffers = shown.blocks({"requests": [request]}, [])
+    assert np.isnan(codec.decode(reply["replies"][0]["block"], buffers[0])).all()
 
 
 def test_heads_are_scored_once(view: aw.AttentionWidget, monkeypatch: pytest.MonkeyPatch) -> None:
