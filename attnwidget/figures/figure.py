@@ -93,7 +93,7 @@ class Figure:
         if self._crop and is_of_groups(state):
             message = (
                 f"figure({state['form']!r}) is of whole groups: leave positions, queries and keys out, or pass groups of "
-                "their own, as in attention.view(groups={'these': range(0, 5)}).figure(form='groups')."
+                "their own, as in attention.figure('groups', groups={'these': range(0, 5)})."
             )
             raise ValueError(message)
         heads = panels or [[state["layer"], head] for head in state["heads"]]

@@ -33,8 +33,8 @@ def check_grouping(source: Source, stream: str, value: object) -> str | None:
         ValueError: If it is none; the message says which there are.
     """
     there = {} if source.groups is None else source.groups.of(stream)
-    if value is None or (isinstance(value, str) and value in there):
-        return value
+    if value is None or is_word(value, there):
+        return None if value is None else str(value)
     if not there:
         message = (
             f"grouping must be None: stream {stream!r} has no groups of positions, got {shown(value)}; pass your own, as in "
@@ -72,8 +72,8 @@ def check_end(
 
 def _names(groups: Groups, name: str) -> list[str]:
     """Return the groups that can stand at an end: those with queries, or those with keys."""
-    held = set(groups.queries if name == "from_group" else groups.keys)
-    return [one for place, one in enumerate(groups.names) if place in held]
+    held = groups.asked if name == "from_group" else groups.seen
+    return [groups.names[place] for place in held]
 
 
 def fitting_groups(source: Source, stream: str, state: Mapping[str, Any]) -> dict[str, str | None]:

@@ -15,7 +15,7 @@ from fuzz.explained import Tally
 from fuzz.odd_values import odd_value
 
 import attnwidget as aw
-from attnwidget.serve.selection import STATE
+from attnwidget.serve.selection_parts import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

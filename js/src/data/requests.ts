@@ -6,8 +6,9 @@ import type { Request } from "../protocol/generated.js";
 /** Key of a request: the same for the same block. */
 export function requestKey(request: Request): string {
   if (!("layer" in request)) {
-    const { what, stream, ranking, score = "", measure = "" } = request;
-    return `${what}/${stream}/${measure}/${ranking ? JSON.stringify(ranking) : score}`;
+    const { what, stream, ranking, score = "", measure = "", aside } = request;
+    const without = aside ? `/without ${JSON.stringify(aside)}` : "";
+    return `${what}/${stream}/${measure}/${ranking ? JSON.stringify(ranking) : score}${without}`;
   }
   const { what, stream, layer, head, queries, size, measure, positions, side } = request;
   const { level, tile, keys, grouping, together } = request;

@@ -82,7 +82,7 @@ export const aside: Control = {
       if (word !== "own") change({ aside: word === "" ? null : (word as Word) });
     };
     const title =
-      "Keys that are set aside: shades, widths of links and scores are of the rest. Numbers stay as they are. Beside each, its share of all weight.";
+      "Keys that are set aside: shades, widths of links, scores and rankings are of the rest. Numbers stay as they are. Beside each, its share of all weight.";
     return list("Set aside", own ? "own" : String(set ?? ""), all, choose, { title });
   },
 };

@@ -39,15 +39,14 @@ interface ProfilePlan {
   y(share: number): number;
 }
 
-function notesOf(scene: Scene, profile: Profile, width: number): readonly string[] {
+function notesOf(profile: Profile, width: number): readonly string[] {
   const notes = ["line: mean of a layer’s heads; band: their middle half"];
-  if (scene.generationStep) notes.push("of the whole generation, whichever step is shown");
   if (profile.left > 0) notes.push(`${profile.left} groups with less weight are left out`);
   return fittedNotes(notes, width);
 }
 
 function footerHeight(scene: Scene, profile: Profile, width: number): number {
-  return hasLegend(scene) ? 6 + LEGEND_LINE * notesOf(scene, profile, width).length : 4;
+  return hasLegend(scene) ? 6 + LEGEND_LINE * notesOf(profile, width).length : 4;
 }
 
 /** Labels at the last point of each line, moved apart where they would touch. */
@@ -285,7 +284,7 @@ export function drawProfile(surface: Surface, scene: Scene, frame: Frame): void 
   if (profile.error) drawFailure(surface, scene, area, profile.error);
   const y = area.y + area.height + BOTTOM + LEGEND_LINE / 2;
   if (hasLegend(scene)) {
-    drawNotes(surface, notesOf(scene, profile, frame.width), frame.width, y, theme);
+    drawNotes(surface, notesOf(profile, frame.width), frame.width, y, theme);
   }
   drawLayerCard(surface, scene, plan, frame);
 }

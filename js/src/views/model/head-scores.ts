@@ -119,6 +119,12 @@ function scoredAside({ state, meta }: Scene): { aside?: State["aside"] } {
   return usual ? {} : { aside };
 }
 
+/** The request for a ranking: of all weight where nothing is set aside. */
+function ranked({ state }: Scene, ranking: Ranking) {
+  const { aside } = state;
+  return { what: "ranking" as const, ranking, ...(aside === null ? {} : { aside }) };
+}
+
 /** Read a score; asking is what has it computed. */
 export function readScore(scene: Scene, name: string): Score {
   const { meta, stream, state, blocks } = scene;
@@ -127,7 +133,7 @@ export function readScore(scene: Scene, name: string): Score {
   if (absent !== null) return { name, title, values: null, why: absent };
   const found =
     name === RANKING && state.ranking
-      ? blocks.heads({ what: "ranking", ranking: state.ranking, ...measured(scene, name) })
+      ? blocks.heads({ ...ranked(scene, state.ranking), ...measured(scene, name) })
       : blocks.heads({ what: "head_scores", ...measured(scene, name), ...scoredAside(scene) });
   if (!found) {
     const why = `scoring ${placedHeads(stream).length} heads …`;
@@ -273,11 +279,10 @@ export function whyNoScore(scene: Scene): string | null {
   return null;
 }
 
-/** Of what weight a score is; rankings are of all weight. */
+/** Of what weight a score is. */
 export function weightNote(scene: Scene, name: string): string {
   const { measure } = measured(scene, name);
   const what = measure ? MEASURES[measure].short : "weight";
-  if (name === RANKING) return `of all ${what}`;
   // How much a head changed between two records is of all of it.
   if (scene.state.aside === null || scene.sides) return `of all ${what}`;
   const aside = `${asideName(scene) ?? "nothing of this stream"} set aside`;
