@@ -234,9 +234,9 @@ test("heads say below their cells what they do, and the selected one which link 
 
 test("the pinned link, or the strongest of the pinned query, stands below every selected head", () => {
   const pinned = attentionScene({ state: { layer: 0, heads: [1, 2], query: 3, key: 2 } });
-  expect(draw(pinned, 345, 300).texts.filter((text) => text === "sat → cat")).toHaveLength(2);
+  expect(draw(pinned, 345, 440).texts.filter((text) => text === "sat → cat")).toHaveLength(2);
   const query = attentionScene({ state: { layer: 0, heads: [1, 2], query: 3 } });
-  const { calls } = draw(query, 345, 300);
+  const { calls } = draw(query, 345, 440);
   for (const head of [1, 2]) {
     const row = query.blocks.weights(0, head).row(3) as Float32Array;
     const link = `sat → ${WORDS[row.indexOf(Math.max(...row))]}`;
