@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.comparison.comparison import Comparison
+from attnwidget.comparison.series import ComparisonSeries
 from attnwidget.figures.from_source import figure
 from attnwidget.record import viewers
 from attnwidget.record.record import Record
@@ -21,7 +22,9 @@ def _of_record(record: Record, kind: Any = None, **options: Any) -> Figure:
     return figure(RecordSource(record), kind, **options)
 
 
-def _of_comparison(comparison: Comparison, kind: Any = None, **options: Any) -> Figure:
+def _of_comparison(
+    comparison: Comparison | ComparisonSeries, kind: Any = None, **options: Any
+) -> Figure:
     return figure(ComparisonSource(comparison), kind, **options)
 
 
@@ -31,4 +34,5 @@ def _of_survey(survey: Survey, kind: Any = None, **options: Any) -> Figure:
 
 viewers.register(Record, "figure", _of_record)
 viewers.register(Comparison, "figure", _of_comparison)
+viewers.register(ComparisonSeries, "figure", _of_comparison)
 viewers.register(Survey, "figure", _of_survey)

@@ -11,7 +11,8 @@ from anywidget.experimental import command
 from attnwidget.attention import Attention
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.compute.checks import check_flag
-from attnwidget.serve.comparison import DIVERGENCE, ComparisonSource
+from attnwidget.serve.change_scores import DIVERGENCE
+from attnwidget.serve.comparison import ComparisonSource
 from attnwidget.serve.jobs import Jobs
 from attnwidget.serve.selection import STATE
 from attnwidget.serve.source import RecordSource, source_of
@@ -149,9 +150,10 @@ class EditedText(anywidget.AnyWidget):
             raise ValueError(message)
         now = self._now
         names = ("before", "now") if self._before.text == now.text else None
-        source = ComparisonSource(compare(self._before, now, names=names))
+        comparison = compare(self._before, now, names=names)
+        source = ComparisonSource(comparison)
         state = self._state()
-        comparing = _of_two(to_common_axes(state, source.comparison))
+        comparing = _of_two(to_common_axes(state, comparison))
         begun = fitting(source, comparing)
         self._show(source, begun, left=(state, begun))
 

@@ -67,7 +67,7 @@ export function groupsNotes(scene: Scene, width: number): readonly string[] {
   const { state, meta, generationStep } = scene;
   const notes = ["from a row’s group to a column’s: mean over its queries"];
   if (generationStep) notes.push("of the whole generation, whichever step is shown");
-  if (meta.comparison) notes.push("B − A: what the second record has more");
+  if (meta.comparison?.names.length === 2) notes.push("B − A: what the second record has more");
   if (state.measure !== "weights") notes.push(...measureNotes(scene, undefined));
   return fittedNotes(notes, width);
 }
