@@ -149,7 +149,7 @@ class ComparisonSeries:
             TypeError, KeyError, ValueError: As `Attention.figure`.
 
         Example:
-            >>> comparison.figure(layer=3, heads=1, form="matrix")  # doctest: +SKIP
+            >>> comparison.figure("compare", layer=3, heads=1, form="matrix")  # doctest: +SKIP
         """
         return viewers.make(self, "figure", kind, **options)
 

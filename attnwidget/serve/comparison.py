@@ -307,13 +307,12 @@ class ComparisonSource(Source):
     def _most_changed(self, stream: str) -> tuple[int, int, float]:
         """Return layer, head and divergence of the head of a stream that changed most."""
         values = self._heads.values(stream)[:, 0]
-        place = largest(values)
+        best = place = largest(values)
         for layer in self._streams[stream]:
             if place < layer.num_heads:
-                return layer.layer, place, float(values[place])
+                break
             place -= layer.num_heads
-        message = f"stream {stream!r} has no head {place}."
-        raise AssertionError(message)
+        return layer.layer, place, float(values[best])
 
     def choose(self, given: Mapping[str, Any]) -> Chosen | None:
         """Return the head that changed most, and where it did; see `Source.choose`."""
@@ -329,11 +328,11 @@ class ComparisonSource(Source):
         link = {"query": int(query), "key": int(key), "weight": float(change)}
         first = "" if self._streams[name][layer].n_key == 1 else " but on the first token"
         by, where = (
-            (f"{divergence:.3f} a step", "changed most in one step")
+            (f"{divergence:.3f} a step", "its largest step")
             if self._is_series
-            else (f"{divergence:.3f}", "changed most")
+            else (f"{divergence:.3f}", "where it changed most")
         )
-        why = f"the head that changed most, by {by}, and where it {where}{first}"
+        why = f"the head that changed most, by {by}, and {where}{first}"
         return {"stream": name, "layer": layer, "head": head, **link, "why": why, "also": []}
 
     def refusal(self, name: str, value: object) -> str | None:

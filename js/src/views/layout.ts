@@ -122,7 +122,7 @@ function addComparison(add: AddRow, width: number, count: number): void {
     return;
   }
   add(alone(modelView), 120, 300);
-  add(alone(compareView), 240, 620);
+  add(alone(compareView), 240, count > MOST_BESIDE ? 900 : 620);
 }
 
 /** A survey's heads and the most typical inputs of the selected one, if any is. */

@@ -7,6 +7,7 @@ import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect } from "../../surface/surface.js";
 import { thinningNote } from "../head/lines.js";
 import { linesOverflow } from "../lines/layout.js";
+import { BUTTONS_ROOM } from "../map/controls.js";
 import { comeWhole } from "../map/tile-source.js";
 import { isZoomed } from "../map/window.js";
 import { type Multiples, multiplesHeight, multiplesLayout, pictureAt } from "../matrix/layout.js";
@@ -39,6 +40,8 @@ export interface ComparePanel {
   readonly kind: number | "difference";
   readonly series: Series | null;
   readonly title: Rect;
+  /** Room for the name in it: buttons may stand there too. */
+  readonly nameWidth: number;
   readonly body: Rect;
   readonly firstColumn: boolean;
   readonly firstRow: boolean;
@@ -182,6 +185,7 @@ function matrixLayout(scene: Scene, frame: Frame): CompareLayout {
   const margins = matrixMargins(scene, frame.width);
   const request = { count, title: HEAD, minSide: 112, queries, keys, ...size, still, margins };
   const matrices = multiplesLayout(request);
+  const beforeButtons = frame.width - BUTTONS_ROOM;
   const end = TOP + multiplesHeight(matrices, count);
   const panels = Array.from({ length: count }, (_, n): ComparePanel => {
     const { rect, titleTop, firstColumn, firstRow } = pictureAt(matrices, n, TOP - frame.scroll);
@@ -190,6 +194,7 @@ function matrixLayout(scene: Scene, frame: Frame): CompareLayout {
       kind,
       series: kind === "difference" ? null : (series[kind] ?? null),
       title: { x: rect.x, y: titleTop, width: rect.width, height: HEAD },
+      nameWidth: still || !firstRow ? rect.width : Math.min(rect.width, beforeButtons - rect.x),
       body: rect,
       firstColumn,
       firstRow,
@@ -249,6 +254,7 @@ function linesPanels(scene: Scene, frame: Frame): CompareLayout {
       kind,
       series: kind === "difference" ? null : (series[kind] ?? null),
       title: { x, y, width: grid.width, height: HEAD },
+      nameWidth: grid.width,
       body: { x, y: y + HEAD, width: grid.width, height: body },
       firstColumn: column === 0,
       firstRow: row === 0,

@@ -119,7 +119,7 @@ function nameWithin({ name, layer, head }: Series, width: number): string {
 
 function drawTitle(surface: Surface, scene: Scene, panel: ComparePanel): void {
   const { theme } = scene;
-  const { title, kind, series } = panel;
+  const { title, kind, series, nameWidth } = panel;
   const middle = title.y + 11;
   const bold = { fill: theme.text, size: 12, weight: "bold" } as const;
   if (kind === "difference") {
@@ -128,7 +128,7 @@ function drawTitle(surface: Surface, scene: Scene, panel: ComparePanel): void {
       ? ` · layer ${layer}${isRollout(scene) ? "" : ` · head ${heads[0]}`}`
       : "";
     const words = DIFFERENCE + of;
-    surface.text(title.x, middle, words, { ...bold, maxWidth: title.width });
+    surface.text(title.x, middle, words, { ...bold, maxWidth: nameWidth });
   } else {
     const x = title.x + BADGE + 7;
     const same = isSeries(scene);
@@ -138,7 +138,7 @@ function drawTitle(surface: Surface, scene: Scene, panel: ComparePanel): void {
     const square = { x, y: middle - 4.5, width: 9, height: 9 };
     if (!same) surface.rect(square, { fill: series?.colour ?? theme.muted, radius: 1.5 });
     const closes = !scene.sides && !onPaper(scene);
-    const maxWidth = title.width - BADGE - 7 - swatch - (closes ? 20 : 0);
+    const maxWidth = nameWidth - BADGE - 7 - swatch - (closes ? 20 : 0);
     const name = scene.sides ? series?.name : series && nameWithin(series, maxWidth);
     surface.text(x + swatch, middle, name ?? "", { ...bold, maxWidth });
     if (closes) drawClose(surface, closeRect(panel), theme);
