@@ -105,14 +105,6 @@ def test_browser_and_headless_figures_are_one(
         assert drawn == saved_by_button(widget), state
 
 
-def test_a_frozen_comparison_answers_without_its_kernel(notebook: Notebook) -> None:
-    cell = notebook.append("comparison.view(frozen=True, choose=False)")
-    frame = frozen(notebook.output(cell))
-    frame.locator(f".aw-panel-compare .aw-stop[aria-label^='query {IT}']").first.click(force=True)
-    frame.locator(".aw-status", has_text=f"query {IT}").wait_for()
-    assert frame.locator(".aw-failure").count() == 0
-
-
 SERIES = """
 family = [aw.capture(model, f"{who} sat on the mat", tokenizer) for who in ("the cat", "the dog", "the old dog")]
 series = aw.compare(*family, names=["cat", "dog", "old dog"])
@@ -125,15 +117,12 @@ def test_a_series_is_ranked_drawn_pinned_saved_and_frozen(
     notebook: Notebook, tmp_path: Path
 ) -> None:
     shown = notebook.widget(notebook.append(SERIES))
-    shown.settle()
     order = notebook.value(
         "[[one.layers[at // 4], at % 4] for one in [series.streams['decoder']] for at in "
         "__import__('numpy').argsort(-__import__('numpy').concatenate(one.steps).mean(1), kind='stable')[:3].tolist()]"
     )
-    stops = shown.panel("model").locator(".aw-stop")
-    stops.first.wait_for(state="attached")
-    for place, (layer, head) in enumerate(order):
-        name = stops.nth(place).get_attribute("aria-label") or ""
+    names = shown.names("model")
+    for (layer, head), name in zip(order, names, strict=False):
         assert name.startswith(f"layer {layer} head {head}, changed ")
     before = shown.picture("compare")
     layer, head = order[1]
@@ -154,10 +143,17 @@ def test_a_series_is_ranked_drawn_pinned_saved_and_frozen(
         drawn = headless(notebook, tmp_path / f"{form}.svg", view="row")
         assert drawn == saved_by_button(shown), form
     cell = notebook.append("series.view(frozen=True, choose=False)")
-    frame = notebook.output(cell).frame_locator("iframe.attnwidget-frozen")
-    frame.locator(".attnwidget[data-pending='0']").wait_for(state="attached")
+    frame = frozen(notebook.output(cell))
     frame.locator(".aw-panel-compare .aw-stop[aria-label^='query 5']").first.click(force=True)
     frame.locator(".aw-status", has_text="query 5").wait_for()
+    assert frame.locator(".aw-failure").count() == 0
+
+
+def test_a_frozen_comparison_answers_without_its_kernel(notebook: Notebook) -> None:
+    cell = notebook.append("comparison.view(frozen=True, choose=False)")
+    frame = frozen(notebook.output(cell))
+    frame.locator(f".aw-panel-compare .aw-stop[aria-label^='query {IT}']").first.click(force=True)
+    frame.locator(".aw-status", has_text=f"query {IT}").wait_for()
     assert frame.locator(".aw-failure").count() == 0
 
 

@@ -185,6 +185,8 @@ function matrixLayout(scene: Scene, frame: Frame): CompareLayout {
   const margins = matrixMargins(scene, frame.width);
   const request = { count, title: HEAD, minSide: 112, queries, keys, ...size, still, margins };
   const matrices = multiplesLayout(request);
+  // A record's name may be long, and is cut in front of the buttons.
+  const clear = !still && isSeries(scene);
   const beforeButtons = frame.width - BUTTONS_ROOM;
   const end = TOP + multiplesHeight(matrices, count);
   const panels = Array.from({ length: count }, (_, n): ComparePanel => {
@@ -194,7 +196,7 @@ function matrixLayout(scene: Scene, frame: Frame): CompareLayout {
       kind,
       series: kind === "difference" ? null : (series[kind] ?? null),
       title: { x: rect.x, y: titleTop, width: rect.width, height: HEAD },
-      nameWidth: still || !firstRow ? rect.width : Math.min(rect.width, beforeButtons - rect.x),
+      nameWidth: clear && firstRow ? Math.min(rect.width, beforeButtons - rect.x) : rect.width,
       body: rect,
       firstColumn,
       firstRow,
