@@ -15,6 +15,7 @@ from attnwidget.analysis.score_definitions import SCORES, Score
 from attnwidget.api import head_view, model_view, neuron_view, view
 from attnwidget.attention import Attention
 from attnwidget.comparison.comparison import Comparison, compare
+from attnwidget.comparison.series import ComparisonSeries
 from attnwidget.pocket import pocket
 from attnwidget.record.layer import Layer
 from attnwidget.record.positions import Position
@@ -32,6 +33,7 @@ __all__ = [
     "Attention",
     "AttentionWidget",
     "Comparison",
+    "ComparisonSeries",
     "Layer",
     "Position",
     "Score",

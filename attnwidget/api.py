@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attnwidget.analysis.position_groups import check_by
 from attnwidget.attention import Attention
 from attnwidget.comparison.comparison import Comparison, compare
+from attnwidget.comparison.series import ComparisonSeries
 from attnwidget.pocket import pocket
 from attnwidget.record.options import ViewOptions, WeightOptions
 from attnwidget.record.vocabulary import lists_options
@@ -199,7 +200,7 @@ def _shown(
             raise TypeError(message)
         shown: AttentionWidget = model.view(**options)
         return shown
-    if isinstance(model, (Attention, Comparison)):
+    if isinstance(model, (Attention, Comparison, ComparisonSeries)):
         own = {*_DISPLAY, *STATE, *OTHER_NAMES.values(), *SHORTHANDS}
         beside = sorted(set(options) - own)
         if inputs is not None or tokenizer is not None or beside:
@@ -214,7 +215,7 @@ def _shown(
             raise TypeError(message)
         recorded: AttentionWidget = model.view(**options)
         return recorded
-    records = (Attention, Comparison, Survey)
+    records = (Attention, Comparison, ComparisonSeries, Survey)
     if inputs is None or isinstance(model, (tuple, list)) or isinstance(inputs, records):
         message = _no_inputs(function, model, inputs)
         raise TypeError(message)

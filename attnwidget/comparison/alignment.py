@@ -29,6 +29,11 @@ class Pair:
     same: bool
 
     @property
+    def at(self) -> tuple[int | None, int | None]:
+        """Its position in both inputs."""
+        return self.a, self.b
+
+    @property
     def aligned(self) -> bool:
         """Whether both inputs have a position here."""
         return self.a is not None and self.b is not None

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, overload
 
 from attnwidget.analysis.tables import table
 from attnwidget.comparison.alignment import Pair, align
-from attnwidget.comparison.divergence import both, divergence
+from attnwidget.comparison.build_series import compare_series
+from attnwidget.comparison.divergence import divergence, signed_difference
+from attnwidget.comparison.lookup import checked_layer, compared_stream, several_layers
+from attnwidget.comparison.names import names_of
 from attnwidget.compute.checks import (
     check_count,
     check_flag,
-    integer,
-    is_word,
     listed,
     shown,
 )
@@ -28,7 +27,6 @@ from attnwidget.record.record import Record
 from attnwidget.record.saving import save_by_ending
 from attnwidget.record.vocabulary import (
     either,
-    from_the_end,
     layers_and_heads,
     lists_options,
     one_layer,
@@ -36,19 +34,20 @@ from attnwidget.record.vocabulary import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
     from typing_extensions import Unpack
 
+    from attnwidget.comparison.series import ComparisonSeries
     from attnwidget.compute.indexing import Heads
     from attnwidget.record.vocabulary import Layers
 
     Numbers = NDArray[np.float64]
 
-# Words that two texts may share at their beginning before a title leaves them out.
-_SHARED = 3
+_NOWHERE = "there is no such layer in either"
 
 __all__ = ["Compared", "Comparison", "compare"]
 
@@ -94,6 +93,11 @@ class Comparison:
     b: Record
     streams: Mapping[str, Compared]
     names: tuple[str, str] = ("first", "second")
+
+    @property
+    def records(self) -> tuple[Record, Record]:
+        """Both records."""
+        return self.a, self.b
 
     @lists_options(ShownOptions)
     def view(
@@ -214,20 +218,11 @@ class Comparison:
             (4, 4)
         """
         found = self._compared(stream)
-        number = self._checked(
-            found, one_layer(either(layer=layer, layers=layers), "difference is of")
-        )
+        asked = one_layer(either(layer=layer, layers=layers), "difference is of")
+        number = checked_layer(found, asked, nowhere=_NOWHERE)
         first, second = self.a[found.stream][number], self.b[found.stream][number]
         chosen = head_axis(either(head=head, heads=heads), first.num_heads)
-        indices = list(chosen.indices)
-        shape = (len(indices), len(found.queries), len(found.keys))
-        difference = np.full(shape, np.nan, dtype=np.float32)
-        rows, columns = both(found.queries), both(found.keys)
-        if len(rows[0]) and len(columns[0]):
-            block = second.weights(indices, rows[2], columns[2]) - first.weights(
-                indices, rows[1], columns[1]
-            )
-            difference[:, np.array(rows[0])[:, None], np.array(columns[0])] = block
+        difference = signed_difference(first, second, chosen.indices, found.queries, found.keys)
         return difference[0] if chosen.dropped else difference
 
     def changed(
@@ -267,7 +262,7 @@ class Comparison:
         count = None if top is None else check_count("top", top, " or None for all heads")
         chosen = list(self.streams.values()) if stream is None else [self._compared(stream)]
         several, some = layers_and_heads(layer, layers, head, heads)
-        asked = {one.stream: self._several(one, several) for one in chosen}
+        asked = {one.stream: several_layers(one, several, nowhere=_NOWHERE) for one in chosen}
         rows: list[dict[str, Any]] = [
             {"stream": one.stream, "layer": layer, "head": head, "divergence": float(value)}
             for one in chosen
@@ -304,83 +299,85 @@ class Comparison:
         return well_formed(f"Comparison({names}, {'; '.join(parts)})")
 
     def _compared(self, stream: str | None) -> Compared:
-        names = list(self.streams)
-        if stream is None and len(names) > 1:
-            message = (
-                f"there are several streams, {names}: choose one, such as stream={names[0]!r}."
-            )
-            raise ValueError(message)
-        name = names[0] if stream is None else stream
-        if not is_word(name, self.streams):
-            message = f"no stream {shown(name)} in both records; compared: {names}"
-            raise KeyError(message)
-        return self.streams[name]
+        return compared_stream(self.streams, stream, of="both records")
 
-    def _several(self, found: Compared, layers: Layers) -> set[int]:
-        if layers is None:
-            return set(found.layers)
-        several = listed(layers)
-        return {self._checked(found, layer) for layer in ([layers] if several is None else several)}
 
-    def _checked(self, found: Compared, layer: Any) -> int:
-        """Return the number of a layer that was compared, else raise `ValueError` saying which there are, and why not."""
-        number = integer(from_the_end(layer, found.layers))
-        if number in found.layers:
-            return int(number)
-        reason = "there is no such layer in either"
-        if number is not None:
-            reason = found.left_out.get(number, reason)
-        if layer is None:
-            reason = f"pass layer={found.layers[0]}, for instance"
-        message = f"layer must be one of {list(found.layers)} in stream {found.stream!r}, got {shown(layer)}: {reason}."
-        raise ValueError(message)
+@overload
+def compare(
+    a: Record, b: Record, *, names: Sequence[str] | None = None, replaced: bool = True
+) -> Comparison: ...
+
+
+@overload
+def compare(
+    a: Record,
+    b: Record,
+    c: Record,
+    /,
+    *more: Record,
+    names: Sequence[str] | None = None,
+    replaced: bool = True,
+) -> ComparisonSeries: ...
 
 
 def compare(
-    a: Record, b: Record, *, names: tuple[str, str] | None = None, replaced: bool = True
-) -> Comparison:
-    """Put two records side by side: two inputs to one model, or two models on one input.
+    a: Record,
+    b: Record,
+    *more: Record,
+    names: Sequence[str] | None = None,
+    replaced: bool = True,
+) -> Comparison | ComparisonSeries:
+    """Put records side by side: two inputs to one model, two models on one input, or a series of more than two.
 
     As the last line of a cell it shows a widget; two heads of one record are compared by
     ``view(attention, view="compare", compare=[(3, 5), (4, 1)])``.
 
     Positions are aligned by their tokens with ``difflib.SequenceMatcher`` of the standard library; what only one record
-    has is kept and marked.
+    has is kept and marked. A series, such as the checkpoints of one training or prompts of one family, is aligned with its
+    first record, and each record is compared with the one before it.
 
     Args:
         a: The first record.
         b: The second record.
+        *more: Further records, in the order of the series: 26 in all at most.
         names: What to call them, such as ``("base", "fine-tuned")``; their texts, or their models' names, where those
             differ.
         replaced: Whether tokens that stand in the place of as many others ("nurse" for "doctor") are aligned with
             them. If not, each is one that only one record has.
 
     Returns:
-        The comparison: `Comparison.changed` ranks the heads, `Comparison.difference` has the signed difference of one.
+        The comparison: `Comparison.changed` ranks the heads, `Comparison.difference` has the signed difference of one. Of more
+        than two records a `ComparisonSeries`, whose `ComparisonSeries.changed` ranks the heads by their change over it.
 
     Raises:
         TypeError: If one of them is no record.
-        ValueError: If they have no stream, or no layer, in common that could be compared.
+        ValueError: If they have no stream, or no layer, in common that could be compared, or are too many.
 
     Example:
         >>> import attnwidget as aw
         >>> texts = "the cat sat on the mat", "the dog sat on the mat ."
         >>> compare(*(aw.capture(model, text, tokenizer) for text in texts))
         Comparison(GPT2LMHeadModel, decoder: 16 heads, 7 of 8 queries and 7 of 8 keys in both)
+        >>> texts += ("the old cat sat on the mat",)
+        >>> compare(*(aw.capture(model, text, tokenizer) for text in texts))
+        ComparisonSeries(GPT2LMHeadModel, 3 records, decoder: 16 heads, 7 of 9 queries and 7 of 9 keys in all)
     """
-    given: tuple[object, ...] = (a, b)
+    given: tuple[object, ...] = (a, b, *more)
     wrong = [type(record).__name__ for record in given if not isinstance(record, Record)]
     if wrong:
         message = (
-            f"compare takes two records, got {wrong[0]}: call compare(capture(model, first), capture(model, second)); for "
+            f"compare takes {'' if more else 'two '}records, got {wrong[0]}: call compare(capture(model, first), capture(model, second)); for "
             'two heads of one record, view(attention, view="compare", compare=[(3, 5), (4, 1)]).'
         )
         raise TypeError(message)
-    called = _names(a, b) if names is None else listed(names)
+    called = names_of((a, b, *more)) if names is None else listed(names)
     if called is None or len(called) != len(given) or not all(isinstance(n, str) for n in called):
-        message = f"names must be two texts, such as ('base', 'fine-tuned'), got {shown(names)}."
+        expected = f"{len(given)} texts, one for each record" if more else "two texts"
+        message = f"names must be {expected}, such as ('base', 'fine-tuned'), got {shown(names)}."
         raise ValueError(message)
     replaced = check_flag("replaced", replaced)
+    if more:
+        return compare_series((a, b, *more), tuple(called), replaced=replaced)
     shared = [name for name in a if name in b.streams]
     if not shared:
         message = f"the records have no stream in common: {list(a)} and {list(b)}."
@@ -392,22 +389,6 @@ def compare(
         )
         raise ValueError(message)
     return Comparison(a, b, streams, (called[0], called[1]))
-
-
-def _names(a: Record, b: Record) -> tuple[str, str]:
-    """Return what tells the records apart: their texts from about where these part, or their models' names."""
-    if a.text and b.text and a.text != b.text:
-        words = a.text.split(), b.text.split()
-        same = 0
-        while same < min(map(len, words)) and words[0][same] == words[1][same]:
-            same += 1
-        # Of a long common beginning one word is kept: a title would cut off what follows the rest.
-        start = same - 1 if same > _SHARED else 0
-        first, second = ("… " * (start > 0) + " ".join(each[start:]) for each in words)
-        return first, second
-    if a.model_name != b.model_name:
-        return a.model_name, b.model_name
-    return "first", "second"
 
 
 def _compare_streams(name: str, a: Record, b: Record, *, replaced: bool) -> Compared:

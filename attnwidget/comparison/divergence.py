@@ -1,4 +1,4 @@
-"""Jensen–Shannon divergence between the rows of a head in two records."""
+"""Jensen–Shannon divergence between the rows of a head in two records, and their signed difference."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 from attnwidget.compute.weight_rows import query_blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from attnwidget.comparison.alignment import Pair
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float64]
 
-__all__ = ["both", "divergence"]
+__all__ = ["both", "divergence", "signed_difference"]
 
 
 def both(pairs: tuple[Pair, ...]) -> tuple[list[int], list[int], list[int]]:
@@ -31,6 +33,19 @@ def both(pairs: tuple[Pair, ...]) -> tuple[list[int], list[int], list[int]]:
         [first for _, first, _ in found],
         [second for _, _, second in found],
     )
+
+
+def signed_difference(
+    a: Layer, b: Layer, heads: Iterable[int], queries: tuple[Pair, ...], keys: tuple[Pair, ...]
+) -> NDArray[np.float32]:
+    """Return how much more weight ``b`` gives, float32 ``[head, query, key]``, NaN where one has no such query or key."""
+    indices = list(heads)
+    difference = np.full((len(indices), len(queries), len(keys)), np.nan, dtype=np.float32)
+    rows, columns = both(queries), both(keys)
+    if len(rows[0]) and len(columns[0]):
+        block = b.weights(indices, rows[2], columns[2]) - a.weights(indices, rows[1], columns[1])
+        difference[:, np.array(rows[0])[:, None], np.array(columns[0])] = block
+    return difference
 
 
 def divergence(a: Layer, b: Layer, queries: tuple[Pair, ...], keys: tuple[Pair, ...]) -> Numbers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.comparison.comparison import Comparison
+from attnwidget.comparison.series import ComparisonSeries
 from attnwidget.figures.from_source import figure
 from attnwidget.record import viewers
 from attnwidget.record.record import Record
@@ -25,7 +26,11 @@ def _of_record(
 
 
 def _of_comparison(
-    comparison: Comparison, kind: Any = None, *, groups: By | None = None, **options: Any
+    comparison: Comparison | ComparisonSeries,
+    kind: Any = None,
+    *,
+    groups: By | None = None,
+    **options: Any,
 ) -> Figure:
     return figure(ComparisonSource(comparison, groups), kind, own=groups, **options)
 
@@ -38,4 +43,5 @@ def _of_survey(
 
 viewers.register(Record, "figure", _of_record)
 viewers.register(Comparison, "figure", _of_comparison)
+viewers.register(ComparisonSeries, "figure", _of_comparison)
 viewers.register(Survey, "figure", _of_survey)

@@ -113,7 +113,7 @@ class DrawnNumbers:
 
     @property
     def two(self) -> bool:
-        """Whether there are two records behind it."""
+        """Whether two records or more are compared."""
         return bool(self.source.sides)
 
     def block(
@@ -127,7 +127,7 @@ class DrawnNumbers:
     ) -> Numbers:
         """Return what is drawn between these queries and keys, or all; float32 ``[query, key]``.
 
-        Of two records that of one side, NaN where it has no such position; without a side how much it changed.
+        Of compared records that of one side, NaN where it has no such position; without a side how much it changed.
         """
         queries = self.queries.all if queries is None else queries
         keys = self.keys.all if keys is None else keys
@@ -248,7 +248,8 @@ def _compared(
     for place, (ref, block) in enumerate(panels):
         rows = _links(shown, ref, block, _drawn(shown, block, state, spec))
         yield in_panel(chr(ord("A") + place), rows)
-    if len(panels) > 1:
+    # Of a series there are the records alone.
+    if len(panels) > 1 and len(shown.source.sides) <= 2:
         first, second = panels[0][1], panels[1][1]
         difference = second - first
         # Either sign is drawn by itself.

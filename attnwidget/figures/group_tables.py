@@ -201,11 +201,13 @@ def _compared(
         panels = [(ref, shares.of_layer(ref[0], side)[ref[1]]) for side in shown.source.sides]
     else:
         panels = [((layer, head), shares.of_layer(layer)[head]) for layer, head in state["compare"]]
-    if len(panels) > 1:
+    # Of a series there are the records alone.
+    differs = len(panels) > 1 and len(shown.source.sides) <= 2
+    if differs:
         ref = panels[0][0] if shown.two else (-1, -1)
         panels.append((ref, panels[1][1] - panels[0][1]))
     for place, (ref, values) in enumerate(panels):
-        last = len(panels) > 1 and place == len(panels) - 1
+        last = differs and place == len(panels) - 1
         rows = _table(shown, ref, shares, values)
         name = "B − A" if last else chr(ord("A") + place)
         yield in_panel(name, rows)

@@ -14,6 +14,7 @@ __all__ = [
     "LARGEST_WHOLE_HEAD",
     "RANKING",
     "REST_GROUP",
+    "SIDES",
     "SINK_SHARE",
     "STATE_NAMES",
     "THUMBNAIL_SIZE",
@@ -53,6 +54,8 @@ LARGEST_WHOLE_HEAD: Final[int] = _constant("largest_whole_head")
 """Up to this many weights a head travels whole, and its map is made of its rows; the map of a larger one is tiles."""
 THUMBNAIL_SIZE: Final[int] = _constant("thumbnail_size")
 """Rows and columns of a thumbnail at most."""
+SIDES: Final[str] = _constant("sides")
+"""Letters of compared records, in their order: so many can be compared at most."""
 SINK_SHARE: Final[float] = _constant("sink_share")
 """Above this mean weight on the first position, setting it aside is offered."""
 WEIGHTED_MEASURES: Final[tuple[str, ...]] = tuple(_constant("weighted_measures"))

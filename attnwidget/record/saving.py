@@ -43,6 +43,7 @@ def save_by_ending(
     name: str,
     table: str,
     write: Callable[[], None] | None,
+    records: str | None = None,
 ) -> Path:
     """Write a result as the ending of the path says.
 
@@ -53,6 +54,7 @@ def save_by_ending(
         name: What the result is called in messages.
         table: The call that makes a table of it, in messages.
         write: Writes its own kind of file; None where there is none.
+        records: The call that saves its records instead, in messages; of two if left out.
 
     Returns:
         The path.
@@ -77,7 +79,9 @@ def save_by_ending(
         # Frozen, so that it never connects to a browser: it is there for its page alone.
         return Path(viewers.make(result, "widget", frozen=True, **chosen).save(target, **size))
     if suffix not in {OWN, ""} or write is None:
-        raise ValueError(_accepted(path, suffix, name, table, own=write is not None))
+        raise ValueError(
+            _accepted(path, suffix, name, table, own=write is not None, records=records)
+        )
     if options:
         given = next(iter(options))
         message = (
@@ -96,7 +100,13 @@ def _refuse(option: str, options: Mapping[str, Any], suffix: str) -> None:
 
 
 def _accepted(
-    path: str | os.PathLike[str], suffix: str, name: str, table: str, *, own: bool
+    path: str | os.PathLike[str],
+    suffix: str,
+    name: str,
+    table: str,
+    *,
+    own: bool,
+    records: str | None,
 ) -> str:
     """Return what a path may end in, and what writes a file of another ending."""
     given = os.fspath(path)
@@ -111,5 +121,6 @@ def _accepted(
     if suffix == ".nc" and name == "attention":
         return f"{message}; an array: attention.to_xarray().to_netcdf({given!r})."
     if not own and suffix in {OWN, ""}:
-        return f"{message}; its records: {name}.a.save('a{OWN}') and {name}.b.save('b{OWN}')."
+        both = f"{name}.a.save('a{OWN}') and {name}.b.save('b{OWN}')"
+        return f"{message}; its records: {records or both}."
     return f"{message}."

@@ -46,7 +46,7 @@ class Source(ABC):
 
     #: Scores that heads can be coloured by.
     score_names: tuple[str, ...] = tuple(SCORES)
-    #: Names of the records behind it where there are two; requests for blocks then name one as their ``side``.
+    #: Letters of the records behind it where several are compared; requests for blocks then name one as their ``side``.
     sides: tuple[str, ...] = ()
     #: Whether there are weights to show; a survey with none of its inputs open has none.
     has_weights: bool = True
@@ -113,7 +113,7 @@ class Source(ABC):
             queries: Query positions.
             keys: Key positions.
             measure: What is drawn of the head.
-            side: Which of two records, where there are two; NaN where it has no such position.
+            side: Which record, where several are compared; NaN where it has no such position.
         """
 
     def scores(

@@ -6,6 +6,7 @@ from typing import Any
 
 from attnwidget.attention import Attention
 from attnwidget.comparison.comparison import Comparison
+from attnwidget.comparison.series import ComparisonSeries
 from attnwidget.record import viewers
 from attnwidget.record.record import Record
 from attnwidget.surveys.survey import Survey
@@ -20,4 +21,5 @@ def _of_record(record: Record, *, frozen: bool = False, **state: Any) -> Attenti
 
 viewers.register(Record, "widget", _of_record)
 viewers.register(Comparison, "widget", ComparisonWidget)
+viewers.register(ComparisonSeries, "widget", ComparisonWidget)
 viewers.register(Survey, "widget", SurveyWidget)

@@ -11,7 +11,8 @@ from anywidget.experimental import command
 from attnwidget.attention import Attention
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.compute.checks import check_flag
-from attnwidget.serve.comparison import DIVERGENCE, ComparisonSource
+from attnwidget.serve.change_scores import DIVERGENCE
+from attnwidget.serve.comparison import ComparisonSource
 from attnwidget.serve.groups import NoGroupsError
 from attnwidget.serve.jobs import Jobs
 from attnwidget.serve.selection_parts import STATE

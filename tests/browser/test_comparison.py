@@ -105,6 +105,50 @@ def test_browser_and_headless_figures_are_one(
         assert drawn == saved_by_button(widget), state
 
 
+SERIES = """
+family = [aw.capture(model, f"{who} sat on the mat", tokenizer) for who in ("the cat", "the dog", "the old dog")]
+series = aw.compare(*family, names=["cat", "dog", "old dog"])
+row = series.view(choose=False)
+row
+"""
+
+
+def test_a_series_is_ranked_drawn_pinned_saved_and_frozen(
+    notebook: Notebook, tmp_path: Path
+) -> None:
+    shown = notebook.widget(notebook.append(SERIES))
+    order = notebook.value(
+        "[[one.layers[at // 4], at % 4] for one in [series.streams['decoder']] for at in "
+        "__import__('numpy').argsort(-__import__('numpy').concatenate(one.steps).mean(1), kind='stable')[:3].tolist()]"
+    )
+    names = shown.names("model")
+    for (layer, head), name in zip(order, names, strict=False):
+        assert name.startswith(f"layer {layer} head {head}, changed ")
+    before = shown.picture("compare")
+    layer, head = order[1]
+    shown.click("model", f"layer {layer} head {head}")
+    notebook.wait_value("[row.layer, row.heads]", [layer, [head]])
+    shown.wait_for_another("compare", before)
+    notebook.execute("row.query, row.key = 5, 1")
+    weights = notebook.value(
+        "[float(each['decoder'][row.layer].weights(row.heads[0])[place.at[n], 1]) for place in "
+        "[series.streams['decoder'].queries[5]] for n, each in enumerate(family)]"
+    )
+    told = [f"{weight:.3f}" if weight >= 0.0005 else "<0.001" for weight in weights]
+    said = " → ".join(f"{letter} {number}" for letter, number in zip("ABC", told, strict=True))
+    shown.root.locator(".aw-status", has_text=said).wait_for()
+    for form in ("lines", "matrix"):
+        notebook.execute(f"row.form = {form!r}")
+        notebook.rest(shown)
+        drawn = headless(notebook, tmp_path / f"{form}.svg", view="row")
+        assert drawn == saved_by_button(shown), form
+    cell = notebook.append("series.view(frozen=True, choose=False)")
+    frame = frozen(notebook.output(cell))
+    frame.locator(".aw-panel-compare .aw-stop[aria-label^='query 5']").first.click(force=True)
+    frame.locator(".aw-status", has_text="query 5").wait_for()
+    assert frame.locator(".aw-failure").count() == 0
+
+
 def test_a_frozen_comparison_answers_without_its_kernel(notebook: Notebook) -> None:
     cell = notebook.append("comparison.view(frozen=True, choose=False)")
     frame = frozen(notebook.output(cell))

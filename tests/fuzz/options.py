@@ -33,6 +33,7 @@ _RIGHT: dict[str, tuple[Any, ...]] = {
     "score": ("previous", None), "other_score": ("induction", None), "scores": ("previous", ["previous", "self"]),
     "what": ("weights", "scores"), "batch": (0, None), "store": ("cpu", "auto"), "size": (3, 16), "pool": ("max", "mean"),
     "width": (300, "85mm"), "grid": (True, 2), "names": (("a", "b"), None), "replaced": (True, False),
+    "between": ((0, 1), (-1, 0)),
     "texts": (["the cat sat"],), "examples": (1, 0), "progress": (False,), "arrange": ("layers", "rank"),
 }  # fmt: skip
 _HEADS = ("layer", "head", "layers", "heads")
@@ -83,6 +84,7 @@ def calls(folder: Path) -> list[Call]:
     attention = aw.capture(model, "the cat sat", tokenizer)
     other = aw.capture(model, "the dog sat", tokenizer)
     compared = aw.compare(attention, other)
+    series = aw.compare(attention, other, attention)
     surveyed = aw.survey(model, ["the cat sat", "the dog sat"], tokenizer, progress=False)
     layer = attention["decoder"][1]
     views: list[Any] = []
@@ -138,6 +140,10 @@ def calls(folder: Path) -> list[Call]:
         Call("compare", lambda **given: aw.compare(**{"a": attention, "b": other, **given}), ("a", "b", "names", "replaced")),
         Call("difference", lambda **given: compared.difference(**{"layer": 0, **given}), ("stream", *_HEADS)),
         Call("changed", compared.changed, ("top", "stream", *_HEADS)),
+        Call("series.view", view(series.view), shown),
+        Call("series.figure", draw(series), ("kind", *drawn)),
+        Call("series.difference", lambda **given: series.difference(**{"layer": 0, **given}), ("between", "stream", *_HEADS)),
+        Call("series.changed", series.changed, ("top", "stream", *_HEADS)),
         Call("survey", lambda **given: aw.survey(model, **{"texts": ["the cat"], "tokenizer": tokenizer, "progress": False, **given}), ("texts", "examples", "measure", "layers", "batch")),
         Call("survey.head_scores", surveyed.head_scores, ("scores", "stream", *_HEADS)),
         Call("survey.examples", lambda **given: surveyed.examples(**{"layer": 0, "head": 0, "score": "previous", **given}), ("stream", "score", *_HEADS)),

@@ -19,7 +19,15 @@ from attnwidget.serve.selection_parts import CHOICES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-CLASSES = (aw.Attention, aw.AttentionWidget, aw.Comparison, aw.Layer, aw.Stream, aw.Survey)
+CLASSES = (
+    aw.Attention,
+    aw.AttentionWidget,
+    aw.Comparison,
+    aw.ComparisonSeries,
+    aw.Layer,
+    aw.Stream,
+    aw.Survey,
+)
 PAIRS = (("layer", "layers"), ("head", "heads"))
 TOKENS = ["the", "cat", "sat", "it"]
 
@@ -65,7 +73,7 @@ def test_query_and_key_are_called_so_wherever_positions_are_taken(name: str) -> 
 @pytest.mark.parametrize(
     "name",
     ["view", "head_view", "model_view", "neuron_view", "AttentionWidget"]
-    + [f"{kind}.view" for kind in ("Attention", "Comparison", "Survey")],
+    + [f"{kind}.view" for kind in ("Attention", "Comparison", "ComparisonSeries", "Survey")],
 )
 def test_shift_tab_lists_what_a_view_takes(name: str) -> None:
     known = inspect.signature(CALLS[name]).parameters
@@ -78,8 +86,11 @@ def test_shift_tab_lists_what_a_view_takes(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Attention.figure", "Comparison.figure", "Survey.figure", "AttentionWidget.figure"]
-    + [f"{kind}.save" for kind in ("Attention", "Comparison", "Survey", "AttentionWidget")],
+    [
+        f"{kind}.{method}"
+        for kind in ("Attention", "Comparison", "ComparisonSeries", "Survey", "AttentionWidget")
+        for method in ("figure", "save")
+    ],
 )
 def test_shift_tab_lists_what_a_figure_takes(name: str) -> None:
     wanted = {

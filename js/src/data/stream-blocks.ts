@@ -28,7 +28,7 @@ export function streamBlocks(
   store: BlockStore,
   stream: StreamMeta,
   sizes: Sized,
-  side?: "a" | "b",
+  side?: string,
 ): Blocks {
   const name = stream.name;
   const of = side ? { side } : {};

@@ -21,6 +21,9 @@ export const WEIGHTED_MEASURES = ["value", "norm"] as const;
 /** Of a longer axis, the neuron view of a whole head shows so many positions around what is pinned. */
 export const EXPLAINED_WINDOW = 128;
 
+/** Letters of compared records, in their order: so many can be compared at most. */
+export const SIDES = "abcdefghijklmnopqrstuvwxyz";
+
 /** The score that is the weight of the links in `State.ranking`. */
 export const RANKING = "ranking";
 

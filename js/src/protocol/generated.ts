@@ -426,11 +426,14 @@ export interface SurveyMeta {
   };
 }
 /**
- * Present when two records are compared: what each is called.
+ * Present when records are compared, two or a series of more: what each is called, in their order. Of a series the scores are how heads change: over all of it, then a score `step_1`, `step_2` … for each record but the first, against the one before it.
  */
 export interface ComparisonMeta {
-  a: string;
-  b: string;
+  /**
+   * @minItems 2
+   * @maxItems 26
+   */
+  names: string[];
 }
 /**
  * What the call is written from that opens a view at a selection; opened: what a view opens with that is told nothing, left out where that was not looked for.
@@ -509,9 +512,9 @@ export interface BlockRequest {
   grouping?: string;
   together?: TogetherHeads;
   /**
-   * Of two compared records: which one, on the common axes. An overview is of their difference, |b - a|, and has no side; group_shares without one are b - a.
+   * Of compared records: which one, on the common axes. An overview is of their difference, |b - a|, of a series the largest between neighbours, and has no side; group_shares without one are the last record's minus the first's.
    */
-  side?: "a" | "b";
+  side?: string;
 }
 /**
  * For tile: of these heads number by number, before the largest of each cell is taken.
@@ -631,7 +634,7 @@ export interface Chosen {
   query: Pins;
   key: Pins;
   /**
-   * Of the link; of two records the size of its change; of a survey the mean score.
+   * Of the link; of compared records the size of its change; of a survey the mean score.
    */
   weight: number;
   /**
@@ -877,6 +880,10 @@ export interface Position {
    * Of two compared records, the one that has it, when the other has not.
    */
   only?: "a" | "b";
+  /**
+   * Of a series of compared records, the letters of those that have it, when not all have.
+   */
+  among?: string;
   /**
    * This piece continues the word before it.
    */

@@ -6,6 +6,7 @@ import { drawnThumbnails } from "../data/derived-thumbnails.js";
 import { LaterThumbnails } from "../data/lazy-thumbnails.js";
 import { type Medium, readMedia } from "../data/media.js";
 import { findStream } from "../data/meta.js";
+import { sideOf } from "../data/sides.js";
 import type { BlockStore } from "../data/store.js";
 import { streamBlocks } from "../data/stream-blocks.js";
 import { isText } from "../data/text-pieces.js";
@@ -92,10 +93,11 @@ export class SceneMaker {
     const thumbnails = this.thumbnailsOf(stream, shown, queries.length, valid);
     const sink = this.later.get(stream)?.sink;
     const sizes = { numQueries: queries.length, numKeys: keys.length };
-    const two = this.meta.comparison !== undefined;
-    const of = (side: "a" | "b") => streamBlocks(this.store, stream, sizes, side);
-    const sides = two ? { a: of("a"), b: of("b") } : null;
-    const blocks = sides ? sides.b : streamBlocks(this.store, stream, sizes);
+    const sides =
+      this.meta.comparison?.names.map((_, n) =>
+        streamBlocks(this.store, stream, sizes, sideOf(n)),
+      ) ?? null;
+    const blocks = sides?.at(-1) ?? streamBlocks(this.store, stream, sizes);
     const grouped = groupingOf(stream, valid.grouping) !== null;
     const record: RecordScene = {
       meta: this.meta,
@@ -218,10 +220,7 @@ export class SceneMaker {
       hover: record.hover,
       blocks: wordBlocks(lens, staged, count),
       aside: asideOf(record.keys, record.state.aside, lens.keys),
-      sides: record.sides && {
-        a: lensBlocks(lens, record.sides.a, there),
-        b: lensBlocks(lens, record.sides.b, there),
-      },
+      sides: record.sides?.map((side) => lensBlocks(lens, side, there)) ?? null,
       thumbnails: this.drawsThumbnails(record.state)
         ? this.drawn(lens, record.thumbnails, blocks, sizes)
         : record.thumbnails,

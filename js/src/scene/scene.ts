@@ -52,8 +52,8 @@ export interface Scene {
    * weights; null where this one is it. `recordScene` reads it.
    */
   readonly recorded: RecordScene | null;
-  /** The numbers of either record where two are compared; null where one is shown. */
-  readonly sides: { readonly a: Blocks; readonly b: Blocks } | null;
+  /** The numbers of each record where two or more are compared; null where one is shown. */
+  readonly sides: readonly Blocks[] | null;
   /** Key positions, of those shown, that are set aside. */
   readonly aside: Aside;
   readonly drawing?: FigureDrawing;

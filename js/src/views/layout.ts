@@ -44,6 +44,8 @@ const WIDE = 940;
 const LAYER = 9;
 const LAYERS_ROOM = 210;
 const DEEP_HEIGHT = 580;
+/** More compared records than this have the heads above them. */
+const MOST_BESIDE = 4;
 /** A text of less than this is not worth a column of its own. */
 const SHORT = 260;
 
@@ -113,14 +115,14 @@ const beside = (first: View, second: View, share: number): readonly Column[] => 
   { views: [second], share: 1 - share },
 ];
 
-/** Two records: which heads changed, and one of them in both. */
-function addComparison(add: AddRow, width: number): void {
-  if (width >= WIDE) {
+/** Compared records: which heads changed, and one of them in each; more than a few need all of the width. */
+function addComparison(add: AddRow, width: number, count: number): void {
+  if (width >= WIDE && count <= MOST_BESIDE) {
     add(beside(modelView, compareView, 0.34), 360, 560);
     return;
   }
   add(alone(modelView), 120, 300);
-  add(alone(compareView), 240, 620);
+  add(alone(compareView), 240, count > MOST_BESIDE ? 900 : 620);
 }
 
 /** A survey's heads and the most typical inputs of the selected one, if any is. */
@@ -240,7 +242,7 @@ export function layoutViews(scene: Scene, width: number, options: LayoutOptions 
     if (withoutRecord(scene) || state.view === "model") return finish();
   }
   if (scene.sides && (state.view === "all" || (state.view === "model" && !options.whole))) {
-    addComparison(add, width);
+    addComparison(add, width, scene.sides.length);
   } else if (state.view === "all") {
     addRecord(add, scene, width);
     if (state.compare.length > 0) add(alone(compareView), 200, 460);

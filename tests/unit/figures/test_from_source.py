@@ -10,7 +10,7 @@ import pytest
 from contract.record import record
 
 import attnwidget as aw
-from attnwidget.serve.paired_streams import PairedLayer
+from attnwidget.serve.compared_streams import ComparedLayer
 from attnwidget.serve.source import RecordSource
 
 if TYPE_CHECKING:
@@ -193,13 +193,13 @@ def test_a_comparison_makes_thumbnails_only_where_they_are_drawn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made: list[int] = []
-    overview = PairedLayer.overview
+    overview = ComparedLayer.overview
 
-    def spy(self: PairedLayer, *args: Any) -> Any:
+    def spy(self: ComparedLayer, *args: Any) -> Any:
         made.append(self.layer)
         return overview(self, *args)
 
-    monkeypatch.setattr(PairedLayer, "overview", spy)
+    monkeypatch.setattr(ComparedLayer, "overview", spy)
     compared = aw.compare(record(), record())
     assert compared.figure("compare", layer=-1, head=1).svg
     assert made == []

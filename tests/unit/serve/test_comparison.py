@@ -55,7 +55,7 @@ def test_it_opens_on_the_head_that_changed_most(comparison: aw.Comparison) -> No
 def test_meta_and_snapshot_fit_the_schema(view: ComparisonWidget) -> None:
     validate("Meta", view.meta)
     validate("Snapshot", view.snapshot())
-    assert view.meta["comparison"] == {"a": TEXTS[0], "b": TEXTS[1]}
+    assert view.meta["comparison"] == {"names": list(TEXTS)}
     axis = [(place["label"], place.get("only")) for place in unpack(view.meta["positions"][0])]
     assert axis == [
         ("<bos>", None),

@@ -158,7 +158,7 @@ def test_the_record_before_beside_the_one_now_and_back(
     view.compare_with_before()
     validate("Meta", view.meta)
     validate("Editing", view._editing)
-    assert view.meta["comparison"] == {"a": FIRST, "b": SECOND}
+    assert view.meta["comparison"] == {"names": [FIRST, SECOND]}
     assert view.code().startswith("aw.view(comparison")
     assert state_of(view, "view", "score", "arrange", "positions") == [
         "compare",
@@ -247,7 +247,7 @@ def test_the_same_text_of_a_model_that_has_changed() -> None:
         view.before["decoder"][2].weights(), view.attention["decoder"][2].weights()
     )
     view.compare_with_before()
-    assert view.meta["comparison"] == {"a": "before", "b": "now"}
+    assert view.meta["comparison"] == {"names": ["before", "now"]}
 
 
 def test_all_records_but_the_one_before_are_let_go(view: AttentionWidget) -> None:

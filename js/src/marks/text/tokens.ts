@@ -70,8 +70,9 @@ export function quotedPair(from: string, between: string, to: string, room: numb
 }
 
 export function labelFill(position: Position | undefined, theme: Theme): string {
-  // In the colour of the one of two records that has it.
+  // In the colour of the one of two records that has it; of a series nobody's.
   if (position?.only) return position.only === "a" ? theme.negative : theme.positive;
+  if (position?.among) return theme.muted;
   if (position?.kind === "special") return theme.special;
   return position && isNumbered(position) ? theme.muted : theme.text;
 }

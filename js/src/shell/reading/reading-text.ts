@@ -1,7 +1,9 @@
 // What the reading line says: which link is selected or under the pointer, with its number in each head.
 
 import type { Blocks } from "../../data/blocks.js";
+import { heldBy, sideNames } from "../../data/sides.js";
 import { formatSigned, formatWeight, ordinal } from "../../marks/format.js";
+import { letterOf } from "../../marks/heads/badge.js";
 import type { Chosen, Position } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
 import { listed, type State } from "../../state/selection.js";
@@ -157,23 +159,38 @@ function linkReading(scene: Scene, told: Told): Pick<Reading, "link" | "number">
   return { link, number: `${separator}${number}${unit(scene, told)}${pooled(told)}.` };
 }
 
-/** Of two records: the link's weight in both, and how much it changed. */
+/** Numbers of a series that are told one by one; of more the first and the last are. */
+const MOST_RECORDS = 4;
+
+/** "A 0.250, B 0.750, B − A +0.500"; of a series "A 0.250 → B 0.300 → C 0.750, C − A +0.500". */
+function overRecords(weights: readonly number[]): string {
+  const told = weights.map((weight, n) => `${letterOf(n)} ${formatWeight(weight)}`);
+  const last = weights.length - 1;
+  const change = formatSigned((weights[last] as number) - (weights[0] as number));
+  const listed =
+    last < 2
+      ? told.join(", ")
+      : (told.length > MOST_RECORDS ? [told[0], "…", told[last]] : told).join(" → ");
+  return `${listed}, ${letterOf(last)} − A ${change}`;
+}
+
+/** Of compared records: the link's weight in each, and how much it changed. */
 function comparedNumbers(scene: Scene, told: Told): string | null {
   const { queries, keys } = told;
   const { sides, state } = scene;
   if (!sides) return null;
   const only = [
-    ...queries.map((query) => scene.queries[query]?.only),
-    ...keys.map((key) => scene.keys[key]?.only),
-  ].find((side) => side !== undefined);
-  if (only) return ` only in ${only.toUpperCase()}.`;
+    ...queries.map((query) => heldBy(scene.queries[query])),
+    ...keys.map((key) => heldBy(scene.keys[key])),
+  ].find((those) => those !== undefined);
+  if (only) return ` only in ${sideNames(only)}.`;
   const of = (blocks: Blocks) => meanRow(blocks.weights(state.layer, state.heads[0] ?? 0), queries);
-  const [a, b] = [of(sides.a), of(sides.b)];
-  if (!a || !b) return "";
-  const [first, second] = [sumOf(a, keys), sumOf(b, keys)];
-  const change = formatSigned(second - first);
-  const numbers = `A ${formatWeight(first)}, B ${formatWeight(second)}, B − A ${change}`;
-  return `: ${numbers}${pooled(told)}.`;
+  const weights = sides.flatMap((blocks) => {
+    const row = of(blocks);
+    return row ? [sumOf(row, keys)] : [];
+  });
+  if (weights.length < sides.length) return "";
+  return `: ${overRecords(weights)}${pooled(told)}.`;
 }
 
 /** A query alone: where each head looks most. */

@@ -1,12 +1,13 @@
 // Compare view: panels, their sizes, and what their difference is of.
 
-import type { Blocks } from "../../data/blocks.js";
+import { heldBy } from "../../data/sides.js";
 import { LEGEND_BAR, LEGEND_LINE } from "../../marks/legends/legend.js";
 import { filterNotes } from "../../scene/groups.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect } from "../../surface/surface.js";
 import { thinningNote } from "../head/lines.js";
 import { linesOverflow } from "../lines/layout.js";
+import { BUTTONS_ROOM } from "../map/controls.js";
 import { comeWhole } from "../map/tile-source.js";
 import { isZoomed } from "../map/window.js";
 import { type Multiples, multiplesHeight, multiplesLayout, pictureAt } from "../matrix/layout.js";
@@ -15,6 +16,7 @@ import { matrixMargins } from "../shared/groups.js";
 import { isRollout, measureNotes } from "../shared/measure.js";
 import { type Series, scaleOf } from "../shared/series.js";
 import type { Frame } from "../view.js";
+import { isSeries } from "./steps.js";
 
 /** Title and, under it, the number of the pair or token in focus. */
 const HEAD = 42;
@@ -23,6 +25,8 @@ const TOP = 4;
 /** Beside the outermost panels. */
 const SIDE = 4;
 const MIN_WIDTH = 188;
+/** Of a series as many as can be read stand in a row. */
+const MIN_OF_SERIES = 132;
 const MAX_WIDTH = 340;
 const LEAST_BODY = 150;
 const HIGH_ROW = 16;
@@ -32,10 +36,12 @@ const LOW_ROW = 3;
 const WHOLE_ROW = 8;
 
 export interface ComparePanel {
-  /** The n-th pinned head, or the difference of the first two. */
+  /** The n-th pinned head or record, or the difference of the first two. */
   readonly kind: number | "difference";
   readonly series: Series | null;
   readonly title: Rect;
+  /** Room for the name in it: buttons may stand there too. */
+  readonly nameWidth: number;
   readonly body: Rect;
   readonly firstColumn: boolean;
   readonly firstRow: boolean;
@@ -55,23 +61,25 @@ export interface CompareLayout {
 
 /**
  * The pinned heads, each in the colour that it has everywhere; letters tell apart those of the same
- * number. Of two records the same head stands twice, in the colours of what only one of them has.
+ * number. Of two records the same head stands twice, in the colours of what only one of them has; of a
+ * series once for each, in its own.
  */
 export function comparedSeries(scene: Scene): readonly Series[] {
   const { state, theme, blocks, sides, meta } = scene;
   if (sides && meta.comparison) {
     const { layer } = state;
     const head = state.heads[0] ?? 0;
-    const { a, b } = meta.comparison;
-    const of = (name: string, colour: string, from: Blocks): Series => ({
+    const { names } = meta.comparison;
+    const own = isRollout(scene) ? theme.text : theme.head(head, scene.layer.num_heads);
+    const colours = isSeries(scene) ? [] : [theme.negative, theme.positive];
+    return sides.map((blocks, n) => ({
       layer,
       head,
-      name,
-      colour,
-      rows: from.weights(layer, head),
-      blocks: from,
-    });
-    return [of(a, theme.negative, sides.a), of(b, theme.positive, sides.b)];
+      name: names[n] ?? "",
+      colour: colours[n] ?? own,
+      rows: blocks.weights(layer, head),
+      blocks,
+    }));
   }
   const colourOf = (layer: number, head: number, i: number) => {
     // A rollout is of a layer, which has no colour.
@@ -89,13 +97,18 @@ export function comparedSeries(scene: Scene): readonly Series[] {
   }));
 }
 
-/** How many attentions stand side by side: pinned heads, or one head of two records. */
+/** How many attentions stand side by side: pinned heads, or one head of each record. */
 export function comparedCount({ state, sides }: Scene): number {
-  return sides ? 2 : state.compare.length;
+  return sides?.length ?? state.compare.length;
 }
+
+/** Whether a difference stands beside them: of a series there are the records alone. */
+export const hasDifference = (scene: Scene): boolean =>
+  comparedCount(scene) > 1 && !isSeries(scene);
 
 /** What the difference is of: the second, and the first, which is taken away from it. */
 export function differenceTerms(scene: Scene): readonly [Series, Series] | null {
+  if (!hasDifference(scene)) return null;
   const [a, b] = comparedSeries(scene);
   return a && b ? [b, a] : null;
 }
@@ -106,23 +119,29 @@ export const DIFFERENCE = "B − A";
 export const SIGNS = ["B > A", "A > B"] as const;
 
 export function panelCount(scene: Scene): number {
-  const count = comparedCount(scene);
-  return count + (count > 1 ? 1 : 0);
+  return comparedCount(scene) + (hasDifference(scene) ? 1 : 0);
 }
 
 export function compareNotes(scene: Scene, level = 0): readonly string[] {
   const length = comparedCount(scene);
   const thinning = scene.state.form === "matrix" ? null : thinningNote(scene, null);
+  const { layer, heads } = scene.state;
+  const which = `layer ${layer}${isRollout(scene) ? "" : ` · head ${heads[0] ?? 0}`}`;
   const notes = [
+    ...(isSeries(scene) ? [`${which} of every record, on one scale`] : []),
     ...(thinning && length > 0 ? [thinning] : []),
     ...shadeNotes(scene, level, differsInCells(scene)),
     ...measureNotes(scene, scaleOf(comparedSeries(scene))),
     ...filterNotes(scene),
   ];
   if (scene.sides) {
-    const only = [...scene.queries, ...scene.keys].some((position) => position.only);
+    const only = [...scene.queries, ...scene.keys].some(heldBy);
     if (only)
-      notes.push("labels in a colour: only that record has them; the difference leaves them out");
+      notes.push(
+        isSeries(scene)
+          ? "grey labels: not every record has them"
+          : "labels in a colour: only that record has them; the difference leaves them out",
+      );
   }
   if (scene.state.form === "text" && !onPaper(scene)) {
     notes.push("compared heads stand as lines: a difference is between pairs of tokens");
@@ -134,12 +153,12 @@ export function compareNotes(scene: Scene, level = 0): readonly string[] {
 /** Whether the difference of two long heads is made of what each shows in a cell, not pair by pair. */
 function differsInCells(scene: Scene): boolean {
   const count = comparedCount(scene);
-  return count > 1 && !comeWhole(scene, count);
+  return hasDifference(scene) && !comeWhole(scene, count);
 }
 
 /** Two scales stand side by side where there is room. */
 export function scalesOnOneLine(scene: Scene, width: number): boolean {
-  return width >= 560 || panelCount(scene) === 1;
+  return width >= 560 || !hasDifference(scene);
 }
 
 function footerHeight(scene: Scene, width: number): number {
@@ -151,7 +170,7 @@ function footerHeight(scene: Scene, width: number): number {
 
 function kindOf(scene: Scene, n: number): number | "difference" {
   // The difference stands right after the two it is of.
-  if (comparedCount(scene) < 2) return n;
+  if (!hasDifference(scene)) return n;
   return n === 2 ? "difference" : n < 2 ? n : n - 1;
 }
 
@@ -166,6 +185,9 @@ function matrixLayout(scene: Scene, frame: Frame): CompareLayout {
   const margins = matrixMargins(scene, frame.width);
   const request = { count, title: HEAD, minSide: 112, queries, keys, ...size, still, margins };
   const matrices = multiplesLayout(request);
+  // A record's name may be long, and is cut in front of the buttons.
+  const clear = !still && isSeries(scene);
+  const beforeButtons = frame.width - BUTTONS_ROOM;
   const end = TOP + multiplesHeight(matrices, count);
   const panels = Array.from({ length: count }, (_, n): ComparePanel => {
     const { rect, titleTop, firstColumn, firstRow } = pictureAt(matrices, n, TOP - frame.scroll);
@@ -174,6 +196,7 @@ function matrixLayout(scene: Scene, frame: Frame): CompareLayout {
       kind,
       series: kind === "difference" ? null : (series[kind] ?? null),
       title: { x: rect.x, y: titleTop, width: rect.width, height: HEAD },
+      nameWidth: clear && firstRow ? Math.min(rect.width, beforeButtons - rect.x) : rect.width,
       body: rect,
       firstColumn,
       firstRow,
@@ -191,8 +214,8 @@ function matrixLayout(scene: Scene, frame: Frame): CompareLayout {
 }
 
 /** Panels in as few rows as fit the width, evenly filled. */
-function gridOf(count: number, width: number) {
-  const most = Math.max(1, Math.floor((width + GAP) / (MIN_WIDTH + GAP)));
+function gridOf(count: number, width: number, least: number) {
+  const most = Math.max(1, Math.floor((width + GAP) / (least + GAP)));
   const rows = Math.ceil(count / most);
   const columns = Math.ceil(count / rows);
   const each = Math.min(MAX_WIDTH, Math.floor((width - (columns - 1) * GAP) / columns));
@@ -213,7 +236,8 @@ function linesPanels(scene: Scene, frame: Frame): CompareLayout {
   const series = comparedSeries(scene);
   const tokens = Math.max(1, scene.queries.length, scene.keys.length);
   const footer = footerHeight(scene, frame.width);
-  const grid = gridOf(count, frame.width - 2 * SIDE);
+  const least = isSeries(scene) ? MIN_OF_SERIES : MIN_WIDTH;
+  const grid = gridOf(count, frame.width - 2 * SIDE, least);
   const free = frame.height - TOP - footer - grid.rows * HEAD - (grid.rows - 1) * GAP;
   const room = Math.max(LEAST_BODY, Math.floor(free / grid.rows));
   const rowHeight = rowHeightFor(tokens, room);
@@ -232,6 +256,7 @@ function linesPanels(scene: Scene, frame: Frame): CompareLayout {
       kind,
       series: kind === "difference" ? null : (series[kind] ?? null),
       title: { x, y, width: grid.width, height: HEAD },
+      nameWidth: grid.width,
       body: { x, y: y + HEAD, width: grid.width, height: body },
       firstColumn: column === 0,
       firstRow: row === 0,

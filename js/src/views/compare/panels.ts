@@ -1,6 +1,7 @@
 // Compare view: one panel's title, links or matrix.
 
 import { NOTHING_ASIDE } from "../../data/aside.js";
+import { heldBy, sideOf } from "../../data/sides.js";
 import { BADGE, drawBadge, drawClose, letterOf } from "../../marks/heads/badge.js";
 import {
   colourKeyWidth,
@@ -44,11 +45,12 @@ import {
   compareNotes,
   DIFFERENCE,
   differenceTerms,
-  panelCount,
+  hasDifference,
   SIGNS,
   scalesOnOneLine,
 } from "./layout.js";
 import { drawReading, reading } from "./reading.js";
+import { isSeries } from "./steps.js";
 
 const LABEL_SIZE = 11;
 
@@ -69,11 +71,11 @@ function inBoth({ queries, keys, sides }: Scene): Common | undefined {
   };
 }
 
-/** Positions that only the other record has are faint. */
+/** Positions that the panel's record has not are faint. */
 function absentIn({ sides }: Scene, { kind }: ComparePanel): LinesInput["absent"] {
   if (!sides || kind === "difference") return undefined;
-  const other = kind === 0 ? "b" : "a";
-  return (position) => position.only === other;
+  const own = sideOf(kind);
+  return (position) => heldBy(position)?.includes(own) === false;
 }
 
 /** The panel's links, in the colours of its head or of the two signs. */
@@ -117,7 +119,7 @@ function nameWithin({ name, layer, head }: Series, width: number): string {
 
 function drawTitle(surface: Surface, scene: Scene, panel: ComparePanel): void {
   const { theme } = scene;
-  const { title, kind, series } = panel;
+  const { title, kind, series, nameWidth } = panel;
   const middle = title.y + 11;
   const bold = { fill: theme.text, size: 12, weight: "bold" } as const;
   if (kind === "difference") {
@@ -126,16 +128,19 @@ function drawTitle(surface: Surface, scene: Scene, panel: ComparePanel): void {
       ? ` · layer ${layer}${isRollout(scene) ? "" : ` · head ${heads[0]}`}`
       : "";
     const words = DIFFERENCE + of;
-    surface.text(title.x, middle, words, { ...bold, maxWidth: title.width });
+    surface.text(title.x, middle, words, { ...bold, maxWidth: nameWidth });
   } else {
     const x = title.x + BADGE + 7;
-    drawBadge(surface, badgeRect(panel), letterOf(kind), kind < 2, theme);
-    const swatch = { x, y: middle - 4.5, width: 9, height: 9 };
-    surface.rect(swatch, { fill: series?.colour ?? theme.muted, radius: 1.5 });
+    const same = isSeries(scene);
+    drawBadge(surface, badgeRect(panel), letterOf(kind), same || kind < 2, theme);
+    // In a series all are of one colour, which tells nothing.
+    const swatch = same ? 0 : 14;
+    const square = { x, y: middle - 4.5, width: 9, height: 9 };
+    if (!same) surface.rect(square, { fill: series?.colour ?? theme.muted, radius: 1.5 });
     const closes = !scene.sides && !onPaper(scene);
-    const maxWidth = title.width - BADGE - 7 - 14 - (closes ? 20 : 0);
+    const maxWidth = nameWidth - BADGE - 7 - swatch - (closes ? 20 : 0);
     const name = scene.sides ? series?.name : series && nameWithin(series, maxWidth);
-    surface.text(x + 14, middle, name ?? "", { ...bold, maxWidth });
+    surface.text(x + swatch, middle, name ?? "", { ...bold, maxWidth });
     if (closes) drawClose(surface, closeRect(panel), theme);
   }
   const read = reading(scene, panel);
@@ -200,7 +205,7 @@ export function drawPanel(
 
 function drawMatrixScales(surface: Surface, scene: Scene, width: number, y: number): number {
   const single = scalesOnOneLine(scene, width);
-  const both = panelCount(scene) > 1;
+  const both = hasDifference(scene);
   const bar = Math.min(320, single && both ? width / 2 - 12 : width - 8);
   const left = Math.max(0, (width - (single && both ? 2 * bar + 24 : bar)) / 2);
   const scale = comparedScale(scene);
@@ -219,7 +224,7 @@ function drawMatrixScales(surface: Surface, scene: Scene, width: number, y: numb
 function drawLinesScales(surface: Surface, scene: Scene, width: number, y: number): number {
   const { theme } = scene;
   const single = scalesOnOneLine(scene, width);
-  const signs = panelCount(scene) > 1 ? signKey(...SIGNS, theme) : [];
+  const signs = hasDifference(scene) ? signKey(...SIGNS, theme) : [];
   const name = measureTitle(scene);
   const title = signs.length > 0 ? `${name} or difference` : name;
   const end = scaleOf(comparedSeries(scene));

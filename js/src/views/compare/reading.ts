@@ -1,6 +1,8 @@
 // Compare view: the number under each panel's title, of the pair or token in focus.
 
+import { heldBy, sideNames, sideOf } from "../../data/sides.js";
 import { formatSigned, formatWeight } from "../../marks/format.js";
+import { letterOf } from "../../marks/heads/badge.js";
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";
 import { labelOf, quotedPair } from "../../marks/text/tokens.js";
 import type { Scene } from "../../scene/scene.js";
@@ -17,20 +19,19 @@ import {
   sumOf,
 } from "../shared/series.js";
 import { type ComparePanel, differenceTerms } from "./layout.js";
-
-const LETTERS = { a: "A", b: "B" } as const;
+import { stepChange } from "./steps.js";
 
 /** Of what is read, a place that the panel's record has not: said instead of a number. */
 function missingHere(scene: Scene, { kind }: ComparePanel, focus: Focus): string | null {
   const { queries, keys, sides } = scene;
   if (!sides) return null;
   const all = [
-    ...focus.queries.map((query) => queries[query]?.only),
-    ...focus.keys.map((key) => keys[key]?.only),
+    ...focus.queries.map((query) => heldBy(queries[query])),
+    ...focus.keys.map((key) => heldBy(keys[key])),
   ];
-  const own = kind === "difference" ? undefined : kind === 0 ? "a" : "b";
-  const only = all.find((side) => side !== undefined && side !== own);
-  return only === undefined ? null : `only in ${LETTERS[only]}`;
+  const own = kind === "difference" ? null : sideOf(kind);
+  const only = all.find((those) => those !== undefined && !(own && those.includes(own)));
+  return only === undefined ? null : `only in ${sideNames(only)}`;
 }
 
 /** What is read at a panel while something is in focus: words, and the number they are about. */
@@ -52,11 +53,19 @@ function readDifference(scene: Scene, { queries, keys }: Focus, room: number): R
   return { words: pairTitle(scene, queries, keys, room), number };
 }
 
+/** Of a series while nothing is in focus: how much the head changes from the record before. */
+function readStep(scene: Scene, { kind }: ComparePanel): Reading | null {
+  if (kind === "difference") return null;
+  const change = stepChange(scene, kind);
+  if (change === null) return null;
+  return { words: `change from ${letterOf(kind - 1)}`, number: formatWeight(change) };
+}
+
 /** The pair's exact weight and rank, or the strongest partner of a query alone. */
 export function reading(scene: Scene, panel: ComparePanel): Reading | null {
   const focus = focusOf(scene);
   const { about, queries, keys } = focus;
-  if (queries.length === 0) return null;
+  if (queries.length === 0) return keys.length === 0 ? readStep(scene, panel) : null;
   const room = wordRoom(panel);
   const missing = missingHere(scene, panel, focus);
   if (missing) return { words: missing, number: "" };

@@ -66,7 +66,7 @@ const widest = (groups: readonly Group[]) =>
 export function groupsNotes(scene: Scene, width: number): readonly string[] {
   const { state, meta } = scene;
   const notes = ["from a row’s group to a column’s: mean over its queries"];
-  if (meta.comparison) notes.push("B − A: what the second record has more");
+  if (meta.comparison?.names.length === 2) notes.push("B − A: what the second record has more");
   if (state.measure !== "weights") notes.push(...measureNotes(scene, undefined));
   return fittedNotes(notes, width);
 }

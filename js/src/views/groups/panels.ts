@@ -2,7 +2,7 @@
 
 import type { Matrix } from "../../data/blocks.js";
 import type { Scene } from "../../scene/scene.js";
-import { comparedSeries, DIFFERENCE } from "../compare/layout.js";
+import { comparedSeries, DIFFERENCE, hasDifference } from "../compare/layout.js";
 import { minus } from "../shared/difference.js";
 import { headSeries } from "../shared/series.js";
 import { headShares, togetherShares } from "./shares.js";
@@ -32,7 +32,7 @@ export function headPanels(scene: Scene): readonly SharePanel[] {
   }));
 }
 
-/** Both records, or the pinned heads; of the first two also the difference. */
+/** Each record, or the pinned heads; of two records, or the first two heads, also the difference. */
 export function comparedPanels(scene: Scene): readonly SharePanel[] {
   const panels = comparedSeries(scene).map(
     ({ layer, head, name, colour, blocks }): SharePanel => ({
@@ -45,7 +45,7 @@ export function comparedPanels(scene: Scene): readonly SharePanel[] {
     }),
   );
   const [a, b] = panels;
-  if (!a || !b) return panels;
+  if (!a || !b || !hasDifference(scene)) return panels;
   const both = a.shares && b.shares ? ([b.shares, a.shares] as const) : null;
   const failed = both?.find((one) => "error" in one);
   const shares = both && (failed ?? minus(both[0] as Matrix, both[1] as Matrix));

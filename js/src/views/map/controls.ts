@@ -51,6 +51,9 @@ export interface MapPlace {
   readonly head: { readonly layer: number; readonly head: number } | null;
 }
 
+/** What the buttons take of the first line, at its end. */
+export const BUTTONS_ROOM = 3 * (BUTTON + GAP) + 6;
+
 interface Button {
   readonly rect: Rect;
   readonly sign: Sign;

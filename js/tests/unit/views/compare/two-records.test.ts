@@ -33,7 +33,7 @@ function two(given: Partial<State> = {}, hover: Hover | null = null): Scene {
     ...scene.meta,
     positions: [AXIS],
     streams: [stream],
-    comparison: { a: "base", b: "fine-tuned" },
+    comparison: { names: ["base", "fine-tuned"] },
     scores: [],
   } as unknown as Meta;
   const store = new BlockStore(async () => [], () => {}, Number.POSITIVE_INFINITY); // biome-ignore format: one line

@@ -1,9 +1,10 @@
-"""`PairedStream`, `PairedLayer`: a stream of two records laid out on their common axes, and its numbers."""
+"""`ComparedStream`, `ComparedLayer`: a stream of two or more records laid out on their common axes, and its numbers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -13,7 +14,7 @@ from attnwidget.compute.measures import missing
 from attnwidget.compute.overview import overview_rows
 from attnwidget.compute.pooling import max_pool, max_pool_cells
 from attnwidget.compute.tiles import tile_span
-from attnwidget.protocol.constants import WEIGHTED_MEASURES
+from attnwidget.protocol.constants import SIDES, WEIGHTED_MEASURES
 from attnwidget.record.stream import has_text
 from attnwidget.serve.blocks import Rollouts, band_rows, key_lengths
 
@@ -24,18 +25,22 @@ if TYPE_CHECKING:
 
     from attnwidget.analysis.position_groups import Groups
     from attnwidget.comparison.alignment import Pair
-    from attnwidget.comparison.comparison import Compared, Comparison
+    from attnwidget.comparison.common_axis import Place
+    from attnwidget.comparison.comparison import Compared
+    from attnwidget.comparison.series import ComparedSeries
     from attnwidget.record.layer import Layer
     from attnwidget.record.positions import Positions
+    from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream
 
     Numbers = NDArray[np.float32]
 
-__all__ = ["REASON", "PairedLayer", "PairedStream", "only_in", "pair_stream"]
+__all__ = ["REASON", "REASON_OF_SERIES", "ComparedLayer", "ComparedStream", "held_by", "lay_out"]
 
 REASON = (
     "two records are compared here: view(comparison.a) and view(comparison.b) take weights apart."
 )
+REASON_OF_SERIES = "several records are compared here: view(comparison.records[0]), for example, takes weights apart."
 
 # Numbers of a block of rows that are held at a time.
 _BLOCK = 1 << 21
@@ -43,7 +48,7 @@ _BLOCK = 1 << 21
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """A layer of one of two records, and where its positions lie on the common axes.
+    """A layer of one of the records, and where its positions lie on the common axes.
 
     Attributes:
         stream: The stream it belongs to.
@@ -95,7 +100,7 @@ def _own(places: tuple[int | None, ...], numbers: Sequence[int]) -> list[int]:
     return [there[at] for at in range(len(there))]
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=len(SIDES))
 def _there(places: tuple[int | None, ...]) -> tuple[NDArray[np.intp], list[int]]:
     """Return which places of a common axis a record has, and its own positions there."""
     wide = np.array([place for place, at in enumerate(places) if at is not None], np.intp)
@@ -110,8 +115,8 @@ def _run(indices: list[int]) -> slice | list[int]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PairedLayer:
-    """A layer of both records on their common axes.
+class ComparedLayer:
+    """A layer of all records on their common axes.
 
     Attributes:
         stream: Name of the stream.
@@ -119,8 +124,7 @@ class PairedLayer:
         num_heads: Number of heads.
         n_query: Number of common queries.
         n_key: Number of common keys.
-        a: The first record's.
-        b: The second record's.
+        sides: Each record's, by its letter.
     """
 
     stream: str
@@ -128,8 +132,7 @@ class PairedLayer:
     num_heads: int
     n_query: int
     n_key: int
-    a: Side
-    b: Side
+    sides: Mapping[str, Side]
 
     def block(self, request: Mapping[str, Any], rollouts: Rollouts) -> Numbers:
         """Return what a request (see ``BlockRequest`` in the schema) asks for, of the side that it names.
@@ -141,10 +144,12 @@ class PairedLayer:
         measure = request.get("measure", "weights")
         if what == "overview":
             return self.overview(request["size"], measure, rollouts)[0]
-        if "side" not in request:
-            message = f"side must be 'a' or 'b' of two records, for {what} of one of them."
+        if request.get("side") not in self.sides:
+            letters = " or ".join(map(repr, self.sides))
+            records = "two" if len(self.sides) == 2 else "the"
+            message = f"side must be {letters} of {records} records, for {what} of one of them."
             raise ValueError(message)
-        side = {"a": self.a, "b": self.b}[request["side"]]
+        side = self.sides[request["side"]]
         if what == "lengths":
             return side.lengths(head, measure)
         if what == "tile":
@@ -157,13 +162,13 @@ class PairedLayer:
             some = replace(side, keys=side.keys[start:stop])
             column: Numbers = some.rows([head], range(self.n_query), measure, rollouts)[0]
             return column
-        message = f"of two records there are weights, column, rollout, lengths, tile and overview, got {what!r}."
+        message = f"of compared records there are weights, column, rollout, lengths, tile and overview, got {what!r}."
         raise ValueError(message)
 
     def requests(self, head: int) -> Iterator[dict[str, Any]]:
         """Yield every request that the compare view makes about one head."""
         rows = band_rows(self.n_key)
-        for name, side in (("a", self.a), ("b", self.b)):
+        for name, side in self.sides.items():
             base = {"stream": self.stream, "layer": self.layer, "head": head, "side": name}
             for start in range(0, self.n_query, rows):
                 stop = min(self.n_query, start + rows)
@@ -178,24 +183,22 @@ class PairedLayer:
         """Return how much a measure changed, largest first: pictures, strongest links and the sink.
 
         Returns:
-            ``|b − a|`` max-pooled, float32 ``[head, row, column]``, 0 where only one record has the query or the key;
-            ``[query, key, |b − a|]`` of each head's largest change, the first key left out when there are others; and
-            the mean weight on the first key in both.
+            ``|b − a|`` max-pooled, of a series the largest between neighbours; float32 ``[head, row, column]``, 0 where
+            one of the two has not the query or the key; ``[query, key, |b − a|]`` of each head's largest change, the first
+            key left out when there are others; and the mean weight on the first key in all records.
         """
         heads = [0] if measure == "rollout" else list(range(self.num_heads))
-        common = np.array([None not in pair for pair in zip(self.a.keys, self.b.keys, strict=True)])
         skip = min(1, self.n_key - 1)
+        sides = list(self.sides.values())
+        # From the second record on: the keys that a record and the one before it have.
+        common = [_in_both(a.keys, b.keys) for a, b in pairwise(sides)]
         pictures, top = [], np.zeros((len(heads), 3))
         sink: list[float] = []
         for part in overview_rows(self.n_query, size):
             best = np.zeros((len(heads), self.n_key), np.float32)
-            for chosen, a in self._read(self.a, heads, part, measure, rollouts):
-                b = self.b.rows(heads, chosen, measure, rollouts)
-                both = [None not in (self.a.queries[row], self.b.queries[row]) for row in chosen]
-                change = b - a
-                np.abs(change, out=change)
-                change *= common & np.array(both)[:, None]
-                sink.append(float(np.nan_to_num(a[..., 0] + b[..., 0]).mean() / 2))
+            for chosen in self._blocks(len(heads), part):
+                change, first = self._change(heads, chosen, measure, rollouts, common)
+                sink.append(first)
                 best = np.maximum(best, change.max(1))
                 others = np.nan_to_num(change[..., skip:]).reshape(len(heads), -1)
                 for head, place in enumerate(others.argmax(1)):
@@ -205,6 +208,32 @@ class PairedLayer:
             pictures.append(best)
         tall = np.stack(pictures, axis=1)
         return max_pool(tall, size), top, float(np.mean(sink))
+
+    def _change(
+        self,
+        heads: list[int],
+        rows: Sequence[int],
+        measure: str,
+        rollouts: Rollouts,
+        common: Sequence[NDArray[np.bool_]],
+    ) -> tuple[Numbers, float]:
+        """Return the largest change from a record to the next, ``[head, row, key]``, and the mean weight on the first key."""
+        most: Numbers | None = None
+        sinks: list[Numbers] = []
+        before: tuple[Side, Numbers] | None = None
+        for number, side in enumerate(self.sides.values()):
+            now = side.rows(heads, rows, measure, rollouts)
+            sinks.append(now[..., 0].copy())
+            if before is not None:
+                other, numbers = before
+                change = now - numbers
+                np.abs(change, out=change)
+                asked = [[one.queries[row] for row in rows] for one in (other, side)]
+                change *= common[number - 1] & _in_both(*asked)[:, None]
+                most = change if most is None else np.maximum(most, change, out=most)
+            before = side, now
+        total = sum(sinks[1:], sinks[0])
+        return cast("Numbers", most), float(np.nan_to_num(total).mean() / len(sinks))
 
     def _tile(
         self, side: Side, request: Mapping[str, Any], measure: str, rollouts: Rollouts
@@ -222,36 +251,42 @@ class PairedLayer:
             parts.append(max_pool_cells(rows[:, keys.start : keys.stop], cell))
         return np.concatenate(parts)
 
-    def _read(
-        self, side: Side, heads: list[int], part: Sequence[int], measure: str, rollouts: Rollouts
-    ) -> Iterator[tuple[Sequence[int], Numbers]]:
-        count = max(1, _BLOCK // (len(heads) * self.n_key))
+    def _blocks(self, num_heads: int, part: Sequence[int]) -> Iterator[Sequence[int]]:
+        """Yield rows that are held at a time."""
+        count = max(1, _BLOCK // (num_heads * self.n_key))
         for start in range(0, len(part), count):
-            chosen = part[start : start + count]
-            yield chosen, side.rows(heads, chosen, measure, rollouts)
+            yield part[start : start + count]
 
 
-def only_in(a: Sequence[int | None], b: Sequence[int | None]) -> list[str | None]:
-    """Return of each place on a common axis the one record that has it, or ``None`` where both have."""
+def _in_both(a: Sequence[int | None], b: Sequence[int | None]) -> NDArray[np.bool_]:
+    """Return at which places of a common axis both have a position."""
+    return np.array([None not in pair for pair in zip(a, b, strict=True)])
+
+
+def held_by(sides: Mapping[str, Sequence[int | None]]) -> list[str | None]:
+    """Return of each place on a common axis the letters of the records that have it, or ``None`` where all have."""
+    letters = list(sides)
     return [
-        None if None not in pair else "b" if pair[0] is None else "a"
-        for pair in zip(a, b, strict=True)
+        None
+        if None not in places
+        else "".join(letter for letter, at in zip(letters, places, strict=True) if at is not None)
+        for places in zip(*sides.values(), strict=True)
     ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PairedStream:
-    """A stream of both records on their common axes.
+class ComparedStream:
+    """A stream of all records on their common axes.
 
     Attributes:
         name: Name of the stream.
-        layers: The layers that both records have.
+        layers: The layers that all records have.
         query_positions: The common queries.
         key_positions: The common keys.
     """
 
     name: str
-    layers: tuple[PairedLayer, ...]
+    layers: tuple[ComparedLayer, ...]
     query_positions: Positions
     key_positions: Positions
 
@@ -268,10 +303,10 @@ class PairedStream:
     def __len__(self) -> int:
         return len(self.layers)
 
-    def __iter__(self) -> Iterator[PairedLayer]:
+    def __iter__(self) -> Iterator[ComparedLayer]:
         return iter(self.layers)
 
-    def __getitem__(self, number: int) -> PairedLayer:
+    def __getitem__(self, number: int) -> ComparedLayer:
         """Return a layer by the models' number.
 
         Raises:
@@ -284,39 +319,44 @@ class PairedStream:
         raise IndexError(message)
 
 
-def pair_stream(comparison: Comparison, compared: Compared) -> PairedStream:
-    """Lay a stream of both records out on their common axes."""
-    a, b = comparison.a[compared.stream], comparison.b[compared.stream]
-    queries = _positions(compared.queries, a.query_positions, b.query_positions)
-    keys = _positions(compared.keys, a.key_positions, b.key_positions)
+def lay_out(records: Sequence[Record], compared: Compared | ComparedSeries) -> ComparedStream:
+    """Lay a stream of all records out on their common axes."""
+    streams = [record[compared.stream] for record in records]
+    queries = _positions(compared.queries, [stream.query_positions for stream in streams])
+    keys = _positions(compared.keys, [stream.key_positions for stream in streams])
     same = compared.queries == compared.keys
-    places = [
+    axes = [
         (
-            tuple(getattr(pair, side) for pair in compared.queries),
-            tuple(getattr(pair, side) for pair in compared.keys),
+            tuple(place.at[number] for place in compared.queries),
+            tuple(place.at[number] for place in compared.keys),
         )
-        for side in ("a", "b")
+        for number in range(len(streams))
     ]
     layers = tuple(
-        PairedLayer(
+        ComparedLayer(
             stream=compared.stream,
             layer=number,
-            num_heads=a[number].num_heads,
+            num_heads=streams[0][number].num_heads,
             n_query=len(queries),
             n_key=len(keys),
-            a=Side(a, a[number], *places[0]),
-            b=Side(b, b[number], *places[1]),
+            sides={
+                letter: Side(stream, stream[number], *places)
+                for letter, stream, places in zip(SIDES, streams, axes, strict=False)
+            },
         )
         for number in compared.layers
     )
-    return PairedStream(compared.stream, layers, queries, queries if same else keys)
+    return ComparedStream(compared.stream, layers, queries, queries if same else keys)
 
 
-def _positions(pairs: tuple[Pair, ...], a: Positions, b: Positions) -> Positions:
+def _positions(places: Sequence[Pair | Place], inputs: Sequence[Positions]) -> Positions:
     """Return the common axis as positions."""
-    found = [a[pair.a] if pair.a is not None else b[cast("int", pair.b)] for pair in pairs]
+    found = [
+        next(own[at] for at, own in zip(place.at, inputs, strict=True) if at is not None)
+        for place in places
+    ]
     # On a common axis a piece may stand beside another than it continues, and beside no picture.
     return tuple(
-        replace(position, label=pair.label, continues=False, medium=None)
-        for position, pair in zip(found, pairs, strict=True)
+        replace(position, label=place.label, continues=False, medium=None)
+        for position, place in zip(found, places, strict=True)
     )
