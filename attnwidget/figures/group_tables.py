@@ -8,6 +8,7 @@ import numpy as np
 
 from attnwidget.compute.heads_together import together_name
 from attnwidget.protocol.codec import decode
+from attnwidget.serve.together import heads_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     Columns = dict[str, NDArray[Any]]
     Shares = NDArray[np.float64]
 
-__all__ = ["drawn_between", "is_of_groups", "of_groups"]
+__all__ = ["drawn_between", "is_of_groups", "named_together", "of_groups"]
 
 # Several heads as one have no number.
 _TOGETHER = -1
@@ -147,7 +148,7 @@ def of_groups(
         return [_profile(shown, state, shares)]
     grid = spec.get("grid")
     if shown.together and not grid:
-        return [_together(shown, state["layer"], shares, *shown.together)]
+        return [_together(shown, state["layer"], shares, shown.together)]
     pairs = grid["heads"] if grid else [[state["layer"], head] for head in state["heads"]]
     return [
         _table(shown, (layer, head), shares, shares.of_layer(layer)[head]) for layer, head in pairs
@@ -155,22 +156,38 @@ def of_groups(
 
 
 def _together(
-    shown: DrawnNumbers, layer: int, shares: _ShownShares, how: str, heads: Sequence[int]
+    shown: DrawnNumbers, layer: int, shares: _ShownShares, together: Mapping[str, Any]
 ) -> Columns:
     """Return the shares of several heads that are one.
 
     Raises:
         ValueError: If it is their maximum, which has none.
     """
-    if how == "max":
+    if together["how"] == "max":
         message = (
             "the maximum of several heads has no shares of its own, got together='max': pass together='mean' or 'sum', "
             "or leave it out for each head by itself."
         )
         raise ValueError(message)
-    each = shares.of_layer(layer)[list(heads)]
-    rows = _table(shown, (layer, _TOGETHER), shares, getattr(each, how)(axis=0))
-    return {**rows, "heads": np.full(len(rows["share"]), together_name(how, heads), dtype=object)}
+    refs = heads_of(together, layer)
+    layers = {number: shares.of_layer(number) for number, _ in refs}
+    each = np.stack([layers[number][head] for number, head in refs])
+    values = getattr(each, together["how"])(axis=0)
+    return named_together(_table(shown, (layer, _TOGETHER), shares, values), together)
+
+
+def named_together(rows: Columns, together: Mapping[str, Any]) -> Columns:
+    """Add what the heads are that are one, in the words of the figure; of several layers there is no single one.
+
+    Args:
+        rows: Of the heads as one, by column.
+        together: ``TogetherHeads`` in the schema.
+    """
+    count = len(rows["layer"])
+    layers = sorted(set(together.get("layers", ())))
+    name = together_name(together["how"], sorted(set(together["heads"])), layers)
+    of_layers = {"layer": np.full(count, _TOGETHER)} if layers else {}
+    return {**rows, **of_layers, "heads": np.full(count, name, dtype=object)}
 
 
 def _table(

@@ -86,6 +86,7 @@ DEFAULTS: dict[str, Any] = {
     "aside": None,
     "shade": "own",
     "together": None,
+    "together_layers": None,
     "grouping": None,
     "from_group": None,
     "to_group": None,
@@ -95,6 +96,8 @@ STATE = STATE_NAMES
 _FIRST = ("stream", "layer")
 # Parts that have a default, and may be None as well.
 _OR_NONE = ("top_k",)
+# Layers of the stream, or None.
+_LAYERS = ("show_layers", "together_layers")
 # What a page still counts exactly.
 _MOST_LINKS = 2**53 - 1
 # What people call them as well.
@@ -160,6 +163,9 @@ def usual_names(given: Mapping[str, Any]) -> dict[str, Any]:
         except ValueError as error:
             message = f"{error} The rows of the model view are show_layers={shown(named['layer'])}."
             raise SelectionError(message) from error
+    elif isinstance(several := as_list(named.get("together_layers")), list) and several:
+        # They are drawn while the selected layer is one of them.
+        named = {**named, "layer": several[0], "together_layers": several}
     return named
 
 
@@ -187,7 +193,7 @@ def normalised(name: str, value: Any) -> Any:
         "compare": as_pairs, "threshold": as_share, "ranking": as_ranking,
         "top_k": as_number, "mass": as_share, "aside": as_aside,
     }  # fmt: skip
-    if name == "show_layers":
+    if name in _LAYERS:
         return None if value is None else as_list(value)
     return ways.get(name, lambda same: same)(value)
 
@@ -251,6 +257,7 @@ _FORMS: dict[str, Callable[[Any], bool]] = {
     "together": _is_text,
     "threshold": lambda value: type(value) is float,
     "show_layers": _is_list(_is_int),
+    "together_layers": _is_list(_is_int),
     "ranking": _is_ranking,
     "top_k": _is_int,
     "mass": lambda value: type(value) is float,
@@ -362,8 +369,10 @@ def _check_of_stream(
         return check_positions_aside(stream, value)
     if name == "grouping" or name in ENDS:
         return check_groups(source, stream, name, value, state["grouping"])
+    if name in _LAYERS:
+        return check_shown_layers(stream, value, name)
     of_stream: dict[str, Callable[[ShownStream, object], Any]] = {
-        "layer": check_layer, "show_layers": check_shown_layers, "compare": check_pairs,
+        "layer": check_layer, "compare": check_pairs,
     }  # fmt: skip
     return of_stream[name](stream, value)
 
@@ -546,13 +555,16 @@ def check_heads(layer: ShownLayer, value: object) -> list[int]:
     return list(dict.fromkeys(head % count for head in value))
 
 
-def check_shown_layers(stream: ShownStream, value: object) -> list[int] | None:
+def check_shown_layers(
+    stream: ShownStream, value: object, name: str = "show_layers"
+) -> list[int] | None:
     """Return ``value`` in order and without repeats if it is None or layers of the stream, else raise `SelectionError`."""
     if value is None:
         return None
-    accepted = f"show_layers must be layers of stream {stream.name!r}"
+    accepted = f"{name} must be layers of stream {stream.name!r}"
+    none = "all of them" if name == "show_layers" else "the selected layer alone"
     if not isinstance(value, list) or not value:
-        message = f"{accepted}, such as range(0, 4), or None for all of them, got {shown(value)}."
+        message = f"{accepted}, such as range(0, 4), or None for {none}, got {shown(value)}."
         raise SelectionError(message)
     numbers = [layer.layer for layer in stream]
     found = [from_the_end(layer, numbers) for layer in value]

@@ -20,7 +20,7 @@ __all__ = ["KeptSelection"]
 # One place: whoever changed one of these was looking at all of them.
 _PLACE = ("stream", "layer", "heads", "query", "key")
 # What only fits the same layers and heads.
-_OF_SHAPE = (*_PLACE, "compare", "show_layers")
+_OF_SHAPE = (*_PLACE, "compare", "show_layers", "together_layers")
 
 
 @dataclass(frozen=True, slots=True)

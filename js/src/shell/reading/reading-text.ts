@@ -189,8 +189,10 @@ function whereOf(scene: Scene, axes: Axes, brief: boolean): string {
       : all
         ? `all ${count} heads`
         : `${heads.length === 1 ? "head" : "heads"} ${listed}`;
+  // Those of several layers say so themselves.
+  const place = scene.together?.layers ? said : `layer ${layer}, ${said}`;
   const parts = [
-    `${meta.streams.length > 1 ? `${stream.name}, ` : ""}layer ${layer}, ${said}`,
+    `${meta.streams.length > 1 ? `${stream.name}, ` : ""}${place}`,
     ...(state.measure === "weights" ? [] : [MEASURES[state.measure].choice]),
   ];
   const thumbnail =

@@ -55,6 +55,7 @@ const start: State = {
   threshold: null,
   below_threshold: "faint",
   show_layers: null,
+  together_layers: null,
   ranking: null,
   explain: "link",
   together: null,
