@@ -16,7 +16,7 @@ const BAR = 20;
 const NAME = 13;
 const GAP = 8;
 /** Above the bars, for their numbers. */
-const NUMBER = 12;
+const NUMBER = 14;
 const ROW = NUMBER + BAR + NAME + GAP;
 const SIZE = 10;
 /** From one bar to the next, at most. */
@@ -53,8 +53,12 @@ export function stripHeight(scene: Scene, width: number): number {
   return Math.max(...rows.map(({ top }) => top)) + ROW;
 }
 
-export const shareText = (share: number) =>
-  share > 0 && share < 0.005 ? "<1 %" : `${Math.round(100 * share)} %`;
+/** "34 %", and where there is room "34.2 %"; what is not nothing is not called so. */
+function shareText(share: number, decimals = 0): string {
+  const least = 10 ** -decimals;
+  const percent = 100 * share;
+  return percent > 0 && percent < least / 2 ? `<${least} %` : `${percent.toFixed(decimals)} %`;
+}
 
 /** "34 % of the mean", "the largest in 34 % of the pairs". */
 const saying = (share: string, how: How) =>
@@ -105,6 +109,7 @@ function drawRow(surface: Surface, scene: Scene, row: Row): void {
   const { theme, layer } = scene;
   const { parts, what, left, step, top } = row;
   const most = Math.max(...parts.map(({ share }) => share ?? 0));
+  const highest = parts.findIndex(({ share }) => share === most);
   const base = top + NUMBER + BAR;
   const names = every(
     Math.max(...parts.map(({ number }) => textWidth(String(number), SIZE))),
@@ -127,7 +132,8 @@ function drawRow(surface: Surface, scene: Scene, row: Row): void {
     if (height > 0) {
       surface.rect({ x: middle - wide / 2, y: base - height, width: wide, height }, { fill });
     }
-    if (numbered) {
+    // Of bars that are too narrow for it, the highest alone says how high it is.
+    if (numbered || n === highest) {
       const y = base - height - NUMBER / 2;
       surface.text(middle, y, shareText(share), { ...style, fill: theme.text });
     }
@@ -180,12 +186,12 @@ export function drawStripCard(surface: Surface, scene: Scene, frame: Frame, top:
   const rows = (layers ? strongest : []).map(({ layer, head, share }) => ({
     label: `layer ${layer} head ${head}`,
     colour: theme.head(head, countOf(layer)),
-    value: `${(100 * share).toFixed(1)} %`,
+    value: shareText(share, 1),
     note: "",
   }));
   const left = of.length - rows.length;
   const card = {
-    title: `${what} ${number}: ${saying(`${(100 * share).toFixed(1)} %`, how)}`,
+    title: `${what} ${number}: ${saying(shareText(share, 1), how)}`,
     rows,
     ...(layers && left > 0 ? { footnote: `and ${left} more` } : {}),
   };
