@@ -53,6 +53,9 @@ test("what does nothing in the open view is not there", () => {
   const two = { heads: [0, 1] as [number, number] };
   expect(shown(attentionScene({ state: { view: "model", ...two } }))).toContain("together");
   expect(shown(attentionScene({ state: { view: "neuron", ...two } }))).not.toContain("together");
+  expect(shown(attentionScene({ state: { heads: [1] } }))).not.toContain("together");
+  const across = { heads: [1] as [number], together_layers: [0, 1] };
+  expect(shown(attentionScene({ state: across }))).toContain("together");
   expect(shown(attentionScene())).not.toContain("stream");
   expect(shown(attentionScene({ state: { measure: "rollout" } }))).not.toContain("heads");
 });
