@@ -36,8 +36,8 @@ KINDS = ("weights", "column", "mean", "tile", "together_shares")
 
 # Rows of a head that are read at a time.
 _ROWS = 256
-# Of all heads side by side, which the largest is looked for in, no more numbers than this are in memory.
-_SIDE_BY_SIDE = 1 << 23
+# No more numbers than this are read at a time: of a layer's heads, or of all heads where the largest is looked for.
+_SIDE_BY_SIDE = 1 << 21
 
 
 def together_of(state: Mapping[str, Any], stream: ShownStream) -> dict[str, Any] | None:
@@ -259,8 +259,10 @@ class _Heads:
     def rows(self, rows: range, keys: range) -> Slices[Numbers]:
         """Compute the heads as one, float32 ``[query, key]``."""
         found = np.empty((len(rows), len(keys)), np.float32)
-        for start in range(0, len(rows), _ROWS):
-            some = rows[start : start + _ROWS]
+        most = max(len(heads) for _, heads in self._layers)
+        step = max(1, min(_ROWS, _SIDE_BY_SIDE // (most * max(1, len(keys)))))
+        for start in range(0, len(rows), step):
+            some = rows[start : start + step]
             together, before = HeadsTogether(self._how), 0.0
             for work, share in self._each(some, keys):
                 first, last = ((start + part * len(some)) / len(rows) for part in (before, share))

@@ -43,6 +43,9 @@ function layers({ stream, state }: Scene, change: ToolbarEvents["change"]): Temp
   /></label>`;
 }
 
+/** Whether heads of other layers can be taken with those that are one. */
+const hasLayers = ({ state, stream }: Scene) => state.together !== null && stream.layers.length > 1;
+
 /** There where several heads are drawn that could be one. */
 export const together: Control = {
   name: "together",
@@ -54,8 +57,9 @@ export const together: Control = {
     !scene.sides &&
     (scene.state.heads.length > 1 || scene.state.together_layers !== null) &&
     scene.state.measure !== "rollout",
+  size: (scene) => String(hasLayers(scene)),
   draw: (scene, { change }) => {
-    const { state, stream } = scene;
+    const { state } = scene;
     const how = list(
       "Heads together",
       state.together ?? "",
@@ -69,7 +73,6 @@ export const together: Control = {
         kind: "aw-together",
       },
     );
-    const across = state.together !== null && stream.layers.length > 1;
-    return html`${how}${across ? layers(scene, change) : nothing}`;
+    return html`${how}${hasLayers(scene) ? layers(scene, change) : nothing}`;
   },
 };

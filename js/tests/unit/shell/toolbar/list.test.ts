@@ -56,6 +56,13 @@ test("what does nothing in the open view is not there", () => {
   expect(shown(attentionScene({ state: { heads: [1] } }))).not.toContain("together");
   const across = { heads: [1] as [number], together_layers: [0, 1] };
   expect(shown(attentionScene({ state: across }))).toContain("together");
+  // It is as wide as it is drawn: with the layers as soon as heads are one.
+  const size = (together: "mean" | "sum" | null) =>
+    CONTROLS.find(({ name }) => name === "together")?.size?.(
+      attentionScene({ state: { ...two, together } }),
+    );
+  expect(size("mean")).toBe(size("sum"));
+  expect(size("mean")).not.toBe(size(null));
   expect(shown(attentionScene())).not.toContain("stream");
   expect(shown(attentionScene({ state: { measure: "rollout" } }))).not.toContain("heads");
 });
