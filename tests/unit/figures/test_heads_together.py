@@ -232,3 +232,23 @@ def test_measures_and_words_of_several_layers_are_taken_head_by_head() -> None:
             matrix_of(drawn, 2), DENSE[how](np.array(words, np.float64)), atol=1e-6
         )
         assert f"{together_name(how, [0], [0, 1])}" in re.sub(r"<[^>]*>", "", drawn.svg)
+
+
+def test_shares_of_groups_are_those_of_the_heads_of_all_layers(attention: aw.Attention) -> None:
+    each = attention.group_shares("special", layer=None)
+    found = [
+        row["share"]
+        for row in (each.to_dict("records") if hasattr(each, "to_dict") else each)
+        if row["layer"] in LAYERS
+        and row["head"] in HEADS
+        and (row["from"], row["to"]) == ("content", "special")
+    ]
+    assert len(found) == 6
+    options: dict[str, Any] = {"heads": HEADS, "together_layers": LAYERS, "grouping": "special"}
+    figure = attention.figure("groups", together="mean", **options)
+    (row,) = [row for row in rows_of(figure) if (row["from"], row["to"]) == ("content", "special")]
+    assert row["share"] == pytest.approx(np.mean(found), rel=1e-5)
+    assert (row["layer"], row["head"]) == (-1, -1)
+    assert row["heads"] == together_name("mean", [0, 1, 3], LAYERS)
+    with pytest.raises(ValueError, match="the maximum of several heads has no shares"):
+        _ = attention.figure("groups", together="max", **options).data

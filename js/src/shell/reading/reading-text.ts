@@ -16,7 +16,7 @@ import {
   strongestKey,
   sumOf,
 } from "../../views/shared/series.js";
-import { togetherName, togetherScene } from "../../views/shared/together.js";
+import { togetherName, togetherOf, togetherScene } from "../../views/shared/together.js";
 import { columnWeight, readsColumns } from "../../views/text/shading.js";
 
 /** More heads than this are not told one by one. */
@@ -70,6 +70,8 @@ function headsOf(scene: Scene): readonly Series[] {
   const { hover, state } = scene;
   // A hovered thumbnail may be a head that is not loaded: said only where numbers are.
   if ((hover?.layer ?? state.layer) !== state.layer) return [];
+  // Of several layers' heads the rows are here as one: pointing at one of them asks for no more.
+  if (hover?.head !== undefined && togetherOf(scene)?.layers) return [];
   const series = headSeries(scene, { isolate: false });
   if (isRollout(scene) || hover?.head === undefined) return series;
   return series.filter(({ head }) => head === hover.head);

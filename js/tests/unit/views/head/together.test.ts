@@ -162,6 +162,23 @@ describe("of several layers", () => {
   });
 });
 
+describe("pointing at one of the heads of several layers", () => {
+  it("says which it is, and asks for none of its rows", () => {
+    const given = scene("mean", { together_layers: [0, 1], query: 6, queries: [6] });
+    const asked: string[] = [];
+    const weights = (layer: number, head: number) => {
+      asked.push(`${layer}·${head}`);
+      return given.blocks.weights(layer, head);
+    };
+    const hover = { source: "toolbar" as const, layer: 0, head: 3 };
+    const pointed = { ...given, hover, blocks: { ...given.blocks, weights } };
+    const surface = new RecordingSurface(frame.width, frame.height);
+    expect(readingText(pointed)).toContain("layer 0, head 3");
+    headView.draw(surface, pointed, frame);
+    expect(asked).toEqual([]);
+  });
+});
+
 describe("the strip of parts", () => {
   const pins = { query: 6, key: 1, queries: [6], keys: [1] };
   const across = (given: Given["state"] = {}) =>
