@@ -442,7 +442,7 @@ class Attention(Exports):
                 - ``heads`` (or ``head``): the heads drawn; the first. ``(layer, head)`` pairs are drawn as a grid, and
                   for ``"compare"`` they are the heads compared, as in ``compare``.
                 - ``together``: the heads as one: their ``"mean"``, ``"max"`` or ``"sum"``, number by number. The panels of a
-                  ``grid`` are of single heads.
+                  ``grid`` are of single heads. ``together_layers``: those heads of several layers, such as ``range(4)``.
                 - ``query``, ``key``: pin them: a position or a token's text, or several of either.
                 - ``stream``: its name; the first. ``step``, ``show_layers``, ``below_threshold``: as for the widget.
                   ``aside``: key positions set aside in shades, widths and scores, ``"first"``, ``"special"``,

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnwidget.compute.pooling import max_pool, max_pool_cells
+from attnwidget.compute.resumable import finish
 from attnwidget.compute.tiles import tile_span
 from attnwidget.protocol.codec import decode, encode, shade
 from attnwidget.protocol.constants import THUMBNAIL_SIZE
 from attnwidget.protocol.positions import pack, unpack
 from attnwidget.record.position_lookup import resolve
+from attnwidget.serve.blocks import encoded
 from attnwidget.serve.head_numbers import HEAD_KINDS
+from attnwidget.serve.together import together_block
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -173,6 +176,8 @@ def cropped_answer(
     # Of whole heads, whichever positions are drawn; a ranking is by positions, and counts them all.
     if what in HEAD_KINDS and what != "ranking":
         return whole(request)
+    if "together" in request:
+        return _together(source, crop, request)
     if what == "group_shares" or "grouping" in request.get("ranking", ()):
         return whole(request)
     if what == "column":
@@ -209,6 +214,23 @@ def cropped_answer(
         message = f"{what} cannot be drawn at some positions alone: leave positions, queries and keys out."
         raise ValueError(message)
     return encode(kept)
+
+
+def _together(source: Source, crop: Crop, request: Mapping[str, Any]) -> tuple[Block, bytes]:
+    """Answer what is asked of several heads that are one."""
+
+    def read(
+        layer: int, heads: list[int], measure: str, queries: Sequence[int], keys: Sequence[int]
+    ) -> NDArray[np.float32]:
+        each = [
+            source.block((crop.stream, layer, head), queries, keys, measure=measure)
+            for head in heads
+        ]
+        return np.stack(each)
+
+    stream = source.streams[crop.stream]
+    work = together_block(stream, request, read, (crop.queries, crop.keys))
+    return encoded(request, finish(work))
 
 
 def _tile(source: Source, crop: Crop, request: Mapping[str, Any]) -> tuple[Block, bytes]:

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnwidget.analysis.tables import Records, has_pandas
-from attnwidget.compute.heads_together import heads_together
+from attnwidget.compute.heads_together import HeadsTogether
 from attnwidget.compute.pooling import adaptive_bins, max_pool
 from attnwidget.compute.resumable import finish
 from attnwidget.figures.crop import pinned
 from attnwidget.figures.group_tables import drawn_between, is_of_groups, of_groups
 from attnwidget.figures.options import refuse_weights
-from attnwidget.figures.table_columns import TOGETHER, in_panel, with_heads
+from attnwidget.figures.table_columns import TOGETHER, in_panel, named_together
 from attnwidget.figures.thinning import strongest_links
 from attnwidget.protocol.codec import decode
 from attnwidget.protocol.constants import EXPLAINED_WINDOW, THUMBNAIL_SIZE, WEIGHTED_MEASURES
 from attnwidget.record.aside import aside_keys
 from attnwidget.record.words import Words, merged_positions
 from attnwidget.serve.head_numbers import ranking_request, scored_aside
+from attnwidget.serve.together import heads_of, together_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -100,11 +101,8 @@ class DrawnNumbers:
         #: Which of the keys drawn are set aside, counted among them.
         self.aside = np.flatnonzero(np.isin(self.keys.all, held)).tolist()
         self._words = words
-        heads = sorted(state["heads"])
-        #: How the selected heads are one, and which they are; None where each is drawn by itself.
-        self.together: tuple[str, list[int]] | None = None
-        if state.get("together") and len(heads) > 1 and not self.rolled and not self.two:
-            self.together = state["together"], heads
+        #: The heads that are drawn as one (``TogetherHeads`` in the schema); None where each is drawn by itself.
+        self.together = None if plain or self.two else together_of(state, stream)
 
     @property
     def rolled(self) -> bool:
@@ -132,9 +130,10 @@ class DrawnNumbers:
         queries = self.queries.all if queries is None else queries
         keys = self.keys.all if keys is None else keys
         if self.together and head == TOGETHER:
-            how, heads = self.together
-            each = [self.block(layer, one, queries, keys, side=side) for one in heads]
-            return heads_together(np.stack(each), how)
+            found = HeadsTogether(self.together["how"])
+            for number, one in heads_of(self.together, layer):
+                found.add(self.block(number, one, queries, keys, side=side)[None])
+            return found.result()
         if not self._words:
             return self._pieces(layer, head, queries, keys, side)
 
@@ -216,7 +215,7 @@ def _heads(
         else:
             block = shown.block(*ref)
             rows = _links(shown, ref, block, _drawn(shown, block, state, spec))
-        yield rows if grid or not shown.together else with_heads(rows, *shown.together)
+        yield rows if grid or not shown.together else named_together(rows, shown.together)
 
 
 def _text(shown: DrawnNumbers, ref: tuple[int, int]) -> Columns:

@@ -20,6 +20,7 @@ from attnwidget.serve.selection import (
 )
 from attnwidget.serve.selection_parts import as_list, as_number, as_pairs
 from attnwidget.serve.snapshot import snapshot
+from attnwidget.serve.together import together_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -101,7 +102,8 @@ def figure(
     if view == "model":
         drawn.setdefault("marked", first is not None or heads is not None)
     panels = grid or [[settled["layer"], head] for head in settled["heads"]]
-    drawn.setdefault("width", _width(settled, len(panels), drawn))
+    one = not grid and not source.sides and together_of(settled, stream) is not None
+    drawn.setdefault("width", _width(settled, 1 if one else len(panels), drawn))
     # Of two records no thumbnail can be asked for later: they are made now if they are drawn.
     now = bool(source.sides) and view in {"model", "all"}
     meta, overview = source.meta(thumbnails=now)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnwidget.figures.table_columns import TOGETHER, in_panel, with_heads
+from attnwidget.figures.table_columns import TOGETHER, in_panel, named_together
 from attnwidget.protocol.codec import decode
 from attnwidget.record.prompts import sizes_at
+from attnwidget.serve.together import heads_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -152,7 +153,7 @@ def of_groups(
         return [_profile(shown, state, shares)]
     grid = spec.get("grid")
     if shown.together and not grid:
-        return [_together(shown, state["layer"], shares, *shown.together)]
+        return [_together(shown, state["layer"], shares, shown.together)]
     pairs = grid["heads"] if grid else [[state["layer"], head] for head in state["heads"]]
     return [
         _table(shown, (layer, head), shares, shares.of_layer(layer)[head]) for layer, head in pairs
@@ -160,22 +161,24 @@ def of_groups(
 
 
 def _together(
-    shown: DrawnNumbers, layer: int, shares: _ShownShares, how: str, heads: Sequence[int]
+    shown: DrawnNumbers, layer: int, shares: _ShownShares, together: Mapping[str, Any]
 ) -> Columns:
     """Return the shares of several heads that are one.
 
     Raises:
         ValueError: If it is their maximum, which has none.
     """
-    if how == "max":
+    if together["how"] == "max":
         message = (
             "the maximum of several heads has no shares of its own, got together='max': pass together='mean' or 'sum', "
             "or leave it out for each head by itself."
         )
         raise ValueError(message)
-    each = shares.of_layer(layer)[list(heads)]
-    rows = _table(shown, (layer, TOGETHER), shares, getattr(each, how)(axis=0))
-    return with_heads(rows, how, heads)
+    refs = heads_of(together, layer)
+    layers = {number: shares.of_layer(number) for number, _ in refs}
+    each = np.stack([layers[number][head] for number, head in refs])
+    values = getattr(each, together["how"])(axis=0)
+    return named_together(_table(shown, (layer, TOGETHER), shares, values), together)
 
 
 def _table(

@@ -8,7 +8,6 @@ import numpy as np
 
 from attnwidget.analysis.rollout import rollout_missing, rollout_slices
 from attnwidget.compute import overview
-from attnwidget.compute.heads_together import heads_together
 from attnwidget.compute.key_columns import column_slices, mean_slices
 from attnwidget.compute.measures import lengths, missing
 from attnwidget.compute.pooling import max_pool, max_pool_cells
@@ -18,10 +17,11 @@ from attnwidget.protocol.codec import encode, shade
 from attnwidget.protocol.constants import BAND_WEIGHTS, WEIGHTED_MEASURES
 from attnwidget.record.words import Words
 from attnwidget.serve.jobs import SharedComputations
+from attnwidget.serve.together import KINDS, together_block
 from attnwidget.serve.vector_extents import vector_extents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -140,7 +140,7 @@ def drawn_tile(
     head, level, place = request["head"], request["level"], request["tile"]
     measure = request.get("measure", "weights")
     words = _words(stream, request)
-    if words is None and measure != "rollout" and "together" not in request:
+    if words is None and measure != "rollout":
         return (yield from tile_slices(layer, head, level, place, measure, maps=caches.maps))
     rollouts = caches.rollouts
     sizes = [len(axis) for axis in words.all] if words else [layer.n_query, layer.n_key]
@@ -217,9 +217,6 @@ def _reader(
             whole = yield from rollouts.work(stream, layer.layer)
             some: Numbers = whole[down, across]
             return some
-        if "together" in request:
-            how, heads = (request["together"][name] for name in ("how", "heads"))
-            return heads_together(layer.measure(measure, sorted(heads), down, across), how)
         return layer.measure(measure, request["head"], down, across)
 
     return read
@@ -255,7 +252,9 @@ def work(
     stream, number, head = request["stream"], request["layer"], request["head"]
     layer = attention[stream][number]
     array: NDArray[np.float32]
-    if what in _BY_QUERY:
+    if "together" in request and what in KINDS:
+        array = yield from together_block(attention[stream], request, _reading(attention[stream]))
+    elif what in _BY_QUERY:
         rows, keys = (slice(*request.get(axis, (None,))) for axis in ("queries", "keys"))
         array = getattr(layer, _BY_QUERY[what])(head=[head], queries=rows, keys=keys)
     elif what == "output":
@@ -271,6 +270,22 @@ def work(
     return encoded(request, array)
 
 
+def _reading(stream: Stream) -> Callable[..., Numbers]:
+    """Return a function that reads some heads of a layer of a stream; see `together_block`."""
+
+    def read(
+        number: int, heads: list[int], measure: str, queries: Sequence[int], keys: Sequence[int]
+    ) -> Numbers:
+        # Of a range a slice: whole rows are read faster.
+        down, across = (
+            slice(axis.start, axis.stop) if isinstance(axis, range) else list(axis)
+            for axis in (queries, keys)
+        )
+        return stream[number].measure(measure, heads, down, across)
+
+    return read
+
+
 def encoded(request: Mapping[str, Any], array: NDArray[np.float32]) -> tuple[Block, bytes]:
     """Return the numbers that a request asks for as a block, a tile of weights in shades.
 
@@ -281,14 +296,23 @@ def encoded(request: Mapping[str, Any], array: NDArray[np.float32]) -> tuple[Blo
     number, head = request["layer"], request["head"]
     if np.isnan(array).any():
         row = int(np.argwhere(np.isnan(array))[0][-2])
+        whose = f"Layer {number} · head {head}" if "together" not in request else "One of the heads"
         message = (
-            f"Layer {number} · head {head} of stream {stream!r} has {what.replace('_', ' ')} that are not numbers "
+            f"{whose} of stream {stream!r} has {what.replace('_', ' ')} that are not numbers "
             f"(NaN, first at position {row}): the model's own values overflowed, try it in float32."
         )
         raise ValueError(message)
-    if what == "tile" and request["level"] > 0 and request.get("measure") not in WEIGHTED_MEASURES:
+    # Shades end at 1, and a sum may not.
+    beyond = request.get("measure") in WEIGHTED_MEASURES or _how(request) == "sum"
+    if what == "tile" and request["level"] > 0 and not beyond:
         return encode(shade(array))
     return encode(array)
+
+
+def _how(request: Mapping[str, Any]) -> str | None:
+    """Return how several heads are one in a request, if they are."""
+    how: str | None = request.get("together", {}).get("how")
+    return how
 
 
 def _drawn(

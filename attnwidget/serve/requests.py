@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from attnwidget.compute.checks import shown
 from attnwidget.protocol.messages import check_request
 from attnwidget.serve.selection import check_heads, check_layer, named
 from attnwidget.serve.thumbnails import OVERVIEW_KINDS
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from attnwidget.serve.jobs import Jobs
     from attnwidget.serve.source import Source
+    from attnwidget.serve.streams import ShownStream
 
 __all__ = ["reply"]
 
@@ -57,7 +59,9 @@ def _checked(source: Source, request: object) -> Mapping[str, Any]:
     if "layer" not in checked:
         return checked
     number = check_layer(stream, checked["layer"])
-    check_heads(stream[number], [checked["head"], *checked.get("together", {}).get("heads", ())])
+    check_heads(stream[number], [checked["head"]])
+    if "together" in checked:
+        _check_together(stream, number, checked["together"])
     last = max(len(stream.query_positions), len(stream.key_positions), 1).bit_length()
     if checked.get("level", 0) > last:
         message = f"level must be in 0..{last}, got {checked['level']}."
@@ -71,3 +75,25 @@ def _checked(source: Source, request: object) -> Mapping[str, Any]:
             message = f"{name} must be a range of 0..{len(positions)}, the first before the last, got [{start}, {stop}]."
             raise ValueError(message)
     return checked
+
+
+def _check_together(stream: ShownStream, number: int, together: Mapping[str, Any]) -> None:
+    """Raise `ValueError` unless heads that are to be one exist, each of them once.
+
+    Args:
+        stream: Their stream.
+        number: Their layer, where they do not name one each.
+        together: ``TogetherHeads`` in the schema.
+    """
+    heads = together["heads"]
+    layers = together.get("layers", [number] * len(heads))
+    if len(layers) != len(heads):
+        message = f"together.layers must be the layer of each head, {len(heads)} of them, got {len(layers)}."
+        raise ValueError(message)
+    for layer, head in zip(layers, heads, strict=True):
+        check_heads(stream[check_layer(stream, layer)], [head])
+    if len(set(zip(layers, heads, strict=True))) < len(heads):
+        message = (
+            f"together.heads must be different heads, got {shown(heads)} of layers {shown(layers)}."
+        )
+        raise ValueError(message)

@@ -18,7 +18,9 @@ from attnwidget.serve.selection_parts import (
     CHOICES,
     DEFAULTS,
     FIRST,
+    LAYERS,
     STATE,
+    as_list,
     as_pins,
     as_ranking,
     as_share,
@@ -111,6 +113,9 @@ def usual_names(given: Mapping[str, Any]) -> dict[str, Any]:
         except ValueError as error:
             message = f"{error} The rows of the model view are show_layers={shown(named['layer'])}."
             raise SelectionError(message) from error
+    elif isinstance(several := as_list(named.get("together_layers")), list) and several:
+        # They are drawn while the selected layer is one of them.
+        named = {**named, "layer": several[0], "together_layers": several}
     return named
 
 
@@ -179,8 +184,10 @@ def _check_of_stream(
         return check_positions_aside(stream, value)
     if name == "grouping" or name in ENDS:
         return check_groups(source, stream, name, value, state["grouping"])
+    if name in LAYERS:
+        return check_shown_layers(stream, value, name)
     of_stream: dict[str, Callable[[ShownStream, object], Any]] = {
-        "layer": check_layer, "show_layers": check_shown_layers, "compare": check_pairs,
+        "layer": check_layer, "compare": check_pairs,
     }  # fmt: skip
     return of_stream[name](stream, value)
 
@@ -360,13 +367,16 @@ def check_heads(layer: ShownLayer, value: object) -> list[int]:
     return list(dict.fromkeys(head % count for head in value))
 
 
-def check_shown_layers(stream: ShownStream, value: object) -> list[int] | None:
+def check_shown_layers(
+    stream: ShownStream, value: object, name: str = "show_layers"
+) -> list[int] | None:
     """Return ``value`` in order and without repeats if it is None or layers of the stream, else raise `SelectionError`."""
     if value is None:
         return None
-    accepted = f"show_layers must be layers of stream {stream.name!r}"
+    accepted = f"{name} must be layers of stream {stream.name!r}"
+    none = "all of them" if name == "show_layers" else "the selected layer alone"
     if not isinstance(value, list) or not value:
-        message = f"{accepted}, such as range(0, 4), or None for all of them, got {shown(value)}."
+        message = f"{accepted}, such as range(0, 4), or None for {none}, got {shown(value)}."
         raise SelectionError(message)
     numbers = [layer.layer for layer in stream]
     found = [from_the_end(layer, numbers) for layer in value]

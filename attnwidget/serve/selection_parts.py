@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "CHOICES", "DEFAULTS", "FIRST", "OR_NONE", "STATE", "as_list", "as_number", "as_pairs", "as_pins", "as_ranking",
+    "CHOICES", "DEFAULTS", "FIRST", "LAYERS", "OR_NONE", "STATE", "as_list", "as_number", "as_pairs", "as_pins", "as_ranking",
     "as_share", "has_form", "is_place", "is_ranking", "normalised",
 ]  # fmt: skip
 
@@ -59,6 +59,7 @@ DEFAULTS: dict[str, Any] = {
     "aside": None,
     "shade": "own",
     "together": None,
+    "together_layers": None,
     "grouping": None,
     "from_group": None,
     "to_group": None,
@@ -68,6 +69,8 @@ STATE = STATE_NAMES
 FIRST = ("stream", "layer")
 # Parts that have a default, and may be None as well.
 OR_NONE = ("top_k",)
+# Layers of the stream, or None.
+LAYERS = ("show_layers", "together_layers")
 
 
 def normalised(name: str, value: Any) -> Any:
@@ -77,7 +80,7 @@ def normalised(name: str, value: Any) -> Any:
         "compare": as_pairs, "threshold": as_share, "ranking": as_ranking,
         "top_k": as_number, "mass": as_share, "aside": as_aside,
     }  # fmt: skip
-    if name == "show_layers":
+    if name in LAYERS:
         return None if value is None else as_list(value)
     return ways.get(name, lambda same: same)(value)
 
@@ -143,6 +146,7 @@ _FORMS: dict[str, Callable[[Any], bool]] = {
     "together": _is_text,
     "threshold": lambda value: type(value) is float,
     "show_layers": _is_list(_is_int),
+    "together_layers": _is_list(_is_int),
     "ranking": is_ranking,
     "top_k": _is_int,
     "mass": lambda value: type(value) is float,

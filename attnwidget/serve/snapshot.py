@@ -5,7 +5,8 @@ The rule, in the order in which the budget is spent:
 1. the front end, the labels and every head's thumbnail (made smaller where they would take more than a third), and
    those of the measure on show;
 2. the first selected head whole: weights, scores, bias and vectors, float32; then what heads are ranked by, their
-   scores and the shares of groups, where they are known or soon computed;
+   scores, the rows of heads of several layers that are drawn as one, and the shares of groups, where they are known or
+   soon computed;
 3. the weights of every head in 256 shades (uint8, ``255 * sqrt(weight)``): the selected heads, the pinned ones, then
    by the weight of their strongest link, the stream on show before the others;
 4. the heads in the same order again, whole and float32.
@@ -28,6 +29,7 @@ from attnwidget.compute.tiles import top_level
 from attnwidget.protocol.codec import decode, deflate, encode, shade
 from attnwidget.protocol.constants import LARGEST_WHOLE_HEAD, THUMBNAIL_SIZE
 from attnwidget.serve.blocks import band_rows
+from attnwidget.serve.together import together_requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -269,12 +271,42 @@ def choose_blocks(
         chosen.add(source, *order[0], whole)
     for block in shared:
         chosen.add_shared(block)
+    _add_together(chosen, source, state)
     for request in source.group_requests():
         stored = _stored(source, request)
         if stored is not None:
             chosen.add_shared(stored)
     _add_others(chosen, source, order)
     return chosen
+
+
+def _add_together(chosen: SnapshotBlocks, source: Source, state: Mapping[str, Any]) -> None:
+    """Take what is drawn of heads that are one: all of their rows, of long heads at least the map."""
+    if source.sides:
+        return
+    stream = source.streams[state["stream"]]
+    rows, room = [], chosen.budget - chosen.spent
+    for request in together_requests(state, stream):
+        if request["what"] != "weights":
+            stored = _stored(source, request)
+            if stored is not None:
+                chosen.add_shared(stored)
+            continue
+        layer = stream[request["layer"]]
+        fits = layer.n_query * layer.n_key * LEAST_CHARACTERS <= room
+        stored = _stored(source, request) if fits else None
+        if stored is None:
+            break
+        rows.append(stored)
+        room -= page_characters([stored])
+    else:
+        if not rows or chosen.replace((stream.name, -2, 0), rows):
+            return
+    level = top_level(len(stream.query_positions), len(stream.key_positions))
+    place = {name: one for name, one in request.items() if name not in {"what", "queries"}}
+    tile = _stored(source, {**place, "what": "tile", "level": level, "tile": [0, 0]})
+    if tile is not None:
+        chosen.add_shared(tile)
 
 
 def _add_others(

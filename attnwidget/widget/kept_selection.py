@@ -24,7 +24,7 @@ __all__ = ["KeptSelection"]
 # What is of the positions of the stream on show.
 _OF_STREAM = ("aside", "grouping", *ENDS)
 # What only fits the same layers and heads.
-_OF_SHAPE = (*PLACE, "compare", "show_layers")
+_OF_SHAPE = (*PLACE, "compare", "show_layers", "together_layers")
 
 
 @dataclass(frozen=True, slots=True)

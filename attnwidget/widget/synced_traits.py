@@ -217,6 +217,14 @@ class SyncedTraits(anywidget.AnyWidget):
     - Default: ``None``, each head by itself
     """
 
+    together_layers = Normalised("together_layers").tag(sync=True)
+    """The layers whose heads of the selected numbers are taken `together`, while the selected layer is one of them: with
+    ``heads=[0, 2]`` and ``together_layers=[1, 3]`` four heads are one.
+
+    - Type: ``list[int] | None``; a range or any other iterable is taken
+    - Default: ``None``, the selected layer alone
+    """
+
     top_k = Normalised("top_k", 3).tag(sync=True)
     """Of each query, only so many of its strongest links are drawn as lines; the legend says how much of the weight they
     are. What the pointer is on, and a pinned link, are always drawn. Where ``mass`` is set, that says which.
@@ -469,9 +477,9 @@ class SyncedTraits(anywidget.AnyWidget):
     @traitlets.observe("stream")
     def _keep_layers_of_the_stream(self, _change: traitlets.Bunch) -> None:
         """Drop layers that the new stream does not have."""
-        shown = self.show_layers
-        if shown is None:
-            return
-        kept = [layer.layer for layer in named(self.source, self.stream) if layer.layer in shown]
-        if kept != shown:
-            self.show_layers = kept or None
+        there = [layer.layer for layer in named(self.source, self.stream)]
+        for name in ("show_layers", "together_layers"):
+            layers = getattr(self, name)
+            kept = layers and [layer for layer in there if layer in layers]
+            if kept != layers:
+                setattr(self, name, kept or None)

@@ -48,6 +48,33 @@ def test_heads_are_taken_together_in_every_form(
         drawn = headless(notebook, tmp_path / f"{form}.svg")
         assert drawn == saved_by_button(widget), form
         widget.screenshot(f"together-{form}")
+    # Those of other layers are chosen by their numbers, and every form says what part is whose.
+    notebook.execute("view.form, view.key, view.together = 'lines', 2, 'mean'")
+    layers = widget.root.get_by_role("textbox", name="Layers of the heads together")
+    layers.fill("1-3")
+    layers.press("Enter")
+    notebook.wait_value("[view.together_layers, view.layer]", [[1, 2, 3], 2])
+    expect(widget.root).to_contain_text(f"mean {NAME} of layers 1–3")
+    weight = notebook.value(
+        "float(sum(view.attention['decoder'][n].weights([0, 1, 3], query=8, key=2).sum() for n in (1, 2, 3)) / 9)"
+    )
+    expect(widget.root).to_contain_text(f"“it” looks at “cat”, {weight:.3f}")
+    part = notebook.value(
+        "float(view.attention['decoder'][3].weights([0, 1, 3], query=8, key=2).sum())"
+    )
+    # The strip is drawn, and its bars are named for who cannot see them.
+    named = widget.panel("head").get_by_role("button", name="layer 3: ")
+    expect(named).to_have_attribute(
+        "aria-label", f"layer 3: {100 * part / (9 * weight):.0f} % of the mean"
+    )
+    notebook.rest(widget)
+    drawn = headless(notebook, tmp_path / "layers.svg")
+    assert drawn == saved_by_button(widget)
+    assert b"part of the mean" in drawn
+    widget.screenshot("together-layers")
+    layers.fill("")
+    layers.press("Enter")
+    notebook.wait_value("view.together_layers", None)
     # The neuron view keeps to a single head, and one head is not taken together with anything.
     assert widget.panel("neuron").locator(".aw-stop").count() > 0
     notebook.execute("view.heads = [3]")

@@ -1,7 +1,13 @@
 // `Blocks`, what views read of a stream: rows, tiles, columns, vectors, numbers of heads.
 
 import type { Decoded } from "../protocol/decode.js";
-import type { BlockRequest, HeadsRequest, Measure, TogetherHeads } from "../protocol/generated.js";
+import type {
+  Between,
+  BlockRequest,
+  HeadsRequest,
+  Measure,
+  TogetherHeads,
+} from "../protocol/generated.js";
 
 export interface Link {
   readonly query: number;
@@ -52,6 +58,23 @@ export interface PooledAs {
   readonly measure?: Measure;
   readonly positions?: "words";
   readonly together?: TogetherHeads;
+}
+
+/** Several heads as one, made where the record is: no more of them comes than of one head. */
+export interface CombinedHead {
+  readonly rows: Rows;
+  /** Mean of each key over all queries; null until it has come. */
+  mean(): Float32Array | null;
+  /** Why it cannot be had, or null. */
+  error(what: What): string | null;
+}
+
+/** What several heads as one are asked for by, besides what they are. */
+export interface CombinedAs extends Omit<PooledAs, "together"> {
+  /** Only so many queries are there yet, counted in pieces. */
+  readonly there?: number;
+  /** How long the axes are, where they are not the stream's. */
+  readonly sizes?: { readonly numQueries: number; readonly numKeys: number };
 }
 
 /** Pictures of equal size, one after another. */
@@ -139,6 +162,15 @@ export interface Blocks {
     layer: number,
     as?: PooledAs & { readonly queries?: [number, number] },
   ): readonly Matrix[] | { error: string } | null;
+  /** Heads of several layers as one. */
+  combined(heads: TogetherHeads, as?: CombinedAs): CombinedHead;
+  /** What part of several heads as one is each one's, in their order; null until it has come. */
+  togetherShares(
+    layer: number,
+    heads: TogetherHeads,
+    between: Between,
+    as?: CombinedAs,
+  ): Float32Array | { error: string } | null;
   /** Numbers about all heads of the stream; null until they have come. */
   heads(request: Omit<HeadsRequest, "stream">, when?: When): BlockResult | null;
   /** Why a vectors or pooled block cannot be had, or null. */

@@ -94,9 +94,32 @@ export function measuredBlocks(
     const failed = () => blocks.error("lengths", layer, head);
     return scaledRows(rows, () => lengths(layer, head), failed);
   };
+  const combined: Blocks["combined"] = (heads, as) => {
+    const found = blocks.combined(heads, { ...as, measure });
+    const why = heads.layers?.map(missing).find((reason) => reason !== null) ?? null;
+    if (why !== null) return { rows: refused(found.rows, why), mean: () => null, error: () => why };
+    // What a weight of 1 could come to: in every head, or in the one with the longest value.
+    const longest = heads.heads.map((head, n) =>
+      scaledRows(
+        found.rows,
+        () => lengths(heads.layers?.[n] ?? 0, head),
+        () => null,
+      ),
+    );
+    const all = heads.how === "sum" ? heads.heads.length : 1;
+    const scale = () => all * Math.max(...longest.map((rows) => rows.scale));
+    return { ...found, rows: withScale(found.rows, scale) };
+  };
   return {
     ...blocks,
     weights,
+    combined,
+    togetherShares: (layer, heads, between, as) => {
+      const why = [...(heads.layers ?? [layer])].map(missing).find((reason) => reason !== null);
+      return why
+        ? { error: why }
+        : blocks.togetherShares(layer, heads, between, { ...as, measure });
+    },
     column: columnOf(weights),
     tile: (layer, head, level, place, as, when) =>
       missing(layer) === null
@@ -109,6 +132,25 @@ export function measuredBlocks(
     },
     error: (what, layer, head) =>
       missing(layer) ?? blocks.error("lengths", layer, head) ?? blocks.error(what, layer, head),
+  };
+}
+
+/** Rows with another scale. */
+export function withScale(rows: Rows, scale: () => number): Rows {
+  const { numQueries, numKeys, numShown } = rows;
+  return {
+    numQueries,
+    numKeys,
+    ...(numShown === undefined ? {} : { numShown }),
+    get scale() {
+      return scale();
+    },
+    get error() {
+      return rows.error;
+    },
+    has: (query) => rows.has?.(query) ?? rows.row(query) !== null,
+    column: (key) => rows.column?.(key) ?? null,
+    row: (query) => rows.row(query),
   };
 }
 

@@ -1,7 +1,7 @@
 // Requests for blocks: their key in the cache, the band of rows they ask for, their kind.
 
 import { BAND_WEIGHTS } from "../protocol/constants.js";
-import type { Request } from "../protocol/generated.js";
+import type { BlockRequest, Request } from "../protocol/generated.js";
 
 /** Key of a request: the same for the same block. */
 export function requestKey(request: Request): string {
@@ -10,10 +10,11 @@ export function requestKey(request: Request): string {
     const without = aside ? `/without ${JSON.stringify(aside)}` : "";
     return `${what}/${stream}/${measure}/${ranking ? JSON.stringify(ranking) : score}${without}`;
   }
-  const { what, stream, layer, head, queries, size, measure, positions, side } = request;
-  const { level, tile, keys, grouping, together } = request;
+  const { what, stream, queries, size, measure, positions, side } = request;
+  const { level, tile, keys, grouping, together, between, there } = request;
   const heads = together && `${together.how} ${together.heads}`;
-  const as = [grouping, measure, positions, side, heads]
+  const { layer, head } = placeOf(request);
+  const as = [grouping, measure, positions, side, heads, between && JSON.stringify(between), there]
     .map((part) => (part ? `/${part}` : ""))
     .join("");
   const place = tile ? `${level}:` : "";
@@ -21,6 +22,21 @@ export function requestKey(request: Request): string {
     .map((range) => range.join("-"))
     .join(":");
   return `${what}/${stream}/${layer}/${head}/${place}${span}/${size ?? ""}${as}`;
+}
+
+/** What a block is of: heads of several layers as one are of none of them. */
+function placeOf({ layer, head, together }: BlockRequest) {
+  return together?.layers
+    ? { layer: `layers ${together.layers}`, head: "together" }
+    : { layer: String(layer), head: String(head) };
+}
+
+/** How the keys of all blocks begin that are of one head, or of heads of several layers as one. */
+export function keysOf(
+  request: Pick<BlockRequest, "what" | "stream" | "layer" | "head" | "together">,
+): string {
+  const { layer, head } = placeOf(request);
+  return `${request.what}/${request.stream}/${layer}/${head}/`;
 }
 
 /** How many rows of so many weights travel together. */

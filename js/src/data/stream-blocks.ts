@@ -4,7 +4,7 @@ import type { BlockRequest, Request, StreamMeta } from "../protocol/generated.js
 import { BandedRows, type Sized } from "./banded-rows.js";
 import { type Blocks, Matrix, type When } from "./blocks.js";
 import { readPart } from "./parts.js";
-import { bandRows } from "./requests.js";
+import { bandRows, keysOf } from "./requests.js";
 import { BATCH_BYTES, type BlockStore } from "./store.js";
 import { BandedVectors } from "./vectors.js";
 
@@ -91,6 +91,22 @@ export function streamBlocks(
       return !result || "error" in result ? result : sharesOf(result.data, result.shape);
     },
     mean: (layer, head) => matrix({ what: "mean", stream: name, layer, head })?.row(0) ?? null,
+    combined: (together, { sizes: own = sizes, ...as } = {}) => {
+      const at = { stream: name, layer: together.layers?.[0] ?? 0, head: together.heads[0] ?? 0 };
+      const asked = { ...at, together, ...as };
+      return {
+        rows: new BandedRows(store, { what: "weights", ...asked }, own),
+        mean: () => matrix({ what: "mean", ...asked })?.row(0) ?? null,
+        error: (what) => store.errorUnder(keysOf({ what, ...at, together })),
+      };
+    },
+    togetherShares: (layer, together, between, { sizes: _, ...as } = {}) => {
+      const at = { stream: name, layer, head: together.heads[0] ?? 0 };
+      const request = { what: "together_shares", ...at, together, between, ...as } as const;
+      // Over all queries it may take long, and holds up nothing else.
+      const result = store.get(request, between.queries ? 1 << 12 : BATCH_BYTES);
+      return !result || "error" in result ? result : result.data;
+    },
     heads: (request, when = "now") => {
       if (when !== "now") return store.peek({ ...request, stream: name }, when);
       // Numbers that take long to make come in a batch of their own, and hold up nothing else.
@@ -98,6 +114,6 @@ export function streamBlocks(
       const bytes = request.what === "head_labels" && scores ? 0 : BATCH_BYTES;
       return store.get({ ...request, stream: name }, bytes);
     },
-    error: (what, layer, head) => store.errorUnder(`${what}/${name}/${layer}/${head}/`),
+    error: (what, layer, head) => store.errorUnder(keysOf({ what, stream: name, layer, head })),
   };
 }

@@ -1,9 +1,9 @@
 // Several heads as one: the mean, the maximum or the sum of their rows, columns and tiles.
 
-import type { TogetherHeads } from "../protocol/generated.js";
+import type { HeadRef, TogetherHeads } from "../protocol/generated.js";
 import type { Blocks, Rows } from "./blocks.js";
 import { columnOf } from "./columns.js";
-import { meanOf } from "./measures.js";
+import { meanOf, withScale } from "./measures.js";
 
 /** Heads of a layer that are drawn as one, in rising order: a sum of floats depends on it. */
 export type Together = Readonly<TogetherHeads>;
@@ -64,8 +64,33 @@ export function togetherRows(all: readonly Rows[], how: How): Rows {
   };
 }
 
+/** The layer and the number of each; `layer` is where all are from that name none. */
+export function headsOf({ heads, layers }: Together, layer: number): readonly HeadRef[] {
+  return heads.map((head, n): HeadRef => [layers?.[n] ?? layer, head]);
+}
+
+/** Blocks whose weights are, whatever the head, those of heads of several layers as one. */
+function acrossLayers(blocks: Blocks, together: Together): Blocks {
+  const { rows: found, mean, error } = blocks.combined(together);
+  const { how, heads } = together;
+  // Of weights only a sum goes beyond 1.
+  const rows = how === "sum" ? withScale(found, () => found.scale ?? heads.length) : found;
+  return {
+    ...blocks,
+    weights: () => rows,
+    column: (_layer, _head, key) => rows.column?.(key) ?? null,
+    tile: (layer, head, level, place, as, when) =>
+      blocks.tile(layer, head, level, place, { ...as, together }, when),
+    mean,
+    error: (what) => (what === "weights" ? rows.error : error(what)),
+  };
+}
+
 /** Blocks whose weights are, whatever the head, those of several as one; of `count` queries there. */
-export function togetherBlocks(blocks: Blocks, { how, heads }: Together, count: number): Blocks {
+export function togetherBlocks(blocks: Blocks, asked: Together, count: number): Blocks {
+  // Of several layers they would be too many to be put together here.
+  if (asked.layers) return acrossLayers(blocks, asked);
+  const { how, heads } = asked;
   const kept = new Map<number, Rows>();
   const weights: Blocks["weights"] = (layer) => {
     const rows =

@@ -4,7 +4,7 @@ import type { Scene } from "../scene/scene.js";
 import type { Surface } from "../surface/surface.js";
 import { textWidth, wrapText } from "../surface/text.js";
 import { measureTitle, showsWords } from "../views/shared/measure.js";
-import { NAMES, togetherOf } from "../views/shared/together.js";
+import { layersName, NAMES, togetherOf } from "../views/shared/together.js";
 
 const SIZE = 12;
 const LEADING = 16;
@@ -33,7 +33,9 @@ function partsOf(scene: Scene, panels: boolean): readonly Part[] {
   const { meta, stream, state, layer, theme } = scene;
   const { text, muted } = theme;
   const parts: Part[] = [{ text: meta.model, fill: text, bold: true }];
-  const places = panels ? [stream.name] : [stream.name, `layer ${state.layer}`];
+  const together = panels ? null : togetherOf(scene);
+  const layers = (together && layersName(together)) || `layer ${state.layer}`;
+  const places = panels ? [stream.name] : [stream.name, layers];
   if (state.measure !== "weights") places.push(measureTitle(scene));
   if (showsWords(scene)) places.push("words");
   for (const place of places) parts.push({ text: "·", fill: muted }, { text: place, fill: muted });
@@ -41,9 +43,9 @@ function partsOf(scene: Scene, panels: boolean): readonly Part[] {
   const heads = state.heads.slice(0, MOST_HEADS);
   parts.push({ text: "·", fill: muted });
   if (state.measure === "rollout") return [...parts, { text: "all heads together", fill: muted }];
-  const together = togetherOf(scene);
-  const several = together ? `${NAMES[together.how]} of heads` : "heads";
-  parts.push({ text: state.heads.length === 1 ? "head" : several, fill: muted });
+  const several = state.heads.length === 1 ? "head" : "heads";
+  const named = together ? `${NAMES[together.how]} of ${several}` : several;
+  parts.push({ text: named, fill: muted });
   for (const head of heads) {
     parts.push({ text: String(head), fill: text, swatch: theme.head(head, layer.num_heads) });
   }

@@ -191,7 +191,8 @@ export function composeSvg(shown: Scene, options: FigureOptions): string {
   const { state, stream, meta } = shown;
   const together = togetherOf(shown);
   const heads = together ? togetherName(together) : `heads ${state.heads.join(", ")}`;
-  const usual = `${meta.model}, ${stream.name}, layer ${state.layer}, ${heads}`;
+  const place = together?.layers ? heads : `layer ${state.layer}, ${heads}`;
+  const usual = `${meta.model}, ${stream.name}, ${place}`;
   return surface.finish({
     title: typeof figure.title === "string" ? figure.title : usual,
     ...(figure.transparent ? {} : { background: scene.theme.background }),

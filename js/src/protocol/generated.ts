@@ -24,6 +24,12 @@ export type Ranking = LinkRanking | PatternRanking | GroupRanking;
  */
 export type Aside = ("first" | "special" | "first and special") | readonly number[] | null;
 export type Request = BlockRequest | HeadsRequest;
+/**
+ * Half-open ranges, rising.
+ *
+ * @minItems 1
+ */
+export type Ranges = readonly (readonly [number, number])[];
 export type Reply = Answer | Refusal | Unfinished;
 
 /**
@@ -128,6 +134,12 @@ export interface State {
    * The selected heads as one more head, in every form of the head view; null draws each by itself.
    */
   together: "mean" | "max" | "sum" | null;
+  /**
+   * The layers whose heads of the selected numbers are taken together, while the selected layer is one of them; null takes those of the selected layer alone.
+   *
+   * @minItems 1
+   */
+  together_layers: number[] | null;
   /**
    * The stream's grouping that is marked, by its name; null for none.
    */
@@ -450,7 +462,7 @@ export interface PythonCall {
   placed: Partial<State>;
 }
 /**
- * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key, or those of the range `keys`. For vectors: [position, dim], the whole axis, or the half-open range `queries` of its positions. For extents: [1, 4], the largest size of a number in the head's queries, keys, products of a query and a key dimension by dimension, and values, over all positions. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one. For tile: [row, column], the largest in each cell; level 0 is float32 and exact, above it weights and rollout are uint8 holding 255*sqrt(w) and other measures float32. For column: [query, key], what every query gives some keys, of weights or of the rollout. Of a stream whose thumbnails come later, thumbnails: uint8 [head, row, column], those of a layer; links: [head, 4], query, key and weight of each head's strongest link (see top) and its mean weight on the first key. For group_shares: [head, from, to], for all heads of the layer the mean over the queries of each group of a grouping, those of the range `queries` from 0 on where it is given, of their weight on each group; NaN from a group without queries, and of heads whose weights are not numbers.
+ * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key, or those of the range `keys`. For vectors: [position, dim], the whole axis, or the half-open range `queries` of its positions. For extents: [1, 4], the largest size of a number in the head's queries, keys, products of a query and a key dimension by dimension, and values, over all positions. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one. For tile: [row, column], the largest in each cell; level 0 is float32 and exact, above it weights and rollout are uint8 holding 255*sqrt(w) and other measures float32. For column: [query, key], what every query gives some keys, of weights or of the rollout. Of a stream whose thumbnails come later, thumbnails: uint8 [head, row, column], those of a layer; links: [head, 4], query, key and weight of each head's strongest link (see top) and its mean weight on the first key. For group_shares: [head, from, to], for all heads of the layer the mean over the queries of each group of a grouping, those of the range `queries` from 0 on where it is given, of their weight on each group; NaN from a group without queries, and of heads whose weights are not numbers. For together_shares: [1, head], what part of several heads that are one is each one's: of their mean or sum its part of the weight, of their maximum the part of the pairs with any weight where it is the largest, equal ones counting alike.
  */
 export interface BlockRequest {
   what:
@@ -470,7 +482,8 @@ export interface BlockRequest {
     | "thumbnails"
     | "links"
     | "extents"
-    | "group_shares";
+    | "group_shares"
+    | "together_shares";
   stream: string;
   layer: number;
   head: number;
@@ -503,7 +516,7 @@ export interface BlockRequest {
   keys?: number[];
   measure?: Measure;
   /**
-   * For tile: between words. For group_shares: each word counts once among the queries, and is in the group of its first piece.
+   * For tile, and with together: between words. For group_shares: each word counts once among the queries, and is in the group of its first piece.
    */
   positions?: "words";
   /**
@@ -512,19 +525,39 @@ export interface BlockRequest {
   grouping?: string;
   together?: TogetherHeads;
   /**
+   * With together: only so many queries, counted in pieces, are there yet.
+   */
+  there?: number;
+  between?: Between;
+  /**
    * Of compared records: which one, on the common axes. An overview is of their difference, |b - a|, of a series the largest between neighbours, and has no side; group_shares without one are the last record's minus the first's.
    */
   side?: string;
 }
 /**
- * For tile: of these heads number by number, before the largest of each cell is taken.
+ * For weights, column, mean and tile: of these heads as one, number by number, under the measure and between the positions asked for; of a tile before the largest of each cell is taken. For together_shares: whose shares are asked for.
  */
 export interface TogetherHeads {
   how: "mean" | "max" | "sum";
   /**
+   * Rising; of several layers those of each layer after those of the one before.
+   *
    * @minItems 2
    */
   heads: readonly number[];
+  /**
+   * Of each head its layer; all are of the request's layer where it is left out.
+   *
+   * @minItems 2
+   */
+  layers?: readonly number[];
+}
+/**
+ * For together_shares: from these queries to these keys, each as half-open ranges; all of an axis that is left out.
+ */
+export interface Between {
+  queries?: Ranges;
+  keys?: Ranges;
 }
 /**
  * Numbers about all heads of a stream, float32, layer after layer. head_scores: [2, head, score], of all weight and without what is set aside (the first position and special tokens where nothing is named), NaN where a score is not defined. head_labels: [head, 2], the place of the score that a head's label comes from (-1 for none) and its value. ranking: [head], the weight of the links, without what is set aside where that is named, NaN of a head that has nothing left. All under a measure other than weights where one is named. Of a survey besides, head_spreads: [2, head, score], standard deviations; typical: [2, head, place], index and score of the most typical inputs, -1 for none.

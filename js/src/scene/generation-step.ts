@@ -112,6 +112,22 @@ export function blocksAtStep(blocks: Blocks, generationStep: GenerationStep | nu
     groupShares: (grouping, layer, as) =>
       blocks.groupShares(grouping, layer, { ...as, queries: [0, generationStep.numQueries] }),
     mean: (layer, head) => meanAtStep(blocks.weights(layer, head), generationStep),
+    combined: (heads, as) => {
+      const there = { ...as, there: generationStep.numQueries };
+      // Of words the one that is half there has only the pieces that are.
+      if (as?.positions) return blocks.combined(heads, there);
+      const found = blocks.combined(heads, as);
+      return {
+        rows: rowsAtStep(found.rows, generationStep),
+        mean: () => meanAtStep(found.rows, generationStep),
+        error: found.error,
+      };
+    },
+    togetherShares: (layer, heads, between, as) =>
+      blocks.togetherShares(layer, heads, between, {
+        ...as,
+        there: generationStep.numQueries,
+      }),
     tile: (layer, head, level, place, as, when) => {
       const tile = blocks.tile(layer, head, level, place, as, when);
       return tileAtStep(

@@ -1,6 +1,6 @@
 // The selection and the blocks as words instead of pieces, or under another measure.
 
-import type { Blocks } from "../data/blocks.js";
+import type { Blocks, CombinedHead, Rows } from "../data/blocks.js";
 import { columnOf } from "../data/columns.js";
 import { meanOf, measuredBlocks } from "../data/measures.js";
 import { type Words, wordRows, wordsOf, wordsThere } from "../data/words.js";
@@ -126,6 +126,58 @@ export function lensBlocks(lens: Lens | null, blocks: Blocks, count: number): Bl
   return lens ? measuredBlocks(blocks, lens.stream, lens.measure, count) : blocks;
 }
 
+/**
+ * Heads as one between words. A mean or a sum of words is made of that of their pieces; a maximum is not, and comes
+ * between words.
+ */
+function combinedWords(
+  blocks: Blocks,
+  queries: Words | null,
+  keys: Words | null,
+  count: number,
+  ...[heads, as]: Parameters<Blocks["combined"]>
+): CombinedHead {
+  if (heads.how !== "max") {
+    const found = blocks.combined(heads, as);
+    const rows = wordRows(found.rows, queries, keys);
+    return { rows, mean: () => meanOf(rows, count), error: found.error };
+  }
+  const { numQueries, numKeys } = blocks.combined(heads, as).rows;
+  const [down, across] = [queries?.pieces.length ?? numQueries, keys?.pieces.length ?? numKeys];
+  const found = blocks.combined(heads, {
+    ...as,
+    positions: "words",
+    sizes: { numQueries: count, numKeys: across },
+  });
+  const rows = count < down ? longerRows(found.rows, down) : found.rows;
+  return { rows, mean: found.mean, error: found.error };
+}
+
+/** Rows of which those at the end are not there yet. */
+function longerRows(rows: Rows, numQueries: number): Rows {
+  const empty = new Float32Array(rows.numKeys);
+  const there = rows.numQueries;
+  return {
+    numQueries,
+    numKeys: rows.numKeys,
+    numShown: there,
+    get scale() {
+      return rows.scale;
+    },
+    get error() {
+      return rows.error;
+    },
+    row: (query) => (query < there ? rows.row(query) : empty),
+    column: (key) => {
+      const found = rows.column?.(key);
+      if (!found) return null;
+      const whole = new Float32Array(numQueries);
+      whole.set(found);
+      return whole;
+    },
+  };
+}
+
 /** The numbers between words. */
 export function wordBlocks(lens: Lens | null, blocks: Blocks, count: number): Blocks {
   const { queries = null, keys = null } = lens ?? {};
@@ -135,6 +187,9 @@ export function wordBlocks(lens: Lens | null, blocks: Blocks, count: number): Bl
   return {
     ...blocks,
     weights,
+    combined: (heads, as) => combinedWords(blocks, queries, keys, count, heads, as),
+    togetherShares: (layer, heads, between, as) =>
+      blocks.togetherShares(layer, heads, between, { ...as, positions: "words" }),
     column: columnOf(weights),
     tile: (layer, head, level, place, as, when) =>
       blocks.tile(layer, head, level, place, { ...as, positions: "words" }, when),

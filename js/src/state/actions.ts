@@ -38,12 +38,17 @@ export function compareSelected(state: State): Change {
   return addToCompare(state, selectedHeads(state));
 }
 
+/** One head by itself: others are no longer taken together with it. */
+export function chooseHead({ together_layers }: State, layer: number, head: number): Change {
+  return { layer, heads: [head], ...(together_layers ? { together_layers: null } : {}) };
+}
+
 /**
  * Click selects one head. Shift-click adds: in the same layer to the selected heads; in another
  * layer there is no such thing, so both are pinned side by side.
  */
 export function clickHead(state: State, layer: number, head: number, additive: boolean): Change {
-  if (!additive) return { layer, heads: [head] };
+  if (!additive) return chooseHead(state, layer, head);
   if (layer === state.layer) return toggleHead(state, head);
   return addToCompare(
     state,

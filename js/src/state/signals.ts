@@ -108,6 +108,7 @@ export function clampTo(meta: Meta, state: State): State {
     stream: stream.name,
     layer: layer.layer,
     show_layers: layersIn(stream, state.show_layers),
+    together_layers: layersIn(stream, state.together_layers),
     heads: heads.length > 0 ? heads : [0],
     ...withPins({
       queries: state.queries.filter((query) => query < numQueries),

@@ -3,10 +3,18 @@
 import type { BlockResult } from "../data/blocks.js";
 import { requestKey } from "../data/requests.js";
 import { poolTile, type Span, tileSpan } from "../data/tiles.js";
-import { combined } from "../data/together.js";
+import { combined, headsOf } from "../data/together.js";
 import { WEIGHTED_MEASURES } from "../protocol/constants.js";
 import { type Decoded, decodeBase64, decodeBlock } from "../protocol/decode.js";
-import type { Block, BlockRequest, Request, Snapshot } from "../protocol/generated.js";
+import type {
+  Block,
+  BlockRequest,
+  HeadRef,
+  Request,
+  Snapshot,
+  TogetherHeads,
+} from "../protocol/generated.js";
+import { type DrawnRows, readTogether, togetherParts } from "./stored-together.js";
 
 /** Blocks that were decoded last: several requests of a frame are answered from the same one. */
 const KEPT = 64;
@@ -31,6 +39,26 @@ function slice({ shape, data, rounded }: Decoded, from: number, to: number): Dec
   return { shape: [heads, to - from, columns], data: part, ...(rounded ? { rounded } : {}) };
 }
 
+/** A head's bands, from the first to the last. */
+interface Bands {
+  readonly parts: readonly (Decoded & { readonly start: number; readonly stop: number })[];
+  readonly rows: number;
+  readonly columns: number;
+  readonly one: Decoded;
+}
+
+/** Rows of a head out of its bands, each weight times what its key brings along. */
+function drawn({ parts, rows, columns, one }: Bands, lengths: Float32Array | null): DrawnRows {
+  const row = (query: number) => {
+    const part = parts.find(({ start, stop }) => start <= query && query < stop);
+    const from = (query - (part?.start ?? 0)) * columns;
+    const weights = part?.data.subarray(from, from + columns) ?? null;
+    if (!weights || !lengths) return weights;
+    return weights.map((weight, key) => weight * (lengths[key] as number));
+  };
+  return { rows, columns, row, rounded: one.rounded ?? false };
+}
+
 /** What a saved copy holds: blocks as they were asked for, and what can be read from a head's rows. */
 export class StoredBlocks {
   private readonly blocks = new Map<string, Block>();
@@ -53,6 +81,7 @@ export class StoredBlocks {
     const block = this.blocks.get(requestKey(request));
     if (block) return this.decode(block);
     if (!("layer" in request)) return null;
+    if (request.together && request.what !== "tile") return this.together(request);
     if (request.queries) return this.rows(request);
     if (request.what === "tile") return this.tile(request);
     if (request.what === "column" || request.what === "mean") return this.summed(request);
@@ -85,7 +114,10 @@ export class StoredBlocks {
   }
 
   /** A head's bands in the order of their rows, or some of them; null where one is missing. */
-  private async rowsOf(request: BlockRequest, [top, bottom]: Span = [0, Number.POSITIVE_INFINITY]) {
+  private async rowsOf(
+    request: BlockRequest,
+    [top, bottom]: Span = [0, Number.POSITIVE_INFINITY],
+  ): Promise<Bands | null> {
     const all = [...(this.bands.get(rowsKey(request)) ?? [])].sort((a, b) => a.start - b.start);
     const rows = all.at(-1)?.stop ?? 0;
     if (all.some(({ start }, n) => start !== (all[n - 1]?.stop ?? 0))) return null;
@@ -99,51 +131,86 @@ export class StoredBlocks {
 
   /** A tile of a head's map, or of several heads as one, as the kernel would make it of these rows. */
   private async tile(request: BlockRequest): Promise<BlockResult | null> {
-    const { level = 0, tile: place, positions, together, head } = request;
+    const { level = 0, tile: place, positions, together } = request;
     // Pieces are put together to words by the kernel, or where all rows are here.
     if (!place || positions) return null;
     const [down = 0, across = 0] = place;
     const span = tileSpan(down, level, Number.POSITIVE_INFINITY);
-    const found: NonNullable<Awaited<ReturnType<StoredBlocks["drawnRows"]>>>[] = [];
-    for (const each of together?.heads ?? [head]) {
-      const rows = await this.drawnRows(request, each, span);
+    const found = together
+      ? await this.asOne(request, together, span)
+      : await this.drawnRows(request, [request.layer, request.head], span);
+    const made = found && poolTile(found, level, [down, across]);
+    if (!made) return null;
+    const shape = [made.rows, made.columns];
+    return { shape, data: made.data, ...(found?.rounded ? { rounded: true } : {}) };
+  }
+
+  /** What is asked of several heads as one: from their rows, which a copy may hold as one head or each by itself. */
+  private async together(request: BlockRequest): Promise<BlockResult | null> {
+    const { what, together, positions, queries = [] } = request;
+    if (!together) return null;
+    if (what === "weights") {
+      const stored = await this.rows(request);
+      if (stored) return stored;
+    }
+    // Between words only what is here as it was asked for.
+    if (positions) return null;
+    if (what === "together_shares") {
+      const heads = await this.rowsOfHeads(request, together);
+      return heads && togetherParts(heads, request);
+    }
+    const found = await this.asOne(request, together);
+    return found && readTogether(found, request, queries);
+  }
+
+  /** Rows of several heads as one, as they are drawn. */
+  private async asOne(
+    request: BlockRequest,
+    together: TogetherHeads,
+    span?: Span,
+  ): Promise<DrawnRows | null> {
+    const { stream, layer, head, measure } = request;
+    const as = measure ? { measure } : {};
+    const stored = await this.rowsOf(
+      { what: "weights", stream, layer, head, together, ...as },
+      span,
+    );
+    if (stored) return drawn(stored, null);
+    const found = await this.rowsOfHeads(request, together, span);
+    const [first] = found ?? [];
+    if (!found || !first) return null;
+    const row = (query: number) => {
+      const all = found.flatMap((each) => each.row(query) ?? []);
+      return all.length < found.length ? null : combined(all, together.how);
+    };
+    return { ...first, row, rounded: found.some((each) => each.rounded) };
+  }
+
+  /** The rows of each of several heads, in their order; null where one is missing. */
+  private async rowsOfHeads(request: BlockRequest, together: TogetherHeads, span?: Span) {
+    const found: DrawnRows[] = [];
+    for (const ref of headsOf(together, request.layer)) {
+      const rows = await this.drawnRows(request, ref, span);
       if (!rows) return null;
       found.push(rows);
     }
-    const [first] = found;
-    if (!first) return null;
-    const row = (query: number) => {
-      const all = found.flatMap((each) => each.row(query) ?? []);
-      if (all.length < found.length) return null;
-      return together ? combined(all, together.how) : (all[0] ?? null);
-    };
-    const { rows, columns } = first;
-    const made = poolTile({ rows, columns, row }, level, [down, across]);
-    if (!made) return null;
-    const rounded = found.some((each) => each.rounded);
-    const shape = [made.rows, made.columns];
-    return { shape, data: made.data, ...(rounded ? { rounded } : {}) };
+    return found;
   }
 
   /** Rows of one head as they are drawn, under the measure of a request. */
-  private async drawnRows(request: BlockRequest, head: number, span: Span) {
-    const { stream, layer, side, measure } = request;
+  private async drawnRows(
+    { stream, side, measure }: BlockRequest,
+    [layer, head]: HeadRef,
+    span?: Span,
+  ): Promise<DrawnRows | null> {
     const of = { stream, layer, head, ...(side ? { side } : {}) };
     const what = measure === "rollout" ? measure : ("weights" as const);
     const found = await this.rowsOf({ ...of, what }, span);
     if (!found) return null;
-    const { parts, rows, columns, one } = found;
     const weighted = WEIGHTED_MEASURES.find((each) => each === measure);
     const lengths = weighted ? await this.get({ ...of, what: "lengths", measure: weighted }) : null;
     if (weighted && (!lengths || "error" in lengths)) return null;
-    const row = (query: number) => {
-      const part = parts.find(({ start, stop }) => start <= query && query < stop);
-      const from = (query - (part?.start ?? 0)) * columns;
-      const weights = part?.data.subarray(from, from + columns) ?? null;
-      if (!weights || !lengths || "error" in lengths) return weights;
-      return weights.map((weight, key) => weight * (lengths.data[key] as number));
-    };
-    return { rows, columns, row, rounded: one.rounded ?? false };
+    return drawn(found, lengths && !("error" in lengths) ? lengths.data : null);
   }
 
   /** A column of a head, or the mean of its rows: both are read from all rows. */

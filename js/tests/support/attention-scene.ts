@@ -230,6 +230,39 @@ function makeBlocks(given: Given, heads: HeadOf): Blocks {
     },
     tile: () => null,
     column: () => null,
+    combined: ({ how, heads: numbers, layers }) => {
+      const all = numbers.map((head, n) => heads(layers?.[n] ?? 0, head).weights);
+      const value = (query: number, key: number) => {
+        const each = all.map((weights) => weights.row(query)[key] as number);
+        const sum = each.reduce((total, one) => total + one, 0);
+        return how === "max" ? Math.max(...each) : how === "sum" ? sum : sum / each.length;
+      };
+      const { rows, columns } = all[0] as Matrix;
+      const data = Float32Array.from({ length: rows * columns }, (_, at) =>
+        value(Math.floor(at / columns), at % columns),
+      );
+      return {
+        rows: rowsOf(ready ? new Matrix(rows, columns, data) : null, error, given),
+        mean: () => null,
+        error: () => error,
+      };
+    },
+    togetherShares: (layer, { heads: numbers, layers }, between) => {
+      if (error !== null) return { error };
+      if (!ready) return null;
+      const sums = numbers.map((head, n) => {
+        const { weights } = heads(layers?.[n] ?? layer, head);
+        const within = (ranges: readonly (readonly [number, number])[] | undefined, at: number) =>
+          ranges?.some(([start, stop]) => start <= at && at < stop) ?? true;
+        return weights.data.reduce((sum, weight, at) => {
+          const [query, key] = [Math.floor(at / weights.columns), at % weights.columns];
+          const counts = within(between.queries, query) && within(between.keys, key);
+          return counts ? sum + weight : sum;
+        }, 0);
+      });
+      const whole = sums.reduce((total, one) => total + one, 0);
+      return Float32Array.from(sums, (sum) => sum / whole);
+    },
     heads: (request, when) => given.headNumbers?.(request, when) ?? null,
     mean: (l, h) => {
       const { rows, columns, data } = heads(l, h).weights;
@@ -293,6 +326,7 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     aside: null,
     shade: "own",
     together: null,
+    together_layers: null,
     grouping: null,
     from_group: null,
     to_group: null,

@@ -48,6 +48,7 @@ def state_of(view: AttentionWidget) -> dict[str, Any]:
         {"score": "previous", "arrange": "rank", "threshold": 0.00003, "below_threshold": "hidden"},
         {"score": "previous", "arrange": "scatter", "other_score": "self", "without_sink": True},
         {"compare": [(0, 1), (3, 2)], "measure": "value", "positions": "words"},
+        {"heads": [1, 3], "together": "mean", "together_layers": [0, 2]},
         {"show_layers": [0, 2], "ranking": {"queries": None, "keys": [2]}, "score": "ranking"},
     ],
 )

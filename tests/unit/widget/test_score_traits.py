@@ -53,6 +53,8 @@ def block(view: aw.AttentionWidget, **request: Any) -> np.ndarray:
         ("show_layers", [0, 1], "are 0, 2, got [1]"),
         ("show_layers", [], "such as range(0, 4), or None for all of them, got []"),
         ("show_layers", "all", "got 'all'"),
+        ("together_layers", [0, 1], "are 0, 2, got [1]"),
+        ("together_layers", [], "or None for the selected layer alone, got []"),
         ("ranking", {"keys": [0]}, "ranking must be {'queries': [6], 'keys': [2]}"),
         ("ranking", {"queries": None, "keys": [99]}, "key must be integers in 0..6"),
         ("ranking", {"queries": [], "keys": [1]}, "query names no position"),
@@ -291,6 +293,8 @@ def test_the_model_view_shows_the_layers_that_are_chosen_and_keeps_those_a_strea
     view.show_layers = range(1)
     view.stream = "decoder"
     view.show_layers = [2]
+    view.together_layers = [0, 2]
     view.stream = "probe"
     assert view.show_layers is None
+    assert view.together_layers == [0]
     assert view.below_threshold == "faint"

@@ -8,6 +8,7 @@ import type { Chosen, Position } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
 import { listed, type State } from "../../state/selection.js";
 import { same } from "../../state/signals.js";
+import { comparedSeries } from "../../views/compare/layout.js";
 import { isRollout, MEASURES } from "../../views/shared/measure.js";
 import {
   groupLabel,
@@ -19,7 +20,7 @@ import {
   strongestKey,
   sumOf,
 } from "../../views/shared/series.js";
-import { togetherName, togetherScene } from "../../views/shared/together.js";
+import { togetherName, togetherOf, togetherScene } from "../../views/shared/together.js";
 import { columnWeight, readsColumns } from "../../views/text/shading.js";
 
 /** How much of a sentence is said. */
@@ -89,11 +90,25 @@ function named(
   return `${side}“${text}”${role ? ` (${role})` : ""}`;
 }
 
-/** The heads that are told of: the one under the pointer, else those selected. */
+/** Whether pinned heads stand side by side and nothing else: those selected are not on show then. */
+const comparesHeads = (scene: Scene) =>
+  scene.state.view === "compare" &&
+  scene.state.compare.length > 0 &&
+  !scene.sides &&
+  !isRollout(scene);
+
+/** The heads that are told of: the one under the pointer, else those selected or compared. */
 function headsOf(scene: Scene): readonly Series[] {
   const { hover, state } = scene;
+  if (comparesHeads(scene)) {
+    const isTold = ({ layer, head }: Series) => hover?.head === head && hover.layer === layer;
+    const compared = comparedSeries(scene);
+    return hover?.head === undefined ? compared : compared.filter(isTold);
+  }
   // A hovered thumbnail may be a head that is not loaded: said only where numbers are.
   if ((hover?.layer ?? state.layer) !== state.layer) return [];
+  // Of several layers' heads the rows are here as one: pointing at one of them asks for no more.
+  if (hover?.head !== undefined && togetherOf(scene)?.layers) return [];
   const series = headSeries(scene, { isolate: false });
   if (isRollout(scene) || hover?.head === undefined) return series;
   return series.filter(({ head }) => head === hover.head);
@@ -126,13 +141,15 @@ function pooled(told: Axes & Pick<Told, "brevity">): string {
 /** Each head's number, none of them a mean of heads. */
 function perHead(
   scene: Scene,
-  { brevity }: Told,
+  { brevity, heads }: Told,
   found: readonly (readonly [Series, string])[],
 ): string {
   const [only] = found;
   if (found.length === 1 && only) return only[1];
-  const told = found.slice(0, brevity.heads).map(([{ head }, text]) => `head ${head} ${text}`);
-  const more = scene.state.heads.length - told.length;
+  const name = ({ layer, head }: Series) =>
+    comparesHeads(scene) ? `${layer}·${head}` : `head ${head}`;
+  const told = found.slice(0, brevity.heads).map(([one, text]) => `${name(one)} ${text}`);
+  const more = heads.length - told.length;
   return `${told.join(", ")}${more > 0 ? ` and ${more} more heads` : ""}`;
 }
 
@@ -232,8 +249,14 @@ function placeOf(scene: Scene): readonly string[] {
       : all
         ? `all ${count} heads`
         : `${heads.length === 1 ? "head" : "heads"} ${listed}`;
+  // Those of several layers say so themselves.
+  const apart =
+    comparesHeads(scene) && hover?.head === undefined
+      ? `heads ${state.compare.map(([layer, head]) => `${layer}·${head}`).join(", ")}`
+      : null;
+  const place = apart ?? (scene.together?.layers ? said : `layer ${layer}, ${said}`);
   const parts = [
-    `${meta.streams.length > 1 ? `${stream.name}, ` : ""}layer ${layer}, ${said}`,
+    `${meta.streams.length > 1 ? `${stream.name}, ` : ""}${place}`,
     ...(state.measure === "weights" ? [] : [MEASURES[state.measure].choice]),
   ];
   const thumbnail =
@@ -284,7 +307,7 @@ export function reading(
 ): Reading {
   const { state, hover } = whole;
   // A head that is pointed at is told by itself.
-  const scene = hover?.head === undefined ? togetherScene(whole) : whole;
+  const scene = hover?.head === undefined && !comparesHeads(whole) ? togetherScene(whole) : whole;
   const told: Told = { ...axesOf(scene), heads: headsOf(scene), brevity };
   const { queries, keys } = told;
   const both = queries.length > 0 && keys.length > 0;

@@ -1,10 +1,50 @@
-// Whether the selected heads are drawn each by itself, or together as one more head.
+// Whether the selected heads are drawn each by itself, or together as one more head, and of which layers.
 
+import { html, nothing, type TemplateResult } from "lit-html";
 import type { How } from "../../data/together.js";
+import type { Scene } from "../../scene/scene.js";
+import { parseRanges, rangesText } from "../../state/ranges.js";
+import type { State } from "../../state/selection.js";
 import { NAMES } from "../../views/shared/together.js";
-import type { Control } from "./control.js";
+import type { Control, ToolbarEvents } from "./control.js";
 import { drawsHead } from "./drawn.js";
 import { list } from "./parts.js";
+
+/** The layers whose heads are one, as ranges; empty for the selected layer alone. */
+function layers({ stream, state }: Scene, change: ToolbarEvents["change"]): TemplateResult {
+  const known = stream.layers.map(({ layer }) => layer);
+  const set = (event: Event) => {
+    const input = event.target as HTMLInputElement;
+    const named = parseRanges(input.value, known);
+    input.setAttribute("aria-invalid", String(named === undefined));
+    if (named === undefined) return;
+    // All of them is said by their numbers, nothing by an empty text.
+    const chosen = input.value.trim() === "" ? null : [...(named ?? known)];
+    const [first] = chosen ?? [];
+    // They are drawn while the selected layer is one of them.
+    const moves = chosen && first !== undefined && !chosen.includes(state.layer);
+    change({
+      together_layers: chosen as State["together_layers"],
+      ...(moves ? { layer: first } : {}),
+    });
+  };
+  const shown = state.together_layers?.includes(state.layer) ? state.together_layers : null;
+  return html`<label class="aw-together-layers"
+    >of layers
+    <input
+      type="text"
+      placeholder=${String(state.layer)}
+      size="4"
+      aria-label="Layers of the heads together"
+      title="Layers whose heads are taken together, such as 0–2, 4; empty for the selected layer alone (${rangesText(known)})"
+      .value=${shown ? rangesText(shown) : ""}
+      @change=${set}
+      @keydown=${(event: KeyboardEvent) => event.key === "Enter" && set(event)}
+  /></label>`;
+}
+
+/** Whether heads of other layers can be taken with those that are one. */
+const hasLayers = ({ state, stream }: Scene) => state.together !== null && stream.layers.length > 1;
 
 /** There where several heads are drawn that could be one. */
 export const together: Control = {
@@ -15,10 +55,12 @@ export const together: Control = {
   shown: (scene) =>
     drawsHead(scene) &&
     !scene.sides &&
-    scene.state.heads.length > 1 &&
+    (scene.state.heads.length > 1 || scene.state.together_layers !== null) &&
     scene.state.measure !== "rollout",
-  draw: ({ state }, { change }) =>
-    list(
+  size: (scene) => String(hasLayers(scene)),
+  draw: (scene, { change }) => {
+    const { state } = scene;
+    const how = list(
       "Heads together",
       state.together ?? "",
       [["", "each head"] as const, ...Object.entries(NAMES)].map(([value, text]) => ({
@@ -30,5 +72,7 @@ export const together: Control = {
         title: "The selected heads each by itself, or their mean, maximum or sum as one more head",
         kind: "aw-together",
       },
-    ),
+    );
+    return html`${how}${hasLayers(scene) ? layers(scene, change) : nothing}`;
+  },
 };

@@ -191,6 +191,7 @@ function drawPanel(
   layout: GroupsLayout,
   { panel, rect, titleTop }: PlacedPanel,
   colouring: Colouring,
+  end: number,
 ): void {
   const { theme, drawing } = scene;
   if (!drawing?.panel) {
@@ -201,7 +202,8 @@ function drawPanel(
       fill: theme.text,
       size: 12,
       weight: "bold",
-      maxWidth: Math.max(60, rect.width),
+      // Heads that are one have a long name, and nothing beside it.
+      maxWidth: Math.max(60, scene.together ? end - rect.x - 14 : rect.width),
     });
   }
   drawNames(surface, scene, layout, rect);
@@ -307,7 +309,9 @@ export function drawGroups(surface: Surface, scene: Scene, frame: Frame, view: S
     for (const placed of layout.panels) {
       const { panel } = placed;
       const colouring = panel.signed ? colourings.signed : colourings.plain;
-      surface.group(panel.name, () => drawPanel(surface, scene, layout, placed, colouring));
+      surface.group(panel.name, () =>
+        drawPanel(surface, scene, layout, placed, colouring, frame.width),
+      );
     }
     drawSmall(surface, scene, layout, colourings.plain);
   };

@@ -1,7 +1,7 @@
 // Shares of groups as they are drawn: of one head, a difference of two, of all queries or keys together.
 
 import { type Blocks, Matrix } from "../../data/blocks.js";
-import { combined, type Together } from "../../data/together.js";
+import { combined, headsOf, type Together } from "../../data/together.js";
 import { memo } from "../../marks/memo.js";
 import type { Group } from "../../protocol/generated.js";
 import { groupsOf } from "../../scene/groups.js";
@@ -96,11 +96,21 @@ const NO_MAXIMUM =
 export function togetherShares(
   scene: Scene,
   layer: number,
-  { how, heads }: Together,
+  together: Together,
 ): Matrix | { readonly error: string } | null {
+  const { how } = together;
   if (how === "max") return { error: NO_MAXIMUM };
-  const each = layerShares(scene, scene.blocks, layer, heads);
-  if (each === null || "error" in each) return each;
+  const refs = headsOf(together, layer);
+  // All are asked for at once.
+  const found = [...new Set(refs.map(([number]) => number))].map((number) => {
+    const heads = refs.flatMap(([of, head]) => (of === number ? [head] : []));
+    return layerShares(scene, scene.blocks, number, heads);
+  });
+  const each: Matrix[] = [];
+  for (const shares of found) {
+    if (shares === null || "error" in shares) return shares;
+    each.push(...shares);
+  }
   const [first] = each;
   if (!first) return null;
   const data = combined(

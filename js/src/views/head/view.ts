@@ -5,10 +5,11 @@ import type { Hit } from "../../state/interaction.js";
 import { drawGroups, groupsHeight, groupsStops, hitGroups } from "../groups/matrices.js";
 import { drawProfile, hitProfile, profileHeight, profileStops } from "../groups/profile.js";
 import { headImageHeight } from "../image/plan.js";
+import { pointer } from "../shared/series.js";
 import { togetherScene } from "../shared/together.js";
 import { headTextStops, hitHeadText, revealInHeadText } from "../text/hits.js";
 import { textContentHeight } from "../text/layout.js";
-import type { View } from "../view.js";
+import type { Frame, View } from "../view.js";
 import { drawHorizontal, horizontalHeight } from "./horizontal.js";
 import { drawHeadImage, headImageStops, hitHeadImage, revealInHeadImage } from "./image.js";
 import {
@@ -27,6 +28,7 @@ import {
   revealOnHeadMatrix,
 } from "./matrix.js";
 import { drawHeadText } from "./text.js";
+import { drawStrip, drawStripCard, stripHeight, stripStops } from "./together-strip.js";
 
 type Form = Omit<View, "name">;
 
@@ -86,37 +88,58 @@ function formOf({ state, drawing }: Scene): Form {
   return state.form === "lines" && drawing?.horizontal ? HORIZONTAL : FORMS[state.form];
 }
 
+/** The form of what is drawn, over which room, and where the strip of heads that are one begins. */
+function placed(scene: Scene, frame: Frame) {
+  const shown = togetherScene(scene);
+  const form = formOf(shown);
+  const strip = stripHeight(scene, frame.width);
+  const room = frame.height - strip;
+  if (strip === 0) return { shown, form, inner: frame, top: null };
+  const height = Math.min(room, Math.ceil(form.contentHeight(shown, frame.width, room)));
+  return { shown, form, inner: { ...frame, height }, top: height };
+}
+
 /** Who attends to whom in the selected heads: links between two columns, heat maps, running text, over what went in, or group by group. */
 export const headView: View = {
   name: "head",
   contentHeight: (scene, width, height) => {
     const shown = togetherScene(scene);
-    return formOf(shown).contentHeight(shown, width, height);
+    const strip = stripHeight(scene, width);
+    return formOf(shown).contentHeight(shown, width, height - strip) + strip;
   },
   draw: (surface, scene, frame) => {
-    const shown = togetherScene(scene);
-    formOf(shown).draw(surface, shown, frame);
+    const { shown, form, inner, top } = placed(scene, frame);
+    const at = pointer(scene.hover, "head");
+    const onStrip = top !== null && at !== null && at.y >= top;
+    form.draw(surface, onStrip ? { ...shown, hover: null } : shown, inner);
+    if (top === null) return;
+    drawStrip(surface, scene, frame, top);
+    if (onStrip) drawStripCard(surface, scene, frame, top);
   },
   hit: (scene, frame, x, y) => {
-    const shown = togetherScene(scene);
-    const hit = formOf(shown).hit(shown, frame, x, y);
+    const { shown, form, inner, top } = placed(scene, frame);
+    // What is there is only looked at.
+    if (top !== null && y >= top) return {};
+    const hit = form.hit(shown, inner, x, y);
     return hit && shown.together ? withoutHead(hit) : hit;
   },
   reveal: (scene, frame, at) => {
-    const shown = togetherScene(scene);
-    return formOf(shown).reveal?.(shown, frame, at) ?? null;
+    const { shown, form, inner } = placed(scene, frame);
+    return form.reveal?.(shown, inner, at) ?? null;
   },
   gesture: (scene, frame, at, gesture) => {
-    const shown = togetherScene(scene);
-    return formOf(shown).gesture?.(shown, frame, at, gesture);
+    const { shown, form, inner, top } = placed(scene, frame);
+    if (top !== null && at !== null && at.y >= top) return undefined;
+    return form.gesture?.(shown, inner, at, gesture);
   },
   revealOnMap: (scene, frame, at) => {
-    const shown = togetherScene(scene);
-    return formOf(shown).revealOnMap?.(shown, frame, at);
+    const { shown, form, inner } = placed(scene, frame);
+    return form.revealOnMap?.(shown, inner, at);
   },
   stops: (scene, frame) => {
-    const shown = togetherScene(scene);
-    return formOf(shown).stops(shown, frame);
+    const { shown, form, inner, top } = placed(scene, frame);
+    const stops = form.stops(shown, inner);
+    return top === null ? stops : [...stops, ...stripStops(scene, frame, top)];
   },
 };
 

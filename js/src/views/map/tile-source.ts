@@ -20,7 +20,8 @@ const WHOLE_TOGETHER = 1 << 23;
  */
 export function comeWhole({ queries, keys, together }: Scene, count: number): boolean {
   const size = queries.length * keys.length;
-  const rows = size * count * (together?.heads.length ?? 1);
+  // Those of several layers come as one head.
+  const rows = size * count * (together?.layers ? 1 : (together?.heads.length ?? 1));
   return size <= LARGEST_WHOLE_HEAD && rows <= WHOLE_TOGETHER;
 }
 

@@ -6,18 +6,47 @@ import { rangesText } from "../../state/ranges.js";
 
 export const NAMES: Readonly<Record<How, string>> = { mean: "mean", max: "maximum", sum: "sum" };
 
-/** "mean of heads 0–3". */
-export function togetherName({ how, heads }: Together): string {
-  return `${NAMES[how]} of heads ${rangesText(heads)}`;
+const rising = (numbers: readonly number[]) => [...new Set(numbers)].sort((a, b) => a - b);
+
+/** Which layers and heads are one, each number once; no layers where there is only the selected one. */
+export function numbersOf({ heads, layers = [] }: Together) {
+  return { heads: rising(heads), layers: rising(layers) };
 }
 
-/** Which heads are drawn as one, and how; null where each is drawn by itself. */
-export function togetherOf({ state, sides, layer }: Scene): Together | null {
-  const { together: how, measure } = state;
-  const heads = state.heads.filter((head) => head < layer.num_heads).sort((a, b) => a - b);
-  // A rollout has no heads; of two records one head is drawn.
-  if (!how || heads.length < 2 || measure === "rollout" || sides) return null;
-  return { how, heads };
+/** "layers 0–2"; empty where there is only the selected one. */
+export function layersName(together: Together): string {
+  const { layers } = numbersOf(together);
+  return layers.length > 0 ? `layers ${rangesText(layers)}` : "";
+}
+
+/** "mean of heads 0–3", "mean of heads 0–3 of layers 1–2". */
+export function togetherName(together: Together): string {
+  const { heads } = numbersOf(together);
+  const layers = layersName(together);
+  const named = `${NAMES[together.how]} of ${heads.length > 1 ? "heads" : "head"} ${rangesText(heads)}`;
+  return layers ? `${named} of ${layers}` : named;
+}
+
+/**
+ * Which heads are drawn as one, and how; null where each is drawn by itself. Those of several layers are
+ * while the selected layer is one of them. `together_of` in Python is the same.
+ */
+export function togetherOf({ state, sides, layer, stream, drawing }: Scene): Together | null {
+  const { together: how, measure, together_layers: several } = state;
+  // A rollout has no heads; of two records one head is drawn, and of a grid one in each panel.
+  if (!how || measure === "rollout" || sides || drawing?.panel) return null;
+  const among = several?.includes(layer.layer) ? several : [layer.layer];
+  const heads = rising(state.heads);
+  const pairs = stream.layers
+    .filter(({ layer }) => among.includes(layer))
+    .sort((a, b) => a.layer - b.layer)
+    .flatMap(({ layer, num_heads }) =>
+      heads.filter((head) => head < num_heads).map((head) => [layer, head] as const),
+    );
+  if (pairs.length < 2) return null;
+  const layers = pairs.map(([layer]) => layer);
+  const across = new Set(layers).size > 1 ? { layers } : {};
+  return { how, heads: pairs.map(([, head]) => head), ...across };
 }
 
 const made = new WeakMap<Scene, Scene>();
@@ -38,7 +67,7 @@ export function togetherScene(scene: Scene): Scene {
   const shown: Scene = {
     ...scene,
     together,
-    state: { ...state, heads: together.heads.slice(0, 1) },
+    state: { ...state, heads: state.heads.slice(0, 1) },
     hover: hover && { ...rest, source: hover.source },
     blocks: togetherBlocks(scene.blocks, together, count),
   };

@@ -80,7 +80,9 @@ export function isWhole({ queries, keys }: Scene): boolean {
 export function hasMean(scene: Scene): boolean {
   const { recorded, generationStep, state } = scene;
   const words = recorded !== null && recorded.queries !== scene.queries;
-  const rows = words || generationStep !== null || scene.together?.how === "max";
+  const { together } = scene;
+  const largest = together?.how === "max" && !together.layers;
+  const rows = words || generationStep !== null || largest;
   return isWhole(scene) || !(rows || state.measure === "rollout");
 }
 

@@ -55,6 +55,7 @@ const start: State = {
   threshold: null,
   below_threshold: "faint",
   show_layers: null,
+  together_layers: null,
   ranking: null,
   explain: "link",
   together: null,
@@ -72,6 +73,13 @@ describe("actions", () => {
 
   it("click selects, shift-click adds within a layer and pins across layers", () => {
     expect(clickHead(start, 3, 1, false)).toEqual({ layer: 3, heads: [1] });
+    // One head by itself is no longer taken together with those of other layers.
+    const across = { ...start, together: "mean", together_layers: [0, 3] } as const;
+    expect(clickHead({ ...start, ...across, together_layers: [0, 3] }, 3, 1, false)).toEqual({
+      layer: 3,
+      heads: [1],
+      together_layers: null,
+    });
     expect(clickHead(start, 0, 0, true)).toEqual({ heads: [1, 3, 0] });
     const fresh = { ...start, compare: [] };
     expect(clickHead(fresh, 3, 1, true)).toEqual({ compare: [[0, 1], [0, 3], [3, 1]] }); // biome-ignore format: pairs

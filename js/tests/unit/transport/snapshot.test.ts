@@ -226,3 +226,83 @@ test("tiles of several heads as one are made of the rows of each, and only where
     expect(tile.data[1]).toBeCloseTo(Math.max(...cell), 6);
   }
 });
+
+/** A saved copy of two layers' heads, each by itself. */
+function layered(): {
+  snapshot: Snapshot;
+  value: (layer: number, query: number, key: number) => number;
+} {
+  const value = (layer: number, query: number, key: number) =>
+    key > query + 2 ? 0 : (1 + query + 3 * layer * key) / 40;
+  const block = (layer: number) => {
+    const data = Float32Array.from({ length: QUERIES * KEYS }, (_, at) =>
+      value(layer, Math.floor(at / KEYS), at % KEYS),
+    );
+    const text = Buffer.from(data.buffer).toString("base64");
+    return {
+      request: { what: "weights", stream: "s", layer, head: 2, queries: [0, QUERIES] } as Request,
+      block: { dtype: "float32" as const, shape: [1, QUERIES, KEYS], data: text },
+    };
+  };
+  return { snapshot: { blocks: [block(0), block(1)] } as unknown as Snapshot, value };
+}
+
+test("heads of several layers are put together from a copy's own, and their parts", async () => {
+  const { snapshot, value } = layered();
+  const together = { how: "mean", heads: [2, 2], layers: [0, 1] } as const;
+  const rows = await ask(snapshot, { what: "weights", together, queries: [1, 3] });
+  expect(rows.shape).toEqual([1, 2, KEYS]);
+  expect(rows.data[KEYS + 3]).toBeCloseTo((value(0, 2, 3) + value(1, 2, 3)) / 2);
+  const mean = await ask(snapshot, { what: "mean", together: { ...together, how: "max" } });
+  const largest = [0, 1, 2, 3, 4].map((query) => Math.max(value(0, query, 2), value(1, query, 2)));
+  expect(mean.data[2]).toBeCloseTo(largest.reduce((sum, one) => sum + one, 0) / QUERIES);
+  const column = await ask(snapshot, { what: "column", together, keys: [2, 3] });
+  expect(column.data[4]).toBeCloseTo((value(0, 4, 2) + value(1, 4, 2)) / 2);
+  const between = { queries: [[1, 2]], keys: [[1, 4]] } as const;
+  const parts = await ask(snapshot, { what: "together_shares", together, between });
+  const sums = [0, 1].map((layer) => value(layer, 1, 1) + value(layer, 1, 2) + value(layer, 1, 3));
+  expect(parts.shape).toEqual([1, 2]);
+  expect(parts.data[1]).toBeCloseTo(
+    (sums[1] as number) / ((sums[0] as number) + (sums[1] as number)),
+  );
+  const most = { ...together, how: "max" } as const;
+  const often = await ask(snapshot, {
+    what: "together_shares",
+    together: most,
+    between: { queries: [[0, 1]] },
+  });
+  // Of keys 0, 1 and 2 the first is equal in both, the others are larger in the second; the rest nobody sees.
+  expect(Array.from(often.data)).toEqual([0.5 / 3, 2.5 / 3].map(Math.fround));
+  const missing = await ask(snapshot, {
+    what: "weights",
+    together: { ...together, heads: [2, 1] },
+    queries: [1, 3],
+  });
+  expect(missing.error).toContain("saved copy");
+});
+
+test("rows that came as one head are read as they are, whatever else is in the copy", async () => {
+  const together = { how: "max", heads: [0, 1], layers: [0, 3] } as const;
+  const data = Float32Array.from({ length: QUERIES * KEYS }, (_, at) => at);
+  const request = {
+    what: "weights",
+    stream: "s",
+    layer: 0,
+    head: 0,
+    together,
+    queries: [0, QUERIES],
+  };
+  const block = {
+    dtype: "float32",
+    shape: [1, QUERIES, KEYS],
+    data: Buffer.from(data.buffer).toString("base64"),
+  };
+  const snapshot = { blocks: [{ request, block }] } as unknown as Snapshot;
+  const some = await ask(snapshot, { what: "weights", together, queries: [2, 3], layer: 3 });
+  expect(Array.from(some.data)).toEqual(Array.from(data.subarray(2 * KEYS, 3 * KEYS)));
+  const tile = await ask(snapshot, { what: "tile", level: 0, tile: [0, 0], together, layer: 3 });
+  expect(tile.shape).toEqual([QUERIES, KEYS]);
+  expect(tile.data[9]).toBe(9);
+  const parts = await ask(snapshot, { what: "together_shares", together, between: {}, layer: 3 });
+  expect(parts.error).toContain("saved copy");
+});

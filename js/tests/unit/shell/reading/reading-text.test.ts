@@ -172,3 +172,18 @@ test("the table names a row's strongest keys, the first of equals first", () => 
   expect(found.map(({ key }) => Number.parseInt(key, 10))).toEqual(order.slice(0, 5));
   expect(found[0]?.weight).toBe(formatWeight(row[order[0] as number] as number));
 });
+
+test("heads side by side are told of by layer and head, also where another head is selected", () => {
+  const compare: State["compare"] = [
+    [0, 2],
+    [0, 1],
+  ];
+  const scene = sceneOf({ view: "compare", compare, query: 3, key: 2, heads: [0] });
+  expect(readingText(reading(scene, null))).toBe(
+    `“sat” looks at “cat”: 0·2 ${weight(scene, 2, 3, 2)}, 0·1 ${weight(scene, 1, 3, 2)} of its weight. heads 0·2, 0·1 · query 3, key 2`,
+  );
+  const hover = { source: "compare", layer: 0, head: 1, query: 5 } as const;
+  expect(readingText(reading({ ...scene, hover }, null))).toContain(
+    `“the” looks at “cat”, ${weight(scene, 1, 5, 2)} of its weight. layer 0, head 1`,
+  );
+});

@@ -53,6 +53,16 @@ test("what does nothing in the open view is not there", () => {
   const two = { heads: [0, 1] as [number, number] };
   expect(shown(attentionScene({ state: { view: "model", ...two } }))).toContain("together");
   expect(shown(attentionScene({ state: { view: "neuron", ...two } }))).not.toContain("together");
+  expect(shown(attentionScene({ state: { heads: [1] } }))).not.toContain("together");
+  const across = { heads: [1] as [number], together_layers: [0, 1] };
+  expect(shown(attentionScene({ state: across }))).toContain("together");
+  // It is as wide as it is drawn: with the layers as soon as heads are one.
+  const size = (together: "mean" | "sum" | null) =>
+    CONTROLS.find(({ name }) => name === "together")?.size?.(
+      attentionScene({ state: { ...two, together } }),
+    );
+  expect(size("mean")).toBe(size("sum"));
+  expect(size("mean")).not.toBe(size(null));
   expect(shown(attentionScene())).not.toContain("stream");
   expect(shown(attentionScene({ state: { measure: "rollout" } }))).not.toContain("heads");
 });

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { formatWeight } from "../../../../src/marks/format.js";
 import { click } from "../../../../src/state/actions.js";
+import { textWidth } from "../../../../src/surface/text.js";
 import { compareView } from "../../../../src/views/compare/view.js";
 import { profileOf } from "../../../../src/views/groups/profile-data.js";
 import { layerShares, shareAxes, sharesFrom } from "../../../../src/views/groups/shares.js";
@@ -43,6 +44,16 @@ test("heads that are one have the mean of their shares; a maximum has none", () 
   const most = draw(scene({ heads: [1, 3], together: "max" }));
   expect(textsOf(most, formatWeight(0.3))).toHaveLength(0);
   expect(most.texts.join(" ")).toContain("has no shares of its own");
+});
+
+test("heads of several layers are one under a name that is not cut", () => {
+  const across = scene({ heads: [1, 3], together: "mean", together_layers: [0, 2] });
+  const surface = draw(across);
+  // 0.25, 0.35, 0.45 and 0.55.
+  expect(textsOf(surface, formatWeight(0.4))).toHaveLength(3);
+  const [title] = textsOf(surface, "mean of heads 1, 3 of layers 0, 2");
+  const [, , size = 0, room = 0] = title?.numbers ?? [];
+  expect(room).toBeGreaterThanOrEqual(textWidth(title?.text ?? "", size, "sans", "bold"));
 });
 
 test("of two heads side by side the difference is the second minus the first", () => {
