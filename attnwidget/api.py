@@ -71,7 +71,8 @@ def view(
             - ``form``: ``"lines"``, ``"matrix"``, ``"text"``, ``"image"``, ``"groups"`` or ``"profile"``. ``measure``: ``"weights"``, ``"value"``,
               ``"norm"`` or ``"rollout"``. ``positions``: ``"pieces"`` or ``"words"``. ``theme``. ``step``.
             - ``compare``: ``(layer, head)`` pairs side by side. ``explain``: ``"link"`` or ``"head"``, in the neuron view.
-              ``together``: ``"mean"``, ``"max"`` or ``"sum"`` of the heads as one.
+              ``together``: ``"mean"``, ``"max"`` or ``"sum"`` of the heads as one. ``panels``: ``"overlaid"`` or
+              ``"one a head"``, for lines.
             - ``top_k``, ``mass``: how many of each query's strongest links are drawn. ``aside``: key positions set aside,
               such as ``"first and special"`` (``without_sink=True``). ``shade``: ``"own"`` or ``"fixed"``.
             - ``score``, ``other_score``, ``arrange``, ``threshold``, ``below_threshold``,

@@ -52,6 +52,7 @@ class Shared(TypedDict, total=False):
     show_layers: Several | None
     explain: Literal["link", "head"]
     together: Literal["mean", "max", "sum"] | None
+    panels: Literal["overlaid", "one a head"]
     grouping: str | None
     from_group: str | None
     to_group: str | None

@@ -55,6 +55,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
         "below_threshold",
         "explain",
         "shade",
+        "panels",
     )
 }
 
@@ -86,6 +87,7 @@ DEFAULTS: dict[str, Any] = {
     "aside": None,
     "shade": "own",
     "together": None,
+    "panels": "overlaid",
     "grouping": None,
     "from_group": None,
     "to_group": None,

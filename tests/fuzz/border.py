@@ -36,7 +36,7 @@ _RIGHT: dict[str, tuple[Any, ...]] = {
     "threshold": (0, 0.5, 1.0), "below_threshold": ("hidden",), "show_layers": ([0], range(1)),
     "ranking": ({"queries": [0], "keys": [1]}, {"queries": None, "keys": ["cat"]}),
     "explain": ("head", "link"), "top_k": (1, None), "mass": (0.5, None), "aside": ("first", "special", [0]),
-    "shade": ("fixed",), "together": ("mean", "max", None), "grouping": ("part", None), "from_group": (None,),
+    "shade": ("fixed",), "together": ("mean", "max", None), "panels": ("one a head",), "grouping": ("part", None), "from_group": (None,),
     "to_group": (None,),
 }  # fmt: skip
 _JSON_ODD: tuple[Any, ...] = (

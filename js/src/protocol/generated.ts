@@ -129,6 +129,10 @@ export interface State {
    */
   together: "mean" | "max" | "sum" | null;
   /**
+   * Whether the lines of several heads lie over one another, or each head has a panel of its own.
+   */
+  panels: "overlaid" | "one a head";
+  /**
    * The stream's grouping that is marked, by its name; null for none.
    */
   grouping: string | null;

@@ -293,6 +293,7 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     aside: null,
     shade: "own",
     together: null,
+    panels: "overlaid",
     grouping: null,
     from_group: null,
     to_group: null,

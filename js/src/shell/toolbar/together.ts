@@ -1,10 +1,12 @@
-// Whether the selected heads are drawn each by itself, or together as one more head.
+// Whether the selected heads are drawn each by itself, or together as one more head; their lines over one another or a panel a head.
 
+import { html } from "lit-html";
 import type { How } from "../../data/together.js";
-import { NAMES } from "../../views/shared/together.js";
+import type { State } from "../../state/selection.js";
+import { NAMES, togetherOf } from "../../views/shared/together.js";
 import type { Control } from "./control.js";
 import { drawsHead } from "./drawn.js";
-import { list } from "./parts.js";
+import { list, segments } from "./parts.js";
 
 /** There where several heads are drawn that could be one. */
 export const together: Control = {
@@ -31,4 +33,47 @@ export const together: Control = {
         kind: "aw-together",
       },
     ),
+};
+
+const PANELS: Readonly<Record<State["panels"], string>> = {
+  overlaid: "The lines of all selected heads over one another",
+  "one a head": "A panel for each of the selected heads, side by side",
+};
+const WAYS = Object.keys(PANELS) as State["panels"][];
+
+/** There where the lines of several heads are drawn: of two records it is one head, heads together are one. */
+export const panels: Control = {
+  name: "panels",
+  group: "what",
+  label: "panels",
+  rank: () => 44,
+  shortRank: 46,
+  shown: (scene) =>
+    drawsHead(scene) &&
+    scene.state.form === "lines" &&
+    scene.state.heads.length > 1 &&
+    scene.state.measure !== "rollout" &&
+    !scene.sides &&
+    togetherOf(scene) === null,
+  draw: ({ state }, { change }, short) => {
+    const choose = (value: State["panels"]) => change({ panels: value });
+    if (short) {
+      const choices = WAYS.map((value) => ({ value, text: value, title: PANELS[value] }));
+      return list("Panels", state.panels, choices, (value) => choose(value as State["panels"]));
+    }
+    return segments(
+      "Panels",
+      WAYS.map(
+        (value) => html`<button
+          type="button"
+          data-panels=${value}
+          aria-pressed=${String(state.panels === value)}
+          title=${PANELS[value]}
+          @click=${() => choose(value)}
+        >
+          ${value}
+        </button>`,
+      ),
+    );
+  },
 };

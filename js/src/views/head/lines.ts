@@ -134,17 +134,23 @@ export function thinningNote(scene: Scene, input: LinesInput | null): string | n
   return links + (share ? `: ${share}` : "");
 }
 
-function notes(scene: Scene, width: number, input: LinesInput | null = null): readonly string[] {
-  const words: string[] = [];
-  const { state } = scene;
+/** What is said of the lines themselves, beside numbers or not. */
+export function lineNotes(scene: Scene, input: LinesInput | null): readonly string[] {
   const thinning = thinningNote(scene, input);
-  if (thinning) words.push(thinning);
-  const pool = poolNote(state);
-  if (pool) words.push(`pinned: ${pool}`);
+  const pool = poolNote(scene.state);
   const aside = asideNote(scene);
-  if (aside) words.push(aside);
-  words.push(...measureNotes(scene, scaleOf(headSeries(scene, { isolate: false }))));
-  words.push(...filterNotes(scene));
+  return [
+    ...(thinning ? [thinning] : []),
+    ...(pool ? [`pinned: ${pool}`] : []),
+    ...(aside ? [aside] : []),
+    ...measureNotes(scene, scaleOf(headSeries(scene, { isolate: false }))),
+    ...filterNotes(scene),
+  ];
+}
+
+function notes(scene: Scene, width: number, input: LinesInput | null = null): readonly string[] {
+  const words = [...lineNotes(scene, input)];
+  const { state } = scene;
   const count = state.heads.length;
   if (scene.drawing?.horizontal) {
     return count > NUMBERED_HEADS ? [...words, "numbers: of the strongest head"] : words;
@@ -163,7 +169,7 @@ function isShown(note: string, about: Focus["about"]): boolean {
   return about === "key" || (about === "query" && !note.includes("queries"));
 }
 
-const linkScale = (scene: Scene): LinkScale => ({
+export const linkScale = (scene: Scene): LinkScale => ({
   title: measureTitle(scene),
   end: scaleOf(headSeries(scene, { isolate: false })),
 });

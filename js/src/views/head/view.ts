@@ -26,6 +26,14 @@ import {
   hitHeadMatrix,
   revealOnHeadMatrix,
 } from "./matrix.js";
+import {
+  drawLinePanels,
+  hasPanels,
+  hitLinePanels,
+  linePanelStops,
+  linePanelsHeight,
+  revealInLinePanels,
+} from "./panels.js";
 import { drawHeadText } from "./text.js";
 
 type Form = Omit<View, "name">;
@@ -82,11 +90,21 @@ const HORIZONTAL: Form = {
   stops: () => [],
 };
 
-function formOf({ state, drawing }: Scene): Form {
-  return state.form === "lines" && drawing?.horizontal ? HORIZONTAL : FORMS[state.form];
+const PANELS: Form = {
+  contentHeight: linePanelsHeight,
+  draw: drawLinePanels,
+  hit: hitLinePanels,
+  reveal: revealInLinePanels,
+  stops: linePanelStops,
+};
+
+function formOf(scene: Scene): Form {
+  const { state, drawing } = scene;
+  if (state.form === "lines" && drawing?.horizontal) return HORIZONTAL;
+  return hasPanels(scene) ? PANELS : FORMS[state.form];
 }
 
-/** Who attends to whom in the selected heads: links between two columns, heat maps, running text, over what went in, or group by group. */
+/** Who attends to whom in the selected heads: links between two columns, over one another or a panel a head, heat maps, running text, over what went in, or group by group. */
 export const headView: View = {
   name: "head",
   contentHeight: (scene, width, height) => {
