@@ -3,11 +3,13 @@
 import { drawBar } from "../../marks/bars.js";
 import { formatScore, formatWeight } from "../../marks/format.js";
 import { memo } from "../../marks/memo.js";
+import { drawFoundFrame } from "../../marks/text/found-frame.js";
 import { indexOf, labelFill, labelOf } from "../../marks/text/tokens.js";
 import type { Position } from "../../protocol/generated.js";
 import { onPaper } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
+import { foundAt } from "../shared/found.js";
 import { PAD, ROW } from "./layout.js";
 import type { LinkScene } from "./link-scene.js";
 
@@ -95,6 +97,12 @@ function drawKey(surface: Surface, link: LinkScene, key: number, top: number): v
   const room = label.width - (place === "" ? 0 : textWidth(place, TINY) + 4);
   const style = { fill: focus ? own : labelFill(keys[key], theme), size: SIZE, weight };
   surface.text(label.x, y, name, { ...style, maxWidth: room });
+  const mark = foundAt(scene, "key")?.(key);
+  if (mark) {
+    const width = Math.min(room, Math.max(4, textWidth(name, SIZE, "sans", weight)));
+    const box = { x: label.x, y: y - SIZE / 2 - 2, width, height: SIZE + 4 };
+    drawFoundFrame(surface, box, mark, theme);
+  }
   if (place !== "") {
     const x = label.x + Math.min(room, textWidth(name, SIZE, "sans", weight)) + 4;
     surface.text(x, y, place, { fill: theme.muted, size: TINY });
