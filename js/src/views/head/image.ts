@@ -23,6 +23,7 @@ import { hasLegend, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
+import { drawMediaGroups } from "../image/groups.js";
 import { ownPlaces } from "../image/heat.js";
 import { HEADER, TITLE } from "../image/layout.js";
 import { indexIn, type MediaTile, rectIn } from "../image/media-positions.js";
@@ -201,6 +202,7 @@ export function drawHeadImage(surface: Surface, scene: Scene, frame: Frame): voi
       surface.rect(tile.rect, { fill: theme.background, opacity: 0.75 });
     }
   }
+  drawMediaGroups(surface, scene, plan.mediaLayout, plan.tiles);
   drawStrips(surface, scene, frame, plan, shown);
   if (hasLegend(scene)) drawFooter(surface, scene, plan, shown, width);
   const error = seriesError(scene, plan.series) ?? meanError(scene, plan, shown);

@@ -10,6 +10,7 @@ import type { Rect, Surface } from "../../surface/surface.js";
 import { foundAt } from "../shared/found.js";
 import { hoveredPositions, keyName, queryName } from "../shared/series.js";
 import type { Frame, Stop } from "../view.js";
+import { drawChipGroups } from "./groups.js";
 import { CHIP, CHIP_SIZE, type TokenChip } from "./layout.js";
 import type { ImagePlan, Shown } from "./plan.js";
 
@@ -78,6 +79,8 @@ export function drawStrips(
       const middle = y + CHIP / 2 - 1 + stripTop - stripScroll;
       surface.text(x + plan.left, middle, text, { fill: theme.muted, size: LEGEND_SIZE });
     }
+    const at = { left: plan.left, top: stripTop - stripScroll, middle: CHIP / 2 - 1 };
+    drawChipGroups(surface, scene, strips.groups, at);
     for (const chip of strips.chips) {
       if (inWindow(plan, rectOf(plan, chip))) drawChip(surface, scene, plan, shown, chip);
     }
