@@ -23,6 +23,7 @@ import { columnWidths, linesLayout, linesOverflow, revealScroll } from "../lines
 import { drawLines, drawLinesState, hitLines, lineStops, readingSurface } from "../lines/lines.js";
 import { drawnShare, type LinesInput, pictureKey } from "../lines/links.js";
 import { lacksNumbers } from "../lines/numbers.js";
+import { drawLinesStrip, hitLinesStrip, stripRoom } from "../lines/strip.js";
 import { asideNote } from "../shared/aside.js";
 import { groupMargin } from "../shared/groups.js";
 import { measureNotes, measureTitle } from "../shared/measure.js";
@@ -69,7 +70,7 @@ function widthRequest(scene: Scene, width: number) {
     rect: {
       x: margins.queries,
       y: HEADER,
-      width: width - margins.queries - margins.keys,
+      width: width - margins.queries - margins.keys - stripRoom(scene),
       height: 0,
     },
   };
@@ -286,6 +287,7 @@ export function drawHeadLines(surface: Surface, scene: Scene, frame: Frame): voi
   if (clipped > 0) {
     surface.line(body.x, bottom, body.x + body.width, bottom, { stroke: theme.rule });
   }
+  drawLinesStrip(surface, scene, input, frame.width);
   drawFooter(surface, scene, frame.width, bottom, input);
   drawPairCard(surface, scene, "head", input.series, cardRoom(input, frame));
 }
@@ -301,7 +303,8 @@ function cardRoom({ layout }: LinesInput, frame: Frame): Rect {
 }
 
 export function hitHeadLines(scene: Scene, frame: Frame, x: number, y: number): Hit | null {
-  return hitLines(scene, inputFor(scene, frame, pinnedFocus(scene), false), x, y);
+  const input = inputFor(scene, frame, pinnedFocus(scene), false);
+  return hitLinesStrip(scene, input, frame.width, x, y) ?? hitLines(scene, input, x, y);
 }
 
 export function headLineStops(scene: Scene, frame: Frame): readonly Stop[] {

@@ -198,13 +198,17 @@ function drawTitle(surface: Surface, scene: Scene, panel: HeadPanel): void {
   if (read) drawReading(surface, scene, { ...panel, title: beside }, read, middle);
 }
 
+/** Labels higher than their rows reach over the first row's edge by so much. */
+const overhang = ({ layout }: LinesInput) =>
+  Math.max(0, (LABEL_SIZE - layout.queries.axis.rowHeight) / 2);
+
 /** What the columns are, said once: over the first panel's. */
 function drawAxes(surface: Surface, scene: Scene, panel: HeadPanel, input: LinesInput): void {
   if (!(scene.drawing?.axes ?? true) || panel.kind !== 0) return;
   const { queries, keys } = input.layout;
   const half = panel.body.width / 2 - 4;
   const style = { fill: scene.theme.muted, size: LEGEND_SIZE, maxWidth: half } as const;
-  const y = panel.body.y - AXES / 2;
+  const y = panel.body.y - overhang(input) - AXES / 2;
   for (const column of [queries, keys]) {
     const atQueries = column.align === "end";
     const text = headTitle(scene, column, atQueries ? "query" : "key");
@@ -228,8 +232,7 @@ function drawPanel(
   const { body, title, series } = panel;
   drawTitle(surface, scene, panel);
   drawAxes(readingSurface(surface, scene, input), scene, panel, input);
-  // Labels higher than their rows reach over the first row's edge.
-  const y = body.y - Math.max(0, (LABEL_SIZE - layout.rowHeight) / 2);
+  const y = body.y - overhang(input);
   surface.line(body.x, y, body.x + body.width, y, { stroke: scene.theme.rule });
   drawLines(surface, scene, input);
   const bottom = body.y + body.height;
