@@ -27,6 +27,7 @@ import { drawMediaGroups } from "../image/groups.js";
 import { ownPlaces } from "../image/heat.js";
 import { HEADER, TITLE } from "../image/layout.js";
 import { indexIn, type MediaTile, rectIn } from "../image/media-positions.js";
+import { drawOriginal } from "../image/original.js";
 import {
   type ImagePlan,
   imageNotes,
@@ -211,6 +212,7 @@ export function drawHeadImage(surface: Surface, scene: Scene, frame: Frame): voi
     surface.rect(body, { fill: theme.background, opacity: 0.85 });
     drawNotice(surface, body, error, theme.danger);
   }
+  drawOriginal(surface, scene, plan, width);
   drawMeanCard(surface, scene, plan, shown, frame);
   const bounds = { x: 0, y: 0, width, height };
   drawPairCard(surface, scene, "head", plan.series, bounds);
