@@ -359,6 +359,12 @@ export interface MediumMeta {
    */
   seconds?: number;
   /**
+   * The middle of each band of a spectrogram in Hz, lowest first, where it is known.
+   *
+   * @minItems 1
+   */
+  frequencies?: readonly number[];
+  /**
    * What the reader should know about it.
    */
   note?: string;

@@ -12,6 +12,7 @@ import {
 } from "../../marks/legends/legend.js";
 import {
   drawCurve,
+  drawFrequencyAxis,
   drawHeatLegend,
   drawPatchOutline,
   drawTimeAxis,
@@ -97,6 +98,7 @@ function drawTile(
       drawCurve(surface, rect, inside.edges, share, colour, plan.series.length <= FILLED);
     });
     if (medium.seconds !== undefined) drawTimeAxis(surface, rect, medium.seconds, theme);
+    if (medium.frequencies) drawFrequencyAxis(surface, rect, medium.frequencies, theme);
   }
   surface.rect(rect, { stroke: theme.rule });
   drawMarks(surface, scene, plan, shown, tile);

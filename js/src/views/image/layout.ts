@@ -1,5 +1,6 @@
 // Where images, sounds and the tokens beside them are placed.
 
+import { FREQUENCY_ROOM } from "../../marks/matrix/image-heat.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Rect } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
@@ -88,8 +89,9 @@ function pictures(scene: Scene, mediaLayout: MediaLayout, room: Rect): Arranged 
   return { tiles, height: rows * block.height + (rows - 1) * GAP };
 }
 
-function sounds(mediaLayout: MediaLayout, room: Rect): Arranged {
+function sounds(scene: Scene, mediaLayout: MediaLayout, room: Rect): Arranged {
   const media = [...mediaLayout.places.media.keys()];
+  const left = media.some((medium) => scene.media[medium]?.frequencies) ? FREQUENCY_ROOM : 8;
   const free = room.height / media.length - AXIS;
   const height = Math.max(40, Math.min(SOUND.most, free));
   const tiles = media.map((medium, n): MediaTile => {
@@ -98,7 +100,7 @@ function sounds(mediaLayout: MediaLayout, room: Rect): Arranged {
       medium,
       series: null,
       titleTop: y,
-      rect: { x: room.x + 8, y, width: room.width - 16, height },
+      rect: { x: room.x + left, y, width: room.width - left - 8, height },
     };
   });
   return { tiles, height: media.length * (height + AXIS) };
@@ -107,7 +109,7 @@ function sounds(mediaLayout: MediaLayout, room: Rect): Arranged {
 export function arrange(scene: Scene, mediaLayout: MediaLayout, room: Rect): Arranged {
   return mediaLayout.kind === "image"
     ? pictures(scene, mediaLayout, room)
-    : sounds(mediaLayout, room);
+    : sounds(scene, mediaLayout, room);
 }
 
 /** The room that the media would take if there were enough. */
