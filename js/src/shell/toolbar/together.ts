@@ -39,6 +39,8 @@ const PANELS: Readonly<Record<State["panels"], string>> = {
   overlaid: "The lines of all selected heads over one another",
   "one a head": "A panel for each of the selected heads, side by side",
 };
+/** Lines of more heads than this are better apart. */
+const MANY = 4;
 const WAYS = Object.keys(PANELS) as State["panels"][];
 
 /** There where the lines of several heads are drawn: of two records it is one head, heads together are one. */
@@ -46,8 +48,9 @@ export const panels: Control = {
   name: "panels",
   group: "what",
   label: "panels",
-  rank: () => 44,
-  shortRank: 46,
+  // Of many heads overlaid lines hide one another: then it stays one click away.
+  rank: ({ state }) => (state.heads.length > MANY ? 44 : 28),
+  shortRank: 29,
   shown: (scene) =>
     drawsHead(scene) &&
     scene.state.form === "lines" &&
