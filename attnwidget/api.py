@@ -12,7 +12,8 @@ from attnwidget.record.options import ViewOptions, WeightOptions
 from attnwidget.record.vocabulary import lists_options
 from attnwidget.recordings import capture, from_weights, load, recording
 from attnwidget.serve.python_call import call_of_model
-from attnwidget.serve.selection import OTHER_NAMES, SHORTHANDS, STATE, usual_names
+from attnwidget.serve.selection import OTHER_NAMES, SHORTHANDS, usual_names
+from attnwidget.serve.selection_parts import STATE
 from attnwidget.surveys.run import survey
 from attnwidget.surveys.survey import Survey
 from attnwidget.widget.bertviz_calls import no_show, shown_weights
@@ -225,9 +226,10 @@ def _shown(
     from attnwidget.capture.forward import template_options  # noqa: PLC0415  see recordings
     from attnwidget.capture.inputs.options import check_options  # noqa: PLC0415
 
-    groups = {name: state[name] for name in ("groups",) if state.get(name) is not None}
-    for name, given in groups.items():
-        check_by(given, name)
+    groups = {}
+    if state.get("groups") is not None:
+        check_by(state["groups"], "groups")
+        groups["groups"] = state["groups"]
     check_options(
         model, options, (*STATE, "groups", *template_options(model, inputs, tokenizer, options))
     )

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis import find_heads, group_shares, rollout, score_tables
 from attnwidget.export.exports import Exports
-from attnwidget.figures.from_source import Kind, figure
 from attnwidget.record import storage, viewers, words
 from attnwidget.record.options import DrawnSelection, FileOptions, ShownOptions
 from attnwidget.record.record import Record, the_stream
 from attnwidget.record.saving import save_by_ending
-from attnwidget.record.vocabulary import either, layers_and_heads, lists_options
-from attnwidget.serve.source import RecordSource
+from attnwidget.record.vocabulary import either, either_named, layers_and_heads, lists_options
 
 if TYPE_CHECKING:
     import os
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from attnwidget.analysis.position_groups import By
     from attnwidget.compute.indexing import Heads
     from attnwidget.figures.figure import Figure
+    from attnwidget.figures.from_source import Kind
     from attnwidget.record.position_lookup import Place
     from attnwidget.record.vocabulary import Layers
 
@@ -105,7 +104,7 @@ class Attention(Exports):
         """
         chosen = layers_and_heads(layer, layers, head, heads)
         return score_tables.head_scores(
-            self, scores, stream, either(sink=sink, aside=aside), measure, only=chosen
+            self, scores, stream, either_named(sink=sink, aside=aside), measure, only=chosen
         )
 
     def head_labels(
@@ -149,7 +148,7 @@ class Attention(Exports):
         """
         chosen = layers_and_heads(layer, layers, head, heads)
         return score_tables.head_labels(
-            self, stream, either(sink=sink, aside=aside), measure, only=chosen
+            self, stream, either_named(sink=sink, aside=aside), measure, only=chosen
         )
 
     def find(
@@ -161,6 +160,7 @@ class Attention(Exports):
         from_group: str | None = None,
         to_group: str | None = None,
         by: By | None = None,
+        aside: Place | None = None,
         top: int | None = 10,
         stream: str | None = None,
         measure: str = "weights",
@@ -179,6 +179,8 @@ class Attention(Exports):
             from_group: Instead of all these, a group of positions whose queries count (`groups`); all when left out.
             to_group: The group whose weight is asked for; all keys when left out.
             by: The grouping that they are of, as for `groups`.
+            aside: Key positions to set aside, as for `head_scores`; nothing when left out. Each row is then divided by what
+                remains; a row with less than 1e-6 left is left out, and a head that has no other has NaN.
             top: How many heads to return; ``None`` for all.
             stream: Name of the stream; needed when there are several.
             measure: As for `head_scores`.
@@ -194,12 +196,13 @@ class Attention(Exports):
         Raises:
             KeyError, IndexError: If there is no such stream or layer.
             ValueError: If a head or token is not there, a token is there several times (the message has the places), a
-                position does not exist, the pattern is no mask, or the model's mask hides all of the links.
+                position does not exist, the pattern is no mask, or the model's mask hides all of the links, or all of them
+                are to keys that are set aside.
 
         Example:
             >>> import attnwidget as aw
             >>> attention = aw.capture(model, "the cat sat on the mat because it was tired", tokenizer)
-            >>> len(attention.find(query="it", key="cat", top=3))
+            >>> len(attention.find(query="it", key="cat", aside="first", top=3))
             3
         """
         layers, heads = layers_and_heads(layer, layers, head, heads)
@@ -215,6 +218,7 @@ class Attention(Exports):
             heads=heads,
             pair=(from_group, to_group),
             by=by,
+            aside=aside,
         )
 
     def groups(
@@ -447,7 +451,7 @@ class Attention(Exports):
                 - ``measure``: ``"weights"``, ``"value"``, ``"norm"`` or ``"rollout"``.
                 - ``grouping``: the groups of positions that are marked, one of those of `groups`; the texts of a pair, who
                   speaks, pictures and text, or prompt and answer when left out. ``from_group``, ``to_group``: the groups
-                  that links are drawn between.
+                  that links are drawn between. ``groups``: your own groups, as for `attnwidget.view`.
                 - ``explain``: of the neuron view: ``"link"``, or ``"head"`` for a matrix of each step of the whole head.
                 - ``score``: what heads are coloured by in the model view, and the x of a ``"scatter"``: one of `SCORES`.
                   ``other_score``: its y.
@@ -485,7 +489,8 @@ class Attention(Exports):
             >>> figure = attention.figure("head", layer=3, heads=[1, 3], query="it", width="85mm")  # doctest: +SKIP
             >>> figure.save("it.pdf")  # doctest: +SKIP
         """
-        return figure(RecordSource(self), kind, **options)
+        made: Figure = viewers.make(self, "figure", kind, **options)
+        return made
 
     @lists_options(FileOptions)
     def save(self, path: str | os.PathLike[str], **options: Unpack[FileOptions]) -> Path:

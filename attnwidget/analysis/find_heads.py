@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,18 +14,20 @@ from attnwidget.analysis.group_shares import pair_shares_slices
 from attnwidget.analysis.position_groups import groups_of
 from attnwidget.analysis.tables import table
 from attnwidget.compute.checks import check_count, check_tensor, shown
+from attnwidget.compute.group_sums import without_aside
 from attnwidget.compute.indexing import Axis
 from attnwidget.compute.measures import lengths
 from attnwidget.compute.not_numbers import strongest_first, warn_not_numbers
 from attnwidget.compute.resumable import finish, share_of
 from attnwidget.compute.softmax import exact
 from attnwidget.compute.weight_rows import query_blocks, weight_blocks
+from attnwidget.record.aside import check_not_aside, named_aside
 from attnwidget.record.chosen import chosen_heads, only_these
 from attnwidget.record.position_lookup import resolve
 from attnwidget.record.record import the_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -57,27 +60,39 @@ def find(
     heads: Heads = None,
     pair: tuple[str | None, str | None] = (None, None),
     by: By | None = None,
+    aside: Place | None = None,
 ) -> Any:
     """Return `Attention.find`, where it is described; ``pair`` are two groups of positions."""
     count = None if top is None else check_count("top", top, " or None for all heads")
     chosen = only_these(the_stream(attention, stream), layers)
     wanted = {layer.layer: chosen_heads(layer, heads) for layer in chosen}
+    out = named_aside(aside, chosen.key_positions)
+    weigh: Callable[[Sequence[int]], Slices[list[NDArray[np.float64]]]]
     if by is None and all(name is None for name in pair):
-        weighed = stream_weights(chosen, links(chosen, query, key, pattern), measure)
+        asked = links(chosen, query, key, pattern)
+        weigh = partial(stream_weights_slices, chosen, asked, measure)
     else:
         grouping = _only_groups(by, pair, {"query": query, "key": key, "pattern": pattern})
         groups = groups_of(attention, grouping, chosen.name)[chosen.name]
-        weighed = finish(pair_shares_slices(chosen, groups, pair, measure))
+        weigh = partial(pair_shares_slices, chosen, groups, pair, measure)
+    weighed = finish(weigh(out))
     found: list[dict[str, Any]] = [
         {"stream": chosen.name, "layer": layer.layer, "head": head, "weight": float(weight)}
         for layer, weights in zip(chosen, weighed, strict=True)
         for head, weight in enumerate(weights)
         if head in wanted[layer.layer]
     ]
+    unknown = {(row["layer"], row["head"]) for row in found if math.isnan(row["weight"])}
+    if unknown and out:
+        # Of these, some have nothing left besides what is set aside, which is no fault of theirs.
+        whole = zip(chosen, finish(weigh(())), strict=True)
+        unknown &= {
+            (layer.layer, head)
+            for layer, weights in whole
+            for head in np.flatnonzero(np.isnan(weights))
+        }
     warn_not_numbers(
-        ((row["stream"], row["layer"], row["head"]) for row in found if math.isnan(row["weight"])),
-        "such heads come last",
-        stacklevel=3,
+        ((chosen.name, *head) for head in sorted(unknown)), "such heads come last", stacklevel=3
     )
     # Stable: equal heads stay in the model's order.
     found.sort(key=lambda row: strongest_first(row["weight"]))
@@ -104,21 +119,22 @@ def _only_groups(
 
 
 def stream_weights(
-    stream: Stream, asked: Links, measure: str = "weights"
+    stream: Stream, asked: Links, measure: str = "weights", aside: Sequence[int] = ()
 ) -> list[NDArray[np.float64]]:
     """Return `link_weights` where there are any.
 
     Raises:
-        ValueError: If the model's mask hides all of the links.
+        ValueError: If the model's mask hides all of the links, or all of them are to keys that are set aside.
     """
-    return finish(stream_weights_slices(stream, asked, measure))
+    return finish(stream_weights_slices(stream, asked, measure, aside))
 
 
 def stream_weights_slices(
-    stream: Stream, asked: Links, measure: str = "weights"
+    stream: Stream, asked: Links, measure: str = "weights", aside: Sequence[int] = ()
 ) -> Slices[list[NDArray[np.float64]]]:
     """Return `stream_weights` as a computation in slices."""
-    found = yield from link_weights_slices(stream, asked, measure)
+    check_not_aside(asked.keys(), aside, stream)
+    found = yield from link_weights_slices(stream, asked, measure, aside)
     if not any(weights.any() for weights in found):
         message = (
             f"no head of stream {stream.name!r} can give these links any weight: the mask hides the keys from the "
@@ -134,13 +150,20 @@ class Links:
 
     Attributes:
         queries: The queries that have any.
-        mask: Their keys, boolean ``[query, key]`` on the CPU.
+        mask: Their keys, boolean ``[query, key]`` on the CPU; one row of memory for all queries where each has the same.
         of: How many queries there are in all.
     """
 
     queries: Axis
     mask: Tensor
     of: int
+
+    def keys(self) -> list[int]:
+        """Return the keys of any of the queries, in order."""
+        # One row is that of all queries where it is one row of memory.
+        rows = self.mask if self.mask.stride(0) else self.mask[:1]
+        found: list[int] = rows.any(0).nonzero()[:, 0].tolist()
+        return found
 
 
 def links(
@@ -166,9 +189,9 @@ def links(
             else resolve("query", query, stream.query_positions)
         )
         keys = resolve("key", key, stream.key_positions)  # type: ignore[arg-type]  # not None without a pattern
-        mask = torch.zeros((len(queries), n_key), dtype=torch.bool)
-        mask[:, list(keys)] = True
-        return Links(Axis(queries), mask, n_query)
+        row = torch.zeros(n_key, dtype=torch.bool)
+        row[list(keys)] = True
+        return Links(Axis(queries), row.expand(len(queries), n_key), n_query)
     whole = _mask(stream, pattern)
     rows = whole.any(1).nonzero()[:, 0].tolist()
     if not rows:
@@ -214,28 +237,34 @@ def _mask(stream: StreamAxes, pattern: Pattern) -> Tensor:
 
 
 def link_weights(
-    stream: Stream, asked: Links, measure: str = "weights"
+    stream: Stream, asked: Links, measure: str = "weights", aside: Sequence[int] = ()
 ) -> list[NDArray[np.float64]]:
     """Return for each layer the mean over queries of the weight on their keys, float64 ``[head]``.
 
-    For other measures than ``"weights"`` each row is divided by its sum first.
+    For other measures than ``"weights"`` each row is divided by its sum first. With keys set aside it is divided by what
+    remains, a row with nothing left is left out, and a head with no other has NaN.
     """
-    return finish(link_weights_slices(stream, asked, measure))
+    return finish(link_weights_slices(stream, asked, measure, aside))
 
 
 def link_weights_slices(
-    stream: Stream, asked: Links, measure: str = "weights"
+    stream: Stream, asked: Links, measure: str = "weights", aside: Sequence[int] = ()
 ) -> Slices[list[NDArray[np.float64]]]:
     """Return `link_weights` as a computation in slices."""
     found = []
     for place, layer in enumerate(stream):
-        work = _of_layer(layer, asked, lengths(layer, measure))
+        work = _of_layer(layer, asked, lengths(layer, measure), aside)
         found.append((yield from share_of(work, place / len(stream), (place + 1) / len(stream))))
     return found
 
 
-def _of_layer(layer: Layer, asked: Links, scale: Tensor | None) -> Slices[NDArray[np.float64]]:
+def _of_layer(
+    layer: Layer, asked: Links, scale: Tensor | None, aside: Sequence[int]
+) -> Slices[NDArray[np.float64]]:
     found = torch.zeros(layer.num_heads, dtype=torch.float64)
+    rows = torch.full((layer.num_heads,), len(asked.queries), dtype=torch.float64)
+    kept = torch.ones(layer.n_key, dtype=torch.bool, device=layer.device)
+    kept[list(aside)] = False
     for some in query_blocks(layer.num_heads, len(asked.queries), layer.n_key):
         with exact(layer):
             mask = some.take(asked.mask, 0).to(layer.device)
@@ -245,8 +274,18 @@ def _of_layer(layer: Layer, asked: Links, scale: Tensor | None) -> Slices[NDArra
                 if scale is not None:
                     weights.mul_(scale[block.heads, None, block.keys])
                     weights.div_(weights.sum(-1, keepdim=True).clamp(min=1e-30))
-                marked = (weights * mask[block.queries, block.keys]).sum(-1)
+                some_keys = mask[block.queries, block.keys]
+                marked = (weights * some_keys).sum(-1)
+                if aside:
+                    parts = [
+                        weights * (some_keys & kept[block.keys]),
+                        weights * (~some_keys & kept[block.keys]),
+                    ]
+                    sums = torch.stack([part.sum(-1) for part in parts], -1).double()
+                    shares, empty = without_aside(sums)
+                    marked = shares[..., 0]
+                    rows[block.heads] -= empty.double().sum(-1).cpu()
                 found[block.heads] += marked.double().sum(-1).cpu()
         yield (some.indices[-1] + 1) / len(asked.queries)
-    mean: NDArray[np.float64] = found.numpy() / len(asked.queries)
+    mean: NDArray[np.float64] = (found / rows).numpy()
     return mean

@@ -17,12 +17,9 @@ if TYPE_CHECKING:
 
     Labels = list[str | None]
 
-__all__ = ["GROUPINGS", "REST", "known_labels"]
+__all__ = ["GROUPINGS", "known_labels"]
 
 _LETTERS = 26
-
-REST = "rest"
-"""What positions in no group are called."""
 
 GROUPINGS: Mapping[str, str] = MappingProxyType(
     {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,16 +15,18 @@ from attnwidget.compute.group_sums import group_share_slices
 from attnwidget.compute.measures import lengths
 from attnwidget.compute.not_numbers import warn_not_numbers
 from attnwidget.compute.resumable import finish, share_of
+from attnwidget.record.aside import check_not_aside
 from attnwidget.record.chosen import chosen_heads, only_these
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from attnwidget.analysis.position_groups import By, Groups
     from attnwidget.compute.group_sums import GroupNumbers
     from attnwidget.compute.indexing import Heads
+    from attnwidget.compute.not_numbers import Head
     from attnwidget.compute.resumable import Slices
     from attnwidget.record.layer import Layer
     from attnwidget.record.record import Record
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from attnwidget.record.vocabulary import Layers
 
     Shares = NDArray[np.float64]
+    Row = dict[str, Any]
 
 __all__ = [
     "group_positions",
@@ -37,9 +42,7 @@ __all__ = [
     "group_shares",
     "layer_shares",
     "pair_shares_slices",
-    "share_rows",
     "stream_shares",
-    "stream_shares_slices",
 ]
 
 MOST_ROWS = 20_000_000
@@ -68,13 +71,7 @@ def group_shares(
     only: tuple[Layers, Heads] = (None, None),
 ) -> Any:
     """Return `Attention.group_shares`, where it is described."""
-    return table(
-        row
-        for one, groups, shares, wanted in _found(attention, by, stream, measure, only)
-        for layer, found in zip(one, shares, strict=True)
-        for row in share_rows(one.name, layer.layer, groups.names, found)
-        if row["head"] in wanted[layer.layer] and groups.gives(row["from"], row["to"])
-    )
+    return table(_rows(attention, by, stream, measure, only, by_head=True))
 
 
 def group_profile(
@@ -86,46 +83,53 @@ def group_profile(
     only: tuple[Layers, Heads] = (None, None),
 ) -> Any:
     """Return `Attention.group_profile`, where it is described."""
-    return table(
-        row
-        for one, groups, shares, wanted in _found(attention, by, stream, measure, only)
-        for layer, found in zip(one, shares, strict=True)
-        for row in _profile_rows(one.name, layer, groups, found[sorted(wanted[layer.layer])])
-    )
+    return table(_rows(attention, by, stream, measure, only, by_head=False))
 
 
-def _found(
+def _rows(
     attention: Record,
     by: By,
     stream: str | None,
     measure: str,
     only: tuple[Layers, Heads],
-) -> list[tuple[Stream, Groups, list[Shares], dict[int, set[int]]]]:
-    """Return the streams that have groups, with the groups, the shares of each layer and the heads that are asked for."""
-    found = []
+    *,
+    by_head: bool,
+) -> list[Row]:
+    """Return the rows of the streams that have groups, made of a layer's shares before those of the next are computed."""
+    rows_of = _share_rows if by_head else _profile_rows
+    rows: list[Row] = []
     for name, groups in groups_of(attention, by, stream).items():
         chosen = only_these(attention[name], only[0])
-        wanted = {layer.layer: chosen_heads(layer, only[1]) for layer in chosen}
-        rows = sum(layer.num_heads for layer in chosen) * len(groups.names) ** 2
-        if rows > MOST_ROWS:
-            message = (
-                f"a table of {len(groups.names)} × {len(groups.names)} groups by {groups.by} for each head of stream "
-                f"{name!r} would have {rows:,} rows, at most {MOST_ROWS:,} are made: pass layer=, or fewer groups."
-            )
-            raise ValueError(message)
-        shares = stream_shares(chosen, groups.numbers, measure)
-        found.append((chosen, groups, shares, wanted))
-        warn_not_numbers(
-            (
-                (name, layer.layer, head)
-                for layer, each in zip(chosen, shares, strict=True)
-                for head in sorted(wanted[layer.layer])
-                if np.isnan(each[head][groups.asked]).any()
-            ),
-            "so are their shares",
-            stacklevel=4,
+        wanted = {layer.layer: sorted(chosen_heads(layer, only[1])) for layer in chosen}
+        _check_size(name, groups, wanted, by_head=by_head)
+        broken: list[Head] = []
+        for layer in chosen:
+            heads = wanted[layer.layer]
+            shares = finish(layer_shares(layer, groups.numbers, measure))[heads]
+            wrong = np.isnan(shares[:, groups.asked]).any((1, 2))
+            broken += [(name, layer.layer, heads[place]) for place in np.flatnonzero(wrong)]
+            rows += rows_of(groups, heads, shares, {"stream": name, "layer": layer.layer})
+        warn_not_numbers(broken, "so are their shares", stacklevel=4)
+    return rows
+
+
+def _check_size(
+    stream: str, groups: Groups, wanted: Mapping[int, Sequence[int]], *, by_head: bool
+) -> None:
+    """Refuse a table that is too large.
+
+    Raises:
+        ValueError: If it has more than `MOST_ROWS` rows.
+    """
+    first, second = len(groups.asked), len(groups.seen)
+    parts = sum(map(len, wanted.values())) if by_head else len(wanted)
+    rows = parts * first * second
+    if rows > MOST_ROWS:
+        message = (
+            f"a table of {first} × {second} groups by {groups.by} for each {'head' if by_head else 'layer'} of stream "
+            f"{stream!r} would have {rows:,} rows, at most {MOST_ROWS:,} are made: pass layer=, or fewer groups."
         )
-    return found
+        raise ValueError(message)
 
 
 def stream_shares(
@@ -136,10 +140,10 @@ def stream_shares(
     Raises:
         ValueError: If a layer cannot give the measure.
     """
-    return finish(stream_shares_slices(stream, groups, measure))
+    return finish(_stream_shares_slices(stream, groups, measure))
 
 
-def stream_shares_slices(
+def _stream_shares_slices(
     stream: Stream, groups: GroupNumbers, measure: str = "weights"
 ) -> Slices[list[NDArray[np.float64]]]:
     """Return `stream_shares` as a computation in slices."""
@@ -155,6 +159,7 @@ def pair_shares_slices(
     groups: Groups,
     pair: tuple[str | None, str | None],
     measure: str = "weights",
+    aside: Sequence[int] = (),
 ) -> Slices[list[NDArray[np.float64]]]:
     """Return the share from one group to another for each layer, float64 ``[head]``, as a computation in slices.
 
@@ -163,12 +168,15 @@ def pair_shares_slices(
         groups: Its groups.
         pair: From which group, and to which; None for all positions.
         measure: Of what.
+        aside: Keys that are set aside, in order: each row is divided by what remains.
 
     Raises:
-        ValueError: If there is no such group, it has no queries or no keys, or no head can give it any weight.
+        ValueError: If there is no such group, it has no queries or no keys, all of its keys are set aside, or no head can
+            give it any weight.
     """
-    numbers = groups.between(*pair)
-    found = yield from stream_shares_slices(stream, numbers, measure)
+    numbers = replace(groups.between(*pair), aside=aside)
+    check_not_aside([key for key, group in enumerate(numbers.keys) if group == 0], aside, stream)
+    found = yield from _stream_shares_slices(stream, numbers, measure)
     shares = [layer[:, 0, 0] for layer in found]
     if not any(each.any() for each in shares):
         first, second = ("all positions" if name is None else f"group {name!r}" for name in pair)
@@ -189,16 +197,17 @@ def layer_shares(
     return array
 
 
-def share_rows(
-    stream: str, layer: int, names: tuple[str, ...], shares: Shares
-) -> Iterator[dict[str, Any]]:
-    """Yield the rows of one layer, for every pair of groups."""
-    for head, each in enumerate(shares.tolist()):
-        for name, row in zip(names, each, strict=True):
-            for other, share in zip(names, row, strict=True):
+def _share_rows(groups: Groups, heads: list[int], shares: Shares, where: Row) -> Iterator[Row]:
+    """Yield a row for each of some heads and each pair of groups that there is a share of."""
+    sources, targets = (
+        [groups.names[place] for place in axis] for axis in (groups.asked, groups.seen)
+    )
+    there = shares[:, groups.asked][:, :, groups.seen]
+    for head, each in zip(heads, there.tolist(), strict=True):
+        for name, row in zip(sources, each, strict=True):
+            for other, share in zip(targets, row, strict=True):
                 yield {
-                    "stream": stream,
-                    "layer": layer,
+                    **where,
                     "head": head,
                     "from": name,
                     "to": other,
@@ -206,23 +215,18 @@ def share_rows(
                 }
 
 
-def _profile_rows(
-    stream: str, layer: Layer, groups: Groups, shares: Shares
-) -> Iterator[dict[str, Any]]:
+def _profile_rows(groups: Groups, _heads: list[int], shares: Shares, where: Row) -> Iterator[Row]:
+    """Yield a row for each pair of groups that there is a share of; heads that are not numbers are left out."""
     known = shares[~np.isnan(shares[:, groups.asked]).any((1, 2))]
-    for place, name in enumerate(groups.names):
-        for other_place, other in enumerate(groups.names):
-            if not groups.gives(name, other):
-                continue
-            values = known[:, place, other_place]
-            yield {
-                "stream": stream,
-                "layer": layer.layer,
-                "from": name,
-                "to": other,
-                "mean": float(values.mean()) if len(values) else math.nan,
-                "spread": float(values.std()) if len(values) else math.nan,
-                "least": float(values.min()) if len(values) else math.nan,
-                "most": float(values.max()) if len(values) else math.nan,
-                "heads": len(values),
-            }
+    for place, other_place in product(groups.asked, groups.seen):
+        values = known[:, place, other_place]
+        yield {
+            **where,
+            "from": groups.names[place],
+            "to": groups.names[other_place],
+            "mean": float(values.mean()) if len(values) else math.nan,
+            "spread": float(values.std()) if len(values) else math.nan,
+            "least": float(values.min()) if len(values) else math.nan,
+            "most": float(values.max()) if len(values) else math.nan,
+            "heads": len(values),
+        }

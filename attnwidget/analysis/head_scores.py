@@ -11,6 +11,7 @@ import torch
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.analysis.score_sums import NAMES, Patterns, Sums, VisibleKeyStats, row_scores
 from attnwidget.analysis.token_features import TokenFeatures
+from attnwidget.compute.group_sums import LEAST_LEFT
 from attnwidget.compute.measures import lengths
 from attnwidget.compute.resumable import finish, share_of, within
 from attnwidget.compute.visible_keys import VisibleKeys, seen_keys
@@ -140,9 +141,6 @@ def _best(head: int, names: Sequence[str], lifts: Mapping[str, Numbers]) -> str:
 def _made(name: str, value: float) -> Label:
     return Label(name, SCORES[name].label, float(value))
 
-
-# A row with less than this left outside of the sink has nothing there that could be shared out.
-FLOOR = 1e-6
 
 _NOBODY = "no query sees such a key in any layer."
 
@@ -351,7 +349,7 @@ class _RunningMeans:
         over = torch.stack([torch.ones_like(total[0]), total[1].clamp(min=1e-30)])
         values = row_scores(sums, over, visible.counts, visible.far)
         # Rows of NaN count: they make the score NaN.
-        enough = (~(total <= FLOOR))[..., None].expand_as(values).clone()
+        enough = (~(total <= LEAST_LEFT))[..., None].expand_as(values).clone()
         # Shares of all the weight are defined even where there is none.
         enough[0, :, :, : NAMES.index("local")] = True
         valid = visible.valid & enough

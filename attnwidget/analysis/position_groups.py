@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from attnwidget.analysis.group_labels import GROUPINGS, REST, known_labels
+from attnwidget.analysis.group_labels import GROUPINGS, known_labels
 from attnwidget.compute.checks import is_word, options, shown
 from attnwidget.compute.group_sums import GroupNumbers
+from attnwidget.protocol.constants import REST_GROUP
 from attnwidget.record.position_lookup import resolve
 from attnwidget.record.positions import word_numbers
-from attnwidget.record.stream import StreamAxes
+from attnwidget.record.stream import own_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from attnwidget.record.position_lookup import Place
     from attnwidget.record.positions import Position, Positions
     from attnwidget.record.record import Record
-    from attnwidget.record.stream import Stream
+    from attnwidget.record.stream import NamedAxes, Stream
 
 By: TypeAlias = "str | Mapping[str, Place] | Callable[[Position], str | None]"
 
@@ -44,17 +46,8 @@ __all__ = [
     "groups_by_stream",
     "groups_of",
     "no_groups",
-    "own_keys",
     "stream_groups",
 ]
-
-
-class NamedAxes(StreamAxes, Protocol):
-    """What a stream is called, and what its queries and keys are."""
-
-    @property
-    def name(self) -> str:
-        """Name of the stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +75,7 @@ class Groups:
         if not names:
             return None
         if None in queries or None in keys:
-            names.append(REST)
+            names.append(REST_GROUP)
         places: dict[str | None, int] = {name: place for place, name in enumerate(names)}
         places[None] = len(names) - 1
         numbers = (tuple(places[name] for name in axis) for axis in (queries, keys))
@@ -93,25 +86,30 @@ class Groups:
         """Numbers of the groups that have queries."""
         return sorted(set(self.queries))
 
-    def gives(self, name: str, other: str) -> bool:
-        """Tell whether the first has queries and the second keys, so that there is a share from one to the other."""
-        first, second = self.names.index(name), self.names.index(other)
-        return first in self.queries and second in self.keys
+    @property
+    def seen(self) -> list[int]:
+        """Numbers of the groups that have keys: there is a share to each of them from each of `asked`."""
+        return sorted(set(self.keys))
 
     @property
     def numbers(self) -> GroupNumbers:
         """The groups as sums of weights take them."""
         return GroupNumbers(len(self.names), self.queries, self.keys)
 
+    def until(self, queries: int, keys: int | None = None) -> Groups:
+        """Return the same of the first queries and keys, such as those that there were at a step of a generation."""
+        return replace(self, queries=self.queries[:queries], keys=self.keys[:keys])
+
     def of_words(self, stream: Stream) -> GroupNumbers:
         """Return the groups with each word in that of its first piece, and each word counted once among queries."""
         axes = stream.query_positions, stream.key_positions
         words = [word_numbers(axis) for axis in axes]
+        words[0] = words[0][: len(self.queries)]
         found = [
             _of_first(numbers, group)
             for numbers, group in zip(words, (self.queries, self.keys), strict=True)
         ]
-        pieces = [words[0].count(word) for word in range(words[0][-1] + 1)]
+        pieces = Counter(words[0])
         rows = [1 / pieces[word] for word in words[0]]
         return GroupNumbers(len(self.names), found[0], found[1], rows)
 
@@ -175,12 +173,12 @@ def check_by(by: object, name: str = "by") -> None:
         ValueError: If it is none of `GROUPINGS`, no mapping from names to positions and no function.
     """
     if isinstance(by, Mapping):
-        wrong = [one for one in by if not isinstance(one, str) or not one or one == REST]
+        wrong = [one for one in by if not isinstance(one, str) or not one or one == REST_GROUP]
         if wrong or not by:
             message = (
                 f"{name} must map names of groups to positions, such as {name}={{'question': range(0, 5)}}, got "
                 f"{'the name ' + shown(wrong[0]) if wrong else 'nothing'}"
-                f"{': positions in no group are ' + repr(REST) + ' already' if REST in wrong else ''}."
+                f"{': positions in no group are ' + repr(REST_GROUP) + ' already' if REST_GROUP in wrong else ''}."
             )
             raise ValueError(message)
         return
@@ -258,7 +256,9 @@ def stream_groups(
         called: The caller's word for it.
     """
     queries, keys = stream.query_positions, stream.key_positions
-    own = own_keys(stream)
+    offset = own_offset(stream)
+    # Where the queries stand among the keys.
+    own = None if offset is None else slice(offset, offset + len(queries))
     if isinstance(by, Mapping):
         of_keys = _given(by, keys, called)
         # Positions of one sequence are named once; the queries of another one are in no group.
@@ -273,15 +273,6 @@ def stream_groups(
         else of_keys[own]
     )
     return Groups.of(by, of_queries, of_keys)
-
-
-def own_keys(stream: NamedAxes) -> slice | None:
-    """Return where the queries stand among the keys, None where they are positions of another sequence."""
-    room = len(stream.key_positions) - len(stream.query_positions)
-    offset: int = getattr(stream, "query_offset", room)
-    own = slice(offset, offset + len(stream.query_positions))
-    apart = stream.name.startswith("cross") or offset < 0
-    return None if apart or stream.key_positions[own] != stream.query_positions else own
 
 
 def _given(by: Mapping[str, Place], positions: Positions, called: str) -> list[str | None]:
@@ -317,5 +308,5 @@ def _by_function(
                 f"{position.label!r}."
             )
             raise ValueError(message)
-        names.append(None if name == REST else name)
+        names.append(None if name == REST_GROUP else name)
     return names

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 from attnwidget.analysis.head_scores import labels, score_stream
 from attnwidget.analysis.score_definitions import SCORES, chosen
 from attnwidget.analysis.tables import table
-from attnwidget.compute.checks import listed, shown
+from attnwidget.compute.checks import is_word, shown
 from attnwidget.compute.not_numbers import warn_not_numbers
-from attnwidget.record.aside import ASIDE, aside_keys
+from attnwidget.record.aside import ASIDE, named_aside
 from attnwidget.record.chosen import chosen_heads, only_these
-from attnwidget.record.position_lookup import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,8 +20,10 @@ if TYPE_CHECKING:
     from attnwidget.compute.not_numbers import Head
     from attnwidget.record.position_lookup import Place
     from attnwidget.record.record import Record
-    from attnwidget.record.stream import Stream
     from attnwidget.record.vocabulary import Layers
+
+    # The name of the caller's argument, and its value.
+    Aside = tuple[str, Place] | None
 
 __all__ = ["head_labels", "head_scores", "label_rows", "score_streams"]
 
@@ -31,14 +32,14 @@ def head_scores(
     attention: Record,
     scores: str | Sequence[str] | None = None,
     stream: str | None = None,
-    sink: Place | None = None,
+    aside: Aside = None,
     measure: str = "weights",
     *,
     only: tuple[Layers, Heads] = (None, None),
 ) -> Any:
     """Return `Attention.head_scores`, where it is described."""
     names = chosen(scores)
-    found = score_streams(attention, stream, sink, measure, only[0])
+    found = score_streams(attention, stream, aside, measure, only[0])
     wanted = _wanted(attention, found, only[1])
     given = [name for name in names if any(name not in one.absent for one in found)]
     if scores is not None and not given:
@@ -59,13 +60,13 @@ def head_scores(
 def head_labels(
     attention: Record,
     stream: str | None = None,
-    sink: Place | None = None,
+    aside: Aside = None,
     measure: str = "weights",
     *,
     only: tuple[Layers, Heads] = (None, None),
 ) -> Any:
     """Return `Attention.head_labels`, where it is described."""
-    found = score_streams(attention, stream, sink, measure, only[0])
+    found = score_streams(attention, stream, aside, measure, only[0])
     wanted = _wanted(attention, found, only[1])
     warn_not_numbers(_not_numbers(found, wanted), "such heads get no label", stacklevel=3)
     return table(
@@ -117,34 +118,39 @@ def label_rows(stream: str, layers: Iterable[LayerScores]) -> Iterator[dict[str,
 def score_streams(
     attention: Record,
     stream: str | None,
-    sink: Place | None = None,
+    aside: Aside = None,
     measure: str = "weights",
     layers: Layers = None,
 ) -> list[StreamScores]:
     """Score one stream, or all of them.
 
+    Args:
+        attention: The record.
+        stream: Name of the stream; None for all.
+        aside: What is set aside, and what the caller calls it; None for the first position and all special tokens.
+        measure: Of what.
+        layers: Which layers; None for all.
+
     Raises:
         KeyError, IndexError: If there is no such stream or layer.
-        ValueError: If a position of the sink does not exist, or positions are given for several streams.
+        ValueError: If a position that is set aside does not exist, or positions are given for several streams.
     """
     streams = list(attention.streams.values()) if stream is None else [attention[stream]]
-    word = isinstance(sink, str) and sink in ASIDE
-    if sink is not None and len(streams) > 1 and not word:
+    name, place = aside or ("aside", None)
+    if place is not None and len(streams) > 1 and not is_word(place, ASIDE):
         message = (
-            f"sink={shown(sink)} names positions of one stream, there are {list(attention)}: pass "
+            f"{name}={shown(place)} names positions of one stream, there are {list(attention)}: pass "
             f"stream={streams[0].name!r} besides."
         )
         raise ValueError(message)
-    return [score_stream(only_these(one, layers), _sink(one, sink), measure) for one in streams]
-
-
-def _sink(stream: Stream, sink: Place | None) -> tuple[int, ...] | None:
-    if sink is None:
-        return None
-    if isinstance(sink, str) and sink in ASIDE:
-        return aside_keys(sink, stream.key_positions)
-    # None of them is a choice too, and no mistake as among queries.
-    return () if listed(sink) == [] else resolve("sink", sink, stream.key_positions)
+    return [
+        score_stream(
+            only_these(one, layers),
+            None if place is None else named_aside(place, one.key_positions, name),
+            measure,
+        )
+        for one in streams
+    ]
 
 
 def _rows(scores: StreamScores, names: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from attnwidget.record.aside import FIRST_AND_SPECIAL, aside_keys
 from attnwidget.record.positions import word_numbers
+from attnwidget.record.stream import own_offset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +28,6 @@ __all__ = [
     "ends_sentence",
     "is_padding",
     "is_punctuation",
-    "own_offset",
 ]
 
 _NO_TEXT = "the positions have no text."
@@ -84,11 +85,7 @@ class TokenFeatures:
         start = max(0, stream.query_offset)
         own = slice(start, start + len(queries))
         special = [key.kind == "special" for key in keys]
-        positions = (
-            tuple(sink)
-            if sink is not None
-            else tuple(place for place, marked in enumerate(special) if marked or place == 0)
-        )
+        positions = aside_keys(FIRST_AND_SPECIAL, keys) if sink is None else tuple(sink)
         aside = set(positions)
         masks = {
             "first": [place == 0 for place in range(len(keys))],
@@ -121,13 +118,6 @@ class TokenFeatures:
             sink=positions,
             absent=_absent(keys, masks, apart=apart),
         )
-
-
-def own_offset(stream: Stream) -> int | None:
-    """Return where query 0 stands among the keys, or ``None`` where queries and keys are different sequences."""
-    queries, keys, offset = stream.query_positions, stream.key_positions, stream.query_offset
-    apart = stream.name.startswith("cross") or offset < 0
-    return None if apart or keys[offset : offset + len(queries)] != queries else offset
 
 
 def _absent(keys: Positions, masks: dict[str, list[bool]], *, apart: bool) -> dict[str, str]:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from attnwidget.compute.layer_tensors import LayerTensors
     from attnwidget.compute.resumable import Slices
 
-__all__ = ["GroupNumbers", "group_share_slices"]
+__all__ = ["LEAST_LEFT", "GroupNumbers", "group_share_slices", "without_aside"]
+
+LEAST_LEFT = 1e-6
+"""A row that has no more left than this, with some keys set aside, has nothing there that could be shared out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +30,17 @@ class GroupNumbers:
 
     Attributes:
         count: How many groups there are.
-        queries: The number of each query's group.
+        queries: The number of each query's group, of the first queries if not of all.
         keys: The number of each key's group.
         rows: What each query counts in the mean of its group; None for one each.
+        aside: Keys that are set aside: each row is divided by what remains, and left out if that is nothing.
     """
 
     count: int
     queries: Sequence[int]
     keys: Sequence[int]
     rows: Sequence[float] | None = None
+    aside: Sequence[int] = ()
 
 
 def group_share_slices(
@@ -49,7 +54,7 @@ def group_share_slices(
         lengths: ``[head, key]``, by which weights are multiplied first; each row is then divided by its sum.
 
     Returns:
-        float64 ``[head, from, to]`` on the CPU, NaN from a group without queries.
+        float64 ``[head, from, to]`` on the CPU, NaN from a group without queries, or whose queries have nothing left.
     """
     return within(layer, _shares(layer, groups, lengths))
 
@@ -58,24 +63,44 @@ def _shares(layer: LayerTensors, groups: GroupNumbers, lengths: Tensor | None) -
     device, count = layer.device, groups.count
     keys = torch.tensor(groups.keys, device=device)
     columns = torch.nn.functional.one_hot(keys, count).float()[None]
+    if groups.aside:
+        aside = torch.zeros_like(columns[..., :1])
+        aside[:, list(groups.aside)] = 1
+        columns = torch.cat([columns * (1 - aside), aside], -1)
     if lengths is not None:
         columns = columns * lengths[..., None].float()
     queries = torch.tensor(groups.queries, device=device)
-    rows = torch.ones(layer.n_query, dtype=torch.float64, device=device)
+    n_query = len(groups.queries)
+    rows = torch.ones(n_query, dtype=torch.float64, device=device)
     if groups.rows is not None:
         rows = torch.tensor(groups.rows, dtype=torch.float64, device=device)
     summed = torch.zeros((layer.num_heads, count, count), dtype=torch.float64, device=device)
+    size = torch.zeros(count, dtype=torch.float64, device=device).index_add_(0, queries, rows)
+    left_out = torch.zeros((layer.num_heads, count), dtype=torch.float64, device=device)
     members = torch.nn.functional.one_hot(queries, count).mT * rows
-    for block in weighted_columns(layer, columns):
+    for block in weighted_columns(layer, columns, n_query):
         sums = block.sums.double()
         if lengths is not None:
             sums = sums / sums.sum(-1, keepdim=True).clamp(min=1e-30)
+        if groups.aside:
+            sums, empty = without_aside(sums[..., :count])
+            left_out[block.heads] += empty.double() @ members[:, block.queries].mT
         if bool(sums.isfinite().all()):
             summed[block.heads] += members[:, block.queries] @ sums
         else:
             # A row that is not numbers would make those of all groups so; this is slow, and keeps them apart.
             weighted = sums * rows[block.queries, None]
             summed[block.heads].index_add_(1, queries[block.queries], weighted)
-        yield block.part(layer)
-    size = torch.zeros(count, dtype=torch.float64, device=device).index_add_(0, queries, rows)
-    return (summed / size[:, None]).cpu()
+        yield block.part(layer.num_heads, n_query)
+    return (summed / (size - left_out)[..., None]).cpu()
+
+
+def without_aside(sums: Tensor) -> tuple[Tensor, Tensor]:
+    """Return rows divided by what remains of them, 0 where that is nothing, and which rows these are.
+
+    Args:
+        sums: What remains of each row, in parts, ``[…, part]``. A row that is not numbers stays one.
+    """
+    left = sums.sum(-1)
+    empty = left <= LEAST_LEFT
+    return (sums / left[..., None]).masked_fill(empty[..., None], 0.0), empty

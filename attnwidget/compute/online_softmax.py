@@ -10,7 +10,6 @@ from attnwidget.compute.block_sizes import current_sizes
 from attnwidget.compute.blockwise_scores import ScoreStrip, exp_, head_groups
 from attnwidget.compute.indexing import ascending
 from attnwidget.compute.resumable import finish, within
-from attnwidget.compute.sharpest import placed
 from attnwidget.compute.softmax_stats import SoftmaxStats
 from attnwidget.compute.weight_rows import row_blocks, weight_rows
 
@@ -89,7 +88,7 @@ def pooled(
         return _pooled_rows(layer, heads, queries, cells, lengths)
     cache = stats_cache(layer)
     strip = ScoreStrip(layer, heads, queries)
-    here = placed(cells, queries, strip.share, layer.device)
+    here = cells.at(queries, strip.share, layer.device)
     stats = cache.known(heads, queries)
     found: Tensor | None = None
     if stats is None:
@@ -195,6 +194,6 @@ def _pooled_rows(
         whole[:, block.keys] = weights.mT
         into = found[block.heads, :, block.queries]
         some = queries.part(block.queries.start, block.queries.stop)
-        here = placed(cells, some, 1, layer.device)
+        here = cells.at(some, 1, layer.device)
         here.gather(whole[:, wanted.start : wanted.stop], wanted, into)
     return found

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from attnwidget.compute.indexing import Axis
+
 __all__ = [
     "Bins",
     "Cells",
@@ -101,6 +103,11 @@ class Cells:
     def places(self) -> tuple[Tensor, Tensor]:
         """The first and the last cell that each of the keys is in, int64 ``[key]``."""
         raise NotImplementedError
+
+    def at(self, queries: Axis, share: int, device: torch.device) -> Cells:
+        """Return the cells for blocks of these queries, which stand there ``share`` times, one after the other."""
+        del queries, share, device
+        return self
 
     def gather(self, block: Tensor, keys: range, into: Tensor, *, add: bool = False) -> slice:
         """Take a block ``[group, key, query]`` of these keys into ``[group, cell, query]``.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from attnwidget.compute.indexing import Axis
 
 
-__all__ = ["NEAR", "Aside", "AsideCells", "placed"]
+__all__ = ["NEAR", "Aside", "AsideCells"]
 
 # Where the keys that stand near a query are, counted from its own position.
 NEAR = (-1, 0, 1)
@@ -79,7 +79,7 @@ class AsideCells(Cells):
         return len(self.inner) + 1 + len(NEAR)
 
     def at(self, queries: Axis, share: int, device: torch.device) -> Cells:
-        """Return the cells for blocks of these queries, which stand there ``share`` times, one after the other."""
+        """Return the cells for these queries, whose positions decide which keys are set aside; see `Cells`."""
         return _Placed(self, queries, share, device)
 
     def marked(self, queries: Axis, share: int, keys: range, device: torch.device) -> _Marked:
@@ -156,8 +156,3 @@ class _Placed(AsideCells):
         here = into[:, touched]
         torch.maximum(here, part[:, touched], out=here)
         return touched
-
-
-def placed(cells: Cells, queries: Axis, share: int, device: torch.device) -> Cells:
-    """Return cells as a block of these queries takes them; see `AsideCells.at`."""
-    return cells.at(queries, share, device) if isinstance(cells, AsideCells) else cells

@@ -16,6 +16,7 @@ from attnwidget.compute.block_sizes import current_sizes
 from attnwidget.compute.blockwise_scores import head_groups
 from attnwidget.compute.indexing import Axis
 from attnwidget.compute.overview import weight_strips
+from attnwidget.compute.softmax import no_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,10 +51,10 @@ class ColumnSums:
     queries: slice
     sums: Tensor
 
-    def part(self, layer: LayerTensors) -> float:
-        """Return the share of the layer that is done with this block."""
+    def part(self, num_heads: int, n_query: int) -> float:
+        """Return the share of so many heads and queries that is done with this block."""
         rows = (self.heads.stop - self.heads.start) * self.queries.stop
-        done: float = (self.heads.start * layer.n_query + rows) / (layer.num_heads * layer.n_query)
+        done: float = (self.heads.start * n_query + rows) / (num_heads * n_query)
         return done
 
 
@@ -65,22 +66,26 @@ def is_plain(layer: LayerTensors) -> bool:
     return layer.has_vectors and not layer.has_matrices and causal and odd == (None, None, None)
 
 
-def weighted_columns(layer: LayerTensors, columns: Tensor) -> Iterator[ColumnSums]:
-    """Yield ``weights @ columns`` for all heads and queries of a layer, a block at a time.
+def weighted_columns(
+    layer: LayerTensors, columns: Tensor, n_query: int | None = None
+) -> Iterator[ColumnSums]:
+    """Yield ``weights @ columns`` for all heads and the first queries of a layer, a block at a time.
 
     Args:
         layer: The layer.
         columns: float32 ``[head or 1, key, column]``, on the layer's device.
+        n_query: How many queries; all of them when left out.
     """
+    n_query = layer.n_query if n_query is None else n_query
     if is_plain(layer):
-        yield from _fused(layer, columns)
+        yield from _fused(layer, columns, n_query)
         return
     size = current_sizes().strip_queries
-    every, queries = Axis(range(layer.num_heads)), Axis(range(layer.n_query))
-    for some in head_groups(layer, every, layer.n_query):
+    every, queries = Axis(range(layer.num_heads)), Axis(range(n_query))
+    for some in head_groups(layer, every, n_query):
         heads = every.part(some.start, some.stop)
         own = columns if len(columns) == 1 else columns[some]
-        for start in range(0, layer.n_query, size):
+        for start in range(0, n_query, size):
             strip = queries.part(start, start + size)
             sums = columns.new_zeros((len(heads), len(strip), columns.shape[2]))
             for block in weight_strips(layer, heads, strip):
@@ -91,8 +96,8 @@ def weighted_columns(layer: LayerTensors, columns: Tensor) -> Iterator[ColumnSum
             yield ColumnSums(some, slice(start, start + len(strip)), sums)
 
 
-def _fused(layer: LayerTensors, columns: Tensor) -> Iterator[ColumnSums]:
-    n_query, n_key = layer.n_query, layer.n_key
+def _fused(layer: LayerTensors, columns: Tensor, n_query: int) -> Iterator[ColumnSums]:
+    n_key = layer.n_key
     count = max(1, _RUN_SCORES // (n_query * n_key))
     rows = n_query if n_query * n_key <= _HEAD_SCORES else current_sizes().strip_queries
     for first in range(0, layer.num_heads, count):
@@ -111,8 +116,7 @@ def _fused(layer: LayerTensors, columns: Tensor) -> Iterator[ColumnSums]:
 def _vectors(layer: LayerTensors, heads: slice) -> tuple[Tensor, Tensor]:
     """Return scaled queries and the keys of some heads, float32 ``[head, position, head_dim]``."""
     if layer.query is None or layer.key is None or layer.scaling is None:
-        message = f"layer {layer.layer} of {layer.stream!r} has no query and key vectors"
-        raise ValueError(message)
+        raise ValueError(no_vectors(layer))
     share = layer.num_heads // layer.num_key_value_heads
     own = torch.arange(heads.start, heads.stop, device=layer.device) // share
     return layer.query[heads].float() * layer.scaling, layer.key[own].float()

@@ -9,24 +9,31 @@ from attnwidget.figures.from_source import figure
 from attnwidget.record import viewers
 from attnwidget.record.record import Record
 from attnwidget.serve.comparison import ComparisonSource
-from attnwidget.serve.source import RecordSource
+from attnwidget.serve.source import source_of
 from attnwidget.serve.survey import SurveySource
 from attnwidget.surveys.survey import Survey
 
 if TYPE_CHECKING:
+    from attnwidget.analysis.position_groups import By
     from attnwidget.figures.figure import Figure
 
 
-def _of_record(record: Record, kind: Any = None, **options: Any) -> Figure:
-    return figure(RecordSource(record), kind, **options)
+def _of_record(
+    record: Record, kind: Any = None, *, groups: By | None = None, **options: Any
+) -> Figure:
+    return figure(source_of(record, groups), kind, own=groups, **options)
 
 
-def _of_comparison(comparison: Comparison, kind: Any = None, **options: Any) -> Figure:
-    return figure(ComparisonSource(comparison), kind, **options)
+def _of_comparison(
+    comparison: Comparison, kind: Any = None, *, groups: By | None = None, **options: Any
+) -> Figure:
+    return figure(ComparisonSource(comparison, groups), kind, own=groups, **options)
 
 
-def _of_survey(survey: Survey, kind: Any = None, **options: Any) -> Figure:
-    return figure(SurveySource(survey), kind, **options)
+def _of_survey(
+    survey: Survey, kind: Any = None, *, groups: By | None = None, **options: Any
+) -> Figure:
+    return figure(source_of(SurveySource(survey), groups), kind, **options)
 
 
 viewers.register(Record, "figure", _of_record)

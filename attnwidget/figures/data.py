@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnwidget.analysis.tables import Records, has_pandas
-from attnwidget.compute.heads_together import heads_together, together_name
+from attnwidget.compute.heads_together import heads_together
 from attnwidget.compute.pooling import adaptive_bins, max_pool
 from attnwidget.compute.resumable import finish
 from attnwidget.figures.crop import pinned
 from attnwidget.figures.group_tables import drawn_between, is_of_groups, of_groups
 from attnwidget.figures.options import refuse_weights
+from attnwidget.figures.table_columns import TOGETHER, in_panel, with_heads
 from attnwidget.figures.thinning import strongest_links
 from attnwidget.protocol.codec import decode
 from attnwidget.protocol.constants import EXPLAINED_WINDOW, THUMBNAIL_SIZE, WEIGHTED_MEASURES
 from attnwidget.record.aside import aside_keys
 from attnwidget.record.words import Words, merged_positions
-from attnwidget.serve.head_numbers import scored_aside
+from attnwidget.serve.head_numbers import ranking_request, scored_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -153,8 +154,6 @@ class DrawnNumbers:
         )
 
 
-# In the place of a head's number where several are one; a rollout has it as well.
-TOGETHER = -1
 # Rows of a head that are read at a time.
 _ROWS = 256
 
@@ -217,12 +216,7 @@ def _heads(
         else:
             block = shown.block(*ref)
             rows = _links(shown, ref, block, _drawn(shown, block, state, spec))
-        yield rows if grid or not shown.together else _named(rows, *shown.together)
-
-
-def _named(rows: Columns, how: str, heads: Sequence[int]) -> Columns:
-    """Add what the heads are that are one, in the words of the figure."""
-    return {**rows, "heads": np.full(len(rows["key"]), together_name(how, heads), dtype=object)}
+        yield rows if grid or not shown.together else with_heads(rows, *shown.together)
 
 
 def _text(shown: DrawnNumbers, ref: tuple[int, int]) -> Columns:
@@ -253,7 +247,7 @@ def _compared(
         panels = [(ref, shown.block(*ref)) for ref in _refs(shown, state["compare"])]
     for place, (ref, block) in enumerate(panels):
         rows = _links(shown, ref, block, _drawn(shown, block, state, spec))
-        yield _panel(chr(ord("A") + place), rows)
+        yield in_panel(chr(ord("A") + place), rows)
     if len(panels) > 1:
         first, second = panels[0][1], panels[1][1]
         difference = second - first
@@ -264,7 +258,7 @@ def _compared(
         ]
         ref = panels[0][0] if shown.two else (-1, -1)
         rows = _links(shown, ref, difference, signs[0] | signs[1])
-        yield _panel("B − A", rows)
+        yield in_panel("B − A", rows)
 
 
 def _scores(
@@ -279,8 +273,7 @@ def _scores(
         if name is None or shown.rolled:
             continue
         if name == "ranking":
-            block = answer({"what": "ranking", **about, "ranking": state["ranking"]})
-            found[name] = decode(*block).astype(np.float32)
+            found[name] = decode(*answer(ranking_request(state))).astype(np.float32)
         else:
             request = {"what": "head_scores", **about, **scored_aside(state["aside"])}
             both = decode(*answer(request))
@@ -393,11 +386,6 @@ def _links(
 
 def _labels(positions: Any, indices: NDArray[np.int64]) -> NDArray[np.object_]:
     return np.array([positions[index].label for index in indices], dtype=object)
-
-
-def _panel(name: str, columns: Columns) -> Columns:
-    count = len(columns["key"])
-    return {"panel": np.full(count, name, dtype=object), **columns}
 
 
 def _table(parts: list[Columns]) -> Any:

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from base64 import b64encode
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,7 @@ class Figure:
         if self._crop and is_of_groups(state):
             message = (
                 f"figure({state['form']!r}) is of whole groups: leave positions, queries and keys out, or pass groups of "
-                "their own, as in attention.view(groups={'these': range(0, 5)}).figure(form='groups')."
+                "their own, as in attention.figure('groups', groups={'these': range(0, 5)})."
             )
             raise ValueError(message)
         heads = panels or [[state["layer"], head] for head in state["heads"]]
@@ -109,7 +110,7 @@ class Figure:
         #: The selection that is drawn, by the names of a view's traits.
         self.selection = state
         self._whole = answer
-        self._svg: str | None = None
+        self._drawn: renderer.Drawn | None = None
 
     @property
     def cropped(self) -> bool:
@@ -139,9 +140,13 @@ class Figure:
             ImportError: If the ``figures`` extra is not installed.
             ValueError: If a layer cannot give what is drawn.
         """
-        if self._svg is None:
-            self._svg = renderer.to_svg(self._snapshot, self._answer, self.spec)
-        return self._svg
+        return self._picture.svg
+
+    @property
+    def _picture(self) -> renderer.Drawn:
+        if self._drawn is None:
+            self._drawn = renderer.draw(self._snapshot, self._answer, self.spec)
+        return self._drawn
 
     @property
     def data(self) -> Any:
@@ -225,6 +230,8 @@ class Figure:
     def small_png(self, *, most: int = MOST_BYTES) -> Slices[SmallPng]:
         """Draw the figure as a PNG of a bounded size, in steps; a pixel of it is one CSS pixel, or more where it must be.
 
+        It comes with the sentence of the reading line.
+
         Args:
             most: Bytes of the file.
 
@@ -233,7 +240,8 @@ class Figure:
             ValueError: If a layer cannot give what is drawn.
         """
         pixels, size = yield from self._pixels()
-        return (yield from small_png(pixels, size, most=most))
+        picture = yield from small_png(pixels, size, most=most)
+        return replace(picture, said=self._picture.said)
 
     def _pixels(self) -> Slices[tuple[np.ndarray, tuple[float, float]]]:
         """Return the pixels of a small picture, and the size that they are shown at."""
@@ -262,7 +270,7 @@ class Figure:
             return self.svg
         zoom = self.spec["size"]["zoom"] if "size" in self.spec else 1.0
         spec = {**self.spec, "raster_links": {"scale": scale * zoom, "most": links}}
-        svg = renderer.to_svg(self._snapshot, self._answer, spec)
+        svg = renderer.draw(self._snapshot, self._answer, spec).svg
         # Nothing of a whole head view is cut, and each clip is a layer of the whole picture.
         summed = '<g id="links">' in svg
         return _CLIPS.sub(r"\1", svg) if summed and self.spec.get("whole") else svg

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.compute.checks import integer, listed
 from attnwidget.record.options import DrawnSelection, FigureOptions
-from attnwidget.serve.python_call import literal, view_call
-from attnwidget.serve.selection import STATE, resolve_selection
+from attnwidget.serve.python_call import literal, named_options, view_call
+from attnwidget.serve.selection import resolve_selection
+from attnwidget.serve.selection_parts import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from attnwidget.analysis.position_groups import By
     from attnwidget.serve.source import Source
 
 __all__ = ["figure_call", "figure_call_of_view"]
@@ -31,6 +33,7 @@ def figure_call(
     panels: list[list[int]] | None,
     *,
     marked: bool,
+    own: By | None = None,
 ) -> str:
     """Return the call of a source's ``figure``.
 
@@ -40,6 +43,7 @@ def figure_call(
         options: How it is drawn, as the caller gave it.
         panels: ``[layer, head]`` of each panel of a grid, if heads were given as pairs.
         marked: Whether the model view outlines the selected heads.
+        own: The caller's own groups.
     """
     kind, said = _kind(state)
     place = {"stream": state["stream"], "layer": state["layer"]}
@@ -68,7 +72,8 @@ def figure_call(
         given["marked"] = False
     drawn = {name: value for name, value in options.items() if value is not None}
     last = {"selection": more} if more else {}
-    written = _written({**given, **drawn, **last})
+    beside = [] if own is None else named_options({"groups": own})
+    written = [*_written({**given, **drawn, **last}), *beside]
     return f"{source.python_name}.figure({', '.join([literal(kind), *written])})"
 
 

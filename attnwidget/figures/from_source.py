@@ -12,20 +12,19 @@ from attnwidget.figures.options import check_names, columns_of, refuse_weights
 from attnwidget.record.options import DrawnSelection, FigureOptions
 from attnwidget.serve.opening import selected_of
 from attnwidget.serve.selection import (
-    as_list,
-    as_number,
-    as_pairs,
     check_choice,
     check_layer,
     check_pairs,
     resolve_selection,
     usual_names,
 )
+from attnwidget.serve.selection_parts import as_list, as_number, as_pairs
 from attnwidget.serve.snapshot import snapshot
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from attnwidget.analysis.position_groups import By
     from attnwidget.figures.renderer import Answer
     from attnwidget.serve.source import Source
     from attnwidget.serve.streams import ShownStream
@@ -53,7 +52,13 @@ _SELECTED = tuple(
 )
 
 
-def figure(source: Source, kind: Kind | None = None, **options: Unpack[DrawnSelection]) -> Figure:
+def figure(
+    source: Source,
+    kind: Kind | None = None,
+    *,
+    own: By | None = None,
+    **options: Unpack[DrawnSelection],
+) -> Figure:
     """Return a figure of what a source shows.
 
     No number is asked for here but those that say which head is drawn, where the caller does not: the renderer asks for
@@ -62,6 +67,7 @@ def figure(source: Source, kind: Kind | None = None, **options: Unpack[DrawnSele
     Args:
         source: What is shown.
         kind: A view, or a form of the head view; the source's usual one when left out.
+        own: The caller's own groups, which the source has, for the figure's code.
         **options: What is drawn, and how; `Attention.figure` describes them.
 
     Raises:
@@ -100,7 +106,7 @@ def figure(source: Source, kind: Kind | None = None, **options: Unpack[DrawnSele
     now = bool(source.sides) and view in {"model", "all"}
     meta, overview = source.meta(thumbnails=now)
     shown = snapshot(settled, meta, overview, media=source.media)
-    call = figure_call(source, settled, asked, grid, marked=drawn.get("marked", True))
+    call = figure_call(source, settled, asked, grid, marked=drawn.get("marked", True), own=own)
     return Figure(source, shown, source.answer, drawn, panels, call=call)
 
 
@@ -108,9 +114,15 @@ def split_options(options: DrawnSelection) -> tuple[FigureOptions, dict[str, Any
     """Return how a figure is drawn, and what of the selection is given: the rest, what is None left out.
 
     Raises:
-        TypeError: If an option does not exist.
+        TypeError: If an option does not exist, or groups are given of what has its own.
     """
     given: dict[str, Any] = dict(options)
+    if given.pop("groups", None) is not None:
+        message = (
+            "a figure of a view has the groups of the view: pass them there, as in view(attention, groups={'question': "
+            "range(0, 5)}).figure()."
+        )
+        raise TypeError(message)
     selected = {name: given.pop(name) for name in _SELECTED if name in given}
     check_names(given, besides=_SELECTED)
     drawn: FigureOptions = given  # type: ignore[assignment]  # its names were checked

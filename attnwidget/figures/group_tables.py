@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnwidget.compute.heads_together import together_name
+from attnwidget.figures.table_columns import TOGETHER, in_panel, with_heads
 from attnwidget.protocol.codec import decode
+from attnwidget.record.prompts import sizes_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["drawn_between", "is_of_groups", "of_groups"]
 
-# Several heads as one have no number.
-_TOGETHER = -1
 _FORMS = ("groups", "profile")
 _VIEWS = ("head", "compare", "all")
 
@@ -62,9 +61,10 @@ def drawn_between(
 
 def _of_axis(axis: DrawnAxis, numbers: Sequence[int]) -> NDArray[np.int64]:
     """Return the group of each place of an axis: that of a word is the one of its first piece that is drawn."""
-    of_pieces = np.array(numbers, np.int64)[axis.kept]
+    kept = axis.kept[axis.kept < len(numbers)]
+    of_pieces = np.array(numbers, np.int64)[kept]
     firsts = np.searchsorted(axis.words, axis.all)
-    return np.asarray(of_pieces[firsts])
+    return np.asarray(of_pieces[firsts[firsts < len(kept)]])
 
 
 class _ShownShares:
@@ -74,12 +74,13 @@ class _ShownShares:
         self._shown, self._state, self._answer = shown, state, answer
         # Only where there are groups at all can they be chosen.
         of: Any = shown.source.groups
-        self._groups: Groups = of.grouping(state["stream"], state["grouping"])
-        held = {"query": set(self._groups.queries), "key": set(self._groups.keys)}
-        self._rows, self._columns = (
-            [place for place in range(len(self._groups.names)) if place in held[axis]]
-            for axis in ("query", "key")
-        )
+        groups: Groups = of.grouping(state["stream"], state["grouping"])
+        sizes = len(groups.queries), len(groups.keys)
+        if state["step"] is not None:
+            sizes = sizes_at(shown.source.record, shown.stream, state["step"])
+        self._count = sizes[0]
+        self._groups = groups.until(*sizes)
+        self._rows, self._columns = self._groups.asked, self._groups.seen
 
     @property
     def sources(self) -> list[str]:
@@ -104,6 +105,8 @@ class _ShownShares:
             request["measure"] = self._state["measure"]
         if self._state["positions"] == "words":
             request["positions"] = "words"
+        if self._state["step"] is not None:
+            request["queries"] = [0, self._count]
         if side is not None:
             request["side"] = side
         shares = decode(*self._answer(request)).astype(np.float64)
@@ -112,11 +115,13 @@ class _ShownShares:
     def gives(self, shares: Shares) -> Shares:
         """Return ``[head, to]``: what the queries of ``from_group`` give, or all queries, each counted once."""
         name = self._state["from_group"]
+        if name is not None and name not in self.sources:
+            # At this step of a generation it has no query yet.
+            return np.full((len(shares), len(self._columns)), np.nan)
         if name is not None:
             return np.asarray(shares[:, self.sources.index(name)])
-        counts = np.bincount(
-            _of_axis(self._shown.queries, self._groups.queries), minlength=len(self._groups.names)
-        )[self._rows]
+        numbers = _of_axis(self._shown.queries, self._groups.queries)
+        counts = np.bincount(numbers, minlength=len(self._groups.names))[self._rows]
         there = counts > 0
         total: Shares = np.einsum("hft,f->ht", shares[:, there], counts[there] / counts.sum())
         return total
@@ -169,8 +174,8 @@ def _together(
         )
         raise ValueError(message)
     each = shares.of_layer(layer)[list(heads)]
-    rows = _table(shown, (layer, _TOGETHER), shares, getattr(each, how)(axis=0))
-    return {**rows, "heads": np.full(len(rows["share"]), together_name(how, heads), dtype=object)}
+    rows = _table(shown, (layer, TOGETHER), shares, getattr(each, how)(axis=0))
+    return with_heads(rows, how, heads)
 
 
 def _table(
@@ -203,7 +208,7 @@ def _compared(
         last = len(panels) > 1 and place == len(panels) - 1
         rows = _table(shown, ref, shares, values)
         name = "B − A" if last else chr(ord("A") + place)
-        yield {"panel": np.full(values.size, name, dtype=object), **rows}
+        yield in_panel(name, rows)
 
 
 def _profile(shown: DrawnNumbers, state: Mapping[str, Any], shares: _ShownShares) -> Columns:

@@ -8,7 +8,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from attnwidget.protocol.codec import inline
 from attnwidget.serve.static_files import static_text
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from attnwidget.protocol.codec import Block
 
-__all__ = ["INSTALL", "OutOfTime", "available", "to_svg"]
+__all__ = ["INSTALL", "Drawn", "OutOfTime", "available", "draw"]
 
 INSTALL = 'pip install "attnwidget[figures]"'
 # Each round brings what the round before found missing; a view that asks for more than this is broken.
@@ -33,6 +33,18 @@ class Answer(Protocol):
     def __call__(self, request: Mapping[str, Any], /) -> tuple[Block, bytes]:
         """Return the block's header and bytes."""
         ...
+
+
+class Drawn(NamedTuple):
+    """A picture and its words.
+
+    Attributes:
+        svg: A standalone SVG document.
+        said: What the reading line says of what is selected, with the numbers that the picture needed as well.
+    """
+
+    svg: str
+    said: str
 
 
 class OutOfTime(Exception):  # noqa: N818 - no error: the picture is drawn without it
@@ -95,10 +107,10 @@ def _found(missing: Iterable[Mapping[str, Any]], answer: Answer) -> list[dict[st
     return found
 
 
-def to_svg(
+def draw(
     snapshot: Mapping[str, Any], answer: Answer, figure: Mapping[str, Any] | None = None
-) -> str:
-    """Return the picture of a snapshot as a standalone SVG document.
+) -> Drawn:
+    """Return the picture of a snapshot, and the sentence on what is selected in it.
 
     Args:
         snapshot: State, meta, overview and screen; its blocks may be empty.
@@ -114,11 +126,9 @@ def to_svg(
     for _ in range(MOST_ROUNDS):
         job = {"snapshot": {**snapshot, "blocks": blocks}, "figure": figure or {}}
         drawn = renderer.render(job)
-        if not drawn["missing"]:
-            return str(drawn["svg"])
         found = _found(drawn["missing"], answer)
         if not found:
-            return str(drawn["svg"])
+            return Drawn(str(drawn["svg"]), str(drawn["said"]))
         blocks += found
     message = f"The figure still lacked {drawn['missing']} after {MOST_ROUNDS} rounds."
     raise RuntimeError(message)

@@ -47,11 +47,13 @@ class SmallPng:
         data: The file.
         width: CSS pixels.
         height: CSS pixels.
+        said: What it shows, in a sentence; empty where nobody said it.
     """
 
     data: bytes
     width: int
     height: int
+    said: str = ""
 
 
 def small_png(

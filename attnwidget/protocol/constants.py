@@ -13,10 +13,12 @@ __all__ = [
     "FORMS",
     "LARGEST_WHOLE_HEAD",
     "RANKING",
+    "REST_GROUP",
     "SINK_SHARE",
     "STATE_NAMES",
     "THUMBNAIL_SIZE",
     "TILE_SIZE",
+    "USUAL_GROUPINGS",
     "WEIGHTED_MEASURES",
     "choices",
     "schema",
@@ -59,6 +61,10 @@ EXPLAINED_WINDOW: Final[int] = _constant("explained_window")
 """Positions of a longer axis that the neuron view of a whole head shows."""
 RANKING: Final[str] = _constant("ranking")
 """The score that is the weight of the links that heads are ranked by."""
+USUAL_GROUPINGS: Final[tuple[str, ...]] = tuple(_constant("usual_groupings"))
+"""Where nobody says which grouping is shown, the first of these that a stream has."""
+REST_GROUP: Final[str] = _constant("rest_group")
+"""What positions in no group are called."""
 STATE_NAMES: Final[tuple[str, ...]] = tuple(schema()["$defs"]["State"]["properties"])
 """The parts of the selection."""
 FORMS: Final[tuple[str, ...]] = choices("form")

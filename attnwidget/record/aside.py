@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from attnwidget.compute.checks import listed, shown
+from attnwidget.compute.checks import is_word, listed, shown
 from attnwidget.record.position_lookup import resolve
 
 if TYPE_CHECKING:
-    from attnwidget.record.positions import Positions
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["ASIDE", "FIRST_AND_SPECIAL", "aside_keys", "check_aside"]
+    from attnwidget.record.position_lookup import Place
+    from attnwidget.record.positions import Positions
+    from attnwidget.record.stream import StreamAxes
+
+__all__ = [
+    "ASIDE",
+    "FIRST_AND_SPECIAL",
+    "aside_keys",
+    "check_aside",
+    "check_not_aside",
+    "named_aside",
+]
 
 FIRST_AND_SPECIAL: Final = "first and special"
 """What scores set aside where nothing else is said."""
@@ -31,8 +42,8 @@ def check_aside(value: Any, positions: Positions) -> str | list[int] | None:
     several = [value] if isinstance(value, int) and not isinstance(value, bool) else listed(value)
     if value is None or (several is not None and len(several) == 0):
         return None
-    if isinstance(value, str) and value in ASIDE:
-        return value
+    if is_word(value, ASIDE):
+        return str(value)
     if several is None or any(isinstance(one, bool) for one in several):
         words = ", ".join(map(repr, ASIDE))
         message = (
@@ -58,3 +69,39 @@ def aside_keys(aside: str | list[int] | None, positions: Positions) -> tuple[int
         for place, position in enumerate(positions)
         if (first and place == 0) or (special and position.kind == "special")
     )
+
+
+def named_aside(
+    aside: Place | None, positions: Positions, called: str = "aside"
+) -> tuple[int, ...]:
+    """Return the key positions that a caller names, in order: by a word of `ASIDE`, by numbers or by tokens' texts.
+
+    Args:
+        aside: What the caller gave; nothing and an empty list are none of them.
+        positions: The keys there are.
+        called: What the caller calls it.
+
+    Raises:
+        ValueError: If a position or token does not exist, or a token stands in several places.
+    """
+    if is_word(aside, ASIDE):
+        return aside_keys(str(aside), positions)
+    # None of them is a choice too, and no mistake as among queries.
+    return () if aside is None or listed(aside) == [] else resolve(called, aside, positions)
+
+
+def check_not_aside(keys: Iterable[int], aside: Sequence[int], stream: StreamAxes) -> None:
+    """Refuse links that are all to keys that are set aside.
+
+    Raises:
+        ValueError: If there is no other among them.
+    """
+    out = set(aside)
+    if not out or any(key not in out for key in keys):
+        return
+    named = ", ".join(f"{key} ({stream.key_positions[key].label})" for key in list(aside)[:8])
+    message = (
+        f"all of these links are to keys that are set aside, {named}{' …' if len(out) > 8 else ''}: ask for others, or "
+        "pass aside=None."
+    )
+    raise ValueError(message)

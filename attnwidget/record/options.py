@@ -129,6 +129,7 @@ class DrawnSelection(Shared, FigureOptions, total=False):
     """What a figure takes: how it is drawn, and what of the result."""
 
     selection: dict[str, Any] | None
+    groups: Any
 
 
 class FileOptions(DrawnSelection, total=False):

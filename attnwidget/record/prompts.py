@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream
 
-__all__ = ["num_steps", "prompt_sizes"]
+__all__ = ["num_steps", "prompt_sizes", "sizes_at"]
 
 
 def num_steps(record: Record) -> int:
@@ -38,3 +38,16 @@ def prompt_sizes(record: Record, stream: Stream) -> dict[str, int | None] | None
         there = keys if stream.first_query is None else stream.first_query + queries
         return {"queries": queries - generated, "keys": there - generated}
     return {"queries": queries - generated, "keys": None} if stream.name == "cross" else None
+
+
+def sizes_at(record: Record, stream: Stream, step: int | None) -> tuple[int, int]:
+    """Return how many queries and keys of a stream there were when the token of a step was about to be chosen; None: all."""
+    queries, keys = len(stream.query_positions), len(stream.key_positions)
+    prompt = None if step is None else prompt_sizes(record, stream)
+    if prompt is None or step is None:
+        return queries, keys
+    of_queries, of_keys = prompt["queries"], prompt["keys"]
+    return (
+        queries if of_queries is None else min(queries, of_queries + step),
+        keys if of_keys is None else min(keys, of_keys + step),
+    )

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from attnwidget.record.positions import Positions
 
 
-__all__ = ["Stream", "StreamAxes", "has_text", "layer_numbers", "number_ranges", "stream_summary"]
+__all__ = [
+    "NamedAxes",
+    "Stream",
+    "StreamAxes",
+    "has_text",
+    "layer_numbers",
+    "number_ranges",
+    "own_offset",
+    "stream_summary",
+]
 
 # Kinds of positions that are text.
 TEXT_KINDS = frozenset({"token", "special", "word"})
@@ -31,6 +40,14 @@ class StreamAxes(Protocol):
     @property
     def key_positions(self) -> Positions:
         """What each key position is."""
+
+
+class NamedAxes(StreamAxes, Protocol):
+    """What a stream is called, and what its queries and keys are."""
+
+    @property
+    def name(self) -> str:
+        """Name of the stream."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -124,6 +141,14 @@ class Stream:
 
     def __repr__(self) -> str:
         return well_formed(f"Stream({stream_summary(self)})")
+
+
+def own_offset(stream: NamedAxes) -> int | None:
+    """Return where query 0 stands among the keys, or ``None`` where queries and keys are different sequences."""
+    queries, keys = stream.query_positions, stream.key_positions
+    offset: int = getattr(stream, "query_offset", len(keys) - len(queries))
+    apart = stream.name.startswith("cross") or offset < 0
+    return None if apart or keys[offset : offset + len(queries)] != queries else offset
 
 
 def has_text(positions: Positions) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "either",
+    "either_named",
     "from_the_end",
     "layers_and_heads",
     "lists_options",
@@ -39,12 +40,18 @@ def either(**given: Any) -> Any:
     Raises:
         TypeError: If several of its names were used at once.
     """
+    named = either_named(**given)
+    return None if named is None else named[1]
+
+
+def either_named(**given: Any) -> tuple[str, Any] | None:
+    """Return an argument that has several names with the one that the caller used; None and errors are as for `either`."""
     named = {name: value for name, value in given.items() if value is not None}
     if len(named) > 1:
         both = ", ".join(f"{name}={shown(value)}" for name, value in named.items())
         message = f"{' and '.join(named)} are one argument, got both: {both}; pass {next(iter(named))} alone."
         raise TypeError(message)
-    return next(iter(named.values()), None)
+    return next(iter(named.items()), None)
 
 
 def layers_and_heads(layer: Any, layers: Any, head: Any, heads: Any) -> tuple[Any, Any]:

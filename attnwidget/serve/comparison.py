@@ -19,12 +19,13 @@ from attnwidget.protocol.codec import encode, shade
 from attnwidget.protocol.constants import SINK_SHARE, WEIGHTED_MEASURES
 from attnwidget.protocol.positions import pack
 from attnwidget.serve.blocks import Rollouts, encoded
-from attnwidget.serve.groups import CHEAP, ShownGroups
+from attnwidget.serve.groups import ShownGroups
 from attnwidget.serve.head_numbers import HEAD_KINDS, HeadNumbers
 from attnwidget.serve.meta import described_layer, described_position
 from attnwidget.serve.opening import CHOSEN_BY_CALLER
 from attnwidget.serve.paired_streams import REASON, PairedLayer, PairedStream, only_in, pair_stream
 from attnwidget.serve.source import Source
+from attnwidget.serve.streams import is_cheap
 from attnwidget.serve.thumbnails import thumbnail_size
 
 if TYPE_CHECKING:
@@ -257,8 +258,7 @@ class ComparisonSource(Source):
     def group_requests(self) -> Iterator[dict[str, Any]]:
         """Yield the requests for shares of groups in both records; see `Source.group_requests`."""
         for name, stream in self._streams.items():
-            weights = sum(each.num_heads * each.n_query * each.n_key for each in stream)
-            if weights > CHEAP:
+            if not is_cheap(stream):
                 continue
             for by in self._groups.of(name):
                 for layer in stream:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnwidget.analysis.group_labels import GROUPINGS, REST
+from attnwidget.analysis.group_labels import GROUPINGS
 from attnwidget.analysis.group_shares import layer_shares, pair_shares_slices
 from attnwidget.analysis.position_groups import (
     check_by,
@@ -17,10 +17,13 @@ from attnwidget.analysis.position_groups import (
 )
 from attnwidget.compute.checks import shown
 from attnwidget.protocol.codec import encode
+from attnwidget.protocol.constants import REST_GROUP
+from attnwidget.record.prompts import num_steps, prompt_sizes
 from attnwidget.serve.jobs import SharedComputations
+from attnwidget.serve.streams import CHEAP, is_cheap, num_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,14 +36,18 @@ if TYPE_CHECKING:
 
     Shares = NDArray[np.float64]
 
-__all__ = ["CHEAP", "RecordGroups", "ShownGroups", "described_groups"]
+__all__ = ["NoGroupsError", "RecordGroups", "ShownGroups"]
 
 MOST_GROUPS = 64
 """A grouping of more groups is none that can be drawn; Python has it all the same."""
-CHEAP = 1 << 26
-"""A copy without a kernel brings shares along where they are had at once: up to so many weights of a stream."""
+_AT_STEPS = 256
+"""Shares of a layer at a step of a generation that are kept: those on show, and what a reader comes back to."""
 _COPIED = 1 << 16
 """Numbers of one grouping in a copy, at most."""
+
+
+class NoGroupsError(ValueError):
+    """The caller's own groups that no position of what is shown is in."""
 
 
 class ShownGroups:
@@ -60,18 +67,23 @@ class ShownGroups:
             record: The record that is shown, where it is one.
 
         Raises:
-            ValueError: If the caller's groups are wrong, or no stream has a position in any of them.
+            NoGroupsError: If no stream has a position in any of the caller's groups.
+            ValueError: If these are wrong.
         """
         self._streams, self._record = streams, record
         self._found: dict[str, dict[str, Groups]] = {}
         self._own: dict[str, Groups] = {}
-        self._first = own if isinstance(own, str) else None
         if own is None:
             return
         check_by(own, "groups")
         self._own = groups_by_stream(record, streams, own, "groups")
         if not self._own:
-            raise ValueError(no_groups(own, streams, "groups"))
+            raise NoGroupsError(no_groups(own, streams, "groups"))
+
+    @property
+    def has_own(self) -> bool:
+        """Whether there are groups of the caller's own, or a grouping that the caller named."""
+        return bool(self._own)
 
     def of(self, stream: str) -> dict[str, Groups]:
         """Return the groupings of a stream by name, those of at least two groups; the caller's own first."""
@@ -113,16 +125,16 @@ class ShownGroups:
 
     def described(self, stream: str) -> list[dict[str, Any]]:
         """Return the groupings of a stream; see ``Grouping`` in the schema."""
-        return [described_groups(groups) for groups in self.of(stream).values()]
+        return [_described(groups) for groups in self.of(stream).values()]
 
 
 def _worth_showing(groups: Groups) -> bool:
     """Tell whether an axis has two groups; what is known of no position is none."""
-    rest = groups.names.index(REST) if REST in groups.names else -1
+    rest = groups.names.index(REST_GROUP) if REST_GROUP in groups.names else -1
     return any(len({*axis} - {rest}) > 1 for axis in (groups.queries, groups.keys))
 
 
-def described_groups(groups: Groups) -> dict[str, Any]:
+def _described(groups: Groups) -> dict[str, Any]:
     """Return a grouping; see ``Grouping`` in the schema."""
     same = groups.queries == groups.keys
     queries = _ranges(groups.queries, len(groups.names))
@@ -140,7 +152,7 @@ def _labels(groups: Groups) -> list[str]:
     """Return what stands beside the positions of each group."""
     if groups.by == "turn":
         # The messages stand in order: who speaks is enough.
-        return [name if name == REST else name.partition(" ")[2] for name in groups.names]
+        return [name if name == REST_GROUP else name.partition(" ")[2] for name in groups.names]
     if groups.by == "modality" and "picture 2" not in groups.names:
         return ["picture" if name == "picture 1" else name for name in groups.names]
     return list(groups.names)
@@ -158,11 +170,13 @@ def _ranges(numbers: Sequence[int], count: int) -> list[list[list[int]]]:
 class RecordGroups(ShownGroups):
     """The groupings of a record, and the shares of its heads."""
 
+    _record: Record
+
     def __init__(self, record: Record, own: By | None = None) -> None:
         """Start with nothing computed; errors are those of `ShownGroups`."""
         super().__init__(record.streams, own, record)
-        self._of = record
         self._shares = SharedComputations()
+        self._at_steps = SharedComputations(_AT_STEPS)
 
     def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
         """Compute the shares of a layer, float32 ``[head, from, to]``, in slices.
@@ -170,44 +184,61 @@ class RecordGroups(ShownGroups):
         NaN from a group that has no queries, and of a head whose weights are not numbers.
 
         Raises:
-            ValueError: If the stream has no such grouping, or the layer cannot give the measure.
+            ValueError: If the stream has no such grouping or queries, or the layer cannot give the measure.
         """
         name, number = request["stream"], request["layer"]
-        stream, groups = self._of[name], self.grouping(name, request["grouping"])
+        stream, groups = self._record[name], self.grouping(name, request["grouping"])
         measure, words = request.get("measure", "weights"), request.get("positions") == "words"
-        numbers = groups.of_words(stream) if words else groups.numbers
-        key = (name, number, groups.by, measure, words)
-        shares = yield from self._shares.wait(
-            key, lambda: layer_shares(stream[number], numbers, measure)
-        )
+        first, count = request.get("queries", (0, len(groups.queries)))
+        if first != 0:
+            most = [0, len(groups.queries)]
+            message = (
+                f"queries of group_shares are the first ones, such as {most}, got {[first, count]}."
+            )
+            raise ValueError(message)
+        groups = groups.until(count)
+
+        def begin() -> Slices[Shares]:
+            numbers = groups.of_words(stream) if words else groups.numbers
+            return layer_shares(stream[number], numbers, measure)
+
+        known = self._shares if count == stream[number].n_query else self._at_steps
+        shares = yield from known.wait((name, number, groups.by, measure, words, count), begin)
         return encode(shares.astype(np.float32))
 
     def ranking(
-        self, stream: Stream, ranking: Mapping[str, Any], measure: str
+        self, stream: Stream, ranking: Mapping[str, Any], measure: str, aside: Sequence[int] = ()
     ) -> Slices[list[Shares]]:
         """Compute the share that a ``GroupRanking`` names, of each layer float64 ``[head]``, in slices.
 
         Raises:
-            ValueError: If there is no such group, or no head can give it any weight.
+            ValueError: If there is no such group, all of it is set aside, or no head can give it any weight.
         """
         groups = self.grouping(stream.name, ranking["grouping"])
         pair = ranking["from"], ranking["to"]
-        return (yield from pair_shares_slices(stream, groups, pair, measure))
+        return (yield from pair_shares_slices(stream, groups, pair, measure, aside))
 
     def snapshot_requests(self) -> Iterator[dict[str, Any]]:
         """Yield the requests whose answers a copy without a kernel brings along: what is had at once, or is had."""
-        for name, stream in self._of.streams.items():
-            cheap = sum(each.num_heads * each.n_query * each.n_key for each in stream) <= CHEAP
+        for name, stream in self._record.streams.items():
+            cheap = is_cheap(stream)
             for by, groups in self.of(name).items():
                 heads = sum(layer.num_heads for layer in stream)
-                if heads * len(groups.names) ** 2 > _COPIED:
+                numbers = heads * len(groups.names) ** 2
+                if numbers > _COPIED:
                     continue
-                yield from self._known(name, by, (layer.layer for layer in stream), cheap=cheap)
-
-    def _known(
-        self, stream: str, by: str, layers: Iterable[int], *, cheap: bool
-    ) -> Iterator[dict[str, Any]]:
-        where = {"what": "group_shares", "stream": stream, "head": 0, "grouping": by}
-        for layer in layers:
-            if cheap or (stream, layer, by, "weights", False) in self._shares.done:
-                yield {**where, "layer": layer}
+                where = {"what": "group_shares", "stream": name, "head": 0, "grouping": by}
+                whole = by, "weights", False, len(groups.queries)
+                yield from (
+                    {**where, "layer": layer.layer}
+                    for layer in stream
+                    if cheap or (name, layer.layer, *whole) in self._shares.done
+                )
+                steps = num_steps(self._record) if prompt_sizes(self._record, stream) else 0
+                # At its last step a generation has all of its queries.
+                if steps * numbers <= _COPIED and steps * num_weights(stream) <= CHEAP:
+                    yield from (
+                        {**where, "layer": layer.layer, "queries": [0, len(groups.queries) - back]}
+                        for back in range(steps)
+                        for layer in stream
+                    )

@@ -17,13 +17,14 @@ from attnwidget.protocol.constants import WEIGHTED_MEASURES
 from attnwidget.record.aside import FIRST_AND_SPECIAL, aside_keys, check_aside
 from attnwidget.serve.groups import RecordGroups
 from attnwidget.serve.jobs import SharedComputations
+from attnwidget.serve.streams import is_cheap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from attnwidget.analysis.head_scores import Label, LayerScores
+    from attnwidget.analysis.head_scores import LayerScores
     from attnwidget.compute.resumable import Slices
     from attnwidget.protocol.codec import Block
     from attnwidget.record.record import Record
@@ -43,8 +44,6 @@ __all__ = [
 ]
 
 HEAD_KINDS = ("head_scores", "head_labels", "ranking", "head_spreads", "typical")
-# A copy without a kernel brings the scores of a record along where they are had at once: up to so many weights.
-CHEAP = 1 << 26
 # Rankings that are kept: the one on show, and those a reader comes back to.
 RANKINGS = 16
 _PLACES = {name: place for place, name in enumerate(SCORES)}
@@ -134,7 +133,8 @@ class RecordNumbers(HeadNumbers):
         - ``head_scores``: ``[2, head, score]``, of all weight and without what is set aside (``aside``; the first position
           and special tokens where nothing is named), NaN where a score is not defined;
         - ``head_labels``: ``[head, 2]``, the score that a head's label comes from (-1 for none) and its value;
-        - ``ranking``: ``[head]``, the weight of the links in ``ranking``.
+        - ``ranking``: ``[head]``, the weight of the links in ``ranking``, of what remains with ``aside`` set aside (nothing
+          where nothing is named), NaN where nothing remains.
 
         All of another ``measure`` than weights where the request names one.
 
@@ -144,19 +144,19 @@ class RecordNumbers(HeadNumbers):
         """
         stream, what = self._record[request["stream"]], request["what"]
         measure = request.get("measure", "weights")
+        aside = check_aside(request.get("aside"), stream.key_positions)
         if what == "ranking":
+            keys = aside_keys(aside, stream.key_positions)
             ranking = request["ranking"]
-            asked = self.links(stream, ranking)
             found = yield from self._rankings.wait(
-                (stream.name, measure, json.dumps(ranking, sort_keys=True)),
+                (stream.name, measure, json.dumps(ranking, sort_keys=True), keys),
                 lambda: (
-                    self._groups.ranking(stream, ranking, measure)
+                    self._groups.ranking(stream, ranking, measure, keys)
                     if "grouping" in ranking
-                    else stream_weights_slices(stream, asked, measure)
+                    else stream_weights_slices(stream, self.links(stream, ranking), measure, keys)
                 ),
             )
             return encode(np.concatenate(found).astype(np.float32))
-        aside = check_aside(request.get("aside"), stream.key_positions)
         scores = yield from self.scores(stream, measure, aside)
         return labels_block(scores) if what == "head_labels" else scores_block(scores)
 
@@ -184,10 +184,6 @@ class RecordNumbers(HeadNumbers):
         """Tell whether the scores of a stream's weights were computed already."""
         return (stream.name, "weights") in self._scores.done
 
-    def labels(self, stream: Stream) -> list[tuple[Label | None, ...]]:
-        """Return the label of each head of each layer, from scores that are computed now if they are not known."""
-        return [labels(layer) for layer in finish(self.scores(stream))]
-
     def snapshot_requests(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the requests whose answers a copy without a kernel brings along.
 
@@ -195,8 +191,7 @@ class RecordNumbers(HeadNumbers):
         """
         requests: list[dict[str, Any]] = []
         for name, stream in self._record.streams.items():
-            size = sum(layer.num_heads * layer.n_query * layer.n_key for layer in stream)
-            if (name, "weights") in self._scores.done or size <= CHEAP:
+            if (name, "weights") in self._scores.done or is_cheap(stream):
                 requests += [{"what": what, "stream": name} for what in HEAD_KINDS[:2]]
         shown = state["measure"]
         if shown in WEIGHTED_MEASURES and (state["stream"], shown) in self._scores.done:
@@ -233,11 +228,13 @@ def labels_block(scores: Sequence[LayerScores]) -> tuple[Block, bytes]:
 
 
 def ranking_request(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the request for the ranking on show, of the measure on show."""
+    """Return the request for the ranking on show, of the measure on show and without what is set aside."""
     measure = {"measure": state["measure"]} if state["measure"] in WEIGHTED_MEASURES else {}
+    aside = {} if state["aside"] is None else {"aside": state["aside"]}
     return {
         "what": "ranking",
         "stream": state["stream"],
         "ranking": state["ranking"],
         **measure,
+        **aside,
     }

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from attnwidget.analysis.head_scores import labels
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.compute.indexing import Axis
 from attnwidget.compute.overview import overview_rows, sharp_links
 from attnwidget.compute.resumable import finish
+from attnwidget.serve.streams import num_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from attnwidget.analysis.head_scores import LayerScores
     from attnwidget.compute.overview import SharpLinks
     from attnwidget.record.layer import Layer
     from attnwidget.record.record import Record
@@ -25,7 +28,14 @@ if TYPE_CHECKING:
     from attnwidget.serve.head_numbers import RecordNumbers
     from attnwidget.serve.thumbnails import Thumbnails
 
-__all__ = ["CHOSEN_BY_CALLER", "SHARP", "Chosen", "Named", "choose", "others", "selected_of"]
+__all__ = [
+    "CHOSEN_BY_CALLER",
+    "Chosen",
+    "choose",
+    "labelled",
+    "others",
+    "selected_of",
+]
 
 # With any of these the caller said what is to be seen.
 CHOSEN_BY_CALLER = frozenset({"layer", "heads", "query", "key", "step", "compare", "ranking"})
@@ -115,8 +125,10 @@ def choose(
     if float(one.sharp.weight[head]) > SHARP:
         query = int(one.sharp.query[head])
         row = torch.from_numpy(one.layer.weights([head], [query]))
-        key = int(thumbnails.aside(stream).links(row, Axis((query,)))[0, 0].argmax())
-        why = f"the sharpest link that is not to {_left_out(stream)}"
+        aside = thumbnails.aside(stream)
+        key = int(aside.links(row, Axis((query,)))[0, 0].argmax())
+        left_out = _left_out(stream, neighbours=aside.offset is not None)
+        why = f"the sharpest link that is not to {left_out}"
         return known.chosen(stream, (one.layer, head, query, key), why)
     stream, layer, head, why = known.clearest() or known.broadest()
     query = _last_of_content(stream)
@@ -210,12 +222,11 @@ def _read(stream: Stream, thumbnails: Thumbnails, streams: Sequence[Stream]) -> 
     return found
 
 
-def _left_out(stream: Stream) -> str:
+def _left_out(stream: Stream, *, neighbours: bool) -> str:
     special = any(key.kind == "special" for key in stream.key_positions[1:])
-    apart = stream.name.startswith("cross")
     parts = ["the first token" if stream.has_text else "the first position"]
     parts += ["a special token"] if special else []
-    parts += [] if apart else ["a neighbour"]
+    parts += ["a neighbour"] if neighbours else []
     return " or ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
 
 
@@ -228,15 +239,8 @@ def _last_of_content(stream: Stream) -> int:
 
 def _named(stream: Stream, read: Sequence[_Read], numbers: RecordNumbers) -> list[Named]:
     """Return the heads that a word says what they do of: by their scores where those are had at once."""
-    size = sum(layer.num_heads * layer.n_query * layer.n_key for layer in stream)
-    if size <= LABELS_AT_ONCE or numbers.scores_known(stream):
-        labelled = numbers.labels(stream)
-        return [
-            Named(label.name, label.value, layer.layer, head)
-            for layer, labels in zip(stream, labelled, strict=True)
-            for head, label in enumerate(labels)
-            if label is not None
-        ]
+    if num_weights(stream) <= LABELS_AT_ONCE or numbers.scores_known(stream):
+        return labelled(finish(numbers.scores(stream)))
     found = []
     for one in read:
         columns = {
@@ -252,6 +256,16 @@ def _named(stream: Stream, read: Sequence[_Read], numbers: RecordNumbers) -> lis
             if float(values[head]) >= MOSTLY
         ]
     return found
+
+
+def labelled(layers: Sequence[LayerScores]) -> list[Named]:
+    """Return the heads that have a label, by their scores."""
+    return [
+        Named(label.name, label.value, layer.layer, head)
+        for layer in layers
+        for head, label in enumerate(labels(layer))
+        if label is not None
+    ]
 
 
 def others(named: Sequence[Named], besides: tuple[int, int]) -> list[dict[str, Any]]:

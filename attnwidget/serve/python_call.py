@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING, Any
 from attnwidget.compute.checks import integer
 from attnwidget.protocol.constants import RANKING
 from attnwidget.serve.opening import selected_of
-from attnwidget.serve.selection import STATE, resolve_selection
+from attnwidget.serve.selection import resolve_selection
+from attnwidget.serve.selection_parts import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from attnwidget.serve.source import Source
 
-__all__ = ["call_of_model", "call_of_source", "given_options", "literal", "opening", "view_call"]
+__all__ = [
+    "PLACE",
+    "call_of_model",
+    "call_of_source",
+    "literal",
+    "named_options",
+    "opening",
+    "view_call",
+]
 
 # Where one looks. A view that is told a part of it opens on that; one that is told none may choose all of it.
 PLACE = ("stream", "layer", "heads", "query", "key")
@@ -23,22 +32,24 @@ PLACE = ("stream", "layer", "heads", "query", "key")
 _LONGEST_TEXT = 2_000
 
 
-def opening(source: Source, call: str | None = None) -> dict[str, Any]:
+def opening(source: Source, call: str | None = None, *, chosen: bool) -> dict[str, Any]:
     """Return what a page needs to write the call itself (see ``PythonCall`` in the schema).
 
     Args:
         source: What is shown.
         call: How the view was made, without a closing bracket; ``aw.view`` of the source when left out.
+        chosen: Whether the view may have opened where one opens that is told nothing. If not, that is not looked for, which
+            reads all weights, and the call names the layer.
     """
     first = next(iter(source.streams.values()))
     layer = next(iter(first)).layer
-    opened = resolve_selection(source, selected_of(source.choose({})))
     placed = resolve_selection(source, {"stream": first.name, "layer": layer})
-    return {
-        "call": call or f"aw.view({source.python_name}",
-        "opened": opened,
-        "placed": {name: value for name, value in placed.items() if value != opened[name]},
-    }
+    told = {"call": call or call_of_source(source, {}), "placed": placed}
+    if not chosen:
+        return told
+    opened = resolve_selection(source, selected_of(source.choose({})))
+    different = {name: value for name, value in placed.items() if value != opened[name]}
+    return {**told, "opened": opened, "placed": different}
 
 
 def view_call(told: Mapping[str, Any], state: Mapping[str, Any]) -> str:
@@ -48,13 +59,13 @@ def view_call(told: Mapping[str, Any], state: Mapping[str, Any]) -> str:
         told: What `opening` returned.
         state: The whole selection.
     """
-    return f"{told['call']}{_listed(given_options(told, state))}){_note(state)}"
+    return f"{told['call']}{_listed(_given_options(told, state))}){_note(state)}"
 
 
-def given_options(told: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+def _given_options(told: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of a selection that are not what a view opens with."""
-    opened = told["opened"]
-    stays = all(state[name] == opened[name] for name in PLACE)
+    opened = told.get("opened", {})
+    stays = bool(opened) and all(state[name] == opened[name] for name in PLACE)
     base = opened if stays else {**opened, **told["placed"]}
     # The kernel knows a pattern of the caller's own by a number, which another view does not have.
     unknown = (RANKING, state["ranking"]) if _has_own_pattern(state) else ()
@@ -79,16 +90,17 @@ def call_of_model(inputs: Any, tokenizer: Any, options: Mapping[str, Any]) -> st
     parts = ["model", "inputs" if written is None else written]
     if tokenizer is not None:
         parts.append("tokenizer=tokenizer")
-    parts += _named(options)
+    parts += named_options(options)
     return f"aw.view({', '.join(parts)}"
 
 
 def call_of_source(source: Source, options: Mapping[str, Any]) -> str:
     """Return how a view of a result was made with options that are no part of a selection, without a closing bracket."""
-    return f"aw.view({', '.join([source.python_name, *_named(options)])}"
+    return f"aw.view({', '.join([source.python_name, *named_options(options)])}"
 
 
-def _named(options: Mapping[str, Any]) -> list[str]:
+def named_options(options: Mapping[str, Any]) -> list[str]:
+    """Return options as a call has them; what is no short literal stands by its name."""
     return [
         f"{name}={literal(value) if _is_plain(value) else name}" for name, value in options.items()
     ]

@@ -1,102 +1,51 @@
-"""The shared selection: its names, defaults, normal forms and checks, without traitlets' machinery."""
+"""The shared selection checked against what is shown, without traitlets' machinery."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import traitlets
 
 from attnwidget.compute import checks
-from attnwidget.compute.checks import integer, is_word, listed, number, shown
+from attnwidget.compute.checks import is_word, shown
 from attnwidget.compute.heads_together import WAYS_TOGETHER
-from attnwidget.protocol.constants import FORMS, RANKING, STATE_NAMES, choices
+from attnwidget.protocol.constants import FORMS, RANKING
 from attnwidget.record.aside import FIRST_AND_SPECIAL, check_aside
 from attnwidget.record.position_lookup import replace_text, resolve
 from attnwidget.record.stream import number_ranges
 from attnwidget.record.vocabulary import either, from_the_end, one_layer
+from attnwidget.serve.selection_parts import (
+    CHOICES,
+    DEFAULTS,
+    FIRST,
+    STATE,
+    as_pins,
+    as_ranking,
+    as_share,
+    is_place,
+    is_ranking,
+    normalised,
+)
 from attnwidget.serve.shown_groups import ENDS, check_end, check_grouping, usual_grouping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from attnwidget.record.positions import Positions
     from attnwidget.serve.source import Source
     from attnwidget.serve.streams import ShownLayer, ShownStream
 
 __all__ = [
-    "CHOICES",
-    "DEFAULTS",
     "OTHER_NAMES",
     "SHORTHANDS",
-    "STATE",
     "SelectionError",
-    "as_list",
-    "as_number",
-    "as_pairs",
-    "as_pins",
     "check",
     "fitting_pins",
-    "has_form",
     "nearest_layer",
     "resolve_selection",
     "usual_names",
 ]
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    name: choices(name)
-    for name in (
-        "view",
-        "measure",
-        "positions",
-        "form",
-        "theme",
-        "arrange",
-        "below_threshold",
-        "explain",
-        "shade",
-        "panels",
-    )
-}
-
-# The shared selection, one two-way trait each (`State` in the schema), in the order in which one check needs another's
-# result. A stream without a default is the source's first, a layer without one the stream's first.
-DEFAULTS: dict[str, Any] = {
-    "view": "all",
-    "stream": None,
-    "layer": None,
-    "heads": [0],
-    "query": None,
-    "key": None,
-    "measure": "weights",
-    "positions": "pieces",
-    "form": "lines",
-    "compare": [],
-    "step": None,
-    "theme": "auto",
-    "score": None,
-    "other_score": None,
-    "arrange": "layers",
-    "threshold": None,
-    "below_threshold": "faint",
-    "show_layers": None,
-    "ranking": None,
-    "explain": "link",
-    "top_k": 3,
-    "mass": None,
-    "aside": None,
-    "shade": "own",
-    "together": None,
-    "panels": "overlaid",
-    "grouping": None,
-    "from_group": None,
-    "to_group": None,
-}
-STATE = STATE_NAMES
-# Parts that are the first there is where they are left out.
-_FIRST = ("stream", "layer")
-# Parts that have a default, and may be None as well.
-_OR_NONE = ("top_k",)
 # What a page still counts exactly.
 _MOST_LINKS = 2**53 - 1
 # What people call them as well.
@@ -155,7 +104,7 @@ def usual_names(given: Mapping[str, Any]) -> dict[str, Any]:
             named = {**named, name: value} if value is not None else named
     named = _without_sink(named)
     # As for a figure, None is what was left out.
-    named = {name: one for name, one in named.items() if one is not None or name not in _FIRST}
+    named = {name: one for name, one in named.items() if one is not None or name not in FIRST}
     if "layer" in named:
         try:
             named["layer"] = one_layer(named["layer"], "the views show")
@@ -182,140 +131,6 @@ def _without_sink(named: dict[str, Any]) -> dict[str, Any]:
     return rest
 
 
-def normalised(name: str, value: Any) -> Any:
-    """Return a value as a trait holds it: what is written in several ways in one of them; checks nothing."""
-    ways: dict[str, Callable[[Any], Any]] = {
-        "layer": as_number, "step": as_number, "heads": as_list, "query": as_pins, "key": as_pins,
-        "compare": as_pairs, "threshold": as_share, "ranking": as_ranking,
-        "top_k": as_number, "mass": as_share, "aside": as_aside,
-    }  # fmt: skip
-    if name == "show_layers":
-        return None if value is None else as_list(value)
-    return ways.get(name, lambda same: same)(value)
-
-
-def as_number(value: Any) -> Any:
-    """Return any integer type as int; what is none is left for the check that knows the range."""
-    found = integer(value)
-    return value if found is None else found
-
-
-def has_form(name: str, value: Any) -> bool:
-    """Tell whether a normalised value is of the types that this part of the selection is made of."""
-    if value is None:
-        return name in _OR_NONE or (DEFAULTS[name] is None and name not in _FIRST)
-    return _FORMS[name](value) if name in _FORMS else True
-
-
-def _is_int(value: Any) -> bool:
-    # True is an int to Python, and equal to 1.
-    return type(value) is int
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_list(is_one: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: type(value) is list and all(map(is_one, value))
-
-
-def _is_place(value: Any) -> bool:
-    return _is_int(value) or _is_text(value)
-
-
-def _is_ranking(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
-    if set(value) == {"grouping", "from", "to"}:
-        named = [
-            value["grouping"],
-            *(value[end] for end in ("from", "to") if value[end] is not None),
-        ]
-        return all(map(_is_text, named))
-    if set(value) == {"pattern", "number"}:
-        return _is_text(value["pattern"]) and _is_int(value["number"])
-    sides = [side for side in (value.get("queries"), value.get("keys")) if side is not None]
-    return set(value) == {"queries", "keys"} and all(map(_is_list(_is_place), sides))
-
-
-# What each part is made of, where that is no choice of words.
-_FORMS: dict[str, Callable[[Any], bool]] = {
-    "stream": _is_text,
-    "layer": _is_int,
-    "heads": _is_list(_is_int),
-    "query": lambda value: _is_place(value) or _is_list(_is_place)(value),
-    "key": lambda value: _is_place(value) or _is_list(_is_place)(value),
-    "compare": _is_list(_is_list(_is_int)),
-    "step": _is_int,
-    "score": _is_text,
-    "other_score": _is_text,
-    "together": _is_text,
-    "threshold": lambda value: type(value) is float,
-    "show_layers": _is_list(_is_int),
-    "ranking": _is_ranking,
-    "top_k": _is_int,
-    "mass": lambda value: type(value) is float,
-    "aside": lambda value: _is_text(value) or _is_list(_is_place)(value),
-    "grouping": _is_text,
-    "from_group": _is_text,
-    "to_group": _is_text,
-}
-
-
-def as_list(value: Any) -> Any:
-    """Return one integer, or any iterable of them (list, range, array), as a list of int."""
-    if integer(value) is not None:
-        value = [value]
-    several = listed(value)
-    return value if several is None else [as_number(one) for one in several]
-
-
-def as_pins(value: Any) -> Any:
-    """Return positions as an int, a list of two or more, or None for none."""
-    several = listed(value)
-    if several is None:
-        return as_number(value)
-    pins = as_list(value)
-    if not all(map(_is_place, pins)):
-        return pins
-    pins = list(dict.fromkeys(pins))
-    return pins if len(pins) > 1 else pins[0] if pins else None
-
-
-def as_share(value: Any) -> Any:
-    """Return any real number as float; what is none is left for the check that knows the range."""
-    found = number(value)
-    return value if found is None else found
-
-
-def as_aside(value: Any) -> Any:
-    """Return positions as a list, None for none of them; a word for some stays one."""
-    if value is None or isinstance(value, str):
-        return value
-    pins = as_list(value)
-    return None if isinstance(pins, list) and not pins else pins
-
-
-def as_ranking(value: Any) -> Any:
-    """Return the links of a ranking with the positions of each side as a list."""
-    if not isinstance(value, Mapping):
-        return value
-    sides = {
-        name: one if one is None else [one] if isinstance(one, str) else as_list(one)
-        for name, one in value.items()
-        if name in ("queries", "keys")
-    }
-    number = {"number": as_number(value["number"])} if "number" in value else {}
-    return {**value, **sides, **number}
-
-
-def as_pairs(value: Any) -> Any:
-    """Return any iterable of pairs as a list of two-element lists."""
-    several = listed(value)
-    return value if several is None else [as_list(pair) for pair in several]
-
-
 def check(source: Source, name: str, value: Any, state: Mapping[str, Any]) -> Any:
     """Return a part of the selection as it is kept.
 
@@ -339,9 +154,9 @@ def check(source: Source, name: str, value: Any, state: Mapping[str, Any]) -> An
         "form": lambda: check_form(source, value),
         "stream": lambda: named(source, value).name,
         "step": lambda: check_step(source.num_steps, value),
-        "threshold": lambda: check_threshold(value),
+        "threshold": lambda: check_share(name, value),
         "top_k": lambda: check_top_k(value),
-        "mass": lambda: check_mass(value),
+        "mass": lambda: check_share(name, value),
         "together": lambda: check_together(value),
     }
     if name in of_source:
@@ -438,12 +253,18 @@ def check_score(source: Source, name: str, value: object, *, ranked: bool) -> st
     raise SelectionError(message)
 
 
-def check_threshold(value: Any) -> float | None:
+_SHARES = {
+    "threshold": "threshold must be a number from 0 to 1, or None for all heads",
+    "mass": "mass must be a share from 0 to 1, such as mass=0.8, or None where top_k says which links",
+}
+
+
+def check_share(name: str, value: Any) -> float | None:
     """Return ``value`` if it is None or a number from 0 to 1, else raise `SelectionError`."""
     share = as_share(value)
     if share is None or (type(share) is float and 0 <= share <= 1):
         return share
-    message = f"threshold must be a number from 0 to 1, or None for all heads, got {shown(value)}."
+    message = f"{_SHARES[name]}, got {shown(value)}."
     raise SelectionError(message)
 
 
@@ -452,15 +273,6 @@ def check_top_k(value: Any) -> int | None:
     if value is None or (type(value) is int and 1 <= value <= _MOST_LINKS):
         return value
     message = f"top_k must be an integer from 1 to {_MOST_LINKS}, such as top_k=3, or None for all links, got {shown(value)}."
-    raise SelectionError(message)
-
-
-def check_mass(value: Any) -> float | None:
-    """Return ``value`` if it is None or a number from 0 to 1, else raise `SelectionError`."""
-    number = as_share(value)
-    if number is None or (type(number) is float and 0 <= number <= 1):
-        return number
-    message = f"mass must be a share from 0 to 1, such as mass=0.8, or None where top_k says which links, got {shown(value)}."
     raise SelectionError(message)
 
 
@@ -489,7 +301,7 @@ def check_ranking(source: Source, stream: ShownStream, value: object) -> dict[st
         return None
     known = {"queries", "keys"}, {"pattern", "number"}, {"grouping", "from", "to"}
     value = as_ranking(value)
-    if not isinstance(value, dict) or set(value) not in known or not _is_ranking(value):
+    if not isinstance(value, dict) or set(value) not in known or not is_ranking(value):
         message = (
             f"ranking must be {{'queries': [6], 'keys': [2]}}, {{'grouping': 'segment', 'from': 'A', 'to': 'B'}} or None, got {shown(value)}: call "
             "view.rank(query='it', key='cat')."
@@ -574,7 +386,7 @@ def check_pins(name: str, positions: Positions, value: object) -> int | list[int
     value = as_pins(value)
     given = value if isinstance(value, list) else [] if value is None else [value]
     accepted = f"{name} must be an integer in 0..{len(positions) - 1}, a list of them, or None for no pin, got {shown(value)}"
-    if not all(map(_is_place, given)):
+    if not all(map(is_place, given)):
         message = f"{accepted}."
         raise SelectionError(message)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attnwidget.compute.checks import is_word, shown
+from attnwidget.protocol.constants import USUAL_GROUPINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,15 +18,12 @@ __all__ = ["ENDS", "check_end", "check_grouping", "fitting_groups", "usual_group
 
 ENDS = ("from_group", "to_group")
 """The parts of a selection that name a group of the grouping on show."""
-# What nobody asks for is shown where it says who speaks, or what kind of input a position is; js/src/state/groups.ts has
-# the same list.
-_USUAL = ("own", "segment", "role", "turn", "modality", "part")
 
 
 def usual_grouping(source: Source, stream: str) -> str | None:
     """Return the grouping that is shown where nobody says which: the caller's own, else the first that is usual."""
     there = {} if source.groups is None else source.groups.of(stream)
-    return next((by for by in _USUAL if by in there), None)
+    return next((by for by in USUAL_GROUPINGS if by in there), None)
 
 
 def check_grouping(source: Source, stream: str, value: object) -> str | None:
@@ -35,8 +33,8 @@ def check_grouping(source: Source, stream: str, value: object) -> str | None:
         ValueError: If it is none; the message says which there are.
     """
     there = {} if source.groups is None else source.groups.of(stream)
-    if value is None or (isinstance(value, str) and value in there):
-        return value
+    if value is None or is_word(value, there):
+        return None if value is None else str(value)
     if not there:
         message = (
             f"grouping must be None: stream {stream!r} has no groups of positions, got {shown(value)}; pass your own, as in "
@@ -74,8 +72,8 @@ def check_end(
 
 def _names(groups: Groups, name: str) -> list[str]:
     """Return the groups that can stand at an end: those with queries, or those with keys."""
-    held = set(groups.queries if name == "from_group" else groups.keys)
-    return [one for place, one in enumerate(groups.names) if place in held]
+    held = groups.asked if name == "from_group" else groups.seen
+    return [groups.names[place] for place in held]
 
 
 def fitting_groups(source: Source, stream: str, state: Mapping[str, Any]) -> dict[str, str | None]:

@@ -1,4 +1,4 @@
-"""`ShownStream`, `ShownLayer`: what the front end lays out of a stream, whatever is behind it."""
+"""`ShownStream`, `ShownLayer`: what the front end lays out of a stream, whatever is behind it, and how much that is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
     from attnwidget.record.positions import Positions
 
-__all__ = ["ShownLayer", "ShownStream"]
+__all__ = ["CHEAP", "ShownLayer", "ShownStream", "is_cheap", "num_weights"]
+
+# What is computed of all weights of a stream is had at once up to so many: a copy without a kernel brings it along.
+CHEAP = 1 << 26
 
 
 class ShownLayer(Protocol):
@@ -67,3 +70,13 @@ class ShownStream(Protocol):
 
     def __getitem__(self, number: int) -> ShownLayer:
         """Return the layer that the model calls so; IndexError if there is none."""
+
+
+def num_weights(stream: ShownStream) -> int:
+    """Return how many weights the heads of a stream have."""
+    return sum(layer.num_heads * layer.n_query * layer.n_key for layer in stream)
+
+
+def is_cheap(stream: ShownStream) -> bool:
+    """Tell whether what is computed of all weights of a stream is had at once."""
+    return num_weights(stream) <= CHEAP

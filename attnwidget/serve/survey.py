@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnwidget.analysis.head_scores import labels
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.compute.checks import is_word, shown
 from attnwidget.compute.not_numbers import largest
@@ -20,10 +19,11 @@ from attnwidget.serve.head_numbers import (
     HeadNumbers,
     labels_block,
     ranking_request,
+    scored_aside,
     scores_block,
 )
 from attnwidget.serve.meta import described_scores
-from attnwidget.serve.opening import CHOSEN_BY_CALLER, Named, others
+from attnwidget.serve.opening import CHOSEN_BY_CALLER, labelled, others
 from attnwidget.serve.source import RecordSource, Source
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class SurveyNumbers(HeadNumbers):
             if self._example is None:
                 raise ValueError(NO_WEIGHTS)
             return (yield from self._example.work(request))
-        if request.get("aside", FIRST_AND_SPECIAL) not in (None, FIRST_AND_SPECIAL):
+        if scored_aside(request.get("aside")):
             message = (
                 "a survey has scores of all weight, and with the first position and special tokens set aside: "
                 f"pass aside={FIRST_AND_SPECIAL!r} or None, got {shown(request['aside'])}."
@@ -295,19 +295,14 @@ class SurveySource(Source):
             return None
         layers = self.survey.streams[name].moments.scores()
         place = _NAMES.index(score)
-        of_sink = start.get("without_sink") is True
-        tables = [(layer.without if of_sink else layer.values)[:, place] for layer in layers]
+        # Of the scores that heads are coloured by.
+        without = is_word(start.get("aside"), (FIRST_AND_SPECIAL,))
+        tables = [(layer.without if without else layer.values)[:, place] for layer in layers]
         best = [largest(values) for values in tables]
         at = largest(np.array([values[head] for values, head in zip(tables, best, strict=True)]))
         value = float(tables[at][best[at]])
         if not np.isfinite(value):
             return None
-        named = [
-            Named(label.name, label.value, layer.layer, head)
-            for layer in layers
-            for head, label in enumerate(labels(layer))
-            if label is not None
-        ]
         head = {
             "stream": name,
             "layer": layers[at].layer,
@@ -316,7 +311,7 @@ class SurveySource(Source):
             "key": None,
         }
         why = f"the head with the highest mean score, {SCORES[score].label} {value:.3f}"
-        also = others(named, (layers[at].layer, best[at]))
+        also = others(labelled(layers), (layers[at].layer, best[at]))
         return {**head, "weight": value, "why": why, "also": also}
 
     def _opened(self) -> RecordSource:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
-from attnwidget.analysis.token_features import is_padding, own_offset
+from attnwidget.analysis.token_features import is_padding
 from attnwidget.compute.overview import overview_rows, summary_slices
 from attnwidget.compute.resumable import finish
 from attnwidget.compute.sharpest import Aside
 from attnwidget.protocol.codec import encode, shade
 from attnwidget.protocol.constants import SINK_SHARE, THUMBNAIL_SIZE
+from attnwidget.record.aside import FIRST_AND_SPECIAL, aside_keys
+from attnwidget.record.stream import own_offset
 from attnwidget.serve.jobs import SharedComputations
 
 if TYPE_CHECKING:
@@ -50,9 +52,10 @@ def thumbnail_size(streams: Mapping[str, ShownStream]) -> int:
 
 def aside_of(stream: Stream) -> Aside:
     """Return which links say little: to the first key, special tokens, the query and its neighbours; and of padding."""
-    keys = [place == 0 or key.kind == "special" for place, key in enumerate(stream.key_positions)]
+    keys = torch.zeros(len(stream.key_positions), dtype=torch.bool)
+    keys[list(aside_keys(FIRST_AND_SPECIAL, stream.key_positions))] = True
     queries = [is_padding(position) for position in stream.query_positions]
-    return Aside(torch.tensor(keys), torch.tensor(queries), own_offset(stream))
+    return Aside(keys, torch.tensor(queries), own_offset(stream))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

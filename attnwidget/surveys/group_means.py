@@ -9,6 +9,7 @@ import numpy as np
 
 from attnwidget.analysis.group_shares import stream_shares
 from attnwidget.analysis.position_groups import groups_by_stream, no_groups
+from attnwidget.surveys.running_means import RunningMeans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,7 @@ MOST_GROUPS = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GroupMeans:
+class GroupMeans(RunningMeans):
     """The shares of one stream's heads over many inputs.
 
     Heads of all layers stand in one axis, in order. An input without one of two groups counts for nothing in the share
@@ -57,13 +58,14 @@ class GroupMeans:
         """
         _check_names(groups.by, groups.names)
         shares = np.concatenate(stream_shares(stream, groups.numbers, measure))
-        there = np.array([[groups.gives(a, b) for b in groups.names] for a in groups.names])
+        there = np.zeros((len(groups.names), len(groups.names)), dtype=bool)
+        there[np.ix_(groups.asked, groups.seen)] = True
         count = (there & ~np.isnan(shares)).astype(np.float64)
         mean = np.where(count > 0, shares, 0.0)
         return cls(groups.by, groups.names, count, mean, np.zeros_like(mean))
 
     def merge(self, other: GroupMeans) -> GroupMeans:
-        """Return the shares of both sets of inputs together (Chan, Golub & LeVeque 1983).
+        """Return the shares of both sets of inputs together.
 
         Raises:
             ValueError: If the groupings are not the same, or there are too many groups.
@@ -73,27 +75,7 @@ class GroupMeans:
             raise ValueError(message)
         names = tuple(dict.fromkeys((*self.names, *other.names)))
         _check_names(self.by, names)
-        first, second = self._with(names), other._with(names)
-        count = first.count + second.count
-        share = np.divide(second.count, count, out=np.zeros_like(count), where=count > 0)
-        distance = second.mean - first.mean
-        return GroupMeans(
-            self.by,
-            names,
-            count,
-            first.mean + distance * share,
-            first.squares + second.squares + distance**2 * share * first.count,
-        )
-
-    @property
-    def spread(self) -> Numbers:
-        """Standard deviation over the inputs (divided by their number), ``[head, from, to]``, NaN without any."""
-        return np.sqrt(np.where(self.count > 0, self.squares, np.nan) / np.maximum(self.count, 1))
-
-    @property
-    def means(self) -> Numbers:
-        """Mean over the inputs, ``[head, from, to]``, NaN without any."""
-        return np.where(self.count > 0, self.mean, np.nan)
+        return GroupMeans(self.by, names, *self._with(names).merged(other._with(names)))
 
     def _with(self, names: tuple[str, ...]) -> GroupMeans:
         """Return the same among more groups."""

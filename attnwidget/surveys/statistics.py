@@ -9,6 +9,7 @@ import numpy as np
 
 from attnwidget.analysis.head_scores import LEAST_ROWS, LayerScores, lift
 from attnwidget.analysis.score_definitions import SCORES
+from attnwidget.surveys.running_means import RunningMeans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +28,7 @@ _ROWS = ("rows", "rows_without")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moments:
+class Moments(RunningMeans):
     """The scores of one stream's heads over many inputs.
 
     Heads of all layers stand in one axis, ``[head]``, in order. The first axis of the other arrays is that of scores
@@ -61,7 +62,7 @@ class Moments:
         return cls(layers, count, np.nan_to_num(values), np.zeros_like(values), rows)
 
     def merge(self, other: Moments) -> Moments:
-        """Return the moments of both sets of inputs together (Chan, Golub & LeVeque 1983).
+        """Return the moments of both sets of inputs together.
 
         Raises:
             ValueError: If the heads are not the same.
@@ -72,26 +73,7 @@ class Moments:
                 "inputs of one model at a time."
             )
             raise ValueError(message)
-        count = self.count + other.count
-        share = np.divide(other.count, count, out=np.zeros_like(count), where=count > 0)
-        distance = other.mean - self.mean
-        return Moments(
-            self.layers,
-            count,
-            self.mean + distance * share,
-            self.squares + other.squares + distance**2 * share * self.count,
-            self.rows + other.rows,
-        )
-
-    @property
-    def spread(self) -> Numbers:
-        """Standard deviation over the inputs (divided by their number), ``[4, head, score]``, NaN without any."""
-        return np.sqrt(self._defined(self.squares) / np.maximum(self.count, 1))
-
-    @property
-    def means(self) -> Numbers:
-        """Mean over the inputs, ``[4, head, score]``, NaN without any."""
-        return self._defined(self.mean)
+        return Moments(self.layers, *self.merged(other), self.rows + other.rows)
 
     def scores(self) -> tuple[LayerScores, ...]:
         """Return the means layer by layer."""
@@ -104,9 +86,6 @@ class Moments:
             )
             start += heads
         return tuple(found)
-
-    def _defined(self, array: Numbers) -> Numbers:
-        return np.where(self.count > 0, array, np.nan)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

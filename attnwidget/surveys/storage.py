@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from attnwidget.files.tensor_file import TensorFile
 
 __all__ = ["FIELDS", "FORMAT_VERSION", "read", "read_progress", "write"]
@@ -195,11 +197,7 @@ def _stream(number: int, one: Mapping[str, Any], file: TensorFile) -> Surveyed:
         "rows": (2, heads, len(SCORES)),
         **{name: (heads, len(SCORES), places) for name in typical},
     }
-    for name, array in (moments | typical).items():
-        kind = np.integer if name == "index" else np.floating
-        if array.shape != expected[name] or not np.issubdtype(array.dtype, kind):
-            message = f"{name} of stream {one['name']!r} is {array.dtype} {list(array.shape)}, expected {list(expected[name])}"
-            raise ValueError(message)
+    _check_arrays(moments | typical, expected, f"stream {one['name']!r}")
     groups = _groups(number, one, heads, file)
     return Surveyed(Moments(layers, **moments), Typical(**typical), groups)
 
@@ -209,9 +207,21 @@ def _groups(number: int, one: Mapping[str, Any], heads: int, file: TensorFile) -
         return None
     by, names = one["groups"]["by"], tuple(one["groups"]["names"])
     held = {name: file.tensors[f"{number}.groups.{name}"].numpy().copy() for name in _GROUP_ARRAYS}
-    expected = (heads, len(names), len(names))
-    for name, array in held.items():
-        if array.shape != expected or not np.issubdtype(array.dtype, np.floating):
-            message = f"{name} of the groups of stream {one['name']!r} is {array.dtype} {list(array.shape)}, expected {list(expected)}"
-            raise ValueError(message)
+    expected = dict.fromkeys(held, (heads, len(names), len(names)))
+    _check_arrays(held, expected, f"the groups of stream {one['name']!r}")
     return GroupMeans(by, names, **held)
+
+
+def _check_arrays(
+    held: Mapping[str, NDArray[Any]], expected: Mapping[str, tuple[int, ...]], of: str
+) -> None:
+    """Refuse arrays of other shapes or kinds; `SavedKind` says of which file.
+
+    Raises:
+        ValueError: If one is not as expected.
+    """
+    for name, array in held.items():
+        kind = np.integer if name == "index" else np.floating
+        if array.shape != expected[name] or not np.issubdtype(array.dtype, kind):
+            message = f"{name} of {of} is {array.dtype} {list(array.shape)}, expected {list(expected[name])}"
+            raise ValueError(message)

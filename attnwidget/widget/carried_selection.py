@@ -5,14 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.comparison.alignment import align
-from attnwidget.serve.selection import (
-    DEFAULTS,
-    STATE,
-    SelectionError,
-    as_pins,
-    check,
-    nearest_layer,
-)
+from attnwidget.serve.selection import SelectionError, check, nearest_layer
+from attnwidget.serve.selection_parts import DEFAULTS, STATE, as_pins
+from attnwidget.serve.shown_groups import fitting_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +15,7 @@ if TYPE_CHECKING:
     from attnwidget.comparison.comparison import Comparison
     from attnwidget.record.positions import Positions
     from attnwidget.serve.source import Source
+    from attnwidget.serve.streams import ShownStream
 
     Places = Callable[[int], int | None]
 
@@ -37,10 +33,16 @@ def fitting(source: Source, state: Mapping[str, Any]) -> dict[str, Any]:
     stream = source.streams.get(state["stream"], first)
     layer = nearest_layer(stream, state["layer"])
     heads = [head for head in state["heads"] if head < stream[layer].num_heads] or [0]
-    kept = {**DEFAULTS, "stream": stream.name, "layer": layer, "heads": heads}
+    found = {
+        "stream": stream.name,
+        "layer": layer,
+        "heads": heads,
+        **fitting_groups(source, stream.name, state),
+    }
+    kept = {**DEFAULTS, **found}
     # A score may be the ranking, which has to be known first.
     for name in sorted(STATE, key=lambda name: name in {"score", "other_score"}):
-        if name in {"stream", "layer", "heads"}:
+        if name in found:
             continue
         try:
             kept[name] = check(source, name, state[name], kept)
@@ -50,18 +52,20 @@ def fitting(source: Source, state: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def to_another_text(state: Mapping[str, Any], old: Source, new: Source) -> dict[str, Any]:
+def to_another_text(
+    state: Mapping[str, Any], old: Mapping[str, ShownStream], new: Mapping[str, ShownStream]
+) -> dict[str, Any]:
     """Return a selection whose pins and ranked links are at the same tokens of another text, where it has them.
 
     Args:
         state: A whole selection of ``old``.
-        old: What is shown.
-        new: What is to be shown.
+        old: The streams that are shown, by name.
+        new: Those that are to be shown.
     """
     name = state["stream"]
-    if name not in new.streams:
+    if name not in new:
         return {**state, "query": None, "key": None, "ranking": None}
-    before, after = old.streams[name], new.streams[name]
+    before, after = old[name], new[name]
     return _moved(
         state,
         lambda: _token_places(before.query_positions, after.query_positions),

@@ -12,8 +12,9 @@ from attnwidget.attention import Attention
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.compute.checks import check_flag
 from attnwidget.serve.comparison import DIVERGENCE, ComparisonSource
+from attnwidget.serve.groups import NoGroupsError
 from attnwidget.serve.jobs import Jobs
-from attnwidget.serve.selection import STATE
+from attnwidget.serve.selection_parts import STATE
 from attnwidget.serve.source import RecordSource, source_of
 from attnwidget.widget.carried_selection import (
     fitting,
@@ -27,6 +28,7 @@ from attnwidget.widget.recipe import WITHOUT_MODEL, Recipe, check_inputs
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from attnwidget.analysis.position_groups import By
     from attnwidget.serve.source import Source
 
 __all__ = ["EditedText"]
@@ -47,15 +49,16 @@ class EditedText(anywidget.AnyWidget):
     _jobs: Jobs
     _call: str | None
     described: Callable[[], tuple[dict[str, Any], bytes]]
-    _editing: Any = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    _editing: Any = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
     _recipe: Recipe | None = None
     # The record before the one on show; all others are let go.
     _before: Attention | None = None
     # The selection that a comparison took the place of, and the one that it began with.
     _left: tuple[dict[str, Any], dict[str, Any]] | None = None
     _run = 0
-    # The caller's own groups, as a function of a position.
-    _groups: Any = None
+    _chooses: bool
+    # The caller's own groups, where these are told of any text: by name, or as a function of a position.
+    _groups: By | None = None
 
     def editing(self) -> dict[str, Any] | None:
         """Return what the page offers to edit (see ``Editing`` in the schema); None where there is no one record."""
@@ -140,18 +143,18 @@ class EditedText(anywidget.AnyWidget):
             return
         if self._left is not None:
             comparison = self._both
-            self._show(
-                source_of(comparison.b, self._groups), self._selection_after(comparison), left=None
-            )
+            source = self._grouped(source_of, comparison.b)
+            self._show(source, self._selection_after(comparison), left=None)
             return
         if self._before is None:
             message = "there is no text before this one: set view.text = 'another text', then view.compare_with_before()."
             raise ValueError(message)
         now = self._now
         names = ("before", "now") if self._before.text == now.text else None
-        source = ComparisonSource(compare(self._before, now, names=names))
+        comparison = compare(self._before, now, names=names)
+        source = self._grouped(ComparisonSource, comparison)
         state = self._state()
-        comparing = _of_two(to_common_axes(state, source.comparison))
+        comparing = _of_two(to_common_axes(state, comparison))
         begun = fitting(source, comparing)
         self._show(source, begun, left=(state, begun))
 
@@ -202,18 +205,23 @@ class EditedText(anywidget.AnyWidget):
     def _state(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in STATE}
 
+    def _grouped(self, make: Callable[[Any, By | None], Source], shown: Any) -> Source:
+        """Return a source over a record or two, with the caller's own groups where a position is in any of them."""
+        try:
+            return make(shown, self._groups)
+        except NoGroupsError:
+            return make(shown, None)
+
     def _rerun(self, inputs: Any, target: Any) -> None:
         """Record another input and show it; if that fails, everything is as it was."""
         recipe = self._needed()
         with recipe.lock:
             before, text_before = self._now, self.text
-            source = source_of(recipe.record(inputs, target), self._groups)
-            if self._left is None:
-                state, now = self._state(), self.source
-            else:
-                state, now = self._selection_after(self._both), RecordSource(before)
+            source = self._grouped(source_of, recipe.record(inputs, target))
+            state = self._state() if self._left is None else self._selection_after(self._both)
+            moved = to_another_text(state, before.streams, source.streams)
             self._before, self._run = before, self._run + 1
-            self._show(source, fitting(source, to_another_text(state, now, source)), left=None)
+            self._show(source, fitting(source, moved), left=None)
             for name, old, new in (
                 ("text", text_before, self.text),
                 ("attention", before, self._now),
@@ -248,10 +256,11 @@ class EditedText(anywidget.AnyWidget):
         shown, call = self.source, self._call
         self.source = source
         # Of two records `code` is that of a comparison.
-        self._call = (
-            None if left is not None or self._recipe is None else self._recipe.call(self._groups)
-        )
+        own = self._groups if source.groups is not None and source.groups.has_own else None
+        self._call = None if left is not None or self._recipe is None else self._recipe.call(own)
         try:
+            # The selection is carried over, and not chosen anew.
+            self._chooses = False
             meta, overview = self.described()
         except BaseException:
             self.source, self._call = shown, call

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.protocol.constants import RANKING
-from attnwidget.serve.selection import DEFAULTS, STATE, SelectionError, check
+from attnwidget.serve.python_call import PLACE
+from attnwidget.serve.selection import SelectionError, check
+from attnwidget.serve.selection_parts import DEFAULTS, STATE
+from attnwidget.serve.shown_groups import ENDS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from attnwidget.record.positions import Positions
     from attnwidget.serve.source import Source
@@ -17,10 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["KeptSelection"]
 
-# One place: whoever changed one of these was looking at all of them.
-_PLACE = ("stream", "layer", "heads", "query", "key")
+# What is of the positions of the stream on show.
+_OF_STREAM = ("aside", "grouping", *ENDS)
 # What only fits the same layers and heads.
-_OF_SHAPE = (*_PLACE, "compare", "show_layers")
+_OF_SHAPE = (*PLACE, "compare", "show_layers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,14 @@ class KeptSelection:
     def of(cls, view: Any) -> KeptSelection | None:
         """Return what the reader changed in a view, None if that is nothing."""
         changed = set(view.changed_by_reader)
-        if changed & set(_PLACE):
-            changed |= set(_PLACE)
+        # One place: whoever changed one of these was looking at all of them.
+        if changed & set(PLACE):
+            changed |= set(PLACE)
+        if any(getattr(view, name) is not None for name in changed & set(ENDS)):
+            # The groups at the ends are of the grouping on show, which may be the usual one that nobody set.
+            changed.add("grouping")
+        if changed & set(_OF_STREAM) and len(view.source.streams) > 1:
+            changed.add("stream")
         # Links are positions of the text before, or a pattern that its record holds.
         changed -= {"ranking"}
         state = {name: getattr(view, name) for name in STATE if name in changed}
@@ -59,21 +69,26 @@ class KeptSelection:
         }
         return cls(type(view).__name__, state, _shape(stream), labels)
 
-    def fitting(self, view: Any, given: Collection[str]) -> dict[str, Any]:
+    def fitting(self, view: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the part that fits another view, of what its caller did not give.
 
         Args:
             view: The view; its source is there already.
-            given: What the caller gave.
+            given: What the caller gave, by the usual names.
         """
         source: Source = view.source
         if type(view).__name__ != self.kind:
             return {}
         name = self.state.get("stream", next(iter(source.streams)))
         stream = source.streams.get(name)
-        fits = stream is not None and _shape(stream) == self.shape and not set(_PLACE) & set(given)
+        fits = stream is not None and _shape(stream) == self.shape and not set(PLACE) & set(given)
         found: dict[str, Any] = {}
+        # What other parts have to fit; a value that is none of the source's is refused later, as the caller's.
         state = {**DEFAULTS, "stream": next(iter(source.streams))}
+        for part in ("stream", "grouping"):
+            if part in given:
+                with suppress(SelectionError):
+                    state[part] = check(source, part, given[part], state)
         for part in STATE:
             if part not in self.state or part in given or (part in _OF_SHAPE and not fits):
                 continue
@@ -81,10 +96,12 @@ class KeptSelection:
             if part in self.labels and stream is not None:
                 axis = stream.query_positions if part == "query" else stream.key_positions
                 value = _found_again(value, self.labels[part], axis)
-            try:
-                found[part] = state[part] = check(source, part, value, state)
-            except SelectionError:
-                continue
+            # Where nobody says which, the view may open on any stream.
+            known = "stream" in found or "stream" in given or part not in _OF_STREAM
+            streams = [state["stream"]] if known else list(source.streams)
+            with suppress(SelectionError):
+                checked = [check(source, part, value, {**state, "stream": at}) for at in streams]
+                found[part] = state[part] = checked[0]
         return found
 
 

@@ -32,7 +32,7 @@ AROUND = 5_000
 
 GONE = (
     "This widget needs its kernel, in a notebook. Run this cell again to bring it back: the call that made it"
-    " was attnwidget.view(…). To keep it in the notebook, call view.freeze() or press “freeze” in its toolbar."
+    " was attnwidget.view(…). To keep it in the notebook, call view.freeze() or choose “freeze” under “save ▾”."
 )
 CLOSED = "This view was closed. Another one of what it showed: {call}"
 FROZEN = "What the copy above showed, for pages that do not draw it."
@@ -54,7 +54,12 @@ _NOTE = """<div class="attnwidget-note" style="display:none">{picture}{words}</d
 @keyframes attnwidget-note {{ 0%, 99% {{ visibility: hidden; }} }}
 </style>"""
 # Also in the HTML, which every host that shows HTML prefers to the PNG beside it.
-_PICTURE = '<img src="data:image/png;base64,{data}" width="{width}" alt="{alt}" style="max-width:100%;height:auto;display:block">'
+_PICTURE = (
+    '{said}<img src="data:image/png;base64,{data}" width="{width}" alt="{alt}"'
+    ' style="max-width:100%;height:auto;display:block">'
+)
+# What the reading line says stands over the picture, as it does over the views.
+_SAID = '<p class="attnwidget-said">{}</p>'
 
 
 class NotebookDisplay:
@@ -207,7 +212,13 @@ class NotebookDisplay:
         if picture is None:
             return {"text/html": _NOTE.format(picture="", words=said), "text/plain": ""}, {}
         data = b64encode(picture.data).decode("ascii")
-        shown = _PICTURE.format(data=data, width=picture.width, alt=html.escape(self._name))
+        sentence = html.escape(picture.said)
+        shown = _PICTURE.format(
+            data=data,
+            width=picture.width,
+            said=_SAID.format(sentence) if sentence else "",
+            alt=html.escape(self._name) + (sentence and f": {sentence}"),
+        )
         bundle = {"text/html": _NOTE.format(picture=shown, words=said), "text/plain": ""}
         size = {"width": picture.width, "height": picture.height}
         return {**bundle, "image/png": data}, {"image/png": size}

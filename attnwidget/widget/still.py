@@ -126,18 +126,18 @@ class Still:
             self._waits = True
             running.shell.events.register("post_run_cell", self._at_the_end)
 
-    def take(self, data: bytes, width: object, height: object) -> None:
-        """Take the picture that the browser drew.
+    def take(self, data: bytes, width: object, height: object, said: str) -> None:
+        """Take the picture that the browser drew, and what it shows, in a sentence.
 
         Raises:
             ValueError: If it is no PNG of 60 kB at most.
         """
         across, down = checked_png(data)
-        sizes = (
+        shown_width, shown_height = (
             round(told) if isinstance(told, (int, float)) and 1 <= told <= 4 * own else own
             for told, own in ((width, across), (height, down))
         )
-        self._keep(SmallPng(data, *sizes))
+        self._keep(SmallPng(data, shown_width, shown_height, said))
 
     def stop(self) -> None:
         """Make no further picture: the widget is off every page."""

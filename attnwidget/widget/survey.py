@@ -11,6 +11,7 @@ from attnwidget.attention import Attention
 from attnwidget.recordings import capture
 from attnwidget.serve.jobs import Jobs
 from attnwidget.serve.survey import SurveySource
+from attnwidget.widget.carried_selection import fitting
 from attnwidget.widget.commands import answered
 from attnwidget.widget.widget import AttentionWidget
 
@@ -102,14 +103,19 @@ class SurveyWidget(AttentionWidget):
             message = f"there is no model to record input {index} with: call survey.view(model, tokenizer)."
             raise ValueError(message)
         attention = capture(self._model, text, self._tokenizer)
+        # What is of the positions of one example is of no other's.
+        state = {**self._state(), "query": None, "key": None, "step": None, "ranking": None}
+        if isinstance(self.aside, list):
+            state["aside"] = None
         # A new source: what was computed of the example before goes with the old one.
         self.source = SurveySource(self._survey, (index, attention), can_open=True)
         self._jobs = Jobs()
         meta, overview = self.described()
         with self.hold_trait_notifications(), self.hold_sync():
-            self.query = self.key = self.step = self.ranking = None
             self.media = self.source.media
             self.overview, self.meta = overview, meta
+            for name, value in fitting(self.source, state).items():
+                setattr(self, name, value)
 
     @command
     @answered

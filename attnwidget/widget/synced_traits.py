@@ -20,7 +20,6 @@ from attnwidget.protocol.messages import (
 from attnwidget.protocol.text import in_one_line
 from attnwidget.record.aside import FIRST_AND_SPECIAL
 from attnwidget.serve.selection import (
-    STATE,
     SelectionError,
     check,
     check_flag,
@@ -28,6 +27,7 @@ from attnwidget.serve.selection import (
     named,
     nearest_layer,
 )
+from attnwidget.serve.selection_parts import STATE
 from attnwidget.serve.shown_groups import ENDS, fitting_groups
 from attnwidget.widget.trait_types import Choice, Normalised
 
@@ -225,7 +225,7 @@ class SyncedTraits(anywidget.AnyWidget):
     - Default: ``"overlaid"``
     """
 
-    top_k = Normalised("top_k", 3, or_none=True).tag(sync=True)
+    top_k = Normalised("top_k", 3).tag(sync=True)
     """Of each query, only so many of its strongest links are drawn as lines; the legend says how much of the weight they
     are. What the pointer is on, and a pinned link, are always drawn. Where ``mass`` is set, that says which.
 
@@ -242,8 +242,8 @@ class SyncedTraits(anywidget.AnyWidget):
 
     aside = Normalised("aside").tag(sync=True)
     """Key positions that are set aside: the first one, special tokens, both, or any others. Shades, the width of links
-    and the scores of heads are then those of the rest, each row divided by what remains; numbers never change. A ranking
-    by links is of all weight.
+    and the scores and rankings of heads are then those of the rest, each row divided by what remains; numbers never
+    change.
 
     - Type: ``None | "first" | "special" | "first and special" | list[int]``; tokens' texts are taken in a list, and
       become their positions
@@ -269,7 +269,7 @@ class SyncedTraits(anywidget.AnyWidget):
         elif self.without_sink:
             self.aside = None
 
-    chosen = traitlets.Dict(None, allow_none=True, read_only=True).tag(sync=True)
+    chosen = traitlets.Dict(default_value=None, allow_none=True, read_only=True).tag(sync=True)
     """What was chosen for the reader, and why: where the view opened without ``layer``, ``heads``, ``query`` or ``key`` from
     the caller, or the head that `rank` put first. Read only; the selection may be another one by now.
 
@@ -377,6 +377,7 @@ class SyncedTraits(anywidget.AnyWidget):
             raise SelectionError(message)
         names = [name for name in sync_data if name in self.keys]
         own = [name for name in names if name in _OF_THE_KERNEL]
+        before = {name: getattr(self, name) for name in names if name in STATE}
         accepted = False
         try:
             for name in set(names) & set(STATE):
@@ -385,7 +386,10 @@ class SyncedTraits(anywidget.AnyWidget):
                 check_screen(sync_data["_screen"])
             super().set_state({name: sync_data[name] for name in names if name not in own})
             accepted = True
-            self.changed_by_reader |= set(names) & set(STATE)
+            # Some hosts send the whole state back, of which a reader changed a part.
+            self.changed_by_reader |= {
+                name for name, old in before.items() if getattr(self, name) != old
+            }
         except MessageError as error:
             raise SelectionError(str(error)) from None
         finally:

@@ -7,14 +7,8 @@ from typing import Any
 import traitlets
 
 from attnwidget.compute.checks import shown
-from attnwidget.serve.selection import (
-    CHOICES,
-    DEFAULTS,
-    SelectionError,
-    check_choice,
-    has_form,
-    normalised,
-)
+from attnwidget.serve.selection import SelectionError, check_choice
+from attnwidget.serve.selection_parts import CHOICES, DEFAULTS, OR_NONE, has_form, normalised
 
 __all__ = ["Choice", "Normalised"]
 
@@ -39,15 +33,14 @@ class Choice(traitlets.TraitType[Any, Any]):
 class Normalised(traitlets.TraitType[Any, Any]):
     """A part of the selection, brought into one form; which values exist, the check of the widget says."""
 
-    def __init__(self, name: str, default: Any = None, *, or_none: bool = False) -> None:
+    def __init__(self, name: str, default: Any = None) -> None:
         """Take the form from the selection's part of this name.
 
         Args:
             name: Which part.
-            default: What it is until it is set; None is accepted where it is the default.
-            or_none: Whether None is accepted besides.
+            default: What it is until it is set; None is accepted where it is the default, and of `OR_NONE`.
         """
-        super().__init__(default, allow_none=or_none or default is None)
+        super().__init__(default, allow_none=name in OR_NONE or default is None)
         self._name = name
 
     def validate(self, obj: Any, value: Any) -> Any:

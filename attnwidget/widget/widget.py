@@ -6,35 +6,30 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import traitlets
 from anywidget.experimental import command
 
-from attnwidget.analysis.find_heads import links
 from attnwidget.compute.checks import check_flag
-from attnwidget.compute.not_numbers import largest
 from attnwidget.figures.figure import Figure
 from attnwidget.figures.from_source import figure_of_view
-from attnwidget.protocol.codec import decode
-from attnwidget.protocol.constants import RANKING
 from attnwidget.protocol.text import sendable
 from attnwidget.record.options import DrawnSelection, ShownOptions
-from attnwidget.record.position_lookup import resolve
 from attnwidget.record.vocabulary import lists_options
 from attnwidget.serve.jobs import Jobs
-from attnwidget.serve.opening import selected_of
+from attnwidget.serve.opening import CHOSEN_BY_CALLER, selected_of
 from attnwidget.serve.page import FROZEN_BYTES, page_within_budget
 from attnwidget.serve.python_call import call_of_source, opening, view_call
 from attnwidget.serve.requests import reply
-from attnwidget.serve.selection import STATE, named, resolve_selection, usual_names
+from attnwidget.serve.selection import resolve_selection, usual_names
+from attnwidget.serve.selection_parts import STATE
 from attnwidget.serve.snapshot import snapshot
 from attnwidget.serve.source import Source, source_of
 from attnwidget.serve.static_files import front_end, static_text
 from attnwidget.widget.closing import closed_later
 from attnwidget.widget.commands import Answering, answered
 from attnwidget.widget.edited_text import EditedText
-from attnwidget.widget.group_ranking import group_ranking
 from attnwidget.widget.notebook_display import NotebookDisplay, closed_bundle
+from attnwidget.widget.ranked_heads import RankedHeads
 from attnwidget.widget.save import BrowserFigures, save
 from attnwidget.widget.shown_views import hold_weakly, shown_views
 from attnwidget.widget.synced_traits import SyncedTraits
@@ -46,23 +41,20 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from attnwidget.analysis.find_heads import Pattern
     from attnwidget.attention import Attention
     from attnwidget.compute.resumable import Slices
     from attnwidget.figures.renderer import Answer
     from attnwidget.protocol.codec import Block
-    from attnwidget.record.position_lookup import Place
-    from attnwidget.serve.streams import ShownStream
     from attnwidget.widget.recipe import Recipe
 
 __all__ = ["AttentionWidget"]
 
 
-class AttentionWidget(EditedText, Answering, SyncedTraits):
+class AttentionWidget(EditedText, RankedHeads, Answering, SyncedTraits):
     """Three linked views over one record of attention.
 
-    The reader sees a toolbar, the model view, the head view and the neuron view; below them, in words, what is
-    selected. Every trait in this list is two-way: read it, set it, observe it, or link it to another widget.
+    The reader sees a toolbar, a sentence on what is selected, and below it the model view, the head view and the neuron
+    view. Every trait in this list is two-way: read it, set it, observe it, or link it to another widget.
 
     A view, and its record with it, lives while a cell or an `Output` shows it or a variable holds it, `Out` included. When the
     cell is run again, what it showed before is closed, where the notebook says which cell it runs (JupyterLab, Notebook 7,
@@ -78,8 +70,10 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
     meta = traitlets.Dict().tag(sync=True)
     overview = traitlets.Bytes().tag(sync=True)
     media = traitlets.Bytes().tag(sync=True)
-    _screen = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    _screen = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
     _own_layout: Any = None
+    # Whether the view may have opened on what was chosen for the reader.
+    _chooses = False
     _opened = 0.0
     # Whether the page has sent anything: then it has it whole.
     was_heard = False
@@ -122,16 +116,17 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
         if groups is not None and _call is None:
             _call = call_of_source(self.source, {"groups": groups})
         self._jobs, self._recipe = Jobs(), made_with
-        # Groups by number are of this text; a function tells those of another as well.
-        self._groups = groups if callable(groups) else None
+        # Groups by number are of this text; a name and a function tell those of another as well.
+        self._groups = groups if callable(groups) or isinstance(groups, str) else None
         frozen, still = check_flag("frozen", frozen), check_flag("still", still)
         self._always_frozen = frozen
         self._browser_figures = BrowserFigures()
         self._call = _call
         given = self._with_what_was_selected(usual_names(state))
+        self._chooses = check_flag("choose", choose) and not CHOSEN_BY_CALLER & set(given)
         meta, overview = self.described()
         # After the thumbnails: the pass that makes them finds the link.
-        self._opening = self._choose(given, choose=check_flag("choose", choose))
+        self._opening = self.source.choose(given) if self._chooses else None
         selection = resolve_selection(self.source, {**selected_of(self._opening), **given})
         # All at once, so that the first message to the browser is the only one it needs to draw.
         first_message: dict[str, Any] = {**front_end(), "meta": meta, "overview": overview}
@@ -153,9 +148,6 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
         # For the run after this one.
         self.changed_by_reader = frozenset(kept)
         return {**kept, **given}
-
-    def _choose(self, given: dict[str, Any], *, choose: bool) -> dict[str, Any] | None:
-        return self.source.choose(given) if choose else None
 
     def open(self) -> None:
         """Connect to the browser; a frozen view never does, so that nothing of it stays in the notebook's metadata."""
@@ -195,7 +187,8 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
     def described(self) -> tuple[dict[str, Any], bytes]:
         """Return the source's meta with what the page copies as Python, and the bytes of its thumbnails."""
         meta, overview = self.source.meta()
-        return {**meta, "python": opening(self.source, self._call)}, overview
+        python = opening(self.source, self._call, chosen=self._chooses)
+        return {**meta, "python": python}, overview
 
     def code(self) -> str:
         """Return the call that opens a view at what is shown: the selection, of which only what a new view would not have.
@@ -210,111 +203,12 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
             >>> aw.view(model, "The cat sat on the mat", tokenizer, layer=3, heads=[1]).code()
             'aw.view(model, "The cat sat on the mat", tokenizer=tokenizer, layer=3, heads=[1])'
         """
-        return view_call(self.meta["python"], {name: getattr(self, name) for name in STATE})
+        return view_call(self.meta["python"], self._state())
 
     @property
     def attention(self) -> Attention:
         """The record on show."""
         return self._now
-
-    def rank(
-        self,
-        query: Place | None = None,
-        key: Place | None = None,
-        *,
-        pattern: Pattern | None = None,
-        name: str = "pattern",
-        from_group: str | None = None,
-        to_group: str | None = None,
-        by: str | None = None,
-    ) -> None:
-        """Colour all heads by the weight of some links, and put them in one ranking; `Attention.find` as a picture.
-
-        Args:
-            query: A query's position, a slice, a token's text, or several of either; ``None`` for all queries.
-            key: Keys, in the same way. With neither, the pinned query and key.
-            pattern: Instead of both, a 0/1 mask ``[query, key]``, or a function from query positions and key positions
-                to one.
-            name: What the legend calls the pattern.
-            from_group: Instead of all these, the group whose queries count; all queries when left out.
-            to_group: The group whose weight is asked for; all keys when left out.
-            by: The grouping, one of those that the view has: ``"segment"``, ``"role"`` …, or ``"own"`` for what was passed
-                as ``groups``. The first of them when left out.
-
-        Raises:
-            ValueError: If nothing is named or pinned, a token is not there or is there several times, a position does
-                not exist, the pattern is no mask, or the model's mask hides all of the links.
-
-        Example:
-            >>> view.rank(query="it", key="cat")  # doctest: +SKIP
-            >>> view.rank(from_group="B", to_group="A", by="segment")  # doctest: +SKIP
-        """
-        stream = named(self.source, self.stream)
-        if from_group is not None or to_group is not None:
-            given = {"query": query, "key": key, "pattern": pattern}
-            groups = (from_group, to_group)
-            self._rank_by(group_ranking(self.source, self.stream, by, groups, given))
-            return
-        if query is None and key is None and pattern is None:
-            query, key = self.query, self.key
-            if key is None:
-                message = "rank takes key (and query), or pattern, or a pinned key: for instance view.rank(query='it', key='cat')."
-                raise ValueError(message)
-        asked = links(stream, query, key, pattern)
-        ranking: dict[str, Any]
-        if pattern is not None:
-            ranking = {"pattern": str(name), "number": self.source.heads.add_pattern(asked)}
-        else:
-            queries = (
-                None if query is None else list(resolve("query", query, stream.query_positions))
-            )
-            keys = asked.mask[0].nonzero()[:, 0].tolist()
-            ranking = {"queries": queries, "keys": keys}
-        self._rank_by(ranking)
-
-    def _rank_by(self, ranking: dict[str, Any]) -> None:
-        stream = named(self.source, self.stream)
-        request = {"what": "ranking", "stream": stream.name, "ranking": ranking}
-        first = self._first_of_ranking(stream, request)
-        with self.hold_trait_notifications():
-            self.ranking, self.score = ranking, RANKING
-            if self.arrange in {"layers", "rank_by_layer"}:
-                self.arrange = "rank"
-            self._show_first(first, ranking)
-
-    def _first_of_ranking(
-        self, stream: ShownStream, request: Mapping[str, Any]
-    ) -> tuple[int, int, float]:
-        """Return layer, head and weight of the head that a ranking puts first."""
-        # Says now what the browser would be told, and has it ready for the browser.
-        block, data = self._jobs.run(self.source.heads.work(request))
-        weights = decode(block, data).astype(np.float64)
-        place = largest(weights)
-        heads = [(layer.layer, head) for layer in stream for head in range(layer.num_heads)]
-        return (*heads[place], float(weights[place]))
-
-    def _show_first(self, first: tuple[int, int, float], ranking: Mapping[str, Any]) -> None:
-        """Select the head that a ranking puts first, with its links pinned, and say so."""
-        layer, head, weight = first
-        before = {name: getattr(self, name) for name in ("layer", "heads", "query", "key")}
-        self.layer, self.heads = layer, [head]
-        if "pattern" in ranking:
-            why = f"the first of the heads ranked by {ranking['pattern']}"
-        elif "grouping" in ranking:
-            why = "the first of the heads ranked by the share between these groups"
-        else:
-            why = "the first of the heads ranked by these links"
-            self.query, self.key = ranking["queries"], ranking["keys"]
-        chosen = {
-            "stream": self.stream,
-            "layer": layer,
-            "head": head,
-            "query": self.query,
-            "key": self.key,
-        }
-        self.set_trait(
-            "chosen", {**chosen, "weight": weight, "why": why, "also": [], "before": before}
-        )
 
     @command
     @answered
@@ -342,7 +236,7 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
         """Take the still picture that the browser was asked for."""
         keeps = self._notebook.still
         if keeps and buffers:
-            keeps.take(bytes(buffers[0]), message["width"], message["height"])
+            keeps.take(bytes(buffers[0]), message["width"], message["height"], message["said"])
         return {}, []
 
     @command
@@ -470,9 +364,8 @@ class AttentionWidget(EditedText, Answering, SyncedTraits):
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the front end needs to draw without a kernel, no blocks yet; see ``Snapshot`` in the schema."""
-        state = {name: getattr(self, name) for name in STATE}
         return snapshot(
-            state,
+            self._state(),
             self.meta,
             self.overview,
             media=self.media,

@@ -6,12 +6,14 @@ import { decodeBase64, decodeBlock } from "./protocol/decode.js";
 import type { Figure, Request, Screen, Snapshot } from "./protocol/generated.js";
 import { readMeta } from "./protocol/positions.js";
 import { SceneMaker } from "./scene/scene-maker.js";
+import { reading, readingText } from "./shell/reading/reading-text.js";
 import { fromTraits } from "./state/selection.js";
 import { defaultOptions } from "./state/signals.js";
 
-/** What the headless engine returns: the figure, and the blocks it could not be drawn without. */
+/** What the headless engine returns: the figure, what the reading line says of it, and the blocks it could not be drawn without. */
 interface Rendered {
   readonly svg: string;
+  readonly said: string;
   readonly missing: readonly Request[];
 }
 
@@ -61,5 +63,8 @@ export function render(job: string): string {
   const { width, scroll } = screen;
   const svg = composeSvg(scene, { width, scroll, ...(figure ? { figure } : {}) });
   maker.end(scene);
-  return JSON.stringify({ svg, missing: neededFirst(store.missing) } satisfies Rendered);
+  // Before anything is read for the sentence: a picture is not waited for because of its words.
+  const missing = neededFirst(store.missing);
+  const said = readingText(reading(scene, snapshot.chosen ?? null));
+  return JSON.stringify({ svg, said, missing } satisfies Rendered);
 }

@@ -16,10 +16,11 @@ import type { TraitModel } from "./protocol/model.js";
 import { readMeta } from "./protocol/positions.js";
 import { SceneMaker } from "./scene/scene-maker.js";
 import { tendCopies } from "./shell/copy-frames.js";
+import { focusedBeside } from "./shell/focus/focused.js";
 import { fitFrame } from "./shell/framed-copy.js";
 import { type Kernel, Shell } from "./shell/shell.js";
 import { createState } from "./state/signals.js";
-import { bindChosen, bindTraits, readTraits } from "./state/traits.js";
+import { bindTraits, follow, readTraits } from "./state/traits.js";
 import css from "./styles/widget.css";
 import { Connection } from "./transport/connection.js";
 import { type Invoke, invokeThrough, type Messenger } from "./transport/invoke.js";
@@ -86,7 +87,7 @@ function mount(
   const store = new BlockStore(fetch, () => shell.schedule());
   signal.addEventListener("abort", () => store.dispose());
   const state = createState(meta, readTraits(model));
-  bindChosen(model, state.chosen, signal);
+  follow(model, "chosen", state.chosen, signal);
   bindTraits(model, state.shared, signal);
   const media = bytesOf(model.get("media"));
   const maker = new SceneMaker(meta, bytesOf(model.get("overview")), store, media);
@@ -129,9 +130,10 @@ async function answerStill(
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    const { png, width, height } = await shell.still(most);
+    const { png, ...about } = await shell.still(most);
     const buffers = [new DataView(png.buffer, png.byteOffset, png.byteLength)];
-    await invoke("still_drawn", { width, height }, { buffers, signal });
+    const message: Messages["still_drawn"] = about;
+    await invoke("still_drawn", message, { buffers, signal });
   } catch (error) {
     // Nobody waits for it: the notebook has the picture before, or none.
     if (!signal.aborted) console.debug("attnwidget made no still picture:", error);
@@ -144,17 +146,6 @@ function holdHeight(el: HTMLElement): void {
   setTimeout(() => {
     el.style.minHeight = "";
   }, 300);
-}
-
-/** A trait as a signal, until the other signal aborts. */
-function signalOf(model: TraitModel, name: "_editing", signal: AbortSignal) {
-  const value = traitSignal((model.get(name) as Editing | null | undefined) ?? null);
-  const pull = () => {
-    value.value = (model.get(name) as Editing | null | undefined) ?? null;
-  };
-  model.on(`change:${name}`, pull);
-  signal.addEventListener("abort", () => model.off(`change:${name}`, pull));
-  return value;
 }
 
 /** Where the reader goes on by the keyboard when what had the focus was replaced. */
@@ -175,12 +166,14 @@ function render({ model, el, signal }: RenderContext): () => void {
     const { signal: inner } = controller;
     const connection = new Connection(model, el, inner);
     const invoke = connection.through(invokeThrough(model));
+    const editing = traitSignal<Editing | null>(null);
+    follow(model, "_editing", editing, inner);
     const kernel: Kernel = {
       state: connection.state,
       freeze: (height) => askToFreeze(invoke, height, inner),
       open: (example) => askToShow(invoke, "open_example", { example }, inner),
       pdf: () => askForPdf(invoke, inner),
-      editing: signalOf(model, "_editing", inner),
+      editing,
       edit: (texts) => askToShow(invoke, "edit_text", { texts }, inner),
       compareBefore: (on) => askToShow(invoke, "compare_before", { on }, inner),
     };
@@ -191,7 +184,7 @@ function render({ model, el, signal }: RenderContext): () => void {
         if (message?.kind === "still") void answerStill(shell, message, invoke, inner);
       };
       const onRecord = () => {
-        const focused = el.contains(document.activeElement);
+        const focused = el.contains(focusedBeside(el));
         holdHeight(el);
         start();
         if (focused) focusOn(el);

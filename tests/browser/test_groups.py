@@ -23,6 +23,7 @@ view
 CELLS = [SHOW]
 RESET = """
 view.view, view.form, view.layer, view.heads, view.score = "all", "lines", 0, [0], None
+view.arrange = "layers"
 view.grouping, view.from_group, view.to_group = "segment", None, None
 """
 
@@ -37,6 +38,11 @@ def test_groups_are_chosen_on_the_page_and_known_in_python(
     widget.root.get_by_label("Score", exact=True).select_option(label="share A → B")
     notebook.rest(widget)
     assert notebook.value("view.ranking") == {"grouping": "segment", "from": "A", "to": "B"}
+    # What `rank` does in Python: one ranking, and its first head.
+    shown = "[view.layer, view.heads, view.score, view.arrange]"
+    on_page = notebook.value(shown)
+    notebook.execute(RESET + "view.rank(from_group='A', to_group='B')")
+    assert notebook.value(shown) == on_page
     notebook.execute("view.grouping = None")
     notebook.rest(widget)
     assert widget.root.get_by_label("From group", exact=True).count() == 0

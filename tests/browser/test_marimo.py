@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator
 
 TEXT = "The cat sat on the mat because it was tired"
-PLAIN, WRAPPED, SAYS, MOVES, SAVES, FROZEN, FREEZES = range(1, 8)
+PLAIN, WRAPPED, SAYS, MOVES, SAVES, FROZEN, FREEZES, EDITED = range(1, 9)
 
 
 def cells(figure: Path) -> list[str]:
@@ -27,7 +27,8 @@ def cells(figure: Path) -> list[str]:
 import attnwidget as aw
 import marimo as mo
 
-attention = aw.capture(*aw.pocket()[:1], {TEXT!r}, aw.pocket()[1])
+model, tokenizer = aw.pocket()
+attention = aw.capture(model, {TEXT!r}, tokenizer)
 """,
         "plain = aw.view(attention, layer=1, query='it')\nplain",
         "wrapped = mo.ui.anywidget(aw.view(attention, layer=2))\nwrapped",
@@ -46,6 +47,7 @@ mo.ui.button(label="save it", on_click=save)
 """,
         "aw.view(attention, layer=2, heads=[1], frozen=True)",
         "aw.view(attention, layer=1, heads=[2]).freeze()",
+        f"aw.view(model, {TEXT!r}, tokenizer, layer=1)",
     ]
 
 
@@ -143,6 +145,19 @@ def test_the_button_says_what_marimo_cannot_do(plain: Widget) -> None:
     expect(plain.root.locator(".aw-failure")).to_contain_text(
         "In marimo a widget has no output of its own to replace: call view.freeze() in a cell"
     )
+
+
+def test_another_text_leaves_the_keyboard_where_it_was(app: Marimo) -> None:
+    """In a shadow tree, of whose focus the document knows nothing."""
+    widget = app.widget(EDITED)
+    edit = widget.root.get_by_role("button", name="✎ edit the text")
+    edit.click()
+    field = widget.root.get_by_role("textbox", name="text", exact=True)
+    before = widget.picture("head")
+    field.fill("the dog sat on the mat because it was old")
+    field.press("Enter")
+    widget.wait_for_another("head", before)
+    expect(edit).to_be_focused()
 
 
 def test_it_follows_the_theme(app: Marimo, plain: Widget) -> None:

@@ -152,7 +152,7 @@ def test_one_tab_stop_for_the_line_and_one_for_each_view(
         if widget.root.evaluate(FOCUS) == "outside":
             break
     # The reading line names other heads; the score stands at the title of the model view.
-    assert seen == ["toolbar", "edit", "reading", "model", "model", "head", "neuron"]
+    assert seen == ["toolbar", "reading", "edit", "model", "model", "head", "neuron"]
     widget.panel("neuron").locator(".aw-stop[tabindex='0']").focus()
     press("Shift+Tab")
     assert widget.root.evaluate(FOCUS) == "head"

@@ -15,7 +15,7 @@ from contract.record import record
 
 from attnwidget.protocol import codec
 from attnwidget.serve.blocks import answer, requests_for_head
-from attnwidget.serve.selection import STATE
+from attnwidget.serve.selection_parts import STATE
 from attnwidget.widget.widget import AttentionWidget
 
 if TYPE_CHECKING:

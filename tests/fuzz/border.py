@@ -15,7 +15,7 @@ from fuzz.explained import Tally
 from fuzz.odd_values import odd_value
 
 import attnwidget as aw
-from attnwidget.serve.selection import STATE
+from attnwidget.serve.selection_parts import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ _REQUESTS: tuple[dict[str, Any], ...] = (
 )  # fmt: skip
 _COMMANDS: dict[str, Any] = {
     "saved": {"token": 1, "error": "no"},
-    "still_drawn": {"width": 4, "height": 4},
+    "still_drawn": {"width": 4, "height": 4, "said": "“it” looks at “cat”"},
     "freeze_shown": {"height": 400},
     "open_example": {"example": 0},
 }

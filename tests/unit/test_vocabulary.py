@@ -14,7 +14,7 @@ from contract.record import record
 import attnwidget as aw
 from attnwidget.protocol.constants import STATE_NAMES
 from attnwidget.record.options import SelectionOptions
-from attnwidget.serve.selection import CHOICES
+from attnwidget.serve.selection_parts import CHOICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

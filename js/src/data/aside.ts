@@ -55,11 +55,15 @@ export function asideOf(
   return found;
 }
 
-/** What of a row of weights that sum to 1 is left to be dealt out; 0 where nothing can be said of it. */
-export function leftOf(row: ArrayLike<number>, { keys }: Aside): number {
-  let left = 1;
-  for (const key of keys) left -= row[key] as number;
-  return left < LEAST_LEFT ? 0 : left;
+/** What is left of a row of weights that sum to 1, of which so much is set aside; 0 where nothing can be said of it. */
+export function restOf(held: number): number {
+  const rest = 1 - held;
+  return rest < LEAST_LEFT ? 0 : rest;
+}
+
+/** A weight as its share of what is left; of what is no number none. */
+export function shareOf(weight: number, rest: number): number {
+  return rest === 0 ? 0 : Math.min(1, weight / rest);
 }
 
 /**
@@ -76,6 +80,14 @@ export function shadesIn(
     return (key) => (aside.has(key) ? 0 : Math.min(1, weight(key) / scale));
   }
   if (aside.keys.length === 0) return weight;
-  const left = leftOf(row, aside);
-  return (key) => (aside.has(key) || left === 0 ? 0 : Math.min(1, weight(key) / left));
+  const rest = restOf(aside.keys.reduce((sum, key) => sum + weight(key), 0));
+  return (key) => (aside.has(key) ? 0 : shareOf(weight(key), rest));
+}
+
+/** A row as it is shaded: shares of what is not set aside, or on a scale of its own the values of the others. */
+export function asideRow(row: Float32Array, aside: Aside, scale?: number): Float32Array {
+  if (aside.keys.length === 0) return row;
+  if (scale !== undefined) return row.map((value, key) => (aside.has(key) ? 0 : value));
+  const shade = shadesIn(row, aside);
+  return row.map((_, key) => shade(key));
 }

@@ -2,7 +2,7 @@
 
 import type { BlockRequest } from "../protocol/generated.js";
 import type { Rows } from "./blocks.js";
-import { bandRows } from "./requests.js";
+import { bandAt, bandRows } from "./requests.js";
 import type { BlockStore } from "./store.js";
 
 export interface Sized {
@@ -44,9 +44,7 @@ export class BandedRows implements Rows {
   column(key: number): Float32Array | null {
     const { numQueries, numKeys, request } = this;
     if (numQueries <= bandRows(numKeys)) return this.columnOfBand(key);
-    const perBand = bandRows(numQueries);
-    const start = Math.floor(key / perBand) * perBand;
-    const stop = Math.min(numKeys, start + perBand);
+    const [start, stop] = bandAt(key, bandRows(numQueries), numKeys);
     const { what, ...where } = request;
     const as = what === "rollout" ? ({ measure: "rollout" } as const) : {};
     const asked = { ...where, ...as, what: "column" as const, keys: [start, stop] };
@@ -64,11 +62,9 @@ export class BandedRows implements Rows {
 
   row(query: number): Float32Array | null {
     this.asked = query;
-    const perBand = bandRows(this.numKeys);
-    const start = Math.floor(query / perBand) * perBand;
+    const [start, end] = bandAt(query, bandRows(this.numKeys), this.numQueries);
     let band = this.bands.get(start);
     if (!band) {
-      const end = Math.min(this.numQueries, start + perBand);
       const bytes = 4 * (end - start) * this.numKeys;
       const result = this.store.get({ ...this.request, queries: [start, end] }, bytes);
       if (!result) return null;

@@ -137,7 +137,7 @@ export interface Blocks {
   groupShares(
     grouping: string,
     layer: number,
-    as?: PooledAs,
+    as?: PooledAs & { readonly queries?: [number, number] },
   ): readonly Matrix[] | { error: string } | null;
   /** Numbers about all heads of the stream; null until they have come. */
   heads(request: Omit<HeadsRequest, "stream">, when?: When): BlockResult | null;

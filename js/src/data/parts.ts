@@ -3,7 +3,7 @@
 import type { BlockRequest } from "../protocol/generated.js";
 import type { Sized } from "./banded-rows.js";
 import { Matrix, type Range } from "./blocks.js";
-import { bandRows } from "./requests.js";
+import { bandAt, bandRows } from "./requests.js";
 import type { BlockStore } from "./store.js";
 
 /** Parts made of blocks: drawing again must not make them again. */
@@ -27,12 +27,12 @@ export function readPart(
 ): Matrix | null {
   const [[top, bottom], [left, right]] = [queries, keys];
   const perBand = bandRows(numKeys);
-  const bandOf = (query: number): BlockRequest => {
-    const start = Math.floor(query / perBand) * perBand;
-    return { ...request, queries: [start, Math.min(numQueries, start + perBand)] };
-  };
+  const bandOf = (query: number): BlockRequest => ({
+    ...request,
+    queries: bandAt(query, perBand, numQueries),
+  });
   const starts: number[] = [];
-  for (let at = Math.floor(top / perBand) * perBand; at < bottom; at += perBand) starts.push(at);
+  for (let [at] = bandAt(top, perBand, numQueries); at < bottom; at += perBand) starts.push(at);
   // A head that comes whole is asked for as the other views ask for it.
   const whole = numQueries <= perBand;
   const bands = starts.map((at) => (whole ? store.get(bandOf(at)) : store.peek(bandOf(at))));

@@ -6,8 +6,9 @@ import type { Request } from "../protocol/generated.js";
 /** Key of a request: the same for the same block. */
 export function requestKey(request: Request): string {
   if (!("layer" in request)) {
-    const { what, stream, ranking, score = "", measure = "" } = request;
-    return `${what}/${stream}/${measure}/${ranking ? JSON.stringify(ranking) : score}`;
+    const { what, stream, ranking, score = "", measure = "", aside } = request;
+    const without = aside ? `/without ${JSON.stringify(aside)}` : "";
+    return `${what}/${stream}/${measure}/${ranking ? JSON.stringify(ranking) : score}${without}`;
   }
   const { what, stream, layer, head, queries, size, measure, positions, side } = request;
   const { level, tile, keys, grouping, together } = request;
@@ -25,6 +26,12 @@ export function requestKey(request: Request): string {
 /** How many rows of so many weights travel together. */
 export function bandRows(length: number): number {
   return Math.max(1, Math.floor(BAND_WEIGHTS / Math.max(1, length)));
+}
+
+/** The band of `perBand` rows that a row of `count` is in: its first row, and the one after its last. */
+export function bandAt(row: number, perBand: number, count: number): [number, number] {
+  const start = Math.floor(row / perBand) * perBand;
+  return [start, Math.min(count, start + perBand)];
 }
 
 /** Whether weights stand beside what is drawn as numbers. */

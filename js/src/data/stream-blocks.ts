@@ -8,6 +8,21 @@ import { bandRows } from "./requests.js";
 import { BATCH_BYTES, type BlockStore } from "./store.js";
 import { BandedVectors } from "./vectors.js";
 
+/** Shares by the block they came in: the same matrices at every frame, for what is made of them and kept. */
+const sharesIn = new WeakMap<Float32Array, readonly Matrix[]>();
+
+function sharesOf(data: Float32Array, [heads = 0, rows = 0, columns = 0]: readonly number[]) {
+  const size = rows * columns;
+  const found =
+    sharesIn.get(data) ??
+    Array.from(
+      { length: heads },
+      (_, head) => new Matrix(rows, columns, data.subarray(head * size, head * size + size)),
+    );
+  sharesIn.set(data, found);
+  return found;
+}
+
 /** The blocks of one stream out of a store, as the views read them. */
 export function streamBlocks(
   store: BlockStore,
@@ -73,14 +88,7 @@ export function streamBlocks(
     groupShares: (grouping, layer, as) => {
       const asked = { what: "group_shares", stream: name, layer, head: 0, grouping } as const;
       const result = store.get({ ...asked, ...as, ...of });
-      if (!result || "error" in result) return result;
-      const [heads = 0, rows = 0, columns = 0] = result.shape;
-      const size = rows * columns;
-      return Array.from(
-        { length: heads },
-        (_, head) =>
-          new Matrix(rows, columns, result.data.subarray(head * size, head * size + size)),
-      );
+      return !result || "error" in result ? result : sharesOf(result.data, result.shape);
     },
     mean: (layer, head) => matrix({ what: "mean", stream: name, layer, head })?.row(0) ?? null,
     heads: (request, when = "now") => {

@@ -7,6 +7,7 @@ import { meanOf } from "./measures.js";
 
 /** Heads of a layer that are drawn as one, in rising order: a sum of floats depends on it. */
 export type Together = Readonly<TogetherHeads>;
+
 /** How heads become one. */
 export type How = Together["how"];
 

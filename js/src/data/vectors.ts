@@ -2,6 +2,7 @@
 
 import type { BlockRequest } from "../protocol/generated.js";
 import type { Vectors } from "./blocks.js";
+import { bandAt } from "./requests.js";
 import type { BlockStore } from "./store.js";
 
 /** One head's vectors out of a store: of a long input only the bands that are looked at. */
@@ -16,11 +17,10 @@ export class BandedVectors implements Vectors {
   ) {}
 
   row(position: number): Float32Array | null {
-    const { count, perBand } = this;
-    const start = Math.floor(position / perBand) * perBand;
+    const queries = bandAt(position, this.perBand, this.count);
+    const [start] = queries;
     let band = this.bands.get(start);
     if (band === undefined) {
-      const queries: [number, number] = [start, Math.min(count, start + perBand)];
       const result = this.store.get({ ...this.request, queries });
       // As wide as they are: values may have more dimensions than queries and keys.
       band = result && "data" in result ? [result.data, result.shape.at(-1) ?? 0] : null;

@@ -1,4 +1,4 @@
-// Bars: signed ones from a zero line, unsigned ones, and one for each element of a vector.
+// Bars: one of a length, and signed ones for each element of a vector.
 
 import type { PathStep, Rect, Surface } from "../surface/surface.js";
 
@@ -7,26 +7,6 @@ export interface SignedColours {
   readonly positive: string;
   /** The zero line. */
   readonly rule: string;
-}
-
-/** A bar from zero to `value` on an axis over `range`, which holds zero. */
-export function drawSignedBar(
-  surface: Surface,
-  rect: Rect,
-  value: number,
-  range: readonly [number, number],
-  colours: SignedColours,
-): void {
-  const [low, high] = range;
-  if (!(high > low)) return;
-  const at = (v: number) => rect.x + ((v - low) / (high - low)) * rect.width;
-  const zero = at(0);
-  if (Number.isFinite(value) && value !== 0) {
-    const end = at(Math.max(low, Math.min(high, value)));
-    const bar = { ...rect, x: Math.min(zero, end), width: Math.abs(end - zero) };
-    surface.rect(bar, { fill: value < 0 ? colours.negative : colours.positive });
-  }
-  surface.line(zero, rect.y - 2, zero, rect.y + rect.height + 2, { stroke: colours.rule });
 }
 
 /** A bar from the left edge, `value` of `max`. */

@@ -24,5 +24,11 @@ export const EXPLAINED_WINDOW = 128;
 /** The score that is the weight of the links in `State.ranking`. */
 export const RANKING = "ranking";
 
+/** Where nobody says which grouping is shown, the first of these that a stream has: the caller's own, who speaks, what kind of input a position is. */
+export const USUAL_GROUPINGS = ["own", "segment", "role", "turn", "modality", "part"] as const;
+
+/** What positions in no group are called. */
+export const REST_GROUP = "rest";
+
 /** The traits of the shared selection, in the order of the schema. */
 export const STATE_NAMES = ["view", "stream", "layer", "heads", "query", "key", "measure", "positions", "form", "compare", "step", "theme", "score", "other_score", "arrange", "threshold", "below_threshold", "show_layers", "ranking", "explain", "top_k", "mass", "aside", "shade", "together", "panels", "grouping", "from_group", "to_group"] as const;

@@ -20,7 +20,7 @@ export type HeadRef = readonly [number, number];
  */
 export type Ranking = LinkRanking | PatternRanking | GroupRanking;
 /**
- * Key positions that are set aside: shades, the width of links and the scores of heads are those of the rest; numbers are not changed. Rankings by links are of all weight.
+ * Key positions that are set aside: shades, the width of links and the scores and rankings of heads are those of the rest; numbers are not changed.
  */
 export type Aside = ("first" | "special" | "first and special") | readonly number[] | null;
 export type Request = BlockRequest | HeadsRequest;
@@ -443,21 +443,21 @@ export interface ComparisonMeta {
   b: string;
 }
 /**
- * What the call is written from that opens a view at a selection; opened: what a view opens with that is told nothing.
+ * What the call is written from that opens a view at a selection; opened: what a view opens with that is told nothing, left out where that was not looked for.
  */
 export interface PythonCall {
   /**
    * How the view was made, without what is selected and without a closing bracket.
    */
   call: string;
-  opened: State;
+  opened?: State;
   /**
-   * What is different in a view that is told a layer.
+   * What is different in a view that is told a layer; without opened all of it.
    */
   placed: Partial<State>;
 }
 /**
- * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key, or those of the range `keys`. For vectors: [position, dim], the whole axis, or the half-open range `queries` of its positions. For extents: [1, 4], the largest size of a number in the head's queries, keys, products of a query and a key dimension by dimension, and values, over all positions. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one. For tile: [row, column], the largest in each cell; level 0 is float32 and exact, above it weights and rollout are uint8 holding 255*sqrt(w) and other measures float32. For column: [query, key], what every query gives some keys, of weights or of the rollout. Of a stream whose thumbnails come later, thumbnails: uint8 [head, row, column], those of a layer; links: [head, 4], query, key and weight of each head's strongest link (see top) and its mean weight on the first key. For group_shares: [head, from, to], for all heads of the layer the mean over the queries of each group of a grouping of their weight on each group; NaN from a group without queries, and of heads whose weights are not numbers.
+ * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key, or those of the range `keys`. For vectors: [position, dim], the whole axis, or the half-open range `queries` of its positions. For extents: [1, 4], the largest size of a number in the head's queries, keys, products of a query and a key dimension by dimension, and values, over all positions. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one. For tile: [row, column], the largest in each cell; level 0 is float32 and exact, above it weights and rollout are uint8 holding 255*sqrt(w) and other measures float32. For column: [query, key], what every query gives some keys, of weights or of the rollout. Of a stream whose thumbnails come later, thumbnails: uint8 [head, row, column], those of a layer; links: [head, 4], query, key and weight of each head's strongest link (see top) and its mean weight on the first key. For group_shares: [head, from, to], for all heads of the layer the mean over the queries of each group of a grouping, those of the range `queries` from 0 on where it is given, of their weight on each group; NaN from a group without queries, and of heads whose weights are not numbers.
  */
 export interface BlockRequest {
   what:
@@ -534,7 +534,7 @@ export interface TogetherHeads {
   heads: readonly number[];
 }
 /**
- * Numbers about all heads of a stream, float32, layer after layer. head_scores: [2, head, score], of all weight and without what is set aside (the first position and special tokens where nothing is named), NaN where a score is not defined. head_labels: [head, 2], the place of the score that a head's label comes from (-1 for none) and its value. ranking: [head], the weight of the links. All under a measure other than weights where one is named. Of a survey besides, head_spreads: [2, head, score], standard deviations; typical: [2, head, place], index and score of the most typical inputs, -1 for none.
+ * Numbers about all heads of a stream, float32, layer after layer. head_scores: [2, head, score], of all weight and without what is set aside (the first position and special tokens where nothing is named), NaN where a score is not defined. head_labels: [head, 2], the place of the score that a head's label comes from (-1 for none) and its value. ranking: [head], the weight of the links, without what is set aside where that is named, NaN of a head that has nothing left. All under a measure other than weights where one is named. Of a survey besides, head_spreads: [2, head, score], standard deviations; typical: [2, head, place], index and score of the most typical inputs, -1 for none.
  */
 export interface HeadsRequest {
   what: "head_scores" | "head_labels" | "ranking" | "head_spreads" | "typical";
@@ -808,7 +808,7 @@ export interface SavedMessage {
   error?: string;
 }
 /**
- * The PNG that a message `still` asked for, as a buffer, and how large it stands on the page.
+ * The PNG that a message `still` asked for, as a buffer, how large it stands on the page, and what it shows.
  */
 export interface StillDrawnMessage {
   /**
@@ -816,6 +816,10 @@ export interface StillDrawnMessage {
    */
   width: number;
   height: number;
+  /**
+   * What the reading line says of it.
+   */
+  said: string;
 }
 export interface FreezeMessage {
   /**

@@ -109,6 +109,8 @@ export function blocksAtStep(blocks: Blocks, generationStep: GenerationStep | nu
     ...blocks,
     weights,
     column: columnOf(weights),
+    groupShares: (grouping, layer, as) =>
+      blocks.groupShares(grouping, layer, { ...as, queries: [0, generationStep.numQueries] }),
     mean: (layer, head) => meanAtStep(blocks.weights(layer, head), generationStep),
     tile: (layer, head, level, place, as, when) => {
       const tile = blocks.tile(layer, head, level, place, as, when);

@@ -3,6 +3,7 @@
 import { wordsOf } from "../data/words.js";
 import type { Group, Grouping, Position } from "../protocol/generated.js";
 import { groupingOf } from "../state/groups.js";
+import type { GenerationStep } from "./generation-step.js";
 import { recordScene, type Scene } from "./scene.js";
 
 /** Places next to each other that are in one group. */
@@ -25,10 +26,27 @@ export interface SceneGroups {
   readonly keys: AxisGroups;
 }
 
-/** What positions in no group are called. */
-export const REST = "rest";
-
 const made = new WeakMap<Grouping, Map<string, SceneGroups>>();
+const cuts = new WeakMap<Grouping, Map<string, Grouping>>();
+
+/** A grouping of the positions that there are at a step of a generation, all groups still in their places. */
+function groupingAtStep(grouping: Grouping, { numQueries, numKeys }: GenerationStep): Grouping {
+  const known = cuts.get(grouping) ?? new Map<string, Grouping>();
+  cuts.set(grouping, known);
+  const id = `${numQueries} ${numKeys}`;
+  const until = (ranges: Group["queries"], end: number) =>
+    ranges
+      .filter(([start]) => start < end)
+      .map(([start, stop]): [number, number] => [start, Math.min(stop, end)]);
+  const groups = grouping.groups.map((group) => ({
+    ...group,
+    queries: until(group.queries, numQueries),
+    keys: until(group.keys, numKeys),
+  }));
+  const found = known.get(id) ?? { ...grouping, groups };
+  known.set(id, found);
+  return found;
+}
 
 /** A word is in the group of its first piece, as in the kernel. */
 function axisOf(
@@ -37,7 +55,8 @@ function axisOf(
   positions: readonly Position[],
   words: boolean,
 ): AxisGroups {
-  const pieces = new Int16Array(positions.length);
+  // What is not there yet at a step of a generation is in none.
+  const pieces = new Int16Array(positions.length).fill(-1);
   groups.forEach((group, number) => {
     for (const [start, stop] of group[axis]) pieces.fill(number, start, stop);
   });
@@ -48,7 +67,8 @@ function axisOf(
   const runs: GroupRun[] = [];
   for (let start = 0, at = 1; at <= numbers.length; at++) {
     if (at < numbers.length && numbers[at] === numbers[start]) continue;
-    runs.push({ start, stop: at, group: numbers[start] as number });
+    const group = numbers[start] as number;
+    if (group >= 0) runs.push({ start, stop: at, group });
     start = at;
   }
   return { numbers, runs };
@@ -56,9 +76,10 @@ function axisOf(
 
 /** The groups that are marked; null where none are. */
 export function groupsOf(scene: Scene): SceneGroups | null {
-  const grouping = groupingOf(scene.stream, scene.state.grouping);
-  if (!grouping) return null;
-  const { queries, keys } = recordScene(scene);
+  const whole = groupingOf(scene.stream, scene.state.grouping);
+  if (!whole) return null;
+  const { queries, keys, generationStep } = recordScene(scene);
+  const grouping = generationStep ? groupingAtStep(whole, generationStep) : whole;
   const words = scene.recorded !== null && scene.state.positions === "words";
   const id = `${words} ${queries.length} ${keys.length}`;
   const known = made.get(grouping) ?? new Map<string, SceneGroups>();

@@ -117,6 +117,7 @@ export class SceneMaker {
       recorded: null,
       aside: asideOf(keys, valid.aside),
       sides,
+      ...(this.once ? {} : { failed: () => this.store.failed }),
     };
     return this.filtered(lens ? this.through(lens, record, blocks) : record);
   }

@@ -59,6 +59,8 @@ export interface Scene {
   readonly drawing?: FigureDrawing;
   /** The heads that are one here: the only one of `state.heads` stands for them. */
   readonly together?: Together;
+  /** What went wrong in what has been read for the frame, which the page says under the views. Not in figures. */
+  readonly failed?: () => string | null;
   /** What the reader looks for, and where it is. Not in figures. */
   readonly found?: Found | null;
 }

@@ -1,8 +1,9 @@
-// The line in which another text is typed and run, and the way to the record before it.
+// Another text: the button at the end of the reading line, the fields that take the line’s place, and the way to the record before.
 
 import { effect, type ReadonlySignal } from "@preact/signals-core";
 import { html, nothing, render, type TemplateResult } from "lit-html";
 import type { Editing } from "../protocol/generated.js";
+import type { Measure } from "./reading/fit-line.js";
 
 /** What the kernel does for this line. */
 export interface EditKernel {
@@ -41,6 +42,9 @@ const WAITS = {
   busy: "waiting for the kernel …",
 } as const;
 
+/** What a narrow line leaves out of a button’s name, which is read out whole. */
+const long = (text: string) => html`<span class="aw-long">${text}</span>`;
+
 function buttons({ editing, waits }: EditLineGiven, events: EditLineEvents): TemplateResult {
   const { before, comparing, reason } = editing;
   const compare = html`<button
@@ -51,7 +55,7 @@ function buttons({ editing, waits }: EditLineGiven, events: EditLineEvents): Tem
     ?disabled=${waits !== null}
     @click=${() => events.compare(!comparing)}
   >
-    ${comparing ? "back to the text now" : "compare with before"}
+    ${comparing ? html`back${long(" to the text now")}` : html`${long("compare with ")}before`}
   </button>`;
   return html`${before ? compare : nothing}<button
       type="button"
@@ -60,7 +64,7 @@ function buttons({ editing, waits }: EditLineGiven, events: EditLineEvents): Tem
       aria-expanded="false"
       @click=${events.open}
     >
-      ✎ edit the text
+      ✎${long(" edit the text")}
     </button>`;
 }
 
@@ -93,24 +97,28 @@ function grow(area: HTMLTextAreaElement): void {
   area.style.height = `${area.scrollHeight + 2}px`;
 }
 
-/** The line: a button, or while it is open the texts; what is waited for, and what went wrong. */
-export function editLine(given: EditLineGiven, events: EditLineEvents): TemplateResult {
+/** What stands at the end of the reading line, what stands in its place while it is open, and what went wrong. */
+export interface EditLine {
+  readonly button: TemplateResult | typeof nothing;
+  readonly fields: TemplateResult | typeof nothing;
+  readonly said: TemplateResult | typeof nothing;
+}
+
+export function editLine(given: EditLineGiven, events: EditLineEvents): EditLine {
   const { editing, typed, waits, busy, failure } = given;
-  const waiting =
-    waits && html`<span class="aw-progress" role="status">${WAITS[busy ? "busy" : waits]}</span>`;
-  const said = failure && html`<div class="aw-failure" role="alert">${failure}</div>`;
-  if (!typed) {
-    return html`<div class="aw-edit">${waiting || nothing}${buttons(given, events)}</div>
-      ${said || nothing}`;
-  }
-  return html`<div
+  const waiting = waits
+    ? html`<span class="aw-progress" role="status">${WAITS[busy ? "busy" : waits]}</span>`
+    : nothing;
+  const said = failure ? html`<div class="aw-failure" role="alert">${failure}</div>` : nothing;
+  if (!typed) return { button: html`${waiting}${buttons(given, events)}`, fields: nothing, said };
+  const opened = html`<div
       class="aw-edit aw-edit-open"
       role="group"
       aria-label="Edit the text"
       aria-busy=${String(waits !== null)}
       @keydown=${events.key}
     >
-      ${editing.reason ? nothing : fields(given, events)} ${waiting || nothing}
+      ${editing.reason ? nothing : fields(given, events)} ${waiting}
       ${
         editing.reason
           ? nothing
@@ -125,13 +133,24 @@ export function editLine(given: EditLineGiven, events: EditLineEvents): Template
             </button>`
       }
       <button type="button" class="aw-edit-close" aria-label="Leave the text as it is" title="Leave the text as it is (Esc)" @click=${events.close}>✕</button>
-    </div>
-    ${said || nothing}`;
+    </div>`;
+  return { button: nothing, fields: opened, said };
 }
 
-/** The line under the toolbar for another text. What is typed stays until it is run or left. */
+/** In a widget narrower than this the buttons are short. */
+const NARROW = 600;
+const BUTTON_SIZE = 12;
+/** Around a button's words, and between it and what stands before. As in widget.css. */
+const AROUND = 22;
+
+/** Another text, typed where the reading line stands. What is typed stays until it is run or left. */
 export class TextEditor {
+  /** The line, and below it what went wrong. */
   readonly element = document.createElement("div");
+  private readonly row = document.createElement("div");
+  private readonly button = document.createElement("span");
+  private readonly fields = document.createElement("div");
+  private readonly said = document.createElement("div");
   private typed: string[] | null = null;
   private waits: EditLineGiven["waits"] = null;
   private failure: string | null = null;
@@ -139,7 +158,15 @@ export class TextEditor {
   constructor(
     private readonly kernel: EditKernel | null,
     private readonly signal: AbortSignal,
+    reading: HTMLElement,
   ) {
+    const line = document.createElement("div");
+    line.className = "aw-reading-line";
+    this.button.className = "aw-edit";
+    this.row.className = "aw-reading-row";
+    line.append(reading, this.button);
+    this.row.append(line, this.fields);
+    this.element.append(this.row, this.said);
     const stop = effect(() => {
       kernel?.state.value;
       kernel?.editing.value;
@@ -148,23 +175,48 @@ export class TextEditor {
     signal.addEventListener("abort", stop);
   }
 
+  /** What the buttons leave of a line so wide, in a widget that is. */
+  room(width: number, measure: Measure): number {
+    this.row.toggleAttribute("data-narrow", width < NARROW);
+    const editing = this.kernel?.editing.peek();
+    if (!editing) return width;
+    const { before, comparing } = editing;
+    const short = width < NARROW;
+    const words = [
+      short ? "✎" : "✎ edit the text",
+      ...(before
+        ? [
+            comparing
+              ? short
+                ? "back"
+                : "back to the text now"
+              : short
+                ? "before"
+                : "compare with before",
+          ]
+        : []),
+      ...(this.waits ? [WAITS.busy] : []),
+    ];
+    return width - words.reduce((sum, text) => sum + AROUND + measure(text, BUTTON_SIZE), 0);
+  }
+
   private readonly events: EditLineEvents = {
     open: () => {
       const editing = this.kernel?.editing.peek();
       this.typed = editing?.texts.map(({ text }) => text) ?? [];
       this.failure = editing?.reason ?? null;
       this.render();
-      const areas = [...this.element.querySelectorAll("textarea")];
+      const areas = [...this.fields.querySelectorAll("textarea")];
       areas.forEach(grow);
       const [first] = areas;
       first?.focus();
       first?.select();
-      if (!first) this.element.querySelector<HTMLElement>(".aw-edit-close")?.focus();
+      if (!first) this.fields.querySelector<HTMLElement>(".aw-edit-close")?.focus();
     },
     close: () => {
       this.typed = this.failure = null;
       this.render();
-      this.element.querySelector<HTMLElement>(".aw-edit-button")?.focus();
+      this.button.querySelector<HTMLElement>(".aw-edit-button")?.focus();
     },
     type: (at, text) => {
       if (this.typed) this.typed[at] = text;
@@ -205,12 +257,13 @@ export class TextEditor {
   private render(): void {
     if (this.signal.aborted) return;
     const editing = this.kernel?.editing.peek();
-    if (!editing) {
-      render(nothing, this.element);
-      return;
-    }
     const { typed, waits, failure } = this;
     const busy = this.kernel?.state.peek() === "busy";
-    render(editLine({ editing, typed, waits, busy, failure }, this.events), this.element);
+    const line = editing && editLine({ editing, typed, waits, busy, failure }, this.events);
+    // The sentence keeps its room, so that nothing moves.
+    this.row.toggleAttribute("data-editing", Boolean(typed && editing && !editing.reason));
+    render(line?.button ?? nothing, this.button);
+    render(line?.fields ?? nothing, this.fields);
+    render(line?.said ?? nothing, this.said);
   }
 }

@@ -58,7 +58,8 @@ export class FirstOfRanking {
     const { layer, head, index } = first;
     const { stream, query, key } = toTraits(shown);
     const weight = board.values[index] as number;
-    const why = "the first of the heads ranked by these links";
+    const by = "grouping" in awaited ? "the share between these groups" : "these links";
+    const why = `the first of the heads ranked by ${by}`;
     const from = placeOf(shown);
     if (shown.layer === layer && same(shown.heads, [head])) {
       this.before = null;

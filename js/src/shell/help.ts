@@ -5,6 +5,9 @@ import { numSteps, withoutRecord } from "../data/meta.js";
 import type { Scene } from "../scene/scene.js";
 import { overMedia } from "../views/image/media-positions.js";
 import { scoreHelp } from "./score-bar.js";
+import { hasAside } from "./toolbar/aside.js";
+import { canScore, drawsAllHeads, drawsHead, drawsHeads, drawsTokens } from "./toolbar/drawn.js";
+import { hasLines } from "./toolbar/links.js";
 
 interface Row {
   readonly what: string;
@@ -13,13 +16,11 @@ interface Row {
   readonly when?: (scene: Scene) => boolean;
 }
 
-const sees =
-  (...views: readonly Scene["state"]["view"][]) =>
-  ({ state }: Scene) =>
-    state.view === "all" || views.includes(state.view);
+const recorded = (scene: Scene) => !withoutRecord(scene);
 const draws = (form: Scene["state"]["form"]) => (scene: Scene) =>
-  sees("head", "compare")(scene) && scene.state.form === form;
-const tokens = sees("head", "neuron", "compare");
+  recorded(scene) && drawsHeads(scene) && scene.state.form === form;
+/** Where selected heads can be pinned beside others: of two records there is one head at a time. */
+const pins = (scene: Scene) => recorded(scene) && scene.sides === null;
 
 /** What one does, in the order in which one comes to it. */
 export const HELP: readonly (readonly [string, readonly Row[]])[] = [
@@ -29,12 +30,17 @@ export const HELP: readonly (readonly [string, readonly Row[]])[] = [
       {
         what: "Hover a token",
         does: "see what it attends to, or who attends to it",
-        when: (scene) => tokens(scene) && !draws("image")(scene),
+        when: (scene) => drawsTokens(scene) && !draws("image")(scene),
       },
       {
         what: "Hover a thumbnail",
         does: "see that head larger, with its strongest link",
-        when: sees("model"),
+        when: (scene) => recorded(scene) && drawsAllHeads(scene),
+      },
+      {
+        what: "Hover a head",
+        does: "see its mean score over the inputs",
+        when: withoutRecord,
       },
       {
         what: "Point at a patch",
@@ -44,17 +50,17 @@ export const HELP: readonly (readonly [string, readonly Row[]])[] = [
       {
         what: "The strip beside a text",
         does: "all of the input: a click jumps there",
-        when: draws("text"),
+        when: (scene) => draws("text")(scene) && drawsHead(scene) && scene.sides === null,
       },
       {
         what: "links",
         does: "how many of each query’s strongest links are drawn; what is pointed at shows all of its own",
-        when: draws("lines"),
+        when: (scene) => recorded(scene) && hasLines(scene),
       },
       {
         what: "aside",
         does: "shades, widths and scores without the weight on some keys; numbers stay as they are",
-        when: tokens,
+        when: (scene) => recorded(scene) && hasAside(scene),
       },
       {
         what: "Ctrl-wheel (⌘), pinch, + −",
@@ -66,7 +72,7 @@ export const HELP: readonly (readonly [string, readonly Row[]])[] = [
         does: "move it, once it is zoomed in; its small map shows where",
         when: draws("matrix"),
       },
-      { what: "/, Ctrl F", does: "search; Enter and Shift Enter go on", when: tokens },
+      { what: "/, Ctrl F", does: "search; Enter and Shift Enter go on", when: drawsTokens },
       {
         what: "← → on the step slider",
         does: "token by token through a generation",
@@ -80,18 +86,23 @@ export const HELP: readonly (readonly [string, readonly Row[]])[] = [
       {
         what: "Click a thumbnail",
         does: "select that head; with Shift, one more of its layer",
-        when: sees("model"),
+        when: drawsAllHeads,
+      },
+      {
+        what: "Click an input",
+        does: "record it, and show its attention under the heads",
+        when: ({ meta }) => meta.survey?.can_open ?? false,
       },
       { what: "↑ ↓, ← →", does: "another layer, another head" },
       {
         what: "Click a token",
         does: "pin it; click again to let go. With Shift, pin several: queries are averaged, keys summed",
-        when: tokens,
+        when: drawsTokens,
       },
       {
         what: "Drag over tokens",
         does: "pin a range; in a matrix that is shown whole, or with Shift, a block",
-        when: (scene) => tokens(scene) && !draws("image")(scene),
+        when: (scene) => recorded(scene) && drawsHeads(scene) && !draws("image")(scene),
       },
       {
         what: "Double-click a head",
@@ -101,7 +112,7 @@ export const HELP: readonly (readonly [string, readonly Row[]])[] = [
       {
         what: "B",
         does: "back to what was selected before a ranking showed its first head, and forth",
-        when: sees("model"),
+        when: (scene) => recorded(scene) && canScore(scene),
       },
       { what: "Tab, arrows, Enter", does: "into a view, from thing to thing, pin or select it" },
       { what: "Esc", does: "let go: key, then query, then comparison; then leave the widget" },
@@ -113,17 +124,17 @@ export const HELP: readonly (readonly [string, readonly Row[]])[] = [
       {
         what: "C",
         does: "pin the selected heads side by side",
-        when: ({ sides }) => sides === null,
+        when: pins,
       },
       {
         what: "Shift-click a thumbnail",
         does: "of another layer: pin both heads side by side",
-        when: (scene) => scene.sides === null && sees("model")(scene),
+        when: (scene) => pins(scene) && drawsAllHeads(scene),
       },
       {
         what: "score: …",
         does: "colour, order and filter all heads by a score; with a query and a key pinned, by the weight of that link",
-        when: sees("model"),
+        when: canScore,
       },
     ],
   ],
@@ -138,7 +149,6 @@ export const HELP: readonly (readonly [string, readonly Row[]])[] = [
 
 /** What of the help is about something on screen. */
 export function helpRows(scene: Scene): readonly (readonly [string, readonly Row[]])[] {
-  if (withoutRecord(scene)) return HELP.filter(([group]) => group === "save");
   return HELP.map(
     ([group, rows]) => [group, rows.filter(({ when }) => when?.(scene) ?? true)] as const,
   ).filter(([, rows]) => rows.length > 0);
@@ -146,7 +156,6 @@ export function helpRows(scene: Scene): readonly (readonly [string, readonly Row
 
 /** Over the views: keys and clicks, and what each score is. */
 export function help(scene: Scene, close: () => void): TemplateResult {
-  const scored = sees("model")(scene) && scene.state.measure !== "rollout";
   return html`<div class="aw-help aw-box" popover="manual" role="dialog" aria-label="Keys and clicks">
     <button type="button" class="aw-close" aria-label="Close the help" title="Close (Esc)" @click=${close}>✕</button>
     ${helpRows(scene).map(
@@ -155,7 +164,7 @@ export function help(scene: Scene, close: () => void): TemplateResult {
           ${rows.map(({ what, does }) => html`<div><dt>${what}</dt><dd>${does}</dd></div>`)}
         </dl>`,
     )}
-    ${scored ? scoreHelp(scene) : nothing}
+    ${canScore(scene) ? scoreHelp(scene) : nothing}
     <button type="button" class="aw-done" @click=${close}>Close</button>
   </div>`;
 }

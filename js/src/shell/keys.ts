@@ -1,11 +1,12 @@
 // Keyboard shortcuts of the widget.
 
 import type { Scene } from "../scene/scene.js";
-import { addToCompare, letGo, stepHead, stepLayer, stepRank } from "../state/actions.js";
+import { compareSelected, letGo, stepHead, stepLayer, stepRank } from "../state/actions.js";
 import type { Gesture } from "../state/interaction.js";
 import type { State } from "../state/selection.js";
 import { readState, type WidgetState } from "../state/signals.js";
 import { boardOf, rankedRefs } from "../views/model/head-scores.js";
+import { focusedBeside } from "./focus/focused.js";
 
 const GESTURES: Readonly<Record<string, Gesture>> = {
   "+": { kind: "zoom", factor: 2 },
@@ -52,10 +53,8 @@ function changeFor(key: string, all: WidgetState, scene: Scene | null): Partial<
       return sideways(all, state, scene, 1);
     case "Escape":
       return letGo(state);
-    case "c": {
-      const heads = state.heads.map((head) => [state.layer, head] as const);
-      return meta.comparison ? {} : addToCompare(state, heads);
-    }
+    case "c":
+      return meta.comparison ? {} : compareSelected(state);
     default:
       return null;
   }
@@ -64,10 +63,9 @@ function changeFor(key: string, all: WidgetState, scene: Scene | null): Partial<
 /** Give the focus to the nearest thing around the widget that can have it: the cell, in a notebook. */
 export function leave(root: HTMLElement): void {
   const around = root.parentElement?.closest<HTMLElement>("[tabindex]");
-  // Some hosts put the widget into a shadow tree, whose focus the document does not see.
-  const { activeElement } = root.getRootNode() as Document | ShadowRoot;
+  const focused = focusedBeside(root);
   if (around) around.focus({ preventScroll: true });
-  else if (activeElement instanceof HTMLElement) activeElement.blur();
+  else if (focused instanceof HTMLElement) focused.blur();
 }
 
 /** Answer a key that was pressed anywhere in the widget. */

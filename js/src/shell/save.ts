@@ -96,14 +96,19 @@ const FEW = [64, 16];
 const SMALLER = 0.8;
 
 /** A still picture, and the size in CSS pixels that it is shown at. */
-export interface Still {
+export interface Picture {
   readonly png: Uint8Array;
   readonly width: number;
   readonly height: number;
 }
 
+/** The picture that stands in the notebook, and what the reading line says of it. */
+export interface Still extends Picture {
+  readonly said: string;
+}
+
 /** A figure as a PNG of so many bytes at most: few colours, and as many pixels as fit. */
-export async function stillPicture(svg: string, most: number): Promise<Still> {
+export async function stillPicture(svg: string, most: number): Promise<Picture> {
   const image = await loaded(svg);
   const { naturalWidth: width, naturalHeight: height } = image;
   for (let scale = 1; ; ) {

@@ -3,9 +3,8 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import { withoutRecord } from "../data/meta.js";
 import { RANKING } from "../protocol/constants.js";
-import { pairOfGroups } from "../scene/groups.js";
 import type { RecordScene, Scene } from "../scene/scene.js";
-import { groupRanking, pinnedLinks, rankByGroups, rankByPins, setScore } from "../state/actions.js";
+import { rankByGroups, rankByPins, setScore } from "../state/actions.js";
 import type { State } from "../state/selection.js";
 import { same } from "../state/signals.js";
 import {
@@ -17,6 +16,7 @@ import {
   whyNoScore,
 } from "../views/model/head-scores.js";
 import { remainingText } from "../views/model/legend.js";
+import { canScore } from "./toolbar/drawn.js";
 import { type Choice, list } from "./toolbar/parts.js";
 
 export interface ScoreEvents {
@@ -87,37 +87,31 @@ function hideButton({ state }: Scene, { change }: ScoreEvents) {
   </button>`;
 }
 
-/** The value of the choice that ranks all heads by what is pinned. */
-const PINNED = "pinned";
+/** The choices that rank all heads by what is chosen on the page. */
+const RANKINGS = [
+  {
+    value: "pinned",
+    rank: rankByPins,
+    word: "weight of",
+    title: "Summed over the pinned keys, averaged over the pinned queries",
+  },
+  {
+    value: "groups",
+    rank: rankByGroups,
+    word: "share",
+    title: "The mean over the queries of one group of their weight on the other",
+  },
+] as const;
 
-/** Rank all heads by the pinned links: a choice while there are any that are not the ranking already. */
-function pinnedOption(scene: RecordScene, { canRank }: ScoreEvents): readonly Choice[] {
+/** Those that there is something for, and that are not the ranking already. */
+function rankingOptions(scene: RecordScene, { canRank }: ScoreEvents): readonly Choice[] {
   const { state } = scene;
-  const links = pinnedLinks(state);
-  if (!links || !canRank || (state.score === RANKING && same(state.ranking, links))) return [];
-  return [
-    {
-      value: PINNED,
-      text: `weight of ${rankingTitle(scene, links)}`,
-      title: "Summed over the pinned keys, averaged over the pinned queries",
-    },
-  ];
-}
-
-/** The value of the choice that ranks all heads by the share from one group to the other. */
-const GROUPS = "groups";
-
-/** The same for the groups that are chosen: a choice while they are not the ranking already. */
-function groupsOption({ state }: RecordScene, { canRank }: ScoreEvents): readonly Choice[] {
-  const ranking = groupRanking(state);
-  if (!ranking || !canRank || (state.score === RANKING && same(state.ranking, ranking))) return [];
-  return [
-    {
-      value: GROUPS,
-      text: `share ${pairOfGroups(state.from_group, state.to_group)}`,
-      title: "The mean over the queries of one group of their weight on the other",
-    },
-  ];
+  if (!canRank) return [];
+  return RANKINGS.flatMap(({ value, rank, word, title }) => {
+    const { ranking } = rank(state);
+    if (!ranking || (state.score === RANKING && same(state.ranking, ranking))) return [];
+    return [{ value, text: `${word} ${rankingTitle(scene, ranking)}`, title }];
+  });
 }
 
 /** How far scoring has come, or why there is nothing to see. */
@@ -128,10 +122,6 @@ function state(scene: Scene, progress: number | null) {
   return html`<span class="aw-remaining" role="status">${why}${why.endsWith("…") ? part : ""}</span>`;
 }
 
-/** Whether heads can be scored in what is open. */
-const canScore = ({ state: { view, measure } }: Scene) =>
-  measure !== "rollout" && (view === "all" || view === "model");
-
 /** What the model view's heads are coloured by, at its title. */
 export function scoreChoice(
   scene: RecordScene,
@@ -140,11 +130,11 @@ export function scoreChoice(
   if (!canScore(scene)) return nothing;
   const { x } = chosenScores(scene);
   const plain = withoutRecord(scene) ? [] : [{ value: "", text: "none" }];
-  const ranked = [...pinnedOption(scene, events), ...groupsOption(scene, events)];
-  const shown = [...plain, ...ranked, ...scoreOptions(scene)];
+  const shown = [...plain, ...rankingOptions(scene, events), ...scoreOptions(scene)];
   const choose = (name: string) => {
-    if (name === PINNED) return events.rank(rankByPins(scene.state));
-    events.change(name === GROUPS ? rankByGroups(scene.state) : setScore(name || null));
+    const ranking = RANKINGS.find(({ value }) => value === name);
+    if (ranking) events.rank(ranking.rank(scene.state));
+    else events.change(setScore(name || null));
   };
   return html`<span class="aw-label">score:</span>${list(
     "Score",

@@ -29,7 +29,10 @@ import { type KeyTargets, leave, pressed } from "./keys.js";
 import { nextFrame } from "./next-frame.js";
 import { Panel } from "./panel.js";
 import { neighbours } from "./prefetch.js";
-import { readingLine } from "./reading/reading-line.js";
+import type { Measure } from "./reading/fit-line.js";
+import { measureIn } from "./reading/measure-text.js";
+import { ONE_ROW, readingLine } from "./reading/reading-line.js";
+import { reading, readingText } from "./reading/reading-text.js";
 import { Replay } from "./replay.js";
 import {
   download,
@@ -59,8 +62,8 @@ export interface Kernel extends EditKernel {
 }
 
 /**
- * One widget on the page: the toolbar, the panels and the line of words under them. Every change of
- * state leads to one frame; a frame draws every view, then asks the kernel for what was missing.
+ * One widget on the page: the toolbar, the sentence on what is selected, the panels, and what is waited for or went wrong under
+ * them. Every change of state leads to one frame; a frame draws every view, then asks the kernel for what was missing.
  */
 export class Shell {
   private readonly bar: Toolbar;
@@ -69,6 +72,8 @@ export class Shell {
   private readonly scores = document.createElement("div");
   private readonly readingBar = document.createElement("div");
   private readonly readingRow = new TabRow(this.readingBar);
+  private readonly editor: TextEditor;
+  private readonly textMeasure: Measure;
   private readonly viewArea = document.createElement("div");
   private readonly finder: Finder;
   private readonly first: FirstOfRanking;
@@ -107,6 +112,9 @@ export class Shell {
       this.toolbarEvents.pdf = () =>
         this.attempt(async () => this.download(await kernel.pdf(), "pdf"));
     }
+    const { python } = state.meta;
+    if (python)
+      this.toolbarEvents.code = () => pythonCall(python, toTraits(readState(state.shared)));
     root.setAttribute("role", "group");
     root.setAttribute("aria-label", `Attention of ${state.meta.model}`);
     this.bar = new Toolbar(this.toolbarEvents);
@@ -115,6 +123,8 @@ export class Shell {
       anchor: () => this.bar.element,
       leave: () => root.focus(),
     });
+    this.editor = new TextEditor(kernel, signal, this.readingBar);
+    this.textMeasure = measureIn(root);
     this.viewArea.className = "aw-stage";
     this.statusBar.className = "aw-foot";
     const redraw = () => this.schedule();
@@ -138,11 +148,10 @@ export class Shell {
     root.replaceChildren(
       this.bar.element,
       this.help.element,
-      new TextEditor(kernel, signal).element,
       element,
       this.replay,
       this.scores,
-      this.readingBar,
+      this.editor.element,
       this.viewArea,
       this.statusBar,
     );
@@ -315,19 +324,13 @@ export class Shell {
 
   private readonly toolbarEvents: ToolbarEvents = {
     change: (change) => this.change(change),
-    options: (change) => {
-      this.state.options.value = { ...this.state.options.peek(), ...change };
-    },
     hoverHead: (head) => {
       const layer = this.state.shared.layer.peek();
       this.state.hover.value = head === null ? null : { source: "toolbar", layer, head };
     },
     save: (format) => this.attempt(() => this.save(format)),
     pdf: null,
-    code: () => {
-      const { meta, shared } = this.state;
-      return meta.python ? pythonCall(meta.python, toTraits(readState(shared))) : null;
-    },
+    code: null,
     freeze: null,
     search: () => this.finder.toggle(),
     help: () => this.help.toggle(),
@@ -345,8 +348,10 @@ export class Shell {
   }
 
   private reading(scene: Scene, width: number): TemplateResult {
-    const { first, state } = this;
-    return readingLine(scene, state.chosen.peek(), width, {
+    const { first, state, textMeasure: measure } = this;
+    const rows = width < ONE_ROW ? 2 : 1;
+    const room = { width: this.editor.room(width, measure), rows, measure } as const;
+    return readingLine(scene, state.chosen.peek(), room, {
       change: (change) => this.change(change),
       back: first.canGoBack ? () => first.back() : null,
     });
@@ -402,7 +407,8 @@ export class Shell {
     const { scene, store } = this;
     if (!scene) throw new Error("Nothing has been drawn yet.");
     const svg = await wholeFigure(scene, this.figureOptions(), store, () => this.schedule());
-    return stillPicture(svg, most);
+    const said = readingText(reading({ ...scene, hover: null }, this.state.chosen.peek()));
+    return { ...(await stillPicture(svg, most)), said };
   }
 
   private async save(format: "svg" | "png"): Promise<void> {

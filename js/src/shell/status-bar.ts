@@ -63,10 +63,8 @@ export function statusBar(scene: Scene | null, given: StatusBarGiven): TemplateR
     </div>
     ${
       failure
-        ? html`<div class="aw-failure" role="alert">
-          ${failure}
-          ${retry ? html`<button type="button" @click=${retry}>Try again</button>` : nothing}
-        </div>`
+        ? // Its line breaks are kept: there are none but those of the sentence.
+          html`<div class="aw-failure" role="alert">${failure}${retry ? html` <button type="button" @click=${retry}>Try again</button>` : nothing}</div>`
         : nothing
     }
     ${

@@ -31,6 +31,13 @@ export function addToCompare(state: State, heads: readonly HeadRef[]): Change {
   return { compare };
 }
 
+const selectedHeads = ({ layer, heads }: State) => heads.map((head): HeadRef => [layer, head]);
+
+/** The selected heads of the selected layer, side by side with what is compared already. */
+export function compareSelected(state: State): Change {
+  return addToCompare(state, selectedHeads(state));
+}
+
 /**
  * Click selects one head. Shift-click adds: in the same layer to the selected heads; in another
  * layer there is no such thing, so both are pinned side by side.
@@ -38,10 +45,9 @@ export function addToCompare(state: State, heads: readonly HeadRef[]): Change {
 export function clickHead(state: State, layer: number, head: number, additive: boolean): Change {
   if (!additive) return { layer, heads: [head] };
   if (layer === state.layer) return toggleHead(state, head);
-  const selected = state.heads.map((h): HeadRef => [state.layer, h]);
   return addToCompare(
     state,
-    state.compare.length > 0 ? [[layer, head]] : [...selected, [layer, head]],
+    state.compare.length > 0 ? [[layer, head]] : [...selectedHeads(state), [layer, head]],
   );
 }
 
@@ -111,7 +117,6 @@ export function click(state: State, view: ViewName, hit: Hit, additive: boolean)
   if (hit.action === "show-head" && layer !== undefined && head !== undefined) {
     return clickHead(state, layer, head, additive);
   }
-  if (hit.action === "show-layer" && layer !== undefined) return { layer };
   if (hit.from !== undefined || hit.to !== undefined) return clickGroups(state, hit);
   if (view === "model" && layer !== undefined && head !== undefined) {
     return clickHead(state, layer, head, additive);
@@ -130,14 +135,6 @@ export function headInAllLayers(meta: Meta, state: State, head: number): Change 
     compare.length === state.compare.length &&
     compare.every((one, n) => sameHead(one, state.compare[n] as HeadRef));
   return { compare: same ? [] : compare };
-}
-
-/** The selected heads of the selected layer, side by side. */
-export function compareSelected(state: State): Change {
-  return addToCompare(
-    { ...state, compare: [] },
-    state.heads.map((head): HeadRef => [state.layer, head]),
-  );
 }
 
 /** Escape lets go of one thing at a time: the pinned key, then the query, then the compared heads. */
@@ -192,12 +189,16 @@ export function pinnedLinks({ queries, keys }: State): Ranking | null {
   return { queries: queries.length === 0 ? null : sorted(queries), keys: sorted(keys) };
 }
 
-/** Rank all heads by the weight of the pinned links. */
-export function rankByPins(state: State): Change {
-  const ranking = pinnedLinks(state);
+/** Colour all heads by a ranking; those that stand by layers then stand in its order. */
+function rankBy(state: State, ranking: Ranking | null): Change {
   if (!ranking) return {};
   const loose = state.arrange === "layers" || state.arrange === "rank_by_layer";
   return { ranking, score: RANKING, ...(loose ? { arrange: "rank" } : {}) };
+}
+
+/** Rank all heads by the weight of the pinned links. */
+export function rankByPins(state: State): Change {
+  return rankBy(state, pinnedLinks(state));
 }
 
 /** The share from one group on show to the other; null while neither is chosen. */
@@ -206,10 +207,9 @@ export function groupRanking({ grouping, from_group, to_group }: State): Ranking
   return { grouping, from: from_group, to: to_group };
 }
 
-/** Colour all heads by the share from one group on show to the other. */
+/** Rank all heads by the share from one group on show to the other. */
 export function rankByGroups(state: State): Change {
-  const ranking = groupRanking(state);
-  return ranking ? { ranking, score: RANKING } : {};
+  return rankBy(state, groupRanking(state));
 }
 
 /** Choose what heads are coloured by; without a score there is nothing to order them by. */

@@ -1,19 +1,17 @@
 // Which grouping is on show, and from which group to which: what a stream has of it, and what a click means.
 
+import { USUAL_GROUPINGS } from "../protocol/constants.js";
 import type { Group, Grouping, StreamMeta } from "../protocol/generated.js";
 import type { State } from "./selection.js";
 
-export type GroupState = Pick<State, "grouping" | "from_group" | "to_group">;
-
-/** What is shown where nobody says which; `attnwidget/serve/shown_groups.py` has the same list. */
-const USUAL = ["own", "segment", "role", "turn", "modality", "part"];
+type GroupState = Pick<State, "grouping" | "from_group" | "to_group">;
 
 export function groupingOf(stream: StreamMeta, name: string | null): Grouping | null {
   return stream.groupings?.find((grouping) => grouping.name === name) ?? null;
 }
 
 function usualGrouping(stream: StreamMeta): string | null {
-  return USUAL.find((name) => groupingOf(stream, name)) ?? null;
+  return USUAL_GROUPINGS.find((name) => groupingOf(stream, name)) ?? null;
 }
 
 /** The groups that can stand at an end: those with queries, or those with keys. */

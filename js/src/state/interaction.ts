@@ -64,7 +64,6 @@ export interface Hit {
     | "choose-head"
     | "choose-query"
     | "show-head"
-    | "show-layer"
     | "explain-link"
     | "explain-head"
     | "all-keys"

@@ -35,8 +35,8 @@ const pairs = (value: readonly (readonly number[])[]) =>
 
 /** The call, of which only what is not as in a view that is told nothing. */
 export function pythonCall({ call, opened, placed }: PythonCall, state: Traits): string {
-  const stays = PLACE.every((name) => same(state[name], opened[name]));
-  const base: Traits = stays ? opened : { ...opened, ...placed };
+  const stays = opened !== undefined && PLACE.every((name) => same(state[name], opened[name]));
+  const base: Partial<Traits> = stays ? opened : { ...opened, ...placed };
   const { ranking } = state;
   const own = ranking && "pattern" in ranking ? ranking.pattern : null;
   const options = STATE_NAMES.filter((name) => {

@@ -11,7 +11,7 @@ export interface State extends Omit<Traits, "query" | "key"> {
   readonly keys: readonly number[];
 }
 
-const listed = (pins: Pins | undefined): readonly number[] =>
+export const listed = (pins: Pins | undefined): readonly number[] =>
   pins === null || pins === undefined ? [] : typeof pins === "number" ? [pins] : pins;
 
 const pinsOf = (list: readonly number[]): Pins => (list.length > 1 ? [...list] : (list[0] ?? null));

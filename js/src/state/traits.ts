@@ -2,7 +2,7 @@
 
 import { effect, type Signal } from "@preact/signals-core";
 import { STATE_NAMES } from "../protocol/constants.js";
-import type { Chosen, State as Traits } from "../protocol/generated.js";
+import type { State as Traits } from "../protocol/generated.js";
 import type { TraitModel } from "../protocol/model.js";
 import { fromTraits, type State, toTraits } from "./selection.js";
 import { readState, type Signals, same, writeState } from "./signals.js";
@@ -23,7 +23,7 @@ export function bindTraits(model: TraitModel, shared: Signals<State>, signal: Ab
     writeState(shared, readTraits(model));
     fromModel = false;
   };
-  for (const key of STATE_NAMES) model.on(`change:${key}`, pull);
+  hear(model, STATE_NAMES, pull, signal);
   const stop = effect(() => {
     const state = toTraits(readState(shared));
     if (fromModel) return;
@@ -32,22 +32,32 @@ export function bindTraits(model: TraitModel, shared: Signals<State>, signal: Ab
     for (const key of changed) model.set(key, state[key]);
     model.save_changes();
   });
-  signal.addEventListener("abort", () => {
-    stop();
-    for (const key of STATE_NAMES) model.off(`change:${key}`, pull);
-  });
+  signal.addEventListener("abort", stop);
 }
 
-/** Follow what Python chose for the reader, until the signal aborts. */
-export function bindChosen(
+/** Keep a signal what a trait is that Python alone sets, until the other signal aborts. */
+export function follow<T>(
   model: TraitModel,
-  chosen: Signal<Chosen | null>,
+  name: string,
+  value: Signal<T | null>,
   signal: AbortSignal,
 ): void {
   const pull = () => {
-    chosen.value = (model.get("chosen") as Chosen | null | undefined) ?? null;
+    value.value = (model.get(name) as T | null | undefined) ?? null;
   };
   pull();
-  model.on("change:chosen", pull);
-  signal.addEventListener("abort", () => model.off("change:chosen", pull));
+  hear(model, [name], pull, signal);
+}
+
+/** Be told of every change of these traits, until the signal aborts. */
+function hear(
+  model: TraitModel,
+  names: readonly string[],
+  heard: () => void,
+  signal: AbortSignal,
+): void {
+  for (const name of names) model.on(`change:${name}`, heard);
+  signal.addEventListener("abort", () => {
+    for (const name of names) model.off(`change:${name}`, heard);
+  });
 }

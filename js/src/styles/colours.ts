@@ -28,7 +28,7 @@ export function toOklab(rgb: Rgb): Rgb {
 }
 
 /** OKLab to sRGB 0..255, or null when the colour is outside sRGB. */
-export function fromOklab([L, a, b]: Rgb): Rgb | null {
+function fromOklab([L, a, b]: Rgb): Rgb | null {
   const l = (L + 0.3963377774 * a + 0.2158037573 * b) ** 3;
   const m = (L - 0.1055613458 * a - 0.0638541728 * b) ** 3;
   const s = (L - 0.0894841775 * a - 1.291485548 * b) ** 3;

@@ -85,7 +85,7 @@ export async function askToFreeze(
 }
 
 /** Commands after which another record takes the place of the one on show. */
-export type ShowsAnother = "open_example" | "edit_text" | "compare_before";
+type ShowsAnother = "open_example" | "edit_text" | "compare_before";
 
 /** Have the kernel record an input, or put two records side by side, and show that. */
 export async function askToShow<Name extends ShowsAnother>(

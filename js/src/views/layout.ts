@@ -6,6 +6,7 @@ import type { ViewName } from "../state/interaction.js";
 import type { Rect } from "../surface/surface.js";
 import { compareView } from "./compare/view.js";
 import { headView } from "./head/view.js";
+import { linesWanted, listHeight } from "./model/head-list.js";
 import { modelView } from "./model/view.js";
 import { neuronView } from "./neuron/view.js";
 import { nextView } from "./next-token/view.js";
@@ -143,9 +144,18 @@ function addSurvey(add: AddRow, width: number, { state }: Scene): void {
 }
 
 /** What the model view needs for its layers to be told apart. */
-function layersHeight({ state, stream }: Scene): number {
+function layersHeight(scene: Scene): number {
+  const { state, stream } = scene;
   const count = (state.show_layers ?? stream.layers).length;
-  return Math.min(DEEP_HEIGHT, LAYERS_ROOM + LAYER * count);
+  // A line of the list of what heads do: of a deep model the grid has none to give.
+  const list = listHeight(Math.min(1, linesWanted(scene)));
+  return Math.min(DEEP_HEIGHT, LAYERS_ROOM + LAYER * count) + list;
+}
+
+/** The heads over the whole width, and the list of what they do below them. */
+function addModel(add: AddRow, scene: Scene): void {
+  const list = listHeight(linesWanted(scene));
+  add(alone(modelView), 120, Math.max(420, layersHeight(scene)) + list);
 }
 
 /** Whether the head view is a text of a few lines, which a column would leave empty. */
@@ -193,7 +203,7 @@ function addRecord(add: AddRow, scene: Scene, width: number, whole: boolean): vo
     add(alone(neuronView), 240, 460);
   } else {
     add(alone(headView), isShortText(scene, width) ? 60 : 200, 440);
-    if (!meta.survey) add(alone(modelView), 120, Math.max(420, layers));
+    if (!meta.survey) addModel(add, scene);
     add(alone(neuronView), 320, 480);
   }
 }
@@ -202,7 +212,7 @@ function addRecord(add: AddRow, scene: Scene, width: number, whole: boolean): vo
 function addAlone(add: AddRow, scene: Scene, width: number, whole: boolean): void {
   const { state, meta } = scene;
   if (state.view === "model" && !whole && width < NARROW) {
-    add(alone(modelView), 120, Math.max(420, layersHeight(scene)));
+    addModel(add, scene);
     add(alone(headView), isShortText(scene, width) ? 60 : 200, 440);
     return;
   }

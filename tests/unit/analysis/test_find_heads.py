@@ -13,6 +13,7 @@ from attnwidget.analysis.find_heads import link_weights, links
 from attnwidget.attention import Attention
 from attnwidget.compute.block_sizes import block_sizes
 from attnwidget.compute.masks import Band
+from attnwidget.record.layer import Layer
 from attnwidget.record.positions import positions_from_tokens
 from attnwidget.record.stream import Stream
 from attnwidget.recordings import from_weights
@@ -170,3 +171,81 @@ def test_value_weighted_links_are_shares_of_their_row(stream: Stream) -> None:
         np.testing.assert_allclose(
             found, weighted[:, [4, 6]][..., [0, 2]].sum(-1).mean(-1), atol=1e-6
         )
+
+
+def test_links_to_the_same_keys_take_the_memory_of_one_row(stream: Stream) -> None:
+    asked = links(stream, None, [0, 2])
+    n_query, n_key = len(stream.query_positions), len(stream.key_positions)
+    assert asked.mask.shape == (n_query, n_key)
+    assert asked.mask.untyped_storage().nbytes() == n_key
+    assert asked.mask.nonzero()[:, 1].tolist() == [0, 2] * n_query
+
+
+def without(weights: Any, queries: list[int], keys: list[int], aside: list[int]) -> Any:
+    """Return the mean share of what remains of each row, rows with nothing left out, ``[…]`` of ``[…, query, key]``."""
+    rows = weights[..., queries, :].copy()
+    rows[..., aside] = 0
+    left = rows.sum(-1)
+    shares = np.where(left > 1e-6, rows[..., keys].sum(-1) / np.maximum(left, 1e-30), np.nan)
+    return np.nanmean(shares, -1)
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")
+@pytest.mark.parametrize("measure", ["weights", "value"])
+@pytest.mark.parametrize(("aside", "out"), [("first", [0]), ([0, 5], [0, 5]), ("cat", [2])])
+def test_with_keys_set_aside_weights_are_shares_of_the_rest(
+    stream: Stream, aside: Any, out: list[int], measure: str
+) -> None:
+    weights = everything(stream)
+    if measure == "value":
+        for place, layer in enumerate(stream):
+            assert layer.value is not None
+            norms = layer.value.double().norm(dim=-1).repeat_interleave(3, 0).numpy()
+            weights[place] *= norms[:, None]
+        weights /= weights.sum(-1, keepdims=True)
+    attention = Attention("m", {"self": stream})
+    queries = list(range(SIZE))
+    for given, keys in (({"key": ["un", 6]}, [3, 6]), ({"query": [4, 6], "key": [0, 3]}, [0, 3])):
+        asked = [4, 6] if "query" in given else queries
+        expected = without(weights, asked, keys, out)
+        found = attention.find(**given, aside=aside, top=None, measure=measure)
+        for row in found:
+            at = {0: 0, 2: 1}[row["layer"]], row["head"]
+            assert row["weight"] == pytest.approx(expected[at], abs=1e-6, nan_ok=True)
+    # From a group to another, which reads no rows of weights.
+    groups = {"animals": [2, 6], "first": [0, 1, 3]}
+    pair = {"from_group": "animals", "to_group": "first", "by": groups}
+    expected = without(weights, [2, 6], [0, 1, 3], out)
+    for row in attention.find(**pair, aside=aside, top=None, measure=measure):
+        at = {0: 0, 2: 1}[row["layer"]], row["head"]
+        assert row["weight"] == pytest.approx(expected[at], abs=1e-6, nan_ok=True)
+
+
+def test_a_head_with_nothing_left_comes_last_without_a_warning() -> None:
+    weights = torch.zeros(3, 4, 4)
+    weights[..., 0] = 1
+    weights[0, 3] = torch.tensor([0.5, 0, 0.4, 0.1])
+    weights[2, 3] = torch.nan
+    layer = Layer(stream="self", layer=0, module_path="", num_heads=3, recorded=weights)
+    axis = positions_from_tokens(["a", "b", "c", "d"])
+    attention = Attention("m", {"self": Stream("self", (layer,), axis, axis)})
+    with pytest.warns(UserWarning, match=r"1 head has weights that are not numbers.*0·2"):
+        found = attention.find(query=3, key=2, aside="first", top=None)
+    assert [row["head"] for row in found] == [0, 1, 2]
+    assert found[0]["weight"] == pytest.approx(0.8)
+    assert all(np.isnan(row["weight"]) for row in found[1:])
+    with pytest.warns(UserWarning, match="1 head has"):
+        pair = attention.find(
+            from_group="x", to_group="y", by={"x": [3], "y": [2]}, aside=[0], top=None
+        )
+    assert [row["head"] for row in pair] == [0, 1, 2]
+
+
+def test_links_to_nothing_but_what_is_set_aside_are_refused(stream: Stream) -> None:
+    attention = Attention("m", {"self": stream})
+    with pytest.raises(ValueError, match=r"set aside, 0 \(\[CLS\]\), 2 \(cat\): ask for others"):
+        attention.find(key=["cat"], aside=[0, 2])
+    with pytest.raises(ValueError, match="set aside, 2"):
+        attention.find(to_group="x", by={"x": "cat"}, aside="cat")
+    with pytest.raises(ValueError, match="aside='dog' is no token"):
+        attention.find(key="cat", aside="dog")

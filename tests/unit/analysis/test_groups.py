@@ -211,8 +211,17 @@ def test_tables_of_too_many_rows_are_refused(
     pair: aw.Attention, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("attnwidget.analysis.group_shares.MOST_ROWS", 20)
-    with pytest.raises(ValueError, match="would have 24 rows"):
+    with pytest.raises(
+        ValueError, match=r"2 × 2 groups by segment for each head .* would have 24 rows"
+    ):
         pair.group_shares("segment")
+    # What counts is what there will be: rows of the heads that are asked for, and none of single heads in a profile.
+    assert len(pair.group_shares("segment", head=[0, -1])) == 16
+    assert len(pair.group_profile("segment")) == 8
+    monkeypatch.setattr("attnwidget.analysis.group_shares.MOST_ROWS", 7)
+    with pytest.raises(ValueError, match="for each layer of stream 'self' would have 8 rows"):
+        pair.group_profile("segment")
+    assert len(pair.group_profile("segment", layer=1)) == 4
 
 
 def test_heads_are_found_by_a_share(pair: aw.Attention) -> None:

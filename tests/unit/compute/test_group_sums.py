@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,19 @@ def test_shares_are_the_dense_ones(name: str) -> None:
     np.testing.assert_allclose(shares(layer, numbers), expected, atol=1e-6)
     with block_sizes(strip_queries=7, strip_scores=64, least_keys=4, row_bytes=256):
         np.testing.assert_allclose(shares(made(name), numbers), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_shares_of_the_first_queries_read_no_others(name: str) -> None:
+    layer = made(name)
+    numbers = groups(layer)
+    first = replace(numbers, queries=numbers.queries[:8])
+    weights = torch.from_numpy(layer.weights())
+    np.testing.assert_allclose(shares(layer, first), dense(weights, first), atol=1e-6)
+    read = [
+        block.queries.stop for block in weighted_columns(layer, torch.ones(1, layer.n_key, 1), 8)
+    ]
+    assert max(read) == 8
 
 
 @pytest.mark.parametrize("name", sorted(PLAIN))

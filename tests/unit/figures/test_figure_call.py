@@ -61,3 +61,28 @@ def test_a_comparison_is_named_as_one(attention: Attention) -> None:
     figure = comparison.figure(layer=1, heads=[2])
     assert figure.code() == 'comparison.figure("compare", layer=1, heads=[2])'
     assert eval(figure.code(), {"comparison": comparison}).svg == figure.svg  # noqa: S307 - a call
+
+
+def test_a_figure_takes_the_groups_that_a_view_takes(attention: Attention) -> None:
+    groups = {"animal": "cat", "place": [3, 4, 5]}
+    figure = attention.figure("groups", layer=2, heads=[1], groups=groups)
+    of_view = aw.view(attention, view="head", layer=2, heads=[1], form="groups", groups=groups)
+    assert figure.data.equals(of_view.figure().data)
+    assert "animal" in figure.svg
+    assert figure.code().endswith("groups=groups)")
+    again = eval(figure.code(), {"attention": attention, "groups": groups})  # noqa: S307 - a call
+    assert again.svg == figure.svg
+    named = attention.figure("lines", groups="special")
+    assert named.code().endswith('groups="special")')
+    both = aw.compare(attention, attention).figure("compare", groups="special", layer=1)
+    assert both.code().endswith('groups="special")')
+
+
+def test_groups_that_are_none_or_where_there_are_others_are_refused(attention: Attention) -> None:
+    with pytest.raises(ValueError, match=r"groups\['x'\]"):
+        attention.figure(groups={"x": 99})
+    with pytest.raises(TypeError, match=r"view\(attention, groups="):
+        aw.view(attention).figure(groups={"x": 1})
+    model, tokenizer = aw.pocket()
+    with pytest.raises(TypeError, match="a survey has no positions to group"):
+        aw.survey(model, ["the cat sat"], tokenizer, progress=False).figure(groups={"x": 1})

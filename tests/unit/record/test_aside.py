@@ -91,3 +91,10 @@ def test_numbers_of_a_view_are_those_of_python(attention: aw.Attention) -> None:
         [row["without_sink"] for row in expected], rel=1e-6
     )
     assert "“un” set aside" in figure.svg
+
+
+def test_what_is_wrong_is_named_as_the_caller_named_it() -> None:
+    made = aw.from_weights([np.eye(3)[None]], tokens=list("abc"))
+    for called in ("aside", "sink"):
+        with pytest.raises(ValueError, match=f"^{called}="):
+            made.head_scores(**{called: "no such token"})

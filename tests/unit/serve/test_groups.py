@@ -26,9 +26,13 @@ def pair(seed: int = 0, tokens: Any = PAIR) -> aw.Attention:
 def asked(view: Any, **request: Any) -> Any:
     where = {"what": "group_shares", "stream": "self", "layer": 1, "head": 0, **request}
     validate("Request", where)
-    reply, buffers = view.blocks({"requests": [where]}, [])
-    validate("Reply", reply["replies"][0])
-    (answer,) = reply["replies"]
+    # As the page does, which asks again for what took longer than a slice.
+    while True:
+        reply, buffers = view.blocks({"requests": [where]}, [])
+        validate("Reply", reply["replies"][0])
+        (answer,) = reply["replies"]
+        if "part" not in answer:
+            break
     return codec.decode(answer["block"], buffers[0]) if answer["ok"] else answer["error"]
 
 
@@ -213,3 +217,55 @@ def test_the_call_that_is_copied_names_the_groups() -> None:
     view = aw.view(model, "the cat", tokenizer, groups={"cat": "cat"})
     assert view.code().startswith('aw.view(model, "the cat", tokenizer=tokenizer, groups=groups')
     assert "groups" not in pair().view().code()
+
+
+@pytest.fixture(scope="module")
+def generated() -> aw.Attention:
+    model, tokenizer = aw.pocket()
+    with aw.recording(model, tokenizer=tokenizer) as found:
+        inputs = tokenizer("the cat sat on the mat because", return_tensors="pt")
+        model.generate(**inputs, max_new_tokens=5, do_sample=False, pad_token_id=0)
+    return found.attention
+
+
+def of_first(attention: aw.Attention, layer: int, count: int, parts: list[range]) -> Any:
+    """Return the shares of the first queries, as a dense mean."""
+    weights = attention["decoder"][layer].weights()[:, :count]
+    rows = [[weights[:, [at for at in one if at < count]][..., list(other)].sum(-1).mean(-1) for other in parts] for one in parts]  # fmt: skip
+    return np.moveaxis(np.array(rows), -1, 0)
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
+@pytest.mark.parametrize("step", [0, 2, None])
+def test_at_a_step_of_a_generation_groups_are_of_what_there_was(
+    generated: aw.Attention, step: int | None
+) -> None:
+    pytest.importorskip("py_mini_racer")
+    size = len(generated["decoder"].query_positions)
+    prompt = size - 4
+    parts = [range(prompt), range(prompt, size)]
+    count = size if step is None else prompt + step
+    view = generated.view(grouping="part", step=step, layer=2, form="groups", view="head")
+    where = {} if step is None else {"queries": [0, count]}
+    found = asked(view, stream="decoder", layer=2, grouping="part", **where)
+    expected = of_first(generated, 2, count, parts)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    # The figure draws them, and its table has a row for each group that there was.
+    table = view.figure().data
+    names = ["prompt"] if step == 0 else ["prompt", "answer"]
+    assert table[["from", "to"]].to_numpy().tolist() == [[a, b] for a in names for b in names]
+    drawn = expected[0, :1, :1] if step == 0 else expected[0]
+    np.testing.assert_allclose(table["share"], drawn.ravel(), atol=1e-6)
+    assert ("answer" in view.figure().svg) is (step != 0)
+    profile = view.figure(form="profile", from_group="answer").data
+    assert profile["mean"].isna().all() == (step == 0)
+    # So does a copy without a kernel, at any step.
+    stored = [entry["request"] for entry in snapshot_of(view.page())["blocks"]]
+    whole = {"what": "group_shares", "stream": "decoder", "layer": 2, "head": 0, "grouping": "part"}
+    assert {**whole, **where} in stored
+
+
+def test_other_queries_than_the_first_are_refused(generated: aw.Attention) -> None:
+    view = generated.view(layer=0)
+    message = asked(view, stream="decoder", layer=0, grouping="part", queries=[1, 4])
+    assert message == "queries of group_shares are the first ones, such as [0, 12], got [1, 4]."

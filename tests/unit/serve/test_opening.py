@@ -134,6 +134,16 @@ def test_the_streams_it_is_chosen_from_are_said() -> None:
     assert " in " not in chosen["why"]
 
 
+def test_neighbours_are_not_said_where_queries_and_keys_are_different_texts() -> None:
+    # The name of a stream says nothing about that.
+    whole = stream("decoder", 14, 14)
+    own = Stream("decoder", whole.layers, tokens(14)[::-1], whole.key_positions)
+    chosen = aw.view(Attention("apart", {"decoder": own})).chosen
+    assert chosen["why"].startswith("the sharpest link")
+    assert "neighbour" not in chosen["why"]
+    assert "neighbour" in aw.view(Attention("one", {"decoder": whole})).chosen["why"]
+
+
 def test_pocket() -> None:
     model, tokenizer = aw.pocket()
     attention = aw.capture(model, SENTENCE, tokenizer)
@@ -350,6 +360,27 @@ def test_a_survey_opens_on_the_head_with_the_highest_mean_score() -> None:
         assert score in chosen["why"]
     assert survey.view(choose=False).chosen is None
     assert survey.view(choose=False).heads == [0]
+
+
+def test_a_survey_without_the_sink_opens_on_the_head_that_is_best_without_it() -> None:
+    model, tokenizer = aw.pocket()
+    texts = [SENTENCE, "the cat saw the dog and the cat ran"]
+    survey = aw.survey(model, texts, tokenizer, progress=False)
+    table = survey.head_scores()
+    differ = []
+    for score in aw.SCORES:
+        rows = table[table["score"] == score].dropna(subset=["without_sink"])
+        if not len(rows):
+            continue
+        whole, best = (table.loc[rows[column].idxmax()] for column in ("mean", "without_sink"))
+        if (whole["layer"], whole["head"]) == (best["layer"], best["head"]):
+            continue
+        differ.append(score)
+        for given in ({"without_sink": True}, {"aside": "first and special"}):
+            view = survey.view(score=score, **given)
+            assert (view.layer, view.heads) == (best["layer"], [best["head"]])
+            assert view.chosen["weight"] == pytest.approx(best["without_sink"])
+    assert differ
 
 
 def test_a_comparison_opens_where_the_head_that_changed_most_did() -> None:

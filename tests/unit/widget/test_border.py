@@ -15,7 +15,8 @@ import traitlets
 from contract.record import record
 
 import attnwidget as aw
-from attnwidget.serve.selection import STATE, SelectionError
+from attnwidget.serve.selection import SelectionError
+from attnwidget.serve.selection_parts import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

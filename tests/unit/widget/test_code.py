@@ -10,7 +10,8 @@ import pytest
 
 import attnwidget as aw
 from attnwidget.serve.python_call import call_of_model, literal, view_call
-from attnwidget.serve.selection import DEFAULTS, STATE
+from attnwidget.serve.selection_parts import DEFAULTS, STATE
+from attnwidget.serve.source import RecordSource
 
 if TYPE_CHECKING:
     from attnwidget import AttentionWidget
@@ -124,7 +125,8 @@ def test_text_is_read_again_as_it_was(text: str) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["text"][-40:])
 def test_kernel_and_page_write_the_same(case: dict[str, Any]) -> None:
     # A part of the selection that came later is as it always is.
-    told = {**case["python"], "opened": {**DEFAULTS, **case["python"]["opened"]}}
+    whole = "opened" if "opened" in case["python"] else "placed"
+    told = {**case["python"], whole: {**DEFAULTS, **case["python"][whole]}}
     assert view_call(told, {**DEFAULTS, **case["state"]}) == case["text"]
 
 
@@ -142,7 +144,20 @@ def test_a_page_that_asks_for_a_pdf_in_vain_is_told_why(
         message = "Figures without a browser need the embedded V8"
         raise ImportError(message)
 
-    monkeypatch.setattr("attnwidget.figures.renderer.to_svg", missing)
+    monkeypatch.setattr("attnwidget.figures.renderer.draw", missing)
     answer, buffers = aw.view(names["attention"]).draw_pdf({}, [])
     assert "need the embedded V8" in answer["error"]
     assert not buffers
+
+
+@pytest.mark.parametrize("options", [{"layer": 0}, {"choose": False}, {"query": 2}])
+def test_where_the_caller_says_where_nothing_is_chosen_for_the_call(
+    names: dict[str, Any], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(RecordSource, "choose", lambda _self, given: asked.append(given))
+    view = aw.view(names["attention"], **options)
+    assert asked == []
+    view.layer, view.heads = 3, [2]
+    query = "".join(f", query={view.query}" for _ in options if view.query is not None)
+    assert view.code() == f"aw.view(attention, layer=3, heads=[2]{query})"

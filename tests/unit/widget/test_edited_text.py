@@ -199,6 +199,43 @@ def test_a_text_that_is_set_while_comparing_leaves_the_comparison(view: Attentio
     assert (view.layer, view.form, view.score) == (3, "matrix", None)
 
 
+def kinds(position: Any) -> str | None:
+    return "animals" if position.label in {"cat", "dog"} else None
+
+
+def test_groups_that_are_told_of_any_text_stay_with_another_one(pocket: tuple[Any, Any]) -> None:
+    own = aw.view(pocket[0], FIRST, pocket[1], groups=kinds)
+    assert own.grouping == "own"
+    own.from_group = "animals"
+    own.text = SECOND
+    assert (own.grouping, own.from_group) == ("own", "animals")
+    own.compare_with_before()
+    assert (own.grouping, own.from_group) == ("own", "animals")
+    assert own.meta["streams"][0]["groupings"][0]["name"] == "own"
+    own.compare_with_before(on=False)
+    assert (own.grouping, own.from_group) == ("own", "animals")
+    # A text without any of them has no such groups, which is no reason not to show it.
+    own.text = "The mat was small"
+    assert (own.grouping, own.from_group) == (None, None)
+    assert "groups" not in own.code()
+    own.compare_with_before()
+    assert own.meta["streams"][0]["groupings"][0]["name"] == "own"
+
+
+def test_groups_by_name_stay_with_another_text(pocket: tuple[Any, Any]) -> None:
+    two = "the cat sat . it was tired ."
+    named = aw.view(pocket[0], two, pocket[1], groups="sentence")
+    first = named.meta["streams"][0]["groupings"][0]["name"]
+    named.grouping, named.to_group = "sentence", "sentence 2"
+    named.text = "the dog sat . it was tired ."
+    assert named.meta["streams"][0]["groupings"][0]["name"] == first
+    assert (named.grouping, named.to_group) == ("sentence", "sentence 2")
+    assert 'groups="sentence"' in named.code()
+    numbered = aw.view(pocket[0], two, pocket[1], groups={"first": range(3)})
+    numbered.text = "the dog sat . it was tired ."
+    assert numbered.grouping is None
+
+
 def test_the_same_text_of_a_model_that_has_changed() -> None:
     model, tokenizer = aw.pocket()
     view = aw.view(model, FIRST, tokenizer)

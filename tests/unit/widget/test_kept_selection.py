@@ -85,9 +85,82 @@ def test_what_python_sets_is_not_the_readers(kernel: Notebook) -> None:
     assert state["form"] == "lines"
 
 
+def test_of_a_state_that_is_sent_whole_what_is_another_value_is_the_readers(
+    kernel: Notebook,
+) -> None:
+    whole = "view.form = 'matrix'; view.set_state({**view.get_state(), 'theme': 'dark'})"
+    state = rerun(kernel, whole, CELL, "whole")
+    assert (state["form"], state["theme"]) == ("lines", "dark")
+    assert state["chosen"] is not None
+
+
 def test_of_several_each_has_its_own(kernel: Notebook) -> None:
     both = "one = shown('a b c'); two = shown('a b c'); display(one); display(two)"
     kernel.run(both, cell="several")
     kernel.run("reader(one, theme='dark'); reader(two, theme='light')")
     kernel.run(both, cell="several")
     assert kernel.run("print(one.theme, two.theme)") == "dark light\n"
+
+
+PAIR = """
+def pair(**options):
+    global view
+    tokens = "[CLS] who sat [SEP] the cat [SEP]".split()
+    weights = torch.full((4, len(tokens), len(tokens)), 1 / len(tokens))
+    view = aw.view(aw.from_weights([weights] * 2, tokens=tokens, sentence_b_start=4), **options)
+    return view
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "ends"),
+    [
+        ("", ["segment", "B", "A"]),
+        ("grouping='segment'", ["segment", "B", "A"]),
+        ("grouping='special'", ["special", None, None]),
+        ("grouping=None", [None, None, None]),
+        ("from_group='A'", ["segment", "A", "A"]),
+    ],
+)
+def test_groups_at_the_ends_are_kept_where_the_grouping_has_them(
+    kernel: Notebook, options: str, ends: list[str | None]
+) -> None:
+    kernel.run(PAIR)
+    kernel.run("display(pair())", cell="ends " + options)
+    kernel.run("reader(view, from_group='B', to_group='A')")
+    for _ in range(2):
+        kernel.run(f"display(pair({options}))", cell="ends " + options)
+        said = kernel.run("print(json.dumps([view.grouping, view.from_group, view.to_group]))")
+        assert json.loads(said) == ends
+
+
+TWO = """
+def two(layers=1, **options):
+    global view
+    even = lambda rows, columns: [torch.full((2, rows, columns), 1 / columns)] * layers
+    made = aw.from_weights(cross_attention=even(7, 3), decoder_attention=even(7, 7))
+    view = aw.view(made, **options)
+    return view
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "kept"),
+    [
+        # The view opens on the stream of the sharpest link.
+        ("", "", "cross [2] dark"),
+        ("", "stream='decoder'", "decoder [2] dark"),
+        ("stream='decoder'", "stream='cross'", "cross None dark"),
+        ("stream='decoder'", "", "decoder [6] dark"),
+        ("stream='decoder'", "layers=2", "cross None dark"),
+    ],
+)
+def test_positions_set_aside_are_kept_where_the_stream_on_show_has_them(
+    kernel: Notebook, first: str, again: str, kept: str
+) -> None:
+    kernel.run(TWO)
+    cell = f"aside {first} {again}"
+    kernel.run(f"display(two({first}))", cell=cell)
+    kernel.run("reader(view, aside=[6 if view.stream == 'decoder' else 2], theme='dark')")
+    kernel.run(f"display(two({again}))", cell=cell)
+    assert kernel.run("print(view.stream, view.aside, view.theme)") == kept + "\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import weakref
 from base64 import b64decode
 from concurrent.futures import Future
@@ -125,7 +127,7 @@ def test_nothing_is_drawn_before_the_cell_is_over(shown: Shown) -> None:
 def test_it_comes_once_the_kernel_is_idle_in_place_of_the_note(
     kernel: Kernel, shown: Shown
 ) -> None:
-    view = aw.view(record())
+    view = aw.view(record(), layer=2, heads=[1], query=2)
     view._ipython_display_()
     assert kernel.io_loop.rest() == 1
     _, note, (later, options) = shown
@@ -135,6 +137,12 @@ def test_it_comes_once_the_kernel_is_idle_in_place_of_the_note(
     assert options["metadata"][PNG]["width"] == checked_png(data)[0]
     assert f'src="data:image/png;base64,{later[PNG]}"' in later["text/html"]
     assert "Run this cell again" in later["text/html"]
+    # What the reading line says stands over it.
+    weight = view.attention["decoder"][2].weights(head=1)[2].max()
+    assert re.search(
+        rf'<p class="attnwidget-said">“.+” looks most at “.+”, {weight:.3f} of its weight\. decoder, layer 2, head 1 · query 2</p><img',
+        later["text/html"],
+    )
 
 
 def test_many_changes_make_one_picture_and_none_makes_none(kernel: Kernel, shown: Shown) -> None:
@@ -246,8 +254,13 @@ def test_the_browser_is_asked_where_the_extra_is_missing(
     kernel.io_loop.rest()
     assert asked == [{"kind": "still", "most": MOST_BYTES}]
     data = encoded(np.zeros((20, 30, 3), np.uint8), 16, 1.0)
-    assert view.still_drawn({"width": 60, "height": 40}, [data]) == ({}, [])
+    said = "“<b>” looks at “cat”, 0.999 of its weight."
+    assert view.still_drawn({"width": 60, "height": 40, "said": said}, [data]) == ({}, [])
     assert b64decode(shown[-1][0][PNG]) == data
+    note = shown[-1][0]["text/html"]
+    escaped = "“&lt;b&gt;” looks at “cat”, 0.999 of its weight."
+    assert f'<p class="attnwidget-said">{escaped}</p><img' in note
+    assert f'alt="{html.escape(repr(view))}: {escaped}"' in note
     assert shown[-1][1]["metadata"][PNG] == {"width": 60, "height": 40}
 
 
@@ -256,7 +269,7 @@ def test_the_browser_is_asked_where_the_extra_is_missing(
 def test_what_the_browser_sends_is_checked(shown: Shown, data: bytes) -> None:
     view = aw.view(record())
     view._ipython_display_()
-    answer, _ = view.still_drawn({"width": 60, "height": 40}, [data])
+    answer, _ = view.still_drawn({"width": 60, "height": 40, "said": ""}, [data])
     assert answer["error"].startswith("The picture")
     assert len(shown) == 2
 
@@ -267,7 +280,7 @@ def test_a_size_that_cannot_be_is_not_taken(shown: Shown, size: object) -> None:
     view = aw.view(record())
     view._ipython_display_()
     data = encoded(np.zeros((20, 30, 3), np.uint8), 16, 1.0)
-    view.still_drawn({"width": size, "height": size}, [data])
+    view.still_drawn({"width": size, "height": size, "said": ""}, [data])
     assert shown[-1][1]["metadata"][PNG] == {"width": 30, "height": 20}
 
 

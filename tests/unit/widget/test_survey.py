@@ -119,6 +119,21 @@ def test_an_example_is_recorded_and_shown(found: Survey) -> None:
     assert (view.query, view.ranking, view.score) == (None, None, None)
 
 
+def test_groups_of_one_example_are_not_those_of_the_next(found: Survey) -> None:
+    view = found.view(*aw.pocket())
+    view.show_example(0)
+    view.grouping, view.aside = "sentence", [2]
+    view.from_group, view.to_group = "sentence 2", "sentence 1"
+    view.show_example(1)
+    assert (view.grouping, view.from_group, view.to_group) == (None, None, None)
+    assert view.aside is None
+    view.show_example(0)
+    view.grouping, view.from_group = "sentence", "sentence 2"
+    view.aside = "special"
+    view.show_example(0)
+    assert (view.grouping, view.from_group, view.aside) == ("sentence", "sentence 2", "special")
+
+
 def test_what_cannot_be_opened_says_why(found: Survey) -> None:
     alone = found.view()
     with pytest.raises(ValueError, match=r"no model .* call survey.view\(model, tokenizer\)"):

@@ -102,7 +102,7 @@ export function resample(
 }
 
 /** Which of a thumbnail's columns hold a key that is set aside, of so many keys. */
-export function columnsAside(columns: number, { keys }: Aside, numKeys: number): readonly number[] {
+function columnsAside(columns: number, { keys }: Aside, numKeys: number): readonly number[] {
   if (columns >= numKeys) return keys.filter((key) => key < columns);
   const held = new Set<number>();
   // Where columns do not divide the keys evenly, neighbours share one.

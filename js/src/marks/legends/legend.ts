@@ -1,8 +1,8 @@
 // Legends: colour bars with ticks, link strengths, head colours, notes.
 
 import type { Theme } from "../../styles/theme.js";
-import type { Surface } from "../../surface/surface.js";
-import { textWidth } from "../../surface/text.js";
+import type { Rect, Surface } from "../../surface/surface.js";
+import { textWidth, wrapText } from "../../surface/text.js";
 import { formatSigned, rounded } from "../format.js";
 import { linkOpacity, linkPath, linkWidth } from "../links.js";
 import { drawRamp } from "./colour-ramp.js";
@@ -13,6 +13,11 @@ export const LEGEND_SIZE = 11;
 export const LEGEND_LINE = 20;
 /** Height of a colour bar with its ticks below. */
 export const LEGEND_BAR = 30;
+
+/** Notes as the lines that they take at a width, so that none is cut. */
+export function fittedNotes(notes: readonly string[], width: number): readonly string[] {
+  return notes.flatMap((note) => wrapText(note, width, LEGEND_SIZE));
+}
 
 /** Lines of words under a picture, each on a line of legend; the first one's middle is at `y`. */
 export function drawNotes(
@@ -204,6 +209,24 @@ export function colourKeyLines(
   return lines;
 }
 
+/** Where each entry is that there is room for; the middle of the first line is at `y`. */
+export function colourKeyPlaces(
+  x: number,
+  y: number,
+  width: number,
+  entries: readonly KeyEntry[],
+  most = 1,
+): readonly Rect[] {
+  return colourKeyLines(entries, width, most).flatMap((line, n) => {
+    let left = x;
+    return line.map(({ label }) => {
+      const rect = { x: left, y: y + (n - 0.5) * LEGEND_LINE, width: 0, height: LEGEND_LINE };
+      left += entryWidth(label);
+      return { ...rect, width: left - rect.x };
+    });
+  });
+}
+
 /** Which colour is which head; what does not fit is counted. */
 export function drawColourKey(
   surface: Surface,
@@ -215,22 +238,19 @@ export function drawColourKey(
   most = 1,
 ): void {
   surface.group("colour key", () => {
-    const lines = colourKeyLines(entries, width, most);
-    let left = x;
-    lines.forEach((line, n) => {
-      left = x;
-      const middle = y + n * LEGEND_LINE;
-      for (const { label, colour } of line) {
-        const rect = { x: left, y: middle - SWATCH / 2, width: SWATCH, height: SWATCH };
-        surface.rect(rect, { fill: colour, radius: 1.5 });
-        surface.text(left + SWATCH + 4, middle, label, { fill: theme.text, size: LEGEND_SIZE });
-        left += entryWidth(label);
-      }
+    const places = colourKeyPlaces(x, y, width, entries, most);
+    places.forEach((place, at) => {
+      const { label, colour } = entries[at] as KeyEntry;
+      const middle = place.y + LEGEND_LINE / 2;
+      const rect = { x: place.x, y: middle - SWATCH / 2, width: SWATCH, height: SWATCH };
+      surface.rect(rect, { fill: colour, radius: 1.5 });
+      surface.text(place.x + SWATCH + 4, middle, label, { fill: theme.text, size: LEGEND_SIZE });
     });
-    const missing = entries.length - lines.reduce((sum, { length }) => sum + length, 0);
-    if (missing > 0) {
+    const last = places.at(-1);
+    const missing = entries.length - places.length;
+    if (missing > 0 && last) {
       const style = { fill: theme.muted, size: LEGEND_SIZE };
-      surface.text(left, y + (lines.length - 1) * LEGEND_LINE, `+${missing}`, style);
+      surface.text(last.x + last.width, last.y + LEGEND_LINE / 2, `+${missing}`, style);
     }
   });
 }

@@ -103,7 +103,7 @@ export interface CellNumbers extends Colouring {
 }
 
 /** In pixels: what a number with three decimals takes. */
-export const NUMBER_CELL = { width: 36, height: 18 } as const;
+const NUMBER_CELL = { width: 36, height: 18 } as const;
 const NUMBER_SIZE = 10;
 
 function luminance(red: number, green: number, blue: number): number {

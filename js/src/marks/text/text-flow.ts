@@ -4,8 +4,8 @@ import type { ReadingPiece } from "../../data/text-pieces.js";
 import { type Family, isRightToLeft, textWidth } from "../../surface/text.js";
 import { hasRightToLeft, joined, joins, placeLine, type TextBox } from "./bidi.js";
 
-export const FLOW_SIZE = 14;
-export const SMALL_SIZE = 11;
+const FLOW_SIZE = 14;
+const SMALL_SIZE = 11;
 /** A patch of a picture or a frame of a sound in running text. */
 const CELL = 8;
 const TAB = "    ";

@@ -59,11 +59,14 @@ export function keepsKey(target: EventTarget | null, key: string): boolean {
 
 const PRESSABLE = "button:not(:disabled), select, input, textarea, summary";
 
-/** What can have the focus in an element and is on the page. */
+/** What can have the focus in an element, hidden or not. */
+export function pressable(within: Element): readonly HTMLElement[] {
+  return [...within.querySelectorAll<HTMLElement>(PRESSABLE)];
+}
+
+/** What of it is on the page. */
 export function focusable(within: Element): readonly HTMLElement[] {
-  return [...within.querySelectorAll<HTMLElement>(PRESSABLE)].filter(
-    (element) => element.getClientRects().length > 0,
-  );
+  return pressable(within).filter((element) => element.getClientRects().length > 0);
 }
 
 /** Make one of some elements the tab stop. */

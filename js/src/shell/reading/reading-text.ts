@@ -4,13 +4,14 @@ import type { Blocks } from "../../data/blocks.js";
 import { formatSigned, formatWeight, ordinal } from "../../marks/format.js";
 import type { Chosen, Position } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
-import type { State } from "../../state/selection.js";
+import { listed, type State } from "../../state/selection.js";
 import { same } from "../../state/signals.js";
 import { isRollout, MEASURES } from "../../views/shared/measure.js";
 import {
   groupLabel,
   headSeries,
   meanRow,
+  poolNote,
   rankOf,
   type Series,
   strongestKey,
@@ -19,10 +20,24 @@ import {
 import { togetherName, togetherScene } from "../../views/shared/together.js";
 import { columnWeight, readsColumns } from "../../views/text/shading.js";
 
-/** More heads than this are not told one by one. */
-const MOST_HEADS = 4;
-/** Labels are cut to so many characters: the number must not leave the line. */
-const LONGEST = 28;
+/** How much of a sentence is said. */
+export interface Brevity {
+  /** Labels are cut to so many characters. */
+  readonly label: number;
+  /** More heads than these are not told one by one. */
+  readonly heads: number;
+  /** Whether a number says what it is a share or a mean of. */
+  readonly units: boolean;
+}
+
+/** The whole sentence, then those of which less is said. */
+export const BREVITIES: readonly [Brevity, ...Brevity[]] = [
+  { label: 28, heads: 4, units: true },
+  { label: 16, heads: 4, units: true },
+  { label: 16, heads: 2, units: true },
+  { label: 12, heads: 2, units: false },
+  { label: 8, heads: 1, units: false },
+];
 
 /** What is said, in the order in which it stands. */
 export interface Reading {
@@ -30,8 +45,8 @@ export interface Reading {
   readonly link: string;
   /** Its number, head by head where there are several. */
   readonly number: string;
-  /** Where: layer, head, positions. */
-  readonly where: string;
+  /** Where: layer and head, then positions. */
+  readonly where: readonly string[];
   /** Why this is on show, where it was chosen for the reader; else empty. */
   readonly why: string;
 }
@@ -39,6 +54,12 @@ export interface Reading {
 interface Axes {
   readonly queries: readonly number[];
   readonly keys: readonly number[];
+}
+
+/** What a sentence is about, and how much of it is said. */
+interface Told extends Axes {
+  readonly heads: readonly Series[];
+  readonly brevity: Brevity;
 }
 
 /** The pins, or what is under the pointer in their place. */
@@ -57,9 +78,10 @@ function named(
   axis: "query" | "key",
   positions: readonly Position[],
   pins: readonly number[],
+  longest: number,
 ): string {
   const label = groupLabel(positions, pins);
-  const text = label.length > LONGEST ? `${label.slice(0, LONGEST - 1)}…` : label;
+  const text = label.length > longest ? `${label.slice(0, longest - 1)}…` : label;
   const role = pins.length === 1 ? positions[pins[0] ?? 0]?.role : undefined;
   const side = stream.name === "cross" ? (axis === "query" ? "decoder " : "encoder ") : "";
   return `${side}“${text}”${role ? ` (${role})` : ""}`;
@@ -76,10 +98,11 @@ function headsOf(scene: Scene): readonly Series[] {
 }
 
 /** A number that is a share of the query's weight says so; other measures have names. */
-function unit({ state, together }: Scene, several: boolean): string {
+function unit({ state, together }: Scene, { queries, brevity }: Told): string {
+  if (!brevity.units) return "";
   // A row of maxima or of sums is no whole that a number could be a part of.
   if (state.measure === "weights" && together && together.how !== "mean") return "";
-  if (state.measure === "weights") return ` of ${several ? "their" : "its"} weight`;
+  if (state.measure === "weights") return ` of ${queries.length > 1 ? "their" : "its"} weight`;
   return state.measure === "rollout" ? "" : ` (${MEASURES[state.measure].choice})`;
 }
 
@@ -92,49 +115,51 @@ function weightOf(scene: Scene, series: Series, { queries, keys }: Axes): number
   return row && sumOf(row, keys);
 }
 
-/** "mean of 2 queries, sum of 3 keys", or nothing where there is one of each. */
-function pooled({ queries, keys }: Axes): string {
-  const parts = [
-    ...(queries.length > 1 ? [`mean of ${queries.length} queries`] : []),
-    ...(keys.length > 1 ? [`sum of ${keys.length} keys`] : []),
-  ];
-  return parts.length > 0 ? ` (${parts.join(", ")})` : "";
+/** " (mean of 2 queries, sum of 3 keys)", or nothing where there is one of each. */
+function pooled(told: Axes & Pick<Told, "brevity">): string {
+  const note = told.brevity.units ? poolNote(told) : "";
+  return note && ` (${note})`;
 }
 
 /** Each head's number, none of them a mean of heads. */
-function perHead(scene: Scene, found: readonly (readonly [Series, string])[]): string {
+function perHead(
+  scene: Scene,
+  { brevity }: Told,
+  found: readonly (readonly [Series, string])[],
+): string {
   const [only] = found;
   if (found.length === 1 && only) return only[1];
-  const told = found.slice(0, MOST_HEADS).map(([{ head }, text]) => `head ${head} ${text}`);
+  const told = found.slice(0, brevity.heads).map(([{ head }, text]) => `head ${head} ${text}`);
   const more = scene.state.heads.length - told.length;
   return `${told.join(", ")}${more > 0 ? ` and ${more} more heads` : ""}`;
 }
 
 /** A link with both ends known. */
-function linkReading(scene: Scene, axes: Axes): Pick<Reading, "link" | "number"> {
-  const { queries, keys } = axes;
+function linkReading(scene: Scene, told: Told): Pick<Reading, "link" | "number"> {
+  const { queries, keys, heads, brevity } = told;
   const [from, to] = [
-    named(scene, "query", scene.queries, queries),
-    named(scene, "key", scene.keys, keys),
+    named(scene, "query", scene.queries, queries, brevity.label),
+    named(scene, "key", scene.keys, keys, brevity.label),
   ];
   const verb = queries.length > 1 ? "look at" : "looks at";
   const link = isRollout(scene)
     ? `“${groupLabel(scene.keys, keys)}” reaches ${from}`
     : `${from} ${verb} ${to}`;
-  const two = comparedNumbers(scene, axes);
+  const two = comparedNumbers(scene, told);
   if (two !== null) return { link, number: two };
-  const found = headsOf(scene).flatMap((series) => {
-    const weight = weightOf(scene, series, axes);
+  const found = heads.flatMap((series) => {
+    const weight = weightOf(scene, series, told);
     return weight === null ? [] : [[series, formatWeight(weight)] as const];
   });
   if (found.length === 0) return { link, number: "" };
   const separator = found.length > 1 ? ": " : ", ";
-  const of = unit(scene, queries.length > 1);
-  return { link, number: `${separator}${perHead(scene, found)}${of}${pooled(axes)}.` };
+  const number = perHead(scene, told, found);
+  return { link, number: `${separator}${number}${unit(scene, told)}${pooled(told)}.` };
 }
 
 /** Of two records: the link's weight in both, and how much it changed. */
-function comparedNumbers(scene: Scene, { queries, keys }: Axes): string | null {
+function comparedNumbers(scene: Scene, told: Told): string | null {
+  const { queries, keys } = told;
   const { sides, state } = scene;
   if (!sides) return null;
   const only = [
@@ -148,34 +173,35 @@ function comparedNumbers(scene: Scene, { queries, keys }: Axes): string | null {
   const [first, second] = [sumOf(a, keys), sumOf(b, keys)];
   const change = formatSigned(second - first);
   const numbers = `A ${formatWeight(first)}, B ${formatWeight(second)}, B − A ${change}`;
-  return `: ${numbers}${pooled({ queries, keys })}.`;
+  return `: ${numbers}${pooled(told)}.`;
 }
 
 /** A query alone: where each head looks most. */
-function queryReading(scene: Scene, axes: Axes): Pick<Reading, "link" | "number"> {
-  const from = named(scene, "query", scene.queries, axes.queries);
+function queryReading(scene: Scene, told: Told): Pick<Reading, "link" | "number"> {
+  const { queries, heads, brevity } = told;
+  const from = named(scene, "query", scene.queries, queries, brevity.label);
   if (isRollout(scene) || scene.sides) return { link: from, number: "" };
-  const found = headsOf(scene).flatMap((series) => {
-    const row = readsColumns(scene) ? null : meanRow(series.rows, axes.queries);
+  const found = heads.flatMap((series) => {
+    const row = readsColumns(scene) ? null : meanRow(series.rows, queries);
     if (!row) return [];
     const key = strongestKey(row);
     return [[series, key, formatWeight(row[key] as number)] as const];
   });
   const [only] = found;
   if (!only) return { link: from, number: "" };
-  const verb = axes.queries.length > 1 ? "look most at" : "looks most at";
-  const to = (key: number) => named(scene, "key", scene.keys, [key]);
-  const of = unit(scene, axes.queries.length > 1);
+  const verb = queries.length > 1 ? "look most at" : "looks most at";
+  const to = (key: number) => named(scene, "key", scene.keys, [key], brevity.label);
+  const of = `${unit(scene, told)}${pooled(told)}.`;
   if (found.length === 1) {
     const [, key, weight] = only;
-    return { link: `${from} ${verb} ${to(key)}`, number: `, ${weight}${of}${pooled(axes)}.` };
+    return { link: `${from} ${verb} ${to(key)}`, number: `, ${weight}${of}` };
   }
-  const told = found.map(([series, key, weight]) => [series, `${to(key)} ${weight}`] as const);
-  return { link: `${from} ${verb}`, number: `: ${perHead(scene, told)}${of}${pooled(axes)}.` };
+  const each = found.map(([series, key, weight]) => [series, `${to(key)} ${weight}`] as const);
+  return { link: `${from} ${verb}`, number: `: ${perHead(scene, told, each)}${of}` };
 }
 
-/** "layer 3, head 3", with the stream where there are others, the measure, and which positions. */
-function whereOf(scene: Scene, axes: Axes, brief: boolean): string {
+/** "layer 3, head 3", with the stream where there are others, and the measure. */
+function placeOf(scene: Scene): readonly string[] {
   const { state, hover, stream, meta } = scene;
   const layer = hover?.layer ?? state.layer;
   const heads = hover?.head !== undefined ? [hover.head] : state.heads;
@@ -197,10 +223,7 @@ function whereOf(scene: Scene, axes: Axes, brief: boolean): string {
     hover?.query === undefined && hover?.key === undefined ? hover?.layer : undefined;
   // A head under the pointer says where in the model it is, as `model.get_submodule` would find it.
   const path = stream.layers.find((each) => each.layer === thumbnail)?.module_path;
-  if (path) parts.push(path);
-  // Why it is on show is more than its numbers.
-  if (!brief) parts.push(...positionsOf(axes), ...rankNote(scene, axes));
-  return parts.join(" · ");
+  return path ? [...parts, path] : parts;
 }
 
 /** "query 8, key 2": equal tokens are told apart by where they stand. */
@@ -212,8 +235,8 @@ function positionsOf({ queries, keys }: Axes): readonly string[] {
 }
 
 /** "2nd of 9 keys": of one link in one head that is not its query's strongest. */
-function rankNote(scene: Scene, { queries, keys }: Axes): readonly string[] {
-  const [series, other] = headsOf(scene);
+function rankNote(scene: Scene, { queries, keys, heads }: Told): readonly string[] {
+  const [series, other] = heads;
   const [query, key] = [queries[0], keys[0]];
   if (!series || other || scene.sides || readsColumns(scene)) return [];
   if (queries.length !== 1 || keys.length !== 1 || query === undefined || key === undefined)
@@ -224,9 +247,6 @@ function rankNote(scene: Scene, { queries, keys }: Axes): readonly string[] {
   return rank > 1 ? [`${ordinal(rank)} of ${of} keys`] : [];
 }
 
-const pinned = (pins: Chosen["query"]): readonly number[] =>
-  pins === null ? [] : typeof pins === "number" ? [pins] : pins;
-
 /** Whether what was chosen is what is selected. */
 export function isChosen(chosen: Chosen, state: State): boolean {
   const { stream, layer, head, query, key } = chosen;
@@ -234,35 +254,47 @@ export function isChosen(chosen: Chosen, state: State): boolean {
     state.stream === stream &&
     state.layer === layer &&
     same(state.heads, [head]) &&
-    same(state.queries, pinned(query)) &&
-    same(state.keys, pinned(key))
+    same(state.queries, listed(query)) &&
+    same(state.keys, listed(key))
   );
 }
 
 /** The reading line, of what is under the pointer, else of what is selected. */
-export function reading(whole: Scene, chosen: Chosen | null): Reading {
+export function reading(
+  whole: Scene,
+  chosen: Chosen | null,
+  brevity: Brevity = BREVITIES[0],
+): Reading {
   const { state, hover } = whole;
   // A head that is pointed at is told by itself.
   const scene = hover?.head === undefined ? togetherScene(whole) : whole;
-  const axes = axesOf(scene);
-  const { queries, keys } = axes;
+  const told: Told = { ...axesOf(scene), heads: headsOf(scene), brevity };
+  const { queries, keys } = told;
   const both = queries.length > 0 && keys.length > 0;
   const said = both
-    ? linkReading(scene, axes)
+    ? linkReading(scene, told)
     : queries.length > 0
-      ? queryReading(scene, axes)
+      ? queryReading(scene, told)
       : keys.length > 0
-        ? { link: `key ${named(scene, "key", scene.keys, keys)}`, number: "" }
+        ? { link: `key ${named(scene, "key", scene.keys, keys, brevity.label)}`, number: "" }
         : { link: "", number: "" };
   const why =
     chosen && hover === null && isChosen(chosen, state) ? `chosen for you: ${chosen.why}` : "";
-  return { ...said, where: whereOf(scene, axes, why !== ""), why };
+  // Why it is on show is more than its numbers.
+  const which = why === "" ? [...positionsOf(told), ...rankNote(scene, told)] : [];
+  return { ...said, where: [...placeOf(scene), ...which], why };
 }
 
-/** All of it as one text, for whoever reads it out. */
-export function readingText(scene: Scene, chosen: Chosen | null = null): string {
-  const { link, number, where, why } = reading(scene, chosen);
-  return [`${link}${number}`, where, why].filter((part) => part !== "").join(" · ");
+/** What is said besides the link, the most needed first: where it is, and why it is on show. */
+export function besides({ where, why }: Reading): readonly string[] {
+  return why === "" ? where : [...where, why];
+}
+
+/** All of it as one text. */
+export function readingText(all: Reading): string {
+  return [`${all.link}${all.number}`, besides(all).join(" · ")]
+    .filter((part) => part !== "")
+    .join(" ");
 }
 
 /** What a label is called in a sentence. */
@@ -272,7 +304,7 @@ const SPOKEN: Readonly<Record<string, string>> = {
   first: "first token",
 };
 
-export interface AlsoHere {
+interface AlsoHere {
   readonly text: string;
   readonly layer: number;
   readonly head: number;

@@ -2,7 +2,7 @@
 
 import { asideOf } from "../../data/aside.js";
 import { memo } from "../../marks/memo.js";
-import { type RecordScene, recordScene } from "../../scene/scene.js";
+import { type RecordScene, recordScene, type Scene } from "../../scene/scene.js";
 import type { State } from "../../state/selection.js";
 import type { Control } from "./control.js";
 import { list } from "./parts.js";
@@ -56,15 +56,18 @@ function choices(scene: RecordScene): readonly (readonly [string, string])[] {
 
 const isList = (aside: State["aside"]): aside is readonly number[] => Array.isArray(aside);
 
+/** Whether keys can be set aside in what is open. The neuron view shows every number as it is. */
+export function hasAside(scene: Scene): boolean {
+  return recordScene(scene).keys.length > 2 && scene.state.view !== "neuron";
+}
+
 export const aside: Control = {
   name: "aside",
   group: "what",
   label: "aside",
   named: true,
   rank: () => 35,
-  // The neuron view shows every number as it is.
-  shown: ({ recorded, keys, state }) =>
-    (recorded ?? { keys }).keys.length > 2 && state.view !== "neuron",
+  shown: hasAside,
   size: (scene) => JSON.stringify([scene.state.aside, choices(recordScene(scene))]),
   draw: (shown, { change }) => {
     const scene = recordScene(shown);
@@ -79,7 +82,7 @@ export const aside: Control = {
       if (word !== "own") change({ aside: word === "" ? null : (word as Word) });
     };
     const title =
-      "Keys that are set aside: shades, widths of links and scores are of the rest. Numbers stay as they are. Beside each, its share of all weight.";
+      "Keys that are set aside: shades, widths of links, scores and rankings are of the rest. Numbers stay as they are. Beside each, its share of all weight.";
     return list("Set aside", own ? "own" : String(set ?? ""), all, choose, { title });
   },
 };

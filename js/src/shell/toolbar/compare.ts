@@ -1,8 +1,7 @@
 // Put the selected heads side by side with others.
 
 import { html } from "lit-html";
-import type { HeadRef } from "../../protocol/generated.js";
-import { addToCompare } from "../../state/actions.js";
+import { compareSelected } from "../../state/actions.js";
 import type { Control } from "./control.js";
 
 export const compare: Control = {
@@ -11,15 +10,12 @@ export const compare: Control = {
   label: "side by side",
   rank: () => 15,
   shown: ({ sides, state }) => !sides && state.measure !== "rollout",
-  draw: ({ state }, { change }) => {
-    const heads = state.heads.map((head): HeadRef => [state.layer, head]);
-    return html`<button
+  draw: ({ state }, { change }) => html`<button
       type="button"
       class="aw-compare"
       title="Pin the selected heads side by side (C)"
-      @click=${() => change(addToCompare(state, heads))}
+      @click=${() => change(compareSelected(state))}
     >
       compare
-    </button>`;
-  },
+    </button>`,
 };

@@ -2,18 +2,16 @@
 
 import type { TemplateResult } from "lit-html";
 import type { Scene } from "../../scene/scene.js";
-import type { Options } from "../../state/interaction.js";
 import type { State } from "../../state/selection.js";
 
 export interface ToolbarEvents {
   change(change: Partial<State>): void;
-  options(change: Partial<Options>): void;
   hoverHead(head: number | null): void;
   save(format: "svg" | "png"): void;
   /** Have the kernel make a PDF; null where there is none. */
   pdf: (() => void) | null;
   /** The call that opens a view at what is shown; null where nothing is known of it. */
-  code(): string | null;
+  code: (() => string) | null;
   /** Put a copy that needs no kernel in the widget's place; null where there is no kernel to make it. */
   freeze: (() => void) | null;
   search(): void;

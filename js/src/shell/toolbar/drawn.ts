@@ -1,9 +1,30 @@
-// Whether what is open draws heads by their weights, beside others or alone: what their controls are there for.
+// What of heads is drawn in what is open: what their controls are there for, and what the help speaks of.
 
+import { withoutRecord } from "../../data/meta.js";
 import type { Scene } from "../../scene/scene.js";
 
-/** Whether a selected head is drawn; in the tab of the heads it stands beside them, but for a survey's. */
+/** Whether selected heads are drawn as one picture; in the view “model” it stands beside all heads, but for a survey's. */
 export function drawsHead({ state, meta }: Scene): boolean {
   const { view } = state;
   return view === "all" || view === "head" || (view === "model" && meta.survey === undefined);
+}
+
+/** Whether selected or pinned heads are drawn by their weights, together or side by side. */
+export function drawsHeads(scene: Scene): boolean {
+  return drawsHead(scene) || scene.state.view === "compare";
+}
+
+/** Whether there is anything with tokens. */
+export function drawsTokens(scene: Scene): boolean {
+  return !withoutRecord(scene) && (drawsHeads(scene) || scene.state.view === "neuron");
+}
+
+/** Whether all heads are on show; those of a survey always are. */
+export function drawsAllHeads({ state, meta }: Scene): boolean {
+  return state.view === "all" || state.view === "model" || meta.survey !== undefined;
+}
+
+/** Whether heads can be scored in what is open. */
+export function canScore({ state: { view, measure } }: Scene): boolean {
+  return measure !== "rollout" && (view === "all" || view === "model");
 }

@@ -6,6 +6,7 @@ import { groupsOf } from "../../scene/groups.js";
 import type { State } from "../../state/selection.js";
 import { overMedia } from "../../views/image/media-positions.js";
 import type { Control } from "./control.js";
+import { drawsHeads } from "./drawn.js";
 import { list, segments } from "./parts.js";
 
 const TITLES: Readonly<Record<string, string>> = {
@@ -22,9 +23,7 @@ export const form: Control = {
   label: "form",
   rank: () => 60,
   shortRank: 90,
-  // Beside the heads stands the one that is selected; a survey's heads stand alone.
-  shown: ({ state, meta }) =>
-    state.view !== "neuron" && !(state.view === "model" && meta.survey !== undefined),
+  shown: drawsHeads,
   size: (scene) =>
     `${groupsOf(scene) !== null} ${overMedia(scene)} ${isText(scene.queries) || isText(scene.keys)}`,
   draw: (scene, { change }, short) => {

@@ -1,8 +1,9 @@
 // Groups of positions: which are marked, and from which to which links are drawn.
 
 import { html } from "lit-html";
+import { REST_GROUP } from "../../protocol/constants.js";
 import type { Grouping } from "../../protocol/generated.js";
-import { groupsOf, pairOfGroups, REST } from "../../scene/groups.js";
+import { groupsOf, pairOfGroups } from "../../scene/groups.js";
 import type { Scene } from "../../scene/scene.js";
 import { groupsAt } from "../../state/groups.js";
 import type { State } from "../../state/selection.js";
@@ -16,7 +17,7 @@ const TO = "\u0000";
 
 /** The two groups of a pair, besides what is in neither. */
 function pairOf({ groups }: Grouping): readonly [string, string] | null {
-  const [a, b, third] = groups.filter(({ name }) => name !== REST).map(({ name }) => name);
+  const [a, b, third] = groups.filter(({ name }) => name !== REST_GROUP).map(({ name }) => name);
   return a !== undefined && b !== undefined && third === undefined ? [a, b] : null;
 }
 

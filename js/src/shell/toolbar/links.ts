@@ -3,7 +3,7 @@
 import type { Scene } from "../../scene/scene.js";
 import type { State } from "../../state/selection.js";
 import type { Control } from "./control.js";
-import { drawsHead } from "./drawn.js";
+import { drawsHeads } from "./drawn.js";
 import { list } from "./parts.js";
 
 type Chosen = Pick<State, "top_k" | "mass">;
@@ -27,12 +27,11 @@ function nameOf({ top_k, mass }: Chosen): string {
 }
 
 /** Whether what is open draws lines. */
-function hasLines(scene: Scene): boolean {
+export function hasLines(scene: Scene): boolean {
   const { state, sides } = scene;
-  const drawn = drawsHead(scene) || state.view === "compare";
   // Compared heads, and two records, are lines where they are no matrices.
   return (
-    drawn &&
+    drawsHeads(scene) &&
     (state.form === "lines" || ((sides || state.view === "compare") && state.form === "text"))
   );
 }

@@ -8,7 +8,7 @@ const GAP = 4;
 const EDGE = 8;
 
 /** Put an open box under what it belongs to, or above where there is more room. */
-export function placeBox(box: HTMLElement, at: DOMRect): void {
+function placeBox(box: HTMLElement, at: DOMRect): void {
   const { style } = box;
   style.maxHeight = "";
   const [width, height] = [box.offsetWidth, box.offsetHeight];

@@ -1,15 +1,14 @@
 // What comes out: files, the Python that opens this view, a copy in the notebook.
 
 import { html, nothing } from "lit-html";
-import type { Control, ToolbarEvents } from "./control.js";
+import type { Control } from "./control.js";
 import { closeMenuOf, menu } from "./menu.js";
 
 /** The text as one can take it, and whether it is on the clipboard. */
-async function copy(event: Event, { code }: ToolbarEvents): Promise<void> {
-  const text = code();
+async function copy(event: Event, text: string): Promise<void> {
   const place = (event.currentTarget as Element).parentElement?.querySelector(".aw-copied");
   const [area, note] = [place?.querySelector("textarea"), place?.querySelector("span")];
-  if (text === null || !(place instanceof HTMLElement) || !area || !note) return;
+  if (!(place instanceof HTMLElement) || !area || !note) return;
   place.hidden = false;
   area.value = text;
   area.style.height = "";
@@ -42,7 +41,7 @@ export const save: Control = {
       closeMenuOf(event.currentTarget as Element);
       act();
     };
-    const { pdf, freeze } = events;
+    const { pdf, freeze, code } = events;
     return menu({
       name: "save",
       text: "save ▾",
@@ -62,14 +61,14 @@ export const save: Control = {
           chosen(() => events.save("png")),
         )}
         ${
-          events.code() === null
-            ? nothing
-            : item(
+          code
+            ? item(
                 "aw-copy",
                 "copy as Python",
                 "the call that opens this view",
-                (event) => void copy(event, events),
+                (event) => void copy(event, code()),
               )
+            : nothing
         }
         ${
           freeze

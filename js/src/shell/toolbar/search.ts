@@ -2,6 +2,7 @@
 
 import { html } from "lit-html";
 import type { Control } from "./control.js";
+import { drawsTokens } from "./drawn.js";
 
 export const search: Control = {
   name: "search",
@@ -9,7 +10,7 @@ export const search: Control = {
   label: "search",
   rank: () => 20,
   // A survey’s thumbnails have no text beside them.
-  shown: ({ state, meta }) => state.view !== "model" || meta.survey === undefined,
+  shown: drawsTokens,
   draw: (_scene, events) => html`<button
     type="button"
     class="aw-search-button"

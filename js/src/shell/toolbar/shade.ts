@@ -2,7 +2,7 @@
 
 import type { State } from "../../state/selection.js";
 import type { Control } from "./control.js";
-import { drawsHead } from "./drawn.js";
+import { drawsHeads } from "./drawn.js";
 import { list } from "./parts.js";
 
 export const shade: Control = {
@@ -13,9 +13,7 @@ export const shade: Control = {
   rank: () => 18,
   // Other measures have a scale of their own.
   shown: (scene) =>
-    (drawsHead(scene) || scene.state.view === "compare") &&
-    scene.state.form === "matrix" &&
-    scene.state.measure === "weights",
+    drawsHeads(scene) && scene.state.form === "matrix" && scene.state.measure === "weights",
   draw: ({ state }, { change }) =>
     list(
       "Shades",

@@ -4,6 +4,7 @@ import { html } from "lit-html";
 import { parseRanges, rangesText } from "../../state/ranges.js";
 import type { State } from "../../state/selection.js";
 import type { Control } from "./control.js";
+import { canScore } from "./drawn.js";
 
 /** From so many layers on one may want to see some of them. */
 const MANY_LAYERS = 12;
@@ -13,10 +14,9 @@ export const shownLayers: Control = {
   group: "what",
   label: "show layers",
   rank: () => 0,
-  shown: ({ stream, state }) =>
-    (state.view === "all" || state.view === "model") &&
-    state.measure !== "rollout" &&
-    (stream.layers.length > MANY_LAYERS || state.show_layers !== null),
+  shown: (scene) =>
+    canScore(scene) &&
+    (scene.stream.layers.length > MANY_LAYERS || scene.state.show_layers !== null),
   draw: ({ stream, state }, { change }) => {
     const known = stream.layers.map(({ layer }) => layer);
     const set = (event: Event) => {
@@ -30,8 +30,8 @@ export const shownLayers: Control = {
       class="aw-show-layers"
       placeholder="all"
       size="9"
-      aria-label="Layers of the model view"
-      title="Layers of the model view, such as 0–20, 40; empty for all (${rangesText(known)})"
+      aria-label="Layers whose heads are shown"
+      title="Layers whose heads are shown, such as 0–20, 40; empty for all (${rangesText(known)})"
       .value=${state.show_layers ? rangesText(state.show_layers) : ""}
       @change=${set}
       @keydown=${(event: KeyboardEvent) => event.key === "Enter" && set(event)}

@@ -4,7 +4,7 @@ import { html, nothing, render, type TemplateResult } from "lit-html";
 import { repeat } from "lit-html/directives/repeat.js";
 import { withoutRecord } from "../../data/meta.js";
 import type { Scene } from "../../scene/scene.js";
-import { focusable, keepsKey, setTabStop } from "../focus/moves.js";
+import { TabRow } from "../focus/tab-row.js";
 import type { Control, Group, ToolbarEvents } from "./control.js";
 import { type Fitted, type Form, fitting } from "./fit.js";
 import { helpButton } from "./help-button.js";
@@ -28,15 +28,13 @@ export class Toolbar {
   readonly element = document.createElement("div");
   /** Width by form, name and what it depends on. */
   private readonly widths = new Map<string, number>();
+  /** What each control's width depends on, in the frame that is drawn. */
+  private sizes: ReadonlyMap<string, string> = new Map();
   private forms: ReadonlyMap<string, Form> = new Map();
-  private stop: HTMLElement | null = null;
+  private readonly row = new TabRow(this.element);
 
   constructor(private readonly events: ToolbarEvents) {
     this.element.className = "aw-bar";
-    this.element.addEventListener("focusin", ({ target }) => {
-      if (target instanceof HTMLElement && this.inLine.includes(target)) this.stop = target;
-    });
-    this.element.addEventListener("keydown", (event) => this.key(event));
   }
 
   /** Draw the line in a width; what does not fit goes under ⋯ before anything is seen. */
@@ -44,41 +42,17 @@ export class Toolbar {
     const controls = (withoutRecord(scene) ? WITHOUT_RECORD : CONTROLS).filter(
       ({ shown }) => shown?.(scene, this.events) ?? true,
     );
+    this.sizes = new Map(controls.map(({ name, size }) => [name, size?.(scene) ?? ""]));
     for (let pass = 0; pass < PASSES; pass++) {
       this.forms = this.fitted(controls, scene, width);
       render(this.template(controls, scene), this.element);
-      if (!this.measure(controls, scene)) break;
+      if (!this.measure(controls)) break;
     }
-    const items = this.inLine;
-    if (!this.stop || !items.includes(this.stop)) this.stop = items[0] ?? null;
-    setTabStop(items, this.stop ?? undefined);
+    this.row.update();
   }
 
-  private key(event: KeyboardEvent): void {
-    const { target, key } = event;
-    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    if (!/^(ArrowLeft|ArrowRight|Home|End)$/.test(key) || keepsKey(target, key)) return;
-    const items = this.inLine;
-    const at = items.indexOf(target as HTMLElement);
-    if (at < 0) return;
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: items.length - 1 }[key];
-    const next = items[to ?? at];
-    if (next) {
-      this.stop = next;
-      setTabStop(items, next);
-      next.focus();
-    }
-    event.preventDefault();
-    event.stopPropagation();
-  }
-
-  /** What can have the focus in the line itself, boxes left out. */
-  private get inLine(): readonly HTMLElement[] {
-    return focusable(this.element).filter((element) => !element.closest("[popover]"));
-  }
-
-  private id(control: Control, scene: Scene, form: Form): string {
-    return `${form} ${control.name} ${control.size?.(scene) ?? ""}`;
+  private id({ name }: Control, form: Form): string {
+    return `${form} ${name} ${this.sizes.get(name)}`;
   }
 
   private fitted(
@@ -87,7 +61,7 @@ export class Toolbar {
     width: number,
   ): ReadonlyMap<string, Form> {
     const known = (control: Control, form: Form) =>
-      (this.widths.get(this.id(control, scene, form)) ?? UNKNOWN) + GAP;
+      (this.widths.get(this.id(control, form)) ?? UNKNOWN) + GAP;
     const place = (control: Control): Fitted => ({
       name: control.name,
       rank: control.rank(scene),
@@ -104,11 +78,11 @@ export class Toolbar {
   }
 
   /** Measure what is new in the line; whether there was any. */
-  private measure(controls: readonly Control[], scene: Scene): boolean {
+  private measure(controls: readonly Control[]): boolean {
     let found = false;
     for (const control of controls) {
       const form = this.forms.get(control.name) ?? "more";
-      const id = this.id(control, scene, form);
+      const id = this.id(control, form);
       if (form === "more" || this.widths.has(id)) continue;
       const element = this.element.querySelector(`.aw-control[data-control="${control.name}"]`);
       if (!element) continue;

@@ -18,7 +18,7 @@ import { type Series, scaleOf } from "../shared/series.js";
 import type { Frame } from "../view.js";
 
 /** Title and, under it, the number of the pair or token in focus. */
-export const HEAD = 42;
+const HEAD = 42;
 const TOP = 4;
 /** Beside the outermost panels. */
 const SIDE = 4;
@@ -121,7 +121,7 @@ export function compareNotes(scene: Scene, level = 0): readonly string[] {
     notes.push("compared heads stand as lines: a difference is between pairs of tokens");
   }
   if (length > 1 || onPaper(scene)) return notes;
-  return ["Pin another head to compare: shift-click one in the model view, or press C.", ...notes];
+  return ["Pin another head to compare: shift-click one among the heads, or press C.", ...notes];
 }
 
 /** Whether the difference of two long heads is made of what each shows in a cell, not pair by pair. */

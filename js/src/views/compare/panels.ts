@@ -14,7 +14,6 @@ import {
   linkLegendWidth,
   signKey,
 } from "../../marks/legends/legend.js";
-import { drawNotice } from "../../marks/notice.js";
 import { groupFilter } from "../../scene/groups.js";
 import { onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
@@ -27,6 +26,7 @@ import { differenceSource, largestIn, type TileSource } from "../map/tile-source
 import { cellsOf } from "../map/window.js";
 import { drawDifference, drawHeat, drawHeatLabels, levelOf } from "../matrix/matrix.js";
 import { type Common, signedSeries } from "../shared/difference.js";
+import { drawFailure } from "../shared/failure.js";
 import { isRollout, measureTitle } from "../shared/measure.js";
 import {
   type Focus,
@@ -177,7 +177,7 @@ function drawMatrixBody(
     const of = { count: comparedCount(scene), scale: comparedScale(scene).end };
     drawHeat(surface, scene, panel.series, cells, of);
     const error = seriesError(scene, [panel.series]);
-    if (error !== null) drawNotice(surface, panel.body, error, theme.danger);
+    if (error !== null) drawFailure(surface, scene, panel.body, error);
     return;
   }
   const difference = differenceOf(scene);

@@ -1,6 +1,6 @@
 // Sizes and places of matrices of shares: the selected heads with numbers, below them all heads of the layer.
 
-import { LEGEND_BAR, LEGEND_LINE } from "../../marks/legends/legend.js";
+import { fittedNotes, LEGEND_BAR, LEGEND_LINE } from "../../marks/legends/legend.js";
 import type { Group } from "../../protocol/generated.js";
 import { hasLegend, type Scene } from "../../scene/scene.js";
 import type { Rect } from "../../surface/surface.js";
@@ -12,7 +12,7 @@ import { type ShareAxes, shareAxes } from "./shares.js";
 
 export const LABEL = 11;
 export const TITLE = 22;
-export const SMALL_TITLE = 14;
+const SMALL_TITLE = 14;
 export const HEADING = 24;
 const TOP = 4;
 const GAP = 18;
@@ -63,18 +63,17 @@ export interface GroupsLayout {
 const widest = (groups: readonly Group[]) =>
   groups.reduce((most, { name }) => Math.max(most, textWidth(name, LABEL)), 0);
 
-export function groupsNotes(scene: Scene): readonly string[] {
-  const { state, meta, generationStep } = scene;
+export function groupsNotes(scene: Scene, width: number): readonly string[] {
+  const { state, meta } = scene;
   const notes = ["from a row’s group to a column’s: mean over its queries"];
-  if (generationStep) notes.push("of the whole generation, whichever step is shown");
   if (meta.comparison) notes.push("B − A: what the second record has more");
   if (state.measure !== "weights") notes.push(...measureNotes(scene, undefined));
-  return notes;
+  return fittedNotes(notes, width);
 }
 
-function footerHeight(scene: Scene, bars: number): number {
+function footerHeight(scene: Scene, bars: number, width: number): number {
   if (!hasLegend(scene)) return 4;
-  return 12 + bars * (LEGEND_BAR + 2) + LEGEND_LINE * groupsNotes(scene).length;
+  return 12 + bars * (LEGEND_BAR + 2) + LEGEND_LINE * groupsNotes(scene, width).length;
 }
 
 /** As many side by side as there is room for at a size in which numbers can be read. */
@@ -158,7 +157,7 @@ function placeAll(
   const all = whole && num_heads > 1 && SMALL.least * axes.to.length <= width / 2;
   const smallTop = end + 14;
   const below = all ? placeSmall(scene, axes, width, smallTop + HEADING, most.small) : null;
-  const footer = footerHeight(scene, panels.some(({ signed }) => signed) ? 2 : 1);
+  const footer = footerHeight(scene, panels.some(({ signed }) => signed) ? 2 : 1, width);
   const bottom = below?.bottom ?? end;
   return {
     axes,

@@ -23,6 +23,7 @@ import type { Hit, ViewName } from "../../state/interaction.js";
 import { entry } from "../../styles/colours.js";
 import { inkOn } from "../../styles/ink.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
+import { drawFailure } from "../shared/failure.js";
 import { MEASURES } from "../shared/measure.js";
 import { pointer } from "../shared/series.js";
 import type { Frame, Stop } from "../view.js";
@@ -43,9 +44,14 @@ export type ShareView = Extract<ViewName, "head" | "compare">;
 const panelsOf = (scene: Scene, view: ShareView) =>
   view === "head" ? headPanels(scene) : comparedPanels(scene);
 
-function layoutOf(scene: Scene, frame: Frame, view: ShareView): GroupsLayout | null {
+function layoutOf(
+  scene: Scene,
+  frame: Frame,
+  view: ShareView,
+  panels = panelsOf(scene, view),
+): GroupsLayout | null {
   const whole = view === "head" && !scene.drawing?.panel && scene.state.measure !== "rollout";
-  return groupsLayout(scene, frame, panelsOf(scene, view), whole);
+  return groupsLayout(scene, frame, panels, whole);
 }
 
 export function groupsHeight(scene: Scene, width: number, height: number, view: ShareView): number {
@@ -65,8 +71,13 @@ const largest = (panels: readonly SharePanel[]) =>
     0,
   );
 
+interface ShareColouring extends Colouring {
+  /** The end of the scale. */
+  readonly end: number;
+}
+
 /** Weights end at 1, what is longer at its largest; a difference at its own. */
-function colouringOf(scene: Scene, panels: readonly SharePanel[], signed: boolean) {
+function colouringOf(scene: Scene, panels: readonly SharePanel[], signed: boolean): ShareColouring {
   const { theme, state } = scene;
   const own = panels.filter((panel) => panel.signed === signed);
   const weights = state.measure === "weights";
@@ -75,6 +86,12 @@ function colouringOf(scene: Scene, panels: readonly SharePanel[], signed: boolea
     ? { name: "signed", shade: divergingShade(end), table: theme.diverging }
     : { name: "shares", shade: sequentialShade(end), table: theme.sequential };
   return { ...colouring, end };
+}
+
+/** Of shares, and of a difference of shares. */
+interface Colourings {
+  readonly plain: ShareColouring;
+  readonly signed: ShareColouring;
 }
 
 interface Cell {
@@ -227,6 +244,7 @@ function drawFooter(
   surface: Surface,
   scene: Scene,
   panels: readonly SharePanel[],
+  colourings: Colourings,
   { footerTop }: GroupsLayout,
   width: number,
 ): void {
@@ -235,17 +253,17 @@ function drawFooter(
   const bar = Math.min(width - 8, 330);
   const x = Math.max(4, (width - bar) / 2);
   let y = footerTop + 12;
-  const { end } = colouringOf(scene, panels, false);
+  const { end } = colourings.plain;
   const scale = end === 1 ? {} : { end };
   drawSequentialLegend(surface, { x, y, width: bar, title: `share of ${short}` }, theme, scale);
   y += LEGEND_BAR + 2;
-  if (panels.some(({ signed }) => signed)) {
-    const { end: most } = colouringOf(scene, panels, true);
-    const name = panels.find(({ signed }) => signed)?.name ?? "";
-    drawDivergingLegend(surface, { x, y, width: bar, title: name }, most, theme);
+  const difference = panels.find(({ signed }) => signed);
+  if (difference) {
+    const { end: most } = colourings.signed;
+    drawDivergingLegend(surface, { x, y, width: bar, title: difference.name }, most, theme);
     y += LEGEND_BAR + 2;
   }
-  drawNotes(surface, groupsNotes(scene), width, y - 4 + LEGEND_LINE / 2, theme);
+  drawNotes(surface, groupsNotes(scene, width), width, y - 4 + LEGEND_LINE / 2, theme);
 }
 
 /** The shares of the pair under the pointer, of every panel. */
@@ -277,27 +295,30 @@ function drawShareCard(
 }
 
 export function drawGroups(surface: Surface, scene: Scene, frame: Frame, view: ShareView): void {
-  const layout = layoutOf(scene, frame, view);
+  const panels = panelsOf(scene, view);
+  const layout = layoutOf(scene, frame, view, panels);
   const all = { x: 0, y: 0, width: frame.width, height: frame.height };
   if (!layout) return;
-  const panels = panelsOf(scene, view);
-  const shades = [false, true].map((signed) => colouringOf(scene, panels, signed));
+  const colourings: Colourings = {
+    plain: colouringOf(scene, panels, false),
+    signed: colouringOf(scene, panels, true),
+  };
   const draw = () => {
     for (const placed of layout.panels) {
       const { panel } = placed;
-      const colouring = shades[panel.signed ? 1 : 0] as Colouring;
+      const colouring = panel.signed ? colourings.signed : colourings.plain;
       surface.group(panel.name, () => drawPanel(surface, scene, layout, placed, colouring));
     }
-    drawSmall(surface, scene, layout, shades[0] as Colouring);
+    drawSmall(surface, scene, layout, colourings.plain);
   };
   surface.group("groups", draw, { clip: { ...all, height: layout.footerTop } });
   const failed = panels.flatMap(({ shares }) =>
     shares && "error" in shares ? [shares.error] : [],
   );
   if (failed[0]) {
-    drawNotice(surface, { ...all, height: layout.footerTop }, failed[0], scene.theme.danger);
+    drawFailure(surface, scene, { ...all, height: layout.footerTop }, failed[0]);
   }
-  if (hasLegend(scene)) drawFooter(surface, scene, panels, layout, frame.width);
+  if (hasLegend(scene)) drawFooter(surface, scene, panels, colourings, layout, frame.width);
   drawShareCard(surface, scene, view, layout, frame);
 }
 

@@ -3,8 +3,9 @@
 import type { Matrix } from "../../data/blocks.js";
 import type { Scene } from "../../scene/scene.js";
 import { comparedSeries, DIFFERENCE } from "../compare/layout.js";
+import { minus } from "../shared/difference.js";
 import { headSeries } from "../shared/series.js";
-import { headShares, minus, togetherShares } from "./shares.js";
+import { headShares, togetherShares } from "./shares.js";
 
 export interface SharePanel {
   readonly name: string;

@@ -1,6 +1,6 @@
 // Shares of groups over the layers: of each group of keys the mean over the heads, and how far heads are apart.
 
-import { groupsOf } from "../../scene/groups.js";
+import { memo } from "../../marks/memo.js";
 import type { Scene } from "../../scene/scene.js";
 import { layerShares, shareAxes, sharesFrom } from "./shares.js";
 
@@ -58,21 +58,23 @@ const weightOf = ({ points }: ProfileLine) =>
 /** What `from_group` gives each group, over the layers of the stream; null where no groups are shown. */
 export function profileOf(scene: Scene): Profile | null {
   const axes = shareAxes(scene);
-  if (!axes || !groupsOf(scene)) return null;
+  if (!axes) return null;
   const { stream, blocks, state } = scene;
   let error: string | null = null;
   let loaded = 0;
+  const { from_group } = state;
   const layers = stream.layers.map(({ layer }) => {
     const found = layerShares(scene, blocks, layer);
     if (found && "error" in found) error ??= `Layer ${layer}: ${found.error}`;
     if (!found || "error" in found) return null;
     loaded++;
-    return found.map((matrix) => sharesFrom(scene, matrix, axes, state.from_group));
+    return memo(found, `points ${JSON.stringify(from_group)}`, () => {
+      const heads = found.map((matrix) => sharesFrom(matrix, axes, from_group));
+      return axes.to.map((_, column) => pointOf(heads.map((shares) => shares[column] as number)));
+    });
   });
   const all = axes.to.map(({ name }, column): ProfileLine => {
-    const points = layers.map(
-      (heads) => heads && pointOf(heads.map((shares) => shares[column] as number)),
-    );
+    const points = layers.map((each) => each?.[column] ?? null);
     return { name, points };
   });
   const ranked = [...all].sort((a, b) => weightOf(b) - weightOf(a));

@@ -2,14 +2,14 @@
 
 import { drawCard } from "../../marks/card.js";
 import { formatWeight } from "../../marks/format.js";
-import { drawNotes, LEGEND_LINE } from "../../marks/legends/legend.js";
+import { drawNotes, fittedNotes, LEGEND_LINE } from "../../marks/legends/legend.js";
 import { scaleEnd } from "../../marks/matrix/shading.js";
-import { drawNotice } from "../../marks/notice.js";
 import { labelStep } from "../../marks/text/token-axis.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import { contains, type PathStep, type Rect, type Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
+import { drawFailure } from "../shared/failure.js";
 import { MEASURES } from "../shared/measure.js";
 import { pointer } from "../shared/series.js";
 import type { Frame, Stop } from "../view.js";
@@ -39,15 +39,14 @@ interface ProfilePlan {
   y(share: number): number;
 }
 
-function notesOf(scene: Scene, profile: Profile): readonly string[] {
-  const notes = ["line: mean over the heads of a layer; band: the middle half of them"];
-  if (scene.generationStep) notes.push("of the whole generation, whichever step is shown");
+function notesOf(profile: Profile, width: number): readonly string[] {
+  const notes = ["line: mean of a layer’s heads; band: their middle half"];
   if (profile.left > 0) notes.push(`${profile.left} groups with less weight are left out`);
-  return notes;
+  return fittedNotes(notes, width);
 }
 
-function footerHeight(scene: Scene, profile: Profile): number {
-  return hasLegend(scene) ? 6 + LEGEND_LINE * notesOf(scene, profile).length : 4;
+function footerHeight(scene: Scene, profile: Profile, width: number): number {
+  return hasLegend(scene) ? 6 + LEGEND_LINE * notesOf(profile, width).length : 4;
 }
 
 /** Labels at the last point of each line, moved apart where they would touch. */
@@ -84,7 +83,7 @@ function planOf(
     0,
   );
   const room = Math.min(MOST_LABEL, widest) + 14;
-  const free = height - TOP - BOTTOM - footerHeight(scene, profile);
+  const free = height - TOP - BOTTOM - footerHeight(scene, profile, width);
   const area = {
     x: LEFT,
     y: TOP,
@@ -113,7 +112,7 @@ function planOf(
 export function profileHeight(scene: Scene, width: number, height: number): number {
   const plan = planOf(scene, { width, height });
   if (!plan) return height;
-  return Math.ceil(TOP + plan.area.height + BOTTOM + footerHeight(scene, plan.profile));
+  return Math.ceil(TOP + plan.area.height + BOTTOM + footerHeight(scene, plan.profile, width));
 }
 
 /** Stretches of points that have come. */
@@ -214,7 +213,7 @@ function drawAxes(surface: Surface, scene: Scene, { profile, area, end, x, y }: 
   });
 }
 
-/** The middle of the line between a label and the end of its line. */
+/** The groups' names, each in its line's colour beside the end of the line. */
 function drawLabels(surface: Surface, scene: Scene, { labels, profile }: ProfilePlan): void {
   const { to_group } = scene.state;
   for (const { line, at, rect } of labels) {
@@ -282,13 +281,15 @@ export function drawProfile(surface: Surface, scene: Scene, frame: Frame): void 
   };
   const all = { x: 0, y: 0, width: frame.width, height: frame.height };
   surface.group("profile", draw, { clip: all });
-  if (profile.error) drawNotice(surface, area, profile.error, theme.danger);
+  if (profile.error) drawFailure(surface, scene, area, profile.error);
   const y = area.y + area.height + BOTTOM + LEGEND_LINE / 2;
-  if (hasLegend(scene)) drawNotes(surface, notesOf(scene, profile), frame.width, y, theme);
+  if (hasLegend(scene)) {
+    drawNotes(surface, notesOf(profile, frame.width), frame.width, y, theme);
+  }
   drawLayerCard(surface, scene, plan, frame);
 }
 
-/** A layer, or a line's name: a click fades the others. */
+/** A line's name: a click fades the others, one more brings them back. */
 function nameHit({ state }: Scene, name: string): Hit {
   return { from: state.from_group, to: state.to_group === name ? null : name };
 }
@@ -301,7 +302,7 @@ export function hitProfile(scene: Scene, frame: Frame, x: number, y: number): Hi
   const { area, profile } = plan;
   const place = y >= area.y && y <= area.y + area.height + 18 ? placeAt(plan, x) : null;
   const layer = place === null ? undefined : profile.layers[place];
-  return layer === undefined ? null : { layer, action: "show-layer" };
+  return layer === undefined ? null : { layer, action: "open-layer" };
 }
 
 const MOST_STOPS = 64;
@@ -316,7 +317,7 @@ export function profileStops(scene: Scene, frame: Frame): readonly Stop[] {
       return point ? [`${name} ${formatWeight(point.mean)}`] : [];
     });
     const rect = { x: x(place) - 5, y: area.y, width: 10, height: area.height };
-    return { layer, action: "show-layer", name: `layer ${layer}: ${said.join(", ")}`, rect };
+    return { layer, action: "open-layer", name: `layer ${layer}: ${said.join(", ")}`, rect };
   });
   const names = labels.map(
     ({ line, rect }): Stop => ({

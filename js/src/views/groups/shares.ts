@@ -1,7 +1,7 @@
 // Shares of groups as they are drawn: of one head, a difference of two, of all queries or keys together.
 
 import { type Blocks, Matrix } from "../../data/blocks.js";
-import type { Together } from "../../data/together.js";
+import { combined, type Together } from "../../data/together.js";
 import { memo } from "../../marks/memo.js";
 import type { Group } from "../../protocol/generated.js";
 import { groupsOf } from "../../scene/groups.js";
@@ -15,17 +15,24 @@ export interface ShareAxes {
   /** Their places among all groups of the grouping. */
   readonly rows: readonly number[];
   readonly columns: readonly number[];
+  /** How many queries each row has. */
+  readonly counts: readonly number[];
 }
 
 export function shareAxes(scene: Scene): ShareAxes | null {
-  const grouping = groupsOf(scene)?.grouping;
-  if (!grouping) return null;
-  return memo(grouping, "axes", () => {
+  const groups = groupsOf(scene);
+  if (!groups) return null;
+  // Of the groups as they are shown, not of the grouping: words are fewer than their pieces.
+  return memo(groups, "axes", () => {
+    const { grouping } = groups;
     const places = [...grouping.groups.keys()];
     const rows = places.filter((place) => grouping.groups[place]?.queries.length);
     const columns = places.filter((place) => grouping.groups[place]?.keys.length);
     const at = (list: readonly number[]) => list.map((place) => grouping.groups[place] as Group);
-    return { name: grouping.name, from: at(rows), to: at(columns), rows, columns };
+    const sizes = new Map<number, number>();
+    for (const place of groups.queries.numbers) sizes.set(place, (sizes.get(place) ?? 0) + 1);
+    const counts = rows.map((place) => sizes.get(place) ?? 0);
+    return { name: grouping.name, from: at(rows), to: at(columns), rows, columns, counts };
   });
 }
 
@@ -44,14 +51,21 @@ const NOT_OF_ROLLOUT = "Shares of groups are of single heads: choose weights, or
 
 export type Shares = readonly Matrix[] | { readonly error: string } | null;
 
-/** Of every head of a layer, [from, to]; null until they have come. */
-export function layerShares(scene: Scene, blocks: Blocks, layer: number): Shares {
+/** Of every head of a layer, or of those of `heads` that it has: [from, to]; null until they have come. */
+export function layerShares(
+  scene: Scene,
+  blocks: Blocks,
+  layer: number,
+  heads?: readonly number[],
+): Shares {
   const axes = shareAxes(scene);
   if (!axes) return null;
   if (scene.state.measure === "rollout") return { error: NOT_OF_ROLLOUT };
   const found = blocks.groupShares(axes.name, layer, pooledAs(scene));
   if (!found || "error" in found) return found;
-  return found.map((matrix) => cut(matrix, axes));
+  // The axes are those of the grouping that the shares were asked for by.
+  const all = memo(found, "cut", () => found.map((matrix) => cut(matrix, axes)));
+  return heads ? heads.flatMap((head) => all[head] ?? []) : all;
 }
 
 function cut(matrix: Matrix, { rows, columns }: ShareAxes): Matrix {
@@ -64,15 +78,15 @@ function cut(matrix: Matrix, { rows, columns }: ShareAxes): Matrix {
   return new Matrix(rows.length, columns.length, data);
 }
 
-/** Of one head; the same of a layer whose heads they are. */
+/** Of one head, [from, to]; null until they have come, or where the layer has no such head. */
 export function headShares(
   scene: Scene,
   blocks: Blocks,
   layer: number,
   head: number,
 ): Matrix | { readonly error: string } | null {
-  const all = layerShares(scene, blocks, layer);
-  return all === null || "error" in all ? all : (all[head] ?? null);
+  const found = layerShares(scene, blocks, layer, [head]);
+  return found === null || "error" in found ? found : (found[0] ?? null);
 }
 
 const NO_MAXIMUM =
@@ -85,23 +99,14 @@ export function togetherShares(
   { how, heads }: Together,
 ): Matrix | { readonly error: string } | null {
   if (how === "max") return { error: NO_MAXIMUM };
-  const all = layerShares(scene, scene.blocks, layer);
-  if (all === null || "error" in all) return all;
-  const each = heads.flatMap((head) => all[head] ?? []);
+  const each = layerShares(scene, scene.blocks, layer, heads);
+  if (each === null || "error" in each) return each;
   const [first] = each;
   if (!first) return null;
-  const data = new Float32Array(first.data.length);
-  for (const matrix of each) {
-    matrix.data.forEach((value, at) => {
-      data[at] = (data[at] as number) + (how === "mean" ? value / each.length : value);
-    });
-  }
-  return new Matrix(first.rows, first.columns, data);
-}
-
-/** The first minus the second. */
-export function minus(first: Matrix, second: Matrix): Matrix {
-  const data = first.data.map((value, at) => value - (second.data[at] as number));
+  const data = combined(
+    each.map((matrix) => matrix.data),
+    how,
+  );
   return new Matrix(first.rows, first.columns, data);
 }
 
@@ -109,19 +114,12 @@ export function minus(first: Matrix, second: Matrix): Matrix {
  * The share of each group of keys from one group of queries, or from all of them: then the mean over all
  * queries, each counted once.
  */
-export function sharesFrom(
-  scene: Scene,
-  matrix: Matrix,
-  axes: ShareAxes,
-  from: string | null,
-): Float64Array {
-  const numbers = groupsOf(scene)?.queries.numbers ?? new Int16Array();
+export function sharesFrom(matrix: Matrix, axes: ShareAxes, from: string | null): Float64Array {
   const totals = new Float64Array(matrix.columns);
   let count = 0;
   axes.from.forEach((group, row) => {
     if (from !== null && group.name !== from) return;
-    const place = axes.rows[row];
-    const size = numbers.filter((number) => number === place).length;
+    const size = axes.counts[row] as number;
     if (size === 0) return;
     count += size;
     matrix.row(row).forEach((share, column) => {

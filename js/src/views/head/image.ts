@@ -18,7 +18,6 @@ import {
   drawTimeAxis,
   heatPixels,
 } from "../../marks/matrix/image-heat.js";
-import { drawNotice } from "../../marks/notice.js";
 import { labelOf } from "../../marks/text/tokens.js";
 import { hasLegend, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
@@ -38,6 +37,7 @@ import {
   shownIn,
 } from "../image/plan.js";
 import { drawStrips, stripHit, stripReveal, stripStops } from "../image/token-strips.js";
+import { drawFailure } from "../shared/failure.js";
 import { measureTitle } from "../shared/measure.js";
 import { drawPairCard } from "../shared/pair-card.js";
 import { isolatedHead, keyName, pointer, queryName, seriesError } from "../shared/series.js";
@@ -212,7 +212,7 @@ export function drawHeadImage(surface: Surface, scene: Scene, frame: Frame): voi
   const body = { x: 0, y: HEADER, width, height: plan.stripTop - HEADER };
   if (error !== null) {
     surface.rect(body, { fill: theme.background, opacity: 0.85 });
-    drawNotice(surface, body, error, theme.danger);
+    drawFailure(surface, scene, body, error);
   }
   drawOriginal(surface, scene, plan, width);
   drawMeanCard(surface, scene, plan, shown, frame);

@@ -2,10 +2,12 @@
 
 import {
   colourKeyLines,
+  colourKeyPlaces,
   colourKeyWidth,
   drawColourKey,
   drawLinkLegend,
   drawNotes,
+  fittedNotes,
   LEGEND_LINE,
   LEGEND_SIZE,
   type LinkScale,
@@ -17,16 +19,16 @@ import { LABEL_PAD, type TokenColumn } from "../../marks/text/tokens.js";
 import { filterNotes, groupFilter } from "../../scene/groups.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
-import type { Rect, Surface } from "../../surface/surface.js";
+import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { columnWidths, linesLayout, linesOverflow, revealScroll } from "../lines/layout.js";
 import { drawLines, drawLinesState, hitLines, lineStops, readingSurface } from "../lines/lines.js";
-import { drawnShare, type LinesInput, pictureKey } from "../lines/links.js";
+import { drawnShare, type LinesInput, shareKey } from "../lines/links.js";
 import { lacksNumbers } from "../lines/numbers.js";
 import { drawLinesStrip, hitLinesStrip, stripRoom } from "../lines/strip.js";
 import { asideNote } from "../shared/aside.js";
 import { groupMargin } from "../shared/groups.js";
-import { measureNotes, measureTitle } from "../shared/measure.js";
+import { isRollout, MEASURES, measureNotes, measureTitle } from "../shared/measure.js";
 import { drawPairCard } from "../shared/pair-card.js";
 import {
   type Focus,
@@ -50,6 +52,7 @@ function numberColumns(count: number): number {
   if (count <= NUMBERED_HEADS) return count;
   return count <= 2 * NUMBERED_HEADS ? Math.ceil(count / 2) : 1;
 }
+
 /** Room for the names of groups beside the columns. */
 const marginsOf = (scene: Scene, width: number) => ({
   queries: groupMargin(scene, "queries", width),
@@ -120,13 +123,23 @@ function keyEntries(scene: Scene) {
 /** Whole per cents; what is drawn is never said to be nothing. */
 const percent = (part: number) => (part < 0.005 ? "< 1 %" : `${Math.round(100 * part)} %`);
 
+/** What the links that are drawn are a part of: rows that are shares of a whole, or only numbers that add up to something. */
+function wholeOf({ state, together, aside }: Scene): string {
+  const { measure } = state;
+  const rest = aside.keys.length > 0 ? "what is not set aside" : null;
+  const isShare = measure === "weights" && (!together || together.how === "mean");
+  if (isShare || measure === "rollout") return rest ?? "the weight";
+  const one = measure === "weights" ? "sums" : MEASURES[measure].short;
+  const all = together?.how === "max" ? "maxima" : one;
+  return rest ? `the ${all} not set aside` : `all ${all} added up`;
+}
+
 /** "3 strongest links a query: 87 % of the weight", as far as it is known. */
 export function thinningNote(scene: Scene, input: LinesInput | null): string | null {
   const { top_k, mass } = scene.state;
   if (top_k === null && mass === null) return null;
-  const found = input && memo(scene.stream, `share ${pictureKey(input)}`, () => drawnShare(input));
-  const rest = scene.aside.keys.length > 0 ? "what is not set aside" : "the weight";
-  const share = found ? `${percent(found)} of ${rest}` : null;
+  const found = input && memo(scene.stream, `share ${shareKey(input)}`, () => drawnShare(input));
+  const share = found ? `${percent(found)} of ${wholeOf(scene)}` : null;
   if (mass !== null) {
     const wished = `${Number((100 * mass).toFixed(1))} %`;
     return `strongest links that make up ${wished} of each query${share ? `: ${share}` : ""}`;
@@ -192,7 +205,26 @@ function keyLines(scene: Scene, width: number): number {
 export function linesFooterHeight(scene: Scene, width: number): number {
   if (!hasLegend(scene)) return 0;
   const key = oneLine(scene, width) ? 0 : keyLines(scene, width);
-  return 8 + LEGEND_LINE * (1 + key + notes(scene, width).length);
+  return 8 + LEGEND_LINE * (1 + key + fittedNotes(notes(scene, width), width).length);
+}
+
+/** Where the colours of heads and the links' scale stand, the middles of their first lines. */
+function footerPlaces(scene: Scene, width: number, top: number) {
+  const entries = keyEntries(scene);
+  const y = top + 8 + LEGEND_LINE / 2;
+  const single = oneLine(scene, width);
+  const scale = scaleWidth(scene);
+  const used = single ? colourKeyWidth(entries) + 24 + scale : Math.min(width, scale);
+  const left = Math.max(0, (width - used) / 2);
+  const x = single ? left : Math.max(4, (width - colourKeyWidth(entries)) / 2);
+  return {
+    entries,
+    key: { x, y, width: width - x - 4, most: single ? 1 : mostKeyLines(scene) },
+    scale: {
+      x: single ? left + used - scale : left,
+      y: single ? y : y + LEGEND_LINE * keyLines(scene, width),
+    },
+  };
 }
 
 export function drawFooter(
@@ -204,27 +236,19 @@ export function drawFooter(
 ): void {
   if (!hasLegend(scene)) return;
   const { theme } = scene;
-  const entries = keyEntries(scene);
-  let y = top + 8 + LEGEND_LINE / 2;
-  const single = oneLine(scene, width);
-  const scale = scaleWidth(scene);
+  const { entries, key, scale } = footerPlaces(scene, width, top);
   const colour = entries.length === 1 ? (entries[0]?.colour ?? theme.text) : theme.text;
-  const used = single ? colourKeyWidth(entries) + 24 + scale : Math.min(width, scale);
-  const left = Math.max(0, (width - used) / 2);
-  const keyLeft = single ? left : Math.max(4, (width - colourKeyWidth(entries)) / 2);
-  const most = mostKeyLines(scene);
-  drawColourKey(surface, keyLeft, y, width - keyLeft - 4, entries, theme, single ? 1 : most);
-  if (!single) y += LEGEND_LINE * keyLines(scene, width);
-  const at = single ? left + used - scale : left;
-  drawLinkLegend(surface, at, y, linkScale(scene), colour, theme);
+  drawColourKey(surface, key.x, key.y, key.width, entries, theme, key.most);
+  const { y } = scale;
+  drawLinkLegend(surface, scale.x, y, linkScale(scene), colour, theme);
   // The place of a note is kept while the numbers that it speaks of are not there: nothing moves.
   const { about } = focusOf(scene);
   const shown = notes(scene, width, input).filter((note) => isShown(note, about));
-  drawNotes(surface, shown, width, y + LEGEND_LINE, theme);
+  drawNotes(surface, fittedNotes(shown, width), width, y + LEGEND_LINE, theme);
 }
 
 /** What stands along an axis; of cross attention, whose tokens. */
-export function axisName(scene: Scene, axis: "query" | "key"): string {
+function axisName(scene: Scene, axis: "query" | "key"): string {
   const { stream, queries, keys } = scene;
   if (!stream.name.startsWith("cross")) return axis;
   const [position] = axis === "query" ? queries : keys;
@@ -302,9 +326,26 @@ function cardRoom({ layout }: LinesInput, frame: Frame): Rect {
   return width >= LEAST_CARD ? { ...all, x, width } : all;
 }
 
+/** An entry of the legend stands for its head, as its number in the line of controls does. */
+function hitFooter(scene: Scene, width: number, top: number, x: number, y: number): Hit | null {
+  const { layer, state } = scene;
+  if (!hasLegend(scene) || state.heads.length < 2 || isRollout(scene)) return null;
+  const { entries, key } = footerPlaces(scene, width, top);
+  const places = colourKeyPlaces(key.x, key.y, key.width, entries, key.most);
+  const head = headSeries(scene, { isolate: false })[
+    places.findIndex((place) => contains(place, x, y))
+  ]?.head;
+  return head === undefined ? null : { action: "show-head", layer: layer.layer, head };
+}
+
 export function hitHeadLines(scene: Scene, frame: Frame, x: number, y: number): Hit | null {
   const input = inputFor(scene, frame, pinnedFocus(scene), false);
-  return hitLinesStrip(scene, input, frame.width, x, y) ?? hitLines(scene, input, x, y);
+  const strip = hitLinesStrip(scene, input, frame.width, x, y);
+  if (strip) return strip;
+  const { body } = input.layout;
+  const bottom = body.y + body.height;
+  if (y >= bottom) return hitFooter(scene, frame.width, bottom, x, y);
+  return hitLines(scene, input, x, y);
 }
 
 export function headLineStops(scene: Scene, frame: Frame): readonly Stop[] {

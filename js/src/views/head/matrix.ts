@@ -8,7 +8,6 @@ import {
   LEGEND_SIZE,
 } from "../../marks/legends/legend.js";
 import { cellAt, cellRect, indicesIn, type MatrixCells } from "../../marks/matrix/cells.js";
-import { drawNotice } from "../../marks/notice.js";
 import { indexOf } from "../../marks/text/tokens.js";
 import type { MapWindow } from "../../protocol/generated.js";
 import { filterNotes } from "../../scene/groups.js";
@@ -28,6 +27,7 @@ import { type MapScale, mapScale, scaleTitle } from "../map/scale.js";
 import { cellsOf, isZoomed } from "../map/window.js";
 import { type Multiples, multiplesHeight, multiplesLayout, pictureAt } from "../matrix/layout.js";
 import { cellValue, drawHeat, drawHeatLabels, levelOf, shadeNotes } from "../matrix/matrix.js";
+import { drawFailure } from "../shared/failure.js";
 import { matrixMargins } from "../shared/groups.js";
 import { measureNotes, measureTitle } from "../shared/measure.js";
 import { drawPairCard } from "../shared/pair-card.js";
@@ -55,11 +55,15 @@ const notes = (scene: Scene, level = 0) => [
 /** More tokens than this are too many to list. */
 const MOST_LISTED = 64;
 
-/** Which token each number at the edges is: of a figure nobody can ask with a pointer. */
-function listedTokens(scene: Scene, width: number, named: boolean): readonly string[] {
-  const { queries, keys } = scene;
-  if (!onPaper(scene) || !hasLegend(scene) || named || scene.drawing?.panel) return [];
-  if (Math.max(queries.length, keys.length) > MOST_LISTED) return [];
+/** Whether tokens are listed that have no label at the edges: of a figure nobody can ask with a pointer. */
+function listsTokens(scene: Scene): boolean {
+  const { queries, keys, drawing } = scene;
+  if (!onPaper(scene) || !hasLegend(scene) || drawing?.panel) return false;
+  return Math.max(queries.length, keys.length) <= MOST_LISTED;
+}
+
+/** Which token each number at the edges is. */
+function listedTokens({ queries, keys }: Scene, width: number): readonly string[] {
   const list = (positions: Scene["keys"]) =>
     positions.map(({ label }, at) => `${indexOf(positions, at)} ${label}`).join("   ");
   const said =
@@ -74,8 +78,9 @@ function footerHeight(scene: Scene, listed: number): number {
 
 /** The lines that list the tokens, as many as there are when that takes nothing from the pictures. */
 function listedIn(scene: Scene, width: number, height: number): readonly string[] {
+  if (!listsTokens(scene)) return [];
   const { rowsNamed, columnsNamed } = layoutWith(scene, width, height, 0);
-  return listedTokens(scene, width, rowsNamed && columnsNamed);
+  return rowsNamed && columnsNamed ? [] : listedTokens(scene, width);
 }
 
 function layoutOf(scene: Scene, width: number, height: number): Multiples {
@@ -219,7 +224,6 @@ function drawFooter(
 export function drawHeadMatrix(surface: Surface, scene: Scene, frame: Frame): void {
   const found = pictures(scene, frame);
   const { layout, all } = found;
-  const { theme } = scene;
   const bottom = footerTop(scene, frame, layout);
   const body: Rect = { x: 0, y: 0, width: frame.width, height: bottom };
   const place = mapPlace(scene, frame, found);
@@ -242,7 +246,7 @@ export function drawHeadMatrix(surface: Surface, scene: Scene, frame: Frame): vo
   };
   // A pixel more: half of the last frame's line lies beyond its edge.
   surface.group("matrices", draw, { clip: { ...body, height: bottom + 1 } });
-  if (error !== null) drawNotice(surface, body, error, theme.danger);
+  if (error !== null) drawFailure(surface, scene, body, error);
   if (hasLegend(scene)) {
     const listed = listedIn(scene, frame.width, frame.height);
     drawFooter(surface, scene, frame.width, bottom, level, scale, listed);

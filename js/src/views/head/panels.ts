@@ -3,11 +3,11 @@
 import {
   drawLinkLegend,
   drawNotes,
+  fittedNotes,
   LEGEND_LINE,
   LEGEND_SIZE,
   linkLegendWidth,
 } from "../../marks/legends/legend.js";
-import { drawNotice } from "../../marks/notice.js";
 import { LABEL_PAD } from "../../marks/text/tokens.js";
 import { groupFilter } from "../../scene/groups.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
@@ -26,6 +26,7 @@ import {
 import { drawLines, drawLinesState, hitLines, lineStops, readingSurface } from "../lines/lines.js";
 import type { LinesInput } from "../lines/links.js";
 import { PANEL_GAP, panelGrid, panelRowHeight } from "../lines/panel-grid.js";
+import { drawFailure } from "../shared/failure.js";
 import { groupMargin } from "../shared/groups.js";
 import { isRollout } from "../shared/measure.js";
 import { drawPairCard } from "../shared/pair-card.js";
@@ -85,9 +86,9 @@ interface PanelsLayout {
 const seriesOf = (scene: Scene): readonly Series[] =>
   [...headSeries(scene, { isolate: false })].sort((a, b) => a.head - b.head);
 
-function footerHeight(scene: Scene): number {
+function footerHeight(scene: Scene, width: number): number {
   if (!hasLegend(scene)) return 0;
-  return 8 + LEGEND_LINE * (1 + lineNotes(scene, null).length);
+  return 8 + LEGEND_LINE * (1 + fittedNotes(lineNotes(scene, null), width).length);
 }
 
 /**
@@ -102,7 +103,7 @@ function layoutOf(scene: Scene, frame: Frame): PanelsLayout {
     keys: groupMargin(scene, "keys", frame.width),
   };
   const grid = panelGrid(all.length, frame.width - 2 * SIDE - margins.queries - margins.keys);
-  const footer = footerHeight(scene);
+  const footer = footerHeight(scene, frame.width);
   const heads = grid.rows * TITLE + AXES;
   const free = frame.height - TOP - footer - heads - (grid.rows - 1) * PANEL_GAP;
   const room = Math.max(LEAST_BODY, Math.floor(free / grid.rows));
@@ -258,7 +259,13 @@ function drawFooter(surface: Surface, scene: Scene, frame: Frame, layout: Panels
     ...inputOf(scene, layout, first, focusOf(scene), frame.width),
     series,
   };
-  drawNotes(surface, lineNotes(scene, input ?? null), frame.width, y + LEGEND_LINE, theme);
+  drawNotes(
+    surface,
+    fittedNotes(lineNotes(scene, input ?? null), frame.width),
+    frame.width,
+    y + LEGEND_LINE,
+    theme,
+  );
 }
 
 const inFrame = ({ title, body }: HeadPanel, layout: PanelsLayout) =>
@@ -281,7 +288,7 @@ export function drawLinePanels(surface: Surface, scene: Scene, frame: Frame): vo
   surface.group("panels", draw, { clip: area });
   // Said once, not in every panel.
   const error = seriesError(scene, series);
-  if (error !== null) drawNotice(surface, area, error, scene.theme.danger);
+  if (error !== null) drawFailure(surface, scene, area, error);
   if (hasLegend(scene)) drawFooter(surface, scene, frame, layout);
   drawPairCard(surface, scene, "head", series, { ...area, height: frame.height });
 }

@@ -3,7 +3,6 @@
 import { drawCard } from "../../marks/card.js";
 import { formatWeight } from "../../marks/format.js";
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";
-import { drawNotice } from "../../marks/notice.js";
 import { type Fragment, lineFragments } from "../../marks/text/text-flow.js";
 import { ABSENT, FADED, indexOf, labelFill, quoted } from "../../marks/text/tokens.js";
 import { groupFilter } from "../../scene/groups.js";
@@ -12,6 +11,7 @@ import { entry } from "../../styles/colours.js";
 import { inkOn } from "../../styles/ink.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
+import { drawFailure } from "../shared/failure.js";
 import { drawPairCard } from "../shared/pair-card.js";
 import {
   headSeries,
@@ -260,7 +260,7 @@ export function drawHeadText(surface: Surface, scene: Scene, frame: Frame): void
   const error = shading ? null : errorIn(scene);
   if (error !== null) {
     const low = { x: 0, y: plan.footerTop, width: frame.width, height: 54 };
-    drawNotice(surface, low, error, theme.danger);
+    drawFailure(surface, scene, low, error);
   }
   drawNumbers(surface, scene, shading, frame);
 }

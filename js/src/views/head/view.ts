@@ -142,5 +142,5 @@ export const headView: View = {
 function withoutHead(hit: Hit): Hit {
   const { head: _, layer: __, ...rest } = hit;
   // All heads of the layer stand there, of which one is chosen.
-  return hit.action === "show-head" || hit.action === "show-layer" ? hit : rest;
+  return hit.action === "show-head" || hit.action === "open-layer" ? hit : rest;
 }

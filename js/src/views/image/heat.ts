@@ -1,6 +1,6 @@
 // Weights over an image or a sound, and of the tokens beside it.
 
-import { shadesIn } from "../../data/aside.js";
+import { asideRow } from "../../data/aside.js";
 import { columnSum } from "../../data/columns.js";
 import type { Scene } from "../../scene/scene.js";
 import { hoveredPositions, meanRow, type Series } from "../shared/series.js";
@@ -45,11 +45,7 @@ export function weightsOver(
     return columnSum(rows, group);
   }
   const row = group.length === 0 ? scene.blocks.mean(layer, head) : meanRow(rows, group);
-  const { aside } = scene;
-  if (!row || aside.keys.length === 0) return row;
-  if (rows.scale !== undefined) return row.map((value, key) => (aside.has(key) ? 0 : value));
-  const shade = shadesIn(row, aside);
-  return row.map((_, key) => shade(key));
+  return row && asideRow(row, scene.aside, rows.scale);
 }
 
 /** A head's weights of the tokens of a strip, in its order; null where they say nothing. */

@@ -23,6 +23,7 @@ import type { Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import { TurnedSurface } from "../../surface/turned.js";
+import { drawFailure } from "../shared/failure.js";
 import { foundAt } from "../shared/found.js";
 import { hoveredPositions, keyName, queryName, seriesError } from "../shared/series.js";
 import type { Stop } from "../view.js";
@@ -188,7 +189,7 @@ export function drawLines(target: Surface, scene: Scene, input: LinesInput): voi
 export function drawLinesState(surface: Surface, scene: Scene, input: LinesInput, area: Rect) {
   const { theme } = scene;
   const error = seriesError(scene, input.series);
-  if (error !== null) drawNotice(surface, area, error, theme.danger);
+  if (error !== null) drawFailure(surface, scene, area, error);
   else if (loadedRows(input) === 0) drawNotice(surface, input.layout.links, "loading", theme.muted);
 }
 

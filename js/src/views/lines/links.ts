@@ -65,7 +65,7 @@ function drawnOf(input: LinesInput, row: Float32Array, full: boolean): (key: num
 export const SEVERAL = -1;
 
 /** Heads next to each other in a row, so that the same link in two heads is two lines. */
-export function lane(input: LinesInput, group: number): number {
+function lane(input: LinesInput, group: number): number {
   const { series, layout } = input;
   const room = 0.5 * layout.queries.axis.rowHeight;
   const pitch = Math.min(3, room / Math.max(1, series.length));
@@ -141,8 +141,8 @@ export function loadedRows({ layout, series }: LinesInput): number {
   return loaded;
 }
 
-/** Everything that the links of all visible queries depend on, besides the record itself. */
-export function pictureKey(input: LinesInput): string {
+/** What `allLinks` depends on, besides the record itself: of the focus the keys given. */
+function keyOf(input: LinesInput, focused: readonly number[]): string {
   const { layout, series, pinned, aside, scale, thinning } = input;
   const { links, queries, keys } = layout;
   const { rowHeight } = queries.axis;
@@ -151,10 +151,20 @@ export function pictureKey(input: LinesInput): string {
     [links.x, links.y, links.width, links.height],
     [rowHeight, queries.axis.offset, keys.axis.offset],
     [pinned.query, pinned.key, aside.id, scale, loadedRows(input), series[0]?.rows.numShown],
-    [thinning.top_k, thinning.mass, input.focus.keys, input.groups?.id],
+    [thinning.top_k, thinning.mass, focused, input.groups?.id],
     input.drawing,
   ]);
 }
+
+/** Everything that the links of all visible queries depend on, besides the record itself. */
+export function pictureKey(input: LinesInput): string {
+  const { top_k, mass } = input.thinning;
+  // Where all links are drawn, those to the key under the pointer are among them anyway.
+  return keyOf(input, top_k === null && mass === null ? [] : input.focus.keys);
+}
+
+/** Everything that `drawnShare` depends on: what is pointed at adds links, but not to the share. */
+export const shareKey = (input: LinesInput): string => keyOf(input, []);
 
 /** Every link of the visible queries. */
 export function allLinks(input: LinesInput): LinkList {

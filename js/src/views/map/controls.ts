@@ -32,7 +32,7 @@ import type { Stop } from "../view.js";
 import { afterGesture, centred, isZoomed, LARGEST_CELL, sameSight, windowOf } from "./window.js";
 
 /** A step of a button or a key. */
-export const STEP = 2;
+const STEP = 2;
 const GAP = 2;
 /** Height of a marker, and the most of its label. */
 const MARKER = 15;

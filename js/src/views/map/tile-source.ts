@@ -1,13 +1,13 @@
 // Where a map's tiles are from: rows that came whole, the kernel, a difference of two heads.
 
-import { type Aside, NOTHING_ASIDE, shadesIn } from "../../data/aside.js";
+import { type Aside, asideRow, NOTHING_ASIDE, restOf, shareOf } from "../../data/aside.js";
 import { type Blocks, Matrix, type Rows, type When } from "../../data/blocks.js";
 import { columnSum } from "../../data/columns.js";
 import { poolTile, type Source, type Span, tileSpan, topLevel } from "../../data/tiles.js";
 import { memo, memoReady } from "../../marks/memo.js";
 import { LARGEST_WHOLE_HEAD, TILE_SIZE } from "../../protocol/constants.js";
 import type { Scene } from "../../scene/scene.js";
-import { type Common, differenceRows, minus } from "../shared/difference.js";
+import { type Common, differenceRows, minusTile } from "../shared/difference.js";
 import { isRollout } from "../shared/measure.js";
 import type { Series } from "../shared/series.js";
 
@@ -47,13 +47,6 @@ function nameOf({ generationStep, aside }: Scene, { layer, head, name, colour }:
   return JSON.stringify([layer, head, name, colour, generationStep?.numQueries, aside.id]);
 }
 
-/** A row as it is shaded. */
-function asideRow(row: Float32Array, aside: Aside, scale: number | undefined): Float32Array {
-  if (scale !== undefined) return row.map((value, key) => (aside.has(key) ? 0 : value));
-  const shade = shadesIn(row, aside);
-  return row.map((_, key) => shade(key));
-}
-
 const sourceOf = ({ numQueries, numKeys }: Rows, row: Source["row"]): Source => ({
   rows: numQueries,
   columns: numKeys,
@@ -86,7 +79,9 @@ function mostLeft(held: Float32Array, level: number, place: number, length: numb
   const left = new Float32Array(Math.ceil((stop - start) / cell));
   for (let query = start; query < stop; query++) {
     const row = Math.floor((query - start) / cell);
-    left[row] = Math.max(left[row] as number, 1 - (held[query] as number));
+    const rest = restOf(held[query] as number);
+    // Also passes over NaN: a query without numbers counts as nothing in a tile.
+    if (rest > (left[row] as number)) left[row] = rest;
   }
   return left;
 }
@@ -100,10 +95,10 @@ function asideTile(
   const out = new Matrix(tile.rows, tile.columns, tile.data.slice());
   for (let row = 0; row < out.rows; row++) {
     const values = out.row(row);
-    const rest = left ? (left[row] as number) : 1;
     for (let column = 0; column < values.length; column++) {
-      const value = rest > 0 ? (values[column] as number) / rest : 0;
-      values[column] = isAside(column) ? 0 : left ? Math.min(1, value) : value;
+      const value = values[column] as number;
+      if (isAside(column)) values[column] = 0;
+      else if (left) values[column] = shareOf(value, left[row] as number);
     }
   }
   return out;
@@ -153,7 +148,7 @@ export function headSource(scene: Scene, series: Series, count: number): TileSou
   const plain = sourceOf(rows, (query) => rows.row(query));
   const shaded = sourceOf(rows, (query) => {
     const row = rows.row(query);
-    return row && differs ? asideRow(row, aside, rows.scale) : row;
+    return row && asideRow(row, aside, rows.scale);
   });
   return localSource(scene, nameOf(scene, series), shaded, plain, differs);
 }
@@ -185,7 +180,7 @@ export function differenceSource(
       const [one, other] = [first[of](level, place, when), second[of](level, place, when)];
       if (!one || !other) return null;
       return memo(one.data, `${of} ${name} ${level} ${place}`, () =>
-        minus(one, other, level === 0 ? common : undefined, place),
+        minusTile(one, other, level === 0 ? common : undefined, place),
       );
     };
   return { name, top: first.top, drawn: made("drawn"), values: made("values") };

@@ -16,7 +16,7 @@ import { labelText } from "./tags.js";
 const SIZE = 10;
 
 /** "it → cat": the pinned query and its pinned or strongest key in a selected head; null where nothing is pinned. */
-export function pinnedLink(scene: Scene, layer: number, head: number): string | null {
+function pinnedLink(scene: Scene, layer: number, head: number): string | null {
   const { state, queries, keys, blocks } = scene;
   const { query } = state;
   if (query === null || queries[query] === undefined || withoutRecord(scene)) return null;
@@ -54,9 +54,9 @@ export function drawCaptions(surface: Surface, scene: Scene, layout: Grid, row: 
     const selected = layer === state.layer && state.heads.includes(head);
     const strong = selected || (hovered?.row === row.row && hovered.head === head);
     const index = row.first + head;
-    const label = board?.isOut(index) || isRollout(scene) ? null : (labels?.(index) ?? null);
+    const label = board?.isOut(index) || isRollout(scene) ? null : labels(index);
     const worded = across >= WORDED;
-    const link = worded && state.heads[0] === head && selected && !abreast && !board;
+    const link = worded && selected && !abreast && !board;
     const pinned = link ? pinnedLink(scene, layer, head) : null;
     const word =
       label && (board ? labelText(label, across - textWidth(`${number} `, SIZE)) : label.text);

@@ -1,13 +1,22 @@
 // Model view as a grid: layer × head thumbnails.
 
 import { drawCornerBadge, drawHeadOutlines } from "../../marks/heads/head-outlines.js";
+import { memo } from "../../marks/memo.js";
 import { onPaper, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import type { Frame, Stop, View } from "../view.js";
 import { drawCaptions } from "./captions.js";
 import { drawHeadCard, headName, hoveredHead } from "./card.js";
-import { drawHeadList, headList, headListStops, hitHeadList } from "./head-list.js";
+import { COMFORTABLE, type LayerCells, WORDED } from "./cells.js";
+import {
+  drawHeadList,
+  headList,
+  headListStops,
+  hitHeadList,
+  linesWanted,
+  listHeight,
+} from "./head-list.js";
 import { boardOf } from "./head-scores.js";
 import {
   drawColumnLabels,
@@ -19,7 +28,10 @@ import {
 } from "./header.js";
 import { type Placed, shownHeads } from "./heads.js";
 import {
+  drawnRows,
   type Grid,
+  type GridLayout,
+  type GridOptions,
   gridLayout,
   headAt,
   headRect,
@@ -28,20 +40,75 @@ import {
   MARGIN,
   placeRect,
 } from "./layout.js";
-import { drawGridPicture, PICTURED } from "./picture.js";
-import { shownRows } from "./rows.js";
+import { drawGridPicture, HAIRLINED, PICTURED, QUIET } from "./picture.js";
+import { type ShownRow, shownRows } from "./rows.js";
 import { drawTag, labelText } from "./tags.js";
 
+/** What the keyboard stops at. */
 export const MAX_STOPS = 80;
-/** Besides them, of the list of what heads do. */
-const LIST_STOPS = 24;
 /** Of them, at least so many for other layers. */
 const COLUMN_STOPS = 16;
+/** Of the list of what heads do, as far as the heads leave any. */
+const LIST_STOPS = 24;
 
 /** Place of the selected layer among those on show, or of the one that would be next to it. */
 function placeAt(rows: readonly { layer: { layer: number } }[], number: number): number {
   const place = rows.findIndex(({ layer }) => layer.layer >= number);
   return place < 0 ? Math.max(0, rows.length - 1) : place;
+}
+
+type Rows = readonly ShownRow[];
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The layout is asked for on every move of the pointer, which changes nothing in it. */
+function layoutOf(rows: Rows, { width, height }: Size, { notes, at }: GridOptions): GridLayout {
+  const key = `layout ${width} ${height} ${notes} ${at}`;
+  return memo(rows, key, () => gridLayout(rows, { width, height }, { notes, at }));
+}
+
+const STEPS = [WORDED, QUIET, COMFORTABLE, HAIRLINED, PICTURED];
+/** Cells below one of these sizes show less. */
+const ALL_STEPS = { open: STEPS, all: STEPS };
+/** Cells below one of these cannot be read any more: those of an open layer, and those of all. */
+const READABLE = { open: [COMFORTABLE], all: [PICTURED] };
+
+/** Whether the cells of one grid show as much as those of another, by the sizes from which they show less. */
+function showsAsMuch(one: GridLayout, other: GridLayout, { open, all } = ALL_STEPS): boolean {
+  const steps = ({ across, down, caption }: LayerCells, of: readonly number[]) =>
+    of.filter((step) => Math.min(across, down - caption) >= step).length;
+  if (steps(one.cells, all) < steps(other.cells, all)) return false;
+  if (!one.open || !other.open) return !one.open && !other.open;
+  return steps(one.open.cells, open) >= steps(other.open.cells, open);
+}
+
+/**
+ * The grid, and below it room for a list: as many of its lines as take nothing from what cells show, or
+ * one. Where the grid has no room to give, the list is scrolled to as the last layers are.
+ */
+function aboveList(
+  rows: Rows,
+  size: Size,
+  options: GridOptions,
+  most: number,
+): { readonly layout: GridLayout; readonly room: number } {
+  const whole = layoutOf(rows, size, options);
+  if (most === 0 || whole.abreast) return { layout: whole, room: 0 };
+  const above = (lines: number) => {
+    const room = listHeight(lines);
+    const height = size.height - room;
+    const layout = layoutOf(rows, { ...size, height }, options);
+    return { layout, room, fits: layout.top + layout.height + MARGIN <= height };
+  };
+  for (let lines = most; lines > 0; lines--) {
+    const found = above(lines);
+    if (found.fits && showsAsMuch(found.layout, whole)) return found;
+  }
+  const least = above(1);
+  const readable = least.fits && showsAsMuch(least.layout, whole, READABLE);
+  return readable ? least : { layout: whole, room: listHeight(most) };
 }
 
 function gridOf(scene: Scene, width: number, height: number): Grid {
@@ -53,12 +120,12 @@ function gridOf(scene: Scene, width: number, height: number): Grid {
   const at = onPaper(scene) || layer < 0 ? undefined : placeAt(rows, layer);
   let lines = notes.length + (board ? 1 : 0);
   const size = { width, height };
-  let layout = gridLayout(rows, size, { notes: lines, at });
-  const flat = layout.cells.down < PICTURED && !board;
-  if (flat) {
+  const whole = layoutOf(rows, size, { notes: lines, at });
+  if (whole.cells.down < PICTURED && !board) {
     notes.push(flatNote(scene));
-    layout = gridLayout(rows, size, { notes: ++lines, at });
+    lines++;
   }
+  const { layout, room } = aboveList(rows, size, { notes: lines, at }, linesWanted(scene));
   const ranked = board !== null && arrange === "rank_by_layer";
   return {
     ...layout,
@@ -66,8 +133,9 @@ function gridOf(scene: Scene, width: number, height: number): Grid {
     notes,
     numbered,
     ranked,
+    listHeight: room,
     // What is open stands in a picture of its own: the block of all layers is the same for each.
-    id: `${id}/${width}/${height}/${lines}/${layout.open?.height ?? 0}`,
+    id: `${id}/${width}/${height - room}/${lines}/${layout.open?.height ?? 0}`,
   };
 }
 
@@ -124,7 +192,7 @@ function drawFrontier(
   layout: Grid,
 ): void {
   if (!generationStep || generationStep.numQueries >= queries.length) return;
-  for (const row of layout.open ? [layout.open, ...layout.rows] : layout.rows) {
+  for (const row of drawnRows(layout)) {
     if (row.cells.down < LEAST_ROW_MARK) continue;
     row.heads.forEach((_, place) => {
       const { x, y, width, height } = placeRect(row, place);
@@ -146,6 +214,7 @@ function inFrame(layout: Grid, cell: Rect | null, frame: Frame): Rect | null {
 function nearest(
   heads: readonly Placed[],
   selected: Pick<Placed, "row" | "head">,
+  most: number,
 ): readonly Placed[] {
   const rows = heads.map(({ row }) => row);
   const row = Math.max(Math.min(...rows), Math.min(selected.row, Math.max(...rows)));
@@ -157,7 +226,7 @@ function nearest(
     MAX_STOPS - COLUMN_STOPS,
   );
   const column = heads.filter((one) => one.head === selected.head && one.row !== row);
-  return [...beside, ...closest(column, MAX_STOPS - beside.length)].sort(
+  return [...beside, ...closest(column, most - beside.length)].sort(
     (a, b) => a.row - b.row || a.head - b.head,
   );
 }
@@ -206,7 +275,7 @@ function drawHoverCard(surface: Surface, scene: Scene, layout: Grid, frame: Fram
 export const gridForm: Omit<View, "name"> = {
   contentHeight(scene, width, height) {
     const layout = gridOf(scene, width, height);
-    return layout.top + layout.height + MARGIN;
+    return layout.top + layout.height + layout.listHeight + MARGIN;
   },
 
   draw(surface, scene, frame) {
@@ -226,22 +295,25 @@ export const gridForm: Omit<View, "name"> = {
         drawFrontier(surface, scene, layout);
         drawCellTexts(surface, scene, layout);
         drawMarks(surface, scene, layout);
-        for (const row of layout.open ? [layout.open, ...layout.rows] : layout.rows) {
+        for (const row of drawnRows(layout)) {
           drawCaptions(surface, scene, layout, row);
         }
       },
       { clip, x: left, y: top - frame.scroll },
     );
     const list = headList(scene, layout, frame);
-    if (list) surface.group("head-list", () => drawHeadList(surface, scene, list));
+    if (list) {
+      const draw = () => drawHeadList(surface, scene, list);
+      surface.group("head-list", draw, { clip, y: -frame.scroll });
+    }
     drawHoverCard(surface, scene, layout, frame);
   },
 
   hit(scene, frame, x, y) {
     const layout = gridOf(scene, frame.width, frame.height);
     if (y < 0 || y >= frame.height || x >= frame.width) return null;
-    const list = headList(scene, layout, frame);
-    const named = list && hitHeadList(list, x, y);
+    const list = y < layout.top ? null : headList(scene, layout, frame);
+    const named = list && hitHeadList(list, x, y + frame.scroll);
     if (named) return { layer: named.layer, head: named.head };
     return hitLabels(layout, frame, x, y) ?? hitCell(scene, layout, frame, x, y);
   },
@@ -263,14 +335,20 @@ export const gridForm: Omit<View, "name"> = {
       inFrame(layout, headRect(layout, row, head), frame),
     );
     const row = scene.stream.layers.findIndex((layer) => layer.layer === scene.state.layer);
-    const heads =
-      all.length <= MAX_STOPS ? all : nearest(all, { row, head: scene.state.heads[0] ?? 0 });
+    const list = headList(scene, layout, frame);
+    // Of too many heads the list shares what is left beside a row with the other layers.
+    const most = MAX_STOPS - (list ? COLUMN_STOPS / 2 : 0);
+    const selected = { row, head: scene.state.heads[0] ?? 0 };
+    const heads = all.length <= MAX_STOPS ? all : nearest(all, selected, most);
     const stops = heads.flatMap((one): Stop[] => {
       const { layer, head } = one;
       const rect = inFrame(layout, headRect(layout, one.row, head), frame);
       return rect ? [{ layer, head, rect, name: headName(scene, layout.board, one) }] : [];
     });
-    const list = headList(scene, layout, frame);
-    return [...stops, ...(list ? headListStops(list).slice(0, LIST_STOPS) : [])];
+    const left = Math.min(LIST_STOPS, MAX_STOPS - stops.length);
+    const listed = (list ? headListStops(list, left) : [])
+      .map((stop) => ({ ...stop, rect: { ...stop.rect, y: stop.rect.y - frame.scroll } }))
+      .filter(({ rect: { y, height } }) => y >= layout.top && y + height <= frame.height);
+    return [...stops, ...listed];
   },
 };

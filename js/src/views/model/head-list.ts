@@ -1,11 +1,19 @@
 // "What heads do here": each label with the heads that carry it, below the grid.
 
-import type { Scene } from "../../scene/scene.js";
+import { memo } from "../../marks/memo.js";
+import { onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { contains } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import type { Frame, Stop } from "../view.js";
-import { type Label, quietLabels } from "./head-scores.js";
+import {
+  hasQuietLabels,
+  isScored,
+  type Label,
+  type Labels,
+  NO_LABELS,
+  quietLabels,
+} from "./head-scores.js";
 import { type Placed, shownHeads } from "./heads.js";
 import type { Grid } from "./layout.js";
 
@@ -14,8 +22,11 @@ const LINE = 18;
 const TITLE = 22;
 const ABOVE = 14;
 const GAP = 8;
-/** Fewer lines are not worth a title. */
-const LEAST_LINES = 1;
+const RIGHT = 6;
+/** Between a label and its heads, and between two labels on one line. */
+const APART = 18;
+/** Lines that the grid leaves room for; more are shown where there is room for them. */
+const MOST_LINES = 4;
 
 interface Named {
   readonly head: Placed;
@@ -25,16 +36,19 @@ interface Named {
 
 interface Line {
   readonly label: string;
+  readonly x: number;
   readonly y: number;
   readonly heads: readonly Named[];
   /** "and 2 more" */
   readonly rest: { readonly x: number; readonly text: string } | null;
 }
 
-export interface HeadList {
+interface HeadList {
   readonly title: number;
   readonly left: number;
   readonly lines: readonly Line[];
+  /** What has no line of its own: the labels left over, or that there are none at all. */
+  readonly rest: { readonly x: number; readonly y: number; readonly text: string } | null;
 }
 
 interface Labelled {
@@ -42,64 +56,154 @@ interface Labelled {
   readonly label: Label;
 }
 
+type Group = readonly [string, readonly Labelled[]];
+
+/**
+ * How many lines a list waits for below the grid, 0 where there will be none. The labels come after
+ * the heads, which must not move then: it does not count which labels there are.
+ */
+export function linesWanted(scene: Scene): number {
+  // For paper no room is kept: what is left over beside other views is the list's.
+  if (onPaper(scene) || isScored(scene) || !hasQuietLabels(scene)) return 0;
+  return Math.min(MOST_LINES, scene.meta.scores.length);
+}
+
+/** Room that so many lines need below the grid. */
+export function listHeight(lines: number): number {
+  return lines > 0 ? ABOVE + TITLE + lines * LINE : 0;
+}
+
 /** Heads by label, the label that most heads carry first, the clearest head of each first. */
-function groups(scene: Scene): readonly (readonly [string, readonly Labelled[]])[] {
-  const labels = quietLabels(scene);
-  if (!labels) return [];
+function groups(scene: Scene, labels: Labels): readonly Group[] {
   const found = new Map<string, Labelled[]>();
   for (const head of shownHeads(scene)) {
     const label = labels(head.index);
-    if (label) found.set(label.text, [...(found.get(label.text) ?? []), { head, label }]);
+    if (!label) continue;
+    const same = found.get(label.text);
+    if (same) same.push({ head, label });
+    else found.set(label.text, [{ head, label }]);
   }
   for (const heads of found.values()) heads.sort((a, b) => b.label.value - a.label.value);
   return [...found].sort(([, a], [, b]) => b.length - a.length);
 }
 
-/** As many heads as fit the line, and how many are left. */
+const more = (count: number) => `and ${count} more`;
+
+/** A label's heads from `x` on, as many as fit before `right` and one at least, and how many are left. */
 function lineOf(
-  label: string,
-  all: readonly Labelled[],
+  [label, all]: Group,
+  left: number,
   at: { x: number; y: number; right: number },
 ): Line {
   const heads: Named[] = [];
   let { x } = at;
-  const more = (count: number) => `and ${count} more`;
   for (const { head } of all) {
     const text = `${head.layer}·${head.head}`;
     const width = textWidth(text, SIZE);
-    const left = all.length - heads.length - 1;
-    const reserved = left > 0 ? GAP + textWidth(more(left), SIZE) : 0;
+    const others = all.length - heads.length - 1;
+    const reserved = others > 0 ? GAP + textWidth(more(others), SIZE) : 0;
     if (x + width + reserved > at.right && heads.length > 0) break;
     heads.push({ head, text, rect: { x, y: at.y - LINE / 2, width, height: LINE } });
     x += width + GAP;
   }
-  const left = all.length - heads.length;
-  return { label, y: at.y, heads, rest: left > 0 ? { x, text: more(left) } : null };
+  const others = all.length - heads.length;
+  const rest = others > 0 ? { x, text: more(others) } : null;
+  return { label, x: left, y: at.y, heads, rest };
 }
 
-/** What of the list fits below the grid; null where nothing does, or a score takes its place. */
+/** Where what a line says ends. */
+function endOf({ heads, rest }: Line): number {
+  if (rest) return rest.x + textWidth(rest.text, SIZE);
+  const last = heads.at(-1) as Named;
+  return last.rect.x + last.rect.width;
+}
+
+/** "and 2 more labels". */
+function labelCount(count: number, shown: number): string {
+  const labels = count === 1 ? "label" : "labels";
+  return shown > 0 ? `and ${count} more ${labels}` : `${count} ${labels}`;
+}
+
+/** "and 2 more labels: local (16), self (3)", with as many of the names as fit. */
+function restText(rest: readonly Group[], shown: number, room: number): string {
+  const names = rest.map(([label, heads]) => `${label} (${heads.length})`);
+  const count = labelCount(rest.length, shown);
+  for (let named = names.length; named > 0; named--) {
+    const some = [...names.slice(0, named), ...(named < names.length ? ["…"] : [])];
+    const text = `${count}: ${some.join(", ")}`;
+    if (textWidth(text, SIZE) <= room) return text;
+  }
+  return count;
+}
+
+/** Several labels on one line, each with its clearest head: as many as fit, and how many are left. */
+function onOneLine(all: readonly Group[], left: number, y: number, right: number) {
+  const lines: Line[] = [];
+  let x = left;
+  for (const group of all) {
+    const from = x + textWidth(group[0], SIZE) + GAP;
+    // With no room but for its first head, a label takes what that and the number of the others need.
+    const line = lineOf(group, x, { x: from, y, right: from });
+    const end = endOf(line);
+    const others = all.length - lines.length - 1;
+    const reserved = others > 0 ? APART + textWidth(labelCount(others, 1), SIZE) : 0;
+    if (end + reserved > right) break;
+    lines.push(line);
+    x = end + APART;
+  }
+  const rest = all.slice(lines.length);
+  const text = rest.length > 0 ? restText(rest, lines.length, right - x) : null;
+  return { lines, rest: text === null ? null : { x, y, text } };
+}
+
+function listOf(
+  all: readonly Group[],
+  { left, top, room }: { left: number; top: number; room: number },
+  width: number,
+): HeadList {
+  const right = width - RIGHT;
+  const title = top + TITLE / 2;
+  const middle = (n: number) => top + TITLE + (n + 0.5) * LINE;
+  if (all.length === 0) {
+    const rest = { x: left, y: middle(0), text: "None of these heads has a label." };
+    return { title, left, lines: [], rest };
+  }
+  if (room === 1 && all.length > 1) {
+    return { title, left, ...onOneLine(all, left, middle(0), right) };
+  }
+  const shown = all.slice(0, all.length > room ? room - 1 : room);
+  const widest = Math.max(...shown.map(([label]) => textWidth(label, SIZE)));
+  const x = left + Math.min(Math.ceil(widest) + APART, 0.5 * width);
+  const lines = shown.map((group, n) => lineOf(group, left, { x, y: middle(n), right }));
+  const others = all.slice(shown.length);
+  if (others.length === 0) return { title, left, lines, rest: null };
+  const text = restText(others, shown.length, right - left);
+  return { title, left, lines, rest: { x: left, y: middle(shown.length), text } };
+}
+
+/** The list below the grid, in the content; null where there is no room, or a score takes its place. */
 export function headList(scene: Scene, layout: Grid, frame: Frame): HeadList | null {
   if (layout.board || layout.abreast) return null;
-  const top = layout.top + layout.height + ABOVE;
-  const room = Math.floor((frame.height - top - TITLE) / LINE);
-  if (room < LEAST_LINES) return null;
-  const found = groups(scene).slice(0, room);
-  if (found.length === 0) return null;
+  const labels = quietLabels(scene);
+  if (labels === NO_LABELS) return null;
   const { left } = layout;
-  const widest = Math.max(...found.map(([label]) => textWidth(label, SIZE)));
-  const x = left + Math.min(Math.ceil(widest) + 18, 0.5 * frame.width);
-  const lines = found.map(([label, heads], n) =>
-    lineOf(label, heads, { x, y: top + TITLE + (n + 0.5) * LINE, right: frame.width - 6 }),
-  );
-  return { title: top + TITLE / 2, left, lines };
+  const top = layout.top + layout.height + ABOVE;
+  const end = Math.max(frame.height, layout.top + layout.height + layout.listHeight);
+  const room = Math.floor((end - top - TITLE) / LINE);
+  if (room < 1) return null;
+  const layers = String(scene.state.show_layers);
+  return memo(labels, `list ${layers} ${left} ${top} ${room} ${frame.width}`, () => {
+    const all = memo(labels, `groups ${layers}`, () => groups(scene, labels));
+    return listOf(all, { left, top, room }, frame.width);
+  });
 }
 
 export function drawHeadList(surface: Surface, scene: Scene, list: HeadList): void {
   const { theme, state, hover } = scene;
-  const { left, title, lines } = list;
+  const { left, title, lines, rest } = list;
   surface.text(left, title, "What heads do here", { fill: theme.text, size: 12, weight: "bold" });
-  for (const { label, y, heads, rest } of lines) {
-    surface.text(left, y, label, { fill: theme.text, size: SIZE });
+  for (const { label, x, y, heads, rest: more } of lines) {
+    surface.text(x, y, label, { fill: theme.text, size: SIZE });
     for (const { head, rect, text } of heads) {
       const selected = head.layer === state.layer && state.heads.includes(head.head);
       const pointed = hover?.layer === head.layer && hover.head === head.head;
@@ -110,8 +214,9 @@ export function drawHeadList(surface: Surface, scene: Scene, list: HeadList): vo
         weight: strong ? "bold" : "normal",
       });
     }
-    if (rest) surface.text(rest.x, y, rest.text, { fill: theme.muted, size: SIZE });
+    if (more) surface.text(more.x, y, more.text, { fill: theme.muted, size: SIZE });
   }
+  if (rest) surface.text(rest.x, rest.y, rest.text, { fill: theme.muted, size: SIZE });
 }
 
 export function hitHeadList({ lines }: HeadList, x: number, y: number): Placed | null {
@@ -122,13 +227,14 @@ export function hitHeadList({ lines }: HeadList, x: number, y: number): Placed |
   return null;
 }
 
-export function headListStops({ lines }: HeadList): readonly Stop[] {
-  return lines.flatMap(({ label, heads }) =>
-    heads.map(({ head: { layer, head }, rect }) => ({
-      layer,
-      head,
-      rect,
-      name: `${label}: layer ${layer} head ${head}`,
+/** At most so many of the heads: the clearest of every label before the next of any. */
+export function headListStops({ lines }: HeadList, most: number): readonly Stop[] {
+  const all = lines.flatMap(({ label, heads }) =>
+    heads.map(({ head: { layer, head }, rect }, place) => ({
+      place,
+      stop: { layer, head, rect, name: `${label}: layer ${layer} head ${head}` },
     })),
   );
+  const kept = new Set([...all].sort((a, b) => a.place - b.place).slice(0, most));
+  return all.filter((one) => kept.has(one)).map(({ stop }) => stop);
 }

@@ -119,6 +119,12 @@ function scoredAside({ state, meta }: Scene): { aside?: State["aside"] } {
   return usual ? {} : { aside };
 }
 
+/** The request for a ranking: of all weight where nothing is set aside. */
+function ranked({ state }: Scene, ranking: Ranking) {
+  const { aside } = state;
+  return { what: "ranking" as const, ranking, ...(aside === null ? {} : { aside }) };
+}
+
 /** Read a score; asking is what has it computed. */
 export function readScore(scene: Scene, name: string): Score {
   const { meta, stream, state, blocks } = scene;
@@ -127,7 +133,7 @@ export function readScore(scene: Scene, name: string): Score {
   if (absent !== null) return { name, title, values: null, why: absent };
   const found =
     name === RANKING && state.ranking
-      ? blocks.heads({ what: "ranking", ranking: state.ranking, ...measured(scene, name) })
+      ? blocks.heads({ ...ranked(scene, state.ranking), ...measured(scene, name) })
       : blocks.heads({ what: "head_scores", ...measured(scene, name), ...scoredAside(scene) });
   if (!found) {
     const why = `scoring ${placedHeads(stream).length} heads …`;
@@ -166,11 +172,15 @@ export function scoreScaleEnd(values: Float32Array): number {
   return ENDS.find((end) => most <= end) ?? 1;
 }
 
-type Labels = (index: number) => Label | null;
+/** What a head does, by its index; the same function as long as the labels are the same. */
+export type Labels = (index: number) => Label | null;
+
+/** Labels that have not come, or cannot. */
+export const NO_LABELS: Labels = () => null;
 
 function labelsOf(scene: Scene, when: When = "now"): Labels {
   const { blocks, meta } = scene;
-  if (notMeasured(scene, "") !== null) return () => null;
+  if (notMeasured(scene, "") !== null) return NO_LABELS;
   const found = blocks.heads(
     {
       what: "head_labels",
@@ -179,28 +189,35 @@ function labelsOf(scene: Scene, when: When = "now"): Labels {
     },
     when,
   );
-  if (!found || "error" in found) return () => null;
-  return (index) => {
-    const [place = -1, value = 0] = found.data.subarray(2 * index, 2 * index + 2);
-    const score = meta.scores[place];
-    return score ? { text: score.label, value } : null;
-  };
+  if (!found || "error" in found) return NO_LABELS;
+  return memo(found, "labels", (): Labels => {
+    const { data } = found;
+    return (index) => {
+      const score = meta.scores[data[2 * index] ?? -1];
+      return score ? { text: score.label, value: data[2 * index + 1] ?? 0 } : null;
+    };
+  });
 }
 
 /** Where no score is asked for, labels are worked out of so many weights at most. */
 const LABELLED_WEIGHTS = 1 << 26;
 
-/**
- * What each head does, where that is had without anybody waiting: after all else on the screen; in a
- * figure, which is drawn once, with all else. Null where heads have no labels.
- */
-export function quietLabels(scene: Scene): Labels | null {
-  const { stream, queries, keys, meta, drawing } = scene;
+/** Whether it is said what each head does where no score is asked for. */
+export function hasQuietLabels(scene: Scene): boolean {
+  const { stream, queries, keys, meta } = scene;
   const weights = placedHeads(stream).length * queries.length * keys.length;
   const none = meta.scores.length === 0 || scene.sides !== null || withoutRecord(scene);
-  if (none || weights > LABELLED_WEIGHTS || scene.state.measure === "rollout") return null;
-  if (notMeasured(scene, "") !== null) return null;
-  return labelsOf(scene, drawing ? "now" : "later");
+  if (none || weights > LABELLED_WEIGHTS || scene.state.measure === "rollout") return false;
+  return notMeasured(scene, "") === null;
+}
+
+/**
+ * What each head does, where that is had without anybody waiting: after all else on the screen; in a
+ * figure, which is drawn once, with all else.
+ */
+export function quietLabels(scene: Scene): Labels {
+  if (!hasQuietLabels(scene)) return NO_LABELS;
+  return labelsOf(scene, scene.drawing ? "now" : "later");
 }
 
 /** Whether heads have colours: a score is chosen, or there is nothing else to see of them. */
@@ -228,6 +245,9 @@ export function boardOf(scene: Scene): Board | null {
     return [...heads].sort((a, b) => strongestFirst(at(a), at(b)));
   });
   const most = memo(values, "end", () => scoreScaleEnd(values));
+  const remaining = memo(values, `remaining ${state.threshold} ${state.show_layers}`, () =>
+    heads.reduce((count, { index }) => count + (isOut(index) ? 0 : 1), 0),
+  );
   const ranking = state.ranking ? JSON.stringify(state.ranking) : "";
   return {
     score,
@@ -236,7 +256,7 @@ export function boardOf(scene: Scene): Board | null {
     most,
     heads,
     order,
-    remaining: heads.reduce((count, { index }) => count + (isOut(index) ? 0 : 1), 0),
+    remaining,
     label,
     isOut,
     shade: (index) => {
@@ -259,11 +279,10 @@ export function whyNoScore(scene: Scene): string | null {
   return null;
 }
 
-/** Of what weight a score is; rankings are of all weight. */
+/** Of what weight a score is. */
 export function weightNote(scene: Scene, name: string): string {
   const { measure } = measured(scene, name);
   const what = measure ? MEASURES[measure].short : "weight";
-  if (name === RANKING) return `of all ${what}`;
   // How much a head changed between two records is of all of it.
   if (scene.state.aside === null || scene.sides) return `of all ${what}`;
   const aside = `${asideName(scene) ?? "nothing of this stream"} set aside`;

@@ -27,6 +27,8 @@ export interface Grid extends GridLayout {
   readonly numbered: boolean;
   /** Whether the columns are ranks. */
   readonly ranked: boolean;
+  /** Room below the grid for the list of what heads do, 0 for none. */
+  readonly listHeight: number;
   /** All that the layout depends on. */
   readonly id: string;
 }
@@ -72,6 +74,7 @@ const MAX_PITCH = 96;
 /** On the screen, where cells grow with the room. */
 const LARGEST = 132;
 const AXIS = 16;
+
 /** Cells of one size, as square as they are large. */
 function evenCells(columns: number, lines: number, pitch: number): LayerCells {
   return { columns, lines, across: pitch, down: pitch, gap: gapOf(pitch), caption: 0 };
@@ -181,7 +184,7 @@ function openGrid({ rows, most, width, height, top, left }: Sizes, at: number): 
   const cells = smallCells(room, height - below);
   const placed = many ? stacked(rows, cells, below) : [];
   return {
-    ...extent(many ? [open, ...placed] : [open]),
+    ...extent([open, ...placed]),
     rows: placed,
     open,
     abreast: false,
@@ -235,6 +238,11 @@ function extent(rows: readonly LayerRow[]): Pick<GridLayout, "rows" | "width" | 
   };
 }
 
+/** What is drawn: the large row of the open layer, then every layer. */
+export function drawnRows({ open, rows }: GridLayout): readonly LayerRow[] {
+  return open ? [open, ...rows] : rows;
+}
+
 /** The row of a layer, by its place among the stream's: the large one of the open layer; undefined where it is not on show. */
 export function rowOf({ rows, open }: GridLayout, row: number): LayerRow | undefined {
   return open?.row === row ? open : rows.find((each) => each.row === row);
@@ -274,21 +282,19 @@ export function headRect(layout: GridLayout, row: number, head: number): Rect | 
 
 /** Where a head is drawn: of the open layer twice, large first. */
 export function headRects(layout: GridLayout, row: number, head: number): readonly Rect[] {
-  const { open, rows } = layout;
-  const drawn = [...(open ? [open] : []), ...rows].filter((each) => each.row === row);
-  return drawn.flatMap((each) => {
-    const place = placeOf(each, head);
+  return drawnRows(layout).flatMap((each) => {
+    const place = each.row === row ? placeOf(each, head) : undefined;
     return place === undefined ? [] : [placeRect(each, place)];
   });
 }
 
 /** The head under a point counted from the grid's top left, or null between and beside cells. */
 export function headAt(
-  { rows, open }: GridLayout,
+  layout: GridLayout,
   x: number,
   y: number,
 ): { readonly row: number; readonly head: number } | null {
-  for (const row of open ? [open, ...rows] : rows) {
+  for (const row of drawnRows(layout)) {
     const { columns, across, down } = row.cells;
     if (y < row.y || y >= row.y + row.height || x < row.x) continue;
     const column = Math.floor((x - row.x) / across);

@@ -12,10 +12,8 @@ import {
 import { memo } from "../../marks/memo.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Theme } from "../../styles/theme.js";
-
 import type { Pixels, Surface } from "../../surface/surface.js";
 import { thumbnailShading } from "../shared/aside.js";
-
 import { HAIRLINE } from "./cells.js";
 import type { Board } from "./head-scores.js";
 import { placedHeads } from "./heads.js";
@@ -39,9 +37,9 @@ export const FRAMED = 28;
 /** A cell with less on a side shows one shade: of a picture nothing could be told. */
 export const PICTURED = 6;
 /** Smaller cells share a hairline. */
-const HAIRLINED = 12;
+export const HAIRLINED = 12;
 /** Beside an open layer, smaller cells are quiet: each by its own largest shade, and none of them dark. */
-const QUIET = 20;
+export const QUIET = 20;
 
 /** How a head's score is shown in a cell: around the thumbnail, or instead of it. */
 export function cellScore(
@@ -50,10 +48,9 @@ export function cellScore(
   index: number,
   pitch: number,
   scale: number,
-  framed = pitch >= FRAMED,
 ): CellScore {
   const frame =
-    !framed || withoutRecord(scene)
+    pitch < FRAMED || withoutRecord(scene)
       ? 0
       : Math.round((scene.sides ? 2 : Math.max(3, pitch / 10)) * scale);
   return { shade: board.shade(index), frame, out: board.isOut(index) };
@@ -106,7 +103,6 @@ function rowCells(
   const pitch = Math.min(across, down - caption);
   const { layer } = row.layer;
   const flat = pitch < PICTURED && !board ? meansOf(scene).shade : null;
-  const framed = pitch >= FRAMED;
   return row.heads.map((head, place) => {
     const rect = placeRect(row, place);
     const from = (edge: number) =>
@@ -114,9 +110,7 @@ function rowCells(
     const [x, y] = [from(rect.x), from(rect.y - top)];
     const width = Math.max(1, Math.round((rect.x + rect.width) * scale) - x);
     const height = Math.max(1, Math.round((rect.y - top + rect.height) * scale) - y);
-    const score = board && {
-      score: cellScore(scene, board, row.first + head, pitch, scale, framed),
-    };
+    const index = row.first + head;
     return {
       layer,
       head,
@@ -125,8 +119,8 @@ function rowCells(
       width,
       height,
       quiet,
-      ...(flat ? { flat: flat(row.first + head) } : {}),
-      ...score,
+      ...(flat ? { flat: flat(index) } : {}),
+      ...(board ? { score: cellScore(scene, board, index, pitch, scale) } : {}),
     };
   });
 }
@@ -157,25 +151,18 @@ function partPixels(scene: Scene, layout: Grid, part: Part, id: string, wide: nu
 export function drawGridPicture(surface: Surface, scene: Scene, layout: Grid): void {
   const { rows, open, id, width, cells } = layout;
   const { scale } = surface;
-  const small = (open !== null && rows[0] !== open) || cells.down < HAIRLINED;
-  const thin = small ? 1 : Math.max(1, Math.round(HAIRLINE * scale));
-  const quiet = open !== null && Math.min(cells.across, cells.down) < QUIET && !layout.board;
-  const parts = [
-    ...(open
-      ? [{ part: { rows: [open], hairline: 1, top: 0, quiet: false }, name: `open ${open.row}` }]
-      : []),
-    ...(rows.length > 0
-      ? [
-          {
-            part: { rows, hairline: thin, top: open ? (rows[0] as LayerRow).y : 0, quiet },
-            name: "",
-          },
-        ]
-      : []),
-  ];
-  for (const { part, name } of parts) {
-    const pixels = partPixels(scene, layout, { ...part, scale }, `${id}/${name}`, width);
+  const draw = (name: string, part: Part) => {
+    const pixels = partPixels(scene, layout, part, `${id}/${name}`, width);
     const size = { width: pixels.width / scale, height: pixels.height / scale };
     surface.image({ x: 0, y: part.top, ...size }, pixels, false);
+  };
+  if (open) {
+    draw(`open ${open.row}`, { rows: [open], scale, hairline: 1, top: 0, quiet: false });
   }
+  const [first] = rows;
+  if (!first) return;
+  const thin = open !== null || cells.down < HAIRLINED;
+  const hairline = thin ? 1 : Math.max(1, Math.round(HAIRLINE * scale));
+  const quiet = open !== null && Math.min(cells.across, cells.down) < QUIET && !layout.board;
+  draw("", { rows, scale, hairline, top: first.y, quiet });
 }

@@ -74,6 +74,25 @@ function byStrength(seen: readonly number[], known: Float32Array): readonly numb
   );
 }
 
+/** The listed keys by falling weight, whatever their rows' order. */
+export function strongestListed({
+  listed,
+  weights,
+  scores,
+}: Pick<NeuronData, "listed" | "weights" | "scores">): readonly number[] {
+  const known = weights ?? scores;
+  return known ? byStrength(listed, known) : listed;
+}
+
+/** Why a head cannot be explained; values are a chapter of their own: without them the weight is all the same. */
+export function explanationError({ blocks, layer }: Scene, head: number): string | null {
+  const needed = layer.has_vectors
+    ? (["weights", "scores", "query_vectors", "key_vectors"] as const)
+    : (["weights"] as const);
+  const errors = needed.map((what) => blocks.error(what, layer.layer, head));
+  return errors.find((text) => text !== null) ?? null;
+}
+
 /** The sink's share: e^sink against a key whose score and weight are known. */
 function sinkShare(
   sink: number | null,
@@ -122,11 +141,6 @@ export function readNeuron(scene: Scene): NeuronData {
   const listed = byWeight ? byStrength(seen, known) : seen;
   const best = strongest(listed, known);
   const focus = focusOf(scene, best);
-  // Values are a chapter of their own: without them the weight is explained all the same.
-  const needed = layer.has_vectors
-    ? (["weights", "scores", "query_vectors", "key_vectors"] as const)
-    : (["weights"] as const);
-  const error = needed.map((what) => blocks.error(what, ...of)).find((text) => text !== null);
   return {
     layer,
     head,
@@ -138,12 +152,12 @@ export function readNeuron(scene: Scene): NeuronData {
     masked,
     ...focus,
     sinkWeight: sinkShare(layer.sinks?.[head] ?? null, best, scores, weights),
-    error: error ?? null,
+    error: explanationError(scene, head),
   };
 }
 
 /** Σ q·k in double precision, or null while a vector is missing. */
-export function dotProduct(
+function dotProduct(
   query: Float32Array | null,
   key: Float32Array | null | undefined,
 ): number | null {

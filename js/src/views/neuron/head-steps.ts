@@ -3,16 +3,16 @@
 import { formatScore, formatWeight, rounded } from "../../marks/format.js";
 import { divergingShade, sequentialShade, shadedPixels } from "../../marks/matrix/shading.js";
 import { memo } from "../../marks/memo.js";
-import { drawParagraph } from "../../marks/text/paragraph.js";
 import { labelFill, labelOf, quoted } from "../../marks/text/tokens.js";
 import type { RecordScene } from "../../scene/scene.js";
 import { parseHex } from "../../styles/colours.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
-import { textWidth, wrapText } from "../../surface/text.js";
+import { textWidth } from "../../surface/text.js";
 import type { Frame, View } from "../view.js";
 import { drawHeader, type Header, headerStops, hitHeader } from "./header.js";
-import { HEADER, PAD } from "./layout.js";
-import { REASON_SIZE, reasonText } from "./link-scene.js";
+import { HEADER, PAD, reasonHeight } from "./layout.js";
+import { inFrame } from "./link-scene.js";
+import { drawError, drawReason, reasonLines } from "./reason.js";
 import { readSteps, type Step, type Steps } from "./steps.js";
 
 const SIZE = 12;
@@ -47,9 +47,7 @@ function gridOf(
   width: number,
   height: number,
 ): Grid {
-  const reason = scene.layer.has_vectors
-    ? 0
-    : wrapText(reasonText(scene), width - 6 * PAD, REASON_SIZE).length * 16 + 10;
+  const reason = scene.layer.has_vectors ? 0 : reasonHeight(reasonLines(scene, width));
   const top = HEADER + PAIR + reason;
   const inner = Math.max(LEAST, width - 2 * PAD);
   const shape = Math.max(1, count(queries)) / Math.max(1, count(keys));
@@ -130,7 +128,7 @@ function sayNumber({ kind }: Step, value: number | null): string {
 }
 
 /** The numbers of the pair in question, one step after the other. */
-export function pairText(steps: Steps): string {
+function pairText(steps: Steps): string {
   return steps.steps
     .map((step) => `${step.short} ${sayNumber(step, numberAt(steps, step))}`)
     .join(" · ");
@@ -287,17 +285,12 @@ export const headStepsView: View<RecordScene> = {
       () => {
         drawHeader(surface, headerOf(head));
         if (steps.error !== null) {
-          const at = { x: PAD, y: HEADER + 14, width: frame.width - 2 * PAD, leading: 16 };
-          drawParagraph(surface, at, steps.error, { fill: scene.theme.danger, size: REASON_SIZE });
+          drawError(surface, scene, frame, steps.error);
           return;
         }
         drawPair(surface, head);
         if (!scene.layer.has_vectors) {
-          const at = { x: PAD, y: HEADER + PAIR + 6, width: frame.width - 6 * PAD, leading: 16 };
-          drawParagraph(surface, at, reasonText(scene), {
-            fill: scene.theme.text,
-            size: REASON_SIZE,
-          });
+          drawReason(surface, scene, frame, { x: PAD, y: HEADER + PAIR + 6 }, "start");
         }
         for (let index = 0; index < steps.steps.length; index++) drawStep(surface, head, index);
       },
@@ -324,14 +317,12 @@ export const headStepsView: View<RecordScene> = {
 
   stops(scene, frame) {
     const head = readHead(scene, frame);
-    const { steps, scroll } = head;
+    const { steps } = head;
     const header = headerStops(headerOf(head));
     const { query, key } = steps;
     const rect = { x: 0, y: HEADER, width: frame.width, height: PAIR };
     const name = `query "${labelOf(scene.queries, query)}", key "${labelOf(scene.keys, key)}": ${pairText(steps)}`;
     const pair = steps.error === null && key >= 0 ? [{ query, key, rect, name }] : [];
-    return [...header, ...pair]
-      .map((stop) => ({ ...stop, rect: { ...stop.rect, y: stop.rect.y - scroll } }))
-      .filter((stop) => stop.rect.y >= 0 && stop.rect.y + stop.rect.height <= frame.height);
+    return inFrame(head, [...header, ...pair]);
   },
 };

@@ -1,5 +1,6 @@
 // Neuron view, one link: columns, heights, and which keys have a row.
 
+import { EQUATION_LINE } from "../../marks/text/equation.js";
 import type { Rect } from "../../surface/surface.js";
 
 /** A stretch of the width. */
@@ -24,12 +25,13 @@ export interface Columns {
 export const PAD = 10;
 /** Two lines: the question, and which head and query it is about. */
 export const HEADER = 42;
-export const STRIP_LINE = 18;
+const STRIP_LINE = 18;
 /** How much of a line a strip and a bar take. */
 export const CELL = 13;
 export const ROW = 18;
 const BARS = 40;
 const HEADING = 20;
+export const REASON_LINE = 16;
 const CAPTION = 18;
 const GAP = 8;
 /** Room for a line below everything: what is asked next stands there. */
@@ -101,6 +103,9 @@ export interface LinkLayout {
   readonly height: number;
 }
 
+/** Of the lines that say why a layer has no vectors, and the room below them. */
+export const reasonHeight = (lines: number) => lines * REASON_LINE + 10;
+
 const total = ({ keys, sink, masked }: RowCounts) => keys + sink + masked;
 
 export function linkLayout(sizes: Sizes): LinkLayout {
@@ -113,13 +118,13 @@ export function linkLayout(sizes: Sizes): LinkLayout {
     y += lines;
     return rect;
   };
-  const reason = hasVectors ? null : take(reasonLines * 16 + 10);
+  const reason = hasVectors ? null : take(reasonHeight(reasonLines));
   const strip = () => (hasVectors ? take(STRIP_LINE, columns.strip) : null);
   const [query, key, product] = [strip(), strip(), strip()];
   if (hasVectors) y += 2;
   const bars = hasVectors ? take(BARS, columns.strip) : null;
   if (hasVectors) y += GAP / 2;
-  const equation = hasVectors ? take(equationLines * HEADING) : null;
+  const equation = hasVectors ? take(equationLines * EQUATION_LINE) : null;
   const heading = take(HEADING);
   const result = hasVectors && hasValues ? GAP / 2 + CAPTION + 2 * STRIP_LINE : 0;
   const wanted = total(sizes.rows);

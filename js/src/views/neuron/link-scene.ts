@@ -8,11 +8,11 @@ import {
   weightPieces,
 } from "../../marks/text/equation.js";
 import type { RecordScene, Scene } from "../../scene/scene.js";
-import { wrapText } from "../../surface/text.js";
-import type { Frame } from "../view.js";
-import { dimensionOrder, type NeuronData, readNeuron } from "./data.js";
+import type { Frame, Stop } from "../view.js";
+import { dimensionOrder, type NeuronData, readNeuron, strongestListed } from "./data.js";
 import type { Header } from "./header.js";
 import { type LinkLayout, linkLayout, PAD, ROW, type TableLine, tableLines } from "./layout.js";
+import { reasonLines } from "./reason.js";
 
 /** Everything that drawing, hitting and naming share: what is shown and where it is. */
 export interface LinkScene {
@@ -29,15 +29,6 @@ export interface LinkScene {
   /** The dimension under the pointer, or null. */
   readonly dimension: number | null;
 }
-
-export const REASON_SIZE = 12;
-
-export function reasonText({ layer }: Scene): string {
-  return layer.reason ?? "This layer was recorded without query and key vectors.";
-}
-
-const wide = (scene: Scene, width: number) =>
-  wrapText(reasonText(scene), width - 6 * PAD, REASON_SIZE).length;
 
 /** The score's line, then the weight's: each begins anew. */
 export function equationOf(
@@ -77,7 +68,7 @@ export function layoutOf(scene: RecordScene, width: number, height: number): Lin
     height,
     hasVectors: layer.has_vectors,
     hasValues: layer.has_vectors && hasValues(scene),
-    reasonLines: layer.has_vectors ? 0 : wide(scene, width),
+    reasonLines: reasonLines(scene, width),
     equationLines: layer.has_vectors ? equationLines(scene, width - 2 * PAD) : 0,
     rows: {
       keys: data.listed.length,
@@ -91,9 +82,8 @@ export function layoutOf(scene: RecordScene, width: number, height: number): Lin
 export function readLink(scene: RecordScene, frame: Frame): LinkScene {
   const data = readNeuron(scene);
   const layout = layoutOf(scene, frame.width, frame.height);
-  const strongest = { ...scene, options: { ...scene.options, keyOrder: "weight" as const } };
   const rest = { sink: scene.layer.sinks ? 1 : 0, masked: data.masked.length };
-  const first = scene.options.keyOrder === "weight" ? data.listed : readNeuron(strongest).listed;
+  const first = scene.options.keyOrder === "weight" ? data.listed : strongestListed(data);
   const table = tableLines(layout.lines, layout.expanded, data.listed, first, data.focus, rest);
   const dims = data.queryVector?.length ?? Math.max(1, scene.layer.head_dim ?? 1);
   const hovered = scene.hover?.dimension;
@@ -149,4 +139,14 @@ export function dimensionAt(
   if (x < span.x || x >= span.x + span.width) return null;
   const place = Math.min(dims - 1, Math.floor(((x - span.x) / span.width) * dims));
   return order ? (order[place] ?? null) : place;
+}
+
+/** In the frame instead of in the content, as far as they are in sight. */
+export function inFrame(
+  { scroll, frame }: Pick<LinkScene, "scroll" | "frame">,
+  stops: readonly Stop[],
+): readonly Stop[] {
+  return stops
+    .map((stop) => ({ ...stop, rect: { ...stop.rect, y: stop.rect.y - scroll } }))
+    .filter(({ rect }) => rect.y >= 0 && rect.y + rect.height <= frame.height);
 }

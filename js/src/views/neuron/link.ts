@@ -2,24 +2,23 @@
 
 import { formatScore, formatWeight } from "../../marks/format.js";
 import { equationText } from "../../marks/text/equation.js";
-import { drawParagraph } from "../../marks/text/paragraph.js";
 import type { RecordScene, Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
-import { contains, type Rect, type Surface } from "../../surface/surface.js";
+import { contains, type Rect } from "../../surface/surface.js";
 import type { Frame, Stop, View } from "../view.js";
 import { focusTerms } from "./data.js";
 import { drawHeader, headerStops, hitHeader } from "./header.js";
-import { HEADER, PAD, ROW } from "./layout.js";
+import { HEADER, ROW } from "./layout.js";
 import {
   dimensionAt,
   headerOf,
+  inFrame,
   type LinkScene,
   layoutOf,
   lineAt,
-  REASON_SIZE,
   readLink,
-  reasonText,
 } from "./link-scene.js";
+import { drawError, drawReason } from "./reason.js";
 import {
   cellOf,
   drawBars,
@@ -31,19 +30,6 @@ import {
 import { drawTable, linesInSight, moreText, sortRect } from "./table.js";
 
 const MAX_ROW_STOPS = 60;
-
-function drawReason(surface: Surface, { scene, frame, layout }: LinkScene): void {
-  const { reason } = layout;
-  if (!reason) return;
-  const at = { x: frame.width / 2, y: reason.y + 8, width: frame.width - 6 * PAD, leading: 16 };
-  const style = { fill: scene.theme.text, size: REASON_SIZE, anchor: "middle" } as const;
-  drawParagraph(surface, at, reasonText(scene), style);
-}
-
-function drawError(surface: Surface, { scene, frame }: LinkScene, error: string): void {
-  const at = { x: PAD, y: HEADER + 14, width: frame.width - 2 * PAD, leading: 16 };
-  drawParagraph(surface, at, error, { fill: scene.theme.danger, size: REASON_SIZE });
-}
 
 /** What lies in the strips and bars: dimensions, and what each is of. */
 function hitStrips(link: LinkScene, x: number, y: number): Hit | null {
@@ -92,13 +78,6 @@ function rowStops(link: LinkScene): readonly Stop[] {
   return stops;
 }
 
-/** In the frame instead of in the content, as far as they are in sight. */
-function inFrame({ scroll, frame }: LinkScene, stops: readonly Stop[]): readonly Stop[] {
-  return stops
-    .map((stop) => ({ ...stop, rect: { ...stop.rect, y: stop.rect.y - scroll } }))
-    .filter(({ rect }) => rect.y >= 0 && rect.y + rect.height <= frame.height);
-}
-
 /** All the height there is; what the pointer is on does not count, or the panel would jump. */
 function contentHeight(scene: Scene, width: number, height: number): number {
   // Nor does the step of a generation: the last query sees as many keys as any.
@@ -122,10 +101,12 @@ export const linkView: View<RecordScene> = {
       () => {
         drawHeader(surface, headerOf(link));
         if (data.error !== null) {
-          drawError(surface, link, data.error);
+          drawError(surface, scene, frame, data.error);
           return;
         }
-        drawReason(surface, link);
+        const { reason } = link.layout;
+        const middle = frame.width / 2;
+        if (reason) drawReason(surface, scene, frame, { x: middle, y: reason.y + 8 }, "middle");
         drawLinkVectors(surface, link);
         drawBars(surface, link);
         drawEquation(surface, link);

@@ -1,13 +1,12 @@
 // The whole head, step by step: a matrix for each of product, scaling, softcap, mask, softmax, value.
 
-import type { Matrix, Range } from "../../data/blocks.js";
-import { Matrix as Block } from "../../data/blocks.js";
+import { Matrix, type Range } from "../../data/blocks.js";
 import { largest } from "../../marks/matrix/vector-strip.js";
 import { memo } from "../../marks/memo.js";
 import { scalingText } from "../../marks/text/equation.js";
 import { EXPLAINED_WINDOW } from "../../protocol/constants.js";
 import type { RecordScene } from "../../scene/scene.js";
-import { readNeuron } from "./data.js";
+import { explanationError, readNeuron } from "./data.js";
 
 /** One step of a head. */
 export interface Step {
@@ -73,7 +72,7 @@ function dots(queries: Rows, keys: Rows): Matrix | null {
       data[row * keys.length + column] = sum;
     });
   });
-  const made = new Block(queries.length, keys.length, data);
+  const made = new Matrix(queries.length, keys.length, data);
   inner.set(first.buffer, made);
   return made;
 }
@@ -83,7 +82,7 @@ function mapped(from: Matrix | null, name: string, make: (value: number, key: nu
   if (!from) return null;
   return memo(from, name, () => {
     const data = from.data.map((value, at) => make(value, at % from.columns));
-    return new Block(from.rows, from.columns, data);
+    return new Matrix(from.rows, from.columns, data);
   });
 }
 
@@ -158,12 +157,6 @@ export function readSteps(scene: RecordScene): Steps {
   }
   const ends = scores.map(({ matrix }) => matrix && sizeOf(matrix));
   const value = steps.find(({ kind }) => kind === "value")?.matrix;
-  const needed = layer.has_vectors
-    ? (["weights", "scores", "query_vectors", "key_vectors"] as const)
-    : (["weights"] as const);
-  const error = needed
-    .map((what) => blocks.error(what, layer.layer, head))
-    .find((text) => text !== null);
   return {
     head,
     queries,
@@ -172,6 +165,6 @@ export function readSteps(scene: RecordScene): Steps {
     steps,
     scoreEnd: ends.some((end) => end === null) ? null : Math.max(0, ...(ends as number[])),
     valueEnd: value ? sizeOf(value) : null,
-    error: error ?? null,
+    error: explanationError(scene, head),
   };
 }

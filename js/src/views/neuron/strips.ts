@@ -123,7 +123,7 @@ export function orderRect(link: LinkScene): Rect | null {
 }
 
 /** What each dimension adds to the sum, in the order of the bars. */
-export function barValues(link: LinkScene): Float64Array | null {
+function barValues(link: LinkScene): Float64Array | null {
   const { order } = link;
   const parts = products(link.data);
   return parts && order ? Float64Array.from(order, (d) => parts[d] as number) : parts;

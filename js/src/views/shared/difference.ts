@@ -66,10 +66,15 @@ export function differenceRows(a: Rows, b: Rows, aside: Aside, common?: Common):
   };
 }
 
-/** One tile minus another; where common positions are given, without all others. */
-export function minus(a: Matrix, b: Matrix, common: Common | undefined, place: Span): Matrix {
+/** The first minus the second. */
+export function minus(a: Matrix, b: Matrix): Matrix {
   const data = a.data.map((value, i) => value - (b.data[i] as number));
-  const found = new Matrix(a.rows, a.columns, data);
+  return new Matrix(a.rows, a.columns, data);
+}
+
+/** One tile minus another; where common positions are given, without all others. */
+export function minusTile(a: Matrix, b: Matrix, common: Common | undefined, place: Span): Matrix {
+  const found = minus(a, b);
   if (!common) return found;
   const [top, left] = [TILE_SIZE * place[0], TILE_SIZE * place[1]];
   for (let row = 0; row < a.rows; row++) {

@@ -2,7 +2,8 @@
 
 import type { MarginRun } from "../../marks/groups/margins.js";
 import { MARGIN_ABOVE, marginRoom } from "../../marks/groups/margins.js";
-import { groupFilter, groupsOf, REST, type SceneGroups } from "../../scene/groups.js";
+import { REST_GROUP } from "../../protocol/constants.js";
+import { groupFilter, groupsOf, type SceneGroups } from "../../scene/groups.js";
 import type { Scene } from "../../scene/scene.js";
 
 /** More runs than this are no groups any more that a margin could name: only their borders are drawn. */
@@ -25,7 +26,7 @@ export function marginRuns(
     return {
       from: at(start),
       to: at(stop),
-      label: name === REST ? "" : label,
+      label: name === REST_GROUP ? "" : label,
       faded: drawn === false,
     };
   });
@@ -37,7 +38,7 @@ export function groupLabels(scene: Scene, axis: AxisName): ((index: number) => s
   if (!groups || groups[axis].runs.length > MOST_RUNS) return null;
   return (index) => {
     const group = groups.grouping.groups[groups[axis].numbers[index] ?? -1];
-    return group && group.name !== REST ? group.label : "";
+    return group && group.name !== REST_GROUP ? group.label : "";
   };
 }
 
@@ -53,7 +54,7 @@ export function groupMargin(scene: Scene, axis: AxisName, available: number): nu
   if (!groups || groups[axis].runs.length > MOST_RUNS) return 0;
   const there = new Set(groups[axis].runs.map(({ group }) => group));
   const labels = groups.grouping.groups
-    .filter(({ name }, number) => there.has(number) && name !== REST)
+    .filter(({ name }, number) => there.has(number) && name !== REST_GROUP)
     .map(({ label }) => label);
   return labels.length === 0 ? 0 : marginRoom(labels, available);
 }

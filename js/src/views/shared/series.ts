@@ -1,6 +1,6 @@
 // `Series`, the heads that are drawn, and the query or key in focus.
 
-import { type Aside, NOTHING_ASIDE, shadesIn } from "../../data/aside.js";
+import { type Aside, restOf, shadesIn, shareOf } from "../../data/aside.js";
 import type { Blocks, Rows } from "../../data/blocks.js";
 import { columnSum } from "../../data/columns.js";
 import { strongestOf } from "../../data/strongest-first.js";
@@ -29,9 +29,11 @@ export function isolatedHead(scene: Scene): number | null {
   // Only a selected head: its numbers are here, and a hover never asks the kernel for more.
   if (hover?.head === undefined || !state.heads.includes(hover.head)) return null;
   if (hover.layer !== undefined && hover.layer !== layer.layer) return null;
-  // A head under the pointer inside a token view comes with a token: there nothing is singled out.
+  // A head under the pointer inside a token view comes with a token: there nothing is singled out. Without one it is an entry of
+  // the legend, which only links have.
   const pointsAtHead = hover.source === "model" || (hover.query ?? hover.key) === undefined;
-  return pointsAtHead && hover.source !== "head" ? hover.head : null;
+  const isEntry = hover.source !== "head" || state.form === "lines";
+  return pointsAtHead && isEntry ? hover.head : null;
 }
 
 /** The selected heads of the selected layer; only the hovered one while a chip is hovered. */
@@ -124,20 +126,12 @@ export function shadingColumn(
 ): Float32Array | null {
   const column = rows.column?.(key);
   if (!column) return null;
-  if (scale !== undefined || aside.keys.length === 0 || aside.has(key)) {
-    return column.map(
-      (weight) => shadesIn([weight], NOTHING_ASIDE, scale)(0) * (aside.has(key) ? 0 : 1),
-    );
-  }
+  if (aside.has(key)) return column.map(() => 0);
+  if (scale !== undefined) return column.map((weight) => Math.min(1, weight / scale));
+  if (aside.keys.length === 0) return column;
   const held = columnSum(rows, aside.keys);
-  return (
-    held &&
-    column.map((weight, query) => shadesIn([held[query] as number, weight], FIRST_OF_TWO)(1))
-  );
+  return held && column.map((weight, query) => shareOf(weight, restOf(held[query] as number)));
 }
-
-/** Of a row of two, what is set aside and a weight of the rest. */
-const FIRST_OF_TWO: Aside = { keys: [0], id: "0", has: (key) => key === 0 };
 
 /** 1-based place of a key among the keys its query can see, and how many those are. */
 export function rankOf(row: Float32Array, key: number): { rank: number; of: number } {

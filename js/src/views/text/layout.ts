@@ -30,7 +30,7 @@ const LINE = 22;
 export const BAR = 3;
 const SIDE = 8;
 /** The document at a glance, at the right edge. */
-export const STRIP = 12;
+const STRIP = 12;
 const LEAST = 3 * LINE;
 /** Between a text of queries and one of keys. */
 const BETWEEN = 10;
@@ -147,7 +147,7 @@ const LARGE_LINE = 32;
 const isLarge = (scene: Scene) =>
   !onPaper(scene) && Math.max(scene.queries.length, scene.keys.length) <= FEW;
 
-export function lineHeight(scene: Scene): number {
+function lineHeight(scene: Scene): number {
   const bars = barCount(scene);
   return (isLarge(scene) ? LARGE_LINE : LINE) + (bars > 0 ? bars * BAR + 2 : 0);
 }
@@ -198,7 +198,7 @@ export function textNotes(scene: Scene): readonly string[] {
 }
 
 /** With colours for heads only where there are bars in them. */
-export function textFooterHeight(scene: Scene): number {
+function textFooterHeight(scene: Scene): number {
   if (!hasLegend(scene)) return 4;
   const bars = barCount(scene) > 0 ? LEGEND_LINE : 0;
   return 6 + CHIPS + LEGEND_BAR + bars + LEGEND_LINE * textNotes(scene).length;
@@ -235,8 +235,7 @@ export function textPlan(scene: Scene, { width, height, scroll }: Frame): TextPl
 }
 
 /** Top of a line, below the top of all of the text. */
-export const lineTop = ({ line }: TextPlan, block: TextBlock, at: number): number =>
-  block.top + at * line;
+const lineTop = ({ line }: TextPlan, block: TextBlock, at: number): number => block.top + at * line;
 
 /** First line of which anything is in the window, and one past the last. */
 export function visibleLines(plan: TextPlan, block: TextBlock): readonly [number, number] {

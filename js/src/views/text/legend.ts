@@ -45,11 +45,7 @@ const LABEL = 110;
 const LEAST = 0.0005;
 
 /** What the shades are, in words. */
-export function shadeTitle(
-  scene: Scene,
-  { subject }: Pick<TextShading, "subject">,
-  room = 90,
-): string {
+function shadeTitle(scene: Scene, { subject }: Pick<TextShading, "subject">, room = 90): string {
   const { queries, keys, state } = scene;
   const weight = MEASURES[state.measure].short;
   const { about } = subject;

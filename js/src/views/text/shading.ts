@@ -1,6 +1,6 @@
 // Numbers that shade running text.
 
-import { shadesIn } from "../../data/aside.js";
+import { asideRow } from "../../data/aside.js";
 import { columnSum } from "../../data/columns.js";
 import { scaleEnd } from "../../marks/matrix/shading.js";
 import { LARGEST_WHOLE_HEAD } from "../../protocol/constants.js";
@@ -111,11 +111,7 @@ function shadesOf(scene: Scene, series: Series, subject: TextSubject, weights: F
   const { aside } = scene;
   if (aside.keys.length === 0) return weights;
   const { scale } = series.rows;
-  if (subject.about !== "key") {
-    if (scale !== undefined) return weights.map((weight, key) => (aside.has(key) ? 0 : weight));
-    const shade = shadesIn(weights, aside);
-    return weights.map((_, key) => shade(key));
-  }
+  if (subject.about !== "key") return asideRow(weights, aside, scale);
   const keys = subject.keys.filter((key) => !aside.has(key));
   if (scale !== undefined || keys.length === 0) {
     return keys.length === 0 ? weights.map(() => 0) : columnSum(series.rows, keys);
@@ -142,7 +138,7 @@ function meanOfAll(all: readonly Float32Array[]): Float32Array {
   return mean;
 }
 
-export function largestShades(values: ArrayLike<number>): number {
+function largestShades(values: ArrayLike<number>): number {
   let most = 0;
   for (let at = 0; at < values.length; at++) most = Math.max(most, values[at] || 0);
   return most;

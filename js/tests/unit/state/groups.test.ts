@@ -47,7 +47,6 @@ test("a small head is selected by a click, and added by one with Shift", () => {
   const hit = { layer: 0, head: 2, action: "show-head" } as const;
   expect(click(state, "head", hit, false)).toEqual({ layer: 0, heads: [2] });
   expect(click({ ...state, heads: [1] }, "head", hit, true)).toEqual({ heads: [1, 2] });
-  expect(click(state, "head", { layer: 1, action: "show-layer" }, false)).toEqual({ layer: 1 });
 });
 
 test("the share from one group to the other ranks heads", () => {
@@ -56,5 +55,7 @@ test("the share from one group to the other ranks heads", () => {
   expect(rankByGroups(chosen)).toEqual({
     ranking: { grouping: "segment", from: "A", to: null },
     score: "ranking",
+    arrange: "rank",
   });
+  expect(rankByGroups({ ...chosen, arrange: "scatter" }).arrange).toBeUndefined();
 });

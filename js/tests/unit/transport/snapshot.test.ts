@@ -83,6 +83,8 @@ test("shares of groups are a square for each head, of one grouping and one layer
   await vi.waitFor(() => expect(read("role", 1)).not.toBeNull());
   const squares = read("segment", 1);
   if (!squares || "error" in squares) throw new Error("no shares");
+  // What is made of them is kept for them.
+  expect(read("segment", 1)).toBe(squares);
   expect(squares.map(({ rows, columns }) => [rows, columns])).toEqual([
     [2, 2],
     [2, 2],

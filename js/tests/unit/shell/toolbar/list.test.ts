@@ -3,15 +3,15 @@ import type { Scene } from "../../../../src/scene/scene.js";
 import type { ToolbarEvents } from "../../../../src/shell/toolbar/control.js";
 import { headsText, isolate } from "../../../../src/shell/toolbar/heads.js";
 import { CONTROLS, WITHOUT_RECORD } from "../../../../src/shell/toolbar/list.js";
+import { save } from "../../../../src/shell/toolbar/save.js";
 import { attentionScene } from "../../../support/attention-scene.js";
 
 const events: ToolbarEvents = {
   change: () => {},
-  options: () => {},
   hoverHead: () => {},
   save: () => {},
   pdf: null,
-  code: () => null,
+  code: null,
   freeze: null,
   search: () => {},
   help: () => {},
@@ -55,6 +55,13 @@ test("what does nothing in the open view is not there", () => {
   expect(shown(attentionScene({ state: { view: "neuron", ...two } }))).not.toContain("together");
   expect(shown(attentionScene())).not.toContain("stream");
   expect(shown(attentionScene({ state: { measure: "rollout" } }))).not.toContain("heads");
+});
+
+test("the Python call is made when it is copied, not at every frame", () => {
+  let made = 0;
+  const code = () => `view ${++made}`;
+  save.draw(attentionScene(), { ...events, code }, false);
+  expect(made).toBe(0);
 });
 
 test("layers are chosen by ranges where there are many", () => {

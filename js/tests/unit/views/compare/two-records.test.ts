@@ -4,7 +4,7 @@ import { BlockStore } from "../../../../src/data/store.js";
 import type { Meta, Position, Request } from "../../../../src/protocol/generated.js";
 import type { Scene } from "../../../../src/scene/scene.js";
 import { SceneMaker } from "../../../../src/scene/scene-maker.js";
-import { readingText } from "../../../../src/shell/reading/reading-text.js";
+import { reading, readingText } from "../../../../src/shell/reading/reading-text.js";
 import type { Hover } from "../../../../src/state/interaction.js";
 import type { State } from "../../../../src/state/selection.js";
 import { defaultOptions } from "../../../../src/state/signals.js";
@@ -93,14 +93,14 @@ test("where only one record has a token nothing is compared, and its label says 
 
 test("a pair is read in both records, and as its change", () => {
   const pinned = two({ query: 3, queries: [3], key: 1, keys: [1] });
-  expect(readingText(pinned)).toContain("A 0.250, B 0.750, B − A +0.500");
+  expect(readingText(reading(pinned, null))).toContain("A 0.250, B 0.750, B − A +0.500");
   const texts = draw(pinned).flatMap(({ text }) => text ?? []);
   expect(texts).toEqual(expect.arrayContaining(["0.250", "0.750", "+0.500"]));
   const lonely = two({ query: 3, queries: [3], key: 2, keys: [2] });
-  expect(readingText(lonely)).toContain("only in B");
+  expect(readingText(reading(lonely, null))).toContain("only in B");
   expect(draw(lonely).filter(({ text }) => text === "only in B").length).toBe(2);
   const several = two({ query: 1, queries: [1, 3], key: 0, keys: [0, 1] });
-  expect(readingText(several)).toContain("A 0.750, B 0.875, B − A +0.125 (mean of 2 queries, sum of 2 keys)"); // biome-ignore format: one line
+  expect(readingText(reading(several, null))).toContain("A 0.750, B 0.875, B − A +0.125 (mean of 2 queries, sum of 2 keys)"); // biome-ignore format: one line
 });
 
 test("the widget shows which heads changed and one of them, and nothing that is of one record", () => {

@@ -3,6 +3,7 @@ import { formatWeight } from "../../../../src/marks/format.js";
 import { click } from "../../../../src/state/actions.js";
 import { compareView } from "../../../../src/views/compare/view.js";
 import { profileOf } from "../../../../src/views/groups/profile-data.js";
+import { layerShares, shareAxes, sharesFrom } from "../../../../src/views/groups/shares.js";
 import { headView } from "../../../../src/views/head/view.js";
 import type { Given } from "../../../support/attention-scene.js";
 import { groupedScene, shares } from "../../../support/grouped-scene.js";
@@ -68,6 +69,37 @@ test("a profile has the mean over the heads, the middle half and the ends, from 
   expect(all?.mean).toBeCloseTo((5 * 0.375 + 6 * 0.3125) / 11, 6);
 });
 
+test("shares are cut and added up once, not at every move of the pointer", () => {
+  const kept = [0, 1, 2].map((layer) => shares(layer, 4));
+  const given = { numLayers: 3, numHeads: 4, state: { form: "profile" } } as const;
+  const shown = groupedScene(given, (_, layer) => kept[layer] ?? null);
+  const read = (from_group: string | null) => {
+    const now = { ...shown, state: { ...shown.state, from_group } };
+    return { cut: layerShares(now, now.blocks, 1), point: profileOf(now)?.lines[0]?.points[1] };
+  };
+  const [first, again, other] = [read("A"), read("A"), read("B")];
+  expect(again.cut).toBe(first.cut);
+  expect(again.point).toBe(first.point);
+  expect(other.point).not.toEqual(first.point);
+});
+
+test("of words each counts once, whatever its pieces", () => {
+  const pieces = scene({ form: "profile" });
+  // Behind the special token the four other pieces of A are two words.
+  const queries = pieces.queries.map((position, at) =>
+    [2, 4].includes(at) ? { ...position, continues: true } : position,
+  );
+  const recorded = { ...pieces, queries, keys: queries, recorded: null };
+  const state = { ...pieces.state, positions: "words" as const };
+  const words = shareAxes({ ...recorded, recorded, state });
+  expect(shareAxes(pieces)?.counts).toEqual([5, 4, 2]);
+  expect(words?.counts).toEqual([3, 4, 2]);
+  const [matrix] = shares(0, 1);
+  if (!words || !matrix) throw new Error("no groups");
+  const [a] = sharesFrom(matrix, words, null);
+  expect(a).toBeCloseTo((3 * 0.2 + 6 * 0.4) / 9, 6);
+});
+
 test("a profile is drawn as far as layers have come; a layer is chosen by a click", () => {
   const some = groupedScene({ numLayers: 3, state: { form: "profile" } }, (_, layer) =>
     layer === 1 ? null : shares(layer, 4),
@@ -76,7 +108,7 @@ test("a profile is drawn as far as layers have come; a layer is chosen by a clic
   const stop = headView.stops(some, FRAME).find(({ layer }) => layer === 2);
   const { rect } = stop ?? { rect: { x: 0, y: 0, width: 0, height: 0 } };
   const hit = headView.hit(some, FRAME, rect.x + rect.width / 2, rect.y + 5);
-  expect(hit).toEqual({ layer: 2, action: "show-layer" });
+  expect(hit).toEqual({ layer: 2, action: "open-layer" });
   const failed = groupedScene({ state: { form: "profile" } }, () => ({ error: "no values" }));
   expect(draw(failed).texts.join(" ")).toContain("no values");
 });

@@ -3,6 +3,7 @@ import { formatWeight } from "../../../../src/marks/format.js";
 import type { Scene } from "../../../../src/scene/scene.js";
 import type { Hit } from "../../../../src/state/interaction.js";
 import { headView } from "../../../../src/views/head/view.js";
+import { SAID_BELOW } from "../../../../src/views/shared/failure.js";
 import { random } from "../../../support/attention-scene.js";
 import type { Call } from "../../../support/recording-surface.js";
 import {
@@ -188,7 +189,40 @@ test.each(["lines", "matrix"] as const)(
 test.each(["lines", "matrix"] as const)("what went wrong is said in place: %s", (form) => {
   const { calls } = draw(small({ blocks: "failed", state: { form } }));
   const notice = calls.filter(({ group }) => group === "notice");
-  expect(notice.map(({ text }) => text).join(" ")).toBe("the kernel has gone away");
+  expect(notice.flatMap(({ text }) => text ?? []).join(" ")).toBe("the kernel has gone away");
+});
+
+test.each(["lines", "matrix"] as const)(
+  "what the page says below stands here no second time: %s",
+  (form) => {
+    const said = (failed: () => string | null) =>
+      draw({ ...small({ blocks: "failed", state: { form } }), failed }).calls.flatMap(
+        ({ group, text }) => (group === "notice" && text ? [text] : []),
+      );
+    expect(said(() => "the kernel has gone away").join(" ")).toBe(SAID_BELOW);
+    expect(said(() => "the disk is full").join(" ")).toBe("the kernel has gone away");
+  },
+);
+
+test("an entry of the legend under the pointer singles out its head; a click on it selects it", () => {
+  const scene = small({ state: { heads: [0, 2] } });
+  const entry = textsOf(draw(scene), "2").at(-1) as Call;
+  const { x, y } = place(entry);
+  const hit = headView.hit(scene, FRAME, x, y);
+  expect(hit).toEqual({ action: "show-head", layer: 0, head: 2 });
+  const pointed = { ...scene, hover: { source: "head", layer: 0, head: 2 } as const };
+  const links = (of: Scene) =>
+    draw(of).calls.flatMap(({ kind, group, numbers }) =>
+      kind === "path" && group === "links" ? [numbers] : [],
+    );
+  expect(links(scene).length).toBeGreaterThan(links(pointed).length);
+  expect(links(pointed)).toEqual(links(small({ state: { heads: [2] } })));
+  // What is drawn as one has no heads to single out, and one head nothing to be singled out from.
+  for (const state of [{ heads: [0, 2], together: "mean" as const }, { heads: [2] }]) {
+    const other = small({ state });
+    const hits = Array.from({ length: 90 }, (_, at) => headView.hit(other, FRAME, 5 * at, y));
+    expect(hits.filter((each) => each?.action === "show-head")).toEqual([]);
+  }
 });
 
 test("stops have the names a screen reader needs", () => {

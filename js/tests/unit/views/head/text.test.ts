@@ -3,7 +3,7 @@ import type { Blocks } from "../../../../src/data/blocks.js";
 import { scaleEnd } from "../../../../src/marks/matrix/shading.js";
 import type { Position } from "../../../../src/protocol/generated.js";
 import type { Scene } from "../../../../src/scene/scene.js";
-import { readingText } from "../../../../src/shell/reading/reading-text.js";
+import { reading, readingText } from "../../../../src/shell/reading/reading-text.js";
 import { click, drag, turnText } from "../../../../src/state/actions.js";
 import type { Hit } from "../../../../src/state/interaction.js";
 import { found, nextHit } from "../../../../src/state/search.js";
@@ -277,7 +277,9 @@ test("what attends to a token of a long text is read from columns, in the line o
   expect(new Set(asked)).toEqual(new Set([12]));
   expect(words).toContain("“w2999” → “w12”");
   expect(words).toContain("0.250");
-  expect(readingText(shown)).toContain("“w2999” looks at “w12”, 0.250 of its weight.");
+  expect(readingText(reading(shown, null))).toContain(
+    "“w2999” looks at “w12”, 0.250 of its weight.",
+  );
   headView.stops(shown, FRAME);
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { combined, togetherRows } from "../../../../src/data/together.js";
-import { readingText } from "../../../../src/shell/reading/reading-text.js";
+import { reading, readingText } from "../../../../src/shell/reading/reading-text.js";
 import { strongestKeys } from "../../../../src/shell/reading/strongest-keys.js";
 import { headView } from "../../../../src/views/head/view.js";
 import { headSeries } from "../../../../src/views/shared/series.js";
@@ -91,6 +91,19 @@ describe("in the head view", () => {
     }
   });
 
+  it("what the drawn links are a part of is said as it is", () => {
+    const said = (how: Parameters<typeof scene>[0], state: Given["state"] = {}) => {
+      const surface = new RecordingSurface(frame.width, frame.height);
+      headView.draw(surface, scene(how, { form: "lines", top_k: 1, ...state }), frame);
+      return surface.texts.find((text) => text.startsWith("strongest link")) ?? "";
+    };
+    expect(said(null)).toMatch(/^strongest link a query: \d+ % of the weight$/);
+    expect(said("mean")).toMatch(/^strongest link a query: \d+ % of the weight$/);
+    expect(said("max")).toMatch(/^strongest link a query: \d+ % of all maxima added up$/);
+    expect(said("sum")).toMatch(/^strongest link a query: \d+ % of all sums added up$/);
+    expect(said("max", { aside: "first" })).toMatch(/of the maxima not set aside$/);
+  });
+
   it("what is pointed at is of no single head", () => {
     const given = scene("mean", { form: "matrix" });
     const hits = Array.from({ length: 400 }, (_, at) =>
@@ -103,11 +116,13 @@ describe("in the head view", () => {
   it("the reading line and the table say its number", () => {
     const given = scene("mean", { query: 6, key: 1, queries: [6], keys: [1] });
     const dense = DENSE.mean(rowsOf(6).map((row) => row[1] as number));
-    expect(readingText(given)).toContain(`“mat” looks at “the”, ${dense.toFixed(3)}`);
-    expect(readingText(given)).toContain("mean of heads 0–1, 3");
-    expect(readingText(given)).toContain(`${dense.toFixed(3)} of its weight`);
+    expect(readingText(reading(given, null))).toContain(
+      `“mat” looks at “the”, ${dense.toFixed(3)}`,
+    );
+    expect(readingText(reading(given, null))).toContain("mean of heads 0–1, 3");
+    expect(readingText(reading(given, null))).toContain(`${dense.toFixed(3)} of its weight`);
     const most = scene("max", { query: 6, key: 1, queries: [6], keys: [1] });
-    expect(readingText(most)).not.toContain("of its weight");
+    expect(readingText(reading(most, null))).not.toContain("of its weight");
     const rows = strongestKeys(given);
     expect(new Set(rows.map(({ head }) => head))).toEqual(new Set(["mean of heads 0–1, 3"]));
   });

@@ -4,7 +4,14 @@ import { rowMiddle, visibleRows } from "../../../../src/marks/text/token-axis.js
 import type { Scene } from "../../../../src/scene/scene.js";
 import { headView } from "../../../../src/views/head/view.js";
 import { linesLayout, linesOverflow, scrollTo } from "../../../../src/views/lines/layout.js";
-import { allLinks, type LinesInput, SEVERAL } from "../../../../src/views/lines/links.js";
+import {
+  allLinks,
+  drawnShare,
+  type LinesInput,
+  pictureKey,
+  SEVERAL,
+  shareKey,
+} from "../../../../src/views/lines/links.js";
 import type { Call } from "../../../support/recording-surface.js";
 import { draw, FRAME, long, place, small, textsOf } from "../../../support/token-scenes.js";
 
@@ -151,4 +158,25 @@ test("a position set elsewhere is revealed, one in sight is left alone", () => {
   expect(headView.reveal?.(scene, FRAME, { query: 2 })).toBeNull();
   const scroll = headView.reveal?.(scene, FRAME, { query: 200 });
   expect(textsOf(draw(scene, { ...FRAME, scroll: scroll ?? 0 }), "t200").length).toBe(2);
+});
+
+/** The input with a query and a key in focus, as under the pointer. */
+function pointedAt(input: LinesInput, query: number, key: number): LinesInput {
+  return { ...input, focus: { about: "query", query, key, queries: [query], keys: [key] } };
+}
+
+test("the key under the pointer makes nothing anew that it does not change", () => {
+  const { scene } = long(500);
+  const input = inputOf(scene, 4000);
+  const [one, other] = [pointedAt(input, 260, 251), pointedAt(input, 260, 252)];
+  expect(pictureKey(one)).toBe(pictureKey(other));
+  expect(allLinks(one)).toEqual(allLinks(other));
+  const thinned = [one, other].map((of) => ({ ...of, thinning: { top_k: 1, mass: null } }));
+  const [first, second] = thinned as [LinesInput, LinesInput];
+  // Links to the key in focus are drawn though they are none of the strongest.
+  expect(allLinks(first)).not.toEqual(allLinks(second));
+  expect(pictureKey(first)).not.toBe(pictureKey(second));
+  expect(drawnShare(first)).toBe(drawnShare(second));
+  expect(shareKey(first)).toBe(shareKey(second));
+  expect(shareKey(first)).not.toBe(shareKey(one));
 });

@@ -11,10 +11,12 @@ import { clampTo } from "../../../../src/state/signals.js";
 import { layoutViews } from "../../../../src/views/layout.js";
 import {
   boardOf,
-  quietLabels,
+  hasQuietLabels,
   rankedRefs,
   rankingTitle,
+  readScore,
   scoreScaleEnd,
+  weightNote,
   whyNoScore,
 } from "../../../../src/views/model/head-scores.js";
 import { modelView } from "../../../../src/views/model/view.js";
@@ -194,6 +196,11 @@ it("scores and ranks what is drawn, and says what that is", () => {
   const ranked = { ...given, state: { ...given.state, score: "ranking" } };
   expect(boardOf(ranked)?.score.title).toBe("‖αf(x)‖ of “was” → “cat”");
   expect(asked).toContainEqual({ what: "ranking", measure: "norm", ranking });
+  const rest = { ...ranked, state: { ...ranked.state, aside: "first" as const } };
+  readScore(rest, "ranking");
+  expect(asked).toContainEqual({ what: "ranking", measure: "norm", ranking, aside: "first" });
+  expect(weightNote(rest, "ranking")).toContain("set aside");
+  expect(weightNote(ranked, "ranking")).toContain("of all");
 });
 
 describe("actions on scores", () => {
@@ -359,6 +366,11 @@ describe("the store", () => {
     ]);
     blocks.heads({ what: "ranking", ranking: { queries: [1], keys: [2] } });
     expect(store.missing.map(requestKey)).toEqual(['ranking/self//{"queries":[1],"keys":[2]}']);
+    // What is set aside makes other numbers of the same name.
+    const keys = [null, "first", [2]].map((aside) =>
+      requestKey({ what: "head_scores", stream: "self", ...(aside ? { aside } : {}) } as Request),
+    );
+    expect(new Set(keys).size).toBe(3);
   });
 });
 
@@ -493,12 +505,12 @@ describe("a measure that a record of weights alone does not have", () => {
       missing: { norm: "the record has weights alone." },
     }));
     const bare = { ...given, stream: { ...given.stream, layers } };
-    expect(quietLabels(bare)).toBeNull();
+    expect(hasQuietLabels(bare)).toBe(false);
     expect(boardOf(bare)).toBeNull();
     expect(whyNoScore(bare)).toContain("the record has weights alone.");
     expect(asked).toEqual([]);
     // Of a record that has it, both are asked for.
-    expect(quietLabels(given)).not.toBeNull();
+    expect(hasQuietLabels(given)).toBe(true);
     expect(boardOf(given)).not.toBeNull();
     expect(new Set(asked)).toEqual(new Set(["head_labels", "head_scores"]));
   });

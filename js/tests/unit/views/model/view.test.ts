@@ -6,6 +6,8 @@ import { quietShades } from "../../../../src/marks/heads/thumbnails.js";
 import type { LayerMeta, StreamMeta } from "../../../../src/protocol/generated.js";
 import type { Scene } from "../../../../src/scene/scene.js";
 import type { Rect } from "../../../../src/surface/surface.js";
+import { textWidth } from "../../../../src/surface/text.js";
+import { layoutViews } from "../../../../src/views/layout.js";
 import {
   type GridLayout,
   gridLayout,
@@ -17,7 +19,7 @@ import {
 } from "../../../../src/views/model/layout.js";
 import type { ShownRow } from "../../../../src/views/model/rows.js";
 import { modelView } from "../../../../src/views/model/view.js";
-import { attentionScene, type Given } from "../../../support/attention-scene.js";
+import { attentionScene, type Given, WORDS } from "../../../support/attention-scene.js";
 import { RecordingSurface } from "../../../support/recording-surface.js";
 
 function layersOf(numLayers: number, heads: number | readonly number[]): LayerMeta[] {
@@ -223,10 +225,24 @@ const labelled3: Given = {
 
 test("heads say below their cells what they do, and the selected one which link is pinned", () => {
   const scene = attentionScene({ ...labelled3, state: { layer: 0, heads: [1], query: 3, key: 2 } });
-  const { texts, calls } = draw(scene, 345, 300);
-  expect(texts.filter((text) => text === "previous")).toHaveLength(3);
+  const { calls } = draw(scene, 345, 300);
+  const captions = calls.filter(({ group, text }) => group === "heads" && text === "previous");
+  expect(captions).toHaveLength(3);
   const link = calls.find(({ text }) => text === "sat → cat");
   expect(link?.style?.fill).toBe(scene.theme.head(1, 3));
+});
+
+test("the pinned link, or the strongest of the pinned query, stands below every selected head", () => {
+  const pinned = attentionScene({ state: { layer: 0, heads: [1, 2], query: 3, key: 2 } });
+  expect(draw(pinned, 345, 440).texts.filter((text) => text === "sat → cat")).toHaveLength(2);
+  const query = attentionScene({ state: { layer: 0, heads: [1, 2], query: 3 } });
+  const { calls } = draw(query, 345, 440);
+  for (const head of [1, 2]) {
+    const row = query.blocks.weights(0, head).row(3) as Float32Array;
+    const link = `sat → ${WORDS[row.indexOf(Math.max(...row))]}`;
+    const fills = calls.filter(({ text }) => text === link).map(({ style }) => style?.fill);
+    expect(fills).toContain(query.theme.head(head, 3));
+  }
 });
 
 test("below the heads a list says what they do; a click on one selects it", () => {
@@ -255,6 +271,131 @@ test("below the heads a list says what they do; a click on one selects it", () =
     modelView.stops(one, frame).filter(({ name }) => name.startsWith("layer"));
   expect(cells(before).map(({ rect }) => rect)).toEqual(cells(scene).map(({ rect }) => rect));
   expect(draw(before, frame.width, frame.height).texts).not.toContain("What heads do here");
+});
+
+/** Every head of a model has one of so many labels, each more often than the next. */
+function labelledModel(numLayers: number, heads: number, labels: number): Scene {
+  const base = large(numLayers, heads);
+  const [score] = base.meta.scores;
+  if (!score) throw new Error("no score");
+  const scores = Array.from({ length: labels }, (_, n) => ({ ...score, label: `label ${n}` }));
+  const total = numLayers * heads;
+  const data = Float32Array.from({ length: 2 * total }, (_, at) =>
+    at % 2 === 1 ? 0.5 : Math.floor((labels * at * at) / (4 * total * total)),
+  );
+  const found = { shape: [total, 2], data };
+  const blocks = { ...base.blocks, heads: () => found };
+  const stream = { ...base.stream, layers: base.stream.layers };
+  return { ...base, meta: { ...base.meta, scores }, stream, blocks };
+}
+
+const MODELS = [
+  [4, 4],
+  [6, 12],
+  [12, 12],
+  [24, 16],
+  [32, 32],
+  [80, 64],
+  [61, 128],
+] as const;
+
+test.each(MODELS)("%i × %i heads: below them all labels, or how many more there are", (l, h) => {
+  for (const labels of [1, 3, 7]) {
+    const scene = labelledModel(l, h, labels);
+    for (const width of [1400, 1000, 700, 420]) {
+      const box = layoutViews(scene, width).boxes.find(({ view }) => view === modelView);
+      if (!box) throw new Error("no model view");
+      const { rect } = box;
+      const surface = draw(scene, rect.width, rect.height);
+      const list = surface.calls.filter(({ group }) => group === "head-list");
+      expect(list[0]?.text).toBe("What heads do here");
+      const texts = list.flatMap(({ text }) => text ?? []);
+      const own = texts.filter((text) => /^label \d$/.test(text)).length;
+      const rest = texts.flatMap(
+        (text) => /^(?:and )?(\d+) (?:more )?labels?(?:$|:)/.exec(text)?.[1] ?? [],
+      );
+      expect([own, ...rest.map(Number)].reduce((sum, count) => sum + count)).toBe(labels);
+      const content = modelView.contentHeight(scene, rect.width, rect.height);
+      const end = Math.max(content, rect.height) - 6;
+      for (const { numbers } of list) expect(numbers[1] as number).toBeLessThan(end);
+      expect(modelView.stops(scene, { ...rect, scroll: 0 }).length).toBeLessThanOrEqual(80);
+      // Each head of the selected layer can be read, unless there is no room for that anyway.
+      const open = modelView
+        .stops(scene, { ...rect, scroll: 0 })
+        .filter(({ name }) => name.startsWith("layer 0 head"));
+      for (const stop of open) {
+        expect(Math.min(stop.rect.width, stop.rect.height)).toBeGreaterThanOrEqual(
+          h > 64 ? 11 : 16,
+        );
+      }
+      // As long as the heads themselves are all in sight.
+      if (l * h < 61 * 128) expect(content).toBeLessThanOrEqual(rect.height);
+    }
+  }
+});
+
+test("where the list has one line, every label in it has its clearest head, to be clicked", () => {
+  const scene = labelledModel(12, 12, 2);
+  const frame = { width: 379, height: 486, scroll: 0 };
+  const list = draw(scene, 379, 486).calls.filter(({ group }) => group === "head-list");
+  const [, first, ...rest] = list;
+  expect(new Set([first, ...rest].map((call) => call?.numbers[1])).size).toBe(1);
+  expect(rest.map(({ text }) => text)).toContain("label 1");
+  const right = rest.map(({ text = "", numbers }) => (numbers[0] ?? 0) + textWidth(text, 11));
+  expect(Math.max(...right)).toBeLessThanOrEqual(379);
+  const heads = rest.filter(({ text }) => text?.includes("·"));
+  expect(heads.length).toBeGreaterThan(1);
+  for (const { text, numbers } of heads) {
+    const [x = 0, y = 0] = numbers;
+    const hit = modelView.hit(scene, frame, x + 2, y);
+    expect(`${hit?.layer}·${hit?.head}`).toBe(text);
+  }
+});
+
+test("a list takes nothing from what the cells show", () => {
+  // Rather fewer lines of the list than cells too small for a picture.
+  const scene = labelledModel(32, 32, 7);
+  const bare: Scene = { ...scene, meta: { ...scene.meta, scores: [] } };
+  for (const height of [486, 526, 580]) {
+    const notes = [scene, bare].map((one) =>
+      draw(one, 379, height).texts.filter((text) => text.startsWith("small cells")),
+    );
+    expect(notes).toEqual([[], []]);
+  }
+});
+
+test("of heads that have no room to give, the list scrolls with the last layers", () => {
+  const scene = labelledModel(61, 128, 3);
+  const size = { width: 392, height: 486 };
+  const content = modelView.contentHeight(scene, size.width, size.height);
+  const listed = (scroll: number) =>
+    modelView.stops(scene, { ...size, scroll }).filter(({ name }) => name.startsWith("label"));
+  expect(listed(0)).toEqual([]);
+  const frame = { ...size, scroll: content - size.height };
+  const stops = listed(frame.scroll);
+  expect(new Set(stops.map(({ name }) => name.slice(0, 7))).size).toBe(3);
+  for (const { rect, layer, head } of stops) {
+    expect(rect.y + rect.height).toBeLessThanOrEqual(size.height);
+    expect(modelView.hit(scene, frame, rect.x + 2, rect.y + 9)).toEqual({ layer, head });
+  }
+});
+
+test("a figure of the screen has the screen's cells, one for paper keeps no room for the list", () => {
+  const scene = labelledModel(4, 4, 3);
+  const drawing = { paper: false, panel: false, axes: true, legend: true, threshold: 0 };
+  const turned = { horizontal: false, rightToLeft: false };
+  const height = (one: Scene) => modelView.contentHeight(one, 379, 600);
+  const figure = (paper: boolean) => ({ ...scene, drawing: { ...drawing, ...turned, paper } });
+  expect(height(figure(false))).toBe(height(scene));
+  const bare = { ...scene, meta: { ...scene.meta, scores: [] } };
+  expect(height(figure(true))).toBe(height({ ...bare, drawing: figure(true).drawing }));
+  expect(height(scene)).toBeGreaterThan(height(bare));
+});
+
+test("where no head has a label the list says so", () => {
+  const data = Float32Array.from({ length: 12 }, (_, at) => (at % 2 === 0 ? -1 : 0));
+  const scene = attentionScene({ headNumbers: () => ({ shape: [6, 2], data }) });
+  expect(draw(scene, 345, 440).texts).toContain("None of these heads has a label.");
 });
 
 test("labels are asked for after all else, in a figure with all else", () => {
@@ -319,7 +460,9 @@ test("layers with gaps in their numbers and different numbers of heads: a hit is
 });
 
 test("scrolled: hits follow the rows, the header stays, and a head chosen elsewhere is revealed", () => {
-  const scene = large(80, 64, { state: { heads: [40] } });
+  const base = large(80, 64, { state: { heads: [40] } });
+  // Without a list of what heads do, which would stand below the last layer.
+  const scene: Scene = { ...base, meta: { ...base.meta, scores: [] } };
   // Half a frame has no room for all layers.
   const size = { width: 1300, height: 260 };
   const height = modelView.contentHeight(scene, size.width, size.height);

@@ -4,6 +4,7 @@ import { themes } from "../../../../src/styles/theme.js";
 import { dimensionOrder, readNeuron } from "../../../../src/views/neuron/data.js";
 import { columnsOf, linkLayout, tableLines } from "../../../../src/views/neuron/layout.js";
 import { neuronView } from "../../../../src/views/neuron/view.js";
+import { SAID_BELOW } from "../../../../src/views/shared/failure.js";
 import { attentionScene, type Given } from "../../../support/attention-scene.js";
 import { RecordingSurface } from "../../../support/recording-surface.js";
 
@@ -351,6 +352,12 @@ test("an error is said in place of the rows", () => {
   const surface = draw(attentionScene({ blocks: "failed" }));
   const said = surface.calls.find(({ text }) => text === "the kernel has gone away");
   expect(said?.style?.fill).toBe(themes.light.danger);
+  const below = {
+    ...attentionScene({ blocks: "failed" }),
+    failed: () => "the kernel has gone away",
+  };
+  expect(draw(below).texts).not.toContain("the kernel has gone away");
+  expect(draw(below).texts.join(" ")).toContain(SAID_BELOW);
   const stops = neuronView.stops(attentionScene({ blocks: "failed" }), SIZE);
   expect(stops.map(({ action }) => action)).toEqual(["explain-head"]);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readingText } from "../../../../src/shell/reading/reading-text.js";
+import { reading, readingText } from "../../../../src/shell/reading/reading-text.js";
 import { strongestKeys } from "../../../../src/shell/reading/strongest-keys.js";
 import {
   focusOf,
@@ -22,7 +22,7 @@ describe("several positions", () => {
         .reduce((sum: number, weight) => sum + (weight as number), 0) / 2;
     const row = meanRow(rows, SEVERAL.queries) as Float32Array;
     expect(sumOf(row, SEVERAL.keys)).toBeCloseTo(expected, 6);
-    expect(readingText(scene)).toContain(
+    expect(readingText(reading(scene, null))).toContain(
       `${expected.toFixed(3)} of their weight (mean of 2 queries, sum of 3 keys).`,
     );
     expect(strongestKeys(scene)).toHaveLength(5);

@@ -1,0 +1,43 @@
+import { expect, test } from "vitest";
+import type { Measure } from "../../../../src/shell/reading/fit-line.js";
+import { SAID_SIZE, stands } from "../../../../src/shell/reading/fit-line.js";
+import { fittingReading } from "../../../../src/shell/reading/reading-line.js";
+import { reading } from "../../../../src/shell/reading/reading-text.js";
+import { textWidth } from "../../../../src/surface/text.js";
+import { attentionScene } from "../../../support/attention-scene.js";
+
+/** A font as wide as any that a page may have. */
+const measure: Measure = (text, size, weight) => 1.2 * textWidth(text, size, "sans", weight);
+const LONG = "antidisestablishmentarianism and more";
+
+function longest() {
+  const scene = attentionScene({
+    numHeads: 12,
+    state: { query: 3, queries: [3, 5], heads: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] },
+  });
+  const named = (positions: typeof scene.keys) =>
+    positions.map((each) => ({ ...each, label: LONG }));
+  return { ...scene, queries: named(scene.queries), keys: named(scene.keys) };
+}
+
+test("a sentence is shortened before it is cut: first its labels, then its heads, its units last", () => {
+  const scene = longest();
+  const sizes = [1600, 1100, 860, 700, 500, 420, 360].map((width) => {
+    const rows = width < 1100 ? 2 : 1;
+    const { said } = fittingReading(scene, null, false, { width, rows, measure });
+    const size = measure(said.link, SAID_SIZE, "bold") + measure(said.number, SAID_SIZE);
+    expect(stands(size, width, rows)).toBe(true);
+    // However short it is, it says how much.
+    expect(said.number).toMatch(/head 0 “a.*” 0\.\d{3}/);
+    return said;
+  });
+  expect(sizes.at(-1)?.number).toMatch(/and 11 more heads\.$/);
+  expect(sizes[0]?.number).toMatch(/of their weight \(mean of 2 queries\)\.$/);
+});
+
+test("where there is room, all of it is said", () => {
+  const scene = attentionScene({ state: { query: 3, key: 2, heads: [1] } });
+  const { said, parts } = fittingReading(scene, null, true, { width: 900, rows: 1, measure });
+  expect(said).toEqual(reading(scene, null));
+  expect(parts).toBe(said.where.length);
+});
