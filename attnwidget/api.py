@@ -74,7 +74,7 @@ def view(
               ``"norm"`` or ``"rollout"``. ``positions``: ``"pieces"`` or ``"words"``. ``theme``. ``step``.
             - ``compare``: ``(layer, head)`` pairs side by side. ``explain``: ``"link"`` or ``"head"``, in the neuron view.
               ``together``: ``"mean"``, ``"max"`` or ``"sum"`` of the heads as one. ``together_layers``: of several
-              layers.
+              layers. ``panels``: ``"overlaid"`` or ``"one a head"``, for lines.
             - ``top_k``, ``mass``: how many of each query's strongest links are drawn. ``aside``: key positions set aside,
               such as ``"first and special"`` (``without_sink=True``). ``shade``: ``"own"`` or ``"fixed"``.
             - ``score``, ``other_score``, ``arrange``, ``threshold``, ``below_threshold``,

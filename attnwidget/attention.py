@@ -443,6 +443,8 @@ class Attention(Exports):
                   for ``"compare"`` they are the heads compared, as in ``compare``.
                 - ``together``: the heads as one: their ``"mean"``, ``"max"`` or ``"sum"``, number by number. The panels of a
                   ``grid`` are of single heads. ``together_layers``: those heads of several layers, such as ``range(4)``.
+                  ``panels``: ``"one a head"`` for the lines of each head in a panel, as on the screen; a ``grid`` does that
+                  for every form and for heads of several layers.
                 - ``query``, ``key``: pin them: a position or a token's text, or several of either.
                 - ``stream``: its name; the first. ``step``, ``show_layers``, ``below_threshold``: as for the widget.
                   ``aside``: key positions set aside in shades, widths and scores, ``"first"``, ``"special"``,

@@ -254,6 +254,7 @@ def _width(state: dict[str, Any], panels: int, options: FigureOptions) -> int:
         return min(_WIDEST_GRID, _PANEL * max(2, panels))
     if is_word(options.get("layout"), ("horizontal",)):
         return _HORIZONTAL
-    if view == "head" and state["form"] == "matrix":
+    panelled = state["panels"] == "one a head" and state["together"] is None
+    if view == "head" and (state["form"] == "matrix" or (state["form"] == "lines" and panelled)):
         return min(_WIDEST_GRID, _WIDTHS["head"] * min(2, panels))
     return _WIDTHS[view]

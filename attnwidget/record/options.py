@@ -53,6 +53,7 @@ class Shared(TypedDict, total=False):
     explain: Literal["link", "head"]
     together: Literal["mean", "max", "sum"] | None
     together_layers: Several | None
+    panels: Literal["overlaid", "one a head"]
     grouping: str | None
     from_group: str | None
     to_group: str | None

@@ -164,12 +164,16 @@ def _medium_to_json(medium: Medium, pool: _Pool) -> dict[str, Any]:
         "kind": medium.kind,
         "seconds": medium.seconds,
         "note": medium.note,
+        # Only where they are known; older files have no such entries.
+        **({} if medium.frequencies is None else {"frequencies": list(medium.frequencies)}),
         "pixels": pool.add(pixels, f"media.{len(pool.tensors)}"),
     }
 
 
 def _medium_from_json(medium: dict[str, Any], source: _Source) -> Medium:
-    return Medium(**{**medium, "pixels": source.array(medium["pixels"])})
+    bands = medium.get("frequencies")
+    read = {"pixels": source.array(medium["pixels"]), "frequencies": bands and tuple(bands)}
+    return Medium(**{**medium, **read})
 
 
 def _layer_to_json(layer: Layer, pool: _Pool) -> dict[str, Any]:

@@ -102,7 +102,8 @@ _MEDIUM = _object(
         "seconds": {"type": ["number", "null"]},
         "note": _MAYBE_TEXT,
         "pixels": _TEXT,
-    }
+    },
+    {"frequencies": _list(_NUMBER, minItems=1)},
 )
 SCHEMA = _object(
     {

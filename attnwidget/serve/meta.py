@@ -157,7 +157,12 @@ def _media(attention: Record) -> list[dict[str, Any]]:
     found, offset = [], 0
     for medium in attention.media:
         entry = {"kind": medium.kind, "width": medium.width, "height": medium.height}
-        optional = {"seconds": medium.seconds, "note": medium.note}
+        bands = medium.frequencies
+        optional = {
+            "seconds": medium.seconds,
+            "note": medium.note,
+            "frequencies": None if bands is None else list(bands),
+        }
         known = {name: value for name, value in optional.items() if value is not None}
         found.append({**entry, **known, "offset": offset})
         offset += medium.pixels.nbytes

@@ -28,6 +28,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
         "below_threshold",
         "explain",
         "shade",
+        "panels",
     )
 }
 
@@ -60,6 +61,7 @@ DEFAULTS: dict[str, Any] = {
     "shade": "own",
     "together": None,
     "together_layers": None,
+    "panels": "overlaid",
     "grouping": None,
     "from_group": None,
     "to_group": None,

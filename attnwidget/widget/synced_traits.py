@@ -225,6 +225,14 @@ class SyncedTraits(anywidget.AnyWidget):
     - Default: ``None``, the selected layer alone
     """
 
+    panels = Choice("panels").tag(sync=True)
+    """Whether the lines of several heads lie over one another in the head view, or each head has a panel of its own: the
+    same tokens side by side, under the same pointer. Heads that are one (``together``) have one picture.
+
+    - Type: ``"overlaid" | "one a head"``
+    - Default: ``"overlaid"``
+    """
+
     top_k = Normalised("top_k", 3).tag(sync=True)
     """Of each query, only so many of its strongest links are drawn as lines; the legend says how much of the weight they
     are. What the pointer is on, and a pinned link, are always drawn. Where ``mass`` is set, that says which.

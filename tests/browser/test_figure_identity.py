@@ -34,6 +34,7 @@ STATES: dict[str, dict[str, Any]] = {
     },
     "lines": {"view": "head", "layer": 3, "heads": [1, 3]},
     "fan": {"view": "head", "layer": 3, "heads": [1, 3], "query": 8},
+    "panels": {"view": "head", "layer": 3, "heads": [3, 0, 1], "query": 8, "panels": "one a head"},
     "matrix": {"view": "head", "layer": 3, "heads": [0, 1, 3], "form": "matrix", "key": 2},
     "text": {"view": "head", "layer": 3, "heads": [1, 3], "form": "text", "query": 8},
     "text of a key": {"view": "head", "layer": 3, "heads": [1], "form": "text", "key": 2},
@@ -90,7 +91,7 @@ def test_the_button_saves_what_the_engine_draws(
 ) -> None:
     usual = {"view": "all", "layer": 0, "heads": [0], "query": None, "key": None, "form": "lines",
              "compare": [], "theme": "light", "score": None, "other_score": None, "arrange": "layers",
-             "explain": "link"}  # fmt: skip
+             "explain": "link", "panels": "overlaid"}  # fmt: skip
     state = {**usual, **STATES[name]}
     notebook.execute(
         f"with view.hold_trait_notifications():\n    for name, value in {state!r}.items(): setattr(view, name, value)"

@@ -1,4 +1,4 @@
-"""The selected heads as one more head: chosen in the toolbar, named, and the same in a figure."""
+"""The selected heads as one more head, or each in a panel: chosen in the toolbar, named, and the same in a figure."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ CELLS = [
 ]
 RESET = """
 view.view, view.form, view.layer, view.heads, view.together = "all", "lines", 2, [3, 0, 1], None
+view.panels = "overlaid"
 view.query, view.key, view.measure = "it", 1, "weights"
 """
 NAME = "of heads 0–1, 3"
@@ -78,4 +79,21 @@ def test_heads_are_taken_together_in_every_form(
     # The neuron view keeps to a single head, and one head is not taken together with anything.
     assert widget.panel("neuron").locator(".aw-stop").count() > 0
     notebook.execute("view.heads = [3]")
+    expect(choice).to_have_count(0)
+
+
+def test_each_head_has_a_panel_of_its_own(notebook: Notebook, widget: Widget) -> None:
+    # Short, beside the other choices of this width.
+    choice = widget.root.get_by_role("combobox", name="Panels")
+    overlaid = widget.picture("head")
+    choice.select_option("one a head")
+    notebook.wait_value("view.panels", "one a head")
+    widget.wait_for_another("head", overlaid)
+    assert 'panels="one a head"' in notebook.value("view.code()")
+    widget.click("head", "query 9")
+    notebook.wait_value("[view.query, view.heads]", [9, [3, 0, 1]])
+    notebook.execute("view.panels = 'overlaid'")
+    expect(choice).to_have_value("overlaid")
+    # Heads that are one have one picture: there is nothing to choose.
+    notebook.execute("view.together = 'mean'")
     expect(choice).to_have_count(0)

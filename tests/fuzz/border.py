@@ -37,7 +37,7 @@ _RIGHT: dict[str, tuple[Any, ...]] = {
     "ranking": ({"queries": [0], "keys": [1]}, {"queries": None, "keys": ["cat"]}),
     "explain": ("head", "link"), "top_k": (1, None), "mass": (0.5, None), "aside": ("first", "special", [0]),
     "shade": ("fixed",), "together": ("mean", "max", None),
-    "together_layers": ([0], range(1), None), "grouping": ("part", None), "from_group": (None,),
+    "together_layers": ([0], range(1), None), "panels": ("one a head",), "grouping": ("part", None), "from_group": (None,),
     "to_group": (None,),
 }  # fmt: skip
 _JSON_ODD: tuple[Any, ...] = (

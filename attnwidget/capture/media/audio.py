@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -78,7 +79,12 @@ def _spectrogram(audio: Tensor, config: Any, extractor: Any, rate: Any) -> Mediu
         hop = getattr(extractor, "hop_length", None)
         step = hop / rate if isinstance(hop, (int, float)) and rate else _HOP_SECONDS
         bands = _bands_first(single, config)
-        return Medium("spectrogram", _grey(bands), seconds=round(bands.shape[1] * step, 6))
+        return Medium(
+            "spectrogram",
+            _grey(bands),
+            seconds=round(bands.shape[1] * step, 6),
+            frequencies=_band_middles(extractor, rate, bands.shape[0]),
+        )
     if single.numel() > _WINDOW:
         return _of_samples(single.flatten(), float(rate or _SAMPLING_RATE))
     return None
@@ -110,7 +116,32 @@ def _of_samples(samples: Tensor, rate: float) -> Medium:
         "spectrogram",
         _grey(level.clamp(min=float(level.max()) - _RANGE)),
         seconds=round(len(samples) / rate, 6),
+        frequencies=_shown(torch.linspace(0, rate / 2, len(level))),
     )
+
+
+def _band_middles(extractor: Any, rate: Any, bands: int) -> tuple[float, ...] | None:
+    """Return the middle of each band that is shown in Hz, by the extractor's own filters; None where it tells none."""
+    filters = getattr(extractor, "mel_filters", None)
+    if filters is None or not isinstance(rate, (int, float)):
+        return None
+    weights = torch.as_tensor(filters, dtype=torch.float64)
+    if weights.ndim != 2 or bands not in weights.shape:
+        return None
+    # Filters are kept as [frequency, band] or the other way round; there are more frequencies than bands.
+    weights = weights if weights.shape[1] == bands else weights.T
+    frequencies = torch.linspace(0, rate / 2, len(weights), dtype=torch.float64)
+    middles = (weights * frequencies[:, None]).sum(0) / weights.sum(0)
+    # A band without any frequency in it has no middle.
+    return _shown(middles) if bool(middles.isfinite().all()) else None
+
+
+def _shown(middles: Tensor) -> tuple[float, ...] | None:
+    """Pool the middles of bands as `_grey` pools the bands."""
+    size = min(_BANDS, len(middles))
+    pooled = torch.nn.functional.adaptive_avg_pool1d(middles[None, None].double(), size)[0, 0]
+    found = tuple(round(one, 3) for one in pooled.tolist())
+    return found if all(low < high for low, high in pairwise(found)) else None
 
 
 def _grey(bands: Tensor) -> Any:

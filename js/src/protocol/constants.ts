@@ -34,4 +34,4 @@ export const USUAL_GROUPINGS = ["own", "segment", "role", "turn", "modality", "p
 export const REST_GROUP = "rest";
 
 /** The traits of the shared selection, in the order of the schema. */
-export const STATE_NAMES = ["view", "stream", "layer", "heads", "query", "key", "measure", "positions", "form", "compare", "step", "theme", "score", "other_score", "arrange", "threshold", "below_threshold", "show_layers", "ranking", "explain", "top_k", "mass", "aside", "shade", "together", "together_layers", "grouping", "from_group", "to_group"] as const;
+export const STATE_NAMES = ["view", "stream", "layer", "heads", "query", "key", "measure", "positions", "form", "compare", "step", "theme", "score", "other_score", "arrange", "threshold", "below_threshold", "show_layers", "ranking", "explain", "top_k", "mass", "aside", "shade", "together", "together_layers", "panels", "grouping", "from_group", "to_group"] as const;

@@ -141,6 +141,10 @@ export interface State {
    */
   together_layers: number[] | null;
   /**
+   * Whether the lines of several heads lie over one another, or each head has a panel of its own.
+   */
+  panels: "overlaid" | "one a head";
+  /**
    * The stream's grouping that is marked, by its name; null for none.
    */
   grouping: string | null;
@@ -366,6 +370,12 @@ export interface MediumMeta {
    * Length of the sound.
    */
   seconds?: number;
+  /**
+   * The middle of each band of a spectrogram in Hz, lowest first, where it is known.
+   *
+   * @minItems 1
+   */
+  frequencies?: readonly number[];
   /**
    * What the reader should know about it.
    */

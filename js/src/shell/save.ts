@@ -56,6 +56,12 @@ const LOOK_MS = 30;
 const NOT_READY =
   "The numbers of this figure have not come: the kernel may be busy. Try again when it is free.";
 
+/** Without what the reader points at or looks for. */
+function unmarked(scene: Scene): Scene {
+  const nothing = { hover: null, found: null };
+  return { ...scene, ...nothing, recorded: scene.recorded && { ...scene.recorded, ...nothing } };
+}
+
 /** Exactly what is shown. A figure is finer than most screens, and may need numbers that this one did not. */
 export async function wholeFigure(
   scene: Scene,
@@ -65,7 +71,7 @@ export async function wholeFigure(
 ): Promise<string> {
   for (const end = performance.now() + FIGURE_MS; ; ) {
     store.begin();
-    const svg = composeSvg({ ...scene, hover: null, found: null }, options);
+    const svg = composeSvg(unmarked(scene), options);
     const waits = store.pending > 0;
     store.flush();
     redraw();

@@ -240,7 +240,8 @@ export class Shell {
     this.scored = this.store.progress("heads")?.part ?? null;
     this.store.begin();
     const made = this.maker.make(state, hover.peek(), options.peek(), this.isDark);
-    const scene = { ...made, found: found(search.peek(), made) };
+    const sought = <S extends Scene>(of: S): S => ({ ...of, found: found(search.peek(), of) });
+    const scene = { ...sought(made), recorded: made.recorded && sought(made.recorded) };
     if (this.root.dataset.theme !== scene.theme.name) {
       this.root.dataset.theme = scene.theme.name;
       for (const [name, value] of Object.entries(cssVariables(scene.theme))) {

@@ -38,6 +38,8 @@ export const TITLE_HEIGHT = 26;
 const GAP = 28;
 /** Under this width everything stands in one column. */
 const NARROW = 640;
+/** On paper, where nothing is scrolled, one column of everything would be longer than a page. */
+const NARROW_PAPER = 560;
 /** From this width on: the heads, what they look at, and why, in three columns. */
 const WIDE = 940;
 /** Rows of the model view need so much each, besides its header and the layer that is open. */
@@ -185,19 +187,20 @@ function addColumns(add: AddRow, scene: Scene, width: number): void {
 }
 
 /** All views of one record; a survey shows its heads already. */
-function addRecord(add: AddRow, scene: Scene, width: number): void {
+function addRecord(add: AddRow, scene: Scene, width: number, whole: boolean): void {
   const { meta } = scene;
+  const narrow = whole ? NARROW_PAPER : NARROW;
   const layers = layersHeight(scene);
   const wide = width >= WIDE && !meta.survey;
   if (meta.generation && !wide) add(alone(nextView), 0, 200);
-  if (meta.survey && width >= NARROW) {
+  if (meta.survey && width >= narrow) {
     add(beside(headView, neuronView, 0.48), 320, 500);
   } else if (wide) {
     addColumns(add, scene, width);
-  } else if (width >= NARROW && isShortText(scene, width)) {
+  } else if (width >= narrow && isShortText(scene, width)) {
     add(alone(headView), 60, SHORT);
     add(beside(modelView, neuronView, 0.46), Math.max(340, layers), Math.max(480, layers));
-  } else if (width >= NARROW) {
+  } else if (width >= narrow) {
     add(beside(modelView, headView, 0.46), Math.max(320, layers), Math.max(480, layers));
     add(alone(neuronView), 240, 460);
   } else {
@@ -244,7 +247,7 @@ export function layoutViews(scene: Scene, width: number, options: LayoutOptions 
   if (scene.sides && (state.view === "all" || (state.view === "model" && !options.whole))) {
     addComparison(add, width, scene.sides.length);
   } else if (state.view === "all") {
-    addRecord(add, scene, width);
+    addRecord(add, scene, width, options.whole ?? false);
     if (state.compare.length > 0) add(alone(compareView), 200, 460);
   } else {
     addAlone(add, scene, width, options.whole ?? false);

@@ -327,6 +327,7 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     shade: "own",
     together: null,
     together_layers: null,
+    panels: "overlaid",
     grouping: null,
     from_group: null,
     to_group: null,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+import transformers as hf
 from PIL import Image
 from support import seeing, words, zoo
 from support.seeing import IMAGE_TOKEN, Processor, picture, pixel_values
@@ -303,10 +304,43 @@ def test_a_spectrogram_is_made_of_raw_samples() -> None:
     assert np.corrcoef(np.arange(len(loudest)), loudest)[0, 1] > 0.98
     assert loudest[5] < 8
     assert 28 < loudest[-5] < 38
+    frequencies = medium.frequencies
+    assert frequencies is not None
+    assert frequencies[0] < 150
+    assert frequencies[-1] > 7850
+    assert np.ptp(np.diff(frequencies)) < 150  # as even as pooled frequencies are
+    # What the tone is at the middle of the sound, within two bands.
+    assert frequencies[loudest[len(loudest) // 2]] == pytest.approx(2300, abs=250)
     (stream,) = attention.streams.values()
     assert len(stream.key_positions) == 49
     assert stream.key_positions[10].time == pytest.approx(0.2)
     assert {p.medium for p in stream.key_positions} == {0}
+
+
+def test_the_bands_of_a_log_mel_spectrogram_are_where_the_extractors_filters_are(
+    tmp_path: Path,
+) -> None:
+    extractor = hf.WhisperFeatureExtractor(feature_size=20, chunk_length=2)
+    sound = extractor(seeing.chirp(1.6), sampling_rate=16_000, return_tensors="pt")
+    config = hf.WhisperConfig(
+        vocab_size=61, d_model=24, encoder_layers=1, decoder_layers=1, encoder_attention_heads=3,
+        decoder_attention_heads=3, encoder_ffn_dim=32, decoder_ffn_dim=32, num_mel_bins=20, max_source_positions=100,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=3,
+    )  # fmt: skip
+    model = zoo.wake(hf.WhisperForConditionalGeneration(config))
+    inputs = {**sound, "decoder_input_ids": zoo.ids(4)}
+    attention = capture(model, inputs, extractor)
+    (medium,) = attention.media
+    assert medium.frequencies is not None
+    peaks = np.linspace(0, 8000, len(extractor.mel_filters))[extractor.mel_filters.argmax(axis=0)]
+    np.testing.assert_allclose(medium.frequencies, peaks, atol=250)
+    # Bands of a mel scale get wider.
+    widths = np.diff(medium.frequencies)
+    assert widths[-1] > 3 * widths[0]
+    attention.save(tmp_path / "heard.safetensors")
+    assert storage.load(tmp_path / "heard.safetensors").media == attention.media
+    # Without the extractor nobody knows.
+    assert capture(model, inputs).media[0].frequencies is None
 
 
 def test_media_are_saved_with_the_record(tmp_path: Path) -> None:

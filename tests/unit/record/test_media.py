@@ -78,6 +78,19 @@ def test_a_medium_says_what_it_needs(kind: str, pixels: np.ndarray) -> None:
         Medium(kind, pixels)  # type: ignore[arg-type]
 
 
+def test_frequencies_are_one_for_each_band_of_a_sound() -> None:
+    bands = (100.0, 200.0, 400.0, 800.0)
+    sound = Medium("spectrogram", PIXELS[:, :, 0], seconds=0.75, frequencies=bands)
+    assert sound != SOUND
+    for kind, pixels, wrong in (
+        ("spectrogram", PIXELS[:, :, 0], bands[:3]),
+        ("spectrogram", PIXELS[:, :, 0], bands[::-1]),
+        ("image", PIXELS, bands),
+    ):
+        with pytest.raises(ValueError, match="one number for each of the bands"):
+            Medium(kind, pixels, frequencies=wrong)  # type: ignore[arg-type]
+
+
 def test_media_are_values() -> None:
     assert Medium("image", PIXELS.copy(), note=IMAGE.note) == IMAGE
     assert hash(Medium("image", PIXELS.copy(), note=IMAGE.note)) == hash(IMAGE)

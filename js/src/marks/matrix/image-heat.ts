@@ -136,6 +136,51 @@ export function drawCurve(
   surface.path(steps, { stroke: colour, strokeWidth: 1.5 });
 }
 
+/** Kilohertz that may have a tick: few enough for the lowest sound, and for the highest. */
+const KILOHERTZ = [0.05, 0.1, 0.2, 0.5, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 96];
+/** Room at the left of a sound for them. */
+export const FREQUENCY_ROOM = 38;
+const FREQUENCY_PITCH = 16;
+
+/** How far up a frequency is, 0 at the lowest edge and 1 at the highest; null where no band is. */
+function heightOf(hertz: number, middles: readonly number[]): number | null {
+  const count = middles.length;
+  const after = middles.findIndex((middle) => middle >= hertz);
+  if (after < 0) {
+    // Half a band above the middle of the last.
+    const [before = 0, last = 0] = middles.slice(-2);
+    const above = (hertz - last) / Math.max(1e-9, last - before);
+    return count > 1 && above <= 0.5 ? (count - 0.5 + above) / count : null;
+  }
+  const [low = 0, high = 0] = [middles[after - 1], middles[after]];
+  if (after === 0) return hertz === high ? 0.5 / count : null;
+  return (after - 0.5 + (hertz - low) / (high - low)) / count;
+}
+
+/** Kilohertz beside a sound: bands need not be evenly wide, those of a mel scale are not. */
+export function drawFrequencyAxis(
+  surface: Surface,
+  { x, y, height }: Rect,
+  middles: readonly number[],
+  theme: Theme,
+): void {
+  const style = { fill: theme.muted, size: LEGEND_SIZE - 1, anchor: "end" } as const;
+  const ticks = KILOHERTZ.flatMap((value) => {
+    const up = heightOf(1000 * value, middles);
+    return up === null ? [] : [{ value, at: y + height * (1 - up) }];
+  });
+  // From the highest down, which says how far it goes; those that would touch are left out.
+  let above = Number.NEGATIVE_INFINITY;
+  for (const { value, at } of ticks.reverse()) {
+    if (at - above < FREQUENCY_PITCH) continue;
+    const first = above === Number.NEGATIVE_INFINITY;
+    above = at;
+    surface.line(x - 4, at, x, at, { stroke: theme.muted });
+    const middle = Math.max(y + 5, Math.min(y + height - 4, at));
+    surface.text(x - 6, middle, first ? `${value} kHz` : String(value), style);
+  }
+}
+
 /** Seconds under a sound. */
 export function drawTimeAxis(
   surface: Surface,

@@ -6,6 +6,7 @@ import type { Position } from "../../protocol/generated.js";
 import type { Theme } from "../../styles/theme.js";
 import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
+import { drawFoundFrame, drawFoundTicks, type MarkOf } from "../text/found-frame.js";
 import { labelStep } from "../text/token-axis.js";
 import { ABSENT, indexOf, labelFill, labelOf, PALE } from "../text/tokens.js";
 import { blockRect, cellHeight, cellWidth, indicesIn, type MatrixCells, sideOf } from "./cells.js";
@@ -23,6 +24,8 @@ export interface AxisLabels {
   readonly there?: number | null;
   readonly prompt?: number | null;
   readonly aside?: Aside;
+  /** What was found by a search. */
+  readonly found?: MarkOf | undefined;
 }
 
 /** Under this cell size in pixels labels give way to indices. */
@@ -58,6 +61,44 @@ function presence({ there, aside }: AxisLabels, index: number): { readonly opaci
 function promptEnd({ prompt, positions }: AxisLabels, [start, stop]: Span): number | null {
   if (!prompt || prompt >= positions.length) return null;
   return prompt > start && prompt < stop ? prompt : null;
+}
+
+/** Where something was found: frames around labels, or where there are none, ticks at the matrix's edge. */
+function drawFound(
+  surface: Surface,
+  cells: MatrixCells,
+  axis: AxisLabels,
+  side: "left" | "above",
+  theme: Theme,
+): void {
+  const { found, size, room } = axis;
+  const { rect } = cells;
+  if (!found) return;
+  const left = side === "left";
+  const at = (index: number) => {
+    const block = left
+      ? blockRect(cells, [index, index + 1], cells.across)
+      : blockRect(cells, cells.down, [index, index + 1]);
+    return left ? { from: block.y, length: block.height } : { from: block.x, length: block.width };
+  };
+  const indices = every(1, left ? cells.down : cells.across);
+  if (!axis.byLabel) {
+    drawFoundTicks(surface, indices, found, at, { side, at: left ? rect.x : rect.y }, theme);
+    return;
+  }
+  for (const index of indices) {
+    const mark = found(index);
+    if (!mark) continue;
+    const { from, length } = at(index);
+    const long = Math.min(Math.max(4, textWidth(labelOf(axis.positions, index), size)), room - 5);
+    const thick = Math.min(length - 1, size + 5);
+    const across = from + (length - thick) / 2;
+    // Turned labels run upwards: the frame's air is along them.
+    const box = left
+      ? { x: rect.x - 5 - long, y: across, width: long, height: thick }
+      : { x: across + 2, y: rect.y - 7 - long, width: thick - 4, height: long + 4 };
+    drawFoundFrame(surface, box, mark, theme);
+  }
 }
 
 /** Query labels at the left of the matrix. */
@@ -101,6 +142,7 @@ export function drawRowLabels(
   if (!byLabel) {
     for (const m of marked) say(m, labelOf(axis.positions, m), axisFill(axis, m, true, theme));
   }
+  drawFound(surface, cells, axis, "left", theme);
 }
 
 /** Every key's label, read upwards. */
@@ -159,4 +201,5 @@ export function drawColumnLabels(
     surface.line(x, rect.y - axis.room, x, rect.y, { stroke: theme.accent, dash: [3, 2] });
   }
   (axis.byLabel ? drawTurned : drawLevel)(surface, cells, axis, theme);
+  drawFound(surface, cells, axis, "above", theme);
 }

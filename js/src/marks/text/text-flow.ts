@@ -1,7 +1,7 @@
 // Running text broken into lines of a width.
 
 import type { ReadingPiece } from "../../data/text-pieces.js";
-import { isRightToLeft, textWidth } from "../../surface/text.js";
+import { type Family, isRightToLeft, textWidth } from "../../surface/text.js";
 import { hasRightToLeft, joined, joins, placeLine, type TextBox } from "./bidi.js";
 
 const FLOW_SIZE = 14;
@@ -29,6 +29,8 @@ export const READING: FlowSize = { words: FLOW_SIZE, small: SMALL_SIZE };
 export interface FlowRequest {
   /** The usual ones where nothing is said. */
   readonly size?: FlowSize;
+  /** Of the words; what is small is as it always is. */
+  readonly family?: Family;
   readonly pieces: readonly ReadingPiece[];
   readonly width: number;
   /** Before which positions a part begins. */
@@ -55,6 +57,7 @@ export interface Flow {
   readonly first: Int32Array;
   readonly width: number;
   readonly size: FlowSize;
+  readonly family: Family;
 }
 
 export const lineCount = ({ starts }: Flow): number => starts.length - 1;
@@ -91,8 +94,9 @@ class Writer {
   constructor(
     readonly width: number,
     readonly size: FlowSize,
+    private readonly family: Family,
   ) {
-    this.space = textWidth(" ", size.words);
+    this.space = textWidth(" ", size.words, family);
   }
 
   /** Whether the line is the first of a paragraph. */
@@ -113,7 +117,7 @@ class Writer {
     const key = size === this.size.words ? text : `${size} ${text}`;
     const known = this.widths.get(key);
     if (known !== undefined) return known;
-    const width = textWidth(text, size);
+    const width = textWidth(text, size, size === this.size.words ? this.family : "sans");
     this.widths.set(key, width);
     return width;
   }
@@ -305,8 +309,15 @@ function join(fragments: Fragment[], pieces: readonly ReadingPiece[]): void {
 }
 
 /** Break a text into lines of a width. */
-export function flowText({ pieces, width, marks, rightToLeft, size = READING }: FlowRequest): Flow {
-  const writer = new Writer(Math.max(40, width), size);
+export function flowText({
+  pieces,
+  width,
+  marks,
+  rightToLeft,
+  size = READING,
+  family = "sans",
+}: FlowRequest): Flow {
+  const writer = new Writer(Math.max(40, width), size, family);
   pieces.forEach((piece, index) => {
     const mark = marks.get(index);
     if (mark) writer.mark(mark);
@@ -321,5 +332,5 @@ export function flowText({ pieces, width, marks, rightToLeft, size = READING }: 
     if (first[index] === -1) first[index] = at;
   });
   const { fragments, starts } = writer;
-  return { fragments, starts, marks: writer.marks, first, width: writer.width, size };
+  return { fragments, starts, marks: writer.marks, first, width: writer.width, size, family };
 }

@@ -6,6 +6,7 @@ import type { Theme } from "../../styles/theme.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { ellipsize, textWidth } from "../../surface/text.js";
 import { memo } from "../memo.js";
+import { drawFoundFrame, drawFoundTicks, type MarkOf } from "./found-frame.js";
 import { labelStep, rowMiddle, side, type TokenAxis, visibleRows } from "./token-axis.js";
 
 /** One head's line under a label. */
@@ -40,6 +41,8 @@ export interface TokenMarks {
   readonly underlines?: (index: number) => readonly Underline[] | null;
   /** What is there, and whose links are left out. */
   readonly faded?: ((index: number) => boolean) | undefined;
+  /** What was found by a search. */
+  readonly found?: MarkOf | undefined;
 }
 
 /** Between a label and the links. */
@@ -181,6 +184,36 @@ function drawTie(surface: Surface, column: TokenColumn, y: number, theme: Theme)
   });
 }
 
+/** Frames around the labels in which something was found; where rows are too low for labels, ticks beside them. */
+function drawFound(surface: Surface, column: TokenColumn, found: MarkOf, theme: Theme): void {
+  const { axis, positions, size, align } = column;
+  const [first, last] = visibleRows(axis);
+  const rows = Array.from({ length: Math.max(0, last - first) }, (_, n) => first + n);
+  if (labelStep(axis.rowHeight, size) > 1) {
+    const at = (index: number) => {
+      const from = rowMiddle(axis, index) - axis.rowHeight / 2;
+      return { from, length: axis.rowHeight };
+    };
+    // At the outer side: links are at the other.
+    const edge =
+      align === "end"
+        ? ({ side: "right", at: column.x } as const)
+        : ({ side: "left", at: column.x + column.width } as const);
+    drawFoundTicks(surface, rows, found, at, edge, theme);
+    return;
+  }
+  for (const index of rows) {
+    const mark = found(index);
+    if (!mark) continue;
+    const room = Math.max(0, column.width - LABEL_PAD - 4);
+    const width = Math.min(Math.max(4, textWidth(labelOf(positions, index), size)), room);
+    const x = align === "end" ? column.x + column.width - LABEL_PAD - width : column.x + LABEL_PAD;
+    const height = Math.min(axis.rowHeight - 1, size + 5);
+    const y = rowMiddle(axis, index) - height / 2;
+    drawFoundFrame(surface, { x, y, width, height }, mark, theme);
+  }
+}
+
 /** Where the prompt ends and what was generated begins. */
 function drawPromptEnd(
   surface: Surface,
@@ -257,6 +290,7 @@ export function drawTokens(
     }
     if (pinned) drawPin(surface, column, y, theme);
   }
+  if (marks.found) drawFound(surface, column, marks.found, theme);
 }
 
 /** The place of a token kept at the window's edge: high enough for its label, however low rows are. */

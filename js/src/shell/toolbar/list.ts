@@ -16,7 +16,7 @@ import { shade } from "./shade.js";
 import { shownLayers } from "./shown-layers.js";
 import { stream } from "./stream.js";
 import { theme } from "./theme.js";
-import { together } from "./together.js";
+import { panels, together } from "./together.js";
 import { view } from "./views.js";
 
 /** Those that a survey has as well while none of its inputs is open: there is nothing to draw. */
@@ -32,6 +32,7 @@ export const CONTROLS: readonly Control[] = [
   form,
   measure,
   together,
+  panels,
   groups,
   links,
   aside,

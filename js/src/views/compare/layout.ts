@@ -7,6 +7,7 @@ import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect } from "../../surface/surface.js";
 import { thinningNote } from "../head/lines.js";
 import { linesOverflow } from "../lines/layout.js";
+import { PANEL_GAP, panelGrid, panelRowHeight } from "../lines/panel-grid.js";
 import { BUTTONS_ROOM } from "../map/controls.js";
 import { comeWhole } from "../map/tile-source.js";
 import { isZoomed } from "../map/window.js";
@@ -20,20 +21,12 @@ import { isSeries } from "./steps.js";
 
 /** Title and, under it, the number of the pair or token in focus. */
 const HEAD = 42;
-const GAP = 18;
 const TOP = 4;
 /** Beside the outermost panels. */
 const SIDE = 4;
-const MIN_WIDTH = 188;
 /** Of a series as many as can be read stand in a row. */
 const MIN_OF_SERIES = 132;
-const MAX_WIDTH = 340;
 const LEAST_BODY = 150;
-const HIGH_ROW = 16;
-/** Below this row height tokens are windowed rather than squeezed further. */
-const LOW_ROW = 3;
-/** From this row height up rows are whole pixels, so that labels stand sharp. */
-const WHOLE_ROW = 8;
 
 export interface ComparePanel {
   /** The n-th pinned head or record, or the difference of the first two. */
@@ -213,20 +206,6 @@ function matrixLayout(scene: Scene, frame: Frame): CompareLayout {
   };
 }
 
-/** Panels in as few rows as fit the width, evenly filled. */
-function gridOf(count: number, width: number, least: number) {
-  const most = Math.max(1, Math.floor((width + GAP) / (least + GAP)));
-  const rows = Math.ceil(count / most);
-  const columns = Math.ceil(count / rows);
-  const each = Math.min(MAX_WIDTH, Math.floor((width - (columns - 1) * GAP) / columns));
-  return { rows, columns, width: each };
-}
-
-function rowHeightFor(tokens: number, body: number): number {
-  const fitted = Math.max(LOW_ROW, Math.min(HIGH_ROW, body / tokens));
-  return fitted >= WHOLE_ROW ? Math.floor(fitted) : fitted;
-}
-
 /**
  * Links: every panel is a window over the same tokens. Rows are squeezed until all tokens fit; where
  * not even that does, scrolling first moves the tokens, in all panels alike, then the panels.
@@ -236,21 +215,21 @@ function linesPanels(scene: Scene, frame: Frame): CompareLayout {
   const series = comparedSeries(scene);
   const tokens = Math.max(1, scene.queries.length, scene.keys.length);
   const footer = footerHeight(scene, frame.width);
-  const least = isSeries(scene) ? MIN_OF_SERIES : MIN_WIDTH;
-  const grid = gridOf(count, frame.width - 2 * SIDE, least);
-  const free = frame.height - TOP - footer - grid.rows * HEAD - (grid.rows - 1) * GAP;
+  const least = isSeries(scene) ? MIN_OF_SERIES : undefined;
+  const grid = panelGrid(count, frame.width - 2 * SIDE, least);
+  const free = frame.height - TOP - footer - grid.rows * HEAD - (grid.rows - 1) * PANEL_GAP;
   const room = Math.max(LEAST_BODY, Math.floor(free / grid.rows));
-  const rowHeight = rowHeightFor(tokens, room);
+  const rowHeight = panelRowHeight(tokens, room);
   const body = Math.min(room, Math.ceil(tokens * rowHeight));
   const tokenOverflow = linesOverflow(tokens, rowHeight, body);
   const pageScroll = Math.max(0, frame.scroll - tokenOverflow);
-  const used = grid.columns * grid.width + (grid.columns - 1) * GAP;
+  const used = grid.columns * grid.width + (grid.columns - 1) * PANEL_GAP;
   const left = Math.max(SIDE, Math.floor((frame.width - used) / 2));
   const panels = Array.from({ length: count }, (_, n): ComparePanel => {
     const column = n % grid.columns;
     const row = Math.floor(n / grid.columns);
-    const x = left + column * (grid.width + GAP);
-    const y = TOP - pageScroll + row * (HEAD + body + GAP);
+    const x = left + column * (grid.width + PANEL_GAP);
+    const y = TOP - pageScroll + row * (HEAD + body + PANEL_GAP);
     const kind = kindOf(scene, n);
     return {
       kind,
@@ -262,7 +241,7 @@ function linesPanels(scene: Scene, frame: Frame): CompareLayout {
       firstRow: row === 0,
     };
   });
-  const end = TOP + grid.rows * (HEAD + body) + (grid.rows - 1) * GAP;
+  const end = TOP + grid.rows * (HEAD + body) + (grid.rows - 1) * PANEL_GAP;
   return {
     panels,
     rowHeight,

@@ -92,8 +92,8 @@ export function drawReading(
   scene: Scene,
   { title }: ComparePanel,
   read: Reading,
+  y = title.y + 30,
 ): void {
-  const y = title.y + 30;
   const wide = (part: string) => (part === "" ? 0 : textWidth(part, LEGEND_SIZE) + 7);
   const { words, number, note = "" } = read;
   const used = Math.min(wide(words), Math.max(0, title.width - wide(number)));

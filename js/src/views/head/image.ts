@@ -12,6 +12,7 @@ import {
 } from "../../marks/legends/legend.js";
 import {
   drawCurve,
+  drawFrequencyAxis,
   drawHeatLegend,
   drawPatchOutline,
   drawTimeAxis,
@@ -22,9 +23,11 @@ import { hasLegend, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
+import { drawMediaGroups } from "../image/groups.js";
 import { ownPlaces } from "../image/heat.js";
 import { HEADER, TITLE } from "../image/layout.js";
 import { indexIn, type MediaTile, rectIn } from "../image/media-positions.js";
+import { drawOriginal } from "../image/original.js";
 import {
   type ImagePlan,
   imageNotes,
@@ -95,6 +98,7 @@ function drawTile(
       drawCurve(surface, rect, inside.edges, share, colour, plan.series.length <= FILLED);
     });
     if (medium.seconds !== undefined) drawTimeAxis(surface, rect, medium.seconds, theme);
+    if (medium.frequencies) drawFrequencyAxis(surface, rect, medium.frequencies, theme);
   }
   surface.rect(rect, { stroke: theme.rule });
   drawMarks(surface, scene, plan, shown, tile);
@@ -201,6 +205,7 @@ export function drawHeadImage(surface: Surface, scene: Scene, frame: Frame): voi
       surface.rect(tile.rect, { fill: theme.background, opacity: 0.75 });
     }
   }
+  drawMediaGroups(surface, scene, plan.mediaLayout, plan.tiles);
   drawStrips(surface, scene, frame, plan, shown);
   if (hasLegend(scene)) drawFooter(surface, scene, plan, shown, width);
   const error = seriesError(scene, plan.series) ?? meanError(scene, plan, shown);
@@ -209,6 +214,7 @@ export function drawHeadImage(surface: Surface, scene: Scene, frame: Frame): voi
     surface.rect(body, { fill: theme.background, opacity: 0.85 });
     drawFailure(surface, scene, body, error);
   }
+  drawOriginal(surface, scene, plan, width);
   drawMeanCard(surface, scene, plan, shown, frame);
   const bounds = { x: 0, y: 0, width, height };
   drawPairCard(surface, scene, "head", plan.series, bounds);

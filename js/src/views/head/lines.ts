@@ -25,6 +25,7 @@ import { columnWidths, linesLayout, linesOverflow, revealScroll } from "../lines
 import { drawLines, drawLinesState, hitLines, lineStops, readingSurface } from "../lines/lines.js";
 import { drawnShare, type LinesInput, shareKey } from "../lines/links.js";
 import { lacksNumbers } from "../lines/numbers.js";
+import { drawLinesStrip, hitLinesStrip, stripRoom } from "../lines/strip.js";
 import { asideNote } from "../shared/aside.js";
 import { groupMargin } from "../shared/groups.js";
 import { isRollout, MEASURES, measureNotes, measureTitle } from "../shared/measure.js";
@@ -72,7 +73,7 @@ function widthRequest(scene: Scene, width: number) {
     rect: {
       x: margins.queries,
       y: HEADER,
-      width: width - margins.queries - margins.keys,
+      width: width - margins.queries - margins.keys - stripRoom(scene),
       height: 0,
     },
   };
@@ -147,17 +148,23 @@ export function thinningNote(scene: Scene, input: LinesInput | null): string | n
   return links + (share ? `: ${share}` : "");
 }
 
-function notes(scene: Scene, width: number, input: LinesInput | null = null): readonly string[] {
-  const words: string[] = [];
-  const { state } = scene;
+/** What is said of the lines themselves, beside numbers or not. */
+export function lineNotes(scene: Scene, input: LinesInput | null): readonly string[] {
   const thinning = thinningNote(scene, input);
-  if (thinning) words.push(thinning);
-  const pool = poolNote(state);
-  if (pool) words.push(`pinned: ${pool}`);
+  const pool = poolNote(scene.state);
   const aside = asideNote(scene);
-  if (aside) words.push(aside);
-  words.push(...measureNotes(scene, scaleOf(headSeries(scene, { isolate: false }))));
-  words.push(...filterNotes(scene));
+  return [
+    ...(thinning ? [thinning] : []),
+    ...(pool ? [`pinned: ${pool}`] : []),
+    ...(aside ? [aside] : []),
+    ...measureNotes(scene, scaleOf(headSeries(scene, { isolate: false }))),
+    ...filterNotes(scene),
+  ];
+}
+
+function notes(scene: Scene, width: number, input: LinesInput | null = null): readonly string[] {
+  const words = [...lineNotes(scene, input)];
+  const { state } = scene;
   const count = state.heads.length;
   if (scene.drawing?.horizontal) {
     return count > NUMBERED_HEADS ? [...words, "numbers: of the strongest head"] : words;
@@ -176,7 +183,7 @@ function isShown(note: string, about: Focus["about"]): boolean {
   return about === "key" || (about === "query" && !note.includes("queries"));
 }
 
-const linkScale = (scene: Scene): LinkScale => ({
+export const linkScale = (scene: Scene): LinkScale => ({
   title: measureTitle(scene),
   end: scaleOf(headSeries(scene, { isolate: false })),
 });
@@ -304,6 +311,7 @@ export function drawHeadLines(surface: Surface, scene: Scene, frame: Frame): voi
   if (clipped > 0) {
     surface.line(body.x, bottom, body.x + body.width, bottom, { stroke: theme.rule });
   }
+  drawLinesStrip(surface, scene, input, frame.width);
   drawFooter(surface, scene, frame.width, bottom, input);
   drawPairCard(surface, scene, "head", input.series, cardRoom(input, frame));
 }
@@ -332,6 +340,8 @@ function hitFooter(scene: Scene, width: number, top: number, x: number, y: numbe
 
 export function hitHeadLines(scene: Scene, frame: Frame, x: number, y: number): Hit | null {
   const input = inputFor(scene, frame, pinnedFocus(scene), false);
+  const strip = hitLinesStrip(scene, input, frame.width, x, y);
+  if (strip) return strip;
   const { body } = input.layout;
   const bottom = body.y + body.height;
   if (y >= bottom) return hitFooter(scene, frame.width, bottom, x, y);

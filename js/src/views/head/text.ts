@@ -164,6 +164,7 @@ function drawFragment(surface: Surface, look: Look, fragment: Fragment, rect: Re
   surface.text(rect.x, box.y + box.height / 2, text, {
     fill: shade > 0 ? inkOn(theme.sequential, shade, own) : own,
     size: small ? block.flow.size.small : block.flow.size.words,
+    ...(small ? {} : { family: block.flow.family }),
     ...(!composed.test(text) && !small ? { fit: rect.width } : {}),
     ...(isThere && !faded ? {} : { opacity: isThere ? FADED : ABSENT }),
   });

@@ -27,6 +27,14 @@ import {
   hitHeadMatrix,
   revealOnHeadMatrix,
 } from "./matrix.js";
+import {
+  drawLinePanels,
+  hasPanels,
+  hitLinePanels,
+  linePanelStops,
+  linePanelsHeight,
+  revealInLinePanels,
+} from "./panels.js";
 import { drawHeadText } from "./text.js";
 import { drawStrip, drawStripCard, stripHeight, stripStops } from "./together-strip.js";
 
@@ -84,8 +92,18 @@ const HORIZONTAL: Form = {
   stops: () => [],
 };
 
-function formOf({ state, drawing }: Scene): Form {
-  return state.form === "lines" && drawing?.horizontal ? HORIZONTAL : FORMS[state.form];
+const PANELS: Form = {
+  contentHeight: linePanelsHeight,
+  draw: drawLinePanels,
+  hit: hitLinePanels,
+  reveal: revealInLinePanels,
+  stops: linePanelStops,
+};
+
+function formOf(scene: Scene): Form {
+  const { state, drawing } = scene;
+  if (state.form === "lines" && drawing?.horizontal) return HORIZONTAL;
+  return hasPanels(scene) ? PANELS : FORMS[state.form];
 }
 
 /** The form of what is drawn, over which room, and where the strip of heads that are one begins. */
@@ -99,7 +117,7 @@ function placed(scene: Scene, frame: Frame) {
   return { shown, form, inner: { ...frame, height }, top: height };
 }
 
-/** Who attends to whom in the selected heads: links between two columns, heat maps, running text, over what went in, or group by group. */
+/** Who attends to whom in the selected heads: links between two columns, over one another or a panel a head, heat maps, running text, over what went in, or group by group. */
 export const headView: View = {
   name: "head",
   contentHeight: (scene, width, height) => {

@@ -1,8 +1,11 @@
 // Where images, sounds and the tokens beside them are placed.
 
+import { FREQUENCY_ROOM } from "../../marks/matrix/image-heat.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Rect } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
+import { groupLabels } from "../shared/groups.js";
+import { CHIP_GROUP_SIZE, type ChipGroup } from "./groups.js";
 import type { MediaLayout, MediaTile, TokenStrip } from "./media-positions.js";
 
 export const HEADER = 24;
@@ -86,8 +89,9 @@ function pictures(scene: Scene, mediaLayout: MediaLayout, room: Rect): Arranged 
   return { tiles, height: rows * block.height + (rows - 1) * GAP };
 }
 
-function sounds(mediaLayout: MediaLayout, room: Rect): Arranged {
+function sounds(scene: Scene, mediaLayout: MediaLayout, room: Rect): Arranged {
   const media = [...mediaLayout.places.media.keys()];
+  const left = media.some((medium) => scene.media[medium]?.frequencies) ? FREQUENCY_ROOM : 8;
   const free = room.height / media.length - AXIS;
   const height = Math.max(40, Math.min(SOUND.most, free));
   const tiles = media.map((medium, n): MediaTile => {
@@ -96,7 +100,7 @@ function sounds(mediaLayout: MediaLayout, room: Rect): Arranged {
       medium,
       series: null,
       titleTop: y,
-      rect: { x: room.x + 8, y, width: room.width - 16, height },
+      rect: { x: room.x + left, y, width: room.width - left - 8, height },
     };
   });
   return { tiles, height: media.length * (height + AXIS) };
@@ -105,7 +109,7 @@ function sounds(mediaLayout: MediaLayout, room: Rect): Arranged {
 export function arrange(scene: Scene, mediaLayout: MediaLayout, room: Rect): Arranged {
   return mediaLayout.kind === "image"
     ? pictures(scene, mediaLayout, room)
-    : sounds(mediaLayout, room);
+    : sounds(scene, mediaLayout, room);
 }
 
 /** The room that the media would take if there were enough. */
@@ -130,8 +134,13 @@ export interface StripsLayout {
   readonly chips: readonly TokenChip[];
   /** The word in front of each list. */
   readonly names: readonly { readonly text: string; readonly x: number; readonly y: number }[];
+  /** Before the tokens of each group its name, and lines under them. */
+  readonly groups: readonly ChipGroup[];
   readonly height: number;
 }
+
+/** A group's name takes so much more than its letters. */
+const NAME_PAD = 6;
 
 /** Tokens in running order, line by line; each list starts on a line of its own. */
 export function stripsLayout(
@@ -141,24 +150,45 @@ export function stripsLayout(
 ): StripsLayout {
   const chips: TokenChip[] = [];
   const names: { text: string; x: number; y: number }[] = [];
+  const groups: (ChipGroup & { rules: Rect[] })[] = [];
   let y = 0;
   for (const [strip, { axis, indices }] of strips.entries()) {
     const text = strips.length > 1 ? (axis === "query" ? "queries" : "keys") : "tokens";
     names.push({ text, x: 8, y });
     const left = 8 + textWidth(text, CHIP_SIZE - 1) + 8;
     const positions = axis === "query" ? scene.queries : scene.keys;
+    const labels = groupLabels(scene, axis === "query" ? "queries" : "keys");
     let x = left;
+    let group = "";
     for (const index of indices) {
+      const next = labels?.(index) ?? "";
+      const begins = next !== group && next !== "";
+      group = next;
+      const name = begins
+        ? Math.ceil(textWidth(next, CHIP_GROUP_SIZE, "sans", "bold")) + 2 * NAME_PAD
+        : 0;
       const label = positions[index]?.label ?? "";
       const own = Math.min(MOST_CHIP, textWidth(label, CHIP_SIZE)) + 2 * CHIP_PAD;
-      if (x + own > width - 4 && x > left) {
+      if (x + name + own > width - 4 && x > left) {
         x = left;
         y += CHIP;
       }
+      if (begins) groups.push({ text: next, x: x + NAME_PAD, y, rules: [] });
+      x += name;
+      if (group !== "") underline(groups.at(-1)?.rules ?? [], { x, y: y + CHIP - 2, width: own });
       chips.push({ strip, index, rect: { x, y, width: own, height: CHIP - 2 } });
       x += own + CHIP_GAP;
     }
     y += CHIP;
   }
-  return { chips, names, height: y };
+  return { chips, names, groups, height: y };
+}
+
+const RULE = 1.5;
+
+/** The line under a run of tokens goes on under the next one, or begins anew on a new line. */
+function underline(rules: Rect[], { x, y, width }: Omit<Rect, "height">): void {
+  const last = rules.at(-1);
+  if (last?.y === y) rules[rules.length - 1] = { ...last, width: x + width - last.x };
+  else rules.push({ x, y, width, height: RULE });
 }

@@ -9,6 +9,7 @@ import { asideNote } from "../shared/aside.js";
 import { MEASURES, measureNotes } from "../shared/measure.js";
 import { headSeries, type Series } from "../shared/series.js";
 import type { Frame } from "../view.js";
+import { mediaMargin } from "./groups.js";
 import {
   type ImageSubject,
   imageSubject,
@@ -127,7 +128,7 @@ function contentWidth(scene: Scene, mediaLayout: MediaLayout, width: number, fre
 }
 
 function stripsOf(scene: Scene, mediaLayout: MediaLayout, width: number): StripsLayout {
-  return memo(scene.stream, `strips ${width}`, () =>
+  return memo(scene.stream, `strips ${width} ${scene.state.grouping}`, () =>
     stripsLayout(scene, mediaLayout.strips, width),
   );
 }
@@ -135,7 +136,8 @@ function stripsOf(scene: Scene, mediaLayout: MediaLayout, width: number): Strips
 export function imagePlan(scene: Scene, frame: Frame): ImagePlan {
   const mediaLayout = mediaLayoutOf(scene);
   const { height, scroll } = frame;
-  const free = Math.max(120, height - HEADER - GAP - footerHeight(scene, mediaLayout));
+  const top = HEADER + mediaMargin(scene, mediaLayout);
+  const free = Math.max(120, height - top - GAP - footerHeight(scene, mediaLayout));
   const width = contentWidth(scene, mediaLayout, frame.width, free);
   const left = (frame.width - width) / 2;
   const strips = stripsOf(scene, mediaLayout, width);
@@ -143,11 +145,11 @@ export function imagePlan(scene: Scene, frame: Frame): ImagePlan {
   const room = Math.min(strips.height, Math.max(CHIP, free * STRIP_SHARE, free - wished));
   const { tiles, height: used } = arrange(scene, mediaLayout, {
     x: 0,
-    y: HEADER,
+    y: top,
     width: frame.width,
     height: free - room,
   });
-  const stripTop = HEADER + used + GAP;
+  const stripTop = top + used + GAP;
   const stripHeight = Math.min(strips.height, Math.max(room, free - used));
   const stripScroll = Math.max(0, Math.min(scroll, strips.height - stripHeight));
   const series = headSeries(scene, { isolate: false });
@@ -170,7 +172,8 @@ export function headImageHeight(scene: Scene, width: number, height: number): nu
   const mediaLayout = mediaLayoutOf(scene);
   const wished = wishedHeight(scene, mediaLayout, width);
   const { strips } = imagePlan(scene, { width, height, scroll: 0 });
-  const natural = HEADER + wished + GAP + strips.height + footerHeight(scene, mediaLayout);
+  const top = HEADER + mediaMargin(scene, mediaLayout);
+  const natural = top + wished + GAP + strips.height + footerHeight(scene, mediaLayout);
   if (natural <= height) return Math.ceil(natural);
   const { stripHeight, footerTop } = imagePlan(scene, { width, height, scroll: 0 });
   if (strips.height > stripHeight) return Math.ceil(height + strips.height - stripHeight);

@@ -2,12 +2,15 @@
 
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";
 import { heatShade } from "../../marks/matrix/image-heat.js";
+import { drawFoundFrame } from "../../marks/text/found-frame.js";
 import { labelFill, labelOf } from "../../marks/text/tokens.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import type { Rect, Surface } from "../../surface/surface.js";
+import { foundAt } from "../shared/found.js";
 import { hoveredPositions, keyName, queryName } from "../shared/series.js";
 import type { Frame, Stop } from "../view.js";
+import { drawChipGroups } from "./groups.js";
 import { CHIP, CHIP_SIZE, type TokenChip } from "./layout.js";
 import type { ImagePlan, Shown } from "./plan.js";
 
@@ -48,6 +51,8 @@ function drawChip(
     const stroke = pinned ? theme.accent : theme.text;
     surface.rect(rect, { stroke, strokeWidth: pinned ? 2 : 1, radius: 2 });
   }
+  const mark = foundAt(scene, strip.axis)?.(chip.index);
+  if (mark) drawFoundFrame(surface, { ...rect, x: rect.x + 2, width: rect.width - 4 }, mark, theme);
   const positions = strip.axis === "query" ? scene.queries : scene.keys;
   surface.text(rect.x + rect.width / 2, rect.y + rect.height / 2, labelOf(positions, chip.index), {
     fill: pinned ? theme.accent : labelFill(positions[chip.index], theme),
@@ -74,6 +79,8 @@ export function drawStrips(
       const middle = y + CHIP / 2 - 1 + stripTop - stripScroll;
       surface.text(x + plan.left, middle, text, { fill: theme.muted, size: LEGEND_SIZE });
     }
+    const at = { left: plan.left, top: stripTop - stripScroll, middle: CHIP / 2 - 1 };
+    drawChipGroups(surface, scene, strips.groups, at);
     for (const chip of strips.chips) {
       if (inWindow(plan, rectOf(plan, chip))) drawChip(surface, scene, plan, shown, chip);
     }

@@ -24,6 +24,7 @@ import type { Hit } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import { TurnedSurface } from "../../surface/turned.js";
 import { drawFailure } from "../shared/failure.js";
+import { foundAt } from "../shared/found.js";
 import { hoveredPositions, keyName, queryName, seriesError } from "../shared/series.js";
 import type { Stop } from "../view.js";
 import { drawGroups } from "./group-margins.js";
@@ -139,6 +140,7 @@ function drawColumn(
     ...(which === "key" && scene.aside.keys.length > 0 ? { aside: scene.aside } : {}),
     ...(input.groups ? { faded: (index: number) => input.groups?.[which](index) === false } : {}),
     ...(input.absent ? { absent: input.absent } : {}),
+    found: foundAt(scene, which),
   };
   drawTokens(surface, column, marks, scene.theme);
   const sticky = stickyRow(column, pinned);

@@ -26,6 +26,7 @@ import { choose, figureImage, screenImages } from "../map/tile-images.js";
 import { comeWhole, hasLongAxis, headSource, type TileSource } from "../map/tile-source.js";
 import { isZoomed, rangeText, sightOf } from "../map/window.js";
 import { asideNote, thumbnailShading } from "../shared/aside.js";
+import { foundAt } from "../shared/found.js";
 import { hoveredPositions, poolNote, type Series } from "../shared/series.js";
 import { drawGroupBorders, drawGroupNames } from "./group-borders.js";
 import { MATRIX_LABEL, type Multiples } from "./layout.js";
@@ -99,6 +100,7 @@ export function drawHeatLabels(
       size,
       there: generationStep?.numQueries ?? null,
       prompt: stream.prompt?.queries ?? null,
+      found: foundAt(scene, "query"),
       room: layout.rowRoom,
       byLabel: layout.rowsNamed || (near && cellHeight(cells) >= LABEL_PITCH),
     };
@@ -113,6 +115,7 @@ export function drawHeatLabels(
       there: generationStep?.numKeys ?? null,
       prompt: stream.prompt?.keys ?? null,
       aside: scene.aside,
+      found: foundAt(scene, "key"),
       room: layout.columnRoom,
       byLabel: layout.columnsNamed || (near && cellWidth(cells) >= LABEL_PITCH),
     };

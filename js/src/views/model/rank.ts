@@ -4,7 +4,7 @@ import { drawCornerBadge, drawHeadOutlines } from "../../marks/heads/head-outlin
 import { composeThumbnails, type ThumbnailCell } from "../../marks/heads/thumbnails.js";
 import { memo } from "../../marks/memo.js";
 import type { LayerMeta } from "../../protocol/generated.js";
-import type { Scene } from "../../scene/scene.js";
+import { onPaper, type Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { ellipsize } from "../../surface/text.js";
 import { thumbnailShading } from "../shared/aside.js";
@@ -56,10 +56,31 @@ function inSight(ranked: Ranked, frame: Frame): { first: number; last: number } 
   return { first: Math.max(0, lines(frame.scroll)), last: Math.min(ranked.heads.length, last) };
 }
 
+/** What is drawn of them: in a figure of a screen, which cannot be scrolled, only lines that are whole. */
+function drawnTiles(scene: Scene, ranked: Ranked, frame: Frame): { first: number; last: number } {
+  const all = inSight(ranked, frame);
+  if (!scene.drawing || onPaper(scene)) return all;
+  const { columns, top, heads } = ranked;
+  const first = Math.ceil(frame.scroll / LINE_PITCH) * columns;
+  const bottom = frame.scroll + frame.height - top;
+  // The last line needs no room below its captions.
+  const last = Math.floor((bottom + LINE_PITCH - TILE - 2 * CAPTION) / LINE_PITCH) * columns;
+  return { first, last: Math.max(first, Math.min(heads.length, last)) };
+}
+
+/** Of a ranking that a figure has a part of, which one: nothing else says that there is more. */
+function partNote(scene: Scene, ranked: Ranked, frame: Frame): string {
+  const { first, last } = drawnTiles(scene, ranked, frame);
+  const count = ranked.heads.length;
+  if (!scene.drawing || last - first >= count) return "";
+  const which = first === 0 ? `the first ${last}` : `places ${first + 1}–${last}`;
+  return ` · ${which} of ${count} heads`;
+}
+
 function drawTiles(surface: Surface, scene: Scene, ranked: Ranked, frame: Frame): void {
   const { thumbnails, theme, aside } = scene;
   const { board, heads, columns } = ranked;
-  const { first, last } = inSight(ranked, frame);
+  const { first, last } = drawnTiles(scene, ranked, frame);
   if (last <= first) return;
   const { scale } = surface;
   const top = tileRect(ranked, first).y;
@@ -109,11 +130,18 @@ function drawCaption(surface: Surface, { theme }: Scene, ranked: Ranked, place: 
   surface.text(x, line + CAPTION - 1, text, { fill: theme.muted, size: 9 });
 }
 
-function drawMarks(surface: Surface, scene: Scene, ranked: Ranked): void {
+function drawMarks(
+  surface: Surface,
+  scene: Scene,
+  ranked: Ranked,
+  { first, last }: { readonly first: number; readonly last: number },
+): void {
   const { theme, state, stream } = scene;
   const numHeads = (head: Placed) => (stream.layers[head.row] as LayerMeta).num_heads;
-  const placeOf = (layer: number, head: number) =>
-    ranked.heads.findIndex((one) => one.layer === layer && one.head === head);
+  const placeOf = (layer: number, head: number) => {
+    const place = ranked.heads.findIndex((one) => one.layer === layer && one.head === head);
+    return place >= first && place < last ? place : -1;
+  };
   const outlined = state.heads.flatMap((head) => {
     const place = placeOf(state.layer, head);
     const one = ranked.heads[place];
@@ -160,7 +188,8 @@ export const rankForm: Omit<View, "name"> = {
       drawScoreLegend(surface, scene, board, { x: LEFT, y: 4 + NOTE / 2, width });
       notes.forEach((note, line) => {
         const y = 4 + (line + 1.5) * NOTE;
-        surface.text(LEFT, y, `layer·head · ${note}`, {
+        const part = line === 0 ? partNote(scene, ranked, frame) : "";
+        surface.text(LEFT, y, `layer·head · ${note}${part}`, {
           fill: theme.muted,
           size: 10,
           maxWidth: width,
@@ -172,7 +201,7 @@ export const rankForm: Omit<View, "name"> = {
       "heads",
       () => {
         drawTiles(surface, scene, ranked, frame);
-        drawMarks(surface, scene, ranked);
+        drawMarks(surface, scene, ranked, drawnTiles(scene, ranked, frame));
       },
       { clip, y: top - frame.scroll },
     );

@@ -3,13 +3,16 @@
 import { drawBar } from "../../marks/bars.js";
 import { formatScore, formatWeight } from "../../marks/format.js";
 import { memo } from "../../marks/memo.js";
+import { drawFoundFrame } from "../../marks/text/found-frame.js";
 import { indexOf, labelFill, labelOf } from "../../marks/text/tokens.js";
 import type { Position } from "../../protocol/generated.js";
 import { onPaper } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
+import { foundAt } from "../shared/found.js";
 import { PAD, ROW } from "./layout.js";
 import type { LinkScene } from "./link-scene.js";
+import { drawRowGroup, drawRowRules, rowGroup } from "./row-groups.js";
 
 const SIZE = 12;
 const SMALL = 11;
@@ -92,9 +95,18 @@ function drawKey(surface: Surface, link: LinkScene, key: number, top: number): v
   const { label, score } = layout.columns;
   const [name, weight] = [labelOf(keys, key), focus ? "bold" : "normal"] as const;
   const place = repeated(keys).has(name) ? indexOf(keys, key) : "";
-  const room = label.width - (place === "" ? 0 : textWidth(place, TINY) + 4);
+  const group = rowGroup(scene, key, label.width);
+  const beside = (place === "" ? 0 : textWidth(place, TINY) + 4) + (group?.width ?? 0);
+  const room = label.width - beside;
+  if (group) drawRowGroup(surface, scene, group, label.x + label.width, y);
   const style = { fill: focus ? own : labelFill(keys[key], theme), size: SIZE, weight };
   surface.text(label.x, y, name, { ...style, maxWidth: room });
+  const mark = foundAt(scene, "key")?.(key);
+  if (mark) {
+    const width = Math.min(room, Math.max(4, textWidth(name, SIZE, "sans", weight)));
+    const box = { x: label.x, y: y - SIZE / 2 - 2, width, height: SIZE + 4 };
+    drawFoundFrame(surface, box, mark, theme);
+  }
   if (place !== "") {
     const x = label.x + Math.min(room, textWidth(name, SIZE, "sans", weight)) + 4;
     surface.text(x, y, place, { fill: theme.muted, size: TINY });
@@ -196,6 +208,7 @@ export function drawTable(surface: Surface, link: LinkScene): void {
   surface.group("keys", () => {
     drawHeading(surface, link);
     const [first, last] = linesInSight(link);
+    drawRowRules(surface, link, [first, last]);
     for (let line = first; line < last; line++) {
       drawLine(surface, link, line, link.layout.tableTop + line * ROW);
     }

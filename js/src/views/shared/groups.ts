@@ -32,6 +32,16 @@ export function marginRuns(
   });
 }
 
+/** What the group of each place is called, empty for none; null where no groups are shown. */
+export function groupLabels(scene: Scene, axis: AxisName): ((index: number) => string) | null {
+  const groups = groupsOf(scene);
+  if (!groups || groups[axis].runs.length > MOST_RUNS) return null;
+  return (index) => {
+    const group = groups.grouping.groups[groups[axis].numbers[index] ?? -1];
+    return group && group.name !== REST_GROUP ? group.label : "";
+  };
+}
+
 /** Places at which another group begins. */
 export function groupBorders(scene: Scene, axis: AxisName): readonly number[] {
   const runs = groupsOf(scene)?.[axis].runs ?? [];

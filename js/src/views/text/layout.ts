@@ -1,5 +1,6 @@
 // Running text: blocks, lines, scrolling, notes.
 
+import { isCode } from "../../data/code-text.js";
 import { readingPieces } from "../../data/text-pieces.js";
 import { LEGEND_BAR, LEGEND_LINE } from "../../marks/legends/legend.js";
 import {
@@ -124,7 +125,9 @@ function flowOf(scene: Scene, axis: "query" | "key", width: number, title: strin
   if (known) return known;
   const marks = marksOf(positions, prompt, title);
   if (groups) addGroups(marks, groups, axis);
-  const flow = flowText({ pieces: readingPieces(positions), width, marks, rightToLeft, size });
+  const pieces = readingPieces(positions);
+  const family = isCode(positions) ? "mono" : "sans";
+  const flow = flowText({ pieces, width, marks, rightToLeft, size, family });
   kept.set(key, flow);
   for (const oldest of kept.keys()) if (kept.size > KEPT) kept.delete(oldest);
   return flow;

@@ -59,6 +59,7 @@ const start: State = {
   ranking: null,
   explain: "link",
   together: null,
+  panels: "overlaid",
   grouping: null,
   from_group: null,
   to_group: null,

@@ -41,6 +41,19 @@ test("at 700 px two columns and why below them; at 420 px the links first", () =
   expect(order).toEqual(["head", "model", "neuron"]);
 });
 
+test("on paper as wide as a page the heads stand beside the links, and all of it fits the page", () => {
+  // 170 mm at the usual font size.
+  const width = 638;
+  const whole = layoutViews(attentionScene(), width, { whole: true });
+  const [first, second] = whole.boxes;
+  expect([first?.view.name, second?.view.name]).toEqual(["model", "head"]);
+  expect((first?.rect.y ?? 0) - (first?.heading ?? 0)).toBe(second?.rect.y);
+  // A page of A4 is 297 mm by 210 mm.
+  expect(whole.height / width).toBeLessThan(277 / 170);
+  const narrow = layoutViews(attentionScene(), 320, { whole: true });
+  expect(narrow.boxes.map(({ view }) => view.name)).toEqual(["head", "model", "neuron"]);
+});
+
 test("the model view has the clicked head beside it; as a figure of its own it stands alone", () => {
   const scene = attentionScene({ state: { view: "model" } });
   expect(layoutViews(scene, 1220).boxes.map(({ view }) => view.name)).toEqual(["model", "head"]);

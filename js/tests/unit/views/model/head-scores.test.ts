@@ -260,6 +260,38 @@ describe("the model view with a score", () => {
     expect(row.map(({ head }) => head)).toEqual([1, 0, 2]);
   });
 
+  it("of a ranking a figure of a screen has whole lines only, and says which part that is", () => {
+    const drawing = {
+      paper: false,
+      panel: false,
+      axes: true,
+      legend: true,
+      threshold: 0,
+      horizontal: false,
+      rightToLeft: false,
+    };
+    const given = scene({ score: "previous", arrange: "rank" });
+    const names = (surface: RecordingSurface) =>
+      surface.texts.filter((text) => /^\d·\d$/.test(text));
+    // Two columns: three lines of two heads, of which the last one is cut.
+    const [width, height] = [130, 260];
+    expect(names(draw(given, width, height))).toHaveLength(6);
+    const figure = draw({ ...given, drawing }, width, height);
+    expect(names(figure)).toHaveLength(4);
+    expect(figure.texts.join(" ")).toContain("the first 4 of 6 heads");
+    const later = draw({ ...given, drawing }, width, height, 60);
+    expect(names(later)).toEqual(names(draw(given, width, 2000)).slice(2, 6));
+    expect(later.texts.join(" ")).toContain("places 3–6 of 6 heads");
+    // Whole where there is room, and on paper always.
+    for (const whole of [
+      draw({ ...given, drawing }, width, 400),
+      draw({ ...given, drawing: { ...drawing, paper: true } }, width, 330),
+    ]) {
+      expect(names(whole)).toHaveLength(6);
+      expect(whole.texts.join(" ")).not.toContain("of 6 heads");
+    }
+  });
+
   it("one ranking leaves out who does not reach the threshold, and says how many do", () => {
     const given = scene({ score: "previous", arrange: "rank", threshold: 0.35 });
     expect(modelView.stops(given, frame).map(({ layer, head }) => [layer, head])).toEqual([
