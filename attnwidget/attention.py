@@ -45,6 +45,8 @@ class Attention(Exports):
         media: The pictures and sounds that went in; positions name theirs by its index.
         passes: How many passes, of which none goes on from another, ran while it was recorded.
         which: The number of the one that this is, from 0.
+        edits: What was done to the model while it was recorded, each as the call that says so
+            (``ablate(heads=[(3, 3)])``); nothing where it ran as it is.
     """
 
     @classmethod
@@ -53,7 +55,7 @@ class Attention(Exports):
         if isinstance(record, Attention):
             return record
         parts = (record.model_name, record.streams, record.text, record.next_tokens, record.media)
-        return Attention(*parts, record.passes, record.which)
+        return Attention(*parts, record.passes, record.which, record.edits)
 
     def head_scores(
         self,

@@ -101,6 +101,11 @@ class Recording(Attention):
         """The number of the one that was recorded, from 0."""
         return self.attention.which
 
+    @property
+    def edits(self) -> tuple[str, ...]:
+        """What was done to the model while it was recorded."""
+        return self.attention.edits
+
     def __repr__(self) -> str:
         """Show the record, or that there is none yet."""
         record = self._outcome.record

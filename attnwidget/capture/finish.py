@@ -10,6 +10,7 @@ from attnwidget.capture.architecture.advice import can_be_eager, how_to_hand_wei
 from attnwidget.capture.architecture.attention_modules import why_without_weights
 from attnwidget.capture.architecture.stream_names import describe_modules
 from attnwidget.capture.assemble.streams import assemble
+from attnwidget.capture.edits.places import remember_places
 from attnwidget.capture.generation.next_tokens import next_tokens
 from attnwidget.capture.inputs.text import local_tokenizer
 from attnwidget.capture.media.placement import with_media
@@ -60,6 +61,7 @@ def finish_recording(recorder: Recorder, model: nn.Module, tokenizer: Any, hints
     plan = recorder.tracker.select_returned()
     learned = recorder.collector.learned_queries()
     streams, failures, kept = assemble(recorder, words, hints)
+    remember_places(recorder.model, recorder.places)
     own = recorder.tracker.submodels[""].own
     if own is not None and own.picture is not None:
         recorder.media_inputs.setdefault("pixel_values", own.picture)
@@ -92,6 +94,7 @@ def finish_recording(recorder: Recorder, model: nn.Module, tokenizer: Any, hints
         media=media,
         passes=total,
         which=number,
+        edits=tuple(repr(part) for editor in recorder.editors for part in editor.edits.parts),
     )
     _log.debug("recorded %s", record)
     return record

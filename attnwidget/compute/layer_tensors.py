@@ -50,6 +50,8 @@ class LayerTensors:
     norm_reason: str | None = None
     exact: Exact = "float32"
     softmax_dtype: Exact = "float32"
+    edited_heads: tuple[int, ...] = ()
+    edited_output: Tensor | None = None
     # What to do before the tensors are read for the first time: those of a file are compared with its digests.
     _first_read: Callable[[], None] | None = field(default=None, init=False)
     _stats: StatsCache = field(default_factory=StatsCache, init=False)
@@ -152,6 +154,11 @@ def _check(layer: LayerTensors) -> None:
         "sinks": ((count,),),
         "recorded": ((count,), (n_query,), (n_key,)),
         "value_norms": ((count,), (n_key,)),
+        "edited_output": (
+            (len(layer.edited_heads),),
+            (n_query, 1),
+            (None if layer.value is None else layer.value.shape[2],),
+        ),
     }
     for name, sizes in expected.items():
         tensor: Tensor | None = getattr(layer, name)
@@ -168,6 +175,14 @@ def _check(layer: LayerTensors) -> None:
             )
             message = f"{name} of {where} must be floating point [{shown}], got {tensor.dtype} {list(tensor.shape)}."
             raise ValueError(message)
+    if bool(layer.edited_heads) != (layer.edited_output is not None) or not all(
+        0 <= head < count for head in layer.edited_heads
+    ):
+        message = (
+            f"{where} needs one output in edited_output for each of its edited heads, which are within 0 .. {count - 1}, "
+            f"got {layer.edited_heads}."
+        )
+        raise ValueError(message)
     if count < 1 or count % groups:
         message = f"{where} has {groups} key heads, which do not divide its {count} query heads."
         raise ValueError(message)

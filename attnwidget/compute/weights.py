@@ -81,7 +81,17 @@ def _whole_rows(layer: LayerTensors, heads: Axis, queries: Axis) -> Tensor:
 
 
 def output(layer: LayerTensors, heads: Axis, queries: Axis, value: Tensor) -> Tensor:
-    """Return weights times values, float32 ``[head, query, value_dim]``."""
+    """Return weights times values, float32 ``[head, query, value_dim]``; of edited heads what was put in its place."""
+    result = _weighted_values(layer, heads, queries, value)
+    if layer.edited_output is not None:
+        for at, head in enumerate(heads.indices):
+            if head in layer.edited_heads:
+                put = layer.edited_output[layer.edited_heads.index(head)]
+                result[at] = (put if len(put) == 1 else queries.take(put, 0)).float()
+    return result
+
+
+def _weighted_values(layer: LayerTensors, heads: Axis, queries: Axis, value: Tensor) -> Tensor:
     share = layer.num_heads // len(value)
     shape = (len(heads), len(queries), value.shape[2])
     result = torch.zeros(shape, dtype=torch.float32, device=value.device)

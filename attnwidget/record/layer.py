@@ -74,6 +74,9 @@ class Layer(LayerTensors):
             attention, whole heads at a time. Scores are those of float32 all the same.
         softmax_dtype: In which dtype the model's eager softmax is computed, ``"float32"``, or ``"model"`` for that of
             ``query``.
+        edited_heads: Heads whose output was replaced while the model ran (`attnwidget.ablate`); their weights are those
+            that they computed.
+        edited_output: ``[edited head, n_query or 1, value_dim]``, what was put in its place.
     """
 
     # The positions of the queries and of the keys, once the layer is part of a `Stream`.
@@ -321,6 +324,8 @@ class Layer(LayerTensors):
         query: Place | None = None,
     ) -> Array:
         """Return weights times values, float32 ``[head, query, value_dim]``, before the output projection.
+
+        Of a head that was edited while the model ran (``edited_heads``), what was put in the place of its output.
 
         Args:
             head: One head, several, or ``None`` for all.

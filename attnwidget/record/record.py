@@ -31,6 +31,8 @@ class Record:
         media: The pictures and sounds that went in; positions name theirs by its index.
         passes: How many passes, of which none goes on from another, ran while it was recorded.
         which: The number of the one that this is, from 0.
+        edits: What was done to the model while it was recorded, each as the call that says so
+            (``ablate(heads=[(3, 3)])``); nothing where it ran as it is.
     """
 
     model_name: str
@@ -40,6 +42,7 @@ class Record:
     media: tuple[Medium, ...] = ()
     passes: int = 1
     which: int = 0
+    edits: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check and freeze the streams.
@@ -54,6 +57,7 @@ class Record:
             raise ValueError(message)
         object.__setattr__(self, "streams", MappingProxyType(dict(self.streams)))
         object.__setattr__(self, "media", tuple(self.media))
+        object.__setattr__(self, "edits", tuple(self.edits))
         for stream in self.streams.values():
             for position in (*stream.query_positions, *stream.key_positions):
                 if position.medium is not None and not 0 <= position.medium < len(self.media):
@@ -66,7 +70,7 @@ class Record:
     def __reduce__(self) -> tuple[type[Record], tuple[object, ...]]:
         # The read-only mapping cannot be copied or pickled itself.
         parts = (self.model_name, dict(self.streams), self.text, self.next_tokens, self.media)
-        return type(self), (*parts, self.passes, self.which)
+        return type(self), (*parts, self.passes, self.which, self.edits)
 
     def __len__(self) -> int:
         return len(self.streams)
@@ -85,7 +89,8 @@ class Record:
     def __repr__(self) -> str:
         streams = "; ".join(map(stream_summary, self.streams.values()))
         number = f"; which={self.which} of {self.passes} passes" if self.passes > 1 else ""
-        return well_formed(f"Attention({self.model_name}, {streams}{number})")
+        edits = f"; under {' + '.join(self.edits)}" if self.edits else ""
+        return well_formed(f"Attention({self.model_name}, {streams}{number}{edits})")
 
 
 def the_stream(record: Record, name: str | None) -> Stream:

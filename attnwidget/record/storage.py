@@ -30,7 +30,7 @@ __all__ = ["FORMAT_VERSION", "load", "save"]
 
 # 2: pictures and sounds, and the positions that lie in them. 3: digests. Older files are read as before.
 FORMAT_VERSION = 3
-_TENSORS = ("query", "key", "value", "bias", "sinks", "recorded", "value_norms")
+_TENSORS = ("query", "key", "value", "bias", "sinks", "recorded", "value_norms", "edited_output")
 _ARRAYS = ("ids", "probabilities", "chosen", "chosen_probabilities")
 _PLAIN = ("layer", "module_path", "num_heads", "scaling", "softcap", "reason", "norm_reason")
 
@@ -68,6 +68,8 @@ def save(attention: Record, path: str | os.PathLike[str]) -> None:
         "media": [_medium_to_json(medium, pool) for medium in attention.media],
         # Only in records of one pass of several; other files have no such entries.
         **({} if attention.passes == 1 else {"passes": attention.passes, "which": attention.which}),
+        # Only in records of a run that was edited.
+        **({"edits": list(attention.edits)} if attention.edits else {}),
     }
     _KIND.write(path, record, pool.tensors)
 
@@ -84,7 +86,10 @@ def load(path: str | os.PathLike[str], *, copy: bool = False, verify: bool = Fal
         expected = _next_tokens_from_json(record.get("next_tokens"), source)
         media = tuple(_medium_from_json(medium, source) for medium in record.get("media", ()))
         number = {name: record[name] for name in ("passes", "which") if name in record}
-        return Record(record["model_name"], named, record["text"], expected, media, **number)
+        edits = tuple(record.get("edits", ()))
+        return Record(
+            record["model_name"], named, record["text"], expected, media, **number, edits=edits
+        )
 
 
 class _Source:
@@ -183,6 +188,7 @@ def _layer_to_json(layer: Layer, pool: _Pool) -> dict[str, Any]:
         **{name: getattr(layer, name) for name in _PLAIN},
         # Only where they are not float32; older files have no such entries.
         **{name: value for name in EXACTNESS if (value := getattr(layer, name)) != "float32"},
+        **({"edited_heads": list(layer.edited_heads)} if layer.edited_heads else {}),
         "band": None if layer.band is None else dataclasses.asdict(layer.band),
         "tensors": {
             name: pool.add(tensor, f"{layer.stream}.{layer.layer}.{name}")
@@ -199,6 +205,7 @@ def _layer_from_json(layer: dict[str, Any], stream: str, source: _Source) -> Lay
     }
     fields |= {name: layer[name] for name in EXACTNESS if name in layer}
     fields |= source.tensors(layer["tensors"])
+    fields["edited_heads"] = tuple(layer.get("edited_heads", ()))
     band = None if layer["band"] is None else Band(**layer["band"])
     made = Layer(stream=stream, band=band, **fields)
     object.__setattr__(made, "_first_read", source.first_read(layer["tensors"]))

@@ -72,7 +72,11 @@ _LAYER = _object(
         "band": _or_null(_BAND),
         "tensors": _NAMES,
     },
-    {"norm_reason": _MAYBE_TEXT, **{name: {"enum": list(EXACT)} for name in EXACTNESS}},
+    {
+        "norm_reason": _MAYBE_TEXT,
+        "edited_heads": _list(_COUNT, minItems=1),
+        **{name: {"enum": list(EXACT)} for name in EXACTNESS},
+    },
 )
 _STREAM = _object(
     {
@@ -117,5 +121,6 @@ SCHEMA = _object(
         "media": _list(_MEDIUM),
         "passes": _POSITIVE,
         "which": _COUNT,
+        "edits": _list(_TEXT, minItems=1),
     },
 )

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "attnwidget"
 
 # Each line may import from the lines above it and, within one folder, from itself; folders of one line know nothing of
-# each other. `edits`, `intervene` and `attribution` are places of what is to come.
+# each other. `attribution` is the place of what is to come.
 ORDER = (
     ("protocol", "files"),
     ("compute",),
@@ -45,11 +45,13 @@ CAPTURE_ORDER = (
     ("architecture",),
     ("positions", "reconstruct"),
     ("inputs", "media", "generation"),
+    ("edits",),
     ("recorder",),
     ("assemble",),
     ("distributed",),
     ("finish", "inspect"),
     ("forward",),
+    ("edited_runs",),
 )
 MOST_AT_THE_TOP = 8
 MOST_IN_A_FOLDER = 25

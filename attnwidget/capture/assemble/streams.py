@@ -12,6 +12,7 @@ from attnwidget.capture.architecture.stream_names import (
     stream_name,
 )
 from attnwidget.capture.architecture.submodels import enclosing
+from attnwidget.capture.assemble.edited_layers import layer_places, with_edits
 from attnwidget.capture.assemble.head_loops import with_joined_heads
 from attnwidget.capture.assemble.layer_sources import LayerSource, layer_sources
 from attnwidget.capture.assemble.own_weights import in_model_precision
@@ -94,6 +95,7 @@ def assemble(
         ):
             name = _free_name(f"{stack.name} {label}".strip(), builders)
             builders[name] = _StreamBuilder(recorder, name, stack.side, sources)
+    recorder.places = layer_places({name: one.sources for name, one in builders.items()})
     by_hand = recorder.tracker.passes.options is None
     if by_hand and not NOT_CONTINUED.isdisjoint(failed.values()):
         sources = [source for builder in builders.values() for source in builder.sources]
@@ -402,7 +404,9 @@ class _StreamBuilder:
         return self.recorder.store.place(whole)
 
     def _with_value_norms(self, layer: Layer, source: LayerSource) -> Layer:
-        """Add the lengths of the values behind the output projection."""
+        """Add what was put in the place of heads, and the lengths of the values behind the output projection."""
+        place = self.recorder.places.get((self.name, source.number))
+        layer = with_edits(layer, source, place, self.recorder.editors, self.queries)
         # It was compared in the first pass; queries that were drafted there and refused are gone.
         first = self.queries[self.queries < source.calls[0].num_queries]
         norms, reason = value_norms(

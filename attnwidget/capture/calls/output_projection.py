@@ -195,9 +195,13 @@ def value_norms(
 
 def _is_output(given: Tensor, layer: Layer, rows: list[tuple[int, int]]) -> bool:
     """Tell whether rows of what a linear map was given are the layer's output."""
-    value = torch.from_numpy(layer.value_vectors())
-    weights = torch.from_numpy(layer.weights(queries=[query for _, query in rows]))
-    output = torch.matmul(weights, value).transpose(0, 1).flatten(1)
+    queries = [query for _, query in rows]
+    if layer.edited_heads:
+        output = torch.from_numpy(layer.output(queries=queries)).transpose(0, 1).flatten(1)
+    else:
+        value = torch.from_numpy(layer.value_vectors())
+        weights = torch.from_numpy(layer.weights(queries=queries))
+        output = torch.matmul(weights, value).transpose(0, 1).flatten(1)
     seen = given[[place for place, _ in rows]].float().cpu()
     tolerance = _TOLERANCE.get(given.dtype, _LOOSE)
     return bool((output - seen).norm() <= tolerance * seen.norm().clamp(min=1e-12))

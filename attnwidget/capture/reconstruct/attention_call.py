@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.taps.dataflow import Product
     from attnwidget.capture.taps.events import RunningModule, WeightedSum
 
-__all__ = ["UnreadableError", "reconstruct_call"]
+__all__ = ["UnreadableError", "reconstruct_call", "split_heads"]
 
 _FLOATS_APART = 5e-5  # weights worked out again against those seen, in float32
 _HALVES_APART = 3e-2  # the same where scores were rounded to half precision
@@ -135,6 +135,35 @@ def reconstruct_call(
         reason=reason,
     )
     return arguments, known, piecewise
+
+
+def split_heads(
+    found: WeightedSum, running: RunningModule, result: Tensor, heads: int
+) -> Tensor | None:
+    """Return what a weighted sum came to as a view ``[..., head, query, value_dim]``.
+
+    Args:
+        found: The weighted sum.
+        running: Module that computes it.
+        result: What the product came to.
+        heads: How many heads the module has.
+
+    Returns:
+        The view; nothing if the sum is over something else than keys, as `reconstruct_call` makes no call of it.
+
+    Raises:
+        UnreadableError: If it has not as many heads.
+    """
+    if not _sums_keys(found):
+        return None
+    count = prod(found.weights.shape[:-2])
+    sizes = _sizes(found, running, count // heads if count % heads == 0 else None)
+    if sizes.heads != heads:
+        msg = f"puts out {sizes.heads} of its {heads} heads at a time"
+        raise UnreadableError(msg)
+    sizes = _as_multiplied(found, sizes)
+    whole = result.mT if found.turned else result
+    return whole.view(*sizes.lead, *whole.shape[-2:]).movedim(sizes.head_axis, -3)
 
 
 def _with_vectors(module: nn.Module, parts: list[ScoreParts], value: Tensor) -> AttentionArguments:

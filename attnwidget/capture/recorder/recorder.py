@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from attnwidget.capture.architecture.attention_modules import blocks_around
 from attnwidget.capture.architecture.own_inputs import own_modules
 from attnwidget.capture.architecture.submodels import batch_size, named_arguments
+from attnwidget.capture.edits.editor import active_editors
 from attnwidget.capture.generation.tracker import Tracker
 from attnwidget.capture.media.images import MEDIA_INPUTS
 from attnwidget.capture.recorder.collector import Collector
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.capture.arguments import AttentionArguments
+    from attnwidget.capture.edits.editor import Editor
+    from attnwidget.capture.edits.places import Places
     from attnwidget.capture.recorder.limits import Limits
     from attnwidget.capture.store import Store
     from attnwidget.capture.taps.events import RunningModule
@@ -51,6 +54,8 @@ class Recorder:
         module_hooks: What is called before and after the modules of the model.
         turn: Which thread is recorded, where several have this recording in their context.
         passed_by: Why some calls of the model were not recorded.
+        editors: What edits the model while it is recorded, from `start` on.
+        places: Where the layers of the record are computed, once it is assembled.
     """
 
     def __init__(
@@ -84,6 +89,8 @@ class Recorder:
         self.module_hooks = ModuleHooks()
         self.turn = Turn()
         self.passed_by: dict[str, None] = {}
+        self.editors: tuple[Editor, ...] = ()
+        self.places: Places = {}
         self._stack = ExitStack()
 
     @property
@@ -95,6 +102,7 @@ class Recorder:
         """Install everything."""
         collector = self.collector
         modules = collector.attention_modules
+        self.editors = active_editors(self.model)
         with ExitStack() as stack:
             stack.enter_context(listening(self, self.model.modules()))
             stack.enter_context(listening_to_flex_attention(modules.values()))
@@ -124,6 +132,11 @@ class Recorder:
     def on_attention_call(self, arguments: AttentionArguments) -> AbstractContextManager[None]:
         """Keep one call of the attention interface."""
         return self.collector.on_attention_call(arguments)
+
+    def edited(self, arguments: AttentionArguments, result: Any) -> Any:
+        """Return what a call returned: recording changes nothing."""
+        del arguments
+        return result
 
     def on_flex_attention(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -17,6 +17,7 @@ from transformers.modeling_utils import AttentionInterface
 
 from attnwidget.capture.arguments import ARGUMENT_ALIASES, ARGUMENT_NAMES, AttentionArguments
 from attnwidget.capture.taps.class_code import code_of_class
+from attnwidget.capture.taps.dispatch import unread
 from attnwidget.capture.taps.listeners import adding, listeners
 from attnwidget.capture.taps.module_hooks import calling_module_hooks
 from attnwidget.capture.taps.patches import patched
@@ -162,10 +163,13 @@ def _tapped(
                         **five,
                     )
                     for listener in told:
-                        stack.enter_context(listener.on_attention_call(arguments))
+                        with unread():
+                            stack.enter_context(listener.on_attention_call(arguments))
                 result = function(*args, **kwargs)
                 with outside_transforms(result) as plain_result:
                     arguments.returned.append(plain_result)
+                for listener in told:
+                    result = listener.edited(arguments, result)
                 return result
         return function(*args, **kwargs)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from torch.utils._python_dispatch import (
 from attnwidget.capture.taps import fused_ops
 from attnwidget.capture.taps.dataflow import FOLLOWED, Product, SoftmaxOutput, follow
 from attnwidget.capture.taps.events import (
+    OperationEditor,
     OperationListener,
     RunningModule,
     SoftmaxCall,
@@ -38,10 +40,24 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from attnwidget.capture.arguments import AttentionArguments
     from attnwidget.capture.taps.events import ModuleTrace
 
 
-__all__ = ["DispatchTap", "make_dispatch_tap"]
+__all__ = ["DispatchTap", "make_dispatch_tap", "unread"]
+
+_thread = threading.local()
+
+
+@contextmanager
+def unread() -> Iterator[None]:
+    """Let all taps of this thread pass by what runs inside the block: what one of them does to read is no attention call."""
+    before = getattr(_thread, "unread", False)
+    _thread.unread = True
+    try:
+        yield
+    finally:
+        _thread.unread = before
 
 
 @dataclass(slots=True)
@@ -64,15 +80,22 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Args:
         listener: Is told of what is recognised.
         parameters: Addresses of the model's parameters: a product with one of them is no score.
+        editor: Says what the attention calls are to return, where they are to be changed.
     """
 
     supports_higher_order_operators = True
 
-    def __init__(self, listener: OperationListener, parameters: frozenset[int]) -> None:
+    def __init__(
+        self,
+        listener: OperationListener,
+        parameters: frozenset[int],
+        editor: OperationEditor | None = None,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._active = False
         self._listener = listener
         self._parameters = parameters
+        self._editor = editor
         self._running: list[RunningModule] = []
         self._known: dict[Any, _Known] = {}
         self.sources = Sources()
@@ -163,6 +186,8 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run one operation, and read it."""
         del types
         kwargs = kwargs or {}
+        if getattr(_thread, "unread", False):
+            return func(*args, **kwargs)
         handler = _handler(func) if self._running else None
         if handler is DispatchTap._run_decomposed:
             return self._run_decomposed(func, args, kwargs)
@@ -180,11 +205,19 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if handler is None:
             return func(*args, **kwargs)
         if handler is DispatchTap._read_fused:
-            self._guarded(self._read_fused, func, args, kwargs)
-            return func(*args, **kwargs)
+            arguments = self._guarded(self._read_fused, func, args, kwargs)
+            result = func(*args, **kwargs)
+            if self._editor is None:
+                return result
+            return self._editor.edited_fused_call(self._running[-1], _name(func), arguments, result)
         # What is known of the arguments is read first: in-place operations write over them.
         note = self._guarded(handler.__get__(self), func, args, kwargs)
         result = func(*args, **kwargs)
+        if isinstance(note, WeightedSum):
+            if self._editor is None:
+                return result
+            kept = bool(func._schema.is_mutable)  # noqa: SLF001  as `_name` reads it
+            return self._editor.edited_weighted_sum(self._running[-1], note, result, kept=kept)
         if note is not None:
             self._guarded(self._remember, result, note)
         return result
@@ -206,7 +239,7 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _guarded(self, action: Callable[..., Any], *given: Any) -> Any:
         """Do something whose errors must never reach the model."""
         try:
-            with torch.no_grad():
+            with torch.no_grad(), unread():
                 if not transforming():
                     return action(*given)
                 with outside_transforms():
@@ -216,19 +249,22 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._listener.on_error(self._running[-1], error)
             return None
 
-    def _read_fused(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+    def _read_fused(
+        self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> AttentionArguments | None:
         """Read an operation that is a whole attention call."""
         running = self._running[-1]
         if running.trace is not None:
-            return
+            return None
         arguments = fused_ops.read_call(_name(func), running.module, args, kwargs)
         if arguments is not None:
             path = fused_ops.attending_path(_name(func), running.path, running.module)
             self._listener.on_fused_call(RunningModule(path, arguments.module), arguments)
+        return arguments
 
     def _read_product(
         self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]
-    ) -> Product | SoftmaxOutput | None:
+    ) -> Product | WeightedSum | None:
         """Read a matrix product: the scores, or the weighted sum."""
         if _name(func) == "baddbmm":
             left, right, scaling = args[1], args[2], float(kwargs.get("alpha", 1))
@@ -237,17 +273,17 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
             (left, right), scaling, added = args[:2], 1.0, False
         if not left.is_floating_point() or left.ndim < 2 or right.ndim < 2:
             return None
-        for weights, values, known in (
-            (left, right, self._find(left)),
-            (right.mT, left.mT, self._find(right)),
+        for weights, values, known, turned in (
+            (left, right, self._find(left), False),
+            (right.mT, left.mT, self._find(right), True),
         ):
             if known is not None and isinstance(known.node, SoftmaxOutput):
                 if self._running[-1].trace is not None:
                     return None
                 chance = _required(known.probabilities).movedim(known.node.dim, -1)
-                found = WeightedSum(weights, values, known.node, chance)
+                found = WeightedSum(weights, values, known.node, chance, turned)
                 self._listener.on_weighted_sum(self._running[-1], found)
-                return None
+                return found
         if right.data_ptr() in self._parameters:
             return None  # a projection
         return Product(left, right, scaling=scaling, added=added)
@@ -315,10 +351,14 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self._known.get(_address(value))
 
 
-def make_dispatch_tap(listener: OperationListener, parameters: frozenset[int]) -> DispatchTap:
+def make_dispatch_tap(
+    listener: OperationListener,
+    parameters: frozenset[int],
+    editor: OperationEditor | None = None,
+) -> DispatchTap:
     """Make a tap; where the compiler is in use, one that it does not trace into."""
     kind = _untraced_tap() if "torch._dynamo" in sys.modules else DispatchTap
-    return kind(listener, parameters)
+    return kind(listener, parameters, editor)
 
 
 @functools.cache

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from attnwidget.capture.taps.dataflow import SoftmaxOutput
 
 
-__all__ = ["ModuleTrace", "OperationListener", "RunningModule", "SoftmaxCall", "WeightedSum"]
+__all__ = [
+    "ModuleTrace",
+    "OperationEditor",
+    "OperationListener",
+    "RunningModule",
+    "SoftmaxCall",
+    "WeightedSum",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +50,14 @@ class WeightedSum:
         value: ``[..., key, dim]``.
         softmax: The softmax that the weights come from.
         probabilities: What came out of the softmax, its last axis the keys.
+        turned: Whether the values stood on the left: the product is then ``[..., dim, query]``.
     """
 
     weights: Tensor
     value: Tensor
     softmax: SoftmaxOutput
     probabilities: Tensor
+    turned: bool = False
 
 
 class OperationListener(Protocol):
@@ -62,6 +71,20 @@ class OperationListener(Protocol):
 
     def on_error(self, running: RunningModule, error: Exception) -> None:
         """Take the error of an operation that could not be read."""
+
+
+class OperationEditor(Protocol):
+    """Says what attention operations are to return. Unlike those of reading, its errors reach the model."""
+
+    def edited_fused_call(
+        self, running: RunningModule, name: str, arguments: AttentionArguments | None, result: Any
+    ) -> Any:
+        """Return what a fused operation of this name is to return; ``arguments`` where they could be read."""
+
+    def edited_weighted_sum(
+        self, running: RunningModule, weighted_sum: WeightedSum, result: Tensor, *, kept: bool
+    ) -> Tensor:
+        """Return what a weighted sum is to return; ``kept`` where it was written into a tensor that the model has."""
 
 
 @dataclass(slots=True)

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["FUSED_OPERATIONS", "SDPA_MATH", "attending_path", "has_dropout", "read_call"]
+__all__ = [
+    "FUSED_LAYERS",
+    "FUSED_OPERATIONS",
+    "SDPA_MATH",
+    "attending_path",
+    "has_dropout",
+    "read_call",
+]
 
 _ATTENTION = "scaled_dot_product_attention"
 SDPA_MATH = (
@@ -36,6 +43,8 @@ FUSED_OPERATIONS = frozenset(
         _NATIVE,
     }
 )
+# Those that project their input and output as well.
+FUSED_LAYERS = frozenset({_LAYER, _NATIVE})
 # Position of the mask among the arguments of those that have one there; keyword elsewhere.
 _BIAS_THIRD = frozenset(
     {

@@ -85,7 +85,7 @@ class Turn:
 
 
 class Listener(Protocol):
-    """Is called with every attention call. Must not change what the model computes.
+    """Is called with every attention call. What records must not change what the model computes; only an editor does.
 
     Attributes:
         module_hooks: What it wants called before and after modules.
@@ -103,6 +103,9 @@ class Listener(Protocol):
 
     def on_attention_call(self, arguments: AttentionArguments) -> AbstractContextManager[None]:
         """Read one call, before it runs; it runs inside of what is returned."""
+
+    def edited(self, arguments: AttentionArguments, result: Any) -> Any:
+        """Return what the function of a call, which has run, is to return: ``result``, or another in its place."""
 
     def on_flex_attention(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]

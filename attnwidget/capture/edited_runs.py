@@ -1,0 +1,124 @@
+"""Run a model under an edit: its sources read, its heads found by a run without it, the model as before afterwards."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from attnwidget.capture.architecture.advice import check_model
+from attnwidget.capture.architecture.uncompiled import running_uncompiled
+from attnwidget.capture.architecture.wrappers import unwrapped
+from attnwidget.capture.edits.editor import Editor
+from attnwidget.capture.edits.places import known_places, recorded_places
+from attnwidget.capture.edits.refusals import why_not_recomputed
+from attnwidget.capture.edits.resolve import names_known, resolve
+from attnwidget.capture.forward import run_forward
+from attnwidget.edits.edits import Edits
+from attnwidget.edits.head_outputs import MeanOutputs, named_layers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import nn
+
+    from attnwidget.edits.ablation import Ablation
+    from attnwidget.record.record import Record
+
+__all__ = ["editing", "prepare_edits", "run_edited", "with_sources"]
+
+
+@contextmanager
+def editing(model: nn.Module, edits: Edits) -> Iterator[Editor]:
+    """Edit whatever calls ``model`` inside the block.
+
+    Args:
+        model: The model.
+        edits: The edit, its sources read.
+
+    Yields:
+        What edits it.
+
+    Raises:
+        ValueError: If the model has no such heads, or they cannot be edited.
+        RuntimeError: At the end of the block if the model ran and a head was not edited.
+    """
+    editor = prepare_edits(model, edits)
+    with running_uncompiled(model):
+        editor.start()
+        try:
+            yield editor
+        finally:
+            editor.stop()
+    editor.check_applied()
+
+
+def prepare_edits(model: nn.Module, edits: Edits) -> Editor:
+    """Find the heads that an edit means in a model, and return what edits them; nothing is installed yet."""
+    check_model(model)
+    inner = unwrapped(model)
+    if not edits:
+        return Editor(inner, edits, [])
+    why = why_not_recomputed(inner)
+    if why is not None:
+        msg = f"{type(inner).__name__} cannot be edited: it {why}"
+        raise ValueError(msg)
+    places, sure = known_places(inner)
+    return Editor(inner, edits, resolve(edits, inner, places, sure=sure))
+
+
+def with_sources(model: nn.Module, edits: Edits, tokenizer: Any) -> Edits:
+    """Return an edit whose texts have been run through the model: in their place stand the outputs of its heads.
+
+    Args:
+        model: The model, unedited.
+        edits: The edit.
+        tokenizer: Its tokenizer.
+    """
+    return Edits(tuple(_with_source(model, part, tokenizer) for part in edits.parts))
+
+
+def _with_source(model: nn.Module, part: Ablation, tokenizer: Any) -> Ablation:
+    if not isinstance(part.source, tuple):
+        return part
+    means = MeanOutputs(part.heads)
+    for text in part.source:
+        record = run_forward(model, text, tokenizer)
+        means.add(named_layers(record, part.heads, part.stream))
+    return replace(part, source=means.finish())
+
+
+def run_edited(model: nn.Module, edits: Edits, tokenizer: Any, run: Callable[[], Record]) -> Record:
+    """Return a record of a run under an edit.
+
+    Args:
+        model: The model.
+        edits: The edit.
+        tokenizer: Its tokenizer.
+        run: Runs and records the model.
+
+    Raises:
+        ValueError: If the model has no such heads, or they cannot be edited.
+        RuntimeError: If a head was not edited, or is another than the run before it said.
+    """
+    if not edits:
+        return run()
+    inner = unwrapped(model)
+    read = with_sources(model, edits, tokenizer)
+    before = recorded_places(inner)
+    if before is None or not names_known(read, before):
+        run()  # which module is which layer shows when the model runs on these inputs
+        before = recorded_places(inner) or {}
+    with editing(model, read) as editor:
+        record = run()
+    after = recorded_places(inner) or {}
+    for layer in editor.layers:
+        found = after.get((layer.stream, layer.layer))
+        if found != layer.place:
+            where = "nowhere" if found is None else found.path
+            msg = (
+                f"layer {layer.layer} of stream {layer.stream!r} is computed in {where}, and was in {layer.place.path} when the "
+                "model was recorded before: run the same call again."
+            )
+            raise RuntimeError(msg)
+    return record

@@ -1,0 +1,332 @@
+"""`Editor`: replace what heads put out, while a model runs, through the taps that also record."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from attnwidget.capture.architecture.attention_modules import possible_attention_modules
+from attnwidget.capture.edits.replacement import replaced
+from attnwidget.capture.reconstruct.attention_call import UnreadableError, split_heads
+from attnwidget.capture.sparse.registry import adapter_of
+from attnwidget.capture.taps.attention_interface import listening
+from attnwidget.capture.taps.dispatch import make_dispatch_tap, unread
+from attnwidget.capture.taps.events import ModuleTrace
+from attnwidget.capture.taps.flex_attention import listening_to_flex_attention
+from attnwidget.capture.taps.fused_ops import FUSED_LAYERS
+from attnwidget.capture.taps.listeners import ModuleHooks, Turn, listeners, suspended
+from attnwidget.capture.tensor_tools import parameter_addresses, tensors_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor, nn
+
+    from attnwidget.capture.arguments import AttentionArguments
+    from attnwidget.capture.edits.resolve import EditedLayer
+    from attnwidget.capture.taps.events import RunningModule, WeightedSum
+    from attnwidget.capture.taps.listeners import Enter, Leave
+    from attnwidget.edits.edits import Edits
+
+__all__ = ["Editor", "active_editors"]
+
+_FUSED = (
+    "PyTorch computes the whole layer in one operation, in which no head can be edited: call "
+    "torch.backends.mha.set_fastpath_enabled(False) before, for the unedited run too."
+)
+
+
+class Editor:
+    """Replaces the output of heads of one model between `start` and `stop`.
+
+    At tap 1 that is what an attention function returns, ``[batch, query, head, value_dim]``: gradients flow through it. At
+    tap 2 it is what the weighted sum, or PyTorch's fused operation, comes to; that lies below autograd, so gradients that
+    reach it raise. What is put there is a new tensor, in which every number of the other heads stands.
+
+    Attributes:
+        model: The model.
+        edits: What is done, as the caller said it.
+        layers: The layers whose heads are edited.
+        module_hooks: What is called before and after modules.
+        turn: Which thread is edited, where several have this editor in their context.
+    """
+
+    def __init__(self, model: nn.Module, edits: Edits, layers: list[EditedLayer]) -> None:
+        """Prepare; nothing is installed yet."""
+        self.model = model
+        self.edits = edits
+        self.layers = layers
+        self.module_hooks = ModuleHooks()
+        self.turn = Turn()
+        self._of: dict[int, list[EditedLayer]] = {}
+        for layer in layers:
+            self._of.setdefault(id(layer.module), []).append(layer)
+        self._calls: dict[int, int] = {}  # of each module in the present pass
+        self._below: set[int] = set()  # modules edited below autograd, whose output needs gradients
+        self._ran = False
+        self._depth = 0
+        self._addresses = frozenset(parameter_addresses(model)) if layers else frozenset[int]()
+        self.tap = make_dispatch_tap(self, self._addresses, self)
+        self._stack = ExitStack()
+
+    def start(self) -> None:
+        """Install everything."""
+        with ExitStack() as stack:
+            if self.layers:
+                stack.enter_context(listening(self, self.model.modules()))
+                modules = [layer.module for layer in self.layers]
+                stack.enter_context(listening_to_flex_attention(modules))
+                stack.callback(self.tap.close)
+                self.module_hooks = ModuleHooks(self._hooks())
+            self._stack = stack.pop_all()
+
+    def stop(self) -> None:
+        """Remove everything."""
+        self._stack.close()
+
+    def check_applied(self) -> None:
+        """Raise `RuntimeError` if the model ran and some head was not edited."""
+        missed = [layer for layer in self.layers if not layer.applied]
+        if self._ran and missed:
+            paths = ", ".join(layer.place.path for layer in missed)
+            msg = (
+                f"not edited: {'; '.join(map(str, missed))}. {type(self.model).__name__} ran, and no attention call of {paths} was "
+                "seen: it did not run, or attends in a way that was not recognised."
+            )
+            raise RuntimeError(msg)
+
+    def edits_of(self, module: nn.Module, call: int | None) -> EditedLayer | None:
+        """Return the edited layer that one call of a module is."""
+        return next(
+            (each for each in self._of.get(id(module), ()) if each.place.call in {None, call}), None
+        )
+
+    def on_passed_by(self, reason: str) -> None:
+        """Refuse a call in which nothing could be edited."""
+        msg = f"{type(self.model).__name__} cannot be edited: it {reason}."
+        raise RuntimeError(msg)
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Edit nothing of another recording that begins in the middle of a pass of this model."""
+        if not self._depth:
+            yield
+            return
+        with suspended(self), self.tap.paused():
+            yield
+
+    def on_attention_call(self, arguments: AttentionArguments) -> AbstractContextManager[None]:
+        """Read no operations of a call whose result is edited."""
+        del arguments
+        return self.tap.paused() if self.tap.active else nullcontext()
+
+    def edited(self, arguments: AttentionArguments, result: Any) -> Any:
+        """Edit what an attention function returned."""
+        layer = self._layer_now(arguments.module)
+        if layer is None:
+            return result
+        output = result[0] if isinstance(result, tuple) else result
+        query, value = arguments.query, arguments.value
+        batch, heads, queries, _ = query.shape
+        whole = (batch, queries, heads, value.shape[-1])
+        self._check_heads(layer, heads)
+        if output.shape == whole:
+            edited = self._replaced(layer, output.movedim(2, 1), arguments.key.shape[2]).movedim(
+                1, 2
+            )
+        elif output.shape == (batch, queries, heads * value.shape[-1]):
+            split = output.unflatten(-1, (heads, -1)).movedim(2, 1)
+            edited = self._replaced(layer, split, arguments.key.shape[2]).movedim(1, 2).flatten(2)
+        else:
+            raise self._refused(
+                layer, f"its attention function returned {list(output.shape)}, not {list(whole)}"
+            )
+        return (edited, *result[1:]) if isinstance(result, tuple) else edited
+
+    def on_flex_attention(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> AbstractContextManager[None]:
+        """Refuse a compiled call that the module makes itself."""
+        del args, kwargs
+        running = self.tap.running
+        if running is not None and self.tap.active and id(running.module) in self._of:
+            raise self._refused(
+                self._of[id(running.module)][0], "it calls flex_attention itself, which is compiled"
+            )
+        return nullcontext()
+
+    def on_fused_call(self, running: RunningModule, arguments: AttentionArguments) -> None:
+        """Take no note of what is only read."""
+
+    def on_weighted_sum(self, running: RunningModule, weighted_sum: WeightedSum) -> None:
+        """Take no note of what is only read."""
+
+    def on_error(self, running: RunningModule, error: Exception) -> None:
+        """Refuse to go on where the operations of an edited module cannot be read."""
+        layers = self._of.get(id(running.module))
+        if layers:
+            raise self._refused(layers[0], f"{type(error).__name__}: {error}") from error
+
+    def edited_fused_call(
+        self, running: RunningModule, name: str, arguments: AttentionArguments | None, result: Any
+    ) -> Any:
+        """Edit what a fused operation returned: ``[batch, head, query, value_dim]``."""
+        if name in FUSED_LAYERS:
+            inside = {id(module) for module in running.module.modules()}
+            if inside & self._of.keys():
+                raise ValueError(_FUSED)
+            return result
+        if arguments is None:
+            return result
+        layer = self._layer_now(running.module)
+        if layer is None:
+            return result
+        output = result[0] if isinstance(result, tuple) else result
+        heads, queries = arguments.query.shape[1:3]
+        self._check_heads(layer, heads)
+        if output.ndim != 4 or output.shape[1:3] != (heads, queries):
+            raise self._refused(layer, f"its fused operation returned {list(output.shape)}")
+        edited = self._replaced(layer, output, arguments.key.shape[2])
+        self._note_below(running.module, arguments.query, arguments.key, arguments.value)
+        return (edited, *result[1:]) if isinstance(result, tuple) else edited
+
+    def edited_weighted_sum(
+        self, running: RunningModule, weighted_sum: WeightedSum, result: Tensor, *, kept: bool
+    ) -> Tensor:
+        """Edit what a weighted sum came to."""
+        if running.trace is not None or id(running.module) not in self._of:
+            return result
+        several = self._of[id(running.module)]
+        layer, heads = several[0], several[0].place.num_heads
+        if heads is None:
+            raise self._refused(layer, "how many heads it has is not known before it ran once")
+        edited = result.clone()
+        try:
+            with unread():
+                view = split_heads(weighted_sum, running, edited, heads)
+        except (UnreadableError, RuntimeError) as error:
+            raise self._refused(layer, f"it {error}") from error
+        if view is None:  # no sum over keys
+            return result
+        now = self._layer_now(running.module)
+        if now is None:
+            return result
+        if kept:
+            raise self._refused(now, "its weighted sum is written into a tensor that it keeps")
+        view.copy_(self._replaced(now, view, weighted_sum.weights.shape[-1]))
+        self._note_below(running.module, weighted_sum.weights, weighted_sum.value)
+        return edited
+
+    def _replaced(self, layer: EditedLayer, output: Tensor, keys: int) -> Tensor:
+        try:
+            edited = replaced(output, layer.heads, keys)
+        except ValueError as error:
+            raise self._refused(layer, str(error)) from error
+        layer.applied = True
+        return edited
+
+    def _layer_now(self, module: nn.Module) -> EditedLayer | None:
+        """Count a call of a module, and return the edited layer that it is."""
+        own = self._of.get(id(module))
+        if own is None:
+            return None
+        place = own[0].place
+        if place.call is None:
+            return own[0]
+        number = self._calls.get(id(module), 0)
+        if number >= place.calls:
+            raise self._refused(
+                own[0], f"it ran more often than the {place.calls} layers that it is"
+            )
+        self._calls[id(module)] = number + 1
+        return next((each for each in own if each.place.call == number), None)
+
+    def _check_heads(self, layer: EditedLayer, heads: int) -> None:
+        known = layer.place.num_heads
+        if known is not None and heads != known:
+            raise self._refused(layer, f"it puts out {heads} of its {known} heads at a time")
+
+    def _refused(self, layer: EditedLayer, why: str) -> ValueError:
+        return ValueError(
+            f"heads {layer} cannot be edited in {layer.place.path}: {why.rstrip('.')}."
+        )
+
+    def _note_below(self, module: nn.Module, *given: Tensor) -> None:
+        """Note that a module was edited below autograd, where gradients will be asked for."""
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
+            self._below.add(id(module))
+
+    def _hooks(self) -> list[tuple[nn.Module, Enter | None, Leave | None]]:
+        edited = {layer.place.path: layer.module for layer in self.layers}
+        inside = {
+            path: module
+            for path, module in possible_attention_modules(self.model).items()
+            if any(path.startswith(f"{parent}." if parent else "") for parent in edited)
+        }
+        around = self._fused_layers_around(edited)
+        return [
+            (self.model, self._enter_model, self._leave_model),
+            *(
+                (module, self._enter_attention(path, module), self._leave_attention(module))
+                for path, module in {**around, **edited, **inside}.items()
+            ),
+        ]
+
+    def _fused_layers_around(self, edited: dict[str, nn.Module]) -> dict[str, nn.Module]:
+        """Return PyTorch's own layers around edited modules: their fast path does not call these."""
+        return {
+            path: module
+            for path, module in self.model.named_modules()
+            if isinstance(module, (torch.nn.TransformerEncoderLayer,))
+            and any(each.startswith(f"{path}." if path else "") for each in edited)
+        }
+
+    def _enter_model(self, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
+        self._ran = True
+        self._depth += 1
+        self._calls.clear()
+
+    def _leave_model(self, _output: Any) -> None:
+        self._depth -= 1
+
+    def _enter_attention(self, path: str, module: nn.Module) -> Enter:
+        adapted = adapter_of(module) is not None
+
+        def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            self._ran = True
+            trace = ModuleTrace() if adapted else None
+            self.tap.enter(path, module, (*args, *kwargs.values()), trace)
+
+        return hook
+
+    def _leave_attention(self, module: nn.Module) -> Leave:
+        def hook(output: Any) -> None:
+            self.tap.leave()
+            if id(module) in self._below:
+                self._below.discard(id(module))
+                for tensor in tensors_in(output):
+                    if tensor.requires_grad:
+                        tensor.register_hook(_refuse_gradient)
+
+        return hook
+
+
+def _refuse_gradient(_gradient: Tensor) -> Tensor:
+    msg = (
+        "gradients cannot be computed through this edit: the model computes its attention by itself, and is edited below "
+        "autograd, which would give the gradients of the unedited head."
+    )
+    raise RuntimeError(msg)
+
+
+def active_editors(model: nn.Module) -> tuple[Editor, ...]:
+    """Return the editors of the current context that edit modules of a model, the oldest first."""
+    own = {id(module) for module in model.modules()}
+    return tuple(
+        listener
+        for listener in listeners()
+        if isinstance(listener, Editor) and own & {id(layer.module) for layer in listener.layers}
+    )

@@ -1,0 +1,81 @@
+"""`Replacement`: what is put in the place of a head's output; `replaced` puts it there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+__all__ = ["Replacement", "replaced"]
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """What is put in the place of the output of one head.
+
+    Attributes:
+        at: float32 ``[position, value_dim]``, for the first positions.
+        elsewhere: float32 ``[value_dim]``, for all others; zeros without either.
+    """
+
+    at: Tensor | None = None
+    elsewhere: Tensor | None = None
+
+    def rows(self, queries: int, keys: int, width: int) -> Tensor:
+        """Return what is put at the queries of one call.
+
+        Args:
+            queries: How many it has.
+            keys: How many keys.
+            width: How long an output is.
+
+        Returns:
+            float32 ``[query or 1, width]``.
+
+        Raises:
+            ValueError: If it is of another width, or is not known for so many positions.
+        """
+        if self.at is None:
+            return torch.zeros(1, width)
+        if self.at.shape[-1] != width:
+            msg = f"its source has outputs of {self.at.shape[-1]} numbers, the head puts out {width}: take one of this model."
+            raise ValueError(msg)
+        if self.elsewhere is None:
+            if queries != keys:
+                msg = (
+                    "another input's output is put in its place position by position, which needs as many queries as keys: "
+                    "use how='mean' in cross-attention and while generating."
+                )
+                raise ValueError(msg)
+            if queries > len(self.at):
+                msg = f"its source has {len(self.at)} positions, the input {queries}: give a source that is as long."
+                raise ValueError(msg)
+            return self.at[:queries]
+        if queries != keys:
+            return self.elsewhere[None]
+        known = self.at[:queries]
+        return torch.cat([known, self.elsewhere.expand(queries - len(known), -1)])
+
+
+def replaced(output: Tensor, heads: Mapping[int, Replacement], keys: int) -> Tensor:
+    """Return the output of one call with that of some heads replaced, as a new tensor; all other numbers stand.
+
+    Args:
+        output: ``[..., head, query, value_dim]``, a view of what the call returned.
+        heads: What is put in the place of each.
+        keys: How many keys the call has.
+    """
+    *_, count, queries, width = output.shape
+    edited = output.clone()
+    for head, replacement in heads.items():
+        if not 0 <= head < count:
+            msg = f"there is no head {head}, the heads are 0 .. {count - 1}."
+            raise ValueError(msg)
+        edited[..., head, :, :] = replacement.rows(queries, keys, width).to(edited)
+    return edited

@@ -1,0 +1,148 @@
+"""`Ablation`: heads of one stream whose output is replaced, and by what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from attnwidget.compute.checks import check_choice, integer, listed, shown
+from attnwidget.edits.head_outputs import HeadOutputs, outputs_of_records
+from attnwidget.record.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["HOW", "Ablation", "How"]
+
+How = Literal["zero", "mean", "resample"]
+HOW: tuple[How, ...] = get_args(How)
+
+Source = tuple[str, ...] | HeadOutputs | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ablation:
+    """Heads whose output is replaced before the output projection, and by what.
+
+    Attributes:
+        heads: Pairs of a layer and a head, each once.
+        how: ``"zero"``, ``"mean"`` or ``"resample"``.
+        stream: Name of their stream; ``None`` for the only one there is.
+        source: What a mean is of, or another output is taken from: texts, or outputs read off records.
+    """
+
+    heads: tuple[tuple[int, int], ...]
+    how: How = "zero"
+    stream: str | None = None
+    source: Source = None
+
+    @classmethod
+    def of(cls, heads: Any, how: Any, source: Any, stream: Any) -> Ablation:
+        """Check what a caller gave, and make a value of it; `ablate` describes the arguments.
+
+        Raises:
+            ValueError: If one of them is not what it must be.
+        """
+        check_choice("how", how, HOW)
+        if stream is not None and not isinstance(stream, str):
+            message = (
+                f"stream must be the name of a stream, such as 'decoder', got {shown(stream)}."
+            )
+            raise ValueError(message)
+        pairs = _pairs(heads)
+        return cls(pairs, how, stream, _source(pairs, how, source, stream))
+
+    def __repr__(self) -> str:
+        """Write the call that makes it; texts beyond the first two are counted."""
+        parts = [f"heads={list(self.heads)}"]
+        if self.how != "zero":
+            parts.append(f"how={self.how!r}")
+        if isinstance(self.source, HeadOutputs):
+            parts.append(f"source=<{self.source}>")
+        elif self.source is not None:
+            few = len(self.source) <= 2
+            parts.append(
+                f"source={list(self.source)}" if few else f"source=<{len(self.source)} texts>"
+            )
+        if self.stream is not None:
+            parts.append(f"stream={self.stream!r}")
+        return f"ablate({', '.join(parts)})"
+
+    def to_data(self) -> dict[str, Any]:
+        """Return it as what JSON can hold."""
+        source: Any = self.source
+        if isinstance(source, HeadOutputs):
+            source = {"outputs": source.to_data()}
+        elif source is not None:
+            source = {"texts": list(source)}
+        pairs = [list(pair) for pair in self.heads]
+        return {"ablate": pairs, "how": self.how, "stream": self.stream, "source": source}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Ablation:
+        """Return what `to_data` made of one.
+
+        Raises:
+            ValueError: If it is not such.
+        """
+        expected = {"ablate", "how", "stream", "source"}
+        if set(data) != expected:
+            message = f"an edit has the entries {sorted(expected)}, got {sorted(map(str, data))}."
+            raise ValueError(message)
+        source = data["source"]
+        if isinstance(source, dict) and set(source) == {"outputs"}:
+            made = cls.of(data["ablate"], "zero", None, data["stream"])
+            check_choice("how", data["how"], HOW[1:])
+            return cls(
+                made.heads, data["how"], made.stream, HeadOutputs.from_data(source["outputs"])
+            )
+        texts = source["texts"] if isinstance(source, dict) and set(source) == {"texts"} else source
+        return cls.of(data["ablate"], data["how"], texts, data["stream"])
+
+
+def _pairs(heads: Any) -> tuple[tuple[int, int], ...]:
+    """Return pairs of layer and head."""
+    given = listed(heads)
+    if given is not None and len(given) == 2 and all(integer(one) is not None for one in given):
+        given = [given]  # one pair
+    found: dict[tuple[int, int], None] = {}
+    for one in [heads] if given is None else given:
+        pair = listed(one)
+        numbers = None if pair is None else [integer(each) for each in pair]
+        if numbers is None or len(numbers) != 2 or None in numbers:
+            message = f"heads must be pairs of a layer and a head, such as heads=[(3, 1), (3, 3)], got {shown(one)}."
+            raise ValueError(message)
+        layer, head = numbers
+        assert layer is not None  # noqa: S101  (looked at above)
+        assert head is not None  # noqa: S101
+        found[layer, head] = None
+    return tuple(found)
+
+
+def _source(
+    pairs: tuple[tuple[int, int], ...], how: str, source: Any, stream: str | None
+) -> Source:
+    if how == "zero":
+        if source is not None:
+            message = (
+                f"a head that is zeroed takes nothing from a source, got source={shown(source)}: leave it out, or say "
+                "how='mean'."
+            )
+            raise ValueError(message)
+        return None
+    several = [source] if isinstance(source, (str, Record)) else listed(source)
+    texts = bool(several) and all(isinstance(one, str) and one.strip() for one in several or ())
+    records = bool(several) and all(isinstance(one, Record) for one in several or ())
+    if several is None or not (texts or records):
+        message = (
+            f"how={how!r} needs texts, or records of capture, to take outputs from, got source={shown(source)}: pass "
+            "source=['a text', 'another']."
+        )
+        raise ValueError(message)
+    if how == "resample" and len(several) != 1:
+        message = (
+            f"how='resample' takes the output of one other input, got {len(several)}: pass one, source={shown(several[0])}, "
+            "or how='mean' for the mean of all."
+        )
+        raise ValueError(message)
+    return tuple(several) if texts else outputs_of_records(several, pairs, stream)
