@@ -16,6 +16,12 @@ from attnwidget.api import head_view, model_view, neuron_view, view
 from attnwidget.attention import Attention
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.comparison.series import ComparisonSeries
+from attnwidget.edits.edits import Edits, ablate
+from attnwidget.intervene.effect import Effect
+from attnwidget.intervene.effects import effects
+from attnwidget.intervene.effects_table import Effects
+from attnwidget.intervene.intervening import intervening
+from attnwidget.intervene.what_if import what_if
 from attnwidget.pocket import pocket
 from attnwidget.record.layer import Layer
 from attnwidget.record.positions import Position
@@ -34,16 +40,22 @@ __all__ = [
     "AttentionWidget",
     "Comparison",
     "ComparisonSeries",
+    "Edits",
+    "Effect",
+    "Effects",
     "Layer",
     "Position",
     "Score",
     "Stream",
     "Survey",
+    "ablate",
     "capture",
     "compare",
+    "effects",
     "from_weights",
     "head_view",
     "inspect",
+    "intervening",
     "load",
     "model_view",
     "neuron_view",
@@ -51,6 +63,7 @@ __all__ = [
     "recording",
     "survey",
     "view",
+    "what_if",
 ]
 __version__ = "0.1.0"
 

@@ -15,6 +15,7 @@ from attnwidget.capture.store import make_store
 from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.capture.taps.transforms import outside_transforms
 from attnwidget.compute.layer_tensors import check_exact
+from attnwidget.edits.edits import check_edits
 from attnwidget.record import storage
 from attnwidget.record.from_weights import record_from_weights
 from attnwidget.record.vocabulary import either
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from attnwidget.capture.forward import Outcome
     from attnwidget.compute.layer_tensors import Exact
+    from attnwidget.edits.edits import Edits
     from attnwidget.record.from_weights import Tokens
     from attnwidget.record.media import Medium
     from attnwidget.record.next_tokens import NextTokens
@@ -258,6 +260,7 @@ def capture(
     device: torch.device | str | None = None,
     stream: str | None = None,
     layer: Any = None,
+    interventions: Edits | None = None,
     **forward_kwargs: Any,
 ) -> Attention:
     """Run the model once and record its attention.
@@ -302,6 +305,10 @@ def capture(
         device: A device in place of ``store``.
         stream: Another name of ``streams``.
         layer: Another name of ``layers``.
+        interventions: What is changed while the model runs, such as ``attnwidget.ablate(heads=[(3, 3)])``. The record is
+            that of the changed run, and says so (``edits``); the weights of a head that is knocked out are those that it
+            computed, its output what was put in its place. Where the model was not recorded before, it runs once
+            unchanged first, to tell which module is which layer.
         **forward_kwargs: Passed on to the model. With chat messages also what the chat template takes, such as
             ``add_generation_prompt``, ``continue_final_message``, ``tools``, ``chat_template`` or ``enable_thinking``.
 
@@ -310,8 +317,9 @@ def capture(
 
     Raises:
         ValueError: If the inputs are empty, ambiguous or do not fit together, if ``tokens`` has not one label for each
-            position, if ``exact`` is neither, or if nothing could be recorded.
-        RuntimeError: If another process that shares the model (see `recording`) has no record of its heads.
+            position, if ``exact`` is neither, if nothing could be recorded, or if ``interventions`` name heads that are not
+            there or cannot be edited.
+        RuntimeError: If a head was not edited, or another process that shares the model (see `recording`) has no record of its heads.
         TypeError: If ``model`` is no module or ``inputs`` is nothing that can be understood.
 
     Example:
@@ -320,7 +328,7 @@ def capture(
         >>> attention["decoder"][3].weights(head=1).shape
         (7, 7)
     """
-    from attnwidget.capture.forward import check_numbers, run_forward  # noqa: PLC0415
+    from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415
 
     check_numbers(model)
     given = inputs, target, forward_kwargs
@@ -328,23 +336,27 @@ def capture(
         others_set_aside(),  # some models are asked for a target before they are recorded
         outside_transforms(given) as (plain_inputs, plain_target, plain_kwargs),
     ):
-        record = run_forward(
-            model,
-            plain_inputs,
-            tokenizer,
-            target=plain_target,
-            tokens=tokens,
-            batch=batch,
-            streams=streams,
-            layers=layers,
-            positions=positions,
-            store=store,
-            exact=exact,
-            device=device,
-            stream=stream,
-            layer=layer,
+        given_options = {
+            "target": plain_target,
+            "tokens": tokens,
+            "batch": batch,
+            "streams": streams,
+            "layers": layers,
+            "positions": positions,
+            "store": store,
+            "exact": exact,
+            "device": device,
+            "stream": stream,
+            "layer": layer,
             **plain_kwargs,
-        )
+        }
+        if interventions is None:
+            record = run_recorded(model, plain_inputs, tokenizer, **given_options).record
+        else:
+            from attnwidget.capture.edited_runs import run_edited  # noqa: PLC0415
+
+            edits = check_edits("interventions", interventions)
+            record = run_edited(model, edits, tokenizer, plain_inputs, given_options).record
     return Attention.of(record)
 
 

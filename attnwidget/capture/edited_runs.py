@@ -13,19 +13,27 @@ from attnwidget.capture.edits.editor import Editor
 from attnwidget.capture.edits.places import known_places, recorded_places
 from attnwidget.capture.edits.refusals import why_not_recomputed
 from attnwidget.capture.edits.resolve import names_known, resolve
-from attnwidget.capture.forward import run_forward
+from attnwidget.capture.forward import run_recorded
 from attnwidget.edits.edits import Edits
 from attnwidget.edits.head_outputs import MeanOutputs, named_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from torch import nn
 
+    from attnwidget.capture.forward import Ran
     from attnwidget.edits.ablation import Ablation
-    from attnwidget.record.record import Record
 
-__all__ = ["editing", "prepare_edits", "run_edited", "with_sources"]
+__all__ = [
+    "check_places",
+    "edited_by",
+    "editing",
+    "prepare_edits",
+    "run_again",
+    "run_edited",
+    "with_sources",
+]
 
 
 @contextmanager
@@ -44,10 +52,17 @@ def editing(model: nn.Module, edits: Edits) -> Iterator[Editor]:
         RuntimeError: At the end of the block if the model ran and a head was not edited.
     """
     editor = prepare_edits(model, edits)
+    with edited_by(editor, model):
+        yield editor
+
+
+@contextmanager
+def edited_by(editor: Editor, model: nn.Module) -> Iterator[None]:
+    """Have an editor edit whatever calls ``model`` inside the block."""
     with running_uncompiled(model):
         editor.start()
         try:
-            yield editor
+            yield
         finally:
             editor.stop()
     editor.check_applied()
@@ -83,35 +98,54 @@ def _with_source(model: nn.Module, part: Ablation, tokenizer: Any) -> Ablation:
         return part
     means = MeanOutputs(part.heads)
     for text in part.source:
-        record = run_forward(model, text, tokenizer)
+        record = run_recorded(model, text, tokenizer).record
         means.add(named_layers(record, part.heads, part.stream))
     return replace(part, source=means.finish())
 
 
-def run_edited(model: nn.Module, edits: Edits, tokenizer: Any, run: Callable[[], Record]) -> Record:
-    """Return a record of a run under an edit.
+def run_edited(
+    model: nn.Module, edits: Edits, tokenizer: Any, inputs: Any, options: dict[str, Any]
+) -> Ran:
+    """Run the model once under an edit and record its attention.
 
     Args:
         model: The model.
         edits: The edit.
         tokenizer: Its tokenizer.
-        run: Runs and records the model.
+        inputs: What it is given; `attnwidget.capture` describes it.
+        options: The other options of `run_recorded`.
 
     Raises:
         ValueError: If the model has no such heads, or they cannot be edited.
         RuntimeError: If a head was not edited, or is another than the run before it said.
     """
     if not edits:
-        return run()
+        return run_recorded(model, inputs, tokenizer, **options)
     inner = unwrapped(model)
     read = with_sources(model, edits, tokenizer)
     before = recorded_places(inner)
     if before is None or not names_known(read, before):
-        run()  # which module is which layer shows when the model runs on these inputs
-        before = recorded_places(inner) or {}
-    with editing(model, read) as editor:
-        record = run()
-    after = recorded_places(inner) or {}
+        # Which module is which layer shows when the model runs on these inputs.
+        clean = run_recorded(model, inputs, tokenizer, **options)
+        return run_again(clean, model, read)
+    editor = prepare_edits(model, read)
+    ran = run_recorded(model, inputs, tokenizer, around=lambda: edited_by(editor, model), **options)
+    check_places(editor)
+    return ran
+
+
+def run_again(clean: Ran, model: nn.Module, edits: Edits) -> Ran:
+    """Run and record the model once more on the same inputs, under an edit whose sources are read."""
+    editor = prepare_edits(model, edits)
+    with edited_by(editor, model):
+        ran = clean.again()
+    check_places(editor)
+    return ran
+
+
+def check_places(editor: Editor) -> None:
+    """Raise `RuntimeError` unless the recording just made found the edited layers where they were edited."""
+    after = recorded_places(editor.model) or {}
     for layer in editor.layers:
         found = after.get((layer.stream, layer.layer))
         if found != layer.place:
@@ -121,4 +155,3 @@ def run_edited(model: nn.Module, edits: Edits, tokenizer: Any, run: Callable[[],
                 "model was recorded before: run the same call again."
             )
             raise RuntimeError(msg)
-    return record

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -38,21 +38,25 @@ from attnwidget.compute.layer_tensors import check_exact
 from attnwidget.record.vocabulary import either
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from attnwidget.capture.hints import Hints
     from attnwidget.capture.inputs.prepare import PreparedInputs
+    from attnwidget.capture.store import Store
     from attnwidget.compute.layer_tensors import Exact
     from attnwidget.record.record import Record
 
 
 __all__ = [
     "Outcome",
+    "Ran",
     "check_model",
     "check_numbers",
     "check_tokenizer",
     "record_forward",
     "run_forward",
+    "run_recorded",
     "template_options",
 ]
 
@@ -81,6 +85,31 @@ class Outcome:
         """Start before the end of the block."""
         self.record: Record | None = None
         self.state = "the block has not ended yet; ask after it"
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """One forward pass that was recorded.
+
+    Attributes:
+        record: Its record.
+        output: What the model returned.
+        model: The model, without what wraps it.
+        args: What it was given by place.
+        kwargs: What it was given by name.
+        tokenizer: The tokenizer that was found, or ``None``.
+        row: The row of the batch that was recorded.
+        again: Runs and records it once more, on the same inputs.
+    """
+
+    record: Record
+    output: Any
+    model: nn.Module
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    tokenizer: Any
+    row: int
+    again: Callable[[], Ran]
 
 
 @contextmanager
@@ -115,7 +144,63 @@ def record_forward(
             outcome.record = whole(finish_recording(recorder, unwrapped(model), tokenizer, hints))
 
 
-def run_forward(
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What surrounds the forward passes on one input.
+
+    Attributes:
+        model: The model that the caller named.
+        prepared: What it is given.
+        options: Options of `record_forward`.
+        new_store: Makes a store for one more pass.
+        stores: Those that are made and not used yet.
+    """
+
+    model: nn.Module
+    prepared: PreparedInputs
+    options: dict[str, Any]
+    new_store: Callable[[], Store]
+    stores: list[Store]
+
+    def recording(self) -> AbstractContextManager[Outcome]:
+        """Return what records one pass."""
+        store = self.stores.pop() if self.stores else self.new_store()
+        inner, tokenizer = unwrapped(self.model), self.prepared.tokenizer
+        return record_forward(inner, tokenizer, store=store, **self.options)
+
+    def again(self, arguments: dict[str, Any]) -> Ran:
+        """Run and record one more pass."""
+        with running_uncompiled(self.model), torch.no_grad(), self.recording() as outcome:
+            output = unwrapped(self.model)(*self.prepared.args, **arguments)
+        return self.ran(outcome, output, arguments)
+
+    def ran(self, outcome: Outcome, output: Any, arguments: dict[str, Any]) -> Ran:
+        """Put together what is known of a pass that has run."""
+        return Ran(
+            record=cast("Record", outcome.record),
+            output=output,
+            model=unwrapped(self.model),
+            args=self.prepared.args,
+            kwargs=arguments,
+            tokenizer=self.prepared.tokenizer,
+            row=self.prepared.batch or 0,
+            again=lambda: self.again(arguments),
+        )
+
+
+def run_forward(model: nn.Module, inputs: Any, tokenizer: Any = None, **options: Any) -> Record:
+    """Run the model once and record its attention.
+
+    Args:
+        model: The model.
+        inputs: Text, tensors, pictures …
+        tokenizer: Its tokenizer or processor.
+        **options: The others of `run_recorded`.
+    """
+    return run_recorded(model, inputs, tokenizer, **options).record
+
+
+def run_recorded(
     model: nn.Module,
     inputs: Any,
     tokenizer: Any = None,
@@ -131,9 +216,12 @@ def run_forward(
     device: torch.device | str | None = None,
     stream: str | None = None,
     layer: Any = None,
+    around: Callable[[], AbstractContextManager[Any]] = nullcontext,
     **forward_kwargs: Any,
-) -> Record:
+) -> Ran:
     """Run the model once and record its attention; `attnwidget.capture` describes arguments and errors.
+
+    Returns the record, what the model was given and what it returned.
 
     Args:
         model: The model.
@@ -150,6 +238,7 @@ def run_forward(
         device: A device in place of ``store``.
         stream: Another name of ``streams``.
         layer: Another name of ``layers``.
+        around: What surrounds the forward pass, and nothing that prepares it.
         **forward_kwargs: Passed on to the model; options of the chat template to that.
     """
     check_model(model)
@@ -168,7 +257,6 @@ def run_forward(
     streams, layers = either(stream=stream, streams=streams), either(layer=layer, layers=layers)
     limits = Limits.of(streams, layers, positions, single=True)
     labels = read_labels(tokens, batch)
-    place = make_store(store, device)
     prepared = prepare(
         inner,
         inputs,
@@ -182,33 +270,31 @@ def run_forward(
     if not is_of_transformers(type(inner)):
         check_call(inner, prepared.args, {**prepared.inputs, **forward_kwargs})
     hints = replace(prepared.hints, labels=labels)
+    surroundings = _Surroundings(
+        model,
+        prepared,
+        {"hints": hints, "batch": prepared.batch, "limits": limits, "exact": exact},
+        lambda: make_store(store, device),
+        [make_store(store, device)],
+    )
     attempts = [each for each in (prepared.inputs, prepared.otherwise) if each is not None]
     with running_uncompiled(model), torch.no_grad():
         for given in attempts:
-            ran = False
+            ran, arguments = False, {**given, **forward_kwargs}
             try:
-                with record_forward(
-                    inner,
-                    prepared.tokenizer,
-                    hints,
-                    batch=prepared.batch,
-                    store=place,
-                    limits=limits,
-                    exact=exact,
-                ) as outcome:
-                    inner(*prepared.args, **{**given, **forward_kwargs})
+                with around(), surroundings.recording() as outcome:
+                    output = inner(*prepared.args, **arguments)
                     ran = True
                 break
             except _FAILED as error:
                 if ran or isinstance(error, torch.cuda.OutOfMemoryError):
                     raise
                 if given is attempts[-1]:
-                    why = _why(inner, prepared, {**given, **forward_kwargs}, error)
+                    why = _why(inner, prepared, arguments, error)
                     if why is None:
                         raise
                     raise why from error
-                place = make_store(store, device)
-    return cast("Record", outcome.record)
+    return surroundings.ran(outcome, output, arguments)
 
 
 def _why(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from attnwidget.compute.checks import check_choice, integer, listed, shown
 from attnwidget.edits.head_outputs import HeadOutputs, outputs_of_records
@@ -145,4 +145,6 @@ def _source(
             "or how='mean' for the mean of all."
         )
         raise ValueError(message)
-    return tuple(several) if texts else outputs_of_records(several, pairs, stream)
+    if texts:
+        return tuple(map(str, several))
+    return outputs_of_records(cast("list[Record]", several), pairs, stream)

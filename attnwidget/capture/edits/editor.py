@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnwidget.capture.architecture.attention_modules import possible_attention_modules
-from attnwidget.capture.edits.replacement import replaced
+from attnwidget.capture.edits.replacement import gated, replaced
+from attnwidget.capture.edits.resolve import NotEditableError
 from attnwidget.capture.reconstruct.attention_call import UnreadableError, split_heads
 from attnwidget.capture.sparse.registry import adapter_of
 from attnwidget.capture.taps.attention_interface import listening
@@ -31,12 +32,16 @@ if TYPE_CHECKING:
     from attnwidget.capture.taps.listeners import Enter, Leave
     from attnwidget.edits.edits import Edits
 
-__all__ = ["Editor", "active_editors"]
+__all__ = ["Editor", "NotEditedError", "active_editors"]
 
 _FUSED = (
     "PyTorch computes the whole layer in one operation, in which no head can be edited: call "
     "torch.backends.mha.set_fastpath_enabled(False) before, for the unedited run too."
 )
+
+
+class NotEditedError(RuntimeError):
+    """Heads that were to be edited and were not seen."""
 
 
 class Editor:
@@ -96,7 +101,7 @@ class Editor:
                 f"not edited: {'; '.join(map(str, missed))}. {type(self.model).__name__} ran, and no attention call of {paths} was "
                 "seen: it did not run, or attends in a way that was not recognised."
             )
-            raise RuntimeError(msg)
+            raise NotEditedError(msg)
 
     def edits_of(self, module: nn.Module, call: int | None) -> EditedLayer | None:
         """Return the edited layer that one call of a module is."""
@@ -177,7 +182,7 @@ class Editor:
         if name in FUSED_LAYERS:
             inside = {id(module) for module in running.module.modules()}
             if inside & self._of.keys():
-                raise ValueError(_FUSED)
+                raise NotEditableError(_FUSED)
             return result
         if arguments is None:
             return result
@@ -186,6 +191,9 @@ class Editor:
             return result
         output = result[0] if isinstance(result, tuple) else result
         heads, queries = arguments.query.shape[1:3]
+        if layer.gates is not None:
+            layer.applied = True
+            return result  # gradients do not come so far
         self._check_heads(layer, heads)
         if output.ndim != 4 or output.shape[1:3] != (heads, queries):
             raise self._refused(layer, f"its fused operation returned {list(output.shape)}")
@@ -214,6 +222,9 @@ class Editor:
         now = self._layer_now(running.module)
         if now is None:
             return result
+        if now.gates is not None:
+            now.applied = True
+            return result  # gradients do not come so far
         if kept:
             raise self._refused(now, "its weighted sum is written into a tensor that it keeps")
         view.copy_(self._replaced(now, view, weighted_sum.weights.shape[-1]))
@@ -222,7 +233,10 @@ class Editor:
 
     def _replaced(self, layer: EditedLayer, output: Tensor, keys: int) -> Tensor:
         try:
-            edited = replaced(output, layer.heads, keys)
+            if layer.gates is not None:
+                edited = gated(output, layer.heads, keys, layer.gates)
+            else:
+                edited = replaced(output, layer.heads, keys)
         except ValueError as error:
             raise self._refused(layer, str(error)) from error
         layer.applied = True
@@ -309,7 +323,7 @@ class Editor:
                 self._below.discard(id(module))
                 for tensor in tensors_in(output):
                     if tensor.requires_grad:
-                        tensor.register_hook(_refuse_gradient)
+                        tensor.register_hook(_refuse_gradient)  # type: ignore[no-untyped-call]
 
         return hook
 

@@ -17,8 +17,7 @@ _REASONS = tuple(
     (re.compile(pattern), reason)
     for pattern, reason in (
         (r"^DiffLlama", "takes the difference of two attentions: a head is more than one weighted sum of values"),
-        (r"^Informer", "attends with some of its queries and gives the others the mean of the values: a head is more than "
-         "its weighted sum"),
+        (r"^Informer", "attends with some of its queries and gives the others the mean of the values: a head is more than a sum"),
         (r"^Vits", "adds a weighted sum of relative positions to that of the values: a head is more than one of them"),
         (r"^GroupViTAssign", "divides its weights by their sum over the groups: a head is more than its weighted sum"),
     )

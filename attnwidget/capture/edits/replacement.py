@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Replacement", "replaced"]
+__all__ = ["Replacement", "gated", "replaced"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +79,22 @@ def replaced(output: Tensor, heads: Mapping[int, Replacement], keys: int) -> Ten
             raise ValueError(msg)
         edited[..., head, :, :] = replacement.rows(queries, keys, width).to(edited)
     return edited
+
+
+def gated(output: Tensor, heads: Mapping[int, Replacement], keys: int, gates: Tensor) -> Tensor:
+    """Return the output of one call with each of some heads a mixture of its own and what would be put in its place.
+
+    Args:
+        output: ``[..., head, query, value_dim]``.
+        heads: What would be put in the place of each.
+        keys: How many keys the call has.
+        gates: ``[head]`` shares of the own output.
+    """
+    *_, count, queries, width = output.shape
+    share = torch.ones(count, 1, 1, dtype=output.dtype, device=output.device)
+    put = torch.zeros(count, queries, width, dtype=output.dtype, device=output.device)
+    at = torch.tensor(list(heads), device=output.device)
+    share = share.index_copy(0, at, gates.to(output)[:, None, None])
+    rows = [each.rows(queries, keys, width).expand(queries, -1) for each in heads.values()]
+    put[at] = torch.stack(rows).to(output)
+    return output * share + (1 - share) * put

@@ -13,14 +13,17 @@ from attnwidget.edits.head_outputs import HeadOutputs
 from attnwidget.record.vocabulary import from_the_end
 
 if TYPE_CHECKING:
-
-    from torch import nn
+    from torch import Tensor, nn
 
     from attnwidget.capture.edits.places import Place, Places
     from attnwidget.edits.ablation import Ablation
     from attnwidget.edits.edits import Edits
 
-__all__ = ["EditedLayer", "names_known", "resolve"]
+__all__ = ["EditedLayer", "NotEditableError", "names_known", "resolve"]
+
+
+class NotEditableError(ValueError):
+    """Heads that are there, and cannot be edited."""
 
 
 @dataclass(slots=True)
@@ -34,6 +37,8 @@ class EditedLayer:
         module: Its module.
         heads: What is put in the place of the output of each.
         applied: Whether it was.
+        gates: In place of an edit, ``[head]`` numbers ``g``, of which gradients are wanted: each of these heads puts out
+            ``g o + (1 - g) o'``, with ``o'`` what would be put in its place.
     """
 
     stream: str
@@ -42,6 +47,7 @@ class EditedLayer:
     module: nn.Module
     heads: dict[int, Replacement] = field(default_factory=dict)
     applied: bool = False
+    gates: Tensor | None = None
 
     def __str__(self) -> str:
         heads = ", ".join(f"{self.layer}.{head}" for head in self.heads)
@@ -85,7 +91,7 @@ def resolve(edits: Edits, model: nn.Module, places: Places, *, sure: bool) -> li
         for pair in part.heads:
             number = from_the_end(pair[0], numbers)
             if number not in numbers:
-                msg = f"no layer {pair[0]} in stream {stream!r}; its layers are {numbers}{_more(sure=sure)}."
+                msg = f"no layer {pair[0]} in stream {stream!r}; its layers are {numbers}{_more(sure=sure)}: ablate(heads=[({numbers[0]}, {pair[1]})])."
                 raise ValueError(msg)
             place = places[stream, number]
             layer = found.setdefault(
@@ -95,7 +101,7 @@ def resolve(edits: Edits, model: nn.Module, places: Places, *, sure: bool) -> li
             why = why_not_editable(layer.module)
             if why is not None:
                 msg = f"no head of layer {number} of stream {stream!r} can be edited: {place.path} {why}."
-                raise ValueError(msg)
+                raise NotEditableError(msg)
             head = _head(pair, place, stream, number)
             other = said.setdefault((stream, number, head), part)
             if (other.how, other.source) != (part.how, part.source):
@@ -116,7 +122,8 @@ def _stream(part: Ablation, places: Places, *, sure: bool) -> str:
     if part.stream in names:
         return str(part.stream)
     if part.stream is not None or not names:
-        msg = f"no stream {part.stream!r}; there are {names}{_more(sure=sure)}."
+        such = f": ablate(heads={list(part.heads)}, stream={names[0]!r})" if names else ""
+        msg = f"no stream {part.stream!r}; there are {names}{_more(sure=sure)}{such}."
         if not sure and not names:
             msg = (
                 "which module computes which layer of this model shows when it runs: call attnwidget.capture(model, inputs) "
@@ -137,7 +144,7 @@ def _head(pair: tuple[int, int], place: Place, stream: str, number: int) -> int:
             raise ValueError(msg)
         return head
     if not -count <= head < count:
-        msg = f"no head {head} in layer {number} of stream {stream!r}; its heads are 0 .. {count - 1}."
+        msg = f"no head {head} in layer {number} of stream {stream!r}; its heads are 0 .. {count - 1}: ablate(heads=[({number}, {count - 1})])."
         raise ValueError(msg)
     return head % count
 
@@ -153,6 +160,6 @@ def _replacement(part: Ablation, pair: tuple[int, int], place: Place) -> Replace
             f"{place.path} attends within windows, whose positions are no positions of an input: how={part.how!r} cannot be "
             "applied there; use how='zero'."
         )
-        raise ValueError(msg)
+        raise NotEditableError(msg)
     at, over_all = (torch.from_numpy(array) for array in part.source.of(pair))
     return Replacement(at, over_all if part.how == "mean" else None)

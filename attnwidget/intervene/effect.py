@@ -1,0 +1,75 @@
+"""`Effect`: what an edit changes about what a model says, and both records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from attnwidget.analysis.tables import table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from attnwidget.attention import Attention
+    from attnwidget.edits.edits import Edits
+
+__all__ = ["Effect"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Effect:
+    """What becomes of a model's output under an edit.
+
+    Attributes:
+        edit: The edit.
+        metric: What is measured, in words.
+        value_before: Its value without the edit.
+        value_after: Its value under the edit.
+        kl: Σ p log(p / q), in nats, of the probabilities before (p) and under (q) the edit of all next tokens or labels;
+            ``None`` where the model chooses among nothing.
+        before: The probabilities of the five likeliest choices without and the five under the edit, by label, without it.
+        after: The same under it.
+        clean: The record without the edit.
+        changed: The record under it.
+    """
+
+    edit: Edits
+    metric: str
+    value_before: float
+    value_after: float
+    kl: float | None
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    clean: Attention
+    changed: Attention
+
+    @property
+    def delta(self) -> float:
+        """How much the metric changes: its value under the edit less that without it."""
+        return self.value_after - self.value_before
+
+    def to_dataframe(self) -> Any:
+        """Return one row for each choice, the likeliest without the edit first.
+
+        Returns:
+            A pandas ``DataFrame`` with the columns ``label``, ``before``, ``after`` and ``change``, or a list of dicts where
+            pandas is not installed. For a model that chooses among nothing, one row that is the metric.
+        """
+        before, after = self.before, self.after
+        if not before:
+            before, after = {self.metric: self.value_before}, {self.metric: self.value_after}
+        return table(
+            {
+                "label": label,
+                "before": probability,
+                "after": after[label],
+                "change": after[label] - probability,
+            }
+            for label, probability in before.items()
+        )
+
+    def __repr__(self) -> str:
+        """Write the edit, the metric before and after, and how far all probabilities moved."""
+        kl = "" if self.kl is None else f", KL {self.kl:.3g}"
+        change = f"{self.value_before:.4g} → {self.value_after:.4g} ({self.delta:+.4g}{kl})"
+        return f"Effect({self.edit!r}: {self.metric} {change})"
