@@ -158,7 +158,8 @@ def _summed(reading: Reading, answer: Answer, output: Any) -> Tensor:
     assert reading.at is not None  # noqa: S101  (of tokens)
     logits = output["logits"][reading.row, reading.at : reading.at + len(answer.ids)].float()
     ids = torch.tensor(answer.ids, device=logits.device)
-    return logits.log_softmax(dim=-1).gather(-1, ids[:, None]).sum()
+    summed: Tensor = logits.log_softmax(dim=-1).gather(-1, ids[:, None]).sum()
+    return summed
 
 
 def _quoted(ran: Ran, reading: Reading, answer: Answer) -> str:

@@ -20,7 +20,7 @@ def same_random_numbers() -> Iterator[Callable[[], None]]:
     """Yield what puts the generators of torch, numpy and Python back to where they were; done at the end, too."""
     legacy = np.random.get_state()  # noqa: NPY002  what some models draw masks with in training
     python, cpu = random.getstate(), torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
 
     def restart() -> None:
         np.random.set_state(legacy)  # noqa: NPY002

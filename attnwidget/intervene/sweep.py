@@ -131,7 +131,7 @@ class Sweep:
 
     def _editable(self, part: Ablation) -> Ablation | None:
         """Return the heads of a stream in layers against which nothing is known."""
-        kept = []
+        kept: list[tuple[int, int]] = []
         for number in dict.fromkeys(layer for layer, _ in part.heads):
             pairs = tuple(pair for pair in part.heads if pair[0] == number)
             try:

@@ -33,8 +33,8 @@ def projection(model: nn.Module, path: str) -> nn.Module:
 
 
 @contextmanager
-def zeroed(model: nn.Module, path: str, head: int, heads: int) -> Iterator[None]:
-    """Zero what one head of a module puts out while the block runs."""
+def zeroed(model: nn.Module, path: str, head: int, width: int) -> Iterator[None]:
+    """Zero what one head of a module, ``width`` numbers, puts out while the block runs."""
     module = model.get_submodule(path)
     if isinstance(getattr(module, "o", None), nn.Parameter):  # XLNet: [hidden, head, head_dim]
         before = module.o.detach().clone()
@@ -47,7 +47,6 @@ def zeroed(model: nn.Module, path: str, head: int, heads: int) -> Iterator[None]
 
     def hook(_module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
         cut = given[0].clone()
-        width = cut.shape[-1] // heads
         cut[..., head * width : (head + 1) * width] = 0
         return cut, *given[1:]
 

@@ -1,0 +1,87 @@
+"""What knocking out heads costs: a forward pass under one edit, and the effects of all heads, against a plain pass.
+
+Run by ``make bench``; ``python tests/bench/bench_effects.py --help`` lists the options. Times are the thread's own processor
+time on one thread, plain and edited in turns, so that a busy machine spoils neither; ratios are medians of the turns'.
+GPT-2 attends through transformers' interface, BLOOM is edited at its operations. Weights are random.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import statistics
+import time
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers as hf
+
+import attnwidget as aw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger("bench")
+
+
+def build(kind: str, layers: int) -> Any:
+    """Return a model of random weights, 12 heads of 64 in each layer."""
+    torch.manual_seed(0)
+    if kind == "gpt2":
+        return hf.GPT2LMHeadModel(hf.GPT2Config(n_layer=layers)).eval()
+    sizes = {"vocab_size": 32_000, "hidden_size": 768, "n_layer": layers, "n_head": 12}
+    return hf.BloomForCausalLM(hf.BloomConfig(**sizes)).eval()
+
+
+def spent(work: Callable[[], object]) -> float:
+    """Return the processor seconds that ``work`` takes in this thread."""
+    start = time.thread_time()
+    work()
+    return time.thread_time() - start
+
+
+def measure(kind: str, layers: int, tokens: int, turns: int) -> tuple[float, float, float]:
+    """Return the seconds of a plain pass, an edited pass as a multiple of it, and a head of `effects` likewise."""
+    model = build(kind, layers)
+    ids = torch.randint(1000, 20000, (1, tokens), generator=torch.Generator().manual_seed(1))
+    aw.capture(model, ids)  # says which module is which layer
+    edit = aw.ablate(heads=[(layers // 2, 3)])
+
+    def plain() -> None:
+        with torch.no_grad():
+            model(ids)
+
+    def edited() -> None:
+        with aw.intervening(model, edit):
+            plain()
+
+    plain()
+    pairs = [(spent(plain), spent(edited)) for _ in range(turns)]
+    one = statistics.median(first for first, _ in pairs)
+    every = spent(lambda: aw.effects(model, ids))
+    return (
+        one,
+        statistics.median(second / first for first, second in pairs),
+        every / one / layers / 12,
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--tokens", type=int, default=128)
+    parser.add_argument("--turns", type=int, default=9)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    torch.set_num_threads(1)
+    for kind in ("gpt2", "bloom"):
+        plain, edited, head = measure(kind, options.layers, options.tokens, options.turns)
+        log.info(
+            "%s, %d layers, %d tokens: a pass %.3f s, edited %.2f ×, effects %.2f passes a head",
+            kind, options.layers, options.tokens, plain, edited, head,
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

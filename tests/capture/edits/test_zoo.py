@@ -1,0 +1,225 @@
+"""A head knocked out in every kind of model, against a reference that knows none of the taps; nothing is left behind."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from support import others, seeing, zoo
+from support.knocked_out import zeroed
+from support.model_checks import hooks, tensors
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+from transformers.modeling_utils import AttentionInterface
+
+import attnwidget as aw
+from attnwidget.capture.edits.places import known_places, recorded_places
+from attnwidget.capture.taps.listeners import listeners
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Case = tuple[Any, dict[str, Any]]
+
+
+def _text(name: str) -> Callable[[], Case]:
+    return lambda: (zoo.wake(others.MODELS[name]()), zoo.tokens())
+
+
+def _known(name: str, implementation: str) -> Callable[[], Case]:
+    return lambda: (zoo.build(name, implementation), zoo.inputs_of(name))
+
+
+CASES: dict[str, Callable[[], Case]] = {
+    **{
+        f"{name}-{implementation}": _known(name, implementation)
+        for name, implementation in (
+            ("gpt2", "sdpa"), ("llama", "eager"), ("llama", "sdpa"), ("bert", "sdpa"), ("modernbert", "eager"),
+            ("gemma2", "eager"), ("gemma3", "sdpa"), ("gpt-oss", "eager"), ("t5-2-4", "eager"), ("bart-2-4", "sdpa"),
+            ("whisper", "sdpa"), ("vit", "sdpa"),
+        )
+    },
+    **{
+        name: _text(name)
+        for name in ("bloom", "deberta-v2", "falcon", "mpt", "gptj", "xlnet", "funnel", "convbert")
+    },
+    "own": lambda: (zoo.wake(others.Own()), {"hidden": others.hidden_states()}),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def process_as_before() -> Iterator[None]:
+    before = [dict(vars(kind)) for kind in AttentionInterface.__mro__], torch.nn.Module._call_impl
+    yield
+    after = [dict(vars(kind)) for kind in AttentionInterface.__mro__], torch.nn.Module._call_impl
+    assert after == before
+    assert listeners() == ()
+    assert _get_current_dispatch_mode() is None
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_head_zeroed_is_the_reference_to_the_last_bit(name: str) -> None:
+    model, inputs = CASES[name]()
+    static, _ = known_places(model)
+    state, held = torch.get_rng_state(), hooks(model)
+    with torch.no_grad():
+        clean = tensors(model(**inputs))
+        attention = aw.capture(model, inputs)
+        with aw.intervening(model, aw.ablate(heads=[])):
+            assert all(map(torch.equal, clean, tensors(model(**inputs))))
+        places = recorded_places(model)
+        assert places
+        for (stream, number), place in static.items():
+            found = places[stream, number]
+            assert (place.path, place.num_heads) == (found.path, found.num_heads)
+        ends = {(stream, layer) for stream in attention for layer in _ends(attention, stream)}
+        for (stream, number), place in places.items():
+            if (stream, number) not in ends:
+                continue
+            layer = next(one for one in attention[stream] if one.layer == number)
+            width = layer.value.shape[2]
+            for head in (0, -1):
+                with zeroed(model, place.path, head % layer.num_heads, width):
+                    expected = tensors(model(**inputs))
+                edit = aw.ablate(heads=[(number, head)], stream=stream)
+                with aw.intervening(model, edit):
+                    assert hooks(model) == held
+                    got = tensors(model(**inputs))
+                assert all(map(torch.equal, expected, got)), (stream, number, head)
+                assert not all(map(torch.equal, clean, got)), (stream, number, head)
+        assert all(map(torch.equal, clean, tensors(model(**inputs))))
+    assert hooks(model) == held
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def _ends(attention: aw.Attention, stream: str) -> set[int]:
+    numbers = [layer.layer for layer in attention[stream]]
+    return {numbers[0], numbers[-1]}
+
+
+@pytest.mark.parametrize("name", ["gpt2-sdpa", "bloom", "own"])
+def test_the_record_is_that_of_the_changed_run(name: str) -> None:
+    model, inputs = CASES[name]()
+    clean = aw.capture(model, inputs)
+    (stream,) = clean.streams
+    changed = aw.capture(model, inputs, interventions=aw.ablate(heads=[(0, 1)]))
+    assert changed.edits == ("ablate(heads=[(0, 1)])",)
+    assert clean.edits == ()
+    first, last = changed[stream][0], changed[stream][1]
+    assert (first.weights() == clean[stream][0].weights()).all()
+    assert (first.output(1) == 0).all()
+    assert (first.output(0) == clean[stream][0].output(0)).all()
+    assert first.value_norms is not None  # its projection was given what the record says
+    assert not (last.weights() == clean[stream][1].weights()).all()
+    with aw.intervening(model, aw.ablate(heads=[(0, 1)])):
+        inside = aw.capture(model, inputs)
+    assert inside.edits == changed.edits
+    assert (inside[stream][1].weights() == last.weights()).all()
+
+
+@pytest.mark.parametrize("error", [ArithmeticError, KeyboardInterrupt])
+@pytest.mark.parametrize("name", ["gpt2-sdpa", "bloom"])
+def test_an_exception_inside_leaves_nothing_behind(name: str, error: type[BaseException]) -> None:
+    model, inputs = CASES[name]()
+    with torch.no_grad():
+        clean = tensors(model(**inputs))
+        aw.capture(model, inputs)
+        module = model.get_submodule(recorded_places(model)["decoder", 1].path)  # type: ignore[index]
+        original = module.forward
+
+        def fail(*_args: object, **_kwargs: object) -> None:
+            raise error
+
+        module.forward = fail
+        with pytest.raises(error), aw.intervening(model, aw.ablate(heads=[(0, 1), (1, 0)])):
+            model(**inputs)
+        del module.forward
+        assert module.forward == original
+        assert hooks(model) == []
+        assert all(map(torch.equal, clean, tensors(model(**inputs))))
+
+
+def test_threads_edit_their_own_runs_only() -> None:
+    model, inputs = CASES["bloom"]()
+    with torch.no_grad():
+        clean = model(**inputs).logits
+        aw.capture(model, inputs)
+        alone = []
+        for head in (0, 1):
+            with aw.intervening(model, aw.ablate([(0, head)])):
+                alone.append(model(**inputs).logits)
+    gate, found, errors = threading.Barrier(3, timeout=60), {}, []
+
+    def run(number: int) -> None:
+        try:
+            for _ in range(4):
+                gate.wait()
+                with torch.no_grad():
+                    if number == 2:
+                        found[number] = model(**inputs).logits
+                        continue
+                    with aw.intervening(model, aw.ablate([(0, number)])):
+                        found[number] = model(**inputs).logits
+        except BaseException as error:  # noqa: BLE001  told below
+            errors.append(error)
+            gate.abort()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    for number, expected in enumerate([*alone, clean]):
+        assert torch.equal(found[number], expected)
+
+
+def test_gradients_flow_through_the_interface_and_raise_below_autograd() -> None:
+    model, inputs = CASES["llama-sdpa"]()
+    aw.capture(model, inputs)
+    with aw.intervening(model, aw.ablate([(0, 1)])):
+        model(**inputs).logits.sum().backward()
+    got = {name: one.grad.clone() for name, one in model.named_parameters()}
+    model.zero_grad()
+    with zeroed(model, "model.layers.0.self_attn", 1, model.config.head_dim):
+        model(**inputs).logits.sum().backward()
+    assert all(torch.equal(one.grad, got[name]) for name, one in model.named_parameters())
+    model, inputs = CASES["bloom"]()
+    aw.capture(model, inputs)
+    with aw.intervening(model, aw.ablate([(0, 1)])):
+        loss = model(**inputs).logits.sum()
+    with pytest.raises(RuntimeError, match="below autograd"):
+        loss.backward()
+
+
+def test_what_cannot_be_edited_is_refused() -> None:
+    from support import sparse
+
+    name = "longformer" if "longformer" in sparse.MODELS else next(iter(sparse.MODELS))
+    model = zoo.wake(sparse.MODELS[name]())
+    aw.capture(model, sparse.inputs_of(name))
+    stream, number = next(iter(recorded_places(model) or {}))
+    with (
+        pytest.raises(ValueError, match="sparse layout"),
+        aw.intervening(model, aw.ablate([(number, 0)], stream=stream)),
+    ):
+        pass
+    model, inputs = CASES["gpt2-sdpa"]()
+    model.gradient_checkpointing_enable()
+    with (
+        pytest.raises(ValueError, match="gradient_checkpointing_disable"),
+        aw.intervening(model.train(), aw.ablate([(0, 0)])),
+    ):
+        pass
+    with (
+        pytest.raises(RuntimeError, match="not edited: 1.0 of 'decoder'"),
+        aw.intervening(model.eval(), aw.ablate([(0, 0), (1, 0)])),
+    ):
+        model.transformer.h[0](torch.randn(1, 3, model.config.n_embd))
+    clip = seeing.clip()
+    with (
+        pytest.raises(ValueError, match="several streams"),
+        aw.intervening(clip, aw.ablate([(0, 0)])),
+    ):
+        pass
