@@ -149,7 +149,8 @@ def split_heads(
         heads: How many heads the module has.
 
     Returns:
-        The view; nothing if the sum is over something else than keys, as `reconstruct_call` makes no call of it.
+        The view; nothing if the sum is over something else than keys, or mixes neighbours: as the recorder keeps no call
+        of it.
 
     Raises:
         UnreadableError: If it has not as many heads.
@@ -158,6 +159,10 @@ def split_heads(
         return None
     count = prod(found.weights.shape[:-2])
     sizes = _sizes(found, running, count // heads if count % heads == 0 else None)
+    states = running.states
+    pieces = states is not None and not states.is_nested and sizes.rows > len(states)
+    if found.softmax.product is None and (pieces or sizes.heads != heads):
+        return None  # neighbours mixed by a softmax of something else: ConvBERT's convolution
     if sizes.heads != heads:
         msg = f"puts out {sizes.heads} of its {heads} heads at a time"
         raise UnreadableError(msg)
