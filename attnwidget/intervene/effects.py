@@ -62,7 +62,7 @@ def effects(
         >>> import attnwidget as aw
         >>> model, tokenizer = pocket()
         >>> found = aw.effects(model, "the cat sat on the mat because it", tokenizer, metric="purred")
-        >>> found.to_dataframe().iloc[0]["layer"], found["decoder"].shape
+        >>> int(found.to_dataframe().iloc[0]["layer"]), found["decoder"].shape
         (3, (4, 4))
     """
     from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415  brings transformers
