@@ -37,12 +37,13 @@ __all__ = [
 
 
 @contextmanager
-def editing(model: nn.Module, edits: Edits) -> Iterator[Editor]:
+def editing(model: nn.Module, edits: Edits, said: Edits | None = None) -> Iterator[Editor]:
     """Edit whatever calls ``model`` inside the block.
 
     Args:
         model: The model.
         edits: The edit, its sources read.
+        said: The edit as the caller said it, which records name.
 
     Yields:
         What edits it.
@@ -51,7 +52,7 @@ def editing(model: nn.Module, edits: Edits) -> Iterator[Editor]:
         ValueError: If the model has no such heads, or they cannot be edited.
         RuntimeError: At the end of the block if the model ran and a head was not edited.
     """
-    editor = prepare_edits(model, edits)
+    editor = prepare_edits(model, edits, said)
     with edited_by(editor, model):
         yield editor
 
@@ -68,7 +69,7 @@ def edited_by(editor: Editor, model: nn.Module) -> Iterator[None]:
     editor.check_applied()
 
 
-def prepare_edits(model: nn.Module, edits: Edits) -> Editor:
+def prepare_edits(model: nn.Module, edits: Edits, said: Edits | None = None) -> Editor:
     """Find the heads that an edit means in a model, and return what edits them; nothing is installed yet."""
     check_model(model)
     inner = unwrapped(model)
@@ -79,7 +80,8 @@ def prepare_edits(model: nn.Module, edits: Edits) -> Editor:
         msg = f"{type(inner).__name__} cannot be edited: it {why}"
         raise ValueError(msg)
     places, sure = known_places(inner)
-    return Editor(inner, edits, resolve(edits, inner, places, sure=sure))
+    layers = resolve(edits, inner, places, sure=sure)
+    return Editor(inner, edits if said is None else said, layers)
 
 
 def with_sources(model: nn.Module, edits: Edits, tokenizer: Any) -> Edits:
@@ -127,16 +129,16 @@ def run_edited(
     if before is None or not names_known(read, before):
         # Which module is which layer shows when the model runs on these inputs.
         clean = run_recorded(model, inputs, tokenizer, **options)
-        return run_again(clean, model, read)
-    editor = prepare_edits(model, read)
+        return run_again(clean, model, read, edits)
+    editor = prepare_edits(model, read, edits)
     ran = run_recorded(model, inputs, tokenizer, around=lambda: edited_by(editor, model), **options)
     check_places(editor)
     return ran
 
 
-def run_again(clean: Ran, model: nn.Module, edits: Edits) -> Ran:
+def run_again(clean: Ran, model: nn.Module, edits: Edits, said: Edits) -> Ran:
     """Run and record the model once more on the same inputs, under an edit whose sources are read."""
-    editor = prepare_edits(model, edits)
+    editor = prepare_edits(model, edits, said)
     with edited_by(editor, model):
         ran = clean.again()
     check_places(editor)

@@ -52,6 +52,6 @@ def intervening(model: nn.Module, edit: Edits, tokenizer: Any = None) -> Iterato
     from attnwidget.capture.edited_runs import editing, with_sources  # noqa: PLC0415
 
     check_model(model)
-    read = with_sources(model, check_edits("edit", edit), tokenizer)
-    with editing(model, read):
+    edits = check_edits("edit", edit)
+    with editing(model, with_sources(model, edits, tokenizer), edits):
         yield

@@ -85,7 +85,7 @@ def what_if(
         measured = make_metric(clean, reading, metric)
         read = with_sources(model, edits, clean.tokenizer)
         restart()
-        changed = run_again(clean, model, read)
+        changed = run_again(clean, model, read, edits)
         values = []
         for ran, under in ((clean, False), (changed, True)):
             if measured.takes_the_pass:
