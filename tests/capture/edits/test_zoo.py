@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+import transformers as hf
 from support import others, seeing, zoo
 from support.knocked_out import zeroed
 from support.model_checks import hooks, tensors
@@ -32,6 +33,30 @@ def _known(name: str, implementation: str) -> Callable[[], Case]:
     return lambda: (zoo.build(name, implementation), zoo.inputs_of(name))
 
 
+_SIZES: dict[str, Any] = {
+    "vocab_size": zoo.VOCABULARY,
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 6,
+    "intermediate_size": 32,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
+
+
+def _mistral() -> Case:
+    config = hf.MistralConfig(**_SIZES, head_dim=8, num_key_value_heads=2, sliding_window=3)
+    return zoo.wake(hf.MistralForCausalLM(config)), zoo.tokens()
+
+
+def _clip() -> Case:
+    model = zoo.wake(seeing.clip())
+    size = model.config.vision_config.image_size
+    pixels = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(3))
+    return model, {**zoo.tokens(), "pixel_values": pixels}
+
+
 CASES: dict[str, Callable[[], Case]] = {
     **{
         f"{name}-{implementation}": _known(name, implementation)
@@ -45,6 +70,8 @@ CASES: dict[str, Callable[[], Case]] = {
         name: _text(name)
         for name in ("bloom", "deberta-v2", "falcon", "mpt", "gptj", "xlnet", "funnel", "convbert")
     },
+    "mistral": _mistral,
+    "clip": _clip,
     "own": lambda: (zoo.wake(others.Own()), {"hidden": others.hidden_states()}),
 }  # fmt: skip
 
@@ -97,6 +124,39 @@ def test_a_head_zeroed_is_the_reference_to_the_last_bit(name: str) -> None:
 def _ends(attention: aw.Attention, stream: str) -> set[int]:
     numbers = [layer.layer for layer in attention[stream]]
     return {numbers[0], numbers[-1]}
+
+
+def test_layers_that_share_a_module_are_edited_one_by_one() -> None:
+    model = zoo.wake(hf.AlbertModel(hf.AlbertConfig(**_SIZES, embedding_size=8)))
+    inputs = zoo.tokens()
+    clean = aw.capture(model, inputs)["encoder"]
+    places = recorded_places(model) or {}
+    (path,) = {place.path for place in places.values()}
+    second = aw.capture(model, inputs, interventions=aw.ablate([(1, 2)]))["encoder"]
+    assert second[0].edited_heads == ()
+    assert second[1].edited_heads == (2,)
+    assert (second[1].weights() == clean[1].weights()).all()  # only what comes after it differs
+    with torch.no_grad(), aw.intervening(model, aw.ablate([(0, 2), (1, 2)])):
+        both = tensors(model(**inputs))
+    width = clean[0].value.shape[2]  # type: ignore[union-attr]
+    with torch.no_grad(), zeroed(model, path, 2, width):
+        assert all(map(torch.equal, tensors(model(**inputs)), both))
+    with torch.no_grad(), aw.intervening(model, aw.ablate([(0, 2)])):
+        first = tensors(model(**inputs))
+    assert not torch.equal(first[0], both[0])
+
+
+def test_a_head_that_is_more_than_its_weighted_sum_is_refused() -> None:
+    config = hf.DiffLlamaConfig(**_SIZES | {"hidden_size": 32, "num_attention_heads": 4})
+    model = zoo.wake(hf.DiffLlamaForCausalLM(config))
+    ran = []
+    model.register_forward_pre_hook(lambda *_: ran.append(1))
+    with (
+        pytest.raises(ValueError, match="difference of two attentions"),
+        aw.intervening(model, aw.ablate([(0, 0)], stream="decoder")),
+    ):
+        model(**zoo.tokens())
+    assert ran == []
 
 
 @pytest.mark.parametrize("name", ["gpt2-sdpa", "bloom", "own"])
