@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,18 @@ from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.compute.indexing import Axis
 from attnwidget.compute.overview import overview_rows, sharp_links
 from attnwidget.compute.resumable import finish
+from attnwidget.record.positions import word_numbers
 from attnwidget.serve.streams import num_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from attnwidget.analysis.head_scores import LayerScores
     from attnwidget.compute.overview import SharpLinks
+    from attnwidget.compute.sharpest import Aside
     from attnwidget.record.layer import Layer
     from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream
@@ -55,6 +59,7 @@ _TELLING = (
     "local", "first", "special", "sink",
 )  # fmt: skip
 
+_Link = tuple["Layer", int, int, int]
 Chosen = dict[str, Any]
 """What a view opened on; see ``Chosen`` in the schema."""
 
@@ -102,7 +107,12 @@ def selected_of(chosen: Chosen | None) -> dict[str, Any]:
 
 
 def choose(
-    record: Record, thumbnails: Thumbnails, numbers: RecordNumbers, name: str | None = None
+    record: Record,
+    thumbnails: Thumbnails,
+    numbers: RecordNumbers,
+    name: str | None = None,
+    *,
+    words: bool = False,
 ) -> Chosen:
     """Choose the head, the query and the key that say most.
 
@@ -116,20 +126,17 @@ def choose(
         thumbnails: Its thumbnails.
         numbers: Its head scores, for what other heads do.
         name: The stream to choose from; all of them when left out.
+        words: Whether words are shown: a link between the pieces of one word, or of neighbours, is none to be shown then.
     """
     asked = [record[name]] if name is not None else list(record.streams.values())
     streams = [stream for stream in asked if stream.has_text] or asked
     read = {stream.name: _read(stream, thumbnails, streams) for stream in streams}
     known = _Known(streams, read, numbers)
-    stream, one, head = known.sharpest()
-    if float(one.sharp.weight[head]) > SHARP:
-        query = int(one.sharp.query[head])
-        row = torch.from_numpy(one.layer.weights([head], [query]))
-        aside = thumbnails.aside(stream)
-        key = int(aside.links(row, Axis((query,)))[0, 0].argmax())
-        left_out = _left_out(stream, neighbours=aside.offset is not None)
-        why = f"the sharpest link that is not to {left_out}"
-        return known.chosen(stream, (one.layer, head, query, key), why)
+    found = known.sharpest(thumbnails, words=words)
+    if found is not None:
+        stream, link = found
+        left_out = _left_out(stream, neighbours=thumbnails.aside(stream).offset is not None)
+        return known.chosen(stream, link, f"the sharpest link that is not to {left_out}")
     stream, layer, head, why = known.clearest() or known.broadest()
     query = _last_of_content(stream)
     key = int(np.nan_to_num(layer.weights(head, query), nan=-1.0).argmax())
@@ -151,15 +158,40 @@ class _Known:
     read: Mapping[str, Sequence[_Read]]
     numbers: RecordNumbers
 
-    def sharpest(self) -> tuple[Stream, _Read, int]:
-        """Return stream, layer and head of the sharpest link, the first of equal ones."""
-        heads = (
+    def sharpest(self, thumbnails: Thumbnails, *, words: bool) -> tuple[Stream, _Link] | None:
+        """Return the sharpest link, the first of equal ones, with its stream; None where none is sharp.
+
+        Args:
+            thumbnails: Say what is set aside.
+            words: Whether links within a word or between words side by side are set aside as well. Of a head whose
+                sharpest link is one, all weights are read, where they are few enough.
+        """
+        # Of each head its sharpest link; the place in the list keeps equal ones in their order.
+        heads = [
+            (-float(one.sharp.weight[head]), place, int(one.sharp.query[head]), False)
+            for place, (_, one, head) in enumerate(self._heads())
+        ]
+        heapq.heapify(heads)
+        at = list(self._heads())
+        while heads and -heads[0][0] > SHARP:
+            _, place, query, apart = heapq.heappop(heads)
+            stream, one, head = at[place]
+            rows = _HeadRows(stream, one.layer, head, thumbnails.aside(stream), words)
+            key = rows.largest([query], apart=apart)[2]
+            if apart or not rows.near([query])[0, key]:
+                return stream, (one.layer, head, query, key)
+            if one.layer.n_query * one.layer.n_key <= LABELS_AT_ONCE:
+                weight, query, _ = rows.largest(range(one.layer.n_query), apart=True)
+                heapq.heappush(heads, (-weight, place, query, True))
+        return None
+
+    def _heads(self) -> Iterator[tuple[Stream, _Read, int]]:
+        return (
             (stream, one, head)
             for stream in self.streams
             for one in self.read[stream.name]
             for head in range(one.layer.num_heads)
         )
-        return max(heads, key=lambda at: float(at[1].sharp.weight[at[2]]))
 
     def clearest(self) -> tuple[Stream, Layer, int, str] | None:
         """Return the head with the clearest label, and why it is chosen; None where no head has one."""
@@ -178,7 +210,7 @@ class _Known:
         why = "the head of the last layer that spreads its weight most, for no head fits a label"
         return stream, last.layer, int(last.sharp.largest.argmin()), why
 
-    def chosen(self, stream: Stream, link: tuple[Layer, int, int, int], why: str) -> Chosen:
+    def chosen(self, stream: Stream, link: _Link, why: str) -> Chosen:
         """Return a choice with its reason, and what it was chosen from."""
         layer, head, query, key = link
         if len(self.streams) > 1:
@@ -195,6 +227,42 @@ class _Known:
     def named(self, stream: Stream) -> list[Named]:
         """Return the heads that a word says what they do of: by their scores where those are had at once."""
         return _named(stream, self.read[stream.name], self.numbers)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _HeadRows:
+    """The links of one head, with what is set aside.
+
+    Attributes:
+        stream: Its stream.
+        layer: Its layer.
+        head: Its number there.
+        aside: Which links do not count.
+        words: Whether words are shown.
+    """
+
+    stream: Stream
+    layer: Layer
+    head: int
+    aside: Aside
+    words: bool
+
+    def near(self, queries: Sequence[int]) -> Tensor:
+        """Return which keys are pieces of a query's own word or of the words beside it, ``[query, key]``; none of pieces."""
+        if not self.words or self.aside.offset is None:
+            return torch.zeros(len(queries), self.layer.n_key, dtype=torch.bool)
+        numbers = torch.tensor(word_numbers(self.stream.key_positions))
+        own = numbers[torch.tensor(queries) + self.aside.offset]
+        return (own[:, None] - numbers).abs() <= 1
+
+    def largest(self, queries: Sequence[int], *, apart: bool) -> tuple[float, int, int]:
+        """Return weight, query and key of the largest link that counts; with ``apart`` none to a word that is near."""
+        weights = torch.from_numpy(self.layer.weights([self.head], list(queries)))
+        rows = self.aside.links(weights, Axis(tuple(queries)))[0]
+        if apart:
+            rows = rows.masked_fill(self.near(queries), -1.0)
+        row, key = divmod(int(rows.argmax()), rows.shape[1])
+        return float(rows[row, key]), queries[row], key
 
 
 def _read(stream: Stream, thumbnails: Thumbnails, streams: Sequence[Stream]) -> list[_Read]:

@@ -65,7 +65,12 @@ def view_call(told: Mapping[str, Any], state: Mapping[str, Any]) -> str:
 def _given_options(told: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of a selection that are not what a view opens with."""
     opened = told.get("opened", {})
-    stays = bool(opened) and all(state[name] == opened[name] for name in PLACE)
+    # Of words another link is chosen, of a rollout none.
+    stays = (
+        bool(opened)
+        and state["measure"] != "rollout"
+        and all(state[name] == opened[name] for name in (*PLACE, "positions"))
+    )
     base = opened if stays else {**opened, **told["placed"]}
     # The kernel knows a pattern of the caller's own by a number, which another view does not have.
     unknown = (RANKING, state["ranking"]) if _has_own_pattern(state) else ()

@@ -181,7 +181,7 @@ class RecordSource(Source):
         self._heads = RecordNumbers(record, self._groups)
         self._thumbnails = Thumbnails(record)
         self._caches = BlockCaches()
-        self._chosen: dict[str | None, Chosen] = {}
+        self._chosen: dict[tuple[str | None, bool], Chosen] = {}
 
     @property
     def streams(self) -> Mapping[str, ShownStream]:
@@ -240,9 +240,12 @@ class RecordSource(Source):
         name = given.get("stream")
         if name is not None and not is_word(name, self.record.streams):
             return None
-        if name not in self._chosen:
-            self._chosen[name] = choose(self.record, self._thumbnails, self._heads, name)
-        return self._chosen[name]
+        words = is_word(given.get("positions"), ("words",))
+        if (name, words) not in self._chosen:
+            self._chosen[name, words] = choose(
+                self.record, self._thumbnails, self._heads, name, words=words
+            )
+        return self._chosen[name, words]
 
     def scores(
         self, ref: tuple[str, int, int], queries: Sequence[int], keys: Sequence[int]

@@ -35,7 +35,11 @@ const pairs = (value: readonly (readonly number[])[]) =>
 
 /** The call, of which only what is not as in a view that is told nothing. */
 export function pythonCall({ call, opened, placed }: PythonCall, state: Traits): string {
-  const stays = opened !== undefined && PLACE.every((name) => same(state[name], opened[name]));
+  // Of words another link is chosen, of a rollout none.
+  const stays =
+    opened !== undefined &&
+    state.measure !== "rollout" &&
+    [...PLACE, "positions" as const].every((name) => same(state[name], opened[name]));
   const base: Partial<Traits> = stays ? opened : { ...opened, ...placed };
   const { ranking } = state;
   const own = ranking && "pattern" in ranking ? ranking.pattern : null;

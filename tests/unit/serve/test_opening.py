@@ -413,3 +413,29 @@ def test_a_part_is_drawn_where_the_chosen_link_is_not() -> None:
     view.query = view.key = part[-1]
     with pytest.raises(ValueError, match="is pinned and not among the positions"):
         view.figure(positions=part[:-1])
+
+
+def test_of_words_no_link_within_a_word_or_between_neighbours_is_chosen() -> None:
+    pieces = ["ot", "hin", "or", "asked", "the", "nurse"]
+    positions = tuple(
+        Position(piece, text=piece if place in (1, 2) else f" {piece}", continues=place in (1, 2))
+        for place, piece in enumerate(pieces)
+    )
+    weights = np.full((2, 6, 6), 0.02, np.float32)
+    weights[0, 2, 0] = 0.9  # within a word
+    weights[1, 3, 1] = 0.85  # to the word before
+    weights[1, 5, 1] = 0.6
+    rows = weights / weights.sum(-1, keepdims=True)
+    layer = Layer(
+        stream="encoder",
+        layer=0,
+        module_path="",
+        num_heads=2,
+        recorded=torch.from_numpy(rows),
+        scaling=1.0,
+    )
+    attention = Attention("Words", {"encoder": Stream("encoder", (layer,), positions, positions)})
+    source = RecordSource(attention)
+    assert source.choose({})["key"] == 1
+    chosen = source.choose({"positions": "words"})
+    assert (chosen["head"], chosen["query"], chosen["key"]) == (1, 5, 1)

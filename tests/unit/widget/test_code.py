@@ -49,6 +49,8 @@ def state_of(view: AttentionWidget) -> dict[str, Any]:
         {"score": "previous", "arrange": "scatter", "other_score": "self", "without_sink": True},
         {"compare": [(0, 1), (3, 2)], "measure": "value", "positions": "words"},
         {"heads": [1, 3], "together": "mean", "together_layers": [0, 2]},
+        {"positions": "words"},
+        {"measure": "rollout"},
         {"show_layers": [0, 2], "ranking": {"queries": None, "keys": [2]}, "score": "ranking"},
     ],
 )
@@ -66,6 +68,17 @@ def test_the_call_opens_a_view_at_the_same_selection(
     again = eval(code, dict(names))  # noqa: S307 - what it returns is a call to be run
     assert state_of(again) == state_of(view)
     assert again.code() == code
+
+
+@pytest.mark.parametrize(("name", "value"), [("measure", "rollout"), ("positions", "words")])
+def test_what_decides_where_a_view_opens_is_told_with_the_place(
+    names: dict[str, Any], name: str, value: str
+) -> None:
+    view = aw.view(names["attention"])
+    assert view.chosen is not None
+    setattr(view, name, value)
+    again = eval(view.code(), dict(names))  # noqa: S307 - what it returns is a call to be run
+    assert state_of(again) == state_of(view)
 
 
 def test_only_what_is_not_as_in_a_new_view_is_said(names: dict[str, Any]) -> None:

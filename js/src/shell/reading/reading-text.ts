@@ -5,7 +5,7 @@ import { heldBy, sideNames } from "../../data/sides.js";
 import { formatSigned, formatWeight, ordinal } from "../../marks/format.js";
 import { letterOf } from "../../marks/heads/badge.js";
 import type { Chosen, Position } from "../../protocol/generated.js";
-import type { Scene } from "../../scene/scene.js";
+import { recordScene, type Scene } from "../../scene/scene.js";
 import { listed, type State } from "../../state/selection.js";
 import { same } from "../../state/signals.js";
 import { comparedSeries } from "../../views/compare/layout.js";
@@ -305,7 +305,7 @@ export function reading(
   chosen: Chosen | null,
   brevity: Brevity = BREVITIES[0],
 ): Reading {
-  const { state, hover } = whole;
+  const { hover } = whole;
   // A head that is pointed at is told by itself.
   const scene = hover?.head === undefined && !comparesHeads(whole) ? togetherScene(whole) : whole;
   const told: Told = { ...axesOf(scene), heads: headsOf(scene), brevity };
@@ -319,7 +319,9 @@ export function reading(
         ? { link: `key ${named(scene, "key", scene.keys, keys, brevity.label)}`, number: "" }
         : { link: "", number: "" };
   const why =
-    chosen && hover === null && isChosen(chosen, state) ? `chosen for you: ${chosen.why}` : "";
+    chosen && hover === null && isChosen(chosen, recordScene(whole).state)
+      ? `chosen for you: ${chosen.why}`
+      : "";
   // Why it is on show is more than its numbers.
   const which = why === "" ? [...positionsOf(told), ...rankNote(scene, told)] : [];
   return { ...said, where: [...placeOf(scene), ...which], why };
