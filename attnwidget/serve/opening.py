@@ -140,7 +140,7 @@ def choose(
     stream, layer, head, why = known.clearest() or known.broadest()
     query = _last_of_content(stream)
     key = int(np.nan_to_num(layer.weights(head, query), nan=-1.0).argmax())
-    few = f"no link has more than {SHARP} of its query's weight"
+    few = f"no link has more than {SHARP}"
     return known.chosen(stream, (layer, head, query, key), f"{why}; {few}")
 
 
@@ -207,7 +207,7 @@ class _Known:
         """Return the head of the last layer whose queries have the least largest weights, and why it is chosen."""
         stream = self.streams[-1]
         last = self.read[stream.name][-1]
-        why = "the head of the last layer that spreads its weight most, for no head fits a label"
+        why = "the broadest head of the last layer, for none has a label"
         return stream, last.layer, int(last.sharp.largest.argmin()), why
 
     def chosen(self, stream: Stream, link: _Link, why: str) -> Chosen:

@@ -225,7 +225,7 @@ def test_without_any_label_it_is_the_broadest_head_of_the_last_layer() -> None:
     weights = np.stack([np.stack([broad, uneven]), np.stack([uneven, broad])])
     chosen = aw.view(recorded(weights)).chosen
     assert (chosen["layer"], chosen["head"]) == (1, 1)
-    assert chosen["why"].startswith("the head of the last layer that spreads its weight most")
+    assert chosen["why"].startswith("the broadest head of the last layer")
 
 
 @pytest.mark.parametrize(
