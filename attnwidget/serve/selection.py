@@ -48,6 +48,8 @@ __all__ = [
     "usual_names",
 ]
 
+# No model has so many.
+_MOST_LAYERS = 10_000
 # What a page still counts exactly.
 _MOST_LINKS = 2**53 - 1
 # What people call them as well.
@@ -115,7 +117,10 @@ def usual_names(given: Mapping[str, Any]) -> dict[str, Any]:
             raise SelectionError(message) from error
     elif isinstance(several := as_list(named.get("together_layers")), list) and several:
         # They are drawn while the selected layer is one of them.
-        named = {**named, "layer": several[0], "together_layers": several}
+        # A number that is no layer is refused by its own name.
+        named = {**named, "together_layers": several}
+        if type(several[0]) is int and abs(several[0]) < _MOST_LAYERS:
+            named["layer"] = several[0]
     return named
 
 

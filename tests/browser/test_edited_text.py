@@ -119,7 +119,7 @@ def test_the_record_before_is_one_click_away_and_so_is_the_way_back(
     widget.root.get_by_role("button", name="compare with before").click()
     expect(widget.panel("compare")).to_be_visible()
     assert notebook.value("[view.meta['comparison'], view.score, view.query]") == [
-        {"a": FIRST, "b": SECOND},
+        {"names": [FIRST, SECOND]},
         "divergence",
         10,
     ]

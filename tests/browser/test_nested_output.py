@@ -118,7 +118,14 @@ def slide(output: Locator, layer: int) -> None:
     assert box is not None
     # Just inside of both ends.
     across = 1 + layer / LAST * (box["width"] - 2)
-    slider.click(position={"x": across, "y": box["height"] / 2})
+    handle = slider.locator(".noUi-handle")
+
+    def moved() -> bool:
+        # What stands above may come to its height between two steps of a click, which then meets something else.
+        slider.click(position={"x": across, "y": box["height"] / 2})
+        return handle.get_attribute("aria-valuenow") == f"{layer:.1f}"
+
+    assert until(output.page, moved)
 
 
 def assert_redraws(output: Locator) -> None:
@@ -179,8 +186,11 @@ def test_frozen_copies_are_drawn_again_too(notebook: Notebook) -> None:
     for layer in (1, 2, 0):
         slide(output, layer)
         expect(output.locator("iframe.attnwidget-frozen")).to_have_count(1)
-        expect(frozen(output).locator("select[aria-label='Layer']")).to_have_value(str(layer))
+        # The frame may be another one while it is waited for.
+        inside = output.frame_locator("iframe.attnwidget-frozen")
+        expect(inside.locator("select[aria-label='Layer']")).to_have_value(str(layer))
         expect(output.locator("iframe.attnwidget-frozen")).to_be_visible()
+    frozen(output)
 
 
 def test_frozen_in_an_output_the_copy_is_where_freeze_is_called(notebook: Notebook) -> None:
