@@ -114,7 +114,7 @@ def test_the_record_before_is_one_click_away_and_so_is_the_way_back(
     notebook: Notebook, widget: Widget, tmp_path: Path
 ) -> None:
     notebook.execute(f"view.text = {SECOND!r}")
-    widget.settle()
+    notebook.rest(widget)
     alone = widget.picture("model")
     widget.root.get_by_role("button", name="compare with before").click()
     expect(widget.panel("compare")).to_be_visible()
@@ -127,6 +127,7 @@ def test_the_record_before_is_one_click_away_and_so_is_the_way_back(
     assert headless(notebook, tmp_path / "both.svg") == saved_by_button(widget)
     widget.root.get_by_role("button", name="back to the text now").click()
     expect(widget.panel("neuron")).to_be_visible()
+    notebook.rest(widget)
     assert widget.picture("model") == alone
     assert notebook.value("[view.text, view.score, view.layer, view.heads, view.query]") == [
         SECOND,
