@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.compute.checks import shown
 from attnwidget.edits.ablation import Ablation
+from attnwidget.record.vocabulary import either
 
 if TYPE_CHECKING:
     from attnwidget.edits.ablation import How
@@ -80,7 +81,12 @@ class Edits:
 
 
 def ablate(
-    heads: Any, how: How = "zero", source: Any = None, *, stream: str | None = None
+    heads: Any = None,
+    how: How = "zero",
+    source: Any = None,
+    *,
+    stream: str | None = None,
+    head: Any = None,
 ) -> Edits:
     """Say which heads are knocked out, and how; nothing runs.
 
@@ -101,11 +107,13 @@ def ablate(
         source: For ``"mean"``: texts, or records that `capture` made of other inputs. For ``"resample"``: one of them.
             Texts run through the model when the edit is applied.
         stream: Name of the stream, as records call it; may be left out where there is one only.
+        head: Another name of ``heads``.
 
     Returns:
         A frozen value. Several are combined by ``+``.
 
     Raises:
+        TypeError: If both names of the heads are used.
         ValueError: If ``heads`` are no pairs, ``how`` is none of these, or ``source`` does not fit it. Whether the model
             has such heads shows when the edit is applied.
 
@@ -114,7 +122,7 @@ def ablate(
         >>> aw.ablate(heads=[(2, 1), (2, 3)]) + aw.ablate(heads=(3, 3), how="mean", source=["the cat sat"])
         ablate(heads=[(2, 1), (2, 3)]) + ablate(heads=[(3, 3)], how='mean', source=['the cat sat'])
     """
-    made = Ablation.of(heads, how, source, stream)
+    made = Ablation.of(either(head=head, heads=heads), how, source, stream)
     return Edits((made,) if made.heads else ())
 
 

@@ -12,13 +12,14 @@ from attnwidget.figures.options import check_names, columns_of, refuse_weights
 from attnwidget.record.options import DrawnSelection, FigureOptions
 from attnwidget.serve.opening import selected_of
 from attnwidget.serve.selection import (
+    check,
     check_choice,
     check_layer,
     check_pairs,
     resolve_selection,
     usual_names,
 )
-from attnwidget.serve.selection_parts import as_list, as_number, as_pairs
+from attnwidget.serve.selection_parts import as_list, as_number, as_pairs, normalised
 from attnwidget.serve.snapshot import snapshot
 from attnwidget.serve.together import together_of
 
@@ -80,6 +81,10 @@ def figure(
     if state["view"] not in {"model", "all"} and not source.has_weights:
         refuse_weights(*_asked_for(kind, state))
     stream, first = _stream(source, state), state.get("layer")
+    if "together_layers" in state:
+        # The layer may be the first of them: what is none is refused by the name that the caller used.
+        several = normalised("together_layers", state["together_layers"])
+        check(source, "together_layers", several, {"stream": stream.name})
     layer = next(iter(stream)).layer if first is None else check_layer(stream, as_number(first))
     pairs = _pairs(stream, split_heads(heads, layer))
     compared = state["view"] == "compare" and not source.sides

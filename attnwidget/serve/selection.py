@@ -48,8 +48,6 @@ __all__ = [
     "usual_names",
 ]
 
-# No model has so many.
-_MOST_LAYERS = 10_000
 # What a page still counts exactly.
 _MOST_LINKS = 2**53 - 1
 # What people call them as well.
@@ -83,8 +81,7 @@ def resolve_selection(source: Source, given: Mapping[str, Any]) -> dict[str, Any
         raise TypeError(message)
     asked = {**source.start(given), **given}
     state = dict(DEFAULTS)
-    # A score may be the ranking, which has to be known first.
-    for name in sorted(STATE, key=lambda name: name in {"score", "other_score"}):
+    for name in sorted(STATE, key=_turn):
         if name in asked:
             state[name] = check(source, name, normalised(name, asked[name]), state)
         elif name == "layer":
@@ -92,6 +89,15 @@ def resolve_selection(source: Source, given: Mapping[str, Any]) -> dict[str, Any
         elif name == "grouping":
             state[name] = usual_grouping(source, state["stream"])
     return state
+
+
+def _turn(name: str) -> int:
+    """Say when a part is checked: before others that are made of it, so that the caller's own name is the one refused."""
+    # A layer that the caller did not name is the first of those together.
+    if name in {"view", "stream", "together_layers"}:
+        return 0
+    # A score may be the ranking, which has to be known first.
+    return 2 if name in {"score", "other_score"} else 1
 
 
 def usual_names(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,10 +123,7 @@ def usual_names(given: Mapping[str, Any]) -> dict[str, Any]:
             raise SelectionError(message) from error
     elif isinstance(several := as_list(named.get("together_layers")), list) and several:
         # They are drawn while the selected layer is one of them.
-        # A number that is no layer is refused by its own name.
-        named = {**named, "together_layers": several}
-        if type(several[0]) is int and abs(several[0]) < _MOST_LAYERS:
-            named["layer"] = several[0]
+        named = {**named, "layer": several[0], "together_layers": several}
     return named
 
 

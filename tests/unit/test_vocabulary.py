@@ -57,10 +57,6 @@ def parameters(name: str) -> set[str]:
 @pytest.mark.parametrize("name", CALLS)
 def test_layer_and_head_have_both_names_or_none(name: str) -> None:
     known = parameters(name)
-    if name == "ablate":
-        # Its heads are (layer, head) pairs: a head alone says nothing.
-        assert {"heads"} == known & {"layer", "layers", "head", "heads"}
-        return
     for pair in PAIRS:
         assert len(known & set(pair)) != 1, f"{name} takes {known & set(pair)} alone"
 

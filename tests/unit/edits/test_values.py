@@ -103,3 +103,11 @@ def test_a_layer_gives_the_output_that_was_put_in_a_heads_place() -> None:
                   {"edited_heads": (1,), "edited_output": put}):  # fmt: skip
         with pytest.raises(ValueError, match="edited"):
             replace(plain, **wrong)
+
+
+def test_heads_have_both_names_and_one_of_them_is_taken() -> None:
+    assert aw.ablate(head=(3, 1)) == aw.ablate(heads=[(3, 1)])
+    with pytest.raises(TypeError, match="one argument"):
+        aw.ablate([(3, 1)], head=(3, 2))
+    with pytest.raises(ValueError, match="heads must be pairs"):
+        aw.ablate()

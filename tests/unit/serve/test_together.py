@@ -12,6 +12,7 @@ from support.copies import snapshot_of
 from support.records import dense_weights, random_layer
 
 import attnwidget as aw
+from attnwidget.attention import Attention
 from attnwidget.figures.crop import Crop, cropped_answer
 from attnwidget.protocol import codec
 from attnwidget.record.positions import Position
@@ -283,3 +284,12 @@ def test_a_page_brings_the_rows_of_one_head_and_the_parts_at_its_pins(tmp_path: 
         if one["what"] == "weights"
     ]
     assert bands == []
+
+
+@pytest.mark.parametrize("layers", [[50], [10**80], ["x"], [True]])
+def test_what_is_no_layer_is_refused_by_the_name_that_the_caller_used(layers: list[Any]) -> None:
+    attention = aw.from_weights(np.full((3, 2, 4, 4), 0.25, np.float32))
+    options: Any = {"heads": [0, 1], "together": "mean", "together_layers": layers}
+    for draw in (aw.view, Attention.figure, lambda shown, **given: aw.view(shown).figure(**given)):
+        with pytest.raises(ValueError, match="together_layers must be layers of stream"):
+            draw(attention, **options)
