@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
-from attnwidget.analysis.tables import table
 from attnwidget.comparison.alignment import Pair, align
 from attnwidget.comparison.build_series import compare_series
 from attnwidget.comparison.divergence import divergence, signed_difference
 from attnwidget.comparison.lookup import checked_layer, compared_stream, several_layers
 from attnwidget.comparison.names import names_of
+from attnwidget.comparison.ranking import ranked_heads
 from attnwidget.compute.checks import (
     check_count,
     check_flag,
@@ -19,7 +18,6 @@ from attnwidget.compute.checks import (
     shown,
 )
 from attnwidget.compute.indexing import head_axis
-from attnwidget.compute.not_numbers import strongest_first, warn_not_numbers
 from attnwidget.protocol.text import well_formed
 from attnwidget.record import viewers
 from attnwidget.record.options import DrawnSelection, FileOptions, ShownOptions
@@ -271,17 +269,7 @@ class Comparison:
             for head in sorted(set(head_axis(some, len(values)).indices))
             for value in [values[head]]
         ]
-        warn_not_numbers(
-            (
-                (row["stream"], row["layer"], row["head"])
-                for row in rows
-                if math.isnan(row["divergence"])
-            ),
-            "such heads come last",
-            stacklevel=2,
-        )
-        rows.sort(key=lambda row: strongest_first(row["divergence"]))
-        return table({"rank": place, **row} for place, row in enumerate(rows[:count], start=1))
+        return ranked_heads(rows, "divergence", count, change="divergence")
 
     def __repr__(self) -> str:
         parts = []

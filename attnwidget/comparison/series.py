@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from attnwidget.analysis.tables import table
 from attnwidget.comparison.common_axis import Place, pairs_of
 from attnwidget.comparison.divergence import signed_difference
 from attnwidget.comparison.lookup import checked_layer, compared_stream, several_layers
+from attnwidget.comparison.ranking import ranked_heads
 from attnwidget.compute.checks import check_choice, check_count, integer, listed, shown
 from attnwidget.compute.indexing import head_axis
-from attnwidget.compute.not_numbers import largest, strongest_first, warn_not_numbers
+from attnwidget.compute.not_numbers import largest
 from attnwidget.protocol.text import well_formed
 from attnwidget.record import viewers
 from attnwidget.record.options import DrawnSelection, FileOptions, ShownOptions
@@ -294,17 +293,7 @@ class ComparisonSeries:
                     where = {"stream": one.stream, "layer": number, "head": place}
                     numbers = {"change": float(mean[place]), "first_to_last": float(whole[place])}
                     rows.append({**where, **numbers, **self._largest(steps[place])})
-        warn_not_numbers(
-            (
-                (row["stream"], row["layer"], row["head"])
-                for row in rows
-                if math.isnan(row["change"])
-            ),
-            "such heads come last",
-            stacklevel=2,
-        )
-        rows.sort(key=lambda row: strongest_first(row[ranked]))
-        return table({"rank": place, **row} for place, row in enumerate(rows[:count], start=1))
+        return ranked_heads(rows, ranked, count, change="change")
 
     def _largest(self, steps: Numbers) -> dict[str, Any]:
         """Return a head's largest step, and between which records it is."""

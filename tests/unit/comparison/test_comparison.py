@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
-from support.records import HEADS, dense_weights, random_layer
+from support.divergence import dense_divergence
+from support.records import HEADS, random_layer
 
 from attnwidget.attention import Attention
 from attnwidget.comparison.alignment import align
@@ -73,35 +73,6 @@ def test_a_pair_says_what_it_is() -> None:
     assert (nurse.label, nurse.same, nurse.aligned) == ("nurse → doctor", False, True)
 
 
-def dense_divergence(a: Attention, b: Attention, layer: int, head: int, **options: Any) -> float:
-    """Compute the divergence from its definition, one query after the other."""
-    first, second = a["self"], b["self"]
-    pairs = align(first.key_positions, second.key_positions, **options)
-    weights = [dense_weights(stream[layer]).numpy()[head] for stream in (first, second)]
-    found = []
-    for query in pairs:
-        if not query.aligned:
-            continue
-        rows = [
-            [
-                0.0 if getattr(key, side) is None else row[getattr(query, side)][getattr(key, side)]
-                for key in pairs
-            ]
-            for side, row in zip("ab", weights, strict=True)
-        ]
-        rows = [[*row, max(0.0, 1 - sum(row))] for row in rows]
-        middle = [sum(both) / 2 for both in zip(*rows, strict=True)]
-        found.append(
-            sum(
-                p * math.log2(p / m) / 2
-                for row in rows
-                for p, m in zip(row, middle, strict=True)
-                if p > 0
-            )
-        )
-    return sum(found) / len(found)
-
-
 @pytest.mark.usefixtures("block_bytes")
 @pytest.mark.parametrize(
     "fields",
@@ -116,10 +87,11 @@ def dense_divergence(a: Attention, b: Attention, layer: int, head: int, **option
 def test_divergence_is_what_it_is_defined_to_be(fields: dict[str, Any], replaced: bool) -> None:  # noqa: FBT001
     a, b = record(FIRST, **fields), record(SECOND, seed=5, **fields)
     found = compare(a, b, replaced=replaced)
+    axis = align(a["self"].key_positions, b["self"].key_positions, replaced=replaced)
     for layer, values in zip(
         found.streams["self"].layers, found.streams["self"].divergence, strict=True
     ):
-        expected = [dense_divergence(a, b, layer, head, replaced=replaced) for head in range(HEADS)]
+        expected = [dense_divergence((a, b), axis, (layer, head)) for head in range(HEADS)]
         np.testing.assert_allclose(values, expected, atol=1e-6)
 
 

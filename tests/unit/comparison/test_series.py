@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pytest
 import torch
-from support.records import HEADS, dense_weights, random_layer
+from support.divergence import dense_divergence
+from support.records import HEADS, random_layer
 
 import attnwidget as aw
 from attnwidget.attention import Attention
@@ -21,7 +22,6 @@ from attnwidget.record.stream import Stream
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from attnwidget.comparison.common_axis import Place
 
 FIRST = ["the", "nurse", "said", "that", "she", "was", "tired"]
 SECOND = ["the", "old", "doctor", "said", "that", "she", "was", "tired", "."]
@@ -108,34 +108,6 @@ def test_two_records_are_aligned_as_ever(replaced: bool) -> None:  # noqa: FBT00
         assert [(place.at, place.label, place.same) for place in places] == pairs
 
 
-def dense_step(
-    two: tuple[Attention, Attention], at: tuple[int, int], axis: tuple[Place, ...], where: Any
-) -> float:
-    """Compute a divergence from its definition, on an axis of all records, one query after the other."""
-    layer, head = where
-    weights = [dense_weights(each["self"][layer]).numpy()[head] for each in two]
-    found = []
-    for query in axis:
-        own = [query.at[number] for number in at]
-        if None in own:
-            continue
-        rows = [
-            [0.0 if key.at[number] is None else row[mine][key.at[number]] for key in axis]
-            for number, mine, row in zip(at, own, weights, strict=True)
-        ]
-        rows = [[*row, max(0.0, 1 - sum(row))] for row in rows]
-        middle = [sum(both) / 2 for both in zip(*rows, strict=True)]
-        found.append(
-            sum(
-                p * math.log2(p / m) / 2
-                for row in rows
-                for p, m in zip(row, middle, strict=True)
-                if p > 0
-            )
-        )
-    return sum(found) / len(found)
-
-
 @pytest.mark.usefixtures("block_bytes")
 @pytest.mark.parametrize("replaced", [True, False])
 def test_steps_are_what_they_are_defined_to_be(
@@ -154,7 +126,7 @@ def test_steps_are_what_they_are_defined_to_be(
         assert steps.shape == (HEADS, 2)
         for head in range(HEADS):
             expected = [
-                dense_step((records[a], records[b]), (a, b), one.queries, (layer, head))
+                dense_divergence((records[a], records[b]), one.queries, (layer, head), (a, b))
                 for a, b in ((0, 1), (1, 2), (0, 2))
             ]
             np.testing.assert_allclose(steps[head], expected[:2], atol=1e-6)
