@@ -184,13 +184,14 @@ function listOf(
 /** The list below the grid, in the content; null where there is no room, or a score takes its place. */
 export function headList(scene: Scene, layout: Grid, frame: Frame): HeadList | null {
   if (layout.board || layout.abreast) return null;
-  const labels = quietLabels(scene);
-  if (labels === NO_LABELS) return null;
   const { left } = layout;
   const top = layout.top + layout.height + ABOVE;
   const end = Math.max(frame.height, layout.top + layout.height + layout.listHeight);
   const room = Math.floor((end - top - TITLE) / LINE);
+  // Labels are made of all weights: where nothing of them is drawn they are not asked for.
   if (room < 1) return null;
+  const labels = quietLabels(scene);
+  if (labels === NO_LABELS) return null;
   const layers = String(scene.state.show_layers);
   return memo(labels, `list ${layers} ${left} ${top} ${room} ${frame.width}`, () => {
     const all = memo(labels, `groups ${layers}`, () => groups(scene, labels));
