@@ -31,10 +31,8 @@ def frozen(output: Locator) -> FrameLocator:
     The height comes in a message after the drawing: a click before it meets what stood there until then, in the copy
     and in all that follows it on the page.
     """
-    inside = output.frame_locator("iframe.attnwidget-frozen")
-    inside.locator(".attnwidget[data-pending='0']").wait_for()
     assert_fits(output)
-    return inside
+    return output.frame_locator("iframe.attnwidget-frozen")
 
 
 def assert_answers(inside: FrameLocator, page: Page) -> None:
