@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attnwidget.comparison.common_axis import Place, align_all, pairs_of
+from attnwidget.comparison.common_axis import align_all, pairs_of
 from attnwidget.comparison.divergence import divergence
 from attnwidget.comparison.series import ComparedSeries, ComparisonSeries
 from attnwidget.protocol.constants import SIDES
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from attnwidget.comparison.alignment import Pair
     from attnwidget.record.record import Record
     from attnwidget.record.stream import Stream
 
@@ -58,20 +59,19 @@ def _compare(
     keys = align_all([stream.key_positions for stream in streams], replaced=replaced)
     queries = align_all([stream.query_positions for stream in streams], replaced=replaced)
     last = len(streams) - 1
-    neighbours = [(place, place + 1) for place in range(last)]
-    for first, second in [*neighbours, (0, last)]:
-        _check_common(streams[0].name, queries, (first, second), names)
+    # The axes of two records are the same in every layer, and as long as the texts.
+    pairs = {
+        two: (pairs_of(queries, *two), pairs_of(keys, *two))
+        for two in [*((place, place + 1) for place in range(last)), (0, last)]
+    }
+    for two, (common, _) in pairs.items():
+        _check_common(streams[0].name, common, two, names)
     layers, left_out = _common_layers(streams)
     steps, whole = [], []
     for number in layers:
         of = {
-            (a, b): divergence(
-                streams[a][number],
-                streams[b][number],
-                pairs_of(queries, a, b),
-                pairs_of(keys, a, b),
-            )
-            for a, b in [*neighbours, (0, last)]
+            (a, b): divergence(streams[a][number], streams[b][number], *axes)
+            for (a, b), axes in pairs.items()
         }
         whole.append(of.pop((0, last)))
         steps.append(np.stack(list(of.values()), axis=-1))
@@ -81,12 +81,12 @@ def _compare(
 
 
 def _check_common(
-    stream: str, queries: tuple[Place, ...], pair: tuple[int, int], names: tuple[str, ...]
+    stream: str, queries: Sequence[Pair], two: tuple[int, int], names: tuple[str, ...]
 ) -> None:
     """Refuse two records without a common query: nothing of them can be compared."""
-    if any(None not in (place.at[pair[0]], place.at[pair[1]]) for place in queries):
+    if any(pair.aligned for pair in queries):
         return
-    first, second = (f"{place + 1} ({names[place]!r})" for place in pair)
+    first, second = (f"{place + 1} ({names[place]!r})" for place in two)
     message = (
         f"records {first} and {second} have no query of stream {stream!r} in common, so nothing can "
         "be compared."

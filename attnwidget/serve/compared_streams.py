@@ -229,7 +229,8 @@ class ComparedLayer:
                 change = now - numbers
                 np.abs(change, out=change)
                 asked = [[one.queries[row] for row in rows] for one in (other, side)]
-                change *= common[number - 1] & _in_both(*asked)[:, None]
+                # No number of a place that one of the two lacks is a change, NaN of the other included.
+                change[:, ~(common[number - 1] & _in_both(*asked)[:, None])] = 0
                 most = change if most is None else np.maximum(most, change, out=most)
             before = side, now
         total = sum(sinks[1:], sinks[0])

@@ -55,7 +55,7 @@ def fitting(source: Source, state: Mapping[str, Any]) -> dict[str, Any]:
 def to_another_text(
     state: Mapping[str, Any], old: Mapping[str, ShownStream], new: Mapping[str, ShownStream]
 ) -> dict[str, Any]:
-    """Return a selection whose pins and ranked links are at the same tokens of another text, where it has them.
+    """Return a selection whose pins, ranked links and keys set aside are at the same tokens of another text, where it has them.
 
     Args:
         state: A whole selection of ``old``.
@@ -64,7 +64,8 @@ def to_another_text(
     """
     name = state["stream"]
     if name not in new:
-        return {**state, "query": None, "key": None, "ranking": None}
+        aside = None if isinstance(state["aside"], list) else state["aside"]
+        return {**state, "query": None, "key": None, "ranking": None, "aside": aside}
     before, after = old[name], new[name]
     return _moved(
         state,
@@ -95,7 +96,7 @@ def from_common_axes(state: Mapping[str, Any], comparison: Comparison) -> dict[s
 def _moved(
     state: Mapping[str, Any], queries: Callable[[], Places], keys: Callable[[], Places]
 ) -> dict[str, Any]:
-    """Return a selection with its pins and ranked links at other places; those without one are dropped.
+    """Return a selection with its pins, ranked links and keys set aside at other places; those without one are dropped.
 
     Args:
         state: The selection.
@@ -108,6 +109,8 @@ def _moved(
         if state[name] is not None:
             where = places()
             moved[name] = as_pins([at for at in map(where, pins) if at is not None])
+    if isinstance(state["aside"], list):
+        moved["aside"] = [at for at in map(keys(), state["aside"]) if at is not None] or None
     ranking = state["ranking"]
     if ranking is None:
         return moved

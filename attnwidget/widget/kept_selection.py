@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attnwidget.protocol.constants import RANKING
 from attnwidget.serve.python_call import PLACE
 from attnwidget.serve.selection import SelectionError, check
-from attnwidget.serve.selection_parts import DEFAULTS, STATE
+from attnwidget.serve.selection_parts import DEFAULTS, STATE, normalised
 from attnwidget.serve.shown_groups import ENDS
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class KeptSelection:
         kind: Name of the view's class; anywidget makes a class of its own of each.
         state: The changed parts of the selection.
         shape: Number and heads of each layer of the selected stream.
-        labels: Of the pinned queries and keys what they are called.
+        labels: Of the pinned queries and keys, and the keys set aside one by one, what they are called.
     """
 
     kind: str
@@ -63,6 +63,8 @@ class KeptSelection:
             return None
         stream = view.source.streams[view.stream]
         axes = {"query": stream.query_positions, "key": stream.key_positions}
+        if isinstance(state.get("aside"), list):
+            axes["aside"] = stream.key_positions
         labels = {
             name: tuple(axis[pin].label for pin in _listed(state.get(name)))
             for name, axis in axes.items()
@@ -95,7 +97,7 @@ class KeptSelection:
             value = self.state[part]
             if part in self.labels and stream is not None:
                 axis = stream.query_positions if part == "query" else stream.key_positions
-                value = _found_again(value, self.labels[part], axis)
+                value = normalised(part, _found_again(value, self.labels[part], axis))
             # Where nobody says which, the view may open on any stream.
             known = "stream" in found or "stream" in given or part not in _OF_STREAM
             streams = [state["stream"]] if known else list(source.streams)

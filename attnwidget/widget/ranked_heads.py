@@ -12,6 +12,7 @@ from attnwidget.compute.not_numbers import largest
 from attnwidget.protocol.codec import decode
 from attnwidget.protocol.constants import RANKING
 from attnwidget.record.position_lookup import resolve
+from attnwidget.serve.head_numbers import ranking_request
 from attnwidget.serve.selection import named
 from attnwidget.widget.group_ranking import group_ranking
 from attnwidget.widget.synced_traits import SyncedTraits
@@ -89,10 +90,8 @@ class RankedHeads(SyncedTraits):
 
     def _rank_by(self, ranking: dict[str, Any]) -> None:
         stream = named(self.source, self.stream)
-        request = {"what": "ranking", "stream": stream.name, "ranking": ranking}
-        if self.aside is not None:
-            request["aside"] = self.aside
-        first = self._first_of_ranking(stream, request)
+        shown = {"stream": stream.name, "measure": self.measure, "aside": self.aside}
+        first = self._first_of_ranking(stream, ranking_request({**shown, "ranking": ranking}))
         with self.hold_trait_notifications():
             self.ranking, self.score = ranking, RANKING
             if self.arrange in {"layers", "rank_by_layer"}:

@@ -93,6 +93,22 @@ def test_pins_whose_token_is_gone_are_dropped_and_ranked_links_follow(
     assert view.layer == 3
 
 
+def test_keys_set_aside_one_by_one_are_the_same_tokens_of_another_text(
+    view: AttentionWidget,
+) -> None:
+    view.aside = [labels(view).index("mat"), labels(view).index("tired")]
+    view.text = SECOND
+    assert [labels(view)[at] for at in view.aside] == ["mat", "tired"]
+    before = view.aside
+    view.compare_with_before()
+    keys = view.meta["positions"][-1]["labels"]
+    assert [keys[at] for at in view.aside] == ["mat", "tired"]
+    view.compare_with_before(False)
+    assert view.aside == before
+    view.text = "The cat"
+    assert view.aside is None
+
+
 def test_observers_hear_of_it_after_it_has_happened(view: AttentionWidget) -> None:
     heard: list[tuple[str, Any, Any]] = []
     view.observe(

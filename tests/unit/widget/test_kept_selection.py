@@ -56,6 +56,13 @@ def test_it_is_selected_again(kernel: Notebook) -> None:
     assert json.loads(kernel.run("state()")) == state
 
 
+def test_keys_set_aside_one_by_one_follow_their_tokens(kernel: Notebook) -> None:
+    kernel.run("display(shown('a b c d e'))", cell="set aside")
+    kernel.run("reader(view, aside=[1, 3])")
+    kernel.run("display(shown('d x y b a c'))", cell="set aside")
+    assert kernel.run("print(view.aside)") == "[0, 3]\n"
+
+
 def test_pins_follow_their_tokens(kernel: Notebook) -> None:
     state = rerun(kernel, CHANGED, "display(shown('d x y b a c'))", "moved")
     assert (state["layer"], state["heads"], state["query"], state["key"]) == (1, [2, 3], 0, 3)

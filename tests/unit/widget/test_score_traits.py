@@ -122,6 +122,25 @@ def test_a_ranking_is_of_what_remains(
     assert asked in stored
 
 
+def test_the_first_of_a_ranking_is_that_of_the_measure_on_show(
+    view: aw.AttentionWidget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attnwidget.analysis.tables.has_pandas", lambda: False)
+    view.measure = "value"
+    asked: list[Any] = []
+    work = view.source.heads.work
+    monkeypatch.setattr(
+        view.source.heads, "work", lambda request: (asked.append(request), work(request))[1]
+    )
+    view.rank(query=4, key=[2, 3])
+    found = view.attention.find(query=4, key=[2, 3], measure="value", top=1, stream="decoder")
+    assert (view.layer, view.heads) == (found[0]["layer"], [found[0]["head"]])
+    assert view.chosen["weight"] == pytest.approx(found[0]["weight"], rel=1e-5)
+    # What the page asks for is what was computed.
+    about = {"what": "ranking", "stream": "decoder", "ranking": view.ranking}
+    assert asked == [{**about, "measure": "value"}]
+
+
 def test_where_no_head_has_anything_left_none_is_selected() -> None:
     weights = np.zeros((2, 2, 3, 3), np.float32)
     weights[..., 0] = 1
