@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,10 +10,15 @@ import numpy as np
 import pytest
 from contract.test_protocol import validate
 from support.copies import snapshot_of
+from support.records import random_layer
 
 import attnwidget as aw
+from attnwidget.attention import Attention
 from attnwidget.protocol import codec
 from attnwidget.protocol.positions import unpack
+from attnwidget.record.positions import positions_from_tokens
+from attnwidget.record.stream import Stream
+from attnwidget.serve.blocks import Rollouts
 from attnwidget.serve.comparison import ComparisonSource
 
 if TYPE_CHECKING:
@@ -211,3 +217,22 @@ def test_a_figure_is_a_panel_for_each_record_and_its_call_makes_it_again(
     shown = view.save(tmp_path / "view.svg", width=1400).read_text(encoding="utf-8")
     assert "changed" in shown
     assert all(name in shown for name in NAMES)
+
+
+@pytest.mark.parametrize("texts", [("abxc", "abc"), ("abxc", "abc", "abd")])
+def test_weights_that_are_no_numbers_at_a_place_that_one_record_lacks_are_no_change(
+    texts: tuple[str, ...],
+) -> None:
+    records = []
+    for text in texts:
+        layer: Any = random_layer(queries=len(text), keys=len(text))
+        if "x" in text:
+            layer.query[:, text.index("x")] = math.nan
+        positions = positions_from_tokens(list(text))
+        stream = Stream(layer.stream, (layer,), positions, positions)
+        records.append(Attention("Model", {layer.stream: stream}))
+    source = ComparisonSource(aw.compare(*records))
+    (layer,) = source.streams["self"]
+    pictures, links = layer.overview(64, "weights", Rollouts())[:2]
+    assert not np.isnan(pictures).any()
+    assert not np.isnan(links).any()
