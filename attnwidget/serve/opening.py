@@ -164,7 +164,7 @@ class _Known:
         Args:
             thumbnails: Say what is set aside.
             words: Whether links within a word or between words side by side are set aside as well. Of a head whose
-                sharpest link is one, all weights are read, where they are few enough.
+                sharpest link is one, all weights are read, as long as those are few enough together.
         """
         # Of each head its sharpest link; the place in the list keeps equal ones in their order.
         heads = [
@@ -173,14 +173,22 @@ class _Known:
         ]
         heapq.heapify(heads)
         at = list(self._heads())
+        numbers = {
+            stream.name: torch.tensor(word_numbers(stream.key_positions))
+            for stream in self.streams
+            if words and thumbnails.aside(stream).offset is not None
+        }
+        left = READ_FIRST
         while heads and -heads[0][0] > SHARP:
             _, place, query, apart = heapq.heappop(heads)
             stream, one, head = at[place]
-            rows = _HeadRows(stream, one.layer, head, thumbnails.aside(stream), words)
+            aside, own = thumbnails.aside(stream), numbers.get(stream.name)
+            rows = _HeadRows(one.layer, head, aside, own)
             key = rows.largest([query], apart=apart)[2]
             if apart or not rows.near([query])[0, key]:
                 return stream, (one.layer, head, query, key)
-            if one.layer.n_query * one.layer.n_key <= LABELS_AT_ONCE:
+            left -= one.layer.n_query * one.layer.n_key
+            if left >= 0:
                 weight, query, _ = rows.largest(range(one.layer.n_query), apart=True)
                 heapq.heappush(heads, (-weight, place, query, True))
         return None
@@ -234,26 +242,23 @@ class _HeadRows:
     """The links of one head, with what is set aside.
 
     Attributes:
-        stream: Its stream.
         layer: Its layer.
         head: Its number there.
         aside: Which links do not count.
-        words: Whether words are shown.
+        words: Of each key the number of its word, where words are shown and queries and keys are one sequence.
     """
 
-    stream: Stream
     layer: Layer
     head: int
     aside: Aside
-    words: bool
+    words: Tensor | None
 
     def near(self, queries: Sequence[int]) -> Tensor:
         """Return which keys are pieces of a query's own word or of the words beside it, ``[query, key]``; none of pieces."""
-        if not self.words or self.aside.offset is None:
+        if self.words is None or self.aside.offset is None:
             return torch.zeros(len(queries), self.layer.n_key, dtype=torch.bool)
-        numbers = torch.tensor(word_numbers(self.stream.key_positions))
-        own = numbers[torch.tensor(queries) + self.aside.offset]
-        return (own[:, None] - numbers).abs() <= 1
+        own = self.words[torch.tensor(queries) + self.aside.offset]
+        return (own[:, None] - self.words).abs() <= 1
 
     def largest(self, queries: Sequence[int], *, apart: bool) -> tuple[float, int, int]:
         """Return weight, query and key of the largest link that counts; with ``apart`` none to a word that is near."""

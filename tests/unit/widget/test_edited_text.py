@@ -103,7 +103,7 @@ def test_keys_set_aside_one_by_one_are_the_same_tokens_of_another_text(
     view.compare_with_before()
     keys = view.meta["positions"][-1]["labels"]
     assert [keys[at] for at in view.aside] == ["mat", "tired"]
-    view.compare_with_before(False)
+    view.compare_with_before(on=False)
     assert view.aside == before
     view.text = "The cat"
     assert view.aside is None
