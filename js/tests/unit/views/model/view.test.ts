@@ -144,7 +144,7 @@ test("4 × 64 heads: what the small cells leave over makes the selected layer's 
     { width: 400, height: 480 },
     { notes: 0, at: 0 },
   );
-  expect(layout.open?.height).toBeGreaterThan(0.6 * 480);
+  expect(layout.open?.height).toBeGreaterThan(0.55 * 480);
   expect(layout.open?.cells.across).toBeGreaterThan(28);
   expect(layout.top + layout.height).toBeLessThanOrEqual(480);
 });
