@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.compute.checks import check_choice, check_count
@@ -13,11 +13,23 @@ from attnwidget.intervene.random_state import same_random_numbers
 if TYPE_CHECKING:
     from torch import nn
 
-    from attnwidget.edits.ablation import How
+    from attnwidget.edits.ablation import Ablation, How
+    from attnwidget.intervene.several_texts import EffectsOverTexts
 
 __all__ = ["effects"]
 
 
+@overload
+def effects(
+    model: nn.Module,
+    inputs: list[str],
+    tokenizer: Any = None,
+    *,
+    batch: None = None,
+    **options: Any,
+) -> EffectsOverTexts: ...
+@overload
+def effects(model: nn.Module, inputs: Any, tokenizer: Any = None, **options: Any) -> Effects: ...
 def effects(
     model: nn.Module,
     inputs: Any,
@@ -28,8 +40,9 @@ def effects(
     source: Any = None,
     position: int = -1,
     at_once: int = 12,
+    progress: bool = True,
     **options: Any,
-) -> Effects:
+) -> Effects | EffectsOverTexts:
     """Run a model without each of its heads, and say how much a metric changes.
 
     The effect of head ``h`` is ``m(o_h ← o'_h) − m``: the metric under `ablate` of this head alone, less the metric without
@@ -47,9 +60,15 @@ def effects(
     differentiated and the module attends through transformers' interface, and layers and heads are run in its order.
     Ctrl-C, or the notebook's stop button, ends the run early: what was done is returned.
 
+    A list of texts is several inputs: each is run on its own, and the table has mean, spread, confidence interval and sign
+    of each head over them. Running sums are kept and no records, so that memory does not grow with their number. (To
+    `capture` such a list is a batch of which ``batch=`` picks one; so it is here with ``batch=``. A tuple is a pair of
+    texts that the model reads as one input, a list of messages is one chat; a list of chats is several inputs.) A text
+    after the first that cannot be run is skipped and listed in `EffectsOverTexts.skipped`.
+
     Args:
         model: A Hugging Face model.
-        inputs: What `capture` takes.
+        inputs: What `capture` takes, or a list of texts.
         tokenizer: As for `capture`.
         metric: As for `what_if`.
         how: As for `ablate`: ``"zero"``, ``"mean"`` or ``"resample"``.
@@ -57,16 +76,18 @@ def effects(
         position: As for `what_if`.
         at_once: How many heads of a layer may be run in one pass, at most: fewer need less memory. With 1 each head has a
             pass of its own.
+        progress: Whether to show a progress bar, of several texts.
         **options: Passed on to `capture`; ``streams`` and ``layers`` say which heads are run.
 
     Returns:
-        A table of the effects, the largest first.
+        A table of the effects, the largest first; of a list of texts an `EffectsOverTexts`.
 
     Raises:
         TypeError, ValueError, IndexError: As `what_if` and `ablate` raise.
 
     Warns:
-        UserWarning: If the heads of a layer cannot be edited; their effect is not a number.
+        UserWarning: If the heads of a layer cannot be edited; their effect is not a number. If some of several texts could
+            not be run.
 
     Example:
         >>> import attnwidget as aw
@@ -74,24 +95,61 @@ def effects(
         >>> found = aw.effects(model, "the cat sat on the mat because it", tokenizer, metric="purred")
         >>> int(found.to_dataframe().iloc[0]["layer"]), found["decoder"].shape
         (3, (4, 4))
+        >>> texts = [f"the {one} sat on the mat because it" for one in ("cat", "dog", "bird")]
+        >>> over = aw.effects(model, texts, tokenizer, progress=False)
+        >>> over.count, list(over.to_dataframe())[6:]
+        (3, ['sd', 'low', 'high', 'same_sign', 'texts'])
     """
     from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415  brings transformers
     from attnwidget.intervene.metrics import make_metric  # noqa: PLC0415
     from attnwidget.intervene.outputs import read_output  # noqa: PLC0415
+    from attnwidget.intervene.over_texts import over_texts  # noqa: PLC0415
+    from attnwidget.intervene.passes import Proofs  # noqa: PLC0415
     from attnwidget.intervene.sweep import Sweep  # noqa: PLC0415
 
     check_choice("how", how, HOW)
     most = check_count("at_once", at_once, least=1)
     check_numbers(model)
-    with others_set_aside(), same_random_numbers() as restart:
-        clean = run_recorded(model, inputs, tokenizer, **options)
-        measured = make_metric(clean, read_output(clean, position), metric)
-        sweep = Sweep(model, clean, measured, restart, at_once=most)
-        found = sweep.begin(how, source)
-        interrupted = False
-        try:
-            for _ in sweep.steps():
-                pass
-        except KeyboardInterrupt:
-            interrupted = True
-    return Effects(measured.name, how, sweep.value, found, interrupted, sweep.noise, sweep.ways)
+    shared: dict[str, Any] = {"at_once": most, "proofs": Proofs()}
+    known: dict[
+        str, Ablation
+    ] = {}  # what is put in the place of heads, once it has been read off the source
+
+    def run(one: Any) -> Effects:
+        with others_set_aside(), same_random_numbers() as restart:
+            clean = run_recorded(model, one, tokenizer, **options)
+            measured = make_metric(clean, read_output(clean, position), metric)
+            sweep = Sweep(model, clean, measured, restart, **shared)
+            found = sweep.begin(how, source, known)
+            interrupted = False
+            try:
+                for _ in sweep.steps():
+                    pass
+            except KeyboardInterrupt:
+                interrupted = True
+        return Effects(measured.name, how, sweep.value, found, interrupted, sweep.noise, sweep.ways)
+
+    if not _several(inputs) or options.get("batch") is not None:
+        return run(inputs)
+
+    def whole(one: Any) -> Effects:
+        found = run(one)
+        if found.interrupted:
+            raise KeyboardInterrupt
+        return found
+
+    return over_texts(inputs, how, whole, progress=progress)
+
+
+def _several(inputs: Any) -> bool:
+    """Tell whether inputs are a list of texts or of chats, each on its own: a tuple is a pair of texts, messages are one chat."""
+    from attnwidget.capture.inputs.chat import is_chat  # noqa: PLC0415
+
+    return (
+        isinstance(inputs, list)
+        and bool(inputs)
+        and (
+            all(isinstance(one, str) for one in inputs)
+            or all(isinstance(one, list) and is_chat(one) for one in inputs)
+        )
+    )

@@ -68,8 +68,15 @@ class Sweep:
         self._parts: dict[str, Ablation] = {}
         self._found: dict[str, StreamEffects] = {}
 
-    def begin(self, how: Any, source: Any) -> dict[str, StreamEffects]:
+    def begin(
+        self, how: Any, source: Any, known: dict[str, Ablation] | None = None
+    ) -> dict[str, StreamEffects]:
         """Measure the metric with all heads, and estimate the effect of each.
+
+        Args:
+            how: As of `ablate`.
+            source: As of `ablate`.
+            known: What an earlier sweep has read off the source, by stream; is added to.
 
         Returns:
             The effects by stream, which `steps` fills in.
@@ -77,8 +84,13 @@ class Sweep:
         for name, stream in self._clean.record.streams.items():
             counts = {layer.layer: layer.num_heads for layer in stream}
             pairs = [(layer, head) for layer, count in counts.items() for head in range(count)]
-            edits = Edits((Ablation.of(pairs, how, source, name),))
-            (self._parts[name],) = with_sources(self._model, edits, self._clean.tokenizer).parts
+            part = None if known is None else known.get(name)
+            if part is None or part.heads != tuple(pairs):
+                edits = Edits((Ablation.of(pairs, how, source, name),))
+                (part,) = with_sources(self._model, edits, self._clean.tokenizer).parts
+            self._parts[name] = part
+            if known is not None:
+                known[name] = part
             self._found[name] = StreamEffects.of(counts)
         self._passes = Passes(
             self._model,

@@ -193,7 +193,9 @@ def test_effects_are_those_of_what_if_head_by_head(model: Any) -> None:
     assert [round(row["effect"], 2) for row in rows[:4]] == [-4.68, -0.66, -0.49, -0.40]
     assert all(row["exact"] for row in rows)
     assert list(found.to_dataframe()) == ["stream", "layer", "head", "effect", "estimate", "exact"]
-    assert repr(found).startswith("Effects(log p(“purred”) -0.738, 16 heads, zero, grown: 3.3 -4.68")
+    assert repr(found).startswith(
+        "Effects(log p(“purred”) -0.738, 16 heads, zero, grown: 3.3 -4.68"
+    )
 
 
 def test_the_estimate_is_the_slope_of_the_heads_output(model: Any) -> None:
