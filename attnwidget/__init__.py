@@ -21,6 +21,7 @@ from attnwidget.intervene.effect import Effect
 from attnwidget.intervene.effects import effects
 from attnwidget.intervene.effects_table import Effects
 from attnwidget.intervene.intervening import intervening
+from attnwidget.intervene.several_texts import EffectsOverTexts
 from attnwidget.intervene.what_if import what_if
 from attnwidget.pocket import pocket
 from attnwidget.record.layer import Layer
@@ -43,6 +44,7 @@ __all__ = [
     "Edits",
     "Effect",
     "Effects",
+    "EffectsOverTexts",
     "Layer",
     "Position",
     "Score",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from attnwidget.compute.checks import check_choice, listed, shown
-from attnwidget.edits.head_outputs import HeadOutputs, outputs_of_records
+from attnwidget.edits.head_outputs import HasOutputs, HeadOutputs, outputs_of_records
 from attnwidget.edits.places import head_pairs, stream_name
 from attnwidget.record.record import Record
 
@@ -111,12 +111,17 @@ def _source(
             )
             raise ValueError(message)
         return None
+    if isinstance(source, HasOutputs):
+        if how == "resample":
+            message = "how='resample' takes the output of one other input, got means over many: pass a text, or how='mean'."
+            raise ValueError(message)
+        return source.outputs_of(pairs, stream)
     several = [source] if isinstance(source, (str, Record)) else listed(source)
     texts = bool(several) and all(isinstance(one, str) and one.strip() for one in several or ())
     records = bool(several) and all(isinstance(one, Record) for one in several or ())
     if several is None or not (texts or records):
         message = (
-            f"how={how!r} needs texts, or records of capture, to take outputs from, got source={shown(source)}: pass "
+            f"how={how!r} needs texts, records of capture or a survey with outputs to take outputs from, got source={shown(source)}: pass "
             "source=['a text', 'another']."
         )
         raise ValueError(message)

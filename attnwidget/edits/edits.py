@@ -124,8 +124,8 @@ def ablate(
     Args:
         heads: Pairs of a layer and a head, or one pair; negative numbers count from the end. ``[]`` for no change.
         how: See above.
-        source: For ``"mean"``: texts, or records that `capture` made of other inputs. For ``"resample"``: one of them.
-            Texts run through the model when the edit is applied.
+        source: For ``"mean"``: texts, records that `capture` made of other inputs, or a survey that was made with
+            ``outputs=True``. For ``"resample"``: one text or record. Texts run through the model when the edit is applied.
         stream: Name of the stream, as records call it; may be left out where there is one only.
         head: Another name of ``heads``.
 

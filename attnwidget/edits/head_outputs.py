@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from attnwidget.record.layer import Layer
 
-__all__ = ["HeadOutputs", "MeanOutputs", "outputs_of_records"]
+__all__ = ["HasOutputs", "HeadOutputs", "MeanOutputs", "outputs_of_records"]
 
 Vectors = tuple[tuple[float, ...], ...]
 
@@ -47,6 +47,16 @@ class HeadOutputs:
         """
         at, over_all = dict(self.means)[pair]
         return np.array(at, dtype=np.float32), np.array(over_all, dtype=np.float32)
+
+    @classmethod
+    def of_arrays(
+        cls,
+        inputs: int,
+        heads: Iterable[tuple[tuple[int, int], NDArray[np.floating], NDArray[np.floating]]],
+    ) -> HeadOutputs:
+        """Return those of some heads: layer and head, ``[position, value_dim]``, and ``[value_dim]`` over all positions."""
+        means = tuple((pair, (_rows(at), _row(over_all))) for pair, at, over_all in heads)
+        return cls(inputs, means)
 
     def to_data(self) -> dict[str, Any]:
         """Return it as what JSON can hold."""
@@ -82,6 +92,14 @@ class HeadOutputs:
             message = "outputs of heads must be as wide at each position as over all of them."
             raise ValueError(message)
         return cls(inputs, means)
+
+
+@runtime_checkable
+class HasOutputs(Protocol):
+    """What has mean outputs of heads over many inputs, such as a survey."""
+
+    def outputs_of(self, pairs: Iterable[tuple[int, int]], stream: str | None) -> HeadOutputs:
+        """Return those of some heads of a stream, of the only one there is where none is named."""
 
 
 class MeanOutputs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,10 @@ class Effects:
         value: The metric with all heads.
         streams: Stream name to the effects of its heads; read-only.
         interrupted: Whether the run was ended before its last head.
+        noise: The largest change of the metric that was seen without any edit; effects no larger than it are 0.
+        ways: How many heads were run in which way: ``"grown"`` (several in one pass whose batch has one row as far as the
+            layer's output projection), ``"batched"`` (several in one pass, each in a row of its batch) or ``"one by one"``.
+            The first two were compared with the run that has all heads, and with a pass without one head.
     """
 
     metric: str
@@ -70,14 +74,18 @@ class Effects:
     value: float
     streams: Mapping[str, StreamEffects]
     interrupted: bool = False
+    noise: float = 0.0
+    ways: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Freeze the streams."""
+        """Freeze what it maps."""
         object.__setattr__(self, "streams", MappingProxyType(dict(self.streams)))
+        object.__setattr__(self, "ways", MappingProxyType(dict(self.ways)))
 
     def __reduce__(self) -> Any:
         # The read-only mapping cannot be copied or pickled itself.
-        return type(self), (self.metric, self.how, self.value, dict(self.streams), self.interrupted)
+        parts = (self.metric, self.how, self.value, dict(self.streams), self.interrupted)
+        return type(self), (*parts, self.noise, dict(self.ways))
 
     def __getitem__(self, stream: str) -> Array:
         """Return the effects of a stream, float64 ``[layer, head]``, its layers in the order of the record.
@@ -129,6 +137,5 @@ class Effects:
         count = (
             f"{len(rows)} heads" if len(done) == len(rows) else f"{len(done)} of {len(rows)} heads"
         )
-        return (
-            f"Effects({self.metric} {self.value:.4g}, {count}, {self.how}: {named or 'none run'})"
-        )
+        ways = " and ".join(self.ways) or "none run"
+        return f"Effects({self.metric} {self.value:.4g}, {count}, {self.how}, {ways}: {named or 'none'})"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import inspect
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,11 +33,13 @@ class Metric:
         name: What it is, in words.
         inputs: For each pass that it takes, what the model is given by name beside, or in place of, what it was given.
         value: The number, a scalar tensor, of what these passes returned.
+        short: The same number, but for rounding, off a pass that computes less, where there may be one.
     """
 
     name: str
     value: Callable[[list[Any]], Tensor]
     inputs: tuple[Mapping[str, Any], ...] = field(default=({},))
+    short: Metric | None = None
 
     @property
     def takes_the_pass(self) -> bool:
@@ -124,27 +127,47 @@ def _answer(ran: Ran, reading: Reading, given: Any) -> Answer:
 
 
 def _log_probability(ran: Ran, reading: Reading, answer: Answer) -> Metric:
+    def made(reading: Reading, given: Mapping[str, Any], short: Metric | None = None) -> Metric:
+        return Metric(name, lambda outputs: _summed(reading, answer, outputs[0]), (given,), short)
+
     name = f"log p({_quoted(ran, reading, answer)})"
-    return Metric(
-        name, lambda outputs: _summed(reading, answer, outputs[0]), (_extra(ran, reading, answer),)
-    )
+    extra = _extra(ran, reading, answer)
+    return made(reading, extra, None if extra else _short(ran, reading, made))
 
 
 def _difference(ran: Ran, reading: Reading, first: Answer, second: Answer) -> Metric:
     names = _quoted(ran, reading, first), _quoted(ran, reading, second)
     if len(first.ids) == len(second.ids) == 1:
 
-        def logits(outputs: list[Any]) -> Tensor:
-            found = reading.logits(outputs[0])
-            return found[first.ids[0]] - found[second.ids[0]]
+        def made(reading: Reading, given: Mapping[str, Any], short: Metric | None = None) -> Metric:
+            def logits(outputs: list[Any]) -> Tensor:
+                found = reading.logits(outputs[0])
+                return found[first.ids[0]] - found[second.ids[0]]
 
-        return Metric(f"logit({names[0]}) − logit({names[1]})", logits)
+            return Metric(f"logit({names[0]}) − logit({names[1]})", logits, (given,), short)
+
+        return made(reading, {}, _short(ran, reading, made))
 
     def summed(outputs: list[Any]) -> Tensor:
         return _summed(reading, first, outputs[0]) - _summed(reading, second, outputs[1])
 
     extra = tuple(_extra(ran, reading, answer) for answer in (first, second))
     return Metric(f"log p({names[0]}) − log p({names[1]})", summed, extra)
+
+
+def _short(
+    ran: Ran, reading: Reading, made: Callable[[Reading, Mapping[str, Any]], Metric]
+) -> Metric | None:
+    """Return a metric off a pass that computes the logits of one position, where the model can be asked for that."""
+    known = inspect.signature(ran.model.forward).parameters
+    if reading.kind != "token" or reading.at is None or "logits_to_keep" not in known:
+        return None
+    if "logits_to_keep" in ran.kwargs or ran.kwargs.get("labels") is not None:
+        return None
+    device = reading.logits(ran.output).device
+    return made(
+        replace(reading, at=0), {"logits_to_keep": torch.tensor([reading.at], device=device)}
+    )
 
 
 def _extra(ran: Ran, reading: Reading, answer: Answer) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`Sweep`: run a model without each of its heads, one after the other, those with the largest estimate first."""
+"""`Sweep`: run a model without each of its heads, several of a layer at a time, those with the largest estimate first."""
 
 from __future__ import annotations
 
@@ -15,27 +15,40 @@ from attnwidget.capture.edits.resolve import NotEditableError
 from attnwidget.edits.ablation import Ablation
 from attnwidget.edits.edits import Edits
 from attnwidget.intervene.effects_table import StreamEffects
+from attnwidget.intervene.passes import Passes, Proofs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from torch import nn
 
     from attnwidget.capture.forward import Ran
     from attnwidget.intervene.metrics import Metric
 
-__all__ = ["Sweep"]
+__all__ = ["AT_ONCE", "Sweep"]
+
+# More rows at a time are slower for each on a processor.
+AT_ONCE = 12
 
 
 class Sweep:
-    """One run of the model for each head.
+    """Runs of the model that tell of each head.
 
     Attributes:
         value: The metric with all heads.
+        noise: How far it was from that without any edit, at most.
+        ways: How many heads were run in which way.
     """
 
     def __init__(
-        self, model: nn.Module, clean: Ran, metric: Metric, restart: Callable[[], None]
+        self,
+        model: nn.Module,
+        clean: Ran,
+        metric: Metric,
+        restart: Callable[[], None],
+        *,
+        at_once: int = AT_ONCE,
+        proofs: Proofs | None = None,
     ) -> None:
         """Prepare; nothing is run yet.
 
@@ -44,14 +57,26 @@ class Sweep:
             clean: Its unedited run.
             metric: What is measured.
             restart: Puts the random generators back to where they were before that run.
+            at_once: How many heads of a layer may be run in one pass, at most; with 1 each has a pass of its own.
+            proofs: What is known of the model from other inputs, and is added to.
         """
-        self.value = float("nan")
+        self.value, self.noise = float("nan"), 0.0
+        self.ways: dict[str, int] = {}
         self._model, self._clean, self._metric, self._restart = model, clean, metric, restart
+        self._at_once, self._proofs = at_once, Proofs() if proofs is None else proofs
+        self._passes: Passes | None = None
         self._parts: dict[str, Ablation] = {}
         self._found: dict[str, StreamEffects] = {}
 
-    def begin(self, how: Any, source: Any) -> dict[str, StreamEffects]:
+    def begin(
+        self, how: Any, source: Any, known: dict[str, Ablation] | None = None
+    ) -> dict[str, StreamEffects]:
         """Measure the metric with all heads, and estimate the effect of each.
+
+        Args:
+            how: As of `ablate`.
+            source: As of `ablate`.
+            known: What an earlier sweep has read off the source, by stream; is added to.
 
         Returns:
             The effects by stream, which `steps` fills in.
@@ -59,54 +84,72 @@ class Sweep:
         for name, stream in self._clean.record.streams.items():
             counts = {layer.layer: layer.num_heads for layer in stream}
             pairs = [(layer, head) for layer, count in counts.items() for head in range(count)]
-            edits = Edits((Ablation.of(pairs, how, source, name),))
-            (part,) = with_sources(self._model, edits, self._clean.tokenizer).parts
-            self._parts[name] = cast("Ablation", part)
+            part = None if known is None else known.get(name)
+            if part is None or part.heads != tuple(pairs):
+                edits = Edits((Ablation.of(pairs, how, source, name),))
+                (read,) = with_sources(self._model, edits, self._clean.tokenizer).parts
+                part = cast("Ablation", read)
+            self._parts[name] = part
+            if known is not None:
+                known[name] = part
             self._found[name] = StreamEffects.of(counts)
-        if self._metric.takes_the_pass:
-            self.value = float(self._metric.value([self._clean.output]))
-        else:
-            self.value = self._measured(Edits())
+        self._passes = Passes(
+            self._model,
+            self._clean,
+            self._metric,
+            self._restart,
+            proofs=self._proofs,
+            at_once=self._at_once,
+        )
+        self.value, self.noise = self._passes.value, self._passes.noise
         self._estimate()
         return self._found
 
     def steps(self) -> Iterator[None]:
-        """Run the model without one head after the other, and note its effect; may be left between two."""
-        refused: dict[tuple[str, int], str] = {}
-        for name, at, head in self._order():
-            layer = self._found[name].layers[at]
-            if (name, layer) in refused:
-                continue
-            one = Edits((replace(self._parts[name], heads=((layer, head),)),))
+        """Run the model without one head, or several of a layer, after the other, and note their effects.
+
+        The layer whose largest estimate is the largest comes first, and in it the heads in this order. May be left
+        between two steps.
+        """
+        assert self._passes is not None  # noqa: S101  (it was begun)
+        for name, at, heads in self._order():
+            stream = self._found[name]
             try:
-                value = self._measured(one)
+                for start in range(0, len(heads), self._passes.most):
+                    pairs = tuple(
+                        (stream.layers[at], head) for head in heads[start:][: self._passes.most]
+                    )
+                    for values, way in self._passes.without(
+                        replace(self._parts[name], heads=pairs)
+                    ):
+                        self._note(stream, at, values)
+                        self.ways[way] = self.ways.get(way, 0) + len(values)
+                        yield
             except (NotEditableError, NotEditedError) as error:
-                refused[name, layer] = str(error)
                 warnings.warn(f"no effect: {error}", stacklevel=3)
-                continue
-            self._found[name].effect[at, head] = value - self.value
-            yield
 
-    def _order(self) -> list[tuple[str, int, int]]:
-        """Return stream, index of the layer, and head, the largest estimates first."""
+    def _note(
+        self, stream: StreamEffects, at: int, values: Mapping[tuple[int, int], float]
+    ) -> None:
+        """Note effects; one that is no larger than the metric changes by without any edit is none."""
+        assert self._passes is not None  # noqa: S101  (it was begun)
+        self.noise = self._passes.noise
+        for (_, head), value in values.items():
+            change = value - self.value
+            stream.effect[at, head] = 0.0 if abs(change) <= self.noise else change
+
+    def _order(self) -> list[tuple[str, int, list[int]]]:
+        """Return stream, index of the layer, and its heads, those with the largest estimates first."""
+
+        def sizes(stream: StreamEffects, at: int) -> Any:
+            return np.nan_to_num(np.abs(stream.estimate[at, : stream.num_heads[at]]))
+
         every = [
-            (name, at, head)
+            (name, at, np.argsort(-sizes(stream, at), kind="stable").tolist())
             for name, stream in self._found.items()
-            for at, count in enumerate(stream.num_heads)
-            for head in range(count)
+            for at in range(len(stream.layers))
         ]
-
-        def size(place: tuple[str, int, int]) -> float:
-            name, at, head = place
-            return abs(float(np.nan_to_num(self._found[name].estimate[at, head])))
-
-        return sorted(every, key=size, reverse=True)
-
-    def _measured(self, edits: Edits) -> float:
-        self._restart()
-        editor = prepare_edits(self._model, edits)
-        with torch.no_grad(), edited_by(editor, self._model):
-            return float(self._metric.measure(self._clean))
+        return sorted(every, key=lambda one: -sizes(self._found[one[0]], one[1]).max())
 
     def _estimate(self) -> None:
         """Estimate all effects by one pass forward and one back: ``∂m/∂g_h`` of a gate on each head's output, at 1."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attnwidget.analysis.head_scores import score_stream
 from attnwidget.surveys.fingerprints import model_digest, tokenizer_digest
 from attnwidget.surveys.group_means import group_means
+from attnwidget.surveys.head_means import head_means
 from attnwidget.surveys.survey import Survey
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Reader:
         measure: What is scored.
         options: Passed on to `capture`.
         groups: The grouping whose shares are kept; None for none.
+        outputs: Whether the outputs of heads are kept.
     """
 
     model: Any
@@ -106,6 +108,7 @@ class Reader:
     measure: str
     options: Mapping[str, Any]
     groups: By | None = None
+    outputs: bool = False
 
     @property
     def makes_model(self) -> bool:
@@ -142,7 +145,14 @@ class Reader:
             record = run_forward(self.model, one, self.tokenizer, **self.options)
             scores = [score_stream(each, None, self.measure) for each in record.streams.values()]
             shares = group_means(record, self.groups, self.measure)
-            found = Survey.of(record.model_name, scores, record.text, keep=self.keep, groups=shares)
+            found = Survey.of(
+                record.model_name,
+                scores,
+                record.text,
+                keep=self.keep,
+                groups=shares,
+                outputs=head_means(record, wanted=self.outputs),
+            )
         except Exception as error:  # noqa: BLE001  models, tokenizers and inputs raise what they like
             return self.skip(error)
         wrong = frozenset(head for one in scores for head in one.not_numbers)

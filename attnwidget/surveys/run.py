@@ -11,7 +11,13 @@ import torch
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from attnwidget.analysis.position_groups import check_by
-from attnwidget.compute.checks import check_choice, check_count, check_tensor, shown
+from attnwidget.compute.checks import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_tensor,
+    shown,
+)
 from attnwidget.compute.measures import MEASURES
 from attnwidget.compute.not_numbers import warn_not_numbers
 from attnwidget.surveys import workers as ray_workers
@@ -41,6 +47,7 @@ def survey(
     examples: int = 5,
     measure: str = "weights",
     groups: By | None = None,
+    outputs: bool = False,
     progress: bool = True,
     workers: int | None = None,
     worker_options: Mapping[str, Any] | None = None,
@@ -76,6 +83,8 @@ def survey(
         groups: Keep how much weight groups of positions give each other, too: ``"segment"``, ``"role"``, ``"special"`` …,
             a dict or a function, as `Attention.groups` takes them. Groups of one name are the same in all inputs;
             `Survey.group_shares` has the means over the inputs that have both.
+        outputs: Keep the mean of what each head puts out, too, at each position that every input has, from the left, and over
+            all: ``ablate(heads=…, how="mean", source=survey)`` puts that in its place.
         progress: Whether to show a progress bar.
         workers: How many processes on Ray; ``None`` for this process alone.
         worker_options: What each of them is given, as ``ray.data.Dataset.map_batches`` takes it; by default a GPU
@@ -121,14 +130,16 @@ def survey(
         raise TypeError(message)
     kept = check_count("examples", examples, least=0)
     check_choice("measure", measure, MEASURES, said=f"one of {', '.join(MEASURES)}")
-    grouped = {}
+    grouped: dict[str, Any] = {}
     if groups is not None:
         check_by(groups, "groups")
         # Files of surveys without groups have no such setting.
         grouped = {"groups": _described(groups)}
+    if check_flag("outputs", outputs):
+        grouped["outputs"] = True  # files of surveys without have no such setting either
     asked = {"measure": measure, "examples": kept, **grouped, **options}
     file = Checkpoint.of(save, every, settings(asked))
-    reader = Reader(model, tokenizer, kept, measure, options, groups)
+    reader = Reader(model, tokenizer, kept, measure, options, groups, outputs)
     if workers is None:
         ray_workers.refuse(texts, worker_options)
         reader = reader.with_model()

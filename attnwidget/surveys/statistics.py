@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from attnwidget.analysis.head_scores import StreamScores
     from attnwidget.surveys.group_means import GroupMeans
+    from attnwidget.surveys.head_means import HeadMeans
 
     Numbers = NDArray[np.float64]
     Whole = NDArray[np.int64]
@@ -151,8 +152,10 @@ class Surveyed:
         moments: Means and spreads of its scores.
         typical: Its most typical inputs.
         groups: The shares of groups, where they were asked for and an input had any.
+        outputs: What its heads put out, where that was asked for.
     """
 
     moments: Moments
     typical: Typical
     groups: GroupMeans | None = None
+    outputs: HeadMeans | None = None

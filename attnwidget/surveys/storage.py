@@ -10,6 +10,7 @@ import torch
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.files.saved import SavedKind
 from attnwidget.surveys.group_means import GroupMeans
+from attnwidget.surveys.head_means import HeadMeans
 from attnwidget.surveys.statistics import Moments, Surveyed, Typical
 
 if TYPE_CHECKING:
@@ -22,14 +23,16 @@ if TYPE_CHECKING:
 
 __all__ = ["FIELDS", "FORMAT_VERSION", "read", "read_progress", "write"]
 
-# 2: digests. 3: how far a survey has come that is written while it runs. 4: shares of groups. Older files are read as before.
-FORMAT_VERSION = 4
+# 2: digests. 3: how far a survey has come that is written while it runs. 4: shares of groups. 5: outputs of heads.
+# Older files are read as before.
+FORMAT_VERSION = 5
 FIELDS = ("model_name", "streams", "count", "skipped", "examples_kept", "texts", "interrupted")
 _ARRAYS = {
     "moments": ("count", "mean", "squares", "rows"),
     "typical": ("rank", "value", "index"),
 }
 _GROUP_ARRAYS = ("count", "mean", "squares")
+_OUTPUT_ARRAYS = ("at", "over_all")
 _COUNT = {"type": "integer", "minimum": 0}
 _TEXT = {"type": "string"}
 
@@ -59,6 +62,15 @@ _SCHEMA = {
                             "names": {"type": "array", "items": _TEXT, "minItems": 1},
                         },
                         "required": ["by", "names"],
+                        "additionalProperties": False,
+                    },
+                    "outputs": {
+                        "type": "object",
+                        "properties": {
+                            "inputs": {"type": "integer", "minimum": 1},
+                            "rows": {"type": "array", "items": {"type": "integer", "minimum": 1}},
+                        },
+                        "required": ["inputs", "rows"],
                         "additionalProperties": False,
                     },
                 },
@@ -128,6 +140,16 @@ def write(
             for each in _GROUP_ARRAYS:
                 array = getattr(found.groups, each)
                 tensors[f"{number}.groups.{each}"] = torch.from_numpy(array.copy(order="C"))
+        if found.outputs is not None:
+            header_of["outputs"] = {
+                "inputs": found.outputs.inputs,
+                "rows": list(found.outputs.rows),
+            }
+            for each in _OUTPUT_ARRAYS:
+                for place, array in enumerate(getattr(found.outputs, each)):
+                    tensors[f"{number}.outputs.{place}.{each}"] = torch.from_numpy(
+                        array.copy(order="C")
+                    )
         for part, names in _ARRAYS.items():
             for each in names:
                 array = getattr(getattr(found, part), each)
@@ -199,7 +221,8 @@ def _stream(number: int, one: Mapping[str, Any], file: TensorFile) -> Surveyed:
     }
     _check_arrays(moments | typical, expected, f"stream {one['name']!r}")
     groups = _groups(number, one, heads, file)
-    return Surveyed(Moments(layers, **moments), Typical(**typical), groups)
+    outputs = _outputs(number, one, layers, file)
+    return Surveyed(Moments(layers, **moments), Typical(**typical), groups, outputs)
 
 
 def _groups(number: int, one: Mapping[str, Any], heads: int, file: TensorFile) -> GroupMeans | None:
@@ -210,6 +233,30 @@ def _groups(number: int, one: Mapping[str, Any], heads: int, file: TensorFile) -
     expected = dict.fromkeys(held, (heads, len(names), len(names)))
     _check_arrays(held, expected, f"the groups of stream {one['name']!r}")
     return GroupMeans(by, names, **held)
+
+
+def _outputs(
+    number: int, one: Mapping[str, Any], layers: tuple[tuple[int, int], ...], file: TensorFile
+) -> HeadMeans | None:
+    if "outputs" not in one:
+        return None
+    rows = tuple(one["outputs"]["rows"])
+    if len(rows) != len(layers):
+        message = f"it tells of the outputs of {len(rows)} layers and holds {len(layers)}"
+        raise ValueError(message)
+    kept: dict[str, list[NDArray[np.float64]]] = {name: [] for name in _OUTPUT_ARRAYS}
+    for place, (layer, heads) in enumerate(layers):
+        held = {
+            name: file.tensors[f"{number}.outputs.{place}.{name}"].numpy().copy()
+            for name in _OUTPUT_ARRAYS
+        }
+        positions, width = (*held["at"].shape, 0, 0)[1:3]
+        expected = {"at": (heads, positions, width), "over_all": (heads, width)}
+        _check_arrays(held, expected, f"the outputs of layer {layer} of stream {one['name']!r}")
+        for name, array in held.items():
+            kept[name].append(array)
+    arrays = (tuple(kept[name]) for name in _OUTPUT_ARRAYS)
+    return HeadMeans(layers, one["outputs"]["inputs"], rows, *arrays)
 
 
 def _check_arrays(

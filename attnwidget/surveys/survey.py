@@ -30,15 +30,17 @@ from attnwidget.surveys.tables import example_rows, group_rows, score_rows, want
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from typing_extensions import Unpack
 
     from attnwidget.analysis.head_scores import StreamScores
     from attnwidget.compute.indexing import Heads
+    from attnwidget.edits.head_outputs import HeadOutputs
     from attnwidget.record.vocabulary import Layers
     from attnwidget.surveys.group_means import GroupMeans
+    from attnwidget.surveys.head_means import HeadMeans
 
 __all__ = ["Survey"]
 
@@ -81,11 +83,17 @@ class Survey:
         *,
         keep: int = 5,
         groups: Mapping[str, GroupMeans] | None = None,
+        outputs: Mapping[str, HeadMeans] | None = None,
     ) -> Survey:
-        """Return the survey of one input; ``groups`` are the shares of its groups by the stream's name."""
-        shares = groups or {}
+        """Return the survey of one input; the shares of its ``groups`` and ``outputs`` of heads by the stream's name."""
+        shares, put_out = groups or {}, outputs or {}
         streams = {
-            one.stream: Surveyed(Moments.of(one), Typical.of(one, 0), shares.get(one.stream))
+            one.stream: Surveyed(
+                Moments.of(one),
+                Typical.of(one, 0),
+                shares.get(one.stream),
+                put_out.get(one.stream),
+            )
             for one in scores
         }
         texts = {} if text is None else {0: text[:TEXT_LENGTH]}
@@ -236,6 +244,31 @@ class Survey:
             for row in group_rows(one, self.streams[one])
             if (one, row["layer"], row["head"]) in wanted
         )
+
+    def outputs_of(
+        self, pairs: Iterable[tuple[int, int]], stream: str | None = None
+    ) -> HeadOutputs:
+        """Return the mean outputs of some heads: what ``ablate(heads=…, how="mean", source=survey)`` puts in their place.
+
+        Args:
+            pairs: Layers and heads.
+            stream: Name of the stream; needed when there are several.
+
+        Raises:
+            ValueError: If outputs were not asked for, or there is no such stream, layer or head.
+        """
+        try:
+            name = self._one(stream)
+        except KeyError as error:
+            raise ValueError(str(error.args[0])) from None
+        found = self.streams[name].outputs
+        if found is None:
+            message = (
+                f"this survey has no outputs of the heads of {name!r}: they were not asked for; call survey(model, texts, "
+                "tokenizer, outputs=True)."
+            )
+            raise ValueError(message)
+        return found.outputs(pairs)
 
     def examples(
         self,
@@ -419,11 +452,12 @@ def _merged(first: Survey, second: Survey) -> Survey:
                 streams[name].moments.merge(found.moments),
                 streams[name].typical.merge(found.typical, keep, shift=shift),
                 _merged_groups(streams[name].groups, found.groups),
+                _merged_outputs(streams[name].outputs, found.outputs),
             )
         else:
             nothing = Typical(*(array[..., :0] for array in _arrays(found.typical)))
             typical = nothing.merge(found.typical, keep, shift=shift)
-            streams[name] = Surveyed(found.moments, typical, found.groups)
+            streams[name] = Surveyed(found.moments, typical, found.groups, found.outputs)
     texts = {**first.texts, **{index + shift: text for index, text in second.texts.items()}}
     used = {
         index for found in streams.values() for index in np.unique(found.typical.index).tolist()
@@ -440,6 +474,12 @@ def _merged(first: Survey, second: Survey) -> Survey:
 
 
 def _merged_groups(first: GroupMeans | None, second: GroupMeans | None) -> GroupMeans | None:
+    if first is None or second is None:
+        return first or second
+    return first.merge(second)
+
+
+def _merged_outputs(first: HeadMeans | None, second: HeadMeans | None) -> HeadMeans | None:
     if first is None or second is None:
         return first or second
     return first.merge(second)

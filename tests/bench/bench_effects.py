@@ -40,8 +40,8 @@ def spent(work: Callable[[], object]) -> float:
     return time.thread_time() - start
 
 
-def measure(kind: str, layers: int, tokens: int, turns: int) -> tuple[float, float, float]:
-    """Return the seconds of a plain pass, an edited pass as a multiple of it, and a head of `effects` likewise."""
+def measure(kind: str, layers: int, tokens: int, turns: int) -> tuple[float, float, float, str]:
+    """Return the seconds of a plain pass, an edited pass as a multiple of it, a head of `effects` likewise, and its way."""
     model = build(kind, layers)
     ids = torch.randint(1000, 20000, (1, tokens), generator=torch.Generator().manual_seed(1))
     aw.capture(model, ids)  # says which module is which layer
@@ -58,11 +58,13 @@ def measure(kind: str, layers: int, tokens: int, turns: int) -> tuple[float, flo
     plain()
     pairs = [(spent(plain), spent(edited)) for _ in range(turns)]
     one = statistics.median(first for first, _ in pairs)
-    every = spent(lambda: aw.effects(model, ids))
+    found = []
+    every = spent(lambda: found.append(aw.effects(model, ids)))
     return (
         one,
         statistics.median(second / first for first, second in pairs),
         every / one / layers / 12,
+        " and ".join(found[0].ways),
     )
 
 
@@ -76,10 +78,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
     for kind in ("gpt2", "bloom"):
-        plain, edited, head = measure(kind, options.layers, options.tokens, options.turns)
+        plain, edited, head, way = measure(kind, options.layers, options.tokens, options.turns)
         log.info(
-            "%s, %d layers, %d tokens: a pass %.3f s, edited %.2f ×, effects %.2f passes a head",
-            kind, options.layers, options.tokens, plain, edited, head,
+            "%s, %d layers, %d tokens: a pass %.3f s, edited %.2f ×, effects %.2f passes a head (%s)",
+            kind, options.layers, options.tokens, plain, edited, head, way,
         )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.taps.listeners import Enter
     from attnwidget.record.layer import Layer
 
-__all__ = ["Candidate", "OutputProjections", "value_norms"]
+__all__ = ["Candidate", "OutputProjections", "linear_maps_near", "value_norms"]
 
 # "output.dense" and "attn.c_proj" lie this deep beside or in the attention; experts of a mixture lie deeper.
 _DEPTH = 3
@@ -92,12 +92,7 @@ class OutputProjections:
         """Collect into what ``found`` returns: the maps of the pass that is running."""
         self._last_call: _LastCall | None = None
         self._found_now = found
-        around = {path.rpartition(".")[0] for path in attending}
-        self._linear = {
-            path: module
-            for path, module in model.named_modules()
-            if _is_linear(module) and any(_inside(path, parent) for parent in around)
-        }
+        self._linear = linear_maps_near(model, attending)
 
     @property
     def _found(self) -> dict[str, list[Candidate]]:
@@ -154,6 +149,16 @@ class OutputProjections:
                 found.append(Candidate(path, module, weight, vectors, waiting.rows, first))
 
         return hook
+
+
+def linear_maps_near(model: nn.Module, attending: Iterable[str]) -> dict[str, nn.Module]:
+    """Return the linear maps, by path, that lie where the output projections of some attention modules may lie."""
+    around = {path.rpartition(".")[0] for path in attending}
+    return {
+        path: module
+        for path, module in model.named_modules()
+        if _is_linear(module) and any(_inside(path, parent) for parent in around)
+    }
 
 
 def value_norms(

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Enter = Callable[[tuple[Any, ...], dict[str, Any]], None]
     Leave = Callable[[Any], None]
+    Given = tuple[tuple[Any, ...], dict[str, Any]]
+    Change = Callable[[tuple[Any, ...], dict[str, Any]], Given]
 
 __all__ = [
     "OTHER_THREAD",
@@ -45,11 +47,19 @@ class ModuleHooks:
     Args:
         hooks: A module, and what is called before it runs (with its arguments) and after (with its output; ``None`` if it
             raised). Of one module they are called in this order.
+        changes: A module, and what makes other arguments of those that it is called with.
     """
 
-    def __init__(self, hooks: Iterable[tuple[nn.Module, Enter | None, Leave | None]] = ()) -> None:
+    def __init__(
+        self,
+        hooks: Iterable[tuple[nn.Module, Enter | None, Leave | None]] = (),
+        changes: Iterable[tuple[nn.Module, Change]] = (),
+    ) -> None:
         # The module is held, so that no other one gets its id.
         self._hooks: dict[int, tuple[nn.Module, list[tuple[Enter | None, Leave | None]]]] = {}
+        self._changes = {id(module): (module, change) for module, change in changes}
+        for module, _ in self._changes.values():
+            self._hooks.setdefault(id(module), (module, []))
         for module, enter, leave in hooks:
             self._hooks.setdefault(id(module), (module, []))[1].append((enter, leave))
 
@@ -57,6 +67,15 @@ class ModuleHooks:
         """Return those of one module."""
         found = self._hooks.get(id(module))
         return [] if found is None else found[1]
+
+    def wants(self, module: nn.Module) -> bool:
+        """Tell whether there is anything to do around one module."""
+        return id(module) in self._hooks
+
+    def changed(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Given:
+        """Return what one module is to be called with."""
+        found = self._changes.get(id(module))
+        return (args, kwargs) if found is None else found[1](args, kwargs)
 
 
 class Turn:

@@ -41,7 +41,7 @@ def calling_module_hooks() -> Iterator[None]:
         def _call_impl(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
             if torch.compiler.is_dynamo_compiling():
                 return original(self, *args, **kwargs)
-            watching = [each for each in listeners() if each.module_hooks.of(self)]
+            watching = [each for each in listeners() if each.module_hooks.wants(self)]
             if not watching:
                 return original(self, *args, **kwargs)
             taken: list[Listener] = []
@@ -54,6 +54,8 @@ def calling_module_hooks() -> Iterator[None]:
                     listener.on_passed_by(passed_by or OTHER_THREAD)
                     with suspended(listener):
                         return self._call_impl(*args, **kwargs)  # type: ignore[no-untyped-call]
+                for listener in watching:
+                    args, kwargs = listener.module_hooks.changed(self, args, kwargs)
                 hooks = [pair for each in watching for pair in each.module_hooks.of(self)]
                 return _run_hooked(original, self, args, kwargs, hooks)
             finally:

@@ -187,13 +187,15 @@ def test_effects_are_those_of_what_if_head_by_head(model: Any) -> None:
     assert found["decoder"].shape == (4, 4)
     for layer, head in ((3, 3), (1, 2), (0, 0)):
         alone = aw.what_if(model, TEXT, tokenizer, aw.ablate([(layer, head)]), metric="purred")
-        assert found["decoder"][layer, head] == alone.delta
+        assert found["decoder"][layer, head] == pytest.approx(alone.delta, abs=1e-5)
     rows = found._rows()
     assert [(row["layer"], row["head"]) for row in rows[:4]] == [(3, 3), (1, 2), (0, 2), (3, 2)]
     assert [round(row["effect"], 2) for row in rows[:4]] == [-4.68, -0.66, -0.49, -0.40]
     assert all(row["exact"] for row in rows)
     assert list(found.to_dataframe()) == ["stream", "layer", "head", "effect", "estimate", "exact"]
-    assert repr(found).startswith("Effects(log p(“purred”) -0.738, 16 heads, zero: 3.3 -4.68")
+    assert repr(found).startswith(
+        "Effects(log p(“purred”) -0.738, 16 heads, zero, grown: 3.3 -4.68"
+    )
 
 
 def test_the_estimate_is_the_slope_of_the_heads_output(model: Any) -> None:
@@ -218,24 +220,6 @@ def test_the_estimate_is_the_slope_of_the_heads_output(model: Any) -> None:
         slope = (scale(1 + step) - scale(1 - step)) / (2 * step)
         model.float()
         assert found.streams["decoder"].estimate[0, head] == pytest.approx(-slope, abs=1e-3)
-
-
-def test_effects_can_be_stopped(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from attnwidget.intervene.sweep import Sweep
-
-    measured, calls = Sweep._measured, []
-
-    def stop(self: Any, edits: aw.Edits) -> float:
-        calls.append(edits)
-        if len(calls) > 3:
-            raise KeyboardInterrupt
-        return measured(self, edits)
-
-    monkeypatch.setattr(Sweep, "_measured", stop)
-    found = aw.effects(model, TEXT, aw.pocket()[1])
-    assert found.interrupted
-    assert int(np.isfinite(found["decoder"]).sum()) == 3
-    assert "3 of 16 heads" in repr(found)
 
 
 def test_random_numbers_are_the_same_before_and_after() -> None:
