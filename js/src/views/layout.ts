@@ -170,8 +170,9 @@ function isShortText(scene: Scene, width: number): boolean {
 function addColumns(add: AddRow, scene: Scene, width: number): void {
   const layers = layersHeight(scene);
   const most = Math.max(560, layers);
+  const changed = hasChanges(scene);
   const why = [
-    ...(hasChanges(scene) ? [changeView] : []),
+    ...(changed ? [changeView] : []),
     ...(scene.meta.generation ? [nextView] : []),
     neuronView,
   ];
@@ -186,9 +187,10 @@ function addColumns(add: AddRow, scene: Scene, width: number): void {
   const columns = [
     { views: [modelView], share: 0.29, fills: true },
     { views: [headView], share: 0.36 },
-    { views: why, share: 0.35 },
+    // Above the explanation of one link stands what the edits change: it scrolls, so that nothing is blank beside it.
+    { views: why, share: 0.35, fills: changed },
   ];
-  add(columns, Math.max(380, layers), most);
+  add(columns, Math.max(changed ? 540 : 380, layers), most);
 }
 
 /** All views of one record; a survey shows its heads already. */

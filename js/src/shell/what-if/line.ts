@@ -23,8 +23,6 @@ export interface WhatIfGiven {
   readonly live: boolean;
   /** Whether effects and edits are measured in something that was asked for. */
   readonly asked: boolean;
-  /** Whether the record before the edits can be shown beside this one, or is. */
-  readonly comparing: boolean | null;
   /** Why a button did nothing. */
   readonly failure: string | null;
 }
@@ -35,7 +33,6 @@ export interface WhatIfEvents {
   undo(): void;
   redo(): void;
   clear(): void;
-  compare(): void;
   /** Run the model without each head, or stop that. */
   effects(on: boolean): void;
   /** Measure effects by a token or label; null for what the model would choose. */
@@ -177,7 +174,7 @@ function said({ scene, failure }: WhatIfGiven): TemplateResult | typeof nothing 
 
 /** Nothing where nothing can be edited, and nothing was. */
 export function whatIfLine(given: WhatIfGiven, events: WhatIfEvents): TemplateResult {
-  const { history, offers, cannot, live, comparing } = given;
+  const { history, offers, cannot, live } = given;
   const { chips } = history;
   const open = offers.filter(
     ({ part }) => !chips.some((chip) => partKey(chip.part) === partKey(part)),
@@ -188,14 +185,7 @@ export function whatIfLine(given: WhatIfGiven, events: WhatIfEvents): TemplateRe
       ${chips.map((_, at) => chip(given, events, at))}
       ${
         live
-          ? html`${open.map((offer) => offerButton(given, events, offer))} ${historyButtons(given, events)}
-            ${
-              comparing === null
-                ? nothing
-                : html`<button type="button" data-edit="compare" title="The weights without the edits and under them, side by side (C)" @click=${events.compare}>
-                    ${comparing ? "back to after" : "compare before and after"}
-                  </button>`
-            }<span class="aw-what-end">${effectsControl(given, events)}</span>`
+          ? html`${open.map((offer) => offerButton(given, events, offer))} ${historyButtons(given, events)}<span class="aw-what-end">${effectsControl(given, events)}</span>`
           : nothing
       }
       ${cannot ? html`<span class="aw-cannot">${cannot}</span>` : nothing}

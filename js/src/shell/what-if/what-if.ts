@@ -99,18 +99,10 @@ export class WhatIfLine {
       cannot: this.targets.effects ? (cannot.peek() ?? "") : "",
       live: this.targets.effects !== null,
       asked: metric.peek() !== null,
-      comparing: this.comparing,
       failure: this.failure,
     };
     render(shown ? whatIfLine(given, this.events) : nothing, this.element);
     this.row.update();
-  }
-
-  /** Whether both records are on show; null where there is nothing to compare. */
-  private get comparing(): boolean | null {
-    if (!this.targets.effects) return null;
-    const inForceNow = inForce(this.edits.history.peek()).length > 0;
-    return inForceNow ? this.state.meta.comparison !== undefined : null;
   }
 
   private change(history: ReturnType<typeof undo>): void {
@@ -141,7 +133,6 @@ export class WhatIfLine {
     undo: () => this.change(undo(this.edits.history.peek())),
     redo: () => this.change(redo(this.edits.history.peek())),
     clear: () => this.change(clear(this.edits.history.peek())),
-    compare: () => void this.targets.compare(),
     effects: (on) => {
       this.failure = null;
       this.targets.effects?.(on).catch((error: unknown) => {
@@ -176,7 +167,9 @@ export class WhatIfLine {
       this.events[shiftKey ? "redo" : "undo"]();
       return true;
     }
-    if (key === "c" && !shiftKey && this.comparing !== null) return this.targets.compare();
+    // With edits in force it is what they changed that is compared.
+    const edited = inForce(this.edits.history.peek()).length > 0;
+    if (key === "c" && !shiftKey && edited && this.targets.effects) return this.targets.compare();
     if (key === "escape") return this.stop();
     if (key !== "x") return false;
     const wanted = shiftKey ? ["token"] : ["link", "heads"];

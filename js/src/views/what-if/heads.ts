@@ -1,6 +1,6 @@
 // In the grid of heads: dashes around those that are out, and below each what its knock-out changes.
 
-import { formatSigned } from "../../marks/format.js";
+import { formatScore } from "../../marks/format.js";
 import { memo } from "../../marks/memo.js";
 import type { EffectsOfStream } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
@@ -63,12 +63,12 @@ export function effectName({ edited }: Scene): string {
   return edited?.effects ? `effect on ${metricName(edited.effects.metric)}` : "effect";
 }
 
-/** What the numbers below the heads are. */
-export function effectsNote(scene: Scene): string | null {
+/** What the numbers below the heads are, and how sure. */
+export function effectsNotes(scene: Scene): readonly string[] {
   const effects = scene.edited?.effects;
-  if (!effects || !hasEffects(scene)) return null;
-  const rest = effects.done < effects.of ? "; solid: exact, hatched: an estimate" : "; all exact";
-  return `change of ${effects.metric} when the head is ${HOW[effects.how]}${rest}`;
+  if (!effects || !hasEffects(scene)) return [];
+  const rest = effects.done < effects.of ? "solid: exact · hatched, ≈: an estimate" : "all exact";
+  return [`change of ${effects.metric} when the head is ${HOW[effects.how]}`, rest];
 }
 
 const SIZE = 10;
@@ -108,7 +108,8 @@ export function drawEffect(
   const weight = strong ? "bold" : "normal";
   if (number) surface.text(cell.x, middle, number, { fill: theme.muted, size: SIZE });
   const left = number ? textWidth(number, SIZE) + 4 : 0;
-  const text = `${exact ? "" : "~"}${formatSigned(value, 2)}`;
+  // A sign on "0.00", too: columns of numbers line up.
+  const text = `${exact ? "" : "≈"}${value < 0 ? "" : "+"}${formatScore(value)}`;
   const wide = textWidth(text, SIZE, "sans", weight);
   const room = cell.width - left - wide - 4;
   const fits = left + wide <= cell.width;
