@@ -14,6 +14,7 @@ from attnwidget.serve.selection_parts import STATE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from attnwidget.edits.edits import Edits
     from attnwidget.serve.source import Source
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "named_options",
     "opening",
     "view_call",
+    "with_edits",
 ]
 
 # Where one looks. A view that is told a part of it opens on that; one that is told none may choose all of it.
@@ -97,6 +99,22 @@ def call_of_model(inputs: Any, tokenizer: Any, options: Mapping[str, Any]) -> st
         parts.append("tokenizer=tokenizer")
     parts += named_options(options)
     return f"aw.view({', '.join(parts)}"
+
+
+def with_edits(call: str | None, edits: Edits) -> str | None:
+    """Return a call without its closing bracket with the edits that the view is under.
+
+    Edits of which the outputs of other inputs are a part stand by a name.
+
+    Args:
+        call: The call; None for none.
+        edits: The edits.
+    """
+    if call is None or not edits:
+        return call
+    written = " + ".join(f"aw.{part!r}" for part in edits.parts)
+    short = "=<" not in written and len(written) <= _LONGEST_TEXT
+    return f"{call}, interventions={written if short else 'interventions'}"
 
 
 def call_of_source(source: Source, options: Mapping[str, Any]) -> str:

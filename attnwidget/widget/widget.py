@@ -27,7 +27,7 @@ from attnwidget.serve.source import Source, source_of
 from attnwidget.serve.static_files import front_end, static_text
 from attnwidget.widget.closing import closed_later
 from attnwidget.widget.commands import Answering, answered
-from attnwidget.widget.edited_text import EditedText
+from attnwidget.widget.interventions import Intervened
 from attnwidget.widget.notebook_display import NotebookDisplay, closed_bundle
 from attnwidget.widget.ranked_heads import RankedHeads
 from attnwidget.widget.save import BrowserFigures, save
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["AttentionWidget"]
 
 
-class AttentionWidget(EditedText, RankedHeads, Answering, SyncedTraits):
+class AttentionWidget(Intervened, RankedHeads, Answering, SyncedTraits):
     """Three linked views over one record of attention.
 
     The reader sees a toolbar, a sentence on what is selected, and below it the model view, the head view and the neuron
@@ -187,7 +187,9 @@ class AttentionWidget(EditedText, RankedHeads, Answering, SyncedTraits):
     def described(self) -> tuple[dict[str, Any], bytes]:
         """Return the source's meta with what the page copies as Python, and the bytes of its thumbnails."""
         meta, overview = self.source.meta()
-        python = opening(self.source, self._call, chosen=self._chooses)
+        # A view under edits opens where the one without them does.
+        opened = self.source if self._unedited is None or self._left else self._unedited.source
+        python = opening(opened, self._call, chosen=self._chooses)
         return {**meta, "python": python}, overview
 
     def code(self) -> str:
@@ -409,7 +411,7 @@ class AttentionWidget(EditedText, RankedHeads, Answering, SyncedTraits):
         if self.is_closed:
             return closed_bundle(self), {}
         # The model of a view is often gone by the time that it is shown: a cell that made both keeps none.
-        self._editing = self.editing()
+        self.offer()
         shown = shown_views()
         if shown is not None and not kwargs.pop("shown_here", False):
             shown.keep(self)
