@@ -182,7 +182,7 @@ export function whatIfWords(
   const other = first && first !== most(choices, "before") ? first : null;
   const note = other ? `most likely now: “${other.label.trim()}” ${formatWeight(other.after)}` : "";
   if (choice) {
-    const numbers = `${formatWeight(choice.before)} → ${formatWeight(choice.after)}.`;
+    const numbers = `${formatWeight(choice.before)}\u00a0→\u00a0${formatWeight(choice.after)}.`;
     return { lead, said: ` ${verdict(choice, kind)}${numbers}`, note };
   }
   if (before === null || after === null) return { lead, said: "", note };
@@ -190,7 +190,7 @@ export function whatIfWords(
     const moved = formatWeight(after);
     return { lead, said: ` the embedding’s similarity to the one before is ${moved}.`, note };
   }
-  const numbers = `${formatScore(before)} → ${formatScore(after)}`;
+  const numbers = `${formatScore(before)}\u00a0→\u00a0${formatScore(after)}`;
   return { lead, said: `, ${metric}: ${numbers}.`, note };
 }
 

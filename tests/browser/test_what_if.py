@@ -1,0 +1,112 @@
+"""Edits of the model by keys and chips: what is said and drawn under them, and the exact way back."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from browser.figures import saved_by_button
+from playwright.sync_api import expect
+
+import attnwidget
+
+if TYPE_CHECKING:
+    from browser.lab import Notebook, Widget
+
+TEXT = "the cat sat on the mat because it"
+CELLS = [
+    "import attnwidget as aw\nmodel, tokenizer = aw.pocket()",
+    f"view = aw.view(model, {TEXT!r}, tokenizer)\nview",
+]
+RESET = """
+view.interventions = None
+view.view, view.form, view.layer, view.heads, view.query, view.key = "all", "lines", 3, [3], None, None
+"""
+PARTS = "[part.to_data() for part in view.interventions.parts]"
+HEAD = {"ablate": [[3, 3]], "how": "zero", "stream": None, "source": None}
+LINK = {
+    "cut": {"query": 8, "key": 2},
+    "heads": [[3, 3]],
+    "layers": None,
+    "stream": None,
+    "renormalise": True,
+}
+CASES = [
+    pytest.param(False, HEAD, "head 3·3", "0.004", id="head"),
+    pytest.param(
+        True,
+        LINK,
+        "“it” → “cat” in head 3·3",
+        "0.003",
+        id="link",
+        marks=pytest.mark.skipif(
+            not hasattr(attnwidget, "cut"), reason="links cannot be cut without attnwidget.cut"
+        ),
+    ),
+]
+
+
+def quiet(notebook: Notebook, widget: Widget) -> tuple[str, str]:
+    """The pictures of heads and links with the pointer away from them."""
+    notebook.rest(widget)
+    widget.leave()
+    widget.rest()
+    return widget.picture("head"), widget.picture("model")
+
+
+@pytest.mark.parametrize(("pinned", "part", "without", "after"), CASES)
+def test_x_takes_away_and_undo_brings_the_exact_picture_back(
+    notebook: Notebook,
+    widget: Widget,
+    pinned: bool,  # noqa: FBT001
+    part: dict[str, object],
+    without: str,
+    after: str,
+) -> None:
+    if pinned:
+        widget.click("head", "query it")
+        widget.click("head", "key cat")
+        notebook.wait_value("[view.query, view.key]", [8, 2])
+    before = quiet(notebook, widget)
+    svg = saved_by_button(widget)
+
+    widget.root.press("x")
+    said = widget.root.locator(".aw-what-said")
+    wanted = rf"Without {without} the model no longer expects “purred”:\s0.478\s→\s{after}"
+    expect(said).to_contain_text(re.compile(wanted))
+    expect(said).to_contain_text("recomputed exactly")
+    notebook.wait_value(PARTS, [part])
+    widget.wait_for_another("model", before[1])
+    changed = saved_by_button(widget).decode()
+    for text in ("What it expects after “it”", "0.478", after, "stroke-dasharray"):
+        assert text in changed, text
+    assert ("was 0.999" in changed) == pinned
+    widget.screenshot("what-if-link" if pinned else "what-if-head")
+
+    # The record was replaced, and the reader goes on by the keyboard.
+    widget.page.keyboard.press("Control+z")
+    expect(said).to_have_count(0)
+    notebook.wait_value(PARTS, [])
+    assert quiet(notebook, widget) == before
+    assert saved_by_button(widget) == svg
+
+    widget.page.keyboard.press("Control+Shift+z")
+    expect(said).to_contain_text("no longer expects “purred”")
+    notebook.wait_value(PARTS, [part])
+
+
+def test_chips_and_python_say_the_same(notebook: Notebook, widget: Widget) -> None:
+    notebook.execute("view.interventions = aw.ablate(heads=[(3, 3)])")
+    chip = widget.root.get_by_role("button", name="− 3·3", exact=True)
+    expect(chip).to_have_attribute("aria-pressed", "true")
+    expect(widget.root.locator(".aw-what-said")).to_contain_text("Without head 3·3")
+    chip.click()
+    notebook.wait_value(PARTS, [])
+    # It is kept, and can be put in force again.
+    expect(chip).to_have_attribute("aria-pressed", "false")
+    chip.click()
+    notebook.wait_value(PARTS, [HEAD])
+    widget.root.get_by_role("button", name="clear", exact=True).click()
+    notebook.wait_value(PARTS, [])
+    expect(chip).to_have_count(0)
