@@ -32,13 +32,12 @@ LINK = {
     "stream": None,
     "renormalise": True,
 }
+# What X makes of the selection, how it is said, and the probability that is left.
+Case = tuple[dict[str, object], str, str]
 CASES = [
-    pytest.param(False, HEAD, "head 3·3", "0.004", id="head"),
+    pytest.param((HEAD, "head 3·3", "0.004"), id="head"),
     pytest.param(
-        True,
-        LINK,
-        "“it” → “cat” in head 3·3",
-        "0.003",
+        (LINK, "“it” → “cat” in head 3·3", "0.003"),
         id="link",
         marks=pytest.mark.skipif(
             not hasattr(attnwidget, "cut"), reason="links cannot be cut without attnwidget.cut"
@@ -57,13 +56,10 @@ def quiet(notebook: Notebook, widget: Widget) -> tuple[str, str]:
 
 @pytest.mark.parametrize(("pinned", "part", "without", "after"), CASES)
 def test_x_takes_away_and_undo_brings_the_exact_picture_back(
-    notebook: Notebook,
-    widget: Widget,
-    pinned: bool,  # noqa: FBT001
-    part: dict[str, object],
-    without: str,
-    after: str,
+    notebook: Notebook, widget: Widget, case: Case
 ) -> None:
+    part, without, after = case
+    pinned = part is LINK
     if pinned:
         widget.click("head", "query it")
         widget.click("head", "key cat")

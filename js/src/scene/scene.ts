@@ -66,6 +66,8 @@ export interface Scene {
   readonly found?: Found | null;
   /** What is edited in the model, and what that changes. */
   readonly edited?: Edited | null;
+  /** Whether the model can be run under an edit of the reader's. Not in figures. */
+  readonly editable?: boolean;
 }
 
 /**

@@ -239,10 +239,9 @@ export class Shell {
 
   /** A scene of the record, under the edits that are in force. */
   private edited(scene: Scene): Scene {
-    return withEdits(
-      scene,
-      untracked(() => this.whatIf.edited),
-    );
+    const { whatIf } = this;
+    const edited = untracked(() => whatIf.edited);
+    return { ...withEdits(scene, edited), editable: whatIf.canEdit };
   }
 
   private get isDark(): boolean {

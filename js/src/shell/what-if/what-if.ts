@@ -84,7 +84,8 @@ export class WhatIfLine {
     return known && !survey && !comparison;
   }
 
-  private get canEdit(): boolean {
+  /** Whether the model can be run under an edit. */
+  get canEdit(): boolean {
     return this.targets.effects !== null && this.edits.cannot.peek() === "";
   }
 
