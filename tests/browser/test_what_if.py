@@ -20,7 +20,7 @@ CELLS = [
     f"view = aw.view(model, {TEXT!r}, tokenizer)\nview",
 ]
 RESET = """
-view.interventions = None
+view.interventions, view.metric = None, None
 view.view, view.form, view.layer, view.heads, view.query, view.key = "all", "lines", 3, [3], None, None
 """
 PARTS = "[part.to_data() for part in view.interventions.parts]"
@@ -106,3 +106,16 @@ def test_chips_and_python_say_the_same(notebook: Notebook, widget: Widget) -> No
     widget.root.get_by_role("button", name="clear", exact=True).click()
     notebook.wait_value(PARTS, [])
     expect(chip).to_have_count(0)
+
+
+def test_effects_of_all_heads_come_under_them(notebook: Notebook, widget: Widget) -> None:
+    notebook.execute("view.metric = 'purred'")
+    widget.root.get_by_role("button", name="effects of all heads").click()
+    title = widget.panel("model").locator(".aw-title")
+    expect(title).to_have_text("Heads by effect on “purred”")
+    notebook.wait_value("view.effects['state']", "done")
+    expect(widget.root.get_by_role("button", name="effects of all heads")).to_be_visible()
+    names = widget.names("model")
+    assert any(name.startswith("layer 3 head 3") and "effect −4.68" in name for name in names)
+    assert not any("estimated" in name for name in names)
+    widget.screenshot("what-if-effects")
