@@ -8,7 +8,7 @@ from attnwidget.analysis.position_groups import check_by
 from attnwidget.attention import Attention
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.comparison.series import ComparisonSeries
-from attnwidget.edits.edits import check_edits
+from attnwidget.edits.edits import Edits, check_edits
 from attnwidget.pocket import pocket
 from attnwidget.record.options import ViewOptions, WeightOptions
 from attnwidget.record.vocabulary import lists_options
@@ -232,8 +232,7 @@ def _shown(
     from attnwidget.capture.inputs.options import check_options  # noqa: PLC0415
 
     edits = options.pop("interventions", None)
-    if edits is not None:
-        check_edits("interventions", edits)
+    edits = Edits() if edits is None else check_edits("interventions", edits)
     groups = {}
     if state.get("groups") is not None:
         check_by(state["groups"], "groups")
@@ -245,13 +244,16 @@ def _shown(
     attention = capture(model, inputs, tokenizer, **options)
     recipe = Recipe(model, inputs, tokenizer, options, is_text=attention.text is not None)
     widget = AttentionWidget(attention, _call=call, made_with=recipe, **state)
-    if edits:
-        try:
-            # Opened on what there is without them, as a view is that is edited later.
-            widget.interventions = edits
-        except BaseException:
-            widget.close()
-            raise
+    return _edited(widget, edits)
+
+
+def _edited(widget: AttentionWidget, edits: Edits) -> AttentionWidget:
+    """Return a view under edits, opened on what there is without them: as a view that is edited later."""
+    try:
+        widget.interventions = edits
+    except BaseException:
+        widget.close()
+        raise
     return widget
 
 
