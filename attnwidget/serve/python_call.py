@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.compute.checks import integer
-from attnwidget.protocol.constants import RANKING
+from attnwidget.protocol.constants import EFFECT, RANKING
 from attnwidget.serve.opening import selected_of
 from attnwidget.serve.selection import resolve_selection
 from attnwidget.serve.selection_parts import STATE
@@ -75,7 +75,8 @@ def _given_options(told: Mapping[str, Any], state: Mapping[str, Any]) -> dict[st
     )
     base = opened if stays else {**opened, **told["placed"]}
     # The kernel knows a pattern of the caller's own by a number, which another view does not have.
-    unknown = (RANKING, state["ranking"]) if _has_own_pattern(state) else ()
+    # A view that is made knows no effects yet.
+    unknown = (EFFECT, *((RANKING, state["ranking"]) if _has_own_pattern(state) else ()))
     return {
         name: state[name]
         for name in STATE
@@ -175,11 +176,14 @@ def _has_own_pattern(state: Mapping[str, Any]) -> bool:
 
 
 def _note(state: Mapping[str, Any]) -> str:
-    """Return what no option says: links of the caller's own, which only a function of theirs knows."""
-    if not _has_own_pattern(state):
-        return ""
-    name = literal(state["ranking"]["pattern"])
-    return f"  # then view.rank(pattern=pattern, name={name})"
+    """Return what no option says: links of the caller's own, which only a function of theirs knows, and effects."""
+    notes = []
+    if _has_own_pattern(state):
+        name = literal(state["ranking"]["pattern"])
+        notes.append(f"view.rank(pattern=pattern, name={name})")
+    if EFFECT in (state["score"], state["other_score"]):
+        notes.append("view.find_effects()")
+    return f"  # then {', '.join(notes)}" if notes else ""
 
 
 def _text_of(inputs: Any) -> str | None:

@@ -354,7 +354,7 @@ class Intervened(EditedText):
             source = self._grouped(source_of, found.measured.effect.changed)
             call, chosen = with_edits(before.call, edits), None
         source.heads.take_patterns(shown.heads)
-        source.effects = before.source.effects
+        source.effects = shown.effects if self._left is None else before.source.effects
         selection = fitting(source, state)
         self._put(source, selection, call=call, chooses=before.chooses, chosen=chosen)
 

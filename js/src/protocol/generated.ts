@@ -843,6 +843,14 @@ export interface EffectsOfHeads {
    * What is measured, in words.
    */
   metric: string;
+  /**
+   * Label of the position that chooses: they stay those of this one when another is pinned.
+   */
+  at: string | null;
+  /**
+   * Its number among the query positions of the record.
+   */
+  position: number | null;
   how: "zero" | "mean" | "resample";
   /**
    * By the stream's name, its layers in the order of meta, each layer's heads in theirs.
