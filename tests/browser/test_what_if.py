@@ -54,7 +54,7 @@ def quiet(notebook: Notebook, widget: Widget) -> tuple[str, str]:
     return widget.picture("head"), widget.picture("model")
 
 
-@pytest.mark.parametrize(("pinned", "part", "without", "after"), CASES)
+@pytest.mark.parametrize("case", CASES)
 def test_x_takes_away_and_undo_brings_the_exact_picture_back(
     notebook: Notebook, widget: Widget, case: Case
 ) -> None:

@@ -67,8 +67,11 @@ export function effectName({ edited }: Scene): string {
 export function effectsNotes(scene: Scene): readonly string[] {
   const effects = scene.edited?.effects;
   if (!effects || !hasEffects(scene)) return [];
-  const rest = effects.done < effects.of ? "solid: exact · hatched, ≈: an estimate" : "all exact";
-  return [`change of ${effects.metric} when the head is ${HOW[effects.how]}`, rest];
+  const { at, done, of, how, metric } = effects;
+  const sure = done < of ? "solid: exact · hatched, ≈: an estimate" : "all exact";
+  // They stay those of this position when another is pinned.
+  const where = at === null ? "" : `after “${at.trim()}” · `;
+  return [`change of ${metric} when the head is ${HOW[how]}`, where + sure];
 }
 
 const SIZE = 10;

@@ -41,6 +41,8 @@ const EFFECTS: EffectsOfHeads = {
   message: "",
   metric: "log p(“was”)",
   how: "zero",
+  at: "it",
+  position: 8,
   streams: {},
   done: 5,
   of: 6,

@@ -45,6 +45,8 @@ const EFFECTS: EffectsOfHeads = {
   message: "",
   metric: "log p(“was”)",
   how: "zero",
+  at: "it",
+  position: 8,
   streams: {
     self: {
       values: [
@@ -111,11 +113,11 @@ test("below each head stands its effect, an estimate marked as one, and over the
   const shown = texts(modelView, scene);
   for (const text of ["+0.25", "−4.68", "+0.00", "−0.02", "≈+1.00"]) expect(shown).toContain(text);
   expect(shown).toContain("change of log p(“was”) when the head is zeroed");
-  expect(shown).toContain("solid: exact · hatched, ≈: an estimate");
+  expect(shown).toContain("after “it” · solid: exact · hatched, ≈: an estimate");
   expect(titleOf(scene, "model")).toBe("Heads by effect on “was”");
   expect(titleOf(attentionScene(), "model")).toBe("Heads");
   const all = edited(attentionScene(), { effects: { ...EFFECTS, state: "done", done: 6 } });
-  expect(texts(modelView, all)).toContain("all exact");
+  expect(texts(modelView, all)).toContain("after “it” · all exact");
   const refused = edited(attentionScene(), { effects: { ...EFFECTS, state: "refused" } });
   expect(titleOf(refused, "model")).toBe("Heads");
 });
@@ -141,7 +143,9 @@ test("the bars are as long as the probabilities, before over after, within their
   const { muted, changed } = scene.theme;
   const bars = (fill: string) =>
     calls
-      .filter(({ kind, style, numbers }) => kind === "rect" && style?.fill === fill && numbers[3] === 10)
+      .filter(
+        ({ kind, style, numbers }) => kind === "rect" && style?.fill === fill && numbers[3] === 10,
+      )
       .map(({ numbers: [x = 0, , width = 0] }) => ({ x, width }));
   const [was, lay] = [bars(muted), bars(changed)];
   expect([was.length, lay.length]).toEqual([2, 2]);
@@ -149,7 +153,9 @@ test("the bars are as long as the probabilities, before over after, within their
   expect((lay[1]?.width ?? 0) / (was[0]?.width ?? 1)).toBeCloseTo(1.2);
   for (const { x, width } of [...was, ...lay]) expect(x + width).toBeLessThan(FRAME.width - 40);
   const words = calls.flatMap(({ text }) => text ?? []);
-  expect(words).toEqual(expect.arrayContaining(["before", "after", "was", "0.500", "0.250", "0.000"]));
+  expect(words).toEqual(
+    expect.arrayContaining(["before", "after", "was", "0.500", "0.250", "0.000"]),
+  );
 });
 
 test("the bars have a place at every width while something is edited, and none without", () => {
