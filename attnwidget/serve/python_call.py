@@ -116,7 +116,8 @@ def with_edits(call: str | None, edits: Edits) -> str | None:
     if call is None or not edits:
         return call
     written = " + ".join(f"aw.{part!r}" for part in edits.parts)
-    short = "=<" not in written and len(written) <= _LONGEST_TEXT
+    # A record and many texts are named in angle brackets.
+    short = not any(mark in written for mark in ("=<", "(<")) and len(written) <= _LONGEST_TEXT
     return f"{call}, interventions={written if short else 'interventions'}"
 
 
