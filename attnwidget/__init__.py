@@ -16,7 +16,7 @@ from attnwidget.api import head_view, model_view, neuron_view, view
 from attnwidget.attention import Attention
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.comparison.series import ComparisonSeries
-from attnwidget.edits.edits import Edits, ablate
+from attnwidget.edits.edits import Edits, ablate, cut, patch
 from attnwidget.intervene.effect import Effect
 from attnwidget.intervene.effects import effects
 from attnwidget.intervene.effects_table import Effects
@@ -51,6 +51,7 @@ __all__ = [
     "ablate",
     "capture",
     "compare",
+    "cut",
     "effects",
     "from_weights",
     "head_view",
@@ -59,6 +60,7 @@ __all__ = [
     "load",
     "model_view",
     "neuron_view",
+    "patch",
     "pocket",
     "recording",
     "survey",

@@ -12,8 +12,14 @@ from attnwidget.capture.architecture.wrappers import unwrapped
 from attnwidget.capture.edits.editor import Editor
 from attnwidget.capture.edits.places import known_places, recorded_places
 from attnwidget.capture.edits.refusals import why_not_recomputed
-from attnwidget.capture.edits.resolve import names_known, resolve
+from attnwidget.capture.edits.resolve import (
+    names_known,
+    positions_known,
+    resolve,
+    with_positions,
+)
 from attnwidget.capture.forward import run_recorded
+from attnwidget.edits.ablation import Ablation
 from attnwidget.edits.edits import Edits
 from attnwidget.edits.head_outputs import MeanOutputs, named_layers
 
@@ -23,7 +29,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from attnwidget.capture.forward import Ran
-    from attnwidget.edits.ablation import Ablation
 
 __all__ = [
     "check_places",
@@ -92,7 +97,12 @@ def with_sources(model: nn.Module, edits: Edits, tokenizer: Any) -> Edits:
         edits: The edit.
         tokenizer: Its tokenizer.
     """
-    return Edits(tuple(_with_source(model, part, tokenizer) for part in edits.parts))
+    return Edits(
+        tuple(
+            _with_source(model, part, tokenizer) if isinstance(part, Ablation) else part
+            for part in edits.parts
+        )
+    )
 
 
 def _with_source(model: nn.Module, part: Ablation, tokenizer: Any) -> Ablation:
@@ -126,10 +136,10 @@ def run_edited(
     inner = unwrapped(model)
     read = with_sources(model, edits, tokenizer)
     before = recorded_places(inner)
-    if before is None or not names_known(read, before):
-        # Which module is which layer shows when the model runs on these inputs.
+    if before is None or not names_known(read, before) or not positions_known(read):
+        # Which module is which layer, and where a token stands, shows when the model runs on these inputs.
         clean = run_recorded(model, inputs, tokenizer, **options)
-        return run_again(clean, model, read, edits)
+        return run_again(clean, model, with_positions(read, clean.record), edits)
     editor = prepare_edits(model, read, edits)
     ran = run_recorded(model, inputs, tokenizer, around=lambda: edited_by(editor, model), **options)
     check_places(editor)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-from attnwidget.compute.checks import check_choice, integer, listed, shown
+from attnwidget.compute.checks import check_choice, listed, shown
 from attnwidget.edits.head_outputs import HeadOutputs, outputs_of_records
+from attnwidget.edits.places import head_pairs, stream_name
 from attnwidget.record.record import Record
 
 if TYPE_CHECKING:
@@ -44,13 +45,12 @@ class Ablation:
             ValueError: If one of them is not what it must be.
         """
         check_choice("how", how, HOW)
-        if stream is not None and not isinstance(stream, str):
-            message = (
-                f"stream must be the name of a stream, such as 'decoder', got {shown(stream)}."
-            )
-            raise ValueError(message)
-        pairs = _pairs(heads)
-        return cls(pairs, how, stream, _source(pairs, how, source, stream))
+        pairs, named = head_pairs(heads), stream_name(stream)
+        return cls(pairs, how, named, _source(pairs, how, source, named))
+
+    def __bool__(self) -> bool:
+        """Whether any head is meant."""
+        return bool(self.heads)
 
     def __repr__(self) -> str:
         """Write the call that makes it; texts beyond the first two are counted."""
@@ -98,25 +98,6 @@ class Ablation:
             )
         texts = source["texts"] if isinstance(source, dict) and set(source) == {"texts"} else source
         return cls.of(data["ablate"], data["how"], texts, data["stream"])
-
-
-def _pairs(heads: Any) -> tuple[tuple[int, int], ...]:
-    """Return pairs of layer and head."""
-    given = listed(heads)
-    if given is not None and len(given) == 2 and all(integer(one) is not None for one in given):
-        given = [given]  # one pair
-    found: dict[tuple[int, int], None] = {}
-    for one in [heads] if given is None else given:
-        pair = listed(one)
-        numbers = None if pair is None else [integer(each) for each in pair]
-        if numbers is None or len(numbers) != 2 or None in numbers:
-            message = f"heads must be pairs of a layer and a head, such as heads=[(3, 1), (3, 3)], got {shown(one)}."
-            raise ValueError(message)
-        layer, head = numbers
-        assert layer is not None  # noqa: S101  (looked at above)
-        assert head is not None  # noqa: S101
-        found[layer, head] = None
-    return tuple(found)
 
 
 def _source(

@@ -1,19 +1,31 @@
-"""`Edits`: what is changed while a model runs, and `ablate`, which makes such a value."""
+"""`Edits`: what is changed while a model runs, and `ablate`, `cut` and `patch`, which make such values."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attnwidget.compute.checks import shown
 from attnwidget.edits.ablation import Ablation
+from attnwidget.edits.cut import Cut
+from attnwidget.edits.patch import Patch
 from attnwidget.record.vocabulary import either
 
 if TYPE_CHECKING:
     from attnwidget.edits.ablation import How
+    from attnwidget.edits.patch import What
 
-__all__ = ["Edits", "ablate", "check_edits"]
+__all__ = ["Edits", "Part", "ablate", "check_edits", "cut", "patch"]
+
+Part: TypeAlias = Ablation | Cut | Patch
+
+# By the entry that only its own data has.
+_KINDS: dict[str, type[Ablation | Cut | Patch]] = {
+    "ablate": Ablation,
+    "cut": Cut,
+    "patch": Patch,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +33,13 @@ class Edits:
     """What is changed while a model runs; nothing, where there are no parts.
 
     A plain value that knows no model: it can be compared, hashed, printed, added to another with ``+``, and written as
-    JSON. `attnwidget.ablate` makes one; `attnwidget.intervening`, `attnwidget.capture`, `attnwidget.what_if` take it.
+    JSON. `attnwidget.ablate`, `attnwidget.cut` and `attnwidget.patch` make them; `attnwidget.intervening`, `attnwidget.capture`, `attnwidget.what_if` take it.
 
     Attributes:
         parts: The changes, in the order in which they were added.
     """
 
-    parts: tuple[Ablation, ...] = ()
+    parts: tuple[Part, ...] = ()
 
     def __add__(self, other: object) -> Edits:
         """Return both; what both say is there once."""
@@ -77,7 +89,15 @@ class Edits:
         if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
             message = f"text must be what Edits.to_json() returns, got {shown(text)}."
             raise ValueError(message)
-        return cls(tuple(Ablation.from_data(part) for part in parts))
+        return cls(tuple(map(_part, parts)))
+
+
+def _part(data: dict[str, Any]) -> Part:
+    kind = next((kind for name, kind in _KINDS.items() if name in data), None)
+    if kind is None:
+        message = f"an edit has one of the entries {sorted(_KINDS)}, got {shown(data)}."
+        raise ValueError(message)
+    return kind.from_data(data)
 
 
 def ablate(
@@ -123,7 +143,108 @@ def ablate(
         ablate(heads=[(2, 1), (2, 3)]) + ablate(heads=[(3, 3)], how='mean', source=['the cat sat'])
     """
     made = Ablation.of(either(head=head, heads=heads), how, source, stream)
-    return Edits((made,) if made.heads else ())
+    return Edits((made,) if made else ())
+
+
+def cut(
+    query: Any = None,
+    key: Any = None,
+    heads: Any = None,
+    layers: Any = None,
+    *,
+    stream: str | None = None,
+    renormalise: bool = True,
+    head: Any = None,
+    layer: Any = None,
+) -> Edits:
+    """Say which links are cut; nothing runs.
+
+    The query ``i`` of a head no longer sees the keys ``J`` (Geva, Bastings, Filippova & Globerson 2023, Dissecting Recall
+    of Factual Associations in Auto-Regressive Language Models): with its scores ``s``, values ``v`` and weights ``w``,
+
+    - ``w' = softmax(s with s[i, J] = −∞)`` and ``o'[i] = Σ_j w'[i, j] v[j]``, which is 0 where no key is left; sinks and
+      soft caps stay in the softmax;
+    - with ``renormalise=False`` ``o'[i] = o[i] − Σ_{j in J} w[i, j] v[j]``: the other weights stay what they were.
+
+    Only these rows are computed again, in float32; all others, and rows that saw none of the keys, stay as they were to
+    the last bit.
+
+    Args:
+        query: Positions of the queries: a number, a token's text, or several of these; left out: all of them. Texts and
+            numbers from the end need an input to be looked up in: `attnwidget.what_if`, `attnwidget.capture`.
+        key: Positions of the keys, likewise. Either of them is there.
+        heads: Pairs of a layer and a head, or one pair; left out: all heads of ``layers``.
+        layers: Numbers of layers, such as ``range(6, 12)``; left out: all.
+        stream: Name of the stream, as records call it; may be left out where there is one only.
+        renormalise: See above.
+        head: Another name of ``heads``.
+        layer: Another name of ``layers``.
+
+    Returns:
+        A frozen value. Several are combined by ``+``. Positions count from the first that the model is given (in a batch
+        with padding on the left, that is padding), and on through the steps of a generation.
+
+    Raises:
+        TypeError: If both names of heads or layers are used, or ``renormalise`` is neither true nor false.
+        ValueError: If neither query nor key is given, or something is not what it must be. Whether the model has such heads,
+            and the input such positions, shows when the edit is applied.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> aw.cut(query="it", key="cat", heads=(3, 3)) + aw.cut(key=[1, 2], layers=range(2))
+        cut(query='it', key='cat', heads=[(3, 3)]) + cut(key=[1, 2], layers=[0, 1])
+    """
+    chosen = either(head=head, heads=heads)
+    numbers = either(layer=layer, layers=layers)
+    made = Cut.of(query, key, heads=chosen, layers=numbers, stream=stream, renormalise=renormalise)
+    return Edits((made,) if made else ())
+
+
+def patch(
+    record: Any,
+    heads: Any = None,
+    positions: Any = None,
+    what: What = "output",
+    *,
+    stream: str | None = None,
+    head: Any = None,
+) -> Edits:
+    """Say what heads take from another input's record; nothing runs.
+
+    With weights ``w`` and values ``v`` of this run and ``w*``, ``v*`` of the record, a head puts out at position ``i``
+    (Vig et al. 2020, Investigating Gender Bias in Language Models Using Causal Mediation Analysis):
+
+    - ``"output"``: ``o*[i] = Σ_j w*[i, j] v*[j]``;
+    - ``"pattern"``: ``Σ_j w*[i, j] v[j]``: it looks where it looked there, and reads what is here;
+    - ``"value"``: ``Σ_j w[i, j] v*[j]``: it looks where it looks here, and reads what was there.
+
+    What differs from this run by rounding alone is no change, so a patch with a run's own record changes nothing.
+
+    Args:
+        record: What `capture` made of an input with as many positions; its numbers are read now.
+        heads: Pairs of a layer and a head, or one pair; negative numbers count from the end.
+        positions: Where: a number, a token's text in ``record``, or several of these; left out: everywhere. Of values, the
+            positions that are read; else those that look.
+        what: See above.
+        stream: Name of the stream, as records call it; may be left out where there is one only.
+        head: Another name of ``heads``.
+
+    Returns:
+        A frozen value. Several are combined by ``+``.
+
+    Raises:
+        TypeError: If ``record`` is no record, or both names of the heads are used.
+        ValueError: If the record has no such head or position, or not what is to be taken. Whether the model's input has as
+            many positions shows when the edit is applied.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> other = aw.capture(model, "the dog sat on the mat because it", tokenizer)
+        >>> aw.patch(other, heads=(3, 3), positions=-1)
+        patch(<record of 9 positions>, heads=[(3, 3)], positions=8)
+    """
+    made = Patch.of(record, either(head=head, heads=heads), positions, what, stream)
+    return Edits((made,) if made else ())
 
 
 def check_edits(name: str, value: object) -> Edits:
@@ -134,7 +255,5 @@ def check_edits(name: str, value: object) -> Edits:
     """
     if isinstance(value, Edits):
         return value
-    message = (
-        f"{name} must be an edit, such as attnwidget.ablate(heads=[(3, 3)]), got {shown(value)}."
-    )
+    message = f"{name} must be an edit, such as attnwidget.ablate(heads=[(3, 3)]), attnwidget.cut(…) or attnwidget.patch(…), got {shown(value)}."
     raise TypeError(message)

@@ -30,7 +30,7 @@ def intervening(model: nn.Module, edit: Edits, tokenizer: Any = None) -> Iterato
 
     Args:
         model: A Hugging Face model, or a module that holds one.
-        edit: What is changed: `attnwidget.ablate`.
+        edit: What is changed: `attnwidget.ablate`, `attnwidget.cut`, `attnwidget.patch`. Positions are numbers from 0.
         tokenizer: Reads the texts of a ``source``; found by the model's name when left out.
 
     Raises:

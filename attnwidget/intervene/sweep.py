@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -60,7 +60,8 @@ class Sweep:
             counts = {layer.layer: layer.num_heads for layer in stream}
             pairs = [(layer, head) for layer, count in counts.items() for head in range(count)]
             edits = Edits((Ablation.of(pairs, how, source, name),))
-            (self._parts[name],) = with_sources(self._model, edits, self._clean.tokenizer).parts
+            (part,) = with_sources(self._model, edits, self._clean.tokenizer).parts
+            self._parts[name] = cast("Ablation", part)
             self._found[name] = StreamEffects.of(counts)
         if self._metric.takes_the_pass:
             self.value = float(self._metric.value([self._clean.output]))

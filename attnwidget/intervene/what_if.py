@@ -44,7 +44,7 @@ def what_if(
         model: A Hugging Face model.
         inputs: What `capture` takes.
         tokenizer: As for `capture`.
-        edit: What is changed: `attnwidget.ablate`.
+        edit: What is changed: `attnwidget.ablate`, `attnwidget.cut`, `attnwidget.patch`.
         metric: What is measured, of the choice at ``position``:
 
             - left out: the log-probability of what the unedited model would choose: the next token, the masked token where
@@ -76,6 +76,7 @@ def what_if(
         (True, True)
     """
     from attnwidget.capture.edited_runs import run_again, with_sources  # noqa: PLC0415  brings transformers
+    from attnwidget.capture.edits.resolve import with_positions  # noqa: PLC0415
     from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415
     from attnwidget.intervene.metrics import make_metric  # noqa: PLC0415
     from attnwidget.intervene.outputs import read_output  # noqa: PLC0415
@@ -86,7 +87,7 @@ def what_if(
         clean = run_recorded(model, inputs, tokenizer, **options)
         reading = read_output(clean, position)
         measured = make_metric(clean, reading, metric)
-        read = with_sources(model, edits, clean.tokenizer)
+        read = with_positions(with_sources(model, edits, clean.tokenizer), clean.record)
         restart()
         changed = run_again(clean, model, read, edits)
         return effect_of(

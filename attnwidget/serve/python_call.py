@@ -30,6 +30,7 @@ __all__ = [
 
 # Where one looks. A view that is told a part of it opens on that; one that is told none may choose all of it.
 PLACE = ("stream", "layer", "heads", "query", "key")
+_SCORES = ("score", "other_score")
 # A text that is longer is called ``inputs``: what is copied stays a line that one reads.
 _LONGEST_TEXT = 2_000
 
@@ -75,14 +76,15 @@ def _given_options(told: Mapping[str, Any], state: Mapping[str, Any]) -> dict[st
     )
     base = opened if stays else {**opened, **told["placed"]}
     # The kernel knows a pattern of the caller's own by a number, which another view does not have.
-    # A view that is made knows no effects yet.
-    unknown = (EFFECT, *((RANKING, state["ranking"]) if _has_own_pattern(state) else ()))
+    unknown = (RANKING, state["ranking"]) if _has_own_pattern(state) else ()
     return {
         name: state[name]
         for name in STATE
         # With a layer the view opens there and chooses nothing itself.
         if (state[name] != base[name] or (name == "layer" and not stays))
         and state[name] not in unknown
+        # A view that is made knows no effects yet.
+        and not (name in _SCORES and state[name] == EFFECT)
     }
 
 
@@ -114,7 +116,8 @@ def with_edits(call: str | None, edits: Edits) -> str | None:
     if call is None or not edits:
         return call
     written = " + ".join(f"aw.{part!r}" for part in edits.parts)
-    short = "=<" not in written and len(written) <= _LONGEST_TEXT
+    # A record and many texts are named in angle brackets.
+    short = not any(mark in written for mark in ("=<", "(<")) and len(written) <= _LONGEST_TEXT
     return f"{call}, interventions={written if short else 'interventions'}"
 
 
@@ -181,7 +184,7 @@ def _note(state: Mapping[str, Any]) -> str:
     if _has_own_pattern(state):
         name = literal(state["ranking"]["pattern"])
         notes.append(f"view.rank(pattern=pattern, name={name})")
-    if EFFECT in (state["score"], state["other_score"]):
+    if EFFECT in [state[name] for name in _SCORES]:
         notes.append("view.find_effects()")
     return f"  # then {', '.join(notes)}" if notes else ""
 

@@ -61,8 +61,8 @@ def test_x_takes_away_and_undo_brings_the_exact_picture_back(
     part, without, after = case
     pinned = part is LINK
     if pinned:
-        widget.click("head", "query it")
-        widget.click("head", "key cat")
+        widget.click("head", "query 8")
+        widget.click("head", "key 2")
         notebook.wait_value("[view.query, view.key]", [8, 2])
     before = quiet(notebook, widget)
     svg = saved_by_button(widget)

@@ -41,6 +41,10 @@ NOISE = (
     "/images/",
 )
 
+# JupyterLab's widget manager asks a notebook for its kernel while that notebook is being closed.
+_CLOSED = "Cannot read properties of null (reading 'kernel')"
+_MANAGER = "/@jupyter-widgets/jupyterlab-manager/"
+
 
 class Watch:
     """Keeps count of everything a clean page would not do, for all pages of a browser context."""
@@ -65,7 +69,11 @@ class Watch:
             self.problems.append(f"console: {place}")
 
     def _on_error(self, caught: WebError) -> None:
-        self.problems.append(f"uncaught: {caught.error.stack or caught.error.message}")
+        text = caught.error.stack or caught.error.message
+        frames = [line for line in text.splitlines() if line.lstrip().startswith("at ")]
+        if _CLOSED in text and frames and all(_MANAGER in frame for frame in frames):
+            return
+        self.problems.append(f"uncaught: {text}")
 
     def _on_request(self, request: Request) -> None:
         parts = urlsplit(request.url)

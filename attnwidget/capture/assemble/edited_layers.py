@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
+from attnwidget.capture.edits.links import Changes
 from attnwidget.capture.edits.places import Place
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from attnwidget.capture.assemble.layer_sources import LayerSource
     from attnwidget.capture.edits.editor import Editor
+    from attnwidget.capture.edits.links import Link, Taken
     from attnwidget.capture.edits.places import Places
     from attnwidget.capture.edits.replacement import Replacement
     from attnwidget.record.layer import Layer
@@ -49,7 +51,9 @@ def with_edits(
     source: LayerSource,
     place: Place | None,
     editors: Sequence[Editor],
+    *,
     queries: Tensor,
+    keys: Tensor,
 ) -> Layer:
     """Return a layer that says what was put in the place of its heads.
 
@@ -59,20 +63,113 @@ def with_edits(
         place: Where it is computed.
         editors: What edited the model.
         queries: Which queries of the calls are in the layer.
+        keys: Which of their keys.
     """
     heads: dict[int, Replacement] = {}
+    changes = Changes()
     for editor in editors:
         edited = None if place is None else editor.edits_of(source.module, place.call)
-        heads |= {} if edited is None else edited.heads
-    if not heads or layer.value is None:
+        if edited is not None:
+            heads |= edited.heads
+            changes.links += edited.changes.links
+            changes.taken += edited.changes.taken
+    if changes.links:
+        layer = _without_links(layer, changes.links, queries, keys)
+    outputs = _changed_outputs(layer, changes, queries, keys)
+    outputs |= {head: _whole(one, source, layer, queries) for head, one in heads.items()}
+    if not outputs or layer.value is None:
         return layer
-    width = layer.value.shape[2]
-    if all(each.at is None for each in heads.values()):
-        put = torch.zeros(len(heads), 1, width)
-    else:
-        whole = [_output(each, source, width) for each in heads.values()]
-        put = torch.stack(whole)[:, queries]
-    return replace(layer, edited_heads=tuple(heads), edited_output=put.to(layer.value))
+    # One row stands for all queries, where that is so of all of these heads.
+    count = max(len(rows) for rows in outputs.values())
+    put = torch.stack([rows.expand(count, -1) for rows in outputs.values()])
+    return replace(layer, edited_heads=tuple(outputs), edited_output=put.to(layer.value))
+
+
+def _without_links(layer: Layer, links: Sequence[Link], queries: Tensor, keys: Tensor) -> Layer:
+    """Return a layer whose weights are those that are left, made to add up to what all of them did."""
+    for link in links:
+        if not link.renormalise:
+            continue
+        rows, columns = _places(link.queries, queries), _places(link.keys, keys)
+        if layer.recorded is not None:
+            layer = replace(layer, recorded=_recorded_without(layer, link, rows, columns))
+        if layer.query is None:
+            continue
+        whole = link.queries is None
+        shape = (1 if link.heads is None else layer.num_heads, 1 if whole else layer.n_query)
+        bias = torch.zeros(*shape, layer.n_key, dtype=layer.query.dtype, device=layer.device)
+        heads = torch.arange(shape[0]) if link.heads is None else torch.tensor(link.heads)
+        at = torch.zeros(1, dtype=torch.long) if whole else rows
+        bias[heads[:, None, None], at[:, None], columns] = -torch.inf
+        layer = replace(layer, bias=bias if layer.bias is None else layer.bias + bias)
+    return layer
+
+
+def _recorded_without(layer: Layer, link: Link, rows: Tensor, columns: Tensor) -> Tensor:
+    recorded = cast("Tensor", layer.recorded).clone()
+    heads = range(layer.num_heads) if link.heads is None else link.heads
+    for head in heads:
+        own = recorded[head, rows].float()
+        left = own.index_fill(-1, columns.to(own.device), 0.0)
+        total = left.sum(dim=-1, keepdim=True)
+        scaled = left * torch.where(total > 0, own.sum(dim=-1, keepdim=True) / total, 0.0)
+        saw = (own[:, columns] != 0).any(dim=-1, keepdim=True)
+        recorded[head, rows] = torch.where(saw, scaled, own).to(recorded)
+    return recorded
+
+
+def _places(named: Sequence[int] | None, axis: Tensor) -> Tensor:
+    """Return where positions of the calls stand in a layer, whose axis they are."""
+    if named is None:
+        return torch.arange(len(axis))
+    return torch.isin(axis, torch.tensor(named)).nonzero()[:, 0]
+
+
+def _changed_outputs(
+    layer: Layer, changes: Changes, queries: Tensor, keys: Tensor
+) -> dict[int, Tensor]:
+    """Return ``[query, value_dim]`` of the heads whose output is no sum of the layer's own weights and values."""
+    found: dict[int, Tensor] = {}
+    if layer.value is None:
+        return found
+
+    def own(head: int) -> Tensor:
+        return found[head] if head in found else torch.tensor(layer.output(head))
+
+    for link in changes.links:
+        if link.renormalise:
+            continue
+        rows, columns = _places(link.queries, queries), _places(link.keys, keys)
+        for head in range(layer.num_heads) if link.heads is None else link.heads:
+            found[head] = own(head)
+            weights = torch.tensor(layer.weights(head))[rows][:, columns]
+            found[head][rows] -= weights @ torch.tensor(layer.value_vectors(head))[columns]
+    for one in changes.taken:
+        found[one.head] = _taken(layer, one, own(one.head), queries, keys)
+    return found
+
+
+def _taken(layer: Layer, taken: Taken, own: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
+    """Return the output of a head that takes something from another record."""
+    numbers = taken.numbers
+    values = torch.tensor(layer.value_vectors(taken.head))
+    axis = keys if taken.what == "value" else queries
+    named = range(len(numbers)) if taken.positions is None else taken.positions
+    places = _places([*named], axis)
+    rows = numbers[axis[places]]
+    if taken.what == "value":
+        values[places] = rows
+        return torch.tensor(layer.weights(taken.head)) @ values
+    own[places] = rows if taken.what == "output" else rows[:, keys] @ values
+    return own
+
+
+def _whole(replacement: Replacement, source: LayerSource, layer: Layer, queries: Tensor) -> Tensor:
+    """Return what was put in the place of a head, ``[query or 1, value_dim]``."""
+    width = 0 if layer.value is None else layer.value.shape[2]
+    if replacement.at is None:
+        return torch.zeros(1, width)
+    return _output(replacement, source, width)[queries]
 
 
 def _output(replacement: Replacement, source: LayerSource, width: int) -> Tensor:

@@ -406,7 +406,9 @@ class _StreamBuilder:
     def _with_value_norms(self, layer: Layer, source: LayerSource) -> Layer:
         """Add what was put in the place of heads, and the lengths of the values behind the output projection."""
         place = self.recorder.places.get((self.name, source.number))
-        layer = with_edits(layer, source, place, self.recorder.editors, self.queries)
+        layer = with_edits(
+            layer, source, place, self.recorder.editors, queries=self.queries, keys=self.keys
+        )
         # It was compared in the first pass; queries that were drafted there and refused are gone.
         first = self.queries[self.queries < source.calls[0].num_queries]
         norms, reason = value_norms(

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnwidget.capture.architecture.attention_modules import possible_attention_modules
+from attnwidget.capture.calls.call import num_used_keys, read_mask_view
+from attnwidget.capture.edits.links import changed_call, changed_sum, no_change
 from attnwidget.capture.edits.replacement import gated, replaced
 from attnwidget.capture.edits.resolve import NotEditableError
-from attnwidget.capture.reconstruct.attention_call import UnreadableError, split_heads
+from attnwidget.capture.edits.windows import Windows, used_keys
+from attnwidget.capture.reconstruct.attention_call import (
+    UnreadableError,
+    split_heads,
+    split_sum,
+)
 from attnwidget.capture.sparse.registry import adapter_of
 from attnwidget.capture.taps.attention_interface import listening
 from attnwidget.capture.taps.dispatch import make_dispatch_tap, unread
@@ -70,6 +77,7 @@ class Editor:
         for layer in layers:
             self._of.setdefault(id(layer.module), []).append(layer)
         self._calls: dict[int, int] = {}  # of each module in the present pass
+        self._windows = Windows()
         self._below: set[int] = set()  # modules edited below autograd, whose output needs gradients
         self._ran = False
         self._depth = 0
@@ -139,11 +147,11 @@ class Editor:
         whole = (batch, queries, heads, value.shape[-1])
         self._check_heads(layer, heads)
         if output.shape == whole:
-            edited = self._replaced(layer, output.movedim(2, 1), arguments.key.shape[2]).movedim(
-                1, 2
-            )
+            split = self._changed_call(layer, output.movedim(2, 1), arguments)
+            edited = self._replaced(layer, split, arguments.key.shape[2]).movedim(1, 2)
         elif output.shape == (batch, queries, heads * value.shape[-1]):
             split = output.unflatten(-1, (heads, -1)).movedim(2, 1)
+            split = self._changed_call(layer, split, arguments)
             edited = self._replaced(layer, split, arguments.key.shape[2]).movedim(1, 2).flatten(2)
         else:
             raise self._refused(
@@ -197,7 +205,8 @@ class Editor:
         self._check_heads(layer, heads)
         if output.ndim != 4 or output.shape[1:3] != (heads, queries):
             raise self._refused(layer, f"its fused operation returned {list(output.shape)}")
-        edited = self._replaced(layer, output, arguments.key.shape[2])
+        changed = self._changed_call(layer, output, arguments)
+        edited = self._replaced(layer, changed, arguments.key.shape[2])
         self._note_below(running.module, arguments.query, arguments.key, arguments.value)
         return (edited, *result[1:]) if isinstance(result, tuple) else edited
 
@@ -227,9 +236,45 @@ class Editor:
             return result  # gradients do not come so far
         if kept:
             raise self._refused(now, "its weighted sum is written into a tensor that it keeps")
-        view.copy_(self._replaced(now, view, weighted_sum.weights.shape[-1]))
+        changed = view
+        if now.changes:
+            with unread():
+                changed = self._changed_sum(now, view, weighted_sum, running)
+        view.copy_(self._replaced(now, changed, weighted_sum.weights.shape[-1]))
         self._note_below(running.module, weighted_sum.weights, weighted_sum.value)
         return edited
+
+    def _changed_call(
+        self, layer: EditedLayer, output: Tensor, arguments: AttentionArguments
+    ) -> Tensor:
+        """Return ``[batch, head, query, value_dim]`` with the rows computed anew that the edit names."""
+        if not layer.changes:
+            return output
+        why = no_change(arguments)
+        if why is not None:
+            raise self._refused(layer, f"it {why}")
+        used = num_used_keys(read_mask_view(arguments, 0))
+        with unread():
+            window = self._windows.of(layer, output.shape[2], used, arguments.key.shape[2])
+            try:
+                return changed_call(arguments, output, window, layer.changes)
+            except ValueError as error:
+                raise self._refused(layer, str(error)) from error
+
+    def _changed_sum(
+        self, layer: EditedLayer, view: Tensor, weighted_sum: WeightedSum, running: RunningModule
+    ) -> Tensor:
+        """Return ``[..., head, query, value_dim]`` with the rows computed anew that the edit names."""
+        *lead, heads, queries, width = view.shape
+        seen = split_sum(weighted_sum, running, heads)
+        keys = seen.weights.shape[-1]
+        window = self._windows.of(layer, queries, used_keys(seen.weights), keys)
+        rows = view.reshape(-1, heads, queries, width)
+        try:
+            changed = changed_sum(seen, rows, window, layer.changes)
+        except ValueError as error:
+            raise self._refused(layer, str(error)) from error
+        return changed.view(*lead, heads, queries, width)
 
     def _replaced(self, layer: EditedLayer, output: Tensor, keys: int) -> Tensor:
         try:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.taps.dataflow import Product
     from attnwidget.capture.taps.events import RunningModule, WeightedSum
 
-__all__ = ["UnreadableError", "reconstruct_call", "split_heads"]
+__all__ = ["SeenSum", "UnreadableError", "reconstruct_call", "split_heads", "split_sum"]
 
 _FLOATS_APART = 5e-5  # weights worked out again against those seen, in float32
 _HALVES_APART = 3e-2  # the same where scores were rounded to half precision
@@ -169,6 +169,48 @@ def split_heads(
     sizes = _as_multiplied(found, sizes)
     whole = result.mT if found.turned else result
     return whole.view(*sizes.lead, *whole.shape[-2:]).movedim(sizes.head_axis, -3)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenSum:
+    """A weighted sum, its batch, or windows of it, before its heads.
+
+    Attributes:
+        weights: ``[row, head, query, key]``.
+        value: ``[row, head, key, value_dim]``.
+        logits: What went into the softmax, ``[row, head, query, key or more]``, where the weights are its softmax; what is
+            more are sinks.
+    """
+
+    weights: Tensor
+    value: Tensor
+    logits: Tensor | None
+
+
+def split_sum(found: WeightedSum, running: RunningModule, heads: int) -> SeenSum:
+    """Return a weighted sum of so many heads head by head, its rows in the order of `split_heads`.
+
+    Args:
+        found: The weighted sum, of which `split_heads` made a view.
+        running: Module that computes it.
+        heads: How many heads the module has.
+    """
+    count = prod(found.weights.shape[:-2])
+    sizes = _sizes(found, running, count // heads if count % heads == 0 else None)
+    multiplied = _as_multiplied(found, sizes)
+    weights = multiplied.split(found.weights)
+    value = multiplied.split(found.value.expand(*found.weights.shape[:-2], -1, -1))
+    logits = found.softmax.logits.movedim(found.softmax.dim, -1)
+    same = (
+        not _over_queries(found)
+        and found.probabilities.shape == logits.shape
+        and prod(logits.shape[:-2]) == prod(sizes.lead)
+        and logits.shape[-2] == weights.shape[-2]
+    )
+    if same:
+        probabilities = sizes.split(found.probabilities)[..., : weights.shape[-1]]
+        same = probabilities.shape == weights.shape and bool((probabilities == weights).all())
+    return SeenSum(weights, value, sizes.split(logits) if same else None)
 
 
 def _with_vectors(module: nn.Module, parts: list[ScoreParts], value: Tensor) -> AttentionArguments:

@@ -422,3 +422,35 @@ def test_ranked_patterns_and_groups_are_known_under_an_edit(pocket: tuple[Any, A
     assert (view.ranking, view.score) == (ranking, "ranking")
     view.interventions = None
     assert (view.ranking, view.score) == (ranking, "ranking")
+
+
+def test_a_link_is_cut_from_the_page_and_stays_with_its_tokens(view: AttentionWidget) -> None:
+    link = {
+        "cut": {"query": 8, "key": 2},
+        "heads": [[3, 3]],
+        "layers": None,
+        "stream": "decoder",
+        "renormalise": True,
+    }
+    view.metric = "purred"
+    assert view.attention["decoder"][3].weights(3)[8, 2] > 0.99
+    view.set_state({"interventions": [link]})
+    assert (view.what_if["state"], view.what_if["edits"]) == ("done", [link])
+    assert view.attention["decoder"][3].weights(3)[8, 2] == 0
+    assert np.exp(view.what_if["before"]) > 0.4
+    assert np.exp(view.what_if["after"]) < 0.02
+    view.text = "the big old cat sat on the mat because it"
+    assert view.what_if["edits"] == [{**link, "cut": {"query": 10, "key": 4}}]
+    assert view.attention["decoder"][3].weights(3)[10, 4] == 0
+    view.text = "the dog sat on the mat because it"
+    assert (view.interventions, view.attention.edits) == (Edits(), ())
+    assert "dropped: cut(query=10, key=4" in view.what_if["message"]
+
+
+def test_what_is_taken_from_another_record_stands_by_a_name(
+    view: AttentionWidget, pocket: tuple[Any, Any]
+) -> None:
+    other = aw.capture(*_call(pocket, "the dog sat on the mat because it"))
+    view.interventions = aw.patch(other, heads=[(3, 3)])
+    validate("WhatIf", view.what_if)
+    assert ", interventions=interventions, " in view.code()

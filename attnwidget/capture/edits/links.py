@@ -1,0 +1,403 @@
+"""Rows of heads computed again: without some of their links, or with another record's weights or values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from attnwidget.capture.calls.call import has_dropout, read_mask_view, unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+    from attnwidget.capture.arguments import AttentionArguments
+    from attnwidget.capture.calls.mask_reader import MaskView
+    from attnwidget.capture.reconstruct.attention_call import SeenSum
+
+__all__ = ["Changes", "Link", "Taken", "Window", "changed_call", "changed_sum", "no_change"]
+
+# Numbers of a block of rows that is worked on at a time.
+_BLOCK = 1 << 24
+# What is put in the place of an output and differs from it by less, relative to the row's largest number, is that output,
+# computed in another order.
+_ROUNDING = {torch.float32: 1e-5, torch.float64: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Links that some heads of a layer do without.
+
+    Attributes:
+        heads: The heads; ``None`` for all.
+        queries: Positions of the queries; ``None`` for all.
+        keys: Positions of the keys; ``None`` for all.
+        renormalise: Whether the weights that are left add up to what all of them did.
+    """
+
+    heads: tuple[int, ...] | None
+    queries: tuple[int, ...] | None
+    keys: tuple[int, ...] | None
+    renormalise: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taken:
+    """What one head takes from another record.
+
+    Attributes:
+        head: The head.
+        what: ``"output"``, ``"pattern"`` or ``"value"``.
+        numbers: float32 ``[position, value_dim]``, or ``[query, key]`` of a pattern.
+        positions: Where: those of values are keys; ``None`` for all of the record.
+    """
+
+    head: int
+    what: Literal["output", "pattern", "value"]
+    numbers: Tensor
+    positions: tuple[int, ...] | None
+
+
+@dataclass(slots=True)
+class Changes:
+    """What is done to the heads of a layer link by link, or row by row.
+
+    Attributes:
+        links: Links that its heads do without.
+        taken: What its heads take from another record.
+    """
+
+    links: list[Link] = field(default_factory=list)
+    taken: list[Taken] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Whether anything is done."""
+        return bool(self.links or self.taken)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which positions the queries and keys of one call are.
+
+    Attributes:
+        query: Position of the first query; ``None`` where that is not known.
+        key: Position of the first key.
+        queries: How many queries the call has.
+        keys: How many keys, those of a cache that were never written left out.
+    """
+
+    query: int | None
+    key: int
+    queries: int
+    keys: int
+
+    def rows(self, positions: Sequence[int] | None) -> list[int]:
+        """Return which rows of the call are queries at these positions.
+
+        Raises:
+            ValueError: If that is not known.
+        """
+        if positions is None:
+            return list(range(self.queries))
+        if self.query is None:
+            msg = (
+                "which query of its input a step of a generation is, is not known where it looks at another sequence: name keys "
+                "only, such as cut(key=3)."
+            )
+            raise ValueError(msg)
+        return _within(positions, self.query, self.queries)
+
+    def columns(self, positions: Sequence[int] | None) -> list[int]:
+        """Return which columns of the call are keys at these positions."""
+        return (
+            list(range(self.keys)) if positions is None else _within(positions, self.key, self.keys)
+        )
+
+
+def _within(positions: Sequence[int], first: int, count: int) -> list[int]:
+    return [place - first for place in positions if 0 <= place - first < count]
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Reads rows of weights and the values of one row of a batch.
+
+    Attributes:
+        heads: How many heads there are.
+    """
+
+    heads: int
+
+    def values(self, head: int) -> Tensor:
+        """Return the values that a head reads, float32 ``[key, value_dim]``."""
+        raise NotImplementedError
+
+    def weights(self, head: int, rows: Tensor, hidden: list[int]) -> tuple[Tensor, Tensor]:
+        """Return rows of one head's weights, without those of the hidden keys in the softmax, and where that changes them.
+
+        Returns:
+            float32 ``[row, key]``, and boolean ``[row]``: which of them saw any of these keys.
+        """
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class _CallRows(_Rows):
+    """Rows of an attention call: scores computed from its arguments, as its implementation does it."""
+
+    arguments: AttentionArguments
+    batch: int
+    view: MaskView = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.view = read_mask_view(self.arguments, self.batch)
+
+    def values(self, head: int) -> Tensor:
+        value = self.arguments.value
+        return value[
+            min(self.batch, len(value) - 1), head // (self.heads // value.shape[1])
+        ].float()
+
+    def weights(self, head: int, rows: Tensor, hidden: list[int]) -> tuple[Tensor, Tensor]:
+        given, options = self.arguments, self.arguments.options
+        query = given.query[self.batch, head, rows].float()
+        key = given.key[
+            min(self.batch, len(given.key) - 1), head // (self.heads // given.key.shape[1])
+        ]
+        scaling = options.get("scaling")
+        scores = (query @ key.float().mT) * (
+            given.query.shape[-1] ** -0.5 if scaling is None else scaling
+        )
+        softcap = options.get("softcap")
+        if softcap is not None:
+            scores = torch.tanh(scores / softcap) * softcap
+        bias = options.get("position_bias")
+        if bias is not None:
+            scores = scores + _broadcast(bias, self.batch, head, rows).float()
+        scores = scores + self._mask(head, rows).to(scores)
+        saw = (scores[:, hidden] > -torch.inf).any(dim=-1)
+        scores = _without(scores, hidden)
+        sink = self._sinks(head, rows)
+        if sink is not None:
+            scores = torch.cat([scores, sink.to(scores)], dim=-1)
+        return _softmax(scores)[:, : key.shape[0]], saw
+
+    def _mask(self, head: int, rows: Tensor) -> Tensor:
+        keys = torch.arange(self.view.num_keys)
+        spans = self.view.spans(rows.cpu(), keys)
+        if spans.dense is not None:
+            return spans.dense[head if len(spans.dense) > 1 else 0]
+        seen = (keys >= spans.start[:, None]) & (keys < spans.stop[:, None])
+        return torch.zeros(seen.shape).masked_fill(~seen, -torch.inf)
+
+    def _sinks(self, head: int, rows: Tensor) -> Tensor | None:
+        """Return the logit of the sink of each row, ``[row, 1]``."""
+        given = self.arguments
+        sinks = given.options.get("s_aux", given.options.get("sinks"))
+        if given.implementation.endswith("eager"):
+            sinks = getattr(given.module, "sinks", sinks)
+        if sinks is None or given.implementation == "sdpa" or not given.sinks_in_softmax:
+            return None
+        if sinks.ndim == 4:
+            return sinks[self.batch, head, rows].float()  # type: ignore[no-any-return]
+        return sinks.flatten()[head].float().expand(len(rows), 1)  # type: ignore[no-any-return]
+
+
+@dataclass(slots=True)
+class _SumRows(_Rows):
+    """Rows of a weighted sum that was seen: its weights are there, and mostly the logits of its softmax.
+
+    Attributes:
+        multiplied: ``[head, query, key]``.
+        value: ``[head, key, value_dim]``.
+        logits: ``[head, query, key or more]``, where they are those of the weights; what is more are sinks.
+    """
+
+    multiplied: Tensor
+    value: Tensor
+    logits: Tensor | None
+
+    def values(self, head: int) -> Tensor:
+        return self.value[head].float()
+
+    def weights(self, head: int, rows: Tensor, hidden: list[int]) -> tuple[Tensor, Tensor]:
+        own = self.multiplied[head, rows].float()
+        saw = (own[:, hidden] != 0).any(dim=-1)
+        if not hidden:
+            return own, saw
+        if self.logits is not None:
+            scores = _without(self.logits[head, rows].float(), hidden)
+            return _softmax(scores)[:, : own.shape[-1]], saw
+        left = own.clone()
+        left[:, hidden] = 0
+        total = left.sum(dim=-1, keepdim=True)
+        return left / torch.where(total == 0, torch.ones_like(total), total), saw
+
+
+def _without(scores: Tensor, hidden: list[int]) -> Tensor:
+    if not hidden:
+        return scores
+    columns = torch.tensor(hidden, device=scores.device)
+    return scores.index_fill(-1, columns, -torch.inf)
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    """Return the softmax of each row; 0 where nothing is left."""
+    none = (scores == -torch.inf).all(dim=-1, keepdim=True)
+    return torch.softmax(scores.masked_fill(none, 0.0), dim=-1).masked_fill(none, 0.0)
+
+
+def _broadcast(tensor: Tensor, batch: int, head: int, rows: Tensor) -> Tensor:
+    """Cut ``[row or 1, key]`` out of ``[batch or 1, head or 1, query or 1, key]``."""
+    own = tensor[min(batch, len(tensor) - 1)]
+    own = own[head if own.shape[0] > 1 else 0]
+    return own[rows] if own.shape[0] > 1 else own
+
+
+def no_change(arguments: AttentionArguments) -> str | None:
+    """Say why the rows of a call cannot be computed again, in words that follow "it"; ``None`` where they can."""
+    if has_dropout(arguments):
+        return "drops some of its weights at random: call model.eval() first"
+    return unsupported(arguments)
+
+
+def changed_call(
+    arguments: AttentionArguments,
+    output: Tensor,
+    window: Window,
+    changes: Changes,
+) -> Tensor:
+    """Return the output of an attention call with some of its rows computed anew; all other numbers stand.
+
+    Args:
+        arguments: The call.
+        output: ``[batch, head, query, value_dim]``.
+        window: Which positions its queries and keys are.
+        changes: What is done.
+
+    Raises:
+        ValueError: If another record has not as many positions, or is not known where a row stands.
+    """
+    edited = output.clone()
+    for batch in range(len(output)):
+        rows = _CallRows(output.shape[1], arguments, batch)
+        _change(rows, output[batch], edited[batch], window, changes)
+    return edited
+
+
+def changed_sum(
+    seen: SeenSum,
+    output: Tensor,
+    window: Window,
+    changes: Changes,
+) -> Tensor:
+    """Return what a weighted sum comes to with some of its rows computed anew; all other numbers stand.
+
+    Args:
+        seen: The sum.
+        output: ``[row, head, query, value_dim]``.
+        window: Which positions its queries and keys are.
+        changes: What is done.
+
+    Raises:
+        ValueError: As `changed_call`.
+    """
+    edited = output.clone()
+    for row in range(len(output)):
+        own = None if seen.logits is None else seen.logits[row]
+        rows = _SumRows(output.shape[1], seen.weights[row], seen.value[row], own)
+        _change(rows, output[row], edited[row], window, changes)
+    return edited
+
+
+def _change(
+    read: _Rows,
+    output: Tensor,
+    edited: Tensor,
+    window: Window,
+    changes: Changes,
+) -> None:
+    """Write rows into ``edited``, a copy of ``output`` ``[head, query, value_dim]``."""
+    with torch.autocast(output.device.type, enabled=False):
+        for head, rows, hidden, renormalise in _cut_rows(read.heads, window, changes.links):
+            where = torch.tensor(rows, device=output.device)
+            put, saw = _cut(read, head, where, hidden, renormalise=renormalise)
+            edited[head, where] = torch.where(saw[:, None], put.to(edited), output[head, where])
+        for one in changes.taken:
+            _take(read, one, window, output, edited)
+
+
+def _cut_rows(
+    heads: int, window: Window, links: Sequence[Link]
+) -> Iterator[tuple[int, list[int], list[int], bool]]:
+    """Yield a head, rows of it, and the keys that all of these rows do without, whatever part of the edit says so."""
+    said: dict[tuple[int, int, bool], set[int]] = {}
+    for link in links:
+        rows, columns = window.rows(link.queries), window.columns(link.keys)
+        if not rows or not columns:
+            continue
+        for head in range(heads) if link.heads is None else link.heads:
+            for row in rows:
+                said.setdefault((head, row, link.renormalise), set()).update(columns)
+    alike: dict[tuple[int, tuple[int, ...], bool], list[int]] = {}
+    for (head, row, renormalise), hidden in said.items():
+        alike.setdefault((head, tuple(sorted(hidden)), renormalise), []).append(row)
+    step = max(1, _BLOCK // max(window.keys, 1))
+    for (head, keys, renormalise), rows in alike.items():
+        for start in range(0, len(rows), step):
+            yield head, rows[start : start + step], list(keys), renormalise
+
+
+def _cut(
+    read: _Rows, head: int, rows: Tensor, hidden: list[int], *, renormalise: bool
+) -> tuple[Tensor, Tensor]:
+    """Return what rows of a head put out without some keys, and which of them saw any of these."""
+    values = read.values(head)
+    weights, saw = read.weights(head, rows, hidden)
+    if not renormalise:
+        whole, _ = read.weights(head, rows, [])
+        weights = whole.index_fill(-1, torch.tensor(hidden, device=whole.device), 0.0)
+    return weights @ values, saw
+
+
+def _take(read: _Rows, taken: Taken, window: Window, output: Tensor, edited: Tensor) -> None:
+    """Put what a head takes from another record where it stands in this call."""
+    count = taken.numbers.shape[0]
+    axis = window.keys if taken.what == "value" else window.queries
+    if (
+        window.query == 0 and axis != count
+    ):  # later steps of a generation go on where the record ends
+        msg = f"the record that it takes from has {count} positions, the input {axis}: take one of an input as long."
+        raise ValueError(msg)
+    numbers = taken.numbers.to(output.device)
+    head, places = taken.head, range(count) if taken.positions is None else taken.positions
+    if taken.what == "value":
+        rows = torch.arange(window.queries, device=output.device)
+        values = read.values(head).clone()
+        for column in window.columns(places):
+            values[column] = numbers[column + window.key]
+        put = read.weights(head, rows, [])[0] @ values
+    else:
+        rows = torch.tensor(window.rows(places), device=output.device, dtype=torch.long)
+        if not len(rows):
+            return
+        own = numbers[rows + (window.query or 0)]
+        put = own if taken.what == "output" else _pattern(own, window) @ read.values(head)
+    before = output[head, rows]
+    if put.shape != before.shape:
+        msg = f"the record that it takes from has outputs of {put.shape[-1]} numbers, the head puts out {before.shape[-1]}: take one of this model."
+        raise ValueError(msg)
+    largest = before.float().abs().amax(dim=-1, keepdim=True)
+    apart = (put - before.float()).abs().amax(dim=-1, keepdim=True)
+    same = apart <= _ROUNDING.get(output.dtype, 1e-5) * largest
+    edited[head, rows] = torch.where(same, edited[head, rows], put.to(edited))
+
+
+def _pattern(weights: Tensor, window: Window) -> Tensor:
+    if weights.shape[-1] == window.keys:
+        return weights
+    msg = f"the record that it takes from looks at {weights.shape[-1]} keys, the input has {window.keys}: take one of an input as long."
+    raise ValueError(msg)
