@@ -39,9 +39,6 @@ CASES = [
     pytest.param(
         (LINK, "“it” → “cat” in head 3·3", "0.003"),
         id="link",
-        marks=pytest.mark.skipif(
-            not hasattr(attnwidget, "cut"), reason="links cannot be cut without attnwidget.cut"
-        ),
     ),
 ]
 
