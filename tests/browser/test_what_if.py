@@ -9,8 +9,6 @@ import pytest
 from browser.figures import saved_by_button
 from playwright.sync_api import expect
 
-import attnwidget
-
 if TYPE_CHECKING:
     from browser.lab import Notebook, Widget
 
