@@ -8,6 +8,7 @@ from attnwidget.analysis.position_groups import check_by
 from attnwidget.attention import Attention
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.comparison.series import ComparisonSeries
+from attnwidget.edits.edits import Edits, check_edits
 from attnwidget.pocket import pocket
 from attnwidget.record.options import ViewOptions, WeightOptions
 from attnwidget.record.vocabulary import lists_options
@@ -82,6 +83,9 @@ def view(
             - ``groups``: your own groups of positions, such as ``{"question": range(0, 5)}``, or a function of a position;
               `Attention.groups` says what is taken. Of a record, a model or what `compare` gave. ``grouping``: which groups
               are marked; ``from_group``, ``to_group``: only links from one of them to another.
+
+            - ``interventions``: of a model, what is changed while it runs, such as ``aw.ablate(heads=[(3, 3)])``; the trait of
+              this name changes it later.
 
             For a model also what `capture` takes (``target``, ``tokens``, ``batch``, ``streams``, ``layers``, ``store``,
             ``exact``, ``device``, and what the model's forward takes); ``layers`` are then those that are recorded, and another
@@ -227,6 +231,8 @@ def _shown(
     from attnwidget.capture.forward import template_options  # noqa: PLC0415  see recordings
     from attnwidget.capture.inputs.options import check_options  # noqa: PLC0415
 
+    edits = options.pop("interventions", None)
+    edits = Edits() if edits is None else check_edits("interventions", edits)
     groups = {}
     if state.get("groups") is not None:
         check_by(state["groups"], "groups")
@@ -237,7 +243,18 @@ def _shown(
     call = call_of_model(inputs, tokenizer, {**options, **groups})
     attention = capture(model, inputs, tokenizer, **options)
     recipe = Recipe(model, inputs, tokenizer, options, is_text=attention.text is not None)
-    return AttentionWidget(attention, _call=call, made_with=recipe, **state)
+    widget = AttentionWidget(attention, _call=call, made_with=recipe, **state)
+    return _edited(widget, edits)
+
+
+def _edited(widget: AttentionWidget, edits: Edits) -> AttentionWidget:
+    """Return a view under edits, opened on what there is without them: as a view that is edited later."""
+    try:
+        widget.interventions = edits
+    except BaseException:
+        widget.close()
+        raise
+    return widget
 
 
 def _no_inputs(function: str, model: object, inputs: object) -> str:

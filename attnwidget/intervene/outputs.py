@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from attnwidget.capture.forward import Ran
 
-__all__ = ["Reading", "mask_of", "read_output"]
+__all__ = ["Reading", "counted", "kept_output", "mask_of", "read_output"]
 
 Kind = Literal["token", "label", "embedding", "nothing"]
 
@@ -72,7 +73,7 @@ def read_output(ran: Ran, position: Any) -> Reading:
         msg = f"position must be the number of a position, such as -1 for the last, got {shown(position)}."
         raise ValueError(msg)
     logits = _part(ran.output, "logits")
-    if isinstance(logits, torch.Tensor) and logits.ndim in {2, 3} and logits.is_floating_point():
+    if _chooses(logits):
         tokens = logits.ndim == 3 and _over_vocabulary(ran, logits.shape[-1])
         if logits.ndim == 2:
             return Reading("label", ran.row, names=_names(ran, logits.shape[-1]))
@@ -86,6 +87,26 @@ def read_output(ran: Ran, position: Any) -> Reading:
     return Reading("nothing", ran.row)
 
 
+def kept_output(output: Any) -> dict[str, Tensor]:
+    """Return what of a model's output is read: its logits, else its embedding; nothing where it has neither."""
+    parts = {name: _part(output, name) for name in ("logits", *_EMBEDDINGS)}
+    read = (
+        name
+        for name, part in parts.items()
+        if (_chooses(part) if name == "logits" else isinstance(part, torch.Tensor))
+    )
+    return {name: parts[name] for name in itertools.islice(read, 1)}
+
+
+def counted(ran: Ran, reading: Reading) -> int | None:
+    """Return the position that chooses as the record counts it, without padding; ``None`` where the whole input does."""
+    if reading.at is None:
+        return None
+    mask = mask_of(ran)
+    count = _part(ran.output, "logits").shape[1]
+    return int(mask[: reading.at].sum()) if mask is not None and len(mask) == count else reading.at
+
+
 def mask_of(ran: Ran) -> Tensor | None:
     """Return which positions of what the output is of are no padding, ``[position]``, where that is known."""
     sided = getattr(getattr(ran.model, "config", None), "is_encoder_decoder", False)
@@ -93,6 +114,11 @@ def mask_of(ran: Ran) -> Tensor | None:
     if not isinstance(mask, torch.Tensor) or mask.ndim != 2:
         return None
     return mask[min(ran.row, len(mask) - 1)]
+
+
+def _chooses(logits: Any) -> bool:
+    """Tell whether these are logits of choices among tokens or labels."""
+    return isinstance(logits, torch.Tensor) and logits.ndim in {2, 3} and logits.is_floating_point()
 
 
 def _part(output: Any, name: str) -> Any:

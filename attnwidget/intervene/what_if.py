@@ -11,13 +11,16 @@ from attnwidget.intervene.effect import Effect
 from attnwidget.intervene.random_state import same_random_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor, nn
 
     from attnwidget.capture.forward import Ran
     from attnwidget.edits.edits import Edits
+    from attnwidget.intervene.metrics import Metric
     from attnwidget.intervene.outputs import Reading
 
-__all__ = ["what_if"]
+__all__ = ["effect_of", "what_if"]
 
 _MOST = 5  # choices that are listed of each run
 
@@ -87,14 +90,50 @@ def what_if(
         read = with_positions(with_sources(model, edits, clean.tokenizer), clean.record)
         restart()
         changed = run_again(clean, model, read, edits)
-        values = []
-        for ran, under in ((clean, False), (changed, True)):
-            if measured.takes_the_pass:
-                values.append(float(measured.value([ran.output])))
-            else:
-                restart()
-                values.append(_measured_alone(model, clean, measured, read if under else None))
-        before, after, kl = _choices(clean, changed, reading)
+        return effect_of(
+            model,
+            clean=clean,
+            changed=changed,
+            edits=edits,
+            reading=reading,
+            measured=measured,
+            sources=lambda: read,
+            restart=restart,
+        )
+
+
+def effect_of(
+    model: nn.Module,
+    *,
+    clean: Ran,
+    changed: Ran,
+    edits: Edits,
+    reading: Reading,
+    measured: Metric,
+    sources: Callable[[], Edits],
+    restart: Callable[[], None],
+) -> Effect:
+    """Compare two runs.
+
+    Args:
+        model: The model, for a metric that takes passes of its own.
+        clean: Its run without the edit.
+        changed: Its run under it.
+        edits: The edit.
+        reading: How their outputs are read.
+        measured: The metric.
+        sources: Returns the edit with its sources read, where the model has to run again.
+        restart: Puts the random generators back to where they were before both runs.
+    """
+    values = []
+    for ran, under in ((clean, False), (changed, True)):
+        if measured.takes_the_pass:
+            values.append(float(measured.value([ran.output])))
+        else:
+            read = sources() if under else None
+            restart()
+            values.append(_measured_alone(model, clean, measured, read))
+    before, after, kl = _choices(clean, changed, reading)
     return Effect(
         edit=edits,
         metric=measured.name,
@@ -108,7 +147,7 @@ def what_if(
     )
 
 
-def _measured_alone(model: nn.Module, clean: Ran, measured: Any, edits: Edits | None) -> float:
+def _measured_alone(model: nn.Module, clean: Ran, measured: Metric, edits: Edits | None) -> float:
     """Run the model for a metric that takes passes of its own."""
     import torch  # noqa: PLC0415
 

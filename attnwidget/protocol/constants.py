@@ -9,6 +9,7 @@ from typing import Any, Final
 
 __all__ = [
     "BAND_WEIGHTS",
+    "EFFECT",
     "EXPLAINED_WINDOW",
     "FORMS",
     "LARGEST_WHOLE_HEAD",
@@ -64,6 +65,8 @@ EXPLAINED_WINDOW: Final[int] = _constant("explained_window")
 """Positions of a longer axis that the neuron view of a whole head shows."""
 RANKING: Final[str] = _constant("ranking")
 """The score that is the weight of the links that heads are ranked by."""
+EFFECT: Final[str] = _constant("effect")
+"""The score that is how much the metric changes without a head; its numbers are in the trait `effects`."""
 USUAL_GROUPINGS: Final[tuple[str, ...]] = tuple(_constant("usual_groupings"))
 """Where nobody says which grouping is shown, the first of these that a stream has."""
 REST_GROUP: Final[str] = _constant("rest_group")

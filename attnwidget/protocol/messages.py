@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "MessageError", "check_command", "check_message", "check_request", "check_screen", "check_state", "check_update",
+    "MessageError", "check_command", "check_message", "check_part", "check_request", "check_screen", "check_state", "check_update",
 ]  # fmt: skip
 
 
@@ -70,6 +70,17 @@ def check_state(name: str, value: object) -> None:
         "finite numbers" if name in _SHARES else "integers"
     )
     _checked(name, check, value, numbers=numbers)
+
+
+def check_part(kind: str, name: str, value: object) -> None:
+    """Raise `MessageError` unless a value is of a kind that the schema describes.
+
+    Args:
+        kind: Name of the description in the schema.
+        name: What it is, for the error.
+        value: What came.
+    """
+    _checked(name, _check_of(kind), value)
 
 
 def _compiled(described: dict[str, Any]) -> Callable[[object], object]:

@@ -89,6 +89,7 @@ class ViewOptions(Shared, total=False):
     exact: Literal["float32", "model"]
     device: Any
     tokens: Any
+    interventions: Any
 
 
 class WeightOptions(ViewOptions, total=False):

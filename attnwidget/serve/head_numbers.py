@@ -79,6 +79,10 @@ class HeadNumbers(ABC):
         self._patterns[number] = asked
         return number
 
+    def take_patterns(self, other: HeadNumbers) -> None:
+        """Know the patterns of another record of the same positions by the same numbers."""
+        self._patterns.update(other._patterns)
+
     def links(self, stream: ShownStream, ranking: Mapping[str, Any]) -> Links:
         """Return the links that a ``Ranking`` (see the schema) names.
 

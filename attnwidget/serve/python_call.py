@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.compute.checks import integer
-from attnwidget.protocol.constants import RANKING
+from attnwidget.protocol.constants import EFFECT, RANKING
 from attnwidget.serve.opening import selected_of
 from attnwidget.serve.selection import resolve_selection
 from attnwidget.serve.selection_parts import STATE
@@ -14,6 +14,7 @@ from attnwidget.serve.selection_parts import STATE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from attnwidget.edits.edits import Edits
     from attnwidget.serve.source import Source
 
 __all__ = [
@@ -24,10 +25,12 @@ __all__ = [
     "named_options",
     "opening",
     "view_call",
+    "with_edits",
 ]
 
 # Where one looks. A view that is told a part of it opens on that; one that is told none may choose all of it.
 PLACE = ("stream", "layer", "heads", "query", "key")
+_SCORES = ("score", "other_score")
 # A text that is longer is called ``inputs``: what is copied stays a line that one reads.
 _LONGEST_TEXT = 2_000
 
@@ -80,6 +83,8 @@ def _given_options(told: Mapping[str, Any], state: Mapping[str, Any]) -> dict[st
         # With a layer the view opens there and chooses nothing itself.
         if (state[name] != base[name] or (name == "layer" and not stays))
         and state[name] not in unknown
+        # A view that is made knows no effects yet.
+        and not (name in _SCORES and state[name] == EFFECT)
     }
 
 
@@ -97,6 +102,23 @@ def call_of_model(inputs: Any, tokenizer: Any, options: Mapping[str, Any]) -> st
         parts.append("tokenizer=tokenizer")
     parts += named_options(options)
     return f"aw.view({', '.join(parts)}"
+
+
+def with_edits(call: str | None, edits: Edits) -> str | None:
+    """Return a call without its closing bracket with the edits that the view is under.
+
+    Edits of which the outputs of other inputs are a part stand by a name.
+
+    Args:
+        call: The call; None for none.
+        edits: The edits.
+    """
+    if call is None or not edits:
+        return call
+    written = " + ".join(f"aw.{part!r}" for part in edits.parts)
+    # A record and many texts are named in angle brackets.
+    short = not any(mark in written for mark in ("=<", "(<")) and len(written) <= _LONGEST_TEXT
+    return f"{call}, interventions={written if short else 'interventions'}"
 
 
 def call_of_source(source: Source, options: Mapping[str, Any]) -> str:
@@ -157,11 +179,14 @@ def _has_own_pattern(state: Mapping[str, Any]) -> bool:
 
 
 def _note(state: Mapping[str, Any]) -> str:
-    """Return what no option says: links of the caller's own, which only a function of theirs knows."""
-    if not _has_own_pattern(state):
-        return ""
-    name = literal(state["ranking"]["pattern"])
-    return f"  # then view.rank(pattern=pattern, name={name})"
+    """Return what no option says: links of the caller's own, which only a function of theirs knows, and effects."""
+    notes = []
+    if _has_own_pattern(state):
+        name = literal(state["ranking"]["pattern"])
+        notes.append(f"view.rank(pattern=pattern, name={name})")
+    if EFFECT in [state[name] for name in _SCORES]:
+        notes.append("view.find_effects()")
+    return f"  # then {', '.join(notes)}" if notes else ""
 
 
 def _text_of(inputs: Any) -> str | None:

@@ -9,7 +9,7 @@ import traitlets
 from attnwidget.compute import checks
 from attnwidget.compute.checks import is_word, shown
 from attnwidget.compute.heads_together import WAYS_TOGETHER
-from attnwidget.protocol.constants import FORMS, RANKING
+from attnwidget.protocol.constants import EFFECT, FORMS, RANKING
 from attnwidget.record.aside import FIRST_AND_SPECIAL, check_aside
 from attnwidget.record.position_lookup import replace_text, resolve
 from attnwidget.record.stream import number_ranges
@@ -256,6 +256,8 @@ def check_score(source: Source, name: str, value: object, *, ranked: bool) -> st
     """
     if value is None or (isinstance(value, str) and value in source.score_names):
         return value
+    if isinstance(value, str) and value == EFFECT and source.effects is not None:
+        return EFFECT
     accepted = f"{name} must be one of {', '.join(source.score_names)}, or None"
     if isinstance(value, str) and value == RANKING:
         if ranked:
@@ -263,6 +265,8 @@ def check_score(source: Source, name: str, value: object, *, ranked: bool) -> st
         message = (
             f"{accepted}; 'ranking' needs links to rank by: call view.rank(query='it', key='cat')."
         )
+    elif isinstance(value, str) and value == EFFECT:
+        message = f"{accepted}; 'effect' needs the effects of the heads: call view.find_effects()."
     else:
         message = f"{accepted}, got {shown(value)}."
     raise SelectionError(message)

@@ -68,6 +68,8 @@ def snapshot(
     media: bytes = b"",
     screen: Mapping[str, Any] | None = None,
     chosen: Mapping[str, Any] | None = None,
+    what_if: Mapping[str, Any] | None = None,
+    effects: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return what the front end needs to draw without a kernel, no blocks yet; see ``Snapshot`` in the schema.
 
@@ -78,7 +80,10 @@ def snapshot(
         media: Pixels of its pictures.
         screen: What the reader's screen is like, where there is one.
         chosen: What was chosen for the reader; see ``Chosen`` in the schema.
+        what_if: What the model says under the edits; see ``WhatIf`` in the schema.
+        effects: What the heads are worth; see ``EffectsOfHeads`` in the schema.
     """
+    told = {"chosen": chosen, "what_if": what_if, "effects": effects}
     pixels = {"media": b64encode(media).decode("ascii")} if media else {}
     return {
         "state": dict(state),
@@ -86,7 +91,7 @@ def snapshot(
         "screen": screen or {"width": DEFAULT_WIDTH, "dark": False, "scroll": {}},
         "overview": b64encode(overview).decode("ascii"),
         **pixels,
-        **({} if chosen is None else {"chosen": dict(chosen)}),
+        **{name: dict(one) for name, one in told.items() if one is not None},
         "blocks": [],
     }
 

@@ -56,6 +56,8 @@ class Source(ABC):
     media: bytes = b""
     #: Groups of the positions; None where there are no positions.
     groups: ShownGroups | None = None
+    #: How much a metric changes without each head; see ``EffectsOfHeads`` in the schema. None where that was not asked.
+    effects: Mapping[str, Any] | None = None
     #: Kind of figure that is drawn when none is named.
     figure_kind: str = "head"
     #: What a call names it, in Python that is copied.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Places = Callable[[int], int | None]
 
-__all__ = ["fitting", "from_common_axes", "to_another_text", "to_common_axes"]
+__all__ = ["fitting", "from_common_axes", "to_another_text", "to_common_axes", "token_places"]
 
 
 def fitting(source: Source, state: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,8 +69,8 @@ def to_another_text(
     before, after = old[name], new[name]
     return _moved(
         state,
-        lambda: _token_places(before.query_positions, after.query_positions),
-        lambda: _token_places(before.key_positions, after.key_positions),
+        lambda: token_places(before.query_positions, after.query_positions),
+        lambda: token_places(before.key_positions, after.key_positions),
     )
 
 
@@ -129,7 +129,7 @@ def _moved(
     return moved
 
 
-def _token_places(before: Positions, after: Positions) -> Places:
+def token_places(before: Positions, after: Positions) -> Places:
     """Return what tells where the token at a position of one text is in another."""
     # Texts are mostly edited in one place: what is the same around it need not be searched, which takes long.
     first = _same(before, after)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -11,6 +13,7 @@ from anywidget.experimental import command
 from attnwidget.attention import Attention
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.compute.checks import check_flag
+from attnwidget.edits.edits import Edits
 from attnwidget.serve.change_scores import DIVERGENCE
 from attnwidget.serve.comparison import ComparisonSource
 from attnwidget.serve.groups import NoGroupsError
@@ -27,12 +30,34 @@ from attnwidget.widget.commands import answered
 from attnwidget.widget.recipe import WITHOUT_MODEL, Recipe, check_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from attnwidget.analysis.position_groups import By
     from attnwidget.serve.source import Source
 
-__all__ = ["EditedText"]
+__all__ = ["EditedText", "Unedited"]
+
+# What goes with a source.
+_WITH_THE_SOURCE = ("source", "_call", "_left", "_chooses", "_jobs")
+# What goes with a text besides.
+_WITH_THE_TEXT = ("_before", "_run", "_unedited", "_in_force")
+
+
+@dataclass(frozen=True, slots=True)
+class Unedited:
+    """What was on show before an edit: it comes back as it was.
+
+    Attributes:
+        source: The source over the record.
+        call: How a view of it is made.
+        chooses: Whether a view of it may open on what is chosen.
+        chosen: What was chosen of it.
+    """
+
+    source: RecordSource
+    call: str | None
+    chooses: bool
+    chosen: dict[str, Any] | None
 
 
 class EditedText(anywidget.AnyWidget):
@@ -52,8 +77,11 @@ class EditedText(anywidget.AnyWidget):
     described: Callable[[], tuple[dict[str, Any], bytes]]
     _editing: Any = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
     _recipe: Recipe | None = None
-    # The record before the one on show; all others are let go.
+    # The record of the text before the one on show; all others are let go.
     _before: Attention | None = None
+    # What was on show before it was edited, while edits are in force, and these.
+    _unedited: Unedited | None = None
+    _in_force: Edits = Edits()
     # The selection that a comparison took the place of, and the one that it began with.
     _left: tuple[dict[str, Any], dict[str, Any]] | None = None
     _run = 0
@@ -69,7 +97,7 @@ class EditedText(anywidget.AnyWidget):
         reason = WITHOUT_MODEL if recipe is None else recipe.reason
         return {
             "texts": [] if recipe is None or reason else recipe.texts(),
-            "before": self._before is not None,
+            "before": self.before is not None,
             "comparing": self._left is not None,
             "run": self._run,
             **({"reason": reason} if reason else {}),
@@ -124,11 +152,18 @@ class EditedText(anywidget.AnyWidget):
 
     @property
     def before(self) -> Attention | None:
-        """The record that was on show before the text was edited; None where it was not."""
-        return self._before
+        """The record without the `interventions`; where there are none, that before the text was edited; else None."""
+        return self._before if self._unedited is None else self._recorded
+
+    @property
+    def _recorded(self) -> Attention:
+        """The record of the text on show, without what edits change."""
+        return self._now if self._unedited is None else Attention.of(self._unedited.source.record)
 
     def compare_with_before(self, on: bool = True) -> None:  # noqa: FBT001, FBT002 - there and back
         """Show the record before the last edit beside the one now, aligned as by `compare`; or the one now alone again.
+
+        While `interventions` are in force, that is the record without them; else the one of the text before.
 
         Args:
             on: False for the record now alone.
@@ -147,12 +182,16 @@ class EditedText(anywidget.AnyWidget):
             source = self._grouped(source_of, comparison.b)
             self._show(source, self._selection_after(comparison), left=None)
             return
-        if self._before is None:
+        before, now = self.before, self._now
+        if before is None:
             message = "there is no text before this one: set view.text = 'another text', then view.compare_with_before()."
             raise ValueError(message)
-        now = self._now
-        names = ("before", "now") if self._before.text == now.text else None
-        comparison = compare(self._before, now, names=names)
+        names = (
+            None
+            if before.text != now.text
+            else ("before", "now" if self._unedited is None else "after")
+        )
+        comparison = compare(before, now, names=names)
         source = self._grouped(ComparisonSource, comparison)
         state = self._state()
         comparing = _of_two(to_common_axes(state, comparison))
@@ -169,7 +208,7 @@ class EditedText(anywidget.AnyWidget):
             self._rerun(*self._needed().with_texts(message["texts"]))
         finally:
             # A model that is gone is found out here.
-            self._editing = self.editing()
+            self.offer()
         return {}, []
 
     @command
@@ -216,20 +255,27 @@ class EditedText(anywidget.AnyWidget):
     def _rerun(self, inputs: Any, target: Any) -> None:
         """Record another input and show it; if that fails, everything is as it was."""
         recipe = self._needed()
-        with recipe.lock:
-            before, text_before = self._now, self.text
-            source = self._grouped(source_of, recipe.record(inputs, target))
-            state = self._state() if self._left is None else self._selection_after(self._both)
-            moved = to_another_text(state, before.streams, source.streams)
-            self._before, self._run = before, self._run + 1
-            self._show(source, fitting(source, moved), left=None)
-            for name, old, new in (
-                ("text", text_before, self.text),
-                ("attention", before, self._now),
-            ):
-                # Neither is a trait: a check would run the model, and what travels is the record's description.
-                change = traitlets.Bunch(name=name, old=old, new=new, owner=self, type="change")
-                self.notify_change(change)
+        with recipe.lock, self.hold_sync():
+            now, recorded, text_before = self._now, self._recorded, self.text
+            edits = self._in_force
+            with recipe.as_before_on_error(), self._as_before_on_error(*_WITH_THE_TEXT):
+                source = self._grouped(source_of, recipe.record(inputs, target))
+                state = self._state() if self._left is None else self._selection_after(self._both)
+                moved = to_another_text(state, now.streams, source.streams)
+                self._before, self._run = recorded, self._run + 1
+                self._unedited, self._in_force = None, Edits()
+                self._show(source, fitting(source, moved), left=None)
+            self._text_was_set(edits, recorded)
+            self._tell("text", text_before, self.text)
+            self._tell("attention", now, self._now)
+
+    def _text_was_set(self, edits: Edits, before: Attention) -> None:
+        """Bring what was in force over the record of the text before to that of the one on show."""
+
+    def _tell(self, name: str, old: Any, new: Any) -> None:
+        """Tell those who observe what is no trait: a check would run the model, and what travels is its description."""
+        change = traitlets.Bunch(name=name, old=old, new=new, owner=self, type="change")
+        self.notify_change(change)
 
     def _selection_after(self, comparison: Comparison) -> dict[str, Any]:
         """Return the selection of the record now: as it was before the comparison, but for what was changed in it."""
@@ -253,28 +299,64 @@ class EditedText(anywidget.AnyWidget):
         *,
         left: tuple[dict[str, Any], dict[str, Any]] | None,
     ) -> None:
-        """Put another source in the place of the one on show, as one change and one message to the page."""
-        shown, call = self.source, self._call
-        self.source = source
+        """Put another source in the place of the one on show, and what is offered to edit with it."""
         # Of two records `code` is that of a comparison.
         own = self._groups if source.groups is not None and source.groups.has_own else None
-        self._call = None if left is not None or self._recipe is None else self._recipe.call(own)
-        try:
-            # The selection is carried over, and not chosen anew.
-            self._chooses = False
-            meta, overview = self.described()
-        except BaseException:
-            self.source, self._call = shown, call
-            raise
-        with self.hold_sync(), self.hold_trait_notifications():
+        call = None if left is not None or self._recipe is None else self._called(own)
+        self._put(source, selection, call=call, left=left)
+
+    def _called(self, groups: By | None) -> str | None:
+        """Return how a view of the record now is made, with these groups."""
+        return None if self._recipe is None else self._recipe.call(groups)
+
+    def _put(
+        self,
+        source: Source,
+        selection: Mapping[str, Any],
+        *,
+        call: str | None = None,
+        left: tuple[dict[str, Any], dict[str, Any]] | None = None,
+        chooses: bool = False,
+        chosen: dict[str, Any] | None = None,
+    ) -> None:
+        """Put another source in the place of the one on show, as one change and one message to the page.
+
+        Where that fails, what is on show stays, with all that belongs to it.
+
+        Args:
+            source: What is to be shown.
+            selection: The whole selection of it.
+            call: How a view of it is made; None for a view of the source itself.
+            left: The selection that a comparison takes the place of.
+            chooses: Whether a view of it may open on what is chosen. What is carried over was not.
+            chosen: What was chosen of it; what was chosen of the source before is shown no more.
+        """
+        with self._as_before_on_error(*_WITH_THE_SOURCE):
+            self.source, self._call, self._left, self._chooses = source, call, left, chooses
             # What was computed of the source before goes with it.
-            self._jobs, self._left = Jobs(), left
-            self.media, self.overview, self.meta = source.media, overview, meta
-            for name, value in selection.items():
+            self._jobs = Jobs()
+            meta, overview = self.described()
+            with self.hold_sync(), self.hold_trait_notifications():
+                self.media, self.overview, self.meta = source.media, overview, meta
+                for name, value in selection.items():
+                    setattr(self, name, value)
+                self.set_trait("chosen", chosen)
+                self.offer()
+
+    def offer(self) -> None:
+        """Tell the page what can be edited now."""
+        self._editing = self.editing()
+
+    @contextlib.contextmanager
+    def _as_before_on_error(self, *names: str) -> Iterator[None]:
+        """Put attributes back to what they are now where the block raises."""
+        kept = {name: getattr(self, name) for name in names}
+        try:
+            yield
+        except BaseException:
+            for name, value in kept.items():
                 setattr(self, name, value)
-            # What was chosen for the reader was of what is shown no more.
-            self.set_trait("chosen", None)
-            self._editing = self.editing()
+            raise
 
 
 def _of_two(state: Mapping[str, Any]) -> dict[str, Any]:

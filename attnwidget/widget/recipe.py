@@ -1,25 +1,36 @@
-"""`Recipe`: what records another text for a view: the model, held weakly, and how it was called."""
+"""`Recipe`: what runs a view's model again: the model, held weakly, and how it was called."""
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import threading
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from attnwidget.compute.checks import shown
 from attnwidget.recordings import capture
 from attnwidget.serve.python_call import call_of_model
+from attnwidget.surveys.fingerprints import model_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from attnwidget.attention import Attention
 
-__all__ = ["CALL", "WITHOUT_MODEL", "Recipe", "check_inputs"]
+__all__ = ["CALL", "CANNOT_EDIT", "WITHOUT_MODEL", "Recipe", "check_inputs"]
 
 CALL = "call view(model, 'some text', tokenizer=tokenizer)"
 WITHOUT_MODEL = f"This view has a record without its model, so no other text can be run: {CALL}."
+CANNOT_EDIT = "This view has a record without its model, so there is nothing to run under an edit: call view(model, 'some text', tokenizer=tokenizer)."
+_CHANGED = (
+    "The model has changed since this was recorded, so a run under an edit would differ in more than the edit: set "
+    "view.text = view.text, or make the view again."
+)
+_TRAINING = "The model is in training mode, in which each run differs by dropout: call model.eval(), then make the view again."
 _GONE = (
     "The model that this view was made with is gone, as nothing else held it: keep it in a variable, "
     f"model = …, and {CALL}."
@@ -27,7 +38,7 @@ _GONE = (
 
 
 class Recipe:
-    """How a view's record came about, so that another text can be recorded in the same way.
+    """How a view's record came about, so that another text can be recorded in the same way, and the same under an edit.
 
     The model is held weakly: a view that stays on a page must not keep a model in memory that its owner has let go.
 
@@ -50,6 +61,8 @@ class Recipe:
             is_text: Whether the inputs were read as text: a sound is named by a text as well.
         """
         self.lock = threading.RLock()
+        # A row of a batch is run in its batch, whose padding may move the last bits.
+        self._run = _kept(inputs), dict(options)
         options = dict(options)
         self.target = options.pop("target", None)
         if isinstance(inputs, list) and inputs and all(isinstance(one, str) for one in inputs):
@@ -58,8 +71,8 @@ class Recipe:
             inputs = [inputs]
         self._refusal = _why_not(inputs, options, is_text=is_text)
         self.inputs = None if self._refusal else _copied(inputs)
-        if self._refusal is None:
-            self._model, self._tokenizer, self._options = weakref.ref(model), tokenizer, options
+        self._model, self._tokenizer, self._options = weakref.ref(model), tokenizer, options
+        self._state = _state_of(model)
 
     @property
     def reason(self) -> str | None:
@@ -120,7 +133,59 @@ class Recipe:
         options = self._options if target is None else {**self._options, "target": target}
         attention = capture(model, inputs, self._tokenizer, **options)
         self.inputs, self.target = _copied(inputs), target
+        self._run, self._state = (self.inputs, dict(options)), _state_of(model)
         return attention
+
+    @contextlib.contextmanager
+    def as_before_on_error(self) -> Iterator[None]:
+        """Remember what was recorded before where the block raises: a record that cannot be shown is let go."""
+        kept = self.inputs, self.target, self._run, self._state
+        try:
+            yield
+        except BaseException:
+            self.inputs, self.target, self._run, self._state = kept
+            raise
+
+    @property
+    def cannot_edit(self) -> str | None:
+        """Why the model cannot be run under an edit, a sentence; None where it can."""
+        model = self._model()
+        if model is None:
+            return _GONE
+        if getattr(model, "training", False):
+            return _TRAINING
+        return _CHANGED if _state_of(model) != self._state else None
+
+    def run(self) -> tuple[Any, Any, Any, dict[str, Any]]:
+        """Return model, inputs, tokenizer and options of the recording on show.
+
+        Raises:
+            ValueError: If there is no such model any more, or it has changed since.
+        """
+        model, reason = self._model(), self.cannot_edit
+        if model is None or reason is not None:
+            raise ValueError(reason)
+        inputs, options = self._run
+        return model, inputs, self._tokenizer, dict(options)
+
+
+def _state_of(model: Any) -> tuple[Any, ...]:
+    """Return what is another once a model's parameters were changed, without reading all of them."""
+    versions = []
+    if isinstance(model, nn.Module):
+        for parameter in model.parameters():
+            with contextlib.suppress(
+                RuntimeError
+            ):  # made in inference mode, where changes are not counted
+                versions.append(parameter._version)  # noqa: SLF001 - what autograd itself compares
+    return model_digest(model), bool(getattr(model, "training", False)), sum(versions)
+
+
+def _kept(inputs: Any) -> Any:
+    """Return inputs that keep what they hold when the caller puts something else into them."""
+    if isinstance(inputs, list):
+        return [dict(one) if _is_message(one) else one for one in inputs]
+    return copy.copy(inputs) if isinstance(inputs, Mapping) else inputs
 
 
 def check_inputs(inputs: Any) -> None:

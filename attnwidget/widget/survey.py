@@ -9,7 +9,6 @@ from anywidget.experimental import command
 
 from attnwidget.attention import Attention
 from attnwidget.recordings import capture
-from attnwidget.serve.jobs import Jobs
 from attnwidget.serve.survey import SurveySource
 from attnwidget.widget.carried_selection import fitting
 from attnwidget.widget.commands import answered
@@ -107,15 +106,9 @@ class SurveyWidget(AttentionWidget):
         state = {**self._state(), "query": None, "key": None, "step": None, "ranking": None}
         if isinstance(self.aside, list):
             state["aside"] = None
-        # A new source: what was computed of the example before goes with the old one.
-        self.source = SurveySource(self._survey, (index, attention), can_open=True)
-        self._jobs = Jobs()
-        meta, overview = self.described()
-        with self.hold_trait_notifications(), self.hold_sync():
-            self.media = self.source.media
-            self.overview, self.meta = overview, meta
-            for name, value in fitting(self.source, state).items():
-                setattr(self, name, value)
+        source = SurveySource(self._survey, (index, attention), can_open=True)
+        selection = fitting(source, state)
+        self._put(source, selection, call=self._call, chooses=self._chooses, chosen=self.chosen)
 
     @command
     @answered

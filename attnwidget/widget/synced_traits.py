@@ -42,7 +42,8 @@ __all__ = ["SyncedTraits"]
 # What the kernel alone sets. A host that sends all of a widget's state back sends these as well.
 _OF_THE_KERNEL = {
     "_anywidget_id", "_bundle", "_css", "_editing", "_esm", "_model_module", "_model_module_version", "_model_name",
-    "_view_module", "_view_module_version", "_view_name", "chosen", "media", "meta", "overview",
+    "_view_module", "_view_module_version", "_view_name", "cannot_edit", "chosen", "effects", "media", "meta", "overview",
+    "what_if",
 }  # fmt: skip
 
 
@@ -326,7 +327,8 @@ class SyncedTraits(anywidget.AnyWidget):
             AttributeError: If the name is nearly that of a trait.
         """
         if not name.startswith("_") and not hasattr(type(self), name):
-            near = get_close_matches(re.sub("ies$", "y", name), STATE, n=1, cutoff=0.8)
+            names = (*STATE, "interventions", "metric")
+            near = get_close_matches(re.sub("ies$", "y", name), names, n=1, cutoff=0.8)
             if near:
                 message = f"The view has no {name!r}: set view.{near[0]} = {value!r}."
                 raise AttributeError(message)

@@ -27,7 +27,7 @@ from attnwidget.serve.source import Source, source_of
 from attnwidget.serve.static_files import front_end, static_text
 from attnwidget.widget.closing import closed_later
 from attnwidget.widget.commands import Answering, answered
-from attnwidget.widget.edited_text import EditedText
+from attnwidget.widget.head_effects import HeadEffects
 from attnwidget.widget.notebook_display import NotebookDisplay, closed_bundle
 from attnwidget.widget.ranked_heads import RankedHeads
 from attnwidget.widget.save import BrowserFigures, save
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["AttentionWidget"]
 
 
-class AttentionWidget(EditedText, RankedHeads, Answering, SyncedTraits):
+class AttentionWidget(HeadEffects, RankedHeads, Answering, SyncedTraits):
     """Three linked views over one record of attention.
 
     The reader sees a toolbar, a sentence on what is selected, and below it the model view, the head view and the neuron
@@ -136,7 +136,8 @@ class AttentionWidget(EditedText, RankedHeads, Answering, SyncedTraits):
         self._msg_callbacks.callbacks = []
         self._notebook = NotebookDisplay(self, always_frozen=frozen, still=still)
         if self._notebook.still:
-            self.observe(self._notebook.still.changed, names=[*STATE, "meta", "_screen"])
+            told = ("meta", "what_if", "effects", "_screen")
+            self.observe(self._notebook.still.changed, names=[*STATE, *told])
 
     def _with_what_was_selected(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return what the caller gave, and of what the reader had selected before the cell was run again what fits."""
@@ -187,7 +188,9 @@ class AttentionWidget(EditedText, RankedHeads, Answering, SyncedTraits):
     def described(self) -> tuple[dict[str, Any], bytes]:
         """Return the source's meta with what the page copies as Python, and the bytes of its thumbnails."""
         meta, overview = self.source.meta()
-        python = opening(self.source, self._call, chosen=self._chooses)
+        # A view under edits opens where the one without them does.
+        opened = self.source if self._unedited is None or self._left else self._unedited.source
+        python = opening(opened, self._call, chosen=self._chooses)
         return {**meta, "python": python}, overview
 
     def code(self) -> str:
@@ -371,6 +374,8 @@ class AttentionWidget(EditedText, RankedHeads, Answering, SyncedTraits):
             media=self.media,
             screen=self._screen,
             chosen=self.chosen,
+            what_if=_at_rest(self.what_if),
+            effects=_at_rest(self.effects, "stopped"),
         )
 
     def page(self, budget: int | None = None, *, framed: bool = False) -> str:
@@ -409,7 +414,7 @@ class AttentionWidget(EditedText, RankedHeads, Answering, SyncedTraits):
         if self.is_closed:
             return closed_bundle(self), {}
         # The model of a view is often gone by the time that it is shown: a cell that made both keeps none.
-        self._editing = self.editing()
+        self.offer()
         shown = shown_views()
         if shown is not None and not kwargs.pop("shown_here", False):
             shown.keep(self)
@@ -426,3 +431,8 @@ class AttentionWidget(EditedText, RankedHeads, Answering, SyncedTraits):
 
     def __repr__(self) -> str:
         return repr(self.attention).replace("Attention(", "AttentionWidget(", 1)
+
+
+def _at_rest(told: dict[str, Any] | None, state: str = "done") -> dict[str, Any] | None:
+    """Return what a copy without a kernel says of edits or effects: nothing is under way there."""
+    return {**told, "state": state} if told and told["state"] == "running" else told

@@ -19,6 +19,7 @@ import { tendCopies } from "./shell/copy-frames.js";
 import { focusedBeside } from "./shell/focus/focused.js";
 import { fitFrame } from "./shell/framed-copy.js";
 import { type Kernel, Shell } from "./shell/shell.js";
+import { EditTraits } from "./state/edit-traits.js";
 import { createState } from "./state/signals.js";
 import { bindTraits, follow, readTraits } from "./state/traits.js";
 import css from "./styles/widget.css";
@@ -27,6 +28,7 @@ import { type Invoke, invokeThrough, type Messenger } from "./transport/invoke.j
 import {
   askForPdf,
   askToFreeze,
+  askToRun,
   askToShow,
   kernelFetch,
   snapshotFetch,
@@ -52,8 +54,8 @@ function keepShortcuts(root: HTMLElement, signal: AbortSignal): void {
   const mark = (event: KeyboardEvent) => {
     const { target } = event;
     if (!(target instanceof HTMLElement) || !root.contains(target)) return;
-    // Looking for text is the widget's own, too.
-    const finds = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "f";
+    // Looking for text is the widget's own, too, and so is taking back an edit of the model.
+    const finds = (event.ctrlKey || event.metaKey) && /^[fz]$/i.test(event.key);
     const modified = (event.ctrlKey || event.metaKey || event.altKey) && !finds;
     target.toggleAttribute(
       "data-lm-suppress-shortcuts",
@@ -71,6 +73,7 @@ function mount(
   model: TraitModel,
   fetch: Fetch,
   kernel: Kernel | null,
+  edits: EditTraits,
   signal: AbortSignal,
 ): Shell {
   const style = document.createElement("style");
@@ -96,7 +99,7 @@ function mount(
     model.set("_screen", screen);
     model.save_changes();
   };
-  const shell = new Shell(root, state, maker, report, kernel, signal);
+  const shell = new Shell(root, state, maker, report, kernel, edits, signal);
   return shell;
 }
 
@@ -149,9 +152,11 @@ function holdHeight(el: HTMLElement): void {
 }
 
 /** Where the reader goes on by the keyboard when what had the focus was replaced. */
-function focusOn(el: HTMLElement): void {
+function focusOn(el: HTMLElement, edit?: string): void {
   const target =
-    el.querySelector<HTMLElement>(".aw-edit-button") ?? el.querySelector(".attnwidget");
+    ((edit && el.querySelector<HTMLElement>(`[data-edit="${CSS.escape(edit)}"]`)) ||
+      el.querySelector<HTMLElement>(".aw-edit-button")) ??
+    el.querySelector(".attnwidget");
   (target as HTMLElement | null)?.focus({ preventScroll: true });
 }
 
@@ -159,7 +164,14 @@ function render({ model, el, signal }: RenderContext): () => void {
   // Frozen copies bring a script for this, which not every host runs.
   tendCopies();
   let controller = new AbortController();
-  signal?.addEventListener("abort", () => controller.abort());
+  // Undo and redo lead from one record to another: what they know outlives each.
+  const whole = new AbortController();
+  const end = () => {
+    controller.abort();
+    whole.abort();
+  };
+  signal?.addEventListener("abort", end);
+  const edits = new EditTraits(model, whole.signal);
   const start = () => {
     controller.abort();
     controller = new AbortController();
@@ -175,19 +187,24 @@ function render({ model, el, signal }: RenderContext): () => void {
       pdf: () => askForPdf(invoke, inner),
       editing,
       edit: (texts) => askToShow(invoke, "edit_text", { texts }, inner),
+      effects: (on) =>
+        on
+          ? askToRun(invoke, "start_effects", { how: "zero" }, inner)
+          : askToRun(invoke, "stop_effects", {}, inner),
       compareBefore: (on) => askToShow(invoke, "compare_before", { on }, inner),
     };
     try {
-      const shell = mount(el, model, kernelFetch(invoke, inner, connection), kernel, inner);
+      const shell = mount(el, model, kernelFetch(invoke, inner, connection), kernel, edits, inner);
       const onMessage = (message: SaveMessage | StillMessage) => {
         if (message?.kind === "save") void answerSave(shell, message, invoke, inner);
         if (message?.kind === "still") void answerStill(shell, message, invoke, inner);
       };
       const onRecord = () => {
-        const focused = el.contains(focusedBeside(el));
+        const before = focusedBeside(el);
+        const focused = el.contains(before);
         holdHeight(el);
         start();
-        if (focused) focusOn(el);
+        if (focused) focusOn(el, (before as HTMLElement).dataset.edit);
       };
       model.on("msg:custom", onMessage);
       // Another record: everything read from the one before is gone with it.
@@ -208,7 +225,7 @@ function render({ model, el, signal }: RenderContext): () => void {
     }
   };
   start();
-  return () => controller.abort();
+  return end;
 }
 
 /** A stand-in for a widget model, over a snapshot: what a saved page draws from. */
@@ -217,8 +234,10 @@ class SnapshotModel implements TraitModel {
 
   constructor(snapshot: Snapshot) {
     const { state, meta, overview, media = "", chosen = null } = snapshot;
+    const { what_if = null, effects = null } = snapshot;
+    const edits = { what_if, effects, interventions: what_if?.edits ?? [] };
     const bytes = { overview: decodeBase64(overview), media: decodeBase64(media) };
-    const rest = { meta, chosen, ...bytes, _screen: null };
+    const rest = { meta, chosen, ...bytes, ...edits, _screen: null };
     this.values = new Map<string, unknown>(Object.entries({ ...state, ...rest }));
   }
 
@@ -239,7 +258,9 @@ class SnapshotModel implements TraitModel {
 /** Draw a saved copy, with no kernel behind it. Returns what takes it off the page again. */
 function mountSnapshot(el: HTMLElement, snapshot: Snapshot): () => void {
   const controller = new AbortController();
-  mount(el, new SnapshotModel(snapshot), snapshotFetch(snapshot), null, controller.signal);
+  const { signal } = controller;
+  const model = new SnapshotModel(snapshot);
+  mount(el, model, snapshotFetch(snapshot), null, new EditTraits(model, signal), signal);
   fitFrame(controller.signal);
   return () => controller.abort();
 }

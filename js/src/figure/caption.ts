@@ -5,6 +5,7 @@ import type { Surface } from "../surface/surface.js";
 import { textWidth, wrapText } from "../surface/text.js";
 import { measureTitle, showsWords } from "../views/shared/measure.js";
 import { layersName, NAMES, togetherOf } from "../views/shared/together.js";
+import { editCaption } from "../views/what-if/words.js";
 
 const SIZE = 12;
 const LEADING = 16;
@@ -38,6 +39,8 @@ function partsOf(scene: Scene, panels: boolean): readonly Part[] {
   const places = panels ? [stream.name] : [stream.name, layers];
   if (state.measure !== "weights") places.push(measureTitle(scene));
   if (showsWords(scene)) places.push("words");
+  const edits = editCaption(scene);
+  if (edits) places.push(edits);
   for (const place of places) parts.push({ text: "·", fill: muted }, { text: place, fill: muted });
   if (panels) return parts;
   const heads = state.heads.slice(0, MOST_HEADS);

@@ -33,5 +33,8 @@ export const USUAL_GROUPINGS = ["own", "segment", "role", "turn", "modality", "p
 /** What positions in no group are called. */
 export const REST_GROUP = "rest";
 
+/** The score that is how much the metric changes without a head: its numbers are in the trait `effects`, and in no block. */
+export const EFFECT = "effect";
+
 /** The traits of the shared selection, in the order of the schema. */
 export const STATE_NAMES = ["view", "stream", "layer", "heads", "query", "key", "measure", "positions", "form", "compare", "step", "theme", "score", "other_score", "arrange", "threshold", "below_threshold", "show_layers", "ranking", "explain", "top_k", "mass", "aside", "shade", "together", "together_layers", "panels", "grouping", "from_group", "to_group"] as const;

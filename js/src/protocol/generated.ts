@@ -31,6 +31,27 @@ export type Request = BlockRequest | HeadsRequest;
  */
 export type Ranges = readonly (readonly [number, number])[];
 export type Reply = Answer | Refusal | Unfinished;
+/**
+ * A part of an edit, as `Edits.to_json` writes it.
+ */
+export type Intervention = AblatedHeads | CutLinks | PatchedHeads;
+/**
+ * Position numbers, or tokens' texts; null for all positions.
+ */
+export type CutEnd = number | string | readonly (number | string)[] | null;
+/**
+ * The edits that are in force, in order: the trait `interventions`. Page and kernel set it. Where the kernel refuses what the page has set, it sets it back to what is in force, and `what_if` says why.
+ *
+ * @maxItems 10000
+ */
+export type Interventions = Intervention[];
+/**
+ * What effects are measured in: the trait `metric`. Null for what the unedited model would choose, a token or label for its log-probability, two for the difference of their logits. Page and kernel set it.
+ *
+ * @minItems 2
+ * @maxItems 2
+ */
+export type Metric = string | readonly [string, string] | null;
 
 /**
  * What travels between the Python side and the front end. TypeScript types are generated from this file, and Python's output is validated against it. Rows are queries, columns are keys, everywhere.
@@ -51,6 +72,10 @@ export interface Protocol {
   position?: Position;
   axis?: PackedPositions;
   editing?: Editing;
+  interventions?: Interventions;
+  metric?: Metric;
+  what_if?: WhatIf;
+  effects?: EffectsOfHeads;
 }
 /**
  * The shared selection: one two-way trait per key.
@@ -84,7 +109,7 @@ export interface State {
   step: number | null;
   theme: "auto" | "light" | "dark";
   /**
-   * What the model view's heads are coloured by: a name in meta.scores, "ranking" for the weight of the links in `ranking`, or null for thumbnails alone.
+   * What the model view's heads are coloured by: a name in meta.scores, "ranking" for the weight of the links in `ranking`, "effect" for the numbers of the trait `effects` where there are any, or null for thumbnails alone.
    */
   score: string | null;
   /**
@@ -618,6 +643,8 @@ export interface Snapshot {
   meta: Meta;
   screen?: Screen;
   chosen?: Chosen;
+  what_if?: WhatIf;
+  effects?: EffectsOfHeads;
   overview: string;
   media?: string;
   blocks: StoredBlock[];
@@ -706,6 +733,149 @@ export interface Before {
   heads: number[];
   query: Pins;
   key: Pins;
+}
+/**
+ * What the model says without and under the edits: the trait `what_if`, null where nothing was edited. While it runs, and where an edit was refused, all but state and message are those of the edits that are in force.
+ */
+export interface WhatIf {
+  state: "running" | "done" | "refused";
+  /**
+   * Why it was refused, or what became of edits under another text; else nothing.
+   */
+  message: string;
+  /**
+   * Label of the position that chooses; null where the whole input does.
+   */
+  at: string | null;
+  /**
+   * Its number among the query positions of the record.
+   */
+  position: number | null;
+  /**
+   * What is chosen there; empty where that is not known.
+   */
+  kind: "token" | "label" | "embedding" | "";
+  /**
+   * What is measured, in words.
+   */
+  metric: string;
+  /**
+   * The metric without the edits; null where it is no finite number.
+   */
+  before: number | null;
+  after: number | null;
+  /**
+   * How far all probabilities move, in nats; null where nothing is chosen among.
+   */
+  kl: number | null;
+  /**
+   * The five likeliest without and the five likeliest under the edits, the likeliest without them first.
+   */
+  choices: Choice[];
+  /**
+   * How the numbers came about, in words.
+   */
+  method: string;
+  edits: Interventions;
+}
+export interface Choice {
+  label: string;
+  /**
+   * A probability.
+   */
+  before: number;
+  after: number;
+}
+/**
+ * Heads whose output is replaced.
+ */
+export interface AblatedHeads {
+  /**
+   * @minItems 1
+   */
+  ablate: readonly (readonly [number, number])[];
+  how: "zero" | "mean" | "resample";
+  /**
+   * Null for the only one there is.
+   */
+  stream: string | null;
+  /**
+   * What a mean is of, or another output is taken from.
+   */
+  source: {} | null;
+}
+/**
+ * Links that no head, or some, may look along. Null for all queries, all keys, all heads, all layers.
+ */
+export interface CutLinks {
+  cut: CutEnds;
+  heads: readonly (readonly [number, number])[] | null;
+  layers: readonly number[] | null;
+  /**
+   * Null for the only one there is.
+   */
+  stream: string | null;
+  /**
+   * Whether the other weights of a row are divided by what remains of it.
+   */
+  renormalise: boolean;
+}
+export interface CutEnds {
+  query: CutEnd;
+  key: CutEnd;
+}
+/**
+ * Heads of which something is taken from another record: Python alone makes these.
+ */
+export interface PatchedHeads {
+  patch: unknown;
+}
+/**
+ * How much the metric changes without each head: the trait `effects`, null where nobody asked. The numbers of the score `effect`.
+ */
+export interface EffectsOfHeads {
+  state: "running" | "done" | "stopped" | "refused";
+  /**
+   * Why it was refused, or why some heads have no effect; else nothing.
+   */
+  message: string;
+  /**
+   * What is measured, in words.
+   */
+  metric: string;
+  /**
+   * Label of the position that chooses: they stay those of this one when another is pinned.
+   */
+  at: string | null;
+  /**
+   * Its number among the query positions of the record.
+   */
+  position: number | null;
+  how: "zero" | "mean" | "resample";
+  /**
+   * By the stream's name, its layers in the order of meta, each layer's heads in theirs.
+   */
+  streams: {
+    [k: string]: EffectsOfStream;
+  };
+  /**
+   * Heads that were run.
+   */
+  done: number;
+  /**
+   * Heads there are.
+   */
+  of: number;
+}
+export interface EffectsOfStream {
+  /**
+   * The metric without the head less the metric with all heads; the first-order estimate where the head was not run yet, null where there is none.
+   */
+  values: readonly (readonly (number | null)[])[];
+  /**
+   * Whether the head was run.
+   */
+  exact: readonly (readonly boolean[])[];
 }
 export interface StoredBlock {
   request: Request;
@@ -809,7 +979,9 @@ export interface Command {
     | "open_example"
     | "draw_pdf"
     | "edit_text"
-    | "compare_before";
+    | "compare_before"
+    | "start_effects"
+    | "stop_effects";
   msg: Messages[keyof Messages];
 }
 /**
@@ -824,6 +996,8 @@ export interface Messages {
   open_example: OpenMessage;
   edit_text: EditMessage;
   compare_before: CompareBeforeMessage;
+  start_effects: StartEffectsMessage;
+  stop_effects: StopEffectsMessage;
 }
 /**
  * Answered with a reply to each request, in order.
@@ -884,10 +1058,23 @@ export interface EditMessage {
 }
 export interface CompareBeforeMessage {
   /**
-   * Whether the record before is shown beside the one now, or the one now alone.
+   * Whether the record before is shown beside the one now, or the one now alone; under an edit, the record without it and the one with it.
    */
   on: boolean;
 }
+/**
+ * Run the model once without each head, of the metric on show; answered at once, what is found comes in the trait `effects`.
+ */
+export interface StartEffectsMessage {
+  /**
+   * What is put in the place of a head's output. A mean, or another input's output, needs texts, which only Python gives.
+   */
+  how: "zero";
+}
+/**
+ * Run the model for no further head; what was found stays.
+ */
+export interface StopEffectsMessage {}
 /**
  * The answer to a command that could not be carried out.
  */

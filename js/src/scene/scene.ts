@@ -10,6 +10,7 @@ import type { Hover, Options } from "../state/interaction.js";
 import type { Found } from "../state/search.js";
 import type { State } from "../state/selection.js";
 import type { Theme } from "../styles/theme.js";
+import type { Edited } from "./edited.js";
 import type { GenerationStep } from "./generation-step.js";
 
 /** What only a figure chooses; on the screen there is none of it. */
@@ -63,6 +64,10 @@ export interface Scene {
   readonly failed?: () => string | null;
   /** What the reader looks for, and where it is. Not in figures. */
   readonly found?: Found | null;
+  /** What is edited in the model, and what that changes. */
+  readonly edited?: Edited | null;
+  /** Whether the model can be run under an edit of the reader's. Not in figures. */
+  readonly editable?: boolean;
 }
 
 /**
@@ -76,6 +81,11 @@ export interface RecordScene extends Scene {
 /** The record's own scene behind a scene; `recordScene(scene) === scene` where that is it. */
 export function recordScene(scene: Scene): RecordScene {
   return scene.recorded ?? (scene as RecordScene);
+}
+
+/** A scene under edits, the record's own behind it too. */
+export function withEdits<S extends Scene>(scene: S, edited: Edited | null): S {
+  return { ...scene, edited, recorded: scene.recorded && { ...scene.recorded, edited } };
 }
 
 export function onPaper({ drawing }: Scene): boolean {

@@ -175,6 +175,14 @@ export class TextEditor {
     signal.addEventListener("abort", stop);
   }
 
+  /** Show the record before beside the one now, or the one now alone; whether there is one before. */
+  compare(): boolean {
+    const editing = this.kernel?.editing.peek();
+    if (!editing?.before) return false;
+    this.events.compare(!editing.comparing);
+    return true;
+  }
+
   /** What the buttons leave of a line so wide, in a widget that is. */
   room(width: number, measure: Measure): number {
     this.row.toggleAttribute("data-narrow", width < NARROW);

@@ -22,6 +22,9 @@ const draws = (form: Scene["state"]["form"]) => (scene: Scene) =>
 /** Where selected heads can be pinned beside others: of two records there is one head at a time. */
 const pins = (scene: Scene) => recorded(scene) && scene.sides === null;
 
+/** Whether there is a model to run under an edit. */
+const canRun = ({ editable }: Scene) => editable ?? false;
+
 /** What one does, in the order in which one comes to it. */
 export const HELP: readonly (readonly [string, readonly Row[]])[] = [
   [
@@ -135,6 +138,27 @@ export const HELP: readonly (readonly [string, readonly Row[]])[] = [
         what: "score: …",
         does: "colour, order and filter all heads by a score; with a query and a key pinned, by the weight of that link",
         when: canScore,
+      },
+    ],
+  ],
+  [
+    "what if",
+    [
+      {
+        what: "X",
+        does: "run the model without the selected heads, or where query and key are pinned without that link; again, and it is back",
+        when: canRun,
+      },
+      { what: "Shift X", does: "without any attention to the pinned token", when: canRun },
+      {
+        what: "Ctrl Z, ⌘ Z",
+        does: "undo the last edit; with Shift, redo it. C compares before and after",
+        when: canRun,
+      },
+      {
+        what: "effects of all heads",
+        does: "how much the model’s choice depends on each head, run without it one by one",
+        when: canRun,
       },
     ],
   ],

@@ -83,7 +83,8 @@ export class Panel implements MapPanel {
     this.spacer.append(this.sticky);
     this.scroller.append(this.spacer);
     this.aside.className = "aw-title-aside";
-    this.element.append(heading, this.aside, this.scroller);
+    // Floating beside the name, which is cut short where there is no room for both.
+    this.element.append(this.aside, heading, this.scroller);
     this.map = new PanelMap(this, this.canvas, this.abort.signal);
     this.listen(this.abort.signal);
   }

@@ -2,7 +2,7 @@
 
 import { html, nothing, type TemplateResult } from "lit-html";
 import { withoutRecord } from "../data/meta.js";
-import { RANKING } from "../protocol/constants.js";
+import { EFFECT, RANKING } from "../protocol/constants.js";
 import type { RecordScene, Scene } from "../scene/scene.js";
 import { rankByGroups, rankByPins, setScore } from "../state/actions.js";
 import type { State } from "../state/selection.js";
@@ -16,6 +16,7 @@ import {
   whyNoScore,
 } from "../views/model/head-scores.js";
 import { remainingText } from "../views/model/legend.js";
+import { hasEffects } from "../views/what-if/heads.js";
 import { canScore } from "./toolbar/drawn.js";
 import { type Choice, list } from "./toolbar/parts.js";
 
@@ -42,8 +43,9 @@ function scoreOptions(scene: Scene): readonly Choice[] {
     const reason = stream.absent?.[name];
     return { value: name, text: label, title: reason ?? question, off: reason !== undefined };
   });
-  if (!state.ranking) return options;
-  return [{ value: RANKING, text: scoreTitle(scene, RANKING), off: false }, ...options];
+  const own = [...(state.ranking ? [RANKING] : []), ...(hasEffects(scene) ? [EFFECT] : [])];
+  const first = own.map((value) => ({ value, text: scoreTitle(scene, value), off: false }));
+  return [...first, ...options];
 }
 
 function threshold(scene: Scene, { change }: ScoreEvents): TemplateResult | typeof nothing {

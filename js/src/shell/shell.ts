@@ -1,14 +1,15 @@
 // `Shell`, one widget on the page: state to frames, frames to panels, requests to the kernel.
 
-import { effect, type ReadonlySignal } from "@preact/signals-core";
+import { effect, type ReadonlySignal, untracked } from "@preact/signals-core";
 import { render, type TemplateResult } from "lit-html";
 import { withoutRecord } from "../data/meta.js";
 import type { BlockStore, Progress } from "../data/store.js";
 import type { FigureOptions } from "../figure/compose.js";
 import type { Screen } from "../protocol/generated.js";
 import { recordChange } from "../scene/lens.js";
-import { recordScene, type Scene } from "../scene/scene.js";
+import { recordScene, type Scene, withEdits } from "../scene/scene.js";
 import type { SceneMaker } from "../scene/scene-maker.js";
+import type { EditTraits } from "../state/edit-traits.js";
 import type { Gesture, ViewName } from "../state/interaction.js";
 import { pythonCall } from "../state/python-call.js";
 import { found } from "../state/search.js";
@@ -48,6 +49,7 @@ import { statusBar } from "./status-bar.js";
 import { stepBar } from "./step-bar.js";
 import type { ToolbarEvents } from "./toolbar/control.js";
 import { Toolbar } from "./toolbar/toolbar.js";
+import { WhatIfLine } from "./what-if/what-if.js";
 
 /** Screen state goes to Python once the reader has stopped moving, not with every pixel of a scroll. */
 const SETTLE_MS = 300;
@@ -59,6 +61,8 @@ export interface Kernel extends EditKernel {
   open(example: number): Promise<void>;
   /** Draw what is shown as a PDF. */
   pdf(): Promise<Blob>;
+  /** Begin to run the model without each head, or stop. */
+  effects(on: boolean): Promise<void>;
 }
 
 /**
@@ -73,6 +77,7 @@ export class Shell {
   private readonly readingBar = document.createElement("div");
   private readonly readingRow = new TabRow(this.readingBar);
   private readonly editor: TextEditor;
+  private readonly whatIf: WhatIfLine;
   private readonly textMeasure: Measure;
   private readonly viewArea = document.createElement("div");
   private readonly finder: Finder;
@@ -104,6 +109,7 @@ export class Shell {
     private readonly maker: SceneMaker,
     private readonly onScreen: (screen: Screen) => void,
     private readonly kernel: Kernel | null,
+    edits: EditTraits,
     private readonly signal: AbortSignal,
   ) {
     if (kernel) {
@@ -128,6 +134,12 @@ export class Shell {
     this.viewArea.className = "aw-stage";
     this.statusBar.className = "aw-foot";
     const redraw = () => this.schedule();
+    this.whatIf = new WhatIfLine(edits, state, {
+      scene: () => this.scene,
+      effects: kernel && ((on) => kernel.effects(on)),
+      compare: () => this.editor.compare(),
+      redraw,
+    });
     this.steps = new Replay(state, (change) => this.change(change), redraw);
     this.gestures = new Gestures(state, maker, {
       change: (changes) => this.change(changes),
@@ -152,6 +164,7 @@ export class Shell {
       this.replay,
       this.scores,
       this.editor.element,
+      this.whatIf.element,
       this.viewArea,
       this.statusBar,
     );
@@ -162,6 +175,8 @@ export class Shell {
       state.options.value;
       state.search.value;
       state.chosen.value;
+      this.whatIf.edited;
+      edits.cannot.value;
       this.dark.value;
       this.schedule();
     });
@@ -170,7 +185,9 @@ export class Shell {
     });
     this.watch(kernel);
     this.resize.observe(root);
-    const onKey = (event: KeyboardEvent) => pressed(event, state, this.keyTargets);
+    const onKey = (event: KeyboardEvent) => {
+      if (!this.whatIf.pressed(event)) pressed(event, state, this.keyTargets);
+    };
     root.addEventListener("keydown", onKey, { signal });
     signal.addEventListener("abort", () => {
       stop();
@@ -220,6 +237,13 @@ export class Shell {
     });
   }
 
+  /** A scene of the record, under the edits that are in force. */
+  private edited(scene: Scene): Scene {
+    const { whatIf } = this;
+    const edited = untracked(() => whatIf.edited);
+    return { ...withEdits(scene, edited), editable: whatIf.canEdit };
+  }
+
   private get isDark(): boolean {
     const theme = this.state.shared.theme.peek();
     return theme === "auto" ? this.dark.peek() : theme === "dark";
@@ -239,7 +263,8 @@ export class Shell {
     // Of the frame before: this one has asked for nothing yet.
     this.scored = this.store.progress("heads")?.part ?? null;
     this.store.begin();
-    const made = this.maker.make(state, hover.peek(), options.peek(), this.isDark);
+    const hovered = hover.peek();
+    const made = this.edited(this.maker.make(state, hovered, options.peek(), this.isDark));
     const sought = <S extends Scene>(of: S): S => ({ ...of, found: found(search.peek(), of) });
     const scene = { ...sought(made), recorded: made.recorded && sought(made.recorded) };
     if (this.root.dataset.theme !== scene.theme.name) {
@@ -259,6 +284,7 @@ export class Shell {
     render(scoreBar(recordScene(scene), this.scoreEvents), this.scores);
     render(this.reading(scene, width), this.readingBar);
     this.readingRow.update();
+    this.whatIf.render(scene);
     this.arrange(scene, layoutViews(scene, width));
     const model = this.panels.get("model");
     if (model) render(scoreChoice(recordScene(scene), this.scoreEvents), model.aside);
@@ -392,7 +418,7 @@ export class Shell {
     if (!this.scene) throw new Error("Nothing has been drawn yet.");
     const { options: looks } = this.state;
     const scene = state
-      ? this.maker.make(fromTraits(state), null, looks.peek(), this.isDark)
+      ? this.edited(this.maker.make(fromTraits(state), null, looks.peek(), this.isDark))
       : this.scene;
     const shown = this.figureOptions();
     // Another width is another layout, in which the reader's scroll means nothing.

@@ -1,9 +1,10 @@
 // The call that opens a view at a selection, as Python text: what `attnwidget/serve/python_call.py` writes in the kernel.
 
-import { RANKING, STATE_NAMES } from "../protocol/constants.js";
+import { EFFECT, RANKING, STATE_NAMES } from "../protocol/constants.js";
 import type { PythonCall, State as Traits } from "../protocol/generated.js";
 import { same } from "./signals.js";
 
+const SCORES = ["score", "other_score"] as const;
 const PLACE = ["stream", "layer", "heads", "query", "key"] as const;
 
 /** Digits without an exponent, the shortest that give the number again. */
@@ -45,10 +46,14 @@ export function pythonCall({ call, opened, placed }: PythonCall, state: Traits):
   const own = ranking && "pattern" in ranking ? ranking.pattern : null;
   const options = STATE_NAMES.filter((name) => {
     // The kernel knows a pattern of the caller's own by a number, which another view does not have.
+    // A view that is made knows no effects yet.
+    if (SCORES.some((score) => score === name) && state[name] === EFFECT) return false;
     if (own !== null && (name === "ranking" || state[name] === RANKING)) return false;
     // With a layer the view opens there and chooses nothing itself.
     return !same(state[name], base[name]) || (name === "layer" && !stays);
   }).map((name) => `, ${name}=${name === "compare" ? pairs(state.compare) : literal(state[name])}`);
-  const note = own === null ? "" : `  # then view.rank(pattern=pattern, name=${literal(own)})`;
+  const notes = own === null ? [] : [`view.rank(pattern=pattern, name=${literal(own)})`];
+  if (SCORES.some((score) => state[score] === EFFECT)) notes.push("view.find_effects()");
+  const note = notes.length ? `  # then ${notes.join(", ")}` : "";
   return `${call}${options.join("")})${note}`;
 }

@@ -52,6 +52,7 @@ function printTheme(heads: readonly number[]): Theme {
     accent: "#000000",
     wash: "#ebebeb",
     danger: "#000000",
+    changed: "#000000",
     special: "#5e5e5e",
     sequential: table("grey", MAPS.grey ?? []),
     diverging,

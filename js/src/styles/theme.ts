@@ -22,6 +22,8 @@ export interface Theme {
   /** A wash behind a hovered row. */
   readonly wash: string;
   readonly danger: string;
+  /** What an edit of the model changes. At least 4.5:1 on the background. */
+  readonly changed: string;
   /** Special tokens. */
   readonly special: string;
   /** 256 RGB triples, 0 = nothing .. 255 = all. */
@@ -90,6 +92,7 @@ export const themes: Readonly<Record<Theme["name"], Theme>> = {
     accentText: "#ffffff",
     wash: "#eef2f8",
     danger: "#b3261e",
+    changed: "#b8430c",
     special: "#7a5195",
     sequential: ramp(["#ffffff", "#dbe7f4", "#a3c4e3", "#5a97cb", "#2467a8", "#10437a", "#062447"]),
     score: ramp(["#faf5ea", "#f7e0ae", "#efb95c", "#dc8730", "#b15a12", "#7c3705", "#4a1e02"]),
@@ -110,6 +113,7 @@ export const themes: Readonly<Record<Theme["name"], Theme>> = {
     accentText: "#0b1017",
     wash: "#1d242d",
     danger: "#ff8a80",
+    changed: "#ffa066",
     special: "#c9a3e0",
     sequential: ramp(["#15181d", "#1b2f47", "#1f5280", "#2c7fb8", "#5fb3d9", "#b3e0ee", "#fbffff"]),
     score: ramp(["#201c14", "#3d2d13", "#6b4915", "#a46f18", "#d79a30", "#f5c66c", "#fff0c4"]),
@@ -122,8 +126,9 @@ export const themes: Readonly<Record<Theme["name"], Theme>> = {
 
 /** The same colours for the chrome, as CSS variables. */
 export function cssVariables(theme: Theme): Readonly<Record<string, string>> {
-  const { background, raised, text, muted, rule, accent, accentText, wash, danger } = theme;
-  const colours = { background, raised, text, muted, rule, accent, wash, danger };
+  const { background, raised, text, muted, rule, accent, accentText, wash, danger, changed } =
+    theme;
+  const colours = { background, raised, text, muted, rule, accent, wash, danger, changed };
   return Object.fromEntries([
     ...Object.entries(colours).map(([name, value]) => [`--aw-${name}`, value]),
     ["--aw-accent-text", accentText],

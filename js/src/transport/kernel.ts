@@ -99,6 +99,20 @@ export async function askToShow<Name extends ShowsAnother>(
   if (reply.error) throw new Error(reply.error);
 }
 
+/** Commands that are answered at once; what comes of them comes as a trait. */
+type StartsOrStops = "start_effects" | "stop_effects";
+
+/** Have the kernel begin or end what it works through by itself. */
+export async function askToRun<Name extends StartsOrStops>(
+  invoke: Invoke,
+  name: Name,
+  message: Messages[Name],
+  signal: AbortSignal,
+): Promise<void> {
+  const [reply] = await invoke<{ error?: string }>(name, message, { signal: timed(signal) });
+  if (reply.error) throw new Error(reply.error);
+}
+
 /** Drawing and converting a figure of many links. */
 const DRAWING_MS = 600_000;
 

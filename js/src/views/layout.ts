@@ -12,6 +12,7 @@ import { neuronView } from "./neuron/view.js";
 import { nextView } from "./next-token/view.js";
 import { examplesView } from "./survey/view.js";
 import type { View } from "./view.js";
+import { changeView, hasChanges } from "./what-if/view.js";
 
 /** A view's place: `rect` is its drawing, a heading of this height stands above it. */
 export interface ViewBox {
@@ -169,7 +170,12 @@ function isShortText(scene: Scene, width: number): boolean {
 function addColumns(add: AddRow, scene: Scene, width: number): void {
   const layers = layersHeight(scene);
   const most = Math.max(560, layers);
-  const why = scene.meta.generation ? [nextView, neuronView] : [neuronView];
+  const changed = hasChanges(scene);
+  const why = [
+    ...(changed ? [changeView] : []),
+    ...(scene.meta.generation ? [nextView] : []),
+    neuronView,
+  ];
   if (isShortText(scene, 0.7 * width)) {
     const columns = [
       { views: [modelView], share: 0.3, fills: true },
@@ -181,9 +187,10 @@ function addColumns(add: AddRow, scene: Scene, width: number): void {
   const columns = [
     { views: [modelView], share: 0.29, fills: true },
     { views: [headView], share: 0.36 },
-    { views: why, share: 0.35 },
+    // Above the explanation of one link stands what the edits change: it scrolls, so that nothing is blank beside it.
+    { views: why, share: 0.35, fills: changed },
   ];
-  add(columns, Math.max(380, layers), most);
+  add(columns, Math.max(changed ? 540 : 380, layers), most);
 }
 
 /** All views of one record; a survey shows its heads already. */
@@ -193,6 +200,7 @@ function addRecord(add: AddRow, scene: Scene, width: number, whole: boolean): vo
   const layers = layersHeight(scene);
   const wide = width >= WIDE && !meta.survey;
   if (meta.generation && !wide) add(alone(nextView), 0, 200);
+  if (hasChanges(scene) && !wide) add(alone(changeView), 0, 240);
   if (meta.survey && width >= narrow) {
     add(beside(headView, neuronView, 0.48), 320, 500);
   } else if (wide) {
@@ -227,6 +235,7 @@ function addAlone(add: AddRow, scene: Scene, width: number, whole: boolean): voi
     return;
   }
   if (meta.generation) add(alone(nextView), 0, 200);
+  if (hasChanges(scene) && !whole) add(alone(changeView), 0, 240);
   const only = { model: modelView, head: headView, neuron: neuronView, compare: compareView };
   const view = only[state.view as keyof typeof only];
   const text = view === headView && state.form === "text";

@@ -415,3 +415,32 @@ def test_a_page_cannot_set_what_is_offered(view: AttentionWidget) -> None:
     assert view._editing == offered
     answer, _ = view.edit_text({"texts": []}, [])
     assert "texts must contain at least 1 items" in answer["error"]
+
+
+def test_a_record_that_cannot_be_described_leaves_everything_as_it_was(
+    pocket: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Opened on what was chosen, which the call that is copied depends on.
+    view = aw.view(pocket[0], FIRST, pocket[1])
+
+    def kept() -> list[Any]:
+        names = ("source", "meta", "text", "before", "_run", "_jobs", "_chooses", "_call", "chosen")
+        return [*state_of(view, *names), view.code(), view.editing()]
+
+    before = kept()
+
+    def fails(_: object) -> None:
+        message = "no memory, say"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(type(view), "described", fails)
+    with pytest.raises(RuntimeError, match="no memory, say"):
+        view.text = SECOND
+    assert kept() == before
+    with pytest.raises(RuntimeError, match="no memory, say"):
+        view.interventions = aw.ablate(heads=[(3, 3)])
+    assert kept() == before
+    assert (view.interventions, view.effect, view.what_if) == (aw.ablate(heads=[]), None, None)
+    monkeypatch.undo()
+    view.text = SECOND
+    assert view.text == SECOND

@@ -202,3 +202,23 @@ def test_a_view_of_means_has_no_numbers_of_weights(found: Survey) -> None:
     drawn = found.view(compare=[(0, 1)]).figure(view="compare")
     with pytest.raises(ValueError, match="view='compare' is drawn from weights"):
         _ = drawn.data
+
+
+def test_an_example_that_cannot_be_described_leaves_the_one_before(
+    found: Survey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = found.view(*aw.pocket())
+    view.show_example(0)
+    kept = (view.source, view.meta, view.example, view._jobs, view._chooses, view._state())
+
+    def fails(_: object) -> None:
+        message = "no memory, say"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(type(view), "described", fails)
+    with pytest.raises(RuntimeError, match="no memory, say"):
+        view.show_example(1)
+    assert (view.source, view.meta, view.example, view._jobs, view._chooses, view._state()) == kept
+    monkeypatch.undo()
+    view.show_example(1)
+    assert view.example == 1

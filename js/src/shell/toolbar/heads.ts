@@ -3,6 +3,7 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { Scene } from "../../scene/scene.js";
 import { toggleHead } from "../../state/actions.js";
+import { isOut } from "../../views/what-if/parts.js";
 import type { Control, ToolbarEvents } from "./control.js";
 import { menu } from "./menu.js";
 
@@ -35,10 +36,10 @@ function chips(scene: Scene, events: ToolbarEvents): TemplateResult[] {
     const heads = (chosen: readonly number[]) => events.change({ heads: [...chosen] as [number] });
     return html`<button
       type="button"
-      class="aw-chip"
+      class="aw-chip ${isOut(scene, layer.layer, head) ? "aw-chip-out" : ""}"
       data-head=${head}
       aria-pressed=${String(on)}
-      aria-label="Head ${head}"
+      aria-label="Head ${head}${isOut(scene, layer.layer, head) ? ", knocked out" : ""}"
       title="Head ${head}: click adds or takes away, double-click shows only this one"
       style="--aw-head:${theme.head(head, layer.num_heads)}"
       @click=${() => events.change(sides ? { heads: [head] } : toggleHead(state, head))}

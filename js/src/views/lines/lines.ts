@@ -27,6 +27,7 @@ import { drawFailure } from "../shared/failure.js";
 import { foundAt } from "../shared/found.js";
 import { hoveredPositions, keyName, queryName, seriesError } from "../shared/series.js";
 import type { Stop } from "../view.js";
+import { drawCuts } from "../what-if/cuts.js";
 import { drawGroups } from "./group-margins.js";
 import { linkEnd, NUMBER_WIDTH } from "./layout.js";
 import { allLinks, focusLinks, type LinesInput, loadedRows, pictureKey, SEVERAL } from "./links.js";
@@ -182,6 +183,7 @@ export function drawLines(target: Surface, scene: Scene, input: LinesInput): voi
     drawLinks(surface, layout.links, links, styles(scene, input));
     drawNamed(surface, input, links);
   }
+  drawCuts(surface, scene, input);
   drawMarkers(surface, scene, input);
 }
 

@@ -7,6 +7,7 @@ import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { ellipsize, textWidth } from "../../surface/text.js";
 import { isRollout } from "../shared/measure.js";
+import { drawEffect, effectOf } from "../what-if/heads.js";
 import { hoveredHead } from "./card.js";
 import { WORDED } from "./cells.js";
 import { quietLabels } from "./head-scores.js";
@@ -54,6 +55,11 @@ export function drawCaptions(surface: Surface, scene: Scene, layout: Grid, row: 
     const selected = layer === state.layer && state.heads.includes(head);
     const strong = selected || (hovered?.row === row.row && hovered.head === head);
     const index = row.first + head;
+    const effect = abreast ? null : effectOf(scene, row.row, head);
+    if (effect) {
+      drawEffect(surface, scene, effect, cell, caption, number);
+      return;
+    }
     const label = board?.isOut(index) || isRollout(scene) ? null : labels(index);
     const worded = across >= WORDED;
     const link = worded && selected && !abreast && !board;

@@ -1,7 +1,7 @@
 // The card and the name of the head under the pointer.
 
 import { withoutRecord } from "../../data/meta.js";
-import { formatWeight } from "../../marks/format.js";
+import { formatSigned, formatWeight } from "../../marks/format.js";
 import { letterOf } from "../../marks/heads/badge.js";
 import { drawThumbnailCard } from "../../marks/heads/thumbnail-card.js";
 import type { LayerMeta } from "../../protocol/generated.js";
@@ -10,6 +10,8 @@ import type { Rect, Surface } from "../../surface/surface.js";
 import { thumbnailShading } from "../shared/aside.js";
 import { pairTitle } from "../shared/series.js";
 import type { Frame } from "../view.js";
+import { effectOf } from "../what-if/heads.js";
+import { isOut } from "../what-if/parts.js";
 import { type Board, boardOf, chosenScores, readScore, spreadOf } from "./head-scores.js";
 import { type Placed, placedHeads } from "./heads.js";
 
@@ -77,7 +79,7 @@ export function drawHeadCard(
 export function headName(
   scene: Scene,
   board: Board | null,
-  { index, layer, head }: Placed,
+  { index, row, layer, head }: Placed,
 ): string {
   const { thumbnails, queries, keys, state } = scene;
   const parts = [`layer ${layer} head ${head}`];
@@ -95,6 +97,10 @@ export function headName(
       `${scene.sides ? "largest change" : "top link"} ${from} to ${to} ${formatWeight(top.weight)}`,
     );
   }
+  const effect = effectOf(scene, row, head);
+  if (effect)
+    parts.push(`effect ${formatSigned(effect.value)}${effect.exact ? "" : ", estimated"}`);
+  if (isOut(scene, layer, head)) parts.push("knocked out");
   if (layer === state.layer && state.heads.includes(head)) parts.push("selected");
   const at = state.compare.findIndex(([l, h]) => l === layer && h === head);
   if (at >= 0) parts.push(`compared as ${letterOf(at)}`);

@@ -6,6 +6,8 @@ import { onPaper, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import type { Frame, Stop, View } from "../view.js";
+import { drawOut } from "../what-if/heads.js";
+import { isOut } from "../what-if/parts.js";
 import { drawCaptions } from "./captions.js";
 import { drawHeadCard, headName, hoveredHead } from "./card.js";
 import { COMFORTABLE, type LayerCells, WORDED } from "./cells.js";
@@ -137,6 +139,15 @@ function gridOf(scene: Scene, width: number, height: number): Grid {
     // What is open stands in a picture of its own: the block of all layers is the same for each.
     id: `${id}/${width}/${height - room}/${lines}/${layout.open?.height ?? 0}`,
   };
+}
+
+/** Heads that are out, wherever they stand. */
+function drawEdits(surface: Surface, scene: Scene, layout: Grid): void {
+  if (!scene.edited) return;
+  for (const { row, layer, head } of shownHeads(scene)) {
+    if (!isOut(scene, layer, head)) continue;
+    for (const cell of headRects(layout, row, head)) drawOut(surface, scene, cell);
+  }
 }
 
 function drawMarks(surface: Surface, scene: Scene, layout: Grid): void {
@@ -294,6 +305,7 @@ export const gridForm: Omit<View, "name"> = {
         }
         drawFrontier(surface, scene, layout);
         drawCellTexts(surface, scene, layout);
+        drawEdits(surface, scene, layout);
         drawMarks(surface, scene, layout);
         for (const row of drawnRows(layout)) {
           drawCaptions(surface, scene, layout, row);

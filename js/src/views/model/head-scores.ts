@@ -6,12 +6,13 @@ import { withoutRecord } from "../../data/meta.js";
 import { strongestFirst } from "../../data/strongest-first.js";
 import { memo } from "../../marks/memo.js";
 import { quoted } from "../../marks/text/tokens.js";
-import { RANKING } from "../../protocol/constants.js";
+import { EFFECT, RANKING } from "../../protocol/constants.js";
 import type { HeadRef, Measure, Position, Ranking, ScoreMeta } from "../../protocol/generated.js";
 import { recordScene, type Scene } from "../../scene/scene.js";
 import type { State } from "../../state/selection.js";
 import { asideName } from "../shared/aside.js";
 import { MEASURES } from "../shared/measure.js";
+import { effectName, effectSizes } from "../what-if/heads.js";
 import { type Placed, placedHeads, shownHeads } from "./heads.js";
 
 /** One number for each head, or why there is none. */
@@ -73,6 +74,7 @@ export function scoreTitle(scene: Scene, name: string): string {
     return `share ${rankingTitle(scene, state.ranking)}`;
   if (name === RANKING && state.ranking)
     return `${MEASURES[state.measure].short} of ${rankingTitle(scene, state.ranking)}`;
+  if (name === EFFECT) return effectName(scene);
   return meta.scores.find((score) => score.name === name)?.label ?? name;
 }
 
@@ -129,6 +131,10 @@ function ranked({ state }: Scene, ranking: Ranking) {
 export function readScore(scene: Scene, name: string): Score {
   const { meta, stream, state, blocks } = scene;
   const title = scoreTitle(scene, name);
+  if (name === EFFECT) {
+    const values = effectSizes(scene);
+    return { name, title, values, why: values ? null : "no effects of heads are known." };
+  }
   const absent = stream.absent?.[name] ?? notMeasured(scene, name);
   if (absent !== null) return { name, title, values: null, why: absent };
   const found =
@@ -244,7 +250,12 @@ export function boardOf(scene: Scene): Board | null {
     // Stable: equal heads stay in the model's order.
     return [...heads].sort((a, b) => strongestFirst(at(a), at(b)));
   });
-  const most = memo(values, "end", () => scoreScaleEnd(values));
+  const most = memo(values, "end", () => {
+    if (score.name !== EFFECT) return scoreScaleEnd(values);
+    // Of no fixed scale, as shares of weight are.
+    const size = values.reduce((best, value) => (value > best ? value : best), 0);
+    return Number((size || 1).toPrecision(2));
+  });
   const remaining = memo(values, `remaining ${state.threshold} ${state.show_layers}`, () =>
     heads.reduce((count, { index }) => count + (isOut(index) ? 0 : 1), 0),
   );
@@ -281,6 +292,7 @@ export function whyNoScore(scene: Scene): string | null {
 
 /** Of what weight a score is. */
 export function weightNote(scene: Scene, name: string): string {
+  if (name === EFFECT) return "whatever its sign";
   const { measure } = measured(scene, name);
   const what = measure ? MEASURES[measure].short : "weight";
   // How much a head changed between two records is of all of it.

@@ -9,6 +9,7 @@ import { textWidth } from "../../surface/text.js";
 import { asideNote } from "../shared/aside.js";
 import { MEASURES } from "../shared/measure.js";
 import type { Frame } from "../view.js";
+import { effectsNotes } from "../what-if/heads.js";
 import { hoveredHead } from "./card.js";
 import { HAIRLINE } from "./cells.js";
 import type { Board } from "./head-scores.js";
@@ -32,6 +33,7 @@ const AXIS_X = 7;
 export function gridNotes(scene: Scene, board: Board | null): readonly string[] {
   const { thumbnails } = scene;
   const list = [...scoreNotes(scene, board), ...thumbnails.about.notes];
+  list.push(...effectsNotes(scene));
   if (thumbnails.sampled) list.push("pooled from a sample of the query rows");
   const aside = asideNote(scene);
   if (aside) list.push(aside);

@@ -9,6 +9,8 @@ import type { Rect, Surface } from "../../surface/surface.js";
 import { ellipsize } from "../../surface/text.js";
 import { thumbnailShading } from "../shared/aside.js";
 import type { Frame, Stop, View } from "../view.js";
+import { drawOut } from "../what-if/heads.js";
+import { isOut } from "../what-if/parts.js";
 import { drawHeadCard, headName, hoveredHead } from "./card.js";
 import { MAX_STOPS } from "./grid.js";
 import { type Board, boardOf } from "./head-scores.js";
@@ -147,6 +149,10 @@ function drawMarks(
     const one = ranked.heads[place];
     if (!one) return [];
     return [{ cell: tileRect(ranked, place), colour: theme.head(head, numHeads(one)) }];
+  });
+  ranked.heads.forEach(({ layer, head }, place) => {
+    const seen = place >= first && place < last && isOut(scene, layer, head);
+    if (seen) drawOut(surface, scene, tileRect(ranked, place));
   });
   drawHeadOutlines(surface, outlined, theme);
   const hovered = hoveredHead(scene);

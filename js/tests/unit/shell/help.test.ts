@@ -29,6 +29,12 @@ test("the help says only what is on screen", () => {
   expect(rows({ view: "head" })).not.toContain("Click a thumbnail");
 });
 
+test("edits are in the help where the model can be run under them", () => {
+  const scene = attentionScene();
+  const names = helpRows({ ...scene, editable: true }).map(([name]) => name);
+  expect(names).toEqual(["look", "choose", "compare", "what if", "save"]);
+});
+
 test("of a survey the help says what its heads and inputs answer to, and of tokens where there are any", () => {
   const survey = (view: Scene["state"]["view"], more: { example?: number; can_open?: boolean }) => {
     const scene = attentionScene({ state: { view } });

@@ -1,0 +1,110 @@
+"""`SlicedEffects`: the effects of all heads on one input, found one after the other, with time for others in between."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from attnwidget.capture.taps.listeners import others_set_aside
+from attnwidget.intervene.effects_table import Effects
+from attnwidget.intervene.kept_runs import read_and_metric
+from attnwidget.intervene.random_state import same_random_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from attnwidget.compute.resumable import Slices
+    from attnwidget.edits.ablation import How
+    from attnwidget.intervene.effects_table import StreamEffects
+    from attnwidget.intervene.kept_runs import RunCall
+    from attnwidget.record.record import Record
+
+__all__ = ["SlicedEffects"]
+
+
+class SlicedEffects:
+    """What `effects` does, in slices.
+
+    Attributes:
+        metric: What is measured, in words; empty before the first slice.
+        position: The position that chooses, counted without padding; None where the whole input does.
+        streams: The effects found so far, by stream.
+        notes: Why some heads have no effect.
+    """
+
+    def __init__(self, how: How, source: Any) -> None:
+        """Begin nothing yet.
+
+        Args:
+            how: As for `ablate`.
+            source: As for `ablate`.
+        """
+        self.how, self._source = how, source
+        self.metric = ""
+        self.position: int | None = None
+        self.streams: Mapping[str, StreamEffects] = {}
+        self.notes: list[str] = []
+        self._value = float("nan")
+
+    @property
+    def of(self) -> int:
+        """How many heads there are."""
+        return sum(sum(stream.num_heads) for stream in self.streams.values())
+
+    @property
+    def done(self) -> int:
+        """How many of them were run."""
+        return sum(int((~np.isnan(stream.effect)).sum()) for stream in self.streams.values())
+
+    def table(self, *, interrupted: bool) -> Effects:
+        """Return what was found as `effects` returns it."""
+        return Effects(self.metric, self.how, self._value, self.streams, interrupted)
+
+    def work(self, call: RunCall, record: Record, metric: Any, position: int) -> Slices[None]:
+        """Find them: the model runs in each slice, and is as it was between two.
+
+        Args:
+            call: The model and its inputs.
+            record: The record of the unedited run.
+            metric: As for `effects`.
+            position: As for `effects`.
+
+        Raises:
+            TypeError, ValueError: As `effects`.
+        """
+        from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415
+        from attnwidget.intervene.outputs import counted  # noqa: PLC0415
+        from attnwidget.intervene.sweep import Sweep  # noqa: PLC0415
+
+        model, inputs, tokenizer, options = call
+        check_numbers(model)
+        with others_set_aside(), same_random_numbers() as restart:
+            clean = run_recorded(model, inputs, tokenizer, **options)
+            clean = replace(clean, record=record)
+            reading, measured = read_and_metric(clean, metric, position)
+            sweep = Sweep(model, clean, measured, restart)
+            self.streams = sweep.begin(self.how, self._source)
+            self.metric, self.position = measured.name, counted(clean, reading)
+            self._value = sweep.value
+        yield 0.0
+        steps = sweep.steps()
+        while True:
+            with (
+                others_set_aside(),
+                same_random_numbers(),
+                warnings.catch_warnings(record=True) as said,
+            ):
+                warnings.simplefilter("always", UserWarning)
+                ended = next(steps, _END) is _END
+            self.notes += [
+                str(one.message) for one in said if issubclass(one.category, UserWarning)
+            ]
+            if ended:
+                return
+            yield self.done / max(self.of, 1)
+
+
+_END = cast("None", object())

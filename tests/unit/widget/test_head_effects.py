@@ -1,0 +1,187 @@
+"""Effects of all heads in a view: as `attnwidget.effects` has them, in slices, stopped, as a score, in copies."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from contract.record import record
+from contract.test_protocol import validate
+
+import attnwidget as aw
+from attnwidget.compute import resumable
+from attnwidget.widget import between_messages, head_effects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from attnwidget.widget.widget import AttentionWidget
+
+TEXT = "the cat sat on the mat because it"
+
+
+@pytest.fixture(scope="module")
+def pocket() -> tuple[Any, Any]:
+    return aw.pocket()
+
+
+@pytest.fixture
+def view(pocket: tuple[Any, Any]) -> AttentionWidget:
+    return aw.view(pocket[0], TEXT, pocket[1], layer=3, query="it")
+
+
+class _Loop:
+    """A kernel whose callbacks are called when the test says so, and one slice a head."""
+
+    def __init__(self) -> None:
+        self.io_loop = self
+        self.waiting: list[Callable[[], None]] = []
+
+    def add_callback(self, call: Callable[..., None], *arguments: Any) -> None:
+        call(*arguments)
+
+    def call_later(self, _seconds: float, call: Callable[[], None]) -> None:
+        self.waiting.append(call)
+
+    def once(self) -> None:
+        self.waiting.pop(0)()
+
+    def run(self) -> None:
+        while self.waiting:
+            self.once()
+
+
+@pytest.fixture
+def loop(monkeypatch: pytest.MonkeyPatch) -> _Loop:
+    loop = _Loop()
+    monkeypatch.setattr(between_messages, "kernel", lambda: loop)
+    monkeypatch.setattr(between_messages, "executed", lambda: False)
+    monkeypatch.setattr(head_effects, "advance", lambda work, _: resumable.advance(work, 0.0))
+    return loop
+
+
+def test_they_are_those_of_effects_and_of_what_if(
+    view: AttentionWidget, pocket: tuple[Any, Any]
+) -> None:
+    found = view.find_effects("purred")
+    assert found is not None
+    expected = aw.effects(pocket[0], TEXT, pocket[1], metric="purred")
+    np.testing.assert_array_equal(found["decoder"], expected["decoder"])
+    told = view.effects
+    validate("EffectsOfHeads", told)
+    assert told["streams"]["decoder"]["values"] == expected["decoder"].tolist()
+    assert np.all(told["streams"]["decoder"]["exact"])
+    assert (told["state"], told["done"], told["of"], told["how"]) == ("done", 16, 16, "zero")
+    assert (told["metric"], told["at"], told["position"]) == ("log p(“purred”)", "it", 8)
+    view.interventions = aw.ablate(heads=[(3, 3)])
+    change = view.what_if["after"] - view.what_if["before"]
+    assert told["streams"]["decoder"]["values"][3][3] == pytest.approx(change, abs=1e-5)
+    # They are of the model without edits, and stay.
+    assert view.effects == told
+
+
+def test_values_come_one_after_the_other_and_everything_else_answers_meanwhile(
+    view: AttentionWidget, loop: _Loop
+) -> None:
+    heard: list[tuple[str, int]] = []
+    view.observe(lambda change: heard.append((change.new["state"], change.new["done"])), "effects")
+    assert view.start_effects({"how": "zero"}, []) == ({}, [])
+    assert heard == [("running", 0)]
+    loop.once()
+    told = view.effects
+    validate("EffectsOfHeads", told)
+    # The estimates of all are there at once.
+    assert (told["done"], told["of"]) == (0, 16)
+    assert not np.any(told["streams"]["decoder"]["exact"])
+    assert None not in np.array(told["streams"]["decoder"]["values"]).ravel()
+    loop.once()
+    run = np.array(view.effects["streams"]["decoder"]["exact"])
+    assert run.sum() >= 1
+    request = {"what": "weights", "stream": "decoder", "layer": 3, "head": 0, "queries": [0, 9]}
+    answer, blocks = view.blocks({"requests": [request]}, [])
+    assert answer["replies"][0]["ok"]
+    assert blocks
+    view.interventions = aw.ablate(heads=[(0, 2)])
+    loop.run()
+    assert heard[-1] == ("done", 16)
+    assert [done for _, done in heard] == sorted(done for _, done in heard)
+    clean = aw.effects(*_call(view), position=8)
+    assert view.effects["streams"]["decoder"]["values"] == clean["decoder"].tolist()
+
+
+def _call(view: AttentionWidget) -> tuple[Any, str, Any]:
+    return *aw.pocket()[:1], view.text, aw.pocket()[1]
+
+
+def test_they_are_stopped_and_what_was_found_stays(view: AttentionWidget, loop: _Loop) -> None:
+    view.start_effects({"how": "zero"}, [])
+    for _ in range(3):
+        loop.once()
+    done = view.effects["done"]
+    assert 0 < done < 16
+    assert view.stop_effects({}, []) == ({}, [])
+    assert (view.effects["state"], view.effects["done"]) == ("stopped", done)
+    loop.run()
+    assert (view.effects["state"], view.effects["done"]) == ("stopped", done)
+    assert view.find_effects(wait=True) is not None
+    assert (view.effects["state"], view.effects["done"]) == ("done", 16)
+
+
+def test_another_text_ends_them(view: AttentionWidget, loop: _Loop) -> None:
+    view.find_effects()
+    view.score = "effect"
+    view.text = "the dog sat on the mat because it"
+    assert (view.effects, view.score) == (None, None)
+    loop.run()
+    assert view.effects is None
+
+
+def test_what_is_refused_is_said(view: AttentionWidget) -> None:
+    with pytest.raises(ValueError, match="how must be"):
+        view.find_effects(how="half")
+    with pytest.raises(ValueError, match="needs texts"):
+        view.find_effects(how="mean")
+    assert view.effects["state"] == "refused"
+    assert "needs texts" in view.effects["message"]
+    assert view.find_effects(how="mean", source=["the dog sat", "the mat was small"]) is not None
+    assert view.effects["how"] == "mean"
+    answer, _ = view.start_effects({"how": "mean"}, [])
+    assert "how must be one of zero" in answer["error"]
+    plain = aw.view(record())
+    assert plain.start_effects({"how": "zero"}, []) == ({}, [])
+    assert plain.effects["state"] == "refused"
+    assert "a record without its model" in plain.effects["message"]
+    validate("EffectsOfHeads", plain.effects)
+    with pytest.raises(ValueError, match="a record without its model"):
+        plain.find_effects()
+
+
+def test_effect_is_a_score_once_there_are_effects(view: AttentionWidget) -> None:
+    with pytest.raises(ValueError, match=r"call view\.find_effects\(\)"):
+        view.score = "effect"
+    view.find_effects()
+    view.score, view.arrange = "effect", "rank"
+    view.interventions = aw.ablate(heads=[(3, 3)])
+    assert view.score == "effect"
+    view.interventions = None
+    assert (view.score, view.arrange) == ("effect", "rank")
+    assert view.code().endswith('arrange="rank")  # then view.find_effects()')
+    view.set_state({"effects": None})
+    assert view.effects["state"] == "done"
+
+
+def test_copies_carry_what_was_computed(view: AttentionWidget, loop: _Loop) -> None:
+    view.interventions = aw.ablate(heads=[(3, 3)])
+    view.start_effects({"how": "zero"}, [])
+    loop.once()
+    made = view.snapshot()
+    validate("Snapshot", made)
+    assert made["what_if"] == view.what_if
+    # Nothing goes on there.
+    assert made["effects"] == {**view.effects, "state": "stopped"}
+    json.dumps(made, allow_nan=False)
+    view.stop_effects({}, [])
+    view.interventions = None
+    assert "what_if" not in view.snapshot()
