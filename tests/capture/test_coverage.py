@@ -119,7 +119,7 @@ def test_the_measure_of_edits_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert measured() == (4, 4)
     for wrong in (
-        lambda pair: ablate((pair[0], 1 - pair[1])),
+        lambda pair: ablate((pair[0], (pair[1] + 1) % 3)),
         lambda pair: ablate((1 - pair[0], pair[1])),
         lambda pair: ablate(pair, how="mean", source=[attention]),
         lambda _: ablate([]),

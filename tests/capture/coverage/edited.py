@@ -72,7 +72,7 @@ def measure_edits(model: Any, inputs: dict[str, Any], attention: Attention, hook
     before = hooks(model)
     clean = run()
     places = recorded_places(model) or {}
-    slices = Slices(model, run, clean)
+    slices = Slices(model, run, clean, {place.path for place in places.values()})
     for (stream, number), place in places.items():
         count = _heads(attention, stream, number, place)
         for head in dict.fromkeys((0, count - 1)):

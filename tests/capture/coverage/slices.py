@@ -12,7 +12,7 @@ import torch
 from capture.coverage.cuts import Cut, input_cuts, output_cuts, parameter_cuts, weight_cuts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from torch import nn
@@ -34,10 +34,13 @@ class Slices:
         model: The model.
         run: Runs it on its inputs, and lists the tensors of its output.
         clean: What that is without any change.
+        paths: Paths of all attention modules.
     """
 
-    def __init__(self, model: nn.Module, run: Callable[[], Output], clean: Output) -> None:
-        self.model, self.run, self.clean = model, run, clean
+    def __init__(
+        self, model: nn.Module, run: Callable[[], Output], clean: Output, paths: Iterable[str]
+    ) -> None:
+        self.model, self.run, self.clean, self.paths = model, run, clean, frozenset(paths)
         # What was right before: kind of attention module, path from it, and what was zeroed.
         self._known: list[tuple[type, str, Cut]] = []
 
@@ -141,12 +144,14 @@ class Slices:
                 yield *found, False
 
     def _near(self, path: str) -> dict[str, nn.Module]:
-        """Return modules with weights: in an attention module, then in those around it."""
+        """Return modules with weights: in an attention module, then in those around it alone."""
         found: dict[str, nn.Module] = {}
         names = dict(self.model.named_modules())
         around = path
         while len(found) < _LARGEST:
             inside = f"{around}." if around else ""
+            if any(each.startswith(inside) and not _within(each, path) for each in self.paths):
+                break  # what is around several could as well be the projection of another
             for name, module in names.items():
                 if name in found or not (name == around or name.startswith(inside)):
                     continue
@@ -169,9 +174,11 @@ class Slices:
                 if not args or not isinstance(args[0], torch.Tensor):
                     return
                 runs = shapes.setdefault(name, [])
-                for cut in input_cuts(module, args[0].shape, heads, len(runs)):
-                    if cut.is_zero(args[0], head, heads):
-                        zeros.append((name, cut))
+                zeros.extend(
+                    (name, cut)
+                    for cut in input_cuts(module, args[0].shape, heads, len(runs))
+                    if cut.is_zero(args[0], head, heads)
+                )
                 runs.append(args[0].shape)
 
             return hook
@@ -188,6 +195,10 @@ class Slices:
             *dict.fromkeys(each for each in every if every.count(each) == len(shapes[each[0]])),
             *zeros,
         ]
+
+
+def _within(path: str, other: str) -> bool:
+    return path == other or path.startswith(f"{other}.")
 
 
 def same_bits(one: Output, other: Output) -> bool:
