@@ -26,7 +26,7 @@ GROUPINGS: Mapping[str, str] = MappingProxyType(
         "segment": "the first and the second text of a pair: A and B, the special tokens that close them among them",
         "role": "who speaks in a chat",
         "turn": "each message of a chat: 1 user, 2 assistant …; two messages of one role in a row count as one",
-        "modality": "text, each picture (picture 1 …), and sound, each where there are several (sound 1 …)",
+        "modality": "text (special, where it is special tokens alone), each picture (picture 1 …), and sound, each where there are several (sound 1 …)",
         "part": "prompt and answer of a generation",
         "special": "special tokens, and the content between them",
         "sentence": "sentence 1 …: each ends with a token that ends in . ! ? …, with what closes quotes and brackets right after it, or with a line break; "
@@ -85,13 +85,15 @@ def _turns(positions: Positions) -> Labels:
 
 def _modalities(record: Record | None, positions: Positions) -> Labels:
     pictures, sounds = (_numbers(record, kind) for kind in ("patch", "frame"))
+    # [CLS] before the patches of a picture is no text.
+    text = "text" if any(each.kind in TEXT_KINDS - {"special"} for each in positions) else "special"
 
     def name(position: Position) -> str | None:
         if position.kind == "patch":
             return f"picture {pictures.get(position.medium, 1)}"
         if position.kind == "frame":
             return f"sound {sounds.get(position.medium, 1)}" if len(sounds) > 1 else "sound"
-        return "text" if position.kind in TEXT_KINDS else None
+        return text if position.kind in TEXT_KINDS else None
 
     return [name(position) for position in positions]
 

@@ -80,6 +80,11 @@ def test_pictures_and_sound() -> None:
     assert named(record_of(axis), "modality") == found
 
 
+def test_a_special_token_before_a_picture_is_no_text() -> None:
+    axis = [Position("[CLS]", "special"), Position("0,0", "patch", row=0, column=0)]
+    assert named(record_of(axis), "modality") == {"special": [0], "picture 1": [1]}
+
+
 def test_prompt_and_answer() -> None:
     import torch
 

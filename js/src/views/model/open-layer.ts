@@ -13,6 +13,8 @@ const LARGEST_OPEN = 84;
 const LEAST_OPEN = 12;
 /** How much of the height the open layer may take. */
 const SHARE = 0.46;
+/** And how much of what all layers leave over, where their cells can be no larger. */
+const SHARE_OF_REST = 0.8;
 
 export interface Room {
   readonly rows: number;
@@ -61,8 +63,13 @@ export function smallCells({ rows, most, width }: Room, high: number): LayerCell
   return { columns, lines, across, down, gap, caption: 0 };
 }
 
-/** Height that the open layer may have: what all layers need comes first. */
+/**
+ * Height that the open layer may have: what all layers need comes first, and what their cells, which are
+ * no higher than wide, leave over is mostly the open layer's.
+ */
 export function openHeight({ rows, most, width, height }: Room): number {
   const lines = Math.ceil(most / Math.max(1, Math.floor(width / NARROW)));
-  return Math.min(SHARE * height, height - rows * lines * THIN);
+  const across = Math.min(whole(width / Math.ceil(most / lines)), LARGEST_SMALL);
+  const left = height - rows * lines * Math.max(THIN, across);
+  return Math.max(SHARE_OF_REST * left, Math.min(SHARE * height, height - rows * lines * THIN));
 }

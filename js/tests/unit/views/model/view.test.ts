@@ -138,6 +138,17 @@ test.each([
   },
 );
 
+test("4 × 64 heads: what the small cells leave over makes the selected layer's large", () => {
+  const layout = gridLayout(
+    rowsOf(layersOf(4, 64)),
+    { width: 400, height: 480 },
+    { notes: 0, at: 0 },
+  );
+  expect(layout.open?.height).toBeGreaterThan(0.55 * 480);
+  expect(layout.open?.cells.across).toBeGreaterThan(28);
+  expect(layout.top + layout.height).toBeLessThanOrEqual(480);
+});
+
 test("6 × 12 heads: the selected layer in two rows of six, above all layers with their own numbers", () => {
   const scene = large(6, 12, { state: { layer: 2, heads: [4] } });
   const size = { width: 345, height: 440 };
