@@ -16,7 +16,7 @@ from attnwidget.api import head_view, model_view, neuron_view, view
 from attnwidget.attention import Attention
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.comparison.series import ComparisonSeries
-from attnwidget.edits.edits import Edits, ablate
+from attnwidget.edits.edits import Edits, ablate, mask, replace
 from attnwidget.intervene.effect import Effect
 from attnwidget.intervene.effects import effects
 from attnwidget.intervene.effects_table import Effects
@@ -57,10 +57,12 @@ __all__ = [
     "inspect",
     "intervening",
     "load",
+    "mask",
     "model_view",
     "neuron_view",
     "pocket",
     "recording",
+    "replace",
     "survey",
     "view",
     "what_if",

@@ -1,4 +1,4 @@
-"""`Edits`: what is changed while a model runs, and `ablate`, which makes such a value."""
+"""`Edits`: what is changed while a model runs, and `ablate`, `replace` and `mask`, which make such a value."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.compute.checks import shown
 from attnwidget.edits.ablation import Ablation
+from attnwidget.edits.tokens import TokenEdit
 from attnwidget.record.vocabulary import either
 
 if TYPE_CHECKING:
     from attnwidget.edits.ablation import How
 
-__all__ = ["Edits", "ablate", "check_edits"]
+__all__ = ["Edits", "ablate", "check_edits", "mask", "replace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,14 @@ class Edits:
     """What is changed while a model runs; nothing, where there are no parts.
 
     A plain value that knows no model: it can be compared, hashed, printed, added to another with ``+``, and written as
-    JSON. `attnwidget.ablate` makes one; `attnwidget.intervening`, `attnwidget.capture`, `attnwidget.what_if` take it.
+    JSON. `attnwidget.ablate`, `attnwidget.replace` and `attnwidget.mask` make one; `attnwidget.intervening`,
+    `attnwidget.capture`, `attnwidget.what_if` take it.
 
     Attributes:
         parts: The changes, in the order in which they were added.
     """
 
-    parts: tuple[Ablation, ...] = ()
+    parts: tuple[Ablation | TokenEdit, ...] = ()
 
     def __add__(self, other: object) -> Edits:
         """Return both; what both say is there once."""
@@ -42,6 +44,21 @@ class Edits:
     def __repr__(self) -> str:
         """Write the calls that make it."""
         return " + ".join(map(repr, self.parts)) or "ablate(heads=[])"
+
+    @property
+    def inside(self) -> Edits:
+        """What is changed inside the model."""
+        return Edits(self.parts_inside)
+
+    @property
+    def parts_inside(self) -> tuple[Ablation, ...]:
+        """The parts that change what is inside the model."""
+        return tuple(part for part in self.parts if not isinstance(part, TokenEdit))
+
+    @property
+    def of_tokens(self) -> tuple[TokenEdit, ...]:
+        """What is changed of the input, before the model runs."""
+        return tuple(part for part in self.parts if isinstance(part, TokenEdit))
 
     def to_json(self) -> str:
         """Return it as JSON, which `from_json` reads.
@@ -77,7 +94,12 @@ class Edits:
         if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
             message = f"text must be what Edits.to_json() returns, got {shown(text)}."
             raise ValueError(message)
-        return cls(tuple(Ablation.from_data(part) for part in parts))
+        return cls(tuple(_from_data(part) for part in parts))
+
+
+def _from_data(data: dict[str, Any]) -> Ablation | TokenEdit:
+    kind = TokenEdit if {"replace", "mask"} & set(data) else Ablation
+    return kind.from_data(data)
 
 
 def ablate(
@@ -124,6 +146,53 @@ def ablate(
     """
     made = Ablation.of(either(head=head, heads=heads), how, source, stream)
     return Edits((made,) if made.heads else ())
+
+
+def replace(position: int | str, token: str) -> Edits:
+    """Say which token of the input is another one; nothing runs.
+
+    The ids that the model is given are changed before it runs, those of the encoder in a model with two sides, in the row
+    that is recorded. Everything else of the input stays, so both records have the same positions.
+
+    Args:
+        position: The token's number, padding left out, negative from the end; or its text, as the record has it.
+        token: What stands in its place: the text of one token, with or without the space before it.
+
+    Returns:
+        A frozen value. Several are combined by ``+``, with edits of heads too.
+
+    Raises:
+        ValueError: If one of them is not such. Whether the input has such a position, and the tokenizer such a token, shows
+            when the edit is applied.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> aw.replace("cat", "dog") + aw.ablate(heads=[(3, 3)])
+        replace('cat', 'dog') + ablate(heads=[(3, 3)])
+    """
+    return Edits((TokenEdit.of(position, token),))
+
+
+def mask(position: int | str) -> Edits:
+    """Say which token of the input is the tokenizer's mask token; nothing runs.
+
+    Applied as `replace` is, with the same positions.
+
+    Args:
+        position: As for `replace`.
+
+    Returns:
+        A frozen value. Several are combined by ``+``, with edits of heads too.
+
+    Raises:
+        ValueError: If it is none. A tokenizer without a mask token shows when the edit is applied.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> aw.mask(3) + aw.mask("cat")
+        mask(3) + mask('cat')
+    """
+    return Edits((TokenEdit.of(position, masked=True),))
 
 
 def check_edits(name: str, value: object) -> Edits:

@@ -60,7 +60,9 @@ class Sweep:
             counts = {layer.layer: layer.num_heads for layer in stream}
             pairs = [(layer, head) for layer, count in counts.items() for head in range(count)]
             edits = Edits((Ablation.of(pairs, how, source, name),))
-            (self._parts[name],) = with_sources(self._model, edits, self._clean.tokenizer).parts
+            (self._parts[name],) = with_sources(
+                self._model, edits, self._clean.tokenizer
+            ).parts_inside
             self._found[name] = StreamEffects.of(counts)
         if self._metric.takes_the_pass:
             self.value = float(self._metric.value([self._clean.output]))

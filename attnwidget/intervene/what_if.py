@@ -32,16 +32,16 @@ def what_if(
     position: int = -1,
     **options: Any,
 ) -> Effect:
-    """Say what a model would put out if some of its heads did nothing: run it without and with an edit.
+    """Say what a model would put out if some of its heads did nothing, or a token were another: run it without and with an edit.
 
-    Both runs have the same inputs (a target that the model writes itself is written without the edit) and draw the same
+    Both runs have the same inputs, but for tokens that the edit names (a target that the model writes itself is written without the edit) and draw the same
     random numbers; the generators are left as they were. Nothing is put on the model.
 
     Args:
         model: A Hugging Face model.
         inputs: What `capture` takes.
         tokenizer: As for `capture`.
-        edit: What is changed: `attnwidget.ablate`.
+        edit: What is changed: `attnwidget.ablate`, or tokens of the input, `attnwidget.replace` and `attnwidget.mask`.
         metric: What is measured, of the choice at ``position``:
 
             - left out: the log-probability of what the unedited model would choose: the next token, the masked token where
@@ -80,7 +80,8 @@ def what_if(
     edits = check_edits("edit", edit)
     check_numbers(model)
     with others_set_aside(), same_random_numbers() as restart:
-        clean = run_recorded(model, inputs, tokenizer, **options)
+        tokens = edits.of_tokens
+        clean = run_recorded(model, inputs, tokenizer, token_edits=tokens, edited=False, **options)
         reading = read_output(clean, position)
         measured = make_metric(clean, reading, metric)
         read = with_sources(model, edits, clean.tokenizer)
@@ -91,8 +92,9 @@ def what_if(
             if measured.takes_the_pass:
                 values.append(float(measured.value([ran.output])))
             else:
-                restart()
-                values.append(_measured_alone(model, clean, measured, read if under else None))
+                restart()  # what is asked for follows the tokens of this run
+                asked = make_metric(ran, reading, metric) if under and tokens else measured
+                values.append(_measured_alone(model, ran, asked, read if under else None))
         before, after, kl = _choices(clean, changed, reading)
     return Effect(
         edit=edits,
@@ -107,7 +109,7 @@ def what_if(
     )
 
 
-def _measured_alone(model: nn.Module, clean: Ran, measured: Any, edits: Edits | None) -> float:
+def _measured_alone(model: nn.Module, ran: Ran, measured: Any, edits: Edits | None) -> float:
     """Run the model for a metric that takes passes of its own."""
     import torch  # noqa: PLC0415
 
@@ -116,9 +118,9 @@ def _measured_alone(model: nn.Module, clean: Ran, measured: Any, edits: Edits | 
 
     with running_uncompiled(model), torch.no_grad():
         if edits is None:
-            return float(measured.measure(clean))
+            return float(measured.measure(ran))
         with editing(model, edits):
-            return float(measured.measure(clean))
+            return float(measured.measure(ran))
 
 
 def _choices(

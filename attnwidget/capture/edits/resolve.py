@@ -62,7 +62,7 @@ def names_known(edits: Edits, places: Places) -> bool:
             any(layer == from_the_end(number, _numbers(places, stream)) for _, layer in places)
             for number, _ in part.heads
         )
-        for part in edits.parts
+        for part in edits.parts_inside
         for stream in [part.stream]
     )
 
@@ -85,7 +85,7 @@ def resolve(edits: Edits, model: nn.Module, places: Places, *, sure: bool) -> li
     """
     found: dict[tuple[str, int], EditedLayer] = {}
     said: dict[tuple[str, int, int], Ablation] = {}
-    for part in edits.parts:
+    for part in edits.parts_inside:
         stream = _stream(part, places, sure=sure)
         numbers = _numbers(places, stream)
         for pair in part.heads:

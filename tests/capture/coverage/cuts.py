@@ -124,6 +124,8 @@ def input_cuts(module: nn.Module, shape: torch.Size, heads: int, call: int | Non
     convolves = isinstance(module, (nn.Conv1d, nn.Conv2d))
     if convolves and len(shape) < 2:
         return
+    if not shape.numel():
+        return
     size = 1
     for last, each in enumerate([shape[1]] if convolves else list(shape[::-1])[:3], 1):
         size *= each

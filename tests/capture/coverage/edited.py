@@ -106,7 +106,7 @@ def _empty(model: Any, places: Any, clean: Output, run: Any) -> Iterator[str]:
         if not same_bits(run(), clean):
             yield "an empty edit changes the output"
     editable = []
-    for (stream, number), _ in places.items():
+    for stream, number in places:
         try:
             editable += prepare_edits(model, ablate([(number, 0)], stream=stream)).layers
         except ValueError:

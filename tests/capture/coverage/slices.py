@@ -67,10 +67,8 @@ class Slices:
         changed = not same_bits(got, self.clean)
         tried, changing = 0, 0
         for name, cut, known in self._candidates(place, head, heads, edited):
-            try:
-                with cut.applied(self.model, name, head, heads):
-                    expected = self.run()
-            except Exception:  # noqa: BLE001  what no slice can be cut from is no candidate
+            expected = self._reference(name, cut, head, heads)
+            if expected is None:
                 continue
             tried += 1
             same = same_bits(expected, got)
@@ -87,6 +85,14 @@ class Slices:
         if changed:
             return "other than each of the references tried"
         return "changes nothing, unlike a reference" if changing else "idle"
+
+    def _reference(self, name: str, cut: Cut, head: int, heads: int) -> Output | None:
+        """Return the output with the numbers of a head zeroed; ``None`` where there are none of that shape."""
+        try:
+            with cut.applied(self.model, name, head, heads):
+                return self.run()
+        except Exception:  # noqa: BLE001  a tensor without such an axis, or which the model cannot go on with
+            return None
 
     def _note(self, place: Place, name: str, cut: Cut) -> None:
         if name.startswith(place.path):
