@@ -305,7 +305,8 @@ def capture(
         device: A device in place of ``store``.
         stream: Another name of ``streams``.
         layer: Another name of ``layers``.
-        interventions: What is changed while the model runs, such as ``attnwidget.ablate(heads=[(3, 3)])``. The record is
+        interventions: What is changed while the model runs, such as ``attnwidget.ablate(heads=[(3, 3)])``, or
+            of the tokens before, such as ``attnwidget.replace("cat", "dog")``. The record is
             that of the changed run, and says so (``edits``); the weights of a head that is knocked out are those that it
             computed, its output what was put in its place. Where the model was not recorded before, it runs once
             unchanged first, to tell which module is which layer.
@@ -317,8 +318,8 @@ def capture(
 
     Raises:
         ValueError: If the inputs are empty, ambiguous or do not fit together, if ``tokens`` has not one label for each
-            position, if ``exact`` is neither, if nothing could be recorded, or if ``interventions`` name heads that are not
-            there or cannot be edited.
+            position, if ``exact`` is neither, if nothing could be recorded, or if ``interventions`` name heads or
+            tokens that are not there or cannot be edited.
         RuntimeError: If a head was not edited, or another process that shares the model (see `recording`) has no record of its heads.
         TypeError: If ``model`` is no module or ``inputs`` is nothing that can be understood.
 

@@ -90,7 +90,7 @@ def prepare_edits(model: nn.Module, edits: Edits, said: Edits | None = None) -> 
 
 
 def with_sources(model: nn.Module, edits: Edits, tokenizer: Any) -> Edits:
-    """Return an edit whose texts have been run through the model: in their place stand the outputs of its heads.
+    """Return what an edit does inside a model, its texts run through it: in their place stand the outputs of its heads.
 
     Args:
         model: The model, unedited.
@@ -100,7 +100,7 @@ def with_sources(model: nn.Module, edits: Edits, tokenizer: Any) -> Edits:
     return Edits(
         tuple(
             _with_source(model, part, tokenizer) if isinstance(part, Ablation) else part
-            for part in edits.parts
+            for part in edits.parts_inside
         )
     )
 
@@ -131,26 +131,27 @@ def run_edited(
         ValueError: If the model has no such heads, or they cannot be edited.
         RuntimeError: If a head was not edited, or is another than the run before it said.
     """
-    if not edits:
+    options = {**options, "token_edits": edits.of_tokens}
+    if not edits.inside:
         return run_recorded(model, inputs, tokenizer, **options)
     inner = unwrapped(model)
     read = with_sources(model, edits, tokenizer)
     before = recorded_places(inner)
     if before is None or not names_known(read, before) or not positions_known(read):
         # Which module is which layer, and where a token stands, shows when the model runs on these inputs.
-        clean = run_recorded(model, inputs, tokenizer, **options)
+        clean = run_recorded(model, inputs, tokenizer, edited=False, **options)
         return run_again(clean, model, with_positions(read, clean.record), edits)
-    editor = prepare_edits(model, read, edits)
+    editor = prepare_edits(model, read, edits.inside)
     ran = run_recorded(model, inputs, tokenizer, around=lambda: edited_by(editor, model), **options)
     check_places(editor)
     return ran
 
 
 def run_again(clean: Ran, model: nn.Module, edits: Edits, said: Edits) -> Ran:
-    """Run and record the model once more on the same inputs, under an edit whose sources are read."""
-    editor = prepare_edits(model, edits, said)
+    """Run and record the model once more, under an edit whose sources are read, with its tokens edited."""
+    editor = prepare_edits(model, edits, said.inside)
     with edited_by(editor, model):
-        ran = clean.again()
+        ran = clean.again(True)  # noqa: FBT003  edited
     check_places(editor)
     return ran
 

@@ -94,7 +94,10 @@ def finish_recording(recorder: Recorder, model: nn.Module, tokenizer: Any, hints
         media=media,
         passes=total,
         which=number,
-        edits=tuple(repr(part) for editor in recorder.editors for part in editor.edits.parts),
+        edits=(
+            *hints.edits,
+            *(repr(part) for editor in recorder.editors for part in editor.edits.parts),
+        ),
     )
     _log.debug("recorded %s", record)
     return record

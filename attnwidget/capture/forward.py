@@ -27,6 +27,7 @@ from attnwidget.capture.inputs.options import accepted_names, check_options
 from attnwidget.capture.inputs.own_models import call_error, check_call
 from attnwidget.capture.inputs.prepare import prepare
 from attnwidget.capture.inputs.text import find_tokenizer
+from attnwidget.capture.inputs.token_edits import with_tokens_edited
 from attnwidget.capture.positions.given_labels import read_labels
 from attnwidget.capture.recorder.limits import Limits
 from attnwidget.capture.recorder.recorder import Recorder
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.inputs.prepare import PreparedInputs
     from attnwidget.capture.store import Store
     from attnwidget.compute.layer_tensors import Exact
+    from attnwidget.edits.tokens import TokenEdit
     from attnwidget.record.record import Record
 
 
@@ -99,7 +101,7 @@ class Ran:
         kwargs: What it was given by name.
         tokenizer: The tokenizer that was found, or ``None``.
         row: The row of the batch that was recorded.
-        again: Runs and records it once more, on the same inputs.
+        again: Runs and records it once more, on the same inputs, or on these with the tokens edited.
     """
 
     record: Record
@@ -109,7 +111,7 @@ class Ran:
     kwargs: dict[str, Any]
     tokenizer: Any
     row: int
-    again: Callable[[], Ran]
+    again: Callable[[bool], Ran]
 
 
 @contextmanager
@@ -152,6 +154,7 @@ class _Surroundings:
         model: The model that the caller named.
         prepared: What it is given.
         options: Options of `record_forward`.
+        edits: What is done to the tokens of an edited pass.
         new_store: Makes a store for one more pass.
         stores: Those that are made and not used yet.
     """
@@ -159,22 +162,36 @@ class _Surroundings:
     model: nn.Module
     prepared: PreparedInputs
     options: dict[str, Any]
+    edits: Sequence[TokenEdit]
     new_store: Callable[[], Store]
     stores: list[Store]
 
-    def recording(self) -> AbstractContextManager[Outcome]:
+    def recording(self, hints: Hints) -> AbstractContextManager[Outcome]:
         """Return what records one pass."""
         store = self.stores.pop() if self.stores else self.new_store()
         inner, tokenizer = unwrapped(self.model), self.prepared.tokenizer
-        return record_forward(inner, tokenizer, store=store, **self.options)
+        return record_forward(inner, tokenizer, hints, store=store, **self.options)
 
-    def again(self, arguments: dict[str, Any]) -> Ran:
+    def given(self, arguments: dict[str, Any], hints: Hints) -> tuple[dict[str, Any], Hints]:
+        """Return what the model is given, and what is known of it, with the tokens edited."""
+        return with_tokens_edited(
+            unwrapped(self.model),
+            arguments,
+            hints,
+            self.prepared.tokenizer,
+            row=self.prepared.batch or 0,
+            edits=self.edits,
+        )
+
+    def again(self, arguments: dict[str, Any], hints: Hints, *, edited: bool) -> Ran:
         """Run and record one more pass."""
-        with running_uncompiled(self.model), torch.no_grad(), self.recording() as outcome:
+        if edited:
+            arguments, hints = self.given(arguments, hints)
+        with running_uncompiled(self.model), torch.no_grad(), self.recording(hints) as outcome:
             output = unwrapped(self.model)(*self.prepared.args, **arguments)
-        return self.ran(outcome, output, arguments)
+        return self.ran(outcome, output, arguments, hints)
 
-    def ran(self, outcome: Outcome, output: Any, arguments: dict[str, Any]) -> Ran:
+    def ran(self, outcome: Outcome, output: Any, arguments: dict[str, Any], hints: Hints) -> Ran:
         """Put together what is known of a pass that has run."""
         return Ran(
             record=cast("Record", outcome.record),
@@ -184,7 +201,7 @@ class _Surroundings:
             kwargs=arguments,
             tokenizer=self.prepared.tokenizer,
             row=self.prepared.batch or 0,
-            again=lambda: self.again(arguments),
+            again=lambda edited: self.again(arguments, hints, edited=edited),
         )
 
 
@@ -217,6 +234,8 @@ def run_recorded(
     stream: str | None = None,
     layer: Any = None,
     around: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    token_edits: Sequence[TokenEdit] = (),
+    edited: bool = True,
     **forward_kwargs: Any,
 ) -> Ran:
     """Run the model once and record its attention; `attnwidget.capture` describes arguments and errors.
@@ -239,6 +258,8 @@ def run_recorded(
         stream: Another name of ``streams``.
         layer: Another name of ``layers``.
         around: What surrounds the forward pass, and nothing that prepares it.
+        token_edits: What is done to the tokens; refused before the model runs where it cannot be.
+        edited: Whether it is done in this pass; else only where the pass is made `again`.
         **forward_kwargs: Passed on to the model; options of the chat template to that.
     """
     check_model(model)
@@ -273,16 +294,21 @@ def run_recorded(
     surroundings = _Surroundings(
         model,
         prepared,
-        {"hints": hints, "batch": prepared.batch, "limits": limits, "exact": exact},
+        {"batch": prepared.batch, "limits": limits, "exact": exact},
+        token_edits,
         lambda: make_store(store, device),
         [make_store(store, device)],
     )
     attempts = [each for each in (prepared.inputs, prepared.otherwise) if each is not None]
     with running_uncompiled(model), torch.no_grad():
         for given in attempts:
-            ran, arguments = False, {**given, **forward_kwargs}
+            arguments, known = {**given, **forward_kwargs}, hints
+            if token_edits:
+                changed = surroundings.given(arguments, hints)
+                arguments, known = changed if edited else (arguments, hints)
+            ran = False
             try:
-                with around(), surroundings.recording() as outcome:
+                with around(), surroundings.recording(known) as outcome:
                     output = inner(*prepared.args, **arguments)
                     ran = True
                 break
@@ -294,7 +320,7 @@ def run_recorded(
                     if why is None:
                         raise
                     raise why from error
-    return surroundings.ran(outcome, output, arguments)
+    return surroundings.ran(outcome, output, arguments, known)
 
 
 def _why(

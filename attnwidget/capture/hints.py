@@ -23,6 +23,7 @@ class Hints:
         roles: Chat role per token.
         images: The images themselves, of Pillow's, in the order of the inputs.
         labels: Labels that the caller gave for the positions, by stream; by the empty name for the one that they fit.
+        edits: What was done to the tokens, each as the call that says so.
     """
 
     text: str | None = None
@@ -30,3 +31,4 @@ class Hints:
     roles: tuple[str | None, ...] | None = None
     images: tuple[Any, ...] = ()
     labels: Mapping[str, Positions] | None = None
+    edits: tuple[str, ...] = ()

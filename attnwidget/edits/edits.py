@@ -1,4 +1,4 @@
-"""`Edits`: what is changed while a model runs, and `ablate`, `cut` and `patch`, which make such values."""
+"""`Edits`: what is changed while a model runs, and what makes such values: `ablate`, `cut`, `patch`, `replace`, `mask`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,36 @@ from attnwidget.compute.checks import shown
 from attnwidget.edits.ablation import Ablation
 from attnwidget.edits.cut import Cut
 from attnwidget.edits.patch import Patch
+from attnwidget.edits.tokens import TokenEdit
 from attnwidget.record.vocabulary import either
 
 if TYPE_CHECKING:
     from attnwidget.edits.ablation import How
     from attnwidget.edits.patch import What
 
-__all__ = ["Edits", "Part", "ablate", "check_edits", "cut", "patch"]
+__all__ = [
+    "Edits",
+    "Inside",
+    "Part",
+    "ablate",
+    "check_edits",
+    "cut",
+    "mask",
+    "patch",
+    "replace",
+]
 
-Part: TypeAlias = Ablation | Cut | Patch
+# What is changed inside the model, and all that may be changed.
+Inside: TypeAlias = Ablation | Cut | Patch
+Part: TypeAlias = Inside | TokenEdit
 
 # By the entry that only its own data has.
-_KINDS: dict[str, type[Ablation | Cut | Patch]] = {
+_KINDS: dict[str, type[Part]] = {
     "ablate": Ablation,
     "cut": Cut,
     "patch": Patch,
+    "replace": TokenEdit,
+    "mask": TokenEdit,
 }
 
 
@@ -33,7 +48,8 @@ class Edits:
     """What is changed while a model runs; nothing, where there are no parts.
 
     A plain value that knows no model: it can be compared, hashed, printed, added to another with ``+``, and written as
-    JSON. `attnwidget.ablate`, `attnwidget.cut` and `attnwidget.patch` make them; `attnwidget.intervening`, `attnwidget.capture`, `attnwidget.what_if` take it.
+    JSON. `attnwidget.ablate`, `attnwidget.cut`, `attnwidget.patch`, `attnwidget.replace` and `attnwidget.mask` make them;
+    `attnwidget.intervening`, `attnwidget.capture`, `attnwidget.what_if` take them.
 
     Attributes:
         parts: The changes, in the order in which they were added.
@@ -54,6 +70,21 @@ class Edits:
     def __repr__(self) -> str:
         """Write the calls that make it."""
         return " + ".join(map(repr, self.parts)) or "ablate(heads=[])"
+
+    @property
+    def inside(self) -> Edits:
+        """What is changed inside the model."""
+        return Edits(self.parts_inside)
+
+    @property
+    def parts_inside(self) -> tuple[Inside, ...]:
+        """The parts that change what is inside the model."""
+        return tuple(part for part in self.parts if not isinstance(part, TokenEdit))
+
+    @property
+    def of_tokens(self) -> tuple[TokenEdit, ...]:
+        """What is changed of the input, before the model runs."""
+        return tuple(part for part in self.parts if isinstance(part, TokenEdit))
 
     def to_json(self) -> str:
         """Return it as JSON, which `from_json` reads.
@@ -245,6 +276,53 @@ def patch(
     """
     made = Patch.of(record, either(head=head, heads=heads), positions, what, stream)
     return Edits((made,) if made else ())
+
+
+def replace(position: int | str, token: str) -> Edits:
+    """Say which token of the input is another one; nothing runs.
+
+    The ids that the model is given are changed before it runs, those of the encoder in a model with two sides, in the row
+    that is recorded. Everything else of the input stays, so both records have the same positions.
+
+    Args:
+        position: The token's number, padding left out, negative from the end; or its text, as the record has it.
+        token: What stands in its place: the text of one token, with or without the space before it.
+
+    Returns:
+        A frozen value. Several are combined by ``+``, with edits of heads too.
+
+    Raises:
+        ValueError: If one of them is not such. Whether the input has such a position, and the tokenizer such a token, shows
+            when the edit is applied.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> aw.replace("cat", "dog") + aw.ablate(heads=[(3, 3)])
+        replace('cat', 'dog') + ablate(heads=[(3, 3)])
+    """
+    return Edits((TokenEdit.of(position, token),))
+
+
+def mask(position: int | str) -> Edits:
+    """Say which token of the input is the tokenizer's mask token; nothing runs.
+
+    Applied as `replace` is, with the same positions.
+
+    Args:
+        position: As for `replace`.
+
+    Returns:
+        A frozen value. Several are combined by ``+``, with edits of heads too.
+
+    Raises:
+        ValueError: If it is none. A tokenizer without a mask token shows when the edit is applied.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> aw.mask(3) + aw.mask("cat")
+        mask(3) + mask('cat')
+    """
+    return Edits((TokenEdit.of(position, masked=True),))
 
 
 def check_edits(name: str, value: object) -> Edits:

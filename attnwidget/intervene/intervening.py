@@ -36,7 +36,7 @@ def intervening(model: nn.Module, edit: Edits, tokenizer: Any = None) -> Iterato
     Raises:
         TypeError: If ``edit`` is no such value, or ``model`` no module.
         ValueError: If the model has no such stream, layer or head, or if one cannot be edited: before the block, or by the
-            call inside that shows it.
+            call inside that shows it. If it is an edit of the input.
         RuntimeError: At the end of the block if the model ran and a head was not edited.
 
     Example:
@@ -53,5 +53,12 @@ def intervening(model: nn.Module, edit: Edits, tokenizer: Any = None) -> Iterato
 
     check_model(model)
     edits = check_edits("edit", edit)
+    if edits.of_tokens:
+        said = " + ".join(map(repr, edits.of_tokens))
+        msg = (
+            f"{said} changes the input, which is the caller's inside of such a block: call attnwidget.capture(model, inputs, "
+            f"tokenizer, interventions={said}), attnwidget.what_if(model, inputs, tokenizer, {said}), or change the ids."
+        )
+        raise ValueError(msg)
     with editing(model, with_sources(model, edits, tokenizer), edits):
         yield

@@ -149,6 +149,7 @@ def read_and_metric(ran: Ran, metric: Any, position: int) -> tuple[Reading, Metr
 
 def _measured(runs: KeptRuns, model: nn.Module, reading: Reading, metric: Metric) -> Measured:
     from attnwidget.capture.edited_runs import with_sources  # noqa: PLC0415
+    from attnwidget.capture.edits.resolve import with_positions  # noqa: PLC0415
     from attnwidget.intervene.outputs import counted  # noqa: PLC0415
 
     effect = effect_of(
@@ -158,7 +159,9 @@ def _measured(runs: KeptRuns, model: nn.Module, reading: Reading, metric: Metric
         edits=runs.edits,
         reading=reading,
         measured=metric,
-        sources=lambda: with_sources(model, runs.edits, runs.clean.tokenizer),
+        sources=lambda: with_positions(
+            with_sources(model, runs.edits, runs.clean.tokenizer), runs.clean.record
+        ),
         restart=runs.restart,
     )
     return Measured(effect, reading.kind, counted(runs.clean, reading))
@@ -179,6 +182,6 @@ def _light(runs: KeptRuns) -> KeptRuns:
     return replace(runs, clean=clean, changed=changed, whole=whole)
 
 
-def _never() -> Ran:
+def _never(_edited: bool) -> Ran:  # noqa: FBT001  as `Ran.again`
     message = "a kept run has no model to run again"
     raise RuntimeError(message)

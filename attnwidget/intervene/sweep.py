@@ -87,7 +87,7 @@ class Sweep:
             part = None if known is None else known.get(name)
             if part is None or part.heads != tuple(pairs):
                 edits = Edits((Ablation.of(pairs, how, source, name),))
-                (read,) = with_sources(self._model, edits, self._clean.tokenizer).parts
+                (read,) = with_sources(self._model, edits, self._clean.tokenizer).parts_inside
                 part = cast("Ablation", read)
             self._parts[name] = part
             if known is not None:

@@ -35,16 +35,17 @@ def what_if(
     position: int = -1,
     **options: Any,
 ) -> Effect:
-    """Say what a model would put out if some of its heads did nothing: run it without and with an edit.
+    """Say what a model would put out if some of its heads did nothing, or a token were another: run it without and with an edit.
 
-    Both runs have the same inputs (a target that the model writes itself is written without the edit) and draw the same
+    Both runs have the same inputs, but for tokens that the edit names (a target that the model writes itself is written without the edit) and draw the same
     random numbers; the generators are left as they were. Nothing is put on the model.
 
     Args:
         model: A Hugging Face model.
         inputs: What `capture` takes.
         tokenizer: As for `capture`.
-        edit: What is changed: `attnwidget.ablate`, `attnwidget.cut`, `attnwidget.patch`.
+        edit: What is changed: `attnwidget.ablate`, `attnwidget.cut`, `attnwidget.patch`, or tokens of the input,
+            `attnwidget.replace` and `attnwidget.mask`.
         metric: What is measured, of the choice at ``position``:
 
             - left out: the log-probability of what the unedited model would choose: the next token, the masked token where
@@ -84,7 +85,8 @@ def what_if(
     edits = check_edits("edit", edit)
     check_numbers(model)
     with others_set_aside(), same_random_numbers() as restart:
-        clean = run_recorded(model, inputs, tokenizer, **options)
+        tokens = edits.of_tokens
+        clean = run_recorded(model, inputs, tokenizer, token_edits=tokens, edited=False, **options)
         reading = read_output(clean, position)
         measured = make_metric(clean, reading, metric)
         read = with_positions(with_sources(model, edits, clean.tokenizer), clean.record)
@@ -97,6 +99,8 @@ def what_if(
             edits=edits,
             reading=reading,
             measured=measured,
+            # What is asked for follows the tokens of the run.
+            measured_changed=make_metric(changed, reading, metric) if tokens else measured,
             sources=lambda: read,
             restart=restart,
         )
@@ -110,6 +114,7 @@ def effect_of(
     edits: Edits,
     reading: Reading,
     measured: Metric,
+    measured_changed: Metric | None = None,
     sources: Callable[[], Edits],
     restart: Callable[[], None],
 ) -> Effect:
@@ -122,6 +127,7 @@ def effect_of(
         edits: The edit.
         reading: How their outputs are read.
         measured: The metric.
+        measured_changed: The same of the run under the edit, where its tokens are others.
         sources: Returns the edit with its sources read, where the model has to run again.
         restart: Puts the random generators back to where they were before both runs.
     """
@@ -132,7 +138,8 @@ def effect_of(
         else:
             read = sources() if under else None
             restart()
-            values.append(_measured_alone(model, clean, measured, read))
+            asked = measured_changed if under and measured_changed is not None else measured
+            values.append(_measured_alone(model, ran, asked, read))
     before, after, kl = _choices(clean, changed, reading)
     return Effect(
         edit=edits,
@@ -147,7 +154,7 @@ def effect_of(
     )
 
 
-def _measured_alone(model: nn.Module, clean: Ran, measured: Metric, edits: Edits | None) -> float:
+def _measured_alone(model: nn.Module, ran: Ran, measured: Metric, edits: Edits | None) -> float:
     """Run the model for a metric that takes passes of its own."""
     import torch  # noqa: PLC0415
 
@@ -156,9 +163,9 @@ def _measured_alone(model: nn.Module, clean: Ran, measured: Metric, edits: Edits
 
     with running_uncompiled(model), torch.no_grad():
         if edits is None:
-            return float(measured.measure(clean))
+            return float(measured.measure(ran))
         with editing(model, edits):
-            return float(measured.measure(clean))
+            return float(measured.measure(ran))
 
 
 def _choices(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from capture.coverage.edited import measure_edits
+from capture.coverage.exceptions import NOT_EDITED
 from capture.coverage.factory import model_types
 from capture.coverage.measure import Result, compare, measure
 from capture.coverage.reference import Reference, Seen
 from capture.coverage.table import write
 from capture.coverage.ways import difference
 from support import others, zoo
+from support.model_checks import hooks
 
+from attnwidget import ablate, intervening
 from attnwidget.recordings import capture, recording
 
 if TYPE_CHECKING:
@@ -68,6 +72,9 @@ def test_every_call_is_exact_and_has_its_vectors(model_type: str) -> None:
     assert result.error <= 1e-5
     assert result.same
     assert result.clean
+    assert result.tidy
+    assert result.heads > 0
+    assert (result.edited < result.heads) == (model_type in NOT_EDITED), result.reason
     assert result.streams.items() >= SAMPLE[model_type].items()
 
 
@@ -98,6 +105,34 @@ def test_the_measure_can_fail() -> None:
         compare(attention.attention, [Seen(weights) for weights in wrong], counted)
         assert counted.exact == 0
         assert counted.reason == "2 recorded layers match no call"
+
+
+def test_the_measure_of_edits_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another head, another layer, a head that is only scaled, and an edit that does nothing are not counted."""
+    model = zoo.wake(others.Own())
+    inputs = {"hidden": others.hidden_states(rows=2)}
+    attention = capture(model, inputs, batch=1)
+
+    def measured() -> tuple[int, int]:
+        found = measure_edits(model, inputs, attention, hooks)
+        return found.same, found.heads
+
+    assert measured() == (4, 4)
+    for wrong in (
+        lambda pair: ablate((pair[0], (pair[1] + 1) % 3)),
+        lambda pair: ablate((1 - pair[0], pair[1])),
+        lambda pair: ablate(pair, how="mean", source=[attention]),
+        lambda _: ablate([]),
+    ):
+        monkeypatch.setattr(
+            "capture.coverage.edited.intervening",
+            lambda model, edit, wrong=wrong: intervening(model, _wrong(edit, wrong)),
+        )
+        assert measured() == (0, 4)
+
+
+def _wrong(edit: Any, wrong: Any) -> Any:
+    return wrong(edit.parts[0].heads[0]) if edit else edit
 
 
 def test_two_records_that_differ() -> None:
@@ -132,6 +167,8 @@ def test_the_table(tmp_path: Path) -> None:
             captured=1,
             vectors=1,
             error=1e-7,
+            heads=4,
+            edited=3,
         ),
         Result("beta", model="B", streams={}, calls=3, same=False, reason="a | b"),
         Result("gamma", outcome="not built", reason="ImportError: timm"),
@@ -139,11 +176,11 @@ def test_the_table(tmp_path: Path) -> None:
     write(results, tmp_path / "coverage.md")
     text = (tmp_path / "coverage.md").read_text()
     assert (
-        "| type | streams | calls | `recording` | `capture` | max error | vectors | remarks |"
+        "| type | streams | calls | `recording` | `capture` | max error | vectors | edited | remarks |"
         in text
     )
-    assert "| alpha | encoder 2 | 2 | 2 | 1 | 1e-07 | 1 |  |" in text
-    assert "| beta |  | 3 | 0 | 0 | – | 0 | a / b; output differs |" in text
+    assert "| alpha | encoder 2 | 2 | 2 | 1 | 1e-07 | 1 | 3 of 4 |  |" in text
+    assert "| beta |  | 3 | 0 | 0 | – | 0 | 0 of 0 | a / b; output differs |" in text
     assert "- gamma: ImportError: timm" in text
     assert "| with attention | 2 |" in text
     assert "| every call exact by capture | 0 |" in text

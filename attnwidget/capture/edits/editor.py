@@ -143,13 +143,14 @@ class Editor:
             return result
         output = result[0] if isinstance(result, tuple) else result
         query, value = arguments.query, arguments.value
-        batch, heads, queries, _ = query.shape
-        whole = (batch, queries, heads, value.shape[-1])
+        heads, queries = query.shape[1:3]
+        # Learned queries may be there once, for all rows.
+        whole = (output.shape[0], queries, heads, value.shape[-1])
         self._check_heads(layer, heads)
         if output.shape == whole:
             split = self._changed_call(layer, output.movedim(2, 1), arguments)
             edited = self._replaced(layer, split, arguments.key.shape[2]).movedim(1, 2)
-        elif output.shape == (batch, queries, heads * value.shape[-1]):
+        elif output.shape[1:] == (queries, heads * value.shape[-1]):
             split = output.unflatten(-1, (heads, -1)).movedim(2, 1)
             split = self._changed_call(layer, split, arguments)
             edited = self._replaced(layer, split, arguments.key.shape[2]).movedim(1, 2).flatten(2)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from attnwidget.capture.edits.places import Place, Places
-    from attnwidget.edits.edits import Edits, Part
+    from attnwidget.edits.edits import Edits, Inside
     from attnwidget.edits.places import Named
     from attnwidget.record.record import Record
 
@@ -81,7 +81,7 @@ def names_known(edits: Edits, places: Places) -> bool:
             any(layer == from_the_end(number, _numbers(places, part.stream)) for _, layer in places)
             for number in _named_layers(part, [])
         )
-        for part in edits.parts
+        for part in edits.parts_inside
     )
 
 
@@ -126,7 +126,7 @@ def _with_positions(cut: Cut, record: Record) -> Cut:
     return cut.with_positions(numbers)
 
 
-def _named_layers(part: Part, numbers: list[int]) -> list[int]:
+def _named_layers(part: Inside, numbers: list[int]) -> list[int]:
     """Return the layers that a part of an edit names, as it names them; all of ``numbers`` where it names none."""
     if isinstance(part, Cut) and part.heads is None:
         return list(numbers if part.layers is None else part.layers)
@@ -150,8 +150,8 @@ def resolve(edits: Edits, model: nn.Module, places: Places, *, sure: bool) -> li
         ValueError: If there is no such stream, layer or head, or if it cannot be edited.
     """
     found: dict[tuple[str, int], EditedLayer] = {}
-    said: dict[tuple[str, int, int], Part] = {}
-    for part in edits.parts:
+    said: dict[tuple[str, int, int], Inside] = {}
+    for part in edits.parts_inside:
         stream = _stream(part, places, sure=sure)
         numbers = _numbers(places, stream)
         for given in _named_layers(part, numbers):
@@ -173,7 +173,7 @@ def resolve(edits: Edits, model: nn.Module, places: Places, *, sure: bool) -> li
 
 
 def _add(
-    layer: EditedLayer, part: Part, given: int, said: dict[tuple[str, int, int], Part]
+    layer: EditedLayer, part: Inside, given: int, said: dict[tuple[str, int, int], Inside]
 ) -> None:
     """Add what a part of an edit does to a layer, which the part calls ``given``."""
     place, stream, number = layer.place, layer.stream, layer.layer
@@ -200,7 +200,7 @@ def _add(
             layer.heads[head] = _replacement(part, pair, place)
 
 
-def _put(part: Part) -> tuple[Any, ...]:
+def _put(part: Inside) -> tuple[Any, ...]:
     """Return what a part of an edit puts in the place of an output, whichever heads it names."""
     return (part.how, part.source) if isinstance(part, Ablation) else (part,)
 
@@ -237,7 +237,7 @@ def _more(*, sure: bool) -> str:
     )
 
 
-def _stream(part: Part, places: Places, *, sure: bool) -> str:
+def _stream(part: Inside, places: Places, *, sure: bool) -> str:
     names = list(dict.fromkeys(name for name, _ in places))
     if part.stream in names:
         return str(part.stream)
@@ -256,12 +256,12 @@ def _stream(part: Part, places: Places, *, sure: bool) -> str:
     return names[0]
 
 
-def _in_stream(part: Part, stream: str) -> str:
+def _in_stream(part: Inside, stream: str) -> str:
     """Return the call that names a stream."""
     return repr(replace(part, stream=stream))
 
 
-def _example(part: Part, layer: int, head: int | None = None) -> str:
+def _example(part: Inside, layer: int, head: int | None = None) -> str:
     """Return the call for a layer that is there."""
     if isinstance(part, Cut) and part.heads is None:
         return repr(replace(part, layers=(layer,)))
@@ -273,7 +273,7 @@ def _example(part: Part, layer: int, head: int | None = None) -> str:
     )
 
 
-def _head(part: Part, pair: tuple[int, int], place: Place, stream: str, number: int) -> int:
+def _head(part: Inside, pair: tuple[int, int], place: Place, stream: str, number: int) -> int:
     head, count = pair[1], place.num_heads
     if count is None:
         if head < 0:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from capture.coverage.edited import measure_edits
+from capture.coverage.exceptions import NOT_EDITED
 from capture.coverage.factory import part_of
 from capture.coverage.inputs import NotBuiltError, ready
 from capture.coverage.recipes import REMARKS, ROWS
@@ -44,6 +46,10 @@ class Result:
         vectors: How many of them have query and key.
         same: Whether outputs are bit-identical with and without recording.
         clean: Whether nothing is left on the model.
+        heads: How many heads were to be knocked out: the first and the last of every layer.
+        edited: How many of them came out as the reference has them, to the last bit.
+        idle: How many of these change nothing of the output, in the reference either.
+        tidy: Whether an edit of nothing changes no bit of the output, and edits leave nothing behind.
         reason: What went wrong, or is missing.
     """
 
@@ -58,6 +64,10 @@ class Result:
     vectors: int = 0
     same: bool = True
     clean: bool = True
+    heads: int = 0
+    edited: int = 0
+    idle: int = 0
+    tidy: bool = True
     reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -91,6 +101,7 @@ def measure(model_type: str) -> Result:
         rows = ROWS if row else 1  # one where several images stand in it
         compare(attention, seen, result, aside=reference.aside, rows=rows)
         _capture_too(model, inputs, row, attention, result)
+        _edit_too(model, inputs, attention, result)
     said = [str(warning.message) for warning in caught if "not recorded" in str(warning.message)]
     remark = [REMARKS[model_type]] if model_type in REMARKS else []
     result.reason = " ".join([*remark, result.reason, *said]).strip()
@@ -147,6 +158,16 @@ def _capture_too(model: Any, inputs: Any, row: int, attention: Attention, result
         result.reason = f"{result.reason} capture: {said}.".strip()
     else:
         result.captured = result.exact
+
+
+def _edit_too(model: Any, inputs: Any, attention: Attention, result: Result) -> None:
+    """Count the heads that are knocked out as the reference has them; the reason of a known exception is that of the list."""
+    found = measure_edits(model, inputs, attention, _hooks)
+    result.heads, result.edited, result.idle = found.heads, found.same, found.idle
+    result.tidy = found.clean
+    if found.why:
+        said = NOT_EDITED.get(result.model_type) or found.reason()
+        result.reason = f"{result.reason} edited: {said}.".strip()
 
 
 def compare(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import transformers
+from capture.coverage.exceptions import NOT_EDITED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,11 @@ weights, run on a batch of two (one row padded where the model takes a mask) and
 `model(**inputs)` and by `capture(model, inputs)`. Each attention call is compared with the weights that the model itself
 multiplied its values with, and counts in the column of the way when the largest difference is at most 1e-5; in that of
 `capture` only if its record is that of `recording`: streams, layers, positions, and weights to the last bit. *Vectors*
-counts the calls whose query and key are in the record.
+counts the calls whose query and key are in the record. *Edited* counts the heads, the first and the last of every layer,
+that `ablate` knocks out as a reference has it that knows none of the taps, to the last bit of all that the model returns:
+the numbers of the head zeroed in what the output projection is given, or in weights, found by search. The run under an
+edit of no head has to be the unedited one to the last bit, and nothing may be left behind. Exceptions are listed by name
+below.
 
 | | types |
 |---|---|
@@ -41,6 +46,8 @@ def write(results: Sequence[Result], path: Path) -> None:
         "every call exact by capture": sum(r.captured == r.calls for r in whole),
         "every call with vectors": len(vectors),
         "output bit-identical, nothing left behind": sum(r.same and r.clean for r in attending),
+        "every head knocked out as the reference": sum(r.edited == r.heads > 0 for r in attending),
+        "an edit of no head bit-identical, nothing left behind": sum(r.tidy for r in attending),
     }
     lines = [_HEAD.format(transformers=transformers.__version__, torch=torch.__version__)]
     lines += [f"| {name} | {count} |\n" for name, count in counts.items()]
@@ -48,23 +55,37 @@ def write(results: Sequence[Result], path: Path) -> None:
         f"\nAttention calls: {sum(r.calls for r in attending)}, exact: {sum(r.exact for r in attending)}, "
         f"by capture: {sum(r.captured for r in attending)}, "
         f"with vectors: {sum(r.vectors for r in attending)}; "
-        f"largest error {max((r.error for r in attending), default=0):.0e}.\n"
+        f"largest error {max((r.error for r in attending), default=0):.0e}. "
+        f"Heads knocked out: {sum(r.heads for r in attending)}, as the reference: {sum(r.edited for r in attending)}, "
+        f"of these without effect in both: {sum(r.idle for r in attending)}.\n"
     )
     lines.append(
-        "\n| type | streams | calls | `recording` | `capture` | max error | vectors | remarks |\n"
-        "|---|---|---|---|---|---|---|---|\n"
+        "\n| type | streams | calls | `recording` | `capture` | max error | vectors | edited | remarks |\n"
+        "|---|---|---|---|---|---|---|---|---|\n"
     )
     for result in sorted(attending, key=lambda r: r.model_type):
         streams = ", ".join(f"{name} {count}" for name, count in result.streams.items())
         remarks = [result.reason] if result.reason else []
         remarks += [] if result.same else ["output differs"]
         remarks += [] if result.clean else ["hooks left behind"]
+        remarks += (
+            []
+            if result.tidy
+            else ["an edit of no head changes the output, or leaves something behind"]
+        )
         said = "; ".join(remarks).replace("|", "/")
         error = f"{result.error:.0e}" if result.exact else "–"
         lines.append(
             f"| {result.model_type} | {streams} | {result.calls} | {result.exact} | {result.captured} | {error} | "
-            f"{result.vectors} | {said} |\n"
+            f"{result.vectors} | {result.edited} of {result.heads} | {said} |\n"
         )
+    exceptions = [r for r in attending if r.edited < r.heads or not r.heads]
+    if exceptions:
+        lines.append(f"\n## Not every head edited: {len(exceptions)}\n\n")
+        lines += [
+            f"- {r.model_type}, {r.edited} of {r.heads}: {NOT_EDITED.get(r.model_type, 'not known why')}\n"
+            for r in sorted(exceptions, key=lambda r: r.model_type)
+        ]
     for outcome in ("no attention", "part of another", "not built", "not run", "too slow"):
         others = [result for result in results if result.outcome == outcome]
         if others:

@@ -37,12 +37,43 @@ def test_edits_are_values() -> None:
         one + 1  # type: ignore[operator]
 
 
+def test_edits_of_tokens_are_values() -> None:
+    one, other = aw.replace("cat", "dog"), aw.mask(torch.tensor(3))
+    assert repr(one + other) == "replace('cat', 'dog') + mask(3)"
+    assert one == aw.replace("cat", "dog")
+    assert one != aw.replace(2, "dog")
+    assert one.to_json() == '{"edits": [{"replace": "cat", "with": "dog"}]}'
+    assert other.to_json() == '{"edits": [{"mask": 3}]}'
+    both = one + aw.ablate((1, 0)) + other
+    assert repr(both.inside) == "ablate(heads=[(1, 0)])"
+    assert [*map(repr, both.of_tokens)] == ["replace('cat', 'dog')", "mask(3)"]
+    assert hash(one + one) == hash(one)
+
+
+@pytest.mark.parametrize("position", ["", None, 1.5, True, [1]])
+def test_what_is_no_position_is_refused(position: object) -> None:
+    with pytest.raises(ValueError, match=r"position must be .* mask\('cat'\)"):
+        aw.mask(position)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"position must be .* replace\('cat', 'dog'\)"):
+        aw.replace(position, "dog")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("token", ["", None, 3])
+def test_what_is_no_token_is_refused(token: object) -> None:
+    with pytest.raises(ValueError, match=r"token must be .* replace\(2, 'dog'\)"):
+        aw.replace(2, token)  # type: ignore[arg-type]
+
+
 def test_json_is_read_back() -> None:
     edits = (
         aw.ablate([(0, 1)])
         + aw.ablate([(0, 0)], "mean", ["“a”", "b"], stream="cross")
         + aw.ablate([(0, 2)], "mean", [record(5), record(4, 1)])
         + aw.ablate([(0, 1)], "resample", record(5))
+        + aw.replace("cat", "dog")
+        + aw.replace(-1, "“a”")
+        + aw.mask(0)
+        + aw.mask("cat")
     )
     assert aw.Edits.from_json(edits.to_json()) == edits
     assert aw.Edits.from_json(aw.ablate([]).to_json()) == aw.ablate([])
@@ -51,11 +82,15 @@ def test_json_is_read_back() -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "[]", "{}", '{"edits": 1}', '{"edits": [{"ablate": [[0, 0]]}]}', 3,
+     '{"edits": [{"replace": 1}]}', '{"edits": [{"replace": 1, "with": 2}]}', '{"edits": [{"mask": null}]}',
+     '{"edits": [{"mask": 1, "with": "a"}]}',
      '{"edits": [{"ablate": [[0]], "how": "zero", "stream": null, "source": null}]}',
      '{"edits": [{"ablate": [[0, 0]], "how": "mean", "stream": null, "source": {"outputs": {"inputs": 1}}}]}'],
 )  # fmt: skip
 def test_other_json_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"to_json|edit has the entries|pairs of a layer"):
+    with pytest.raises(
+        ValueError, match=r"to_json|edit has the entries|pairs of a layer|position must|token must"
+    ):
         aw.Edits.from_json(text)
 
 
