@@ -3,6 +3,7 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { Chosen } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
+import { chooseHead } from "../../state/actions.js";
 import type { State } from "../../state/selection.js";
 import { type Fitting, fitLine, type Measure, SAID_SIZE, stands } from "./fit-line.js";
 import {
@@ -89,7 +90,7 @@ export function readingLine(
       others.length > 0
         ? html`<div class="aw-also">${others.map(
             ({ text, layer, head }, at) =>
-              html` <span class="aw-part">${at === 0 ? html`<span class="aw-before-others">${ALSO}</span> ` : nothing}<button type="button" @click=${() => change({ layer, heads: [head] })}>${text}</button></span>`,
+              html` <span class="aw-part">${at === 0 ? html`<span class="aw-before-others">${ALSO}</span> ` : nothing}<button type="button" @click=${() => change(chooseHead(state, layer, head))}>${text}</button></span>`,
           )}</div>`
         : nothing
     }
