@@ -69,3 +69,17 @@ test("another head that is named is shown by itself", () => {
   click?.();
   expect(changes).toEqual([{ layer: 1, heads: [2], together_layers: null }]);
 });
+
+test("what a sentence is about is read once, however often it is shortened", () => {
+  const scene = longest();
+  const asked: number[] = [];
+  const weights = (layer: number, head: number) => {
+    asked.push(head);
+    return scene.blocks.weights(layer, head);
+  };
+  const given = { ...scene, blocks: { ...scene.blocks, weights } };
+  const { said, whole } = fittingReading(given, null, false, { width: 360, rows: 2, measure });
+  expect(whole).toEqual(reading(scene, null));
+  expect(said.number.length).toBeLessThan(whole.number.length);
+  expect(asked).toEqual(scene.state.heads);
+});
