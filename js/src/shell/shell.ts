@@ -123,11 +123,11 @@ export class Shell {
       anchor: () => this.bar.element,
       leave: () => root.focus(),
     });
-    this.editor = new TextEditor(kernel, signal, this.readingBar);
+    const redraw = () => this.schedule();
+    this.editor = new TextEditor(kernel, signal, this.readingBar, redraw);
     this.textMeasure = measureIn(root);
     this.viewArea.className = "aw-stage";
     this.statusBar.className = "aw-foot";
-    const redraw = () => this.schedule();
     this.steps = new Replay(state, (change) => this.change(change), redraw);
     this.gestures = new Gestures(state, maker, {
       change: (changes) => this.change(changes),
