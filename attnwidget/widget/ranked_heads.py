@@ -114,8 +114,10 @@ class RankedHeads(SyncedTraits):
     def _show_first(self, first: tuple[int, int, float], ranking: Mapping[str, Any]) -> None:
         """Select the head that a ranking puts first, with its links pinned, and say so."""
         layer, head, weight = first
-        before = {name: getattr(self, name) for name in ("layer", "heads", "query", "key")}
-        self.layer, self.heads = layer, [head]
+        names = ("layer", "heads", "together_layers", "query", "key")
+        before = {name: getattr(self, name) for name in names}
+        # One head by itself: those of other layers are no longer taken together with it.
+        self.layer, self.heads, self.together_layers = layer, [head], None
         if "pattern" in ranking:
             why = f"the first of the heads ranked by {ranking['pattern']}"
         elif "grouping" in ranking:

@@ -35,7 +35,13 @@ CHOSEN = {
     "weight": 0.75,
     "why": "the first of the heads ranked by these links",
     "also": [{"label": "previous", "layer": 0, "head": 2}],
-    "before": {"layer": 0, "heads": [0, 1], "query": [1, 2], "key": 0},
+    "before": {
+        "layer": 0,
+        "heads": [0, 1],
+        "together_layers": [0, 2],
+        "query": [1, 2],
+        "key": 0,
+    },
 }
 
 

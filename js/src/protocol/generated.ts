@@ -731,6 +731,10 @@ export interface Before {
    * @minItems 1
    */
   heads: number[];
+  /**
+   * @minItems 1
+   */
+  together_layers: number[] | null;
   query: Pins;
   key: Pins;
 }

@@ -42,12 +42,31 @@ const WAITS = {
   busy: "waiting for the kernel …",
 } as const;
 
-/** What a narrow line leaves out of a button’s name, which is read out whole. */
-const long = (text: string) => html`<span class="aw-long">${text}</span>`;
+/** A button’s name: a narrow line leaves out what stands around its middle; it is read out whole. */
+interface Label {
+  readonly lead?: string;
+  readonly brief: string;
+  readonly rest?: string;
+}
+
+const EDIT: Label = { brief: "✎", rest: " edit the text" };
+const COMPARE: Label = { lead: "compare with ", brief: "before" };
+const BACK: Label = { brief: "back", rest: " to the text now" };
+
+/** The button that edits, then the way to the record before, once there is one. */
+const labels = ({ before, comparing }: Editing): readonly [Label, Label?] =>
+  before ? [EDIT, comparing ? BACK : COMPARE] : [EDIT];
+
+const long = (text: string | undefined) =>
+  text ? html`<span class="aw-long">${text}</span>` : nothing;
+const labelled = ({ lead, brief, rest }: Label) => html`${long(lead)}${brief}${long(rest)}`;
+const wordsOf = ({ lead = "", brief, rest = "" }: Label, short: boolean) =>
+  short ? brief : `${lead}${brief}${rest}`;
 
 function buttons({ editing, waits }: EditLineGiven, events: EditLineEvents): TemplateResult {
-  const { before, comparing, reason } = editing;
-  const compare = html`<button
+  const { comparing, reason } = editing;
+  const [edit, way] = labels(editing);
+  const compare = (label: Label) => html`<button
     type="button"
     class="aw-before"
     aria-pressed=${String(comparing)}
@@ -55,16 +74,16 @@ function buttons({ editing, waits }: EditLineGiven, events: EditLineEvents): Tem
     ?disabled=${waits !== null}
     @click=${() => events.compare(!comparing)}
   >
-    ${comparing ? html`back${long(" to the text now")}` : html`${long("compare with ")}before`}
+    ${labelled(label)}
   </button>`;
-  return html`${before ? compare : nothing}<button
+  return html`${way ? compare(way) : nothing}<button
       type="button"
       class="aw-edit-button ${reason ? "aw-unable" : ""}"
       title=${reason ?? "Run the model on another text"}
       aria-expanded="false"
       @click=${events.open}
     >
-      ✎${long(" edit the text")}
+      ${labelled(edit)}
     </button>`;
 }
 
@@ -159,6 +178,8 @@ export class TextEditor {
     private readonly kernel: EditKernel | null,
     private readonly signal: AbortSignal,
     reading: HTMLElement,
+    /** Draw the page again: the sentence beside has more room, or less. */
+    private readonly redraw: () => void,
   ) {
     const line = document.createElement("div");
     line.className = "aw-reading-line";
@@ -188,21 +209,8 @@ export class TextEditor {
     this.row.toggleAttribute("data-narrow", width < NARROW);
     const editing = this.kernel?.editing.peek();
     if (!editing) return width;
-    const { before, comparing } = editing;
-    const short = width < NARROW;
     const words = [
-      short ? "✎" : "✎ edit the text",
-      ...(before
-        ? [
-            comparing
-              ? short
-                ? "back"
-                : "back to the text now"
-              : short
-                ? "before"
-                : "compare with before",
-          ]
-        : []),
+      ...labels(editing).flatMap((label) => (label ? wordsOf(label, width < NARROW) : [])),
       ...(this.waits ? [WAITS.busy] : []),
     ];
     return width - words.reduce((sum, text) => sum + AROUND + measure(text, BUTTON_SIZE), 0);
@@ -249,17 +257,19 @@ export class TextEditor {
   /** What the kernel is asked for takes this widget's place; why it did not is said in the line. */
   private ask(waits: "record" | "comparison", what: (kernel: EditKernel) => Promise<void>): void {
     if (!this.kernel || this.waits) return;
-    this.waits = waits;
     this.failure = null;
-    this.render();
+    this.wait(waits);
     what(this.kernel)
       .catch((error: unknown) => {
         this.failure = error instanceof Error ? error.message : String(error);
       })
-      .finally(() => {
-        this.waits = null;
-        this.render();
-      });
+      .finally(() => this.wait(null));
+  }
+
+  private wait(waits: EditLineGiven["waits"]): void {
+    this.waits = waits;
+    this.render();
+    this.redraw();
   }
 
   private render(): void {

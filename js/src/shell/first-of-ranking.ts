@@ -3,17 +3,19 @@
 import { RANKING } from "../protocol/constants.js";
 import type { Ranking } from "../protocol/generated.js";
 import { recordScene, type Scene } from "../scene/scene.js";
+import { chooseHead } from "../state/actions.js";
 import type { State } from "../state/selection.js";
 import { fromTraits, toTraits } from "../state/selection.js";
 import { readState, same, type WidgetState } from "../state/signals.js";
 import { boardOf } from "../views/model/head-scores.js";
 
-type Place = Pick<State, "stream" | "layer" | "heads" | "queries" | "keys">;
+type Place = Pick<State, "stream" | "layer" | "heads" | "together_layers" | "queries" | "keys">;
 
-const placeOf = ({ stream, layer, heads, queries, keys }: State): Place => ({
+const placeOf = ({ stream, layer, heads, together_layers, queries, keys }: State): Place => ({
   stream,
   layer,
   heads,
+  together_layers,
   queries,
   keys,
 });
@@ -61,11 +63,12 @@ export class FirstOfRanking {
     const by = "grouping" in awaited ? "the share between these groups" : "these links";
     const why = `the first of the heads ranked by ${by}`;
     const from = placeOf(shown);
-    if (shown.layer === layer && same(shown.heads, [head])) {
+    const alone = shown.together_layers === null;
+    if (alone && shown.layer === layer && same(shown.heads, [head])) {
       this.before = null;
     } else {
       this.before = from;
-      this.change({ layer, heads: [head] });
+      this.change(chooseHead(shown, layer, head));
     }
     state.chosen.value = { stream, layer, head, query, key, weight, why, also: [] };
   }
@@ -79,8 +82,8 @@ export class FirstOfRanking {
     const { before } = this;
     if (!before || !this.canGoBack) return false;
     this.before = placeOf(readState(this.state.shared));
-    const { layer, heads, queries, keys } = before;
-    this.change({ layer, heads, queries, keys });
+    const { stream: _, ...place } = before;
+    this.change(place);
     return true;
   }
 }

@@ -129,11 +129,11 @@ export class Shell {
       anchor: () => this.bar.element,
       leave: () => root.focus(),
     });
-    this.editor = new TextEditor(kernel, signal, this.readingBar);
+    const redraw = () => this.schedule();
+    this.editor = new TextEditor(kernel, signal, this.readingBar, redraw);
     this.textMeasure = measureIn(root);
     this.viewArea.className = "aw-stage";
     this.statusBar.className = "aw-foot";
-    const redraw = () => this.schedule();
     this.whatIf = new WhatIfLine(edits, state, {
       scene: () => this.scene,
       effects: kernel && ((on) => kernel.effects(on)),

@@ -226,5 +226,5 @@ export function setScore(score: string | null): Change {
 export function stepRank(state: State, order: readonly HeadRef[], step: number): Change {
   const at = order.findIndex((ref) => sameHead(ref, [state.layer, state.heads[0] ?? 0]));
   const [layer, head] = order[Math.max(0, Math.min(order.length - 1, at + step))] ?? [];
-  return layer === undefined || head === undefined ? {} : { layer, heads: [head] };
+  return layer === undefined || head === undefined ? {} : chooseHead(state, layer, head);
 }

@@ -14,7 +14,7 @@ import type {
   Snapshot,
   TogetherHeads,
 } from "../protocol/generated.js";
-import { type DrawnRows, readTogether, togetherParts } from "./stored-together.js";
+import { type DrawnRows, readRows, togetherParts } from "./stored-together.js";
 
 /** Blocks that were decoded last: several requests of a frame are answered from the same one. */
 const KEPT = 64;
@@ -44,11 +44,11 @@ interface Bands {
   readonly parts: readonly (Decoded & { readonly start: number; readonly stop: number })[];
   readonly rows: number;
   readonly columns: number;
-  readonly one: Decoded;
+  readonly rounded: boolean;
 }
 
 /** Rows of a head out of its bands, each weight times what its key brings along. */
-function drawn({ parts, rows, columns, one }: Bands, lengths: Float32Array | null): DrawnRows {
+function drawn({ parts, rows, columns, rounded }: Bands, lengths: Float32Array | null): DrawnRows {
   const row = (query: number) => {
     const part = parts.find(({ start, stop }) => start <= query && query < stop);
     const from = (query - (part?.start ?? 0)) * columns;
@@ -56,7 +56,15 @@ function drawn({ parts, rows, columns, one }: Bands, lengths: Float32Array | nul
     if (!weights || !lengths) return weights;
     return weights.map((weight, key) => weight * (lengths[key] as number));
   };
-  return { rows, columns, row, rounded: one.rounded ?? false };
+  return { rows, columns, row, rounded };
+}
+
+/** From the first row that an answer is read from to the last; undefined where that is all of them. */
+function spanOf({ queries, between }: BlockRequest): Span | undefined {
+  const runs = queries ? [queries] : between?.queries;
+  if (!runs?.length) return undefined;
+  const ends = runs.flat();
+  return [Math.min(...ends), Math.max(...ends)];
 }
 
 /** What a saved copy holds: blocks as they were asked for, and what can be read from a head's rows. */
@@ -126,7 +134,8 @@ export class StoredBlocks {
       if (stop > top && start < bottom) parts.push({ ...(await this.decode(block)), start, stop });
     }
     const [one] = parts;
-    return one ? { parts, rows, columns: one.shape.at(-1) ?? 0, one } : null;
+    if (!one) return null;
+    return { parts, rows, columns: one.shape.at(-1) ?? 0, rounded: one.rounded ?? false };
   }
 
   /** A tile of a head's map, or of several heads as one, as the kernel would make it of these rows. */
@@ -147,7 +156,7 @@ export class StoredBlocks {
 
   /** What is asked of several heads as one: from their rows, which a copy may hold as one head or each by itself. */
   private async together(request: BlockRequest): Promise<BlockResult | null> {
-    const { what, together, positions, queries = [] } = request;
+    const { what, together, positions } = request;
     if (!together) return null;
     if (what === "weights") {
       const stored = await this.rows(request);
@@ -155,12 +164,13 @@ export class StoredBlocks {
     }
     // Between words only what is here as it was asked for.
     if (positions) return null;
+    const span = spanOf(request);
     if (what === "together_shares") {
-      const heads = await this.rowsOfHeads(request, together);
+      const heads = await this.rowsOfHeads(request, together, span);
       return heads && togetherParts(heads, request);
     }
-    const found = await this.asOne(request, together);
-    return found && readTogether(found, request, queries);
+    const found = await this.asOne(request, together, span);
+    return found && readRows(found, request);
   }
 
   /** Rows of several heads as one, as they are drawn. */
@@ -215,26 +225,10 @@ export class StoredBlocks {
 
   /** A column of a head, or the mean of its rows: both are read from all rows. */
   private async summed(request: BlockRequest): Promise<BlockResult | null> {
-    const { what, stream, layer, head, side, measure, keys: [first = 0, last = 0] = [] } = request;
+    const { stream, layer, head, side, measure } = request;
     const of = side ? { side } : {};
-    const rows = measure === "rollout" ? measure : "weights";
-    const asked = { what: rows, stream, layer, head, ...of } as const;
-    const found = await this.rowsOf(asked);
-    if (!found) return null;
-    const { parts, one, rows: queries, columns: numKeys } = found;
-    const wide = what === "mean" ? numKeys : last - first;
-    const data = new Float32Array(what === "mean" ? wide : queries * wide);
-    let query = 0;
-    for (const part of parts) {
-      for (let from = 0; from < part.data.length; from += numKeys, query++) {
-        const row = part.data.subarray(from, from + numKeys);
-        if (what === "column") data.set(row.subarray(first, last), query * wide);
-        else for (let key = 0; key < wide; key++) data[key] = (data[key] ?? 0) + (row[key] ?? 0);
-      }
-    }
-    if (what === "mean")
-      for (let key = 0; key < wide; key++) data[key] = (data[key] ?? 0) / queries;
-    const shape = what === "mean" ? [1, wide] : [queries, wide];
-    return { shape, data, ...(one.rounded ? { rounded: true } : {}) };
+    const what = measure === "rollout" ? measure : ("weights" as const);
+    const found = await this.rowsOf({ what, stream, layer, head, ...of });
+    return found && readRows(drawn(found, null), request);
   }
 }

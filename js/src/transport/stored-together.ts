@@ -1,4 +1,4 @@
-// Several heads as one in a saved page: what the kernel would answer, read from rows that are in the page.
+// What the kernel would answer about a head, or several as one, read from rows that are in a saved page.
 
 import type { BlockResult } from "../data/blocks.js";
 import type { Decoded } from "../protocol/decode.js";
@@ -19,21 +19,26 @@ const answer = (shape: number[], data: Float32Array, rounded: boolean): Decoded 
   ...(rounded ? { rounded: true } : {}),
 });
 
-/** Rows, a column or the mean of heads that are one; null where a row is missing. */
-export function readTogether(
+/** Rows, a column or the mean of them, of a head or of several that are one; null where a row is missing. */
+export function readRows(
   { rows, columns, row, rounded }: DrawnRows,
-  { what, keys: [first = 0, last = columns] = [] }: BlockRequest,
-  [start = 0, stop = rows]: readonly number[],
+  {
+    what,
+    queries: [start = 0, stop = rows] = [],
+    keys: [first = 0, last = columns] = [],
+  }: BlockRequest,
 ): BlockResult | null {
   const numbers = Array.from({ length: stop - start }, (_, n) => start + n);
   const all = numbers.map(row);
   if (all.some((one) => one === null)) return null;
   const found = all as Float32Array[];
   if (what === "mean") {
-    const mean = Float32Array.from({ length: columns }, (_, key) => {
-      const sum = found.reduce((total, one) => total + (one[key] as number), 0);
-      return sum / found.length;
-    });
+    const sums = new Float64Array(columns);
+    for (const one of found) {
+      for (let key = 0; key < columns; key++)
+        sums[key] = (sums[key] as number) + (one[key] as number);
+    }
+    const mean = Float32Array.from(sums, (sum) => sum / found.length);
     return answer([1, columns], mean, rounded);
   }
   const wide = last - first;

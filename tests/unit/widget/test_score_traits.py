@@ -210,6 +210,7 @@ def test_a_ranking_shows_its_first_head_and_says_what_was_selected(
     view: aw.AttentionWidget,
 ) -> None:
     view.layer, view.heads, view.query = 2, [1, 3], 4
+    view.together, view.together_layers = "mean", [0, 2]
     view.rank(query=4, key=[2, 3])
     found = view.attention.find(query=4, key=[2, 3], stream=view.stream, top=1).to_dict("records")[
         0
@@ -220,9 +221,17 @@ def test_a_ranking_shows_its_first_head_and_says_what_was_selected(
         4,
         [2, 3],
     )
+    # It is one head by itself.
+    assert view.together_layers is None
     chosen = view.chosen
     assert chosen["weight"] == pytest.approx(found["weight"], abs=1e-6)
-    assert chosen["before"] == {"layer": 2, "heads": [1, 3], "query": 4, "key": None}
+    assert chosen["before"] == {
+        "layer": 2,
+        "heads": [1, 3],
+        "together_layers": [0, 2],
+        "query": 4,
+        "key": None,
+    }
     assert chosen["why"] == "the first of the heads ranked by these links"
     validate("Chosen", chosen)
 

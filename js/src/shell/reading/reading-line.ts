@@ -3,15 +3,18 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { Chosen } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
+import { chooseHead } from "../../state/actions.js";
 import type { State } from "../../state/selection.js";
-import { type Fitting, fitLine, type Measure, SAID_SIZE, stands } from "./fit-line.js";
+import { fitLine, type Measure, SAID_SIZE, stands } from "./fit-line.js";
 import {
+  type AlsoHere,
   alsoHere,
   BREVITIES,
   besides,
   type Reading,
-  reading,
   readingText,
+  say,
+  subjectOf,
 } from "./reading-text.js";
 
 /** Below this width of the widget the line has two rows. */
@@ -34,28 +37,45 @@ export interface ReadingRoom {
   readonly measure: Measure;
 }
 
+/** What is said, and how much of it there is room for. */
+interface FittingReading {
+  readonly whole: Reading;
+  readonly said: Reading;
+  /** Besides the sentence, and how many of it stand in the line. */
+  readonly rest: readonly string[];
+  readonly parts: number;
+  /** Those other heads that stand in the line. */
+  readonly others: readonly AlsoHere[];
+}
+
 /** The longest sentence that stands in the line, and what of the rest does beside it. */
 export function fittingReading(
   scene: Scene,
   chosen: Chosen | null,
   canGoBack: boolean,
   { width, rows, measure }: ReadingRoom,
-): Fitting & { readonly said: Reading } {
+): FittingReading {
   const sizeOf = ({ link, number }: Reading) =>
     measure(link, SAID_SIZE, "bold") + measure(number, SAID_SIZE);
-  let said = reading(scene, chosen);
+  const subject = subjectOf(scene);
+  const whole = say(subject, chosen);
+  let [said, size] = [whole, sizeOf(whole)];
   for (const brevity of BREVITIES.slice(1)) {
-    if (stands(sizeOf(said), width, rows)) break;
-    said = reading(scene, chosen, brevity);
+    if (stands(size, width, rows)) break;
+    said = say(subject, chosen, brevity);
+    size = sizeOf(said);
   }
+  const rest = besides(whole);
+  const also = alsoHere(scene, chosen);
   const wished = {
-    said: sizeOf(said),
-    parts: besides(said),
+    said: size,
+    parts: rest,
     buttons: canGoBack ? [BACK] : [],
-    others: alsoHere(scene, chosen).map(({ text }) => text),
+    others: also.map(({ text }) => text),
     before: ALSO,
   };
-  return { said, ...fitLine(wished, width, rows, measure) };
+  const { parts, others } = fitLine(wished, width, rows, measure);
+  return { whole, said, rest, parts, others: also.slice(0, others) };
 }
 
 /** As high whatever it says, so that nothing moves. */
@@ -65,21 +85,16 @@ export function readingLine(
   room: ReadingRoom,
   { change, back }: ReadingEvents,
 ): TemplateResult {
-  const { said, parts, others: shown } = fittingReading(scene, chosen, back !== null, room);
-  const whole = reading(scene, chosen);
+  const fitting = fittingReading(scene, chosen, back !== null, room);
+  const { whole, said, rest, parts, others } = fitting;
   const spoken = scene.hover?.source === "keyboard" || scene.hover === null;
-  const others = alsoHere(scene, chosen).slice(0, shown);
-  const { layer, state, theme } = scene;
-  const [head = 0] = state.heads;
-  // One link, one colour: that of its head, in which it is drawn.
-  const colour = state.heads.length === 1 ? theme.head(head, layer.num_heads) : "";
-  const rest = besides(whole);
+  const { state } = scene;
   // What has no room is still read out.
   const part = (text: string, at: number) =>
     html` <span class="aw-part ${at < parts ? "" : "aw-hidden"}">${text}${at < rest.length - 1 ? html`<span class=${at === parts - 1 ? "aw-hidden" : ""}> ·</span>` : nothing}</span>`;
   return html`<div class="aw-reading" data-rows=${room.rows}>
     <div class="aw-status" role="status" aria-live=${spoken ? "polite" : "off"} title=${readingText(whole)}>
-      <span class="aw-said"><b style=${colour && `color: ${colour}`}>${said.link}</b>${said.number}</span>${
+      <span class="aw-said"><b style=${said.colour && `color: ${said.colour}`}>${said.link}</b>${said.number}</span>${
         back
           ? html`<button type="button" class="aw-back" title="Back to what was selected before (B)" @click=${back}>${BACK}</button>`
           : nothing
@@ -89,7 +104,7 @@ export function readingLine(
       others.length > 0
         ? html`<div class="aw-also">${others.map(
             ({ text, layer, head }, at) =>
-              html` <span class="aw-part">${at === 0 ? html`<span class="aw-before-others">${ALSO}</span> ` : nothing}<button type="button" @click=${() => change({ layer, heads: [head] })}>${text}</button></span>`,
+              html` <span class="aw-part">${at === 0 ? html`${ALSO} ` : nothing}<button type="button" @click=${() => change(chooseHead(state, layer, head))}>${text}</button></span>`,
           )}</div>`
         : nothing
     }

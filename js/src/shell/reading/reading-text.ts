@@ -46,6 +46,8 @@ export const BREVITIES: readonly [Brevity, ...Brevity[]] = [
 export interface Reading {
   /** The link: “it” looks at “cat”. */
   readonly link: string;
+  /** One link, one colour: that of its head, in which it is drawn; else empty. */
+  readonly colour: string;
   /** Its number, head by head where there are several. */
   readonly number: string;
   /** Where: layer and head, then positions. */
@@ -59,9 +61,16 @@ interface Axes {
   readonly keys: readonly number[];
 }
 
-/** What a sentence is about, and how much of it is said. */
-interface Told extends Axes {
+/** What a sentence is about: the same however briefly it is said. */
+export interface Subject extends Axes {
+  readonly whole: Scene;
+  /** That in which the heads are one, where they are. */
+  readonly scene: Scene;
   readonly heads: readonly Series[];
+}
+
+/** What a sentence is about, and how much of it is said. */
+interface Told extends Subject {
   readonly brevity: Brevity;
 }
 
@@ -91,25 +100,30 @@ function named(
 }
 
 /** Whether pinned heads stand side by side and nothing else: those selected are not on show then. */
-const comparesHeads = (scene: Scene) =>
+export const comparesHeads = (scene: Scene) =>
   scene.state.view === "compare" &&
   scene.state.compare.length > 0 &&
   !scene.sides &&
   !isRollout(scene);
 
-/** The heads that are told of: the one under the pointer, else those selected or compared. */
+/** The heads on show: those compared, else those selected. */
+export function headsOnShow(scene: Scene): readonly Series[] {
+  return comparesHeads(scene) ? comparedSeries(scene) : headSeries(scene, { isolate: false });
+}
+
+/** The heads that are told of: the one under the pointer, else those on show. */
 function headsOf(scene: Scene): readonly Series[] {
   const { hover, state } = scene;
   if (comparesHeads(scene)) {
     const isTold = ({ layer, head }: Series) => hover?.head === head && hover.layer === layer;
-    const compared = comparedSeries(scene);
+    const compared = headsOnShow(scene);
     return hover?.head === undefined ? compared : compared.filter(isTold);
   }
   // A hovered thumbnail may be a head that is not loaded: said only where numbers are.
   if ((hover?.layer ?? state.layer) !== state.layer) return [];
   // Of several layers' heads the rows are here as one: pointing at one of them asks for no more.
   if (hover?.head !== undefined && togetherOf(scene)?.layers) return [];
-  const series = headSeries(scene, { isolate: false });
+  const series = headsOnShow(scene);
   if (isRollout(scene) || hover?.head === undefined) return series;
   return series.filter(({ head }) => head === hover.head);
 }
@@ -299,17 +313,28 @@ export function isChosen(chosen: Chosen, state: State): boolean {
   );
 }
 
-/** The reading line, of what is under the pointer, else of what is selected. */
-export function reading(
-  whole: Scene,
+/** What there is to say: of what is under the pointer, else of what is selected. */
+export function subjectOf(whole: Scene): Subject {
+  // A head that is pointed at is told by itself.
+  const apart = whole.hover?.head !== undefined || comparesHeads(whole);
+  const scene = apart ? whole : togetherScene(whole);
+  return { ...axesOf(scene), whole, scene, heads: headsOf(scene) };
+}
+
+/** One told head's own; of several, or of what is no single head, there is none. */
+function colourOf({ scene, heads }: Subject): string {
+  const [only] = heads;
+  return only && heads.length === 1 && !scene.together ? only.colour : "";
+}
+
+/** The reading line of a subject, as briefly as is asked for. */
+export function say(
+  subject: Subject,
   chosen: Chosen | null,
   brevity: Brevity = BREVITIES[0],
 ): Reading {
-  const { hover } = whole;
-  // A head that is pointed at is told by itself.
-  const scene = hover?.head === undefined && !comparesHeads(whole) ? togetherScene(whole) : whole;
-  const told: Told = { ...axesOf(scene), heads: headsOf(scene), brevity };
-  const { queries, keys } = told;
+  const { whole, scene, queries, keys } = subject;
+  const told: Told = { ...subject, brevity };
   const both = queries.length > 0 && keys.length > 0;
   const said = both
     ? linkReading(scene, told)
@@ -318,13 +343,20 @@ export function reading(
       : keys.length > 0
         ? { link: `key ${named(scene, "key", scene.keys, keys, brevity.label)}`, number: "" }
         : { link: "", number: "" };
+  // A sentence about heads that are one or side by side is about others than the one that was chosen.
+  const single = !scene.together && !comparesHeads(whole);
   const why =
-    chosen && hover === null && isChosen(chosen, recordScene(whole).state)
+    chosen && single && whole.hover === null && isChosen(chosen, recordScene(whole).state)
       ? `chosen for you: ${chosen.why}`
       : "";
   // Why it is on show is more than its numbers.
   const which = why === "" ? [...positionsOf(told), ...rankNote(scene, told)] : [];
-  return { ...said, where: [...placeOf(scene), ...which], why };
+  return { ...said, colour: colourOf(subject), where: [...placeOf(scene), ...which], why };
+}
+
+/** The whole reading line. */
+export function reading(scene: Scene, chosen: Chosen | null): Reading {
+  return say(subjectOf(scene), chosen);
 }
 
 /** What is said besides the link, the most needed first: where it is, and why it is on show. */
@@ -346,7 +378,7 @@ const SPOKEN: Readonly<Record<string, string>> = {
   first: "first token",
 };
 
-interface AlsoHere {
+export interface AlsoHere {
   readonly text: string;
   readonly layer: number;
   readonly head: number;

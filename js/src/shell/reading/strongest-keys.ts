@@ -4,9 +4,10 @@ import { formatWeight } from "../../marks/format.js";
 import type { Scene } from "../../scene/scene.js";
 import { meanRow } from "../../views/shared/series.js";
 import { togetherName, togetherScene } from "../../views/shared/together.js";
+import { comparesHeads, headsOnShow } from "./reading-text.js";
 
 export interface TableRow {
-  /** Its number, or what several as one are called. */
+  /** Its number, with its layer where heads are compared, or what several as one are called. */
   readonly head: number | string;
   readonly key: string;
   readonly weight: string;
@@ -26,18 +27,22 @@ function strongest(row: Float32Array, count: number): readonly number[] {
 
 /** The pinned query's strongest keys: the same numbers as a table, for screen readers. */
 export function strongestKeys(scene: Scene, count = 5): readonly TableRow[] {
-  const { state, keys } = scene;
-  const { queries } = state;
+  const { keys } = scene;
+  const { queries } = scene.state;
   // Of two records the difference is what counts: it stands in the reading line.
   if (queries.length === 0 || scene.sides) return [];
-  const shown = togetherScene(scene);
-  return shown.state.heads.slice(0, 8).flatMap((head) => {
-    const row = meanRow(shown.blocks.weights(state.layer, head), queries);
-    if (!row) return [];
-    return strongest(row, count).map((key) => ({
-      head: shown.together ? togetherName(shown.together) : head,
-      key: `${key} ${keys[key]?.label ?? ""}`,
-      weight: formatWeight(row[key] as number),
-    }));
-  });
+  const compares = comparesHeads(scene);
+  const shown = compares ? scene : togetherScene(scene);
+  return headsOnShow(shown)
+    .slice(0, 8)
+    .flatMap(({ layer, head, rows }) => {
+      const row = meanRow(rows, queries);
+      if (!row) return [];
+      const name = compares ? `${layer}·${head}` : head;
+      return strongest(row, count).map((key) => ({
+        head: shown.together ? togetherName(shown.together) : name,
+        key: `${key} ${keys[key]?.label ?? ""}`,
+        weight: formatWeight(row[key] as number),
+      }));
+    });
 }

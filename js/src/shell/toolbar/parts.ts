@@ -1,6 +1,7 @@
 // What several controls are made of: lists that look like text, choices side by side.
 
 import { html, nothing, type TemplateResult } from "lit-html";
+import { parseRanges, rangesText } from "../../state/ranges.js";
 
 export interface Choice {
   readonly value: string;
@@ -42,4 +43,39 @@ export function list(
 /** One of several, side by side; each button has its value as `data-<what>`. */
 export function segments(name: string, buttons: readonly TemplateResult[]): TemplateResult {
   return html`<span class="aw-group aw-segments" role="group" aria-label=${name}>${buttons}</span>`;
+}
+
+export interface RangesField {
+  readonly name: string;
+  /** What the numbers are for, with an example and what an empty text means. */
+  readonly title: string;
+  readonly kind?: string;
+  readonly known: readonly number[];
+  readonly chosen: readonly number[] | null;
+  readonly placeholder: string;
+  readonly size: number;
+  /** Null for all of them, or for an empty text. */
+  readonly choose: (numbers: readonly number[] | null, isEmpty: boolean) => void;
+}
+
+/** Numbers as ranges; a text that names none of those there are is marked and chooses nothing. */
+export function rangesField(field: RangesField): TemplateResult {
+  const { name, title, kind = "", known, chosen, placeholder, size, choose } = field;
+  const set = (event: Event) => {
+    const input = event.target as HTMLInputElement;
+    const numbers = parseRanges(input.value, known);
+    input.setAttribute("aria-invalid", String(numbers === undefined));
+    if (numbers !== undefined) choose(numbers, input.value.trim() === "");
+  };
+  return html`<input
+    type="text"
+    class="aw-ranges ${kind}"
+    placeholder=${placeholder}
+    size=${size}
+    aria-label=${name}
+    title="${title} (${rangesText(known)})"
+    .value=${chosen ? rangesText(chosen) : ""}
+    @change=${set}
+    @keydown=${(event: KeyboardEvent) => event.key === "Enter" && set(event)}
+  />`;
 }

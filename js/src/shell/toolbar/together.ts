@@ -4,44 +4,38 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { How } from "../../data/together.js";
 import type { Scene } from "../../scene/scene.js";
-import { parseRanges, rangesText } from "../../state/ranges.js";
+import { setLayer } from "../../state/actions.js";
 import type { State } from "../../state/selection.js";
 import { NAMES, togetherOf } from "../../views/shared/together.js";
 import type { Control, ToolbarEvents } from "./control.js";
 import { drawsHead } from "./drawn.js";
-import { list, segments } from "./parts.js";
+import { list, rangesField, segments } from "./parts.js";
 
 /** The layers whose heads are one, as ranges; empty for the selected layer alone. */
-function layers({ stream, state }: Scene, change: ToolbarEvents["change"]): TemplateResult {
+function layers({ meta, stream, state }: Scene, change: ToolbarEvents["change"]): TemplateResult {
   const known = stream.layers.map(({ layer }) => layer);
-  const set = (event: Event) => {
-    const input = event.target as HTMLInputElement;
-    const named = parseRanges(input.value, known);
-    input.setAttribute("aria-invalid", String(named === undefined));
-    if (named === undefined) return;
+  const choose = (named: readonly number[] | null, isEmpty: boolean) => {
     // All of them is said by their numbers, nothing by an empty text.
-    const chosen = input.value.trim() === "" ? null : [...(named ?? known)];
+    const chosen = isEmpty ? null : [...(named ?? known)];
     const [first] = chosen ?? [];
     // They are drawn while the selected layer is one of them.
     const moves = chosen && first !== undefined && !chosen.includes(state.layer);
     change({
+      ...(moves ? setLayer(meta, state, first) : {}),
       together_layers: chosen as State["together_layers"],
-      ...(moves ? { layer: first } : {}),
     });
   };
-  const shown = state.together_layers?.includes(state.layer) ? state.together_layers : null;
-  return html`<label class="aw-together-layers"
-    >of layers
-    <input
-      type="text"
-      placeholder=${String(state.layer)}
-      size="4"
-      aria-label="Layers of the heads together"
-      title="Layers whose heads are taken together, such as 0–2, 4; empty for the selected layer alone (${rangesText(known)})"
-      .value=${shown ? rangesText(shown) : ""}
-      @change=${set}
-      @keydown=${(event: KeyboardEvent) => event.key === "Enter" && set(event)}
-  /></label>`;
+  const field = rangesField({
+    name: "Layers of the heads together",
+    title:
+      "Layers whose heads are taken together, such as 0–2, 4; empty for the selected layer alone",
+    known,
+    chosen: state.together_layers?.includes(state.layer) ? state.together_layers : null,
+    placeholder: String(state.layer),
+    size: 4,
+    choose,
+  });
+  return html`<label class="aw-together-layers">of layers ${field}</label>`;
 }
 
 /** Whether heads of other layers can be taken with those that are one. */

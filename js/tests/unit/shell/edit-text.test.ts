@@ -1,6 +1,24 @@
+import { signal } from "@preact/signals-core";
 import { nothing, type TemplateResult } from "lit-html";
-import { expect, test } from "vitest";
-import { type EditLineEvents, type EditLineGiven, editLine } from "../../../src/shell/edit-text.js";
+import { afterEach, expect, test, vi } from "vitest";
+import {
+  type EditKernel,
+  type EditLineEvents,
+  type EditLineGiven,
+  editLine,
+  TextEditor,
+} from "../../../src/shell/edit-text.js";
+
+/** What was rendered last where: there is no DOM here. */
+const rendered = vi.hoisted(() => new Map<unknown, unknown>());
+vi.mock("lit-html", async (original) => ({
+  ...(await original<typeof import("lit-html")>()),
+  render: (part: unknown, at: unknown) => rendered.set(at, part),
+}));
+afterEach(() => {
+  rendered.clear();
+  vi.unstubAllGlobals();
+});
 
 const events: EditLineEvents = {
   open: () => {},
@@ -83,4 +101,59 @@ test("a record without its model says why in the place of a field", () => {
   expect(opened).toContain(`role="alert">${reason}`);
   expect(opened).not.toContain("<textarea");
   expect(opened).not.toContain("run ⏎");
+});
+
+/** An editor on a page of no elements, a button of which can be pressed. */
+function editorOf(editing: EditLineGiven["editing"]) {
+  const element = () => ({ append() {}, toggleAttribute() {}, className: "" });
+  vi.stubGlobal("document", { createElement: element });
+  let fail: (error: Error) => void = () => {};
+  const answer = new Promise<void>((_, reject) => {
+    fail = reject;
+  });
+  const kernel: EditKernel = {
+    state: signal("ready"),
+    editing: signal(editing),
+    edit: () => answer,
+    compareBefore: () => answer,
+  };
+  const rooms: number[] = [];
+  const reading = element() as unknown as HTMLElement;
+  const room = (width = 900) => editor.room(width, (text) => 10 * text.length);
+  const editor: TextEditor = new TextEditor(kernel, new AbortController().signal, reading, () =>
+    rooms.push(room()),
+  );
+  const handlers = (part: unknown): (() => void)[] => {
+    if (typeof part === "function") return [part as () => void];
+    return part && typeof part === "object" && "values" in part
+      ? (part as TemplateResult).values.flatMap(handlers)
+      : [];
+  };
+  const press = (at: number) => [...rendered.values()].flatMap(handlers)[at]?.();
+  return { rooms, room, press, fail: (error: Error) => fail(error) };
+}
+
+test("the sentence beside the buttons is drawn again where what is waited for takes room, and gives it back", async () => {
+  const { rooms, room, press, fail } = editorOf({ ...given.editing, before: true });
+  const whole = room();
+  press(0);
+  expect(rooms).toHaveLength(1);
+  expect(rooms[0]).toBeLessThan(whole);
+  fail(new Error("no model"));
+  await vi.waitFor(() => expect(rooms).toHaveLength(2));
+  expect(rooms[1]).toBe(whole);
+});
+
+test("a button takes so much room as its name, of which a narrow line leaves out a part", () => {
+  const taken = (width: number, editing: Partial<EditLineGiven["editing"]>) =>
+    width - editorOf({ ...given.editing, ...editing }).room(width);
+  const named = (...words: string[]) => words.reduce((sum, word) => sum + 22 + 10 * word.length, 0);
+  const before = { before: true };
+  expect(taken(900, {})).toBe(named("✎ edit the text"));
+  expect(taken(900, before)).toBe(named("✎ edit the text", "compare with before"));
+  expect(taken(900, { ...before, comparing: true })).toBe(
+    named("✎ edit the text", "back to the text now"),
+  );
+  expect(taken(500, before)).toBe(named("✎", "before"));
+  expect(taken(500, { ...before, comparing: true })).toBe(named("✎", "back"));
 });

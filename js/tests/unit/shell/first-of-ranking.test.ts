@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { Chosen } from "../../../src/protocol/generated.js";
 import { FirstOfRanking } from "../../../src/shell/first-of-ranking.js";
 import { rankByGroups, rankByPins } from "../../../src/state/actions.js";
 import type { State } from "../../../src/state/selection.js";
@@ -44,3 +45,31 @@ test.each(WAYS)(
     expect([layer, heads]).toEqual([0, [0]]);
   },
 );
+
+test.each([0, 1])(
+  "the first head is by itself, also from layer %i; back are those with it",
+  (layer) => {
+    const [, rank, pins] = WAYS[0];
+    const together: Partial<State> = { together: "mean", together_layers: [0, 1] };
+    const { first, state, at } = ranked(rank, { ...pins, ...together, layer, heads: [1] });
+    const several = () => readState(state.shared).together_layers;
+    expect([at, several()]).toEqual([[1, 1], null]);
+    expect(first.back()).toBe(true);
+    expect([readState(state.shared).layer, several()]).toEqual([layer, [0, 1]]);
+    expect(first.back()).toBe(true);
+    expect([readState(state.shared).layer, several()]).toEqual([1, null]);
+  },
+);
+
+test("what Python ranked goes back to the layers that were together", () => {
+  const scene = groupedScene({ numHeads: 2, state: { layer: 1, heads: [1] } });
+  const state = createState(scene.meta, scene.state);
+  const first = new FirstOfRanking(state, (change) => writeState(state.shared, change));
+  const { stream } = scene.state;
+  const before = { layer: 0, heads: [0], together_layers: [0, 1], query: null, key: null };
+  const links = { query: null, key: null, weight: 0.5, why: "", also: [] };
+  state.chosen.value = { stream, layer: 1, head: 1, ...links, before } as Chosen;
+  first.take();
+  expect(first.back()).toBe(true);
+  expect(readState(state.shared)).toMatchObject({ layer: 0, heads: [0], together_layers: [0, 1] });
+});

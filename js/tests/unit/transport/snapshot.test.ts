@@ -10,6 +10,8 @@ import { blocksAtStep } from "../../../src/scene/generation-step.js";
 import { snapshotFetch } from "../../../src/transport/kernel.js";
 import { attentionScene } from "../../support/attention-scene.js";
 
+type Stored = Snapshot["blocks"][number];
+
 const QUERIES = 5;
 const KEYS = 7;
 const weight = (query: number, key: number) => (1 + query) / (10 + key);
@@ -305,4 +307,24 @@ test("rows that came as one head are read as they are, whatever else is in the c
   expect(tile.data[9]).toBe(9);
   const parts = await ask(snapshot, { what: "together_shares", together, between: {}, layer: 3 });
   expect(parts.error).toContain("saved copy");
+});
+
+test("of heads as one only those bands are decoded that an answer is read from", async () => {
+  const snapshot = copy();
+  const [head, end] = snapshot.blocks as [Stored, Stored];
+  const other = (one: Stored): Stored => ({
+    ...one,
+    request: { ...one.request, head: 3 } as Request,
+  });
+  // Whoever decodes the second band fails.
+  const broken = { ...end, block: { ...end.block, data: "AAAA" } };
+  const blocks = [head, broken, other(head), other(broken)];
+  const together = { how: "sum", heads: [2, 3] } as const;
+  const of = async (request: Record<string, unknown>) =>
+    ask({ ...snapshot, blocks }, { together, ...request });
+  const rows = await of({ what: "weights", queries: [1, 3] });
+  expect(rows.data[KEYS + 2]).toBeCloseTo(2 * weight(2, 2));
+  const parts = await of({ what: "together_shares", between: { queries: [[0, 1], [2, 3]] } }); // biome-ignore format: pairs
+  expect(Array.from(parts.data)).toEqual([0.5, 0.5]);
+  await expect(of({ what: "mean" })).rejects.toThrow();
 });

@@ -1,11 +1,13 @@
+import type { TemplateResult } from "lit-html";
 import { expect, test } from "vitest";
 import type { Measure } from "../../../../src/shell/reading/fit-line.js";
 import { SAID_SIZE, stands } from "../../../../src/shell/reading/fit-line.js";
-import { fittingReading } from "../../../../src/shell/reading/reading-line.js";
+import { fittingReading, readingLine } from "../../../../src/shell/reading/reading-line.js";
 import { reading } from "../../../../src/shell/reading/reading-text.js";
 import { textWidth } from "../../../../src/surface/text.js";
 import { attentionScene } from "../../../support/attention-scene.js";
 
+type State = NonNullable<NonNullable<Parameters<typeof attentionScene>[0]>["state"]>;
 /** A font as wide as any that a page may have. */
 const measure: Measure = (text, size, weight) => 1.2 * textWidth(text, size, "sans", weight);
 const LONG = "antidisestablishmentarianism and more";
@@ -40,4 +42,44 @@ test("where there is room, all of it is said", () => {
   const { said, parts } = fittingReading(scene, null, true, { width: 900, rows: 1, measure });
   expect(said).toEqual(reading(scene, null));
   expect(parts).toBe(said.where.length);
+});
+
+/** Everything in a template that is a function, in its order: there is no DOM here. */
+function handlers(part: unknown): (() => void)[] {
+  if (typeof part === "function") return [part as () => void];
+  if (Array.isArray(part)) return part.flatMap(handlers);
+  return part && typeof part === "object" && "values" in part
+    ? (part as TemplateResult).values.flatMap(handlers)
+    : [];
+}
+
+test("another head that is named is shown by itself", () => {
+  const state: State = { heads: [0], together: "mean", together_layers: [0, 1] };
+  const scene = attentionScene({ state });
+  const also = [{ label: "previous", layer: 1, head: 2 }];
+  const link = { stream: scene.state.stream, query: null, key: null, weight: 0.5, why: "" };
+  const changes: unknown[] = [];
+  const line = readingLine(
+    scene,
+    { ...link, layer: 0, head: 0, also },
+    { width: 900, rows: 1, measure },
+    { change: (change) => changes.push(change), back: null },
+  );
+  const [click] = handlers(line);
+  click?.();
+  expect(changes).toEqual([{ layer: 1, heads: [2], together_layers: null }]);
+});
+
+test("what a sentence is about is read once, however often it is shortened", () => {
+  const scene = longest();
+  const asked: number[] = [];
+  const weights = (layer: number, head: number) => {
+    asked.push(head);
+    return scene.blocks.weights(layer, head);
+  };
+  const given = { ...scene, blocks: { ...scene.blocks, weights } };
+  const { said, whole } = fittingReading(given, null, false, { width: 360, rows: 2, measure });
+  expect(whole).toEqual(reading(scene, null));
+  expect(said.number.length).toBeLessThan(whole.number.length);
+  expect(asked).toEqual(scene.state.heads);
 });

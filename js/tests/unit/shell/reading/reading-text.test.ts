@@ -187,3 +187,50 @@ test("heads side by side are told of by layer and head, also where another head 
     `“the” looks at “cat”, ${weight(scene, 1, 5, 2)} of its weight. layer 0, head 1`,
   );
 });
+
+test("what was chosen says nothing of heads that are one or stand side by side", () => {
+  const link: State = { query: 3, key: 2, heads: [1] };
+  const beside = sceneOf({ ...link, view: "compare", compare: [[0, 2]] });
+  const together = sceneOf({ ...link, together: "mean", together_layers: [0, 1] });
+  for (const scene of [beside, together]) {
+    const { why, where } = reading(scene, CHOSEN);
+    expect(why).toBe("");
+    expect(where).toContain("query 3, key 2");
+  }
+  // With nothing pinned in it the view compares nothing.
+  expect(reading(sceneOf({ ...link, view: "compare" }), CHOSEN).why).not.toBe("");
+});
+
+test("a sentence has the colour of the one head that it is about", () => {
+  const link: State = { query: 3, key: 2, heads: [1] };
+  const scene = sceneOf(link);
+  const own = (head: number) => scene.theme.head(head, scene.layer.num_heads);
+  const colour = (given: Scene) => reading(given, null).colour;
+  expect(colour(scene)).toBe(own(1));
+  expect(colour({ ...scene, hover: { source: "toolbar", layer: 1, head: 2 } })).toBe("");
+  expect(colour(sceneOf({ ...link, heads: [1, 0] }))).toBe("");
+  expect(colour(sceneOf({ ...link, together: "mean", together_layers: [0, 1] }))).toBe("");
+  expect(colour(sceneOf({ ...link, view: "compare", compare: [[0, 2]] }))).toBe(own(2));
+  const two = sceneOf({ ...link, view: "compare", compare: [[0, 2], [0, 0]] }); // biome-ignore format: pairs
+  expect(colour(two)).toBe("");
+  const hover = { source: "compare", layer: 0, head: 0 } as const;
+  expect(colour({ ...two, hover })).toBe(own(0));
+});
+
+test("the table is of heads that are on show, and asks for no others", () => {
+  const compare: State["compare"] = [
+    [1, 2],
+    [0, 1],
+  ];
+  const scene = sceneOf({ view: "compare", compare, query: 3, heads: [0] });
+  const asked: string[] = [];
+  const weights = (layer: number, head: number) => {
+    asked.push(`${layer}·${head}`);
+    return scene.blocks.weights(layer, head);
+  };
+  const found = strongestKeys({ ...scene, blocks: { ...scene.blocks, weights } });
+  expect([...new Set(found.map(({ head }) => head))]).toEqual(["1·2", "0·1"]);
+  expect([...new Set(asked)]).toEqual(["1·2", "0·1"]);
+  const [selected] = strongestKeys(sceneOf({ query: 3, heads: [2] }));
+  expect(selected?.head).toBe(2);
+});

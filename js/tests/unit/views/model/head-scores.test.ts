@@ -216,6 +216,8 @@ describe("actions on scores", () => {
     expect(stepRank(state, order, 1)).toEqual({ layer: 0, heads: [2] });
     expect(stepRank(state, order, -1)).toEqual({ layer: 1, heads: [1] });
     expect(stepRank(state, [], 1)).toEqual({});
+    const several = { ...state, together_layers: [0, 1] } as typeof state;
+    expect(stepRank(several, order, 1)).toEqual({ layer: 0, heads: [2], together_layers: null });
   });
 });
 
