@@ -85,7 +85,8 @@ class SlicedEffects:
             clean = run_recorded(model, inputs, tokenizer, **options)
             clean = replace(clean, record=record)
             reading, measured = read_and_metric(clean, metric, position)
-            sweep = Sweep(model, clean, measured, restart)
+            # Between two steps the kernel does what else is asked of it.
+            sweep = Sweep(model, clean, measured, restart, at_once=_AT_ONCE)
             self.streams = sweep.begin(self.how, self._source)
             self.metric, self.position = measured.name, counted(clean, reading)
             self._value = sweep.value
@@ -108,3 +109,5 @@ class SlicedEffects:
 
 
 _END = cast("None", object())
+# Heads that a step takes out at most.
+_AT_ONCE = 4

@@ -1,4 +1,4 @@
-"""What knocking out heads costs: a forward pass under one edit, and the effects of all heads, against a plain pass.
+"""What edits cost: a forward pass with one head out, or one link cut, and the effects of all heads, against a plain pass.
 
 Run by ``make bench``; ``python tests/bench/bench_effects.py --help`` lists the options. Times are the thread's own processor
 time on one thread, plain and edited in turns, so that a busy machine spoils neither; ratios are medians of the turns'.
@@ -11,6 +11,7 @@ import argparse
 import logging
 import statistics
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,32 +41,31 @@ def spent(work: Callable[[], object]) -> float:
     return time.thread_time() - start
 
 
-def measure(kind: str, layers: int, tokens: int, turns: int) -> tuple[float, float, float, str]:
-    """Return the seconds of a plain pass, an edited pass as a multiple of it, a head of `effects` likewise, and its way."""
+def measure(kind: str, layers: int, tokens: int, turns: int) -> tuple[float, list[float], str]:
+    """Return the seconds of a plain pass, its multiples (a head out, a link cut, a head of `effects`), and the way of these."""
     model = build(kind, layers)
     ids = torch.randint(1000, 20000, (1, tokens), generator=torch.Generator().manual_seed(1))
     aw.capture(model, ids)  # says which module is which layer
-    edit = aw.ablate(heads=[(layers // 2, 3)])
+    heads = [(layers // 2, 3)]
+    edits = [aw.ablate(heads=heads), aw.cut(query=tokens - 1, key=1, heads=heads)]
 
     def plain() -> None:
         with torch.no_grad():
             model(ids)
 
-    def edited() -> None:
+    def edited(edit: aw.Edits) -> None:
         with aw.intervening(model, edit):
             plain()
 
     plain()
-    pairs = [(spent(plain), spent(edited)) for _ in range(turns)]
-    one = statistics.median(first for first, _ in pairs)
+    turned = [
+        (spent(plain), *(spent(partial(edited, edit)) for edit in edits)) for _ in range(turns)
+    ]
+    one = statistics.median(turn[0] for turn in turned)
+    times = [statistics.median(turn[at] / turn[0] for turn in turned) for at in (1, 2)]
     found = []
     every = spent(lambda: found.append(aw.effects(model, ids)))
-    return (
-        one,
-        statistics.median(second / first for first, second in pairs),
-        every / one / layers / 12,
-        " and ".join(found[0].ways),
-    )
+    return one, [*times, every / one / layers / 12], " and ".join(found[0].ways)
 
 
 def main() -> None:
@@ -78,10 +78,12 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
     for kind in ("gpt2", "bloom"):
-        plain, edited, head, way = measure(kind, options.layers, options.tokens, options.turns)
+        plain, (head, link, every), way = measure(
+            kind, options.layers, options.tokens, options.turns
+        )
         log.info(
-            "%s, %d layers, %d tokens: a pass %.3f s, edited %.2f ×, effects %.2f passes a head (%s)",
-            kind, options.layers, options.tokens, plain, edited, head, way,
+            "%s, %d layers, %d tokens: a pass %.3f s, a head out %.2f ×, a link cut %.2f ×, effects %.2f passes a head (%s)",
+            kind, options.layers, options.tokens, plain, head, link, every, way,
         )  # fmt: skip
 
 

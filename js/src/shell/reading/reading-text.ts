@@ -185,6 +185,11 @@ function linkReading(scene: Scene, told: Told): Pick<Reading, "link" | "number">
     return weight === null ? [] : [[series, formatWeight(weight)] as const];
   });
   if (found.length === 0) return { link, number: "" };
+  // A link that is masked, or cut.
+  if (!isRollout(scene) && found.every(([, weight]) => weight === formatWeight(0))) {
+    const none = queries.length > 1 ? "do not look at" : "does not look at";
+    return { link: `${from} ${none} ${to}`, number: "." };
+  }
   const separator = found.length > 1 ? ": " : ", ";
   const number = perHead(scene, told, found);
   return { link, number: `${separator}${number}${unit(scene, told)}${pooled(told)}.` };

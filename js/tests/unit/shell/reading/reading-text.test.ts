@@ -143,7 +143,9 @@ test("a pair that is not its query's strongest says its rank among the keys that
     layer: { causal: true },
     state: { query: 3, key: 7, heads: [2] },
   });
-  expect(reading(masked, null).number).toBe(", 0 of its weight.");
+  // A weight of 0, of a link that is masked or cut, is no look.
+  expect(reading(masked, null).link).toMatch(/ does not look at /);
+  expect(reading(masked, null).number).toBe(".");
 });
 
 test("a head under the pointer says where in the model it is, a link of it does not", () => {
