@@ -55,8 +55,8 @@ def write(results: Sequence[Result], path: Path) -> None:
         f"\nAttention calls: {sum(r.calls for r in attending)}, exact: {sum(r.exact for r in attending)}, "
         f"by capture: {sum(r.captured for r in attending)}, "
         f"with vectors: {sum(r.vectors for r in attending)}; "
-        f"largest error {max((r.error for r in attending), default=0):.0e}. "
-        f"Heads knocked out: {sum(r.heads for r in attending)}, as the reference: {sum(r.edited for r in attending)}, "
+        f"largest error {max((r.error for r in attending), default=0):.0e}.\n"
+        f"\nHeads knocked out: {sum(r.heads for r in attending)}, as the reference: {sum(r.edited for r in attending)}, "
         f"of these without effect in both: {sum(r.idle for r in attending)}.\n"
     )
     lines.append(
