@@ -156,8 +156,17 @@ class Intervened(EditedText):
         edits: Edits = proposal.value
         if not (self._settling or self._of_page or edits == self._in_force):
             with _as_selection_error():
+                edits = self._by_number(edits)
                 self._ready = _Ready(self._run, edits, *self._run_under(edits))
         return edits
+
+    def _by_number(self, edits: Edits) -> Edits:
+        """Return edits with the positions of links as numbers, as the page makes them of a click."""
+        if self._recipe is None:
+            return edits
+        from attnwidget.capture.edits.resolve import with_positions  # noqa: PLC0415  brings torch
+
+        return with_positions(edits, self._recorded)
 
     @traitlets.observe("interventions", "metric")
     def _was_set(self, change: traitlets.Bunch) -> None:
