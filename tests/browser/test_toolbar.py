@@ -56,7 +56,7 @@ ROWS = """(bar) => {
 FOCUS = """(root) => {
   const at = document.activeElement;
   if (!root.contains(at)) return "outside";
-  for (const part of ["toolbar", "edit", "reading"]) if (at.closest(`.aw-${part}`)) return part;
+  for (const part of ["toolbar", "edit", "reading", "what-if"]) if (at.closest(`.aw-${part}`)) return part;
   return at.closest(".aw-panel")?.className.split("aw-panel-")[1] ?? "elsewhere";
 }"""
 ON_TOP = """(box) => {
@@ -145,14 +145,15 @@ def test_one_tab_stop_for_the_line_and_one_for_each_view(
     widget.rest()
     widget.root.locator(".aw-toolbar [tabindex='0']").focus()
     seen = []
-    for _ in range(8):
+    for _ in range(9):
         seen.append(widget.root.evaluate(FOCUS))
         press("Tab")
         widget.rest()
         if widget.root.evaluate(FOCUS) == "outside":
             break
-    # The reading line names other heads; the score stands at the title of the model view.
-    assert seen == ["toolbar", "reading", "edit", "model", "model", "head", "neuron"]
+    # The reading line names other heads, below it are edits; the score stands at the title of the model view.
+    stops = ["toolbar", "reading", "edit", "what-if", "model", "model", "head", "neuron"]
+    assert seen == stops
     widget.panel("neuron").locator(".aw-stop[tabindex='0']").focus()
     press("Shift+Tab")
     assert widget.root.evaluate(FOCUS) == "head"
