@@ -108,7 +108,7 @@ def test_the_keyboard_reaches_everything_and_the_notebook_keeps_out(
     for key in ("c", "x", "b"):
         page.keyboard.press(key)
     notebook.wait_value("view.compare", [[0, 0]])
-    notebook.wait_value("bool(view.interventions)", True)
+    notebook.wait_value("bool(view.interventions)", expected=True)
     assert notebook.cells.count() == cells, "the notebook took a key that was the widget's"
     notebook.execute("view.interventions = None")
     notebook.rest(widget)
