@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -12,15 +12,23 @@ from attnwidget.analysis.tables import table
 from attnwidget.compute.checks import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-__all__ = ["Effects", "StreamEffects"]
+__all__ = ["Effects", "OfStreams", "StreamEffects", "largest_first", "named_heads"]
 
 _NAMED = 3  # heads that are named when it is printed
+
+
+class _HasEffect(Protocol):
+    @property
+    def effect(self) -> Array: ...
+
+
+Stream = TypeVar("Stream", bound=_HasEffect)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,8 +61,48 @@ class StreamEffects:
                 yield layer, head, float(self.effect[at, head]), float(self.estimate[at, head])
 
 
+class OfStreams(Generic[Stream]):
+    """What `Effects` and `EffectsOverTexts` have in common: numbers of heads by the stream they are of, read-only."""
+
+    __slots__ = ()
+
+    streams: Mapping[str, Stream]
+    ways: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        """Freeze what it maps."""
+        object.__setattr__(self, "streams", MappingProxyType(dict(self.streams)))
+        object.__setattr__(self, "ways", MappingProxyType(dict(self.ways)))
+
+    def __getitem__(self, stream: str) -> Array:
+        """Return the effects of a stream, float64 ``[layer, head]``, its layers in the order of the record.
+
+        Raises:
+            KeyError: If there is no such stream.
+        """
+        return self.streams[check_name("stream", stream, self.streams)].effect
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.streams)
+
+    def __len__(self) -> int:
+        return len(self.streams)
+
+
+def largest_first(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows of heads, the largest effect, up or down, first; then those that were not run."""
+    return sorted(rows, key=lambda row: -abs(row["effect"]) if row["exact"] else 1.0)
+
+
+def named_heads(rows: Iterable[Mapping[str, Any]], number: str, *, several: bool) -> str:
+    """Name the first heads that were run, each with its numbers as ``number``, a format of its row, writes them."""
+    done = [row for row in rows if row["exact"]][:_NAMED]
+    head = "{stream} {layer}.{head} " if several else "{layer}.{head} "
+    return ", ".join((head + number).format(**row) for row in done) or "none"
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Effects:
+class Effects(OfStreams[StreamEffects]):
     """How much a metric changes without each head of a model, on one input.
 
     Attributes:
@@ -77,29 +125,10 @@ class Effects:
     noise: float = 0.0
     ways: Mapping[str, int] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        """Freeze what it maps."""
-        object.__setattr__(self, "streams", MappingProxyType(dict(self.streams)))
-        object.__setattr__(self, "ways", MappingProxyType(dict(self.ways)))
-
     def __reduce__(self) -> Any:
         # The read-only mapping cannot be copied or pickled itself.
         parts = (self.metric, self.how, self.value, dict(self.streams), self.interrupted)
         return type(self), (*parts, self.noise, dict(self.ways))
-
-    def __getitem__(self, stream: str) -> Array:
-        """Return the effects of a stream, float64 ``[layer, head]``, its layers in the order of the record.
-
-        Raises:
-            KeyError: If there is no such stream.
-        """
-        return self.streams[check_name("stream", stream, self.streams)].effect
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.streams)
-
-    def __len__(self) -> int:
-        return len(self.streams)
 
     def to_dataframe(self) -> Any:
         """Return one row for each head, the largest effect, up or down, first; then those that were not run.
@@ -123,19 +152,15 @@ class Effects:
             for name, stream in self.streams.items()
             for layer, head, effect, estimate in stream.rows()
         ]
-        return sorted(rows, key=lambda row: -abs(row["effect"]) if row["exact"] else 1.0)
+        return largest_first(rows)
 
     def __repr__(self) -> str:
         """Write the metric and the heads whose effect is largest."""
         rows = self._rows()
         done = [row for row in rows if row["exact"]]
-        several = len(self.streams) > 1
-        named = ", ".join(
-            f"{row['stream'] + ' ' if several else ''}{row['layer']}.{row['head']} {row['effect']:+.3g}"
-            for row in done[:_NAMED]
-        )
+        named = named_heads(rows, "{effect:+.3g}", several=len(self.streams) > 1)
         count = (
             f"{len(rows)} heads" if len(done) == len(rows) else f"{len(done)} of {len(rows)} heads"
         )
         ways = " and ".join(self.ways) or "none run"
-        return f"Effects({self.metric} {self.value:.4g}, {count}, {self.how}, {ways}: {named or 'none'})"
+        return f"Effects({self.metric} {self.value:.4g}, {count}, {self.how}, {ways}: {named})"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attnwidget.analysis.tables import table
-from attnwidget.compute.checks import check_name
+from attnwidget.intervene.effects_table import OfStreams, largest_first, named_heads
 from attnwidget.intervene.student import two_sided_95
 from attnwidget.surveys.running_means import RunningMeans
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 __all__ = ["EffectsOverTexts", "StreamMoments"]
-
-_NAMED = 3  # heads that are named when it is printed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +139,7 @@ class StreamMoments(RunningMeans):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class EffectsOverTexts:
+class EffectsOverTexts(OfStreams[StreamMoments]):
     """How much a metric changes without each head of a model, on several texts.
 
     Attributes:
@@ -165,29 +162,10 @@ class EffectsOverTexts:
     interrupted: bool = False
     ways: Mapping[str, int] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        """Freeze what it maps."""
-        object.__setattr__(self, "streams", MappingProxyType(dict(self.streams)))
-        object.__setattr__(self, "ways", MappingProxyType(dict(self.ways)))
-
     def __reduce__(self) -> Any:
         # The read-only mapping cannot be copied or pickled itself.
         parts = (self.metric, self.how, self.value, dict(self.streams), self.count)
         return type(self), (*parts, self.skipped, self.interrupted, dict(self.ways))
-
-    def __getitem__(self, stream: str) -> Array:
-        """Return the mean effects of a stream, float64 ``[layer, head]``, its layers in the order of the record.
-
-        Raises:
-            KeyError: If there is no such stream.
-        """
-        return self.streams[check_name("stream", stream, self.streams)].effect
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.streams)
-
-    def __len__(self) -> int:
-        return len(self.streams)
 
     def to_dataframe(self) -> Any:
         """Return one row for each head, the largest mean effect, up or down, first; then those that were not run.
@@ -201,26 +179,20 @@ class EffectsOverTexts:
         return table(self._rows())
 
     def _rows(self) -> list[dict[str, Any]]:
-        rows = [
+        return largest_first(
             {"stream": name, **row}
             for name, stream in self.streams.items()
             for row in stream.rows()
-        ]
-        return sorted(rows, key=lambda row: -abs(row["effect"]) if row["exact"] else 1.0)
+        )
 
     def __repr__(self) -> str:
         """Write the metric and the heads whose mean effect is largest, with their intervals."""
         rows = self._rows()
-        several = len(self.streams) > 1
-        named = ", ".join(
-            f"{row['stream'] + ' ' if several else ''}{row['layer']}.{row['head']} {row['effect']:+.3g} "
-            f"[{row['low']:+.3g}, {row['high']:+.3g}]"
-            for row in rows[:_NAMED]
-            if row["exact"]
-        )
+        numbers = "{effect:+.3g} [{low:+.3g}, {high:+.3g}]"
+        named = named_heads(rows, numbers, several=len(self.streams) > 1)
         ended = ", interrupted" if self.interrupted else ""
         more = f", {len(self.skipped)} skipped" if self.skipped else ""
         return (
             f"EffectsOverTexts({self.metric} {self.value:.4g}, {self.count} texts{more}{ended}, {len(rows)} heads, {self.how}: "
-            f"{named or 'none'})"
+            f"{named})"
         )

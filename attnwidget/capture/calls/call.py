@@ -26,7 +26,9 @@ __all__ = [
     "num_used_keys",
     "read_call",
     "read_mask_view",
+    "scaling_of",
     "shape_only",
+    "sinks_of",
     "unsupported",
 ]
 
@@ -104,13 +106,7 @@ def read_call(
         new: Its keys that are new.
     """
     options, implementation = arguments.options, arguments.implementation
-    scaling = options.get("scaling")
-    sinks = options.get("s_aux", options.get("sinks"))
-    if implementation.endswith("eager"):
-        # The models' own functions read the sinks off the module.
-        sinks = getattr(arguments.module, "sinks", sinks)
-    if implementation == "sdpa" or not arguments.sinks_in_softmax:
-        sinks = None  # it has no notion of them, or its weights have not
+    sinks = sinks_of(arguments)
     bias = options.get("position_bias")
     if sinks is not None and sinks.shape == (*arguments.query.shape[:3], 1):
         sinks, bias = _sinks_of_queries(sinks.detach(), bias)
@@ -135,7 +131,7 @@ def read_call(
         mask_view=view,
         num_queries=view.num_queries,
         first_row=selection.rows.indices(view.num_queries)[0],
-        scaling=arguments.query.shape[-1] ** -0.5 if scaling is None else float(scaling),
+        scaling=float(scaling_of(arguments)),
         softcap=None if softcap is None else float(softcap),
         sinks=found.get("sinks"),
         position_bias=bias if store is not None else None,
@@ -145,6 +141,24 @@ def read_call(
         own_weights=found.get("own_weights"),
         softmax_dtype=arguments.softmax_dtype,
     )
+
+
+def scaling_of(arguments: AttentionArguments) -> float | Tensor:
+    """Return the factor on query times key of a call."""
+    scaling: float | Tensor | None = arguments.options.get("scaling")
+    return arguments.query.shape[-1] ** -0.5 if scaling is None else scaling
+
+
+def sinks_of(arguments: AttentionArguments) -> Tensor | None:
+    """Return the sinks of a call that its softmax counts, as they were given, ``[head]`` or ``[batch, head, query, 1]``."""
+    options, implementation = arguments.options, arguments.implementation
+    sinks: Tensor | None = options.get("s_aux", options.get("sinks"))
+    if implementation.endswith("eager"):
+        # The models' own functions read the sinks off the module.
+        sinks = getattr(arguments.module, "sinks", sinks)
+    if implementation == "sdpa" or not arguments.sinks_in_softmax:
+        return None  # it has no notion of them, or its weights have not
+    return sinks
 
 
 def shape_only(tensor: Tensor) -> Tensor:

@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from attnwidget.capture.calls.call import has_dropout, read_mask_view, unsupported
+from attnwidget.capture.calls.call import (
+    has_dropout,
+    read_mask_view,
+    scaling_of,
+    sinks_of,
+    unsupported,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -151,6 +157,8 @@ class _CallRows(_Rows):
     arguments: AttentionArguments
     batch: int
     view: MaskView = field(init=False)
+    # What was read of the mask last, and for which rows: it is the same for all heads.
+    _read: tuple[Tensor, Tensor] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.view = read_mask_view(self.arguments, self.batch)
@@ -167,10 +175,7 @@ class _CallRows(_Rows):
         key = given.key[
             min(self.batch, len(given.key) - 1), head // (self.heads // given.key.shape[1])
         ]
-        scaling = options.get("scaling")
-        scores = (query @ key.float().mT) * (
-            given.query.shape[-1] ** -0.5 if scaling is None else scaling
-        )
+        scores = (query @ key.float().mT) * scaling_of(given)
         softcap = options.get("softcap")
         if softcap is not None:
             scores = torch.tanh(scores / softcap) * softcap
@@ -186,24 +191,28 @@ class _CallRows(_Rows):
         return _softmax(scores)[:, : key.shape[0]], saw
 
     def _mask(self, head: int, rows: Tensor) -> Tensor:
+        if self._read is None or not torch.equal(self._read[0], rows):
+            self._read = rows, self._masked(rows.cpu())
+        mask = self._read[1]
+        return mask[head if len(mask) > 1 else 0]
+
+    def _masked(self, rows: Tensor) -> Tensor:
+        """Return what the mask adds to some rows, ``[head or 1, row, key]``."""
         keys = torch.arange(self.view.num_keys)
-        spans = self.view.spans(rows.cpu(), keys)
+        spans = self.view.spans(rows, keys)
         if spans.dense is not None:
-            return spans.dense[head if len(spans.dense) > 1 else 0]
+            return spans.dense
         seen = (keys >= spans.start[:, None]) & (keys < spans.stop[:, None])
-        return torch.zeros(seen.shape).masked_fill(~seen, -torch.inf)
+        return torch.zeros(seen.shape).masked_fill(~seen, -torch.inf)[None]
 
     def _sinks(self, head: int, rows: Tensor) -> Tensor | None:
         """Return the logit of the sink of each row, ``[row, 1]``."""
-        given = self.arguments
-        sinks = given.options.get("s_aux", given.options.get("sinks"))
-        if given.implementation.endswith("eager"):
-            sinks = getattr(given.module, "sinks", sinks)
-        if sinks is None or given.implementation == "sdpa" or not given.sinks_in_softmax:
+        sinks = sinks_of(self.arguments)
+        if sinks is None:
             return None
         if sinks.ndim == 4:
-            return sinks[self.batch, head, rows].float()  # type: ignore[no-any-return]
-        return sinks.flatten()[head].float().expand(len(rows), 1)  # type: ignore[no-any-return]
+            return sinks[self.batch, head, rows].float()
+        return sinks.flatten()[head].float().expand(len(rows), 1)
 
 
 @dataclass(slots=True)
@@ -281,11 +290,9 @@ def changed_call(
     Raises:
         ValueError: If another record has not as many positions, or is not known where a row stands.
     """
-    edited = output.clone()
-    for batch in range(len(output)):
-        rows = _CallRows(output.shape[1], arguments, batch)
-        _change(rows, output[batch], edited[batch], window, changes)
-    return edited
+    heads = output.shape[1]
+    rows = (_CallRows(heads, arguments, batch) for batch in range(len(output)))
+    return _changed(rows, output, window, changes)
 
 
 def changed_sum(
@@ -305,11 +312,19 @@ def changed_sum(
     Raises:
         ValueError: As `changed_call`.
     """
+    heads, logits = output.shape[1], seen.logits
+    rows = (
+        _SumRows(heads, seen.weights[row], seen.value[row], None if logits is None else logits[row])
+        for row in range(len(output))
+    )
+    return _changed(rows, output, window, changes)
+
+
+def _changed(rows: Iterable[_Rows], output: Tensor, window: Window, changes: Changes) -> Tensor:
+    """Return ``[row, head, query, value_dim]`` with what is done to each row of a batch."""
     edited = output.clone()
-    for row in range(len(output)):
-        own = None if seen.logits is None else seen.logits[row]
-        rows = _SumRows(output.shape[1], seen.weights[row], seen.value[row], own)
-        _change(rows, output[row], edited[row], window, changes)
+    for row, read in enumerate(rows):
+        _change(read, output[row], edited[row], window, changes)
     return edited
 
 
