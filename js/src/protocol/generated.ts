@@ -34,7 +34,7 @@ export type Reply = Answer | Refusal | Unfinished;
 /**
  * A part of an edit, as `Edits.to_json` writes it.
  */
-export type Intervention = AblatedHeads | CutLinks | PatchedHeads;
+export type Intervention = AblatedHeads | CutLinks | PatchedHeads | ReplacedToken | MaskedToken;
 /**
  * Position numbers, or tokens' texts; null for all positions.
  */
@@ -833,6 +833,19 @@ export interface CutEnds {
  */
 export interface PatchedHeads {
   patch: unknown;
+}
+/**
+ * A token of the input in whose place another stands: Python alone makes these.
+ */
+export interface ReplacedToken {
+  replace: number | string;
+  with: string;
+}
+/**
+ * A token of the input in whose place the mask token stands: Python alone makes these.
+ */
+export interface MaskedToken {
+  mask: number | string;
 }
 /**
  * How much the metric changes without each head: the trait `effects`, null where nobody asked. The numbers of the score `effect`.

@@ -462,3 +462,13 @@ def test_links_named_by_tokens_are_those_that_a_click_makes(view: AttentionWidge
     with pytest.raises(ValueError, match="'dog' is no token of this input"):
         view.interventions = aw.cut(key="dog")
     assert view.interventions == aw.cut(query=8, key=2, heads=(3, 3))
+
+
+def test_a_token_replaced_can_be_put_back_by_the_page(view: AttentionWidget) -> None:
+    part = {"replace": "cat", "with": "dog"}
+    view.interventions = aw.replace("cat", "dog")
+    assert view.get_state()["interventions"] == [part]
+    assert view.attention["decoder"].query_positions[2].label == "dog"
+    view.set_state({"interventions": []})
+    view.set_state({"interventions": [part]})
+    assert view.interventions == aw.replace("cat", "dog")

@@ -76,11 +76,22 @@ function scopeOf({ heads, layers }: CutLinks): string {
   return run ? `layers ${first}–${last}` : `layers ${some(layers.map(String), 4)}`;
 }
 
+/** What is put in the place of a token: "“dog” for “cat”"; null of what is no edit of a token. */
+function tokenWords(scene: Scene, part: Intervention): string | null {
+  const place = "replace" in part ? part.replace : "mask" in part ? part.mask : null;
+  if (place === null) return null;
+  const { keys } = axes(scene, null);
+  const [at] = placesOf(place, keys) ?? [];
+  // The record under the edit has the other token there.
+  const named = typeof place === "string" ? `“${place.trim()}”` : `token ${at ?? place}`;
+  return "replace" in part ? `“${part.with.trim()}” for ${named}` : `a mask for ${named}`;
+}
+
 /** On a chip: "− 3·3", "it ✂ cat · 3·3", "hide “cat”". */
 export function partName(scene: Scene, part: Intervention): string {
   if ("ablate" in part)
     return `− ${headNames(part.ablate)}${part.how === "zero" ? "" : ` (${part.how})`}`;
-  if (!("cut" in part)) return "patched heads";
+  if (!("cut" in part)) return tokenWords(scene, part) ?? "patched heads";
   const scope = scopeOf(part);
   const where = scope && ` · ${scope}`;
   if (part.cut.query === null) {
@@ -95,7 +106,7 @@ export function partName(scene: Scene, part: Intervention): string {
 export function partWords(scene: Scene, part: Intervention): string {
   if ("ablate" in part)
     return `${part.ablate.length === 1 ? "head" : "heads"} ${headNames(part.ablate)}`;
-  if (!("cut" in part)) return "the patched heads as they were";
+  if (!("cut" in part)) return tokenWords(scene, part) ?? "the patched heads as they were";
   const name = (positions: readonly Position[], at: number) => quoted(positions, at, LABEL_ROOM);
   const { query, key } = endsOf(scene, part, name);
   const scope = scopeOf(part);
@@ -154,11 +165,12 @@ export interface WhatIfWords {
 }
 
 function leadOf(scene: Scene, parts: WhatIf["edits"]): string {
-  const patched = parts.some((part) => "patch" in part);
-  if (patched || parts.length > 2) {
-    return `With ${parts.length === 1 ? "the patched heads" : `these ${parts.length} edits`}`;
-  }
   const [part] = parts;
+  const put = parts.some((each) => "patch" in each || "replace" in each || "mask" in each);
+  if (put || parts.length > 2) {
+    if (parts.length !== 1 || !part) return `With these ${parts.length} edits`;
+    return `With ${tokenWords(scene, part) ?? "the patched heads"}`;
+  }
   if (parts.length === 1 && part && "ablate" in part && part.how !== "zero") {
     const from = part.how === "mean" ? "at the mean of other texts" : "as in another input";
     return `With ${partWords(scene, part)} ${from}`;

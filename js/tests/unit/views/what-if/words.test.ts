@@ -70,6 +70,14 @@ test("a chip names what it takes away", () => {
   expect(partName(scene, cut({ cut: { query: 99, key: CAT } }))).toBe("99 ✂ cat · 3·3");
 });
 
+test("a token of the input that is another one is no patched head", () => {
+  const other: Intervention = { replace: "cat", with: " dog" };
+  expect(partName(scene, other)).toBe("“dog” for “cat”");
+  expect(partName(scene, { mask: -1 })).toBe(`a mask for token ${WORDS.length - 1}`);
+  const words = whatIfWords(scene, { whatIf: whatIf({ edits: [other] }), asked: false });
+  expect(words?.lead).toBe("With “dog” for “cat”");
+});
+
 test("all positions of a group are named by it", () => {
   const grouped = groupedScene({});
   const groups = grouped.stream.groupings?.flatMap((grouping) => grouping.groups) ?? [];
