@@ -101,11 +101,11 @@ def effects(
         (3, ['sd', 'low', 'high', 'same_sign', 'texts'])
     """
     from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415  brings transformers
-    from attnwidget.intervene.metrics import make_metric  # noqa: PLC0415
-    from attnwidget.intervene.outputs import read_output  # noqa: PLC0415
     from attnwidget.intervene.over_texts import over_texts  # noqa: PLC0415
     from attnwidget.intervene.passes import Proofs  # noqa: PLC0415
     from attnwidget.intervene.sweep import Sweep  # noqa: PLC0415
+    from attnwidget.metrics.metrics import make_metric  # noqa: PLC0415
+    from attnwidget.metrics.outputs import read_output  # noqa: PLC0415
 
     check_choice("how", how, HOW)
     most = check_count("at_once", at_once, least=1)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from attnwidget.capture.forward import Ran
     from attnwidget.edits.edits import Edits
     from attnwidget.intervene.effect import Effect
-    from attnwidget.intervene.metrics import Metric
-    from attnwidget.intervene.outputs import Reading
+    from attnwidget.metrics.metrics import Metric
+    from attnwidget.metrics.outputs import Reading
     from attnwidget.record.record import Record
 
 __all__ = ["KeptRuns", "Measured", "RunCall", "read_and_metric"]
@@ -136,8 +136,8 @@ def read_and_metric(ran: Ran, metric: Any, position: int) -> tuple[Reading, Metr
     Raises:
         TypeError, ValueError: As `what_if`.
     """
-    from attnwidget.intervene.metrics import make_metric  # noqa: PLC0415
-    from attnwidget.intervene.outputs import read_output  # noqa: PLC0415
+    from attnwidget.metrics.metrics import make_metric  # noqa: PLC0415
+    from attnwidget.metrics.outputs import read_output  # noqa: PLC0415
 
     try:
         reading = read_output(ran, position)
@@ -150,7 +150,7 @@ def read_and_metric(ran: Ran, metric: Any, position: int) -> tuple[Reading, Metr
 def _measured(runs: KeptRuns, model: nn.Module, reading: Reading, metric: Metric) -> Measured:
     from attnwidget.capture.edited_runs import with_sources  # noqa: PLC0415
     from attnwidget.capture.edits.resolve import with_positions  # noqa: PLC0415
-    from attnwidget.intervene.outputs import counted  # noqa: PLC0415
+    from attnwidget.metrics.outputs import counted  # noqa: PLC0415
 
     effect = effect_of(
         model,
@@ -169,7 +169,7 @@ def _measured(runs: KeptRuns, model: nn.Module, reading: Reading, metric: Metric
 
 def _light(runs: KeptRuns) -> KeptRuns:
     """Return runs without the model, and without outputs that take too much."""
-    from attnwidget.intervene.outputs import kept_output  # noqa: PLC0415
+    from attnwidget.metrics.outputs import kept_output  # noqa: PLC0415
 
     both = (runs.clean, runs.changed)
     kept = [kept_output(ran.output) for ran in both]

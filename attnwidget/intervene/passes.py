@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.edits.resolve import EditedLayer
     from attnwidget.capture.forward import Ran
     from attnwidget.edits.ablation import Ablation
-    from attnwidget.intervene.metrics import Metric
+    from attnwidget.metrics.metrics import Metric
 
     _Kind = tuple["Way", str, type]
 

@@ -76,8 +76,8 @@ class SlicedEffects:
             TypeError, ValueError: As `effects`.
         """
         from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415
-        from attnwidget.intervene.outputs import counted  # noqa: PLC0415
         from attnwidget.intervene.sweep import Sweep  # noqa: PLC0415
+        from attnwidget.metrics.outputs import counted  # noqa: PLC0415
 
         model, inputs, tokenizer, options = call
         check_numbers(model)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from attnwidget.capture.forward import Ran
-    from attnwidget.intervene.metrics import Metric
+    from attnwidget.metrics.metrics import Metric
 
 __all__ = ["AT_ONCE", "Sweep"]
 

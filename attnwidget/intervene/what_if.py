@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from attnwidget.capture.forward import Ran
     from attnwidget.edits.edits import Edits
-    from attnwidget.intervene.metrics import Metric
-    from attnwidget.intervene.outputs import Reading
+    from attnwidget.metrics.metrics import Metric
+    from attnwidget.metrics.outputs import Reading
 
 __all__ = ["effect_of", "what_if"]
 
@@ -79,8 +79,8 @@ def what_if(
     from attnwidget.capture.edited_runs import run_again, with_sources  # noqa: PLC0415  brings transformers
     from attnwidget.capture.edits.resolve import with_positions  # noqa: PLC0415
     from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415
-    from attnwidget.intervene.metrics import make_metric  # noqa: PLC0415
-    from attnwidget.intervene.outputs import read_output  # noqa: PLC0415
+    from attnwidget.metrics.metrics import make_metric  # noqa: PLC0415
+    from attnwidget.metrics.outputs import read_output  # noqa: PLC0415
 
     edits = check_edits("edit", edit)
     check_numbers(model)
@@ -172,7 +172,7 @@ def _choices(
     clean: Ran, changed: Ran, reading: Reading
 ) -> tuple[dict[str, float], dict[str, float], float | None]:
     """Return the probabilities of the likeliest choices without and with the edit, and how far all of them moved."""
-    from attnwidget.intervene.metrics import labels_of  # noqa: PLC0415
+    from attnwidget.metrics.metrics import labels_of  # noqa: PLC0415
 
     if reading.kind not in {"token", "label"}:
         return {}, {}, None

@@ -23,7 +23,7 @@ ORDER = (
     ("edits",),
     ("analysis", "pocket"),
     ("capture",),
-    ("comparison", "surveys", "export"),
+    ("comparison", "surveys", "export", "metrics"),
     ("serve",),
     ("figures",),
     ("attention",),

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from attnwidget.capture.positions.labels import token_labels
 from attnwidget.compute.checks import integer, listed, shown
-from attnwidget.intervene.answers import Answer, answer_inputs, spelled
-from attnwidget.intervene.outputs import mask_of
+from attnwidget.metrics.answers import Answer, answer_inputs, spelled
+from attnwidget.metrics.outputs import mask_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.capture.forward import Ran
-    from attnwidget.intervene.outputs import Reading
+    from attnwidget.metrics.outputs import Reading
 
 __all__ = ["Metric", "labels_of", "make_metric", "words_of"]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.capture.forward import Ran
-    from attnwidget.intervene.outputs import Reading
+    from attnwidget.metrics.outputs import Reading
 
 __all__ = ["Answer", "answer_inputs", "spelled"]
 
