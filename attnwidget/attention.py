@@ -48,6 +48,7 @@ class Attention(Exports, Grouped):
         which: The number of the one that this is, from 0.
         edits: What was done to the model while it was recorded, each as the call that says so
             (``ablate(heads=[(3, 3)])``); nothing where it ran as it is.
+        metric: What the gradients in its layers are of, such as ``log p(“purred”)``; ``None`` where it has none.
     """
 
     @classmethod

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from attnwidget.capture.forward import Outcome
+    from attnwidget.capture.forward import Outcome, Ran
     from attnwidget.compute.layer_tensors import Exact
     from attnwidget.edits.edits import Edits
     from attnwidget.record.from_weights import Tokens
@@ -261,11 +261,13 @@ def capture(
     stream: str | None = None,
     layer: Any = None,
     interventions: Edits | None = None,
+    metric: Any = None,
+    metric_position: int = -1,
     **forward_kwargs: Any,
 ) -> Attention:
     """Run the model once and record its attention.
 
-    Runs without gradients, in the mode (training or evaluation) the model is in.
+    Runs without gradients, but for those of a ``metric``, in the mode (training or evaluation) the model is in.
 
     Args:
         model: A Hugging Face model.
@@ -310,6 +312,12 @@ def capture(
             that of the changed run, and says so (``edits``); the weights of a head that is knocked out are those that it
             computed, its output what was put in its place. Where the model was not recorded before, it runs once
             unchanged first, to tell which module is which layer.
+        metric: What the record is to have gradients of: a token or label, a pair of such, an answer, or a function of the
+            model's output that returns one number, as for `what_if`. Each layer then has ``output_gradient``, ``∂m/∂o`` of
+            what its heads put out, from which ``layer.measure("gradient")`` makes ``w · ∂m/∂w`` of any link: as large as
+            the queries, and no ``n × n`` matrix. Costs about one pass more. No parameter gets a gradient. An answer of
+            several tokens is read after the input, and is part of the record.
+        metric_position: The position whose output the metric reads, negative from the end.
         **forward_kwargs: Passed on to the model. With chat messages also what the chat template takes, such as
             ``add_generation_prompt``, ``continue_final_message``, ``tools``, ``chat_template`` or ``enable_thinking``.
 
@@ -351,14 +359,20 @@ def capture(
             "layer": layer,
             **plain_kwargs,
         }
-        if interventions is None:
-            record = run_recorded(model, plain_inputs, tokenizer, **given_options).record
-        else:
+        edits = None if interventions is None else check_edits("interventions", interventions)
+
+        def run(inputs: Any, **more: Any) -> Ran:
+            if edits is None:
+                return run_recorded(model, inputs, tokenizer, **given_options, **more)
             from attnwidget.capture.edited_runs import run_edited  # noqa: PLC0415
 
-            edits = check_edits("interventions", interventions)
-            record = run_edited(model, edits, tokenizer, plain_inputs, given_options).record
-    return Attention.of(record)
+            return run_edited(model, edits, tokenizer, inputs, {**given_options, **more})
+
+        if metric is None:
+            return Attention.of(run(plain_inputs).record)
+        from attnwidget.metrics.gradients import run_with_gradients  # noqa: PLC0415
+
+        return Attention.of(run_with_gradients(run, plain_inputs, metric, metric_position).record)
 
 
 def from_weights(

@@ -2,23 +2,65 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor, nn
 
     from attnwidget.compute.layer_tensors import Exact
 
 
-__all__ = ["ARGUMENT_ALIASES", "ARGUMENT_NAMES", "AttentionArguments"]
+__all__ = [
+    "ARGUMENT_ALIASES",
+    "ARGUMENT_NAMES",
+    "AttentionArguments",
+    "OutputGradient",
+    "OutputRows",
+]
 
 ARGUMENT_NAMES = ("module", "query", "key", "value", "attention_mask")
 
 # A few models name the tensors differently in their private functions.
 ARGUMENT_ALIASES = {"query_states": "query", "key_states": "key", "value_states": "value"}
+
+
+@dataclass(slots=True, eq=False)
+class OutputGradient:
+    """The gradient of a number with regard to what one attention call put out.
+
+    Attributes:
+        value: ``[batch, head, query, value_dim]``, once it has been computed; ``None`` where none came so far.
+    """
+
+    value: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRows:
+    """Which rows of an attention call's output belong to the queries of a part of it.
+
+    Attributes:
+        gradient: The gradient of the whole output.
+        rows: ``[batch, 1, query, 1]`` int64: row of the batch times queries plus query. Whatever is done to the queries of a
+            call, to make a record of it, is done to these numbers.
+    """
+
+    gradient: OutputGradient
+    rows: Tensor
+
+    @classmethod
+    def whole(cls, gradient: OutputGradient, batch: int, queries: int) -> OutputRows:
+        """Return the rows of a whole call."""
+        return cls(gradient, torch.arange(batch * queries).view(batch, 1, queries, 1))
+
+    def moved(self, move: Callable[[Tensor], Tensor]) -> OutputRows:
+        """Return the rows after what was done to the queries."""
+        return replace(self, rows=move(self.rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +83,7 @@ class AttentionArguments:
         softmax_dtype: In which dtype the model's own function computes its softmax; ``"model"`` for that of its scores.
         returned: What the function returned, once it has.
         own_weights: ``[batch, head, query, key]`` weights that the model computed, beside query and key.
+        output: Which rows of its output these queries are, where gradients are recorded.
     """
 
     implementation: str
@@ -56,6 +99,7 @@ class AttentionArguments:
     softmax_dtype: Exact = "float32"
     returned: list[Any] = field(default_factory=list)
     own_weights: Tensor | None = None
+    output: OutputRows | None = None
 
     @property
     def returned_weights(self) -> Tensor | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_map_only
 
 from attnwidget.capture.architecture.advice import check_model
 from attnwidget.capture.architecture.stream_names import is_of_transformers
@@ -20,6 +21,7 @@ from attnwidget.capture.architecture.wrappers import (
 )
 from attnwidget.capture.distributed.tensor_parallel import shared_recording
 from attnwidget.capture.finish import finish_recording
+from attnwidget.capture.gradients.gradients import Gradients, without_parameter_gradients
 from attnwidget.capture.inputs.chat import chat_options, is_chat
 from attnwidget.capture.inputs.checks import check_batch, failure
 from attnwidget.capture.inputs.length_limit import check_length
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from attnwidget.compute.layer_tensors import Exact
     from attnwidget.edits.tokens import TokenEdit
     from attnwidget.record.record import Record
+
+    GradientOf = Callable[["Ran"], tuple[torch.Tensor, str]]
 
 
 __all__ = [
@@ -79,13 +83,17 @@ class Outcome:
     Attributes:
         record: The finished record.
         state: Why there is none yet, in words that end a sentence.
+        gradients: What follows the outputs of attention, where gradients are wanted.
+        metric: What these gradients are of.
     """
 
-    __slots__ = ("record", "state")
+    __slots__ = ("gradients", "metric", "record", "state")
 
     def __init__(self) -> None:
         """Start before the end of the block."""
         self.record: Record | None = None
+        self.gradients: Gradients | None = None
+        self.metric: str | None = None
         self.state = "the block has not ended yet; ask after it"
 
 
@@ -124,7 +132,7 @@ def record_forward(
         model: The model.
         tokenizer: Labels the tokens.
         hints: What is known of the tokens beyond their ids.
-        **options: ``batch``, ``store``, ``limits``, ``which`` and ``exact`` of `Recorder`.
+        **options: ``batch``, ``store``, ``limits``, ``which``, ``exact`` and ``gradients`` of `Recorder`.
 
     Yields:
         What comes of it; its record is there when the block has ended.
@@ -157,6 +165,7 @@ class _Surroundings:
         edits: What is done to the tokens of an edited pass.
         new_store: Makes a store for one more pass.
         stores: Those that are made and not used yet.
+        gradient_of: What makes a scalar, and its name, of a pass whose record is to have gradients.
     """
 
     model: nn.Module
@@ -165,12 +174,32 @@ class _Surroundings:
     edits: Sequence[TokenEdit]
     new_store: Callable[[], Store]
     stores: list[Store]
+    gradient_of: GradientOf | None = None
 
-    def recording(self, hints: Hints) -> AbstractContextManager[Outcome]:
-        """Return what records one pass."""
+    @contextmanager
+    def recording(self, hints: Hints) -> Iterator[Outcome]:
+        """Record one pass, with gradients where they are wanted."""
         store = self.stores.pop() if self.stores else self.new_store()
         inner, tokenizer = unwrapped(self.model), self.prepared.tokenizer
-        return record_forward(inner, tokenizer, hints, store=store, **self.options)
+        gradients = None if self.gradient_of is None else Gradients()
+        options = {**self.options, "store": store, "gradients": gradients}
+        with record_forward(inner, tokenizer, hints, **options) as outcome:
+            outcome.gradients = gradients
+            if gradients is None:
+                yield outcome
+                return
+            with torch.enable_grad(), without_parameter_gradients(inner):
+                yield outcome
+
+    def with_gradients(
+        self, outcome: Outcome, output: Any, arguments: dict[str, Any], hints: Hints
+    ) -> Any:
+        """Compute the gradients of a pass that has run, where they are wanted; returns its output, without what they need."""
+        if outcome.gradients is None or self.gradient_of is None:
+            return output
+        number, outcome.metric = self.gradient_of(self.ran(outcome, output, arguments, hints))
+        outcome.gradients.compute(number)
+        return tree_map_only(torch.Tensor, torch.Tensor.detach, output)
 
     def given(self, arguments: dict[str, Any], hints: Hints) -> tuple[dict[str, Any], Hints]:
         """Return what the model is given, and what is known of it, with the tokens edited."""
@@ -189,12 +218,14 @@ class _Surroundings:
             arguments, hints = self.given(arguments, hints)
         with running_uncompiled(self.model), torch.no_grad(), self.recording(hints) as outcome:
             output = unwrapped(self.model)(*self.prepared.args, **arguments)
+            output = self.with_gradients(outcome, output, arguments, hints)
         return self.ran(outcome, output, arguments, hints)
 
     def ran(self, outcome: Outcome, output: Any, arguments: dict[str, Any], hints: Hints) -> Ran:
         """Put together what is known of a pass that has run."""
+        record = cast("Record", outcome.record)
         return Ran(
-            record=cast("Record", outcome.record),
+            record=record if outcome.metric is None else replace(record, metric=outcome.metric),
             output=output,
             model=unwrapped(self.model),
             args=self.prepared.args,
@@ -236,6 +267,7 @@ def run_recorded(
     around: Callable[[], AbstractContextManager[Any]] = nullcontext,
     token_edits: Sequence[TokenEdit] = (),
     edited: bool = True,
+    gradient_of: GradientOf | None = None,
     **forward_kwargs: Any,
 ) -> Ran:
     """Run the model once and record its attention; `attnwidget.capture` describes arguments and errors.
@@ -260,6 +292,7 @@ def run_recorded(
         around: What surrounds the forward pass, and nothing that prepares it.
         token_edits: What is done to the tokens; refused before the model runs where it cannot be.
         edited: Whether it is done in this pass; else only where the pass is made `again`.
+        gradient_of: What makes a scalar, and its name, of the pass, where the record is to have the gradients of one.
         **forward_kwargs: Passed on to the model; options of the chat template to that.
     """
     check_model(model)
@@ -298,6 +331,7 @@ def run_recorded(
         token_edits,
         lambda: make_store(store, device),
         [make_store(store, device)],
+        gradient_of,
     )
     attempts = [each for each in (prepared.inputs, prepared.otherwise) if each is not None]
     with running_uncompiled(model), torch.no_grad():
@@ -311,6 +345,7 @@ def run_recorded(
                 with around(), surroundings.recording(known) as outcome:
                     output = inner(*prepared.args, **arguments)
                     ran = True
+                    output = surroundings.with_gradients(outcome, output, arguments, known)
                 break
             except _FAILED as error:
                 if ran or isinstance(error, torch.cuda.OutOfMemoryError):

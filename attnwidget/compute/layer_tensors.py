@@ -52,6 +52,7 @@ class LayerTensors:
     softmax_dtype: Exact = "float32"
     edited_heads: tuple[int, ...] = ()
     edited_output: Tensor | None = None
+    output_gradient: Tensor | None = None
     # What to do before the tensors are read for the first time: those of a file are compared with its digests.
     _first_read: Callable[[], None] | None = field(default=None, init=False)
     _stats: StatsCache = field(default_factory=StatsCache, init=False)
@@ -154,6 +155,11 @@ def _check(layer: LayerTensors) -> None:
         "sinks": ((count,),),
         "recorded": ((count,), (n_query,), (n_key,)),
         "value_norms": ((count,), (n_key,)),
+        "output_gradient": (
+            (count,),
+            (n_query,),
+            (None if layer.value is None else layer.value.shape[2],),
+        ),
         "edited_output": (
             (len(layer.edited_heads),),
             (n_query, 1),

@@ -60,7 +60,7 @@ def spelled(words: Any, text: str, logits: Tensor) -> Answer:
         best = words.convert_ids_to_tokens([int(logits.argmax())])[0]
         msg = f"the tokenizer has no tokens for metric={text!r}; it has, for instance, {best!r}."
         raise ValueError(msg)
-    return Answer(min(found, key=lambda ids: (len(ids), -float(logits[ids[0]]))), text)
+    return Answer(min(found, key=lambda ids: (len(ids), -float(logits[ids[0]].detach()))), text)
 
 
 def answer_inputs(ran: Ran, reading: Reading, answer: Answer) -> dict[str, Any]:

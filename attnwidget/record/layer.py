@@ -77,6 +77,8 @@ class Layer(LayerTensors):
         edited_heads: Heads whose output was replaced while the model ran (`attnwidget.ablate`); their weights are those
             that they computed.
         edited_output: ``[edited head, n_query or 1, value_dim]``, what was put in its place.
+        output_gradient: ``[num_heads, n_query, value_dim]``, ``∂m/∂o``: the gradient of the metric that the record was made
+            with (``attnwidget.capture(…, metric=…)``) with regard to each head's output, before the output projection.
     """
 
     # The positions of the queries and of the keys, once the layer is part of a `Stream`.

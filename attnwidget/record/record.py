@@ -33,6 +33,7 @@ class Record:
         which: The number of the one that this is, from 0.
         edits: What was done to the model while it was recorded, each as the call that says so
             (``ablate(heads=[(3, 3)])``); nothing where it ran as it is.
+        metric: What the gradients in its layers are of, such as ``log p(“purred”)``; ``None`` where it has none.
     """
 
     model_name: str
@@ -43,6 +44,7 @@ class Record:
     passes: int = 1
     which: int = 0
     edits: tuple[str, ...] = ()
+    metric: str | None = None
 
     def __post_init__(self) -> None:
         """Check and freeze the streams.
@@ -70,7 +72,7 @@ class Record:
     def __reduce__(self) -> tuple[type[Record], tuple[object, ...]]:
         # The read-only mapping cannot be copied or pickled itself.
         parts = (self.model_name, dict(self.streams), self.text, self.next_tokens, self.media)
-        return type(self), (*parts, self.passes, self.which, self.edits)
+        return type(self), (*parts, self.passes, self.which, self.edits, self.metric)
 
     def __len__(self) -> int:
         return len(self.streams)
@@ -90,7 +92,8 @@ class Record:
         streams = "; ".join(map(stream_summary, self.streams.values()))
         number = f"; which={self.which} of {self.passes} passes" if self.passes > 1 else ""
         edits = f"; under {' + '.join(self.edits)}" if self.edits else ""
-        return well_formed(f"Attention({self.model_name}, {streams}{number}{edits})")
+        metric = f"; gradients of {self.metric}" if self.metric is not None else ""
+        return well_formed(f"Attention({self.model_name}, {streams}{number}{edits}{metric})")
 
 
 def the_stream(record: Record, name: str | None) -> Stream:

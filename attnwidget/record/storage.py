@@ -30,7 +30,17 @@ __all__ = ["FORMAT_VERSION", "load", "save"]
 
 # 2: pictures and sounds, and the positions that lie in them. 3: digests. Older files are read as before.
 FORMAT_VERSION = 3
-_TENSORS = ("query", "key", "value", "bias", "sinks", "recorded", "value_norms", "edited_output")
+_TENSORS = (
+    "query",
+    "key",
+    "value",
+    "bias",
+    "sinks",
+    "recorded",
+    "value_norms",
+    "edited_output",
+    "output_gradient",
+)
 _ARRAYS = ("ids", "probabilities", "chosen", "chosen_probabilities")
 _PLAIN = ("layer", "module_path", "num_heads", "scaling", "softcap", "reason", "norm_reason")
 
@@ -70,6 +80,8 @@ def save(attention: Record, path: str | os.PathLike[str]) -> None:
         **({} if attention.passes == 1 else {"passes": attention.passes, "which": attention.which}),
         # Only in records of a run that was edited.
         **({"edits": list(attention.edits)} if attention.edits else {}),
+        # Only in records with gradients.
+        **({} if attention.metric is None else {"metric": attention.metric}),
     }
     _KIND.write(path, record, pool.tensors)
 
@@ -88,7 +100,14 @@ def load(path: str | os.PathLike[str], *, copy: bool = False, verify: bool = Fal
         number = {name: record[name] for name in ("passes", "which") if name in record}
         edits = tuple(record.get("edits", ()))
         return Record(
-            record["model_name"], named, record["text"], expected, media, **number, edits=edits
+            record["model_name"],
+            named,
+            record["text"],
+            expected,
+            media,
+            **number,
+            edits=edits,
+            metric=record.get("metric"),
         )
 
 

@@ -122,5 +122,6 @@ SCHEMA = _object(
         "passes": _POSITIVE,
         "which": _COUNT,
         "edits": _list(_TEXT, minItems=1),
+        "metric": _TEXT,
     },
 )

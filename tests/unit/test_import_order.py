@@ -45,7 +45,7 @@ CAPTURE_ORDER = (
     ("architecture",),
     ("positions", "reconstruct"),
     ("inputs", "media", "generation"),
-    ("edits",),
+    ("edits", "gradients"),
     ("recorder",),
     ("assemble",),
     ("distributed",),

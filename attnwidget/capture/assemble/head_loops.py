@@ -123,6 +123,9 @@ def _joined(heads: Sequence[Call]) -> Call | None:
         own_weights=None
         if any(call.own_weights is None for call in heads)
         else _together([one for call in heads if (one := call.own_weights) is not None]),
+        output_gradient=None
+        if any(call.output_gradient is None for call in heads)
+        else _together([one for call in heads if (one := call.output_gradient) is not None]),
         mask_view=replace(first.mask_view, mask=_by_head(masks, batch)),
         position_bias=_by_head(biases, batch),
     )

@@ -89,6 +89,7 @@ class LayerSource:
                 value=shape_only(call.value),
                 recorded=None if call.recorded is None else shape_only(call.recorded),
                 own_weights=None,
+                output_gradient=None,
             )
             for call in self.calls
         ]

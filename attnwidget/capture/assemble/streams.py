@@ -88,6 +88,9 @@ def assemble(
         ValueError: If the limits name something that is not there.
     """
     failed: dict[str, str] = {}
+    if recorder.gradients is not None:
+        for calls in recorder.tracker.calls.values():
+            calls.calls = [call.with_gradient() for call in calls.calls]
     builders: dict[str, _StreamBuilder] = {}
     for stack in _recorded_stacks(recorder):
         for label, sources in split_stages(
@@ -391,6 +394,23 @@ class _StreamBuilder:
             layer = in_model_precision(layer, self._own_weights(source), self.recorder.store)
         return self._with_value_norms(layer, source)
 
+    def _with_gradient(self, layer: Layer, source: LayerSource) -> Layer:
+        """Add the gradient of what the layer put out, where one was computed for all of its calls."""
+        gradients = [call.output_gradient for call in source.calls]
+        if layer.value is None or any(each is None for each in gradients):
+            return layer
+        calls = [
+            replace(call, query=each, recorded=None)
+            for call, each in zip(source.calls, gradients, strict=True)
+            if each is not None
+        ]
+        rows = read_rows(calls, self.queries, source.num_keys)
+        if (len(rows), rows.shape[2]) != (layer.num_heads, layer.value.shape[2]):
+            return layer
+        return replace(
+            layer, output_gradient=self._store({"output_gradient": rows})["output_gradient"]
+        )
+
     def _own_weights(self, source: LayerSource) -> Tensor | None:
         """Return the weights that the model computed, ``[head, query, key]``, if it has them for all calls."""
         if any(call.own_weights is None for call in source.calls):
@@ -404,7 +424,8 @@ class _StreamBuilder:
         return self.recorder.store.place(whole)
 
     def _with_value_norms(self, layer: Layer, source: LayerSource) -> Layer:
-        """Add what was put in the place of heads, and the lengths of the values behind the output projection."""
+        """Add what was put in the place of heads, gradients, and the lengths of values behind the output projection."""
+        layer = self._with_gradient(layer, source)
         place = self.recorder.places.get((self.name, source.number))
         layer = with_edits(
             layer, source, place, self.recorder.editors, queries=self.queries, keys=self.keys

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +12,7 @@ from attnwidget.capture.calls.mask_reader import MaskView
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from attnwidget.capture.arguments import AttentionArguments
+    from attnwidget.capture.arguments import AttentionArguments, OutputGradient
     from attnwidget.capture.calls.windows import Windows
     from attnwidget.capture.store import Store
     from attnwidget.capture.taps.sources import Origin
@@ -24,6 +24,7 @@ __all__ = [
     "batch_row",
     "has_dropout",
     "num_used_keys",
+    "output_rows",
     "read_call",
     "read_mask_view",
     "scaling_of",
@@ -71,6 +72,9 @@ class Call:
             they were asked for.
         softmax_dtype: In which dtype its eager softmax is computed.
         owns_bias: Whether ``position_bias`` was worked out here, so that no other code writes into it.
+        outputs: Of each of its outputs, which stand one after the other as its values do, the gradient and the number of the
+            row that each kept query is; nothing where no gradients are recorded.
+        output_gradient: ``[head, query, value_dim]`` gradient with regard to the output of the kept queries, once known.
     """
 
     query: Tensor
@@ -92,6 +96,20 @@ class Call:
     origin: Origin | None = None
     own_weights: Tensor | None = None
     softmax_dtype: Exact = "float32"
+    outputs: tuple[tuple[OutputGradient, Tensor], ...] = ()
+    output_gradient: Tensor | None = None
+
+    def with_gradient(self) -> Call:
+        """Return the call with the gradient of its output, where one was computed for all of it."""
+        values = [gradient.value for gradient, _ in self.outputs]
+        known = [value for value in values if value is not None]
+        if self.query.is_meta or not known or len(known) < len(values):
+            return replace(self, outputs=())
+        parts = [
+            value.movedim(1, 2).flatten(0, 1)[rows.to(value.device)].movedim(0, 1)
+            for value, (_, rows) in zip(known, self.outputs, strict=True)
+        ]
+        return replace(self, outputs=(), output_gradient=torch.cat(parts, dim=-1))
 
 
 def read_call(
@@ -140,7 +158,17 @@ def read_call(
         reason=arguments.reason,
         own_weights=found.get("own_weights"),
         softmax_dtype=arguments.softmax_dtype,
+        outputs=() if store is None else output_rows(arguments, view.batch, selection.rows),
     )
+
+
+def output_rows(
+    arguments: AttentionArguments, batch: int, queries: slice
+) -> tuple[tuple[OutputGradient, Tensor], ...]:
+    """Return the gradient of a call's output, and the numbers of the rows that some of its queries are."""
+    if arguments.output is None:
+        return ()
+    return ((arguments.output.gradient, batch_row(arguments.output.rows, batch)[0, queries, 0]),)
 
 
 def scaling_of(arguments: AttentionArguments) -> float | Tensor:

@@ -67,7 +67,14 @@ def concatenate_chunks(calls: Sequence[Call], known: dict[tuple[int, ...], Tenso
         mask_view=MaskView(seen, count, count, 0),
         num_queries=count,
         own_weights=_block_diagonal([call.own_weights for call in calls]),
+        output_gradient=_one_after_the_other([call.output_gradient for call in calls]),
     )
+
+
+def _one_after_the_other(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """Make ``[head, query, value_dim]`` of those of every chunk, if all have any."""
+    known = [part for part in parts if part is not None]
+    return torch.cat(known, dim=1) if known and len(known) == len(parts) else None
 
 
 def _block_diagonal(parts: Sequence[Tensor | None]) -> Tensor | None:

@@ -10,6 +10,7 @@ import torch
 from attnwidget.capture.calls.call import (
     batch_row,
     num_used_keys,
+    output_rows,
     read_call,
     read_mask_view,
     shape_only,
@@ -294,7 +295,11 @@ class ModuleCalls:
             equal = equal and _equal(last.recorded, weights)
         if equal:
             more = torch.cat([last.value, value.to(last.value.device)], dim=-1)
-            self.calls[-1] = replace(last, value=selection.store.place({"value": more})["value"])
+            self.calls[-1] = replace(
+                last,
+                value=selection.store.place({"value": more})["value"],
+                outputs=(*last.outputs, *output_rows(arguments, batch, rows)),
+            )
         return equal
 
     def _same_keys(self, key: Tensor, batch: int) -> bool:

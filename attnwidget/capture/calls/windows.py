@@ -92,6 +92,7 @@ def batch_slice(arguments: AttentionArguments, start: int, count: int) -> Attent
         attention_mask=part(arguments.attention_mask),
         options=options,
         own_weights=part(arguments.own_weights),
+        output=None if arguments.output is None else arguments.output.moved(part),
     )
 
 
@@ -135,6 +136,7 @@ def join_windows(arguments: AttentionArguments) -> tuple[AttentionArguments, Win
         options=options,
         weights=None if weights is None else _block_diagonal(weights, windows, 0.0),
         own_weights=None if own is None else _block_diagonal(own, windows, 0.0),
+        output=None if arguments.output is None else arguments.output.moved(_concatenated),
     )
     return joined, windows
 
@@ -166,6 +168,9 @@ def reorder(
         options=options,
         weights=moved(arguments.weights),
         own_weights=moved(arguments.own_weights),
+        output=None
+        if arguments.output is None
+        else arguments.output.moved(lambda rows: rows[:, :, order.to(rows.device)]),
     )
     return again, replace(windows, num_placed=placed)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnwidget.capture.architecture.head_sizes import NUM_HEADS_NAMES
-from attnwidget.capture.arguments import AttentionArguments
+from attnwidget.capture.arguments import AttentionArguments, OutputRows
 from attnwidget.capture.reconstruct.scores import (
     ObservedSoftmax,
     ScoreParts,
@@ -22,14 +22,15 @@ from attnwidget.capture.reconstruct.scores import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor, nn
 
+    from attnwidget.capture.arguments import OutputGradient
     from attnwidget.capture.taps.dataflow import Product
     from attnwidget.capture.taps.events import RunningModule, WeightedSum
 
-__all__ = ["SeenSum", "UnreadableError", "reconstruct_call", "split_heads", "split_sum"]
+__all__ = ["SeenSum", "UnreadableError", "reconstruct_call", "split_heads", "split_sum", "sum_rows"]
 
 _FLOATS_APART = 5e-5  # weights worked out again against those seen, in float32
 _HALVES_APART = 3e-2  # the same where scores were rounded to half precision
@@ -93,18 +94,9 @@ def reconstruct_call(
     if not _sums_keys(found):
         return None, 0, False
     sizes = _sizes(found, running, rows)
-    known = sizes.rows if rows is None else rows
-    if rows == 1 or sizes.rows == 1:
-        known = 1  # also several inputs packed into one row
-    elif known % sizes.rows == 0 and known > sizes.rows:
-        # Several inputs make one: the frames of a video.
-        batch, known = batch * sizes.rows // known, sizes.rows
-    if sizes.rows % known:
-        msg = f"attends within {sizes.rows} pieces of {known} inputs"
-        raise UnreadableError(msg)
-    count = sizes.rows // known
+    kept, known = _own_rows(sizes, rows, batch)
+    count = kept.stop - kept.start
     piecewise = count > 1 or len(sizes.lead) > 2
-    kept = slice(min(batch, known - 1) * count, (min(batch, known - 1) + 1) * count)
     multiplied = _as_multiplied(found, sizes)
     weights = multiplied.split(found.weights)[kept]
     value = multiplied.split(found.value.expand(*found.weights.shape[:-2], -1, -1))[kept]
@@ -135,6 +127,56 @@ def reconstruct_call(
         reason=reason,
     )
     return arguments, known, piecewise
+
+
+def sum_rows(
+    found: WeightedSum,
+    running: RunningModule,
+    rows: int | None,
+    batch: int,
+    gradient: OutputGradient,
+) -> tuple[OutputRows, Callable[[Tensor], Tensor]]:
+    """Tell which rows of a weighted sum belong to the queries of the call that `reconstruct_call` makes of it.
+
+    Args:
+        found: The weighted sum, of which a call could be made.
+        running: Module that computes it.
+        rows: Rows of the model's inputs, where they are known.
+        batch: Row that is kept.
+        gradient: Of what the sum came to.
+
+    Returns:
+        The rows, and what makes ``[row, head, query, value_dim]`` of a tensor that has the form of the product.
+    """
+    sizes = _sizes(found, running, rows)
+    kept, _ = _own_rows(sizes, rows, batch)
+    multiplied = _as_multiplied(found, sizes)
+    whole = OutputRows.whole(gradient, sizes.rows, sizes.queries)
+
+    def split(product: Tensor) -> Tensor:
+        return multiplied.split(product.mT if found.turned else product)
+
+    return whole.moved(lambda numbers: numbers[kept]), split
+
+
+def _own_rows(sizes: _WeightShape, rows: int | None, batch: int) -> tuple[slice, int]:
+    """Return which rows are those of one input, and how many inputs there are.
+
+    Raises:
+        UnreadableError: If inputs have not as many rows each.
+    """
+    known = sizes.rows if rows is None else rows
+    if rows == 1 or sizes.rows == 1:
+        known = 1  # also several inputs packed into one row
+    elif known % sizes.rows == 0 and known > sizes.rows:
+        # Several inputs make one: the frames of a video.
+        batch, known = batch * sizes.rows // known, sizes.rows
+    if sizes.rows % known:
+        msg = f"attends within {sizes.rows} pieces of {known} inputs"
+        raise UnreadableError(msg)
+    count = sizes.rows // known
+    first = min(batch, known - 1) * count
+    return slice(first, first + count), known
 
 
 def split_heads(

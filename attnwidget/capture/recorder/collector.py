@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.calls.module_calls import ModuleCalls
     from attnwidget.capture.calls.windows import Windows
     from attnwidget.capture.generation.tracker import Tracker
+    from attnwidget.capture.gradients.gradients import Gradients
     from attnwidget.capture.media.shares import Shares
     from attnwidget.capture.recorder.limits import Limits
     from attnwidget.capture.store import Store
@@ -69,6 +70,7 @@ class Collector:
         limits: What is recorded.
         store: Where the vectors are kept.
         own_weights: Whether the weights that the model computes are kept beside query and key.
+        gradients: Follows what the calls put out, where gradients with regard to that are wanted.
         running_limits: What the limits say of a module before it has run.
         candidates: Modules that are called attention, by their path.
         attention_modules: Modules in which attention may be computed, by their path.
@@ -81,7 +83,13 @@ class Collector:
     """
 
     def __init__(
-        self, tracker: Tracker, *, limits: Limits, store: Store, own_weights: bool = False
+        self,
+        tracker: Tracker,
+        *,
+        limits: Limits,
+        store: Store,
+        own_weights: bool = False,
+        gradients: Gradients | None = None,
     ) -> None:
         """Read off the model what its limits mean; nothing is installed on it."""
         model = tracker.model
@@ -89,6 +97,7 @@ class Collector:
         self.limits = limits
         self.store = store
         self.own_weights = own_weights
+        self.gradients = gradients
         self.running_limits = limits.while_running(model)
         self.candidates = attention_like(model)
         self.attention_modules = possible_attention_modules(model)
@@ -120,6 +129,8 @@ class Collector:
             # Its operations may be readable all the same.
             self.unreadable.setdefault(path, failure)
             return nullcontext()
+        if self.gradients is not None:
+            arguments = replace(arguments, output=self.gradients.of_interface(arguments))
         if has_dropout(arguments):
             return self._keep_with_dropout(path, arguments)
         if self.own_weights:
@@ -194,6 +205,8 @@ class Collector:
 
     def on_fused_call(self, running: RunningModule, arguments: AttentionArguments) -> None:
         """Keep a call of one of PyTorch's own attention functions."""
+        if self.gradients is not None:
+            arguments = replace(arguments, output=self.gradients.of_fused_call(arguments))
         with self._from(running.path, arguments.query, arguments.key):
             for _ in self.tracker.each_row():
                 self._keep(running.path, arguments)
@@ -230,6 +243,9 @@ class Collector:
             return
         if arguments is None:
             return
+        if self.gradients is not None:
+            output = self.gradients.of_sum(running, weighted_sum, count, row)
+            arguments = replace(arguments, output=output)
         if windowed and weighted_sum.softmax.product is None:
             self.unreadable.setdefault(
                 running.path, "mixes neighbours with a softmax of something else"

@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     from attnwidget.capture.arguments import AttentionArguments
     from attnwidget.capture.edits.editor import Editor
     from attnwidget.capture.edits.places import Places
+    from attnwidget.capture.gradients.gradients import Gradients
     from attnwidget.capture.recorder.limits import Limits
     from attnwidget.capture.store import Store
     from attnwidget.capture.taps.events import RunningModule
-    from attnwidget.capture.taps.listeners import Enter, Leave
+    from attnwidget.capture.taps.listeners import Change, Enter, Leave
     from attnwidget.compute.layer_tensors import Exact
 
 __all__ = ["Recorder"]
@@ -54,6 +55,7 @@ class Recorder:
         module_hooks: What is called before and after the modules of the model.
         turn: Which thread is recorded, where several have this recording in their context.
         passed_by: Why some calls of the model were not recorded.
+        gradients: Follows what attention puts out, where gradients with regard to that are wanted.
         editors: What edits the model while it is recorded, from `start` on.
         places: Where the layers of the record are computed, once it is assembled.
     """
@@ -67,6 +69,7 @@ class Recorder:
         limits: Limits,
         which: int | None = None,
         exact: Exact = "float32",
+        gradients: Gradients | None = None,
     ) -> None:
         """Prepare a recording; nothing is installed yet.
 
@@ -77,14 +80,20 @@ class Recorder:
             limits: What is recorded.
             which: Number of the pass to record, negative from the end, or ``None`` for the last.
             exact: ``"model"`` to have the weights as the model computes them.
+            gradients: Follows what attention puts out, where gradients with regard to that are wanted.
         """
         self.model = model
         self.limits = limits
         self.store = store
         self.tracker = Tracker(model, batch=batch, listener=self, which=which)
         self.exact = exact
+        self.gradients = gradients
         self.collector = Collector(
-            self.tracker, limits=limits, store=store, own_weights=exact == "model"
+            self.tracker,
+            limits=limits,
+            store=store,
+            own_weights=exact == "model",
+            gradients=gradients,
         )
         self.module_hooks = ModuleHooks()
         self.turn = Turn()
@@ -109,7 +118,8 @@ class Recorder:
             stack.enter_context(listening_to_generate(self.tracker, self.model))
             stack.callback(collector.blocks.clear)
             stack.callback(collector.tap.close)
-            self.module_hooks = ModuleHooks(self._hooks())
+            changes = () if self.gradients is None else self._with_states(self.gradients)
+            self.module_hooks = ModuleHooks(self._hooks(), changes)
             self._stack = stack.pop_all()
 
     def stop(self) -> None:
@@ -134,9 +144,8 @@ class Recorder:
         return self.collector.on_attention_call(arguments)
 
     def edited(self, arguments: AttentionArguments, result: Any) -> Any:
-        """Return what a call returned: recording changes nothing."""
-        del arguments
-        return result
+        """Return what a call returned; where gradients are wanted, plus a zero with regard to which they are computed."""
+        return result if self.gradients is None else self.gradients.with_zero(arguments, result)
 
     def on_flex_attention(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -182,6 +191,11 @@ class Recorder:
             ),
             *self.collector.projections.hooks(),
             *self._own_input_hooks(),
+        ]
+
+    def _with_states(self, gradients: Gradients) -> list[tuple[nn.Module, Change]]:
+        return [
+            (module, gradients.with_states) for module in self.collector.attention_modules.values()
         ]
 
     def _enter_module(self, path: str) -> Enter:
