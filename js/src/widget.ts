@@ -112,7 +112,7 @@ async function answerSave(
 ): Promise<void> {
   const { token } = message;
   try {
-    const bytes = await (await shell.export(message)).arrayBuffer();
+    const bytes = await (await shell.files.export(message)).arrayBuffer();
     await invoke("saved", { token }, { buffers: [new DataView(bytes)], signal });
   } catch (error) {
     if (signal.aborted) return;
@@ -133,7 +133,7 @@ async function answerStill(
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    const { png, ...about } = await shell.still(most);
+    const { png, ...about } = await shell.files.still(most);
     const buffers = [new DataView(png.buffer, png.byteOffset, png.byteLength)];
     const message: Messages["still_drawn"] = about;
     await invoke("still_drawn", message, { buffers, signal });

@@ -13,7 +13,7 @@ import type { EditTraits } from "../state/edit-traits.js";
 import type { Gesture, ViewName } from "../state/interaction.js";
 import { pythonCall } from "../state/python-call.js";
 import { found } from "../state/search.js";
-import { fromTraits, type State, toTraits } from "../state/selection.js";
+import { type State, toTraits } from "../state/selection.js";
 import { readState, same, type WidgetState, writeState } from "../state/signals.js";
 import { cssVariables } from "../styles/theme.js";
 import { KERNEL_GONE } from "../transport/connection.js";
@@ -21,6 +21,7 @@ import { layoutViews, type ViewsLayout } from "../views/layout.js";
 import { activeQuery } from "../views/neuron/data.js";
 import { TITLES, titleOf } from "../views/titles.js";
 import { type EditKernel, TextEditor } from "./edit-text.js";
+import { Files } from "./files.js";
 import { FirstOfRanking } from "./first-of-ranking.js";
 import { TabRow } from "./focus/tab-row.js";
 import { Gestures } from "./gestures.js";
@@ -33,16 +34,7 @@ import { neighbours } from "./prefetch.js";
 import type { Measure } from "./reading/fit-line.js";
 import { measureIn } from "./reading/measure-text.js";
 import { ONE_ROW, readingLine } from "./reading/reading-line.js";
-import { reading, readingText } from "./reading/reading-text.js";
 import { Replay } from "./replay.js";
-import {
-  download,
-  exportFigure,
-  type SaveRequest,
-  type Still,
-  stillPicture,
-  wholeFigure,
-} from "./save.js";
 import { type ScoreEvents, scoreBar, scoreChoice } from "./score-bar.js";
 import { Finder } from "./search-bar.js";
 import { statusBar } from "./status-bar.js";
@@ -81,6 +73,8 @@ export class Shell {
   private readonly textMeasure: Measure;
   private readonly viewArea = document.createElement("div");
   private readonly finder: Finder;
+  /** What is shown as a file. */
+  readonly files: Files;
   private readonly first: FirstOfRanking;
   private readonly steps: Replay;
   private readonly gestures: Gestures;
@@ -116,7 +110,7 @@ export class Shell {
       this.toolbarEvents.freeze = () =>
         this.attempt(() => kernel.freeze(root.getBoundingClientRect().height));
       this.toolbarEvents.pdf = () =>
-        this.attempt(async () => this.download(await kernel.pdf(), "pdf"));
+        this.attempt(async () => this.files.download(await kernel.pdf(), "pdf"));
     }
     const { python } = state.meta;
     if (python)
@@ -138,6 +132,14 @@ export class Shell {
       scene: () => this.scene,
       effects: kernel && ((on) => kernel.effects(on)),
       compare: () => this.editor.compare(),
+      redraw,
+    });
+    this.files = new Files({
+      scene: () => this.scene,
+      sceneOf: (other) => this.edited(maker.make(other, null, state.options.peek(), this.isDark)),
+      figure: () => this.figureOptions(),
+      chosen: () => state.chosen.peek(),
+      store: () => this.store,
       redraw,
     });
     this.steps = new Replay(state, (change) => this.change(change), redraw);
@@ -354,7 +356,7 @@ export class Shell {
       const layer = this.state.shared.layer.peek();
       this.state.hover.value = head === null ? null : { source: "toolbar", layer, head };
     },
-    save: (format) => this.attempt(() => this.save(format)),
+    save: (format) => this.attempt(() => this.files.save(format)),
     pdf: null,
     code: null,
     freeze: null,
@@ -411,39 +413,6 @@ export class Shell {
       Array.from(this.panels, ([name, panel]) => [name, panel.scroll]),
     );
     return { width: this.layout?.width ?? this.viewArea.clientWidth, scroll };
-  }
-
-  /** What is shown as a file's content; for the kernel's `save` as well as for the buttons. */
-  async export({ format, width, figure, state, scale }: SaveRequest): Promise<Blob> {
-    if (!this.scene) throw new Error("Nothing has been drawn yet.");
-    const { options: looks } = this.state;
-    const scene = state
-      ? this.edited(this.maker.make(fromTraits(state), null, looks.peek(), this.isDark))
-      : this.scene;
-    const shown = this.figureOptions();
-    // Another width is another layout, in which the reader's scroll means nothing.
-    const placed = width === undefined ? shown : { width };
-    const options = figure ? { ...placed, figure } : placed;
-    const svg = await wholeFigure(scene, options, this.store, () => this.schedule());
-    return exportFigure(svg, format, scale);
-  }
-
-  /** What is shown as a picture of so many bytes at most, for readers of the notebook without widgets. */
-  async still(most: number): Promise<Still> {
-    const { scene, store } = this;
-    if (!scene) throw new Error("Nothing has been drawn yet.");
-    const svg = await wholeFigure(scene, this.figureOptions(), store, () => this.schedule());
-    const said = readingText(reading({ ...scene, hover: null }, this.state.chosen.peek()));
-    return { ...(await stillPicture(svg, most)), said };
-  }
-
-  private async save(format: "svg" | "png"): Promise<void> {
-    this.download(await this.export({ format }), format);
-  }
-
-  private download(blob: Blob, ending: string): void {
-    const { stream, layer } = readState(this.state.shared);
-    download(blob, `attention-${stream}-layer${layer}.${ending}`);
   }
 
   private reportScreen(width: number): void {
