@@ -100,6 +100,8 @@ export interface LinkStyle {
   readonly colour: string;
   /** Of all opacities; 1 where it is left out. */
   readonly fade?: number;
+  /** Links that count for nothing. One picture of many has no dashes. */
+  readonly dashed?: boolean;
 }
 
 /** Links as vectors, the weak ones first and the strong ones on top, whichever head they are of. */
@@ -114,11 +116,12 @@ function drawVectors(
   const draw = () => {
     for (const i of order) {
       const weight = links.weight[i] as number;
-      const { colour, fade = 1 } = styles[links.group[i] as number] as LinkStyle;
+      const { colour, fade = 1, dashed = false } = styles[links.group[i] as number] as LinkStyle;
       surface.path(linkPath(area, links.from[i] as number, links.to[i] as number), {
         stroke: colour,
         strokeWidth: linkWidth(weight),
         opacity: fade * linkOpacity(weight),
+        ...(dashed ? { dash: [5, 4] } : {}),
       });
     }
   };

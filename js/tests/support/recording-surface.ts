@@ -13,6 +13,7 @@ export interface Call {
     readonly stroke?: string;
     readonly weight?: string;
     readonly opacity?: number;
+    readonly dash?: readonly number[];
   };
 }
 
@@ -35,14 +36,18 @@ export class RecordingSurface implements Surface {
   circle(x: number, y: number, radius: number, style: Call["style"]): void {
     this.keep("circle", [x, y, radius], style ? { style } : {});
   }
-  line(x1: number, y1: number, x2: number, y2: number): void {
-    this.keep("line", [x1, y1, x2, y2]);
+  line(
+    x1: number,
+    y1: number,
+    x2: number,
+    y2: number,
+    style: Parameters<Surface["line"]>[4],
+  ): void {
+    this.keep("line", [x1, y1, x2, y2], { style });
   }
-  path(steps: Parameters<Surface["path"]>[0]): void {
-    this.keep(
-      "path",
-      steps.flatMap(([, ...numbers]) => numbers),
-    );
+  path(steps: Parameters<Surface["path"]>[0], style: Parameters<Surface["path"]>[1]): void {
+    const numbers = steps.flatMap(([, ...at]) => at);
+    this.keep("path", numbers, style ? { style } : {});
   }
   text(x: number, y: number, text: string, style: Parameters<Surface["text"]>[3]): void {
     this.keep("text", [x, y, style.size, style.maxWidth ?? 0], { text, style });

@@ -168,6 +168,8 @@ export function drawLinkLegend(
 export interface KeyEntry {
   readonly label: string;
   readonly colour: string;
+  /** Dashes in place of a swatch: what it stands for is drawn so. */
+  readonly hollow?: boolean;
 }
 
 const SWATCH = 9;
@@ -227,6 +229,17 @@ export function colourKeyPlaces(
   });
 }
 
+/** A head's colour beside its name; dashes where it is knocked out. */
+export function drawSwatch(surface: Surface, rect: Rect, colour: string, hollow = false): void {
+  if (!hollow) {
+    surface.rect(rect, { fill: colour, radius: 1.5 });
+    return;
+  }
+  const { x, y, width, height } = rect;
+  const inner = { x: x + 0.75, y: y + 0.75, width: width - 1.5, height: height - 1.5 };
+  surface.rect(inner, { stroke: colour, strokeWidth: 1.5, dash: [2, 1.5] });
+}
+
 /** Which colour is which head; what does not fit is counted. */
 export function drawColourKey(
   surface: Surface,
@@ -240,10 +253,10 @@ export function drawColourKey(
   surface.group("colour key", () => {
     const places = colourKeyPlaces(x, y, width, entries, most);
     places.forEach((place, at) => {
-      const { label, colour } = entries[at] as KeyEntry;
+      const { label, colour, hollow = false } = entries[at] as KeyEntry;
       const middle = place.y + LEGEND_LINE / 2;
       const rect = { x: place.x, y: middle - SWATCH / 2, width: SWATCH, height: SWATCH };
-      surface.rect(rect, { fill: colour, radius: 1.5 });
+      drawSwatch(surface, rect, colour, hollow);
       surface.text(place.x + SWATCH + 4, middle, label, { fill: theme.text, size: LEGEND_SIZE });
     });
     const last = places.at(-1);

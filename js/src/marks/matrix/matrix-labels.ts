@@ -4,9 +4,10 @@ import type { Aside } from "../../data/aside.js";
 import type { Span } from "../../data/tiles.js";
 import type { Position } from "../../protocol/generated.js";
 import type { Theme } from "../../styles/theme.js";
-import type { Surface } from "../../surface/surface.js";
+import type { Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { drawFoundFrame, drawFoundTicks, type MarkOf } from "../text/found-frame.js";
+import { drawStrike } from "../text/strike.js";
 import { labelStep } from "../text/token-axis.js";
 import { ABSENT, indexOf, labelFill, labelOf, PALE } from "../text/tokens.js";
 import { blockRect, cellHeight, cellWidth, indicesIn, type MatrixCells, sideOf } from "./cells.js";
@@ -26,6 +27,8 @@ export interface AxisLabels {
   readonly aside?: Aside;
   /** What was found by a search. */
   readonly found?: MarkOf | undefined;
+  /** What an edit of the model takes away is struck through. */
+  readonly struck?: ((index: number) => boolean) | undefined;
 }
 
 /** Under this cell size in pixels labels give way to indices. */
@@ -63,6 +66,44 @@ function promptEnd({ prompt, positions }: AxisLabels, [start, stop]: Span): numb
   return prompt > start && prompt < stop ? prompt : null;
 }
 
+/** Where a label stands that has one: along a row, or upwards above a column. */
+function labelBox(
+  cells: MatrixCells,
+  { positions, size, room }: AxisLabels,
+  side: "left" | "above",
+  index: number,
+): Rect {
+  const { rect } = cells;
+  const left = side === "left";
+  const block = left
+    ? blockRect(cells, [index, index + 1], cells.across)
+    : blockRect(cells, cells.down, [index, index + 1]);
+  const [from, length] = left ? [block.y, block.height] : [block.x, block.width];
+  const long = Math.min(Math.max(4, textWidth(labelOf(positions, index), size)), room - 5);
+  const thick = Math.min(length - 1, size + 5);
+  const across = from + (length - thick) / 2;
+  return left
+    ? { x: rect.x - 5 - long, y: across, width: long, height: thick }
+    : { x: across, y: rect.y - 5 - long, width: thick, height: long };
+}
+
+/** Lines through the labels of what is taken away; without labels, the frames in the matrix say it. */
+function drawStruck(
+  surface: Surface,
+  cells: MatrixCells,
+  axis: AxisLabels,
+  side: "left" | "above",
+  theme: Theme,
+): void {
+  const { struck, byLabel } = axis;
+  if (!struck || !byLabel) return;
+  const left = side === "left";
+  for (const index of every(1, left ? cells.down : cells.across)) {
+    if (!struck(index)) continue;
+    drawStrike(surface, labelBox(cells, axis, side, index), theme, { upright: !left });
+  }
+}
+
 /** Where something was found: frames around labels, or where there are none, ticks at the matrix's edge. */
 function drawFound(
   surface: Surface,
@@ -71,7 +112,7 @@ function drawFound(
   side: "left" | "above",
   theme: Theme,
 ): void {
-  const { found, size, room } = axis;
+  const { found } = axis;
   const { rect } = cells;
   if (!found) return;
   const left = side === "left";
@@ -89,14 +130,11 @@ function drawFound(
   for (const index of indices) {
     const mark = found(index);
     if (!mark) continue;
-    const { from, length } = at(index);
-    const long = Math.min(Math.max(4, textWidth(labelOf(axis.positions, index), size)), room - 5);
-    const thick = Math.min(length - 1, size + 5);
-    const across = from + (length - thick) / 2;
+    const { x, y, width, height } = labelBox(cells, axis, side, index);
     // Turned labels run upwards: the frame's air is along them.
     const box = left
-      ? { x: rect.x - 5 - long, y: across, width: long, height: thick }
-      : { x: across + 2, y: rect.y - 7 - long, width: thick - 4, height: long + 4 };
+      ? { x, y, width, height }
+      : { x: x + 2, y: y - 2, width: width - 4, height: height + 4 };
     drawFoundFrame(surface, box, mark, theme);
   }
 }
@@ -142,6 +180,7 @@ export function drawRowLabels(
   if (!byLabel) {
     for (const m of marked) say(m, labelOf(axis.positions, m), axisFill(axis, m, true, theme));
   }
+  drawStruck(surface, cells, axis, "left", theme);
   drawFound(surface, cells, axis, "left", theme);
 }
 
@@ -201,5 +240,6 @@ export function drawColumnLabels(
     surface.line(x, rect.y - axis.room, x, rect.y, { stroke: theme.accent, dash: [3, 2] });
   }
   (axis.byLabel ? drawTurned : drawLevel)(surface, cells, axis, theme);
+  drawStruck(surface, cells, axis, "above", theme);
   drawFound(surface, cells, axis, "above", theme);
 }

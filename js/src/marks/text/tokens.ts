@@ -7,6 +7,7 @@ import type { Rect, Surface } from "../../surface/surface.js";
 import { ellipsize, textWidth } from "../../surface/text.js";
 import { memo } from "../memo.js";
 import { drawFoundFrame, drawFoundTicks, type MarkOf } from "./found-frame.js";
+import { drawStrike } from "./strike.js";
 import { labelStep, rowMiddle, side, type TokenAxis, visibleRows } from "./token-axis.js";
 
 /** One head's line under a label. */
@@ -43,6 +44,8 @@ export interface TokenMarks {
   readonly faded?: ((index: number) => boolean) | undefined;
   /** What was found by a search. */
   readonly found?: MarkOf | undefined;
+  /** What an edit of the model takes away is struck through. */
+  readonly struck?: ((index: number) => boolean) | undefined;
 }
 
 /** Between a label and the links. */
@@ -186,7 +189,7 @@ function drawTie(surface: Surface, column: TokenColumn, y: number, theme: Theme)
 
 /** Frames around the labels in which something was found; where rows are too low for labels, ticks beside them. */
 function drawFound(surface: Surface, column: TokenColumn, found: MarkOf, theme: Theme): void {
-  const { axis, positions, size, align } = column;
+  const { axis, size, align } = column;
   const [first, last] = visibleRows(axis);
   const rows = Array.from({ length: Math.max(0, last - first) }, (_, n) => first + n);
   if (labelStep(axis.rowHeight, size) > 1) {
@@ -205,12 +208,36 @@ function drawFound(surface: Surface, column: TokenColumn, found: MarkOf, theme: 
   for (const index of rows) {
     const mark = found(index);
     if (!mark) continue;
-    const room = Math.max(0, column.width - LABEL_PAD - 4);
-    const width = Math.min(Math.max(4, textWidth(labelOf(positions, index), size)), room);
-    const x = align === "end" ? column.x + column.width - LABEL_PAD - width : column.x + LABEL_PAD;
-    const height = Math.min(axis.rowHeight - 1, size + 5);
+    drawFoundFrame(surface, labelRect(column, index), mark, theme);
+  }
+}
+
+/** The label's place in its row. */
+function labelRect({ axis, positions, x, width, size, align }: TokenColumn, index: number): Rect {
+  const room = Math.max(0, width - LABEL_PAD - 4);
+  const wide = Math.min(Math.max(4, textWidth(labelOf(positions, index), size)), room);
+  const left = align === "end" ? x + width - LABEL_PAD - wide : x + LABEL_PAD;
+  const height = Math.min(axis.rowHeight - 1, size + 5);
+  return { x: left, y: rowMiddle(axis, index) - height / 2, width: wide, height };
+}
+
+/** Lines through labels; where rows are too low for labels, ticks beside the links. */
+function drawStruck(
+  surface: Surface,
+  column: TokenColumn,
+  struck: (index: number) => boolean,
+  theme: Theme,
+): void {
+  const { axis, x, width, align } = column;
+  const [first, last] = visibleRows(axis);
+  const roomy = labelStep(axis.rowHeight, column.size) === 1;
+  const edge = align === "end" ? x + width - 3 : x;
+  for (let index = first; index < last; index++) {
+    if (!struck(index)) continue;
+    const height = Math.max(2, axis.rowHeight - 1);
     const y = rowMiddle(axis, index) - height / 2;
-    drawFoundFrame(surface, { x, y, width, height }, mark, theme);
+    if (roomy) drawStrike(surface, labelRect(column, index), theme);
+    else surface.rect({ x: edge, y, width: 3, height }, { fill: theme.changed });
   }
 }
 
@@ -290,6 +317,7 @@ export function drawTokens(
     }
     if (pinned) drawPin(surface, column, y, theme);
   }
+  if (marks.struck) drawStruck(surface, column, marks.struck, theme);
   if (marks.found) drawFound(surface, column, marks.found, theme);
 }
 

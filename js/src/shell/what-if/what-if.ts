@@ -1,7 +1,7 @@
 // `WhatIfLine`: edits by click and key, what becomes of them, and the effects of all heads.
 
 import { nothing, render } from "lit-html";
-import type { Intervention } from "../../protocol/generated.js";
+import type { Intervention, Meta } from "../../protocol/generated.js";
 import { type Edited, editedOf } from "../../scene/edited.js";
 import { recordScene, type Scene } from "../../scene/scene.js";
 import type { EditTraits } from "../../state/edit-traits.js";
@@ -46,6 +46,18 @@ export function offersOf({ meta, shared }: WidgetState): readonly Offer[] {
   ];
 }
 
+/**
+ * Whether the reader can edit here, or could if the model were here: then `cannot` says why not. Of two records
+ * side by side neither can be edited, nor can one of a survey's; null where nobody can edit anything.
+ */
+export function canBeEdited(
+  meta: Pick<Meta, "survey" | "comparison">,
+  cannot: string | null,
+): boolean {
+  if (cannot === null) return false;
+  return cannot !== "" || (!meta.survey && !meta.comparison);
+}
+
 /** Fields that have an undo of their own. */
 const TYPED = /^(INPUT|TEXTAREA)$/;
 
@@ -74,14 +86,12 @@ export class WhatIfLine {
     return editedOf(inForce(history.value), whatIf.value, effects.value, { was, asked });
   }
 
-  /** Whether the reader can edit here, or could if the model were here. */
   private get isThere(): boolean {
-    const { history, cannot } = this.edits;
-    if (history.peek().chips.length > 0 || this.edits.whatIf.peek()?.state === "refused")
-      return true;
-    const known = this.targets.effects !== null && cannot.peek() !== null;
-    const { survey, comparison } = this.state.meta;
-    return known && !survey && !comparison;
+    const { history, cannot, whatIf } = this.edits;
+    const refused = whatIf.peek()?.state === "refused";
+    const edited = history.peek().chips.length > 0 || refused;
+    const why = this.targets.effects === null ? null : cannot.peek();
+    return edited || canBeEdited(this.state.meta, why);
   }
 
   /** Whether the model can be run under an edit. */

@@ -17,6 +17,7 @@ import { matrixMargins } from "../shared/groups.js";
 import { isRollout, measureNotes } from "../shared/measure.js";
 import { type Series, scaleOf } from "../shared/series.js";
 import type { Frame } from "../view.js";
+import { isOut, outMark } from "../what-if/parts.js";
 import { isSeries } from "./steps.js";
 
 /** Title and, under it, the number of the pair or token in focus. */
@@ -83,8 +84,11 @@ export function comparedSeries(scene: Scene): readonly Series[] {
   return state.compare.map(([layer, head], i) => ({
     layer,
     head,
-    name: isRollout(scene) ? `layer ${layer} · rollout` : `layer ${layer} · head ${head}`,
+    name: isRollout(scene)
+      ? `layer ${layer} · rollout`
+      : `layer ${layer} · head ${head}${outMark(scene, layer, head)}`,
     colour: colourOf(layer, head, i),
+    out: isOut(scene, layer, head),
     rows: blocks.weights(layer, head),
     blocks,
   }));

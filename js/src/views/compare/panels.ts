@@ -10,6 +10,7 @@ import {
   drawLinkLegend,
   drawNotes,
   drawSequentialLegend,
+  drawSwatch,
   LEGEND_BAR,
   LEGEND_LINE,
   linkLegendWidth,
@@ -113,8 +114,9 @@ export function panelLines(
   };
 }
 
-function nameWithin({ name, layer, head }: Series, width: number): string {
-  return textWidth(name, 12, "sans", "bold") <= width ? name : `L${layer} · H${head}`;
+function nameWithin({ name, layer, head, out = false }: Series, width: number): string {
+  const short = `L${layer} · H${head}${out ? " · out" : ""}`;
+  return textWidth(name, 12, "sans", "bold") <= width ? name : short;
 }
 
 function drawTitle(surface: Surface, scene: Scene, panel: ComparePanel): void {
@@ -136,7 +138,7 @@ function drawTitle(surface: Surface, scene: Scene, panel: ComparePanel): void {
     // In a series all are of one colour, which tells nothing.
     const swatch = same ? 0 : 14;
     const square = { x, y: middle - 4.5, width: 9, height: 9 };
-    if (!same) surface.rect(square, { fill: series?.colour ?? theme.muted, radius: 1.5 });
+    if (!same) drawSwatch(surface, square, series?.colour ?? theme.muted, series?.out);
     const closes = !scene.sides && !onPaper(scene);
     const maxWidth = nameWidth - BADGE - 7 - swatch - (closes ? 20 : 0);
     const name = scene.sides ? series?.name : series && nameWithin(series, maxWidth);

@@ -82,7 +82,10 @@ export function reading(scene: Scene, panel: ComparePanel): Reading | null {
   if (about !== "query") return null;
   const best = strongestKey(row);
   const [from, to] = [groupLabel(scene.queries, queries), labelOf(scene.keys, best)];
-  const words = quotedPair(from, " most to ", to, room);
+  const between = " most to ";
+  // Quotation marks around nothing say nothing: the number does.
+  const least = textWidth(`“…”${between}“…”`, 12);
+  const words = room < least ? "" : quotedPair(from, between, to, room);
   return { words, number: formatWeight(row[best] as number) };
 }
 

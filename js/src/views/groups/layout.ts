@@ -7,6 +7,7 @@ import type { Rect } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { measureNotes } from "../shared/measure.js";
 import type { Frame } from "../view.js";
+import { editNotes } from "../what-if/parts.js";
 import type { SharePanel } from "./panels.js";
 import { type ShareAxes, shareAxes } from "./shares.js";
 
@@ -67,7 +68,7 @@ export function groupsNotes(scene: Scene, width: number): readonly string[] {
   const { state, meta } = scene;
   const notes = ["from a row’s group to a column’s: mean over its queries"];
   if (meta.comparison?.names.length === 2) notes.push("B − A: what the second record has more");
-  if (state.measure !== "weights") notes.push(...measureNotes(scene, undefined));
+  notes.push(...(state.measure === "weights" ? editNotes(scene) : measureNotes(scene, undefined)));
   return fittedNotes(notes, width);
 }
 

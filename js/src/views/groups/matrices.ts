@@ -7,6 +7,7 @@ import {
   drawDivergingLegend,
   drawNotes,
   drawSequentialLegend,
+  drawSwatch,
   LEGEND_BAR,
   LEGEND_LINE,
 } from "../../marks/legends/legend.js";
@@ -197,7 +198,7 @@ function drawPanel(
   if (!drawing?.panel) {
     const middle = titleTop + 9;
     const swatch = { x: rect.x, y: middle - 4.5, width: 9, height: 9 };
-    if (panel.colour) surface.rect(swatch, { fill: panel.colour, radius: 1.5 });
+    if (panel.colour) drawSwatch(surface, swatch, panel.colour, panel.out);
     surface.text(rect.x + (panel.colour ? 14 : 0), middle, panel.name, {
       fill: theme.text,
       size: 12,

@@ -14,30 +14,36 @@ export interface SharePanel {
   readonly layer: number;
   readonly head: number;
   readonly shares: Matrix | { readonly error: string } | null;
+  /** Of a head that is knocked out. */
+  readonly out?: boolean;
   /** A difference, drawn in two colours. */
   readonly signed: boolean;
 }
 
 /** The selected heads. */
 export function headPanels(scene: Scene): readonly SharePanel[] {
-  return headSeries(scene, { isolate: false }).map(({ layer, head, name, colour }) => ({
-    name,
-    colour,
-    layer,
-    head,
-    shares: scene.together
-      ? togetherShares(scene, layer, scene.together)
-      : headShares(scene, scene.blocks, layer, head),
-    signed: false,
-  }));
+  return headSeries(scene, { isolate: false }).map(
+    ({ layer, head, name, colour, out = false }) => ({
+      name,
+      colour,
+      out,
+      layer,
+      head,
+      shares: scene.together
+        ? togetherShares(scene, layer, scene.together)
+        : headShares(scene, scene.blocks, layer, head),
+      signed: false,
+    }),
+  );
 }
 
 /** Each record, or the pinned heads; of two records, or the first two heads, also the difference. */
 export function comparedPanels(scene: Scene): readonly SharePanel[] {
   const panels = comparedSeries(scene).map(
-    ({ layer, head, name, colour, blocks }): SharePanel => ({
+    ({ layer, head, name, colour, blocks, out = false }): SharePanel => ({
       name,
       colour,
+      out,
       layer,
       head,
       shares: headShares(scene, blocks, layer, head),

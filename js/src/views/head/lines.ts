@@ -113,10 +113,11 @@ function rowHeight({ queries, keys }: Scene, height: number): number {
 
 function keyEntries(scene: Scene) {
   const series = headSeries(scene, { isolate: false });
-  return series.map(({ name, head, colour }) => ({
+  return series.map(({ name, head, colour, out = false }) => ({
     // One word says it for all: "head 3  5  7".
-    label: head === series[0]?.head ? name : String(head),
+    label: head === series[0]?.head ? name : `${head}${out ? " · out" : ""}`,
     colour,
+    hollow: out,
   }));
 }
 

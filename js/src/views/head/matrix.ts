@@ -3,6 +3,7 @@
 import {
   drawNotes,
   drawSequentialLegend,
+  drawSwatch,
   LEGEND_BAR,
   LEGEND_LINE,
   LEGEND_SIZE,
@@ -137,7 +138,7 @@ function drawTitle(surface: Surface, scene: Scene, { series, place }: HeadPictur
   const { rect } = place;
   const middle = place.titleTop + TITLE / 2;
   const swatch = { x: rect.x, y: middle - 4.5, width: 9, height: 9 };
-  surface.rect(swatch, { fill: series.colour, radius: 1.5 });
+  drawSwatch(surface, swatch, series.colour, series.out);
   surface.text(rect.x + 14, middle, series.name, {
     fill: scene.theme.text,
     size: 12,

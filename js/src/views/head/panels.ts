@@ -3,6 +3,7 @@
 import {
   drawLinkLegend,
   drawNotes,
+  drawSwatch,
   fittedNotes,
   LEGEND_LINE,
   LEGEND_SIZE,
@@ -191,7 +192,7 @@ function drawTitle(surface: Surface, scene: Scene, panel: HeadPanel): void {
   const { title, series } = panel;
   const middle = title.y + 11;
   const swatch = { x: title.x, y: middle - 4.5, width: 9, height: 9 };
-  surface.rect(swatch, { fill: series.colour, radius: 1.5 });
+  drawSwatch(surface, swatch, series.colour, series.out);
   const style = { fill: scene.theme.text, size: 12, weight: "bold" } as const;
   surface.text(title.x + 14, middle, series.name, { ...style, maxWidth: title.width - 14 });
   const taken = 14 + textWidth(series.name, 12, "sans", "bold") + 10;

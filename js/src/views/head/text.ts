@@ -3,6 +3,7 @@
 import { drawCard } from "../../marks/card.js";
 import { formatWeight } from "../../marks/format.js";
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";
+import { drawStrike } from "../../marks/text/strike.js";
 import { type Fragment, lineFragments } from "../../marks/text/text-flow.js";
 import { ABSENT, FADED, indexOf, labelFill, quoted } from "../../marks/text/tokens.js";
 import { groupFilter } from "../../scene/groups.js";
@@ -41,6 +42,7 @@ import {
   type TextShading,
 } from "../text/shading.js";
 import type { Frame } from "../view.js";
+import { struckAt, struckFrom } from "../what-if/struck.js";
 
 /** Which positions are in the window: "812–1190 of 8000". */
 function rangeOf(plan: TextPlan, block: TextBlock): string {
@@ -92,6 +94,9 @@ interface Look {
   readonly there: number;
   /** What is in none of the groups that are drawn. */
   readonly faded: (index: number) => boolean;
+  /** What an edit takes away altogether, and of the links with what is pinned alone. */
+  readonly struck: (index: number) => boolean;
+  readonly cut: (index: number) => boolean;
 }
 
 function lookOf(scene: Scene, plan: TextPlan, block: TextBlock, shading: TextShading | null): Look {
@@ -121,6 +126,21 @@ function lookOf(scene: Scene, plan: TextPlan, block: TextBlock, shading: TextSha
     hits,
     there,
     faded: (index) => filter?.[over](index) === false,
+    ...struckIn(scene, block, shading),
+  };
+}
+
+/** In one text a token is query and key at once: it is struck through as either. */
+function struckIn(scene: Scene, block: TextBlock, shading: TextShading | null) {
+  const heads = headSeries(scene, { isolate: false });
+  const axes = isOneText(scene) ? (["query", "key"] as const) : [block.axis];
+  const whole = axes.flatMap((axis) => struckAt(scene, heads, axis) ?? []);
+  const { about = "all", over = "key", queries = [], keys = [] } = shading?.subject ?? {};
+  const shaded = about !== "all" && (isOneText(scene) || over === block.axis);
+  const met = shaded && struckFrom(scene, heads, over, about === "query" ? queries : keys);
+  return {
+    struck: (index: number) => whole.some((one) => one(index)),
+    cut: (index: number) => (met ? met(index) : false),
   };
 }
 
@@ -189,6 +209,8 @@ function drawFrames(surface: Surface, look: Look, { index }: Fragment, rect: Rec
   } else if (look.pointed === index) {
     surface.rect(box, { stroke: theme.text, strokeWidth: 1 });
   }
+  const struck = look.struck(index);
+  if (struck || look.cut(index)) drawStrike(surface, box, theme, { dashed: !struck });
 }
 
 function drawMark(surface: Surface, look: Look, line: number): void {

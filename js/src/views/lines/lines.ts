@@ -28,6 +28,7 @@ import { foundAt } from "../shared/found.js";
 import { hoveredPositions, keyName, queryName, seriesError } from "../shared/series.js";
 import type { Stop } from "../view.js";
 import { drawCuts } from "../what-if/cuts.js";
+import { struckAt } from "../what-if/struck.js";
 import { drawGroups } from "./group-margins.js";
 import { linkEnd, NUMBER_WIDTH } from "./layout.js";
 import { allLinks, focusLinks, type LinesInput, loadedRows, pictureKey, SEVERAL } from "./links.js";
@@ -40,10 +41,11 @@ const QUIET = 0.32;
 const MOST_BEHIND = 600;
 
 function styles(scene: Scene, { series }: LinesInput): readonly LinkStyle[] {
-  return series.map(({ layer, head, colour, name }) => {
+  return series.map(({ layer, head, colour, name, out = false }) => {
     if (scene.together) return { colour, name: `links ${name}` };
+    const dashed = out ? { dashed: true } : {};
     const where = layer === scene.state.layer ? "" : `layer ${layer} `;
-    return { colour, name: `links ${where}head ${head}` };
+    return { colour, name: `links ${where}head ${head}`, ...dashed };
   });
 }
 
@@ -104,10 +106,11 @@ function drawNamed(surface: Surface, input: LinesInput, links: LinkList): void {
       if (!isNamed(i)) continue;
       const weight = links.weight[i] as number;
       const path = linkPath(layout.links, links.from[i] as number, links.to[i] as number);
-      const stroke = series[links.group[i] as number]?.colour;
+      const { colour: stroke, out = false } = series[links.group[i] as number] ?? {};
       if (!stroke) continue;
       const opacity = Math.max(0.15, linkOpacity(weight));
-      surface.path(path, { stroke, strokeWidth: 1.5 * linkWidth(weight) + 0.5, opacity });
+      const dash = out ? { dash: [5, 4] } : {};
+      surface.path(path, { stroke, strokeWidth: 1.5 * linkWidth(weight) + 0.5, opacity, ...dash });
     }
   };
   surface.group("pair", draw, { clip: layout.links });
@@ -142,6 +145,7 @@ function drawColumn(
     ...(input.groups ? { faded: (index: number) => input.groups?.[which](index) === false } : {}),
     ...(input.absent ? { absent: input.absent } : {}),
     found: foundAt(scene, which),
+    struck: struckAt(scene, input.series, which),
   };
   drawTokens(surface, column, marks, scene.theme);
   const sticky = stickyRow(column, pinned);

@@ -7,6 +7,7 @@ import { entry } from "../../styles/colours.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import { foundAt } from "../shared/found.js";
 import { meanRow, shadingColumn } from "../shared/series.js";
+import { cutTicks } from "../what-if/struck.js";
 import { linesOverflow } from "./layout.js";
 import type { LinesInput } from "./links.js";
 
@@ -105,7 +106,12 @@ function drawShades(surface: Surface, scene: Scene, input: LinesInput, at: Rect)
 }
 
 /** Queries have their ticks at the left, keys at the right, as their columns stand. */
-function drawTicks(surface: Surface, scene: Scene, { x, y, width, height }: Rect): void {
+function drawTicks(
+  surface: Surface,
+  scene: Scene,
+  { series }: LinesInput,
+  { x, y, width, height }: Rect,
+): void {
   const { theme, state } = scene;
   const tick = (axis: "query" | "key", index: number, fill: string) => {
     const count = (axis === "query" ? scene.queries : scene.keys).length;
@@ -125,6 +131,7 @@ function drawTicks(surface: Surface, scene: Scene, { x, y, width, height }: Rect
       before = tick(axis, index, theme.positive);
     }
   }
+  for (const { axis, index } of cutTicks(scene, series)) tick(axis, index, theme.changed);
   for (const index of state.queries.slice(0, MOST_PINS)) tick("query", index, theme.accent);
   for (const index of state.keys.slice(0, MOST_PINS)) tick("key", index, theme.accent);
 }
@@ -142,7 +149,7 @@ export function drawLinesStrip(
   surface.group("overview", () => {
     surface.rect(rect, { fill: entry(theme.sequential, 0), stroke: theme.rule });
     drawShades(surface, scene, input, { ...rect, x: rect.x + 1, width: rect.width - 2 });
-    drawTicks(surface, scene, rect);
+    drawTicks(surface, scene, input, rect);
     const height = Math.max(6, (seen / whole) * rect.height);
     const top = Math.min(rect.y + (offset / whole) * rect.height, rect.y + rect.height - height);
     const window = { ...rect, y: top, height };

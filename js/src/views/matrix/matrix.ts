@@ -28,6 +28,9 @@ import { isZoomed, rangeText, sightOf } from "../map/window.js";
 import { asideNote, thumbnailShading } from "../shared/aside.js";
 import { foundAt } from "../shared/found.js";
 import { hoveredPositions, poolNote, type Series } from "../shared/series.js";
+import { drawCutCells } from "../what-if/cut-cells.js";
+import type { DrawnHead } from "../what-if/parts.js";
+import { type Axis, struckAt } from "../what-if/struck.js";
 import { drawGroupBorders, drawGroupNames } from "./group-borders.js";
 import { MATRIX_LABEL, type Multiples } from "./layout.js";
 
@@ -79,6 +82,12 @@ function heatMarks(scene: Scene) {
   };
 }
 
+/** Whose pictures share labels: the selected heads, or those that are compared. */
+function drawnHeads({ state, layer }: Scene): readonly DrawnHead[] {
+  const compared = state.compare.map(([l, head]) => ({ layer: l, head }));
+  return [...state.heads.map((head) => ({ layer: layer.layer, head })), ...compared];
+}
+
 /** The labels that pictures side by side share: each at the first of its row or column. */
 export function drawHeatLabels(
   surface: Surface,
@@ -91,6 +100,7 @@ export function drawHeatLabels(
   const hovered = hoveredPositions(scene);
   const size = MATRIX_LABEL;
   const near = isZoomed(scene);
+  const struck = (axis: Axis) => struckAt(scene, drawnHeads(scene), axis);
   drawGroupNames(surface, scene, cells, layout, at);
   if (at.firstColumn) {
     const axis = {
@@ -101,6 +111,7 @@ export function drawHeatLabels(
       there: generationStep?.numQueries ?? null,
       prompt: stream.prompt?.queries ?? null,
       found: foundAt(scene, "query"),
+      struck: struck("query"),
       room: layout.rowRoom,
       byLabel: layout.rowsNamed || (near && cellHeight(cells) >= LABEL_PITCH),
     };
@@ -116,6 +127,7 @@ export function drawHeatLabels(
       prompt: stream.prompt?.keys ?? null,
       aside: scene.aside,
       found: foundAt(scene, "key"),
+      struck: struck("key"),
       room: layout.columnRoom,
       byLabel: layout.columnsNamed || (near && cellWidth(cells) >= LABEL_PITCH),
     };
@@ -198,6 +210,7 @@ export function drawHeat(
     say: formatWeight,
     under: () => standIn(scene, cells, series),
   });
+  drawCutCells(surface, scene, cells, [series]);
 }
 
 /** A difference, its scale ending at `max` either way. */

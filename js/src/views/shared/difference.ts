@@ -114,7 +114,7 @@ export function signedSeries(
 ): readonly Series[] {
   const difference = differenceRows(a.rows, b.rows, aside, common);
   return [
-    { ...a, name: names[0], colour: colours.positive, rows: part(difference, 1) },
-    { ...b, name: names[1], colour: colours.negative, rows: part(difference, -1) },
+    { ...a, name: names[0], colour: colours.positive, out: false, rows: part(difference, 1) },
+    { ...b, name: names[1], colour: colours.negative, out: false, rows: part(difference, -1) },
   ];
 }

@@ -3,6 +3,7 @@
 import { rounded } from "../../marks/format.js";
 import type { Measure } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
+import { editNotes } from "../what-if/parts.js";
 import { togetherName } from "./together.js";
 
 /** What each measure is called: in a choice, in a legend, and over a thumbnail. */
@@ -49,5 +50,6 @@ export function measureNotes(scene: Scene, scale: number | undefined): readonly 
   if (showsWords(scene)) {
     notes.push("words: summed over a key’s pieces, averaged over a query’s");
   }
+  notes.push(...editNotes(scene));
   return notes;
 }

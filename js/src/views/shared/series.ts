@@ -9,6 +9,7 @@ import { labelOf, quotedPair } from "../../marks/text/tokens.js";
 import type { Position } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Hover, ViewName } from "../../state/interaction.js";
+import { isOut, outMark } from "../what-if/parts.js";
 import { isRollout } from "./measure.js";
 import { togetherName } from "./together.js";
 
@@ -18,6 +19,8 @@ export interface Series {
   readonly head: number;
   readonly name: string;
   readonly colour: string;
+  /** Knocked out: what it looks at counts for nothing. */
+  readonly out?: boolean;
   readonly rows: Rows;
   /** Where its rows are from. */
   readonly blocks: Blocks;
@@ -36,6 +39,12 @@ export function isolatedHead(scene: Scene): number | null {
   return pointsAtHead && isEntry ? hover.head : null;
 }
 
+function nameOf(scene: Scene, head: number): string {
+  const { together, layer } = scene;
+  if (together) return togetherName(together);
+  return isRollout(scene) ? "rollout" : `head ${head}${outMark(scene, layer.layer, head)}`;
+}
+
 /** The selected heads of the selected layer; only the hovered one while a chip is hovered. */
 export function headSeries(scene: Scene, options: { isolate: boolean }): readonly Series[] {
   const { layer, state, theme, blocks, together } = scene;
@@ -46,7 +55,8 @@ export function headSeries(scene: Scene, options: { isolate: boolean }): readonl
     .map((head) => ({
       layer: layer.layer,
       head,
-      name: together ? togetherName(together) : isRollout(scene) ? "rollout" : `head ${head}`,
+      name: nameOf(scene, head),
+      out: !together && isOut(scene, layer.layer, head),
       // Of no head the colour.
       colour: together ? theme.text : theme.head(head, layer.num_heads),
       rows: blocks.weights(layer.layer, head),

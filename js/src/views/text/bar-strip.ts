@@ -5,6 +5,8 @@ import type { Hit } from "../../state/interaction.js";
 import { entry } from "../../styles/colours.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { contains } from "../../surface/surface.js";
+import { headSeries } from "../shared/series.js";
+import { cutTicks } from "../what-if/struck.js";
 import { blockOf, positionTop, type TextBlock, type TextPlan } from "./layout.js";
 import type { TextShading } from "./shading.js";
 
@@ -85,6 +87,9 @@ export function drawTextStrip(
       if (seen.has(y)) continue;
       seen.add(y);
       tick(axis, first, theme.positive, strip.x + strip.width - 4);
+    }
+    for (const { axis, index } of cutTicks(scene, headSeries(scene, { isolate: false }))) {
+      tick(axis, index, theme.changed, strip.x);
     }
     for (const index of state.queries.slice(0, 64)) tick("query", index, theme.accent, strip.x);
     for (const index of state.keys.slice(0, 64)) tick("key", index, theme.accent, strip.x);

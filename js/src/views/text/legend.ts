@@ -118,10 +118,13 @@ export function drawTextFooter(
   }
   y += LEGEND_BAR;
   if (barCount(scene) > 0) {
-    const entries = headSeries(scene, { isolate: false }).map(({ name, head, colour }, n) => ({
-      label: n === 0 ? name : String(head),
-      colour,
-    }));
+    const entries = headSeries(scene, { isolate: false }).map(
+      ({ name, head, colour, out = false }, n) => ({
+        label: n === 0 ? name : `${head}${out ? " · out" : ""}`,
+        colour,
+        hollow: out,
+      }),
+    );
     drawColourKey(surface, 8, y + LEGEND_LINE / 2, width - 16, entries, theme);
     y += LEGEND_LINE;
   }

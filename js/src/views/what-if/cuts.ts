@@ -3,12 +3,12 @@
 import { formatWeight } from "../../marks/format.js";
 import { easing, linkPath } from "../../marks/links.js";
 import { side } from "../../marks/text/token-axis.js";
-import { recordScene, type Scene } from "../../scene/scene.js";
+import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { linkEnd } from "../lines/layout.js";
 import type { LinesInput } from "../lines/links.js";
-import { cutsOf } from "./parts.js";
+import { cutsIn } from "./parts.js";
 
 /** More dashed links than this are a tangle that names none of them. */
 const MOST = 24;
@@ -22,13 +22,10 @@ interface CutLink {
   readonly was: number | null;
 }
 
-/** The cut links of the heads that are drawn; none where whole columns are, or words stand for tokens. */
+/** The cut links of the heads that are drawn; none where whole columns are: their tokens are struck through. */
 export function cutLinks(scene: Scene, { series }: LinesInput): readonly CutLink[] {
-  const record = recordScene(scene);
-  if (record.queries !== scene.queries || record.keys !== scene.keys) return [];
-  const links = cutsOf(scene).flatMap(({ queries, keys, was, covers }) => {
-    const drawn = series.some(({ layer, head }) => covers(layer, head));
-    if (!queries || !keys || !drawn) return [];
+  const links = cutsIn(scene, series).flatMap(({ queries, keys, was }) => {
+    if (!queries || !keys) return [];
     return queries.flatMap((query) => keys.map((key) => ({ query, key, was })));
   });
   return links.length <= MOST ? links : [];

@@ -1,13 +1,18 @@
 import { nothing, type TemplateResult } from "lit-html";
 import { expect, test } from "vitest";
-import type { EffectsOfHeads, Intervention, WhatIf } from "../../../../src/protocol/generated.js";
+import type {
+  EffectsOfHeads,
+  Intervention,
+  Meta,
+  WhatIf,
+} from "../../../../src/protocol/generated.js";
 import { editedOf } from "../../../../src/scene/edited.js";
 import {
   type WhatIfEvents,
   type WhatIfGiven,
   whatIfLine,
 } from "../../../../src/shell/what-if/line.js";
-import { offersOf } from "../../../../src/shell/what-if/what-if.js";
+import { canBeEdited, offersOf } from "../../../../src/shell/what-if/what-if.js";
 import { inForce, NO_EDITS, toggle } from "../../../../src/state/edits.js";
 import { createState, writeState } from "../../../../src/state/signals.js";
 import { attentionScene } from "../../../support/attention-scene.js";
@@ -141,4 +146,22 @@ test("effects are begun, counted and stopped, and measured by a choice", () => {
   expect(read(line({}, null, { ...EFFECTS, state: "stopped" }))).toContain("go on with effects");
   const measured = line({ history: toggle(NO_EDITS, PART), asked: true }, DONE);
   expect(measured).toMatch(/<option value=was \?selected=true/);
+});
+
+test("of a survey and of compared records the line says why nothing can be edited, and offers nothing", () => {
+  const { survey, comparison, ...meta } = attentionScene().meta;
+  const surveyed = { ...meta, survey: { num_inputs: 3 } } as unknown as Meta;
+  const compared = { ...meta, comparison: { names: ["a", "b"] } } as unknown as Meta;
+  const why = "What is shown is not of one run of a model.";
+  for (const several of [surveyed, compared]) {
+    expect(canBeEdited(several, why)).toBe(true);
+    // Of a record and what it was before, which a reader compares, only chips would be there.
+    expect(canBeEdited(several, "")).toBe(false);
+    expect(canBeEdited(several, null)).toBe(false);
+  }
+  expect([canBeEdited(meta, ""), canBeEdited(meta, why), canBeEdited(meta, null)]).toEqual([
+    true,
+    true,
+    false,
+  ]);
 });
