@@ -1,4 +1,4 @@
-// `Edited`: which edits are in force in what is drawn, and what they change.
+// `Edited`: which edits are in force in what is drawn, what they change, and how far the bars of that have come.
 
 import type { EffectsOfHeads, Interventions, WhatIf } from "../protocol/generated.js";
 
@@ -10,6 +10,25 @@ export interface Edited {
   readonly was: ReadonlyMap<string, number>;
   /** Whether somebody chose what is measured. */
   readonly asked: boolean;
+}
+
+/** The bars of one choice. */
+export interface BarPair {
+  readonly before: number;
+  readonly after: number;
+}
+
+/** What bars show, and where their scale ends. */
+export interface Bars {
+  readonly rows: ReadonlyMap<string, BarPair>;
+  readonly end: number;
+}
+
+/** Where bars come from, and how much of the way they have gone. */
+export interface Moving {
+  readonly from: Bars;
+  /** 0..1. */
+  readonly part: number;
 }
 
 const NOTHING_KNOWN: ReadonlyMap<string, number> = new Map();

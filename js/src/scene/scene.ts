@@ -10,7 +10,7 @@ import type { Hover, Options } from "../state/interaction.js";
 import type { Found } from "../state/search.js";
 import type { State } from "../state/selection.js";
 import type { Theme } from "../styles/theme.js";
-import type { Edited } from "./edited.js";
+import type { Edited, Moving } from "./edited.js";
 import type { GenerationStep } from "./generation-step.js";
 
 /** What only a figure chooses; on the screen there is none of it. */
@@ -66,6 +66,8 @@ export interface Scene {
   readonly found?: Found | null;
   /** What is edited in the model, and what that changes. */
   readonly edited?: Edited | null;
+  /** How far the bars of that have come. Not in figures. */
+  readonly moving?: Moving | null;
   /** Whether the model can be run under an edit of the reader's. Not in figures. */
   readonly editable?: boolean;
 }

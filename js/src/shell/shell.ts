@@ -6,6 +6,7 @@ import { withoutRecord } from "../data/meta.js";
 import type { BlockStore, Progress } from "../data/store.js";
 import type { FigureOptions } from "../figure/compose.js";
 import type { Screen } from "../protocol/generated.js";
+import type { Moving } from "../scene/edited.js";
 import { recordChange } from "../scene/lens.js";
 import { recordScene, type Scene, withEdits } from "../scene/scene.js";
 import type { SceneMaker } from "../scene/scene-maker.js";
@@ -20,8 +21,9 @@ import { KERNEL_GONE } from "../transport/connection.js";
 import { layoutViews, type ViewsLayout } from "../views/layout.js";
 import { activeQuery } from "../views/neuron/data.js";
 import { TITLES, titleOf } from "../views/titles.js";
+import { changes } from "../views/what-if/view.js";
 import { type EditKernel, TextEditor } from "./edit-text.js";
-import { Files } from "./files.js";
+import { Files } from "./files/files.js";
 import { FirstOfRanking } from "./first-of-ranking.js";
 import { TabRow } from "./focus/tab-row.js";
 import { Gestures } from "./gestures.js";
@@ -36,11 +38,14 @@ import { measureIn } from "./reading/measure-text.js";
 import { ONE_ROW, readingLine } from "./reading/reading-line.js";
 import { Replay } from "./replay.js";
 import { type ScoreEvents, scoreBar, scoreChoice } from "./score-bar.js";
+import { screenOf } from "./screen.js";
 import { Finder } from "./search-bar.js";
 import { statusBar } from "./status-bar.js";
 import { stepBar } from "./step-bar.js";
 import type { ToolbarEvents } from "./toolbar/control.js";
 import { Toolbar } from "./toolbar/toolbar.js";
+import { BarsMotion, memoryOf } from "./what-if/bars-motion.js";
+import { barsTable } from "./what-if/bars-table.js";
 import { WhatIfLine } from "./what-if/what-if.js";
 
 /** Screen state goes to Python once the reader has stopped moving, not with every pixel of a scroll. */
@@ -70,6 +75,7 @@ export class Shell {
   private readonly readingRow = new TabRow(this.readingBar);
   private readonly editor: TextEditor;
   private readonly whatIf: WhatIfLine;
+  private readonly motion: BarsMotion;
   private readonly textMeasure: Measure;
   private readonly viewArea = document.createElement("div");
   private readonly finder: Finder;
@@ -133,6 +139,12 @@ export class Shell {
       effects: kernel && ((on) => kernel.effects(on)),
       compare: () => this.editor.compare(),
       redraw,
+    });
+    this.motion = new BarsMotion(memoryOf(edits), {
+      still: () => matchMedia("(prefers-reduced-motion: reduce)").matches,
+      now: () => performance.now(),
+      frame: (draw) => nextFrame(false, draw),
+      draw: (moving) => this.paintBars(moving),
     });
     this.files = new Files({
       scene: () => this.scene,
@@ -198,6 +210,7 @@ export class Shell {
       this.cancelFrame?.();
       clearTimeout(this.settle);
       this.steps.dispose();
+      this.motion.dispose();
       this.help.dispose();
       for (const [, panel] of this.panels) panel.dispose();
       root.replaceChildren();
@@ -290,7 +303,9 @@ export class Shell {
     this.arrange(scene, layoutViews(scene, width));
     const model = this.panels.get("model");
     if (model) render(scoreChoice(recordScene(scene), this.scoreEvents), model.aside);
-    for (const [, panel] of this.panels) panel.paint(scene);
+    const moving = this.motion.next(changes(scene));
+    for (const [name, panel] of this.panels) if (name !== "change") panel.paint(scene);
+    this.paintBars(moving);
     this.reveal(scene);
     this.maker.end(scene);
     this.renderFoot();
@@ -301,6 +316,15 @@ export class Shell {
     this.root.dataset.pending = String(this.store.pending);
     this.root.dataset.missing = String(this.store.missingBlocks);
     this.reportScreen(width);
+  }
+
+  /** The bars of what edits change, where they are on their way, and their table. */
+  private paintBars(moving: Moving | null): void {
+    const { scene } = this;
+    const panel = this.panels.get("change");
+    if (!panel || !scene) return;
+    panel.paint(moving ? { ...scene, moving } : scene);
+    render(barsTable(scene), panel.aside);
   }
 
   private arrange(scene: Scene, layout: ViewsLayout): void {
@@ -420,22 +444,8 @@ export class Shell {
     this.settle = window.setTimeout(() => {
       // Nobody is there to be told, and the host would complain at every try.
       if (this.kernel?.state.peek() === "gone") return;
-      const scroll = Object.fromEntries(
-        Array.from(this.panels, ([name, panel]) => [name, Math.round(panel.scroll)]),
-      );
-      const { keyOrder, dimensionOrder, allKeys, attendedBy, map } = this.state.options.peek();
-      const { height } = this.root.getBoundingClientRect();
-      this.onScreen({
-        width,
-        ...(height > 0 ? { height: Math.ceil(height) } : {}),
-        dark: this.isDark,
-        scroll,
-        key_order: keyOrder,
-        dimension_order: dimensionOrder,
-        all_keys: allKeys,
-        attended_by: attendedBy,
-        ...(map ? { map } : {}),
-      });
+      const about = { width, dark: this.isDark };
+      this.onScreen(screenOf(this.root, this.panels, this.state.options.peek(), about));
     }, SETTLE_MS);
   }
 

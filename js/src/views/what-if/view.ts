@@ -2,10 +2,12 @@
 
 import { formatWeight } from "../../marks/format.js";
 import type { Choice } from "../../protocol/generated.js";
+import type { Bars } from "../../scene/edited.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import type { View } from "../view.js";
+import { barsOf } from "./motion.js";
 import { choiceInQuestion } from "./words.js";
 
 const TOP = 20;
@@ -64,8 +66,7 @@ interface Place {
   readonly y: number;
   readonly width: number;
   readonly words: number;
-  /** End of the bars' scale. */
-  readonly end: number;
+  readonly bars: Bars;
 }
 
 function drawChoice(
@@ -73,18 +74,19 @@ function drawChoice(
   scene: Scene,
   { label, before, after }: Choice,
   strong: boolean,
-  { x, y, width, words, end }: Place,
+  { x, y, width, words, bars }: Place,
 ): void {
   const { theme } = scene;
   const style = { size: TEXT, weight: strong ? "bold" : "normal" } as const;
   surface.text(x, y + BAR, label, { ...style, fill: theme.text, maxWidth: words - 8 });
   const room = width - words - NUMBER;
+  const long = bars.rows.get(label) ?? { before, after };
   const pair = [
-    { value: before, fill: theme.muted, opacity: 0.45, top: y },
-    { value: after, fill: theme.changed, opacity: 1, top: y + BAR },
+    { value: before, length: long.before, fill: theme.muted, opacity: 0.45, top: y },
+    { value: after, length: long.after, fill: theme.changed, opacity: 1, top: y + BAR },
   ];
-  for (const { value, fill, opacity, top } of pair) {
-    const size = Math.max(1, (room * Math.max(0, value)) / end);
+  for (const { value, length, fill, opacity, top } of pair) {
+    const size = Math.max(1, (room * Math.max(0, length)) / bars.end);
     surface.rect({ x: x + words, y: top, width: size, height: BAR - 1 }, { fill, opacity });
     const number = { size: 11, anchor: "end", fill, weight: style.weight } as const;
     const shown = value === 0 ? "0.000" : formatWeight(value);
@@ -108,13 +110,13 @@ export const changeView: View = {
     const { lines, each } = placesOf(list, width);
     const widest = Math.max(...list.map(({ label }) => textWidth(label, TEXT, "sans", "bold")));
     const words = Math.max(LEAST_WORDS, Math.min(SHARE * each, widest + 12));
-    const end = Math.max(...list.flatMap(({ before, after }) => [before, after]), 1e-9);
+    const bars = barsOf(list, scene.moving ?? null);
     const chosen = choiceInQuestion(whatIf, scene.edited?.asked ?? false);
     const first = list.reduce((best, one) => (one.after > best.after ? one : best));
     list.forEach((choice, n) => {
       const x = Math.floor(n / lines) * (each + GAP);
       const y = TOP + (n % lines) * ROW;
-      const place = { x, y, width: each, words, end };
+      const place = { x, y, width: each, words, bars };
       drawChoice(surface, scene, choice, choice === chosen || choice === first, place);
     });
   },

@@ -149,7 +149,7 @@ test("effects are begun, counted and stopped, and measured by a choice", () => {
 });
 
 test("of a survey and of compared records the line says why nothing can be edited, and offers nothing", () => {
-  const { survey, comparison, ...meta } = attentionScene().meta;
+  const meta: Meta = attentionScene().meta;
   const surveyed = { ...meta, survey: { num_inputs: 3 } } as unknown as Meta;
   const compared = { ...meta, comparison: { names: ["a", "b"] } } as unknown as Meta;
   const why = "What is shown is not of one run of a model.";

@@ -9,6 +9,7 @@ import { layoutViews } from "../../../../src/views/layout.js";
 import { boardOf } from "../../../../src/views/model/head-scores.js";
 import { modelView } from "../../../../src/views/model/view.js";
 import { titleOf } from "../../../../src/views/titles.js";
+import { startOf } from "../../../../src/views/what-if/motion.js";
 import { isOut } from "../../../../src/views/what-if/parts.js";
 import { changeView } from "../../../../src/views/what-if/view.js";
 import { attentionScene, WORDS } from "../../../support/attention-scene.js";
@@ -174,4 +175,21 @@ test("the bars have a place at every width while something is edited, and none w
   }
   // Effects alone change nothing that a model would say.
   expect(names(edited(attentionScene(), { effects: EFFECTS }), 1400)).not.toContain("change");
+});
+
+test("bars on their way are drawn there, numbers at their end at once, and at rest pixel for pixel", () => {
+  const scene = edited(attentionScene(), { parts: [CUT], whatIf: WHAT_IF });
+  const from = startOf(WHAT_IF.choices);
+  const at = (part: number) => ({ ...scene, moving: { from, part } });
+  const width = (of: Scene, n: number) =>
+    drawn(changeView, of).filter(
+      ({ kind, style, numbers }) =>
+        kind === "rect" && style?.fill === scene.theme.changed && numbers[3] === 10,
+    )[n]?.numbers[2] ?? 0;
+  // "was" shrinks from 0.5, "lay" grows from nothing to the end of the scale.
+  expect(width(at(0), 0)).toBeGreaterThan(width(at(0.4), 0));
+  expect(width(at(0.4), 1)).toBeLessThan(width(scene, 1));
+  expect(width(at(0), 1)).toBe(1);
+  expect(texts(changeView, at(0.1))).toEqual(texts(changeView, scene));
+  expect(drawn(changeView, at(1))).toEqual(drawn(changeView, scene));
 });

@@ -1,12 +1,12 @@
 // What is shown as an SVG or PNG file.
 
-import type { BlockStore } from "../data/store.js";
-import { composeSvg, type FigureOptions } from "../figure/compose.js";
-import type { Figure, State as Traits } from "../protocol/generated.js";
-import type { Scene } from "../scene/scene.js";
+import type { BlockStore } from "../../data/store.js";
+import { composeSvg, type FigureOptions } from "../../figure/compose.js";
+import type { Figure, State as Traits } from "../../protocol/generated.js";
+import type { Scene } from "../../scene/scene.js";
 
-import { fewColours } from "../surface/palette.js";
-import { encodePalettePng } from "../surface/png.js";
+import { fewColours } from "../../surface/palette.js";
+import { encodePalettePng } from "../../surface/png.js";
 
 /** Pixels per CSS pixel of a saved PNG: 192 dpi, sharp in print at column width. */
 const PNG_SCALE = 2;

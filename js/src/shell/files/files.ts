@@ -1,11 +1,11 @@
 // `Files`: what is shown as a file, for buttons and the kernel, and as a picture for readers without widgets.
 
-import type { BlockStore } from "../data/store.js";
-import type { FigureOptions } from "../figure/compose.js";
-import type { Chosen } from "../protocol/generated.js";
-import type { Scene } from "../scene/scene.js";
-import { fromTraits, type State } from "../state/selection.js";
-import { reading, readingText } from "./reading/reading-text.js";
+import type { BlockStore } from "../../data/store.js";
+import type { FigureOptions } from "../../figure/compose.js";
+import type { Chosen } from "../../protocol/generated.js";
+import type { Scene } from "../../scene/scene.js";
+import { fromTraits, type State } from "../../state/selection.js";
+import { reading, readingText } from "../reading/reading-text.js";
 import {
   download,
   exportFigure,
