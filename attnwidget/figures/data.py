@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,12 @@ from attnwidget.figures.options import refuse_weights
 from attnwidget.figures.table_columns import TOGETHER, in_panel, named_together
 from attnwidget.figures.thinning import strongest_links
 from attnwidget.protocol.codec import decode
-from attnwidget.protocol.constants import EXPLAINED_WINDOW, THUMBNAIL_SIZE, WEIGHTED_MEASURES
+from attnwidget.protocol.constants import (
+    EFFECT,
+    EXPLAINED_WINDOW,
+    THUMBNAIL_SIZE,
+    WEIGHTED_MEASURES,
+)
 from attnwidget.record.aside import aside_keys
 from attnwidget.record.words import Words, merged_positions
 from attnwidget.serve.head_numbers import ranking_request, scored_aside
@@ -185,6 +191,8 @@ def figure_table(
     if view == "model":
         names = [score["name"] for score in snapshot["meta"]["scores"]]
         scores = _scores(shown, state, names, answer)
+        for name in {state["score"], state["other_score"]} & {EFFECT}:
+            scores[name] = _effects(shown, snapshot.get("effects"))
         scatter = state["arrange"] == "scatter" and len(scores) > 1
         # A survey has scores of heads, and no weights.
         alone = scatter or not source.has_weights
@@ -270,7 +278,7 @@ def _scores(
     if shown.measure in WEIGHTED_MEASURES:
         about["measure"] = shown.measure
     for name in (state["score"], state["other_score"]):
-        if name is None or shown.rolled:
+        if name in {None, EFFECT} or shown.rolled:
             continue
         if name == "ranking":
             found[name] = decode(*answer(ranking_request(state))).astype(np.float32)
@@ -280,6 +288,14 @@ def _scores(
             without = int(state["aside"] is not None)
             found[name] = both[without][:, names.index(name)].astype(np.float32)
     return found
+
+
+def _effects(shown: DrawnNumbers, effects: Mapping[str, Any] | None) -> Numbers:
+    """Return how much each head counts with its sign, of which the picture has the size; NaN where it is not known."""
+    layers = effects["streams"][shown.stream.name]["values"] if effects else []
+    values = [nan if value is None else value for layer in layers for value in layer]
+    count = sum(layer.num_heads for layer in shown.stream)
+    return np.array(values or [nan] * count, np.float32)
 
 
 def _scattered(shown: DrawnNumbers, scores: Mapping[str, Numbers]) -> Columns:

@@ -159,7 +159,8 @@ class Figure:
         ``explain="head"`` for each pair of its matrices. A text has a row for
         each token that a pinned query sees, or for each query that sees a pinned key; without pins one for each key,
         with its mean ``weight`` over all queries and -1 as its ``query``. A scatter has a row for each head, with its two
-        scores; a model view that is coloured by a score has its column.
+        scores; a model view that is coloured by a score has its column. An ``effect`` has its sign, of which the picture
+        shows the size.
 
         Groups have a row for each head, group of queries (``from``) and group of keys (``to``), with its ``share``; a
         profile one for each layer and group of keys, with the ``mean`` over the heads, ``low`` and ``high`` (the middle

@@ -85,6 +85,8 @@ def _given_options(told: Mapping[str, Any], state: Mapping[str, Any]) -> dict[st
         and state[name] not in unknown
         # A view that is made knows no effects yet.
         and not (name in _SCORES and state[name] == EFFECT)
+        # Nor is a threshold in their units one of a view without them.
+        and not (name == "threshold" and state["score"] == EFFECT)
     }
 
 

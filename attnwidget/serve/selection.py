@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import traitlets
@@ -167,7 +168,7 @@ def check(source: Source, name: str, value: Any, state: Mapping[str, Any]) -> An
         "form": lambda: check_form(source, value),
         "stream": lambda: named(source, value).name,
         "step": lambda: check_step(source.num_steps, value),
-        "threshold": lambda: check_share(name, value),
+        "threshold": lambda: check_threshold(source, value),
         "top_k": lambda: check_top_k(value),
         "mass": lambda: check_share(name, value),
         "together": lambda: check_together(value),
@@ -273,9 +274,28 @@ def check_score(source: Source, name: str, value: object, *, ranked: bool) -> st
 
 
 _SHARES = {
-    "threshold": "threshold must be a number from 0 to 1, or None for all heads",
     "mass": "mass must be a share from 0 to 1, such as mass=0.8, or None where top_k says which links",
 }
+
+
+def check_threshold(source: Source, value: Any) -> float | None:
+    """Return ``value`` if it is None or a score that heads may reach, else raise `SelectionError`.
+
+    Args:
+        source: What is shown; where effects of its heads are known, a threshold may be in their units.
+        value: The least score.
+    """
+    least = as_share(value)
+    if least is None:
+        return None
+    effects = source.effects is not None
+    if type(least) is float and least >= 0 and (least <= 1 or (effects and isfinite(least))):
+        return least
+    accepted = (
+        "of at least 0, in the units of the effects that are known" if effects else "from 0 to 1"
+    )
+    message = f"threshold must be a number {accepted}, or None for all heads, got {shown(value)}."
+    raise SelectionError(message)
 
 
 def check_share(name: str, value: Any) -> float | None:

@@ -33,6 +33,7 @@ class HeadEffects(Intervened):
 
     score: str | None
     other_score: str | None
+    threshold: float | None
 
     effects = traitlets.Dict(default_value=None, allow_none=True, read_only=True).tag(sync=True)
     """How much the `metric` changes without each head, as far as that is known; see ``EffectsOfHeads`` in the protocol's
@@ -52,7 +53,8 @@ class HeadEffects(Intervened):
         """Run the model without each head, and show how much the metric changes; `attnwidget.effects` as a picture.
 
         In a notebook the heads are run while the kernel has nothing else to do, those with the largest estimates first; the
-        page shows what is found as it comes. ``view.score = "effect"`` colours and ranks by it.
+        page shows what is found as it comes. ``view.score = "effect"`` colours and ranks by it, ``view.threshold = 0.5``
+        then is in the metric's own units, and ``view.other_score = "effect"`` makes it an axis of the scatter.
 
         Args:
             metric: What is measured from now on: sets the trait `metric`. As it is when left out.
@@ -185,12 +187,25 @@ class HeadEffects(Intervened):
         # A source knows which scores there are.
         for source in (self.source, *((self._unedited.source,) if self._unedited else ())):
             source.effects = told if told and told["streams"] else None
-        if told is None or not told["streams"]:
+        # While they are found anew a score stays one.
+        begins = told is not None and told["state"] == "running"
+        if told is None or not (told["streams"] or begins):
             with self.hold_trait_notifications():
                 for name in ("score", "other_score"):
                     if getattr(self, name) == EFFECT:
                         setattr(self, name, None)
+                self._forget_units()
         self.set_trait("effects", told)
+
+    @traitlets.observe("score")
+    def _another_score(self, change: traitlets.Bunch) -> None:
+        """Drop a threshold in the units of effects, which no other score has."""
+        if change.old == EFFECT:
+            self._forget_units()
+
+    def _forget_units(self) -> None:
+        if self.threshold is not None and self.threshold > 1:
+            self.threshold = None
 
     def _text_was_set(self, edits: Edits, before: Attention) -> None:
         """Forget the effects on the text before."""

@@ -176,7 +176,7 @@ class SyncedTraits(anywidget.AnyWidget):
     threshold = Normalised("threshold").tag(sync=True)
     """Heads with a lower score are faint.
 
-    - Type: ``float | None``, 0 to 1
+    - Type: ``float | None``, 0 to 1; once effects of the heads are known any number from 0, in their own units
     - Default: ``None``
     """
 

@@ -20,10 +20,15 @@ import { hasEffects } from "../views/what-if/heads.js";
 import { canScore } from "./toolbar/drawn.js";
 import { type Choice, list } from "./toolbar/parts.js";
 
+/** What effects are asked for as: the score, or the other one of a scatter. */
+export type EffectAs = "score" | "other_score";
+
 export interface ScoreEvents {
   change(change: Partial<State>): void;
   /** Rank heads, and show the first. */
   rank(change: Partial<State>): void;
+  /** Run the model without each head, then score heads by that; null where the model cannot be run. */
+  readonly effects: ((as: EffectAs) => void) | null;
   /** Whether there is a kernel to rank heads by another link. */
   readonly canRank: boolean;
   /** Share of the weights that has been read, while heads are scored; null when unknown. */
@@ -37,15 +42,29 @@ const ARRANGEMENTS = [
   ["scatter", "as a scatter"],
 ] as const;
 
-function scoreOptions(scene: Scene): readonly Choice[] {
+/** How much each head counts: by name where that is known, else what it would take to know. */
+function effectOptions(scene: Scene, { effects }: Pick<ScoreEvents, "effects">): readonly Choice[] {
+  const value = EFFECT;
+  if (hasEffects(scene)) return [{ value, text: scoreTitle(scene, value), off: false }];
+  if (!effects) return [];
+  const running = scene.edited?.effects?.state === "running";
+  const count = scene.meta.streams
+    .flatMap(({ layers }) => layers)
+    .reduce((sum, { num_heads }) => sum + num_heads, 0);
+  const text = running ? "effect …" : `effect (runs the model ${count} times)`;
+  const title = "How much does what the model would choose change without the head?";
+  return [{ value, text, title, off: running }];
+}
+
+function scoreOptions(scene: Scene, events: Pick<ScoreEvents, "effects">): readonly Choice[] {
   const { meta, stream, state } = scene;
   const options = meta.scores.map(({ name, label, question }) => {
     const reason = stream.absent?.[name];
     return { value: name, text: label, title: reason ?? question, off: reason !== undefined };
   });
-  const own = [...(state.ranking ? [RANKING] : []), ...(hasEffects(scene) ? [EFFECT] : [])];
+  const own = state.ranking ? [RANKING] : [];
   const first = own.map((value) => ({ value, text: scoreTitle(scene, value), off: false }));
-  return [...first, ...options];
+  return [...first, ...effectOptions(scene, events), ...options];
 }
 
 function threshold(scene: Scene, { change }: ScoreEvents): TemplateResult | typeof nothing {
@@ -132,11 +151,12 @@ export function scoreChoice(
   if (!canScore(scene)) return nothing;
   const { x } = chosenScores(scene);
   const plain = withoutRecord(scene) ? [] : [{ value: "", text: "none" }];
-  const shown = [...plain, ...rankingOptions(scene, events), ...scoreOptions(scene)];
+  const shown = [...plain, ...rankingOptions(scene, events), ...scoreOptions(scene, events)];
   const choose = (name: string) => {
     const ranking = RANKINGS.find(({ value }) => value === name);
     if (ranking) events.rank(ranking.rank(scene.state));
-    else events.change(setScore(name || null));
+    else if (name === EFFECT && !hasEffects(scene)) events.effects?.("score");
+    else events.change(setScore(name || null, scene.state.score));
   };
   return html`<span class="aw-label">score:</span>${list(
     "Score",
@@ -153,6 +173,10 @@ export function scoreBar(scene: RecordScene, events: ScoreEvents): TemplateResul
   const { arrange } = scene.state;
   const { change } = events;
   const { x, y } = chosenScores(scene);
+  const other = (name: string) => {
+    if (name === EFFECT && !hasEffects(scene)) events.effects?.("other_score");
+    else change({ other_score: name });
+  };
   return html`<div class="aw-scores" role="group" aria-label="Scores of heads">
     <span class="aw-label">heads</span>
     ${list(
@@ -164,7 +188,7 @@ export function scoreBar(scene: RecordScene, events: ScoreEvents): TemplateResul
     ${
       arrange === "scatter"
         ? html`<span class="aw-label">over</span>
-            ${list("Other score", y, scoreOptions(scene), (name) => change({ other_score: name }))}`
+            ${list("Other score", y, scoreOptions(scene, events), other)}`
         : nothing
     }
     ${threshold(scene, events)} ${hideButton(scene, events)} ${state(scene, events.progress)}
@@ -174,7 +198,7 @@ export function scoreBar(scene: RecordScene, events: ScoreEvents): TemplateResul
       ?disabled=${withoutRecord(scene)}
       title="No score"
       aria-label="No score"
-      @click=${() => change(setScore(null))}
+      @click=${() => change(setScore(null, scene.state.score))}
     >
       ✕
     </button>

@@ -300,6 +300,8 @@ export class Shell {
     render(this.reading(scene, width), this.readingBar);
     this.readingRow.update();
     this.whatIf.render(scene);
+    const scored = this.whatIf.granted(scene);
+    if (scored) this.change(scored);
     this.arrange(scene, layoutViews(scene, width));
     const model = this.panels.get("model");
     if (model) render(scoreChoice(recordScene(scene), this.scoreEvents), model.aside);
@@ -393,6 +395,7 @@ export class Shell {
     const { comparison } = this.state.meta;
     return {
       progress: this.scored,
+      effects: this.whatIf.canEdit ? (as) => this.whatIf.scoreByEffects(as) : null,
       canRank: kernel !== null && !withoutRecord(this.maker) && comparison === undefined,
       change: (change) => this.change(change),
       rank: (change) => this.first.rank(change),

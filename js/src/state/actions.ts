@@ -1,7 +1,7 @@
 // Clicks and keys as pure functions from the selection to its changes.
 
 import { findStream } from "../data/meta.js";
-import { RANKING } from "../protocol/constants.js";
+import { EFFECT, RANKING } from "../protocol/constants.js";
 import type { HeadRef, Meta, Ranking } from "../protocol/generated.js";
 import { clickGroups } from "./groups.js";
 import type { Hit, ViewName } from "./interaction.js";
@@ -217,9 +217,14 @@ export function rankByGroups(state: State): Change {
   return rankBy(state, groupRanking(state));
 }
 
-/** Choose what heads are coloured by; without a score there is nothing to order them by. */
-export function setScore(score: string | null): Change {
-  return score === null ? { score, arrange: "layers", threshold: null } : { score };
+/**
+ * Choose what heads are coloured by; without a score there is nothing to order them by. A threshold among effects is
+ * in their own units, and means nothing among shares of weight.
+ */
+export function setScore(score: string | null, before: string | null): Change {
+  if (score === null) return { score, arrange: "layers", threshold: null };
+  const units = (score === EFFECT) !== (before === EFFECT);
+  return units ? { score, threshold: null } : { score };
 }
 
 /** The head before or after the selected one in a ranking. */

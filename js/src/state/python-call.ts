@@ -48,6 +48,8 @@ export function pythonCall({ call, opened, placed }: PythonCall, state: Traits):
     // The kernel knows a pattern of the caller's own by a number, which another view does not have.
     // A view that is made knows no effects yet.
     if (SCORES.some((score) => score === name) && state[name] === EFFECT) return false;
+    // Nor is a threshold in their units one of a view without them.
+    if (name === "threshold" && state.score === EFFECT) return false;
     if (own !== null && (name === "ranking" || state[name] === RANKING)) return false;
     // With a layer the view opens there and chooses nothing itself.
     return !same(state[name], base[name]) || (name === "layer" && !stays);

@@ -185,3 +185,70 @@ def test_copies_carry_what_was_computed(view: AttentionWidget, loop: _Loop) -> N
     view.stop_effects({}, [])
     view.interventions = None
     assert "what_if" not in view.snapshot()
+
+
+def test_a_threshold_is_in_the_units_of_effects_once_they_are_known(view: AttentionWidget) -> None:
+    with pytest.raises(ValueError, match="threshold must be a number from 0 to 1, or None"):
+        view.threshold = 2.0
+    view.find_effects("purred")
+    view.score, view.threshold = "effect", 2.0
+    # The page sends what its slider says.
+    view.set_state({"threshold": 2.5})
+    assert view.threshold == 2.5
+    for wrong in (-1, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="of at least 0, in the units of the effects"):
+            view.threshold = wrong
+    # It stays with the edit's record, and no other score has it.
+    view.interventions = aw.ablate(heads=[(0, 0)])
+    assert (view.score, view.threshold) == ("effect", 2.5)
+    view.score = "previous"
+    assert view.threshold is None
+    view.score, view.threshold = "effect", 0.5
+    view.score = "previous"
+    assert view.threshold == 0.5
+
+
+def test_another_text_forgets_a_threshold_among_effects(view: AttentionWidget) -> None:
+    view.find_effects("purred")
+    view.score, view.threshold = "effect", 2.0
+    view.text = "the dog sat on the mat because it"
+    assert (view.effects, view.score, view.threshold) == (None, None, None)
+
+
+def test_effects_that_are_found_anew_stay_the_score(view: AttentionWidget, loop: _Loop) -> None:
+    view.find_effects("purred")
+    loop.run()
+    view.score, view.threshold = "effect", 2.0
+    view.find_effects("lay")
+    assert view.effects["state"] == "running"
+    assert (view.score, view.threshold) == ("effect", 2.0)
+
+
+def test_the_numbers_of_a_figure_have_effects_with_their_sign(view: AttentionWidget) -> None:
+    view.find_effects("purred")
+    view.view, view.score, view.arrange, view.other_score = (
+        "model",
+        "effect",
+        "scatter",
+        "induction",
+    )
+    figure = view.figure()
+    table = figure.data
+    assert list(table.columns) == ["stream", "layer", "head", "induction", "effect"]
+    expected = np.ravel(view.effects["streams"]["decoder"]["values"]).astype(np.float32)
+    np.testing.assert_array_equal(table["effect"], expected)
+    # It is a value: what is found later changes nothing.
+    view.find_effects("lay")
+    np.testing.assert_array_equal(figure.data["effect"], expected)
+    view.arrange = "layers"
+    cells = view.figure().data
+    last = np.float32(view.effects["streams"]["decoder"]["values"][3][3])
+    assert set(cells[cells["layer"].eq(3) & cells["head"].eq(3)]["effect"]) == {last}
+
+
+def test_the_call_that_opens_a_view_has_no_threshold_among_effects(view: AttentionWidget) -> None:
+    view.find_effects("purred")
+    view.score, view.threshold = "effect", 2.0
+    code = view.code()
+    assert "threshold" not in code
+    assert code.endswith("# then view.find_effects()")

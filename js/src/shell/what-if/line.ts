@@ -131,7 +131,7 @@ function effectsControl(given: WhatIfGiven, events: WhatIfEvents) {
       @click=${() => events.effects(true)}
     >
       ${text}</button
-    >${metricChoice(given, events)}`;
+    >${metricChoice(given, events)}${refused ? html`<span class="aw-cannot" role="status">${refused}</span>` : nothing}`;
 }
 
 function historyButtons({ history, cannot }: WhatIfGiven, events: WhatIfEvents) {

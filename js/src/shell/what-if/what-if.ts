@@ -1,9 +1,11 @@
 // `WhatIfLine`: edits by click and key, what becomes of them, and the effects of all heads.
 
 import { nothing, render } from "lit-html";
+import { EFFECT } from "../../protocol/constants.js";
 import type { Intervention, Meta } from "../../protocol/generated.js";
 import { type Edited, editedOf } from "../../scene/edited.js";
 import { recordScene, type Scene } from "../../scene/scene.js";
+import { setScore } from "../../state/actions.js";
 import type { EditTraits } from "../../state/edit-traits.js";
 import {
   clear,
@@ -18,8 +20,11 @@ import {
   tokenOut,
   undo,
 } from "../../state/edits.js";
+import type { State } from "../../state/selection.js";
 import { readState, type WidgetState } from "../../state/signals.js";
+import { hasEffects } from "../../views/what-if/heads.js";
 import { TabRow } from "../focus/tab-row.js";
+import type { EffectAs } from "../score-bar.js";
 import { type Offer, type WhatIfEvents, type WhatIfGiven, whatIfLine } from "./line.js";
 
 export interface WhatIfTargets {
@@ -65,6 +70,8 @@ export class WhatIfLine {
   readonly element = document.createElement("div");
   private readonly row = new TabRow(this.element);
   private failure: string | null = null;
+  /** What heads are scored by effects as, once any are known. */
+  private wish: EffectAs | null = null;
 
   constructor(
     private readonly edits: EditTraits,
@@ -146,13 +153,29 @@ export class WhatIfLine {
     clear: () => this.change(clear(this.edits.history.peek())),
     effects: (on) => {
       this.failure = null;
+      if (!on) this.wish = null;
       this.targets.effects?.(on).catch((error: unknown) => {
         this.failure = error instanceof Error ? error.message : String(error);
+        this.wish = null;
         this.targets.redraw();
       });
     },
     measure: (choice) => this.edits.measure(choice),
   };
+
+  /** Work out effects, and score heads by them as soon as there are any. */
+  scoreByEffects(as: EffectAs): void {
+    this.wish = as;
+    this.events.effects(true);
+  }
+
+  /** What that changes of the selection, once; null while there is nothing to score by. */
+  granted(scene: Scene): Partial<State> | null {
+    const { wish } = this;
+    if (!wish || !hasEffects(recordScene(scene))) return null;
+    this.wish = null;
+    return wish === "score" ? setScore(EFFECT, scene.state.score) : { other_score: EFFECT };
+  }
 
   /** Escape while effects are worked out stops them; whether they were. */
   stop(): boolean {

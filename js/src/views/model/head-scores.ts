@@ -173,8 +173,10 @@ export function spreadOf(scene: Scene, name: string, index: number): number | nu
 /** Ends of a colour scale: round numbers, so that one head more or less does not move it. */
 const ENDS = [0.02, 0.05, 0.1, 0.2, 0.5, 1];
 
-export function scoreScaleEnd(values: Float32Array): number {
+export function scoreScaleEnd(values: Float32Array, name = ""): number {
   const most = values.reduce((best, value) => (value > best ? value : best), 0);
+  // Effects have no fixed scale, as shares of weight have.
+  if (name === EFFECT) return Number((most || 1).toPrecision(2));
   return ENDS.find((end) => most <= end) ?? 1;
 }
 
@@ -250,12 +252,7 @@ export function boardOf(scene: Scene): Board | null {
     // Stable: equal heads stay in the model's order.
     return [...heads].sort((a, b) => strongestFirst(at(a), at(b)));
   });
-  const most = memo(values, "end", () => {
-    if (score.name !== EFFECT) return scoreScaleEnd(values);
-    // Of no fixed scale, as shares of weight are.
-    const size = values.reduce((best, value) => (value > best ? value : best), 0);
-    return Number((size || 1).toPrecision(2));
-  });
+  const most = memo(values, "end", () => scoreScaleEnd(values, score.name));
   const remaining = memo(values, `remaining ${state.threshold} ${state.show_layers}`, () =>
     heads.reduce((count, { index }) => count + (isOut(index) ? 0 : 1), 0),
   );

@@ -53,7 +53,7 @@ function plotOf(scene: Scene, frame: { width: number; height: number }): Plot | 
     width: Math.max(40, frame.width - LEFT - RIGHT),
     height: Math.max(40, Math.min(frame.height, 620) - top - BOTTOM),
   };
-  const ends = [board.most, scoreScaleEnd(down)] as const;
+  const ends = [board.most, scoreScaleEnd(down, other.name)] as const;
   const hidden = hidesHeads(scene);
   const dots = board.heads.flatMap((head): Dot[] => {
     if (hidden && board.isOut(head.index)) return [];

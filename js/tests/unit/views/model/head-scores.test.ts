@@ -205,8 +205,12 @@ it("scores and ranks what is drawn, and says what that is", () => {
 
 describe("actions on scores", () => {
   it("without a score there is nothing to order or filter by", () => {
-    expect(setScore(null)).toEqual({ score: null, arrange: "layers", threshold: null });
-    expect(setScore("broad")).toEqual({ score: "broad" });
+    expect(setScore(null, "broad")).toEqual({ score: null, arrange: "layers", threshold: null });
+    expect(setScore("broad", "previous")).toEqual({ score: "broad" });
+    // In their own units a threshold of effects is none of shares, and the other way round.
+    expect(setScore("effect", "broad")).toEqual({ score: "effect", threshold: null });
+    expect(setScore("broad", "effect")).toEqual({ score: "broad", threshold: null });
+    expect(setScore("effect", "effect")).toEqual({ score: "effect" });
   });
 
   it("step along a ranking and stop at its ends", () => {

@@ -193,3 +193,28 @@ test("bars on their way are drawn there, numbers at their end at once, and at re
   expect(texts(changeView, at(0.1))).toEqual(texts(changeView, scene));
   expect(drawn(changeView, at(1))).toEqual(drawn(changeView, scene));
 });
+
+test("as an axis of the scatter effects have a scale of their own, and no dot lies beyond it", () => {
+  const given = { score: "broad", other_score: "effect", arrange: "scatter" } as const;
+  const values = Float32Array.from({ length: 2 * 6 * 3 }, (_, n) => (n % 7) / 10);
+  const scene = edited(
+    attentionScene({
+      state: given,
+      headNumbers: (request) =>
+        request.what === "head_scores" ? { data: values, shape: [2, 6, 3] } : null,
+    }),
+    { effects: { ...EFFECTS, state: "done" } },
+  );
+  const calls = drawn(modelView, scene);
+  const dots = calls.filter(({ kind, group }) => kind === "circle" && group === "heads");
+  // One head has no effect yet.
+  expect(dots.length).toBe(5);
+  expect(calls.flatMap(({ text }) => text ?? [])).toEqual(
+    expect.arrayContaining(["effect on “was”", "4.7"]),
+  );
+  const high = Math.min(...dots.map(({ numbers: [, y = 0] }) => y));
+  const lines = calls.filter(({ kind, group }) => kind === "line" && group === "axes");
+  const top = Math.min(...lines.map(({ numbers: [, y = 0] }) => y));
+  expect(high).toBeGreaterThanOrEqual(top);
+  expect(high - top).toBeLessThan(5);
+});
