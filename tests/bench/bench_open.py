@@ -11,6 +11,8 @@ layer, head   from the arrow key to the task after the frame that shows the laye
 hover, pan    frames: from one frame to the next while the mouse moves or the wheel turns over the head view, 95th
               percentile. Answer: from such an event to the task after the frame that shows what it did.
 heap          the page's JavaScript heap after a garbage collection, all of it and what the widget added.
+effects       hover frames and answers while the kernel runs a model without each of its heads and their badges fill in:
+              GPT-2 of random weights, 12 × 12 heads, 128 tokens.
 """
 
 from __future__ import annotations
@@ -34,9 +36,10 @@ from browser.lab import BROWSER_ARGUMENTS, Lab  # noqa: E402
 from browser.server import serve  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from browser.lab import Notebook
+    from browser.widget import Widget
     from playwright.sync_api import Browser, CDPSession
 
 log = logging.getLogger("bench")
@@ -47,6 +50,7 @@ LIMITS = {(12, 12, 512): 1000.0, (32, 32, 2048): 1500.0}
 MOST_BYTES = 2e6
 MOST_SWITCH, MOST_FRAME = 100.0, 33.0
 MOST_HEAP = 150e6
+MOST_HOVER = 32.0
 
 PREPARE = """
 import torch
@@ -66,6 +70,15 @@ def layer(number, heads, tokens):
 positions = positions_from_tokens([f"Ġword{{place % 997}}" for place in range({tokens})])
 layers = tuple(layer(number, {heads}, {tokens}) for number in range({layers}))
 record = Attention("random", {{"decoder": Stream("decoder", layers, positions, positions)}})
+"""
+
+# A model that runs again and again while a reader points at its heads, in as many threads as the kernel has.
+UNDER_EFFECTS = """
+import torch, transformers
+import attnwidget as aw
+torch.manual_seed(0)
+model = transformers.GPT2LMHeadModel(transformers.GPT2Config()).eval()
+view = aw.view(model, torch.randint(1000, 20000, (1, 128)))
 """
 
 # Times one change of the picture: from now to the task after the frame in which no block of the heads is awaited.
@@ -265,6 +278,62 @@ def measure(browser: Browser, size: tuple[int, int, int], patience: float) -> Op
     return found
 
 
+@dataclass
+class Hover:
+    """Milliseconds between frames, and from an event to the frame that answers it."""
+
+    frames: list[float]
+    answers: list[float]
+
+
+def hovered(lab: Lab, widget: Widget, moves: int, goes_on: Callable[[], bool]) -> Hover:
+    """Move the mouse over the heads, so many times at most."""
+    page = lab.page
+    box = widget.panel("model").locator("canvas").bounding_box()
+    assert box is not None
+    page.evaluate(FRAMES, [widget.root.element_handle(), "mousemove"])
+    page.evaluate(INTERVALS)
+    for move in range(moves):
+        across, down = (move % 40) / 40, (move % 31) / 31
+        x = box["x"] + 40 + across * (box["width"] - 60)
+        page.mouse.move(x, box["y"] + 60 + down * (box["height"] - 90))
+        page.wait_for_timeout(16)
+        if not goes_on():
+            break
+    intervals = page.evaluate("() => window.benchIntervals()")
+    return Hover(intervals, page.evaluate("() => window.benchFrames()"))
+
+
+def under_effects(browser: Browser) -> tuple[Hover, Hover, int]:
+    """Hover over heads while the kernel is idle, then while it finds their effects, and say how many it found."""
+    with tempfile.TemporaryDirectory() as folder, serve(Path(folder) / "lab") as server:
+        lab = Lab(browser, server)
+        notebook = lab.notebook([UNDER_EFFECTS, "view"], name="effects")
+        notebook.run_all()
+        widget = notebook.widget(1)
+        widget.rest()
+        widget.panel("model").scroll_into_view_if_needed()
+        idle = hovered(lab, widget, 200, lambda: True)
+        widget.root.locator("[data-edit=effects]").click()
+        running = widget.root.locator(".aw-progress")
+        running.wait_for()
+        busy = hovered(lab, widget, 400, lambda: running.count() > 0)
+        heads = int(notebook.value("view.effects['done']"))
+        lab.close()
+    return idle, busy, heads
+
+
+def report_effects(idle: Hover, busy: Hover, heads: int) -> str:
+    """Return the figures of hovering under effects."""
+    title = f"hover over 12 × 12 heads while the effects of {heads} of them are found"
+    lines = [title]
+    for name, found in (("kernel idle", idle), ("effects are found", busy)):
+        frames, answer = tail(found.frames), tail(found.answers)
+        said = f"frames {frames:.0f} ms ({ratio(frames, MOST_HOVER)}), answer {answer:.0f} ms, p95"
+        lines.append(f"  {name:22}{said}")
+    return "\n".join(lines)
+
+
 def ratio(value: float, limit: float | None) -> str:
     """Return a value by its limit, as text."""
     return "" if limit is None else f"{value / limit:.2f} ×"
@@ -304,10 +373,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the options ask for and print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "--sizes", type=int, nargs="+", default=range(len(SIZES)), help="which sizes, by number"
+        "--sizes", type=int, nargs="*", default=range(len(SIZES)), help="which sizes, by number"
     )
     parser.add_argument(
         "--patience", type=float, default=60, help="seconds to wait for the whole picture"
+    )
+    parser.add_argument(
+        "--no-effects", action="store_true", help="leave the hover under effects out"
     )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -318,6 +390,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for number in options.sizes:
             size = SIZES[number]
             log.info("%s", report(size, measure(browser, size, options.patience)))
+        if not options.no_effects:
+            log.info("%s", report_effects(*under_effects(browser)))
         browser.close()
 
 

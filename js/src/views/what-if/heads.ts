@@ -2,6 +2,7 @@
 
 import { formatScore } from "../../marks/format.js";
 import { memo } from "../../marks/memo.js";
+import { EFFECT } from "../../protocol/constants.js";
 import type { EffectsOfStream } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
@@ -53,6 +54,9 @@ export function effectSizes(scene: Scene): Float32Array | null {
 /** Over the heads, instead of their name. */
 export function effectsTitle(scene: Scene): string | null {
   const effects = scene.edited?.effects;
+  const { score } = scene.state;
+  // Heads that are coloured by something else are not by this.
+  if (score !== null && score !== EFFECT) return null;
   return effects && hasEffects(scene) ? `Heads by effect on ${metricName(effects.metric)}` : null;
 }
 
