@@ -107,7 +107,7 @@ class KeptRuns:
                 clean, begin = run_recorded(model, inputs, tokenizer, **options), restart
             clean = replace(clean, record=record)
             # A metric that cannot be measured is refused before the second run.
-            reading, measured = read_and_metric(clean, metric, position)
+            reading, measured = _read_or_nothing(clean, metric, position)
             begin()
             changed = run_edited(model, edits, tokenizer, inputs, dict(options))
             runs = cls(edits, clean, changed, begin, whole=True)
@@ -126,7 +126,7 @@ class KeptRuns:
             )[1]
         clean = replace(self.clean, model=call.model)
         with others_set_aside(), same_random_numbers():
-            reading, measured = read_and_metric(clean, metric, position)
+            reading, measured = _read_or_nothing(clean, metric, position)
             return _measured(replace(self, clean=clean), call.model, reading, measured)
 
 
@@ -145,6 +145,21 @@ def read_and_metric(ran: Ran, metric: Any, position: int) -> tuple[Reading, Metr
         # A record may have more positions than the output, such as those of a cache.
         reading = read_output(ran, -1)
     return reading, make_metric(ran, reading, metric)
+
+
+def _read_or_nothing(ran: Ran, metric: Any, position: int) -> tuple[Reading, Metric]:
+    """As `read_and_metric`; off an output without choice and embedding nothing is read, where nothing was asked for.
+
+    The record under the edit is worth a look all the same.
+    """
+    import torch  # noqa: PLC0415  slow
+
+    from attnwidget.metrics.metrics import Metric  # noqa: PLC0415
+    from attnwidget.metrics.outputs import kept_output, read_output  # noqa: PLC0415
+
+    if metric is not None or kept_output(ran.output):
+        return read_and_metric(ran, metric, position)
+    return read_output(ran, -1), Metric("", lambda _: torch.tensor(torch.nan))
 
 
 def _measured(runs: KeptRuns, model: nn.Module, reading: Reading, metric: Metric) -> Measured:

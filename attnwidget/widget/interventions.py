@@ -40,6 +40,7 @@ _SEVERAL = (
     "tokenizer=tokenizer)."
 )
 METHOD = "recomputed exactly"
+_NOT_MEASURED = "The model returns no logits and no embedding: what its output is under the edit is not measured."
 _NOTHING: dict[str, Any] = {
     "at": None, "position": None, "kind": "", "metric": "", "before": None, "after": None, "kl": None, "choices": [],
     "method": "", "edits": [],
@@ -94,7 +95,8 @@ class Intervened(EditedText):
     """What is changed while the model runs: an edit, such as ``aw.ablate(heads=[(3, 3)])``, or several, added with ``+``.
 
     Setting it runs the model on the view's own inputs. When the assignment returns, ``view.attention`` is the changed
-    record, the page shows it, and ``view.effect`` says what it does to the model's choice; the selection stays. Where the
+    record, the page shows it, and ``view.effect`` says what it does to the model's choice (``nan`` of a model whose output
+    has neither logits nor an embedding); the selection stays. Where the
     edit is refused, the error is raised and everything stays as it was. Without edits the record is shown that was shown
     before them. Needs a view of a model that is still there and as it was: `cannot_edit` says what is in the way.
 
@@ -426,6 +428,8 @@ class Intervened(EditedText):
             self.set_trait("what_if", None)
             return
         numbers = _NOTHING if self._found is None else self._numbers(self._found.measured)
+        if self._found is not None and not numbers["metric"]:
+            message = message or _NOT_MEASURED
         told = {**numbers, "state": state, "message": message}
         self.set_trait("what_if", told)
 

@@ -57,6 +57,8 @@ def says_that_it_is_gone(widget: Widget) -> None:
     expect(widget.root).to_have_attribute("data-kernel", "gone")
     failure = widget.root.locator(".aw-failure")
     expect(failure).to_contain_text(GONE)
+    # Nor can the model be run under an edit.
+    expect(widget.root.locator(".aw-what-row[data-unable] .aw-cannot")).to_contain_text("stopped")
     # Nothing that could be tried again.
     expect(failure.locator("button")).to_have_count(0)
 

@@ -18,7 +18,7 @@ CELLS = [
     f"view = aw.view(model, {TEXT!r}, tokenizer)\nview",
 ]
 RESET = """
-view.interventions, view.metric = None, None
+view.interventions, view.metric, view.score, view.threshold = None, None, None, None
 view.view, view.form, view.layer, view.heads, view.query, view.key = "all", "lines", 3, [3], None, None
 """
 PARTS = "[part.to_data() for part in view.interventions.parts]"
@@ -114,3 +114,70 @@ def test_effects_of_all_heads_come_under_them(notebook: Notebook, widget: Widget
     assert any(name.startswith("layer 3 head 3") and "effect −4.68" in name for name in names)
     assert not any("estimated" in name for name in names)
     widget.screenshot("what-if-effects")
+
+
+def test_effects_are_chosen_as_the_score_and_cut_off_in_their_own_units(
+    notebook: Notebook, widget: Widget
+) -> None:
+    notebook.execute("view.metric = 'purred'")
+    widget.root.get_by_label("Score", exact=True).select_option("effect")
+    notebook.wait_value("view.effects['state']", "done")
+    # Heads are scored by them as soon as some are known, without another click.
+    notebook.wait_value("view.score", "effect")
+    slider = widget.root.get_by_label("Least score")
+    slider.fill("2.35")
+    notebook.wait_value("view.threshold > 1", expected=True)
+    bar = widget.root.get_by_role("group", name="Scores of heads")
+    expect(bar).to_contain_text("1 of 16 heads reach 2.35")
+
+
+# Of the bars, each picture that is not the one before, as the browser shows them.
+WATCH = """() => {
+  const seen = [];
+  let going = true;
+  const look = () => {
+    const canvas = document.querySelector(".aw-panel-change canvas");
+    if (canvas?.width) {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      let hash = 0;
+      for (const word of new Uint32Array(data.buffer)) hash = (Math.imul(hash, 31) + word) | 0;
+      if (seen.at(-1) !== hash) seen.push(hash);
+    }
+    if (going) requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+  window.seenOfBars = () => { going = false; return seen; };
+}"""
+FIRST = "view.interventions = aw.cut('it', 'cat', heads=(3, 3))"
+SECOND = "view.interventions = aw.cut('it', 'mat', heads=(3, 1))"
+
+
+def bars_of_change(notebook: Notebook, widget: Widget) -> list[int]:
+    """The pictures of the bars from the first edit to the second."""
+    notebook.execute(FIRST)
+    notebook.rest(widget)
+    widget.rest()
+    widget.page.evaluate(WATCH)
+    notebook.execute(SECOND)
+    notebook.rest(widget)
+    widget.rest()
+    found: list[int] = widget.page.evaluate("() => window.seenOfBars()")
+    return found
+
+
+def test_bars_move_to_where_they_belong_for_who_wants_it_and_are_a_table(
+    notebook: Notebook, widget: Widget
+) -> None:
+    notebook.execute("view.query = 'it'")
+    moved = bars_of_change(notebook, widget)
+    assert len(moved) >= 3, "nothing was drawn on the way"
+    widget.page.emulate_media(reduced_motion="reduce")
+    try:
+        still = bars_of_change(notebook, widget)
+    finally:
+        widget.page.emulate_media(reduced_motion="no-preference")
+    # The same first and last picture, pixel for pixel, and nothing between them.
+    assert still == [moved[0], moved[-1]]
+    table = widget.panel("change").get_by_role("table", name="What it expects after “it”")
+    row = table.get_by_role("row").filter(has_text="purred")
+    expect(row.get_by_role("cell")).to_have_text(["0.478", "0.602"])

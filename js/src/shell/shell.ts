@@ -137,6 +137,7 @@ export class Shell {
     this.whatIf = new WhatIfLine(edits, state, {
       scene: () => this.scene,
       effects: kernel && ((on) => kernel.effects(on)),
+      gone: () => kernel?.state.peek() === "gone",
       compare: () => this.editor.compare(),
       redraw,
     });
@@ -228,6 +229,8 @@ export class Shell {
       if (before === "gone") this.store.retry();
       before = now;
       this.renderFoot();
+      // The line of edits says so, too.
+      this.schedule();
     });
     this.signal.addEventListener("abort", stop);
   }

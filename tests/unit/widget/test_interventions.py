@@ -472,3 +472,48 @@ def test_a_token_replaced_can_be_put_back_by_the_page(view: AttentionWidget) -> 
     view.set_state({"interventions": []})
     view.set_state({"interventions": [part]})
     assert view.interventions == aw.replace("cat", "dog")
+
+
+def test_of_a_model_whose_output_is_a_plain_tensor_the_record_is_shown() -> None:
+    class Own(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = torch.nn.Embedding(20, 16)
+            self.parts = torch.nn.Linear(16, 48)
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            states = self.embed(ids)
+            q, k, v = (
+                part.unflatten(-1, (2, 8)).transpose(1, 2)
+                for part in self.parts(states).chunk(3, -1)
+            )
+            weights = torch.softmax(q @ k.transpose(-1, -2) * 8**-0.5, dim=-1)
+            return states + (weights @ v).transpose(1, 2).flatten(2)
+
+    torch.manual_seed(0)
+    model = Own().eval()
+    view = aw.view(model, torch.arange(6)[None])
+    before = view.attention
+    (name,) = before.streams
+    view.interventions = aw.cut(query=1, key=2, heads=[(0, 1)])
+    weights = view.attention[name][0].weights(head=1)
+    assert weights[1, 2] == 0
+    assert before[name][0].weights(head=1)[1, 2] > 0
+    told = view.what_if
+    validate("WhatIf", told)
+    assert (told["state"], told["before"], told["choices"], told["metric"]) == (
+        "done",
+        None,
+        [],
+        "",
+    )
+    assert "not measured" in told["message"]
+    # What is asked for and cannot be had is refused as ever.
+    with pytest.raises(ValueError, match="returns no logits"):
+        view.metric = "a"
+    with pytest.raises(ValueError, match=r"returns no logits.*metric=lambda"):
+        view.find_effects()
+    view.interventions = None
+    np.testing.assert_array_equal(
+        view.attention[name][0].weights(head=1), before[name][0].weights(head=1)
+    )

@@ -83,7 +83,7 @@ function offerButton({ scene, cannot }: WhatIfGiven, events: WhatIfEvents, offer
 }
 
 /** What effects are measured by: the choices that are known. */
-function metricChoice({ scene, asked }: WhatIfGiven, events: WhatIfEvents) {
+function metricChoice({ scene, asked, cannot }: WhatIfGiven, events: WhatIfEvents) {
   const whatIf = scene.edited?.whatIf;
   const effects = scene.edited?.effects;
   const labels =
@@ -99,6 +99,7 @@ function metricChoice({ scene, asked }: WhatIfGiven, events: WhatIfEvents) {
       aria-label="What effects are measured by"
       title="The token or label whose log-probability is measured"
       data-edit="metric"
+      ?disabled=${cannot !== ""}
       @change=${(event: Event) => events.measure((event.target as HTMLSelectElement).value || null)}
     >
       <option value="" ?selected=${!asked}>what it expects most</option>
@@ -111,7 +112,7 @@ function effectsControl(given: WhatIfGiven, events: WhatIfEvents) {
   const { scene, cannot } = given;
   const effects: EffectsOfHeads | null = scene.edited?.effects ?? null;
   if (effects?.state === "running") {
-    return html`<span class="aw-progress" role="status">effects of heads: ${effects.done} of ${effects.of}<button
+    return html`<span class="aw-progress" role="status">effects of heads: ${effects.of > 0 ? `${effects.done} of ${effects.of}` : "the first run …"}<button
         type="button"
         data-edit="effects"
         aria-label="Stop working out effects"

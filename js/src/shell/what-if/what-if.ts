@@ -31,6 +31,8 @@ export interface WhatIfTargets {
   scene(): Scene | null;
   /** Begin or stop working out the effects of all heads; null without a kernel. */
   readonly effects: ((on: boolean) => Promise<void>) | null;
+  /** Whether the kernel is gone, and with it the model. */
+  gone(): boolean;
   /** Show the record before the edits beside the one under them; whether there is one. */
   compare(): boolean;
   redraw(): void;
@@ -63,6 +65,9 @@ export function canBeEdited(
   return cannot !== "" || (!meta.survey && !meta.comparison);
 }
 
+/** Beside what is said of it under the views. */
+const STOPPED = "The kernel has stopped: no model to run.";
+
 /** Fields that have an undo of their own. */
 const TYPED = /^(INPUT|TEXTAREA)$/;
 
@@ -94,27 +99,33 @@ export class WhatIfLine {
   }
 
   private get isThere(): boolean {
-    const { history, cannot, whatIf } = this.edits;
+    const { history, whatIf } = this.edits;
     const refused = whatIf.peek()?.state === "refused";
     const edited = history.peek().chips.length > 0 || refused;
-    const why = this.targets.effects === null ? null : cannot.peek();
-    return edited || canBeEdited(this.state.meta, why);
+    return edited || canBeEdited(this.state.meta, this.cannot);
+  }
+
+  /** Why nothing can be edited; empty where it can, null where there is nobody to do it. */
+  private get cannot(): string | null {
+    const { effects, gone } = this.targets;
+    if (effects === null) return null;
+    return gone() ? STOPPED : this.edits.cannot.peek();
   }
 
   /** Whether the model can be run under an edit. */
   get canEdit(): boolean {
-    return this.targets.effects !== null && this.edits.cannot.peek() === "";
+    return this.cannot === "";
   }
 
   render(scene: Scene): void {
-    const { history, cannot, metric } = this.edits;
+    const { history, metric } = this.edits;
     const shown = this.isThere;
     this.element.hidden = !shown;
     const given: WhatIfGiven = {
       scene: recordScene(scene),
       history: history.peek(),
       offers: this.canEdit ? offersOf(this.state) : [],
-      cannot: this.targets.effects ? (cannot.peek() ?? "") : "",
+      cannot: this.cannot ?? "",
       live: this.targets.effects !== null,
       asked: metric.peek() !== null,
       failure: this.failure,
@@ -126,7 +137,7 @@ export class WhatIfLine {
   private change(history: ReturnType<typeof undo>): void {
     this.failure = null;
     if (this.canEdit) this.edits.set(history);
-    else this.failure = this.edits.cannot.peek();
+    else this.failure = this.cannot;
     this.targets.redraw();
   }
 
