@@ -187,7 +187,10 @@ test("a sound has a curve per head over its time, and seconds under it", () => {
   const scene = whisper({ state: { heads: [0, 2], query: 1 } });
   const { calls, texts } = draw(scene, FRAME);
   expect(texts).toEqual(expect.arrayContaining(["0 s", "2.0", "query “b”"]));
-  const curves = calls.filter(({ kind, style }) => kind === "path" && style === undefined);
+  const colours = [0, 2].map((head) => scene.theme.head(head, scene.layer.num_heads));
+  const curves = calls.filter(
+    ({ kind, style }) => kind === "path" && colours.includes(style?.stroke ?? ""),
+  );
   expect(curves.length).toBeGreaterThanOrEqual(2);
   const picture = calls.find(({ kind, group }) => kind === "image" && group === "sound") as Call;
   const [x = 0, y = 0, width = 0, height = 0] = picture.numbers;
