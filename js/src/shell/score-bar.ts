@@ -46,7 +46,8 @@ const ARRANGEMENTS = [
 function effectOptions(scene: Scene, { effects }: Pick<ScoreEvents, "effects">): readonly Choice[] {
   const value = EFFECT;
   if (hasEffects(scene)) return [{ value, text: scoreTitle(scene, value), off: false }];
-  if (!effects) return [];
+  // Of two records side by side there is one number a head: how much it changed.
+  if (!effects || scene.sides) return [];
   const running = scene.edited?.effects?.state === "running";
   const count = scene.meta.streams
     .flatMap(({ layers }) => layers)

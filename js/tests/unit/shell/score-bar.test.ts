@@ -72,6 +72,16 @@ test("effects are a score of the menu before they are known, with what they cost
   handlers[0]?.({ target: { value: "effect" } });
   expect(asked).toEqual(["score"]);
   expect(read(scoreChoice(sceneOf(null), events(null))).texts.has("effect")).toBe(false);
+  const scene = sceneOf(null);
+  const both = { ...scene, sides: [scene.blocks, scene.blocks] };
+  expect(
+    read(
+      scoreChoice(
+        both,
+        events(() => {}),
+      ),
+    ).texts.has("effect"),
+  ).toBe(false);
 });
 
 test("once they are known their name is the score's, and choosing it drops a threshold of other units", () => {
