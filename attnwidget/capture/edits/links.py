@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from attnwidget.capture.calls.mask_reader import MaskView
     from attnwidget.capture.reconstruct.attention_call import SeenSum
 
-__all__ = ["Changes", "Link", "Taken", "Window", "changed_call", "changed_sum", "no_change"]
+__all__ = [
+    "Changes",
+    "Link",
+    "Taken",
+    "Window",
+    "changed_call",
+    "changed_sum",
+    "no_change",
+    "with_outputs",
+]
 
 # Numbers of a block of rows that is worked on at a time.
 _BLOCK = 1 << 24
@@ -318,6 +327,20 @@ def changed_sum(
         for row in range(len(output))
     )
     return _changed(rows, output, window, changes)
+
+
+def with_outputs(output: Tensor, window: Window, changes: Changes) -> Tensor:
+    """Return outputs with those that heads take from another record, where nothing but outputs is taken.
+
+    Args:
+        output: ``[row, head, query, value_dim]``.
+        window: Which positions its queries are.
+        changes: What is taken.
+
+    Raises:
+        ValueError: As `changed_call`.
+    """
+    return _changed((_Rows(output.shape[1]) for _ in output), output, window, changes)
 
 
 def _changed(rows: Iterable[_Rows], output: Tensor, window: Window, changes: Changes) -> Tensor:

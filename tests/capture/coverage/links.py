@@ -1,0 +1,170 @@
+"""Measures links of one model: one in the last head of every layer cut, against −∞ among the scores of an eager copy."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from capture.coverage.runs import Output, run_again
+from capture.coverage.softmaxes import Spot, spots, watched
+
+from attnwidget import Attention, Layer, cut, intervening
+from attnwidget.capture.edits.places import recorded_places
+
+if TYPE_CHECKING:
+    from attnwidget.capture.edits.places import Place
+
+__all__ = ["Links", "measure_links"]
+
+_CLOSE = 1e-5
+_FILL = 1e30  # numbers beyond stand for infinity
+_LARGE = 0.9  # a weight beyond leaves too little to the others for a comparison
+_MOST = 24  # places among the scores that are tried for one link
+
+
+@dataclass
+class Links:
+    """What came of the links of one model.
+
+    Attributes:
+        links: How many were to be cut: one of every layer that has a query with two keys or more.
+        same: How many of them came out as the reference has them, to 1e-5 beyond what the implementations differ by.
+        why: What is said against the others, by how many links.
+    """
+
+    links: int = 0
+    same: int = 0
+    why: Counter[str] = field(default_factory=Counter)
+
+    def reason(self) -> str:
+        """Return what is said against some of the links, in words."""
+        return "; ".join(f"{count} x {said}" for said, count in self.why.items())
+
+
+def measure_links(model: Any, inputs: dict[str, Any], attention: Attention) -> Links:
+    """Cut one link in the last head of every layer that was recorded.
+
+    Args:
+        model: The model, recorded before.
+        inputs: What it is called with.
+        attention: The record.
+    """
+    found = Links()
+    reference = _Reference(model, inputs)
+    for (stream, number), place in (recorded_places(model) or {}).items():
+        layer = _layer(attention, stream, number)
+        chosen = None if layer is None else _link(layer)
+        if layer is None or chosen is None:
+            continue
+        found.links += 1
+        query, key = chosen
+        edit = cut(query=query, key=key, heads=(number, layer.num_heads - 1), stream=stream)
+        try:
+            with intervening(model, edit):
+                got = run_again(model, inputs)
+        except Exception as error:  # noqa: BLE001  it is said in the table
+            found.why[_said(error, place)] += 1
+            continue
+        said = reference.verdict(got, place, layer.num_heads, (query, key))
+        found.same += said is None
+        if said is not None:
+            found.why[said] += 1
+    return found
+
+
+@dataclass
+class _Reference:
+    """An eager copy of a model, and what both put out without a change."""
+
+    model: Any
+    inputs: dict[str, Any]
+    eager: Any = field(init=False)
+    clean: Output = field(init=False)
+    plain: Output = field(init=False)
+    _known: dict[type, Spot] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.eager = copy.deepcopy(self.model)
+        if hasattr(self.eager, "set_attn_implementation"):
+            self.eager.set_attn_implementation("eager")
+        self.clean = run_again(self.model, self.inputs)
+        self.plain = run_again(self.eager, self.inputs)
+
+    def verdict(self, got: Output, place: Place, heads: int, link: tuple[int, int]) -> str | None:
+        """Say what is wrong with the output under an edit; ``None`` where it is that of the reference."""
+        if self._close(got, self.clean):
+            return "the link is too weak to be told in the output"
+        with watched(self.eager, place.path) as softmaxes:
+            run_again(self.eager, self.inputs)
+        known = self._known.get(self._kind(place))
+        candidates = list(spots(softmaxes, heads, link[0] + 1, link[1] + 1))
+        candidates.sort(key=lambda spot: spot != known)
+        for spot in candidates[:_MOST]:
+            if self._close(got, self._without(place, spot, heads, link)):
+                self._known[self._kind(place)] = spot
+                return None
+        if not candidates:
+            return "no softmax was found to compare with"
+        return "other than each of the references tried"
+
+    def _without(self, place: Place, spot: Spot, heads: int, link: tuple[int, int]) -> Output:
+        def change(number: int, scores: torch.Tensor) -> torch.Tensor:
+            return spot.hide(scores, heads - 1, heads, link) if number == spot.number else scores
+
+        with watched(self.eager, place.path, change):
+            return run_again(self.eager, self.inputs)
+
+    def _close(self, one: Output, other: Output) -> bool:
+        """Tell whether two outputs are as close as the implementations are, but for rounding."""
+        several = zip(one, other, self.clean, self.plain, strict=True)
+        return all(_apart(*each) for each in several)
+
+    def _kind(self, place: Place) -> type:
+        return type(self.model.get_submodule(place.path))
+
+
+def _apart(
+    one: torch.Tensor, other: torch.Tensor, clean: torch.Tensor, plain: torch.Tensor
+) -> bool:
+    if one.shape != other.shape or clean.shape != plain.shape:
+        return False
+    if not one.is_floating_point():  # what is chosen by the numbers, such as the best of some
+        return torch.equal(one, other) or not torch.equal(clean, plain)
+    one, other, clean, plain = (each.double() for each in (one, other, clean, plain))
+    filled = (one.abs() > _FILL) | (other.abs() > _FILL)
+    if not torch.equal(one[filled], other[filled]):
+        return False
+    size = other.masked_fill(filled, 0.0).abs()
+    differ = (clean - plain).masked_fill(clean.abs() > _FILL, 0.0).abs()
+    far = _CLOSE * max(1.0, float(size.max() if size.numel() else 0.0))
+    far += float(differ.max() if differ.numel() else 0.0)
+    apart = (one - other).masked_fill(filled, 0.0).abs()
+    return bool((apart <= far).all())
+
+
+def _layer(attention: Attention, stream: str, number: int) -> Layer | None:
+    if stream not in attention.streams:
+        return None
+    return next((layer for layer in attention[stream] if layer.layer == number), None)
+
+
+def _link(layer: Layer) -> tuple[int, int] | None:
+    """Return the query and the key of the last head's largest weight that leaves something to other keys."""
+    weights = np.nan_to_num(layer.weights(layer.num_heads - 1))
+    shared = np.where((weights > 0) & (weights <= _LARGE), weights, 0)
+    several = (weights > 0).sum(axis=1, keepdims=True) > 1
+    shared = np.where(several, shared, 0)
+    if not shared.any():
+        return None
+    query, key = np.unravel_index(int(shared.argmax()), shared.shape)
+    return int(query), int(key)
+
+
+def _said(error: Exception, place: Place) -> str:
+    """Return why a link was refused, in words that do not depend on the layer."""
+    text = str(error).splitlines()[0] if str(error) else ""
+    return f"{type(error).__name__}: {text.replace(place.path, 'it')}"[:260]
