@@ -16,13 +16,20 @@ from attnwidget import Attention, Layer, cut, intervening
 from attnwidget.capture.edits.places import recorded_places
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from attnwidget.capture.edits.places import Place
 
 __all__ = ["Links", "measure_links"]
 
+Link = tuple[int, int]  # a query and a key
+
 _CLOSE = 1e-5
+_SHARE = 0.1  # of the effect of a link, by which that of the reference may differ at most
 _FILL = 1e30  # numbers beyond stand for infinity
 _LARGE = 0.9  # a weight beyond leaves too little to the others for a comparison
+_PLAIN = 1e-3  # an effect beyond is large enough to be compared
+_QUERIES = 6  # whose links are tried, where one changes too little of the output
 _MOST = 24  # places among the scores that are tried for one link
 
 
@@ -32,7 +39,8 @@ class Links:
 
     Attributes:
         links: How many were to be cut: one of every layer that has a query with two keys or more.
-        same: How many of them came out as the reference has them, to 1e-5 beyond what the implementations differ by.
+        same: How many of them came out as the reference has them: the output to 1e-5 beyond what the implementations
+            differ by, and what the link changes of it to a tenth.
         why: What is said against the others, by how many links.
     """
 
@@ -57,23 +65,28 @@ def measure_links(model: Any, inputs: dict[str, Any], attention: Attention) -> L
     reference = _Reference(model, inputs)
     for (stream, number), place in (recorded_places(model) or {}).items():
         layer = _layer(attention, stream, number)
-        chosen = None if layer is None else _link(layer)
-        if layer is None or chosen is None:
+        links = [] if layer is None else _links(layer)
+        if layer is None or not links:
             continue
         found.links += 1
-        query, key = chosen
-        edit = cut(query=query, key=key, heads=(number, layer.num_heads - 1), stream=stream)
         try:
-            with intervening(model, edit):
-                got = run_again(model, inputs)
+            runs = ((link, _without(model, inputs, stream, layer, link)) for link in links)
+            link, got = reference.strongest(runs)
         except Exception as error:  # noqa: BLE001  it is said in the table
             found.why[_said(error, place)] += 1
             continue
-        said = reference.verdict(got, place, layer.num_heads, (query, key))
+        said = reference.verdict(got, place, layer.num_heads, link)
         found.same += said is None
         if said is not None:
             found.why[said] += 1
     return found
+
+
+def _without(model: Any, inputs: dict[str, Any], stream: str, layer: Layer, link: Link) -> Output:
+    query, key = link
+    edit = cut(query=query, key=key, heads=(layer.layer, layer.num_heads - 1), stream=stream)
+    with intervening(model, edit):
+        return run_again(model, inputs)
 
 
 @dataclass
@@ -94,24 +107,48 @@ class _Reference:
         self.clean = run_again(self.model, self.inputs)
         self.plain = run_again(self.eager, self.inputs)
 
-    def verdict(self, got: Output, place: Place, heads: int, link: tuple[int, int]) -> str | None:
+    def strongest(self, runs: Iterable[tuple[Link, Output]]) -> tuple[Link, Output]:
+        """Return the link that changes most of the output, or the first that changes enough, and that output."""
+        best: tuple[float, Link, Output] | None = None
+        for link, got in runs:
+            effect = max(map(_largest, _changes(got, self.clean)), default=0.0)
+            if best is None or effect > best[0]:
+                best = effect, link, got
+            if effect > _PLAIN:
+                break
+        assert best is not None
+        return best[1:]
+
+    def verdict(self, got: Output, place: Place, heads: int, link: Link) -> str | None:
         """Say what is wrong with the output under an edit; ``None`` where it is that of the reference."""
-        if self._close(got, self.clean):
-            return "the link is too weak to be told in the output"
         with watched(self.eager, place.path) as softmaxes:
             run_again(self.eager, self.inputs)
         known = self._known.get(self._kind(place))
         candidates = list(spots(softmaxes, heads, link[0] + 1, link[1] + 1))
         candidates.sort(key=lambda spot: spot != known)
         for spot in candidates[:_MOST]:
-            if self._close(got, self._without(place, spot, heads, link)):
+            expected = self._without(place, spot, heads, link)
+            if self._close(got, expected) and self._same_effect(got, expected):
                 self._known[self._kind(place)] = spot
                 return None
         if not candidates:
             return "no softmax was found to compare with"
+        if self._close(got, self.clean):
+            return "the link is too weak to be told in the output"
         return "other than each of the references tried"
 
-    def _without(self, place: Place, spot: Spot, heads: int, link: tuple[int, int]) -> Output:
+    def _same_effect(self, got: Output, expected: Output) -> bool:
+        """Tell whether a link changes the same as in the reference: what the implementations differ by is in neither."""
+        own, others = _changes(got, self.clean), _changes(expected, self.plain)
+        if len(own) != len(others) or any(
+            a.shape != b.shape for a, b in zip(own, others, strict=True)
+        ):
+            return False
+        effect = max(map(_largest, others), default=0.0)
+        apart = max((_largest(a - b) for a, b in zip(own, others, strict=True)), default=0.0)
+        return effect > 0 and apart <= _SHARE * effect
+
+    def _without(self, place: Place, spot: Spot, heads: int, link: Link) -> Output:
         def change(number: int, scores: torch.Tensor) -> torch.Tensor:
             return spot.hide(scores, heads - 1, heads, link) if number == spot.number else scores
 
@@ -146,22 +183,40 @@ def _apart(
     return bool((apart <= far).all())
 
 
+def _changes(changed: Output, clean: Output) -> Output:
+    """Return by how much the numbers of an output changed; those that stand for infinity left out."""
+    return [
+        (one.double() - other.double()).masked_fill(
+            (one.abs() > _FILL) | (other.abs() > _FILL), 0.0
+        )
+        for one, other in zip(changed, clean, strict=True)
+        if one.is_floating_point() and one.shape == other.shape
+    ]
+
+
+def _largest(tensor: torch.Tensor) -> float:
+    return float(tensor.abs().max()) if tensor.numel() else 0.0
+
+
 def _layer(attention: Attention, stream: str, number: int) -> Layer | None:
     if stream not in attention.streams:
         return None
     return next((layer for layer in attention[stream] if layer.layer == number), None)
 
 
-def _link(layer: Layer) -> tuple[int, int] | None:
-    """Return the query and the key of the last head's largest weight that leaves something to other keys."""
+def _links(layer: Layer) -> list[Link]:
+    """Return links of some queries of the last head: the key of the largest weight that leaves something to other keys."""
     weights = np.nan_to_num(layer.weights(layer.num_heads - 1))
     shared = np.where((weights > 0) & (weights <= _LARGE), weights, 0)
-    several = (weights > 0).sum(axis=1, keepdims=True) > 1
-    shared = np.where(several, shared, 0)
-    if not shared.any():
-        return None
-    query, key = np.unravel_index(int(shared.argmax()), shared.shape)
-    return int(query), int(key)
+    shared[(weights > 0).sum(axis=1) < 2] = 0
+    rows = shared.max(axis=1).nonzero()[0]
+    if not len(rows):
+        return []
+    # Some models return but their first position, or their last.
+    first = [int(shared.max(axis=1).argmax()), int(rows[0]), int(rows[-1])]
+    spread = rows[np.linspace(0, len(rows) - 1, _QUERIES).astype(int)].tolist()
+    chosen = list(dict.fromkeys([*first, *spread]))[:_QUERIES]
+    return [(query, int(shared[query].argmax())) for query in chosen]
 
 
 def _said(error: Exception, place: Place) -> str:
