@@ -10,7 +10,7 @@ import torch
 from attnwidget.capture.architecture.attention_modules import possible_attention_modules
 from attnwidget.capture.architecture.submodels import named_arguments
 from attnwidget.capture.calls.call import num_used_keys, read_mask_view
-from attnwidget.capture.edits.links import changed_call, changed_sum, no_change
+from attnwidget.capture.edits.links import changed_call, changed_sum, no_change, no_source
 from attnwidget.capture.edits.replacement import gated, replaced
 from attnwidget.capture.edits.resolve import NotEditableError
 from attnwidget.capture.edits.sparse_heads import SparseHeads
@@ -151,6 +151,10 @@ class Editor:
         # Learned queries may be there once, for all rows.
         whole = (output.shape[0], queries, heads, value.shape[-1])
         self._check_heads(layer, heads)
+        if layer.changes.taken or any(each.at is not None for each in layer.heads.values()):
+            why = no_source(arguments)
+            if why is not None:
+                raise NotEditableError(str(self._refused(layer, f"it {why}")))
         if output.shape == whole:
             split = self._changed_call(layer, output.movedim(2, 1), arguments)
             edited = self._replaced(layer, split, arguments.key.shape[2]).movedim(1, 2)
@@ -282,11 +286,13 @@ class Editor:
         return changed.view(*lead, heads, queries, width)
 
     def _replaced(self, layer: EditedLayer, output: Tensor, keys: int) -> Tensor:
+        first = self._windows.first_of_chunk(layer)
+        self._windows.end_call(layer, output.shape[-2], keys)
         try:
             if layer.gates is not None:
-                edited = gated(output, layer.heads, keys, layer.gates)
+                edited = gated(output, layer.heads, keys, layer.gates, first)
             else:
-                edited = replaced(output, layer.heads, keys)
+                edited = replaced(output, layer.heads, keys, first)
         except ValueError as error:
             raise self._refused(layer, str(error)) from error
         layer.applied = True
@@ -353,6 +359,7 @@ class Editor:
         self._ran = True
         self._depth += 1
         self._calls.clear()
+        self._windows.begin_pass()
 
     def _leave_model(self, _output: Any) -> None:
         self._depth -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from capture.coverage.softmaxes import Spot, spots, watched
 
 from attnwidget import Attention, Layer, cut, intervening
 from attnwidget.capture.edits.places import recorded_places
+from attnwidget.capture.edits.resolve import NotEditableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +31,8 @@ _SHARE = 0.1  # of the effect of a link, by which that of the reference may diff
 _FILL = 1e30  # numbers beyond stand for infinity
 _LARGE = 0.9  # a weight beyond leaves too little to the others for a comparison
 _PLAIN = 1e-3  # an effect beyond is large enough to be compared
+_ROUNDING = 1e-6  # of the largest number of the output
+_NOTHING = "changes nothing, unlike the reference"
 _QUERIES = 6  # whose links are tried, where one changes too little of the output
 _MOST = 24  # places among the scores that are tried for one link
 
@@ -40,17 +44,15 @@ class Links:
     Attributes:
         links: How many were to be cut: one of every layer that has a query with two keys or more.
         same: How many of them came out as the reference has them: the output to 1e-5 beyond what the implementations
-            differ by, and what the link changes of it to a tenth.
+            differ by, and what the link changes of it to a tenth; or change nothing, there either.
+        idle: How many of these change nothing.
         why: What is said against the others, by how many links.
     """
 
     links: int = 0
     same: int = 0
+    idle: int = 0
     why: Counter[str] = field(default_factory=Counter)
-
-    def reason(self) -> str:
-        """Return what is said against some of the links, in words."""
-        return "; ".join(f"{count} x {said}" for said, count in self.why.items())
 
 
 def measure_links(model: Any, inputs: dict[str, Any], attention: Attention) -> Links:
@@ -76,8 +78,9 @@ def measure_links(model: Any, inputs: dict[str, Any], attention: Attention) -> L
             found.why[_said(error, place)] += 1
             continue
         said = reference.verdict(got, place, layer.num_heads, link)
-        found.same += said is None
-        if said is not None:
+        found.same += said in {"same", "idle"}
+        found.idle += said == "idle"
+        if said not in {"same", "idle"}:
             found.why[said] += 1
     return found
 
@@ -86,7 +89,7 @@ def _without(model: Any, inputs: dict[str, Any], stream: str, layer: Layer, link
     query, key = link
     edit = cut(query=query, key=key, heads=(layer.layer, layer.num_heads - 1), stream=stream)
     with intervening(model, edit):
-        return run_again(model, inputs)
+        return run_again(model, inputs, weights=False)
 
 
 @dataclass
@@ -101,11 +104,19 @@ class _Reference:
     _known: dict[type, Spot] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
+        self.clean = run_again(self.model, self.inputs, weights=False)
         self.eager = copy.deepcopy(self.model)
-        if hasattr(self.eager, "set_attn_implementation"):
+        try:
             self.eager.set_attn_implementation("eager")
-        self.clean = run_again(self.model, self.inputs)
-        self.plain = run_again(self.eager, self.inputs)
+            self.plain = run_again(self.eager, self.inputs, weights=False)
+            alike = _alike(self.clean, self.plain)
+        except Exception:  # noqa: BLE001  some models have no such implementation
+            alike = False
+        if not alike:
+            # What eager attention returns for rows without any key is another thing in some models. In their own
+            # implementation, whose fused function is written out where softmaxes are watched, it is not.
+            self.eager = copy.deepcopy(self.model)
+            self.plain = self.clean
 
     def strongest(self, runs: Iterable[tuple[Link, Output]]) -> tuple[Link, Output]:
         """Return the link that changes most of the output, or the first that changes enough, and that output."""
@@ -119,23 +130,34 @@ class _Reference:
         assert best is not None
         return best[1:]
 
-    def verdict(self, got: Output, place: Place, heads: int, link: Link) -> str | None:
-        """Say what is wrong with the output under an edit; ``None`` where it is that of the reference."""
+    def verdict(self, got: Output, place: Place, heads: int, link: Link) -> str:
+        """Compare the output under an edit with that of the reference.
+
+        Returns:
+            "same", "idle" (nothing changes, in the reference either), or what is to be said against it.
+        """
         with watched(self.eager, place.path) as softmaxes:
-            run_again(self.eager, self.inputs)
+            run_again(self.eager, self.inputs, weights=False)
         known = self._known.get(self._kind(place))
-        candidates = list(spots(softmaxes, heads, link[0] + 1, link[1] + 1))
+        candidates = list(spots(softmaxes, heads, link))
         candidates.sort(key=lambda spot: spot != known)
         for spot in candidates[:_MOST]:
             expected = self._without(place, spot, heads, link)
             if self._close(got, expected) and self._same_effect(got, expected):
                 self._known[self._kind(place)] = spot
-                return None
+                return "same"
+            if spot == candidates[0] and not self._changes(got, self.clean):
+                return _NOTHING if self._changes(expected, self.plain) else "idle"
         if not candidates:
             return "no softmax was found to compare with"
-        if self._close(got, self.clean):
-            return "the link is too weak to be told in the output"
         return "other than each of the references tried"
+
+    def _changes(self, got: Output, clean: Output) -> bool:
+        """Tell whether a link changes the output by more than rounding."""
+        size = max(
+            1.0, max(map(_largest, _changes(clean, [0 * each for each in clean])), default=1)
+        )
+        return max(map(_largest, _changes(got, clean)), default=0.0) > _ROUNDING * size
 
     def _same_effect(self, got: Output, expected: Output) -> bool:
         """Tell whether a link changes the same as in the reference: what the implementations differ by is in neither."""
@@ -153,7 +175,7 @@ class _Reference:
             return spot.hide(scores, heads - 1, heads, link) if number == spot.number else scores
 
         with watched(self.eager, place.path, change):
-            return run_again(self.eager, self.inputs)
+            return run_again(self.eager, self.inputs, weights=False)
 
     def _close(self, one: Output, other: Output) -> bool:
         """Tell whether two outputs are as close as the implementations are, but for rounding."""
@@ -198,6 +220,12 @@ def _largest(tensor: torch.Tensor) -> float:
     return float(tensor.abs().max()) if tensor.numel() else 0.0
 
 
+def _alike(one: Output, other: Output) -> bool:
+    if [each.shape for each in one] != [each.shape for each in other]:
+        return False
+    return max(map(_largest, _changes(one, other)), default=0.0) <= _PLAIN
+
+
 def _layer(attention: Attention, stream: str, number: int) -> Layer | None:
     if stream not in attention.streams:
         return None
@@ -221,5 +249,10 @@ def _links(layer: Layer) -> list[Link]:
 
 def _said(error: Exception, place: Place) -> str:
     """Return why a link was refused, in words that do not depend on the layer."""
-    text = str(error).splitlines()[0] if str(error) else ""
-    return f"{type(error).__name__}: {text.replace(place.path, 'it')}"[:260]
+    text = (str(error).splitlines() or [""])[0].replace(place.path, "it")
+    refused = re.match(
+        r"(?:no head of layer .* can be edited: )?it (.*?)(?:: cut cannot .*)?\.?$", text
+    )
+    if isinstance(error, NotEditableError) and refused:
+        return f"{refused[1]}: refused"
+    return f"{type(error).__name__}: {text}"[:260]

@@ -18,13 +18,22 @@ __all__ = ["Output", "run_again", "same_bits"]
 Output = list[torch.Tensor]
 
 
-def run_again(model: Any, inputs: dict[str, Any]) -> Output:
-    """Run a model with the random numbers of every other run, and list the tensors of its output, those of its cache too."""
+def run_again(model: Any, inputs: dict[str, Any], *, weights: bool = True) -> Output:
+    """Run a model with the random numbers of every other run, and list the tensors of its output, those of its cache too.
+
+    Args:
+        model: The model.
+        inputs: What it is called with.
+        weights: Whether the weights that it returns are among them.
+    """
     torch.manual_seed(SEED)
     random.seed(SEED)
     np.random.seed(SEED)  # noqa: NPY002  what some models draw masks with
     with torch.no_grad():
-        return [each.nan_to_num() for each in _tensors(model(**copy.deepcopy(inputs)))]
+        output = model(**copy.deepcopy(inputs))
+        if not weights and isinstance(output, dict):
+            output = {name: value for name, value in output.items() if "attentions" not in name}
+        return [each.nan_to_num() for each in _tensors(output)]
 
 
 def same_bits(one: Output, other: Output) -> bool:

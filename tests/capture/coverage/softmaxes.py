@@ -6,7 +6,7 @@ Which softmax of the module, and which of its axes are heads and queries, is sea
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -31,6 +31,7 @@ class Spot:
         heads: The axis of the heads, counted without those two; of two axes that are the heads together, the first.
         form: Whether that axis is the heads alone, the rows of the batch with the heads of each, the heads with the rows
             of each, the groups of heads with another axis for the heads of each; or whether there is none.
+        first: Position of the first of its queries and keys: a module may attend within one part after the other.
     """
 
     number: int
@@ -38,10 +39,11 @@ class Spot:
     query: int
     heads: int = 0
     form: str = "none"
+    first: int = 0
 
     def hide(self, scores: Tensor, head: int, heads: int, link: tuple[int, int]) -> Tensor:
         """Return scores with −∞ where one head's query meets the key."""
-        query, key = link
+        query, key = (place - self.first for place in link)
         edited = scores.clone(memory_format=torch.contiguous_format)
         view = edited.movedim((self.query, self.dim), (-2, -1))
         if self.form == "none":
@@ -72,18 +74,30 @@ class Softmaxes:
     seen: list[tuple[torch.Size, int]] = field(default_factory=list)
 
 
-def spots(found: Softmaxes, heads: int, queries: int, keys: int) -> Iterator[Spot]:
-    """Yield where the scores of a head may be, the likeliest first.
+def spots(found: Softmaxes, heads: int, link: tuple[int, int]) -> Iterator[Spot]:
+    """Yield where the scores of a head may be that a link is one of, the likeliest first.
 
     Args:
         found: The softmaxes of the module.
         heads: How many heads it has.
-        queries: How many queries at least.
-        keys: How many keys at least.
+        link: Query and key.
     """
+    first = 0
     for number, (shape, dim) in enumerate(found.seen):
-        if shape[dim] < keys:
-            continue
+        for start in dict.fromkeys((0, first)):
+            query, key = (place - start for place in link)
+            if min(query, key) >= 0:
+                for spot in _spots_of(number, shape, dim, heads, (query + 1, key + 1)):
+                    yield replace(spot, first=start)
+        first += shape[dim]
+
+
+def _spots_of(
+    number: int, shape: torch.Size, dim: int, heads: int, least: tuple[int, int]
+) -> Iterator[Spot]:
+    """Yield those of one softmax, which has so many queries and keys at least."""
+    queries, keys = least
+    if shape[dim] >= keys:
         axes = [axis for axis in range(len(shape)) if axis != dim]
         for query in sorted(axes, key=lambda axis: (shape[axis] != queries, -axis)):
             if shape[query] < queries:
@@ -135,6 +149,15 @@ def watched(
         for owner, name in ((functional, "softmax"), (torch, "softmax"), (torch.Tensor, "softmax"))
     }
     replaced[functional, "scaled_dot_product_attention"] = _scaled_dot_product_attention
+    # Of the scores whose softmax comes next: a sink beside a softmax is written so.
+    sums = torch.logsumexp
+
+    def logsumexp(scores: Tensor, *args: Any, **kwargs: Any) -> Any:
+        inside = depth[0] > 0 and change is not None and scores.ndim > 1
+        given = change(len(found.seen), scores) if inside and change is not None else scores
+        return sums(given, *args, **kwargs)
+
+    replaced[torch, "logsumexp"] = logsumexp
     originals = {place: getattr(*place) for place in replaced}
 
     def step(by: int) -> Callable[..., None]:
