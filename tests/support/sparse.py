@@ -118,6 +118,20 @@ def _reformer(**options: Any) -> Any:
     return hf.ReformerModel(config)
 
 
+def _nystromformer(**options: Any) -> Any:
+    """Three landmarks for 21 positions, or a landmark for each."""
+    config = hf.NystromformerConfig(
+        **_BERT, segment_means_seq_len=LENGTH, conv_kernel_size=5, **options
+    )
+    return hf.NystromformerModel(config)
+
+
+# Recorded with weights alone where there are fewer landmarks than positions.
+LANDMARKS: Mapping[str, Callable[[], Any]] = {
+    "nystromformer": lambda: _nystromformer(num_landmarks=3),
+    "nystromformer-whole": lambda: _nystromformer(num_landmarks=LENGTH),
+}
+
 MODELS: Mapping[str, Callable[[], Any]] = {
     "longformer": lambda: hf.LongformerModel(hf.LongformerConfig(**_BERT, attention_window=[4, 6])),
     "longformer-global": lambda: hf.LongformerModel(
@@ -146,7 +160,10 @@ def inputs_of(name: str, length: int = LENGTH, real: int = REAL) -> dict[str, to
         inputs["global_attention_mask"] = torch.zeros_like(ids)
         inputs["global_attention_mask"][0, [0, 5, 9]] = 1
         inputs["global_attention_mask"][1, [0, 7]] = 1
-    if not name.startswith(("longformer", "bigbird", "reformer")) or name == "bigbird-pegasus":
+    if (
+        not name.startswith(("longformer", "bigbird", "reformer", "nystromformer"))
+        or name == "bigbird-pegasus"
+    ):
         inputs["decoder_input_ids"] = ids[:, :5]
     if name == "led":
         inputs["global_attention_mask"] = torch.zeros_like(ids)
