@@ -172,7 +172,7 @@ def test_a_link_without_effect_is_told_from_one_that_is_not_cut() -> None:
     attention = capture(model, inputs, batch=1)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "out" in name:
+            if "proj" in name:
                 parameter.zero_()
     found = measure_links(model, inputs, attention)
     assert (found.same, found.idle, found.links) == (2, 2, 2)
