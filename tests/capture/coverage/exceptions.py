@@ -10,6 +10,5 @@ NOT_EDITED: dict[str, str] = {
     "groupvit": "divides its weights by their sum over the groups: refused",
     "groupvit_vision_model": "divides its weights by their sum over the groups: refused",
     "informer": "other queries get the mean of the values: refused",
-    "jetmoe": "its output projection is routed to experts: edited, but no reference was found",
     "vits": "a head adds relative values to its weighted sum: refused",
 }

@@ -9,7 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from capture.coverage.cuts import Cut, input_cuts, output_cuts, parameter_cuts, weight_cuts
+from capture.coverage.cuts import (
+    Cut,
+    input_cuts,
+    method_cuts,
+    output_cuts,
+    parameter_cuts,
+    weight_cuts,
+)
 from capture.coverage.runs import Output, same_bits
 
 from attnwidget.capture.sparse.registry import adapter_of
@@ -139,6 +146,11 @@ class Slices:
                 for name, each in modules.items()
                 if name not in shapes
                 for cut in weight_cuts(each, heads)
+            ),
+            *(
+                (f"{place.path}.{name}", cut)
+                for name, each in module.named_modules()
+                for cut in method_cuts(each)
             ),
             *((place.path, cut) for cut in output_cuts()),
             *(
