@@ -94,7 +94,7 @@ def _without(model: Any, inputs: dict[str, Any], stream: str, layer: Layer, link
 
 @dataclass
 class _Reference:
-    """An eager copy of a model, and what both put out without a change."""
+    """An eager copy of a model, and what both put out without a change, that of the copy while its softmaxes are watched."""
 
     model: Any
     inputs: dict[str, Any]
@@ -109,14 +109,12 @@ class _Reference:
         try:
             self.eager.set_attn_implementation("eager")
             self.plain = run_again(self.eager, self.inputs, weights=False)
-            alike = _alike(self.clean, self.plain)
         except Exception:  # noqa: BLE001  some models have no such implementation
-            alike = False
-        if not alike:
+            self.plain = []
+        if not _alike(self.clean, self.plain):
             # What eager attention returns for rows without any key is another thing in some models. In their own
             # implementation, whose fused function is written out where softmaxes are watched, it is not.
             self.eager = copy.deepcopy(self.model)
-            self.plain = self.clean
 
     def strongest(self, runs: Iterable[tuple[Link, Output]]) -> tuple[Link, Output]:
         """Return the link that changes most of the output, or the first that changes enough, and that output."""
@@ -137,7 +135,7 @@ class _Reference:
             "same", "idle" (nothing changes, in the reference either), or what is to be said against it.
         """
         with watched(self.eager, place.path) as softmaxes:
-            run_again(self.eager, self.inputs, weights=False)
+            self.plain = run_again(self.eager, self.inputs, weights=False)
         known = self._known.get(self._kind(place))
         candidates = list(spots(softmaxes, heads, link))
         candidates.sort(key=lambda spot: spot != known)
