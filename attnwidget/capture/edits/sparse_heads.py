@@ -176,6 +176,9 @@ class SparseHeads:
             except CannotDensifyError as error:
                 msg = f"it {error}"
                 raise NotEditableError(msg) from error
+            except Exception as error:  # code that is like the adapter's module, and is not
+                msg = f"its layout could not be read ({type(error).__name__}: {error})"
+                raise NotEditableError(msg) from error
         read, known = run.read, run.layer.place.num_heads
         if known is not None and _heads(read) != known:
             msg = f"it puts out {_heads(read)} of its {known} heads at a time"

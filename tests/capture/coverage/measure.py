@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from capture.coverage.edited import measure_edits
-from capture.coverage.exceptions import NOT_EDITED
+from capture.coverage.exceptions import NOT_CUT, NOT_EDITED
 from capture.coverage.factory import part_of
 from capture.coverage.inputs import NotBuiltError, ready
 from capture.coverage.links import measure_links
@@ -185,7 +185,8 @@ def _cut_too(model: Any, inputs: Any, attention: Attention, result: Result) -> N
     before = _hooks(model)
     found = measure_links(model, inputs, attention)
     result.links, result.cut, result.still = found.links, found.same, found.idle
-    result.not_cut = dict(found.why)
+    known = NOT_CUT.get(result.model_type)
+    result.not_cut = {known or said: count for said, count in found.why.items()}
     result.tidy = result.tidy and _hooks(model) == before
 
 
