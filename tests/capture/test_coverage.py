@@ -9,6 +9,7 @@ import torch
 from capture.coverage.edited import measure_edits
 from capture.coverage.exceptions import NOT_EDITED
 from capture.coverage.factory import model_types
+from capture.coverage.links import measure_links
 from capture.coverage.measure import Result, compare, measure
 from capture.coverage.reference import Reference, Seen
 from capture.coverage.table import write
@@ -16,7 +17,7 @@ from capture.coverage.ways import difference
 from support import others, zoo
 from support.model_checks import hooks
 
-from attnwidget import ablate, intervening
+from attnwidget import ablate, cut, intervening
 from attnwidget.recordings import capture, recording
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ SAMPLE = {
     "detr": {"encoder": 2, "decoder": 2, "cross": 2},
     "diffllama": {"decoder": 2},
     "gemma4": {"vision": 2, "decoder": 2},
+    "granite_swa": {"decoder": 2},
     "granite_speech": {"decoder": 2, "cross": 1},
     "qwen3_vl": {"vision": 2, "decoder": 2},
     "hiera": {"vision stage 4": 1},
@@ -75,6 +77,9 @@ def test_every_call_is_exact_and_has_its_vectors(model_type: str) -> None:
     assert result.tidy
     assert result.heads > 0
     assert (result.edited < result.heads) == (model_type in NOT_EDITED), result.reason
+    assert result.links
+    assert result.cut + sum(result.not_cut.values()) == result.links
+    assert all(reason.endswith(": refused") for reason in result.not_cut), result.not_cut
     assert result.streams.items() >= SAMPLE[model_type].items()
 
 
@@ -131,6 +136,48 @@ def test_the_measure_of_edits_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
         assert measured() == (0, 4)
 
 
+def test_the_measure_of_links_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another head, another query, another key, weights that are not made to add up, and no cut at all are not counted."""
+    model = zoo.wake(others.Own())
+    inputs = {"hidden": others.hidden_states(rows=2)}
+    attention = capture(model, inputs, batch=1)
+
+    def measured() -> tuple[int, int, int]:
+        found = measure_links(model, inputs, attention)
+        return found.same, found.idle, found.links
+
+    assert measured() == (2, 0, 2)
+    for wrong in (
+        {"heads": (0, 0)},
+        {"query": 0, "key": 1},
+        {"key": 0, "query": 4},
+        {"renormalise": False},
+        {"key": 999},
+    ):
+        monkeypatch.setattr(
+            "capture.coverage.links.cut",
+            lambda wrong=wrong, **given: cut(**{**given, **_named(wrong, given)}),
+        )
+        assert measured()[0] == 0, wrong
+
+
+def _named(wrong: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Name the layer of a cut in the heads that are put in its place."""
+    return {"heads": (given["heads"][0], wrong["heads"][1])} if "heads" in wrong else wrong
+
+
+def test_a_link_without_effect_is_told_from_one_that_is_not_cut() -> None:
+    model = zoo.wake(others.Own())
+    inputs = {"hidden": others.hidden_states(rows=2)}
+    attention = capture(model, inputs, batch=1)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "proj" in name:
+                parameter.zero_()
+    found = measure_links(model, inputs, attention)
+    assert (found.same, found.idle, found.links) == (2, 2, 2)
+
+
 def _wrong(edit: Any, wrong: Any) -> Any:
     return wrong(edit.parts[0].heads[0]) if edit else edit
 
@@ -169,6 +216,10 @@ def test_the_table(tmp_path: Path) -> None:
             error=1e-7,
             heads=4,
             edited=3,
+            links=2,
+            cut=1,
+            still=1,
+            not_cut={"attends within windows: refused": 1},
         ),
         Result("beta", model="B", streams={}, calls=3, same=False, reason="a | b"),
         Result("gamma", outcome="not built", reason="ImportError: timm"),
@@ -176,12 +227,16 @@ def test_the_table(tmp_path: Path) -> None:
     write(results, tmp_path / "coverage.md")
     text = (tmp_path / "coverage.md").read_text()
     assert (
-        "| type | streams | calls | `recording` | `capture` | max error | vectors | edited | remarks |"
+        "| type | streams | calls | `recording` | `capture` | max error | vectors | edited | links | remarks |"
         in text
     )
-    assert "| alpha | encoder 2 | 2 | 2 | 1 | 1e-07 | 1 | 3 of 4 |  |" in text
-    assert "| beta |  | 3 | 0 | 0 | – | 0 | 0 of 0 | a / b; output differs |" in text
+    assert "| alpha | encoder 2 | 2 | 2 | 1 | 1e-07 | 1 | 3 of 4 | 1 of 2 |  |" in text
+    assert "| beta |  | 3 | 0 | 0 | – | 0 | 0 of 0 | – | a / b; output differs |" in text
     assert "- gamma: ImportError: timm" in text
     assert "| with attention | 2 |" in text
     assert "| every call exact by capture | 0 |" in text
+    assert "| with a link to be cut | 1 |" in text
+    assert "| every link cut as the reference | 0 |" in text
+    assert "Links cut: 2, as the reference: 1, of these without effect in both: 1." in text
+    assert "## Not every link cut: 1\n\n- attends within windows: refused: alpha\n" in text
     assert {"bert", "gpt2", "whisper"} <= set(model_types())

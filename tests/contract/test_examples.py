@@ -110,5 +110,9 @@ def test_the_readme_counts_what_the_table_of_architectures_counts() -> None:
     worst = re.search(r"largest error (\S+)\.$", table, re.MULTILINE)
     assert worst is not None
     assert f"(worst {float(worst[1]):.0e})".replace("e-0", "e-") in readme
+    assert f"In {counted['every head knocked out as the reference']} types every head" in readme
+    links = re.search(r"^Links cut: (\d+), as the reference: (\d+),", table, re.MULTILINE)
+    assert links is not None
+    assert f"Of {links[1]} links, one of each layer, {links[2]} are cut" in readme
     short = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"the {counted['with attention']} model types with attention" in " ".join(short.split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,16 @@ def projection(model: nn.Module, path: str) -> nn.Module:
             return found
     msg = f"no projection of {path}"
     raise LookupError(msg)
+
+
+def without_columns(model: nn.Module, path: str, head: int, heads: int) -> Any:
+    """Return a copy of a model whose output projection of the module at a path has zeros as the columns of one head."""
+    copied = copy.deepcopy(model)
+    own = projection(copied, path)
+    assert isinstance(own, nn.Linear)
+    with torch.no_grad():
+        own.weight.view(own.out_features, heads, -1)[:, head] = 0
+    return copied
 
 
 @contextmanager

@@ -118,6 +118,20 @@ def _reformer(**options: Any) -> Any:
     return hf.ReformerModel(config)
 
 
+def _nystromformer(**options: Any) -> Any:
+    """Three landmarks for 21 positions, or a landmark for each."""
+    config = hf.NystromformerConfig(
+        **_BERT, segment_means_seq_len=LENGTH, conv_kernel_size=5, **options
+    )
+    return hf.NystromformerModel(config)
+
+
+# Recorded with weights alone where there are fewer landmarks than positions.
+LANDMARKS: Mapping[str, Callable[[], Any]] = {
+    "nystromformer": lambda: _nystromformer(num_landmarks=3),
+    "nystromformer-whole": lambda: _nystromformer(num_landmarks=LENGTH),
+}
+
 MODELS: Mapping[str, Callable[[], Any]] = {
     "longformer": lambda: hf.LongformerModel(hf.LongformerConfig(**_BERT, attention_window=[4, 6])),
     "longformer-global": lambda: hf.LongformerModel(
@@ -142,11 +156,16 @@ def inputs_of(name: str, length: int = LENGTH, real: int = REAL) -> dict[str, to
     mask = torch.ones_like(ids)
     mask[1, real:] = 0
     inputs = {"input_ids": ids, "attention_mask": mask}
+    if name == "nystromformer":
+        del inputs["attention_mask"]  # transformers adds it to scores of landmarks, and fails
     if "global" in name and name.startswith("longformer"):
         inputs["global_attention_mask"] = torch.zeros_like(ids)
         inputs["global_attention_mask"][0, [0, 5, 9]] = 1
         inputs["global_attention_mask"][1, [0, 7]] = 1
-    if not name.startswith(("longformer", "bigbird", "reformer")) or name == "bigbird-pegasus":
+    if (
+        not name.startswith(("longformer", "bigbird", "reformer", "nystromformer"))
+        or name == "bigbird-pegasus"
+    ):
         inputs["decoder_input_ids"] = ids[:, :5]
     if name == "led":
         inputs["global_attention_mask"] = torch.zeros_like(ids)

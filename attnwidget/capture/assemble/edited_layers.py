@@ -9,6 +9,7 @@ import torch
 
 from attnwidget.capture.edits.links import Changes
 from attnwidget.capture.edits.places import Place
+from attnwidget.capture.sparse.registry import adapter_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +42,7 @@ def layer_places(streams: Mapping[str, Sequence[LayerSource]]) -> Places:
                 call=None if len(alike) == 1 else source.part if parts else source.number,
                 calls=len(alike),
                 num_heads=len(source.calls[0].query),
-                windowed=source.windows is not None,
+                windowed=source.windows is not None and source.windows.extra != "global",
             )
     return places
 
@@ -174,11 +175,12 @@ def _whole(replacement: Replacement, source: LayerSource, layer: Layer, queries:
 
 def _output(replacement: Replacement, source: LayerSource, width: int) -> Tensor:
     """Return what was put at all queries of all calls, ``[query, value_dim]``."""
+    sparse = adapter_of(source.module) is not None  # its keys may be more than the positions
     return torch.cat(
         [
-            replacement.rows(call.num_queries, call.mask_view.num_keys, width).expand(
-                call.num_queries, -1
-            )
+            replacement.rows(
+                call.num_queries, call.num_queries if sparse else call.mask_view.num_keys, width
+            ).expand(call.num_queries, -1)
             for call in source.calls
         ]
     )

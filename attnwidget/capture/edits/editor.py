@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnwidget.capture.architecture.attention_modules import possible_attention_modules
+from attnwidget.capture.architecture.submodels import named_arguments
 from attnwidget.capture.calls.call import num_used_keys, read_mask_view
-from attnwidget.capture.edits.links import changed_call, changed_sum, no_change
+from attnwidget.capture.edits.links import changed_call, changed_sum, no_change, no_source
 from attnwidget.capture.edits.replacement import gated, replaced
 from attnwidget.capture.edits.resolve import NotEditableError
+from attnwidget.capture.edits.sparse_heads import SparseHeads
 from attnwidget.capture.edits.windows import Windows, used_keys
 from attnwidget.capture.reconstruct.attention_call import (
     UnreadableError,
@@ -56,7 +58,7 @@ class Editor:
 
     At tap 1 that is what an attention function returns, ``[batch, query, head, value_dim]``: gradients flow through it. At
     tap 2 it is what the weighted sum, or PyTorch's fused operation, comes to; that lies below autograd, so gradients that
-    reach it raise. What is put there is a new tensor, in which every number of the other heads stands.
+    reach it raise. In a sparse layout it is what the output projection is given (`SparseHeads`). What is put there is a new tensor, in which every number of the other heads stands.
 
     Attributes:
         model: The model.
@@ -76,6 +78,8 @@ class Editor:
         self._of: dict[int, list[EditedLayer]] = {}
         for layer in layers:
             self._of.setdefault(id(layer.module), []).append(layer)
+        sparse = [layer for layer in layers if adapter_of(layer.module) is not None]
+        self._sparse = SparseHeads(model, sparse)
         self._calls: dict[int, int] = {}  # of each module in the present pass
         self._windows = Windows()
         self._below: set[int] = set()  # modules edited below autograd, whose output needs gradients
@@ -93,7 +97,7 @@ class Editor:
                 modules = [layer.module for layer in self.layers]
                 stack.enter_context(listening_to_flex_attention(modules))
                 stack.callback(self.tap.close)
-                self.module_hooks = ModuleHooks(self._hooks())
+                self.module_hooks = ModuleHooks(self._hooks(), self._sparse.changes())
             self._stack = stack.pop_all()
 
     def stop(self) -> None:
@@ -147,6 +151,10 @@ class Editor:
         # Learned queries may be there once, for all rows.
         whole = (output.shape[0], queries, heads, value.shape[-1])
         self._check_heads(layer, heads)
+        if layer.changes.taken or any(each.at is not None for each in layer.heads.values()):
+            why = no_source(arguments)
+            if why is not None:
+                raise NotEditableError(str(self._refused(layer, f"it {why}")))
         if output.shape == whole:
             split = self._changed_call(layer, output.movedim(2, 1), arguments)
             edited = self._replaced(layer, split, arguments.key.shape[2]).movedim(1, 2)
@@ -278,11 +286,13 @@ class Editor:
         return changed.view(*lead, heads, queries, width)
 
     def _replaced(self, layer: EditedLayer, output: Tensor, keys: int) -> Tensor:
+        first = self._windows.first_of_chunk(layer)
+        self._windows.end_call(layer, output.shape[-2], keys)
         try:
             if layer.gates is not None:
-                edited = gated(output, layer.heads, keys, layer.gates)
+                edited = gated(output, layer.heads, keys, layer.gates, first)
             else:
-                edited = replaced(output, layer.heads, keys)
+                edited = replaced(output, layer.heads, keys, first)
         except ValueError as error:
             raise self._refused(layer, str(error)) from error
         layer.applied = True
@@ -333,6 +343,7 @@ class Editor:
                 (module, self._enter_attention(path, module), self._leave_attention(module))
                 for path, module in {**around, **edited, **inside}.items()
             ),
+            *self._sparse.hooks(lambda: self.tap.running),
         ]
 
     def _fused_layers_around(self, edited: dict[str, nn.Module]) -> dict[str, nn.Module]:
@@ -348,6 +359,7 @@ class Editor:
         self._ran = True
         self._depth += 1
         self._calls.clear()
+        self._windows.begin_pass()
 
     def _leave_model(self, _output: Any) -> None:
         self._depth -= 1
@@ -357,7 +369,10 @@ class Editor:
 
         def hook(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             self._ran = True
-            trace = ModuleTrace() if adapted else None
+            trace = ModuleTrace(named_arguments(module, args, kwargs)) if adapted else None
+            layer = None if trace is None else self._layer_now(module)
+            if trace is not None and layer is not None:
+                self._sparse.enter(layer, trace)
             self.tap.enter(path, module, (*args, *kwargs.values()), trace)
 
         return hook

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     from attnwidget.capture.calls.mask_reader import MaskView
     from attnwidget.capture.reconstruct.attention_call import SeenSum
 
-__all__ = ["Changes", "Link", "Taken", "Window", "changed_call", "changed_sum", "no_change"]
+__all__ = [
+    "Changes",
+    "Link",
+    "Taken",
+    "Window",
+    "changed_call",
+    "changed_sum",
+    "no_change",
+    "no_source",
+    "with_outputs",
+]
 
 # Numbers of a block of rows that is worked on at a time.
 _BLOCK = 1 << 24
@@ -93,12 +103,14 @@ class Window:
         key: Position of the first key.
         queries: How many queries the call has.
         keys: How many keys, those of a cache that were never written left out.
+        is_chunk: Whether they are a part of the input, which attends within itself.
     """
 
     query: int | None
     key: int
     queries: int
     keys: int
+    is_chunk: bool = False
 
     def rows(self, positions: Sequence[int] | None) -> list[int]:
         """Return which rows of the call are queries at these positions.
@@ -207,7 +219,8 @@ class _CallRows(_Rows):
 
     def _sinks(self, head: int, rows: Tensor) -> Tensor | None:
         """Return the logit of the sink of each row, ``[row, 1]``."""
-        sinks = sinks_of(self.arguments)
+        # One that scales the output afterwards does what one in the softmax does.
+        sinks = sinks_of(replace(self.arguments, sinks_in_softmax=True))
         if sinks is None:
             return None
         if sinks.ndim == 4:
@@ -266,6 +279,13 @@ def _broadcast(tensor: Tensor, batch: int, head: int, rows: Tensor) -> Tensor:
     return own[rows] if own.shape[0] > 1 else own
 
 
+def no_source(arguments: AttentionArguments) -> str | None:
+    """Say why nothing can be put in the place of a call's output that a record has, in words that follow "it"; else ``None``."""
+    if arguments.sinks_in_softmax or sinks_of(replace(arguments, sinks_in_softmax=True)) is None:
+        return None
+    return "scales what its heads put out by their sinks, which the output in a record is not: use how='zero', or cut"
+
+
 def no_change(arguments: AttentionArguments) -> str | None:
     """Say why the rows of a call cannot be computed again, in words that follow "it"; ``None`` where they can."""
     if has_dropout(arguments):
@@ -318,6 +338,20 @@ def changed_sum(
         for row in range(len(output))
     )
     return _changed(rows, output, window, changes)
+
+
+def with_outputs(output: Tensor, window: Window, changes: Changes) -> Tensor:
+    """Return outputs with those that heads take from another record, where nothing but outputs is taken.
+
+    Args:
+        output: ``[row, head, query, value_dim]``.
+        window: Which positions its queries are.
+        changes: What is taken.
+
+    Raises:
+        ValueError: As `changed_call`.
+    """
+    return _changed((_Rows(output.shape[1]) for _ in output), output, window, changes)
 
 
 def _changed(rows: Iterable[_Rows], output: Tensor, window: Window, changes: Changes) -> Tensor:
@@ -382,10 +416,11 @@ def _take(read: _Rows, taken: Taken, window: Window, output: Tensor, edited: Ten
     """Put what a head takes from another record where it stands in this call."""
     count = taken.numbers.shape[0]
     axis = window.keys if taken.what == "value" else window.queries
-    if (
-        window.query == 0 and axis != count
-    ):  # later steps of a generation go on where the record ends
-        msg = f"the record that it takes from has {count} positions, the input {axis}: take one of an input as long."
+    first = window.query or 0
+    fits = first + axis <= count if window.is_chunk else first > 0 or axis == count
+    if not fits and window.query is not None:  # later steps of a generation go on where it ends
+        more = " or more" if window.is_chunk else ""
+        msg = f"the record that it takes from has {count} positions, the input {first + axis}{more}: take one of an input as long."
         raise ValueError(msg)
     numbers = taken.numbers.to(output.device)
     head, places = taken.head, range(count) if taken.positions is None else taken.positions
@@ -412,6 +447,8 @@ def _take(read: _Rows, taken: Taken, window: Window, output: Tensor, edited: Ten
 
 
 def _pattern(weights: Tensor, window: Window) -> Tensor:
+    if window.is_chunk:
+        weights = weights[:, window.key : window.key + window.keys]
     if weights.shape[-1] == window.keys:
         return weights
     msg = f"the record that it takes from looks at {weights.shape[-1]} keys, the input has {window.keys}: take one of an input as long."

@@ -10,7 +10,7 @@ from attnwidget.capture.sparse.registry import adapter_of
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["why_not_editable", "why_not_recomputed"]
+__all__ = ["why_no_links", "why_not_editable", "why_not_recomputed"]
 
 # By the name of the class; each reason continues a sentence that begins with the module.
 _REASONS = tuple(
@@ -26,10 +26,15 @@ _REASONS = tuple(
 
 def why_not_editable(module: nn.Module) -> str | None:
     """Say why no head of a module can be edited, in words that follow its name; ``None`` where nothing is known against it."""
-    if adapter_of(module) is not None:
-        return "attends in a sparse layout, whose heads are put together from pieces"
     names = [kind.__name__ for kind in type(module).__mro__]
     return next((reason for pattern, reason in _REASONS if any(map(pattern.search, names))), None)
+
+
+def why_no_links(module: nn.Module) -> str | None:
+    """Say why no link of a module can be changed, in words that follow its name; ``None`` where nothing is known against it."""
+    if adapter_of(module) is None:
+        return None
+    return "attends in a sparse layout, whose rows are put together from pieces and cannot be computed again one by one"
 
 
 def why_not_recomputed(model: nn.Module) -> str | None:

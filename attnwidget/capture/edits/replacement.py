@@ -27,13 +27,14 @@ class Replacement:
     at: Tensor | None = None
     elsewhere: Tensor | None = None
 
-    def rows(self, queries: int, keys: int, width: int) -> Tensor:
+    def rows(self, queries: int, keys: int, width: int, first: int = 0) -> Tensor:
         """Return what is put at the queries of one call.
 
         Args:
             queries: How many it has.
             keys: How many keys.
             width: How long an output is.
+            first: Position of the first of them, where the call is for a part of the input.
 
         Returns:
             float32 ``[query or 1, width]``.
@@ -53,23 +54,25 @@ class Replacement:
                     "use how='mean' in cross-attention and while generating."
                 )
                 raise ValueError(msg)
-            if queries > len(self.at):
-                msg = f"its source has {len(self.at)} positions, the input {queries}: give a source that is as long."
+            if first + queries > len(self.at):
+                more = " or more" if first else ""
+                msg = f"its source has {len(self.at)} positions, the input {first + queries}{more}: give a source that is as long."
                 raise ValueError(msg)
-            return self.at[:queries]
+            return self.at[first : first + queries]
         if queries != keys:
             return self.elsewhere[None]
-        known = self.at[:queries]
+        known = self.at[first : first + queries]
         return torch.cat([known, self.elsewhere.expand(queries - len(known), -1)])
 
 
-def replaced(output: Tensor, heads: Mapping[int, Replacement], keys: int) -> Tensor:
+def replaced(output: Tensor, heads: Mapping[int, Replacement], keys: int, first: int = 0) -> Tensor:
     """Return the output of one call with that of some heads replaced, as a new tensor; all other numbers stand.
 
     Args:
         output: ``[..., head, query, value_dim]``, a view of what the call returned.
         heads: What is put in the place of each.
         keys: How many keys the call has.
+        first: Position of its first query, where it is for a part of the input.
     """
     *_, count, queries, width = output.shape
     edited = output.clone()
@@ -77,11 +80,17 @@ def replaced(output: Tensor, heads: Mapping[int, Replacement], keys: int) -> Ten
         if not 0 <= head < count:
             msg = f"there is no head {head}, the heads are 0 .. {count - 1}."
             raise ValueError(msg)
-        edited[..., head, :, :] = replacement.rows(queries, keys, width).to(edited)
+        edited[..., head, :, :] = replacement.rows(queries, keys, width, first).to(edited)
     return edited
 
 
-def gated(output: Tensor, heads: Mapping[int, Replacement], keys: int, gates: Tensor) -> Tensor:
+def gated(
+    output: Tensor,
+    heads: Mapping[int, Replacement],
+    keys: int,
+    gates: Tensor,
+    first: int = 0,
+) -> Tensor:
     """Return the output of one call with each of some heads a mixture of its own and what would be put in its place.
 
     Args:
@@ -89,12 +98,13 @@ def gated(output: Tensor, heads: Mapping[int, Replacement], keys: int, gates: Te
         heads: What would be put in the place of each.
         keys: How many keys the call has.
         gates: ``[head]`` shares of the own output.
+        first: Position of its first query, where it is for a part of the input.
     """
     *_, count, queries, width = output.shape
     share = torch.ones(count, 1, 1, dtype=output.dtype, device=output.device)
     put = torch.zeros(count, queries, width, dtype=output.dtype, device=output.device)
     at = torch.tensor(list(heads), device=output.device)
     share = share.index_copy(0, at, gates.to(output)[:, None, None])
-    rows = [each.rows(queries, keys, width).expand(queries, -1) for each in heads.values()]
+    rows = [each.rows(queries, keys, width, first).expand(queries, -1) for each in heads.values()]
     put[at] = torch.stack(rows).to(output)
     return output * share + (1 - share) * put

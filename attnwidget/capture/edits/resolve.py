@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnwidget.capture.edits.links import Changes, Link, Taken
-from attnwidget.capture.edits.refusals import why_not_editable
+from attnwidget.capture.edits.refusals import why_no_links, why_not_editable
 from attnwidget.capture.edits.replacement import Replacement
 from attnwidget.edits.ablation import Ablation
 from attnwidget.edits.cut import Cut
@@ -181,6 +181,7 @@ def _add(
     heads = {pair: _head(part, pair, place, stream, number) for pair in pairs}
     if isinstance(part, Cut):
         _check_whole(place, "cut")
+        _check_links(layer, "cut")
         numbers = (_counted("query", part.query), _counted("key", part.key))
         chosen = None if part.heads is None else tuple(heads.values())
         layer.changes.links.append(Link(chosen, *numbers, renormalise=part.renormalise))
@@ -192,6 +193,8 @@ def _add(
             raise ValueError(msg)
         if isinstance(part, Patch):
             _check_whole(place, "patch")
+            if part.what != "output":
+                _check_links(layer, f"patch(what={part.what!r})")
             if other is not part:
                 continue
             numbers_of = torch.from_numpy(part.of_head(pair).copy())
@@ -208,6 +211,16 @@ def _put(part: Inside) -> tuple[Any, ...]:
 def _check_whole(place: Place, name: str) -> None:
     if place.windowed:
         msg = f"{place.path} attends within windows, whose positions are no positions of an input: {name} cannot be applied there."
+        raise NotEditableError(msg)
+
+
+def _check_links(layer: EditedLayer, name: str) -> None:
+    why = why_no_links(layer.module)
+    if why is not None:
+        msg = (
+            f"{layer.place.path} {why}: {name} cannot be applied there; ablate(heads=...) and patch(record, heads=..., "
+            "what='output') can."
+        )
         raise NotEditableError(msg)
 
 

@@ -8,6 +8,7 @@ import torch
 
 from attnwidget.capture.calls.output_projection import linear_maps_near
 from attnwidget.capture.edits.editor import Editor
+from attnwidget.capture.sparse.registry import adapter_of
 from attnwidget.capture.taps.dispatch import unread
 from attnwidget.capture.taps.listeners import ModuleHooks
 from attnwidget.edits.edits import Edits
@@ -44,9 +45,12 @@ class RowsEditor(Editor):
             grow: Whether the batch grows.
 
         Raises:
-            RowsNotEditedError: If the layer's module runs for several layers.
+            RowsNotEditedError: If the layer's module runs for several layers, or attends in a sparse layout.
         """
         super().__init__(model, Edits(), [layer])
+        if adapter_of(layer.module) is not None:
+            msg = f"{layer.place.path} attends in a sparse layout, and is edited where its output is projected"
+            raise RowsNotEditedError(msg)
         if layer.place.call is not None:
             msg = f"{layer.place.path} runs several times in one pass"
             raise RowsNotEditedError(msg)

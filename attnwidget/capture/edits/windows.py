@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attnwidget.capture.architecture.stream_names import is_cross
+from attnwidget.capture.calls.chunks import may_attend_in_chunks
 from attnwidget.capture.edits.links import Window
 
 if TYPE_CHECKING:
@@ -16,15 +17,34 @@ __all__ = ["Windows", "used_keys"]
 
 
 class Windows:
-    """Counts the positions that each layer has seen: a step of a generation goes on where the last call ended."""
+    """Counts the positions that each layer has seen.
+
+    A step of a generation goes on where the last call ended, and so does a chunk of an input, such as one of several
+    pictures, which a module attends within one after the other.
+    """
 
     def __init__(self) -> None:
         """Start with none."""
         # By stream and layer: keys that were there before its first query, and queries so far.
         self._seen: dict[tuple[str, int], tuple[int, int]] = {}
+        # Positions of the chunks of the present pass that have been.
+        self._chunks: dict[tuple[str, int], int] = {}
+
+    def begin_pass(self) -> None:
+        """Begin another forward pass of the model."""
+        self._chunks.clear()
+
+    def first_of_chunk(self, layer: EditedLayer) -> int:
+        """Return how many positions the chunks before the present call had; 0 where it has no chunks."""
+        return self._chunks.get((layer.stream, layer.layer), 0)
+
+    def end_call(self, layer: EditedLayer, queries: int, keys: int) -> None:
+        """Count a call that has been edited, if it may be a chunk of its input."""
+        if _is_chunk(layer, queries, keys):
+            self._chunks[layer.stream, layer.layer] = self.first_of_chunk(layer) + queries
 
     def of(self, layer: EditedLayer, queries: int, used: int, keys: int) -> Window:
-        """Return what the queries and keys of a call are, and count them.
+        """Return what the queries and keys of a call are, and count those of a generation.
 
         Args:
             layer: The layer.
@@ -33,6 +53,9 @@ class Windows:
             keys: How many keys it has, those of a buffer that were never written among them.
         """
         name = layer.stream, layer.layer
+        if _is_chunk(layer, queries, keys):
+            first = self.first_of_chunk(layer)
+            return Window(first, first, queries, keys, is_chunk=True)
         if is_cross(layer.place.path, layer.module):
             # All steps look at the same keys: which query of its sequence one alone is, is not told by them.
             return Window(0 if queries > 1 else None, 0, queries, keys)
@@ -43,6 +66,10 @@ class Windows:
         # A window of a cache that moves along holds the last keys only.
         first = max(0, before + count + queries - used) if _slides(layer) else 0
         return Window(count, first, queries, used)
+
+
+def _is_chunk(layer: EditedLayer, queries: int, keys: int) -> bool:
+    return queries == keys and may_attend_in_chunks(layer.module)
 
 
 def _slides(layer: EditedLayer) -> bool:

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from attnwidget.capture.sparse.rows import SparseAttention, SparseRows, read_size, split_heads
+from attnwidget.capture.sparse.rows import (
+    BESIDE,
+    SparseAttention,
+    SparseRows,
+    read_size,
+    split_heads,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,6 +29,7 @@ class BigBird:
     """
 
     children = ("query", "key", "value")
+    projections = BESIDE
 
     def read(self, module: nn.Module, trace: ModuleTrace, row: int) -> SparseAttention:
         """Put the five kinds of rows together."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from attnwidget.capture.sparse.rows import SparseAttention, SparseRows, read_size
+from attnwidget.capture.sparse.rows import BESIDE, SparseAttention, SparseRows, read_size
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,6 +25,7 @@ class Longformer:
     """
 
     children = ("query", "key", "value", "query_global", "key_global", "value_global")
+    projections = BESIDE
 
     def read(self, module: nn.Module, trace: ModuleTrace, row: int) -> SparseAttention:
         """Put together the windows and the rows of the global tokens."""
@@ -78,7 +79,9 @@ class Longformer:
                 for part in (trace.softmaxes[1].logits, trace.softmaxes[1].weights)
             )
             groups.append(SparseRows(chosen, everyone.expand(1, len(chosen), -1), *rows))
-        return SparseAttention(wide_query, wide_key, wide_value, 1.0, tuple(groups))
+        return SparseAttention(
+            wide_query, wide_key, wide_value, 1.0, tuple(groups), second_half=is_global[row]
+        )
 
 
 def _turned(tensor: Tensor) -> Tensor:

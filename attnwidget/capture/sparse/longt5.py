@@ -20,6 +20,7 @@ class LongT5:
     """Reads ``LongT5LocalAttention`` and ``LongT5TransientGlobalAttention``."""
 
     children = ("q", "k", "v")
+    projections = ("o",)
 
     def read(self, module: nn.Module, trace: ModuleTrace, row: int) -> SparseAttention:
         """Concatenate the blocks, and the side keys after the text's."""
@@ -39,15 +40,16 @@ class LongT5:
         slots = slots.masked_fill((slots < 0) | (slots >= count), -1)
         side = torch.arange(count, count + sides, device=query.device)
         slots = torch.cat([slots, side.expand(len(slots), -1)], dim=1)[:count]
-        added = trace.result[1]
-        added = added[min(row, len(added) - 1)].expand(blocks, -1, -1, -1)
+        added = None
+        if trace.result is not None:  # it has returned
+            added = trace.result[1]
+            added = added[min(row, len(added) - 1)].expand(blocks, -1, -1, -1)
         group = SparseRows(
             everyone[:count],
             slots[None],
-            *(
-                _flat(part)[:, :count]
-                for part in (softmax.logits[row], softmax.weights[row], added)
-            ),
+            _flat(softmax.logits[row])[:, :count],
+            _flat(softmax.weights[row])[:, :count],
+            None if added is None else _flat(added)[:, :count],
         )
         return SparseAttention(query, parts["k"], parts["v"], 1.0, (group,), extra_keys=sides)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnwidget.capture.sparse.rows import (
+    BESIDE,
     DenseWeights,
     SparseAttention,
     SparseRows,
@@ -27,7 +28,8 @@ _REASON = "its weights are a product of three softmaxes over landmarks (Nyström
 class Nystrom:
     """Reads ``NystromformerSelfAttention``; with as many landmarks as positions it is plain attention."""
 
-    children = ("query", "key", "value")
+    children = ("query", "key", "value", "conv")
+    projections = BESIDE
 
     def read(
         self, module: nn.Module, trace: ModuleTrace, row: int
@@ -35,8 +37,10 @@ class Nystrom:
         """Multiply the three, the middle one inverted as the model does."""
         heads = read_size(module, "num_attention_heads")
         query, key, value = (
-            split_heads(trace.outputs[name][0], heads, row) for name in self.children
+            split_heads(trace.outputs[name][0], heads, row) for name in self.children[:3]
         )
+        # A convolution of the values, head by head.
+        besides = trace.outputs["conv"][0][row].detach() if "conv" in trace.outputs else None
         if len(trace.softmaxes) == 1:
             softmax = trace.softmaxes[0]
             everyone = torch.arange(query.shape[1], device=query.device)
@@ -46,11 +50,14 @@ class Nystrom:
                 softmax.logits[row].detach(),
                 softmax.weights[row].detach(),
             )
-            return SparseAttention(query, key, value, query.shape[-1] ** -0.5, (group,))
+            return SparseAttention(
+                query, key, value, query.shape[-1] ** -0.5, (group,), besides=besides
+            )
         to_landmarks, between, from_landmarks = (
             softmax.weights.detach() for softmax in trace.softmaxes
         )
         own: Any = module
         # Its start depends on the whole batch.
         left = torch.matmul(to_landmarks, own.iterative_inv(between))
-        return DenseWeights(torch.matmul(left, from_landmarks)[row], value, _REASON)
+        weights = torch.matmul(left, from_landmarks)[row]
+        return DenseWeights(weights, value, _REASON, besides)

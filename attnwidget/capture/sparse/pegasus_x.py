@@ -20,6 +20,7 @@ class PegasusX:
     """Reads ``PegasusXGlobalLocalAttention``; the global tokens come after those of the text."""
 
     children = ("q_proj", "k_proj", "v_proj")
+    projections = ("out_proj",)
 
     def read(self, module: nn.Module, trace: ModuleTrace, row: int) -> SparseAttention:
         """Put text and global tokens into one matrix."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnwidget.capture.sparse.rows import (
+    BESIDE,
     CannotDensifyError,
     SparseAttention,
     SparseRows,
@@ -26,6 +27,7 @@ class ReformerLocal:
     """Reads Reformer's ``LocalSelfAttention``."""
 
     children = ("query", "key", "value")
+    projections = BESIDE
 
     def read(self, module: nn.Module, trace: ModuleTrace, row: int) -> SparseAttention:
         """Concatenate the chunks."""
@@ -62,6 +64,7 @@ class ReformerLSH:
     """
 
     children = ("query_key", "value")
+    projections = BESIDE
 
     def read(self, module: nn.Module, trace: ModuleTrace, row: int) -> SparseAttention:
         """Undo the sorting, and concatenate the keys of all rounds of hashing."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "BESIDE",
     "Adapter",
     "CannotDensifyError",
     "DenseWeights",
@@ -20,6 +21,10 @@ __all__ = [
     "read_size",
     "split_heads",
 ]
+
+
+# Of modules that return what another beside them projects.
+BESIDE = ("../output.dense", "../output")
 
 
 class CannotDensifyError(ValueError):
@@ -58,6 +63,9 @@ class SparseAttention:
         extra_queries: How many of the queries, the last ones, are none of the sequence.
         extra_keys: How many of the keys, the last ones, are none of the sequence.
         num_padding: How many positions of padding the module put before the sequence.
+        second_half: Where values are of two kinds, one after the other: of which queries the module goes on with the
+            second half of their outputs, boolean ``[query]``; of the others it is the first.
+        besides: What the module adds to the weighted sums of values, ``[head, query, value_dim]``.
     """
 
     query: Tensor
@@ -68,6 +76,8 @@ class SparseAttention:
     extra_queries: int = 0
     extra_keys: int = 0
     num_padding: int = 0
+    second_half: Tensor | None = None
+    besides: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +88,13 @@ class DenseWeights:
         weights: ``[head, query, key]``.
         value: ``[head, key, value_dim]``.
         reason: Why there are no vectors.
+        besides: What the module adds to the weighted sums of values, ``[head, query, value_dim]``.
     """
 
     weights: Tensor
     value: Tensor
     reason: str
+    besides: Tensor | None = None
 
 
 class Adapter(Protocol):
@@ -91,6 +103,10 @@ class Adapter(Protocol):
     @property
     def children(self) -> tuple[str, ...]:
         """Names of the children whose outputs it reads."""
+
+    @property
+    def projections(self) -> tuple[str, ...]:
+        """Where the linear map may be that is given the outputs of all heads; after ``../`` beside the module."""
 
     def read(
         self, module: nn.Module, trace: ModuleTrace, row: int

@@ -67,7 +67,7 @@ def main() -> None:
     for model_type in options.types or factory.model_types():
         result = measured(model_type, options.limit)
         results.append(result)
-        line = f"{result.model_type}: {result.outcome}, {result.exact} of {result.calls} calls, {result.captured} by capture, {result.vectors} with vectors, {result.edited} of {result.heads} heads edited"
+        line = f"{result.model_type}: {result.outcome}, {result.exact} of {result.calls} calls, {result.captured} by capture, {result.vectors} with vectors, {result.edited} of {result.heads} heads edited, {result.cut} of {result.links} links cut"
         sys.stdout.write(f"{line} {result.reason}\n")
         sys.stdout.flush()
         if options.lines is not None:

@@ -1,4 +1,4 @@
-"""`Cut`: the numbers of one head, zeroed in what a module is given or returns, in a parameter, or in the weights of a map."""
+"""`Cut`: the numbers of one head, zeroed in what a module or a method of it is given, in what it returns, or in weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Cut", "input_cuts", "output_cuts", "parameter_cuts", "weight_cuts"]
+__all__ = ["Cut", "input_cuts", "method_cuts", "output_cuts", "parameter_cuts", "weight_cuts"]
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,17 @@ class Cut:
     """Where the numbers of a head are.
 
     Attributes:
-        of: What a module is given, what it returns, one of its parameters (by axis), or the columns of its weights.
+        of: What a module is given, what it returns, one of its parameters (by axis), the columns of its weights, or what a
+            method of it is given that is not its call.
         axis: Along which axis: the last, or 1 of a convolution; of a parameter or an output, the axis of the heads.
         last: How many of the last axes are taken as one.
         parts: How many pieces of the same size that one is; the heads are in one of them.
         part: In which.
         call: In which run of the module; in all of them where left out.
-        parameter: Name of the parameter.
+        parameter: Name of the parameter, or of the method.
     """
 
-    of: Literal["input", "output", "parameter", "weight"] = "input"
+    of: Literal["input", "output", "parameter", "weight", "method"] = "input"
     axis: int = -1
     last: int = 1
     parts: int = 1
@@ -90,6 +91,18 @@ class Cut:
                 with torch.no_grad():
                     weights.copy_(kept)
             return
+        if self.of == "method":
+            original = getattr(module, self.parameter)
+            setattr(
+                module,
+                self.parameter,
+                lambda given, *rest: original(self.zeroed(given, head, heads), *rest),
+            )
+            try:
+                yield
+            finally:
+                delattr(module, self.parameter)
+            return
         handle = self._hook(module, head, heads)
         try:
             yield
@@ -147,6 +160,12 @@ def parameter_cuts(module: nn.Module, heads: int) -> Iterator[Cut]:
         for axis, size in enumerate(parameter.shape):
             if size == heads and parameter.ndim > 2:
                 yield Cut("parameter", axis=axis, parameter=name)
+
+
+def method_cuts(module: nn.Module) -> Iterator[Cut]:
+    """Yield what a method is given that puts heads of several experts together, ``[..., expert, head of it * value_dim]``."""
+    if callable(getattr(type(module), "reduce", None)):
+        yield Cut("method", last=2, parameter="reduce")
 
 
 def weight_cuts(module: nn.Module, heads: int) -> Iterator[Cut]:

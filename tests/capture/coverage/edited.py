@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-import random
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from capture.coverage.slices import Slices, same_bits
-from capture.coverage.ways import SEED
+from capture.coverage.runs import Output, run_again, same_bits
+from capture.coverage.slices import Slices
 
 from attnwidget import Attention, ablate, intervening
 from attnwidget.capture.edited_runs import edited_by, prepare_edits
@@ -27,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Edited", "measure_edits"]
 
 Stream = str
-Output = list[torch.Tensor]
 
 
 @dataclass
@@ -63,11 +58,7 @@ def measure_edits(model: Any, inputs: dict[str, Any], attention: Attention, hook
         hooks: Lists what hangs on a model.
     """
 
-    def run() -> Output:
-        _seed()
-        with torch.no_grad():
-            return [each.nan_to_num() for each in _tensors(model(**copy.deepcopy(inputs)))]
-
+    run = partial(run_again, model, inputs)
     found = Edited()
     before = hooks(model)
     clean = run()
@@ -139,27 +130,6 @@ def _heads(attention: Attention, stream: Stream, number: int, place: Place) -> i
             if layer.layer == number:
                 return layer.num_heads
     return place.num_heads or 1
-
-
-def _seed() -> None:
-    torch.manual_seed(SEED)
-    random.seed(SEED)
-    np.random.seed(SEED)  # noqa: NPY002  what some models draw masks with
-
-
-def _tensors(output: Any) -> Iterator[torch.Tensor]:
-    """Yield every tensor of an output, those of its cache too."""
-    if isinstance(output, torch.Tensor):
-        if not output.is_nested:
-            yield output
-    elif isinstance(output, dict):
-        for value in output.values():
-            yield from _tensors(value)
-    elif isinstance(output, (list, tuple)):
-        for value in output:
-            yield from _tensors(value)
-    elif hasattr(output, "layers") or type(output).__name__.endswith("Layer"):
-        yield from _tensors(list(vars(output).values()))
 
 
 def _kind(model: Any, place: Place) -> str:

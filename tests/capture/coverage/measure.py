@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from capture.coverage.edited import measure_edits
-from capture.coverage.exceptions import NOT_EDITED
+from capture.coverage.exceptions import NOT_CUT, NOT_EDITED
 from capture.coverage.factory import part_of
 from capture.coverage.inputs import NotBuiltError, ready
+from capture.coverage.links import measure_links
 from capture.coverage.recipes import REMARKS, ROWS
 from capture.coverage.reference import Reference
 from capture.coverage.ways import SEED, by_capture, by_recording, difference
@@ -50,6 +51,10 @@ class Result:
         edited: How many of them came out as the reference has them, to the last bit.
         idle: How many of these change nothing of the output, in the reference either.
         tidy: Whether an edit of nothing changes no bit of the output, and edits leave nothing behind.
+        links: How many links were to be cut: one of every layer; ``None`` where that was not measured.
+        cut: How many of them came out as the reference has them.
+        still: How many of these change nothing of the output, in the reference either.
+        not_cut: What is said against the others, by how many links.
         reason: What went wrong, or is missing.
     """
 
@@ -68,6 +73,10 @@ class Result:
     edited: int = 0
     idle: int = 0
     tidy: bool = True
+    links: int | None = None
+    cut: int = 0
+    still: int = 0
+    not_cut: dict[str, int] = field(default_factory=dict)
     reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -102,6 +111,7 @@ def measure(model_type: str) -> Result:
         compare(attention, seen, result, aside=reference.aside, rows=rows)
         _capture_too(model, inputs, row, attention, result)
         _edit_too(model, inputs, attention, result)
+        _cut_too(model, inputs, attention, result)
     said = [str(warning.message) for warning in caught if "not recorded" in str(warning.message)]
     remark = [REMARKS[model_type]] if model_type in REMARKS else []
     result.reason = " ".join([*remark, result.reason, *said]).strip()
@@ -168,6 +178,16 @@ def _edit_too(model: Any, inputs: Any, attention: Attention, result: Result) -> 
     if found.why:
         said = NOT_EDITED.get(result.model_type) or found.reason()
         result.reason = f"{result.reason} edited: {said}.".strip()
+
+
+def _cut_too(model: Any, inputs: Any, attention: Attention, result: Result) -> None:
+    """Count the links that are cut as the reference has them."""
+    before = _hooks(model)
+    found = measure_links(model, inputs, attention)
+    result.links, result.cut, result.still = found.links, found.same, found.idle
+    known = NOT_CUT.get(result.model_type)
+    result.not_cut = {known or said: count for said, count in found.why.items()}
+    result.tidy = result.tidy and _hooks(model) == before
 
 
 def compare(

@@ -9,7 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from capture.coverage.cuts import Cut, input_cuts, output_cuts, parameter_cuts, weight_cuts
+from capture.coverage.cuts import (
+    Cut,
+    input_cuts,
+    method_cuts,
+    output_cuts,
+    parameter_cuts,
+    weight_cuts,
+)
+from capture.coverage.runs import Output, same_bits
+
+from attnwidget.capture.sparse.registry import adapter_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -19,9 +29,8 @@ if TYPE_CHECKING:
 
     from attnwidget.capture.edits.places import Place
 
-__all__ = ["Slices", "same_bits"]
+__all__ = ["Slices"]
 
-Output = list[torch.Tensor]
 Found = tuple[str, Cut]  # a module, and what is zeroed there
 _MOST = 40  # candidates that are tried for one head
 _LARGEST = 64  # modules among which a projection is looked for
@@ -117,6 +126,9 @@ class Slices:
         """Yield a module, what may be zeroed there, and whether that was right before; likeliest first."""
         module = self.model.get_submodule(place.path)
         modules = self._near(place.path)
+        if adapter_of(module) is not None:
+            yield from self._weights(module, place.path, modules, heads)
+            return
         seen: set[Found] = set()
         for kind, name, cut in self._known:
             around = place.path.rpartition(".")[0]
@@ -135,6 +147,11 @@ class Slices:
                 if name not in shapes
                 for cut in weight_cuts(each, heads)
             ),
+            *(
+                (f"{place.path}.{name}", cut)
+                for name, each in module.named_modules()
+                for cut in method_cuts(each)
+            ),
             *((place.path, cut) for cut in output_cuts()),
             *(
                 (name, cut)
@@ -148,6 +165,20 @@ class Slices:
             if found not in seen:
                 seen.add(found)
                 yield *found, False
+
+    def _weights(
+        self, module: nn.Module, path: str, modules: dict[str, nn.Module], heads: int
+    ) -> Iterator[tuple[str, Cut, bool]]:
+        """Yield columns of weights alone: in a sparse layout, what a projection is given is edited and can be no reference."""
+        known = [(kind, name, cut) for kind, name, cut in self._known if kind is type(module)]
+        around = path.rpartition(".")[0]
+        right = {
+            f"{around}{name[1:]}" if name.startswith("<") else f"{path}{name}"
+            for _, name, _ in known
+        }
+        for name in sorted(modules, key=lambda each: each not in right):
+            for cut in weight_cuts(modules[name], heads):
+                yield name, cut, name in right
 
     def _near(self, path: str) -> dict[str, nn.Module]:
         """Return modules with weights: in an attention module, then in those around it alone."""
@@ -205,8 +236,3 @@ class Slices:
 
 def _within(path: str, other: str) -> bool:
     return path == other or path.startswith(f"{other}.")
-
-
-def same_bits(one: Output, other: Output) -> bool:
-    """Tell whether two outputs are the same tensors."""
-    return len(one) == len(other) and all(map(torch.equal, one, other))

@@ -25,8 +25,10 @@ multiplied its values with, and counts in the column of the way when the largest
 counts the calls whose query and key are in the record. *Edited* counts the heads, the first and the last of every layer,
 that `ablate` knocks out as a reference has it that knows none of the taps, to the last bit of all that the model returns:
 the numbers of the head zeroed in what the output projection is given, or in weights, found by search. The run under an
-edit of no head has to be the unedited one to the last bit, and nothing may be left behind. Exceptions are listed by name
-below.
+edit of no head has to be the unedited one to the last bit, and nothing may be left behind. *Links* counts the links, one
+in the last head of every layer, that `cut` takes away as −∞ among the scores of an eager copy does: the output to 1e-5
+beyond what eager and the model's own implementation differ by, and what the link changes of it to a tenth. Exceptions are
+listed by name below.
 
 | | types |
 |---|---|
@@ -48,6 +50,8 @@ def write(results: Sequence[Result], path: Path) -> None:
         "output bit-identical, nothing left behind": sum(r.same and r.clean for r in attending),
         "every head knocked out as the reference": sum(r.edited == r.heads > 0 for r in attending),
         "an edit of no head bit-identical, nothing left behind": sum(r.tidy for r in attending),
+        "with a link to be cut": sum(bool(r.links) for r in attending),
+        "every link cut as the reference": sum(r.cut == r.links for r in attending if r.links),
     }
     lines = [_HEAD.format(transformers=transformers.__version__, torch=torch.__version__)]
     lines += [f"| {name} | {count} |\n" for name, count in counts.items()]
@@ -58,10 +62,12 @@ def write(results: Sequence[Result], path: Path) -> None:
         f"largest error {max((r.error for r in attending), default=0):.0e}.\n"
         f"\nHeads knocked out: {sum(r.heads for r in attending)}, as the reference: {sum(r.edited for r in attending)}, "
         f"of these without effect in both: {sum(r.idle for r in attending)}.\n"
+        f"\nLinks cut: {sum(r.links or 0 for r in attending)}, as the reference: {sum(r.cut for r in attending)}, "
+        f"of these without effect in both: {sum(r.still for r in attending)}.\n"
     )
     lines.append(
-        "\n| type | streams | calls | `recording` | `capture` | max error | vectors | edited | remarks |\n"
-        "|---|---|---|---|---|---|---|---|---|\n"
+        "\n| type | streams | calls | `recording` | `capture` | max error | vectors | edited | links | remarks |\n"
+        "|---|---|---|---|---|---|---|---|---|---|\n"
     )
     for result in sorted(attending, key=lambda r: r.model_type):
         streams = ", ".join(f"{name} {count}" for name, count in result.streams.items())
@@ -75,9 +81,10 @@ def write(results: Sequence[Result], path: Path) -> None:
         )
         said = "; ".join(remarks).replace("|", "/")
         error = f"{result.error:.0e}" if result.exact else "–"
+        links = f"{result.cut} of {result.links}" if result.links else "–"
         lines.append(
             f"| {result.model_type} | {streams} | {result.calls} | {result.exact} | {result.captured} | {error} | "
-            f"{result.vectors} | {result.edited} of {result.heads} | {said} |\n"
+            f"{result.vectors} | {result.edited} of {result.heads} | {links} | {said} |\n"
         )
     exceptions = [r for r in attending if r.edited < r.heads or not r.heads]
     if exceptions:
@@ -86,6 +93,7 @@ def write(results: Sequence[Result], path: Path) -> None:
             f"- {r.model_type}, {r.edited} of {r.heads}: {NOT_EDITED.get(r.model_type, 'not known why')}\n"
             for r in sorted(exceptions, key=lambda r: r.model_type)
         ]
+    lines += _not_cut(attending)
     for outcome in ("no attention", "part of another", "not built", "not run", "too slow"):
         others = [result for result in results if result.outcome == outcome]
         if others:
@@ -95,3 +103,18 @@ def write(results: Sequence[Result], path: Path) -> None:
                 for r in others
             ]
     path.write_text("".join(lines))
+
+
+def _not_cut(attending: Sequence[Result]) -> list[str]:
+    """List the types of which some link is not cut as the reference has it, reason by reason."""
+    by_reason: dict[str, list[str]] = {}
+    for result in sorted(attending, key=lambda r: r.model_type):
+        for reason in result.not_cut:
+            by_reason.setdefault(reason, []).append(result.model_type)
+    types = {name for several in by_reason.values() for name in several}
+    if not types:
+        return []
+    return [
+        f"\n## Not every link cut: {len(types)}\n\n",
+        *(f"- {reason}: {', '.join(names)}\n" for reason, names in sorted(by_reason.items())),
+    ]

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 import transformers as hf
-from support import others, seeing, zoo
-from support.knocked_out import zeroed
+from support import others, seeing, sparse, zoo
+from support.knocked_out import without_columns, zeroed
 from support.model_checks import hooks, tensors
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 from transformers.modeling_utils import AttentionInterface
 
 import attnwidget as aw
 from attnwidget.capture.edits.places import known_places, recorded_places
+from attnwidget.capture.sparse.registry import adapter_of
 from attnwidget.capture.taps.listeners import listeners
 
 if TYPE_CHECKING:
@@ -119,6 +120,31 @@ def test_a_head_zeroed_is_the_reference_to_the_last_bit(name: str) -> None:
         assert all(map(torch.equal, clean, tensors(model(**inputs))))
     assert hooks(model) == held
     assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("name", [*sparse.MODELS, *sparse.LANDMARKS])
+def test_a_head_of_a_sparse_layout_zeroed_is_its_projection_without_the_columns(name: str) -> None:
+    model = zoo.wake({**sparse.MODELS, **sparse.LANDMARKS}[name]())
+    inputs = sparse.inputs_of(name)
+    held, tried = hooks(model), 0
+    with torch.no_grad():
+        clean = tensors(model(**inputs))
+        attention = aw.capture(model, inputs, batch=1)
+        for (stream, number), place in (recorded_places(model) or {}).items():
+            if adapter_of(model.get_submodule(place.path)) is None:
+                continue
+            heads = attention[stream][number].num_heads
+            for head in (0, heads - 1):
+                expected = tensors(without_columns(model, place.path, head, heads)(**inputs))
+                with aw.intervening(model, aw.ablate(heads=(number, head), stream=stream)):
+                    assert hooks(model) == held
+                    got = tensors(model(**inputs))
+                assert all(map(torch.equal, expected, got)), (stream, number, head)
+                assert not all(map(torch.equal, clean, got)), (stream, number, head)
+                tried += 1
+        assert tried == 4
+        assert all(map(torch.equal, clean, tensors(model(**inputs))))
+    assert hooks(model) == held
 
 
 def _ends(attention: aw.Attention, stream: str) -> set[int]:
@@ -255,17 +281,6 @@ def test_gradients_flow_through_the_interface_and_raise_below_autograd() -> None
 
 
 def test_what_cannot_be_edited_is_refused() -> None:
-    from support import sparse
-
-    name = "longformer" if "longformer" in sparse.MODELS else next(iter(sparse.MODELS))
-    model = zoo.wake(sparse.MODELS[name]())
-    aw.capture(model, sparse.inputs_of(name), batch=0)
-    stream, number = next(iter(recorded_places(model) or {}))
-    with (
-        pytest.raises(ValueError, match="sparse layout"),
-        aw.intervening(model, aw.ablate([(number, 0)], stream=stream)),
-    ):
-        pass
     model, _ = CASES["gpt2-sdpa"]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # transformers 6 has another name for it
