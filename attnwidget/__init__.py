@@ -16,7 +16,7 @@ from attnwidget.api import head_view, model_view, neuron_view, view
 from attnwidget.attention import Attention
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.comparison.series import ComparisonSeries
-from attnwidget.edits.edits import Edits, ablate, cut, mask, patch, replace
+from attnwidget.edits.edits import Edits, ablate, cut, mask, patch, remove_directions, replace
 from attnwidget.intervene.effect import Effect
 from attnwidget.intervene.effects import effects
 from attnwidget.intervene.effects_table import Effects
@@ -66,6 +66,7 @@ __all__ = [
     "patch",
     "pocket",
     "recording",
+    "remove_directions",
     "replace",
     "survey",
     "view",

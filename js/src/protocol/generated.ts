@@ -34,7 +34,8 @@ export type Reply = Answer | Refusal | Unfinished;
 /**
  * A part of an edit, as `Edits.to_json` writes it.
  */
-export type Intervention = AblatedHeads | CutLinks | PatchedHeads | ReplacedToken | MaskedToken;
+export type Intervention =
+  AblatedHeads | CutLinks | PatchedHeads | RemovedDirections | ReplacedToken | MaskedToken;
 /**
  * Position numbers, or tokens' texts; null for all positions.
  */
@@ -833,6 +834,24 @@ export interface CutEnds {
  */
 export interface PatchedHeads {
   patch: unknown;
+}
+/**
+ * Directions of queries and keys that the scores of one head are computed without: Python alone makes these.
+ */
+export interface RemovedDirections {
+  /**
+   * @minItems 1
+   * @maxItems 1
+   */
+  remove_directions: readonly (readonly [number, number])[];
+  /**
+   * @minItems 1
+   */
+  vectors: readonly (readonly number[])[];
+  /**
+   * Null for the only one there is.
+   */
+  stream: string | null;
 }
 /**
  * A token of the input in whose place another stands: Python alone makes these.
