@@ -1,6 +1,7 @@
 // Every control of the line above the views, in its order. A new one is a file of its own and a line here.
 
 import { aside } from "./aside.js";
+import { colour } from "./colour.js";
 import { compare } from "./compare.js";
 import type { Control } from "./control.js";
 import { form } from "./forms.js";
@@ -37,6 +38,7 @@ export const CONTROLS: readonly Control[] = [
   links,
   aside,
   shade,
+  colour,
   pieces,
   view,
   grouping,
