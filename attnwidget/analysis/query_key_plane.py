@@ -107,12 +107,18 @@ def query_key_plane(stream: Stream, layer: Layer, head: int) -> QueryKeyPlane:
         head: Its head, negative from the end.
 
     Raises:
-        ValueError: If there is no such head, or the layer holds only weights.
+        ValueError: If there is no such head, the layer holds only weights, or a number is not finite.
     """
     queries, keys = (
         torch.from_numpy(vectors).double()
         for vectors in (layer.query_vectors(head), layer.key_vectors(head))
     )
+    if not (queries.isfinite().all() and keys.isfinite().all()):
+        message = (
+            f"Layer {layer.layer} · head {head} of stream {layer.stream!r} has queries or keys that are not numbers, so they have "
+            "no plane: the model's own values overflowed, try it in float32."
+        )
+        raise ValueError(message)
     centred_queries, centred_keys = queries - queries.mean(0), keys - keys.mean(0)
     spreads = [float(one.square().sum(1).mean().sqrt()) for one in (centred_queries, centred_keys)]
     scale = (spreads[1] / spreads[0]) ** 0.5 if min(spreads) > 0 else 1.0

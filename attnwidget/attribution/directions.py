@@ -85,9 +85,10 @@ def directions(
 
     Example:
         >>> import attnwidget as aw
-        >>> found = aw.directions(model, ["the cat sat on the mat"] * 2, tokenizer, layer=0, head=2, progress=False)
-        >>> found
-        Directions(decoder, 0.2 on 'previous': 4 of 32, 80 % of a gap of 4.93 over 2 inputs)
+        >>> texts = ["the cat sat on the mat because it was tired .", "mary gave the book to john and she smiled ."]
+        >>> found = aw.directions(model, texts, tokenizer, layer=0, head=2, progress=False)
+        >>> found.vectors.shape
+        (4, 32)
     """
     number = one_layer(either(layer=layer, layers=layers), "directions are of")
     place = one_head(either(head=head, heads=heads), "directions are of")

@@ -67,8 +67,17 @@ class Directions:
             head: Name of the stream, layer and head.
             inputs: How many inputs had such pairs.
             top: How many directions there are at most.
+
+        Raises:
+            ValueError: If some queries or keys are not numbers.
         """
         matrix = contrast.mean
+        if not np.isfinite(matrix).all():
+            message = (
+                f"head {head[1]}.{head[2]} of stream {head[0]!r} has queries or keys that are not numbers on some input: the model's "
+                "own values overflowed, try it in float32."
+            )
+            raise ValueError(message)
         values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
         order = np.argsort(-values, kind="stable")[:top]
         order = order[values[order] > 0]

@@ -86,7 +86,8 @@ export function geometryLayout(scene: Scene, frame: Frame): GeometryLayout {
     : 0;
   const grid = panelGrid(heads.length, frame.width, LEAST_WIDE);
   const free = (frame.width - (grid.columns - 1) * PANEL_GAP) / grid.columns;
-  const width = Math.min(MOST_WIDE, Math.floor(free));
+  // The frame of the last is not cut by the edge.
+  const width = Math.min(MOST_WIDE, Math.floor(free) - 1);
   const title = scene.drawing?.panel ? 0 : TITLE;
   const beside = title + CAPTION;
   const room = (frame.height - below - (grid.rows - 1) * PANEL_GAP) / grid.rows - beside;
