@@ -1,7 +1,6 @@
 // Every control of the line above the views, in its order. A new one is a file of its own and a line here.
 
 import { aside } from "./aside.js";
-import { colour } from "./colour.js";
 import { compare } from "./compare.js";
 import type { Control } from "./control.js";
 import { form } from "./forms.js";
@@ -13,7 +12,7 @@ import { measure } from "./measure.js";
 import { pieces } from "./pieces.js";
 import { save } from "./save.js";
 import { search } from "./search.js";
-import { shade } from "./shade.js";
+import { colour, shade } from "./shade.js";
 import { shownLayers } from "./shown-layers.js";
 import { stream } from "./stream.js";
 import { theme } from "./theme.js";
