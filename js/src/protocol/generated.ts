@@ -245,6 +245,10 @@ export interface Meta {
   generation?: Generation;
   survey?: SurveyMeta;
   comparison?: ComparisonMeta;
+  /**
+   * Directions of heads that the neuron view has a row for.
+   */
+  directions?: HeadDirections[];
   python?: PythonCall;
 }
 export interface StreamMeta {
@@ -486,6 +490,19 @@ export interface ComparisonMeta {
    * @maxItems 26
    */
   names: string[];
+}
+/**
+ * Directions of the queries and keys of one head that make a pattern: unit vectors at right angles.
+ */
+export interface HeadDirections {
+  stream: string;
+  layer: number;
+  head: number;
+  /**
+   * What it is called: a score's name, "links", or "own pattern".
+   */
+  pattern: string;
+  vectors: readonly (readonly number[])[];
 }
 /**
  * What the call is written from that opens a view at a selection; opened: what a view opens with that is told nothing, left out where that was not looked for.
