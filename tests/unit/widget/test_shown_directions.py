@@ -44,7 +44,7 @@ def test_the_page_is_told_and_rows_say_what_each_adds(pocket: Any, found: aw.Dir
     query, key = layer.query_vectors(2)[3], layer.key_vectors(2)[2]
     svg = view.figure(view="neuron", width=700).svg
     for vector in found.vectors:
-        assert f">{(query @ vector) * (key @ vector):.2f}<".replace("-", "−") in svg  # noqa: RUF001
+        assert f">{(query @ vector) * (key @ vector):.2f}<".replace("-", "−") in svg
     assert ">direction 1<" in svg
     view.heads = [1]
     assert ">direction 1<" not in view.figure(view="neuron", width=700).svg
@@ -62,7 +62,7 @@ def test_they_stay_with_another_text_and_under_edits_and_in_copies(
     assert view.meta["directions"][0]["layer"] == 0
     # Without them nothing is left along them.
     svg = view.figure(view="neuron", width=700).svg
-    assert svg.count(">0.00<") + svg.count(">−0.00<") >= 2  # noqa: RUF001
+    assert svg.count(">0.00<") + svg.count(">−0.00<") >= 2
     view.interventions = aw.ablate([])
     view.text = "the dog sat on the rug ."
     assert view.directions == (found,)

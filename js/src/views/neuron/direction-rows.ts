@@ -41,7 +41,7 @@ function titleText(link: LinkScene, rows: readonly Row[]): string {
   const values = rows.flatMap(({ value }) => value ?? []);
   if (!parts || values.length < rows.length || patterns.length > 1) return named;
   const sum = (numbers: Iterable<number>) => [...numbers].reduce((all, one) => all + one, 0);
-  return `${named}, together ${formatScore(sum(values))} of ${formatScore(sum(parts))}`;
+  return `${named}, together ${formatScore(sum(values))}, all of q·k ${formatScore(sum(parts))}`;
 }
 
 /** A bar from the middle to either side, the largest of the rows over half of the width. */

@@ -47,7 +47,7 @@ test("each direction of the head has a row with what it adds to q·k, and the su
   }
   const together = formatScore(added.reduce((sum, value) => sum + value, 0));
   expect(texts.join("\n")).toContain(
-    `directions of previous: (q·u)(k·u), together ${together} of ${formatScore(whole)}`,
+    `directions of previous: (q·u)(k·u), together ${together}, all of q·k ${formatScore(whole)}`,
   );
   const stops = neuronView.stops(shown, FRAME).map(({ name }) => name);
   expect(stops).toContain(`direction 1 of previous: ${formatScore(added[1] as number)} of q·k`);
