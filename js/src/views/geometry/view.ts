@@ -23,7 +23,9 @@ const FEW = 60;
 const MOST_STOPS = 80;
 const LABEL_ROOM = 90;
 
-const radiusFor = (count: number) => (count > 1000 ? 2 : count > 200 ? 3 : 4);
+/** The more points a panel has for its size, the smaller they are, so that their shape is seen. */
+const radiusFor = (count: number, { width, height }: Rect) =>
+  Math.max(1.5, Math.min(4, 0.25 * Math.sqrt((width * height) / Math.max(1, count))));
 
 /** A query is a circle, a key is a square. */
 function drawPoint(
@@ -111,7 +113,7 @@ function drawPoints(
   colours: PointColours,
 ): void {
   const { theme } = scene;
-  const radius = radiusFor(points.length);
+  const radius = radiusFor(points.length, plane.rect);
   const focus = focusIn(scene);
   const focused = points.filter((point) => focus(point));
   const opacity = focused.length > 0 ? 0.55 : 0.85;

@@ -161,3 +161,17 @@ test("everything lies within the frame at any width", () => {
     }
   }
 });
+
+test("of many points each is small, so that their shape is seen", () => {
+  const radius = (count: number) => {
+    const words = Array.from({ length: count }, (_, at) => `t${at}`);
+    const shown = scene({}, { queries: words });
+    const circle = draw(shown).calls.find(
+      ({ kind, group }) => kind === "circle" && group === "points of head 1",
+    );
+    return circle?.numbers[2] as number;
+  };
+  expect(radius(10)).toBe(4);
+  expect(radius(400)).toBeLessThan(4);
+  expect(radius(400)).toBeGreaterThanOrEqual(1.5);
+});
