@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from attnwidget.analysis.score_definitions import SCORES, Score
 from attnwidget.api import head_view, model_view, neuron_view, view
 from attnwidget.attention import Attention
+from attnwidget.attribution.directions import directions
+from attnwidget.attribution.found_directions import Directions
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.comparison.series import ComparisonSeries
-from attnwidget.edits.edits import Edits, ablate, cut, mask, patch, replace
+from attnwidget.edits.edits import Edits, ablate, cut, mask, patch, remove_directions, replace
 from attnwidget.intervene.effect import Effect
 from attnwidget.intervene.effects import effects
 from attnwidget.intervene.effects_table import Effects
@@ -41,6 +43,7 @@ __all__ = [
     "AttentionWidget",
     "Comparison",
     "ComparisonSeries",
+    "Directions",
     "Edits",
     "Effect",
     "Effects",
@@ -54,6 +57,7 @@ __all__ = [
     "capture",
     "compare",
     "cut",
+    "directions",
     "effects",
     "from_weights",
     "head_view",
@@ -66,6 +70,7 @@ __all__ = [
     "patch",
     "pocket",
     "recording",
+    "remove_directions",
     "replace",
     "survey",
     "view",

@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.analysis import find_heads, rollout, score_tables
+from attnwidget.analysis import find_heads, query_key_plane, rollout, score_tables
 from attnwidget.analysis.grouped import Grouped
+from attnwidget.compute.indexing import head_axis
 from attnwidget.export.exports import Exports
 from attnwidget.record import storage, viewers, words
 from attnwidget.record.options import DrawnSelection, FileOptions, ShownOptions
 from attnwidget.record.record import Record, the_stream
 from attnwidget.record.saving import save_by_ending
-from attnwidget.record.vocabulary import either, either_named, layers_and_heads, lists_options
+from attnwidget.record.vocabulary import (
+    either,
+    either_named,
+    layers_and_heads,
+    lists_options,
+    one_head,
+    one_layer,
+)
 
 if TYPE_CHECKING:
     import os
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
 
     from attnwidget.analysis.find_heads import Pattern
     from attnwidget.analysis.position_groups import By
+    from attnwidget.analysis.query_key_plane import QueryKeyPlane
     from attnwidget.compute.indexing import Heads
     from attnwidget.figures.figure import Figure
     from attnwidget.figures.from_source import Kind
@@ -305,6 +314,49 @@ class Attention(Exports, Grouped):
         """
         return viewers.make(self, "widget", frozen=frozen, still=still, choose=choose, **options)
 
+    def query_key_plane(
+        self,
+        layer: int | None = None,
+        head: int | None = None,
+        *,
+        stream: str | None = None,
+        layers: Layers = None,
+        heads: Heads = None,
+    ) -> QueryKeyPlane:
+        """Return the queries and keys of one head in one plane, by an exact PCA of both together.
+
+        As in AttentionViz (Yeh et al. 2023), keys are first moved to the mean of the queries, and queries are multiplied
+        by a number and keys divided by it, so that both spread equally: attention sees neither, but for soft caps and
+        sinks. ``figure("geometry")`` draws it.
+
+        Args:
+            layer: The model's number of the layer, negative from the end.
+            head: The head, negative from the end.
+            stream: Name of the stream; may be left out where there is one only.
+            layers: Another name of ``layer``.
+            heads: Another name of ``head``.
+
+        Returns:
+            The plane: ``queries`` ``[query, 2]``, ``keys`` ``[key, 2]``, their norms, the ``shares`` of the variance along its
+            axes, the ``scale``, and a table of it all.
+
+        Raises:
+            KeyError, IndexError: If there is no such stream or layer.
+            ValueError: If there is no such head, or only weights were recorded.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat on the mat", tokenizer)
+            >>> attention.query_key_plane(layer=3, head=3).queries.shape
+            (7, 2)
+        """
+        named = the_stream(self, stream)
+        number = one_layer(either(layer=layer, layers=layers), "a plane is of")
+        place = one_head(either(head=head, heads=heads), "a plane is of")
+        found = named[number]
+        (one,) = head_axis([place], found.num_heads).indices
+        return query_key_plane.query_key_plane(named, found, one)
+
     @lists_options(DrawnSelection)
     def figure(self, kind: Kind | None = None, **options: Unpack[DrawnSelection]) -> Figure:
         """Return a figure of a view, drawn by the widget's own renderer; needs no browser and no display.
@@ -314,7 +366,8 @@ class Attention(Exports, Grouped):
                 (over the picture or the sound that went in) or ``"text"`` (the running text, shaded by what the pinned
                 query attends to, what attends to the pinned key, or the mean over all queries), ``"groups"`` (how much
                 weight the groups of positions give each other, a small matrix a head) or ``"profile"`` (the same over
-                the layers), or ``"scatter"``, an arrangement of the model view. ``"head"``, the kind when left out, is lines, or the image where there is
+                the layers), ``"geometry"`` (queries and keys of each head in one plane; `query_key_plane` says how), or
+                ``"scatter"``, an arrangement of the model view. ``"head"``, the kind when left out, is lines, or the image where there is
                 one.
             **options: What is drawn, by the names that a view has for it:
 
@@ -335,6 +388,8 @@ class Attention(Exports, Grouped):
                 - ``grouping``: the groups of positions that are marked, one of those of `groups`; the texts of a pair, who
                   speaks, pictures and text, or prompt and answer when left out. ``from_group``, ``to_group``: the groups
                   that links are drawn between. ``groups``: your own groups, as for `attnwidget.view`.
+                - ``colour``: of ``"geometry"``, what points are coloured by: their ``"position"``, their ``"group"`` of the
+                  ``grouping``, or their ``"norm"``, the length of the vector.
                 - ``explain``: of the neuron view: ``"link"``, or ``"head"`` for a matrix of each step of the whole head.
                 - ``score``: what heads are coloured by in the model view, and the x of a ``"scatter"``: one of `SCORES`.
                   ``other_score``: its y.

@@ -44,7 +44,16 @@ if TYPE_CHECKING:
 
     Pattern = Callable[[Positions, Positions], Any] | Any
 
-__all__ = ["Links", "find", "link_weights", "links", "stream_weights", "stream_weights_slices"]
+__all__ = [
+    "Links",
+    "Pattern",
+    "find",
+    "link_weights",
+    "links",
+    "pattern_mask",
+    "stream_weights",
+    "stream_weights_slices",
+]
 
 
 def find(
@@ -192,7 +201,7 @@ def links(
         row = torch.zeros(n_key, dtype=torch.bool)
         row[list(keys)] = True
         return Links(Axis(queries), row.expand(len(queries), n_key), n_query)
-    whole = _mask(stream, pattern)
+    whole = pattern_mask(stream, pattern)
     rows = whole.any(1).nonzero()[:, 0].tolist()
     if not rows:
         message = f"the pattern marks no link of these {n_query} queries × {n_key} keys."
@@ -200,8 +209,12 @@ def links(
     return Links(Axis(tuple(rows)), whole[rows], n_query)
 
 
-def _mask(stream: StreamAxes, pattern: Pattern) -> Tensor:
-    """Return a pattern as a boolean mask ``[query, key]``."""
+def pattern_mask(stream: StreamAxes, pattern: Pattern) -> Tensor:
+    """Return a pattern as a boolean mask ``[query, key]`` on the CPU.
+
+    Raises:
+        ValueError: If it is no mask of this size.
+    """
     expected = (len(stream.query_positions), len(stream.key_positions))
     if callable(pattern):
         given = pattern

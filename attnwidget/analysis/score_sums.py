@@ -107,6 +107,22 @@ class Patterns:
         pairs = torch.cat(found)
         self._pairs = torch.cat(number), pairs[:, 0], pairs[:, 1]
 
+    def mask(self, name: str) -> Tensor:
+        """Return which pairs a score is about, boolean ``[query, key]`` over the queries and keys of the block.
+
+        Args:
+            name: One of `SHARES` or `PAIRS`; of the latter nothing where queries and keys are different sequences.
+        """
+        shape = len(self.queries), len(self.keys)
+        if name in SHARES:
+            return (self._columns[:, 1 + SHARES.index(name)] > 0).expand(shape)
+        found = torch.zeros(shape, dtype=torch.bool, device=self._columns.device)
+        if self.distance is not None:
+            score, query, key = self._pairs
+            some = score == PAIRS.index(name)
+            found[query[some], key[some]] = True
+        return found
+
     def sums(self, weights: Tensor, rows: slice, keys: slice) -> Sums:
         """Add up a block of weights.
 

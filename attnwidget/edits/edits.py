@@ -1,4 +1,4 @@
-"""`Edits`: what is changed while a model runs, and what makes such values: `ablate`, `cut`, `patch`, `replace`, `mask`."""
+"""`Edits`: what is changed while a model runs, and what makes such values: `ablate`, `cut`, `patch`, `remove_directions`, `replace`, `mask`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from attnwidget.compute.checks import shown
 from attnwidget.edits.ablation import Ablation
 from attnwidget.edits.cut import Cut
 from attnwidget.edits.patch import Patch
+from attnwidget.edits.removed_directions import RemovedDirections
 from attnwidget.edits.tokens import TokenEdit
 from attnwidget.record.vocabulary import either
 
@@ -26,11 +27,12 @@ __all__ = [
     "cut",
     "mask",
     "patch",
+    "remove_directions",
     "replace",
 ]
 
 # What is changed inside the model, and all that may be changed.
-Inside: TypeAlias = Ablation | Cut | Patch
+Inside: TypeAlias = Ablation | Cut | Patch | RemovedDirections
 Part: TypeAlias = Inside | TokenEdit
 
 # By the entry that only its own data has.
@@ -38,6 +40,7 @@ _KINDS: dict[str, type[Part]] = {
     "ablate": Ablation,
     "cut": Cut,
     "patch": Patch,
+    "remove_directions": RemovedDirections,
     "replace": TokenEdit,
     "mask": TokenEdit,
 }
@@ -48,8 +51,8 @@ class Edits:
     """What is changed while a model runs; nothing, where there are no parts.
 
     A plain value that knows no model: it can be compared, hashed, printed, added to another with ``+``, and written as
-    JSON. `attnwidget.ablate`, `attnwidget.cut`, `attnwidget.patch`, `attnwidget.replace` and `attnwidget.mask` make them;
-    `attnwidget.intervening`, `attnwidget.capture`, `attnwidget.what_if` take them.
+    JSON. `attnwidget.ablate`, `attnwidget.cut`, `attnwidget.patch`, `attnwidget.remove_directions`, `attnwidget.replace` and
+    `attnwidget.mask` make them; `attnwidget.intervening`, `attnwidget.capture`, `attnwidget.what_if` take them.
 
     Attributes:
         parts: The changes, in the order in which they were added.
@@ -276,6 +279,41 @@ def patch(
     """
     made = Patch.of(record, either(head=head, heads=heads), positions, what, stream)
     return Edits((made,) if made else ())
+
+
+def remove_directions(
+    directions: Any, heads: Any = None, *, stream: str | None = None, head: Any = None
+) -> Edits:
+    """Say which directions of queries and keys a head's scores are computed without; nothing runs.
+
+    With unit vectors at right angles as the rows of ``V``, the scores of the head are computed with
+    ``q' = q − Vᵀ V q`` in place of each query ``q``, so ``q'·k = q·k − Σ_u (q·u)(k·u)``; keys stay as they are, which may be
+    those of other heads too, and so do scaling, soft cap, bias, mask, sinks and values. The head's rows are computed
+    again in float32; all other heads stay as they were to the last bit. In a model with rotary embeddings, queries and
+    keys are those after the rotation.
+
+    Args:
+        directions: What `attnwidget.directions` returned, or vectors ``[count, head_dim]``, which are made unit vectors at
+            right angles that span the same.
+        heads: The layer and the head, one pair; that of the directions when left out. Several heads are several edits,
+            combined by ``+``.
+        stream: Name of the stream, as records call it; that of the directions, or the only one there is, when left out.
+        head: Another name of ``heads``.
+
+    Returns:
+        A frozen value. Several are combined by ``+``.
+
+    Raises:
+        TypeError: If both names of the head are used.
+        ValueError: If ``directions`` are no vectors, or ``heads`` is no pair. Whether the model has such a head, with queries
+            as long, shows when the edit is applied.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> aw.remove_directions([[0.6, 0.8], [0.0, 1.0]], heads=(0, 2))
+        remove_directions(<2 directions>, heads=[(0, 2)])
+    """
+    return Edits((RemovedDirections.of(directions, either(head=head, heads=heads), stream),))
 
 
 def replace(position: int | str, token: str) -> Edits:

@@ -178,7 +178,7 @@ def cropped_answer(
         return whole(request)
     if "together" in request:
         return _together(source, crop, request)
-    if what == "group_shares" or "grouping" in request.get("ranking", ()):
+    if what in {"extents", "group_shares"} or "grouping" in request.get("ranking", ()):
         return whole(request)
     if what == "column":
         # One by one: between two of them may lie all the others.
@@ -192,8 +192,11 @@ def cropped_answer(
         return encode(weights.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32))
     if what == "tile" and not request.keys() & {"measure", "positions", "side"}:
         return _tile(source, crop, request)
-    if what == "extents":
-        return whole(request)
+    if what == "geometry":
+        # The plane is that of all positions.
+        array = decode(*whole(request))
+        count = len(source.streams[crop.stream].query_positions)
+        return encode(array[[*crop.queries, *(count + key for key in crop.keys), -1]])
     if what in _BY_QUERY or what in _BY_KEY:
         positions = crop.queries if what in _BY_QUERY else crop.keys
         rows = positions[slice(*request.get("queries", (None,)))]

@@ -13,6 +13,7 @@ from attnwidget.compute.heads_together import HeadsTogether
 from attnwidget.compute.pooling import adaptive_bins, max_pool
 from attnwidget.compute.resumable import finish
 from attnwidget.figures.crop import pinned
+from attnwidget.figures.geometry_table import geometry_rows, is_of_geometry
 from attnwidget.figures.group_tables import drawn_between, is_of_groups, of_groups
 from attnwidget.figures.options import refuse_weights
 from attnwidget.figures.table_columns import TOGETHER, in_panel, named_together
@@ -201,6 +202,10 @@ def figure_table(
         refuse_weights("view", view)
     if is_of_groups(state):
         return _table(of_groups(shown, {**state, "view": view}, spec, answer))
+    if view == "head" and is_of_geometry(state, shown):
+        grid = spec.get("grid")
+        pairs = grid["heads"] if grid else [[state["layer"], head] for head in state["heads"]]
+        return _table(list(geometry_rows(shown, pairs, answer)))
     made = {"head": _heads, "compare": _compared, "neuron": _neuron}[view]
     return _table(list(made(shown, state, spec)))
 

@@ -166,6 +166,9 @@ class Figure:
         profile one for each layer and group of keys, with the ``mean`` over the heads, ``low`` and ``high`` (the middle
         half of them), ``least``, ``most`` and how many ``heads``.
 
+        Geometry has a row for each query and each key of each head (``side``, ``position``, ``label``): where it lies in the
+        plane (``x``, ``y``), and the length of its vector (``norm``).
+
         Under another measure its name is in the place of ``weight``; a rollout is of a layer, and has -1 as its
         ``head``. Between words, ``query`` and ``key`` are numbers of words, as `Attention.words` counts them. Of two
         records there are the panels ``"A"``, ``"B"`` and ``"B − A"``, and in the model view the size of the change.

@@ -42,10 +42,11 @@ _HORIZONTAL = 640
 
 _PINS = ("query", "key")
 
-_FORMS = ("lines", "matrix", "image", "text", "groups", "profile")
+_FORMS = ("lines", "matrix", "image", "text", "groups", "profile", "geometry")
 
 Kind = Literal[
-    "head", "lines", "matrix", "image", "text", "groups", "profile", "model", "scatter", "neuron", "compare", "all"
+    "head", "lines", "matrix", "image", "text", "groups", "profile", "geometry", "model", "scatter", "neuron", "compare",
+    "all",
 ]  # fmt: skip
 
 # What of the selection is an option of its own; the others are names of how a figure is drawn.
@@ -260,6 +261,7 @@ def _width(state: dict[str, Any], panels: int, options: FigureOptions) -> int:
     if is_word(options.get("layout"), ("horizontal",)):
         return _HORIZONTAL
     panelled = state["panels"] == "one a head" and state["together"] is None
-    if view == "head" and (state["form"] == "matrix" or (state["form"] == "lines" and panelled)):
+    several = state["form"] in {"matrix", "geometry"} or (state["form"] == "lines" and panelled)
+    if view == "head" and several:
         return min(_WIDEST_GRID, _WIDTHS["head"] * min(2, panels))
     return _WIDTHS[view]

@@ -37,7 +37,7 @@ class Shared(TypedDict, total=False):
     query: Pins | None
     key: Pins | None
     measure: Literal["weights", "value", "norm", "rollout"] | None
-    form: Literal["lines", "matrix", "image", "text", "groups", "profile"] | None
+    form: Literal["lines", "matrix", "image", "text", "groups", "profile", "geometry"] | None
     compare: Iterable[tuple[int, int]]
     step: int | None
     score: str | None
@@ -57,6 +57,7 @@ class Shared(TypedDict, total=False):
     grouping: str | None
     from_group: str | None
     to_group: str | None
+    colour: Literal["position", "group", "norm"]
 
 
 class SelectionOptions(Shared, total=False):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnwidget.analysis.query_key_plane import query_key_plane
 from attnwidget.analysis.rollout import rollout_missing, rollout_slices
 from attnwidget.compute import overview
 from attnwidget.compute.key_columns import column_slices, mean_slices
@@ -263,6 +264,8 @@ def work(
         array = getattr(layer, what)(head)[slice(*request.get("queries", (None,)))]
     elif what == "extents":
         array = vector_extents(layer, head).cpu().numpy()[None]
+    elif what == "geometry":
+        array = _geometry(attention[stream], layer, head)
     elif what == "lengths":
         array = key_lengths(layer, head, request["measure"])
     else:
@@ -284,6 +287,15 @@ def _reading(stream: Stream) -> Callable[..., Numbers]:
         return stream[number].measure(measure, heads, down, across)
 
     return read
+
+
+def _geometry(stream: Stream, layer: Layer, head: int) -> Numbers:
+    """Return queries, keys and what they were scaled by in one plane; see ``BlockRequest`` in the schema."""
+    plane = query_key_plane(stream, layer, head)
+    last = np.array([[*plane.shares, plane.scale]], np.float32)
+    places = np.concatenate([plane.queries, plane.keys])
+    lengths_of = np.concatenate([plane.query_norms, plane.key_norms])
+    return np.concatenate([np.column_stack([places, lengths_of]), last])
 
 
 def encoded(request: Mapping[str, Any], array: NDArray[np.float32]) -> tuple[Block, bytes]:
@@ -343,6 +355,7 @@ def _drawn(
         "tile",
         "column",
         "extents",
+        "geometry",
     ]
     message = f"what must be one of {', '.join(kinds)}, got {what!r}."
     raise ValueError(message)
@@ -369,6 +382,8 @@ def requests_for_head(layer: Layer, head: int) -> Iterator[dict[str, Any]]:
             yield {"what": what, **base, "queries": [start, min(count, start + some)]}
     if by_position:
         yield {"what": "extents", **base}
+    if layer.has_vectors:
+        yield {"what": "geometry", **base}
     for measure in WEIGHTED_MEASURES:
         if missing(layer, measure) is None:
             yield {"what": "lengths", **base, "measure": measure}

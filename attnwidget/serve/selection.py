@@ -232,6 +232,7 @@ def check_form(source: Source, value: object) -> str:
         **dict.fromkeys(
             ("groups", "profile"), ("no grouping of its positions", _is_grouped(source))
         ),
+        "geometry": ("no layer with queries and keys of its own", _has_vectors(source)),
     }
     if form in missing and not missing[form][1]:
         others = [repr(name) for name in FORMS if missing.get(name, ("", True))[1]]
@@ -239,6 +240,14 @@ def check_form(source: Source, value: object) -> str:
         message = f"form must be {accepted}, got {form!r}: {missing[form][0]} is in this record."
         raise SelectionError(message)
     return form
+
+
+def _has_vectors(source: Source) -> bool:
+    """Tell whether any layer has queries and keys, of one record: of two there is no plane that both share."""
+    streams = source.streams.values()
+    return not source.sides and any(
+        getattr(layer, "has_vectors", False) for stream in streams for layer in stream
+    )
 
 
 def _is_grouped(source: Source) -> bool:

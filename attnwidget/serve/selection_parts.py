@@ -29,6 +29,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
         "explain",
         "shade",
         "panels",
+        "colour",
     )
 }
 
@@ -65,6 +66,7 @@ DEFAULTS: dict[str, Any] = {
     "grouping": None,
     "from_group": None,
     "to_group": None,
+    "colour": "position",
 }
 STATE = STATE_NAMES
 # Parts that are the first there is where they are left out.

@@ -53,7 +53,8 @@ def together_of(state: Mapping[str, Any], stream: ShownStream) -> dict[str, Any]
         ``TogetherHeads`` in the schema, ``layers`` only where there are several.
     """
     how, layer = state.get("together"), state["layer"]
-    if how is None or state["measure"] == "rollout":
+    # A plane is of one head.
+    if how is None or state["measure"] == "rollout" or state.get("form") == "geometry":
         return None
     several = state.get("together_layers") or []
     pairs = [

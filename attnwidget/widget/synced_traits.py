@@ -121,12 +121,13 @@ class SyncedTraits(anywidget.AnyWidget):
     form = Choice("form").tag(sync=True)
     """How heads are drawn: lines between tokens, a matrix, over the picture or the sound that went in, or as the
     running text, shaded by what the pinned query attends to, or by what attends to the pinned key; or how much weight
-    the groups of positions give each other: a small matrix for each head, or over the layers (see `grouping`).
+    the groups of positions give each other: a small matrix for each head, or over the layers (see `grouping`); or queries
+    and keys of each head in one plane (see `colour`).
 
     A stream without picture or sound is drawn as lines when the form is ``"image"``, one without text when it is
-    ``"text"``. Compared heads stay lines then: a difference is between pairs.
+    ``"text"``, a layer without query and key vectors when it is ``"geometry"``. Compared heads stay lines then: a difference is between pairs.
 
-    - Type: ``"lines" | "matrix" | "image" | "text" | "groups" | "profile"``
+    - Type: ``"lines" | "matrix" | "image" | "text" | "groups" | "profile" | "geometry"``
     - Default: ``"image"`` for a record with a picture or a sound, else ``"lines"``
     """
 
@@ -264,6 +265,14 @@ class SyncedTraits(anywidget.AnyWidget):
 
     - Type: ``"own" | "fixed"``
     - Default: ``"own"``
+    """
+
+    colour = Choice("colour").tag(sync=True)
+    """What the points of the form ``"geometry"`` are coloured by: their position, their group of the ``grouping`` that is
+    marked, or the length of the vector (norm). Without a grouping, groups are positions.
+
+    - Type: ``"position" | "group" | "norm"``
+    - Default: ``"position"``
     """
 
     @property

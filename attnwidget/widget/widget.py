@@ -31,6 +31,7 @@ from attnwidget.widget.head_effects import HeadEffects
 from attnwidget.widget.notebook_display import NotebookDisplay, closed_bundle
 from attnwidget.widget.ranked_heads import RankedHeads
 from attnwidget.widget.save import BrowserFigures, save
+from attnwidget.widget.shown_directions import ShownDirections
 from attnwidget.widget.shown_views import hold_weakly, shown_views
 from attnwidget.widget.synced_traits import SyncedTraits
 
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["AttentionWidget"]
 
 
-class AttentionWidget(HeadEffects, RankedHeads, Answering, SyncedTraits):
+class AttentionWidget(ShownDirections, HeadEffects, RankedHeads, Answering, SyncedTraits):
     """Three linked views over one record of attention.
 
     The reader sees a toolbar, a sentence on what is selected, and below it the model view, the head view and the neuron
@@ -191,7 +192,7 @@ class AttentionWidget(HeadEffects, RankedHeads, Answering, SyncedTraits):
         # A view under edits opens where the one without them does.
         opened = self.source if self._unedited is None or self._left else self._unedited.source
         python = opening(opened, self._call, chosen=self._chooses)
-        return {**meta, "python": python}, overview
+        return {**meta, **self.told_directions(), "python": python}, overview
 
     def code(self) -> str:
         """Return the call that opens a view at what is shown: the selection, of which only what a new view would not have.

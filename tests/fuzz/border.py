@@ -31,14 +31,14 @@ _NAMED = {
 _RIGHT: dict[str, tuple[Any, ...]] = {
     "view": ("all", "model", "neuron"), "stream": ("decoder", "probe"), "layer": (0, 2), "heads": ([0], [1, 2], range(2)),
     "query": (0, [0, 1], "cat"), "key": (1, [2, 3]), "measure": ("value", "rollout"), "positions": ("words",),
-    "form": ("matrix", "text"), "compare": ([(0, 1)], [[0, 0], [2, 1]]), "step": (None, 0), "theme": ("dark",),
+    "form": ("matrix", "text", "geometry"), "compare": ([(0, 1)], [[0, 0], [2, 1]]), "step": (None, 0), "theme": ("dark",),
     "score": ("broad", "ranking"), "other_score": ("previous",), "arrange": ("rank", "scatter"),
     "threshold": (0, 0.5, 1.0), "below_threshold": ("hidden",), "show_layers": ([0], range(1)),
     "ranking": ({"queries": [0], "keys": [1]}, {"queries": None, "keys": ["cat"]}),
     "explain": ("head", "link"), "top_k": (1, None), "mass": (0.5, None), "aside": ("first", "special", [0]),
     "shade": ("fixed",), "together": ("mean", "max", None),
     "together_layers": ([0], range(1), None), "panels": ("one a head",), "grouping": ("part", None), "from_group": (None,),
-    "to_group": (None,),
+    "to_group": (None,), "colour": ("norm", "group"),
 }  # fmt: skip
 _JSON_ODD: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 3, 99, 0.0, 1.0, 0.5, 1e300, math.nan, math.inf, 10**400, -(2**63), "", "decoder", "cat",
@@ -50,6 +50,7 @@ _REQUESTS: tuple[dict[str, Any], ...] = (
     {**_BASE, "what": "weights", "queries": [0, 5]}, {**_BASE, "what": "column", "keys": [0, 2]},
     {**_BASE, "what": "tile", "level": 0, "tile": [0, 0]}, {**_BASE, "what": "mean", "queries": [0, 2]},
     {**_BASE, "what": "overview", "measure": "weights", "size": 8}, {**_BASE, "what": "lengths", "measure": "value"},
+    {**_BASE, "what": "geometry"},
     {"what": "head_scores", "stream": "decoder"}, {"what": "head_labels", "stream": "decoder"},
     {"what": "ranking", "stream": "decoder", "ranking": {"queries": [0], "keys": [1]}},
 )  # fmt: skip

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "attnwidget"
 
 # Each line may import from the lines above it and, within one folder, from itself; folders of one line know nothing of
-# each other. `attribution` is the place of what is to come.
+# each other.
 ORDER = (
     ("protocol", "files"),
     ("compute",),

@@ -10,6 +10,7 @@ import torch
 from attnwidget.capture.edits.links import Changes
 from attnwidget.capture.edits.places import Place
 from attnwidget.capture.sparse.registry import adapter_of
+from attnwidget.edits.removed_directions import without_directions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,6 +75,9 @@ def with_edits(
             heads |= edited.heads
             changes.links += edited.changes.links
             changes.taken += edited.changes.taken
+            changes.directions |= edited.changes.directions
+    for head, vectors in changes.directions.items():
+        layer = without_directions(layer, head, vectors.numpy())
     if changes.links:
         layer = _without_links(layer, changes.links, queries, keys)
     outputs = _changed_outputs(layer, changes, queries, keys)

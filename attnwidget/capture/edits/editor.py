@@ -17,6 +17,7 @@ from attnwidget.capture.edits.sparse_heads import SparseHeads
 from attnwidget.capture.edits.windows import Windows, used_keys
 from attnwidget.capture.reconstruct.attention_call import (
     UnreadableError,
+    reconstruct_call,
     split_heads,
     split_sum,
 )
@@ -280,10 +281,26 @@ class Editor:
         window = self._windows.of(layer, queries, used_keys(seen.weights), keys)
         rows = view.reshape(-1, heads, queries, width)
         try:
-            changed = changed_sum(seen, rows, window, layer.changes)
+            calls = self._calls_behind(layer, weighted_sum, running, len(rows))
+            changed = changed_sum(seen, rows, window, layer.changes, calls)
         except ValueError as error:
             raise self._refused(layer, str(error)) from error
         return changed.view(*lead, heads, queries, width)
+
+    def _calls_behind(
+        self, layer: EditedLayer, weighted_sum: WeightedSum, running: RunningModule, rows: int
+    ) -> list[AttentionArguments]:
+        """Return the call behind each row of a weighted sum, where its scores are to be computed from query and key."""
+        if not layer.changes.directions:
+            return []
+        calls = []
+        for row in range(rows):
+            call, _, _ = reconstruct_call(weighted_sum, running, rows, row)
+            if call is None or call.reason is not None:
+                why = "" if call is None else f": {call.reason}"
+                raise self._refused(layer, f"the queries and keys of its scores are not known{why}")
+            calls.append(call)
+        return calls
 
     def _replaced(self, layer: EditedLayer, output: Tensor, keys: int) -> Tensor:
         first = self._windows.first_of_chunk(layer)

@@ -1,4 +1,4 @@
-"""Rows of heads computed again: without some of their links, or with another record's weights or values."""
+"""Rows of heads computed again: without some links or directions, or with another record's weights or values."""
 
 from __future__ import annotations
 
@@ -84,14 +84,17 @@ class Changes:
     Attributes:
         links: Links that its heads do without.
         taken: What its heads take from another record.
+        directions: Directions that the scores of some heads are computed without, float32 ``[count, head_dim]``, unit
+            vectors at right angles.
     """
 
     links: list[Link] = field(default_factory=list)
     taken: list[Taken] = field(default_factory=list)
+    directions: dict[int, Tensor] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Whether anything is done."""
-        return bool(self.links or self.taken)
+        return bool(self.links or self.taken or self.directions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,7 @@ class _CallRows(_Rows):
 
     arguments: AttentionArguments
     batch: int
+    directions: dict[int, Tensor] = field(default_factory=dict)
     view: MaskView = field(init=False)
     # What was read of the mask last, and for which rows: it is the same for all heads.
     _read: tuple[Tensor, Tensor] | None = field(default=None, init=False)
@@ -183,7 +187,7 @@ class _CallRows(_Rows):
 
     def weights(self, head: int, rows: Tensor, hidden: list[int]) -> tuple[Tensor, Tensor]:
         given, options = self.arguments, self.arguments.options
-        query = given.query[self.batch, head, rows].float()
+        query = self._query(head, rows)
         key = given.key[
             min(self.batch, len(given.key) - 1), head // (self.heads // given.key.shape[1])
         ]
@@ -201,6 +205,18 @@ class _CallRows(_Rows):
         if sink is not None:
             scores = torch.cat([scores, sink.to(scores)], dim=-1)
         return _softmax(scores)[:, : key.shape[0]], saw
+
+    def _query(self, head: int, rows: Tensor) -> Tensor:
+        """Return some queries of a head, without the directions that it does without."""
+        query = self.arguments.query
+        own = query[min(self.batch, len(query) - 1), head, rows].float()
+        if head not in self.directions:
+            return own
+        basis = self.directions[head].to(own.device)
+        if basis.shape[1] != own.shape[1]:
+            msg = f"the directions have {basis.shape[1]} numbers, its queries {own.shape[1]}: take those of this head."
+            raise ValueError(msg)
+        return own - own @ basis.T @ basis
 
     def _mask(self, head: int, rows: Tensor) -> Tensor:
         if self._read is None or not torch.equal(self._read[0], rows):
@@ -236,16 +252,20 @@ class _SumRows(_Rows):
         multiplied: ``[head, query, key]``.
         value: ``[head, key, value_dim]``.
         logits: ``[head, query, key or more]``, where they are those of the weights; what is more are sinks.
+        call: Reads rows of heads that do without some directions: their scores are computed from query and key.
     """
 
     multiplied: Tensor
     value: Tensor
     logits: Tensor | None
+    call: _CallRows | None = None
 
     def values(self, head: int) -> Tensor:
         return self.value[head].float()
 
     def weights(self, head: int, rows: Tensor, hidden: list[int]) -> tuple[Tensor, Tensor]:
+        if self.call is not None and head in self.call.directions:
+            return self.call.weights(head, rows, hidden)
         own = self.multiplied[head, rows].float()
         saw = (own[:, hidden] != 0).any(dim=-1)
         if not hidden:
@@ -311,7 +331,7 @@ def changed_call(
         ValueError: If another record has not as many positions, or is not known where a row stands.
     """
     heads = output.shape[1]
-    rows = (_CallRows(heads, arguments, batch) for batch in range(len(output)))
+    rows = (_CallRows(heads, arguments, batch, changes.directions) for batch in range(len(output)))
     return _changed(rows, output, window, changes)
 
 
@@ -320,6 +340,7 @@ def changed_sum(
     output: Tensor,
     window: Window,
     changes: Changes,
+    calls: Sequence[AttentionArguments] = (),
 ) -> Tensor:
     """Return what a weighted sum comes to with some of its rows computed anew; all other numbers stand.
 
@@ -328,13 +349,20 @@ def changed_sum(
         output: ``[row, head, query, value_dim]``.
         window: Which positions its queries and keys are.
         changes: What is done.
+        calls: The call behind each row, with its query and key, where heads do without some directions.
 
     Raises:
         ValueError: As `changed_call`.
     """
     heads, logits = output.shape[1], seen.logits
     rows = (
-        _SumRows(heads, seen.weights[row], seen.value[row], None if logits is None else logits[row])
+        _SumRows(
+            heads,
+            seen.weights[row],
+            seen.value[row],
+            None if logits is None else logits[row],
+            _CallRows(heads, calls[row], 0, changes.directions) if calls else None,
+        )
         for row in range(len(output))
     )
     return _changed(rows, output, window, changes)
@@ -371,12 +399,29 @@ def _change(
 ) -> None:
     """Write rows into ``edited``, a copy of ``output`` ``[head, query, value_dim]``."""
     with torch.autocast(output.device.type, enabled=False):
+        for head in changes.directions:
+            _without_directions(read, head, window, output, edited)
+        if changes.directions:
+            output = edited.clone()
         for head, rows, hidden, renormalise in _cut_rows(read.heads, window, changes.links):
             where = torch.tensor(rows, device=output.device)
             put, saw = _cut(read, head, where, hidden, renormalise=renormalise)
             edited[head, where] = torch.where(saw[:, None], put.to(edited), output[head, where])
         for one in changes.taken:
             _take(read, one, window, output, edited)
+
+
+def _without_directions(
+    read: _Rows, head: int, window: Window, output: Tensor, edited: Tensor
+) -> None:
+    """Put what a head puts out without some directions in its place; rows that see nothing stay as they are."""
+    values = read.values(head)
+    step = max(1, _BLOCK // max(window.keys, 1))
+    for start in range(0, window.queries, step):
+        rows = torch.arange(start, min(window.queries, start + step), device=output.device)
+        weights, _ = read.weights(head, rows, [])
+        some = (weights > 0).any(dim=-1, keepdim=True)
+        edited[head, rows] = torch.where(some, (weights @ values).to(edited), output[head, rows])
 
 
 def _cut_rows(

@@ -14,6 +14,7 @@ from attnwidget.edits.ablation import Ablation
 from attnwidget.edits.cut import Cut
 from attnwidget.edits.head_outputs import HeadOutputs
 from attnwidget.edits.patch import Patch
+from attnwidget.edits.removed_directions import RemovedDirections
 from attnwidget.record.position_lookup import resolve as resolve_positions
 from attnwidget.record.record import the_stream
 from attnwidget.record.vocabulary import from_the_end
@@ -66,7 +67,8 @@ class EditedLayer:
     gates: Tensor | None = None
 
     def __str__(self) -> str:
-        named = {*self.heads, *(one.head for one in self.changes.taken)}
+        named = {*self.heads, *self.changes.directions}
+        named |= {one.head for one in self.changes.taken}
         named |= {head for link in self.changes.links for head in link.heads or ()}
         every = any(link.heads is None for link in self.changes.links)
         heads = ", ".join(f"{self.layer}.{head}" for head in sorted(named))
@@ -199,6 +201,9 @@ def _add(
                 continue
             numbers_of = torch.from_numpy(part.of_head(pair).copy())
             layer.changes.taken.append(Taken(head, part.what, numbers_of, part.positions))
+        elif isinstance(part, RemovedDirections):
+            _check_whole(place, "remove_directions")
+            layer.changes.directions[head] = torch.from_numpy(part.array())
         else:
             layer.heads[head] = _replacement(part, pair, place)
 
@@ -281,6 +286,8 @@ def _example(part: Inside, layer: int, head: int | None = None) -> str:
     pair = (layer, (part.heads or ((0, 0),))[0][1] if head is None else head)
     if isinstance(part, Patch):
         return f"patch(record, heads=[{pair}])"
+    if isinstance(part, RemovedDirections):
+        return f"remove_directions(directions, heads=[{pair}])"
     return (
         repr(replace(part, heads=(pair,))) if isinstance(part, Cut) else f"ablate(heads=[{pair}])"
     )

@@ -125,6 +125,8 @@ export interface Blocks {
   ): Vectors;
   /** Null until they have come. */
   extents(layer: number, head: number): Extents | null;
+  /** Where the queries and keys of a head lie in one plane; null until it is here. */
+  geometry(layer: number, head: number): BlockResult | null;
   /** Part of weights, scores or bias; null until it has come. The same object as long as it is the same. */
   part(
     what: "weights" | "scores" | "bias",

@@ -59,6 +59,7 @@ export function streamBlocks(
       const [query = 0, key = 0, product = 0, value = 0] = found;
       return { query, key, product, value };
     },
+    geometry: (layer, head) => store.get({ what: "geometry", stream: name, layer, head, ...of }),
     part: (what, layer, head, queries, keys) =>
       readPart(store, { what, stream: name, layer, head, ...of }, sizes, queries, keys),
     tile: (layer, head, level, [row, column], as, when) =>

@@ -25,7 +25,13 @@ const NARROWEST = 170;
 /** Rows get closer, as far as they can, rather than make a panel higher than this. */
 const HIGH = 420;
 
-const OWN_LEGEND: readonly Scene["state"]["form"][] = ["image", "text", "groups", "profile"];
+const OWN_LEGEND: readonly Scene["state"]["form"][] = [
+  "image",
+  "text",
+  "groups",
+  "profile",
+  "geometry",
+];
 const ownLegend = ({ form }: Scene["state"]) => OWN_LEGEND.includes(form);
 
 /** The scene of one panel: one head alone, its legend shared with the others. */

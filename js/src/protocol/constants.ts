@@ -37,4 +37,4 @@ export const REST_GROUP = "rest";
 export const EFFECT = "effect";
 
 /** The traits of the shared selection, in the order of the schema. */
-export const STATE_NAMES = ["view", "stream", "layer", "heads", "query", "key", "measure", "positions", "form", "compare", "step", "theme", "score", "other_score", "arrange", "threshold", "below_threshold", "show_layers", "ranking", "explain", "top_k", "mass", "aside", "shade", "together", "together_layers", "panels", "grouping", "from_group", "to_group"] as const;
+export const STATE_NAMES = ["view", "stream", "layer", "heads", "query", "key", "measure", "positions", "form", "compare", "step", "theme", "score", "other_score", "arrange", "threshold", "below_threshold", "show_layers", "ranking", "explain", "top_k", "mass", "aside", "shade", "together", "together_layers", "panels", "grouping", "from_group", "to_group", "colour"] as const;

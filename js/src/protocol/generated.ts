@@ -34,7 +34,8 @@ export type Reply = Answer | Refusal | Unfinished;
 /**
  * A part of an edit, as `Edits.to_json` writes it.
  */
-export type Intervention = AblatedHeads | CutLinks | PatchedHeads | ReplacedToken | MaskedToken;
+export type Intervention =
+  AblatedHeads | CutLinks | PatchedHeads | RemovedDirections | ReplacedToken | MaskedToken;
 /**
  * Position numbers, or tokens' texts; null for all positions.
  */
@@ -96,9 +97,9 @@ export interface State {
    */
   positions: "pieces" | "words";
   /**
-   * How the head view draws; image: over the picture or the sound, where the stream has one, else lines; text: the running text, shaded, where there is any, else lines; groups: the shares that groups give each other, a matrix a head; profile: these shares over the layers; both where the stream has groups, else lines.
+   * How the head view draws; image: over the picture or the sound, where the stream has one, else lines; text: the running text, shaded, where there is any, else lines; groups: the shares that groups give each other, a matrix a head; profile: these shares over the layers; both where the stream has groups, else lines; geometry: queries and keys in one plane, a panel a head, where the layer has vectors and one record is shown, else lines.
    */
-  form: "lines" | "matrix" | "image" | "text" | "groups" | "profile";
+  form: "lines" | "matrix" | "image" | "text" | "groups" | "profile" | "geometry";
   /**
    * Pinned heads of this stream, side by side.
    */
@@ -181,6 +182,10 @@ export interface State {
    * The group of keys that is drawn; null for all.
    */
   to_group: string | null;
+  /**
+   * What the points of the form geometry are coloured by: their position, their group of the grouping that is marked (position where none is), or the length of the vector.
+   */
+  colour: "position" | "group" | "norm";
 }
 export interface LinkRanking {
   /**
@@ -240,6 +245,10 @@ export interface Meta {
   generation?: Generation;
   survey?: SurveyMeta;
   comparison?: ComparisonMeta;
+  /**
+   * Directions of heads that the neuron view has a row for.
+   */
+  directions?: HeadDirections[];
   python?: PythonCall;
 }
 export interface StreamMeta {
@@ -483,6 +492,19 @@ export interface ComparisonMeta {
   names: string[];
 }
 /**
+ * Directions of the queries and keys of one head that make a pattern: unit vectors at right angles.
+ */
+export interface HeadDirections {
+  stream: string;
+  layer: number;
+  head: number;
+  /**
+   * What it is called: a score's name, "links", or "own pattern".
+   */
+  pattern: string;
+  vectors: readonly (readonly number[])[];
+}
+/**
  * What the call is written from that opens a view at a selection; opened: what a view opens with that is told nothing, left out where that was not looked for.
  */
 export interface PythonCall {
@@ -497,7 +519,7 @@ export interface PythonCall {
   placed: Partial<State>;
 }
 /**
- * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key, or those of the range `keys`. For vectors: [position, dim], the whole axis, or the half-open range `queries` of its positions. For extents: [1, 4], the largest size of a number in the head's queries, keys, products of a query and a key dimension by dimension, and values, over all positions. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one. For tile: [row, column], the largest in each cell; level 0 is float32 and exact, above it weights and rollout are uint8 holding 255*sqrt(w) and other measures float32. For column: [query, key], what every query gives some keys, of weights or of the rollout. Of a stream whose thumbnails come later, thumbnails: uint8 [head, row, column], those of a layer; links: [head, 4], query, key and weight of each head's strongest link (see top) and its mean weight on the first key. For group_shares: [head, from, to], for all heads of the layer the mean over the queries of each group of a grouping, those of the range `queries` from 0 on where it is given, of their weight on each group; NaN from a group without queries, and of heads whose weights are not numbers. For together_shares: [1, head], what part of several heads that are one is each one's: of their mean or sum its part of the weight, of their maximum the part of the pairs with any weight where it is the largest, equal ones counting alike.
+ * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key, or those of the range `keys`. For vectors: [position, dim], the whole axis, or the half-open range `queries` of its positions. For extents: [1, 4], the largest size of a number in the head's queries, keys, products of a query and a key dimension by dimension, and values, over all positions. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one. For tile: [row, column], the largest in each cell; level 0 is float32 and exact, above it weights and rollout are uint8 holding 255*sqrt(w) and other measures float32. For column: [query, key], what every query gives some keys, of weights or of the rollout. Of a stream whose thumbnails come later, thumbnails: uint8 [head, row, column], those of a layer; links: [head, 4], query, key and weight of each head's strongest link (see top) and its mean weight on the first key. For geometry: [query + key + 1, 3], where each query and then each key of the head lies in one plane (x, y) and how long its vector is; in the last row the share of the variance along x and along y, and the number that queries were multiplied by and keys divided by. For group_shares: [head, from, to], for all heads of the layer the mean over the queries of each group of a grouping, those of the range `queries` from 0 on where it is given, of their weight on each group; NaN from a group without queries, and of heads whose weights are not numbers. For together_shares: [1, head], what part of several heads that are one is each one's: of their mean or sum its part of the weight, of their maximum the part of the pairs with any weight where it is the largest, equal ones counting alike.
  */
 export interface BlockRequest {
   what:
@@ -517,6 +539,7 @@ export interface BlockRequest {
     | "thumbnails"
     | "links"
     | "extents"
+    | "geometry"
     | "group_shares"
     | "together_shares";
   stream: string;
@@ -833,6 +856,24 @@ export interface CutEnds {
  */
 export interface PatchedHeads {
   patch: unknown;
+}
+/**
+ * Directions of queries and keys that the scores of one head are computed without: Python alone makes these.
+ */
+export interface RemovedDirections {
+  /**
+   * @minItems 1
+   * @maxItems 1
+   */
+  remove_directions: readonly (readonly [number, number])[];
+  /**
+   * @minItems 1
+   */
+  vectors: readonly (readonly number[])[];
+  /**
+   * Null for the only one there is.
+   */
+  stream: string | null;
 }
 /**
  * A token of the input in whose place another stands: Python alone makes these.

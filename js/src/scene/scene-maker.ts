@@ -31,13 +31,14 @@ import {
 } from "./lens.js";
 import type { RecordScene, Scene } from "./scene.js";
 
-/** What is drawn in a stream: lines, where there is no picture or sound to draw over, no text to read, or no groups. */
+/** What is drawn in a stream: lines, where there is no picture or sound to draw over, no text to read, no groups, or no vectors. */
 function formFor(
   form: State["form"],
-  grouped: boolean,
+  { grouped, vectors }: { readonly grouped: boolean; readonly vectors: boolean },
   ...axes: readonly (readonly Position[])[]
 ): State["form"] {
   if (form === "groups" || form === "profile") return grouped ? form : "lines";
+  if (form === "geometry") return vectors ? form : "lines";
   const over = axes.some((positions) => positions.some(({ medium }) => medium !== undefined));
   if (form === "text" && !axes.some(isText)) return "lines";
   return form === "image" && !over ? "lines" : form;
@@ -99,6 +100,8 @@ export class SceneMaker {
       ) ?? null;
     const blocks = sides?.at(-1) ?? streamBlocks(this.store, stream, sizes);
     const grouped = groupingOf(stream, valid.grouping) !== null;
+    // Two records have no plane that both share.
+    const vectors = layer.has_vectors && !sides;
     const record: RecordScene = {
       meta: this.meta,
       stream: sink ? this.withSink(stream, sink) : stream,
@@ -107,7 +110,7 @@ export class SceneMaker {
       keys,
       state: {
         ...stateAtStep(valid, generationStep),
-        form: formFor(valid.form, grouped, queries, keys),
+        form: formFor(valid.form, { grouped, vectors }, queries, keys),
       },
       generationStep,
       hover: hover && isThere(generationStep, recordHover(lens, hover)) ? hover : null,

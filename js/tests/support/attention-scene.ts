@@ -1,5 +1,12 @@
 import { asideOf } from "../../src/data/aside.js";
-import { type Blocks, type Extents, Matrix, type Rows, type What } from "../../src/data/blocks.js";
+import {
+  type BlockResult,
+  type Blocks,
+  type Extents,
+  Matrix,
+  type Rows,
+  type What,
+} from "../../src/data/blocks.js";
 import { Thumbnails } from "../../src/data/thumbnails.js";
 import type { LayerMeta, Meta, Position, StreamMeta } from "../../src/protocol/generated.js";
 import type { Scene } from "../../src/scene/scene.js";
@@ -201,6 +208,18 @@ function extentsOf({ query, key, value }: Head): Extents {
   return { query: most(query), key: most(key), product, value: most(value) };
 }
 
+/** The first two numbers of each vector in the place of a plane, shares of 0.5 and 0.25, and a scale of 2. */
+export function geometryOf({ query, key }: Head): BlockResult {
+  const rows = [query, key].flatMap(({ rows, columns, data }) =>
+    Array.from({ length: rows }, (_, at) => {
+      const vector = data.subarray(at * columns, (at + 1) * columns);
+      return [vector[0] as number, vector[1] as number, Math.hypot(...vector)];
+    }),
+  );
+  const data = Float32Array.from([...rows, [0.5, 0.25, 2]].flat());
+  return { data, shape: [rows.length + 1, 3] };
+}
+
 function makeBlocks(given: Given, heads: HeadOf): Blocks {
   const error = given.blocks === "failed" ? "the kernel has gone away" : null;
   const ready = (given.blocks ?? "ready") === "ready";
@@ -220,6 +239,7 @@ function makeBlocks(given: Given, heads: HeadOf): Blocks {
       },
     }),
     extents: (l, h) => (ready ? extentsOf(heads(l, h)) : null),
+    geometry: (l, h) => (error !== null ? { error } : ready ? geometryOf(heads(l, h)) : null),
     part: (what, l, h, [top, bottom], [left, right]) => {
       if (!ready) return null;
       const whole = heads(l, h)[what];
@@ -329,6 +349,7 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     together_layers: null,
     panels: "overlaid",
     grouping: null,
+    colour: "position",
     from_group: null,
     to_group: null,
     ...pins,

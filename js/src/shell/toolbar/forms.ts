@@ -15,6 +15,7 @@ const TITLES: Readonly<Record<string, string>> = {
   text: "The running text, shaded by attention",
   groups: "How much weight groups of tokens give each other, a small matrix a head",
   profile: "How much weight groups of tokens get, layer by layer",
+  geometry: "Queries and keys of each head as points in one plane",
 };
 
 export const form: Control = {
@@ -25,7 +26,7 @@ export const form: Control = {
   shortRank: 90,
   shown: drawsHeads,
   size: (scene) =>
-    `${groupsOf(scene) !== null} ${overMedia(scene)} ${isText(scene.queries) || isText(scene.keys)}`,
+    `${scene.layer.has_vectors} ${groupsOf(scene) !== null} ${overMedia(scene)} ${isText(scene.queries) || isText(scene.keys)}`,
   draw: (scene, { change }, short) => {
     const { state, sides, queries, keys } = scene;
     const over = overMedia(scene);
@@ -37,6 +38,7 @@ export const form: Control = {
       ...(text ? ([["text", "text"]] as const) : []),
       ...(groupsOf(scene) ? ([["groups", "groups"]] as const) : []),
       ...(groupsOf(scene) && !sides ? ([["profile", "profile"]] as const) : []),
+      ...(scene.layer.has_vectors && !sides ? ([["geometry", "geometry"]] as const) : []),
     ];
     if (short) {
       const choices = forms.map(([value, name]) => ({ value, text: name }));

@@ -12,7 +12,7 @@ import { measure } from "./measure.js";
 import { pieces } from "./pieces.js";
 import { save } from "./save.js";
 import { search } from "./search.js";
-import { shade } from "./shade.js";
+import { colour, shade } from "./shade.js";
 import { shownLayers } from "./shown-layers.js";
 import { stream } from "./stream.js";
 import { theme } from "./theme.js";
@@ -37,6 +37,7 @@ export const CONTROLS: readonly Control[] = [
   links,
   aside,
   shade,
+  colour,
   pieces,
   view,
   grouping,

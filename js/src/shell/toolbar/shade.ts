@@ -1,8 +1,9 @@
-// Where the shades of matrices end, while there are matrices.
+// What shades and colours stand for: where those of matrices end, and what points of planes are coloured by.
 
+import { groupsOf } from "../../scene/groups.js";
 import type { State } from "../../state/selection.js";
 import type { Control } from "./control.js";
-import { drawsHeads } from "./drawn.js";
+import { drawsHead, drawsHeads } from "./drawn.js";
 import { list } from "./parts.js";
 
 export const shade: Control = {
@@ -25,4 +26,30 @@ export const shade: Control = {
       (value) => change({ shade: value as State["shade"] }),
       { title: "Where the shades of matrices end; the legend says where" },
     ),
+};
+
+export const colour: Control = {
+  name: "colour",
+  group: "what",
+  label: "colour",
+  named: true,
+  rank: () => 18,
+  shown: (scene) => drawsHead(scene) && scene.state.form === "geometry",
+  size: (scene) => String(groupsOf(scene) !== null),
+  draw: (scene, { change }) => {
+    const { state } = scene;
+    const groups = groupsOf(scene) !== null;
+    return list(
+      "Colour of points",
+      // Without groups their colours are those of positions.
+      state.colour === "group" && !groups ? "position" : state.colour,
+      [
+        { value: "position", text: "position" },
+        ...(groups ? [{ value: "group", text: "group" }] : []),
+        { value: "norm", text: "length" },
+      ],
+      (value) => change({ colour: value as State["colour"] }),
+      { title: "What the points of queries and keys are coloured by; the legend says how" },
+    );
+  },
 };

@@ -25,6 +25,8 @@ const FORMS: Readonly<Record<Scene["state"]["form"], Form>> = {
   matrix: matrixForm,
   groups: sharesForm,
   profile: sharesForm,
+  // Each head has a plane of its own: there is no difference of two.
+  geometry: linesForm,
 };
 
 function formOf(scene: Scene): Form {

@@ -2,6 +2,7 @@
 
 import type { Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
+import { geometryForm } from "../geometry/view.js";
 import { drawGroups, groupsHeight, groupsStops, hitGroups } from "../groups/matrices.js";
 import { drawProfile, hitProfile, profileHeight, profileStops } from "../groups/profile.js";
 import { headImageHeight } from "../image/plan.js";
@@ -82,6 +83,7 @@ const FORMS: Readonly<Record<Scene["state"]["form"], Form>> = {
     hit: hitProfile,
     stops: profileStops,
   },
+  geometry: geometryForm,
 };
 
 /** Side by side: in figures only, where nothing is pointed at. */
@@ -117,7 +119,7 @@ function placed(scene: Scene, frame: Frame) {
   return { shown, form, inner: { ...frame, height }, top: height };
 }
 
-/** Who attends to whom in the selected heads: links between two columns, over one another or a panel a head, heat maps, running text, over what went in, or group by group. */
+/** Who attends to whom in the selected heads: links between two columns, over one another or a panel a head, heat maps, running text, over what went in, group by group, or as points in a plane. */
 export const headView: View = {
   name: "head",
   contentHeight: (scene, width, height) => {

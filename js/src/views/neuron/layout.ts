@@ -65,6 +65,8 @@ export interface Sizes {
   /** Null for a layer without vectors, which has `reasonLines` lines to say why. */
   readonly hasVectors: boolean;
   readonly hasValues: boolean;
+  /** How many directions have a row. */
+  readonly directions: number;
   readonly reasonLines: number;
   readonly equationLines: number;
   /** How high the view may be. */
@@ -89,6 +91,9 @@ export interface LinkLayout {
   readonly key: Rect | null;
   readonly product: Rect | null;
   readonly bars: Rect | null;
+  /** What the rows of directions are, and those; none without directions. */
+  readonly directionsTitle: Rect | null;
+  readonly directions: readonly Rect[];
   readonly equation: Rect | null;
   /** The table's heading. */
   readonly heading: Rect;
@@ -123,6 +128,9 @@ export function linkLayout(sizes: Sizes): LinkLayout {
   const [query, key, product] = [strip(), strip(), strip()];
   if (hasVectors) y += 2;
   const bars = hasVectors ? take(BARS, columns.strip) : null;
+  const shown = hasVectors ? sizes.directions : 0;
+  const directionsTitle = shown > 0 ? take(STRIP_LINE) : null;
+  const directions = Array.from({ length: shown }, () => take(STRIP_LINE, columns.strip));
   if (hasVectors) y += GAP / 2;
   const equation = hasVectors ? take(equationLines * EQUATION_LINE) : null;
   const heading = take(HEADING);
@@ -145,6 +153,8 @@ export function linkLayout(sizes: Sizes): LinkLayout {
     key,
     product,
     bars,
+    directionsTitle,
+    directions,
     equation,
     heading,
     tableTop,

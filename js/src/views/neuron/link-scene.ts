@@ -10,6 +10,7 @@ import {
 import type { RecordScene, Scene } from "../../scene/scene.js";
 import type { Frame, Stop } from "../view.js";
 import { dimensionOrder, type NeuronData, readNeuron, strongestListed } from "./data.js";
+import { directionsOf } from "./directions.js";
 import type { Header } from "./header.js";
 import { type LinkLayout, linkLayout, PAD, ROW, type TableLine, tableLines } from "./layout.js";
 import { reasonLines } from "./reason.js";
@@ -68,6 +69,7 @@ export function layoutOf(scene: RecordScene, width: number, height: number): Lin
     height,
     hasVectors: layer.has_vectors,
     hasValues: layer.has_vectors && hasValues(scene),
+    directions: directionsOf(scene).length,
     reasonLines: reasonLines(scene, width),
     equationLines: layer.has_vectors ? equationLines(scene, width - 2 * PAD) : 0,
     rows: {

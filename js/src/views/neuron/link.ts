@@ -7,6 +7,7 @@ import type { Hit } from "../../state/interaction.js";
 import { contains, type Rect } from "../../surface/surface.js";
 import type { Frame, Stop, View } from "../view.js";
 import { focusTerms } from "./data.js";
+import { directionStops, drawDirections } from "./direction-rows.js";
 import { drawHeader, headerStops, hitHeader } from "./header.js";
 import { HEADER, ROW } from "./layout.js";
 import {
@@ -109,6 +110,7 @@ export const linkView: View<RecordScene> = {
         if (reason) drawReason(surface, scene, frame, { x: middle, y: reason.y + 8 }, "middle");
         drawLinkVectors(surface, link);
         drawBars(surface, link);
+        drawDirections(surface, link);
         drawEquation(surface, link);
         drawTable(surface, link);
         drawResult(surface, link);
@@ -151,6 +153,6 @@ export const linkView: View<RecordScene> = {
       const name = `${keyName(link, data.focus)}: ${equationText(focusTerms(scene, data))}`;
       stops.push({ key: data.focus, rect: layout.equation, name });
     }
-    return inFrame(link, stops);
+    return inFrame(link, [...stops, ...directionStops(link)]);
   },
 };

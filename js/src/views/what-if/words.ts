@@ -3,7 +3,14 @@
 import { findStream } from "../../data/meta.js";
 import { formatScore, formatWeight } from "../../marks/format.js";
 import { labelOf, quoted } from "../../marks/text/tokens.js";
-import type { Choice, CutLinks, Intervention, Position, WhatIf } from "../../protocol/generated.js";
+import type {
+  Choice,
+  CutLinks,
+  Intervention,
+  Position,
+  RemovedDirections,
+  WhatIf,
+} from "../../protocol/generated.js";
 import type { Edited } from "../../scene/edited.js";
 import { recordScene, type Scene } from "../../scene/scene.js";
 import { placesOf } from "./parts.js";
@@ -87,10 +94,16 @@ function tokenWords(scene: Scene, part: Intervention): string | null {
   return "replace" in part ? `“${part.with.trim()}” for ${named}` : `a mask for ${named}`;
 }
 
+/** "4 directions", or one. */
+const directionsOf = ({ vectors }: RemovedDirections) =>
+  vectors.length === 1 ? "1 direction" : `${vectors.length} directions`;
+
 /** On a chip: "− 3·3", "it ✂ cat · 3·3", "hide “cat”". */
 export function partName(scene: Scene, part: Intervention): string {
   if ("ablate" in part)
     return `− ${headNames(part.ablate)}${part.how === "zero" ? "" : ` (${part.how})`}`;
+  if ("remove_directions" in part)
+    return `− ${directionsOf(part)} · ${headNames(part.remove_directions)}`;
   if (!("cut" in part)) return tokenWords(scene, part) ?? "patched heads";
   const scope = scopeOf(part);
   const where = scope && ` · ${scope}`;
@@ -106,6 +119,8 @@ export function partName(scene: Scene, part: Intervention): string {
 export function partWords(scene: Scene, part: Intervention): string {
   if ("ablate" in part)
     return `${part.ablate.length === 1 ? "head" : "heads"} ${headNames(part.ablate)}`;
+  if ("remove_directions" in part)
+    return `${directionsOf(part)} of head ${headNames(part.remove_directions)}`;
   if (!("cut" in part)) return tokenWords(scene, part) ?? "the patched heads as they were";
   const name = (positions: readonly Position[], at: number) => quoted(positions, at, LABEL_ROOM);
   const { query, key } = endsOf(scene, part, name);

@@ -63,6 +63,7 @@ const start: State = {
   grouping: null,
   from_group: null,
   to_group: null,
+  colour: "position",
 };
 
 describe("actions", () => {

@@ -391,7 +391,8 @@ test.each([380, 460, 700, 1300])(
 );
 
 test("a line is left free below everything", () => {
-  const sizes = { width: 460, hasVectors: true, hasValues: true, reasonLines: 0, equationLines: 2 };
+  const vectors = { hasVectors: true, hasValues: true, directions: 0 };
+  const sizes = { width: 460, ...vectors, reasonLines: 0, equationLines: 2 };
   const rows = { keys: 5, sink: 0, masked: 0 };
   const { output, height } = linkLayout({ ...sizes, height: 560, rows, allKeys: false });
   expect(height - ((output?.y ?? 0) + (output?.height ?? 0))).toBeGreaterThanOrEqual(20);

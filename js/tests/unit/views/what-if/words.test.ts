@@ -5,6 +5,7 @@ import {
   editCaption,
   metricName,
   partName,
+  partWords,
   whatIfWords,
 } from "../../../../src/views/what-if/words.js";
 import { attentionScene, WORDS } from "../../../support/attention-scene.js";
@@ -56,6 +57,16 @@ const sentence = (change: Partial<WhatIf> = {}, asked = false) => {
 
 test("a chip names what it takes away", () => {
   expect(partName(scene, heads([3, 3], [1, 2]))).toBe("− 3·3, 1·2");
+  const without: Intervention = {
+    remove_directions: [[0, 2]],
+    vectors: [
+      [1, 0],
+      [0, 1],
+    ],
+    stream: null,
+  };
+  expect(partName(scene, without)).toBe("− 2 directions · 0·2");
+  expect(partWords(scene, without)).toBe("2 directions of head 0·2");
   expect(partName(scene, { ...heads([3, 3]), how: "mean" } as Intervention)).toBe("− 3·3 (mean)");
   expect(partName(scene, cut())).toBe("it ✂ cat · 3·3");
   expect(partName(scene, cut({ heads: null, layers: [1, 2, 3] }))).toBe("it ✂ cat · layers 1–3");
