@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from attnwidget.analysis.tables import table
-from attnwidget.compute.checks import integer, shown
+from attnwidget.compute.checks import integer, listed, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,8 +73,8 @@ class LogitLens:
             IndexError: If there is no such layer or position.
             TypeError: If it is no such pair.
         """
-        pair = at if isinstance(at, tuple) and len(at) == 2 else (None, None)
-        layer, position = map(integer, pair)
+        pair = listed(at) or []
+        layer, position = map(integer, pair) if len(pair) == 2 else (None, None)
         if layer is None or position is None:
             msg = f"a prediction has a layer and a position, such as lens[0, -1], got {shown(at)}."
             raise TypeError(msg)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.attribution.lens_result import LogitLens, TokenByLayer
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["lens_of", "logit_lens"]
 
-_CLOSE = 1e-5  # of the largest logit, by which the last layer's prediction may differ from the model's
+_CLOSE = (
+    1e-5  # of the largest logit, by which the last layer's prediction may differ from the model's
+)
 
 
 def logit_lens(
@@ -83,7 +86,7 @@ def lens_of(ran: Ran, top: int) -> LogitLens:
     from attnwidget.metrics.metrics import labels_of  # noqa: PLC0415
     from attnwidget.metrics.outputs import read_output  # noqa: PLC0415
 
-    reading = read_output(ran, 0)
+    reading = read_output(ran, -1)
     if reading.kind not in {"token", "label"}:
         msg = (
             f"{type(ran.model).__name__} returns no logits, so no layer of it predicts anything: load it with its head, such as "
@@ -105,14 +108,15 @@ def lens_of(ran: Ran, top: int) -> LogitLens:
         with others_set_aside():
             return _of(ran, reading, stack, kept, choice)
 
+    stream, tokens = _stream(ran, stack, kept)
+    ran, reading, stack = _light(ran, reading, stack)
     numbers = torch.stack(ids).numpy()
     used = np.unique(numbers).tolist()
-    stream, labels = _stream(ran, stack, kept)
     return LogitLens(
         layers=tuple(range(len(stack.calls))),
         stream=stream,
         positions=tuple(kept[1]),
-        tokens=labels,
+        tokens=tokens,
         ids=numbers,
         probabilities=torch.stack(probabilities).numpy(),
         labels=dict(zip(used, labels_of(ran, reading, used), strict=True)),
@@ -147,6 +151,15 @@ def _replayed(ran: Ran, stack: Stack, state: Tensor) -> Any:
     ]
     with torch.no_grad(), running_uncompiled(ran.model), substituting(instead):
         return ran.model(*ran.args, **ran.kwargs)
+
+
+def _light(ran: Ran, reading: Reading, stack: Stack) -> tuple[Ran, Reading, Stack]:
+    """Return these without the logits of all positions; those of the one that is read tell how a token is spelled."""
+    logits = _raw_logits(ran.output)
+    if reading.at is not None:
+        logits = logits[:, reading.at : reading.at + 1].clone()
+        reading = replace(reading, at=0)
+    return replace(ran, output={"logits": logits}), reading, replace(stack, output=None)
 
 
 def _kept_rows(ran: Ran, output: Any) -> tuple[list[int], list[int]]:

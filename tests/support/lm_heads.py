@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-_TEXT = builders._TEXT  # noqa: SLF001
+_TEXT = builders._TEXT
 _SMALL = {**_TEXT, "hidden_size": 24, "intermediate_size": 32}
 _VOCABULARY = builders.VOCABULARY
 
@@ -64,13 +64,11 @@ def _granite() -> Any:
 
 
 def _cohere() -> Any:
-    return hf.CohereForCausalLM(
-        hf.CohereConfig(**_SMALL, num_key_value_heads=3, logit_scale=0.25)
-    )
+    return hf.CohereForCausalLM(hf.CohereConfig(**_SMALL, num_key_value_heads=3, logit_scale=0.25))
 
 
 def _gemma2(cap: float | None) -> Any:
-    grouped = builders._GROUPED  # noqa: SLF001
+    grouped = builders._GROUPED
     config = hf.Gemma2Config(
         **grouped, sliding_window=3, attn_logit_softcapping=2.0, query_pre_attn_scalar=5, final_logit_softcapping=cap
     )  # fmt: skip
@@ -126,7 +124,8 @@ BUILDERS: dict[str, tuple[Callable[[], Any], Callable[[], dict[str, Tensor]]]] =
     "llama": (builders.llama, zoo.tokens),
     "qwen3": (builders.qwen3, zoo.tokens),
     "gemma2": (lambda: _gemma2(None), zoo.tokens),
-    "gemma2, capped": (lambda: _gemma2(3.0), zoo.tokens),
+    "gemma2, capped": (lambda: _gemma2(60.0), zoo.tokens),
+    "gemma2, no slope": (lambda: _gemma2(3.0), zoo.tokens),
     "granite": (_granite, zoo.tokens),
     "cohere": (_cohere, zoo.tokens),
     "opt": (lambda: _opt(24), zoo.tokens),
