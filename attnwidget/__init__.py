@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from attnwidget.analysis.score_definitions import SCORES, Score
 from attnwidget.api import head_view, model_view, neuron_view, view
 from attnwidget.attention import Attention
+from attnwidget.attribution.lens_result import LogitLens
+from attnwidget.attribution.logit_lens import logit_lens
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.comparison.series import ComparisonSeries
 from attnwidget.edits.edits import Edits, ablate, cut, mask, patch, replace
@@ -46,6 +48,7 @@ __all__ = [
     "Effects",
     "EffectsOverTexts",
     "Layer",
+    "LogitLens",
     "Position",
     "Score",
     "Stream",
@@ -60,6 +63,7 @@ __all__ = [
     "inspect",
     "intervening",
     "load",
+    "logit_lens",
     "mask",
     "model_view",
     "neuron_view",

@@ -114,7 +114,7 @@ class DirectAttribution:
         object.__setattr__(self, "streams", MappingProxyType(dict(self.streams)))
 
     def __reduce__(self) -> Any:
-        # The read-only mapping cannot be pickled, nor what asks the model again.
+        # The read-only mapping cannot be copied or pickled, nor what asks the model again.
         parts = (self.metric, self.value, self.position, dict(self.streams), self.others)
         return type(self), (*parts, self.source)
 
@@ -180,7 +180,7 @@ class DirectAttribution:
             stream: Name of the stream, where there are several.
 
         Raises:
-            ValueError: If there is no such stream, layer or head, or this is a copy that was pickled.
+            ValueError: If there is no such stream, layer or head, or this is a copy.
         """
         return self._projected(layer, head, check_count("top", top, least=1), stream)
 
@@ -257,7 +257,7 @@ class DirectAttribution:
     ) -> tuple[Promoted, ...]:
         name, at, number = self._place(layer, head, stream)
         if self.projected is None:
-            msg = "a pickled attribution has no model to ask: attribute once more for the tokens that a head promotes."
+            msg = "a copy of an attribution has no model to ask: attribute once more for the tokens that a head promotes."
             raise ValueError(msg)
         return self.projected(name, self.streams[name].layers[at], number, count)
 

@@ -102,7 +102,7 @@ class LogitLens:
 
         Raises:
             TypeError: If it is neither.
-            ValueError: If there is no such token or label, or it is several tokens; if this is a copy that was pickled.
+            ValueError: If there is no such token or label, or it is several tokens; if this is a copy.
 
         Example:
             >>> import attnwidget as aw
@@ -112,7 +112,7 @@ class LogitLens:
             (4, 9)
         """
         if self.by_layer is None:
-            msg = "a pickled lens has no model to ask: call attnwidget.logit_lens(model, inputs, tokenizer) for one that has."
+            msg = "a copy of a lens has no model to ask: call attnwidget.logit_lens(model, inputs, tokenizer) for one that has."
             raise ValueError(msg)
         return self.by_layer(choice)
 
@@ -138,7 +138,7 @@ class LogitLens:
         )
 
     def __reduce__(self) -> Any:
-        # What asks the model again cannot be pickled.
+        # What asks the model again cannot be copied or pickled.
         parts = (self.layers, self.stream, self.positions, self.tokens, self.ids)
         return type(self), (*parts, self.probabilities, dict(self.labels))
 

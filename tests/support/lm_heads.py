@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _TEXT = builders._TEXT
 _SMALL = {**_TEXT, "hidden_size": 24, "intermediate_size": 32}
-_VOCABULARY = builders.VOCABULARY
+VOCABULARY = builders.VOCABULARY
 
 
 def _opt(project: int) -> Any:
@@ -43,7 +43,7 @@ def _vit(pooled: type = hf.ViTForImageClassification) -> Any:
 
 def _classifier() -> Any:
     config = hf.GPT2Config(
-        vocab_size=_VOCABULARY, n_embd=24, n_layer=2, n_head=3, n_positions=64, num_labels=4, pad_token_id=0
+        vocab_size=VOCABULARY, n_embd=24, n_layer=2, n_head=3, n_positions=64, num_labels=4, pad_token_id=0
     )  # fmt: skip
     return hf.GPT2ForSequenceClassification(config)
 
@@ -81,19 +81,19 @@ def _neox() -> Any:
 
 def _bloom() -> Any:
     return hf.BloomForCausalLM(
-        hf.BloomConfig(vocab_size=_VOCABULARY, hidden_size=24, n_layer=2, n_head=3)
+        hf.BloomConfig(vocab_size=VOCABULARY, hidden_size=24, n_layer=2, n_head=3)
     )
 
 
 def _gpt1() -> Any:
     return hf.OpenAIGPTLMHeadModel(
-        hf.OpenAIGPTConfig(vocab_size=_VOCABULARY, n_embd=24, n_layer=2, n_head=3, n_positions=64)
+        hf.OpenAIGPTConfig(vocab_size=VOCABULARY, n_embd=24, n_layer=2, n_head=3, n_positions=64)
     )
 
 
 def _xlm() -> Any:
     return hf.XLMWithLMHeadModel(
-        hf.XLMConfig(vocab_size=_VOCABULARY, emb_dim=24, n_layers=2, n_heads=3, causal=True)
+        hf.XLMConfig(vocab_size=VOCABULARY, emb_dim=24, n_layers=2, n_heads=3, causal=True)
     )
 
 
@@ -104,7 +104,7 @@ def _mixtral() -> Any:
 
 def _marian() -> Any:
     config = hf.MarianConfig(
-        vocab_size=_VOCABULARY,
+        vocab_size=VOCABULARY,
         d_model=24,
         encoder_layers=1,
         decoder_layers=2,
