@@ -9,6 +9,7 @@ import numpy as np
 
 from attnwidget.analysis.tables import table
 from attnwidget.compute.checks import integer, listed, shown
+from attnwidget.record.layer_predictions import LayerPredictions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -115,6 +116,13 @@ class LogitLens:
             msg = "a copy of a lens has no model to ask: call attnwidget.logit_lens(model, inputs, tokenizer) for one that has."
             raise ValueError(msg)
         return self.by_layer(choice)
+
+    def for_record(self) -> LayerPredictions | None:
+        """Return what a record keeps of it, without the model; ``None`` where it is of no stream's positions."""
+        if self.stream is None:
+            return None
+        first = self.positions[0]
+        return LayerPredictions(self.stream, first, self.ids, self.probabilities, self.labels)
 
     def to_dataframe(self) -> Any:
         """Return one row for each layer, position and rank.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from attnwidget.attention import Attention
 from attnwidget.attribution.lens_result import LogitLens, TokenByLayer
 from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.compute.checks import check_count
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.taps.listeners import Run
     from attnwidget.metrics.outputs import Reading
 
-__all__ = ["lens_of", "logit_lens"]
+__all__ = ["captured_with_lens", "lens_of", "logit_lens"]
 
 _CLOSE = (
     1e-5  # of the largest logit, by which the last layer's prediction may differ from the model's
@@ -67,6 +68,29 @@ def logit_lens(
     check_numbers(model)
     with others_set_aside():
         return lens_of(run_recorded(model, inputs, tokenizer, **options), most)
+
+
+def captured_with_lens(
+    model: nn.Module, inputs: Any, tokenizer: Any = None, *, top: int = 5, **options: Any
+) -> Attention:
+    """Record as `capture`, and keep in the record what each layer would predict.
+
+    Raises:
+        ValueError: As `capture`, as `logit_lens`, or if it is the input as a whole that the model says something of.
+    """
+    from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415
+
+    check_numbers(model)
+    with others_set_aside():
+        ran = run_recorded(model, inputs, tokenizer, **options)
+        predictions = lens_of(ran, top).for_record()
+    if predictions is None:
+        msg = (
+            f"{type(ran.model).__name__} predicts nothing at each position, so there is nothing to show beside tokens: call "
+            "attnwidget.logit_lens(model, inputs, tokenizer) for what each layer says of the input, and leave out lens=True."
+        )
+        raise ValueError(msg)
+    return Attention.of(replace(ran.record, predictions=predictions))
 
 
 def lens_of(ran: Ran, top: int) -> LogitLens:
