@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from attnwidget.attention import Attention
 from attnwidget.attribution.lens_result import LogitLens, TokenByLayer
 from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.compute.checks import check_count
+from attnwidget.edits.edits import Edits, check_edits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,13 +24,20 @@ if TYPE_CHECKING:
 
 __all__ = ["captured_with_lens", "lens_of", "logit_lens"]
 
+_KEPT = 5  # choices that a record keeps of each layer and position
 _CLOSE = (
     1e-5  # of the largest logit, by which the last layer's prediction may differ from the model's
 )
 
 
 def logit_lens(
-    model: nn.Module, inputs: Any, tokenizer: Any = None, *, top: int = 5, **options: Any
+    model: nn.Module,
+    inputs: Any,
+    tokenizer: Any = None,
+    *,
+    top: int = 5,
+    interventions: Edits | None = None,
+    **options: Any,
 ) -> LogitLens:
     """Say what a model would predict at each position if it ended after each of its layers (nostalgebraist 2020).
 
@@ -45,6 +54,7 @@ def logit_lens(
         inputs: What `capture` takes.
         tokenizer: As for `capture`.
         top: How many of the likeliest choices are kept of each layer and position.
+        interventions: What is changed while the model runs, as for `capture`.
         **options: Passed on to `capture`.
 
     Returns:
@@ -62,28 +72,34 @@ def logit_lens(
         >>> lens.of("purred").rank[:, -1].tolist()[-1]
         2
     """
-    from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415  brings transformers
+    from attnwidget.capture.forward import check_numbers  # noqa: PLC0415  brings transformers
 
     most = check_count("top", top, least=1)
+    edits = Edits() if interventions is None else check_edits("interventions", interventions)
     check_numbers(model)
-    with others_set_aside():
-        return lens_of(run_recorded(model, inputs, tokenizer, **options), most)
+    with others_set_aside(), _running(model, inputs, tokenizer, edits, options) as ran:
+        return lens_of(ran, most)
 
 
 def captured_with_lens(
-    model: nn.Module, inputs: Any, tokenizer: Any = None, *, top: int = 5, **options: Any
+    model: nn.Module,
+    inputs: Any,
+    tokenizer: Any = None,
+    *,
+    interventions: Edits | None = None,
+    **options: Any,
 ) -> Attention:
     """Record as `capture`, and keep in the record what each layer would predict.
 
     Raises:
         ValueError: As `capture`, as `logit_lens`, or if it is the input as a whole that the model says something of.
     """
-    from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415
+    from attnwidget.capture.forward import check_numbers  # noqa: PLC0415
 
+    edits = Edits() if interventions is None else interventions
     check_numbers(model)
-    with others_set_aside():
-        ran = run_recorded(model, inputs, tokenizer, **options)
-        predictions = lens_of(ran, top).for_record()
+    with others_set_aside(), _running(model, inputs, tokenizer, edits, options) as ran:
+        predictions = lens_of(ran, _KEPT).for_record()
     if predictions is None:
         msg = (
             f"{type(ran.model).__name__} predicts nothing at each position, so there is nothing to show beside tokens: call "
@@ -91,6 +107,24 @@ def captured_with_lens(
         )
         raise ValueError(msg)
     return Attention.of(replace(ran.record, predictions=predictions))
+
+
+@contextmanager
+def _running(
+    model: nn.Module, inputs: Any, tokenizer: Any, edits: Edits, options: dict[str, Any]
+) -> Iterator[Ran]:
+    """Run the model, record it, and leave the edits in force inside the block."""
+    from attnwidget.capture.edited_runs import editing, run_edited, with_sources  # noqa: PLC0415
+    from attnwidget.capture.edits.resolve import with_positions  # noqa: PLC0415
+    from attnwidget.capture.forward import run_recorded  # noqa: PLC0415
+
+    if not edits:
+        yield run_recorded(model, inputs, tokenizer, **options)
+        return
+    ran = run_edited(model, edits, tokenizer, inputs, dict(options))
+    read = with_positions(with_sources(model, edits, ran.tokenizer), ran.record)
+    with editing(model, read):
+        yield ran
 
 
 def lens_of(ran: Ran, top: int) -> LogitLens:

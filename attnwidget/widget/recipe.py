@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from attnwidget.attention import Attention
+    from attnwidget.edits.edits import Edits
+    from attnwidget.record.layer_predictions import LayerPredictions
 
 __all__ = ["CALL", "CANNOT_EDIT", "WITHOUT_MODEL", "Recipe", "check_inputs"]
 
@@ -83,7 +85,7 @@ class Recipe:
         self._model, self._tokenizer, self._options = weakref.ref(model), tokenizer, options
         self._state = _state_of(model)
         self._capture = captured_with_lens if lens else capture
-        self._lens = {"lens": True} if lens else {}
+        self._lens: dict[str, Any] = {"lens": True} if lens else {}
 
     @property
     def reason(self) -> str | None:
@@ -146,6 +148,18 @@ class Recipe:
         self.inputs, self.target = _copied(inputs), target
         self._run, self._state = (self.inputs, dict(options)), _state_of(model)
         return attention
+
+    def predictions(self, edits: Edits) -> LayerPredictions | None:
+        """Return what each layer of the recording on show would predict under an edit; None where nobody asked for that.
+
+        Raises:
+            ValueError: As `run`.
+        """
+        if not self._lens:
+            return None
+        model, inputs, tokenizer, options = self.run()
+        record = captured_with_lens(model, inputs, tokenizer, interventions=edits, **options)
+        return record.predictions
 
     @contextlib.contextmanager
     def as_before_on_error(self) -> Iterator[None]:

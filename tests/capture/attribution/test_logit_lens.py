@@ -106,6 +106,21 @@ def test_the_second_text_of_a_batch(pocket: Any, lens: aw.LogitLens) -> None:
     np.testing.assert_allclose(found.of("purred").probability, lens.of("purred").probability, rtol=1e-4)  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["gpt2", "bloom", "t5"])
+def test_under_an_edit_the_last_layer_is_the_edited_model(name: str) -> None:
+    model, inputs = lm_heads.build(name)
+    edit = aw.ablate(heads=[(0, 1)], stream="decoder")
+    found = aw.logit_lens(model, inputs, interventions=edit)
+    clean = aw.logit_lens(model, inputs)
+    with torch.no_grad(), aw.intervening(model, edit):
+        wanted = model(**inputs).logits[0].log_softmax(-1).topk(5)
+    assert np.array_equal(found.probabilities[-1], wanted.values.exp().numpy())
+    assert not np.allclose(found.probabilities[0], clean.probabilities[0])
+    best = int(found.ids[-1, -1, 0])
+    asked = found.of(best).probability[-1, -1]
+    assert asked == pytest.approx(float(found.probabilities[-1, -1, 0]), rel=1e-5)
+
+
 def test_the_model_is_as_before() -> None:
     model, tokenizer = aw.pocket()
     ids = tokenizer(TEXT, return_tensors="pt")

@@ -55,11 +55,20 @@ def test_another_text_is_asked_anew(view: AttentionWidget, pocket: tuple[Any, An
     assert "lens=True" in view.meta["python"]["call"]
 
 
-def test_under_an_edit_nothing_is_said_of_layers_that_ran_otherwise(view: AttentionWidget) -> None:
+def test_under_an_edit_it_is_of_the_edited_model(
+    view: AttentionWidget, pocket: tuple[Any, Any]
+) -> None:
     before = view.meta["lens"]
-    view.interventions = aw.ablate(heads=[(3, 3)])
-    assert "lens" not in view.meta
-    view.interventions = None
+    edit = aw.cut(query="it", key="cat", heads=[(3, 3)])
+    view.interventions = edit
+    lens = aw.logit_lens(pocket[0], TEXT, pocket[1], interventions=edit)
+    assert told(view, 3, 8) == pytest.approx(lens[3, 8], rel=1e-3)
+    assert told(view, 3, 8)["lay"] == pytest.approx(0.626, abs=1e-3)
+    # The layers before it are as they were.
+    assert told(view, 2, 8) == pytest.approx(aw.logit_lens(*pocket[:1], TEXT, pocket[1])[2, 8], rel=1e-3)  # fmt: skip
+    view.metric = "lay"
+    assert told(view, 3, 8)["lay"] == pytest.approx(0.626, abs=1e-3)
+    view.interventions = aw.Edits(())
     assert view.meta["lens"] == before
 
 
