@@ -100,7 +100,8 @@ def head_parts(
         one = next(
             (one for each in own if (one := _as_heads(ran, stack, stream, recorded, each))), None
         )
-        if one is None:
+        # What an adapter adds beside the layer that it wraps is a head's, too, and would not be seen as that.
+        if one is None or one.part.path.endswith(".base_layer"):
             raise ValueError(_untold(ran, stream, layer, place.path))
         taken.add(id(one.part))
         found.append(one)

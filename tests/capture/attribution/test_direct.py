@@ -184,6 +184,39 @@ def test_padding_on_the_left_is_not_counted(pocket: Any) -> None:
     np.testing.assert_allclose(found.links(3, 3), alone.links(3, 3), atol=1e-4)
 
 
+class Adapted(torch.nn.Module):
+    """A linear layer and what an adapter adds beside it, as in PEFT."""
+
+    def __init__(self, base_layer: Any) -> None:
+        super().__init__()
+        self.base_layer = base_layer
+        width = base_layer.weight.shape[0]
+        self.down = torch.nn.Linear(width, 2, bias=False)
+        self.up = torch.nn.Linear(2, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.base_layer(x) + self.up(self.down(x))
+        return out
+
+
+def test_an_adapter_around_the_output_projection_is_refused() -> None:
+    model, inputs = lm_heads.build("gpt2")
+    attention = model.transformer.h[1].attn
+    attention.c_proj = Adapted(attention.c_proj)
+    with pytest.raises(ValueError, match=r"heads of layer 1 of stream 'decoder'.*merged first"):
+        direct(model, inputs)
+
+
+def test_half_precision_adds_up_as_its_rounding_allows() -> None:
+    model, inputs = lm_heads.build("llama")
+    wanted = direct(model, inputs)
+    with torch.no_grad():
+        best = int(model(**inputs).logits[0, -1].argmax())
+    found = direct(model.bfloat16(), inputs, metric=best)
+    np.testing.assert_allclose(found["decoder"], wanted["decoder"], atol=0.02)
+    assert found.total == pytest.approx(found.value, rel=0.02)
+
+
 def test_the_model_is_as_before() -> None:
     model, tokenizer = aw.pocket()
     ids = tokenizer(TEXT, return_tensors="pt")

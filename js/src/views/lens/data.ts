@@ -42,7 +42,7 @@ export function lensData(shown: Scene): LensData | null {
     meta: lens,
     positions,
     layer: same ? Math.min(state.layer, lens.layers - 1) : lens.layers - 1,
-    pins: same && scene === shown,
+    pins: same && scene.queries === shown.queries,
     row: Math.max(0, Math.min(rows - 1, row)),
     rows,
   };

@@ -149,6 +149,14 @@ test("of another stream than the one on show the last layer is shown, and nothin
   expect(lensView.stops(shown, FRAME)).toEqual([]);
 });
 
+test("under another measure tokens are pinned as well, but not pieces where words stand", () => {
+  const record = scene();
+  const measured = { ...record, recorded: record } as Scene;
+  expect(lensData(measured)?.pins).toBe(true);
+  const words = { ...measured, queries: record.queries.slice(1) } as Scene;
+  expect(lensData(words)).toMatchObject({ pins: false, rows: COUNT });
+});
+
 const names = (of: Scene, width: number, whole = false) =>
   layoutViews(of, width, { whole }).boxes.map(({ view }) => view.name);
 
