@@ -16,6 +16,8 @@ from attnwidget.api import head_view, model_view, neuron_view, view
 from attnwidget.attention import Attention
 from attnwidget.attribution.directions import directions
 from attnwidget.attribution.found_directions import Directions
+from attnwidget.attribution.lens_result import LogitLens
+from attnwidget.attribution.logit_lens import logit_lens
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.comparison.series import ComparisonSeries
 from attnwidget.edits.edits import Edits, ablate, cut, mask, patch, remove_directions, replace
@@ -49,6 +51,7 @@ __all__ = [
     "Effects",
     "EffectsOverTexts",
     "Layer",
+    "LogitLens",
     "Position",
     "Score",
     "Stream",
@@ -64,6 +67,7 @@ __all__ = [
     "inspect",
     "intervening",
     "load",
+    "logit_lens",
     "mask",
     "model_view",
     "neuron_view",

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.position_groups import check_by
 from attnwidget.attention import Attention
+from attnwidget.attribution.logit_lens import captured_with_lens
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.comparison.series import ComparisonSeries
+from attnwidget.compute.checks import check_flag
 from attnwidget.edits.edits import Edits, check_edits
 from attnwidget.pocket import pocket
 from attnwidget.record.options import ViewOptions, WeightOptions
@@ -86,6 +88,8 @@ def view(
 
             - ``interventions``: of a model, what is changed while it runs, such as ``aw.ablate(heads=[(3, 3)])``; the trait of
               this name changes it later.
+            - ``lens``: of a model, whether what it would predict after each of its layers stands under the tokens, as
+              `logit_lens` finds it; the model runs once more for each layer, without its layers.
 
             For a model also what `capture` takes (``target``, ``tokens``, ``batch``, ``streams``, ``layers``, ``store``,
             ``exact``, ``device``, and what the model's forward takes); ``layers`` are then those that are recorded, and another
@@ -233,16 +237,19 @@ def _shown(
 
     edits = options.pop("interventions", None)
     edits = Edits() if edits is None else check_edits("interventions", edits)
-    groups = {}
+    lens = check_flag("lens", options.pop("lens", False))
+    more: dict[str, Any] = {"lens": True} if lens else {}
     if state.get("groups") is not None:
         check_by(state["groups"], "groups")
-        groups["groups"] = state["groups"]
+        more["groups"] = state["groups"]
     check_options(
         model, options, (*STATE, "groups", *template_options(model, inputs, tokenizer, options))
     )
-    call = call_of_model(inputs, tokenizer, {**options, **groups})
-    attention = capture(model, inputs, tokenizer, **options)
-    recipe = Recipe(model, inputs, tokenizer, options, is_text=attention.text is not None)
+    call = call_of_model(inputs, tokenizer, {**options, **more})
+    record = captured_with_lens if lens else capture
+    attention = record(model, inputs, tokenizer, **options)
+    is_text = attention.text is not None
+    recipe = Recipe(model, inputs, tokenizer, options, is_text=is_text, lens=lens)
     widget = AttentionWidget(attention, _call=call, made_with=recipe, **state)
     return _edited(widget, edits)
 

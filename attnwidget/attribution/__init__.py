@@ -1,1 +1,1 @@
-"""Why a head scores as it does: the directions of its queries and keys."""
+"""Where a model's output comes from: gradients, parts of the residual stream, directions of queries and keys, traces."""

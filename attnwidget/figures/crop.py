@@ -124,7 +124,7 @@ def crop_snapshot(
     if kept["query"] == kept["key"]:
         stream["key_positions"] = 0
     axes = [kept["query"], kept["key"]][: 1 + stream["key_positions"]]
-    rest = {name: value for name, value in meta.items() if name != "generation"}
+    rest = {name: value for name, value in meta.items() if name not in {"generation", "lens"}}
     pins = {name: _place(name, state[name], crop) for name in ("query", "key")}
     screen = {
         name: value for name, value in snapshot["screen"].items() if name not in {"scroll", "map"}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.forward import Ran
     from attnwidget.metrics.outputs import Reading
 
-__all__ = ["Metric", "labels_of", "make_metric", "words_of"]
+__all__ = ["Metric", "choice_of", "labels_of", "make_metric", "words_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,20 @@ def make_metric(ran: Ran, reading: Reading, metric: Any) -> Metric:
         msg = f"a metric of several choices is the difference of two, got {shown(metric)}: pass metric=('purred', 'barked')."
         raise ValueError(msg)
     return _difference(ran, reading, *(_answer(ran, reading, one) for one in pair))
+
+
+def choice_of(ran: Ran, reading: Reading, given: Any) -> int:
+    """Return the number of one token or label that a caller named.
+
+    Raises:
+        TypeError: If it names none.
+        ValueError: If there is no such, or it is several tokens.
+    """
+    answer = _answer(ran, reading, given)
+    if len(answer.ids) > 1:
+        msg = f"{answer.text!r} is {len(answer.ids)} tokens, {words_of(ran).convert_ids_to_tokens(list(answer.ids))}: name one of them."
+        raise ValueError(msg)
+    return answer.ids[0]
 
 
 def labels_of(ran: Ran, reading: Reading, numbers: list[int]) -> list[str]:

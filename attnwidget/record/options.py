@@ -91,6 +91,7 @@ class ViewOptions(Shared, total=False):
     device: Any
     tokens: Any
     interventions: Any
+    lens: bool
 
 
 class WeightOptions(ViewOptions, total=False):

@@ -13,6 +13,7 @@ from attnwidget.record.stream import Stream, stream_summary
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from attnwidget.record.layer_predictions import LayerPredictions
     from attnwidget.record.media import Medium
     from attnwidget.record.next_tokens import NextTokens
 
@@ -34,6 +35,7 @@ class Record:
         edits: What was done to the model while it was recorded, each as the call that says so
             (``ablate(heads=[(3, 3)])``); nothing where it ran as it is.
         metric: What the gradients in its layers are of, such as ``log p(“purred”)``; ``None`` where it has none.
+        predictions: What the model would predict after each of its layers, where that was asked for; files do not keep it.
     """
 
     model_name: str
@@ -45,6 +47,7 @@ class Record:
     which: int = 0
     edits: tuple[str, ...] = ()
     metric: str | None = None
+    predictions: LayerPredictions | None = None
 
     def __post_init__(self) -> None:
         """Check and freeze the streams.
@@ -72,7 +75,8 @@ class Record:
     def __reduce__(self) -> tuple[type[Record], tuple[object, ...]]:
         # The read-only mapping cannot be copied or pickled itself.
         parts = (self.model_name, dict(self.streams), self.text, self.next_tokens, self.media)
-        return type(self), (*parts, self.passes, self.which, self.edits, self.metric)
+        runs = (self.passes, self.which, self.edits, self.metric)
+        return type(self), (*parts, *runs, self.predictions)
 
     def __len__(self) -> int:
         return len(self.streams)

@@ -34,6 +34,9 @@ __all__ = [
     "media_bytes",
 ]
 
+# Predictions of layers that a page is told: the first message holds them.
+_MOST_PREDICTED = 50_000
+
 
 def describe(
     attention: Record,
@@ -100,6 +103,9 @@ def describe(
     generation = _generation(attention)
     if generation is not None:
         described["generation"] = generation
+    lens = _lens(attention)
+    if lens is not None:
+        described["lens"] = lens
     return described, b"".join(chunks)
 
 
@@ -137,6 +143,28 @@ def _generation(attention: Record) -> dict[str, Any] | None:
         "probabilities": _rounded(expected.probabilities[skipped:]),
         "chosen": [places.get(token) for token in chosen.tolist()],
         "chosen_probabilities": _rounded(expected.chosen_probabilities[skipped:]),
+    }
+
+
+def _lens(attention: Record) -> dict[str, Any] | None:
+    """Return what each layer would predict, each label once; of what is long the last positions, and the likeliest alone."""
+    found = attention.predictions
+    if found is None:
+        return None
+    layers, rows, ranks = found.ids.shape
+    kept = min(rows, max(1, _MOST_PREDICTED // layers))
+    ranks = max(1, min(ranks, _MOST_PREDICTED // (layers * kept)))
+    ids = found.ids[:, rows - kept :, :ranks]
+    used = sorted(set(ids.ravel().tolist()))
+    places = {token: place for place, token in enumerate(used)}
+    return {
+        "stream": found.stream,
+        "first": found.first + rows - kept,
+        "layers": layers,
+        "ranks": ranks,
+        "tokens": [found.labels[token] for token in used],
+        "top": [places[token] for token in ids.ravel().tolist()],
+        "probabilities": _rounded(found.probabilities[:, rows - kept :, :ranks]),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import traitlets
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from attnwidget.attention import Attention
     from attnwidget.intervene.effect import Effect
     from attnwidget.intervene.kept_runs import Measured
+    from attnwidget.record.layer_predictions import LayerPredictions
     from attnwidget.serve.source import Source
     from attnwidget.widget.recipe import Recipe
 
@@ -324,6 +325,7 @@ class Intervened(EditedText):
                 position=position,
                 before=self._kept_runs,
             )
+            runs, measured = _predicting(runs, measured, recipe.predictions(edits))
         return runs, _Found(measured, self.metric, position)
 
     def _measure(self, metric: Any) -> _Found:
@@ -476,6 +478,18 @@ class Intervened(EditedText):
 
 # What the page sets besides the selection, by the name of its description in the schema.
 _CHECKED = {"interventions": "Interventions", "metric": "Metric"}
+
+
+def _predicting(
+    runs: KeptRuns, measured: Measured, predictions: LayerPredictions | None
+) -> tuple[KeptRuns, Measured]:
+    """Return a run under an edit whose record says what each layer would predict, where that is known."""
+    if predictions is None:
+        return runs, measured
+    changed = replace(measured.effect.changed, predictions=predictions)
+    effect = replace(measured.effect, changed=changed)
+    ran = replace(runs.changed, record=changed)
+    return replace(runs, changed=ran), replace(measured, effect=effect)
 
 
 def finite(value: float) -> float | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from attnwidget.attribution.logit_lens import captured_with_lens
 from attnwidget.compute.checks import shown
 from attnwidget.recordings import capture
 from attnwidget.serve.python_call import call_of_model
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from attnwidget.attention import Attention
+    from attnwidget.edits.edits import Edits
+    from attnwidget.record.layer_predictions import LayerPredictions
 
 __all__ = ["CALL", "CANNOT_EDIT", "WITHOUT_MODEL", "Recipe", "check_inputs"]
 
@@ -49,7 +52,14 @@ class Recipe:
     """
 
     def __init__(
-        self, model: Any, inputs: Any, tokenizer: Any, options: Mapping[str, Any], *, is_text: bool
+        self,
+        model: Any,
+        inputs: Any,
+        tokenizer: Any,
+        options: Mapping[str, Any],
+        *,
+        is_text: bool,
+        lens: bool = False,
     ) -> None:
         """Note how `capture` was called.
 
@@ -59,6 +69,7 @@ class Recipe:
             tokenizer: The tokenizer, None where `capture` found it.
             options: Its other arguments.
             is_text: Whether the inputs were read as text: a sound is named by a text as well.
+            lens: Whether what each layer would predict was recorded, too.
         """
         self.lock = threading.RLock()
         # A row of a batch is run in its batch, whose padding may move the last bits.
@@ -73,6 +84,8 @@ class Recipe:
         self.inputs = None if self._refusal else _copied(inputs)
         self._model, self._tokenizer, self._options = weakref.ref(model), tokenizer, options
         self._state = _state_of(model)
+        self._capture = captured_with_lens if lens else capture
+        self._lens: dict[str, Any] = {"lens": True} if lens else {}
 
     @property
     def reason(self) -> str | None:
@@ -83,7 +96,7 @@ class Recipe:
         """Return how a view of this text is made, with these groups, as `attnwidget.serve.python_call` writes it."""
         beside = {"target": self.target, "groups": groups}
         given = {name: value for name, value in beside.items() if value is not None}
-        return call_of_model(self.inputs, self._tokenizer, {**self._options, **given})
+        return call_of_model(self.inputs, self._tokenizer, {**self._options, **self._lens, **given})
 
     def texts(self) -> list[dict[str, str]]:
         """Return what can be edited, in order: a name and a text each (see ``Editing`` in the schema)."""
@@ -131,10 +144,22 @@ class Recipe:
         if model is None:
             raise ValueError(self.reason)
         options = self._options if target is None else {**self._options, "target": target}
-        attention = capture(model, inputs, self._tokenizer, **options)
+        attention = self._capture(model, inputs, self._tokenizer, **options)
         self.inputs, self.target = _copied(inputs), target
         self._run, self._state = (self.inputs, dict(options)), _state_of(model)
         return attention
+
+    def predictions(self, edits: Edits) -> LayerPredictions | None:
+        """Return what each layer of the recording on show would predict under an edit; None where nobody asked for that.
+
+        Raises:
+            ValueError: As `run`.
+        """
+        if not self._lens:
+            return None
+        model, inputs, tokenizer, options = self.run()
+        record = captured_with_lens(model, inputs, tokenizer, interventions=edits, **options)
+        return record.predictions
 
     @contextlib.contextmanager
     def as_before_on_error(self) -> Iterator[None]:

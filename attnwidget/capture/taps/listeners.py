@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Leave = Callable[[Any], None]
     Given = tuple[tuple[Any, ...], dict[str, Any]]
     Change = Callable[[tuple[Any, ...], dict[str, Any]], Given]
+    Run = Callable[..., Any]  # a module and what it is called with; returns what it puts out
 
 __all__ = [
     "OTHER_THREAD",
@@ -48,17 +50,20 @@ class ModuleHooks:
         hooks: A module, and what is called before it runs (with its arguments) and after (with its output; ``None`` if it
             raised). Of one module they are called in this order.
         changes: A module, and what makes other arguments of those that it is called with.
+        instead: A module, and what is called in its place: with what runs it, itself, and what it is called with.
     """
 
     def __init__(
         self,
         hooks: Iterable[tuple[nn.Module, Enter | None, Leave | None]] = (),
         changes: Iterable[tuple[nn.Module, Change]] = (),
+        instead: Iterable[tuple[nn.Module, Run]] = (),
     ) -> None:
         # The module is held, so that no other one gets its id.
         self._hooks: dict[int, tuple[nn.Module, list[tuple[Enter | None, Leave | None]]]] = {}
         self._changes = {id(module): (module, change) for module, change in changes}
-        for module, _ in self._changes.values():
+        self._instead = {id(module): (module, run) for module, run in instead}
+        for module, _ in (*self._changes.values(), *self._instead.values()):
             self._hooks.setdefault(id(module), (module, []))
         for module, enter, leave in hooks:
             self._hooks.setdefault(id(module), (module, []))[1].append((enter, leave))
@@ -76,6 +81,11 @@ class ModuleHooks:
         """Return what one module is to be called with."""
         found = self._changes.get(id(module))
         return (args, kwargs) if found is None else found[1](args, kwargs)
+
+    def running(self, module: nn.Module, run: Run) -> Run:
+        """Return what runs one module, given what would."""
+        found = self._instead.get(id(module))
+        return run if found is None else functools.partial(found[1], run)
 
 
 class Turn:

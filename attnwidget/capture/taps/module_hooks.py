@@ -57,7 +57,10 @@ def calling_module_hooks() -> Iterator[None]:
                 for listener in watching:
                     args, kwargs = listener.module_hooks.changed(self, args, kwargs)
                 hooks = [pair for each in watching for pair in each.module_hooks.of(self)]
-                return _run_hooked(original, self, args, kwargs, hooks)
+                run = original
+                for listener in watching:
+                    run = listener.module_hooks.running(self, run)
+                return _run_hooked(run, self, args, kwargs, hooks)
             finally:
                 for listener in taken:
                     listener.turn.give_back()

@@ -243,6 +243,7 @@ export interface Meta {
    */
   scores: ScoreMeta[];
   generation?: Generation;
+  lens?: LensMeta;
   survey?: SurveyMeta;
   comparison?: ComparisonMeta;
   /**
@@ -460,6 +461,36 @@ export interface Generation {
    * Null where it is not known.
    */
   chosen_probabilities: (number | null)[];
+}
+/**
+ * What the model would predict if it ended after each of its layers, at each query position of a stream from `first` on, the likeliest first.
+ */
+export interface LensMeta {
+  stream: string;
+  /**
+   * Query position of the first row.
+   */
+  first: number;
+  /**
+   * How many; after the last one the model's own prediction.
+   */
+  layers: number;
+  /**
+   * Tokens in a row.
+   */
+  ranks: number;
+  /**
+   * Labels; the numbers below are places in this list.
+   */
+  tokens: string[];
+  /**
+   * Layer after layer, row after row.
+   */
+  top: number[];
+  /**
+   * Of `top`.
+   */
+  probabilities: (number | null)[];
 }
 /**
  * Scores are means over many inputs; the record is one of them, or of no position.

@@ -2,7 +2,15 @@
 
 import type { MapWindow } from "../protocol/generated.js";
 
-export type ViewName = "model" | "head" | "neuron" | "compare" | "next" | "examples" | "change";
+export type ViewName =
+  | "model"
+  | "head"
+  | "neuron"
+  | "compare"
+  | "next"
+  | "examples"
+  | "change"
+  | "lens";
 
 /** What the pointer (or the keyboard focus) is on. Never synchronised with Python. */
 export interface Hover {

@@ -6,6 +6,7 @@ import type { ViewName } from "../state/interaction.js";
 import type { Rect } from "../surface/surface.js";
 import { compareView } from "./compare/view.js";
 import { headView } from "./head/view.js";
+import { hasLens, lensView } from "./lens/view.js";
 import { linesWanted, listHeight } from "./model/head-list.js";
 import { modelView } from "./model/view.js";
 import { neuronView } from "./neuron/view.js";
@@ -51,6 +52,8 @@ const DEEP_HEIGHT = 580;
 const MOST_BESIDE = 4;
 /** A text of less than this is not worth a column of its own. */
 const SHORT = 260;
+/** What each layer would predict under the tokens of a long text scrolls. */
+const LENS = 240;
 
 /** Views that say in their own first line what they are. */
 const OWN_HEADING: readonly ViewName[] = ["head", "neuron"];
@@ -257,9 +260,12 @@ export function layoutViews(scene: Scene, width: number, options: LayoutOptions 
     addComparison(add, width, scene.sides.length);
   } else if (state.view === "all") {
     addRecord(add, scene, width, options.whole ?? false);
+    if (hasLens(scene)) add(alone(lensView), 0, LENS);
     if (state.compare.length > 0) add(alone(compareView), 200, 460);
   } else {
     addAlone(add, scene, width, options.whole ?? false);
+    // A figure of one view is that view.
+    if (state.view === "head" && !options.whole && hasLens(scene)) add(alone(lensView), 0, LENS);
   }
   return finish();
 }

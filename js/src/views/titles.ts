@@ -3,6 +3,7 @@
 import { numSteps } from "../data/meta.js";
 import type { Scene } from "../scene/scene.js";
 import type { ViewName } from "../state/interaction.js";
+import { lensTitle } from "./lens/view.js";
 import { effectsTitle } from "./what-if/heads.js";
 import { changeTitle } from "./what-if/words.js";
 
@@ -15,12 +16,14 @@ export const TITLES: Readonly<Record<ViewName, string>> = {
   next: "Next token",
   examples: "Most typical inputs",
   change: "Before and after",
+  lens: "What each layer would predict",
 };
 
 /** A view's name, and how far the generation has come that is shown. */
 export function titleOf(scene: Scene, view: ViewName): string {
   const { state, meta } = scene;
   if (view === "model") return effectsTitle(scene) ?? TITLES.model;
+  if (view === "lens") return lensTitle(scene);
   if (view === "change" && scene.edited) return changeTitle(scene.edited);
   if (view !== "next" || state.step === null) return TITLES[view];
   return `${TITLES[view]} · step ${state.step + 1} of ${numSteps(meta)}`;
