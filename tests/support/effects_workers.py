@@ -11,6 +11,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from support.workers import begin
+
 import attnwidget as aw
 
 TEXTS = [
@@ -39,7 +41,7 @@ def main(path: Path) -> None:
     """Find them by two workers, in a list and in a Ray Dataset, and note what is refused."""
     import ray
 
-    ray.init("local", num_cpus=2, include_dashboard=False)
+    begin(ray)
     made: dict[str, Any] = {}
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,6 +12,7 @@ import torch
 from attnwidget.capture.architecture.attention_modules import possible_attention_modules
 from attnwidget.capture.calls.call import num_used_keys, read_mask_view
 from attnwidget.capture.edits.links import changed_call, changed_sum, no_change
+from attnwidget.capture.edits.padding import Padding, cached_positions
 from attnwidget.capture.edits.replacement import gated, replaced
 from attnwidget.capture.edits.resolve import NotEditableError
 from attnwidget.capture.edits.windows import Windows, used_keys
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from attnwidget.capture.arguments import AttentionArguments
+    from attnwidget.capture.edits.links import Window
+    from attnwidget.capture.edits.padding import RealPositions
     from attnwidget.capture.edits.resolve import EditedLayer
     from attnwidget.capture.taps.events import RunningModule, WeightedSum
     from attnwidget.capture.taps.listeners import Enter, Leave
@@ -78,6 +83,8 @@ class Editor:
             self._of.setdefault(id(layer.module), []).append(layer)
         self._calls: dict[int, int] = {}  # of each module in the present pass
         self._windows = Windows()
+        self._padding = Padding(model)  # of the present pass
+        self._before: int | None = None  # positions that the model had read before it
         self._below: set[int] = set()  # modules edited below autograd, whose output needs gradients
         self._ran = False
         self._depth = 0
@@ -256,9 +263,11 @@ class Editor:
             raise self._refused(layer, f"it {why}")
         used = num_used_keys(read_mask_view(arguments, 0))
         with unread():
-            window = self._windows.of(layer, output.shape[2], used, arguments.key.shape[2])
             try:
-                return changed_call(arguments, output, window, layer.changes)
+                windows = self._windows_of(
+                    layer, len(output), output.shape[2], used, arguments.key.shape[2]
+                )
+                return changed_call(arguments, output, windows, layer.changes)
             except ValueError as error:
                 raise self._refused(layer, str(error)) from error
 
@@ -269,24 +278,47 @@ class Editor:
         *lead, heads, queries, width = view.shape
         seen = split_sum(weighted_sum, running, heads)
         keys = seen.weights.shape[-1]
-        window = self._windows.of(layer, queries, used_keys(seen.weights), keys)
         rows = view.reshape(-1, heads, queries, width)
         try:
-            changed = changed_sum(seen, rows, window, layer.changes)
+            used = used_keys(seen.weights)
+            windows = self._windows_of(layer, len(rows), queries, used, keys)
+            changed = changed_sum(seen, rows, windows, layer.changes)
         except ValueError as error:
             raise self._refused(layer, str(error)) from error
         return changed.view(*lead, heads, queries, width)
 
+    def _windows_of(
+        self, layer: EditedLayer, rows: int, queries: int, used: int, keys: int
+    ) -> list[Window]:
+        """Return what the queries and keys of each row of a call are, and count them.
+
+        Raises:
+            ValueError: If there is padding, and the rows are not those of the batch.
+        """
+        window = self._windows.of(layer, queries, used, keys, before=self._before)
+        real = self._padding.of(
+            layer, rows, queries=(window.query or 0) + queries, keys=window.key + window.keys
+        )
+        return [replace(window, real=each) for each in real] or [window] * rows
+
     def _replaced(self, layer: EditedLayer, output: Tensor, keys: int) -> Tensor:
         try:
+            real = self._real(layer, output, keys)
             if layer.gates is not None:
-                edited = gated(output, layer.heads, keys, layer.gates)
+                edited = gated(output, layer.heads, keys, layer.gates, real)
             else:
-                edited = replaced(output, layer.heads, keys)
+                edited = replaced(output, layer.heads, keys, real)
         except ValueError as error:
             raise self._refused(layer, str(error)) from error
         layer.applied = True
         return edited
+
+    def _real(self, layer: EditedLayer, output: Tensor, keys: int) -> tuple[RealPositions, ...]:
+        """Return which positions of each row of ``[..., head, query, value_dim]`` are no padding, where that matters."""
+        *lead, _, queries, _ = output.shape
+        if queries != keys or all(each.at is None for each in layer.heads.values()):
+            return ()
+        return self._padding.of(layer, math.prod(lead), queries=queries, keys=keys)
 
     def _layer_now(self, module: nn.Module) -> EditedLayer | None:
         """Count a call of a module, and return the edited layer that it is."""
@@ -344,9 +376,12 @@ class Editor:
             and any(each.startswith(f"{path}." if path else "") for each in edited)
         }
 
-    def _enter_model(self, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
+    def _enter_model(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._ran = True
         self._depth += 1
+        with unread():
+            self._padding = Padding(self.model, args, kwargs)
+        self._before = cached_positions(self.model, args, kwargs)
         self._calls.clear()
 
     def _leave_model(self, _output: Any) -> None:

@@ -23,7 +23,9 @@ class Windows:
         # By stream and layer: keys that were there before its first query, and queries so far.
         self._seen: dict[tuple[str, int], tuple[int, int]] = {}
 
-    def of(self, layer: EditedLayer, queries: int, used: int, keys: int) -> Window:
+    def of(
+        self, layer: EditedLayer, queries: int, used: int, keys: int, *, before: int | None = None
+    ) -> Window:
         """Return what the queries and keys of a call are, and count them.
 
         Args:
@@ -31,17 +33,20 @@ class Windows:
             queries: How many queries it has.
             used: How many keys were written.
             keys: How many keys it has, those of a buffer that were never written among them.
+            before: How many positions the model had read before this pass, where it says so.
         """
         name = layer.stream, layer.layer
         if is_cross(layer.place.path, layer.module):
             # All steps look at the same keys: which query of its sequence one alone is, is not told by them.
-            return Window(0 if queries > 1 else None, 0, queries, keys)
-        before, count = self._seen.get(name, (max(0, used - queries), 0))
-        if used - queries == before:
+            if before is None and queries > 1:
+                before = 0
+            return Window(before, 0, queries, keys)
+        first_of, count = self._seen.get(name, (max(0, used - queries), 0))
+        if used - queries == first_of:
             count = 0  # from the start: another sequence
-        self._seen[name] = before, count + queries
+        self._seen[name] = first_of, count + queries
         # A window of a cache that moves along holds the last keys only.
-        first = max(0, before + count + queries - used) if _slides(layer) else 0
+        first = max(0, first_of + count + queries - used) if _slides(layer) else 0
         return Window(count, first, queries, used)
 
 
