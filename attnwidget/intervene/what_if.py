@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.attention import Attention
@@ -83,6 +84,7 @@ def what_if(
         (True, True)
     """
     from attnwidget.capture.edited_runs import run_again, with_sources  # noqa: PLC0415  brings transformers
+    from attnwidget.capture.edits.lengths import check_given_lengths  # noqa: PLC0415
     from attnwidget.capture.edits.resolve import with_positions  # noqa: PLC0415
     from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415
     from attnwidget.metrics.metrics import make_metric  # noqa: PLC0415
@@ -93,7 +95,15 @@ def what_if(
     check_numbers(model)
     with others_set_aside(), same_random_numbers() as restart:
         tokens = edits.of_tokens
-        clean = run_recorded(model, inputs, tokenizer, token_edits=tokens, edited=False, **options)
+        clean = run_recorded(
+            model,
+            inputs,
+            tokenizer,
+            token_edits=tokens,
+            edited=False,
+            check=partial(check_given_lengths, edits),
+            **options,
+        )
         reading = read_output(clean, position)
         measured = make_metric(clean, reading, metric)
         read = with_positions(with_sources(model, edits, clean.tokenizer), clean.record)
