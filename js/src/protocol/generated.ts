@@ -893,6 +893,14 @@ export interface EffectsOfStream {
    * Whether the head was run.
    */
   exact: readonly (readonly boolean[])[];
+  /**
+   * Where heads are zeroed and a source of means is known: the same with the head set to its mean, null where it was not run.
+   */
+  means?: readonly (readonly (number | null)[])[];
+  /**
+   * Beside means: whether the two differ by more than a factor of 3, or in sign, and the larger is no noise.
+   */
+  differs?: readonly (readonly boolean[])[];
 }
 export interface StoredBlock {
   request: Request;
