@@ -85,7 +85,8 @@ def view(
               are marked; ``from_group``, ``to_group``: only links from one of them to another.
 
             - ``interventions``: of a model, what is changed while it runs, such as ``aw.ablate(heads=[(3, 3)])``; the trait of
-              this name changes it later.
+              this name changes it later. ``metric``: what edits are measured by, such as ``"purred"`` or a pair of tokens, as
+              `AttentionWidget.metric` takes it.
 
             For a model also what `capture` takes (``target``, ``tokens``, ``batch``, ``streams``, ``layers``, ``store``,
             ``exact``, ``device``, and what the model's forward takes); ``layers`` are then those that are recorded, and another
@@ -233,6 +234,7 @@ def _shown(
 
     edits = options.pop("interventions", None)
     edits = Edits() if edits is None else check_edits("interventions", edits)
+    metric = options.pop("metric", None)
     groups = {}
     if state.get("groups") is not None:
         check_by(state["groups"], "groups")
@@ -244,13 +246,15 @@ def _shown(
     attention = capture(model, inputs, tokenizer, **options)
     recipe = Recipe(model, inputs, tokenizer, options, is_text=attention.text is not None)
     widget = AttentionWidget(attention, _call=call, made_with=recipe, **state)
-    return _edited(widget, edits)
+    return _edited(widget, edits, metric)
 
 
-def _edited(widget: AttentionWidget, edits: Edits) -> AttentionWidget:
-    """Return a view under edits, opened on what there is without them: as a view that is edited later."""
+def _edited(widget: AttentionWidget, edits: Edits, metric: Any) -> AttentionWidget:
+    """Return a view under edits that are measured by a metric, opened on what there is without them: as a view that is edited later."""
     try:
-        widget.interventions = edits
+        # Together: the edits run for this metric.
+        with widget.hold_trait_notifications():
+            widget.metric, widget.interventions = metric, edits
     except BaseException:
         widget.close()
         raise

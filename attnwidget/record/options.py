@@ -90,6 +90,7 @@ class ViewOptions(Shared, total=False):
     device: Any
     tokens: Any
     interventions: Any
+    metric: Any
 
 
 class WeightOptions(ViewOptions, total=False):

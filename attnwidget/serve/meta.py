@@ -100,6 +100,8 @@ def describe(
     generation = _generation(attention)
     if generation is not None:
         described["generation"] = generation
+    if attention.edits:
+        described["edits"] = list(attention.edits)
     return described, b"".join(chunks)
 
 

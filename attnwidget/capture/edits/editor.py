@@ -297,7 +297,11 @@ class Editor:
         """
         window = self._windows.of(layer, queries, used, keys, before=self._before)
         real = self._padding.of(
-            layer, rows, queries=(window.query or 0) + queries, keys=window.key + window.keys
+            layer.place.path,
+            layer.module,
+            rows,
+            queries=(window.query or 0) + queries,
+            keys=window.key + window.keys,
         )
         return [replace(window, real=each) for each in real] or [window] * rows
 
@@ -318,7 +322,8 @@ class Editor:
         *lead, _, queries, _ = output.shape
         if queries != keys or all(each.at is None for each in layer.heads.values()):
             return ()
-        return self._padding.of(layer, math.prod(lead), queries=queries, keys=keys)
+        path, rows = layer.place.path, math.prod(lead)
+        return self._padding.of(path, layer.module, rows, queries=queries, keys=keys)
 
     def _layer_now(self, module: nn.Module) -> EditedLayer | None:
         """Count a call of a module, and return the edited layer that it is."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from attnwidget.capture.edits.resolve import EditedLayer
-
 __all__ = ["ALL_REAL", "Padding", "RealPositions", "cached_positions"]
 
 
@@ -63,12 +61,13 @@ class Padding:
                     self._widths[name] = seen.shape[1]
 
     def of(
-        self, layer: EditedLayer, rows: int, *, queries: int, keys: int
+        self, path: str, module: nn.Module, rows: int, *, queries: int, keys: int
     ) -> tuple[RealPositions, ...]:
-        """Return the real positions of each row of a call of a layer; nothing where there is no padding.
+        """Return the real positions of each row of a call of a module; nothing where there is no padding.
 
         Args:
-            layer: The layer.
+            path: Path of the module.
+            module: The module.
             rows: How many rows the call has.
             queries: How many positions the axis of queries has, up to the last of the call.
             keys: How many that of keys has.
@@ -78,8 +77,8 @@ class Padding:
         """
         if not self._masks:
             return ()
-        cross = is_cross(layer.place.path, layer.module)
-        decodes = cross or "decoder" in layer.place.path
+        cross = is_cross(path, module)
+        decodes = cross or "decoder" in path
         own = "decoder_attention_mask" if self._two_sided and decodes else "attention_mask"
         first = self._of_axis(own, rows, queries)
         second = self._of_axis("attention_mask", rows, keys) if cross else first

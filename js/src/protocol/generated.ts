@@ -238,6 +238,12 @@ export interface Meta {
    */
   scores: ScoreMeta[];
   generation?: Generation;
+  /**
+   * What was done to the model while it was recorded, as the calls that say so; left out where that is nothing.
+   *
+   * @minItems 1
+   */
+  edits?: string[];
   survey?: SurveyMeta;
   comparison?: ComparisonMeta;
   python?: PythonCall;

@@ -86,7 +86,7 @@ export function effectsNotes(scene: Scene): readonly string[] {
   const where = at === null ? "" : `after “${at.trim()}” · `;
   const notes = [`change of ${metric} when the head is ${HOW[how]}`, where + sure];
   const differing = streamEffects(scene)?.differs?.some((layer) => layer.includes(true));
-  if (differing) notes.push(`${DIFFERS}: set to its mean, the change is another by more than 3 ×`);
+  if (differing) notes.push(`${DIFFERS}: set to its mean, it differs by more than 3 ×`);
   return notes;
 }
 

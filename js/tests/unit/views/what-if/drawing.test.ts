@@ -137,7 +137,7 @@ test("a head whose mean says something else than zero says both, where there is 
   };
   const both: EffectsOfHeads = { ...EFFECTS, streams: { self: stream as never } };
   const scene = edited(attentionScene(), { effects: both });
-  const note = "≠: set to its mean, the change is another by more than 3 ×";
+  const note = "≠: set to its mean, it differs by more than 3 ×";
   const wide = texts(modelView, scene);
   expect(wide).toContain(note);
   expect(wide).toContain("+0.25");
