@@ -16,6 +16,7 @@ from support.effects_workers import GIVEN, TEXTS, call
 
 import attnwidget as aw
 from attnwidget.intervene.effects_reader import EffectsReader, PartialEffects
+from attnwidget.surveys.workers import pack, unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,6 +89,18 @@ def test_parts_of_the_texts_add_up() -> None:
         "it has other layers and heads, {2: 4}, than those before it, {3: 4}" in more.skipped[1][1]
     )
     assert more.count == 4
+
+
+def test_a_reader_is_sent_with_its_model_and_reads_there_what_it_reads_here() -> None:
+    model, tokenizer = aw.pocket()
+    record = aw.capture(model, TEXTS[0], tokenizer)
+    reader = EffectsReader(model, tokenizer, "purred", "zero", [record], -1, 12, {"layers": [3]})
+    here = reader.read(TEXTS[1])
+    assert here.count == 1
+    sent = unpack(pack(reader, pickle.Pickler)).with_model()
+    assert sent.model is not model
+    there = pickle.loads(pickle.dumps(sent.read(TEXTS[1])))  # noqa: S301  its own
+    _same(there.table("zero", interrupted=False), here.table("zero", interrupted=False))
 
 
 def test_workers_are_for_several_texts(monkeypatch: pytest.MonkeyPatch) -> None:
