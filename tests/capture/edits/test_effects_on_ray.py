@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from support import effects_workers
 from support.effects_workers import GIVEN, TEXTS, call
 
@@ -19,11 +20,21 @@ from attnwidget.intervene.effects_reader import EffectsReader, PartialEffects
 from attnwidget.surveys.workers import pack, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray has no package for this Python"
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """As many threads as the workers have: with more, sums are rounded otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def _same(found: aw.EffectsOverTexts, expected: aw.EffectsOverTexts) -> None:
