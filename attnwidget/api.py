@@ -87,7 +87,8 @@ def view(
               are marked; ``from_group``, ``to_group``: only links from one of them to another.
 
             - ``interventions``: of a model, what is changed while it runs, such as ``aw.ablate(heads=[(3, 3)])``; the trait of
-              this name changes it later.
+              this name changes it later. ``metric``: what edits are measured by, such as ``"purred"`` or a pair of tokens, as
+              `AttentionWidget.metric` takes it.
             - ``lens``: of a model, whether what it would predict after each of its layers stands under the tokens, as
               `logit_lens` finds it; the model runs once more for each layer, without its layers.
 
@@ -239,6 +240,7 @@ def _shown(
     edits = Edits() if edits is None else check_edits("interventions", edits)
     lens = check_flag("lens", options.pop("lens", False))
     more: dict[str, Any] = {"lens": True} if lens else {}
+    metric = options.pop("metric", None)
     if state.get("groups") is not None:
         check_by(state["groups"], "groups")
         more["groups"] = state["groups"]
@@ -251,13 +253,15 @@ def _shown(
     is_text = attention.text is not None
     recipe = Recipe(model, inputs, tokenizer, options, is_text=is_text, lens=lens)
     widget = AttentionWidget(attention, _call=call, made_with=recipe, **state)
-    return _edited(widget, edits)
+    return _edited(widget, edits, metric)
 
 
-def _edited(widget: AttentionWidget, edits: Edits) -> AttentionWidget:
-    """Return a view under edits, opened on what there is without them: as a view that is edited later."""
+def _edited(widget: AttentionWidget, edits: Edits, metric: Any) -> AttentionWidget:
+    """Return a view under edits that are measured by a metric, opened on what there is without them: as a view that is edited later."""
     try:
-        widget.interventions = edits
+        # Together: the edits run for this metric.
+        with widget.hold_trait_notifications():
+            widget.metric, widget.interventions = metric, edits
     except BaseException:
         widget.close()
         raise

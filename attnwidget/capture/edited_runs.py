@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.capture.architecture.advice import check_model
 from attnwidget.capture.architecture.uncompiled import running_uncompiled
 from attnwidget.capture.architecture.wrappers import unwrapped
 from attnwidget.capture.edits.editor import Editor
+from attnwidget.capture.edits.lengths import check_given_lengths, check_recorded_lengths
 from attnwidget.capture.edits.places import known_places, recorded_places
 from attnwidget.capture.edits.refusals import why_not_recomputed
 from attnwidget.capture.edits.resolve import (
@@ -131,7 +133,11 @@ def run_edited(
         ValueError: If the model has no such heads, or they cannot be edited.
         RuntimeError: If a head was not edited, or is another than the run before it said.
     """
-    options = {**options, "token_edits": edits.of_tokens}
+    options = {
+        **options,
+        "token_edits": edits.of_tokens,
+        "check": partial(check_given_lengths, edits),
+    }
     if not edits.inside:
         return run_recorded(model, inputs, tokenizer, **options)
     inner = unwrapped(model)
@@ -149,6 +155,7 @@ def run_edited(
 
 def run_again(clean: Ran, model: nn.Module, edits: Edits, said: Edits) -> Ran:
     """Run and record the model once more, under an edit whose sources are read, with its tokens edited."""
+    check_recorded_lengths(edits, clean.record)
     editor = prepare_edits(model, edits, said.inside)
     with edited_by(editor, model):
         ran = clean.again(True)  # noqa: FBT003  edited

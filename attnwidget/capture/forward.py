@@ -268,6 +268,7 @@ def run_recorded(
     token_edits: Sequence[TokenEdit] = (),
     edited: bool = True,
     gradient_of: GradientOf | None = None,
+    check: Callable[[nn.Module, Mapping[str, Any], int | None], None] = lambda *_: None,
     **forward_kwargs: Any,
 ) -> Ran:
     """Run the model once and record its attention; `attnwidget.capture` describes arguments and errors.
@@ -293,6 +294,7 @@ def run_recorded(
         token_edits: What is done to the tokens; refused before the model runs where it cannot be.
         edited: Whether it is done in this pass; else only where the pass is made `again`.
         gradient_of: What makes a scalar, and its name, of the pass, where the record is to have the gradients of one.
+        check: Called before the forward pass with the model, what it is given by name, and the row that is recorded; may refuse.
         **forward_kwargs: Passed on to the model; options of the chat template to that.
     """
     check_model(model)
@@ -340,6 +342,7 @@ def run_recorded(
             if token_edits:
                 changed = surroundings.given(arguments, hints)
                 arguments, known = changed if edited else (arguments, hints)
+            check(inner, arguments, prepared.batch)
             ran = False
             try:
                 with around(), surroundings.recording(known) as outcome:

@@ -13,7 +13,7 @@ from attnwidget.record.record import Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["HOW", "Ablation", "How"]
+__all__ = ["HOW", "Ablation", "How", "check_source"]
 
 How = Literal["zero", "mean", "resample"]
 HOW: tuple[How, ...] = get_args(How)
@@ -100,26 +100,29 @@ class Ablation:
         return cls.of(data["ablate"], data["how"], texts, data["stream"])
 
 
-def _source(
-    pairs: tuple[tuple[int, int], ...], how: str, source: Any, stream: str | None
-) -> Source:
+def check_source(how: str, source: Any) -> None:
+    """Refuse a source that nothing can be taken from for ``how``; the heads are not looked up in it.
+
+    Raises:
+        ValueError: If it is none.
+    """
     if how == "zero":
-        if source is not None:
-            message = (
-                f"a head that is zeroed takes nothing from a source, got source={shown(source)}: leave it out, or say "
-                "how='mean'."
-            )
-            raise ValueError(message)
-        return None
+        if source is None:
+            return
+        message = (
+            f"a head that is zeroed takes nothing from a source, got source={shown(source)}: leave it out, or say "
+            "how='mean'."
+        )
+        raise ValueError(message)
     if isinstance(source, HasOutputs):
         if how == "resample":
             message = "how='resample' takes the output of one other input, got means over many: pass a text, or how='mean'."
             raise ValueError(message)
-        return source.outputs_of(pairs, stream)
-    several = [source] if isinstance(source, (str, Record)) else listed(source)
-    texts = bool(several) and all(isinstance(one, str) and one.strip() for one in several or ())
-    records = bool(several) and all(isinstance(one, Record) for one in several or ())
-    if several is None or not (texts or records):
+        return
+    several = _several(source)
+    texts = all(isinstance(one, str) and one.strip() for one in several)
+    records = all(isinstance(one, Record) for one in several)
+    if not several or not (texts or records):
         message = (
             f"how={how!r} needs texts, records of capture or a survey with outputs to take outputs from, got source={shown(source)}: pass "
             "source=['a text', 'another']."
@@ -131,6 +134,21 @@ def _source(
             "or how='mean' for the mean of all."
         )
         raise ValueError(message)
-    if texts:
+
+
+def _several(source: Any) -> list[Any]:
+    return [source] if isinstance(source, (str, Record)) else list(listed(source) or ())
+
+
+def _source(
+    pairs: tuple[tuple[int, int], ...], how: str, source: Any, stream: str | None
+) -> Source:
+    check_source(how, source)
+    if source is None:
+        return None
+    if isinstance(source, HasOutputs):
+        return source.outputs_of(pairs, stream)
+    several = _several(source)
+    if isinstance(several[0], str):
         return tuple(map(str, several))
     return outputs_of_records(cast("list[Record]", several), pairs, stream)

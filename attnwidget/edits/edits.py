@@ -215,8 +215,8 @@ def cut(
         layer: Another name of ``layers``.
 
     Returns:
-        A frozen value. Several are combined by ``+``. Positions count from the first that the model is given (in a batch
-        with padding on the left, that is padding), and on through the steps of a generation.
+        A frozen value. Several are combined by ``+``. Positions count as those of a record, without padding, in each row of a
+        batch from its first token, and on through the steps of a generation.
 
     Raises:
         TypeError: If both names of heads or layers are used, or ``renormalise`` is neither true nor false.

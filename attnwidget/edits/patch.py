@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from attnwidget.compute.checks import check_choice, integer, listed, shown
+from attnwidget.compute.checks import check_choice, check_flag, integer, listed, shown
 from attnwidget.edits.head_outputs import named_layers
 from attnwidget.edits.places import Named, head_pairs, named_positions, stream_name, written
 from attnwidget.record.position_lookup import resolve
@@ -43,6 +43,8 @@ class Patch:
         stream: Name of their stream; ``None`` for the only one there is.
         numbers: What is taken, of each head: float32 ``[position, value_dim]``, or of a pattern ``[query, key]``, as bytes
             with their shape, so that the whole can be compared and hashed.
+        of_tokens: Whether all positions that it is taken from are tokens of the input, so that another input's length is
+            known before the model runs.
     """
 
     heads: tuple[tuple[int, int], ...]
@@ -50,6 +52,7 @@ class Patch:
     positions: tuple[int, ...] | None
     stream: str | None
     numbers: tuple[tuple[bytes, tuple[int, int]], ...]
+    of_tokens: bool = False
 
     @classmethod
     def of(cls, record: Any, heads: Any, positions: Any, what: Any, stream: Any) -> Patch:
@@ -67,7 +70,9 @@ class Patch:
         layers = named_layers(record, pairs, stream)
         places = _places(named_positions("positions", positions), what, record, stream)
         taken = [_READ[what](layers[number], head) for number, head in pairs]
-        return cls(pairs, what, places, stream, tuple(map(_packed, taken)))
+        return cls(
+            pairs, what, places, stream, tuple(map(_packed, taken)), _of_tokens(record, stream)
+        )
 
     def __bool__(self) -> bool:
         """Whether any head is meant."""
@@ -96,6 +101,7 @@ class Patch:
             "positions": None if self.positions is None else list(self.positions),
             "stream": self.stream,
             "numbers": [self.of_head(pair).tolist() for pair in self.heads],
+            "tokens": self.of_tokens,
         }
 
     @classmethod
@@ -105,7 +111,7 @@ class Patch:
         Raises:
             ValueError: If it is not such.
         """
-        expected = {"patch", "what", "positions", "stream", "numbers"}
+        expected = {"patch", "what", "positions", "stream", "numbers", "tokens"}
         if set(data) != expected:
             message = f"a patch has the entries {sorted(expected)}, got {sorted(map(str, data))}."
             raise ValueError(message)
@@ -123,7 +129,14 @@ class Patch:
             message = f"a patch of {len(pairs)} heads has a matrix for each, and numbers as positions, got {len(packed)} and {shown(given)}."
             raise ValueError(message)
         stream = stream_name(data["stream"])
-        return cls(pairs, data["what"], None if given is None else places, stream, packed)
+        return cls(
+            pairs,
+            data["what"],
+            None if given is None else places,
+            stream,
+            packed,
+            check_flag("tokens", data["tokens"]),
+        )
 
 
 def _places(given: Named, what: str, record: Record, stream: str | None) -> tuple[int, ...] | None:
@@ -133,6 +146,12 @@ def _places(given: Named, what: str, record: Record, stream: str | None) -> tupl
     named = the_stream(record, stream)
     axis = named.key_positions if what == "value" else named.query_positions
     return tuple(place for one in given for place in resolve("positions", one, axis))
+
+
+def _of_tokens(record: Record, stream: str | None) -> bool:
+    named = the_stream(record, stream)
+    both = (*named.query_positions, *named.key_positions)
+    return all(position.kind in {"token", "special"} for position in both)
 
 
 def _packed(array: Any) -> tuple[bytes, tuple[int, int]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.tables import table
+from attnwidget.intervene.zero_and_mean import differ, rounding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,8 @@ class Effect:
         after: The same under it.
         clean: The record without the edit.
         changed: The record under it.
+        by_mean: How much the metric changes where the heads that the edit zeroes are set to their means instead; ``None``
+            where no source of means was given.
     """
 
     edit: Edits
@@ -42,6 +45,14 @@ class Effect:
     after: Mapping[str, float]
     clean: Attention
     changed: Attention
+    by_mean: float | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether zero and mean differ by more than a factor of 3, or in sign, and the larger is no rounding."""
+        if self.by_mean is None:
+            return False
+        return bool(differ(self.delta, self.by_mean, rounding(self.value_before, 0.0)))
 
     @property
     def delta(self) -> float:
@@ -72,4 +83,6 @@ class Effect:
         """Write the edit, the metric before and after, and how far all probabilities moved."""
         kl = "" if self.kl is None else f", KL {self.kl:.3g}"
         change = f"{self.value_before:.4g} → {self.value_after:.4g} ({self.delta:+.4g}{kl})"
-        return f"Effect({self.edit!r}: {self.metric} {change})"
+        means = "" if self.by_mean is None else f"; by mean {self.by_mean:+.4g}"
+        apart = ", which differs" if self.differs else ""
+        return f"Effect({self.edit!r}: {self.metric} {change}{means}{apart})"

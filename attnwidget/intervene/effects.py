@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-from attnwidget.capture.taps.listeners import others_set_aside
-from attnwidget.compute.checks import check_choice, check_count
-from attnwidget.edits.ablation import HOW
-from attnwidget.intervene.effects_table import Effects
-from attnwidget.intervene.random_state import same_random_numbers
+from attnwidget.compute.checks import check_choice, check_count, shown
+from attnwidget.edits.ablation import HOW, check_source
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
-    from attnwidget.edits.ablation import Ablation, How
+    from attnwidget.edits.ablation import How
+    from attnwidget.intervene.effects_table import Effects
     from attnwidget.intervene.several_texts import EffectsOverTexts
 
 __all__ = ["effects"]
@@ -41,6 +41,8 @@ def effects(
     position: int = -1,
     at_once: int = 12,
     progress: bool = True,
+    workers: int | None = None,
+    worker_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Effects | EffectsOverTexts:
     """Run a model without each of its heads, and say how much a metric changes.
@@ -64,26 +66,38 @@ def effects(
     of each head over them. Running sums are kept and no records, so that memory does not grow with their number. (To
     `capture` such a list is a batch of which ``batch=`` picks one; so it is here with ``batch=``. A tuple is a pair of
     texts that the model reads as one input, a list of messages is one chat; a list of chats is several inputs.) A text
-    after the first that cannot be run is skipped and listed in `EffectsOverTexts.skipped`.
+    after the first that cannot be run is skipped and listed in `EffectsOverTexts.skipped`. With ``workers``, as many
+    processes on Ray share the texts among them, as in `survey`; the numbers are those of one process but for rounding.
+
+    A head's output of zero may be one that the model never met, so that its effect says little of what the head is for
+    (Wang et al. 2023, Interpretability in the Wild). With ``how="zero"`` and a ``source`` every head is also set to its
+    mean over that, ``m(o_h ← mean) − m``, and heads where the two differ by more than a factor of 3, or in sign, are
+    named; such as ``source=texts`` for the means over the very texts.
 
     Args:
-        model: A Hugging Face model.
-        inputs: What `capture` takes, or a list of texts.
+        model: A Hugging Face model; of several texts also a function that returns one, or a model and its tokenizer, which
+            each worker calls once.
+        inputs: What `capture` takes, or a list of texts; with ``workers`` also a Ray Dataset.
         tokenizer: As for `capture`.
         metric: As for `what_if`.
         how: As for `ablate`: ``"zero"``, ``"mean"`` or ``"resample"``.
-        source: As for `ablate`: texts or records.
+        source: As for `ablate`: texts, records or a survey that was made with ``outputs=True``. With ``how="zero"`` heads are
+            set to their means over it, besides.
         position: As for `what_if`.
         at_once: How many heads of a layer may be run in one pass, at most: fewer need less memory. With 1 each head has a
             pass of its own.
         progress: Whether to show a progress bar, of several texts.
+        workers: How many processes on Ray run several texts; ``None`` for this process alone.
+        worker_options: What each of them is given, as for `survey`.
         **options: Passed on to `capture`; ``streams`` and ``layers`` say which heads are run.
 
     Returns:
         A table of the effects, the largest first; of a list of texts an `EffectsOverTexts`.
 
     Raises:
-        TypeError, ValueError, IndexError: As `what_if` and `ablate` raise.
+        TypeError, ValueError, IndexError: As `what_if` and `ablate` raise. If ``workers`` are asked for and ``inputs`` are not
+            several texts, or the model cannot be sent to them.
+        ImportError: If ``workers`` are asked for and Ray is not installed.
 
     Warns:
         UserWarning: If the heads of a layer cannot be edited; their effect is not a number. If some of several texts could
@@ -100,45 +114,29 @@ def effects(
         >>> over.count, list(over.to_dataframe())[6:]
         (3, ['sd', 'low', 'high', 'same_sign', 'texts'])
     """
-    from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415  brings transformers
+    from attnwidget.intervene.effects_reader import EffectsReader  # noqa: PLC0415  brings transformers
     from attnwidget.intervene.over_texts import over_texts  # noqa: PLC0415
-    from attnwidget.intervene.passes import Proofs  # noqa: PLC0415
-    from attnwidget.intervene.sweep import Sweep  # noqa: PLC0415
-    from attnwidget.metrics.metrics import make_metric  # noqa: PLC0415
-    from attnwidget.metrics.outputs import read_output  # noqa: PLC0415
+    from attnwidget.surveys.workers import is_dataset, refuse  # noqa: PLC0415
 
     check_choice("how", how, HOW)
+    if how != "zero" or source is not None:
+        check_source("mean" if how == "zero" else how, source)
     most = check_count("at_once", at_once, least=1)
-    check_numbers(model)
-    shared: dict[str, Any] = {"at_once": most, "proofs": Proofs()}
-    known: dict[
-        str, Ablation
-    ] = {}  # what is put in the place of heads, once it has been read off the source
-
-    def run(one: Any) -> Effects:
-        with others_set_aside(), same_random_numbers() as restart:
-            clean = run_recorded(model, one, tokenizer, **options)
-            measured = make_metric(clean, read_output(clean, position), metric)
-            sweep = Sweep(model, clean, measured, restart, **shared)
-            found = sweep.begin(how, source, known)
-            interrupted = False
-            try:
-                for _ in sweep.steps():
-                    pass
-            except KeyboardInterrupt:
-                interrupted = True
-        return Effects(measured.name, how, sweep.value, found, interrupted, sweep.noise, sweep.ways)
-
-    if not _several(inputs) or options.get("batch") is not None:
-        return run(inputs)
-
-    def whole(one: Any) -> Effects:
-        found = run(one)
-        if found.interrupted:
-            raise KeyboardInterrupt
-        return found
-
-    return over_texts(inputs, how, whole, progress=progress)
+    reader = EffectsReader(model, tokenizer, metric, how, source, position, most, options)
+    if workers is None:
+        refuse(inputs, worker_options, "effects(model, texts")
+    several = is_dataset(inputs) or (_several(inputs) and options.get("batch") is None)
+    if several:
+        return over_texts(
+            reader, inputs, progress=progress, workers=workers, worker_options=worker_options
+        )
+    if workers is not None:
+        message = (
+            f"workers share several texts among them, got {shown(inputs)}: pass a list of texts, such as "
+            "effects(model, ['a text', 'another'], workers=4), or leave workers out."
+        )
+        raise TypeError(message)
+    return reader.effects(inputs)
 
 
 def _several(inputs: Any) -> bool:

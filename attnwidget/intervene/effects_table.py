@@ -10,6 +10,7 @@ import numpy as np
 
 from attnwidget.analysis.tables import table
 from attnwidget.compute.checks import check_name
+from attnwidget.intervene.zero_and_mean import differ, rounding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -18,14 +19,17 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Effects", "OfStreams", "StreamEffects", "largest_first", "named_heads"]
+__all__ = ["Effects", "OfStreams", "StreamEffects", "named_heads", "rows_of"]
 
 _NAMED = 3  # heads that are named when it is printed
+_OF_MEANS = ("by_mean", "differs")
+_BOTH = "{effect:+.3g} and {by_mean:+.3g}"
 
 
 class _HasEffect(Protocol):
     @property
     def effect(self) -> Array: ...
+    def rows(self, floor: float) -> Iterator[dict[str, Any]]: ...
 
 
 Stream = TypeVar("Stream", bound=_HasEffect)
@@ -40,25 +44,47 @@ class StreamEffects:
         num_heads: How many heads each has.
         effect: float64 ``[layer, head]``, NaN where a head was not run, cannot be edited, or is not there.
         estimate: float64 ``[layer, head]``, the first-order estimate, NaN where there is none.
+        by_mean: float64 ``[layer, head]``, of heads that are zeroed the effect of setting them to their mean, NaN where it is
+            not known.
     """
 
     layers: tuple[int, ...]
     num_heads: tuple[int, ...]
     effect: Array
     estimate: Array
+    by_mean: Array
 
     @classmethod
     def of(cls, num_heads: Mapping[int, int]) -> StreamEffects:
         """Return effects that are not known yet, of layers with so many heads."""
         shape = len(num_heads), max(num_heads.values())
         counts = tuple(num_heads.values())
-        return cls(tuple(num_heads), counts, np.full(shape, np.nan), np.full(shape, np.nan))
+        return cls(tuple(num_heads), counts, *(np.full(shape, np.nan) for _ in range(3)))
 
-    def rows(self) -> Iterator[tuple[int, int, float, float]]:
-        """Yield layer, head, effect and estimate."""
-        for at, (layer, count) in enumerate(zip(self.layers, self.num_heads, strict=True)):
-            for head in range(count):
-                yield layer, head, float(self.effect[at, head]), float(self.estimate[at, head])
+    def differs(self, floor: float) -> NDArray[np.bool_]:
+        """Tell, ``[layer, head]``, where zero and mean differ by more than a factor of 3, or in sign; see `differ`."""
+        return differ(self.effect, self.by_mean, floor)
+
+    def rows(self, floor: float) -> Iterator[dict[str, Any]]:
+        """Yield what a table says of each head, that of means included; ``floor`` is as of `differ`."""
+        columns = {
+            "effect": self.effect,
+            "estimate": self.estimate,
+            "exact": ~np.isnan(self.effect),
+            "by_mean": self.by_mean,
+            "differs": self.differs(floor),
+        }
+        return rows_of(self.layers, self.num_heads, columns)
+
+
+def rows_of(
+    layers: Iterable[int], num_heads: Iterable[int], columns: Mapping[str, NDArray[Any]]
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each head of some layers, with its numbers of arrays ``[layer, head]``."""
+    for at, (layer, count) in enumerate(zip(layers, num_heads, strict=True)):
+        for head in range(count):
+            numbers = {name: array[at, head].item() for name, array in columns.items()}
+            yield {"layer": layer, "head": head, **numbers}
 
 
 class OfStreams(Generic[Stream]):
@@ -68,6 +94,8 @@ class OfStreams(Generic[Stream]):
 
     streams: Mapping[str, Stream]
     ways: Mapping[str, int]
+    value: float
+    noise: float
 
     def __post_init__(self) -> None:
         """Freeze what it maps."""
@@ -88,8 +116,28 @@ class OfStreams(Generic[Stream]):
     def __len__(self) -> int:
         return len(self.streams)
 
+    def _rows(self) -> list[dict[str, Any]]:
+        floor = rounding(self.value, self.noise)
+        rows = [
+            {"stream": name, **row}
+            for name, stream in self.streams.items()
+            for row in stream.rows(floor)
+        ]
+        if all(np.isnan(row["by_mean"]) for row in rows):  # nobody asked for them
+            rows = [{key: row[key] for key in row if key not in _OF_MEANS} for row in rows]
+        return _largest_first(rows)
 
-def largest_first(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _differing(self, rows: Iterable[Mapping[str, Any]]) -> str:
+        """Name the heads that are worth something else by mean, in words that end what is printed of the others."""
+        apart = [row for row in rows if row.get("differs")]
+        if not apart:
+            return ""
+        named = named_heads(apart, _BOTH, several=len(self.streams) > 1)
+        more = f" and {len(apart) - _NAMED} more" if len(apart) > _NAMED else ""
+        return f"; zero and mean differ: {named}{more}"
+
+
+def _largest_first(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return rows of heads, the largest effect, up or down, first; then those that were not run."""
     return sorted(rows, key=lambda row: -abs(row["effect"]) if row["exact"] else 1.0)
 
@@ -135,24 +183,11 @@ class Effects(OfStreams[StreamEffects]):
 
         Returns:
             A pandas ``DataFrame`` with the columns ``stream``, ``layer``, ``head``, ``effect``, ``estimate`` (the first-order
-            one) and ``exact`` (whether the head was run), or a list of dicts where pandas is not installed.
+            one) and ``exact`` (whether the head was run), or a list of dicts where pandas is not installed. Where heads were
+            zeroed and set to their means, too, ``by_mean`` is the effect of that and ``differs`` whether the two are further
+            apart than a factor of 3, or of two signs, and one of them at least is no noise.
         """
         return table(self._rows())
-
-    def _rows(self) -> list[dict[str, Any]]:
-        rows = [
-            {
-                "stream": name,
-                "layer": layer,
-                "head": head,
-                "effect": effect,
-                "estimate": estimate,
-                "exact": not np.isnan(effect),
-            }
-            for name, stream in self.streams.items()
-            for layer, head, effect, estimate in stream.rows()
-        ]
-        return largest_first(rows)
 
     def __repr__(self) -> str:
         """Write the metric and the heads whose effect is largest."""
@@ -163,4 +198,4 @@ class Effects(OfStreams[StreamEffects]):
             f"{len(rows)} heads" if len(done) == len(rows) else f"{len(done)} of {len(rows)} heads"
         )
         ways = " and ".join(self.ways) or "none run"
-        return f"Effects({self.metric} {self.value:.4g}, {count}, {self.how}, {ways}: {named})"
+        return f"Effects({self.metric} {self.value:.4g}, {count}, {self.how}, {ways}: {named}{self._differing(rows)})"

@@ -12,6 +12,7 @@ from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.intervene.effects_table import Effects
 from attnwidget.intervene.kept_runs import read_and_metric
 from attnwidget.intervene.random_state import same_random_numbers
+from attnwidget.intervene.zero_and_mean import rounding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,8 +40,8 @@ class SlicedEffects:
         """Begin nothing yet.
 
         Args:
-            how: As for `ablate`.
-            source: As for `ablate`.
+            how: As for `effects`.
+            source: As for `effects`.
         """
         self.how, self._source = how, source
         self.metric = ""
@@ -48,6 +49,13 @@ class SlicedEffects:
         self.streams: Mapping[str, StreamEffects] = {}
         self.notes: list[str] = []
         self._value = float("nan")
+        self._noise = 0.0
+        self._ways: Mapping[str, int] = {}
+
+    @property
+    def floor(self) -> float:
+        """What is no change of the metric."""
+        return rounding(self._value, self._noise)
 
     @property
     def of(self) -> int:
@@ -61,7 +69,8 @@ class SlicedEffects:
 
     def table(self, *, interrupted: bool) -> Effects:
         """Return what was found as `effects` returns it."""
-        return Effects(self.metric, self.how, self._value, self.streams, interrupted)
+        parts = (self.metric, self.how, self._value, self.streams, interrupted)
+        return Effects(*parts, self._noise, self._ways)
 
     def work(self, call: RunCall, record: Record, metric: Any, position: int) -> Slices[None]:
         """Find them: the model runs in each slice, and is as it was between two.
@@ -89,7 +98,7 @@ class SlicedEffects:
             sweep = Sweep(model, clean, measured, restart, at_once=_AT_ONCE)
             self.streams = sweep.begin(self.how, self._source)
             self.metric, self.position = measured.name, counted(clean, reading)
-            self._value = sweep.value
+            self._value, self._noise, self._ways = sweep.value, sweep.noise, sweep.ways
         yield 0.0
         steps = sweep.steps()
         while True:
@@ -100,6 +109,7 @@ class SlicedEffects:
             ):
                 warnings.simplefilter("always", UserWarning)
                 ended = next(steps, _END) is _END
+                self._noise = sweep.noise
             self.notes += [
                 str(one.message) for one in said if issubclass(one.category, UserWarning)
             ]

@@ -20,6 +20,7 @@ from attnwidget.intervene.passes import Passes, Proofs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from numpy.typing import NDArray
     from torch import nn
 
     from attnwidget.capture.forward import Ran
@@ -66,17 +67,19 @@ class Sweep:
         self._at_once, self._proofs = at_once, Proofs() if proofs is None else proofs
         self._passes: Passes | None = None
         self._parts: dict[str, Ablation] = {}
+        self._means: dict[str, Ablation] = {}  # what heads that are zeroed are set to besides
+        self._without_mean: set[tuple[str, int]] = set()  # layers where it cannot be put
         self._found: dict[str, StreamEffects] = {}
 
     def begin(
-        self, how: Any, source: Any, known: dict[str, Ablation] | None = None
+        self, how: Any, source: Any, known: dict[tuple[str, str], Ablation] | None = None
     ) -> dict[str, StreamEffects]:
         """Measure the metric with all heads, and estimate the effect of each.
 
         Args:
             how: As of `ablate`.
-            source: As of `ablate`.
-            known: What an earlier sweep has read off the source, by stream; is added to.
+            source: As of `ablate`; with ``how="zero"`` what the means are of that heads are set to besides.
+            known: What an earlier sweep has read off the source, by stream and ``how``; is added to.
 
         Returns:
             The effects by stream, which `steps` fills in.
@@ -84,14 +87,10 @@ class Sweep:
         for name, stream in self._clean.record.streams.items():
             counts = {layer.layer: layer.num_heads for layer in stream}
             pairs = [(layer, head) for layer, count in counts.items() for head in range(count)]
-            part = None if known is None else known.get(name)
-            if part is None or part.heads != tuple(pairs):
-                edits = Edits((Ablation.of(pairs, how, source, name),))
-                (read,) = with_sources(self._model, edits, self._clean.tokenizer).parts_inside
-                part = cast("Ablation", read)
-            self._parts[name] = part
-            if known is not None:
-                known[name] = part
+            both = how == "zero" and source is not None
+            self._parts[name] = self._part(name, pairs, how, None if both else source, known)
+            if both:
+                self._means[name] = self._part(name, pairs, "mean", source, known)
             self._found[name] = StreamEffects.of(counts)
         self._passes = Passes(
             self._model,
@@ -104,6 +103,24 @@ class Sweep:
         self.value, self.noise = self._passes.value, self._passes.noise
         self._estimate()
         return self._found
+
+    def _part(
+        self,
+        name: str,
+        pairs: list[tuple[int, int]],
+        how: Any,
+        source: Any,
+        known: dict[tuple[str, str], Ablation] | None,
+    ) -> Ablation:
+        """Return what is put in the place of the heads of a stream, its source read."""
+        part = None if known is None else known.get((name, how))
+        if part is None or part.heads != tuple(pairs):
+            edits = Edits((Ablation.of(pairs, how, source, name),))
+            (read,) = with_sources(self._model, edits, self._clean.tokenizer).parts_inside
+            part = cast("Ablation", read)
+        if known is not None:
+            known[name, how] = part
+        return part
 
     def steps(self) -> Iterator[None]:
         """Run the model without one head, or several of a layer, after the other, and note their effects.
@@ -122,21 +139,36 @@ class Sweep:
                     for values, way in self._passes.without(
                         replace(self._parts[name], heads=pairs)
                     ):
-                        self._note(stream, at, values)
+                        self._note(stream.effect[at], values)
                         self.ways[way] = self.ways.get(way, 0) + len(values)
                         yield
+                    yield from self._set_to_mean(name, at, pairs)
             except (NotEditableError, NotEditedError) as error:
                 warnings.warn(f"no effect: {error}", stacklevel=3)
 
-    def _note(
-        self, stream: StreamEffects, at: int, values: Mapping[tuple[int, int], float]
-    ) -> None:
-        """Note effects; one that is no larger than the metric changes by without any edit is none."""
+    def _set_to_mean(
+        self, name: str, at: int, pairs: tuple[tuple[int, int], ...]
+    ) -> Iterator[None]:
+        """Set heads to their means, which were zeroed before; where that cannot be done, there is the effect of zero alone."""
+        assert self._passes is not None  # noqa: S101  (it was begun)
+        part = self._means.get(name)
+        if part is None or (name, at) in self._without_mean:
+            return
+        try:
+            for values, _ in self._passes.without(replace(part, heads=pairs)):
+                self._note(self._found[name].by_mean[at], values)
+                yield
+        except (NotEditableError, NotEditedError) as error:
+            self._without_mean.add((name, at))
+            warnings.warn(f"no effect by mean: {error}", stacklevel=4)
+
+    def _note(self, into: NDArray[np.float64], values: Mapping[tuple[int, int], float]) -> None:
+        """Note effects of heads of a layer; one that is no larger than the metric changes by without any edit is none."""
         assert self._passes is not None  # noqa: S101  (it was begun)
         self.noise = self._passes.noise
         for (_, head), value in values.items():
             change = value - self.value
-            stream.effect[at, head] = 0.0 if abs(change) <= self.noise else change
+            into[head] = 0.0 if abs(change) <= self.noise else change
 
     def _order(self) -> list[tuple[str, int, list[int]]]:
         """Return stream, index of the layer, and its heads, those with the largest estimates first."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.attention import Attention
@@ -9,6 +11,7 @@ from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.edits.edits import check_edits
 from attnwidget.intervene.effect import Effect
 from attnwidget.intervene.random_state import same_random_numbers
+from attnwidget.intervene.zero_and_mean import with_means
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +36,7 @@ def what_if(
     *,
     metric: Any = None,
     position: int = -1,
+    source: Any = None,
     **options: Any,
 ) -> Effect:
     """Say what a model would put out if some of its heads did nothing, or a token were another: run it without and with an edit.
@@ -57,6 +61,9 @@ def what_if(
             - a pair of these: the difference of the two logits; of texts of several tokens, of log-probabilities;
             - a function of the model's output that returns one number.
         position: The position that chooses, counted without padding, negative from the end.
+        source: Texts, records or a survey that was made with ``outputs=True``: heads that the edit zeroes are set to their
+            means over these in a third run, since zero may be an output that the model never met. `Effect.by_mean` is what
+            the metric changes by then, `Effect.differs` whether that is something else.
         **options: Passed on to `capture` (``target``, ``batch``, ``layers``, ``store`` …).
 
     Returns:
@@ -64,8 +71,8 @@ def what_if(
 
     Raises:
         TypeError: If ``edit`` is no edit, or ``metric`` nothing that can be measured.
-        ValueError: If the model has no such heads, they cannot be edited, its output has nothing for ``metric``, or as
-            `capture` raises.
+        ValueError: If the model has no such heads, they cannot be edited, its output has nothing for ``metric``, no head is
+            zeroed that ``source`` could be of, or as `capture` raises.
         IndexError: If there is no such position.
 
     Example:
@@ -77,33 +84,51 @@ def what_if(
         (True, True)
     """
     from attnwidget.capture.edited_runs import run_again, with_sources  # noqa: PLC0415  brings transformers
+    from attnwidget.capture.edits.lengths import check_given_lengths  # noqa: PLC0415
     from attnwidget.capture.edits.resolve import with_positions  # noqa: PLC0415
     from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415
     from attnwidget.metrics.metrics import make_metric  # noqa: PLC0415
     from attnwidget.metrics.outputs import read_output  # noqa: PLC0415
 
     edits = check_edits("edit", edit)
+    means = None if source is None else with_means(edits, source)
     check_numbers(model)
     with others_set_aside(), same_random_numbers() as restart:
         tokens = edits.of_tokens
-        clean = run_recorded(model, inputs, tokenizer, token_edits=tokens, edited=False, **options)
+        clean = run_recorded(
+            model,
+            inputs,
+            tokenizer,
+            token_edits=tokens,
+            edited=False,
+            check=partial(check_given_lengths, edits),
+            **options,
+        )
         reading = read_output(clean, position)
         measured = make_metric(clean, reading, metric)
         read = with_positions(with_sources(model, edits, clean.tokenizer), clean.record)
         restart()
         changed = run_again(clean, model, read, edits)
-        return effect_of(
+        # What is asked for follows the tokens of the run.
+        asked = make_metric(changed, reading, metric) if tokens else measured
+        found = effect_of(
             model,
             clean=clean,
             changed=changed,
             edits=edits,
             reading=reading,
             measured=measured,
-            # What is asked for follows the tokens of the run.
-            measured_changed=make_metric(changed, reading, metric) if tokens else measured,
+            measured_changed=asked,
             sources=lambda: read,
             restart=restart,
         )
+        if means is None:
+            return found
+        read = with_positions(with_sources(model, means, clean.tokenizer), clean.record)
+        restart()
+        ran = run_again(clean, model, read, means)
+        value = _value(model, ran, asked, lambda: read, restart)
+        return replace(found, by_mean=value - found.value_before)
 
 
 def effect_of(
@@ -131,21 +156,15 @@ def effect_of(
         sources: Returns the edit with its sources read, where the model has to run again.
         restart: Puts the random generators back to where they were before both runs.
     """
-    values = []
-    for ran, under in ((clean, False), (changed, True)):
-        if measured.takes_the_pass:
-            values.append(float(measured.value([ran.output])))
-        else:
-            read = sources() if under else None
-            restart()
-            asked = measured_changed if under and measured_changed is not None else measured
-            values.append(_measured_alone(model, ran, asked, read))
+    before_it = _value(model, clean, measured, None, restart)
+    asked = measured if measured_changed is None else measured_changed
+    under_it = _value(model, changed, asked, sources, restart)
     before, after, kl = _choices(clean, changed, reading)
     return Effect(
         edit=edits,
         metric=measured.name,
-        value_before=values[0],
-        value_after=values[1],
+        value_before=before_it,
+        value_after=under_it,
         kl=kl,
         before=before,
         after=after,
@@ -154,8 +173,18 @@ def effect_of(
     )
 
 
-def _measured_alone(model: nn.Module, ran: Ran, measured: Metric, edits: Edits | None) -> float:
-    """Run the model for a metric that takes passes of its own."""
+def _value(
+    model: nn.Module,
+    ran: Ran,
+    measured: Metric,
+    sources: Callable[[], Edits] | None,
+    restart: Callable[[], None],
+) -> float:
+    """Return the metric of a run: off what it returned, or off passes of its own under the edit that ``sources`` reads."""
+    if measured.takes_the_pass:
+        return float(measured.value([ran.output]))
+    edits = None if sources is None else sources()
+    restart()
     import torch  # noqa: PLC0415
 
     from attnwidget.capture.architecture.uncompiled import running_uncompiled  # noqa: PLC0415

@@ -92,6 +92,7 @@ class ViewOptions(Shared, total=False):
     tokens: Any
     interventions: Any
     lens: bool
+    metric: Any
 
 
 class WeightOptions(ViewOptions, total=False):

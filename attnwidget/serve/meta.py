@@ -106,6 +106,8 @@ def describe(
     lens = _lens(attention)
     if lens is not None:
         described["lens"] = lens
+    if attention.edits:
+        described["edits"] = list(attention.edits)
     return described, b"".join(chunks)
 
 

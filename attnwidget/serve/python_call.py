@@ -106,21 +106,23 @@ def call_of_model(inputs: Any, tokenizer: Any, options: Mapping[str, Any]) -> st
     return f"aw.view({', '.join(parts)}"
 
 
-def with_edits(call: str | None, edits: Edits) -> str | None:
-    """Return a call without its closing bracket with the edits that the view is under.
+def with_edits(call: str | None, edits: Edits, metric: Any) -> str | None:
+    """Return a call without its closing bracket with the edits that the view is under, and what they are measured by.
 
     Edits of which the outputs of other inputs are a part stand by a name.
 
     Args:
         call: The call; None for none.
         edits: The edits.
+        metric: What was asked for; None for the likeliest choice.
     """
     if call is None or not edits:
         return call
     written = " + ".join(f"aw.{part!r}" for part in edits.parts)
     # A record and many texts are named in angle brackets.
     short = not any(mark in written for mark in ("=<", "(<")) and len(written) <= _LONGEST_TEXT
-    return f"{call}, interventions={written if short else 'interventions'}"
+    measured = "" if metric is None else f", metric={metric!r}"
+    return f"{call}, interventions={written if short else 'interventions'}{measured}"
 
 
 def call_of_source(source: Source, options: Mapping[str, Any]) -> str:

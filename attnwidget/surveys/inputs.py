@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from attnwidget.surveys.checkpoint import Checkpoint
     from attnwidget.surveys.reader import PartialSurvey
 
-__all__ = ["inputs_after"]
+__all__ = ["inputs_after", "length_of"]
 
 
 def inputs_after(
-    begun: PartialSurvey, texts: Iterable[Any], file: Checkpoint | None
+    begun: PartialSurvey | None, texts: Iterable[Any], file: Checkpoint | None
 ) -> Iterator[tuple[Any, str]]:
     """Yield the inputs after those that were read, each with the digest of all up to it.
 
@@ -28,7 +28,7 @@ def inputs_after(
     Raises:
         ValueError: If the first inputs are not those that were read, or there are fewer.
     """
-    if file is None:
+    if file is None or begun is None:
         yield from ((one, "") for one in texts)
         return
     read, inputs = 0, ""
@@ -43,3 +43,11 @@ def inputs_after(
         file.refuse_fewer(begun.survey.read, read)
     if read == begun.survey.read:
         file.check_inputs(begun.inputs, inputs, read)
+
+
+def length_of(texts: Any) -> int | None:
+    """Return how many inputs there are, ``None`` where only reading them would tell."""
+    try:
+        return len(texts)
+    except (TypeError, AttributeError):  # the latter of a Ray Dataset, which would have to be read
+        return None

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field, replace
-from traceback import format_exception_only
-from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.head_scores import score_stream
 from attnwidget.surveys.fingerprints import model_digest, tokenizer_digest
 from attnwidget.surveys.group_means import group_means
 from attnwidget.surveys.head_means import head_means
+from attnwidget.surveys.made_models import HasModel
+from attnwidget.surveys.reasons import reason_of
 from attnwidget.surveys.survey import Survey
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ __all__ = ["PartialSurvey", "Reader"]
 
 # After so many failures, with nothing scored, the call itself is taken to be wrong.
 _PATIENCE = 10
-# Characters that are kept of a reason: some errors hold the whole input.
-_REASON_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +44,11 @@ class PartialSurvey:
     not_numbers: frozenset[Head] = frozenset()
 
     @property
+    def read(self) -> int:
+        """How many inputs it is of, those that could not be recorded among them."""
+        return self.survey.read
+
+    @property
     def hopeless(self) -> bool:
         """Whether so many failed, with nothing scored, that the rest would not be better."""
         return not self.survey.count and len(self.survey.skipped) >= _PATIENCE
@@ -65,7 +67,7 @@ class PartialSurvey:
         try:
             merged = found.merge(part)
         except ValueError as error:
-            reason = _reason(error)
+            reason = reason_of(error)
             skipped = tuple((index, reason) for index in range(part.read))
             part = Survey(found.model_name, {}, 0, skipped, found.examples_kept)
             merged = found.merge(part)
@@ -89,7 +91,7 @@ class PartialSurvey:
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(HasModel):
     """How each input is read.
 
     Attributes:
@@ -109,22 +111,6 @@ class Reader:
     options: Mapping[str, Any]
     groups: By | None = None
     outputs: bool = False
-
-    @property
-    def makes_model(self) -> bool:
-        """Whether the model is a function that makes it."""
-        return isinstance(self.model, (FunctionType, MethodType, functools.partial))
-
-    def with_model(self) -> Reader:
-        """Return the reader whose model is there, by calling the function that makes it if it is one."""
-        if not self.makes_model:
-            return self
-        model = self.model()
-        tokenizer = self.tokenizer
-        if isinstance(model, tuple) and len(model) == 2:
-            model, own = model
-            tokenizer = tokenizer or own
-        return replace(self, model=model, tokenizer=tokenizer)
 
     def made_by(self) -> dict[str, str]:
         """Return the digests of model and tokenizer, with their names."""
@@ -161,13 +147,4 @@ class Reader:
     def skip(self, error: Exception) -> PartialSurvey:
         """Return the survey of an input that could not be recorded."""
         nothing = self.nothing().survey
-        return PartialSurvey(replace(nothing, skipped=((0, _reason(error)),)), error)
-
-
-def _reason(error: Exception) -> str:
-    """Return an error's type and message, also of one that cannot say its message."""
-    text = "".join(format_exception_only(error)).strip()
-    text = text.removeprefix(f"{type(error).__module__}.")
-    # What is no text, such as half of a surrogate pair, could be neither printed nor sent.
-    text = text.encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= _REASON_LENGTH else f"{text[:_REASON_LENGTH]}…"
+        return PartialSurvey(replace(nothing, skipped=((0, reason_of(error)),)), error)

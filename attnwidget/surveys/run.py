@@ -24,7 +24,7 @@ from attnwidget.surveys import workers as ray_workers
 from attnwidget.surveys.checkpoint import Checkpoint
 from attnwidget.surveys.endings import carry, ending_signals
 from attnwidget.surveys.fingerprints import settings
-from attnwidget.surveys.inputs import inputs_after
+from attnwidget.surveys.inputs import inputs_after, length_of
 from attnwidget.surveys.reader import Reader
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def survey(
     file = Checkpoint.of(save, every, settings(asked))
     reader = Reader(model, tokenizer, kept, measure, options, groups, outputs)
     if workers is None:
-        ray_workers.refuse(texts, worker_options)
+        ray_workers.refuse(texts, worker_options, "survey(model, texts")
         reader = reader.with_model()
     begun = _begun(reader, file)
     if workers is None:
@@ -149,7 +149,7 @@ def survey(
     else:
         parts = ray_workers.spread(reader, texts, workers, worker_options, begun=begun, file=file)
     bar = tqdm(
-        total=_length(texts), initial=begun.survey.read, disable=not progress, desc="survey", unit="input"
+        total=length_of(texts), initial=begun.survey.read, disable=not progress, desc="survey", unit="input"
     )  # fmt: skip
     try:
         so_far = _collected(parts, begun, file, bar)
@@ -233,13 +233,6 @@ def _saved(file: Checkpoint, ended: PartialSurvey) -> Path | None:
         warnings.warn(f"the survey could not be saved: {error}.", stacklevel=4)
         return None
     return file.path
-
-
-def _length(texts: Any) -> int | None:
-    try:
-        return len(texts)
-    except (TypeError, AttributeError):  # the latter of a Ray Dataset, which would have to be read
-        return None
 
 
 def _complete(so_far: PartialSurvey) -> Survey:

@@ -1,4 +1,4 @@
-"""Survey workers on Ray, and the model packed around shared memory for them.
+"""Workers on Ray that read inputs, for `survey` and `effects`, and the model packed around shared memory for them.
 
 Ray Data gives each process the model once, and texts part by part. Every part's sums come back in the order of the
 inputs, so that nothing depends on which process read what, nor on whether it was read again because a process died.
@@ -13,7 +13,7 @@ import pickle
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -26,12 +26,68 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
+    from typing_extensions import Self
 
     from attnwidget.surveys.checkpoint import Checkpoint
-    from attnwidget.surveys.reader import PartialSurvey, Reader
+    from attnwidget.surveys.reader import PartialSurvey
 
 
-__all__ = ["PackedModel", "pack", "refuse", "spread", "unpack"]
+__all__ = [
+    "PackedModel",
+    "PartOfInputs",
+    "ReadsInputs",
+    "is_dataset",
+    "pack",
+    "refuse",
+    "spread",
+    "unpack",
+]
+
+
+class PartOfInputs(Protocol):
+    """What was found in some inputs, such as a `PartialSurvey`; its fields of a file are there where one is written."""
+
+    @property
+    def read(self) -> int:
+        """How many inputs it is of."""
+
+    @property
+    def error(self) -> Exception | None:
+        """An error that is raised where the call was made, if there is one."""
+
+    def fits(self, other: Self) -> bool:
+        """Whether the inputs after it have the same heads."""
+
+    def then(self, other: Self) -> Self:
+        """Return this and the inputs after it."""
+
+
+Part = TypeVar("Part", bound=PartOfInputs)
+Found_co = TypeVar("Found_co", bound=PartOfInputs, covariant=True)
+
+
+class ReadsInputs(Protocol[Found_co]):
+    """How each input is read, such as a `Reader`; it can be pickled, but for its model."""
+
+    @property
+    def model(self) -> Any:
+        """The model, or a function that makes it."""
+
+    @property
+    def makes_model(self) -> bool:
+        """Whether it is a function."""
+
+    def with_model(self) -> Self:
+        """Return this with the model there."""
+
+    def nothing(self) -> Found_co:
+        """Return what was found in no input."""
+
+    def read(self, one: Any, /) -> Found_co:
+        """Read one input; whatever error this meets, it is a part of what is returned."""
+
+    def skip(self, error: Exception, /) -> Found_co:
+        """Return what was found in an input that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +103,7 @@ class PackedModel:
     buffers: Sequence[NDArray[np.uint8]]
 
 
-def pack(reader: Reader, pickler: type[pickle.Pickler]) -> PackedModel:
+def pack(reader: ReadsInputs[Any], pickler: type[pickle.Pickler]) -> PackedModel:
     """Pack a model and how its inputs are read.
 
     Args:
@@ -65,19 +121,18 @@ def pack(reader: Reader, pickler: type[pickle.Pickler]) -> PackedModel:
         except Exception as error:  # noqa: BLE001  picklers raise what they like
             reason = f"{type(error).__name__}: {error}"
     message = (
-        f"a {type(model).__name__} cannot be sent to workers ({reason}): pass a function that loads it, such as "
-        "survey(lambda: AutoModel.from_pretrained(folder), ...)."
+        f"a {type(model).__name__} cannot be sent to workers ({reason}): pass a function that loads it in its place, such as "
+        "lambda: AutoModel.from_pretrained(folder)."
     )
     raise TypeError(message)
 
 
-def unpack(packed: PackedModel) -> Reader:
+def unpack(packed: PackedModel) -> Any:
     """Unpack what `pack` packed; parameters lie in its memory, and may be read only."""
     with warnings.catch_warnings():
         # A survey only reads the parameters.
         warnings.filterwarnings("ignore", message=".*buffer is not writable")
-        reader: Reader = pickle.loads(packed.code, buffers=packed.buffers)  # noqa: S301  (its own)
-        return reader
+        return pickle.loads(packed.code, buffers=packed.buffers)  # noqa: S301  (its own)
 
 
 def _parameter(
@@ -90,7 +145,7 @@ def _parameter(
     return nn.Parameter(tensor, requires_grad=requires_grad)
 
 
-def _packed(reader: Reader, pickler: type[pickle.Pickler]) -> PackedModel:
+def _packed(reader: ReadsInputs[Any], pickler: type[pickle.Pickler]) -> PackedModel:
     numbers: list[NDArray[np.uint8]] = []
 
     def take(buffer: pickle.PickleBuffer) -> None:
@@ -112,9 +167,7 @@ def _packed(reader: Reader, pickler: type[pickle.Pickler]) -> PackedModel:
 
 _PART = "part"
 
-_MISSING = (
-    'surveys by several workers run on Ray, which is not installed: pip install "attnwidget[ray]".'
-)
+_MISSING = 'several workers run on Ray, which is not installed: pip install "attnwidget[ray]".'
 
 # A part's result has the same size for one input as for many; a process that dies loses one part at most.
 _MOST = 32
@@ -125,27 +178,32 @@ _PARTS_EACH = 8
 _INPUTS = {"input_ids", "inputs_embeds", "pixel_values", "input_values", "input_features"}
 
 
-def refuse(texts: Any, worker_options: Any) -> None:
+def refuse(texts: Any, worker_options: Any, call: str) -> None:
     """Refuse what needs workers, where there are none.
+
+    Args:
+        texts: The inputs.
+        worker_options: What each worker would be given.
+        call: The call that was made, but for its end.
 
     Raises:
         TypeError: If it does.
     """
-    if _is_dataset(texts) or worker_options is not None:
-        what = "texts that are a Ray Dataset need" if _is_dataset(texts) else "worker_options are for"  # fmt: skip
-        message = f"{what} workers: say how many, such as survey(model, texts, workers=4)."
+    if is_dataset(texts) or worker_options is not None:
+        what = "texts that are a Ray Dataset need" if is_dataset(texts) else "worker_options are for"  # fmt: skip
+        message = f"{what} workers: say how many, such as {call}, workers=4)."
         raise TypeError(message)
 
 
 def spread(
-    reader: Reader,
+    reader: ReadsInputs[Part],
     texts: Iterable[Any],
     workers: int,
     worker_options: Mapping[str, Any] | None,
     *,
-    begun: PartialSurvey,
-    file: Checkpoint | None,
-) -> Generator[PartialSurvey, None, None]:
+    begun: PartialSurvey | None = None,
+    file: Checkpoint | None = None,
+) -> Generator[Part, None, None]:
     """Read inputs in several processes.
 
     Args:
@@ -153,8 +211,8 @@ def spread(
         texts: The inputs.
         workers: Number of processes.
         worker_options: What Ray is to give each of them.
-        begun: What was read before.
-        file: The file of the survey, if there is one.
+        begun: What the file has.
+        file: The file of a survey, if there is one.
 
     Yields:
         What each part of the inputs has, in their order.
@@ -175,7 +233,7 @@ def spread(
         raise ImportError(_MISSING) from error
     packed = pack(reader, importlib.import_module("ray.cloudpickle").CloudPickler)
     most = _MOST if file is None else min(_MOST, file.every)
-    given = None if _is_dataset(texts) else _Inputs.of(inputs_after(begun, texts, file))
+    given = None if is_dataset(texts) else _Inputs.of(inputs_after(begun, texts, file))
     if given is None or given.pickled:
         with _running(ray, count):
             # Held until the end: the worker that replaces one that died unpacks it again.
@@ -194,12 +252,14 @@ def spread(
                 )
                 found.context.execution_options.preserve_order = True
                 found.context.enable_progress_bars = False  # there is one, of inputs
-                yield from _received(found, given)
+                yield from _received(
+                    found, None if given is None or file is None else given.digests
+                )
     if given is not None and given.error is not None:
         raise given.error
 
 
-def _received(found: Any, given: _Inputs | None) -> Generator[PartialSurvey, None, None]:
+def _received(found: Any, digests: Sequence[str] | None) -> Generator[Any, None, None]:
     """Yield the parts that workers send."""
     read = 0
     for batch in found.iter_batches(batch_size=None, batch_format="pyarrow"):
@@ -208,8 +268,8 @@ def _received(found: Any, given: _Inputs | None) -> Generator[PartialSurvey, Non
             if isinstance(parts, Exception):
                 raise parts
             for part in parts:
-                read += part.survey.read
-                yield part if given is None else replace(part, inputs=given.digests[read - 1])
+                read += part.read
+                yield part if digests is None else replace(part, inputs=digests[read - 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +337,7 @@ class _Worker:
     def __init__(self, held: list[Any], named: bool) -> None:  # noqa: FBT001  Ray passes it by place
         ray = importlib.import_module("ray")
         reader = unpack(ray.get(held[0])).with_model()
-        self._made_by = reader.made_by() if named else {}
+        self._made_by = reader.made_by() if named else None
         if ray.get_gpu_ids() and torch.cuda.is_available() and isinstance(reader.model, nn.Module):
             reader.model.to("cuda")
         self._reader = reader
@@ -288,9 +348,11 @@ class _Worker:
         made = pickle.dumps(self._parts(batch))
         return pyarrow.table({_PART: pyarrow.array([made], pyarrow.binary())})
 
-    def _parts(self, batch: Any) -> list[PartialSurvey] | Exception:
+    def _parts(self, batch: Any) -> list[Any] | Exception:
         """Read a part; where the heads change within it, another begins, so that the survey can leave it out."""
-        found = [replace(self._reader.nothing(), made_by=self._made_by)]
+        found = [self._reader.nothing()]
+        if self._made_by is not None:
+            found = [replace(found[0], made_by=self._made_by)]
         try:
             for row in batch.to_pylist():
                 one = self._read(row)
@@ -304,7 +366,7 @@ class _Worker:
             one if one.error is None else replace(one, error=_sendable(one.error)) for one in found
         ]
 
-    def _read(self, row: dict[str, Any]) -> PartialSurvey:
+    def _read(self, row: dict[str, Any]) -> Any:
         try:
             one = _input(row)
         except Exception as error:  # noqa: BLE001  what a pickled input does here is its own affair
@@ -323,10 +385,10 @@ def _sendable(error: Exception) -> Exception:
     return found
 
 
-def _rest(texts: Any, begun: PartialSurvey, file: Checkpoint | None, most: int) -> Any:
+def _rest(texts: Any, begun: PartialSurvey | None, file: Checkpoint | None, most: int) -> Any:
     """Return a dataset whose blocks are parts of the rows that were not read, if there are any."""
     _check_columns(texts)
-    read = begun.survey.read
+    read = 0 if begun is None else begun.survey.read
     if file is not None and read:
         options = texts.context.execution_options
         before, options.preserve_order = options.preserve_order, True
@@ -357,7 +419,8 @@ def _check_columns(texts: Any) -> None:
         raise ValueError(message)
 
 
-def _is_dataset(texts: Any) -> bool:
+def is_dataset(texts: Any) -> bool:
+    """Tell whether inputs are a Ray Dataset."""
     return type(texts).__module__.startswith("ray.data") and hasattr(texts, "map_batches")
 
 

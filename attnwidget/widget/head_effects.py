@@ -58,8 +58,9 @@ class HeadEffects(Intervened):
 
         Args:
             metric: What is measured from now on: sets the trait `metric`. As it is when left out.
-            how: As for `attnwidget.ablate`: ``"zero"``, ``"mean"`` or ``"resample"``.
-            source: As for `attnwidget.ablate`.
+            how: As for `attnwidget.effects`: ``"zero"``, ``"mean"`` or ``"resample"``.
+            source: As for `attnwidget.effects`: with ``how="zero"`` every head is set to its mean over it, too, and a head where
+                the two differ by more than a factor of 3 says both.
             wait: Whether to return when all are found.
 
         Returns:
@@ -177,7 +178,10 @@ class HeadEffects(Intervened):
             "at": label,
             "position": position,
             "how": "zero" if sliced is None else sliced.how,
-            "streams": {name: _described(stream) for name, stream in found.items()},
+            "streams": {
+                name: _described(stream, 0.0 if sliced is None else sliced.floor)
+                for name, stream in found.items()
+            },
             "done": 0 if sliced is None else sliced.done,
             "of": 0 if sliced is None else sliced.of,
         }
@@ -218,17 +222,28 @@ class HeadEffects(Intervened):
         super()._text_was_set(edits, before)
 
 
-def _described(stream: StreamEffects) -> dict[str, Any]:
+def _described(stream: StreamEffects, floor: float) -> dict[str, Any]:
     """Return the effects of a stream; see ``EffectsOfStream`` in the schema."""
     run = ~np.isnan(stream.effect)
     shown = np.where(run, stream.effect, stream.estimate)
-    return {
-        "values": [
-            [finite(float(value)) for value in row[:count]]
-            for row, count in zip(shown, stream.num_heads, strict=True)
-        ],
-        "exact": [
-            [bool(one) for one in row[:count]]
-            for row, count in zip(run, stream.num_heads, strict=True)
-        ],
-    }
+    told = {"values": _numbers(shown, stream), "exact": _flags(run, stream)}
+    if np.isfinite(stream.by_mean).any():
+        told |= {
+            "means": _numbers(stream.by_mean, stream),
+            "differs": _flags(stream.differs(floor), stream),
+        }
+    return told
+
+
+def _numbers(array: Any, stream: StreamEffects) -> list[list[float | None]]:
+    return [
+        [finite(float(value)) for value in row[:count]]
+        for row, count in zip(array, stream.num_heads, strict=True)
+    ]
+
+
+def _flags(array: Any, stream: StreamEffects) -> list[list[bool]]:
+    return [
+        [bool(one) for one in row[:count]]
+        for row, count in zip(array, stream.num_heads, strict=True)
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -24,7 +24,48 @@ if TYPE_CHECKING:
     from attnwidget.capture.edits.replacement import Replacement
     from attnwidget.record.layer import Layer
 
-__all__ = ["layer_places", "with_edits"]
+__all__ = ["Axes", "layer_places", "with_edits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """Which positions of the calls are in a layer.
+
+    Attributes:
+        queries: Its queries, as the calls have them.
+        keys: Its keys.
+        all_queries: All queries that are no padding: a position of an edit is the number of one of them.
+        all_keys: All such keys.
+    """
+
+    queries: Tensor
+    keys: Tensor
+    all_queries: Tensor
+    all_keys: Tensor
+
+    def rows(self, named: Sequence[int] | None) -> Tensor:
+        """Return which queries of the layer these positions are; ``None`` is all."""
+        return _places(named, self.query_numbers)
+
+    def columns(self, named: Sequence[int] | None) -> Tensor:
+        """Return which keys of the layer these positions are; ``None`` is all."""
+        return _places(named, self.key_numbers)
+
+    @property
+    def query_numbers(self) -> Tensor:
+        """The position of each query, counted without padding."""
+        return torch.searchsorted(self.all_queries, self.queries)
+
+    @property
+    def key_numbers(self) -> Tensor:
+        """The position of each key, counted without padding."""
+        return torch.searchsorted(self.all_keys, self.keys)
+
+
+def _places(named: Sequence[int] | None, numbers: Tensor) -> Tensor:
+    if named is None:
+        return torch.arange(len(numbers))
+    return torch.isin(numbers, torch.tensor([*named])).nonzero()[:, 0]
 
 
 def layer_places(streams: Mapping[str, Sequence[LayerSource]]) -> Places:
@@ -53,9 +94,7 @@ def with_edits(
     source: LayerSource,
     place: Place | None,
     editors: Sequence[Editor],
-    *,
-    queries: Tensor,
-    keys: Tensor,
+    axes: Axes,
 ) -> Layer:
     """Return a layer that says what was put in the place of its heads.
 
@@ -64,8 +103,7 @@ def with_edits(
         source: Its calls.
         place: Where it is computed.
         editors: What edited the model.
-        queries: Which queries of the calls are in the layer.
-        keys: Which of their keys.
+        axes: Which positions of the calls are in the layer.
     """
     heads: dict[int, Replacement] = {}
     changes = Changes()
@@ -79,9 +117,9 @@ def with_edits(
     for head, vectors in changes.directions.items():
         layer = without_directions(layer, head, vectors.numpy())
     if changes.links:
-        layer = _without_links(layer, changes.links, queries, keys)
-    outputs = _changed_outputs(layer, changes, queries, keys)
-    outputs |= {head: _whole(one, source, layer, queries) for head, one in heads.items()}
+        layer = _without_links(layer, changes.links, axes)
+    outputs = _changed_outputs(layer, changes, axes)
+    outputs |= {head: _whole(one, source, layer, axes) for head, one in heads.items()}
     if not outputs or layer.value is None:
         return layer
     # One row stands for all queries, where that is so of all of these heads.
@@ -90,12 +128,12 @@ def with_edits(
     return replace(layer, edited_heads=tuple(outputs), edited_output=put.to(layer.value))
 
 
-def _without_links(layer: Layer, links: Sequence[Link], queries: Tensor, keys: Tensor) -> Layer:
+def _without_links(layer: Layer, links: Sequence[Link], axes: Axes) -> Layer:
     """Return a layer whose weights are those that are left, made to add up to what all of them did."""
     for link in links:
         if not link.renormalise:
             continue
-        rows, columns = _places(link.queries, queries), _places(link.keys, keys)
+        rows, columns = axes.rows(link.queries), axes.columns(link.keys)
         if layer.recorded is not None:
             layer = replace(layer, recorded=_recorded_without(layer, link, rows, columns))
         if layer.query is None:
@@ -123,16 +161,7 @@ def _recorded_without(layer: Layer, link: Link, rows: Tensor, columns: Tensor) -
     return recorded
 
 
-def _places(named: Sequence[int] | None, axis: Tensor) -> Tensor:
-    """Return where positions of the calls stand in a layer, whose axis they are."""
-    if named is None:
-        return torch.arange(len(axis))
-    return torch.isin(axis, torch.tensor(named)).nonzero()[:, 0]
-
-
-def _changed_outputs(
-    layer: Layer, changes: Changes, queries: Tensor, keys: Tensor
-) -> dict[int, Tensor]:
+def _changed_outputs(layer: Layer, changes: Changes, axes: Axes) -> dict[int, Tensor]:
     """Return ``[query, value_dim]`` of the heads whose output is no sum of the layer's own weights and values."""
     found: dict[int, Tensor] = {}
     if layer.value is None:
@@ -144,47 +173,50 @@ def _changed_outputs(
     for link in changes.links:
         if link.renormalise:
             continue
-        rows, columns = _places(link.queries, queries), _places(link.keys, keys)
+        rows, columns = axes.rows(link.queries), axes.columns(link.keys)
         for head in range(layer.num_heads) if link.heads is None else link.heads:
             found[head] = own(head)
             weights = torch.tensor(layer.weights(head))[rows][:, columns]
             found[head][rows] -= weights @ torch.tensor(layer.value_vectors(head))[columns]
     for one in changes.taken:
-        found[one.head] = _taken(layer, one, own(one.head), queries, keys)
+        found[one.head] = _taken(layer, one, own(one.head), axes)
     return found
 
 
-def _taken(layer: Layer, taken: Taken, own: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
+def _taken(layer: Layer, taken: Taken, own: Tensor, axes: Axes) -> Tensor:
     """Return the output of a head that takes something from another record."""
     numbers = taken.numbers
     values = torch.tensor(layer.value_vectors(taken.head))
-    axis = keys if taken.what == "value" else queries
     named = range(len(numbers)) if taken.positions is None else taken.positions
-    places = _places([*named], axis)
-    rows = numbers[axis[places]]
     if taken.what == "value":
-        values[places] = rows
+        places = axes.columns(named)
+        values[places] = numbers[axes.key_numbers[places]]
         return torch.tensor(layer.weights(taken.head)) @ values
-    own[places] = rows if taken.what == "output" else rows[:, keys] @ values
+    places = axes.rows(named)
+    rows = numbers[axes.query_numbers[places]]
+    own[places] = rows if taken.what == "output" else rows[:, axes.key_numbers] @ values
     return own
 
 
-def _whole(replacement: Replacement, source: LayerSource, layer: Layer, queries: Tensor) -> Tensor:
+def _whole(replacement: Replacement, source: LayerSource, layer: Layer, axes: Axes) -> Tensor:
     """Return what was put in the place of a head, ``[query or 1, value_dim]``."""
     width = 0 if layer.value is None else layer.value.shape[2]
     if replacement.at is None:
         return torch.zeros(1, width)
-    return _output(replacement, source, width)[queries]
+    return _output(replacement, source, width, axes.all_queries.tolist())[axes.queries]
 
 
-def _output(replacement: Replacement, source: LayerSource, width: int) -> Tensor:
-    """Return what was put at all queries of all calls, ``[query, value_dim]``."""
+def _output(
+    replacement: Replacement, source: LayerSource, width: int, real: Sequence[int]
+) -> Tensor:
+    """Return what was put at all queries of all calls, ``[query, value_dim]``; ``real`` are those that are no padding."""
     sparse = adapter_of(source.module) is not None  # its keys may be more than the positions
-    return torch.cat(
-        [
-            replacement.rows(
-                call.num_queries, call.num_queries if sparse else call.mask_view.num_keys, width
-            ).expand(call.num_queries, -1)
-            for call in source.calls
-        ]
-    )
+    parts, first = [], 0
+    for call in source.calls:
+        keys = call.num_queries if sparse else call.mask_view.num_keys
+        own = tuple(at - first for at in real if 0 <= at - first < call.num_queries)
+        padded = own if len(own) < call.num_queries else None
+        put = replacement.rows(call.num_queries, keys, width, real=padded)
+        parts.append(put.expand(call.num_queries, -1))
+        first += call.num_queries
+    return torch.cat(parts)

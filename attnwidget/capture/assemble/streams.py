@@ -12,7 +12,7 @@ from attnwidget.capture.architecture.stream_names import (
     stream_name,
 )
 from attnwidget.capture.architecture.submodels import enclosing
-from attnwidget.capture.assemble.edited_layers import layer_places, with_edits
+from attnwidget.capture.assemble.edited_layers import Axes, layer_places, with_edits
 from attnwidget.capture.assemble.head_loops import with_joined_heads
 from attnwidget.capture.assemble.layer_sources import LayerSource, layer_sources
 from attnwidget.capture.assemble.own_weights import in_model_precision
@@ -158,6 +158,7 @@ class _StreamBuilder:
         self.side = side
         self.sources = sources
         self.queries = self.keys = torch.empty(0, dtype=torch.long)
+        self.counted = self.queries, self.keys  # those that positions are counted by
         self._axes: tuple[PositionAxis, PositionAxis] | None = None
         # Keyed by the ids of tensors, which the calls in `sources` keep alive.
         self._masks: dict[Any, tuple[Band | None, Tensor | None]] = {}
@@ -212,6 +213,7 @@ class _StreamBuilder:
             keys = torch.arange(first.num_keys)
             if not first.cross or not len(queries):
                 queries = torch.arange(first.num_queries)
+        self.counted = queries, keys
         part = self.recorder.limits.kept_positions(self.name, len(queries))
         first_query = None
         if part is not None and len(part) < len(queries):
@@ -428,7 +430,11 @@ class _StreamBuilder:
         layer = self._with_gradient(layer, source)
         place = self.recorder.places.get((self.name, source.number))
         layer = with_edits(
-            layer, source, place, self.recorder.editors, queries=self.queries, keys=self.keys
+            layer,
+            source,
+            place,
+            self.recorder.editors,
+            Axes(self.queries, self.keys, *self.counted),
         )
         # It was compared in the first pass; queries that were drafted there and refused are gone.
         first = self.queries[self.queries < source.calls[0].num_queries]

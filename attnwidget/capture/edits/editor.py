@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +13,7 @@ from attnwidget.capture.architecture.attention_modules import possible_attention
 from attnwidget.capture.architecture.submodels import named_arguments
 from attnwidget.capture.calls.call import num_used_keys, read_mask_view
 from attnwidget.capture.edits.links import changed_call, changed_sum, no_change, no_source
+from attnwidget.capture.edits.padding import Padding, cached_positions
 from attnwidget.capture.edits.replacement import gated, replaced
 from attnwidget.capture.edits.resolve import NotEditableError
 from attnwidget.capture.edits.sparse_heads import SparseHeads
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from attnwidget.capture.arguments import AttentionArguments
+    from attnwidget.capture.edits.links import Window
+    from attnwidget.capture.edits.padding import RealPositions
     from attnwidget.capture.edits.resolve import EditedLayer
     from attnwidget.capture.taps.events import RunningModule, WeightedSum
     from attnwidget.capture.taps.listeners import Enter, Leave
@@ -83,6 +88,8 @@ class Editor:
         self._sparse = SparseHeads(model, sparse)
         self._calls: dict[int, int] = {}  # of each module in the present pass
         self._windows = Windows()
+        self._padding = Padding(model)  # of the present pass
+        self._before: int | None = None  # positions that the model had read before it
         self._below: set[int] = set()  # modules edited below autograd, whose output needs gradients
         self._ran = False
         self._depth = 0
@@ -265,9 +272,11 @@ class Editor:
             raise self._refused(layer, f"it {why}")
         used = num_used_keys(read_mask_view(arguments, 0))
         with unread():
-            window = self._windows.of(layer, output.shape[2], used, arguments.key.shape[2])
             try:
-                return changed_call(arguments, output, window, layer.changes)
+                windows = self._windows_of(
+                    layer, len(output), output.shape[2], used, arguments.key.shape[2]
+                )
+                return changed_call(arguments, output, windows, layer.changes)
             except ValueError as error:
                 raise self._refused(layer, str(error)) from error
 
@@ -278,11 +287,12 @@ class Editor:
         *lead, heads, queries, width = view.shape
         seen = split_sum(weighted_sum, running, heads)
         keys = seen.weights.shape[-1]
-        window = self._windows.of(layer, queries, used_keys(seen.weights), keys)
         rows = view.reshape(-1, heads, queries, width)
         try:
             calls = self._calls_behind(layer, weighted_sum, running, len(rows))
-            changed = changed_sum(seen, rows, window, layer.changes, calls)
+            used = used_keys(seen.weights)
+            windows = self._windows_of(layer, len(rows), queries, used, keys)
+            changed = changed_sum(seen, rows, windows, layer.changes, calls)
         except ValueError as error:
             raise self._refused(layer, str(error)) from error
         return changed.view(*lead, heads, queries, width)
@@ -302,18 +312,45 @@ class Editor:
             calls.append(call)
         return calls
 
+    def _windows_of(
+        self, layer: EditedLayer, rows: int, queries: int, used: int, keys: int
+    ) -> list[Window]:
+        """Return what the queries and keys of each row of a call are, and count them.
+
+        Raises:
+            ValueError: If there is padding, and the rows are not those of the batch.
+        """
+        window = self._windows.of(layer, queries, used, keys, before=self._before)
+        real = self._padding.of(
+            layer.place.path,
+            layer.module,
+            rows,
+            queries=(window.query or 0) + queries,
+            keys=window.key + window.keys,
+        )
+        return [replace(window, real=each) for each in real] or [window] * rows
+
     def _replaced(self, layer: EditedLayer, output: Tensor, keys: int) -> Tensor:
         first = self._windows.first_of_chunk(layer)
         self._windows.end_call(layer, output.shape[-2], keys)
         try:
+            real = self._real(layer, output, keys)
             if layer.gates is not None:
-                edited = gated(output, layer.heads, keys, layer.gates, first)
+                edited = gated(output, layer.heads, keys, layer.gates, first=first, real=real)
             else:
-                edited = replaced(output, layer.heads, keys, first)
+                edited = replaced(output, layer.heads, keys, first=first, real=real)
         except ValueError as error:
             raise self._refused(layer, str(error)) from error
         layer.applied = True
         return edited
+
+    def _real(self, layer: EditedLayer, output: Tensor, keys: int) -> tuple[RealPositions, ...]:
+        """Return which positions of each row of ``[..., head, query, value_dim]`` are no padding, where that matters."""
+        *lead, _, queries, _ = output.shape
+        if queries != keys or all(each.at is None for each in layer.heads.values()):
+            return ()
+        path, rows = layer.place.path, math.prod(lead)
+        return self._padding.of(path, layer.module, rows, queries=queries, keys=keys)
 
     def _layer_now(self, module: nn.Module) -> EditedLayer | None:
         """Count a call of a module, and return the edited layer that it is."""
@@ -372,9 +409,12 @@ class Editor:
             and any(each.startswith(f"{path}." if path else "") for each in edited)
         }
 
-    def _enter_model(self, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> None:
+    def _enter_model(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._ran = True
         self._depth += 1
+        with unread():
+            self._padding = Padding(self.model, args, kwargs)
+        self._before = cached_positions(self.model, args, kwargs)
         self._calls.clear()
         self._windows.begin_pass()
 

@@ -14,6 +14,7 @@ from attnwidget.capture.calls.call import (
     sinks_of,
     unsupported,
 )
+from attnwidget.capture.edits.padding import ALL_REAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from attnwidget.capture.arguments import AttentionArguments
     from attnwidget.capture.calls.mask_reader import MaskView
+    from attnwidget.capture.edits.padding import RealPositions
     from attnwidget.capture.reconstruct.attention_call import SeenSum
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "changed_sum",
     "no_change",
     "no_source",
+    "other_length",
     "with_outputs",
 ]
 
@@ -107,6 +110,7 @@ class Window:
         queries: How many queries the call has.
         keys: How many keys, those of a cache that were never written left out.
         is_chunk: Whether they are a part of the input, which attends within itself.
+        real: Which of them are no padding in one row of the batch: those are counted.
     """
 
     query: int | None
@@ -114,6 +118,7 @@ class Window:
     queries: int
     keys: int
     is_chunk: bool = False
+    real: RealPositions = ALL_REAL
 
     def rows(self, positions: Sequence[int] | None) -> list[int]:
         """Return which rows of the call are queries at these positions.
@@ -125,17 +130,27 @@ class Window:
             return list(range(self.queries))
         if self.query is None:
             msg = (
-                "which query of its input a step of a generation is, is not known where it looks at another sequence: name keys "
-                "only, such as cut(key=3)."
+                "which query of its input a step of a generation is, is not known where it looks at another sequence and the "
+                "model does not say how much it has read: name keys only, such as cut(key=3)."
             )
             raise ValueError(msg)
-        return _within(positions, self.query, self.queries)
+        return _within(_counted(positions, self.real.queries), self.query, self.queries)
 
     def columns(self, positions: Sequence[int] | None) -> list[int]:
         """Return which columns of the call are keys at these positions."""
-        return (
-            list(range(self.keys)) if positions is None else _within(positions, self.key, self.keys)
-        )
+        if positions is None:
+            return list(range(self.keys))
+        return _within(_counted(positions, self.real.keys), self.key, self.keys)
+
+    def count(self, axis: Literal["queries", "keys"]) -> int:
+        """Return how many positions an axis has without padding."""
+        real: tuple[int, ...] | None = getattr(self.real, axis)
+        return int(getattr(self, axis)) if real is None else len(real)
+
+
+def _counted(positions: Sequence[int], real: tuple[int, ...] | None) -> Sequence[int]:
+    """Return positions as the model counts them, padding included; those that are not there are left out."""
+    return positions if real is None else [real[place] for place in positions if place < len(real)]
 
 
 def _within(positions: Sequence[int], first: int, count: int) -> list[int]:
@@ -156,8 +171,16 @@ class _Rows:
         """Return the values that a head reads, float32 ``[key, value_dim]``."""
         raise NotImplementedError
 
-    def weights(self, head: int, rows: Tensor, hidden: list[int]) -> tuple[Tensor, Tensor]:
-        """Return rows of one head's weights, without those of the hidden keys in the softmax, and where that changes them.
+    def weights(
+        self, head: int, rows: Tensor, hidden: list[int], *, renormalise: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Return rows of one head's weights without the hidden keys, and where that changes them.
+
+        Args:
+            head: The head.
+            rows: Which rows.
+            hidden: The keys, which weigh 0.
+            renormalise: Whether they are left out of the softmax; else the other weights are those with them.
 
         Returns:
             float32 ``[row, key]``, and boolean ``[row]``: which of them saw any of these keys.
@@ -185,7 +208,9 @@ class _CallRows(_Rows):
             min(self.batch, len(value) - 1), head // (self.heads // value.shape[1])
         ].float()
 
-    def weights(self, head: int, rows: Tensor, hidden: list[int]) -> tuple[Tensor, Tensor]:
+    def weights(
+        self, head: int, rows: Tensor, hidden: list[int], *, renormalise: bool = True
+    ) -> tuple[Tensor, Tensor]:
         given, options = self.arguments, self.arguments.options
         query = self._query(head, rows)
         key = given.key[
@@ -200,11 +225,13 @@ class _CallRows(_Rows):
             scores = scores + _broadcast(bias, self.batch, head, rows).float()
         scores = scores + self._mask(head, rows).to(scores)
         saw = (scores[:, hidden] > -torch.inf).any(dim=-1)
-        scores = _without(scores, hidden)
+        if renormalise:
+            scores = _without(scores, hidden)
         sink = self._sinks(head, rows)
         if sink is not None:
             scores = torch.cat([scores, sink.to(scores)], dim=-1)
-        return _softmax(scores)[:, : key.shape[0]], saw
+        weights = _softmax(scores)[:, : key.shape[0]]
+        return weights if renormalise else _zeroed(weights, hidden), saw
 
     def _query(self, head: int, rows: Tensor) -> Tensor:
         """Return some queries of a head, without the directions that it does without."""
@@ -263,18 +290,19 @@ class _SumRows(_Rows):
     def values(self, head: int) -> Tensor:
         return self.value[head].float()
 
-    def weights(self, head: int, rows: Tensor, hidden: list[int]) -> tuple[Tensor, Tensor]:
+    def weights(
+        self, head: int, rows: Tensor, hidden: list[int], *, renormalise: bool = True
+    ) -> tuple[Tensor, Tensor]:
         if self.call is not None and head in self.call.directions:
-            return self.call.weights(head, rows, hidden)
+            return self.call.weights(head, rows, hidden, renormalise=renormalise)
         own = self.multiplied[head, rows].float()
         saw = (own[:, hidden] != 0).any(dim=-1)
-        if not hidden:
-            return own, saw
+        if not hidden or not renormalise:
+            return _zeroed(own, hidden), saw
         if self.logits is not None:
             scores = _without(self.logits[head, rows].float(), hidden)
             return _softmax(scores)[:, : own.shape[-1]], saw
-        left = own.clone()
-        left[:, hidden] = 0
+        left = _zeroed(own, hidden)
         total = left.sum(dim=-1, keepdim=True)
         return left / torch.where(total == 0, torch.ones_like(total), total), saw
 
@@ -284,6 +312,12 @@ def _without(scores: Tensor, hidden: list[int]) -> Tensor:
         return scores
     columns = torch.tensor(hidden, device=scores.device)
     return scores.index_fill(-1, columns, -torch.inf)
+
+
+def _zeroed(weights: Tensor, hidden: list[int]) -> Tensor:
+    return weights.index_fill(
+        -1, torch.tensor(hidden, device=weights.device, dtype=torch.long), 0.0
+    )
 
 
 def _softmax(scores: Tensor) -> Tensor:
@@ -316,7 +350,7 @@ def no_change(arguments: AttentionArguments) -> str | None:
 def changed_call(
     arguments: AttentionArguments,
     output: Tensor,
-    window: Window,
+    windows: Sequence[Window],
     changes: Changes,
 ) -> Tensor:
     """Return the output of an attention call with some of its rows computed anew; all other numbers stand.
@@ -324,7 +358,7 @@ def changed_call(
     Args:
         arguments: The call.
         output: ``[batch, head, query, value_dim]``.
-        window: Which positions its queries and keys are.
+        windows: Which positions its queries and keys are, of each row.
         changes: What is done.
 
     Raises:
@@ -332,13 +366,13 @@ def changed_call(
     """
     heads = output.shape[1]
     rows = (_CallRows(heads, arguments, batch, changes.directions) for batch in range(len(output)))
-    return _changed(rows, output, window, changes)
+    return _changed(rows, output, windows, changes)
 
 
 def changed_sum(
     seen: SeenSum,
     output: Tensor,
-    window: Window,
+    windows: Sequence[Window],
     changes: Changes,
     calls: Sequence[AttentionArguments] = (),
 ) -> Tensor:
@@ -347,7 +381,7 @@ def changed_sum(
     Args:
         seen: The sum.
         output: ``[row, head, query, value_dim]``.
-        window: Which positions its queries and keys are.
+        windows: Which positions its queries and keys are, of each row.
         changes: What is done.
         calls: The call behind each row, with its query and key, where heads do without some directions.
 
@@ -365,7 +399,7 @@ def changed_sum(
         )
         for row in range(len(output))
     )
-    return _changed(rows, output, window, changes)
+    return _changed(rows, output, windows, changes)
 
 
 def with_outputs(output: Tensor, window: Window, changes: Changes) -> Tensor:
@@ -379,13 +413,17 @@ def with_outputs(output: Tensor, window: Window, changes: Changes) -> Tensor:
     Raises:
         ValueError: As `changed_call`.
     """
-    return _changed((_Rows(output.shape[1]) for _ in output), output, window, changes)
+    return _changed(
+        (_Rows(output.shape[1]) for _ in output), output, [window] * len(output), changes
+    )
 
 
-def _changed(rows: Iterable[_Rows], output: Tensor, window: Window, changes: Changes) -> Tensor:
+def _changed(
+    rows: Iterable[_Rows], output: Tensor, windows: Sequence[Window], changes: Changes
+) -> Tensor:
     """Return ``[row, head, query, value_dim]`` with what is done to each row of a batch."""
     edited = output.clone()
-    for row, read in enumerate(rows):
+    for row, (read, window) in enumerate(zip(rows, windows, strict=True)):
         _change(read, output[row], edited[row], window, changes)
     return edited
 
@@ -449,37 +487,33 @@ def _cut(
     read: _Rows, head: int, rows: Tensor, hidden: list[int], *, renormalise: bool
 ) -> tuple[Tensor, Tensor]:
     """Return what rows of a head put out without some keys, and which of them saw any of these."""
-    values = read.values(head)
-    weights, saw = read.weights(head, rows, hidden)
-    if not renormalise:
-        whole, _ = read.weights(head, rows, [])
-        weights = whole.index_fill(-1, torch.tensor(hidden, device=whole.device), 0.0)
-    return weights @ values, saw
+    weights, saw = read.weights(head, rows, hidden, renormalise=renormalise)
+    return weights @ read.values(head), saw
 
 
 def _take(read: _Rows, taken: Taken, window: Window, output: Tensor, edited: Tensor) -> None:
     """Put what a head takes from another record where it stands in this call."""
     count = taken.numbers.shape[0]
-    axis = window.keys if taken.what == "value" else window.queries
+    axis = window.count("keys" if taken.what == "value" else "queries")
     first = window.query or 0
     fits = first + axis <= count if window.is_chunk else first > 0 or axis == count
     if not fits and window.query is not None:  # later steps of a generation go on where it ends
-        more = " or more" if window.is_chunk else ""
-        msg = f"the record that it takes from has {count} positions, the input {first + axis}{more}: take one of an input as long."
-        raise ValueError(msg)
+        raise ValueError(other_length(count, first + axis, or_more=window.is_chunk))
     numbers = taken.numbers.to(output.device)
     head, places = taken.head, range(count) if taken.positions is None else taken.positions
     if taken.what == "value":
         rows = torch.arange(window.queries, device=output.device)
         values = read.values(head).clone()
-        for column in window.columns(places):
-            values[column] = numbers[column + window.key]
+        for place in places:
+            for column in window.columns((place,)):
+                values[column] = numbers[place]
         put = read.weights(head, rows, [])[0] @ values
     else:
-        rows = torch.tensor(window.rows(places), device=output.device, dtype=torch.long)
-        if not len(rows):
+        found = [(place, row) for place in places for row in window.rows((place,))]
+        if not found:
             return
-        own = numbers[rows + (window.query or 0)]
+        own, rows = (torch.tensor(each, device=output.device) for each in zip(*found, strict=True))
+        own = numbers[own]
         put = own if taken.what == "output" else _pattern(own, window) @ read.values(head)
     before = output[head, rows]
     if put.shape != before.shape:
@@ -491,10 +525,21 @@ def _take(read: _Rows, taken: Taken, window: Window, output: Tensor, edited: Ten
     edited[head, rows] = torch.where(same, edited[head, rows], put.to(edited))
 
 
+def other_length(there: int, here: int, *, or_more: bool = False) -> str:
+    """Say that a record cannot be taken from, which has another number of positions."""
+    more = " or more" if or_more else ""
+    return f"the record that it takes from has {there} positions, the input {here}{more}: take one of an input as long."
+
+
 def _pattern(weights: Tensor, window: Window) -> Tensor:
+    """Return ``[row, key]`` weights for the keys of a call; padding has none."""
     if window.is_chunk:
         weights = weights[:, window.key : window.key + window.keys]
-    if weights.shape[-1] == window.keys:
+    count = window.count("keys")
+    if weights.shape[-1] != count:
+        msg = f"the record that it takes from looks at {weights.shape[-1]} keys, the input has {count}: take one of an input as long."
+        raise ValueError(msg)
+    if window.real.keys is None:
         return weights
-    msg = f"the record that it takes from looks at {weights.shape[-1]} keys, the input has {window.keys}: take one of an input as long."
-    raise ValueError(msg)
+    columns = torch.tensor(window.columns(range(count)), device=weights.device)
+    return weights.new_zeros(len(weights), window.keys).index_copy(-1, columns, weights)

@@ -91,8 +91,11 @@ class RowsEditor(Editor):
     def _edited_rows(self, layer: EditedLayer, output: Tensor, keys: int) -> Tensor:
         """Edit one head in each row but the first of ``[row, head, query, value_dim]``, which is written into."""
         *_, queries, width = output.shape
+        # All rows are the same input.
+        real = self._real(layer, output[:1], keys)
+        places = real[0].queries if real else None
         for row, (head, replacement) in enumerate(layer.heads.items(), start=1):
-            output[row, head] = replacement.rows(queries, keys, width).to(output)
+            output[row, head] = replacement.rows(queries, keys, width, real=places).to(output)
         return output
 
     def _grown(

@@ -43,14 +43,17 @@ class Windows:
         if _is_chunk(layer, queries, keys):
             self._chunks[layer.stream, layer.layer] = self.first_of_chunk(layer) + queries
 
-    def of(self, layer: EditedLayer, queries: int, used: int, keys: int) -> Window:
-        """Return what the queries and keys of a call are, and count those of a generation.
+    def of(
+        self, layer: EditedLayer, queries: int, used: int, keys: int, *, before: int | None = None
+    ) -> Window:
+        """Return what the queries and keys of a call are, and count them.
 
         Args:
             layer: The layer.
             queries: How many queries it has.
             used: How many keys were written.
             keys: How many keys it has, those of a buffer that were never written among them.
+            before: How many positions the model had read before this pass, where it says so.
         """
         name = layer.stream, layer.layer
         if _is_chunk(layer, queries, keys):
@@ -58,13 +61,15 @@ class Windows:
             return Window(first, first, queries, keys, is_chunk=True)
         if is_cross(layer.place.path, layer.module):
             # All steps look at the same keys: which query of its sequence one alone is, is not told by them.
-            return Window(0 if queries > 1 else None, 0, queries, keys)
-        before, count = self._seen.get(name, (max(0, used - queries), 0))
-        if used - queries == before:
+            if before is None and queries > 1:
+                before = 0
+            return Window(before, 0, queries, keys)
+        first_of, count = self._seen.get(name, (max(0, used - queries), 0))
+        if used - queries == first_of:
             count = 0  # from the start: another sequence
-        self._seen[name] = before, count + queries
+        self._seen[name] = first_of, count + queries
         # A window of a cache that moves along holds the last keys only.
-        first = max(0, before + count + queries - used) if _slides(layer) else 0
+        first = max(0, first_of + count + queries - used) if _slides(layer) else 0
         return Window(count, first, queries, used)
 
 

@@ -244,6 +244,12 @@ export interface Meta {
   scores: ScoreMeta[];
   generation?: Generation;
   lens?: LensMeta;
+  /**
+   * What was done to the model while it was recorded, as the calls that say so; left out where that is nothing.
+   *
+   * @minItems 1
+   */
+  edits?: string[];
   survey?: SurveyMeta;
   comparison?: ComparisonMeta;
   /**
@@ -965,6 +971,14 @@ export interface EffectsOfStream {
    * Whether the head was run.
    */
   exact: readonly (readonly boolean[])[];
+  /**
+   * Where heads are zeroed and a source of means is known: the same with the head set to its mean, null where it was not run.
+   */
+  means?: readonly (readonly (number | null)[])[];
+  /**
+   * Beside means: whether the two differ by more than a factor of 3, or in sign, and the larger is no noise.
+   */
+  differs?: readonly (readonly boolean[])[];
 }
 export interface StoredBlock {
   request: Request;

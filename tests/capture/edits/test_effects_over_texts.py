@@ -76,6 +76,31 @@ def test_the_table_has_a_row_for_each_head_the_largest_mean_first(pocket: Any) -
     assert again.ways == over.ways
 
 
+def test_means_of_the_very_texts_stand_beside_zero(pocket: Any) -> None:
+    options: dict[str, Any] = {"metric": "purred", "progress": False, "layers": [3]}
+    over = aw.effects(*_given(pocket), source=TEXTS, **options)
+    zero = aw.effects(*_given(pocket), **options)
+    mean = aw.effects(*_given(pocket), how="mean", source=TEXTS, **options)
+    np.testing.assert_allclose(over["decoder"], zero["decoder"], atol=1e-5)
+    np.testing.assert_allclose(over.streams["decoder"].by_mean, mean["decoder"], atol=1e-5)
+    low, high = over.streams["decoder"].set_to_mean.interval
+    np.testing.assert_allclose((low, high), mean.streams["decoder"].interval, atol=1e-5)
+    frame = over.to_dataframe()
+    assert list(frame)[-2:] == ["by_mean", "differs"]
+    larger = np.where(abs(frame["effect"]) > abs(frame["by_mean"]), "effect", "by_mean")
+    for line, name in zip(frame.to_dict("records"), larger, strict=True):
+        ratio = line["effect"] / line["by_mean"]
+        apart = not 1 / 3 <= ratio <= 3
+        ends = {
+            "effect": (line["low"], line["high"]),
+            "by_mean": (low[0, line["head"]], high[0, line["head"]]),
+        }[name]
+        assert line["differs"] == (apart and not ends[0] <= 0 <= ends[1])
+    assert "by_mean" not in zero.to_dataframe()
+    again = pickle.loads(pickle.dumps(over))  # noqa: S301  its own
+    assert repr(again) == repr(over)
+
+
 def test_each_text_may_have_its_own_likeliest_choice(pocket: Any) -> None:
     over = aw.effects(*_given(pocket), progress=False)
     names = {aw.effects(pocket[0], text, pocket[1]).metric for text in TEXTS}

@@ -92,6 +92,62 @@ def test_the_pronoun_head_and_a_head_that_matters_by_zero_only(
     assert cost(model, aw.ablate([(0, 1)], "mean", others), loss, clean) < 0.1
 
 
+def test_effects_say_where_zero_and_mean_differ(
+    model: Any, passages: list[grammar.Passage]
+) -> None:
+    rng = Random(11)
+    others = [aw.capture(model, _ids(grammar.coreference(rng).words)) for _ in range(12)]
+    rows = [_ids(passage.words)[0] for passage in passages]
+    # What follows a passage changes nothing of it.
+    ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    row, at, word = torch.tensor(
+        [
+            (number, at + 1, int(rows[number][at + 2]))
+            for number, passage in enumerate(passages)
+            for at, _ in passage.links
+        ]
+    ).T
+
+    def loss(output: Any) -> torch.Tensor:
+        return -output.logits.log_softmax(-1)[row, at, word].mean()
+
+    found = aw.effects(
+        model, {"input_ids": ids}, metric=loss, source=others, batch=0, layers=[0, 3], at_once=1
+    )
+    stream = found.streams["decoder"]
+    by = {(line["layer"], line["head"]): line for line in found._rows()}
+    zero, mean = by[0, 1]["effect"], by[0, 1]["by_mean"]
+    assert zero > 0.3
+    assert abs(mean) < 0.1
+    assert by[0, 1]["differs"]
+    assert by[3, 3]["effect"] > 0.5
+    assert by[3, 3]["by_mean"] > 0.5
+    assert not by[3, 3]["differs"]
+    assert f"; zero and mean differ: 0.1 {zero:+.3g} and {mean:+.3g}" in repr(found)
+    assert stream.by_mean.shape == stream.effect.shape == (2, 4)
+    # Both are what they are where each is asked for alone.
+    alone = [
+        aw.what_if(model, {"input_ids": ids}, None, edit, metric=loss, batch=0)
+        for edit in (aw.ablate([(0, 1)]), aw.ablate([(0, 1)], "mean", others))
+    ]
+    assert [one.delta for one in alone] == pytest.approx([zero, mean], abs=1e-5)
+    # What if says it of one head, too.
+    both = aw.what_if(
+        model,
+        {"input_ids": ids},
+        None,
+        aw.ablate([(0, 1)]),
+        metric=loss,
+        batch=0,
+        source=others,
+    )
+    assert (both.delta, both.by_mean) == pytest.approx((zero, mean), abs=1e-5)
+    assert both.differs
+    assert repr(both).endswith(f"; by mean {both.by_mean:+.4g}, which differs)")
+    assert alone[0].by_mean is None
+    assert not alone[0].differs
+
+
 def _without(model: Any, layer: int, head: int) -> Any:
     """A copy of the model whose weights of one head are zero."""
     cut = copy.deepcopy(model)
@@ -272,6 +328,8 @@ def test_heads_that_are_not_there_are_refused(model: Any, edit: aw.Edits, said: 
             door()
     with pytest.raises(TypeError, match="must be an edit"):
         aw.what_if(model, TEXT, tokenizer, [(3, 3)])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="source says what heads that are zeroed are set to"):
+        aw.what_if(model, TEXT, tokenizer, aw.cut(key="cat"), source=["the cat sat"])
 
 
 def test_resampling_takes_the_output_of_another_input(model: Any) -> None:

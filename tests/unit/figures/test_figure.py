@@ -6,6 +6,7 @@ import functools
 import io
 import re
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -13,12 +14,14 @@ import numpy as np
 import pypdfium2
 import pytest
 from contract.record import record
+from contract.test_protocol import validate
 from PIL import Image
 from support.pictures import similarity
 from support.vectors import ELEMENTS, SVG
 
 import attnwidget as aw
 from attnwidget.figures import convert
+from attnwidget.serve.source import source_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -245,6 +248,11 @@ def test_title_and_legend(attention: aw.Attention) -> None:
     assert "GPT2LMHeadModel" not in words(plain.svg), "the caption below a figure says it"
     named = attention.figure("head", layer=3, heads=[1, 3], title=True)
     assert {"GPT2LMHeadModel", "layer 3", "head 1"} <= set(words(named.svg))
+    assert not any(text.startswith("under ") for text in words(named.svg))
+    edited = replace(attention, edits=("ablate(heads=[(3, 3)])",))
+    under = edited.figure("head", layer=3, heads=[1, 3], title=True)
+    assert "under ablate(heads=[(3, 3)])" in words(under.svg)
+    validate("Meta", source_of(edited).meta()[0])
     title = attention.figure("head", layer=3, heads=[1, 3], title="Where <it> & its cat look")
     assert "Where <it> & its cat look" in words(title.svg)
     assert "GPT2LMHeadModel" not in words(title.svg)

@@ -82,6 +82,27 @@ def test_they_are_those_of_effects_and_of_what_if(
     assert view.effects == told
 
 
+def test_with_a_source_a_zeroed_head_says_what_its_mean_would_say(
+    view: AttentionWidget, pocket: tuple[Any, Any]
+) -> None:
+    source = ["the dog sat on the mat because it", "the bird sat on the bed because it"]
+    found = view.find_effects("purred", source=source)
+    assert found is not None
+    expected = aw.effects(pocket[0], TEXT, pocket[1], metric="purred", source=source)
+    told = view.effects
+    validate("EffectsOfHeads", told)
+    stream = told["streams"]["decoder"]
+    np.testing.assert_allclose(stream["values"], expected["decoder"], atol=1e-5)
+    np.testing.assert_allclose(
+        np.array(stream["means"], dtype=float), expected.streams["decoder"].by_mean, atol=1e-5
+    )
+    assert stream["differs"] == expected.streams["decoder"].differs(1e-5).tolist()
+    assert 0 < np.sum(stream["differs"]) < 16
+    assert "zero and mean differ" in repr(found)
+    view.find_effects("purred")
+    assert "means" not in view.effects["streams"]["decoder"]
+
+
 def test_values_come_one_after_the_other_and_everything_else_answers_meanwhile(
     view: AttentionWidget, loop: _Loop
 ) -> None:

@@ -333,6 +333,12 @@ def test_the_call_opens_a_view_under_the_same_edit(
     assert chosen.code() == (
         f'aw.view(model, "{TEXT}", tokenizer=tokenizer, interventions=aw.ablate(heads=[(3, 3)]))'
     )
+    measured = aw.view(pocket[0], TEXT, pocket[1], interventions=HEAD, metric=["purred", "barked"])
+    assert measured.what_if["metric"] == "logit(“purred”) − logit(“barked”)"
+    assert measured.code() == (
+        f'aw.view(model, "{TEXT}", tokenizer=tokenizer, interventions=aw.ablate(heads=[(3, 3)]), '
+        "metric=['purred', 'barked'])"
+    )
     means = aw.ablate(heads=(1, 1), how="mean", source=[view.attention])
     assert "interventions=interventions" in _under(view, means).code()
 
@@ -349,6 +355,12 @@ def test_an_edit_that_is_refused_when_a_view_is_made(pocket: tuple[Any, Any]) ->
         aw.view(pocket[0], TEXT, pocket[1], interventions="3.3")
     with pytest.raises(TypeError, match="interventions"):
         aw.view(record(), interventions=HEAD)
+    with pytest.raises(ValueError, match="no tokens for metric='zyzzyva'"):
+        aw.view(pocket[0], TEXT, pocket[1], interventions=HEAD, metric="zyzzyva")
+    with pytest.raises(ValueError, match="metric must be a token or a label"):
+        aw.view(pocket[0], TEXT, pocket[1], metric=1.5)
+    waiting = aw.view(pocket[0], TEXT, pocket[1], metric="purred")
+    assert (waiting.metric, waiting.what_if) == ("purred", None)
 
 
 def test_views_that_cannot_be_edited_say_why() -> None:

@@ -10,7 +10,7 @@ import type { Rect, Surface } from "../../surface/surface.js";
 import { thumbnailShading } from "../shared/aside.js";
 import { pairTitle } from "../shared/series.js";
 import type { Frame } from "../view.js";
-import { effectOf } from "../what-if/heads.js";
+import { bothWays, effectOf } from "../what-if/heads.js";
 import { isOut } from "../what-if/parts.js";
 import { type Board, boardOf, chosenScores, readScore, spreadOf } from "./head-scores.js";
 import { type Placed, placedHeads } from "./heads.js";
@@ -68,6 +68,9 @@ export function drawHeadCard(
     });
     if (keys.length > 1) lines.push({ text: "first position left aside", muted: true });
   }
+  const effect = effectOf(scene, head.row, head.head);
+  const both = effect && bothWays(effect);
+  if (both) lines.push({ text: `effect: ${both}`, muted: false });
   if (module_path) lines.push({ text: module_path, muted: true });
   const title = `layer ${head.layer} · head ${head.head}`;
   const shading = thumbnailShading(scene);
@@ -98,8 +101,11 @@ export function headName(
     );
   }
   const effect = effectOf(scene, row, head);
-  if (effect)
-    parts.push(`effect ${formatSigned(effect.value)}${effect.exact ? "" : ", estimated"}`);
+  if (effect) {
+    const both = bothWays(effect);
+    const sure = effect.exact ? "" : ", estimated";
+    parts.push(`effect ${both ?? `${formatSigned(effect.value)}${sure}`}`);
+  }
   if (isOut(scene, layer, head)) parts.push("knocked out");
   if (layer === state.layer && state.heads.includes(head)) parts.push("selected");
   const at = state.compare.findIndex(([l, h]) => l === layer && h === head);

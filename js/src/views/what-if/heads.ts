@@ -15,6 +15,8 @@ export interface HeadEffect {
   readonly exact: boolean;
   /** The largest of all, whatever its sign. */
   readonly most: number;
+  /** The same with the head set to its mean, where that says something else than zero; else null. */
+  readonly mean: number | null;
 }
 
 function streamEffects(scene: Scene): EffectsOfStream | null {
@@ -37,7 +39,18 @@ export function effectOf(scene: Scene, row: number, head: number): HeadEffect | 
   const most = memo(found, "most", () =>
     Math.max(1e-9, ...found.values.flat().map((each) => Math.abs(each ?? 0))),
   );
-  return { value, exact: found.exact[row]?.[head] ?? false, most };
+  const mean = found.differs?.[row]?.[head] ? (found.means?.[row]?.[head] ?? null) : null;
+  return { value, exact: found.exact[row]?.[head] ?? false, most, mean };
+}
+
+/** What is said of a head whose mean says something else than zero; null of all others. */
+export function bothWays({ value, mean }: HeadEffect): string | null {
+  return mean === null ? null : `zero ${signed(value)}, mean ${signed(mean)}`;
+}
+
+/** A sign on "0.00", too: columns of numbers line up. */
+function signed(value: number): string {
+  return `${value < 0 ? "" : "+"}${formatScore(value)}`;
 }
 
 /** The size of every head's effect, in the order of all heads; null while there are none. */
@@ -75,9 +88,14 @@ export function effectsNotes(scene: Scene): readonly string[] {
   const sure = done < of ? "solid: exact · hatched, ≈: an estimate" : "all exact";
   // They stay those of this position when another is pinned.
   const where = at === null ? "" : `after “${at.trim()}” · `;
-  return [`change of ${metric} when the head is ${HOW[how]}`, where + sure];
+  const notes = [`change of ${metric} when the head is ${HOW[how]}`, where + sure];
+  const differing = streamEffects(scene)?.differs?.some((layer) => layer.includes(true));
+  if (differing) notes.push(`${DIFFERS}: set to its mean, it differs by more than 3 ×`);
+  return notes;
 }
 
+/** After the number of a head whose mean says something else. */
+const DIFFERS = "≠";
 const SIZE = 10;
 const BAR = 7;
 /** An effect of this part of the largest stands out. */
@@ -104,19 +122,21 @@ function drawBar(surface: Surface, rect: Rect, colour: string, exact: boolean): 
 export function drawEffect(
   surface: Surface,
   { theme }: Scene,
-  { value, exact, most }: HeadEffect,
+  effect: HeadEffect,
   cell: Rect,
   caption: number,
   number: string,
 ): void {
+  const { value, exact, most } = effect;
   const middle = cell.y + cell.height + caption / 2 + 1;
   const colour = value < 0 ? theme.changed : theme.accent;
   const strong = Math.abs(value) >= LARGE * most;
   const weight = strong ? "bold" : "normal";
   if (number) surface.text(cell.x, middle, number, { fill: theme.muted, size: SIZE });
   const left = number ? textWidth(number, SIZE) + 4 : 0;
-  // A sign on "0.00", too: columns of numbers line up.
-  const text = `${exact ? "" : "≈"}${value < 0 ? "" : "+"}${formatScore(value)}`;
+  const both = bothWays(effect);
+  const plain = `${exact ? "" : "≈"}${signed(value)}${both ? DIFFERS : ""}`;
+  const text = both && textWidth(both, SIZE, "sans", weight) <= cell.width - left ? both : plain;
   const wide = textWidth(text, SIZE, "sans", weight);
   const room = cell.width - left - wide - 4;
   const fits = left + wide <= cell.width;

@@ -233,8 +233,15 @@ export function changeTitle({ whatIf }: Pick<Edited, "whatIf">): string {
   return whatIf?.at ? `What it expects after “${whatIf.at.trim()}”` : "What it expects";
 }
 
-/** Under a figure: all edits, in the words of a sentence. */
+/** Of the calls in a caption: a record may have been made under many. */
+const LONGEST_CALLS = 60;
+
+/** Over a figure: all edits, in the words of a sentence; those of a record that was made under them as its calls. */
 export function editCaption(scene: Scene): string | null {
   const parts = recordScene(scene).edited?.parts ?? [];
-  return parts.length > 0 ? leadOf(scene, parts).replace(/^W/, "w") : null;
+  if (parts.length > 0) return leadOf(scene, parts).replace(/^W/, "w");
+  const calls = scene.meta.edits?.join(" + ");
+  if (!calls) return null;
+  const short = calls.length > LONGEST_CALLS ? `${calls.slice(0, LONGEST_CALLS - 1)}…` : calls;
+  return `under ${short}`;
 }

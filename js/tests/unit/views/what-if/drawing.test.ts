@@ -6,6 +6,7 @@ import { partKey } from "../../../../src/state/edits.js";
 import { SvgSurface } from "../../../../src/surface/svg.js";
 import { headView } from "../../../../src/views/head/view.js";
 import { layoutViews } from "../../../../src/views/layout.js";
+import { headName } from "../../../../src/views/model/card.js";
 import { boardOf } from "../../../../src/views/model/head-scores.js";
 import { modelView } from "../../../../src/views/model/view.js";
 import { titleOf } from "../../../../src/views/titles.js";
@@ -121,6 +122,37 @@ test("below each head stands its effect, an estimate marked as one, and over the
   expect(texts(modelView, all)).toContain("after “it” · all exact");
   const refused = edited(attentionScene(), { effects: { ...EFFECTS, state: "refused" } });
   expect(titleOf(refused, "model")).toBe("Heads");
+});
+
+test("a head whose mean says something else than zero says both, where there is room, and a sign stands for it elsewhere", () => {
+  const stream = {
+    ...EFFECTS.streams.self,
+    means: [
+      [0.24, -0.02, null],
+      [0, -0.02, null],
+    ],
+    differs: [
+      [false, true, false],
+      [false, false, false],
+    ],
+  };
+  const both: EffectsOfHeads = { ...EFFECTS, streams: { self: stream as never } };
+  const scene = edited(attentionScene(), { effects: both });
+  const note = "≠: set to its mean, it differs by more than 3 ×";
+  const wide = texts(modelView, scene);
+  expect(wide).toContain(note);
+  expect(wide).toContain("+0.25");
+  expect(wide).toContain("zero −4.68, mean −0.02");
+  const narrow = new RecordingSurface(230, 300);
+  modelView.draw(narrow, scene, { width: 230, height: 300, scroll: 0 });
+  const shown = narrow.calls.flatMap(({ text }) => text ?? []);
+  expect(shown).toContain("−4.68≠");
+  expect(shown).not.toContain("zero −4.68, mean −0.02");
+  const head = { index: 1, row: 0, layer: 0, head: 1 } as never;
+  expect(headName(scene, null, head)).toContain("effect zero −4.68, mean −0.02");
+  const plain = edited(attentionScene(), { effects: EFFECTS });
+  expect(texts(modelView, plain)).not.toContain(note);
+  expect(headName(plain, null, head)).toContain("effect −4.68");
 });
 
 test("as a score, effects rank by their size, those that are not known last", () => {

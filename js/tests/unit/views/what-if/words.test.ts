@@ -153,4 +153,11 @@ test("a metric is named by its token, a figure by its edits", () => {
   const edited = { parts: [cut()], whatIf: null, effects: null, was: new Map(), asked: false };
   expect(editCaption({ ...scene, edited })).toBe("without “it” → “cat” in head 3·3");
   expect(editCaption(scene)).toBeNull();
+  // A record that was made under edits has their calls; those of the view are said in words.
+  const meta = { ...scene.meta, edits: ["ablate(heads=[(3, 3)])", "mask(3)"] };
+  expect(editCaption({ ...scene, meta })).toBe("under ablate(heads=[(3, 3)]) + mask(3)");
+  expect(editCaption({ ...scene, meta, edited })).toBe("without “it” → “cat” in head 3·3");
+  const many = { ...meta, edits: ["ablate(heads=[(3, 3)])", "x".repeat(80)] };
+  expect(editCaption({ ...scene, meta: many })).toHaveLength(66);
+  expect(editCaption({ ...scene, meta: many })?.endsWith("x…")).toBe(true);
 });
