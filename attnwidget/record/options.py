@@ -36,7 +36,7 @@ class Shared(TypedDict, total=False):
     heads: Head | Iterable[Head] | None
     query: Pins | None
     key: Pins | None
-    measure: Literal["weights", "value", "norm", "rollout"] | None
+    measure: Literal["weights", "value", "norm", "gradient", "relevance", "rollout"] | None
     form: Literal["lines", "matrix", "image", "text", "groups", "profile", "geometry"] | None
     compare: Iterable[tuple[int, int]]
     step: int | None
@@ -92,6 +92,7 @@ class ViewOptions(Shared, total=False):
     tokens: Any
     interventions: Any
     lens: bool
+    metric: Any
 
 
 class WeightOptions(ViewOptions, total=False):

@@ -12,6 +12,7 @@ from support.records import dense_weights, random_layer
 
 from attnwidget.compute import weighted_columns as columns_of
 from attnwidget.compute.block_sizes import block_sizes
+from attnwidget.compute.factors import KeyLengths
 from attnwidget.compute.group_sums import GroupNumbers, group_share_slices
 from attnwidget.compute.masks import Band
 from attnwidget.compute.resumable import finish
@@ -74,7 +75,8 @@ PLAIN = {
 
 
 def shares(layer: Layer, numbers: GroupNumbers, lengths: torch.Tensor | None = None) -> Any:
-    return finish(group_share_slices(layer, numbers, lengths)).numpy()
+    factors = None if lengths is None else KeyLengths(lengths)
+    return finish(group_share_slices(layer, numbers, factors)).numpy()
 
 
 def made(name: str) -> Layer:
