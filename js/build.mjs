@@ -23,7 +23,7 @@ const bundles = [
     format: "esm",
     target: "es2022",
     // Nearly nine tenths are our own drawing code, dense enough that it compresses to 38 %.
-    budget: { minified: 490_000, gzip: 195_000 },
+    budget: { minified: 500_000, gzip: 195_000 },
   },
   {
     entryPoints: [join(here, "src", "loader.ts")],

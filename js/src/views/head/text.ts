@@ -2,8 +2,8 @@
 
 import { drawCard } from "../../marks/card.js";
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";
-import { drawStrike } from "../../marks/text/strike.js";
 import { sequentialShade } from "../../marks/matrix/shading.js";
+import { drawStrike } from "../../marks/text/strike.js";
 import { type Fragment, lineFragments } from "../../marks/text/text-flow.js";
 import { ABSENT, FADED, indexOf, labelFill, quoted } from "../../marks/text/tokens.js";
 import { groupFilter } from "../../scene/groups.js";

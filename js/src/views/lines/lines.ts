@@ -59,7 +59,11 @@ function styles(scene: Scene, { series, signed }: LinesInput): readonly LinkStyl
   });
   if (!signed) return named;
   return [theme.positive, theme.negative].flatMap((colour, sign) =>
-    named.map(({ name, ...rest }) => ({ ...rest, colour, name: `${name} ${sign === 0 ? "adding" : "taking away"}` })),
+    named.map(({ name, ...rest }) => ({
+      ...rest,
+      colour,
+      name: `${name} ${sign === 0 ? "adding" : "taking away"}`,
+    })),
   );
 }
 
