@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.analysis.position_groups import By
-    from attnwidget.compute.factors import Factors
     from attnwidget.compute.indexing import Heads
+    from attnwidget.compute.measures import Factors
     from attnwidget.compute.resumable import Slices
     from attnwidget.record.layer import Layer
     from attnwidget.record.position_lookup import Place

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from attnwidget.compute.factors import Factors
+    from attnwidget.compute.measures import Factors
     from attnwidget.compute.not_numbers import Head
     from attnwidget.compute.resumable import Slices
     from attnwidget.record.layer import Layer

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from attnwidget.compute.factors import Factors
     from attnwidget.compute.layer_tensors import LayerTensors
+    from attnwidget.compute.measures import Factors
     from attnwidget.compute.resumable import Slices
 
 __all__ = ["LEAST_LEFT", "GroupNumbers", "group_share_slices", "without_aside"]

@@ -16,9 +16,9 @@ from attnwidget.compute.weight_rows import row_blocks, weight_rows
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from attnwidget.compute.factors import Factors
     from attnwidget.compute.indexing import Axis
     from attnwidget.compute.layer_tensors import LayerTensors
+    from attnwidget.compute.measures import Factors
     from attnwidget.compute.pooling import Cells
     from attnwidget.compute.resumable import Slices
     from attnwidget.compute.softmax_stats import StatsCache

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from attnwidget.compute.factors import Factors
     from attnwidget.compute.layer_tensors import LayerTensors
+    from attnwidget.compute.measures import Factors
     from attnwidget.compute.pooling import Cells
     from attnwidget.compute.resumable import Slices
     from attnwidget.compute.sharpest import Aside

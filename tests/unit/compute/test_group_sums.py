@@ -12,9 +12,9 @@ from support.records import dense_weights, random_layer
 
 from attnwidget.compute import weighted_columns as columns_of
 from attnwidget.compute.block_sizes import block_sizes
-from attnwidget.compute.factors import KeyLengths
 from attnwidget.compute.group_sums import GroupNumbers, group_share_slices
 from attnwidget.compute.masks import Band
+from attnwidget.compute.measures import KeyLengths
 from attnwidget.compute.resumable import finish
 from attnwidget.compute.weighted_columns import is_plain, weighted_columns
 from attnwidget.record.layer import Layer
