@@ -295,3 +295,9 @@ def test_a_view_of_a_model_keeps_the_gradients_of_its_metric() -> None:
     assert "metric" not in view.meta["streams"][0]
     plain = aw.view(model, "the cat sat", tokenizer)
     assert (plain.metric, plain.attention.metric) == (None, None)
+
+
+def test_the_lens_is_of_another_run_than_the_metric() -> None:
+    model, tokenizer = aw.pocket()
+    with pytest.raises(ValueError, match=r"leave one out, and call attnwidget.logit_lens\(model"):
+        aw.view(model, "the cat sat", tokenizer, metric="purred", lens=True)
