@@ -74,7 +74,8 @@ def view(
             - ``layer``: as the model counts it, negative from the end. ``heads``, or ``head``: one or several.
             - ``query``, ``key``: pin them: a position or a token's text, or several of either.
             - ``form``: ``"lines"``, ``"matrix"``, ``"text"``, ``"image"``, ``"groups"``, ``"profile"`` or ``"geometry"`` (``colour``:
-              ``"position"``, ``"group"`` or ``"norm"``). ``measure``: ``"weights"``, ``"value"``, ``"norm"`` or ``"rollout"``. ``positions``: ``"pieces"`` or ``"words"``. ``theme``. ``step``.
+              ``"position"``, ``"group"`` or ``"norm"``). ``measure``: ``"weights"``, ``"value"``, ``"norm"``, ``"gradient"``,
+              ``"relevance"`` or ``"rollout"``. ``positions``: ``"pieces"`` or ``"words"``. ``theme``. ``step``.
             - ``compare``: ``(layer, head)`` pairs side by side. ``explain``: ``"link"`` or ``"head"``, in the neuron view.
               ``together``: ``"mean"``, ``"max"`` or ``"sum"`` of the heads as one. ``together_layers``: of several
               layers. ``panels``: ``"overlaid"`` or ``"one a head"``, for lines.
@@ -87,10 +88,11 @@ def view(
               are marked; ``from_group``, ``to_group``: only links from one of them to another.
 
             - ``interventions``: of a model, what is changed while it runs, such as ``aw.ablate(heads=[(3, 3)])``; the trait of
-              this name changes it later. ``metric``: what edits are measured by, such as ``"purred"`` or a pair of tokens, as
-              `AttentionWidget.metric` takes it.
+              this name changes it later.
             - ``lens``: of a model, whether what it would predict after each of its layers stands under the tokens, as
               `logit_lens` finds it; the model runs once more for each layer, without its layers.
+            - ``metric``: of a model, what its record keeps the gradients of, such as ``"purred"``, as for `capture`, for the
+              measures ``"gradient"`` and ``"relevance"``. A token or label, or two, is also what edits are measured by, ``view.metric``.
 
             For a model also what `capture` takes (``target``, ``tokens``, ``batch``, ``streams``, ``layers``, ``store``,
             ``exact``, ``device``, and what the model's forward takes); ``layers`` are then those that are recorded, and another
@@ -236,24 +238,33 @@ def _shown(
     from attnwidget.capture.forward import template_options  # noqa: PLC0415  see recordings
     from attnwidget.capture.inputs.options import check_options  # noqa: PLC0415
 
+    metric = options.pop("metric", None)
+    asked = {} if metric is None else {"metric": metric}
     edits = options.pop("interventions", None)
     edits = Edits() if edits is None else check_edits("interventions", edits)
     lens = check_flag("lens", options.pop("lens", False))
     more: dict[str, Any] = {"lens": True} if lens else {}
-    metric = options.pop("metric", None)
     if state.get("groups") is not None:
         check_by(state["groups"], "groups")
         more["groups"] = state["groups"]
     check_options(
         model, options, (*STATE, "groups", *template_options(model, inputs, tokenizer, options))
     )
-    call = call_of_model(inputs, tokenizer, {**options, **more})
+    if lens and asked:
+        message = (
+            "lens=True and metric= are records of different runs: leave one out, and call attnwidget.logit_lens(model, "
+            "inputs, tokenizer) for what each layer says."
+        )
+        raise ValueError(message)
+    call = call_of_model(inputs, tokenizer, {**options, **asked, **more})
     record = captured_with_lens if lens else capture
-    attention = record(model, inputs, tokenizer, **options)
+    attention = record(model, inputs, tokenizer, **options, **asked)
     is_text = attention.text is not None
-    recipe = Recipe(model, inputs, tokenizer, options, is_text=is_text, lens=lens)
+    recipe = Recipe(model, inputs, tokenizer, options, is_text=is_text, lens=lens, metric=metric)
     widget = AttentionWidget(attention, _call=call, made_with=recipe, **state)
-    return _edited(widget, edits, metric)
+    # Effects are measured by tokens and labels alone.
+    measured = metric if isinstance(metric, (str, list, tuple)) else None
+    return _edited(widget, edits, measured)
 
 
 def _edited(widget: AttentionWidget, edits: Edits, metric: Any) -> AttentionWidget:

@@ -92,7 +92,7 @@ class Attention(Exports, Grouped):
             aside: Key positions to set aside in the column ``without_sink``: ``"first"`` for the first one, ``"special"``
                 for special tokens, ``"first and special"`` for both, as ``None``; or others as numbers or as their
                 tokens' text. Each row is then divided by what remains; a row with less than 1e-6 left is left out.
-            measure: ``"weights"``, or ``"value"`` or ``"norm"`` (see `Layer.measure`), each row divided by its sum.
+            measure: ``"weights"``, or ``"value"``, ``"norm"`` or ``"relevance"`` (see `Layer.measure`), each row divided by its sum.
             layer: Only this layer, or several, as the model counts them, negative from the end; ``None`` for all.
             head: Only this head of each layer, or several; ``None`` for all.
             layers: Another name of ``layer``.
@@ -384,7 +384,7 @@ class Attention(Exports, Grouped):
                 - ``stream``: its name; the first. ``step``, ``show_layers``, ``below_threshold``: as for the widget.
                   ``aside``: key positions set aside in shades, widths and scores, ``"first"``, ``"special"``,
                   ``"first and special"`` (``without_sink=True``) or their numbers. ``selection``: further traits of the widget, such as ``{"threshold": 0.3}``.
-                - ``measure``: ``"weights"``, ``"value"``, ``"norm"`` or ``"rollout"``.
+                - ``measure``: ``"weights"``, ``"value"``, ``"norm"``, ``"gradient"``, ``"relevance"`` or ``"rollout"``.
                 - ``grouping``: the groups of positions that are marked, one of those of `groups`; the texts of a pair, who
                   speaks, pictures and text, or prompt and answer when left out. ``from_group``, ``to_group``: the groups
                   that links are drawn between. ``groups``: your own groups, as for `attnwidget.view`.

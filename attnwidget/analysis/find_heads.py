@@ -16,7 +16,7 @@ from attnwidget.analysis.tables import table
 from attnwidget.compute.checks import check_count, check_tensor, shown
 from attnwidget.compute.group_sums import without_aside
 from attnwidget.compute.indexing import Axis
-from attnwidget.compute.measures import lengths
+from attnwidget.compute.measures import row_factors
 from attnwidget.compute.not_numbers import strongest_first, warn_not_numbers
 from attnwidget.compute.resumable import finish, share_of
 from attnwidget.compute.softmax import exact
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from attnwidget.analysis.position_groups import By
     from attnwidget.compute.indexing import Heads
+    from attnwidget.compute.measures import Factors
     from attnwidget.compute.resumable import Slices
     from attnwidget.record.layer import Layer
     from attnwidget.record.position_lookup import Place
@@ -144,7 +145,8 @@ def stream_weights_slices(
     """Return `stream_weights` as a computation in slices."""
     check_not_aside(asked.keys(), aside, stream)
     found = yield from link_weights_slices(stream, asked, measure, aside)
-    if not any(weights.any() for weights in found):
+    # A link that the metric does not gain by is no link that the mask hides.
+    if measure != "relevance" and not any(weights.any() for weights in found):
         message = (
             f"no head of stream {stream.name!r} can give these links any weight: the mask hides the keys from the "
             "queries (a causal model never looks ahead); swap query and key, or choose other positions."
@@ -266,16 +268,17 @@ def link_weights_slices(
     """Return `link_weights` as a computation in slices."""
     found = []
     for place, layer in enumerate(stream):
-        work = _of_layer(layer, asked, lengths(layer, measure), aside)
+        work = _of_layer(layer, asked, row_factors(layer, measure), aside)
         found.append((yield from share_of(work, place / len(stream), (place + 1) / len(stream))))
     return found
 
 
 def _of_layer(
-    layer: Layer, asked: Links, scale: Tensor | None, aside: Sequence[int]
+    layer: Layer, asked: Links, factors: Factors | None, aside: Sequence[int]
 ) -> Slices[NDArray[np.float64]]:
     found = torch.zeros(layer.num_heads, dtype=torch.float64)
     rows = torch.full((layer.num_heads,), len(asked.queries), dtype=torch.float64)
+    every = Axis(range(layer.num_heads))
     kept = torch.ones(layer.n_key, dtype=torch.bool, device=layer.device)
     kept[list(aside)] = False
     for some in query_blocks(layer.num_heads, len(asked.queries), layer.n_key):
@@ -284,8 +287,8 @@ def _of_layer(
             queries = Axis(tuple(asked.queries.indices[place] for place in some.indices))
             for block in weight_blocks(layer, queries):
                 weights = block.weights
-                if scale is not None:
-                    weights.mul_(scale[block.heads, None, block.keys])
+                if factors is not None:
+                    weights.mul_(factors.of(block, every, queries))
                     weights.div_(weights.sum(-1, keepdim=True).clamp(min=1e-30))
                 some_keys = mask[block.queries, block.keys]
                 marked = (weights * some_keys).sum(-1)

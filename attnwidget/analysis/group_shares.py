@@ -12,7 +12,7 @@ import numpy as np
 from attnwidget.analysis.position_groups import groups_of
 from attnwidget.analysis.tables import table
 from attnwidget.compute.group_sums import group_share_slices
-from attnwidget.compute.measures import lengths
+from attnwidget.compute.measures import row_factors
 from attnwidget.compute.not_numbers import warn_not_numbers
 from attnwidget.compute.resumable import finish, share_of
 from attnwidget.record.aside import check_not_aside
@@ -178,7 +178,7 @@ def pair_shares_slices(
     check_not_aside([key for key, group in enumerate(numbers.keys) if group == 0], aside, stream)
     found = yield from _stream_shares_slices(stream, numbers, measure)
     shares = [layer[:, 0, 0] for layer in found]
-    if not any(each.any() for each in shares):
+    if measure != "relevance" and not any(each.any() for each in shares):
         first, second = ("all positions" if name is None else f"group {name!r}" for name in pair)
         message = (
             f"no head of stream {stream.name!r} can give {second} any weight from {first}: the mask hides the keys from the "
@@ -192,7 +192,7 @@ def layer_shares(
     layer: Layer, groups: GroupNumbers, measure: str = "weights"
 ) -> Slices[NDArray[np.float64]]:
     """Compute the shares of a layer, float64 ``[head, from, to]``, in slices; see `stream_shares`."""
-    shares = yield from group_share_slices(layer, groups, lengths(layer, measure))
+    shares = yield from group_share_slices(layer, groups, row_factors(layer, measure))
     array: NDArray[np.float64] = shares.numpy()
     return array
 

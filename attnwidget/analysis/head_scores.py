@@ -12,7 +12,8 @@ from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.analysis.score_sums import NAMES, Patterns, Sums, VisibleKeyStats, row_scores
 from attnwidget.analysis.token_features import TokenFeatures
 from attnwidget.compute.group_sums import LEAST_LEFT
-from attnwidget.compute.measures import lengths
+from attnwidget.compute.indexing import Axis
+from attnwidget.compute.measures import row_factors
 from attnwidget.compute.resumable import finish, share_of, within
 from attnwidget.compute.visible_keys import VisibleKeys, seen_keys
 from attnwidget.compute.weight_rows import query_blocks, weight_blocks
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from attnwidget.compute.indexing import Axis
+    from attnwidget.compute.measures import Factors
     from attnwidget.compute.not_numbers import Head
     from attnwidget.compute.resumable import Slices
     from attnwidget.record.layer import Layer
@@ -183,7 +184,7 @@ class StreamScores:
         stream: Its name.
         layers: The scores of each layer, in order.
         sink: Key positions that were set aside.
-        measure: What was scored: ``"weights"``, ``"value"`` or ``"norm"``.
+        measure: What was scored: ``"weights"``, ``"value"``, ``"norm"`` or ``"relevance"``.
         absent: Scores that cannot be given here, with the reason.
     """
 
@@ -259,11 +260,11 @@ def score_slices(
 ) -> Slices[StreamScores]:
     """Return `score_stream` as a computation in slices; arguments and errors are the same, the latter come first."""
     features = TokenFeatures.of(stream, sink)
-    return _score(stream, features, [lengths(layer, measure) for layer in stream], measure)
+    return _score(stream, features, [row_factors(layer, measure) for layer in stream], measure)
 
 
 def _score(
-    stream: Stream, features: TokenFeatures, scales: Sequence[Tensor | None], measure: str
+    stream: Stream, features: TokenFeatures, scales: Sequence[Factors | None], measure: str
 ) -> Slices[StreamScores]:
     visible = [VisibleKeys(layer, offset=features.offset) for layer in stream]
     means = [_RunningMeans(layer.num_heads) for layer in stream]
@@ -291,16 +292,17 @@ def _add(
     means: _RunningMeans,
     layer: Layer,
     keys: VisibleKeys,
-    scale: Tensor | None,
+    factors: Factors | None,
     block: _QueryBlock,
 ) -> Slices[None]:
     """Add a block of queries of one layer."""
+    every = Axis(range(layer.num_heads))
     patterns = block.patterns(layer.device)
     visible = block.visible(layer.device, keys)
     for part in weight_blocks(layer, block.queries):
         weights = part.weights
-        if scale is not None:
-            weights.mul_(scale[part.heads, None, part.keys])
+        if factors is not None:
+            weights.mul_(factors.of(part, every, block.queries))
             weights.div_(weights.sum(-1, keepdim=True).clamp(min=1e-30))
         sums = patterns.sums(weights, part.queries, part.keys)
         means.add(part.heads, sums, visible, part.queries)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from attnwidget.compute.indexing import Axis
 from attnwidget.compute.resumable import within
 from attnwidget.compute.weighted_columns import weighted_columns
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.compute.layer_tensors import LayerTensors
+    from attnwidget.compute.measures import Factors
     from attnwidget.compute.resumable import Slices
 
 __all__ = ["LEAST_LEFT", "GroupNumbers", "group_share_slices", "without_aside"]
@@ -44,22 +46,22 @@ class GroupNumbers:
 
 
 def group_share_slices(
-    layer: LayerTensors, groups: GroupNumbers, lengths: Tensor | None = None
+    layer: LayerTensors, groups: GroupNumbers, factors: Factors | None = None
 ) -> Slices[Tensor]:
     """Return the mean over the queries of each group of their weight on each group, in slices.
 
     Args:
         layer: The layer.
         groups: The groups.
-        lengths: ``[head, key]``, by which weights are multiplied first; each row is then divided by its sum.
+        factors: By what weights are multiplied first, not negative; each row is then divided by its sum.
 
     Returns:
         float64 ``[head, from, to]`` on the CPU, NaN from a group without queries, or whose queries have nothing left.
     """
-    return within(layer, _shares(layer, groups, lengths))
+    return within(layer, _shares(layer, groups, factors))
 
 
-def _shares(layer: LayerTensors, groups: GroupNumbers, lengths: Tensor | None) -> Slices[Tensor]:
+def _shares(layer: LayerTensors, groups: GroupNumbers, factors: Factors | None) -> Slices[Tensor]:
     device, count = layer.device, groups.count
     keys = torch.tensor(groups.keys, device=device)
     columns = torch.nn.functional.one_hot(keys, count).float()[None]
@@ -67,8 +69,12 @@ def _shares(layer: LayerTensors, groups: GroupNumbers, lengths: Tensor | None) -
         aside = torch.zeros_like(columns[..., :1])
         aside[:, list(groups.aside)] = 1
         columns = torch.cat([columns * (1 - aside), aside], -1)
-    if lengths is not None:
-        columns = columns * lengths[..., None].float()
+    by_link = None
+    if factors is not None and factors.by_query:
+        by_link = factors
+    elif factors is not None:
+        every = Axis(range(layer.num_heads)), Axis(range(1)), Axis(range(layer.n_key))
+        columns = columns * factors.block(*every)[:, 0, :, None].float()
     queries = torch.tensor(groups.queries, device=device)
     n_query = len(groups.queries)
     rows = torch.ones(n_query, dtype=torch.float64, device=device)
@@ -78,9 +84,9 @@ def _shares(layer: LayerTensors, groups: GroupNumbers, lengths: Tensor | None) -
     size = torch.zeros(count, dtype=torch.float64, device=device).index_add_(0, queries, rows)
     left_out = torch.zeros((layer.num_heads, count), dtype=torch.float64, device=device)
     members = torch.nn.functional.one_hot(queries, count).mT * rows
-    for block in weighted_columns(layer, columns, n_query):
+    for block in weighted_columns(layer, columns, n_query, by_link):
         sums = block.sums.double()
-        if lengths is not None:
+        if factors is not None:
             sums = sums / sums.sum(-1, keepdim=True).clamp(min=1e-30)
         if groups.aside:
             sums, empty = without_aside(sums[..., :count])

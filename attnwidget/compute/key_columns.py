@@ -8,7 +8,7 @@ import torch
 
 from attnwidget.compute.block_sizes import current_sizes
 from attnwidget.compute.indexing import Axis, head_axis
-from attnwidget.compute.measures import lengths
+from attnwidget.compute.measures import factors
 from attnwidget.compute.overview import weight_strips
 from attnwidget.compute.resumable import finish, within
 from attnwidget.compute.tiles import read_cells
@@ -16,9 +16,9 @@ from attnwidget.compute.tiles import read_cells
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from attnwidget.compute.layer_tensors import LayerTensors
+    from attnwidget.compute.measures import Factors
     from attnwidget.compute.resumable import Slices
 
     Numbers = NDArray[np.float32]
@@ -64,21 +64,25 @@ def mean_slices(
 ) -> Slices[Numbers]:
     """Return `mean` as a computation in slices; arguments and errors are the same, the latter come first."""
     heads = Axis(head_axis(head, layer.num_heads).indices)
-    scale = lengths(layer, measure)
+    scale = factors(layer, measure)
     some = range(layer.n_query) if queries is None else queries
-    return within(layer, _mean(layer, heads, some, None if scale is None else scale[head]))
+    return within(layer, _mean(layer, heads, some, scale))
 
 
 def _mean(
-    layer: LayerTensors, heads: Axis, queries: range, scale: Tensor | None
+    layer: LayerTensors, heads: Axis, queries: range, scale: Factors | None
 ) -> Slices[Numbers]:
     summed = torch.zeros(layer.n_key, dtype=torch.float64, device=layer.device)
     size = current_sizes().strip_queries
     for start in range(0, len(queries), size):
         strip = queries[start : start + size]
         for block in weight_strips(layer, heads, Axis(strip)):
+            if scale is not None and scale.by_query:
+                block.weights.mul_(scale.of(block, heads, Axis(strip)))
             summed[block.keys] += block.weights.mT[0].sum(1)
         yield (start + len(strip)) / len(queries)
     means = (summed / max(1, len(queries))).float()
-    array: Numbers = (means if scale is None else means * scale)[None].cpu().numpy()
+    if scale is not None and not scale.by_query:
+        means = means * scale.block(heads, Axis(range(1)), Axis(range(layer.n_key)))[0, 0]
+    array: Numbers = means[None].cpu().numpy()
     return array

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from attnwidget.compute.indexing import Axis
     from attnwidget.compute.layer_tensors import LayerTensors
+    from attnwidget.compute.measures import Factors
     from attnwidget.compute.pooling import Cells
     from attnwidget.compute.resumable import Slices
     from attnwidget.compute.softmax_stats import StatsCache
@@ -71,7 +72,7 @@ def pooled(
     queries: Axis,
     cells: Cells,
     *,
-    lengths: Tensor | None = None,
+    factors: Factors | None = None,
     keep: bool = True,
 ) -> Tensor:
     """Return the largest weight in each cell of keys for a strip of queries, float32 ``[head, cell, query]``.
@@ -81,11 +82,11 @@ def pooled(
         heads: A run of heads as `head_groups` makes it; any of a layer whose weights are matrices.
         queries: At most ``BlockSizes.strip_queries`` of them, ascending.
         cells: The cells.
-        lengths: ``[head, key]``, by which weights are multiplied first.
+        factors: By what weights are multiplied first; not negative.
         keep: Whether the layer keeps what rows come to that were not known.
     """
     if layer.has_matrices:
-        return _pooled_rows(layer, heads, queries, cells, lengths)
+        return _pooled_rows(layer, heads, queries, cells, factors)
     cache = stats_cache(layer)
     strip = ScoreStrip(layer, heads, queries)
     here = cells.at(queries, strip.share, layer.device)
@@ -93,37 +94,37 @@ def pooled(
     found: Tensor | None = None
     if stats is None:
         whole = cells.keys == range(layer.n_key)
-        stats, found = read(strip, here if whole else None, lengths)
+        stats, found = read(strip, here if whole else None, factors)
         if keep:
             cache.keep(heads, queries, stats, n_query=layer.n_query)
     if stats.uniform is not None:
-        return _pooled_rows(layer, heads, queries, cells, lengths)
+        return _pooled_rows(layer, heads, queries, cells, factors)
     if found is None:
-        found = _pooled_scores(strip, here, lengths)
+        found = _pooled_scores(strip, here, factors)
     found = exp_(found.sub_(strip.flat(stats.maximum))).div_(strip.flat(stats.total))
     return strip.by_head(found)
 
 
-def _pooled_scores(strip: ScoreStrip, cells: Cells, lengths: Tensor | None) -> Tensor:
-    """Return the largest score in each cell, the logarithm of the length added."""
+def _pooled_scores(strip: ScoreStrip, cells: Cells, factors: Factors | None) -> Tensor:
+    """Return the largest score in each cell, the logarithm of the factor added."""
     found = strip.empty(len(cells), _HIDDEN)
     for keys, hidden in strip.blocks(cells.keys, cells.grain):
         block = strip.scores(keys, hidden=hidden)
-        if lengths is not None:
-            block.add_(strip.by_key(lengths, keys).log())
+        if factors is not None:
+            block.add_(factors.strip(strip, keys).log())
         cells.gather(block, keys, found)
     return found
 
 
 def read(
-    strip: ScoreStrip, cells: Cells | None = None, lengths: Tensor | None = None
+    strip: ScoreStrip, cells: Cells | None = None, factors: Factors | None = None
 ) -> tuple[SoftmaxStats, Tensor | None]:
     """Read the rows of a strip once.
 
     Args:
         strip: The strip.
         cells: Cells of all keys.
-        lengths: ``[head, key]``.
+        factors: By what weights are multiplied first.
 
     Returns:
         The statistics, and the largest score in each cell as `_pooled_scores` gives it.
@@ -134,11 +135,11 @@ def read(
         block = strip.scores(keys, hidden=hidden)
         if cells is None or found is None:
             highest = block.amax(1, keepdim=True)
-        elif lengths is None:
+        elif factors is None:
             touched = cells.gather(block, keys, found)
             highest = found[:, touched].amax(1, keepdim=True)
         else:
-            cells.gather(block + strip.by_key(lengths, keys).log(), keys, found)
+            cells.gather(block + factors.strip(strip, keys).log(), keys, found)
             highest = block.amax(1, keepdim=True)
         before, maximum = maximum, torch.maximum(maximum, highest)
         # Of rows that have seen nothing yet exp(-inf - 0) is 0, where -inf - -inf would be NaN.
@@ -180,7 +181,7 @@ def _whole_row_stats(strip: ScoreStrip) -> SoftmaxStats:
 
 
 def _pooled_rows(
-    layer: LayerTensors, heads: Axis, queries: Axis, cells: Cells, lengths: Tensor | None
+    layer: LayerTensors, heads: Axis, queries: Axis, cells: Cells, factors: Factors | None
 ) -> Tensor:
     """Return `pooled` from whole rows: of matrices of weights, or where rows are uniform."""
     shape = (len(heads), len(cells), len(queries))
@@ -188,8 +189,8 @@ def _pooled_rows(
     wanted = cells.keys
     for block in row_blocks(layer, heads, queries):
         weights = block.weights
-        if lengths is not None:
-            weights.mul_(heads.take(lengths, 0)[block.heads, None, block.keys])
+        if factors is not None:
+            weights.mul_(factors.of(block, heads, queries))
         whole = weights.new_zeros((weights.shape[0], layer.n_key, weights.shape[1]))
         whole[:, block.keys] = weights.mT
         into = found[block.heads, :, block.queries]

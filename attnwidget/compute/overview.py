@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.compute.layer_tensors import LayerTensors
+    from attnwidget.compute.measures import Factors
     from attnwidget.compute.pooling import Cells
     from attnwidget.compute.resumable import Slices
     from attnwidget.compute.sharpest import Aside
@@ -50,7 +51,7 @@ def mean_cells(
     queries: Axis,
     spans: Sequence[range],
     columns: Sequence[range],
-    lengths: Tensor | None = None,
+    factors: Factors | None = None,
 ) -> Slices[Tensor]:
     """Return the mean weight of cells for every head, float32 ``[head, row, column]``, in slices.
 
@@ -59,9 +60,9 @@ def mean_cells(
         queries: The queries that are read.
         spans: Where those of each row of cells stand among them.
         columns: The keys of each column of cells.
-        lengths: ``[head, key]``, by which weights are multiplied first.
+        factors: By what weights are multiplied first.
     """
-    return within(layer, _mean_cells(layer, queries, spans, columns, lengths))
+    return within(layer, _mean_cells(layer, queries, spans, columns, factors))
 
 
 def _mean_cells(
@@ -69,7 +70,7 @@ def _mean_cells(
     queries: Axis,
     spans: Sequence[range],
     columns: Sequence[range],
-    lengths: Tensor | None,
+    factors: Factors | None,
 ) -> Slices[Tensor]:
     size = current_sizes().strip_queries
     every, count, cells = Axis(range(layer.num_heads)), len(queries), Bins(columns)
@@ -82,10 +83,9 @@ def _mean_cells(
             strip = queries.part(start, start + size)
             into = summed[..., start : start + len(strip)]
             for block in weight_strips(layer, heads, strip):
+                if factors is not None:
+                    block.weights.mul_(factors.of(block, heads, strip))
                 by_key, keys = block.weights.mT, block.keys
-                if lengths is not None:
-                    scale = heads.take(lengths, 0)[block.heads, keys]
-                    by_key.mul_(scale[..., None])
                 wanted = range(keys.start, keys.stop)
                 cells.gather(by_key, wanted, into[block.heads, :, block.queries], add=True)
             done = min(1.0, (start + size) / count)
@@ -168,53 +168,53 @@ class SharpLinks:
 
 
 def overview_slices(
-    layer: LayerTensors, size: int, lengths: Tensor | None = None, pool: Pool = "max"
+    layer: LayerTensors, size: int, factors: Factors | None = None, pool: Pool = "max"
 ) -> Slices[Tensor]:
     """Return every head pooled, float32 ``[head, min(size, n_query), min(size, n_key)]``, in slices.
 
     Args:
         layer: The layer.
         size: Largest number of rows and of columns.
-        lengths: ``[head, key]``, by which weights are multiplied first.
+        factors: By what weights are multiplied first.
         pool: What a cell holds: the largest of its weights, or their mean.
     """
     if pool == "mean":
         layout = OverviewBins.of(layer, size)
-        return mean_cells(layer, layout.queries, layout.spans, layout.columns, lengths)
-    return _overview(layer, size, lengths)
+        return mean_cells(layer, layout.queries, layout.spans, layout.columns, factors)
+    return _overview(layer, size, factors)
 
 
-def _overview(layer: LayerTensors, size: int, lengths: Tensor | None) -> Slices[Tensor]:
-    return (yield from summary_slices(layer, size, lengths)).pooled
+def _overview(layer: LayerTensors, size: int, factors: Factors | None) -> Slices[Tensor]:
+    return (yield from summary_slices(layer, size, factors)).pooled
 
 
-def summary(layer: LayerTensors, size: int, lengths: Tensor | None = None) -> LayerSummary:
+def summary(layer: LayerTensors, size: int, factors: Factors | None = None) -> LayerSummary:
     """Read every head once; beyond ``OVERVIEW_EXACT_ROWS`` query rows, an even sample of them."""
-    return finish(summary_slices(layer, size, lengths))
+    return finish(summary_slices(layer, size, factors))
 
 
 def summary_slices(
-    layer: LayerTensors, size: int, lengths: Tensor | None = None, aside: Aside | None = None
+    layer: LayerTensors, size: int, factors: Factors | None = None, aside: Aside | None = None
 ) -> Slices[LayerSummary]:
     """Return `summary` as a computation in slices.
 
     Args:
         layer: The layer.
         size: Largest number of rows and of columns.
-        lengths: ``[head, key]``, by which weights are multiplied first.
+        factors: By what weights are multiplied first.
         aside: Links that do not count; with it, `SharpLinks` are found by the way.
     """
-    return within(layer, _summary(layer, size, lengths, aside))
+    return within(layer, _summary(layer, size, factors, aside))
 
 
 def _summary(
-    layer: LayerTensors, size: int, lengths: Tensor | None, aside: Aside | None
+    layer: LayerTensors, size: int, factors: Factors | None, aside: Aside | None
 ) -> Slices[LayerSummary]:
     layout = OverviewBins.of(layer, size)
     every = Axis(range(layer.num_heads))
     found = []
     for some in head_groups(layer, every, len(layout.queries)):
-        work = _summary_of_heads(layer, every.part(some.start, some.stop), layout, lengths, aside)
+        work = _summary_of_heads(layer, every.part(some.start, some.stop), layout, factors, aside)
         share = some.start / layer.num_heads, some.stop / layer.num_heads
         found.append((yield from share_of(work, *share)))
     pooled, top, first_key, *near = (torch.cat(tensors) for tensors in zip(*found, strict=True))
@@ -307,7 +307,7 @@ def _summary_of_heads(
     layer: LayerTensors,
     heads: Axis,
     layout: OverviewBins,
-    lengths: Tensor | None,
+    factors: Factors | None,
     aside: Aside | None,
 ) -> Slices[tuple[Tensor, ...]]:
     size = current_sizes().strip_queries
@@ -317,7 +317,7 @@ def _summary_of_heads(
     for start in range(0, count, size):
         queries = layout.queries.part(start, start + size)
         # Statistics of a sample are not asked for again.
-        strip = pooled(layer, heads, queries, cells, lengths=lengths, keep=count == layer.n_query)
+        strip = pooled(layer, heads, queries, cells, factors=factors, keep=count == layer.n_query)
         held[:, :, start : start + len(queries)] = strip
         yield min(1.0, (start + size) / count)
     near = () if aside is None else (_nearby(held),)
@@ -331,7 +331,7 @@ def _summary_of_heads(
         places = torch.arange(len(heads), device=layer.device)
         key = strongest[places, :, row].argmax(1) + skip
     else:
-        key = _strongest_keys(layer, heads, query, skip, lengths)
+        key = _strongest_keys(layer, heads, query, skip, factors)
     top = torch.stack([query.double(), key.double(), highest.clamp(min=0).double()], 1)
     # The first query often sees the first key only.
     on_first = held[:, 0, 1:] if count > 1 else held[:, 0]
@@ -339,7 +339,7 @@ def _summary_of_heads(
 
 
 def _strongest_keys(
-    layer: LayerTensors, heads: Axis, queries: Tensor, skip: int, lengths: Tensor | None
+    layer: LayerTensors, heads: Axis, queries: Tensor, skip: int, factors: Factors | None
 ) -> Tensor:
     """Return the key that each head gives most in a query of its own, int64 ``[head]``; ``skip`` keys do not count."""
     if layer.has_matrices:
@@ -347,10 +347,23 @@ def _strongest_keys(
             whole_heads(layer, heads.part(at, at + 1))[0, queries[at]] for at in range(len(heads))
         ]
         found = torch.stack(rows).float()
-        found = found if lengths is None else found * heads.take(lengths, 0)
+        found = found if factors is None else found * _factors_of(factors, heads, queries, layer)
     else:
         found = score_rows(layer, heads, queries)
         # Rows in which all is masked are spread evenly.
         found = torch.where((found == -torch.inf).all(1, keepdim=True), 0.0, found)
-        found = found if lengths is None else found + heads.take(lengths, 0).log()
+        if factors is not None:
+            found = found + _factors_of(factors, heads, queries, layer).log()
     return found[:, skip:].nan_to_num(nan=-torch.inf, neginf=-torch.inf).argmax(1) + skip
+
+
+def _factors_of(factors: Factors, heads: Axis, queries: Tensor, layer: LayerTensors) -> Tensor:
+    """Return the factors of one row of each head, float32 ``[head, key]``."""
+    keys = Axis(range(layer.n_key))
+    if not factors.by_query:
+        return factors.block(heads, Axis(range(1)), keys)[:, 0]
+    rows = [
+        factors.block(heads.part(at, at + 1), Axis((int(query),)), keys)[0, 0]
+        for at, query in enumerate(queries.tolist())
+    ]
+    return torch.stack(rows)

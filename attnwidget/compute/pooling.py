@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -21,6 +21,8 @@ __all__ = [
     "Cells",
     "Even",
     "adaptive_bins",
+    "larger",
+    "largest_cells",
     "max_pool",
     "max_pool_cells",
     "max_pool_rows",
@@ -61,6 +63,19 @@ def max_pool_cells(matrix: Array, side: int) -> Array:
     return max_pool_rows(max_pool_rows(matrix, side).T, side).T
 
 
+def largest_cells(matrix: NDArray[np.float32], side: int, measure: str) -> NDArray[np.float32]:
+    """Return what is of largest size in each cell of ``side`` rows and columns, with its sign.
+
+    Args:
+        matrix: Numbers ``[row, column]`` of a measure.
+        side: Rows and columns of a cell.
+        measure: Only ``"gradient"`` has negative numbers; of all others the largest is looked for.
+    """
+    if measure != "gradient" or side == 1:
+        return max_pool_cells(matrix, side)
+    return larger({sign: max_pool_cells(sign * matrix, side) for sign in (1, -1)})
+
+
 def max_pool_rows(rows: Array, count: int) -> Array:
     """Return the largest of every ``count`` rows; the last ones may be fewer."""
     if count == 1:
@@ -71,6 +86,22 @@ def max_pool_rows(rows: Array, count: int) -> Array:
         parts.append(_largest(rows[whole:], 0, keep=True))
     pooled: Array = _joined(parts, 0)
     return pooled
+
+
+def larger(by_sign: Mapping[int, Array]) -> Array:
+    """Return the larger of what cells hold of each sign, with its sign; of one sign alone what there is of it.
+
+    Args:
+        by_sign: Sizes, by 1 and -1, of the same shape; see `attnwidget.compute.measures.pooled_factors`.
+    """
+    above = by_sign[1]
+    if -1 not in by_sign:
+        return above
+    below = by_sign[-1]
+    if isinstance(above, torch.Tensor):
+        return torch.where(below > above, -below, above)
+    found: Array = np.where(below > above, -below, above)
+    return found
 
 
 def _largest(images: Any, axis: int, *, keep: bool = False) -> Any:

@@ -11,20 +11,20 @@ import torch
 from attnwidget.compute.block_sizes import current_sizes
 from attnwidget.compute.checks import integer
 from attnwidget.compute.indexing import Axis, head_axis
-from attnwidget.compute.measures import lengths
+from attnwidget.compute.measures import pooled_factors
 from attnwidget.compute.online_softmax import pooled
-from attnwidget.compute.pooling import Even, max_pool_cells, max_pool_rows
-from attnwidget.compute.resumable import finish, within
+from attnwidget.compute.pooling import Even, larger, max_pool_cells, max_pool_rows
+from attnwidget.compute.resumable import finish, share_of, within
 from attnwidget.protocol.constants import TILE_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from attnwidget.compute.layer_tensors import LayerTensors
+    from attnwidget.compute.measures import Factors
     from attnwidget.compute.resumable import Slices
 
     Numbers = NDArray[np.float32]
@@ -33,6 +33,7 @@ __all__ = [
     "Map",
     "Maps",
     "kept_level",
+    "larger_of",
     "read_cells",
     "tile",
     "tile_slices",
@@ -62,14 +63,16 @@ class Map:
         cells: float32 ``[row, column]``.
     """
 
-    def __init__(self, layer: LayerTensors, head: int, measure: str) -> None:
+    def __init__(self, layer: LayerTensors, head: int, factors: Factors | None) -> None:
         """Start without any row.
 
-        Raises:
-            ValueError: If the layer cannot give the measure.
+        Args:
+            layer: The layer.
+            head: The head.
+            factors: By what its weights are multiplied first; not negative.
         """
         self._layer, self._head = layer, Axis(range(head, head + 1))
-        self._lengths = lengths(layer, measure)
+        self._factors = factors
         self._level = kept_level(layer)
         self._keys = Even(range(layer.n_key), 1 << self._level)
         shape = (-(-layer.n_query >> self._level), len(self._keys))
@@ -95,7 +98,7 @@ class Map:
             if not all(self._known[row] for row in some):
                 queries = range(some.start * cell, min(self._layer.n_query, some.stop * cell))
                 found = pooled(
-                    self._layer, self._head, Axis(queries), self._keys, lengths=self._lengths
+                    self._layer, self._head, Axis(queries), self._keys, factors=self._factors
                 )
                 self.cells[some.start : some.stop] = max_pool_rows(found[0].T, cell)
                 self._known[some.start : some.stop] = [True] * len(some)
@@ -116,23 +119,23 @@ class Maps:
         """
         self._budget = budget
         self._lock = threading.Lock()
-        self._held: OrderedDict[tuple[LayerTensors, int, str], Map] = OrderedDict()
+        self._held: OrderedDict[tuple[LayerTensors, int, str, int], Map] = OrderedDict()
 
     @property
     def nbytes(self) -> int:
         """How many bytes are held."""
         return sum(kept.cells.nbytes for kept in self._held.values())
 
-    def of(self, layer: LayerTensors, head: int, measure: str) -> Map:
-        """Return the map of a head, which may have no row yet.
+    def of(self, layer: LayerTensors, head: int, measure: str, sign: int = 1) -> Map:
+        """Return the map of a head, which may have no row yet: of what has this sign in the measure.
 
         Raises:
             ValueError: If the layer cannot give the measure.
         """
-        key = layer, head, measure
+        key = layer, head, measure, sign
         with self._lock:
             if key not in self._held:
-                self._held[key] = Map(layer, head, measure)
+                self._held[key] = Map(layer, head, pooled_factors(layer, measure)[sign])
             self._held.move_to_end(key)
             while len(self._held) > 1 and self.nbytes > self._budget:
                 self._held.popitem(last=False)
@@ -176,6 +179,8 @@ def tile(
 ) -> Numbers:
     """Return one tile of a head, float32 ``[row, column]``: the largest of each cell, exact at level 0.
 
+    Of a measure with both signs the one of largest size, with its sign.
+
     Args:
         layer: The layer.
         head: The head.
@@ -209,15 +214,35 @@ def tile_slices(
     queries = tile_span(place[0], number, layer.n_query)
     keys = tile_span(place[1], number, layer.n_key)
     heads = Axis(head_axis(head, layer.num_heads).indices)
-    if number < kept_level(layer):
-        spans = queries, keys
-        return within(layer, read_cells(layer, heads, number, spans, lengths(layer, measure)))
-    kept = (maps or Maps()).of(layer, heads.indices[0], measure)
-    return within(layer, kept.tile(number, queries, keys))
+    kept = maps or Maps()
+    work: dict[int, Slices[Numbers]] = {}
+    for sign, factors in pooled_factors(layer, measure).items():
+        if number < kept_level(layer):
+            work[sign] = read_cells(layer, heads, number, (queries, keys), factors)
+        else:
+            held = kept.of(layer, heads.indices[0], measure, sign)
+            work[sign] = held.tile(number, queries, keys)
+    return within(layer, larger_of(work))
+
+
+def larger_of(work: Mapping[int, Slices[Numbers]]) -> Slices[Numbers]:
+    """Compute what cells hold of each sign, one after the other, and return the larger with its sign; see `larger`.
+
+    Args:
+        work: What computes them, by 1 and -1.
+    """
+    found: dict[int, Numbers] = {}
+    for place, (sign, one) in enumerate(work.items()):
+        found[sign] = yield from share_of(one, place / len(work), (place + 1) / len(work))
+    return larger(found)
 
 
 def read_cells(
-    layer: LayerTensors, heads: Axis, level: int, spans: tuple[range, range], scale: Tensor | None
+    layer: LayerTensors,
+    heads: Axis,
+    level: int,
+    spans: tuple[range, range],
+    factors: Factors | None,
 ) -> Slices[Numbers]:
     """Read cells of some queries and keys of one head from query and key; queries that see no key are not read.
 
@@ -226,7 +251,7 @@ def read_cells(
         heads: The head.
         level: A cell is ``2 ** level`` queries by as many keys.
         spans: The queries and the keys.
-        scale: ``[head, key]``, by which weights are multiplied first.
+        factors: By what weights are multiplied first; not negative.
     """
     queries, keys = spans
     cell = 1 << level
@@ -236,7 +261,7 @@ def read_cells(
     for start in range(queries.start, queries.stop, count):
         strip = range(start, min(queries.stop, start + count))
         if _sees(layer, strip, keys):
-            columns = pooled(layer, heads, Axis(strip), cells, lengths=scale)[0]
+            columns = pooled(layer, heads, Axis(strip), cells, factors=factors)[0]
             row = (strip.start - queries.start) // cell
             rows = max_pool_rows(columns.T, cell)
             found[row : row + len(rows)] = rows

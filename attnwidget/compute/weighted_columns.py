@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.compute.layer_tensors import LayerTensors
+    from attnwidget.compute.measures import Factors
 
 __all__ = ["ColumnSums", "is_plain", "weighted_columns"]
 
@@ -67,7 +68,10 @@ def is_plain(layer: LayerTensors) -> bool:
 
 
 def weighted_columns(
-    layer: LayerTensors, columns: Tensor, n_query: int | None = None
+    layer: LayerTensors,
+    columns: Tensor,
+    n_query: int | None = None,
+    factors: Factors | None = None,
 ) -> Iterator[ColumnSums]:
     """Yield ``weights @ columns`` for all heads and the first queries of a layer, a block at a time.
 
@@ -75,9 +79,10 @@ def weighted_columns(
         layer: The layer.
         columns: float32 ``[head or 1, key, column]``, on the layer's device.
         n_query: How many queries; all of them when left out.
+        factors: By what weights are multiplied first, where that differs from query to query.
     """
     n_query = layer.n_query if n_query is None else n_query
-    if is_plain(layer):
+    if factors is None and is_plain(layer):
         yield from _fused(layer, columns, n_query)
         return
     size = current_sizes().strip_queries
@@ -89,6 +94,8 @@ def weighted_columns(
             strip = queries.part(start, start + size)
             sums = columns.new_zeros((len(heads), len(strip), columns.shape[2]))
             for block in weight_strips(layer, heads, strip):
+                if factors is not None:
+                    block.weights.mul_(factors.of(block, heads, strip))
                 part = (own if len(own) == 1 else own[block.heads])[:, block.keys]
                 # Keys lie in rows of memory, and columns are few: this way round the weights are read fastest.
                 by_key = torch.matmul(part.mT, block.weights.mT)

@@ -188,7 +188,8 @@ def cropped_answer(
         ]
         return encode(np.concatenate(found, axis=1))
     if what == "mean":
-        weights = source.block(_ref(request), crop.queries, crop.keys)
+        measure = request.get("measure", "weights")
+        weights = source.block(_ref(request), crop.queries, crop.keys, measure=measure)
         return encode(weights.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32))
     if what == "tile" and not request.keys() & {"measure", "positions", "side"}:
         return _tile(source, crop, request)

@@ -19,15 +19,10 @@ from attnwidget.figures.options import refuse_weights
 from attnwidget.figures.table_columns import TOGETHER, in_panel, named_together
 from attnwidget.figures.thinning import strongest_links
 from attnwidget.protocol.codec import decode
-from attnwidget.protocol.constants import (
-    EFFECT,
-    EXPLAINED_WINDOW,
-    THUMBNAIL_SIZE,
-    WEIGHTED_MEASURES,
-)
+from attnwidget.protocol.constants import EFFECT, EXPLAINED_WINDOW, THUMBNAIL_SIZE
 from attnwidget.record.aside import aside_keys
 from attnwidget.record.words import Words, merged_positions
-from attnwidget.serve.head_numbers import ranking_request, scored_aside
+from attnwidget.serve.head_numbers import NAMED_MEASURES, ranking_request, scored_aside
 from attnwidget.serve.together import heads_of, together_of
 
 if TYPE_CHECKING:
@@ -120,6 +115,10 @@ class DrawnNumbers:
     def two(self) -> bool:
         """Whether two records or more are compared."""
         return bool(self.source.sides)
+
+    def sizes(self, block: Numbers) -> Numbers:
+        """Return how large numbers are: of a measure with both signs these count alike."""
+        return np.abs(block) if self.measure == "gradient" else block
 
     def block(
         self,
@@ -227,7 +226,7 @@ def _heads(
             rows = _text(shown, ref)
         else:
             block = shown.block(*ref)
-            rows = _links(shown, ref, block, _drawn(shown, block, state, spec))
+            rows = _links(shown, ref, block, _drawn(shown, shown.sizes(block), state, spec))
         yield rows if grid or not shown.together else named_together(rows, shown.together)
 
 
@@ -236,13 +235,13 @@ def _text(shown: DrawnNumbers, ref: tuple[int, int]) -> Columns:
     if len(queries) or len(keys):
         axes = (queries, shown.keys.all) if len(queries) else (shown.queries.all, keys)
         block = shown.block(*ref, *axes)
-        return _links(shown, ref, block, ~(block <= 0), axes)
+        return _links(shown, ref, block, ~(shown.sizes(block) <= 0), axes)
     every = shown.queries.all
     total = np.zeros(len(shown.keys.all))
     for first in range(0, len(every), _ROWS):
         total += shown.block(*ref, every[first : first + _ROWS]).sum(axis=0, dtype=np.float64)
     mean = (total / len(every)).astype(np.float32)[None]
-    rows = _links(shown, ref, mean, ~(mean < 0), (every[:1], shown.keys.all))
+    rows = _links(shown, ref, mean, ~(shown.sizes(mean) < 0), (every[:1], shown.keys.all))
     count = len(rows["key"])
     unnamed = np.full(count, "", dtype=object)
     return {**rows, "query": np.full(count, -1), "query_label": unnamed}
@@ -258,7 +257,7 @@ def _compared(
     else:
         panels = [(ref, shown.block(*ref)) for ref in _refs(shown, state["compare"])]
     for place, (ref, block) in enumerate(panels):
-        rows = _links(shown, ref, block, _drawn(shown, block, state, spec))
+        rows = _links(shown, ref, block, _drawn(shown, shown.sizes(block), state, spec))
         yield in_panel(chr(ord("A") + place), rows)
     # Of a series there are the records alone.
     if len(panels) > 1 and len(shown.source.sides) <= 2:
@@ -280,7 +279,7 @@ def _scores(
     """Return the scores that are drawn, of every head in the record's order, by their names."""
     found: dict[str, Numbers] = {}
     about: dict[str, Any] = {"stream": shown.stream.name}
-    if shown.measure in WEIGHTED_MEASURES:
+    if shown.measure in NAMED_MEASURES:
         about["measure"] = shown.measure
     for name in (state["score"], state["other_score"]):
         if name in {None, EFFECT} or shown.rolled:

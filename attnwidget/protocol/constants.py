@@ -12,6 +12,7 @@ __all__ = [
     "EFFECT",
     "EXPLAINED_WINDOW",
     "FORMS",
+    "GRADIENT_MEASURES",
     "LARGEST_WHOLE_HEAD",
     "RANKING",
     "REST_GROUP",
@@ -61,6 +62,8 @@ SINK_SHARE: Final[float] = _constant("sink_share")
 """Above this mean weight on the first position, setting it aside is offered."""
 WEIGHTED_MEASURES: Final[tuple[str, ...]] = tuple(_constant("weighted_measures"))
 """Measures that are weights times a length of each key."""
+GRADIENT_MEASURES: Final[tuple[str, ...]] = tuple(_constant("gradient_measures"))
+"""Measures of records with the gradients of a metric: weights times them, and the positive part of that."""
 EXPLAINED_WINDOW: Final[int] = _constant("explained_window")
 """Positions of a longer axis that the neuron view of a whole head shows."""
 RANKING: Final[str] = _constant("ranking")

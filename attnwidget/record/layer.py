@@ -9,7 +9,7 @@ from attnwidget.compute import overview
 from attnwidget.compute.checks import check_choice, check_count, options
 from attnwidget.compute.indexing import Axis, head_axis, position_axis
 from attnwidget.compute.layer_tensors import LayerTensors, check_exact
-from attnwidget.compute.measures import lengths
+from attnwidget.compute.measures import factors
 from attnwidget.compute.resumable import finish
 from attnwidget.compute.softmax import exact as computing
 from attnwidget.compute.weights import additive_block, output, score_block, weight_block
@@ -193,7 +193,7 @@ class Layer(LayerTensors):
         query: Place | None = None,
         key: Place | None = None,
     ) -> Array:
-        """Return the weights, or the weights times the length of what each key brings along.
+        """Return the weights, or the weights times what each key brings along or the metric gains by it.
 
         - ``"weights"``: ``w``, as `weights`.
         - ``"value"``: ``w ‖v‖``, the weight times the length of the key's value vector.
@@ -201,10 +201,16 @@ class Layer(LayerTensors):
           (Kobayashi, Kuribayashi, Yokoi & Inui 2020, Attention is Not Only a Weight). The projection is the model's
           own; it is believed if, while recording, it was given the very output that the record yields.
 
-        The last two are lengths, not shares: they have no upper bound, and rows do not sum to 1.
+        - ``"gradient"``: ``w · ∂m/∂w``, signed: what the metric ``m`` would lose without the link, to first order, in the
+          units of ``m``. ``∂m/∂w_ij = ∂m/∂o_i · v_j``, with ``o_i = Σ_j w_ij v_j`` the head's output (`output_gradient`). Only
+          of records with a metric: ``attnwidget.capture(model, inputs, tokenizer, metric=…)``.
+        - ``"relevance"``: ``max(0, w · ∂m/∂w)``, its positive part (Chefer, Gur & Wolf 2021, Transformer Interpretability
+          Beyond Attention Visualization).
+
+        All but the first are no shares: they have no upper bound, and rows do not sum to 1.
 
         Args:
-            name: One of the three.
+            name: One of the five.
             head: One head, several, or ``None`` for all.
             queries: Query positions.
             keys: Key positions.
@@ -225,12 +231,12 @@ class Layer(LayerTensors):
             >>> layer.measure("norm", head=3).shape
             (4, 4)
         """
-        scale = lengths(self, name)
+        scale = factors(self, name)
         axes = self._axes((head, heads), (queries, query), (keys, key))
         with computing(self):
             block = weight_block(self, *axes)
             if scale is not None:
-                block.mul_(axes[2].take(axes[0].take(scale, 0), 1)[:, None])
+                block.mul_(scale.block(*axes))
             return _to_array(block, *axes)
 
     def scores(

@@ -36,7 +36,7 @@ class Shared(TypedDict, total=False):
     heads: Head | Iterable[Head] | None
     query: Pins | None
     key: Pins | None
-    measure: Literal["weights", "value", "norm", "rollout"] | None
+    measure: Literal["weights", "value", "norm", "gradient", "relevance", "rollout"] | None
     form: Literal["lines", "matrix", "image", "text", "groups", "profile", "geometry"] | None
     compare: Iterable[tuple[int, int]]
     step: int | None

@@ -10,12 +10,12 @@ from attnwidget.analysis.query_key_plane import query_key_plane
 from attnwidget.analysis.rollout import rollout_missing, rollout_slices
 from attnwidget.compute import overview
 from attnwidget.compute.key_columns import column_slices, mean_slices
-from attnwidget.compute.measures import lengths, missing
-from attnwidget.compute.pooling import max_pool, max_pool_cells
+from attnwidget.compute.measures import lengths, missing, pooled_factors
+from attnwidget.compute.pooling import larger, largest_cells, max_pool, max_pool_cells
 from attnwidget.compute.resumable import finish, share_of
 from attnwidget.compute.tiles import Maps, tile_slices, tile_span
 from attnwidget.protocol.codec import encode, shade
-from attnwidget.protocol.constants import BAND_WEIGHTS, WEIGHTED_MEASURES
+from attnwidget.protocol.constants import BAND_WEIGHTS, GRADIENT_MEASURES, WEIGHTED_MEASURES
 from attnwidget.record.words import Words
 from attnwidget.serve.jobs import SharedComputations
 from attnwidget.serve.together import KINDS, together_block
@@ -119,15 +119,21 @@ def layer_overview(
 ) -> Slices[Numbers]:
     """Compute a layer's heads max-pooled under a measure, float32 ``[head, row, column]``; a rollout is one head.
 
+    Of a measure with both signs a cell holds what is of largest size, with its sign.
+
     Raises:
         ValueError: If the layer cannot give the measure.
     """
     if measure == "rollout":
         whole = yield from rollouts.work(stream, layer.layer)
         return max_pool(whole, size)[None]
-    summary = yield from overview.summary_slices(layer, size, lengths(layer, measure))
-    pooled: Numbers = summary.pooled.cpu().numpy()
-    return pooled
+    found: dict[int, Numbers] = {}
+    parts = pooled_factors(layer, measure)
+    for place, (sign, factors) in enumerate(parts.items()):
+        work = overview.summary_slices(layer, size, factors)
+        summary = yield from share_of(work, place / len(parts), (place + 1) / len(parts))
+        found[sign] = summary.pooled.cpu().numpy()
+    return larger(found)
 
 
 def drawn_tile(
@@ -157,16 +163,19 @@ def drawn_tile(
         some = range(start, min(rows.stop, start + step))
         part = words.block(read, some, keys) if words else read(some, keys)
         first, last = ((at - rows.start) / len(rows) for at in (some.start, some.stop))
-        cells.append(max_pool_cells((yield from share_of(part, first, last)), 1 << level))
+        cells.append(largest_cells((yield from share_of(part, first, last)), 1 << level, measure))
     return np.concatenate(cells)
 
 
 def columns(
     stream: Stream, layer: Layer, request: Mapping[str, Any], rollouts: Rollouts
 ) -> Slices[Numbers]:
-    """Compute what every query gives some keys, float32 ``[query, key]``, of weights or of the rollout."""
+    """Compute what every query gives some keys, float32 ``[query, key]``, of weights, the rollout or a measure of gradients."""
     start, stop = request["keys"]
-    if request.get("measure") == "rollout":
+    measure = request.get("measure")
+    if measure in GRADIENT_MEASURES:
+        return layer.measure(measure, request["head"], slice(None), slice(start, stop))
+    if measure == "rollout":
         whole = yield from rollouts.work(stream, layer.layer)
         return np.ascontiguousarray(whole[:, start:stop])
     return (yield from column_slices(layer, request["head"], slice(start, stop)))
@@ -258,6 +267,8 @@ def work(
     elif what in _BY_QUERY:
         rows, keys = (slice(*request.get(axis, (None,))) for axis in ("queries", "keys"))
         array = getattr(layer, _BY_QUERY[what])(head=[head], queries=rows, keys=keys)
+    elif what == "gradient":
+        array = layer.measure(what, [head], slice(*request["queries"]))
     elif what == "output":
         array = layer.output(head, slice(*request.get("queries", (None,))))
     elif what in _BY_POSITION:
@@ -315,7 +326,8 @@ def encoded(request: Mapping[str, Any], array: NDArray[np.float32]) -> tuple[Blo
         )
         raise ValueError(message)
     # Shades end at 1, and a sum may not.
-    beyond = request.get("measure") in WEIGHTED_MEASURES or _how(request) == "sum"
+    unbounded = (*WEIGHTED_MEASURES, *GRADIENT_MEASURES)
+    beyond = request.get("measure") in unbounded or _how(request) == "sum"
     if what == "tile" and request["level"] > 0 and not beyond:
         return encode(shade(array))
     return encode(array)
@@ -348,6 +360,7 @@ def _drawn(
     kinds = [
         *_BY_QUERY,
         *_BY_POSITION,
+        "gradient",
         "mean",
         "lengths",
         "overview",
@@ -373,13 +386,10 @@ def requests_for_head(layer: Layer, head: int) -> Iterator[dict[str, Any]]:
     by_query = tuple(_BY_QUERY) if layer.has_vectors else ("weights",)
     by_position = _BY_POSITION if layer.has_vectors and layer.value is not None else ()
     for what in by_query:
-        for start in range(0, layer.n_query, rows):
-            yield {"what": what, **base, "queries": [start, min(layer.n_query, start + rows)]}
+        yield from _in_bands({"what": what, **base}, layer.n_query, rows)
     for what in by_position:
         count = layer.n_query if what in {"query_vectors", "output"} else layer.n_key
-        some = band_rows(layer.head_dim or 1)
-        for start in range(0, count, some):
-            yield {"what": what, **base, "queries": [start, min(count, start + some)]}
+        yield from _in_bands({"what": what, **base}, count, band_rows(layer.head_dim or 1))
     if by_position:
         yield {"what": "extents", **base}
     if layer.has_vectors:
@@ -387,3 +397,10 @@ def requests_for_head(layer: Layer, head: int) -> Iterator[dict[str, Any]]:
     for measure in WEIGHTED_MEASURES:
         if missing(layer, measure) is None:
             yield {"what": "lengths", **base, "measure": measure}
+    if missing(layer, "gradient") is None:
+        yield from _in_bands({"what": "gradient", **base}, layer.n_query, rows)
+
+
+def _in_bands(request: dict[str, Any], count: int, rows: int) -> Iterator[dict[str, Any]]:
+    for start in range(0, count, rows):
+        yield {**request, "queries": [start, min(count, start + rows)]}

@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ComparisonSource"]
 
+NO_GRADIENTS = "gradients are those of one record: view one of those that are compared by itself."
+
 
 def _describe(
     comparison: Comparison | ComparisonSeries,
@@ -91,6 +93,7 @@ def _describe(
             meta["top"] = np.concatenate([top for _, top, _ in found]).ravel().tolist()
         positions += axes[:1] if axes[0] == axes[1] else axes
         unrolled = [rollout_missing(each[stream.name]) for each in comparison.records]
+        meta["no_gradients"] = NO_GRADIENTS
         if any(unrolled):
             meta["no_rollout"] = next(reason for reason in unrolled if reason)
         groupings = groups.described(stream.name)

@@ -13,7 +13,7 @@ from attnwidget.analysis.head_scores import labels, score_slices
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.compute.resumable import finish
 from attnwidget.protocol.codec import encode
-from attnwidget.protocol.constants import WEIGHTED_MEASURES
+from attnwidget.protocol.constants import GRADIENT_MEASURES, WEIGHTED_MEASURES
 from attnwidget.record.aside import FIRST_AND_SPECIAL, aside_keys, check_aside
 from attnwidget.serve.groups import RecordGroups
 from attnwidget.serve.jobs import SharedComputations
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEAD_KINDS",
+    "NAMED_MEASURES",
     "HeadNumbers",
     "RecordNumbers",
     "labels_block",
@@ -46,6 +47,8 @@ __all__ = [
 HEAD_KINDS = ("head_scores", "head_labels", "ranking", "head_spreads", "typical")
 # Rankings that are kept: the one on show, and those a reader comes back to.
 RANKINGS = 16
+NAMED_MEASURES = (*WEIGHTED_MEASURES, *GRADIENT_MEASURES)
+"""Measures that a request for scores names; `work` refuses what has none."""
 _PLACES = {name: place for place, name in enumerate(SCORES)}
 
 
@@ -198,13 +201,16 @@ class RecordNumbers(HeadNumbers):
             if (name, "weights") in self._scores.done or is_cheap(stream):
                 requests += [{"what": what, "stream": name} for what in HEAD_KINDS[:2]]
         shown = state["measure"]
-        if shown in WEIGHTED_MEASURES and (state["stream"], shown) in self._scores.done:
+        if shown == "gradient":
+            # Numbers of both signs are not scored.
+            return requests
+        if shown in NAMED_MEASURES and (state["stream"], shown) in self._scores.done:
             where = {"stream": state["stream"], "measure": shown}
             requests += [{"what": what, **where} for what in HEAD_KINDS[:2]]
         asked = scored_aside(state["aside"])
         if asked and state["score"] is not None:
             where = {"stream": state["stream"], **asked}
-            if shown in WEIGHTED_MEASURES:
+            if shown in NAMED_MEASURES:
                 where["measure"] = shown
             requests += [{"what": what, **where} for what in HEAD_KINDS[:2]]
         if state["ranking"] is not None:
@@ -233,7 +239,7 @@ def labels_block(scores: Sequence[LayerScores]) -> tuple[Block, bytes]:
 
 def ranking_request(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the request for the ranking on show, of the measure on show and without what is set aside."""
-    measure = {"measure": state["measure"]} if state["measure"] in WEIGHTED_MEASURES else {}
+    measure = {"measure": state["measure"]} if state["measure"] in NAMED_MEASURES else {}
     aside = {} if state["aside"] is None else {"aside": state["aside"]}
     return {
         "what": "ranking",

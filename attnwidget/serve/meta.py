@@ -10,7 +10,7 @@ from attnwidget.analysis.rollout import rollout_missing
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.analysis.token_features import TokenFeatures
 from attnwidget.compute.measures import missing
-from attnwidget.protocol.constants import WEIGHTED_MEASURES
+from attnwidget.protocol.constants import GRADIENT_MEASURES, WEIGHTED_MEASURES
 from attnwidget.protocol.positions import pack
 from attnwidget.record.prompts import num_steps, prompt_sizes
 from attnwidget.serve.groups import RecordGroups
@@ -81,7 +81,9 @@ def describe(
             overview["later"] = True
         meta = {
             "name": stream.name,
-            "layers": [described_layer(layer) for layer in stream],
+            "layers": [
+                described_layer(layer, gradients=attention.metric is not None) for layer in stream
+            ],
             "query_positions": place(stream.query_positions),
             "key_positions": place(stream.key_positions),
             "overview": overview,
@@ -115,6 +117,7 @@ def _optional(attention: Record, stream: Stream, groups: ShownGroups) -> dict[st
     """Return what is said only of some streams."""
     found = {
         "no_rollout": rollout_missing(stream),
+        "metric": attention.metric,
         "prompt": prompt_sizes(attention, stream),
         "absent": TokenFeatures.of(stream).absent or None,
         "groupings": groups.described(stream.name) or None,
@@ -208,10 +211,16 @@ def described_position(position: Position) -> dict[str, Any]:
     }
 
 
-def described_layer(layer: Layer) -> dict[str, Any]:
-    """Return a layer's entry; see ``LayerMeta`` in the schema."""
+def described_layer(layer: Layer, *, gradients: bool = False) -> dict[str, Any]:
+    """Return a layer's entry; see ``LayerMeta`` in the schema.
+
+    Args:
+        layer: The layer.
+        gradients: Whether the record has the gradients of a metric: it is said then which layers lack them.
+    """
     band = layer.band
-    reasons = {measure: missing(layer, measure) for measure in WEIGHTED_MEASURES}
+    asked = (*WEIGHTED_MEASURES, *GRADIENT_MEASURES) if gradients else WEIGHTED_MEASURES
+    reasons = {measure: missing(layer, measure) for measure in asked}
     lacking = {measure: reason for measure, reason in reasons.items() if reason is not None}
     return {
         **({"missing": lacking} if lacking else {}),

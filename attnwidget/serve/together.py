@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnwidget.compute.heads_together import HeadParts, HeadsTogether
-from attnwidget.compute.pooling import max_pool_cells
+from attnwidget.compute.pooling import largest_cells
 from attnwidget.compute.resumable import share_of
 from attnwidget.compute.tiles import tile_span
 from attnwidget.protocol.constants import BAND_WEIGHTS
@@ -102,7 +102,7 @@ def together_requests(state: Mapping[str, Any], stream: ShownStream) -> Iterator
     asked: dict[str, Any] = {**place, "together": together}
     if state["measure"] != "weights":
         asked["measure"] = state["measure"]
-    if not words:
+    if not words and state["measure"] != "gradient":
         yield {"what": "together_shares", **asked, "between": _between(state, stream)}
     if "layers" not in together:
         return
@@ -296,11 +296,17 @@ class _Heads:
             some = range(start, min(rows.stop, start + step))
             first, last = ((at - rows.start) / len(rows) for at in (some.start, some.stop))
             block = yield from share_of(self.rows(some, keys), first, last)
-            cells.append(max_pool_cells(block, 1 << level))
+            cells.append(largest_cells(block, 1 << level, self._measure))
         return np.concatenate(cells)
 
     def parts(self, rows: Sequence[range], keys: Sequence[range]) -> Slices[Numbers]:
         """Compute each head's part, float32 ``[1, head]``; see `HeadParts`."""
+        if self._measure == "gradient":
+            message = (
+                "numbers of both signs add up to no whole that heads could have a part of: pass measure='relevance', the "
+                "positive part."
+            )
+            raise ValueError(message)
         parts = HeadParts(self._how, self._count)
         widest = max(len(one) for one in keys)
         step = max(1, min(_ROWS, _SIDE_BY_SIDE // (self._count * widest)))

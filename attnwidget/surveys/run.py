@@ -18,8 +18,8 @@ from attnwidget.compute.checks import (
     check_tensor,
     shown,
 )
-from attnwidget.compute.measures import MEASURES
 from attnwidget.compute.not_numbers import warn_not_numbers
+from attnwidget.protocol.constants import WEIGHTED_MEASURES
 from attnwidget.surveys import workers as ray_workers
 from attnwidget.surveys.checkpoint import Checkpoint
 from attnwidget.surveys.endings import carry, ending_signals
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from attnwidget.surveys.survey import Survey
 
 __all__ = ["survey"]
+
+# Texts are recorded without the gradients of a metric.
+_MEASURES = ("weights", *WEIGHTED_MEASURES)
 
 
 def survey(
@@ -129,7 +132,7 @@ def survey(
         message = f"texts must be several inputs, got {shown(texts)}: call survey(model, ['some text', 'another'])."
         raise TypeError(message)
     kept = check_count("examples", examples, least=0)
-    check_choice("measure", measure, MEASURES, said=f"one of {', '.join(MEASURES)}")
+    check_choice("measure", measure, _MEASURES, said=f"one of {', '.join(_MEASURES)}")
     grouped: dict[str, Any] = {}
     if groups is not None:
         check_by(groups, "groups")

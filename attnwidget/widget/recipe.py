@@ -60,6 +60,7 @@ class Recipe:
         *,
         is_text: bool,
         lens: bool = False,
+        metric: Any = None,
     ) -> None:
         """Note how `capture` was called.
 
@@ -70,8 +71,10 @@ class Recipe:
             options: Its other arguments.
             is_text: Whether the inputs were read as text: a sound is named by a text as well.
             lens: Whether what each layer would predict was recorded, too.
+            metric: What the record keeps the gradients of. A run under an edit keeps none: it is not among the options.
         """
         self.lock = threading.RLock()
+        self._metric = {} if metric is None else {"metric": metric}
         # A row of a batch is run in its batch, whose padding may move the last bits.
         self._run = _kept(inputs), dict(options)
         options = dict(options)
@@ -96,7 +99,8 @@ class Recipe:
         """Return how a view of this text is made, with these groups, as `attnwidget.serve.python_call` writes it."""
         beside = {"target": self.target, "groups": groups}
         given = {name: value for name, value in beside.items() if value is not None}
-        return call_of_model(self.inputs, self._tokenizer, {**self._options, **self._lens, **given})
+        given = {**self._options, **self._lens, **self._metric, **given}
+        return call_of_model(self.inputs, self._tokenizer, given)
 
     def texts(self) -> list[dict[str, str]]:
         """Return what can be edited, in order: a name and a text each (see ``Editing`` in the schema)."""
@@ -144,7 +148,7 @@ class Recipe:
         if model is None:
             raise ValueError(self.reason)
         options = self._options if target is None else {**self._options, "target": target}
-        attention = self._capture(model, inputs, self._tokenizer, **options)
+        attention = self._capture(model, inputs, self._tokenizer, **options, **self._metric)
         self.inputs, self.target = _copied(inputs), target
         self._run, self._state = (self.inputs, dict(options)), _state_of(model)
         return attention

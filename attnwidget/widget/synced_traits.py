@@ -104,9 +104,10 @@ class SyncedTraits(anywidget.AnyWidget):
 
     measure = Choice("measure").tag(sync=True)
     """What is drawn of a head; the legend names it. `Layer.measure` and `Attention.rollout` have the formulas. Where a
-    layer cannot give it, the view says why. The neuron view keeps to weights.
+    layer cannot give it, the view says why. The neuron view keeps to weights. ``"gradient"`` and ``"relevance"`` need a record
+    with a metric: ``attnwidget.view(model, text, tokenizer=…, metric="purred")``.
 
-    - Type: ``"weights" | "value" | "norm" | "rollout"``
+    - Type: ``"weights" | "value" | "norm" | "gradient" | "relevance" | "rollout"``
     - Default: ``"weights"``
     """
 

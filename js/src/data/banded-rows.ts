@@ -46,7 +46,7 @@ export class BandedRows implements Rows {
     if (numQueries <= bandRows(numKeys)) return this.columnOfBand(key);
     const [start, stop] = bandAt(key, bandRows(numQueries), numKeys);
     const { what, ...where } = request;
-    const as = what === "rollout" ? ({ measure: "rollout" } as const) : {};
+    const as = what === "rollout" || what === "gradient" ? { measure: what } : {};
     const asked = { ...where, ...as, what: "column" as const, keys: [start, stop] };
     const result = this.store.get(asked, 4 * (stop - start) * numQueries);
     if (!result || "error" in result) return null;

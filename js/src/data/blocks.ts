@@ -105,8 +105,15 @@ export interface Rows {
   readonly numShown?: number;
   /** The end of their scale; undefined for weights, which end at 1. */
   readonly scale?: number | undefined;
+  /** Whether the scale ends at the largest size of a number in them. */
+  readonly fitted?: boolean | undefined;
   /** Why the rows cannot be had, for the reader; null when nothing went wrong. */
   readonly error: string | null;
+}
+
+/** Rows that cannot be had, with the reason. */
+export function refusedRows({ numQueries, numKeys }: Rows, error: string): Rows {
+  return { numQueries, numKeys, error, row: () => null, column: () => null };
 }
 
 /** The blocks a view may read. Implemented over a live kernel, a snapshot, or a list of wants. */
@@ -148,12 +155,14 @@ export interface Blocks {
   column(layer: number, head: number, key: number): Float32Array | null;
   /** What the weights of each key are multiplied by in a measure. */
   lengths(measure: Measure, layer: number, head: number): Float32Array | null;
+  /** [query, key] each weight times the gradient of the record's metric, with its sign. */
+  gradient(layer: number, head: number): Rows;
   /** [query, key] from the first layer up to this one, all heads together. */
   rollout(layer: number): Rows;
   /** A layer's heads max-pooled under a measure, one after another. */
   overview(measure: Measure, layer: number, size: number): Pictures | { error: string } | null;
-  /** Mean weight of each key over all queries; null until it has come. */
-  mean(layer: number, head: number): Float32Array | null;
+  /** Mean of each key over all queries, of weights or of a measure of gradients; null until it has come. */
+  mean(layer: number, head: number, measure?: Measure): Float32Array | null;
   /**
    * Of each head of a layer a square of shares, from group to group in the order of the grouping: the mean over the
    * queries of a group (a row) of their weight on each (a column). NaN from a group without queries, and of heads whose

@@ -61,13 +61,20 @@ function topLinks(pictures: readonly (Pictures | null)[]): number[] {
     const { columns = 1, data = [] } = picture ?? {};
     for (let i = 0; i < data.length; i++) {
       const [key, weight] = [i % columns, data[i] as number];
-      if ((key > 0 || columns === 1) && weight > (best[2] as number)) {
+      const more = Math.abs(weight) > Math.abs(best[2] as number);
+      if ((key > 0 || columns === 1) && more) {
         best = [Math.floor(i / columns), key, weight];
       }
     }
     return best;
   });
 }
+
+const sequentialByte = (part: number) => Math.round(255 * Math.sqrt(Math.min(1, part)));
+
+/** See `Thumbnail`. */
+const divergingByte = (part: number) =>
+  128 + Math.sign(part) * Math.round(127 * Math.sqrt(Math.min(1, Math.abs(part))));
 
 /** Thumbnails of a measure or of words; one scale for all heads of the stream, which they state. */
 export function drawnThumbnails(
@@ -87,20 +94,23 @@ export function drawnThumbnails(
   let scale = 1;
   if (measure !== "weights" && measure !== "rollout") {
     scale = 0;
-    for (const one of pictures) for (const value of one?.data ?? []) scale = Math.max(scale, value);
+    for (const one of pictures)
+      for (const value of one?.data ?? []) scale = Math.max(scale, Math.abs(value));
   }
+  const signed = measure === "gradient";
+  const shade = signed ? divergingByte : sequentialByte;
   const bytes = new Uint8Array(pictures.length * rows * columns);
   pictures.forEach((one, index) => {
     const start = index * rows * columns;
     one?.data.forEach((value, i) => {
-      bytes[start + i] = Math.round(255 * Math.sqrt(Math.min(1, value / (scale || 1))));
+      bytes[start + i] = shade(value / (scale || 1));
     });
   });
   const every = rows === sizes.queries && columns === sizes.keys;
   const { top: _, ...rest } = stream;
   const overview = { ...stream.overview, offset: 0, rows, columns };
   const described = { ...rest, overview, ...(every ? { top: topLinks(pictures) } : {}) };
-  const about = { scale, notes };
+  const about = { scale, notes, ...(signed ? { signed } : {}) };
   return {
     thumbnails: new Thumbnails(described, bytes, sizes.shown, sizes.queries, about),
     waiting,

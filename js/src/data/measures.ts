@@ -1,8 +1,9 @@
-// Rows and means under a measure: weights times the lengths of value vectors, or rollout.
+// Rows and means under a measure: weights times the lengths of value vectors, times gradients, or rollout.
 
 import type { LayerMeta, Measure, StreamMeta } from "../protocol/generated.js";
-import type { Blocks, Rows } from "./blocks.js";
+import { type Blocks, type Rows, refusedRows } from "./blocks.js";
 import { columnOf } from "./columns.js";
+import { gradientBlocks } from "./gradients.js";
 
 /** Why a layer has no such measure; null where it has. */
 export function whyMissing(
@@ -15,13 +16,16 @@ export function whyMissing(
   }
   if (measure === "weights") return null;
   const reason = layer?.missing?.[measure];
+  if (measure === "gradient" || measure === "relevance") {
+    const none = stream.metric === undefined ? (stream.no_gradients ?? WITHOUT_METRIC) : reason;
+    return none === undefined ? null : `No gradients: ${none}`;
+  }
   const name = measure === "value" ? "value lengths" : "lengths behind the output projection";
   return reason === undefined ? null : `No ${name}: ${reason}`;
 }
 
-function refused({ numQueries, numKeys }: Rows, error: string): Rows {
-  return { numQueries, numKeys, error, row: () => null, column: () => null };
-}
+const WITHOUT_METRIC =
+  "recorded without a metric; attnwidget.view(model, text, tokenizer=…, metric=…) keeps its gradients.";
 
 /** Rows of weights, each weight times the length of what its key brings along. */
 function scaledRows(rows: Rows, lengths: () => Float32Array | null, failed: () => string | null) {
@@ -68,10 +72,13 @@ export function measuredBlocks(
       stream.layers.find((each) => each.layer === layer),
       measure,
     );
+  if (measure === "gradient" || measure === "relevance") {
+    return gradientBlocks(blocks, measure, missing);
+  }
   if (measure === "rollout") {
     const rows = (layer: number) => {
       const why = missing(layer);
-      return why === null ? blocks.rollout(layer) : refused(blocks.rollout(layer), why);
+      return why === null ? blocks.rollout(layer) : refusedRows(blocks.rollout(layer), why);
     };
     return {
       ...blocks,
@@ -90,14 +97,15 @@ export function measuredBlocks(
   const weights: Blocks["weights"] = (layer, head) => {
     const why = missing(layer);
     const rows = blocks.weights(layer, head);
-    if (why !== null) return refused(rows, why);
+    if (why !== null) return refusedRows(rows, why);
     const failed = () => blocks.error("lengths", layer, head);
     return scaledRows(rows, () => lengths(layer, head), failed);
   };
   const combined: Blocks["combined"] = (heads, as) => {
     const found = blocks.combined(heads, { ...as, measure });
     const why = heads.layers?.map(missing).find((reason) => reason !== null) ?? null;
-    if (why !== null) return { rows: refused(found.rows, why), mean: () => null, error: () => why };
+    if (why !== null)
+      return { rows: refusedRows(found.rows, why), mean: () => null, error: () => why };
     // What a weight of 1 could come to: in every head, or in the one with the longest value.
     const longest = heads.heads.map((head, n) =>
       scaledRows(
@@ -137,10 +145,11 @@ export function measuredBlocks(
 
 /** Rows with another scale. */
 export function withScale(rows: Rows, scale: () => number): Rows {
-  const { numQueries, numKeys, numShown } = rows;
+  const { numQueries, numKeys, numShown, fitted } = rows;
   return {
     numQueries,
     numKeys,
+    ...(fitted ? { fitted } : {}),
     ...(numShown === undefined ? {} : { numShown }),
     get scale() {
       return scale();

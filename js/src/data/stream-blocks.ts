@@ -79,6 +79,7 @@ export function streamBlocks(
     column: (layer, head, key) => weights(layer, head).column(key),
     lengths: (measure, layer, head) =>
       matrix({ what: "lengths", stream: name, layer, head, measure, ...of })?.row(0) ?? null,
+    gradient: rows("gradient"),
     rollout: (layer) => rows("rollout")(layer, 0),
     overview: (measure, layer, size) => {
       const result = store.get({ what: "overview", stream: name, layer, head: 0, size, measure });
@@ -91,7 +92,10 @@ export function streamBlocks(
       const result = store.get({ ...asked, ...as, ...of });
       return !result || "error" in result ? result : sharesOf(result.data, result.shape);
     },
-    mean: (layer, head) => matrix({ what: "mean", stream: name, layer, head })?.row(0) ?? null,
+    mean: (layer, head, measure) =>
+      matrix({ what: "mean", stream: name, layer, head, ...(measure ? { measure } : {}) })?.row(
+        0,
+      ) ?? null,
     combined: (together, { sizes: own = sizes, ...as } = {}) => {
       const at = { stream: name, layer: together.layers?.[0] ?? 0, head: together.heads[0] ?? 0 };
       const asked = { ...at, together, ...as };

@@ -4,16 +4,25 @@ import type { StreamMeta } from "../protocol/generated.js";
 import type { Link } from "./blocks.js";
 import type { LaterThumbnails } from "./lazy-thumbnails.js";
 
-/** One head max-pooled, uint8 holding 255·√weight; row = query. */
+/**
+ * One head max-pooled, uint8 holding 255·√weight; row = query. Of numbers with both signs 128 is nothing, and 127·√size is
+ * added or taken away.
+ */
 export interface Thumbnail {
   readonly rows: number;
   readonly columns: number;
   readonly data: Uint8Array;
+  readonly signed?: boolean;
 }
+
+/** What a place of a thumbnail holds where nothing is. */
+export const nothingIn = ({ signed }: Pick<Thumbnail, "signed">): number => (signed ? 128 : 0);
 
 interface About {
   readonly scale: number;
   readonly notes: readonly string[];
+  /** Whether numbers have both signs. */
+  readonly signed?: boolean;
   /** How many have come, in words; null when all have. Said where nothing has to move for it. */
   readonly progress?: string | null;
 }
@@ -65,8 +74,10 @@ export class Thumbnails {
     const { offset, rows, columns } = this.stream.overview;
     const start = offset + this.index(layer, head) * rows * columns;
     const data = this.bytes.subarray(start, start + rows * columns);
-    if (this.part === 1) return { rows, columns, data };
-    return { rows, columns, data: data.slice().fill(0, Math.ceil(rows * this.part) * columns) };
+    const as = this.about.signed ? { signed: true } : {};
+    if (this.part === 1) return { rows, columns, data, ...as };
+    const shown = data.slice().fill(nothingIn(as), Math.ceil(rows * this.part) * columns);
+    return { rows, columns, data: shown, ...as };
   }
 
   /** The same thumbnails with nothing but the rows and columns that are kept, by where their middles are, 0 to 1. */
@@ -112,8 +123,9 @@ class MaskedThumbnails extends Thumbnails {
     const data = found.data.slice();
     for (let y = 0; y < rows; y++) {
       const here = this.row((y + 0.5) / rows);
-      for (let x = 0; x < columns; x++) if (!(here && kept[x])) data[y * columns + x] = 0;
+      for (let x = 0; x < columns; x++)
+        if (!(here && kept[x])) data[y * columns + x] = nothingIn(found);
     }
-    return { rows, columns, data };
+    return { ...found, data };
   }
 }

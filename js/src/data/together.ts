@@ -48,6 +48,7 @@ export function togetherRows(all: readonly Rows[], how: How): Rows {
     numQueries: first.numQueries,
     numKeys: first.numKeys,
     ...(first.numShown === undefined ? {} : { numShown: first.numShown }),
+    ...(all.every(({ fitted }) => fitted) ? { fitted: true } : {}),
     get scale() {
       return scaleOf(all, how);
     },

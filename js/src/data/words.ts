@@ -81,6 +81,7 @@ export function wordRows(rows: Rows, queries: Words | null, keys: Words | null):
     ...(numShown === undefined
       ? {}
       : { numShown: queries ? wordsThere(queries, numShown) : numShown }),
+    ...(rows.fitted ? { fitted: true } : {}),
     get scale() {
       return rows.scale;
     },

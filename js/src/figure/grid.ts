@@ -1,20 +1,22 @@
 // Figures in which each head has a panel of its own, and the legend that these share.
 
 import {
-  drawLinkLegend,
+  drawDivergingLegend,
   drawNotes,
   drawSequentialLegend,
   LEGEND_BAR,
   LEGEND_LINE,
-  linkLegendWidth,
+  LEGEND_SIZE,
 } from "../marks/legends/legend.js";
 import type { FigureGrid } from "../protocol/generated.js";
 import type { FigureDrawing, Scene } from "../scene/scene.js";
 import type { Surface } from "../surface/surface.js";
+import { textWidth } from "../surface/text.js";
 import { thinningNote } from "../views/head/lines.js";
 import { headView } from "../views/head/view.js";
+import { drawSharedLegend, sharedLegendWidth } from "../views/lines/legend.js";
 import { type MapScale, mapScale, scaleTitle } from "../views/map/scale.js";
-import { measureTitle } from "../views/shared/measure.js";
+import { isSigned, measureTitle, ofMetric } from "../views/shared/measure.js";
 import { headSeries, scaleOf } from "../views/shared/series.js";
 import type { FigureBox } from "./boxes.js";
 
@@ -72,7 +74,8 @@ export function gridBoxes(
   const columns = Math.min(heads.length, wished ?? Math.ceil(heads.length / rows));
   const each = Math.floor((width - (columns - 1) * GAP) / columns);
   const matrix = scene.state.form === "matrix";
-  const all = matrix ? { ...drawing, end: gridScale(scene, heads).end } : drawing;
+  const shares = matrix || ofMetric(scene);
+  const all = shares ? { ...drawing, end: gridScale(scene, heads).end } : drawing;
   const layers = new Set(heads.map(([layer]) => layer));
   const boxes: FigureBox[] = [];
   let y = 0;
@@ -99,6 +102,10 @@ export function gridBoxes(
   return { boxes, height: y - GAP };
 }
 
+/** Of a measure of gradients, whose title names the metric, there is more to say. */
+const matrixLegendWidth = (scene: Scene, title: string): number =>
+  ofMetric(scene) ? 230 + textWidth(title, LEGEND_SIZE) : 330;
+
 /** Height of the legend that the panels share. */
 export function gridLegendHeight(scene: Scene): number {
   if (ownLegend(scene.state)) return 0;
@@ -116,16 +123,22 @@ export function drawGridLegend(
   const { theme, state } = scene;
   const matrix = state.form === "matrix";
   const title = measureTitle(scene);
-  const end = scaleOf(headSeries(scene, { isolate: false }));
+  const end = ofMetric(scene)
+    ? gridScale(scene, heads).end
+    : scaleOf(headSeries(scene, { isolate: false }));
   const scale = matrix ? gridScale(scene, heads) : undefined;
   const links = { title, end };
-  const wide = Math.min(width, matrix ? 330 : linkLegendWidth(links));
+  const wide = Math.min(
+    width,
+    matrix ? matrixLegendWidth(scene, title) : sharedLegendWidth(scene, links),
+  );
   const x = (width - wide) / 2;
   if (matrix) {
     const bar = { x, y: y + 6, width: wide, title: scale ? scaleTitle(title, scale) : title };
-    drawSequentialLegend(surface, bar, theme, scale);
+    if (isSigned(scene)) drawDivergingLegend(surface, bar, scale?.end ?? end ?? 1, theme);
+    else drawSequentialLegend(surface, bar, theme, scale);
   } else if (state.form === "lines") {
-    drawLinkLegend(surface, x, y + 6 + LEGEND_LINE / 2, links, theme.text, theme);
+    drawSharedLegend(surface, scene, x, y + 6 + LEGEND_LINE / 2, links);
     const thinning = thinningNote(scene, null);
     const below = y + 6 + 1.5 * LEGEND_LINE;
     drawNotes(surface, thinning ? [thinning] : [], width, below, theme);

@@ -18,6 +18,9 @@ export const SINK_SHARE = 0.25;
 /** Measures that are weights times a length per key. */
 export const WEIGHTED_MEASURES = ["value", "norm"] as const;
 
+/** Measures of records with the gradients of a metric: weights times them, and the positive part of that. */
+export const GRADIENT_MEASURES = ["gradient", "relevance"] as const;
+
 /** Of a longer axis, the neuron view of a whole head shows so many positions around what is pinned. */
 export const EXPLAINED_WINDOW = 128;
 

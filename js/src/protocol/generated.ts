@@ -5,9 +5,9 @@
  */
 export type Pins = number | readonly number[] | null;
 /**
- * What is drawn of a head: weights; weights times the length of each key's value, or of that value behind the output projection; or the rollout of a stream, which has no heads.
+ * What is drawn of a head: weights; weights times the length of each key's value, or of that value behind the output projection; weights times the gradient of the record's metric, with both signs, or the positive part of that; or the rollout of a stream, which has no heads.
  */
-export type Measure = "weights" | "value" | "norm" | "rollout";
+export type Measure = "weights" | "value" | "norm" | "gradient" | "relevance" | "rollout";
 /**
  * [layer, head], both counted from 0 as the model counts them.
  *
@@ -286,6 +286,14 @@ export interface StreamMeta {
    */
   no_rollout?: string;
   /**
+   * What the gradients of the record are of, where it has any.
+   */
+  metric?: string;
+  /**
+   * Why there are no gradients where there is no metric, other than that the record was made without.
+   */
+  no_gradients?: string;
+  /**
    * Ways to put the positions into groups; the caller's own first, then those of at least 2 groups. None of more than 64.
    */
   groupings?: Grouping[];
@@ -329,6 +337,8 @@ export interface LayerMeta {
 export interface Missing {
   value?: string;
   norm?: string;
+  gradient?: string;
+  relevance?: string;
 }
 /**
  * Where this stream's thumbnails lie in the overview bytes: sum(num_heads) images of rows x columns, uint8 holding 255*sqrt(weight), max-pooled.
@@ -556,7 +566,7 @@ export interface PythonCall {
   placed: Partial<State>;
 }
 /**
- * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key, or those of the range `keys`. For vectors: [position, dim], the whole axis, or the half-open range `queries` of its positions. For extents: [1, 4], the largest size of a number in the head's queries, keys, products of a query and a key dimension by dimension, and values, over all positions. For mean: [1, key], the mean weight over all queries. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure. For rollout: [1, query, key], from the first layer up to this one. For tile: [row, column], the largest in each cell; level 0 is float32 and exact, above it weights and rollout are uint8 holding 255*sqrt(w) and other measures float32. For column: [query, key], what every query gives some keys, of weights or of the rollout. Of a stream whose thumbnails come later, thumbnails: uint8 [head, row, column], those of a layer; links: [head, 4], query, key and weight of each head's strongest link (see top) and its mean weight on the first key. For geometry: [query + key + 1, 3], where each query and then each key of the head lies in one plane (x, y) and how long its vector is; in the last row the share of the variance along x and along y, and the number that queries were multiplied by and keys divided by. For group_shares: [head, from, to], for all heads of the layer the mean over the queries of each group of a grouping, those of the range `queries` from 0 on where it is given, of their weight on each group; NaN from a group without queries, and of heads whose weights are not numbers. For together_shares: [1, head], what part of several heads that are one is each one's: of their mean or sum its part of the weight, of their maximum the part of the pairs with any weight where it is the largest, equal ones counting alike.
+ * A tensor block. For weights, scores and bias: [head, query, key] over the half-open range `queries` and every key, or those of the range `keys`. For vectors: [position, dim], the whole axis, or the half-open range `queries` of its positions. For extents: [1, 4], the largest size of a number in the head's queries, keys, products of a query and a key dimension by dimension, and values, over all positions. For mean: [1, key], the mean over all queries, of weights or under a measure of gradients. For lengths: [1, key], what weights are multiplied by in a measure. For overview: [head, row, column], a layer's heads max-pooled under a measure; of numbers with both signs a cell holds what is of largest size, with its sign. For gradient: [1, query, key], each weight times the gradient of the metric. For rollout: [1, query, key], from the first layer up to this one. For tile: [row, column], the largest in each cell; level 0 is float32 and exact, above it weights and rollout are uint8 holding 255*sqrt(w) and other measures float32. For column: [query, key], what every query gives some keys, of weights, the rollout or a measure of gradients. Of a stream whose thumbnails come later, thumbnails: uint8 [head, row, column], those of a layer; links: [head, 4], query, key and weight of each head's strongest link (see top) and its mean weight on the first key. For geometry: [query + key + 1, 3], where each query and then each key of the head lies in one plane (x, y) and how long its vector is; in the last row the share of the variance along x and along y, and the number that queries were multiplied by and keys divided by. For group_shares: [head, from, to], for all heads of the layer the mean over the queries of each group of a grouping, those of the range `queries` from 0 on where it is given, of their weight on each group; NaN from a group without queries, and of heads whose weights are not numbers. For together_shares: [1, head], what part of several heads that are one is each one's: of their mean or sum its part of the weight, of their maximum the part of the pairs with any weight where it is the largest, equal ones counting alike.
  */
 export interface BlockRequest {
   what:
@@ -570,6 +580,7 @@ export interface BlockRequest {
     | "mean"
     | "lengths"
     | "overview"
+    | "gradient"
     | "rollout"
     | "tile"
     | "column"

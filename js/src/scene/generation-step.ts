@@ -57,6 +57,7 @@ function rowsAtStep(rows: Rows, { numQueries }: GenerationStep): Rows {
     numQueries: rows.numQueries,
     numKeys: rows.numKeys,
     numShown: numQueries,
+    ...(rows.fitted ? { fitted: true } : {}),
     get scale() {
       return rows.scale;
     },

@@ -161,6 +161,7 @@ function longerRows(rows: Rows, numQueries: number): Rows {
     numQueries,
     numKeys: rows.numKeys,
     numShown: there,
+    ...(rows.fitted ? { fitted: true } : {}),
     get scale() {
       return rows.scale;
     },
@@ -182,8 +183,13 @@ function longerRows(rows: Rows, numQueries: number): Rows {
 export function wordBlocks(lens: Lens | null, blocks: Blocks, count: number): Blocks {
   const { queries = null, keys = null } = lens ?? {};
   if (!queries && !keys) return blocks;
-  const weights: Blocks["weights"] = (layer, head) =>
-    wordRows(blocks.weights(layer, head), queries, keys);
+  const made = new Map<string, Rows>();
+  const weights: Blocks["weights"] = (layer, head) => {
+    const id = `${layer} ${head}`;
+    const rows = made.get(id) ?? wordRows(blocks.weights(layer, head), queries, keys);
+    made.set(id, rows);
+    return rows;
+  };
   return {
     ...blocks,
     weights,

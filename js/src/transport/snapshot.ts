@@ -59,6 +59,18 @@ function drawn({ parts, rows, columns, rounded }: Bands, lengths: Float32Array |
   return { rows, columns, row, rounded };
 }
 
+/** Which rows a measure is made of. */
+function rowsWhat(measure: BlockRequest["measure"]) {
+  if (measure === "rollout") return measure;
+  return measure === "gradient" || measure === "relevance" ? "gradient" : "weights";
+}
+
+/** Relevance is the positive part of weights times gradients. */
+function positivePart(rows: DrawnRows): DrawnRows {
+  const row = (query: number) => rows.row(query)?.map((value) => Math.max(0, value)) ?? null;
+  return { ...rows, row };
+}
+
 /** From the first row that an answer is read from to the last; undefined where that is all of them. */
 function spanOf({ queries, between }: BlockRequest): Span | undefined {
   const runs = queries ? [queries] : between?.queries;
@@ -214,9 +226,9 @@ export class StoredBlocks {
     span?: Span,
   ): Promise<DrawnRows | null> {
     const of = { stream, layer, head, ...(side ? { side } : {}) };
-    const what = measure === "rollout" ? measure : ("weights" as const);
-    const found = await this.rowsOf({ ...of, what }, span);
+    const found = await this.rowsOf({ ...of, what: rowsWhat(measure) }, span);
     if (!found) return null;
+    if (measure === "relevance") return positivePart(drawn(found, null));
     const weighted = WEIGHTED_MEASURES.find((each) => each === measure);
     const lengths = weighted ? await this.get({ ...of, what: "lengths", measure: weighted }) : null;
     if (weighted && (!lengths || "error" in lengths)) return null;
@@ -227,8 +239,9 @@ export class StoredBlocks {
   private async summed(request: BlockRequest): Promise<BlockResult | null> {
     const { stream, layer, head, side, measure } = request;
     const of = side ? { side } : {};
-    const what = measure === "rollout" ? measure : ("weights" as const);
-    const found = await this.rowsOf({ what, stream, layer, head, ...of });
-    return found && readRows(drawn(found, null), request);
+    const found = await this.rowsOf({ what: rowsWhat(measure), stream, layer, head, ...of });
+    if (!found) return null;
+    const rows = drawn(found, null);
+    return readRows(measure === "relevance" ? positivePart(rows) : rows, request);
   }
 }

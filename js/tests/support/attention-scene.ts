@@ -79,6 +79,8 @@ export interface Head {
   readonly scores: Matrix;
   readonly bias: Matrix;
   readonly weights: Matrix;
+  /** Each weight times a gradient of either sign. */
+  readonly gradient: Matrix;
 }
 
 function normal(rows: number, columns: number, size: number, next: () => number): Matrix {
@@ -125,7 +127,12 @@ export function computeHead(
         output.row(i)[d] = (output.row(i)[d] as number) + weight * (value.row(j)[d] as number);
     }
   }
-  return { query, key, value, output, scores, bias, weights };
+  const gradient = new Matrix(
+    queries,
+    keys,
+    weights.data.map((weight, i) => 3 * weight * Math.sin(i + head)),
+  );
+  return { query, key, value, output, scores, bias, weights, gradient };
 }
 
 function rowsOf(matrix: Matrix | null, error: string | null, sizes: Given): Rows {
@@ -225,6 +232,7 @@ function makeBlocks(given: Given, heads: HeadOf): Blocks {
   const ready = (given.blocks ?? "ready") === "ready";
   return {
     lengths: () => null,
+    gradient: (l, h) => rowsOf(ready ? heads(l, h).gradient : null, error, given),
     rollout: () => rowsOf(null, error, given),
     overview: () => null,
     groupShares: () => null,

@@ -14,6 +14,7 @@ from attnwidget.compute import weighted_columns as columns_of
 from attnwidget.compute.block_sizes import block_sizes
 from attnwidget.compute.group_sums import GroupNumbers, group_share_slices
 from attnwidget.compute.masks import Band
+from attnwidget.compute.measures import KeyLengths
 from attnwidget.compute.resumable import finish
 from attnwidget.compute.weighted_columns import is_plain, weighted_columns
 from attnwidget.record.layer import Layer
@@ -74,7 +75,8 @@ PLAIN = {
 
 
 def shares(layer: Layer, numbers: GroupNumbers, lengths: torch.Tensor | None = None) -> Any:
-    return finish(group_share_slices(layer, numbers, lengths)).numpy()
+    factors = None if lengths is None else KeyLengths(lengths)
+    return finish(group_share_slices(layer, numbers, factors)).numpy()
 
 
 def made(name: str) -> Layer:

@@ -1,7 +1,7 @@
 // All thumbnails of the model view in one picture, with each head's score.
 
 import type { Aside } from "../../data/aside.js";
-import type { Thumbnail, Thumbnails } from "../../data/thumbnails.js";
+import { nothingIn, type Thumbnail, type Thumbnails } from "../../data/thumbnails.js";
 import { parseHex } from "../../styles/colours.js";
 import type { Theme } from "../../styles/theme.js";
 import type { Pixels } from "../../surface/surface.js";
@@ -75,24 +75,26 @@ function edgesOf(from: number, to: number): Int32Array {
  * still there in a cell of a few pixels.
  */
 export function resample(
-  { rows, columns, data }: Thumbnail,
+  { rows, columns, data, signed = false }: Thumbnail,
   width: number,
   height: number,
   out = new Uint8Array(width * height),
 ): Uint8Array {
   const across = edgesOf(columns, width);
   const down = edgesOf(rows, height);
+  const nothing = nothingIn({ signed });
   for (let y = 0; y < height; y++) {
     const firstRow = down[y] as number;
     const lastRow = Math.max(firstRow + 1, height > rows ? 0 : (down[y + 1] as number));
     for (let x = 0; x < width; x++) {
       const first = across[x] as number;
       const last = Math.max(first + 1, width > columns ? 0 : (across[x + 1] as number));
-      let best = 0;
+      let best = nothing;
       for (let row = firstRow; row < lastRow; row++) {
         for (let i = row * columns + first, end = row * columns + last; i < end; i++) {
           const value = data[i] as number;
-          if (value > best) best = value;
+          const more = signed ? Math.abs(value - nothing) > Math.abs(best - nothing) : value > best;
+          if (more) best = value;
         }
       }
       out[y * width + x] = best;
@@ -122,13 +124,14 @@ const QUIET_END = 0.62;
  * pixel holds many entries, their largest would be as dark everywhere, and say nothing.
  */
 export function quietShades(
-  { rows, columns, data }: Thumbnail,
+  { rows, columns, data, signed = false }: Thumbnail,
   width: number,
   height: number,
   out = new Uint8Array(width * height),
 ): Uint8Array {
   const across = edgesOf(columns, width);
   const down = edgesOf(rows, height);
+  const nothing = nothingIn({ signed });
   const means = new Float32Array(width * height);
   let most = 0;
   for (let y = 0; y < height; y++) {
@@ -141,13 +144,14 @@ export function quietShades(
       for (let row = top; row < bottom; row++) {
         for (let i = row * columns + left; i < row * columns + right; i++) sum += data[i] as number;
       }
-      const mean = sum / ((bottom - top) * (right - left));
+      const mean = sum / ((bottom - top) * (right - left)) - nothing;
       means[y * width + x] = mean;
-      if (mean > most) most = mean;
+      if (Math.abs(mean) > most) most = Math.abs(mean);
     }
   }
-  const factor = most > 0 ? (QUIET_END * 255) / most : 0;
-  for (let i = 0; i < means.length; i++) out[i] = Math.round((means[i] as number) * factor);
+  const factor = most > 0 ? (QUIET_END * (255 - nothing)) / most : 0;
+  for (let i = 0; i < means.length; i++)
+    out[i] = nothing + Math.round((means[i] as number) * factor);
   return out;
 }
 
@@ -156,7 +160,7 @@ export function quietShades(
  * by what those leave. Bytes hold 255·√w, hence the root.
  */
 export function withoutColumns(
-  { rows, columns, data }: Thumbnail,
+  { rows, columns, data, signed = false }: Thumbnail,
   aside: readonly number[],
   shares: boolean,
   out = new Uint8ClampedArray(data.length),
@@ -166,7 +170,7 @@ export function withoutColumns(
     let left = 1;
     for (const column of aside) {
       left -= ((data[start + column] as number) / 255) ** 2;
-      out[start + column] = 0;
+      out[start + column] = nothingIn({ signed });
     }
     // Nothing is left: pooled neighbours of such a row keep the shade they have.
     if (!shares || left <= 0 || left === 1) continue;
@@ -176,7 +180,7 @@ export function withoutColumns(
       if (out[i] !== 0) out[i] = (out[i] as number) * factor;
     }
   }
-  return { rows, columns, data: new Uint8Array(out.buffer) };
+  return { rows, columns, data: new Uint8Array(out.buffer), ...(signed ? { signed } : {}) };
 }
 
 /** A thumbnail as it is shaded. */
@@ -189,9 +193,9 @@ export function asideThumbnail(
 }
 
 /** The mean shade of a thumbnail: little for one that looks at a few keys, much for one that spreads. */
-export function meanShade({ data }: Thumbnail): number {
+export function meanShade({ data, signed = false }: Thumbnail): number {
   let sum = 0;
-  for (const shade of data) sum += shade;
+  for (const shade of data) sum += signed ? 2 * Math.abs(shade - nothingIn({ signed })) : shade;
   return sum / Math.max(1, data.length);
 }
 
@@ -264,9 +268,15 @@ export function composeThumbnails(
 ): Pixels {
   const { width, height, hairline } = size;
   const pixels = new Uint32Array(width * height);
-  const strong = { weights: packed(theme.sequential), scores: packed(theme.score) };
+  const tables = [theme.sequential, thumbnails.about.signed ? theme.diverging : theme.sequential];
+  const [flat, weights] = tables.map(packed) as [Uint32Array, Uint32Array];
+  const strong = { flat, weights, scores: packed(theme.score) };
+  const [faintFlat, faintWeights] = tables.map((table) =>
+    packed(faded(table, theme.background)),
+  ) as [Uint32Array, Uint32Array];
   const faint = {
-    weights: packed(faded(theme.sequential, theme.background)),
+    flat: faintFlat,
+    weights: faintWeights,
     scores: packed(faded(theme.score, theme.background)),
   };
   const ground = packedHex(theme.rule);
@@ -290,7 +300,7 @@ export function composeThumbnails(
     if (cell.flat !== undefined) {
       const shade =
         cell.flat === null ? null : Math.round(cell.flat * (cell.quiet ? QUIET_END : 1));
-      fillRect(pixels, width, cell, shade === null ? none : (colours[shade] as number));
+      fillRect(pixels, width, cell, shade === null ? none : (table.flat[shade] as number));
       continue;
     }
     const head = thumbnails.get(cell.layer, cell.head);
@@ -333,9 +343,9 @@ export function thumbnailPixels(
     return { width: 1, height: 1, data: blank };
   }
   const held = columnsAside(thumbnail.columns, aside, numKeys);
-  const { rows, columns, data } =
+  const { rows, columns, data, signed } =
     held.length > 0 ? withoutColumns(thumbnail, held, shares) : thumbnail;
-  const colours = packed(theme.sequential);
+  const colours = packed(signed ? theme.diverging : theme.sequential);
   const pixels = new Uint32Array(rows * columns);
   for (let i = 0; i < pixels.length; i++) pixels[i] = colours[data[i] as number] as number;
   const wash = packedHex(theme.wash);

@@ -6,19 +6,24 @@ import type { Theme } from "../../styles/theme.js";
 import type { Pixels, Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { formatWeight } from "../format.js";
-import { drawScaleBar, LEGEND_SIZE } from "../legends/legend.js";
+import { divergingTicks, drawScaleBar, LEGEND_SIZE } from "../legends/legend.js";
 
 /**
  * One hue, the same on every page: what lies under it is a photograph, not the page. Lightness rises
  * all the way, so it reads without colours too.
  */
 const HUE = { degrees: 55, chroma: 0.16, dark: 0.45, light: 0.85 } as const;
-export const HEAT = Uint8Array.from(
-  Array.from({ length: 256 }, (_, i) => {
-    const lightness = HUE.dark + ((HUE.light - HUE.dark) * i) / 255;
-    return oklch(lightness, HUE.chroma, HUE.degrees);
-  }).flat(),
-);
+/** Of what is negative: the same lightness, and apart for every common colour blindness. */
+const COLD_DEGREES = 255;
+const heatOf = (degrees: number) =>
+  Uint8Array.from(
+    Array.from({ length: 256 }, (_, i) => {
+      const lightness = HUE.dark + ((HUE.light - HUE.dark) * i) / 255;
+      return oklch(lightness, HUE.chroma, degrees);
+    }).flat(),
+  );
+export const HEAT = heatOf(HUE.degrees);
+const COLD = heatOf(COLD_DEGREES);
 /** What is attended to most is covered so much. */
 const MOST_COVER = 0.84;
 /** Evenly spread weights leave the picture as it is: what is covered grows slowly at first. */
@@ -27,15 +32,28 @@ const COVER_POWER = 1.6;
 const alpha = (shade: number) => MOST_COVER * shade ** COVER_POWER;
 
 /** What the heat looks like on a grey of this level: the legend shows what is on the picture. */
-function heatOn(level: number): Uint8Array {
-  return HEAT.map((value, i) => {
+function heatOn(level: number, heat = HEAT): Uint8Array {
+  return heat.map((value, i) => {
     const cover = alpha(Math.floor(i / 3) / 255);
     return Math.round(cover * value + (1 - cover) * level);
   });
 }
 
+/** Both signs of it, nothing in the middle. */
+function bothOn(level: number): Uint8Array {
+  const [cold, heat] = [heatOn(level, COLD), heatOn(level)];
+  const at = (i: number) => Math.min(255, Math.round(2 * Math.abs(i - 127.5)));
+  return Uint8Array.from(
+    Array.from({ length: 256 }, (_, i) => [
+      ...(i < 128 ? cold : heat).subarray(3 * at(i), 3 * at(i) + 3),
+    ]).flat(),
+  );
+}
+
 const ON_WHITE = heatOn(UNDER.white);
 const ON_BLACK = heatOn(UNDER.black);
+const BOTH_ON_WHITE = bothOn(UNDER.white);
+const BOTH_ON_BLACK = bothOn(UNDER.black);
 
 /** 0..1 of the scale by the square root, so that small weights are told apart. */
 export function heatShade(weight: number, most: number): number {
@@ -50,7 +68,7 @@ export interface HeatGrid {
   readonly at: ArrayLike<number>;
 }
 
-/** One translucent pixel per cell; cells without a number are transparent. */
+/** One translucent pixel per cell, in the colour of its sign; cells without a number are transparent. */
 export function heatPixels(
   { rows, columns, at }: HeatGrid,
   weights: ArrayLike<number>,
@@ -60,9 +78,9 @@ export function heatPixels(
   for (let cell = 0; cell < rows * columns; cell++) {
     const weight = weights[at[cell] as number];
     if (weight === undefined || Number.isNaN(weight)) continue;
-    const shade = heatShade(weight, most);
+    const shade = heatShade(Math.abs(weight), most);
     const from = 3 * Math.round(255 * shade);
-    data.set(HEAT.subarray(from, from + 3), 4 * cell);
+    data.set((weight < 0 ? COLD : HEAT).subarray(from, from + 3), 4 * cell);
     data[4 * cell + 3] = Math.round(255 * alpha(shade));
   }
   return { width: columns, height: rows, data };
@@ -70,14 +88,25 @@ export function heatPixels(
 
 /**
  * The scale from nothing to the largest weight in the picture, as it looks on the picture's white
- * (above) and on its black (below).
+ * (above) and on its black (below); of numbers with both signs from the one to the other.
  */
 export function drawHeatLegend(
   surface: Surface,
   { x, y, width }: { x: number; y: number; width: number },
-  { most, title }: { readonly most: number; readonly title: string },
+  {
+    most,
+    title,
+    signed = false,
+  }: { readonly most: number; readonly title: string; readonly signed?: boolean },
   theme: Theme,
 ): void {
+  if (signed) {
+    const tables = [BOTH_ON_WHITE, BOTH_ON_BLACK];
+    surface.group("legend", () =>
+      drawScaleBar(surface, { x, y, width, title }, tables, divergingTicks(most), theme),
+    );
+    return;
+  }
   const ticks = [0, 1 / 16, 1 / 4, 1].map((part) => ({
     at: Math.sqrt(part),
     label: formatWeight(part * most),

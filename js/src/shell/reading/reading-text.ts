@@ -9,7 +9,7 @@ import { recordScene, type Scene } from "../../scene/scene.js";
 import { listed, type State } from "../../state/selection.js";
 import { same } from "../../state/signals.js";
 import { comparedSeries } from "../../views/compare/layout.js";
-import { isRollout, MEASURES } from "../../views/shared/measure.js";
+import { isRollout, isSigned, MEASURES, ofMetric, sayNumber } from "../../views/shared/measure.js";
 import {
   groupLabel,
   headSeries,
@@ -17,6 +17,7 @@ import {
   poolNote,
   rankOf,
   type Series,
+  sized,
   strongestKey,
   sumOf,
 } from "../../views/shared/series.js";
@@ -129,8 +130,9 @@ function headsOf(scene: Scene): readonly Series[] {
 }
 
 /** A number that is a share of the query's weight says so; other measures have names. */
-function unit({ state, together }: Scene, { queries, brevity }: Told): string {
+function unit({ state, stream, together }: Scene, { queries, brevity }: Told): string {
   if (!brevity.units) return "";
+  if (ofMetric({ state })) return stream.metric === undefined ? "" : ` to ${stream.metric}`;
   // A row of maxima or of sums is no whole that a number could be a part of.
   if (state.measure === "weights" && together && together.how !== "mean") return "";
   if (state.measure === "weights") return ` of ${queries.length > 1 ? "their" : "its"} weight`;
@@ -182,10 +184,16 @@ function linkReading(scene: Scene, told: Told): Pick<Reading, "link" | "number">
   if (two !== null) return { link, number: two };
   const found = heads.flatMap((series) => {
     const weight = weightOf(scene, series, told);
-    return weight === null ? [] : [[series, formatWeight(weight)] as const];
+    return weight === null ? [] : [[series, sayNumber(scene, weight)] as const];
   });
   if (found.length === 0) return { link, number: "" };
   // A link that is masked, or cut.
+  if (ofMetric(scene)) {
+    const more = queries.length * keys.length * found.length > 1;
+    const adds = brevity.units ? (more ? "their links add " : "its link adds ") : "";
+    const number = `, ${adds}${perHead(scene, told, found)}`;
+    return { link, number: `${number}${unit(scene, told)}${pooled(told)}.` };
+  }
   if (!isRollout(scene) && found.every(([, weight]) => weight === formatWeight(0))) {
     const none = queries.length > 1 ? "do not look at" : "does not look at";
     return { link: `${from} ${none} ${to}`, number: "." };
@@ -237,12 +245,13 @@ function queryReading(scene: Scene, told: Told): Pick<Reading, "link" | "number"
   const found = heads.flatMap((series) => {
     const row = readsColumns(scene) ? null : meanRow(series.rows, queries);
     if (!row) return [];
-    const key = strongestKey(row);
-    return [[series, key, formatWeight(row[key] as number)] as const];
+    const key = strongestKey(sized(scene, row));
+    return [[series, key, sayNumber(scene, row[key] as number)] as const];
   });
   const [only] = found;
   if (!only) return { link: from, number: "" };
-  const verb = queries.length > 1 ? "look most at" : "looks most at";
+  const own = queries.length > 1 ? "look most at" : "looks most at";
+  const verb = ofMetric(scene) ? "adds most by its link to" : own;
   const to = (key: number) => named(scene, "key", scene.keys, [key], brevity.label);
   const of = `${unit(scene, told)}${pooled(told)}.`;
   if (found.length === 1) {
@@ -301,7 +310,7 @@ function rankNote(scene: Scene, { queries, keys, heads }: Told): readonly string
   if (queries.length !== 1 || keys.length !== 1 || query === undefined || key === undefined)
     return [];
   const row = series.rows.row(query);
-  if (!row || !((row[key] as number) > 0)) return [];
+  if (!row || isSigned(scene) || !((row[key] as number) > 0)) return [];
   const { rank, of } = rankOf(row, key);
   return rank > 1 ? [`${ordinal(rank)} of ${of} keys`] : [];
 }

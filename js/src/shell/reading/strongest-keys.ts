@@ -1,8 +1,8 @@
 // The pinned query's strongest keys as a table, for screen readers.
 
-import { formatWeight } from "../../marks/format.js";
 import type { Scene } from "../../scene/scene.js";
-import { meanRow } from "../../views/shared/series.js";
+import { sayNumber } from "../../views/shared/measure.js";
+import { meanRow, sized } from "../../views/shared/series.js";
 import { togetherName, togetherScene } from "../../views/shared/together.js";
 import { comparesHeads, headsOnShow } from "./reading-text.js";
 
@@ -39,10 +39,10 @@ export function strongestKeys(scene: Scene, count = 5): readonly TableRow[] {
       const row = meanRow(rows, queries);
       if (!row) return [];
       const name = compares ? `${layer}·${head}` : head;
-      return strongest(row, count).map((key) => ({
+      return strongest(sized(shown, row), count).map((key) => ({
         head: shown.together ? togetherName(shown.together) : name,
         key: `${key} ${keys[key]?.label ?? ""}`,
-        weight: formatWeight(row[key] as number),
+        weight: sayNumber(shown, row[key] as number),
       }));
     });
 }

@@ -29,7 +29,7 @@ import { cellsOf } from "../map/window.js";
 import { drawDifference, drawHeat, drawHeatLabels, levelOf } from "../matrix/matrix.js";
 import { type Common, signedSeries } from "../shared/difference.js";
 import { drawFailure } from "../shared/failure.js";
-import { isRollout, measureTitle } from "../shared/measure.js";
+import { isRollout, isSigned, measureTitle } from "../shared/measure.js";
 import {
   type Focus,
   focusOf,
@@ -107,6 +107,7 @@ export function panelLines(
     thinning: state,
     full: hoveredPositions(scene).query !== null && focus.about === "query",
     scale: scaleOf(comparedSeries(scene)),
+    signed: two === null && isSigned(scene),
     focus,
     pictures: layout.panels.length,
     groups: groupFilter(scene),
@@ -212,7 +213,8 @@ function drawMatrixScales(surface: Surface, scene: Scene, width: number, y: numb
   const left = Math.max(0, (width - (single && both ? 2 * bar + 24 : bar)) / 2);
   const scale = comparedScale(scene);
   const weights = { x: left, y, width: bar, title: scaleTitle(measureTitle(scene), scale) };
-  drawSequentialLegend(surface, weights, scene.theme, scale);
+  if (isSigned(scene)) drawDivergingLegend(surface, weights, scale.end ?? 1, scene.theme);
+  else drawSequentialLegend(surface, weights, scene.theme, scale);
   const difference = differenceOf(scene);
   if (difference) {
     const x = single ? left + bar + 24 : left;

@@ -8,6 +8,7 @@ import { labelOf, quotedPair } from "../../marks/text/tokens.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
+import { sayNumber } from "../shared/measure.js";
 import {
   type Focus,
   focusOf,
@@ -15,6 +16,7 @@ import {
   meanRow,
   pairNumbers,
   pairTitle,
+  sized,
   strongestKey,
   sumOf,
 } from "../shared/series.js";
@@ -75,18 +77,18 @@ export function reading(scene: Scene, panel: ComparePanel): Reading | null {
   const row = panel.series && meanRow(panel.series.rows, queries);
   if (!row) return null;
   if (keys.length > 0) {
-    const { value, note } = pairNumbers(row, keys);
+    const { value, note } = pairNumbers(scene, row, keys);
     const words = pairTitle(scene, queries, keys, room);
     return note ? { words, number: value, note: `(${note})` } : { words, number: value };
   }
   if (about !== "query") return null;
-  const best = strongestKey(row);
+  const best = strongestKey(sized(scene, row));
   const [from, to] = [groupLabel(scene.queries, queries), labelOf(scene.keys, best)];
   const between = " most to ";
   // Quotation marks around nothing say nothing: the number does.
   const least = textWidth(`“…”${between}“…”`, 12);
   const words = room < least ? "" : quotedPair(from, between, to, room);
-  return { words, number: formatWeight(row[best] as number) };
+  return { words, number: sayNumber(scene, row[best] as number) };
 }
 
 /** The note gives way first, then the words, never the number. */

@@ -1,9 +1,10 @@
 // Shares of groups as they are drawn: of one head, a difference of two, of all queries or keys together.
 
 import { type Blocks, Matrix } from "../../data/blocks.js";
+import { BOTH_SIGNS } from "../../data/gradients.js";
 import { combined, headsOf, type Together } from "../../data/together.js";
 import { memo } from "../../marks/memo.js";
-import type { Group } from "../../protocol/generated.js";
+import type { Group, Measure } from "../../protocol/generated.js";
 import { groupsOf } from "../../scene/groups.js";
 import type { Scene } from "../../scene/scene.js";
 
@@ -41,7 +42,7 @@ function pooledAs({ state, recorded }: Scene) {
   const measure = state.measure === "weights" ? {} : { measure: state.measure };
   const words = recorded !== null && state.positions === "words" ? { positions: "words" } : {};
   return { ...measure, ...words } as {
-    measure?: "value" | "norm" | "rollout";
+    measure?: Exclude<Measure, "weights">;
     positions?: "words";
   };
 }
@@ -61,6 +62,7 @@ export function layerShares(
   const axes = shareAxes(scene);
   if (!axes) return null;
   if (scene.state.measure === "rollout") return { error: NOT_OF_ROLLOUT };
+  if (scene.state.measure === "gradient") return { error: BOTH_SIGNS };
   const found = blocks.groupShares(axes.name, layer, pooledAs(scene));
   if (!found || "error" in found) return found;
   // The axes are those of the grouping that the shares were asked for by.

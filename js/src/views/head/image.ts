@@ -37,8 +37,9 @@ import {
   shownIn,
 } from "../image/plan.js";
 import { drawStrips, stripHit, stripReveal, stripStops } from "../image/token-strips.js";
+import { signEntries } from "../lines/legend.js";
 import { drawFailure } from "../shared/failure.js";
-import { measureTitle } from "../shared/measure.js";
+import { isSigned, measureTitle, sayNumber } from "../shared/measure.js";
 import { drawPairCard } from "../shared/pair-card.js";
 import { isolatedHead, keyName, pointer, queryName, seriesError } from "../shared/series.js";
 import type { Frame, Stop } from "../view.js";
@@ -95,7 +96,19 @@ function drawTile(
       const weights = shown.over[n];
       if (!weights || shown.most <= 0) return;
       const share = (frame: number) => (weights[inside.at[frame] as number] || 0) / shown.most;
-      drawCurve(surface, rect, inside.edges, share, colour, plan.series.length <= FILLED);
+      const filled = plan.series.length <= FILLED;
+      if (!isSigned(scene)) {
+        drawCurve(surface, rect, inside.edges, share, colour, filled);
+        return;
+      }
+      // What is taken away is a hill as well, in the other colour.
+      for (const [sign, own] of [
+        [1, theme.positive],
+        [-1, theme.negative],
+      ] as const) {
+        const height = (frame: number) => Math.max(0, sign * share(frame));
+        drawCurve(surface, rect, inside.edges, height, own, filled);
+      }
     });
     if (medium.seconds !== undefined) drawTimeAxis(surface, rect, medium.seconds, theme);
     if (medium.frequencies) drawFrequencyAxis(surface, rect, medium.frequencies, theme);
@@ -151,16 +164,19 @@ function drawFooter(surface: Surface, scene: Scene, plan: ImagePlan, shown: Show
   const top = footerTop + 8;
   let below = top + LEGEND_LINE;
   if (mediaLayout.kind === "image") {
-    const length = Math.min(width - 8, 330);
+    const signed = isSigned(scene);
+    const scale = { most: shown.most, title: measureTitle(scene), signed };
+    const wished = signed ? 230 + textWidth(scale.title, LEGEND_SIZE) : 330;
+    const length = Math.min(width - 8, wished);
     const left = Math.max(4, (width - length) / 2);
-    const scale = { most: shown.most, title: measureTitle(scene) };
     if (shown.most > 0) drawHeatLegend(surface, { x: left, y: top, width: length }, scale, theme);
     below = top + LEGEND_BAR;
   } else {
-    const entries = plan.series.map(({ name, head, colour }, n) => ({
+    const heads = plan.series.map(({ name, head, colour }, n) => ({
       label: n === 0 ? name : String(head),
       colour,
     }));
+    const entries = isSigned(scene) ? signEntries(theme) : heads;
     const scale = shown.most > 0 ? `full height ${formatWeight(shown.most)}` : "";
     const room = textWidth(scale, LEGEND_SIZE) + 20;
     const used = Math.min(width - 16, colourKeyWidth(entries) + room);
@@ -183,7 +199,7 @@ function drawMeanCard(surface: Surface, scene: Scene, plan: ImagePlan, shown: Sh
     const weight = scene.blocks.mean(layer, head)?.[pointed];
     return weight === undefined
       ? []
-      : [{ label: name, colour, value: formatWeight(weight), note: "" }];
+      : [{ label: name, colour, value: sayNumber(scene, weight), note: "" }];
   });
   const title = `all queries → “${labelOf(scene.keys, pointed)}”, mean`;
   const bounds = { x: 0, y: 0, width: frame.width, height: frame.height };

@@ -22,13 +22,21 @@ import type { Hit } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { columnWidths, linesLayout, linesOverflow, revealScroll } from "../lines/layout.js";
+import { signEntries } from "../lines/legend.js";
 import { drawLines, drawLinesState, hitLines, lineStops, readingSurface } from "../lines/lines.js";
 import { drawnShare, type LinesInput, shareKey } from "../lines/links.js";
 import { lacksNumbers } from "../lines/numbers.js";
 import { drawLinesStrip, hitLinesStrip, stripRoom } from "../lines/strip.js";
 import { asideNote } from "../shared/aside.js";
 import { groupMargin } from "../shared/groups.js";
-import { isRollout, MEASURES, measureNotes, measureTitle } from "../shared/measure.js";
+import {
+  isRollout,
+  isSigned,
+  MEASURES,
+  measureNotes,
+  measureTitle,
+  ofMetric,
+} from "../shared/measure.js";
 import { drawPairCard } from "../shared/pair-card.js";
 import {
   type Focus,
@@ -97,8 +105,12 @@ function inputFor(scene: Scene, frame: Frame, focus: Focus, isolate: boolean): L
     thinning: state,
     full: isolate && hoveredPositions(scene).query !== null,
     // Of all heads that are selected: pointing at one of them rescales nothing.
-    scale: scaleOf(headSeries(scene, { isolate: false })),
+    scale:
+      ofMetric(scene) && scene.drawing?.panel
+        ? scene.drawing.end
+        : scaleOf(headSeries(scene, { isolate: false })),
     focus,
+    signed: isSigned(scene),
     pictures: 1,
     groups: groupFilter(scene),
     margins: marginsOf(scene, frame.width),
@@ -111,7 +123,9 @@ function rowHeight({ queries, keys }: Scene, height: number): number {
   return Math.max(LOW_ROW, Math.min(HIGH_ROW, Math.floor(height / rows)));
 }
 
+/** Heads by their colours; of numbers with both signs the colours are those. */
 function keyEntries(scene: Scene) {
+  if (isSigned(scene)) return signEntries(scene.theme);
   const series = headSeries(scene, { isolate: false });
   return series.map(({ name, head, colour, out = false }) => ({
     // One word says it for all: "head 3  5  7".
@@ -130,7 +144,8 @@ function wholeOf({ state, together, aside }: Scene): string {
   const rest = aside.keys.length > 0 ? "what is not set aside" : null;
   const isShare = measure === "weights" && (!together || together.how === "mean");
   if (isShare || measure === "rollout") return rest ?? "the weight";
-  const one = measure === "weights" ? "sums" : MEASURES[measure].short;
+  const named = measure === "gradient" ? "sizes" : MEASURES[measure].short;
+  const one = measure === "weights" ? "sums" : named;
   const all = together?.how === "max" ? "maxima" : one;
   return rest ? `the ${all} not set aside` : `all ${all} added up`;
 }
@@ -238,7 +253,8 @@ export function drawFooter(
   if (!hasLegend(scene)) return;
   const { theme } = scene;
   const { entries, key, scale } = footerPlaces(scene, width, top);
-  const colour = entries.length === 1 ? (entries[0]?.colour ?? theme.text) : theme.text;
+  const own = entries.length === 1 && !isSigned(scene);
+  const colour = own ? (entries[0]?.colour ?? theme.text) : theme.text;
   drawColourKey(surface, key.x, key.y, key.width, entries, theme, key.most);
   const { y } = scale;
   drawLinkLegend(surface, scale.x, y, linkScale(scene), colour, theme);
@@ -331,6 +347,7 @@ function cardRoom({ layout }: LinesInput, frame: Frame): Rect {
 function hitFooter(scene: Scene, width: number, top: number, x: number, y: number): Hit | null {
   const { layer, state } = scene;
   if (!hasLegend(scene) || state.heads.length < 2 || isRollout(scene)) return null;
+  if (isSigned(scene)) return null;
   const { entries, key } = footerPlaces(scene, width, top);
   const places = colourKeyPlaces(key.x, key.y, key.width, entries, key.most);
   const head = headSeries(scene, { isolate: false })[

@@ -1,6 +1,7 @@
 // Head view as heat maps, one for each head.
 
 import {
+  drawDivergingLegend,
   drawNotes,
   drawSequentialLegend,
   drawSwatch,
@@ -30,7 +31,7 @@ import { type Multiples, multiplesHeight, multiplesLayout, pictureAt } from "../
 import { cellValue, drawHeat, drawHeatLabels, levelOf, shadeNotes } from "../matrix/matrix.js";
 import { drawFailure } from "../shared/failure.js";
 import { matrixMargins } from "../shared/groups.js";
-import { measureNotes, measureTitle } from "../shared/measure.js";
+import { isSigned, measureNotes, measureTitle } from "../shared/measure.js";
 import { drawPairCard } from "../shared/pair-card.js";
 import {
   headSeries,
@@ -217,7 +218,9 @@ function drawFooter(
   const width = Math.min(available - 8, 290 + textWidth(title, LEGEND_SIZE));
   const left = Math.max(4, (available - width) / 2);
   const y = bottom + 10;
-  drawSequentialLegend(surface, { x: left, y, width, title }, scene.theme, scale);
+  const bar = { x: left, y, width, title };
+  if (isSigned(scene)) drawDivergingLegend(surface, bar, scale.end ?? 1, scene.theme);
+  else drawSequentialLegend(surface, bar, scene.theme, scale);
   const below = y + LEGEND_BAR + LEGEND_LINE / 2 - 2;
   drawNotes(surface, [...notes(scene, level), ...listed], available, below, scene.theme);
 }

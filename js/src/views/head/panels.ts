@@ -1,13 +1,11 @@
 // Head view as lines, one panel a head: the same tokens side by side, under the same pointer.
 
 import {
-  drawLinkLegend,
   drawNotes,
   drawSwatch,
   fittedNotes,
   LEGEND_LINE,
   LEGEND_SIZE,
-  linkLegendWidth,
 } from "../../marks/legends/legend.js";
 import { LABEL_PAD } from "../../marks/text/tokens.js";
 import { groupFilter } from "../../scene/groups.js";
@@ -24,12 +22,13 @@ import {
   linesOverflow,
   revealScroll,
 } from "../lines/layout.js";
+import { drawSharedLegend, sharedLegendWidth } from "../lines/legend.js";
 import { drawLines, drawLinesState, hitLines, lineStops, readingSurface } from "../lines/lines.js";
 import type { LinesInput } from "../lines/links.js";
 import { PANEL_GAP, panelGrid, panelRowHeight } from "../lines/panel-grid.js";
 import { drawFailure } from "../shared/failure.js";
 import { groupMargin } from "../shared/groups.js";
-import { isRollout } from "../shared/measure.js";
+import { isRollout, isSigned } from "../shared/measure.js";
 import { drawPairCard } from "../shared/pair-card.js";
 import {
   type Focus,
@@ -177,6 +176,7 @@ function inputOf(
     full: hoveredPositions(scene).query !== null && focus.about === "query",
     // One scale for all panels, or their links could not be compared.
     scale: scaleOf(layout.panels.map(({ series }) => series)),
+    signed: isSigned(scene),
     focus,
     pictures: layout.panels.length,
     groups: groupFilter(scene),
@@ -253,8 +253,8 @@ function drawFooter(surface: Surface, scene: Scene, frame: Frame, layout: Panels
   const { theme } = scene;
   const scale = linkScale(scene);
   const y = layout.footerTop + 8 + LEGEND_LINE / 2;
-  const x = Math.max(0, (frame.width - linkLegendWidth(scale)) / 2);
-  drawLinkLegend(surface, x, y, scale, theme.text, theme);
+  const x = Math.max(0, (frame.width - sharedLegendWidth(scene, scale)) / 2);
+  drawSharedLegend(surface, scene, x, y, scale);
   const [first] = layout.panels;
   const series = layout.panels.map((panel) => panel.series);
   const input = first && {

@@ -1,8 +1,8 @@
 // Head view as shaded running text.
 
 import { drawCard } from "../../marks/card.js";
-import { formatWeight } from "../../marks/format.js";
 import { LEGEND_SIZE } from "../../marks/legends/legend.js";
+import { sequentialShade } from "../../marks/matrix/shading.js";
 import { drawStrike } from "../../marks/text/strike.js";
 import { type Fragment, lineFragments } from "../../marks/text/text-flow.js";
 import { ABSENT, FADED, indexOf, labelFill, quoted } from "../../marks/text/tokens.js";
@@ -13,12 +13,14 @@ import { inkOn } from "../../styles/ink.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { drawFailure } from "../shared/failure.js";
+import { sayNumber } from "../shared/measure.js";
 import { drawPairCard } from "../shared/pair-card.js";
 import {
   headSeries,
   hoveredPositions,
   pointer,
   seriesError,
+  sized,
   strongestKey,
 } from "../shared/series.js";
 import { drawTextStrip } from "../text/bar-strip.js";
@@ -38,6 +40,7 @@ import {
   isOneText,
   pinnedAim,
   readsBackwards,
+  shadeIn,
   shadingOf,
   type TextShading,
 } from "../text/shading.js";
@@ -144,15 +147,21 @@ function struckIn(scene: Scene, block: TextBlock, shading: TextShading | null) {
   };
 }
 
-const shadeOf = (weight: number, end: number) =>
-  weight > 0 ? Math.round(255 * Math.sqrt(Math.min(1, weight / end))) : 0;
-
-function drawBars(surface: Surface, { each, series, end }: TextShading, index: number, rect: Rect) {
+function drawBars(
+  surface: Surface,
+  { theme }: Scene,
+  shading: TextShading,
+  index: number,
+  rect: Rect,
+) {
+  const { each, series, end, signed } = shading;
   each.forEach((weights, n) => {
-    const opacity = shadeOf(weights[index] as number, end) / 255;
-    if (opacity < 0.02) return;
+    const weight = weights[index] as number;
+    const opacity = sequentialShade(end)(signed ? Math.abs(weight) : weight) / 255;
+    if (!(opacity >= 0.02)) return;
     const y = rect.y + rect.height + 1 + n * BAR;
-    const fill = (series[n] as (typeof series)[number]).colour;
+    const own = (series[n] as (typeof series)[number]).colour;
+    const fill = !signed ? own : weight < 0 ? theme.negative : theme.positive;
     surface.rect({ ...rect, y, height: BAR - 0.5 }, { fill, opacity });
   });
 }
@@ -173,16 +182,16 @@ function drawFragment(surface: Surface, look: Look, fragment: Fragment, rect: Re
   const isThere = index < look.there;
   const faded = look.faded(index);
   const shade =
-    shading && isThere && !faded ? shadeOf(shading.shades[index] as number, shading.end) : 0;
+    shading && isThere && !faded ? shadeIn(shading, shading.shades[index] as number, theme) : null;
   const tight = kind === "cell" ? box : { ...box, x: box.x - 0.5, width: box.width + 1 };
-  if (kind === "cell" && shade === 0) surface.rect(box, { fill: theme.wash });
-  if (shade > 0) surface.rect(tight, { fill: entry(theme.sequential, shade) });
-  if (shading && isThere && !faded) drawBars(surface, shading, index, tight);
+  if (kind === "cell" && !shade) surface.rect(box, { fill: theme.wash });
+  if (shade) surface.rect(tight, { fill: entry(shade.table, shade.place) });
+  if (shading && isThere && !faded) drawBars(surface, scene, shading, index, tight);
   if (text === "") return;
   const small = kind === "small" || kind === "return";
   const own = kind === "return" ? theme.muted : labelFill(block.positions[index], theme);
   surface.text(rect.x, box.y + box.height / 2, text, {
-    fill: shade > 0 ? inkOn(theme.sequential, shade, own) : own,
+    fill: shade ? inkOn(shade.table, shade.place, own) : own,
     size: small ? block.flow.size.small : block.flow.size.words,
     ...(small ? {} : { family: block.flow.family }),
     ...(!composed.test(text) && !small ? { fit: rect.width } : {}),
@@ -306,7 +315,7 @@ function drawNumbers(
   }
   const of = (n: number, index: number, note = "") => {
     const { name, colour } = series[n] as (typeof series)[number];
-    const value = formatWeight((weights[n] as Float32Array)[index] as number);
+    const value = sayNumber(scene, (weights[n] as Float32Array)[index] as number);
     return { label: name, colour, value, note };
   };
   const shown = [...weights.slice(0, MOST_ROWS).keys()];
@@ -322,7 +331,7 @@ function drawNumbers(
   const [own, far] = subject.about === "query" ? [queries, keys] : [keys, queries];
   const index = (subject.about === "query" ? subject.queries : subject.keys)[0] ?? 0;
   const rows = shown.map((n) => {
-    const best = strongestKey(weights[n] as Float32Array);
+    const best = strongestKey(sized(scene, weights[n] as Float32Array));
     return of(n, best, `${subject.about === "query" ? "→" : "←"} ${quoted(far, best, 120)}`);
   });
   const title = `${quoted(own, index)} ${indexOf(own, index)}`;

@@ -79,7 +79,7 @@ export function largestOver(
   for (const weights of all) {
     if (!weights) continue;
     for (const { at } of mediaLayout.places.media.values()) {
-      for (const index of at) if (index >= 0) most = Math.max(most, weights[index] || 0);
+      for (const index of at) if (index >= 0) most = Math.max(most, Math.abs(weights[index] || 0));
     }
   }
   return most;
@@ -88,7 +88,8 @@ export function largestOver(
 export function largestWeight(all: readonly (ArrayLike<number> | null)[]): number {
   let most = 0;
   for (const weights of all) {
-    if (weights) for (let i = 0; i < weights.length; i++) most = Math.max(most, weights[i] || 0);
+    if (weights)
+      for (let i = 0; i < weights.length; i++) most = Math.max(most, Math.abs(weights[i] || 0));
   }
   return most;
 }

@@ -6,7 +6,7 @@ import { memo } from "../../marks/memo.js";
 import { quoted } from "../../marks/text/tokens.js";
 import { hasLegend, type Scene } from "../../scene/scene.js";
 import { asideNote } from "../shared/aside.js";
-import { MEASURES, measureNotes } from "../shared/measure.js";
+import { isSigned, MEASURES, measureNotes } from "../shared/measure.js";
 import { headSeries, type Series } from "../shared/series.js";
 import type { Frame } from "../view.js";
 import { mediaMargin } from "./groups.js";
@@ -66,6 +66,9 @@ function shadeOf(
   return about === null ? `mean ${weight} on them` : `${weight} of ${name(queries, about)} on them`;
 }
 
+/** Of numbers with both signs what the colours are. */
+const SIGNS = "orange adds to the metric, blue takes away";
+
 /** What the colour of a patch means, as a sentence. */
 function patchNote(
   { queries, keys, state }: Scene,
@@ -73,8 +76,10 @@ function patchNote(
   { about, group }: ImageSubject,
 ): string {
   const weight = MEASURES[state.measure].short;
+  const signed = isSigned({ state });
   if (over === "query") {
     if (about === null) return "";
+    if (signed) return SIGNS;
     const on = group.length > 1 ? `${group.length} keys` : placeName(keys, about, 90);
     return `the more colour, the more ${weight} the patch gives ${on}`;
   }
@@ -82,7 +87,11 @@ function patchNote(
     about === null
       ? "all queries give it on average"
       : `${group.length > 1 ? `${group.length} queries give` : `${placeName(queries, about, 90)} gives`} it`;
-  return `the more colour on a patch, the more ${weight} ${of}`;
+  if (!signed) return `the more colour on a patch, the more ${weight} ${of}`;
+  const whose = group.length > 1 ? `${group.length} queries` : "all queries";
+  const one =
+    about === null || group.length > 1 ? `${whose}, on average` : placeName(queries, about, 90);
+  return `${SIGNS}: links of ${one}`;
 }
 
 /** What is to be known about the picture, a line each; how many there are depends on no hover. */

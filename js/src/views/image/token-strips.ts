@@ -8,6 +8,7 @@ import type { Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { foundAt } from "../shared/found.js";
+import { isSigned } from "../shared/measure.js";
 import { hoveredPositions, keyName, queryName } from "../shared/series.js";
 import type { Frame, Stop } from "../view.js";
 import { drawChipGroups } from "./groups.js";
@@ -42,10 +43,11 @@ function drawChip(
   surface.rect(rect, { fill: theme.wash, radius: 2 });
   plan.series.forEach(({ colour }, n) => {
     const weight = shown.beside[chip.strip]?.[n]?.[at] ?? 0;
-    const opacity = STRONGEST * heatShade(weight, shown.mostBeside);
+    const opacity = STRONGEST * heatShade(Math.abs(weight), shown.mostBeside);
+    const fill = !isSigned(scene) ? colour : weight < 0 ? theme.negative : theme.positive;
     if (!(opacity > 1 / 255)) return;
     const width = rect.width / plan.series.length;
-    surface.rect({ ...rect, x: rect.x + n * width, width }, { fill: colour, opacity });
+    surface.rect({ ...rect, x: rect.x + n * width, width }, { fill, opacity });
   });
   if (pinned || pointed) {
     const stroke = pinned ? theme.accent : theme.text;

@@ -31,7 +31,15 @@ import { drawCuts } from "../what-if/cuts.js";
 import { struckAt } from "../what-if/struck.js";
 import { drawGroups } from "./group-margins.js";
 import { linkEnd, NUMBER_WIDTH } from "./layout.js";
-import { allLinks, focusLinks, type LinesInput, loadedRows, pictureKey, SEVERAL } from "./links.js";
+import {
+  allLinks,
+  focusLinks,
+  headOf,
+  type LinesInput,
+  loadedRows,
+  pictureKey,
+  SEVERAL,
+} from "./links.js";
 import { drawMarkers, markersOf } from "./markers.js";
 import { drawNumbers, underlinesOf } from "./numbers.js";
 
@@ -40,13 +48,23 @@ const QUIET = 0.32;
 /** So many links behind a focus are drawn as vectors at every hover. */
 const MOST_BEHIND = 600;
 
-function styles(scene: Scene, { series }: LinesInput): readonly LinkStyle[] {
-  return series.map(({ layer, head, colour, name, out = false }) => {
+/** The styles of all groups of links, of both signs where there are. */
+function styles(scene: Scene, { series, signed }: LinesInput): readonly LinkStyle[] {
+  const { theme } = scene;
+  const named = series.map(({ layer, head, colour, name, out = false }) => {
     if (scene.together) return { colour, name: `links ${name}` };
     const dashed = out ? { dashed: true } : {};
     const where = layer === scene.state.layer ? "" : `layer ${layer} `;
     return { colour, name: `links ${where}head ${head}`, ...dashed };
   });
+  if (!signed) return named;
+  return [theme.positive, theme.negative].flatMap((colour, sign) =>
+    named.map(({ name, ...rest }) => ({
+      ...rest,
+      colour,
+      name: `${name} ${sign === 0 ? "adding" : "taking away"}`,
+    })),
+  );
 }
 
 function keptLinks(scene: Scene, input: LinesInput): LinkList {
@@ -63,7 +81,7 @@ function drawAll(surface: Surface, scene: Scene, input: LinesInput): void {
   const { most, scale, work, file } = surface.strokes;
   const fade = quiet ? QUIET : 1;
   const drawn = quiet
-    ? input.series.map(({ name }) => ({ name, colour: scene.theme.muted, fade }))
+    ? styles(scene, input).map(({ name }) => ({ name, colour: scene.theme.muted, fade }))
     : styles(scene, input);
   const picture = () =>
     memo(scene.stream, `picture ${scale} ${work} ${scene.theme.id} ${key}`, () =>
@@ -98,15 +116,18 @@ function named({ focus }: LinesInput, links: LinkList): (link: number) => boolea
 }
 
 /** The link that is named once more, on top and wider, so that it is found in its fan. */
-function drawNamed(surface: Surface, input: LinesInput, links: LinkList): void {
-  const { layout, series } = input;
+function drawNamed(surface: Surface, scene: Scene, input: LinesInput, links: LinkList): void {
+  const { layout } = input;
+  const colours = styles(scene, input);
   const isNamed = named(input, links);
   const draw = () => {
     for (let i = 0; i < links.length; i++) {
       if (!isNamed(i)) continue;
       const weight = links.weight[i] as number;
       const path = linkPath(layout.links, links.from[i] as number, links.to[i] as number);
-      const { colour: stroke, out = false } = series[links.group[i] as number] ?? {};
+      const group = links.group[i] as number;
+      const stroke = colours[group]?.colour;
+      const out = headOf(input, group)?.out ?? false;
       if (!stroke) continue;
       const opacity = Math.max(0.15, linkOpacity(weight));
       const dash = out ? { dash: [5, 4] } : {};
@@ -140,7 +161,9 @@ function drawColumn(
     pinned: pins,
     there: (which === "query" ? generationStep?.numQueries : generationStep?.numKeys) ?? null,
     prompt: (which === "query" ? stream.prompt?.queries : stream.prompt?.keys) ?? null,
-    ...(underlined && !scene.drawing?.horizontal ? { underlines: underlinesOf(input) } : {}),
+    ...(underlined && !scene.drawing?.horizontal
+      ? { underlines: underlinesOf(input, scene.theme) }
+      : {}),
     ...(which === "key" && scene.aside.keys.length > 0 ? { aside: scene.aside } : {}),
     ...(input.groups ? { faded: (index: number) => input.groups?.[which](index) === false } : {}),
     ...(input.absent ? { absent: input.absent } : {}),
@@ -185,7 +208,7 @@ export function drawLines(target: Surface, scene: Scene, input: LinesInput): voi
   if (focus.about !== "all") {
     const links = focusLinks(input);
     drawLinks(surface, layout.links, links, styles(scene, input));
-    drawNamed(surface, input, links);
+    drawNamed(surface, scene, input, links);
   }
   drawCuts(surface, scene, input);
   drawMarkers(surface, scene, input);
@@ -222,7 +245,7 @@ function hitLink(scene: Scene, input: LinesInput, x: number, y: number): Hit | n
     const cost = distance - REACH * weight;
     if (distance > REACH || cost >= least) continue;
     least = cost;
-    const { layer, head } = input.series[links.group[i] as number] ?? {};
+    const { layer, head } = headOf(input, links.group[i] as number) ?? {};
     if (layer === undefined || head === undefined) continue;
     best = { layer, head, query: links.query[i] as number, key: links.key[i] as number };
   }

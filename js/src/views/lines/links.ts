@@ -36,6 +36,8 @@ export interface LinesInput {
   readonly margins?: { readonly queries: number; readonly keys: number };
   /** The end of the scale, where it is not 1. */
   readonly scale?: number | undefined;
+  /** Whether numbers have both signs: those of a head that are negative are a group of links of their own. */
+  readonly signed?: boolean;
   readonly focus: Focus;
   /** Pictures of this kind on the screen: together they draw as many vectors as one may. */
   readonly pictures: number;
@@ -47,17 +49,29 @@ function leftOut({ aside, groups }: LinesInput): Aside {
   return groups ? { ...aside, has: (key) => aside.has(key) || !groups.key(key) } : aside;
 }
 
+/** The group of a head's links of one sign: the negative ones come after those of all heads. */
+const groupOf = ({ series }: LinesInput, head: number, weight: number): number =>
+  weight < 0 ? head + series.length : head;
+
+/** The head that a group of links is of. */
+export const headOf = ({ series }: LinesInput, group: number): Series | undefined =>
+  series[group % series.length];
+
+/** How large numbers are: those of both signs count alike. */
+export const sizes = (row: Float32Array, { signed }: LinesInput) =>
+  signed ? row.map(Math.abs) : row;
+
 /** Which links of a row are drawn, those in focus among them, and how strong they are. */
 function drawnOf(input: LinesInput, row: Float32Array, full: boolean): (key: number) => number {
   const { aside, scale, drawing, focus, thinning } = input;
   const least = (drawing?.threshold ?? 0) / (scale ?? 1);
   const shade = shadesIn(row, aside, scale);
-  const strong = full ? null : strongestLinks(row, leftOut(input), thinning);
+  const strong = full ? null : strongestLinks(sizes(row, input), leftOut(input), thinning);
   return (key) => {
     if (input.groups?.key(key) === false) return 0;
     if (strong && !strong.has(key) && !focus.keys.includes(key)) return 0;
     const weight = shade(key);
-    return weight >= least ? weight : 0;
+    return Math.abs(weight) >= least ? weight : 0;
   };
 }
 
@@ -92,9 +106,11 @@ function addFan(
   const shift = lane(input, group);
   const from = linkEnd(layout.queries, query, pinned.query) + shift;
   const add = (key: number, weight: number, end = key) => {
+    const size = Math.abs(weight);
     // Also refuses NaN.
-    if (!(weight > INVISIBLE)) return;
-    list.add(query, key, from, linkEnd(layout.keys, end, pinned.key) + shift, weight, group);
+    if (!(size > INVISIBLE)) return;
+    const to = linkEnd(layout.keys, end, pinned.key) + shift;
+    list.add(query, key, from, to, size, groupOf(input, group, weight));
   };
   const sum = (start: number, end: number) => {
     let total = 0;
@@ -105,7 +121,7 @@ function addFan(
     }
     // As an end, any position of that side will do which is not pinned to the edge.
     const shown = start === pinned.key ? end - 1 : start;
-    if (shown !== pinned.key) add(SEVERAL, Math.min(1, total), shown);
+    if (shown !== pinned.key) add(SEVERAL, Math.max(-1, Math.min(1, total)), shown);
   };
   if (first > 0) sum(0, first);
   for (let key = first; key < last; key++) add(key, weightOf(key));
@@ -121,9 +137,10 @@ export function drawnShare(input: LinesInput): number | null {
     for (let query = first; query < last; query++) {
       const row = rows.row(query);
       if (!row || groups?.query(query) === false) continue;
-      const links = strongestLinks(row, leftOut(input), thinning);
+      const of = sizes(row, input);
+      const links = strongestLinks(of, leftOut(input), thinning);
       drawn += links.drawn;
-      all += groups ? strongestLinks(row, aside, thinning).all : links.all;
+      all += groups ? strongestLinks(of, aside, thinning).all : links.all;
     }
   }
   return all > 0 ? drawn / all : null;
@@ -151,7 +168,7 @@ function keyOf(input: LinesInput, focused: readonly number[]): string {
     [links.x, links.y, links.width, links.height],
     [rowHeight, queries.axis.offset, keys.axis.offset],
     [pinned.query, pinned.key, aside.id, scale, loadedRows(input), series[0]?.rows.numShown],
-    [thinning.top_k, thinning.mass, focused, input.groups?.id],
+    [thinning.top_k, thinning.mass, focused, input.groups?.id, input.signed],
     input.drawing,
   ]);
 }
@@ -185,7 +202,7 @@ function sources(input: LinesInput, group: number, key: number): [number, number
   if (rows.column) {
     const column = shadingColumn(rows, key, aside, scale) ?? [];
     return Array.from(column, (weight, query): [number, number] => [query, weight]).filter(
-      ([, weight]) => weight >= least,
+      ([, weight]) => Math.abs(weight) >= least,
     );
   }
   const [first, last] = visibleRows(layout.queries.axis);
@@ -193,7 +210,7 @@ function sources(input: LinesInput, group: number, key: number): [number, number
   for (let query = first; query < last; query++) {
     const row = rows.row(query);
     const weight = row ? shadingWeight(row, key, aside, scale) : 0;
-    if (row && weight >= least) found.push([query, weight]);
+    if (row && Math.abs(weight) >= least) found.push([query, weight]);
   }
   return found;
 }
@@ -208,9 +225,10 @@ function addSources(list: LinkList, input: LinesInput, group: number, key: numbe
   const shift = lane(input, group);
   const to = linkEnd(layout.keys, key, pinned.key) + shift;
   const add = (query: number, weight: number) => {
-    if (!(weight > INVISIBLE) || groups?.query(query) === false) return;
+    const size = Math.abs(weight);
+    if (!(size > INVISIBLE) || groups?.query(query) === false) return;
     const from = linkEnd(layout.queries, query, pinned.query) + shift;
-    list.add(query, key, from, to, weight, group);
+    list.add(query, key, from, to, size, groupOf(input, group, weight));
   };
   const strongest = { above: { query: 0, weight: 0 }, below: { query: 0, weight: 0 } };
   for (const [query, weight] of sources(input, group, key)) {
@@ -218,7 +236,7 @@ function addSources(list: LinkList, input: LinesInput, group: number, key: numbe
     if (where === 0) add(query, weight);
     else {
       const best = where < 0 ? strongest.above : strongest.below;
-      if (weight > best.weight) Object.assign(best, { query, weight });
+      if (Math.abs(weight) > Math.abs(best.weight)) Object.assign(best, { query, weight });
     }
   }
   for (const { query, weight } of Object.values(strongest)) add(query, weight);
@@ -245,7 +263,7 @@ export interface Beyond {
 
 function strongest(found: Map<number, number>, side: -1 | 1, count: number): Beyond[] {
   return Array.from(found, ([index, weight]) => ({ index, weight, side }))
-    .sort((a, b) => strongestFirst(a.weight, b.weight) || a.index - b.index)
+    .sort((a, b) => strongestFirst(Math.abs(a.weight), Math.abs(b.weight)) || a.index - b.index)
     .slice(0, count);
 }
 
@@ -262,10 +280,11 @@ export function beyondWindow(input: LinesInput, count: number, least: number): B
   if (first === 0 && last === axis.count) return [];
   const found = { above: new Map<number, number>(), below: new Map<number, number>() };
   const see = (index: number, weight: number) => {
-    if (!(weight >= least * (input.scale ?? 1)) || (index >= first && index < last)) return;
+    if (!(Math.abs(weight) >= least * (input.scale ?? 1)) || (index >= first && index < last))
+      return;
     if (drawn?.(index) === false) return;
     const map = index < first ? found.above : found.below;
-    if (weight > (map.get(index) ?? 0)) map.set(index, weight);
+    if (Math.abs(weight) > Math.abs(map.get(index) ?? 0)) map.set(index, weight);
   };
   const [start, end] = visibleRows(layout.queries.axis);
   for (const { rows } of series) {
@@ -307,7 +326,7 @@ export function hiddenShare(input: LinesInput): { readonly above: number; readon
       const sum = (from: number, to: number) => {
         let total = 0;
         for (let key = from; key < to; key++) total += row[key] as number;
-        return total;
+        return Math.abs(total);
       };
       above = Math.max(above, sum(0, first));
       below = Math.max(below, sum(last, row.length));

@@ -8,6 +8,7 @@ import type { Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
+import { sayNumber } from "../shared/measure.js";
 import { scrollTo } from "./layout.js";
 import { type Beyond, beyondWindow, hiddenShare, type LinesInput, pictureKey } from "./links.js";
 
@@ -78,10 +79,14 @@ function remainders(scene: Scene, input: LinesInput, marked: ReadonlySet<number>
 export function markersOf(scene: Scene, input: LinesInput): readonly LinkMarker[] {
   const strongest = strongestBeyond(scene, input);
   const marked = new Set(strongest.map(({ side }) => side));
-  return [...jumps(input, strongest), ...remainders(scene, input, marked)];
+  return [...jumps(scene, input, strongest), ...remainders(scene, input, marked)];
 }
 
-function jumps(input: LinesInput, strongest: readonly Beyond[]): readonly LinkMarker[] {
+function jumps(
+  scene: Scene,
+  input: LinesInput,
+  strongest: readonly Beyond[],
+): readonly LinkMarker[] {
   const { layout, focus } = input;
   const aboutKey = focus.about === "key";
   const column = aboutKey ? layout.queries : layout.keys;
@@ -89,7 +94,7 @@ function jumps(input: LinesInput, strongest: readonly Beyond[]): readonly LinkMa
   const placed = { above: 0, below: 0 };
   return strongest.map(({ index, weight, side }) => {
     const label = labelOf(column.positions, index);
-    const number = formatWeight(weight);
+    const number = sayNumber(scene, weight);
     const text = `${arrow(side)} ${index} · ${label} ${number}`;
     const wide = Math.min(width, Math.ceil(textWidth(text, SIZE)) + 10);
     const nth = side < 0 ? placed.above++ : placed.below++;

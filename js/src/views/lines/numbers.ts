@@ -1,11 +1,12 @@
 // Weights beside the labels, and shades behind them.
 
 import { strongestFirst } from "../../data/strongest-first.js";
-import { formatWeight } from "../../marks/format.js";
+import { formatSigned, formatWeight } from "../../marks/format.js";
 import { linkOpacity } from "../../marks/links.js";
 import { rowMiddle, side, visibleRows } from "../../marks/text/token-axis.js";
 import type { TokenColumn, Underline } from "../../marks/text/tokens.js";
 import type { Scene } from "../../scene/scene.js";
+import type { Theme } from "../../styles/theme.js";
 import type { Surface } from "../../surface/surface.js";
 import { meanRow, shadingWeight, sumOf } from "../shared/series.js";
 import { NUMBER_WIDTH } from "./layout.js";
@@ -38,12 +39,17 @@ function partners({ series, aside, focus, scale }: LinesInput, shaded: boolean):
 }
 
 /** The lines under a partner's label, one per head that has a link there. */
-export function underlinesOf(input: LinesInput): (index: number) => readonly Underline[] {
+export function underlinesOf(
+  input: LinesInput,
+  { positive, negative }: Pick<Theme, "positive" | "negative">,
+): (index: number) => readonly Underline[] {
   const weights = partners(input, true);
   return (index) =>
-    input.series.flatMap(({ colour }, group) => {
+    input.series.flatMap(({ colour: own }, group) => {
       const weight = weights(group, index) ?? 0;
-      return weight >= UNDERLINED ? [{ colour, opacity: linkOpacity(weight) }] : [];
+      const colour = !input.signed ? own : weight < 0 ? negative : positive;
+      const size = Math.abs(weight);
+      return size >= UNDERLINED ? [{ colour, opacity: linkOpacity(size) }] : [];
     });
 }
 
@@ -61,7 +67,7 @@ function numberedRows(
     if (side(column.axis, index) !== 0) continue;
     let weight = 0;
     for (let group = 0; group < input.series.length; group++) {
-      weight = Math.max(weight, weights(group, index) ?? 0);
+      weight = Math.max(weight, Math.abs(weights(group, index) ?? 0));
     }
     if (weight >= LEAST * (input.scale ?? 1) || pair.includes(index))
       strengths.push({ index, weight });
@@ -107,19 +113,23 @@ export function drawNumbers(surface: Surface, scene: Scene, input: LinesInput): 
   const weights = partners(input, false);
   const grid = gridOf(series.length, columns);
   const { lines, size } = grid ?? { lines: 1, size: SIZE };
+  // A sign leaves room for a digit less.
+  const say = input.signed ? (value: number) => formatSigned(value, 2) : formatWeight;
   for (const index of numberedRows(input, column, weights)) {
     const known = series.map((_, group) => ({ group, weight: weights(group, index) ?? 0 }));
     // Without room for all, those of the heads that look there most.
     const shown = grid
       ? known
       : [...known]
-          .sort((a, b) => strongestFirst(a.weight, b.weight))
+          .sort((a, b) => strongestFirst(Math.abs(a.weight), Math.abs(b.weight)))
           .slice(0, columns)
           .sort((a, b) => a.group - b.group);
     const middle = rowMiddle(column.axis, index);
     shown.forEach(({ group, weight }, i) => {
       // Among numbers of other heads, next to nothing is an empty place.
-      if (series.length > 1 && weight < NOTHING * (input.scale ?? 1)) return;
+      const of = Math.abs(weight);
+      const nothing = Math.max(NOTHING * (input.scale ?? 1), input.signed ? LEAST : 0);
+      if (series.length > 1 && of < nothing) return;
       const x = left + ((i % columns) + 1) * NUMBER_WIDTH - 3;
       const y = middle + (Math.floor(i / columns) - (lines - 1) / 2) * size;
       if (series.length > 1) {
@@ -127,8 +137,8 @@ export function drawNumbers(surface: Surface, scene: Scene, input: LinesInput): 
         const bar = { x: x - NUMBER_WIDTH + 4, y: y - height / 2, width: 2, height };
         surface.rect(bar, { fill: series[group]?.colour ?? theme.text });
       }
-      const fill = weight >= 0.1 * (input.scale ?? 1) ? theme.text : theme.muted;
-      surface.text(x, y, formatWeight(weight), { fill, size, anchor: "end" });
+      const fill = of >= 0.1 * (input.scale ?? 1) ? theme.text : theme.muted;
+      surface.text(x, y, say(weight), { fill, size, anchor: "end" });
     });
   }
 }

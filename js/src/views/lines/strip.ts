@@ -9,7 +9,7 @@ import { foundAt } from "../shared/found.js";
 import { meanRow, shadingColumn } from "../shared/series.js";
 import { cutTicks } from "../what-if/struck.js";
 import { linesOverflow } from "./layout.js";
-import type { LinesInput } from "./links.js";
+import { type LinesInput, sizes } from "./links.js";
 
 /** More tokens than ever fit into a frame: they are scrolled. */
 const MANY = 40;
@@ -54,12 +54,16 @@ function linksOf(input: LinesInput, group: number): Float32Array | null {
   const rows = series[group]?.rows;
   if (!rows) return null;
   if (focus.about === "key") {
-    return focus.key === null ? null : shadingColumn(rows, focus.key, aside, scale);
+    const column = focus.key === null ? null : shadingColumn(rows, focus.key, aside, scale);
+    return column && sizes(column, input);
   }
   const row = meanRow(rows, focus.queries);
   if (!row) return null;
   const shade = shadesIn(row, aside, scale);
-  return row.map((_, key) => shade(key));
+  return sizes(
+    row.map((_, key) => shade(key)),
+    input,
+  );
 }
 
 /** Of each position of the other side the strongest link with what is in focus, whatever the head. */

@@ -5,6 +5,7 @@ import { rounded } from "../../marks/format.js";
 import { scaleEnd } from "../../marks/matrix/shading.js";
 import { memo } from "../../marks/memo.js";
 import type { Scene } from "../../scene/scene.js";
+import { ofMetric } from "../shared/measure.js";
 import { type Series, scaleOf } from "../shared/series.js";
 import { headSource, type TileSource } from "./tile-source.js";
 import { type Sight, sightOf } from "./window.js";
@@ -59,6 +60,8 @@ function largestInSight(source: TileSource, causal: boolean, sight: Sight): numb
  */
 export function mapScale(scene: Scene, series: readonly Series[], count: number): MapScale {
   const { state, drawing, generationStep } = scene;
+  // Panels share the scale of what their links add: its end is the largest of all of them.
+  if (ofMetric(scene) && drawing?.panel) return { end: drawing.end, beyond: false };
   const own = scaleOf(series);
   const plain = own !== undefined || state.measure !== "weights" || generationStep !== null;
   if (plain || state.shade === "fixed") return { end: own, beyond: false };

@@ -27,6 +27,7 @@ import { comeWhole, hasLongAxis, headSource, type TileSource } from "../map/tile
 import { isZoomed, rangeText, sightOf } from "../map/window.js";
 import { asideNote, thumbnailShading } from "../shared/aside.js";
 import { foundAt } from "../shared/found.js";
+import { isSigned } from "../shared/measure.js";
 import { hoveredPositions, poolNote, type Series } from "../shared/series.js";
 import { drawCutCells } from "../what-if/cut-cells.js";
 import type { DrawnHead } from "../what-if/parts.js";
@@ -200,26 +201,33 @@ export function drawHeat(
   { count, scale }: { readonly count: number; readonly scale: number | undefined },
 ): void {
   const { theme } = scene;
+  const source = headSource(scene, series, count);
+  const under = () => standIn(scene, cells, series);
+  if (isSigned(scene)) {
+    drawDifference(surface, scene, source, cells, scale ?? 1, under);
+    return;
+  }
   drawMap(surface, scene, cells, {
-    source: headSource(scene, series, count),
+    source,
     colouring: {
       name: `${theme.id} ${scale}`,
       shade: sequentialShade(scale),
       table: theme.sequential,
     },
     say: formatWeight,
-    under: () => standIn(scene, cells, series),
+    under,
   });
   drawCutCells(surface, scene, cells, [series]);
 }
 
-/** A difference, its scale ending at `max` either way. */
+/** Numbers of both signs, such as a difference, their scale ending at `max` either way. */
 export function drawDifference(
   surface: Surface,
   scene: Scene,
   source: TileSource,
   cells: MatrixCells,
   max: number,
+  under: Drawn["under"] = () => [],
 ): void {
   const { theme } = scene;
   drawMap(surface, scene, cells, {
@@ -230,7 +238,7 @@ export function drawDifference(
       table: theme.diverging,
     },
     say: (value) => formatSigned(value, 2),
-    under: () => [],
+    under,
   });
 }
 

@@ -8,6 +8,7 @@ import type { LayerMeta } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { thumbnailShading } from "../shared/aside.js";
+import { sayNumber } from "../shared/measure.js";
 import { pairTitle } from "../shared/series.js";
 import type { Frame } from "../view.js";
 import { bothWays, effectOf } from "../what-if/heads.js";
@@ -63,7 +64,7 @@ export function drawHeadCard(
     // The labels leave room for the number, whatever they are.
     const pair = pairTitle(scene, top.query, top.key, 185);
     lines.push({
-      text: `${scene.sides ? "largest change" : "top"}: ${pair} ${formatWeight(top.weight)}`,
+      text: `${scene.sides ? "largest change" : "top"}: ${pair} ${sayNumber(scene, top.weight)}`,
       muted: false,
     });
     if (keys.length > 1) lines.push({ text: "first position left aside", muted: true });
@@ -97,7 +98,7 @@ export function headName(
   if (top) {
     const [from, to] = [queries[top.query]?.label, keys[top.key]?.label];
     parts.push(
-      `${scene.sides ? "largest change" : "top link"} ${from} to ${to} ${formatWeight(top.weight)}`,
+      `${scene.sides ? "largest change" : "top link"} ${from} to ${to} ${sayNumber(scene, top.weight)}`,
     );
   }
   const effect = effectOf(scene, row, head);

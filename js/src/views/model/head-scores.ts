@@ -1,6 +1,7 @@
 // Scores, labels and ranking of heads as the model view shows them.
 
 import type { When } from "../../data/blocks.js";
+import { BOTH_SIGNS } from "../../data/gradients.js";
 import { whyMissing } from "../../data/measures.js";
 import { withoutRecord } from "../../data/meta.js";
 import { strongestFirst } from "../../data/strongest-first.js";
@@ -110,6 +111,7 @@ function notMeasured(scene: Scene, name: string): string | null {
   const { measure } = measured(scene, name);
   const { stream } = scene;
   if (measure === undefined) return null;
+  if (measure === "gradient") return BOTH_SIGNS;
   const reasons = stream.layers.map((layer) => whyMissing(stream, layer, measure));
   return reasons.find((reason) => reason !== null) ?? null;
 }

@@ -50,16 +50,20 @@ export function flatNote(scene: Scene): string {
 function drawWeightRamp(surface: Surface, scene: Scene, frame: Frame, layout: Grid): void {
   const { theme, thumbnails, state } = scene;
   const { left } = layout;
-  const end = rounded(thumbnails.about.scale, 3);
+  const signed = thumbnails.about.signed ?? false;
+  const most = rounded(thumbnails.about.scale, 3);
+  const end = signed ? `+${most}` : most;
+  const start = signed ? `−${most}` : "0";
   const { short } = MEASURES[state.measure];
   const label = { fill: theme.muted, size: 10, anchor: "end" } as const;
   const right = Math.min(frame.width - MARGIN, Math.max(left + layout.width, left + 180));
   const x = right - textWidth(end, label.size) - 6 - 64;
   const ramp = { x, y: TITLE / 2 - 4, width: 64, height: 8 };
   surface.text(right, TITLE / 2, end, label);
-  drawRamp(surface, ramp, theme.sequential, theme.rule);
-  surface.text(ramp.x - 5, TITLE / 2, "0", label);
-  surface.text(ramp.x - 16, TITLE / 2, `√${scene.sides ? `|Δ ${short}|` : short}`, label);
+  drawRamp(surface, ramp, signed ? theme.diverging : theme.sequential, theme.rule);
+  surface.text(ramp.x - 5, TITLE / 2, start, label);
+  const apart = signed ? 10 + textWidth(start, label.size) : 16;
+  surface.text(ramp.x - apart, TITLE / 2, `√${scene.sides ? `|Δ ${short}|` : short}`, label);
 }
 
 /** What the numbers above the grid count. */

@@ -1,6 +1,6 @@
 // Names of measures, and notes on them in legends.
 
-import { rounded } from "../../marks/format.js";
+import { formatSigned, formatWeight, rounded } from "../../marks/format.js";
 import type { Measure } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
 import { editNotes } from "../what-if/parts.js";
@@ -13,8 +13,21 @@ export const MEASURES: Readonly<
   weights: { choice: "weights", title: "weight", short: "weight" },
   value: { choice: "value-weighted", title: "value-weighted α‖v‖", short: "α‖v‖" },
   norm: { choice: "norm-based", title: "norm-based ‖αf(x)‖", short: "‖αf(x)‖" },
+  gradient: { choice: "weight × gradient", title: "w × ∂/∂w", short: "w × ∂/∂w" },
+  relevance: { choice: "relevance", title: "max(0, w × ∂/∂w)", short: "relevance" },
   rollout: { choice: "rollout", title: "rollout", short: "rollout" },
 };
+
+/** Whether numbers have both signs: they are drawn in two colours, about nothing. */
+export const isSigned = ({ state }: Pick<Scene, "state">) => state.measure === "gradient";
+
+/** Whether numbers are what a link adds to the record's metric. */
+export const ofMetric = ({ state }: Pick<Scene, "state">) =>
+  state.measure === "gradient" || state.measure === "relevance";
+
+/** A number of the measure, with its sign where both are there. */
+export const sayNumber = (scene: Pick<Scene, "state">, value: number): string =>
+  isSigned(scene) ? formatSigned(value) : formatWeight(value);
 
 export const isRollout = ({ state }: Pick<Scene, "state">) => state.measure === "rollout";
 
@@ -24,8 +37,9 @@ export function showsWords({ recorded, queries, keys }: Scene): boolean {
 }
 
 /** What a legend calls the numbers. */
-export function measureTitle({ state }: Pick<Scene, "state">): string {
+export function measureTitle({ state, stream }: Pick<Scene, "state" | "stream">): string {
   const { title } = MEASURES[state.measure];
+  if (ofMetric({ state }) && stream.metric !== undefined) return `${title} of ${stream.metric}`;
   return state.measure === "rollout" ? `${title} up to layer ${state.layer}` : title;
 }
 
@@ -33,6 +47,7 @@ export function measureTitle({ state }: Pick<Scene, "state">): string {
 function scaleOf({ state, together }: Scene): string {
   const sum = together?.how === "sum";
   if (sum && state.measure === "weights") return "a weight of 1 in every head";
+  if (ofMetric({ state })) return "the largest here";
   const of = state.measure === "value" ? "value" : "value behind the projection";
   return `the longest ${of}${sum ? " in every head" : ""}`;
 }

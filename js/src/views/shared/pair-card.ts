@@ -2,10 +2,10 @@
 
 import { strongestFirst, strongestOf } from "../../data/strongest-first.js";
 import { drawCard } from "../../marks/card.js";
-import { formatWeight } from "../../marks/format.js";
 import type { Scene } from "../../scene/scene.js";
 import type { ViewName } from "../../state/interaction.js";
 import type { Rect, Surface } from "../../surface/surface.js";
+import { sayNumber } from "./measure.js";
 import {
   type Focus,
   focusOf,
@@ -30,6 +30,7 @@ export interface CellReading {
 
 /** "largest of 8 × 8 here ≈ 0.63", and in place of a row that has not come yet, the cell's own number. */
 function fromCells(
+  scene: Scene,
   series: readonly Series[],
   { queries, keys }: Pick<Focus, "queries" | "keys">,
   cells: CellReading | undefined,
@@ -40,12 +41,12 @@ function fromCells(
   const values = series.map((one) => cells.value(one, query, key));
   const side = 2 ** cells.level;
   const numbers = values.map((value) => value ?? Number.NaN);
-  const most = numbers[strongestOf(numbers.keys(), numbers)] ?? Number.NaN;
+  const most = numbers[strongestOf(numbers.keys(), numbers.map(Math.abs))] ?? Number.NaN;
   const says = cells.level > 0 && Number.isFinite(most);
   const of = series.length > 1 ? " of all heads" : "";
   return {
     exact: cells.level === 0 ? values : null,
-    note: says ? `largest of ${side} × ${side} here${of} ≈ ${formatWeight(most)}` : "",
+    note: says ? `largest of ${side} × ${side} here${of} ≈ ${sayNumber(scene, most)}` : "",
   };
 }
 
@@ -62,17 +63,19 @@ export function drawPairCard(
   const focus = focusOf(scene);
   const { queries, keys } = focus;
   if (!at || queries.length === 0 || keys.length === 0) return;
-  const shown = fromCells(series, focus, cells);
+  const shown = fromCells(scene, series, focus, cells);
   const known = series.flatMap(({ name, colour, rows }, n) => {
     const row = meanRow(rows, queries);
-    if (row) return [{ label: name, colour, weight: sumOf(row, keys), ...pairNumbers(row, keys) }];
+    if (row)
+      return [{ label: name, colour, weight: sumOf(row, keys), ...pairNumbers(scene, row, keys) }];
     // What a cell shows is exact already; how it ranks in its row is not known yet.
     const weight = shown?.exact?.[n] ?? null;
     return weight === null
       ? []
-      : [{ label: name, colour, weight, value: formatWeight(weight), note: "" }];
+      : [{ label: name, colour, weight, value: sayNumber(scene, weight), note: "" }];
   });
-  if (known.length > MOST) known.sort((a, b) => strongestFirst(a.weight, b.weight));
+  if (known.length > MOST)
+    known.sort((a, b) => strongestFirst(Math.abs(a.weight), Math.abs(b.weight)));
   const left = known.length - MOST;
   const weaker = left > 0 ? `and ${left} weaker ${left === 1 ? "head" : "heads"}` : "";
   const footnote = [weaker, poolNote(focus), shown?.note].filter(Boolean).join(" · ") || undefined;

@@ -3,14 +3,16 @@
 import { type Aside, restOf, shadesIn, shareOf } from "../../data/aside.js";
 import type { Blocks, Rows } from "../../data/blocks.js";
 import { columnSum } from "../../data/columns.js";
+import { largestSize } from "../../data/gradients.js";
 import { strongestOf } from "../../data/strongest-first.js";
-import { formatWeight, ordinal } from "../../marks/format.js";
+import { topLevel } from "../../data/tiles.js";
+import { ordinal } from "../../marks/format.js";
 import { labelOf, quotedPair } from "../../marks/text/tokens.js";
 import type { Position } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Hover, ViewName } from "../../state/interaction.js";
 import { isOut, outMark } from "../what-if/parts.js";
-import { isRollout } from "./measure.js";
+import { isRollout, isSigned, ofMetric, sayNumber } from "./measure.js";
 import { togetherName } from "./together.js";
 
 /** One head as it is drawn: whose numbers, in which colour, under which name. */
@@ -113,7 +115,13 @@ export function pinnedFocus(scene: Scene): Focus {
 
 /** The end of the scale that series share; undefined for weights, which end at 1. */
 export function scaleOf(series: readonly Series[]): number | undefined {
-  const ends = series.flatMap(({ rows }) => rows.scale ?? []);
+  const ends = series.flatMap(({ rows, blocks, layer, head }) => {
+    if (!rows.fitted) return rows.scale ?? [];
+    const top = topLevel(rows.numQueries, rows.numKeys);
+    return largestSize(rows, () => blocks.tile(layer, head, top, [0, 0])) ?? [];
+  });
+  // Where nothing is added at all, or nothing has come yet, any end does.
+  if (series.some(({ rows }) => rows.fitted)) return Math.max(0, ...ends) || 1;
   return ends.length > 0 ? Math.max(...ends) : undefined;
 }
 
@@ -185,14 +193,15 @@ export function sumOf(row: Float32Array, keys: readonly number[]): number {
 
 /** "0.634" and "2nd of 9", for one pair; of several keys the sum, which has no rank. */
 export function pairNumbers(
+  scene: Pick<Scene, "state">,
   row: Float32Array,
   keys: readonly number[],
 ): { value: string; note: string } {
   const weight = sumOf(row, keys);
   const [key] = keys;
-  const ranked = keys.length === 1 && key !== undefined && weight > 0;
+  const ranked = keys.length === 1 && key !== undefined && weight > 0 && !isSigned(scene);
   const { rank, of } = ranked ? rankOf(row, key) : { rank: 0, of: 0 };
-  return { value: formatWeight(weight), note: ranked ? `${ordinal(rank)} of ${of}` : "" };
+  return { value: sayNumber(scene, weight), note: ranked ? `${ordinal(rank)} of ${of}` : "" };
 }
 
 /** "mean of 2 queries, sum of 3 keys", or nothing where there is one of each. */
@@ -231,20 +240,26 @@ export function strongestKey(row: Float32Array): number {
   return Math.max(0, strongestOf(row.keys(), row));
 }
 
+/** How large the numbers of a row are: those of both signs count alike. */
+export function sized(scene: Pick<Scene, "state">, row: Float32Array): Float32Array {
+  return isSigned(scene) ? row.map(Math.abs) : row;
+}
+
 /** What a query's stop is called: the query, and where it looks most of the heads shown, in which of them. */
 export function queryName(scene: Scene, series: readonly Series[], query: number): string {
   let best = { key: 0, weight: 0, by: "" };
   for (const { rows, layer, head } of series) {
     const row = rows.row(query);
-    const key = row ? strongestKey(row) : 0;
+    const key = row ? strongestKey(sized(scene, row)) : 0;
     const weight = row?.[key] ?? 0;
     const by = isRollout(scene) ? `layer ${layer} all heads` : `layer ${layer} head ${head}`;
-    if (weight > best.weight) best = { key, weight, by };
+    if (Math.abs(weight) > Math.abs(best.weight)) best = { key, weight, by };
   }
   const name = `query ${query} “${labelOf(scene.queries, query)}”`;
   if (best.weight === 0) return name;
   const { key, weight, by } = best;
-  return `${name}, ${by} attends most to “${labelOf(scene.keys, key)}” ${formatWeight(weight)}`;
+  const to = `“${labelOf(scene.keys, key)}” ${sayNumber(scene, weight)}`;
+  return `${name}, ${by} ${ofMetric(scene) ? "most by its link to" : "attends most to"} ${to}`;
 }
 
 export function keyName(scene: Scene, key: number): string {

@@ -8,12 +8,12 @@ import { contains } from "../../surface/surface.js";
 import { headSeries } from "../shared/series.js";
 import { cutTicks } from "../what-if/struck.js";
 import { blockOf, positionTop, type TextBlock, type TextPlan } from "./layout.js";
-import type { TextShading } from "./shading.js";
+import { shadeIn, type TextShading } from "./shading.js";
 
 /** Rows of the strip that one token takes at least: a single pixel is not seen. */
 const TALL = 2;
 
-/** The largest shade in each row of pixels of the strip. */
+/** The largest shade in each row, of either sign, of pixels of the strip. */
 export function stripShades(
   plan: TextPlan,
   block: TextBlock,
@@ -28,10 +28,10 @@ export function stripShades(
     const shade = shades[index] as number;
     const fragment = flow.first[index] as number;
     while ((flow.starts[line + 1] as number) <= fragment && line + 2 < flow.starts.length) line++;
-    if (!(shade > 0)) continue;
+    if (!(Math.abs(shade) > 0)) continue;
     const first = Math.min(rows - TALL, Math.floor((block.top + line * plan.line) * scale));
     for (let row = Math.max(0, first); row < first + TALL; row++) {
-      if (shade > (most[row] as number)) most[row] = shade;
+      if (Math.abs(shade) > Math.abs(most[row] as number)) most[row] = shade;
     }
   }
   return most;
@@ -50,12 +50,11 @@ function drawShades(
 ) {
   const rows = Math.max(1, Math.floor(at.height));
   const shades = stripShades(plan, blockOf(plan, shading.subject.over), shading.shades, rows);
-  const table = scene.theme.sequential;
   const data = new Uint8ClampedArray(4 * rows);
   shades.forEach((shade, row) => {
-    const part = Math.round(255 * Math.sqrt(Math.min(1, shade / shading.end)));
-    if (part === 0) return;
-    data.set(table.subarray(3 * part, 3 * part + 3), 4 * row);
+    const found = shadeIn(shading, shade, scene.theme);
+    if (!found) return;
+    data.set(found.table.subarray(3 * found.place, 3 * found.place + 3), 4 * row);
     data[4 * row + 3] = 255;
   });
   surface.image({ ...at, height: rows }, { width: 1, height: rows, data });

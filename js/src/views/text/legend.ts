@@ -1,8 +1,8 @@
 // Running text: legend, and the strongest positions to jump to.
 
-import { formatWeight } from "../../marks/format.js";
 import {
   drawColourKey,
+  drawDivergingLegend,
   drawSequentialLegend,
   LEGEND_BAR,
   LEGEND_LINE,
@@ -13,7 +13,7 @@ import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
-import { MEASURES } from "../shared/measure.js";
+import { MEASURES, sayNumber } from "../shared/measure.js";
 import { headSeries } from "../shared/series.js";
 import type { Frame, Stop } from "../view.js";
 import {
@@ -76,8 +76,8 @@ function chipsOf(
     const above = positionTop(plan, block, index) < plan.scroll;
     const label = quoted(block.positions, index, LABEL);
     const weight = weightAt(shading, index);
-    if (weight < LEAST) continue;
-    const number = formatWeight(weight);
+    if (Math.abs(weight) < LEAST) continue;
+    const number = sayNumber(scene, weight);
     const where = away ? (above ? "▲ " : "▼ ") : "";
     const text = `${where}${label} (position ${indexOf(block.positions, index)}) ${number}`;
     const own = Math.ceil(textWidth(text, LEGEND_SIZE)) + 2 * pad;
@@ -114,7 +114,8 @@ export function drawTextFooter(
       textWidth(full, LEGEND_SIZE) + 130 > width ? shadeTitle(scene, shading, 40) : full;
     const wide = Math.min(width - 16, 220 + textWidth(title, LEGEND_SIZE));
     const bar = { x: 8, y: y + 4, width: wide, title };
-    drawSequentialLegend(surface, bar, theme, shading);
+    if (shading.signed) drawDivergingLegend(surface, bar, shading.end, theme);
+    else drawSequentialLegend(surface, bar, theme, shading);
   }
   y += LEGEND_BAR;
   if (barCount(scene) > 0) {

@@ -2,9 +2,11 @@
 
 import { asideRow } from "../../data/aside.js";
 import { columnSum } from "../../data/columns.js";
-import { scaleEnd } from "../../marks/matrix/shading.js";
+import { divergingShade, scaleEnd, sequentialShade } from "../../marks/matrix/shading.js";
 import { LARGEST_WHOLE_HEAD } from "../../protocol/constants.js";
 import type { Scene } from "../../scene/scene.js";
+import type { Theme } from "../../styles/theme.js";
+import { isSigned } from "../shared/measure.js";
 import {
   type Focus,
   focusOf,
@@ -66,6 +68,21 @@ export interface TextShading {
   readonly each: readonly Float32Array[];
   /** The end of the scale. */
   readonly end: number;
+  /** Whether they have both signs, each with a colour of its own. */
+  readonly signed: boolean;
+}
+
+/** The colour of a shade, and its place in its table; null where there is nothing. */
+export function shadeIn(
+  { end, signed }: Pick<TextShading, "end" | "signed">,
+  value: number,
+  theme: Theme,
+): { readonly table: Uint8Array; readonly place: number } | null {
+  if (!(signed ? value !== 0 : value > 0)) return null;
+  const shade = signed ? divergingShade(end) : sequentialShade(end);
+  const place = Math.round(shade(value));
+  if (Number.isNaN(place) || place === (signed ? 128 : 0)) return null;
+  return { table: signed ? theme.diverging : theme.sequential, place };
 }
 
 /** More heads than this are only shown as their mean. */
@@ -142,7 +159,7 @@ function meanOfAll(all: readonly Float32Array[]): Float32Array {
 
 function largestShades(values: ArrayLike<number>): number {
   let most = 0;
-  for (let at = 0; at < values.length; at++) most = Math.max(most, values[at] || 0);
+  for (let at = 0; at < values.length; at++) most = Math.max(most, Math.abs(values[at] || 0));
   return most;
 }
 
@@ -163,7 +180,8 @@ function shadingFor(scene: Scene, subject: TextSubject): TextShading | null {
   const shades = meanOfAll(each);
   const bars = series.length > 1 && series.length <= MOST_BARS ? each : [];
   const most = Math.max(largestShades(shades), ...bars.map(largestShades));
-  return { subject, series, weights, shades, each: bars, end: scaleEnd(most) };
+  const signed = isSigned(scene);
+  return { subject, series, weights, shades, each: bars, end: scaleEnd(most), signed };
 }
 
 /**
@@ -178,14 +196,15 @@ export function shadingOf(scene: Scene): TextShading | null {
 /** What the pins alone say: hits and stops go by this, or hovering would turn them round. */
 export const pinnedAim = (scene: Scene): TextSubject => textSubject(scene, false);
 
-/** The positions of largest shade, the strongest first. */
+/** The positions of largest shade, the strongest first; of either sign. */
 export function strongest(shades: ArrayLike<number>, count: number): readonly number[] {
   const best: number[] = [];
+  const sizeAt = (at: number) => Math.abs(shades[at] as number);
   for (let at = 0; at < shades.length; at++) {
-    const shade = shades[at] as number;
+    const shade = sizeAt(at);
     if (!(shade > 0)) continue;
-    if (best.length === count && shade <= (shades[best[count - 1] as number] as number)) continue;
-    const place = best.findIndex((other) => (shades[other] as number) < shade);
+    if (best.length === count && shade <= sizeAt(best[count - 1] as number)) continue;
+    const place = best.findIndex((other) => sizeAt(other) < shade);
     best.splice(place < 0 ? best.length : place, 0, at);
     if (best.length > count) best.pop();
   }

@@ -128,7 +128,7 @@ test("a pair that is not its query's strongest says its rank among the keys that
     state: { query: 3, key: 1, heads: [2] },
   });
   const row = scene.blocks.weights(0, 2).row(3) as Float32Array;
-  const { note } = pairNumbers(row, [1]);
+  const { note } = pairNumbers(scene, row, [1]);
   const strongest = row.indexOf(Math.max(...row));
   const weakest = row.indexOf(Math.min(...row.slice(0, 4)));
   const where = (key: number) =>

@@ -1,0 +1,68 @@
+"""Weights times the gradients of a metric: chosen in the toolbar, named, drawn by sign, and the same in a figure and a page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from browser.figures import headless, saved_by_button
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from browser.lab import Notebook, Widget
+
+CELLS = [
+    "import attnwidget as aw\nmodel, tokenizer = aw.pocket()",
+    "view = aw.view(model, 'the cat sat on the mat because it', tokenizer=tokenizer, metric='purred')\nview",
+]
+RESET = """
+view.view, view.form, view.layer, view.heads = "all", "lines", 3, [3, 1]
+view.query, view.key, view.measure, view.theme = "it", "cat", "weights", "light"
+"""
+METRIC = "log p(“purred”)"
+
+
+def test_links_say_what_they_add_to_the_metric_in_every_form(
+    notebook: Notebook, widget: Widget, tmp_path: Path
+) -> None:
+    choice = widget.root.get_by_role("combobox", name="Measure")
+    before = widget.picture("head")
+    choice.select_option("gradient")
+    notebook.wait_value("view.measure", "gradient")
+    drawn = widget.wait_for_another("head", before)
+    adds = notebook.value("float(view.attention['decoder'][3].measure('gradient', 3, 8, 2))")
+    takes = notebook.value("float(view.attention['decoder'][3].measure('gradient', 1, 8, 6))")
+    assert adds > 0.5
+    assert takes < -0.5
+    expect(widget.root).to_contain_text(f"“it” looks at “cat”, their links add head 3 +{adds:.3f}")
+    notebook.execute("view.heads, view.key = [1], 'mat'")
+    expect(widget.root).to_contain_text(f"its link adds −{-takes:.3f} to {METRIC}")
+    notebook.execute("view.heads, view.key = [3], 'cat'")
+    expect(widget.root).to_contain_text(f"its link adds +{adds:.3f} to {METRIC}")
+    for form in ("lines", "matrix", "text"):
+        for theme in ("light", "dark"):
+            notebook.execute(f"view.form, view.theme = {form!r}, {theme!r}")
+            notebook.rest(widget)
+            widget.screenshot(f"gradient-{form}-{theme}")
+        svg = headless(notebook, tmp_path / f"{form}.svg")
+        assert svg == saved_by_button(widget), form
+    choice.select_option("relevance")
+    notebook.wait_value("view.measure", "relevance")
+    assert widget.wait_for_another("head", drawn) != drawn
+    expect(widget.root).to_contain_text(f"its link adds {adds:.3f} to {METRIC}")
+    notebook.execute("view.form, view.theme = 'lines', 'light'")
+    notebook.rest(widget)
+    widget.screenshot("relevance-lines")
+
+
+def test_a_run_under_an_edit_has_no_gradients_and_says_so(
+    notebook: Notebook, widget: Widget
+) -> None:
+    offered = widget.root.locator(".aw-measure option[value='gradient']")
+    expect(offered).to_be_enabled()
+    notebook.execute("view.interventions = aw.ablate(heads=[(3, 3)])")
+    expect(offered).to_be_disabled()
+    expect(offered).to_have_attribute("title", "No gradients: recorded without a metric; attnwidget.view(model, text, tokenizer=…, metric=…) keeps its gradients.")  # fmt: skip
+    notebook.execute("view.interventions = None")
+    expect(offered).to_be_enabled()
