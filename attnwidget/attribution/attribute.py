@@ -111,7 +111,8 @@ def _of_links(name: str, record: Record, call: Call) -> Attribution:
 
 
 def _importance(call: Call) -> Attribution:
-    from attnwidget.attribution.sums import output_sums, stacked  # noqa: PLC0415
+    from attnwidget.analysis.importance import output_sums  # noqa: PLC0415
+    from attnwidget.attribution.sums import stacked  # noqa: PLC0415
 
     record = call.with_gradients().record
     heads = {

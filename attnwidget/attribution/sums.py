@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["key_sums", "output_sums", "positive_rows", "stacked"]
+__all__ = ["key_sums", "positive_rows", "stacked"]
 
 
 def key_sums(layer: Layer) -> Array:
@@ -47,23 +47,6 @@ def key_sums(layer: Layer) -> Array:
                 own = values[_groups(layer, block.heads), block.keys].float()
                 found[block.heads, block.keys] += (moved * own).sum(-1, dtype=torch.float64)
     return found.cpu().numpy()
-
-
-def output_sums(layer: Layer) -> Array:
-    """Return ``Σ_i o_i · ∂m/∂o_i`` of each head, float64 ``[head]``: Michel's importance, with its sign.
-
-    Args:
-        layer: A layer with the gradients of its outputs.
-
-    Raises:
-        ValueError: If it has none.
-    """
-    gradients, _ = _vectors(layer)
-    found = np.empty(layer.num_heads)
-    for head in range(layer.num_heads):
-        outputs = torch.from_numpy(layer.output(head)).double()
-        found[head] = float((outputs * gradients[head].cpu().double()).sum())
-    return found
 
 
 def positive_rows(layer: Layer) -> Iterator[tuple[slice, Tensor]]:
