@@ -74,7 +74,7 @@ def attribute(
         >>> model, tokenizer = pocket()
         >>> text = "the cat sat on the mat because it"
         >>> found = aw.attribute(model, text, tokenizer, metric="purred")
-        >>> found.heads["decoder"].shape, found["decoder"][3].weights(head=3, queries="it", keys="cat") > 0
+        >>> found.heads["decoder"].shape, found["decoder"][3].weights(head=3, queries="it", keys="cat").item() > 0
         ((4, 4), True)
         >>> found = aw.attribute(model, text, tokenizer, method="occlusion", metric="purred")
         >>> found.to_dataframe().sort_values("attribution")["token"].iloc[-1]

@@ -15,6 +15,7 @@ from attnwidget.compute.checks import check_choice, check_count, check_name, opt
 from attnwidget.compute.indexing import head_axis, position_axis
 from attnwidget.compute.link_gradients import weights_times_gradients
 from attnwidget.compute.softmax import exact
+from attnwidget.intervene.effects import effects
 from attnwidget.record.position_lookup import replace_text
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from attnwidget.record.stream import Stream
 
     Array = NDArray[np.float64]
+    _Row = tuple[str, int | None, int, str, float]  # stream, layer or None, number, label, value
 
 __all__ = ["Attribution", "LayerAttribution", "StreamAttribution"]
 
@@ -253,7 +255,8 @@ class Attribution:
         ``attnwidget.cut(key=token)``, in all layers. Signed methods are compared with their signs, others by size.
 
         Args:
-            sample: How many, drawn at random without replacement; all when left out. Each takes a pass of the model.
+            sample: How many, drawn at random without replacement; all when left out. Each takes a pass of the model; all heads
+                are run as `effects` runs them.
             of: ``"heads"`` or ``"tokens"``; what the method says something of, heads first, when left out.
             seed: Of the draw.
 
@@ -263,12 +266,6 @@ class Attribution:
         Raises:
             ValueError: If the method says nothing of it, the model cannot be run without, or this is a copy.
         """
-        from attnwidget.attribution.occlusion import (  # noqa: PLC0415  brings transformers
-            lost_without_head,
-            lost_without_token,
-            sequences,
-        )
-
         kind = self._kind(of)
         if self.call is None:
             msg = (
@@ -280,19 +277,12 @@ class Attribution:
         if sample is not None and check_count("sample", sample, least=2) < total:
             drawn = np.random.default_rng(seed).choice(total, sample, replace=False)
             rows = [rows[at] for at in sorted(drawn)]
-        with self.call.exact() as runs:
-            groups = sequences(runs.clean.record)
-            found = []
-            for name, layer, number, label, value in rows:
-                if layer is not None:
-                    lost = lost_without_head(runs, name, layer, number)
-                else:
-                    # Of a stream that shares its keys with others, those of the sequence.
-                    streams = next(each for each in groups.values() if name in each)
-                    if number >= len(runs.clean.record[name].key_positions):
-                        continue  # a token of the answer, which the model is not given here
-                    lost = lost_without_token(runs, streams, number)
-                found.append(AgreementRow(name, layer, number, label, value, lost))
+        lost = _lost(self.call, rows, every=len(rows) == total)
+        found = (
+            AgreementRow(*row, float(one))
+            for row, one in zip(rows, lost, strict=True)
+            if not np.isnan(one)
+        )
         return Agreement(self.method, self.metric, kind, tuple(found), total, self.about.signed)
 
     def _kind(self, of: Any) -> Any:
@@ -301,14 +291,14 @@ class Attribution:
         _check_gives(self.about, cast("Kind", kind))
         return kind
 
-    def _heads(self) -> Iterator[tuple[str, int, int, str, float]]:
+    def _heads(self) -> Iterator[_Row]:
         for name, array in self.of_heads.items():
             for at, layer in enumerate(self.record[name]):
                 for head in range(layer.num_heads):
                     label = f"{layer.layer}.{head}"
                     yield name, layer.layer, head, label, float(array[at, head])
 
-    def _tokens(self) -> Iterator[tuple[str, None, int, str, float]]:
+    def _tokens(self) -> Iterator[_Row]:
         for name, array in self.of_tokens.items():
             labels = (position.label for position in self.record[name].key_positions)
             for at, (label, value) in enumerate(zip(labels, array, strict=True)):
@@ -322,6 +312,52 @@ class Attribution:
         sign = "+" if self.about.signed else ""
         named = ", ".join(f"{row[3]} {row[-1]:{sign}.3g}" for row in largest)
         return f"Attribution({self.method} of {self.metric}, {len(rows)} {kind}: {named})"
+
+
+def _lost(call: Call, rows: list[_Row], *, every: bool) -> list[float]:
+    """Return what the metric loses without each of some heads or tokens, NaN where the model cannot be run without."""
+    from attnwidget.attribution.occlusion import (  # noqa: PLC0415  brings transformers
+        lost_without_head,
+        lost_without_token,
+        sequences,
+    )
+
+    if every and rows[0][1] is not None:
+        return _lost_without_all(call, rows)
+    found = []
+    with call.exact() as runs:
+        record = runs.clean.record
+        groups = sequences(record)
+        for name, layer, number, _, _ in rows:
+            if layer is not None:
+                found.append(lost_without_head(runs, name, layer, number))
+            elif number >= len(record[name].key_positions):
+                found.append(
+                    float("nan")
+                )  # a token of the answer, which the model is not given here
+            else:
+                # Of a stream that shares its keys with others, those of the sequence.
+                streams = next(each for each in groups.values() if name in each)
+                found.append(lost_without_token(runs, streams, number))
+    return found
+
+
+def _lost_without_all(call: Call, rows: list[_Row]) -> list[float]:
+    """Return what the metric loses without each head, several of them in one pass where that proves right."""
+    exact_effects = effects(
+        call.model,
+        call.inputs,
+        call.tokenizer,
+        metric=call.metric,
+        position=call.position,
+        **call.options,
+    )
+    return [
+        -float(one.effect[one.layers.index(layer), number])
+        for name, layer, number, _, _ in rows
+        for one in (exact_effects.streams[name],)
+        if layer is not None
+    ]
 
 
 def _check_gives(method: Method, kind: Kind) -> None:

@@ -240,6 +240,10 @@ def test_agreement_is_with_what_the_metric_loses() -> None:
     some = found.agreement(sample=5)
     assert (some.count, some.total) == (5, 16)
     assert "5 of 16 heads run without" in repr(some)
+    of_all = {row.label: row.lost for row in agreement.rows}
+    assert [row.lost for row in some.rows] == pytest.approx(
+        [of_all[row.label] for row in some.rows], abs=1e-4
+    )
     assert {row.label for row in some.rows} != {
         row.label for row in found.agreement(5, seed=3).rows
     }
