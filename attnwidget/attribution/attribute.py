@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
+from attnwidget.analysis.importance import output_sums
 from attnwidget.attention import Attention
 from attnwidget.attribution.methods import METHODS
 from attnwidget.attribution.result import Attribution, StreamAttribution
+from attnwidget.attribution.sums import key_sums, stacked
 from attnwidget.compute.checks import check_choice, check_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import nn
 
+    from attnwidget.attribution.direct_result import DirectAttribution
     from attnwidget.attribution.methods import MethodName
     from attnwidget.attribution.runs import Call
     from attnwidget.record.record import Record
@@ -47,7 +52,9 @@ def attribute(
     - ``"integrated"``: integrated gradients over the attention of each layer (Hao et al. 2021);
     - ``"chefer"``: relevance of tokens, ``R ← R + E_h[(w ⊙ ∂m/∂w)⁺] R``, of encoder-decoders too (Chefer et al. 2021);
     - ``"rollout"``: attention rollout (Abnar & Zuidema 2020), of tokens;
-    - ``"occlusion"``: what the metric loses when nothing attends to a token: exact, a pass for each token.
+    - ``"occlusion"``: what the metric loses when nothing attends to a token: exact, a pass for each token;
+    - ``"direct"``: what each head adds to the logit by itself, through the residual stream alone (direct logit attribution);
+      `Attribution.direct` has the other parts too, and which tokens a head promotes.
 
     Args:
         model: A Hugging Face model.
@@ -100,8 +107,6 @@ def _integrated(call: Call, steps: int) -> Attribution:
 
 def _of_links(name: str, record: Record, call: Call) -> Attribution:
     """Sum what is attributed to links over heads and over tokens."""
-    from attnwidget.attribution.sums import key_sums, stacked  # noqa: PLC0415
-
     sums = {name: [key_sums(layer) for layer in one] for name, one in record.streams.items()}
     heads = {
         name: stacked(record[name], [one.sum(1) for one in each]) for name, each in sums.items()
@@ -111,9 +116,6 @@ def _of_links(name: str, record: Record, call: Call) -> Attribution:
 
 
 def _importance(call: Call) -> Attribution:
-    from attnwidget.analysis.importance import output_sums  # noqa: PLC0415
-    from attnwidget.attribution.sums import stacked  # noqa: PLC0415
-
     record = call.with_gradients().record
     heads = {
         name: stacked(stream, [abs(output_sums(layer)) for layer in stream])
@@ -144,7 +146,39 @@ def _occlusion(call: Call) -> Attribution:
         return _made("occlusion", record, call, metric=metric, tokens=tokens_lost(runs))
 
 
+def _direct(call: Call) -> Attribution:
+    from attnwidget.attribution.direct import direct_attribution  # noqa: PLC0415
+    from attnwidget.attribution.logit_target import choices_of  # noqa: PLC0415
+    from attnwidget.metrics.outputs import read_output  # noqa: PLC0415
+
+    ran = call.run()
+    reading = read_output(ran, call.position)
+    parts = direct_attribution(ran, reading, call.metric)
+    choices = choices_of(ran, reading, call.metric)
+
+    def logit(output: Any) -> Any:
+        logits = reading.logits(output)
+        return sum(sign * logits[number] for number, sign in choices)
+
+    heads = {}
+    for name, one in parts.streams.items():
+        of_layer = dict(zip(one.layers, one.contribution, strict=True))
+        counts = dict(zip(one.layers, one.num_heads, strict=True))
+        nothing = np.empty(0, dtype=np.float32)
+        heads[name] = stacked(
+            ran.record[name],
+            [
+                of_layer.get(layer.layer, nothing)[: counts.get(layer.layer, 0)]
+                for layer in ran.record[name]
+            ],
+        )
+    # Exact effects are of the logit too, and not of its log-probability.
+    asked = replace(call, metric=logit)
+    return _made("direct", ran.record, asked, metric=parts.metric, heads=heads, direct=parts)
+
+
 _MAKERS = {
+    "direct": _direct,
     "gradient": _gradient,
     "importance": _importance,
     "chefer": _chefer,
@@ -162,6 +196,7 @@ def _made(
     heads: Arrays | None = None,
     tokens: Arrays | None = None,
     matrices: Mapping[str, NDArray[np.float32]] | None = None,
+    direct: DirectAttribution | None = None,
 ) -> Attribution:
     about = METHODS[name]
     layers = {
@@ -176,4 +211,5 @@ def _made(
         of_tokens=tokens or {},
         of_layers=layers,
         call=call,
+        direct=direct,
     )

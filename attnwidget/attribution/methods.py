@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "Kind", "Method", "MethodName"]
 
-MethodName = Literal["gradient", "importance", "integrated", "chefer", "rollout", "occlusion"]
+MethodName = Literal[
+    "gradient", "importance", "integrated", "chefer", "rollout", "occlusion", "direct"
+]
 Kind = Literal["heads", "tokens", "links"]
 
 _MICHEL = "Michel, Levy & Neubig 2019, Are Sixteen Heads Really Better than One?"
@@ -110,6 +112,17 @@ _ALL = (
         _ZEILER,
         "one pass forward for each token",
         ("tokens",),
+        signed=True,
+        gradients=False,
+    ),
+    Method(
+        "direct",
+        "What does a head add to the logit by itself, leaving out what later heads and MLPs make of it?",
+        "head W_U · norm · W_O,h · o_h at the position that is read, the scale of each norm held; all parts of the residual "
+        "stream add up to the logit, which is checked",
+        "Elhage et al. 2021, A Mathematical Framework for Transformer Circuits",
+        "three passes forward and one back",
+        ("heads",),
         signed=True,
         gradients=False,
     ),

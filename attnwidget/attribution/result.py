@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attnwidget.attention import Attention
+    from attnwidget.attribution.direct_result import DirectAttribution
     from attnwidget.attribution.methods import Kind, Method
     from attnwidget.attribution.runs import Call
     from attnwidget.compute.indexing import Axis, Heads
@@ -143,6 +144,7 @@ class Attribution:
         of_tokens: Stream name to float64 ``[key]``, likewise.
         of_layers: Stream name to its links.
         call: What runs the model again, for `agreement`; copies have none.
+        direct: Of the method ``direct`` all parts of the residual stream.
     """
 
     method: str
@@ -152,6 +154,7 @@ class Attribution:
     of_tokens: Mapping[str, Array]
     of_layers: Mapping[str, StreamAttribution]
     call: Call | None = None
+    direct: DirectAttribution | None = None
 
     def __post_init__(self) -> None:
         """Freeze what it maps."""
@@ -161,7 +164,7 @@ class Attribution:
     def __reduce__(self) -> Any:
         # Read-only mappings cannot be copied or pickled, and a copy does not bring the model along.
         maps = (dict(self.of_heads), dict(self.of_tokens), dict(self.of_layers))
-        return type(self), (self.method, self.metric, self.record, *maps)
+        return type(self), (self.method, self.metric, self.record, *maps, None, self.direct)
 
     @property
     def about(self) -> Method:
@@ -294,9 +297,9 @@ class Attribution:
     def _heads(self) -> Iterator[_Row]:
         for name, array in self.of_heads.items():
             for at, layer in enumerate(self.record[name]):
-                for head in range(layer.num_heads):
-                    label = f"{layer.layer}.{head}"
-                    yield name, layer.layer, head, label, float(array[at, head])
+                for head, value in enumerate(array[at, : layer.num_heads].tolist()):
+                    if not np.isnan(value):  # of direct, a head that does not write into the stream
+                        yield name, layer.layer, head, f"{layer.layer}.{head}", value
 
     def _tokens(self) -> Iterator[_Row]:
         for name, array in self.of_tokens.items():

@@ -226,6 +226,25 @@ def test_integrated_is_refused_below_autograd() -> None:
         aw.attribute(model, zoo.tokens(), method="integrated", metric=last, steps=1)
 
 
+def test_direct_is_of_the_logit_and_agrees_with_effects_on_it() -> None:
+    model, tokenizer = aw.pocket()
+    found = aw.attribute(model, TEXT, tokenizer, method="direct", metric="purred")
+    assert found.direct is not None
+    assert (found.heads["decoder"] == found.direct["decoder"].astype(float)).all()
+    assert found.metric == found.direct.metric
+    agreement = found.agreement(sample=4)
+    number = tokenizer.convert_tokens_to_ids("purred")
+    for row in agreement.rows:
+        assert row.layer is not None
+        effect = aw.what_if(
+            model, TEXT, tokenizer, aw.ablate(heads=[(row.layer, row.number)]),
+            metric=lambda output: output.logits[0, -1, number],
+        )  # fmt: skip
+        assert row.lost == pytest.approx(-effect.delta, abs=1e-4)
+    with pytest.raises(ValueError, match="nothing of tokens"):
+        _ = found.tokens
+
+
 def test_agreement_is_with_what_the_metric_loses() -> None:
     model, tokenizer = aw.pocket()
     found = aw.attribute(model, TEXT, tokenizer, method="importance", metric="purred")
