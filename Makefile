@@ -80,6 +80,8 @@ bench: $(VENV)/.bench attnwidget/static/widget.js chromium
 	@$(BIN)/python tests/bench/bench_tools.py $(TOOLS)
 	@$(BIN)/python tests/bench/bench_scores.py
 	@$(BIN)/python tests/bench/bench_effects.py
+	@$(BIN)/python tests/bench/bench_gradients.py
+	@$(BIN)/python tests/bench/bench_agreement.py
 	@$(BIN)/python tests/bench/bench_groups.py
 	@$(BIN)/python tests/bench/bench_blocks.py
 	@$(BIN)/python tests/bench/bench_files.py

@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING, Any
 from attnwidget.analysis.score_definitions import SCORES, Score
 from attnwidget.api import head_view, model_view, neuron_view, view
 from attnwidget.attention import Attention
+from attnwidget.attribution.agreement import Agreement
+from attnwidget.attribution.attribute import attribute
 from attnwidget.attribution.directions import directions
 from attnwidget.attribution.found_directions import Directions
 from attnwidget.attribution.lens_result import LogitLens
 from attnwidget.attribution.logit_lens import logit_lens
+from attnwidget.attribution.methods import METHODS, Method
+from attnwidget.attribution.result import Attribution
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.comparison.series import ComparisonSeries
 from attnwidget.edits.edits import Edits, ablate, cut, mask, patch, remove_directions, replace
@@ -40,9 +44,12 @@ if TYPE_CHECKING:
     from attnwidget.capture.inspect import inspect
 
 __all__ = [
+    "METHODS",
     "SCORES",
+    "Agreement",
     "Attention",
     "AttentionWidget",
+    "Attribution",
     "Comparison",
     "ComparisonSeries",
     "Directions",
@@ -52,11 +59,13 @@ __all__ = [
     "EffectsOverTexts",
     "Layer",
     "LogitLens",
+    "Method",
     "Position",
     "Score",
     "Stream",
     "Survey",
     "ablate",
+    "attribute",
     "capture",
     "compare",
     "cut",

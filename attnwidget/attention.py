@@ -86,7 +86,9 @@ class Attention(Exports, Grouped):
         out. Memory is bounded by a block of queries.
 
         Args:
-            scores: Names of `attnwidget.SCORES`; ``None`` for all.
+            scores: Names of `attnwidget.SCORES`; ``None`` for all of these. Of a record with the gradients of a metric
+                (``capture(…, metric=…)``) also ``"importance"``, ``|Σ_i o_i · ∂m/∂o_i|`` (Michel, Levy & Neubig 2019), which is
+                of outputs whatever the measure, and has no value without the sink.
             stream: Name of a stream; ``None`` for all.
             sink: Another name of ``aside``.
             aside: Key positions to set aside in the column ``without_sink``: ``"first"`` for the first one, ``"special"``

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.head_scores import labels, score_stream
+from attnwidget.analysis.importance import IMPORTANCE, importance_missing, importance_rows
 from attnwidget.analysis.score_definitions import SCORES, chosen
 from attnwidget.analysis.tables import table
-from attnwidget.compute.checks import is_word, shown
+from attnwidget.compute.checks import is_word, listed, shown
 from attnwidget.compute.not_numbers import warn_not_numbers
 from attnwidget.record.aside import ASIDE, named_aside
 from attnwidget.record.chosen import chosen_heads, only_these
@@ -38,23 +39,43 @@ def head_scores(
     only: tuple[Layers, Heads] = (None, None),
 ) -> Any:
     """Return `Attention.head_scores`, where it is described."""
-    names = chosen(scores)
-    found = score_streams(attention, stream, aside, measure, only[0])
+    importance, others = _split(scores)
+    names = () if importance and not others else chosen(others)
+    found = score_streams(attention, stream, aside, measure, only[0]) if names else []
     wanted = _wanted(attention, found, only[1])
     given = [name for name in names if any(name not in one.absent for one in found)]
-    if scores is not None and not given:
-        reasons = "; ".join(
+    streams = list(attention.streams.values()) if stream is None else [attention[stream]]
+    missing = {one.name: importance_missing(one) for one in streams} if importance else {}
+    important = [one for one in streams if importance and missing[one.name] is None]
+    if scores is not None and not given and not important:
+        absent = [
             f"{name} in {one.stream!r}: {one.absent[name]}" for name in names for one in found
-        )
-        message = f"none of these scores can be given here: {reasons}"
+        ]
+        absent += [f"{IMPORTANCE.name} in {name!r}: {why}" for name, why in missing.items()]
+        message = f"none of these scores can be given here: {'; '.join(absent)}"
         raise ValueError(message)
     warn_not_numbers(_not_numbers(found, wanted), "so are their scores", stacklevel=3)
-    return table(
+    rows = [
         row
         for one in found
         for row in _rows(one, names)
         if row["head"] in wanted[row["stream"], row["layer"]]
-    )
+    ]
+    for one in important:
+        chosen_ones = only_these(one, only[0])
+        asked = {layer.layer: chosen_heads(layer, only[1]) for layer in chosen_ones}
+        rows += [row for row in importance_rows(chosen_ones) if row["head"] in asked[row["layer"]]]
+    return table(rows)
+
+
+def _split(scores: Any) -> tuple[bool, Any]:
+    """Return whether importance is among the scores that are asked for, and the others."""
+    if is_word(scores, (IMPORTANCE.name,)):
+        return True, []
+    several = listed(scores)
+    if several is None or not any(is_word(one, (IMPORTANCE.name,)) for one in several):
+        return False, scores
+    return True, [one for one in several if not is_word(one, (IMPORTANCE.name,))]
 
 
 def head_labels(

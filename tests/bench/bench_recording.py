@@ -167,7 +167,7 @@ def size(attention: Attention) -> int:
     storages: dict[int, int] = {}
     for stream in attention.streams.values():
         for layer in stream:
-            for name in ("query", "key", "value", "bias", "sinks", "recorded"):
+            for name in ("query", "key", "value", "bias", "sinks", "recorded", "output_gradient"):
                 tensor = getattr(layer, name)
                 if tensor is not None:
                     storage = tensor.untyped_storage()

@@ -217,7 +217,7 @@ class Editor:
         output = result[0] if isinstance(result, tuple) else result
         heads, queries = arguments.query.shape[1:3]
         if layer.gates is not None:
-            layer.applied = True
+            layer.applied = layer.below = True
             return result  # gradients do not come so far
         self._check_heads(layer, heads)
         if output.ndim != 4 or output.shape[1:3] != (heads, queries):
@@ -249,7 +249,7 @@ class Editor:
         if now is None:
             return result
         if now.gates is not None:
-            now.applied = True
+            now.applied = now.below = True
             return result  # gradients do not come so far
         if kept:
             raise self._refused(now, "its weighted sum is written into a tensor that it keeps")

@@ -55,6 +55,7 @@ class EditedLayer:
         applied: Whether it was.
         gates: In place of an edit, ``[head]`` numbers ``g``, of which gradients are wanted: each of these heads puts out
             ``g o + (1 - g) o'``, with ``o'`` what would be put in its place.
+        below: Whether it has gates and attends below autograd, where they are left out.
     """
 
     stream: str
@@ -65,6 +66,7 @@ class EditedLayer:
     changes: Changes = field(default_factory=Changes)
     applied: bool = False
     gates: Tensor | None = None
+    below: bool = False
 
     def __str__(self) -> str:
         named = {*self.heads, *self.changes.directions}

@@ -1,0 +1,188 @@
+"""`Call`: a model, its inputs and a metric; its runs without edit, with gradients, and without a part of it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from attnwidget.capture.architecture.uncompiled import running_uncompiled
+from attnwidget.capture.edited_runs import edited_by, prepare_edits
+from attnwidget.capture.forward import check_numbers, run_recorded
+from attnwidget.capture.taps.listeners import others_set_aside
+from attnwidget.edits.edits import Edits
+from attnwidget.intervene.random_state import same_random_numbers
+from attnwidget.metrics.gradients import run_with_gradients
+from attnwidget.metrics.metrics import make_metric
+from attnwidget.metrics.outputs import read_output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import nn
+
+    from attnwidget.capture.forward import Ran
+    from attnwidget.metrics.metrics import Metric
+
+__all__ = ["Call", "ExactRuns"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is asked of a model.
+
+    Attributes:
+        model: The model.
+        inputs: What `capture` takes.
+        tokenizer: As for `capture`.
+        metric: As for `what_if`.
+        position: As for `what_if`.
+        options: Options of `run_recorded`.
+    """
+
+    model: nn.Module
+    inputs: Any
+    tokenizer: Any
+    metric: Any
+    position: int
+    options: dict[str, Any]
+
+    def run(self) -> Ran:
+        """Run the model as it is, and record it."""
+        check_numbers(self.model)
+        with others_set_aside(), same_random_numbers():
+            return run_recorded(self.model, self.inputs, self.tokenizer, **self.options)
+
+    def with_gradients(self) -> Ran:
+        """Run it so that its record has the gradients of the metric.
+
+        Raises:
+            ValueError: As `capture` with a metric, or if the metric is the cosine of an embedding to itself.
+        """
+
+        def run(inputs: Any, **more: Any) -> Ran:
+            return run_recorded(self.model, inputs, self.tokenizer, **self.options, **more)
+
+        check_numbers(self.model)
+        with others_set_aside(), same_random_numbers():
+            ran = run_with_gradients(run, self.inputs, self.metric, self.position)
+        if self.metric is None and read_output(ran, self.position).kind == "embedding":
+            msg = (
+                f"{ran.record.metric} is at its largest where nothing is edited, so all its gradients are 0: pass metric=lambda "
+                "output: ..., such as the similarity to another text, or a method without gradients, 'occlusion' or 'rollout'."
+            )
+            raise ValueError(msg)
+        return ran
+
+    @contextmanager
+    def exact(self) -> Iterator[ExactRuns]:
+        """Run it as it is, and have it run under edits inside the block."""
+        check_numbers(self.model)
+        with others_set_aside(), same_random_numbers() as restart:
+            clean = run_recorded(self.model, self.inputs, self.tokenizer, **self.options)
+            measured = make_metric(clean, read_output(clean, self.position), self.metric)
+            yield ExactRuns(self.model, clean, measured, restart)
+
+    @contextmanager
+    def under_gates(self) -> Iterator[GatedRuns]:
+        """Run it as it is, and have it run with the attention of a layer scaled inside the block.
+
+        Raises:
+            ValueError: If the metric takes two passes.
+        """
+        with self.exact() as runs:
+            yield GatedRuns(self, runs.clean, runs.metric)
+
+
+class ExactRuns:
+    """The metric without a part of the model.
+
+    Attributes:
+        clean: The run without an edit.
+        metric: What is measured.
+        value: The metric without an edit.
+        noise: How far it was from that in another run without an edit.
+    """
+
+    def __init__(
+        self, model: nn.Module, clean: Ran, metric: Metric, restart: Callable[[], None]
+    ) -> None:
+        """Measure the metric twice without an edit."""
+        self.clean, self.metric = clean, metric
+        self._model, self._restart = model, restart
+        self.value = self._measured(Edits())
+        self.noise = abs(self._measured(Edits()) - self.value)
+
+    def lost(self, edits: Edits) -> float:
+        """Return how much larger the metric is without an edit than under it; 0 where runs without any differ as much.
+
+        Raises:
+            ValueError: If it cannot be made.
+            RuntimeError: If a head was not edited.
+        """
+        change = self.value - self._measured(edits)
+        return 0.0 if abs(change) <= self.noise else change
+
+    def _measured(self, edits: Edits) -> float:
+        self._restart()
+        editor = prepare_edits(self._model, edits)
+        with torch.no_grad(), edited_by(editor, self._model):
+            return float(self.metric.measure(self.clean))
+
+
+class GatedRuns:
+    """Runs with the outputs of all heads of a layer scaled, recorded with the gradients of the metric of the clean run.
+
+    Attributes:
+        clean: The run as it is.
+    """
+
+    def __init__(self, call: Call, clean: Ran, metric: Metric) -> None:
+        """Settle what is measured."""
+        if len(metric.inputs) > 1:
+            msg = (
+                f"{metric.name} takes two passes of the model, one for each answer, and gradients are those of one pass: name "
+                "answers of one token each, or measure one of them."
+            )
+            raise ValueError(msg)
+        self._call, self.clean, self._metric = call, clean, metric
+        own = metric.takes_the_pass
+        self._inputs = call.inputs if own else {**clean.kwargs, **metric.inputs[0]}
+
+    def run(self, edits: Edits | None = None, scale: float = 1.0) -> Ran:
+        """Run the model and record it.
+
+        Args:
+            edits: The heads of one layer, or ``None``: none is scaled.
+            scale: What their outputs are multiplied with.
+
+        Raises:
+            ValueError: If the model attends below autograd there, where nothing can be scaled.
+        """
+        call = self._call
+        editor = None if edits is None else prepare_edits(call.model, edits)
+        for layer in () if editor is None else editor.layers:
+            layer.gates = torch.full((len(layer.heads),), scale)
+
+        def number(ran: Ran) -> tuple[torch.Tensor, str]:
+            return self._metric.value([ran.output]), self._metric.name
+
+        with running_uncompiled(call.model):
+            ran = run_recorded(
+                call.model,
+                self._inputs,
+                call.tokenizer,
+                **call.options,
+                gradient_of=number,
+                around=nullcontext if editor is None else lambda: edited_by(editor, call.model),
+            )
+        for layer in () if editor is None else editor.layers:
+            if layer.below:
+                msg = (
+                    f"method='integrated' cannot scale layer {layer.layer} of stream {layer.stream!r}: {layer.place.path} computes its "
+                    "attention by itself, below autograd. Pass method='gradient'."
+                )
+                raise ValueError(msg)
+        return ran
