@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -31,12 +32,13 @@ from attnwidget.capture.taps.listeners import ModuleHooks, Turn, listeners, susp
 from attnwidget.capture.tensor_tools import parameter_addresses, tensors_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
 
     from attnwidget.capture.arguments import AttentionArguments
+    from attnwidget.capture.edits.links import Window
     from attnwidget.capture.edits.resolve import EditedLayer
     from attnwidget.capture.taps.events import RunningModule, WeightedSum
     from attnwidget.capture.taps.listeners import Enter, Leave
@@ -267,7 +269,9 @@ class Editor:
         with unread():
             window = self._windows.of(layer, output.shape[2], used, arguments.key.shape[2])
             try:
-                return changed_call(arguments, output, window, layer.changes)
+                return self._changed(
+                    layer, output, window, partial(changed_call, arguments, window=window)
+                )
             except ValueError as error:
                 raise self._refused(layer, str(error)) from error
 
@@ -282,7 +286,8 @@ class Editor:
         rows = view.reshape(-1, heads, queries, width)
         try:
             calls = self._calls_behind(layer, weighted_sum, running, len(rows))
-            changed = changed_sum(seen, rows, window, layer.changes, calls)
+            change = partial(changed_sum, seen, window=window, calls=calls)
+            changed = self._changed(layer, rows, window, change)
         except ValueError as error:
             raise self._refused(layer, str(error)) from error
         return changed.view(*lead, heads, queries, width)
@@ -301,6 +306,20 @@ class Editor:
                 raise self._refused(layer, f"the queries and keys of its scores are not known{why}")
             calls.append(call)
         return calls
+
+    def _changed(
+        self, layer: EditedLayer, output: Tensor, window: Window, change: Callable[..., Tensor]
+    ) -> Tensor:
+        """Return what a layer puts out with all that is done to it link by link, or row by row.
+
+        Args:
+            layer: The layer.
+            output: ``[row, head, query, value_dim]``.
+            window: Which positions its queries and keys are.
+            change: Computes rows anew: takes an output and ``changes=``.
+        """
+        del window
+        return change(output, changes=layer.changes)
 
     def _replaced(self, layer: EditedLayer, output: Tensor, keys: int) -> Tensor:
         first = self._windows.first_of_chunk(layer)
