@@ -134,7 +134,7 @@ class Passes:
             yield {part.heads[at]: value for at, value in found.items()}, way
 
     def each(
-        self, parts: Sequence[Ablation] | Sequence[Cut]
+        self, parts: Sequence[Ablation | Cut]
     ) -> Iterator[tuple[dict[int, float], Way]]:
         """Yield the metric under each of some edits of a layer by its place among them, as they come, and how that was done.
 
@@ -166,7 +166,7 @@ class Passes:
         with self._whole():
             return self._measured(self.alone(edits))
 
-    def _in_rows(self, kind: _Kind, parts: Sequence[Ablation] | Sequence[Cut]) -> list[float]:
+    def _in_rows(self, kind: _Kind, parts: Sequence[Ablation | Cut]) -> list[float]:
         """Return the metric under each edit, from one pass.
 
         Raises:
@@ -196,7 +196,7 @@ class Passes:
     def _prove(
         self,
         kind: _Kind,
-        parts: Sequence[Ablation] | Sequence[Cut],
+        parts: Sequence[Ablation | Cut],
         each: list[list[Any]],
         values: list[float],
     ) -> None:
@@ -213,7 +213,7 @@ class Passes:
         if not alike(alone, self._outputs):  # else it proves little: any edit would do
             self._proofs.right.add(kind)
 
-    def _layer(self, parts: Sequence[Ablation] | Sequence[Cut]) -> EditedLayer:
+    def _layer(self, parts: Sequence[Ablation | Cut]) -> EditedLayer:
         (layer,) = prepare_edits(self._model, Edits(tuple(parts))).layers
         return layer
 

@@ -44,9 +44,11 @@ interface FigurePlan {
 const PER_INCH = { px: 96, pt: 72, in: 1, cm: 2.54, mm: 25.4 } as const;
 
 /** Pixels of the layout for each unit of the print. */
-function pixelsPer({ unit, zoom }: NonNullable<Figure["size"]>): number {
+export function pixelsPer({ unit, zoom }: NonNullable<Figure["size"]>): number {
   return PER_INCH.px / PER_INCH[unit] / zoom;
 }
+
+export const marginOf = ({ size }: Figure) => (size ? SIZED_MARGIN : MARGIN);
 
 /** The scene of the figure: its colours, and what only figures choose. */
 function sceneFor<S extends Scene>(scene: S, figure: Figure): S {
@@ -102,7 +104,7 @@ function boxesOf(scene: Scene, figure: Figure, width: number) {
 function planOf(shown: Scene, options: FigureOptions): FigurePlan {
   const { figure = {} } = options;
   const { size, title, legend = true } = figure;
-  const margin = size ? SIZED_MARGIN : MARGIN;
+  const margin = marginOf(figure);
   const width = size ? size.width * pixelsPer(size) - 2 * margin : options.width;
   const scene = sceneFor(shown, figure);
   const caption = captionOf(scene, title ?? false, !hasOneLayer(scene, figure), width);
@@ -162,7 +164,7 @@ function drawFigure(surface: Surface, plan: FigurePlan, scroll: FigureOptions["s
 }
 
 /** The printed size, as SVG and what reads it understand it. */
-function printedSize({ size }: Figure, width: number, height: number) {
+export function printedSize({ size }: Figure, width: number, height: number) {
   if (!size) return {};
   const per = pixelsPer(size);
   const said = (pixels: number) => `${Math.round((pixels / per) * 1000) / 1000}${size.unit}`;
