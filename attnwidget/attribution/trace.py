@@ -69,7 +69,7 @@ def trace(
     Raises:
         TypeError, IndexError: As `what_if` raises.
         ValueError: If the model has several streams and none is named, queries and keys of the stream are not the same
-            positions, its layers have no gradients, or a number is not what it must be.
+            positions, its layers have no gradients, the model has no logits and no ``metric`` is given, or a number is not what it must be.
 
     Warns:
         UserWarning: If links of a layer cannot be cut: they keep their estimates.
@@ -97,7 +97,14 @@ def trace(
     check_numbers(model)
     with others_set_aside(), same_random_numbers() as restart:
         clean = run_recorded(model, inputs, tokenizer, **options)
-        measured = make_metric(clean, read_output(clean, position), metric)
+        reading = read_output(clean, position)
+        measured = make_metric(clean, reading, metric)
+        if metric is None and reading.kind == "embedding":
+            msg = (
+                f"{type(clean.model).__name__} returns no logits, and the {measured.name} is largest as it is, so that its "
+                "gradient is 0: pass metric=lambda output: ..., a function that returns one number."
+            )
+            raise ValueError(msg)
         restart()
 
         def run(given: Any, **more: Any) -> Ran:

@@ -58,7 +58,8 @@ class Trace:
         num_heads: How many heads each layer has, by its number, from the first layer to the last; read-only.
         starts: Positions at which the metric is read off the last layer.
         links: The links, the largest first: by the change of the metric where they were cut, else by its estimate.
-        small: Links that were cut because of their estimates, and left out because of what the cut changed.
+        small: Links that were cut because of their estimates, and left out: the cut changed little, or none of those that
+            are left leads to their queries.
         together: What cutting all of them at once changes; ``None`` where they were not cut.
         edit: The edit that cuts all of them, for `what_if` and the others.
         noise: The largest change of the metric that was seen without any edit; changes no larger than it are 0.

@@ -133,9 +133,7 @@ class Passes:
         for found, way in self.each(alone):
             yield {part.heads[at]: value for at, value in found.items()}, way
 
-    def each(
-        self, parts: Sequence[Ablation | Cut]
-    ) -> Iterator[tuple[dict[int, float], Way]]:
+    def each(self, parts: Sequence[Ablation | Cut]) -> Iterator[tuple[dict[int, float], Way]]:
         """Yield the metric under each of some edits of a layer by its place among them, as they come, and how that was done.
 
         Args:
