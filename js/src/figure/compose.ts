@@ -23,9 +23,9 @@ export interface FigureOptions {
   readonly figure?: Figure;
 }
 
-const MARGIN = 12;
+export const MARGIN = 12;
 /** A figure that is as wide as a column fills it. */
-const SIZED_MARGIN = 2;
+export const SIZED_MARGIN = 2;
 
 /** Everything of a figure in its place, before it is drawn. */
 interface FigurePlan {
@@ -47,8 +47,6 @@ const PER_INCH = { px: 96, pt: 72, in: 1, cm: 2.54, mm: 25.4 } as const;
 export function pixelsPer({ unit, zoom }: NonNullable<Figure["size"]>): number {
   return PER_INCH.px / PER_INCH[unit] / zoom;
 }
-
-export const marginOf = ({ size }: Figure) => (size ? SIZED_MARGIN : MARGIN);
 
 /** The scene of the figure: its colours, and what only figures choose. */
 function sceneFor<S extends Scene>(scene: S, figure: Figure): S {
@@ -104,7 +102,7 @@ function boxesOf(scene: Scene, figure: Figure, width: number) {
 function planOf(shown: Scene, options: FigureOptions): FigurePlan {
   const { figure = {} } = options;
   const { size, title, legend = true } = figure;
-  const margin = marginOf(figure);
+  const margin = size ? SIZED_MARGIN : MARGIN;
   const width = size ? size.width * pixelsPer(size) - 2 * margin : options.width;
   const scene = sceneFor(shown, figure);
   const caption = captionOf(scene, title ?? false, !hasOneLayer(scene, figure), width);

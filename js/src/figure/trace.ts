@@ -8,7 +8,7 @@ import { SvgSurface } from "../surface/svg.js";
 import { wrapText } from "../surface/text.js";
 import { layoutTrace } from "../views/trace/layout.js";
 import { drawTraceView, traceNotes, traceWords } from "../views/trace/view.js";
-import { marginOf, pixelsPer, printedSize } from "./compose.js";
+import { MARGIN, pixelsPer, printedSize, SIZED_MARGIN } from "./compose.js";
 
 const TITLE_SIZE = 12;
 const TITLE_LINE = 16;
@@ -17,7 +17,7 @@ const TITLE_BELOW = 8;
 /** The picture, and what it says in a sentence. */
 export function composeTrace(trace: Trace, width: number, figure: Figure) {
   const { size, title: given, legend = true } = figure;
-  const margin = marginOf(figure);
+  const margin = size ? SIZED_MARGIN : MARGIN;
   const inner = (size ? size.width * pixelsPer(size) : width) - 2 * margin;
   const heads = [...new Set(trace.links.map(({ head }) => head))].sort((a, b) => a - b);
   const theme = figureTheme(themes.light, figure, heads);
