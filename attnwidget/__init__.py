@@ -22,6 +22,9 @@ from attnwidget.attribution.lens_result import LogitLens
 from attnwidget.attribution.logit_lens import logit_lens
 from attnwidget.attribution.methods import METHODS, Method
 from attnwidget.attribution.result import Attribution
+from attnwidget.attribution.trace import trace
+from attnwidget.attribution.trace_links import TraceLink
+from attnwidget.attribution.trace_result import Trace
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.comparison.series import ComparisonSeries
 from attnwidget.edits.edits import Edits, ablate, cut, mask, patch, remove_directions, replace
@@ -64,6 +67,8 @@ __all__ = [
     "Score",
     "Stream",
     "Survey",
+    "Trace",
+    "TraceLink",
     "ablate",
     "attribute",
     "capture",
@@ -86,6 +91,7 @@ __all__ = [
     "remove_directions",
     "replace",
     "survey",
+    "trace",
     "view",
     "what_if",
 ]

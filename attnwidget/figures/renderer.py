@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from attnwidget.protocol.codec import Block
 
-__all__ = ["INSTALL", "Drawn", "OutOfTime", "available", "draw"]
+__all__ = ["INSTALL", "Drawn", "OutOfTime", "available", "draw", "draw_trace"]
 
 INSTALL = 'pip install "attnwidget[figures]"'
 # Each round brings what the round before found missing; a view that asks for more than this is broken.
@@ -79,11 +79,13 @@ class _Renderer:
         # Closed before the interpreter goes, whose threads V8's own would otherwise outlive.
         atexit.register(self._engine.close)
 
-    def render(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what `render` in js/src/figure.ts makes of a job."""
+    def render(self, job: Mapping[str, Any], function: str = "render") -> dict[str, Any]:
+        """Return what a function of js/src/figure.ts makes of a job."""
         text = json.dumps(job)
         with self._lock:
-            drawn: dict[str, Any] = json.loads(self._engine.call("attnwidgetFigure.render", text))
+            drawn: dict[str, Any] = json.loads(
+                self._engine.call(f"attnwidgetFigure.{function}", text)
+            )
             if len(text) > LARGE_JOB:
                 self._engine.low_memory_notification()
         return drawn
@@ -132,3 +134,19 @@ def draw(
         blocks += found
     message = f"The figure still lacked {drawn['missing']} after {MOST_ROUNDS} rounds."
     raise RuntimeError(message)
+
+
+def draw_trace(trace: Mapping[str, Any], width: float, figure: Mapping[str, Any]) -> Drawn:
+    """Return the picture of a trace, and the sentence that says what is in it.
+
+    Args:
+        trace: See ``Trace`` in the schema.
+        width: CSS pixels of the layout, margins included; the printed size of ``figure`` comes before it.
+        figure: What is not as on the screen (see ``Figure`` in the schema).
+
+    Raises:
+        ImportError: If the ``figures`` extra is not installed.
+    """
+    job = {"trace": trace, "width": width, "figure": figure}
+    drawn = _renderer(os.getpid()).render(job, "renderTrace")
+    return Drawn(str(drawn["svg"]), str(drawn["said"]))

@@ -1,4 +1,4 @@
-"""`Passes`: run a model without each of some heads of a layer, as few times as it can be done and proves right."""
+"""`Passes`: run a model without each of some heads, or links, of a layer, as few times as it can be done and proves right."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import torch
 
 from attnwidget.capture.architecture.wrappers import unwrapped
 from attnwidget.capture.edited_runs import edited_by, prepare_edits
+from attnwidget.capture.edits.link_rows import LinkRowsEditor
 from attnwidget.capture.edits.rows import RowsEditor, RowsNotEditedError
 from attnwidget.edits.edits import Edits
 from attnwidget.intervene.rows import alike, close, one_row, repeated, size_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import nn
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from attnwidget.capture.edits.resolve import EditedLayer
     from attnwidget.capture.forward import Ran
     from attnwidget.edits.ablation import Ablation
+    from attnwidget.edits.cut import Cut
     from attnwidget.metrics.metrics import Metric
 
-    _Kind = tuple["Way", str, type]
+    _Kind = tuple["Way", str, type, type]
 
 __all__ = ["WAYS", "Passes", "Proofs", "Way"]
 
@@ -38,7 +40,7 @@ _MOST_BYTES = 2**30  # of what is returned for all rows of a batch together
 
 
 class Proofs:
-    """Which ways have proved right, or wrong, for a model: for the modules of one class in one stream each.
+    """Which ways have proved right, or wrong, for a model: for the modules of one class in one stream, and a kind of edit, each.
 
     Attributes:
         right: Those where a head came out as in a pass of its own.
@@ -47,14 +49,14 @@ class Proofs:
 
     def __init__(self) -> None:
         """Know nothing yet."""
-        self.right: set[tuple[Way, str, type]] = set()
-        self.wrong: set[tuple[Way, str, type]] = set()
+        self.right: set[tuple[Way, str, type, type]] = set()
+        self.wrong: set[tuple[Way, str, type, type]] = set()
 
 
 class Passes:
     """Runs of a model on one input.
 
-    Several heads of a layer are run in one pass, each in a row of its own, beside a row in which nothing is edited:
+    Several heads, or links, of a layer are run in one pass, each in a row of its own, beside a row in which nothing is edited:
 
     - ``"grown"``: the batch has one row as far as the layer's output projection, and there becomes one of several;
     - ``"batched"``: it has several rows from the start.
@@ -127,37 +129,55 @@ class Passes:
         Raises:
             NotEditableError, NotEditedError: If the heads cannot be edited.
         """
-        layer = self._layer(part)
-        if len(part.heads) > 1 and self._clean.kwargs.get("past_key_values") is None:
+        alone = [replace(part, heads=(pair,)) for pair in part.heads]
+        for found, way in self.each(alone):
+            yield {part.heads[at]: value for at, value in found.items()}, way
+
+    def each(self, parts: Sequence[Ablation | Cut]) -> Iterator[tuple[dict[int, float], Way]]:
+        """Yield the metric under each of some edits of a layer by its place among them, as they come, and how that was done.
+
+        Args:
+            parts: Edits of one layer, at most `most`: of one head each, or cuts of links.
+
+        Raises:
+            NotEditableError, NotEditedError: If they cannot be applied.
+        """
+        layer = self._layer(parts)
+        if len(parts) > 1 and self._clean.kwargs.get("past_key_values") is None:
             for way in WAYS[:2]:
-                kind = way, layer.stream, type(layer.module)
+                kind = way, layer.stream, type(layer.module), type(parts[0])
                 if kind in self._proofs.wrong:
                     continue
                 try:
-                    values = self._in_rows(kind, part)
+                    values = self._in_rows(kind, parts)
                 except Exception as error:  # noqa: BLE001  models raise what they like about their batch
                     _log.debug("%s of %s: %s", way, layer.place.path, error)
                     self._proofs.wrong.add(kind)
                     continue
-                yield dict(zip(part.heads, values, strict=True)), way
+                yield dict(enumerate(values)), way
                 return
-        for pair in part.heads:
-            with self._whole():
-                outputs = self.alone(Edits((replace(part, heads=(pair,)),)))
-                value = self._measured(outputs)
-            yield {pair: value}, "one by one"
+        for at, part in enumerate(parts):
+            yield {at: self.under(Edits((part,)))}, "one by one"
 
-    def _in_rows(self, kind: _Kind, part: Ablation) -> list[float]:
-        """Return the metric without each head, from one pass.
+    def under(self, edits: Edits) -> float:
+        """Return the metric under an edit, from passes of its own."""
+        with self._whole():
+            return self._measured(self.alone(edits))
+
+    def _in_rows(self, kind: _Kind, parts: Sequence[Ablation | Cut]) -> list[float]:
+        """Return the metric under each edit, from one pass.
 
         Raises:
             Exception: What the model raises, or if what it returns is not what it must be.
         """
-        rows, grow = len(part.heads) + 1, kind[0] == "grown"
-        outputs = self._run(
-            lambda: RowsEditor(unwrapped(self._model), self._layer(part), grow=grow),
-            rows=1 if grow else rows,
-        )
+        rows, grow = len(parts) + 1, kind[0] == "grown"
+
+        def editor() -> Editor:
+            layer = self._layer(parts)
+            made = LinkRowsEditor if layer.changes else RowsEditor
+            return made(unwrapped(self._model), layer, grow=grow)
+
+        outputs = self._run(editor, rows=1 if grow else rows)
         each = [
             [one_row(one, clean, row, rows) for one, clean in zip(outputs, self._outputs, strict=True)]
             for row in range(rows)
@@ -167,28 +187,32 @@ class Passes:
             msg = "the row without an edit is not the clean run"
             raise RowsNotEditedError(msg)
         if kind not in self._proofs.right:
-            self._prove(kind, part, each, values)
+            self._prove(kind, parts, each, values)
         self.noise = max(self.noise, abs(values[0] - self.value))
         return values[1:]
 
     def _prove(
-        self, kind: _Kind, part: Ablation, each: list[list[Any]], values: list[float]
+        self,
+        kind: _Kind,
+        parts: Sequence[Ablation | Cut],
+        each: list[list[Any]],
+        values: list[float],
     ) -> None:
-        """Compare the head that does most with a pass of its own.
+        """Compare the edit that does most with a pass of its own.
 
         Raises:
             RowsNotEditedError: If they are not the same.
         """
         row = max(range(1, len(values)), key=lambda row: abs(values[row] - values[0]))
-        alone = self.alone(Edits((replace(part, heads=(part.heads[row - 1],)),)))
+        alone = self.alone(Edits(tuple(parts[row - 1 : row])))
         if not alike(each[row], alone) or not close(values[row], self._measured(alone)):
-            msg = "a head is not what it is in a pass of its own"
+            msg = "an edit is not what it is in a pass of its own"
             raise RowsNotEditedError(msg)
-        if not alike(alone, self._outputs):  # else it proves little: any head would do
+        if not alike(alone, self._outputs):  # else it proves little: any edit would do
             self._proofs.right.add(kind)
 
-    def _layer(self, part: Ablation) -> EditedLayer:
-        (layer,) = prepare_edits(self._model, Edits((part,))).layers
+    def _layer(self, parts: Sequence[Ablation | Cut]) -> EditedLayer:
+        (layer,) = prepare_edits(self._model, Edits(tuple(parts))).layers
         return layer
 
     def _measured(self, outputs: list[Any]) -> float:

@@ -106,7 +106,7 @@ def call_of_model(inputs: Any, tokenizer: Any, options: Mapping[str, Any]) -> st
     return f"aw.view({', '.join(parts)}"
 
 
-def with_edits(call: str | None, edits: Edits, metric: Any) -> str | None:
+def with_edits(call: str | None, edits: Edits, metric: Any, recorded: Any = None) -> str | None:
     """Return a call without its closing bracket with the edits that the view is under, and what they are measured by.
 
     Edits of which the outputs of other inputs are a part stand by a name.
@@ -115,6 +115,7 @@ def with_edits(call: str | None, edits: Edits, metric: Any) -> str | None:
         call: The call; None for none.
         edits: The edits.
         metric: What was asked for; None for the likeliest choice.
+        recorded: What the call has the gradients of, in whose place the metric stands.
     """
     if call is None or not edits:
         return call
@@ -122,6 +123,8 @@ def with_edits(call: str | None, edits: Edits, metric: Any) -> str | None:
     # A record and many texts are named in angle brackets.
     short = not any(mark in written for mark in ("=<", "(<")) and len(written) <= _LONGEST_TEXT
     measured = "" if metric is None else f", metric={metric!r}"
+    if measured and recorded is not None:
+        call = call.replace(f", metric={recorded!r}", "", 1)
     return f"{call}, interventions={written if short else 'interventions'}{measured}"
 
 

@@ -365,7 +365,10 @@ class Intervened(EditedText):
         else:
             self._unedited = before
             source = self._grouped(source_of, found.measured.effect.changed)
-            call, chosen = with_edits(before.call, edits, self.metric), None
+            call, chosen = (
+                with_edits(before.call, edits, self.metric, self._recorded_metric()),
+                None,
+            )
         source.heads.take_patterns(shown.heads)
         source.effects = shown.effects if self._left is None else before.source.effects
         selection = fitting(source, state)
@@ -387,7 +390,11 @@ class Intervened(EditedText):
         """Return how a view of the record now is made, with the edits that are in force."""
         if self._unedited is None:
             return super()._called(groups)
-        return with_edits(self._unedited.call, self._in_force, self.metric)
+        return with_edits(self._unedited.call, self._in_force, self.metric, self._recorded_metric())
+
+    def _recorded_metric(self) -> Any:
+        """Return what the record shown without edits has the gradients of, as it was asked for."""
+        return None if self._recipe is None else self._recipe.metric
 
     def _text_was_set(self, edits: Edits, before: Attention) -> None:
         """Keep of the edits what fits another text."""

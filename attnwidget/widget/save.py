@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from attnwidget.figures.figure import check_resolution
+from attnwidget.figures.picture import check_resolution
 from attnwidget.figures.renderer import INSTALL, available
 from attnwidget.files.replacing import write_bytes, write_text
 from attnwidget.record.byte_sizes import parse_bytes

@@ -2,8 +2,9 @@
 
 import { BlockStore } from "./data/store.js";
 import { composeSvg } from "./figure/compose.js";
+import { composeTrace } from "./figure/trace.js";
 import { decodeBase64, decodeBlock } from "./protocol/decode.js";
-import type { Figure, Request, Screen, Snapshot } from "./protocol/generated.js";
+import type { Figure, Request, Screen, Snapshot, Trace } from "./protocol/generated.js";
 import { readMeta } from "./protocol/positions.js";
 import { editedOf } from "./scene/edited.js";
 import { withEdits } from "./scene/scene.js";
@@ -71,4 +72,17 @@ export function render(job: string): string {
   const missing = neededFirst(store.missing);
   const said = readingText(reading(scene, snapshot.chosen ?? null));
   return JSON.stringify({ svg, said, missing } satisfies Rendered);
+}
+
+interface TraceJob {
+  readonly trace: Trace;
+  /** CSS pixels, margins included. */
+  readonly width: number;
+  readonly figure: Figure;
+}
+
+/** Draw a trace, for which everything is there. */
+export function renderTrace(job: string): string {
+  const { trace, width, figure } = JSON.parse(job) as TraceJob;
+  return JSON.stringify(composeTrace(trace, width, figure));
 }

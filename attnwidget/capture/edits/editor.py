@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,7 +35,7 @@ from attnwidget.capture.taps.listeners import ModuleHooks, Turn, listeners, susp
 from attnwidget.capture.tensor_tools import parameter_addresses, tensors_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
@@ -276,7 +277,7 @@ class Editor:
                 windows = self._windows_of(
                     layer, len(output), output.shape[2], used, arguments.key.shape[2]
                 )
-                return changed_call(arguments, output, windows, layer.changes)
+                return self._changed(layer, output, windows, partial(changed_call, arguments))
             except ValueError as error:
                 raise self._refused(layer, str(error)) from error
 
@@ -292,7 +293,8 @@ class Editor:
             calls = self._calls_behind(layer, weighted_sum, running, len(rows))
             used = used_keys(seen.weights)
             windows = self._windows_of(layer, len(rows), queries, used, keys)
-            changed = changed_sum(seen, rows, windows, layer.changes, calls)
+            change = partial(changed_sum, seen, calls=calls)
+            changed = self._changed(layer, rows, windows, change)
         except ValueError as error:
             raise self._refused(layer, str(error)) from error
         return changed.view(*lead, heads, queries, width)
@@ -329,6 +331,23 @@ class Editor:
             keys=window.key + window.keys,
         )
         return [replace(window, real=each) for each in real] or [window] * rows
+
+    def _changed(
+        self,
+        layer: EditedLayer,
+        output: Tensor,
+        windows: Sequence[Window],
+        change: Callable[..., Tensor],
+    ) -> Tensor:
+        """Return what a layer puts out with all that is done to it link by link, or row by row.
+
+        Args:
+            layer: The layer.
+            output: ``[row, head, query, value_dim]``.
+            windows: Which positions the queries and keys of each row are.
+            change: Computes rows anew: takes an output, ``windows=`` and ``changes=``.
+        """
+        return change(output, windows=windows, changes=layer.changes)
 
     def _replaced(self, layer: EditedLayer, output: Tensor, keys: int) -> Tensor:
         first = self._windows.first_of_chunk(layer)

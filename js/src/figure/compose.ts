@@ -23,9 +23,9 @@ export interface FigureOptions {
   readonly figure?: Figure;
 }
 
-const MARGIN = 12;
+export const MARGIN = 12;
 /** A figure that is as wide as a column fills it. */
-const SIZED_MARGIN = 2;
+export const SIZED_MARGIN = 2;
 
 /** Everything of a figure in its place, before it is drawn. */
 interface FigurePlan {
@@ -44,7 +44,7 @@ interface FigurePlan {
 const PER_INCH = { px: 96, pt: 72, in: 1, cm: 2.54, mm: 25.4 } as const;
 
 /** Pixels of the layout for each unit of the print. */
-function pixelsPer({ unit, zoom }: NonNullable<Figure["size"]>): number {
+export function pixelsPer({ unit, zoom }: NonNullable<Figure["size"]>): number {
   return PER_INCH.px / PER_INCH[unit] / zoom;
 }
 
@@ -162,7 +162,7 @@ function drawFigure(surface: Surface, plan: FigurePlan, scroll: FigureOptions["s
 }
 
 /** The printed size, as SVG and what reads it understand it. */
-function printedSize({ size }: Figure, width: number, height: number) {
+export function printedSize({ size }: Figure, width: number, height: number) {
   if (!size) return {};
   const per = pixelsPer(size);
   const said = (pixels: number) => `${Math.round((pixels / per) * 1000) / 1000}${size.unit}`;

@@ -53,6 +53,13 @@ export type Interventions = Intervention[];
  * @maxItems 2
  */
 export type Metric = string | readonly [string, string] | null;
+/**
+ * Changes of the metric without all of these links, and without any link; null where they were not cut.
+ */
+export type TracedTogether = {
+  traced: number;
+  every: number;
+} | null;
 
 /**
  * What travels between the Python side and the front end. TypeScript types are generated from this file, and Python's output is validated against it. Rows are queries, columns are keys, everywhere.
@@ -77,6 +84,7 @@ export interface Protocol {
   metric?: Metric;
   what_if?: WhatIf;
   effects?: EffectsOfHeads;
+  trace?: Trace;
 }
 /**
  * The shared selection: one two-way trait per key.
@@ -1287,4 +1295,53 @@ export interface Editing {
    * How many times a text was edited: another number is another record, even where its description is the same.
    */
   run: number;
+}
+/**
+ * The links over which a model comes to what it says, for a figure of them.
+ */
+export interface Trace {
+  /**
+   * What is measured, in words.
+   */
+  metric: string;
+  /**
+   * The metric with all links.
+   */
+  value: number;
+  stream: string;
+  /**
+   * What each position is called.
+   */
+  labels: string[];
+  /**
+   * From the first to the last.
+   */
+  layers: TracedLayer[];
+  /**
+   * Positions at which the metric is read off the last layer.
+   */
+  starts: number[];
+  /**
+   * The largest first.
+   */
+  links: TracedLink[];
+  together: TracedTogether;
+}
+export interface TracedLayer {
+  layer: number;
+  num_heads: number;
+}
+export interface TracedLink {
+  layer: number;
+  head: number;
+  query: number;
+  key: number;
+  /**
+   * Minus weight times gradient: the change of the metric without the link, to first order.
+   */
+  estimate: number;
+  /**
+   * The change of the metric when the link is cut; null where it was not.
+   */
+  change: number | null;
 }

@@ -1,0 +1,111 @@
+// The trace view: layout and marks of a trace put together, and what is said of it in words.
+
+import { formatScore } from "../../marks/format.js";
+import { drawStems, drawTrace, placeLabels } from "../../marks/trace.js";
+import type { Trace } from "../../protocol/generated.js";
+import type { Theme } from "../../styles/theme.js";
+import type { Surface } from "../../surface/surface.js";
+import { LONGEST_LABEL, NUMBER_SIZE, TOKEN_SIZE, type TraceColumn } from "./columns.js";
+import { formatChange, METRIC_SIZE, type TraceLayout } from "./layout.js";
+
+/** Half of a blank in the lines of the layers, which says that the axis is broken there. */
+const BLANK = 5;
+
+function drawRows(surface: Surface, layout: TraceLayout, theme: Theme): void {
+  const { rows, width, field, breaks, pitch } = layout;
+  const half = Math.min(BLANK, pitch / 4);
+  const ends = [field.x, ...breaks.flatMap(({ x }) => [x - half, x + half]), width];
+  const lines = [...rows.map(({ bottom }) => bottom), rows.at(-1)?.top ?? field.y];
+  for (const y of lines) {
+    for (let at = 0; at < ends.length; at += 2) {
+      const [from, to] = [ends[at] as number, ends[at + 1] as number];
+      surface.line(from, y, to, y, { stroke: theme.rule, width: 1 });
+    }
+  }
+  for (const { layer, bottom, top, used } of rows) {
+    const style = { fill: used ? theme.text : theme.muted, size: 11 };
+    surface.text(0, (bottom + top) / 2, `layer ${layer}`, style);
+  }
+}
+
+function drawLabel(surface: Surface, column: TraceColumn, layout: TraceLayout, theme: Theme): void {
+  const { x, label, start } = column;
+  const input = layout.field.y + layout.field.height;
+  const weight = start ? "bold" : "normal";
+  const style = { fill: theme.text, size: TOKEN_SIZE, weight } as const;
+  if (layout.turned) {
+    const turned = { anchor: "end", rotate: -90, maxWidth: LONGEST_LABEL } as const;
+    surface.text(x, input + 7, label, { ...style, ...turned });
+  } else {
+    const maxWidth = layout.pitch - 4;
+    surface.text(x, input + 13, label, { ...style, anchor: "middle", maxWidth });
+  }
+}
+
+function drawPositions(surface: Surface, layout: TraceLayout, theme: Theme): void {
+  const { columns, breaks, field, height } = layout;
+  const input = field.y + field.height;
+  surface.text(0, input + 13, "input", { fill: theme.muted, size: 11 });
+  for (const column of columns) {
+    if (column.labelled) drawLabel(surface, column, layout, theme);
+  }
+  if (breaks.length === 0) return;
+  const small = { fill: theme.muted, size: NUMBER_SIZE, anchor: "middle" } as const;
+  for (const { x, position, numbered } of columns) {
+    if (numbered) surface.text(x, height - 8, String(position), small);
+  }
+  for (const { x, count, numbered } of breaks) {
+    if (!numbered) continue;
+    surface.text(x, input + 11, "…", { ...small, size: 12 });
+    surface.text(x, height - 8, `+${count}`, small);
+  }
+}
+
+/** Draw a trace at the origin. */
+export function drawTraceView(surface: Surface, layout: TraceLayout, theme: Theme): void {
+  drawRows(surface, layout, theme);
+  surface.group("positions", () => drawPositions(surface, layout, theme));
+  surface.group("residual", () => drawStems(surface, layout.stems, theme));
+  const labels = placeLabels(layout.paths, layout.field);
+  surface.group("links", () => drawTrace(surface, layout.paths, labels, theme));
+  const { text, x, y } = layout.metric;
+  surface.text(x, y, text, { fill: theme.text, size: METRIC_SIZE, weight: "bold" });
+  const top = layout.rows.at(-1)?.top ?? layout.field.y;
+  for (const column of layout.columns.filter(({ start }) => start)) {
+    surface.path(
+      [["M", column.x - 4, top - 2], ["L", column.x + 4, top - 2], ["L", column.x, top - 9], ["Z"]],
+      { fill: theme.text },
+    );
+  }
+}
+
+/** What the reader of the figure has to know, a line each. */
+export function traceNotes(trace: Trace, layout: TraceLayout): readonly string[] {
+  const { links, metric, together } = trace;
+  const read = `Path: from the key, below a layer, to the query, above it; layer.head, and the change of ${metric} when the link is cut.`;
+  const estimates = links.some(({ change }) => change === null);
+  const notes = [read];
+  if (estimates)
+    notes.push(
+      "Solid: the model was run without the link. Dashed: an estimate (≈), −weight × gradient.",
+    );
+  if (together) {
+    const { traced, every } = together;
+    const share = every === 0 ? "" : ` (${Math.round((100 * traced) / every)} %)`;
+    const cut = links.length === 1 ? "This link cut" : `All ${links.length} cut at once`;
+    const without = `without any link of ${trace.stream}`;
+    notes.push(`${cut}: ${formatChange(traced)}; ${without}: ${formatChange(every)}${share}.`);
+  }
+  if (layout.breaks.length > 0) notes.push("Below: numbers of positions; + so many are left out.");
+  return notes;
+}
+
+/** The trace in a sentence, for readers who do not see it. */
+export function traceWords({ links, labels, metric, value }: Trace): string {
+  const [first] = links;
+  const said = `${metric} = ${formatScore(value)}`;
+  if (first === undefined) return `${said}: no link that it depends on was found.`;
+  const { layer, head, query, key, change, estimate } = first;
+  const how = change === null ? `about ${formatChange(estimate)}` : formatChange(change);
+  return `${said} depends most on ${layer}.${head}, “${labels[query]}” → “${labels[key]}”: ${how} without it. ${links.length} links are traced.`;
+}
