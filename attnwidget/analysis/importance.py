@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from attnwidget.analysis.score_definitions import Score
-from attnwidget.compute.link_gradients import why_no_gradients
+from attnwidget.compute.measures import why_no_gradients
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,9 @@ from attnwidget.attribution.agreement import Agreement, AgreementRow
 from attnwidget.attribution.methods import METHODS
 from attnwidget.compute.checks import check_choice, check_count, check_name, options
 from attnwidget.compute.indexing import head_axis, position_axis
-from attnwidget.compute.link_gradients import weights_times_gradients
+from attnwidget.compute.measures import link_gradients
 from attnwidget.compute.softmax import exact
+from attnwidget.compute.weights import weight_block
 from attnwidget.intervene.effects import effects
 from attnwidget.record.position_lookup import replace_text
 
@@ -85,7 +86,7 @@ class LayerAttribution:
             return _without(self.matrix[np.ix_(*(one.indices for one in places))], *places)
         axes = head_axis(head, layer.num_heads), *places
         with exact(layer):
-            found = weights_times_gradients(layer, *axes)
+            found = link_gradients(layer, *axes) * weight_block(layer, *axes)
             if not self.method.signed:
                 found.clamp_(min=0)
             return _without(found.cpu().numpy(), *axes)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from attnwidget.compute.indexing import Axis
-from attnwidget.compute.link_gradients import why_no_gradients
+from attnwidget.compute.measures import why_no_gradients
 from attnwidget.compute.softmax import exact
 from attnwidget.compute.weight_rows import query_blocks, row_blocks
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attnwidget.compute.indexing import Axis
-from attnwidget.compute.link_gradients import link_gradients
+from attnwidget.compute.measures import link_gradients
 from attnwidget.compute.weights import weight_block
 
 if TYPE_CHECKING:

@@ -91,11 +91,11 @@ class Recipe:
         self._lens: dict[str, Any] = {"lens": True} if lens else {}
 
     @property
-    @property
     def metric(self) -> Any:
         """What the record keeps the gradients of, as it was asked for; None for nothing."""
         return self._metric.get("metric")
 
+    @property
     def reason(self) -> str | None:
         """Why no other text can be recorded, a sentence; None where one can."""
         return self._refusal or (_GONE if self._model() is None else None)
