@@ -296,9 +296,10 @@ def test_unknown_scores_are_named(scores: Any) -> None:
 def test_measures_that_are_not_there_are_named() -> None:
     attention = from_weights(torch.stack([PATTERNS["self"]])[None], TOKENS)
     with pytest.raises(
-        ValueError, match="measure must be one of weights, value, norm, got 'gradient'"
+        ValueError,
+        match="measure must be one of weights, value, norm, gradient, relevance, got 'flow'",
     ):
-        attention.head_scores(measure="gradient")
+        attention.head_scores(measure="flow")
     with pytest.raises(ValueError, match="no measure 'value': the record was made from weights"):
         attention.head_scores(measure="value")
 
