@@ -56,6 +56,20 @@ def attribute(
     - ``"direct"``: what each head adds to the logit by itself, through the residual stream alone (direct logit attribution);
       `Attribution.direct` has the other parts too, and which tokens a head promotes.
 
+    Mean rank correlation with exact effects, and how often the largest is right, over 25 texts of two trained models
+    (``tests/bench/bench_agreement.py --integrated 6``):
+
+    ============  ==============  ==============  ==============  ==============
+    method        pocket, heads   MiniLM, heads   pocket, tokens  MiniLM, tokens
+    ============  ==============  ==============  ==============  ==============
+    gradient      0.59, 20 %      0.95, 60 %      0.35, 32 %      0.68, 40 %
+    importance    0.50, 20 %      0.92, 60 %
+    integrated    0.59, 40 %      0.93, 72 %      0.44, 64 %      0.73, 40 %
+    chefer                                        0.59, 32 %      0.32, 16 %
+    rollout                                       0.65, 24 %      0.13, 44 %
+    direct        0.27, 20 %
+    ============  ==============  ==============  ==============  ==============
+
     Args:
         model: A Hugging Face model.
         inputs: What `capture` takes.

@@ -105,11 +105,15 @@ def compared(case: Case, steps: int) -> Iterator[tuple[str, str, float, bool]]:
     model, text, tokenizer, metric = case
     lost: dict[str, np.ndarray[Any, Any]] = {}
     for name, method in aw.METHODS.items():
-        if name == "integrated" and not steps:
+        if (name == "integrated" and not steps) or (name == "direct" and callable(metric)):
             continue
         found = aw.attribute(
             model, text, tokenizer, method=method.name, metric=metric, steps=max(steps, 1)
         )
+        if name == "direct":  # of the logit: effects of its own
+            own = found.agreement()
+            yield name, "heads", own.rank_correlation, own.first
+            continue
         for of in ("heads", "tokens"):
             if of not in method.gives or name == "occlusion":
                 continue
