@@ -18,9 +18,9 @@ from attnwidget.attribution.agreement import Agreement
 from attnwidget.attribution.attribute import attribute
 from attnwidget.attribution.directions import directions
 from attnwidget.attribution.found_directions import Directions
-from attnwidget.attribution.lens_result import LogitLens
-from attnwidget.attribution.logit_lens import logit_lens
 from attnwidget.attribution.methods import METHODS, Method
+from attnwidget.attribution.residual_stream.lens_result import LogitLens
+from attnwidget.attribution.residual_stream.logit_lens import logit_lens
 from attnwidget.attribution.result import Attribution
 from attnwidget.attribution.trace import trace
 from attnwidget.attribution.trace_links import TraceLink

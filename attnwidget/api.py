@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.position_groups import check_by
 from attnwidget.attention import Attention
-from attnwidget.attribution.logit_lens import captured_with_lens
+from attnwidget.attribution.residual_stream.logit_lens import captured_with_lens
 from attnwidget.comparison.comparison import Comparison, compare
 from attnwidget.comparison.series import ComparisonSeries
 from attnwidget.compute.checks import check_flag

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from attnwidget.compute.layer_tensors import Exact
     from attnwidget.edits.edits import Edits
     from attnwidget.record.from_weights import Tokens
+    from attnwidget.record.layer_predictions import LayerPredictions
     from attnwidget.record.media import Medium
     from attnwidget.record.next_tokens import NextTokens
     from attnwidget.record.stream import Stream
@@ -107,6 +108,16 @@ class Recording(Attention):
     def edits(self) -> tuple[str, ...]:
         """What was done to the model while it was recorded."""
         return self.attention.edits
+
+    @property
+    def metric(self) -> str | None:
+        """What the gradients in its layers are of; none are recorded here."""
+        return self.attention.metric
+
+    @property
+    def predictions(self) -> LayerPredictions | None:
+        """What each layer would predict; not recorded here."""
+        return self.attention.predictions
 
     def __repr__(self) -> str:
         """Show the record, or that there is none yet."""

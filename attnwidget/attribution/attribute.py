@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from attnwidget.attribution.direct_result import DirectAttribution
     from attnwidget.attribution.methods import MethodName
+    from attnwidget.attribution.residual_stream.direct_result import DirectAttribution
     from attnwidget.attribution.runs import Call
     from attnwidget.record.record import Record
 
@@ -161,8 +161,8 @@ def _occlusion(call: Call) -> Attribution:
 
 
 def _direct(call: Call) -> Attribution:
-    from attnwidget.attribution.direct import direct_attribution  # noqa: PLC0415
-    from attnwidget.attribution.logit_target import choices_of  # noqa: PLC0415
+    from attnwidget.attribution.residual_stream.direct import direct_attribution  # noqa: PLC0415
+    from attnwidget.attribution.residual_stream.logit_target import choices_of  # noqa: PLC0415
     from attnwidget.metrics.outputs import read_output  # noqa: PLC0415
 
     ran = call.run()

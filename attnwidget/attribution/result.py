@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attnwidget.attention import Attention
-    from attnwidget.attribution.direct_result import DirectAttribution
     from attnwidget.attribution.methods import Kind, Method
+    from attnwidget.attribution.residual_stream.direct_result import DirectAttribution
     from attnwidget.attribution.runs import Call
     from attnwidget.compute.indexing import Axis, Heads
     from attnwidget.record.layer import Layer

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from attnwidget.attribution.logit_lens import captured_with_lens
+from attnwidget.attribution.residual_stream.logit_lens import captured_with_lens
 from attnwidget.compute.checks import shown
 from attnwidget.recordings import capture
 from attnwidget.serve.python_call import call_of_model

@@ -11,14 +11,14 @@ import torch
 from support import lm_heads
 
 import attnwidget as aw
-from attnwidget.attribution.direct import direct_attribution
+from attnwidget.attribution.residual_stream.direct import direct_attribution
 from attnwidget.capture.forward import run_recorded
 from attnwidget.metrics.outputs import read_output
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from attnwidget.attribution.direct_result import DirectAttribution
+    from attnwidget.attribution.residual_stream.direct_result import DirectAttribution
 
 TEXT = "the cat sat on the mat because it"
 REFUSED = {"bert", "albert", "xlm"}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attnwidget.attribution.frozen_norm import FrozenNorm, frozen_norm, may_be_norm
+from attnwidget.attribution.residual_stream.frozen_norm import FrozenNorm, frozen_norm, may_be_norm
 
 
 class RootMeanSquare(nn.Module):

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from attnwidget.attribution.residual import Part
-    from attnwidget.attribution.stack import Stack
+    from attnwidget.attribution.residual_stream.residual import Part
+    from attnwidget.attribution.residual_stream.stack import Stack
     from attnwidget.capture.forward import Ran
     from attnwidget.record.layer import Layer
 

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from attnwidget.attribution.direct_result import (
+from attnwidget.attribution.residual_stream.direct_result import (
     DirectAttribution,
     OtherPart,
     Promoted,
     StreamContributions,
 )
-from attnwidget.attribution.head_parts import HeadParts, head_parts
-from attnwidget.attribution.logit_target import choices_of, find_target
-from attnwidget.attribution.residual import ResidualPass, gradients_of
-from attnwidget.attribution.stack import find_stack
+from attnwidget.attribution.residual_stream.head_parts import HeadParts, head_parts
+from attnwidget.attribution.residual_stream.logit_target import choices_of, find_target
+from attnwidget.attribution.residual_stream.residual import ResidualPass, gradients_of
+from attnwidget.attribution.residual_stream.stack import find_stack
 from attnwidget.metrics.metrics import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from attnwidget.attribution.logit_target import LogitTarget
-    from attnwidget.attribution.stack import Stack
+    from attnwidget.attribution.residual_stream.logit_target import LogitTarget
+    from attnwidget.attribution.residual_stream.stack import Stack
     from attnwidget.capture.forward import Ran
     from attnwidget.metrics.outputs import Reading
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.attribution.residual import gradients_of
+from attnwidget.attribution.residual_stream.residual import gradients_of
 from attnwidget.compute.checks import listed, shown
 from attnwidget.metrics.metrics import choice_of, labels_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from attnwidget.attribution.residual import ResidualPass, Through
+    from attnwidget.attribution.residual_stream.residual import ResidualPass, Through
     from attnwidget.capture.forward import Ran
     from attnwidget.metrics.outputs import Reading
 

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from attnwidget.attribution.frozen_norm import frozen_norm, may_be_norm
+from attnwidget.attribution.residual_stream.frozen_norm import frozen_norm, may_be_norm
 from attnwidget.capture.architecture.uncompiled import running_uncompiled
 from attnwidget.capture.taps.substitutes import substituting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from attnwidget.attribution.stack import Stack
+    from attnwidget.attribution.residual_stream.stack import Stack
     from attnwidget.capture.forward import Ran
     from attnwidget.capture.taps.listeners import Run
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.attention import Attention
-from attnwidget.attribution.lens_result import LogitLens, TokenByLayer
+from attnwidget.attribution.residual_stream.lens_result import LogitLens, TokenByLayer
 from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.compute.checks import check_count
 from attnwidget.edits.edits import Edits, check_edits
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from attnwidget.attribution.stack import Stack
+    from attnwidget.attribution.residual_stream.stack import Stack
     from attnwidget.capture.forward import Ran
     from attnwidget.capture.taps.listeners import Run
     from attnwidget.metrics.outputs import Reading
@@ -140,7 +140,7 @@ def lens_of(ran: Ran, top: int) -> LogitLens:
     import numpy as np  # noqa: PLC0415
     import torch  # noqa: PLC0415
 
-    from attnwidget.attribution.stack import find_stack  # noqa: PLC0415
+    from attnwidget.attribution.residual_stream.stack import find_stack  # noqa: PLC0415
     from attnwidget.metrics.metrics import labels_of  # noqa: PLC0415
     from attnwidget.metrics.outputs import read_output  # noqa: PLC0415
 
@@ -186,7 +186,7 @@ def _replayed(ran: Ran, stack: Stack, state: Tensor) -> Any:
     """Run the model with every block answered from the run before, the last of the stream by ``state``."""
     import torch  # noqa: PLC0415
 
-    from attnwidget.attribution.stack import with_state  # noqa: PLC0415
+    from attnwidget.attribution.residual_stream.stack import with_state  # noqa: PLC0415
     from attnwidget.capture.architecture.uncompiled import running_uncompiled  # noqa: PLC0415
     from attnwidget.capture.taps.substitutes import substituting  # noqa: PLC0415
 
