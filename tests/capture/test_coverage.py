@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from capture.coverage.edited import measure_edits
-from capture.coverage.exceptions import NOT_EDITED
+from capture.coverage.exceptions import NO_GRADIENTS, NOT_EDITED
 from capture.coverage.factory import model_types
+from capture.coverage.gradients import measure_gradients
 from capture.coverage.links import measure_links
 from capture.coverage.measure import Result, compare, measure
 from capture.coverage.reference import Reference, Seen
@@ -18,6 +19,7 @@ from support import others, zoo
 from support.model_checks import hooks
 
 from attnwidget import ablate, cut, intervening
+from attnwidget.capture.gradients.gradients import Gradients
 from attnwidget.recordings import capture, recording
 
 if TYPE_CHECKING:
@@ -80,6 +82,8 @@ def test_every_call_is_exact_and_has_its_vectors(model_type: str) -> None:
     assert result.links
     assert result.cut + sum(result.not_cut.values()) == result.links
     assert all(reason.endswith(": refused") for reason in result.not_cut), result.not_cut
+    assert result.layers
+    assert (result.sloped < result.layers) == (model_type in NO_GRADIENTS), result.not_sloped
     assert result.streams.items() >= SAMPLE[model_type].items()
 
 
@@ -203,6 +207,19 @@ def test_the_reference_sees_what_eager_attention_returns() -> None:
     assert len(capture(model, inputs)["cross"]) == 4
 
 
+def test_the_measure_of_gradients_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = zoo.wake(others.Own())
+    inputs = {"hidden": others.hidden_states(rows=2)}
+    attention = capture(model, inputs, batch=1)
+    found = measure_gradients(model, inputs, attention, 1)
+    assert (found.same, found.layers, found.why) == (2, 2, {})
+    whole = Gradients.compute
+    monkeypatch.setattr(Gradients, "compute", lambda self, number: whole(self, number / 2))
+    found = measure_gradients(model, inputs, attention, 1)
+    assert found.same == 0
+    assert sum(found.why.values()) == 2
+
+
 def test_the_table(tmp_path: Path) -> None:
     results = [
         Result(
@@ -220,6 +237,8 @@ def test_the_table(tmp_path: Path) -> None:
             cut=1,
             still=1,
             not_cut={"attends within windows: refused": 1},
+            layers=2,
+            sloped=1,
         ),
         Result("beta", model="B", streams={}, calls=3, same=False, reason="a | b"),
         Result("gamma", outcome="not built", reason="ImportError: timm"),
@@ -227,11 +246,11 @@ def test_the_table(tmp_path: Path) -> None:
     write(results, tmp_path / "coverage.md")
     text = (tmp_path / "coverage.md").read_text()
     assert (
-        "| type | streams | calls | `recording` | `capture` | max error | vectors | edited | links | remarks |"
+        "| type | streams | calls | `recording` | `capture` | max error | vectors | edited | links | gradients | remarks |"
         in text
     )
-    assert "| alpha | encoder 2 | 2 | 2 | 1 | 1e-07 | 1 | 3 of 4 | 1 of 2 |  |" in text
-    assert "| beta |  | 3 | 0 | 0 | – | 0 | 0 of 0 | – | a / b; output differs |" in text
+    assert "| alpha | encoder 2 | 2 | 2 | 1 | 1e-07 | 1 | 3 of 4 | 1 of 2 | 1 of 2 |  |" in text
+    assert "| beta |  | 3 | 0 | 0 | – | 0 | 0 of 0 | – | – | a / b; output differs |" in text
     assert "- gamma: ImportError: timm" in text
     assert "| with attention | 2 |" in text
     assert "| every call exact by capture | 0 |" in text
@@ -239,4 +258,6 @@ def test_the_table(tmp_path: Path) -> None:
     assert "| every link cut as the reference | 0 |" in text
     assert "Links cut: 2, as the reference: 1, of these without effect in both: 1." in text
     assert "## Not every link cut: 1\n\n- attends within windows: refused: alpha\n" in text
+    assert "Layers with gradients: 2, as autograd: 1." in text
+    assert "## Not every layer with gradients: 1\n\n- alpha, 1 of 2: not known why\n" in text
     assert {"bert", "gpt2", "whisper"} <= set(model_types())

@@ -14,6 +14,7 @@ import torch
 from capture.coverage.edited import measure_edits
 from capture.coverage.exceptions import NOT_CUT, NOT_EDITED
 from capture.coverage.factory import part_of
+from capture.coverage.gradients import measure_gradients
 from capture.coverage.inputs import NotBuiltError, ready
 from capture.coverage.links import measure_links
 from capture.coverage.recipes import REMARKS, ROWS
@@ -55,6 +56,9 @@ class Result:
         cut: How many of them came out as the reference has them.
         still: How many of these change nothing of the output, in the reference either.
         not_cut: What is said against the others, by how many links.
+        layers: How many layers were recorded with gradients; ``None`` where that was not measured.
+        sloped: How many of them have the gradients that autograd gives for their output.
+        not_sloped: What is said against the others, by how many layers.
         reason: What went wrong, or is missing.
     """
 
@@ -77,6 +81,9 @@ class Result:
     cut: int = 0
     still: int = 0
     not_cut: dict[str, int] = field(default_factory=dict)
+    layers: int | None = None
+    sloped: int = 0
+    not_sloped: dict[str, int] = field(default_factory=dict)
     reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -112,6 +119,7 @@ def measure(model_type: str) -> Result:
         _capture_too(model, inputs, row, attention, result)
         _edit_too(model, inputs, attention, result)
         _cut_too(model, inputs, attention, result)
+        _slope_too(model, inputs, row, attention, result)
     said = [str(warning.message) for warning in caught if "not recorded" in str(warning.message)]
     remark = [REMARKS[model_type]] if model_type in REMARKS else []
     result.reason = " ".join([*remark, result.reason, *said]).strip()
@@ -187,6 +195,15 @@ def _cut_too(model: Any, inputs: Any, attention: Attention, result: Result) -> N
     result.links, result.cut, result.still = found.links, found.same, found.idle
     known = NOT_CUT.get(result.model_type)
     result.not_cut = {known or said: count for said, count in found.why.items()}
+    result.tidy = result.tidy and _hooks(model) == before
+
+
+def _slope_too(model: Any, inputs: Any, row: int, attention: Attention, result: Result) -> None:
+    """Count the layers whose gradients are those of autograd."""
+    before = _hooks(model)
+    found = measure_gradients(model, inputs, attention, row)
+    result.layers, result.sloped = found.layers, found.same
+    result.not_sloped = dict(found.why)
     result.tidy = result.tidy and _hooks(model) == before
 
 

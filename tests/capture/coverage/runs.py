@@ -13,7 +13,7 @@ from capture.coverage.ways import SEED
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Output", "run_again", "same_bits"]
+__all__ = ["Output", "run_again", "same_bits", "tensors_of"]
 
 Output = list[torch.Tensor]
 
@@ -33,7 +33,7 @@ def run_again(model: Any, inputs: dict[str, Any], *, weights: bool = True) -> Ou
         output = model(**copy.deepcopy(inputs))
         if not weights and isinstance(output, dict):
             output = {name: value for name, value in output.items() if "attentions" not in name}
-        return [each.nan_to_num() for each in _tensors(output)]
+        return [each.nan_to_num() for each in tensors_of(output)]
 
 
 def same_bits(one: Output, other: Output) -> bool:
@@ -41,15 +41,16 @@ def same_bits(one: Output, other: Output) -> bool:
     return len(one) == len(other) and all(map(torch.equal, one, other))
 
 
-def _tensors(output: Any) -> Iterator[torch.Tensor]:
+def tensors_of(output: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors of an output, those of caches in it too."""
     if isinstance(output, torch.Tensor):
         if not output.is_nested:
             yield output
     elif isinstance(output, dict):
         for value in output.values():
-            yield from _tensors(value)
+            yield from tensors_of(value)
     elif isinstance(output, (list, tuple)):
         for value in output:
-            yield from _tensors(value)
+            yield from tensors_of(value)
     elif hasattr(output, "layers") or type(output).__name__.endswith("Layer"):
-        yield from _tensors(list(vars(output).values()))
+        yield from tensors_of(list(vars(output).values()))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import transformers
-from capture.coverage.exceptions import NOT_EDITED
+from capture.coverage.exceptions import NO_GRADIENTS, NOT_EDITED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +27,10 @@ that `ablate` knocks out as a reference has it that knows none of the taps, to t
 the numbers of the head zeroed in what the output projection is given, or in weights, found by search. The run under an
 edit of no head has to be the unedited one to the last bit, and nothing may be left behind. *Links* counts the links, one
 in the last head of every layer, that `cut` takes away as −∞ among the scores of an eager copy does: the output to 1e-5
-beyond what eager and the model's own implementation differ by, and what the link changes of it to a tenth. Exceptions are
-listed by name below.
+beyond what eager and the model's own implementation differ by, and what the link changes of it to a tenth. *Gradients*
+counts the layers whose record, made by `capture` with a number that all of the output has a part in, has the gradients of
+their output that autograd gives a tensor of the model with the same numbers: to 1e-5 of the largest. Exceptions are listed
+by name below.
 
 | | types |
 |---|---|
@@ -52,6 +54,9 @@ def write(results: Sequence[Result], path: Path) -> None:
         "an edit of no head bit-identical, nothing left behind": sum(r.tidy for r in attending),
         "with a link to be cut": sum(bool(r.links) for r in attending),
         "every link cut as the reference": sum(r.cut == r.links for r in attending if r.links),
+        "every layer with the gradients of autograd": sum(
+            r.sloped == r.layers for r in attending if r.layers
+        ),
     }
     lines = [_HEAD.format(transformers=transformers.__version__, torch=torch.__version__)]
     lines += [f"| {name} | {count} |\n" for name, count in counts.items()]
@@ -64,10 +69,11 @@ def write(results: Sequence[Result], path: Path) -> None:
         f"of these without effect in both: {sum(r.idle for r in attending)}.\n"
         f"\nLinks cut: {sum(r.links or 0 for r in attending)}, as the reference: {sum(r.cut for r in attending)}, "
         f"of these without effect in both: {sum(r.still for r in attending)}.\n"
+        f"\nLayers with gradients: {sum(r.layers or 0 for r in attending)}, as autograd: {sum(r.sloped for r in attending)}.\n"
     )
     lines.append(
-        "\n| type | streams | calls | `recording` | `capture` | max error | vectors | edited | links | remarks |\n"
-        "|---|---|---|---|---|---|---|---|---|---|\n"
+        "\n| type | streams | calls | `recording` | `capture` | max error | vectors | edited | links | gradients | remarks |\n"
+        "|---|---|---|---|---|---|---|---|---|---|---|\n"
     )
     for result in sorted(attending, key=lambda r: r.model_type):
         streams = ", ".join(f"{name} {count}" for name, count in result.streams.items())
@@ -82,9 +88,10 @@ def write(results: Sequence[Result], path: Path) -> None:
         said = "; ".join(remarks).replace("|", "/")
         error = f"{result.error:.0e}" if result.exact else "–"
         links = f"{result.cut} of {result.links}" if result.links else "–"
+        slopes = f"{result.sloped} of {result.layers}" if result.layers else "–"
         lines.append(
             f"| {result.model_type} | {streams} | {result.calls} | {result.exact} | {result.captured} | {error} | "
-            f"{result.vectors} | {result.edited} of {result.heads} | {links} | {said} |\n"
+            f"{result.vectors} | {result.edited} of {result.heads} | {links} | {slopes} | {said} |\n"
         )
     exceptions = [r for r in attending if r.edited < r.heads or not r.heads]
     if exceptions:
@@ -94,6 +101,13 @@ def write(results: Sequence[Result], path: Path) -> None:
             for r in sorted(exceptions, key=lambda r: r.model_type)
         ]
     lines += _not_cut(attending)
+    sloped = [r for r in attending if r.layers and r.sloped < r.layers]
+    if sloped:
+        lines.append(f"\n## Not every layer with gradients: {len(sloped)}\n\n")
+        lines += [
+            f"- {r.model_type}, {r.sloped} of {r.layers}: {NO_GRADIENTS.get(r.model_type, 'not known why')}\n"
+            for r in sorted(sloped, key=lambda r: r.model_type)
+        ]
     for outcome in ("no attention", "part of another", "not built", "not run", "too slow"):
         others = [result for result in results if result.outcome == outcome]
         if others:

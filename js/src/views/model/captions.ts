@@ -7,6 +7,7 @@ import type { Scene } from "../../scene/scene.js";
 import type { Surface } from "../../surface/surface.js";
 import { ellipsize, textWidth } from "../../surface/text.js";
 import { isRollout } from "../shared/measure.js";
+import { sized } from "../shared/series.js";
 import { drawEffect, effectOf } from "../what-if/heads.js";
 import { hoveredHead } from "./card.js";
 import { WORDED } from "./cells.js";
@@ -25,7 +26,7 @@ function pinnedLink(scene: Scene, layer: number, head: number): string | null {
   if (key === null) {
     const row = blocks.weights(layer, head).row(query);
     if (!row) return null;
-    key = strongestOf(row.keys(), row);
+    key = strongestOf(row.keys(), sized(scene, row));
   }
   if (keys[key] === undefined) return null;
   return `${labelOf(queries, query)} → ${labelOf(keys, key)}`;

@@ -9,6 +9,8 @@ import { reading } from "../../../../src/shell/reading/reading-text.js";
 import { themes } from "../../../../src/styles/theme.js";
 import { headView } from "../../../../src/views/head/view.js";
 import { readScore } from "../../../../src/views/model/head-scores.js";
+import { modelView } from "../../../../src/views/model/view.js";
+import { RecordingSurface } from "../../../support/recording-surface.js";
 import { draw, FRAME, small } from "../../../support/token-scenes.js";
 
 const METRIC = "log p(“purred”)";
@@ -126,4 +128,23 @@ test("over a picture what takes away is as strong as what adds, in another colou
   expect(data[6]).toBeGreaterThan(data[4] as number);
   expect(data[7]).toBe(cover);
   expect(data[11]).toBe(0);
+});
+
+test("the model view names the pinned query's link of largest size, whatever its sign", () => {
+  const scene = gradients("gradient", { query: 3 });
+  const row = [...(scene.blocks.weights(0, 1).row(3) ?? [])];
+  const largest = row.reduce(
+    (best, value, key) => (Math.abs(value) > Math.abs(row[best] as number) ? key : best),
+    0,
+  );
+  const negative = row.map((value, key) => (key === largest ? -Math.abs(value) : value));
+  const weights: typeof scene.blocks.weights = (layer, head) => ({
+    ...scene.blocks.weights(layer, head),
+    row: () => Float32Array.from(negative),
+  });
+  const surface = new RecordingSurface(320, 240);
+  const frame = { ...FRAME, width: 320, height: 240 };
+  modelView.draw(surface, { ...scene, blocks: { ...scene.blocks, weights } }, frame);
+  const label = scene.keys[largest]?.label;
+  expect(surface.calls.some(({ text }) => text?.endsWith(`→ ${label}`))).toBe(true);
 });
