@@ -6,8 +6,6 @@ import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from attnwidget.attribution.trace_links import connected, largest_first, starts_of, strong
 from attnwidget.attribution.trace_result import Together, Trace
 from attnwidget.capture.edits.editor import NotEditedError
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from attnwidget.metrics.metrics import Metric
     from attnwidget.record.stream import Stream
 
-__all__ = ["LinkChecks", "given_positions"]
+__all__ = ["LinkChecks"]
 
 
 @dataclass(slots=True)
@@ -39,7 +37,6 @@ class LinkChecks:
         metric: What is measured.
         restart: Puts the random generators back to where they were before that run.
         stream: The stream, with gradients.
-        given: Position of each of the stream's as the model is given them, padding counted.
         renormalise: As of `cut`.
         at_once: How many links of a layer are cut in one pass, at most.
         passes: Runs of the model.
@@ -50,7 +47,6 @@ class LinkChecks:
     metric: Metric
     restart: Callable[[], None]
     stream: Stream
-    given: Sequence[int]
     renormalise: bool
     at_once: int
     passes: Passes = field(init=False)
@@ -124,9 +120,9 @@ class LinkChecks:
     def _part(self, links: Sequence[TraceLink]) -> Cut:
         """Return the cut of links of one head and one query."""
         first = links[0]
-        keys = tuple(self.given[link.key] for link in links)
+        keys = tuple(link.key for link in links)
         return Cut(
-            (self.given[first.query],),
+            (first.query,),
             keys,
             heads=((first.layer, first.head),),
             stream=self.stream.name,
@@ -142,23 +138,15 @@ class LinkChecks:
     def _together(self, links: Sequence[TraceLink]) -> Together | None:
         """Cut all links of the trace at once, and all links of the stream."""
         numbers = tuple(layer.layer for layer in self.stream)
-        every = Cut(None, tuple(self.given), layers=numbers, stream=self.stream.name)
+        every = Cut(
+            None,
+            tuple(range(len(self.stream.key_positions))),
+            layers=numbers,
+            stream=self.stream.name,
+        )
         try:
             values = [self.passes.under(one) for one in (self._edit(links), Edits((every,)))]
         except (NotEditableError, NotEditedError) as error:
             warnings.warn(f"not all links were cut together: {error}", stacklevel=5)
             return None
         return Together(*map(self._change, values))
-
-
-def given_positions(ran: Ran, stream: Stream) -> list[int]:
-    """Return where the model is given each position of a stream: a record leaves padding out, a cut counts it."""
-    count = len(stream.key_positions)
-    sided = getattr(getattr(ran.model, "config", None), "is_encoder_decoder", False)
-    decoder = sided and stream.name.startswith("decoder")
-    mask = ran.kwargs.get("decoder_attention_mask" if decoder else "attention_mask")
-    if isinstance(mask, torch.Tensor) and mask.ndim == 2:
-        there = mask[min(ran.row, len(mask) - 1)].nonzero().flatten()
-        if len(there) == count:
-            return [int(place) for place in there]
-    return list(range(count))

@@ -84,7 +84,7 @@ def trace(
         >>> round(link.change, 2)
         -4.97
     """
-    from attnwidget.attribution.link_checks import LinkChecks, given_positions  # noqa: PLC0415  brings transformers
+    from attnwidget.attribution.link_checks import LinkChecks  # noqa: PLC0415  brings transformers
     from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415
     from attnwidget.metrics.gradients import run_with_gradients  # noqa: PLC0415
     from attnwidget.metrics.metrics import make_metric  # noqa: PLC0415
@@ -113,8 +113,7 @@ def trace(
         graded = run_with_gradients(run, inputs, metric, position)
         traced = _stream(graded, stream)
         found = links_back(traced.layers, starts_of(traced.layers[-1]), share)
-        given = given_positions(graded, traced)
-        checks = LinkChecks(model, clean, measured, restart, traced, given, kept, rows)
+        checks = LinkChecks(model, clean, measured, restart, traced, kept, rows)
         return checks.run(found, share, most)
 
 

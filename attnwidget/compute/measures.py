@@ -44,7 +44,7 @@ def missing(layer: LayerTensors, measure: str) -> str | None:
     Raises:
         ValueError: If there is no such measure.
     """
-    check_choice("measure", measure, MEASURES, said=f"one of {', '.join(MEASURES)}")
+    _check_name(measure)
     if measure == "weights":
         return None
     if measure in GRADIENT_MEASURES:
@@ -101,6 +101,7 @@ def pooled_factors(layer: LayerTensors, measure: str) -> dict[int, Factors | Non
     Raises:
         ValueError: If there is no such measure, or if the layer cannot give it.
     """
+    _check_name(measure)
     if measure != "gradient":
         return {1: factors(layer, measure)}
     return {sign: LinkGradients(layer, sign) for sign in (1, -1)}
@@ -112,6 +113,7 @@ def row_factors(layer: LayerTensors, measure: str) -> Factors | None:
     Raises:
         ValueError: As `factors`, or if rows of the measure have no sum that they could be divided by.
     """
+    _check_name(measure)
     if measure == "gradient":
         message = (
             "measure='gradient' has numbers of both signs, of which no shares can be made: pass measure='relevance', "
@@ -119,6 +121,11 @@ def row_factors(layer: LayerTensors, measure: str) -> Factors | None:
         )
         raise ValueError(message)
     return factors(layer, measure)
+
+
+def _check_name(measure: object) -> None:
+    """Raise `ValueError` unless there is such a measure; what is no text has no measure's name."""
+    check_choice("measure", measure, MEASURES, said=f"one of {', '.join(MEASURES)}")
 
 
 def _check(layer: LayerTensors, measure: str) -> None:

@@ -124,7 +124,7 @@ def with_edits(call: str | None, edits: Edits, metric: Any, recorded: Any = None
     short = not any(mark in written for mark in ("=<", "(<")) and len(written) <= _LONGEST_TEXT
     measured = "" if metric is None else f", metric={metric!r}"
     if measured and recorded is not None:
-        call = call.replace(f", metric={recorded!r}", "", 1)
+        call = call.replace(f", {named_options({'metric': recorded})[0]}", "", 1)
     return f"{call}, interventions={written if short else 'interventions'}{measured}"
 
 

@@ -357,7 +357,9 @@ def test_an_edit_that_is_refused_when_a_view_is_made(pocket: tuple[Any, Any]) ->
         aw.view(record(), interventions=HEAD)
     with pytest.raises(ValueError, match="no tokens for metric='zyzzyva'"):
         aw.view(pocket[0], TEXT, pocket[1], interventions=HEAD, metric="zyzzyva")
-    with pytest.raises(ValueError, match="metric must be a token or a label"):
+    with pytest.raises(
+        TypeError, match="metric must be nothing, a token, a pair of such, or a function"
+    ):
         aw.view(pocket[0], TEXT, pocket[1], metric=1.5)
     waiting = aw.view(pocket[0], TEXT, pocket[1], metric="purred")
     assert (waiting.metric, waiting.what_if) == ("purred", None)
