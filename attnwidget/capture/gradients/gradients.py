@@ -122,7 +122,7 @@ class Gradients:
             msg = (
                 "the metric has no gradient with regard to the model's attention: it must be computed from the model's output, such "
                 "as metric=lambda output: output.logits[0, -1, 5], with operations that have gradients (no argmax, .item(), "
-                ".detach() or numpy)."
+                ".detach() or numpy). A model that runs under torch.no_grad or inference_mode by itself has none."
             )
             raise ValueError(msg)
         tap = BackwardTap(self._products, self._fused)

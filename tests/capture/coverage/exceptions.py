@@ -44,4 +44,7 @@ NO_GRADIENTS: dict[str, str] = {
     "sam2_video": _NO_GRAD,
     "sam3_tracker_video": _NO_GRAD,
     "sam3_video": _NO_GRAD,
+    "vits": "a head adds relative values to its weighted sum, which no tensor of the model holds alone",
+    "xcodec": _NO_GRAD,
+    "xcodec2": f"the sound's semantic encoder: {_NO_GRAD}",
 }

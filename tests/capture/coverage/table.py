@@ -29,7 +29,7 @@ edit of no head has to be the unedited one to the last bit, and nothing may be l
 in the last head of every layer, that `cut` takes away as −∞ among the scores of an eager copy does: the output to 1e-5
 beyond what eager and the model's own implementation differ by, and what the link changes of it to a tenth. *Gradients*
 counts the layers whose record, made by `capture` with a number that all of the output has a part in, has the gradients of
-their output that autograd gives a tensor of the model with the same numbers: to 1e-5 of the largest. Exceptions are listed
+their output that autograd gives a tensor of the model with the same numbers: to 3e-5 of the largest. Exceptions are listed
 by name below.
 
 | | types |
