@@ -27,6 +27,7 @@ NAME = "of heads 0–1, 3"
 def test_heads_are_taken_together_in_every_form(
     notebook: Notebook, widget: Widget, tmp_path: Path
 ) -> None:
+    notebook.set_output_width(1, 1500)  # all choices have room beside each other
     choice = widget.root.get_by_role("combobox", name="Heads together")
     each = widget.picture("head")
     choice.select_option("mean")
@@ -83,7 +84,7 @@ def test_heads_are_taken_together_in_every_form(
 
 
 def test_each_head_has_a_panel_of_its_own(notebook: Notebook, widget: Widget) -> None:
-    # Short, beside the other choices of this width.
+    notebook.set_output_width(1, 1500)  # all choices have room beside each other
     choice = widget.root.get_by_role("combobox", name="Panels")
     overlaid = widget.picture("head")
     choice.select_option("one a head")

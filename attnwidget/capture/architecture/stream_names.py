@@ -19,6 +19,7 @@ __all__ = [
     "is_of_transformers",
     "layer_numbers",
     "main_input_name",
+    "sees_or_hears",
     "stem",
     "stream_name",
 ]
@@ -267,3 +268,8 @@ def _side(module: nn.Module, model: Any) -> str | None:
         if any(inner is module for inner in part.modules()):
             return side
     return None
+
+
+def sees_or_hears(path: str) -> bool:
+    """Tell by its path whether a module belongs to a tower for pictures or sounds, which no mask of tokens is about."""
+    return any(_VISION.match(part) or _AUDIO.match(part) for part in path.split("."))

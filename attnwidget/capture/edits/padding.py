@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.capture.architecture.stream_names import is_cross
+from attnwidget.capture.architecture.stream_names import is_cross, sees_or_hears
 from attnwidget.capture.architecture.submodels import named_arguments
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Padding:
         Raises:
             ValueError: If there is padding, and the rows of the call are not those of the batch.
         """
-        if not self._masks:
+        if not self._masks or sees_or_hears(path):
             return ()
         cross = is_cross(path, module)
         decodes = cross or "decoder" in path
