@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-__all__ = ["local_part", "parameter_addresses", "tensors_in"]
+__all__ = ["address", "local_part", "parameter_addresses", "tensors_in"]
 
 
 def local_part(tensor: Any, axis: int) -> tuple[Tensor, int]:
@@ -44,3 +44,11 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, Mapping):  # also what a model returns
         for one in value.values():
             yield from tensors_in(one)
+
+
+def address(tensor: Tensor) -> tuple[object, ...]:
+    """Return what two tensors that are the same memory in the same form have in common.
+
+    Autograd passes the same memory on as another object, hence no `id`.
+    """
+    return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype

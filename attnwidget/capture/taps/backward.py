@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch.utils._python_dispatch import TorchDispatchMode, _pop_mode, _push_mode
 
+from attnwidget.capture.tensor_tools import address
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -67,8 +69,8 @@ class BackwardTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, products: Sequence[FollowedSum], fused: Sequence[FollowedSum]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._weights = _by_address((one.operands[0], one) for one in products)
-        self._values = _by_address((one.operands[1], one) for one in products)
+        self._weights = _by_memory((one.operands[0], one) for one in products)
+        self._values = _by_memory((one.operands[1], one) for one in products)
         self._fused: dict[Any, list[FollowedSum]] = {}
         for one in fused:
             self._fused.setdefault(_pointers(one.operands), []).append(one)
@@ -105,23 +107,20 @@ class BackwardTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for known, other in ((left, right), (right, left)):
             # By its weights a sum is known for certain; the same values may be summed with several weights.
             for table, sure in ((self._weights, True), (self._values, False)):
-                found = table.get(_address(known), ())
+                found = table.get(address(known), ())
                 if len(found) == 1 and (sure or id(found[0]) not in self._sure):
                     found[0].take(other)
                     if sure:
                         self._sure.add(id(found[0]))
 
 
-def _by_address(pairs: Any) -> dict[Any, list[FollowedSum]]:
+def _by_memory(pairs: Any) -> dict[Any, list[FollowedSum]]:
     table: dict[Any, list[FollowedSum]] = {}
     for tensor, one in pairs:
-        for form in (tensor, tensor.mT):
-            table.setdefault(_address(form), []).append(one)
+        # Of one query and one key both forms are one.
+        for place in dict.fromkeys((address(tensor), address(tensor.mT))):
+            table.setdefault(place, []).append(one)
     return table
-
-
-def _address(tensor: Tensor) -> Any:
-    return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
 
 
 def _pointers(tensors: Sequence[Tensor]) -> tuple[int, ...]:

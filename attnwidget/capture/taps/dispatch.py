@@ -34,6 +34,7 @@ from attnwidget.capture.taps.events import (
 )
 from attnwidget.capture.taps.sources import Sources
 from attnwidget.capture.taps.transforms import outside_transforms, transforming
+from attnwidget.capture.tensor_tools import address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -343,12 +344,12 @@ class DispatchTap(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     _trace_softmax(trace, node, result, first=probabilities is None)
                 if probabilities is None:
                     probabilities = result
-            self._known[_address(result)] = _Known(result, node, probabilities)
+            self._known[address(result)] = _Known(result, node, probabilities)
 
     def _find(self, value: Any) -> _Known | None:
         if not isinstance(value, torch.Tensor) or value.is_nested:
             return None
-        return self._known.get(_address(value))
+        return self._known.get(address(value))
 
 
 def make_dispatch_tap(
@@ -384,11 +385,6 @@ def _trace_softmax(trace: ModuleTrace, node: SoftmaxOutput, result: Tensor, *, f
     for softmax in trace.softmaxes:
         if softmax.logits is node.logits and softmax.weights.shape == result.shape:
             softmax.weights = result
-
-
-def _address(tensor: Tensor) -> Any:
-    # Autograd passes the same memory on as another object, hence no `id`.
-    return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
 
 
 def _required(tensor: Tensor | None) -> Tensor:
