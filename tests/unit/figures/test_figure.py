@@ -417,8 +417,8 @@ def test_what_is_not_accepted_says_what_is(
 
 
 def test_an_unknown_option_is_named(attention: aw.Attention) -> None:
-    with pytest.raises(TypeError, match="Unknown option 'colour'; accepted are width, font"):
-        attention.figure(colour="red")
+    with pytest.raises(TypeError, match="Unknown option 'pigment'; accepted are width, font"):
+        attention.figure(pigment="red")
 
 
 @pytest.mark.parametrize(

@@ -295,8 +295,8 @@ def test_thumbnails_fit_their_budget_at_80_by_64() -> None:
 
 
 def test_options_are_checked_by_name(view: aw.AttentionWidget) -> None:
-    with pytest.raises(TypeError, match="A record is shown as it is, got colour besides"):
-        aw.view(view.attention, colour="red")
+    with pytest.raises(TypeError, match="A record is shown as it is, got pigment besides"):
+        aw.view(view.attention, pigment="red")
     model, tokenizer = aw.pocket()
     with pytest.raises(
         TypeError, match="Attention is shown without a model: call view of it alone"
