@@ -282,7 +282,9 @@ def test_only_one_rule_for_names() -> None:
         door(nn.DataParallel(model), ids, use_cache=False)
         with pytest.raises(TypeError, match=r"Unknown option 'bach': did you mean 'batch'\?"):
             door(model, ids, bach=0)
-        with pytest.raises(TypeError, match=r"Unknown option 'pigment': .*LlamaForCausalLM.forward"):
+        with pytest.raises(
+            TypeError, match=r"Unknown option 'pigment': .*LlamaForCausalLM.forward"
+        ):
             door(model, ids, pigment="red")
         with pytest.raises(TypeError, match=r"Unknown option 'use_cash': did you mean 'use_cache'"):
             door(zoo.build("vit"), zoo.pixels(), use_cash=True) if False else door(
