@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
-from attnwidget.capture.edits.links import Changes
+from attnwidget.capture.edits.changes import Changes
 from attnwidget.capture.edits.places import Place
 from attnwidget.capture.sparse.registry import adapter_of
 from attnwidget.edits.removed_directions import without_directions
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.capture.assemble.layer_sources import LayerSource
+    from attnwidget.capture.edits.changes import Link, Taken
     from attnwidget.capture.edits.editor import Editor
-    from attnwidget.capture.edits.links import Link, Taken
     from attnwidget.capture.edits.places import Places
     from attnwidget.capture.edits.replacement import Replacement
     from attnwidget.record.layer import Layer

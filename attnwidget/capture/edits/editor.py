@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from attnwidget.capture.arguments import AttentionArguments
-    from attnwidget.capture.edits.links import Window
     from attnwidget.capture.edits.padding import RealPositions
     from attnwidget.capture.edits.resolve import EditedLayer
+    from attnwidget.capture.edits.windows import Window
     from attnwidget.capture.taps.events import RunningModule, WeightedSum
     from attnwidget.capture.taps.listeners import Enter, Leave
     from attnwidget.edits.edits import Edits

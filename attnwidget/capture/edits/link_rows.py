@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from attnwidget.capture.edits.links import Changes
+from attnwidget.capture.edits.changes import Changes
 from attnwidget.capture.edits.rows import RowsEditor, RowsNotEditedError
 
 if TYPE_CHECKING:
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from attnwidget.capture.edits.links import Window
     from attnwidget.capture.edits.resolve import EditedLayer
+    from attnwidget.capture.edits.windows import Window
 
 __all__ = ["LinkRowsEditor"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnwidget.capture.edits.links import Changes, Link, Taken
+from attnwidget.capture.edits.changes import Changes, Link, Taken
 from attnwidget.capture.edits.refusals import why_no_links, why_not_editable
 from attnwidget.capture.edits.replacement import Replacement
 from attnwidget.edits.ablation import Ablation

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnwidget.capture.architecture.submodels import enclosing, find_submodels, named_arguments
-from attnwidget.capture.edits.links import Changes, Window, with_outputs
+from attnwidget.capture.edits.changes import Changes
+from attnwidget.capture.edits.links import with_outputs
 from attnwidget.capture.edits.replacement import Replacement, gated, replaced
 from attnwidget.capture.edits.resolve import NotEditableError
+from attnwidget.capture.edits.windows import Window
 from attnwidget.capture.sparse.outputs import head_outputs
 from attnwidget.capture.sparse.registry import adapter_of, watched_children
 from attnwidget.capture.sparse.rows import CannotDensifyError, DenseWeights
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from attnwidget.capture.architecture.submodels import Submodel
-    from attnwidget.capture.edits.links import Taken
+    from attnwidget.capture.edits.changes import Taken
     from attnwidget.capture.edits.resolve import EditedLayer
     from attnwidget.capture.sparse.rows import SparseAttention
     from attnwidget.capture.taps.events import ModuleTrace, RunningModule

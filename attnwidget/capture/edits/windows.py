@@ -1,19 +1,80 @@
-"""`Windows`: which positions of a sequence the queries and keys of a call are, counted over the calls of a layer."""
+"""`Window` and `Windows`: which positions of a sequence the queries and keys of a call are, counted over the calls of a layer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from attnwidget.capture.architecture.stream_names import is_cross
 from attnwidget.capture.calls.chunks import may_attend_in_chunks
-from attnwidget.capture.edits.links import Window
+from attnwidget.capture.edits.padding import ALL_REAL
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
+    from attnwidget.capture.edits.padding import RealPositions
     from attnwidget.capture.edits.resolve import EditedLayer
 
-__all__ = ["Windows", "used_keys"]
+__all__ = ["Window", "Windows", "used_keys"]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which positions the queries and keys of one call are.
+
+    Attributes:
+        query: Position of the first query; ``None`` where that is not known.
+        key: Position of the first key.
+        queries: How many queries the call has.
+        keys: How many keys, those of a cache that were never written left out.
+        is_chunk: Whether they are a part of the input, which attends within itself.
+        real: Which of them are no padding in one row of the batch: those are counted.
+    """
+
+    query: int | None
+    key: int
+    queries: int
+    keys: int
+    is_chunk: bool = False
+    real: RealPositions = ALL_REAL
+
+    def rows(self, positions: Sequence[int] | None) -> list[int]:
+        """Return which rows of the call are queries at these positions.
+
+        Raises:
+            ValueError: If that is not known.
+        """
+        if positions is None:
+            return list(range(self.queries))
+        if self.query is None:
+            msg = (
+                "which query of its input a step of a generation is, is not known where it looks at another sequence and the "
+                "model does not say how much it has read: name keys only, such as cut(key=3)."
+            )
+            raise ValueError(msg)
+        return _within(_counted(positions, self.real.queries), self.query, self.queries)
+
+    def columns(self, positions: Sequence[int] | None) -> list[int]:
+        """Return which columns of the call are keys at these positions."""
+        if positions is None:
+            return list(range(self.keys))
+        return _within(_counted(positions, self.real.keys), self.key, self.keys)
+
+    def count(self, axis: Literal["queries", "keys"]) -> int:
+        """Return how many positions an axis has without padding."""
+        real: tuple[int, ...] | None = getattr(self.real, axis)
+        return int(getattr(self, axis)) if real is None else len(real)
+
+
+def _counted(positions: Sequence[int], real: tuple[int, ...] | None) -> Sequence[int]:
+    """Return positions as the model counts them, padding included; those that are not there are left out."""
+    return positions if real is None else [real[place] for place in positions if place < len(real)]
+
+
+def _within(positions: Sequence[int], first: int, count: int) -> list[int]:
+    return [place - first for place in positions if 0 <= place - first < count]
 
 
 class Windows:
