@@ -18,6 +18,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(abspath $(VENV)/bin)
 PYTEST := $(BIN)/python -m pytest
+# A process for each core, each with one thread; the files of tests keep their order. Pages want both cores for themselves.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+KERNEL_SIDE := OMP_NUM_THREADS=1 $(PYTEST) $(PARALLEL) --ignore=tests/browser
+NOTEBOOKS := $(PYTEST) $(PARALLEL) --nbval --nbval-current-env --nbval-cell-timeout 300 notebooks
 CONSTRAINTS := tests/constraints.txt
 SETUP := pyproject.toml $(CONSTRAINTS) js/hatch_build.py
 FRONT_END := $(shell find js/src -type f) js/build.mjs js/package.json js/package-lock.json \
@@ -48,10 +52,11 @@ lab: $(VENV)/.demo attnwidget/static/widget.js
 test: $(VENV)/.dev js/node_modules/.package-lock.json attnwidget/static/widget.js chromium
 	@echo "== front end"
 	@cd js && npm test --silent
-	@echo "== kernel side and browser"
-	@$(PYTEST)
-	@echo "== notebooks"
-	@$(PYTEST) --nbval --nbval-current-env --nbval-cell-timeout 300 notebooks
+	@failed=; \
+	echo "== kernel side"; $(KERNEL_SIDE) || failed="$$failed kernel-side"; \
+	echo "== browser"; $(PYTEST) tests/browser || failed="$$failed browser"; \
+	echo "== notebooks"; $(NOTEBOOKS) || failed="$$failed notebooks"; \
+	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
 check: $(VENV)/.dev js/node_modules/.package-lock.json
 	@echo "== ruff"
