@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import pickle
-import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from support import workers, zoo
+from support import ray_scripts, workers, zoo
+from support.ray_scripts import TEST_SECONDS, needs_ray, one_thread
 from support.workers import MANY, TEXTS
 from surveys.test_survey import same
 from surveys.test_survey_resumed import equal
@@ -24,34 +22,18 @@ from attnwidget.surveys.survey import Survey
 from attnwidget.surveys.workers import pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-needs_ray = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="Ray has no package for this Python"
-)
+__all__ = ["one_thread"]
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As many threads as the workers have: with more, sums are rounded otherwise, and equal ranks change places."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """The folder with the surveys that workers made, and what was said."""
     folder = tmp_path_factory.mktemp("workers")
-    paths = os.pathsep.join(path for path in sys.path if path)
-    run = subprocess.run(
-        [sys.executable, workers.__file__, str(folder)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
-        capture_output=True, text=True, timeout=900, check=False,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr[-4000:]
+    ray_scripts.run(workers, folder)
     return folder, json.loads((folder / "said.json").read_text())
 
 
@@ -64,7 +46,7 @@ def one_process() -> Survey:
 
 @needs_ray
 @pytest.mark.slow
-@pytest.mark.timeout(960)
+@pytest.mark.timeout(TEST_SECONDS)
 def test_four_workers_of_which_one_is_killed_find_what_one_process_finds(
     made: tuple[Path, Any], one_process: Survey
 ) -> None:
@@ -81,7 +63,7 @@ def test_four_workers_of_which_one_is_killed_find_what_one_process_finds(
 
 @needs_ray
 @pytest.mark.slow
-@pytest.mark.timeout(960)
+@pytest.mark.timeout(TEST_SECONDS)
 def test_a_dataset_is_read_in_its_order(made: tuple[Path, Any], one_process: Survey) -> None:
     folder, said = made
     found = Survey.load(folder / "dataset.safetensors")
@@ -96,7 +78,7 @@ def test_a_dataset_is_read_in_its_order(made: tuple[Path, Any], one_process: Sur
 
 @needs_ray
 @pytest.mark.slow
-@pytest.mark.timeout(960)
+@pytest.mark.timeout(TEST_SECONDS)
 def test_an_interrupt_keeps_what_was_done_in_order(made: tuple[Path, Any]) -> None:
     model, tokenizer = aw.pocket()
     found = Survey.load(made[0] / "interrupted.safetensors")
@@ -108,7 +90,7 @@ def test_an_interrupt_keeps_what_was_done_in_order(made: tuple[Path, Any]) -> No
 
 @needs_ray
 @pytest.mark.slow
-@pytest.mark.timeout(960)
+@pytest.mark.timeout(TEST_SECONDS)
 def test_what_is_wrong_in_a_worker_is_said_here(made: tuple[Path, Any]) -> None:
     _, said = made
     assert said["hopeless"].startswith("ValueError: ")
@@ -119,7 +101,7 @@ def test_what_is_wrong_in_a_worker_is_said_here(made: tuple[Path, Any]) -> None:
 
 @needs_ray
 @pytest.mark.slow
-@pytest.mark.timeout(960)
+@pytest.mark.timeout(TEST_SECONDS)
 @pytest.mark.parametrize("name", ["list", "rows"])
 def test_the_same_call_goes_on_where_it_ended(
     made: tuple[Path, Any], one_process: Survey, name: str
@@ -133,7 +115,7 @@ def test_the_same_call_goes_on_where_it_ended(
 
 @needs_ray
 @pytest.mark.slow
-@pytest.mark.timeout(960)
+@pytest.mark.timeout(TEST_SECONDS)
 def test_one_odd_input_costs_one_input_and_the_end_of_inputs_none(made: tuple[Path, Any]) -> None:
     _, said = made
     (lock, nothing) = said["odd"]

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import pickle
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
-from support import effects_workers
+from support import effects_workers, ray_scripts
 from support.effects_workers import GIVEN, TEXTS, call
+from support.ray_scripts import TEST_SECONDS, needs_ray, one_thread
 
 import attnwidget as aw
 from attnwidget.intervene.effects_reader import EffectsReader, PartialEffects
 from attnwidget.surveys.workers import pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-needs_ray = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="Ray has no package for this Python"
-)
+__all__ = ["one_thread"]
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As many threads as the workers have: with more, sums are rounded otherwise."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def _same(found: aw.EffectsOverTexts, expected: aw.EffectsOverTexts) -> None:
@@ -49,16 +36,10 @@ def _same(found: aw.EffectsOverTexts, expected: aw.EffectsOverTexts) -> None:
 
 @needs_ray
 @pytest.mark.slow
-@pytest.mark.timeout(960)
+@pytest.mark.timeout(TEST_SECONDS)
 def test_two_workers_find_what_one_process_finds(tmp_path: Path) -> None:
     path = tmp_path / "found.pickle"
-    paths = os.pathsep.join(each for each in sys.path if each)
-    run = subprocess.run(
-        [sys.executable, effects_workers.__file__, str(path)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
-        capture_output=True, text=True, timeout=900, check=False,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr[-4000:]
+    ray_scripts.run(effects_workers, path)
     made = pickle.loads(path.read_bytes())  # noqa: S301  its own
     with pytest.warns(
         UserWarning, match="1 of 5 texts could not be run; the first, text 2: "
