@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import torch
 
 from attnwidget.compute.checks import check_choice
-from attnwidget.compute.indexing import Axis
+from attnwidget.compute.indexing import Axis, ascending
 from attnwidget.compute.softmax import grouped
 from attnwidget.protocol.constants import GRADIENT_MEASURES
 
@@ -23,6 +23,7 @@ __all__ = [
     "MEASURES",
     "Factors",
     "KeyLengths",
+    "LayerLengths",
     "LinkGradients",
     "Measure",
     "factors",
@@ -58,8 +59,13 @@ def missing(layer: LayerTensors, measure: str) -> str | None:
     return None
 
 
-def lengths(layer: LayerTensors, measure: str) -> Tensor | None:
+def lengths(layer: LayerTensors, measure: str, heads: Axis | None = None) -> Tensor | None:
     """Return the length of what each key brings along, float32 ``[head, key]``; ``None`` for ``"weights"``.
+
+    Args:
+        layer: The layer.
+        measure: The measure.
+        heads: The heads, the others are not read; ``None`` for all.
 
     Raises:
         ValueError: If the measure is none with lengths, or if the layer cannot give it.
@@ -71,12 +77,17 @@ def lengths(layer: LayerTensors, measure: str) -> Tensor | None:
         )
         raise ValueError(message)
     layer.before_reading()
+    chosen = Axis(range(layer.num_heads)) if heads is None else heads
     if measure == "norm":
-        return layer.value_norms
+        return None if layer.value_norms is None else chosen.take(layer.value_norms, 0)
     if measure == "weights" or layer.value is None:
         return None
-    norms: Tensor = torch.linalg.vector_norm(layer.value.float(), dim=-1)
-    return norms.repeat_interleave(layer.num_heads // len(norms), 0)
+    share = layer.num_heads // len(layer.value)
+    used = [head // share for head in chosen.indices]
+    read = ascending(used)
+    norms: Tensor = torch.linalg.vector_norm(read.take(layer.value, 0).float(), dim=-1)
+    places = {head: place for place, head in enumerate(read.indices)}
+    return Axis(tuple(places[head] for head in used)).take(norms, 0)
 
 
 def factors(layer: LayerTensors, measure: str) -> Factors | None:
@@ -88,8 +99,7 @@ def factors(layer: LayerTensors, measure: str) -> Factors | None:
     _check(layer, measure)
     if measure in GRADIENT_MEASURES:
         return LinkGradients(layer, None if measure == "gradient" else 1)
-    found = lengths(layer, measure)
-    return None if found is None else KeyLengths(found)
+    return None if measure == "weights" else LayerLengths(layer, measure)
 
 
 def pooled_factors(layer: LayerTensors, measure: str) -> dict[int, Factors | None]:
@@ -190,6 +200,42 @@ class KeyLengths(Factors):
     def strip(self, strip: ScoreStrip, keys: range) -> Tensor:
         """Return them for a block of scores."""
         return strip.by_key(self.lengths, keys)
+
+
+class LayerLengths(Factors):
+    """`lengths` of a layer, each head's read when it is first asked for."""
+
+    by_query = False
+
+    def __init__(self, layer: LayerTensors, measure: str) -> None:
+        """Begin with none read.
+
+        Args:
+            layer: The layer.
+            measure: A measure with lengths that the layer can give.
+        """
+        self._layer, self._measure = layer, measure
+        self._held: dict[int, Tensor] = {}
+        self._all: KeyLengths | None = None
+
+    def block(self, heads: Axis, queries: Axis, keys: Axis) -> Tensor:
+        """Return them, float32 ``[head, 1, key]``."""
+        del queries
+        return keys.take(self._of(heads), 1)[:, None]
+
+    def strip(self, strip: ScoreStrip, keys: range) -> Tensor:
+        """Return them for a block of scores."""
+        if self._all is None:
+            self._all = KeyLengths(self._of(Axis(range(self._layer.num_heads))))
+        return self._all.strip(strip, keys)
+
+    def _of(self, heads: Axis) -> Tensor:
+        unread = tuple(head for head in heads.indices if head not in self._held)
+        if unread:
+            found = lengths(self._layer, self._measure, Axis(unread))
+            assert found is not None  # noqa: S101  (`factors` makes this only where there are some)
+            self._held.update(zip(unread, found, strict=True))
+        return torch.stack([self._held[head] for head in heads.indices])
 
 
 class LinkGradients(Factors):

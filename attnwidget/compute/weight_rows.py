@@ -55,7 +55,10 @@ class WeightRows:
 
 
 def weight_rows(layer: LayerTensors, heads: Axis, queries: Axis) -> Iterator[WeightRows]:
-    """Read whole rows block by block, in memory bounded by ``BlockSizes.row_bytes`` and without the keys a band hides."""
+    """Read whole rows block by block, in memory bounded by ``BlockSizes.row_bytes`` and without the keys a band hides.
+
+    Of the keys only those are made float32 that some of the queries may see: a row costs a row.
+    """
     sizes = current_sizes()
     share = layer.num_heads // layer.num_key_value_heads
     row_bytes = 4 * layer.n_key
@@ -63,14 +66,16 @@ def weight_rows(layer: LayerTensors, heads: Axis, queries: Axis) -> Iterator[Wei
     if layer.key is not None and layer.key.dtype != torch.float32:
         key_heads = max(1, sizes.key_bytes // max(1, row_bytes * layer.key.shape[2]))
         group = min(group, key_heads * share)
+    seen = _visible_keys(layer, queries, range(1)) if len(queries) else range(0)
     for first in range(0, len(heads), group):
         some = heads.part(first, first + group)
-        vectors = ScoreVectors.of(layer, some, Axis(range(layer.n_key)))
+        vectors = ScoreVectors.of(layer, some, Axis(seen))
         count = max(1, sizes.row_bytes // (len(some) * row_bytes))
         for start in range(0, len(queries), count):
             rows = queries.part(start, start + count)
-            keys = _visible_keys(layer, rows)
-            scaled = scale(layer, vectors.dot(rows, slice(keys.start, keys.stop)))
+            keys = _visible_keys(layer, rows, seen[:1])
+            here = slice(keys.start - seen.start, keys.stop - seen.start)
+            scaled = scale(layer, vectors.dot(rows, here))
             exponentials, maximum, total, uniform = exponentiate(
                 layer, scaled, some, rows, Axis(keys)
             )
@@ -85,12 +90,18 @@ def weight_rows(layer: LayerTensors, heads: Axis, queries: Axis) -> Iterator[Wei
             )
 
 
-def _visible_keys(layer: LayerTensors, queries: Axis) -> range:
+def _visible_keys(layer: LayerTensors, queries: Axis, none: range) -> range:
+    """Return the keys from the first to the last that a band lets any of the queries see.
+
+    Args:
+        layer: The layer.
+        queries: The queries.
+        none: What rows that see nothing keep: one masked key, so that there is a score to take the largest of.
+    """
     if layer.band is None:
         return range(layer.n_key)
     keys = layer.band.span(min(queries.indices), max(queries.indices), layer.n_key)
-    # Rows that see nothing keep one masked key, so that the maximum below has something to look at.
-    return keys if len(keys) else range(1)
+    return keys if len(keys) else none
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,8 @@ def _weighted_values(layer: LayerTensors, heads: Axis, queries: Axis, value: Ten
         return result
     for rows in weight_rows(layer, heads, queries):
         weights = rows.exponentials.div_(rows.total)
-        used = Axis(tuple(head // share for head in heads.indices[rows.heads])).take(value, 0)
-        result[rows.heads, rows.queries] = torch.matmul(weights, used[:, rows.keys].float())
+        used = Axis(tuple(head // share for head in heads.indices[rows.heads]))
+        # Cut to the keys first: what the rows do not see is neither copied nor made float32.
+        seen = used.take(value[:, rows.keys], 0).float()
+        result[rows.heads, rows.queries] = torch.matmul(weights, seen)
     return result

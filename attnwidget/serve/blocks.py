@@ -9,6 +9,7 @@ import numpy as np
 from attnwidget.analysis.query_key_plane import query_key_plane
 from attnwidget.analysis.rollout import rollout_missing, rollout_slices
 from attnwidget.compute import overview
+from attnwidget.compute.indexing import Axis
 from attnwidget.compute.key_columns import column_slices, mean_slices
 from attnwidget.compute.measures import lengths, missing, pooled_factors
 from attnwidget.compute.pooling import larger, largest_cells, max_pool, max_pool_cells
@@ -107,10 +108,10 @@ def key_lengths(layer: Layer, head: int, measure: str) -> Numbers:
     Raises:
         ValueError: If there is no such measure, or the layer cannot give it.
     """
-    scale = lengths(layer, measure)
+    scale = lengths(layer, measure, Axis(range(head, head + 1)))
     if scale is None:
         return np.ones((1, layer.n_key), np.float32)
-    array: Numbers = scale[head : head + 1].float().cpu().numpy()
+    array: Numbers = scale.float().cpu().numpy()
     return array
 
 
