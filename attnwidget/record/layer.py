@@ -289,11 +289,18 @@ class Layer(LayerTensors):
         with computing(self):
             return _to_array(additive_block(self, *axes), *axes)
 
-    def query_vectors(self, head: Heads = None, *, heads: Heads = None) -> Array:
+    def query_vectors(
+        self,
+        head: Heads = None,
+        queries: Place = _ALL,
+        *,
+        heads: Heads = None,
+        query: Place | None = None,
+    ) -> Array:
         """Return query vectors, float32 ``[head, query, head_dim]``, or ``[query, head_dim]`` for one head.
 
         Raises:
-            ValueError: If a head is out of range, or if the layer holds only weights.
+            ValueError: If an index is wrong, or if the layer holds only weights.
 
         Example:
             >>> import attnwidget as aw
@@ -301,27 +308,40 @@ class Layer(LayerTensors):
             >>> layer.query_vectors(head=1).shape
             (4, 32)
         """
-        return self._vectors("query vectors", self.query, either(head=head, heads=heads), 1)
+        chosen, rows, _ = self._axes((head, heads), (queries, query), (_ALL, None))
+        return self._vectors("query vectors", self.query, chosen, rows)
 
-    def key_vectors(self, head: Heads = None, *, heads: Heads = None) -> Array:
+    def key_vectors(
+        self,
+        head: Heads = None,
+        keys: Place = _ALL,
+        *,
+        heads: Heads = None,
+        key: Place | None = None,
+    ) -> Array:
         """Return the key vectors that query heads use, float32 ``[head, key, head_dim]``.
 
         Raises:
-            ValueError: If a head is out of range, or if the layer holds only weights.
+            ValueError: If an index is wrong, or if the layer holds only weights.
         """
-        chosen = either(head=head, heads=heads)
-        share = self.num_heads // self.num_key_value_heads
-        return self._vectors("key vectors", self.key, chosen, share)
+        chosen, _, rows = self._axes((head, heads), (_ALL, None), (keys, key))
+        return self._vectors("key vectors", self.key, chosen, rows)
 
-    def value_vectors(self, head: Heads = None, *, heads: Heads = None) -> Array:
+    def value_vectors(
+        self,
+        head: Heads = None,
+        keys: Place = _ALL,
+        *,
+        heads: Heads = None,
+        key: Place | None = None,
+    ) -> Array:
         """Return the value vectors that query heads use, float32 ``[head, key, value_dim]``.
 
         Raises:
-            ValueError: If a head is out of range, or if the layer holds no values.
+            ValueError: If an index is wrong, or if the layer holds no values.
         """
-        chosen = either(head=head, heads=heads)
-        share = self.num_heads // self.num_key_value_heads
-        return self._vectors("value vectors", self.value, chosen, share)
+        chosen, _, rows = self._axes((head, heads), (_ALL, None), (keys, key))
+        return self._vectors("value vectors", self.value, chosen, rows)
 
     def output(
         self,
@@ -435,13 +455,14 @@ class Layer(LayerTensors):
         reason = self.reason or "only its weights were recorded."
         return f"layer {self.layer} of stream {self.stream!r} has no {what}: {reason}"
 
-    def _vectors(self, what: str, tensor: Tensor | None, head: Heads, share: int) -> Array:
-        heads = head_axis(head, self.num_heads)
+    def _vectors(self, what: str, tensor: Tensor | None, heads: Axis, rows: Axis) -> Array:
         if tensor is None:
             raise ValueError(self._missing(what))
+        share = self.num_heads // len(tensor)
         with computing(self):
-            chosen = Axis(tuple(number // share for number in heads.indices)).take(tensor, 0)
-            return _to_array(chosen.float(), heads)
+            own = Axis(tuple(number // share for number in heads.indices))
+            chosen = own.take(rows.take(tensor, 1), 0)
+            return _to_array(chosen.float(), heads, rows)
 
 
 def _to_array(tensor: Tensor, *axes: Axis) -> Array:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float32]
 
 __all__ = [
+    "BY_POSITION",
     "BlockCaches",
     "Rollouts",
     "answer",
@@ -236,7 +237,8 @@ def _reader(
 _BY_QUERY = {"weights": "weights", "scores": "scores", "bias": "bias_block"}
 
 
-_BY_POSITION = ("query_vectors", "key_vectors", "value_vectors", "output")
+# What has a vector for each position.
+BY_POSITION = ("query_vectors", "key_vectors", "value_vectors", "output")
 
 
 def answer(attention: Record, request: Mapping[str, Any]) -> tuple[Block, bytes]:
@@ -270,10 +272,8 @@ def work(
         array = getattr(layer, _BY_QUERY[what])(head=[head], queries=rows, keys=keys)
     elif what == "gradient":
         array = layer.measure(what, [head], slice(*request["queries"]))
-    elif what == "output":
-        array = layer.output(head, slice(*request.get("queries", (None,))))
-    elif what in _BY_POSITION:
-        array = getattr(layer, what)(head)[slice(*request.get("queries", (None,)))]
+    elif what in BY_POSITION:
+        array = getattr(layer, what)(head, slice(*request.get("queries", (None,))))
     elif what == "extents":
         array = vector_extents(layer, head).cpu().numpy()[None]
     elif what == "geometry":
@@ -360,7 +360,7 @@ def _drawn(
         return whole[None, start:stop]
     kinds = [
         *_BY_QUERY,
-        *_BY_POSITION,
+        *BY_POSITION,
         "gradient",
         "mean",
         "lengths",
@@ -385,12 +385,15 @@ def requests_for_head(layer: Layer, head: int) -> Iterator[dict[str, Any]]:
     rows = band_rows(layer.n_key)
     base = {"stream": layer.stream, "layer": layer.layer, "head": head}
     by_query = tuple(_BY_QUERY) if layer.has_vectors else ("weights",)
-    by_position = _BY_POSITION if layer.has_vectors and layer.value is not None else ()
+    by_position = BY_POSITION if layer.has_vectors and layer.value is not None else ()
     for what in by_query:
         yield from _in_bands({"what": what, **base}, layer.n_query, rows)
     for what in by_position:
         count = layer.n_query if what in {"query_vectors", "output"} else layer.n_key
-        yield from _in_bands({"what": what, **base}, count, band_rows(layer.head_dim or 1))
+        some = band_rows(layer.head_dim or 1)
+        # A row of the output costs one of the weights.
+        some = min(some, rows) if what == "output" else some
+        yield from _in_bands({"what": what, **base}, count, some)
     if by_position:
         yield {"what": "extents", **base}
     if layer.has_vectors:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.compute.checks import shown
 from attnwidget.protocol.messages import check_request
+from attnwidget.serve.blocks import BY_POSITION
+from attnwidget.serve.jobs import MESSAGE_BYTES
 from attnwidget.serve.selection import check_heads, check_layer, named
 from attnwidget.serve.thumbnails import OVERVIEW_KINDS
 
@@ -74,7 +76,20 @@ def _checked(source: Source, request: object) -> Mapping[str, Any]:
         if not start < stop <= max(1, len(positions)):
             message = f"{name} must be a range of 0..{len(positions)}, the first before the last, got [{start}, {stop}]."
             raise ValueError(message)
+    if checked["what"] in BY_POSITION and "queries" not in checked:
+        _check_size(checked["what"], len(rows), stream[number].head_dim or 1)
     return checked
+
+
+def _check_size(what: str, count: int, dims: int) -> None:
+    """Raise `ValueError` if the vectors of so many positions are more than what a message holds."""
+    if 4 * count * dims > MESSAGE_BYTES:
+        most = max(1, MESSAGE_BYTES // (4 * dims))
+        message = (
+            f"{what} of all {count:,} positions are more than one message holds: ask for up to {most:,} of them at a time,"
+            f" for instance queries=[0, {most}]."
+        )
+        raise ValueError(message)
 
 
 def _check_together(stream: ShownStream, number: int, together: Mapping[str, Any]) -> None:

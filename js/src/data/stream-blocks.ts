@@ -51,7 +51,9 @@ export function streamBlocks(
         what === "query_vectors" || what === "output" ? sizes.numQueries : sizes.numKeys;
       const dims = stream.layers.find((each) => each.layer === layer)?.head_dim ?? 1;
       const request: BlockRequest = { what, stream: name, layer, head, ...of };
-      return new BandedVectors(store, request, count, bandRows(dims));
+      // A row of the output costs one of the weights: no more of them are asked for at a time.
+      const most = what === "output" ? bandRows(sizes.numKeys) : count;
+      return new BandedVectors(store, request, count, Math.min(bandRows(dims), Math.max(1, most)));
     },
     extents: (layer, head) => {
       const found = matrix({ what: "extents", stream: name, layer, head })?.data;

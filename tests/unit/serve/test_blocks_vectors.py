@@ -9,6 +9,7 @@ import pytest
 import torch
 from contract.test_protocol import validate
 
+import attnwidget as aw
 from attnwidget.attention import Attention
 from attnwidget.figures.crop import Crop, cropped_answer
 from attnwidget.protocol.codec import decode
@@ -145,3 +146,37 @@ def test_a_crop_counts_its_own_positions(attention: Attention) -> None:
     np.testing.assert_allclose(part[0], layer.weights(3)[np.ix_(rows, keys)], atol=1e-6)
     whole = asked(attention, what="extents", **HEAD)
     np.testing.assert_array_equal(cropped(what="extents"), whole)
+
+
+def test_a_band_of_an_output_has_no_more_rows_than_one_of_the_weights(attention: Attention) -> None:
+    bands = [one for one in requests_for_head(attention["self"][0], 3) if one["what"] == "output"]
+    assert {stop - start for start, stop in (one["queries"] for one in bands[:-1])} == {52}
+
+
+def test_vectors_of_some_positions_are_cut_before_they_are_copied(attention: Attention) -> None:
+    layer = attention["self"][0]
+    for what in ("query_vectors", "key_vectors", "value_vectors"):
+        whole, read = getattr(layer, what)([0, 3]), getattr(layer, what)
+        np.testing.assert_array_equal(read([0, 3], [7, 2]), whole[:, [7, 2]])
+        np.testing.assert_array_equal(read(3, slice(40, 42)), whole[1, 40:42])
+        assert read(3, -1).shape == whole.shape[2:]
+    with pytest.raises(ValueError, match=r"keys must be integers in 0\.\.309"):
+        layer.value_vectors(0, keys=[310])
+
+
+def test_the_page_is_refused_vectors_that_no_message_holds(
+    attention: Attention, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attnwidget.serve.requests.MESSAGE_BYTES", 4 * 128 * 305)
+    view = aw.view(attention, choose=False)
+    requests = [
+        {"what": "query_vectors", **HEAD},
+        {"what": "key_vectors", **HEAD},
+        {"what": "key_vectors", **HEAD, "queries": [0, 305]},
+    ]
+    replies = view.blocks({"requests": requests}, [])[0]["replies"]
+    assert [reply["ok"] for reply in replies] == [True, False, True]
+    assert replies[1]["error"] == (
+        "key_vectors of all 310 positions are more than one message holds: ask for up to 305 of them at a time,"
+        " for instance queries=[0, 305]."
+    )

@@ -89,3 +89,15 @@ test("vectors are asked for by bands of positions, and are as wide as they come"
   const row = read().vectors("value_vectors", 0, 1).row(510);
   expect(Array.from(row ?? [])).toEqual([1530, 1531, 1532]);
 });
+
+test("a row of an output is asked for with no more rows than one of the weights", async () => {
+  const { read, settle, asked } = blocksOf(20_000, 20_000);
+  read().vectors("output", 0, 1).row(700);
+  await settle();
+  expect(asked).toEqual(["output/self/0/1/700-701/"]);
+  const short = blocksOf(900, 700);
+  short.read().vectors("output", 0, 1).row(30);
+  await short.settle();
+  // 23 rows of 700 weights are a band of them.
+  expect(short.asked).toEqual(["output/self/0/1/23-46/"]);
+});
