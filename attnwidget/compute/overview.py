@@ -15,6 +15,7 @@ from attnwidget.compute.online_softmax import pooled, row_stats
 from attnwidget.compute.pooling import Bins, Even, adaptive_bins
 from attnwidget.compute.resumable import finish, share_of, within
 from attnwidget.compute.sharpest import NEAR, AsideCells
+from attnwidget.compute.softmax import exact as computing
 from attnwidget.compute.softmax import score_rows
 from attnwidget.compute.weight_rows import WeightBlock, row_blocks
 
@@ -39,6 +40,8 @@ __all__ = [
     "mean_cells",
     "overview_rows",
     "overview_slices",
+    "sampled_overview",
+    "sampled_rows",
     "sharp_links",
     "summary",
     "summary_slices",
@@ -367,3 +370,58 @@ def _factors_of(factors: Factors, heads: Axis, queries: Tensor, layer: LayerTens
         for at, query in enumerate(queries.tolist())
     ]
     return torch.stack(rows)
+
+
+def sampled_rows(num_queries: int, size: int, most: int) -> tuple[list[int], list[int]]:
+    """Return which queries are read, ascending, and of each row of an overview which of them it shows.
+
+    Of each row of the overview the query in its middle; with fewer of them neighbouring rows show the same one.
+
+    Args:
+        num_queries: Number of queries.
+        size: Largest number of rows of the overview.
+        most: Queries that are read at most, 1 or more.
+    """
+    parts = adaptive_bins(num_queries, min(size, num_queries))
+    groups = adaptive_bins(len(parts), min(len(parts), most))
+    queries = [_middle(parts[_middle(group)]) for group in groups]
+    # Neighbouring bins may share a row: it shows the query that is nearest.
+    middles = [_middle(part) for part in parts]
+    shown = [
+        min(range(len(queries)), key=lambda at, row=row: abs(queries[at] - row)) for row in middles
+    ]
+    return queries, shown
+
+
+def sampled_overview(layer: LayerTensors, size: int, most: int) -> Tensor:
+    """Return every head with each row of the overview pooled from one query, over all keys.
+
+    What is read of these rows is not kept: the overview of all rows reads them again.
+
+    Args:
+        layer: The layer.
+        size: Largest number of rows and of columns.
+        most: Queries that are read at most.
+
+    Returns:
+        float32 ``[head, min(size, n_query), min(size, n_key)]``: where each row has a query of its own, nowhere larger
+        than in the overview of all rows.
+    """
+    queries, shown = sampled_rows(layer.n_query, size, most)
+    read, cells = Axis(tuple(queries)), Bins(adaptive_bins(layer.n_key, min(size, layer.n_key)))
+    step = current_sizes().strip_queries
+    found = []
+    with computing(layer):
+        for some in head_groups(layer, Axis(range(layer.num_heads)), len(queries)):
+            heads = Axis(range(some.start, some.stop))
+            strips = [
+                pooled(layer, heads, read.part(start, start + step), cells, keep=False)
+                for start in range(0, len(queries), step)
+            ]
+            found.append(torch.cat(strips, 2))
+    rows = torch.cat(found).mT
+    return rows[:, torch.tensor(shown, device=rows.device)]
+
+
+def _middle(rows: range) -> int:
+    return rows[len(rows) // 2]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from attnwidget.analysis.token_features import is_padding
-from attnwidget.compute.overview import overview_rows, summary_slices
+from attnwidget.compute.overview import overview_rows, sampled_overview, summary_slices
 from attnwidget.compute.resumable import finish
 from attnwidget.compute.sharpest import Aside
 from attnwidget.protocol.codec import encode, shade
@@ -34,13 +34,15 @@ if TYPE_CHECKING:
 
 __all__ = ["OVERVIEW_KINDS", "Thumbnails", "aside_of", "thumbnail_size"]
 
-OVERVIEW_KINDS = ("thumbnails", "links")
+OVERVIEW_KINDS = ("thumbnails", "links", "sample")
 # All thumbnails together: small enough to come with the first message.
 OVERVIEW_BYTES = 1_300_000
 SMALLEST_THUMBNAIL = 8
 # Thumbnails that are made of more weights than this come after the first message: so many take about a fifth of a
 # second on one core.
 AT_ONCE = 1 << 26
+# Where they do, those of a sample come first, of all layers together made of this many weights: a third of a second.
+SAMPLED = 1 << 27
 
 
 def thumbnail_size(streams: Mapping[str, ShownStream]) -> int:
@@ -120,6 +122,20 @@ class Thumbnails:
 
         return (yield from self._made.wait((layer.stream, layer.layer), begin))
 
+    def sample(self, layer: Layer) -> NDArray[np.uint8]:
+        """Make the pictures of a layer's heads from some of its query rows, as few as let all layers come at once.
+
+        Of a layer whose weights are computed as the model does it they are those of float32, which need no whole heads.
+        """
+        each = sum(
+            one.num_heads * one.n_key
+            for stream in self._attention.streams.values()
+            for one in stream
+        )
+        plain = layer.of_precision("float32") if layer.has_vectors else layer
+        found = sampled_overview(plain, self.size, max(1, SAMPLED // each))
+        return shade(found.cpu().numpy())
+
     def stream(self, stream: Stream) -> tuple[dict[str, Any], bytes]:
         """Return what ``StreamMeta`` in the schema says of all pictures of a stream, but where they lie, and their bytes."""
         found = [finish(self.layer(layer)) for layer in stream]
@@ -132,13 +148,16 @@ class Thumbnails:
         return meta, thumbnails.tobytes()
 
     def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
-        """Compute what a request for ``thumbnails`` or ``links`` asks for, in slices.
+        """Compute what a request for ``thumbnails``, ``links`` or a ``sample`` of the former asks for, in slices.
 
         Raises:
             KeyError: If there is no such stream.
             ValueError: If there is no such layer.
         """
-        pictures = yield from self.layer(self._attention[request["stream"]][request["layer"]])
+        layer = self._attention[request["stream"]][request["layer"]]
+        if request["what"] == "sample":
+            return encode(self.sample(layer))
+        pictures = yield from self.layer(layer)
         if request["what"] == "thumbnails":
             return encode(pictures.thumbnails)
         links = np.concatenate([pictures.top, pictures.first_key[:, None]], axis=1)

@@ -5,6 +5,7 @@ measured comes on top of the model's forward pass:
 
 first paint   from running ``aw.view(record)`` to the task after the first frame that the widget drew, and the payload
               of the page's websockets until then.
+sampled       until every head of the stream has a thumbnail, of a sample of its rows where those of all take long.
 whole         until nothing is awaited any more: rows of the selected head, thumbnails that come later.
 layer, head   from the arrow key to the task after the frame that shows the layer or head whole, 95th percentile. Both
               ways: one step (fetched ahead when there was time) and far ones (asked for).
@@ -46,6 +47,7 @@ log = logging.getLogger("bench")
 
 # Layers, heads, tokens; the first two are those of the limits below.
 SIZES = ((12, 12, 512), (32, 32, 2048), (8, 8, 4096), (8, 8, 16384))
+MOST_SAMPLED = 1000.0
 LIMITS = {(12, 12, 512): 1000.0, (32, 32, 2048): 1500.0}
 MOST_BYTES = 2e6
 MOST_SWITCH, MOST_FRAME = 100.0, 33.0
@@ -151,6 +153,7 @@ class Opened:
 
     first: float
     first_bytes: float
+    sampled: float
     whole: float
     whole_bytes: float
     next_layer: list[float]
@@ -191,9 +194,14 @@ def opened(lab: Lab, notebook: Notebook, *, patience: float) -> tuple[int, Opene
     whole = lab.page.evaluate(
         """async ([root, patience]) => {
           const start = performance.now();
-          while (root.dataset.pending !== "0" && performance.now() - start < patience)
+          let sampled = null;
+          while (root.dataset.pending !== "0" && performance.now() - start < patience) {
+            if (root.dataset.blank === "0") sampled ??= performance.now() - start;
             await new Promise((done) => setTimeout(done, 20));
-          return { milliseconds: performance.now() - start, bytes: window.bench.received() };
+          }
+          const milliseconds = performance.now() - start;
+          const drawn = root.dataset.blank === "0" ? milliseconds : NaN;
+          return { milliseconds, sampled: sampled ?? drawn, bytes: window.bench.received() };
         }""",
         [root.element_handle(), 1000 * patience],
     )
@@ -201,6 +209,7 @@ def opened(lab: Lab, notebook: Notebook, *, patience: float) -> tuple[int, Opene
     return cell, Opened(
         first=call["milliseconds"],
         first_bytes=call["bytes"],
+        sampled=call["milliseconds"] + whole["sampled"],
         whole=call["milliseconds"] + whole["milliseconds"],
         whole_bytes=whole["bytes"] - call["before"],
         next_layer=[],
@@ -360,6 +369,11 @@ def report(size: tuple[int, int, int], found: Opened) -> str:
             f"{found.first_bytes / 1e6:.2f} MB",
             ratio(found.first_bytes, MOST_BYTES),
         ),
+        (
+            "every thumbnail, sampled",
+            f"{found.sampled:,.0f} ms",
+            ratio(found.sampled - found.first, MOST_SAMPLED),
+        ),
         ("whole", f"{found.whole:,.0f} ms", ""),
         ("sent for it", f"{found.whole_bytes / 1e6:.2f} MB", ""),
     ]
@@ -378,7 +392,7 @@ def report(size: tuple[int, int, int], found: Opened) -> str:
         ("JS heap, added", f"{found.more_heap / 1e6:.0f} MB", ratio(found.more_heap, MOST_HEAP)),
     ]
     title = "{} × {} × {:,}".format(*size)
-    return "\n".join([title, *(f"  {name:22}{value:>12}{part:>10}" for name, value, part in lines)])
+    return "\n".join([title, *(f"  {name:26}{value:>12}{part:>10}" for name, value, part in lines)])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,14 +13,20 @@ interface Links {
   readonly data: Float32Array;
 }
 
+type What = "thumbnails" | "links" | "sample";
+
 /**
- * The thumbnails of one stream where making them takes long: they come layer by layer, those that are
+ * The thumbnails of one stream where making them takes long. First those of a sample of the rows of all
+ * layers, which are soon made; then, layer by layer, those of all rows take their places: those that are
  * looked at first, and then those nearest to the selected layer.
  */
 export class LaterThumbnails {
   readonly bytes: Uint8Array;
   private readonly links = new Map<number, Links>();
   private readonly here = new Set<number>();
+  private readonly fromSample = new Set<number>();
+  /** Layers whose sample was asked for. */
+  private samples: readonly number[] = [];
   private looked = new Set<number>();
   private asked: readonly number[] = [];
   private views = "";
@@ -41,7 +47,26 @@ export class LaterThumbnails {
   /** Whether a layer's pictures are here; asking makes them wanted. */
   has(layer: number): boolean {
     this.looked.add(layer);
-    return this.here.has(layer);
+    return this.drawn(layer);
+  }
+
+  /** Whether a layer's pictures are those of a sample of its rows, which others will take the places of. */
+  isSampled(layer: number): boolean {
+    return this.fromSample.has(layer) && !this.here.has(layer);
+  }
+
+  /** How many layers have no pictures, not even of a sample. */
+  get blank(): number {
+    return this.stream.layers.filter(({ layer }) => !this.drawn(layer)).length;
+  }
+
+  /** How many have come, in words; null when all have. */
+  get progress(): string | null {
+    if (this.part === 1) return null;
+    const part = `${Math.round(100 * this.part)} %`;
+    if (this.fromSample.size === 0) return `thumbnails: ${part}`;
+    // Of very long inputs the last ones are of a sample, too.
+    return `sampled, ${part} ${this.stream.overview.sampled ? "done" : "exact"}`;
   }
 
   link(layer: number, head: number): Link | null {
@@ -78,6 +103,7 @@ export class LaterThumbnails {
     const asked = this.atOnce
       ? this.stream.layers.map(({ layer }) => layer).filter((layer) => this.known(layer))
       : this.asked;
+    for (const layer of this.samples) this.takeSample(layer);
     for (const layer of asked) this.take(layer);
     if (views !== this.views && this.part < 1) this.version++;
     this.views = views;
@@ -92,20 +118,30 @@ export class LaterThumbnails {
       .sort((a, b) => near(a) - near(b))
       .map(({ layer }) => layer);
     const first = missing.filter((layer) => this.looked.has(layer));
+    this.samples = [];
     // Nobody looks at thumbnails: they can wait.
     if (this.looked.size === 0) this.asked = [];
     else if (this.atOnce) this.asked = first;
     else {
       const rest = missing.filter((layer) => !this.looked.has(layer));
-      this.asked = [...first, ...rest].filter((layer) => !this.failed(layer)).slice(0, AT_A_TIME);
+      const order = [...first, ...rest];
+      this.samples = order.filter((layer) => !this.drawn(layer) && !this.failed("sample", layer));
+      // What takes long holds up none of what does not.
+      const wanted = this.samples.length > 0 ? [] : order;
+      this.asked = wanted.filter((layer) => !this.failed("thumbnails", layer)).slice(0, AT_A_TIME);
     }
+    for (const layer of this.samples) this.store.get(this.request("sample", layer));
     for (const layer of this.asked) {
       for (const what of ["thumbnails", "links"] as const)
         this.store.get(this.request(what, layer));
     }
   }
 
-  private request(what: "thumbnails" | "links", layer: number): BlockRequest {
+  private drawn(layer: number): boolean {
+    return this.here.has(layer) || this.fromSample.has(layer);
+  }
+
+  private request(what: What, layer: number): BlockRequest {
     return { what, stream: this.stream.name, layer, head: 0 };
   }
 
@@ -113,27 +149,39 @@ export class LaterThumbnails {
     return this.store.peek(this.request("thumbnails", layer));
   }
 
-  private failed(layer: number): boolean {
-    const known = this.known(layer);
+  private failed(what: What, layer: number): boolean {
+    const known = this.store.peek(this.request(what, layer));
     return known !== null && "error" in known;
   }
 
-  private take(layer: number): void {
+  /** Put a layer's pictures where they belong among all of them. */
+  private write(layer: number, weights: Float32Array): void {
     const { rows, columns } = this.stream.overview;
+    let start = 0;
+    for (const each of this.stream.layers) {
+      if (each.layer === layer) break;
+      start += each.num_heads * rows * columns;
+    }
+    weights.forEach((weight, i) => {
+      this.bytes[start + i] = Math.round(255 * Math.sqrt(weight));
+    });
+    this.version++;
+  }
+
+  private takeSample(layer: number): void {
+    const found = this.store.get(this.request("sample", layer));
+    if (!found || "error" in found || this.drawn(layer)) return;
+    this.write(layer, found.data);
+    this.fromSample.add(layer);
+  }
+
+  private take(layer: number): void {
     const [pictures, links] = (["thumbnails", "links"] as const).map((what) =>
       this.store.get(this.request(what, layer)),
     );
     if (pictures && "data" in pictures && !this.here.has(layer)) {
-      let start = 0;
-      for (const each of this.stream.layers) {
-        if (each.layer === layer) break;
-        start += each.num_heads * rows * columns;
-      }
-      pictures.data.forEach((weight, i) => {
-        this.bytes[start + i] = Math.round(255 * Math.sqrt(weight));
-      });
+      this.write(layer, pictures.data);
       this.here.add(layer);
-      this.version++;
     }
     if (links && "data" in links && !this.links.has(layer)) {
       this.links.set(layer, { data: links.data.slice() });

@@ -53,10 +53,13 @@ export function bandAt(row: number, perBand: number, count: number): [number, nu
 /** Whether weights stand beside what is drawn as numbers. */
 export const READ = /^(weights|column|mean)\//;
 
+/** Pictures of whole layers, and what is known of them. */
+const OF_LAYERS: ReadonlySet<Request["what"]> = new Set(["thumbnails", "links", "sample"]);
+
 /** What is waited for, told apart for the reader. */
 export type Kind = "blocks" | "heads" | "thumbnails";
 
 export function kindOf(request: Request): Kind {
   if (!("layer" in request)) return "heads";
-  return request.what === "thumbnails" || request.what === "links" ? "thumbnails" : "blocks";
+  return OF_LAYERS.has(request.what) ? "thumbnails" : "blocks";
 }

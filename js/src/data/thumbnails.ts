@@ -60,6 +60,16 @@ export class Thumbnails {
     return this.stream.overview.sampled;
   }
 
+  /** Whether a layer's pictures are those of a few rows, until those of all come. */
+  isSampled(layer: number): boolean {
+    return this.later?.isSampled(layer) ?? false;
+  }
+
+  /** How many layers have no pictures yet. */
+  get blank(): number {
+    return this.later?.blank ?? 0;
+  }
+
   /** Index of a head among all heads of the stream. */
   private index(layer: number, head: number): number {
     const first = this.first.get(layer);

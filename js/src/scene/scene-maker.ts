@@ -167,10 +167,7 @@ export class SceneMaker {
     const known = this.thumbnails.get(stream);
     if (known?.numQueries === shown && this.versions.get(known) === version) return known;
     const bytes = later?.bytes ?? this.overview;
-    const progress =
-      later && later.part < 1 && !this.once
-        ? `thumbnails: ${Math.round(100 * later.part)} %`
-        : null;
+    const progress = later && !this.once ? later.progress : null;
     const changes = this.meta.comparison ? scaledChanges(stream, bytes) : null;
     const about = { scale: changes?.end ?? 1, notes: [], progress };
     const made = new Thumbnails(stream, changes?.bytes ?? bytes, shown, of, about, later);

@@ -320,6 +320,7 @@ export class Shell {
     this.root.dataset.painted = String(++this.painted);
     this.root.dataset.pending = String(this.store.pending);
     this.root.dataset.missing = String(this.store.missingBlocks);
+    this.root.dataset.blank = String(scene.thumbnails.blank);
     this.reportScreen(width);
   }
 

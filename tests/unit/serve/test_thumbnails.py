@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from support.records import random_layer
 import attnwidget as aw
 from attnwidget.attention import Attention
 from attnwidget.compute.masks import Band
+from attnwidget.compute.online_softmax import pooled
+from attnwidget.compute.overview import sampled_overview, sampled_rows
 from attnwidget.protocol.codec import decode
 from attnwidget.record.positions import Position
 from attnwidget.record.stream import Stream
@@ -101,8 +104,12 @@ def layers(count: int, heads: int, tokens: int) -> Attention:
         random_layer(queries=tokens, keys=tokens, heads=heads, layer=layer, band=Band(causal=True))
         for layer in range(count)
     ]
+    return Attention("random", {"self": Stream("self", tuple(made), *record_positions(tokens))})
+
+
+def record_positions(tokens: int) -> tuple[tuple[Position, ...], tuple[Position, ...]]:
     positions = tuple(Position(f"t{number}") for number in range(tokens))
-    return Attention("random", {"self": Stream("self", tuple(made), positions, positions)})
+    return positions, positions
 
 
 @pytest.mark.parametrize(
@@ -111,3 +118,80 @@ def layers(count: int, heads: int, tokens: int) -> Attention:
 )
 def test_what_takes_long_comes_later(count: int, heads: int, tokens: int, comes_later: Any) -> None:
     assert Thumbnails(layers(count, heads, tokens)).later is comes_later
+
+
+def bins(count: int, size: int) -> list[range]:
+    parts = min(count, size)
+    return [range(at * count // parts, -(-(at + 1) * count // parts)) for at in range(parts)]
+
+
+@pytest.mark.parametrize("most", [48, 5, 1])
+def test_a_sample_is_a_few_rows_with_all_keys(most: int) -> None:
+    (layer,) = layers(1, 6, 130)["self"]
+    weights, size = layer.weights(), 48
+    columns = bins(130, size)
+    queries, shown = sampled_rows(130, size, most)
+    assert len(queries) == most
+    assert queries == sorted(set(queries))
+    assert max(shown) == most - 1
+    expected = np.stack(
+        [weights[:, queries][:, shown, keys.start : keys.stop].max(-1) for keys in columns], -1
+    )
+    found = sampled_overview(layer, size, most).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    if most == size:
+        assert [query in rows for query, rows in zip(queries, columns, strict=True)] == [True] * 48
+        assert (found <= layer.overview(size) + 1e-6).all()
+
+
+def test_a_short_axis_is_sampled_whole() -> None:
+    assert sampled_rows(7, 48, 48) == (list(range(7)), list(range(7)))
+    (layer,) = layers(1, 2, 7)["self"]
+    np.testing.assert_allclose(sampled_overview(layer, 48, 48).numpy(), layer.weights(), atol=1e-6)
+
+
+def test_the_page_gets_a_sample_of_each_layer(later: aw.AttentionWidget) -> None:
+    for described in later.meta["streams"]:
+        stream, place = described["name"], described["overview"]
+        for layer in described["layers"]:
+            found = ask(later, "sample", stream, layer["layer"])
+            exact = ask(later, "thumbnails", stream, layer["layer"])
+            assert found.dtype == np.uint8
+            assert found.shape == exact.shape
+            assert found.shape[1:] == (place["rows"], place["columns"])
+            # Short inputs: each row of a thumbnail is one query.
+            np.testing.assert_allclose(found.astype(int), exact.astype(int), atol=1)
+
+
+def test_samples_of_all_layers_read_no_more_than_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    record, read = layers(4, 6, 300), []
+
+    def counted(layer: Layer, heads: Any, queries: Any, *rest: Any, **named: Any) -> Any:
+        read.append(len(heads) * len(queries) * layer.n_key)
+        return pooled(layer, heads, queries, *rest, **named)
+
+    monkeypatch.setattr("attnwidget.compute.overview.pooled", counted)
+    monkeypatch.setattr("attnwidget.serve.thumbnails.SAMPLED", 4 * 6 * 300 * 10)
+    thumbnails = Thumbnails(record)
+    for layer in record["self"]:
+        thumbnails.sample(layer)
+    assert sum(read) == 4 * 6 * 300 * 10
+
+
+def test_a_sample_of_the_model_s_precision_needs_no_whole_heads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (layer,) = layers(1, 3, 60)["self"]
+    half = {name: getattr(layer, name).bfloat16() for name in ("query", "key", "value")}
+    exact = replace(layer, **half, exact="model")
+    record = Attention("random", {"self": Stream("self", (exact,), *record_positions(60))})
+
+    def refuse(*_: object) -> None:
+        message = "whole heads were computed"
+        raise AssertionError(message)
+
+    monkeypatch.setattr("attnwidget.compute.weight_rows.whole_heads", refuse)
+    monkeypatch.setattr("attnwidget.compute.overview.whole_heads", refuse)
+    found = Thumbnails(record).sample(record["self"][0])
+    assert found.shape == (3, 48, 48)
+    assert found.any()

@@ -69,6 +69,8 @@ export function drawHeadCard(
     });
     if (keys.length > 1) lines.push({ text: "first position left aside", muted: true });
   }
+  if (thumbnails.isSampled(head.layer))
+    lines.push({ text: "sampled: a few rows, the others follow", muted: true });
   const effect = effectOf(scene, head.row, head.head);
   const both = effect && bothWays(effect);
   if (both) lines.push({ text: `effect: ${both}`, muted: false });
@@ -101,6 +103,7 @@ export function headName(
       `${scene.sides ? "largest change" : "top link"} ${from} to ${to} ${sayNumber(scene, top.weight)}`,
     );
   }
+  if (thumbnails.isSampled(layer)) parts.push("thumbnail of a sample");
   const effect = effectOf(scene, row, head);
   if (effect) {
     const both = bothWays(effect);

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { asideOf } from "../../../../src/data/aside.js";
+import type { LaterThumbnails } from "../../../../src/data/lazy-thumbnails.js";
 import { Thumbnails } from "../../../../src/data/thumbnails.js";
 import { cardPlace } from "../../../../src/marks/heads/thumbnail-card.js";
 import { quietShades } from "../../../../src/marks/heads/thumbnails.js";
@@ -592,6 +593,28 @@ test("while thumbnails are still coming nothing moves", () => {
   const frame = { width: 420, height: 560, scroll: 0 };
   expect(modelView.stops(some, frame)).toEqual(modelView.stops(whole, frame));
   expect(draw(some, 420, 560).texts.join(" ")).toContain("layer 0 · thumbnails: 40 %");
+});
+
+test("sampled thumbnails say so, and the exact ones stand where they stood", () => {
+  const whole = large(12, 12);
+  const later = { has: () => true, isSampled: (layer: number) => layer > 0, link: () => null };
+  const about = { scale: 1, notes: [], progress: "sampled, 8 % exact" };
+  const bytes = new Uint8Array(12 * 12 * 35);
+  const made = [whole.stream, bytes, 7, 7, about, later as unknown as LaterThumbnails] as const;
+  const some = { ...whole, thumbnails: new Thumbnails(...made) };
+  const frame = { width: 420, height: 560, scroll: 0 };
+  const rects = (scene: Scene) => modelView.stops(scene, frame).map(({ rect }) => rect);
+  expect(rects(some)).toEqual(rects(whole));
+  expect(draw(some, 420, 560).texts.join(" ")).toContain("layer 0 · sampled, 8 % exact");
+  const card = (layer: number) => {
+    const hover = { source: "model", layer, head: 1 } as const;
+    return draw({ ...some, hover }, 420, 560).texts.join(" ");
+  };
+  expect(card(0)).not.toContain("sampled: a few rows");
+  expect(card(3)).toContain("sampled: a few rows, the others follow");
+  const names = modelView.stops(some, frame).map(({ name }) => name);
+  expect(names.filter((name) => name.includes("thumbnail of a sample")).length).toBeGreaterThan(0);
+  expect(names.find((name) => name.startsWith("layer 0 head 1"))).not.toContain("sample");
 });
 
 test("the card stands in the room below what is drawn, else in the corner furthest from the cell", () => {

@@ -15,8 +15,9 @@ const VECTORS = /^(query_vectors|key_vectors|value_vectors|output)$/;
 
 function answer(request: BlockRequest): BlockResult {
   if (request.what === "extents") return { shape: [1, 4], data: Float32Array.of(1, 1, 1, 1) };
-  const [top, bottom] = request.queries ?? [0, request.what === "lengths" ? 1 : TOKENS];
-  const [left, right] = request.keys ?? [0, VECTORS.test(request.what) ? DIMS : TOKENS];
+  const rows = request.what === "lengths" ? 1 : TOKENS;
+  const [top = 0, bottom = rows] = request.queries ?? [];
+  const [left = 0, right = VECTORS.test(request.what) ? DIMS : TOKENS] = request.keys ?? [];
   const shape = [bottom - top, right - left];
   return { shape, data: new Float32Array((bottom - top) * (right - left)).fill(0.5) };
 }
@@ -62,7 +63,7 @@ for (const explain of ["link", "head"] as const) {
     expect(vectors.length).toBeGreaterThan(1);
     expect(new Set(requests.map(requestKey)).size).toBe(requests.length);
     for (const { queries } of vectors) {
-      const [start, stop] = queries as readonly [number, number];
+      const [start = 0, stop = TOKENS] = queries ?? [];
       // A window and the rest of the bands that it lies in.
       expect(stop - start).toBeLessThanOrEqual(128);
       expect(Math.min(Math.abs(start - 12_345), Math.abs(start - 777))).toBeLessThanOrEqual(256);
