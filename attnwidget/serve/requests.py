@@ -42,8 +42,9 @@ def reply(
             replies.append(None)
         except ValueError as error:
             replies.append({"ok": False, "error": str(error)})
-    # Labels alone are asked for when nothing else is: with a score, the scores come along.
-    quiet = (*OVERVIEW_KINDS, "head_labels")
+    # Labels alone are asked for when nothing else is: with a score, the scores come along. A sample is waited for: until
+    # it is there, nothing is.
+    quiet = {*OVERVIEW_KINDS, "head_labels"} - {"sample"}
     aside = all(request["what"] in quiet for request in asked)
     answers, buffers = jobs.reply(asked, source.work, aside=aside)
     rest = iter(answers)
