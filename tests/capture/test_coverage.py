@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from capture.coverage.again import merged, read, unsaid
 from capture.coverage.edited import measure_edits
 from capture.coverage.exceptions import NO_GRADIENTS, NOT_EDITED
 from capture.coverage.factory import model_types
@@ -21,9 +23,6 @@ from support.model_checks import hooks
 from attnwidget import ablate, cut, intervening
 from attnwidget.capture.gradients.gradients import Gradients
 from attnwidget.recordings import capture, recording
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SAMPLE = {
     "big_bird": {"encoder": 2},
@@ -249,7 +248,10 @@ def test_the_table(tmp_path: Path) -> None:
         "| type | streams | calls | `recording` | `capture` | max error | vectors | edited | links | gradients | remarks |"
         in text
     )
-    assert "| alpha | encoder 2 | 2 | 2 | 1 | 1e-07 | 1 | 3 of 4 | 1 of 2 | 1 of 2 |  |" in text
+    assert (
+        "| alpha | encoder 2 | 2 | 2 | 1 | 1e-07 | 1 | 3 of 4 | 1 of 2 (1 idle) | 1 of 2 |  |"
+        in text
+    )
     assert "| beta |  | 3 | 0 | 0 | – | 0 | 0 of 0 | – | – | a / b; output differs |" in text
     assert "- gamma: ImportError: timm" in text
     assert "| with attention | 2 |" in text
@@ -261,3 +263,31 @@ def test_the_table(tmp_path: Path) -> None:
     assert "Layers with gradients: 2, as autograd: 1." in text
     assert "## Not every layer with gradients: 1\n\n- alpha, 1 of 2: not known why\n" in text
     assert {"bert", "gpt2", "whisper"} <= set(model_types())
+
+
+def test_the_table_is_read_back_and_some_of_it_measured_again(tmp_path: Path) -> None:
+    committed = Path(__file__).parent / "coverage.md"
+    copy = tmp_path / "coverage.md"
+    write(read(committed), copy, unsaid(committed))
+    whole, read_back = committed.read_text("utf-8"), copy.read_text("utf-8")
+    start = whole.index("| | types |")
+    assert read_back[read_back.index("| | types |") :] == whole[start:]
+    more = Result(
+        "bert",
+        streams={"encoder": 1},
+        calls=1,
+        exact=1,
+        captured=1,
+        vectors=1,
+        heads=2,
+        edited=2,
+        idle=1,
+    )
+    again = merged(committed, [more, Result("llama", outcome="not run", reason="as a test")])
+    write(again, copy, unsaid(committed))
+    text = copy.read_text("utf-8")
+    assert "| bert | encoder 1 | 1 | 1 | 1 | 0e+00 | 1 | 2 of 2 (1 idle) | – | – |  |" in text
+    assert "- llama: as a test" in text
+    assert "| llama |" not in text
+    assert len(again) == len(read(committed))
+    assert unsaid(copy) == unsaid(committed)

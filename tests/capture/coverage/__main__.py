@@ -1,6 +1,6 @@
 """Measures every model type of the installed transformers, each in its own process, and writes the table.
 
-python -m capture.coverage [--out coverage.md] [--limit SECONDS] [type ...]
+python -m capture.coverage [--out coverage.md] [--limit SECONDS] [--again] [type ...]
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import multiprocessing
 import os
 import queue
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -18,9 +19,15 @@ from typing import Any
 
 import torch
 import transformers
-from capture.coverage import factory
-from capture.coverage.measure import Result, measure
-from capture.coverage.table import write
+from capture.coverage.torchvision_operations import declare_operations
+
+# Before anything of transformers is imported that imports torchvision.
+declare_operations()
+
+from capture.coverage import factory  # noqa: E402
+from capture.coverage.again import merged, unsaid, versions_of  # noqa: E402
+from capture.coverage.measure import Result, measure  # noqa: E402
+from capture.coverage.table import versions, write  # noqa: E402
 
 
 def _work(model_type: str, answers: Any) -> None:
@@ -59,7 +66,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "coverage.md")
     parser.add_argument("--limit", type=float, default=60.0, help="seconds for each type")
     parser.add_argument("--lines", type=Path, help="also append each result to this file, as JSON")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="put the types that are named into the table, and leave its other lines as they are",
+    )
     options = parser.parse_args()
+    if options.again:
+        _check_versions(options.out)
     os.environ["HF_HUB_OFFLINE"] = "1"
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
@@ -75,6 +89,20 @@ def main() -> None:
                 lines.write(json.dumps(result.as_dict()) + "\n")
     if not options.types:
         write(results, options.out)
+    elif options.again:
+        rest = unsaid(options.out)
+        write(merged(options.out, results), options.out, rest)
+
+
+def _check_versions(table: Path) -> None:
+    """End unless a table was written with the releases that are installed; timm may have come since."""
+    before, now = versions_of(table), versions()
+    same = re.findall(r"(?:transformers|torch) [^\s,]+", before)
+    if same != re.findall(r"(?:transformers|torch) [^\s,]+", now):
+        message = (
+            f"{table} was written with {before}, and here are {now}: measure all types, name none."
+        )
+        raise SystemExit(message)
 
 
 if __name__ == "__main__":

@@ -49,10 +49,15 @@ class Cut:
 
     def zeroed(self, given: torch.Tensor, head: int, heads: int) -> torch.Tensor:
         """Return a tensor with the numbers of one head zeroed."""
-        copy = given.movedim(1, -1).contiguous() if self.axis == 1 else given.contiguous()
+        if self.axis == 1:
+            # In the same order in memory: another one would round otherwise.
+            copy, (start, width) = given.clone(), self._span(given.shape[1], head, heads)
+            copy.narrow(1, start, width).zero_()
+            return copy
+        copy = given.contiguous()
         copy = copy.clone() if copy is given or copy.data_ptr() == given.data_ptr() else copy
         self._view(copy, head, heads).zero_()
-        return copy.movedim(-1, 1) if self.axis == 1 else copy
+        return copy
 
     def _of(self, given: torch.Tensor, head: int, heads: int) -> torch.Tensor:
         turned = given.movedim(1, -1) if self.axis == 1 else given
@@ -60,8 +65,12 @@ class Cut:
 
     def _view(self, given: torch.Tensor, head: int, heads: int) -> torch.Tensor:
         flat = given.view(*given.shape[: given.ndim - self.last], -1)
-        width = flat.shape[-1] // (heads * self.parts)
-        return flat.narrow(-1, (self.part * heads + head) * width, width)
+        return flat.narrow(-1, *self._span(flat.shape[-1], head, heads))
+
+    def _span(self, size: int, head: int, heads: int) -> tuple[int, int]:
+        """Return where the numbers of a head begin on an axis of that size, and how many they are."""
+        width = size // (heads * self.parts)
+        return (self.part * heads + head) * width, width
 
     def _without(self, output: Any, head: int, heads: int) -> Any:
         """Return what a module returns with the numbers of a head zeroed; as it is where it has no axis of heads."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from capture.coverage import timm_recipes
+from capture.coverage.timm_recipes import TIMM_RECIPES
+
 VOCABULARY, HIDDEN, HEADS, DEPTH, IMAGE, PATCH = 101, 32, 4, 2, 64, 16
 ROWS = 2
 
@@ -50,14 +53,6 @@ _CODEC = {
     "vector_quantization_hidden_dimension": HIDDEN,
 }
 _BLOCKS = {"num_filters": 4, "downsampling_ratios": [2, 2], "depths": [1, 1, 1]}
-_VIT = {
-    "model_type": "vit", "hidden_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
-    "image_size": IMAGE, "patch_size": PATCH, "num_labels": 8,
-}  # fmt: skip
-_TOWER = {
-    "model_type": "siglip_vision_model", "hidden_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "intermediate_size": 48, "image_size": IMAGE, "patch_size": PATCH, "model_args": {"embed_dim": HIDDEN},
-}  # fmt: skip
 _WAYS = ("vertical_long_to_small_conv", "horizontal_small_to_long_conv", "symmetric_conv_long")
 _BLOCK = {
     "scale_factor_list": [1, 2, 4, 8],
@@ -118,9 +113,6 @@ RECIPES: dict[str, dict[str, Any]] = {
     "musicflamingo_encoder": {"hidden_size": HIDDEN, "intermediate_size": 4 * HIDDEN},
     "voxtral": {"audio_token_id": 98},
     "sam3_lite_text_text_model": {"num_hidden_layers": 4},
-    "pe_video_encoder": {"vision_config": _VIT},
-    "fast_vlm": {"vision_config": {"model_type": "siglip_vision_model"}},
-    "perception_lm": {"vision_config": _TOWER},
     "pp_ocrv5_server_det": _BLOCK,
     "pp_ocrv6_medium_det": {**_BLOCK, **_LCNET},
     "pp_ocrv6_small_det": _LCNET,
@@ -165,22 +157,14 @@ RECIPES: dict[str, dict[str, Any]] = {
     "glm_image_text": _MROPE,
     "bamba": {"attn_layer_indices": [1], "num_hidden_layers": 2},
     "granitemoehybrid": {"layer_types": ["mamba", "attention"], "num_hidden_layers": 2},
+    "efficientnet": {"hidden_dim": 2560},
+    **TIMM_RECIPES,
     "gpt_neo": {"attention_types": [[["global", "local"], 1]], "num_layers": 2},
 }  # fmt: skip
 
 # What the table says of a type besides what is measured.
 REMARKS: dict[str, str] = {
-    **dict.fromkeys(
-        (
-            "pe_video",
-            "pe_video_encoder",
-            "pe_audio_video",
-            "pe_audio_video_encoder",
-            "perception_lm",
-        ),
-        "a ViT in place of its tower, which needs timm",
-    ),
-    "fast_vlm": "text alone: its tower needs timm",
+    **timm_recipes.REMARKS,
     "layoutxlm": "the model of layoutlmv2, which needs detectron2",
     "pp_ocrv6_small_det": "convolutions only; its sizes do not fit each other when made tiny",
     "pp_ocrv6_medium_det": "convolutions only; its sizes do not fit each other when made tiny",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _HEAD = """\
 # What is recorded of every architecture
 
-Written by `make coverage` with transformers {transformers} and torch {torch}: every model type, built tiny with random
+Written by `make coverage` with {versions}: every model type, built tiny with random
 weights, run on a batch of two (one row padded where the model takes a mask) and recorded, by `recording(model)` around
 `model(**inputs)` and by `capture(model, inputs)`. Each attention call is compared with the weights that the model itself
 multiplied its values with, and counts in the column of the way when the largest difference is at most 1e-5; in that of
@@ -37,8 +38,24 @@ by name below.
 """
 
 
-def write(results: Sequence[Result], path: Path) -> None:
-    """Write the table to ``path``."""
+def versions() -> str:
+    """Return what the types are those of, and what they are run with."""
+    said = f"transformers {transformers.__version__} and torch {torch.__version__}"
+    try:
+        timm = version("timm")
+    except PackageNotFoundError:
+        return said
+    return f"transformers {transformers.__version__}, torch {torch.__version__} and timm {timm}"
+
+
+def write(results: Sequence[Result], path: Path, unsaid: tuple[int, int] = (0, 0)) -> None:
+    """Write the table to ``path``.
+
+    Args:
+        results: What came out for each type.
+        path: The file.
+        unsaid: Heads and links without effect beside those of the results: of lines that were read back and do not say.
+    """
     attending = [result for result in results if result.outcome == "measured" and result.calls]
     whole = [result for result in attending if result.exact == result.calls]
     vectors = [result for result in whole if result.vectors == result.calls]
@@ -58,7 +75,7 @@ def write(results: Sequence[Result], path: Path) -> None:
             r.sloped == r.layers for r in attending if r.layers
         ),
     }
-    lines = [_HEAD.format(transformers=transformers.__version__, torch=torch.__version__)]
+    lines = [_HEAD.format(versions=versions())]
     lines += [f"| {name} | {count} |\n" for name, count in counts.items()]
     lines.append(
         f"\nAttention calls: {sum(r.calls for r in attending)}, exact: {sum(r.exact for r in attending)}, "
@@ -66,9 +83,9 @@ def write(results: Sequence[Result], path: Path) -> None:
         f"with vectors: {sum(r.vectors for r in attending)}; "
         f"largest error {max((r.error for r in attending), default=0):.0e}.\n"
         f"\nHeads knocked out: {sum(r.heads for r in attending)}, as the reference: {sum(r.edited for r in attending)}, "
-        f"of these without effect in both: {sum(r.idle for r in attending)}.\n"
+        f"of these without effect in both: {unsaid[0] + sum(r.idle for r in attending)}.\n"
         f"\nLinks cut: {sum(r.links or 0 for r in attending)}, as the reference: {sum(r.cut for r in attending)}, "
-        f"of these without effect in both: {sum(r.still for r in attending)}.\n"
+        f"of these without effect in both: {unsaid[1] + sum(r.still for r in attending)}.\n"
         f"\nLayers with gradients: {sum(r.layers or 0 for r in attending)}, as autograd: {sum(r.sloped for r in attending)}.\n"
     )
     lines.append(
@@ -87,11 +104,12 @@ def write(results: Sequence[Result], path: Path) -> None:
         )
         said = "; ".join(remarks).replace("|", "/")
         error = f"{result.error:.0e}" if result.exact else "–"
-        links = f"{result.cut} of {result.links}" if result.links else "–"
+        edited = _of(result.edited, result.heads, result.idle)
+        links = _of(result.cut, result.links, result.still) if result.links else "–"
         slopes = f"{result.sloped} of {result.layers}" if result.layers else "–"
         lines.append(
             f"| {result.model_type} | {streams} | {result.calls} | {result.exact} | {result.captured} | {error} | "
-            f"{result.vectors} | {result.edited} of {result.heads} | {links} | {slopes} | {said} |\n"
+            f"{result.vectors} | {edited} | {links} | {slopes} | {said} |\n"
         )
     exceptions = [r for r in attending if r.edited < r.heads or not r.heads]
     if exceptions:
@@ -117,6 +135,11 @@ def write(results: Sequence[Result], path: Path) -> None:
                 for r in others
             ]
     path.write_text("".join(lines))
+
+
+def _of(part: int, whole: int, idle: int) -> str:
+    """Return how many of how many, and how many of them are without effect."""
+    return f"{part} of {whole}" + (f" ({idle} idle)" if idle else "")
 
 
 def _not_cut(attending: Sequence[Result]) -> list[str]:
