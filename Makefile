@@ -16,6 +16,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 VENV := .venv
+TIMM := .timm
 BIN := $(abspath $(VENV)/bin)
 PYTEST := $(BIN)/python -m pytest
 # A process for each core, each with one thread; the files of tests keep their order. Pages want both cores for themselves.
@@ -67,8 +68,8 @@ check: $(VENV)/.dev js/node_modules/.package-lock.json
 	@echo "== generated code, import order, TypeScript, Biome"
 	@cd js && npm run --silent check
 
-coverage: $(VENV)/.dev
-	@cd tests && OMP_NUM_THREADS=1 $(BIN)/python -m capture.coverage $(COVERAGE)
+coverage: $(TIMM)/.made
+	@cd tests && OMP_NUM_THREADS=1 $(abspath $(TIMM))/bin/python -m capture.coverage $(COVERAGE)
 
 # In environments of its own, in .compat; COMPAT=floor for one of them.
 compat: $(VENV)/bin/python
@@ -92,7 +93,7 @@ bench: $(VENV)/.bench attnwidget/static/widget.js chromium
 	@$(BIN)/python tests/bench/bench_files.py
 
 clean:
-	rm -rf $(VENV) .compat attnwidget/static js/node_modules js/.build demo build dist *.egg-info \
+	rm -rf $(VENV) $(TIMM) .compat attnwidget/static js/node_modules js/.build demo build dist *.egg-info \
 		.pytest_cache .mypy_cache .ruff_cache
 
 # ---------------------------------------------------------------- set-up
@@ -109,6 +110,15 @@ $(VENV)/.demo: $(SETUP) | $(VENV)/bin/python
 
 $(VENV)/.dev: $(SETUP) | $(VENV)/bin/python
 	$(call install,dev)
+
+# What is in .venv, and timm with torchvision: where transformers finds them it prepares pictures otherwise, and a wheel of
+# torchvision that is compiled for CUDA breaks it beside a torch that is not.
+$(TIMM)/.made: $(VENV)/.dev tests/capture/timm.txt
+	@rm -rf $(TIMM) && $(BIN)/python -m venv $(TIMM)
+	@places='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+		echo "import site; site.addsitedir('$$($(BIN)/python -c "$$places")')" \
+			> "$$($(TIMM)/bin/python -c "$$places")/dev.pth"
+	@$(TIMM)/bin/python -m pip install --quiet --no-deps -r tests/capture/timm.txt && touch $@
 
 $(VENV)/.bench: $(VENV)/.dev
 	$(call install,bench)

@@ -78,7 +78,9 @@ def _checked(source: Source, request: object) -> Mapping[str, Any]:
             message = f"{name} must be a range of 0..{len(positions)}, the first before the last, got [{start}, {stop}]."
             raise ValueError(message)
     if checked["what"] in BY_POSITION and "queries" not in checked:
-        _check_size(checked["what"], len(rows), stream[number].head_dim or 1)
+        # Layers of compared records and of surveys have no vectors, which `work` says.
+        dims = getattr(stream[number], "head_dim", None) or 1
+        _check_size(checked["what"], len(rows), dims)
     return checked
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from capture.coverage import torchvision_operations
 from capture.coverage.again import merged, read, unsaid
 from capture.coverage.edited import measure_edits
 from capture.coverage.exceptions import NO_GRADIENTS, NOT_EDITED
@@ -291,3 +292,21 @@ def test_the_table_is_read_back_and_some_of_it_measured_again(tmp_path: Path) ->
     assert "| llama |" not in text
     assert len(again) == len(read(committed))
     assert unsaid(copy) == unsaid(committed)
+
+
+def test_operations_of_torchvision_are_declared_where_its_library_does_not_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "torchvision"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "_C.so").write_bytes(b"no library")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(torchvision_operations, "_declared", [])
+    torchvision_operations.declare_operations()
+    assert len(torchvision_operations._declared) == 1
+    schema = str(torch.ops.torchvision.nms.default._schema)
+    assert schema.startswith("torchvision::nms(Tensor dets, Tensor scores, float iou_threshold)")
+    # Once is enough: a second declaration would raise.
+    torchvision_operations.declare_operations()
+    assert len(torchvision_operations._declared) == 1

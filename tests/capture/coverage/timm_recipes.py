@@ -55,7 +55,7 @@ TIMM_RECIPES = _WITH_TIMM if _there else _WITHOUT
 
 # What the table says of these types.
 REMARKS: dict[str, str] = (
-    {"gemma3n": "its tower of timm stays too large; gemma3n_text, _vision and _audio are measured"}
+    {"gemma3n": "text alone; gemma3n_vision and gemma3n_audio are measured"}
     if _there
     else {
         **dict.fromkeys(("pe_video", "pe_video_encoder", "pe_audio_video"), _STANDS_IN),
