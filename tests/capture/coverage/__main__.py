@@ -71,14 +71,21 @@ def main() -> None:
         action="store_true",
         help="put the types that are named into the table, and leave its other lines as they are",
     )
+    parser.add_argument(
+        "--measured", type=Path, help="what --lines has written: these types are not measured anew"
+    )
     options = parser.parse_args()
     if options.again:
         _check_versions(options.out)
     os.environ["HF_HUB_OFFLINE"] = "1"
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
-    results = []
-    for model_type in options.types or factory.model_types():
+    results = _written(options.measured)
+    known = {result.model_type for result in results}
+    asked = options.types or ([] if options.again else factory.model_types())
+    for model_type in asked:
+        if model_type in known:
+            continue
         result = measured(model_type, options.limit)
         results.append(result)
         line = f"{result.model_type}: {result.outcome}, {result.exact} of {result.calls} calls, {result.captured} by capture, {result.vectors} with vectors, {result.edited} of {result.heads} heads edited, {result.cut} of {result.links} links cut"
@@ -87,11 +94,19 @@ def main() -> None:
         if options.lines is not None:
             with options.lines.open("a") as lines:
                 lines.write(json.dumps(result.as_dict()) + "\n")
-    if not options.types:
-        write(results, options.out)
-    elif options.again:
+    if options.again:
         rest = unsaid(options.out)
         write(merged(options.out, results), options.out, rest)
+    elif not options.types:
+        write(sorted(results, key=lambda result: result.model_type), options.out)
+
+
+def _written(lines: Path | None) -> list[Result]:
+    """Return the results of an earlier run, the last of each type."""
+    if lines is None:
+        return []
+    found = [Result(**json.loads(line)) for line in lines.read_text("utf-8").splitlines()]
+    return list({result.model_type: result for result in found}.values())
 
 
 def _check_versions(table: Path) -> None:

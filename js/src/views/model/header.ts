@@ -26,6 +26,9 @@ import {
 import { drawScoreLegend, NOTE, scoreNotes } from "./legend.js";
 import { FRAMED, meansOf } from "./picture.js";
 
+/** Room that the ramp of the weights takes with its labels, at the right. */
+const RAMP_ROOM = 130;
+
 /** Middle of the vertical axis title. */
 const AXIS_X = 7;
 
@@ -124,8 +127,10 @@ export function drawHeader(surface: Surface, scene: Scene, layout: Grid, frame: 
   const { left, cells, board, open, axis } = layout;
   const muted = { fill: theme.muted, size: LABEL_SIZE } as const;
   const { progress } = scene.thumbnails.about;
-  const title = [axisTitle(layout), ...(progress ? [progress] : [])].join(" · ");
-  surface.text(left, TITLE / 2, title, muted);
+  const whole = [axisTitle(layout), ...(progress ? [progress] : [])].join(" · ");
+  // Beside the ramp; what is still to come is said for a while, and what is counted can be seen.
+  const fits = textWidth(whole, LABEL_SIZE) <= frame.width - left - RAMP_ROOM;
+  surface.text(left, TITLE / 2, fits ? whole : (progress ?? whole), muted);
   if (hasLegend(scene) && !withoutRecord(scene) && (!board || open || cells.across >= FRAMED))
     drawWeightRamp(surface, scene, frame, layout);
   if (board) {

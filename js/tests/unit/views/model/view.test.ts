@@ -606,6 +606,9 @@ test("sampled thumbnails say so, and the exact ones stand where they stood", () 
   const rects = (scene: Scene) => modelView.stops(scene, frame).map(({ rect }) => rect);
   expect(rects(some)).toEqual(rects(whole));
   expect(draw(some, 420, 560).texts.join(" ")).toContain("layer 0 · sampled, 8 % exact");
+  // Where the line would meet the ramp, what it counts is left out.
+  const narrow = draw(some, 250, 560).texts;
+  expect(narrow).toContain("sampled, 8 % exact");
   const card = (layer: number) => {
     const hover = { source: "model", layer, head: 1 } as const;
     return draw({ ...some, hover }, 420, 560).texts.join(" ");
