@@ -42,8 +42,8 @@ __all__ = ["SyncedTraits"]
 # What the kernel alone sets. A host that sends all of a widget's state back sends these as well.
 _OF_THE_KERNEL = {
     "_anywidget_id", "_bundle", "_css", "_editing", "_esm", "_model_module", "_model_module_version", "_model_name",
-    "_view_module", "_view_module_version", "_view_name", "cannot_edit", "chosen", "effects", "media", "meta", "overview",
-    "what_if",
+    "_view_module", "_view_module_version", "_view_name", "cannot_edit", "cannot_trace", "chosen", "effects", "media", "meta",
+    "overview", "traced", "what_if",
 }  # fmt: skip
 
 

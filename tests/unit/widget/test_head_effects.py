@@ -12,7 +12,8 @@ from contract.test_protocol import validate
 
 import attnwidget as aw
 from attnwidget.compute import resumable
-from attnwidget.widget import between_messages, head_effects
+from attnwidget.widget import between_messages
+from attnwidget.widget.found import in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,7 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> _Loop:
     loop = _Loop()
     monkeypatch.setattr(between_messages, "kernel", lambda: loop)
     monkeypatch.setattr(between_messages, "executed", lambda: False)
-    monkeypatch.setattr(head_effects, "advance", lambda work, _: resumable.advance(work, 0.0))
+    monkeypatch.setattr(in_slices, "advance", lambda work, _: resumable.advance(work, 0.0))
     return loop
 
 
