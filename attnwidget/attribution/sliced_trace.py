@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from attnwidget.attribution.link_checks import LinkChecks
 from attnwidget.attribution.trace_links import links_back, starts_of
 from attnwidget.capture.taps.listeners import others_set_aside
+from attnwidget.compute.measures import why_no_gradients
 from attnwidget.compute.resumable import share_of
 from attnwidget.intervene.passes import Passes, Proofs
 from attnwidget.intervene.random_state import same_random_numbers
@@ -128,6 +129,9 @@ def why_not_traced(stream: Stream) -> str | None:
             f"{len(stream.query_positions)} queries and {len(stream.key_positions)} keys of its own: name another stream, and "
             "leave positions= and past_key_values out."
         )
+    for layer in stream:
+        if layer.value is None:
+            return f"layer {layer.layer} of stream {stream.name!r} has no gradients: {why_no_gradients(layer)}"
     return None
 
 

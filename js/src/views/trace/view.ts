@@ -1,7 +1,13 @@
 // The trace view: layout and marks of a trace put together, and what is said of it in words.
 
 import { formatScore } from "../../marks/format.js";
-import { drawStems, drawTrace, placeLabels } from "../../marks/trace.js";
+import {
+  drawStems,
+  drawTrace,
+  type MarkOf,
+  type PlacedLabel,
+  placeLabels,
+} from "../../marks/trace.js";
 import type { Trace } from "../../protocol/generated.js";
 import type { Theme } from "../../styles/theme.js";
 import type { Surface } from "../../surface/surface.js";
@@ -28,11 +34,26 @@ function drawRows(surface: Surface, layout: TraceLayout, theme: Theme): void {
   }
 }
 
-function drawLabel(surface: Surface, column: TraceColumn, layout: TraceLayout, theme: Theme): void {
-  const { x, label, start } = column;
+/** What stands out of a trace. */
+export interface TraceFocus {
+  readonly mark: MarkOf;
+  readonly pinned: (position: number) => boolean;
+}
+
+const NO_FOCUS: TraceFocus = { mark: () => null, pinned: () => false };
+
+function drawLabel(
+  surface: Surface,
+  column: TraceColumn,
+  layout: TraceLayout,
+  theme: Theme,
+  { pinned }: TraceFocus,
+): void {
+  const { x, label, start, position } = column;
   const input = layout.field.y + layout.field.height;
   const weight = start ? "bold" : "normal";
-  const style = { fill: theme.text, size: TOKEN_SIZE, weight } as const;
+  const fill = pinned(position) ? theme.accent : theme.text;
+  const style = { fill, size: TOKEN_SIZE, weight } as const;
   if (layout.turned) {
     const turned = { anchor: "end", rotate: -90, maxWidth: LONGEST_LABEL } as const;
     surface.text(x, input + 7, label, { ...style, ...turned });
@@ -42,12 +63,17 @@ function drawLabel(surface: Surface, column: TraceColumn, layout: TraceLayout, t
   }
 }
 
-function drawPositions(surface: Surface, layout: TraceLayout, theme: Theme): void {
+function drawPositions(
+  surface: Surface,
+  layout: TraceLayout,
+  theme: Theme,
+  focus: TraceFocus,
+): void {
   const { columns, breaks, field, height } = layout;
   const input = field.y + field.height;
   surface.text(0, input + 13, "input", { fill: theme.muted, size: 11 });
   for (const column of columns) {
-    if (column.labelled) drawLabel(surface, column, layout, theme);
+    if (column.labelled) drawLabel(surface, column, layout, theme, focus);
   }
   if (breaks.length === 0) return;
   const small = { fill: theme.muted, size: NUMBER_SIZE, anchor: "middle" } as const;
@@ -61,13 +87,24 @@ function drawPositions(surface: Surface, layout: TraceLayout, theme: Theme): voi
   }
 }
 
+/** Labels of paths; those of what stands out come first, for the room. */
+export function labelsOf({ paths, field }: TraceLayout, mark: MarkOf): readonly PlacedLabel[] {
+  const first = paths.filter((path) => mark(path) !== null);
+  return placeLabels([...first, ...paths.filter((path) => !first.includes(path))], field);
+}
+
 /** Draw a trace at the origin. */
-export function drawTraceView(surface: Surface, layout: TraceLayout, theme: Theme): void {
+export function drawTraceView(
+  surface: Surface,
+  layout: TraceLayout,
+  theme: Theme,
+  focus: TraceFocus = NO_FOCUS,
+): void {
   drawRows(surface, layout, theme);
-  surface.group("positions", () => drawPositions(surface, layout, theme));
+  surface.group("positions", () => drawPositions(surface, layout, theme, focus));
   surface.group("residual", () => drawStems(surface, layout.stems, theme));
-  const labels = placeLabels(layout.paths, layout.field);
-  surface.group("links", () => drawTrace(surface, layout.paths, labels, theme));
+  const labels = labelsOf(layout, focus.mark);
+  surface.group("links", () => drawTrace(surface, layout.paths, labels, theme, focus.mark));
   const { text, x, y } = layout.metric;
   surface.text(x, y, text, { fill: theme.text, size: METRIC_SIZE, weight: "bold" });
   const top = layout.rows.at(-1)?.top ?? layout.field.y;
