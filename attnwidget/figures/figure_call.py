@@ -102,7 +102,10 @@ def figure_call_of_view(
             drawn.setdefault("theme", "dark")
     figure = f"figure({', '.join(_written(drawn))})"
     if state["form"] == "trace" and traced is not None:
-        return f"view = {view_call(told, state)}; {traced['call']}; view.{figure}"
+        # It is waited for, where a notebook would go on without it.
+        comma = "" if traced["call"].endswith("()") else ", "
+        found = f"{traced['call'][:-1]}{comma}wait=True)"
+        return f"view = {view_call(told, state)}; {found}; view.{figure}"
     return f"{view_call(told, state)}.{figure}"
 
 

@@ -119,11 +119,11 @@ class FoundTrace(InSlices):
         try:
             self._begin_trace(message["threshold"], message["budget"], None)
         except ValueError as error:
-            self._forget_trace()
+            self._drop(_TRACE)
+            self._sliced_trace = None
             self._asked_trace = self._asked(message["threshold"], message["budget"], -1)
             self._tell_of(_TRACE, "refused", str(error))
             return {}, []
-        self._tell_of(_TRACE, "running")
         self._go_on(_TRACE)
         return {}, []
 
@@ -176,13 +176,13 @@ class FoundTrace(InSlices):
             raise ValueError(self.cannot_trace)
         _, (model, inputs, tokenizer, options) = self._call_of_run()
         at = self._position() if position is None else position
-        self._forget_trace()
         sliced = self._sliced_trace = SlicedTrace(
             threshold=threshold, budget=budget, stream=self.stream, at_once=_AT_ONCE
         )
         self._asked_trace = self._asked(threshold, budget, at)
         call = Call(model, inputs, tokenizer, self.metric, at, options)
         self._begin(_TRACE, sliced.work(call))
+        self._tell_of(_TRACE, "running")
 
     def _asked(self, threshold: float, budget: int, position: int) -> dict[str, Any]:
         """Return what was asked for, and the call that asks for it."""

@@ -47,6 +47,76 @@ function progress({ state, done, of, trace, at }: TraceOfView): string {
   return `trace${where}: ${count} ${count === 1 ? "link" : "links"}${stopped}`;
 }
 
+export interface TraceGiven {
+  readonly scene: Scene;
+  readonly found: TraceOfView | null;
+  /** Why no other can be found; empty where one can. */
+  readonly cannot: string;
+  /** Whether there is a kernel; a saved copy says what was found, and has no button. */
+  readonly live: boolean;
+  /** Why a button did nothing. */
+  readonly failure: string | null;
+}
+
+type Ask = (wish: TraceWish | null) => void;
+
+function stopButton({ found, live }: TraceGiven, ask: Ask) {
+  if (found?.state !== "running" || !live) return nothing;
+  return html`<button
+    type="button"
+    data-trace="stop"
+    aria-label="Stop tracing"
+    title="Stop (Esc)"
+    @click=${() => ask(null)}
+  >✕</button>`;
+}
+
+/** How much is traced, and the same once more: from another position, where another is pinned. */
+function wishes({ scene, found }: TraceGiven, ask: Ask): TemplateResult {
+  const { threshold, budget } = found ?? USUAL;
+  const again = (change: Partial<TraceWish>) => ask({ threshold, budget, ...change, again: true });
+  const least = list(
+    "Least link",
+    String(threshold),
+    choices(THRESHOLDS, threshold, (share) => `from ${shareText(share)} of the largest`),
+    (value) => again({ threshold: Number(value) }),
+    { title: "How large a link must be, as a share of the largest" },
+  );
+  const most = list(
+    "Most cuts",
+    String(budget),
+    choices(BUDGETS, budget, (count) => `at most ${count} cuts`),
+    (value) => again({ budget: Number(value) }),
+    {
+      title:
+        "How many links are checked by running the model without them: a pass each, or a share of one",
+    },
+  );
+  const { query } = scene.state;
+  const other = found !== null && query !== null && query !== found.position;
+  const label = other ? `trace from “${scene.queries[query]?.label.trim() ?? query}”` : "again";
+  return html`${least}${most}<button
+      type="button"
+      data-trace="again"
+      title=${other ? "Trace what the model says at the pinned query" : "Trace once more"}
+      ?disabled=${found?.state === "running"}
+      @click=${() => again({})}
+    >${label}</button>`;
+}
+
+/** What has become of the trace, and how it is asked for in another way. */
+export function traceLine(given: TraceGiven, ask: Ask): TemplateResult {
+  const { found, cannot, live, failure } = given;
+  const said = failure ?? (found?.message || null);
+  const refused = failure !== null || found?.state === "refused";
+  const told = said
+    ? html`<span class=${refused ? "aw-failure" : "aw-part"} role=${refused ? "alert" : "status"}>${said}</span>`
+    : nothing;
+  return html`<span class="aw-progress" role="status"
+      >${found ? progress(found) : ""}${stopButton(given, ask)}</span
+    >${cannot || !live ? nothing : wishes(given, ask)}${told}`;
+}
+
 export class TraceLine {
   readonly element = document.createElement("div");
   private readonly row = new TabRow(this.element);
@@ -77,9 +147,11 @@ export class TraceLine {
     if (found) this.asked = false;
     // Whoever chooses this form, here or in Python, wants to see one.
     if (open && !found && !cannot && !this.asked) this.ask({ ...USUAL, again: false });
-    const line = open && (found || this.failure) ? this.line(scene, found, cannot) : nothing;
-    this.element.hidden = line === nothing;
-    render(line, this.element);
+    const shows = open && (found !== null || this.failure !== null);
+    const live = this.targets.trace !== null;
+    const given = { scene, found, cannot, live, failure: this.failure };
+    this.element.hidden = !shows;
+    render(shows ? traceLine(given, (wish) => this.ask(wish)) : nothing, this.element);
     this.row.update();
   }
 
@@ -99,61 +171,5 @@ export class TraceLine {
       this.failure = error instanceof Error ? error.message : String(error);
       this.targets.redraw();
     });
-  }
-
-  private line(scene: Scene, found: TraceOfView | null, cannot: string): TemplateResult {
-    const said = this.failure ?? (found?.message || null);
-    const refused = this.failure !== null || found?.state === "refused";
-    const told = said
-      ? html`<span class=${refused ? "aw-failure" : "aw-part"} role=${refused ? "alert" : "status"}>${said}</span>`
-      : nothing;
-    return html`<span class="aw-progress" role="status"
-        >${found ? progress(found) : ""}${this.stopButton(found)}</span
-      >${cannot || !this.targets.trace ? nothing : this.wishes(scene, found)}${told}`;
-  }
-
-  private stopButton(found: TraceOfView | null) {
-    if (found?.state !== "running" || !this.targets.trace) return nothing;
-    return html`<button
-      type="button"
-      data-trace="stop"
-      aria-label="Stop tracing"
-      title="Stop (Esc)"
-      @click=${() => this.ask(null)}
-    >✕</button>`;
-  }
-
-  /** How much is traced, and the same once more: from another position, where another is pinned. */
-  private wishes(scene: Scene, found: TraceOfView | null) {
-    const { threshold, budget } = found ?? USUAL;
-    const ask = (change: Partial<TraceWish>) =>
-      this.ask({ threshold, budget, ...change, again: true });
-    const least = list(
-      "Least link",
-      String(threshold),
-      choices(THRESHOLDS, threshold, (share) => `from ${shareText(share)} of the largest`),
-      (value) => ask({ threshold: Number(value) }),
-      { title: "How large a link must be, as a share of the largest" },
-    );
-    const most = list(
-      "Most cuts",
-      String(budget),
-      choices(BUDGETS, budget, (count) => `at most ${count} cuts`),
-      (value) => ask({ budget: Number(value) }),
-      {
-        title:
-          "How many links are checked by running the model without them: a pass each, or a share of one",
-      },
-    );
-    const { query } = scene.state;
-    const other = found !== null && query !== null && query !== found.position;
-    const label = other ? `trace from “${scene.queries[query]?.label.trim() ?? query}”` : "again";
-    return html`${least}${most}<button
-        type="button"
-        data-trace="again"
-        title=${other ? "Trace what the model says at the pinned query" : "Trace once more"}
-        ?disabled=${found?.state === "running"}
-        @click=${() => ask({})}
-      >${label}</button>`;
   }
 }
