@@ -28,6 +28,8 @@ _TRACE = "trace"
 THRESHOLD, BUDGET = 0.02, 48
 # Links that a step cuts at most: between two steps the kernel does what else is asked of it.
 _AT_ONCE = 4
+# Links that a page is told of at most: more could not be told apart, and all would travel again with every step.
+MOST_LINKS = 150
 _COMPARED = "Two records are shown, and a trace is of one run of a model: go back to one, view.compare_with_before(False)."
 _EDITED = "Edits are in force, and a trace is of the model as it is: take them away, view.interventions = None."
 
@@ -57,7 +59,7 @@ class FoundTrace(InSlices):
         """The links that the metric depends on, as far as they are known; None where nobody asked, or before that.
 
         It has what `attnwidget.trace` returns. It stays when something else is selected, and is gone when the text, the
-        `metric` or the `interventions` change. ``view.trace.interrupted`` says whether links are still to be cut.
+        `metric` or the `interventions` change. Of very many links the page draws the largest. ``view.trace.interrupted`` says whether links are still to be cut.
         """
         return None if self._sliced_trace is None else self._sliced_trace.trace
 
@@ -204,15 +206,20 @@ class FoundTrace(InSlices):
             message, trace = f"{trace.metric} is {trace.value}, which no link can change.", None
             state = "refused" if state == "done" else state
         position, label = self._place(None if sliced is None else sliced.position)
+        data = None if trace is None else trace.to_data()
+        notes = [] if sliced is None else [*sliced.notes]
+        if data is not None and len(data["links"]) > MOST_LINKS:
+            notes.insert(0, f"Of {len(data['links'])} links the {MOST_LINKS} largest are drawn.")
+            data["links"] = data["links"][:MOST_LINKS]
         told = {
             "state": state,
-            "message": message or ("" if sliced is None else " ".join(sliced.notes)),
+            "message": message or " ".join(notes),
             **(self._asked_trace or {}),
             "at": label,
             "position": position,
             "done": 0 if sliced is None else sliced.done,
             "of": 0 if sliced is None else sliced.of,
-            "trace": None if trace is None else trace.to_data(),
+            "trace": data,
         }
         self.set_trait("traced", told)
 

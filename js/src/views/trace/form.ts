@@ -21,6 +21,8 @@ const REACH = 5;
 const PIECES = 24;
 const MOST_STOPS = 80;
 const EMPTY_HEIGHT = 160;
+/** Right of the last position, for the half of its label and number. */
+const EDGE = 10;
 
 interface Drawn {
   readonly trace: Trace;
@@ -32,7 +34,7 @@ interface Drawn {
 function drawnAt(scene: Scene, width: number): Drawn | null {
   const trace = tracedHere(scene)?.trace;
   if (!trace || trace.links.length === 0) return null;
-  const layout = layoutTrace(trace, width, scene.theme);
+  const layout = layoutTrace(trace, width - EDGE, scene.theme);
   const notes = hasLegend(scene) ? fittedNotes(traceNotes(trace, layout), width) : [];
   return { trace, layout, notes };
 }
