@@ -207,13 +207,11 @@ class FoundTrace(InSlices):
             state = "refused" if state == "done" else state
         position, label = self._place(None if sliced is None else sliced.position)
         data = None if trace is None else trace.to_data()
-        notes = [] if sliced is None else [*sliced.notes]
         if data is not None and len(data["links"]) > MOST_LINKS:
-            notes.insert(0, f"Of {len(data['links'])} links the {MOST_LINKS} largest are drawn.")
-            data["links"] = data["links"][:MOST_LINKS]
+            data |= {"links": data["links"][:MOST_LINKS], "count": len(data["links"])}
         told = {
             "state": state,
-            "message": message or " ".join(notes),
+            "message": message or ("" if sliced is None else " ".join(sliced.notes)),
             **(self._asked_trace or {}),
             "at": label,
             "position": position,

@@ -1073,9 +1073,13 @@ export interface Trace {
    */
   starts: number[];
   /**
-   * The largest first.
+   * The largest first; of very many the largest only.
    */
   links: TracedLink[];
+  /**
+   * How many links there are, where that is more than are here.
+   */
+  count?: number;
   together: TracedTogether;
 }
 export interface TracedLayer {

@@ -5,6 +5,7 @@ import type { Messages, TraceOfView } from "../../protocol/generated.js";
 import { recordScene, type Scene, tracedHere } from "../../scene/scene.js";
 import { type Traced, whyNoTrace } from "../../scene/traced.js";
 import type { EditTraits } from "../../state/edit-traits.js";
+import { countOf } from "../../views/trace/view.js";
 import { TabRow } from "../focus/tab-row.js";
 import { drawsHead } from "../toolbar/drawn.js";
 import { type Choice, list } from "../toolbar/parts.js";
@@ -43,7 +44,7 @@ function progress({ state, done, of, trace, at }: TraceOfView): string {
   if (state === "running") return `trace${where}: ${done} of ${of} links cut`;
   if (state === "refused" || trace === null) return "no trace";
   const stopped = state === "stopped" ? `, stopped at ${done} of ${of} cuts` : "";
-  const count = trace.links.length;
+  const count = countOf(trace);
   return `trace${where}: ${count} ${count === 1 ? "link" : "links"}${stopped}`;
 }
 

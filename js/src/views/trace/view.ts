@@ -16,6 +16,8 @@ import { formatChange, METRIC_SIZE, type TraceLayout } from "./layout.js";
 
 /** Half of a blank in the lines of the layers, which says that the axis is broken there. */
 const BLANK = 5;
+/** What "…" between two positions needs on each side. */
+const DOTS = 12;
 
 function drawRows(surface: Surface, layout: TraceLayout, theme: Theme): void {
   const { rows, width, field, breaks, pitch } = layout;
@@ -82,7 +84,8 @@ function drawPositions(
   }
   for (const { x, count, numbered } of breaks) {
     if (!numbered) continue;
-    surface.text(x, input + 11, "…", { ...small, size: 12 });
+    const free = !columns.some((each) => each.labelled && Math.abs(each.x - x) < DOTS);
+    if (free) surface.text(x, input + 11, "…", { ...small, size: 12 });
     surface.text(x, height - 8, `+${count}`, small);
   }
 }
@@ -116,9 +119,13 @@ export function drawTraceView(
   }
 }
 
+/** How many links there are, drawn or not. */
+export const countOf = ({ links, count }: Trace) => count ?? links.length;
+
 /** What the reader of the figure has to know, a line each. */
 export function traceNotes(trace: Trace, layout: TraceLayout): readonly string[] {
   const { links, metric, together } = trace;
+  const count = countOf(trace);
   const read = `Path: from the key, below a layer, to the query, above it; layer.head, and the change of ${metric} when the link is cut.`;
   const estimates = links.some(({ change }) => change === null);
   const notes = [read];
@@ -129,20 +136,22 @@ export function traceNotes(trace: Trace, layout: TraceLayout): readonly string[]
   if (together) {
     const { traced, every } = together;
     const share = every === 0 ? "" : ` (${Math.round((100 * traced) / every)} %)`;
-    const cut = links.length === 1 ? "This link cut" : `All ${links.length} cut at once`;
+    const cut = count === 1 ? "This link cut" : `All ${count} cut at once`;
     const without = `without any link of ${trace.stream}`;
     notes.push(`${cut}: ${formatChange(traced)}; ${without}: ${formatChange(every)}${share}.`);
   }
+  if (count > links.length) notes.push(`Drawn: the ${links.length} largest of ${count} links.`);
   if (layout.breaks.length > 0) notes.push("Below: numbers of positions; + so many are left out.");
   return notes;
 }
 
 /** The trace in a sentence, for readers who do not see it. */
-export function traceWords({ links, labels, metric, value }: Trace): string {
+export function traceWords(trace: Trace): string {
+  const { links, labels, metric, value } = trace;
   const [first] = links;
   const said = `${metric} = ${formatScore(value)}`;
   if (first === undefined) return `${said}: no link that it depends on was found.`;
   const { layer, head, query, key, change, estimate } = first;
   const how = change === null ? `about ${formatChange(estimate)}` : formatChange(change);
-  return `${said} depends most on ${layer}.${head}, “${labels[query]}” → “${labels[key]}”: ${how} without it. ${links.length} links are traced.`;
+  return `${said} depends most on ${layer}.${head}, “${labels[query]}” → “${labels[key]}”: ${how} without it. ${countOf(trace)} links are traced.`;
 }

@@ -14,7 +14,7 @@ from support.loops import CalledLoop
 import attnwidget as aw
 from attnwidget.compute import resumable
 from attnwidget.widget import between_messages
-from attnwidget.widget.found import in_slices
+from attnwidget.widget.found import found_trace, in_slices
 
 if TYPE_CHECKING:
     from attnwidget.widget.widget import AttentionWidget
@@ -200,6 +200,19 @@ def test_copies_figures_and_code_have_it(view: AttentionWidget, loop: CalledLoop
     assert view.code().endswith(f'form="trace")  # then {call}')
     assert f"; {call[:-1]}, wait=True); view.figure(" in view.figure().code()
     assert view.figure(form="lines").code().startswith("aw.view(")
+
+
+def test_of_very_many_links_the_page_is_told_the_largest(
+    view: AttentionWidget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(found_trace, "MOST_LINKS", 2)
+    found = view.find_trace("purred", threshold=0.2, budget=8)
+    assert found is not None
+    told = view.traced["trace"]
+    validate("Trace", told)
+    assert (len(told["links"]), told["count"]) == (2, len(found.links))
+    assert told["links"] == found.to_data()["links"][:2]
+    assert f"Drawn: the 2 largest of {len(found.links)} links." in view.figure("trace").svg
 
 
 def test_a_figure_without_one_says_so(view: AttentionWidget) -> None:

@@ -151,6 +151,15 @@ describe("what is drawn", () => {
     for (const text of ["−5.0", "≈ −0.40", "0.9", "6 back"]) expect(texts).toContain(text);
   });
 
+  test("of links that are not all here it says how many there are", () => {
+    const together = { traced: -5, every: -4 };
+    const texts = textsOf(
+      drawn(sceneOf({}, foundOf({ trace: traceOf(LINKS, { count: 90, together }) }))),
+    );
+    expect(texts).toContain("Drawn: the 3 largest of 90 links.");
+    expect(texts.some((text) => text.startsWith("All 90 cut at once"))).toBe(true);
+  });
+
   test("without links it says why", () => {
     const said = (found: TraceOfView | null, cannot = "") =>
       textsOf(drawn(sceneOf({}, found, cannot))).join(" ");
