@@ -114,8 +114,8 @@ class FoundTrace(InSlices):
         self, message: dict[str, Any], _buffers: list[bytes]
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Begin to find the trace for the reader who asked; why not, the trait says."""
-        here = self.traced is not None and self.traced["stream"] == self.stream
-        if here and not message["again"]:
+        asked = self._asked_trace
+        if asked is not None and asked["stream"] == self.stream and not message["again"]:
             # The same widget on another page has asked before.
             return {}, []
         try:
