@@ -191,9 +191,10 @@ def test_copies_figures_and_code_have_it(view: AttentionWidget, loop: CalledLoop
     np.testing.assert_allclose(
         [row["change"] for row in rows], [link.change for link in view.trace.links]
     )
-    for name, value in (("queries", [1]), ("grid", True), ("positions", range(3))):
-        with pytest.raises(ValueError, match=f"got {name}= besides"):
-            view.figure("trace", **{name: value})
+    wrong: tuple[dict[str, Any], ...] = ({"queries": [1]}, {"grid": True}, {"positions": range(3)})
+    for given in wrong:
+        with pytest.raises(ValueError, match=f"got {next(iter(given))}= besides"):
+            view.figure("trace", **given)
     assert "find_trace" not in view.code()
     view.form = "trace"
     call = 'view.find_trace("purred", position=8, threshold=0.2, budget=8)'
